@@ -1,0 +1,210 @@
+//! The only place that reads a clock, and the two kinds of time the rest is told.
+//!
+//! A [`Moment`] orders what this process does (waits, budgets, schedules) and never goes back; a
+//! [`Timestamp`] is a date, Cloudflare's or ours, and goes on the page. A clock may run faster than the
+//! wall: tests play a day in minutes, with the poller and the simulator on the same clock.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+/// Milliseconds since the Unix epoch, the resolution in which events are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// From milliseconds since the Unix epoch.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// From whole seconds since the Unix epoch.
+    pub const fn from_seconds(seconds: i64) -> Self {
+        Self(seconds.saturating_mul(1000))
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub const fn millis(self) -> i64 {
+        self.0
+    }
+
+    /// Seconds since the Unix epoch, as Prometheus wants them.
+    pub fn seconds(self) -> f64 {
+        self.0 as f64 / 1000.0
+    }
+
+    /// How long `self` is after `earlier`; zero if it is not.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, span: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)),
+        )
+    }
+}
+
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    fn sub(self, span: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)),
+        )
+    }
+}
+
+/// RFC 3339 in UTC, as in logs.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(date) => write!(f, "{date}"),
+            Err(_) => write!(f, "{} ms since the epoch", self.0),
+        }
+    }
+}
+
+/// Time since the clock was made: monotonic, for waits and windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Moment(Duration);
+
+impl Moment {
+    /// The moment `span` after the clock's start.
+    pub const fn after_start(span: Duration) -> Self {
+        Self(span)
+    }
+
+    /// How long `self` is after `earlier`; zero if it is not.
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Add<Duration> for Moment {
+    type Output = Self;
+
+    fn add(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(span))
+    }
+}
+
+/// Tells the time and waits, at the wall's pace or a multiple of it.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    started: std::time::Instant,
+    /// For a scaled clock the date at which it started; the system's clock is read afresh each time.
+    origin: Option<Timestamp>,
+    speed: f64,
+}
+
+impl Clock {
+    /// The machine's clock.
+    pub fn system() -> Self {
+        Self {
+            started: instant(),
+            origin: None,
+            speed: 1.0,
+        }
+    }
+
+    /// A clock that shows `origin` now and runs `speed` times as fast as the wall.
+    ///
+    /// # Panics
+    /// If `speed` is not a positive finite number.
+    pub fn scaled(origin: Timestamp, speed: f64) -> Self {
+        assert!(
+            speed.is_finite() && speed > 0.0,
+            "a clock's speed must be positive, not {speed}"
+        );
+        Self {
+            started: instant(),
+            origin: Some(origin),
+            speed,
+        }
+    }
+
+    /// The moment it is.
+    pub fn now(&self) -> Moment {
+        Moment(self.elapsed())
+    }
+
+    /// The date it is.
+    pub fn date(&self) -> Timestamp {
+        match self.origin {
+            Some(origin) => origin + self.elapsed(),
+            None => wall(),
+        }
+    }
+
+    /// Waits until `span` of this clock's time has passed.
+    pub async fn sleep(&self, span: Duration) {
+        tokio::time::sleep(self.real(span)).await;
+    }
+
+    /// Waits until `moment`; returns at once if it has passed.
+    pub async fn sleep_until(&self, moment: Moment) {
+        self.sleep(moment.since(self.now())).await;
+    }
+
+    fn elapsed(&self) -> Duration {
+        let real = instant().saturating_duration_since(self.started);
+        if self.origin.is_some() {
+            real.mul_f64(self.speed)
+        } else {
+            real
+        }
+    }
+
+    /// How long `span` takes on the wall.
+    fn real(&self, span: Duration) -> Duration {
+        Duration::try_from_secs_f64(span.as_secs_f64() / self.speed).unwrap_or(Duration::MAX)
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the monotonic clock"
+)]
+fn instant() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the date")]
+fn wall() -> Timestamp {
+    let since_epoch = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_before_the_start_are_zero_and_dates_saturate() {
+        let early = Timestamp::from_seconds(10);
+        let late = Timestamp::from_seconds(12);
+        assert_eq!(late.since(early), Duration::from_secs(2));
+        assert_eq!(early.since(late), Duration::ZERO);
+        assert_eq!(
+            Timestamp::from_millis(i64::MAX) + Duration::from_secs(1),
+            Timestamp::from_millis(i64::MAX)
+        );
+    }
+
+    #[test]
+    fn a_scaled_clock_starts_at_its_origin_and_does_not_go_back() {
+        let clock = Clock::scaled(Timestamp::from_seconds(1_000), 1_000.0);
+        let (first, second) = (clock.date(), clock.date());
+        assert!(first >= Timestamp::from_seconds(1_000), "{first}");
+        assert!(second >= first, "{second} before {first}");
+    }
+}

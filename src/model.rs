@@ -1,0 +1,279 @@
+//! What the program speaks of: levels, users, events, behaviors, integrations.
+//!
+//! Plain values in our own names. They come out of [`crate::cloudflare`], are counted by
+//! [`crate::ledger`], and leave as a [`Snapshot`] for [`crate::exposition`].
+
+mod snapshot;
+
+pub use snapshot::{
+    AccountName, BehaviorStatus, EventTotals, Histogram, LevelChanges, PerLevel, Snapshot, UserSeries, Users,
+};
+
+use crate::clock::Timestamp;
+
+/// A user's id at Cloudflare: a UUID.
+pub type UserId = uuid::Uuid;
+
+/// How risky Cloudflare holds a user, a behavior or an event to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(u8)]
+pub enum Level {
+    /// Absent, null, or a word that was not documented when this was written.
+    #[default]
+    Unknown = 0,
+    /// `low`
+    Low = 1,
+    /// `medium`
+    Medium = 2,
+    /// `high`
+    High = 3,
+}
+
+impl Level {
+    /// All levels, in the order of their risk.
+    pub const ALL: [Self; 4] = [Self::Unknown, Self::Low, Self::Medium, Self::High];
+
+    /// The word for it in labels; the known ones are Cloudflare's.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+
+    /// Reads Cloudflare's word; any other is [`Level::Unknown`].
+    pub fn from_word(word: &str) -> Self {
+        match word {
+            "low" => Self::Low,
+            "medium" => Self::Medium,
+            "high" => Self::High,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// The position of this level in [`Level::ALL`], and its value as a gauge.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// The parts of the API that are polled; the label `endpoint`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Endpoint {
+    /// All users with their level.
+    Summary,
+    /// One user's events.
+    User,
+    /// What counts as risky.
+    Behaviors,
+    /// Where changes of level are sent.
+    Integrations,
+    /// Clears one user; never polled.
+    Reset,
+    /// What the token is and until when.
+    TokenVerify,
+}
+
+impl Endpoint {
+    /// All endpoints, in the order of [`Endpoint::index`].
+    pub const ALL: [Self; 6] = [
+        Self::Summary,
+        Self::User,
+        Self::Behaviors,
+        Self::Integrations,
+        Self::Reset,
+        Self::TokenVerify,
+    ];
+
+    /// The word for it in labels and messages.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Summary => "summary",
+            Self::User => "user",
+            Self::Behaviors => "behaviors",
+            Self::Integrations => "integrations",
+            Self::Reset => "reset",
+            Self::TokenVerify => "token_verify",
+        }
+    }
+
+    /// The position of this endpoint in [`Endpoint::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// What the summary says of one user: a change of it means that the events are worth reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuple {
+    /// `last_event`
+    pub last_event: Timestamp,
+    /// `event_count`
+    pub count: u32,
+    /// `max_risk_level`
+    pub level: Level,
+}
+
+/// One row of the summary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Whose row it is.
+    pub user: UserId,
+    /// What it says.
+    pub tuple: Tuple,
+}
+
+/// Whether a list is all there is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Every page answered and the totals agree.
+    Whole,
+    /// Something is missing, and why that is known; never to be shown as all there is.
+    Partial(String),
+}
+
+/// All users at risk, as listed by one reading of every page of the summary.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// The rows that could be read, each user once, sorted by user.
+    pub rows: Vec<Row>,
+    /// Users whose row was there but could not be read: present, and taken as unchanged. Sorted.
+    pub unreadable: Vec<UserId>,
+    /// Rows that could not be read and did not even say whose they are: nobody may be called absent.
+    pub anonymous: u32,
+    /// Whether these are all the users.
+    pub extent: Extent,
+    /// Cloudflare's clock (the `Date` header) when the first page was answered.
+    pub date: Option<Timestamp>,
+    /// Names and e-mail addresses, only if they were asked for.
+    pub identities: Option<Identities>,
+    /// How many pages were asked for.
+    pub pages: u32,
+}
+
+/// Who the users are, kept as one text because there may be a million of them.
+#[derive(Clone, Debug, Default)]
+pub struct Identities {
+    text: String,
+    /// Sorted by user once finished: where its e-mail starts, where its name starts, where it ends.
+    spans: Vec<(UserId, u32, u32, u32)>,
+}
+
+impl Identities {
+    /// Adds one user; text beyond 4 GiB is not kept.
+    pub fn push(&mut self, user: UserId, email: &str, name: &str) {
+        let start = self.text.len();
+        let ends = (start + email.len(), start + email.len() + name.len());
+        if let (Ok(start), Ok(middle), Ok(end)) =
+            (u32::try_from(start), u32::try_from(ends.0), u32::try_from(ends.1))
+        {
+            self.text.push_str(email);
+            self.text.push_str(name);
+            self.spans.push((user, start, middle, end));
+        }
+    }
+
+    /// Sorts what was pushed, so that [`Identities::get`] finds it.
+    pub fn finish(&mut self) {
+        self.spans.sort_unstable();
+        self.spans.dedup_by_key(|span| span.0);
+    }
+
+    /// The e-mail address and the name of `user`.
+    pub fn get(&self, user: UserId) -> Option<(&str, &str)> {
+        let found = self.spans.binary_search_by_key(&user, |span| span.0).ok()?;
+        let &(_, start, middle, end) = self.spans.get(found)?;
+        Some((
+            self.text.get(start as usize..middle as usize)?,
+            self.text.get(middle as usize..end as usize)?,
+        ))
+    }
+}
+
+/// One risk event of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Cloudflare's id of it; not known to be unique across time.
+    pub id: String,
+    /// The behavior: its id or its display name, Cloudflare does not say which.
+    pub name: String,
+    /// The event's own level.
+    pub level: Level,
+    /// When it happened.
+    pub timestamp: Timestamp,
+}
+
+/// One user's events, as listed by one reading of every page.
+#[derive(Clone, Debug)]
+pub struct UserRisk {
+    /// The events that could be read, each id and time once, in the order they came.
+    pub events: Vec<Event>,
+    /// Events that could not be read (no id, no name or no valid time).
+    pub rejected: u32,
+    /// When the user was last reset.
+    pub last_reset: Option<Timestamp>,
+    /// The user's level, where Cloudflare says it.
+    pub level: Option<Level>,
+    /// Whether these are all the events.
+    pub extent: Extent,
+    /// Cloudflare's clock when the first page was answered.
+    pub date: Option<Timestamp>,
+    /// E-mail address and name, only if they were asked for.
+    pub identity: Option<Identity>,
+    /// How many pages were asked for.
+    pub pages: u32,
+}
+
+/// Who a user is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// E-mail address.
+    pub email: String,
+    /// Display name.
+    pub name: String,
+}
+
+/// A behavior that makes users risky.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Behavior {
+    /// Its id, such as `imp_travel`.
+    pub id: String,
+    /// Its display name, such as `Impossible Travel`.
+    pub name: String,
+    /// What triggers it.
+    pub description: String,
+    /// Whether it is looked for.
+    pub enabled: bool,
+    /// The level a user gets by it.
+    pub level: Level,
+}
+
+/// What may be changed of a behavior.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BehaviorSetting {
+    /// Whether it is looked for.
+    pub enabled: bool,
+    /// The level a user gets by it; [`Level::Unknown`] is refused before anything is sent.
+    pub level: Level,
+}
+
+/// A receiver of changes of users' levels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Integration {
+    /// Its id: a UUID.
+    pub id: uuid::Uuid,
+    /// `Okta`, the only kind so far.
+    pub kind: String,
+    /// The id its owner gave it.
+    pub reference_id: String,
+    /// The tenant it sends to, such as `https://tenant.okta.com`.
+    pub tenant_url: String,
+    /// Where the receiver finds the Shared Signals configuration.
+    pub well_known_url: String,
+    /// Whether changes are sent.
+    pub active: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+}

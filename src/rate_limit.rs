@@ -1,0 +1,283 @@
+//! How many requests may still go to Cloudflare, and when the next one may.
+//!
+//! Counts below Cloudflare's own limit, so that a 429 is news and not how the limit is found.
+//! Nothing here sleeps or reads a clock: callers say what time it is, tests too.
+//!
+//! A request weighs on the window from the moment it leaves until one window after its answer ended. The
+//! server may see it at any time in between, so no window of its clock holds more than the limit either.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::clock::Moment;
+
+/// Cloudflare allows each user 1,200 requests in five minutes, over all tokens and the dashboard.
+pub const QUOTA: u32 = 1_200;
+
+/// The window of [`QUOTA`]; a 429 blocks for as long.
+pub const WINDOW: Duration = Duration::from_secs(300);
+
+/// When the next request may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// At once.
+    Now,
+    /// Not before this moment.
+    At(Moment),
+    /// Not before a request that is under way has its answer.
+    AfterAnswer,
+}
+
+/// How much of its limit a server says is left (`Ratelimit: "default";r=50;t=30`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerLimit {
+    /// Requests left (`r`).
+    pub remaining: u64,
+    /// Until more are allowed (`t`).
+    pub resets_in: Duration,
+}
+
+/// A sliding window of requests, a block, and what the server last said was left.
+#[derive(Debug)]
+pub struct RateLimit {
+    limit: u32,
+    window: Duration,
+    under_way: u32,
+    /// When the requests of the last window ended, oldest first; never longer than `limit`.
+    ended: VecDeque<Moment>,
+    blocked_until: Option<Moment>,
+    narrowed: Option<Narrowed>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Narrowed {
+    left: u64,
+    until: Moment,
+}
+
+impl RateLimit {
+    /// At most `limit` requests (at least 1) in any `window`.
+    pub fn new(limit: u32, window: Duration) -> Self {
+        Self {
+            limit: limit.max(1),
+            window,
+            under_way: 0,
+            ended: VecDeque::new(),
+            blocked_until: None,
+            narrowed: None,
+        }
+    }
+
+    /// Requests allowed in a window.
+    pub fn limit(&self) -> u32 {
+        self.limit
+    }
+
+    /// Requests that may still go before the window, or what the server allows, is full.
+    pub fn remaining(&self, now: Moment) -> u32 {
+        let own = self.limit.saturating_sub(self.weight(now));
+        match self.narrowed {
+            Some(server) if now < server.until => own.min(u32::try_from(server.left).unwrap_or(u32::MAX)),
+            _ => own,
+        }
+    }
+
+    /// Until when nothing may be sent, if a block is in force.
+    pub fn blocked_until(&self, now: Moment) -> Option<Moment> {
+        self.blocked_until.filter(|until| now < *until)
+    }
+
+    /// When the next request may go.
+    pub fn turn(&self, now: Moment) -> Turn {
+        if let Some(until) = self.blocked_until {
+            // After a block one request finds out whether it is over.
+            return match () {
+                () if now < until => Turn::At(until),
+                () if self.under_way > 0 => Turn::AfterAnswer,
+                () => Turn::Now,
+            };
+        }
+        if let Some(server) = self.narrowed
+            && now < server.until
+            && server.left == 0
+        {
+            return Turn::At(server.until);
+        }
+        if self.weight(now) < self.limit {
+            return Turn::Now;
+        }
+        match self.ended.iter().find(|end| **end + self.window > now) {
+            Some(oldest) => Turn::At(*oldest + self.window),
+            None => Turn::AfterAnswer,
+        }
+    }
+
+    /// A request leaves.
+    pub fn begin(&mut self, now: Moment) {
+        while self.ended.front().is_some_and(|end| *end + self.window <= now) {
+            self.ended.pop_front();
+        }
+        self.under_way += 1;
+        if let Some(server) = &mut self.narrowed {
+            server.left = server.left.saturating_sub(1);
+        }
+    }
+
+    /// A request was answered, or given up.
+    pub fn end(&mut self, now: Moment) {
+        self.under_way = self.under_way.saturating_sub(1);
+        self.ended.push_back(now);
+    }
+
+    /// An answer showed that no block is in force.
+    pub fn passed(&mut self) {
+        self.blocked_until = None;
+    }
+
+    /// The server refused for its rate limit; nothing goes for `wait`.
+    pub fn block(&mut self, now: Moment, wait: Duration) {
+        let until = now + wait;
+        self.blocked_until = Some(self.blocked_until.map_or(until, |known| known.max(until)));
+    }
+
+    /// The server said what is left of its own limit. `share` (0 to 1) of it is ours, rounded up.
+    pub fn narrow(&mut self, now: Moment, server: ServerLimit, share: f64) {
+        let left = (server.remaining as f64 * share).ceil() as u64;
+        self.narrowed = Some(Narrowed {
+            left,
+            until: now + server.resets_in,
+        });
+    }
+
+    /// Requests under way or ended within the last window.
+    fn weight(&self, now: Moment) -> u32 {
+        let recent = self
+            .ended
+            .iter()
+            .rev()
+            .take_while(|end| **end + self.window > now)
+            .count();
+        self.under_way
+            .saturating_add(u32::try_from(recent).unwrap_or(u32::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: u64) -> Moment {
+        Moment::after_start(seconds(second))
+    }
+
+    fn seconds(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    fn spend(limit: &mut RateLimit, second: u64) {
+        limit.begin(at(second));
+        limit.end(at(second));
+    }
+
+    #[test]
+    fn a_full_window_waits_for_its_oldest_request() {
+        let mut limit = RateLimit::new(2, seconds(10));
+        spend(&mut limit, 0);
+        spend(&mut limit, 4);
+        for (now, turn) in [(4, Turn::At(at(10))), (9, Turn::At(at(10))), (10, Turn::Now)] {
+            assert_eq!(limit.turn(at(now)), turn, "at second {now}");
+        }
+    }
+
+    #[test]
+    fn a_request_weighs_from_its_start_until_a_window_after_its_end() {
+        let mut limit = RateLimit::new(1, seconds(10));
+        limit.begin(at(0));
+        assert_eq!(limit.turn(at(50)), Turn::AfterAnswer);
+        limit.end(at(60));
+        assert_eq!(
+            (limit.turn(at(60)), limit.remaining(at(60))),
+            (Turn::At(at(70)), 0)
+        );
+        assert_eq!((limit.turn(at(70)), limit.remaining(at(70))), (Turn::Now, 1));
+    }
+
+    #[test]
+    fn after_a_block_one_request_finds_out_whether_it_is_over() {
+        let mut limit = RateLimit::new(10, seconds(10));
+        limit.block(at(0), seconds(300));
+        limit.block(at(1), seconds(5));
+        assert_eq!(
+            (limit.turn(at(299)), limit.blocked_until(at(299))),
+            (Turn::At(at(300)), Some(at(300)))
+        );
+        assert_eq!(
+            (limit.turn(at(300)), limit.blocked_until(at(300))),
+            (Turn::Now, None)
+        );
+        limit.begin(at(300));
+        assert_eq!(limit.turn(at(300)), Turn::AfterAnswer);
+        limit.end(at(301));
+        limit.passed();
+        assert_eq!(limit.turn(at(301)), Turn::Now);
+    }
+
+    #[test]
+    fn the_server_narrows_the_limit_until_its_reset_and_never_widens_it() {
+        let mut limit = RateLimit::new(10, seconds(10));
+        for (remaining, share, left) in [(0, 0.25, 0), (1, 0.25, 1), (8, 0.25, 2), (1_000, 0.25, 10)] {
+            limit.narrow(
+                at(0),
+                ServerLimit {
+                    remaining,
+                    resets_in: seconds(30),
+                },
+                share,
+            );
+            assert_eq!(limit.remaining(at(1)), left, "{remaining} left, {share} ours");
+            let turn = if left == 0 { Turn::At(at(30)) } else { Turn::Now };
+            assert_eq!(limit.turn(at(1)), turn, "{remaining} left, {share} ours");
+            assert_eq!(limit.remaining(at(30)), 10, "after the reset");
+        }
+        limit.narrow(
+            at(0),
+            ServerLimit {
+                remaining: 1,
+                resets_in: seconds(30),
+            },
+            1.0,
+        );
+        spend(&mut limit, 1);
+        assert_eq!(
+            limit.turn(at(2)),
+            Turn::At(at(30)),
+            "what is sent counts against what was left"
+        );
+    }
+
+    #[test]
+    fn no_window_holds_more_than_the_limit_however_slow_the_answers() {
+        let mut limit = RateLimit::new(5, seconds(10));
+        let mut random = fastrand::Rng::with_seed(7);
+        let (mut now, mut arrivals) = (at(0), Vec::new());
+        for _ in 0..2_000 {
+            match limit.turn(now) {
+                Turn::Now => {
+                    limit.begin(now);
+                    let (before, after) = (random.u64(0..3_000), random.u64(0..3_000));
+                    arrivals.push(now + Duration::from_millis(before));
+                    now = now + Duration::from_millis(before + after);
+                    limit.end(now);
+                }
+                Turn::At(later) => now = later,
+                Turn::AfterAnswer => unreachable!("requests go one by one here"),
+            }
+        }
+        for first in 0..arrivals.len() - 5 {
+            assert!(
+                arrivals[first + 5].since(arrivals[first]) >= seconds(10),
+                "from {first}"
+            );
+        }
+    }
+}
