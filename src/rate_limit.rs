@@ -43,7 +43,7 @@ pub struct RateLimit {
     limit: u32,
     window: Duration,
     under_way: u32,
-    /// When the requests of the last window ended, oldest first; never longer than `limit`.
+    /// When the requests of the last window ended, oldest first.
     ended: VecDeque<Moment>,
     blocked_until: Option<Moment>,
     narrowed: Option<Narrowed>,
@@ -71,6 +71,11 @@ impl RateLimit {
     /// Requests allowed in a window.
     pub fn limit(&self) -> u32 {
         self.limit
+    }
+
+    /// Allows `limit` requests (at least 1) in a window from now on.
+    pub fn resize(&mut self, limit: u32) {
+        self.limit = limit.max(1);
     }
 
     /// Requests that may still go before the window, or what the server allows, is full.

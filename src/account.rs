@@ -1,0 +1,411 @@
+//! One account: everything known of it, what to ask next, and what an answer changes.
+//!
+//! Pure: the poller asks and waits, and tells the time. Each answer is compared first, and what it changes
+//! is applied as a whole.
+
+use std::collections::BTreeMap;
+
+use crate::audit::Audit;
+use crate::clock::{Moment, Timestamp};
+use crate::identity::Naming;
+use crate::ledger::{Asked, Ledger, Verdict, Why};
+use crate::model::{
+    AccountName, Behavior, BehaviorStatus, Endpoint, EventTotals, Extent, Integration, Snapshot, Summary,
+    UserRisk, UserSeries, Users,
+};
+use crate::queue::Queue;
+use crate::rate_limit::Turn;
+use crate::roster::{Comparison, Overview, Roster};
+use crate::schedule::{Intervals, Purpose, Schedule, Setback};
+use crate::series::Series;
+
+/// Integrations with series of their own; Cloudflare knows one kind, and a tenant has one or two.
+const INTEGRATIONS: usize = 256;
+
+/// What to do next.
+#[derive(Debug)]
+pub enum Step {
+    /// Ask Cloudflare.
+    Ask(Question),
+    /// Nothing, before this moment.
+    Wait(Moment),
+}
+
+/// What to ask Cloudflare.
+#[derive(Debug)]
+pub enum Question {
+    /// Read a whole endpoint.
+    Poll(Endpoint),
+    /// Read one user's events.
+    User(Asked),
+}
+
+/// How an account is watched.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What it is called.
+    pub name: AccountName,
+    /// How often what is read.
+    pub intervals: Intervals,
+    /// This account's part of the requests allowed in five minutes.
+    pub budget: u32,
+    /// How many users get series of their own.
+    pub series: usize,
+    /// What users are called.
+    pub naming: Naming,
+    /// Keys the hashes of events.
+    pub secret: [u8; 16],
+    /// Varies the jitter.
+    pub seed: u64,
+}
+
+/// Everything known of one account.
+#[derive(Debug)]
+pub struct Account {
+    name: AccountName,
+    naming: Naming,
+    roster: Roster,
+    overview: Option<Overview>,
+    series: Series,
+    queue: Queue,
+    audit: Audit,
+    ledger: Ledger,
+    schedule: Schedule,
+    behaviors: Option<Vec<Behavior>>,
+    integrations: Option<Vec<Integration>>,
+    up: Option<bool>,
+    /// Whether the latest attempt to read the summary was answered, whole or not.
+    reach: Reach,
+    labels: Settled,
+    last_success: BTreeMap<Endpoint, Timestamp>,
+    rejected: BTreeMap<Endpoint, u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    Answered,
+    Silent,
+}
+
+/// Whether behaviors were read, or refused, once: before that a display name might become a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Settled {
+    Yes,
+    NotYet,
+}
+
+impl Account {
+    /// An account of which nothing is known.
+    pub fn new(settings: Settings) -> Self {
+        let Settings {
+            name,
+            intervals,
+            budget,
+            series,
+            naming,
+            secret,
+            seed,
+        } = settings;
+        let series = if matches!(naming, Naming::Nobody) {
+            0
+        } else {
+            series
+        };
+        Self {
+            name,
+            naming,
+            roster: Roster::default(),
+            overview: None,
+            series: Series::new(series),
+            queue: Queue::default(),
+            audit: Audit::new(intervals.audit),
+            ledger: Ledger::new(secret),
+            schedule: Schedule::new(intervals, budget, seed),
+            behaviors: None,
+            integrations: None,
+            up: None,
+            reach: Reach::Silent,
+            labels: Settled::NotYet,
+            last_success: BTreeMap::new(),
+            rejected: BTreeMap::new(),
+        }
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &AccountName {
+        &self.name
+    }
+
+    /// The time between two readings of `endpoint`, as the budget allows.
+    pub fn interval(&self, endpoint: Endpoint) -> Option<std::time::Duration> {
+        self.schedule.interval(endpoint)
+    }
+
+    /// What to do next.
+    pub fn plan(&mut self, now: Moment) -> Step {
+        if let Some(endpoint) = self.schedule.due(now) {
+            return Step::Ask(Question::Poll(endpoint));
+        }
+        let next_poll = self.schedule.next_due();
+        if self.ledger.epoch().is_none() || self.labels == Settled::NotYet || self.reach == Reach::Silent {
+            return Step::Wait(next_poll);
+        }
+        let change = self.schedule.user_turn(Purpose::Change, now);
+        let audit = self.schedule.user_turn(Purpose::Audit, now);
+        if change == Turn::Now
+            && let Some(asked) = self.next_pending(now)
+        {
+            return Step::Ask(Question::User(asked));
+        }
+        if audit == Turn::Now
+            && let Some(asked) = self.next_audit(now)
+        {
+            return Step::Ask(Question::User(asked));
+        }
+        let when = |turn, due: Option<Moment>| match turn {
+            Turn::At(free) => Some(free),
+            Turn::Now | Turn::AfterAnswer => due,
+        };
+        let users = [
+            when(change, self.queue.next_due()),
+            when(audit, self.audit.next_due()),
+        ];
+        let next = users
+            .into_iter()
+            .flatten()
+            .filter(|due| *due > now)
+            .fold(next_poll, Moment::min);
+        Step::Wait(next)
+    }
+
+    /// The summary was read. `ours` is the date on our own clock.
+    pub fn summary_read(&mut self, summary: &Summary, now: Moment, ours: Timestamp) {
+        let date = summary.date.unwrap_or(ours);
+        self.reach = Reach::Answered;
+        self.reject(
+            Endpoint::Summary,
+            summary.unreadable.len() as u64 + u64::from(summary.anonymous),
+        );
+        self.schedule.read(Endpoint::Summary, summary.pages, now);
+        let whole = summary.extent == Extent::Whole;
+        self.up = Some(whole);
+        let comparison = match (whole, self.ledger.epoch()) {
+            (true, None) => Roster::baseline(summary, date),
+            (true, Some(_)) => self.roster.compare(summary, date),
+            (false, _) => self.roster.compare_partial(summary),
+        };
+        if whole {
+            self.ledger.begin(date);
+            self.series.choose(summary, now);
+            self.last_success.insert(Endpoint::Summary, ours);
+        }
+        self.take_over(comparison, date);
+    }
+
+    /// A user's events were read.
+    pub fn user_read(&mut self, asked: &Asked, risk: &UserRisk, now: Moment, ours: Timestamp) {
+        self.reject(Endpoint::User, u64::from(risk.rejected));
+        if risk.extent == Extent::Whole {
+            self.last_success.insert(Endpoint::User, ours);
+        }
+        let reading = self.ledger.judge(asked, risk, risk.date.unwrap_or(ours));
+        self.spent(asked, risk.pages, now);
+        self.settle(asked, reading, now);
+    }
+
+    /// There is no such user. One who is gone was removed; one who is listed may come to be found.
+    pub fn user_not_found(&mut self, asked: &Asked, now: Moment) {
+        self.spent(asked, 1, now);
+        if asked.why == Why::Gone {
+            let reading = self.ledger.judge_not_found(asked);
+            self.settle(asked, reading, now);
+        } else {
+            self.queue.failed(asked.user.id, now);
+        }
+    }
+
+    /// A user's events could not be read. A user who was only audited comes round again.
+    pub fn user_failed(&mut self, asked: &Asked, setback: Setback, now: Moment) {
+        self.spent(asked, 1, now);
+        match setback {
+            Setback::Passing => self.queue.failed(asked.user.id, now),
+            Setback::Refused | Setback::Closed => self.schedule.failed(Endpoint::User, setback, now),
+        }
+    }
+
+    /// The behaviors were read.
+    pub fn behaviors_read(&mut self, mut behaviors: Vec<Behavior>, now: Moment, ours: Timestamp) {
+        behaviors.sort_by(|a, b| a.id.cmp(&b.id));
+        self.ledger.label(&behaviors);
+        self.labels = Settled::Yes;
+        self.behaviors = Some(behaviors);
+        self.last_success.insert(Endpoint::Behaviors, ours);
+        self.schedule.read(Endpoint::Behaviors, 1, now);
+    }
+
+    /// The integrations were read.
+    pub fn integrations_read(&mut self, mut integrations: Vec<Integration>, now: Moment, ours: Timestamp) {
+        integrations.sort_by_key(|integration| integration.id);
+        integrations.truncate(INTEGRATIONS);
+        self.integrations = Some(integrations);
+        self.last_success.insert(Endpoint::Integrations, ours);
+        self.schedule.read(Endpoint::Integrations, 1, now);
+    }
+
+    /// The token was verified.
+    pub fn token_read(&mut self, now: Moment) {
+        self.schedule.read(Endpoint::TokenVerify, 1, now);
+    }
+
+    /// `endpoint` could not be read; what is known of it stays.
+    pub fn failed(&mut self, endpoint: Endpoint, setback: Setback, now: Moment) {
+        if endpoint == Endpoint::Summary {
+            (self.up, self.reach) = (Some(false), Reach::Silent);
+        }
+        if endpoint == Endpoint::Behaviors && setback == Setback::Closed {
+            self.labels = Settled::Yes;
+        }
+        self.schedule.failed(endpoint, setback, now);
+    }
+
+    /// The credentials changed.
+    pub fn retry_now(&mut self, now: Moment) {
+        self.schedule.retry_now(now);
+    }
+
+    /// The account as it is now, for the page.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            account: self.name.clone(),
+            up: self.up,
+            last_success: self.last_success.clone(),
+            users: self.overview.as_ref().map(|overview| self.users(overview)),
+            counting_since: self.ledger.epoch(),
+            behaviors: self
+                .behaviors
+                .as_ref()
+                .map(|behaviors| self.behavior_statuses(behaviors)),
+            integrations: self.integrations.clone(),
+            totals: EventTotals {
+                started: self.ledger.epoch().is_some() && self.labels == Settled::Yes,
+                ..self.ledger.totals()
+            },
+            rejected_rows: self.rejected.clone(),
+        }
+    }
+
+    fn next_pending(&mut self, now: Moment) -> Option<Asked> {
+        let id = self.queue.next(now)?;
+        let (user, pending) = (self.roster.get(id)?, self.queue.get(id)?);
+        let asked = Asked::pending(*user, pending);
+        self.queue.served();
+        Some(asked)
+    }
+
+    fn next_audit(&mut self, now: Moment) -> Option<Asked> {
+        let id = self
+            .audit
+            .next(&self.roster, |id| self.queue.get(id).is_some(), now)?;
+        self.audit.came_to(id);
+        self.roster.get(id).map(|user| Asked::audit(*user))
+    }
+
+    fn take_over(&mut self, comparison: Comparison, date: Timestamp) {
+        let Comparison {
+            users,
+            changed,
+            gone,
+            level_changes,
+            overview,
+        } = comparison;
+        let standings = gone
+            .iter()
+            .filter_map(|id| self.roster.get(*id).copied())
+            .collect::<Vec<_>>();
+        self.roster.apply(users);
+        self.ledger.moved(&level_changes);
+        for (id, tuple, before) in changed {
+            self.queue.changed(id, tuple, before, date);
+        }
+        for user in standings {
+            self.queue.gone(user.id, user.covered, user.standing(), date);
+        }
+        if overview.is_some() {
+            self.overview = overview;
+        }
+    }
+
+    fn settle(&mut self, asked: &Asked, reading: crate::ledger::Reading, now: Moment) {
+        let (verdict, user) = (reading.verdict, reading.user);
+        self.ledger.apply(reading);
+        self.roster.apply(vec![user]);
+        self.audit.read(user.id, now);
+        match verdict {
+            Verdict::Short(found) => self.queue.short(user.id, found, now),
+            Verdict::Done if asked.why == Why::Audit => {}
+            Verdict::Done => drop(self.queue.remove(user.id)),
+        }
+    }
+
+    fn spent(&mut self, asked: &Asked, pages: u32, now: Moment) {
+        let purpose = if asked.why == Why::Audit {
+            Purpose::Audit
+        } else {
+            Purpose::Change
+        };
+        self.schedule.spent(purpose, pages, now);
+    }
+
+    fn reject(&mut self, endpoint: Endpoint, rows: u64) {
+        *self.rejected.entry(endpoint).or_default() += rows;
+    }
+
+    fn users(&self, overview: &Overview) -> Users {
+        let series: Vec<_> = self
+            .series
+            .chosen()
+            .iter()
+            .filter_map(|chosen| {
+                let user = self.roster.get(chosen.id)?;
+                Some(UserSeries {
+                    id: chosen.id,
+                    label: self.naming.label(chosen.id)?,
+                    reported_events: chosen.tuple.count,
+                    level: chosen.tuple.level,
+                    since: user.since,
+                    last_event: chosen.tuple.last_event,
+                    last_reset: self.ledger.last_reset(chosen.id),
+                    identity: chosen.identity.clone(),
+                })
+            })
+            .collect();
+        let Overview {
+            count,
+            reported_events,
+            oldest,
+        } = overview.clone();
+        Users {
+            omitted: count.iter().sum::<u64>().saturating_sub(series.len() as u64),
+            count,
+            reported_events,
+            oldest,
+            series,
+            pending: self.queue.len() as u64,
+            oldest_pending: self.queue.oldest(),
+        }
+    }
+
+    fn behavior_statuses(&self, behaviors: &[Behavior]) -> Vec<BehaviorStatus> {
+        let status = |behavior: &Behavior| {
+            let label = self.ledger.label_of(&behavior.id)?;
+            // A behavior beyond the bound has no label of its own, and no series.
+            (label == behavior.id).then(|| BehaviorStatus {
+                label: label.to_owned(),
+                name: behavior.name.clone(),
+                enabled: behavior.enabled,
+                level: behavior.level,
+            })
+        };
+        behaviors.iter().filter_map(status).collect()
+    }
+}

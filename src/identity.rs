@@ -1,0 +1,74 @@
+//! What a user is called on the page: whoever reads a time-series database need not learn who it is.
+
+use std::fmt;
+
+use ring::hmac;
+
+use crate::model::UserId;
+
+/// Hexadecimal digits of a hashed id: 128 bits, as many as the id has.
+const HASH_DIGITS: usize = 32;
+
+/// How users are named in labels.
+#[derive(Clone)]
+pub enum Naming {
+    /// By their UUID.
+    Id,
+    /// By a keyed hash (HMAC-SHA256) of their UUID, which only the key's owner can reproduce.
+    Hash(hmac::Key),
+    /// By their UUID, with e-mail address and name in `user_info`.
+    Email,
+    /// Not at all: there are no series for single users.
+    Nobody,
+}
+
+impl Naming {
+    /// Naming by keyed hash.
+    pub fn hash(key: &[u8]) -> Self {
+        Self::Hash(hmac::Key::new(hmac::HMAC_SHA256, key))
+    }
+
+    /// The label `user`; none if users are not named.
+    pub fn label(&self, user: UserId) -> Option<String> {
+        match self {
+            Self::Id | Self::Email => Some(user.to_string()),
+            Self::Hash(key) => {
+                let hash = hmac::sign(key, user.hyphenated().to_string().as_bytes());
+                let hex = hash
+                    .as_ref()
+                    .iter()
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect::<String>();
+                Some(hex.chars().take(HASH_DIGITS).collect())
+            }
+            Self::Nobody => None,
+        }
+    }
+}
+
+/// Says which naming it is, not the key.
+impl fmt::Debug for Naming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Id => "Id",
+            Self::Hash(_) => "Hash",
+            Self::Email => "Email",
+            Self::Nobody => "Nobody",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hashed_user_is_the_hmac_of_its_uuid_as_any_tool_computes_it() {
+        // printf %s 182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e | openssl dgst -sha256 -hmac key | cut -c1-32
+        let user = UserId::parse_str("182BD5E5-6E1A-4FE4-A799-AA6D9A6AB26E").expect("a UUID");
+        assert_eq!(
+            Naming::hash(b"key").label(user).as_deref(),
+            Some("6ceff0bb4c60e0bd2c4984abf6d61c33")
+        );
+    }
+}

@@ -1,0 +1,235 @@
+//! Which events were counted already.
+//!
+//! `events_total` is the size of a set that only grows: the distinct events ever observed. Nothing here
+//! subtracts one count from another to count events; a key is in the set or it is not, so reading twice
+//! counts once, whatever was lost in between.
+//!
+//! A reading of a user's events is judged first ([`Ledger::judge`]) and applied later ([`Ledger::apply`]),
+//! so that all it changes can be made durable in one transaction in between, and only then be seen.
+
+mod reading;
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher24;
+
+pub use reading::{Asked, Reading, Verdict, Why};
+
+use crate::clock::Timestamp;
+use crate::labels::{LabelId, Labels};
+use crate::model::{Behavior, Event, EventTotals, Histogram, LevelChanges, PerLevel, UserId};
+
+/// Seconds from an event to its first sight: is it one poll (30 s), a few, the queue of a campaign (minutes
+/// to hours), or a first sight after an outage?
+const DELAY_BOUNDS: &[f64] = &[15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0, 21_600.0, 86_400.0];
+
+/// Seconds from reaching a level to the reset: the same hour, shift, day, week, month?
+const RESET_BOUNDS: &[f64] = &[
+    900.0,
+    3_600.0,
+    14_400.0,
+    28_800.0,
+    86_400.0,
+    259_200.0,
+    604_800.0,
+    1_209_600.0,
+    2_592_000.0,
+];
+
+/// Why events that the counts speak of could not be found; the label `reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The listing was cut short.
+    Capped,
+    /// The user was reset before they were read.
+    Reset,
+    /// The user was removed before they were read.
+    Removed,
+    /// They surfaced with an old time.
+    Late,
+    /// They had no valid time.
+    Timestamp,
+    /// Nothing explains it.
+    Unknown,
+}
+
+impl Loss {
+    /// All reasons, in the order of their labels' positions.
+    pub const ALL: [Self; 6] = [
+        Self::Capped,
+        Self::Reset,
+        Self::Removed,
+        Self::Late,
+        Self::Timestamp,
+        Self::Unknown,
+    ];
+
+    /// The word for it in labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Capped => "capped",
+            Self::Reset => "reset",
+            Self::Removed => "removed",
+            Self::Late => "late",
+            Self::Timestamp => "timestamp",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What is kept of a user whose events or reset were seen.
+#[derive(Debug, Default)]
+struct Record {
+    keys: HashSet<u64>,
+    last_reset: Option<Timestamp>,
+    since_reset: Vec<LabelId>,
+}
+
+/// The counted events of one account, and the totals that follow from them.
+#[derive(Debug)]
+pub struct Ledger {
+    /// Keeps the keys of one ledger useless to anyone who guesses what went into them.
+    secret: [u8; 16],
+    epoch: Option<Timestamp>,
+    labels: Labels,
+    records: HashMap<UserId, Record>,
+    events: Vec<PerLevel<u64>>,
+    behavior_users: Vec<u64>,
+    level_changes: LevelChanges,
+    resets: u64,
+    losses: [u64; Loss::ALL.len()],
+    delay: Histogram,
+    time_to_reset: PerLevel<Histogram>,
+}
+
+impl Ledger {
+    /// An empty ledger. `secret` keys the hashes of events.
+    pub fn new(secret: [u8; 16]) -> Self {
+        Self {
+            secret,
+            epoch: None,
+            labels: Labels::default(),
+            records: HashMap::new(),
+            events: Vec::new(),
+            behavior_users: Vec::new(),
+            level_changes: LevelChanges::default(),
+            resets: 0,
+            losses: [0; Loss::ALL.len()],
+            delay: Histogram::new(DELAY_BOUNDS),
+            time_to_reset: [(); 4].map(|()| Histogram::new(RESET_BOUNDS)),
+        }
+    }
+
+    /// Since when events are counted, on Cloudflare's clock.
+    pub fn epoch(&self) -> Option<Timestamp> {
+        self.epoch
+    }
+
+    /// Counting begins: events at or before `epoch` are never counted.
+    pub fn begin(&mut self, epoch: Timestamp) {
+        self.epoch.get_or_insert(epoch);
+    }
+
+    /// The behaviors were read: their ids become labels.
+    pub fn label(&mut self, behaviors: &[Behavior]) {
+        self.labels.list(behaviors);
+    }
+
+    /// The label of a listed behavior, if it was given one.
+    pub fn label_of(&self, behavior: &str) -> Option<&str> {
+        let label = self.labels.get(behavior)?;
+        self.labels.names().get(label.index()).map(String::as_str)
+    }
+
+    /// Users moved between levels.
+    pub fn moved(&mut self, moves: &LevelChanges) {
+        for (from, changes) in moves.iter().enumerate() {
+            for (to, count) in changes.iter().enumerate() {
+                self.level_changes[from][to] += count;
+            }
+        }
+    }
+
+    /// When the user was last reset, if that was ever read.
+    pub fn last_reset(&self, id: UserId) -> Option<Timestamp> {
+        self.records.get(&id)?.last_reset
+    }
+
+    /// Takes over what a reading changes, all at once. The user's row is the roster's to take.
+    pub fn apply(&mut self, reading: Reading) {
+        let Reading {
+            verdict: _,
+            user,
+            keys,
+            events,
+            delays,
+            last_reset,
+            since_reset,
+            first_of_behavior,
+            resets,
+            time_to_reset,
+            loss,
+            labels,
+        } = reading;
+        if let Some(labels) = labels {
+            self.labels = labels;
+        }
+        if !keys.is_empty() || last_reset.is_some() {
+            let record = self.records.entry(user.id).or_default();
+            record.keys.extend(keys);
+            (record.last_reset, record.since_reset) = (last_reset, since_reset);
+        }
+        let labels = self.labels.names().len();
+        self.events.resize(labels, [0; 4]);
+        self.behavior_users.resize(labels, 0);
+        for (label, level) in events {
+            self.events[label.index()][level.index()] += 1;
+        }
+        for label in first_of_behavior {
+            self.behavior_users[label.index()] += 1;
+        }
+        for delay in delays {
+            self.delay.observe(delay);
+        }
+        self.resets += resets;
+        if let Some((level, seconds)) = time_to_reset {
+            self.time_to_reset[level.index()].observe(seconds);
+        }
+        if let Some((loss, count)) = loss {
+            self.losses[loss as usize] += count;
+        }
+    }
+
+    /// Everything counted, for the page; `started` once labels are settled and counting has begun.
+    pub fn totals(&self) -> EventTotals {
+        let name = |at: usize| self.labels.names().get(at).cloned().unwrap_or_default();
+        let labels = 0..self.labels.names().len();
+        let events = labels
+            .clone()
+            .map(|at| (name(at), self.events.get(at).copied().unwrap_or_default()));
+        let users = labels.map(|at| (name(at), self.behavior_users.get(at).copied().unwrap_or_default()));
+        EventTotals {
+            started: self.epoch.is_some(),
+            events: events.collect(),
+            behavior_users: users.collect(),
+            level_changes: self.level_changes,
+            resets: self.resets,
+            unattributed: Loss::ALL
+                .into_iter()
+                .map(|loss| (loss.as_str(), self.losses[loss as usize]))
+                .collect(),
+            observation_delay: self.delay.clone(),
+            time_to_reset: self.time_to_reset.clone(),
+        }
+    }
+
+    /// The key of an event: its id alone might turn out to be the behavior's.
+    fn key(&self, user: UserId, event: &Event) -> u64 {
+        let mut hasher = SipHasher24::new_with_key(&self.secret);
+        hasher.write(user.as_bytes());
+        hasher.write(&event.timestamp.millis().to_le_bytes());
+        hasher.write(event.id.as_bytes());
+        hasher.finish()
+    }
+}

@@ -1,0 +1,294 @@
+//! What one reading of a user's events changes.
+
+use std::collections::HashSet;
+
+use super::{Ledger, Loss, Record};
+use crate::clock::Timestamp;
+use crate::labels::{LabelId, Labels};
+use crate::model::{Event, Extent, Level, Tuple, UserId, UserRisk};
+use crate::queue::{Pending, Reason, SHORT_RETRIES};
+use crate::roster::{Coverage, Origin, Presence, Standing, User};
+
+/// What was known of a user before its events were asked for. What happens while the request is under way
+/// differs from it, and so is read next time.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// The user's row.
+    pub user: User,
+    /// What the summary last said.
+    pub tuple: Tuple,
+    /// Why the events are read.
+    pub why: Why,
+    /// The standing before the first change that was unread.
+    pub before: Standing,
+    /// Events newly counted by earlier readings that were short.
+    found: u32,
+    /// How many earlier readings were short.
+    short: u8,
+}
+
+/// Why a user's events are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The summary says that something changed.
+    Changed,
+    /// The user is gone from the summary.
+    Gone,
+    /// Nothing says that anything changed; what a coincidence hid is looked for.
+    Audit,
+}
+
+impl Asked {
+    /// For a user who waits in the queue.
+    pub fn pending(user: User, pending: &Pending) -> Self {
+        let why = match pending.reason {
+            Reason::Changed => Why::Changed,
+            Reason::Gone => Why::Gone,
+        };
+        let before = pending.before.unwrap_or(user.standing());
+        Self {
+            user,
+            tuple: pending.latest,
+            why,
+            before,
+            found: pending.found,
+            short: pending.short,
+        }
+    }
+
+    /// For a user of whom nothing new is known.
+    pub fn audit(user: User) -> Self {
+        Self {
+            user,
+            tuple: user.covered,
+            why: Why::Audit,
+            before: user.standing(),
+            found: 0,
+            short: 0,
+        }
+    }
+}
+
+/// Whether a reading explains what the summary said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It does, or nothing more is to be had.
+    Done,
+    /// Fewer events were listed than counted: read again later. So many were new.
+    Short(u32),
+}
+
+/// All that one reading of a user's events changes.
+#[derive(Debug)]
+pub struct Reading {
+    /// Whether the user is to be read again.
+    pub verdict: Verdict,
+    /// The user's new row.
+    pub user: User,
+    pub(super) keys: Vec<u64>,
+    pub(super) events: Vec<(LabelId, Level)>,
+    pub(super) delays: Vec<f64>,
+    pub(super) last_reset: Option<Timestamp>,
+    /// The behaviors that had an event since the last reset.
+    pub(super) since_reset: Vec<LabelId>,
+    pub(super) first_of_behavior: Vec<LabelId>,
+    pub(super) resets: u64,
+    pub(super) time_to_reset: Option<(Level, f64)>,
+    pub(super) loss: Option<(Loss, u64)>,
+    /// The table of labels, if it grew.
+    pub(super) labels: Option<Labels>,
+}
+
+impl Reading {
+    /// How many events are counted by it.
+    pub fn counted(&self) -> usize {
+        self.events.len()
+    }
+}
+
+impl Ledger {
+    /// Judges a user's events, read when Cloudflare's clock showed `date`.
+    ///
+    /// Before counting began nothing is counted: the epoch must be set first.
+    pub fn judge(&self, asked: &Asked, risk: &UserRisk, date: Timestamp) -> Reading {
+        let known = self.records.get(&asked.user.id);
+        let epoch = self.epoch.unwrap_or(Timestamp::from_millis(i64::MAX));
+        let stored_reset = known.and_then(|record| record.last_reset);
+        let newer_reset = risk
+            .last_reset
+            .filter(|&reset| stored_reset.is_none_or(|stored| reset > stored));
+        let counted_reset = newer_reset.filter(|&reset| reset > epoch);
+
+        let mut labels = None;
+        let new = self.new_events(asked.user.id, &risk.events, epoch);
+        let label = |event: &Event, labels: &mut Option<Labels>| match self.labels.get(&event.name) {
+            Some(label) => label,
+            None => labels
+                .get_or_insert_with(|| self.labels.clone())
+                .learn(&event.name),
+        };
+        let labelled: Vec<_> = new
+            .iter()
+            .map(|(_, event)| (label(event, &mut labels), *event))
+            .collect();
+        let (since_reset, first_of_behavior) = first_of_behavior(known, &labelled, newer_reset);
+
+        let mut user = asked.user;
+        if newer_reset.is_some() && asked.tuple.count < user.covered.count {
+            user.covered.count = 0;
+        }
+        let found = u32::try_from(new.len()).unwrap_or(u32::MAX);
+        let missing = missing(asked, &user, risk, found);
+        let short = asked.why != Why::Audit && (missing > 0 || risk.extent != Extent::Whole);
+        let verdict = if short && usize::from(asked.short) < SHORT_RETRIES.len() {
+            user.coverage = Coverage::Nothing;
+            Verdict::Short(found)
+        } else {
+            settle(&mut user, asked, newer_reset);
+            Verdict::Done
+        };
+        let loss = (verdict == Verdict::Done && missing > 0)
+            .then(|| (reason(asked, risk, missing, newer_reset), u64::from(missing)));
+        if let Some(reset) = newer_reset
+            && user.since < reset
+            && user.presence != Presence::Gone
+        {
+            (user.since, user.origin) = (reset, Origin::Observed);
+        }
+        Reading {
+            verdict,
+            user,
+            keys: new.iter().map(|(key, _)| *key).collect(),
+            events: labelled
+                .iter()
+                .map(|(label, event)| (*label, event.level))
+                .collect(),
+            delays: new
+                .iter()
+                .map(|(_, event)| date.since(event.timestamp).as_secs_f64())
+                .collect(),
+            last_reset: newer_reset.or(stored_reset),
+            since_reset,
+            first_of_behavior,
+            resets: u64::from(counted_reset.is_some()),
+            time_to_reset: counted_reset.and_then(|reset| time_to_reset(asked.before, reset)),
+            loss,
+            labels,
+        }
+    }
+
+    /// Judges the answer that there is no such user: what was unread is lost, and so is who it was.
+    pub fn judge_not_found(&self, asked: &Asked) -> Reading {
+        let known = self.records.get(&asked.user.id);
+        let lost = asked
+            .tuple
+            .count
+            .saturating_sub(asked.user.covered.count)
+            .saturating_sub(asked.found);
+        let mut user = asked.user;
+        (user.covered.count, user.coverage) = (0, Coverage::Nothing);
+        Reading {
+            verdict: Verdict::Done,
+            user,
+            keys: Vec::new(),
+            events: Vec::new(),
+            delays: Vec::new(),
+            last_reset: known.and_then(|record| record.last_reset),
+            since_reset: known.map_or_else(Vec::new, |record| record.since_reset.clone()),
+            first_of_behavior: Vec::new(),
+            resets: 0,
+            time_to_reset: None,
+            loss: (lost > 0).then_some((Loss::Removed, u64::from(lost))),
+            labels: None,
+        }
+    }
+
+    /// The events not counted yet and later than the floor, each once, with their keys.
+    fn new_events<'a>(&self, id: UserId, events: &'a [Event], floor: Timestamp) -> Vec<(u64, &'a Event)> {
+        let counted = self.records.get(&id).map(|record| &record.keys);
+        let mut seen = HashSet::new();
+        let keyed = events
+            .iter()
+            .filter(|event| event.timestamp > floor)
+            .map(|event| (self.key(id, event), event));
+        keyed
+            .filter(|(key, _)| counted.is_none_or(|keys| !keys.contains(key)) && seen.insert(*key))
+            .collect()
+    }
+}
+
+/// How many events the counts speak of that no reading found. An estimate: it takes `event_count` to count
+/// listed events.
+fn missing(asked: &Asked, user: &User, risk: &UserRisk, found: u32) -> u32 {
+    let base = user.covered.count;
+    let mut explained = asked.found.saturating_add(found);
+    if base == 0 {
+        // Old events of a user who is back, or was listed late, are not lost: they are there.
+        explained = explained.max(u32::try_from(risk.events.len()).unwrap_or(u32::MAX));
+    }
+    asked.tuple.count.saturating_sub(base).saturating_sub(explained)
+}
+
+/// Nothing more is to be had: what was asked for is covered.
+fn settle(user: &mut User, asked: &Asked, newer_reset: Option<Timestamp>) {
+    match asked.why {
+        Why::Audit => {}
+        Why::Changed => (user.covered, user.coverage) = (asked.tuple, Coverage::Covered),
+        Why::Gone => {
+            // A user who comes back after a reset starts from nothing.
+            user.covered.count = if newer_reset.is_some() {
+                0
+            } else {
+                asked.tuple.count
+            };
+            user.coverage = Coverage::Nothing;
+        }
+    }
+}
+
+fn reason(asked: &Asked, risk: &UserRisk, missing: u32, newer_reset: Option<Timestamp>) -> Loss {
+    if risk.extent != Extent::Whole {
+        Loss::Capped
+    } else if risk.rejected >= missing {
+        Loss::Timestamp
+    } else if newer_reset.is_some() || asked.why == Why::Gone {
+        Loss::Reset
+    } else if asked.tuple.last_event == asked.user.covered.last_event {
+        // The count rose and the latest event did not change: it surfaced behind it.
+        Loss::Late
+    } else {
+        Loss::Unknown
+    }
+}
+
+/// The behaviors that had an event since the last reset, and those of `new` that had their first.
+fn first_of_behavior(
+    known: Option<&Record>,
+    new: &[(LabelId, &Event)],
+    newer_reset: Option<Timestamp>,
+) -> (Vec<LabelId>, Vec<LabelId>) {
+    let mut since_reset = known.map_or_else(Vec::new, |record| record.since_reset.clone());
+    let mut first = Vec::new();
+    let mut add = |label: LabelId, since_reset: &mut Vec<LabelId>| {
+        if !since_reset.contains(&label) {
+            since_reset.push(label);
+            first.push(label);
+        }
+    };
+    let is_old = |event: &Event| newer_reset.is_some_and(|reset| event.timestamp <= reset);
+    for (label, _) in new.iter().filter(|(_, event)| is_old(event)) {
+        add(*label, &mut since_reset);
+    }
+    if newer_reset.is_some() {
+        since_reset.clear();
+    }
+    for (label, _) in new.iter().filter(|(_, event)| !is_old(event)) {
+        add(*label, &mut since_reset);
+    }
+    (since_reset, first)
+}
+
+fn time_to_reset(before: Standing, reset: Timestamp) -> Option<(Level, f64)> {
+    let observed = before.origin == Origin::Observed && before.level != Level::Unknown;
+    (observed && before.since <= reset).then(|| (before.level, reset.since(before.since).as_secs_f64()))
+}

@@ -1,0 +1,400 @@
+//! Users whose events are still to be read, and in which order.
+//!
+//! Changed users go in turns: five of those newly or still at high to four of the rest, first come first
+//! served in each. Strict priority would starve the rest as soon as a few hundred users are noisy. Users
+//! who are gone come behind all of them. Each user is here at most once, so the queue is bounded by the
+//! number of users.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use crate::clock::{Moment, Timestamp};
+use crate::model::{Level, Tuple, UserId};
+use crate::roster::Standing;
+
+/// A listing that is short of what the counts say is read again after these; then it is believed.
+pub const SHORT_RETRIES: [Duration; 3] = [
+    Duration::from_secs(60),
+    Duration::from_secs(5 * 60),
+    Duration::from_secs(30 * 60),
+];
+
+/// After a failure a user waits a minute, then twice as long each time, up to six hours.
+const FIRST_BACKOFF: Duration = Duration::from_secs(60);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(6 * 3600);
+
+/// Of nine turns, how many the users at high get.
+const HIGH_TURNS: u8 = 5;
+const ALL_TURNS: u8 = 9;
+
+/// Why a user's events are to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The summary says that something changed.
+    Changed,
+    /// The user is gone from the summary.
+    Gone,
+}
+
+/// A user whose events are still to be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Pending {
+    /// What the summary last said; the count that a reading must explain.
+    pub latest: Tuple,
+    /// The standing before the first change that is still unread, if there was one.
+    pub before: Option<Standing>,
+    /// Why the events are to be read.
+    pub reason: Reason,
+    /// Since when they are.
+    pub since: Timestamp,
+    /// Events newly counted by readings that were short.
+    pub found: u32,
+    /// How many readings were short.
+    pub short: u8,
+    failures: u8,
+    place: Place,
+}
+
+/// Where a user waits: in a lane behind those with lower tickets, or for a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Lane(Lane, u64),
+    Later(Moment, u64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lane {
+    High,
+    Rest,
+    Gone,
+}
+
+/// All users whose events are still to be read.
+#[derive(Debug, Default)]
+pub struct Queue {
+    pending: HashMap<UserId, Pending>,
+    lanes: [BTreeMap<u64, UserId>; 3],
+    later: BTreeMap<(Moment, u64), UserId>,
+    /// How many wait since when: few dates, as each summary has one.
+    waiting_since: BTreeMap<Timestamp, u64>,
+    next_ticket: u64,
+    turn: u8,
+}
+
+impl Queue {
+    /// The summary says that a user changed. One who waits already keeps its place, unless it has come to
+    /// high, or was put off for a short listing: there is news to read.
+    pub fn changed(&mut self, id: UserId, latest: Tuple, before: Option<Standing>, date: Timestamp) {
+        let lane = if latest.level == Level::High {
+            Lane::High
+        } else {
+            Lane::Rest
+        };
+        let Some(mut known) = self.pending.get(&id).copied() else {
+            let place = self.enter(id, lane);
+            let reason = Reason::Changed;
+            let pending = Pending {
+                latest,
+                before,
+                reason,
+                since: date,
+                found: 0,
+                short: 0,
+                failures: 0,
+                place,
+            };
+            self.add(id, pending);
+            return;
+        };
+        let moves = match known.place {
+            Place::Lane(now, _) => now != lane && now != Lane::High,
+            Place::Later(..) => known.latest != latest && known.failures == 0,
+        };
+        if moves {
+            self.leave(known.place);
+            known.place = self.enter(id, lane);
+        }
+        (known.latest, known.reason) = (latest, Reason::Changed);
+        self.pending.insert(id, known);
+    }
+
+    /// A user is gone from the summary; `last` is what it said last. What was unread stays so.
+    pub fn gone(&mut self, id: UserId, last: Tuple, before: Standing, date: Timestamp) {
+        let known = self.remove(id);
+        let place = self.enter(id, Lane::Gone);
+        let pending = match known {
+            Some(known) => Pending {
+                reason: Reason::Gone,
+                place,
+                ..known
+            },
+            None => Pending {
+                latest: last,
+                before: Some(before),
+                reason: Reason::Gone,
+                since: date,
+                found: 0,
+                short: 0,
+                failures: 0,
+                place,
+            },
+        };
+        self.add(id, pending);
+    }
+
+    /// Whose events to read next; those who waited long enough for another try have come back into line.
+    pub fn next(&mut self, now: Moment) -> Option<UserId> {
+        while let Some((&(due, ticket), &id)) = self.later.first_key_value()
+            && due <= now
+        {
+            self.later.remove(&(due, ticket));
+            let Some(known) = self.pending.get(&id).copied() else {
+                continue;
+            };
+            let lane = match (known.reason, known.latest.level) {
+                (Reason::Gone, _) => Lane::Gone,
+                (Reason::Changed, Level::High) => Lane::High,
+                (Reason::Changed, _) => Lane::Rest,
+            };
+            let place = self.enter(id, lane);
+            self.pending.insert(id, Pending { place, ..known });
+        }
+        let order = if self.turn < HIGH_TURNS {
+            [Lane::High, Lane::Rest, Lane::Gone]
+        } else {
+            [Lane::Rest, Lane::High, Lane::Gone]
+        };
+        order
+            .into_iter()
+            .find_map(|lane| self.lanes[lane as usize].values().next().copied())
+    }
+
+    /// A user's turn was used, whatever came of it.
+    pub fn served(&mut self) {
+        self.turn = (self.turn + 1) % ALL_TURNS;
+    }
+
+    /// What is known of a user whose events are still to be read.
+    pub fn get(&self, id: UserId) -> Option<&Pending> {
+        self.pending.get(&id)
+    }
+
+    /// The user's events were read.
+    pub fn remove(&mut self, id: UserId) -> Option<Pending> {
+        let known = self.pending.remove(&id)?;
+        self.leave(known.place);
+        if let Some(waiting) = self.waiting_since.get_mut(&known.since) {
+            *waiting -= 1;
+            if *waiting == 0 {
+                self.waiting_since.remove(&known.since);
+            }
+        }
+        Some(known)
+    }
+
+    /// The listing was short: `found` events were counted, the rest is looked for later.
+    pub fn short(&mut self, id: UserId, found: u32, now: Moment) {
+        if let Some(mut known) = self.remove(id) {
+            known.found = known.found.saturating_add(found);
+            let wait = SHORT_RETRIES[usize::from(known.short).min(SHORT_RETRIES.len() - 1)];
+            known.short = known.short.saturating_add(1);
+            known.failures = 0;
+            self.put_off(id, known, now + wait);
+        }
+    }
+
+    /// The user's events could not be read for a reason of its own.
+    pub fn failed(&mut self, id: UserId, now: Moment) {
+        if let Some(mut known) = self.remove(id) {
+            let wait = FIRST_BACKOFF
+                .saturating_mul(1 << known.failures.min(16))
+                .min(LONGEST_BACKOFF);
+            known.failures = known.failures.saturating_add(1);
+            self.put_off(id, known, now + wait);
+        }
+    }
+
+    /// When a user who was put off is due.
+    pub fn next_due(&self) -> Option<Moment> {
+        self.later.first_key_value().map(|(&(due, _), _)| due)
+    }
+
+    /// How many users wait.
+    pub fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Since when the longest waiting user waits.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        self.waiting_since.first_key_value().map(|(&since, _)| since)
+    }
+
+    fn add(&mut self, id: UserId, pending: Pending) {
+        *self.waiting_since.entry(pending.since).or_default() += 1;
+        self.pending.insert(id, pending);
+    }
+
+    fn enter(&mut self, id: UserId, lane: Lane) -> Place {
+        self.next_ticket += 1;
+        self.lanes[lane as usize].insert(self.next_ticket, id);
+        Place::Lane(lane, self.next_ticket)
+    }
+
+    fn put_off(&mut self, id: UserId, known: Pending, due: Moment) {
+        self.next_ticket += 1;
+        self.later.insert((due, self.next_ticket), id);
+        self.add(
+            id,
+            Pending {
+                place: Place::Later(due, self.next_ticket),
+                ..known
+            },
+        );
+    }
+
+    fn leave(&mut self, place: Place) {
+        match place {
+            Place::Lane(lane, ticket) => self.lanes[lane as usize].remove(&ticket),
+            Place::Later(due, ticket) => self.later.remove(&(due, ticket)),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u128) -> UserId {
+        UserId::from_u128(n)
+    }
+
+    fn at(second: u64) -> Moment {
+        Moment::after_start(Duration::from_secs(second))
+    }
+
+    fn tuple(count: u32, level: Level) -> Tuple {
+        Tuple {
+            last_event: Timestamp::from_seconds(1),
+            count,
+            level,
+        }
+    }
+
+    fn change(queue: &mut Queue, n: u128, count: u32, level: Level) {
+        queue.changed(id(n), tuple(count, level), None, Timestamp::from_seconds(0));
+    }
+
+    fn standing() -> Standing {
+        let since = Timestamp::from_seconds(0);
+        Standing {
+            level: Level::High,
+            since,
+            origin: crate::roster::Origin::Observed,
+        }
+    }
+
+    fn serve(queue: &mut Queue, now: u64) -> Option<u128> {
+        let next = queue.next(at(now))?;
+        queue.served();
+        queue.remove(next);
+        Some(next.as_u128())
+    }
+
+    #[test]
+    fn users_at_high_get_five_turns_of_nine_and_all_of_them_when_alone() {
+        let mut queue = Queue::default();
+        for n in 0..9 {
+            change(&mut queue, n, 1, Level::High);
+            change(&mut queue, 100 + n, 1, Level::Low);
+        }
+        let order: Vec<_> = (0..18).filter_map(|_| serve(&mut queue, 0)).collect();
+        assert_eq!(order[..9], [0, 1, 2, 3, 4, 100, 101, 102, 103]);
+        assert_eq!(order[9..], [5, 6, 7, 8, 104, 105, 106, 107, 108]);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn users_who_are_gone_come_last_and_keep_what_was_unread() {
+        let mut queue = Queue::default();
+        change(&mut queue, 1, 7, Level::High);
+        queue.gone(
+            id(1),
+            tuple(5, Level::High),
+            standing(),
+            Timestamp::from_seconds(9),
+        );
+        change(&mut queue, 2, 1, Level::Low);
+        assert_eq!(
+            queue.get(id(1)).map(|p| (p.latest.count, p.reason)),
+            Some((7, Reason::Gone))
+        );
+        assert_eq!(
+            [serve(&mut queue, 0), serve(&mut queue, 0), serve(&mut queue, 0)],
+            [Some(2), Some(1), None]
+        );
+    }
+
+    #[test]
+    fn a_waiting_user_keeps_its_place_unless_it_comes_to_high() {
+        let mut queue = Queue::default();
+        change(&mut queue, 1, 1, Level::Low);
+        change(&mut queue, 2, 1, Level::Low);
+        change(&mut queue, 1, 2, Level::Low);
+        assert_eq!((queue.next(at(0)), queue.len()), (Some(id(1)), 2));
+        change(&mut queue, 2, 2, Level::High);
+        assert_eq!((queue.next(at(0)), queue.len()), (Some(id(2)), 2));
+    }
+
+    #[test]
+    fn a_short_listing_is_read_again_after_one_five_and_thirty_minutes() {
+        let mut queue = Queue::default();
+        change(&mut queue, 1, 3, Level::Low);
+        let mut now = 0;
+        for wait in [60, 300, 1_800] {
+            queue.short(id(1), 1, at(now));
+            assert_eq!(
+                (queue.next(at(now + wait - 1)), queue.next_due()),
+                (None, Some(at(now + wait)))
+            );
+            now += wait;
+            assert_eq!(queue.next(at(now)), Some(id(1)), "after {wait} seconds");
+        }
+        assert_eq!(queue.get(id(1)).map(|p| (p.found, p.short)), Some((3, 3)));
+    }
+
+    #[test]
+    fn news_of_a_user_put_off_for_a_short_listing_is_read_at_once_but_not_after_a_failure() {
+        let mut queue = Queue::default();
+        for (failing, wanted) in [(false, Some(id(1))), (true, None)] {
+            queue.remove(id(1));
+            change(&mut queue, 1, 3, Level::Low);
+            if failing {
+                queue.failed(id(1), at(0));
+            } else {
+                queue.short(id(1), 1, at(0));
+            }
+            change(&mut queue, 1, 3, Level::Low);
+            assert_eq!(queue.next(at(0)), None, "nothing new, failing: {failing}");
+            change(&mut queue, 1, 4, Level::Low);
+            assert_eq!(queue.next(at(0)), wanted, "failing: {failing}");
+        }
+    }
+
+    #[test]
+    fn failures_back_off_from_a_minute_to_six_hours() {
+        let mut queue = Queue::default();
+        change(&mut queue, 1, 1, Level::Low);
+        for wait in [
+            60, 120, 240, 480, 960, 1_920, 3_840, 7_680, 15_360, 21_600, 21_600,
+        ] {
+            queue.failed(id(1), at(0));
+            assert_eq!(queue.next_due(), Some(at(wait)));
+            assert_eq!(queue.next(at(wait)), Some(id(1)));
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Which users get series of their own: those most at risk, and not others every minute.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::time::Duration;
+
+use crate::clock::{Moment, Timestamp};
+use crate::model::{Identity, Level, Row, Summary, Tuple, UserId};
+
+/// A series lives at least this long, so that a chart of it is worth looking at, unless its user is gone or
+/// outranked by level.
+const STAY: Duration = Duration::from_secs(3600);
+
+/// A user with series of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chosen {
+    /// Whose they are.
+    pub id: UserId,
+    /// What the summary said last.
+    pub tuple: Tuple,
+    /// E-mail address and name, if they were asked for.
+    pub identity: Option<Identity>,
+}
+
+/// The choice, and since when each of the chosen has been in it.
+#[derive(Debug)]
+pub struct Series {
+    limit: usize,
+    chosen: Vec<Chosen>,
+    since: HashMap<UserId, Moment>,
+}
+
+/// What users are ranked by, in this order; the id only makes it the same each time.
+type Rank = (Level, Stay, Timestamp, Reverse<UserId>);
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stay {
+    Free,
+    Due,
+}
+
+impl Series {
+    /// At most `limit` users.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            chosen: Vec::new(),
+            since: HashMap::new(),
+        }
+    }
+
+    /// Chooses anew from a whole summary.
+    pub fn choose(&mut self, summary: &Summary, now: Moment) {
+        let mut best: BinaryHeap<Reverse<(Rank, u32)>> = BinaryHeap::new();
+        for row in &summary.rows {
+            let candidate = Reverse((self.rank(row, now), row.tuple.count));
+            if best.len() < self.limit {
+                best.push(candidate);
+            } else if best.peek().is_some_and(|lowest| candidate < *lowest) {
+                best.pop();
+                best.push(candidate);
+            }
+        }
+        let identity = |id| {
+            let (email, name) = summary.identities.as_ref()?.get(id)?;
+            Some(Identity {
+                email: email.to_owned(),
+                name: name.to_owned(),
+            })
+        };
+        let chosen = best.into_sorted_vec().into_iter().map(
+            |Reverse(((level, _, last_event, Reverse(id)), count))| Chosen {
+                id,
+                tuple: Tuple {
+                    last_event,
+                    count,
+                    level,
+                },
+                identity: identity(id),
+            },
+        );
+        self.chosen = chosen.collect();
+        let since = std::mem::take(&mut self.since);
+        self.since = self
+            .chosen
+            .iter()
+            .map(|user| (user.id, since.get(&user.id).copied().unwrap_or(now)))
+            .collect();
+    }
+
+    /// The chosen users, by falling risk.
+    pub fn chosen(&self) -> &[Chosen] {
+        &self.chosen
+    }
+
+    fn rank(&self, row: &Row, now: Moment) -> Rank {
+        let stays = self
+            .since
+            .get(&row.user)
+            .is_some_and(|since| now.since(*since) < STAY);
+        let stay = if stays { Stay::Due } else { Stay::Free };
+        (row.tuple.level, stay, row.tuple.last_event, Reverse(row.user))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Extent;
+
+    fn at(minute: u64) -> Moment {
+        Moment::after_start(Duration::from_secs(60 * minute))
+    }
+
+    fn summary(rows: &[(u128, Level, i64)]) -> Summary {
+        let row = |&(n, level, second): &(u128, Level, i64)| Row {
+            user: UserId::from_u128(n),
+            tuple: Tuple {
+                last_event: Timestamp::from_seconds(second),
+                count: 1,
+                level,
+            },
+        };
+        Summary {
+            rows: rows.iter().map(row).collect(),
+            unreadable: Vec::new(),
+            anonymous: 0,
+            extent: Extent::Whole,
+            date: None,
+            identities: None,
+            pages: 1,
+        }
+    }
+
+    fn choose(series: &mut Series, rows: &[(u128, Level, i64)], minute: u64) -> Vec<u128> {
+        series.choose(&summary(rows), at(minute));
+        series.chosen().iter().map(|user| user.id.as_u128()).collect()
+    }
+
+    #[test]
+    fn high_comes_before_medium_before_low_then_the_latest_event() {
+        use Level::{High, Low, Medium, Unknown};
+        let rows = [
+            (1, Low, 90),
+            (2, High, 10),
+            (3, Medium, 50),
+            (4, High, 20),
+            (5, Unknown, 99),
+        ];
+        for (limit, wanted) in [
+            (0, vec![]),
+            (1, vec![4]),
+            (3, vec![4, 2, 3]),
+            (9, vec![4, 2, 3, 1, 5]),
+        ] {
+            assert_eq!(choose(&mut Series::new(limit), &rows, 0), wanted, "limit {limit}");
+        }
+    }
+
+    #[test]
+    fn a_user_stays_for_an_hour_unless_gone_or_outranked_by_level() {
+        use Level::{High, Medium};
+        let mut series = Series::new(1);
+        assert_eq!(choose(&mut series, &[(1, Medium, 10)], 0), [1]);
+        assert_eq!(
+            choose(&mut series, &[(1, Medium, 10), (2, Medium, 20)], 59),
+            [1],
+            "a later event waits"
+        );
+        assert_eq!(
+            choose(&mut series, &[(1, Medium, 10), (2, Medium, 20)], 60),
+            [2],
+            "the hour is over"
+        );
+        assert_eq!(choose(&mut series, &[(1, Medium, 30), (2, Medium, 20)], 61), [2]);
+        assert_eq!(
+            choose(&mut series, &[(1, Medium, 30)], 62),
+            [1],
+            "the other is gone"
+        );
+        assert_eq!(
+            choose(&mut series, &[(1, Medium, 30), (3, High, 1)], 63),
+            [3],
+            "outranked"
+        );
+    }
+}
