@@ -97,20 +97,8 @@ enum Settled {
 impl Account {
     /// An account of which nothing is known.
     pub fn new(settings: Settings) -> Self {
-        let Settings {
-            name,
-            intervals,
-            budget,
-            series,
-            naming,
-            secret,
-            seed,
-        } = settings;
-        let series = if matches!(naming, Naming::Nobody) {
-            0
-        } else {
-            series
-        };
+        let Settings { name, intervals, budget, series, naming, secret, seed } = settings;
+        let series = if matches!(naming, Naming::Nobody) { 0 } else { series };
         Self {
             name,
             naming,
@@ -166,15 +154,8 @@ impl Account {
             Turn::At(free) => Some(free),
             Turn::Now | Turn::AfterAnswer => due,
         };
-        let users = [
-            when(change, self.queue.next_due()),
-            when(audit, self.audit.next_due()),
-        ];
-        let next = users
-            .into_iter()
-            .flatten()
-            .filter(|due| *due > now)
-            .fold(next_poll, Moment::min);
+        let users = [when(change, self.queue.next_due()), when(audit, self.audit.next_due())];
+        let next = users.into_iter().flatten().filter(|due| *due > now).fold(next_poll, Moment::min);
         Step::Wait(next)
     }
 
@@ -182,10 +163,7 @@ impl Account {
     pub fn summary_read(&mut self, summary: &Summary, now: Moment, ours: Timestamp) {
         let date = summary.date.unwrap_or(ours);
         self.reach = Reach::Answered;
-        self.reject(
-            Endpoint::Summary,
-            summary.unreadable.len() as u64 + u64::from(summary.anonymous),
-        );
+        self.reject(Endpoint::Summary, summary.unreadable.len() as u64 + u64::from(summary.anonymous));
         self.schedule.read(Endpoint::Summary, summary.pages, now);
         let whole = summary.extent == Extent::Whole;
         self.up = Some(whole);
@@ -281,10 +259,7 @@ impl Account {
             last_success: self.last_success.clone(),
             users: self.overview.as_ref().map(|overview| self.users(overview)),
             counting_since: self.ledger.epoch(),
-            behaviors: self
-                .behaviors
-                .as_ref()
-                .map(|behaviors| self.behavior_statuses(behaviors)),
+            behaviors: self.behaviors.as_ref().map(|behaviors| self.behavior_statuses(behaviors)),
             integrations: self.integrations.clone(),
             totals: EventTotals {
                 started: self.ledger.epoch().is_some() && self.labels == Settled::Yes,
@@ -303,25 +278,14 @@ impl Account {
     }
 
     fn next_audit(&mut self, now: Moment) -> Option<Asked> {
-        let id = self
-            .audit
-            .next(&self.roster, |id| self.queue.get(id).is_some(), now)?;
+        let id = self.audit.next(&self.roster, |id| self.queue.get(id).is_some(), now)?;
         self.audit.came_to(id);
         self.roster.get(id).map(|user| Asked::audit(*user))
     }
 
     fn take_over(&mut self, comparison: Comparison, date: Timestamp) {
-        let Comparison {
-            users,
-            changed,
-            gone,
-            level_changes,
-            overview,
-        } = comparison;
-        let standings = gone
-            .iter()
-            .filter_map(|id| self.roster.get(*id).copied())
-            .collect::<Vec<_>>();
+        let Comparison { users, changed, gone, level_changes, overview } = comparison;
+        let standings = gone.iter().filter_map(|id| self.roster.get(*id).copied()).collect::<Vec<_>>();
         self.roster.apply(users);
         self.ledger.moved(&level_changes);
         for (id, tuple, before) in changed {
@@ -348,11 +312,7 @@ impl Account {
     }
 
     fn spent(&mut self, asked: &Asked, pages: u32, now: Moment) {
-        let purpose = if asked.why == Why::Audit {
-            Purpose::Audit
-        } else {
-            Purpose::Change
-        };
+        let purpose = if asked.why == Why::Audit { Purpose::Audit } else { Purpose::Change };
         self.schedule.spent(purpose, pages, now);
     }
 
@@ -379,11 +339,7 @@ impl Account {
                 })
             })
             .collect();
-        let Overview {
-            count,
-            reported_events,
-            oldest,
-        } = overview.clone();
+        let Overview { count, reported_events, oldest } = overview.clone();
         Users {
             omitted: count.iter().sum::<u64>().saturating_sub(series.len() as u64),
             count,

@@ -25,12 +25,7 @@ pub struct Audit {
 impl Audit {
     /// No user is read again sooner than `interval` after it was read.
     pub fn new(interval: Duration) -> Self {
-        Self {
-            interval,
-            last: None,
-            read: HashMap::new(),
-            order: VecDeque::new(),
-        }
+        Self { interval, last: None, read: HashMap::new(), order: VecDeque::new() }
     }
 
     /// The listed user to read again, of those that are not `waiting` to be read anyway.
@@ -88,11 +83,7 @@ mod tests {
     }
 
     fn roster(users: u128) -> Roster {
-        let tuple = Tuple {
-            last_event: Timestamp::default(),
-            count: 1,
-            level: Level::Low,
-        };
+        let tuple = Tuple { last_event: Timestamp::default(), count: 1, level: Level::Low };
         let summary = Summary {
             rows: (1..=users).map(|n| Row { user: id(n), tuple }).collect(),
             unreadable: Vec::new(),
@@ -116,24 +107,8 @@ mod tests {
             audit.read(user, at(second));
             Some(user.as_u128())
         };
-        let order: Vec<_> = [0, 1, 2, 3, 99, 100, 101, 102, 103]
-            .into_iter()
-            .map(&mut read)
-            .collect();
-        assert_eq!(
-            order,
-            [
-                Some(1),
-                Some(2),
-                Some(3),
-                None,
-                None,
-                Some(1),
-                Some(2),
-                Some(3),
-                None
-            ]
-        );
+        let order: Vec<_> = [0, 1, 2, 3, 99, 100, 101, 102, 103].into_iter().map(&mut read).collect();
+        assert_eq!(order, [Some(1), Some(2), Some(3), None, None, Some(1), Some(2), Some(3), None]);
     }
 
     #[test]
@@ -142,9 +117,6 @@ mod tests {
         audit.read(id(1), at(0));
         assert_eq!(audit.next(&roster, |user| user == id(2), at(1)), Some(id(3)));
         audit.read(id(1), at(50));
-        assert_eq!(
-            (audit.next_due(), audit.next(&roster, |_| false, at(149))),
-            (Some(at(100)), Some(id(2)))
-        );
+        assert_eq!((audit.next_due(), audit.next(&roster, |_| false, at(149))), (Some(at(100)), Some(id(2))));
     }
 }

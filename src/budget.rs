@@ -55,9 +55,7 @@ impl Budget {
             share,
             clock,
         };
-        Self {
-            inner: Arc::new(inner),
-        }
+        Self { inner: Arc::new(inner) }
     }
 
     /// Waits until a request may go, behind those that came before.
@@ -75,9 +73,7 @@ impl Budget {
             match turn {
                 Turn::Now => {
                     inner.limit().begin(now);
-                    return Ok(Permit {
-                        inner: Arc::clone(inner),
-                    });
+                    return Ok(Permit { inner: Arc::clone(inner) });
                 }
                 Turn::At(moment) if moment > deadline => return Err(moment),
                 Turn::At(moment) => inner.clock.sleep_until(moment).await,
@@ -115,9 +111,7 @@ impl Permit {
 
     /// The answer said what is left of the server's limit.
     pub fn narrow(&self, server: ServerLimit) {
-        self.inner
-            .limit()
-            .narrow(self.inner.clock.now(), server, self.inner.share);
+        self.inner.limit().narrow(self.inner.clock.now(), server, self.inner.share);
     }
 }
 

@@ -43,10 +43,7 @@ impl Add<Duration> for Timestamp {
     type Output = Self;
 
     fn add(self, span: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
 }
 
@@ -54,10 +51,7 @@ impl Sub<Duration> for Timestamp {
     type Output = Self;
 
     fn sub(self, span: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
 }
 
@@ -107,11 +101,7 @@ pub struct Clock {
 impl Clock {
     /// The machine's clock.
     pub fn system() -> Self {
-        Self {
-            started: instant(),
-            origin: None,
-            speed: 1.0,
-        }
+        Self { started: instant(), origin: None, speed: 1.0 }
     }
 
     /// A clock that shows `origin` now and runs `speed` times as fast as the wall.
@@ -119,15 +109,8 @@ impl Clock {
     /// # Panics
     /// If `speed` is not a positive finite number.
     pub fn scaled(origin: Timestamp, speed: f64) -> Self {
-        assert!(
-            speed.is_finite() && speed > 0.0,
-            "a clock's speed must be positive, not {speed}"
-        );
-        Self {
-            started: instant(),
-            origin: Some(origin),
-            speed,
-        }
+        assert!(speed.is_finite() && speed > 0.0, "a clock's speed must be positive, not {speed}");
+        Self { started: instant(), origin: Some(origin), speed }
     }
 
     /// The moment it is.
@@ -155,11 +138,7 @@ impl Clock {
 
     fn elapsed(&self) -> Duration {
         let real = instant().saturating_duration_since(self.started);
-        if self.origin.is_some() {
-            real.mul_f64(self.speed)
-        } else {
-            real
-        }
+        if self.origin.is_some() { real.mul_f64(self.speed) } else { real }
     }
 
     /// How long `span` takes on the wall.
@@ -168,19 +147,14 @@ impl Clock {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place that reads the monotonic clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
 fn instant() -> std::time::Instant {
     std::time::Instant::now()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the date")]
 fn wall() -> Timestamp {
-    let since_epoch = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 

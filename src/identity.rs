@@ -34,11 +34,7 @@ impl Naming {
             Self::Id | Self::Email => Some(user.to_string()),
             Self::Hash(key) => {
                 let hash = hmac::sign(key, user.hyphenated().to_string().as_bytes());
-                let hex = hash
-                    .as_ref()
-                    .iter()
-                    .map(|byte| format!("{byte:02x}"))
-                    .collect::<String>();
+                let hex = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
                 Some(hex.chars().take(HASH_DIGITS).collect())
             }
             Self::Nobody => None,
@@ -66,9 +62,6 @@ mod tests {
     fn a_hashed_user_is_the_hmac_of_its_uuid_as_any_tool_computes_it() {
         // printf %s 182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e | openssl dgst -sha256 -hmac key | cut -c1-32
         let user = UserId::parse_str("182BD5E5-6E1A-4FE4-A799-AA6D9A6AB26E").expect("a UUID");
-        assert_eq!(
-            Naming::hash(b"key").label(user).as_deref(),
-            Some("6ceff0bb4c60e0bd2c4984abf6d61c33")
-        );
+        assert_eq!(Naming::hash(b"key").label(user).as_deref(), Some("6ceff0bb4c60e0bd2c4984abf6d61c33"));
     }
 }

@@ -77,9 +77,8 @@ impl Labels {
     }
 
     fn label_listed(&mut self, id: &str) {
-        let known = self
-            .get(id)
-            .is_some_and(|label| self.names.get(label.index()).is_some_and(|name| name == id));
+        let known =
+            self.get(id).is_some_and(|label| self.names.get(label.index()).is_some_and(|name| name == id));
         if known || self.listed == LISTED || id.is_empty() || id.len() > LENGTH {
             return;
         }
@@ -125,11 +124,7 @@ mod tests {
     #[test]
     fn id_and_display_name_lead_to_the_id() {
         let mut labels = Labels::default();
-        labels.list(&[
-            behavior("imp_travel", "Impossible Travel"),
-            behavior("a", "b"),
-            behavior("b", "c"),
-        ]);
+        labels.list(&[behavior("imp_travel", "Impossible Travel"), behavior("a", "b"), behavior("b", "c")]);
         for (name, label) in [
             ("imp_travel", "imp_travel"),
             ("Impossible Travel", "imp_travel"),
@@ -154,14 +149,10 @@ mod tests {
     #[test]
     fn labels_beyond_the_bounds_are_other() {
         let mut labels = Labels::default();
-        let many: Vec<_> = (0..300)
-            .map(|n| behavior(&format!("listed_{n:03}"), &format!("Listed {n:03}")))
-            .collect();
+        let many: Vec<_> =
+            (0..300).map(|n| behavior(&format!("listed_{n:03}"), &format!("Listed {n:03}"))).collect();
         labels.list(&many);
-        assert_eq!(
-            (labels.names().len(), text(&mut labels, "listed_299")),
-            (256, "listed_299".to_owned())
-        );
+        assert_eq!((labels.names().len(), text(&mut labels, "listed_299")), (256, "listed_299".to_owned()));
         for n in 1..64 {
             assert_eq!(text(&mut labels, &format!("learned_{n}")), format!("learned_{n}"));
         }

@@ -25,17 +25,8 @@ use crate::model::{Behavior, Event, EventTotals, Histogram, LevelChanges, PerLev
 const DELAY_BOUNDS: &[f64] = &[15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0, 21_600.0, 86_400.0];
 
 /// Seconds from reaching a level to the reset: the same hour, shift, day, week, month?
-const RESET_BOUNDS: &[f64] = &[
-    900.0,
-    3_600.0,
-    14_400.0,
-    28_800.0,
-    86_400.0,
-    259_200.0,
-    604_800.0,
-    1_209_600.0,
-    2_592_000.0,
-];
+const RESET_BOUNDS: &[f64] =
+    &[900.0, 3_600.0, 14_400.0, 28_800.0, 86_400.0, 259_200.0, 604_800.0, 1_209_600.0, 2_592_000.0];
 
 /// Why events that the counts speak of could not be found; the label `reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,14 +47,8 @@ pub enum Loss {
 
 impl Loss {
     /// All reasons, in the order of their labels' positions.
-    pub const ALL: [Self; 6] = [
-        Self::Capped,
-        Self::Reset,
-        Self::Removed,
-        Self::Late,
-        Self::Timestamp,
-        Self::Unknown,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Capped, Self::Reset, Self::Removed, Self::Late, Self::Timestamp, Self::Unknown];
 
     /// The word for it in labels.
     pub const fn as_str(self) -> &'static str {
@@ -205,9 +190,7 @@ impl Ledger {
     pub fn totals(&self) -> EventTotals {
         let name = |at: usize| self.labels.names().get(at).cloned().unwrap_or_default();
         let labels = 0..self.labels.names().len();
-        let events = labels
-            .clone()
-            .map(|at| (name(at), self.events.get(at).copied().unwrap_or_default()));
+        let events = labels.clone().map(|at| (name(at), self.events.get(at).copied().unwrap_or_default()));
         let users = labels.map(|at| (name(at), self.behavior_users.get(at).copied().unwrap_or_default()));
         EventTotals {
             started: self.epoch.is_some(),

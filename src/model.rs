@@ -78,14 +78,8 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// All endpoints, in the order of [`Endpoint::index`].
-    pub const ALL: [Self; 6] = [
-        Self::Summary,
-        Self::User,
-        Self::Behaviors,
-        Self::Integrations,
-        Self::Reset,
-        Self::TokenVerify,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Summary, Self::User, Self::Behaviors, Self::Integrations, Self::Reset, Self::TokenVerify];
 
     /// The word for it in labels and messages.
     pub const fn as_str(self) -> &'static str {
@@ -185,10 +179,7 @@ impl Identities {
     pub fn get(&self, user: UserId) -> Option<(&str, &str)> {
         let found = self.spans.binary_search_by_key(&user, |span| span.0).ok()?;
         let &(_, start, middle, end) = self.spans.get(found)?;
-        Some((
-            self.text.get(start as usize..middle as usize)?,
-            self.text.get(middle as usize..end as usize)?,
-        ))
+        Some((self.text.get(start as usize..middle as usize)?, self.text.get(middle as usize..end as usize)?))
     }
 }
 

@@ -13,11 +13,8 @@ use crate::model::{Level, Tuple, UserId};
 use crate::roster::Standing;
 
 /// A listing that is short of what the counts say is read again after these; then it is believed.
-pub const SHORT_RETRIES: [Duration; 3] = [
-    Duration::from_secs(60),
-    Duration::from_secs(5 * 60),
-    Duration::from_secs(30 * 60),
-];
+pub const SHORT_RETRIES: [Duration; 3] =
+    [Duration::from_secs(60), Duration::from_secs(5 * 60), Duration::from_secs(30 * 60)];
 
 /// After a failure a user waits a minute, then twice as long each time, up to six hours.
 const FIRST_BACKOFF: Duration = Duration::from_secs(60);
@@ -85,24 +82,12 @@ impl Queue {
     /// The summary says that a user changed. One who waits already keeps its place, unless it has come to
     /// high, or was put off for a short listing: there is news to read.
     pub fn changed(&mut self, id: UserId, latest: Tuple, before: Option<Standing>, date: Timestamp) {
-        let lane = if latest.level == Level::High {
-            Lane::High
-        } else {
-            Lane::Rest
-        };
+        let lane = if latest.level == Level::High { Lane::High } else { Lane::Rest };
         let Some(mut known) = self.pending.get(&id).copied() else {
             let place = self.enter(id, lane);
             let reason = Reason::Changed;
-            let pending = Pending {
-                latest,
-                before,
-                reason,
-                since: date,
-                found: 0,
-                short: 0,
-                failures: 0,
-                place,
-            };
+            let pending =
+                Pending { latest, before, reason, since: date, found: 0, short: 0, failures: 0, place };
             self.add(id, pending);
             return;
         };
@@ -123,11 +108,7 @@ impl Queue {
         let known = self.remove(id);
         let place = self.enter(id, Lane::Gone);
         let pending = match known {
-            Some(known) => Pending {
-                reason: Reason::Gone,
-                place,
-                ..known
-            },
+            Some(known) => Pending { reason: Reason::Gone, place, ..known },
             None => Pending {
                 latest: last,
                 before: Some(before),
@@ -164,9 +145,7 @@ impl Queue {
         } else {
             [Lane::Rest, Lane::High, Lane::Gone]
         };
-        order
-            .into_iter()
-            .find_map(|lane| self.lanes[lane as usize].values().next().copied())
+        order.into_iter().find_map(|lane| self.lanes[lane as usize].values().next().copied())
     }
 
     /// A user's turn was used, whatever came of it.
@@ -206,9 +185,7 @@ impl Queue {
     /// The user's events could not be read for a reason of its own.
     pub fn failed(&mut self, id: UserId, now: Moment) {
         if let Some(mut known) = self.remove(id) {
-            let wait = FIRST_BACKOFF
-                .saturating_mul(1 << known.failures.min(16))
-                .min(LONGEST_BACKOFF);
+            let wait = FIRST_BACKOFF.saturating_mul(1 << known.failures.min(16)).min(LONGEST_BACKOFF);
             known.failures = known.failures.saturating_add(1);
             self.put_off(id, known, now + wait);
         }
@@ -248,13 +225,7 @@ impl Queue {
     fn put_off(&mut self, id: UserId, known: Pending, due: Moment) {
         self.next_ticket += 1;
         self.later.insert((due, self.next_ticket), id);
-        self.add(
-            id,
-            Pending {
-                place: Place::Later(due, self.next_ticket),
-                ..known
-            },
-        );
+        self.add(id, Pending { place: Place::Later(due, self.next_ticket), ..known });
     }
 
     fn leave(&mut self, place: Place) {
@@ -278,11 +249,7 @@ mod tests {
     }
 
     fn tuple(count: u32, level: Level) -> Tuple {
-        Tuple {
-            last_event: Timestamp::from_seconds(1),
-            count,
-            level,
-        }
+        Tuple { last_event: Timestamp::from_seconds(1), count, level }
     }
 
     fn change(queue: &mut Queue, n: u128, count: u32, level: Level) {
@@ -291,11 +258,7 @@ mod tests {
 
     fn standing() -> Standing {
         let since = Timestamp::from_seconds(0);
-        Standing {
-            level: Level::High,
-            since,
-            origin: crate::roster::Origin::Observed,
-        }
+        Standing { level: Level::High, since, origin: crate::roster::Origin::Observed }
     }
 
     fn serve(queue: &mut Queue, now: u64) -> Option<u128> {
@@ -322,17 +285,9 @@ mod tests {
     fn users_who_are_gone_come_last_and_keep_what_was_unread() {
         let mut queue = Queue::default();
         change(&mut queue, 1, 7, Level::High);
-        queue.gone(
-            id(1),
-            tuple(5, Level::High),
-            standing(),
-            Timestamp::from_seconds(9),
-        );
+        queue.gone(id(1), tuple(5, Level::High), standing(), Timestamp::from_seconds(9));
         change(&mut queue, 2, 1, Level::Low);
-        assert_eq!(
-            queue.get(id(1)).map(|p| (p.latest.count, p.reason)),
-            Some((7, Reason::Gone))
-        );
+        assert_eq!(queue.get(id(1)).map(|p| (p.latest.count, p.reason)), Some((7, Reason::Gone)));
         assert_eq!(
             [serve(&mut queue, 0), serve(&mut queue, 0), serve(&mut queue, 0)],
             [Some(2), Some(1), None]
@@ -357,10 +312,7 @@ mod tests {
         let mut now = 0;
         for wait in [60, 300, 1_800] {
             queue.short(id(1), 1, at(now));
-            assert_eq!(
-                (queue.next(at(now + wait - 1)), queue.next_due()),
-                (None, Some(at(now + wait)))
-            );
+            assert_eq!((queue.next(at(now + wait - 1)), queue.next_due()), (None, Some(at(now + wait))));
             now += wait;
             assert_eq!(queue.next(at(now)), Some(id(1)), "after {wait} seconds");
         }
@@ -389,9 +341,7 @@ mod tests {
     fn failures_back_off_from_a_minute_to_six_hours() {
         let mut queue = Queue::default();
         change(&mut queue, 1, 1, Level::Low);
-        for wait in [
-            60, 120, 240, 480, 960, 1_920, 3_840, 7_680, 15_360, 21_600, 21_600,
-        ] {
+        for wait in [60, 120, 240, 480, 960, 1_920, 3_840, 7_680, 15_360, 21_600, 21_600] {
             queue.failed(id(1), at(0));
             assert_eq!(queue.next_due(), Some(at(wait)));
             assert_eq!(queue.next(at(wait)), Some(id(1)));

@@ -148,22 +148,13 @@ impl RateLimit {
     /// The server said what is left of its own limit. `share` (0 to 1) of it is ours, rounded up.
     pub fn narrow(&mut self, now: Moment, server: ServerLimit, share: f64) {
         let left = (server.remaining as f64 * share).ceil() as u64;
-        self.narrowed = Some(Narrowed {
-            left,
-            until: now + server.resets_in,
-        });
+        self.narrowed = Some(Narrowed { left, until: now + server.resets_in });
     }
 
     /// Requests under way or ended within the last window.
     fn weight(&self, now: Moment) -> u32 {
-        let recent = self
-            .ended
-            .iter()
-            .rev()
-            .take_while(|end| **end + self.window > now)
-            .count();
-        self.under_way
-            .saturating_add(u32::try_from(recent).unwrap_or(u32::MAX))
+        let recent = self.ended.iter().rev().take_while(|end| **end + self.window > now).count();
+        self.under_way.saturating_add(u32::try_from(recent).unwrap_or(u32::MAX))
     }
 }
 
@@ -200,10 +191,7 @@ mod tests {
         limit.begin(at(0));
         assert_eq!(limit.turn(at(50)), Turn::AfterAnswer);
         limit.end(at(60));
-        assert_eq!(
-            (limit.turn(at(60)), limit.remaining(at(60))),
-            (Turn::At(at(70)), 0)
-        );
+        assert_eq!((limit.turn(at(60)), limit.remaining(at(60))), (Turn::At(at(70)), 0));
         assert_eq!((limit.turn(at(70)), limit.remaining(at(70))), (Turn::Now, 1));
     }
 
@@ -212,14 +200,8 @@ mod tests {
         let mut limit = RateLimit::new(10, seconds(10));
         limit.block(at(0), seconds(300));
         limit.block(at(1), seconds(5));
-        assert_eq!(
-            (limit.turn(at(299)), limit.blocked_until(at(299))),
-            (Turn::At(at(300)), Some(at(300)))
-        );
-        assert_eq!(
-            (limit.turn(at(300)), limit.blocked_until(at(300))),
-            (Turn::Now, None)
-        );
+        assert_eq!((limit.turn(at(299)), limit.blocked_until(at(299))), (Turn::At(at(300)), Some(at(300))));
+        assert_eq!((limit.turn(at(300)), limit.blocked_until(at(300))), (Turn::Now, None));
         limit.begin(at(300));
         assert_eq!(limit.turn(at(300)), Turn::AfterAnswer);
         limit.end(at(301));
@@ -231,33 +213,15 @@ mod tests {
     fn the_server_narrows_the_limit_until_its_reset_and_never_widens_it() {
         let mut limit = RateLimit::new(10, seconds(10));
         for (remaining, share, left) in [(0, 0.25, 0), (1, 0.25, 1), (8, 0.25, 2), (1_000, 0.25, 10)] {
-            limit.narrow(
-                at(0),
-                ServerLimit {
-                    remaining,
-                    resets_in: seconds(30),
-                },
-                share,
-            );
+            limit.narrow(at(0), ServerLimit { remaining, resets_in: seconds(30) }, share);
             assert_eq!(limit.remaining(at(1)), left, "{remaining} left, {share} ours");
             let turn = if left == 0 { Turn::At(at(30)) } else { Turn::Now };
             assert_eq!(limit.turn(at(1)), turn, "{remaining} left, {share} ours");
             assert_eq!(limit.remaining(at(30)), 10, "after the reset");
         }
-        limit.narrow(
-            at(0),
-            ServerLimit {
-                remaining: 1,
-                resets_in: seconds(30),
-            },
-            1.0,
-        );
+        limit.narrow(at(0), ServerLimit { remaining: 1, resets_in: seconds(30) }, 1.0);
         spend(&mut limit, 1);
-        assert_eq!(
-            limit.turn(at(2)),
-            Turn::At(at(30)),
-            "what is sent counts against what was left"
-        );
+        assert_eq!(limit.turn(at(2)), Turn::At(at(30)), "what is sent counts against what was left");
     }
 
     #[test]
@@ -279,10 +243,7 @@ mod tests {
             }
         }
         for first in 0..arrivals.len() - 5 {
-            assert!(
-                arrivals[first + 5].since(arrivals[first]) >= seconds(10),
-                "from {first}"
-            );
+            assert!(arrivals[first + 5].since(arrivals[first]) >= seconds(10), "from {first}");
         }
     }
 }

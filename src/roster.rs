@@ -1,7 +1,7 @@
 //! Who is on the risk list, at which level and since when, and what one reading of the summary changes.
 //!
 //! A reading is compared first ([`Roster::compare`]) and applied later ([`Roster::apply`]), so that what it
-//! changes can be made durable in between. A million users are a sorted table of 40 bytes a row; a user
+//! changes can be made durable in between. A million users are a sorted table of 48 bytes a row; a user
 //! whose tuple is the one already read costs a comparison and nothing else.
 
 use crate::clock::Timestamp;
@@ -15,6 +15,8 @@ pub struct User {
     /// The tuple up to which the user's events have been read; its count is also the one up to which
     /// events are explained. Meaningless but for the count unless `coverage` says so.
     pub covered: Tuple,
+    /// Events counted that the covered tuple did not speak of yet: a reading may be ahead of the summary.
+    pub ahead: u32,
     /// Since when the user has had `level`.
     pub since: Timestamp,
     /// The highest level, as last known; for a user who is gone, the one before.
@@ -70,11 +72,7 @@ pub struct Standing {
 impl User {
     /// The level and since when; for a user who is gone, before that.
     pub fn standing(&self) -> Standing {
-        Standing {
-            level: self.level,
-            since: self.since,
-            origin: self.origin,
-        }
+        Standing { level: self.level, since: self.since, origin: self.origin }
     }
 
     /// Whether events are to be read for `tuple`.
@@ -134,10 +132,7 @@ enum Absence {
 impl Roster {
     /// The user's row.
     pub fn get(&self, id: UserId) -> Option<&User> {
-        self.users
-            .binary_search_by_key(&id, |user| user.id)
-            .ok()
-            .and_then(|at| self.users.get(at))
+        self.users.binary_search_by_key(&id, |user| user.id).ok().and_then(|at| self.users.get(at))
     }
 
     /// How many users were ever listed.
@@ -154,10 +149,7 @@ impl Roster {
     pub fn listed_after(&self, id: Option<UserId>) -> impl Iterator<Item = &User> {
         let start = id.map_or(0, |id| self.users.partition_point(|user| user.id <= id));
         let (before, after) = self.users.split_at(start);
-        after
-            .iter()
-            .chain(before)
-            .filter(|user| user.presence != Presence::Gone)
+        after.iter().chain(before).filter(|user| user.presence != Presence::Gone)
     }
 
     /// The first whole summary: everyone on it is covered, and no level is held to have changed.
@@ -169,6 +161,7 @@ impl Roster {
             User {
                 id,
                 covered: tuple,
+                ahead: 0,
                 since: epoch,
                 level: tuple.level,
                 presence: Presence::Listed,
@@ -177,20 +170,12 @@ impl Roster {
             }
         };
         let users = summary.rows.iter().map(user).collect();
-        Comparison {
-            users,
-            overview: Some(overview),
-            ..Comparison::default()
-        }
+        Comparison { users, overview: Some(overview), ..Comparison::default() }
     }
 
     /// A later whole summary, read at `date`.
     pub fn compare(&self, summary: &Summary, date: Timestamp) -> Comparison {
-        let absence = if summary.anonymous == 0 {
-            Absence::Told
-        } else {
-            Absence::Unknown
-        };
+        let absence = if summary.anonymous == 0 { Absence::Told } else { Absence::Unknown };
         self.walk(summary, date, absence)
     }
 
@@ -198,13 +183,9 @@ impl Roster {
     pub fn compare_partial(&self, summary: &Summary) -> Comparison {
         let changed = summary.rows.iter().filter_map(|row| {
             let user = self.get(row.user)?;
-            user.is_changed(row.tuple)
-                .then(|| (row.user, row.tuple, Some(user.standing())))
+            user.is_changed(row.tuple).then(|| (row.user, row.tuple, Some(user.standing())))
         });
-        Comparison {
-            changed: changed.collect(),
-            ..Comparison::default()
-        }
+        Comparison { changed: changed.collect(), ..Comparison::default() }
     }
 
     fn walk(&self, summary: &Summary, date: Timestamp, absence: Absence) -> Comparison {
@@ -247,15 +228,13 @@ impl Roster {
             self.users = changed;
             return;
         }
-        changed.retain(
-            |new| match self.users.binary_search_by_key(&new.id, |user| user.id) {
-                Ok(at) => {
-                    self.users[at] = *new;
-                    false
-                }
-                Err(_) => true,
-            },
-        );
+        changed.retain(|new| match self.users.binary_search_by_key(&new.id, |user| user.id) {
+            Ok(at) => {
+                self.users[at] = *new;
+                false
+            }
+            Err(_) => true,
+        });
         if !changed.is_empty() {
             self.users.append(&mut changed);
             // Two sorted runs: this is a merge.
@@ -271,10 +250,7 @@ impl Comparison {
         if user.is_changed(tuple) {
             self.changed.push((user.id, tuple, Some(standing)));
         }
-        let mut now = User {
-            presence: Presence::Listed,
-            ..*user
-        };
+        let mut now = User { presence: Presence::Listed, ..*user };
         let from = match (user.presence, user.origin, user.level) {
             // Only now does it show at which level the user was first listed.
             (Presence::Gone, ..) | (_, Origin::Observed, Level::Unknown) => None,
@@ -296,16 +272,13 @@ impl Comparison {
     }
 
     fn first_listed(&mut self, row: &Row, date: Timestamp) {
-        let nothing = Tuple {
-            last_event: Timestamp::default(),
-            count: 0,
-            level: Level::Unknown,
-        };
+        let nothing = Tuple { last_event: Timestamp::default(), count: 0, level: Level::Unknown };
         self.changed.push((row.user, row.tuple, None));
         self.moved(None, Some(row.tuple.level));
         self.users.push(User {
             id: row.user,
             covered: nothing,
+            ahead: 0,
             since: date,
             level: row.tuple.level,
             presence: Presence::Listed,
@@ -317,24 +290,15 @@ impl Comparison {
     /// A known user has a row that says no more than that.
     fn present(&mut self, user: &User) {
         if user.presence == Presence::Missed {
-            self.users.push(User {
-                presence: Presence::Listed,
-                ..*user
-            });
+            self.users.push(User { presence: Presence::Listed, ..*user });
         }
     }
 
     fn missing(&mut self, user: &User) {
         match user.presence {
-            Presence::Listed => self.users.push(User {
-                presence: Presence::Missed,
-                ..*user
-            }),
+            Presence::Listed => self.users.push(User { presence: Presence::Missed, ..*user }),
             Presence::Missed => {
-                self.users.push(User {
-                    presence: Presence::Gone,
-                    ..*user
-                });
+                self.users.push(User { presence: Presence::Gone, ..*user });
                 self.gone.push(user.id);
                 self.moved(Some(user.level), None);
             }

@@ -32,12 +32,8 @@ const REFUSED_INTERVAL: Duration = Duration::from_secs(300);
 const PASSING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The endpoints read by the clock, in the order in which they are read when all are due.
-const PERIODIC: [Endpoint; 4] = [
-    Endpoint::Summary,
-    Endpoint::Behaviors,
-    Endpoint::Integrations,
-    Endpoint::TokenVerify,
-];
+const PERIODIC: [Endpoint; 4] =
+    [Endpoint::Summary, Endpoint::Behaviors, Endpoint::Integrations, Endpoint::TokenVerify];
 
 /// Why a reading failed, by what it means for the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,12 +74,7 @@ pub struct Schedule {
 impl Schedule {
     /// `budget` is this account's part of the requests allowed in five minutes; `seed` varies the jitter.
     pub fn new(intervals: Intervals, budget: u32, seed: u64) -> Self {
-        let Intervals {
-            summary,
-            behaviors,
-            integrations,
-            audit: _,
-        } = intervals;
+        let Intervals { summary, behaviors, integrations, audit: _ } = intervals;
         let mut schedule = Self {
             intervals: [summary, behaviors, integrations, TOKEN_INTERVAL],
             due: [Moment::default(); PERIODIC.len()],
@@ -116,11 +107,7 @@ impl Schedule {
         if self.refused_until.is_some_and(|until| now < until) {
             return None;
         }
-        PERIODIC
-            .into_iter()
-            .zip(self.due)
-            .find(|(_, due)| *due <= now)
-            .map(|(endpoint, _)| endpoint)
+        PERIODIC.into_iter().zip(self.due).find(|(_, due)| *due <= now).map(|(endpoint, _)| endpoint)
     }
 
     /// When the next endpoint is due.
@@ -131,10 +118,7 @@ impl Schedule {
 
     /// When a user's events may be asked for.
     pub fn user_turn(&self, purpose: Purpose, now: Moment) -> Turn {
-        let closed = self
-            .refused_until
-            .max(self.users_closed_until)
-            .filter(|until| now < *until);
+        let closed = self.refused_until.max(self.users_closed_until).filter(|until| now < *until);
         match closed {
             Some(until) => Turn::At(until),
             None => self.limit(purpose).turn(now),
@@ -265,30 +249,18 @@ mod tests {
     fn at_the_start_everything_is_due_the_summary_first() {
         let mut schedule = schedule(300);
         assert_eq!(read_all(&mut schedule, at(0)), PERIODIC);
-        assert!(
-            schedule.next_due() >= at(30) && schedule.next_due() <= at(33),
-            "{:?}",
-            schedule.next_due()
-        );
+        assert!(schedule.next_due() >= at(30) && schedule.next_due() <= at(33), "{:?}", schedule.next_due());
     }
 
     #[test]
     fn the_summary_takes_at_most_half_of_the_budget() {
-        for (budget, pages, wanted) in [
-            (300, 1, 30),
-            (300, 15, 30),
-            (300, 16, 32),
-            (300, 100, 200),
-            (6, 1, 100),
-        ] {
+        for (budget, pages, wanted) in
+            [(300, 1, 30), (300, 15, 30), (300, 16, 32), (300, 100, 200), (6, 1, 100)]
+        {
             let mut schedule = schedule(budget);
             schedule.read(Endpoint::Summary, pages, at(0));
             let interval = schedule.interval(Endpoint::Summary);
-            assert_eq!(
-                interval,
-                Some(seconds(wanted)),
-                "{pages} pages of {budget} requests"
-            );
+            assert_eq!(interval, Some(seconds(wanted)), "{pages} pages of {budget} requests");
         }
     }
 
@@ -303,11 +275,7 @@ mod tests {
                 free
             });
             assert_eq!(sent.count(), allowed, "{purpose:?}");
-            assert_eq!(
-                schedule.user_turn(purpose, at(301)),
-                Turn::Now,
-                "{purpose:?}, a window later"
-            );
+            assert_eq!(schedule.user_turn(purpose, at(301)), Turn::Now, "{purpose:?}, a window later");
         }
     }
 
@@ -316,17 +284,10 @@ mod tests {
         let mut schedule = schedule(300);
         schedule.failed(Endpoint::Summary, Setback::Refused, at(0));
         assert_eq!(
-            (
-                schedule.due(at(299)),
-                schedule.user_turn(Purpose::Change, at(299))
-            ),
+            (schedule.due(at(299)), schedule.user_turn(Purpose::Change, at(299))),
             (None, Turn::At(at(300)))
         );
-        assert_eq!(
-            schedule.due(at(300)),
-            Some(Endpoint::Behaviors),
-            "one probe, by what is due longest"
-        );
+        assert_eq!(schedule.due(at(300)), Some(Endpoint::Behaviors), "one probe, by what is due longest");
         schedule.failed(Endpoint::Behaviors, Setback::Refused, at(300));
         assert_eq!((schedule.due(at(599)), schedule.next_due()), (None, at(600)));
         schedule.retry_now(at(400));

@@ -42,11 +42,7 @@ enum Stay {
 impl Series {
     /// At most `limit` users.
     pub fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            chosen: Vec::new(),
-            since: HashMap::new(),
-        }
+        Self { limit, chosen: Vec::new(), since: HashMap::new() }
     }
 
     /// Chooses anew from a whole summary.
@@ -63,29 +59,19 @@ impl Series {
         }
         let identity = |id| {
             let (email, name) = summary.identities.as_ref()?.get(id)?;
-            Some(Identity {
-                email: email.to_owned(),
-                name: name.to_owned(),
-            })
+            Some(Identity { email: email.to_owned(), name: name.to_owned() })
         };
         let chosen = best.into_sorted_vec().into_iter().map(
             |Reverse(((level, _, last_event, Reverse(id)), count))| Chosen {
                 id,
-                tuple: Tuple {
-                    last_event,
-                    count,
-                    level,
-                },
+                tuple: Tuple { last_event, count, level },
                 identity: identity(id),
             },
         );
         self.chosen = chosen.collect();
         let since = std::mem::take(&mut self.since);
-        self.since = self
-            .chosen
-            .iter()
-            .map(|user| (user.id, since.get(&user.id).copied().unwrap_or(now)))
-            .collect();
+        self.since =
+            self.chosen.iter().map(|user| (user.id, since.get(&user.id).copied().unwrap_or(now))).collect();
     }
 
     /// The chosen users, by falling risk.
@@ -94,10 +80,7 @@ impl Series {
     }
 
     fn rank(&self, row: &Row, now: Moment) -> Rank {
-        let stays = self
-            .since
-            .get(&row.user)
-            .is_some_and(|since| now.since(*since) < STAY);
+        let stays = self.since.get(&row.user).is_some_and(|since| now.since(*since) < STAY);
         let stay = if stays { Stay::Due } else { Stay::Free };
         (row.tuple.level, stay, row.tuple.last_event, Reverse(row.user))
     }
@@ -115,11 +98,7 @@ mod tests {
     fn summary(rows: &[(u128, Level, i64)]) -> Summary {
         let row = |&(n, level, second): &(u128, Level, i64)| Row {
             user: UserId::from_u128(n),
-            tuple: Tuple {
-                last_event: Timestamp::from_seconds(second),
-                count: 1,
-                level,
-            },
+            tuple: Tuple { last_event: Timestamp::from_seconds(second), count: 1, level },
         };
         Summary {
             rows: rows.iter().map(row).collect(),
@@ -140,19 +119,8 @@ mod tests {
     #[test]
     fn high_comes_before_medium_before_low_then_the_latest_event() {
         use Level::{High, Low, Medium, Unknown};
-        let rows = [
-            (1, Low, 90),
-            (2, High, 10),
-            (3, Medium, 50),
-            (4, High, 20),
-            (5, Unknown, 99),
-        ];
-        for (limit, wanted) in [
-            (0, vec![]),
-            (1, vec![4]),
-            (3, vec![4, 2, 3]),
-            (9, vec![4, 2, 3, 1, 5]),
-        ] {
+        let rows = [(1, Low, 90), (2, High, 10), (3, Medium, 50), (4, High, 20), (5, Unknown, 99)];
+        for (limit, wanted) in [(0, vec![]), (1, vec![4]), (3, vec![4, 2, 3]), (9, vec![4, 2, 3, 1, 5])] {
             assert_eq!(choose(&mut Series::new(limit), &rows, 0), wanted, "limit {limit}");
         }
     }
@@ -162,26 +130,10 @@ mod tests {
         use Level::{High, Medium};
         let mut series = Series::new(1);
         assert_eq!(choose(&mut series, &[(1, Medium, 10)], 0), [1]);
-        assert_eq!(
-            choose(&mut series, &[(1, Medium, 10), (2, Medium, 20)], 59),
-            [1],
-            "a later event waits"
-        );
-        assert_eq!(
-            choose(&mut series, &[(1, Medium, 10), (2, Medium, 20)], 60),
-            [2],
-            "the hour is over"
-        );
+        assert_eq!(choose(&mut series, &[(1, Medium, 10), (2, Medium, 20)], 59), [1], "a later event waits");
+        assert_eq!(choose(&mut series, &[(1, Medium, 10), (2, Medium, 20)], 60), [2], "the hour is over");
         assert_eq!(choose(&mut series, &[(1, Medium, 30), (2, Medium, 20)], 61), [2]);
-        assert_eq!(
-            choose(&mut series, &[(1, Medium, 30)], 62),
-            [1],
-            "the other is gone"
-        );
-        assert_eq!(
-            choose(&mut series, &[(1, Medium, 30), (3, High, 1)], 63),
-            [3],
-            "outranked"
-        );
+        assert_eq!(choose(&mut series, &[(1, Medium, 30)], 62), [1], "the other is gone");
+        assert_eq!(choose(&mut series, &[(1, Medium, 30), (3, High, 1)], 63), [3], "outranked");
     }
 }

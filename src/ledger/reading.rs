@@ -46,26 +46,12 @@ impl Asked {
             Reason::Gone => Why::Gone,
         };
         let before = pending.before.unwrap_or(user.standing());
-        Self {
-            user,
-            tuple: pending.latest,
-            why,
-            before,
-            found: pending.found,
-            short: pending.short,
-        }
+        Self { user, tuple: pending.latest, why, before, found: pending.found, short: pending.short }
     }
 
     /// For a user of whom nothing new is known.
     pub fn audit(user: User) -> Self {
-        Self {
-            user,
-            tuple: user.covered,
-            why: Why::Audit,
-            before: user.standing(),
-            found: 0,
-            short: 0,
-        }
+        Self { user, tuple: user.covered, why: Why::Audit, before: user.standing(), found: 0, short: 0 }
     }
 }
 
@@ -114,37 +100,30 @@ impl Ledger {
         let known = self.records.get(&asked.user.id);
         let epoch = self.epoch.unwrap_or(Timestamp::from_millis(i64::MAX));
         let stored_reset = known.and_then(|record| record.last_reset);
-        let newer_reset = risk
-            .last_reset
-            .filter(|&reset| stored_reset.is_none_or(|stored| reset > stored));
+        let newer_reset = risk.last_reset.filter(|&reset| stored_reset.is_none_or(|stored| reset > stored));
         let counted_reset = newer_reset.filter(|&reset| reset > epoch);
 
         let mut labels = None;
         let new = self.new_events(asked.user.id, &risk.events, epoch);
         let label = |event: &Event, labels: &mut Option<Labels>| match self.labels.get(&event.name) {
             Some(label) => label,
-            None => labels
-                .get_or_insert_with(|| self.labels.clone())
-                .learn(&event.name),
+            None => labels.get_or_insert_with(|| self.labels.clone()).learn(&event.name),
         };
-        let labelled: Vec<_> = new
-            .iter()
-            .map(|(_, event)| (label(event, &mut labels), *event))
-            .collect();
+        let labelled: Vec<_> = new.iter().map(|(_, event)| (label(event, &mut labels), *event)).collect();
         let (since_reset, first_of_behavior) = first_of_behavior(known, &labelled, newer_reset);
 
         let mut user = asked.user;
         if newer_reset.is_some() && asked.tuple.count < user.covered.count {
-            user.covered.count = 0;
+            (user.covered.count, user.ahead) = (0, 0);
         }
         let found = u32::try_from(new.len()).unwrap_or(u32::MAX);
-        let missing = missing(asked, &user, risk, found);
+        let Explanation { missing, ahead } = explain(asked, &user, risk, found);
         let short = asked.why != Why::Audit && (missing > 0 || risk.extent != Extent::Whole);
         let verdict = if short && usize::from(asked.short) < SHORT_RETRIES.len() {
             user.coverage = Coverage::Nothing;
             Verdict::Short(found)
         } else {
-            settle(&mut user, asked, newer_reset);
+            settle(&mut user, asked, ahead, newer_reset);
             Verdict::Done
         };
         let loss = (verdict == Verdict::Done && missing > 0)
@@ -159,19 +138,13 @@ impl Ledger {
             verdict,
             user,
             keys: new.iter().map(|(key, _)| *key).collect(),
-            events: labelled
-                .iter()
-                .map(|(label, event)| (*label, event.level))
-                .collect(),
-            delays: new
-                .iter()
-                .map(|(_, event)| date.since(event.timestamp).as_secs_f64())
-                .collect(),
+            events: labelled.iter().map(|(label, event)| (*label, event.level)).collect(),
+            delays: new.iter().map(|(_, event)| date.since(event.timestamp).as_secs_f64()).collect(),
             last_reset: newer_reset.or(stored_reset),
             since_reset,
             first_of_behavior,
             resets: u64::from(counted_reset.is_some()),
-            time_to_reset: counted_reset.and_then(|reset| time_to_reset(asked.before, reset)),
+            time_to_reset: counted_reset.and_then(|reset| time_to_reset(&asked.user, asked.before, reset)),
             loss,
             labels,
         }
@@ -184,9 +157,10 @@ impl Ledger {
             .tuple
             .count
             .saturating_sub(asked.user.covered.count)
-            .saturating_sub(asked.found);
+            .saturating_sub(asked.found)
+            .saturating_sub(asked.user.ahead);
         let mut user = asked.user;
-        (user.covered.count, user.coverage) = (0, Coverage::Nothing);
+        (user.covered.count, user.ahead, user.coverage) = (0, 0, Coverage::Nothing);
         Reading {
             verdict: Verdict::Done,
             user,
@@ -207,40 +181,48 @@ impl Ledger {
     fn new_events<'a>(&self, id: UserId, events: &'a [Event], floor: Timestamp) -> Vec<(u64, &'a Event)> {
         let counted = self.records.get(&id).map(|record| &record.keys);
         let mut seen = HashSet::new();
-        let keyed = events
-            .iter()
-            .filter(|event| event.timestamp > floor)
-            .map(|event| (self.key(id, event), event));
-        keyed
-            .filter(|(key, _)| counted.is_none_or(|keys| !keys.contains(key)) && seen.insert(*key))
-            .collect()
+        let keyed =
+            events.iter().filter(|event| event.timestamp > floor).map(|event| (self.key(id, event), event));
+        keyed.filter(|(key, _)| counted.is_none_or(|keys| !keys.contains(key)) && seen.insert(*key)).collect()
     }
 }
 
-/// How many events the counts speak of that no reading found. An estimate: it takes `event_count` to count
-/// listed events.
-fn missing(asked: &Asked, user: &User, risk: &UserRisk, found: u32) -> u32 {
-    let base = user.covered.count;
-    let mut explained = asked.found.saturating_add(found);
-    if base == 0 {
-        // Old events of a user who is back, or was listed late, are not lost: they are there.
-        explained = explained.max(u32::try_from(risk.events.len()).unwrap_or(u32::MAX));
+/// How a reading and the count compare. An estimate: it takes `event_count` to count listed events.
+struct Explanation {
+    /// Events that the count speaks of and no reading found.
+    missing: u32,
+    /// Events found that the count does not speak of yet.
+    ahead: u32,
+}
+
+fn explain(asked: &Asked, user: &User, risk: &UserRisk, found: u32) -> Explanation {
+    if asked.why == Why::Audit {
+        return Explanation { missing: 0, ahead: user.ahead.saturating_add(found) };
     }
-    asked.tuple.count.saturating_sub(base).saturating_sub(explained)
+    let mut found = asked.found.saturating_add(found);
+    if user.covered.count == 0 {
+        // Old events of a user who is back, or was listed late, are not lost: they are there.
+        found = found.max(u32::try_from(risk.events.len()).unwrap_or(u32::MAX));
+    }
+    let expected = asked.tuple.count.saturating_sub(user.covered.count);
+    match expected.checked_sub(found) {
+        // What was ahead has had its change of the count, or never will.
+        None | Some(0) => Explanation { missing: 0, ahead: found - expected },
+        Some(rest) => {
+            Explanation { missing: rest.saturating_sub(user.ahead), ahead: user.ahead.saturating_sub(rest) }
+        }
+    }
 }
 
 /// Nothing more is to be had: what was asked for is covered.
-fn settle(user: &mut User, asked: &Asked, newer_reset: Option<Timestamp>) {
+fn settle(user: &mut User, asked: &Asked, ahead: u32, newer_reset: Option<Timestamp>) {
+    user.ahead = ahead;
     match asked.why {
         Why::Audit => {}
         Why::Changed => (user.covered, user.coverage) = (asked.tuple, Coverage::Covered),
         Why::Gone => {
             // A user who comes back after a reset starts from nothing.
-            user.covered.count = if newer_reset.is_some() {
-                0
-            } else {
-                asked.tuple.count
-            };
+            user.covered.count = if newer_reset.is_some() { 0 } else { asked.tuple.count };
             user.coverage = Coverage::Nothing;
         }
     }
@@ -288,7 +270,10 @@ fn first_of_behavior(
     (since_reset, first)
 }
 
-fn time_to_reset(before: Standing, reset: Timestamp) -> Option<(Level, f64)> {
-    let observed = before.origin == Origin::Observed && before.level != Level::Unknown;
-    (observed && before.since <= reset).then(|| (before.level, reset.since(before.since).as_secs_f64()))
+/// How long the user had the level that the reset ended: the present one, if it is older than the reset,
+/// else the one before.
+fn time_to_reset(user: &User, before: Standing, reset: Timestamp) -> Option<(Level, f64)> {
+    let ended = if user.since <= reset { user.standing() } else { before };
+    let observed = ended.origin == Origin::Observed && ended.level != Level::Unknown;
+    (observed && ended.since <= reset).then(|| (ended.level, reset.since(ended.since).as_secs_f64()))
 }

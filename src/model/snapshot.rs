@@ -135,11 +135,7 @@ pub struct Histogram {
 impl Histogram {
     /// An empty histogram with these upper bounds, in seconds.
     pub fn new(bounds: &'static [f64]) -> Self {
-        Self {
-            bounds,
-            counts: vec![0; bounds.len() + 1],
-            sum: 0.0,
-        }
+        Self { bounds, counts: vec![0; bounds.len() + 1], sum: 0.0 }
     }
 
     /// Adds one observation, in seconds.
@@ -166,11 +162,7 @@ mod tests {
         for (seconds, bucket) in [(0.0, 0), (1.0, 0), (1.1, 1), (5.0, 1), (5.1, 2)] {
             let mut histogram = Histogram::new(&[1.0, 5.0]);
             histogram.observe(seconds);
-            assert_eq!(
-                histogram.counts.iter().position(|&n| n == 1),
-                Some(bucket),
-                "{seconds} seconds"
-            );
+            assert_eq!(histogram.counts.iter().position(|&n| n == 1), Some(bucket), "{seconds} seconds");
         }
     }
 }
