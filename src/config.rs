@@ -244,3 +244,73 @@ fn identity(layers: &Layers) -> Result<IdentityPolicy, Error> {
         _ => return Err(setting.must_be("id, hash, email or none")),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../deploy/zt-risk-exporter.example.yaml");
+
+    /// What the example says, with its token in a file that exists.
+    fn load(example: &str) -> String {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, token) = (directory.path().join("zt.yaml"), directory.path().join("token"));
+        let example = example.replace("/run/secrets/cloudflare-token", "token");
+        std::fs::write(&file, example).unwrap();
+        std::fs::write(token, "secret").unwrap();
+        let flags = Flags {
+            config_file: Some(file),
+            ..Flags::default()
+        };
+        let config = Config::load(&flags, []).map_err(|error| error.to_string());
+        let text = format!("{:?}", config.unwrap());
+        text.replace(&directory.path().display().to_string(), "")
+    }
+
+    /// The setting that stands on a line as `#key: value`.
+    fn commented_out(line: &str) -> Option<&str> {
+        let setting = line.trim_start().strip_prefix('#')?;
+        setting
+            .starts_with(|c: char| c.is_ascii_lowercase())
+            .then_some(setting)
+    }
+
+    #[test]
+    fn the_example_loads_and_what_it_comments_out_are_the_defaults() {
+        let uncommented: Vec<String> = EXAMPLE
+            .lines()
+            .map(|line| match commented_out(line) {
+                Some(_) => line.replacen('#', "", 1),
+                None => line.to_owned(),
+            })
+            .collect();
+        assert_eq!(load(&uncommented.join("\n")), load(EXAMPLE));
+    }
+
+    #[test]
+    fn the_example_shows_every_setting_once() {
+        let mut section = "";
+        let mut shown = Vec::new();
+        for line in EXAMPLE.lines() {
+            if let Some(name) = line.strip_suffix(':').filter(|name| !name.contains([' ', '#'])) {
+                section = name;
+            }
+            if let Some((name, value)) = commented_out(line).and_then(|setting| setting.split_once(": ")) {
+                shown.push((section, name, Some(value.trim_matches('"'))));
+            } else if let Some((name, _)) = line.trim_start_matches([' ', '#', '-']).split_once(": ")
+                && !name.contains(' ')
+            {
+                shown.push((section, name, None));
+            }
+        }
+        let settings = keys::ALL.iter().map(|key| (key.section, key.name, key.default));
+        let accounts = keys::ACCOUNT.iter().map(|name| {
+            let default = (*name == "budget_share").then_some("0.25");
+            (keys::ACCOUNTS, *name, default)
+        });
+        for wanted in settings.chain(accounts) {
+            let times = shown.iter().filter(|found| **found == wanted).count();
+            assert_eq!(times, 1, "{wanted:?} among {shown:?}");
+        }
+    }
+}

@@ -51,3 +51,72 @@ where
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use super::*;
+    use crate::cli::Flags;
+    use crate::config::Local;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(level: &str, format: &str, colour: Colour) -> String {
+        let flags = Flags {
+            log_level: Some(level.to_owned()),
+            log_format: Some(format.to_owned()),
+            ..Flags::default()
+        };
+        let log = Local::load(&flags, []).unwrap().log;
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = subscriber(&log, colour, move || writer.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(account = "acme", "one thing");
+            tracing::info!(target: "other", "another");
+        });
+        let bytes = lines.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    /// The time at the start of a line or in its JSON is one, and the rest of it.
+    fn is_date(text: &str) -> bool {
+        text.ends_with('Z') && text.parse::<jiff::Timestamp>().is_ok()
+    }
+
+    #[test]
+    fn text_has_a_date_a_level_and_fields_and_colours_only_if_wanted() {
+        let text = logged("info,other=off", "text", Colour::Off);
+        let (date, rest) = text.split_once(' ').unwrap();
+        assert!(is_date(date), "{text}");
+        assert_eq!(
+            rest,
+            " WARN zt_risk_exporter::log::tests: one thing account=\"acme\"\n"
+        );
+        assert!(logged("info", "text", Colour::On).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn json_is_one_object_a_line() {
+        let text = logged("warn", "json", Colour::On);
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(line["timestamp"].as_str().is_some_and(is_date), "{text}");
+        let fields = ["level", "target", "message", "account"].map(|name| line[name].as_str().unwrap());
+        assert_eq!(
+            fields,
+            ["WARN", "zt_risk_exporter::log::tests", "one thing", "acme"]
+        );
+    }
+}
