@@ -3,11 +3,16 @@
 pub mod account;
 pub mod audit;
 pub mod budget;
+pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod healthcheck;
 pub mod http;
 pub mod identity;
 pub mod labels;
 pub mod ledger;
+pub mod listen;
+pub mod log;
 pub mod model;
 pub mod queue;
 pub mod rate_limit;

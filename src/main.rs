@@ -1,3 +1,106 @@
 //! Command line in, exit code out.
+//!
+//! 0 if all is well, 1 if something went wrong while running, 2 if the command line or the configuration
+//! must be mended. What went wrong is said once, on standard error.
 
-fn main() {}
+use std::error::Error;
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use zt_risk_exporter::cli::{Cli, Command, Healthcheck};
+use zt_risk_exporter::config::Local;
+use zt_risk_exporter::{config, healthcheck};
+
+/// Why the process does not end well.
+enum Failure {
+    /// A person must mend the command line or the configuration.
+    Usage(Box<dyn Error>),
+    /// It could not be done.
+    Runtime(Box<dyn Error>),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // The help and the version are "errors" too, with exit code 0; a broken pipe is nobody's loss.
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    match run(cli.into_command()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(io::stderr(), "zt-risk-exporter: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(_) | Command::Demo(_) | Command::Simulate(_) | Command::Check(_) => {
+            Err(Failure::Runtime("not joined to the application".into()))
+        }
+        Command::Healthcheck(flags) => ask_health(&flags),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "zt-risk-exporter", &mut script);
+            say(&script)
+        }
+    }
+}
+
+fn ask_health(flags: &Healthcheck) -> Result<(), Failure> {
+    let url = match &flags.url {
+        Some(url) => url.clone(),
+        None => healthcheck::url(&Local::load(&flags.flags(), std::env::vars_os())?.web.listen),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::runtime)?;
+    runtime
+        .block_on(healthcheck::ask(&url))
+        .map_err(|error| match error {
+            healthcheck::Error::Url(_) => Failure::Usage(error.into()),
+            _ => Failure::runtime(error),
+        })?;
+    say(format!("{url} answers 200\n").as_bytes())
+}
+
+/// Writes to standard output; a reader that is gone is no failure.
+fn say(text: &[u8]) -> Result<(), Failure> {
+    match io::stdout().lock().write_all(text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::runtime(error)),
+        _ => Ok(()),
+    }
+}
+
+impl Failure {
+    fn runtime(error: impl Into<Box<dyn Error>>) -> Self {
+        Self::Runtime(error.into())
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Usage(_) => 2,
+            Self::Runtime(_) => 1,
+        })
+    }
+}
+
+impl From<config::Error> for Failure {
+    fn from(error: config::Error) -> Self {
+        Self::Usage(error.into())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Usage(error) | Self::Runtime(error)) = self;
+        write!(f, "{error}")
+    }
+}

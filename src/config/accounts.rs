@@ -1,0 +1,328 @@
+//! The accounts: listed in the file, or the one that Cloudflare's own variables name.
+
+use std::path::Path;
+
+use secrecy::SecretString;
+
+use super::credentials::{Credential, CredentialSource, sendable};
+use super::document::{Document, Field, Kind, Node};
+use super::error::{Error, Origin};
+use super::keys::{self, Form};
+use super::layers::{CloudflareVariables, Layers, Setting, in_directory, lists_accounts};
+use super::{Account, values};
+
+/// A quarter of what Cloudflare allows leaves most to the dashboard and to other tools.
+const DEFAULT_SHARE: f64 = 0.25;
+
+/// A label is repeated on every line of the page.
+const LONGEST_ALIAS: usize = 64;
+
+/// The accounts, each with its credential read once, and what a person should know about them.
+pub(super) fn load(layers: &Layers) -> Result<(Vec<Account>, Vec<String>), Error> {
+    match &layers.document {
+        Some(document) if lists_accounts(document) => {
+            let accounts = from_file(document)?;
+            Ok((accounts, ignored(&layers.cloudflare).into_iter().collect()))
+        }
+        document => from_variables(&layers.cloudflare, document.as_ref()),
+    }
+}
+
+fn from_file(document: &Document) -> Result<Vec<Account>, Error> {
+    let Kind::Map(fields) = &document.root.kind else {
+        return Ok(Vec::new());
+    };
+    let Some(field) = fields.iter().find(|field| field.name == keys::ACCOUNTS) else {
+        return Ok(Vec::new());
+    };
+    let Kind::List(nodes) = &field.value.kind else {
+        let problem = format!("accounts is {}, but must be a list", field.value.noun());
+        return Err(Error::at(&document.origin(field.line), problem));
+    };
+    let mut accounts = Vec::new();
+    let mut known: Vec<Credential> = Vec::new();
+    for (index, node) in nodes.iter().enumerate() {
+        let entry = Entry::new(document, index, node)?;
+        let mut account = entry.account()?;
+        entry.check_against(&accounts, &account)?;
+        let credential = account
+            .credentials
+            .read()
+            .map_err(|error| entry.refuse(&format!("cannot be used: {error}")))?;
+        match known.iter().position(|other| *other == credential) {
+            Some(same) => account.credential = same,
+            None => {
+                account.credential = known.len();
+                known.push(credential);
+            }
+        }
+        entry.check_share(&accounts, &account)?;
+        accounts.push(account);
+    }
+    Ok(accounts)
+}
+
+/// One entry of the list.
+struct Entry<'a> {
+    document: &'a Document,
+    name: String,
+    line: usize,
+    fields: &'a [Field],
+}
+
+impl<'a> Entry<'a> {
+    fn new(document: &'a Document, index: usize, node: &'a Node) -> Result<Self, Error> {
+        let name = format!("{}[{index}]", keys::ACCOUNTS);
+        let Kind::Map(fields) = &node.kind else {
+            let problem = format!(
+                "{name} is {}, but must be a map with an id and a credential",
+                node.noun()
+            );
+            return Err(Error::at(&document.origin(node.line), problem));
+        };
+        for field in fields {
+            keys::known(document, &format!("{name}."), field, &keys::ACCOUNT)?;
+        }
+        Ok(Self {
+            document,
+            name,
+            line: node.line,
+            fields,
+        })
+    }
+
+    fn refuse(&self, problem: &str) -> Error {
+        Error::at(
+            &self.document.origin(self.line),
+            format!("{} {problem}", self.name),
+        )
+    }
+
+    fn get(&self, name: &str) -> Result<Option<Setting>, Error> {
+        let Some(field) = self.fields.iter().find(|field| field.name == name) else {
+            return Ok(None);
+        };
+        let (name, origin) = (format!("{}.{name}", self.name), self.document.origin(field.line));
+        match &field.value.kind {
+            Kind::Null => Ok(None),
+            Kind::Text(text) => Ok(Some(Setting {
+                name,
+                text: text.clone(),
+                origin,
+            })),
+            Kind::List(_) | Kind::Map(_) => {
+                let problem = format!("{name} is {}, but must be a single value", field.value.noun());
+                Err(Error::at(&origin, problem))
+            }
+        }
+    }
+
+    fn account(&self) -> Result<Account, Error> {
+        let id = self.get("id")?.ok_or_else(|| self.refuse("has no id"))?;
+        let id = account_id(&id)?;
+        let alias = match self.get("alias")? {
+            Some(alias) => checked_alias(&alias)?,
+            None => id.clone(),
+        };
+        let budget_share = self.get("budget_share")?;
+        Ok(Account {
+            id,
+            alias,
+            credentials: self.credentials()?,
+            credential: 0,
+            budget_share: budget_share.map_or(Ok(DEFAULT_SHARE), |share| values::budget_share(&share))?,
+        })
+    }
+
+    fn credentials(&self) -> Result<CredentialSource, Error> {
+        const SECRETS: [&str; 4] = ["token", "token_file", "api_key", "api_key_file"];
+        let mut given = Vec::new();
+        for name in SECRETS {
+            given.extend(self.get(name)?.map(|setting| (name, setting)));
+        }
+        let email = self.get("email")?;
+        if let [(first, _), (second, _), ..] = given.as_slice() {
+            return Err(self.refuse(&format!(
+                "has both {first} and {second}, but must have one credential"
+            )));
+        }
+        let Some((kind, secret)) = given.pop() else {
+            return Err(self.refuse(match email {
+                Some(_) => "has an email, but neither api_key_file nor api_key",
+                None => "has no credential: give it token_file, token, or email with api_key_file or api_key",
+            }));
+        };
+        match (kind, email) {
+            ("token" | "token_file", Some(_)) => Err(self.refuse(&format!(
+                "has both {kind} and email, but an email goes with api_key_file or api_key"
+            ))),
+            ("token", None) => Ok(CredentialSource::Token(checked_secret(&secret)?)),
+            ("token_file", None) => Ok(CredentialSource::TokenFile(self.path(secret)?)),
+            (_, None) => Err(self.refuse(&format!("has {kind}, but no email"))),
+            (_, Some(email)) => {
+                let email = checked_email(&email)?;
+                if kind == "api_key" {
+                    let key = checked_secret(&secret)?;
+                    Ok(CredentialSource::Key { email, key })
+                } else {
+                    let path = self.path(secret)?;
+                    Ok(CredentialSource::KeyFile { email, path })
+                }
+            }
+        }
+    }
+
+    fn path(&self, mut setting: Setting) -> Result<std::path::PathBuf, Error> {
+        setting.text = in_directory(Form::Path, Path::new(self.document.path()), &setting.text);
+        values::path(&setting)
+    }
+
+    /// Labels and ids tell accounts apart, so no two may be alike.
+    fn check_against(&self, accounts: &[Account], account: &Account) -> Result<(), Error> {
+        for (index, other) in accounts.iter().enumerate() {
+            if other.id == account.id {
+                return Err(self.refuse(&format!(
+                    "has the id {} of accounts[{index}]; each account is listed once",
+                    other.id
+                )));
+            }
+            if other.alias == account.alias {
+                return Err(self.refuse(&format!(
+                    "has the alias {:?} of accounts[{index}]; aliases must differ",
+                    other.alias
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// One credential has one budget, so it can have only one share.
+    fn check_share(&self, accounts: &[Account], account: &Account) -> Result<(), Error> {
+        let same = |other: &&Account| other.credential == account.credential;
+        match accounts.iter().find(same) {
+            Some(other) if other.budget_share != account.budget_share => Err(self.refuse(&format!(
+                "has budget_share {}, but {:?} has {} with the same credential, and they share one budget",
+                account.budget_share, other.alias, other.budget_share
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn from_variables(
+    variables: &CloudflareVariables,
+    document: Option<&Document>,
+) -> Result<(Vec<Account>, Vec<String>), Error> {
+    const NEEDED: &str = "set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN";
+    let setting = |name: &str, text: &str| Setting {
+        name: name.to_owned(),
+        text: text.to_owned(),
+        origin: Origin::from_words("environment"),
+    };
+    let Some(id) = &variables.account_id else {
+        let problem = match document {
+            Some(document) => format!(
+                "{} lists no accounts: list one there, or {NEEDED}",
+                document.path()
+            ),
+            None => format!("no account is configured: {NEEDED}, or name a file with --config.file"),
+        };
+        return Err(Error::new(problem));
+    };
+    let id = account_id(&setting("CLOUDFLARE_ACCOUNT_ID", id))?;
+    let email = variables.email.as_deref();
+    let (credentials, warning) = match (&variables.api_token, email, &variables.api_key) {
+        (Some(token), _, key) => {
+            let token = variable_secret("CLOUDFLARE_API_TOKEN", token)?;
+            let both = key.as_ref().map(|_| {
+                "CLOUDFLARE_API_TOKEN and CLOUDFLARE_API_KEY are both set: the token is used, which may do less"
+                    .to_owned()
+            });
+            (CredentialSource::Token(token), both)
+        }
+        (None, Some(email), Some(key)) => {
+            let email = checked_email(&setting("CLOUDFLARE_EMAIL", email))?;
+            let key = variable_secret("CLOUDFLARE_API_KEY", key)?;
+            (CredentialSource::Key { email, key }, None)
+        }
+        (None, None, Some(_)) => {
+            return Err(Error::new(
+                "CLOUDFLARE_API_KEY is set, but CLOUDFLARE_EMAIL is not",
+            ));
+        }
+        (None, Some(_), None) => {
+            return Err(Error::new(
+                "CLOUDFLARE_EMAIL is set, but CLOUDFLARE_API_KEY is not",
+            ));
+        }
+        (None, None, None) => {
+            return Err(Error::new(
+                "CLOUDFLARE_ACCOUNT_ID is set, but CLOUDFLARE_API_TOKEN is not",
+            ));
+        }
+    };
+    let account = Account {
+        alias: id.clone(),
+        id,
+        credentials,
+        credential: 0,
+        budget_share: DEFAULT_SHARE,
+    };
+    Ok((vec![account], warning.into_iter().collect()))
+}
+
+/// One warning if variables are set that count only where the file lists no accounts.
+fn ignored(variables: &CloudflareVariables) -> Option<String> {
+    let names = [
+        ("CLOUDFLARE_ACCOUNT_ID", variables.account_id.is_some()),
+        ("CLOUDFLARE_API_TOKEN", variables.api_token.is_some()),
+        ("CLOUDFLARE_EMAIL", variables.email.is_some()),
+        ("CLOUDFLARE_API_KEY", variables.api_key.is_some()),
+        ("CLOUDFLARE_BASE_URL", variables.base_url.is_some()),
+    ];
+    let set: Vec<&str> = names
+        .into_iter()
+        .filter(|(_, set)| *set)
+        .map(|(name, _)| name)
+        .collect();
+    (!set.is_empty()).then(|| format!("not used, because the file lists accounts: {}", set.join(", ")))
+}
+
+fn account_id(setting: &Setting) -> Result<String, Error> {
+    let is_id = setting.text.len() == 32 && setting.text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_id {
+        return Err(setting.must_be("32 hexadecimal digits, as the dashboard shows them in its address"));
+    }
+    Ok(setting.text.to_ascii_lowercase())
+}
+
+fn checked_alias(setting: &Setting) -> Result<String, Error> {
+    let alias = &setting.text;
+    let is_plain = alias.trim() == alias && !alias.is_empty() && !alias.chars().any(char::is_control);
+    if !is_plain || alias.chars().count() > LONGEST_ALIAS {
+        return Err(setting.must_be(&format!(
+            "1 to {LONGEST_ALIAS} characters on one line, without spaces around"
+        )));
+    }
+    Ok(alias.clone())
+}
+
+fn checked_email(setting: &Setting) -> Result<String, Error> {
+    // The longest address that mail can carry has 254 characters.
+    let is_address = setting.text.contains('@')
+        && setting.text.len() <= 254
+        && setting.text.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_address {
+        return Err(setting.refuse("must be an e-mail address in ASCII"));
+    }
+    Ok(setting.text.clone())
+}
+
+fn checked_secret(setting: &Setting) -> Result<SecretString, Error> {
+    sendable(&setting.text).map_err(|problem| setting.refuse(problem))
+}
+
+fn variable_secret(name: &str, secret: &SecretString) -> Result<SecretString, Error> {
+    use secrecy::ExposeSecret;
+    sendable(secret.expose_secret()).map_err(|problem| Error::new(format!("{name} {problem}")))
+}

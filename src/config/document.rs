@@ -1,0 +1,212 @@
+//! The configuration file as a tree of texts, each with its line.
+//!
+//! Texts stay as written: to YAML the account id `01234567890123456789012345678901` is a number and so
+//! is the token `0123`, and reading them as numbers spoils them. What a text means is for its key to say.
+//! Nothing here implements `Debug`, because the tree holds secrets.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+use yaml_rust2::parser::{Event, Parser};
+use yaml_rust2::scanner::{Marker, ScanError, TScalarStyle};
+
+use super::error::{Error, Origin};
+
+/// A thousand accounts fit in a tenth of it; more is some other file.
+const LONGEST_FILE: u64 = 1 << 20;
+
+/// The format itself needs three.
+const DEEPEST: usize = 16;
+
+/// A file that was read.
+pub(super) struct Document {
+    path: String,
+    /// What stands at the top.
+    pub(super) root: Node,
+}
+
+/// A value and the line on which it starts.
+pub(super) struct Node {
+    /// Counted from 1.
+    pub(super) line: usize,
+    /// What it is.
+    pub(super) kind: Kind,
+}
+
+/// The kinds of values.
+pub(super) enum Kind {
+    /// Nothing, `~` or `null`.
+    Null,
+    /// A single value, as written.
+    Text(String),
+    /// A list.
+    List(Vec<Node>),
+    /// A map, in the order of the file, each key once.
+    Map(Vec<Field>),
+}
+
+/// One entry of a map.
+pub(super) struct Field {
+    /// The key.
+    pub(super) name: String,
+    /// The line of the key.
+    pub(super) line: usize,
+    /// The value.
+    pub(super) value: Node,
+}
+
+impl Document {
+    /// Reads the YAML file at `path`; an empty one is an empty map.
+    ///
+    /// # Errors
+    /// The file cannot be read, is too long, or is no YAML of the kind read here.
+    pub(super) fn read(path: &Path) -> Result<Self, Error> {
+        let name = path.display().to_string();
+        let unreadable = |error| Error::new(format!("cannot read the configuration file {name}: {error}"));
+        let mut bytes = Vec::new();
+        let file = fs::File::open(path).map_err(unreadable)?;
+        file.take(LONGEST_FILE + 1)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
+        if bytes.len() as u64 > LONGEST_FILE {
+            return Err(Error::new(format!(
+                "the configuration file {name} is longer than 1 MiB"
+            )));
+        }
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            Error::new(format!(
+                "the configuration file {name} is not UTF-8 text (byte {valid})"
+            ))
+        })?;
+        Self::parse(&name, text.strip_prefix('\u{feff}').unwrap_or(&text))
+    }
+
+    fn parse(path: &str, text: &str) -> Result<Self, Error> {
+        let mut reader = Reader {
+            path,
+            parser: Parser::new_from_str(text),
+        };
+        let root = reader.document()?;
+        Ok(Self {
+            path: path.to_owned(),
+            root,
+        })
+    }
+
+    /// The words for a line of this file.
+    pub(super) fn origin(&self, line: usize) -> Origin {
+        Origin::line(&self.path, line)
+    }
+
+    /// The file's path, for messages.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl Node {
+    /// What it is, in a message that does not give it away.
+    pub(super) fn noun(&self) -> &'static str {
+        match self.kind {
+            Kind::Null => "empty",
+            Kind::Text(_) => "a single value",
+            Kind::List(_) => "a list",
+            Kind::Map(_) => "a map",
+        }
+    }
+}
+
+struct Reader<'a> {
+    path: &'a str,
+    parser: Parser<std::str::Chars<'a>>,
+}
+
+impl Reader<'_> {
+    fn document(&mut self) -> Result<Node, Error> {
+        let mut root = Node {
+            line: 1,
+            kind: Kind::Map(Vec::new()),
+        };
+        let mut documents = 0;
+        loop {
+            let (event, mark) = self.next()?;
+            match event {
+                Event::StreamEnd => return Ok(root),
+                Event::DocumentStart => {
+                    documents += 1;
+                    if documents > 1 {
+                        return Err(self.refuse(mark, "only one YAML document may stand in the file"));
+                    }
+                    let first = self.next()?;
+                    let node = self.node(first, 0)?;
+                    if !matches!(node.kind, Kind::Null) {
+                        root = node;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn node(&mut self, (event, mark): (Event, Marker), depth: usize) -> Result<Node, Error> {
+        if depth > DEEPEST {
+            return Err(self.refuse(mark, "the configuration is nested too deeply"));
+        }
+        let kind = match event {
+            // The parser numbers anchors from 1.
+            Event::Scalar(text, style, 0, None) => match (style, text.as_str()) {
+                (TScalarStyle::Plain, "" | "~" | "null" | "Null" | "NULL") => Kind::Null,
+                _ => Kind::Text(text),
+            },
+            Event::SequenceStart(0, None) => Kind::List(self.list(depth)?),
+            Event::MappingStart(0, None) => Kind::Map(self.map(depth)?),
+            _ => {
+                return Err(self.refuse(mark, "anchors, aliases and tags of YAML are not supported here"));
+            }
+        };
+        Ok(Node {
+            line: mark.line(),
+            kind,
+        })
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Vec<Node>, Error> {
+        let mut nodes = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, _) => return Ok(nodes),
+                next => nodes.push(self.node(next, depth + 1)?),
+            }
+        }
+    }
+
+    fn map(&mut self, depth: usize) -> Result<Vec<Field>, Error> {
+        let mut fields: Vec<Field> = Vec::new();
+        loop {
+            let (name, line) = match self.next()? {
+                (Event::MappingEnd, _) => return Ok(fields),
+                (Event::Scalar(name, _, 0, None), mark) => (name, mark.line()),
+                (_, mark) => return Err(self.refuse(mark, "the keys of a map must be plain words")),
+            };
+            if let Some(first) = fields.iter().find(|field| field.name == name) {
+                let problem = format!("{name} is given twice, first on line {}", first.line);
+                return Err(Error::at(&Origin::line(self.path, line), problem));
+            }
+            let next = self.next()?;
+            let value = self.node(next, depth + 1)?;
+            fields.push(Field { name, line, value });
+        }
+    }
+
+    fn next(&mut self) -> Result<(Event, Marker), Error> {
+        self.parser.next_token().map_err(|error: ScanError| {
+            self.refuse(*error.marker(), &format!("not valid YAML: {}", error.info()))
+        })
+    }
+
+    fn refuse(&self, mark: Marker, problem: &str) -> Error {
+        Error::at(&Origin::line(self.path, mark.line()), problem)
+    }
+}

@@ -1,0 +1,114 @@
+//! Where to listen: an address and a port, or `:10069` for a port on all interfaces.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+/// Addresses to try in turn until one can be bound; never empty.
+///
+/// `:10069` is `[::]:10069`, which also takes IPv4 where the system has both (Linux does unless
+/// `net.ipv6.bindv6only` is set), then `0.0.0.0:10069` where there is no IPv6.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    addresses: Vec<SocketAddr>,
+    text: String,
+}
+
+/// The text is no address to listen on.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be an address and a port, such as :10069, 127.0.0.1:10069, [::1]:10069 or localhost:10069")]
+pub struct NotAnAddress;
+
+impl Listen {
+    /// The addresses, the best first, as `TcpListener::bind` takes them.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where a process on the same machine reaches a listener on `bound`, one of the addresses.
+    pub fn reach(bound: SocketAddr) -> SocketAddr {
+        let ip = match bound.ip() {
+            ip if !ip.is_unspecified() => ip,
+            // `[::]` takes IPv4 as well, and loopback has IPv4 even where IPv6 is off.
+            _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        };
+        SocketAddr::new(ip, bound.port())
+    }
+}
+
+impl FromStr for Listen {
+    type Err = NotAnAddress;
+
+    fn from_str(text: &str) -> Result<Self, NotAnAddress> {
+        let ips: &[IpAddr] = match text.rsplit_once(':') {
+            Some(("", _)) => &[
+                IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+                IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            ],
+            Some(("localhost", _)) => &[IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
+            _ => &[],
+        };
+        let addresses = if ips.is_empty() {
+            vec![text.parse().map_err(|_| NotAnAddress)?]
+        } else {
+            let port = text.rsplit_once(':').map_or("", |(_, port)| port);
+            let port = port.parse().map_err(|_| NotAnAddress)?;
+            ips.iter().map(|ip| SocketAddr::new(*ip, port)).collect()
+        };
+        Ok(Self {
+            addresses,
+            text: text.to_owned(),
+        })
+    }
+}
+
+/// As it was written.
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_tried_in_order_and_reached_over_loopback() {
+        let table: [(&str, &[&str], &str); 5] = [
+            (":10069", &["[::]:10069", "0.0.0.0:10069"], "127.0.0.1:10069"),
+            ("0.0.0.0:1", &["0.0.0.0:1"], "127.0.0.1:1"),
+            ("[::1]:65535", &["[::1]:65535"], "[::1]:65535"),
+            ("10.0.0.7:0", &["10.0.0.7:0"], "10.0.0.7:0"),
+            ("localhost:80", &["127.0.0.1:80", "[::1]:80"], "127.0.0.1:80"),
+        ];
+        for (text, addresses, reached) in table {
+            let listen: Listen = text.parse().unwrap();
+            let found: Vec<String> = listen.addresses().iter().map(ToString::to_string).collect();
+            assert_eq!(found, addresses, "{text}");
+            assert_eq!(
+                Listen::reach(listen.addresses()[0]).to_string(),
+                reached,
+                "{text}"
+            );
+            assert_eq!(listen.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn anything_else_is_no_address() {
+        for text in [
+            "",
+            ":",
+            "10069",
+            "127.0.0.1",
+            ":65536",
+            ":-1",
+            "::1:80",
+            "example.com:80",
+            ":http",
+        ] {
+            assert_eq!(text.parse::<Listen>(), Err(NotAnAddress), "{text}");
+        }
+    }
+}
