@@ -2,6 +2,8 @@
 
 pub mod budget;
 pub mod clock;
+pub mod exposition;
 pub mod http;
 pub mod model;
 pub mod rate_limit;
+pub mod telemetry;
