@@ -150,20 +150,14 @@ impl Cli {
 impl Demo {
     /// What is said of the configuration.
     pub fn flags(&self) -> Flags {
-        Flags {
-            listen_address: self.listen_address.clone(),
-            ..self.log.flags()
-        }
+        Flags { listen_address: self.listen_address.clone(), ..self.log.flags() }
     }
 }
 
 impl Check {
     /// What is said of the configuration.
     pub fn flags(&self) -> Flags {
-        Flags {
-            config_file: self.config_file.clone(),
-            ..self.log.flags()
-        }
+        Flags { config_file: self.config_file.clone(), ..self.log.flags() }
     }
 }
 
@@ -181,11 +175,7 @@ impl Healthcheck {
 impl LogFlags {
     /// What is said of the configuration.
     pub fn flags(&self) -> Flags {
-        Flags {
-            log_level: self.level.clone(),
-            log_format: self.format.clone(),
-            ..Flags::default()
-        }
+        Flags { log_level: self.level.clone(), log_format: self.format.clone(), ..Flags::default() }
     }
 }
 

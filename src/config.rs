@@ -144,9 +144,7 @@ pub struct Filter(String);
 impl Filter {
     /// The filter for tracing.
     pub fn to_env_filter(&self) -> EnvFilter {
-        EnvFilter::builder()
-            .parse(&self.0)
-            .expect("the directives were parsed when they were read")
+        EnvFilter::builder().parse(&self.0).expect("the directives were parsed when they were read")
     }
 }
 
@@ -190,16 +188,7 @@ impl Config {
         if has_key && !matches!(users.identity, IdentityPolicy::Hash { .. }) {
             warnings.push("users.hash_key_file is not used, because users.identity is not hash".to_owned());
         }
-        Ok(Self {
-            accounts,
-            base_url,
-            intervals,
-            users,
-            state,
-            web,
-            log,
-            warnings,
-        })
+        Ok(Self { accounts, base_url, intervals, users, state, web, log, warnings })
     }
 }
 
@@ -216,9 +205,7 @@ impl Local {
     }
 
     fn from_layers(layers: &Layers) -> Result<Self, Error> {
-        let web = Web {
-            listen: values::listen(&layers.get_or_default(keys::LISTEN_ADDRESS))?,
-        };
+        let web = Web { listen: values::listen(&layers.get_or_default(keys::LISTEN_ADDRESS))? };
         let log = Log {
             level: values::log_level(&layers.get_or_default(keys::LOG_LEVEL))?,
             format: values::log_format(&layers.get_or_default(keys::LOG_FORMAT))?,
@@ -258,10 +245,7 @@ mod tests {
         let example = example.replace("/run/secrets/cloudflare-token", "token");
         std::fs::write(&file, example).unwrap();
         std::fs::write(token, "secret").unwrap();
-        let flags = Flags {
-            config_file: Some(file),
-            ..Flags::default()
-        };
+        let flags = Flags { config_file: Some(file), ..Flags::default() };
         let config = Config::load(&flags, []).map_err(|error| error.to_string());
         let text = format!("{:?}", config.unwrap());
         text.replace(&directory.path().display().to_string(), "")
@@ -270,9 +254,7 @@ mod tests {
     /// The setting that stands on a line as `#key: value`.
     fn commented_out(line: &str) -> Option<&str> {
         let setting = line.trim_start().strip_prefix('#')?;
-        setting
-            .starts_with(|c: char| c.is_ascii_lowercase())
-            .then_some(setting)
+        setting.starts_with(|c: char| c.is_ascii_lowercase()).then_some(setting)
     }
 
     #[test]

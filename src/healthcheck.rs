@@ -78,16 +78,8 @@ pub async fn ask(url: &str) -> Result<(), Error> {
     let answer = async {
         let stream = TcpStream::connect((host.as_str(), port))
             .await
-            .map_err(|source| Error::Connect {
-                url: uri.clone(),
-                source,
-            })?;
-        get(&uri, authority.as_str(), stream)
-            .await
-            .map_err(|source| Error::Http {
-                url: uri.clone(),
-                source,
-            })
+            .map_err(|source| Error::Connect { url: uri.clone(), source })?;
+        get(&uri, authority.as_str(), stream).await.map_err(|source| Error::Http { url: uri.clone(), source })
     };
     match tokio::time::timeout(LIMIT, answer).await {
         Ok(Ok(StatusCode::OK)) => Ok(()),

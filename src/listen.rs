@@ -41,10 +41,7 @@ impl FromStr for Listen {
 
     fn from_str(text: &str) -> Result<Self, NotAnAddress> {
         let ips: &[IpAddr] = match text.rsplit_once(':') {
-            Some(("", _)) => &[
-                IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-                IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            ],
+            Some(("", _)) => &[IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED)],
             Some(("localhost", _)) => &[IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
             _ => &[],
         };
@@ -55,10 +52,7 @@ impl FromStr for Listen {
             let port = port.parse().map_err(|_| NotAnAddress)?;
             ips.iter().map(|ip| SocketAddr::new(*ip, port)).collect()
         };
-        Ok(Self {
-            addresses,
-            text: text.to_owned(),
-        })
+        Ok(Self { addresses, text: text.to_owned() })
     }
 }
 
@@ -86,28 +80,14 @@ mod tests {
             let listen: Listen = text.parse().unwrap();
             let found: Vec<String> = listen.addresses().iter().map(ToString::to_string).collect();
             assert_eq!(found, addresses, "{text}");
-            assert_eq!(
-                Listen::reach(listen.addresses()[0]).to_string(),
-                reached,
-                "{text}"
-            );
+            assert_eq!(Listen::reach(listen.addresses()[0]).to_string(), reached, "{text}");
             assert_eq!(listen.to_string(), text);
         }
     }
 
     #[test]
     fn anything_else_is_no_address() {
-        for text in [
-            "",
-            ":",
-            "10069",
-            "127.0.0.1",
-            ":65536",
-            ":-1",
-            "::1:80",
-            "example.com:80",
-            ":http",
-        ] {
+        for text in ["", ":", "10069", "127.0.0.1", ":65536", ":-1", "::1:80", "example.com:80", ":http"] {
             assert_eq!(text.parse::<Listen>(), Err(NotAnAddress), "{text}");
         }
     }

@@ -22,11 +22,7 @@ pub enum Colour {
 /// Logs of this process go somewhere already.
 pub fn start(log: &Log) -> Result<(), tracing::subscriber::SetGlobalDefaultError> {
     let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let colour = if wanted && io::stderr().is_terminal() {
-        Colour::On
-    } else {
-        Colour::Off
-    };
+    let colour = if wanted && io::stderr().is_terminal() { Colour::On } else { Colour::Off };
     tracing::subscriber::set_global_default(subscriber(log, colour, io::stderr))
 }
 
@@ -42,12 +38,7 @@ where
     match log.format {
         LogFormat::Text => Box::new(builder.finish()),
         LogFormat::Json => Box::new(
-            builder
-                .json()
-                .flatten_event(true)
-                .with_current_span(false)
-                .with_span_list(false)
-                .finish(),
+            builder.json().flatten_event(true).with_current_span(false).with_span_list(false).finish(),
         ),
     }
 }
@@ -101,10 +92,7 @@ mod tests {
         let text = logged("info,other=off", "text", Colour::Off);
         let (date, rest) = text.split_once(' ').unwrap();
         assert!(is_date(date), "{text}");
-        assert_eq!(
-            rest,
-            " WARN zt_risk_exporter::log::tests: one thing account=\"acme\"\n"
-        );
+        assert_eq!(rest, " WARN zt_risk_exporter::log::tests: one thing account=\"acme\"\n");
         assert!(logged("info", "text", Colour::On).contains('\u{1b}'));
     }
 
@@ -114,9 +102,6 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert!(line["timestamp"].as_str().is_some_and(is_date), "{text}");
         let fields = ["level", "target", "message", "account"].map(|name| line[name].as_str().unwrap());
-        assert_eq!(
-            fields,
-            ["WARN", "zt_risk_exporter::log::tests", "one thing", "acme"]
-        );
+        assert_eq!(fields, ["WARN", "zt_risk_exporter::log::tests", "one thing", "acme"]);
     }
 }

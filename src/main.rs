@@ -58,16 +58,12 @@ fn ask_health(flags: &Healthcheck) -> Result<(), Failure> {
         Some(url) => url.clone(),
         None => healthcheck::url(&Local::load(&flags.flags(), std::env::vars_os())?.web.listen),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::runtime)?;
-    runtime
-        .block_on(healthcheck::ask(&url))
-        .map_err(|error| match error {
-            healthcheck::Error::Url(_) => Failure::Usage(error.into()),
-            _ => Failure::runtime(error),
-        })?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::runtime)?;
+    runtime.block_on(healthcheck::ask(&url)).map_err(|error| match error {
+        healthcheck::Error::Url(_) => Failure::Usage(error.into()),
+        _ => Failure::runtime(error),
+    })?;
     say(format!("{url} answers 200\n").as_bytes())
 }
 

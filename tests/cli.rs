@@ -87,13 +87,7 @@ fn a_wrong_command_line_ends_with_2() {
         &["demo", "--speed", "0"],
         &["simulate", "--listen-address", "nowhere"],
         &["simulate", "--scenario", "x", "--seed", "1"],
-        &[
-            "healthcheck",
-            "--url",
-            "http://127.0.0.1",
-            "--web.listen-address",
-            ":1",
-        ],
+        &["healthcheck", "--url", "http://127.0.0.1", "--web.listen-address", ":1"],
     ];
     for arguments in table {
         let (code, output, errors) = run(arguments);
@@ -168,31 +162,16 @@ fn the_health_check_finds_the_address_where_the_exporter_finds_it() {
 #[test]
 fn an_exporter_that_is_not_healthy_ends_the_health_check_with_1() {
     let failing = [
-        (
-            "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n",
-            "answers 503 Service Unavailable",
-        ),
-        (
-            "HTTP/1.1 302 Found\r\nlocation: /\r\ncontent-length: 0\r\n\r\n",
-            "answers 302 Found",
-        ),
-        (
-            "SSH-2.0-none\r\n",
-            "does not answer as HTTP: invalid HTTP version parsed",
-        ),
-        (
-            "",
-            "does not answer as HTTP: connection closed before message completed",
-        ),
+        ("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n", "answers 503 Service Unavailable"),
+        ("HTTP/1.1 302 Found\r\nlocation: /\r\ncontent-length: 0\r\n\r\n", "answers 302 Found"),
+        ("SSH-2.0-none\r\n", "does not answer as HTTP: invalid HTTP version parsed"),
+        ("", "does not answer as HTTP: connection closed before message completed"),
     ];
     for (answer, message) in failing {
         let (address, asked) = answering(answer);
         let url = format!("http://{address}/x?y");
         let wanted = format!("zt-risk-exporter: {url} {message}\n");
-        assert_eq!(
-            run(&["healthcheck", "--url", &url]),
-            (Some(1), String::new(), wanted)
-        );
+        assert_eq!(run(&["healthcheck", "--url", &url]), (Some(1), String::new(), wanted));
         assert!(asked.join().unwrap().starts_with("GET /x?y HTTP/1.1\r\n"));
     }
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -208,8 +187,5 @@ fn a_health_check_without_an_answer_ends_after_its_limit() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/-/healthy", listener.local_addr().unwrap());
     let wanted = format!("zt-risk-exporter: {url} gave no answer within 3 s\n");
-    assert_eq!(
-        run(&["healthcheck", "--url", &url]),
-        (Some(1), String::new(), wanted)
-    );
+    assert_eq!(run(&["healthcheck", "--url", &url]), (Some(1), String::new(), wanted));
 }

@@ -21,9 +21,7 @@ struct Place {
 
 impl Place {
     fn new(configuration: impl AsRef<[u8]>) -> Self {
-        let place = Self {
-            directory: tempfile::tempdir().unwrap(),
-        };
+        let place = Self { directory: tempfile::tempdir().unwrap() };
         place.write("zt.yaml", configuration);
         place.write("token", "secret-token\n");
         place.write("same-token", "secret-token");
@@ -42,10 +40,7 @@ impl Place {
     }
 
     fn flags(&self) -> Flags {
-        Flags {
-            config_file: Some(self.path("zt.yaml")),
-            ..Flags::default()
-        }
+        Flags { config_file: Some(self.path("zt.yaml")), ..Flags::default() }
     }
 
     fn load(&self, environment: &[(&str, &str)]) -> Result<Config, Error> {
@@ -54,10 +49,7 @@ impl Place {
 
     /// The message of a refusal, with the directory taken out of it.
     fn refusal(&self, environment: &[(&str, &str)]) -> String {
-        let message = self
-            .load(environment)
-            .expect_err("it must be refused")
-            .to_string();
+        let message = self.load(environment).expect_err("it must be refused").to_string();
         message.replace(&format!("{}/", self.directory.path().display()), "")
     }
 }
@@ -81,10 +73,7 @@ fn with_account(rest: &str) -> String {
 
 #[test]
 fn two_variables_are_enough_and_everything_else_has_its_default() {
-    let environment = [
-        ("CLOUDFLARE_ACCOUNT_ID", ID),
-        ("CLOUDFLARE_API_TOKEN", "secret\n"),
-    ];
+    let environment = [("CLOUDFLARE_ACCOUNT_ID", ID), ("CLOUDFLARE_API_TOKEN", "secret\n")];
     let config = Config::load(&Flags::default(), variables(&environment)).unwrap();
     let [account] = config.accounts.as_slice() else {
         panic!("one account, not {:?}", config.accounts);
@@ -131,40 +120,23 @@ fn flags_win_over_the_environment_and_the_environment_over_the_file() {
         ("ZT_RISK_EXPORTER__INTERVALS__SUMMARY", ""),
         ("ZT_RISK_EXPORTER__STATE__PATH", "state.redb"),
     ]);
-    let flags = Flags {
-        listen_address: Some(":3".to_owned()),
-        ..place.flags()
-    };
+    let flags = Flags { listen_address: Some(":3".to_owned()), ..place.flags() };
     let config = Config::load(&flags, environment.clone()).unwrap();
     assert_eq!(config.web.listen.to_string(), ":3", "the flag");
-    assert_eq!(
-        config.log.level.to_env_filter().to_string(),
-        "hyper=off,warn",
-        "the environment"
-    );
+    assert_eq!(config.log.level.to_env_filter().to_string(), "hyper=off,warn", "the environment");
     assert_eq!(config.users.limit, 6, "the environment");
     assert_eq!(config.log.format, LogFormat::Json, "the file");
-    assert_eq!(
-        config.intervals.summary,
-        Duration::from_secs(40),
-        "an empty variable is none"
-    );
+    assert_eq!(config.intervals.summary, Duration::from_secs(40), "an empty variable is none");
     assert_eq!(config.intervals.audit, Duration::from_secs(7 * 3600));
-    assert_eq!(
-        config.state,
-        Some(PathBuf::from("state.redb")),
-        "relative to the working directory"
-    );
+    assert_eq!(config.state, Some(PathBuf::from("state.redb")), "relative to the working directory");
     let local = Local::load(&flags, environment).unwrap();
     assert_eq!((local.web, local.log), (config.web, config.log));
 }
 
 #[test]
 fn the_file_may_be_named_by_a_variable_and_a_flag_wins() {
-    let (one, two) = (
-        Place::new(with_account("users: {limit: 1}")),
-        Place::new(with_account("users: {limit: 2}")),
-    );
+    let (one, two) =
+        (Place::new(with_account("users: {limit: 1}")), Place::new(with_account("users: {limit: 2}")));
     let variable = one.path("zt.yaml").display().to_string();
     let environment = variables(&[("ZT_RISK_EXPORTER__CONFIG__FILE", &variable)]);
     let by_variable = Config::load(&Flags::default(), environment.clone()).unwrap();
@@ -205,19 +177,12 @@ fn texts_that_look_like_numbers_stay_as_written() {
          users: {limit: \"7\"}\n",
     );
     let config = place.load(&[]).unwrap();
-    let found: Vec<_> = config
-        .accounts
-        .iter()
-        .map(|a| (a.id.as_str(), a.alias.as_str(), token_of(&a.credentials)))
-        .collect();
+    let found: Vec<_> =
+        config.accounts.iter().map(|a| (a.id.as_str(), a.alias.as_str(), token_of(&a.credentials))).collect();
     let wanted = [
         ("01234567890123456789012345678901", "007", "0123".to_owned()),
         ("1234567890123456789012345678901e", "true", "1_000".to_owned()),
-        (
-            "22345678901234567890123456789012",
-            "22345678901234567890123456789012",
-            "0012e5".to_owned(),
-        ),
+        ("22345678901234567890123456789012", "22345678901234567890123456789012", "0012e5".to_owned()),
     ];
     assert_eq!(found, wanted);
     assert_eq!(config.users.limit, 7);
@@ -237,10 +202,7 @@ fn accounts_with_the_same_credential_share_its_number() {
     let config = place.load(&[]).unwrap();
     let numbers: Vec<usize> = config.accounts.iter().map(|account| account.credential).collect();
     assert_eq!(numbers, [0, 1, 0, 0, 2, 2]);
-    assert_eq!(
-        config.accounts[0].credentials.file(),
-        Some(place.path("token").as_path())
-    );
+    assert_eq!(config.accounts[0].credentials.file(), Some(place.path("token").as_path()));
     assert_eq!(config.accounts[3].credentials.file(), None);
 }
 
@@ -256,25 +218,15 @@ fn a_credential_is_read_anew_each_time() {
     fs::remove_file(place.path("token")).unwrap();
     let message = source.read().unwrap_err().to_string();
     let path = place.path("token").display().to_string();
-    assert_eq!(
-        message,
-        format!("cannot read {path}: No such file or directory (os error 2)")
-    );
+    assert_eq!(message, format!("cannot read {path}: No such file or directory (os error 2)"));
 }
 
 #[test]
 fn a_file_without_settings_is_none_and_cloudflares_variables_do() {
     let environment = [("CLOUDFLARE_ACCOUNT_ID", ID), ("CLOUDFLARE_API_TOKEN", "secret")];
-    for file in [
-        "",
-        "# nothing\n",
-        "---\n",
-        "---\n...\n",
-        "accounts:\n",
-        "accounts: []\n",
-        "\u{feff}users:\n",
-        "~",
-    ] {
+    for file in
+        ["", "# nothing\n", "---\n", "---\n...\n", "accounts:\n", "accounts: []\n", "\u{feff}users:\n", "~"]
+    {
         let place = Place::new(file);
         assert_eq!(place.load(&environment).unwrap().accounts.len(), 1, "{file:?}");
         assert_eq!(
@@ -289,26 +241,15 @@ fn a_file_without_settings_is_none_and_cloudflares_variables_do() {
 fn what_is_set_but_not_used_is_said_once() {
     let listed = with_account("");
     let table: [(&str, &[(&str, &str)], &[&str]); 4] = [
+        (&listed, &[("CLOUDFLARE_LOG", "debug"), ("CLOUDFLARE_API_TOKEN", "")], &[]),
         (
             &listed,
-            &[("CLOUDFLARE_LOG", "debug"), ("CLOUDFLARE_API_TOKEN", "")],
-            &[],
-        ),
-        (
-            &listed,
-            &[
-                ("CLOUDFLARE_API_TOKEN", "x"),
-                ("CLOUDFLARE_BASE_URL", "http://elsewhere"),
-            ],
+            &[("CLOUDFLARE_API_TOKEN", "x"), ("CLOUDFLARE_BASE_URL", "http://elsewhere")],
             &["not used, because the file lists accounts: CLOUDFLARE_API_TOKEN, CLOUDFLARE_BASE_URL"],
         ),
         (
             "",
-            &[
-                ("CLOUDFLARE_ACCOUNT_ID", ID),
-                ("CLOUDFLARE_API_TOKEN", "x"),
-                ("CLOUDFLARE_API_KEY", "y"),
-            ],
+            &[("CLOUDFLARE_ACCOUNT_ID", ID), ("CLOUDFLARE_API_TOKEN", "x"), ("CLOUDFLARE_API_KEY", "y")],
             &[
                 "CLOUDFLARE_API_TOKEN and CLOUDFLARE_API_KEY are both set: the token is used, which may do less",
             ],
@@ -556,19 +497,13 @@ fn each_refusal_of_the_environment_names_the_variable_and_shows_no_secret() {
             "no account is configured: set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN, or name a file with \
              --config.file",
         ),
-        (
-            &[ACCOUNT],
-            "CLOUDFLARE_ACCOUNT_ID is set, but CLOUDFLARE_API_TOKEN is not",
-        ),
+        (&[ACCOUNT], "CLOUDFLARE_ACCOUNT_ID is set, but CLOUDFLARE_API_TOKEN is not"),
         (
             &[("CLOUDFLARE_ACCOUNT_ID", "acme"), TOKEN],
             "CLOUDFLARE_ACCOUNT_ID is \"acme\", but must be 32 hexadecimal digits, as the dashboard shows them in \
              its address (environment)",
         ),
-        (
-            &[ACCOUNT, ("CLOUDFLARE_EMAIL", "a@b")],
-            "CLOUDFLARE_EMAIL is set, but CLOUDFLARE_API_KEY is not",
-        ),
+        (&[ACCOUNT, ("CLOUDFLARE_EMAIL", "a@b")], "CLOUDFLARE_EMAIL is set, but CLOUDFLARE_API_KEY is not"),
         (
             &[ACCOUNT, ("CLOUDFLARE_API_KEY", "s3cr3t")],
             "CLOUDFLARE_API_KEY is set, but CLOUDFLARE_EMAIL is not",
@@ -605,11 +540,7 @@ fn each_refusal_of_the_environment_names_the_variable_and_shows_no_secret() {
              configuration file, or there is one of CLOUDFLARE_ACCOUNT_ID with CLOUDFLARE_API_TOKEN",
         ),
         (
-            &[
-                ACCOUNT,
-                TOKEN,
-                ("ZT_RISK_EXPORTER__NOTHING_OF_THE_KIND_AT_ALL", "1"),
-            ],
+            &[ACCOUNT, TOKEN, ("ZT_RISK_EXPORTER__NOTHING_OF_THE_KIND_AT_ALL", "1")],
             "environment variable ZT_RISK_EXPORTER__NOTHING_OF_THE_KIND_AT_ALL is not known; known are \
              ZT_RISK_EXPORTER__ with a section, two underscores and a key of the file",
         ),
@@ -628,10 +559,7 @@ fn each_refusal_of_the_environment_names_the_variable_and_shows_no_secret() {
 #[test]
 fn a_file_that_is_no_text_or_cannot_be_read_is_named() {
     let place = Place::new(b"accounts: []\n\xff\n");
-    assert_eq!(
-        place.refusal(&[]),
-        "the configuration file zt.yaml is not UTF-8 text (byte 13)"
-    );
+    assert_eq!(place.refusal(&[]), "the configuration file zt.yaml is not UTF-8 text (byte 13)");
     fs::remove_file(place.path("zt.yaml")).unwrap();
     assert_eq!(
         place.refusal(&[]),
@@ -671,26 +599,14 @@ fn a_variable_that_is_no_text_is_named() {
 #[test]
 fn broken_yaml_is_refused_with_its_line() {
     let table = [
-        (
-            "accounts: [",
-            "while parsing a node, did not find expected node content (zt.yaml, line 2)",
-        ),
-        (
-            "a: b: c",
-            "mapping values are not allowed in this context (zt.yaml, line 1)",
-        ),
-        (
-            "log:\n\tlevel: info",
-            "tabs disallowed within this context (block indentation) (zt.yaml, line 2)",
-        ),
+        ("accounts: [", "while parsing a node, did not find expected node content (zt.yaml, line 2)"),
+        ("a: b: c", "mapping values are not allowed in this context (zt.yaml, line 1)"),
+        ("log:\n\tlevel: info", "tabs disallowed within this context (block indentation) (zt.yaml, line 2)"),
         (
             "log: {level: info\nweb: x",
             "while parsing a flow mapping, did not find expected ',' or '}' (zt.yaml, line 2)",
         ),
-        (
-            "log: 'info",
-            "while scanning a quoted scalar, found unexpected end of stream (zt.yaml, line 1)",
-        ),
+        ("log: 'info", "while scanning a quoted scalar, found unexpected end of stream (zt.yaml, line 1)"),
     ];
     for (file, message) in table {
         let refusal = Place::new(file).refusal(&[]);
@@ -707,10 +623,7 @@ fn nothing_that_is_printed_of_a_configuration_shows_a_secret() {
     ));
     let config = place.load(&[]).unwrap();
     let printed = format!("{config:?} {:?}", config.accounts[0].credentials.read());
-    assert!(
-        !printed.contains("s3cr3t") && !printed.contains("sixteen"),
-        "{printed}"
-    );
+    assert!(!printed.contains("s3cr3t") && !printed.contains("sixteen"), "{printed}");
     let IdentityPolicy::Hash { key } = &config.users.identity else {
         panic!("a hash was asked for");
     };

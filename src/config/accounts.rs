@@ -45,10 +45,8 @@ fn from_file(document: &Document) -> Result<Vec<Account>, Error> {
         let entry = Entry::new(document, index, node)?;
         let mut account = entry.account()?;
         entry.check_against(&accounts, &account)?;
-        let credential = account
-            .credentials
-            .read()
-            .map_err(|error| entry.refuse(&format!("cannot be used: {error}")))?;
+        let credential =
+            account.credentials.read().map_err(|error| entry.refuse(&format!("cannot be used: {error}")))?;
         match known.iter().position(|other| *other == credential) {
             Some(same) => account.credential = same,
             None => {
@@ -74,28 +72,17 @@ impl<'a> Entry<'a> {
     fn new(document: &'a Document, index: usize, node: &'a Node) -> Result<Self, Error> {
         let name = format!("{}[{index}]", keys::ACCOUNTS);
         let Kind::Map(fields) = &node.kind else {
-            let problem = format!(
-                "{name} is {}, but must be a map with an id and a credential",
-                node.noun()
-            );
+            let problem = format!("{name} is {}, but must be a map with an id and a credential", node.noun());
             return Err(Error::at(&document.origin(node.line), problem));
         };
         for field in fields {
             keys::known(document, &format!("{name}."), field, &keys::ACCOUNT)?;
         }
-        Ok(Self {
-            document,
-            name,
-            line: node.line,
-            fields,
-        })
+        Ok(Self { document, name, line: node.line, fields })
     }
 
     fn refuse(&self, problem: &str) -> Error {
-        Error::at(
-            &self.document.origin(self.line),
-            format!("{} {problem}", self.name),
-        )
+        Error::at(&self.document.origin(self.line), format!("{} {problem}", self.name))
     }
 
     fn get(&self, name: &str) -> Result<Option<Setting>, Error> {
@@ -105,11 +92,7 @@ impl<'a> Entry<'a> {
         let (name, origin) = (format!("{}.{name}", self.name), self.document.origin(field.line));
         match &field.value.kind {
             Kind::Null => Ok(None),
-            Kind::Text(text) => Ok(Some(Setting {
-                name,
-                text: text.clone(),
-                origin,
-            })),
+            Kind::Text(text) => Ok(Some(Setting { name, text: text.clone(), origin })),
             Kind::List(_) | Kind::Map(_) => {
                 let problem = format!("{name} is {}, but must be a single value", field.value.noun());
                 Err(Error::at(&origin, problem))
@@ -142,9 +125,7 @@ impl<'a> Entry<'a> {
         }
         let email = self.get("email")?;
         if let [(first, _), (second, _), ..] = given.as_slice() {
-            return Err(self.refuse(&format!(
-                "has both {first} and {second}, but must have one credential"
-            )));
+            return Err(self.refuse(&format!("has both {first} and {second}, but must have one credential")));
         }
         let Some((kind, secret)) = given.pop() else {
             return Err(self.refuse(match email {
@@ -221,10 +202,7 @@ fn from_variables(
     };
     let Some(id) = &variables.account_id else {
         let problem = match document {
-            Some(document) => format!(
-                "{} lists no accounts: list one there, or {NEEDED}",
-                document.path()
-            ),
+            Some(document) => format!("{} lists no accounts: list one there, or {NEEDED}", document.path()),
             None => format!("no account is configured: {NEEDED}, or name a file with --config.file"),
         };
         return Err(Error::new(problem));
@@ -246,28 +224,16 @@ fn from_variables(
             (CredentialSource::Key { email, key }, None)
         }
         (None, None, Some(_)) => {
-            return Err(Error::new(
-                "CLOUDFLARE_API_KEY is set, but CLOUDFLARE_EMAIL is not",
-            ));
+            return Err(Error::new("CLOUDFLARE_API_KEY is set, but CLOUDFLARE_EMAIL is not"));
         }
         (None, Some(_), None) => {
-            return Err(Error::new(
-                "CLOUDFLARE_EMAIL is set, but CLOUDFLARE_API_KEY is not",
-            ));
+            return Err(Error::new("CLOUDFLARE_EMAIL is set, but CLOUDFLARE_API_KEY is not"));
         }
         (None, None, None) => {
-            return Err(Error::new(
-                "CLOUDFLARE_ACCOUNT_ID is set, but CLOUDFLARE_API_TOKEN is not",
-            ));
+            return Err(Error::new("CLOUDFLARE_ACCOUNT_ID is set, but CLOUDFLARE_API_TOKEN is not"));
         }
     };
-    let account = Account {
-        alias: id.clone(),
-        id,
-        credentials,
-        credential: 0,
-        budget_share: DEFAULT_SHARE,
-    };
+    let account = Account { alias: id.clone(), id, credentials, credential: 0, budget_share: DEFAULT_SHARE };
     Ok((vec![account], warning.into_iter().collect()))
 }
 
@@ -280,11 +246,7 @@ fn ignored(variables: &CloudflareVariables) -> Option<String> {
         ("CLOUDFLARE_API_KEY", variables.api_key.is_some()),
         ("CLOUDFLARE_BASE_URL", variables.base_url.is_some()),
     ];
-    let set: Vec<&str> = names
-        .into_iter()
-        .filter(|(_, set)| *set)
-        .map(|(name, _)| name)
-        .collect();
+    let set: Vec<&str> = names.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect();
     (!set.is_empty()).then(|| format!("not used, because the file lists accounts: {}", set.join(", ")))
 }
 
@@ -300,9 +262,9 @@ fn checked_alias(setting: &Setting) -> Result<String, Error> {
     let alias = &setting.text;
     let is_plain = alias.trim() == alias && !alias.is_empty() && !alias.chars().any(char::is_control);
     if !is_plain || alias.chars().count() > LONGEST_ALIAS {
-        return Err(setting.must_be(&format!(
-            "1 to {LONGEST_ALIAS} characters on one line, without spaces around"
-        )));
+        return Err(
+            setting.must_be(&format!("1 to {LONGEST_ALIAS} characters on one line, without spaces around"))
+        );
     }
     Ok(alias.clone())
 }

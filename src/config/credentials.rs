@@ -84,14 +84,10 @@ impl CredentialSource {
         Ok(match self {
             Self::Token(token) => Credential::Token(token.clone()),
             Self::TokenFile(path) => Credential::Token(secret_file(path)?),
-            Self::Key { email, key } => Credential::Key {
-                email: email.clone(),
-                key: key.clone(),
-            },
-            Self::KeyFile { email, path } => Credential::Key {
-                email: email.clone(),
-                key: secret_file(path)?,
-            },
+            Self::Key { email, key } => Credential::Key { email: email.clone(), key: key.clone() },
+            Self::KeyFile { email, path } => {
+                Credential::Key { email: email.clone(), key: secret_file(path)? }
+            }
         })
     }
 }
@@ -144,8 +140,6 @@ fn read_bounded(path: &Path) -> Result<SecretSlice<u8>, Error> {
     let unreadable = |error| Error::new(format!("cannot read {}: {error}", path.display()));
     let mut bytes = Vec::with_capacity(LONGEST_SECRET * 2);
     let file = fs::File::open(path).map_err(unreadable)?;
-    file.take(LONGEST_SECRET as u64 * 2)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+    file.take(LONGEST_SECRET as u64 * 2).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes.into())
 }

@@ -66,33 +66,21 @@ impl Document {
         let unreadable = |error| Error::new(format!("cannot read the configuration file {name}: {error}"));
         let mut bytes = Vec::new();
         let file = fs::File::open(path).map_err(unreadable)?;
-        file.take(LONGEST_FILE + 1)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
+        file.take(LONGEST_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         if bytes.len() as u64 > LONGEST_FILE {
-            return Err(Error::new(format!(
-                "the configuration file {name} is longer than 1 MiB"
-            )));
+            return Err(Error::new(format!("the configuration file {name} is longer than 1 MiB")));
         }
         let text = String::from_utf8(bytes).map_err(|error| {
             let valid = error.utf8_error().valid_up_to();
-            Error::new(format!(
-                "the configuration file {name} is not UTF-8 text (byte {valid})"
-            ))
+            Error::new(format!("the configuration file {name} is not UTF-8 text (byte {valid})"))
         })?;
         Self::parse(&name, text.strip_prefix('\u{feff}').unwrap_or(&text))
     }
 
     fn parse(path: &str, text: &str) -> Result<Self, Error> {
-        let mut reader = Reader {
-            path,
-            parser: Parser::new_from_str(text),
-        };
+        let mut reader = Reader { path, parser: Parser::new_from_str(text) };
         let root = reader.document()?;
-        Ok(Self {
-            path: path.to_owned(),
-            root,
-        })
+        Ok(Self { path: path.to_owned(), root })
     }
 
     /// The words for a line of this file.
@@ -125,10 +113,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn document(&mut self) -> Result<Node, Error> {
-        let mut root = Node {
-            line: 1,
-            kind: Kind::Map(Vec::new()),
-        };
+        let mut root = Node { line: 1, kind: Kind::Map(Vec::new()) };
         let mut documents = 0;
         loop {
             let (event, mark) = self.next()?;
@@ -166,10 +151,7 @@ impl Reader<'_> {
                 return Err(self.refuse(mark, "anchors, aliases and tags of YAML are not supported here"));
             }
         };
-        Ok(Node {
-            line: mark.line(),
-            kind,
-        })
+        Ok(Node { line: mark.line(), kind })
     }
 
     fn list(&mut self, depth: usize) -> Result<Vec<Node>, Error> {

@@ -25,18 +25,12 @@ impl fmt::Display for Error {
 impl Error {
     /// A problem of the whole, written nowhere in particular.
     pub(super) fn new(problem: impl Into<String>) -> Self {
-        Self {
-            problem: problem.into(),
-            origin: None,
-        }
+        Self { problem: problem.into(), origin: None }
     }
 
     /// A problem of what is written at `origin`.
     pub(super) fn at(origin: &Origin, problem: impl Into<String>) -> Self {
-        Self {
-            problem: problem.into(),
-            origin: Some(origin.clone()),
-        }
+        Self { problem: problem.into(), origin: Some(origin.clone()) }
     }
 }
 

@@ -40,30 +40,16 @@ impl Key {
 
     /// Its environment variable, such as `ZT_RISK_EXPORTER__INTERVALS__SUMMARY`.
     pub(super) fn variable(&self) -> String {
-        format!(
-            "{PREFIX}{}__{}",
-            self.section.to_uppercase(),
-            self.name.to_uppercase()
-        )
+        format!("{PREFIX}{}__{}", self.section.to_uppercase(), self.name.to_uppercase())
     }
 }
 
 const fn value(section: &'static str, name: &'static str, default: &'static str) -> Key {
-    Key {
-        section,
-        name,
-        default: Some(default),
-        form: Form::Value,
-    }
+    Key { section, name, default: Some(default), form: Form::Value }
 }
 
 const fn path(section: &'static str, name: &'static str) -> Key {
-    Key {
-        section,
-        name,
-        default: None,
-        form: Form::Path,
-    }
+    Key { section, name, default: None, form: Form::Path }
 }
 
 pub(super) const BASE_URL: Key = value("cloudflare", "base_url", "https://api.cloudflare.com/client/v4");
@@ -99,16 +85,8 @@ pub(super) const ALL: [Key; 12] = [
 pub(super) const ACCOUNTS: &str = "accounts";
 
 /// What may be said of an account.
-pub(super) const ACCOUNT: [&str; 8] = [
-    "id",
-    "alias",
-    "token",
-    "token_file",
-    "email",
-    "api_key",
-    "api_key_file",
-    "budget_share",
-];
+pub(super) const ACCOUNT: [&str; 8] =
+    ["id", "alias", "token", "token_file", "email", "api_key", "api_key_file", "budget_share"];
 
 /// Refuses every key of the file that is not known, and every section that is no map.
 pub(super) fn check_file(document: &Document) -> Result<(), Error> {
@@ -130,11 +108,8 @@ pub(super) fn check_file(document: &Document) -> Result<(), Error> {
         if field.name == ACCOUNTS {
             continue;
         }
-        let names: Vec<&str> = ALL
-            .iter()
-            .filter(|key| key.section == field.name)
-            .map(|key| key.name)
-            .collect();
+        let names: Vec<&str> =
+            ALL.iter().filter(|key| key.section == field.name).map(|key| key.name).collect();
         match &field.value.kind {
             Kind::Null => {}
             Kind::Map(inner) => inner
@@ -158,10 +133,7 @@ pub(super) fn known(document: &Document, parent: &str, field: &Field, names: &[&
         Some(name) => format!("did you mean {parent}{name}?"),
         None => format!("known here: {}", names.join(", ")),
     };
-    let problem = format!(
-        "{parent}{} is not a known key; {hint}",
-        shown(&field.name).trim_matches('"')
-    );
+    let problem = format!("{parent}{} is not a known key; {hint}", shown(&field.name).trim_matches('"'));
     Err(Error::at(&document.origin(field.line), problem))
 }
 
@@ -183,10 +155,7 @@ pub(super) fn for_variable(name: &str) -> Result<Key, Error> {
         }
     };
     let name = shown(name);
-    Err(Error::new(format!(
-        "environment variable {} is not known; {hint}",
-        name.trim_matches('"')
-    )))
+    Err(Error::new(format!("environment variable {} is not known; {hint}", name.trim_matches('"'))))
 }
 
 /// The name that `word` was probably meant to be: at most a third of it differs.

@@ -86,11 +86,7 @@ impl Layers {
             .build()
             .and_then(|merged| merged.collect())
             .map_err(|error| Error::new(error.to_string()))?;
-        Ok(Self {
-            merged,
-            document,
-            cloudflare,
-        })
+        Ok(Self { merged, document, cloudflare })
     }
 
     /// What was last said of `key`, else its default, if it has one.
@@ -100,11 +96,7 @@ impl Layers {
             Some((text, origin)) => (text, Origin::from_words(&origin)),
             None => (key.default?.to_owned(), Origin::default_value()),
         };
-        Some(Setting {
-            name: key.path(),
-            text,
-            origin,
-        })
+        Some(Setting { name: key.path(), text, origin })
     }
 
     /// As [`Layers::get`], for a key with a default.
@@ -125,15 +117,12 @@ pub(super) fn lists_accounts(document: &Document) -> bool {
     let Kind::Map(fields) = &document.root.kind else {
         return false;
     };
-    fields
-        .iter()
-        .filter(|field| field.name == keys::ACCOUNTS)
-        .any(|field| match &field.value.kind {
-            Kind::Null => false,
-            Kind::List(accounts) => !accounts.is_empty(),
-            // Wrong, and to be refused as what it is.
-            Kind::Text(_) | Kind::Map(_) => true,
-        })
+    fields.iter().filter(|field| field.name == keys::ACCOUNTS).any(|field| match &field.value.kind {
+        Kind::Null => false,
+        Kind::List(accounts) => !accounts.is_empty(),
+        // Wrong, and to be refused as what it is.
+        Kind::Text(_) | Kind::Map(_) => true,
+    })
 }
 
 /// The settings of one layer: key, text, where it was written.
@@ -173,11 +162,8 @@ fn from_file(document: &Document, path: &Path) -> Result<Layer, Error> {
                 Kind::Null => {}
                 Kind::Text(text) => layer.push((key, in_directory(key.form, path, text), origin)),
                 Kind::List(_) | Kind::Map(_) => {
-                    let problem = format!(
-                        "{} is {}, but must be a single value",
-                        key.path(),
-                        field.value.noun()
-                    );
+                    let problem =
+                        format!("{} is {}, but must be a single value", key.path(), field.value.noun());
                     return Err(Error::at(&origin, problem));
                 }
             }
@@ -200,11 +186,7 @@ fn from_variables(variables: BTreeMap<String, String>) -> Result<Layer, Error> {
         let key = keys::for_variable(&name)?;
         Ok((key, text, Origin::variable(&name)))
     };
-    variables
-        .into_iter()
-        .map(entry)
-        .collect::<Result<_, _>>()
-        .map(Layer)
+    variables.into_iter().map(entry).collect::<Result<_, _>>().map(Layer)
 }
 
 fn from_flags(flags: &Flags) -> Layer {

@@ -17,15 +17,13 @@ use crate::listen::Listen;
 const MOST_USERS: usize = 100_000;
 
 pub(super) fn interval(setting: &Setting, bounds: &RangeInclusive<Duration>) -> Result<Duration, Error> {
-    duration::parse(&setting.text)
-        .filter(|span| bounds.contains(span))
-        .ok_or_else(|| {
-            setting.must_be(&format!(
-                "a duration from {} to {}, such as 30s, 5m or 1h30m",
-                duration::spell(*bounds.start()),
-                duration::spell(*bounds.end())
-            ))
-        })
+    duration::parse(&setting.text).filter(|span| bounds.contains(span)).ok_or_else(|| {
+        setting.must_be(&format!(
+            "a duration from {} to {}, such as 30s, 5m or 1h30m",
+            duration::spell(*bounds.start()),
+            duration::spell(*bounds.end())
+        ))
+    })
 }
 
 pub(super) fn user_limit(setting: &Setting) -> Result<usize, Error> {
@@ -39,18 +37,11 @@ pub(super) fn user_limit(setting: &Setting) -> Result<usize, Error> {
 
 /// At least 12 requests in five minutes: half of them go to the summary, which is then read once a minute.
 pub(super) fn budget_share(setting: &Setting) -> Result<f64, Error> {
-    let plain = setting
-        .text
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let plain = setting.text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let share = setting.text.parse().ok();
-    share
-        .filter(|share| plain && (0.01..=1.0).contains(share))
-        .ok_or_else(|| {
-            setting.must_be(
-                "a fraction from 0.01 to 1 of the 1,200 requests that Cloudflare allows in 5 minutes",
-            )
-        })
+    share.filter(|share| plain && (0.01..=1.0).contains(share)).ok_or_else(|| {
+        setting.must_be("a fraction from 0.01 to 1 of the 1,200 requests that Cloudflare allows in 5 minutes")
+    })
 }
 
 pub(super) fn path(setting: &Setting) -> Result<PathBuf, Error> {
@@ -87,13 +78,10 @@ pub(super) fn base_url(setting: &Setting) -> Result<Url, Error> {
 }
 
 pub(super) fn listen(setting: &Setting) -> Result<Listen, Error> {
-    setting
-        .text
-        .parse()
-        .map_err(|error: crate::listen::NotAnAddress| {
-            let wanted = error.to_string();
-            setting.must_be(wanted.strip_prefix("must be ").unwrap_or(&wanted))
-        })
+    setting.text.parse().map_err(|error: crate::listen::NotAnAddress| {
+        let wanted = error.to_string();
+        setting.must_be(wanted.strip_prefix("must be ").unwrap_or(&wanted))
+    })
 }
 
 pub(super) fn log_format(setting: &Setting) -> Result<LogFormat, Error> {

@@ -1,0 +1,371 @@
+//! What this process did itself, and what it may still do: the part of `/metrics` made at each scrape.
+//!
+//! Counters and gauges live in a registry of their own (`prometheus` crate); what somebody else knows better,
+//! such as a budget or the kernel, is asked at the scrape. Each metric is declared in [`families`].
+
+pub mod families;
+mod process;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use prometheus::{
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+
+use crate::budget::Budget;
+use crate::clock::{Clock, Timestamp};
+use crate::exposition::text::{Family, Format, Writer};
+use crate::model::Endpoint;
+use families as f;
+use process::Process;
+
+/// The endpoints that are asked again and again; their counters are there from the start.
+const POLLED: [Endpoint; 5] =
+    [Endpoint::Summary, Endpoint::User, Endpoint::Behaviors, Endpoint::Integrations, Endpoint::TokenVerify];
+
+/// In seconds. Is Cloudflare slower than usual (1, 2, 5)? Would a time-out of 10 or 30 seconds have struck?
+/// Does a summary come near the minute, or the five minutes at which it is given up?
+const DURATION_BUCKETS: [f64; 7] = [1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0];
+
+/// How a request ended; the label `outcome`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// With a usable answer.
+    Ok,
+    /// The credentials are missing or malformed.
+    Credentials,
+    /// The credentials were refused.
+    Refused,
+    /// The token lacks a permission.
+    Forbidden,
+    /// The account's plan does not include risk scoring.
+    NotEntitled,
+    /// There is no such account, user or integration.
+    NotFound,
+    /// The rate limit was hit.
+    Limited,
+    /// Cloudflare could not be reached, or was in trouble.
+    Unavailable,
+    /// The answer took too long.
+    Timeout,
+    /// The answer does not have its documented shape.
+    Shape,
+    /// Cloudflare found fault with the request.
+    Invalid,
+}
+
+/// How writing the state ended; the label `result`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Commit {
+    /// It is on disk.
+    Ok,
+    /// It is not.
+    Failed,
+}
+
+/// How restoring the state ended; the label `result`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// Counting goes on where it stopped.
+    Restored,
+    /// There was nothing to restore.
+    Fresh,
+    /// What was there could not be used.
+    Damaged,
+}
+
+/// Whether counters survive a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// In memory only.
+    Memory,
+    /// On disk.
+    Disk,
+}
+
+/// How reading the configuration again ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reload {
+    /// The new one is in force.
+    Ok,
+    /// The old one still is.
+    Failed,
+}
+
+/// Where everything is recorded; cloned handles record in the same place.
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    clock: Clock,
+    process: Process,
+    /// By the label `account`.
+    budgets: Mutex<BTreeMap<String, Budget>>,
+    requests: IntCounterVec,
+    request_duration: HistogramVec,
+    retries: IntCounterVec,
+    poll_interval: GaugeVec,
+    token_expiry: GaugeVec,
+    page_size: IntGauge,
+    page_build: Gauge,
+    scrapes: IntCounterVec,
+    state_durable: IntGauge,
+    state_size: IntGauge,
+    state_commits: IntCounterVec,
+    state_recoveries: IntCounterVec,
+    config_reloaded: IntGauge,
+}
+
+impl Outcome {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Ok,
+        Self::Credentials,
+        Self::Refused,
+        Self::Forbidden,
+        Self::NotEntitled,
+        Self::NotFound,
+        Self::Limited,
+        Self::Unavailable,
+        Self::Timeout,
+        Self::Shape,
+        Self::Invalid,
+    ];
+
+    /// The word for it in labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Credentials => "credentials",
+            Self::Refused => "refused",
+            Self::Forbidden => "forbidden",
+            Self::NotEntitled => "not_entitled",
+            Self::NotFound => "not_found",
+            Self::Limited => "limited",
+            Self::Unavailable => "unavailable",
+            Self::Timeout => "timeout",
+            Self::Shape => "shape",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+impl Commit {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Ok, Self::Failed];
+
+    /// The word for it in labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl Recovery {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Restored, Self::Fresh, Self::Damaged];
+
+    /// The word for it in labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Restored => "restored",
+            Self::Fresh => "fresh",
+            Self::Damaged => "damaged",
+        }
+    }
+}
+
+impl Telemetry {
+    /// Nothing recorded yet; counters whose labels are known are there, at 0. `clock` is the budgets' clock.
+    pub fn new(clock: Clock) -> Self {
+        let registry = Registry::new();
+        let durations = HistogramOpts::new(f::REQUEST_DURATION.name, f::REQUEST_DURATION.help)
+            .buckets(DURATION_BUCKETS.to_vec());
+        let build_info =
+            registered(&registry, IntGaugeVec::new(options(&f::BUILD_INFO), &f::BUILD_INFO.labels));
+        build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let inner = Inner {
+            requests: registered(&registry, IntCounterVec::new(options(&f::REQUESTS), &f::REQUESTS.labels)),
+            request_duration: registered(
+                &registry,
+                HistogramVec::new(durations, &f::REQUEST_DURATION.labels),
+            ),
+            retries: registered(&registry, IntCounterVec::new(options(&f::RETRIES), &f::RETRIES.labels)),
+            poll_interval: registered(
+                &registry,
+                GaugeVec::new(options(&f::POLL_INTERVAL), &f::POLL_INTERVAL.labels),
+            ),
+            token_expiry: registered(
+                &registry,
+                GaugeVec::new(options(&f::TOKEN_EXPIRY), &f::TOKEN_EXPIRY.labels),
+            ),
+            page_size: registered(&registry, IntGauge::with_opts(options(&f::PAGE_SIZE))),
+            page_build: registered(&registry, Gauge::with_opts(options(&f::PAGE_BUILD))),
+            scrapes: registered(&registry, IntCounterVec::new(options(&f::SCRAPES), &f::SCRAPES.labels)),
+            state_durable: registered(&registry, IntGauge::with_opts(options(&f::STATE_DURABLE))),
+            state_size: registered(&registry, IntGauge::with_opts(options(&f::STATE_SIZE))),
+            state_commits: registered(
+                &registry,
+                IntCounterVec::new(options(&f::STATE_COMMITS), &f::STATE_COMMITS.labels),
+            ),
+            state_recoveries: registered(
+                &registry,
+                IntCounterVec::new(options(&f::STATE_RECOVERIES), &f::STATE_RECOVERIES.labels),
+            ),
+            config_reloaded: registered(&registry, IntGauge::with_opts(options(&f::CONFIG_RELOADED))),
+            process: Process::new(),
+            budgets: Mutex::default(),
+            registry,
+            clock,
+        };
+        for endpoint in POLLED {
+            inner.request_duration.with_label_values(&[endpoint.as_str()]);
+            inner.retries.with_label_values(&[endpoint.as_str()]);
+        }
+        for format in Format::ALL {
+            inner.scrapes.with_label_values(&[format.as_str()]);
+        }
+        for result in Commit::ALL {
+            inner.state_commits.with_label_values(&[result.as_str()]);
+        }
+        for result in Recovery::ALL {
+            inner.state_recoveries.with_label_values(&[result.as_str()]);
+        }
+        inner.config_reloaded.set(1);
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Makes an account known by its alias, with the budget of its credential.
+    pub fn account(&self, account: &str, budget: Budget) {
+        for endpoint in POLLED {
+            for outcome in Outcome::ALL {
+                self.inner.requests.with_label_values(&[account, endpoint.as_str(), outcome.as_str()]);
+            }
+        }
+        self.inner.budgets().insert(account.to_owned(), budget);
+    }
+
+    /// A request ended, `took` after it was sent.
+    pub fn request(&self, account: &str, endpoint: Endpoint, outcome: Outcome, took: Duration) {
+        self.inner.requests.with_label_values(&[account, endpoint.as_str(), outcome.as_str()]).inc();
+        self.inner.request_duration.with_label_values(&[endpoint.as_str()]).observe(took.as_secs_f64());
+    }
+
+    /// A request is sent once more.
+    pub fn retried(&self, endpoint: Endpoint) {
+        self.inner.retries.with_label_values(&[endpoint.as_str()]).inc();
+    }
+
+    /// How often an endpoint is really read.
+    pub fn poll_interval(&self, account: &str, endpoint: Endpoint, interval: Duration) {
+        self.inner.poll_interval.with_label_values(&[account, endpoint.as_str()]).set(interval.as_secs_f64());
+    }
+
+    /// When the account's token expires, if it does and that is known.
+    pub fn token_expiry(&self, account: &str, expiry: Option<Timestamp>) {
+        match expiry {
+            Some(date) => self.inner.token_expiry.with_label_values(&[account]).set(date.seconds()),
+            // It is an error that the label was not there, and that is what is wanted.
+            None => drop(self.inner.token_expiry.remove_label_values(&[account])),
+        }
+    }
+
+    /// A page was made, of `bytes` in text format.
+    pub fn page_built(&self, bytes: usize, took: Duration) {
+        self.inner.page_size.set(whole(bytes as u64));
+        self.inner.page_build.set(took.as_secs_f64());
+    }
+
+    /// A page was handed out.
+    pub fn scraped(&self, format: Format) {
+        self.inner.scrapes.with_label_values(&[format.as_str()]).inc();
+    }
+
+    /// Where the state is kept.
+    pub fn state_durable(&self, durability: Durability) {
+        self.inner.state_durable.set(i64::from(durability == Durability::Disk));
+    }
+
+    /// How large the state is on disk.
+    pub fn state_size(&self, bytes: u64) {
+        self.inner.state_size.set(whole(bytes));
+    }
+
+    /// The state was written, or not.
+    pub fn state_committed(&self, result: Commit) {
+        self.inner.state_commits.with_label_values(&[result.as_str()]).inc();
+    }
+
+    /// The state was restored, or not.
+    pub fn state_recovered(&self, result: Recovery) {
+        self.inner.state_recoveries.with_label_values(&[result.as_str()]).inc();
+    }
+
+    /// The configuration was read again.
+    pub fn config_reloaded(&self, result: Reload) {
+        self.inner.config_reloaded.set(i64::from(result == Reload::Ok));
+    }
+
+    /// Everything recorded, as the last part of a page.
+    pub fn render(&self, format: Format) -> String {
+        // One account has about 70 series of 100 bytes; a few more do not matter.
+        let mut writer = Writer::new(format, 16 * 1024);
+        writer.gathered(&self.inner.registry.gather());
+        self.inner.write_budgets(&mut writer);
+        self.inner.process.write(&mut writer);
+        writer.last_part()
+    }
+}
+
+impl Inner {
+    fn budgets(&self) -> MutexGuard<'_, BTreeMap<String, Budget>> {
+        // A map is whole after each of its verbs, so a panic elsewhere has not spoilt it.
+        self.budgets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_budgets(&self, writer: &mut Writer) {
+        let levels: Vec<_> =
+            self.budgets().iter().map(|(account, budget)| (account.clone(), budget.level())).collect();
+        let mut limits = writer.family(&f::BUDGET_LIMIT);
+        for (account, level) in &levels {
+            limits.put([account], u64::from(level.limit));
+        }
+        let mut remaining = writer.family(&f::BUDGET_REMAINING);
+        for (account, level) in &levels {
+            remaining.put([account], u64::from(level.remaining));
+        }
+        let mut blocked = writer.family(&f::BLOCKED_UNTIL);
+        let (moment, date) = (self.clock.now(), self.clock.date());
+        for (account, level) in &levels {
+            if let Some(until) = level.blocked_until {
+                blocked.put([account], date + until.since(moment));
+            }
+        }
+    }
+}
+
+fn options<const N: usize>(family: &Family<N>) -> Opts {
+    Opts::new(family.name, family.help)
+}
+
+fn registered<M: prometheus::core::Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: prometheus::Result<M>,
+) -> M {
+    let metric = metric.expect("the names in `families` are valid");
+    registry.register(Box::new(metric.clone())).expect("each name stands once in `families`");
+    metric
+}
+
+/// A gauge of the `prometheus` crate holds no more.
+fn whole(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
