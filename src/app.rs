@@ -1,0 +1,288 @@
+//! The one file that knows every part: bind, wire, run, stop.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::account::{Account, Settings};
+use crate::budget::Budget;
+use crate::clock::Clock;
+use crate::cloudflare::{Client, Names, Options, SetupError};
+use crate::config::{self, Config, CredentialSource, IdentityPolicy};
+use crate::identity::Naming;
+use crate::listen::Listen;
+use crate::model::{AccountName, Snapshot};
+use crate::poller::{self, Poller};
+use crate::press;
+use crate::rate_limit::WINDOW;
+use crate::schedule::Intervals;
+use crate::server::{self, Readiness};
+use crate::telemetry::Telemetry;
+
+/// Not ready for at most this long, whatever the accounts do: trouble upstream is on the page.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// A request of a poller waits for the budget rather than fail: at most until a window has passed.
+const PATIENCE: Duration = WINDOW.saturating_add(Duration::from_secs(30));
+
+/// Why the exporter could not start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing can be served there.
+    #[error("cannot listen on {listen}: {source}")]
+    Listen {
+        /// As it was configured.
+        listen: Listen,
+        /// Why.
+        source: io::Error,
+    },
+    /// The credentials cannot be read.
+    #[error("account {account}: {source}")]
+    Credentials {
+        /// Which account.
+        account: String,
+        /// Why.
+        source: config::Error,
+    },
+    /// No client can be made.
+    #[error("account {account}: {source}")]
+    Client {
+        /// Which account.
+        account: String,
+        /// Why.
+        source: SetupError,
+    },
+    /// Signals cannot be awaited.
+    #[error("cannot wait for signals: {0}")]
+    Signals(io::Error),
+    /// A part ended that never should: it panicked, and said so.
+    #[error("a part of the exporter ended ({0}), so all of it does")]
+    PartEnded(tokio::task::JoinError),
+}
+
+/// Everything wired, nothing running.
+pub struct Exporter {
+    pollers: Vec<Poller>,
+    snapshots: Vec<watch::Receiver<Arc<Snapshot>>>,
+    telemetry: Telemetry,
+    clock: Clock,
+}
+
+/// Binds the first of the addresses that can be.
+///
+/// # Errors
+/// None can be.
+pub async fn bind(listen: &Listen) -> Result<TcpListener, Error> {
+    TcpListener::bind(listen.addresses())
+        .await
+        .map_err(|source| Error::Listen { listen: listen.clone(), source })
+}
+
+/// Watches the configured accounts and serves the page, until a signal says stop.
+///
+/// # Errors
+/// Something stands in the way of the start, or a part ended.
+pub async fn serve(config: &Config) -> Result<(), Error> {
+    let listener = bind(&config.web.listen).await?;
+    let exporter = Exporter::new(config, Clock::system(), 1.0)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    if config.state.is_none() {
+        tracing::info!("state.path is not set: counts start anew with each start");
+    }
+    tell_address(&listener);
+    exporter.run(listener, stop_signal()?).await
+}
+
+/// Says where the page is.
+fn tell_address(listener: &TcpListener) {
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving /metrics");
+    }
+}
+
+/// Ready when a first signal asks to stop; a second one ends the process at once.
+///
+/// # Errors
+/// The signals cannot be awaited.
+pub fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
+    Ok(async move {
+        let mut next = async move || {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        next().await;
+        tracing::info!("stopping; a second signal stops at once");
+        tokio::spawn(async move {
+            next().await;
+            std::process::exit(1);
+        });
+    })
+}
+
+impl Exporter {
+    /// Wires the configured accounts. `pace` multiplies what may be asked of the upstream: 1 for Cloudflare,
+    /// more only for a simulator that allows more.
+    ///
+    /// # Errors
+    /// Credentials cannot be read, or no client can be made of them.
+    pub fn new(config: &Config, clock: Clock, pace: f64) -> Result<Self, Error> {
+        let telemetry = Telemetry::new(clock.clone());
+        let mut exporter =
+            Self { pollers: Vec::new(), snapshots: Vec::new(), telemetry: telemetry.clone(), clock: clock.clone() };
+        let mut sharing: BTreeMap<usize, u32> = BTreeMap::new();
+        for account in &config.accounts {
+            *sharing.entry(account.credential).or_default() += 1;
+        }
+        let mut budgets: BTreeMap<usize, Budget> = BTreeMap::new();
+        for account in &config.accounts {
+            let budget = budgets
+                .entry(account.credential)
+                .or_insert_with(|| Budget::new(account.budget_share * pace, clock.clone()));
+            let accounts = sharing.get(&account.credential).copied().unwrap_or(1);
+            exporter.add(config, account, budget, accounts)?;
+        }
+        Ok(exporter)
+    }
+
+    fn add(
+        &mut self,
+        config: &Config,
+        account: &config::Account,
+        budget: &Budget,
+        sharing: u32,
+    ) -> Result<(), Error> {
+        let alias = account.alias.clone();
+        let credential = account
+            .credentials
+            .read()
+            .map_err(|source| Error::Credentials { account: alias.clone(), source })?;
+        let client = Client::new(
+            &account.id,
+            credential.clone().into(),
+            budget.clone(),
+            self.client_options(config, &alias),
+        )
+        .map_err(|source| Error::Client { account: alias.clone(), source })?;
+        let intervals = &config.intervals;
+        let state = Account::new(Settings {
+            name: AccountName { alias: alias.clone(), id: account.id.clone() },
+            intervals: Intervals {
+                summary: intervals.summary,
+                behaviors: intervals.behaviors,
+                integrations: intervals.integrations,
+                audit: intervals.audit,
+            },
+            budget: budget.level().limit / sharing,
+            series: config.users.limit,
+            naming: naming(&config.users.identity),
+            secret: *uuid::Uuid::new_v4().as_bytes(),
+            seed: fastrand::u64(..),
+        });
+        let (snapshots, published) = watch::channel(Arc::new(state.snapshot()));
+        self.telemetry.account(&alias, budget.clone());
+        self.snapshots.push(published);
+        self.pollers.push(Poller::new(poller::Parts {
+            account: state,
+            client,
+            credential,
+            source: account.credentials.clone(),
+            budget: budget.clone(),
+            clock: self.clock.clone(),
+            telemetry: self.telemetry.clone(),
+            snapshots,
+        }));
+        Ok(())
+    }
+
+    fn client_options(&self, config: &Config, alias: &str) -> Options {
+        let (telemetry, alias) = (self.telemetry.clone(), alias.to_owned());
+        Options {
+            base_url: config.base_url.to_string(),
+            names: if matches!(config.users.identity, IdentityPolicy::Email) { Names::Keep } else { Names::Drop },
+            patience: PATIENCE,
+            observer: Some(Arc::new(move |report| {
+                telemetry.request(&alias, report.endpoint, report.outcome, report.took);
+                if report.attempt > 1 {
+                    telemetry.retried(report.endpoint);
+                }
+            })),
+            ..Options::default()
+        }
+    }
+
+    /// Runs until `stop` is ready and the connections are drained, or until a part ends.
+    ///
+    /// # Errors
+    /// A part ended: nothing is left to hide behind a page that no longer changes.
+    pub async fn run(self, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<(), Error> {
+        let Self { pollers, snapshots, telemetry, clock } = self;
+        let (stopping, stopped) = watch::channel(Readiness::Starting);
+        let (page, pages) = watch::channel(Arc::default());
+        let parts = server::Parts {
+            page: pages,
+            telemetry: telemetry.clone(),
+            readiness: stopped.clone(),
+            snapshots: snapshots.clone(),
+            clock: clock.clone(),
+        };
+        let mut running: JoinSet<Infallible> = pollers.into_iter().map(Poller::run).collect();
+        running.spawn(press::run(snapshots.clone(), page, telemetry, clock));
+        let mut draining = stopped;
+        let drain = async move {
+            // The sender lives until this function ends, and then nobody waits any more.
+            let _ = draining.wait_for(|readiness| *readiness == Readiness::Draining).await;
+        };
+        let mut server = tokio::spawn(server::run(listener, parts, drain));
+        let ready = first_attempts(snapshots);
+        tokio::pin!(stop, ready);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                () = &mut ready, if *stopping.borrow() == Readiness::Starting => {
+                    stopping.send_replace(Readiness::Ready);
+                }
+                Some(Err(ended)) = running.join_next() => return Err(Error::PartEnded(ended)),
+                ended = &mut server => return ended.map_err(Error::PartEnded),
+            }
+        }
+        stopping.send_replace(Readiness::Draining);
+        // The server bounds its own drain.
+        server.await.map_err(Error::PartEnded)
+    }
+}
+
+/// Ready when each account's summary was tried once, well or badly, or after [`READY_WITHIN`].
+async fn first_attempts(snapshots: Vec<watch::Receiver<Arc<Snapshot>>>) {
+    let tried = async {
+        for mut snapshots in snapshots {
+            // A poller that ended is told of elsewhere.
+            let _ = snapshots.wait_for(|snapshot| snapshot.up.is_some()).await;
+        }
+    };
+    let _ = tokio::time::timeout(READY_WITHIN, tried).await;
+}
+
+fn naming(policy: &IdentityPolicy) -> Naming {
+    match policy {
+        IdentityPolicy::Id => Naming::Id,
+        IdentityPolicy::Hash { key } => Naming::hash(key.expose_secret()),
+        IdentityPolicy::Email => Naming::Email,
+        IdentityPolicy::None => Naming::Nobody,
+    }
+}
