@@ -2,6 +2,7 @@
 
 pub mod budget;
 pub mod clock;
+pub mod cloudflare;
 pub mod http;
 pub mod model;
 pub mod rate_limit;
