@@ -5,6 +5,7 @@ pub mod audit;
 pub mod budget;
 pub mod cli;
 pub mod clock;
+pub mod cloudflare;
 pub mod config;
 pub mod exposition;
 pub mod healthcheck;
