@@ -68,6 +68,9 @@ pub enum Error {
     /// A part ended that never should: it panicked, and said so.
     #[error("a part of the exporter ended ({0}), so all of it does")]
     PartEnded(tokio::task::JoinError),
+    /// The server ended without being asked to.
+    #[error("the server ended, so the exporter does too")]
+    ServerEnded,
 }
 
 /// Everything wired, nothing running.
@@ -258,7 +261,9 @@ impl Exporter {
                     stopping.send_replace(Readiness::Ready);
                 }
                 Some(Err(ended)) = running.join_next() => return Err(Error::PartEnded(ended)),
-                ended = &mut server => return ended.map_err(Error::PartEnded),
+                ended = &mut server => {
+                    return Err(ended.map_or_else(Error::PartEnded, |()| Error::ServerEnded));
+                }
             }
         }
         stopping.send_replace(Readiness::Draining);

@@ -1,6 +1,7 @@
 //! A Prometheus exporter for the user risk that Cloudflare Zero Trust scores.
 
 pub mod account;
+pub mod app;
 pub mod audit;
 pub mod budget;
 pub mod cli;
@@ -16,6 +17,8 @@ pub mod ledger;
 pub mod listen;
 pub mod log;
 pub mod model;
+pub mod poller;
+pub mod press;
 pub mod queue;
 pub mod rate_limit;
 pub mod roster;
