@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,12 +17,13 @@ use crate::account::{Account, Settings};
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::cloudflare::{Client, Names, Options, SetupError};
-use crate::config::{self, Config, CredentialSource, IdentityPolicy};
+use crate::config::{self, Config, IdentityPolicy};
+use crate::exposition::Page;
 use crate::identity::Naming;
 use crate::listen::Listen;
 use crate::model::{AccountName, Snapshot};
 use crate::poller::{self, Poller};
-use crate::press;
+use crate::publisher;
 use crate::rate_limit::WINDOW;
 use crate::schedule::Intervals;
 use crate::server::{self, Readiness};
@@ -65,12 +65,9 @@ pub enum Error {
     /// Signals cannot be awaited.
     #[error("cannot wait for signals: {0}")]
     Signals(io::Error),
-    /// A part ended that never should: it panicked, and said so.
-    #[error("a part of the exporter ended ({0}), so all of it does")]
-    PartEnded(tokio::task::JoinError),
-    /// The server ended without being asked to.
-    #[error("the server ended, so the exporter does too")]
-    ServerEnded,
+    /// A part ended that never should; if it panicked, it has said so.
+    #[error("{0} ended, so the exporter does too")]
+    PartEnded(&'static str),
 }
 
 /// Everything wired, nothing running.
@@ -146,8 +143,12 @@ impl Exporter {
     /// Credentials cannot be read, or no client can be made of them.
     pub fn new(config: &Config, clock: Clock, pace: f64) -> Result<Self, Error> {
         let telemetry = Telemetry::new(clock.clone());
-        let mut exporter =
-            Self { pollers: Vec::new(), snapshots: Vec::new(), telemetry: telemetry.clone(), clock: clock.clone() };
+        let mut exporter = Self {
+            pollers: Vec::new(),
+            snapshots: Vec::new(),
+            telemetry: telemetry.clone(),
+            clock: clock.clone(),
+        };
         let mut sharing: BTreeMap<usize, u32> = BTreeMap::new();
         for account in &config.accounts {
             *sharing.entry(account.credential).or_default() += 1;
@@ -217,7 +218,11 @@ impl Exporter {
         let (telemetry, alias) = (self.telemetry.clone(), alias.to_owned());
         Options {
             base_url: config.base_url.to_string(),
-            names: if matches!(config.users.identity, IdentityPolicy::Email) { Names::Keep } else { Names::Drop },
+            names: if matches!(config.users.identity, IdentityPolicy::Email) {
+                Names::Keep
+            } else {
+                Names::Drop
+            },
             patience: PATIENCE,
             observer: Some(Arc::new(move |report| {
                 telemetry.request(&alias, report.endpoint, report.outcome, report.took);
@@ -236,7 +241,7 @@ impl Exporter {
     pub async fn run(self, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<(), Error> {
         let Self { pollers, snapshots, telemetry, clock } = self;
         let (stopping, stopped) = watch::channel(Readiness::Starting);
-        let (page, pages) = watch::channel(Arc::default());
+        let (page, pages) = watch::channel(Arc::new(Page::build(&[])));
         let parts = server::Parts {
             page: pages,
             telemetry: telemetry.clone(),
@@ -244,8 +249,8 @@ impl Exporter {
             snapshots: snapshots.clone(),
             clock: clock.clone(),
         };
-        let mut running: JoinSet<Infallible> = pollers.into_iter().map(Poller::run).collect();
-        running.spawn(press::run(snapshots.clone(), page, telemetry, clock));
+        let mut polling: JoinSet<Infallible> = pollers.into_iter().map(Poller::run).collect();
+        let mut publisher = tokio::spawn(publisher::run(snapshots.clone(), page, telemetry, clock));
         let mut draining = stopped;
         let drain = async move {
             // The sender lives until this function ends, and then nobody waits any more.
@@ -260,15 +265,14 @@ impl Exporter {
                 () = &mut ready, if *stopping.borrow() == Readiness::Starting => {
                     stopping.send_replace(Readiness::Ready);
                 }
-                Some(Err(ended)) = running.join_next() => return Err(Error::PartEnded(ended)),
-                ended = &mut server => {
-                    return Err(ended.map_or_else(Error::PartEnded, |()| Error::ServerEnded));
-                }
+                Some(_) = polling.join_next() => return Err(Error::PartEnded("a poller")),
+                _ = &mut publisher => return Err(Error::PartEnded("the publisher")),
+                _ = &mut server => return Err(Error::PartEnded("the server")),
             }
         }
         stopping.send_replace(Readiness::Draining);
         // The server bounds its own drain.
-        server.await.map_err(Error::PartEnded)
+        server.await.map_err(|_| Error::PartEnded("the server"))
     }
 }
 

@@ -203,10 +203,7 @@ impl Client {
     /// # Errors
     /// The credentials cannot be sent.
     pub fn with_credentials(&self, credentials: Credentials) -> Result<Self, SetupError> {
-        Ok(Self {
-            transport: self.transport.with_credentials(credentials)?,
-            ..self.clone()
-        })
+        Ok(Self { transport: self.transport.with_credentials(credentials)?, ..self.clone() })
     }
 
     /// What counts as risky, sorted by id.
@@ -228,19 +225,12 @@ impl Client {
         settings: &BTreeMap<String, BehaviorSetting>,
     ) -> Result<Vec<UpdatedBehavior>, Error> {
         let operation = Operation::UpdateBehaviors;
-        if let Some((id, _)) = settings
-            .iter()
-            .find(|(_, setting)| setting.level == Level::Unknown)
-        {
+        if let Some((id, _)) = settings.iter().find(|(_, setting)| setting.level == Level::Unknown) {
             let reason = format!("behavior {id:?} needs the level low, medium or high");
             return Err(Error::new(operation, Kind::Invalid, reason));
         }
-        let call = self
-            .call(operation, &["behaviors"])
-            .with_body(&wire::behavior_settings(settings));
-        self.ask::<wire::Behaviors>(call)
-            .await
-            .map(wire::Behaviors::into_updated)
+        let call = self.call(operation, &["behaviors"]).with_body(&wire::behavior_settings(settings));
+        self.ask::<wire::Behaviors>(call).await.map(wire::Behaviors::into_updated)
     }
 
     /// All users at risk.
@@ -272,10 +262,9 @@ impl Client {
             pages::read::<Event>(&self.transport, call, &self.paging.user, self.total_wait).await?;
         let head: wire::UserHead = list.head(Operation::User)?;
         let identity = match self.names {
-            Names::Keep => Some(Identity {
-                email: head.email.unwrap_or_default(),
-                name: head.name.unwrap_or_default(),
-            }),
+            Names::Keep => {
+                Some(Identity { email: head.email.unwrap_or_default(), name: head.name.unwrap_or_default() })
+            }
             Names::Drop => None,
         };
         Ok(UserRisk {
@@ -295,8 +284,7 @@ impl Client {
     /// # Errors
     /// As [`Error`] sorts them.
     pub async fn reset(&self, user: UserId) -> Result<(), Error> {
-        self.tell(self.call(Operation::Reset, &[&user.to_string(), "reset"]))
-            .await
+        self.tell(self.call(Operation::Reset, &[&user.to_string(), "reset"])).await
     }
 
     /// Where changes of level are sent.
@@ -304,9 +292,8 @@ impl Client {
     /// # Errors
     /// As [`Error`] sorts them.
     pub async fn integrations(&self) -> Result<Vec<Integration>, Error> {
-        let found: Vec<wire::Integration> = self
-            .ask(self.call(Operation::Integrations, &["integrations"]))
-            .await?;
+        let found: Vec<wire::Integration> =
+            self.ask(self.call(Operation::Integrations, &["integrations"])).await?;
         Ok(found.into_iter().map(Into::into).collect())
     }
 
@@ -315,9 +302,8 @@ impl Client {
     /// # Errors
     /// As [`Error`] sorts them.
     pub async fn create_integration(&self, new: &NewIntegration) -> Result<Integration, Error> {
-        let call = self
-            .call(Operation::CreateIntegration, &["integrations"])
-            .with_body(&wire::new_integration(new));
+        let call =
+            self.call(Operation::CreateIntegration, &["integrations"]).with_body(&wire::new_integration(new));
         self.ask::<wire::Integration>(call).await.map(Into::into)
     }
 
@@ -350,8 +336,7 @@ impl Client {
     /// # Errors
     /// As [`Error`] sorts them.
     pub async fn delete_integration(&self, id: Uuid) -> Result<(), Error> {
-        self.tell(self.call(Operation::DeleteIntegration, &["integrations", &id.to_string()]))
-            .await
+        self.tell(self.call(Operation::DeleteIntegration, &["integrations", &id.to_string()])).await
     }
 
     /// The integration whose owner gave it this id.
@@ -390,18 +375,12 @@ impl Client {
 
     /// An operation whose result is needed.
     async fn ask<R: serde::de::DeserializeOwned>(&self, call: Call) -> Result<R, Error> {
-        let mut answer = self
-            .transport
-            .text(&call, &mut Allowance::new(self.total_wait))
-            .await?;
+        let mut answer = self.transport.text(&call, &mut Allowance::new(self.total_wait)).await?;
         answer.take_result(call.operation)
     }
 
     /// An operation whose success is all there is to know.
     async fn tell(&self, call: Call) -> Result<(), Error> {
-        self.transport
-            .text(&call, &mut Allowance::new(self.total_wait))
-            .await
-            .map(drop)
+        self.transport.text(&call, &mut Allowance::new(self.total_wait)).await.map(drop)
     }
 }

@@ -18,7 +18,6 @@ pub mod listen;
 pub mod log;
 pub mod model;
 pub mod poller;
-pub mod press;
 pub mod publisher;
 pub mod queue;
 pub mod rate_limit;

@@ -26,7 +26,6 @@ use crate::telemetry::Telemetry;
 const LOOK: Duration = Duration::from_secs(10);
 
 /// What a poller works with.
-#[derive(Debug)]
 pub struct Parts {
     /// What is known of the account.
     pub account: Account,
@@ -47,7 +46,6 @@ pub struct Parts {
 }
 
 /// Watches one account.
-#[derive(Debug)]
 pub struct Poller {
     parts: Parts,
     /// The endpoints in trouble, and of which kind.
@@ -245,7 +243,12 @@ impl Poller {
             self.parts.telemetry.poll_interval(name, endpoint, interval);
             if last.is_some_and(|last| last < interval) {
                 let (endpoint, interval_seconds) = (endpoint.as_str(), interval.as_secs());
-                tracing::warn!(account = name, endpoint, interval_seconds, "read less often, to stay in the budget");
+                tracing::warn!(
+                    account = name,
+                    endpoint,
+                    interval_seconds,
+                    "read less often, to stay in the budget"
+                );
             }
         }
     }

@@ -28,10 +28,8 @@ pub async fn run(
     clock: Clock,
 ) {
     loop {
-        let current: Vec<_> = snapshots
-            .iter_mut()
-            .map(|snapshot| Arc::clone(&snapshot.borrow_and_update()))
-            .collect();
+        let current: Vec<_> =
+            snapshots.iter_mut().map(|snapshot| Arc::clone(&snapshot.borrow_and_update())).collect();
         let stopwatch = clock.clone();
         let making = tokio::task::spawn_blocking(move || {
             let started = stopwatch.now();
@@ -55,17 +53,12 @@ pub async fn run(
 
 /// Waits until one of the snapshots has changed; an error if one will not any more.
 async fn any_changed(snapshots: &mut [watch::Receiver<Arc<Snapshot>>]) -> Result<(), RecvError> {
-    let mut changes: Vec<_> = snapshots
-        .iter_mut()
-        .map(|snapshot| Box::pin(snapshot.changed()))
-        .collect();
+    let mut changes: Vec<_> = snapshots.iter_mut().map(|snapshot| Box::pin(snapshot.changed())).collect();
     poll_fn(|context| {
-        let ready = changes
-            .iter_mut()
-            .find_map(|change| match change.as_mut().poll(context) {
-                Poll::Ready(changed) => Some(changed),
-                Poll::Pending => None,
-            });
+        let ready = changes.iter_mut().find_map(|change| match change.as_mut().poll(context) {
+            Poll::Ready(changed) => Some(changed),
+            Poll::Pending => None,
+        });
         ready.map_or(Poll::Pending, Poll::Ready)
     })
     .await

@@ -70,10 +70,7 @@ struct Server {
 
 /// Answers requests on `listener` until `stop` is ready and those under way have ended, at most 5 s later.
 pub async fn run(listener: TcpListener, parts: Parts, stop: impl Future<Output = ()>) {
-    let server = Arc::new(Server {
-        parts,
-        ending: Mutex::default(),
-    });
+    let server = Arc::new(Server { parts, ending: Mutex::default() });
     let handle = move |request| ready(Ok(server.answer(&request)));
     http::serve(listener, LIMITS, stop, handle).await;
 }
@@ -86,20 +83,13 @@ impl Server {
             "/-/ready" => Self::ready,
             "/" => Self::front,
             _ => {
-                return http::sentence(
-                    StatusCode::NOT_FOUND,
-                    "there is nothing here; try / or /metrics\n",
-                );
+                return http::sentence(StatusCode::NOT_FOUND, "there is nothing here; try / or /metrics\n");
             }
         };
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut refused = http::sentence(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "only GET and HEAD are possible here\n",
-            );
-            refused
-                .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            let mut refused =
+                http::sentence(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are possible here\n");
+            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return refused;
         }
         let mut response = respond(self, request);
@@ -149,12 +139,8 @@ impl Server {
     }
 
     fn front(&self, _: &Request<Incoming>) -> Response<Body> {
-        let snapshots: Vec<_> = self
-            .parts
-            .snapshots
-            .iter()
-            .map(|snapshot| Arc::clone(&snapshot.borrow()))
-            .collect();
+        let snapshots: Vec<_> =
+            self.parts.snapshots.iter().map(|snapshot| Arc::clone(&snapshot.borrow())).collect();
         let html = front::page(&snapshots, self.parts.clock.date());
         let mut response = Response::new(http::full(html));
         let headers = response.headers_mut();

@@ -17,11 +17,12 @@ use prometheus::{
 
 use crate::budget::Budget;
 use crate::clock::{Clock, Timestamp};
+use crate::cloudflare::Outcome;
 use crate::exposition::text::{Family, Format, Writer};
 use crate::model::Endpoint;
 use families as f;
 use process::Process;
-pub use results::{Commit, Durability, Outcome, Recovery, Reload};
+pub use results::{Commit, Durability, Recovery, Reload};
 
 /// The endpoints that are asked again and again; their counters are there from the start.
 const POLLED: [Endpoint; 5] =

@@ -10,12 +10,13 @@ use tokio::sync::watch;
 
 use zt_risk_exporter::budget::Budget;
 use zt_risk_exporter::clock::{Clock, Timestamp};
+use zt_risk_exporter::cloudflare::Outcome;
 use zt_risk_exporter::exposition::text::{Format, Kind};
 use zt_risk_exporter::exposition::{self as page, Page, families};
 use zt_risk_exporter::model::{Endpoint, Snapshot};
 use zt_risk_exporter::publisher;
+use zt_risk_exporter::telemetry::Telemetry;
 use zt_risk_exporter::telemetry::families as own_families;
-use zt_risk_exporter::telemetry::{Outcome, Telemetry};
 
 fn shared(snapshots: impl IntoIterator<Item = Snapshot>) -> Vec<Arc<Snapshot>> {
     snapshots.into_iter().map(Arc::new).collect()
@@ -30,21 +31,14 @@ fn assert_golden(name: &str, page: &str) {
     }
     let golden = std::fs::read_to_string(&path).unwrap_or_default();
     for (number, (is, wanted)) in page.lines().zip(golden.lines()).enumerate() {
-        assert_eq!(
-            is,
-            wanted,
-            "line {} of {name}; UPDATE_GOLDEN=1 writes it anew",
-            number + 1
-        );
+        assert_eq!(is, wanted, "line {} of {name}; UPDATE_GOLDEN=1 writes it anew", number + 1);
     }
     assert_eq!(page.lines().count(), golden.lines().count(), "lines of {name}");
 }
 
 /// Names and kinds in the order of the page's `TYPE` lines.
 fn types(page: &str) -> Vec<(&str, &str)> {
-    page.lines()
-        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
-        .collect()
+    page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect()
 }
 
 #[test]
@@ -58,10 +52,7 @@ fn the_page_is_the_golden_page() {
 #[test]
 fn the_golden_account_has_every_family_that_is_declared_and_no_other() {
     let text = page::encode(Format::Text, &shared([accounts::full()]));
-    let declared: Vec<_> = families::ALL
-        .iter()
-        .map(|family| (family.name, family.kind.as_str()))
-        .collect();
+    let declared: Vec<_> = families::ALL.iter().map(|family| (family.name, family.kind.as_str())).collect();
     assert_eq!(types(&text), declared);
 }
 
@@ -87,17 +78,11 @@ fn names_are_declared_once_and_say_what_they_are() {
 fn each_family_appears_once_however_many_accounts_there_are() {
     let mut other = accounts::full();
     other.account.alias = "other".to_owned();
-    let text = page::encode(
-        Format::Text,
-        &shared([accounts::full(), accounts::unread(), other]),
-    );
+    let text = page::encode(Format::Text, &shared([accounts::full(), accounts::unread(), other]));
     assert_eq!(types(&text).len(), families::ALL.len());
     let mut seen = BTreeSet::new();
     let samples = text.lines().filter(|line| !line.starts_with('#'));
-    for series in samples
-        .filter_map(|line| line.rsplit_once(' '))
-        .map(|(series, _)| series)
-    {
+    for series in samples.filter_map(|line| line.rsplit_once(' ')).map(|(series, _)| series) {
         assert!(seen.insert(series), "{series} twice");
     }
 }
@@ -106,13 +91,7 @@ fn each_family_appears_once_however_many_accounts_there_are() {
 fn before_anything_was_read_an_account_is_known_by_name_only() {
     let text = page::encode(Format::Text, &shared([accounts::unread()]));
     let names: Vec<_> = types(&text).into_iter().map(|(name, _)| name).collect();
-    assert_eq!(
-        names,
-        [
-            "cloudflare_zt_risk_account_info",
-            "zt_risk_exporter_rejected_rows_total"
-        ]
-    );
+    assert_eq!(names, ["cloudflare_zt_risk_account_info", "zt_risk_exporter_rejected_rows_total"]);
 }
 
 #[test]
@@ -120,10 +99,7 @@ fn a_failed_first_attempt_is_down_and_shows_no_users() {
     let mut failed = accounts::unread();
     failed.up = Some(false);
     let text = page::encode(Format::Text, &shared([failed]));
-    assert!(
-        text.contains("cloudflare_zt_risk_up{account=\"branch\"} 0\n"),
-        "{text}"
-    );
+    assert!(text.contains("cloudflare_zt_risk_up{account=\"branch\"} 0\n"), "{text}");
     assert!(!text.contains("cloudflare_zt_risk_users"), "{text}");
 }
 
@@ -135,24 +111,12 @@ fn counters_begin_at_zero_for_every_level_and_every_move() {
     fresh.totals.behavior_users = BTreeMap::from([("imp_travel".to_owned(), 0)]);
     let text = page::encode(Format::Text, &shared([fresh]));
     for (prefix, samples) in [
-        (
-            "cloudflare_zt_risk_events_total{account=\"branch\",behavior=\"imp_travel\",",
-            4,
-        ),
-        (
-            "cloudflare_zt_risk_behavior_users_total{account=\"branch\",behavior=\"imp_travel\"}",
-            1,
-        ),
+        ("cloudflare_zt_risk_events_total{account=\"branch\",behavior=\"imp_travel\",", 4),
+        ("cloudflare_zt_risk_behavior_users_total{account=\"branch\",behavior=\"imp_travel\"}", 1),
         ("cloudflare_zt_risk_level_changes_total{account=\"branch\",", 12),
         ("cloudflare_zt_risk_resets_total{account=\"branch\"}", 1),
-        (
-            "cloudflare_zt_risk_time_to_reset_seconds_count{account=\"branch\",",
-            4,
-        ),
-        (
-            "cloudflare_zt_risk_event_observation_delay_seconds_count{account=\"branch\"}",
-            1,
-        ),
+        ("cloudflare_zt_risk_time_to_reset_seconds_count{account=\"branch\",", 4),
+        ("cloudflare_zt_risk_event_observation_delay_seconds_count{account=\"branch\"}", 1),
     ] {
         let lines: Vec<_> = text.lines().filter(|line| line.starts_with(prefix)).collect();
         assert_eq!(lines.len(), samples, "{prefix}");
@@ -177,16 +141,9 @@ fn the_exporters_own_families_are_those_declared() {
         .filter(|(name, _)| *name != "zt_risk_exporter_blocked_until_timestamp_seconds")
         .collect();
     let optional = ("process_max_fds", "gauge");
+    assert_eq!(is.difference(&declared).collect::<Vec<_>>(), Vec::<&(&str, &str)>::new(), "not declared");
     assert_eq!(
-        is.difference(&declared).collect::<Vec<_>>(),
-        Vec::<&(&str, &str)>::new(),
-        "not declared"
-    );
-    assert_eq!(
-        declared
-            .difference(&is)
-            .filter(|family| **family != optional)
-            .collect::<Vec<_>>(),
+        declared.difference(&is).filter(|family| **family != optional).collect::<Vec<_>>(),
         Vec::<&(&str, &str)>::new(),
         "not there"
     );
@@ -207,12 +164,7 @@ fn the_exporters_own_counters_are_there_before_anything_happened_and_count_it_th
         let line = series("summary", outcome.as_str()) + "0\n";
         assert!(before.contains(&line), "{line} in\n{before}");
     }
-    telemetry.request(
-        "acme",
-        Endpoint::Summary,
-        Outcome::Limited,
-        Duration::from_secs(2),
-    );
+    telemetry.request("acme", Endpoint::Summary, Outcome::Limited, Duration::from_secs(2));
     telemetry.token_expiry("acme", Some(Timestamp::from_seconds(1_800_000_000)));
     telemetry.scraped(Format::Text);
     let after = telemetry.render(Format::OpenMetrics);

@@ -32,9 +32,7 @@ impl Answer {
     }
 
     fn header(&self, name: &str) -> Option<&str> {
-        self.head
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 
     fn text(&self) -> &str {
@@ -54,10 +52,7 @@ async fn read_answer(mut stream: TcpStream) -> Answer {
     stream.read_to_end(&mut bytes).await.unwrap();
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
     let body = end.map_or_else(Vec::new, |end| bytes.split_off(end + 4));
-    Answer {
-        head: String::from_utf8(bytes).unwrap().to_lowercase(),
-        body,
-    }
+    Answer { head: String::from_utf8(bytes).unwrap().to_lowercase(), body }
 }
 
 /// Asks once; `headers` are whole lines.
@@ -94,13 +89,7 @@ async fn exporter() -> Exporter {
     let running = tokio::spawn(server::run(listener, parts, async {
         let _ = stopped.await;
     }));
-    Exporter {
-        address,
-        page,
-        readiness,
-        stop,
-        running,
-    }
+    Exporter { address, page, readiness, stop, running }
 }
 
 #[tokio::test]
@@ -134,21 +123,13 @@ async fn metrics_come_in_the_format_and_coding_that_was_asked_for() {
         assert_eq!(answer.header("content-type"), Some(content_type), "{headers}");
         assert_eq!(answer.header("content-encoding"), coding, "{headers}");
         let length = answer.body.len().to_string();
-        assert_eq!(
-            answer.header("content-length"),
-            Some(length.as_str()),
-            "{headers}"
-        );
+        assert_eq!(answer.header("content-length"), Some(length.as_str()), "{headers}");
         let body = match coding {
             Some(_) => gunzip(&answer.body),
             None => answer.text().to_owned(),
         };
         let page = &exporter.page.part(format).plain;
-        assert_eq!(
-            body.as_bytes().get(..page.len()),
-            Some(page.as_ref()),
-            "{headers}"
-        );
+        assert_eq!(body.as_bytes().get(..page.len()), Some(page.as_ref()), "{headers}");
         let own = body.get(page.len()..).unwrap();
         assert!(own.starts_with("# HELP zt_risk_exporter_"), "{own}");
         assert_eq!(own.ends_with("# EOF\n"), format == Format::OpenMetrics, "{own}");
@@ -199,10 +180,8 @@ async fn every_path_and_method_has_its_answer() {
 async fn head_has_the_headers_of_get_and_no_body() {
     let exporter = exporter().await;
     for path in ["/", "/metrics", "/-/healthy", "/-/ready"] {
-        let [get, head] = [
-            ask(exporter.address, "GET", path, "").await,
-            ask(exporter.address, "HEAD", path, "").await,
-        ];
+        let [get, head] =
+            [ask(exporter.address, "GET", path, "").await, ask(exporter.address, "HEAD", path, "").await];
         assert!(head.body.is_empty() && !get.body.is_empty(), "{path}");
         // The date and, with it, the CPU time on the page may have moved on.
         let names = |answer: &Answer| -> Vec<String> {
@@ -284,11 +263,7 @@ where
     let stopped = async {
         let _ = stopped.await;
     };
-    (
-        address,
-        stop,
-        tokio::spawn(http::serve(listener, limits, stopped, handle)),
-    )
+    (address, stop, tokio::spawn(http::serve(listener, limits, stopped, handle)))
 }
 
 async fn short(_: Request<Incoming>) -> Result<Response<Body>, Abort> {
@@ -297,10 +272,7 @@ async fn short(_: Request<Incoming>) -> Result<Response<Body>, Abort> {
 
 #[tokio::test]
 async fn a_head_that_does_not_end_ends_the_connection() {
-    let limits = Limits {
-        header_wait: SHORT,
-        ..WIDE
-    };
+    let limits = Limits { header_wait: SHORT, ..WIDE };
     let (address, _stop, _) = serve(limits, short).await;
     for beginning in ["", "GET / HTTP/1.1\r\nHost: loc"] {
         let answer = exchange(address, beginning).await;
@@ -322,25 +294,15 @@ async fn a_head_that_is_too_large_is_refused() {
 
 #[tokio::test]
 async fn an_answer_that_does_not_come_is_a_503() {
-    let limits = Limits {
-        answer_wait: SHORT,
-        ..WIDE
-    };
+    let limits = Limits { answer_wait: SHORT, ..WIDE };
     let (address, _stop, _) = serve(limits, |_| std::future::pending()).await;
     let answer = ask(address, "GET", "/", "").await;
-    assert_eq!(
-        (answer.status(), answer.text()),
-        ("503", "the answer took too long\n")
-    );
+    assert_eq!((answer.status(), answer.text()), ("503", "the answer took too long\n"));
 }
 
 #[tokio::test]
 async fn a_client_that_does_not_take_its_answer_makes_room_for_the_next() {
-    let limits = Limits {
-        connections: 1,
-        answer_wait: SHORT,
-        ..WIDE
-    };
+    let limits = Limits { connections: 1, answer_wait: SHORT, ..WIDE };
     let handle = |request: Request<Incoming>| async move {
         match request.uri().path() {
             "/long" => Ok(Response::new(http::full(vec![0; 100_000_000]))),
@@ -349,19 +311,14 @@ async fn a_client_that_does_not_take_its_answer_makes_room_for_the_next() {
     };
     let (address, _stop, _) = serve(limits, handle).await;
     let mut lazy = TcpStream::connect(address).await.unwrap();
-    lazy.write_all(b"GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        .await
-        .unwrap();
+    lazy.write_all(b"GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let mut first = [0; 12];
     lazy.read_exact(&mut first).await.unwrap();
     let next = ask(address, "GET", "/", "").await;
     assert_eq!(next.status(), "200");
     let mut rest = Vec::new();
     let taken = lazy.read_to_end(&mut rest).await;
-    assert!(
-        taken.is_err() || rest.len() < 100_000_000,
-        "the long answer came whole"
-    );
+    assert!(taken.is_err() || rest.len() < 100_000_000, "the long answer came whole");
 }
 
 #[tokio::test]
@@ -401,10 +358,7 @@ async fn an_answer_that_never_ends_does_not_outlive_the_drain() {
     let (address, stop, running) = serve(limits, handle).await;
     let client = tokio::spawn(async move {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        stream
-            .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            .await
-            .unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
         let mut nothing = Vec::new();
         let _ = stream.read_to_end(&mut nothing).await;
         nothing

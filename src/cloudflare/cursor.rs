@@ -45,9 +45,7 @@ impl<'a> Text<'a> {
     }
 
     fn raw(self) -> &'a [u8] {
-        self.quoted
-            .get(1..self.quoted.len().saturating_sub(1))
-            .unwrap_or_default()
+        self.quoted.get(1..self.quoted.len().saturating_sub(1)).unwrap_or_default()
     }
 }
 
@@ -172,10 +170,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn deeper(&mut self) -> Result<(), Stop> {
-        self.nesting = self
-            .nesting
-            .checked_sub(1)
-            .ok_or(Stop::Invalid("it nests too deep"))?;
+        self.nesting = self.nesting.checked_sub(1).ok_or(Stop::Invalid("it nests too deep"))?;
         Ok(())
     }
 
@@ -197,10 +192,7 @@ impl<'a> Cursor<'a> {
             }
         }
         self.at = at + 1;
-        Ok(Text {
-            quoted: self.text.get(start..self.at).unwrap_or_default(),
-            escaped,
-        })
+        Ok(Text { quoted: self.text.get(start..self.at).unwrap_or_default(), escaped })
     }
 
     /// The length of an escape, the backslash before `at` included.
@@ -263,9 +255,7 @@ fn plain_length(text: &[u8]) -> usize {
             return index * 8 + (special.trailing_zeros() / 8) as usize;
         }
     }
-    let tail = rest
-        .iter()
-        .position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
+    let tail = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
     words.len() * 8 + tail.unwrap_or(rest.len())
 }
 
@@ -273,8 +263,7 @@ fn plain_length(text: &[u8]) -> usize {
 fn is_number(text: &[u8]) -> bool {
     fn digits(text: &[u8]) -> (usize, &[u8]) {
         let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        text.split_at_checked(length)
-            .map_or((0, text), |(_, rest)| (length, rest))
+        text.split_at_checked(length).map_or((0, text), |(_, rest)| (length, rest))
     }
     let text = text.strip_prefix(b"-").unwrap_or(text);
     let (length, mut rest) = digits(text);
@@ -342,11 +331,7 @@ mod tests {
             "[[[[",
             "{\"a\":{\"a\":{\"a\":[",
         ] {
-            assert!(
-                matches!(skip(wrong), Err(Stop::Invalid(_))),
-                "{wrong}: {:?}",
-                skip(wrong)
-            );
+            assert!(matches!(skip(wrong), Err(Stop::Invalid(_))), "{wrong}: {:?}", skip(wrong));
         }
     }
 
@@ -377,11 +362,7 @@ mod tests {
             ("\"1\" ", None),
             ("null ", None),
         ] {
-            assert_eq!(
-                Cursor::new(text.as_bytes(), 1).count_or_skip(),
-                Ok(count),
-                "{text}"
-            );
+            assert_eq!(Cursor::new(text.as_bytes(), 1).count_or_skip(), Ok(count), "{text}");
         }
     }
 }

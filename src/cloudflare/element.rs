@@ -68,14 +68,9 @@ impl Element for Row {
             identities.push(user, &email, &name);
         }
         Ok(match (user, last_event, count) {
-            (Some(user), Some(last_event), Some(count)) => Read::Good(Self {
-                user,
-                tuple: Tuple {
-                    last_event,
-                    count,
-                    level,
-                },
-            }),
+            (Some(user), Some(last_event), Some(count)) => {
+                Read::Good(Self { user, tuple: Tuple { last_event, count, level } })
+            }
             _ => Read::Rejected(user),
         })
     }
@@ -124,12 +119,9 @@ impl Element for Event {
             Ok(())
         })?;
         Ok(match (id, name, timestamp) {
-            (Some(id), Some(name), Some(timestamp)) => Read::Good(Self {
-                id: id.into_owned(),
-                name: name.into_owned(),
-                level,
-                timestamp,
-            }),
+            (Some(id), Some(name), Some(timestamp)) => {
+                Read::Good(Self { id: id.into_owned(), name: name.into_owned(), level, timestamp })
+            }
             _ => Read::Rejected(None),
         })
     }
@@ -146,10 +138,7 @@ fn uuid(text: Text<'_>) -> Option<UserId> {
     match text.plain() {
         Some(plain) if plain.len() == 36 => UserId::try_parse_ascii(plain).ok(),
         Some(_) => None,
-        None => text
-            .read()
-            .filter(|text| text.len() == 36)
-            .and_then(|text| UserId::try_parse(&text).ok()),
+        None => text.read().filter(|text| text.len() == 36).and_then(|text| UserId::try_parse(&text).ok()),
     }
 }
 

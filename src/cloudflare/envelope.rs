@@ -38,20 +38,12 @@ impl Envelope {
     pub(super) fn parse(text: &[u8], secret: &SecretString) -> Result<Self, Broken> {
         let mut value: Value = serde_json::from_slice(text).map_err(|error| {
             if error.is_eof() {
-                return Broken::Truncated {
-                    bytes: text.len() as u64,
-                };
+                return Broken::Truncated { bytes: text.len() as u64 };
             }
-            Broken::Json {
-                offset: 0,
-                what: tidy(&error.to_string(), 100),
-            }
+            Broken::Json { offset: 0, what: tidy(&error.to_string(), 100) }
         })?;
         let Value::Object(fields) = &mut value else {
-            return Err(Broken::Json {
-                offset: 0,
-                what: "an object was expected".to_owned(),
-            });
+            return Err(Broken::Json { offset: 0, what: "an object was expected".to_owned() });
         };
         let info = fields.get("result_info").unwrap_or(&Value::Null);
         Ok(Self {
@@ -107,11 +99,7 @@ pub(super) fn kind(status: StatusCode, notes: &[Note]) -> Kind {
 
 /// `text` without control characters, at most `limit` characters long.
 pub(super) fn tidy(text: &str, limit: usize) -> String {
-    let mut kept: String = text
-        .chars()
-        .filter(|letter| !letter.is_control())
-        .take(limit)
-        .collect();
+    let mut kept: String = text.chars().filter(|letter| !letter.is_control()).take(limit).collect();
     if text.chars().filter(|letter| !letter.is_control()).count() > limit {
         kept.push('…');
     }
@@ -131,10 +119,7 @@ fn notes(errors: &Value, secret: &SecretString) -> Vec<Note> {
         .take(NOTES)
         .map(|error| Note {
             code: error.get("code").and_then(Value::as_i64).unwrap_or_default(),
-            message: message(
-                error.get("message").and_then(Value::as_str).unwrap_or_default(),
-                secret,
-            ),
+            message: message(error.get("message").and_then(Value::as_str).unwrap_or_default(), secret),
         })
         .collect()
 }
@@ -162,26 +147,11 @@ mod tests {
             (401, 10000, "Authentication error", Kind::Refused),
             (401, 0, "", Kind::Refused),
             (200, 10000, "Authentication error", Kind::Refused),
-            (
-                403,
-                10000,
-                "Authentication error",
-                Kind::Forbidden(Lack::Permission),
-            ),
+            (403, 10000, "Authentication error", Kind::Forbidden(Lack::Permission)),
             (403, 0, "", Kind::Forbidden(Lack::Permission)),
-            (
-                403,
-                9109,
-                "Unauthorized to access",
-                Kind::Forbidden(Lack::Account),
-            ),
+            (403, 9109, "Unauthorized to access", Kind::Forbidden(Lack::Account)),
             (403, 3314, "Forbidden", Kind::NotEntitled),
-            (
-                403,
-                10001,
-                "Method not allowed for token",
-                Kind::Forbidden(Lack::Permission),
-            ),
+            (403, 10001, "Method not allowed for token", Kind::Forbidden(Lack::Permission)),
             (403, 10001, "Internal error", Kind::Unavailable),
             (404, 7003, "Could not route", Kind::NotFound),
             (400, 7000, "No route for that URI", Kind::NotFound),
@@ -197,10 +167,7 @@ mod tests {
             (200, 1000, "something", Kind::Unavailable),
             (200, 0, "", Kind::Unavailable),
         ] {
-            let notes = [Note {
-                code,
-                message: message.to_owned(),
-            }];
+            let notes = [Note { code, message: message.to_owned() }];
             let status = StatusCode::from_u16(status).unwrap();
             assert_eq!(kind(status, &notes), wanted, "{status} {code} {message}");
         }
@@ -216,21 +183,9 @@ mod tests {
         );
         let notes = Envelope::parse(text.as_bytes(), &secret).unwrap().notes;
         assert_eq!(notes.len(), NOTES);
-        assert_eq!(
-            (notes[0].code, notes[0].message.as_str()),
-            (6003, "bad[31m [redacted]")
-        );
-        assert_eq!(
-            (notes[1].code, notes[1].message.chars().count()),
-            (6111, MESSAGE + 1)
-        );
-        assert_eq!(
-            notes[3],
-            Note {
-                code: 0,
-                message: String::new()
-            }
-        );
+        assert_eq!((notes[0].code, notes[0].message.as_str()), (6003, "bad[31m [redacted]"));
+        assert_eq!((notes[1].code, notes[1].message.chars().count()), (6111, MESSAGE + 1));
+        assert_eq!(notes[3], Note { code: 0, message: String::new() });
     }
 
     #[test]

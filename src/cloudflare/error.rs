@@ -149,13 +149,7 @@ impl Outcome {
 
 impl Error {
     pub(super) fn new(operation: Operation, kind: Kind, reason: impl Into<String>) -> Self {
-        Self(Box::new(Inner {
-            operation,
-            kind,
-            reason: reason.into(),
-            answer: None,
-            retry_after: None,
-        }))
+        Self(Box::new(Inner { operation, kind, reason: reason.into(), answer: None, retry_after: None }))
     }
 
     pub(super) fn answered(mut self, answer: Answered) -> Self {
@@ -212,13 +206,7 @@ impl Error {
 
     /// What to do, in a sentence.
     fn advice(&self) -> String {
-        let Inner {
-            operation,
-            kind,
-            reason,
-            retry_after,
-            ..
-        } = &*self.0;
+        let Inner { operation, kind, reason, retry_after, .. } = &*self.0;
         let seconds = retry_after.unwrap_or_default().as_secs_f64().ceil();
         match kind {
             Kind::Credentials => {
@@ -231,10 +219,9 @@ impl Error {
                  create a new one"
                     .to_owned()
             }
-            Kind::Forbidden(Lack::Permission) => format!(
-                "the credentials lack a permission; add {} to the token",
-                operation.permission()
-            ),
+            Kind::Forbidden(Lack::Permission) => {
+                format!("the credentials lack a permission; add {} to the token", operation.permission())
+            }
             Kind::Forbidden(Lack::Account) => {
                 "the credentials do not cover this account; check the account id \
                  and the accounts the token is for"

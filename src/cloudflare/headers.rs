@@ -28,10 +28,7 @@ pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
 
 /// How the body is packed.
 pub(super) fn coding(headers: &HeaderMap) -> Coding {
-    match headers
-        .get(CONTENT_ENCODING)
-        .map(|value| value.as_bytes().to_ascii_lowercase())
-    {
+    match headers.get(CONTENT_ENCODING).map(|value| value.as_bytes().to_ascii_lowercase()) {
         None => Coding::Plain,
         Some(name) => match name.as_slice() {
             b"" | b"identity" => Coding::Plain,
@@ -86,12 +83,8 @@ pub(super) fn server_limit(headers: &HeaderMap, now: Timestamp) -> Option<Server
         .flat_map(|name| headers.get_all(name))
         .filter_map(|value| value.to_str().ok())
         .flat_map(|list| members(list, &windows));
-    let apart = ["ratelimit", "x-ratelimit"]
-        .into_iter()
-        .filter_map(|name| separate(headers, name, now));
-    listed
-        .chain(apart)
-        .min_by_key(|limit| (limit.remaining, std::cmp::Reverse(limit.resets_in)))
+    let apart = ["ratelimit", "x-ratelimit"].into_iter().filter_map(|name| separate(headers, name, now));
+    listed.chain(apart).min_by_key(|limit| (limit.remaining, std::cmp::Reverse(limit.resets_in)))
 }
 
 /// `"burst";q=100;w=60, "default";q=1200;w=300`: how long the window of each policy is.
@@ -112,10 +105,7 @@ fn windows(headers: &HeaderMap) -> Vec<(String, Duration)> {
 fn members(list: &str, windows: &[(String, Duration)]) -> Vec<ServerLimit> {
     if let Some(remaining) = parameter(list, ',', "remaining").or_else(|| parameter(list, ';', "remaining")) {
         let reset = parameter(list, ',', "reset").or_else(|| parameter(list, ';', "reset"));
-        return vec![ServerLimit {
-            remaining,
-            resets_in: reset.map_or(WINDOW, Duration::from_secs),
-        }];
+        return vec![ServerLimit { remaining, resets_in: reset.map_or(WINDOW, Duration::from_secs) }];
     }
     let limit = |member: &str| {
         let name = member.split(';').next()?.trim();
@@ -175,10 +165,7 @@ mod tests {
 
     fn head(lines: &[(&str, &str)]) -> HeaderMap {
         let pair = |(name, value): &(&str, &str)| {
-            (
-                HeaderName::from_bytes(name.as_bytes()).unwrap(),
-                HeaderValue::from_str(value).unwrap(),
-            )
+            (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
         };
         lines.iter().map(pair).collect()
     }
@@ -206,21 +193,13 @@ mod tests {
             ("Wed, 21 Oct 9015 07:26:59 GMT", None),
         ] {
             let headers = head(&[("retry-after", value)]);
-            assert_eq!(
-                retry_after(&headers, NOW),
-                wait.map(Duration::from_secs),
-                "{value:?}"
-            );
+            assert_eq!(retry_after(&headers, NOW), wait.map(Duration::from_secs), "{value:?}");
         }
         let skewed = head(&[
             ("retry-after", "Wed, 21 Oct 2015 09:28:00 GMT"),
             ("date", "Wed, 21 Oct 2015 09:27:00 GMT"),
         ]);
-        assert_eq!(
-            retry_after(&skewed, NOW),
-            Some(Duration::from_secs(60)),
-            "by the answer's clock"
-        );
+        assert_eq!(retry_after(&skewed, NOW), Some(Duration::from_secs(60)), "by the answer's clock");
         let several = head(&[("retry-after", "5"), ("retry-after", "50")]);
         assert_eq!(retry_after(&several, NOW), Some(Duration::from_secs(50)));
     }
@@ -229,44 +208,17 @@ mod tests {
     fn the_tightest_limit_counts_in_every_spelling() {
         for (lines, wanted) in [
             (&[("ratelimit", "\"default\";r=50;t=30")][..], Some((50, 30))),
-            (
-                &[("ratelimit", "\"burst\";r=9;t=1, \"default\";r=50;t=30")][..],
-                Some((9, 1)),
-            ),
-            (
-                &[("ratelimit", "\"a\";r=9;t=1"), ("ratelimit", "\"b\";r=9;t=60")][..],
-                Some((9, 60)),
-            ),
+            (&[("ratelimit", "\"burst\";r=9;t=1, \"default\";r=50;t=30")][..], Some((9, 1))),
+            (&[("ratelimit", "\"a\";r=9;t=1"), ("ratelimit", "\"b\";r=9;t=60")][..], Some((9, 60))),
             (&[("ratelimit", "\"default\"; r=0")][..], Some((0, 300))),
             (
-                &[
-                    ("ratelimit", "\"burst\";r=0"),
-                    ("ratelimit-policy", "\"burst\";q=100;w=60"),
-                ][..],
+                &[("ratelimit", "\"burst\";r=0"), ("ratelimit-policy", "\"burst\";q=100;w=60")][..],
                 Some((0, 60)),
             ),
-            (
-                &[("ratelimit", "limit=100, remaining=50, reset=30")][..],
-                Some((50, 30)),
-            ),
-            (
-                &[("ratelimit-remaining", "50"), ("ratelimit-reset", "30")][..],
-                Some((50, 30)),
-            ),
-            (
-                &[
-                    ("x-ratelimit-remaining", "7"),
-                    ("x-ratelimit-reset", "1445412450"),
-                ][..],
-                Some((7, 30)),
-            ),
-            (
-                &[
-                    ("x-ratelimit-remaining", "7"),
-                    ("ratelimit", "\"default\";r=50;t=30"),
-                ][..],
-                Some((7, 300)),
-            ),
+            (&[("ratelimit", "limit=100, remaining=50, reset=30")][..], Some((50, 30))),
+            (&[("ratelimit-remaining", "50"), ("ratelimit-reset", "30")][..], Some((50, 30))),
+            (&[("x-ratelimit-remaining", "7"), ("x-ratelimit-reset", "1445412450")][..], Some((7, 30))),
+            (&[("x-ratelimit-remaining", "7"), ("ratelimit", "\"default\";r=50;t=30")][..], Some((7, 300))),
             (&[("ratelimit", "\"default\";r=-1;t=30")][..], None),
             (&[("ratelimit", "plenty")][..], None),
             (&[][..], None),
@@ -286,10 +238,7 @@ mod tests {
             ("application/problem+json", None),
             ("Text/HTML; charset=utf-8", Some("text/html")),
         ] {
-            assert_eq!(
-                foreign_type(&head(&[("content-type", value)])).as_deref(),
-                foreign
-            );
+            assert_eq!(foreign_type(&head(&[("content-type", value)])).as_deref(), foreign);
         }
         assert_eq!(foreign_type(&head(&[])), None, "what says nothing may be JSON");
     }

@@ -62,9 +62,7 @@ impl<S: Sink> Body<S> {
                 if let Err(error) = decoder.try_finish() {
                     return Err(decoder.get_mut().reason(&error));
                 }
-                let bounded = decoder
-                    .finish()
-                    .map_err(|error| Broken::Compression(error.to_string()))?;
+                let bounded = decoder.finish().map_err(|error| Broken::Compression(error.to_string()))?;
                 bounded.sink.finish()
             }
         }
@@ -73,22 +71,13 @@ impl<S: Sink> Body<S> {
 
 impl<S: Sink> Bounded<S> {
     fn new(sink: S, bounds: &Bounds) -> Self {
-        Self {
-            sink,
-            bounds: *bounds,
-            received: 0,
-            decoded: 0,
-            broken: None,
-        }
+        Self { sink, bounds: *bounds, received: 0, decoded: 0, broken: None }
     }
 
     fn push(&mut self, bytes: &[u8]) -> Result<(), Broken> {
         self.decoded += bytes.len() as u64;
         if self.decoded > self.bounds.decoded_bytes {
-            return Err(Broken::TooLarge {
-                limit: self.bounds.decoded_bytes,
-                what: "bytes",
-            });
+            return Err(Broken::TooLarge { limit: self.bounds.decoded_bytes, what: "bytes" });
         }
         self.sink.push(bytes)
     }
@@ -96,10 +85,7 @@ impl<S: Sink> Bounded<S> {
     fn inflated(&mut self, bytes: &[u8]) -> Result<(), Broken> {
         self.push(bytes)?;
         if self.decoded > FREE_BYTES && self.decoded / self.bounds.ratio > self.received {
-            return Err(Broken::TooLarge {
-                limit: self.bounds.ratio,
-                what: "times its compressed size",
-            });
+            return Err(Broken::TooLarge { limit: self.bounds.ratio, what: "times its compressed size" });
         }
         Ok(())
     }

@@ -116,9 +116,7 @@ pub(super) async fn read<E: Element>(
         }
         page += 1;
         pages += 1;
-        let answer = transport
-            .list::<E>(&call.page(page, size).further(), &mut allowance)
-            .await;
+        let answer = transport.list::<E>(&call.page(page, size).further(), &mut allowance).await;
         let added = answer.and_then(|answer| gathering.add(answer, call.operation));
         trouble = match added {
             Ok(Added::Something) => None,
@@ -128,10 +126,7 @@ pub(super) async fn read<E: Element>(
             Err(error) => Some(format!("page {page} is missing: {error}")),
         };
         if gathering.received > transport.bounds().elements {
-            let reason = format!(
-                "it is too large: more than {} elements",
-                transport.bounds().elements
-            );
+            let reason = format!("it is too large: more than {} elements", transport.bounds().elements);
             return Err(gathering.first.misshapen(call.operation, &reason));
         }
     }
@@ -149,14 +144,8 @@ fn concerns_all(error: &Error) -> bool {
 impl Paging {
     /// `size` is tried once a list turns out to have pages.
     pub(super) fn new(size: u32) -> Self {
-        let habit = || Habit {
-            size,
-            learned: Mutex::new(Learned::Nothing),
-        };
-        Self {
-            summary: habit(),
-            user: habit(),
-        }
+        let habit = || Habit { size, learned: Mutex::new(Learned::Nothing) };
+        Self { summary: habit(), user: habit() }
     }
 }
 
@@ -246,10 +235,7 @@ impl<E: Element> Gathering<E> {
 
     /// Whether what was counted promises more than what came up to `page`.
     fn wants_more(&self, page: u32) -> bool {
-        let PageInfo {
-            total_pages,
-            total_count,
-        } = self.last;
+        let PageInfo { total_pages, total_count } = self.last;
         total_pages.is_some_and(|pages| pages > u64::from(page))
             || total_count.is_some_and(|count| count > self.received as u64)
     }
@@ -307,9 +293,7 @@ impl<E: Element> Gathering<E> {
         if let (Some(first), Some(last)) = (first, last)
             && first != last
         {
-            return Some(format!(
-                "the total changed from {first} to {last} while the pages were read"
-            ));
+            return Some(format!("the total changed from {first} to {last} while the pages were read"));
         }
         if let Some(total) = first.or(last)
             && total != came as u64

@@ -102,10 +102,7 @@ pub(super) struct Whole {
 
 impl Whole {
     pub(super) fn new(bounds: &Bounds) -> Self {
-        Self {
-            text: Vec::new(),
-            limit: bounds.head_bytes,
-        }
+        Self { text: Vec::new(), limit: bounds.head_bytes }
     }
 }
 
@@ -251,11 +248,7 @@ impl<E: Element> Reader<E> {
     fn copy_around(&mut self, text: &[u8]) -> Result<usize, Stop> {
         for (index, byte) in text.iter().enumerate() {
             self.head.push(*byte);
-            if self
-                .around
-                .step(*byte, &self.head, E::LIST, self.bounds.nesting)?
-                == Opens::List
-            {
+            if self.around.step(*byte, &self.head, E::LIST, self.bounds.nesting)? == Opens::List {
                 if self.listing.seen == Seen::Yes {
                     return Err(Stop::Invalid("the list is there twice"));
                 }
@@ -315,10 +308,7 @@ impl<E: Element> Reader<E> {
 
     /// `left` bytes before the end of what arrived.
     fn invalid(&self, left: usize, what: &str) -> Broken {
-        Broken::Json {
-            offset: self.received.saturating_sub(left as u64),
-            what: what.to_owned(),
-        }
+        Broken::Json { offset: self.received.saturating_sub(left as u64), what: what.to_owned() }
     }
 }
 
@@ -445,10 +435,7 @@ impl Around {
 }
 
 fn too_large(limit: usize, what: &'static str) -> Broken {
-    Broken::TooLarge {
-        limit: limit as u64,
-        what,
-    }
+    Broken::TooLarge { limit: limit as u64, what }
 }
 
 /// The rows of a summary that arrives in `chunks`, each user once, sorted; for recorded answers, and to

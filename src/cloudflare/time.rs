@@ -14,30 +14,8 @@ pub(super) fn parse(text: &str) -> Option<Timestamp> {
 
 /// `YYYY-MM-DDTHH:MM:SS[.f]Z`, the one form seen in practice; a million of them are read at a time.
 fn utc(text: &[u8]) -> Option<Timestamp> {
-    let (
-        &[
-            y0,
-            y1,
-            y2,
-            y3,
-            b'-',
-            m0,
-            m1,
-            b'-',
-            d0,
-            d1,
-            b'T',
-            h0,
-            h1,
-            b':',
-            n0,
-            n1,
-            b':',
-            s0,
-            s1,
-        ],
-        fraction,
-    ) = text.split_first_chunk::<19>()?
+    let (&[y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', n0, n1, b':', s0, s1], fraction) =
+        text.split_first_chunk::<19>()?
     else {
         return None;
     };
@@ -131,11 +109,7 @@ mod tests {
         while day.year() < 2400 {
             let text = format!("{day}T12:34:56.789Z");
             let slow: jiff::Timestamp = text.parse().unwrap();
-            assert_eq!(
-                utc(text.as_bytes()).map(Timestamp::millis),
-                Some(slow.as_millisecond()),
-                "{text}"
-            );
+            assert_eq!(utc(text.as_bytes()).map(Timestamp::millis), Some(slow.as_millisecond()), "{text}");
             day = day.tomorrow().unwrap();
         }
     }

@@ -129,12 +129,7 @@ impl Call {
             .expect("the base URL was checked to be http or https, which have paths")
             .pop_if_empty()
             .extend(segments);
-        Self {
-            operation,
-            url,
-            body: None,
-            place: Place::First,
-        }
+        Self { operation, url, body: None, place: Place::First }
     }
 
     pub(super) fn with_body(mut self, body: &serde_json::Value) -> Self {
@@ -181,22 +176,14 @@ impl<T> Answer<T> {
             return Err(self.misshapen(operation, "it has no result"));
         };
         serde_json::from_value(result).map_err(|error| {
-            let reason = format!(
-                "its result is not as documented: {}",
-                tidy(&error.to_string(), 150)
-            );
+            let reason = format!("its result is not as documented: {}", tidy(&error.to_string(), 150));
             self.misshapen(operation, &reason)
         })
     }
 
     /// What stands around the list, and the list.
     pub(super) fn split(self) -> (Answer<()>, T) {
-        let around = Answer {
-            envelope: self.envelope,
-            list: (),
-            date: self.date,
-            answered: self.answered,
-        };
+        let around = Answer { envelope: self.envelope, list: (), date: self.date, answered: self.answered };
         (around, self.list)
     }
 
@@ -232,9 +219,7 @@ impl Transport {
             Site::Loopback => builder.no_proxy(),
         };
         Ok(Self {
-            http: builder
-                .build()
-                .map_err(|error| SetupError::Http(causes(&error)))?,
+            http: builder.build().map_err(|error| SetupError::Http(causes(&error)))?,
             base,
             auth: Arc::new(Auth::new(credentials)?),
             budget,
@@ -249,10 +234,7 @@ impl Transport {
     }
 
     pub(super) fn with_credentials(&self, credentials: Credentials) -> Result<Self, SetupError> {
-        Ok(Self {
-            auth: Arc::new(Auth::new(credentials)?),
-            ..self.clone()
-        })
+        Ok(Self { auth: Arc::new(Auth::new(credentials)?), ..self.clone() })
     }
 
     pub(super) fn base(&self) -> &Url {
@@ -279,8 +261,7 @@ impl Transport {
         call: &Call,
         allowance: &mut Allowance,
     ) -> Result<Answer<Listing<E>>, Error> {
-        self.run(call, allowance, || Reader::new(&self.bounds, self.names))
-            .await
+        self.run(call, allowance, || Reader::new(&self.bounds, self.names)).await
     }
 
     async fn run<S: Sink>(
@@ -339,12 +320,7 @@ impl Transport {
             Err(failure) => failure.error.outcome(),
         };
         if let Some(observer) = &self.observer {
-            observer(&Report {
-                endpoint: call.operation.endpoint(),
-                outcome,
-                took,
-                attempt,
-            });
+            observer(&Report { endpoint: call.operation.endpoint(), outcome, took, attempt });
         }
     }
 
@@ -377,9 +353,8 @@ impl Transport {
             .header(ACCEPT, HeaderValue::from_static("application/json"))
             .header(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         if let Some(body) = &call.body {
-            request = request
-                .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-                .body(body.clone());
+            request =
+                request.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body.clone());
         }
         let wait = self.connect_wait.saturating_add(self.idle_wait);
         match tokio::time::timeout(wait, request.send()).await {
@@ -426,10 +401,7 @@ impl Transport {
             Err(failure) if failure.error.kind() == Kind::Limited(Limiter::Cloudflare) => {
                 let wait = retry_after.unwrap_or(DOCUMENTED_BLOCK);
                 permit.limited(wait);
-                Err(Failure {
-                    error: failure.error.after(Some(wait)),
-                    again: Again::IfRead,
-                })
+                Err(Failure { error: failure.error.after(Some(wait)), again: Again::IfRead })
             }
             other => {
                 permit.passed();
@@ -447,11 +419,8 @@ impl Transport {
     ) -> Result<Answer<S::Out>, Failure> {
         let status = response.status();
         let date = headers::date(response.headers());
-        let mut answered = Answered {
-            status: status.as_u16(),
-            notes: Vec::new(),
-            ray: headers::ray(response.headers()),
-        };
+        let mut answered =
+            Answered { status: status.as_u16(), notes: Vec::new(), ray: headers::ray(response.headers()) };
         let misshapen = |reason: String, answered: Answered| Failure {
             error: Error::new(call.operation, Kind::Shape, reason).answered(answered),
             again: Again::No,
@@ -463,10 +432,7 @@ impl Transport {
             Ok(read) => read,
             Err(Unread::Broken(broken)) => return Err(misshapen(broken.to_string(), answered)),
             Err(Unread::Lost(failure)) => {
-                return Err(Failure {
-                    error: failure.error.answered(answered),
-                    again: failure.again,
-                });
+                return Err(Failure { error: failure.error.answered(answered), again: failure.again });
             }
         };
         let envelope = match Envelope::parse(&text, &self.auth.secret) {
@@ -474,42 +440,26 @@ impl Transport {
             Err(broken) => return Err(misshapen(broken.to_string(), answered)),
         };
         match envelope.success {
-            Some(true) => Ok(Answer {
-                envelope,
-                list,
-                date,
-                answered,
-            }),
+            Some(true) => Ok(Answer { envelope, list, date, answered }),
             Some(false) => {
                 let kind = envelope::kind(status, &envelope.notes);
                 answered.notes = envelope.notes;
                 let reason = "cloudflare reports a failure";
                 let error = Error::new(call.operation, kind, reason).answered(answered);
-                Err(Failure {
-                    error,
-                    again: Again::No,
-                })
+                Err(Failure { error, again: Again::No })
             }
-            None => Err(misshapen(
-                "it does not say whether it is a success".to_owned(),
-                answered,
-            )),
+            None => Err(misshapen("it does not say whether it is a success".to_owned(), answered)),
         }
     }
 
     /// An answer whose status says that there is no result.
     async fn failure(&self, call: &Call, response: Response, retry_after: Option<Duration>) -> Failure {
         let status = response.status();
-        let mut answered = Answered {
-            status: status.as_u16(),
-            notes: Vec::new(),
-            ray: headers::ray(response.headers()),
-        };
+        let mut answered =
+            Answered { status: status.as_u16(), notes: Vec::new(), ray: headers::ray(response.headers()) };
         if status.is_redirection() || status.is_informational() {
-            let reason = format!(
-                "it leads to {}, where nothing is sent; check the base URL",
-                destination(&response)
-            );
+            let reason =
+                format!("it leads to {}, where nothing is sent; check the base URL", destination(&response));
             return Failure {
                 error: Error::new(call.operation, Kind::Shape, reason).answered(answered),
                 again: Again::No,
@@ -535,10 +485,7 @@ impl Transport {
             Again::No
         };
         let wait = retry_after.filter(|_| kind == Kind::Unavailable);
-        Failure {
-            error: error.after(wait),
-            again,
-        }
+        Failure { error: error.after(wait), again }
     }
 
     /// Reads a body into `sink`, unpacked.
@@ -587,10 +534,7 @@ enum Unread {
 
 impl Failure {
     fn new(call: &Call, kind: Kind, reason: String, again: Again) -> Self {
-        Self {
-            error: Error::new(call.operation, kind, reason),
-            again,
-        }
+        Self { error: Error::new(call.operation, kind, reason), again }
     }
 
     /// How long to wait before the next attempt, if one may help: half to one and a half times 0.5 s, then
@@ -617,10 +561,7 @@ impl Auth {
         let mut headers = HeaderMap::new();
         let secret = match credentials {
             Credentials::Token(token) => {
-                headers.insert(
-                    AUTHORIZATION,
-                    value(&format!("Bearer {}", token.expose_secret()))?,
-                );
+                headers.insert(AUTHORIZATION, value(&format!("Bearer {}", token.expose_secret()))?);
                 token
             }
             Credentials::Key { email, key } => {
@@ -665,19 +606,14 @@ fn base_url(text: &str) -> Result<(Url, Site), SetupError> {
     match url.scheme() {
         "https" => Ok((url, Site::Remote)),
         "http" if loopback => Ok((url, Site::Loopback)),
-        "http" => Err(refused(
-            "must be https: over plain HTTP the credentials could be read on the way",
-        )),
+        "http" => Err(refused("must be https: over plain HTTP the credentials could be read on the way")),
         _ => Err(refused("must begin with https")),
     }
 }
 
 /// The host a redirect names, and nothing else of it: the rest may hold anything.
 fn destination(response: &Response) -> String {
-    let location = response
-        .headers()
-        .get(LOCATION)
-        .and_then(|value| value.to_str().ok());
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let target = location.and_then(|location| response.url().join(location).ok());
     match target.as_ref().and_then(Url::host_str) {
         Some(host) => tidy(host, 100),
@@ -724,41 +660,22 @@ mod tests {
                 Err("must be https: over plain HTTP the credentials could be read on the way"),
             ),
             ("ftp://127.0.0.1", Err("must begin with https")),
-            (
-                "https://me:secret@example.com",
-                Err("must not hold a user name or a password"),
-            ),
+            ("https://me:secret@example.com", Err("must not hold a user name or a password")),
             ("https://example.com/?a=b", Err("must end with its path")),
             ("example.com", Err("is no URL: relative URL without a base")),
         ] {
-            let site = base_url(text)
-                .map(|(_, site)| site)
-                .map_err(|error| error.to_string());
-            assert_eq!(
-                site,
-                wanted.map_err(|reason| format!("the base URL {reason}")),
-                "{text}"
-            );
+            let site = base_url(text).map(|(_, site)| site).map_err(|error| error.to_string());
+            assert_eq!(site, wanted.map_err(|reason| format!("the base URL {reason}")), "{text}");
         }
     }
 
     #[test]
     fn every_segment_stays_one() {
         let (base, _) = base_url("https://example.com/client/v4/").unwrap();
-        let call = Call::new(
-            Operation::IntegrationByReference,
-            &base,
-            &["a", "b/../c?d#e%2f é"],
-        );
+        let call = Call::new(Operation::IntegrationByReference, &base, &["a", "b/../c?d#e%2f é"]);
+        assert_eq!(call.url.as_str(), "https://example.com/client/v4/a/b%2F..%2Fc%3Fd%23e%252f%20%C3%A9");
         assert_eq!(
-            call.url.as_str(),
-            "https://example.com/client/v4/a/b%2F..%2Fc%3Fd%23e%252f%20%C3%A9"
-        );
-        assert_eq!(
-            Call::new(Operation::Summary, &base, &["summary"])
-                .page(2, Some(1_000))
-                .url
-                .query(),
+            Call::new(Operation::Summary, &base, &["summary"]).page(2, Some(1_000)).url.query(),
             Some("page=2&per_page=1000")
         );
     }
@@ -774,25 +691,14 @@ mod tests {
             (Again::Always, Method::POST, true),
         ] {
             let failure = Failure::new(&call, Kind::Unavailable, String::new(), again);
-            assert_eq!(
-                failure.retry_in(method.clone(), 1).is_some(),
-                helps,
-                "{again:?} {method}"
-            );
+            assert_eq!(failure.retry_in(method.clone(), 1).is_some(), helps, "{again:?} {method}");
         }
         let failure = Failure::new(&call, Kind::Unavailable, String::new(), Again::Always);
         for (attempt, least, most) in [(1, 250, 750), (2, 1_000, 3_000)] {
             let wait = failure.retry_in(Method::GET, attempt).unwrap().as_millis();
-            assert!(
-                (least..=most).contains(&wait),
-                "{wait} ms before attempt {}",
-                attempt + 1
-            );
+            assert!((least..=most).contains(&wait), "{wait} ms before attempt {}", attempt + 1);
         }
-        let told = Failure {
-            error: failure.error.after(Some(Duration::from_secs(9))),
-            again: Again::Always,
-        };
+        let told = Failure { error: failure.error.after(Some(Duration::from_secs(9))), again: Again::Always };
         assert_eq!(told.retry_in(Method::GET, 2), Some(Duration::from_secs(9)));
     }
 }

@@ -18,10 +18,7 @@ pub(super) fn with_anchors() -> Result<ClientConfig, String> {
             .into_iter()
             .find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
         if let Some(name) = chosen {
-            let reason = found
-                .errors
-                .first()
-                .map_or_else(String::new, |error| format!(": {error}"));
+            let reason = found.errors.first().map_or_else(String::new, |error| format!(": {error}"));
             return Err(format!("{name} leads to no trust anchor{reason}"));
         }
         roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());

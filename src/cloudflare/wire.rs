@@ -108,10 +108,8 @@ impl From<Token> for TokenStatus {
 pub(super) fn behavior_settings(settings: &BTreeMap<String, BehaviorSetting>) -> Value {
     let setting =
         |setting: &BehaviorSetting| json!({"enabled": setting.enabled, "risk_level": setting.level.as_str()});
-    let behaviors: serde_json::Map<_, _> = settings
-        .iter()
-        .map(|(id, change)| (id.clone(), setting(change)))
-        .collect();
+    let behaviors: serde_json::Map<_, _> =
+        settings.iter().map(|(id, change)| (id.clone(), setting(change))).collect();
     json!({ "behaviors": behaviors })
 }
 

@@ -143,3 +143,12 @@ fn read_bounded(path: &Path) -> Result<SecretSlice<u8>, Error> {
     file.take(LONGEST_SECRET as u64 * 2).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes.into())
 }
+
+impl From<Credential> for crate::cloudflare::Credentials {
+    fn from(credential: Credential) -> Self {
+        match credential {
+            Credential::Token(token) => Self::Token(token),
+            Credential::Key { email, key } => Self::Key { email, key },
+        }
+    }
+}

@@ -11,13 +11,9 @@ use crate::model::{Endpoint, Level, Snapshot};
 pub(super) fn page(snapshots: &[Arc<Snapshot>], now: Timestamp) -> String {
     let mut rows = String::new();
     for snapshot in snapshots {
-        let [account, state, read, users] = [
-            &snapshot.account.alias,
-            state(snapshot),
-            &last_read(snapshot, now),
-            &users(snapshot),
-        ]
-        .map(escaped);
+        let [account, state, read, users] =
+            [&snapshot.account.alias, state(snapshot), &last_read(snapshot, now), &users(snapshot)]
+                .map(escaped);
         write!(
             rows,
             "<tr><th scope=\"row\">{account}</th><td>{state}</td><td>{read}</td><td>{users}</td></tr>\n"
@@ -131,9 +127,6 @@ mod tests {
 
     #[test]
     fn text_cannot_become_markup() {
-        assert_eq!(
-            escaped("<a href='x'>\"&\"</a>"),
-            "&lt;a href=&#39;x&#39;&gt;&quot;&amp;&quot;&lt;/a&gt;"
-        );
+        assert_eq!(escaped("<a href='x'>\"&\"</a>"), "&lt;a href=&#39;x&#39;&gt;&quot;&amp;&quot;&lt;/a&gt;");
     }
 }

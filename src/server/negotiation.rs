@@ -41,11 +41,7 @@ impl Wanted {
     /// Reads the headers of a request.
     pub(super) fn from_headers(headers: &HeaderMap) -> Self {
         let (format, escaping) = format(headers);
-        Self {
-            format,
-            escaping,
-            coding: coding(headers),
-        }
+        Self { format, escaping, coding: coding(headers) }
     }
 
     /// The `Content-Type` of the answer.
@@ -68,9 +64,7 @@ fn format(headers: &HeaderMap) -> (Format, Option<&'static str>) {
         .iter()
         .filter(|range| range.is("application/openmetrics-text") && range.version_is("1.0.0"))
         .max_by_key(|range| range.quality);
-    let plain = ranges
-        .iter()
-        .find(|range| range.is("text/plain") && range.version_is("0.0.4"));
+    let plain = ranges.iter().find(|range| range.is("text/plain") && range.version_is("0.0.4"));
     let text = plain
         .or_else(|| ranges.iter().find(|range| range.is("text/*")))
         .or_else(|| ranges.iter().find(|range| range.is("*/*")))
@@ -83,15 +77,8 @@ fn format(headers: &HeaderMap) -> (Format, Option<&'static str>) {
 
 fn coding(headers: &HeaderMap) -> Coding {
     let codings: Vec<Range<'_>> = elements(headers, ACCEPT_ENCODING).collect();
-    let quality = |name| {
-        codings
-            .iter()
-            .find(|coding| coding.is(name))
-            .map(|coding| coding.quality)
-    };
-    let gzip = quality("gzip")
-        .or_else(|| quality("x-gzip"))
-        .or_else(|| quality("*"));
+    let quality = |name| codings.iter().find(|coding| coding.is(name)).map(|coding| coding.quality);
+    let gzip = quality("gzip").or_else(|| quality("x-gzip")).or_else(|| quality("*"));
     match gzip.unwrap_or(0) {
         gzip if gzip > 0 && gzip >= quality("identity").unwrap_or(0) => Coding::Gzip,
         _ => Coding::Identity,
@@ -110,12 +97,8 @@ fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = Range
 impl<'h> Range<'h> {
     fn parse(element: &'h str) -> Self {
         let mut words = element.split(';').map(str::trim);
-        let mut range = Self {
-            name: words.next().unwrap_or_default(),
-            version: None,
-            escaping: None,
-            quality: 1_000,
-        };
+        let mut range =
+            Self { name: words.next().unwrap_or_default(), version: None, escaping: None, quality: 1_000 };
         for (key, value) in words.filter_map(|word| word.split_once('=')) {
             let value = value.trim().trim_matches('"');
             match key.trim().to_ascii_lowercase().as_str() {
@@ -143,9 +126,7 @@ impl<'h> Range<'h> {
 
 /// These three leave names such as ours as they are; `dots` would double their underscores.
 fn known_escaping(value: &str) -> Option<&'static str> {
-    ["allow-utf-8", "underscores", "values"]
-        .into_iter()
-        .find(|known| *known == value)
+    ["allow-utf-8", "underscores", "values"].into_iter().find(|known| *known == value)
 }
 
 #[cfg(test)]
@@ -184,12 +165,10 @@ mod tests {
             ),
             // Prometheus 3.0, which weighs and escapes everything.
             (
-                &[
-                    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+                &["application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
                    application/openmetrics-text;version=0.0.1;escaping=allow-utf-8;q=0.4,\
                    text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
-                   text/plain;version=0.0.4;escaping=allow-utf-8;q=0.2,*/*;q=0.1",
-                ],
+                   text/plain;version=0.0.4;escaping=allow-utf-8;q=0.2,*/*;q=0.1"],
                 OPEN_METRICS_UTF8,
             ),
             // Later ones, forced to one protocol each.
@@ -197,19 +176,10 @@ mod tests {
                 &["application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,*/*;q=0.5"],
                 OPEN_METRICS_UTF8,
             ),
-            (
-                &["application/openmetrics-text;version=0.0.1;q=0.6,*/*;q=0.5"],
-                TEXT,
-            ),
-            (
-                &["text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,*/*;q=0.5"],
-                TEXT,
-            ),
+            (&["application/openmetrics-text;version=0.0.1;q=0.6,*/*;q=0.5"], TEXT),
+            (&["text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,*/*;q=0.5"], TEXT),
             (&["text/plain;version=0.0.4;q=0.6,*/*;q=0.5"], TEXT),
-            (
-                &["text/plain;version=0.0.4;escaping=allow-utf-8;q=0.6,*/*;q=0.5"],
-                TEXT_UTF8,
-            ),
+            (&["text/plain;version=0.0.4;escaping=allow-utf-8;q=0.6,*/*;q=0.5"], TEXT_UTF8),
             (
                 &[
                     "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,*/*;q=0.5",
@@ -217,26 +187,14 @@ mod tests {
                 TEXT,
             ),
             // A browser.
-            (
-                &["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"],
-                TEXT,
-            ),
+            (&["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"], TEXT),
             // Order does not matter, case does not, and several headers are one list.
-            (
-                &[
-                    "text/plain;q=0.2",
-                    "Application/OpenMetrics-Text; Version=\"1.0.0\"; Q=0.3",
-                ],
-                OPEN_METRICS,
-            ),
+            (&["text/plain;q=0.2", "Application/OpenMetrics-Text; Version=\"1.0.0\"; Q=0.3"], OPEN_METRICS),
             (&["text/plain;q=0.4,application/openmetrics-text;q=0.3"], TEXT),
             (&["*/*,application/openmetrics-text"], OPEN_METRICS),
             (&["application/openmetrics-text;q=0"], TEXT),
             (&["application/openmetrics-text;version=2.0.0"], TEXT),
-            (
-                &["application/openmetrics-text;escaping=dots;q=nan,text/plain;q=x;escaping=a\tb"],
-                TEXT,
-            ),
+            (&["application/openmetrics-text;escaping=dots;q=nan,text/plain;q=x;escaping=a\tb"], TEXT),
         ];
         for (accept, content_type) in cases {
             assert_eq!(wanted(ACCEPT, accept).content_type(), content_type, "{accept:?}");
