@@ -3,6 +3,7 @@
 pub mod budget;
 pub mod cli;
 pub mod clock;
+pub mod cloudflare;
 pub mod config;
 pub mod healthcheck;
 pub mod http;

@@ -175,6 +175,15 @@ impl Identities {
         }
     }
 
+    /// Adds all of `others`.
+    pub fn append(&mut self, others: &Self) {
+        for &(user, start, middle, end) in &others.spans {
+            let email = others.text.get(start as usize..middle as usize);
+            let name = others.text.get(middle as usize..end as usize);
+            self.push(user, email.unwrap_or_default(), name.unwrap_or_default());
+        }
+    }
+
     /// Sorts what was pushed, so that [`Identities::get`] finds it.
     pub fn finish(&mut self) {
         self.spans.sort_unstable();

@@ -1,0 +1,296 @@
+//! What the head of an answer says: when it was made, how long to wait, what is left of the rate limit.
+
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
+
+use crate::clock::Timestamp;
+use crate::rate_limit::{ServerLimit, WINDOW};
+
+/// A wait beyond this is a slip of the pen (milliseconds or a date as a number), not an order.
+const LONGEST_WAIT: Duration = Duration::from_secs(366 * 86_400);
+
+/// "Now" is taken as this, so that nothing spins.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+
+/// How a body is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coding {
+    Plain,
+    Gzip,
+    Other,
+}
+
+/// Cloudflare's clock.
+pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    http_date(headers.get(DATE)?.to_str().ok()?)
+}
+
+/// How the body is packed.
+pub(super) fn coding(headers: &HeaderMap) -> Coding {
+    match headers
+        .get(CONTENT_ENCODING)
+        .map(|value| value.as_bytes().to_ascii_lowercase())
+    {
+        None => Coding::Plain,
+        Some(name) => match name.as_slice() {
+            b"" | b"identity" => Coding::Plain,
+            b"gzip" | b"x-gzip" => Coding::Gzip,
+            _ => Coding::Other,
+        },
+    }
+}
+
+/// The media type, where the answer claims to be something else than JSON.
+pub(super) fn foreign_type(headers: &HeaderMap) -> Option<String> {
+    let value = String::from_utf8_lossy(headers.get(CONTENT_TYPE)?.as_bytes()).to_ascii_lowercase();
+    let media = value.split(';').next().unwrap_or_default().trim();
+    let json = media == "application/json" || media.ends_with("+json");
+    (!json).then(|| super::envelope::tidy(media, 60))
+}
+
+/// The CF-Ray id, if it looks like one.
+pub(super) fn ray(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get("cf-ray")?.to_str().ok()?;
+    let fits =
+        (1..=40).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    fits.then(|| value.to_owned())
+}
+
+/// How long the server wants to be left alone, however long that is: whole seconds, or a date seen from
+/// the answer's own (`now` without one). The longest of several; `None` if it says nothing that makes sense.
+pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let now = date(headers).unwrap_or(now);
+    let wait = |text: &str| {
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return text.parse().ok().map(Duration::from_secs);
+        }
+        let until = http_date(text)?;
+        (until >= now).then(|| until.since(now))
+    };
+    headers
+        .get_all(RETRY_AFTER)
+        .iter()
+        .filter_map(|value| wait(value.to_str().ok()?.trim()))
+        .filter(|wait| *wait <= LONGEST_WAIT)
+        .max()
+        .map(|wait| wait.max(SHORTEST_WAIT))
+}
+
+/// The tightest of what the server says is left, in any of the spellings that occur.
+pub(super) fn server_limit(headers: &HeaderMap, now: Timestamp) -> Option<ServerLimit> {
+    let now = date(headers).unwrap_or(now);
+    let windows = windows(headers);
+    let listed = ["ratelimit", "x-ratelimit"]
+        .into_iter()
+        .flat_map(|name| headers.get_all(name))
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|list| members(list, &windows));
+    let apart = ["ratelimit", "x-ratelimit"]
+        .into_iter()
+        .filter_map(|name| separate(headers, name, now));
+    listed
+        .chain(apart)
+        .min_by_key(|limit| (limit.remaining, std::cmp::Reverse(limit.resets_in)))
+}
+
+/// `"burst";q=100;w=60, "default";q=1200;w=300`: how long the window of each policy is.
+fn windows(headers: &HeaderMap) -> Vec<(String, Duration)> {
+    headers
+        .get_all("ratelimit-policy")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|list| list.split(','))
+        .filter_map(|member| {
+            let name = member.split(';').next()?.trim();
+            Some((name.to_owned(), Duration::from_secs(parameter(member, ';', "w")?)))
+        })
+        .collect()
+}
+
+/// `"default";r=50;t=30, "burst";r=9;t=1`, or the older `limit=100, remaining=50, reset=30`.
+fn members(list: &str, windows: &[(String, Duration)]) -> Vec<ServerLimit> {
+    if let Some(remaining) = parameter(list, ',', "remaining").or_else(|| parameter(list, ';', "remaining")) {
+        let reset = parameter(list, ',', "reset").or_else(|| parameter(list, ';', "reset"));
+        return vec![ServerLimit {
+            remaining,
+            resets_in: reset.map_or(WINDOW, Duration::from_secs),
+        }];
+    }
+    let limit = |member: &str| {
+        let name = member.split(';').next()?.trim();
+        let window = windows.iter().find(|(known, _)| known == name);
+        Some(ServerLimit {
+            remaining: parameter(member, ';', "r")?,
+            // Without `t` the longest it can be: the policy's window, else Cloudflare's.
+            resets_in: parameter(member, ';', "t")
+                .map(Duration::from_secs)
+                .unwrap_or_else(|| window.map_or(WINDOW, |(_, length)| *length)),
+        })
+    };
+    list.split(',').filter_map(limit).collect()
+}
+
+/// `X-RateLimit-Remaining: 50` with `X-RateLimit-Reset: 30`, which may also be a date in seconds.
+fn separate(headers: &HeaderMap, name: &str, now: Timestamp) -> Option<ServerLimit> {
+    let number = |part: &str| {
+        let value = headers.get(format!("{name}-{part}"))?;
+        value.to_str().ok()?.trim().parse::<u64>().ok()
+    };
+    let remaining = number("remaining")?;
+    let resets_in = match number("reset") {
+        None => WINDOW,
+        // No window is 30 years long: a date.
+        Some(reset) if reset > 1_000_000_000 => {
+            Timestamp::from_seconds(i64::try_from(reset).unwrap_or(i64::MAX)).since(now)
+        }
+        Some(reset) => Duration::from_secs(reset),
+    };
+    Some(ServerLimit { remaining, resets_in })
+}
+
+fn parameter(text: &str, separator: char, name: &str) -> Option<u64> {
+    text.split(separator).find_map(|part| {
+        let (key, value) = part.split_once('=')?;
+        if !key.trim().eq_ignore_ascii_case(name) {
+            return None;
+        }
+        value.trim().trim_matches('"').parse().ok()
+    })
+}
+
+fn http_date(text: &str) -> Option<Timestamp> {
+    let parser = jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true);
+    let date = parser.parse_timestamp(text).ok()?;
+    Some(Timestamp::from_millis(date.as_millisecond()))
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_445_412_420); // Wed, 21 Oct 2015 07:27:00 GMT
+
+    fn head(lines: &[(&str, &str)]) -> HeaderMap {
+        let pair = |(name, value): &(&str, &str)| {
+            (
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            )
+        };
+        lines.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn a_wait_is_seconds_or_a_date_and_nonsense_is_none() {
+        let (day, year) = (86_400, 366 * 86_400);
+        for (value, wait) in [
+            ("1", Some(1)),
+            ("300", Some(300)),
+            (" 300 ", Some(300)),
+            ("86400", Some(day)),
+            ("31622400", Some(year)),
+            ("31622401", None),
+            ("99999999999999999999999", None),
+            ("0", Some(1)),
+            ("-5", None),
+            ("1.5", None),
+            ("", None),
+            ("soon", None),
+            ("Wed, 21 Oct 2015 07:28:00 GMT", Some(60)),
+            ("Thu, 22 Oct 2015 07:27:00 GMT", Some(day)),
+            ("Wed, 21 Oct 2015 07:27:00 GMT", Some(1)),
+            ("Wed, 21 Oct 2015 07:26:59 GMT", None),
+            ("Wed, 21 Oct 9015 07:26:59 GMT", None),
+        ] {
+            let headers = head(&[("retry-after", value)]);
+            assert_eq!(
+                retry_after(&headers, NOW),
+                wait.map(Duration::from_secs),
+                "{value:?}"
+            );
+        }
+        let skewed = head(&[
+            ("retry-after", "Wed, 21 Oct 2015 09:28:00 GMT"),
+            ("date", "Wed, 21 Oct 2015 09:27:00 GMT"),
+        ]);
+        assert_eq!(
+            retry_after(&skewed, NOW),
+            Some(Duration::from_secs(60)),
+            "by the answer's clock"
+        );
+        let several = head(&[("retry-after", "5"), ("retry-after", "50")]);
+        assert_eq!(retry_after(&several, NOW), Some(Duration::from_secs(50)));
+    }
+
+    #[test]
+    fn the_tightest_limit_counts_in_every_spelling() {
+        for (lines, wanted) in [
+            (&[("ratelimit", "\"default\";r=50;t=30")][..], Some((50, 30))),
+            (
+                &[("ratelimit", "\"burst\";r=9;t=1, \"default\";r=50;t=30")][..],
+                Some((9, 1)),
+            ),
+            (
+                &[("ratelimit", "\"a\";r=9;t=1"), ("ratelimit", "\"b\";r=9;t=60")][..],
+                Some((9, 60)),
+            ),
+            (&[("ratelimit", "\"default\"; r=0")][..], Some((0, 300))),
+            (
+                &[
+                    ("ratelimit", "\"burst\";r=0"),
+                    ("ratelimit-policy", "\"burst\";q=100;w=60"),
+                ][..],
+                Some((0, 60)),
+            ),
+            (
+                &[("ratelimit", "limit=100, remaining=50, reset=30")][..],
+                Some((50, 30)),
+            ),
+            (
+                &[("ratelimit-remaining", "50"), ("ratelimit-reset", "30")][..],
+                Some((50, 30)),
+            ),
+            (
+                &[
+                    ("x-ratelimit-remaining", "7"),
+                    ("x-ratelimit-reset", "1445412450"),
+                ][..],
+                Some((7, 30)),
+            ),
+            (
+                &[
+                    ("x-ratelimit-remaining", "7"),
+                    ("ratelimit", "\"default\";r=50;t=30"),
+                ][..],
+                Some((7, 300)),
+            ),
+            (&[("ratelimit", "\"default\";r=-1;t=30")][..], None),
+            (&[("ratelimit", "plenty")][..], None),
+            (&[][..], None),
+        ] {
+            let wanted = wanted.map(|(remaining, seconds)| ServerLimit {
+                remaining,
+                resets_in: Duration::from_secs(seconds),
+            });
+            assert_eq!(server_limit(&head(lines), NOW), wanted, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn only_json_is_not_foreign() {
+        for (value, foreign) in [
+            ("application/json; charset=UTF-8", None),
+            ("application/problem+json", None),
+            ("Text/HTML; charset=utf-8", Some("text/html")),
+        ] {
+            assert_eq!(
+                foreign_type(&head(&[("content-type", value)])).as_deref(),
+                foreign
+            );
+        }
+        assert_eq!(foreign_type(&head(&[])), None, "what says nothing may be JSON");
+    }
+}

@@ -1,0 +1,85 @@
+//! The operations of the API: what each belongs to, needs and may do.
+
+use reqwest::Method;
+
+use crate::model::Endpoint;
+
+/// What is asked of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    Behaviors,
+    UpdateBehaviors,
+    Summary,
+    User,
+    Reset,
+    Integrations,
+    CreateIntegration,
+    Integration,
+    UpdateIntegration,
+    DeleteIntegration,
+    IntegrationByReference,
+    VerifyToken,
+}
+
+impl Operation {
+    /// The part of the API it belongs to.
+    pub(super) const fn endpoint(self) -> Endpoint {
+        match self {
+            Self::Behaviors | Self::UpdateBehaviors => Endpoint::Behaviors,
+            Self::Summary => Endpoint::Summary,
+            Self::User => Endpoint::User,
+            Self::Reset => Endpoint::Reset,
+            Self::Integrations
+            | Self::CreateIntegration
+            | Self::Integration
+            | Self::UpdateIntegration
+            | Self::DeleteIntegration
+            | Self::IntegrationByReference => Endpoint::Integrations,
+            Self::VerifyToken => Endpoint::TokenVerify,
+        }
+    }
+
+    /// The method by which it is asked; only GET may be asked twice.
+    pub(super) const fn method(self) -> Method {
+        match self {
+            Self::Behaviors
+            | Self::Summary
+            | Self::User
+            | Self::Integrations
+            | Self::Integration
+            | Self::IntegrationByReference
+            | Self::VerifyToken => Method::GET,
+            Self::Reset | Self::CreateIntegration => Method::POST,
+            Self::UpdateBehaviors | Self::UpdateIntegration => Method::PUT,
+            Self::DeleteIntegration => Method::DELETE,
+        }
+    }
+
+    /// The permission a token needs for it, as Cloudflare's token page names it.
+    pub(super) const fn permission(self) -> &'static str {
+        match self {
+            Self::Summary | Self::User => "\"Zero Trust: PII Read\"",
+            Self::Behaviors | Self::Integrations | Self::Integration | Self::IntegrationByReference => {
+                "\"Zero Trust Read\" (or \"Zero Trust Write\")"
+            }
+            Self::UpdateBehaviors
+            | Self::Reset
+            | Self::CreateIntegration
+            | Self::UpdateIntegration
+            | Self::DeleteIntegration => "\"Zero Trust Write\"",
+            Self::VerifyToken => "no permission",
+        }
+    }
+
+    /// What it means when nothing is found, and what to do.
+    pub(super) const fn not_found(self) -> &'static str {
+        match self {
+            Self::User | Self::Reset => "cloudflare knows no such user in this account",
+            Self::Integration
+            | Self::UpdateIntegration
+            | Self::DeleteIntegration
+            | Self::IntegrationByReference => "there is no such integration in this account",
+            _ => "there is nothing at this address; check the account id and the base URL",
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The JSON of the small answers and of what is sent, as Cloudflare writes it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, de::Error as _};
+use serde_json::{Value, json};
+
+use super::time;
+use super::{IntegrationSetting, NewIntegration, TokenState, TokenStatus, UpdatedBehavior};
+use crate::clock::Timestamp;
+use crate::model::{self, BehaviorSetting, Level};
+
+/// `{behaviors: {id: {name, description, enabled, risk_level}}}`; after a change without the words.
+#[derive(Debug, Deserialize)]
+pub(super) struct Behaviors {
+    behaviors: BTreeMap<String, Behavior>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Behavior {
+    name: Option<String>,
+    description: Option<String>,
+    enabled: bool,
+    risk_level: Option<String>,
+}
+
+impl Behaviors {
+    pub(super) fn into_behaviors(self) -> Vec<model::Behavior> {
+        let behavior = |(id, wire): (String, Behavior)| model::Behavior {
+            level: level(wire.risk_level.as_deref()),
+            name: wire.name.unwrap_or_default(),
+            description: wire.description.unwrap_or_default(),
+            enabled: wire.enabled,
+            id,
+        };
+        self.behaviors.into_iter().map(behavior).collect()
+    }
+
+    pub(super) fn into_updated(self) -> Vec<UpdatedBehavior> {
+        let behavior = |(id, wire): (String, Behavior)| UpdatedBehavior {
+            level: level(wire.risk_level.as_deref()),
+            enabled: wire.enabled,
+            id,
+        };
+        self.behaviors.into_iter().map(behavior).collect()
+    }
+}
+
+/// What stands around a user's events.
+#[derive(Debug, Deserialize)]
+pub(super) struct UserHead {
+    pub(super) name: Option<String>,
+    pub(super) email: Option<String>,
+    pub(super) last_reset_time: Option<String>,
+    pub(super) risk_level: Option<String>,
+}
+
+/// An integration.
+#[derive(Debug, Deserialize)]
+pub(super) struct Integration {
+    #[serde(deserialize_with = "uuid")]
+    id: uuid::Uuid,
+    integration_type: String,
+    reference_id: String,
+    tenant_url: String,
+    #[serde(default)]
+    well_known_url: Option<String>,
+    active: bool,
+    #[serde(deserialize_with = "date")]
+    created_at: Timestamp,
+}
+
+impl From<Integration> for model::Integration {
+    fn from(wire: Integration) -> Self {
+        Self {
+            id: wire.id,
+            kind: wire.integration_type,
+            reference_id: wire.reference_id,
+            tenant_url: wire.tenant_url,
+            well_known_url: wire.well_known_url.unwrap_or_default(),
+            active: wire.active,
+            created_at: wire.created_at,
+        }
+    }
+}
+
+/// The answer to a token's question about itself.
+#[derive(Debug, Deserialize)]
+pub(super) struct Token {
+    status: String,
+    expires_on: Option<String>,
+}
+
+impl From<Token> for TokenStatus {
+    fn from(wire: Token) -> Self {
+        Self {
+            state: match wire.status.as_str() {
+                "active" => TokenState::Active,
+                "disabled" => TokenState::Disabled,
+                "expired" => TokenState::Expired,
+                _ => TokenState::Unknown,
+            },
+            expires: wire.expires_on.as_deref().and_then(time::parse),
+        }
+    }
+}
+
+pub(super) fn behavior_settings(settings: &BTreeMap<String, BehaviorSetting>) -> Value {
+    let setting =
+        |setting: &BehaviorSetting| json!({"enabled": setting.enabled, "risk_level": setting.level.as_str()});
+    let behaviors: serde_json::Map<_, _> = settings
+        .iter()
+        .map(|(id, change)| (id.clone(), setting(change)))
+        .collect();
+    json!({ "behaviors": behaviors })
+}
+
+pub(super) fn new_integration(new: &NewIntegration) -> Value {
+    let mut body = json!({"integration_type": "Okta", "tenant_url": new.tenant_url});
+    if let Some(reference_id) = &new.reference_id {
+        body["reference_id"] = json!(reference_id);
+    }
+    body
+}
+
+pub(super) fn integration_setting(setting: &IntegrationSetting) -> Value {
+    let mut body = json!({"tenant_url": setting.tenant_url, "active": setting.active});
+    if let Some(reference_id) = &setting.reference_id {
+        body["reference_id"] = json!(reference_id);
+    }
+    body
+}
+
+fn level(word: Option<&str>) -> Level {
+    word.map_or(Level::Unknown, Level::from_word)
+}
+
+fn uuid<'de, D: Deserializer<'de>>(source: D) -> Result<uuid::Uuid, D::Error> {
+    let text = String::deserialize(source)?;
+    uuid::Uuid::try_parse(&text).map_err(|_| D::Error::custom("the id is no UUID"))
+}
+
+fn date<'de, D: Deserializer<'de>>(source: D) -> Result<Timestamp, D::Error> {
+    let text = String::deserialize(source)?;
+    time::parse(&text).ok_or_else(|| D::Error::custom("created_at is no RFC 3339 date"))
+}
