@@ -1,6 +1,7 @@
 //! A Prometheus exporter for the user risk that Cloudflare Zero Trust scores.
 
 pub mod budget;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod cloudflare;

@@ -1,5 +1,10 @@
 //! What configurations are taken, and exactly what is said of the others.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where a thing is not as it must be"
+)]
+
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
@@ -13,6 +18,9 @@ use zt_risk_exporter::config::{
 };
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
+
+/// Names and values of the environment.
+type Variables<'a> = &'a [(&'a str, &'a str)];
 
 /// A directory with a configuration `zt.yaml` and secrets beside it.
 struct Place {
@@ -48,12 +56,12 @@ impl Place {
         }
     }
 
-    fn load(&self, environment: &[(&str, &str)]) -> Result<Config, Error> {
+    fn load(&self, environment: Variables<'_>) -> Result<Config, Error> {
         Config::load(&self.flags(), variables(environment))
     }
 
     /// The message of a refusal, with the directory taken out of it.
-    fn refusal(&self, environment: &[(&str, &str)]) -> String {
+    fn refusal(&self, environment: Variables<'_>) -> String {
         let message = self
             .load(environment)
             .expect_err("it must be refused")
@@ -62,7 +70,7 @@ impl Place {
     }
 }
 
-fn variables(environment: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+fn variables(environment: Variables<'_>) -> Vec<(OsString, OsString)> {
     let pair = |(name, value): &(&str, &str)| (OsString::from(name), OsString::from(value));
     environment.iter().map(pair).collect()
 }
@@ -288,7 +296,7 @@ fn a_file_without_settings_is_none_and_cloudflares_variables_do() {
 #[test]
 fn what_is_set_but_not_used_is_said_once() {
     let listed = with_account("");
-    let table: [(&str, &[(&str, &str)], &[&str]); 4] = [
+    let table: [(&str, Variables<'_>, &[&str]); 4] = [
         (
             &listed,
             &[("CLOUDFLARE_LOG", "debug"), ("CLOUDFLARE_API_TOKEN", "")],
@@ -550,7 +558,7 @@ fn each_refusal_of_an_account_names_it_and_shows_no_secret() {
 fn each_refusal_of_the_environment_names_the_variable_and_shows_no_secret() {
     const TOKEN: (&str, &str) = ("CLOUDFLARE_API_TOKEN", "s3cr3t");
     const ACCOUNT: (&str, &str) = ("CLOUDFLARE_ACCOUNT_ID", ID);
-    let table: [(&[(&str, &str)], &str); 13] = [
+    let table: [(Variables<'_>, &str); 13] = [
         (
             &[],
             "no account is configured: set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN, or name a file with \
