@@ -6,14 +6,17 @@
 //! skipped there unless [`Names::Keep`] asks for them. What is known of the API, and what is not, is written
 //! beside the code that has to be right either way.
 
+mod call;
 mod cursor;
 mod element;
 mod envelope;
 mod error;
+mod exchange;
 mod headers;
 mod inflate;
 mod operation;
 mod pages;
+mod setup;
 pub mod stream;
 mod time;
 mod transport;
@@ -28,17 +31,18 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 pub use error::{Answered, Error, Kind, Lack, Limiter, Note, Outcome};
+pub use setup::SetupError;
 pub use stream::{Bounds, Names};
-pub use transport::SetupError;
 
 use crate::budget::Budget;
 use crate::clock::Timestamp;
 use crate::model::{
     Behavior, BehaviorSetting, Endpoint, Event, Identity, Integration, Level, Row, Summary, UserId, UserRisk,
 };
+use call::Call;
 use operation::Operation;
 use pages::Paging;
-use transport::{Allowance, Call, Transport};
+use transport::{Allowance, Transport};
 
 /// Cloudflare's own address of the API.
 pub const BASE_URL: &str = "https://api.cloudflare.com/client/v4";
