@@ -59,7 +59,11 @@ fn apply(criterion: &mut Criterion) {
             account.summary_read(summary, Moment::default(), Timestamp::from_seconds(1_800_000_000));
         };
         group.bench_function(format!("first/{users}"), |bencher| {
-            bencher.iter_batched_ref(account, |account| read(account, black_box(&first)), BatchSize::PerIteration);
+            bencher.iter_batched_ref(
+                account,
+                |account| read(account, black_box(&first)),
+                BatchSize::PerIteration,
+            );
         });
         let known = || {
             let mut account = account();
@@ -68,7 +72,11 @@ fn apply(criterion: &mut Criterion) {
         };
         for (name, summary) in [("unchanged", &same), ("one_in_100_changed", &changed)] {
             group.bench_function(format!("{name}/{users}"), |bencher| {
-                bencher.iter_batched_ref(known, |account| read(account, black_box(summary)), BatchSize::PerIteration);
+                bencher.iter_batched_ref(
+                    known,
+                    |account| read(account, black_box(summary)),
+                    BatchSize::PerIteration,
+                );
             });
         }
     }

@@ -94,10 +94,7 @@ pub async fn bind(listen: &Listen) -> Result<TcpListener, Error> {
 /// Something stands in the way of the start, or a part ended.
 pub async fn serve(config: &Config) -> Result<(), Error> {
     let listener = bind(&config.web.listen).await?;
-    let exporter = Exporter::new(config, Clock::system(), 1.0)?;
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
-    }
+    let exporter = Exporter::new(config, &Clock::system(), 1.0)?;
     if config.state.is_none() {
         tracing::info!("state.path is not set: counts start anew with each start");
     }
@@ -141,7 +138,7 @@ impl Exporter {
     ///
     /// # Errors
     /// Credentials cannot be read, or no client can be made of them.
-    pub fn new(config: &Config, clock: Clock, pace: f64) -> Result<Self, Error> {
+    pub fn new(config: &Config, clock: &Clock, pace: f64) -> Result<Self, Error> {
         let telemetry = Telemetry::new(clock.clone());
         let mut exporter = Self {
             pollers: Vec::new(),
@@ -176,13 +173,9 @@ impl Exporter {
             .credentials
             .read()
             .map_err(|source| Error::Credentials { account: alias.clone(), source })?;
-        let client = Client::new(
-            &account.id,
-            credential.clone().into(),
-            budget.clone(),
-            self.client_options(config, &alias),
-        )
-        .map_err(|source| Error::Client { account: alias.clone(), source })?;
+        let client =
+            Client::new(&account.id, credential.clone(), budget.clone(), self.client_options(config, &alias))
+                .map_err(|source| Error::Client { account: alias.clone(), source })?;
         let intervals = &config.intervals;
         let state = Account::new(Settings {
             name: AccountName { alias: alias.clone(), id: account.id.clone() },

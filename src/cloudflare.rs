@@ -6,14 +6,17 @@
 //! skipped there unless [`Names::Keep`] asks for them. What is known of the API, and what is not, is written
 //! beside the code that has to be right either way.
 
+mod call;
 mod cursor;
 mod element;
 mod envelope;
 mod error;
+mod exchange;
 mod headers;
 mod inflate;
 mod operation;
 mod pages;
+mod setup;
 pub mod stream;
 mod time;
 mod transport;
@@ -24,38 +27,25 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use uuid::Uuid;
 
 pub use error::{Answered, Error, Kind, Lack, Limiter, Note, Outcome};
+pub use setup::SetupError;
 pub use stream::{Bounds, Names};
-pub use transport::SetupError;
 
 use crate::budget::Budget;
 use crate::clock::Timestamp;
+pub use crate::credentials::Credentials;
 use crate::model::{
     Behavior, BehaviorSetting, Endpoint, Event, Identity, Integration, Level, Row, Summary, UserId, UserRisk,
 };
+use call::Call;
 use operation::Operation;
 use pages::Paging;
-use transport::{Allowance, Call, Transport};
+use transport::{Allowance, Transport};
 
 /// Cloudflare's own address of the API.
 pub const BASE_URL: &str = "https://api.cloudflare.com/client/v4";
-
-/// How a request says who asks.
-#[derive(Clone, Debug)]
-pub enum Credentials {
-    /// An API token.
-    Token(SecretString),
-    /// An e-mail address with its API key.
-    Key {
-        /// The e-mail address of the Cloudflare user.
-        email: String,
-        /// That user's API key.
-        key: SecretString,
-    },
-}
 
 /// Called after each attempt.
 pub type Observer = Arc<dyn Fn(&Report) + Send + Sync>;

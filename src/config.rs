@@ -23,7 +23,7 @@ use reqwest::Url;
 use secrecy::SecretSlice;
 use tracing_subscriber::EnvFilter;
 
-pub use credentials::{Credential, CredentialSource};
+pub use credentials::CredentialSource;
 pub use error::Error;
 
 use crate::cli::Flags;

@@ -3,7 +3,6 @@
 //! Straight over TCP, without TLS, proxies or anything else that takes time to set up: it runs every few
 //! seconds beside the exporter.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -57,9 +56,7 @@ pub enum Error {
 
 /// The URL for an exporter that listens at `listen`.
 pub fn url(listen: &Listen) -> String {
-    let address = listen.addresses().first().copied();
-    let address = address.map_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)), Listen::reach);
-    format!("http://{address}/-/healthy")
+    format!("http://{}/-/healthy", Listen::reach(listen.preferred()))
 }
 
 /// Asks `url` once; it is healthy if the answer is 200 within [`LIMIT`].

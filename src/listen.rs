@@ -25,7 +25,12 @@ impl Listen {
         &self.addresses
     }
 
-    /// Where a process on the same machine reaches a listener on `bound`, one of the addresses.
+    /// The address that is tried first.
+    pub fn preferred(&self) -> SocketAddr {
+        *self.addresses.first().expect("reading gives at least one address")
+    }
+
+    /// Where a process on the same machine reaches a listener that is bound to `bound`.
     pub fn reach(bound: SocketAddr) -> SocketAddr {
         let ip = match bound.ip() {
             ip if !ip.is_unspecified() => ip,
@@ -80,7 +85,7 @@ mod tests {
             let listen: Listen = text.parse().unwrap();
             let found: Vec<String> = listen.addresses().iter().map(ToString::to_string).collect();
             assert_eq!(found, addresses, "{text}");
-            assert_eq!(Listen::reach(listen.addresses()[0]).to_string(), reached, "{text}");
+            assert_eq!(Listen::reach(listen.preferred()).to_string(), reached, "{text}");
             assert_eq!(listen.to_string(), text);
         }
     }

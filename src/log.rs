@@ -16,14 +16,20 @@ pub enum Colour {
     Off,
 }
 
+impl Colour {
+    /// On for a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
+    pub fn for_stream(stream: &impl IsTerminal) -> Self {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        if wanted && stream.is_terminal() { Self::On } else { Self::Off }
+    }
+}
+
 /// Sends what is logged to standard error from here on.
 ///
 /// # Errors
 /// Logs of this process go somewhere already.
 pub fn start(log: &Log) -> Result<(), tracing::subscriber::SetGlobalDefaultError> {
-    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let colour = if wanted && io::stderr().is_terminal() { Colour::On } else { Colour::Off };
-    tracing::subscriber::set_global_default(subscriber(log, colour, io::stderr))
+    tracing::subscriber::set_global_default(subscriber(log, Colour::for_stream(&io::stderr()), io::stderr))
 }
 
 /// What writes log lines to `writer`: a time in RFC 3339 and UTC, the level, the fields.

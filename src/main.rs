@@ -9,9 +9,12 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use zt_risk_exporter::cli::{Cli, Command, Healthcheck};
-use zt_risk_exporter::config::Local;
-use zt_risk_exporter::{config, healthcheck};
+use tokio::runtime::{Builder, Runtime};
+use zt_risk_exporter::cli::{Check, Cli, Command, Flags, Healthcheck};
+use zt_risk_exporter::clock::Clock;
+use zt_risk_exporter::config::{Config, Local};
+use zt_risk_exporter::log::Colour;
+use zt_risk_exporter::{app, check, config, healthcheck, log};
 
 /// Why the process does not end well.
 enum Failure {
@@ -41,15 +44,39 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Serve(_) | Command::Demo(_) | Command::Simulate(_) | Command::Check(_) => {
-            Err(Failure::Runtime("not joined to the application".into()))
+        Command::Serve(flags) => {
+            let config = configure(&flags)?;
+            serving()?.block_on(app::serve(&config)).map_err(Failure::runtime)
         }
+        Command::Demo(_) | Command::Simulate(_) => Err(Failure::runtime("not joined to the application")),
+        Command::Check(flags) => try_each_endpoint(&flags),
         Command::Healthcheck(flags) => ask_health(&flags),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "zt-risk-exporter", &mut script);
             say(&script)
         }
+    }
+}
+
+/// The configuration, with logs going where it says.
+fn configure(flags: &Flags) -> Result<Config, Failure> {
+    let config = Config::load(flags, std::env::vars_os())?;
+    log::start(&config.log).map_err(Failure::runtime)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(config)
+}
+
+fn try_each_endpoint(flags: &Check) -> Result<(), Failure> {
+    let config = configure(&flags.flags())?;
+    let report = waiting()?.block_on(check::run(&config, &Clock::system()));
+    say(report.show(Colour::for_stream(&io::stdout())).as_bytes())?;
+    match report.failures() {
+        0 => Ok(()),
+        1 => Err(Failure::runtime("one check failed")),
+        failures => Err(Failure::runtime(format!("{failures} checks failed"))),
     }
 }
 
@@ -65,6 +92,16 @@ fn ask_health(flags: &Healthcheck) -> Result<(), Failure> {
         _ => Failure::runtime(error),
     })?;
     say(format!("{url} answers 200\n").as_bytes())
+}
+
+/// A runtime for commands that serve: one thread may be busy with a long list while another answers.
+fn serving() -> Result<Runtime, Failure> {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Failure::runtime)
+}
+
+/// A runtime for commands that ask one thing after the other.
+fn waiting() -> Result<Runtime, Failure> {
+    Builder::new_current_thread().enable_all().build().map_err(Failure::runtime)
 }
 
 /// Writes to standard output; a reader that is gone is no failure.

@@ -16,7 +16,8 @@ use crate::account::{Account, Question, Step};
 use crate::budget::Budget;
 use crate::clock::{Clock, Moment};
 use crate::cloudflare::{Client, Error, Kind, Limiter, Outcome};
-use crate::config::{Credential, CredentialSource};
+use crate::config::CredentialSource;
+use crate::credentials::Credentials;
 use crate::ledger::Asked;
 use crate::model::{Endpoint, Extent, Snapshot, Summary};
 use crate::schedule::Setback;
@@ -32,7 +33,7 @@ pub struct Parts {
     /// Asks Cloudflare.
     pub client: Client,
     /// What the client was made with.
-    pub credential: Credential,
+    pub credential: Credentials,
     /// Where that comes from.
     pub source: CredentialSource,
     /// What requests are paid from.
@@ -121,7 +122,7 @@ impl Poller {
 
     async fn verify_token(&mut self) {
         let name = self.parts.account.name().alias.clone();
-        let Credential::Token(_) = self.parts.credential else {
+        let Credentials::Token(_) = self.parts.credential else {
             self.parts.account.token_read(self.parts.clock.now());
             return;
         };
@@ -188,7 +189,7 @@ impl Poller {
                 return;
             }
         };
-        match client.with_credentials(read.clone().into()) {
+        match client.with_credentials(read.clone()) {
             Ok(renewed) => {
                 tracing::info!(account = name, "the credentials changed and are used from now on");
                 (*client, *credential) = (renewed, read);

@@ -1,5 +1,7 @@
 //! The command line from outside: what it says and the code it ends with.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where a thing is not as it must be")]
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Output};
@@ -188,4 +190,33 @@ fn a_health_check_without_an_answer_ends_after_its_limit() {
     let url = format!("http://{}/-/healthy", listener.local_addr().unwrap());
     let wanted = format!("zt-risk-exporter: {url} gave no answer within 3 s\n");
     assert_eq!(run(&["healthcheck", "--url", &url]), (Some(1), String::new(), wanted));
+}
+
+#[test]
+fn a_check_that_fails_shows_its_table_and_ends_with_1() {
+    const REFUSAL: &str = r#"{"success":false,"errors":[{"code":10000,"message":"Authentication error"}]}"#;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).unwrap();
+            let head = "HTTP/1.1 401 Unauthorized\r\ncontent-type: application/json\r\nconnection: close";
+            write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{REFUSAL}", REFUSAL.len()).unwrap();
+        }
+    });
+    let output = program()
+        .arg("check")
+        .env("CLOUDFLARE_ACCOUNT_ID", "0123456789abcdef0123456789abcdef")
+        .env("CLOUDFLARE_API_TOKEN", "s3cr3t")
+        .env("CLOUDFLARE_BASE_URL", url)
+        .output()
+        .unwrap();
+    let (code, table, errors) = told(output);
+    assert_eq!((code, errors.as_str()), (Some(1), "zt-risk-exporter: 4 checks failed\n"));
+    for word in ["token_verify", "behaviors", "integrations", "summary", "not tried", "HTTP 401"] {
+        assert!(table.contains(word), "{word} in {table}");
+    }
+    assert!(!table.contains("s3cr3t") && !table.contains('\u{1b}'), "{table}");
 }

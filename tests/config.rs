@@ -1,5 +1,7 @@
 //! What configurations are taken, and exactly what is said of the others.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where a thing is not as it must be")]
+
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
@@ -8,11 +10,15 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use zt_risk_exporter::cli::Flags;
+use zt_risk_exporter::credentials::Credentials;
 use zt_risk_exporter::config::{
-    Config, Credential, CredentialSource, Error, IdentityPolicy, Local, LogFormat,
+    Config, CredentialSource, Error, IdentityPolicy, Local, LogFormat,
 };
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
+
+/// Names and values of the environment.
+type Variables<'a> = &'a [(&'a str, &'a str)];
 
 /// A directory with a configuration `zt.yaml` and secrets beside it.
 struct Place {
@@ -43,26 +49,26 @@ impl Place {
         Flags { config_file: Some(self.path("zt.yaml")), ..Flags::default() }
     }
 
-    fn load(&self, environment: &[(&str, &str)]) -> Result<Config, Error> {
+    fn load(&self, environment: Variables<'_>) -> Result<Config, Error> {
         Config::load(&self.flags(), variables(environment))
     }
 
     /// The message of a refusal, with the directory taken out of it.
-    fn refusal(&self, environment: &[(&str, &str)]) -> String {
+    fn refusal(&self, environment: Variables<'_>) -> String {
         let message = self.load(environment).expect_err("it must be refused").to_string();
         message.replace(&format!("{}/", self.directory.path().display()), "")
     }
 }
 
-fn variables(environment: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+fn variables(environment: Variables<'_>) -> Vec<(OsString, OsString)> {
     let pair = |(name, value): &(&str, &str)| (OsString::from(name), OsString::from(value));
     environment.iter().map(pair).collect()
 }
 
 fn token_of(source: &CredentialSource) -> String {
     match source.read().unwrap() {
-        Credential::Token(token) => token.expose_secret().to_owned(),
-        Credential::Key { email, key } => format!("{email} {}", key.expose_secret()),
+        Credentials::Token(token) => token.expose_secret().to_owned(),
+        Credentials::Key { email, key } => format!("{email} {}", key.expose_secret()),
     }
 }
 
@@ -240,7 +246,7 @@ fn a_file_without_settings_is_none_and_cloudflares_variables_do() {
 #[test]
 fn what_is_set_but_not_used_is_said_once() {
     let listed = with_account("");
-    let table: [(&str, &[(&str, &str)], &[&str]); 4] = [
+    let table: [(&str, Variables<'_>, &[&str]); 4] = [
         (&listed, &[("CLOUDFLARE_LOG", "debug"), ("CLOUDFLARE_API_TOKEN", "")], &[]),
         (
             &listed,
@@ -491,7 +497,7 @@ fn each_refusal_of_an_account_names_it_and_shows_no_secret() {
 fn each_refusal_of_the_environment_names_the_variable_and_shows_no_secret() {
     const TOKEN: (&str, &str) = ("CLOUDFLARE_API_TOKEN", "s3cr3t");
     const ACCOUNT: (&str, &str) = ("CLOUDFLARE_ACCOUNT_ID", ID);
-    let table: [(&[(&str, &str)], &str); 13] = [
+    let table: [(Variables<'_>, &str); 13] = [
         (
             &[],
             "no account is configured: set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN, or name a file with \

@@ -12,7 +12,7 @@ const FREE_BYTES: u64 = 1 << 20;
 /// Takes in a body as it came over the wire.
 pub(super) enum Body<S: Sink> {
     Plain(Bounded<S>),
-    Gzip(MultiGzDecoder<Bounded<S>>),
+    Gzip(Box<MultiGzDecoder<Bounded<S>>>),
 }
 
 /// Counts what goes to the sink.
@@ -31,7 +31,7 @@ impl<S: Sink> Body<S> {
     }
 
     pub(super) fn gzip(sink: S, bounds: &Bounds) -> Self {
-        Self::Gzip(MultiGzDecoder::new(Bounded::new(sink, bounds)))
+        Self::Gzip(Box::new(MultiGzDecoder::new(Bounded::new(sink, bounds))))
     }
 
     /// Takes in what arrived.

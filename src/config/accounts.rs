@@ -1,15 +1,16 @@
 //! The accounts: listed in the file, or the one that Cloudflare's own variables name.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
-use super::credentials::{Credential, CredentialSource, sendable};
+use super::credentials::{CredentialSource, sendable};
 use super::document::{Document, Field, Kind, Node};
 use super::error::{Error, Origin};
 use super::keys::{self, Form};
 use super::layers::{CloudflareVariables, Layers, Setting, in_directory, lists_accounts};
 use super::{Account, values};
+use crate::credentials::Credentials;
 
 /// A quarter of what Cloudflare allows leaves most to the dashboard and to other tools.
 const DEFAULT_SHARE: f64 = 0.25;
@@ -40,24 +41,28 @@ fn from_file(document: &Document) -> Result<Vec<Account>, Error> {
         return Err(Error::at(&document.origin(field.line), problem));
     };
     let mut accounts = Vec::new();
-    let mut known: Vec<Credential> = Vec::new();
+    let mut known = Known::default();
     for (index, node) in nodes.iter().enumerate() {
         let entry = Entry::new(document, index, node)?;
-        let mut account = entry.account()?;
+        let account = entry.account(&mut known)?;
         entry.check_against(&accounts, &account)?;
-        let credential =
-            account.credentials.read().map_err(|error| entry.refuse(&format!("cannot be used: {error}")))?;
-        match known.iter().position(|other| *other == credential) {
-            Some(same) => account.credential = same,
-            None => {
-                account.credential = known.len();
-                known.push(credential);
-            }
-        }
-        entry.check_share(&accounts, &account)?;
         accounts.push(account);
     }
     Ok(accounts)
+}
+
+/// The credentials met so far; the position of each is its number.
+#[derive(Default)]
+struct Known(Vec<Credentials>);
+
+impl Known {
+    fn number(&mut self, credential: Credentials) -> usize {
+        let same = self.0.iter().position(|known| *known == credential);
+        same.unwrap_or_else(|| {
+            self.0.push(credential);
+            self.0.len() - 1
+        })
+    }
 }
 
 /// One entry of the list.
@@ -100,21 +105,21 @@ impl<'a> Entry<'a> {
         }
     }
 
-    fn account(&self) -> Result<Account, Error> {
+    fn account(&self, known: &mut Known) -> Result<Account, Error> {
         let id = self.get("id")?.ok_or_else(|| self.refuse("has no id"))?;
         let id = account_id(&id)?;
         let alias = match self.get("alias")? {
             Some(alias) => checked_alias(&alias)?,
             None => id.clone(),
         };
-        let budget_share = self.get("budget_share")?;
-        Ok(Account {
-            id,
-            alias,
-            credentials: self.credentials()?,
-            credential: 0,
-            budget_share: budget_share.map_or(Ok(DEFAULT_SHARE), |share| values::budget_share(&share))?,
-        })
+        let budget_share = match self.get("budget_share")? {
+            Some(share) => values::budget_share(&share)?,
+            None => DEFAULT_SHARE,
+        };
+        let credentials = self.credentials()?;
+        let credential =
+            credentials.read().map_err(|error| self.refuse(&format!("cannot be used: {error}")))?;
+        Ok(Account { id, alias, credentials, credential: known.number(credential), budget_share })
     }
 
     fn credentials(&self) -> Result<CredentialSource, Error> {
@@ -153,12 +158,12 @@ impl<'a> Entry<'a> {
         }
     }
 
-    fn path(&self, mut setting: Setting) -> Result<std::path::PathBuf, Error> {
+    fn path(&self, mut setting: Setting) -> Result<PathBuf, Error> {
         setting.text = in_directory(Form::Path, Path::new(self.document.path()), &setting.text);
         values::path(&setting)
     }
 
-    /// Labels and ids tell accounts apart, so no two may be alike.
+    /// Labels and ids tell accounts apart, and one credential has one budget.
     fn check_against(&self, accounts: &[Account], account: &Account) -> Result<(), Error> {
         for (index, other) in accounts.iter().enumerate() {
             if other.id == account.id {
@@ -173,20 +178,14 @@ impl<'a> Entry<'a> {
                     other.alias
                 )));
             }
+            if other.credential == account.credential && other.budget_share != account.budget_share {
+                return Err(self.refuse(&format!(
+                    "has budget_share {}, but {:?} has {} with the same credential, and they share one budget",
+                    account.budget_share, other.alias, other.budget_share
+                )));
+            }
         }
         Ok(())
-    }
-
-    /// One credential has one budget, so it can have only one share.
-    fn check_share(&self, accounts: &[Account], account: &Account) -> Result<(), Error> {
-        let same = |other: &&Account| other.credential == account.credential;
-        match accounts.iter().find(same) {
-            Some(other) if other.budget_share != account.budget_share => Err(self.refuse(&format!(
-                "has budget_share {}, but {:?} has {} with the same credential, and they share one budget",
-                account.budget_share, other.alias, other.budget_share
-            ))),
-            _ => Ok(()),
-        }
     }
 }
 
@@ -285,6 +284,5 @@ fn checked_secret(setting: &Setting) -> Result<SecretString, Error> {
 }
 
 fn variable_secret(name: &str, secret: &SecretString) -> Result<SecretString, Error> {
-    use secrecy::ExposeSecret;
     sendable(secret.expose_secret()).map_err(|problem| Error::new(format!("{name} {problem}")))
 }

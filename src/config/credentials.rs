@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
 use super::error::Error;
+use crate::credentials::Credentials;
 
 /// Cloudflare's tokens have 40 characters and its keys 37; anything near this is some other file.
 const LONGEST_SECRET: usize = 1024;
@@ -37,36 +38,6 @@ pub enum CredentialSource {
     },
 }
 
-/// A credential as it is sent.
-#[derive(Debug, Clone)]
-pub enum Credential {
-    /// `Authorization: Bearer`
-    Token(SecretString),
-    /// `X-Auth-Email` with `X-Auth-Key`
-    Key {
-        /// The user's e-mail address.
-        email: String,
-        /// The global API key.
-        key: SecretString,
-    },
-}
-
-/// Whether both are the same, as after a rotation of the file or between two accounts. Not in constant
-/// time: both sides are ours.
-impl PartialEq for Credential {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Token(a), Self::Token(b)) => a.expose_secret() == b.expose_secret(),
-            (Self::Key { email: e, key: a }, Self::Key { email: f, key: b }) => {
-                e == f && a.expose_secret() == b.expose_secret()
-            }
-            (Self::Token(_), Self::Key { .. }) | (Self::Key { .. }, Self::Token(_)) => false,
-        }
-    }
-}
-
-impl Eq for Credential {}
-
 impl CredentialSource {
     /// The file that may change, if the credential is in one.
     pub fn file(&self) -> Option<&Path> {
@@ -80,13 +51,13 @@ impl CredentialSource {
     ///
     /// # Errors
     /// The file cannot be read, or what it holds cannot stand in a header of HTTP; never shows it.
-    pub fn read(&self) -> Result<Credential, Error> {
+    pub fn read(&self) -> Result<Credentials, Error> {
         Ok(match self {
-            Self::Token(token) => Credential::Token(token.clone()),
-            Self::TokenFile(path) => Credential::Token(secret_file(path)?),
-            Self::Key { email, key } => Credential::Key { email: email.clone(), key: key.clone() },
+            Self::Token(token) => Credentials::Token(token.clone()),
+            Self::TokenFile(path) => Credentials::Token(secret_file(path)?),
+            Self::Key { email, key } => Credentials::Key { email: email.clone(), key: key.clone() },
             Self::KeyFile { email, path } => {
-                Credential::Key { email: email.clone(), key: secret_file(path)? }
+                Credentials::Key { email: email.clone(), key: secret_file(path)? }
             }
         })
     }
@@ -142,13 +113,4 @@ fn read_bounded(path: &Path) -> Result<SecretSlice<u8>, Error> {
     let file = fs::File::open(path).map_err(unreadable)?;
     file.take(LONGEST_SECRET as u64 * 2).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes.into())
-}
-
-impl From<Credential> for crate::cloudflare::Credentials {
-    fn from(credential: Credential) -> Self {
-        match credential {
-            Credential::Token(token) => Self::Token(token),
-            Credential::Key { email, key } => Self::Key { email, key },
-        }
-    }
 }
