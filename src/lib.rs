@@ -5,3 +5,4 @@ pub mod clock;
 pub mod http;
 pub mod model;
 pub mod rate_limit;
+pub mod simulator;
