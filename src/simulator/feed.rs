@@ -59,7 +59,7 @@ impl Manner {
         };
         match self {
             Self::Plain => feed.length = Some(length as u64),
-            Self::Gzip => feed.encoder = Some(encoder()),
+            Self::Gzip => feed.encoder = Some(encoder(Compression::fast())),
             Self::Truncated => {
                 feed.length = Some(length as u64);
                 feed.pieces = Box::new(first(length / 2, feed.pieces));
@@ -75,7 +75,8 @@ impl Manner {
             }
             Self::Endless => feed.pieces = Box::new(endless()),
             Self::Bomb { mebibytes } => {
-                feed.encoder = Some(encoder());
+                // The fast level reaches 100 to 1 only.
+                feed.encoder = Some(encoder(Compression::default()));
                 feed.pieces = Box::new(white_space(mebibytes));
             }
         }
@@ -158,8 +159,8 @@ impl HttpBody for Feed {
     }
 }
 
-fn encoder() -> GzEncoder<Vec<u8>> {
-    GzEncoder::new(Vec::new(), Compression::fast())
+fn encoder(level: Compression) -> GzEncoder<Vec<u8>> {
+    GzEncoder::new(Vec::new(), level)
 }
 
 /// The first `count` bytes of `pieces`.
