@@ -15,18 +15,20 @@ use tokio::task::JoinSet;
 
 use crate::account::{Account, Settings};
 use crate::budget::Budget;
+use crate::cli::{Demo, Simulate};
 use crate::clock::Clock;
 use crate::cloudflare::{Client, Names, Options, SetupError};
-use crate::config::{self, Config, IdentityPolicy};
+use crate::config::{self, Config, CredentialSource, IdentityPolicy, Local};
 use crate::exposition::Page;
 use crate::identity::Naming;
 use crate::listen::Listen;
 use crate::model::{AccountName, Snapshot};
 use crate::poller::{self, Poller};
 use crate::publisher;
-use crate::rate_limit::WINDOW;
+use crate::rate_limit::{QUOTA, WINDOW};
 use crate::schedule::Intervals;
 use crate::server::{self, Readiness};
+use crate::simulator::{self, GENERATED_ACCOUNT, GENERATED_TOKEN, LimitSpec, Scenario, Simulator};
 use crate::telemetry::Telemetry;
 
 /// Not ready for at most this long, whatever the accounts do: trouble upstream is on the page.
@@ -62,6 +64,12 @@ pub enum Error {
         /// Why.
         source: SetupError,
     },
+    /// The system does not say what was bound.
+    #[error("cannot tell the address that was bound: {0}")]
+    Address(io::Error),
+    /// The simulator cannot start.
+    #[error(transparent)]
+    Simulator(#[from] simulator::Error),
     /// Signals cannot be awaited.
     #[error("cannot wait for signals: {0}")]
     Signals(io::Error),
@@ -100,6 +108,70 @@ pub async fn serve(config: &Config) -> Result<(), Error> {
     }
     tell_address(&listener);
     exporter.run(listener, stop_signal()?).await
+}
+
+/// Simulator and exporter in one process: the clock is the wall's, events come and pages are read `speed`
+/// times as often. `say` is told where to look.
+///
+/// # Errors
+/// Something stands in the way of the start, or a part ended.
+pub async fn demo(demo: &Demo, local: Local, say: impl FnOnce(&str)) -> Result<(), Error> {
+    let listener = bind(&local.web.listen).await?;
+    let scenario = Scenario { speed: demo.speed, ..Scenario::generated(demo.world.users, demo.world.seed) };
+    let quota = (f64::from(QUOTA) * demo.speed).ceil().max(1.0) as u32;
+    let limit = LimitSpec { quota, ..LimitSpec::default() };
+    let simulator = Simulator::start(Scenario { limit, ..scenario }, Clock::system()).await?;
+    let config = demo_config(demo, local, &simulator);
+    let exporter = Exporter::new(&config, &Clock::system(), demo.speed)?;
+    let page = listener.local_addr().map(Listen::reach).map_err(Error::Address)?;
+    say(&format!(
+        "A simulated account of {users} users, {speed} times as busy as a real one.\n\
+         The page for people:     http://{page}/\n\
+         The page for Prometheus: http://{page}/metrics\n\
+         The simulated API:       {api} (token: {GENERATED_TOKEN})\n\
+         Stop with Ctrl-C.\n",
+        users = demo.world.users,
+        speed = demo.speed,
+        api = simulator.base_url(),
+    ));
+    exporter.run(listener, stop_signal()?).await
+}
+
+/// What the demo's exporter is told, as if in a file.
+fn demo_config(demo: &Demo, local: Local, simulator: &Simulator) -> Config {
+    let paced = |seconds: f64| Duration::from_secs_f64(seconds / demo.speed);
+    Config {
+        accounts: vec![config::Account {
+            id: GENERATED_ACCOUNT.to_owned(),
+            alias: "demo".to_owned(),
+            credentials: CredentialSource::Token(GENERATED_TOKEN.to_owned().into()),
+            credential: 0,
+            budget_share: 0.25,
+        }],
+        base_url: simulator.base_url().parse().expect("the simulator knows its own address"),
+        intervals: config::Intervals {
+            summary: paced(30.0),
+            behaviors: paced(300.0),
+            integrations: paced(300.0),
+            audit: paced(6.0 * 3600.0),
+        },
+        users: config::Users { limit: 100, identity: IdentityPolicy::Id },
+        state: None,
+        web: local.web,
+        log: local.log,
+        warnings: Vec::new(),
+    }
+}
+
+/// The simulated API alone, until a signal says stop. `say` is told its address, which is the first line.
+///
+/// # Errors
+/// Nothing can be served there, or the scenario makes no world.
+pub async fn simulate(simulate: &Simulate, scenario: Scenario, say: impl FnOnce(&str)) -> Result<(), Error> {
+    let listener = bind(&simulate.listen_address).await?;
+    let address = listener.local_addr().map_err(Error::Address)?;
+    say(&format!("http://{address}/client/v4\n"));
+    Ok(simulator::serve(listener, scenario, Clock::system(), stop_signal()?).await?)
 }
 
 /// Says where the page is.
@@ -143,7 +215,7 @@ impl Exporter {
         let mut exporter = Self {
             pollers: Vec::new(),
             snapshots: Vec::new(),
-            telemetry: telemetry.clone(),
+            telemetry,
             clock: clock.clone(),
         };
         let mut sharing: BTreeMap<usize, u32> = BTreeMap::new();

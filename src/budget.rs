@@ -45,14 +45,15 @@ pub struct Level {
 }
 
 impl Budget {
-    /// `share` (above 0, at most 1) of the 1,200 requests that Cloudflare allows in five minutes.
+    /// `share` of the 1,200 requests that Cloudflare allows in five minutes: above 0, and at most 1 but for
+    /// a simulator that allows more.
     pub fn new(share: f64, clock: Clock) -> Self {
         let limit = RateLimit::new((f64::from(QUOTA) * share) as u32, WINDOW);
         let inner = Inner {
             limit: Mutex::new(limit),
             turn: tokio::sync::Mutex::default(),
             answered: Notify::new(),
-            share,
+            share: share.min(1.0),
             clock,
         };
         Self { inner: Arc::new(inner) }

@@ -27,4 +27,5 @@ pub mod roster;
 pub mod schedule;
 pub mod series;
 pub mod server;
+pub mod simulator;
 pub mod telemetry;

@@ -10,10 +10,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use tokio::runtime::{Builder, Runtime};
-use zt_risk_exporter::cli::{Check, Cli, Command, Flags, Healthcheck};
+use zt_risk_exporter::cli::{Check, Cli, Command, Flags, Healthcheck, Simulate};
 use zt_risk_exporter::clock::Clock;
 use zt_risk_exporter::config::{Config, Local};
 use zt_risk_exporter::log::Colour;
+use zt_risk_exporter::simulator::Scenario;
 use zt_risk_exporter::{app, check, config, healthcheck, log};
 
 /// Why the process does not end well.
@@ -48,7 +49,12 @@ fn run(command: Command) -> Result<(), Failure> {
             let config = configure(&flags)?;
             serving()?.block_on(app::serve(&config)).map_err(Failure::runtime)
         }
-        Command::Demo(_) | Command::Simulate(_) => Err(Failure::runtime("not joined to the application")),
+        Command::Demo(demo) => {
+            let local = Local::load(&demo.flags(), std::env::vars_os())?;
+            log::start(&local.log).map_err(Failure::runtime)?;
+            serving()?.block_on(app::demo(&demo, local, show)).map_err(Failure::runtime)
+        }
+        Command::Simulate(simulate) => simulate_api(&simulate),
         Command::Check(flags) => try_each_endpoint(&flags),
         Command::Healthcheck(flags) => ask_health(&flags),
         Command::Completions { shell } => {
@@ -67,6 +73,23 @@ fn configure(flags: &Flags) -> Result<Config, Failure> {
         tracing::warn!("{warning}");
     }
     Ok(config)
+}
+
+fn simulate_api(simulate: &Simulate) -> Result<(), Failure> {
+    let local = Local::load(&simulate.log.flags(), std::env::vars_os())?;
+    log::start(&local.log).map_err(Failure::runtime)?;
+    let scenario = match &simulate.scenario {
+        Some(path) => {
+            let usage = |why: &dyn fmt::Display| Failure::Usage(format!("{}: {why}", path.display()).into());
+            let text = std::fs::read_to_string(path).map_err(|error| usage(&error))?;
+            Scenario::from_yaml(&text).map_err(|error| usage(&error))?
+        }
+        None => Scenario {
+            speed: simulate.speed,
+            ..Scenario::generated(simulate.world.users, simulate.world.seed)
+        },
+    };
+    serving()?.block_on(app::simulate(simulate, scenario, show)).map_err(Failure::runtime)
 }
 
 fn try_each_endpoint(flags: &Check) -> Result<(), Failure> {
@@ -102,6 +125,11 @@ fn serving() -> Result<Runtime, Failure> {
 /// A runtime for commands that ask one thing after the other.
 fn waiting() -> Result<Runtime, Failure> {
     Builder::new_current_thread().enable_all().build().map_err(Failure::runtime)
+}
+
+/// As [`say`], where nothing depends on being heard.
+fn show(text: &str) {
+    let _ = say(text.as_bytes());
 }
 
 /// Writes to standard output; a reader that is gone is no failure.

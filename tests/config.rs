@@ -10,10 +10,8 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use zt_risk_exporter::cli::Flags;
+use zt_risk_exporter::config::{Config, CredentialSource, Error, IdentityPolicy, Local, LogFormat};
 use zt_risk_exporter::credentials::Credentials;
-use zt_risk_exporter::config::{
-    Config, CredentialSource, Error, IdentityPolicy, Local, LogFormat,
-};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 

@@ -1,0 +1,265 @@
+//! A stand-in for the Risk Scoring API, on loopback: all its operations, a world in which things happen,
+//! and everything that can go wrong.
+//!
+//! A [`Scenario`] says what there is; the clock says how much of it has happened. [`Simulator::start`]
+//! is for tests, [`serve`] for commands. What really happened is told by [`Simulator::truth`], or by
+//! `GET /__truth` to other processes.
+//!
+//! It shares no code with the client: a client and a simulator with the same mistake would agree.
+//! Cloudflare's published schema and its official SDKs are the referees.
+//!
+//! # What we chose where the documentation is silent
+//!
+//! [`Choices`] has the questions with more than one answer. Beside these:
+//!
+//! - An unknown user or integration is 404 with code 1001; an id that is no UUID, a bad body, level or
+//!   `tenant_url` is 400 with 1002; a duplicate reference is 409 with 1003; a body too large is 413 with
+//!   1004; a wrong method is 405 with 7001 and an `Allow` header.
+//! - An account that is not there answers like one that the token may not use: 403 with 9109. One whose
+//!   id is not 32 hexadecimal digits is no path: 404 with 7003 and 7000.
+//! - Requests without valid credentials count against no limit; every other does, whatever it answers.
+//! - Users are listed in the order in which they came; events the newest first. Unknown query parameters,
+//!   order and direction among them, do nothing.
+//! - A user's level is the highest since the last reset, whatever became of the events.
+//! - In an integration's PUT a `reference_id` that is left out stays.
+//! - A reset connection ([`Fault::Reset`]) is one that is closed without an answer.
+
+mod access;
+mod answer;
+mod api;
+mod choices;
+mod cloud;
+mod control;
+mod faults;
+mod feed;
+mod life;
+mod listing;
+mod people;
+mod routes;
+mod scenario;
+mod server;
+mod truth;
+mod world;
+
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+pub use choices::{
+    BehaviorsAnswer, Choices, Compression, DuplicateReference, EmptyResult, EventCount, EventIds, EventNames,
+    Pages, Refusals, ResetEvents, ResetUser, UnknownBehavior, UnknownUser,
+};
+pub use cloud::Unknown;
+pub use faults::{Endpoint, Fault, FaultRule};
+pub use scenario::{
+    AccountSpec, BehaviorSpec, EventSpec, GENERATED_ACCOUNT, GENERATED_TOKEN, IntegrationSpec, KeySpec,
+    Level, LimitSpec, MOST_USERS, Permission, Plan, Scenario, ScenarioError, TokenSpec, UserSpec, When,
+};
+pub use truth::{AccountTruth, ChangeRecord, EventRecord, RequestRecord, RequestTotal, Truth, UserRecord};
+
+use crate::clock::{Clock, Timestamp};
+use crate::http::Limits;
+use server::Shared;
+use truth::{Details, Wanted};
+use world::NewEvent;
+
+/// Generous, so that a test of many clients tests these; a drain is short, because nobody's work is lost.
+const LIMITS: Limits = Limits {
+    connections: 1_024,
+    header_wait: Duration::from_secs(60),
+    header_bytes: 64 * 1024,
+    answer_wait: Duration::from_secs(600),
+    drain: Duration::from_secs(1),
+};
+
+/// How often the world goes on while nobody asks, so that who asks then need not wait.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Why a simulator could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The scenario makes no world.
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    /// No port on loopback.
+    #[error("cannot listen on loopback: {0}")]
+    Listen(#[from] std::io::Error),
+}
+
+/// A running simulator; dropping it stops it.
+pub struct Simulator {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    /// Dropped with this, which is the signal.
+    _stop: oneshot::Sender<()>,
+}
+
+/// Answers on `listener` until `stop` is ready. The world is built before the first answer, which takes
+/// seconds for a million users.
+///
+/// # Errors
+/// If the scenario makes no world.
+pub async fn serve(
+    listener: TcpListener,
+    scenario: Scenario,
+    clock: Clock,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let shared = build(scenario, clock).await?;
+    run(listener, shared, stop).await;
+    Ok(())
+}
+
+impl Simulator {
+    /// Starts on a free port of 127.0.0.1, in the current tokio runtime.
+    ///
+    /// # Errors
+    /// If the scenario makes no world, or no port is free.
+    pub async fn start(scenario: Scenario, clock: Clock) -> Result<Self, Error> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let shared = build(scenario, clock).await?;
+        let (stop, stopped) = oneshot::channel();
+        let running = Arc::clone(&shared);
+        tokio::spawn(async move {
+            run(listener, running, async {
+                // Nothing is ever sent: the sender's end is the signal.
+                let _ = stopped.await;
+            })
+            .await;
+        });
+        Ok(Self { shared, address, _stop: stop })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the API begins, as Cloudflare's `https://api.cloudflare.com/client/v4`.
+    pub fn base_url(&self) -> String {
+        format!("http://{}{}", self.address, routes::BASE)
+    }
+
+    /// Everything that happened since the start, in all detail.
+    pub fn truth(&self) -> Truth {
+        self.truth_of(None)
+    }
+
+    /// What happened later than `since`, in all detail; requests from `since` on.
+    pub fn truth_since(&self, since: Timestamp) -> Truth {
+        self.truth_of(Some(since))
+    }
+
+    /// Switches a fault on.
+    pub fn inject(&self, rule: FaultRule) {
+        self.shared.now().0.faults.add(rule);
+    }
+
+    /// Switches all faults off; requests that hang or drip already go on doing so.
+    pub fn clear_faults(&self) {
+        self.shared.now().0.faults.clear();
+    }
+
+    /// Lets `user` do something risky at `timestamp`, which may be past; a user who is not there joins.
+    /// The level is that of the behavior.
+    ///
+    /// # Errors
+    /// If there is no such account.
+    pub fn append_event(
+        &self,
+        account: &str,
+        user: Uuid,
+        behavior: &str,
+        timestamp: Timestamp,
+    ) -> Result<EventRecord, Unknown> {
+        let new = NewEvent::of(behavior, timestamp);
+        self.append(account, user, &new)
+    }
+
+    /// The same with an id and a level of the event's own.
+    ///
+    /// # Errors
+    /// If there is no such account.
+    pub fn append_event_as(
+        &self,
+        account: &str,
+        user: Uuid,
+        behavior: &str,
+        timestamp: Timestamp,
+        id: &str,
+        level: Level,
+    ) -> Result<EventRecord, Unknown> {
+        let new = NewEvent { id: Some(id), level: Some(level), ..NewEvent::of(behavior, timestamp) };
+        self.append(account, user, &new)
+    }
+
+    /// Clears a user's risk, as an administrator would.
+    ///
+    /// # Errors
+    /// If there is no such account or user.
+    pub fn reset(&self, account: &str, user: Uuid) -> Result<(), Unknown> {
+        let (mut cloud, now) = self.shared.now();
+        cloud.reset(account, user, now)
+    }
+
+    /// Lets a user leave, with all events.
+    ///
+    /// # Errors
+    /// If there is no such account or user.
+    pub fn remove_user(&self, account: &str, user: Uuid) -> Result<(), Unknown> {
+        let (mut cloud, now) = self.shared.now();
+        cloud.remove(account, user, now)
+    }
+
+    /// Configures a behavior, or adds it.
+    ///
+    /// # Errors
+    /// If there is no such account.
+    pub fn set_behavior(&self, account: &str, behavior: BehaviorSpec) -> Result<(), Unknown> {
+        let (mut cloud, _) = self.shared.now();
+        let account = cloud.account(account).ok_or(Unknown::Account)?;
+        account.set_behavior(behavior);
+        Ok(())
+    }
+
+    fn append(&self, account: &str, user: Uuid, new: &NewEvent<'_>) -> Result<EventRecord, Unknown> {
+        let (mut cloud, now) = self.shared.now();
+        cloud.append(account, user, new, now)
+    }
+
+    fn truth_of(&self, since: Option<Timestamp>) -> Truth {
+        let (cloud, now) = self.shared.now();
+        let everything = Wanted { events: Details::All, requests: Details::All, users: Details::All };
+        cloud.truth(now, since, everything)
+    }
+}
+
+async fn build(scenario: Scenario, clock: Clock) -> Result<Arc<Shared>, Error> {
+    scenario.check()?;
+    let world = tokio::task::spawn_blocking(move || Shared::new(&scenario, clock));
+    Ok(Arc::new(world.await.map_err(std::io::Error::other)?))
+}
+
+async fn run(listener: TcpListener, shared: Arc<Shared>, stop: impl Future<Output = ()>) {
+    let ticking = Arc::clone(&shared);
+    let ticker = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(TICK).await;
+            let (mut cloud, now) = ticking.now();
+            cloud.refresh(now);
+        }
+    });
+    let handler = Arc::clone(&shared);
+    let stop = async {
+        stop.await;
+        shared.stop();
+    };
+    crate::http::serve(listener, LIMITS, stop, move |request| Arc::clone(&handler).handle(request)).await;
+    ticker.abort();
+}

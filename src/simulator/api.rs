@@ -1,0 +1,416 @@
+//! The operations: from a request that was let in to a result.
+
+use hyper::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::access::{Credential, Kind};
+use super::answer::{Failure, Outcome, PageInfo, Success, chosen};
+use super::choices::{
+    BehaviorsAnswer, DuplicateReference, EmptyResult, EventNames, Pages, ResetUser, UnknownBehavior,
+    UnknownUser,
+};
+use super::cloud::Cloud;
+use super::faults::{Endpoint, Fault};
+use super::routes::{Route, parameter};
+use super::scenario::Level;
+use super::world::{Account, Behavior, Event, Integration, User};
+use crate::clock::Timestamp;
+
+/// A request that was let in.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    pub(super) route: &'a Route,
+    pub(super) method: &'a Method,
+    pub(super) query: Option<&'a str>,
+    pub(super) body: &'a [u8],
+    pub(super) credential: &'a Credential,
+    /// Changes which rows of a list come, and the totals.
+    pub(super) fault: Option<&'a Fault>,
+}
+
+#[derive(Deserialize)]
+struct NewBehaviors {
+    behaviors: std::collections::BTreeMap<String, NewBehavior>,
+}
+
+/// What may be changed; name and description may be there and do nothing.
+#[derive(Deserialize)]
+struct NewBehavior {
+    enabled: bool,
+    risk_level: Level,
+}
+
+#[derive(Deserialize)]
+struct NewIntegration {
+    integration_type: IntegrationType,
+    tenant_url: String,
+    reference_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+enum IntegrationType {
+    Okta,
+}
+
+#[derive(Deserialize)]
+struct ChangedIntegration {
+    tenant_url: String,
+    active: bool,
+    reference_id: Option<String>,
+}
+
+impl Cloud {
+    /// Does what is asked.
+    pub(super) fn perform(&mut self, call: &Call<'_>, now: Timestamp) -> Result<Success, Failure> {
+        let subject = &call.route.subject;
+        let Some(account) = call.route.account.as_deref() else {
+            return verify(call.credential);
+        };
+        match (call.route.endpoint, call.method) {
+            (Endpoint::Behaviors, &Method::GET) => Ok(self.behaviors(account, BehaviorsAnswer::Full)),
+            (Endpoint::Behaviors, _) => self.change_behaviors(account, call.body),
+            (Endpoint::Summary, _) => Ok(self.summary(account, call, now)),
+            (Endpoint::User, _) => self.user(account, user_id(subject)?, call, now),
+            (Endpoint::Reset, _) => {
+                let user = user_id(subject)?;
+                self.reset(account, user, now).map_err(|_| Failure::not_found("user"))?;
+                Ok(self.nothing())
+            }
+            (Endpoint::Integrations, &Method::GET) => {
+                let all = self.known(account)?;
+                let list = all.integrations.iter().map(|one| shown(&all.id, one)).collect();
+                Ok(Success::single(Value::Array(list)))
+            }
+            (Endpoint::Integrations, _) => self.create_integration(account, call.body, now),
+            (Endpoint::Integration, &Method::GET) => {
+                let all = self.known(account)?;
+                let at = position(all, subject)?;
+                found(all, at)
+            }
+            (Endpoint::Integration, &Method::PUT) => self.change_integration(account, subject, call.body),
+            (Endpoint::Integration, _) => {
+                let all = self.known(account)?;
+                let at = position(all, subject)?;
+                all.integrations.remove(at);
+                Ok(self.nothing())
+            }
+            (Endpoint::Reference, _) => {
+                let all = self.known(account)?;
+                let at = all.integrations.iter().position(|one| one.reference_id == *subject);
+                found(all, at.ok_or_else(|| Failure::not_found("integration"))?)
+            }
+            (Endpoint::TokenVerify | Endpoint::Unrouted, _) => Err(Failure::unrouted()),
+        }
+    }
+
+    /// The account of a request that was let in, which there is.
+    fn known(&mut self, account: &str) -> Result<&mut Account, Failure> {
+        self.account(account).ok_or_else(Failure::unrouted)
+    }
+
+    fn nothing(&self) -> Success {
+        match self.choices.empty_result {
+            EmptyResult::Object => Success::single(json!({})),
+            EmptyResult::Null => Success::single(Value::Null),
+            EmptyResult::Absent => Success { result: Outcome::Absent, info: None },
+        }
+    }
+
+    fn behaviors(&mut self, account: &str, extent: BehaviorsAnswer) -> Success {
+        let shown = |behavior: &Behavior| match extent {
+            BehaviorsAnswer::Full => json!({
+                "name": behavior.name,
+                "description": behavior.description,
+                "enabled": behavior.enabled,
+                "risk_level": behavior.level,
+            }),
+            BehaviorsAnswer::Settings => json!({"enabled": behavior.enabled, "risk_level": behavior.level}),
+        };
+        let behaviors: serde_json::Map<_, _> = self
+            .account(account)
+            .into_iter()
+            .flat_map(|account| &account.behaviors)
+            .map(|(id, behavior)| (id.clone(), shown(behavior)))
+            .collect();
+        Success::single(json!({"behaviors": behaviors}))
+    }
+
+    fn change_behaviors(&mut self, account: &str, body: &[u8]) -> Result<Success, Failure> {
+        let new: NewBehaviors = parsed(body)?;
+        let extent = self.choices.behaviors_answer;
+        let refusing = self.choices.unknown_behavior == UnknownBehavior::Refused;
+        let known = self.known(account)?;
+        if refusing && let Some(id) = new.behaviors.keys().find(|id| !known.behaviors.contains_key(*id)) {
+            return Err(Failure::invalid(&format!("unknown behavior: {id}")));
+        }
+        for (id, new) in new.behaviors {
+            if let Some(behavior) = known.behaviors.get_mut(&id) {
+                behavior.enabled = new.enabled;
+                behavior.level = new.risk_level;
+            }
+        }
+        Ok(self.behaviors(account, extent))
+    }
+
+    fn summary(&mut self, account: &str, call: &Call<'_>, now: Timestamp) -> Success {
+        let pages = self.choices.pages;
+        let Some(account) = self.account(account) else {
+            return Success::single(json!({"users": []}));
+        };
+        let listing = account.listing(now);
+        let cut = Cut::of(pages, call, listing.len());
+        let mut rows = Vec::new();
+        for (skip, take) in cut.ranges() {
+            let pieces = listing.pieces(skip, take);
+            if !rows.is_empty() && !pieces.is_empty() {
+                rows.push(bytes::Bytes::from_static(b","));
+            }
+            rows.extend(pieces);
+        }
+        Success { result: Outcome::Users(rows), info: Some(cut.info) }
+    }
+
+    fn user(
+        &mut self,
+        account: &str,
+        user: Uuid,
+        call: &Call<'_>,
+        now: Timestamp,
+    ) -> Result<Success, Failure> {
+        let choices = self.choices.clone();
+        let seen_by = now - std::time::Duration::from_millis(choices.detail_lag_ms);
+        let account = self.known(account)?;
+        let missing = |user: &User| {
+            choices.reset_user == ResetUser::Missing && user.last_reset.is_some() && user.level().is_none()
+        };
+        let Some(user) = account.find(user).filter(|user| !missing(user)) else {
+            if choices.unknown_user == UnknownUser::NotFound {
+                return Err(Failure::not_found("user"));
+            }
+            let cut = Cut::of(choices.pages, call, 0);
+            return Ok(Success {
+                result: Outcome::Json(json!({"name": "", "email": "", "events": []})),
+                info: Some(cut.info),
+            });
+        };
+        let mut events = account.listed_events(user, seen_by, now);
+        if let Some(cap) = choices.listing_cap {
+            events.truncate(cap as usize);
+        }
+        let cut = Cut::of(choices.pages, call, events.len());
+        let listed: Vec<Value> = cut
+            .ranges()
+            .flat_map(|(skip, take)| events.iter().skip(skip).take(take))
+            .map(|event| event_shown(account, event, choices.event_names))
+            .collect();
+        let (name, email) = user.person.texts();
+        let mut result = json!({"name": name, "email": email, "events": listed});
+        if let Some(fields) = result.as_object_mut() {
+            if let Some(reset) = user.last_reset {
+                fields.insert("last_reset_time".to_owned(), json!(reset.to_string()));
+            }
+            if let Some(level) = user.level() {
+                fields.insert("risk_level".to_owned(), json!(level));
+            }
+        }
+        Ok(Success { result: Outcome::Json(result), info: Some(cut.info) })
+    }
+
+    fn create_integration(&mut self, account: &str, body: &[u8], now: Timestamp) -> Result<Success, Failure> {
+        let new: NewIntegration = parsed(body)?;
+        let IntegrationType::Okta = new.integration_type;
+        let duplicates = self.choices.duplicate_reference;
+        let known = self.known(account)?;
+        checked_url(&new.tenant_url)?;
+        if let Some(reference) = &new.reference_id {
+            checked_reference(known, reference, None, duplicates)?;
+        }
+        let id = known.next_uuid();
+        let reference_id = new.reference_id.unwrap_or_else(|| known.next_uuid().to_string());
+        let integration =
+            Integration { id, reference_id, tenant_url: new.tenant_url, active: true, created_at: now };
+        let result = shown(account, &integration);
+        known.integrations.push(integration);
+        Ok(Success::single(result))
+    }
+
+    /// Overwrites; a reference that is left out stays, since there must be one.
+    fn change_integration(&mut self, account: &str, id: &str, body: &[u8]) -> Result<Success, Failure> {
+        let new: ChangedIntegration = parsed(body)?;
+        let duplicates = self.choices.duplicate_reference;
+        let known = self.known(account)?;
+        let at = position(known, id)?;
+        checked_url(&new.tenant_url)?;
+        if let Some(reference) = &new.reference_id {
+            checked_reference(known, reference, Some(at), duplicates)?;
+        }
+        if let Some(integration) = known.integrations.get_mut(at) {
+            integration.tenant_url = new.tenant_url;
+            integration.active = new.active;
+            if let Some(reference) = new.reference_id {
+                integration.reference_id = reference;
+            }
+        }
+        found(known, at)
+    }
+}
+
+/// Which rows a page has, and what it says about them.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    skip: usize,
+    take: usize,
+    /// Rows from the beginning that come once more.
+    again: usize,
+    info: PageInfo,
+}
+
+impl Cut {
+    /// A page that cannot be read as a number from 1 up is the first.
+    fn of(pages: Pages, call: &Call<'_>, total: usize) -> Self {
+        let number = |name| parameter(call.query, name).and_then(|text| text.parse::<usize>().ok());
+        let asked = number("page").filter(|page| *page > 0).unwrap_or(1);
+        let (page, per_page, start) = match pages {
+            Pages::Whole => (1, total.max(1), 0),
+            Pages::Sized { standard, largest } => {
+                let size = number("per_page").filter(|size| *size > 0);
+                let size = size.unwrap_or(standard as usize).min(largest as usize);
+                (asked, size, (asked - 1).saturating_mul(size))
+            }
+            Pages::Repeated { size } => (1, size as usize, 0),
+        };
+        let total_pages = total.div_ceil(per_page).max(1);
+        let one_page = total_pages == 1;
+        let (skip, again) = match call.fault {
+            Some(Fault::DuplicatedRows) if one_page => (start, 1),
+            Some(Fault::DuplicatedRows) => (start.saturating_sub(1), 0),
+            Some(Fault::ShiftedRows) if one_page || start > 0 => (start.saturating_add(1), 0),
+            _ => (start, 0),
+        };
+        let by = match call.fault {
+            Some(Fault::LyingTotals { by }) => *by,
+            _ => 0,
+        };
+        let info = PageInfo {
+            page,
+            per_page,
+            count: total.saturating_sub(skip).min(per_page) + again,
+            total_count: (total as i64).saturating_add(by),
+            total_pages,
+        };
+        Self { skip, take: per_page, again, info }
+    }
+
+    /// What to take, as pairs of rows to skip and rows to take.
+    fn ranges(self) -> impl Iterator<Item = (usize, usize)> {
+        [(self.skip, self.take), (0, self.again)].into_iter()
+    }
+}
+
+fn verify(credential: &Credential) -> Result<Success, Failure> {
+    if credential.kind == Kind::GlobalKey {
+        return Err(Failure::new(StatusCode::UNAUTHORIZED, 1000, "Invalid API Token"));
+    }
+    let mut result = json!({"id": "f267e341f3dd4697bd3b9f71dd96247f", "status": "active"});
+    if let (Some(fields), Some(expiry)) = (result.as_object_mut(), credential.expires_on) {
+        fields.insert("expires_on".to_owned(), json!(expiry.to_string()));
+    }
+    Ok(Success::single(result))
+}
+
+fn parsed<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body).map_err(|error| Failure::invalid(&format!("invalid body: {error}")))
+}
+
+fn user_id(text: &str) -> Result<Uuid, Failure> {
+    Uuid::try_parse(text).map_err(|_| Failure::invalid("user_id must be a UUID"))
+}
+
+fn position(account: &Account, id: &str) -> Result<usize, Failure> {
+    let id = Uuid::try_parse(id).map_err(|_| Failure::invalid("integration_id must be a UUID"))?;
+    let position = account.integrations.iter().position(|one| one.id == id);
+    position.ok_or_else(|| Failure::not_found("integration"))
+}
+
+fn found(account: &Account, at: usize) -> Result<Success, Failure> {
+    let integration = account.integrations.get(at).ok_or_else(|| Failure::not_found("integration"))?;
+    Ok(Success::single(shown(&account.id, integration)))
+}
+
+fn checked_url(url: &str) -> Result<(), Failure> {
+    let parsed = url.parse::<hyper::Uri>().ok();
+    let good = parsed.is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("https" | "http")) && uri.host().is_some_and(|host| !host.is_empty())
+    });
+    good.then_some(()).ok_or_else(|| Failure::invalid("tenant_url must be an http or https URL"))
+}
+
+fn checked_reference(
+    account: &Account,
+    reference: &str,
+    own: Option<usize>,
+    duplicates: DuplicateReference,
+) -> Result<(), Failure> {
+    let integrations = account.integrations.iter().enumerate();
+    let taken = integrations.filter(|(at, _)| Some(*at) != own).any(|(_, one)| one.reference_id == reference);
+    if taken && duplicates == DuplicateReference::Refused {
+        let message = "another integration has this reference_id";
+        return Err(Failure::new(StatusCode::CONFLICT, chosen::CONFLICT, message));
+    }
+    Ok(())
+}
+
+fn shown(account: &str, integration: &Integration) -> Value {
+    let id = integration.id;
+    json!({
+        "id": id.to_string(),
+        "account_tag": account,
+        "integration_type": "Okta",
+        "reference_id": integration.reference_id,
+        "tenant_url": integration.tenant_url,
+        "well_known_url":
+            format!("https://ssf.risk-score.teams.cloudflare.com/.well-known/sse-configuration/{id}"),
+        "active": integration.active,
+        "created_at": integration.created_at.to_string(),
+    })
+}
+
+fn event_shown(account: &Account, event: &Event, names: EventNames) -> Value {
+    let behavior = account.behavior_id(event);
+    let display = account.behaviors.get(behavior).map(|behavior| behavior.name.as_str());
+    let name = match names {
+        EventNames::Display => display.unwrap_or(behavior),
+        EventNames::Id => behavior,
+    };
+    let mut shown = json!({
+        "id": account.event_id(event),
+        "name": name,
+        "risk_level": event.level,
+        // More digits than a date needs, and none, are both RFC 3339.
+        "timestamp": match event.number % 3 {
+            0 => precise(event.timestamp),
+            _ => event.timestamp.to_string(),
+        },
+    });
+    // Details are any JSON, or absent.
+    let details = match event.number % 4 {
+        0 => Some(
+            json!({"location": {"from": "Lisbon", "to": "Osaka"}, "km": 11_120.5, "devices": ["a", null]}),
+        ),
+        1 => Some(json!("seen \"twice\"")),
+        2 => Some(Value::Null),
+        _ => None,
+    };
+    if let (Some(fields), Some(details)) = (shown.as_object_mut(), details) {
+        fields.insert("event_details".to_owned(), details);
+    }
+    shown
+}
+
+/// With nine fractional digits.
+fn precise(date: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(date.millis())
+        .map_or_else(|_| date.to_string(), |date| format!("{date:.9}"))
+}

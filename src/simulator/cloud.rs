@@ -1,0 +1,368 @@
+//! Everything that is simulated, in one place: the accounts, what happens in them, who may ask, what goes
+//! wrong, and the record of it all. Told the time; [`super::server`] holds the lock and the clock.
+
+use std::collections::BTreeMap;
+
+use rand::Rng;
+use uuid::Uuid;
+
+use super::access::Access;
+use super::choices::Choices;
+use super::faults::Faults;
+use super::life::{self, Deed, Dice, Life};
+use super::scenario::{AccountSpec, Level, Scenario};
+use super::truth::{ChangeRecord, Details, EventRecord, Record, Truth, UserRecord, Wanted};
+use super::world::{Account, NewEvent, Rules};
+use crate::clock::Timestamp;
+
+/// How often an administrator looks for somebody to reset.
+const LOOKS: u32 = 20;
+
+#[derive(Debug)]
+pub(super) struct Cloud {
+    pub(super) choices: Choices,
+    pub(super) access: Access,
+    pub(super) faults: Faults,
+    pub(super) record: Record,
+    tenants: BTreeMap<String, Tenant>,
+    seed: u64,
+    answered: u64,
+}
+
+/// An account, and what keeps happening in it.
+#[derive(Debug)]
+struct Tenant {
+    account: Account,
+    life: Option<Life>,
+    /// The positions before this belong to users that the scenario lists: nothing happens to them by
+    /// itself.
+    first_generated: usize,
+}
+
+/// A verb that named something that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unknown {
+    /// No such account in the scenario.
+    #[error("no such account")]
+    Account,
+    /// No such user, or one who left.
+    #[error("no such user")]
+    User,
+}
+
+impl Cloud {
+    /// The world of `scenario` as it is at `start`. Takes seconds for a million users.
+    pub(super) fn new(scenario: &Scenario, start: Timestamp) -> Self {
+        let choices = scenario.api.clone();
+        let rules = Rules {
+            retention_ms: choices
+                .retention_seconds
+                .map(|seconds| i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(i64::MAX / 2)),
+            event_count: choices.event_count,
+            event_ids: choices.event_ids,
+            reset_events: choices.reset_events,
+        };
+        let mut cloud = Self {
+            choices,
+            access: Access::new(&scenario.tokens, &scenario.keys, scenario.limit, start),
+            faults: Faults::new(scenario.faults.clone()),
+            record: Record::default(),
+            tenants: BTreeMap::new(),
+            seed: scenario.seed,
+            answered: 0,
+        };
+        for (spec, number) in scenario.accounts.iter().zip(1_u64..) {
+            let seed = scenario.seed ^ number.wrapping_mul(0xd6e8_feb8_6659_fd93);
+            let tenant = Tenant::new(spec, rules, seed, scenario.speed, start);
+            cloud.tenants.insert(spec.id.clone(), tenant);
+            for user in &spec.users {
+                for event in &user.events {
+                    let new = NewEvent {
+                        id: event.id.as_deref(),
+                        behavior: &event.behavior,
+                        level: event.level,
+                        timestamp: event.at.date(start),
+                    };
+                    let appended = new.timestamp.min(start);
+                    cloud.append(&spec.id, user.id, &new, appended).expect("the account was made above");
+                }
+            }
+        }
+        cloud.refresh(start);
+        cloud
+    }
+
+    pub(super) fn account(&mut self, id: &str) -> Option<&mut Account> {
+        self.tenants.get_mut(id).map(|tenant| &mut tenant.account)
+    }
+
+    /// Lets happen what has happened by `now`.
+    pub(super) fn advance(&mut self, now: Timestamp) {
+        for tenant in self.tenants.values_mut() {
+            while let Some((date, deed)) = tenant.life.as_mut().and_then(|life| life.next(now)) {
+                tenant.play(&deed, date, &mut self.record);
+            }
+        }
+    }
+
+    /// Writes the rows that changed ahead of the next request.
+    pub(super) fn refresh(&mut self, now: Timestamp) {
+        for tenant in self.tenants.values_mut() {
+            tenant.account.listing(now);
+        }
+    }
+
+    /// Appends an event; a user who is not there joins.
+    pub(super) fn append(
+        &mut self,
+        account: &str,
+        user: Uuid,
+        new: &NewEvent<'_>,
+        now: Timestamp,
+    ) -> Result<EventRecord, Unknown> {
+        let tenant = self.tenants.get_mut(account).ok_or(Unknown::Account)?;
+        let slot = tenant.account.user_or_new(user);
+        tenant.append(slot, new, now, &mut self.record).ok_or(Unknown::User)
+    }
+
+    /// Clears a user's risk.
+    pub(super) fn reset(&mut self, account: &str, user: Uuid, now: Timestamp) -> Result<(), Unknown> {
+        let tenant = self.tenants.get_mut(account).ok_or(Unknown::Account)?;
+        tenant.reset(user, now, &mut self.record).ok_or(Unknown::User)
+    }
+
+    /// Lets a user leave.
+    pub(super) fn remove(&mut self, account: &str, user: Uuid, now: Timestamp) -> Result<(), Unknown> {
+        let tenant = self.tenants.get_mut(account).ok_or(Unknown::Account)?;
+        tenant.remove(user, now, &mut self.record).ok_or(Unknown::User)
+    }
+
+    /// What happened, with the details that are wanted.
+    pub(super) fn truth(&self, now: Timestamp, since: Option<Timestamp>, wanted: Wanted) -> Truth {
+        let mut truth = self.record.truth(now, since, wanted);
+        for (id, tenant) in &self.tenants {
+            let totals = truth.accounts.entry(id.clone()).or_default();
+            totals.by_level = Level::ALL.into_iter().map(|level| (level, 0)).collect();
+            for user in tenant.account.users() {
+                let Some(row) = tenant.account.row(user, now) else {
+                    continue;
+                };
+                totals.listed += 1;
+                *totals.by_level.entry(row.max_risk_level).or_default() += 1;
+                if wanted.users == Details::All {
+                    truth.users.push(UserRecord {
+                        account: id.clone(),
+                        user: row.user_id,
+                        max_risk_level: row.max_risk_level,
+                        event_count: row.event_count,
+                        last_event: row.last_event,
+                    });
+                }
+            }
+        }
+        truth
+    }
+
+    /// 16 hexadecimal digits and a data centre, different for each answer.
+    pub(super) fn next_ray(&mut self) -> String {
+        self.answered += 1;
+        let number = self.seed.rotate_left(32) ^ self.answered.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        format!("{number:016x}-AMS")
+    }
+}
+
+impl Tenant {
+    fn new(spec: &AccountSpec, rules: Rules, seed: u64, speed: f64, start: Timestamp) -> Self {
+        let account = Account::new(spec, rules, seed, start);
+        let first_generated = account.slots();
+        let life = (spec.generated_users > 0).then(|| Life::new(seed, speed, spec.generated_users, start));
+        let mut tenant = Self { account, life, first_generated };
+        for past in life::pasts(seed, spec.generated_users, start) {
+            let slot = tenant.account.user_or_new(past.user);
+            tenant.account.was_reset(slot, past.last_reset);
+            for (date, dice) in past.events {
+                if let Some(behavior) = tenant.some_behavior(dice) {
+                    let new = NewEvent::of(&behavior, date);
+                    tenant.account.append(slot, &new, date);
+                }
+            }
+        }
+        tenant
+    }
+
+    fn play(&mut self, deed: &Deed, date: Timestamp, record: &mut Record) {
+        match deed {
+            Deed::Event { dice } => {
+                let slot = self.slot(*dice);
+                if let (Some(slot), Some(behavior)) = (slot, self.some_behavior(*dice)) {
+                    self.append(slot, &NewEvent::of(&behavior, date), date, record);
+                }
+            }
+            Deed::Hit { dice, campaign } => {
+                let slot = self.slot(*dice);
+                if let (Some(slot), Some(behavior)) = (slot, self.some_behavior(*campaign)) {
+                    self.append(slot, &NewEvent::of(&behavior, date), date, record);
+                }
+            }
+            Deed::Reset { dice } => {
+                if let Some(user) = self.somebody_at_risk(*dice) {
+                    self.reset(user, date, record);
+                }
+            }
+            Deed::Leave { dice } => {
+                let user = self.slot(*dice).and_then(|slot| self.account.at(slot));
+                if let Some(user) = user.map(|user| user.id) {
+                    self.remove(user, date, record);
+                }
+            }
+            Deed::Join { user } => {
+                self.account.user_or_new(*user);
+            }
+        }
+    }
+
+    fn append(
+        &mut self,
+        slot: usize,
+        new: &NewEvent<'_>,
+        now: Timestamp,
+        record: &mut Record,
+    ) -> Option<EventRecord> {
+        let appended = self.account.append(slot, new, now)?;
+        let event = EventRecord {
+            account: self.account.id.clone(),
+            user: self.account.at(slot)?.id,
+            id: appended.id,
+            behavior: new.behavior.to_owned(),
+            risk_level: appended.level,
+            timestamp: new.timestamp,
+            appended: now,
+        };
+        record.event(event.clone());
+        Some(event)
+    }
+
+    fn reset(&mut self, user: Uuid, date: Timestamp, record: &mut Record) -> Option<()> {
+        self.account.reset(user, date)?;
+        record.reset(self.change(user, date));
+        Some(())
+    }
+
+    fn remove(&mut self, user: Uuid, date: Timestamp, record: &mut Record) -> Option<()> {
+        self.account.remove(user)?;
+        record.removal(self.change(user, date));
+        Some(())
+    }
+
+    fn change(&self, user: Uuid, date: Timestamp) -> ChangeRecord {
+        ChangeRecord { account: self.account.id.clone(), user, date }
+    }
+
+    /// A generated user's position; `None` if that user left.
+    fn slot(&self, dice: Dice) -> Option<usize> {
+        let slot = self.first_generated + dice.user(self.account.slots() - self.first_generated);
+        self.account.at(slot).map(|_| slot)
+    }
+
+    /// Somebody of high risk, or else of medium risk, if a few looks find one.
+    fn somebody_at_risk(&self, dice: Dice) -> Option<Uuid> {
+        let mut rng = dice.roll();
+        let users = self.first_generated as u64..self.account.slots() as u64;
+        let seen: Vec<_> =
+            (0..LOOKS).filter_map(|_| self.account.at(rng.random_range(users.clone()) as usize)).collect();
+        let at = |level| seen.iter().find(|user| user.level() == Some(level));
+        at(Level::High).or_else(|| at(Level::Medium)).map(|user| user.id)
+    }
+
+    /// An enabled behavior; the riskier, the rarer.
+    fn some_behavior(&self, dice: Dice) -> Option<String> {
+        let weight = |level| match level {
+            Level::Low => 12_u32,
+            Level::Medium => 4,
+            Level::High => 1,
+        };
+        let enabled = || self.account.behaviors.iter().filter(|(_, behavior)| behavior.enabled);
+        let total: u32 = enabled().map(|(_, behavior)| weight(behavior.level)).sum();
+        if total == 0 {
+            return None;
+        }
+        // The dice already chose the user; what they show next is for the behavior.
+        let mut rng = dice.roll();
+        rng.set_word_pos(64);
+        let mut left = rng.random_range(0..total);
+        let chosen = enabled().find(|(_, behavior)| {
+            let weight = weight(behavior.level);
+            let here = left < weight;
+            left = left.saturating_sub(weight);
+            here
+        });
+        chosen.map(|(id, _)| id.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const ALL: Wanted = Wanted { events: Details::All, requests: Details::All, users: Details::All };
+
+    fn start() -> Timestamp {
+        Timestamp::from_seconds(1_790_000_000)
+    }
+
+    fn whole_truth(cloud: &Cloud, now: Timestamp) -> String {
+        serde_json::to_string(&cloud.truth(now, None, ALL)).unwrap()
+    }
+
+    #[test]
+    fn the_same_seed_and_clock_give_the_same_world() {
+        let end = start() + Duration::from_secs(86_400);
+        let play = |seed, steps: u32| {
+            let mut cloud = Cloud::new(&Scenario::generated(1_000, seed), start());
+            for step in 1..=steps {
+                cloud.advance(start() + Duration::from_secs(86_400) * step / steps);
+            }
+            whole_truth(&cloud, end)
+        };
+        let once = play(3, 1);
+        assert_eq!(once, play(3, 500));
+        assert_ne!(once, play(4, 1));
+    }
+
+    #[test]
+    fn a_generated_world_is_mostly_quiet_and_listed_from_the_start() {
+        let cloud = Cloud::new(&Scenario::generated(2_000, 1), start());
+        let truth = cloud.truth(start(), None, ALL);
+        let account = truth.accounts.values().next().unwrap();
+        assert_eq!(account.listed, 2_000);
+        let of = |level| *account.by_level.get(&level).unwrap();
+        assert!(of(Level::Low) > of(Level::Medium) && of(Level::Medium) > of(Level::High));
+        assert!(of(Level::High) > 0);
+        let quiet = truth.users.iter().filter(|user| user.event_count == 1).count();
+        let noisy = truth.users.iter().filter(|user| user.event_count >= 5).count();
+        assert!((1_600..1_900).contains(&quiet), "{quiet}");
+        assert!((20..100).contains(&noisy), "{noisy}");
+    }
+
+    #[test]
+    fn a_week_brings_events_campaigns_resets_and_leavers() {
+        let mut cloud = Cloud::new(&Scenario::generated(5_000, 1), start());
+        let end = start() + Duration::from_secs(7 * 86_400);
+        cloud.advance(end);
+        let truth = cloud.truth(end, Some(start()), ALL);
+        let account = truth.accounts.values().next().unwrap();
+        // 5,000 users: 1,000 events a day without campaigns.
+        assert!((4_000..12_000).contains(&account.events_total), "{}", account.events_total);
+        assert!(account.resets > 100 && account.removals > 5, "{account:?}");
+        assert!(truth.events.iter().all(|event| event.timestamp <= end));
+        assert!(truth.events.iter().all(|event| event.behavior != "sentinel_one"), "it is off");
+        let crowd = truth.events.windows(25).any(|events| {
+            let close = events[24].timestamp.since(events[0].timestamp) < Duration::from_secs(600);
+            let same = events.iter().filter(|event| event.behavior == events[0].behavior).count();
+            close && same >= 20
+        });
+        assert!(crowd, "no campaign in a week");
+    }
+}
