@@ -78,6 +78,24 @@ pub enum Error {
     PartEnded(&'static str),
 }
 
+/// What differs from Cloudflare where the upstream is not Cloudflare.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    /// Multiplies what may be asked of the upstream: more than 1 only for a simulator that allows more.
+    pub pace: f64,
+    /// How long an upstream may say nothing.
+    pub idle_wait: Duration,
+    /// How long one whole answer may take, all its pages together.
+    pub total_wait: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        let Options { idle_wait, total_wait, .. } = Options::default();
+        Self { pace: 1.0, idle_wait, total_wait }
+    }
+}
+
 /// Everything wired, nothing running.
 pub struct Exporter {
     pollers: Vec<Poller>,
@@ -102,7 +120,7 @@ pub async fn bind(listen: &Listen) -> Result<TcpListener, Error> {
 /// Something stands in the way of the start, or a part ended.
 pub async fn serve(config: &Config) -> Result<(), Error> {
     let listener = bind(&config.web.listen).await?;
-    let exporter = Exporter::new(config, &Clock::system(), 1.0)?;
+    let exporter = Exporter::new(config, &Clock::system(), &Tuning::default())?;
     if config.state.is_none() {
         tracing::info!("state.path is not set: counts start anew with each start");
     }
@@ -122,7 +140,8 @@ pub async fn demo(demo: &Demo, local: Local, say: impl FnOnce(&str)) -> Result<(
     let limit = LimitSpec { quota, ..LimitSpec::default() };
     let simulator = Simulator::start(Scenario { limit, ..scenario }, Clock::system()).await?;
     let config = demo_config(demo, local, &simulator);
-    let exporter = Exporter::new(&config, &Clock::system(), demo.speed)?;
+    let exporter =
+        Exporter::new(&config, &Clock::system(), &Tuning { pace: demo.speed, ..Tuning::default() })?;
     let page = listener.local_addr().map(Listen::reach).map_err(Error::Address)?;
     say(&format!(
         "A simulated account of {users} users, {speed} times as busy as a real one.\n\
@@ -205,19 +224,14 @@ pub fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
 }
 
 impl Exporter {
-    /// Wires the configured accounts. `pace` multiplies what may be asked of the upstream: 1 for Cloudflare,
-    /// more only for a simulator that allows more.
+    /// Wires the configured accounts.
     ///
     /// # Errors
     /// Credentials cannot be read, or no client can be made of them.
-    pub fn new(config: &Config, clock: &Clock, pace: f64) -> Result<Self, Error> {
+    pub fn new(config: &Config, clock: &Clock, tuning: &Tuning) -> Result<Self, Error> {
         let telemetry = Telemetry::new(clock.clone());
-        let mut exporter = Self {
-            pollers: Vec::new(),
-            snapshots: Vec::new(),
-            telemetry,
-            clock: clock.clone(),
-        };
+        let mut exporter =
+            Self { pollers: Vec::new(), snapshots: Vec::new(), telemetry, clock: clock.clone() };
         let mut sharing: BTreeMap<usize, u32> = BTreeMap::new();
         for account in &config.accounts {
             *sharing.entry(account.credential).or_default() += 1;
@@ -226,9 +240,9 @@ impl Exporter {
         for account in &config.accounts {
             let budget = budgets
                 .entry(account.credential)
-                .or_insert_with(|| Budget::new(account.budget_share * pace, clock.clone()));
+                .or_insert_with(|| Budget::new(account.budget_share * tuning.pace, clock.clone()));
             let accounts = sharing.get(&account.credential).copied().unwrap_or(1);
-            exporter.add(config, account, budget, accounts)?;
+            exporter.add(config, tuning, account, budget, accounts)?;
         }
         Ok(exporter)
     }
@@ -236,6 +250,7 @@ impl Exporter {
     fn add(
         &mut self,
         config: &Config,
+        tuning: &Tuning,
         account: &config::Account,
         budget: &Budget,
         sharing: u32,
@@ -245,9 +260,13 @@ impl Exporter {
             .credentials
             .read()
             .map_err(|source| Error::Credentials { account: alias.clone(), source })?;
-        let client =
-            Client::new(&account.id, credential.clone(), budget.clone(), self.client_options(config, &alias))
-                .map_err(|source| Error::Client { account: alias.clone(), source })?;
+        let client = Client::new(
+            &account.id,
+            credential.clone(),
+            budget.clone(),
+            self.client_options(config, tuning, &alias),
+        )
+        .map_err(|source| Error::Client { account: alias.clone(), source })?;
         let intervals = &config.intervals;
         let state = Account::new(Settings {
             name: AccountName { alias: alias.clone(), id: account.id.clone() },
@@ -279,7 +298,7 @@ impl Exporter {
         Ok(())
     }
 
-    fn client_options(&self, config: &Config, alias: &str) -> Options {
+    fn client_options(&self, config: &Config, tuning: &Tuning, alias: &str) -> Options {
         let (telemetry, alias) = (self.telemetry.clone(), alias.to_owned());
         Options {
             base_url: config.base_url.to_string(),
@@ -289,6 +308,8 @@ impl Exporter {
                 Names::Drop
             },
             patience: PATIENCE,
+            idle_wait: tuning.idle_wait,
+            total_wait: tuning.total_wait,
             observer: Some(Arc::new(move |report| {
                 telemetry.request(&alias, report.endpoint, report.outcome, report.took);
                 if report.attempt > 1 {

@@ -81,6 +81,8 @@ where
         .max_buf_size(limits.header_bytes)
         .half_close(true);
     let accept = async {
+        // Owned here, so that it need not be shared between threads.
+        let handle = handle;
         loop {
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
                 return;
