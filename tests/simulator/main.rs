@@ -1,6 +1,9 @@
 //! The simulator over real HTTP: credentials, limits, lists, every operation, every fault, the truth.
 
-#![expect(clippy::unwrap_used, reason = "a helper of a test may panic as the test itself")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test may panic as the test itself"
+)]
 
 mod api;
 mod faults;
