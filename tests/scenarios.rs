@@ -177,7 +177,8 @@ async fn totals_that_lie_make_no_whole_list() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_that_shift_between_pages_make_no_whole_list() {
-    is_not_whole("shifted", Fault::ShiftedRows, "api: { pages: { sized: { standard: 2, largest: 2 } } }").await;
+    is_not_whole("shifted", Fault::ShiftedRows, "api: { pages: { sized: { standard: 2, largest: 2 } } }")
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -201,7 +202,8 @@ async fn servers_that_page_are_followed_and_those_that_ignore_page_are_found_out
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn counting_follows_cloudflares_clock_and_ages_follow_ours() {
     let rig = start("skewed", world("faults: [{ fault: { clock_skew: { seconds: -86400 } } }]"), "").await;
-    let page = rig.until("counting begins", |page| page.get("counting_since_timestamp_seconds").is_some()).await;
+    let page =
+        rig.until("counting begins", |page| page.get("counting_since_timestamp_seconds").is_some()).await;
     let ours = rig.clock.date().seconds();
     let since = page.get("counting_since_timestamp_seconds").expect("just seen");
     let read = page.get("last_success_timestamp_seconds{endpoint=\"summary\"}").expect("a reading");
@@ -216,7 +218,9 @@ async fn events_resets_and_moves_are_counted_and_attributed() {
     let quiet = Uuid::from_u128(3);
     rig.simulator.append_event(ACCOUNT, quiet, "imp_travel", rig.clock.date()).expect("user 3");
     rig.simulator.append_event(ACCOUNT, quiet, "high_dlp", rig.clock.date()).expect("user 3");
-    rig.simulator.append_event(ACCOUNT, Uuid::from_u128(9), "high_dlp", rig.clock.date()).expect("a new user");
+    rig.simulator
+        .append_event(ACCOUNT, Uuid::from_u128(9), "high_dlp", rig.clock.date())
+        .expect("a new user");
     let page = rig.until("three events", |page| page.sum("events_total") == 3.0).await;
     for (series, wanted) in [
         ("events_total{behavior=\"imp_travel\",risk_level=\"high\"}", 1.0),
@@ -294,11 +298,12 @@ async fn what_the_token_may_not_do_is_said_with_the_permission_to_add() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_account_without_the_product_is_said_to_be_one_and_delays_no_other() {
-    let scenario = Scenario::from_yaml(&WORLD.replace(
-        "tokens:\n",
-        "  - { id: ffffffffffffffffffffffffffffffff, plan: not_entitled }\ntokens:\n",
-    ))
-    .expect("a scenario");
+    let scenario =
+        Scenario::from_yaml(&WORLD.replace(
+            "tokens:\n",
+            "  - { id: ffffffffffffffffffffffffffffffff, plan: not_entitled }\ntokens:\n",
+        ))
+        .expect("a scenario");
     let config = format!(
         "accounts: [{{ id: ffffffffffffffffffffffffffffffff, alias: poor, token: good }}, \
          {{ id: {ACCOUNT}, alias: rich, token: good }}]"

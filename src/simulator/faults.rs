@@ -71,7 +71,7 @@ pub enum Fault {
     },
     /// This status with an error envelope.
     Status {
-        /// 400 to 599.
+        /// From 400 up; anything else is taken as 500.
         status: u16,
         /// The error's code.
         code: u32,

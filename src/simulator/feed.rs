@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use flate2::Compression;
 use flate2::write::GzEncoder;
+use flate2::{Compress, Compression, FlushCompress};
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Sleep;
@@ -59,11 +59,11 @@ impl Manner {
         };
         match self {
             Self::Plain => feed.length = Some(length as u64),
-            Self::Gzip => feed.encoder = Some(encoder(Compression::fast())),
+            Self::Gzip => feed.encoder = Some(GzEncoder::new(Vec::new(), Compression::fast())),
             Self::Truncated => {
                 feed.length = Some(length as u64);
                 feed.pieces = Box::new(first(length / 2, feed.pieces));
-                feed.end = End::Cut;
+                feed.end = End::Cutting;
             }
             Self::Slow { bytes, pause } => {
                 feed.length = Some(length as u64);
@@ -72,9 +72,7 @@ impl Manner {
             }
             Self::Endless => feed.pieces = Box::new(endless()),
             Self::Bomb { mebibytes } => {
-                // The fast level reaches 100 to 1 only.
-                feed.encoder = Some(encoder(Compression::default()));
-                feed.pieces = Box::new(white_space(mebibytes));
+                feed.pieces = Box::new(bomb(mebibytes));
             }
         }
         feed.boxed_unsync()
@@ -98,6 +96,8 @@ struct Pace {
 #[derive(Clone, Copy)]
 enum End {
     Whole,
+    /// There is more, but first what there is must leave: an error would take it along.
+    Cutting,
     Cut,
 }
 
@@ -146,6 +146,11 @@ impl HttpBody for Feed {
         match (feed.next(), feed.end) {
             (Ok(Some(piece)), _) => Poll::Ready(Some(Ok(Frame::data(piece)))),
             (Ok(None), End::Whole) => Poll::Ready(None),
+            (Ok(None), End::Cutting) => {
+                feed.end = End::Cut;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
             (Ok(None), End::Cut) => Poll::Ready(Some(Err("the body is cut here".into()))),
             (Err(error), _) => Poll::Ready(Some(Err(error.into()))),
         }
@@ -154,10 +159,6 @@ impl HttpBody for Feed {
     fn size_hint(&self) -> SizeHint {
         self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
-}
-
-fn encoder(level: Compression) -> GzEncoder<Vec<u8>> {
-    GzEncoder::new(Vec::new(), level)
 }
 
 /// The first `count` bytes of `pieces`.
@@ -190,14 +191,46 @@ fn endless() -> impl Iterator<Item = Bytes> {
     std::iter::once(Bytes::from_static(b"{\"success\":true,\"result\":{\"users\":[")).chain(rows)
 }
 
-/// A valid, empty summary in so much white space.
-fn white_space(mebibytes: usize) -> impl Iterator<Item = Bytes> {
-    let space = Bytes::from(vec![b' '; MEBIBYTE]);
-    std::iter::once(Bytes::from_static(
-        b"{\"success\":true,\"errors\":[],\"messages\":[],\"result\":{\"users\":[",
-    ))
-    .chain(std::iter::repeat_n(space, mebibytes))
-    .chain(std::iter::once(Bytes::from_static(b"]}}")))
+/// A valid, empty summary in so much white space, as one gzip member.
+///
+/// A block that ends in a full flush depends on nothing before it, so one block of white space is
+/// compressed once and sent as often as it takes; only the checksum has to be put together.
+fn bomb(mebibytes: usize) -> impl Iterator<Item = Bytes> {
+    // RFC 1952: magic, deflate, no flags, no time, no hints, system unknown.
+    const HEADER: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    const HEAD: &[u8] = b"{\"success\":true,\"errors\":[],\"messages\":[],\"result\":{\"users\":[";
+    const TAIL: &[u8] = b"]}}";
+    let space = vec![b' '; MEBIBYTE];
+    let block = deflated(&space, FlushCompress::Full);
+
+    let checksum = |text: &[u8]| {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(text);
+        hasher
+    };
+    let mut sum = checksum(HEAD);
+    let spaces = checksum(&space);
+    for _ in 0..mebibytes {
+        sum.combine(&spaces);
+    }
+    sum.combine(&checksum(TAIL));
+    let length = HEAD.len() + mebibytes * MEBIBYTE + TAIL.len();
+    // The length is kept modulo 2^32.
+    let trailer = [sum.finalize().to_le_bytes(), (length as u32).to_le_bytes()].concat();
+
+    [Bytes::from_static(HEADER), deflated(HEAD, FlushCompress::Full)]
+        .into_iter()
+        .chain(std::iter::repeat_n(block, mebibytes))
+        .chain([deflated(TAIL, FlushCompress::Finish), Bytes::from(trailer)])
+}
+
+/// `text` as raw deflate blocks.
+fn deflated(text: &[u8], flush: FlushCompress) -> Bytes {
+    let mut out = Vec::with_capacity(text.len() / 64 + 128);
+    Compress::new(Compression::default(), false)
+        .compress_vec(text, &mut out, flush)
+        .expect("deflate has no bad input");
+    Bytes::from(out)
 }
 
 #[cfg(test)]

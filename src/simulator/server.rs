@@ -289,7 +289,8 @@ fn instead(fault: &Fault, reply: &mut Reply) -> Result<bool, Failure> {
             return Err(Failure::known(StatusCode::TOO_MANY_REQUESTS, known::LIMITED));
         }
         Fault::Status { status, code, message } => {
-            let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let status = StatusCode::from_u16(*status).ok().filter(|status| status.as_u16() >= 400);
+            let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             return Err(Failure::new(status, *code, message));
         }
         Fault::Unsuccessful { code, message } => return Err(Failure::new(StatusCode::OK, *code, message)),

@@ -56,14 +56,18 @@ impl Page {
     pub fn get(&self, series: &str) -> Option<f64> {
         let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
         let start = format!("cloudflare_zt_risk_{name}{{account=");
-        self.0.iter().find(|(key, _)| key.starts_with(&start) && ends_with_labels(key, labels)).map(|(_, value)| *value)
+        self.0
+            .iter()
+            .find(|(key, _)| key.starts_with(&start) && ends_with_labels(key, labels))
+            .map(|(_, value)| *value)
     }
 
     /// The same for the exporter's own metrics, of the account or of none.
     pub fn own(&self, series: &str) -> Option<f64> {
         let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
         let start = format!("zt_risk_exporter_{name}");
-        let is_named = |key: &str| key.strip_prefix(&start).is_some_and(|rest| rest.is_empty() || rest.starts_with('{'));
+        let is_named =
+            |key: &str| key.strip_prefix(&start).is_some_and(|rest| rest.is_empty() || rest.starts_with('{'));
         self.0.iter().find(|(key, _)| is_named(key) && ends_with_labels(key, labels)).map(|(_, value)| *value)
     }
 
@@ -89,7 +93,8 @@ impl Rig {
     pub async fn start(alias: &str, setup: Setup<'_>) -> Self {
         // A date that has nothing to do with today, so that whoever asks the wall's clock is found out.
         let clock = Clock::scaled(Timestamp::from_seconds(1_900_000_000), setup.speed);
-        let simulator = Simulator::start(setup.scenario, clock.clone()).await.expect("a scenario that can be played");
+        let simulator =
+            Simulator::start(setup.scenario, clock.clone()).await.expect("a scenario that can be played");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = configure(&folder, alias, setup.config, &simulator.base_url());
         listen_to_logs(&config);
@@ -143,7 +148,9 @@ impl Rig {
         };
         match tokio::time::timeout(PATIENCE, search).await {
             Ok(page) => page,
-            Err(_) => panic!("{what}: did not come to pass\n{}\n{:#?}", self.logs().join("\n"), self.page().await),
+            Err(_) => {
+                panic!("{what}: did not come to pass\n{}\n{:#?}", self.logs().join("\n"), self.page().await)
+            }
         }
     }
 
@@ -191,7 +198,8 @@ fn configure(folder: &tempfile::TempDir, alias: &str, text: &str, base_url: &str
         format!("accounts: [{{ id: {ACCOUNT}, alias: {alias}, token: good }}]\n")
     };
     let path = folder.path().join("config.yaml");
-    let text = format!("{accounts}{text}\ncloudflare: {{ base_url: \"{base_url}\" }}\nlog: {{ level: info }}\n");
+    let text =
+        format!("{accounts}{text}\ncloudflare: {{ base_url: \"{base_url}\" }}\nlog: {{ level: info }}\n");
     std::fs::write(&path, text).expect("a file can be written");
     let flags = Flags { config_file: Some(PathBuf::from(&path)), ..Flags::default() };
     Config::load(&flags, []).unwrap_or_else(|error| panic!("{error}"))
