@@ -6,6 +6,7 @@
 //! skipped there unless [`Names::Keep`] asks for them. What is known of the API, and what is not, is written
 //! beside the code that has to be right either way.
 
+mod around;
 mod call;
 mod cursor;
 mod element;
