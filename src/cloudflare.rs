@@ -40,7 +40,7 @@ use crate::clock::Timestamp;
 use crate::model::{
     Behavior, BehaviorSetting, Endpoint, Event, Identity, Integration, Level, Row, Summary, UserId, UserRisk,
 };
-use call::Call;
+use call::{Answer, Call};
 use operation::Operation;
 use pages::Paging;
 use transport::{Allowance, Transport};
@@ -395,18 +395,14 @@ impl Client {
 
     /// An operation whose result is needed.
     async fn ask<R: serde::de::DeserializeOwned>(&self, call: Call) -> Result<R, Error> {
-        let mut answer = self
-            .transport
-            .text(&call, &mut Allowance::new(self.total_wait))
-            .await?;
-        answer.take_result(call.operation)
+        let mut allowance = Allowance::new(self.total_wait);
+        let take = |mut answer: Answer<()>| answer.take_result(call.operation);
+        self.transport.text(&call, &mut allowance, take).await
     }
 
     /// An operation whose success is all there is to know.
     async fn tell(&self, call: Call) -> Result<(), Error> {
-        self.transport
-            .text(&call, &mut Allowance::new(self.total_wait))
-            .await
-            .map(drop)
+        let mut allowance = Allowance::new(self.total_wait);
+        self.transport.text(&call, &mut allowance, |_| Ok(())).await
     }
 }
