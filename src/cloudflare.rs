@@ -17,6 +17,7 @@ mod headers;
 mod inflate;
 mod operation;
 mod pages;
+mod quick;
 mod setup;
 pub mod stream;
 mod time;
@@ -285,7 +286,10 @@ impl Client {
         };
         Ok(UserRisk {
             rejected: list.anonymous,
-            last_reset: head.last_reset_time.as_deref().and_then(time::parse),
+            last_reset: head
+                .last_reset_time
+                .as_deref()
+                .and_then(|text| time::parse(text.as_bytes())),
             level: head.risk_level.as_deref().map(Level::from_word),
             extent: list.extent,
             date: list.date,
