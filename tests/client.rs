@@ -4,6 +4,8 @@
 
 #[path = "client/canned.rs"]
 mod canned;
+#[path = "client/environment.rs"]
+mod environment;
 #[path = "client/errors.rs"]
 mod errors;
 #[path = "client/faults.rs"]
@@ -14,5 +16,3 @@ mod limits;
 mod operations;
 #[path = "client/pages.rs"]
 mod pages;
-#[path = "client/proxy.rs"]
-mod proxy;
