@@ -6,6 +6,7 @@
 //! skipped there unless [`Names::Keep`] asks for them. What is known of the API, and what is not, is written
 //! beside the code that has to be right either way.
 
+mod around;
 mod call;
 mod cursor;
 mod element;
@@ -16,6 +17,7 @@ mod headers;
 mod inflate;
 mod operation;
 mod pages;
+mod quick;
 mod setup;
 pub mod stream;
 mod time;
@@ -39,7 +41,7 @@ pub use crate::credentials::Credentials;
 use crate::model::{
     Behavior, BehaviorSetting, Endpoint, Event, Identity, Integration, Level, Row, Summary, UserId, UserRisk,
 };
-use call::Call;
+use call::{Answer, Call};
 use operation::Operation;
 use pages::Paging;
 use transport::{Allowance, Transport};
@@ -259,7 +261,7 @@ impl Client {
         };
         Ok(UserRisk {
             rejected: list.anonymous,
-            last_reset: head.last_reset_time.as_deref().and_then(time::parse),
+            last_reset: head.last_reset_time.as_deref().and_then(|text| time::parse(text.as_bytes())),
             level: head.risk_level.as_deref().map(Level::from_word),
             extent: list.extent,
             date: list.date,
@@ -365,12 +367,14 @@ impl Client {
 
     /// An operation whose result is needed.
     async fn ask<R: serde::de::DeserializeOwned>(&self, call: Call) -> Result<R, Error> {
-        let mut answer = self.transport.text(&call, &mut Allowance::new(self.total_wait)).await?;
-        answer.take_result(call.operation)
+        let mut allowance = Allowance::new(self.total_wait);
+        let take = |mut answer: Answer<()>| answer.take_result(call.operation);
+        self.transport.text(&call, &mut allowance, take).await
     }
 
     /// An operation whose success is all there is to know.
     async fn tell(&self, call: Call) -> Result<(), Error> {
-        self.transport.text(&call, &mut Allowance::new(self.total_wait)).await.map(drop)
+        let mut allowance = Allowance::new(self.total_wait);
+        self.transport.text(&call, &mut allowance, |_| Ok(())).await
     }
 }

@@ -27,21 +27,31 @@ pub(super) struct Cursor<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Text<'a> {
     quoted: &'a [u8],
-    escaped: bool,
+    escaped: Escaped,
+}
+
+/// Whether there is a backslash in a string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Escaped {
+    No,
+    Yes,
 }
 
 impl<'a> Text<'a> {
     /// What the string says; `None` for half a surrogate pair or broken UTF-8.
     pub(super) fn read(self) -> Option<Cow<'a, str>> {
-        if self.escaped {
-            return serde_json::from_slice(self.quoted).ok().map(Cow::Owned);
+        match self.escaped {
+            Escaped::Yes => serde_json::from_slice(self.quoted).ok().map(Cow::Owned),
+            Escaped::No => std::str::from_utf8(self.raw()).ok().map(Cow::Borrowed),
         }
-        std::str::from_utf8(self.raw()).ok().map(Cow::Borrowed)
     }
 
-    /// The bytes between the quotes if they stand for themselves.
-    pub(super) fn plain(self) -> Option<&'a [u8]> {
-        (!self.escaped).then(|| self.raw())
+    /// The same as bytes, which need not be UTF-8: for what is compared with known words only.
+    pub(super) fn bytes(self) -> Cow<'a, [u8]> {
+        match self.escaped {
+            Escaped::No => Cow::Borrowed(self.raw()),
+            Escaped::Yes => Cow::Owned(self.read().unwrap_or_default().into_owned().into_bytes()),
+        }
     }
 
     fn raw(self) -> &'a [u8] {
@@ -60,7 +70,18 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
+    /// What was not read yet.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    /// Moves past `length` bytes of [`Cursor::rest`].
+    pub(super) fn advance(&mut self, length: usize) {
+        self.at += length;
+    }
+
     /// The next byte that is no space, which stays unread.
+    #[inline]
     pub(super) fn peek(&mut self) -> Result<u8, Stop> {
         loop {
             match self.text.get(self.at) {
@@ -72,11 +93,13 @@ impl<'a> Cursor<'a> {
     }
 
     /// Moves past a byte that [`Cursor::peek`] showed.
+    #[inline]
     pub(super) fn pass(&mut self) {
         self.at += 1;
     }
 
     /// Reads an object, calling `field` at each value.
+    #[inline]
     pub(super) fn object(
         &mut self,
         mut field: impl FnMut(Text<'a>, &mut Self) -> Result<(), Stop>,
@@ -113,6 +136,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads a string if the value is one, else skips it.
+    #[inline]
     pub(super) fn string_or_skip(&mut self) -> Result<Option<Text<'a>>, Stop> {
         if self.peek()? == b'"' {
             return self.string().map(Some);
@@ -122,16 +146,18 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads a whole number that fits, if the value is one (`3` and `3.0` are), else skips it.
+    #[inline]
     pub(super) fn count_or_skip(&mut self) -> Result<Option<u32>, Stop> {
         if !matches!(self.peek()?, b'-' | b'0'..=b'9') {
             self.skip()?;
             return Ok(None);
         }
         let digits = self.number()?;
-        let text = std::str::from_utf8(digits).unwrap_or_default();
-        if let Ok(count) = text.parse() {
+        if digits.len() <= 9 && digits.iter().all(u8::is_ascii_digit) {
+            let count = digits.iter().fold(0, |count, digit| count * 10 + u32::from(digit - b'0'));
             return Ok(Some(count));
         }
+        let text = std::str::from_utf8(digits).unwrap_or_default();
         let count: f64 = text.parse().unwrap_or(f64::NAN);
         let whole = count.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&count);
         Ok(whole.then_some(count as u32))
@@ -175,16 +201,17 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads the string that begins here.
+    #[inline]
     fn string(&mut self) -> Result<Text<'a>, Stop> {
         let start = self.at;
-        let mut escaped = false;
+        let mut escaped = Escaped::No;
         let mut at = start + 1;
         loop {
             at += plain_length(self.text.get(at..).unwrap_or_default());
             match self.text.get(at) {
                 Some(b'"') => break,
                 Some(b'\\') => {
-                    escaped = true;
+                    escaped = Escaped::Yes;
                     at += self.escape(at + 1)?;
                 }
                 Some(_) => return Err(Stop::Invalid("a control character stands in a string")),
@@ -215,7 +242,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn number(&mut self) -> Result<&'a [u8], Stop> {
-        let rest = self.text.get(self.at..).unwrap_or_default();
+        let rest = self.rest();
         let part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
         // A number at the end of what is there may go on.
         let length = rest.iter().position(|byte| !part(byte)).ok_or(Stop::Incomplete)?;
@@ -228,7 +255,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn literal(&mut self, word: &'static [u8]) -> Result<(), Stop> {
-        let rest = self.text.get(self.at..).unwrap_or_default();
+        let rest = self.rest();
         if rest.starts_with(word) {
             self.at += word.len();
             Ok(())
@@ -241,18 +268,21 @@ impl<'a> Cursor<'a> {
 }
 
 /// How many bytes come before a quote, a backslash or a control character; eight are looked at in one go.
-fn plain_length(text: &[u8]) -> usize {
+#[inline]
+pub(super) fn plain_length(text: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const HIGH: u64 = ONES << 7;
-    // The lowest bit set in each of these belongs to a byte that is zero (or below 32): borrows only go up.
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
     let (words, rest) = text.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        let special = control | zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c));
-        if special != 0 {
-            return index * 8 + (special.trailing_zeros() / 8) as usize;
+        let (quote, backslash) = (word ^ (ONES * 0x22), word ^ (ONES * 0x5c));
+        // Subtracting sets the high bit of a byte that is too small for it. It may borrow from bytes above,
+        // so only the lowest bit is certain, and only that is used.
+        let special = word.wrapping_sub(ONES * 0x20) & !word
+            | quote.wrapping_sub(ONES) & !quote
+            | backslash.wrapping_sub(ONES) & !backslash;
+        if special & HIGH != 0 {
+            return index * 8 + ((special & HIGH).trailing_zeros() / 8) as usize;
         }
     }
     let tail = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::hash::Hash;
 
 use super::cursor::{Cursor, Stop, Text};
-use super::time;
+use super::{quick, time};
 use crate::clock::Timestamp;
 use crate::model::{Event, Identities, Level, Row, Tuple, UserId};
 
@@ -49,36 +49,41 @@ impl Element for Row {
             cursor.skip()?;
             return Ok(Read::Rejected(None));
         }
+        if let Some((fields, length)) = quick::row(cursor.rest()) {
+            cursor.advance(length);
+            if let (Some(identities), Some(user)) = (identities, fields.user) {
+                let [email, name] = [fields.email, fields.name].map(String::from_utf8_lossy);
+                identities.push(user, &email, &name);
+            }
+            return Ok(judge(fields.user, fields.last_event, fields.count, fields.level));
+        }
         let (mut user, mut last_event, mut count, mut level) = (None, None, None, Level::Unknown);
         let (mut name, mut email) = (None, None);
         cursor.object(|key, cursor| {
-            match key.read().as_deref() {
-                Some("user_id") => user = cursor.string_or_skip()?.and_then(uuid),
-                Some("last_event") => last_event = cursor.string_or_skip()?.and_then(date),
-                Some("event_count") => count = cursor.count_or_skip()?,
-                Some("max_risk_level") => level = cursor.string_or_skip()?.map_or(Level::Unknown, word),
-                Some("name") if identities.is_some() => name = cursor.string_or_skip()?,
-                Some("email") if identities.is_some() => email = cursor.string_or_skip()?,
+            match key.bytes().as_ref() {
+                b"user_id" => user = cursor.string_or_skip()?.and_then(uuid),
+                b"last_event" => last_event = cursor.string_or_skip()?.and_then(date),
+                b"event_count" => count = cursor.count_or_skip()?,
+                b"max_risk_level" => level = cursor.string_or_skip()?.map_or(Level::Unknown, word),
+                b"name" if identities.is_some() => name = cursor.string_or_skip()?,
+                b"email" if identities.is_some() => email = cursor.string_or_skip()?,
                 _ => cursor.skip()?,
             }
             Ok(())
         })?;
         if let (Some(identities), Some(user)) = (identities, user) {
-            let [email, name] = [email, name].map(|text| text.and_then(Text::read).unwrap_or_default());
+            let [email, name] = [email, name].map(|text| text.map(Text::bytes).unwrap_or_default());
+            let [email, name] = [&email, &name].map(|text| String::from_utf8_lossy(text));
             identities.push(user, &email, &name);
         }
-        Ok(match (user, last_event, count) {
-            (Some(user), Some(last_event), Some(count)) => {
-                Read::Good(Self { user, tuple: Tuple { last_event, count, level } })
-            }
-            _ => Read::Rejected(user),
-        })
+        Ok(judge(user, last_event, count, level))
     }
 
     /// Sorts by user; of several rows of a user the one that came last stays.
     fn settle(rows: &mut Vec<Self>, unreadable: &mut Vec<UserId>) {
         if !rows.is_sorted_by_key(|row| row.user) {
-            rows.sort_by_key(|row| row.user);
+            // As a number, an id is compared in two steps and not in sixteen; the order is the same.
+            rows.sort_by_key(|row| row.user.as_u128());
         }
         rows.dedup_by(|later, kept| {
             let same = later.user == kept.user;
@@ -109,11 +114,11 @@ impl Element for Event {
         }
         let (mut id, mut name, mut timestamp, mut level) = (None, None, None, Level::Unknown);
         cursor.object(|key, cursor| {
-            match key.read().as_deref() {
-                Some("id") => id = cursor.string_or_skip()?.and_then(Text::read),
-                Some("name") => name = cursor.string_or_skip()?.and_then(Text::read),
-                Some("timestamp") => timestamp = cursor.string_or_skip()?.and_then(date),
-                Some("risk_level") => level = cursor.string_or_skip()?.map_or(Level::Unknown, word),
+            match key.bytes().as_ref() {
+                b"id" => id = cursor.string_or_skip()?.and_then(Text::read),
+                b"name" => name = cursor.string_or_skip()?.and_then(Text::read),
+                b"timestamp" => timestamp = cursor.string_or_skip()?.and_then(date),
+                b"risk_level" => level = cursor.string_or_skip()?.map_or(Level::Unknown, word),
                 _ => cursor.skip()?,
             }
             Ok(())
@@ -133,17 +138,25 @@ impl Element for Event {
     }
 }
 
-/// A UUID with its hyphens, in either case.
-fn uuid(text: Text<'_>) -> Option<UserId> {
-    match text.plain() {
-        Some(plain) if plain.len() == 36 => UserId::try_parse_ascii(plain).ok(),
-        Some(_) => None,
-        None => text.read().filter(|text| text.len() == 36).and_then(|text| UserId::try_parse(&text).ok()),
+/// A row must say whose it is, how many events there are and when the last one was.
+fn judge(user: Option<UserId>, last_event: Option<Timestamp>, count: Option<u32>, level: Level) -> Read<Row> {
+    match (user, last_event, count) {
+        (Some(user), Some(last_event), Some(count)) => {
+            Read::Good(Row { user, tuple: Tuple { last_event, count, level } })
+        }
+        _ => Read::Rejected(user),
     }
 }
 
+/// A UUID with its hyphens, in either case.
+fn uuid(text: Text<'_>) -> Option<UserId> {
+    let bytes = text.bytes();
+    // Without its hyphens, in braces or as a URN the library would take it too.
+    (bytes.len() == 36).then(|| UserId::try_parse_ascii(&bytes).ok())?
+}
+
 fn date(text: Text<'_>) -> Option<Timestamp> {
-    time::parse(&text.read()?)
+    time::parse(&text.bytes())
 }
 
 fn word(text: Text<'_>) -> Level {

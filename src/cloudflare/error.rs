@@ -199,7 +199,7 @@ impl Error {
         self.0.retry_after
     }
 
-    /// The permission that the request needs, such as `Zero Trust: PII Read`.
+    /// The permission that the request needs, in quotes as part of a sentence: `"Zero Trust: PII Read"`.
     pub fn permission(&self) -> &'static str {
         self.0.operation.permission()
     }

@@ -112,9 +112,8 @@ impl Transport {
         let date = headers::date(response.headers());
         let mut answered =
             Answered { status: status.as_u16(), notes: Vec::new(), ray: headers::ray(response.headers()) };
-        let misshapen = |reason: String, answered: Answered| Failure {
-            error: Error::new(call.operation, Kind::Shape, reason).answered(answered),
-            again: Again::No,
+        let misshapen = |reason: String, answered: Answered| {
+            Failure::for_good(Error::new(call.operation, Kind::Shape, reason).answered(answered))
         };
         if let Some(media) = headers::foreign_type(response.headers()) {
             return Err(misshapen(format!("it is {media}, not JSON"), answered));
@@ -137,7 +136,7 @@ impl Transport {
                 answered.notes = envelope.notes;
                 let reason = "cloudflare reports a failure";
                 let error = Error::new(call.operation, kind, reason).answered(answered);
-                Err(Failure { error, again: Again::No })
+                Err(Failure::for_good(error))
             }
             None => Err(misshapen("it does not say whether it is a success".to_owned(), answered)),
         }
@@ -151,10 +150,7 @@ impl Transport {
         if status.is_redirection() || status.is_informational() {
             let reason =
                 format!("it leads to {}, where nothing is sent; check the base URL", destination(&response));
-            return Failure {
-                error: Error::new(call.operation, Kind::Shape, reason).answered(answered),
-                again: Again::No,
-            };
+            return Failure::for_good(Error::new(call.operation, Kind::Shape, reason).answered(answered));
         }
         // Without a readable envelope the status has to do: a gateway in trouble writes HTML or nothing.
         let text = match headers::foreign_type(response.headers()) {
@@ -226,6 +222,12 @@ enum Unread {
 impl Failure {
     pub(super) fn new(call: &Call, kind: Kind, reason: String, again: Again) -> Self {
         Self { error: Error::new(call.operation, kind, reason), again }
+    }
+
+    /// What no further attempt would mend.
+    pub(super) fn for_good(error: Error) -> Self {
+        let again = Again::No;
+        Self { error, again }
     }
 
     /// How long to wait before the next attempt, if one may help: half to one and a half times 0.5 s, then

@@ -59,8 +59,10 @@ impl<S: Sink> Body<S> {
         match self {
             Self::Plain(bounded) => bounded.sink.finish(),
             Self::Gzip(mut decoder) => {
-                if let Err(error) = decoder.try_finish() {
-                    return Err(decoder.get_mut().reason(&error));
+                if decoder.try_finish().is_err() {
+                    let bounded = decoder.get_mut();
+                    let what = format!("it is cut short or damaged after {} bytes", bounded.decoded);
+                    return Err(bounded.broken.take().unwrap_or(Broken::Compression(what)));
                 }
                 let bounded = decoder.finish().map_err(|error| Broken::Compression(error.to_string()))?;
                 bounded.sink.finish()
@@ -93,7 +95,6 @@ impl<S: Sink> Bounded<S> {
     fn reason(&mut self, error: &io::Error) -> Broken {
         match self.broken.take() {
             Some(broken) => broken,
-            None if error.kind() == io::ErrorKind::UnexpectedEof => Broken::Truncated { bytes: self.decoded },
             None => Broken::Compression(error.to_string()),
         }
     }

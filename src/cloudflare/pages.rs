@@ -77,29 +77,30 @@ pub(super) async fn read<E: Element>(
     total_wait: Duration,
 ) -> Result<List<E>, Error> {
     let mut allowance = Allowance::new(total_wait);
-    let mut size = habit.granted();
-    let (mut list, mut pages) = match size {
-        None => (transport.list::<E>(&call, &mut allowance).await?, 1),
-        Some(_) => match transport.list::<E>(&call.page(1, size), &mut allowance).await {
+    let (operation, mut size) = (call.operation, habit.granted());
+    let begin = |page| Gathering::<E>::begin(page, operation, Position::First);
+    let mut pages = 1;
+    let mut gathering = match size {
+        None => transport.list(&call, &mut allowance, begin).await?,
+        Some(_) => match transport.list(&call.page(1, size), &mut allowance, begin).await {
             Err(error) if error.kind() == Kind::Invalid => {
                 habit.learn(Learned::Refuses);
                 size = None;
-                (transport.list::<E>(&call, &mut allowance).await?, 2)
+                pages += 1;
+                transport.list(&call, &mut allowance, begin).await?
             }
-            first => (first?, 1),
+            first => first?,
         },
     };
-    let date = list.date;
-    let mut gathering = Gathering::begin(list, call.operation, Position::First)?;
+    let date = gathering.first.date;
     if gathering.wants_more(1) && habit.untried() {
         let larger = call.page(1, Some(habit.size)).further();
         pages += 1;
-        match transport.list::<E>(&larger, &mut allowance).await {
-            Ok(answer) if answer.list.received() > gathering.received => {
+        match transport.list(&larger, &mut allowance, begin).await {
+            Ok(larger) if larger.received > gathering.received => {
                 habit.learn(Learned::Grants);
                 size = Some(habit.size);
-                list = answer;
-                gathering = Gathering::begin(list, call.operation, Position::First)?;
+                gathering = larger;
             }
             Ok(_) => habit.learn(Learned::Refuses),
             Err(error) if concerns_all(&error) => return Err(error),
@@ -117,9 +118,10 @@ pub(super) async fn read<E: Element>(
         }
         page += 1;
         pages += 1;
-        let answer = transport.list::<E>(&call.page(page, size).further(), &mut allowance).await;
-        let added = answer.and_then(|answer| gathering.add(answer, call.operation));
-        trouble = match added {
+        let next = |page| Gathering::<E>::begin(page, operation, Position::Later);
+        let further = call.page(page, size).further();
+        let added = transport.list(&further, &mut allowance, next).await;
+        trouble = match added.map(|page| gathering.add(page)) {
             Ok(Added::Something) => None,
             Ok(Added::Nothing) => break,
             Ok(Added::Repetition) => Some(format!("page {page} repeats earlier ones")),
@@ -128,7 +130,7 @@ pub(super) async fn read<E: Element>(
         };
         if gathering.received > transport.bounds().elements {
             let reason = format!("it is too large: more than {} elements", transport.bounds().elements);
-            return Err(gathering.first.misshapen(call.operation, &reason));
+            return Err(gathering.first.misshapen(operation, &reason));
         }
     }
     Ok(gathering.finish(trouble, date, pages))
@@ -241,10 +243,9 @@ impl<E: Element> Gathering<E> {
             || total_count.is_some_and(|count| count > self.received as u64)
     }
 
-    fn add(&mut self, page: Answer<Listing<E>>, operation: Operation) -> Result<Added, Error> {
-        let page = Self::begin(page, operation, Position::Later)?;
+    fn add(&mut self, page: Self) -> Added {
         if page.received == 0 {
-            return Ok(Added::Nothing);
+            return Added::Nothing;
         }
         if self.known.is_empty() {
             self.known.extend(self.items.iter().map(E::key));
@@ -253,7 +254,7 @@ impl<E: Element> Gathering<E> {
         self.known.extend(page.items.iter().map(E::key));
         let strangers = page.unreadable.iter().any(|user| !self.unreadable.contains(user));
         if self.known.len() == before && !strangers {
-            return Ok(Added::Repetition);
+            return Added::Repetition;
         }
         self.items.extend(page.items);
         self.unreadable.extend(page.unreadable);
@@ -263,7 +264,7 @@ impl<E: Element> Gathering<E> {
         }
         self.received += page.received;
         self.last = page.last;
-        Ok(Added::Something)
+        Added::Something
     }
 
     fn finish(mut self, trouble: Option<String>, date: Option<Timestamp>, pages: u32) -> List<E> {

@@ -4,6 +4,7 @@
 //! copied into a small text in which the list is empty, to be read as JSON at the end; the elements of the
 //! list are read one by one from the bytes that have arrived, and only the compact values stay.
 
+use super::around::{Around, Opens};
 use super::cursor::{Cursor, Stop};
 use super::element::{Element, Read};
 use crate::model::{Identities, Row, UserId};
@@ -221,7 +222,7 @@ impl<E: Element> Reader<E> {
             };
             match step {
                 Ok(read) => at += read,
-                Err(Stop::Incomplete) => {
+                Err((_, Stop::Incomplete)) => {
                     self.enough = rest.len().saturating_mul(2);
                     break if rest.len() > self.bounds.element_bytes {
                         Err(too_large(self.bounds.element_bytes, "bytes in one element"))
@@ -229,7 +230,13 @@ impl<E: Element> Reader<E> {
                         Ok(())
                     };
                 }
-                Err(Stop::Invalid(what)) => break Err(self.invalid(rest.len(), what)),
+                Err((place, Stop::Invalid(what))) => {
+                    let left = (rest.len() - place) as u64;
+                    break Err(Broken::Json {
+                        offset: self.received.saturating_sub(left),
+                        what: what.to_owned(),
+                    });
+                }
             }
             let bounds = self.bounds;
             if self.head.len() > bounds.head_bytes {
@@ -244,13 +251,15 @@ impl<E: Element> Reader<E> {
         result
     }
 
-    /// Copies up to and including the `[` of the list; says how much that was.
-    fn copy_around(&mut self, text: &[u8]) -> Result<usize, Stop> {
+    /// Copies up to and including the `[` of the list; says how much that was, or where it
+    /// stopped.
+    fn copy_around(&mut self, text: &[u8]) -> Result<usize, (usize, Stop)> {
         for (index, byte) in text.iter().enumerate() {
             self.head.push(*byte);
-            if self.around.step(*byte, &self.head, E::LIST, self.bounds.nesting)? == Opens::List {
+            let opens = self.around.step(*byte, &self.head, E::LIST, self.bounds.nesting);
+            if opens.map_err(|stop| (index, stop))? == Opens::List {
                 if self.listing.seen == Seen::Yes {
-                    return Err(Stop::Invalid("the list is there twice"));
+                    return Err((index, Stop::Invalid("the list is there twice")));
                 }
                 self.listing.seen = Seen::Yes;
                 self.place = Place::Opened;
@@ -260,8 +269,9 @@ impl<E: Element> Reader<E> {
         Ok(text.len())
     }
 
-    /// Reads elements to the end of the list or of the text; says how much that was.
-    fn read_list(&mut self, text: &[u8]) -> Result<usize, Stop> {
+    /// Reads elements to the end of the list or of the text; says how much that was, or where it
+    /// stopped.
+    fn read_list(&mut self, text: &[u8]) -> Result<usize, (usize, Stop)> {
         // The list itself stands at depth 3.
         let mut cursor = Cursor::new(text, self.bounds.nesting.saturating_sub(3));
         let mut read = 0;
@@ -283,7 +293,7 @@ impl<E: Element> Reader<E> {
                     return Ok(cursor.position());
                 }
                 Err(Stop::Incomplete) if read > 0 => return Ok(read),
-                Err(stop) => return Err(stop),
+                Err(stop) => return Err((cursor.position(), stop)),
             }
             read = cursor.position();
         }
@@ -304,11 +314,6 @@ impl<E: Element> Reader<E> {
             (Place::Comma, _) => Err(Stop::Invalid("a comma or the end of the list was expected")),
             _ => E::read(cursor, self.listing.identities.as_mut()).map(Step::Read),
         }
-    }
-
-    /// `left` bytes before the end of what arrived.
-    fn invalid(&self, left: usize, what: &str) -> Broken {
-        Broken::Json { offset: self.received.saturating_sub(left as u64), what: what.to_owned() }
     }
 }
 
@@ -334,106 +339,6 @@ impl<E: Element> Sink for Reader<E> {
     }
 }
 
-/// What a byte outside the list begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Opens {
-    Nothing,
-    List,
-}
-
-/// Where in the envelope a byte stands: as much of JSON as it takes to find the list. What is copied is
-/// checked when the envelope is read.
-#[derive(Debug, Default)]
-struct Around {
-    depth: u32,
-    /// One bit for each depth, set for an object.
-    objects: u64,
-    string: InString,
-    /// The next string is a key.
-    key_due: bool,
-    /// Where in the copy the key began that is being read.
-    key_start: Option<usize>,
-    /// The value at depth 1 is that of `result`.
-    in_result: bool,
-    /// The next value is that of the list's key in `result`.
-    list_due: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum InString {
-    #[default]
-    No,
-    Yes,
-    Escaped,
-}
-
-impl Around {
-    /// Takes in a byte, which is already the last of `copy`.
-    fn step(&mut self, byte: u8, copy: &[u8], list: &str, nesting: u32) -> Result<Opens, Stop> {
-        match (self.string, byte) {
-            (InString::Escaped, _) => self.string = InString::Yes,
-            (InString::Yes, b'\\') => self.string = InString::Escaped,
-            (InString::Yes, b'"') => {
-                self.string = InString::No;
-                if let Some(start) = self.key_start.take() {
-                    let key = serde_json::from_slice::<String>(copy.get(start..).unwrap_or_default());
-                    self.key(key.as_deref().unwrap_or_default(), list);
-                }
-            }
-            (InString::Yes, _) => {}
-            (InString::No, b'"') => {
-                self.string = InString::Yes;
-                if self.key_due && self.depth <= 2 {
-                    self.key_start = Some(copy.len().saturating_sub(1));
-                }
-                self.key_due = false;
-            }
-            (InString::No, b'{' | b'[') => {
-                let opens = self.list_due && byte == b'[';
-                self.list_due = false;
-                if self.depth >= nesting.min(u64::BITS - 1) {
-                    return Err(Stop::Invalid("it nests too deep"));
-                }
-                self.depth += 1;
-                self.key_due = byte == b'{';
-                self.objects &= !(1 << self.depth);
-                self.objects |= u64::from(byte == b'{') << self.depth;
-                if opens {
-                    return Ok(Opens::List);
-                }
-            }
-            (InString::No, b'}' | b']') => {
-                let opened = if byte == b'}' { 1 } else { 0 };
-                if self.depth == 0 || (self.objects >> self.depth) & 1 != opened {
-                    return Err(Stop::Invalid("a bracket closes what was not opened"));
-                }
-                self.closed();
-            }
-            (InString::No, b',') => {
-                self.key_due = (self.objects >> self.depth) & 1 == 1;
-                self.list_due = false;
-            }
-            (InString::No, _) => {}
-        }
-        Ok(Opens::Nothing)
-    }
-
-    fn key(&mut self, key: &str, list: &str) {
-        match self.depth {
-            1 => self.in_result = key == "result",
-            2 => self.list_due = self.in_result && key == list,
-            _ => {}
-        }
-    }
-
-    /// An object or array ended.
-    fn closed(&mut self) {
-        self.depth = self.depth.saturating_sub(1);
-        self.key_due = false;
-        self.list_due = false;
-    }
-}
-
 fn too_large(limit: usize, what: &'static str) -> Broken {
     Broken::TooLarge { limit: limit as u64, what }
 }
@@ -456,4 +361,365 @@ pub fn summary_rows<'a>(
     let (mut rows, mut unreadable) = (listing.items, listing.unreadable);
     Row::settle(&mut rows, &mut unreadable);
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::cloudflare::time;
+    use crate::model::{Event, Level, Tuple};
+
+    const ANNA: &str = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e";
+
+    /// What is left of an answer: envelope, rows, unreadable, anonymous, and each user's e-mail and name.
+    type Outcome = (Value, Vec<Row>, Vec<UserId>, u32, Vec<(String, String)>);
+
+    fn read(chunks: &[&[u8]], bounds: &Bounds, names: Names) -> Result<Outcome, Broken> {
+        let mut reader = Reader::<Row>::new(bounds, names);
+        for chunk in chunks {
+            reader.push(chunk)?;
+        }
+        let (head, mut listing) = reader.finish()?;
+        let envelope = serde_json::from_slice(&head)
+            .map_err(|error| Broken::Json { offset: 0, what: format!("{:?}", error.classify()) })?;
+        let people = match &mut listing.identities {
+            None => Vec::new(),
+            Some(identities) => {
+                identities.finish();
+                let who =
+                    |row: &Row| identities.get(row.user).map(|(email, name)| (email.into(), name.into()));
+                listing.items.iter().filter_map(who).collect()
+            }
+        };
+        Ok((envelope, listing.items, listing.unreadable, listing.anonymous, people))
+    }
+
+    fn at_once(text: &str) -> Result<Outcome, Broken> {
+        read(&[text.as_bytes()], &Bounds::default(), Names::Keep)
+    }
+
+    fn row(user: &str, last_event: &str, count: u32, level: Level) -> Row {
+        Row {
+            user: user.parse().unwrap(),
+            tuple: Tuple { last_event: time::parse(last_event.as_bytes()).unwrap(), count, level },
+        }
+    }
+
+    /// Everything that is legal and inconvenient, in one answer.
+    const NASTY: &str = r#" { "x":{"users":[{"user_id":1}]}, "result_info" : {"users":["no"],"total_count":9.0},
+        "\u0072esult": {"other":[[],{"users":[{}]}], "use\u0072s" : [
+        {"user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e","name":"A\"nn\\a\u00e9 \ud83d\ude00","email":"a@b.c","max_risk_level":"high",
+         "event_count":3,"last_event":"2019-12-27T18:11:19.117Z"} ,
+        {"future":{"a":[1,-2.5e+3,true,null,"]}"]},"LAST_EVENT":"x","last_event":"2019-12-27T19:11:19+01:00","event_count":3.0,
+         "user_id":"182BD5E5-6E1A-4FE4-A799-AA6D9A6AB26F","max_risk_level":null},
+        {"user_id":"\u0031\u00382bd5e5-6e1a-4fe4-a799-aa6d9a6ab270","last_event":"2019-12-27T18:11:19Z","event_count":0,"max_risk_level":"severe"},
+        {"user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab271","last_event":"2019-12-27T18:11:19Z","event_count":-1,"max_risk_level":"low"},
+        {"user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab272","last_event":"yesterday","event_count":1},
+        {"user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab273","last_event":null,"event_count":1},
+        {"user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab274","last_event":"2019-12-27T18:11:19Z","event_count":4294967296},
+        {"user_id":"nobody","last_event":"2019-12-27T18:11:19Z","event_count":1},
+        {}, null, 5, "user", [{"user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e"}]
+        ], "tail":"users\":[" }, "success" :true , "é":["\\"] } "#;
+
+    #[test]
+    fn a_nasty_answer_is_read_as_documented() {
+        let (envelope, rows, unreadable, anonymous, people) = at_once(NASTY).unwrap();
+        assert_eq!(
+            rows,
+            [
+                row(ANNA, "2019-12-27T18:11:19.117Z", 3, Level::High),
+                row("182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26f", "2019-12-27T18:11:19Z", 3, Level::Unknown),
+                row("182bd5e5-6e1a-4fe4-a799-aa6d9a6ab270", "2019-12-27T18:11:19Z", 0, Level::Unknown),
+            ]
+        );
+        let last = |user: &UserId| user.to_string().split_off(33);
+        assert_eq!(unreadable.iter().map(last).collect::<Vec<_>>(), ["271", "272", "273", "274"]);
+        assert_eq!(anonymous, 6);
+        assert_eq!(people[0], ("a@b.c".to_owned(), "A\"nn\\aé 😀".to_owned()));
+        assert_eq!(people[1], (String::new(), String::new()));
+        assert_eq!(envelope["result"]["users"], json!([]));
+        assert_eq!(envelope["result"]["tail"], json!("users\":["));
+        assert_eq!((&envelope["success"], &envelope["x"]["users"][0]["user_id"]), (&json!(true), &json!(1)));
+    }
+
+    #[test]
+    fn how_an_answer_is_cut_into_chunks_changes_nothing() {
+        let bytes = NASTY.as_bytes();
+        let wanted = at_once(NASTY);
+        let bounds = Bounds::default();
+        for split in 0..=bytes.len() {
+            let (head, tail) = bytes.split_at(split);
+            assert_eq!(read(&[head, tail], &bounds, Names::Keep), wanted, "cut at {split}");
+        }
+        for size in 1..70 {
+            let chunks: Vec<&[u8]> = bytes.chunks(size).collect();
+            assert_eq!(read(&chunks, &bounds, Names::Keep), wanted, "chunks of {size}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_ends_early_is_never_taken_for_whole() {
+        let whole = NASTY.trim_end();
+        for end in 0..whole.len() {
+            let result = read(&[&whole.as_bytes()[..end]], &Bounds::default(), Names::Drop);
+            let cut = Broken::Json { offset: 0, what: "Eof".into() };
+            let bytes = end as u64;
+            assert!(
+                result == Err(Broken::Truncated { bytes }) || result == Err(cut),
+                "ends at {end}: {result:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused_where_it_stands() {
+        for (list, offset, what) in [
+            ("[{},,{}]", 24, "a value was expected"),
+            ("[,]", 21, "a value was expected"),
+            ("[{} {}]", 24, "a comma or the end of the list was expected"),
+            ("[{},]", 24, "a value was expected"),
+            ("[{\"user_id\" 1}]", 32, "a colon was expected"),
+            ("[nil]", 21, "a word is none of true, false and null"),
+            ("[],\"users\":[1]", 31, "the list is there twice"),
+            ("[]]", 22, "a bracket closes what was not opened"),
+        ] {
+            let text = format!("{{\"result\": {{\"users\":{list}");
+            let what = what.to_owned();
+            assert_eq!(at_once(&text), Err(Broken::Json { offset, what }), "{list}");
+        }
+    }
+
+    #[test]
+    fn every_bound_ends_in_an_error_that_names_it() {
+        let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let bounds =
+            Bounds { elements: 3, element_bytes: 1_000, head_bytes: 500, nesting: 10, ..Bounds::default() };
+        for (users, after, wanted) in [
+            ("{},{},{}".to_owned(), String::new(), None),
+            ("{},{},{},{}".to_owned(), String::new(), Some("it is too large: more than 3 elements")),
+            (
+                format!("\"{}", "x".repeat(2_000)),
+                String::new(),
+                Some("it is too large: more than 1000 bytes in one element"),
+            ),
+            (String::new(), " ".repeat(500), Some("it is too large: more than 500 bytes around the list")),
+            (deep(7), String::new(), None),
+            (deep(8), String::new(), Some("it nests too deep")),
+            (String::new(), format!(",\"x\":{}", deep(8)), None),
+            (String::new(), format!(",\"x\":{}", deep(9)), Some("it nests too deep")),
+        ] {
+            let text = format!("{{\"result\":{{\"users\":[{users}]{after}}}}}");
+            for size in [1, 7, 4_096] {
+                let chunks: Vec<&[u8]> = text.as_bytes().chunks(size).collect();
+                let result = read(&chunks, &bounds, Names::Drop);
+                match wanted {
+                    None => assert!(result.is_ok(), "{text}: {result:?}"),
+                    Some(wanted) => {
+                        let said = result.unwrap_err().to_string();
+                        assert!(said.contains(wanted), "{said}, not {wanted}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn events_are_read_without_their_details() {
+        let text = r#"{"result":{"email":"e","events":[
+            {"id":"a","name":"imp_travel","risk_level":"low","timestamp":"2019-12-27T18:11:19.117Z","event_details":{"timestamp":"x","id":[{}]}},
+            {"id":"b\u0041","name":"","timestamp":"2019-12-27T18:11:19Z"},
+            {"id":7,"name":"n","timestamp":"2019-12-27T18:11:19Z"},{"id":"c","timestamp":"2019-12-27T18:11:19Z"},
+            {"id":"d","name":"n"}],"name":"n"},"success":true}"#;
+        let mut reader = Reader::<Event>::new(&Bounds::default(), Names::Drop);
+        for byte in text.as_bytes() {
+            reader.push(std::slice::from_ref(byte)).unwrap();
+        }
+        let (_, listing) = reader.finish().unwrap();
+        let event = |id: &str, name: &str, level, time: &str| Event {
+            id: id.into(),
+            name: name.into(),
+            level,
+            timestamp: time::parse(time.as_bytes()).unwrap(),
+        };
+        assert_eq!(
+            listing.items,
+            [
+                event("a", "imp_travel", Level::Low, "2019-12-27T18:11:19.117Z"),
+                event("bA", "", Level::Unknown, "2019-12-27T18:11:19Z"),
+            ]
+        );
+        assert_eq!(listing.anonymous, 3);
+    }
+
+    /// What serde_json and the specification make of an answer.
+    fn second_opinion(answer: &Value) -> (Vec<Row>, Vec<UserId>, u32) {
+        let (mut rows, mut unreadable, mut anonymous) = (Vec::new(), Vec::new(), 0);
+        for element in answer["result"]["users"].as_array().unwrap() {
+            let text = |key: &str| element.get(key).and_then(Value::as_str);
+            let user = text("user_id").and_then(|id| UserId::try_parse(id).ok());
+            let count = element
+                .get("event_count")
+                .and_then(Value::as_f64)
+                .filter(|count| count.fract() == 0.0 && *count >= 0.0 && *count <= f64::from(u32::MAX));
+            match (user, text("last_event").and_then(|date| time::parse(date.as_bytes())), count) {
+                (Some(user), Some(last_event), Some(count)) => rows.push(Row {
+                    user,
+                    tuple: Tuple {
+                        last_event,
+                        count: count as u32,
+                        level: text("max_risk_level").map_or(Level::Unknown, Level::from_word),
+                    },
+                }),
+                (Some(user), ..) => unreadable.push(user),
+                (None, ..) => anonymous += 1,
+            }
+        }
+        (rows, unreadable, anonymous)
+    }
+
+    fn random_value(random: &mut fastrand::Rng, depth: u32) -> Value {
+        match random.u32(0..if depth > 3 { 6 } else { 8 }) {
+            0 => Value::Null,
+            1 => json!(random.bool()),
+            2 => json!(random.i64(-5..5_000_000_000)),
+            3 => json!(f64::from(random.i32(-4..40)) / 2.0),
+            4 => json!(random_text(random)),
+            5 => json!("2024-05-06T07:08:09.123Z"),
+            6 => (0..random.u32(0..4)).map(|_| random_value(random, depth + 1)).collect(),
+            _ => random_object(random, depth + 1),
+        }
+    }
+
+    fn random_text(random: &mut fastrand::Rng) -> String {
+        let letters = ['a', '"', '\\', '\n', 'é', '😀', '{', ']', ',', '\u{1}', 'z', ' '];
+        (0..random.usize(0..20)).map(|_| letters[random.usize(0..letters.len())]).collect()
+    }
+
+    fn random_object(random: &mut fastrand::Rng, depth: u32) -> Value {
+        let keys =
+            ["user_id", "last_event", "event_count", "max_risk_level", "name", "users", "result", "x\"y"];
+        let fields = (0..random.usize(0..6)).map(|_| {
+            let key = keys[random.usize(0..keys.len())].to_owned();
+            (key, random_value(random, depth))
+        });
+        Value::Object(fields.collect())
+    }
+
+    fn random_user(random: &mut fastrand::Rng) -> Value {
+        let mut user = random_object(random, 1);
+        for (key, value) in [
+            ("user_id", json!(UserId::from_u128(random.u128(..)).to_string())),
+            (
+                "last_event",
+                json!(format!("20{:02}-01-02T03:04:05.{}Z", random.u8(10..99), random.u32(..1_200_000_000))),
+            ),
+            ("event_count", json!(random.u32(..))),
+            ("max_risk_level", json!(["low", "medium", "high", "none"][random.usize(0..4)])),
+        ] {
+            if random.u8(0..10) > 0 {
+                user[key] = value;
+            }
+        }
+        user
+    }
+
+    /// Writes `value` with spaces and escapes where they may stand, about `odd` in 64 of them.
+    fn write(value: &Value, odd: u8, random: &mut fastrand::Rng, out: &mut String) {
+        let space = |random: &mut fastrand::Rng, out: &mut String| {
+            if random.u8(0..64) < odd {
+                out.push([' ', '\n', '\t', '\r'][random.usize(0..4)]);
+            }
+        };
+        space(random, out);
+        match value {
+            Value::Object(fields) => {
+                out.push('{');
+                for (index, (key, value)) in fields.iter().enumerate() {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    write(&json!(key), odd, random, out);
+                    out.push(':');
+                    write(value, odd, random, out);
+                }
+                space(random, out);
+                out.push('}');
+            }
+            Value::Array(values) => {
+                out.push('[');
+                for (index, value) in values.iter().enumerate() {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    write(value, odd, random, out);
+                }
+                space(random, out);
+                out.push(']');
+            }
+            Value::String(text) if random.u8(0..64) < odd => {
+                out.push('"');
+                for unit in text.encode_utf16() {
+                    out.push_str(&format!("\\u{unit:04x}"));
+                }
+                out.push('"');
+            }
+            other => out.push_str(&other.to_string()),
+        }
+        space(random, out);
+    }
+
+    #[test]
+    fn serde_json_reads_the_same_in_random_answers_however_they_are_cut() {
+        let mut random = fastrand::Rng::with_seed(11);
+        let (mut good, mut bad) = (0, 0);
+        for round in 0..1_500 {
+            let users: Vec<Value> = (0..random.usize(0..8))
+                .map(|_| match random.u8(0..8) {
+                    0 => random_value(&mut random, 1),
+                    _ => random_user(&mut random),
+                })
+                .collect();
+            let mut answer = json!({"result": random_object(&mut random, 2), "success": true});
+            answer["result"]["users"] = json!(users);
+            answer["before"] = random_value(&mut random, 1);
+            answer["zulu"] = random_value(&mut random, 1);
+            let mut text = String::new();
+            write(&answer, [0, 1, 8][round % 3], &mut random, &mut text);
+            assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), answer, "the generator writes JSON");
+
+            let bytes = text.as_bytes();
+            let mut chunks = Vec::new();
+            let mut rest = bytes;
+            while !rest.is_empty() {
+                let (chunk, after) = rest.split_at(random.usize(1..=rest.len().min(60)));
+                chunks.push(chunk);
+                rest = after;
+            }
+            let (mut envelope, rows, unreadable, anonymous, _) =
+                read(&chunks, &Bounds::default(), Names::Drop)
+                    .unwrap_or_else(|error| panic!("round {round}: {error}\n{text}"));
+            let wanted = second_opinion(&answer);
+            assert_eq!(
+                (&rows, &unreadable, anonymous),
+                (&wanted.0, &wanted.1, wanted.2),
+                "round {round}\n{text}"
+            );
+            envelope["result"]["users"] = answer["result"]["users"].clone();
+            assert_eq!(envelope, answer, "round {round}\n{text}");
+            good += rows.len();
+            bad += unreadable.len();
+        }
+        assert!(good > 1_000 && bad > 300, "the generator makes both: {good} and {bad}");
+    }
+
+    #[test]
+    fn slow_arrival_costs_no_more_than_a_second_reading() {
+        // One element of 2 MB in small pieces: read anew at each of them it would take minutes.
+        let big = format!(r#"{{"result":{{"users":[{{"name":"{}"}}]}}}}"#, "x".repeat(2 << 20));
+        let chunks: Vec<&[u8]> = big.as_bytes().chunks(16).collect();
+        let (.., anonymous, _) = read(&chunks, &Bounds::default(), Names::Drop).unwrap();
+        assert_eq!(anonymous, 1);
+    }
 }

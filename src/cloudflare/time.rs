@@ -3,17 +3,17 @@
 use crate::clock::Timestamp;
 
 /// The date in `text`, cut to milliseconds; `None` if it is none.
-pub(super) fn parse(text: &str) -> Option<Timestamp> {
-    utc(text.as_bytes()).or_else(|| {
+pub(super) fn parse(text: &[u8]) -> Option<Timestamp> {
+    utc(text).or_else(|| {
         // Offsets, leap seconds and the like are legal and rare.
-        let date: jiff::Timestamp = text.parse().ok()?;
+        let date: jiff::Timestamp = std::str::from_utf8(text).ok()?.parse().ok()?;
         let millis = date.as_nanosecond().div_euclid(1_000_000);
         Some(Timestamp::from_millis(i64::try_from(millis).ok()?))
     })
 }
 
 /// `YYYY-MM-DDTHH:MM:SS[.f]Z`, the one form seen in practice; a million of them are read at a time.
-fn utc(text: &[u8]) -> Option<Timestamp> {
+pub(super) fn utc(text: &[u8]) -> Option<Timestamp> {
     let (&[y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', n0, n1, b':', s0, s1], fraction) =
         text.split_first_chunk::<19>()?
     else {
@@ -99,7 +99,7 @@ mod tests {
             ("yesterday", None),
             ("", None),
         ] {
-            assert_eq!(parse(text).map(Timestamp::millis), millis, "{text}");
+            assert_eq!(parse(text.as_bytes()).map(Timestamp::millis), millis, "{text}");
         }
     }
 

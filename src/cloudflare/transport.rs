@@ -94,26 +94,33 @@ impl Transport {
         self.auth.headers.contains_key(AUTHORIZATION)
     }
 
-    /// An answer that is small.
-    pub(super) async fn text(&self, call: &Call, allowance: &mut Allowance) -> Result<Answer<()>, Error> {
-        self.run(call, allowance, || Whole::new(&self.bounds)).await
-    }
-
-    /// An answer that is a list.
-    pub(super) async fn list<E: Element>(
+    /// An answer that is small, made into what it says by `take`.
+    pub(super) async fn text<T>(
         &self,
         call: &Call,
         allowance: &mut Allowance,
-    ) -> Result<Answer<Listing<E>>, Error> {
-        self.run(call, allowance, || Reader::new(&self.bounds, self.names)).await
+        take: impl Fn(Answer<()>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.run(call, allowance, || Whole::new(&self.bounds), take).await
     }
 
-    async fn run<S: Sink>(
+    /// An answer that is a list, made into what it says by `take`.
+    pub(super) async fn list<E: Element, T>(
+        &self,
+        call: &Call,
+        allowance: &mut Allowance,
+        take: impl Fn(Answer<Listing<E>>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.run(call, allowance, || Reader::new(&self.bounds, self.names), take).await
+    }
+
+    async fn run<S: Sink, T>(
         &self,
         call: &Call,
         allowance: &mut Allowance,
         sink: impl Fn() -> S,
-    ) -> Result<Answer<S::Out>, Error> {
+        take: impl Fn(Answer<S::Out>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let mut attempt = 1;
         let mut last = None;
         loop {
@@ -122,13 +129,14 @@ impl Transport {
                 Err(error) => return Err(last.unwrap_or(error)),
             };
             let started = self.stopwatch.now();
-            let result = self.attempt(call, sink(), &permit, allowance).await;
+            let answer = self.attempt(call, sink(), &permit, allowance).await;
             drop(permit);
             let took = self.stopwatch.now().since(started);
             allowance.spend(took);
+            let result = answer.and_then(|answer| take(answer).map_err(Failure::for_good));
             self.report(call, attempt, took, &result);
             let failure = match result {
-                Ok(answer) => return Ok(answer),
+                Ok(taken) => return Ok(taken),
                 Err(failure) => failure,
             };
             match failure.retry_in(&call.operation.method(), attempt) {

@@ -100,7 +100,7 @@ impl From<Token> for TokenStatus {
                 "expired" => TokenState::Expired,
                 _ => TokenState::Unknown,
             },
-            expires: wire.expires_on.as_deref().and_then(time::parse),
+            expires: wire.expires_on.as_deref().and_then(|text| time::parse(text.as_bytes())),
         }
     }
 }
@@ -140,5 +140,5 @@ fn uuid<'de, D: Deserializer<'de>>(source: D) -> Result<uuid::Uuid, D::Error> {
 
 fn date<'de, D: Deserializer<'de>>(source: D) -> Result<Timestamp, D::Error> {
     let text = String::deserialize(source)?;
-    time::parse(&text).ok_or_else(|| D::Error::custom("created_at is no RFC 3339 date"))
+    time::parse(text.as_bytes()).ok_or_else(|| D::Error::custom("created_at is no RFC 3339 date"))
 }

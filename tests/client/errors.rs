@@ -1,0 +1,233 @@
+//! What each answer that is no success becomes: a kind, a sentence that says what to do, and no retry where
+//! none helps.
+
+use zt_risk_exporter::cloudflare::{Client, Error, Kind, Lack};
+
+use crate::canned::{Canned, Step, answer, bad, good};
+
+/// What `Operation` below asks.
+#[derive(Clone, Copy, Debug)]
+enum Ask {
+    Summary,
+    User,
+    Behaviors,
+    Reset,
+    Integration,
+}
+
+async fn ask(client: &Client, what: Ask) -> Error {
+    let id = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e".parse().unwrap();
+    match what {
+        Ask::Summary => client.summary().await.unwrap_err(),
+        Ask::User => client.user(id).await.unwrap_err(),
+        Ask::Behaviors => client.behaviors().await.unwrap_err(),
+        Ask::Reset => client.reset(id).await.unwrap_err(),
+        Ask::Integration => client.integration(id).await.unwrap_err(),
+    }
+}
+
+async fn check(cases: impl IntoIterator<Item = (Ask, Step, Kind, &str)>) {
+    for (what, step, kind, sentence) in cases {
+        let server = Canned::script([step]).await;
+        let (client, reports) = server.observed();
+        let error = ask(&client, what).await;
+        assert_eq!((error.kind(), error.to_string().as_str()), (kind, sentence));
+        assert_eq!(server.asked().len(), 1, "{sentence}: nothing is asked twice");
+        let reports = reports.lock().unwrap();
+        assert_eq!(reports.len(), 1);
+        assert_eq!(
+            (reports[0].outcome, reports[0].endpoint, reports[0].attempt),
+            (error.outcome(), error.endpoint(), 1)
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_error_says_what_to_do() {
+    check([
+        (
+            Ask::Summary,
+            bad(400, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers"),
+            Kind::Credentials,
+            "summary: the credentials are missing or malformed; set the API token, or the e-mail address with its API \
+             key, exactly as Cloudflare showed it (HTTP 400, 9106 Missing X-Auth-Key, X-Auth-Email or Authorization \
+             headers, CF-Ray 8f00ba4-FRA)",
+        ),
+        (
+            Ask::Summary,
+            bad(401, 10000, "Authentication error"),
+            Kind::Refused,
+            "summary: the credentials are refused; check that the token is active and not expired, or create a new one \
+             (HTTP 401, 10000 Authentication error, CF-Ray 8f00ba4-FRA)",
+        ),
+        (
+            Ask::Summary,
+            bad(403, 10000, "Authentication error"),
+            Kind::Forbidden(Lack::Permission),
+            "summary: the credentials lack a permission; add \"Zero Trust: PII Read\" to the token (HTTP 403, 10000 \
+             Authentication error, CF-Ray 8f00ba4-FRA)",
+        ),
+        (
+            Ask::Behaviors,
+            answer(403, &[], r#"{"success":false,"errors":[{"code":10000,"message":"Authentication error"}]}"#),
+            Kind::Forbidden(Lack::Permission),
+            "behaviors: the credentials lack a permission; add \"Zero Trust Read\" (or \"Zero Trust Write\") to the \
+             token (HTTP 403, 10000 Authentication error, CF-Ray 8f00ba4-FRA)",
+        ),
+        (
+            Ask::Reset,
+            bad(403, 10001, "Method not allowed for token"),
+            Kind::Forbidden(Lack::Permission),
+            "reset: the credentials lack a permission; add \"Zero Trust Write\" to the token (HTTP 403, 10001 Method \
+             not allowed for token, CF-Ray 8f00ba4-FRA)",
+        ),
+        (
+            Ask::Summary,
+            bad(403, 9109, "Unauthorized to access requested resource"),
+            Kind::Forbidden(Lack::Account),
+            "summary: the credentials do not cover this account; check the account id and the accounts the token is \
+             for (HTTP 403, 9109 Unauthorized to access requested resource, CF-Ray 8f00ba4-FRA)",
+        ),
+        (
+            Ask::Summary,
+            bad(403, 3314, "Forbidden"),
+            Kind::NotEntitled,
+            "summary: the account has no user risk scoring; it is part of Cloudflare's Enterprise plans, ask the \
+             account team (HTTP 403, 3314 Forbidden, CF-Ray 8f00ba4-FRA)",
+        ),
+        (
+            Ask::Summary,
+            bad(404, 7003, "Could not route to /x, perhaps your object identifier is invalid?"),
+            Kind::NotFound,
+            "summary: there is nothing at this address; check the account id and the base URL (HTTP 404, 7003 Could \
+             not route to /x, perhaps your object identifier is invalid?, CF-Ray 8f00ba4-FRA)",
+        ),
+        (
+            Ask::User,
+            answer(404, &[], "{}"),
+            Kind::NotFound,
+            "user: cloudflare knows no such user in this account (HTTP 404, CF-Ray 8f00ba4-FRA)",
+        ),
+        (
+            Ask::Integration,
+            answer(404, &["Content-Type: text/html"], "<html>"),
+            Kind::NotFound,
+            "integrations: there is no such integration in this account (HTTP 404, CF-Ray 8f00ba4-FRA)",
+        ),
+        (
+            Ask::Reset,
+            bad(422, 1234, "no"),
+            Kind::Invalid,
+            "reset: the request is refused: cloudflare does not accept it as it is (HTTP 422, 1234 no, CF-Ray \
+             8f00ba4-FRA)",
+        ),
+        (
+            Ask::Behaviors,
+            bad(403, 10001, "Internal error"),
+            Kind::Unavailable,
+            "behaviors: cloudflare is in trouble; ask again later, and look into it if it lasts (HTTP 403, 10001 \
+             Internal error, CF-Ray 8f00ba4-FRA)",
+        ),
+        (
+            Ask::Reset,
+            answer(502, &["Content-Type: text/html"], "<html><h1>Bad gateway</h1></html>"),
+            Kind::Unavailable,
+            "reset: cloudflare is in trouble; ask again later, and look into it if it lasts (HTTP 502, CF-Ray \
+             8f00ba4-FRA)",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn the_envelope_decides_and_not_the_status() {
+    let shape = |what: &str| format!("behaviors: unexpected answer: {what} (HTTP 200, CF-Ray 8f00ba4-FRA)");
+    let json = |body: &str| answer(200, &[], body);
+    for (step, kind, sentence) in [
+        (
+            bad(200, 1000, "something"),
+            Kind::Unavailable,
+            "behaviors: cloudflare reports a failure; ask again later, and look into it if it lasts (HTTP 200, 1000 \
+             something, CF-Ray 8f00ba4-FRA)"
+                .to_owned(),
+        ),
+        (json(r#"{"success":true}"#), Kind::Shape, shape("it has no result")),
+        (good("null"), Kind::Shape, shape("it has no result")),
+        (
+            json(r#"{"result":{"behaviors":{}}}"#),
+            Kind::Shape,
+            shape("it does not say whether it is a success"),
+        ),
+        (
+            json(r#"{"success":"true","result":{"behaviors":{}}}"#),
+            Kind::Shape,
+            shape("it does not say whether it is a success"),
+        ),
+        (
+            good("{}"),
+            Kind::Shape,
+            shape("its result is not as documented: missing field `behaviors`"),
+        ),
+        (json(r#"{"success":true,"#), Kind::Shape, shape("it ends after 16 bytes, before it is complete")),
+        (json(""), Kind::Shape, shape("it ends after 0 bytes, before it is complete")),
+        (json("[]"), Kind::Shape, shape("it is no JSON at byte 0: an object was expected")),
+        (
+            answer(200, &["Content-Type: text/html; charset=utf-8"], "<html>"),
+            Kind::Shape,
+            shape("it is text/html, not JSON"),
+        ),
+        (
+            answer(200, &["Content-Encoding: br"], "x"),
+            Kind::Shape,
+            shape("it cannot be decompressed: it is packed in a way that was not asked for"),
+        ),
+    ] {
+        check([(Ask::Behaviors, step, kind, sentence.as_str())]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_list_needs_its_result_and_its_list() {
+    let shape = |what: &str| format!("summary: unexpected answer: {what} (HTTP 200, CF-Ray 8f00ba4-FRA)");
+    let whole = r#"{"success":true,"result":{"users":[{"user_id":"#;
+    for (step, what) in [
+        (good("null"), "it has no result"),
+        (good("{}"), "its result has no list of users"),
+        (good("[]"), "its result has no list of users"),
+        (good(r#"{"users":null}"#), "its result has no list of users"),
+        (good(r#"{"users":{}}"#), "its result has no list of users"),
+        (answer(200, &[], whole), "it ends after 46 bytes, before it is complete"),
+        (good(r#"{"users":[}]}"#), "it is no JSON at byte 61: a value was expected"),
+    ] {
+        check([(Ask::Summary, step, Kind::Shape, shape(what).as_str())]).await;
+    }
+    let empty = r#"{"success":true,"result":{"users":null},"result_info":{"total_count":0}}"#;
+    let server = Canned::script([answer(200, &[], empty)]).await;
+    assert_eq!(server.client().summary().await.unwrap().rows, []);
+}
+
+#[tokio::test]
+async fn redirects_are_not_followed_and_only_their_host_is_told() {
+    for (location, told) in [
+        ("Location: https://evil.example.com/steal?token=abc", "evil.example.com"),
+        ("Location: /elsewhere", "127.0.0.1"),
+        ("Location: http://[", "another place"),
+        ("X-Nothing: 1", "another place"),
+    ] {
+        for status in [301, 302, 307, 308] {
+            let sentence = format!(
+                "summary: unexpected answer: it leads to {told}, where nothing is sent; check the base URL (HTTP \
+                 {status}, CF-Ray 8f00ba4-FRA)"
+            );
+            check([(Ask::Summary, answer(status, &[location], ""), Kind::Shape, sentence.as_str())]).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_the_server_repeats_of_the_token_is_not_told() {
+    let server = Canned::script([bad(400, 6003, "bad header t0ken-of-the-tests")]).await;
+    let error = server.client().summary().await.unwrap_err();
+    assert!(error.to_string().contains("6003 bad header [redacted]"), "{error}");
+    assert!(!format!("{error:?}").contains("t0ken"), "{error:?}");
+}

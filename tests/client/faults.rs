@@ -1,0 +1,138 @@
+//! Bodies that never end, stand still, break off or swell: each meets a bound, early and with its name.
+
+use std::io::Write;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use zt_risk_exporter::cloudflare::{Kind, Options};
+use zt_risk_exporter::model::Extent;
+
+use crate::canned::{Canned, Step, answer, budget, client, head, within_seconds};
+
+const USERS: &str = r#"{"success":true,"result":{"users":["#;
+const USER: &str = r#"{"user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e","last_event":"2019-12-27T18:11:19Z","event_count":1}"#;
+
+fn gzip(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    for part in parts {
+        encoder.write_all(part.as_ref()).unwrap();
+    }
+    encoder.finish().unwrap()
+}
+
+async fn summary_error(step: Step, tune: impl FnOnce(&mut Options)) -> (Kind, String) {
+    let server = Canned::script([step]).await;
+    let mut options = server.options();
+    tune(&mut options);
+    let error = within_seconds(client(options, &budget()).summary()).await.unwrap_err();
+    assert_eq!(server.asked().len(), 1, "{error}: a body that has begun is not asked for again");
+    (error.kind(), error.to_string())
+}
+
+fn shape(what: &str) -> (Kind, String) {
+    let sentence = format!("summary: unexpected answer: {what} (HTTP 200, CF-Ray 8f00ba4-FRA)");
+    (Kind::Shape, sentence)
+}
+
+#[tokio::test]
+async fn a_packed_answer_is_unpacked() {
+    let whole = format!("{USERS}{USER}]}}}}");
+    let members = [gzip([&whole[..50]]), gzip([&whole[50..]])].concat();
+    for packed in [gzip([&whole]), members] {
+        let server = Canned::script([answer(200, &["Content-Encoding: gzip"], packed)]).await;
+        let summary = server.client().summary().await.unwrap();
+        assert_eq!((summary.rows.len(), summary.extent), (1, Extent::Whole));
+    }
+}
+
+#[tokio::test]
+async fn a_bomb_is_stopped_by_its_ratio() {
+    let element = format!(r#"{{"name":"{}"}},"#, "x".repeat(1 << 20));
+    let bomb = gzip(std::iter::once(USERS).chain(std::iter::repeat_n(element.as_str(), 6)));
+    let (kind, text) = summary_error(answer(200, &["Content-Encoding: gzip"], bomb), |_| {}).await;
+    assert_eq!((kind, text), shape("it is too large: more than 200 times its compressed size"));
+}
+
+#[tokio::test]
+async fn what_is_packed_badly_is_told() {
+    let whole = gzip([format!("{USERS}{USER}]}}}}")]);
+    let mut flipped = whole.clone();
+    let last = flipped.len() - 8;
+    flipped[last] ^= 1;
+    for (packed, what) in [
+        (whole[..whole.len() - 9].to_vec(), "it cannot be decompressed: it is cut short or damaged after "),
+        (whole[..0].to_vec(), "it cannot be decompressed: it is cut short or damaged after 0 bytes"),
+        (flipped, "it cannot be decompressed: it is cut short or damaged after 140 bytes"),
+        (b"plain".to_vec(), "it cannot be decompressed: "),
+    ] {
+        let (kind, text) = summary_error(answer(200, &["Content-Encoding: gzip"], packed), |_| {}).await;
+        assert_eq!(kind, Kind::Shape);
+        assert!(text.contains(what), "{text}, not {what}");
+    }
+}
+
+#[tokio::test]
+async fn an_endless_answer_meets_its_bounds() {
+    let part = format!("{USER},").repeat(100);
+    let spaces = " ".repeat(1 << 16);
+    let endless = |part: &str| Step::Endless([head(200, &[], 1 << 40), USERS.into()].concat(), part.into());
+    let (kind, text) = summary_error(endless(&part), |options| options.bounds.elements = 10_000).await;
+    assert_eq!((kind, text), shape("it is too large: more than 10000 elements"));
+    let (kind, text) =
+        summary_error(endless(&spaces), |options| options.bounds.decoded_bytes = 1 << 22).await;
+    assert_eq!((kind, text), shape("it is too large: more than 4194304 bytes"));
+    let (kind, text) = summary_error(endless(&part), |options| {
+        options.total_wait = Duration::from_millis(300);
+        options.bounds.elements = usize::MAX;
+    })
+    .await;
+    assert_eq!(
+        (kind, text.as_str()),
+        (
+            Kind::Timeout,
+            "summary: there was no whole answer within 300ms; ask again later, and check the network if it lasts"
+        )
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_stands_still_is_given_up() {
+    let hasty = |options: &mut Options| {
+        options.idle_wait = Duration::from_millis(100);
+        options.connect_wait = Duration::from_millis(100);
+    };
+    let cut = [head(200, &[], 500), USERS.into()].concat();
+    let (kind, text) = summary_error(Step::Stall(cut), hasty).await;
+    assert_eq!(
+        (kind, text.as_str()),
+        (
+            Kind::Timeout,
+            "summary: the answer stood still for 100ms after 35 bytes; ask again later, and check the network if it \
+             lasts (HTTP 200, CF-Ray 8f00ba4-FRA)"
+        )
+    );
+
+    // Before a body a second attempt may help, unless it could change something twice.
+    let server = Canned::script([Step::Stall(Vec::new())]).await;
+    let mut options = server.options();
+    hasty(&mut options);
+    let asking = client(options, &budget());
+    let error = within_seconds(asking.summary()).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "summary: nothing was answered within 200ms; ask again later, and check the network if it lasts"
+    );
+    assert_eq!(server.asked().len(), 3);
+    let user = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e".parse().unwrap();
+    assert_eq!(asking.reset(user).await.unwrap_err().kind(), Kind::Timeout);
+    assert_eq!(server.asked().len(), 4);
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_says_how_far_it_came() {
+    let cut = [head(200, &[], 500), USERS.into()].concat();
+    let (kind, text) = summary_error(Step::Send(cut), |_| {}).await;
+    assert_eq!(kind, Kind::Unavailable);
+    assert!(text.starts_with("summary: the answer broke off after 35 bytes: "), "{text}");
+}

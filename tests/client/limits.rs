@@ -1,0 +1,147 @@
+//! Retries and rate limits: who is asked again, when, and how often.
+
+use std::time::Duration;
+
+use zt_risk_exporter::budget::Budget;
+use zt_risk_exporter::clock::{Clock, Timestamp};
+use zt_risk_exporter::cloudflare::{Kind, Limiter, Options, Outcome};
+
+use crate::canned::{Canned, Step, answer, bad, budget, client, good, observed, within_seconds};
+
+#[tokio::test]
+async fn what_may_pass_is_asked_three_times_and_a_change_only_once() {
+    for (name, step) in [
+        ("500", bad(500, 1000, "internal")),
+        ("503", answer(503, &["Content-Type: text/html"], "")),
+        ("408", answer(408, &[], "")),
+        ("no answer", Step::Close),
+    ] {
+        let server = Canned::script([step.clone(), step.clone(), good("[]")]).await;
+        let (asking, reports) = server.observed();
+        within_seconds(asking.integrations()).await.unwrap();
+        let attempts: Vec<_> = reports.lock().unwrap().iter().map(|r| (r.attempt, r.outcome)).collect();
+        let failed = Outcome::Unavailable;
+        assert_eq!(attempts, [(1, failed), (2, failed), (3, Outcome::Ok)], "{name}");
+
+        let server = Canned::script([step]).await;
+        assert_eq!(server.client().integrations().await.unwrap_err().kind(), Kind::Unavailable, "{name}");
+        assert_eq!(server.asked().len(), 3, "{name}");
+        let user = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e".parse().unwrap();
+        assert_eq!(server.client().reset(user).await.unwrap_err().kind(), Kind::Unavailable, "{name}");
+        assert_eq!(server.asked().len(), 4, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_repeated_if_the_connection_was_never_made() {
+    // A port that was free a moment ago and has nobody listening.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let options = Options { base_url: format!("http://{address}"), ..Options::default() };
+    let (client, reports) = observed(options);
+    let user = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e".parse().unwrap();
+    let error = client.reset(user).await.unwrap_err();
+    assert_eq!(reports.lock().unwrap().len(), 3);
+    let text = error.to_string();
+    assert!(
+        text.starts_with("reset: no connection was made: ") && text.contains("onnection refused"),
+        "{text}"
+    );
+    assert!(text.ends_with("; ask again later, and look into it if it lasts"), "{text}");
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_waited_out_if_that_is_bearable_and_told_if_not() {
+    let date = "Date: Wed, 21 Oct 2015 07:27:00 GMT";
+    for (lines, wait) in [
+        (&["Retry-After: 30"][..], Duration::from_secs(30)),
+        (&["Retry-After: Wed, 21 Oct 2015 07:27:30 GMT", date][..], Duration::from_secs(30)),
+        (&["Retry-After: 0"][..], Duration::from_secs(1)),
+        (&["Retry-After: 61"][..], Duration::from_secs(61)),
+        (&["Retry-After: 86400"][..], Duration::from_secs(86_400)),
+        (&["Retry-After: Thu, 22 Oct 2015 07:27:00 GMT", date][..], Duration::from_secs(86_400)),
+        (&["Retry-After: soon"][..], Duration::from_secs(300)),
+        (&["Retry-After: -1"][..], Duration::from_secs(300)),
+        (&[][..], Duration::from_secs(300)),
+    ] {
+        for status in [429, 200] {
+            let body = r#"{"success":false,"errors":[{"code":971,"message":"Please wait"}]}"#;
+            let server = Canned::script([answer(status, lines, body), good("[]")]).await;
+            let budget = budget();
+            let asking = client(server.options(), &budget);
+            let before = budget.clock().now();
+            let result = within_seconds(asking.integrations()).await;
+            if wait <= Duration::from_secs(60) {
+                assert_eq!(result.unwrap(), []);
+                assert!(budget.clock().now().since(before) >= wait, "{lines:?}");
+                assert_eq!(server.asked().len(), 2, "{lines:?}");
+                continue;
+            }
+            let error = result.unwrap_err();
+            assert_eq!(error.kind(), Kind::Limited(Limiter::Cloudflare), "{lines:?}");
+            assert_eq!(error.retry_after(), Some(wait), "{lines:?}");
+            let seconds = wait.as_secs();
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "integrations: cloudflare's rate limit is reached; ask again in {seconds} s, and lower the budget \
+                     share if this returns (HTTP {status}, 971 Please wait, CF-Ray 8f00ba4-FRA)"
+                )
+            );
+            assert!(budget.level().blocked_until.is_some(), "{lines:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn inside_a_block_nothing_is_sent() {
+    let server = Canned::script([answer(429, &["Retry-After: 86400"], "")]).await;
+    let asking = server.client();
+    asking.behaviors().await.unwrap_err();
+    let error = asking.summary().await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Limited(Limiter::Cloudflare));
+    assert!(error.retry_after().unwrap() > Duration::from_secs(80_000), "{error}");
+    assert!(error.answer().is_none());
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_spent_budget_is_told_from_a_rate_limit() {
+    let server = Canned::script([good("[]")]).await;
+    // One request in five minutes, on a clock that keeps the wall's pace: no second one goes.
+    let budget = Budget::new(1.0 / 1_200.0, Clock::system());
+    let asking = client(server.options(), &budget);
+    asking.integrations().await.unwrap();
+    let error = asking.integrations().await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Limited(Limiter::Budget));
+    assert_eq!(
+        error.to_string(),
+        "integrations: the request budget is spent; the next request may go in 300 s"
+    );
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn what_the_server_says_is_left_narrows_the_budget() {
+    let limits = ["Ratelimit: \"default\";r=50;t=30, \"burst\";r=7;t=20"];
+    for step in [answer(200, &limits, r#"{"success":true,"result":[]}"#), answer(404, &limits, "")] {
+        let server = Canned::script([step]).await;
+        let budget = Budget::new(1.0, Clock::scaled(Timestamp::from_seconds(0), 1.0));
+        let _ = client(server.options(), &budget).integrations().await;
+        assert_eq!(budget.level().remaining, 7);
+    }
+}
+
+#[tokio::test]
+async fn a_server_in_trouble_may_say_how_long() {
+    let busy = |wait: &str| answer(503, &[&format!("Retry-After: {wait}")], "");
+    let server = Canned::script([busy("50"), good("[]")]).await;
+    let budget = budget();
+    let before = budget.clock().now();
+    client(server.options(), &budget).integrations().await.unwrap();
+    assert!(budget.clock().now().since(before) >= Duration::from_secs(50));
+
+    let server = Canned::script([busy("3600")]).await;
+    let error = server.client().integrations().await.unwrap_err();
+    assert_eq!((error.kind(), error.retry_after()), (Kind::Unavailable, Some(Duration::from_secs(3_600))));
+    assert_eq!(server.asked().len(), 1);
+}

@@ -1,0 +1,262 @@
+//! Each operation: what is sent, and what becomes of a good answer.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+use uuid::Uuid;
+use zt_risk_exporter::clock::Timestamp;
+use zt_risk_exporter::cloudflare::{
+    Client, Credentials, IntegrationSetting, Kind, Names, NewIntegration, TokenState, UpdatedBehavior,
+};
+use zt_risk_exporter::model::{BehaviorSetting, Event, Extent, Identity, Integration, Level, Tuple};
+
+use crate::canned::{ACCOUNT, Canned, answer, budget, client, good};
+
+const USER: &str = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e";
+const INTEGRATION: &str = "4cfe8442-664b-4915-acd4-b39cd65c4314";
+/// 2019-12-27T18:11:19.117Z
+const THEN: Timestamp = Timestamp::from_millis(1_577_470_279_117);
+
+/// As recorded from the API.
+const RECORDED: &str = r#"{"account_tag":"f037e56e89293a057740de681ac9abbe","active":true,
+    "created_at":"2025-03-19T19:53:56Z","id":"4cfe8442-664b-4915-acd4-b39cd65c4314","integration_type":"Okta",
+    "reference_id":"3701e70b-5de4-4d9d-8972-f5aa994d9057","tenant_url":"https://example.oktapreview.com",
+    "well_known_url":"https://ssf.example.com/.well-known/sse-configuration/4cfe8442-664b-4915-acd4-b39cd65c4314"}"#;
+
+fn recorded() -> Integration {
+    Integration {
+        id: INTEGRATION.parse().unwrap(),
+        kind: "Okta".into(),
+        reference_id: "3701e70b-5de4-4d9d-8972-f5aa994d9057".into(),
+        tenant_url: "https://example.oktapreview.com".into(),
+        well_known_url:
+            "https://ssf.example.com/.well-known/sse-configuration/4cfe8442-664b-4915-acd4-b39cd65c4314"
+                .into(),
+        active: true,
+        created_at: Timestamp::from_seconds(1_742_414_036),
+    }
+}
+
+#[tokio::test]
+async fn behaviors_are_read_and_changed() {
+    let server = Canned::script([
+        good(
+            r#"{"behaviors":{"imp_travel":{"description":"Far.","enabled":true,"name":"Impossible Travel","risk_level":"high"},
+                "high_dlp":{"description":"Often.","enabled":false,"name":"DLP","risk_level":"severe"}}}"#,
+        ),
+        good(r#"{"behaviors":{"imp_travel":{"enabled":false,"risk_level":"low"}}}"#),
+        good(r#"{"behaviors":{"imp_travel":{"enabled":false,"risk_level":"low","name":"N","description":"D"}}}"#),
+    ])
+    .await;
+    let client = server.client();
+    let read = client.behaviors().await.unwrap();
+    let read: Vec<_> = read
+        .iter()
+        .map(|b| (b.id.as_str(), b.name.as_str(), b.description.as_str(), b.enabled, b.level))
+        .collect();
+    assert_eq!(
+        read,
+        [
+            ("high_dlp", "DLP", "Often.", false, Level::Unknown),
+            ("imp_travel", "Impossible Travel", "Far.", true, Level::High),
+        ]
+    );
+    let setting =
+        |level| BTreeMap::from([("imp_travel".to_owned(), BehaviorSetting { enabled: false, level })]);
+    for _ in 0..2 {
+        let changed = client.update_behaviors(&setting(Level::Low)).await.unwrap();
+        let wanted = UpdatedBehavior { id: "imp_travel".into(), enabled: false, level: Level::Low };
+        assert_eq!(changed, [wanted]);
+    }
+    let refused = client.update_behaviors(&setting(Level::Unknown)).await.unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "behaviors: the request is refused: behavior \"imp_travel\" needs the level low, medium or high"
+    );
+    assert_eq!(server.lines(), ["GET /behaviors", "PUT /behaviors", "PUT /behaviors"]);
+    assert_eq!(
+        server.asked()[1].body,
+        r#"{"behaviors":{"imp_travel":{"enabled":false,"risk_level":"low"}}}"#
+    );
+}
+
+/// The documentation's example, its errors beside success included, with totals that are true.
+const SUMMARY: &str = r#"{"errors":[{"code":1000,"message":"message"}],"messages":[],"success":true,
+    "result":{"users":[{"email":"email","event_count":0,"last_event":"2019-12-27T18:11:19.117Z","max_risk_level":"low",
+    "name":"name","user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e"}]},
+    "result_info":{"count":1,"page":1,"per_page":20,"total_count":1,"total_pages":1}}"#;
+
+#[tokio::test]
+async fn the_summary_keeps_names_only_if_asked() {
+    for names in [Names::Drop, Names::Keep] {
+        let server = Canned::script([answer(200, &["Date: Wed, 21 Oct 2015 07:28:00 GMT"], SUMMARY)]).await;
+        let mut options = server.options();
+        options.names = names;
+        let summary = client(options, &budget()).summary().await.unwrap();
+        let user: Uuid = USER.parse().unwrap();
+        assert_eq!(summary.rows.len(), 1);
+        assert_eq!(
+            (summary.rows[0].user, summary.rows[0].tuple),
+            (user, Tuple { last_event: THEN, count: 0, level: Level::Low })
+        );
+        assert_eq!((&summary.extent, summary.pages), (&Extent::Whole, 1));
+        assert_eq!(summary.date, Some(Timestamp::from_seconds(1_445_412_480)));
+        let who = summary.identities.as_ref().map(|identities| identities.get(user));
+        assert_eq!(who, (names == Names::Keep).then_some(Some(("email", "name"))));
+        assert_eq!(server.lines(), ["GET /summary"]);
+    }
+}
+
+#[tokio::test]
+async fn a_user_is_read_with_what_stands_around_the_events() {
+    let event = r#"{"id":"id","name":"imp_travel","risk_level":"low","timestamp":"2019-12-27T18:11:19.117Z","event_details":{}}"#;
+    let around =
+        r#""name":"name","email":"email","last_reset_time":"2019-12-27T18:11:19.117Z","risk_level":"odd""#;
+    let reset = (Some(THEN), Some(Level::Unknown));
+    for (result, events, rejected, (last_reset, level)) in [
+        (format!(r#"{{{around},"events":[{event},{event},{{"id":"x"}}]}}"#), 1, 1, reset),
+        (r#"{"events":[],"risk_level":null}"#.to_owned(), 0, 0, (None, None)),
+    ] {
+        let server = Canned::script([good(&result)]).await;
+        let mut options = server.options();
+        options.names = Names::Keep;
+        let user = client(options, &budget()).user(USER.parse().unwrap()).await.unwrap();
+        let wanted = Event { id: "id".into(), name: "imp_travel".into(), level: Level::Low, timestamp: THEN };
+        assert_eq!(user.events, vec![wanted; events]);
+        assert_eq!((user.rejected, user.last_reset, user.level), (rejected, last_reset, level));
+        let named = events > 0;
+        let identity = |text: &str| if named { text.to_owned() } else { String::new() };
+        let who = Identity { email: identity("email"), name: identity("name") };
+        assert_eq!(user.identity, Some(who));
+        assert_eq!(server.lines(), [format!("GET /{USER}")]);
+    }
+}
+
+#[tokio::test]
+async fn success_is_all_that_a_reset_and_a_removal_need() {
+    for body in
+        [r#"{"success":true,"result":{}}"#, r#"{"success":true,"result":null}"#, r#"{"success":true}"#]
+    {
+        let server = Canned::script([answer(200, &[], body)]).await;
+        let client = server.client();
+        client.reset(USER.parse().unwrap()).await.unwrap();
+        client.delete_integration(INTEGRATION.parse().unwrap()).await.unwrap();
+        assert_eq!(
+            server.lines(),
+            [format!("POST /{USER}/reset"), format!("DELETE /integrations/{INTEGRATION}")]
+        );
+    }
+}
+
+#[tokio::test]
+async fn integrations_are_listed_made_read_changed_and_found() {
+    let server = Canned::start(|_, asked| {
+        match asked.line.ends_with("/integrations") && asked.line.starts_with("GET") {
+            true => good(&format!("[{RECORDED}]")),
+            false => good(RECORDED),
+        }
+    })
+    .await;
+    let client = server.client();
+    let id = INTEGRATION.parse().unwrap();
+    let tenant_url = "https://example.oktapreview.com".to_owned();
+    let new = |reference_id: Option<&str>| NewIntegration {
+        tenant_url: tenant_url.clone(),
+        reference_id: reference_id.map(Into::into),
+    };
+    let setting = IntegrationSetting {
+        tenant_url: tenant_url.clone(),
+        active: false,
+        reference_id: Some("mine".into()),
+    };
+    assert_eq!(client.integrations().await.unwrap(), [recorded()]);
+    assert_eq!(client.create_integration(&new(None)).await.unwrap(), recorded());
+    assert_eq!(client.create_integration(&new(Some("mine"))).await.unwrap(), recorded());
+    assert_eq!(client.integration(id).await.unwrap(), recorded());
+    assert_eq!(client.update_integration(id, &setting).await.unwrap(), recorded());
+    assert_eq!(client.integration_by_reference("a/b c").await.unwrap(), recorded());
+    for reference in ["", ".", "..", "a\nb"] {
+        let error = client.integration_by_reference(reference).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Invalid, "{reference:?}");
+    }
+    assert_eq!(
+        server.lines(),
+        [
+            "GET /integrations",
+            "POST /integrations",
+            "POST /integrations",
+            &format!("GET /integrations/{INTEGRATION}"),
+            &format!("PUT /integrations/{INTEGRATION}"),
+            "GET /integrations/reference_id/a%2Fb%20c",
+        ]
+    );
+    let tenant = r#""tenant_url":"https://example.oktapreview.com""#;
+    let bodies: Vec<String> = server.asked().into_iter().map(|asked| asked.body).collect();
+    assert_eq!(bodies[1], format!(r#"{{"integration_type":"Okta",{tenant}}}"#));
+    assert_eq!(bodies[2], format!(r#"{{"integration_type":"Okta","reference_id":"mine",{tenant}}}"#));
+    assert_eq!(bodies[4], format!(r#"{{"active":false,"reference_id":"mine",{tenant}}}"#));
+}
+
+#[tokio::test]
+async fn a_token_says_until_when_it_works() {
+    for (result, state, expires) in [
+        (
+            r#"{"id":"x","status":"active","expires_on":"2019-12-27T18:11:19.117Z"}"#,
+            TokenState::Active,
+            Some(THEN),
+        ),
+        (r#"{"id":"x","status":"active"}"#, TokenState::Active, None),
+        (r#"{"id":"x","status":"disabled"}"#, TokenState::Disabled, None),
+        (r#"{"id":"x","status":"expired"}"#, TokenState::Expired, None),
+        (r#"{"id":"x","status":"dreaming"}"#, TokenState::Unknown, None),
+    ] {
+        let server = Canned::script([good(result)]).await;
+        let token = server.client().verify_token().await.unwrap();
+        assert_eq!((token.state, token.expires), (state, expires), "{result}");
+        assert_eq!(server.asked()[0].line, "GET /client/v4/user/tokens/verify");
+    }
+}
+
+#[tokio::test]
+async fn requests_carry_one_kind_of_credentials_and_say_who_asks() {
+    let server = Canned::script([good("[]")]).await;
+    let key = |email: &str, key: &str| Credentials::Key { email: email.into(), key: SecretString::from(key) };
+    let client = server.client();
+    client.integrations().await.unwrap();
+    let by_key = client.with_credentials(key("me@example.com", "k3y")).unwrap();
+    by_key.integrations().await.unwrap();
+    let heads: Vec<String> = server.asked().into_iter().map(|asked| asked.head.to_lowercase()).collect();
+    for (head, has, lacks) in [
+        (&heads[0], "authorization: bearer t0ken-of-the-tests", "x-auth"),
+        (&heads[1], "x-auth-email: me@example.com\r\nx-auth-key: k3y", "authorization"),
+    ] {
+        assert!(head.contains(has) && !head.contains(lacks), "{head}");
+        let agent = concat!("user-agent: zt-risk-exporter/", env!("CARGO_PKG_VERSION"));
+        assert!(head.contains(agent) && head.contains("accept-encoding: gzip\r\n"), "{head}");
+    }
+    assert_eq!(by_key.verify_token().await.unwrap_err().kind(), Kind::Invalid);
+    assert_eq!(server.asked().len(), 2);
+
+    for (account, credentials, wanted) in [
+        ("0123", key("a", "b"), "the account id must be 32 hexadecimal digits"),
+        ("0123456789abcdef0123456789abcdeg", key("a", "b"), "the account id must be 32 hexadecimal digits"),
+        (
+            ACCOUNT,
+            key("", "b"),
+            "the credentials are empty or hold characters that cannot be sent; check for stray line ends",
+        ),
+        (
+            ACCOUNT,
+            key("a", ""),
+            "the credentials are empty or hold characters that cannot be sent; check for stray line ends",
+        ),
+        (
+            ACCOUNT,
+            Credentials::Token(SecretString::from("abc\n")),
+            "the credentials are empty or hold characters that cannot be sent; check for stray line ends",
+        ),
+    ] {
+        let error = Client::new(account, credentials, budget(), server.options()).err();
+        assert_eq!(error.map(|error| error.to_string()).as_deref(), Some(wanted));
+    }
+}
