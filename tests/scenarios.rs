@@ -103,7 +103,7 @@ endures! {
     a_429_without_headers_blocks_for_five_minutes: Fault::Limited { retry_after: None }, "limited", "300";
     a_500_is_passing: Fault::Status { status: 500, code: 1000, message: "oops".to_owned() }, "unavailable", "500";
     a_502_with_html_is_passing: Fault::BadGateway, "unavailable", "502";
-    a_200_without_success_is_an_error: Fault::Unsuccessful { code: 1_234, message: "no".to_owned() }, "invalid", "1234";
+    a_200_without_success_is_an_error: Fault::Unsuccessful { code: 1_234, message: "no".to_owned() }, "unavailable", "1234";
     a_200_without_result_is_an_error: Fault::MissingResult, "shape", "result";
     a_200_with_null_result_is_an_error: Fault::NullResult, "shape", "result";
     a_redirect_is_not_followed: Fault::Redirect { location: "http://127.0.0.1:1/steal".to_owned() }, "shape", "redirect";
