@@ -84,8 +84,10 @@ pub struct Demo {
     /// Who lives in it.
     #[command(flatten)]
     pub world: World,
+    // A day passes in two and a half minutes by default: at a tenth of that a newcomer may wait for the first
+    // event for half a minute.
     /// How many times as often events come, and pages are read; the clock stays the wall's
-    #[arg(long, value_name = "FACTOR", default_value = "60", value_parser = speed)]
+    #[arg(long, value_name = "FACTOR", default_value = "600", value_parser = speed)]
     pub speed: f64,
     /// Where to serve, such as :10069 (the default) or 127.0.0.1:10069
     #[arg(long = "web.listen-address", value_name = "ADDRESS")]
