@@ -1,4 +1,140 @@
 //! A Prometheus exporter for the user risk that Cloudflare Zero Trust scores.
+//!
+//! Cloudflare shows a table of risky users. This crate reads it through the Risk Scoring API, counts what
+//! happens, and serves the result on `/metrics`, within a fixed share of the account's request quota.
+//!
+//! # The flow
+//!
+//! ```text
+//! Cloudflare, or simulator
+//!     |  JSON over HTTP, paid from the budget
+//! cloudflare             values of model, never JSON
+//!     |
+//! poller                 plan, wait, ask, apply; owns one account
+//!     |  asks: account   roster, queue, audit, ledger, series, schedule: pure, told the time
+//!     |
+//! Arc<Snapshot>          watch channel, one for each account
+//!     |
+//! publisher              at most once a second
+//!     |  calls: exposition
+//!     |
+//! Arc<Page>              watch channel: the page, encoded and compressed
+//!     |
+//! server                 adds what telemetry knows, at each scrape
+//!     |
+//! Prometheus
+//! ```
+//!
+//! Data flows down; imports point up. A module may know the one its data comes from, never the one it
+//! goes to.
+//!
+//! # Where to start reading
+//!
+//! - *What does this sample on the page mean, and where is it from?* [`exposition::families`] declares
+//!   every metric about Cloudflare, and [`telemetry::families`] those about this process. From a family
+//!   follow the field of [`model::Snapshot`] that fills it.
+//! - *How is an event counted once, and only once?* [`account`] is told what was read. [`roster`] finds who
+//!   changed, [`queue`] puts them in order, [`ledger`] knows what was counted.
+//! - *What is sent to Cloudflare, when, and what if it fails?* [`schedule`] and [`budget`] say when,
+//!   [`cloudflare`] sends, and [`poller`] reacts.
+//!
+//! # The modules, in the order of the flow
+//!
+//! Start and configuration:
+//!
+//! - [`cli`]: the words and flags of the command line.
+//! - [`config`]: file, environment and flags in, checked configuration out.
+//! - [`credentials`]: what a request proves itself with.
+//! - [`listen`]: where to listen, as people write it.
+//! - [`log`]: log lines, as text or JSON.
+//! - [`app`]: the one file that knows every part; binds, wires, runs, stops.
+//!
+//! From Cloudflare to what is known:
+//!
+//! - [`clock`]: the only place that reads a clock, and the two kinds of time.
+//! - [`rate_limit`]: how many requests may still go, and when the next one may.
+//! - [`budget`]: a rate limit that several accounts wait for in turns.
+//! - [`cloudflare`]: the client, one method for each operation of the API.
+//! - [`model`]: levels, users, events, behaviors, integrations, and the snapshot.
+//! - [`poller`]: the loop of one account.
+//! - [`account`]: everything known of one account, and what to ask next.
+//! - [`schedule`]: when each endpoint is to be read.
+//! - [`roster`]: who is at risk, at which level, and what a new list changes.
+//! - [`queue`]: whose events are still to be read, and in which order.
+//! - [`audit`]: who is read again although nothing seems to have changed.
+//! - [`ledger`]: which events were counted already.
+//! - [`labels`]: which label a behavior gets.
+//! - [`series`]: which users get series of their own.
+//! - [`identity`]: what users are called there.
+//!
+//! From what is known to Prometheus:
+//!
+//! - [`publisher`]: makes a new page when an account changed.
+//! - [`exposition`]: writes and compresses the page in both formats.
+//! - [`telemetry`]: what this process did itself.
+//! - [`http`]: accepting connections, with limits on everything.
+//! - [`server`]: `/metrics`, health, readiness, and the page for people.
+//!
+//! Beside the flow:
+//!
+//! - [`check`]: tries each endpoint once and says what is missing.
+//! - [`healthcheck`]: asks a running exporter whether it is healthy.
+//! - [`simulator`]: a stand-in for the API, with a world in which things happen.
+//!
+//! # What always holds
+//!
+//! 1. A scrape never sends a request to Cloudflare and never waits for one. The page is made when
+//!    something changed, at most once a second, beside the threads that answer; everyone gets the same
+//!    bytes, with the few samples of [`telemetry`] after them.
+//! 2. A poller owns its account. Nobody locks it and nobody else sees it: readers get immutable snapshots.
+//! 3. The JSON of the API stays within [`cloudflare`]. What comes out has names of our own.
+//! 4. The simulator shares no code with the client, apart from [`http`] and [`clock`]: with the same mistake
+//!    both would agree. The published schema and the official SDKs check it instead.
+//! 5. What decides is pure: [`account`] and all that it asks, [`rate_limit`] and [`exposition`] are told the
+//!    time. They read no clock and do no I/O.
+//! 6. A metric's name, type, help and labels stand once in `src/`. The golden page and the README are
+//!    checked against that place.
+//! 7. Each page is made afresh from a snapshot. What is gone at Cloudflare is gone from the page, and what
+//!    was never read is absent, which is not the same as 0.
+//! 8. Ages are exported as the dates since when, so that they stay right between two readings.
+//! 9. Counts are kept in memory: a new process starts them at 0 and says since when it counts. A reading is
+//!    judged, then applied as a whole, then published, so that a durable copy can be written before
+//!    anyone sees the new count.
+//! 10. No part dies in silence. [`app`] joins them all, and the end of one ends the process with code 1,
+//!     rather than leave a page that no longer changes.
+//! 11. Trouble keeps the last good data, with its date. It never empties the page, and a list known to be
+//!     incomplete never passes for a whole one.
+//! 12. Names and e-mail addresses are dropped where the answer is decoded, unless the configuration asks for
+//!     them. Tokens reach no log, label, panic message, argument list or file.
+//!
+//! # As a library
+//!
+//! The client and the simulator can be used without the daemon:
+//!
+//! ```
+//! use zt_risk_exporter::budget::Budget;
+//! use zt_risk_exporter::clock::Clock;
+//! use zt_risk_exporter::cloudflare::{Client, Credentials, Options};
+//! use zt_risk_exporter::model::Extent;
+//! use zt_risk_exporter::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, Scenario, Simulator};
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // In place of Cloudflare: one account of 100 users, and a token that may do everything.
+//!     let simulator = Simulator::start(Scenario::generated(100, 1), Clock::system()).await?;
+//!     let options = Options { base_url: simulator.base_url(), ..Options::default() };
+//!     // A quarter of what Cloudflare allows. Clones of a budget spend from the same.
+//!     let budget = Budget::new(0.25, Clock::system());
+//!     let token = Credentials::Token(GENERATED_TOKEN.into());
+//!     let client = Client::new(GENERATED_ACCOUNT, token, budget, options)?;
+//!
+//!     let summary = client.summary().await?;
+//!     assert_eq!((summary.rows.len(), &summary.extent), (100, &Extent::Whole));
+//!     let risk = client.user(summary.rows[0].user).await?;
+//!     println!("{} events, last reset {:?}", risk.events.len(), risk.last_reset);
+//!     Ok(())
+//! }
+//! ```
 
 pub mod account;
 pub mod app;
