@@ -160,7 +160,7 @@ fn the_scenario_of_the_readme_can_be_played() {
 
 /// What a scenario may say where it says nonsense: the refusal lists it.
 fn known(nonsense: &str) -> Vec<String> {
-    let refusal = Scenario::from_yaml(nonsense).unwrap_err().to_string();
+    let refusal = Scenario::from_yaml(nonsense).expect_err("nonsense is refused").to_string();
     let list = refusal.lines().next().and_then(|line| line.split_once("expected one of "));
     let (_, list) = list.unwrap_or_else(|| panic!("{refusal}"));
     list.split(", ").map(str::to_owned).collect()
@@ -207,12 +207,12 @@ fn the_commands_table_is_the_command_line() {
 /// The text of all sources, with strings as the program has them: in one line, quotes unescaped.
 fn sources() -> String {
     fn collect(directory: &Path, text: &mut String) {
-        for entry in fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
+        for entry in fs::read_dir(directory).expect("sources are there") {
+            let path = entry.expect("sources can be listed").path();
             if path.is_dir() {
                 collect(&path, text);
             } else {
-                text.push_str(&fs::read_to_string(path).unwrap());
+                text.push_str(&fs::read_to_string(path).expect("sources are text"));
             }
         }
     }
