@@ -5,5 +5,7 @@ pub mod clock;
 pub mod exposition;
 pub mod http;
 pub mod model;
+pub mod publisher;
 pub mod rate_limit;
+pub mod server;
 pub mod telemetry;

@@ -5,6 +5,7 @@
 
 pub mod families;
 mod process;
+mod results;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,7 @@ use crate::exposition::text::{Family, Format, Writer};
 use crate::model::Endpoint;
 use families as f;
 use process::Process;
+pub use results::{Commit, Durability, Outcome, Recovery, Reload};
 
 /// The endpoints that are asked again and again; their counters are there from the start.
 const POLLED: [Endpoint; 5] = [
@@ -33,71 +35,6 @@ const POLLED: [Endpoint; 5] = [
 /// In seconds. Is Cloudflare slower than usual (1, 2, 5)? Would a time-out of 10 or 30 seconds have struck?
 /// Does a summary come near the minute, or the five minutes at which it is given up?
 const DURATION_BUCKETS: [f64; 7] = [1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0];
-
-/// How a request ended; the label `outcome`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outcome {
-    /// With a usable answer.
-    Ok,
-    /// The credentials are missing or malformed.
-    Credentials,
-    /// The credentials were refused.
-    Refused,
-    /// The token lacks a permission.
-    Forbidden,
-    /// The account's plan does not include risk scoring.
-    NotEntitled,
-    /// There is no such account, user or integration.
-    NotFound,
-    /// The rate limit was hit.
-    Limited,
-    /// Cloudflare could not be reached, or was in trouble.
-    Unavailable,
-    /// The answer took too long.
-    Timeout,
-    /// The answer does not have its documented shape.
-    Shape,
-    /// Cloudflare found fault with the request.
-    Invalid,
-}
-
-/// How writing the state ended; the label `result`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Commit {
-    /// It is on disk.
-    Ok,
-    /// It is not.
-    Failed,
-}
-
-/// How restoring the state ended; the label `result`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Recovery {
-    /// Counting goes on where it stopped.
-    Restored,
-    /// There was nothing to restore.
-    Fresh,
-    /// What was there could not be used.
-    Damaged,
-}
-
-/// Whether counters survive a restart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// In memory only.
-    Memory,
-    /// On disk.
-    Disk,
-}
-
-/// How reading the configuration again ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reload {
-    /// The new one is in force.
-    Ok,
-    /// The old one still is.
-    Failed,
-}
 
 /// Where everything is recorded; cloned handles record in the same place.
 #[derive(Clone, Debug)]
@@ -125,67 +62,6 @@ struct Inner {
     state_commits: IntCounterVec,
     state_recoveries: IntCounterVec,
     config_reloaded: IntGauge,
-}
-
-impl Outcome {
-    /// All of them.
-    pub const ALL: [Self; 11] = [
-        Self::Ok,
-        Self::Credentials,
-        Self::Refused,
-        Self::Forbidden,
-        Self::NotEntitled,
-        Self::NotFound,
-        Self::Limited,
-        Self::Unavailable,
-        Self::Timeout,
-        Self::Shape,
-        Self::Invalid,
-    ];
-
-    /// The word for it in labels.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Credentials => "credentials",
-            Self::Refused => "refused",
-            Self::Forbidden => "forbidden",
-            Self::NotEntitled => "not_entitled",
-            Self::NotFound => "not_found",
-            Self::Limited => "limited",
-            Self::Unavailable => "unavailable",
-            Self::Timeout => "timeout",
-            Self::Shape => "shape",
-            Self::Invalid => "invalid",
-        }
-    }
-}
-
-impl Commit {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Ok, Self::Failed];
-
-    /// The word for it in labels.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-impl Recovery {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Restored, Self::Fresh, Self::Damaged];
-
-    /// The word for it in labels.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Restored => "restored",
-            Self::Fresh => "fresh",
-            Self::Damaged => "damaged",
-        }
-    }
 }
 
 impl Telemetry {

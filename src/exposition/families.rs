@@ -9,6 +9,7 @@ pub const ALL: [Declaration; 29] = [
     ACCOUNT_INFO.declaration(),
     UP.declaration(),
     LAST_SUCCESS.declaration(),
+    REJECTED_ROWS.declaration(),
     USERS.declaration(),
     REPORTED_EVENTS.declaration(),
     OLDEST_USER.declaration(),
@@ -34,7 +35,6 @@ pub const ALL: [Declaration; 29] = [
     BEHAVIOR_INFO.declaration(),
     INTEGRATION_ACTIVE.declaration(),
     INTEGRATION_INFO.declaration(),
-    REJECTED_ROWS.declaration(),
 ];
 
 /// 1; for links.
@@ -58,6 +58,14 @@ pub const LAST_SUCCESS: Family<2> = Family {
     name: "cloudflare_zt_risk_last_success_timestamp_seconds",
     kind: Kind::Gauge,
     help: "When the endpoint was last read whole.",
+    labels: ["account", "endpoint"],
+};
+
+/// Rows of answers that could not be read. The exporter's own by its prefix, but its source is a snapshot.
+pub const REJECTED_ROWS: Family<2> = Family {
+    name: "zt_risk_exporter_rejected_rows_total",
+    kind: Kind::Counter,
+    help: "Rows of Cloudflare's answers that could not be read and were left out, since this process started.",
     labels: ["account", "endpoint"],
 };
 
@@ -259,12 +267,4 @@ pub const INTEGRATION_INFO: Family<4> = Family {
     kind: Kind::Gauge,
     help: "Always 1; the integration's reference id and the tenant that it sends to.",
     labels: ["account", "integration", "reference_id", "tenant_url"],
-};
-
-/// Rows of answers that could not be read. The exporter's own by its prefix, but its source is a snapshot.
-pub const REJECTED_ROWS: Family<2> = Family {
-    name: "zt_risk_exporter_rejected_rows_total",
-    kind: Kind::Counter,
-    help: "Rows of Cloudflare's answers that could not be read and were left out, since this process started.",
-    labels: ["account", "endpoint"],
 };

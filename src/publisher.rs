@@ -1,0 +1,72 @@
+//! Makes a new page when an account changed, at most once a second, beside the threads that answer.
+
+use std::future::{Future as _, poll_fn};
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::sync::watch::error::RecvError;
+use tokio::task::JoinError;
+
+use crate::clock::Clock;
+use crate::exposition::Page;
+use crate::exposition::text::Format;
+use crate::model::Snapshot;
+use crate::telemetry::Telemetry;
+
+/// Nobody scrapes more often, and a burst of changes costs one page.
+const REST: Duration = Duration::from_secs(1);
+
+/// Publishes a page for what `snapshots` say now and each time one of them changes; ends when one of them
+/// will not change any more.
+pub async fn run(
+    mut snapshots: Vec<watch::Receiver<Arc<Snapshot>>>,
+    page: watch::Sender<Arc<Page>>,
+    telemetry: Telemetry,
+    clock: Clock,
+) {
+    loop {
+        let current: Vec<_> = snapshots
+            .iter_mut()
+            .map(|snapshot| Arc::clone(&snapshot.borrow_and_update()))
+            .collect();
+        let stopwatch = clock.clone();
+        let making = tokio::task::spawn_blocking(move || {
+            let started = stopwatch.now();
+            let made = Page::build(&current);
+            (made, stopwatch.now().since(started))
+        });
+        let (made, took) = match making.await.map_err(JoinError::try_into_panic) {
+            Ok(made) => made,
+            Err(Ok(panic)) => resume_unwind(panic),
+            // The runtime is going down.
+            Err(Err(_)) => return,
+        };
+        telemetry.page_built(made.part(Format::Text).plain.len(), took);
+        page.send_replace(Arc::new(made));
+        clock.sleep(REST).await;
+        if any_changed(&mut snapshots).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Waits until one of the snapshots has changed; an error if one will not any more.
+async fn any_changed(snapshots: &mut [watch::Receiver<Arc<Snapshot>>]) -> Result<(), RecvError> {
+    let mut changes: Vec<_> = snapshots
+        .iter_mut()
+        .map(|snapshot| Box::pin(snapshot.changed()))
+        .collect();
+    poll_fn(|context| {
+        let ready = changes
+            .iter_mut()
+            .find_map(|change| match change.as_mut().poll(context) {
+                Poll::Ready(changed) => Some(changed),
+                Poll::Pending => None,
+            });
+        ready.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
+}

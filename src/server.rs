@@ -1,0 +1,173 @@
+//! What Prometheus, an orchestrator and a person are answered: `/metrics`, health, readiness, the page at `/`.
+//!
+//! A scrape hands out the prepared page and the few samples about this process; it waits for nobody.
+
+mod front;
+mod negotiation;
+
+use std::future::{Future, ready};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{
+    ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, VARY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::{Method, Request, Response, StatusCode};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::exposition::{Ending, Page};
+use crate::http::{self, Body, Limits};
+use crate::model::Snapshot;
+use crate::telemetry::Telemetry;
+use negotiation::{Coding, Wanted};
+
+/// A handful of Prometheus servers, a probe and a person need ten connections; each costs some 20 KiB. A
+/// connection that Prometheus keeps open between scrapes lasts for intervals up to half a minute.
+const LIMITS: Limits = Limits {
+    connections: 256,
+    header_wait: Duration::from_secs(30),
+    header_bytes: 16 * 1024,
+    answer_wait: Duration::from_secs(30),
+    drain: Duration::from_secs(5),
+};
+
+/// Whether this process should be sent work, as `/-/ready` says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// The state is not restored yet, or an account was not tried yet.
+    Starting,
+    /// The page says what there is to say.
+    Ready,
+    /// The process is about to end.
+    Draining,
+}
+
+/// What answers are made from.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The prepared part of `/metrics`.
+    pub page: watch::Receiver<Arc<Page>>,
+    /// The rest of it.
+    pub telemetry: Telemetry,
+    /// What `/-/ready` says.
+    pub readiness: watch::Receiver<Readiness>,
+    /// What `/` says of the accounts.
+    pub snapshots: Vec<watch::Receiver<Arc<Snapshot>>>,
+    /// Tells how long ago that was.
+    pub clock: Clock,
+}
+
+struct Server {
+    parts: Parts,
+    /// Shared, because a compressor is some 300 KiB; it is held for a few microseconds.
+    ending: Mutex<Ending>,
+}
+
+/// Answers requests on `listener` until `stop` is ready and those under way have ended, at most 5 s later.
+pub async fn run(listener: TcpListener, parts: Parts, stop: impl Future<Output = ()>) {
+    let server = Arc::new(Server {
+        parts,
+        ending: Mutex::default(),
+    });
+    let handle = move |request| ready(Ok(server.answer(&request)));
+    http::serve(listener, LIMITS, stop, handle).await;
+}
+
+impl Server {
+    fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
+        let respond = match request.uri().path() {
+            "/metrics" => Self::metrics,
+            "/-/healthy" => |_: &Self, _: &_| http::sentence(StatusCode::OK, "healthy\n"),
+            "/-/ready" => Self::ready,
+            "/" => Self::front,
+            _ => {
+                return http::sentence(
+                    StatusCode::NOT_FOUND,
+                    "there is nothing here; try / or /metrics\n",
+                );
+            }
+        };
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let mut refused = http::sentence(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "only GET and HEAD are possible here\n",
+            );
+            refused
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return refused;
+        }
+        let mut response = respond(self, request);
+        // hyper leaves out the body of an answer to HEAD, and its length too unless told.
+        if let Some(length) = response.body().size_hint().exact() {
+            response.headers_mut().insert(CONTENT_LENGTH, length.into());
+        }
+        response
+    }
+
+    fn metrics(&self, request: &Request<Incoming>) -> Response<Body> {
+        let wanted = Wanted::from_headers(request.headers());
+        if request.method() == Method::GET {
+            self.parts.telemetry.scraped(wanted.format);
+        }
+        let page = Arc::clone(&self.parts.page.borrow());
+        let part = page.part(wanted.format);
+        let own = self.parts.telemetry.render(wanted.format);
+        let body = match wanted.coding {
+            Coding::Identity => http::pieces(part.plain.clone(), own.into()),
+            Coding::Gzip => {
+                // Each use starts afresh, so a panic within one has not spoilt it.
+                let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+                let own = ending.finish(&part.deflated, own.as_bytes());
+                http::pieces(part.deflated.bytes.clone(), own.into())
+            }
+        };
+        let mut response = Response::new(body);
+        let headers = response.headers_mut();
+        let content_type = Bytes::from(wanted.content_type());
+        let content_type = HeaderValue::from_maybe_shared(content_type).expect("made of known words");
+        headers.insert(CONTENT_TYPE, content_type);
+        headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
+        if wanted.coding == Coding::Gzip {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        response
+    }
+
+    fn ready(&self, _: &Request<Incoming>) -> Response<Body> {
+        let (status, text) = match *self.parts.readiness.borrow() {
+            Readiness::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+            Readiness::Ready => (StatusCode::OK, "ready\n"),
+            Readiness::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        };
+        http::sentence(status, text)
+    }
+
+    fn front(&self, _: &Request<Incoming>) -> Response<Body> {
+        let snapshots: Vec<_> = self
+            .parts
+            .snapshots
+            .iter()
+            .map(|snapshot| Arc::clone(&snapshot.borrow()))
+            .collect();
+        let html = front::page(&snapshots, self.parts.clock.date());
+        let mut response = Response::new(http::full(html));
+        let headers = response.headers_mut();
+        for (name, value) in [
+            (CONTENT_TYPE, "text/html; charset=utf-8"),
+            (
+                CONTENT_SECURITY_POLICY,
+                "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            ),
+            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}
