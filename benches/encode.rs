@@ -1,0 +1,34 @@
+//! What a page costs when an account changed: written, and written and compressed in both formats.
+
+#[path = "../tests/accounts/mod.rs"]
+mod accounts;
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use zt_risk_exporter::exposition::text::Format;
+use zt_risk_exporter::exposition::{Page, encode};
+
+fn pages(criterion: &mut Criterion) {
+    for (name, accounts, users) in [
+        ("1 account, 100 users", 1, 100),
+        ("20 accounts, 75 users each", 20, 75),
+    ] {
+        let snapshots = accounts::many(accounts, users);
+        let size = encode(Format::Text, &snapshots).len();
+        let mut group = criterion.benchmark_group(format!("page of {name}"));
+        group.throughput(Throughput::Bytes(size as u64));
+        for format in Format::ALL {
+            group.bench_function(format!("encode {}", format.as_str()), |bencher| {
+                bencher.iter(|| encode(format, black_box(&snapshots)));
+            });
+        }
+        group.bench_function("build", |bencher| {
+            bencher.iter(|| Page::build(black_box(&snapshots)))
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, pages);
+criterion_main!(benches);
