@@ -1,24 +1,24 @@
 //! What this process did itself, and what it may still do: the part of `/metrics` made at each scrape.
 //!
-//! Counters and gauges live in a registry of their own (`prometheus` crate); what somebody else knows better,
-//! such as a budget or the kernel, is asked at the scrape. Each metric is declared in [`families`].
+//! It has to be cheap, because it is all that a scrape costs beside sending the page. So what belongs to an
+//! account is kept in [`accounts`], its lines written when they change; a registry of its own (`prometheus`
+//! crate) has the rest, whose size is fixed; and the kernel is asked. Each metric is declared in [`families`].
 
+mod accounts;
 pub mod families;
 mod process;
 mod results;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::{
-    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-};
+use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::budget::Budget;
 use crate::clock::{Clock, Timestamp};
 use crate::exposition::text::{Family, Format, Writer};
 use crate::model::Endpoint;
+use accounts::Accounts;
 use families as f;
 use process::Process;
 pub use results::{Commit, Durability, Outcome, Recovery, Reload};
@@ -45,15 +45,10 @@ pub struct Telemetry {
 #[derive(Debug)]
 struct Inner {
     registry: Registry,
-    clock: Clock,
     process: Process,
-    /// By the label `account`.
-    budgets: Mutex<BTreeMap<String, Budget>>,
-    requests: IntCounterVec,
+    accounts: Accounts,
     request_duration: HistogramVec,
     retries: IntCounterVec,
-    poll_interval: GaugeVec,
-    token_expiry: GaugeVec,
     page_size: IntGauge,
     page_build: Gauge,
     scrapes: IntCounterVec,
@@ -76,10 +71,6 @@ impl Telemetry {
         );
         build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let inner = Inner {
-            requests: registered(
-                &registry,
-                IntCounterVec::new(options(&f::REQUESTS), &f::REQUESTS.labels),
-            ),
             request_duration: registered(
                 &registry,
                 HistogramVec::new(durations, &f::REQUEST_DURATION.labels),
@@ -87,14 +78,6 @@ impl Telemetry {
             retries: registered(
                 &registry,
                 IntCounterVec::new(options(&f::RETRIES), &f::RETRIES.labels),
-            ),
-            poll_interval: registered(
-                &registry,
-                GaugeVec::new(options(&f::POLL_INTERVAL), &f::POLL_INTERVAL.labels),
-            ),
-            token_expiry: registered(
-                &registry,
-                GaugeVec::new(options(&f::TOKEN_EXPIRY), &f::TOKEN_EXPIRY.labels),
             ),
             page_size: registered(&registry, IntGauge::with_opts(options(&f::PAGE_SIZE))),
             page_build: registered(&registry, Gauge::with_opts(options(&f::PAGE_BUILD))),
@@ -114,9 +97,8 @@ impl Telemetry {
             ),
             config_reloaded: registered(&registry, IntGauge::with_opts(options(&f::CONFIG_RELOADED))),
             process: Process::new(),
-            budgets: Mutex::default(),
+            accounts: Accounts::new(clock),
             registry,
-            clock,
         };
         for endpoint in POLLED {
             inner.request_duration.with_label_values(&[endpoint.as_str()]);
@@ -139,22 +121,12 @@ impl Telemetry {
 
     /// Makes an account known by its alias, with the budget of its credential.
     pub fn account(&self, account: &str, budget: Budget) {
-        for endpoint in POLLED {
-            for outcome in Outcome::ALL {
-                self.inner
-                    .requests
-                    .with_label_values(&[account, endpoint.as_str(), outcome.as_str()]);
-            }
-        }
-        self.inner.budgets().insert(account.to_owned(), budget);
+        self.inner.accounts.known(account, budget);
     }
 
     /// A request ended, `took` after it was sent.
     pub fn request(&self, account: &str, endpoint: Endpoint, outcome: Outcome, took: Duration) {
-        self.inner
-            .requests
-            .with_label_values(&[account, endpoint.as_str(), outcome.as_str()])
-            .inc();
+        self.inner.accounts.request(account, endpoint, outcome);
         self.inner
             .request_duration
             .with_label_values(&[endpoint.as_str()])
@@ -168,23 +140,12 @@ impl Telemetry {
 
     /// How often an endpoint is really read.
     pub fn poll_interval(&self, account: &str, endpoint: Endpoint, interval: Duration) {
-        self.inner
-            .poll_interval
-            .with_label_values(&[account, endpoint.as_str()])
-            .set(interval.as_secs_f64());
+        self.inner.accounts.poll_interval(account, endpoint, interval);
     }
 
     /// When the account's token expires, if it does and that is known.
     pub fn token_expiry(&self, account: &str, expiry: Option<Timestamp>) {
-        match expiry {
-            Some(date) => self
-                .inner
-                .token_expiry
-                .with_label_values(&[account])
-                .set(date.seconds()),
-            // It is an error that the label was not there, and that is what is wanted.
-            None => drop(self.inner.token_expiry.remove_label_values(&[account])),
-        }
+        self.inner.accounts.token_expiry(account, expiry);
     }
 
     /// A page was made, of `bytes` in text format.
@@ -233,42 +194,13 @@ impl Telemetry {
 
     /// Everything recorded, as the last part of a page.
     pub fn render(&self, format: Format) -> String {
-        // One account has about 70 series of 100 bytes; a few more do not matter.
-        let mut writer = Writer::new(format, 16 * 1024);
+        // What an account takes is mostly its 55 lines of requests, of about 100 bytes.
+        let capacity = 16 * 1024 + 6 * 1024 * self.inner.accounts.count();
+        let mut writer = Writer::new(format, capacity);
         writer.gathered(&self.inner.registry.gather());
-        self.inner.write_budgets(&mut writer);
+        self.inner.accounts.write(&mut writer);
         self.inner.process.write(&mut writer);
         writer.last_part()
-    }
-}
-
-impl Inner {
-    fn budgets(&self) -> MutexGuard<'_, BTreeMap<String, Budget>> {
-        // A map is whole after each of its verbs, so a panic elsewhere has not spoilt it.
-        self.budgets.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write_budgets(&self, writer: &mut Writer) {
-        let levels: Vec<_> = self
-            .budgets()
-            .iter()
-            .map(|(account, budget)| (account.clone(), budget.level()))
-            .collect();
-        let mut limits = writer.family(&f::BUDGET_LIMIT);
-        for (account, level) in &levels {
-            limits.put([account], u64::from(level.limit));
-        }
-        let mut remaining = writer.family(&f::BUDGET_REMAINING);
-        for (account, level) in &levels {
-            remaining.put([account], u64::from(level.remaining));
-        }
-        let mut blocked = writer.family(&f::BLOCKED_UNTIL);
-        let (moment, date) = (self.clock.now(), self.clock.date());
-        for (account, level) in &levels {
-            if let Some(until) = level.blocked_until {
-                blocked.put([account], date + until.since(moment));
-            }
-        }
     }
 }
 

@@ -331,7 +331,26 @@ impl Writer {
     }
 }
 
+/// The lines of samples alone, to be kept and put into pages of either format with [`Samples::put_lines`].
+pub fn lines<const N: usize>(family: &Family<N>, write: impl FnOnce(&mut Samples<'_, N>)) -> String {
+    let mut writer = Writer::new(Format::Text, 0);
+    write(&mut Samples {
+        writer: &mut writer,
+        family,
+        headed: true,
+    });
+    writer.part()
+}
+
 impl<const N: usize> Samples<'_, N> {
+    /// Writes samples of this family that [`lines`] wrote before.
+    pub fn put_lines(&mut self, lines: &str) {
+        if !lines.is_empty() {
+            self.head();
+            self.writer.text.push_str(lines);
+        }
+    }
+
     /// Writes one sample; `values` are those of the family's labels.
     pub fn put(&mut self, values: [&str; N], value: impl Into<Number>) {
         self.head();

@@ -66,7 +66,7 @@ pub enum Reload {
 }
 
 impl Outcome {
-    /// All of them.
+    /// All of them, in the order of [`Outcome::index`].
     pub const ALL: [Self; 11] = [
         Self::Ok,
         Self::Credentials,
@@ -96,6 +96,11 @@ impl Outcome {
             Self::Shape => "shape",
             Self::Invalid => "invalid",
         }
+    }
+
+    /// The position of this outcome in [`Outcome::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
     }
 }
 
