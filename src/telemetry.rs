@@ -1,10 +1,11 @@
 //! What this process did itself, and what it may still do: the part of `/metrics` made at each scrape.
 //!
 //! It has to be cheap, because it is all that a scrape costs beside sending the page. So what belongs to an
-//! account is kept in [`accounts`], its lines written when they change; a registry of its own (`prometheus`
-//! crate) has the rest, whose size is fixed; and the kernel is asked. Each metric is declared in [`families`].
+//! account is kept with the account, its lines written when they change; a registry of our own (`prometheus`
+//! crate) has counters and gauges of which there are always as many; and the kernel is asked. Each metric is declared in [`families`].
 
 mod accounts;
+mod durations;
 pub mod families;
 mod process;
 mod results;
@@ -12,13 +13,15 @@ mod results;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::core::Collector;
+use prometheus::{Gauge, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::budget::Budget;
 use crate::clock::{Clock, Timestamp};
 use crate::exposition::text::{Family, Format, Writer};
 use crate::model::Endpoint;
 use accounts::Accounts;
+use durations::Durations;
 use families as f;
 use process::Process;
 pub use results::{Commit, Durability, Outcome, Recovery, Reload};
@@ -32,10 +35,6 @@ const POLLED: [Endpoint; 5] = [
     Endpoint::TokenVerify,
 ];
 
-/// In seconds. Is Cloudflare slower than usual (1, 2, 5)? Would a time-out of 10 or 30 seconds have struck?
-/// Does a summary come near the minute, or the five minutes at which it is given up?
-const DURATION_BUCKETS: [f64; 7] = [1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0];
-
 /// Where everything is recorded; cloned handles record in the same place.
 #[derive(Clone, Debug)]
 pub struct Telemetry {
@@ -47,7 +46,7 @@ struct Inner {
     registry: Registry,
     process: Process,
     accounts: Accounts,
-    request_duration: HistogramVec,
+    durations: Durations,
     retries: IntCounterVec,
     page_size: IntGauge,
     page_build: Gauge,
@@ -63,45 +62,27 @@ impl Telemetry {
     /// Nothing recorded yet; counters whose labels are known are there, at 0. `clock` is the budgets' clock.
     pub fn new(clock: Clock) -> Self {
         let registry = Registry::new();
-        let durations = HistogramOpts::new(f::REQUEST_DURATION.name, f::REQUEST_DURATION.help)
-            .buckets(DURATION_BUCKETS.to_vec());
-        let build_info = registered(
-            &registry,
-            IntGaugeVec::new(options(&f::BUILD_INFO), &f::BUILD_INFO.labels),
-        );
-        build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let build_info = IntGaugeVec::new(options(&f::BUILD_INFO), &f::BUILD_INFO.labels);
+        registered(&registry, build_info)
+            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .set(1);
+        let page_build = Gauge::with_opts(options(&f::PAGE_BUILD));
         let inner = Inner {
-            request_duration: registered(
-                &registry,
-                HistogramVec::new(durations, &f::REQUEST_DURATION.labels),
-            ),
-            retries: registered(
-                &registry,
-                IntCounterVec::new(options(&f::RETRIES), &f::RETRIES.labels),
-            ),
-            page_size: registered(&registry, IntGauge::with_opts(options(&f::PAGE_SIZE))),
-            page_build: registered(&registry, Gauge::with_opts(options(&f::PAGE_BUILD))),
-            scrapes: registered(
-                &registry,
-                IntCounterVec::new(options(&f::SCRAPES), &f::SCRAPES.labels),
-            ),
-            state_durable: registered(&registry, IntGauge::with_opts(options(&f::STATE_DURABLE))),
-            state_size: registered(&registry, IntGauge::with_opts(options(&f::STATE_SIZE))),
-            state_commits: registered(
-                &registry,
-                IntCounterVec::new(options(&f::STATE_COMMITS), &f::STATE_COMMITS.labels),
-            ),
-            state_recoveries: registered(
-                &registry,
-                IntCounterVec::new(options(&f::STATE_RECOVERIES), &f::STATE_RECOVERIES.labels),
-            ),
-            config_reloaded: registered(&registry, IntGauge::with_opts(options(&f::CONFIG_RELOADED))),
             process: Process::new(),
             accounts: Accounts::new(clock),
+            durations: Durations::new(),
+            retries: counters(&registry, &f::RETRIES),
+            page_size: gauge(&registry, &f::PAGE_SIZE),
+            page_build: registered(&registry, page_build),
+            scrapes: counters(&registry, &f::SCRAPES),
+            state_durable: gauge(&registry, &f::STATE_DURABLE),
+            state_size: gauge(&registry, &f::STATE_SIZE),
+            state_commits: counters(&registry, &f::STATE_COMMITS),
+            state_recoveries: counters(&registry, &f::STATE_RECOVERIES),
+            config_reloaded: gauge(&registry, &f::CONFIG_RELOADED),
             registry,
         };
         for endpoint in POLLED {
-            inner.request_duration.with_label_values(&[endpoint.as_str()]);
             inner.retries.with_label_values(&[endpoint.as_str()]);
         }
         for format in Format::ALL {
@@ -127,10 +108,7 @@ impl Telemetry {
     /// A request ended, `took` after it was sent.
     pub fn request(&self, account: &str, endpoint: Endpoint, outcome: Outcome, took: Duration) {
         self.inner.accounts.request(account, endpoint, outcome);
-        self.inner
-            .request_duration
-            .with_label_values(&[endpoint.as_str()])
-            .observe(took.as_secs_f64());
+        self.inner.durations.observe(endpoint, took);
     }
 
     /// A request is sent once more.
@@ -198,6 +176,7 @@ impl Telemetry {
         let capacity = 16 * 1024 + 6 * 1024 * self.inner.accounts.count();
         let mut writer = Writer::new(format, capacity);
         writer.gathered(&self.inner.registry.gather());
+        self.inner.durations.write(&mut writer);
         self.inner.accounts.write(&mut writer);
         self.inner.process.write(&mut writer);
         writer.last_part()
@@ -208,10 +187,15 @@ fn options<const N: usize>(family: &Family<N>) -> Opts {
     Opts::new(family.name, family.help)
 }
 
-fn registered<M: prometheus::core::Collector + Clone + 'static>(
-    registry: &Registry,
-    metric: prometheus::Result<M>,
-) -> M {
+fn counters(registry: &Registry, family: &Family<1>) -> IntCounterVec {
+    registered(registry, IntCounterVec::new(options(family), &family.labels))
+}
+
+fn gauge(registry: &Registry, family: &Family<0>) -> IntGauge {
+    registered(registry, IntGauge::with_opts(options(family)))
+}
+
+fn registered<M: Collector + Clone + 'static>(registry: &Registry, metric: prometheus::Result<M>) -> M {
     let metric = metric.expect("the names in `families` are valid");
     registry
         .register(Box::new(metric.clone()))

@@ -155,38 +155,22 @@ impl Writer {
         }
     }
 
-    /// Writes families that the `prometheus` crate gathered.
+    /// Writes families of counters and gauges that the `prometheus` crate gathered.
     pub fn gathered(&mut self, families: &[prometheus::proto::MetricFamily]) {
-        use prometheus::proto::MetricType;
+        use prometheus::proto::{Metric, MetricType};
+        type Value = fn(&Metric) -> f64;
         for family in families {
-            let kind = match family.get_field_type() {
-                MetricType::COUNTER => Kind::Counter,
-                MetricType::GAUGE => Kind::Gauge,
-                MetricType::HISTOGRAM => Kind::Histogram,
-                // Nothing here declares one of these.
-                MetricType::SUMMARY | MetricType::UNTYPED => continue,
+            let (kind, value): (Kind, Value) = match family.get_field_type() {
+                MetricType::COUNTER => (Kind::Counter, |metric| metric.get_counter().get_value()),
+                MetricType::GAUGE => (Kind::Gauge, |metric| metric.get_gauge().get_value()),
+                // No such metric is registered.
+                MetricType::HISTOGRAM | MetricType::SUMMARY | MetricType::UNTYPED => continue,
             };
             let name = family.name();
             self.head(name, kind, family.help());
             for metric in family.get_metric() {
                 let labels = metric.get_label().iter().map(|pair| (pair.name(), pair.value()));
-                match kind {
-                    Kind::Counter => {
-                        self.sample(name, "", labels, Number::Real(metric.get_counter().get_value()));
-                    }
-                    Kind::Gauge => {
-                        self.sample(name, "", labels, Number::Real(metric.get_gauge().get_value()));
-                    }
-                    Kind::Histogram => {
-                        let histogram = metric.get_histogram();
-                        let buckets = histogram
-                            .get_bucket()
-                            .iter()
-                            .map(|bucket| (bucket.upper_bound(), bucket.cumulative_count()));
-                        let (count, sum) = (histogram.get_sample_count(), histogram.get_sample_sum());
-                        self.histogram(name, labels, buckets, count, sum);
-                    }
-                }
+                self.sample(name, "", labels, Number::Real(value(metric)));
             }
         }
     }

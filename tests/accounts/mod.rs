@@ -1,6 +1,9 @@
 //! Two accounts made by hand: one in which everything occurs that can, one that was never read.
 
-#![allow(dead_code, reason = "every test and bench that includes this uses a part of it")]
+#![allow(
+    dead_code,
+    reason = "every test and bench that includes this uses a part of it"
+)]
 
 use std::collections::BTreeMap;
 
