@@ -24,7 +24,7 @@ fn pages(criterion: &mut Criterion) {
             });
         }
         group.bench_function("build", |bencher| {
-            bencher.iter(|| Page::build(black_box(&snapshots)))
+            bencher.iter(|| Page::build(black_box(&snapshots)));
         });
         group.finish();
     }

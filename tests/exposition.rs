@@ -166,8 +166,7 @@ fn counters_begin_at_zero_for_every_level_and_every_move() {
 fn the_exporters_own_families_are_those_declared() {
     let clock = Clock::system();
     let telemetry = Telemetry::new(clock.clone());
-    let budget = Budget::new(0.25, clock.clone());
-    telemetry.account("acme", budget);
+    telemetry.account("acme", Budget::new(0.25, clock));
     telemetry.poll_interval("acme", Endpoint::Summary, Duration::from_secs(30));
     telemetry.token_expiry("acme", Some(Timestamp::from_seconds(1_800_000_000)));
     let text = telemetry.render(Format::Text);

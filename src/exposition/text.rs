@@ -197,14 +197,8 @@ impl Writer {
         self.text.push_str("# HELP ");
         self.text.push_str(family);
         self.text.push(' ');
-        for c in help.chars() {
-            match c {
-                '\\' => self.text.push_str("\\\\"),
-                '\n' => self.text.push_str("\\n"),
-                '"' if open_metrics => self.text.push_str("\\\""),
-                c => self.text.push(c),
-            }
-        }
+        let quote = if open_metrics { "\\\"" } else { "\"" };
+        self.escaped(help, quote);
         self.text.push_str("\n# TYPE ");
         self.text.push_str(family);
         self.text.push(' ');
@@ -238,7 +232,7 @@ impl Writer {
             self.text.push(before);
             self.text.push_str(label);
             self.text.push_str("=\"");
-            self.label_value(value);
+            self.escaped(value, "\\\"");
             self.text.push('"');
             before = ',';
         }
@@ -278,7 +272,8 @@ impl Writer {
         self.sample(name, "_count", labels, Number::Whole(count));
     }
 
-    fn label_value(&mut self, value: &str) {
+    /// Writes `value` with backslashes and line ends escaped, and `quote` for each quote.
+    fn escaped(&mut self, value: &str, quote: &str) {
         let mut rest = value;
         while let Some(position) = memchr::memchr3(b'\\', b'"', b'\n', rest.as_bytes()) {
             // All three are ASCII, so the text may be cut before and behind them.
@@ -287,7 +282,7 @@ impl Writer {
             self.text.push_str(plain);
             self.text.push_str(match special {
                 "\n" => "\\n",
-                "\"" => "\\\"",
+                "\"" => quote,
                 _ => "\\\\",
             });
             rest = after;
