@@ -71,6 +71,7 @@ async fn until_counted(rig: &Rig) -> Page {
     .await
 }
 
+#[expect(clippy::print_stdout, reason = "the figures are for whoever runs this")]
 fn report(alias: &str, page: &Page, arrivals: &[Timestamp], speed: f64) {
     let delays = page.get("event_observation_delay_seconds_count").unwrap_or(0.0);
     let mean = page.get("event_observation_delay_seconds_sum").unwrap_or(0.0) / delays;
