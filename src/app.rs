@@ -121,9 +121,7 @@ pub async fn bind(listen: &Listen) -> Result<TcpListener, Error> {
 pub async fn serve(config: &Config) -> Result<(), Error> {
     let listener = bind(&config.web.listen).await?;
     let exporter = Exporter::new(config, &Clock::system(), &Tuning::default())?;
-    if config.state.is_none() {
-        tracing::info!("state.path is not set: counts start anew with each start");
-    }
+    tracing::info!("counts are kept in memory: they begin anew with each start");
     tell_address(&listener);
     exporter.run(listener, stop_signal()?).await
 }
@@ -175,7 +173,6 @@ fn demo_config(demo: &Demo, local: Local, simulator: &Simulator) -> Config {
             audit: paced(6.0 * 3600.0),
         },
         users: config::Users { limit: 100, identity: IdentityPolicy::Id },
-        state: None,
         web: local.web,
         log: local.log,
         warnings: Vec::new(),

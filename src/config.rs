@@ -16,7 +16,6 @@ mod values;
 
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -48,8 +47,6 @@ pub struct Config {
     pub intervals: Intervals,
     /// What is shown of users.
     pub users: Users,
-    /// The file that survives a restart; none for nothing.
-    pub state: Option<PathBuf>,
     /// Where pages are served.
     pub web: Web,
     /// What is logged.
@@ -181,14 +178,12 @@ impl Config {
             limit: values::user_limit(&layers.get_or_default(keys::LIMIT))?,
             identity: identity(&layers)?,
         };
-        let state = layers.get(keys::STATE_PATH);
-        let state = state.map(|path| values::path(&path)).transpose()?;
         let (accounts, mut warnings) = accounts::load(&layers)?;
         let has_key = layers.get(keys::HASH_KEY_FILE).is_some();
         if has_key && !matches!(users.identity, IdentityPolicy::Hash { .. }) {
             warnings.push("users.hash_key_file is not used, because users.identity is not hash".to_owned());
         }
-        Ok(Self { accounts, base_url, intervals, users, state, web, log, warnings })
+        Ok(Self { accounts, base_url, intervals, users, web, log, warnings })
     }
 }
 

@@ -24,9 +24,10 @@ use crate::model::{Behavior, Event, EventTotals, Histogram, LevelChanges, PerLev
 /// to hours), or a first sight after an outage?
 const DELAY_BOUNDS: &[f64] = &[15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0, 21_600.0, 86_400.0];
 
-/// Seconds from reaching a level to the reset: the same hour, shift, day, week, month?
-const RESET_BOUNDS: &[f64] =
-    &[900.0, 3_600.0, 14_400.0, 28_800.0, 86_400.0, 259_200.0, 604_800.0, 1_209_600.0, 2_592_000.0];
+/// Seconds from reaching a level to the reset: within the quarter of an hour, the hour, the shift, the day,
+/// three days, the week, or later? Prometheus 3 rewrites bounds of a million seconds and more (`1e+06`),
+/// Prometheus 2 does not, so there are none.
+const RESET_BOUNDS: &[f64] = &[900.0, 3_600.0, 14_400.0, 28_800.0, 86_400.0, 259_200.0, 604_800.0];
 
 /// Why events that the counts speak of could not be found; the label `reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

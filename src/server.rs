@@ -33,7 +33,7 @@ const LIMITS: Limits = Limits {
     header_wait: Duration::from_secs(30),
     header_bytes: 16 * 1024,
     answer_wait: Duration::from_secs(30),
-    drain: Duration::from_secs(5),
+    drain: Duration::from_secs(4),
 };
 
 /// Whether this process should be sent work, as `/-/ready` says it.
@@ -68,7 +68,7 @@ struct Server {
     ending: Mutex<Ending>,
 }
 
-/// Answers requests on `listener` until `stop` is ready and those under way have ended, at most 5 s later.
+/// Answers requests on `listener` until `stop` is ready and those under way have ended, at most 4 s later.
 pub async fn run(listener: TcpListener, parts: Parts, stop: impl Future<Output = ()>) {
     let server = Arc::new(Server { parts, ending: Mutex::default() });
     let handle = move |request| ready(Ok(server.answer(&request)));

@@ -92,7 +92,6 @@ fn two_variables_are_enough_and_everything_else_has_its_default() {
     assert_eq!(config.intervals.audit, Duration::from_secs(6 * 3600));
     assert_eq!(config.users.limit, 100);
     assert!(matches!(config.users.identity, IdentityPolicy::Id));
-    assert_eq!(config.state, None);
     assert_eq!(config.web.listen.to_string(), ":10069");
     assert_eq!(config.log.level.to_env_filter().to_string(), "info");
     assert_eq!(config.log.format, LogFormat::Text);
@@ -122,7 +121,6 @@ fn flags_win_over_the_environment_and_the_environment_over_the_file() {
         ("ZT_RISK_EXPORTER__LOG__LEVEL", "warn,hyper=off"),
         ("ZT_RISK_EXPORTER__USERS__LIMIT", "6"),
         ("ZT_RISK_EXPORTER__INTERVALS__SUMMARY", ""),
-        ("ZT_RISK_EXPORTER__STATE__PATH", "state.redb"),
     ]);
     let flags = Flags { listen_address: Some(":3".to_owned()), ..place.flags() };
     let config = Config::load(&flags, environment.clone()).unwrap();
@@ -132,7 +130,6 @@ fn flags_win_over_the_environment_and_the_environment_over_the_file() {
     assert_eq!(config.log.format, LogFormat::Json, "the file");
     assert_eq!(config.intervals.summary, Duration::from_secs(40), "an empty variable is none");
     assert_eq!(config.intervals.audit, Duration::from_secs(7 * 3600));
-    assert_eq!(config.state, Some(PathBuf::from("state.redb")), "relative to the working directory");
     let local = Local::load(&flags, environment).unwrap();
     assert_eq!((local.web, local.log), (config.web, config.log));
 }
@@ -362,7 +359,7 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
         (with_account("users: {identity: hash, hash_key_file: short-key}"), line_2(
             "users.hash_key_file cannot be used: the key in short-key has 10 bytes, but must have from 16 to 1024",
         )),
-        (with_account("state: {path: ''}"), line_2("state.path is \"\", but must be the path of a file")),
+        (with_account("users: {identity: hash, hash_key_file: ''}"), line_2("users.hash_key_file is \"\", but must be the path of a file")),
         (with_account("web: {listen_address: 10069}"), line_2(
             "web.listen_address is \"10069\", but must be an address and a port, such as :10069, 127.0.0.1:10069, \
              [::1]:10069 or localhost:10069",
@@ -395,7 +392,7 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
             "log.rotation is not a known key; known here: level, format",
         )),
         (with_account("<<: {}"), line_2(
-            "<< is not a known key; known here: accounts, cloudflare, intervals, users, state, web, log",
+            "<< is not a known key; known here: accounts, cloudflare, intervals, users, web, log",
         )),
         (with_account("log: {level: info,\n  format: text, level: warn}"),
             "level is given twice, first on line 2 (zt.yaml, line 3)".to_owned()),

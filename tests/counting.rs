@@ -318,21 +318,20 @@ fn events_that_show_late_in_the_detail_are_found_by_the_retries() {
 
 #[test]
 fn losses_are_said_with_their_reason() {
-    let reset = |risk: &mut UserRisk| risk.last_reset = Some(at(3_000));
-    let bad_time = |risk: &mut UserRisk| risk.rejected = 1;
-    let nothing = |_: &mut UserRisk| {};
-    let table: [(&str, Tuple, &dyn Fn(&mut UserRisk)); 4] = [
-        ("timestamp", tuple(2, 10, Level::High), &bad_time),
-        ("late", tuple(2, -100, Level::Low), &nothing),
-        ("unknown", tuple(2, 10, Level::High), &nothing),
-        ("reset", tuple(2, 10, Level::High), &reset),
+    let bad_time = UserRisk { rejected: 1, ..risk(Vec::new()) };
+    let reset = UserRisk { last_reset: Some(at(3_000)), ..risk(Vec::new()) };
+    let table = [
+        ("timestamp", tuple(2, 10, Level::High), bad_time),
+        ("late", tuple(2, -100, Level::Low), risk(Vec::new())),
+        ("unknown", tuple(2, 10, Level::High), risk(Vec::new())),
+        ("reset", tuple(2, 10, Level::High), reset),
     ];
-    for (reason, listed, change) in table {
+    for (reason, listed, says) in table {
         let mut upstream = Upstream::with_users(1);
         upstream.listed.insert(1, listed);
         // The reset comes before the last try.
         upstream.pass(if reason == "reset" { 600 } else { 0 });
-        change(upstream.risk(1));
+        *upstream.risk(1) = says;
         upstream.pass(3_600);
         assert_eq!((upstream.counted(), upstream.lost()), (0, vec![(reason, 1)]));
     }

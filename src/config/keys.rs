@@ -60,13 +60,12 @@ pub(super) const AUDIT: Key = value("intervals", "audit", "6h");
 pub(super) const LIMIT: Key = value("users", "limit", "100");
 pub(super) const IDENTITY: Key = value("users", "identity", "id");
 pub(super) const HASH_KEY_FILE: Key = path("users", "hash_key_file");
-pub(super) const STATE_PATH: Key = path("state", "path");
 pub(super) const LISTEN_ADDRESS: Key = value("web", "listen_address", ":10069");
 pub(super) const LOG_LEVEL: Key = value("log", "level", "info");
 pub(super) const LOG_FORMAT: Key = value("log", "format", "text");
 
 /// Every single value outside the list of accounts.
-pub(super) const ALL: [Key; 12] = [
+pub(super) const ALL: [Key; 11] = [
     BASE_URL,
     SUMMARY,
     BEHAVIORS,
@@ -75,7 +74,6 @@ pub(super) const ALL: [Key; 12] = [
     LIMIT,
     IDENTITY,
     HASH_KEY_FILE,
-    STATE_PATH,
     LISTEN_ADDRESS,
     LOG_LEVEL,
     LOG_FORMAT,

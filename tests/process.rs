@@ -1,0 +1,235 @@
+//! The program as an operator meets it: started, asked, stopped, and told wrong things.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use zt_risk_exporter::clock::{Clock, Moment};
+use zt_risk_exporter::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, Scenario, Simulator};
+
+/// What a process may take before a test has failed; nothing here should take seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running program, killed at the end of its test.
+struct Program {
+    child: Child,
+    clock: Clock,
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It has ended already, or nobody needs it any more.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Program {
+    fn start(command: &mut Command) -> Self {
+        let child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        Self { child, clock: Clock::system() }
+    }
+
+    fn log(&mut self) -> BufReader<ChildStderr> {
+        BufReader::new(self.child.stderr.take().expect("it is read once"))
+    }
+
+    /// The first line of the log with `part`.
+    fn line(log: &mut BufReader<ChildStderr>, part: &str) -> String {
+        let mut lines = log.by_ref().lines().map(|line| line.expect("text"));
+        lines.find(|line| line.contains(part)).unwrap_or_else(|| panic!("no line with {part}"))
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status().expect("kill is there");
+        assert!(sent.success());
+    }
+
+    /// How it ended, and how long that took.
+    fn end(&mut self) -> (ExitStatus, Duration) {
+        let since = self.clock.now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                return (status, self.clock.now().since(since));
+            }
+            pause(&self.clock, since, "the program did not end");
+        }
+    }
+}
+
+/// Lets other processes go on, for as long as patience lasts.
+fn pause(clock: &Clock, since: Moment, what: &str) {
+    assert!(clock.now().since(since) < PATIENCE, "{what}");
+    std::thread::park_timeout(Duration::from_millis(10));
+}
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zt-risk-exporter"));
+    command.env_clear();
+    command
+}
+
+/// `serve` with nothing but the environment, against a simulated Cloudflare.
+fn serve(simulator: &Simulator, token: &str) -> Program {
+    Program::start(
+        program()
+            .args(["--web.listen-address", "127.0.0.1:0"])
+            .env("CLOUDFLARE_BASE_URL", simulator.base_url())
+            .env("CLOUDFLARE_ACCOUNT_ID", GENERATED_ACCOUNT)
+            .env("CLOUDFLARE_API_TOKEN", token),
+    )
+}
+
+/// The address in a log line such as `serving /metrics address=127.0.0.1:1234`.
+fn address(log: &mut BufReader<ChildStderr>) -> SocketAddr {
+    let line = Program::line(log, "serving /metrics");
+    let (_, rest) = line.split_once("address=").expect("an address");
+    rest.split(' ').next().and_then(|text| text.parse().ok()).expect("an address")
+}
+
+fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        .expect("a request goes out");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
+/// The first answer of which `holds` is true.
+fn until(address: SocketAddr, path: &str, holds: impl Fn(&str) -> bool) -> String {
+    let clock = Clock::system();
+    let since = clock.now();
+    loop {
+        let answer = get(address, path);
+        if holds(&answer) {
+            return answer;
+        }
+        pause(&clock, since, &answer);
+    }
+}
+
+/// The sum of a family's samples.
+fn sum(page: &str, family: &str) -> f64 {
+    let samples = page.lines().filter(|line| line.starts_with(&format!("{family}{{")));
+    samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+}
+
+fn simulator(scenario: Scenario) -> (tokio::runtime::Runtime, Simulator) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let simulator = runtime.block_on(Simulator::start(scenario, Clock::system())).expect("a world");
+    (runtime, simulator)
+}
+
+#[test]
+fn two_environment_variables_are_enough_and_sigterm_ends_it_well() {
+    let (_runtime, simulator) = simulator(Scenario::generated(50, 1));
+    let mut exporter = serve(&simulator, GENERATED_TOKEN);
+    let mut log = exporter.log();
+    let address = address(&mut log);
+    until(address, "/-/ready", |answer| answer.starts_with("HTTP/1.1 200"));
+    let page = until(address, "/metrics", |answer| sum(answer, "cloudflare_zt_risk_up") > 0.0);
+    assert!(sum(&page, "cloudflare_zt_risk_users") > 0.0, "{page}");
+    // A connection that stays open, as Prometheus's does, delays nothing.
+    let idle = TcpStream::connect(address).expect("it listens");
+    exporter.signal("TERM");
+    let (status, took) = exporter.end();
+    assert!(status.success(), "{status}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    drop(idle);
+    let mut rest = String::new();
+    log.read_to_string(&mut rest).expect("text");
+    assert!(!rest.contains(GENERATED_TOKEN), "{rest}");
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let (_runtime, simulator) = simulator(Scenario::generated(50, 1));
+    let mut exporter = serve(&simulator, GENERATED_TOKEN);
+    let mut log = exporter.log();
+    let address = address(&mut log);
+    // Half a request holds the drain up.
+    let mut half = TcpStream::connect(address).expect("it listens");
+    half.write_all(b"GET /metrics HTTP/1.1\r\nHost:").expect("half a request goes out");
+    until(address, "/-/healthy", |answer| answer.starts_with("HTTP/1.1 200"));
+    exporter.signal("TERM");
+    Program::line(&mut log, "a second signal stops at once");
+    exporter.signal("INT");
+    let (status, took) = exporter.end();
+    assert_eq!(status.code(), Some(1), "a drain that was not waited for is no good end");
+    assert!(took < Duration::from_secs(3), "{took:?}");
+}
+
+#[test]
+fn a_wrong_token_is_on_the_page_and_in_the_log_and_ends_nothing() {
+    let (_runtime, simulator) = simulator(Scenario::generated(5, 1));
+    let mut exporter = serve(&simulator, "not-this-one");
+    let mut log = exporter.log();
+    let address = address(&mut log);
+    let warning = Program::line(&mut log, "WARN");
+    assert!(warning.contains("token") && !warning.contains("not-this-one"), "{warning}");
+    let page = until(address, "/metrics", |answer| answer.contains("cloudflare_zt_risk_up{"));
+    assert_eq!(sum(&page, "cloudflare_zt_risk_up"), 0.0, "{page}");
+    until(address, "/-/ready", |answer| answer.starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn a_port_in_use_is_named_and_ends_with_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("its address").to_string();
+    for command in ["demo", "serve"] {
+        let output = program()
+            .args([command, "--web.listen-address", &address])
+            .env("CLOUDFLARE_ACCOUNT_ID", GENERATED_ACCOUNT)
+            .env("CLOUDFLARE_API_TOKEN", "any")
+            .output()
+            .expect("the program runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(&format!("cannot listen on {address}")) && said.contains("in use"), "{said}");
+    }
+}
+
+#[test]
+fn the_demo_says_where_to_look_and_its_counters_move() {
+    let mut demo = Program::start(program().args(["demo", "--web.listen-address", "127.0.0.1:0"]));
+    let mut said = BufReader::new(demo.child.stdout.take().expect("it is read once")).lines();
+    let page = said.by_ref().map(|line| line.expect("text")).find(|line| line.ends_with("/metrics"));
+    let page = page.expect("the page for Prometheus is named");
+    let (_, rest) = page.split_once("http://").expect("a URL");
+    let address: SocketAddr = rest.trim_end_matches("/metrics").parse().expect("an address");
+    let page = until(address, "/metrics", |answer| sum(answer, "cloudflare_zt_risk_events_total") > 0.0);
+    for family in ["users", "behavior_enabled", "integration_active", "reported_events"] {
+        assert!(sum(&page, &format!("cloudflare_zt_risk_{family}")) > 0.0, "{family}\n{page}");
+    }
+    demo.signal("INT");
+    assert!(demo.end().0.success());
+}
+
+#[test]
+fn a_check_of_a_good_account_says_so_and_of_a_poor_token_what_to_add() {
+    let scenario = "
+accounts: [{ id: 0123456789abcdef0123456789abcdef, generated_users: 5 }]
+tokens:
+  - { token: everything, permissions: [Zero Trust Read, 'Zero Trust: PII Read'] }
+  - { token: settings, permissions: [Zero Trust Read] }
+";
+    let (_runtime, simulator) = simulator(Scenario::from_yaml(scenario).expect("a scenario"));
+    let table =
+        [("everything", 0, "5 users"), ("settings", 1, "Zero Trust: PII Read"), ("nonsense", 1, "token")];
+    for (token, code, said) in table {
+        let output = program()
+            .arg("check")
+            .env("CLOUDFLARE_BASE_URL", simulator.base_url())
+            .env("CLOUDFLARE_ACCOUNT_ID", GENERATED_ACCOUNT)
+            .env("CLOUDFLARE_API_TOKEN", token)
+            .output()
+            .expect("the program runs");
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{token}\n{shown}");
+        assert!(shown.contains(said), "{token}\n{shown}");
+    }
+}
