@@ -80,7 +80,9 @@ fn simulate_api(simulate: &Simulate) -> Result<(), Failure> {
     log::start(&local.log).map_err(Failure::runtime)?;
     let scenario = match &simulate.scenario {
         Some(path) => {
-            let usage = |why: &dyn fmt::Display| Failure::Usage(format!("{}: {why}", path.display()).into());
+            let usage = |why: &dyn fmt::Display| {
+                Failure::Usage(format!("the scenario {}: {why}", path.display()).into())
+            };
             let text = std::fs::read_to_string(path).map_err(|error| usage(&error))?;
             Scenario::from_yaml(&text).map_err(|error| usage(&error))?
         }

@@ -54,12 +54,20 @@ pub struct Poller {
     /// Whether the latest summary was whole, and each interval as last told.
     extent: Extent,
     intervals: BTreeMap<Endpoint, Duration>,
+    /// Until when the budget lets nothing go, as it last said.
+    held_until: Option<Moment>,
 }
 
 impl Poller {
     /// A poller that has asked nothing yet.
     pub fn new(parts: Parts) -> Self {
-        Self { parts, troubles: BTreeMap::new(), extent: Extent::Whole, intervals: BTreeMap::new() }
+        Self {
+            parts,
+            troubles: BTreeMap::new(),
+            extent: Extent::Whole,
+            intervals: BTreeMap::new(),
+            held_until: None,
+        }
     }
 
     /// Watches for ever. Needs a runtime of several threads, as a list of a million users keeps one busy.
@@ -67,8 +75,9 @@ impl Poller {
         self.tell_intervals();
         loop {
             let now = self.parts.clock.now();
-            let blocked = self.parts.budget.level().blocked_until;
-            let step = blocked.map_or_else(|| self.parts.account.plan(now), Step::Wait);
+            let held =
+                self.parts.budget.level().blocked_until.max(self.held_until.filter(|until| now < *until));
+            let step = held.map_or_else(|| self.parts.account.plan(now), Step::Wait);
             match step {
                 Step::Wait(until) => {
                     self.wait(until).await;
@@ -149,11 +158,13 @@ impl Poller {
             Err(error) => match error.kind() {
                 Kind::NotFound => account.user_not_found(asked, now),
                 // The user keeps its place until requests may go again.
-                Kind::Limited(_) => {}
+                Kind::Limited(_) => self.held_until = held_until(error, now),
                 _ => account.user_failed(asked, setback(error), now),
             },
         }
-        let trouble = answer.err().filter(|error| error.kind() != Kind::NotFound);
+        let is_news =
+            |error: &Error| !matches!(error.kind(), Kind::NotFound | Kind::Limited(Limiter::Budget));
+        let trouble = answer.err().filter(is_news);
         self.tell(Endpoint::User, trouble.as_ref());
     }
 
@@ -170,6 +181,10 @@ impl Poller {
             Ok(answer) => {
                 read(account, answer, now, date);
                 self.tell(endpoint, None);
+            }
+            // Nothing was sent: this says nothing of the endpoint.
+            Err(error) if error.kind() == Kind::Limited(Limiter::Budget) => {
+                self.held_until = held_until(&error, now);
             }
             Err(error) => {
                 account.failed(endpoint, setback(&error), now);
@@ -253,6 +268,11 @@ impl Poller {
             }
         }
     }
+}
+
+/// Until when a request that was held back has to wait.
+fn held_until(error: &Error, now: Moment) -> Option<Moment> {
+    error.retry_after().map(|wait| now + wait)
 }
 
 /// What an error means for the next request.

@@ -225,7 +225,7 @@ pub const USER_INFO: Family<4> = Family {
 pub const USERS_OMITTED: Family<1> = Family {
     name: "cloudflare_zt_risk_users_omitted",
     kind: Kind::Gauge,
-    help: "Users on the risk list that have no series of their own because of the limit.",
+    help: "Users on the risk list that have no series of their own, for the limit or because users are not named.",
     labels: ["account"],
 };
 
