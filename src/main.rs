@@ -84,7 +84,11 @@ fn simulate_api(simulate: &Simulate) -> Result<(), Failure> {
                 Failure::Usage(format!("the scenario {}: {why}", path.display()).into())
             };
             let text = std::fs::read_to_string(path).map_err(|error| usage(&error))?;
-            Scenario::from_yaml(&text).map_err(|error| usage(&error))?
+            let scenario = Scenario::from_yaml(&text).map_err(|error| usage(&error))?;
+            if scenario.accounts.is_empty() {
+                return Err(usage(&"it lists no accounts, so there is nothing to ask for"));
+            }
+            scenario
         }
         None => Scenario {
             speed: simulate.speed,
