@@ -43,6 +43,7 @@ mod world;
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,7 +100,7 @@ pub struct Simulator {
     _stop: oneshot::Sender<()>,
 }
 
-/// Answers on `listener` until `stop` is ready. The world is built before the first answer, which takes
+/// Answers on `listener` until `stop` is ready, even if that is before there is anything to answer. The world is built before the first answer, which takes
 /// seconds for a million users.
 ///
 /// # Errors
@@ -110,7 +111,11 @@ pub async fn serve(
     clock: Clock,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
-    let shared = build(scenario, clock).await?;
+    let mut stop = pin!(stop);
+    let shared = tokio::select! {
+        built = build(scenario, clock) => built?,
+        () = &mut stop => return Ok(()),
+    };
     run(listener, shared, stop).await;
     Ok(())
 }
