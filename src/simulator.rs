@@ -72,6 +72,8 @@ use world::NewEvent;
 /// Generous, so that a test of many clients tests these; a drain is short, because nobody's work is lost.
 const LIMITS: Limits = Limits {
     connections: 1_024,
+    connections_of_one_peer: 1_024,
+    first_header_wait: Duration::from_secs(60),
     header_wait: Duration::from_secs(60),
     header_bytes: 64 * 1024,
     answer_wait: Duration::from_secs(600),

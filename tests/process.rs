@@ -160,6 +160,8 @@ fn a_second_signal_ends_it_at_once() {
     until(address, "/-/healthy", |answer| answer.starts_with("HTTP/1.1 200"));
     exporter.signal("TERM");
     Program::line(&mut log, "a second signal stops at once");
+    let unready = until(address, "/-/ready", |answer| answer.contains("draining"));
+    assert!(unready.starts_with("HTTP/1.1 503"), "{unready}");
     exporter.signal("INT");
     let (status, took) = exporter.end();
     assert_eq!(status.code(), Some(1), "a drain that was not waited for is no good end");
