@@ -87,7 +87,8 @@ enum Reach {
     Silent,
 }
 
-/// Whether behaviors were read, or refused, once: before that a display name might become a label.
+/// Whether behaviors were read, or refused, or answered in a way that nobody can use, once: before that a
+/// display name might become a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Settled {
     Yes,
@@ -170,7 +171,8 @@ impl Account {
         let comparison = match (whole, self.ledger.epoch()) {
             (true, None) => Roster::baseline(summary, date),
             (true, Some(_)) => self.roster.compare(summary, date),
-            (false, _) => self.roster.compare_partial(summary),
+            (false, Some(_)) => self.roster.compare_partial(summary, date),
+            (false, None) => Comparison::default(),
         };
         if whole {
             self.ledger.begin(date);
@@ -199,6 +201,7 @@ impl Account {
             self.settle(asked, reading, now);
         } else {
             self.queue.failed(asked.user.id, now);
+            self.audit.read(asked.user.id, now);
         }
     }
 
@@ -206,7 +209,10 @@ impl Account {
     pub fn user_failed(&mut self, asked: &Asked, setback: Setback, now: Moment) {
         self.spent(asked, 1, now);
         match setback {
-            Setback::Passing => self.queue.failed(asked.user.id, now),
+            Setback::Passing | Setback::Unusable => {
+                self.queue.failed(asked.user.id, now);
+                self.audit.read(asked.user.id, now);
+            }
             Setback::Refused | Setback::Closed => self.schedule.failed(Endpoint::User, setback, now),
         }
     }
@@ -240,7 +246,7 @@ impl Account {
         if endpoint == Endpoint::Summary {
             (self.up, self.reach) = (Some(false), Reach::Silent);
         }
-        if endpoint == Endpoint::Behaviors && setback == Setback::Closed {
+        if endpoint == Endpoint::Behaviors && matches!(setback, Setback::Closed | Setback::Unusable) {
             self.labels = Settled::Yes;
         }
         self.schedule.failed(endpoint, setback, now);
@@ -305,7 +311,7 @@ impl Account {
         self.roster.apply(vec![user]);
         self.audit.read(user.id, now);
         match verdict {
-            Verdict::Short(found) => self.queue.short(user.id, found, now),
+            Verdict::Short(tries) => self.queue.short(user.id, tries, now),
             Verdict::Done if asked.why == Why::Audit => {}
             Verdict::Done => drop(self.queue.remove(user.id)),
         }

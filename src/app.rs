@@ -17,7 +17,7 @@ use crate::account::{Account, Settings};
 use crate::budget::Budget;
 use crate::cli::{Demo, Simulate};
 use crate::clock::Clock;
-use crate::cloudflare::{Client, Names, Options, Outcome, SetupError};
+use crate::cloudflare::{Client, Names, Options, SetupError};
 use crate::config::{self, Config, CredentialSource, IdentityPolicy, Local};
 use crate::exposition::Page;
 use crate::identity::Naming;
@@ -309,15 +309,6 @@ impl Exporter {
             total_wait: tuning.total_wait,
             observer: Some(Arc::new(move |report| {
                 telemetry.request(&alias, report.endpoint, report.outcome, report.took);
-                if report.outcome == Outcome::Limited {
-                    // Told here, as the client may wait the block out and then succeed.
-                    let endpoint = report.endpoint.as_str();
-                    tracing::warn!(
-                        account = alias,
-                        endpoint,
-                        "cloudflare's rate limit is hit: nothing is sent until it lets go"
-                    );
-                }
                 if report.attempt > 1 {
                     telemetry.retried(report.endpoint);
                 }

@@ -159,6 +159,8 @@ impl Poller {
                 Kind::NotFound => account.user_not_found(asked, now),
                 // The user keeps its place until requests may go again.
                 Kind::Limited(_) => self.held_until = held_until(error, now),
+                // A refusal of one user is nothing against the others.
+                Kind::Invalid => account.user_failed(asked, Setback::Passing, now),
                 _ => account.user_failed(asked, setback(error), now),
             },
         }
@@ -280,9 +282,9 @@ fn setback(error: &Error) -> Setback {
     match error.kind() {
         Kind::Credentials | Kind::Refused => Setback::Refused,
         Kind::Forbidden(_) | Kind::NotEntitled | Kind::NotFound | Kind::Invalid => Setback::Closed,
-        Kind::Limited(Limiter::Cloudflare | Limiter::Budget)
-        | Kind::Unavailable
-        | Kind::Timeout
-        | Kind::Shape => Setback::Passing,
+        Kind::Limited(Limiter::Cloudflare | Limiter::Budget) | Kind::Unavailable | Kind::Timeout => {
+            Setback::Passing
+        }
+        Kind::Shape => Setback::Unusable,
     }
 }

@@ -44,6 +44,8 @@ pub enum Setback {
     Closed,
     /// It may be over soon.
     Passing,
+    /// There was an answer, and nothing in it can be used.
+    Unusable,
 }
 
 /// What a request for a user's events is spent on.
@@ -158,8 +160,10 @@ impl Schedule {
                 REFUSED_INTERVAL
             }
             Setback::Closed => interval.max(REFUSED_INTERVAL),
-            Setback::Passing if endpoint == Endpoint::TokenVerify => interval,
-            Setback::Passing => interval.min(PASSING_INTERVAL.max(self.summary_interval())),
+            Setback::Passing | Setback::Unusable if endpoint == Endpoint::TokenVerify => interval,
+            Setback::Passing | Setback::Unusable => {
+                interval.min(PASSING_INTERVAL.max(self.summary_interval()))
+            }
         };
         if endpoint == Endpoint::User && setback == Setback::Closed {
             self.users_closed_until = Some(now + wait);
