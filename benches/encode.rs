@@ -21,7 +21,9 @@ fn pages(criterion: &mut Criterion) {
                 bencher.iter(|| encode(format, black_box(&snapshots)));
             });
         }
-        group.bench_function("build", |bencher| bencher.iter(|| Page::build(black_box(&snapshots))));
+        group.bench_function("build", |bencher| {
+            bencher.iter(|| Page::build(black_box(&snapshots)));
+        });
         group.finish();
     }
 }

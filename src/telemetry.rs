@@ -1,25 +1,28 @@
 //! What this process did itself, and what it may still do: the part of `/metrics` made at each scrape.
 //!
-//! Counters and gauges live in a registry of their own (`prometheus` crate); what somebody else knows better,
-//! such as a budget or the kernel, is asked at the scrape. Each metric is declared in [`families`].
+//! It has to be cheap, because it is all that a scrape costs beside sending the page. So what belongs to an
+//! account is kept with the account, its lines written when they change; a registry of our own (`prometheus`
+//! crate) has counters and gauges of which there are always as many; and the kernel is asked. Each metric is declared in [`families`].
 
+mod accounts;
+mod durations;
 pub mod families;
 mod process;
 mod results;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::{
-    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-};
+use prometheus::core::Collector;
+use prometheus::{Gauge, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::budget::Budget;
 use crate::clock::{Clock, Timestamp};
 use crate::cloudflare::Outcome;
 use crate::exposition::text::{Family, Format, Writer};
 use crate::model::Endpoint;
+use accounts::Accounts;
+use durations::Durations;
 use families as f;
 use process::Process;
 pub use results::{Commit, Durability, Recovery, Reload};
@@ -27,10 +30,6 @@ pub use results::{Commit, Durability, Recovery, Reload};
 /// The endpoints that are asked again and again; their counters are there from the start.
 const POLLED: [Endpoint; 5] =
     [Endpoint::Summary, Endpoint::User, Endpoint::Behaviors, Endpoint::Integrations, Endpoint::TokenVerify];
-
-/// In seconds. Is Cloudflare slower than usual (1, 2, 5)? Would a time-out of 10 or 30 seconds have struck?
-/// Does a summary come near the minute, or the five minutes at which it is given up?
-const DURATION_BUCKETS: [f64; 7] = [1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0];
 
 /// Where everything is recorded; cloned handles record in the same place.
 #[derive(Clone, Debug)]
@@ -41,15 +40,10 @@ pub struct Telemetry {
 #[derive(Debug)]
 struct Inner {
     registry: Registry,
-    clock: Clock,
     process: Process,
-    /// By the label `account`.
-    budgets: Mutex<BTreeMap<String, Budget>>,
-    requests: IntCounterVec,
-    request_duration: HistogramVec,
+    accounts: Accounts,
+    durations: Durations,
     retries: IntCounterVec,
-    poll_interval: GaugeVec,
-    token_expiry: GaugeVec,
     page_size: IntGauge,
     page_build: Gauge,
     scrapes: IntCounterVec,
@@ -64,47 +58,25 @@ impl Telemetry {
     /// Nothing recorded yet; counters whose labels are known are there, at 0. `clock` is the budgets' clock.
     pub fn new(clock: Clock) -> Self {
         let registry = Registry::new();
-        let durations = HistogramOpts::new(f::REQUEST_DURATION.name, f::REQUEST_DURATION.help)
-            .buckets(DURATION_BUCKETS.to_vec());
-        let build_info =
-            registered(&registry, IntGaugeVec::new(options(&f::BUILD_INFO), &f::BUILD_INFO.labels));
-        build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let build_info = IntGaugeVec::new(options(&f::BUILD_INFO), &f::BUILD_INFO.labels);
+        registered(&registry, build_info).with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let page_build = Gauge::with_opts(options(&f::PAGE_BUILD));
         let inner = Inner {
-            requests: registered(&registry, IntCounterVec::new(options(&f::REQUESTS), &f::REQUESTS.labels)),
-            request_duration: registered(
-                &registry,
-                HistogramVec::new(durations, &f::REQUEST_DURATION.labels),
-            ),
-            retries: registered(&registry, IntCounterVec::new(options(&f::RETRIES), &f::RETRIES.labels)),
-            poll_interval: registered(
-                &registry,
-                GaugeVec::new(options(&f::POLL_INTERVAL), &f::POLL_INTERVAL.labels),
-            ),
-            token_expiry: registered(
-                &registry,
-                GaugeVec::new(options(&f::TOKEN_EXPIRY), &f::TOKEN_EXPIRY.labels),
-            ),
-            page_size: registered(&registry, IntGauge::with_opts(options(&f::PAGE_SIZE))),
-            page_build: registered(&registry, Gauge::with_opts(options(&f::PAGE_BUILD))),
-            scrapes: registered(&registry, IntCounterVec::new(options(&f::SCRAPES), &f::SCRAPES.labels)),
-            state_durable: registered(&registry, IntGauge::with_opts(options(&f::STATE_DURABLE))),
-            state_size: registered(&registry, IntGauge::with_opts(options(&f::STATE_SIZE))),
-            state_commits: registered(
-                &registry,
-                IntCounterVec::new(options(&f::STATE_COMMITS), &f::STATE_COMMITS.labels),
-            ),
-            state_recoveries: registered(
-                &registry,
-                IntCounterVec::new(options(&f::STATE_RECOVERIES), &f::STATE_RECOVERIES.labels),
-            ),
-            config_reloaded: registered(&registry, IntGauge::with_opts(options(&f::CONFIG_RELOADED))),
             process: Process::new(),
-            budgets: Mutex::default(),
+            accounts: Accounts::new(clock),
+            durations: Durations::new(),
+            retries: counters(&registry, &f::RETRIES),
+            page_size: gauge(&registry, &f::PAGE_SIZE),
+            page_build: registered(&registry, page_build),
+            scrapes: counters(&registry, &f::SCRAPES),
+            state_durable: gauge(&registry, &f::STATE_DURABLE),
+            state_size: gauge(&registry, &f::STATE_SIZE),
+            state_commits: counters(&registry, &f::STATE_COMMITS),
+            state_recoveries: counters(&registry, &f::STATE_RECOVERIES),
+            config_reloaded: gauge(&registry, &f::CONFIG_RELOADED),
             registry,
-            clock,
         };
         for endpoint in POLLED {
-            inner.request_duration.with_label_values(&[endpoint.as_str()]);
             inner.retries.with_label_values(&[endpoint.as_str()]);
         }
         for format in Format::ALL {
@@ -122,18 +94,13 @@ impl Telemetry {
 
     /// Makes an account known by its alias, with the budget of its credential.
     pub fn account(&self, account: &str, budget: Budget) {
-        for endpoint in POLLED {
-            for outcome in Outcome::ALL {
-                self.inner.requests.with_label_values(&[account, endpoint.as_str(), outcome.as_str()]);
-            }
-        }
-        self.inner.budgets().insert(account.to_owned(), budget);
+        self.inner.accounts.known(account, budget);
     }
 
     /// A request ended, `took` after it was sent.
     pub fn request(&self, account: &str, endpoint: Endpoint, outcome: Outcome, took: Duration) {
-        self.inner.requests.with_label_values(&[account, endpoint.as_str(), outcome.as_str()]).inc();
-        self.inner.request_duration.with_label_values(&[endpoint.as_str()]).observe(took.as_secs_f64());
+        self.inner.accounts.request(account, endpoint, outcome);
+        self.inner.durations.observe(endpoint, took);
     }
 
     /// A request is sent once more.
@@ -143,16 +110,12 @@ impl Telemetry {
 
     /// How often an endpoint is really read.
     pub fn poll_interval(&self, account: &str, endpoint: Endpoint, interval: Duration) {
-        self.inner.poll_interval.with_label_values(&[account, endpoint.as_str()]).set(interval.as_secs_f64());
+        self.inner.accounts.poll_interval(account, endpoint, interval);
     }
 
     /// When the account's token expires, if it does and that is known.
     pub fn token_expiry(&self, account: &str, expiry: Option<Timestamp>) {
-        match expiry {
-            Some(date) => self.inner.token_expiry.with_label_values(&[account]).set(date.seconds()),
-            // It is an error that the label was not there, and that is what is wanted.
-            None => drop(self.inner.token_expiry.remove_label_values(&[account])),
-        }
+        self.inner.accounts.token_expiry(account, expiry);
     }
 
     /// A page was made, of `bytes` in text format.
@@ -193,39 +156,14 @@ impl Telemetry {
 
     /// Everything recorded, as the last part of a page.
     pub fn render(&self, format: Format) -> String {
-        // One account has about 70 series of 100 bytes; a few more do not matter.
-        let mut writer = Writer::new(format, 16 * 1024);
+        // What an account takes is mostly its 55 lines of requests, of about 100 bytes.
+        let capacity = 16 * 1024 + 6 * 1024 * self.inner.accounts.count();
+        let mut writer = Writer::new(format, capacity);
         writer.gathered(&self.inner.registry.gather());
-        self.inner.write_budgets(&mut writer);
+        self.inner.durations.write(&mut writer);
+        self.inner.accounts.write(&mut writer);
         self.inner.process.write(&mut writer);
         writer.last_part()
-    }
-}
-
-impl Inner {
-    fn budgets(&self) -> MutexGuard<'_, BTreeMap<String, Budget>> {
-        // A map is whole after each of its verbs, so a panic elsewhere has not spoilt it.
-        self.budgets.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write_budgets(&self, writer: &mut Writer) {
-        let levels: Vec<_> =
-            self.budgets().iter().map(|(account, budget)| (account.clone(), budget.level())).collect();
-        let mut limits = writer.family(&f::BUDGET_LIMIT);
-        for (account, level) in &levels {
-            limits.put([account], u64::from(level.limit));
-        }
-        let mut remaining = writer.family(&f::BUDGET_REMAINING);
-        for (account, level) in &levels {
-            remaining.put([account], u64::from(level.remaining));
-        }
-        let mut blocked = writer.family(&f::BLOCKED_UNTIL);
-        let (moment, date) = (self.clock.now(), self.clock.date());
-        for (account, level) in &levels {
-            if let Some(until) = level.blocked_until {
-                blocked.put([account], date + until.since(moment));
-            }
-        }
     }
 }
 
@@ -233,10 +171,15 @@ fn options<const N: usize>(family: &Family<N>) -> Opts {
     Opts::new(family.name, family.help)
 }
 
-fn registered<M: prometheus::core::Collector + Clone + 'static>(
-    registry: &Registry,
-    metric: prometheus::Result<M>,
-) -> M {
+fn counters(registry: &Registry, family: &Family<1>) -> IntCounterVec {
+    registered(registry, IntCounterVec::new(options(family), &family.labels))
+}
+
+fn gauge(registry: &Registry, family: &Family<0>) -> IntGauge {
+    registered(registry, IntGauge::with_opts(options(family)))
+}
+
+fn registered<M: Collector + Clone + 'static>(registry: &Registry, metric: prometheus::Result<M>) -> M {
     let metric = metric.expect("the names in `families` are valid");
     registry.register(Box::new(metric.clone())).expect("each name stands once in `families`");
     metric

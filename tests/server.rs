@@ -1,5 +1,7 @@
 //! What comes back over the wire: every path, format and coding, and what happens at the limits.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 mod accounts;
 
 use std::io::Read as _;

@@ -114,7 +114,7 @@ pub struct Note {
 }
 
 impl Outcome {
-    /// All outcomes.
+    /// All outcomes, in the order of [`Outcome::index`].
     pub const ALL: [Self; 11] = [
         Self::Ok,
         Self::Credentials,
@@ -128,6 +128,11 @@ impl Outcome {
         Self::Shape,
         Self::Invalid,
     ];
+
+    /// The position of this outcome in [`Outcome::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
 
     /// The word for it in labels.
     pub const fn as_str(self) -> &'static str {

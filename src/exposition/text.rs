@@ -143,38 +143,22 @@ impl Writer {
         Samples { writer: self, family, headed: false }
     }
 
-    /// Writes families that the `prometheus` crate gathered.
+    /// Writes families of counters and gauges that the `prometheus` crate gathered.
     pub fn gathered(&mut self, families: &[prometheus::proto::MetricFamily]) {
-        use prometheus::proto::MetricType;
+        use prometheus::proto::{Metric, MetricType};
+        type Value = fn(&Metric) -> f64;
         for family in families {
-            let kind = match family.get_field_type() {
-                MetricType::COUNTER => Kind::Counter,
-                MetricType::GAUGE => Kind::Gauge,
-                MetricType::HISTOGRAM => Kind::Histogram,
-                // Nothing here declares one of these.
-                MetricType::SUMMARY | MetricType::UNTYPED => continue,
+            let (kind, value): (Kind, Value) = match family.get_field_type() {
+                MetricType::COUNTER => (Kind::Counter, |metric| metric.get_counter().get_value()),
+                MetricType::GAUGE => (Kind::Gauge, |metric| metric.get_gauge().get_value()),
+                // No such metric is registered.
+                MetricType::HISTOGRAM | MetricType::SUMMARY | MetricType::UNTYPED => continue,
             };
             let name = family.name();
             self.head(name, kind, family.help());
             for metric in family.get_metric() {
                 let labels = metric.get_label().iter().map(|pair| (pair.name(), pair.value()));
-                match kind {
-                    Kind::Counter => {
-                        self.sample(name, "", labels, Number::Real(metric.get_counter().get_value()));
-                    }
-                    Kind::Gauge => {
-                        self.sample(name, "", labels, Number::Real(metric.get_gauge().get_value()));
-                    }
-                    Kind::Histogram => {
-                        let histogram = metric.get_histogram();
-                        let buckets = histogram
-                            .get_bucket()
-                            .iter()
-                            .map(|bucket| (bucket.upper_bound(), bucket.cumulative_count()));
-                        let (count, sum) = (histogram.get_sample_count(), histogram.get_sample_sum());
-                        self.histogram(name, labels, buckets, count, sum);
-                    }
-                }
+                self.sample(name, "", labels, Number::Real(value(metric)));
             }
         }
     }
@@ -201,14 +185,8 @@ impl Writer {
         self.text.push_str("# HELP ");
         self.text.push_str(family);
         self.text.push(' ');
-        for c in help.chars() {
-            match c {
-                '\\' => self.text.push_str("\\\\"),
-                '\n' => self.text.push_str("\\n"),
-                '"' if open_metrics => self.text.push_str("\\\""),
-                c => self.text.push(c),
-            }
-        }
+        let quote = if open_metrics { "\\\"" } else { "\"" };
+        self.escaped(help, quote);
         self.text.push_str("\n# TYPE ");
         self.text.push_str(family);
         self.text.push(' ');
@@ -242,7 +220,7 @@ impl Writer {
             self.text.push(before);
             self.text.push_str(label);
             self.text.push_str("=\"");
-            self.label_value(value);
+            self.escaped(value, "\\\"");
             self.text.push('"');
             before = ',';
         }
@@ -282,7 +260,8 @@ impl Writer {
         self.sample(name, "_count", labels, Number::Whole(count));
     }
 
-    fn label_value(&mut self, value: &str) {
+    /// Writes `value` with backslashes and line ends escaped, and `quote` for each quote.
+    fn escaped(&mut self, value: &str, quote: &str) {
         let mut rest = value;
         while let Some(position) = memchr::memchr3(b'\\', b'"', b'\n', rest.as_bytes()) {
             // All three are ASCII, so the text may be cut before and behind them.
@@ -291,7 +270,7 @@ impl Writer {
             self.text.push_str(plain);
             self.text.push_str(match special {
                 "\n" => "\\n",
-                "\"" => "\\\"",
+                "\"" => quote,
                 _ => "\\\\",
             });
             rest = after;
@@ -319,7 +298,22 @@ impl Writer {
     }
 }
 
+/// The lines of samples alone, to be kept and put into pages of either format with [`Samples::put_lines`].
+pub fn lines<const N: usize>(family: &Family<N>, write: impl FnOnce(&mut Samples<'_, N>)) -> String {
+    let mut writer = Writer::new(Format::Text, 0);
+    write(&mut Samples { writer: &mut writer, family, headed: true });
+    writer.part()
+}
+
 impl<const N: usize> Samples<'_, N> {
+    /// Writes samples of this family that [`lines`] wrote before.
+    pub fn put_lines(&mut self, lines: &str) {
+        if !lines.is_empty() {
+            self.head();
+            self.writer.text.push_str(lines);
+        }
+    }
+
     /// Writes one sample; `values` are those of the family's labels.
     pub fn put(&mut self, values: [&str; N], value: impl Into<Number>) {
         self.head();

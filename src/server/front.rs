@@ -14,9 +14,9 @@ pub(super) fn page(snapshots: &[Arc<Snapshot>], now: Timestamp) -> String {
         let [account, state, read, users] =
             [&snapshot.account.alias, state(snapshot), &last_read(snapshot, now), &users(snapshot)]
                 .map(escaped);
-        write!(
+        writeln!(
             rows,
-            "<tr><th scope=\"row\">{account}</th><td>{state}</td><td>{read}</td><td>{users}</td></tr>\n"
+            "<tr><th scope=\"row\">{account}</th><td>{state}</td><td>{read}</td><td>{users}</td></tr>"
         )
         .expect("a string takes whatever is written to it");
     }

@@ -141,10 +141,10 @@ mod tests {
     const OPEN_METRICS_UTF8: &str =
         "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8";
 
-    fn wanted(name: HeaderName, values: &[&str]) -> Wanted {
+    fn wanted(name: &HeaderName, values: &[&str]) -> Wanted {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append(&name, HeaderValue::from_str(value).unwrap());
+            headers.append(name, HeaderValue::from_str(value).unwrap());
         }
         Wanted::from_headers(&headers)
     }
@@ -197,7 +197,7 @@ mod tests {
             (&["application/openmetrics-text;escaping=dots;q=nan,text/plain;q=x;escaping=a\tb"], TEXT),
         ];
         for (accept, content_type) in cases {
-            assert_eq!(wanted(ACCEPT, accept).content_type(), content_type, "{accept:?}");
+            assert_eq!(wanted(&ACCEPT, accept).content_type(), content_type, "{accept:?}");
         }
     }
 
@@ -218,7 +218,7 @@ mod tests {
             (&["br, zstd"], Coding::Identity),
         ];
         for (accept, coding) in cases {
-            assert_eq!(wanted(ACCEPT_ENCODING, accept).coding, coding, "{accept:?}");
+            assert_eq!(wanted(&ACCEPT_ENCODING, accept).coding, coding, "{accept:?}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The `process_*` metrics that every exporter has, from Linux's `/proc`; elsewhere there are none.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
 
 use super::families::{
     PROCESS_CPU, PROCESS_MAX_FDS, PROCESS_OPEN_FDS, PROCESS_RESIDENT_MEMORY, PROCESS_START_TIME,
@@ -12,6 +13,8 @@ use crate::exposition::text::Writer;
 #[derive(Debug)]
 pub(super) struct Process {
     units: Units,
+    /// `/proc/self/stat`, kept open: reading it again is a third of opening it.
+    stat: Option<File>,
     /// Seconds since the epoch.
     started: Option<f64>,
     max_fds: Option<u64>,
@@ -38,19 +41,20 @@ impl Process {
     /// Reads what stays.
     pub(super) fn new() -> Self {
         let units = fs::read("/proc/self/auxv").map_or_else(|_| Units::USUAL, |auxv| Units::parse(&auxv));
-        let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        let stat = File::open("/proc/self/stat").ok();
         let boot = fs::read_to_string("/proc/stat").unwrap_or_default();
         let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-        let started = Stat::parse(&stat)
+        let started = stat
+            .as_ref()
+            .and_then(Stat::read)
             .zip(boot_time(&boot))
             .map(|(stat, boot)| boot + stat.started_ticks as f64 / units.ticks_per_second);
-        Self { units, started, max_fds: max_fds(&limits) }
+        Self { units, stat, started, max_fds: max_fds(&limits) }
     }
 
     /// Reads what changes, and writes all.
     pub(super) fn write(&self, writer: &mut Writer) {
-        let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-        if let Some(stat) = Stat::parse(&stat) {
+        if let Some(stat) = self.stat.as_ref().and_then(Stat::read) {
             let cpu = stat.cpu_ticks as f64 / self.units.ticks_per_second;
             writer.family(&PROCESS_CPU).put([], cpu);
             writer.family(&PROCESS_VIRTUAL_MEMORY).put([], stat.virtual_bytes);
@@ -58,10 +62,8 @@ impl Process {
             writer.family(&PROCESS_RESIDENT_MEMORY).put([], resident);
             writer.family(&PROCESS_THREADS).put([], stat.threads);
         }
-        if let Ok(open) = fs::read_dir("/proc/self/fd") {
-            // Reading the directory opened one.
-            let others = open.count().saturating_sub(1);
-            writer.family(&PROCESS_OPEN_FDS).put([], others as u64);
+        if let Some(open) = open_fds() {
+            writer.family(&PROCESS_OPEN_FDS).put([], open);
         }
         if let Some(max) = self.max_fds {
             writer.family(&PROCESS_MAX_FDS).put([], max);
@@ -95,6 +97,13 @@ impl Units {
 }
 
 impl Stat {
+    fn read(file: &File) -> Option<Self> {
+        // 52 numbers of at most 20 digits, and a name of at most 64 bytes.
+        let mut line = [0; 52 * 21 + 64];
+        let length = file.read_at(&mut line, 0).ok()?;
+        Self::parse(&String::from_utf8_lossy(line.get(..length)?))
+    }
+
     /// The second field is the command's name in brackets and may hold anything, spaces and brackets too.
     fn parse(line: &str) -> Option<Self> {
         let (_, fields) = line.rsplit_once(')')?;
@@ -108,6 +117,16 @@ impl Stat {
             virtual_bytes: field(23)?,
             resident_pages: field(24)?,
         })
+    }
+}
+
+/// Since Linux 6.2 the directory's size says it; before, its entries have to be counted.
+fn open_fds() -> Option<u64> {
+    let directory = "/proc/self/fd";
+    match fs::metadata(directory).ok()?.len() {
+        // Reading the directory opens one more.
+        0 => Some(fs::read_dir(directory).ok()?.count().saturating_sub(1) as u64),
+        open => Some(open),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Two accounts made by hand: one in which everything occurs that can, one that was never read.
 
+#![allow(dead_code, reason = "every test and bench that includes this uses a part of it")]
+
 use std::collections::BTreeMap;
 
 use zt_risk_exporter::clock::Timestamp;
@@ -126,7 +128,6 @@ pub(crate) fn unread() -> Snapshot {
 }
 
 /// `count` accounts with `users` users of their own series each, for measuring; a user takes some 650 bytes.
-#[allow(dead_code, reason = "only benches measure")]
 pub(crate) fn many(count: u32, users: u32) -> Vec<std::sync::Arc<Snapshot>> {
     let account = |number| {
         let mut snapshot = full();

@@ -2,11 +2,9 @@
 //!
 //! The clock runs a hundred times as fast as the wall; time-outs are the wall's.
 
-mod rig;
-
 use std::time::Duration;
 
-use rig::{ACCOUNT, Page, Rig, Setup, on_summary};
+use super::rig::{ACCOUNT, Page, Rig, Setup, on_summary};
 use uuid::Uuid;
 use zt_risk_exporter::app::Tuning;
 use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule, Scenario};

@@ -18,27 +18,27 @@ use zt_risk_exporter::log::{self, Colour};
 use zt_risk_exporter::simulator::{Fault, FaultRule, Scenario, Simulator};
 
 /// The account that scenarios speak of unless they name another.
-pub const ACCOUNT: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const ACCOUNT: &str = "0123456789abcdef0123456789abcdef";
 
 /// What a scenario may take on the wall before it has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What to start.
-pub struct Setup<'a> {
+pub(crate) struct Setup<'a> {
     /// The world, as a file for `simulate` says it.
-    pub scenario: Scenario,
+    pub(crate) scenario: Scenario,
     /// The exporter's configuration, but for the upstream; without accounts it watches [`ACCOUNT`].
-    pub config: &'a str,
+    pub(crate) config: &'a str,
     /// How fast the clock runs.
-    pub speed: f64,
+    pub(crate) speed: f64,
     /// How long the exporter waits.
-    pub tuning: Tuning,
+    pub(crate) tuning: Tuning,
 }
 
 /// Simulator and exporter, running.
-pub struct Rig {
-    pub simulator: Simulator,
-    pub clock: Clock,
+pub(crate) struct Rig {
+    pub(crate) simulator: Simulator,
+    pub(crate) clock: Clock,
     address: std::net::SocketAddr,
     alias: String,
     stop: Option<oneshot::Sender<()>>,
@@ -48,12 +48,12 @@ pub struct Rig {
 
 /// The samples of a page, by series as written.
 #[derive(Debug, Default)]
-pub struct Page(BTreeMap<String, f64>);
+pub(crate) struct Page(BTreeMap<String, f64>);
 
 impl Page {
     /// The value of a series of the metrics about Cloudflare, such as `users{max_risk_level="high"}`; the
     /// account's label is added.
-    pub fn get(&self, series: &str) -> Option<f64> {
+    pub(crate) fn get(&self, series: &str) -> Option<f64> {
         let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
         let start = format!("cloudflare_zt_risk_{name}{{account=");
         self.0
@@ -63,7 +63,7 @@ impl Page {
     }
 
     /// The same for the exporter's own metrics, of the account or of none.
-    pub fn own(&self, series: &str) -> Option<f64> {
+    pub(crate) fn own(&self, series: &str) -> Option<f64> {
         let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
         let start = format!("zt_risk_exporter_{name}");
         let is_named =
@@ -72,13 +72,13 @@ impl Page {
     }
 
     /// The sum over all series of a family of the metrics about Cloudflare.
-    pub fn sum(&self, name: &str) -> f64 {
+    pub(crate) fn sum(&self, name: &str) -> f64 {
         let start = format!("cloudflare_zt_risk_{name}{{");
         self.0.iter().filter(|(key, _)| key.starts_with(&start)).map(|(_, value)| value).sum()
     }
 
     /// Whether any series of the metrics about Cloudflare begins like this.
-    pub fn has(&self, start: &str) -> bool {
+    pub(crate) fn has(&self, start: &str) -> bool {
         let start = format!("cloudflare_zt_risk_{start}");
         self.0.keys().any(|key| key.starts_with(&start))
     }
@@ -90,7 +90,7 @@ fn ends_with_labels(key: &str, labels: &str) -> bool {
 
 impl Rig {
     /// Starts both; `alias` is the account's label, and tells its log lines from those of other tests.
-    pub async fn start(alias: &str, setup: Setup<'_>) -> Self {
+    pub(crate) async fn start(alias: &str, setup: Setup<'_>) -> Self {
         // A date that has nothing to do with today, so that whoever asks the wall's clock is found out.
         let clock = Clock::scaled(Timestamp::from_seconds(1_900_000_000), setup.speed);
         let simulator =
@@ -111,7 +111,7 @@ impl Rig {
     }
 
     /// The status and the text of a page.
-    pub async fn get(&self, path: &str) -> (u16, String) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.address).await.expect("the exporter listens");
         let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("a request goes out");
@@ -123,7 +123,7 @@ impl Rig {
     }
 
     /// The samples of `/metrics`.
-    pub async fn page(&self) -> Page {
+    pub(crate) async fn page(&self) -> Page {
         let (status, text) = self.get("/metrics").await;
         assert_eq!(status, 200);
         let samples = text.lines().filter(|line| !line.starts_with('#'));
@@ -135,7 +135,7 @@ impl Rig {
     }
 
     /// The first page of which `holds` is true; fails, saying what was awaited, if none comes in time.
-    pub async fn until(&self, what: &str, holds: impl Fn(&Page) -> bool) -> Page {
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Page) -> bool) -> Page {
         let mut looks = tokio::time::interval(Duration::from_millis(20));
         let search = async {
             loop {
@@ -155,7 +155,7 @@ impl Rig {
     }
 
     /// Waits for a log line of the account that contains all `parts`.
-    pub async fn until_logged(&self, parts: &[&str]) {
+    pub(crate) async fn until_logged(&self, parts: &[&str]) {
         let mut looks = tokio::time::interval(Duration::from_millis(20));
         let search = async {
             while !self.logs().iter().any(|line| parts.iter().all(|part| line.contains(part))) {
@@ -168,26 +168,26 @@ impl Rig {
     }
 
     /// Switches a fault on.
-    pub fn inject(&self, rule: FaultRule) {
+    pub(crate) fn inject(&self, rule: FaultRule) {
         self.simulator.inject(rule);
     }
 
     /// The account's log lines so far.
-    pub fn logs(&self) -> Vec<String> {
+    pub(crate) fn logs(&self) -> Vec<String> {
         let marked = format!("account=\"{}\"", self.alias);
         let lines = log_lines().lock().expect("no test panics while it logs");
         lines.split('\n').filter(|line| line.contains(&marked)).map(str::to_owned).collect()
     }
 
     /// Asks the exporter to stop, and says how it ended.
-    pub async fn stop(mut self) -> Result<(), Error> {
+    pub(crate) async fn stop(mut self) -> Result<(), Error> {
         drop(self.stop.take());
         self.running.take().expect("it was not stopped before").await.expect("no panic")
     }
 }
 
 /// A fault everywhere on the summary.
-pub fn on_summary(fault: Fault) -> FaultRule {
+pub(crate) fn on_summary(fault: Fault) -> FaultRule {
     FaultRule::at(zt_risk_exporter::simulator::Endpoint::Summary, fault)
 }
 
