@@ -19,7 +19,7 @@ use crate::cli::{Demo, Simulate};
 use crate::clock::Clock;
 use crate::cloudflare::{Client, Names, Options, SetupError};
 use crate::config::{self, Config, CredentialSource, IdentityPolicy, Local};
-use crate::exposition::Page;
+use crate::exposition::{Compressor, Page};
 use crate::identity::Naming;
 use crate::listen::Listen;
 use crate::model::{AccountName, Snapshot};
@@ -324,7 +324,8 @@ impl Exporter {
     pub async fn run(self, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<(), Error> {
         let Self { pollers, snapshots, telemetry, clock } = self;
         let (stopping, stopped) = watch::channel(Readiness::Starting);
-        let (page, pages) = watch::channel(Arc::new(Page::build(&[])));
+        let mut compressor = Compressor::new();
+        let (page, pages) = watch::channel(Arc::new(Page::build(&[], &mut compressor)));
         let parts = server::Parts {
             page: pages,
             telemetry: telemetry.clone(),
@@ -333,7 +334,7 @@ impl Exporter {
             clock: clock.clone(),
         };
         let mut polling: JoinSet<Infallible> = pollers.into_iter().map(Poller::run).collect();
-        let mut publisher = tokio::spawn(publisher::run(snapshots.clone(), page, telemetry, clock));
+        let mut publisher = tokio::spawn(publisher::run(snapshots.clone(), page, telemetry, clock, compressor));
         let mut draining = stopped;
         let drain = async move {
             // The sender lives until this function ends, and then nobody waits any more.
