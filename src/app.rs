@@ -334,7 +334,8 @@ impl Exporter {
             clock: clock.clone(),
         };
         let mut polling: JoinSet<Infallible> = pollers.into_iter().map(Poller::run).collect();
-        let mut publisher = tokio::spawn(publisher::run(snapshots.clone(), page, telemetry, clock, compressor));
+        let mut publisher =
+            tokio::spawn(publisher::run(snapshots.clone(), page, telemetry, clock, compressor));
         let mut draining = stopped;
         let drain = async move {
             // The sender lives until this function ends, and then nobody waits any more.

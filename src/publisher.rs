@@ -11,8 +11,8 @@ use tokio::sync::watch::error::RecvError;
 use tokio::task::JoinError;
 
 use crate::clock::Clock;
-use crate::exposition::{Compressor, Page};
 use crate::exposition::text::Format;
+use crate::exposition::{Compressor, Page};
 use crate::model::Snapshot;
 use crate::telemetry::Telemetry;
 
