@@ -147,6 +147,23 @@ pub struct Summary {
     pub pages: u32,
 }
 
+#[cfg(test)]
+impl Summary {
+    /// A whole list with these rows, sorted by user.
+    pub(crate) fn whole(mut rows: Vec<Row>) -> Self {
+        rows.sort_unstable_by_key(|row| row.user);
+        Self {
+            rows,
+            unreadable: Vec::new(),
+            anonymous: 0,
+            extent: Extent::Whole,
+            date: None,
+            identities: None,
+            pages: 1,
+        }
+    }
+}
+
 /// Who the users are, kept as one text because there may be a million of them.
 #[derive(Clone, Debug, Default)]
 pub struct Identities {

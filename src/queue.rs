@@ -247,13 +247,10 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::testing::at;
 
     fn id(n: u128) -> UserId {
         UserId::from_u128(n)
-    }
-
-    fn at(second: u64) -> Moment {
-        Moment::after_start(Duration::from_secs(second))
     }
 
     fn tuple(count: u32, level: Level) -> Tuple {

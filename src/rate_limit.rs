@@ -163,14 +163,7 @@ impl RateLimit {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(second: u64) -> Moment {
-        Moment::after_start(seconds(second))
-    }
-
-    fn seconds(n: u64) -> Duration {
-        Duration::from_secs(n)
-    }
+    use crate::clock::testing::{at, seconds};
 
     fn spend(limit: &mut RateLimit, second: u64) {
         limit.begin(at(second));

@@ -221,14 +221,7 @@ fn position(endpoint: Endpoint) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(second: u64) -> Moment {
-        Moment::after_start(seconds(second))
-    }
-
-    fn seconds(n: u64) -> Duration {
-        Duration::from_secs(n)
-    }
+    use crate::clock::testing::{at, seconds};
 
     fn schedule(budget: u32) -> Schedule {
         let intervals = Intervals {
