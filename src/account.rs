@@ -130,6 +130,11 @@ impl Account {
         self.schedule.interval(endpoint)
     }
 
+    /// The same, as it was wished for.
+    pub fn configured_interval(&self, endpoint: Endpoint) -> Option<std::time::Duration> {
+        self.schedule.configured(endpoint)
+    }
+
     /// What to do next.
     pub fn plan(&mut self, now: Moment) -> Step {
         if let Some(endpoint) = self.schedule.due(now) {

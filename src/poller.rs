@@ -254,12 +254,11 @@ impl Poller {
         let name = &self.parts.account.name().alias;
         for endpoint in Endpoint::ALL {
             let Some(interval) = self.parts.account.interval(endpoint) else { continue };
-            let last = self.intervals.insert(endpoint, interval);
-            if last == Some(interval) {
+            if self.intervals.insert(endpoint, interval) == Some(interval) {
                 continue;
             }
             self.parts.telemetry.poll_interval(name, endpoint, interval);
-            if last.is_some_and(|last| last < interval) {
+            if self.parts.account.configured_interval(endpoint).is_some_and(|wished| wished < interval) {
                 let (endpoint, interval_seconds) = (endpoint.as_str(), interval.as_secs());
                 tracing::warn!(
                     account = name,

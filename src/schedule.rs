@@ -94,7 +94,7 @@ impl Schedule {
 
     /// The time between two readings of `endpoint`, as the budget allows; `None` for what no clock drives.
     pub fn interval(&self, endpoint: Endpoint) -> Option<Duration> {
-        let configured = self.intervals[position(endpoint)?];
+        let configured = self.configured(endpoint)?;
         if endpoint != Endpoint::Summary {
             return Some(configured);
         }
@@ -102,6 +102,11 @@ impl Schedule {
         let affordable =
             WINDOW.mul_f64(f64::from(self.summary_pages) / (f64::from(self.budget.max(2)) / 2.0));
         Some(configured.max(affordable))
+    }
+
+    /// The time between two readings of `endpoint`, as it was wished for.
+    pub fn configured(&self, endpoint: Endpoint) -> Option<Duration> {
+        Some(self.intervals[position(endpoint)?])
     }
 
     /// The endpoint to read now, if one is due.

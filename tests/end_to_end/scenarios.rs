@@ -350,3 +350,13 @@ async fn ready_means_that_each_account_was_tried_once() {
     rig.until("a first attempt", |page| page.get("up").is_some()).await;
     assert_eq!(rig.get("/-/ready").await.0, 200);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_budget_too_small_for_the_interval_stretches_it_and_says_so() {
+    // A hundredth of 1,200 requests in five minutes, half of it for the summary: one in 50 s.
+    let config = format!("accounts: [{{ id: {ACCOUNT}, alias: thrifty, token: good, budget_share: 0.01 }}]");
+    let rig = start("thrifty", world(""), &config).await;
+    rig.until_logged(&["WARN", "to stay in the budget", "endpoint=\"summary\"", "interval_seconds=50"]).await;
+    let page = rig.until("first reading", is_up).await;
+    assert_eq!(page.own("poll_interval_seconds{endpoint=\"summary\"}"), Some(50.0));
+}
