@@ -39,7 +39,8 @@ use crate::budget::Budget;
 use crate::clock::Timestamp;
 pub use crate::credentials::Credentials;
 use crate::model::{
-    Behavior, BehaviorSetting, Endpoint, Event, Identity, Integration, Level, Row, Summary, UserId, UserRisk,
+    Behavior, BehaviorSetting, Endpoint, Event, Identity, Integration, Level, Listing, Row, Summary, UserId,
+    UserRisk,
 };
 use call::{Answer, Call};
 use operation::Operation;
@@ -202,10 +203,9 @@ impl Client {
     ///
     /// # Errors
     /// As [`Error`] sorts them; the same holds for every operation below.
-    pub async fn behaviors(&self) -> Result<Vec<Behavior>, Error> {
-        self.ask::<wire::Behaviors>(self.call(Operation::Behaviors, &["behaviors"]))
-            .await
-            .map(wire::Behaviors::into_behaviors)
+    pub async fn behaviors(&self) -> Result<Listing<Behavior>, Error> {
+        let found: wire::Behaviors = self.ask(self.call(Operation::Behaviors, &["behaviors"])).await?;
+        Ok(found.behaviors)
     }
 
     /// Changes the behaviors named in `settings` and leaves the others; answers with those Cloudflare names.
@@ -222,7 +222,7 @@ impl Client {
             return Err(Error::new(operation, Kind::Invalid, reason));
         }
         let call = self.call(operation, &["behaviors"]).with_body(&wire::behavior_settings(settings));
-        self.ask::<wire::Behaviors>(call).await.map(wire::Behaviors::into_updated)
+        self.ask::<wire::UpdatedBehaviors>(call).await.map(wire::UpdatedBehaviors::into_updated)
     }
 
     /// All users at risk.
@@ -283,10 +283,10 @@ impl Client {
     ///
     /// # Errors
     /// As [`Error`] sorts them.
-    pub async fn integrations(&self) -> Result<Vec<Integration>, Error> {
-        let found: Vec<wire::Integration> =
+    pub async fn integrations(&self) -> Result<Listing<Integration>, Error> {
+        let found: wire::Integrations =
             self.ask(self.call(Operation::Integrations, &["integrations"])).await?;
-        Ok(found.into_iter().map(Into::into).collect())
+        Ok(found.integrations)
     }
 
     /// Makes an integration with Okta, the only kind there is.

@@ -122,6 +122,17 @@ async fn an_api_that_answers_well_works() {
 }
 
 #[tokio::test]
+async fn rows_that_cannot_be_read_are_told() {
+    let mut answers = good();
+    let with_bad_row =
+        r#"{"success":true,"result":{"behaviors":{"a":{"enabled":true},"b":{"enabled":null}}}}"#;
+    answers.insert("behaviors", (200, with_bad_row));
+    let (lines, failures) = checked(api(answers).await, BY_TOKEN).await;
+    assert_eq!(lines[1], "behaviors works: 1 behavior, 1 enabled, and 1 that cannot be read");
+    assert_eq!(failures, 0);
+}
+
+#[tokio::test]
 async fn a_missing_permission_is_named_beside_the_endpoint_and_once_at_the_end() {
     let mut answers = good();
     for endpoint in ["behaviors", "integrations", "summary"] {
