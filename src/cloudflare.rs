@@ -62,7 +62,7 @@ pub struct Report {
     pub outcome: Outcome,
     /// From sending to the last byte, on the wall; waiting for the budget is not in it.
     pub took: Duration,
-    /// 1 for the first attempt, 2 and 3 for retries.
+    /// 1 for the first attempt, more for retries.
     pub attempt: u32,
 }
 
@@ -81,8 +81,14 @@ pub struct Options {
     pub idle_wait: Duration,
     /// On the wire for one operation, all its pages and retries together.
     pub total_wait: Duration,
-    /// How long a request may wait for its turn, or for the end of a block, before it is given up.
+    /// How long a request may wait for its turn, in the budget or behind a block, before it is given up.
     pub patience: Duration,
+    /// How often one request is tried at most; it is always tried once. By default the first attempt and two
+    /// retries: what three in a row do not cure is for the next poll.
+    pub attempts: u32,
+    /// A server that says for how long it wants no request (a 429, a 5xx with `Retry-After`) is asked again
+    /// within the operation if it is for at most this long; else that is the answer.
+    pub retry_wait: Duration,
     /// The page size that is tried once a list turns out to have pages.
     pub page_size: u32,
     /// Told of each attempt.
@@ -99,6 +105,8 @@ impl Default for Options {
             idle_wait: Duration::from_secs(30),
             total_wait: Duration::from_secs(300),
             patience: Duration::from_secs(60),
+            attempts: 3,
+            retry_wait: Duration::from_secs(60),
             page_size: 1_000,
             observer: None,
         }

@@ -199,6 +199,25 @@ async fn a_refused_or_disabled_token_and_a_partial_list_fail() {
 }
 
 #[tokio::test]
+async fn each_endpoint_is_tried_exactly_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let hang_up = async {
+        for connections in 1.. {
+            drop(listener.accept().await.unwrap());
+            assert!(connections <= 4, "something is tried again");
+        }
+    };
+    tokio::select! {
+        () = hang_up => {}
+        (lines, failures) = checked(address, BY_TOKEN) => {
+            assert_eq!((lines.len(), failures), (5, 4));
+            assert_eq!(lines[4], "user not tried: the summary names the users, and could not be read");
+        }
+    }
+}
+
+#[tokio::test]
 async fn nobody_is_shown() {
     let url = format!("http://{}/client/v4", api(good()).await);
     let environment = [
