@@ -10,8 +10,8 @@ use crate::clock::{Moment, Timestamp};
 use crate::identity::Naming;
 use crate::ledger::{Asked, Ledger, Verdict, Why};
 use crate::model::{
-    AccountName, Behavior, BehaviorStatus, Endpoint, EventTotals, Extent, Integration, Snapshot, Summary,
-    UserRisk, UserSeries, Users,
+    AccountName, Behavior, BehaviorStatus, Endpoint, EventTotals, Extent, Integration, Listing, Snapshot,
+    Summary, UserRisk, UserSeries, Users,
 };
 use crate::queue::Queue;
 use crate::rate_limit::Turn;
@@ -223,7 +223,9 @@ impl Account {
     }
 
     /// The behaviors were read.
-    pub fn behaviors_read(&mut self, mut behaviors: Vec<Behavior>, now: Moment, ours: Timestamp) {
+    pub fn behaviors_read(&mut self, found: Listing<Behavior>, now: Moment, ours: Timestamp) {
+        let Listing { rows: mut behaviors, rejected } = found;
+        self.reject(Endpoint::Behaviors, rejected.into());
         behaviors.sort_by(|a, b| a.id.cmp(&b.id));
         self.ledger.label(&behaviors);
         self.labels = Settled::Yes;
@@ -233,7 +235,9 @@ impl Account {
     }
 
     /// The integrations were read.
-    pub fn integrations_read(&mut self, mut integrations: Vec<Integration>, now: Moment, ours: Timestamp) {
+    pub fn integrations_read(&mut self, found: Listing<Integration>, now: Moment, ours: Timestamp) {
+        let Listing { rows: mut integrations, rejected } = found;
+        self.reject(Endpoint::Integrations, rejected.into());
         integrations.sort_by_key(|integration| integration.id);
         integrations.truncate(INTEGRATIONS);
         self.integrations = Some(integrations);

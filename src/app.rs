@@ -37,6 +37,10 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 /// A request of a poller waits for the budget rather than fail: at most until a window has passed.
 const PATIENCE: Duration = WINDOW.saturating_add(Duration::from_secs(30));
 
+/// The client waits out only what is over before anybody asks: a longer block is on the page and in the log
+/// at once, and the poller waits for its end.
+const RETRY_WAIT: Duration = Duration::from_secs(5);
+
 /// Why the exporter could not start, or had to end.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -305,6 +309,7 @@ impl Exporter {
                 Names::Drop
             },
             patience: PATIENCE,
+            retry_wait: RETRY_WAIT,
             idle_wait: tuning.idle_wait,
             total_wait: tuning.total_wait,
             observer: Some(Arc::new(move |report| {

@@ -252,6 +252,22 @@ pub struct Identity {
     pub name: String,
 }
 
+/// A list whose rows are read one by one, so that one that is not as documented spoils no other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing<T> {
+    /// The rows that could be read.
+    pub rows: Vec<T>,
+    /// How many could not.
+    pub rejected: u32,
+}
+
+/// The empty list, whatever it is a list of.
+impl<T> Default for Listing<T> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), rejected: 0 }
+    }
+}
+
 /// A behavior that makes users risky.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Behavior {

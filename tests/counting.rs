@@ -7,7 +7,8 @@ use zt_risk_exporter::account::{Account, Question, Settings, Step};
 use zt_risk_exporter::clock::{Moment, Timestamp};
 use zt_risk_exporter::identity::Naming;
 use zt_risk_exporter::model::{
-    AccountName, Behavior, Endpoint, Event, Extent, Level, Row, Snapshot, Summary, Tuple, UserId, UserRisk,
+    AccountName, Behavior, Endpoint, Event, Extent, Level, Listing, Row, Snapshot, Summary, Tuple, UserId,
+    UserRisk,
 };
 use zt_risk_exporter::schedule::{Intervals, Setback};
 
@@ -54,14 +55,15 @@ fn event(id: &str, second: i64) -> Event {
     }
 }
 
-fn behavior() -> Behavior {
-    Behavior {
+fn behaviors() -> Listing<Behavior> {
+    let behavior = Behavior {
         id: "imp_travel".to_owned(),
         name: "Impossible Travel".to_owned(),
         description: String::new(),
         enabled: true,
         level: Level::High,
-    }
+    };
+    Listing { rows: vec![behavior], rejected: 0 }
 }
 
 fn risk(events: Vec<Event>) -> UserRisk {
@@ -121,7 +123,7 @@ impl Upstream {
         upstream.listed = (1..=users).map(|user| (user, tuple(1, -100, Level::Low))).collect();
         upstream.risks = (1..=users).map(|user| (user, risk(vec![event("old", -100)]))).collect();
         upstream.summary();
-        upstream.account.behaviors_read(vec![behavior()], upstream.moment(), at(0));
+        upstream.account.behaviors_read(behaviors(), upstream.moment(), at(0));
         upstream
     }
 
@@ -171,8 +173,10 @@ impl Upstream {
         let (now, date) = (self.moment(), self.date());
         match question {
             Question::Poll(Endpoint::Summary) => self.summary(),
-            Question::Poll(Endpoint::Behaviors) => self.account.behaviors_read(vec![behavior()], now, date),
-            Question::Poll(Endpoint::Integrations) => self.account.integrations_read(Vec::new(), now, date),
+            Question::Poll(Endpoint::Behaviors) => self.account.behaviors_read(behaviors(), now, date),
+            Question::Poll(Endpoint::Integrations) => {
+                self.account.integrations_read(Listing::default(), now, date)
+            }
             Question::Poll(_) => self.account.token_read(now),
             Question::User(asked) => {
                 let user = asked.user.id.as_u128();
@@ -404,6 +408,22 @@ fn losses_are_said_with_their_reason() {
         upstream.pass(3_600);
         assert_eq!((upstream.counted(), upstream.lost()), (0, vec![(reason, 1)]));
     }
+}
+
+#[test]
+fn rows_that_could_not_be_read_are_counted_by_endpoint() {
+    let mut upstream = Upstream::with_users(1);
+    upstream.anonymous = 2;
+    upstream.summary();
+    for _ in 0..2 {
+        let (moment, date) = (upstream.moment(), upstream.date());
+        upstream.account.behaviors_read(Listing { rejected: 3, ..behaviors() }, moment, date);
+        upstream.account.integrations_read(Listing { rejected: 4, rows: Vec::new() }, moment, date);
+    }
+    let snapshot = upstream.snapshot();
+    let wanted = [(Endpoint::Summary, 2), (Endpoint::Behaviors, 6), (Endpoint::Integrations, 8)];
+    assert_eq!(snapshot.rejected_rows, BTreeMap::from(wanted));
+    assert_eq!(snapshot.behaviors.map(|known| known.len()), Some(1), "what could be read is there");
 }
 
 #[test]

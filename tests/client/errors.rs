@@ -1,7 +1,7 @@
 //! What each answer that is no success becomes: a kind, a sentence that says what to do, and no retry where
 //! none helps.
 
-use zt_risk_exporter::cloudflare::{Client, Error, Kind, Lack};
+use zt_risk_exporter::cloudflare::{Client, Credentials, Error, Kind, Lack};
 
 use crate::canned::{Canned, Step, answer, bad, good};
 
@@ -225,9 +225,22 @@ async fn redirects_are_not_followed_and_only_their_host_is_told() {
 }
 
 #[tokio::test]
-async fn what_the_server_repeats_of_the_token_is_not_told() {
-    let server = Canned::script([bad(400, 6003, "bad header t0ken-of-the-tests")]).await;
-    let error = server.client().summary().await.unwrap_err();
+async fn what_the_server_repeats_of_the_credentials_is_not_told() {
+    let server = Canned::script([
+        bad(400, 6003, r"bad header t0ken-of\u0000-the-tests"),
+        bad(403, 9109, "me at work may not act for ann@example.com"),
+        good(r#"{"behaviors":{},"email":7,"behaviors":"ann@example.com"}"#),
+    ])
+    .await;
+    let client = server.client();
+    let error = client.summary().await.unwrap_err();
     assert!(error.to_string().contains("6003 bad header [redacted]"), "{error}");
     assert!(!format!("{error:?}").contains("t0ken"), "{error:?}");
+
+    let key = Credentials::Key { email: "me at work".to_owned(), key: "k3y".into() };
+    let error = client.with_credentials(key).unwrap().summary().await.unwrap_err();
+    assert!(error.to_string().contains("9109 [redacted] may not act for [address]"), "{error}");
+
+    let error = client.behaviors().await.unwrap_err();
+    assert!(!format!("{error:?}").contains("ann"), "{error:?}");
 }

@@ -217,6 +217,21 @@ async fn rows_are_counted_whether_they_can_be_read_or_not() {
 }
 
 #[tokio::test]
+async fn unreadable_rows_are_known_again_however_many_they_are() {
+    let broken = |number: usize| user(number).replace("2019-12", "a year");
+    let many = 100_000;
+    let server = Canned::start(move |_, asked| {
+        // As many unreadable rows on each page, all of them known from the third page on.
+        let from = if query(asked, "page") == Some(2) { many } else { 0 };
+        page((from..from + many).map(broken), r#""total_pages":9"#)
+    })
+    .await;
+    let summary = read(&server).await;
+    assert_eq!(summary.unreadable.len(), 2 * many);
+    assert_eq!(summary.extent, partial("page 3 repeats earlier ones"));
+}
+
+#[tokio::test]
 async fn pages_are_bounded_in_number_and_in_rows() {
     let endless = |_: usize, asked: &Asked| {
         let number = query(asked, "page").unwrap_or(1);
