@@ -37,9 +37,8 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 /// A request of a poller waits for the budget rather than fail: at most until a window has passed.
 const PATIENCE: Duration = WINDOW.saturating_add(Duration::from_secs(30));
 
-/// The client waits out only what is over before anybody asks: a longer block is on the page and in the log
-/// at once, and the poller waits for its end.
-const RETRY_WAIT: Duration = Duration::from_secs(5);
+/// The client waits out no block: it is on the page and in the log at once, and the poller waits for its end.
+const RETRY_WAIT: Duration = Duration::ZERO;
 
 /// Why the exporter could not start, or had to end.
 #[derive(Debug, thiserror::Error)]
