@@ -176,7 +176,7 @@ impl Trial<'_> {
         let (verdict, text) = match answer.as_ref().map(judge) {
             Ok(Ok(text)) => (Verdict::Works, text),
             Ok(Err(problem)) => (Verdict::Fails, problem),
-            Err(error) => (Verdict::Fails, advice(error)),
+            Err(error) => (Verdict::Fails, error.to_string()),
         };
         let lacks = match &answer {
             Err(error) if error.kind() == Kind::Forbidden(Lack::Permission) => Some(error.permission()),
@@ -211,13 +211,6 @@ fn client(config: &Config, account: &Account, budget: Budget) -> Result<Client, 
     let (base_url, attempts) = (config.base_url.to_string(), 1);
     let options = Options { base_url, attempts, patience: PATIENCE, ..Options::default() };
     Client::new(&account.id, credentials, budget, options).map_err(|error| error.to_string())
-}
-
-/// What the error says, without the endpoint: that stands beside it.
-fn advice(error: &Error) -> String {
-    let text = error.to_string();
-    let endpoint = format!("{}: ", error.endpoint().as_str());
-    text.strip_prefix(&endpoint).unwrap_or(&text).to_owned()
 }
 
 fn token(status: &TokenStatus) -> Result<String, String> {

@@ -73,7 +73,7 @@ async fn behaviors_are_read_and_changed() {
     let refused = client.update_behaviors(&setting(Level::Unknown)).await.unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "behaviors: the request is refused: behavior \"imp_travel\" needs the level low, medium or high"
+        "the request is refused: behavior \"imp_travel\" needs the level low, medium or high"
     );
     assert_eq!(server.lines(), ["GET /behaviors", "PUT /behaviors", "PUT /behaviors"]);
     assert_eq!(

@@ -188,7 +188,7 @@ async fn a_page_that_fails_makes_the_list_partial_unless_every_request_would_fai
             (Err(error), Some(kind)) => assert_eq!(error.kind(), kind),
             (Ok(summary), None) => match summary.extent {
                 Extent::Partial(reason) => {
-                    assert!(reason.starts_with("page 2 is missing: summary: "), "{reason}");
+                    assert!(reason.starts_with("page 2 is missing: "), "{reason}");
                 }
                 Extent::Whole => panic!("page 2 is missing"),
             },
