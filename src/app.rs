@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,11 +123,12 @@ pub async fn bind(listen: &Listen) -> Result<TcpListener, Error> {
 /// # Errors
 /// Something stands in the way of the start, or a part ended.
 pub async fn serve(config: &Config) -> Result<(), Error> {
+    let stop = stop_signal()?;
     let listener = bind(&config.web.listen).await?;
     let exporter = Exporter::new(config, &Clock::system(), &Tuning::default())?;
     tracing::info!("counts are kept in memory: they begin anew with each start");
     tell_address(&listener);
-    exporter.run(listener, stop_signal()?).await
+    exporter.run(listener, stop).await
 }
 
 /// Simulator and exporter in one process: the clock is the wall's, events come and pages are read `speed`
@@ -135,11 +137,16 @@ pub async fn serve(config: &Config) -> Result<(), Error> {
 /// # Errors
 /// Something stands in the way of the start, or a part ended.
 pub async fn demo(demo: &Demo, local: Local, say: impl FnOnce(&str)) -> Result<(), Error> {
+    let mut stop = pin!(stop_signal()?);
     let listener = bind(&local.web.listen).await?;
     let scenario = Scenario { speed: demo.speed, ..Scenario::generated(demo.world.users, demo.world.seed) };
     let quota = (f64::from(QUOTA) * demo.speed).ceil().max(1.0) as u32;
     let limit = LimitSpec { quota, ..LimitSpec::default() };
-    let simulator = Simulator::start(Scenario { limit, ..scenario }, Clock::system()).await?;
+    tell_building();
+    let simulator = tokio::select! {
+        started = Simulator::start(Scenario { limit, ..scenario }, Clock::system()) => started?,
+        () = &mut stop => return Ok(()),
+    };
     let config = demo_config(demo, local, &simulator);
     let exporter =
         Exporter::new(&config, &Clock::system(), &Tuning { pace: demo.speed, ..Tuning::default() })?;
@@ -154,7 +161,7 @@ pub async fn demo(demo: &Demo, local: Local, say: impl FnOnce(&str)) -> Result<(
         speed = demo.speed,
         api = simulator.base_url(),
     ));
-    exporter.run(listener, stop_signal()?).await
+    exporter.run(listener, stop).await
 }
 
 /// What the demo's exporter is told, as if in a file.
@@ -187,10 +194,17 @@ fn demo_config(demo: &Demo, local: Local, simulator: &Simulator) -> Config {
 /// # Errors
 /// Nothing can be served there, or the scenario makes no world.
 pub async fn simulate(simulate: &Simulate, scenario: Scenario, say: impl FnOnce(&str)) -> Result<(), Error> {
+    let stop = stop_signal()?;
     let listener = bind(&simulate.listen_address).await?;
     let address = listener.local_addr().map_err(Error::Address)?;
     say(&format!("http://{address}/client/v4\n"));
-    Ok(simulator::serve(listener, scenario, Clock::system(), stop_signal()?).await?)
+    tell_building();
+    Ok(simulator::serve(listener, scenario, Clock::system(), stop).await?)
+}
+
+/// Says why nothing answers for a while: a million users take seconds.
+fn tell_building() {
+    tracing::info!("building the simulated world");
 }
 
 /// Says where the page is.

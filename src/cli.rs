@@ -104,7 +104,7 @@ pub struct Simulate {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8069")]
     pub listen_address: Listen,
     /// A file (YAML) that says what the world is, in place of a generated one
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["users", "seed"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["users", "seed", "speed"])]
     pub scenario: Option<PathBuf>,
     /// Who lives in it.
     #[command(flatten)]

@@ -16,6 +16,7 @@ mod values;
 
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -27,6 +28,7 @@ pub use error::Error;
 
 use crate::cli::Flags;
 use crate::listen::Listen;
+use document::Document;
 use layers::Layers;
 
 /// The page is built at most once a second, so that reading more often shows nothing new; a day without
@@ -219,8 +221,10 @@ fn identity(layers: &Layers) -> Result<IdentityPolicy, Error> {
             let Some(file) = layers.get(keys::HASH_KEY_FILE) else {
                 return Err(setting.refuse("is hash, but users.hash_key_file is not set"));
             };
-            let key = credentials::hash_key(&values::path(&file)?)
-                .map_err(|error| file.refuse(&format!("cannot be used: {error}")))?;
+            let path = values::path(&file)?;
+            let directory = layers.document.as_ref().map_or(Path::new(""), Document::directory);
+            let key = credentials::hash_key(&path)
+                .map_err(|error| credentials::unusable(&file, &path, directory, &error))?;
             IdentityPolicy::Hash { key }
         }
         _ => return Err(setting.must_be("id, hash, email or none")),

@@ -1,11 +1,13 @@
 //! Accepting connections: limits, time-outs and drain, shared by the server and the simulator.
 
 mod patience;
+mod peers;
 mod pieces;
 
 use std::convert::Infallible;
 use std::error::Error;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,10 +22,11 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
 use patience::Patience;
+use peers::Peers;
 pub use pieces::pieces;
 
 /// An error that ends a connection without an answer, or in the middle of one.
@@ -37,7 +40,11 @@ pub type Body = UnsyncBoxBody<Bytes, Abort>;
 pub struct Limits {
     /// Connections at one time; further ones wait to be accepted.
     pub connections: usize,
-    /// From the opening of a connection, or its last answer, to the end of the next request's head.
+    /// The same for those of one address; further ones are closed.
+    pub connections_of_one_peer: usize,
+    /// From the opening of a connection to the end of the first request's head.
+    pub first_header_wait: Duration,
+    /// From an answer to the end of the next request's head.
     pub header_wait: Duration,
     /// Bytes of a request's head, at least 8 KiB.
     pub header_bytes: usize,
@@ -63,32 +70,72 @@ pub fn sentence(status: StatusCode, text: &'static str) -> Response<Body> {
 
 /// Answers requests on `listener` by `handle` until `stop` is ready, then lets those under way end.
 ///
-/// An `Err` of `handle`, or of the body it returns, closes the connection. Errors of accepting are
-/// logged and waited out: they end nothing.
+/// As long as they take, new connections are still answered, one request each: who asks is told that this
+/// is the end. An `Err` of `handle`, or of the body it returns, closes the connection. Errors of accepting
+/// are logged and waited out: they end nothing.
 pub async fn serve<H, F>(listener: TcpListener, limits: Limits, stop: impl Future<Output = ()>, handle: H)
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Result<Response<Body>, Abort>> + Send + 'static,
 {
-    let slots = Arc::new(Semaphore::new(limits.connections));
-    let graceful = GracefulShutdown::new();
-    // Dropping it, here or with this whole future, ends what is left of the connections.
-    let mut connections = JoinSet::new();
     let mut protocol = http1::Builder::new();
     protocol
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_wait)
         .max_buf_size(limits.header_bytes)
         .half_close(true);
-    let accept = async {
-        // Owned here, so that it need not be shared between threads.
-        let handle = handle;
+    let mut door = Door {
+        listener,
+        limits,
+        handle,
+        protocol,
+        slots: Arc::new(Semaphore::new(limits.connections)),
+        peers: Peers::new(limits.connections_of_one_peer),
+        connections: JoinSet::new(),
+    };
+    let [before, after] = [GracefulShutdown::new(), GracefulShutdown::new()];
+    tokio::select! {
+        () = door.accept(&before) => {}
+        () = stop => {}
+    }
+    door.protocol.keep_alive(false);
+    let drained = async {
+        tokio::select! {
+            () = door.accept(&after) => {}
+            () = before.shutdown() => {}
+        }
+        after.shutdown().await;
+    };
+    if tokio::time::timeout(limits.drain, drained).await.is_err() {
+        tracing::warn!("connections were still open at the end of the drain");
+    }
+}
+
+/// Where connections come in.
+struct Door<H> {
+    listener: TcpListener,
+    limits: Limits,
+    handle: H,
+    protocol: http1::Builder,
+    slots: Arc<Semaphore>,
+    peers: Peers,
+    /// Dropping it, here or with the whole server, ends what is left of the connections.
+    connections: JoinSet<()>,
+}
+
+impl<H, F> Door<H>
+where
+    H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Result<Response<Body>, Abort>> + Send + 'static,
+{
+    /// Serves all that come, until it is dropped; `graceful` ends the connections.
+    async fn accept(&mut self, graceful: &GracefulShutdown) {
         loop {
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+            let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else {
                 return;
             };
-            let stream = match listener.accept().await {
-                Ok((stream, _)) => stream,
+            let (stream, peer) = match self.listener.accept().await {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of file descriptors, or a client that is gone already.
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -96,28 +143,37 @@ where
                     continue;
                 }
             };
+            let Some(place) = self.peers.admit(peer.ip()) else {
+                tracing::debug!(peer = %peer.ip(), "a connection is refused: the peer has too many");
+                continue;
+            };
             // Without it an answer in two parts waits for the acknowledgement of the first.
             let _ = stream.set_nodelay(true);
-            let stream = TokioIo::new(Patience::new(stream, limits.answer_wait));
-            let handle = handle.clone();
-            let service = service_fn(move |request| in_time(limits.answer_wait, handle(request)));
-            let connection = graceful.watch(protocol.serve_connection(stream, service));
-            connections.spawn(async move {
-                if let Err(error) = connection.await {
+            let Limits { first_header_wait, answer_wait, .. } = self.limits;
+            let stream = TokioIo::new(Patience::new(stream, answer_wait));
+            let asked = Arc::new(Notify::new());
+            let (handle, first) = (self.handle.clone(), Arc::clone(&asked));
+            let service = service_fn(move |request| {
+                first.notify_one();
+                in_time(answer_wait, handle(request))
+            });
+            let connection = graceful.watch(self.protocol.serve_connection(stream, service));
+            self.connections.spawn(async move {
+                let _held = (slot, place);
+                let mut connection = pin!(connection);
+                let ended = tokio::select! {
+                    ended = &mut connection => ended,
+                    Err(_) = tokio::time::timeout(first_header_wait, asked.notified()) => {
+                        tracing::debug!("a connection asked for nothing in time");
+                        return;
+                    }
+                };
+                if let Err(error) = ended {
                     tracing::debug!(%error, "a connection ended early");
                 }
-                drop(slot);
             });
-            while connections.try_join_next().is_some() {}
+            while self.connections.try_join_next().is_some() {}
         }
-    };
-    tokio::select! {
-        () = accept => {}
-        () = stop => {}
-    }
-    drop(listener);
-    if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
-        tracing::warn!("connections were still open at the end of the drain");
     }
 }
 

@@ -47,12 +47,12 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(flags) => {
             let config = configure(&flags)?;
-            serving()?.block_on(app::serve(&config)).map_err(Failure::runtime)
+            drive(serving()?, app::serve(&config)).map_err(Failure::runtime)
         }
         Command::Demo(demo) => {
             let local = Local::load(&demo.flags(), std::env::vars_os())?;
             log::start(&local.log).map_err(Failure::runtime)?;
-            serving()?.block_on(app::demo(&demo, local, show)).map_err(Failure::runtime)
+            drive(serving()?, app::demo(&demo, local, show)).map_err(Failure::runtime)
         }
         Command::Simulate(simulate) => simulate_api(&simulate),
         Command::Check(flags) => try_each_endpoint(&flags),
@@ -70,7 +70,7 @@ fn configure(flags: &Flags) -> Result<Config, Failure> {
     let config = Config::load(flags, std::env::vars_os())?;
     log::start(&config.log).map_err(Failure::runtime)?;
     for warning in &config.warnings {
-        tracing::warn!("{warning}");
+        tracing::warn!(warning, "a part of the configuration is not used");
     }
     Ok(config)
 }
@@ -84,19 +84,23 @@ fn simulate_api(simulate: &Simulate) -> Result<(), Failure> {
                 Failure::Usage(format!("the scenario {}: {why}", path.display()).into())
             };
             let text = std::fs::read_to_string(path).map_err(|error| usage(&error))?;
-            Scenario::from_yaml(&text).map_err(|error| usage(&error))?
+            let scenario = Scenario::from_yaml(&text).map_err(|error| usage(&error))?;
+            if scenario.accounts.is_empty() {
+                return Err(usage(&"it lists no accounts, so there is nothing to ask for"));
+            }
+            scenario
         }
         None => Scenario {
             speed: simulate.speed,
             ..Scenario::generated(simulate.world.users, simulate.world.seed)
         },
     };
-    serving()?.block_on(app::simulate(simulate, scenario, show)).map_err(Failure::runtime)
+    drive(serving()?, app::simulate(simulate, scenario, show)).map_err(Failure::runtime)
 }
 
 fn try_each_endpoint(flags: &Check) -> Result<(), Failure> {
     let config = configure(&flags.flags())?;
-    let report = waiting()?.block_on(check::run(&config, &Clock::system()));
+    let report = drive(waiting()?, check::run(&config, &Clock::system()));
     say(report.show(Colour::for_stream(&io::stdout())).as_bytes())?;
     match report.failures() {
         0 => Ok(()),
@@ -110,9 +114,7 @@ fn ask_health(flags: &Healthcheck) -> Result<(), Failure> {
         Some(url) => url.clone(),
         None => healthcheck::url(&Local::load(&flags.flags(), std::env::vars_os())?.web.listen),
     };
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::runtime)?;
-    runtime.block_on(healthcheck::ask(&url)).map_err(|error| match error {
+    drive(waiting()?, healthcheck::ask(&url)).map_err(|error| match error {
         healthcheck::Error::Url(_) => Failure::Usage(error.into()),
         _ => Failure::runtime(error),
     })?;
@@ -127,6 +129,14 @@ fn serving() -> Result<Runtime, Failure> {
 /// A runtime for commands that ask one thing after the other.
 fn waiting() -> Result<Runtime, Failure> {
     Builder::new_current_thread().enable_all().build().map_err(Failure::runtime)
+}
+
+/// Runs `work` to its end and waits for nothing else: a name that is being looked up, or a world that is
+/// being built, has a thread that cannot be stopped.
+fn drive<T>(runtime: Runtime, work: impl Future<Output = T>) -> T {
+    let ended = runtime.block_on(work);
+    runtime.shutdown_background();
+    ended
 }
 
 /// As [`say`], where nothing depends on being heard.
@@ -165,5 +175,28 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Self::Usage(error) | Self::Runtime(error)) = self;
         write!(f, "{error}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_hangs_delays_no_end() {
+        for runtime in [serving(), waiting()] {
+            let runtime = runtime.unwrap_or_else(|failure| panic!("{failure}"));
+            let (hanging, hangs) = std::sync::mpsc::channel();
+            let ended = drive(runtime, async {
+                tokio::task::spawn_blocking(move || {
+                    hanging.send(()).expect("somebody waits for it");
+                    loop {
+                        std::thread::park();
+                    }
+                });
+                hangs.recv().is_ok()
+            });
+            assert!(ended);
+        }
     }
 }

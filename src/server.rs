@@ -26,10 +26,13 @@ use crate::model::Snapshot;
 use crate::telemetry::Telemetry;
 use negotiation::{Coding, Wanted};
 
-/// A handful of Prometheus servers, a probe and a person need ten connections; each costs some 20 KiB. A
-/// connection that Prometheus keeps open between scrapes lasts for intervals up to half a minute.
+/// A handful of Prometheus servers, a probe and a person need ten connections; each costs some 20 KiB. Who
+/// opens one has something to ask, so that idle ones soon make room. One that Prometheus keeps open between
+/// scrapes lasts for intervals up to half a minute. The drain and what surrounds it fit in five seconds.
 const LIMITS: Limits = Limits {
     connections: 256,
+    connections_of_one_peer: 32,
+    first_header_wait: Duration::from_secs(5),
     header_wait: Duration::from_secs(30),
     header_bytes: 16 * 1024,
     answer_wait: Duration::from_secs(30),
@@ -68,7 +71,8 @@ struct Server {
     compressor: Mutex<Compressor>,
 }
 
-/// Answers requests on `listener` until `stop` is ready and those under way have ended, at most 4 s later.
+/// Answers requests on `listener` until `stop` is ready and those under way have ended, at most 4 s later; in
+/// between it still answers new ones.
 pub async fn run(listener: TcpListener, parts: Parts, stop: impl Future<Output = ()>) {
     let server = Arc::new(Server { parts, compressor: Mutex::default() });
     let handle = move |request| ready(Ok(server.answer(&request)));

@@ -43,6 +43,7 @@ mod world;
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,6 +72,8 @@ use world::NewEvent;
 /// Generous, so that a test of many clients tests these; a drain is short, because nobody's work is lost.
 const LIMITS: Limits = Limits {
     connections: 1_024,
+    connections_of_one_peer: 1_024,
+    first_header_wait: Duration::from_secs(60),
     header_wait: Duration::from_secs(60),
     header_bytes: 64 * 1024,
     answer_wait: Duration::from_secs(600),
@@ -99,7 +102,7 @@ pub struct Simulator {
     _stop: oneshot::Sender<()>,
 }
 
-/// Answers on `listener` until `stop` is ready. The world is built before the first answer, which takes
+/// Answers on `listener` until `stop` is ready, even if that is before there is anything to answer. The world is built before the first answer, which takes
 /// seconds for a million users.
 ///
 /// # Errors
@@ -110,7 +113,11 @@ pub async fn serve(
     clock: Clock,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
-    let shared = build(scenario, clock).await?;
+    let mut stop = pin!(stop);
+    let shared = tokio::select! {
+        built = build(scenario, clock) => built?,
+        () = &mut stop => return Ok(()),
+    };
     run(listener, shared, stop).await;
     Ok(())
 }

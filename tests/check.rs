@@ -63,6 +63,8 @@ async fn api(answers: Answers) -> SocketAddr {
     let answers = Arc::new(answers);
     let limits = Limits {
         connections: 10,
+        connections_of_one_peer: 10,
+        first_header_wait: Duration::from_secs(10),
         header_wait: Duration::from_secs(10),
         header_bytes: 16_384,
         answer_wait: Duration::from_secs(10),

@@ -79,7 +79,7 @@ fn there_is_no_flag_for_a_token() {
 
 #[test]
 fn a_wrong_command_line_ends_with_2() {
-    let table: [&[&str]; 10] = [
+    let table: [&[&str]; 11] = [
         &["nonsense"],
         &["--web.listen-addres", ":1"],
         &["--config.file"],
@@ -89,6 +89,7 @@ fn a_wrong_command_line_ends_with_2() {
         &["demo", "--speed", "0"],
         &["simulate", "--listen-address", "nowhere"],
         &["simulate", "--scenario", "x", "--seed", "1"],
+        &["simulate", "--scenario", "x", "--speed", "600"],
         &["healthcheck", "--url", "http://127.0.0.1", "--web.listen-address", ":1"],
     ];
     for arguments in table {
@@ -122,6 +123,32 @@ fn a_refused_configuration_is_said_once_and_ends_with_2() {
     for (arguments, message) in table {
         let wanted = (Some(2), String::new(), format!("zt-risk-exporter: {message}\n"));
         assert_eq!(run(arguments), wanted, "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_scenario_that_cannot_be_played_is_named_and_ends_with_2() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("scenario.yaml");
+    let (path, name) = (&path, path.display());
+    let table = [
+        (None, "No such file or directory (os error 2)"),
+        (Some(""), "it lists no accounts, so there is nothing to ask for"),
+        (Some("seed: 7\n"), "it lists no accounts, so there is nothing to ask for"),
+        (Some("accounts: [{ id: abc }]\n"), "accounts[0].id: must be 32 hexadecimal digits"),
+        (
+            Some("accounts:\n- id: 0123456789abcdef0123456789abcdef\n  users: [{ id: x }]\n"),
+            "`x` is no UUID: failed to parse a UUID at line 3, column 17",
+        ),
+    ];
+    for (text, message) in table {
+        if let Some(text) = text {
+            std::fs::write(path, text).unwrap();
+        }
+        let wanted = format!("zt-risk-exporter: the scenario {name}: {message}\n");
+        let scenario = path.to_str().unwrap();
+        let found = run(&["simulate", "--listen-address", "127.0.0.1:0", "--scenario", scenario]);
+        assert_eq!(found, (Some(2), String::new(), wanted), "{text:?}");
     }
 }
 

@@ -155,8 +155,7 @@ fn texts_that_look_like_numbers_stay_as_written() {
     );
     assert_eq!(
         place.refusal(&[]),
-        "accounts[2].id is \"0x345678901234567890123456789012\", but must be 32 hexadecimal digits, as the \
-         dashboard shows them in its address (zt.yaml, line 4)"
+        "accounts[2].id must be 32 hexadecimal digits, as the dashboard shows them in its address (zt.yaml, line 4)"
     );
     let place = Place::new(
         "accounts:\n\
@@ -314,12 +313,8 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
     let limit = |value: &str| {
         format!("users.limit is {value}, but must be a whole number from 0 to 100000 (zt.yaml, line 2)")
     };
-    let url = |value: &str| {
-        format!(
-            "cloudflare.base_url is {value}, but must be an https URL such as https://api.cloudflare.com/client/v4, \
-             or an http one on loopback (zt.yaml, line 2)"
-        )
-    };
+    let url = "cloudflare.base_url must be an https URL such as https://api.cloudflare.com/client/v4, \
+               or an http one on loopback (zt.yaml, line 2)";
     let level = |value: &str| {
         format!(
             "log.level is {value}, but must be off, error, warn, info, debug, trace, or directives such as \
@@ -354,7 +349,7 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
             "users.identity is hash, but users.hash_key_file is not set",
         )),
         (with_account("users: {identity: hash, hash_key_file: none-such}"), line_2(
-            "users.hash_key_file cannot be used: cannot read none-such: No such file or directory (os error 2)",
+            "users.hash_key_file must be the path of a file, but there is no file of that name",
         )),
         (with_account("users: {identity: hash, hash_key_file: short-key}"), line_2(
             "users.hash_key_file cannot be used: the key in short-key has 10 bytes, but must have from 16 to 1024",
@@ -364,15 +359,15 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
             "web.listen_address is \"10069\", but must be an address and a port, such as :10069, 127.0.0.1:10069, \
              [::1]:10069 or localhost:10069",
         )),
-        (with_account("cloudflare: {base_url: 'http://api.cloudflare.com'}"), url("\"http://api.cloudflare.com\"")),
-        (with_account("cloudflare: {base_url: 'http://localhost.evil.example'}"), url("\"http://localhost.evil.example\"")),
-        (with_account("cloudflare: {base_url: 'ftp://127.0.0.1'}"), url("\"ftp://127.0.0.1\"")),
-        (with_account("cloudflare: {base_url: 'api.cloudflare.com'}"), url("\"api.cloudflare.com\"")),
+        (with_account("cloudflare: {base_url: 'http://api.cloudflare.com'}"), url.to_owned()),
+        (with_account("cloudflare: {base_url: 'http://localhost.evil.example'}"), url.to_owned()),
+        (with_account("cloudflare: {base_url: 'ftp://127.0.0.1'}"), url.to_owned()),
+        (with_account("cloudflare: {base_url: 'api.cloudflare.com'}"), url.to_owned()),
         (with_account("cloudflare: {base_url: 'https://me:pass@example.com'}"), line_2(
             "cloudflare.base_url must not hold a user name or a password",
         )),
         (with_account("cloudflare: {base_url: 'https://example.com?x'}"), line_2(
-            "cloudflare.base_url is \"https://example.com?x\", but must be a URL without query and fragment",
+            "cloudflare.base_url must be a URL without query and fragment",
         )),
         (with_account("log: {level: inof}"), level("\"inof\"")),
         (with_account("log: {level: 'info,hyper=loud'}"), level("\"info,hyper=loud\"")),
@@ -450,11 +445,18 @@ fn each_refusal_of_an_account_names_it_and_shows_no_secret() {
         (one(&format!("token: {}", "s3cr3t".repeat(200))),
             "accounts[0].token is longer than 1024 characters, so it is no token or key of Cloudflare (zt.yaml, line 2)".to_owned()),
         (one("token_file: none-such"),
-            "accounts[0] cannot be used: cannot read none-such: No such file or directory (os error 2) (zt.yaml, line 2)".to_owned()),
+            "accounts[0].token_file must be the path of a file, but there is no file of that name (zt.yaml, line 2)".to_owned()),
+        (one("\n  token_file: /none/such"),
+            "accounts[0].token_file cannot be used: cannot read /none/such: No such file or directory (os error 2) \
+             (zt.yaml, line 3)".to_owned()),
+        (one("\n  token_file: empty"),
+            "accounts[0].token_file cannot be used: what empty holds is empty (zt.yaml, line 3)".to_owned()),
+        (one("email: a@b,\n  api_key_file: /"),
+            "accounts[0].api_key_file cannot be used: cannot read /: Is a directory (os error 21) (zt.yaml, line 3)".to_owned()),
         (one("token_file: two-lines"),
-            format!("accounts[0] cannot be used: what two-lines holds {header} (zt.yaml, line 2)")),
+            format!("accounts[0].token_file cannot be used: what two-lines holds {header} (zt.yaml, line 2)")),
         (one("token_file: /"),
-            "accounts[0] cannot be used: cannot read /: Is a directory (os error 21) (zt.yaml, line 2)".to_owned()),
+            "accounts[0].token_file cannot be used: cannot read /: Is a directory (os error 21) (zt.yaml, line 2)".to_owned()),
         (one("token: x, alias: ''"),
             "accounts[0].alias is \"\", but must be 1 to 64 characters on one line, without spaces around (zt.yaml, line 2)".to_owned()),
         (one(&format!("token: x, alias: {}", "ä".repeat(65))),
@@ -474,6 +476,7 @@ fn each_refusal_of_an_account_names_it_and_shows_no_secret() {
     for (file, message) in table {
         let place = Place::new(&file);
         place.write("two-lines", "s3cr3t\nline\n");
+        place.write("empty", "\n");
         let refusal = place.refusal(&[]);
         assert_eq!(refusal, message, "for {file}");
         assert!(!refusal.contains("s3cr3t"), "{refusal}");
@@ -502,8 +505,8 @@ fn each_refusal_of_the_environment_names_the_variable_and_shows_no_secret() {
         (&[ACCOUNT], "CLOUDFLARE_ACCOUNT_ID is set, but CLOUDFLARE_API_TOKEN is not"),
         (
             &[("CLOUDFLARE_ACCOUNT_ID", "acme"), TOKEN],
-            "CLOUDFLARE_ACCOUNT_ID is \"acme\", but must be 32 hexadecimal digits, as the dashboard shows them in \
-             its address (environment)",
+            "CLOUDFLARE_ACCOUNT_ID must be 32 hexadecimal digits, as the dashboard shows them in its address \
+             (environment)",
         ),
         (&[ACCOUNT, ("CLOUDFLARE_EMAIL", "a@b")], "CLOUDFLARE_EMAIL is set, but CLOUDFLARE_API_KEY is not"),
         (
@@ -517,7 +520,7 @@ fn each_refusal_of_the_environment_names_the_variable_and_shows_no_secret() {
         ),
         (
             &[ACCOUNT, TOKEN, ("CLOUDFLARE_BASE_URL", "http://example.com")],
-            "cloudflare.base_url is \"http://example.com\", but must be an https URL such as \
+            "cloudflare.base_url must be an https URL such as \
              https://api.cloudflare.com/client/v4, or an http one on loopback (environment variable \
              CLOUDFLARE_BASE_URL)",
         ),
@@ -555,6 +558,42 @@ fn each_refusal_of_the_environment_names_the_variable_and_shows_no_secret() {
         let refusal = Config::load(&Flags::default(), variables(environment)).unwrap_err();
         assert_eq!(refusal.to_string(), message, "for {environment:?}");
         assert!(!message.contains("s3cr3t"), "{message}");
+    }
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_not_shown() {
+    const SECRET: &str = "v1-s3cr3tS3CR3Ts3cr3tS3CR3Ts3cr3tS3CR3Ts";
+    let variable = |name: &'static str, value: String| (String::new(), vec![(name, value)]);
+    let file = |file: String| (file, Vec::new());
+    let table: Vec<(String, Vec<(&str, String)>)> = vec![
+        variable("CLOUDFLARE_ACCOUNT_ID", SECRET.to_owned()),
+        variable("CLOUDFLARE_EMAIL", SECRET.to_owned()),
+        variable("CLOUDFLARE_BASE_URL", SECRET.to_owned()),
+        variable("CLOUDFLARE_BASE_URL", format!("https://me:{SECRET}@exa mple.com/")),
+        variable("CLOUDFLARE_BASE_URL", format!("https://me:{SECRET}@example.com/")),
+        variable("CLOUDFLARE_BASE_URL", format!("me:{SECRET}@example.com/")),
+        variable("CLOUDFLARE_BASE_URL", format!("https://example.com/?token={SECRET}")),
+        file(format!("accounts: [{{id: {SECRET}, token: x}}]")),
+        file(format!("accounts: [{{id: {ID}, token_file: {SECRET}}}]")),
+        file(format!("accounts: [{{id: {ID}, email: a@b, api_key_file: {SECRET}}}]")),
+        file(format!("accounts: [{{id: {ID}, token:{SECRET}}}]")),
+        file(format!("accounts: [{{id: {ID}, token:{SECRET}, token:{SECRET}}}]")),
+        file(format!("accounts: [{{id: {ID}, {SECRET}}}]")),
+        file(format!("accounts: [{SECRET}]")),
+        file(with_account(&format!("{SECRET}: x"))),
+        file(with_account(&format!("users: {{identity: hash, hash_key_file: {SECRET}}}"))),
+    ];
+    for (file, environment) in table {
+        let mut variables: Vec<(&str, &str)> =
+            environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        for (name, value) in [("CLOUDFLARE_ACCOUNT_ID", ID), ("CLOUDFLARE_API_KEY", "key")] {
+            if variables.iter().all(|(given, _)| *given != name) {
+                variables.push((name, value));
+            }
+        }
+        let refusal = Place::new(&file).refusal(&variables);
+        assert!(!refusal.contains("s3cr3t"), "{refusal}, for {file} {environment:?}");
     }
 }
 

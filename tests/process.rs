@@ -134,11 +134,14 @@ fn two_environment_variables_are_enough_and_sigterm_ends_it_well() {
     let page = until(address, "/metrics", |answer| sum(answer, "cloudflare_zt_risk_up") > 0.0);
     assert!(sum(&page, "cloudflare_zt_risk_users") > 0.0, "{page}");
     // A connection that stays open, as Prometheus's does, delays nothing.
-    let idle = TcpStream::connect(address).expect("it listens");
+    let mut idle = TcpStream::connect(address).expect("it listens");
+    idle.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: test\r\n\r\n").expect("a request goes out");
+    let mut first = [0; 12];
+    idle.read_exact(&mut first).expect("an answer");
     exporter.signal("TERM");
     let (status, took) = exporter.end();
     assert!(status.success(), "{status}");
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
     drop(idle);
     let mut rest = String::new();
     log.read_to_string(&mut rest).expect("text");
@@ -157,10 +160,26 @@ fn a_second_signal_ends_it_at_once() {
     until(address, "/-/healthy", |answer| answer.starts_with("HTTP/1.1 200"));
     exporter.signal("TERM");
     Program::line(&mut log, "a second signal stops at once");
+    let unready = until(address, "/-/ready", |answer| answer.contains("draining"));
+    assert!(unready.starts_with("HTTP/1.1 503"), "{unready}");
     exporter.signal("INT");
     let (status, took) = exporter.end();
     assert_eq!(status.code(), Some(1), "a drain that was not waited for is no good end");
     assert!(took < Duration::from_secs(3), "{took:?}");
+}
+
+#[test]
+fn sigterm_while_a_large_world_is_built_ends_it_well() {
+    for command in [["demo", "--web.listen-address"], ["simulate", "--listen-address"]] {
+        let mut building =
+            Program::start(program().args(command).args(["127.0.0.1:0", "--users", "1000000"]));
+        let mut log = building.log();
+        Program::line(&mut log, "building the simulated world");
+        building.signal("TERM");
+        let (status, took) = building.end();
+        assert!(status.success(), "{command:?}: {status}");
+        assert!(took < Duration::from_secs(3), "{command:?}: {took:?}");
+    }
 }
 
 #[test]

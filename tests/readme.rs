@@ -161,8 +161,8 @@ fn the_scenario_of_the_readme_can_be_played() {
 /// What a scenario may say where it says nonsense: the refusal lists it.
 fn known(nonsense: &str) -> Vec<String> {
     let refusal = Scenario::from_yaml(nonsense).expect_err("nonsense is refused").to_string();
-    let list = refusal.lines().next().and_then(|line| line.split_once("expected one of "));
-    let (_, list) = list.unwrap_or_else(|| panic!("{refusal}"));
+    let list = refusal.split_once("expected one of ").and_then(|(_, list)| list.split_once(" at line "));
+    let (list, _) = list.unwrap_or_else(|| panic!("{refusal}"));
     list.split(", ").map(str::to_owned).collect()
 }
 

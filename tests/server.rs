@@ -12,7 +12,7 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -245,6 +245,8 @@ async fn a_stopped_server_ends_though_a_connection_is_kept_open() {
 
 const WIDE: Limits = Limits {
     connections: 10,
+    connections_of_one_peer: 10,
+    first_header_wait: Duration::from_secs(60),
     header_wait: Duration::from_secs(60),
     header_bytes: 8 * 1024,
     answer_wait: Duration::from_secs(60),
@@ -274,12 +276,54 @@ async fn short(_: Request<Incoming>) -> Result<Response<Body>, Abort> {
 
 #[tokio::test]
 async fn a_head_that_does_not_end_ends_the_connection() {
-    let limits = Limits { header_wait: SHORT, ..WIDE };
-    let (address, _stop, _) = serve(limits, short).await;
-    for beginning in ["", "GET / HTTP/1.1\r\nHost: loc"] {
-        let answer = exchange(address, beginning).await;
-        assert!(!answer.head.contains(" 200 "), "{}", answer.head);
+    let answered = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let half = "GET / HTTP/1.1\r\nHost: loc";
+    let first = Limits { first_header_wait: SHORT, ..WIDE };
+    let next = Limits { header_wait: SHORT, ..WIDE };
+    for (limits, beginning, answers) in [
+        (first, String::new(), 0),
+        (first, half.to_owned(), 0),
+        (next, answered.to_owned(), 1),
+        (next, format!("{answered}{half}"), 1),
+    ] {
+        let (address, _stop, _) = serve(limits, short).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(beginning.as_bytes()).await.unwrap();
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes).await;
+        let text = String::from_utf8(bytes).unwrap();
+        assert_eq!(text.matches("HTTP/1.1 200").count(), answers, "{beginning:?}: {text}");
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_has_asked_is_kept_longer_than_one_that_has_not() {
+    let limits = Limits { first_header_wait: SHORT, ..WIDE };
+    let (address, _stop, _) = serve(limits, short).await;
+    let mut kept = TcpStream::connect(address).await.unwrap();
+    for _ in 0..2 {
+        kept.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"short\n") {
+            answer.push(kept.read_u8().await.unwrap());
+        }
+        // Opened later, and closed because it was too late.
+        let idle = exchange(address, "").await;
+        assert_eq!(idle.head, "");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_with_all_its_connections_keeps_nobody_else_out() {
+    let limits = Limits { connections_of_one_peer: 2, ..WIDE };
+    let (address, _stop, _) = serve(limits, short).await;
+    let _idle = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
+    assert_eq!(exchange(address, "").await.head, "", "one more is closed at once");
+    let other = TcpSocket::new_v4().unwrap();
+    other.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut other = other.connect(address).await.unwrap();
+    other.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+    assert_eq!(read_answer(other).await.text(), "short\n");
 }
 
 #[tokio::test]
@@ -344,6 +388,45 @@ async fn an_answer_under_way_is_finished_after_the_stop() {
     answer.notify_one();
     running.await.unwrap();
     assert_eq!(client.await.unwrap().text(), "short\n");
+}
+
+#[tokio::test]
+async fn who_asks_during_the_drain_is_answered_for_the_last_time() {
+    let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let handle = {
+        let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
+        move |request: Request<Incoming>| {
+            let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
+            async move {
+                if request.uri().path() == "/slow" {
+                    asked.notify_one();
+                    answer.notified().await;
+                }
+                short(request).await
+            }
+        }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let [stop, draining] = [Arc::new(Notify::new()), Arc::new(Notify::new())];
+    let stopped = {
+        let (stop, draining) = (Arc::clone(&stop), Arc::clone(&draining));
+        async move {
+            stop.notified().await;
+            draining.notify_one();
+        }
+    };
+    let running = tokio::spawn(http::serve(listener, WIDE, stopped, handle));
+    let slow = tokio::spawn(async move { ask(address, "GET", "/slow", "").await });
+    asked.notified().await;
+    stop.notify_one();
+    draining.notified().await;
+    let late = exchange(address, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    assert_eq!((late.text(), late.header("connection")), ("short\n", Some("close")));
+    answer.notify_one();
+    running.await.unwrap();
+    assert_eq!(slow.await.unwrap().text(), "short\n");
+    assert!(TcpStream::connect(address).await.is_err(), "nobody listens after the end");
 }
 
 #[tokio::test]

@@ -1,14 +1,14 @@
 //! The accounts: listed in the file, or the one that Cloudflare's own variables name.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::credentials::{CredentialSource, sendable};
+use super::credentials::{CredentialSource, sendable, unusable};
 use super::document::{Document, Field, Kind, Node};
 use super::error::{Error, Origin};
-use super::keys::{self, Form};
-use super::layers::{CloudflareVariables, Layers, Setting, in_directory, lists_accounts};
+use super::keys;
+use super::layers::{CloudflareVariables, Layers, Setting, lists_accounts};
 use super::{Account, values};
 use crate::credentials::Credentials;
 
@@ -116,13 +116,17 @@ impl<'a> Entry<'a> {
             Some(share) => values::budget_share(&share)?,
             None => DEFAULT_SHARE,
         };
-        let credentials = self.credentials()?;
-        let credential =
-            credentials.read().map_err(|error| self.refuse(&format!("cannot be used: {error}")))?;
+        let (credentials, secret) = self.credentials()?;
+        let directory = self.document.directory();
+        let credential = credentials.read().map_err(|error| match credentials.file() {
+            Some(file) => unusable(&secret, file, directory, &error),
+            None => secret.refuse(&format!("cannot be used: {error}")),
+        })?;
         Ok(Account { id, alias, credentials, credential: known.number(credential), budget_share })
     }
 
-    fn credentials(&self) -> Result<CredentialSource, Error> {
+    /// Where the credential is, and the setting that says so.
+    fn credentials(&self) -> Result<(CredentialSource, Setting), Error> {
         const SECRETS: [&str; 4] = ["token", "token_file", "api_key", "api_key_file"];
         let mut given = Vec::new();
         for name in SECRETS {
@@ -138,29 +142,29 @@ impl<'a> Entry<'a> {
                 None => "has no credential: give it token_file, token, or email with api_key_file or api_key",
             }));
         };
-        match (kind, email) {
-            ("token" | "token_file", Some(_)) => Err(self.refuse(&format!(
-                "has both {kind} and email, but an email goes with api_key_file or api_key"
-            ))),
-            ("token", None) => Ok(CredentialSource::Token(checked_secret(&secret)?)),
-            ("token_file", None) => Ok(CredentialSource::TokenFile(self.path(secret)?)),
-            (_, None) => Err(self.refuse(&format!("has {kind}, but no email"))),
+        let source = match (kind, email) {
+            ("token" | "token_file", Some(_)) => {
+                return Err(self.refuse(&format!(
+                    "has both {kind} and email, but an email goes with api_key_file or api_key"
+                )));
+            }
+            ("token", None) => CredentialSource::Token(checked_secret(&secret)?),
+            ("token_file", None) => CredentialSource::TokenFile(self.path(&secret)?),
+            (_, None) => return Err(self.refuse(&format!("has {kind}, but no email"))),
             (_, Some(email)) => {
                 let email = checked_email(&email)?;
                 if kind == "api_key" {
-                    let key = checked_secret(&secret)?;
-                    Ok(CredentialSource::Key { email, key })
+                    CredentialSource::Key { email, key: checked_secret(&secret)? }
                 } else {
-                    let path = self.path(secret)?;
-                    Ok(CredentialSource::KeyFile { email, path })
+                    CredentialSource::KeyFile { email, path: self.path(&secret)? }
                 }
             }
-        }
+        };
+        Ok((source, secret))
     }
 
-    fn path(&self, mut setting: Setting) -> Result<PathBuf, Error> {
-        setting.text = in_directory(Form::Path, Path::new(self.document.path()), &setting.text);
-        values::path(&setting)
+    fn path(&self, setting: &Setting) -> Result<PathBuf, Error> {
+        values::path(setting).map(|path| self.document.directory().join(path))
     }
 
     /// Labels and ids tell accounts apart, and one credential has one budget.
@@ -252,7 +256,10 @@ fn ignored(variables: &CloudflareVariables) -> Option<String> {
 fn account_id(setting: &Setting) -> Result<String, Error> {
     let is_id = setting.text.len() == 32 && setting.text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !is_id {
-        return Err(setting.must_be("32 hexadecimal digits, as the dashboard shows them in its address"));
+        // Not shown: it may be the token, put in the wrong place.
+        return Err(
+            setting.refuse("must be 32 hexadecimal digits, as the dashboard shows them in its address")
+        );
     }
     Ok(setting.text.to_ascii_lowercase())
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
 use super::error::Error;
+use super::layers::Setting;
 use crate::credentials::Credentials;
 
 /// Cloudflare's tokens have 40 characters and its keys 37; anything near this is some other file.
@@ -60,6 +61,17 @@ impl CredentialSource {
                 Credentials::Key { email: email.clone(), key: secret_file(path)? }
             }
         })
+    }
+}
+
+/// The refusal of a setting whose file gave no secret because of `error`. A bare name that is no file in
+/// `directory` is not shown: it may be the secret itself, put where its file should be.
+pub(super) fn unusable(setting: &Setting, file: &Path, directory: &Path, error: &Error) -> Error {
+    let as_written = file.strip_prefix(directory).unwrap_or(file);
+    if as_written.components().count() > 1 || as_written.has_root() || file.exists() {
+        setting.refuse(&format!("cannot be used: {error}"))
+    } else {
+        setting.refuse("must be the path of a file, but there is no file of that name")
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::Path;
 use yaml_rust2::parser::{Event, Parser};
 use yaml_rust2::scanner::{Marker, ScanError, TScalarStyle};
 
-use super::error::{Error, Origin};
+use super::error::{Error, Origin, shown_key};
 
 /// A thousand accounts fit in a tenth of it; more is some other file.
 const LONGEST_FILE: u64 = 1 << 20;
@@ -86,6 +86,11 @@ impl Document {
     /// The words for a line of this file.
     pub(super) fn origin(&self, line: usize) -> Origin {
         Origin::line(&self.path, line)
+    }
+
+    /// Where the file is; paths in it are relative to that.
+    pub(super) fn directory(&self) -> &Path {
+        Path::new(&self.path).parent().unwrap_or(Path::new(""))
     }
 
     /// The file's path, for messages.
@@ -173,7 +178,7 @@ impl Reader<'_> {
                 (_, mark) => return Err(self.refuse(mark, "the keys of a map must be plain words")),
             };
             if let Some(first) = fields.iter().find(|field| field.name == name) {
-                let problem = format!("{name} is given twice, first on line {}", first.line);
+                let problem = format!("{} is given twice, first on line {}", shown_key(&name), first.line);
                 return Err(Error::at(&Origin::line(self.path, line), problem));
             }
             let next = self.next()?;

@@ -84,3 +84,15 @@ pub(super) fn shown(text: &str) -> String {
         None => format!("{text:?}"),
     }
 }
+
+/// A key of the file as it may stand in a message: `token:abc`, which lacks a space, is a key to YAML, and
+/// so is a token without its key.
+pub(super) fn shown_key(text: &str) -> String {
+    // The longest known one has 14 characters, the shortest token 37.
+    const LONGEST: usize = 20;
+    let word = text.split(':').next().unwrap_or_default();
+    match word.chars().count() {
+        0..=LONGEST => shown(word).trim_matches('"').to_owned(),
+        length => format!("<{length} characters>"),
+    }
+}

@@ -1,7 +1,7 @@
 //! The names of all settings, once: for the file, for the environment, and for what is said of a wrong one.
 
 use super::document::{Document, Field, Kind};
-use super::error::{Error, shown};
+use super::error::{Error, shown, shown_key};
 
 /// What starts the environment variables that are ours. Kubernetes sets `ZT_RISK_EXPORTER_PORT` and the
 /// like for a service of that name; those have one underscore and are not looked at.
@@ -131,7 +131,7 @@ pub(super) fn known(document: &Document, parent: &str, field: &Field, names: &[&
         Some(name) => format!("did you mean {parent}{name}?"),
         None => format!("known here: {}", names.join(", ")),
     };
-    let problem = format!("{parent}{} is not a known key; {hint}", shown(&field.name).trim_matches('"'));
+    let problem = format!("{parent}{} is not a known key; {hint}", shown_key(&field.name));
     Err(Error::at(&document.origin(field.line), problem))
 }
 

@@ -70,9 +70,9 @@ impl Layers {
         let document = file.as_deref().map(Document::read).transpose()?;
 
         let mut builder = Merged::builder();
-        if let (Some(document), Some(path)) = (&document, &file) {
+        if let Some(document) = &document {
             keys::check_file(document)?;
-            builder = builder.add_source(from_file(document, path)?);
+            builder = builder.add_source(from_file(document)?);
         }
         if let Some(url) = &cloudflare.base_url
             && !document.as_ref().is_some_and(lists_accounts)
@@ -143,7 +143,7 @@ impl Source for Layer {
     }
 }
 
-fn from_file(document: &Document, path: &Path) -> Result<Layer, Error> {
+fn from_file(document: &Document) -> Result<Layer, Error> {
     let mut layer = Vec::new();
     let Kind::Map(sections) = &document.root.kind else {
         return Ok(Layer(layer));
@@ -160,7 +160,9 @@ fn from_file(document: &Document, path: &Path) -> Result<Layer, Error> {
             let origin = document.origin(field.line);
             match &field.value.kind {
                 Kind::Null => {}
-                Kind::Text(text) => layer.push((key, in_directory(key.form, path, text), origin)),
+                Kind::Text(text) => {
+                    layer.push((key, in_directory(key.form, document.directory(), text), origin))
+                }
                 Kind::List(_) | Kind::Map(_) => {
                     let problem =
                         format!("{} is {}, but must be a single value", key.path(), field.value.noun());
@@ -174,10 +176,10 @@ fn from_file(document: &Document, path: &Path) -> Result<Layer, Error> {
 
 /// A path in a file is relative to that file, as in Prometheus: a service's working directory is a
 /// matter of chance.
-pub(super) fn in_directory(form: Form, file: &Path, text: &str) -> String {
-    match (form, file.parent()) {
-        (Form::Path, Some(directory)) if !text.is_empty() => directory.join(text).display().to_string(),
-        _ => text.to_owned(),
+fn in_directory(form: Form, directory: &Path, text: &str) -> String {
+    match form {
+        Form::Path if !text.is_empty() => directory.join(text).display().to_string(),
+        Form::Path | Form::Value => text.to_owned(),
     }
 }
 

@@ -51,11 +51,12 @@ pub(super) fn path(setting: &Setting) -> Result<PathBuf, Error> {
     Ok(PathBuf::from(&setting.text))
 }
 
-/// A token is only sent where nobody else can read it: over TLS, or within this machine.
+/// A token is only sent where nobody else can read it: over TLS, or within this machine. What is refused
+/// is not shown, because a password may be anywhere in it.
 pub(super) fn base_url(setting: &Setting) -> Result<Url, Error> {
-    const ALLOWED: &str =
-        "an https URL such as https://api.cloudflare.com/client/v4, or an http one on loopback";
-    let mut url = Url::parse(&setting.text).map_err(|_| setting.must_be(ALLOWED))?;
+    const WANTED: &str =
+        "must be an https URL such as https://api.cloudflare.com/client/v4, or an http one on loopback";
+    let mut url = Url::parse(&setting.text).map_err(|_| setting.refuse(WANTED))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(setting.refuse("must not hold a user name or a password"));
     }
@@ -67,10 +68,10 @@ pub(super) fn base_url(setting: &Setting) -> Result<Url, Error> {
     match url.scheme() {
         "https" => {}
         "http" if is_loopback => {}
-        _ => return Err(setting.must_be(ALLOWED)),
+        _ => return Err(setting.refuse(WANTED)),
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(setting.must_be("a URL without query and fragment"));
+        return Err(setting.refuse("must be a URL without query and fragment"));
     }
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
