@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use zt_risk_exporter::exposition::text::Format;
-use zt_risk_exporter::exposition::{Page, encode};
+use zt_risk_exporter::exposition::{Compressor, Page, encode};
 
 fn pages(criterion: &mut Criterion) {
     for (name, accounts, users) in [("1 account, 100 users", 1, 100), ("20 accounts, 75 users each", 20, 75)]
@@ -21,8 +21,9 @@ fn pages(criterion: &mut Criterion) {
                 bencher.iter(|| encode(format, black_box(&snapshots)));
             });
         }
+        let mut compressor = Compressor::new();
         group.bench_function("build", |bencher| {
-            bencher.iter(|| Page::build(black_box(&snapshots)));
+            bencher.iter(|| Page::build(black_box(&snapshots), &mut compressor));
         });
         group.finish();
     }

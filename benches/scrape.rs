@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use zt_risk_exporter::budget::Budget;
 use zt_risk_exporter::clock::Clock;
 use zt_risk_exporter::exposition::text::Format;
-use zt_risk_exporter::exposition::{Ending, Page};
+use zt_risk_exporter::exposition::{Compressor, Page};
 use zt_risk_exporter::server::{self, Parts, Readiness};
 use zt_risk_exporter::telemetry::Telemetry;
 
@@ -29,7 +29,7 @@ fn parts(accounts: u32, users: u32) -> Parts {
         telemetry.account(&snapshot.account.alias, Budget::new(0.25, clock.clone()));
     }
     Parts {
-        page: watch::channel(Arc::new(Page::build(&snapshots))).1,
+        page: watch::channel(Arc::new(Page::build(&snapshots, &mut Compressor::new()))).1,
         telemetry,
         readiness: watch::channel(Readiness::Ready).1,
         snapshots: snapshots.into_iter().map(|snapshot| watch::channel(snapshot).1).collect(),
@@ -65,11 +65,11 @@ fn measure(criterion: &mut Criterion) {
             });
         }
         let page = Arc::clone(&parts.page.borrow());
-        let mut ending = Ending::new();
+        let mut compressor = Compressor::new();
         group.bench_function("gzip of own samples", |bencher| {
             bencher.iter_batched(
                 || parts.telemetry.render(Format::Text),
-                |own| ending.finish(&page.part(Format::Text).deflated, own.as_bytes()),
+                |own| compressor.finish(&page.part(Format::Text).deflated, own.as_bytes()),
                 BatchSize::SmallInput,
             );
         });

@@ -10,8 +10,8 @@ use crate::clock::{Moment, Timestamp};
 use crate::identity::Naming;
 use crate::ledger::{Asked, Ledger, Verdict, Why};
 use crate::model::{
-    AccountName, Behavior, BehaviorStatus, Endpoint, EventTotals, Extent, Integration, Snapshot, Summary,
-    UserRisk, UserSeries, Users,
+    AccountName, Behavior, BehaviorStatus, Endpoint, EventTotals, Extent, Integration, Listing, Snapshot,
+    Summary, UserRisk, UserSeries, Users,
 };
 use crate::queue::Queue;
 use crate::rate_limit::Turn;
@@ -87,7 +87,8 @@ enum Reach {
     Silent,
 }
 
-/// Whether behaviors were read, or refused, once: before that a display name might become a label.
+/// Whether behaviors were read, or refused, or answered in a way that nobody can use, once: before that a
+/// display name might become a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Settled {
     Yes,
@@ -127,6 +128,11 @@ impl Account {
     /// The time between two readings of `endpoint`, as the budget allows.
     pub fn interval(&self, endpoint: Endpoint) -> Option<std::time::Duration> {
         self.schedule.interval(endpoint)
+    }
+
+    /// The same, as it was wished for.
+    pub fn configured_interval(&self, endpoint: Endpoint) -> Option<std::time::Duration> {
+        self.schedule.configured(endpoint)
     }
 
     /// What to do next.
@@ -170,7 +176,8 @@ impl Account {
         let comparison = match (whole, self.ledger.epoch()) {
             (true, None) => Roster::baseline(summary, date),
             (true, Some(_)) => self.roster.compare(summary, date),
-            (false, _) => self.roster.compare_partial(summary),
+            (false, Some(_)) => self.roster.compare_partial(summary, date),
+            (false, None) => Comparison::default(),
         };
         if whole {
             self.ledger.begin(date);
@@ -199,6 +206,7 @@ impl Account {
             self.settle(asked, reading, now);
         } else {
             self.queue.failed(asked.user.id, now);
+            self.audit.read(asked.user.id, now);
         }
     }
 
@@ -206,13 +214,18 @@ impl Account {
     pub fn user_failed(&mut self, asked: &Asked, setback: Setback, now: Moment) {
         self.spent(asked, 1, now);
         match setback {
-            Setback::Passing => self.queue.failed(asked.user.id, now),
+            Setback::Passing | Setback::Unusable => {
+                self.queue.failed(asked.user.id, now);
+                self.audit.read(asked.user.id, now);
+            }
             Setback::Refused | Setback::Closed => self.schedule.failed(Endpoint::User, setback, now),
         }
     }
 
     /// The behaviors were read.
-    pub fn behaviors_read(&mut self, mut behaviors: Vec<Behavior>, now: Moment, ours: Timestamp) {
+    pub fn behaviors_read(&mut self, found: Listing<Behavior>, now: Moment, ours: Timestamp) {
+        let Listing { rows: mut behaviors, rejected } = found;
+        self.reject(Endpoint::Behaviors, rejected.into());
         behaviors.sort_by(|a, b| a.id.cmp(&b.id));
         self.ledger.label(&behaviors);
         self.labels = Settled::Yes;
@@ -222,7 +235,9 @@ impl Account {
     }
 
     /// The integrations were read.
-    pub fn integrations_read(&mut self, mut integrations: Vec<Integration>, now: Moment, ours: Timestamp) {
+    pub fn integrations_read(&mut self, found: Listing<Integration>, now: Moment, ours: Timestamp) {
+        let Listing { rows: mut integrations, rejected } = found;
+        self.reject(Endpoint::Integrations, rejected.into());
         integrations.sort_by_key(|integration| integration.id);
         integrations.truncate(INTEGRATIONS);
         self.integrations = Some(integrations);
@@ -240,7 +255,7 @@ impl Account {
         if endpoint == Endpoint::Summary {
             (self.up, self.reach) = (Some(false), Reach::Silent);
         }
-        if endpoint == Endpoint::Behaviors && setback == Setback::Closed {
+        if endpoint == Endpoint::Behaviors && matches!(setback, Setback::Closed | Setback::Unusable) {
             self.labels = Settled::Yes;
         }
         self.schedule.failed(endpoint, setback, now);
@@ -305,7 +320,7 @@ impl Account {
         self.roster.apply(vec![user]);
         self.audit.read(user.id, now);
         match verdict {
-            Verdict::Short(found) => self.queue.short(user.id, found, now),
+            Verdict::Short(tries) => self.queue.short(user.id, tries, now),
             Verdict::Done if asked.why == Why::Audit => {}
             Verdict::Done => drop(self.queue.remove(user.id)),
         }

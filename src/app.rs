@@ -18,9 +18,9 @@ use crate::account::{Account, Settings};
 use crate::budget::Budget;
 use crate::cli::{Demo, Simulate};
 use crate::clock::Clock;
-use crate::cloudflare::{Client, Names, Options, Outcome, SetupError};
+use crate::cloudflare::{Client, Names, Options, SetupError};
 use crate::config::{self, Config, CredentialSource, IdentityPolicy, Local};
-use crate::exposition::Page;
+use crate::exposition::{Compressor, Page};
 use crate::identity::Naming;
 use crate::listen::Listen;
 use crate::model::{AccountName, Snapshot};
@@ -37,6 +37,9 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// A request of a poller waits for the budget rather than fail: at most until a window has passed.
 const PATIENCE: Duration = WINDOW.saturating_add(Duration::from_secs(30));
+
+/// The client waits out no block: it is on the page and in the log at once, and the poller waits for its end.
+const RETRY_WAIT: Duration = Duration::ZERO;
 
 /// Why the exporter could not start, or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -319,19 +322,11 @@ impl Exporter {
                 Names::Drop
             },
             patience: PATIENCE,
+            retry_wait: RETRY_WAIT,
             idle_wait: tuning.idle_wait,
             total_wait: tuning.total_wait,
             observer: Some(Arc::new(move |report| {
                 telemetry.request(&alias, report.endpoint, report.outcome, report.took);
-                if report.outcome == Outcome::Limited {
-                    // Told here, as the client may wait the block out and then succeed.
-                    let endpoint = report.endpoint.as_str();
-                    tracing::warn!(
-                        account = alias,
-                        endpoint,
-                        "cloudflare's rate limit is hit: nothing is sent until it lets go"
-                    );
-                }
                 if report.attempt > 1 {
                     telemetry.retried(report.endpoint);
                 }
@@ -347,7 +342,8 @@ impl Exporter {
     pub async fn run(self, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<(), Error> {
         let Self { pollers, snapshots, telemetry, clock } = self;
         let (stopping, stopped) = watch::channel(Readiness::Starting);
-        let (page, pages) = watch::channel(Arc::new(Page::build(&[])));
+        let mut compressor = Compressor::new();
+        let (page, pages) = watch::channel(Arc::new(Page::build(&[], &mut compressor)));
         let parts = server::Parts {
             page: pages,
             telemetry: telemetry.clone(),
@@ -356,7 +352,8 @@ impl Exporter {
             clock: clock.clone(),
         };
         let mut polling: JoinSet<Infallible> = pollers.into_iter().map(Poller::run).collect();
-        let mut publisher = tokio::spawn(publisher::run(snapshots.clone(), page, telemetry, clock));
+        let mut publisher =
+            tokio::spawn(publisher::run(snapshots.clone(), page, telemetry, clock, compressor));
         let mut draining = stopped;
         let drain = async move {
             // The sender lives until this function ends, and then nobody waits any more.

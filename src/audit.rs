@@ -72,11 +72,8 @@ impl Audit {
 mod tests {
     use super::*;
     use crate::clock::Timestamp;
-    use crate::model::{Extent, Level, Row, Summary, Tuple};
-
-    fn at(second: u64) -> Moment {
-        Moment::after_start(Duration::from_secs(second))
-    }
+    use crate::clock::testing::at;
+    use crate::model::{Level, Row, Summary, Tuple};
 
     fn id(n: u128) -> UserId {
         UserId::from_u128(n)
@@ -84,15 +81,7 @@ mod tests {
 
     fn roster(users: u128) -> Roster {
         let tuple = Tuple { last_event: Timestamp::default(), count: 1, level: Level::Low };
-        let summary = Summary {
-            rows: (1..=users).map(|n| Row { user: id(n), tuple }).collect(),
-            unreadable: Vec::new(),
-            anonymous: 0,
-            extent: Extent::Whole,
-            date: None,
-            identities: None,
-            pages: 1,
-        };
+        let summary = Summary::whole((1..=users).map(|n| Row { user: id(n), tuple }).collect());
         let mut roster = Roster::default();
         roster.apply(Roster::baseline(&summary, Timestamp::default()).users);
         roster

@@ -102,7 +102,7 @@ impl Budget {
 impl Permit {
     /// The answer was not a refusal for the rate limit.
     pub fn passed(&self) {
-        self.inner.limit().passed();
+        self.inner.limit().passed(self.inner.clock.now());
     }
 
     /// The answer was a refusal for the rate limit: nothing goes for `wait`.

@@ -12,7 +12,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::cloudflare::{Client, Error, Kind, Lack, Options, TokenState, TokenStatus};
 use crate::config::{Account, Config, CredentialSource};
 use crate::log::Colour;
-use crate::model::{Behavior, Endpoint, Extent, Integration, Summary, UserId, UserRisk};
+use crate::model::{Behavior, Endpoint, Extent, Integration, Listing, Summary, UserId, UserRisk};
 
 /// A person waits: a block or a spent budget is said, and not waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -144,8 +144,8 @@ impl Trial<'_> {
                 "an API key is used; a token with two permissions may do less".to_owned(),
             ),
         }
-        self.ask(Endpoint::Behaviors, client.behaviors(), |found| behaviors(found)).await;
-        self.ask(Endpoint::Integrations, client.integrations(), |found| integrations(found)).await;
+        self.ask(Endpoint::Behaviors, client.behaviors(), behaviors).await;
+        self.ask(Endpoint::Integrations, client.integrations(), integrations).await;
         let summary = self.ask(Endpoint::Summary, client.summary(), summary).await;
         let first = summary.as_ref().map(|summary| summary.rows.first());
         match first {
@@ -176,7 +176,7 @@ impl Trial<'_> {
         let (verdict, text) = match answer.as_ref().map(judge) {
             Ok(Ok(text)) => (Verdict::Works, text),
             Ok(Err(problem)) => (Verdict::Fails, problem),
-            Err(error) => (Verdict::Fails, advice(error)),
+            Err(error) => (Verdict::Fails, error.to_string()),
         };
         let lacks = match &answer {
             Err(error) if error.kind() == Kind::Forbidden(Lack::Permission) => Some(error.permission()),
@@ -207,15 +207,10 @@ impl Trial<'_> {
 
 fn client(config: &Config, account: &Account, budget: Budget) -> Result<Client, String> {
     let credentials = account.credentials.read().map_err(|error| error.to_string())?;
-    let options = Options { base_url: config.base_url.to_string(), patience: PATIENCE, ..Options::default() };
+    // Whoever tries something wants to see how it goes, not how it goes at the third time.
+    let (base_url, attempts) = (config.base_url.to_string(), 1);
+    let options = Options { base_url, attempts, patience: PATIENCE, ..Options::default() };
     Client::new(&account.id, credentials, budget, options).map_err(|error| error.to_string())
-}
-
-/// What the error says, without the endpoint: that stands beside it.
-fn advice(error: &Error) -> String {
-    let text = error.to_string();
-    let endpoint = format!("{}: ", error.endpoint().as_str());
-    text.strip_prefix(&endpoint).unwrap_or(&text).to_owned()
 }
 
 fn token(status: &TokenStatus) -> Result<String, String> {
@@ -228,14 +223,16 @@ fn token(status: &TokenStatus) -> Result<String, String> {
     }
 }
 
-fn behaviors(found: &[Behavior]) -> Result<String, String> {
-    let enabled = found.iter().filter(|behavior| behavior.enabled).count();
-    Ok(format!("{}, {enabled} enabled", counted(found.len(), "behavior")))
+fn behaviors(found: &Listing<Behavior>) -> Result<String, String> {
+    let enabled = found.rows.iter().filter(|behavior| behavior.enabled).count();
+    let text = format!("{}, {enabled} enabled", counted(found.rows.len(), "behavior"));
+    whole(&Extent::Whole, text, found.rejected as usize)
 }
 
-fn integrations(found: &[Integration]) -> Result<String, String> {
-    let active = found.iter().filter(|integration| integration.active).count();
-    Ok(format!("{}, {active} active", counted(found.len(), "integration")))
+fn integrations(found: &Listing<Integration>) -> Result<String, String> {
+    let active = found.rows.iter().filter(|integration| integration.active).count();
+    let text = format!("{}, {active} active", counted(found.rows.len(), "integration"));
+    whole(&Extent::Whole, text, found.rejected as usize)
 }
 
 fn summary(found: &Summary) -> Result<String, String> {

@@ -158,6 +158,20 @@ fn wall() -> Timestamp {
     Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// Moments for the tests of those who are told the time.
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::{Duration, Moment};
+
+    pub(crate) fn seconds(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    pub(crate) fn at(second: u64) -> Moment {
+        Moment::after_start(seconds(second))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -39,7 +39,8 @@ use crate::budget::Budget;
 use crate::clock::Timestamp;
 pub use crate::credentials::Credentials;
 use crate::model::{
-    Behavior, BehaviorSetting, Endpoint, Event, Identity, Integration, Level, Row, Summary, UserId, UserRisk,
+    Behavior, BehaviorSetting, Endpoint, Event, Identity, Integration, Level, Listing, Row, Summary, UserId,
+    UserRisk,
 };
 use call::{Answer, Call};
 use operation::Operation;
@@ -61,7 +62,7 @@ pub struct Report {
     pub outcome: Outcome,
     /// From sending to the last byte, on the wall; waiting for the budget is not in it.
     pub took: Duration,
-    /// 1 for the first attempt, 2 and 3 for retries.
+    /// 1 for the first attempt, more for retries.
     pub attempt: u32,
 }
 
@@ -80,8 +81,14 @@ pub struct Options {
     pub idle_wait: Duration,
     /// On the wire for one operation, all its pages and retries together.
     pub total_wait: Duration,
-    /// How long a request may wait for its turn, or for the end of a block, before it is given up.
+    /// How long a request may wait for its turn, in the budget or behind a block, before it is given up.
     pub patience: Duration,
+    /// How often one request is tried at most; it is always tried once. By default the first attempt and two
+    /// retries: what three in a row do not cure is for the next poll.
+    pub attempts: u32,
+    /// A server that says for how long it wants no request (a 429, a 5xx with `Retry-After`) is asked again
+    /// within the operation if it is for at most this long; else that is the answer.
+    pub retry_wait: Duration,
     /// The page size that is tried once a list turns out to have pages.
     pub page_size: u32,
     /// Told of each attempt.
@@ -98,6 +105,8 @@ impl Default for Options {
             idle_wait: Duration::from_secs(30),
             total_wait: Duration::from_secs(300),
             patience: Duration::from_secs(60),
+            attempts: 3,
+            retry_wait: Duration::from_secs(60),
             page_size: 1_000,
             observer: None,
         }
@@ -202,10 +211,9 @@ impl Client {
     ///
     /// # Errors
     /// As [`Error`] sorts them; the same holds for every operation below.
-    pub async fn behaviors(&self) -> Result<Vec<Behavior>, Error> {
-        self.ask::<wire::Behaviors>(self.call(Operation::Behaviors, &["behaviors"]))
-            .await
-            .map(wire::Behaviors::into_behaviors)
+    pub async fn behaviors(&self) -> Result<Listing<Behavior>, Error> {
+        let found: wire::Behaviors = self.ask(self.call(Operation::Behaviors, &["behaviors"])).await?;
+        Ok(found.behaviors)
     }
 
     /// Changes the behaviors named in `settings` and leaves the others; answers with those Cloudflare names.
@@ -222,7 +230,7 @@ impl Client {
             return Err(Error::new(operation, Kind::Invalid, reason));
         }
         let call = self.call(operation, &["behaviors"]).with_body(&wire::behavior_settings(settings));
-        self.ask::<wire::Behaviors>(call).await.map(wire::Behaviors::into_updated)
+        self.ask::<wire::UpdatedBehaviors>(call).await.map(wire::UpdatedBehaviors::into_updated)
     }
 
     /// All users at risk.
@@ -283,10 +291,10 @@ impl Client {
     ///
     /// # Errors
     /// As [`Error`] sorts them.
-    pub async fn integrations(&self) -> Result<Vec<Integration>, Error> {
-        let found: Vec<wire::Integration> =
+    pub async fn integrations(&self) -> Result<Listing<Integration>, Error> {
+        let found: wire::Integrations =
             self.ask(self.call(Operation::Integrations, &["integrations"])).await?;
-        Ok(found.into_iter().map(Into::into).collect())
+        Ok(found.integrations)
     }
 
     /// Makes an integration with Okta, the only kind there is.

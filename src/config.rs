@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 use secrecy::SecretSlice;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 pub use credentials::CredentialSource;
 pub use error::Error;
@@ -136,14 +136,14 @@ pub enum LogFormat {
     Json,
 }
 
-/// Directives that [`EnvFilter`] takes.
+/// Directives that [`Targets`] takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter(String);
 
 impl Filter {
     /// The filter for tracing.
-    pub fn to_env_filter(&self) -> EnvFilter {
-        EnvFilter::builder().parse(&self.0).expect("the directives were parsed when they were read")
+    pub fn to_targets(&self) -> Targets {
+        self.0.parse().expect("the directives were parsed when they were read")
     }
 }
 

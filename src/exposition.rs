@@ -18,7 +18,7 @@ use bytes::Bytes;
 use crate::model::Snapshot;
 use text::{Format, Writer};
 
-pub use gzip::{Deflated, Ending};
+pub use gzip::{Compressor, Deflated};
 
 /// What is known about Cloudflare, ready to be sent.
 #[derive(Clone, Debug)]
@@ -38,8 +38,8 @@ pub struct Part {
 
 impl Page {
     /// Writes and compresses what `snapshots` say, one for each account.
-    pub fn build(snapshots: &[Arc<Snapshot>]) -> Self {
-        let [text, open_metrics] = Format::ALL.map(|format| Part::build(format, snapshots));
+    pub fn build(snapshots: &[Arc<Snapshot>], compressor: &mut Compressor) -> Self {
+        let [text, open_metrics] = Format::ALL.map(|format| Part::build(format, snapshots, compressor));
         Self { text, open_metrics }
     }
 
@@ -53,9 +53,9 @@ impl Page {
 }
 
 impl Part {
-    fn build(format: Format, snapshots: &[Arc<Snapshot>]) -> Self {
+    fn build(format: Format, snapshots: &[Arc<Snapshot>], compressor: &mut Compressor) -> Self {
         let plain = encode(format, snapshots);
-        Self { deflated: Deflated::new(plain.as_bytes()), plain: Bytes::from(plain) }
+        Self { deflated: compressor.begin(plain.as_bytes()), plain: Bytes::from(plain) }
     }
 }
 

@@ -3,7 +3,9 @@
 use std::io::{self, IsTerminal};
 
 use tracing::Subscriber;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::config::{Log, LogFormat};
 
@@ -37,14 +39,21 @@ pub fn subscriber<W>(log: &Log, colour: Colour, writer: W) -> Box<dyn Subscriber
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
+    let targets = log.level.to_targets();
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(log.level.to_env_filter())
+        .with_max_level(LevelFilter::TRACE)
         .with_ansi(colour == Colour::On)
         .with_writer(writer);
     match log.format {
-        LogFormat::Text => Box::new(builder.finish()),
+        LogFormat::Text => Box::new(builder.finish().with(targets)),
         LogFormat::Json => Box::new(
-            builder.json().flatten_event(true).with_current_span(false).with_span_list(false).finish(),
+            builder
+                .json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .with_span_list(false)
+                .finish()
+                .with(targets),
         ),
     }
 }

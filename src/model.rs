@@ -147,6 +147,23 @@ pub struct Summary {
     pub pages: u32,
 }
 
+#[cfg(test)]
+impl Summary {
+    /// A whole list with these rows, sorted by user.
+    pub(crate) fn whole(mut rows: Vec<Row>) -> Self {
+        rows.sort_unstable_by_key(|row| row.user);
+        Self {
+            rows,
+            unreadable: Vec::new(),
+            anonymous: 0,
+            extent: Extent::Whole,
+            date: None,
+            identities: None,
+            pages: 1,
+        }
+    }
+}
+
 /// Who the users are, kept as one text because there may be a million of them.
 #[derive(Clone, Debug, Default)]
 pub struct Identities {
@@ -233,6 +250,22 @@ pub struct Identity {
     pub email: String,
     /// Display name.
     pub name: String,
+}
+
+/// A list whose rows are read one by one, so that one that is not as documented spoils no other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing<T> {
+    /// The rows that could be read.
+    pub rows: Vec<T>,
+    /// How many could not.
+    pub rejected: u32,
+}
+
+/// The empty list, whatever it is a list of.
+impl<T> Default for Listing<T> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), rejected: 0 }
+    }
 }
 
 /// A behavior that makes users risky.

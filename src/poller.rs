@@ -159,6 +159,8 @@ impl Poller {
                 Kind::NotFound => account.user_not_found(asked, now),
                 // The user keeps its place until requests may go again.
                 Kind::Limited(_) => self.held_until = held_until(error, now),
+                // A refusal of one user is nothing against the others.
+                Kind::Invalid => account.user_failed(asked, Setback::Passing, now),
                 _ => account.user_failed(asked, setback(error), now),
             },
         }
@@ -252,12 +254,11 @@ impl Poller {
         let name = &self.parts.account.name().alias;
         for endpoint in Endpoint::ALL {
             let Some(interval) = self.parts.account.interval(endpoint) else { continue };
-            let last = self.intervals.insert(endpoint, interval);
-            if last == Some(interval) {
+            if self.intervals.insert(endpoint, interval) == Some(interval) {
                 continue;
             }
             self.parts.telemetry.poll_interval(name, endpoint, interval);
-            if last.is_some_and(|last| last < interval) {
+            if self.parts.account.configured_interval(endpoint).is_some_and(|wished| wished < interval) {
                 let (endpoint, interval_seconds) = (endpoint.as_str(), interval.as_secs());
                 tracing::warn!(
                     account = name,
@@ -280,9 +281,9 @@ fn setback(error: &Error) -> Setback {
     match error.kind() {
         Kind::Credentials | Kind::Refused => Setback::Refused,
         Kind::Forbidden(_) | Kind::NotEntitled | Kind::NotFound | Kind::Invalid => Setback::Closed,
-        Kind::Limited(Limiter::Cloudflare | Limiter::Budget)
-        | Kind::Unavailable
-        | Kind::Timeout
-        | Kind::Shape => Setback::Passing,
+        Kind::Limited(Limiter::Cloudflare | Limiter::Budget) | Kind::Unavailable | Kind::Timeout => {
+            Setback::Passing
+        }
+        Kind::Shape => Setback::Unusable,
     }
 }

@@ -11,8 +11,8 @@ use tokio::sync::watch::error::RecvError;
 use tokio::task::JoinError;
 
 use crate::clock::Clock;
-use crate::exposition::Page;
 use crate::exposition::text::Format;
+use crate::exposition::{Compressor, Page};
 use crate::model::Snapshot;
 use crate::telemetry::Telemetry;
 
@@ -26,6 +26,7 @@ pub async fn run(
     page: watch::Sender<Arc<Page>>,
     telemetry: Telemetry,
     clock: Clock,
+    mut compressor: Compressor,
 ) {
     loop {
         let current: Vec<_> =
@@ -33,15 +34,16 @@ pub async fn run(
         let stopwatch = clock.clone();
         let making = tokio::task::spawn_blocking(move || {
             let started = stopwatch.now();
-            let made = Page::build(&current);
-            (made, stopwatch.now().since(started))
+            let made = Page::build(&current, &mut compressor);
+            (made, stopwatch.now().since(started), compressor)
         });
-        let (made, took) = match making.await.map_err(JoinError::try_into_panic) {
+        let (made, took, returned) = match making.await.map_err(JoinError::try_into_panic) {
             Ok(made) => made,
             Err(Ok(panic)) => resume_unwind(panic),
             // The runtime is going down.
             Err(Err(_)) => return,
         };
+        compressor = returned;
         telemetry.page_built(made.part(Format::Text).plain.len(), took);
         page.send_replace(Arc::new(made));
         clock.sleep(REST).await;

@@ -44,12 +44,31 @@ pub struct Pending {
     pub reason: Reason,
     /// Since when they are.
     pub since: Timestamp,
-    /// Events newly counted by readings that were short.
-    pub found: u32,
-    /// How many readings were short.
-    pub short: u8,
+    /// The highest count from which the latest has fallen while nothing was read; 0 if it has not.
+    pub peak: u32,
+    /// What readings that were short left behind.
+    pub tries: Tries,
     failures: u8,
     place: Place,
+}
+
+/// What readings that were short left behind for the next one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tries {
+    /// How many there were.
+    pub count: u8,
+    /// Events that they newly counted.
+    pub found: u32,
+    /// A reset that one of them was the first to show.
+    pub reset: Option<Timestamp>,
+    /// Events that nobody had read when that reset came.
+    pub owed: u32,
+}
+
+impl Pending {
+    fn new(latest: Tuple, before: Option<Standing>, reason: Reason, since: Timestamp, place: Place) -> Self {
+        Self { latest, before, reason, since, peak: 0, tries: Tries::default(), failures: 0, place }
+    }
 }
 
 /// Where a user waits: in a lane behind those with lower tickets, or for a moment.
@@ -85,10 +104,7 @@ impl Queue {
         let lane = if latest.level == Level::High { Lane::High } else { Lane::Rest };
         let Some(mut known) = self.pending.get(&id).copied() else {
             let place = self.enter(id, lane);
-            let reason = Reason::Changed;
-            let pending =
-                Pending { latest, before, reason, since: date, found: 0, short: 0, failures: 0, place };
-            self.add(id, pending);
+            self.add(id, Pending::new(latest, before, Reason::Changed, date, place));
             return;
         };
         let moves = match known.place {
@@ -98,6 +114,9 @@ impl Queue {
         if moves {
             self.leave(known.place);
             known.place = self.enter(id, lane);
+        }
+        if latest.count < known.latest.count {
+            known.peak = known.peak.max(known.latest.count);
         }
         (known.latest, known.reason) = (latest, Reason::Changed);
         self.pending.insert(id, known);
@@ -109,16 +128,7 @@ impl Queue {
         let place = self.enter(id, Lane::Gone);
         let pending = match known {
             Some(known) => Pending { reason: Reason::Gone, place, ..known },
-            None => Pending {
-                latest: last,
-                before: Some(before),
-                reason: Reason::Gone,
-                since: date,
-                found: 0,
-                short: 0,
-                failures: 0,
-                place,
-            },
+            None => Pending::new(last, Some(before), Reason::Gone, date, place),
         };
         self.add(id, pending);
     }
@@ -171,13 +181,11 @@ impl Queue {
         Some(known)
     }
 
-    /// The listing was short: `found` events were counted, the rest is looked for later.
-    pub fn short(&mut self, id: UserId, found: u32, now: Moment) {
+    /// The listing was short: the rest is looked for later.
+    pub fn short(&mut self, id: UserId, tries: Tries, now: Moment) {
         if let Some(mut known) = self.remove(id) {
-            known.found = known.found.saturating_add(found);
-            let wait = SHORT_RETRIES[usize::from(known.short).min(SHORT_RETRIES.len() - 1)];
-            known.short = known.short.saturating_add(1);
-            known.failures = 0;
+            let wait = SHORT_RETRIES[usize::from(tries.count.saturating_sub(1)).min(SHORT_RETRIES.len() - 1)];
+            (known.tries, known.failures) = (tries, 0);
             self.put_off(id, known, now + wait);
         }
     }
@@ -239,13 +247,10 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::testing::at;
 
     fn id(n: u128) -> UserId {
         UserId::from_u128(n)
-    }
-
-    fn at(second: u64) -> Moment {
-        Moment::after_start(Duration::from_secs(second))
     }
 
     fn tuple(count: u32, level: Level) -> Tuple {
@@ -310,13 +315,13 @@ mod tests {
         let mut queue = Queue::default();
         change(&mut queue, 1, 3, Level::Low);
         let mut now = 0;
-        for wait in [60, 300, 1_800] {
-            queue.short(id(1), 1, at(now));
+        for (count, wait) in [(1, 60), (2, 300), (3, 1_800)] {
+            queue.short(id(1), Tries { count, found: 1, ..Tries::default() }, at(now));
             assert_eq!((queue.next(at(now + wait - 1)), queue.next_due()), (None, Some(at(now + wait))));
             now += wait;
             assert_eq!(queue.next(at(now)), Some(id(1)), "after {wait} seconds");
         }
-        assert_eq!(queue.get(id(1)).map(|p| (p.found, p.short)), Some((3, 3)));
+        assert_eq!(queue.get(id(1)).map(|pending| pending.tries.count), Some(3));
     }
 
     #[test]
@@ -328,7 +333,7 @@ mod tests {
             if failing {
                 queue.failed(id(1), at(0));
             } else {
-                queue.short(id(1), 1, at(0));
+                queue.short(id(1), Tries { count: 1, ..Tries::default() }, at(0));
             }
             change(&mut queue, 1, 3, Level::Low);
             assert_eq!(queue.next(at(0)), None, "nothing new, failing: {failing}");

@@ -95,12 +95,13 @@ impl RateLimit {
     /// When the next request may go.
     pub fn turn(&self, now: Moment) -> Turn {
         if let Some(until) = self.blocked_until {
+            if now < until {
+                return Turn::At(until);
+            }
             // After a block one request finds out whether it is over.
-            return match () {
-                () if now < until => Turn::At(until),
-                () if self.under_way > 0 => Turn::AfterAnswer,
-                () => Turn::Now,
-            };
+            if self.under_way > 0 {
+                return Turn::AfterAnswer;
+            }
         }
         if let Some(server) = self.narrowed
             && now < server.until
@@ -134,9 +135,10 @@ impl RateLimit {
         self.ended.push_back(now);
     }
 
-    /// An answer showed that no block is in force.
-    pub fn passed(&mut self) {
-        self.blocked_until = None;
+    /// An answer was no refusal for the rate limit: a block whose time is over is no more. One that still
+    /// has time to go stays, as the request may have left before it.
+    pub fn passed(&mut self, now: Moment) {
+        self.blocked_until = self.blocked_until(now);
     }
 
     /// The server refused for its rate limit; nothing goes for `wait`.
@@ -161,14 +163,7 @@ impl RateLimit {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(second: u64) -> Moment {
-        Moment::after_start(seconds(second))
-    }
-
-    fn seconds(n: u64) -> Duration {
-        Duration::from_secs(n)
-    }
+    use crate::clock::testing::{at, seconds};
 
     fn spend(limit: &mut RateLimit, second: u64) {
         limit.begin(at(second));
@@ -205,8 +200,29 @@ mod tests {
         limit.begin(at(300));
         assert_eq!(limit.turn(at(300)), Turn::AfterAnswer);
         limit.end(at(301));
-        limit.passed();
+        limit.passed(at(301));
         assert_eq!(limit.turn(at(301)), Turn::Now);
+    }
+
+    #[test]
+    fn an_answer_to_a_request_from_before_a_block_does_not_end_it() {
+        let mut limit = RateLimit::new(10, seconds(10));
+        limit.begin(at(0));
+        limit.block(at(1), seconds(300));
+        limit.end(at(2));
+        limit.passed(at(2));
+        assert_eq!(limit.turn(at(2)), Turn::At(at(301)));
+    }
+
+    #[test]
+    fn probes_after_blocks_keep_the_window_too() {
+        let mut limit = RateLimit::new(2, seconds(300));
+        for second in [0, 2] {
+            assert_eq!(limit.turn(at(second)), Turn::Now);
+            spend(&mut limit, second);
+            limit.block(at(second), seconds(1));
+        }
+        assert_eq!(limit.turn(at(4)), Turn::At(at(300)));
     }
 
     #[test]

@@ -75,6 +75,20 @@ impl User {
         Standing { level: self.level, since: self.since, origin: self.origin }
     }
 
+    /// A user whom a list after the baseline names first: none of its events were read.
+    fn first_listed(row: &Row, date: Timestamp) -> Self {
+        Self {
+            id: row.user,
+            covered: Tuple { last_event: Timestamp::default(), count: 0, level: Level::Unknown },
+            ahead: 0,
+            since: date,
+            level: row.tuple.level,
+            presence: Presence::Listed,
+            coverage: Coverage::Nothing,
+            origin: Origin::Observed,
+        }
+    }
+
     /// Whether events are to be read for `tuple`.
     fn is_changed(&self, tuple: Tuple) -> bool {
         self.coverage == Coverage::Nothing || self.presence == Presence::Gone || self.covered != tuple
@@ -179,13 +193,23 @@ impl Roster {
         self.walk(summary, date, absence)
     }
 
-    /// A summary that is not whole: it only tells whose events are to be read.
-    pub fn compare_partial(&self, summary: &Summary) -> Comparison {
-        let changed = summary.rows.iter().filter_map(|row| {
-            let user = self.get(row.user)?;
-            user.is_changed(row.tuple).then(|| (row.user, row.tuple, Some(user.standing())))
-        });
-        Comparison { changed: changed.collect(), ..Comparison::default() }
+    /// A summary that is not whole, read at `date`: it only tells whose events are to be read. At which level
+    /// a user is whom it names first, the next whole one says.
+    pub fn compare_partial(&self, summary: &Summary, date: Timestamp) -> Comparison {
+        let mut change = Comparison::default();
+        for row in &summary.rows {
+            match self.get(row.user) {
+                Some(user) if user.is_changed(row.tuple) => {
+                    change.changed.push((row.user, row.tuple, Some(user.standing())));
+                }
+                Some(_) => {}
+                None => {
+                    change.changed.push((row.user, row.tuple, None));
+                    change.users.push(User { level: Level::Unknown, ..User::first_listed(row, date) });
+                }
+            }
+        }
+        change
     }
 
     fn walk(&self, summary: &Summary, date: Timestamp, absence: Absence) -> Comparison {
@@ -272,19 +296,9 @@ impl Comparison {
     }
 
     fn first_listed(&mut self, row: &Row, date: Timestamp) {
-        let nothing = Tuple { last_event: Timestamp::default(), count: 0, level: Level::Unknown };
         self.changed.push((row.user, row.tuple, None));
         self.moved(None, Some(row.tuple.level));
-        self.users.push(User {
-            id: row.user,
-            covered: nothing,
-            ahead: 0,
-            since: date,
-            level: row.tuple.level,
-            presence: Presence::Listed,
-            coverage: Coverage::Nothing,
-            origin: Origin::Observed,
-        });
+        self.users.push(User::first_listed(row, date));
     }
 
     /// A known user has a row that says no more than that.

@@ -44,6 +44,8 @@ pub enum Setback {
     Closed,
     /// It may be over soon.
     Passing,
+    /// There was an answer, and nothing in it can be used.
+    Unusable,
 }
 
 /// What a request for a user's events is spent on.
@@ -92,7 +94,7 @@ impl Schedule {
 
     /// The time between two readings of `endpoint`, as the budget allows; `None` for what no clock drives.
     pub fn interval(&self, endpoint: Endpoint) -> Option<Duration> {
-        let configured = self.intervals[position(endpoint)?];
+        let configured = self.configured(endpoint)?;
         if endpoint != Endpoint::Summary {
             return Some(configured);
         }
@@ -100,6 +102,11 @@ impl Schedule {
         let affordable =
             WINDOW.mul_f64(f64::from(self.summary_pages) / (f64::from(self.budget.max(2)) / 2.0));
         Some(configured.max(affordable))
+    }
+
+    /// The time between two readings of `endpoint`, as it was wished for.
+    pub fn configured(&self, endpoint: Endpoint) -> Option<Duration> {
+        Some(self.intervals[position(endpoint)?])
     }
 
     /// The endpoint to read now, if one is due.
@@ -158,8 +165,10 @@ impl Schedule {
                 REFUSED_INTERVAL
             }
             Setback::Closed => interval.max(REFUSED_INTERVAL),
-            Setback::Passing if endpoint == Endpoint::TokenVerify => interval,
-            Setback::Passing => interval.min(PASSING_INTERVAL.max(self.summary_interval())),
+            Setback::Passing | Setback::Unusable if endpoint == Endpoint::TokenVerify => interval,
+            Setback::Passing | Setback::Unusable => {
+                interval.min(PASSING_INTERVAL.max(self.summary_interval()))
+            }
         };
         if endpoint == Endpoint::User && setback == Setback::Closed {
             self.users_closed_until = Some(now + wait);
@@ -217,14 +226,7 @@ fn position(endpoint: Endpoint) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(second: u64) -> Moment {
-        Moment::after_start(seconds(second))
-    }
-
-    fn seconds(n: u64) -> Duration {
-        Duration::from_secs(n)
-    }
+    use crate::clock::testing::{at, seconds};
 
     fn schedule(budget: u32) -> Schedule {
         let intervals = Intervals {

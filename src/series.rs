@@ -89,7 +89,6 @@ impl Series {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Extent;
 
     fn at(minute: u64) -> Moment {
         Moment::after_start(Duration::from_secs(60 * minute))
@@ -100,15 +99,7 @@ mod tests {
             user: UserId::from_u128(n),
             tuple: Tuple { last_event: Timestamp::from_seconds(second), count: 1, level },
         };
-        Summary {
-            rows: rows.iter().map(row).collect(),
-            unreadable: Vec::new(),
-            anonymous: 0,
-            extent: Extent::Whole,
-            date: None,
-            identities: None,
-            pages: 1,
-        }
+        Summary::whole(rows.iter().map(row).collect())
     }
 
     fn choose(series: &mut Series, rows: &[(u128, Level, i64)], minute: u64) -> Vec<u128> {

@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::exposition::{Ending, Page};
+use crate::exposition::{Compressor, Page};
 use crate::http::{self, Body, Limits};
 use crate::model::Snapshot;
 use crate::telemetry::Telemetry;
@@ -68,13 +68,13 @@ pub struct Parts {
 struct Server {
     parts: Parts,
     /// Shared, because a compressor is some 300 KiB; it is held for a few microseconds.
-    ending: Mutex<Ending>,
+    compressor: Mutex<Compressor>,
 }
 
 /// Answers requests on `listener` until `stop` is ready and those under way have ended, at most 4 s later; in
 /// between it still answers new ones.
 pub async fn run(listener: TcpListener, parts: Parts, stop: impl Future<Output = ()>) {
-    let server = Arc::new(Server { parts, ending: Mutex::default() });
+    let server = Arc::new(Server { parts, compressor: Mutex::default() });
     let handle = move |request| ready(Ok(server.answer(&request)));
     http::serve(listener, LIMITS, stop, handle).await;
 }
@@ -116,8 +116,8 @@ impl Server {
             Coding::Identity => http::pieces(part.plain.clone(), own.into()),
             Coding::Gzip => {
                 // Each use starts afresh, so a panic within one has not spoilt it.
-                let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
-                let own = ending.finish(&part.deflated, own.as_bytes());
+                let mut compressor = self.compressor.lock().unwrap_or_else(PoisonError::into_inner);
+                let own = compressor.finish(&part.deflated, own.as_bytes());
                 http::pieces(part.deflated.bytes.clone(), own.into())
             }
         };

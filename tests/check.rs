@@ -124,6 +124,17 @@ async fn an_api_that_answers_well_works() {
 }
 
 #[tokio::test]
+async fn rows_that_cannot_be_read_are_told() {
+    let mut answers = good();
+    let with_bad_row =
+        r#"{"success":true,"result":{"behaviors":{"a":{"enabled":true},"b":{"enabled":null}}}}"#;
+    answers.insert("behaviors", (200, with_bad_row));
+    let (lines, failures) = checked(api(answers).await, BY_TOKEN).await;
+    assert_eq!(lines[1], "behaviors works: 1 behavior, 1 enabled, and 1 that cannot be read");
+    assert_eq!(failures, 0);
+}
+
+#[tokio::test]
 async fn a_missing_permission_is_named_beside_the_endpoint_and_once_at_the_end() {
     let mut answers = good();
     for endpoint in ["behaviors", "integrations", "summary"] {
@@ -187,6 +198,25 @@ async fn a_refused_or_disabled_token_and_a_partial_list_fail() {
     assert!(lines[3].starts_with(partial), "{}", lines[3]);
     assert_eq!(lines[4], "user works: 1 event of one user");
     assert_eq!((lines.len(), failures), (5, 4));
+}
+
+#[tokio::test]
+async fn each_endpoint_is_tried_exactly_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let hang_up = async {
+        for connections in 1.. {
+            drop(listener.accept().await.unwrap());
+            assert!(connections <= 4, "something is tried again");
+        }
+    };
+    tokio::select! {
+        () = hang_up => {}
+        (lines, failures) = checked(address, BY_TOKEN) => {
+            assert_eq!((lines.len(), failures), (5, 4));
+            assert_eq!(lines[4], "user not tried: the summary names the users, and could not be read");
+        }
+    }
 }
 
 #[tokio::test]

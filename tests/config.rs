@@ -93,7 +93,7 @@ fn two_variables_are_enough_and_everything_else_has_its_default() {
     assert_eq!(config.users.limit, 100);
     assert!(matches!(config.users.identity, IdentityPolicy::Id));
     assert_eq!(config.web.listen.to_string(), ":10069");
-    assert_eq!(config.log.level.to_env_filter().to_string(), "info");
+    assert_eq!(config.log.level.to_targets().to_string(), "info");
     assert_eq!(config.log.format, LogFormat::Text);
     assert_eq!(config.warnings, Vec::<String>::new());
 }
@@ -125,7 +125,7 @@ fn flags_win_over_the_environment_and_the_environment_over_the_file() {
     let flags = Flags { listen_address: Some(":3".to_owned()), ..place.flags() };
     let config = Config::load(&flags, environment.clone()).unwrap();
     assert_eq!(config.web.listen.to_string(), ":3", "the flag");
-    assert_eq!(config.log.level.to_env_filter().to_string(), "hyper=off,warn", "the environment");
+    assert_eq!(config.log.level.to_targets().to_string(), "hyper=off,warn", "the environment");
     assert_eq!(config.users.limit, 6, "the environment");
     assert_eq!(config.log.format, LogFormat::Json, "the file");
     assert_eq!(config.intervals.summary, Duration::from_secs(40), "an empty variable is none");
@@ -280,7 +280,7 @@ fn good_settings_are_taken() {
         "users: {limit: 100000, identity: email}",
         "users: {identity: hash, hash_key_file: hash-key}",
         "web: {listen_address: '[::1]:0'}",
-        "log: {level: 'info,zt_risk_exporter::poller=trace,[scrape]=debug'}",
+        "log: {level: 'info,zt_risk_exporter::poller=trace, hyper=warn'}",
         "log: {level: OFF, format: json}",
     ] {
         let loaded = Place::new(with_account(rest)).load(&[]);
@@ -371,6 +371,7 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
         )),
         (with_account("log: {level: inof}"), level("\"inof\"")),
         (with_account("log: {level: 'info,hyper=loud'}"), level("\"info,hyper=loud\"")),
+        (with_account("log: {level: 'info,[span]=debug'}"), level("\"info,[span]=debug\"")),
         (with_account("log: {level: ''}"), level("\"\"")),
         (with_account("log: {format: xml}"), line_2("log.format is \"xml\", but must be text or json")),
         // Keys.

@@ -7,7 +7,8 @@ use zt_risk_exporter::account::{Account, Question, Settings, Step};
 use zt_risk_exporter::clock::{Moment, Timestamp};
 use zt_risk_exporter::identity::Naming;
 use zt_risk_exporter::model::{
-    AccountName, Behavior, Endpoint, Event, Extent, Level, Row, Snapshot, Summary, Tuple, UserId, UserRisk,
+    AccountName, Behavior, Endpoint, Event, Extent, Level, Listing, Row, Snapshot, Summary, Tuple, UserId,
+    UserRisk,
 };
 use zt_risk_exporter::schedule::{Intervals, Setback};
 
@@ -54,14 +55,15 @@ fn event(id: &str, second: i64) -> Event {
     }
 }
 
-fn behavior() -> Behavior {
-    Behavior {
+fn behaviors() -> Listing<Behavior> {
+    let behavior = Behavior {
         id: "imp_travel".to_owned(),
         name: "Impossible Travel".to_owned(),
         description: String::new(),
         enabled: true,
         level: Level::High,
-    }
+    };
+    Listing { rows: vec![behavior], rejected: 0 }
 }
 
 fn risk(events: Vec<Event>) -> UserRisk {
@@ -121,7 +123,7 @@ impl Upstream {
         upstream.listed = (1..=users).map(|user| (user, tuple(1, -100, Level::Low))).collect();
         upstream.risks = (1..=users).map(|user| (user, risk(vec![event("old", -100)]))).collect();
         upstream.summary();
-        upstream.account.behaviors_read(vec![behavior()], upstream.moment(), at(0));
+        upstream.account.behaviors_read(behaviors(), upstream.moment(), at(0));
         upstream
     }
 
@@ -171,8 +173,10 @@ impl Upstream {
         let (now, date) = (self.moment(), self.date());
         match question {
             Question::Poll(Endpoint::Summary) => self.summary(),
-            Question::Poll(Endpoint::Behaviors) => self.account.behaviors_read(vec![behavior()], now, date),
-            Question::Poll(Endpoint::Integrations) => self.account.integrations_read(Vec::new(), now, date),
+            Question::Poll(Endpoint::Behaviors) => self.account.behaviors_read(behaviors(), now, date),
+            Question::Poll(Endpoint::Integrations) => {
+                self.account.integrations_read(Listing::default(), now, date);
+            }
             Question::Poll(_) => self.account.token_read(now),
             Question::User(asked) => {
                 let user = asked.user.id.as_u128();
@@ -317,9 +321,78 @@ fn events_that_show_late_in_the_detail_are_found_by_the_retries() {
 }
 
 #[test]
+fn a_reset_that_an_early_try_showed_is_the_reason_after_the_last() {
+    let mut upstream = Upstream::with_users(1);
+    upstream.pass(1);
+    upstream.listed.insert(1, tuple(3, 10, Level::High));
+    upstream.risk(1).last_reset = Some(at(1));
+    upstream.pass(3_600);
+    assert_eq!((upstream.lost(), upstream.snapshot().totals.resets), (vec![("reset", 2)], 1));
+}
+
+#[test]
+fn what_was_unread_when_a_reset_came_is_owed_although_the_count_began_anew() {
+    let mut upstream = Upstream::with_users(1);
+    upstream.pass(1);
+    // Four were counted, three of them unread; then a reset, and one more.
+    upstream.listed.insert(1, tuple(4, 10, Level::High));
+    upstream.summary();
+    upstream.risks.insert(1, UserRisk { last_reset: Some(at(20)), ..risk(vec![event("after", 25)]) });
+    upstream.listed.insert(1, tuple(1, 25, Level::High));
+    upstream.summary();
+    upstream.pass(3_600);
+    assert_eq!((upstream.counted(), upstream.lost()), (1, vec![("reset", 3)]));
+}
+
+#[test]
+fn a_reset_dated_in_a_distant_future_hides_no_real_one() {
+    let mut upstream = Upstream::with_users(1);
+    upstream.pass(1);
+    for (day, reset) in [(1, 30_000_000_000), (2, 90_000), (3, 30_000_000_000)] {
+        upstream.risk(1).last_reset = Some(at(reset));
+        upstream.pass(86_400);
+        let totals = upstream.snapshot().totals;
+        assert_eq!(totals.resets, u64::from(day > 1), "day {day}");
+    }
+}
+
+#[test]
+fn a_user_whom_only_a_part_of_the_list_names_is_read_and_moves_when_a_whole_one_does() {
+    let mut upstream = Upstream::with_users(1);
+    upstream.pass(1);
+    upstream.extent = cut_short();
+    upstream.happens(2, "a", 5);
+    upstream.pass(40);
+    assert_eq!((upstream.counted(), upstream.moves()), (1, vec![]));
+    upstream.extent = Extent::Whole;
+    upstream.pass(40);
+    assert_eq!((upstream.counted(), upstream.moves(), upstream.lost()), (1, vec![(0, 3, 1)], vec![]));
+}
+
+#[test]
+fn a_user_who_cannot_be_read_delays_no_other_and_is_audited_no_sooner_than_they() {
+    let mut upstream = Upstream::with_users(3);
+    upstream.risks.remove(&2);
+    upstream.pass(21_000);
+    let mut asked = upstream.asked.clone();
+    asked.sort_unstable();
+    assert_eq!(asked, [1, 2, 3], "each once within the interval of the audit");
+}
+
+#[test]
+fn behaviors_that_nobody_can_use_settle_the_labels_as_a_refusal_does() {
+    for (setback, started) in [(Setback::Unusable, true), (Setback::Refused, false)] {
+        let mut upstream = Upstream::untouched();
+        upstream.summary();
+        upstream.account.failed(Endpoint::Behaviors, setback, upstream.moment());
+        assert_eq!(upstream.snapshot().totals.started, started, "{setback:?}");
+    }
+}
+
+#[test]
 fn losses_are_said_with_their_reason() {
     let bad_time = UserRisk { rejected: 1, ..risk(Vec::new()) };
-    let reset = UserRisk { last_reset: Some(at(3_000)), ..risk(Vec::new()) };
+    let reset = UserRisk { last_reset: Some(at(500)), ..risk(Vec::new()) };
     let table = [
         ("timestamp", tuple(2, 10, Level::High), bad_time),
         ("late", tuple(2, -100, Level::Low), risk(Vec::new())),
@@ -335,6 +408,22 @@ fn losses_are_said_with_their_reason() {
         upstream.pass(3_600);
         assert_eq!((upstream.counted(), upstream.lost()), (0, vec![(reason, 1)]));
     }
+}
+
+#[test]
+fn rows_that_could_not_be_read_are_counted_by_endpoint() {
+    let mut upstream = Upstream::with_users(1);
+    upstream.anonymous = 2;
+    upstream.summary();
+    for _ in 0..2 {
+        let (moment, date) = (upstream.moment(), upstream.date());
+        upstream.account.behaviors_read(Listing { rejected: 3, ..behaviors() }, moment, date);
+        upstream.account.integrations_read(Listing { rejected: 4, rows: Vec::new() }, moment, date);
+    }
+    let snapshot = upstream.snapshot();
+    let wanted = [(Endpoint::Summary, 2), (Endpoint::Behaviors, 6), (Endpoint::Integrations, 8)];
+    assert_eq!(snapshot.rejected_rows, BTreeMap::from(wanted));
+    assert_eq!(snapshot.behaviors.map(|known| known.len()), Some(1), "what could be read is there");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use zt_risk_exporter::clock::{Moment, Timestamp};
 use zt_risk_exporter::identity::Naming;
 use zt_risk_exporter::ledger::Asked;
 use zt_risk_exporter::model::{
-    AccountName, Endpoint, Event, Extent, Level, Row, Summary, Tuple, UserId, UserRisk,
+    AccountName, Endpoint, Event, Extent, Level, Listing, Row, Summary, Tuple, UserId, UserRisk,
 };
 use zt_risk_exporter::schedule::{Intervals, Setback};
 
@@ -171,8 +171,10 @@ impl History {
                     self.epoch.get_or_insert(date);
                 }
             }
-            Question::Poll(Endpoint::Behaviors) => self.account.behaviors_read(Vec::new(), now, date),
-            Question::Poll(Endpoint::Integrations) => self.account.integrations_read(Vec::new(), now, date),
+            Question::Poll(Endpoint::Behaviors) => self.account.behaviors_read(Listing::default(), now, date),
+            Question::Poll(Endpoint::Integrations) => {
+                self.account.integrations_read(Listing::default(), now, date);
+            }
             Question::Poll(_) => self.account.token_read(now),
             Question::User(asked) => self.answer_user(asked),
         }

@@ -14,7 +14,7 @@ use zt_risk_exporter::budget::Budget;
 use zt_risk_exporter::clock::{Clock, Timestamp};
 use zt_risk_exporter::cloudflare::Outcome;
 use zt_risk_exporter::exposition::text::{Format, Kind};
-use zt_risk_exporter::exposition::{self as page, Page, families};
+use zt_risk_exporter::exposition::{self as page, Compressor, Page, families};
 use zt_risk_exporter::model::{Endpoint, Snapshot};
 use zt_risk_exporter::publisher;
 use zt_risk_exporter::telemetry::Telemetry;
@@ -217,8 +217,10 @@ async fn a_change_becomes_a_page_and_the_end_of_an_account_ends_the_publisher() 
     let clock = Clock::scaled(Timestamp::from_seconds(0), 1_000.0);
     let telemetry = Telemetry::new(clock.clone());
     let (account, snapshots) = watch::channel(Arc::new(accounts::unread()));
-    let (sender, mut pages) = watch::channel(Arc::new(Page::build(&[])));
-    let running = tokio::spawn(publisher::run(vec![snapshots], sender, telemetry.clone(), clock));
+    let mut compressor = Compressor::new();
+    let (sender, mut pages) = watch::channel(Arc::new(Page::build(&[], &mut compressor)));
+    let publisher = publisher::run(vec![snapshots], sender, telemetry.clone(), clock, compressor);
+    let running = tokio::spawn(publisher);
     let has_users = |page: &Arc<Page>| {
         let text = String::from_utf8(page.part(Format::Text).plain.to_vec()).unwrap();
         text.contains("cloudflare_zt_risk_users{")

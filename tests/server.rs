@@ -17,7 +17,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use zt_risk_exporter::clock::{Clock, Timestamp};
-use zt_risk_exporter::exposition::Page;
+use zt_risk_exporter::exposition::{Compressor, Page};
 use zt_risk_exporter::http::{self, Abort, Body, Limits};
 use zt_risk_exporter::server::{self, Parts, Readiness};
 use zt_risk_exporter::telemetry::Telemetry;
@@ -76,7 +76,7 @@ struct Exporter {
 async fn exporter() -> Exporter {
     let clock = Clock::scaled(Timestamp::from_seconds(1_795_219_230), 1.0);
     let snapshots = [accounts::full(), accounts::unread()].map(Arc::new);
-    let page = Arc::new(Page::build(&snapshots));
+    let page = Arc::new(Page::build(&snapshots, &mut Compressor::new()));
     let (readiness, receiver) = watch::channel(Readiness::Starting);
     let parts = Parts {
         page: watch::channel(Arc::clone(&page)).1,

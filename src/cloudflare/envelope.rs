@@ -35,7 +35,7 @@ pub(super) struct PageInfo {
 
 impl Envelope {
     /// Reads an envelope. A missing `success` is no error here.
-    pub(super) fn parse(text: &[u8], secret: &SecretString) -> Result<Self, Broken> {
+    pub(super) fn parse(text: &[u8], secrets: &[SecretString]) -> Result<Self, Broken> {
         let mut value: Value = serde_json::from_slice(text).map_err(|error| {
             if error.is_eof() {
                 return Broken::Truncated { bytes: text.len() as u64 };
@@ -48,7 +48,7 @@ impl Envelope {
         let info = fields.get("result_info").unwrap_or(&Value::Null);
         Ok(Self {
             success: fields.get("success").and_then(Value::as_bool),
-            notes: notes(fields.get("errors").unwrap_or(&Value::Null), secret),
+            notes: notes(fields.get("errors").unwrap_or(&Value::Null), secrets),
             info: PageInfo {
                 total_pages: whole(info.get("total_pages")),
                 total_count: whole(info.get("total_count")),
@@ -97,17 +97,17 @@ pub(super) fn kind(status: StatusCode, notes: &[Note]) -> Kind {
     }
 }
 
-/// `text` without control characters, at most `limit` characters long.
+/// `text` without control characters and e-mail addresses, at most `limit` characters long.
 pub(super) fn tidy(text: &str, limit: usize) -> String {
-    let mut kept: String = text.chars().filter(|letter| !letter.is_control()).take(limit).collect();
-    if text.chars().filter(|letter| !letter.is_control()).count() > limit {
-        kept.push('…');
+    let text = without_addresses(&printable(text));
+    match text.char_indices().nth(limit) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
     }
-    kept
 }
 
 /// The errors of an envelope, the links of their chains behind each.
-fn notes(errors: &Value, secret: &SecretString) -> Vec<Note> {
+fn notes(errors: &Value, secrets: &[SecretString]) -> Vec<Note> {
     let links = |error: &Value| match error.get("error_chain") {
         Some(Value::Array(chain)) => chain.clone(),
         _ => Vec::new(),
@@ -119,14 +119,44 @@ fn notes(errors: &Value, secret: &SecretString) -> Vec<Note> {
         .take(NOTES)
         .map(|error| Note {
             code: error.get("code").and_then(Value::as_i64).unwrap_or_default(),
-            message: message(error.get("message").and_then(Value::as_str).unwrap_or_default(), secret),
+            message: message(error.get("message").and_then(Value::as_str).unwrap_or_default(), secrets),
         })
         .collect()
 }
 
 /// A message that may be shown, even if the server repeats in it what it was sent.
-fn message(text: &str, secret: &SecretString) -> String {
-    tidy(&text.replace(secret.expose_secret(), "[redacted]"), MESSAGE)
+fn message(text: &str, secrets: &[SecretString]) -> String {
+    // A secret that a control character breaks in two would be put together again if it were looked for first.
+    let text = secrets
+        .iter()
+        .fold(printable(text), |text, secret| text.replace(secret.expose_secret(), "[redacted]"));
+    tidy(&text, MESSAGE)
+}
+
+fn printable(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_control()).collect()
+}
+
+/// `text` with every word that looks like an e-mail address, as it is or as in a URL, replaced.
+fn without_addresses(text: &str) -> String {
+    // None of these stands in an address as people have them, so beside one they may stay.
+    let ends_word = |letter: char| letter.is_whitespace() || "<>()[]{}\",;:".contains(letter);
+    let piece = |piece: &str| {
+        let word = piece.trim_end_matches(ends_word);
+        if !is_address(word) {
+            return piece.to_owned();
+        }
+        format!("[address]{}", piece.strip_prefix(word).unwrap_or_default())
+    };
+    text.split_inclusive(ends_word).map(piece).collect()
+}
+
+fn is_address(word: &str) -> bool {
+    let has_letters = |part: &str| part.contains(char::is_alphanumeric);
+    ["@", "%40"]
+        .into_iter()
+        .filter_map(|at| word.split_once(at))
+        .any(|(before, after)| has_letters(before) && has_letters(after))
 }
 
 /// A number that counts something; the schema says number, not integer.
@@ -174,18 +204,41 @@ mod tests {
     }
 
     #[test]
-    fn what_is_quoted_is_short_clean_and_without_the_secret() {
-        let secret = SecretString::from("s3cret");
+    fn what_is_quoted_is_short_and_clean() {
         let long = "x".repeat(500);
         let text = format!(
-            r#"{{"errors":[{{"code":6003,"message":"bad\u001b[31m s3cret\n","error_chain":[{{"code":6111,"message":"{long}"}}]}},
+            r#"{{"errors":[{{"code":6003,"message":"bad\u001b[31m\n","error_chain":[{{"code":6111,"message":"{long}"}}]}},
                null,{{"code":"7"}},{{}},{{}},{{}},{{}}]}}"#
         );
-        let notes = Envelope::parse(text.as_bytes(), &secret).unwrap().notes;
+        let notes = Envelope::parse(text.as_bytes(), &[]).unwrap().notes;
         assert_eq!(notes.len(), NOTES);
-        assert_eq!((notes[0].code, notes[0].message.as_str()), (6003, "bad[31m [redacted]"));
+        assert_eq!((notes[0].code, notes[0].message.as_str()), (6003, "bad[31m"));
         assert_eq!((notes[1].code, notes[1].message.chars().count()), (6111, MESSAGE + 1));
         assert_eq!(notes[3], Note { code: 0, message: String::new() });
+    }
+
+    #[test]
+    fn what_is_quoted_holds_no_secret_and_no_address() {
+        let secrets = ["s3cret", "me at work"].map(SecretString::from);
+        for (text, shown) in [
+            ("bad s3cret.", "bad [redacted]."),
+            ("bad s3c\u{1b}ret", "bad [redacted]"),
+            ("no me at\n work", "no [redacted]"),
+            ("no ann@example.com here", "no [address] here"),
+            ("Ann <ann.o'x+y@mail.example.com>: no", "Ann <[address]>: no"),
+            ("a@b,c@d;\"e@f\"", "[address],[address];\"[address]\""),
+            ("ann@exa\u{7}mple.com", "[address]"),
+            ("ann\u{0}@example.com", "[address]"),
+            ("/users/ann%40example.com/x y", "[address] y"),
+            ("jörg@müller.example", "[address]"),
+            ("ends with ann@example.com.", "ends with [address]"),
+            ("an @ alone, @home, and 5@ stay", "an @ alone, @home, and 5@ stay"),
+            ("", ""),
+        ] {
+            assert_eq!(message(text, &secrets), shown, "{text:?}");
+        }
+        let long = format!("{}ann@example.com", " ".repeat(MESSAGE - 3));
+        assert!(message(&long, &[]).ends_with(" [ad…"), "an address is seen before it is cut");
     }
 
     #[test]
@@ -201,7 +254,7 @@ mod tests {
             ("null", None),
         ] {
             let text = format!(r#"{{"result_info":{{"total_count":{text}}}}}"#);
-            let envelope = Envelope::parse(text.as_bytes(), &SecretString::from("s")).unwrap();
+            let envelope = Envelope::parse(text.as_bytes(), &[]).unwrap();
             assert_eq!(envelope.info.total_count, wanted, "{text}");
         }
     }

@@ -8,8 +8,9 @@ use crate::model::Endpoint;
 
 /// A request that gave nothing usable.
 ///
-/// Its text is one sentence that says what to do, then what is known of the answer. It never holds a
-/// credential, and what it quotes is bounded in length and free of control characters.
+/// Its text is one sentence that says what to do, then what is known of the answer; what was asked stands
+/// beside it, in [`Error::endpoint`]. It never holds a credential, and what it quotes is bounded in length,
+/// and free of e-mail addresses and control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error(Box<Inner>);
 
@@ -255,7 +256,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.endpoint().as_str(), self.advice())?;
+        f.write_str(&self.advice())?;
         let Some(Answered { status, notes, ray }) = &self.0.answer else {
             return Ok(());
         };

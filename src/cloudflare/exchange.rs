@@ -125,7 +125,7 @@ impl Transport {
                 return Err(Failure { error: failure.error.answered(answered), again: failure.again });
             }
         };
-        let envelope = match Envelope::parse(&text, &self.auth.secret) {
+        let envelope = match Envelope::parse(&text, &self.auth.secrets) {
             Ok(envelope) => envelope,
             Err(broken) => return Err(misshapen(broken.to_string(), answered)),
         };
@@ -157,7 +157,7 @@ impl Transport {
             None => self.read(call, response, Whole::new(&self.bounds)).await.ok(),
             Some(_) => None,
         };
-        if let Some(envelope) = text.and_then(|(text, ())| Envelope::parse(&text, &self.auth.secret).ok()) {
+        if let Some(envelope) = text.and_then(|(text, ())| Envelope::parse(&text, &self.auth.secrets).ok()) {
             answered.notes = envelope.notes;
         }
         let kind = envelope::kind(status, &answered.notes);

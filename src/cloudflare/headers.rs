@@ -13,6 +13,12 @@ const LONGEST_WAIT: Duration = Duration::from_secs(366 * 86_400);
 /// "Now" is taken as this, so that nothing spins.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
+/// No window is 30 years long: from here on a number of seconds is a date, of 2001 and later.
+const SECONDS_ARE_DATES: u64 = 1_000_000_000;
+
+/// The same in milliseconds; as seconds it would be a date 30,000 years away.
+const MILLIS_ARE_DATES: u64 = 1_000_000_000_000;
+
 /// How a body is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
@@ -82,7 +88,7 @@ pub(super) fn server_limit(headers: &HeaderMap, now: Timestamp) -> Option<Server
         .into_iter()
         .flat_map(|name| headers.get_all(name))
         .filter_map(|value| value.to_str().ok())
-        .flat_map(|list| members(list, &windows));
+        .flat_map(|list| members(list, &windows, now));
     let apart = ["ratelimit", "x-ratelimit"].into_iter().filter_map(|name| separate(headers, name, now));
     listed.chain(apart).min_by_key(|limit| (limit.remaining, std::cmp::Reverse(limit.resets_in)))
 }
@@ -102,10 +108,10 @@ fn windows(headers: &HeaderMap) -> Vec<(String, Duration)> {
 }
 
 /// `"default";r=50;t=30, "burst";r=9;t=1`, or the older `limit=100, remaining=50, reset=30`.
-fn members(list: &str, windows: &[(String, Duration)]) -> Vec<ServerLimit> {
+fn members(list: &str, windows: &[(String, Duration)], now: Timestamp) -> Vec<ServerLimit> {
     if let Some(remaining) = parameter(list, ',', "remaining").or_else(|| parameter(list, ';', "remaining")) {
         let reset = parameter(list, ',', "reset").or_else(|| parameter(list, ';', "reset"));
-        return vec![ServerLimit { remaining, resets_in: reset.map_or(WINDOW, Duration::from_secs) }];
+        return vec![ServerLimit { remaining, resets_in: reset.map_or(WINDOW, |reset| span(reset, now)) }];
     }
     let limit = |member: &str| {
         let name = member.split(';').next()?.trim();
@@ -113,30 +119,39 @@ fn members(list: &str, windows: &[(String, Duration)]) -> Vec<ServerLimit> {
         Some(ServerLimit {
             remaining: parameter(member, ';', "r")?,
             // Without `t` the longest it can be: the policy's window, else Cloudflare's.
-            resets_in: parameter(member, ';', "t")
-                .map(Duration::from_secs)
-                .unwrap_or_else(|| window.map_or(WINDOW, |(_, length)| *length)),
+            resets_in: match (parameter(member, ';', "t"), window) {
+                (Some(reset), _) => span(reset, now),
+                (None, Some((_, length))) => WINDOW.min(*length),
+                (None, None) => WINDOW,
+            },
         })
     };
     list.split(',').filter_map(limit).collect()
 }
 
-/// `X-RateLimit-Remaining: 50` with `X-RateLimit-Reset: 30`, which may also be a date in seconds.
+/// `X-RateLimit-Remaining: 50` with `X-RateLimit-Reset: 30`.
 fn separate(headers: &HeaderMap, name: &str, now: Timestamp) -> Option<ServerLimit> {
     let number = |part: &str| {
         let value = headers.get(format!("{name}-{part}"))?;
         value.to_str().ok()?.trim().parse::<u64>().ok()
     };
     let remaining = number("remaining")?;
-    let resets_in = match number("reset") {
-        None => WINDOW,
-        // No window is 30 years long: a date.
-        Some(reset) if reset > 1_000_000_000 => {
-            Timestamp::from_seconds(i64::try_from(reset).unwrap_or(i64::MAX)).since(now)
-        }
-        Some(reset) => Duration::from_secs(reset),
-    };
+    let resets_in = number("reset").map_or(WINDOW, |reset| span(reset, now));
     Some(ServerLimit { remaining, resets_in })
+}
+
+/// How long it is to a reset, which is given in seconds or as a date in seconds or milliseconds.
+///
+/// At most a window: by then Cloudflare has forgotten every request, and whoever is told more has been told
+/// it in a unit that nobody documented. Only a refusal may ask for a longer silence.
+fn span(reset: u64, now: Timestamp) -> Duration {
+    let until = |millis: u64| Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX)).since(now);
+    let span = match reset {
+        0..SECONDS_ARE_DATES => Duration::from_secs(reset),
+        SECONDS_ARE_DATES..MILLIS_ARE_DATES => until(reset * 1_000),
+        MILLIS_ARE_DATES.. => until(reset),
+    };
+    span.min(WINDOW)
 }
 
 fn parameter(text: &str, separator: char, name: &str) -> Option<u64> {
@@ -218,6 +233,11 @@ mod tests {
             (&[("ratelimit", "limit=100, remaining=50, reset=30")][..], Some((50, 30))),
             (&[("ratelimit-remaining", "50"), ("ratelimit-reset", "30")][..], Some((50, 30))),
             (&[("x-ratelimit-remaining", "7"), ("x-ratelimit-reset", "1445412450")][..], Some((7, 30))),
+            (&[("x-ratelimit-remaining", "7"), ("x-ratelimit-reset", "1445412450000")][..], Some((7, 30))),
+            (&[("ratelimit", "\"default\";r=0;t=1445412450")][..], Some((0, 30))),
+            (&[("ratelimit", "\"default\";r=0;t=1445412450000")][..], Some((0, 30))),
+            (&[("ratelimit", "limit=100, remaining=0, reset=1445412450")][..], Some((0, 30))),
+            (&[("ratelimit", "limit=100; remaining=0; reset=1445412450000")][..], Some((0, 30))),
             (&[("x-ratelimit-remaining", "7"), ("ratelimit", "\"default\";r=50;t=30")][..], Some((7, 300))),
             (&[("ratelimit", "\"default\";r=-1;t=30")][..], None),
             (&[("ratelimit", "plenty")][..], None),
@@ -229,6 +249,37 @@ mod tests {
             });
             assert_eq!(server_limit(&head(lines), NOW), wanted, "{lines:?}");
         }
+    }
+
+    #[test]
+    fn no_reset_is_further_away_than_a_window_whatever_its_unit() {
+        for (reset, seconds) in [
+            ("300", 300),
+            ("301", 300),
+            ("60000", 300),
+            ("999999999", 300),
+            ("1000000000", 0),
+            ("1445412420", 0),
+            ("1445412720", 300),
+            ("1445412721", 300),
+            ("1763686000", 300),
+            ("999999999999", 300),
+            ("1000000000000", 0),
+            ("1763686000000", 300),
+            ("18446744073709551615", 300),
+        ] {
+            for lines in [
+                &[("ratelimit", &*format!("\"default\";r=0;t={reset}"))][..],
+                &[("ratelimit", &*format!("limit=100, remaining=0, reset={reset}"))][..],
+                &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", reset)][..],
+            ] {
+                let wanted = ServerLimit { remaining: 0, resets_in: Duration::from_secs(seconds) };
+                assert_eq!(server_limit(&head(lines), NOW), Some(wanted), "{lines:?}");
+            }
+        }
+        let policy = [("ratelimit", "\"day\";r=0"), ("ratelimit-policy", "\"day\";q=9000;w=86400")];
+        let wanted = ServerLimit { remaining: 0, resets_in: WINDOW };
+        assert_eq!(server_limit(&head(&policy), NOW), Some(wanted));
     }
 
     #[test]

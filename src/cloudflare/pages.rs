@@ -188,8 +188,9 @@ struct Gathering<E: Element> {
     last: PageInfo,
     /// Elements that came, readable or not, each as often as it came.
     received: usize,
-    /// Filled once there is a second page.
+    /// What came already, filled once there is a second page.
     known: HashSet<E::Key>,
+    known_unreadable: HashSet<UserId>,
 }
 
 /// Which page an answer is.
@@ -233,6 +234,7 @@ impl<E: Element> Gathering<E> {
             anonymous: list.anonymous,
             identities: list.identities,
             known: HashSet::new(),
+            known_unreadable: HashSet::new(),
         })
     }
 
@@ -247,13 +249,14 @@ impl<E: Element> Gathering<E> {
         if page.received == 0 {
             return Added::Nothing;
         }
-        if self.known.is_empty() {
+        if self.known.is_empty() && self.known_unreadable.is_empty() {
             self.known.extend(self.items.iter().map(E::key));
+            self.known_unreadable.extend(&self.unreadable);
         }
-        let before = self.known.len();
+        let before = (self.known.len(), self.known_unreadable.len());
         self.known.extend(page.items.iter().map(E::key));
-        let strangers = page.unreadable.iter().any(|user| !self.unreadable.contains(user));
-        if self.known.len() == before && !strangers {
+        self.known_unreadable.extend(&page.unreadable);
+        if (self.known.len(), self.known_unreadable.len()) == before {
             return Added::Repetition;
         }
         self.items.extend(page.items);

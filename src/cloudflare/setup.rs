@@ -32,7 +32,7 @@ pub enum SetupError {
 /// The credentials, as headers and as what must not be repeated.
 pub(super) struct Auth {
     pub(super) headers: HeaderMap,
-    pub(super) secret: SecretString,
+    pub(super) secrets: Vec<SecretString>,
 }
 
 /// Where the base URL leads.
@@ -98,24 +98,21 @@ impl Auth {
             Ok::<_, SetupError>(value)
         };
         let mut headers = HeaderMap::new();
-        let secret = match credentials {
+        let secrets = match credentials {
             Credentials::Token(token) => {
                 headers.insert(AUTHORIZATION, value(&format!("Bearer {}", token.expose_secret()))?);
-                token
+                vec![token]
             }
             Credentials::Key { email, key } => {
-                if email.is_empty() {
-                    return Err(SetupError::Credentials);
-                }
                 headers.insert("x-auth-email", value(&email)?);
                 headers.insert("x-auth-key", value(key.expose_secret())?);
-                key
+                vec![key, SecretString::from(email)]
             }
         };
-        if secret.expose_secret().is_empty() {
+        if secrets.iter().any(|secret| secret.expose_secret().is_empty()) {
             return Err(SetupError::Credentials);
         }
-        Ok(Self { headers, secret })
+        Ok(Self { headers, secrets })
     }
 }
 

@@ -18,9 +18,6 @@ use crate::clock::Clock;
 use crate::credentials::Credentials;
 use crate::rate_limit::WINDOW;
 
-/// The first attempt and two retries: what three in a row do not cure is for the next poll.
-const ATTEMPTS: u32 = 3;
-
 /// How long an operation may still be on the wire.
 #[derive(Debug)]
 pub(super) struct Allowance {
@@ -40,6 +37,8 @@ pub(super) struct Transport {
     pub(super) connect_wait: Duration,
     pub(super) idle_wait: Duration,
     patience: Duration,
+    attempts: u32,
+    retry_wait: Duration,
     observer: Option<Observer>,
     /// Attempts are measured on the wall even if the budget's clock is scaled.
     stopwatch: Clock,
@@ -72,6 +71,8 @@ impl Transport {
             connect_wait: options.connect_wait,
             idle_wait: options.idle_wait,
             patience: options.patience,
+            attempts: options.attempts,
+            retry_wait: options.retry_wait,
             observer: options.observer,
             stopwatch: Clock::system(),
         })
@@ -139,8 +140,9 @@ impl Transport {
                 Ok(taken) => return Ok(taken),
                 Err(failure) => failure,
             };
+            let bearable = failure.error.retry_after().is_none_or(|told| told <= self.retry_wait);
             match failure.retry_in(&call.operation.method(), attempt) {
-                Some(wait) if attempt < ATTEMPTS && wait <= self.patience => {
+                Some(wait) if attempt < self.attempts && bearable => {
                     self.budget.clock().sleep(wait).await;
                 }
                 _ => return Err(failure.error),

@@ -2,17 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::time;
 use super::{IntegrationSetting, NewIntegration, TokenState, TokenStatus, UpdatedBehavior};
 use crate::clock::Timestamp;
-use crate::model::{self, BehaviorSetting, Level};
+use crate::model::{self, BehaviorSetting, Level, Listing};
 
-/// `{behaviors: {id: {name, description, enabled, risk_level}}}`; after a change without the words.
+/// `{behaviors: {id: {name, description, enabled, risk_level}}}`
 #[derive(Debug, Deserialize)]
 pub(super) struct Behaviors {
+    #[serde(deserialize_with = "behaviors")]
+    pub(super) behaviors: Listing<model::Behavior>,
+}
+
+/// The same after a change, without the words.
+#[derive(Debug, Deserialize)]
+pub(super) struct UpdatedBehaviors {
     behaviors: BTreeMap<String, Behavior>,
 }
 
@@ -24,18 +32,7 @@ struct Behavior {
     risk_level: Option<String>,
 }
 
-impl Behaviors {
-    pub(super) fn into_behaviors(self) -> Vec<model::Behavior> {
-        let behavior = |(id, wire): (String, Behavior)| model::Behavior {
-            level: level(wire.risk_level.as_deref()),
-            name: wire.name.unwrap_or_default(),
-            description: wire.description.unwrap_or_default(),
-            enabled: wire.enabled,
-            id,
-        };
-        self.behaviors.into_iter().map(behavior).collect()
-    }
-
+impl UpdatedBehaviors {
     pub(super) fn into_updated(self) -> Vec<UpdatedBehavior> {
         let behavior = |(id, wire): (String, Behavior)| UpdatedBehavior {
             level: level(wire.risk_level.as_deref()),
@@ -53,6 +50,14 @@ pub(super) struct UserHead {
     pub(super) email: Option<String>,
     pub(super) last_reset_time: Option<String>,
     pub(super) risk_level: Option<String>,
+}
+
+/// `[integration]`
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Integrations {
+    #[serde(deserialize_with = "integrations")]
+    pub(super) integrations: Listing<model::Integration>,
 }
 
 /// An integration.
@@ -127,6 +132,48 @@ pub(super) fn integration_setting(setting: &IntegrationSetting) -> Value {
         body["reference_id"] = json!(reference_id);
     }
     body
+}
+
+fn behaviors<'de, D: Deserializer<'de>>(source: D) -> Result<Listing<model::Behavior>, D::Error> {
+    let behavior = |id: String, wire: Behavior| model::Behavior {
+        level: level(wire.risk_level.as_deref()),
+        name: wire.name.unwrap_or_default(),
+        description: wire.description.unwrap_or_default(),
+        enabled: wire.enabled,
+        id,
+    };
+    let rows = BTreeMap::<String, Value>::deserialize(source)?;
+    listing(rows.into_iter().map(|(id, row)| read(row).map(|wire| behavior(id, wire))))
+}
+
+fn integrations<'de, D: Deserializer<'de>>(source: D) -> Result<Listing<model::Integration>, D::Error> {
+    let rows = Vec::<Value>::deserialize(source)?;
+    listing(rows.into_iter().map(|row| read(row).map(Integration::into)))
+}
+
+fn read<T: DeserializeOwned>(row: Value) -> serde_json::Result<T> {
+    serde_json::from_value(row)
+}
+
+/// The rows that could be read. Where none of them could, it is the list that is not as documented.
+fn listing<T, E: serde::de::Error>(
+    rows: impl Iterator<Item = serde_json::Result<T>>,
+) -> Result<Listing<T>, E> {
+    let mut list = Listing::default();
+    let mut first = None;
+    for row in rows {
+        match row {
+            Ok(row) => list.rows.push(row),
+            Err(error) => {
+                list.rejected = list.rejected.saturating_add(1);
+                first.get_or_insert(error);
+            }
+        }
+    }
+    match first {
+        Some(error) if list.rows.is_empty() => Err(E::custom(format_args!("no row can be read: {error}"))),
+        _ => Ok(list),
+    }
 }
 
 fn level(word: Option<&str>) -> Level {

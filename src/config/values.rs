@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Url;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 use super::error::Error;
 use super::layers::Setting;
@@ -96,17 +96,17 @@ pub(super) fn log_format(setting: &Setting) -> Result<LogFormat, Error> {
 pub(super) fn log_level(setting: &Setting) -> Result<Filter, Error> {
     const ALLOWED: &str = "off, error, warn, info, debug, trace, or directives such as info,hyper=warn";
     // To the parser a word without `=` that is no level is the name of a module, so that `inof` would
-    // silence everything else.
+    // silence everything else. There are no spans to filter by.
     let is_plausible = |directive: &str| {
-        directive.contains(['=', '['])
+        (directive.contains('=') && !directive.contains('['))
             || ["off", "error", "warn", "info", "debug", "trace"]
                 .iter()
                 .any(|level| directive.eq_ignore_ascii_case(level))
     };
-    let words = setting.text.split(',').map(str::trim);
-    let parsed = EnvFilter::builder().parse(&setting.text);
-    if !words.clone().all(is_plausible) || parsed.is_err() {
+    let words: Vec<&str> = setting.text.split(',').map(str::trim).collect();
+    let directives = words.join(",");
+    if !words.into_iter().all(is_plausible) || directives.parse::<Targets>().is_err() {
         return Err(setting.must_be(ALLOWED));
     }
-    Ok(Filter(setting.text.clone()))
+    Ok(Filter(directives))
 }

@@ -19,25 +19,28 @@ pub struct Deflated {
     length: u32,
 }
 
-/// Compresses ends of members, with the same memory each time.
+/// Compresses both parts of members, with the same 380 kB each time: given back and asked for again by changing
+/// threads they would stay in the memory of each.
 #[derive(Debug)]
-pub struct Ending {
+pub struct Compressor {
     compress: Compress,
 }
 
-impl Deflated {
-    /// Compresses `text`; something has to follow it.
-    pub fn new(text: &[u8]) -> Self {
-        let mut bytes = HEADER.to_vec();
-        deflate(&mut compressor(), text, FlushCompress::Sync, &mut bytes);
-        Self { bytes: bytes.into(), checksum: checksum(text), length: modular_length(text) }
-    }
-}
-
-impl Ending {
-    /// A compressor that is used again and again.
+impl Compressor {
+    /// A compressor that is used again and again, at the fastest level: label names repeat so much that the
+    /// others gain little.
     pub fn new() -> Self {
-        Self { compress: compressor() }
+        Self { compress: Compress::new(Compression::fast(), false) }
+    }
+
+    /// The beginning of a member: `text` compressed; something has to follow it.
+    pub fn begin(&mut self, text: &[u8]) -> Deflated {
+        let mut bytes = HEADER.to_vec();
+        self.compress.reset();
+        deflate(&mut self.compress, text, FlushCompress::Sync, &mut bytes);
+        // It lives as long as the page does: not with room for more.
+        bytes.shrink_to_fit();
+        Deflated { bytes: bytes.into(), checksum: checksum(text), length: modular_length(text) }
     }
 
     /// The end of the member that `beginning` begins: `text` compressed, then checksum and length of both.
@@ -53,15 +56,10 @@ impl Ending {
     }
 }
 
-impl Default for Ending {
+impl Default for Compressor {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// The fastest level: label names repeat so much that the others gain little.
-fn compressor() -> Compress {
-    Compress::new(Compression::fast(), false)
 }
 
 /// Appends all of `text`, compressed, to `out`.
@@ -117,11 +115,11 @@ mod tests {
         let noise: Vec<u8> = (0..100_000).map(|_| random.u8(..)).collect();
         let repeated = b"cloudflare_zt_risk_users{account=\"acme\"} 1\n".repeat(5_000);
         let texts: [&[u8]; 5] = [b"", b"a", b"# EOF\n", &noise, &repeated];
-        let mut ending = Ending::new();
+        let mut compressor = Compressor::new();
         for first in texts {
             for second in texts {
-                let beginning = Deflated::new(first);
-                let end = ending.finish(&beginning, second);
+                let beginning = compressor.begin(first);
+                let end = compressor.finish(&beginning, second);
                 let lengths = (first.len(), second.len());
                 assert!(
                     gunzip(&[&beginning.bytes, end.as_slice()].concat()) == [first, second].concat(),

@@ -1,13 +1,18 @@
 //! What one reading of a user's events changes.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::{Ledger, Loss, Record};
 use crate::clock::Timestamp;
 use crate::labels::{LabelId, Labels};
 use crate::model::{Event, Extent, Level, Tuple, UserId, UserRisk};
-use crate::queue::{Pending, Reason, SHORT_RETRIES};
+use crate::queue::{Pending, Reason, SHORT_RETRIES, Tries};
 use crate::roster::{Coverage, Origin, Presence, Standing, User};
+
+/// A reset may be dated this much later than the answer that shows it. One dated in a distant future is no
+/// reset yet: it would hide all real ones until then.
+const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
 /// What was known of a user before its events were asked for. What happens while the request is under way
 /// differs from it, and so is read next time.
@@ -21,10 +26,10 @@ pub struct Asked {
     pub why: Why,
     /// The standing before the first change that was unread.
     pub before: Standing,
-    /// Events newly counted by earlier readings that were short.
-    found: u32,
-    /// How many earlier readings were short.
-    short: u8,
+    /// The highest count from which the summary's has fallen while nothing was read.
+    peak: u32,
+    /// What earlier readings that were short left behind.
+    tries: Tries,
 }
 
 /// Why a user's events are read.
@@ -46,12 +51,19 @@ impl Asked {
             Reason::Gone => Why::Gone,
         };
         let before = pending.before.unwrap_or(user.standing());
-        Self { user, tuple: pending.latest, why, before, found: pending.found, short: pending.short }
+        Self { user, tuple: pending.latest, why, before, peak: pending.peak, tries: pending.tries }
     }
 
     /// For a user of whom nothing new is known.
     pub fn audit(user: User) -> Self {
-        Self { user, tuple: user.covered, why: Why::Audit, before: user.standing(), found: 0, short: 0 }
+        Self {
+            user,
+            tuple: user.covered,
+            why: Why::Audit,
+            before: user.standing(),
+            peak: 0,
+            tries: Tries::default(),
+        }
     }
 }
 
@@ -60,8 +72,8 @@ impl Asked {
 pub enum Verdict {
     /// It does, or nothing more is to be had.
     Done,
-    /// Fewer events were listed than counted: read again later. So many were new.
-    Short(u32),
+    /// Fewer events were listed than counted: read again later, with this in mind.
+    Short(Tries),
 }
 
 /// All that one reading of a user's events changes.
@@ -85,13 +97,6 @@ pub struct Reading {
     pub(super) labels: Option<Labels>,
 }
 
-impl Reading {
-    /// How many events are counted by it.
-    pub fn counted(&self) -> usize {
-        self.events.len()
-    }
-}
-
 impl Ledger {
     /// Judges a user's events, read when Cloudflare's clock showed `date`.
     ///
@@ -100,7 +105,9 @@ impl Ledger {
         let known = self.records.get(&asked.user.id);
         let epoch = self.epoch.unwrap_or(Timestamp::from_millis(i64::MAX));
         let stored_reset = known.and_then(|record| record.last_reset);
-        let newer_reset = risk.last_reset.filter(|&reset| stored_reset.is_none_or(|stored| reset > stored));
+        let newer_reset = risk
+            .last_reset
+            .filter(|&reset| stored_reset.is_none_or(|stored| reset > stored) && reset <= date + CLOCK_SKEW);
         let counted_reset = newer_reset.filter(|&reset| reset > epoch);
 
         let mut labels = None;
@@ -113,21 +120,27 @@ impl Ledger {
         let (since_reset, first_of_behavior) = first_of_behavior(known, &labelled, newer_reset);
 
         let mut user = asked.user;
-        if newer_reset.is_some() && asked.tuple.count < user.covered.count {
+        let mut tries = asked.tries;
+        tries.reset = newer_reset.or(tries.reset);
+        tries.found = tries.found.saturating_add(u32::try_from(new.len()).unwrap_or(u32::MAX));
+        let highest = asked.peak.max(user.covered.count);
+        if newer_reset.is_some() && asked.tuple.count < highest {
+            // The count began anew: what it last spoke of before is still owed.
+            tries.owed = (highest - user.covered.count).saturating_sub(user.ahead);
             (user.covered.count, user.ahead) = (0, 0);
         }
-        let found = u32::try_from(new.len()).unwrap_or(u32::MAX);
-        let Explanation { missing, ahead } = explain(asked, &user, risk, found);
+        let Explanation { missing, ahead } = explain(asked, &user, risk, &tries);
         let short = asked.why != Why::Audit && (missing > 0 || risk.extent != Extent::Whole);
-        let verdict = if short && usize::from(asked.short) < SHORT_RETRIES.len() {
+        let verdict = if short && usize::from(tries.count) < SHORT_RETRIES.len() {
             user.coverage = Coverage::Nothing;
-            Verdict::Short(found)
+            tries.count += 1;
+            Verdict::Short(tries)
         } else {
-            settle(&mut user, asked, ahead, newer_reset);
+            settle(&mut user, asked, ahead, tries.reset);
             Verdict::Done
         };
         let loss = (verdict == Verdict::Done && missing > 0)
-            .then(|| (reason(asked, risk, missing, newer_reset), u64::from(missing)));
+            .then(|| (reason(asked, risk, missing, tries.reset), u64::from(missing)));
         if let Some(reset) = newer_reset
             && user.since < reset
             && user.presence != Presence::Gone
@@ -157,7 +170,7 @@ impl Ledger {
             .tuple
             .count
             .saturating_sub(asked.user.covered.count)
-            .saturating_sub(asked.found)
+            .saturating_sub(asked.tries.found)
             .saturating_sub(asked.user.ahead);
         let mut user = asked.user;
         (user.covered.count, user.ahead, user.coverage) = (0, 0, Coverage::Nothing);
@@ -195,16 +208,16 @@ struct Explanation {
     ahead: u32,
 }
 
-fn explain(asked: &Asked, user: &User, risk: &UserRisk, found: u32) -> Explanation {
+fn explain(asked: &Asked, user: &User, risk: &UserRisk, tries: &Tries) -> Explanation {
+    let mut found = tries.found;
     if asked.why == Why::Audit {
         return Explanation { missing: 0, ahead: user.ahead.saturating_add(found) };
     }
-    let mut found = asked.found.saturating_add(found);
     if user.covered.count == 0 {
         // Old events of a user who is back, or was listed late, are not lost: they are there.
         found = found.max(u32::try_from(risk.events.len()).unwrap_or(u32::MAX));
     }
-    let expected = asked.tuple.count.saturating_sub(user.covered.count);
+    let expected = asked.tuple.count.saturating_sub(user.covered.count).saturating_add(tries.owed);
     match expected.checked_sub(found) {
         // What was ahead has had its change of the count, or never will.
         None | Some(0) => Explanation { missing: 0, ahead: found - expected },
@@ -215,26 +228,28 @@ fn explain(asked: &Asked, user: &User, risk: &UserRisk, found: u32) -> Explanati
 }
 
 /// Nothing more is to be had: what was asked for is covered.
-fn settle(user: &mut User, asked: &Asked, ahead: u32, newer_reset: Option<Timestamp>) {
+fn settle(user: &mut User, asked: &Asked, ahead: u32, reset: Option<Timestamp>) {
     user.ahead = ahead;
     match asked.why {
         Why::Audit => {}
         Why::Changed => (user.covered, user.coverage) = (asked.tuple, Coverage::Covered),
         Why::Gone => {
             // A user who comes back after a reset starts from nothing.
-            user.covered.count = if newer_reset.is_some() { 0 } else { asked.tuple.count };
+            user.covered.count = if reset.is_some() { 0 } else { asked.tuple.count };
             user.coverage = Coverage::Nothing;
         }
     }
 }
 
-fn reason(asked: &Asked, risk: &UserRisk, missing: u32, newer_reset: Option<Timestamp>) -> Loss {
+fn reason(asked: &Asked, risk: &UserRisk, missing: u32, reset: Option<Timestamp>) -> Loss {
     if risk.extent != Extent::Whole {
         Loss::Capped
     } else if risk.rejected >= missing {
         Loss::Timestamp
-    } else if newer_reset.is_some() || asked.why == Why::Gone {
+    } else if reset.is_some() {
         Loss::Reset
+    } else if asked.why == Why::Gone {
+        Loss::Removed
     } else if asked.tuple.last_event == asked.user.covered.last_event {
         // The count rose and the latest event did not change: it surfaced behind it.
         Loss::Late

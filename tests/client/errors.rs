@@ -1,7 +1,7 @@
 //! What each answer that is no success becomes: a kind, a sentence that says what to do, and no retry where
 //! none helps.
 
-use zt_risk_exporter::cloudflare::{Client, Error, Kind, Lack};
+use zt_risk_exporter::cloudflare::{Client, Credentials, Error, Kind, Lack};
 
 use crate::canned::{Canned, Step, answer, bad, good};
 
@@ -49,7 +49,7 @@ async fn an_error_says_what_to_do() {
             Ask::Summary,
             bad(400, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers"),
             Kind::Credentials,
-            "summary: the credentials are missing or malformed; set the API token, or the e-mail address with its API \
+            "the credentials are missing or malformed; set the API token, or the e-mail address with its API \
              key, exactly as Cloudflare showed it (HTTP 400, 9106 Missing X-Auth-Key, X-Auth-Email or Authorization \
              headers, CF-Ray 8f00ba4-FRA)",
         ),
@@ -57,82 +57,82 @@ async fn an_error_says_what_to_do() {
             Ask::Summary,
             bad(401, 10000, "Authentication error"),
             Kind::Refused,
-            "summary: the credentials are refused; check that the token is active and not expired, or create a new one \
+            "the credentials are refused; check that the token is active and not expired, or create a new one \
              (HTTP 401, 10000 Authentication error, CF-Ray 8f00ba4-FRA)",
         ),
         (
             Ask::Summary,
             bad(403, 10000, "Authentication error"),
             Kind::Forbidden(Lack::Permission),
-            "summary: the credentials lack a permission; add \"Zero Trust: PII Read\" to the token (HTTP 403, 10000 \
+            "the credentials lack a permission; add \"Zero Trust: PII Read\" to the token (HTTP 403, 10000 \
              Authentication error, CF-Ray 8f00ba4-FRA)",
         ),
         (
             Ask::Behaviors,
             answer(403, &[], r#"{"success":false,"errors":[{"code":10000,"message":"Authentication error"}]}"#),
             Kind::Forbidden(Lack::Permission),
-            "behaviors: the credentials lack a permission; add \"Zero Trust Read\" (or \"Zero Trust Write\") to the \
+            "the credentials lack a permission; add \"Zero Trust Read\" (or \"Zero Trust Write\") to the \
              token (HTTP 403, 10000 Authentication error, CF-Ray 8f00ba4-FRA)",
         ),
         (
             Ask::Reset,
             bad(403, 10001, "Method not allowed for token"),
             Kind::Forbidden(Lack::Permission),
-            "reset: the credentials lack a permission; add \"Zero Trust Write\" to the token (HTTP 403, 10001 Method \
+            "the credentials lack a permission; add \"Zero Trust Write\" to the token (HTTP 403, 10001 Method \
              not allowed for token, CF-Ray 8f00ba4-FRA)",
         ),
         (
             Ask::Summary,
             bad(403, 9109, "Unauthorized to access requested resource"),
             Kind::Forbidden(Lack::Account),
-            "summary: the credentials do not cover this account; check the account id and the accounts the token is \
+            "the credentials do not cover this account; check the account id and the accounts the token is \
              for (HTTP 403, 9109 Unauthorized to access requested resource, CF-Ray 8f00ba4-FRA)",
         ),
         (
             Ask::Summary,
             bad(403, 3314, "Forbidden"),
             Kind::NotEntitled,
-            "summary: the account has no user risk scoring; it is part of Cloudflare's Enterprise plans, ask the \
+            "the account has no user risk scoring; it is part of Cloudflare's Enterprise plans, ask the \
              account team (HTTP 403, 3314 Forbidden, CF-Ray 8f00ba4-FRA)",
         ),
         (
             Ask::Summary,
             bad(404, 7003, "Could not route to /x, perhaps your object identifier is invalid?"),
             Kind::NotFound,
-            "summary: there is nothing at this address; check the account id and the base URL (HTTP 404, 7003 Could \
+            "there is nothing at this address; check the account id and the base URL (HTTP 404, 7003 Could \
              not route to /x, perhaps your object identifier is invalid?, CF-Ray 8f00ba4-FRA)",
         ),
         (
             Ask::User,
             answer(404, &[], "{}"),
             Kind::NotFound,
-            "user: cloudflare knows no such user in this account (HTTP 404, CF-Ray 8f00ba4-FRA)",
+            "cloudflare knows no such user in this account (HTTP 404, CF-Ray 8f00ba4-FRA)",
         ),
         (
             Ask::Integration,
             answer(404, &["Content-Type: text/html"], "<html>"),
             Kind::NotFound,
-            "integrations: there is no such integration in this account (HTTP 404, CF-Ray 8f00ba4-FRA)",
+            "there is no such integration in this account (HTTP 404, CF-Ray 8f00ba4-FRA)",
         ),
         (
             Ask::Reset,
             bad(422, 1234, "no"),
             Kind::Invalid,
-            "reset: the request is refused: cloudflare does not accept it as it is (HTTP 422, 1234 no, CF-Ray \
+            "the request is refused: cloudflare does not accept it as it is (HTTP 422, 1234 no, CF-Ray \
              8f00ba4-FRA)",
         ),
         (
             Ask::Behaviors,
             bad(403, 10001, "Internal error"),
             Kind::Unavailable,
-            "behaviors: cloudflare is in trouble; ask again later, and look into it if it lasts (HTTP 403, 10001 \
+            "cloudflare is in trouble; ask again later, and look into it if it lasts (HTTP 403, 10001 \
              Internal error, CF-Ray 8f00ba4-FRA)",
         ),
         (
             Ask::Reset,
             answer(502, &["Content-Type: text/html"], "<html><h1>Bad gateway</h1></html>"),
             Kind::Unavailable,
-            "reset: cloudflare is in trouble; ask again later, and look into it if it lasts (HTTP 502, CF-Ray \
+            "cloudflare is in trouble; ask again later, and look into it if it lasts (HTTP 502, CF-Ray \
              8f00ba4-FRA)",
         ),
     ])
@@ -141,13 +141,13 @@ async fn an_error_says_what_to_do() {
 
 #[tokio::test]
 async fn the_envelope_decides_and_not_the_status() {
-    let shape = |what: &str| format!("behaviors: unexpected answer: {what} (HTTP 200, CF-Ray 8f00ba4-FRA)");
+    let shape = |what: &str| format!("unexpected answer: {what} (HTTP 200, CF-Ray 8f00ba4-FRA)");
     let json = |body: &str| answer(200, &[], body);
     for (step, kind, sentence) in [
         (
             bad(200, 1000, "something"),
             Kind::Unavailable,
-            "behaviors: cloudflare reports a failure; ask again later, and look into it if it lasts (HTTP 200, 1000 \
+            "cloudflare reports a failure; ask again later, and look into it if it lasts (HTTP 200, 1000 \
              something, CF-Ray 8f00ba4-FRA)"
                 .to_owned(),
         ),
@@ -163,11 +163,7 @@ async fn the_envelope_decides_and_not_the_status() {
             Kind::Shape,
             shape("it does not say whether it is a success"),
         ),
-        (
-            good("{}"),
-            Kind::Shape,
-            shape("its result is not as documented: missing field `behaviors`"),
-        ),
+        (good("{}"), Kind::Shape, shape("its result is not as documented: missing field `behaviors`")),
         (json(r#"{"success":true,"#), Kind::Shape, shape("it ends after 16 bytes, before it is complete")),
         (json(""), Kind::Shape, shape("it ends after 0 bytes, before it is complete")),
         (json("[]"), Kind::Shape, shape("it is no JSON at byte 0: an object was expected")),
@@ -188,7 +184,7 @@ async fn the_envelope_decides_and_not_the_status() {
 
 #[tokio::test]
 async fn a_list_needs_its_result_and_its_list() {
-    let shape = |what: &str| format!("summary: unexpected answer: {what} (HTTP 200, CF-Ray 8f00ba4-FRA)");
+    let shape = |what: &str| format!("unexpected answer: {what} (HTTP 200, CF-Ray 8f00ba4-FRA)");
     let whole = r#"{"success":true,"result":{"users":[{"user_id":"#;
     for (step, what) in [
         (good("null"), "it has no result"),
@@ -216,7 +212,7 @@ async fn redirects_are_not_followed_and_only_their_host_is_told() {
     ] {
         for status in [301, 302, 307, 308] {
             let sentence = format!(
-                "summary: unexpected answer: it leads to {told}, where nothing is sent; check the base URL (HTTP \
+                "unexpected answer: it leads to {told}, where nothing is sent; check the base URL (HTTP \
                  {status}, CF-Ray 8f00ba4-FRA)"
             );
             check([(Ask::Summary, answer(status, &[location], ""), Kind::Shape, sentence.as_str())]).await;
@@ -225,9 +221,22 @@ async fn redirects_are_not_followed_and_only_their_host_is_told() {
 }
 
 #[tokio::test]
-async fn what_the_server_repeats_of_the_token_is_not_told() {
-    let server = Canned::script([bad(400, 6003, "bad header t0ken-of-the-tests")]).await;
-    let error = server.client().summary().await.unwrap_err();
+async fn what_the_server_repeats_of_the_credentials_is_not_told() {
+    let server = Canned::script([
+        bad(400, 6003, r"bad header t0ken-of\u0000-the-tests"),
+        bad(403, 9109, "me at work may not act for ann@example.com"),
+        good(r#"{"behaviors":{},"email":7,"behaviors":"ann@example.com"}"#),
+    ])
+    .await;
+    let client = server.client();
+    let error = client.summary().await.unwrap_err();
     assert!(error.to_string().contains("6003 bad header [redacted]"), "{error}");
     assert!(!format!("{error:?}").contains("t0ken"), "{error:?}");
+
+    let key = Credentials::Key { email: "me at work".to_owned(), key: "k3y".into() };
+    let error = client.with_credentials(key).unwrap().summary().await.unwrap_err();
+    assert!(error.to_string().contains("9109 [redacted] may not act for [address]"), "{error}");
+
+    let error = client.behaviors().await.unwrap_err();
+    assert!(!format!("{error:?}").contains("ann"), "{error:?}");
 }

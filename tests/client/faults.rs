@@ -31,7 +31,7 @@ async fn summary_error(step: Step, tune: impl FnOnce(&mut Options)) -> (Kind, St
 }
 
 fn shape(what: &str) -> (Kind, String) {
-    let sentence = format!("summary: unexpected answer: {what} (HTTP 200, CF-Ray 8f00ba4-FRA)");
+    let sentence = format!("unexpected answer: {what} (HTTP 200, CF-Ray 8f00ba4-FRA)");
     (Kind::Shape, sentence)
 }
 
@@ -91,7 +91,7 @@ async fn an_endless_answer_meets_its_bounds() {
         (kind, text.as_str()),
         (
             Kind::Timeout,
-            "summary: there was no whole answer within 300ms; ask again later, and check the network if it lasts"
+            "there was no whole answer within 300ms; ask again later, and check the network if it lasts"
         )
     );
 }
@@ -108,7 +108,7 @@ async fn an_answer_that_stands_still_is_given_up() {
         (kind, text.as_str()),
         (
             Kind::Timeout,
-            "summary: the answer stood still for 100ms after 35 bytes; ask again later, and check the network if it \
+            "the answer stood still for 100ms after 35 bytes; ask again later, and check the network if it \
              lasts (HTTP 200, CF-Ray 8f00ba4-FRA)"
         )
     );
@@ -121,7 +121,7 @@ async fn an_answer_that_stands_still_is_given_up() {
     let error = within_seconds(asking.summary()).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "summary: nothing was answered within 200ms; ask again later, and check the network if it lasts"
+        "nothing was answered within 200ms; ask again later, and check the network if it lasts"
     );
     assert_eq!(server.asked().len(), 3);
     let user = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e".parse().unwrap();
@@ -134,5 +134,5 @@ async fn an_answer_that_breaks_off_says_how_far_it_came() {
     let cut = [head(200, &[], 500), USERS.into()].concat();
     let (kind, text) = summary_error(Step::Send(cut), |_| {}).await;
     assert_eq!(kind, Kind::Unavailable);
-    assert!(text.starts_with("summary: the answer broke off after 35 bytes: "), "{text}");
+    assert!(text.starts_with("the answer broke off after 35 bytes: "), "{text}");
 }

@@ -42,10 +42,7 @@ async fn a_change_is_repeated_if_the_connection_was_never_made() {
     let error = client.reset(user).await.unwrap_err();
     assert_eq!(reports.lock().unwrap().len(), 3);
     let text = error.to_string();
-    assert!(
-        text.starts_with("reset: no connection was made: ") && text.contains("onnection refused"),
-        "{text}"
-    );
+    assert!(text.starts_with("no connection was made: ") && text.contains("onnection refused"), "{text}");
     assert!(text.ends_with("; ask again later, and look into it if it lasts"), "{text}");
 }
 
@@ -71,7 +68,7 @@ async fn a_rate_limit_is_waited_out_if_that_is_bearable_and_told_if_not() {
             let before = budget.clock().now();
             let result = within_seconds(asking.integrations()).await;
             if wait <= Duration::from_secs(60) {
-                assert_eq!(result.unwrap(), []);
+                assert_eq!(result.unwrap().rows, []);
                 assert!(budget.clock().now().since(before) >= wait, "{lines:?}");
                 assert_eq!(server.asked().len(), 2, "{lines:?}");
                 continue;
@@ -83,12 +80,48 @@ async fn a_rate_limit_is_waited_out_if_that_is_bearable_and_told_if_not() {
             assert_eq!(
                 error.to_string(),
                 format!(
-                    "integrations: cloudflare's rate limit is reached; ask again in {seconds} s, and lower the budget \
+                    "cloudflare's rate limit is reached; ask again in {seconds} s, and lower the budget \
                      share if this returns (HTTP {status}, 971 Please wait, CF-Ray 8f00ba4-FRA)"
                 )
             );
             assert!(budget.level().blocked_until.is_some(), "{lines:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_wait_that_the_server_asks_for_is_no_wait_for_a_turn() {
+    let patient = Duration::from_secs(330);
+    for (status, told, retry_wait, asked) in [
+        (429, 5, 5, 2),
+        (429, 6, 5, 1),
+        (429, 300, 5, 1),
+        (429, 300, 300, 2),
+        (503, 5, 5, 2),
+        (503, 6, 5, 1),
+        (503, 1, 0, 1),
+    ] {
+        let busy = answer(status, &[&format!("Retry-After: {told}")], "");
+        let server = Canned::script([busy, good("[]")]).await;
+        let retry_wait = Duration::from_secs(retry_wait);
+        let options = Options { patience: patient, retry_wait, ..server.options() };
+        let result = within_seconds(client(options, &budget()).integrations()).await;
+        let told = Duration::from_secs(told);
+        assert_eq!(server.asked().len(), asked, "{status} {told:?} {retry_wait:?}");
+        match result {
+            Ok(_) => assert_eq!(asked, 2),
+            Err(error) => assert_eq!((error.retry_after(), asked), (Some(told), 1)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_tried_more_often_than_allowed() {
+    for (attempts, tries) in [(0, 1), (1, 1), (2, 2), (4, 4)] {
+        let server = Canned::script([Step::Close]).await;
+        let options = Options { attempts, ..server.options() };
+        within_seconds(client(options, &budget()).integrations()).await.unwrap_err();
+        assert_eq!(server.asked().len(), tries, "{attempts} allowed");
     }
 }
 
@@ -113,10 +146,7 @@ async fn a_spent_budget_is_told_from_a_rate_limit() {
     asking.integrations().await.unwrap();
     let error = asking.integrations().await.unwrap_err();
     assert_eq!(error.kind(), Kind::Limited(Limiter::Budget));
-    assert_eq!(
-        error.to_string(),
-        "integrations: the request budget is spent; the next request may go in 300 s"
-    );
+    assert_eq!(error.to_string(), "the request budget is spent; the next request may go in 300 s");
     assert_eq!(server.asked().len(), 1);
 }
 

@@ -8,7 +8,7 @@ use zt_risk_exporter::clock::Timestamp;
 use zt_risk_exporter::cloudflare::{
     Client, Credentials, IntegrationSetting, Kind, Names, NewIntegration, TokenState, UpdatedBehavior,
 };
-use zt_risk_exporter::model::{BehaviorSetting, Event, Extent, Identity, Integration, Level, Tuple};
+use zt_risk_exporter::model::{BehaviorSetting, Event, Extent, Identity, Integration, Level, Listing, Tuple};
 
 use crate::canned::{ACCOUNT, Canned, answer, budget, client, good};
 
@@ -50,7 +50,9 @@ async fn behaviors_are_read_and_changed() {
     .await;
     let client = server.client();
     let read = client.behaviors().await.unwrap();
+    assert_eq!(read.rejected, 0);
     let read: Vec<_> = read
+        .rows
         .iter()
         .map(|b| (b.id.as_str(), b.name.as_str(), b.description.as_str(), b.enabled, b.level))
         .collect();
@@ -71,13 +73,52 @@ async fn behaviors_are_read_and_changed() {
     let refused = client.update_behaviors(&setting(Level::Unknown)).await.unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "behaviors: the request is refused: behavior \"imp_travel\" needs the level low, medium or high"
+        "the request is refused: behavior \"imp_travel\" needs the level low, medium or high"
     );
     assert_eq!(server.lines(), ["GET /behaviors", "PUT /behaviors", "PUT /behaviors"]);
     assert_eq!(
         server.asked()[1].body,
         r#"{"behaviors":{"imp_travel":{"enabled":false,"risk_level":"low"}}}"#
     );
+}
+
+#[tokio::test]
+async fn a_row_that_is_not_as_documented_spoils_no_other() {
+    let good_row = r#"{"enabled":true,"risk_level":"low"}"#;
+    for bad_row in
+        [r#"{"enabled":null}"#, r#"{"risk_level":"low"}"#, r#"{"enabled":true,"name":5}"#, "null", "[]"]
+    {
+        let server = Canned::script([
+            good(&format!(r#"{{"behaviors":{{"a":{bad_row},"b":{good_row},"c":{bad_row}}}}}"#)),
+            good(&format!(r#"{{"behaviors":{{"a":{bad_row}}}}}"#)),
+        ])
+        .await;
+        let client = server.client();
+        let found = client.behaviors().await.unwrap();
+        let ids: Vec<_> = found.rows.iter().map(|behavior| behavior.id.as_str()).collect();
+        assert_eq!((ids, found.rejected), (vec!["b"], 2), "{bad_row}");
+        let error = client.behaviors().await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Shape, "{bad_row}");
+        assert!(error.to_string().contains("not as documented: no row can be read: "), "{error}");
+    }
+    for bad_row in [
+        RECORDED.replace("true", "null"),
+        RECORDED.replace("4cfe8442", "x"),
+        RECORDED.replace("2025-03-19T", "on the 19th at "),
+        RECORDED.replace("reference_id", "reference"),
+        "7".to_owned(),
+    ] {
+        let server =
+            Canned::script([good(&format!("[{bad_row},{RECORDED}]")), good(&format!("[{bad_row}]"))]).await;
+        let client = server.client();
+        let found = client.integrations().await.unwrap();
+        assert_eq!(found, Listing { rows: vec![recorded()], rejected: 1 }, "{bad_row}");
+        assert_eq!(client.integrations().await.unwrap_err().kind(), Kind::Shape, "{bad_row}");
+    }
+    let server = Canned::script([good(r#"{"behaviors":{}}"#), good("[]")]).await;
+    let client = server.client();
+    assert_eq!(client.behaviors().await.unwrap(), Listing::default(), "none is no trouble");
+    assert_eq!(client.integrations().await.unwrap(), Listing::default(), "none is no trouble");
 }
 
 /// The documentation's example, its errors beside success included, with totals that are true.
@@ -169,7 +210,7 @@ async fn integrations_are_listed_made_read_changed_and_found() {
         active: false,
         reference_id: Some("mine".into()),
     };
-    assert_eq!(client.integrations().await.unwrap(), [recorded()]);
+    assert_eq!(client.integrations().await.unwrap(), Listing { rows: vec![recorded()], rejected: 0 });
     assert_eq!(client.create_integration(&new(None)).await.unwrap(), recorded());
     assert_eq!(client.create_integration(&new(Some("mine"))).await.unwrap(), recorded());
     assert_eq!(client.integration(id).await.unwrap(), recorded());

@@ -188,7 +188,7 @@ async fn a_page_that_fails_makes_the_list_partial_unless_every_request_would_fai
             (Err(error), Some(kind)) => assert_eq!(error.kind(), kind),
             (Ok(summary), None) => match summary.extent {
                 Extent::Partial(reason) => {
-                    assert!(reason.starts_with("page 2 is missing: summary: "), "{reason}");
+                    assert!(reason.starts_with("page 2 is missing: "), "{reason}");
                 }
                 Extent::Whole => panic!("page 2 is missing"),
             },
@@ -214,6 +214,21 @@ async fn rows_are_counted_whether_they_can_be_read_or_not() {
         let got = (summary.rows.len(), summary.unreadable.len(), summary.anonymous, summary.extent);
         assert_eq!(got, wanted);
     }
+}
+
+#[tokio::test]
+async fn unreadable_rows_are_known_again_however_many_they_are() {
+    let broken = |number: usize| user(number).replace("2019-12", "a year");
+    let many = 100_000;
+    let server = Canned::start(move |_, asked| {
+        // As many unreadable rows on each page, all of them known from the third page on.
+        let from = if query(asked, "page") == Some(2) { many } else { 0 };
+        page((from..from + many).map(broken), r#""total_pages":9"#)
+    })
+    .await;
+    let summary = read(&server).await;
+    assert_eq!(summary.unreadable.len(), 2 * many);
+    assert_eq!(summary.extent, partial("page 3 repeats earlier ones"));
 }
 
 #[tokio::test]

@@ -62,6 +62,11 @@ impl Page {
             .map(|(_, value)| *value)
     }
 
+    /// The same for one of several accounts.
+    pub(crate) fn get_of(&self, account: &str, name: &str) -> Option<f64> {
+        self.0.get(&format!("cloudflare_zt_risk_{name}{{account=\"{account}\"}}")).copied()
+    }
+
     /// The same for the exporter's own metrics, of the account or of none.
     pub(crate) fn own(&self, series: &str) -> Option<f64> {
         let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
