@@ -9,7 +9,7 @@ use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 
 use crate::budget::Budget;
 use crate::clock::{Clock, Timestamp};
-use crate::cloudflare::{Client, Error, Kind, Lack, Options, TokenState, TokenStatus};
+use crate::cloudflare::{Client, Error, Kind, Lack, Limiter, Options, TokenState, TokenStatus};
 use crate::config::{Account, Config, CredentialSource};
 use crate::log::Colour;
 use crate::model::{Behavior, Endpoint, Extent, Integration, Listing, Summary, UserId, UserRisk};
@@ -29,11 +29,23 @@ struct Finding {
     account: String,
     endpoint: Endpoint,
     verdict: Verdict,
-    /// What came, or why nothing came and what to do.
+    /// What came, or why nothing came, in a few words.
     text: String,
+    /// What else is to be said of it, such as what to do.
+    remark: Option<String>,
     took: Option<Duration>,
+    /// Which error it was.
+    kind: Option<Kind>,
     /// The permission that the token lacks, if that is what failed.
     lacks: Option<&'static str>,
+}
+
+/// What is wrong with an answer, or with the lack of one.
+struct Problem {
+    /// In a few words.
+    text: String,
+    /// In a sentence, with what to do.
+    remark: String,
 }
 
 /// What is to be said of an endpoint.
@@ -41,6 +53,7 @@ struct Finding {
 enum Verdict {
     Works,
     Fails,
+    NotKnown,
     NotTried,
 }
 
@@ -49,6 +62,7 @@ impl Verdict {
         match self {
             Self::Works => "works",
             Self::Fails => "fails",
+            Self::NotKnown => "not known",
             Self::NotTried => "not tried",
         }
     }
@@ -57,7 +71,7 @@ impl Verdict {
         match self {
             Self::Works => Color::Green,
             Self::Fails => Color::Red,
-            Self::NotTried => Color::Yellow,
+            Self::NotKnown | Self::NotTried => Color::Yellow,
         }
     }
 }
@@ -73,7 +87,9 @@ pub async fn run(config: &Config, clock: &Clock) -> Report {
         let mut trial = Trial { account, clock, findings: &mut report.findings };
         match client(config, account, budget.clone()) {
             Ok(client) => trial.all(&client).await,
-            Err(problem) => trial.note(Endpoint::TokenVerify, Verdict::Fails, problem),
+            Err(problem) => {
+                trial.note(Endpoint::TokenVerify, Verdict::Fails, "cannot be asked", Some(problem));
+            }
         }
     }
     report
@@ -86,43 +102,75 @@ impl Report {
         self.findings.iter().filter(failed).count()
     }
 
-    /// A table, and below it the permissions to add; fitted to the terminal, if there is one.
-    pub fn show(&self, colour: Colour) -> String {
-        let mut table = Table::new();
-        table
-            .load_preset(presets::UTF8_FULL_CONDENSED)
-            .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_header(["account", "endpoint", "result", "time", "what came, or what to do"]);
-        match colour {
-            Colour::On => table.enforce_styling(),
-            Colour::Off => table.force_no_tty(),
-        };
-        for finding in &self.findings {
-            let Finding { account, endpoint, verdict, text, took, lacks: _ } = finding;
-            let took = took.map(|took| format!("{:.2} s", took.as_secs_f64()));
-            table.add_row([
-                Cell::new(account),
-                Cell::new(endpoint.as_str()),
-                Cell::new(verdict.as_str()).fg(verdict.colour()),
-                Cell::new(took.unwrap_or_default()),
-                Cell::new(text),
-            ]);
-        }
-        let mut lacking: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for finding in &self.findings {
-            if let Some(permission) = finding.lacks {
-                let permissions = lacking.entry(&finding.account).or_default();
-                if !permissions.contains(&permission) {
-                    permissions.push(permission);
-                }
-            }
-        }
-        let mut text = format!("{table}\n");
-        for (account, permissions) in lacking {
-            text.push_str(&format!("{account}: add to the token: {}\n", permissions.join(" and ")));
-        }
-        text
+    /// For each account a table at most `width` columns wide, and below it what is too long for it: each
+    /// remark once, and the permissions to add.
+    pub fn show(&self, colour: Colour, width: Option<u16>) -> String {
+        let same = |one: &Finding, other: &Finding| one.account == other.account;
+        let accounts = self.findings.chunk_by(same).map(|findings| account(findings, colour, width));
+        accounts.collect::<Vec<_>>().join("\n")
     }
+}
+
+/// How wide standard output is, if it is a terminal.
+pub fn terminal_width() -> Option<u16> {
+    Table::new().width()
+}
+
+/// What was found of one account.
+fn account(findings: &[Finding], colour: Colour, width: Option<u16>) -> String {
+    let mut table = Table::new();
+    table
+        .load_preset(presets::UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(["endpoint", "result", "time", "what came"])
+        .force_no_tty();
+    if let Some(width) = width {
+        table.set_width(width);
+    }
+    if colour == Colour::On {
+        table.enforce_styling();
+    }
+    for Finding { endpoint, verdict, text, took, .. } in findings {
+        let took = took.map(|took| format!("{:.2} s", took.as_secs_f64()));
+        table.add_row([
+            Cell::new(endpoint.as_str()),
+            Cell::new(verdict.as_str()).fg(verdict.colour()),
+            Cell::new(took.unwrap_or_default()),
+            Cell::new(text),
+        ]);
+    }
+    let name = findings.first().map_or("", |finding| &finding.account);
+    let mut text = format!("account {name}\n{table}\n");
+    for (endpoints, remark) in remarks(findings) {
+        text.push_str(&format!("{}: {remark}\n", endpoints.join(", ")));
+    }
+    let mut lacking: Vec<&str> = Vec::new();
+    for permission in findings.iter().filter_map(|finding| finding.lacks) {
+        if !lacking.contains(&permission) {
+            lacking.push(permission);
+        }
+    }
+    if !lacking.is_empty() {
+        text.push_str(&format!("add to the token: {}\n", lacking.join(" and ")));
+    }
+    text
+}
+
+/// Each remark once, with the endpoints it is about. Those that differ only in the CF-Ray id, as every
+/// request has its own, are one.
+fn remarks(findings: &[Finding]) -> Vec<(Vec<&'static str>, &str)> {
+    let without_ray = |remark: &str| remark.split(", CF-Ray ").next().map(str::to_owned);
+    let mut remarks: Vec<(Vec<&'static str>, &str)> = Vec::new();
+    for finding in findings {
+        let (endpoint, Some(remark)) = (finding.endpoint.as_str(), finding.remark.as_deref()) else {
+            continue;
+        };
+        match remarks.iter_mut().find(|(_, known)| without_ray(known) == without_ray(remark)) {
+            Some((endpoints, _)) => endpoints.push(endpoint),
+            None => remarks.push((vec![endpoint], remark)),
+        }
+    }
+    remarks
 }
 
 /// The trial of one account.
@@ -141,7 +189,8 @@ impl Trial<'_> {
             CredentialSource::Key { .. } | CredentialSource::KeyFile { .. } => self.note(
                 Endpoint::TokenVerify,
                 Verdict::NotTried,
-                "an API key is used; a token with two permissions may do less".to_owned(),
+                "an API key is used",
+                Some("an API key may do everything; a token with two permissions may do less".to_owned()),
             ),
         }
         self.ask(Endpoint::Behaviors, client.behaviors(), behaviors).await;
@@ -151,7 +200,29 @@ impl Trial<'_> {
         match first {
             Some(Some(row)) => self.user(client, row.user).await,
             Some(None) => self.not_tried("nobody is on the list"),
-            None => self.not_tried("the summary names the users, and could not be read"),
+            None => self.not_tried("the summary could not be read"),
+        }
+        self.excuse_verification();
+    }
+
+    /// A token that works although its verification is refused belongs to an account, not to a user.
+    fn excuse_verification(&mut self) {
+        let alias = &self.account.alias;
+        let of_account = |finding: &&mut Finding| finding.account == *alias;
+        let works = |finding: &Finding| finding.account == *alias && finding.verdict == Verdict::Works;
+        if !self.findings.iter().any(works) {
+            return;
+        }
+        let refused = |finding: &&mut Finding| {
+            finding.endpoint == Endpoint::TokenVerify
+                && matches!(finding.kind, Some(Kind::Credentials | Kind::Refused | Kind::Forbidden(_)))
+        };
+        for finding in self.findings.iter_mut().filter(of_account).filter(refused) {
+            finding.verdict = Verdict::NotKnown;
+            finding.lacks = None;
+            finding.remark = Some(
+                "tokens that belong to an account are verified elsewhere; nothing depends on it".to_owned(),
+            );
         }
     }
 
@@ -160,7 +231,7 @@ impl Trial<'_> {
     }
 
     fn not_tried(&mut self, why: &str) {
-        self.note(Endpoint::User, Verdict::NotTried, why.to_owned());
+        self.note(Endpoint::User, Verdict::NotTried, why, None);
     }
 
     /// Asks once; `judge` says what came, or what is wrong with it.
@@ -168,41 +239,64 @@ impl Trial<'_> {
         &mut self,
         endpoint: Endpoint,
         request: impl Future<Output = Result<T, Error>>,
-        judge: impl FnOnce(&T) -> Result<String, String>,
+        judge: impl FnOnce(&T) -> Result<String, Problem>,
     ) -> Option<T> {
         let before = self.clock.now();
         let answer = request.await;
         let took = Some(self.clock.now().since(before));
-        let (verdict, text) = match answer.as_ref().map(judge) {
-            Ok(Ok(text)) => (Verdict::Works, text),
-            Ok(Err(problem)) => (Verdict::Fails, problem),
-            Err(error) => (Verdict::Fails, error.to_string()),
+        let judged = match &answer {
+            Ok(found) => judge(found),
+            Err(error) => Err(Problem { text: in_short(error), remark: error.to_string() }),
         };
+        let (verdict, text, remark) = match judged {
+            Ok(text) => (Verdict::Works, text, None),
+            Err(Problem { text, remark }) => (Verdict::Fails, text, Some(remark)),
+        };
+        let kind = answer.as_ref().err().map(Error::kind);
         let lacks = match &answer {
-            Err(error) if error.kind() == Kind::Forbidden(Lack::Permission) => Some(error.permission()),
+            Err(error) if kind == Some(Kind::Forbidden(Lack::Permission)) => Some(error.permission()),
             _ => None,
         };
-        self.findings.push(Finding {
-            account: self.account.alias.clone(),
-            endpoint,
-            verdict,
-            text,
-            took,
-            lacks,
-        });
+        let account = self.account.alias.clone();
+        self.findings.push(Finding { account, endpoint, verdict, text, remark, took, kind, lacks });
         answer.ok()
     }
 
-    fn note(&mut self, endpoint: Endpoint, verdict: Verdict, text: String) {
+    fn note(&mut self, endpoint: Endpoint, verdict: Verdict, text: &str, remark: Option<String>) {
         self.findings.push(Finding {
             account: self.account.alias.clone(),
             endpoint,
             verdict,
-            text,
+            text: text.to_owned(),
+            remark,
             took: None,
+            kind: None,
             lacks: None,
         });
     }
+}
+
+/// The error in a few words; its sentence stands below the table.
+fn in_short(error: &Error) -> String {
+    let words = match error.kind() {
+        Kind::Credentials => "missing or malformed credentials",
+        Kind::Refused => "refused",
+        Kind::Forbidden(Lack::Permission) => {
+            // The first of those that would do, without its quotes.
+            let name = error.permission().split('"').nth(1).unwrap_or("a permission");
+            return format!("lacks {name}");
+        }
+        Kind::Forbidden(Lack::Account) => "not for this account",
+        Kind::NotEntitled => "no user risk scoring",
+        Kind::NotFound => "not found",
+        Kind::Limited(Limiter::Cloudflare) => "rate limit reached",
+        Kind::Limited(Limiter::Budget) => "budget spent",
+        Kind::Unavailable => "unavailable",
+        Kind::Timeout => "no answer in time",
+        Kind::Shape => "unexpected answer",
+        Kind::Invalid => "request refused",
+    };
+    words.to_owned()
 }
 
 fn client(config: &Config, account: &Account, budget: Budget) -> Result<Client, String> {
@@ -213,45 +307,50 @@ fn client(config: &Config, account: &Account, budget: Budget) -> Result<Client, 
     Client::new(&account.id, credentials, budget, options).map_err(|error| error.to_string())
 }
 
-fn token(status: &TokenStatus) -> Result<String, String> {
+fn token(status: &TokenStatus) -> Result<String, Problem> {
+    let problem =
+        |text: &str, remark: &str| Err(Problem { text: text.to_owned(), remark: remark.to_owned() });
     let until = |expires: Timestamp| format!("active, expires {expires}");
     match status.state {
         TokenState::Active => Ok(status.expires.map_or_else(|| "active, does not expire".to_owned(), until)),
-        TokenState::Disabled => Err("the token is disabled; enable it, or create another".to_owned()),
-        TokenState::Expired => Err("the token has expired; roll it, or create another".to_owned()),
-        TokenState::Unknown => Err("Cloudflare does not call the token active".to_owned()),
+        TokenState::Disabled => problem("disabled", "the token is disabled; enable it, or create another"),
+        TokenState::Expired => problem("expired", "the token has expired; roll it, or create another"),
+        TokenState::Unknown => problem("not active", "Cloudflare does not call the token active"),
     }
 }
 
-fn behaviors(found: &Listing<Behavior>) -> Result<String, String> {
+fn behaviors(found: &Listing<Behavior>) -> Result<String, Problem> {
     let enabled = found.rows.iter().filter(|behavior| behavior.enabled).count();
     let text = format!("{}, {enabled} enabled", counted(found.rows.len(), "behavior"));
     whole(&Extent::Whole, text, found.rejected as usize)
 }
 
-fn integrations(found: &Listing<Integration>) -> Result<String, String> {
+fn integrations(found: &Listing<Integration>) -> Result<String, Problem> {
     let active = found.rows.iter().filter(|integration| integration.active).count();
     let text = format!("{}, {active} active", counted(found.rows.len(), "integration"));
     whole(&Extent::Whole, text, found.rejected as usize)
 }
 
-fn summary(found: &Summary) -> Result<String, String> {
+fn summary(found: &Summary) -> Result<String, Problem> {
     let unreadable = found.unreadable.len() + found.anonymous as usize;
     let users = counted(found.rows.len(), "user");
     let requests = counted(found.pages as usize, "request");
     whole(&found.extent, format!("{users} in {requests}"), unreadable)
 }
 
-fn user_events(found: &UserRisk) -> Result<String, String> {
+fn user_events(found: &UserRisk) -> Result<String, Problem> {
     let events = counted(found.events.len(), "event");
     whole(&found.extent, format!("{events} of one user"), found.rejected as usize)
 }
 
-fn whole(extent: &Extent, text: String, unreadable: usize) -> Result<String, String> {
+fn whole(extent: &Extent, text: String, unreadable: usize) -> Result<String, Problem> {
     match (extent, unreadable) {
         (Extent::Whole, 0) => Ok(text),
         (Extent::Whole, _) => Ok(format!("{text}, and {unreadable} that cannot be read")),
-        (Extent::Partial(reason), _) => Err(format!("{text}, but not all: {reason}")),
+        (Extent::Partial(reason), _) => {
+            let remark = format!("the list is not whole: {reason}");
+            Err(Problem { text: format!("{text}, but not all"), remark })
+        }
     }
 }
 

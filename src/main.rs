@@ -101,7 +101,7 @@ fn simulate_api(simulate: &Simulate) -> Result<(), Failure> {
 fn try_each_endpoint(flags: &Check) -> Result<(), Failure> {
     let config = configure(&flags.flags())?;
     let report = drive(waiting()?, check::run(&config, &Clock::system()));
-    say(report.show(Colour::for_stream(&io::stdout())).as_bytes())?;
+    say(report.show(Colour::for_stream(&io::stdout()), check::terminal_width()).as_bytes())?;
     match report.failures() {
         0 => Ok(()),
         1 => Err(Failure::runtime("one check failed")),

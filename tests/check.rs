@@ -86,22 +86,27 @@ async fn api(answers: Answers) -> SocketAddr {
     address
 }
 
-/// What `check` shows, but for times: a line for each row, `account endpoint result text`, then the rest.
-async fn checked(api: SocketAddr, credential: &[(&str, &str)]) -> (Vec<String>, usize) {
+async fn report(api: SocketAddr, credential: &[(&str, &str)]) -> check::Report {
     let url = format!("http://{api}/client/v4");
     let mut environment = vec![("CLOUDFLARE_ACCOUNT_ID", ACCOUNT), ("CLOUDFLARE_BASE_URL", &url)];
     environment.extend(credential);
     let environment =
         environment.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
     let config = Config::load(&Flags::default(), environment).unwrap();
-    let report = check::run(&config, &Clock::system()).await;
-    let shown = report.show(Colour::Off);
-    let lines =
-        shown.lines().filter(|line| !line.starts_with(['┌', '╞', '└']) && !line.contains("what came"));
+    check::run(&config, &Clock::system()).await
+}
+
+/// What `check` shows, but for times: a line for each row, `endpoint result: text`, then the rest.
+async fn checked(api: SocketAddr, credential: &[(&str, &str)]) -> (Vec<String>, usize) {
+    let report = report(api, credential).await;
+    let shown = report.show(Colour::Off, None);
+    let (first, rest) = shown.split_once('\n').unwrap();
+    assert_eq!(first, format!("account {ACCOUNT}"));
+    let lines = rest.lines().filter(|line| !line.starts_with(['┌', '╞', '└']) && !line.contains("what came"));
     let plain = |line: &str| {
         let cells: Vec<&str> = line.trim_matches('│').split('┆').map(str::trim).collect();
         match cells.as_slice() {
-            [_, endpoint, result, _, text] => format!("{endpoint} {result}: {text}"),
+            [endpoint, result, _, text] => format!("{endpoint} {result}: {text}"),
             _ => line.to_owned(),
         }
     };
@@ -141,20 +146,19 @@ async fn a_missing_permission_is_named_beside_the_endpoint_and_once_at_the_end()
         answers.insert(endpoint, (403, FORBIDDEN));
     }
     let (lines, failures) = checked(api(answers).await, BY_TOKEN).await;
-    let read = "fails: the credentials lack a permission; add \"Zero Trust Read\" (or \"Zero Trust Write\") to the \
-                token (HTTP 403, 10000 Authentication error)";
     let wanted = [
-        "token_verify works: active, expires 2030-01-01T00:00:00Z".to_owned(),
-        format!("behaviors {read}"),
-        format!("integrations {read}"),
-        "summary fails: the credentials lack a permission; add \"Zero Trust: PII Read\" to the token \
-         (HTTP 403, 10000 Authentication error)"
-            .to_owned(),
-        "user not tried: the summary names the users, and could not be read".to_owned(),
-        format!(
-            "{ACCOUNT}: add to the token: \"Zero Trust Read\" (or \"Zero Trust Write\") and \"Zero Trust: PII Read\""
-        ),
-    ];
+        "token_verify works: active, expires 2030-01-01T00:00:00Z",
+        "behaviors fails: lacks Zero Trust Read",
+        "integrations fails: lacks Zero Trust Read",
+        "summary fails: lacks Zero Trust: PII Read",
+        "user not tried: the summary could not be read",
+        "behaviors, integrations: the credentials lack a permission; add \"Zero Trust Read\" (or \"Zero Trust Write\") \
+         to the token (HTTP 403, 10000 Authentication error)",
+        "summary: the credentials lack a permission; add \"Zero Trust: PII Read\" to the token \
+         (HTTP 403, 10000 Authentication error)",
+        "add to the token: \"Zero Trust Read\" (or \"Zero Trust Write\") and \"Zero Trust: PII Read\"",
+    ]
+    .map(str::to_owned);
     assert_eq!((lines, failures), (wanted.to_vec(), 3));
 }
 
@@ -165,11 +169,12 @@ async fn what_is_not_tried_fails_nothing() {
     let key: &[(&str, &str)] = &[("CLOUDFLARE_EMAIL", "a@b"), ("CLOUDFLARE_API_KEY", "key")];
     let (lines, failures) = checked(api(answers).await, key).await;
     let wanted = [
-        "token_verify not tried: an API key is used; a token with two permissions may do less",
+        "token_verify not tried: an API key is used",
         "behaviors works: 2 behaviors, 1 enabled",
         "integrations works: 1 integration, 1 active",
         "summary works: 0 users in 1 request",
         "user not tried: nobody is on the list",
+        "token_verify: an API key may do everything; a token with two permissions may do less",
     ];
     assert_eq!((lines, failures), (wanted.map(str::to_owned).to_vec(), 0));
 }
@@ -183,21 +188,61 @@ async fn a_refused_or_disabled_token_and_a_partial_list_fail() {
     answers.insert("verify", (200, DISABLED));
     answers.insert("summary", (200, PARTIAL));
     let (lines, failures) = checked(api(answers).await, BY_TOKEN).await;
-    let refused = "fails: the credentials are refused; check that the token is active and not expired, or create a \
-                   new one (HTTP 401, 10000 Authentication error)";
     // The second page repeats the first; asking for larger pages is one request more.
-    let partial = "summary fails: 1 user in 3 requests, but not all: ";
-    assert_eq!(
-        lines[..3],
-        [
-            "token_verify fails: the token is disabled; enable it, or create another".to_owned(),
-            format!("behaviors {refused}"),
-            format!("integrations {refused}"),
-        ]
-    );
-    assert!(lines[3].starts_with(partial), "{}", lines[3]);
-    assert_eq!(lines[4], "user works: 1 event of one user");
-    assert_eq!((lines.len(), failures), (5, 4));
+    let rows = [
+        "token_verify fails: disabled",
+        "behaviors fails: refused",
+        "integrations fails: refused",
+        "summary fails: 1 user in 3 requests, but not all",
+        "user works: 1 event of one user",
+        "token_verify: the token is disabled; enable it, or create another",
+        "behaviors, integrations: the credentials are refused; check that the token is active and not expired, or \
+         create a new one (HTTP 401, 10000 Authentication error)",
+    ];
+    assert_eq!(lines[..7], rows);
+    assert!(lines[7].starts_with("summary: the list is not whole: "), "{}", lines[7]);
+    assert_eq!((lines.len(), failures), (8, 4));
+}
+
+#[tokio::test]
+async fn a_refused_verification_fails_nothing_where_the_token_works() {
+    let mut answers = good();
+    answers.insert("verify", (401, REFUSED));
+    let (lines, failures) = checked(api(answers.clone()).await, BY_TOKEN).await;
+    assert_eq!((lines[0].as_str(), failures), ("token_verify not known: refused", 0));
+    let remark =
+        "token_verify: tokens that belong to an account are verified elsewhere; nothing depends on it";
+    assert_eq!((lines.len(), lines[5].as_str()), (6, remark));
+    for endpoint in ["behaviors", "integrations", "summary"] {
+        answers.insert(endpoint, (401, REFUSED));
+    }
+    let (lines, failures) = checked(api(answers).await, BY_TOKEN).await;
+    assert_eq!((lines[0].as_str(), failures), ("token_verify fails: refused", 4));
+}
+
+#[tokio::test]
+async fn the_table_fits_a_terminal_with_and_without_colour() {
+    let mut answers = good();
+    answers.insert("behaviors", (403, FORBIDDEN));
+    answers.insert("summary", (403, FORBIDDEN));
+    let report = report(api(answers).await, BY_TOKEN).await;
+    for (colour, width) in [(Colour::Off, 80), (Colour::On, 80), (Colour::Off, 50)] {
+        let shown = report.show(colour, Some(width));
+        assert_eq!(shown.contains('\u{1b}'), colour == Colour::On, "{shown}");
+        // An escape sequence takes no room; those here end with m.
+        let plain: String = shown
+            .split('\u{1b}')
+            .map(|part| match part.strip_prefix('[') {
+                Some(code) => code.split_once('m').map_or("", |(_, rest)| rest),
+                None => part,
+            })
+            .collect();
+        let table: Vec<&str> = plain.lines().filter(|line| line.starts_with(['┌', '│', '╞', '└'])).collect();
+        let rows = table.len() - 4;
+        assert!(table.iter().all(|line| line.chars().count() <= usize::from(width)), "{plain}");
+        assert_eq!(rows == 5, width == 80, "nothing is wrapped at 80 columns: {plain}");
+        assert!(plain.starts_with(&format!("account {ACCOUNT}\n")), "{plain}");
+    }
 }
 
 #[tokio::test]
@@ -213,8 +258,8 @@ async fn each_endpoint_is_tried_exactly_once() {
     tokio::select! {
         () = hang_up => {}
         (lines, failures) = checked(address, BY_TOKEN) => {
-            assert_eq!((lines.len(), failures), (5, 4));
-            assert_eq!(lines[4], "user not tried: the summary names the users, and could not be read");
+            assert_eq!(failures, 4);
+            assert_eq!(lines[4], "user not tried: the summary could not be read");
         }
     }
 }
@@ -230,7 +275,7 @@ async fn nobody_is_shown() {
     ];
     let environment = environment.map(|(name, value)| (OsString::from(name), OsString::from(value)));
     let config = Config::load(&Flags::default(), environment).unwrap();
-    let shown = check::run(&config, &Clock::system()).await.show(Colour::On);
+    let shown = check::run(&config, &Clock::system()).await.show(Colour::On, None);
     assert!(shown.contains('\u{1b}'), "with colours: {shown}");
     for word in ["Ann", "ann@", USER, "secret"] {
         assert!(!shown.contains(word), "{word} in {shown}");
