@@ -8,7 +8,6 @@ mod accounts;
 mod durations;
 pub mod families;
 mod process;
-mod results;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +24,6 @@ use accounts::Accounts;
 use durations::Durations;
 use families as f;
 use process::Process;
-pub use results::{Commit, Durability, Recovery, Reload};
 
 /// The endpoints that are asked again and again; their counters are there from the start.
 const POLLED: [Endpoint; 5] =
@@ -47,11 +45,6 @@ struct Inner {
     page_size: IntGauge,
     page_build: Gauge,
     scrapes: IntCounterVec,
-    state_durable: IntGauge,
-    state_size: IntGauge,
-    state_commits: IntCounterVec,
-    state_recoveries: IntCounterVec,
-    config_reloaded: IntGauge,
 }
 
 impl Telemetry {
@@ -60,6 +53,8 @@ impl Telemetry {
         let registry = Registry::new();
         let build_info = IntGaugeVec::new(options(&f::BUILD_INFO), &f::BUILD_INFO.labels);
         registered(&registry, build_info).with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        state_in_memory(&registry);
+        gauge(&registry, &f::CONFIG_RELOADED).set(1);
         let page_build = Gauge::with_opts(options(&f::PAGE_BUILD));
         let inner = Inner {
             process: Process::new(),
@@ -69,11 +64,6 @@ impl Telemetry {
             page_size: gauge(&registry, &f::PAGE_SIZE),
             page_build: registered(&registry, page_build),
             scrapes: counters(&registry, &f::SCRAPES),
-            state_durable: gauge(&registry, &f::STATE_DURABLE),
-            state_size: gauge(&registry, &f::STATE_SIZE),
-            state_commits: counters(&registry, &f::STATE_COMMITS),
-            state_recoveries: counters(&registry, &f::STATE_RECOVERIES),
-            config_reloaded: gauge(&registry, &f::CONFIG_RELOADED),
             registry,
         };
         for endpoint in POLLED {
@@ -82,13 +72,6 @@ impl Telemetry {
         for format in Format::ALL {
             inner.scrapes.with_label_values(&[format.as_str()]);
         }
-        for result in Commit::ALL {
-            inner.state_commits.with_label_values(&[result.as_str()]);
-        }
-        for result in Recovery::ALL {
-            inner.state_recoveries.with_label_values(&[result.as_str()]);
-        }
-        inner.config_reloaded.set(1);
         Self { inner: Arc::new(inner) }
     }
 
@@ -129,31 +112,6 @@ impl Telemetry {
         self.inner.scrapes.with_label_values(&[format.as_str()]).inc();
     }
 
-    /// Where the state is kept.
-    pub fn state_durable(&self, durability: Durability) {
-        self.inner.state_durable.set(i64::from(durability == Durability::Disk));
-    }
-
-    /// How large the state is on disk.
-    pub fn state_size(&self, bytes: u64) {
-        self.inner.state_size.set(whole(bytes));
-    }
-
-    /// The state was written, or not.
-    pub fn state_committed(&self, result: Commit) {
-        self.inner.state_commits.with_label_values(&[result.as_str()]).inc();
-    }
-
-    /// The state was restored, or not.
-    pub fn state_recovered(&self, result: Recovery) {
-        self.inner.state_recoveries.with_label_values(&[result.as_str()]).inc();
-    }
-
-    /// The configuration was read again.
-    pub fn config_reloaded(&self, result: Reload) {
-        self.inner.config_reloaded.set(i64::from(result == Reload::Ok));
-    }
-
     /// Everything recorded, as the last part of a page.
     pub fn render(&self, format: Format) -> String {
         // What an account takes is mostly its 55 lines of requests, of about 100 bytes.
@@ -164,6 +122,21 @@ impl Telemetry {
         self.inner.accounts.write(&mut writer);
         self.inner.process.write(&mut writer);
         writer.last_part()
+    }
+}
+
+/// The state is kept in memory: nothing is written, and nothing survives.
+fn state_in_memory(registry: &Registry) {
+    gauge(registry, &f::STATE_DURABLE).set(0);
+    gauge(registry, &f::STATE_SIZE).set(0);
+    for (family, results) in [
+        (&f::STATE_COMMITS, &["ok", "failed"][..]),
+        (&f::STATE_RECOVERIES, &["restored", "fresh", "damaged"]),
+    ] {
+        let attempts = counters(registry, family);
+        for result in results {
+            attempts.with_label_values(&[result]);
+        }
     }
 }
 

@@ -165,6 +165,18 @@ fn the_exporters_own_counters_are_there_before_anything_happened_and_count_it_th
         let line = series("summary", outcome.as_str()) + "0\n";
         assert!(before.contains(&line), "{line} in\n{before}");
     }
+    for line in [
+        "state_durable 0\n",
+        "state_size_bytes 0\n",
+        "state_commits_total{result=\"failed\"} 0\n",
+        "state_commits_total{result=\"ok\"} 0\n",
+        "state_recoveries_total{result=\"damaged\"} 0\n",
+        "state_recoveries_total{result=\"fresh\"} 0\n",
+        "state_recoveries_total{result=\"restored\"} 0\n",
+        "config_last_reload_successful 1\n",
+    ] {
+        assert!(before.contains(&format!("\nzt_risk_exporter_{line}")), "{line} in\n{before}");
+    }
     telemetry.request("acme", Endpoint::Summary, Outcome::Limited, Duration::from_secs(2));
     telemetry.token_expiry("acme", Some(Timestamp::from_seconds(1_800_000_000)));
     telemetry.scraped(Format::Text);
@@ -197,8 +209,7 @@ async fn a_block_is_on_the_page_until_it_ends() {
     let prefix = "zt_risk_exporter_blocked_until_timestamp_seconds{account=\"acme\"} ";
     let until = text.lines().find_map(|line| line.strip_prefix(prefix)).unwrap();
     let until: f64 = until.parse().unwrap();
-    // Two clock readings in milliseconds lie between.
-    assert!((1_299.9..1_310.0).contains(&until), "{until}");
+    assert!((1_300.0..1_310.0).contains(&until) && until.fract() == 0.0, "{until}");
 }
 
 #[tokio::test]

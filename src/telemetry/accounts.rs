@@ -99,7 +99,9 @@ impl Accounts {
         let (moment, date) = (self.clock.now(), self.clock.date());
         for (alias, level) in &levels {
             if let Some(until) = level.blocked_until {
-                out.put([alias], date + until.since(moment));
+                // Whole, because the two clocks are not read at the same instant: the same end is the same number.
+                let seconds = (date + until.since(moment)).seconds().ceil();
+                out.put([alias], Timestamp::from_seconds(seconds as i64));
             }
         }
     }
