@@ -186,7 +186,7 @@ mod tests {
     fn a_thread_that_hangs_delays_no_end() {
         for runtime in [serving(), waiting()] {
             let runtime = runtime.unwrap_or_else(|failure| panic!("{failure}"));
-            let (hanging, hangs) = std::sync::mpsc::channel();
+            let (hanging, hangs) = std::sync::mpsc::sync_channel(1);
             let ended = drive(runtime, async {
                 tokio::task::spawn_blocking(move || {
                     hanging.send(()).expect("somebody waits for it");

@@ -1,5 +1,6 @@
 """What the whole process costs, from /proc; see `run` beside this file."""
 
+import gzip
 import os
 import re
 import signal
@@ -106,8 +107,10 @@ class Page:
 
     def read(self):
         try:
-            with urllib.request.urlopen(self.url, timeout=10) as answer:
-                self.text = answer.read().decode()
+            # Compressed, as Prometheus asks for it.
+            request = urllib.request.Request(self.url, headers={"Accept-Encoding": "gzip"})
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                self.text = gzip.decompress(answer.read()).decode()
         except (urllib.error.URLError, ConnectionError):
             self.text = ""
         return self
@@ -188,11 +191,8 @@ def idle(report, binary, users, limit):
         port = free_port()
         with exporter(binary, address, port) as process:
             Page(port).until(process, lambda page: page.users() > 0, START_PAUSE_SECONDS)
-            before, cpu = time.monotonic(), process.cpu()
             # Nothing can be awaited here: what is measured is that a minute passes.
             time.sleep(IDLE_SECONDS)
-            spent = (process.cpu() - cpu) / (time.monotonic() - before)
-            report.line(f"{users:,} users: CPU of an idle minute", spent * 1000, "ms/s")
             report.line(f"{users:,} users: RSS after an idle minute", process.memory("VmRSS") / MIB, "MiB", limit)
             for field in ("RssAnon", "RssFile"):
                 report.line(f"{users:,} users:   of that {field}", process.memory(field) / MIB, "MiB")

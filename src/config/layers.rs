@@ -161,7 +161,7 @@ fn from_file(document: &Document) -> Result<Layer, Error> {
             match &field.value.kind {
                 Kind::Null => {}
                 Kind::Text(text) => {
-                    layer.push((key, in_directory(key.form, document.directory(), text), origin))
+                    layer.push((key, in_directory(key.form, document.directory(), text), origin));
                 }
                 Kind::List(_) | Kind::Map(_) => {
                     let problem =
