@@ -175,7 +175,7 @@ impl Upstream {
             Question::Poll(Endpoint::Summary) => self.summary(),
             Question::Poll(Endpoint::Behaviors) => self.account.behaviors_read(behaviors(), now, date),
             Question::Poll(Endpoint::Integrations) => {
-                self.account.integrations_read(Listing::default(), now, date)
+                self.account.integrations_read(Listing::default(), now, date);
             }
             Question::Poll(_) => self.account.token_read(now),
             Question::User(asked) => {

@@ -173,7 +173,7 @@ impl History {
             }
             Question::Poll(Endpoint::Behaviors) => self.account.behaviors_read(Listing::default(), now, date),
             Question::Poll(Endpoint::Integrations) => {
-                self.account.integrations_read(Listing::default(), now, date)
+                self.account.integrations_read(Listing::default(), now, date);
             }
             Question::Poll(_) => self.account.token_read(now),
             Question::User(asked) => self.answer_user(asked),
