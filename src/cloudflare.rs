@@ -18,6 +18,7 @@ mod inflate;
 mod operation;
 mod pages;
 mod quick;
+mod route;
 mod setup;
 pub mod stream;
 mod time;

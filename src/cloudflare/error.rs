@@ -20,6 +20,8 @@ struct Inner {
     kind: Kind,
     /// What exactly was seen, for the kinds whose sentence needs it.
     reason: String,
+    /// What to do about trouble on the way, if it is not to ask again later.
+    remedy: Option<String>,
     answer: Option<Answered>,
     retry_after: Option<Duration>,
 }
@@ -155,11 +157,17 @@ impl Outcome {
 
 impl Error {
     pub(super) fn new(operation: Operation, kind: Kind, reason: impl Into<String>) -> Self {
-        Self(Box::new(Inner { operation, kind, reason: reason.into(), answer: None, retry_after: None }))
+        let (remedy, answer, retry_after) = (None, None, None);
+        Self(Box::new(Inner { operation, kind, reason: reason.into(), remedy, answer, retry_after }))
     }
 
     pub(super) fn answered(mut self, answer: Answered) -> Self {
         self.0.answer = Some(answer);
+        self
+    }
+
+    pub(super) fn advising(mut self, remedy: Option<String>) -> Self {
+        self.0.remedy = remedy;
         self
     }
 
@@ -212,7 +220,8 @@ impl Error {
 
     /// What to do, in a sentence.
     fn advice(&self) -> String {
-        let Inner { operation, kind, reason, retry_after, .. } = &*self.0;
+        let Inner { operation, kind, reason, remedy, retry_after, answer: _ } = &*self.0;
+        let or = |usual: &'static str| remedy.as_deref().unwrap_or(usual);
         let seconds = retry_after.unwrap_or_default().as_secs_f64().ceil();
         match kind {
             Kind::Credentials => {
@@ -246,8 +255,12 @@ impl Error {
             Kind::Limited(Limiter::Budget) => {
                 format!("the request budget is spent; the next request may go in {seconds} s")
             }
-            Kind::Unavailable => format!("{reason}; ask again later, and look into it if it lasts"),
-            Kind::Timeout => format!("{reason}; ask again later, and check the network if it lasts"),
+            Kind::Unavailable => {
+                format!("{reason}; {}", or("ask again later, and look into it if it lasts"))
+            }
+            Kind::Timeout => {
+                format!("{reason}; {}", or("ask again later, and check the network if it lasts"))
+            }
             Kind::Shape => format!("unexpected answer: {reason}"),
             Kind::Invalid => format!("the request is refused: {reason}"),
         }

@@ -1,6 +1,5 @@
 //! One request and its answer: sent, read within its time, sorted, and the permit settled by it.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, LOCATION};
@@ -11,6 +10,7 @@ use super::envelope::{self, Envelope, tidy};
 use super::error::{Answered, Error, Kind, Limiter};
 use super::headers::{self, Coding};
 use super::inflate::Body;
+use super::route::{Lasts, cause};
 use super::stream::{Broken, Sink, Whole};
 use super::transport::Transport;
 use crate::budget::Permit;
@@ -51,15 +51,22 @@ impl Transport {
         match tokio::time::timeout(wait, request.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) if error.is_connect() && error.is_timeout() => {
-                let reason = format!("no connection was made within {:?}", self.connect_wait);
-                Err(Failure::new(call, Kind::Timeout, reason, Again::Always))
+                let reason = format!("no connection to {} within {:?}", self.route, self.connect_wait);
+                let error = Error::new(call.operation, Kind::Timeout, reason);
+                Err(Failure { error: error.advising(self.route.remedy()), again: Again::Always })
             }
             Ok(Err(error)) if error.is_connect() => {
-                let reason = format!("no connection was made: {}", causes(&error));
-                Err(Failure::new(call, Kind::Unavailable, reason, Again::Always))
+                let obstacle = self.route.obstacle(&error);
+                let reason = format!("no connection to {}: {}", self.route, obstacle.cause);
+                let error = Error::new(call.operation, Kind::Unavailable, reason).advising(obstacle.remedy);
+                let again = match obstacle.lasts {
+                    Lasts::Perhaps => Again::Always,
+                    Lasts::Surely => Again::No,
+                };
+                Err(Failure { error, again })
             }
             Ok(Err(error)) => {
-                let reason = format!("the connection broke: {}", causes(&error));
+                let reason = format!("the connection broke: {}", cause(&error));
                 Err(Failure::new(call, Kind::Unavailable, reason, Again::IfRead))
             }
             Err(_) => {
@@ -197,7 +204,7 @@ impl Transport {
                 Ok(Ok(Some(bytes))) => body.push(&bytes).map_err(Unread::Broken)?,
                 Ok(Ok(None)) => return body.finish().map_err(Unread::Broken),
                 Ok(Err(error)) => {
-                    let (bytes, why) = (body.decoded(), causes(&error));
+                    let (bytes, why) = (body.decoded(), cause(&error));
                     let reason = format!("the answer broke off after {bytes} bytes: {why}");
                     return Err(lost(Kind::Unavailable, reason));
                 }
@@ -252,20 +259,6 @@ fn destination(response: &Response) -> String {
         Some(host) => tidy(host, 100),
         None => "another place".to_owned(),
     }
-}
-
-/// The causes of an error, without the URL.
-pub(super) fn causes(error: &reqwest::Error) -> String {
-    let mut text = Vec::new();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push(cause.to_string());
-        next = cause.source();
-    }
-    if text.is_empty() {
-        return "no cause is known".to_owned();
-    }
-    tidy(&text.join(": "), 300)
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ pub(super) fn http(site: Site, connect_wait: Duration) -> Result<reqwest::Client
         // In clear text to a proxy elsewhere the credentials would leave the machine.
         Site::Loopback => builder.no_proxy(),
     };
-    builder.build().map_err(|error| SetupError::Http(super::exchange::causes(&error)))
+    builder.build().map_err(|error| SetupError::Http(super::route::cause(&error)))
 }
 
 /// Checks a base URL.

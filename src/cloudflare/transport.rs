@@ -10,6 +10,7 @@ use super::call::{Answer, Call, Place};
 use super::element::Element;
 use super::error::{Error, Kind, Limiter};
 use super::exchange::{Again, Failure};
+use super::route::Route;
 use super::setup::{Auth, SetupError, base_url, http};
 use super::stream::{Bounds, Listing, Names, Reader, Sink, Whole};
 use super::{Observer, Options, Outcome, Report};
@@ -30,6 +31,7 @@ pub(super) struct Allowance {
 pub(super) struct Transport {
     pub(super) http: reqwest::Client,
     pub(super) base: Url,
+    pub(super) route: Arc<Route>,
     pub(super) auth: Arc<Auth>,
     pub(super) budget: Budget,
     pub(super) bounds: Bounds,
@@ -63,6 +65,7 @@ impl Transport {
         let (base, site) = base_url(&options.base_url)?;
         Ok(Self {
             http: http(site, options.connect_wait)?,
+            route: Arc::new(Route::new(&base, site)),
             base,
             auth: Arc::new(Auth::new(credentials)?),
             budget,

@@ -1,8 +1,15 @@
 //! Proxies and trust anchors come from the environment, which belongs to the process: each case runs this test
 //! program again.
 
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, KeyPair, date_time_ymd};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection};
 use secrecy::SecretString;
 use zt_risk_exporter::cloudflare::{Client, Credentials, Options};
 
@@ -48,16 +55,22 @@ async fn said(base_url: &str, variables: &[(&str, &str)]) -> String {
 #[tokio::test]
 async fn https_goes_by_the_proxy_unless_excepted_and_loopback_never_does() {
     let proxy = Canned::script([answer(502, &[], "")]).await;
-    let at_proxy = format!("http://{}", proxy.address);
+    let at_proxy = format!("http://me:s3cret@{}", proxy.address);
     let remote = "https://api.cloudflare.invalid/client/v4";
     let text = said(remote, &[("HTTPS_PROXY", &at_proxy)]).await;
-    assert!(text.starts_with("no connection was made: "), "{text}");
+    let wanted = format!(
+        "no connection to api.cloudflare.invalid by the proxy {}: tunnel error: unsuccessful; check HTTPS_PROXY, and \
+         ask again later",
+        proxy.address
+    );
+    assert_eq!(text, wanted);
     let lines: Vec<String> = proxy.asked().into_iter().map(|asked| asked.line).collect();
     assert_eq!(lines, vec!["CONNECT api.cloudflare.invalid:443"; 3], "a refused tunnel is asked for again");
 
     let excepted = [("HTTPS_PROXY", at_proxy.as_str()), ("NO_PROXY", "cloudflare.invalid")];
     let text = said(remote, &excepted).await;
-    assert!(text.starts_with("no connection was made: "), "{text}");
+    assert!(text.starts_with("no connection to api.cloudflare.invalid: "), "{text}");
+    assert!(text.ends_with("; ask again later, and look into it if it lasts"), "{text}");
     assert_eq!(proxy.asked().len(), 3, "excepted");
 
     let api = Canned::script([good("[]")]).await;
@@ -76,4 +89,77 @@ async fn trust_anchors_that_someone_chose_must_be_there() {
     let api = Canned::script([good("[]")]).await;
     let base = format!("http://{}", api.address);
     assert_eq!(said(&base, &[("SSL_CERT_FILE", "/nowhere/roots.pem")]).await, "answered");
+}
+
+/// A server over TLS that has nothing to say, and how often someone came.
+fn tls_server(certificate: &Certificate, key: &KeyPair) -> (SocketAddr, Arc<AtomicUsize>) {
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let visits = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&visits);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let mut connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            // That the client breaks the handshake off is what these tests are about.
+            let _ = connection.complete_io(&mut stream.unwrap());
+        }
+    });
+    (address, visits)
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_trusted_is_told_in_words_and_not_tried_again() {
+    let params = |name: &str| CertificateParams::new([name.to_owned()]).unwrap();
+    let mut past = params("127.0.0.1");
+    (past.not_before, past.not_after) = (date_time_ymd(1996, 1, 1), date_time_ymd(1997, 1, 1));
+    let mut authority = params("127.0.0.1");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let chosen = tempfile::NamedTempFile::new().unwrap();
+    let path = chosen.path().to_str().unwrap();
+    for (params, variables, wanted) in [
+        (params("127.0.0.1"), &[][..], "nobody who is trusted has signed its certificate"),
+        (params("example.com"), &[("SSL_CERT_FILE", path)][..], "its certificate is for another name"),
+        (past, &[("SSL_CERT_FILE", path)][..], "its certificate has expired, by this machine's clock"),
+        (authority, &[("SSL_CERT_FILE", path)][..], "its certificate cannot be trusted"),
+    ] {
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        std::fs::write(path, certificate.pem()).unwrap();
+        let (address, visits) = tls_server(&certificate, &key);
+        assert_eq!(
+            said(&format!("https://{address}"), variables).await,
+            format!("no connection to {address}: {wanted}; check SSL_CERT_FILE, or what stands between")
+        );
+        assert_eq!(visits.load(Ordering::Relaxed), 1, "{wanted}");
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_speak_tls_is_told_in_words() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            // What is left unread would make the answer unreadable too.
+            let _ = stream.read(&mut [0; 16_384]).unwrap();
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        }
+    });
+    assert_eq!(
+        said(&format!("https://{address}"), &[]).await,
+        format!(
+            "no connection to {address}: what answers there does not speak TLS; ask again later, and look into it if \
+             it lasts"
+        )
+    );
 }
