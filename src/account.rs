@@ -1,26 +1,37 @@
 //! One account: everything known of it, what to ask next, and what an answer changes.
 //!
 //! Pure: the poller asks and waits, and tells the time. Each answer is compared first, and what it changes
-//! is applied as a whole.
+//! is applied as a whole. Then it is saved ([`Account::changes`]), and only what was saved is shown as
+//! counted ([`Account::saved`]).
+
+mod unsaved;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub use unsaved::Changes;
 
 use crate::audit::Audit;
 use crate::clock::{Moment, Timestamp};
 use crate::identity::Naming;
-use crate::ledger::{Asked, Ledger, Verdict, Why};
+use crate::ledger::{Asked, Ledger, Reading, UNLISTED, Verdict, Why};
 use crate::model::{
-    AccountName, Behavior, BehaviorStatus, Endpoint, EventTotals, Extent, Integration, Listing, Snapshot,
-    Summary, UserRisk, UserSeries, Users,
+    AccountName, Behavior, BehaviorStatus, Endpoint, EventTotals, Extent, Integration, LevelChanges, Listing,
+    Snapshot, Summary, UserRisk, UserSeries, Users,
 };
-use crate::queue::Queue;
-use crate::rate_limit::Turn;
+use crate::queue::{LONGEST_BACKOFF, News, Queue};
+use crate::rate_limit::{Turn, WINDOW};
 use crate::roster::{Comparison, Overview, Roster};
+use crate::saved::{Document, Now, Saved, Table, Unreadable};
 use crate::schedule::{Intervals, Purpose, Schedule, Setback};
-use crate::series::Series;
+use crate::series::{STAY, Series};
+use unsaved::Unsaved;
 
 /// Integrations with series of their own; Cloudflare knows one kind, and a tenant has one or two.
 const INTEGRATIONS: usize = 256;
+
+/// How often it is looked for what may be forgotten; nothing may sooner than after a week.
+const FORGETTING: Duration = Duration::from_secs(3_600);
 
 /// What to do next.
 #[derive(Debug)]
@@ -79,6 +90,17 @@ pub struct Account {
     labels: Settled,
     last_success: BTreeMap<Endpoint, Timestamp>,
     rejected: BTreeMap<Endpoint, u64>,
+    /// When Cloudflare's clock last showed that it is time to forget.
+    forgot: Option<Timestamp>,
+    unsaved: Unsaved,
+    published: Published,
+}
+
+/// What was counted, as last saved: nothing on the page may be ahead of the durable copy.
+#[derive(Debug, Default)]
+struct Published {
+    since: Option<Timestamp>,
+    totals: EventTotals,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +139,78 @@ impl Account {
             labels: Settled::NotYet,
             last_success: BTreeMap::new(),
             rejected: BTreeMap::new(),
+            forgot: None,
+            unsaved: Unsaved::Everything,
+            published: Published::default(),
         }
+    }
+
+    /// The account as an earlier process left it. What was read lately is not read again at once: a process
+    /// that is started over and over spends no more than one that runs.
+    ///
+    /// # Errors
+    /// What was left does not fit together.
+    pub fn restore(settings: Settings, saved: Saved, now: Now) -> Result<Self, Unreadable> {
+        let mut account = Self::new(settings);
+        let Saved { counting, standings, behaviors, integrations, spending: _, .. } = saved;
+        let Saved { users, gone, records, pending, series, .. } = saved;
+        let Some(counting) = counting else {
+            let is_empty = users.is_empty() && records.is_empty() && pending.is_empty();
+            return if is_empty { Ok(account) } else { Err(Unreadable("there are users without counts")) };
+        };
+        account.ledger = Ledger::restore(counting, records)?;
+        account.roster = Roster::restore(users, gone);
+        if pending.iter().any(|(id, _)| account.roster.get(*id).is_none()) {
+            return Err(Unreadable("somebody waits who is unknown"));
+        }
+        account.queue = Queue::restore(pending.into_iter().map(|(id, saved)| {
+            (id, saved.pending, saved.due.map(|due| now.moment_of(due, LONGEST_BACKOFF)))
+        }));
+        account.unsaved = Unsaved::nothing();
+        account.unsaved.users(Table::Series, series.iter().map(|(chosen, _)| chosen.id));
+        let stay = |until: Option<Timestamp>| until.map_or(now.moment, |until| now.moment_of(until, STAY));
+        let series = series.into_iter().map(|(chosen, until)| (chosen, stay(until))).collect();
+        account.series = Series::restore(account.series.limit(), series);
+        account.overview = standings.overview;
+        (account.behaviors, account.integrations) = (behaviors, integrations);
+        account.labels = if standings.labels_settled { Settled::Yes } else { Settled::NotYet };
+        account.audit.resume(standings.audited);
+        let last = standings.last_success.values().max().copied().unwrap_or_default();
+        let audits_free = now.moment_of(last + WINDOW, WINDOW);
+        account.schedule.resume(standings.summary_pages, audits_free, now.moment);
+        for (&endpoint, &read) in &standings.last_success {
+            let is_good = endpoint != Endpoint::Summary || standings.up == Some(true);
+            if is_good && let Some(interval) = account.schedule.interval(endpoint) {
+                let due = now.moment_of(read + interval, interval);
+                account.schedule.resume_at(endpoint, due);
+                if endpoint == Endpoint::Summary && due > now.moment {
+                    (account.up, account.reach) = (Some(true), Reach::Answered);
+                }
+            }
+        }
+        account.last_success = standings.last_success;
+        account.publish();
+        Ok(account)
+    }
+
+    /// What is to be saved.
+    pub fn changes(&self, now: Now) -> Changes<'_> {
+        Changes::new(self, now)
+    }
+
+    /// All changes were saved: they may be seen.
+    pub fn saved(&mut self) {
+        self.unsaved = Unsaved::nothing();
+        self.publish();
+    }
+
+    /// The durable copy was lost: everything is to be saved again.
+    pub fn save_everything(&mut self) {
+        self.unsaved = Unsaved::Everything;
+    }
+
+    fn publish(&mut self) {
+        self.published = Published { since: self.ledger.epoch(), totals: self.ledger.totals() };
     }
 
     /// What it is called.
@@ -181,10 +274,14 @@ impl Account {
         };
         if whole {
             self.ledger.begin(date);
-            self.series.choose(summary, now);
+            self.unsaved.users(Table::Series, self.series.choose(summary, now));
             self.last_success.insert(Endpoint::Summary, ours);
         }
         self.take_over(comparison, date);
+        if whole {
+            self.forget(date);
+        }
+        self.unsaved.document(Document::Standings);
     }
 
     /// A user's events were read.
@@ -193,7 +290,8 @@ impl Account {
         if risk.extent == Extent::Whole {
             self.last_success.insert(Endpoint::User, ours);
         }
-        let reading = self.ledger.judge(asked, risk, risk.date.unwrap_or(ours));
+        let date = risk.date.unwrap_or(ours);
+        let reading = self.ledger.judge(asked, risk, date);
         self.spent(asked, risk.pages, now);
         self.settle(asked, reading, now);
     }
@@ -205,8 +303,7 @@ impl Account {
             let reading = self.ledger.judge_not_found(asked);
             self.settle(asked, reading, now);
         } else {
-            self.queue.failed(asked.user.id, now);
-            self.audit.read(asked.user.id, now);
+            self.put_off(asked, now);
         }
     }
 
@@ -214,10 +311,7 @@ impl Account {
     pub fn user_failed(&mut self, asked: &Asked, setback: Setback, now: Moment) {
         self.spent(asked, 1, now);
         match setback {
-            Setback::Passing | Setback::Unusable => {
-                self.queue.failed(asked.user.id, now);
-                self.audit.read(asked.user.id, now);
-            }
+            Setback::Passing | Setback::Unusable => self.put_off(asked, now),
             Setback::Refused | Setback::Closed => self.schedule.failed(Endpoint::User, setback, now),
         }
     }
@@ -229,7 +323,12 @@ impl Account {
         behaviors.sort_by(|a, b| a.id.cmp(&b.id));
         self.ledger.label(&behaviors);
         self.labels = Settled::Yes;
-        self.behaviors = Some(behaviors);
+        let is_news = self.behaviors.replace(behaviors) != self.behaviors;
+        if is_news {
+            self.unsaved.document(Document::Counting);
+            self.unsaved.document(Document::Behaviors);
+        }
+        self.unsaved.document(Document::Standings);
         self.last_success.insert(Endpoint::Behaviors, ours);
         self.schedule.read(Endpoint::Behaviors, 1, now);
     }
@@ -241,6 +340,8 @@ impl Account {
         integrations.sort_by_key(|integration| integration.id);
         integrations.truncate(INTEGRATIONS);
         self.integrations = Some(integrations);
+        self.unsaved.document(Document::Integrations);
+        self.unsaved.document(Document::Standings);
         self.last_success.insert(Endpoint::Integrations, ours);
         self.schedule.read(Endpoint::Integrations, 1, now);
     }
@@ -258,6 +359,7 @@ impl Account {
         if endpoint == Endpoint::Behaviors && matches!(setback, Setback::Closed | Setback::Unusable) {
             self.labels = Settled::Yes;
         }
+        self.unsaved.document(Document::Standings);
         self.schedule.failed(endpoint, setback, now);
     }
 
@@ -273,12 +375,12 @@ impl Account {
             up: self.up,
             last_success: self.last_success.clone(),
             users: self.overview.as_ref().map(|overview| self.users(overview)),
-            counting_since: self.ledger.epoch(),
+            counting_since: self.published.since,
             behaviors: self.behaviors.as_ref().map(|behaviors| self.behavior_statuses(behaviors)),
             integrations: self.integrations.clone(),
             totals: EventTotals {
-                started: self.ledger.epoch().is_some() && self.labels == Settled::Yes,
-                ..self.ledger.totals()
+                started: self.published.since.is_some() && self.labels == Settled::Yes,
+                ..self.published.totals.clone()
             },
             rejected_rows: self.rejected.clone(),
         }
@@ -301,29 +403,67 @@ impl Account {
     fn take_over(&mut self, comparison: Comparison, date: Timestamp) {
         let Comparison { users, changed, gone, level_changes, overview } = comparison;
         let standings = gone.iter().filter_map(|id| self.roster.get(*id).copied()).collect::<Vec<_>>();
-        self.roster.apply(users);
-        self.ledger.moved(&level_changes);
+        self.unsaved.users(Table::Users, users.iter().map(|user| user.id));
+        self.roster.apply(users, date);
+        if level_changes != LevelChanges::default() {
+            self.ledger.moved(&level_changes);
+            self.unsaved.document(Document::Counting);
+        }
         for (id, tuple, before) in changed {
-            self.queue.changed(id, tuple, before, date);
+            if self.queue.changed(id, tuple, before, date) == News::Yes {
+                self.unsaved.user(Table::Pending, id);
+            }
         }
         for user in standings {
             self.queue.gone(user.id, user.covered, user.standing(), date);
+            self.unsaved.user(Table::Pending, user.id);
         }
         if overview.is_some() {
             self.overview = overview;
         }
     }
 
-    fn settle(&mut self, asked: &Asked, reading: crate::ledger::Reading, now: Moment) {
+    fn settle(&mut self, asked: &Asked, reading: Reading, now: Moment) {
         let (verdict, user) = (reading.verdict, reading.user);
         self.ledger.apply(reading);
-        self.roster.apply(vec![user]);
+        self.roster.replace(user);
         self.audit.read(user.id, now);
+        for table in [Table::Users, Table::Records, Table::Pending] {
+            self.unsaved.user(table, user.id);
+        }
+        self.unsaved.document(Document::Counting);
+        self.unsaved.document(Document::Standings);
         match verdict {
             Verdict::Short(tries) => self.queue.short(user.id, tries, now),
             Verdict::Done if asked.why == Why::Audit => {}
             Verdict::Done => drop(self.queue.remove(user.id)),
         }
+    }
+
+    fn put_off(&mut self, asked: &Asked, now: Moment) {
+        self.queue.failed(asked.user.id, now);
+        self.audit.read(asked.user.id, now);
+        self.unsaved.user(Table::Pending, asked.user.id);
+    }
+
+    /// Forgets what is bounded in time: keys of events long absent, then users long gone.
+    fn forget(&mut self, date: Timestamp) {
+        if self.forgot.is_some_and(|forgot| date < forgot + FORGETTING) {
+            return;
+        }
+        self.forgot = Some(date);
+        let roster = &self.roster;
+        let changed = self.ledger.forget_absent(date, |id| roster.gone_since(id));
+        self.unsaved.users(Table::Records, changed);
+        let mut dropped = self.roster.gone_for(UNLISTED, date);
+        dropped.retain(|id| self.queue.get(*id).is_none() && self.ledger.drop_user(*id));
+        if self.ledger.merge_forgotten(date) || !dropped.is_empty() {
+            self.unsaved.document(Document::Counting);
+        }
+        for table in [Table::Users, Table::Records] {
+            self.unsaved.users(table, dropped.iter().copied());
+        }
+        self.roster.remove(dropped);
     }
 
     fn spent(&mut self, asked: &Asked, pages: u32, now: Moment) {

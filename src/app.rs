@@ -27,9 +27,11 @@ use crate::model::{AccountName, Snapshot};
 use crate::poller::{self, Poller};
 use crate::publisher;
 use crate::rate_limit::{QUOTA, WINDOW};
+use crate::saved::{Now, Saved, Spending};
 use crate::schedule::Intervals;
 use crate::server::{self, Readiness};
 use crate::simulator::{self, GENERATED_ACCOUNT, GENERATED_TOKEN, LimitSpec, Scenario, Simulator};
+use crate::state::{self, State};
 use crate::telemetry::Telemetry;
 
 /// Not ready for at most this long, whatever the accounts do: trouble upstream is on the page.
@@ -68,6 +70,9 @@ pub enum Error {
         /// Why.
         source: SetupError,
     },
+    /// The durable state cannot be used.
+    #[error(transparent)]
+    State(#[from] state::Error),
     /// The system does not say what was bound.
     #[error("cannot tell the address that was bound: {0}")]
     Address(io::Error),
@@ -106,6 +111,7 @@ pub struct Exporter {
     snapshots: Vec<watch::Receiver<Arc<Snapshot>>>,
     telemetry: Telemetry,
     clock: Clock,
+    state: Option<State>,
 }
 
 /// Binds the first of the addresses that can be.
@@ -126,7 +132,6 @@ pub async fn serve(config: &Config) -> Result<(), Error> {
     let stop = stop_signal()?;
     let listener = bind(&config.web.listen).await?;
     let exporter = Exporter::new(config, &Clock::system(), &Tuning::default())?;
-    tracing::info!("counts are kept in memory: they begin anew with each start");
     tell_address(&listener);
     exporter.run(listener, stop).await
 }
@@ -183,6 +188,7 @@ fn demo_config(demo: &Demo, local: Local, simulator: &Simulator) -> Config {
             audit: paced(6.0 * 3600.0),
         },
         users: config::Users { limit: 100, identity: IdentityPolicy::Id },
+        state: None,
         web: local.web,
         log: local.log,
         warnings: Vec::new(),
@@ -241,24 +247,53 @@ impl Exporter {
     /// Wires the configured accounts.
     ///
     /// # Errors
-    /// Credentials cannot be read, or no client can be made of them.
+    /// Credentials cannot be read, no client can be made of them, or the state file cannot be used.
     pub fn new(config: &Config, clock: &Clock, tuning: &Tuning) -> Result<Self, Error> {
         let telemetry = Telemetry::new(clock.clone());
+        let (state, mut saved) = match &config.state {
+            Some(settings) => {
+                let ids = config.accounts.iter().map(|account| account.id.clone()).collect();
+                let (state, saved) = State::open(settings, ids, clock, &telemetry)?;
+                (Some(state), saved)
+            }
+            None => {
+                tracing::info!(
+                    "no state.path is set: counts are kept in memory and begin anew with each start"
+                );
+                (None, BTreeMap::new())
+            }
+        };
         let mut exporter =
-            Self { pollers: Vec::new(), snapshots: Vec::new(), telemetry, clock: clock.clone() };
-        let mut sharing: BTreeMap<usize, u32> = BTreeMap::new();
+            Self { pollers: Vec::new(), snapshots: Vec::new(), telemetry, clock: clock.clone(), state };
+        let mut sharing: BTreeMap<usize, Vec<&config::Account>> = BTreeMap::new();
         for account in &config.accounts {
-            *sharing.entry(account.credential).or_default() += 1;
+            sharing.entry(account.credential).or_default().push(account);
         }
-        let mut budgets: BTreeMap<usize, Budget> = BTreeMap::new();
-        for account in &config.accounts {
-            let budget = budgets
-                .entry(account.credential)
-                .or_insert_with(|| Budget::new(account.budget_share * tuning.pace, clock.clone()));
-            let accounts = sharing.get(&account.credential).copied().unwrap_or(1);
-            exporter.add(config, tuning, account, budget, accounts)?;
+        for accounts in sharing.values() {
+            let budget = exporter.budget(accounts, tuning, &saved);
+            for account in accounts {
+                let saved = saved.remove(&account.id).unwrap_or_default();
+                exporter.add(config, tuning, account, saved, &budget, accounts.len())?;
+            }
         }
         Ok(exporter)
+    }
+
+    /// The budget of accounts with one credential, which goes on where the last process left it.
+    fn budget(
+        &self,
+        accounts: &[&config::Account],
+        tuning: &Tuning,
+        saved: &BTreeMap<String, Saved>,
+    ) -> Budget {
+        let first = accounts.first().expect("a credential belongs to an account");
+        let (share, clock) = (first.budget_share * tuning.pace, self.clock.clone());
+        let Some(state) = self.state.clone() else { return Budget::new(share, clock) };
+        let mut spending = Spending::default();
+        for saved in accounts.iter().filter_map(|account| saved.get(&account.id)) {
+            spending.add(saved.spending.clone());
+        }
+        Budget::durable(share, clock, state, first.id.clone(), spending)
     }
 
     fn add(
@@ -266,8 +301,9 @@ impl Exporter {
         config: &Config,
         tuning: &Tuning,
         account: &config::Account,
+        saved: Saved,
         budget: &Budget,
-        sharing: u32,
+        sharing: usize,
     ) -> Result<(), Error> {
         let alias = account.alias.clone();
         let credential = account
@@ -282,7 +318,7 @@ impl Exporter {
         )
         .map_err(|source| Error::Client { account: alias.clone(), source })?;
         let intervals = &config.intervals;
-        let state = Account::new(Settings {
+        let settings = Settings {
             name: AccountName { alias: alias.clone(), id: account.id.clone() },
             intervals: Intervals {
                 summary: intervals.summary,
@@ -290,26 +326,46 @@ impl Exporter {
                 integrations: intervals.integrations,
                 audit: intervals.audit,
             },
-            budget: budget.level().limit / sharing,
+            budget: budget.level().limit / u32::try_from(sharing).unwrap_or(u32::MAX),
             series: config.users.limit,
             naming: naming(&config.users.identity),
             secret: *uuid::Uuid::new_v4().as_bytes(),
             seed: fastrand::u64(..),
+        };
+        let watched = self.restore(settings, saved)?;
+        let state = self.state.clone().map(|state| {
+            let generation = state.generation();
+            (state, generation)
         });
-        let (snapshots, published) = watch::channel(Arc::new(state.snapshot()));
+        let (snapshots, published) = watch::channel(Arc::new(watched.snapshot()));
         self.telemetry.account(&alias, budget.clone());
         self.snapshots.push(published);
         self.pollers.push(Poller::new(poller::Parts {
-            account: state,
+            account: watched,
             client,
             credential,
             source: account.credentials.clone(),
             budget: budget.clone(),
             clock: self.clock.clone(),
             telemetry: self.telemetry.clone(),
+            state,
             snapshots,
         }));
         Ok(())
+    }
+
+    /// The account as its last process left it. If that makes no sense, the file is as bad as a damaged one:
+    /// accounts that were restored from it are written to the new one, and this one begins anew.
+    fn restore(&self, settings: Settings, saved: Saved) -> Result<Account, Error> {
+        let now = Now { moment: self.clock.now(), date: self.clock.date() };
+        match (Account::restore(settings.clone(), saved, now), &self.state) {
+            (Ok(account), _) => Ok(account),
+            (Err(why), Some(state)) => {
+                state.reject(&why.to_string())?;
+                Ok(Account::new(settings))
+            }
+            (Err(_), None) => Ok(Account::new(settings)),
+        }
     }
 
     fn client_options(&self, config: &Config, tuning: &Tuning, alias: &str) -> Options {
@@ -340,7 +396,7 @@ impl Exporter {
     /// # Errors
     /// A part ended: nothing is left to hide behind a page that no longer changes.
     pub async fn run(self, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { pollers, snapshots, telemetry, clock } = self;
+        let Self { pollers, snapshots, telemetry, clock, state } = self;
         let (stopping, stopped) = watch::channel(Readiness::Starting);
         let mut compressor = Compressor::new();
         let (page, pages) = watch::channel(Arc::new(Page::build(&[], &mut compressor)));
@@ -375,7 +431,12 @@ impl Exporter {
         }
         stopping.send_replace(Readiness::Draining);
         // The server bounds its own drain.
-        server.await.map_err(|_| Error::PartEnded("the server"))
+        let drained = server.await.map_err(|_| Error::PartEnded("the server"));
+        polling.shutdown().await;
+        if let Some(state) = state {
+            state.close();
+        }
+        drained
     }
 }
 

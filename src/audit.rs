@@ -28,6 +28,16 @@ impl Audit {
         Self { interval, last: None, read: HashMap::new(), order: VecDeque::new() }
     }
 
+    /// The round goes on behind this user.
+    pub fn resume(&mut self, last: Option<UserId>) {
+        self.last = last;
+    }
+
+    /// The user that the round has come to.
+    pub fn position(&self) -> Option<UserId> {
+        self.last
+    }
+
     /// The listed user to read again, of those that are not `waiting` to be read anyway.
     pub fn next(&mut self, roster: &Roster, waiting: impl Fn(UserId) -> bool, now: Moment) -> Option<UserId> {
         self.forget(now);
@@ -83,7 +93,7 @@ mod tests {
         let tuple = Tuple { last_event: Timestamp::default(), count: 1, level: Level::Low };
         let summary = Summary::whole((1..=users).map(|n| Row { user: id(n), tuple }).collect());
         let mut roster = Roster::default();
-        roster.apply(Roster::baseline(&summary, Timestamp::default()).users);
+        roster.apply(Roster::baseline(&summary, Timestamp::default()).users, Timestamp::default());
         roster
     }
 

@@ -2,14 +2,30 @@
 //!
 //! Cloudflare counts by credential, so accounts that share one share its budget. The lock stays behind
 //! the verbs here and is never held while waiting.
+//!
+//! A process that is started over and over must not spend a budget each time. So with a [`State`] requests
+//! are leased from it, a few at a time and before they go: after a crash all of a lease counts as spent.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::task::block_in_place;
 
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Moment, Timestamp};
 use crate::rate_limit::{QUOTA, RateLimit, ServerLimit, Turn, WINDOW};
+use crate::saved::Spending;
+use crate::state::State;
+
+/// A lease is good for so long: at its end, or at the next start, its requests are all held to be sent.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// A lease is the budget's twentieth: it is written 20 times while the budget is spent, and a start after a
+/// crash finds at most a twentieth spent that was not.
+const LEASES: u32 = 20;
+
+/// A block that an earlier process met is believed for so long; then one request finds out.
+const LONGEST_BLOCK: Duration = Duration::from_secs(3_600);
 
 /// What one credential may spend; cloned handles spend from the same.
 #[derive(Clone, Debug)]
@@ -25,6 +41,24 @@ struct Inner {
     answered: Notify,
     share: f64,
     clock: Clock,
+    savings: Option<Savings>,
+}
+
+/// Where it is kept what was spent.
+#[derive(Debug)]
+struct Savings {
+    state: State,
+    /// The id of the account with which it is kept.
+    account: String,
+    lease: Mutex<Lease>,
+}
+
+/// Requests that may go without being written down again.
+#[derive(Debug, Default)]
+struct Lease {
+    left: u32,
+    until: Timestamp,
+    spending: Spending,
 }
 
 /// Leave to send one request; the request counts as answered when this is dropped.
@@ -48,13 +82,33 @@ impl Budget {
     /// `share` of the 1,200 requests that Cloudflare allows in five minutes: above 0, and at most 1 but for
     /// a simulator that allows more.
     pub fn new(share: f64, clock: Clock) -> Self {
-        let limit = RateLimit::new((f64::from(QUOTA) * share) as u32, WINDOW);
+        Self::with(RateLimit::new((f64::from(QUOTA) * share) as u32, WINDOW), share, clock, None)
+    }
+
+    /// As [`Budget::new`], going on from what earlier processes spent, and writing down in `state` what this
+    /// one does, with `account`, the first of those that share the budget. Needs a runtime of several threads.
+    pub fn durable(share: f64, clock: Clock, state: State, account: String, mut spending: Spending) -> Self {
+        let (now, date) = (clock.now(), clock.date());
+        let mut limit = RateLimit::new((f64::from(QUOTA) * share) as u32, WINDOW);
+        spending.forget(date);
+        for (until, requests) in &spending.leases {
+            limit.spent_before(*requests, now + (*until + WINDOW).since(date), now);
+        }
+        if let Some(until) = spending.blocked_until.filter(|until| *until > date) {
+            limit.block(now, until.since(date).min(LONGEST_BLOCK));
+        }
+        let lease = Mutex::new(Lease { spending, ..Lease::default() });
+        Self::with(limit, share, clock, Some(Savings { state, account, lease }))
+    }
+
+    fn with(limit: RateLimit, share: f64, clock: Clock, savings: Option<Savings>) -> Self {
         let inner = Inner {
             limit: Mutex::new(limit),
             turn: tokio::sync::Mutex::default(),
             answered: Notify::new(),
             share: share.min(1.0),
             clock,
+            savings,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -73,6 +127,7 @@ impl Budget {
             let turn = inner.limit().turn(now);
             match turn {
                 Turn::Now => {
+                    inner.lease();
                     inner.limit().begin(now);
                     return Ok(Permit { inner: Arc::clone(inner) });
                 }
@@ -108,6 +163,10 @@ impl Permit {
     /// The answer was a refusal for the rate limit: nothing goes for `wait`.
     pub fn limited(&self, wait: Duration) {
         self.inner.limit().block(self.inner.clock.now(), wait);
+        if let Some(savings) = &self.inner.savings {
+            let until = self.inner.clock.date() + wait;
+            savings.write(|spending| spending.blocked_until = spending.blocked_until.max(Some(until)));
+        }
     }
 
     /// The answer said what is left of the server's limit.
@@ -124,8 +183,44 @@ impl Drop for Permit {
 }
 
 impl Inner {
+    /// Takes a request from the lease, or from a new one.
+    fn lease(&self) {
+        let Some(savings) = &self.savings else { return };
+        let date = self.clock.date();
+        let mut lease = savings.lease();
+        // A clock that was set back makes no lease last longer.
+        if lease.left == 0 || date > lease.until || date + LEASE < lease.until {
+            let limit = self.limit();
+            lease.left = (limit.limit() / LEASES).min(limit.remaining(self.clock.now())).max(1);
+            drop(limit);
+            lease.until = date + LEASE;
+            let leased = (lease.until, lease.left);
+            lease.spending.forget(date);
+            lease.spending.leases.push(leased);
+            savings.save(&lease.spending);
+        }
+        lease.left -= 1;
+    }
+
     fn limit(&self) -> MutexGuard<'_, RateLimit> {
         // The limit is whole after each of its verbs, so a panic elsewhere has not spoilt it.
         self.limit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Savings {
+    fn write(&self, change: impl FnOnce(&mut Spending)) {
+        let mut lease = self.lease();
+        change(&mut lease.spending);
+        self.save(&lease.spending);
+    }
+
+    fn save(&self, spending: &Spending) {
+        block_in_place(|| self.state.spend(&self.account, spending));
+    }
+
+    fn lease(&self) -> MutexGuard<'_, Lease> {
+        // A lease that was not written is written with the next one.
+        self.lease.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

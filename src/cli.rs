@@ -32,6 +32,9 @@ pub enum Command {
     Check(Check),
     /// Ask a running exporter whether it is healthy; for a container without a shell
     Healthcheck(Healthcheck),
+    /// Look at the file in which counts survive restarts; its exporter must not be running
+    #[command(subcommand)]
+    State(State),
     /// Write a completion script for a shell to standard output
     Completions {
         /// Which shell
@@ -140,6 +143,41 @@ pub struct Healthcheck {
     /// Ask this in place of http://ADDRESS/-/healthy
     #[arg(long, value_name = "URL", conflicts_with_all = ["config_file", "listen_address"])]
     pub url: Option<String>,
+}
+
+/// `state`
+#[derive(Debug, Clone, Subcommand)]
+pub enum State {
+    /// What the file holds
+    Show(StateFile),
+    /// Whether the file is whole; it is not changed
+    Check(StateFile),
+    /// Remove everything kept of a user; what was counted stays counted
+    Forget {
+        /// Cloudflare's id of the user, a UUID
+        user: uuid::Uuid,
+        /// Which file.
+        #[command(flatten)]
+        file: StateFile,
+    },
+}
+
+/// Which state file.
+#[derive(Debug, Clone, Args)]
+pub struct StateFile {
+    /// The configuration file of the exporter, for its state.path
+    #[arg(long = "config.file", value_name = "FILE")]
+    pub config_file: Option<PathBuf>,
+    /// The state file; without it, the one that is configured
+    #[arg(long = "state.path", value_name = "FILE", conflicts_with = "config_file")]
+    pub path: Option<PathBuf>,
+}
+
+impl StateFile {
+    /// What is said of the configuration.
+    pub fn flags(&self) -> Flags {
+        Flags { config_file: self.config_file.clone(), ..Flags::default() }
+    }
 }
 
 impl Cli {

@@ -28,6 +28,7 @@ pub use error::Error;
 
 use crate::cli::Flags;
 use crate::listen::Listen;
+use crate::state;
 use document::Document;
 use layers::Layers;
 
@@ -49,6 +50,8 @@ pub struct Config {
     pub intervals: Intervals,
     /// What is shown of users.
     pub users: Users,
+    /// What survives a restart; `None` for nothing.
+    pub state: Option<state::Settings>,
     /// Where pages are served.
     pub web: Web,
     /// What is logged.
@@ -150,6 +153,8 @@ impl Filter {
 /// What concerns only this process, for commands that need no account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
+    /// What survives a restart; `None` for nothing.
+    pub state: Option<state::Settings>,
     /// Where pages are served.
     pub web: Web,
     /// What is logged.
@@ -167,7 +172,7 @@ impl Config {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Error> {
         let layers = Layers::load(flags, environment)?;
-        let Local { web, log } = Local::from_layers(&layers)?;
+        let Local { state, web, log } = Local::from_layers(&layers)?;
         let base_url = values::base_url(&layers.get_or_default(keys::BASE_URL))?;
         let interval = |key, bounds| values::interval(&layers.get_or_default(key), bounds);
         let intervals = Intervals {
@@ -185,7 +190,7 @@ impl Config {
         if has_key && !matches!(users.identity, IdentityPolicy::Hash { .. }) {
             warnings.push("users.hash_key_file is not used, because users.identity is not hash".to_owned());
         }
-        Ok(Self { accounts, base_url, intervals, users, web, log, warnings })
+        Ok(Self { accounts, base_url, intervals, users, state, web, log, warnings })
     }
 }
 
@@ -202,12 +207,15 @@ impl Local {
     }
 
     fn from_layers(layers: &Layers) -> Result<Self, Error> {
+        let path = layers.get(keys::STATE_PATH).map(|setting| values::path(&setting)).transpose()?;
+        let cache_bytes = values::cache(&layers.get_or_default(keys::STATE_CACHE))?;
+        let state = path.map(|path| state::Settings { path, cache_bytes });
         let web = Web { listen: values::listen(&layers.get_or_default(keys::LISTEN_ADDRESS))? };
         let log = Log {
             level: values::log_level(&layers.get_or_default(keys::LOG_LEVEL))?,
             format: values::log_format(&layers.get_or_default(keys::LOG_FORMAT))?,
         };
-        Ok(Self { web, log })
+        Ok(Self { state, web, log })
     }
 }
 

@@ -3,7 +3,9 @@
 //! An event names its behavior by id or by display name, Cloudflare does not say which; both lead to the
 //! id. What matches neither is learned as it stands. A table never forgets, so no series changes its name.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use crate::model::Behavior;
 
@@ -17,7 +19,8 @@ const LENGTH: usize = 128;
 const OTHER: &str = "other";
 
 /// The number of a label in its table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct LabelId(u16);
 
 impl LabelId {
@@ -25,13 +28,23 @@ impl LabelId {
     pub fn index(self) -> usize {
         usize::from(self.0)
     }
+
+    /// The number, for the durable state.
+    pub(crate) fn number(self) -> u16 {
+        self.0
+    }
+
+    /// The label of that number in the same table.
+    pub(crate) fn from_number(number: u16) -> Self {
+        Self(number)
+    }
 }
 
 /// The labels given so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Labels {
     names: Vec<String>,
-    by_name: HashMap<String, LabelId>,
+    by_name: BTreeMap<String, LabelId>,
     listed: usize,
     learned: usize,
 }
@@ -74,6 +87,14 @@ impl Labels {
     /// The labels' texts, by [`LabelId::index`].
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// Whether the table, as read from the durable state, is one that this program wrote.
+    pub fn is_sound(&self) -> bool {
+        let are_few = self.listed <= LISTED && self.learned <= LEARNED;
+        are_few
+            && self.names.len() <= self.listed + self.learned + 1
+            && self.by_name.values().all(|label| label.index() < self.names.len())
     }
 
     fn label_listed(&mut self, id: &str) {

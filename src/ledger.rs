@@ -8,17 +8,21 @@
 //! so that all it changes can be made durable in one transaction in between, and only then be seen.
 
 mod reading;
+mod record;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hasher;
+use std::time::Duration;
 
 use siphasher::sip::SipHasher24;
 
 pub use reading::{Asked, Reading, Verdict, Why};
+pub use record::{Counted, Record};
 
 use crate::clock::Timestamp;
 use crate::labels::{LabelId, Labels};
 use crate::model::{Behavior, Event, EventTotals, Histogram, LevelChanges, PerLevel, UserId};
+use crate::saved::{self, Counting, Unreadable};
 
 /// Seconds from an event to its first sight: is it one poll (30 s), a few, the queue of a campaign (minutes
 /// to hours), or a first sight after an outage?
@@ -28,6 +32,11 @@ const DELAY_BOUNDS: &[f64] = &[15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0, 2
 /// three days, the week, or later? Prometheus 3 rewrites bounds of a million seconds and more (`1e+06`),
 /// Prometheus 2 does not, so there are none.
 const RESET_BOUNDS: &[f64] = &[900.0, 3_600.0, 14_400.0, 28_800.0, 86_400.0, 259_200.0, 604_800.0];
+
+/// A user who has been off the list for so long, and of whom no keys are left, is dropped.
+pub const UNLISTED: Duration = Duration::from_secs(90 * 86_400);
+
+const BAD_KEY: Unreadable = Unreadable("the key of a forgotten user is no number");
 
 /// Why events that the counts speak of could not be found; the label `reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,20 +73,16 @@ impl Loss {
     }
 }
 
-/// What is kept of a user whose events or reset were seen.
-#[derive(Debug, Default)]
-struct Record {
-    keys: HashSet<u64>,
-    last_reset: Option<Timestamp>,
-    since_reset: Vec<LabelId>,
-}
-
 /// The counted events of one account, and the totals that follow from them.
 #[derive(Debug)]
 pub struct Ledger {
     /// Keeps the keys of one ledger useless to anyone who guesses what went into them.
     secret: [u8; 16],
     epoch: Option<Timestamp>,
+    /// Events and resets at or before it are not counted, because users with later ones were dropped.
+    floor: Option<Timestamp>,
+    /// The floors of users that were to be forgotten, by a hash of who they were.
+    forgotten: BTreeMap<u64, Timestamp>,
     labels: Labels,
     records: HashMap<UserId, Record>,
     events: Vec<PerLevel<u64>>,
@@ -95,6 +100,8 @@ impl Ledger {
         Self {
             secret,
             epoch: None,
+            floor: None,
+            forgotten: BTreeMap::new(),
             labels: Labels::default(),
             records: HashMap::new(),
             events: Vec::new(),
@@ -142,29 +149,89 @@ impl Ledger {
         self.records.get(&id)?.last_reset
     }
 
+    /// What is kept of the user.
+    pub fn record(&self, id: UserId) -> Option<&Record> {
+        self.records.get(&id)
+    }
+
+    /// Of whom something is kept.
+    pub fn recorded(&self) -> impl Iterator<Item = UserId> {
+        self.records.keys().copied()
+    }
+
+    /// Forgets the keys that have been absent long enough when Cloudflare's clock shows `date`; `gone` says
+    /// since when a user has been off the list. Returns whose records changed.
+    pub fn forget_absent(
+        &mut self,
+        date: Timestamp,
+        gone: impl Fn(UserId) -> Option<Timestamp>,
+    ) -> Vec<UserId> {
+        let mut changed = Vec::new();
+        for (id, record) in &mut self.records {
+            let before = record.keys.len();
+            record.forget_absent(date, gone(*id));
+            if record.keys.len() != before {
+                changed.push(*id);
+            }
+        }
+        changed
+    }
+
+    /// Drops what is kept of a user who has been off the list for [`UNLISTED`], unless keys are left. The
+    /// account's floor rises to the user's, so that nothing is counted again if the user comes back.
+    pub fn drop_user(&mut self, id: UserId) -> bool {
+        if self.records.get(&id).is_some_and(|record| !record.keys.is_empty()) {
+            return false;
+        }
+        if let Some(record) = self.records.remove(&id) {
+            self.floor = self.floor.max(record.floor).max(record.last_reset);
+        }
+        true
+    }
+
+    /// The floors of forgotten users become the account's when they are as old as those of dropped ones.
+    /// Returns whether any did.
+    pub fn merge_forgotten(&mut self, date: Timestamp) -> bool {
+        let before = self.forgotten.len();
+        let floor = &mut self.floor;
+        self.forgotten.retain(|_, forgotten| {
+            let is_old = *forgotten + UNLISTED <= date;
+            if is_old {
+                *floor = (*floor).max(Some(*forgotten));
+            }
+            !is_old
+        });
+        self.forgotten.len() != before
+    }
+
+    /// Resets of the user at or before it are not counted, nor are events; before counting began, nothing is.
+    /// A floor for events alone stands in the user's record.
+    fn floor_of(&self, id: UserId) -> Timestamp {
+        let Some(epoch) = self.epoch else { return Timestamp::from_millis(i64::MAX) };
+        let of_user = || self.forgotten.get(&saved::forgotten_key(&self.secret, id)).copied();
+        let of_user = if self.forgotten.is_empty() { None } else { of_user() };
+        [self.floor, of_user].into_iter().flatten().fold(epoch, Timestamp::max)
+    }
+
     /// Takes over what a reading changes, all at once. The user's row is the roster's to take.
     pub fn apply(&mut self, reading: Reading) {
         let Reading {
             verdict: _,
             user,
-            keys,
+            record,
             events,
             delays,
-            last_reset,
-            since_reset,
             first_of_behavior,
             resets,
             time_to_reset,
-            loss,
+            losses,
             labels,
         } = reading;
         if let Some(labels) = labels {
             self.labels = labels;
         }
-        if !keys.is_empty() || last_reset.is_some() {
-            let record = self.records.entry(user.id).or_default();
-            record.keys.extend(keys);
-            (record.last_reset, record.since_reset) = (last_reset, since_reset);
+        if let Some(record) = record {
+            self.records.insert(user.id, record);
         }
         let labels = self.labels.names().len();
         self.events.resize(labels, [0; 4]);
@@ -182,7 +249,7 @@ impl Ledger {
         if let Some((level, seconds)) = time_to_reset {
             self.time_to_reset[level.index()].observe(seconds);
         }
-        if let Some((loss, count)) = loss {
+        for (loss, count) in losses {
             self.losses[loss as usize] += count;
         }
     }
@@ -206,6 +273,73 @@ impl Ledger {
             observation_delay: self.delay.clone(),
             time_to_reset: self.time_to_reset.clone(),
         }
+    }
+
+    /// What of it is durable, but for the records.
+    pub fn counting(&self) -> Counting {
+        Counting {
+            epoch: self.epoch,
+            floor: self.floor,
+            secret: saved::hex(&self.secret),
+            forgotten: self.forgotten.iter().map(|(key, floor)| (format!("{key:016x}"), *floor)).collect(),
+            labels: self.labels.clone(),
+            events: self.events.clone(),
+            behavior_users: self.behavior_users.clone(),
+            level_changes: self.level_changes,
+            resets: self.resets,
+            losses: self.losses,
+            observation_delay: (&self.delay).into(),
+            time_to_reset: self.time_to_reset.each_ref().map(Into::into),
+        }
+    }
+
+    /// The ledger that an earlier process left.
+    ///
+    /// # Errors
+    /// What it left does not fit together.
+    pub fn restore(counting: Counting, records: HashMap<UserId, Record>) -> Result<Self, Unreadable> {
+        let Counting {
+            epoch,
+            floor,
+            secret,
+            forgotten,
+            labels,
+            events,
+            behavior_users,
+            level_changes,
+            resets,
+            losses,
+            observation_delay,
+            time_to_reset,
+        } = counting;
+        let known = labels.names().len();
+        let is_known = |label: &LabelId| label.index() < known;
+        let fits = labels.is_sound()
+            && events.len() <= known
+            && behavior_users.len() <= known
+            && records.values().all(|record| record.since_reset.iter().all(is_known));
+        if !fits {
+            return Err(Unreadable("the counts do not fit the labels"));
+        }
+        let [unknown, low, medium, high] = time_to_reset.map(|saved| saved.restore(RESET_BOUNDS));
+        Ok(Self {
+            secret: saved::from_hex(&secret)?,
+            epoch,
+            floor,
+            forgotten: forgotten
+                .into_iter()
+                .map(|(key, floor)| Ok((u64::from_str_radix(&key, 16).map_err(|_| BAD_KEY)?, floor)))
+                .collect::<Result<_, Unreadable>>()?,
+            labels,
+            records,
+            events,
+            behavior_users,
+            level_changes,
+            resets,
+            losses,
+            delay: observation_delay.restore(DELAY_BOUNDS)?,
+            time_to_reset: [unknown?, low?, medium?, high?],
+        })
     }
 
     /// The key of an event: its id alone might turn out to be the behavior's.

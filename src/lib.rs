@@ -10,8 +10,9 @@
 //!     |  JSON over HTTP, paid from the budget
 //! cloudflare             values of model, never JSON
 //!     |
-//! poller                 plan, wait, ask, apply; owns one account
+//! poller                 plan, wait, ask, apply, save, publish; owns one account
 //!     |  asks: account   roster, queue, audit, ledger, series, schedule: pure, told the time
+//!     |  state           rows on disk, before anyone sees a new count
 //!     |
 //! Arc<Snapshot>          watch channel, one for each account
 //!     |
@@ -34,7 +35,7 @@
 //!   every metric about Cloudflare, and [`telemetry::families`] those about this process. From a family
 //!   follow the field of [`model::Snapshot`] that fills it.
 //! - *How is an event counted once, and only once?* [`account`] is told what was read. [`roster`] finds who
-//!   changed, [`queue`] puts them in order, [`ledger`] knows what was counted.
+//!   changed, [`queue`] puts them in order, [`ledger`] knows what was counted, and [`state`] keeps it.
 //! - *What is sent to Cloudflare, when, and what if it fails?* [`schedule`] and [`budget`] say when,
 //!   [`cloudflare`] sends, and [`poller`] reacts.
 //!
@@ -66,6 +67,8 @@
 //! - [`labels`]: which label a behavior gets.
 //! - [`series`]: which users get series of their own.
 //! - [`identity`]: what users are called there.
+//! - [`saved`]: what an account leaves to its next process, as rows of bytes.
+//! - [`state`]: the file with these rows, and what to do when it fails.
 //!
 //! From what is known to Prometheus:
 //!
@@ -97,9 +100,9 @@
 //! 7. Each page is made afresh from a snapshot. What is gone at Cloudflare is gone from the page, and what
 //!    was never read is absent, which is not the same as 0.
 //! 8. Ages are exported as the dates since when, so that they stay right between two readings.
-//! 9. Counts are kept in memory: a new process starts them at 0 and says since when it counts. A reading is
-//!    judged, then applied as a whole, then published, so that a durable copy can be written before
-//!    anyone sees the new count.
+//! 9. Durable before visible. A reading is judged, applied as a whole, and saved in one transaction; only
+//!    what was saved is published as counted. Memory may be ahead of the disk while the disk is in trouble, the
+//!    page never is. So no restart makes a counter fall, and a crash loses nothing that can be read again.
 //! 10. No part dies in silence. [`app`] joins them all, and the end of one ends the process with code 1,
 //!     rather than leave a page that no longer changes.
 //! 11. Trouble keeps the last good data, with its date. It never empties the page, and a list known to be
@@ -160,8 +163,10 @@ pub mod publisher;
 pub mod queue;
 pub mod rate_limit;
 pub mod roster;
+pub mod saved;
 pub mod schedule;
 pub mod series;
 pub mod server;
 pub mod simulator;
+pub mod state;
 pub mod telemetry;

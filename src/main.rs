@@ -6,15 +6,17 @@
 use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use tokio::runtime::{Builder, Runtime};
-use zt_risk_exporter::cli::{Check, Cli, Command, Flags, Healthcheck, Simulate};
+use zt_risk_exporter::cli::{Check, Cli, Command, Flags, Healthcheck, Simulate, State, StateFile};
 use zt_risk_exporter::clock::Clock;
 use zt_risk_exporter::config::{Config, Local};
 use zt_risk_exporter::log::Colour;
 use zt_risk_exporter::simulator::Scenario;
+use zt_risk_exporter::state::inspect;
 use zt_risk_exporter::{app, check, config, healthcheck, log};
 
 /// Why the process does not end well.
@@ -57,6 +59,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Simulate(simulate) => simulate_api(&simulate),
         Command::Check(flags) => try_each_endpoint(&flags),
         Command::Healthcheck(flags) => ask_health(&flags),
+        Command::State(action) => inspect_state(&action),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "zt-risk-exporter", &mut script);
@@ -119,6 +122,27 @@ fn ask_health(flags: &Healthcheck) -> Result<(), Failure> {
         _ => Failure::runtime(error),
     })?;
     say(format!("{url} answers 200\n").as_bytes())
+}
+
+fn inspect_state(action: &State) -> Result<(), Failure> {
+    let (State::Show(file) | State::Check(file) | State::Forget { file, .. }) = action;
+    let path = state_path(file)?;
+    let said = match action {
+        State::Show(_) => inspect::show(&path),
+        State::Check(_) => inspect::check(&path),
+        State::Forget { user, .. } => inspect::forget(&path, *user, Clock::system().date()),
+    };
+    say(said.map_err(Failure::runtime)?.as_bytes())
+}
+
+/// The file that the flags name, or the configuration.
+fn state_path(file: &StateFile) -> Result<PathBuf, Failure> {
+    if let Some(path) = &file.path {
+        return Ok(path.clone());
+    }
+    let local = Local::load(&file.flags(), std::env::vars_os())?;
+    let missing = "no state file is named: give --state.path, or a configuration with state.path";
+    local.state.map(|state| state.path).ok_or_else(|| Failure::Usage(missing.into()))
 }
 
 /// A runtime for commands that serve: one thread may be busy with a long list while another answers.

@@ -9,13 +9,16 @@ pub use snapshot::{
     AccountName, BehaviorStatus, EventTotals, Histogram, LevelChanges, PerLevel, Snapshot, UserSeries, Users,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Timestamp;
 
 /// A user's id at Cloudflare: a UUID.
 pub type UserId = uuid::Uuid;
 
 /// How risky Cloudflare holds a user, a behavior or an event to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Level {
     /// Absent, null, or a word that was not documented when this was written.
@@ -60,7 +63,8 @@ impl Level {
 }
 
 /// The parts of the API that are polled; the label `endpoint`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Endpoint {
     /// All users with their level.
     Summary,
@@ -269,13 +273,14 @@ impl<T> Default for Listing<T> {
 }
 
 /// A behavior that makes users risky.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Behavior {
     /// Its id, such as `imp_travel`.
     pub id: String,
     /// Its display name, such as `Impossible Travel`.
     pub name: String,
-    /// What triggers it.
+    /// What triggers it; on no page, and in no state.
+    #[serde(skip)]
     pub description: String,
     /// Whether it is looked for.
     pub enabled: bool,
@@ -293,7 +298,7 @@ pub struct BehaviorSetting {
 }
 
 /// A receiver of changes of users' levels.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Integration {
     /// Its id: a UUID.
     pub id: uuid::Uuid,
@@ -303,7 +308,8 @@ pub struct Integration {
     pub reference_id: String,
     /// The tenant it sends to, such as `https://tenant.okta.com`.
     pub tenant_url: String,
-    /// Where the receiver finds the Shared Signals configuration.
+    /// Where the receiver finds the Shared Signals configuration; on no page, and in no state.
+    #[serde(skip)]
     pub well_known_url: String,
     /// Whether changes are sent.
     pub active: bool,

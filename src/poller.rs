@@ -1,4 +1,4 @@
-//! The loop of one account: plan, wait, ask, apply, publish.
+//! The loop of one account: plan, wait, ask, apply, save, publish.
 //!
 //! All that is known is in the [`Account`], which nobody else sees; what the page needs leaves as an immutable
 //! snapshot. Trouble upstream is logged when it begins, when it changes and when it is over, and never ends
@@ -21,6 +21,7 @@ use crate::credentials::Credentials;
 use crate::ledger::Asked;
 use crate::model::{Endpoint, Extent, Snapshot, Summary};
 use crate::schedule::Setback;
+use crate::state::{Generation, State};
 use crate::telemetry::Telemetry;
 
 /// How often a file with credentials is looked at for a change.
@@ -42,6 +43,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Where the poller's own doings are counted.
     pub telemetry: Telemetry,
+    /// Where the account is saved before it is published, and to which file of it it was saved last.
+    pub state: Option<(State, Generation)>,
     /// Where snapshots go.
     pub snapshots: watch::Sender<Arc<Snapshot>>,
 }
@@ -86,7 +89,17 @@ impl Poller {
                 Step::Ask(Question::Poll(endpoint)) => self.poll(endpoint).await,
                 Step::Ask(Question::User(asked)) => self.read_user(&asked).await,
             }
+            self.save();
             self.parts.snapshots.send_replace(Arc::new(self.parts.account.snapshot()));
+        }
+    }
+
+    /// Makes durable what is known; without a state it is as durable as it will be.
+    fn save(&mut self) {
+        let Parts { account, state, .. } = &mut self.parts;
+        match state {
+            Some((state, generation)) => block_in_place(|| state.keep(account, generation)),
+            None => account.saved(),
         }
     }
 

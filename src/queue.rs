@@ -18,7 +18,8 @@ pub const SHORT_RETRIES: [Duration; 3] =
 
 /// After a failure a user waits a minute, then twice as long each time, up to six hours.
 const FIRST_BACKOFF: Duration = Duration::from_secs(60);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(6 * 3600);
+/// The longest that anyone is put off.
+pub const LONGEST_BACKOFF: Duration = Duration::from_secs(6 * 3600);
 
 /// Of nine turns, how many the users at high get.
 const HIGH_TURNS: u8 = 5;
@@ -26,6 +27,7 @@ const ALL_TURNS: u8 = 9;
 
 /// Why a user's events are to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Reason {
     /// The summary says that something changed.
     Changed,
@@ -33,8 +35,17 @@ pub enum Reason {
     Gone,
 }
 
+/// Whether the queue learned something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// It did.
+    Yes,
+    /// It knew all of it.
+    No,
+}
+
 /// A user whose events are still to be read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pending {
     /// What the summary last said; the count that a reading must explain.
     pub latest: Tuple,
@@ -48,8 +59,8 @@ pub struct Pending {
     pub peak: u32,
     /// What readings that were short left behind.
     pub tries: Tries,
-    failures: u8,
-    place: Place,
+    /// How often in a row the events could not be read at all.
+    pub failures: u8,
 }
 
 /// What readings that were short left behind for the next one.
@@ -66,9 +77,25 @@ pub struct Tries {
 }
 
 impl Pending {
-    fn new(latest: Tuple, before: Option<Standing>, reason: Reason, since: Timestamp, place: Place) -> Self {
-        Self { latest, before, reason, since, peak: 0, tries: Tries::default(), failures: 0, place }
+    /// A user of whom nothing was tried yet.
+    pub fn new(latest: Tuple, before: Option<Standing>, reason: Reason, since: Timestamp) -> Self {
+        Self { latest, before, reason, since, peak: 0, tries: Tries::default(), failures: 0 }
     }
+
+    fn lane(&self) -> Lane {
+        match (self.reason, self.latest.level) {
+            (Reason::Gone, _) => Lane::Gone,
+            (Reason::Changed, Level::High) => Lane::High,
+            (Reason::Changed, _) => Lane::Rest,
+        }
+    }
+}
+
+/// A user in the queue, and where.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    pending: Pending,
+    place: Place,
 }
 
 /// Where a user waits: in a lane behind those with lower tickets, or for a moment.
@@ -88,7 +115,7 @@ enum Lane {
 /// All users whose events are still to be read.
 #[derive(Debug, Default)]
 pub struct Queue {
-    pending: HashMap<UserId, Pending>,
+    waiting: HashMap<UserId, Waiting>,
     lanes: [BTreeMap<u64, UserId>; 3],
     later: BTreeMap<(Moment, u64), UserId>,
     /// How many wait since when: few dates, as each summary has one.
@@ -98,28 +125,45 @@ pub struct Queue {
 }
 
 impl Queue {
+    /// The queue that an earlier process left: users, and the moment before which one is not to be read.
+    pub fn restore(users: impl IntoIterator<Item = (UserId, Pending, Option<Moment>)>) -> Self {
+        let mut users: Vec<_> = users.into_iter().collect();
+        users.sort_by_key(|(id, pending, _)| (pending.since, *id));
+        let mut queue = Self::default();
+        for (id, pending, due) in users {
+            let place = match due {
+                Some(due) => queue.enter_later(id, due),
+                None => queue.enter(id, pending.lane()),
+            };
+            queue.add(id, pending, place);
+        }
+        queue
+    }
+
     /// The summary says that a user changed. One who waits already keeps its place, unless it has come to
-    /// high, or was put off for a short listing: there is news to read.
-    pub fn changed(&mut self, id: UserId, latest: Tuple, before: Option<Standing>, date: Timestamp) {
+    /// high, or was put off for a short listing: there is news to read. Returns whether anything changed.
+    pub fn changed(&mut self, id: UserId, latest: Tuple, before: Option<Standing>, date: Timestamp) -> News {
         let lane = if latest.level == Level::High { Lane::High } else { Lane::Rest };
-        let Some(mut known) = self.pending.get(&id).copied() else {
+        let Some(Waiting { mut pending, mut place }) = self.waiting.get(&id).copied() else {
             let place = self.enter(id, lane);
-            self.add(id, Pending::new(latest, before, Reason::Changed, date, place));
-            return;
+            self.add(id, Pending::new(latest, before, Reason::Changed, date), place);
+            return News::Yes;
         };
-        let moves = match known.place {
+        let known = (pending, place);
+        let moves = match place {
             Place::Lane(now, _) => now != lane && now != Lane::High,
-            Place::Later(..) => known.latest != latest && known.failures == 0,
+            Place::Later(..) => pending.latest != latest && pending.failures == 0,
         };
         if moves {
-            self.leave(known.place);
-            known.place = self.enter(id, lane);
+            self.leave(place);
+            place = self.enter(id, lane);
         }
-        if latest.count < known.latest.count {
-            known.peak = known.peak.max(known.latest.count);
+        if latest.count < pending.latest.count {
+            pending.peak = pending.peak.max(pending.latest.count);
         }
-        (known.latest, known.reason) = (latest, Reason::Changed);
-        self.pending.insert(id, known);
+        (pending.latest, pending.reason) = (latest, Reason::Changed);
+        self.waiting.insert(id, Waiting { pending, place });
+        if known == (pending, place) { News::No } else { News::Yes }
     }
 
     /// A user is gone from the summary; `last` is what it said last. What was unread stays so.
@@ -127,10 +171,10 @@ impl Queue {
         let known = self.remove(id);
         let place = self.enter(id, Lane::Gone);
         let pending = match known {
-            Some(known) => Pending { reason: Reason::Gone, place, ..known },
-            None => Pending::new(last, Some(before), Reason::Gone, date, place),
+            Some(known) => Pending { reason: Reason::Gone, ..known },
+            None => Pending::new(last, Some(before), Reason::Gone, date),
         };
-        self.add(id, pending);
+        self.add(id, pending, place);
     }
 
     /// Whose events to read next; those who waited long enough for another try have come back into line.
@@ -139,16 +183,11 @@ impl Queue {
             && due <= now
         {
             self.later.remove(&(due, ticket));
-            let Some(known) = self.pending.get(&id).copied() else {
+            let Some(Waiting { pending, .. }) = self.waiting.get(&id).copied() else {
                 continue;
             };
-            let lane = match (known.reason, known.latest.level) {
-                (Reason::Gone, _) => Lane::Gone,
-                (Reason::Changed, Level::High) => Lane::High,
-                (Reason::Changed, _) => Lane::Rest,
-            };
-            let place = self.enter(id, lane);
-            self.pending.insert(id, Pending { place, ..known });
+            let place = self.enter(id, pending.lane());
+            self.waiting.insert(id, Waiting { pending, place });
         }
         let order = if self.turn < HIGH_TURNS {
             [Lane::High, Lane::Rest, Lane::Gone]
@@ -165,20 +204,33 @@ impl Queue {
 
     /// What is known of a user whose events are still to be read.
     pub fn get(&self, id: UserId) -> Option<&Pending> {
-        self.pending.get(&id)
+        self.waiting.get(&id).map(|waiting| &waiting.pending)
+    }
+
+    /// Before when the user is not to be read, if the user was put off.
+    pub fn due(&self, id: UserId) -> Option<Moment> {
+        match self.waiting.get(&id)?.place {
+            Place::Lane(..) => None,
+            Place::Later(due, _) => Some(due),
+        }
+    }
+
+    /// All users who wait.
+    pub fn users(&self) -> impl Iterator<Item = UserId> {
+        self.waiting.keys().copied()
     }
 
     /// The user's events were read.
     pub fn remove(&mut self, id: UserId) -> Option<Pending> {
-        let known = self.pending.remove(&id)?;
-        self.leave(known.place);
-        if let Some(waiting) = self.waiting_since.get_mut(&known.since) {
+        let Waiting { pending, place } = self.waiting.remove(&id)?;
+        self.leave(place);
+        if let Some(waiting) = self.waiting_since.get_mut(&pending.since) {
             *waiting -= 1;
             if *waiting == 0 {
-                self.waiting_since.remove(&known.since);
+                self.waiting_since.remove(&pending.since);
             }
         }
-        Some(known)
+        Some(pending)
     }
 
     /// The listing was short: the rest is looked for later.
@@ -206,12 +258,12 @@ impl Queue {
 
     /// How many users wait.
     pub fn len(&self) -> usize {
-        self.pending.len()
+        self.waiting.len()
     }
 
     /// Whether nobody waits.
     pub fn is_empty(&self) -> bool {
-        self.pending.is_empty()
+        self.waiting.is_empty()
     }
 
     /// Since when the longest waiting user waits.
@@ -219,9 +271,9 @@ impl Queue {
         self.waiting_since.first_key_value().map(|(&since, _)| since)
     }
 
-    fn add(&mut self, id: UserId, pending: Pending) {
+    fn add(&mut self, id: UserId, pending: Pending, place: Place) {
         *self.waiting_since.entry(pending.since).or_default() += 1;
-        self.pending.insert(id, pending);
+        self.waiting.insert(id, Waiting { pending, place });
     }
 
     fn enter(&mut self, id: UserId, lane: Lane) -> Place {
@@ -230,10 +282,15 @@ impl Queue {
         Place::Lane(lane, self.next_ticket)
     }
 
-    fn put_off(&mut self, id: UserId, known: Pending, due: Moment) {
+    fn enter_later(&mut self, id: UserId, due: Moment) -> Place {
         self.next_ticket += 1;
         self.later.insert((due, self.next_ticket), id);
-        self.add(id, Pending { place: Place::Later(due, self.next_ticket), ..known });
+        Place::Later(due, self.next_ticket)
+    }
+
+    fn put_off(&mut self, id: UserId, known: Pending, due: Moment) {
+        let place = self.enter_later(id, due);
+        self.add(id, known, place);
     }
 
     fn leave(&mut self, place: Place) {

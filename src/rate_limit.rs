@@ -43,8 +43,8 @@ pub struct RateLimit {
     limit: u32,
     window: Duration,
     under_way: u32,
-    /// When the requests of the last window ended, oldest first.
-    ended: VecDeque<Moment>,
+    /// When the requests of the last window weigh no more, soonest first.
+    free_at: VecDeque<Moment>,
     blocked_until: Option<Moment>,
     narrowed: Option<Narrowed>,
 }
@@ -62,7 +62,7 @@ impl RateLimit {
             limit: limit.max(1),
             window,
             under_way: 0,
-            ended: VecDeque::new(),
+            free_at: VecDeque::new(),
             blocked_until: None,
             narrowed: None,
         }
@@ -112,16 +112,16 @@ impl RateLimit {
         if self.weight(now) < self.limit {
             return Turn::Now;
         }
-        match self.ended.iter().find(|end| **end + self.window > now) {
-            Some(oldest) => Turn::At(*oldest + self.window),
+        match self.free_at.iter().find(|free_at| **free_at > now) {
+            Some(soonest) => Turn::At(*soonest),
             None => Turn::AfterAnswer,
         }
     }
 
     /// A request leaves.
     pub fn begin(&mut self, now: Moment) {
-        while self.ended.front().is_some_and(|end| *end + self.window <= now) {
-            self.ended.pop_front();
+        while self.free_at.front().is_some_and(|free_at| *free_at <= now) {
+            self.free_at.pop_front();
         }
         self.under_way += 1;
         if let Some(server) = &mut self.narrowed {
@@ -132,7 +132,16 @@ impl RateLimit {
     /// A request was answered, or given up.
     pub fn end(&mut self, now: Moment) {
         self.under_way = self.under_way.saturating_sub(1);
-        self.ended.push_back(now);
+        self.free_at.push_back(now + self.window);
+    }
+
+    /// An earlier process sent `requests`; they weigh until `free_at`, or for a window at most.
+    pub fn spent_before(&mut self, requests: u32, free_at: Moment, now: Moment) {
+        let free_at = free_at.min(now + self.window);
+        let place = self.free_at.partition_point(|known| *known <= free_at);
+        for _ in 0..requests.min(self.limit) {
+            self.free_at.insert(place, free_at);
+        }
     }
 
     /// An answer was no refusal for the rate limit: a block whose time is over is no more. One that still
@@ -155,7 +164,7 @@ impl RateLimit {
 
     /// Requests under way or ended within the last window.
     fn weight(&self, now: Moment) -> u32 {
-        let recent = self.ended.iter().rev().take_while(|end| **end + self.window > now).count();
+        let recent = self.free_at.iter().rev().take_while(|free_at| **free_at > now).count();
         self.under_way.saturating_add(u32::try_from(recent).unwrap_or(u32::MAX))
     }
 }
@@ -202,6 +211,18 @@ mod tests {
         limit.end(at(301));
         limit.passed(at(301));
         assert_eq!(limit.turn(at(301)), Turn::Now);
+    }
+
+    #[test]
+    fn what_an_earlier_process_sent_weighs_until_its_window_is_over() {
+        let mut limit = RateLimit::new(4, seconds(300));
+        for (requests, free_at) in [(2, 200), (1, 100), (1, 9_999)] {
+            limit.spent_before(requests, at(free_at), at(0));
+        }
+        for (now, remaining) in [(0, 0), (99, 0), (100, 1), (199, 1), (200, 3), (299, 3), (300, 4)] {
+            assert_eq!(limit.remaining(at(now)), remaining, "at second {now}");
+        }
+        assert_eq!(limit.turn(at(0)), Turn::At(at(100)));
     }
 
     #[test]

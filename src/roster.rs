@@ -4,6 +4,11 @@
 //! changes can be made durable in between. A million users are a sorted table of 48 bytes a row; a user
 //! whose tuple is the one already read costs a comparison and nothing else.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Timestamp;
 use crate::model::{Level, LevelChanges, PerLevel, Row, Summary, Tuple, UserId};
 
@@ -31,6 +36,7 @@ pub struct User {
 
 /// Whether a user is on the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Presence {
     /// In the latest whole summary.
     Listed,
@@ -42,6 +48,7 @@ pub enum Presence {
 
 /// Whether a user's events were read up to the covered tuple.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Coverage {
     /// They were, or the user was there when counting began.
     Covered,
@@ -51,6 +58,7 @@ pub enum Coverage {
 
 /// How it is known since when a user has had its level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Origin {
     /// The user had it when counting began: since then at least.
     Baseline,
@@ -111,7 +119,8 @@ pub struct Comparison {
 }
 
 /// What a whole list says as a whole.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Overview {
     /// Users by level, as listed.
     pub count: PerLevel<u64>,
@@ -130,10 +139,13 @@ impl Overview {
     }
 }
 
-/// All users ever listed, sorted by id.
+/// All users ever listed, but for those who were off the list for long and dropped.
 #[derive(Debug, Default)]
 pub struct Roster {
+    /// Sorted by id.
     users: Vec<User>,
+    /// Since when those who are gone are.
+    gone: HashMap<UserId, Timestamp>,
 }
 
 /// Whether a list tells who is missing.
@@ -144,6 +156,35 @@ enum Absence {
 }
 
 impl Roster {
+    /// The roster that an earlier process left; `users` are sorted by id.
+    pub fn restore(users: Vec<User>, gone: HashMap<UserId, Timestamp>) -> Self {
+        Self { users, gone }
+    }
+
+    /// All users, sorted by id.
+    pub fn users(&self) -> &[User] {
+        &self.users
+    }
+
+    /// Since when the user has been gone; `None` for one who is listed, or unknown.
+    pub fn gone_since(&self, id: UserId) -> Option<Timestamp> {
+        self.gone.get(&id).copied()
+    }
+
+    /// The users who have been gone for `span` at `date`.
+    pub fn gone_for(&self, span: Duration, date: Timestamp) -> Vec<UserId> {
+        self.gone.iter().filter(|(_, since)| **since + span <= date).map(|(id, _)| *id).collect()
+    }
+
+    /// Drops users.
+    pub fn remove(&mut self, mut ids: Vec<UserId>) {
+        ids.sort_unstable();
+        self.users.retain(|user| ids.binary_search(&user.id).is_err());
+        for id in ids {
+            self.gone.remove(&id);
+        }
+    }
+
     /// The user's row.
     pub fn get(&self, id: UserId) -> Option<&User> {
         self.users.binary_search_by_key(&id, |user| user.id).ok().and_then(|at| self.users.get(at))
@@ -246,8 +287,22 @@ impl Roster {
         change
     }
 
-    /// Takes over what a comparison changes.
-    pub fn apply(&mut self, mut changed: Vec<User>) {
+    /// Takes over what reading a known user's events changes, which is not whether the user is listed.
+    pub fn replace(&mut self, user: User) {
+        if let Ok(at) = self.users.binary_search_by_key(&user.id, |known| known.id) {
+            self.users[at] = user;
+        }
+    }
+
+    /// Takes over what a list of `date` changes.
+    pub fn apply(&mut self, mut changed: Vec<User>, date: Timestamp) {
+        for user in &changed {
+            if user.presence == Presence::Gone {
+                self.gone.entry(user.id).or_insert(date);
+            } else if !self.gone.is_empty() {
+                self.gone.remove(&user.id);
+            }
+        }
         if self.users.is_empty() {
             self.users = changed;
             return;

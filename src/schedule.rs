@@ -92,6 +92,25 @@ impl Schedule {
         schedule
     }
 
+    /// The summary took an earlier process so many requests; its last audits may weigh until `audits_free`.
+    pub fn resume(&mut self, summary_pages: u32, audits_free: Moment, now: Moment) {
+        self.summary_pages = summary_pages.max(1);
+        self.divide();
+        self.audits.spent_before(u32::MAX, audits_free, now);
+    }
+
+    /// An earlier process read `endpoint`, which is not due before this moment.
+    pub fn resume_at(&mut self, endpoint: Endpoint, due: Moment) {
+        if let Some(at) = position(endpoint) {
+            self.due[at] = due;
+        }
+    }
+
+    /// How many requests the summary takes.
+    pub fn summary_pages(&self) -> u32 {
+        self.summary_pages
+    }
+
     /// The time between two readings of `endpoint`, as the budget allows; `None` for what no clock drives.
     pub fn interval(&self, endpoint: Endpoint) -> Option<Duration> {
         let configured = self.configured(endpoint)?;

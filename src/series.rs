@@ -9,7 +9,7 @@ use crate::model::{Identity, Level, Row, Summary, Tuple, UserId};
 
 /// A series lives at least this long, so that a chart of it is worth looking at, unless its user is gone or
 /// outranked by level.
-const STAY: Duration = Duration::from_secs(3600);
+pub const STAY: Duration = Duration::from_secs(3600);
 
 /// A user with series of its own.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,12 +22,12 @@ pub struct Chosen {
     pub identity: Option<Identity>,
 }
 
-/// The choice, and since when each of the chosen has been in it.
+/// The choice, and until when each of the chosen stays in it.
 #[derive(Debug)]
 pub struct Series {
     limit: usize,
     chosen: Vec<Chosen>,
-    since: HashMap<UserId, Moment>,
+    until: HashMap<UserId, Moment>,
 }
 
 /// What users are ranked by, in this order; the id only makes it the same each time.
@@ -42,11 +42,29 @@ enum Stay {
 impl Series {
     /// At most `limit` users.
     pub fn new(limit: usize) -> Self {
-        Self { limit, chosen: Vec::new(), since: HashMap::new() }
+        Self { limit, chosen: Vec::new(), until: HashMap::new() }
     }
 
-    /// Chooses anew from a whole summary.
-    pub fn choose(&mut self, summary: &Summary, now: Moment) {
+    /// The choice that an earlier process left, with the moment until which each user stays.
+    pub fn restore(limit: usize, mut chosen: Vec<(Chosen, Moment)>) -> Self {
+        chosen.sort_by_key(|(user, _)| Reverse((user.tuple.level, user.tuple.last_event, Reverse(user.id))));
+        chosen.truncate(limit);
+        let until = chosen.iter().map(|(user, until)| (user.id, *until)).collect();
+        Self { limit, chosen: chosen.into_iter().map(|(user, _)| user).collect(), until }
+    }
+
+    /// Until when the user stays.
+    pub fn stays_until(&self, id: UserId) -> Option<Moment> {
+        self.until.get(&id).copied()
+    }
+
+    /// How many users are chosen at most.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Chooses anew from a whole summary. Returns for whom that changed something, the name apart.
+    pub fn choose(&mut self, summary: &Summary, now: Moment) -> Vec<UserId> {
         let mut best: BinaryHeap<Reverse<(Rank, u32)>> = BinaryHeap::new();
         for row in &summary.rows {
             let candidate = Reverse((self.rank(row, now), row.tuple.count));
@@ -68,10 +86,20 @@ impl Series {
                 identity: identity(id),
             },
         );
-        self.chosen = chosen.collect();
-        let since = std::mem::take(&mut self.since);
-        self.since =
-            self.chosen.iter().map(|user| (user.id, since.get(&user.id).copied().unwrap_or(now))).collect();
+        let chosen: Vec<_> = chosen.collect();
+        let mut before: HashMap<UserId, Tuple> =
+            self.chosen.iter().map(|user| (user.id, user.tuple)).collect();
+        let mut changed: Vec<_> = chosen
+            .iter()
+            .filter(|user| before.remove(&user.id) != Some(user.tuple))
+            .map(|user| user.id)
+            .collect();
+        changed.extend(before.into_keys());
+        self.chosen = chosen;
+        let until = std::mem::take(&mut self.until);
+        let stay = |user: &Chosen| (user.id, until.get(&user.id).copied().unwrap_or(now + STAY));
+        self.until = self.chosen.iter().map(stay).collect();
+        changed
     }
 
     /// The chosen users, by falling risk.
@@ -80,7 +108,7 @@ impl Series {
     }
 
     fn rank(&self, row: &Row, now: Moment) -> Rank {
-        let stays = self.since.get(&row.user).is_some_and(|since| now.since(*since) < STAY);
+        let stays = self.until.get(&row.user).is_some_and(|until| now < *until);
         let stay = if stays { Stay::Due } else { Stay::Free };
         (row.tuple.level, stay, row.tuple.last_event, Reverse(row.user))
     }

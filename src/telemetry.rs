@@ -25,6 +25,10 @@ use durations::Durations;
 use families as f;
 use process::Process;
 
+/// How a commit ends; the label `result`.
+const COMMITTED: &str = "ok";
+const NOT_COMMITTED: &str = "failed";
+
 /// The endpoints that are asked again and again; their counters are there from the start.
 const POLLED: [Endpoint; 5] =
     [Endpoint::Summary, Endpoint::User, Endpoint::Behaviors, Endpoint::Integrations, Endpoint::TokenVerify];
@@ -45,6 +49,35 @@ struct Inner {
     page_size: IntGauge,
     page_build: Gauge,
     scrapes: IntCounterVec,
+    state_durable: IntGauge,
+    state_size: IntGauge,
+    state_commits: IntCounterVec,
+    state_recoveries: IntCounterVec,
+}
+
+/// How the state was when it was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// Whole: counting goes on.
+    Restored,
+    /// There was none: counting begins.
+    Fresh,
+    /// Damaged: counting begins anew.
+    Damaged,
+}
+
+impl Recovery {
+    /// All ways, in the order in which they are shown.
+    pub const ALL: [Self; 3] = [Self::Restored, Self::Fresh, Self::Damaged];
+
+    /// The word for it in labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Restored => "restored",
+            Self::Fresh => "fresh",
+            Self::Damaged => "damaged",
+        }
+    }
 }
 
 impl Telemetry {
@@ -53,7 +86,6 @@ impl Telemetry {
         let registry = Registry::new();
         let build_info = IntGaugeVec::new(options(&f::BUILD_INFO), &f::BUILD_INFO.labels);
         registered(&registry, build_info).with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        state_in_memory(&registry);
         gauge(&registry, &f::CONFIG_RELOADED).set(1);
         let page_build = Gauge::with_opts(options(&f::PAGE_BUILD));
         let inner = Inner {
@@ -64,8 +96,18 @@ impl Telemetry {
             page_size: gauge(&registry, &f::PAGE_SIZE),
             page_build: registered(&registry, page_build),
             scrapes: counters(&registry, &f::SCRAPES),
+            state_durable: gauge(&registry, &f::STATE_DURABLE),
+            state_size: gauge(&registry, &f::STATE_SIZE),
+            state_commits: counters(&registry, &f::STATE_COMMITS),
+            state_recoveries: counters(&registry, &f::STATE_RECOVERIES),
             registry,
         };
+        for result in [COMMITTED, NOT_COMMITTED] {
+            inner.state_commits.with_label_values(&[result]);
+        }
+        for recovery in Recovery::ALL {
+            inner.state_recoveries.with_label_values(&[recovery.as_str()]);
+        }
         for endpoint in POLLED {
             inner.retries.with_label_values(&[endpoint.as_str()]);
         }
@@ -112,6 +154,29 @@ impl Telemetry {
         self.inner.scrapes.with_label_values(&[format.as_str()]).inc();
     }
 
+    /// The state was opened, a file of `bytes`.
+    pub fn state_recovered(&self, recovery: Recovery, bytes: u64) {
+        self.inner.state_recoveries.with_label_values(&[recovery.as_str()]).inc();
+        self.state_durable(bytes);
+    }
+
+    /// The state is on disk, in a file of `bytes`.
+    pub fn state_kept(&self, bytes: u64) {
+        self.inner.state_commits.with_label_values(&[COMMITTED]).inc();
+        self.state_durable(bytes);
+    }
+
+    /// The state could not be written.
+    pub fn state_failed(&self) {
+        self.inner.state_commits.with_label_values(&[NOT_COMMITTED]).inc();
+        self.inner.state_durable.set(0);
+    }
+
+    fn state_durable(&self, bytes: u64) {
+        self.inner.state_durable.set(1);
+        self.inner.state_size.set(whole(bytes));
+    }
+
     /// Everything recorded, as the last part of a page.
     pub fn render(&self, format: Format) -> String {
         // What an account takes is mostly its 55 lines of requests, of about 100 bytes.
@@ -122,21 +187,6 @@ impl Telemetry {
         self.inner.accounts.write(&mut writer);
         self.inner.process.write(&mut writer);
         writer.last_part()
-    }
-}
-
-/// The state is kept in memory: nothing is written, and nothing survives.
-fn state_in_memory(registry: &Registry) {
-    gauge(registry, &f::STATE_DURABLE).set(0);
-    gauge(registry, &f::STATE_SIZE).set(0);
-    for (family, results) in [
-        (&f::STATE_COMMITS, &["ok", "failed"][..]),
-        (&f::STATE_RECOVERIES, &["restored", "fresh", "damaged"]),
-    ] {
-        let attempts = counters(registry, family);
-        for result in results {
-            attempts.with_label_values(&[result]);
-        }
     }
 }
 

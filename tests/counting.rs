@@ -124,6 +124,7 @@ impl Upstream {
         upstream.risks = (1..=users).map(|user| (user, risk(vec![event("old", -100)]))).collect();
         upstream.summary();
         upstream.account.behaviors_read(behaviors(), upstream.moment(), at(0));
+        upstream.account.saved();
         upstream
     }
 
@@ -149,6 +150,7 @@ impl Upstream {
         };
         let (now, date) = (self.moment(), self.date());
         self.account.summary_read(&summary, now, date);
+        self.account.saved();
     }
 
     /// Time passes, and everything the account asks for is answered.
@@ -187,6 +189,7 @@ impl Upstream {
                 }
             }
         }
+        self.account.saved();
     }
 
     fn risk(&mut self, user: u128) -> &mut UserRisk {

@@ -260,6 +260,7 @@ impl History {
     }
 
     fn is_safe(&mut self, context: &str) {
+        self.account.saved();
         let totals = self.account.snapshot().totals;
         let counted = totals.events.values().flatten().sum();
         assert!(counted >= self.counted, "{context}: a counter fell from {} to {counted}", self.counted);

@@ -195,13 +195,23 @@ fn the_commands_table_is_the_command_line() {
     let said = rows.map(|row| {
         (code(row[0]).concat(), code(row[1]).into_iter().map(str::to_owned).collect::<BTreeSet<_>>())
     });
-    let command = Cli::command();
-    let real = command.get_subcommands().map(|command| {
+    agree(said, commands(&Cli::command(), ""));
+}
+
+/// The commands under this one that do something, by their words, with their flags.
+fn commands(command: &clap::Command, before: &str) -> Vec<(String, BTreeSet<String>)> {
+    let mut found = Vec::new();
+    for command in command.get_subcommands() {
+        let words = format!("{before}{}", command.get_name());
+        if command.has_subcommands() {
+            found.extend(commands(command, &format!("{words} ")));
+            continue;
+        }
         let flags = command.get_arguments().filter_map(|argument| argument.get_long());
         let flags = flags.filter(|name| *name != "help").map(|name| format!("--{name}"));
-        (command.get_name().to_owned(), flags.collect())
-    });
-    agree(said, real);
+        found.push((words, flags.collect()));
+    }
+    found
 }
 
 /// The text of all sources, with strings as the program has them: in one line, quotes unescaped.

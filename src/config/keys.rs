@@ -60,12 +60,14 @@ pub(super) const AUDIT: Key = value("intervals", "audit", "6h");
 pub(super) const LIMIT: Key = value("users", "limit", "100");
 pub(super) const IDENTITY: Key = value("users", "identity", "id");
 pub(super) const HASH_KEY_FILE: Key = path("users", "hash_key_file");
+pub(super) const STATE_PATH: Key = path("state", "path");
+pub(super) const STATE_CACHE: Key = value("state", "cache_mib", "32");
 pub(super) const LISTEN_ADDRESS: Key = value("web", "listen_address", ":10069");
 pub(super) const LOG_LEVEL: Key = value("log", "level", "info");
 pub(super) const LOG_FORMAT: Key = value("log", "format", "text");
 
 /// Every single value outside the list of accounts.
-pub(super) const ALL: [Key; 11] = [
+pub(super) const ALL: [Key; 13] = [
     BASE_URL,
     SUMMARY,
     BEHAVIORS,
@@ -74,6 +76,8 @@ pub(super) const ALL: [Key; 11] = [
     LIMIT,
     IDENTITY,
     HASH_KEY_FILE,
+    STATE_PATH,
+    STATE_CACHE,
     LISTEN_ADDRESS,
     LOG_LEVEL,
     LOG_FORMAT,

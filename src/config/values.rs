@@ -35,6 +35,17 @@ pub(super) fn user_limit(setting: &Setting) -> Result<usize, Error> {
         .ok_or_else(|| setting.must_be(&format!("a whole number from 0 to {MOST_USERS}")))
 }
 
+/// In bytes. With less than a MiB every commit reads what the last one wrote.
+pub(super) fn cache(setting: &Setting) -> Result<usize, Error> {
+    const MOST: usize = 4_096;
+    let is_number = setting.text.bytes().all(|byte| byte.is_ascii_digit());
+    let mebibytes: Option<usize> = setting.text.parse().ok().filter(|_| is_number);
+    mebibytes
+        .filter(|mebibytes| (1..=MOST).contains(mebibytes))
+        .map(|mebibytes| mebibytes << 20)
+        .ok_or_else(|| setting.must_be(&format!("a whole number of MiB from 1 to {MOST}")))
+}
+
 /// At least 12 requests in five minutes: half of them go to the summary, which is then read once a minute.
 pub(super) fn budget_share(setting: &Setting) -> Result<f64, Error> {
     let plain = setting.text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');

@@ -83,16 +83,14 @@ pub struct Reading {
     pub verdict: Verdict,
     /// The user's new row.
     pub user: User,
-    pub(super) keys: Vec<u64>,
+    /// What is kept of the user from now on, if that changes.
+    pub(super) record: Option<Record>,
     pub(super) events: Vec<(LabelId, Level)>,
     pub(super) delays: Vec<f64>,
-    pub(super) last_reset: Option<Timestamp>,
-    /// The behaviors that had an event since the last reset.
-    pub(super) since_reset: Vec<LabelId>,
     pub(super) first_of_behavior: Vec<LabelId>,
     pub(super) resets: u64,
     pub(super) time_to_reset: Option<(Level, f64)>,
-    pub(super) loss: Option<(Loss, u64)>,
+    pub(super) losses: Vec<(Loss, u64)>,
     /// The table of labels, if it grew.
     pub(super) labels: Option<Labels>,
 }
@@ -102,27 +100,36 @@ impl Ledger {
     ///
     /// Before counting began nothing is counted: the epoch must be set first.
     pub fn judge(&self, asked: &Asked, risk: &UserRisk, date: Timestamp) -> Reading {
-        let known = self.records.get(&asked.user.id);
-        let epoch = self.epoch.unwrap_or(Timestamp::from_millis(i64::MAX));
-        let stored_reset = known.and_then(|record| record.last_reset);
-        let newer_reset = risk
-            .last_reset
-            .filter(|&reset| stored_reset.is_none_or(|stored| reset > stored) && reset <= date + CLOCK_SKEW);
-        let counted_reset = newer_reset.filter(|&reset| reset > epoch);
+        let id = asked.user.id;
+        let known = self.records.get(&id);
+        let mut record = known.cloned().unwrap_or_default();
+        let newer_reset = risk.last_reset.filter(|&reset| {
+            record.last_reset.is_none_or(|stored| reset > stored) && reset <= date + CLOCK_SKEW
+        });
+        let counted_reset = newer_reset.filter(|&reset| reset > self.floor_of(id));
+        let Sighting { new, listed, beyond } = self.see(id, &record, &risk.events, date);
 
         let mut labels = None;
-        let new = self.new_events(asked.user.id, &risk.events, epoch);
         let label = |event: &Event, labels: &mut Option<Labels>| match self.labels.get(&event.name) {
             Some(label) => label,
             None => labels.get_or_insert_with(|| self.labels.clone()).learn(&event.name),
         };
         let labelled: Vec<_> = new.iter().map(|(_, event)| (label(event, &mut labels), *event)).collect();
-        let (since_reset, first_of_behavior) = first_of_behavior(known, &labelled, newer_reset);
+        let first_of_behavior = first_of_behavior(&mut record.since_reset, &labelled, newer_reset);
+        for (key, event) in &new {
+            record.count(*key, event.timestamp);
+        }
+        let is_whole = risk.extent == Extent::Whole && risk.rejected == 0;
+        record.listed(|key| listed.contains(&key), is_whole.then_some(date));
+        record.last_reset = newer_reset.or(record.last_reset);
+        let newly_beyond = beyond.saturating_sub(record.beyond);
+        record.beyond += newly_beyond;
 
         let mut user = asked.user;
         let mut tries = asked.tries;
         tries.reset = newer_reset.or(tries.reset);
-        tries.found = tries.found.saturating_add(u32::try_from(new.len()).unwrap_or(u32::MAX));
+        let found = u32::try_from(new.len()).unwrap_or(u32::MAX).saturating_add(newly_beyond);
+        tries.found = tries.found.saturating_add(found);
         let highest = asked.peak.max(user.covered.count);
         if newer_reset.is_some() && asked.tuple.count < highest {
             // The count began anew: what it last spoke of before is still owed.
@@ -139,8 +146,13 @@ impl Ledger {
             settle(&mut user, asked, ahead, tries.reset);
             Verdict::Done
         };
-        let loss = (verdict == Verdict::Done && missing > 0)
-            .then(|| (reason(asked, risk, missing, tries.reset), u64::from(missing)));
+        let mut losses = Vec::new();
+        if newly_beyond > 0 {
+            losses.push((Loss::Timestamp, newly_beyond.into()));
+        }
+        if verdict == Verdict::Done && missing > 0 {
+            losses.push((reason(asked, risk, missing, tries.reset), missing.into()));
+        }
         if let Some(reset) = newer_reset
             && user.since < reset
             && user.presence != Presence::Gone
@@ -150,22 +162,20 @@ impl Ledger {
         Reading {
             verdict,
             user,
-            keys: new.iter().map(|(key, _)| *key).collect(),
             events: labelled.iter().map(|(label, event)| (*label, event.level)).collect(),
             delays: new.iter().map(|(_, event)| date.since(event.timestamp).as_secs_f64()).collect(),
-            last_reset: newer_reset.or(stored_reset),
-            since_reset,
             first_of_behavior,
             resets: u64::from(counted_reset.is_some()),
             time_to_reset: counted_reset.and_then(|reset| time_to_reset(&asked.user, asked.before, reset)),
-            loss,
+            losses,
             labels,
+            record: (record != *known.unwrap_or(&Record::default())).then_some(record),
         }
     }
 
-    /// Judges the answer that there is no such user: what was unread is lost, and so is who it was.
+    /// Judges the answer that there is no such user: what was unread is lost, and so is who it was. Keys of
+    /// a user who is gone are absent without being marked.
     pub fn judge_not_found(&self, asked: &Asked) -> Reading {
-        let known = self.records.get(&asked.user.id);
         let lost = asked
             .tuple
             .count
@@ -177,27 +187,49 @@ impl Ledger {
         Reading {
             verdict: Verdict::Done,
             user,
-            keys: Vec::new(),
+            record: None,
             events: Vec::new(),
             delays: Vec::new(),
-            last_reset: known.and_then(|record| record.last_reset),
-            since_reset: known.map_or_else(Vec::new, |record| record.since_reset.clone()),
             first_of_behavior: Vec::new(),
             resets: 0,
             time_to_reset: None,
-            loss: (lost > 0).then_some((Loss::Removed, u64::from(lost))),
+            losses: if lost > 0 { vec![(Loss::Removed, lost.into())] } else { Vec::new() },
             labels: None,
         }
     }
 
-    /// The events not counted yet and later than the floor, each once, with their keys.
-    fn new_events<'a>(&self, id: UserId, events: &'a [Event], floor: Timestamp) -> Vec<(u64, &'a Event)> {
-        let counted = self.records.get(&id).map(|record| &record.keys);
-        let mut seen = HashSet::new();
-        let keyed =
-            events.iter().filter(|event| event.timestamp > floor).map(|event| (self.key(id, event), event));
-        keyed.filter(|(key, _)| counted.is_none_or(|keys| !keys.contains(key)) && seen.insert(*key)).collect()
+    /// Compares the events listed at `date` with those that were counted.
+    fn see<'a>(&self, id: UserId, record: &Record, events: &'a [Event], date: Timestamp) -> Sighting<'a> {
+        let floor = self.floor_of(id).max(record.floor.unwrap_or(Timestamp::from_millis(i64::MIN)));
+        let mut room = record.room_in_future(date);
+        let mut sighting = Sighting { new: Vec::new(), listed: HashSet::new(), beyond: 0 };
+        for event in events {
+            let key = self.key(id, event);
+            let is_first = sighting.listed.insert(key);
+            if !is_first || event.timestamp <= floor || record.has(key) {
+                continue;
+            }
+            if event.timestamp > date {
+                if room == 0 {
+                    sighting.beyond = sighting.beyond.saturating_add(1);
+                    continue;
+                }
+                room -= 1;
+            }
+            sighting.new.push((key, event));
+        }
+        sighting
     }
+}
+
+/// What a listing shows of a user's events.
+struct Sighting<'a> {
+    /// The events to count, each once, with their keys.
+    new: Vec<(u64, &'a Event)>,
+    /// The keys of all that is listed.
+    listed: HashSet<u64>,
+    /// Events dated in the future that are too many to be counted.
+    beyond: u32,
 }
 
 /// How a reading and the count compare. An estimate: it takes `event_count` to count listed events.
@@ -258,13 +290,13 @@ fn reason(asked: &Asked, risk: &UserRisk, missing: u32, reset: Option<Timestamp>
     }
 }
 
-/// The behaviors that had an event since the last reset, and those of `new` that had their first.
+/// Adds the behaviors of `new` to those that had an event since the last reset, and returns those that had
+/// their first.
 fn first_of_behavior(
-    known: Option<&Record>,
+    since_reset: &mut Vec<LabelId>,
     new: &[(LabelId, &Event)],
     newer_reset: Option<Timestamp>,
-) -> (Vec<LabelId>, Vec<LabelId>) {
-    let mut since_reset = known.map_or_else(Vec::new, |record| record.since_reset.clone());
+) -> Vec<LabelId> {
     let mut first = Vec::new();
     let mut add = |label: LabelId, since_reset: &mut Vec<LabelId>| {
         if !since_reset.contains(&label) {
@@ -274,15 +306,15 @@ fn first_of_behavior(
     };
     let is_old = |event: &Event| newer_reset.is_some_and(|reset| event.timestamp <= reset);
     for (label, _) in new.iter().filter(|(_, event)| is_old(event)) {
-        add(*label, &mut since_reset);
+        add(*label, since_reset);
     }
     if newer_reset.is_some() {
         since_reset.clear();
     }
     for (label, _) in new.iter().filter(|(_, event)| !is_old(event)) {
-        add(*label, &mut since_reset);
+        add(*label, since_reset);
     }
-    (since_reset, first)
+    first
 }
 
 /// How long the user had the level that the reset ended: the present one, if it is older than the reset,

@@ -1,0 +1,159 @@
+//! What the durable copy of an account does not hold yet.
+//!
+//! What changes is marked, and its rows are written from what is known when they are saved: a commit that
+//! fails loses nothing, and many changes of one user are one row.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::Account;
+use crate::model::UserId;
+use crate::saved::{self, Document, Now, Put, Standings, Table};
+use crate::series::Chosen;
+
+/// What has changed since the last commit.
+#[derive(Debug)]
+pub(super) enum Unsaved {
+    /// Nothing was ever committed.
+    Everything,
+    /// These rows.
+    Rows(Rows),
+}
+
+/// Rows that have changed, or are gone.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    documents: BTreeSet<Document>,
+    users: [Vec<UserId>; Table::ALL.len()],
+}
+
+impl Unsaved {
+    pub(super) fn nothing() -> Self {
+        Self::Rows(Rows::default())
+    }
+
+    pub(super) fn document(&mut self, document: Document) {
+        if let Self::Rows(rows) = self {
+            rows.documents.insert(document);
+        }
+    }
+
+    pub(super) fn user(&mut self, table: Table, id: UserId) {
+        self.users(table, [id]);
+    }
+
+    pub(super) fn users(&mut self, table: Table, ids: impl IntoIterator<Item = UserId>) {
+        if let Self::Rows(rows) = self {
+            rows.users[table.index()].extend(ids);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Everything => false,
+            Self::Rows(rows) => rows.documents.is_empty() && rows.users.iter().all(Vec::is_empty),
+        }
+    }
+}
+
+/// The rows that make the durable copy equal to the account.
+#[derive(Debug)]
+pub struct Changes<'a> {
+    account: &'a Account,
+    now: Now,
+}
+
+impl<'a> Changes<'a> {
+    pub(super) fn new(account: &'a Account, now: Now) -> Self {
+        Self { account, now }
+    }
+
+    /// Whether there is nothing to save.
+    pub fn is_empty(&self) -> bool {
+        self.account.unsaved.is_empty()
+    }
+
+    /// Hands out each row once, in the order of tables and keys.
+    ///
+    /// # Errors
+    /// The first that `put` gives.
+    pub fn each<E>(&self, mut put: impl FnMut(Put<'_>) -> Result<(), E>) -> Result<(), E> {
+        let account = self.account;
+        for document in Document::ALL {
+            if self.holds(document)
+                && let Some(value) = self.document(document)
+            {
+                let key = document.as_str().as_bytes();
+                put(Put { table: Table::Documents, key, value: Some(&value) })?;
+            }
+        }
+        let mut row = |table, id: UserId, value: Option<Vec<u8>>| {
+            put(Put { table, key: id.as_bytes(), value: value.as_deref() })
+        };
+        match self.rows(Table::Users) {
+            None => account.roster.users().iter().try_for_each(|user| {
+                row(Table::Users, user.id, Some(saved::user(user, account.roster.gone_since(user.id))))
+            })?,
+            Some(ids) => ids.into_iter().try_for_each(|id| {
+                let gone = account.roster.gone_since(id);
+                row(Table::Users, id, account.roster.get(id).map(|user| saved::user(user, gone)))
+            })?,
+        }
+        for id in self.rows(Table::Records).unwrap_or_else(|| sorted(account.ledger.recorded())) {
+            row(Table::Records, id, account.ledger.record(id).map(saved::record))?;
+        }
+        for id in self.rows(Table::Pending).unwrap_or_else(|| sorted(account.queue.users())) {
+            let pending = account.queue.get(id);
+            let due = account.queue.due(id);
+            row(Table::Pending, id, pending.map(|pending| saved::pending(pending, due, self.now)))?;
+        }
+        let chosen: HashMap<UserId, &Chosen> =
+            account.series.chosen().iter().map(|chosen| (chosen.id, chosen)).collect();
+        for id in self.rows(Table::Series).unwrap_or_else(|| sorted(chosen.keys().copied())) {
+            let until = account.series.stays_until(id);
+            row(Table::Series, id, chosen.get(&id).map(|chosen| saved::chosen(chosen, until, self.now)))?;
+        }
+        Ok(())
+    }
+
+    /// The users whose rows of `table` changed; `None` for all of them.
+    fn rows(&self, table: Table) -> Option<Vec<UserId>> {
+        match &self.account.unsaved {
+            Unsaved::Everything => None,
+            Unsaved::Rows(rows) => Some(sorted(rows.users[table.index()].iter().copied())),
+        }
+    }
+
+    fn holds(&self, document: Document) -> bool {
+        match &self.account.unsaved {
+            Unsaved::Everything => true,
+            Unsaved::Rows(rows) => rows.documents.contains(&document),
+        }
+    }
+
+    fn document(&self, document: Document) -> Option<Vec<u8>> {
+        let account = self.account;
+        match document {
+            Document::Counting => Some(saved::document(&account.ledger.counting())),
+            Document::Standings => Some(saved::document(&Standings {
+                overview: account.overview.clone(),
+                up: account.up,
+                last_success: account.last_success.clone(),
+                summary_pages: account.schedule.summary_pages(),
+                labels_settled: account.labels == super::Settled::Yes,
+                audited: account.audit.position(),
+            })),
+            Document::Behaviors => account.behaviors.as_ref().map(saved::document),
+            Document::Integrations => account.integrations.as_ref().map(saved::document),
+            // It is the budget's to write.
+            Document::Spending => None,
+        }
+    }
+}
+
+/// Each id once.
+fn sorted(ids: impl Iterator<Item = UserId>) -> Vec<UserId> {
+    let mut ids: Vec<_> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}

@@ -1,0 +1,376 @@
+//! What survives a restart: one file, a [redb](https://docs.rs/redb) database of the rows of [`crate::saved`].
+//!
+//! A commit is all or nothing, and what it wrote is on disk when it returns. Trouble with the file never
+//! ends the process once it runs: accounts go on in memory, what they counted is not shown, and when the
+//! file can be written again everything unsaved is. A damaged file is set aside and a new one begun.
+
+mod backend;
+mod file;
+pub mod inspect;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::account::Account;
+use crate::clock::{Clock, Moment};
+use crate::saved::{Document, Now, Put, Saved, Spending, Table};
+use crate::telemetry::{Recovery, Telemetry};
+use file::{Before, Opened, Origin, Problem};
+
+/// A file that could not be written is opened again after this long: to check a large one takes a second.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// Where the state is, and what it may cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The file; its directory is there already.
+    pub path: PathBuf,
+    /// How much of it may be held in memory.
+    pub cache_bytes: usize,
+}
+
+/// Why the file cannot be used; it is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be opened, read or moved.
+    #[error("cannot use the state file {path}: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another process has it.
+    #[error("the state file {path} is in use by another process; each process needs a file of its own")]
+    InUse {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// A later version wrote it.
+    #[error(
+        "the state file {path} was written by a newer version of this program; run that version, or give another path"
+    )]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// It never was a state.
+    #[error("{path} is not a state file; give another path, or remove it")]
+    Foreign {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// None of the configured accounts is in it.
+    #[error(
+        "the state file {path} belongs to other accounts ({found}); give another path, or remove it to count anew"
+    )]
+    OtherAccounts {
+        /// Which file.
+        path: PathBuf,
+        /// The ids in it.
+        found: String,
+    },
+    /// It is damaged; only said by commands that look at it.
+    #[error("the state file {path} is damaged: {why}")]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// Nobody in it has that id; only said by commands that look at it.
+    #[error("nobody in {path} has the id {user}")]
+    UnknownUser {
+        /// Which file.
+        path: PathBuf,
+        /// Who was looked for.
+        user: crate::model::UserId,
+    },
+    /// It is not there; only said by commands that look at it.
+    #[error("there is no state file {path}")]
+    Missing {
+        /// Which file.
+        path: PathBuf,
+    },
+}
+
+/// The state of all accounts; cloned handles write to the same file.
+#[derive(Clone, Debug)]
+pub struct State {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    settings: Settings,
+    accounts: Vec<String>,
+    clock: Clock,
+    telemetry: Telemetry,
+    store: Mutex<Store>,
+}
+
+#[derive(Debug)]
+struct Store {
+    /// `None` while it cannot be used.
+    opened: Option<Opened>,
+    /// Rises when a new file begins, which then lacks everything.
+    generation: Generation,
+    /// What is wrong, as it was last logged.
+    trouble: Option<String>,
+    /// When a file that cannot be used is tried again.
+    retry_at: Moment,
+}
+
+/// Which file an account was last saved to whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Generation(u64);
+
+impl State {
+    /// Opens the file, or makes it, and reads what `accounts` (ids) left in it. A damaged file is set aside
+    /// and a new one made.
+    ///
+    /// # Errors
+    /// The file cannot be used, and was left as it was.
+    pub fn open(
+        settings: &Settings,
+        accounts: Vec<String>,
+        clock: &Clock,
+        telemetry: &Telemetry,
+    ) -> Result<(Self, BTreeMap<String, Saved>), Error> {
+        let (opened, saved, recovery) = match restore(settings, &accounts) {
+            Ok(restored) => restored,
+            Err(Problem::Refused(error)) => return Err(error),
+            Err(Problem::Damaged(why)) => {
+                let opened = begin_anew(settings, &accounts, &why, clock)?;
+                (opened, BTreeMap::new(), Recovery::Damaged)
+            }
+        };
+        let path = settings.path.display();
+        match recovery {
+            Recovery::Restored => tracing::info!(%path, "counting goes on from the state file"),
+            Recovery::Fresh => tracing::info!(%path, "a new state file: counting begins"),
+            // It was told when the file was set aside.
+            Recovery::Damaged => {}
+        }
+        telemetry.state_recovered(recovery, opened.size());
+        let store =
+            Store { opened: Some(opened), generation: Generation(0), trouble: None, retry_at: clock.now() };
+        let inner = Inner {
+            settings: settings.clone(),
+            accounts,
+            clock: clock.clone(),
+            telemetry: telemetry.clone(),
+            store: Mutex::new(store),
+        };
+        Ok((Self { inner: Arc::new(inner) }, saved))
+    }
+
+    /// What was read from the file does not fit together: it is set aside, and a new one made.
+    ///
+    /// # Errors
+    /// That cannot be done.
+    pub fn reject(&self, why: &str) -> Result<(), Error> {
+        let inner = &self.inner;
+        let mut store = self.store();
+        file::close(store.opened.take());
+        let opened = begin_anew(&inner.settings, &inner.accounts, why, &inner.clock)?;
+        inner.telemetry.state_recovered(Recovery::Damaged, opened.size());
+        store.opened = Some(opened);
+        store.generation.0 += 1;
+        Ok(())
+    }
+
+    /// Which file is written now.
+    pub fn generation(&self) -> Generation {
+        self.store().generation
+    }
+
+    /// Saves what changed of an account that was last saved to `generation`; when it is on disk it may be
+    /// seen. If it cannot be saved, it stays unsaved, and the page shows what was saved last.
+    ///
+    /// Blocks until the disk has it.
+    pub fn keep(&self, account: &mut Account, generation: &mut Generation) {
+        let inner = &self.inner;
+        let mut store = self.store();
+        if !inner.is_open(&mut store) {
+            return;
+        }
+        let before = if store.generation == *generation {
+            Before::Keep
+        } else {
+            account.save_everything();
+            Before::Clear
+        };
+        let id = account.name().id.clone();
+        let changes = account.changes(Now { moment: inner.clock.now(), date: inner.clock.date() });
+        let kept = changes.is_empty() || inner.write(&mut store, &id, before, |put| changes.each(put));
+        if kept {
+            account.saved();
+            *generation = store.generation;
+        }
+    }
+
+    /// Writes down what the budget of an account was spent on. Trouble is told, and no reason to wait.
+    ///
+    /// Blocks until the disk has it.
+    pub fn spend(&self, account: &str, spending: &Spending) {
+        let inner = &self.inner;
+        let mut store = self.store();
+        if inner.is_open(&mut store) {
+            let value = crate::saved::document(spending);
+            let key = Document::Spending.as_str().as_bytes();
+            inner.write(&mut store, account, Before::Keep, |put| {
+                put(Put { table: Table::Documents, key, value: Some(&value) })
+            });
+        }
+    }
+
+    /// Closes the file; nothing can be saved any more.
+    pub fn close(&self) {
+        let mut store = self.store();
+        store.retry_at = Moment::after_start(Duration::MAX);
+        file::close(store.opened.take());
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        // A panic elsewhere cannot leave half of anything here: each change is one assignment.
+        self.inner.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Whether the file is open, and the one at its path.
+    fn is_open(&self, store: &mut Store) -> bool {
+        if let Some(opened) = &store.opened {
+            if opened.is_at(&self.settings.path) {
+                return true;
+            }
+            // Somebody removed or replaced it: what is there now, if anything, is not what was saved last.
+            file::close(store.opened.take());
+            store.generation.0 += 1;
+        }
+        let now = self.clock.now();
+        if now < store.retry_at {
+            return false;
+        }
+        store.retry_at = now + RETRY;
+        match self.open_again(store) {
+            Ok(opened) => store.opened = Some(opened),
+            Err(error) => self.tell(store, error.to_string()),
+        }
+        store.opened.is_some()
+    }
+
+    fn open_again(&self, store: &mut Store) -> Result<Opened, Error> {
+        let Self { settings, accounts, clock, .. } = self;
+        let (opened, recovery) = match enter(settings, accounts).and_then(|found| accept(found, accounts)) {
+            Ok((opened, Origin::Found)) => return Ok(opened),
+            Ok((opened, Origin::Made)) => {
+                let path = settings.path.display();
+                tracing::warn!(%path, "the state file was gone; everything is written to a new one");
+                (opened, Recovery::Fresh)
+            }
+            Err(Problem::Refused(error)) => return Err(error),
+            Err(Problem::Damaged(why)) => (begin_anew(settings, accounts, &why, clock)?, Recovery::Damaged),
+        };
+        store.generation.0 += 1;
+        self.telemetry.state_recovered(recovery, opened.size());
+        Ok(opened)
+    }
+
+    /// Whether the rows were written.
+    fn write(
+        &self,
+        store: &mut Store,
+        account: &str,
+        before: Before,
+        each: impl Fn(&mut file::Put<'_>) -> Result<(), redb::Error>,
+    ) -> bool {
+        let Some(opened) = &store.opened else { return false };
+        match opened.commit(account, before, each) {
+            Ok(()) => {
+                self.telemetry.state_kept(opened.size());
+                if store.trouble.take().is_some() {
+                    tracing::info!("the state is written again, and the counters go on");
+                }
+                true
+            }
+            Err(why) => {
+                // After an error the database is of no more use.
+                file::close(store.opened.take());
+                store.retry_at = self.clock.now() + RETRY;
+                self.tell(store, why);
+                false
+            }
+        }
+    }
+
+    fn tell(&self, store: &mut Store, why: String) {
+        self.telemetry.state_failed();
+        if store.trouble.as_ref() != Some(&why) {
+            let path = self.settings.path.display();
+            tracing::warn!(%path, why, "the state cannot be written; counters stand still until it can");
+            store.trouble = Some(why);
+        }
+    }
+}
+
+/// Opens the file for these accounts, and reads what they left.
+fn restore(
+    settings: &Settings,
+    accounts: &[String],
+) -> Result<(Opened, BTreeMap<String, Saved>, Recovery), Problem> {
+    let (opened, origin) = enter(settings, accounts)?;
+    let mut saved = BTreeMap::new();
+    for id in accounts {
+        match opened.read(id) {
+            Ok(rows) => drop(saved.insert(id.clone(), rows)),
+            Err(why) => {
+                file::close(Some(opened));
+                return Err(Problem::Damaged(why));
+            }
+        }
+    }
+    let (opened, origin) = accept((opened, origin), accounts)?;
+    Ok((opened, saved, if origin == Origin::Found { Recovery::Restored } else { Recovery::Fresh }))
+}
+
+/// Opens the file on trial, for these accounts.
+fn enter(settings: &Settings, accounts: &[String]) -> Result<(Opened, Origin), Problem> {
+    let (opened, origin) = file::open(settings)?;
+    let found: Vec<_> = opened.accounts().map(str::to_owned).collect();
+    if found.is_empty() || accounts.iter().any(|id| found.contains(id)) {
+        return Ok((opened, origin));
+    }
+    file::close(Some(opened));
+    let (path, found) = (settings.path.clone(), found.join(", "));
+    Err(Problem::Refused(Error::OtherAccounts { path, found }))
+}
+
+/// Ends the trial.
+fn accept(entered: (Opened, Origin), accounts: &[String]) -> Result<(Opened, Origin), Problem> {
+    let (mut opened, origin) = entered;
+    match opened.accept(accounts) {
+        Ok(()) => Ok((opened, origin)),
+        Err(error) => {
+            file::close(Some(opened));
+            Err(Problem::Refused(error))
+        }
+    }
+}
+
+/// Sets a damaged file aside and makes a new one.
+fn begin_anew(settings: &Settings, accounts: &[String], why: &str, clock: &Clock) -> Result<Opened, Error> {
+    let aside = file::set_aside(&settings.path, clock.date())?;
+    let path = settings.path.display();
+    let aside = aside.display();
+    tracing::warn!(%path, %aside, why, "the state file is damaged; it was set aside, and a new one begins");
+    match enter(settings, accounts).and_then(|entered| accept(entered, accounts)) {
+        Ok((opened, _)) => Ok(opened),
+        Err(Problem::Refused(error)) => Err(error),
+        Err(Problem::Damaged(why)) => Err(Error::Damaged { path: settings.path.clone(), why }),
+    }
+}

@@ -1,0 +1,249 @@
+//! The file under the database, on trial until it is accepted.
+//!
+//! Opening a database writes to it, above all after a crash. What is refused afterwards (a file of a newer
+//! version, of another account, or damaged) must be left as it was found; so until it is accepted, what is
+//! written is kept in memory. The lock is held from before the first read until the file is closed.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use redb::StorageBackend;
+
+/// What is written on trial is kept in pieces of this many bytes.
+const PAGE: u64 = 4096;
+
+/// A locked file; cloned handles are the same file.
+#[derive(Clone, Debug)]
+pub(super) struct Backend {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    file: File,
+    /// `None` once the file is accepted.
+    trial: Mutex<Option<Trial>>,
+}
+
+/// What would be written.
+#[derive(Debug)]
+struct Trial {
+    length: u64,
+    pages: BTreeMap<u64, Vec<u8>>,
+}
+
+impl Backend {
+    /// Locks the file; `None` if another process has.
+    pub(super) fn lock(file: File) -> io::Result<Option<Self>> {
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        let trial = Trial { length: file.metadata()?.len(), pages: BTreeMap::new() };
+        Ok(Some(Self { inner: Arc::new(Inner { file, trial: Mutex::new(Some(trial)) }) }))
+    }
+
+    /// The file itself.
+    pub(super) fn file(&self) -> &File {
+        &self.inner.file
+    }
+
+    /// Ends the trial: what was held back is written, and so is everything from now on.
+    pub(super) fn accept(&self) -> io::Result<()> {
+        let mut trial = self.trial();
+        if let Some(held) = &*trial {
+            let file = &self.inner.file;
+            file.set_len(held.length)?;
+            for (number, page) in &held.pages {
+                let offset = number * PAGE;
+                let length = held.length.saturating_sub(offset).min(PAGE) as usize;
+                file.write_all_at(&page[..length], offset)?;
+            }
+            file.sync_data()?;
+        }
+        *trial = None;
+        Ok(())
+    }
+
+    fn trial(&self) -> MutexGuard<'_, Option<Trial>> {
+        // A panic of the database on a damaged file is expected, and leaves the trial whole.
+        self.inner.trial.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        match &*self.trial() {
+            Some(trial) => Ok(trial.length),
+            None => Ok(self.inner.file.metadata()?.len()),
+        }
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        match &*self.trial() {
+            Some(trial) => trial.read(&self.inner.file, offset, out),
+            None => self.inner.file.read_exact_at(out, offset),
+        }
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        match &mut *self.trial() {
+            Some(trial) => trial.set_len(&self.inner.file, length),
+            None => self.inner.file.set_len(length),
+        }
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        if self.trial().is_some() { Ok(()) } else { self.inner.file.sync_data() }
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        match &mut *self.trial() {
+            Some(trial) => trial.write(&self.inner.file, offset, data),
+            None => self.inner.file.write_all_at(data, offset),
+        }
+    }
+}
+
+impl Trial {
+    fn read(&self, file: &File, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        if offset.checked_add(out.len() as u64).is_none_or(|end| end > self.length) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        for (number, within, part) in pieces(offset, out.len()) {
+            let out = &mut out[part];
+            match self.pages.get(&number) {
+                Some(page) => out.copy_from_slice(&page[within..within + out.len()]),
+                None => read_or_zero(file, number * PAGE + within as u64, out)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, file: &File, offset: u64, data: &[u8]) -> io::Result<()> {
+        for (number, within, part) in pieces(offset, data.len()) {
+            let data = &data[part];
+            self.page(file, number)?[within..within + data.len()].copy_from_slice(data);
+        }
+        self.length = self.length.max(offset + data.len() as u64);
+        Ok(())
+    }
+
+    fn set_len(&mut self, file: &File, length: u64) -> io::Result<()> {
+        if length < self.length {
+            // What is cut off reads as zeros if the file grows again, on disk as in memory.
+            self.page(file, length / PAGE)?[(length % PAGE) as usize..].fill(0);
+            for number in length / PAGE + 1..self.length.div_ceil(PAGE) {
+                self.pages.insert(number, vec![0; PAGE as usize]);
+            }
+        }
+        self.length = length;
+        Ok(())
+    }
+
+    /// The page of that number, held back from now on.
+    fn page(&mut self, file: &File, number: u64) -> io::Result<&mut [u8]> {
+        Ok(match self.pages.entry(number) {
+            Entry::Occupied(page) => page.into_mut(),
+            Entry::Vacant(place) => {
+                let mut page = vec![0; PAGE as usize];
+                read_or_zero(file, number * PAGE, &mut page)?;
+                place.insert(page)
+            }
+        })
+    }
+}
+
+/// The pages that bytes lie in: the page's number, where in it they begin, and which of the bytes they are.
+fn pieces(offset: u64, length: usize) -> impl Iterator<Item = (u64, usize, std::ops::Range<usize>)> {
+    let mut done = 0;
+    std::iter::from_fn(move || {
+        if done == length {
+            return None;
+        }
+        let at = offset + done as u64;
+        let within = (at % PAGE) as usize;
+        let part = done..length.min(done + PAGE as usize - within);
+        done = part.end;
+        Some((at / PAGE, within, part))
+    })
+}
+
+/// Beyond its end a file reads as zeros, as it would if it had been made longer.
+fn read_or_zero(file: &File, offset: u64, out: &mut [u8]) -> io::Result<()> {
+    let mut done = 0;
+    while done < out.len() {
+        match file.read_at(&mut out[done..], offset + done as u64) {
+            Ok(0) => break,
+            Ok(read) => done += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    out[done..].fill(0);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(content: &[u8]) -> File {
+        let file = tempfile::tempfile().expect("a temporary file");
+        file.write_all_at(content, 0).expect("it can be written");
+        file
+    }
+
+    fn content(file: &File) -> Vec<u8> {
+        let mut content = vec![0; file.metadata().expect("it is open").len() as usize];
+        file.read_exact_at(&mut content, 0).expect("it can be read");
+        content
+    }
+
+    #[test]
+    fn on_trial_a_file_reads_as_written_and_stays_as_it_was_until_it_is_accepted() {
+        let before: Vec<u8> = (0..10_000_u32).map(|n| n as u8).collect();
+        let file = file(&before);
+        let backend = Backend::lock(file.try_clone().expect("it is open")).expect("it can be locked");
+        let backend = backend.expect("nobody else has it");
+        let mut wanted = before.clone();
+        let mut random = fastrand::Rng::with_seed(5);
+        for _ in 0..200 {
+            match random.u32(0..4) {
+                0 => {
+                    let length = random.usize(1..20_000);
+                    wanted.resize(length, 0);
+                    backend.set_len(length as u64).expect("memory only");
+                }
+                _ => {
+                    let (at, length) = (random.usize(0..wanted.len()), random.usize(0..9_000));
+                    let data: Vec<u8> = (0..length).map(|_| random.u8(..)).collect();
+                    wanted.resize(wanted.len().max(at + length), 0);
+                    wanted[at..at + length].copy_from_slice(&data);
+                    backend.write(at as u64, &data).expect("memory only");
+                }
+            }
+            let mut read = vec![1; wanted.len()];
+            backend.read(0, &mut read).expect("it is as long as it says");
+            assert!(read == wanted);
+            assert_eq!(backend.len().expect("it is known"), wanted.len() as u64);
+        }
+        assert!(content(&file) == before);
+        backend.accept().expect("there is room");
+        assert!(content(&file) == wanted);
+        backend.write(3, b"at once").expect("there is room");
+        assert_eq!(&content(&file)[3..10], b"at once");
+    }
+
+    #[test]
+    fn what_is_beyond_the_end_cannot_be_read() {
+        let backend = Backend::lock(file(&[7; 100])).expect("it can be locked").expect("nobody else has it");
+        assert!(backend.read(99, &mut [0; 2]).is_err());
+        assert!(backend.read(u64::MAX, &mut [0; 2]).is_err());
+    }
+}
