@@ -8,6 +8,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -199,6 +200,35 @@ def idle(report, binary, users, limit):
             report.line(f"{users:,} users: RSS, peak", process.memory("VmHWM") / MIB, "MiB")
 
 
+def durable(report, binary, users):
+    """The same with a state file: what it takes on disk and in memory, and a restart after a crash."""
+    upstream, address = simulator(binary, users)
+    with upstream, tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "state.redb")
+        settings = {
+            "ZT_RISK_EXPORTER__INTERVALS__SUMMARY": f"{INTERVAL_SECONDS}s",
+            "ZT_RISK_EXPORTER__STATE__PATH": path,
+        }
+        port = free_port()
+        page = Page(port)
+        with exporter(binary, address, port, **settings) as process:
+            shown = page.until(process, lambda page: page.users() > 0, START_PAUSE_SECONDS)
+            cpu = process.cpu()
+            report.line(f"{users:,} users, state: first start to page, wall", shown - process.started, "s")
+            report.line(f"{users:,} users, state: first start to page, CPU", cpu, "s")
+            last = page.last_summary()
+            page.until(process, lambda page: page.last_summary() > last, REFRESH_PAUSE_SECONDS)
+            report.line(f"{users:,} users, state: refresh, CPU", process.cpu() - cpu, "s")
+            report.line(f"{users:,} users, state: RSS, peak", process.memory("VmHWM") / MIB, "MiB")
+            report.line(f"{users:,} users, state: file", os.path.getsize(path) / MIB, "MiB")
+            process.child.kill()
+        with exporter(binary, address, port, **settings) as process:
+            shown = page.until(process, lambda page: page.users() > 0, START_PAUSE_SECONDS)
+            report.line(f"{users:,} users, state: restart to page, wall", shown - process.started, "s")
+            report.line(f"{users:,} users, state: restart to page, CPU", process.cpu(), "s")
+            report.line(f"{users:,} users, state: restart, RSS, peak", process.memory("VmHWM") / MIB, "MiB")
+
+
 def start(report, binary, limit_ms):
     """From exec to a connection that is taken; the upstream does not even exist."""
     times = []
@@ -223,6 +253,7 @@ def main(binary, *chosen):
         "start": lambda: start(report, binary, limit_ms=20),
         "million": lambda: refreshes(report, binary, 1_000_000, {"cpu": 1.0, "peak": 200}),
         "hundred-thousand": lambda: refreshes(report, binary, 100_000, {"peak": 40}),
+        "state": lambda: (durable(report, binary, 1_000_000), durable(report, binary, 1_000)),
         "idle": lambda: idle(report, binary, 1_000, limit=10),
     }
     for name in chosen or measurements:

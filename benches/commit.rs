@@ -1,0 +1,181 @@
+//! What it costs to make an answer durable, on the disk of the temporary directory: a first list, a list of
+//! which little changed, and the events of one user. The size of the file is printed.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use zt_risk_exporter::account::{Account, Question, Settings, Step};
+use zt_risk_exporter::clock::{Clock, Moment, Timestamp};
+use zt_risk_exporter::identity::Naming;
+use zt_risk_exporter::model::{
+    AccountName, Endpoint, Event, Extent, Level, Listing, Row, Summary, Tuple, UserId, UserRisk,
+};
+use zt_risk_exporter::schedule::Intervals;
+use zt_risk_exporter::state::{Generation, Settings as File, State};
+use zt_risk_exporter::telemetry::Telemetry;
+
+const ID: &str = "0123456789abcdef0123456789abcdef";
+const DATE: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+/// One in fifty of a million users: so many ever change, so many have records.
+const CHANGED: u32 = 50;
+
+fn account() -> Account {
+    let intervals = Intervals {
+        summary: Duration::from_secs(30),
+        behaviors: Duration::from_secs(300),
+        integrations: Duration::from_secs(300),
+        // Somebody is always due, so that the events of one user can be read over and over.
+        audit: Duration::ZERO,
+    };
+    Account::new(Settings {
+        name: AccountName { alias: "bench".to_owned(), id: ID.to_owned() },
+        intervals,
+        budget: u32::MAX / 4,
+        series: 100,
+        naming: Naming::Id,
+        secret: [0; 16],
+        seed: 0,
+    })
+}
+
+/// A list of `users`, of whom every `every`th has as many events more than at first.
+fn summary(users: u32, every: u32, more: u32) -> Summary {
+    let rows = (0..users).map(|n| {
+        let user = UserId::from_u128(u128::from(n) << 96 | u128::from(n.wrapping_mul(2_654_435_761)));
+        let more = if n % every == 0 { more } else { 0 };
+        let last_event = DATE + Duration::from_secs(u64::from(more));
+        Row { user, tuple: Tuple { last_event, count: 1 + n % 9 + more, level: Level::Low } }
+    });
+    Summary {
+        rows: rows.collect(),
+        unreadable: Vec::new(),
+        anonymous: 0,
+        extent: Extent::Whole,
+        date: Some(DATE),
+        identities: None,
+        pages: 1,
+    }
+}
+
+/// Five events, all after counting began.
+fn risk(round: u64) -> UserRisk {
+    let event = |n: u64| Event {
+        id: (round * 5 + n).to_string(),
+        name: "imp_travel".to_owned(),
+        level: Level::High,
+        timestamp: DATE + Duration::from_secs(1 + round),
+    };
+    UserRisk {
+        events: (0..5).map(event).collect(),
+        rejected: 0,
+        last_reset: None,
+        level: None,
+        extent: Extent::Whole,
+        date: Some(DATE + Duration::from_secs(3_600)),
+        identity: None,
+        pages: 1,
+    }
+}
+
+struct Disk {
+    directory: tempfile::TempDir,
+    state: State,
+    generation: Generation,
+}
+
+impl Disk {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().expect("there is room");
+        let clock = Clock::system();
+        let file = File { path: directory.path().join("state.redb"), cache_bytes: 32 << 20 };
+        let (state, _) = State::open(&file, vec![ID.to_owned()], &clock, &Telemetry::new(clock.clone()))
+            .expect("a new file can be made");
+        let generation = state.generation();
+        Self { directory, state, generation }
+    }
+
+    fn keep(&mut self, account: &mut Account) {
+        self.state.keep(account, &mut self.generation);
+    }
+
+    fn mebibytes(&self) -> f64 {
+        let file = std::fs::metadata(self.directory.path().join("state.redb")).expect("it was made");
+        file.len() as f64 / f64::from(1 << 20)
+    }
+}
+
+/// Reads everything that the account asks for now, and saves it at the end.
+fn read_all(account: &mut Account, list: &Summary, round: u64, disk: &mut Disk) {
+    let now = Moment::after_start(Duration::from_secs(round * 10_000));
+    while let Step::Ask(question) = account.plan(now) {
+        match question {
+            Question::Poll(Endpoint::Summary) => account.summary_read(list, now, DATE),
+            Question::Poll(Endpoint::Behaviors) => account.behaviors_read(Listing::default(), now, DATE),
+            Question::Poll(Endpoint::Integrations) => {
+                account.integrations_read(Listing::default(), now, DATE);
+            }
+            Question::Poll(_) => account.token_read(now),
+            Question::User(asked) if asked.why == zt_risk_exporter::ledger::Why::Audit => break,
+            Question::User(asked) => account.user_read(&asked, &risk(round), now, DATE),
+        }
+    }
+    disk.keep(account);
+}
+
+fn commit(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("commit");
+    group.sample_size(10);
+    for users in [1_000, 1_000_000] {
+        let first = summary(users, 1, 0);
+        let known = || {
+            let mut account = account();
+            account.summary_read(&first, Moment::default(), DATE);
+            (account, Disk::new())
+        };
+        group.bench_function(format!("first_list/{users}"), |bencher| {
+            bencher.iter_batched_ref(
+                known,
+                |(account, disk)| disk.keep(black_box(account)),
+                BatchSize::PerIteration,
+            );
+        });
+        let (mut account, mut disk) = known();
+        disk.keep(&mut account);
+        println!("{users} users: {:.1} MiB", disk.mebibytes());
+        read_all(&mut account, &first, 0, &mut disk);
+        read_all(&mut account, &summary(users, CHANGED, 5), 1, &mut disk);
+        println!("{users} users, {} of them with 5 events: {:.1} MiB", users / CHANGED, disk.mebibytes());
+        let mut second = 0;
+        group.bench_function(format!("list_of_which_100_changed/{users}"), |bencher| {
+            bencher.iter_batched(
+                || {
+                    second += 1;
+                    summary(users, (users / 100).max(1), 5 + second)
+                },
+                |list| {
+                    account.summary_read(&list, Moment::default(), DATE);
+                    disk.keep(&mut account);
+                },
+                BatchSize::PerIteration,
+            );
+        });
+        let mut round = 10;
+        group.bench_function(format!("one_user/{users}"), |bencher| {
+            bencher.iter(|| {
+                round += 1;
+                let now = Moment::after_start(Duration::from_secs(100_000));
+                if let Step::Ask(Question::User(asked)) = account.plan(now) {
+                    account.user_read(&asked, &risk(round), now, DATE);
+                }
+                account.token_read(now);
+                disk.keep(&mut account);
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, commit);
+criterion_main!(benches);
