@@ -63,7 +63,7 @@ def dashboard() -> Any:
     changes = f"{_changes('behavior_enabled', 'behavior')} + {_changes('behavior_risk_level', 'behavior')}"
     panels = [
         tile("Behaviors enabled", "Behaviors that are looked for.", now(f"sum({enabled})"), "short", CALM),
-        tile("Disabled", "Behaviors that are not looked for.", now(f"sum(1 - {enabled})"), "short", CALM),
+        tile("Disabled", "Behaviors that are not looked for.", now(f"sum(1 - {enabled})"), "short", CALM, width=2),
         tile(
             "Enabled but silent",
             "Behaviors that are enabled and found nothing during the selected time.",
@@ -79,28 +79,31 @@ def dashboard() -> Any:
             "short",
             ANY_IS_NOTED,
             mappings=NONE,
+            width=2,
         ),
         tile(
-            "Active integrations",
+            "Integrations active",
             "Receivers that are told of changes of risk.",
             now(f"sum({active})"),
             "short",
             CALM,
             no_value="none",
+            width=4,
         ),
         tile(
-            "Inactive integrations",
+            "Integrations inactive",
             "Receivers that are told nothing.",
             now(f"sum(1 - {active})"),
             "short",
             ANY_IS_BAD,
             mappings=NONE,
             no_value="none",
+            width=4,
         ),
         tile(
             "Median delay",
             "Half of the events during the selected time were seen faster than this after they happened.",
-            now(f"{quantile(0.5, 'event_observation_delay_seconds', '$__range')} >= 0"),
+            now(quantile(0.5, "event_observation_delay_seconds", "$__range")),
             "s",
             DELAYS,
             no_value="no events",

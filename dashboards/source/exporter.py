@@ -4,13 +4,13 @@ from typing import Any
 
 from grafana_foundation_sdk.builders import dashboard as builders
 
-from .kit import BAD, DAY, GOOD, LEVELS, NOTICE, age, bars, grid, lines, mapped, now, once, or_zero, over_time, own, process
-from .kit import per_bar, properties, quantile, risk, rows, shown, steps, tile, total
+from .kit import BAD, DAY, GOOD, LEVELS, NOTICE, PLAIN, age, bars, grid, lines, mapped, now, once, or_zero, over_time, own, process
+from .kit import per_bar, properties, quantile, ranking, risk, rows, shown, steps, tile, total, valid
 from .shared import ANY_IS_BAD, CALM, NONE, data_age, frame
 
 RATE = "[$__rate_interval]"
 GRAY = LEVELS["unknown"]
-STATE = mapped(_0=("in memory", NOTICE), _1=("on disk", GOOD))
+STATE = mapped(_0=("in memory", PLAIN), _1=("on disk", GOOD))
 UP = mapped(_0=("down", BAD), _1=("up", GOOD))
 # A token should be replaced a month before it expires, and must be within the week.
 EXPIRY = steps((None, BAD), (7 * DAY, NOTICE), (30 * DAY, GOOD))
@@ -28,7 +28,7 @@ def _tiles() -> list[Any]:
             mappings=NONE,
         ),
         tile(
-            "Accounts in trouble",
+            "Accounts failing",
             "Accounts whose list of users could not be read at the latest attempt.",
             now(f"sum(1 - {once(risk('up'))})"),
             "short",
@@ -61,7 +61,7 @@ def _tiles() -> list[Any]:
             steps((None, GOOD), (100, NOTICE)),
         ),
         tile(
-            "First token expires in",
+            "Token expires in",
             "When the first of the accounts' tokens expires. Orange within a month, red within a week.",
             now(f"min({own('token_expiry_timestamp_seconds')}) - time()"),
             "s",
@@ -124,23 +124,24 @@ def _cloudflare() -> list[Any]:
         lines(
             "Request duration, 19 of 20",
             "95 % of the requests ended sooner, by endpoint; a list on several pages is several requests.",
-            [over_time(f"histogram_quantile(0.95, sum by (le, endpoint) (rate({taken})))", "{{endpoint}}")],
+            [over_time(valid(f"histogram_quantile(0.95, sum by (le, endpoint) (rate({taken})))"), "{{endpoint}}")],
             "s",
             width=8,
             calcs=("mean", "max"),
         ),
-        lines(
+        ranking(
             "Poll interval",
             "How often each endpoint is read: as configured, or more slowly where the budget demands it.",
-            [over_time(once(own("poll_interval_seconds"), "endpoint"), "{{account}} {{endpoint}}")],
+            now(once(own("poll_interval_seconds"), "endpoint"), "{{account}} {{endpoint}}"),
             "s",
+            CALM,
             width=8,
-            calcs=("lastNotNull",),
         ),
     ]
 
 
 def _counting() -> list[Any]:
+    oldest = f"min by (account) ({risk('oldest_pending_timestamp_seconds')})"
     return [
         lines(
             "Users waiting to be read",
@@ -154,8 +155,8 @@ def _counting() -> list[Any]:
         ),
         lines(
             "Longest wait",
-            "For how long the first of them has been waiting; no line where nobody waits.",
-            [over_time(f"time() - min by (account) ({risk('oldest_pending_timestamp_seconds')})", "{{account}}")],
+            "For how long the first of them has been waiting; 0 where nobody waits.",
+            [over_time(f"time() - {oldest} or 0 * {once(risk('pending_users'))}", "{{account}}")],
             "s",
             width=6,
             height=8,
@@ -170,10 +171,10 @@ def _counting() -> list[Any]:
         ),
         bars(
             "Trouble with the data",
-            "Events that could not be attributed, by reason; rows of answers that could not be read; requests that were"
+            "Events that could not be attributed; rows of answers that could not be read; requests that were"
             " sent again.",
             [
-                over_time(per_bar("events_unattributed_total", "reason", by="reason"), "not attributed: {{reason}}"),
+                over_time(per_bar("events_unattributed_total", "reason"), "events not attributed"),
                 over_time(f"sum(increase({own('rejected_rows_total')}[$__interval]))", "rows rejected"),
                 over_time(f"sum(increase({process('zt_risk_exporter_retries_total')}[$__interval]))", "requests sent again"),
             ],

@@ -71,7 +71,12 @@ def per_bar(metric: str, *labels: str, by: str = "", matching: str = "") -> str:
 def quantile(q: float, metric: str, window: str, *labels: str, matching: str = "") -> str:
     """A quantile of a histogram about Cloudflare by `labels`, over all accounts unless these are among the labels."""
     inner = once(f"increase({risk(metric + '_bucket', matching, f'[{window}]')})", *[label for label in ("le", *labels) if label != "account"])
-    return f"histogram_quantile({q}, sum by ({', '.join(('le', *labels))}) ({inner}))"
+    return valid(f"histogram_quantile({q}, sum by ({', '.join(('le', *labels))}) ({inner}))")
+
+
+def valid(quantiles: str) -> str:
+    """Quantiles without those of nothing, which are NaN."""
+    return f"{quantiles} >= 0"
 
 
 def or_zero(expr: str) -> str:
@@ -130,10 +135,12 @@ def fixed(color: str) -> dict[str, str]:
     return {"mode": "fixed", "fixedColor": color}
 
 
-def shown(width: int, mappings: Sequence[d.ValueMapping] = ()) -> list[d.DynamicConfigValue]:
-    """A column of this width, 0 for what is left; its values as colored words where they are mapped."""
-    words = {"mappings": mappings, "custom__cellOptions": {"type": "color-text"}} if mappings else {}
-    return properties(**({"custom__width": width} if width else {}), **words)
+def shown(width: int, mappings: Sequence[d.ValueMapping] = (), color: str = PLAIN) -> list[d.DynamicConfigValue]:
+    """A column of this width; mapped values are colored words, and what is not mapped has the color given here."""
+    if not mappings:
+        return properties(custom__width=width)
+    words = {"mappings": mappings, "color": fixed(color), "custom__cellOptions": {"type": "color-text"}}
+    return properties(custom__width=width, **words)
 
 
 def leading(panel: Any, uid: str, title: str) -> Any:
@@ -197,7 +204,7 @@ def lines(
 ) -> timeseries.Panel:
     """Values over time."""
     panel = _finish(timeseries.Panel(), title, description, queries, unit).span(width).height(height)
-    panel = _legend(panel, calcs).line_width(2).fill_opacity(25 if stacked else 6)
+    panel = _legend(panel, calcs, beside=width >= 12).line_width(2).fill_opacity(25 if stacked else 0)
     panel = panel.show_points(c.VisibilityMode.NEVER).axis_label("")
     if minimum is not None:
         panel = panel.min(minimum)
@@ -244,10 +251,15 @@ def bars(
     return panel
 
 
-def _legend(panel: timeseries.Panel, calcs: Sequence[str]) -> timeseries.Panel:
-    legend = common.VizLegendOptions().display_mode(c.LegendDisplayMode.TABLE).placement(c.LegendPlacement.BOTTOM)
+def _legend(panel: timeseries.Panel, calcs: Sequence[str], *, beside: bool) -> timeseries.Panel:
+    """A table beside a wide panel, a list below a narrow one: what is cut off is not read."""
+    legend = common.VizLegendOptions().show_legend(True).calcs(list(calcs))
+    if beside:
+        legend = legend.display_mode(c.LegendDisplayMode.TABLE).placement(c.LegendPlacement.RIGHT)
+    else:
+        legend = legend.display_mode(c.LegendDisplayMode.LIST).placement(c.LegendPlacement.BOTTOM)
     tooltip = common.VizTooltipOptions().mode(c.TooltipDisplayMode.MULTI).sort(c.SortOrder.DESCENDING)
-    return panel.legend(legend.show_legend(True).calcs(list(calcs))).tooltip(tooltip)
+    return panel.legend(legend).tooltip(tooltip)
 
 
 def ranking(

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from .kit import GOOD, HOUR, LEVELS, NOTICE, BAD, age, bars, in_range, leading, lines, now, once, over_time, per_bar, ranking
+from .kit import GOOD, HOUR, LEVELS, NOTICE, BAD, PLAIN, age, bars, in_range, leading, lines, now, once, over_time, per_bar, ranking
 from .kit import risk, steps, tile, total
 from .shared import CALM, HIGH, behaviors, by_level, data_age, events_by_behavior, frame, high_now, integrations
 from .shared import longest_high, resets
 
-RISES = steps((None, GOOD), (1, NOTICE), (10, BAD))
+RISES = steps((None, PLAIN), (1, NOTICE), (10, BAD))
 
 
 def _high(when: str = "") -> str:
@@ -35,15 +35,15 @@ def _freshness() -> Any:
     text += " default; single users when something about them changed, or for the audit."
     ages = age(once(risk("last_success_timestamp_seconds"), "endpoint"))
     thresholds = steps((None, GOOD), (900, NOTICE), (HOUR, BAD))
-    return ranking("How fresh the data is", text, now(ages, "{{account}} {{endpoint}}"), "s", thresholds, height=8)
+    return ranking("How fresh the data is", text, now(ages, "{{account}} {{endpoint}}"), "s", thresholds)
 
 
 def dashboard() -> Any:
     """The dashboard that is read in ten seconds."""
     panels = [
         high_now(),
-        _against(1, "Against yesterday", "yesterday"),
-        _against(7, "Against last week", "a week ago"),
+        _against(1, "Since yesterday", "yesterday"),
+        _against(7, "Since last week", "a week ago"),
         _new(),
         resets(),
         longest_high(),
@@ -92,8 +92,8 @@ def dashboard() -> Any:
             below=["reset"],
             width=6,
         ),
-        leading(behaviors(11, 9), "zt-risk-behaviors", "More about behaviors"),
-        leading(integrations(7, 9), "zt-risk-behaviors", "More about integrations"),
+        leading(behaviors(12, 9), "zt-risk-behaviors", "More about behaviors"),
+        leading(integrations(6, 9), "zt-risk-behaviors", "More about integrations"),
         _freshness(),
     ]
     text = "Who is at risk, what is new, and whether the numbers can be trusted. Readable in ten seconds."

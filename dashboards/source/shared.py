@@ -70,7 +70,7 @@ def high_now() -> Any:
 
 def longest_high() -> Any:
     return tile(
-        "Longest at high risk",
+        "Longest waiting",
         "For how long the longest-standing user has been at high risk, as far as the exporter saw it. Orange after a"
         " working day, red after three days.",
         now(age(f"min({risk('oldest_user_timestamp_seconds', HIGH)})")),
@@ -129,7 +129,7 @@ def behaviors(width: int, height: int) -> Any:
         "Level": shown(85, LEVEL),
         "Events": shown(75),
         "Users": shown(75),
-        "Changes": shown(85, mapped(_0=("none", LEVELS["unknown"]))),
+        "Changes": shown(85, mapped(_0=("none", LEVELS["unknown"])), NOTICE),
     }
     return grid("Behaviors", text, queries, columns, width=width, height=height, styles=styles, sort=[("Events", True)])
 
@@ -141,14 +141,12 @@ def integrations(width: int, height: int) -> Any:
         rows(once(risk("integration_active"), "integration", "integration_type")),
         rows(once(risk("integration_info"), "integration", "reference_id", "tenant_url")),
     ]
-    columns = {
-        "account": "Account",
-        "integration_type": "Type",
-        "reference_id": "Reference",
-        "tenant_url": "Tenant",
-        "Value #A": "State",
-    }
-    styles = {"Account": shown(80), "Type": shown(65), "Reference": shown(125), "State": shown(80, ACTIVE)}
+    columns = {"account": "Account", "reference_id": "Reference", "Value #A": "State"}
+    styles = {"Account": shown(80), "State": shown(85, ACTIVE)}
+    if width > 8:
+        columns = {"account": "Account", "integration_type": "Type", "reference_id": "Reference", **columns}
+        columns = {**columns, "tenant_url": "Tenant", "Value #A": columns.pop("Value #A")}
+        styles |= {"Type": shown(65), "Reference": shown(125)}
     return grid("Integrations", text, queries, columns, width=width, height=height, styles=styles, sort=[("State", False)])
 
 

@@ -56,13 +56,14 @@ def _most_at_risk() -> Any:
         "account_id": "Cloudflare",
     }
     styles = {
-        "User": shown(310),
-        "Account": shown(100),
+        "User": shown(315),
+        "Name": shown(160),
+        "Account": shown(90),
         "Level": shown(90, LEVEL),
         "Events": shown(80),
-        **{title: properties(unit="s", decimals=1, custom__width=140) for title in ages.values()},
+        **{title: properties(unit="s", decimals=1, noValue="never", custom__width=130) for title in ages.values()},
         "Cloudflare": properties(
-            links=[CLOUDFLARE], mappings=OPENS, custom__cellOptions={"type": "color-text"}, custom__width=100
+            links=[CLOUDFLARE], mappings=OPENS, custom__cellOptions={"type": "color-text"}, custom__width=90
         ),
     }
     sort = [("Level", True), ("Last event, ago", False)]
@@ -74,11 +75,11 @@ def _most_at_risk() -> Any:
 def _waiting() -> Any:
     text = "The ten users who have been at high risk for longest without a reset, among those with series of their own."
     queries = [rows(f"topk(10, ({_age('since')}) and on (user) ({_level('== 3')}))"), rows(WHO)]
-    columns = {"Value #A": "At high risk for", **NAMES}
+    columns = {"Value #A": "At high risk for", "user": "User", "name": "Name"}
     bar = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
     thresholds = UNATTENDED.build().to_json()
     styles = {
-        "User": shown(300),
+        "User": shown(315),
         "At high risk for": properties(
             unit="s",
             decimals=1,
@@ -90,7 +91,7 @@ def _waiting() -> Any:
         ),
     }
     return grid(
-        "Longest at high risk",
+        "Longest at high risk without a reset",
         text,
         queries,
         columns,
@@ -104,9 +105,9 @@ def _waiting() -> Any:
 def _offenders() -> Any:
     text = "Users who were reset within the last 30 days and are on the risk list again."
     queries = [rows(OFFENDERS), rows(f"({_level('> 0')}) and on (user) ({OFFENDERS})"), rows(WHO)]
-    columns = {"Value #A": "Reset, ago", "Value #B": "Level", **NAMES}
+    columns = {"Value #A": "Reset, ago", "Value #B": "Level", "user": "User", "name": "Name"}
     styles = {
-        "User": shown(300),
+        "User": shown(315),
         "Reset, ago": properties(unit="s", decimals=1, custom__width=110),
         "Level": shown(90, LEVEL),
     }
@@ -173,7 +174,7 @@ def dashboard() -> Any:
         tile(
             "Time to reset, median",
             "Half of the resets of high-risk users during the selected time came faster than this.",
-            now(f"{median} >= 0"),
+            now(median),
             "s",
             steps((None, GOOD), (8 * HOUR, NOTICE), (3 * DAY, BAD)),
             width=4,
@@ -192,7 +193,7 @@ def dashboard() -> Any:
         tile(
             "Users on the list",
             "All users on the risk list, at whatever level.",
-            over_time(total(risk("users"), "max_risk_level"), ""),
+            now(total(risk("users"), "max_risk_level")),
             "short",
             CALM,
             width=4,

@@ -7,13 +7,14 @@
 use std::env;
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 use zt_risk_exporter::app::Tuning;
+use zt_risk_exporter::clock::Timestamp;
 use zt_risk_exporter::simulator::{BehaviorSpec, Fault, FaultRule, Level, Scenario};
 
 use super::rig::{Rig, Setup};
@@ -48,6 +49,9 @@ const INTERVAL: Duration = Duration::from_secs(60);
 
 /// What each stored sample carries beside its own labels.
 const TARGET: &str = r#"job="zt-risk-exporter",instance="localhost:10069""#;
+
+/// promtool reads a whole file again for every two hours in it, so a file must not have many.
+const MINUTES_OF_A_PART: u32 = 6 * 60;
 
 /// A number from the environment.
 fn setting(name: &str, default: u32) -> u32 {
@@ -140,15 +144,17 @@ fn write_token(path: &Path, token: &str) {
 }
 
 /// Scrapes once, and writes the samples with the target's labels and the simulated time.
-async fn scrape(rig: &Rig, pace: f64, out: &mut impl Write) {
+async fn scrape(rig: &Rig, pace: f64, start: Timestamp, out: &mut impl Write) {
     let began = rig.clock.date();
     let (status, text) = rig.get("/metrics").await;
     assert_eq!(status, 200);
     let took = rig.clock.date().since(began).as_secs_f64() / pace;
-    let at = began.seconds();
+    let (at, started) = (began.seconds(), start.seconds().to_string());
     let mut scraped = 0;
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let (series, value) = line.rsplit_once(' ').expect("a series and a value");
+        // The only date on the page that the operating system tells.
+        let value = if series == "process_start_time_seconds" { &started } else { value };
         match series.split_once('{') {
             Some((name, labels)) => writeln!(out, "{name}{{{TARGET},{labels} {value} {at}"),
             None => writeln!(out, "{series}{{{TARGET}}} {value} {at}"),
@@ -162,13 +168,22 @@ async fn scrape(rig: &Rig, pace: f64, out: &mut impl Write) {
     writeln!(out, "scrape_samples_scraped{{{TARGET}}} {scraped} {at}").expect("the file takes it");
 }
 
+/// A file for the next hours.
+fn part(folder: &Path, number: u32) -> BufWriter<File> {
+    BufWriter::new(File::create(folder.join(format!("{number:03}.om"))).expect("a file can be made"))
+}
+
+fn end(mut part: BufWriter<File>) {
+    writeln!(part, "# EOF").and_then(|()| part.flush()).expect("the file takes it");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "writes a file for tests/dashboards/run, which takes a minute in an optimised build"]
+#[ignore = "writes files for tests/dashboards/run, which takes a minute in an optimised build"]
 async fn a_history_for_the_dashboards() {
-    let path = env::var_os("HISTORY_FILE").expect("HISTORY_FILE names the file to write");
+    let written =
+        PathBuf::from(env::var_os("HISTORY_FOLDER").expect("HISTORY_FOLDER names a folder to write to"));
     let pace = f64::from(setting("HISTORY_PACE", 2_400));
     let minutes = 60 * setting("HISTORY_HOURS", 48);
-    let mut out = BufWriter::new(File::create(path).expect("the file can be made"));
     let folder = tempfile::tempdir().expect("a folder");
     let token = folder.path().join("token");
     write_token(&token, "for-branch");
@@ -189,13 +204,18 @@ async fn a_history_for_the_dashboards() {
     })
     .await;
 
-    let start = rig.clock.now();
+    let (start, date) = (rig.clock.now(), rig.clock.date());
+    let mut out = part(&written, 0);
     for minute in 0..=minutes {
+        if minute > 0 && minute.is_multiple_of(MINUTES_OF_A_PART) {
+            end(out);
+            out = part(&written, minute / MINUTES_OF_A_PART);
+        }
         rig.clock.sleep_until(start + INTERVAL * minute).await;
-        scrape(&rig, pace, &mut out).await;
+        scrape(&rig, pace, date, &mut out).await;
         let_happen(&rig, minutes - minute, &token).await;
     }
-    writeln!(out, "# EOF").and_then(|()| out.flush()).expect("the file takes it");
+    end(out);
 
     let page = rig.page().await;
     let campaign = page.get("events_total{behavior=\"malicious_file\",risk_level=\"high\"}");
