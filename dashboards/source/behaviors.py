@@ -28,7 +28,7 @@ def _silent() -> Any:
     columns = {"name": "Behavior", "account": "Account", "Value #A": "Level"}
     styles = {"Account": shown(90), "Level": shown(90, LEVEL)}
     queries = [rows(level), rows(name)]
-    return grid("Enabled but silent", text, queries, columns, width=8, height=10, styles=styles)
+    return grid("Enabled but silent", text, queries, columns, width=8, height=9, styles=styles)
 
 
 def _delay() -> Any:
@@ -38,7 +38,7 @@ def _delay() -> Any:
         over_time(quantile(q, "event_observation_delay_seconds", "1h", "account"), "{{account}}, " + words)
         for q, words in ((0.5, "half of the events"), (0.95, "19 of 20"))
     ]
-    return lines("Delay from event to observation", text, queries, "s", width=8, height=10)
+    return lines("Delay from event to observation", text, queries, "s", width=8, height=9)
 
 
 def _states() -> Any:
@@ -52,7 +52,7 @@ def _states() -> Any:
     colors = {**LEVELS, "disabled": LEVELS["unknown"]}
     del colors["unknown"]
     return lines(
-        "Behaviors by state", text, queries, "short", width=8, height=10, colors=colors, calcs=("lastNotNull",), decimals=0
+        "Behaviors by state", text, queries, "short", width=8, height=9, colors=colors, calcs=("lastNotNull",), decimals=0
     )
 
 
@@ -124,8 +124,8 @@ def dashboard() -> Any:
             " behavior: a campaign. Many events and few users: a noisy device or rule.",
             [over_time(per_bar("behavior_users_total", "behavior", by="behavior"), "{{behavior}}")],
         ),
-        behaviors(14, 12),
-        integrations(10, 12),
+        behaviors(14, 11),
+        integrations(10, 11),
         _silent(),
         _states(),
         _delay(),

@@ -80,9 +80,12 @@ def _tiles() -> list[Any]:
 
 
 def _cloudflare() -> list[Any]:
-    spent = f"{own('requests_total', when=RATE)}"
-    failed = own("requests_total", 'outcome!="ok"', RATE)
-    taken = process("zt_risk_exporter_request_duration_seconds_bucket", when=RATE)
+    sent = own("requests_total", when=RATE)
+    failed = own("requests_total", 'outcome!="ok"', "[$__interval]")
+
+    def taken(part: str) -> str:
+        return f"sum by (endpoint) (rate({process(f'zt_risk_exporter_request_duration_seconds_{part}', when=RATE)}))"
+
     return [
         lines(
             "Age of what was read",
@@ -95,7 +98,7 @@ def _cloudflare() -> list[Any]:
         lines(
             "Requests to Cloudflare",
             "Requests in a minute, by endpoint, retries included.",
-            [over_time(f"60 * sum by (endpoint) (rate({spent}))", "{{endpoint}}")],
+            [over_time(f"60 * sum by (endpoint) (rate({sent}))", "{{endpoint}}")],
             "short",
             width=8,
             stacked=True,
@@ -106,7 +109,7 @@ def _cloudflare() -> list[Any]:
             "Requests that gave nothing usable, by endpoint and how they ended. limited: the rate limit. refused,"
             " credentials, forbidden: the token. unavailable, timeout: Cloudflare or the network. shape, invalid: an"
             " answer that is not as documented.",
-            [over_time(f"sum by (endpoint, outcome) (increase({failed.removesuffix(RATE)}[$__interval])) > 0", "{{endpoint}} {{outcome}}")],
+            [over_time(f"sum by (endpoint, outcome) (increase({failed})) > 0", "{{endpoint}} {{outcome}}")],
             width=8,
             interval="10m",
         ),
@@ -122,9 +125,10 @@ def _cloudflare() -> list[Any]:
             calcs=("lastNotNull", "min"),
         ).override_by_regexp(".* limit", properties(custom__lineStyle={"fill": "dash", "dash": [8, 8]})),
         lines(
-            "Request duration, 19 of 20",
-            "95 % of the requests ended sooner, by endpoint; a list on several pages is several requests.",
-            [over_time(valid(f"histogram_quantile(0.95, sum by (le, endpoint) (rate({taken})))"), "{{endpoint}}")],
+            "Request duration",
+            "The mean time from sending a request to the end of its answer, by endpoint. A list on several pages is"
+            " several requests.",
+            [over_time(valid(f"{taken('sum')} / {taken('count')}"), "{{endpoint}}")],
             "s",
             width=8,
             calcs=("mean", "max"),

@@ -74,9 +74,9 @@ def quantile(q: float, metric: str, window: str, *labels: str, matching: str = "
     return valid(f"histogram_quantile({q}, sum by ({', '.join(('le', *labels))}) ({inner}))")
 
 
-def valid(quantiles: str) -> str:
-    """Quantiles without those of nothing, which are NaN."""
-    return f"{quantiles} >= 0"
+def valid(numbers: str) -> str:
+    """The same without NaN, which is what quantiles and means of nothing are."""
+    return f"({numbers}) >= 0"
 
 
 def or_zero(expr: str) -> str:
@@ -141,6 +141,11 @@ def shown(width: int, mappings: Sequence[d.ValueMapping] = (), color: str = PLAI
         return properties(custom__width=width)
     words = {"mappings": mappings, "color": fixed(color), "custom__cellOptions": {"type": "color-text"}}
     return properties(custom__width=width, **words)
+
+
+def at_least(width: int) -> list[d.DynamicConfigValue]:
+    """A column that takes its part of what the others leave."""
+    return properties(custom__minWidth=width)
 
 
 def leading(panel: Any, uid: str, title: str) -> Any:
@@ -301,6 +306,9 @@ def grid(
 ) -> table.Panel:
     """A table of the columns, by field and in this order; joined on `key`, or on all labels that the queries share."""
     panel = _finish(table.Panel(), title, description, queries, "short").span(width).height(height)
+    if "Value #A" in columns:
+        # It has no letter where all other queries are empty, as that for names is unless they are shown.
+        columns = {**columns, "Value": columns["Value #A"]}
     only = {"include": {"names": list(columns)}}
     if key:
         panel = panel.with_transformation(d.DataTransformerConfig(id_val="filterFieldsByName", options=only))
@@ -310,7 +318,7 @@ def grid(
         panel = panel.with_transformation(d.DataTransformerConfig(id_val="merge", options={}))
         panel = panel.with_transformation(d.DataTransformerConfig(id_val="filterFieldsByName", options=only))
     order = {
-        "indexByName": {name: index for index, name in enumerate(columns)},
+        "indexByName": {name: list(columns.values()).index(title) for name, title in columns.items()},
         "renameByName": columns,
         "excludeByName": {},
     }

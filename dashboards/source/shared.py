@@ -41,8 +41,8 @@ SUMMARY = 'endpoint="summary"'
 CALM = steps((None, PLAIN))
 ANY_IS_NOTED = steps((None, GOOD), (1, NOTICE))
 ANY_IS_BAD = steps((None, GOOD), (1, BAD))
-# A poll each 30 s: two may be missed; ten minutes are an outage.
-AGES = steps((None, GOOD), (120, NOTICE), (600, BAD))
+# A poll each 30 s and a scrape each minute: two polls may be missed; ten minutes are an outage.
+AGES = steps((None, GOOD), (180, NOTICE), (600, BAD))
 # A working day is patience, three days are neglect.
 UNATTENDED = steps((None, GOOD), (8 * HOUR, NOTICE), (3 * DAY, BAD))
 
@@ -86,8 +86,8 @@ def resets() -> Any:
 
 
 def data_age() -> Any:
-    text = "How long ago the list of users was last read whole, of the account where that is longest. Orange after two"
-    text += " minutes, red after ten: then all other numbers are as old."
+    text = "How long ago the list of users was last read whole, of the account where that is longest. Orange after"
+    text += " three minutes, red after ten: then all other numbers are as old."
     expr = f"max({age(once(risk('last_success_timestamp_seconds', SUMMARY)))})"
     panel = tile("Age of the data", text, now(expr), "s", AGES, no_value="never read")
     return leading(panel, "zt-risk-exporter", "Why")
@@ -144,8 +144,8 @@ def integrations(width: int, height: int) -> Any:
     columns = {"account": "Account", "reference_id": "Reference", "Value #A": "State"}
     styles = {"Account": shown(80), "State": shown(85, ACTIVE)}
     if width > 8:
-        columns = {"account": "Account", "integration_type": "Type", "reference_id": "Reference", **columns}
-        columns = {**columns, "tenant_url": "Tenant", "Value #A": columns.pop("Value #A")}
+        state = columns.pop("Value #A")
+        columns = {"account": "Account", "integration_type": "Type", **columns, "tenant_url": "Tenant", "Value #A": state}
         styles |= {"Type": shown(65), "Reference": shown(125)}
     return grid("Integrations", text, queries, columns, width=width, height=height, styles=styles, sort=[("State", False)])
 

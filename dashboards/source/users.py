@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .kit import BAD, DAY, HOUR, LEVELS, NOTICE, GOOD, age, bars, grid, lines, now, once, or_zero, over_time, per_bar
+from .kit import BAD, DAY, HOUR, LEVELS, NOTICE, GOOD, age, at_least, bars, grid, lines, now, once, or_zero, over_time, per_bar
 from .kit import properties, quantile, risk, rows, shown, steps, tile, total
 from .shared import CALM, HIGH, LEVEL, UNATTENDED, ANY_IS_NOTED, frame, high_now, longest_high, resets
 
@@ -36,7 +36,8 @@ OFFENDERS = f"({_age('last_reset')} < {30 * DAY}) and on (user) ({_level('> 0')}
 
 def _most_at_risk() -> Any:
     text = "The users most at risk, as many as the exporter is configured to name (users.limit). Names appear where it is"
-    text += " configured to show them (users.identity: email); users are ids otherwise, or keyed hashes."
+    text += " configured to show them (users.identity: email); users are ids otherwise, or keyed hashes. Then: since when the"
+    text += " user has had the level, and how long ago the latest event and the latest reset were."
     account = once(risk("account_info"), "account_id")
     queries = [
         rows(f"max by (account, user) ({risk('user_max_risk_level')}) * on (account) group_left (account_id) {account}"),
@@ -46,7 +47,7 @@ def _most_at_risk() -> Any:
         rows(_age("last_reset")),
         rows(WHO),
     ]
-    ages = {"Value #C": "At this level for", "Value #D": "Last event, ago", "Value #E": "Last reset, ago"}
+    ages = {"Value #C": "At level for", "Value #D": "Event, ago", "Value #E": "Reset, ago"}
     columns = {
         **NAMES,
         "account": "Account",
@@ -56,17 +57,18 @@ def _most_at_risk() -> Any:
         "account_id": "Cloudflare",
     }
     styles = {
-        "User": shown(315),
-        "Name": shown(160),
+        "User": at_least(315),
+        "Name": shown(165),
+        "E-mail address": at_least(200),
         "Account": shown(90),
         "Level": shown(90, LEVEL),
-        "Events": shown(80),
-        **{title: properties(unit="s", decimals=1, noValue="never", custom__width=130) for title in ages.values()},
+        "Events": shown(75),
+        **{title: properties(unit="s", decimals=1, noValue="never", custom__width=115) for title in ages.values()},
         "Cloudflare": properties(
             links=[CLOUDFLARE], mappings=OPENS, custom__cellOptions={"type": "color-text"}, custom__width=90
         ),
     }
-    sort = [("Level", True), ("Last event, ago", False)]
+    sort = [("Level", True), ("Event, ago", False)]
     return grid(
         "Users most at risk", text, queries, columns, key="user", width=24, height=13, styles=styles, sort=sort
     )
@@ -79,7 +81,7 @@ def _waiting() -> Any:
     bar = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
     thresholds = UNATTENDED.build().to_json()
     styles = {
-        "User": shown(315),
+        "User": at_least(315),
         "At high risk for": properties(
             unit="s",
             decimals=1,
@@ -107,7 +109,7 @@ def _offenders() -> Any:
     queries = [rows(OFFENDERS), rows(f"({_level('> 0')}) and on (user) ({OFFENDERS})"), rows(WHO)]
     columns = {"Value #A": "Reset, ago", "Value #B": "Level", "user": "User", "name": "Name"}
     styles = {
-        "User": shown(315),
+        "User": at_least(315),
         "Reset, ago": properties(unit="s", decimals=1, custom__width=110),
         "Level": shown(90, LEVEL),
     }

@@ -82,4 +82,4 @@ def substituted(question: Question, span: int, chosen: dict[str, str]) -> str:
 
 def everything(board: dict[str, Any]) -> dict[str, str]:
     """The values of the query variables when All is chosen."""
-    return {one["name"]: one["allValue"] for one in variables(board) if one["type"] == "query"}
+    return {one["name"]: one.get("allValue", ".*") for one in variables(board) if one["type"] == "query"}

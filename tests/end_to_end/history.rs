@@ -1,8 +1,8 @@
 //! Records two eventful days of two accounts, as a Prometheus would have stored them: what dashboards are looked at with.
 //!
-//! `tests/dashboards/run` starts it, and `promtool tsdb create-blocks-from openmetrics` loads what it writes. The
-//! clock is the simulated one, so durations of requests are as many times too long as it is fast: on a slower one
-//! (`HISTORY_PACE`) they look like those of a network.
+//! `tests/dashboards/run` starts it, and `promtool tsdb create-blocks-from openmetrics` loads what it writes.
+//! `HISTORY_HOURS` makes the history longer, before its eventful last day; `HISTORY_PACE` sets how fast the clock
+//! runs, and with it by how much the time to build the page is overstated, which is taken by that clock.
 
 use std::env;
 use std::fs::File;
