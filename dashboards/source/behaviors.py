@@ -2,8 +2,27 @@
 
 from typing import Any
 
-from .kit import BAD, GOOD, LEVELS, NOTICE, bars, grid, lines, mapped, now, once, or_zero, over_time, per_bar, quantile
-from .kit import in_range, risk, rows, shown, steps, tile, total
+from .kit import (
+    BAD,
+    GOOD,
+    LEVELS,
+    NOTICE,
+    bars,
+    grid,
+    in_range,
+    lines,
+    now,
+    once,
+    or_zero,
+    over_time,
+    per_bar,
+    quantile,
+    risk,
+    rows,
+    shown,
+    steps,
+    tile,
+)
 from .shared import ANY_IS_BAD, ANY_IS_NOTED, CALM, LEVEL, NONE, behaviors, events_by_behavior, frame, integrations
 
 DELAYS = steps((None, GOOD), (300, NOTICE), (3_600, BAD))
@@ -20,8 +39,10 @@ def _changes(metric: str, *labels: str) -> str:
 
 
 def _silent() -> Any:
-    text = "Behaviors that are enabled and found nothing during the selected time. Over a day that is common, over a month"
-    text += " perhaps what they need (a DLP profile, a device posture check) is not there."
+    text = (
+        "Behaviors that are enabled and found nothing during the selected time. Over a day that is common, over a"
+        " month perhaps what they need (a DLP profile, a device posture check) is not there."
+    )
     silent = f"({SILENT})"
     level = f"{once(risk('behavior_risk_level'), 'behavior')} and on (account, behavior) {silent}"
     name = f"{once(risk('behavior_info'), 'behavior', 'name')} and on (account, behavior) {silent}"
@@ -32,8 +53,10 @@ def _silent() -> Any:
 
 
 def _delay() -> Any:
-    text = "From an event's own time to when it was first seen here: Cloudflare's delay, and the wait for a reading of"
-    text += " the user, over one hour before each moment."
+    text = (
+        "From an event's own time to when it was first seen here: Cloudflare's delay, and the wait for a reading"
+        " of the user, over one hour before each moment."
+    )
     queries = [
         over_time(quantile(q, "event_observation_delay_seconds", "1h", "account"), "{{account}}, " + words)
         for q, words in ((0.5, "half of the events"), (0.95, "19 of 20"))
@@ -52,7 +75,15 @@ def _states() -> Any:
     colors = {**LEVELS, "disabled": LEVELS["unknown"]}
     del colors["unknown"]
     return lines(
-        "Behaviors by state", text, queries, "short", width=8, height=9, colors=colors, calcs=("lastNotNull",), decimals=0
+        "Behaviors by state",
+        text,
+        queries,
+        "short",
+        width=8,
+        height=9,
+        colors=colors,
+        calcs=("lastNotNull",),
+        decimals=0,
     )
 
 

@@ -4,8 +4,36 @@ from typing import Any
 
 from grafana_foundation_sdk.builders import dashboard as builders
 
-from .kit import BAD, DAY, GOOD, LEVELS, NOTICE, PLAIN, age, bars, grid, lines, mapped, now, once, or_zero, over_time, own, process
-from .kit import per_bar, properties, quantile, ranking, risk, rows, shown, steps, tile, total, valid
+from .kit import (
+    BAD,
+    DAY,
+    GOOD,
+    LEVELS,
+    NOTICE,
+    PLAIN,
+    age,
+    bars,
+    grid,
+    lines,
+    mapped,
+    now,
+    once,
+    or_zero,
+    over_time,
+    own,
+    per_bar,
+    process,
+    properties,
+    quantile,
+    ranking,
+    risk,
+    rows,
+    shown,
+    steps,
+    tile,
+    total,
+    valid,
+)
 from .shared import ANY_IS_BAD, CALM, NONE, data_age, frame
 
 RATE = "[$__rate_interval]"
@@ -80,6 +108,7 @@ def _tiles() -> list[Any]:
 
 
 def _cloudflare() -> list[Any]:
+    ages = age(once(risk("last_success_timestamp_seconds"), "endpoint"))
     sent = own("requests_total", when=RATE)
     failed = own("requests_total", 'outcome!="ok"', "[$__interval]")
 
@@ -89,9 +118,9 @@ def _cloudflare() -> list[Any]:
     return [
         lines(
             "Age of what was read",
-            "How long ago each part was last read whole, of the account where that is longest. A saw is normal, a ramp is"
-            " an outage.",
-            [over_time(f"max by (endpoint) ({age(once(risk('last_success_timestamp_seconds'), 'endpoint'))})", "{{endpoint}}")],
+            "How long ago each part was last read whole, of the account where that is longest. A saw is normal, a"
+            " ramp is an outage.",
+            [over_time(f"max by (endpoint) ({ages})", "{{endpoint}}")],
             "s",
             width=8,
         ),
@@ -180,7 +209,9 @@ def _counting() -> list[Any]:
             [
                 over_time(per_bar("events_unattributed_total", "reason"), "events not attributed"),
                 over_time(f"sum(increase({own('rejected_rows_total')}[$__interval]))", "rows rejected"),
-                over_time(f"sum(increase({process('zt_risk_exporter_retries_total')}[$__interval]))", "requests sent again"),
+                over_time(
+                    f"sum(increase({process('zt_risk_exporter_retries_total')}[$__interval]))", "requests sent again"
+                ),
             ],
             width=6,
             height=8,
@@ -189,8 +220,10 @@ def _counting() -> list[Any]:
 
 
 def _instances() -> Any:
-    text = "Each exporter: whether Prometheus reaches it, its version, since when it runs, and whether the configuration in"
-    text += " force is the latest."
+    text = (
+        "Each exporter: whether Prometheus reaches it, its version, since when it runs, and whether the"
+        " configuration in force is the latest."
+    )
     queries = [
         rows(f"max by (instance) ({process('up')})"),
         rows(f"max by (instance, version) ({process('zt_risk_exporter_build_info')})"),
@@ -277,7 +310,12 @@ def _state() -> builders.Row:
         lines(
             "Recoveries",
             "Attempts to restore the state from disk since the start, by result.",
-            [over_time(f"sum by (result) (increase({process('zt_risk_exporter_state_recoveries_total')}[1h]))", "{{result}}")],
+            [
+                over_time(
+                    f"sum by (result) ({process('zt_risk_exporter_state_recoveries_total')})",
+                    "{{result}}",
+                )
+            ],
             "short",
             width=8,
             height=7,

@@ -70,8 +70,9 @@ def per_bar(metric: str, *labels: str, by: str = "", matching: str = "") -> str:
 
 def quantile(q: float, metric: str, window: str, *labels: str, matching: str = "") -> str:
     """A quantile of a histogram about Cloudflare by `labels`, over all accounts unless these are among the labels."""
-    inner = once(f"increase({risk(metric + '_bucket', matching, f'[{window}]')})", *[label for label in ("le", *labels) if label != "account"])
-    return valid(f"histogram_quantile({q}, sum by ({', '.join(('le', *labels))}) ({inner}))")
+    rises = f"increase({risk(f'{metric}_bucket', matching, f'[{window}]')})"
+    kept = [label for label in ("le", *labels) if label != "account"]
+    return valid(f"histogram_quantile({q}, sum by ({', '.join(('le', *labels))}) ({once(rises, *kept)}))")
 
 
 def valid(numbers: str) -> str:
@@ -210,7 +211,7 @@ def lines(
     """Values over time."""
     panel = _finish(timeseries.Panel(), title, description, queries, unit).span(width).height(height)
     panel = _legend(panel, calcs, beside=width >= 12).line_width(2).fill_opacity(25 if stacked else 0)
-    panel = panel.show_points(c.VisibilityMode.NEVER).axis_label("")
+    panel = panel.show_points(c.VisibilityMode.NEVER)
     if minimum is not None:
         panel = panel.min(minimum)
     if decimals is not None:

@@ -2,10 +2,41 @@
 
 from typing import Any
 
-from .kit import GOOD, HOUR, LEVELS, NOTICE, BAD, PLAIN, age, bars, in_range, leading, lines, now, once, over_time, per_bar, ranking
-from .kit import risk, steps, tile, total
-from .shared import CALM, HIGH, behaviors, by_level, data_age, events_by_behavior, frame, high_now, integrations
-from .shared import longest_high, resets
+from .kit import (
+    BAD,
+    GOOD,
+    HOUR,
+    LEVELS,
+    NOTICE,
+    PLAIN,
+    age,
+    bars,
+    in_range,
+    leading,
+    lines,
+    now,
+    once,
+    over_time,
+    per_bar,
+    ranking,
+    risk,
+    steps,
+    tile,
+    total,
+)
+from .shared import (
+    CALM,
+    HIGH,
+    behaviors,
+    by_level,
+    data_age,
+    events_by_behavior,
+    frame,
+    high_now,
+    integrations,
+    longest_high,
+    resets,
+)
 
 RISES = steps((None, PLAIN), (1, NOTICE), (10, BAD))
 
@@ -31,8 +62,10 @@ def _events() -> Any:
 
 
 def _freshness() -> Any:
-    text = "How long ago each part was last read whole. Behaviors and integrations are read every five minutes by"
-    text += " default; single users when something about them changed, or for the audit."
+    text = (
+        "How long ago each part was last read whole. Behaviors and integrations are read every five minutes by"
+        " default; single users when something about them changed, or for the audit."
+    )
     ages = age(once(risk("last_success_timestamp_seconds"), "endpoint"))
     thresholds = steps((None, GOOD), (900, NOTICE), (HOUR, BAD))
     return ranking("How fresh the data is", text, now(ages, "{{account}} {{endpoint}}"), "s", thresholds)

@@ -86,26 +86,34 @@ def resets() -> Any:
 
 
 def data_age() -> Any:
-    text = "How long ago the list of users was last read whole, of the account where that is longest. Orange after"
-    text += " three minutes, red after ten: then all other numbers are as old."
+    text = (
+        "How long ago the list of users was last read whole, of the account where that is longest. Orange after"
+        " three minutes, red after ten: then all other numbers are as old."
+    )
     expr = f"max({age(once(risk('last_success_timestamp_seconds', SUMMARY)))})"
     panel = tile("Age of the data", text, now(expr), "s", AGES, no_value="never read")
     return leading(panel, "zt-risk-exporter", "Why")
 
 
 def events_by_behavior(width: int) -> Any:
-    text = "Distinct risk events in each stretch of time, by behavior. One color that towers over a morning is a"
-    text += " campaign. Purple lines mark changes of the configuration."
+    text = (
+        "Distinct risk events in each stretch of time, by behavior. One color that towers over a morning is a"
+        " campaign. Purple lines mark changes of the configuration."
+    )
     query = over_time(per_bar("events_total", "behavior", "risk_level", by="behavior"), "{{behavior}}")
     return bars("Risk events by behavior", text, [query], width=width)
 
 
 def behaviors(width: int, height: int) -> Any:
-    text = "What counts as risky, as configured at Cloudflare; what came of it during the selected time; and how often"
-    text += " it was switched or given another level in that time."
+    text = (
+        "What counts as risky, as configured at Cloudflare; what came of it during the selected time; and how"
+        " often it was switched or given another level in that time."
+    )
     risen = f"increase({risk('events_total', when='[$__range]')})"
     users = f"increase({risk('behavior_users_total', when='[$__range]')})"
-    switched, leveled = (f"changes({risk(f'behavior_{what}', when='[$__range]')})" for what in ("enabled", "risk_level"))
+    switched, leveled = (
+        f"changes({risk(f'behavior_{what}', when='[$__range]')})" for what in ("enabled", "risk_level")
+    )
     queries = [
         rows(once(risk("behavior_enabled"), "behavior")),
         rows(once(risk("behavior_risk_level"), "behavior")),
@@ -135,8 +143,10 @@ def behaviors(width: int, height: int) -> Any:
 
 
 def integrations(width: int, height: int) -> Any:
-    text = "Receivers of changes of risk. One that is inactive is told nothing: a user at high risk keeps all access"
-    text += " there."
+    text = (
+        "Receivers of changes of risk. One that is inactive is told nothing: a user at high risk keeps all access"
+        " there."
+    )
     queries = [
         rows(once(risk("integration_active"), "integration", "integration_type")),
         rows(once(risk("integration_info"), "integration", "reference_id", "tenant_url")),
@@ -145,9 +155,17 @@ def integrations(width: int, height: int) -> Any:
     styles = {"Account": shown(80), "State": shown(85, ACTIVE)}
     if width > 8:
         state = columns.pop("Value #A")
-        columns = {"account": "Account", "integration_type": "Type", **columns, "tenant_url": "Tenant", "Value #A": state}
+        columns = {
+            "account": "Account",
+            "integration_type": "Type",
+            **columns,
+            "tenant_url": "Tenant",
+            "Value #A": state,
+        }
         styles |= {"Type": shown(65), "Reference": shown(125)}
-    return grid("Integrations", text, queries, columns, width=width, height=height, styles=styles, sort=[("State", False)])
+    return grid(
+        "Integrations", text, queries, columns, width=width, height=height, styles=styles, sort=[("State", False)]
+    )
 
 
 def frame(uid: str, title: str, description: str, panels: Sequence[Any], collapsed: Sequence[Any] = ()) -> Any:

@@ -2,9 +2,33 @@
 
 from typing import Any
 
-from .kit import BAD, DAY, HOUR, LEVELS, NOTICE, GOOD, age, at_least, bars, grid, lines, now, once, or_zero, over_time, per_bar
-from .kit import properties, quantile, risk, rows, shown, steps, tile, total
-from .shared import CALM, HIGH, LEVEL, UNATTENDED, ANY_IS_NOTED, frame, high_now, longest_high, resets
+from .kit import (
+    BAD,
+    DAY,
+    GOOD,
+    HOUR,
+    LEVELS,
+    NOTICE,
+    age,
+    at_least,
+    bars,
+    grid,
+    lines,
+    now,
+    once,
+    or_zero,
+    over_time,
+    per_bar,
+    properties,
+    quantile,
+    risk,
+    rows,
+    shown,
+    steps,
+    tile,
+    total,
+)
+from .shared import ANY_IS_NOTED, CALM, HIGH, LEVEL, UNATTENDED, frame, high_now, longest_high, resets
 
 # No address of a single user is documented, so the link leads to the account.
 CLOUDFLARE = {
@@ -35,12 +59,14 @@ OFFENDERS = f"({_age('last_reset')} < {30 * DAY}) and on (user) ({_level('> 0')}
 
 
 def _most_at_risk() -> Any:
-    text = "The users most at risk, as many as the exporter is configured to name (users.limit). Names appear where it is"
-    text += " configured to show them (users.identity: email); users are ids otherwise, or keyed hashes. Then: since when the"
-    text += " user has had the level, and how long ago the latest event and the latest reset were."
-    account = once(risk("account_info"), "account_id")
+    text = (
+        "The users most at risk, as many as the exporter is configured to name (users.limit). Names appear where"
+        " it is configured to show them (users.identity: email); users are ids otherwise, or keyed hashes. Then:"
+        " since when the user has had the level, and how long ago the latest event and the latest reset were."
+    )
+    level, account = once(risk("user_max_risk_level"), "user"), once(risk("account_info"), "account_id")
     queries = [
-        rows(f"max by (account, user) ({risk('user_max_risk_level')}) * on (account) group_left (account_id) {account}"),
+        rows(f"{level} * on (account) group_left (account_id) {account}"),
         rows(_by_user(risk("user_reported_events"))),
         rows(_age("since")),
         rows(_age("last_event")),
@@ -69,9 +95,7 @@ def _most_at_risk() -> Any:
         ),
     }
     sort = [("Level", True), ("Event, ago", False)]
-    return grid(
-        "Users most at risk", text, queries, columns, key="user", width=24, height=13, styles=styles, sort=sort
-    )
+    return grid("Users most at risk", text, queries, columns, key="user", width=24, height=13, styles=styles, sort=sort)
 
 
 def _waiting() -> Any:
@@ -139,8 +163,10 @@ def _time_to_reset() -> Any:
         "medium, half of the resets": LEVELS["medium"],
         "medium, nine in ten": "dark-orange",
     }
-    text = "From reaching the level to the reset, over the resets of the 24 hours before each moment. Users who were"
-    text += " listed before the exporter began to count are left out."
+    text = (
+        "From reaching the level to the reset, over the resets of the 24 hours before each moment. Users who were"
+        " listed before the exporter began to count are left out."
+    )
     return lines("Time to reset", text, queries, "s", colors=colors)
 
 
@@ -162,8 +188,10 @@ def _changes() -> Any:
         "left the list": GOOD,
         "fell": "blue",
     }
-    text = "Above the line: users who rose to a level. Below: users who left the list, by a reset or for good, and those"
-    text += " who fell to a lower level."
+    text = (
+        "Above the line: users who rose to a level. Below: users who left the list, by a reset or for good, and"
+        " those who fell to a lower level."
+    )
     return bars("Level changes", text, queries, colors=colors, below=["left the list", "fell"])
 
 
@@ -214,6 +242,8 @@ def dashboard() -> Any:
         _time_to_reset(),
         _changes(),
     ]
-    text = "Who is at risk, since when, and how fast somebody reacts. Names appear where the exporter is configured to"
-    text += " show them."
+    text = (
+        "Who is at risk, since when, and how fast somebody reacts. Names appear where the exporter is configured"
+        " to show them."
+    )
     return frame("zt-risk-users", "Users", text, panels)

@@ -21,7 +21,18 @@ PATIENCE = 60  # seconds until a Prometheus answers
 
 def record(folder: Path) -> None:
     """Plays the days in the binary that the tests of a release build have already."""
-    command = ["cargo", "test", "--quiet", "--release", "--locked", "--test", "end_to_end", "history", "--", "--ignored"]
+    command = [
+        "cargo",
+        "test",
+        "--quiet",
+        "--release",
+        "--locked",
+        "--test",
+        "end_to_end",
+        "history",
+        "--",
+        "--ignored",
+    ]
     subprocess.run(command, cwd=ROOT, env={**os.environ, "HISTORY_FOLDER": str(folder)}, check=True, stdout=sys.stderr)
 
 

@@ -39,7 +39,9 @@ def regenerated() -> list[str]:
     """Whether the files are what their source makes of them."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, boards.FOLDER / "generate.py", folder], check=True)
-        made, kept = ({path.name: path.read_bytes() for path in Path(place).glob("*.json")} for place in (folder, boards.FOLDER))
+        made, kept = (
+            {path.name: path.read_bytes() for path in Path(place).glob("*.json")} for place in (folder, boards.FOLDER)
+        )
     different = [name for name in sorted(made.keys() | kept.keys()) if made.get(name) != kept.get(name)]
     return [f"{name}: is not what dashboards/generate.py writes; run it" for name in different]
 
@@ -132,7 +134,7 @@ def answered(server: history.Prometheus, found: dict[str, dict[str, Any]], end: 
             if variable["type"] != "query":
                 continue
             query = lint.label_values(variable)
-            metric = re.sub(r"\$(\w+)", lambda one: everything[one[1]], query["metric"])
+            metric = re.sub(r"\$(\w+)", lambda one, values=everything: values[one[1]], query["metric"])
             asked += 1
             span = {"start": end - DAY, "end": end}
             if not server.ask(f"label/{query['label']}/values", **{"match[]": metric}, **span):

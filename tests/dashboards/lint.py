@@ -18,11 +18,15 @@ WORDS = {"and", "or", "unless", "bool", "offset", "by", "without", "on", "ignori
 SELECTOR = re.compile(r"(?P<name>[a-zA-Z_:][\w:]*)\s*(?P<matchers>\{[^}]*\})?(?!\w|\s*\()")
 
 
+def _blank(match: re.Match[str]) -> str:
+    return " " * len(match[0])
+
+
 def selectors(expr: str) -> list[tuple[str, str, str]]:
     """Each metric with its matchers and what stands before it."""
     # Lists of labels and windows hold names that are no metrics.
-    bare = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", lambda list_: " " * len(list_[0]), expr)
-    bare = re.sub(r"\[[^]]*\]|\boffset\s+\S+", lambda window: " " * len(window[0]), bare)
+    bare = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", _blank, expr)
+    bare = re.sub(r"\[[^]]*\]|\boffset\s+\S+", _blank, bare)
     found = SELECTOR.finditer(bare)
     return [(one["name"], one["matchers"] or "", bare[: one.start()]) for one in found if one["name"] not in WORDS]
 
@@ -48,7 +52,9 @@ def _variable(board: Board, name: str, label: str) -> Iterator[Complaint]:
 
 def template_datasource(board: Board) -> Iterator[Complaint]:
     found = [one for one in boards.variables(board) if one["type"] == "datasource"]
-    if [(one["name"], one.get("label"), one["query"]) for one in found] != [("datasource", "Data source", "prometheus")]:
+    if [(one["name"], one.get("label"), one["query"]) for one in found] != [
+        ("datasource", "Data source", "prometheus")
+    ]:
         yield "", "there must be one data source variable, datasource, labelled Data source"
 
 
