@@ -1,5 +1,6 @@
 //! The whole exporter through real HTTP, against the simulator.
 
 mod day;
+mod history;
 mod rig;
 mod scenarios;

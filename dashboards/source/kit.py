@@ -1,0 +1,330 @@
+"""The words of which the dashboards are made: metrics, queries, and panels in one style."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from grafana_foundation_sdk.builders import bargauge, common, prometheus, stat, table, timeseries
+from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.models import common as c
+from grafana_foundation_sdk.models import dashboard as d
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+SOURCE = c.DataSourceRef(type_val="prometheus", uid="${datasource}")
+
+TARGET = 'job=~"$job", instance=~"$instance"'
+ACCOUNT = 'account=~"$account"'
+
+LEVELS = {"high": "red", "medium": "orange", "low": "yellow", "unknown": "#8e8e8e"}
+GOOD, NOTICE, BAD, PLAIN = "green", "orange", "red", "text"
+
+HOUR, DAY = 3_600, 86_400
+
+
+# Metrics. `when` is a window such as `[1h]`, or ` offset 1d`. Two exporters may watch one account: `once` takes one of
+# them, so that a user counts once.
+
+
+def risk(name: str, labels: str = "", when: str = "") -> str:
+    """A selector of a metric about Cloudflare."""
+    return _selector(f"cloudflare_zt_risk_{name}", ACCOUNT, labels) + when
+
+
+def own(name: str, labels: str = "", when: str = "") -> str:
+    """A selector of a metric of the exporter's own that has the label account."""
+    return _selector(f"zt_risk_exporter_{name}", ACCOUNT, labels) + when
+
+
+def process(name: str, labels: str = "", when: str = "") -> str:
+    """A selector of a metric without the label account, by its full name."""
+    return _selector(name, labels) + when
+
+
+def _selector(name: str, *matchers: str) -> str:
+    return f"{name}{{{', '.join(matcher for matcher in (TARGET, *matchers) if matcher)}}}"
+
+
+def once(expr: str, *labels: str) -> str:
+    """The same from one exporter only, by account and these labels."""
+    return f"max by ({', '.join(('account', *labels))}) ({expr})"
+
+
+def total(expr: str, *labels: str, by: str = "") -> str:
+    """The sum over the accounts of what `once` gives; `by` keeps labels."""
+    return f"sum {f'by ({by}) ' if by else ''}({once(expr, *labels)})"
+
+
+def rise(metric: str, window: str, *labels: str, by: str = "", matching: str = "") -> str:
+    """How much a counter about Cloudflare rose in the window, over all accounts; `labels` are those it has."""
+    return total(f"increase({risk(metric, matching, f'[{window}]')})", *labels, by=by)
+
+
+def in_range(metric: str, *labels: str, by: str = "", matching: str = "") -> str:
+    """How much a counter rose during the selected time; whole, because Prometheus extrapolates."""
+    return f"round({rise(metric, '$__range', *labels, by=by, matching=matching)})"
+
+
+def per_bar(metric: str, *labels: str, by: str = "", matching: str = "") -> str:
+    """How much a counter rose in the time of one bar."""
+    return rise(metric, "$__interval", *labels, by=by, matching=matching)
+
+
+def quantile(q: float, metric: str, window: str, *labels: str, matching: str = "") -> str:
+    """A quantile of a histogram about Cloudflare by `labels`, over all accounts unless these are among the labels."""
+    rises = f"increase({risk(f'{metric}_bucket', matching, f'[{window}]')})"
+    kept = [label for label in ("le", *labels) if label != "account"]
+    return valid(f"histogram_quantile({q}, sum by ({', '.join(('le', *labels))}) ({once(rises, *kept)}))")
+
+
+def valid(numbers: str) -> str:
+    """The same without NaN, which is what quantiles and means of nothing are."""
+    return f"({numbers}) >= 0"
+
+
+def or_zero(expr: str) -> str:
+    """0 where there is nothing to count, and nothing where there is no exporter."""
+    return f"({expr}) or 0 * count({risk('account_info')})"
+
+
+def age(expr: str) -> str:
+    """The age of a date, in seconds."""
+    return f"time() - {expr}"
+
+
+# Queries
+
+
+def over_time(expr: str, legend: str, interval: str = "") -> prometheus.Dataquery:
+    """A query over the range on the screen."""
+    query = prometheus.Dataquery().datasource(SOURCE).expr(expr).legend_format(legend).range()
+    return query.interval(interval) if interval else query
+
+
+def now(expr: str, legend: str = "") -> prometheus.Dataquery:
+    """A query at the end of the range."""
+    return prometheus.Dataquery().datasource(SOURCE).expr(expr).legend_format(legend).instant()
+
+
+def rows(expr: str) -> prometheus.Dataquery:
+    """The same as rows of a table."""
+    return now(expr).format(PromQueryFormat.TABLE)
+
+
+# Panels
+
+
+def steps(*pairs: tuple[float | None, str]) -> builders.ThresholdsConfig:
+    """Thresholds: from which value on which colour; None for the first."""
+    thresholds = [d.Threshold(value=value, color=color) for value, color in pairs]
+    return builders.ThresholdsConfig().mode(d.ThresholdsMode.ABSOLUTE).steps(thresholds)
+
+
+def mapped(**texts: tuple[str, str]) -> list[d.ValueMap]:
+    """Values as words: `_0=("off", "red")` shows 0 as a red off."""
+    results = {
+        value.removeprefix("_"): d.ValueMappingResult(text=text, color=color, index=index)
+        for index, (value, (text, color)) in enumerate(texts.items())
+    }
+    return [d.ValueMap(options=results)]
+
+
+def properties(**values: Any) -> list[d.DynamicConfigValue]:
+    """Properties of an override; `__` stands for a dot."""
+    return [d.DynamicConfigValue(id_val=name.replace("__", "."), value=value) for name, value in values.items()]
+
+
+def fixed(color: str) -> dict[str, str]:
+    return {"mode": "fixed", "fixedColor": color}
+
+
+def shown(width: int, mappings: Sequence[d.ValueMapping] = (), color: str = PLAIN) -> list[d.DynamicConfigValue]:
+    """A column of this width; mapped values are colored words, and what is not mapped has the color given here."""
+    if not mappings:
+        return properties(custom__width=width)
+    words = {"mappings": mappings, "color": fixed(color), "custom__cellOptions": {"type": "color-text"}}
+    return properties(custom__width=width, **words)
+
+
+def at_least(width: int) -> list[d.DynamicConfigValue]:
+    """A column that takes its part of what the others leave."""
+    return properties(custom__minWidth=width)
+
+
+def leading(panel: Any, uid: str, title: str) -> Any:
+    """The panel with a link to another of these dashboards, for the same time and choice."""
+    chosen = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", "job", "instance", "account"))
+    return panel.links([builders.DashboardLink(title).url(f"/d/{uid}?${{__url_time_range}}&{chosen}")])
+
+
+def _finish(panel: Any, title: str, description: str, queries: Sequence[prometheus.Dataquery], unit: str) -> Any:
+    panel = panel.title(title).description(description).datasource(SOURCE).unit(unit)
+    for ref, query in zip("ABCDEFGHIJ", queries, strict=False):
+        panel = panel.with_target(query.ref_id(ref))
+    return panel
+
+
+def tile(
+    title: str,
+    description: str,
+    queries: prometheus.Dataquery | Sequence[prometheus.Dataquery],
+    unit: str,
+    thresholds: builders.ThresholdsConfig,
+    *,
+    width: int = 3,
+    mappings: Sequence[d.ValueMapping] = (),
+    no_value: str = "no data",
+    decimals: int | None = None,
+) -> stat.Panel:
+    """One number that is read in a second; several queries make several."""
+    queries = [queries] if isinstance(queries, prometheus.Dataquery) else queries
+    drawn = any(not query.build().instant for query in queries)
+    panel = _finish(stat.Panel(), title, description, queries, unit).span(width).height(4)
+    reduce = common.ReduceDataOptions().calcs(["lastNotNull"]).values(False)
+    if len(queries) > 1:
+        panel = panel.text_mode(c.BigValueTextMode.VALUE_AND_NAME)
+    if decimals is not None:
+        panel = panel.decimals(decimals)
+    return (
+        panel.thresholds(thresholds)
+        .mappings(list(mappings))
+        .no_value(no_value)
+        .color_mode(c.BigValueColorMode.VALUE)
+        .graph_mode(c.BigValueGraphMode.AREA if drawn else c.BigValueGraphMode.NONE)
+        .color_scheme(builders.FieldColor().mode(d.FieldColorModeId.THRESHOLDS))
+        .reduce_options(reduce)
+    )
+
+
+def lines(
+    title: str,
+    description: str,
+    queries: Sequence[prometheus.Dataquery],
+    unit: str,
+    *,
+    width: int = 12,
+    height: int = 9,
+    colors: dict[str, str] | None = None,
+    stacked: bool = False,
+    calcs: Sequence[str] = ("lastNotNull", "max"),
+    minimum: float | None = 0,
+    decimals: int | None = None,
+) -> timeseries.Panel:
+    """Values over time."""
+    panel = _finish(timeseries.Panel(), title, description, queries, unit).span(width).height(height)
+    panel = _legend(panel, calcs, beside=width >= 12).line_width(2).fill_opacity(25 if stacked else 0)
+    panel = panel.show_points(c.VisibilityMode.NEVER)
+    if minimum is not None:
+        panel = panel.min(minimum)
+    if decimals is not None:
+        panel = panel.decimals(decimals)
+    if stacked:
+        panel = panel.stacking(common.StackingConfig().mode(c.StackingMode.NORMAL).group("A"))
+    for name, color in (colors or {}).items():
+        panel = panel.override_by_name(name, properties(color=fixed(color)))
+    return panel
+
+
+def bars(
+    title: str,
+    description: str,
+    queries: Sequence[prometheus.Dataquery],
+    unit: str = "short",
+    *,
+    width: int = 12,
+    height: int = 9,
+    colors: dict[str, str] | None = None,
+    below: Sequence[str] = (),
+    calcs: Sequence[str] = ("sum",),
+    interval: str = "30m",
+) -> timeseries.Panel:
+    """How much happened in each stretch of time, stacked; what is named in `below` hangs below zero."""
+    panel = lines(
+        title,
+        description,
+        queries,
+        unit,
+        width=width,
+        height=height,
+        colors=colors,
+        stacked=True,
+        calcs=calcs,
+        minimum=None if below else 0,
+        decimals=0,
+    )
+    panel = panel.draw_style(c.GraphDrawStyle.BARS).fill_opacity(80).line_width(0).bar_width_factor(0.85)
+    panel = panel.bar_alignment(c.BarAlignment.BEFORE).interval(interval)
+    for name in below:
+        panel = panel.override_by_name(name, properties(custom__transform="negative-Y"))
+    return panel
+
+
+def _legend(panel: timeseries.Panel, calcs: Sequence[str], *, beside: bool) -> timeseries.Panel:
+    """A table beside a wide panel, a list below a narrow one: what is cut off is not read."""
+    legend = common.VizLegendOptions().show_legend(True).calcs(list(calcs))
+    if beside:
+        legend = legend.display_mode(c.LegendDisplayMode.TABLE).placement(c.LegendPlacement.RIGHT)
+    else:
+        legend = legend.display_mode(c.LegendDisplayMode.LIST).placement(c.LegendPlacement.BOTTOM)
+    tooltip = common.VizTooltipOptions().mode(c.TooltipDisplayMode.MULTI).sort(c.SortOrder.DESCENDING)
+    return panel.legend(legend).tooltip(tooltip)
+
+
+def ranking(
+    title: str,
+    description: str,
+    query: prometheus.Dataquery,
+    unit: str,
+    thresholds: builders.ThresholdsConfig,
+    *,
+    width: int = 6,
+    height: int = 9,
+    no_value: str = "no data",
+) -> bargauge.Panel:
+    """A bar for each series."""
+    panel = _finish(bargauge.Panel(), title, description, [query], unit).span(width).height(height)
+    return (
+        panel.thresholds(thresholds)
+        .color_scheme(builders.FieldColor().mode(d.FieldColorModeId.THRESHOLDS))
+        .no_value(no_value)
+        .min(0)
+        .orientation(c.VizOrientation.HORIZONTAL)
+        .display_mode(c.BarGaugeDisplayMode.BASIC)
+        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
+    )
+
+
+def grid(
+    title: str,
+    description: str,
+    queries: Sequence[prometheus.Dataquery],
+    columns: dict[str, str],
+    *,
+    key: str = "",
+    width: int = 12,
+    height: int = 9,
+    sort: Sequence[tuple[str, bool]] = (),
+    styles: dict[str, list[d.DynamicConfigValue]] | None = None,
+    no_value: str = "none",
+) -> table.Panel:
+    """A table of the columns, by field and in this order; joined on `key`, or on all labels that the queries share."""
+    panel = _finish(table.Panel(), title, description, queries, "short").span(width).height(height)
+    if "Value #A" in columns:
+        # It has no letter where all other queries are empty, as that for names is unless they are shown.
+        columns = {**columns, "Value": columns["Value #A"]}
+    only = {"include": {"names": list(columns)}}
+    if key:
+        panel = panel.with_transformation(d.DataTransformerConfig(id_val="filterFieldsByName", options=only))
+        joined = {"byField": key, "mode": "outer"}
+        panel = panel.with_transformation(d.DataTransformerConfig(id_val="joinByField", options=joined))
+    else:
+        panel = panel.with_transformation(d.DataTransformerConfig(id_val="merge", options={}))
+        panel = panel.with_transformation(d.DataTransformerConfig(id_val="filterFieldsByName", options=only))
+    order = {
+        "indexByName": {name: list(columns.values()).index(title) for name, title in columns.items()},
+        "renameByName": columns,
+        "excludeByName": {},
+    }
+    panel = panel.with_transformation(d.DataTransformerConfig(id_val="organize", options=order))
+    for name, style in (styles or {}).items():
+        panel = panel.override_by_name(name, style)
+    by = [common.TableSortByFieldState().display_name(name).desc(descending) for name, descending in sort]
+    return panel.sort_by(by).no_value(no_value).cell_height(c.TableCellHeight.SM).show_header(True)

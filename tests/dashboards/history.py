@@ -1,0 +1,110 @@
+"""Two recorded days in a Prometheus of their own."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 60  # seconds until a Prometheus answers
+
+
+def record(folder: Path) -> None:
+    """Plays the days in the binary that the tests of a release build have already."""
+    command = [
+        "cargo",
+        "test",
+        "--quiet",
+        "--release",
+        "--locked",
+        "--test",
+        "end_to_end",
+        "history",
+        "--",
+        "--ignored",
+    ]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "HISTORY_FOLDER": str(folder)}, check=True, stdout=sys.stderr)
+
+
+def parts(folder: Path) -> list[Path]:
+    found = sorted(folder.glob("*.om"))
+    if not found:
+        sys.exit(f"dashboards: no history in {folder}")
+    return found
+
+
+def end(folder: Path) -> int:
+    """The second of the last sample."""
+    with parts(folder)[-1].open("rb") as part:
+        part.seek(-4_096, os.SEEK_END)
+        lines = part.read().decode().splitlines()
+    return int(float(lines[-2].rsplit(" ", 1)[1]))
+
+
+def load(folder: Path, data: Path) -> None:
+    """Makes blocks of the samples."""
+    for part in parts(folder):
+        command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", part, data]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+class Prometheus:
+    """A server on a copy of the blocks, which it may compact as it likes."""
+
+    def __init__(self, stack: ExitStack, binary: str, blocks: Path) -> None:
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        shutil.copytree(blocks, work / "data")
+        (work / "prometheus.yml").write_text("{}", encoding="utf-8")
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        command = [
+            binary,
+            f"--config.file={work}/prometheus.yml",
+            f"--storage.tsdb.path={work}/data",
+            "--storage.tsdb.retention.time=100y",
+            f"--web.listen-address={self.url.removeprefix('http://')}",
+        ]
+        log = stack.enter_context((work / "log").open("w", encoding="utf-8"))
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        stack.callback(process.wait)
+        stack.callback(process.terminate)
+        self.version = self._until_ready(process, work / "log")
+
+    def _until_ready(self, process: subprocess.Popen[bytes], log: Path) -> str:
+        deadline = time.monotonic() + PATIENCE
+        while process.poll() is None and time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen(f"{self.url}/-/ready", timeout=5):
+                    return self.ask("status/buildinfo")["version"]
+            except (OSError, urllib.error.URLError):
+                time.sleep(0.1)
+        sys.exit(f"dashboards: this Prometheus does not start:\n{log.read_text(encoding='utf-8')}")
+
+    def ask(self, path: str, **parameters: Any) -> Any:
+        """The data of an answer; a ValueError with Prometheus' words if it is none."""
+        url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters, doseq=True)}"
+        try:
+            with urllib.request.urlopen(url, timeout=60) as answer:
+                return json.load(answer)["data"]
+        except urllib.error.HTTPError as error:
+            raise ValueError(error.read().decode()) from error
+
+
+def prometheus_3() -> str | None:
+    """A newer Prometheus, if there is one."""
+    if given := os.environ.get("PROMETHEUS_3"):
+        return given
+    bring = ROOT / "tests/conformance-prometheus/prometheus-3"
+    done = subprocess.run([bring], stdout=subprocess.PIPE, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None
