@@ -41,7 +41,11 @@ def rising() -> list[Case]:
             {HIGH: hold(1000, 120) + hold(1150, 30) + hold(1210, 30)},
             {140: [], 170: ["acme"]},
         ),
-        case("a rise that is gone after three minutes is quiet", {HIGH: hold(20, 120) + hold(40, 4) + hold(20, 60)}, {126: []}),
+        case(
+            "a rise that is gone after three minutes is quiet",
+            {HIGH: hold(20, 120) + hold(40, 4) + hold(20, 60)},
+            {126: []},
+        ),
         case(
             "in the first hour of an installation the first list is no rise, and what comes on top is one",
             {HIGH: gap(10) + hold(20, 20) + hold(32, 20)},
@@ -91,7 +95,12 @@ def unusual() -> list[Case]:
     lunch = hold(10, 12 * HOUR) + hold(80, 90) + hold(10, 12 * HOUR - 90)  # from noon on, and a sample more
     blip = hold(10, 12 * HOUR) + hold(60, 30) + hold(10, 12 * HOUR - 30)
     return [
-        case("half as many again fire after a quarter of an hour", week + hold(16, HOUR), {7 * DAY + 10: [], 7 * DAY + 20: ["acme"]}, step=10),
+        case(
+            "half as many again fire after a quarter of an hour",
+            week + hold(16, HOUR),
+            {7 * DAY + 10: [], 7 * DAY + 20: ["acme"]},
+            step=10,
+        ),
         case("less than half as many again is quiet", hold(20, 7 * DAY) + hold(28, HOUR), {7 * DAY + 30: []}),
         case("four more are quiet where two are usual", hold(2, 7 * DAY) + hold(6, HOUR), {7 * DAY + 30: []}),
         case("five more fire where two are usual", hold(2, 7 * DAY) + hold(7, HOUR), {7 * DAY + 30: ["acme"]}),
@@ -106,7 +115,11 @@ def unusual() -> list[Case]:
             {7 * DAY + 12 * HOUR + 20: ["acme"]},
             step=10,
         ),
-        case("one bad day does not change what is usual", hold(10, 6 * DAY) + hold(99, DAY) + hold(16, HOUR), {7 * DAY + 30: ["acme"]}),
+        case(
+            "one bad day does not change what is usual",
+            hold(10, 6 * DAY) + hold(99, DAY) + hold(16, HOUR),
+            {7 * DAY + 30: ["acme"]},
+        ),
         case("two days are too few to know", hold(10, 2 * DAY) + hold(99, 2 * HOUR), {2 * DAY + 90: []}),
         case("four days are enough", hold(10, 4 * DAY) + hold(99, 2 * HOUR), {4 * DAY + 30: ["acme"]}),
         case("a restart is quiet", week + gap(30) + hold(10, HOUR), {7 * DAY: [], 7 * DAY + 60: []}),
@@ -129,7 +142,10 @@ def campaign() -> list[Case]:
     return [
         case(
             "twelve new users and many times the usual events fire within the hour, and an hour later no more",
-            {EVENTS: calm + climb(50, 62, 30) + hold(62, 2 * HOUR), HIT: hold(9, day) + climb(9, 21, 30) + hold(21, 2 * HOUR)},
+            {
+                EVENTS: calm + climb(50, 62, 30) + hold(62, 2 * HOUR),
+                HIT: hold(9, day) + climb(9, 21, 30) + hold(21, 2 * HOUR),
+            },
             {day: [], day + 35: hit, day + 100: []},
         ),
         case(
@@ -141,7 +157,11 @@ def campaign() -> list[Case]:
             },
             {day + 55: hit},
         ),
-        case("eight new users are quiet", {EVENTS: calm + climb(50, 80, HOUR), HIT: hold(9, day) + climb(9, 17, HOUR)}, {day + 55: []}),
+        case(
+            "eight new users are quiet",
+            {EVENTS: calm + climb(50, 80, HOUR), HIT: hold(9, day) + climb(9, 17, HOUR)},
+            {day + 55: []},
+        ),
         case(
             "twelve new users in two hours are quiet",
             {EVENTS: calm + climb(50, 80, 2 * HOUR), HIT: hold(9, day) + climb(9, 21, 2 * HOUR)},
@@ -157,13 +177,19 @@ def campaign() -> list[Case]:
         ),
         case(
             "two and a half times the usual is quiet",
-            {EVENTS: climb(0, 60 * 25, day) + climb(1500, 1650, HOUR), HIT: climb(0, 30 * 25, day) + climb(750, 850, HOUR)},
+            {
+                EVENTS: climb(0, 60 * 25, day) + climb(1500, 1650, HOUR),
+                HIT: climb(0, 30 * 25, day) + climb(750, 850, HOUR),
+            },
             {day + 55: []},
         ),
         case(
             "what was usual the day before yesterday does not count",
             {
-                EVENTS: climb(0, 100 * 24, 24 * HOUR) + climb(2400, 2448, 24 * HOUR) + hold(2448, 70) + climb(2448, 2488, HOUR),
+                EVENTS: climb(0, 100 * 24, 24 * HOUR)
+                + climb(2400, 2448, 24 * HOUR)
+                + hold(2448, 70)
+                + climb(2448, 2488, HOUR),
                 HIT: hold(9, 49 * HOUR + 10) + climb(9, 29, HOUR),
             },
             {50 * HOUR: hit},
@@ -188,7 +214,10 @@ def campaign() -> list[Case]:
         ),
         case(
             "after a restart that forgot, users are new again and the events are as usual",
-            {EVENTS: climb(0, 1500, day) + gap(10) + climb(0, 60, HOUR), HIT: climb(0, 100, day) + gap(10) + climb(0, 40, HOUR)},
+            {
+                EVENTS: climb(0, 1500, day) + gap(10) + climb(0, 60, HOUR),
+                HIT: climb(0, 100, day) + gap(10) + climb(0, 40, HOUR),
+            },
             {day + 5: [], day + 40: [], day + 65: []},
         ),
         case(
@@ -227,7 +256,12 @@ def unattended() -> list[Case]:
         return Case("ZeroTrustHighRiskUserUnattended", says, series, firing, step=step)
 
     return [
-        case("a day without a reset fires, until the reset", {OLDEST: hold(0, 25 * HOUR) + hold(20 * 3600, HOUR)}, {24 * HOUR: [], 24 * HOUR + 5: [], 24 * HOUR + 7: ["acme"], 25 * HOUR + 5: []}, step=1),
+        case(
+            "a day without a reset fires, until the reset",
+            {OLDEST: hold(0, 25 * HOUR) + hold(20 * 3600, HOUR)},
+            {24 * HOUR: [], 24 * HOUR + 5: [], 24 * HOUR + 7: ["acme"], 25 * HOUR + 5: []},
+            step=1,
+        ),
         case("a younger user is quiet", {OLDEST: hold(2 * 3600, 25 * HOUR)}, {25 * HOUR - 5: []}),
         case("without users at high risk it is quiet", {HIGH: hold(0, 25 * HOUR)}, {25 * HOUR - 5: []}),
         case("in the first hour it is quiet", {OLDEST: hold(0, HOUR)}, {50: []}),
@@ -238,7 +272,10 @@ def unattended() -> list[Case]:
         ),
         case(
             "after a restart that forgot, the other exporter still knows",
-            {OLDEST: hold(0, 20 * HOUR) + gap(5) + hold(20 * 3600, 5 * HOUR), on_instance("b", OLDEST): hold(0, 25 * HOUR)},
+            {
+                OLDEST: hold(0, 20 * HOUR) + gap(5) + hold(20 * 3600, 5 * HOUR),
+                on_instance("b", OLDEST): hold(0, 25 * HOUR),
+            },
             {24 * HOUR + 30: ["acme"]},
         ),
     ]
@@ -251,22 +288,52 @@ def mass_reset() -> list[Case]:
     few = {HIGH: hold(20, 300), "cloudflare_zt_risk_users max_risk_level=low": hold(30, 300)}
     many = {HIGH: hold(200, 300), "cloudflare_zt_risk_users max_risk_level=low": hold(800, 300)}
     return [
-        case("ten within an hour fire, for an hour", {RESETS: hold(3, 90) + climb(3, 13, 30) + hold(13, 180), **few}, {90: [], 125: ["acme"], 190: []}),
+        case(
+            "ten within an hour fire, for an hour",
+            {RESETS: hold(3, 90) + climb(3, 13, 30) + hold(13, 180), **few},
+            {90: [], 125: ["acme"], 190: []},
+        ),
         case("nine are quiet", {RESETS: hold(3, 90) + climb(3, 12, 30) + hold(12, 180), **few}, {125: [], 140: []}),
-        case("twelve in two hours are quiet", {RESETS: hold(3, 90) + climb(3, 15, 120) + hold(15, 90), **few}, {150: [], 200: []}),
+        case(
+            "twelve in two hours are quiet",
+            {RESETS: hold(3, 90) + climb(3, 15, 120) + hold(15, 90), **few},
+            {150: [], 200: []},
+        ),
         case(
             "where a thousand are on the list, thirty are quiet and sixty are not",
             {RESETS: hold(3, 90) + climb(3, 33, 20) + hold(33, 20) + climb(33, 63, 10) + hold(63, 100), **many},
             {115: [], 142: ["acme"]},
         ),
-        case("a list that is missing silences nothing", {RESETS: hold(3, 90) + climb(3, 13, 30) + hold(13, 180)}, {125: ["acme"]}),
-        case("a restart that forgot is quiet", {RESETS: hold(300, 90) + gap(3) + hold(0, 60), **few}, {100: [], 150: []}),
-        case("a restart that remembers is quiet", {RESETS: hold(300, 90), on_instance("b", RESETS): gap(91) + hold(300, 60), **few}, {100: [], 150: []}),
-        case("in the first hour of an installation ten fire", {RESETS: hold(0, 10) + climb(0, 12, 10) + hold(12, 30), **few}, {9: [], 25: ["acme"]}),
-        case("what came in a gap is seen after it", {RESETS: hold(3, 90) + gap(20) + hold(15, 60), **few}, {100: [], 115: ["acme"]}),
+        case(
+            "a list that is missing silences nothing",
+            {RESETS: hold(3, 90) + climb(3, 13, 30) + hold(13, 180)},
+            {125: ["acme"]},
+        ),
+        case(
+            "a restart that forgot is quiet", {RESETS: hold(300, 90) + gap(3) + hold(0, 60), **few}, {100: [], 150: []}
+        ),
+        case(
+            "a restart that remembers is quiet",
+            {RESETS: hold(300, 90), on_instance("b", RESETS): gap(91) + hold(300, 60), **few},
+            {100: [], 150: []},
+        ),
+        case(
+            "in the first hour of an installation ten fire",
+            {RESETS: hold(0, 10) + climb(0, 12, 10) + hold(12, 30), **few},
+            {9: [], 25: ["acme"]},
+        ),
+        case(
+            "what came in a gap is seen after it",
+            {RESETS: hold(3, 90) + gap(20) + hold(15, 60), **few},
+            {100: [], 115: ["acme"]},
+        ),
         case(
             "two exporters that see the same six are quiet",
-            {RESETS: hold(3, 90) + climb(3, 9, 30) + hold(9, 60), on_instance("b", RESETS): hold(3, 90) + climb(3, 9, 30) + hold(9, 60), **few},
+            {
+                RESETS: hold(3, 90) + climb(3, 9, 30) + hold(9, 60),
+                on_instance("b", RESETS): hold(3, 90) + climb(3, 9, 30) + hold(9, 60),
+                **few,
+            },
             {125: []},
         ),
     ]

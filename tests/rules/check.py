@@ -40,12 +40,21 @@ def run(*command: str | Path) -> None:
 
 def what_is_made_is_what_is_committed() -> None:
     for path, text in make_rules.files(Settings()).items():
-        assert (DEPLOY / path).read_text(encoding="utf-8") == text, f"{path}: run deploy/prometheus/source/make_rules.py"
+        assert (DEPLOY / path).read_text(encoding="utf-8") == text, (
+            f"{path}: run deploy/prometheus/source/make_rules.py"
+        )
 
 
 def promtool_amtool_and_yamllint_accept_everything() -> None:
     for name in ("recordings", "alerts", "drill"):
-        run("promtool", "check", "rules", "--lint=all", "--lint-fatal", DEPLOY / f"prometheus/zt-risk-exporter.{name}.yml")
+        run(
+            "promtool",
+            "check",
+            "rules",
+            "--lint=all",
+            "--lint-fatal",
+            DEPLOY / f"prometheus/zt-risk-exporter.{name}.yml",
+        )
     run("promtool", "check", "config", DEPLOY / "prometheus/prometheus.yml")
     run("amtool", "check-config", DEPLOY / "alertmanager/alertmanager.yml")
     run("yamllint", "--strict", "--config-file", Path(__file__).with_name("yamllint.yml"), DEPLOY)
@@ -53,7 +62,9 @@ def promtool_amtool_and_yamllint_accept_everything() -> None:
 
 def composed(*arguments: str | Path) -> bool:
     """Whether compose takes the file: the plugin of docker where it is there, Debian's docker-compose otherwise."""
-    plugin = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False) if which("docker") else None
+    plugin = (
+        subprocess.run(["docker", "compose", "version"], capture_output=True, check=False) if which("docker") else None
+    )
     compose = ["docker", "compose"] if plugin and plugin.returncode == 0 else ["docker-compose"]
     # What the shell has of these would stand in for what the file lacks.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CLOUDFLARE_")}
@@ -78,7 +89,7 @@ def compose_takes_its_file_alone_and_an_account_only_with_a_token() -> None:
 
 def declared_families() -> dict[str, set[str]]:
     """The labels of each metric that the exporter declares."""
-    found = {}
+    found: dict[str, set[str]] = {}
     for source in ("exposition", "telemetry"):
         text = (ROOT / f"src/{source}/families.rs").read_text(encoding="utf-8")
         for name, kind, labels in re.findall(
@@ -92,16 +103,19 @@ def declared_families() -> dict[str, set[str]]:
 def the_rules_name_only_metrics_and_labels_that_are_declared() -> None:
     families = declared_families()
     assert len(families) > 50, "the declarations in src/ are written otherwise than this test thinks"
-    recorded = {rule.name for rule in recordings(Settings())}
-    for rule in [*recordings(Settings()), *alerts(Settings())]:
-        for name, matchers in re.findall(r"(?<![\w:$])((?:cloudflare_|zt_risk_|process_|job_)[\w:]+)(?:\{(.*?)\})?", rule.expr):
-            assert name in families or name in OWN or name in recorded, f"{rule.name}: nobody has {name}"
+    recorded = {rule.name: rule.expr for rule in recordings(Settings())}
+    expressions = recorded | {alert.name: alert.expr for alert in alerts(Settings())}
+    metric = re.compile(r"(?<![\w:$])((?:cloudflare_|zt_risk_|process_|job_)[\w:]+)(?:\{(.*?)\})?")
+    for rule, expression in expressions.items():
+        for name, matchers in metric.findall(expression):
+            assert name in families or name in OWN or name in recorded, f"{rule}: nobody has {name}"
             for label in re.findall(r"(\w+)[=!]~?\"", matchers):
-                assert label in families[name], f"{rule.name}: {name} has no label {label}"
+                assert label in families[name], f"{rule}: {name} has no label {label}"
 
 
 def grafana_gets_the_same_alerts() -> None:
     text = (DEPLOY / "grafana/provisioning/alerting/zt-risk-exporter.yml").read_text(encoding="utf-8")
+    text = re.sub(r"^#.*\n", "", text, flags=re.M)
     assert not re.search(r"(?<!\$)\$(?!\$)", text), "a `$` that is not doubled"
     provisioned = yaml.safe_load(text.replace("$$", "$"))
     rules = [rule for group in provisioned["groups"] for rule in group["rules"]]

@@ -90,7 +90,8 @@ def promtool_test(case: Case) -> dict[str, Any]:
         "name": f"{case.alert}: {case.says}",
         "interval": f"{round(case.step * 60)}s",
         "input_series": [
-            {"series": selector(series), "values": values(history, case.step)} for series, history in case.series.items()
+            {"series": selector(series), "values": values(history, case.step)}
+            for series, history in case.series.items()
         ],
         "promql_expr_test": [
             {

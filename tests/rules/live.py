@@ -24,8 +24,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import rules as made
 from make_rules import DRILL
+from recordings import HIGH
+from rules import alerts, recordings
 from settings import Settings
 
 HERE = Path(__file__).resolve().parent
@@ -87,8 +88,8 @@ def past(now: float) -> str:
     """A drill's week in which ten users were at high risk, as OpenMetrics: what is usual."""
     day = 24 * 3600 / DRILL
     labels = f'{{job="{Settings().job}",account="demo"}}'
-    samples = [f"{made.HIGH}{labels} 10 {now - second}" for second in range(round(8 * day), 60, -2)]
-    return "\n".join([f"# TYPE {made.HIGH} gauge", *samples, "# EOF", ""])
+    samples = [f"{HIGH}{labels} 10 {now - second}" for second in range(round(8 * day), 60, -2)]
+    return "\n".join([f"# TYPE {HIGH} gauge", *samples, "# EOF", ""])
 
 
 class Prometheus:
@@ -98,7 +99,7 @@ class Prometheus:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         self.url = f"http://127.0.0.1:{free_port()}"
         (work / "past.om").write_text(past(time.time()), encoding="utf-8")
-        backfill = ["promtool", "tsdb", "create-blocks-from", "openmetrics", work / "past.om", work / "data"]
+        backfill = ["promtool", "tsdb", "create-blocks-from", "openmetrics", f"{work}/past.om", f"{work}/data"]
         subprocess.run(backfill, check=True, capture_output=True)
         configuration = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
@@ -140,14 +141,15 @@ class Prometheus:
 
     def evaluates_everything(self) -> int:
         rules = self.rules()
-        wanted = [*made.recordings(Settings()), *made.alerts(Settings())]
-        assert {rule["name"] for rule in rules} == {rule.name for rule in wanted}
+        wanted = {rule.name: rule.expr for rule in recordings(Settings())}
+        wanted |= {alert.name: alert.expr for alert in alerts(Settings())}
+        assert {rule["name"] for rule in rules} == set(wanted)
         for rule in rules:
             assert rule["health"] == "ok", f"{rule['name']}: {rule['health']}: {rule.get('lastError')}"
             if rule["type"] == "recording":
                 assert self.query(rule["name"]), f"{rule['name']} gives nothing"
-        for rule in wanted:
-            self.query(rule.expr)
+        for expression in wanted.values():
+            self.query(expression)
         return len(wanted)
 
 

@@ -6,8 +6,10 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
-import rules as made
+import recordings as recorded
+import rules
 from history import Case
 from promtool import Rule, failures, name, needed
 from settings import Duration, Settings
@@ -17,28 +19,28 @@ LEFT_ALONE = {"job", "evaluation", "silent_step"}
 
 # What is cut out of a rule, or put into it.
 CUTS = [
-    (made.HIGH, "max by (job, account)", "sum by (job, account)"),
-    (made.HIGH, "max by (job, account)", "max by (job, instance, account)"),
-    (made.HIGH, '{max_risk_level="high"}', ""),
-    (made.HIGH_BEFORE, "min_over_time", "max_over_time"),
-    (made.HIGH_USUALLY, "quantile by (job, account) (0.5,", "quantile by (job, account) (1,"),
-    (made.EVENTS, "sum by (job, instance, account, behavior)", "max by (job, instance, account, behavior)"),
-    (made.HIT_USERS, "max by", "sum by"),
-    (made.RESETS, "max by", "sum by"),
-    (made.ENABLED, "min by", "max by"),
-    (made.LEVEL, " > 0", ""),
-    (made.LEVEL, "max by (job, account, behavior)", "max by (job, instance, account, behavior)"),
+    (recorded.HIGH, "max by (job, account)", "sum by (job, account)"),
+    (recorded.HIGH, "max by (job, account)", "max by (job, instance, account)"),
+    (recorded.HIGH, '{max_risk_level="high"}', ""),
+    (recorded.HIGH_BEFORE, "min_over_time", "max_over_time"),
+    (recorded.HIGH_USUALLY, "quantile by (job, account) (0.5,", "quantile by (job, account) (1,"),
+    (recorded.EVENTS, "sum by (job, instance, account, behavior)", "max by (job, instance, account, behavior)"),
+    (recorded.HIT_USERS, "max by", "sum by"),
+    (recorded.RESETS, "max by", "sum by"),
+    (recorded.ENABLED, "min by", "max by"),
+    (recorded.LEVEL, " > 0", ""),
+    (recorded.LEVEL, "max by (job, account, behavior)", "max by (job, instance, account, behavior)"),
     ("ZeroTrustRiskCampaign", "\nor\n", "\nunless\n"),
     ("ZeroTrustHighRiskUserUnattended", "min by", "max by"),
     ("ZeroTrustMassReset", "unless", "and"),
-    ("ZeroTrustBehaviorDisabled", f"max_over_time({made.ENABLED}[1d]) == 1\n  and ", ""),
-    ("ZeroTrustBehaviorDisabled", f" or max_over_time({made.ENABLED}[1d]) unless {made.ENABLED}", ""),
-    ("ZeroTrustBehaviorDisabled", f"and on (job, account) {made.ENABLED}", ""),
-    ("ZeroTrustBehaviorDisabled", f"{made.ENABLED} == 0 or ", ""),
-    ("ZeroTrustBehaviorSilent", f"and {made.ENABLED} == 1", ""),
+    ("ZeroTrustBehaviorDisabled", f"max_over_time({recorded.ENABLED}[1d]) == 1\n  and ", ""),
+    ("ZeroTrustBehaviorDisabled", f" or max_over_time({recorded.ENABLED}[1d]) unless {recorded.ENABLED}", ""),
+    ("ZeroTrustBehaviorDisabled", f"and on (job, account) {recorded.ENABLED}", ""),
+    ("ZeroTrustBehaviorDisabled", f"{recorded.ENABLED} == 0 or ", ""),
+    ("ZeroTrustBehaviorSilent", f"and {recorded.ENABLED} == 1", ""),
     ("ZeroTrustIntegrationInactive", "and on (job, account)", "or on (job, account)"),
     ("ZeroTrustIntegrationInactive", " == 1 unless", " >= 0 unless"),
-    ("ZeroTrustIntegrationInactive", f"{made.ACTIVE} == 0\nor\n", ""),
+    ("ZeroTrustIntegrationInactive", f"{recorded.ACTIVE} == 0\nor\n", ""),
     ("ZtRiskExporterDown", '\nor\nabsent(up{job="zt-risk-exporter"})', ""),
     ("ZtRiskExporterUserListStale", '=~"summary"', '=~"summary|behaviors"'),
     ("ZtRiskExporterUserListStale", ") <= on", ") > on"),
@@ -77,8 +79,13 @@ def current() -> list[Rule]:
 
 
 def rules_from(settings: Settings) -> list[Rule]:
-    recorded = [{"record": rule.name, "expr": rule.expr} for rule in made.recordings(settings)]
-    return recorded + [{"alert": rule.name, "expr": rule.expr, "for": rule.wait} for rule in made.alerts(settings)]
+    first = [{"record": rule.name, "expr": rule.expr} for rule in rules.recordings(settings)]
+    return first + [{"alert": rule.name, "expr": rule.expr, "for": rule.wait} for rule in rules.alerts(settings)]
+
+
+def changed(number: str, value: int) -> Settings:
+    numbers: dict[str, Any] = {number: value}
+    return replace(Settings(), **numbers)
 
 
 def mutants() -> list[Mutant]:
@@ -90,7 +97,7 @@ def mutants() -> list[Mutant]:
         value = getattr(settings, number.name)
         for factor in (0.5, 2):
             other = value.times(factor) if isinstance(value, Duration) else max(round(value * factor), 1)
-            found.append(Mutant(f"{number.name} times {factor}", rules_from(replace(settings, **{number.name: other}))))
+            found.append(Mutant(f"{number.name} times {factor}", rules_from(changed(number.name, other))))
     for of, old, new in CUTS:
         (rule,) = [rule for rule in current() if name(rule) == of]
         assert old in rule["expr"], f"nothing to cut from {of}: {old}"

@@ -2,7 +2,8 @@
 """Writes the rules for Prometheus, their drill variant, and the same alerts for Grafana.
 
 Needs PyYAML and grafana-foundation-sdk==0.0.21 (a plain install of the latter gets an old version). The numbers stand
-in settings.py, the rules in rules.py; `--runbooks` says where you keep the README, whose sections the alerts point to.
+in settings.py, the rules in recordings.py, alerts_cloudflare.py and alerts_exporter.py. `--runbooks` says where you
+keep the README, whose sections the alerts point to.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import yaml
 from grafana_foundation_sdk.builders import alerting, expr, prometheus
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.alerting import RelativeTimeRange
-from rules import Alert, alerts, recordings
+from rules import alerts, recordings
 from settings import Settings
+
+from model import Alert
 
 DEPLOY = Path(__file__).resolve().parents[2]
 # A day becomes 24 minutes, and an hour one minute: a drill ends before the meeting does.
@@ -28,7 +31,7 @@ DATA_SOURCE = "prometheus"
 FOLDER = "Zero Trust user risk"
 # The project has no address of its own.
 RUNBOOKS = "https://example.com/zt-risk-exporter/README.md"
-HEADER = "# Made by deploy/prometheus/source/make_rules.py: change settings.py or rules.py there, and run it.\n"
+HEADER = "# Made by deploy/prometheus/source/make_rules.py: change its sources there, and run it.\n"
 DRILL_HEADER = (
     HEADER
     + f"""#
@@ -74,7 +77,7 @@ def grouped(s: Settings) -> dict[str, list[Alert]]:
     return groups
 
 
-def annotations(alert: Alert, runbooks: str) -> dict[str, str]:
+def told(alert: Alert, runbooks: str) -> dict[str, str]:
     return {
         "summary": alert.summary,
         "description": alert.description,
@@ -95,7 +98,7 @@ def alert_groups(s: Settings, runbooks: str, labels: dict[str, str]) -> list[dic
             "expr": alert.expr,
             **wait,
             "labels": {"severity": alert.severity, **labels},
-            "annotations": annotations(alert, runbooks),
+            "annotations": told(alert, runbooks),
         }
 
     return [
@@ -110,9 +113,7 @@ def grafana_rule(alert: Alert, runbooks: str) -> alerting.Rule:
     answer = prometheus.Dataquery().ref_id("A").expr(alert.expr).instant()
     fires = expr.TypeMath().ref_id("B").expression("is_number($A)")
     now = RelativeTimeRange(from_val=600, to=0)
-    in_grafana = {
-        name: re.sub(r"\$value\b", "$values.A.Value", text) for name, text in annotations(alert, runbooks).items()
-    }
+    in_grafana = {name: re.sub(r"\$value\b", "$values.A.Value", text) for name, text in told(alert, runbooks).items()}
     return (
         alerting.Rule(alert.name)
         .uid(alert.name.lower())
@@ -184,7 +185,9 @@ def files(s: Settings, runbooks: str = RUNBOOKS) -> dict[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runbooks", default=RUNBOOKS, metavar="URL", help="where the README is (default: %(default)s)")
+    parser.add_argument(
+        "--runbooks", default=RUNBOOKS, metavar="URL", help="where the README is (default: %(default)s)"
+    )
     parser.add_argument("--to", type=Path, default=DEPLOY, metavar="DIRECTORY", help="in place of deploy/")
     parser.add_argument("--table", action="store_true", help="print the README's table of alerts, and write nothing")
     arguments = parser.parse_args()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 
 class Duration(int):
@@ -163,6 +164,9 @@ class Settings:
 
     def scaled(self, divisor: int) -> Settings:
         """The same with all times divided: for a drill, whose Prometheus scrapes every second."""
-        times = {field.name: getattr(self, field.name) for field in fields(self)}
-        shorter = {name: time.times(1 / divisor) for name, time in times.items() if isinstance(time, Duration)}
-        return replace(self, **{**shorter, "evaluation": max(shorter["evaluation"], Duration(SECOND))})
+        numbers = {field.name: getattr(self, field.name) for field in fields(self)}
+        shorter = {name: time.times(1 / divisor) for name, time in numbers.items() if isinstance(time, Duration)}
+        # Between two scrapes, a second apart, there is nothing new to evaluate.
+        shorter["evaluation"] = max(shorter["evaluation"], Duration(SECOND))
+        changes: dict[str, Any] = dict(shorter)
+        return replace(self, **changes)
