@@ -34,6 +34,7 @@ DRILL_RULES = HERE.parents[1] / "deploy/prometheus/zt-risk-exporter.drill.yml"
 ACCOUNT = "0123456789abcdef0123456789abcdef"
 PATIENCE = 60  # seconds until something that should happen has happened
 HIT, RESET = 70, 20  # users; more than any threshold
+USUALLY_HIGH = 30  # users, of 300
 
 # What the deeds below make fire, and that demo keeps its counters in memory. Nothing else may fire.
 FIRING = {
@@ -85,10 +86,10 @@ def free_port() -> int:
 
 
 def past(now: float) -> str:
-    """A drill's week in which ten users were at high risk, as OpenMetrics: what is usual."""
+    """A drill's week, as OpenMetrics: as many at high risk as there are before the deeds, or somewhat more."""
     day = 24 * 3600 / DRILL
     labels = f'{{job="{Settings().job}",account="demo"}}'
-    samples = [f"{HIGH}{labels} 10 {now - second}" for second in range(round(8 * day), 60, -2)]
+    samples = [f"{HIGH}{labels} {USUALLY_HIGH} {now - second}" for second in range(round(8 * day), 60, -2)]
     return "\n".join([f"# TYPE {HIGH} gauge", *samples, "# EOF", ""])
 
 
