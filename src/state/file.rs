@@ -104,11 +104,13 @@ pub(super) enum Origin {
 /// damage.
 fn recognise(file: &File, path: &Path) -> Result<(), Error> {
     let mut head = [0; 320];
-    if file.read_exact_at(&mut head, 0).is_err() || head.iter().all(|byte| *byte == 0) {
+    // A file that cannot be read says so when it is opened.
+    let length = file.read_at(&mut head, 0).unwrap_or(0);
+    if head.iter().all(|byte| *byte == 0) {
         return Ok(());
     }
-    let alike = head.iter().zip(MAGIC).filter(|(found, wanted)| **found == *wanted).count();
-    if alike < MAGIC.len() / 2 {
+    let alike = head[..length].iter().zip(MAGIC).filter(|(found, wanted)| **found == *wanted).count();
+    if alike < length.min(MAGIC.len()).div_ceil(2) {
         return Err(Error::Foreign { path: path.to_owned() });
     }
     let [one, other] = VERSIONS.map(|at| head[at]);

@@ -1,6 +1,7 @@
 //! The real program as a process, with a home of its own, and the simulated Cloudflare it watches.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -52,15 +53,15 @@ impl Cloud {
                 format!("      - {{ id: {id}, events: [{{ behavior: high_dlp, at: -1h }}] }}\n")
             })
             .collect();
-        let mut text = String::from(
-            "limit: { quota: 1000000 }\napi: { reset_events: listed }\naccounts:\n",
-        );
+        let mut text = String::from("limit: { quota: 1000000 }\napi: { reset_events: listed }\naccounts:\n");
         for (id, ..) in ACCOUNTS {
             text += &format!("  - id: {id}\n    users:\n{users}");
         }
         text += "tokens:\n";
         for (.., token) in ACCOUNTS {
-            text += &format!("  - {{ token: {token}, permissions: [Zero Trust Read, 'Zero Trust: PII Read'] }}\n");
+            text += &format!(
+                "  - {{ token: {token}, permissions: [Zero Trust Read, 'Zero Trust: PII Read'] }}\n"
+            );
         }
         let scenario = Scenario::from_yaml(&text).expect("a scenario");
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -87,8 +88,9 @@ impl Cloud {
         for (behavior, levels) in &account.events_by_behavior {
             for (level, count) in levels {
                 let level = level.as_str();
-                let series =
-                    format!("events_total{{account=\"{alias}\",behavior=\"{behavior}\",risk_level=\"{level}\"}}");
+                let series = format!(
+                    "events_total{{account=\"{alias}\",behavior=\"{behavior}\",risk_level=\"{level}\"}}"
+                );
                 wanted.insert(series, *count as f64);
             }
         }
@@ -270,7 +272,7 @@ impl Exporter {
             match page {
                 Some(page) if holds(&page) => return page,
                 page => pause(&self.clock, since, || {
-                    format!("{what}: did not come to pass\n{}\n{:#?}", self.logged(), page)
+                    format!("{what}: did not come to pass\n{}\n{}", self.logged(), page.unwrap_or_default())
                 }),
             }
         }
@@ -294,6 +296,16 @@ fn pause(clock: &Clock, since: Moment, what: impl FnOnce() -> String) {
 /// The samples of a page by series, the metrics about Cloudflare without their prefix.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Page(BTreeMap<String, f64>);
+
+/// What differs from 0, a series a line.
+impl fmt::Display for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .iter()
+            .filter(|(_, value)| **value != 0.0)
+            .try_for_each(|(series, value)| writeln!(f, "{series} {value}"))
+    }
+}
 
 impl Page {
     fn read(text: &str) -> Self {
@@ -334,7 +346,10 @@ impl Page {
     /// What must neither fall nor go.
     pub(crate) fn durable(&self) -> impl Iterator<Item = (&str, f64)> {
         let is_durable = |series: &str| DURABLE.iter().any(|start| series.starts_with(start));
-        self.0.iter().map(|(series, value)| (series.as_str(), *value)).filter(move |(series, _)| is_durable(series))
+        self.0
+            .iter()
+            .map(|(series, value)| (series.as_str(), *value))
+            .filter(move |(series, _)| is_durable(series))
     }
 
     /// Fails if anything durable is less than on `earlier`, or gone.
