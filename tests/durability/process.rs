@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
+use std::io;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -50,7 +51,10 @@ impl Cloud {
         let users: String = (1..=USERS)
             .map(|user| {
                 let id = Uuid::from_u128(user);
-                format!("      - {{ id: {id}, events: [{{ behavior: high_dlp, at: -1h }}] }}\n")
+                format!(
+                    "      - {{ id: {id}, email: person.{user}@example.com, name: Somebody {user}, \
+                     events: [{{ behavior: high_dlp, at: -1h }}] }}\n"
+                )
             })
             .collect();
         let mut text = String::from("limit: { quota: 1000000 }\napi: { reset_events: listed }\naccounts:\n");
@@ -164,12 +168,15 @@ impl Home {
         self.spawn(&mut command)
     }
 
-    /// The exporter that this command starts.
+    /// The exporter that this command starts. Its log comes by a pipe, which no limit on files concerns.
     pub(crate) fn spawn(&self, command: &mut Command) -> Exporter {
         let path = self.folder.path().join("log");
-        let log = File::options().append(true).create(true).open(&path).expect("a log");
+        let mut log = File::options().append(true).create(true).open(&path).expect("a log");
         let from = log.metadata().expect("it is open").len() as usize;
-        let child = command.stdout(Stdio::null()).stderr(log).spawn().expect("the program starts");
+        let mut child =
+            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let mut said = child.stderr.take().expect("it is a pipe");
+        std::thread::spawn(move || io::copy(&mut said, &mut log));
         Exporter { child, log: path, from, address: None, clock: Clock::system() }
     }
 
