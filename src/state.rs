@@ -281,7 +281,8 @@ impl Inner {
                 }
                 store.opened = Some(opened);
             }
-            Err(error) => self.tell(store, error.to_string()),
+            Err(Error::Io { source, .. }) => self.tell(store, &source.to_string()),
+            Err(error) => self.tell(store, &error.to_string()),
         }
         store.opened.is_some()
     }
@@ -323,18 +324,20 @@ impl Inner {
                 // After an error the database is of no more use.
                 file::close(store.opened.take());
                 store.retry_at = self.clock.now() + RETRY;
-                self.tell(store, why);
+                self.tell(store, &why);
                 false
             }
         }
     }
 
-    fn tell(&self, store: &mut Store, why: String) {
+    fn tell(&self, store: &mut Store, why: &str) {
         self.telemetry.state_failed();
-        if store.trouble.as_ref() != Some(&why) {
+        // The database puts this before what the system says.
+        let why = why.strip_prefix("I/O error: ").unwrap_or(why);
+        if store.trouble.as_deref() != Some(why) {
             let path = self.settings.path.display();
             tracing::warn!(%path, why, "the state cannot be written; counters stand still until it can");
-            store.trouble = Some(why);
+            store.trouble = Some(why.to_owned());
         }
     }
 }

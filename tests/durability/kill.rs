@@ -174,18 +174,7 @@ fn round(signal: Signal, kills: u32, seed: u64) -> Tally {
     let page = exporter.until(&what, |page| cloud.agrees(page));
     page.assert_not_behind(&last, &format!("seed {seed}, after the last"));
     // What is read again from now on counts nothing again.
-    let reads = |page: &Page| {
-        let summary = |alias| {
-            page.get(&format!(
-                "zt_risk_exporter_requests_total{{account=\"{alias}\",endpoint=\"summary\",outcome=\"ok\"}}"
-            ))
-        };
-        ACCOUNTS.map(|(_, alias, _)| summary(alias).unwrap_or(0.0))
-    };
-    let enough = reads(&page).map(|count| count + 3.0);
-    let page = exporter.until("three lists more", |page| {
-        reads(page).into_iter().zip(enough).all(|(count, enough)| count >= enough)
-    });
+    let page = exporter.until("three lists more", |later| later.has_read_on(&page));
     assert!(cloud.agrees(&page), "seed {seed}: counted again\n{page}");
     assert_eq!(page.sum("events_unattributed_total"), 0.0, "seed {seed}: nothing was lost");
     let log = home.log();

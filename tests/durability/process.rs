@@ -341,6 +341,19 @@ impl Page {
         self.0.iter().filter(|(series, _)| series.starts_with(&start)).map(|(_, value)| value).sum()
     }
 
+    /// How often this process has read the list of users of each account.
+    pub(crate) fn lists(&self) -> [f64; ACCOUNTS.len()] {
+        ACCOUNTS.map(|(_, alias, _)| {
+            let of_account = format!("account=\"{alias}\",endpoint=\"summary\",outcome=\"ok\"");
+            self.get(&format!("zt_risk_exporter_requests_total{{{of_account}}}")).unwrap_or(0.0)
+        })
+    }
+
+    /// Whether it has read each list at least three times more than on `earlier`.
+    pub(crate) fn has_read_on(&self, earlier: &Self) -> bool {
+        self.lists().iter().zip(earlier.lists()).all(|(now, before)| *now >= before + 3.0)
+    }
+
     /// Whether events are counted in both accounts.
     pub(crate) fn counts(&self) -> bool {
         let started = |alias: &str| {

@@ -159,12 +159,18 @@ fn endures(
     begin(&exporter);
     happen(cloud, 102);
     cloud.simulator.reset(ACCOUNTS[0].0, Uuid::from_u128(50)).expect("the user is there");
-    let is_seen = |page: &Page| page.sum("users") > before.sum("users") && page.get(FAILED) >= Some(2.0);
-    let page = exporter.until("the trouble shows, and the gauges go on", is_seen);
+    let first = exporter.until("the trouble shows", |page| page.get(FAILED) >= Some(1.0));
+    // By then a page was made of what had been saved before the trouble, if there was more than on this one.
+    let stopped = exporter.until("the gauges go on", |page| {
+        page.has_read_on(&first) && page.get(DURABLE) == Some(0.0) && page.sum("users") > before.sum("users")
+    });
+    let page = exporter.until("it is tried again", |page| page.get(FAILED) >= Some(3.0));
     assert_eq!(page.get(DURABLE), Some(0.0));
+    stopped.assert_not_behind(&before, "in trouble");
     for (series, value) in page.durable() {
-        assert_eq!(Some(value), before.get(series), "{series} stands still");
+        assert_eq!(Some(value), stopped.get(series), "{series} stands still");
     }
+    assert!(!cloud.agrees(&page), "something is to be counted when the trouble is over");
     let log = exporter.logged();
     let warnings: Vec<_> = log.lines().filter(|line| line.contains("the state cannot be written")).collect();
     assert_eq!(warnings.len(), 1, "it is said once\n{log}");
