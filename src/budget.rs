@@ -238,3 +238,49 @@ impl Savings {
         self.lease.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::Settings;
+    use crate::telemetry::Telemetry;
+
+    const ACCOUNT: &str = "0123456789abcdef0123456789abcdef";
+
+    fn open(folder: &tempfile::TempDir, clock: &Clock) -> (State, Spending) {
+        let settings = Settings { path: folder.path().join("state.redb"), cache_bytes: 1 << 20 };
+        let telemetry = Telemetry::new(clock.clone());
+        let (state, mut saved) = State::open(&settings, vec![ACCOUNT.to_owned()], clock, &telemetry).unwrap();
+        (state, saved.remove(ACCOUNT).unwrap_or_default().spending)
+    }
+
+    /// What is written down of `requests` that go `pause` after one another on this clock.
+    async fn written(requests: u32, pause: Duration, clock: Clock) -> u32 {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, spending) = open(&folder, &clock);
+        let budget = Budget::durable(0.25, clock.clone(), state.clone(), ACCOUNT.to_owned(), spending);
+        for _ in 0..requests {
+            drop(budget.take(Duration::ZERO).await.unwrap());
+            clock.sleep(pause).await;
+        }
+        state.close();
+        let (_, spending) = open(&folder, &clock);
+        spending.leases.iter().map(|(_, requests)| requests).sum()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_start_finds_at_most_twice_what_was_sent_and_a_twentieth_more_than_it() {
+        for requests in [1, 2, 3, 10, 40, 200, 290] {
+            let written = written(requests, Duration::ZERO, Clock::system()).await;
+            let most = (2 * requests).min(requests + 300 / LEASES);
+            assert!((requests..=most).contains(&written), "{written} for {requests}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_ended_leases_left_is_not_spent() {
+        // Each lease ends before the next request; the latest is as large as what was sent before it.
+        let clock = Clock::scaled(Timestamp::from_seconds(1_900_000_000), 1_000.0);
+        assert_eq!(written(8, LEASE + Duration::from_secs(5), clock).await, 7 + 7);
+    }
+}

@@ -2,6 +2,8 @@
 //! no event and needs no restart.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -13,6 +15,9 @@ use zt_risk_exporter::state::{Settings, State};
 use zt_risk_exporter::telemetry::Telemetry;
 
 use super::process::{ACCOUNTS, Cloud, Exporter, Home, Page, program};
+
+/// A user to whom nothing belongs, and the group.
+const NOBODY: u32 = 65_534;
 
 /// Whether it could be done; where it could not, the test that needs it says so and tries nothing.
 fn run(words: &[&str]) -> bool {
@@ -129,6 +134,17 @@ enum Fate {
     Killed,
 }
 
+impl Fate {
+    /// Tries both at once, as each mostly waits.
+    fn each(one: impl Fn(Self) + Sync) {
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| one(Self::Killed));
+            one(Self::GoesOn);
+            other.join().expect("the other is well too");
+        });
+    }
+}
+
 /// Lets some things happen that the page must show when all is well, among them a newcomer.
 fn happen(cloud: &Cloud, newcomer: u128) {
     for (account, ..) in ACCOUNTS {
@@ -164,7 +180,7 @@ fn endures(
     let stopped = exporter.until("the gauges go on", |page| {
         page.has_read_on(&first) && page.get(DURABLE) == Some(0.0) && page.sum("users") > before.sum("users")
     });
-    let page = exporter.until("it is tried again", |page| page.get(FAILED) >= Some(3.0));
+    let page = exporter.until("it is tried again", |page| page.get(FAILED) >= Some(2.0));
     assert_eq!(page.get(DURABLE), Some(0.0));
     stopped.assert_not_behind(&before, "in trouble");
     for (series, value) in page.durable() {
@@ -218,7 +234,7 @@ fn a_file_that_may_not_be_written_beyond_a_size_loses_nothing() {
     if !run(&["prlimit", "--version"]) {
         return skip("no prlimit here, so no limit on files");
     }
-    for fate in [Fate::GoesOn, Fate::Killed] {
+    Fate::each(|fate| {
         let cloud = Cloud::start();
         let home = Home::new(&cloud, 1.0);
         endures(
@@ -233,18 +249,72 @@ fn a_file_that_may_not_be_written_beyond_a_size_loses_nothing() {
                 }
             },
         );
-    }
+    });
 }
 
 #[test]
 fn a_directory_that_is_gone_for_a_while_loses_nothing() {
-    for fate in [Fate::GoesOn, Fate::Killed] {
+    Fate::each(|fate| {
         let cloud = Cloud::start();
         let home = Home::new(&cloud, 1.0);
         let (here, away) = (home.path().join("state"), home.path().join("away"));
         let rename = |from: &PathBuf, to: &PathBuf| fs::rename(from, to).expect("it is there");
         endures(&cloud, &home, home.start(), fate, |_| rename(&here, &away), |_| rename(&away, &here));
+    });
+}
+
+/// The exporter of this home as a user who may not write everywhere, to whom the home is given; `None` if there
+/// is no such user.
+fn unprivileged(home: &Home) -> Option<Command> {
+    let mut command = program();
+    let is_root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    if is_root {
+        command.uid(NOBODY).gid(NOBODY);
+        run(&["chown", "-R", &NOBODY.to_string(), &home.path().to_string_lossy()]);
+        let mut trial = program();
+        let tried = trial.uid(NOBODY).gid(NOBODY).arg("--version").output();
+        tried.ok().filter(|output| output.status.success())?;
     }
+    command.arg("--config.file").arg(home.config());
+    Some(command)
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+}
+
+#[test]
+fn a_directory_that_may_not_be_written_loses_nothing() {
+    let cloud = Cloud::start();
+    let home = Home::new(&cloud, 1.0);
+    let Some(mut command) = unprivileged(&home) else {
+        return skip("nobody here may write less than root");
+    };
+    let folder = home.path().join("state");
+    let begin = |_: &Exporter| {
+        // The open file could still be written. Whoever is killed now has lost it.
+        fs::remove_file(home.state()).expect("it is there");
+        set_mode(&folder, 0o500);
+    };
+    let end = |_: &Exporter| set_mode(&folder, 0o700);
+    endures(&cloud, &home, home.spawn(&mut command), Fate::GoesOn, begin, end);
+}
+
+#[test]
+fn a_file_that_may_not_be_written_is_refused_and_left_as_it_is() {
+    let cloud = Cloud::start();
+    let home = Home::new(&cloud, 1.0);
+    home.start().until("counting begins", Page::counts);
+    let Some(mut command) = unprivileged(&home) else {
+        return skip("nobody here may write less than root");
+    };
+    set_mode(&home.state(), 0o400);
+    let before = home.bytes();
+    let mut exporter = home.spawn(&mut command);
+    assert_eq!(exporter.end().code(), Some(1));
+    exporter.until_logged("cannot use the state file");
+    exporter.until_logged("Permission denied");
+    assert!(home.bytes() == before, "it was changed");
 }
 
 /// A mount that ends with its test.
@@ -259,7 +329,7 @@ impl Drop for Mount {
 
 #[test]
 fn a_full_disk_loses_nothing() {
-    for fate in [Fate::GoesOn, Fate::Killed] {
+    Fate::each(|fate| {
         let cloud = Cloud::start();
         let home = Home::new(&cloud, 1.0);
         let folder = home.path().join("state");
@@ -280,7 +350,7 @@ fn a_full_disk_loses_nothing() {
         };
         let empty = |_: &Exporter| fs::remove_file(&ballast).expect("it is there");
         endures(&cloud, &home, home.start(), fate, fill, empty);
-    }
+    });
 }
 
 #[test]
