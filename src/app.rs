@@ -399,7 +399,9 @@ impl Exporter {
         let Self { pollers, snapshots, telemetry, clock, state } = self;
         let (stopping, stopped) = watch::channel(Readiness::Starting);
         let mut compressor = Compressor::new();
-        let (page, pages) = watch::channel(Arc::new(Page::build(&[], &mut compressor)));
+        // Nobody is answered before this, so that no page lacks what was counted before a restart.
+        let known: Vec<_> = snapshots.iter().map(|snapshot| Arc::clone(&snapshot.borrow())).collect();
+        let (page, pages) = watch::channel(Arc::new(Page::build(&known, &mut compressor)));
         let parts = server::Parts {
             page: pages,
             telemetry: telemetry.clone(),

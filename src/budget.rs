@@ -20,8 +20,9 @@ use crate::state::State;
 /// A lease is good for so long: at its end, or at the next start, its requests are all held to be sent.
 const LEASE: Duration = Duration::from_secs(30);
 
-/// A lease is the budget's twentieth: it is written 20 times while the budget is spent, and a start after a
-/// crash finds at most a twentieth spent that was not.
+/// A lease is as large as what this process has sent already, so that however often it is started, at least
+/// half of the budget is really spent; and at most the budget's twentieth, so that a start after a crash finds
+/// at most a twentieth spent that was not.
 const LEASES: u32 = 20;
 
 /// A block that an earlier process met is believed for so long; then one request finds out.
@@ -58,6 +59,8 @@ struct Savings {
 struct Lease {
     left: u32,
     until: Timestamp,
+    /// How many requests went from this and earlier leases.
+    sent: u32,
     spending: Spending,
 }
 
@@ -191,20 +194,31 @@ impl Inner {
         // A clock that was set back makes no lease last longer.
         if lease.left == 0 || date > lease.until || date + LEASE < lease.until {
             let limit = self.limit();
-            lease.left = (limit.limit() / LEASES).min(limit.remaining(self.clock.now())).max(1);
+            let size = lease.sent.min(limit.limit() / LEASES).min(limit.remaining(self.clock.now())).max(1);
             drop(limit);
-            lease.until = date + LEASE;
-            let leased = (lease.until, lease.left);
-            lease.spending.forget(date);
-            lease.spending.leases.push(leased);
+            lease.renew(size, date);
             savings.save(&lease.spending);
         }
         lease.left -= 1;
+        lease.sent = lease.sent.saturating_add(1);
     }
 
     fn limit(&self) -> MutexGuard<'_, RateLimit> {
         // The limit is whole after each of its verbs, so a panic elsewhere has not spoilt it.
         self.limit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lease {
+    /// Ends the lease, whose rest will not be sent, and begins one of `size` requests.
+    fn renew(&mut self, size: u32, date: Timestamp) {
+        let (until, rest) = (self.until, std::mem::replace(&mut self.left, size));
+        if let Some((_, requests)) = self.spending.leases.iter_mut().rfind(|(known, _)| *known == until) {
+            *requests = requests.saturating_sub(rest);
+        }
+        self.until = date + LEASE;
+        self.spending.forget(date);
+        self.spending.leases.push((self.until, size));
     }
 }
 
@@ -222,5 +236,51 @@ impl Savings {
     fn lease(&self) -> MutexGuard<'_, Lease> {
         // A lease that was not written is written with the next one.
         self.lease.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::Settings;
+    use crate::telemetry::Telemetry;
+
+    const ACCOUNT: &str = "0123456789abcdef0123456789abcdef";
+
+    fn open(folder: &tempfile::TempDir, clock: &Clock) -> (State, Spending) {
+        let settings = Settings { path: folder.path().join("state.redb"), cache_bytes: 1 << 20 };
+        let telemetry = Telemetry::new(clock.clone());
+        let (state, mut saved) = State::open(&settings, vec![ACCOUNT.to_owned()], clock, &telemetry).unwrap();
+        (state, saved.remove(ACCOUNT).unwrap_or_default().spending)
+    }
+
+    /// What is written down of `requests` that go `pause` after one another on this clock.
+    async fn written(requests: u32, pause: Duration, clock: Clock) -> u32 {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, spending) = open(&folder, &clock);
+        let budget = Budget::durable(0.25, clock.clone(), state.clone(), ACCOUNT.to_owned(), spending);
+        for _ in 0..requests {
+            drop(budget.take(Duration::ZERO).await.unwrap());
+            clock.sleep(pause).await;
+        }
+        state.close();
+        let (_, spending) = open(&folder, &clock);
+        spending.leases.iter().map(|(_, requests)| requests).sum()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_start_finds_at_most_twice_what_was_sent_and_a_twentieth_more_than_it() {
+        for requests in [1, 2, 3, 10, 40, 200, 290] {
+            let written = written(requests, Duration::ZERO, Clock::system()).await;
+            let most = (2 * requests).min(requests + 300 / LEASES);
+            assert!((requests..=most).contains(&written), "{written} for {requests}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_ended_leases_left_is_not_spent() {
+        // Each lease ends before the next request; the latest is as large as what was sent before it.
+        let clock = Clock::scaled(Timestamp::from_seconds(1_900_000_000), 1_000.0);
+        assert_eq!(written(8, LEASE + Duration::from_secs(5), clock).await, 7 + 7);
     }
 }

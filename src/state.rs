@@ -118,6 +118,10 @@ struct Store {
     opened: Option<Opened>,
     /// Rises when a new file begins, which then lacks everything.
     generation: Generation,
+    /// Which file was written last.
+    written: Option<file::Identity>,
+    /// What budgets were spent on, by account: a new file lacks that too.
+    spending: BTreeMap<String, Vec<u8>>,
     /// What is wrong, as it was last logged.
     trouble: Option<String>,
     /// When a file that cannot be used is tried again.
@@ -156,8 +160,14 @@ impl State {
             Recovery::Damaged => {}
         }
         telemetry.state_recovered(recovery, opened.size());
-        let store =
-            Store { opened: Some(opened), generation: Generation(0), trouble: None, retry_at: clock.now() };
+        let store = Store {
+            written: opened.identity(),
+            opened: Some(opened),
+            generation: Generation(0),
+            spending: BTreeMap::new(),
+            trouble: None,
+            retry_at: clock.now(),
+        };
         let inner = Inner {
             settings: settings.clone(),
             accounts,
@@ -178,6 +188,7 @@ impl State {
         file::close(store.opened.take());
         let opened = begin_anew(&inner.settings, &inner.accounts, why, &inner.clock)?;
         inner.telemetry.state_recovered(Recovery::Damaged, opened.size());
+        store.written = opened.identity();
         store.opened = Some(opened);
         store.generation.0 += 1;
         Ok(())
@@ -206,7 +217,13 @@ impl State {
         };
         let id = account.name().id.clone();
         let changes = account.changes(Now { moment: inner.clock.now(), date: inner.clock.date() });
-        let kept = changes.is_empty() || inner.write(&mut store, &id, before, |put| changes.each(put));
+        let spending = store.spending.get(&id).filter(|_| before == Before::Clear).cloned();
+        let rows = |put: &mut file::Put<'_>| {
+            changes.each(&mut *put)?;
+            let value = spending.as_deref();
+            value.map_or(Ok(()), |value| put(spent(value)))
+        };
+        let kept = changes.is_empty() || inner.write(&mut store, &id, before, rows);
         if kept {
             account.saved();
             *generation = store.generation;
@@ -219,13 +236,11 @@ impl State {
     pub fn spend(&self, account: &str, spending: &Spending) {
         let inner = &self.inner;
         let mut store = self.store();
+        let value = crate::saved::document(spending);
         if inner.is_open(&mut store) {
-            let value = crate::saved::document(spending);
-            let key = Document::Spending.as_str().as_bytes();
-            inner.write(&mut store, account, Before::Keep, |put| {
-                put(Put { table: Table::Documents, key, value: Some(&value) })
-            });
+            inner.write(&mut store, account, Before::Keep, |put| put(spent(&value)));
         }
+        store.spending.insert(account.to_owned(), value);
     }
 
     /// Closes the file; nothing can be saved any more.
@@ -248,26 +263,34 @@ impl Inner {
             if opened.is_at(&self.settings.path) {
                 return true;
             }
-            // Somebody removed or replaced it: what is there now, if anything, is not what was saved last.
+            // Somebody removed or replaced it.
             file::close(store.opened.take());
-            store.generation.0 += 1;
         }
         let now = self.clock.now();
         if now < store.retry_at {
             return false;
         }
         store.retry_at = now + RETRY;
-        match self.open_again(store) {
-            Ok(opened) => store.opened = Some(opened),
-            Err(error) => self.tell(store, error.to_string()),
+        match self.open_again() {
+            Ok((opened, origin)) => {
+                let identity = opened.identity();
+                if origin == Origin::Made || store.written != identity {
+                    // What is in it, if anything, is not what was saved last.
+                    store.generation.0 += 1;
+                    store.written = identity;
+                }
+                store.opened = Some(opened);
+            }
+            Err(Error::Io { source, .. }) => self.tell(store, &source.to_string()),
+            Err(error) => self.tell(store, &error.to_string()),
         }
         store.opened.is_some()
     }
 
-    fn open_again(&self, store: &mut Store) -> Result<Opened, Error> {
+    fn open_again(&self) -> Result<(Opened, Origin), Error> {
         let Self { settings, accounts, clock, .. } = self;
         let (opened, recovery) = match enter(settings, accounts).and_then(|found| accept(found, accounts)) {
-            Ok((opened, Origin::Found)) => return Ok(opened),
+            Ok((opened, Origin::Found)) => return Ok((opened, Origin::Found)),
             Ok((opened, Origin::Made)) => {
                 let path = settings.path.display();
                 tracing::warn!(%path, "the state file was gone; everything is written to a new one");
@@ -276,9 +299,8 @@ impl Inner {
             Err(Problem::Refused(error)) => return Err(error),
             Err(Problem::Damaged(why)) => (begin_anew(settings, accounts, &why, clock)?, Recovery::Damaged),
         };
-        store.generation.0 += 1;
         self.telemetry.state_recovered(recovery, opened.size());
-        Ok(opened)
+        Ok((opened, Origin::Made))
     }
 
     /// Whether the rows were written.
@@ -302,20 +324,27 @@ impl Inner {
                 // After an error the database is of no more use.
                 file::close(store.opened.take());
                 store.retry_at = self.clock.now() + RETRY;
-                self.tell(store, why);
+                self.tell(store, &why);
                 false
             }
         }
     }
 
-    fn tell(&self, store: &mut Store, why: String) {
+    fn tell(&self, store: &mut Store, why: &str) {
         self.telemetry.state_failed();
-        if store.trouble.as_ref() != Some(&why) {
+        // The database puts this before what the system says.
+        let why = why.strip_prefix("I/O error: ").unwrap_or(why);
+        if store.trouble.as_deref() != Some(why) {
             let path = self.settings.path.display();
             tracing::warn!(%path, why, "the state cannot be written; counters stand still until it can");
-            store.trouble = Some(why);
+            store.trouble = Some(why.to_owned());
         }
     }
+}
+
+/// The row that says what a budget was spent on.
+fn spent(value: &[u8]) -> Put<'_> {
+    Put { table: Table::Documents, key: Document::Spending.as_str().as_bytes(), value: Some(value) }
 }
 
 /// Opens the file for these accounts, and reads what they left.

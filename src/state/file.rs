@@ -8,6 +8,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Once;
+use std::time::SystemTime;
 
 use redb::{
     Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
@@ -75,6 +76,21 @@ pub(super) fn open(settings: &Settings) -> Result<(Opened, Origin), Problem> {
     Ok((opened, if length > 0 { Origin::Found } else { Origin::Made }))
 }
 
+/// Tells a file from another that has its name later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
+    /// The number of a file that is gone may be given again.
+    created: Option<SystemTime>,
+}
+
+impl Identity {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino(), created: metadata.created().ok() }
+    }
+}
+
 /// Whether a file was there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
@@ -88,11 +104,13 @@ pub(super) enum Origin {
 /// damage.
 fn recognise(file: &File, path: &Path) -> Result<(), Error> {
     let mut head = [0; 320];
-    if file.read_exact_at(&mut head, 0).is_err() || head.iter().all(|byte| *byte == 0) {
+    // A file that cannot be read says so when it is opened.
+    let length = file.read_at(&mut head, 0).unwrap_or(0);
+    if head.iter().all(|byte| *byte == 0) {
         return Ok(());
     }
-    let alike = head.iter().zip(MAGIC).filter(|(found, wanted)| **found == *wanted).count();
-    if alike < MAGIC.len() / 2 {
+    let alike = head[..length].iter().zip(MAGIC).filter(|(found, wanted)| **found == *wanted).count();
+    if alike < length.min(MAGIC.len()).div_ceil(2) {
         return Err(Error::Foreign { path: path.to_owned() });
     }
     let [one, other] = VERSIONS.map(|at| head[at]);
@@ -131,11 +149,13 @@ impl Opened {
 
     /// Whether the path still leads to this file.
     pub(super) fn is_at(&self, path: &Path) -> bool {
-        let same = || -> io::Result<bool> {
-            let (ours, there) = (self.backend.file().metadata()?, fs::metadata(path)?);
-            Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino()))
-        };
-        same().unwrap_or(false)
+        let there = fs::metadata(path).ok().as_ref().map(Identity::of);
+        there.is_some() && there == self.identity()
+    }
+
+    /// Which file it is, if the system says so.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        self.backend.file().metadata().ok().as_ref().map(Identity::of)
     }
 
     /// The file's size in bytes.
