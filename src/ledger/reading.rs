@@ -157,7 +157,11 @@ impl Ledger {
             && user.since < reset
             && user.presence != Presence::Gone
         {
-            (user.since, user.origin) = (reset, Origin::Observed);
+            user.since = reset;
+            if user.level != Level::Unknown {
+                // At which level a user was when counting began stays unknown.
+                user.origin = Origin::Observed;
+            }
         }
         Reading {
             verdict,
