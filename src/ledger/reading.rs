@@ -136,7 +136,7 @@ impl Ledger {
             tries.owed = (highest - user.covered.count).saturating_sub(user.ahead);
             (user.covered.count, user.ahead) = (0, 0);
         }
-        let Explanation { missing, ahead } = explain(asked, &user, risk, &tries);
+        let Explanation { missing, ahead } = explain(asked, &user, listed.len(), &tries);
         let short = asked.why != Why::Audit && (missing > 0 || risk.extent != Extent::Whole);
         let verdict = if short && usize::from(tries.count) < SHORT_RETRIES.len() {
             user.coverage = Coverage::Nothing;
@@ -244,14 +244,14 @@ struct Explanation {
     ahead: u32,
 }
 
-fn explain(asked: &Asked, user: &User, risk: &UserRisk, tries: &Tries) -> Explanation {
+fn explain(asked: &Asked, user: &User, listed: usize, tries: &Tries) -> Explanation {
     let mut found = tries.found;
     if asked.why == Why::Audit {
         return Explanation { missing: 0, ahead: user.ahead.saturating_add(found) };
     }
     if user.covered.count == 0 {
         // Old events of a user who is back, or was listed late, are not lost: they are there.
-        found = found.max(u32::try_from(risk.events.len()).unwrap_or(u32::MAX));
+        found = found.max(u32::try_from(listed).unwrap_or(u32::MAX));
     }
     let expected = asked.tuple.count.saturating_sub(user.covered.count).saturating_add(tries.owed);
     match expected.checked_sub(found) {

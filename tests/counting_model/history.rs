@@ -192,10 +192,12 @@ impl History {
             Fate::Unsaved => {}
             Fate::CrashBeforeCommit | Fate::CrashAfterCommit => self.restart(),
         }
+        let expected = self.committed.as_ref().unwrap_or(&self.expected);
+        self.world.epoch = expected.epoch;
         let totals = self.account.snapshot().totals;
         falls_nowhere(&self.published, &totals);
+        expected.check(&totals);
         self.published = totals;
-        self.committed.as_ref().unwrap_or(&self.expected).check(&self.published);
     }
 
     fn fate(&mut self) -> Fate {

@@ -36,7 +36,8 @@ const HIDDEN_AT_MOST: u8 = 2;
 /// Whether every change shows in the summary, so that it is found without the audit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Faith {
-    /// It does: nothing is taken off a list but by a reset, and no listing is short for long.
+    /// It does: the detail lags behind nothing, nothing is taken off a list but by a reset, no listing is
+    /// short for long, and no event surfaces that may not be counted.
     Kept,
     /// One event in and one out may look like no change, a listing may stay short.
     None,
@@ -95,6 +96,8 @@ pub struct World {
     pub now: i64,
     /// Whether answers may be in trouble.
     pub calm: bool,
+    /// Since when events are counted, once that is certain.
+    pub epoch: Option<i64>,
     people: BTreeMap<u128, Person>,
     next_id: u64,
 }
@@ -126,7 +129,7 @@ impl World {
         let faith = if random.bool() { Faith::Kept } else { Faith::None };
         let habits = Habits {
             faith,
-            lag: if random.bool() { 0 } else { random.i64(0..10 * MINUTE) },
+            lag: if faith == Faith::Kept || random.bool() { 0 } else { random.i64(0..10 * MINUTE) },
             forgets: faith == Faith::Kept || random.bool(),
             trouble: random.u32(0..5),
             ids_repeat: random.bool(),
@@ -134,7 +137,7 @@ impl World {
             skew: [0, 0, 17 * MINUTE, -17 * MINUTE, 40 * DAY, -40 * DAY][random.usize(0..6)],
         };
         let (people, now, calm) = (BTreeMap::new(), START, false);
-        let mut world = Self { habits, now, calm, people, next_id: 0 };
+        let mut world = Self { habits, now, calm, epoch: None, people, next_id: 0 };
         for _ in 0..20 {
             let user = random.u128(1..=USERS);
             world.append(user, -random.i64(0..2 * DAY), random);
@@ -154,6 +157,9 @@ impl World {
     /// An event of `user`, so many milliseconds from now.
     fn append(&mut self, user: u128, when: i64, random: &mut fastrand::Rng) {
         let at = if when == DISTANT { DISTANT + random.i64(0..DAY) } else { self.now + when };
+        if self.habits.faith == Faith::Kept && self.epoch.map_or(at > self.now, |epoch| at <= epoch) {
+            return;
+        }
         let id = if self.habits.ids_repeat && random.u32(0..3) == 0 { 1 } else { self.next_id + 2 };
         self.next_id += 1;
         let shown = self.now + self.habits.lag;
