@@ -127,11 +127,15 @@ impl Ledger {
 
         let mut user = asked.user;
         let mut tries = asked.tries;
-        tries.reset = newer_reset.or(tries.reset);
+        // One that an earlier reading showed, before the count fell, began it anew as well.
+        let unseen_by_count =
+            || record.last_reset.filter(|reset| tries.reset.is_none() && *reset > user.covered.last_event);
+        let reset_of_count = newer_reset.or_else(unseen_by_count);
+        tries.reset = reset_of_count.or(tries.reset);
         let found = u32::try_from(new.len()).unwrap_or(u32::MAX).saturating_add(newly_beyond);
         tries.found = tries.found.saturating_add(found);
         let highest = asked.peak.max(user.covered.count);
-        if newer_reset.is_some() && asked.tuple.count < highest {
+        if reset_of_count.is_some() && asked.tuple.count < highest {
             // The count began anew: what it last spoke of before is still owed.
             tries.owed = (highest - user.covered.count).saturating_sub(user.ahead);
             (user.covered.count, user.ahead) = (0, 0);

@@ -69,7 +69,7 @@ impl History {
             Audits::On => [seconds(1_800), seconds(6 * 3_600)][random.usize(0..2)],
             Audits::Off => seconds(100 * 365 * 86_400),
         };
-        let summary = [30, 120, 120, 600][random.usize(0..4)];
+        let summary = [30, 120, 600, 600][random.usize(0..4)];
         let settings = Settings {
             name: AccountName { alias: "model".to_owned(), id: "0".repeat(32) },
             intervals: Intervals {

@@ -212,7 +212,8 @@ impl World {
     /// An administrator resets the user; sometimes something new happens at once.
     fn reset(&mut self, user: u128, random: &mut fastrand::Rng) {
         let Some(person) = self.people.get_mut(&user) else { return };
-        let when = if random.u32(0..20) == 0 { DISTANT } else { self.now };
+        let is_odd = self.habits.faith == Faith::None && random.u32(0..10) == 0;
+        let when = if is_odd { DISTANT } else { self.now };
         (person.last_reset, person.here, person.count, person.level) = (Some(when), false, 0, Level::Unknown);
         if self.habits.forgets {
             person.events.clear();
