@@ -224,6 +224,14 @@ impl Expected {
         floors.into_iter().flatten().all(|floor| at > floor)
     }
 
+    /// Whether a reset of the user had to be seen by now, because the user left the list after it, and was not.
+    pub fn misses_reset(&self, user: u128, reset: i64) -> bool {
+        let known = self.users.get(&user);
+        known.is_some_and(|known| {
+            known.gone_since.is_some_and(|gone| gone > reset) && known.last_reset < Some(reset)
+        })
+    }
+
     /// Of whom something must still be kept, and how many keys of each.
     pub fn kept(&self) -> BTreeMap<u128, usize> {
         self.users.iter().map(|(user, known)| (*user, known.keys.len())).collect()

@@ -6,6 +6,7 @@ use std::time::Duration;
 use zt_risk_exporter::account::{Account, Question, Settings, Step};
 use zt_risk_exporter::clock::Moment;
 use zt_risk_exporter::identity::Naming;
+use zt_risk_exporter::ledger::Why;
 use zt_risk_exporter::model::{AccountName, Endpoint, EventTotals, Extent, Listing};
 use zt_risk_exporter::saved::{Now, Saved, Table};
 use zt_risk_exporter::schedule::Intervals;
@@ -58,6 +59,8 @@ pub struct History {
     crashes: u32,
     failures: u32,
     is_failing: bool,
+    /// When the process that runs last read each user.
+    read: BTreeMap<u128, Moment>,
 }
 
 impl History {
@@ -69,7 +72,7 @@ impl History {
             Audits::On => [seconds(1_800), seconds(6 * 3_600)][random.usize(0..2)],
             Audits::Off => seconds(100 * 365 * 86_400),
         };
-        let summary = [30, 120, 600, 600][random.usize(0..4)];
+        let summary = [60, 300, 600, 600][random.usize(0..4)];
         let settings = Settings {
             name: AccountName { alias: "model".to_owned(), id: "0".repeat(32) },
             intervals: Intervals {
@@ -81,7 +84,7 @@ impl History {
             budget: random.u32(20..300),
             series: 3,
             naming: Naming::Id,
-            secret: [0; 16],
+            secret: std::array::from_fn(|_| random.u8(..)),
             seed,
         };
         let (crashes, failures) = ([0, 10, 50][random.usize(0..3)], [0, 10, 50][random.usize(0..3)]);
@@ -100,13 +103,14 @@ impl History {
             crashes,
             failures,
             is_failing: false,
+            read: BTreeMap::new(),
         }
     }
 
     /// Plays it to its end.
     pub fn play(mut self) {
         let days = self.random.u32(0..3) == 0;
-        for _ in 0..if days { 200 } else { 100 } {
+        for _ in 0..if days { 160 } else { 80 } {
             if self.random.bool() {
                 self.world.happen(&mut self.random);
             }
@@ -251,6 +255,7 @@ impl History {
             self.expected = committed;
         }
         self.expected.restarted();
+        self.read.clear();
         // Each process draws a secret; the one in the state is the one that counts.
         self.random.fill(&mut self.settings.secret);
         self.account = Account::restore(self.settings.clone(), self.saved(), self.now())
@@ -266,7 +271,7 @@ impl History {
     }
 
     fn answer(&mut self, question: &Question) {
-        let Self { random, world, account, expected, .. } = self;
+        let Self { random, world, account, expected, read, .. } = self;
         let (date, ours) = (world.now, world.ours());
         let now = Moment::after_start(Duration::from_millis(
             u64::try_from(date - self.started).expect("time does not go back"),
@@ -303,12 +308,20 @@ impl History {
             Question::Poll(_) => account.token_read(now),
             Question::User(asked) => {
                 assert!(expected.may_ask_for_users(), "a user's events were read before the behaviors");
+                let user = asked.user.id.as_u128();
+                let earlier = read.get(&user).copied();
+                assert!(
+                    asked.why != Why::Audit
+                        || earlier.is_none_or(|read| now.since(read) >= self.settings.intervals.audit),
+                    "user {user} is audited again too soon"
+                );
                 match world.user(asked, random) {
                     UserAnswer::NotFound => account.user_not_found(asked, now),
                     UserAnswer::Failed(setback) => account.user_failed(asked, setback, now),
                     UserAnswer::Read(risk) => {
+                        read.insert(user, now);
                         account.user_read(asked, &risk, now, ours);
-                        expected.user_read(asked.user.id.as_u128(), &risk, date);
+                        expected.user_read(user, &risk, date);
                     }
                 }
             }
@@ -321,6 +334,14 @@ impl History {
         assert_eq!(pending, 0, "somebody still waits");
         if self.audits == Audits::Off && self.world.habits.faith == Faith::None {
             return;
+        }
+        if self.world.habits.faith == Faith::Kept {
+            for (user, reset) in self.world.resets() {
+                assert!(
+                    !self.expected.misses_reset(user, reset),
+                    "the reset of user {user}, who left, was not read"
+                );
+            }
         }
         let crowds = self.world.habits.crowds;
         for (user, id, at) in self.world.readable() {

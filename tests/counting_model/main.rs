@@ -26,7 +26,8 @@ mod latency;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use history::{Audits, History};
 
@@ -49,17 +50,23 @@ fn audits() -> Audits {
     }
 }
 
-/// Plays the seeds in their order, and returns the first that fails.
-fn first_failure(seeds: &[u64]) -> Option<u64> {
+/// Plays the seeds in their order, and returns the first that fails, and how.
+fn first_failure(seeds: &[u64]) -> Option<(u64, String)> {
     let audits = audits();
-    let (next, failed) = (AtomicUsize::new(0), AtomicU64::new(u64::MAX));
+    let (next, failed) = (AtomicUsize::new(0), Mutex::new(None));
     let play = || {
-        while failed.load(Ordering::Relaxed) == u64::MAX
-            && let Some((at, seed)) =
-                Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at as u64, *seeds.get(at)?)))
+        while failed.lock().expect("no panic comes here").is_none()
+            && let at = next.fetch_add(1, Ordering::Relaxed)
+            && let Some(seed) = seeds.get(at)
         {
-            if catch_unwind(AssertUnwindSafe(|| History::new(seed, audits).play())).is_err() {
-                failed.fetch_min(at, Ordering::Relaxed);
+            let Err(panic) = catch_unwind(AssertUnwindSafe(|| History::new(*seed, audits).play())) else {
+                continue;
+            };
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            let mut failed = failed.lock().expect("no panic comes here");
+            if failed.as_ref().is_none_or(|(earlier, _)| at < *earlier) {
+                *failed = Some((at, text.unwrap_or_default()));
             }
         }
     };
@@ -68,7 +75,8 @@ fn first_failure(seeds: &[u64]) -> Option<u64> {
             scope.spawn(play);
         }
     });
-    seeds.get(usize::try_from(failed.into_inner()).ok()?).copied()
+    let (at, text) = failed.into_inner().expect("no panic comes here")?;
+    Some((seeds[at], text))
 }
 
 #[test]
@@ -78,7 +86,7 @@ fn what_is_delivered_is_counted_once_and_what_is_readable_gets_delivered() {
     }
     let known = REGRESSIONS.iter().map(|(seed, _)| *seed);
     let seeds: Vec<_> = known.chain(0..number("COUNTING_SEEDS").unwrap_or(100)).collect();
-    if let Some(seed) = first_failure(&seeds) {
-        panic!("a history failed; replay it with COUNTING_SEED={seed} and COUNTING_AUDIT as now");
+    if let Some((seed, text)) = first_failure(&seeds) {
+        panic!("replay with COUNTING_SEED={seed}, COUNTING_AUDIT as now: {text}");
     }
 }

@@ -141,6 +141,11 @@ impl World {
         for _ in 0..20 {
             let user = random.u128(1..=USERS);
             world.append(user, -random.i64(0..2 * DAY), random);
+            if random.u32(0..8) == 0
+                && let Some(person) = world.people.get_mut(&user)
+            {
+                person.last_reset = Some(START - random.i64(2 * DAY..3 * DAY));
+            }
         }
         world
     }
@@ -211,7 +216,7 @@ impl World {
 
     /// An administrator resets the user; sometimes something new happens at once.
     fn reset(&mut self, user: u128, random: &mut fastrand::Rng) {
-        let Some(person) = self.people.get_mut(&user) else { return };
+        let Some(person) = self.people.get_mut(&user).filter(|person| person.here) else { return };
         let is_odd = self.habits.faith == Faith::None && random.u32(0..10) == 0;
         let when = if is_odd { DISTANT } else { self.now };
         (person.last_reset, person.here, person.count, person.level) = (Some(when), false, 0, Level::Unknown);
@@ -372,6 +377,12 @@ impl World {
             identity: None,
             pages: 1,
         })
+    }
+
+    /// When the users who are not on the list were last reset.
+    pub fn resets(&self) -> impl Iterator<Item = (u128, i64)> {
+        let away = self.people.iter().filter(|(_, person)| !person.here);
+        away.filter_map(|(user, person)| Some((*user, person.last_reset?)))
     }
 
     /// What a reading would show now of the users on the list.
