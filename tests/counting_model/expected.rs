@@ -22,12 +22,12 @@ const CLOCK_SKEW: i64 = 5 * MINUTE;
 const FORGETTING: i64 = HOUR;
 
 /// What counts as one event of a user: id and time.
-pub type Key = (u64, i64);
+pub(crate) type Key = (u64, i64);
 
 /// All that must be known and counted after the answers so far.
 #[derive(Clone, Default)]
-pub struct Expected {
-    pub epoch: Option<i64>,
+pub(crate) struct Expected {
+    pub(crate) epoch: Option<i64>,
     /// Events and resets at or before it are not counted, once a user was dropped.
     floor: Option<i64>,
     /// Whether labels may be given, and whether the behaviors are known.
@@ -39,7 +39,7 @@ pub struct Expected {
     resets: u64,
     users: BTreeMap<u128, Known>,
     /// Every key that was ever counted.
-    pub counted: BTreeSet<(u128, Key)>,
+    pub(crate) counted: BTreeSet<(u128, Key)>,
     /// When it was last looked for what may be forgotten, by the process that runs.
     forgot: Option<i64>,
 }
@@ -72,24 +72,24 @@ enum Standing {
 
 impl Expected {
     /// A new process has taken over.
-    pub fn restarted(&mut self) {
+    pub(crate) fn restarted(&mut self) {
         self.forgot = None;
     }
 
-    pub fn behaviors_read(&mut self) {
+    pub(crate) fn behaviors_read(&mut self) {
         (self.settled, self.listed) = (true, true);
     }
 
-    pub fn behaviors_refused(&mut self) {
+    pub(crate) fn behaviors_refused(&mut self) {
         self.settled = true;
     }
 
-    pub fn may_ask_for_users(&self) -> bool {
+    pub(crate) fn may_ask_for_users(&self) -> bool {
         self.settled && self.epoch.is_some()
     }
 
     /// A list of users of `date` was read.
-    pub fn summary_read(&mut self, summary: &Summary, date: i64) {
+    pub(crate) fn summary_read(&mut self, summary: &Summary, date: i64) {
         let rows = summary.rows.iter().map(|row| (row.user.as_u128(), row.tuple.level));
         if summary.extent != Extent::Whole {
             if self.epoch.is_some() {
@@ -152,7 +152,7 @@ impl Expected {
     }
 
     /// The account says that it keeps nothing of the user any more. It may only after 90 days without keys.
-    pub fn dropped(&mut self, user: u128, date: i64) {
+    pub(crate) fn dropped(&mut self, user: u128, date: i64) {
         let Some(known) = self.users.remove(&user) else { return };
         let is_due = known.gone_since.is_some_and(|since| since + UNLISTED <= date);
         assert!(is_due && known.keys.is_empty(), "user {user} was dropped too early");
@@ -160,7 +160,7 @@ impl Expected {
     }
 
     /// The events of a user were read at `date`.
-    pub fn user_read(&mut self, user: u128, risk: &UserRisk, date: i64) {
+    pub(crate) fn user_read(&mut self, user: u128, risk: &UserRisk, date: i64) {
         let epoch = self.epoch.expect("nobody is asked for before the first list");
         let of_account = epoch.max(self.floor.unwrap_or(epoch));
         let known = self.users.get_mut(&user).expect("only who was listed is asked for");
@@ -219,13 +219,13 @@ impl Expected {
     }
 
     /// Whether an event of the user at this time could be counted now.
-    pub fn is_countable(&self, user: u128, at: i64) -> bool {
+    pub(crate) fn is_countable(&self, user: u128, at: i64) -> bool {
         let floors = [self.epoch, self.floor, self.users.get(&user).and_then(|known| known.floor)];
         floors.into_iter().flatten().all(|floor| at > floor)
     }
 
     /// Whether a reset of the user had to be seen by now, because the user left the list after it, and was not.
-    pub fn misses_reset(&self, user: u128, reset: i64) -> bool {
+    pub(crate) fn misses_reset(&self, user: u128, reset: i64) -> bool {
         let known = self.users.get(&user);
         known.is_some_and(|known| {
             known.gone_since.is_some_and(|gone| gone > reset) && known.last_reset < Some(reset)
@@ -233,12 +233,12 @@ impl Expected {
     }
 
     /// Of whom something must still be kept, and how many keys of each.
-    pub fn kept(&self) -> BTreeMap<u128, usize> {
+    pub(crate) fn kept(&self) -> BTreeMap<u128, usize> {
         self.users.iter().map(|(user, known)| (*user, known.keys.len())).collect()
     }
 
     /// Whether that is what the page shows.
-    pub fn check(&self, shown: &EventTotals) {
+    pub(crate) fn check(&self, shown: &EventTotals) {
         let each = |(label, levels): (&String, &[u64; 4])| {
             let label = label.clone();
             levels

@@ -19,7 +19,7 @@ const STEPS: u32 = 100_000;
 
 /// Whether the audit reads users of whom nothing new is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Audits {
+pub(crate) enum Audits {
     On,
     /// Its interval is longer than any history.
     Off,
@@ -42,7 +42,7 @@ enum Fate {
 type Store = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
 /// An account, the world it watches, and what it must know of it.
-pub struct History {
+pub(crate) struct History {
     random: fastrand::Rng,
     audits: Audits,
     settings: Settings,
@@ -64,7 +64,7 @@ pub struct History {
 }
 
 impl History {
-    pub fn new(seed: u64, audits: Audits) -> Self {
+    pub(crate) fn new(seed: u64, audits: Audits) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let world = World::new(&mut random);
         let seconds = |n| Duration::from_secs(n);
@@ -108,7 +108,7 @@ impl History {
     }
 
     /// Plays it to its end.
-    pub fn play(mut self) {
+    pub(crate) fn play(mut self) {
         let days = self.random.u32(0..3) == 0;
         for _ in 0..if days { 160 } else { 80 } {
             if self.random.bool() {

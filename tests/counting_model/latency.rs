@@ -224,6 +224,7 @@ fn requests_for_changes(users: usize, interval: Duration) -> f64 {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the figures are for whoever runs this")]
 fn noisy_users_starve_nobody() {
     let plan = Plan { noisy: 400, quiet: 20_000, every: Duration::from_secs(10) };
     let (noisy, users, every) = (plan.noisy, plan.noisy + plan.quiet, plan.every);
@@ -243,6 +244,7 @@ fn noisy_users_starve_nobody() {
 /// A fiftieth of the users have one event a day, spread evenly.
 #[test]
 #[ignore = "prints figures; a million users take a minute without optimisation"]
+#[expect(clippy::print_stdout, reason = "the figures are for whoever runs this")]
 fn latencies_by_size() {
     println!("users | changes counted | median | p99 | worst | still waiting");
     for users in [5_000, 100_000, 1_000_000] {

@@ -9,16 +9,16 @@ use zt_risk_exporter::model::{
 };
 use zt_risk_exporter::schedule::Setback;
 
-pub const SECOND: i64 = 1_000;
-pub const MINUTE: i64 = 60 * SECOND;
-pub const HOUR: i64 = 60 * MINUTE;
-pub const DAY: i64 = 24 * HOUR;
+pub(crate) const SECOND: i64 = 1_000;
+pub(crate) const MINUTE: i64 = 60 * SECOND;
+pub(crate) const HOUR: i64 = 60 * MINUTE;
+pub(crate) const DAY: i64 = 24 * HOUR;
 
 /// When the histories begin on Cloudflare's clock, in milliseconds.
-pub const START: i64 = 1_700_000_000 * SECOND;
+pub(crate) const START: i64 = 1_700_000_000 * SECOND;
 
 /// A date that no history reaches: in the year 2999.
-pub const DISTANT: i64 = 32_480_000_000 * SECOND;
+pub(crate) const DISTANT: i64 = 32_480_000_000 * SECOND;
 
 /// The behaviors, by id and display name.
 const BEHAVIORS: [(&str, &str); 3] = [
@@ -35,7 +35,7 @@ const HIDDEN_AT_MOST: u8 = 2;
 
 /// Whether every change shows in the summary, so that it is found without the audit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Faith {
+pub(crate) enum Faith {
     /// It does: the detail lags behind nothing, nothing is taken off a list but by a reset, no listing is
     /// short for long, and no event surfaces that may not be counted.
     Kept,
@@ -45,20 +45,20 @@ pub enum Faith {
 
 /// How an upstream behaves where nobody knows.
 #[derive(Clone, Copy, Debug)]
-pub struct Habits {
-    pub faith: Faith,
+pub(crate) struct Habits {
+    pub(crate) faith: Faith,
     /// How long after the summary the detail shows an event, in milliseconds.
-    pub lag: i64,
+    pub(crate) lag: i64,
     /// Whether a reset takes the events off the user's list.
-    pub forgets: bool,
+    pub(crate) forgets: bool,
     /// How many of ten answers are in trouble while there is any.
-    pub trouble: u32,
+    pub(crate) trouble: u32,
     /// Whether ids come again, at other times.
-    pub ids_repeat: bool,
+    pub(crate) ids_repeat: bool,
     /// Whether users have had more future-dated events than are kept.
-    pub crowds: bool,
+    pub(crate) crowds: bool,
     /// Our clock less Cloudflare's, in milliseconds.
-    pub skew: i64,
+    pub(crate) skew: i64,
 }
 
 /// An event of a user.
@@ -90,27 +90,27 @@ struct Person {
 }
 
 /// The truth.
-pub struct World {
-    pub habits: Habits,
+pub(crate) struct World {
+    pub(crate) habits: Habits,
     /// Cloudflare's clock, in milliseconds.
-    pub now: i64,
+    pub(crate) now: i64,
     /// Whether answers may be in trouble.
-    pub calm: bool,
+    pub(crate) calm: bool,
     /// Since when events are counted, once that is certain.
-    pub epoch: Option<i64>,
+    pub(crate) epoch: Option<i64>,
     people: BTreeMap<u128, Person>,
     next_id: u64,
 }
 
 /// What comes of a request for a user's events.
-pub enum UserAnswer {
+pub(crate) enum UserAnswer {
     Read(UserRisk),
     NotFound,
     Failed(Setback),
 }
 
 /// What comes of a request for the summary or the behaviors.
-pub enum Answer<T> {
+pub(crate) enum Answer<T> {
     Read(T),
     Failed(Setback),
 }
@@ -125,7 +125,7 @@ fn level(random: &mut fastrand::Rng) -> Level {
 }
 
 impl World {
-    pub fn new(random: &mut fastrand::Rng) -> Self {
+    pub(crate) fn new(random: &mut fastrand::Rng) -> Self {
         let faith = if random.bool() { Faith::Kept } else { Faith::None };
         let habits = Habits {
             faith,
@@ -150,12 +150,12 @@ impl World {
         world
     }
 
-    pub fn date(&self) -> Timestamp {
+    pub(crate) fn date(&self) -> Timestamp {
         Timestamp::from_millis(self.now)
     }
 
     /// Our own clock.
-    pub fn ours(&self) -> Timestamp {
+    pub(crate) fn ours(&self) -> Timestamp {
         Timestamp::from_millis(self.now + self.habits.skew)
     }
 
@@ -181,7 +181,7 @@ impl World {
     }
 
     /// Something happens to somebody.
-    pub fn happen(&mut self, random: &mut fastrand::Rng) {
+    pub(crate) fn happen(&mut self, random: &mut fastrand::Rng) {
         let user = random.u128(1..=USERS);
         match random.u32(0..40) {
             0..18 => self.append(user, -random.i64(0..MINUTE), random),
@@ -266,7 +266,7 @@ impl World {
     }
 
     /// All users leave the list, for good.
-    pub fn end(&mut self, random: &mut fastrand::Rng) {
+    pub(crate) fn end(&mut self, random: &mut fastrand::Rng) {
         if random.bool() {
             self.people.clear();
         }
@@ -277,7 +277,7 @@ impl World {
         !self.calm && random.u32(0..10) < self.habits.trouble
     }
 
-    pub fn summary(&self, random: &mut fastrand::Rng) -> Answer<Summary> {
+    pub(crate) fn summary(&self, random: &mut fastrand::Rng) -> Answer<Summary> {
         let row = |(user, person): (&u128, &Person)| Row {
             user: UserId::from_u128(*user),
             tuple: Tuple {
@@ -317,7 +317,7 @@ impl World {
         Answer::Read(summary)
     }
 
-    pub fn behaviors(&self, random: &mut fastrand::Rng) -> Answer<Listing<Behavior>> {
+    pub(crate) fn behaviors(&self, random: &mut fastrand::Rng) -> Answer<Listing<Behavior>> {
         if self.is_in_trouble(random) {
             return Answer::Failed(failure(random));
         }
@@ -331,7 +331,7 @@ impl World {
         Answer::Read(Listing { rows: BEHAVIORS.into_iter().map(behavior).collect(), rejected: 0 })
     }
 
-    pub fn user(&mut self, asked: &Asked, random: &mut fastrand::Rng) -> UserAnswer {
+    pub(crate) fn user(&mut self, asked: &Asked, random: &mut fastrand::Rng) -> UserAnswer {
         let is_faithful = self.habits.faith == Faith::Kept;
         let mut troubles = || self.is_in_trouble(random).then(|| random.u32(0..6));
         let trouble = troubles();
@@ -380,13 +380,13 @@ impl World {
     }
 
     /// When the users who are not on the list were last reset.
-    pub fn resets(&self) -> impl Iterator<Item = (u128, i64)> {
+    pub(crate) fn resets(&self) -> impl Iterator<Item = (u128, i64)> {
         let away = self.people.iter().filter(|(_, person)| !person.here);
         away.filter_map(|(user, person)| Some((*user, person.last_reset?)))
     }
 
     /// What a reading would show now of the users on the list.
-    pub fn readable(&self) -> BTreeSet<(u128, u64, i64)> {
+    pub(crate) fn readable(&self) -> BTreeSet<(u128, u64, i64)> {
         let here = self.people.iter().filter(|(_, person)| person.here);
         here.flat_map(|(user, person)| person.events.iter().map(|event| (*user, event.id, event.at)))
             .collect()
@@ -405,6 +405,6 @@ fn shown_as(event: &Happened, random: &mut fastrand::Rng) -> Event {
 }
 
 /// The id of a behavior, by its id or its display name.
-pub fn behavior_id(name: &str) -> Option<&'static str> {
+pub(crate) fn behavior_id(name: &str) -> Option<&'static str> {
     BEHAVIORS.into_iter().find(|(id, display)| *id == name || *display == name).map(|(id, _)| id)
 }
