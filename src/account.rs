@@ -14,7 +14,7 @@ pub use unsaved::Changes;
 use crate::audit::Audit;
 use crate::clock::{Moment, Timestamp};
 use crate::identity::Naming;
-use crate::ledger::{Asked, Ledger, Reading, UNLISTED, Verdict, Why};
+use crate::ledger::{Asked, Begun, Ledger, Reading, UNLISTED, Verdict, Why};
 use crate::model::{
     AccountName, Behavior, BehaviorStatus, Endpoint, EventTotals, Extent, Integration, LevelChanges, Listing,
     Snapshot, Summary, UserRisk, UserSeries, Users,
@@ -273,7 +273,9 @@ impl Account {
             (false, None) => Comparison::default(),
         };
         if whole {
-            self.ledger.begin(date);
+            if self.ledger.begin(date) == Begun::Now {
+                self.unsaved.document(Document::Counting);
+            }
             self.unsaved.users(Table::Series, self.series.choose(summary, now));
             self.last_success.insert(Endpoint::Summary, ours);
         }

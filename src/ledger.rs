@@ -73,6 +73,15 @@ impl Loss {
     }
 }
 
+/// When counting began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// With this list.
+    Now,
+    /// With an earlier one.
+    Before,
+}
+
 /// The counted events of one account, and the totals that follow from them.
 #[derive(Debug)]
 pub struct Ledger {
@@ -119,9 +128,11 @@ impl Ledger {
         self.epoch
     }
 
-    /// Counting begins: events at or before `epoch` are never counted.
-    pub fn begin(&mut self, epoch: Timestamp) {
+    /// Counting begins, unless it has: events at or before `epoch` are never counted.
+    pub fn begin(&mut self, epoch: Timestamp) -> Begun {
+        let begun = if self.epoch.is_none() { Begun::Now } else { Begun::Before };
         self.epoch.get_or_insert(epoch);
+        begun
     }
 
     /// The behaviors were read: their ids become labels.

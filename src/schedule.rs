@@ -223,14 +223,15 @@ impl Schedule {
 
     /// Divides what the periodic readings leave of the budget: nine tenths to changes, one to the audit.
     fn divide(&mut self) {
-        let readings = |endpoint| {
+        // On average: a summary that is read less often than once in a window takes part of several.
+        let requests = |endpoint, pages: u32| {
             let interval = self.interval(endpoint).unwrap_or(WINDOW);
-            (WINDOW.as_secs_f64() / interval.as_secs_f64()).ceil() as u32
+            (f64::from(pages) * WINDOW.as_secs_f64() / interval.as_secs_f64()).ceil() as u32
         };
-        let periodic = readings(Endpoint::Summary).saturating_mul(self.summary_pages)
-            + readings(Endpoint::Behaviors)
-            + readings(Endpoint::Integrations)
-            + readings(Endpoint::TokenVerify);
+        let periodic = requests(Endpoint::Summary, self.summary_pages)
+            + requests(Endpoint::Behaviors, 1)
+            + requests(Endpoint::Integrations, 1)
+            + requests(Endpoint::TokenVerify, 1);
         let left = self.budget.saturating_sub(periodic).max(2);
         let audits = (left / 10).max(1);
         self.audits.resize(audits);
@@ -298,6 +299,19 @@ mod tests {
             assert_eq!(sent.count(), allowed, "{purpose:?}");
             assert_eq!(schedule.user_turn(purpose, at(301)), Turn::Now, "{purpose:?}, a window later");
         }
+    }
+
+    #[test]
+    fn a_summary_that_takes_several_windows_leaves_half_of_the_budget_too() {
+        let mut schedule = schedule(300);
+        schedule.read(Endpoint::Summary, 1_000, at(0));
+        // 300 requests, less 150 for the summary and 3 others; a tenth of the rest is the audit's.
+        let sent = (0..300).take_while(|_| {
+            let free = schedule.user_turn(Purpose::Change, at(1)) == Turn::Now;
+            schedule.spent(Purpose::Change, 1, at(1));
+            free
+        });
+        assert_eq!(sent.count(), 133);
     }
 
     #[test]

@@ -127,16 +127,20 @@ impl Ledger {
 
         let mut user = asked.user;
         let mut tries = asked.tries;
-        tries.reset = newer_reset.or(tries.reset);
+        // One that an earlier reading showed, before the count fell, began it anew as well.
+        let unseen_by_count =
+            || record.last_reset.filter(|reset| tries.reset.is_none() && *reset > user.covered.last_event);
+        let reset_of_count = newer_reset.or_else(unseen_by_count);
+        tries.reset = reset_of_count.or(tries.reset);
         let found = u32::try_from(new.len()).unwrap_or(u32::MAX).saturating_add(newly_beyond);
         tries.found = tries.found.saturating_add(found);
         let highest = asked.peak.max(user.covered.count);
-        if newer_reset.is_some() && asked.tuple.count < highest {
+        if reset_of_count.is_some() && asked.tuple.count < highest {
             // The count began anew: what it last spoke of before is still owed.
             tries.owed = (highest - user.covered.count).saturating_sub(user.ahead);
             (user.covered.count, user.ahead) = (0, 0);
         }
-        let Explanation { missing, ahead } = explain(asked, &user, risk, &tries);
+        let Explanation { missing, ahead } = explain(asked, &user, listed.len(), &tries);
         let short = asked.why != Why::Audit && (missing > 0 || risk.extent != Extent::Whole);
         let verdict = if short && usize::from(tries.count) < SHORT_RETRIES.len() {
             user.coverage = Coverage::Nothing;
@@ -157,7 +161,11 @@ impl Ledger {
             && user.since < reset
             && user.presence != Presence::Gone
         {
-            (user.since, user.origin) = (reset, Origin::Observed);
+            user.since = reset;
+            if user.level != Level::Unknown {
+                // At which level a user was when counting began stays unknown.
+                user.origin = Origin::Observed;
+            }
         }
         Reading {
             verdict,
@@ -240,14 +248,14 @@ struct Explanation {
     ahead: u32,
 }
 
-fn explain(asked: &Asked, user: &User, risk: &UserRisk, tries: &Tries) -> Explanation {
+fn explain(asked: &Asked, user: &User, listed: usize, tries: &Tries) -> Explanation {
     let mut found = tries.found;
     if asked.why == Why::Audit {
         return Explanation { missing: 0, ahead: user.ahead.saturating_add(found) };
     }
     if user.covered.count == 0 {
         // Old events of a user who is back, or was listed late, are not lost: they are there.
-        found = found.max(u32::try_from(risk.events.len()).unwrap_or(u32::MAX));
+        found = found.max(u32::try_from(listed).unwrap_or(u32::MAX));
     }
     let expected = asked.tuple.count.saturating_sub(user.covered.count).saturating_add(tries.owed);
     match expected.checked_sub(found) {

@@ -67,15 +67,15 @@ impl Record {
         }
     }
 
-    /// Forgets the events that have been absent long enough; the floor rises to each of them, so that they
-    /// cannot be counted again. One dated later than its absence stays: a floor up there would hide all
-    /// that comes until then. For a user who is off the list since `gone`, everything is absent since then.
+    /// Forgets the events that have been absent long enough, counted from their own time if that is later;
+    /// the floor rises to each of them, so that they cannot be counted again. One dated in the future stays
+    /// until then: a floor up there would hide all that comes before. For a user who is off the list since
+    /// `gone`, everything is absent since then.
     pub(super) fn forget_absent(&mut self, date: Timestamp, gone: Option<Timestamp>) {
         let floor = &mut self.floor;
         self.keys.retain(|counted| {
             let absent_since = [counted.absent_since, gone].into_iter().flatten().min();
-            let is_forgotten =
-                absent_since.is_some_and(|since| since + ABSENT <= date && counted.at <= since);
+            let is_forgotten = absent_since.is_some_and(|since| since.max(counted.at) + ABSENT <= date);
             if is_forgotten {
                 *floor = (*floor).max(Some(counted.at));
             }
