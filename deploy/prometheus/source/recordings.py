@@ -1,0 +1,69 @@
+"""The recording rules, and their names."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+
+from settings import Settings
+
+from model import Recording
+
+HIGH = "job_account:cloudflare_zt_risk_users_high:max"
+HIGH_BEFORE = "job_account:cloudflare_zt_risk_users_high:last"
+HIGH_BY_DAY = "job_account_day:cloudflare_zt_risk_users_high:avg"
+HIGH_USUALLY = "job_account:cloudflare_zt_risk_users_high:median"
+EVENTS = "job_account_behavior:cloudflare_zt_risk_events:increase"
+HIT_USERS = "job_account_behavior:cloudflare_zt_risk_behavior_users:increase"
+RESETS = "job_account:cloudflare_zt_risk_resets:increase"
+ENABLED = "job_account_behavior:cloudflare_zt_risk_behavior_enabled:min"
+LEVEL = "job_account_behavior:cloudflare_zt_risk_behavior_risk_level:max"
+ACTIVE = "job_account_integration:cloudflare_zt_risk_integration_active:min"
+
+
+def recordings(s: Settings) -> list[Recording]:
+    """In this order, because later ones read earlier ones."""
+    # Centred on now, so that the slope of a morning does not count as a rise.
+    back = [s.usual_day.times(day - s.usual_hour / s.usual_day / 2) for day in range(1, 8)]
+    same_hour = [
+        f'label_replace(avg_over_time({HIGH}[{s.usual_hour}] offset {offset}), "day", "{day}", "", "")'
+        for day, offset in enumerate(back, start=1)
+    ]
+    rules = [
+        Recording(HIGH, 'max by (job, account) (cloudflare_zt_risk_users{max_risk_level="high"})'),
+        # Where there was a gap: what was known last before it. In the first hour of all: the least since then.
+        Recording(
+            HIGH_BEFORE,
+            f"last_over_time({HIGH}[{s.rise_gap}] offset {s.rise_window}) or min_over_time({HIGH}[{s.rise_window}])",
+        ),
+        Recording(HIGH_BY_DAY, "\nor\n".join(same_hour)),
+        Recording(
+            HIGH_USUALLY,
+            f"""
+            quantile by (job, account) (0.5, {HIGH_BY_DAY})
+              and count by (job, account) ({HIGH_BY_DAY}) >= {s.usual_days_needed}
+            """,
+        ),
+        # A pod that is replaced leaves a part of the window to each of two instances; the larger part counts. The sum
+        # would count everything twice where two exporters watch the same account.
+        Recording(
+            EVENTS,
+            f"""
+            max by (job, account, behavior) (
+              sum by (job, instance, account, behavior) (increase(cloudflare_zt_risk_events_total[{s.campaign_window}]))
+            )
+            """,
+        ),
+        Recording(
+            HIT_USERS,
+            f"max by (job, account, behavior) (increase(cloudflare_zt_risk_behavior_users_total[{s.campaign_window}]))",
+        ),
+        Recording(RESETS, f"max by (job, account) (increase(cloudflare_zt_risk_resets_total[{s.reset_window}]))"),
+        # The exporter that read the settings later still has the old ones: `min` takes the first that knows.
+        Recording(ENABLED, "min by (job, account, behavior) (cloudflare_zt_risk_behavior_enabled)"),
+        # 0 is a level that Cloudflare did not say.
+        Recording(LEVEL, "max by (job, account, behavior) (cloudflare_zt_risk_behavior_risk_level > 0)"),
+        Recording(
+            ACTIVE, "min by (job, account, integration, integration_type) (cloudflare_zt_risk_integration_active)"
+        ),
+    ]
+    return [Recording(rule.name, dedent(rule.expr).strip()) for rule in rules]

@@ -1,0 +1,191 @@
+"""What the alerts about settings at Cloudflare do."""
+
+from history import DAY, HOUR, Case, History, climb, clock, gap, hold
+
+EVENTS = "cloudflare_zt_risk_events_total behavior=imp_travel risk_level=high"
+ENABLED = "cloudflare_zt_risk_behavior_enabled behavior=imp_travel"
+OTHER_ENABLED = "cloudflare_zt_risk_behavior_enabled behavior=high_dlp"
+LEVEL = "cloudflare_zt_risk_behavior_risk_level behavior=imp_travel"
+ACTIVE = "cloudflare_zt_risk_integration_active integration=4cfe8442 integration_type=Okta"
+INTEGRATIONS_READ = "cloudflare_zt_risk_last_success_timestamp_seconds endpoint=integrations"
+
+
+def on_instance(name: str, series: str) -> str:
+    return f"{series} instance={name}:10069"
+
+
+def cases() -> list[Case]:
+    def disabled(says: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZeroTrustBehaviorDisabled", says, series, firing, by="account behavior", step=5)
+
+    def level(says: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZeroTrustBehaviorLevelChanged", says, series, firing, by="account behavior", step=5)
+
+    def silent(says: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZeroTrustBehaviorSilent", says, series, firing, by="account behavior", step=30)
+
+    def inactive(says: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case(
+            "ZeroTrustIntegrationInactive", says, series, firing, by="account integration integration_type", step=5
+        )
+
+    travel = ["acme imp_travel"]
+    okta = ["acme 4cfe8442 Okta"]
+    on_off = hold(1, 2 * HOUR) + hold(0, 26 * HOUR)
+    busy = climb(0, 30, 7 * DAY)
+    on = {ENABLED: hold(1, 14 * DAY)}
+    return [
+        disabled(
+            "a behavior that is disabled fires after ten minutes, for a day",
+            {ENABLED: on_off, OTHER_ENABLED: hold(1, 28 * HOUR)},
+            {2 * HOUR + 5: [], 2 * HOUR + 10: travel, 25 * HOUR: travel, 26 * HOUR + 5: []},
+        ),
+        disabled("one that never was enabled is quiet", {ENABLED: hold(0, 5 * HOUR)}, {30: [], 4 * HOUR: []}),
+        disabled(
+            "one that is gone from the list fires",
+            {ENABLED: hold(1, 2 * HOUR), OTHER_ENABLED: hold(1, 28 * HOUR)},
+            {2 * HOUR + 5: [], 2 * HOUR + 15: travel, 27 * HOUR: []},
+        ),
+        disabled(
+            "a disabled one that is gone is quiet",
+            {ENABLED: hold(0, 2 * HOUR), OTHER_ENABLED: hold(1, 5 * HOUR)},
+            {3 * HOUR: []},
+        ),
+        disabled(
+            "a list that is missing is no disabled behavior",
+            {ENABLED: hold(1, 2 * HOUR) + gap(HOUR), OTHER_ENABLED: hold(1, 2 * HOUR) + gap(HOUR)},
+            {2 * HOUR + 15: [], 2 * HOUR + 50: []},
+        ),
+        disabled(
+            "enabled again, it ends",
+            {ENABLED: hold(1, 2 * HOUR) + hold(0, HOUR) + hold(1, HOUR)},
+            {2 * HOUR + 30: travel, 3 * HOUR + 5: []},
+        ),
+        disabled(
+            "a slip of five minutes is quiet",
+            {ENABLED: hold(1, 2 * HOUR) + hold(0, 5) + hold(1, HOUR)},
+            {2 * HOUR + 15: []},
+        ),
+        disabled(
+            "a restart is quiet",
+            {ENABLED: hold(1, 2 * HOUR) + gap(10) + hold(1, HOUR)},
+            {2 * HOUR + 5: [], 3 * HOUR: []},
+        ),
+        disabled(
+            "two exporters fire once, when the first knows",
+            {ENABLED: on_off, on_instance("b", ENABLED): hold(1, 28 * HOUR)},
+            {2 * HOUR + 15: travel},
+        ),
+        level(
+            "a changed level fires after ten minutes, for a day",
+            {LEVEL: hold(2, 2 * HOUR) + hold(3, 26 * HOUR)},
+            {2 * HOUR + 5: [], 2 * HOUR + 10: travel, 25 * HOUR: travel, 26 * HOUR + 5: []},
+        ),
+        level("a level that stays is quiet", {LEVEL: hold(2, 5 * HOUR)}, {30: [], 4 * HOUR: []}),
+        level(
+            "a level that is unknown for a while is quiet",
+            {LEVEL: hold(2, 2 * HOUR) + hold(0, 30) + hold(2, 2 * HOUR)},
+            {2 * HOUR + 20: [], 3 * HOUR: []},
+        ),
+        level(
+            "a restart is quiet, by whatever name",
+            {LEVEL: hold(2, 2 * HOUR), on_instance("b", LEVEL): gap(2 * HOUR + 10) + hold(2, 2 * HOUR)},
+            {2 * HOUR + 20: [], 3 * HOUR: []},
+        ),
+        level(
+            "a change during a restart is seen after it",
+            {LEVEL: hold(2, 2 * HOUR), on_instance("b", LEVEL): gap(2 * HOUR + 10) + hold(3, 2 * HOUR)},
+            {2 * HOUR + 25: travel},
+        ),
+        level(
+            "a change in a gap is seen after it",
+            {LEVEL: hold(2, 2 * HOUR) + gap(3 * HOUR) + hold(1, HOUR)},
+            {4 * HOUR: [], 5 * HOUR + 15: travel},
+        ),
+        silent(
+            "three days without an event fire after a busy week",
+            {EVENTS: busy + hold(30, 5 * DAY), **on},
+            {10 * DAY + 90: [], 10 * DAY + 120: travel},
+        ),
+        silent("two and a half days are quiet", {EVENTS: busy + hold(30, 5 * DAY), **on}, {9 * DAY + 12 * HOUR: []}),
+        silent(
+            "after a week with sixteen events it is quiet",
+            {EVENTS: climb(0, 16, 7 * DAY) + hold(16, 5 * DAY), **on},
+            {10 * DAY + 3 * HOUR: []},
+        ),
+        silent(
+            "busy only the week before that, it is quiet",
+            {EVENTS: climb(0, 40, 4 * DAY) + hold(40, 9 * DAY), **on},
+            {12 * DAY + 12 * HOUR: []},
+        ),
+        silent(
+            "busy in the first days of the week, it fires",
+            {EVENTS: climb(0, 60, 2 * DAY) + hold(60, 8 * DAY), **on},
+            {8 * DAY: travel},
+        ),
+        silent(
+            "one event ends it",
+            {EVENTS: busy + hold(30, 4 * DAY) + hold(31, 2 * DAY), **on},
+            {10 * DAY + 3 * HOUR: travel, 11 * DAY + HOUR: []},
+        ),
+        silent(
+            "a disabled behavior may be silent",
+            {EVENTS: busy + hold(30, 5 * DAY), ENABLED: hold(0, 14 * DAY)},
+            {10 * DAY + 3 * HOUR: []},
+        ),
+        silent(
+            "who did not listen for half a day does not know",
+            {EVENTS: busy + hold(30, DAY) + gap(12 * HOUR) + hold(30, 3 * DAY), **on},
+            {10 * DAY + 3 * HOUR: []},
+        ),
+        silent(
+            "who did not listen for two hours knows",
+            {EVENTS: busy + hold(30, DAY) + gap(2 * HOUR) + hold(30, 3 * DAY), **on},
+            {10 * DAY + 3 * HOUR: travel},
+        ),
+        silent(
+            "a restart that forgot changes nothing",
+            {EVENTS: busy + hold(30, DAY) + gap(30) + hold(0, 3 * DAY), **on},
+            {10 * DAY + 3 * HOUR: travel},
+        ),
+        silent(
+            "a pod of another name changes nothing",
+            {EVENTS: busy + hold(30, DAY), on_instance("b", EVENTS): gap(8 * DAY) + hold(30, 3 * DAY), **on},
+            {10 * DAY + 3 * HOUR: travel},
+        ),
+        silent(
+            "in the first days of an installation it is quiet",
+            {EVENTS: hold(0, 5 * DAY), **on},
+            {HOUR: [], 4 * DAY: []},
+        ),
+        inactive(
+            "an inactive integration fires after a quarter of an hour",
+            {ACTIVE: hold(1, HOUR) + hold(0, HOUR)},
+            {30: [], HOUR + 10: [], HOUR + 15: okta},
+        ),
+        inactive("one that is inactive from the first hour on fires", {ACTIVE: hold(0, HOUR)}, {10: [], 30: okta}),
+        inactive(
+            "one that is deleted fires for a day",
+            {ACTIVE: hold(1, HOUR), INTEGRATIONS_READ: clock(0, 27 * HOUR)},
+            {HOUR + 10: [], HOUR + 20: okta, 24 * HOUR: okta, 25 * HOUR + 5: []},
+        ),
+        inactive(
+            "an inactive one that is deleted ends it",
+            {ACTIVE: hold(0, HOUR), INTEGRATIONS_READ: clock(0, 27 * HOUR)},
+            {50: okta, HOUR + 30: []},
+        ),
+        inactive(
+            "an exporter that is down is no deleted integration",
+            {ACTIVE: hold(1, HOUR) + gap(HOUR), INTEGRATIONS_READ: clock(0, HOUR) + gap(HOUR)},
+            {HOUR + 20: [], HOUR + 50: []},
+        ),
+        inactive(
+            "a restart is quiet until the integrations were read",
+            {
+                ACTIVE: hold(1, HOUR) + gap(30) + hold(1, HOUR),
+                INTEGRATIONS_READ: clock(0, HOUR) + gap(30) + clock(90, HOUR),
+            },
+            {HOUR + 25: [], 2 * HOUR: []},
+        ),
+        inactive("without integrations it is quiet", {INTEGRATIONS_READ: clock(0, 2 * HOUR)}, {HOUR: []}),
+    ]
