@@ -1,0 +1,34 @@
+#!/usr/bin/env python3
+"""Runs every check of this directory, and says what each found."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+
+import manifests
+import origins
+import scraping
+
+CHECKS = [*manifests.CHECKS, *origins.CHECKS, *scraping.CHECKS]
+
+
+def main() -> None:
+    failed = 0
+    for check in CHECKS:
+        sentence = check.__name__.replace("_", " ")
+        began = time.monotonic()
+        try:
+            check()
+            print(f"ok: {sentence} ({time.monotonic() - began:.1f} s)", flush=True)
+        except AssertionError as error:
+            failed += 1
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            print(f"FAILED: {sentence}: {error} ({where.name}, line {where.lineno})", file=sys.stderr, flush=True)
+    print(f"kubernetes: {len(CHECKS) - failed} checks passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
