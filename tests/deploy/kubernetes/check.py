@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Runs every check of this directory, and says what each found."""
 
 from __future__ import annotations

@@ -7,12 +7,13 @@ import subprocess
 from copy import deepcopy
 from typing import Any
 
-import operator_schemas
-import pod_security
-import sources
 import yaml
 from kubernetes_validate import ValidationError, validate
 from kubernetes_validate.utils import all_versions
+
+import operator_schemas
+import pod_security
+import sources
 from sources import KUBERNETES, ROOT, exporter_in, only, pod_of
 
 # A container that is `initContainers` with `restartPolicy` is known since then.
@@ -96,7 +97,9 @@ def the_exporter_has_what_it_needs_and_no_more() -> None:
             assert (context["runAsUser"], context["runAsGroup"]) == (65532, 65532), name
         assert set(container["resources"]["requests"]) == {"cpu", "memory"}, name
         assert "memory" in container["resources"]["limits"], name
-        assert [(port["name"], port["containerPort"]) for port in container["ports"]] == [("zt-risk-metrics", 10069)], name
+        assert [(port["name"], port["containerPort"]) for port in container["ports"]] == [("zt-risk-metrics", 10069)], (
+            name
+        )
         probes = {key: probe["httpGet"] for key, probe in container.items() if key.endswith("Probe")}
         wanted = {"livenessProbe": "/-/healthy"}
         if own:
@@ -105,7 +108,9 @@ def the_exporter_has_what_it_needs_and_no_more() -> None:
             # A drain takes 5 s.
             assert pod["terminationGracePeriodSeconds"] > 5, name
         else:
-            tokens = [m for m in container["volumeMounts"] if m["mountPath"].startswith("/var/run/secrets/kubernetes.io")]
+            tokens = [
+                m for m in container["volumeMounts"] if m["mountPath"].startswith("/var/run/secrets/kubernetes.io")
+            ]
             (volume,) = [v for v in pod["volumes"] if v["name"] == tokens[0]["name"]]
             assert volume["emptyDir"] == {}, f"{name}: the neighbour's token is in sight"
         assert probes == {k: {"path": path, "port": "zt-risk-metrics"} for k, path in wanted.items()}, name
@@ -139,7 +144,9 @@ def there_is_one_exporter_at_a_time_for_a_state() -> None:
         claimed = any("persistentVolumeClaim" in volume for volume in volumes)
         recreated = one["spec"].get("strategy") == {"type": "Recreate"}
         assert one["spec"]["replicas"] == 1 and (recreated or not claimed), name
-        assert claimed == ("example-sidecar" not in name and "a native" not in name and "without a volume" not in name), name
+        assert claimed == (
+            "example-sidecar" not in name and "a native" not in name and "without a volume" not in name
+        ), name
 
 
 def a_sidecar_changes_nothing_of_its_neighbours() -> None:

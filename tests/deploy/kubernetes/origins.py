@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import helm_python as helm
-import scraping
-import sources
 import yaml
 from helm_python.errors import HelmError
+
+import scraping
+import sources
 from sources import CHART, KUBERNETES, ONE, ROOT, Object, charted, kustomized, only
 
 SETTINGS = ROOT / "deploy/zt-risk-exporter.example.yaml"
@@ -45,12 +46,16 @@ def rules_and_dashboards_are_those_of_the_source() -> None:
 def in_substance(found: list[Object]) -> list[Object]:
     """Without what differs because of the tool: labels and annotations of Helm, and how a new ConfigMap is noticed."""
     kept = deepcopy(found)
-    renamed = {one["metadata"]["name"]: "config" for one in kept if one["kind"] == "ConfigMap" and "config.yaml" in one["data"]}
+    renamed = {
+        one["metadata"]["name"]: "config" for one in kept if one["kind"] == "ConfigMap" and "config.yaml" in one["data"]
+    }
     for one in kept:
         metadata = one["metadata"]
         metadata.pop("namespace", None)
         for place in ("labels", "annotations"):
-            for key in [key for key in metadata.get(place, {}) if "helm" in key or key.endswith(("/version", "managed-by"))]:
+            for key in [
+                key for key in metadata.get(place, {}) if "helm" in key or key.endswith(("/version", "managed-by"))
+            ]:
                 del metadata[place][key]
             if not metadata.get(place):
                 metadata.pop(place, None)
@@ -197,18 +202,24 @@ def the_exporter_takes_every_configuration() -> None:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 # The simulator takes one token. Others differ, as the credentials that they stand for, and are long enough
                 # for a hash key.
-                file.write_text("simulated-token" if path.endswith("/token") else path.replace("/", "-"), encoding="utf-8")
+                file.write_text(
+                    "simulated-token" if path.endswith("/token") else path.replace("/", "-"), encoding="utf-8"
+                )
             config = work / "config.yaml"
             config.write_text(text.replace("/run/secrets/", f"{work}/run/secrets/"), encoding="utf-8")
             environment = os.environ | {"ZT_RISK_EXPORTER__CLOUDFLARE__BASE_URL": url}
             done = subprocess.run(
-                [exporter, "check", f"--config.file={config}"], env=environment, capture_output=True, text=True, check=False
+                [exporter, "check", f"--config.file={config}"],
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
             )
             # Of the accounts of "many" the simulator knows none: there the configuration is all that is judged.
             wanted = {0} if "many" not in source else {1}
             said = done.stdout + done.stderr
             assert done.returncode in wanted, f"{source}: code {done.returncode}\n{said}"
-            for name in re.findall(r"^(?:- |  - )?\s*alias: (\S+)", text, re.M):
+            for name in re.findall(r"^(?:- |  - )?\s*alias: (\S+)", text, re.MULTILINE):
                 assert name in said, f"{source}: nothing was said of {name}\n{said}"
 
 

@@ -19,9 +19,10 @@ from pathlib import Path
 from socket import socket
 from typing import Any
 
+import yaml
+
 import alloy
 import sources
-import yaml
 
 SCRAPE = sources.ROOT / "deploy/scrape"
 PATIENCE = 30  # seconds until something that should happen has happened
@@ -105,7 +106,9 @@ def scrape_configs(path: Path) -> dict[str, Any]:
 
 def snake(relabeling: dict[str, Any]) -> dict[str, Any]:
     """As Prometheus itself spells what a custom resource spells `sourceLabels`."""
-    return {re.sub(r"[A-Z]", lambda letter: f"_{letter.group().lower()}", key): value for key, value in relabeling.items()}
+    return {
+        re.sub(r"[A-Z]", lambda letter: f"_{letter.group().lower()}", key): value for key, value in relabeling.items()
+    }
 
 
 def endpoint(monitor: dict[str, Any]) -> dict[str, Any]:
@@ -179,7 +182,8 @@ def the_labels_of_a_pod_are_right_in_a_real_prometheus() -> None:
         until("the exporter is ready", lambda: fetch(f"http://{address}/-/ready"))
         # A target that was asked before that is asked again.
         found = until(
-            "every target is up", lambda: (all_ := scraped()) and (all_ if {t["health"] for t in all_} == {"up"} else None)
+            "every target is up",
+            lambda: (all_ := scraped()) and (all_ if {t["health"] for t in all_} == {"up"} else None),
         )
     wanted = [
         {**labels, "instance": labels["instance"].replace("ADDRESS", address)} for _, labels in PODS.values() if labels
@@ -238,7 +242,9 @@ ALLOY = {
 
 
 def alloy_is_told_what_prometheus_is_told() -> None:
-    blocks = {f"{one.name}.{one.label}": one for one in alloy.read((SCRAPE / "config.alloy").read_text(encoding="utf-8"))}
+    blocks = {
+        f"{one.name}.{one.label}": one for one in alloy.read((SCRAPE / "config.alloy").read_text(encoding="utf-8"))
+    }
     exports = {f"{path}.{ALLOY[one.name][2]}" for path, one in blocks.items() if ALLOY[one.name][2]}
     used = set()
     for path, one in blocks.items():

@@ -50,7 +50,9 @@ def with_components(*components: str, neighbour: str | None = None) -> list[Obje
         # kustomize wants real paths that lead from one directory to the other.
         work = Path(directory).resolve()
         (work / "deployment.yaml").write_text(neighbour or NEIGHBOUR.read_text(encoding="utf-8"), encoding="utf-8")
-        (work / "config.yaml").write_text((KUBERNETES / "base/config.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+        (work / "config.yaml").write_text(
+            (KUBERNETES / "base/config.yaml").read_text(encoding="utf-8"), encoding="utf-8"
+        )
         kustomization = {
             "resources": ["deployment.yaml"],
             "components": [os.path.relpath(KUBERNETES / name, work) for name in components],
@@ -84,7 +86,11 @@ VALUES: dict[str, dict[str, Any]] = {
     "many accounts and Secrets": {
         "accounts": [
             # All digits: a number, unless somebody quotes it.
-            {"id": "01234567890123456789012345678901", "budgetShare": 0.5, "tokenSecret": {"name": "first", "key": "a"}},
+            {
+                "id": "01234567890123456789012345678901",
+                "budgetShare": 0.5,
+                "tokenSecret": {"name": "first", "key": "a"},
+            },
             {"id": "1" * 32, "alias": "second", "budgetShare": 0.5, "tokenSecret": {"name": "first", "key": "a"}},
             {"id": "2" * 32, "email": "ops@example.com", "apiKeySecret": {"name": "third", "key": "k"}},
             {"id": "3" * 32},
@@ -191,9 +197,7 @@ def pod_of(workload: Object) -> Object:
 def exporter_in(pod: Object) -> Object:
     """The exporter's container, wherever it is."""
     (found,) = [
-        one
-        for one in [*pod["containers"], *pod.get("initContainers", [])]
-        if one["name"] == "zt-risk-exporter"
+        one for one in [*pod["containers"], *pod.get("initContainers", [])] if one["name"] == "zt-risk-exporter"
     ]
     return dict(found)
 
