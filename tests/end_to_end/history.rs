@@ -188,7 +188,7 @@ async fn a_history_for_the_dashboards() {
     let token = folder.path().join("token");
     write_token(&token, "for-branch");
     let config = format!(
-        "accounts:\n- {{ id: {ACME}, alias: acme, token: for-acme }}\n\
+        "state: {{ path: state.redb }}\naccounts:\n- {{ id: {ACME}, alias: acme, token: for-acme }}\n\
          - {{ id: {BRANCH}, alias: branch, token_file: {} }}\nusers: {{ limit: 30, identity: email }}",
         token.display()
     );

@@ -147,6 +147,8 @@ class Prometheus:
         assert {rule["name"] for rule in rules} == set(wanted)
         for rule in rules:
             assert rule["health"] == "ok", f"{rule['name']}: {rule['health']}: {rule.get('lastError')}"
+            for told in (text for alert in rule.get("alerts", []) for text in alert["annotations"].values()):
+                assert "error expanding" not in told and "<no value>" not in told, f"{rule['name']}: {told}"
             if rule["type"] == "recording":
                 assert self.query(rule["name"]), f"{rule['name']} gives nothing"
         for expression in wanted.values():
