@@ -8,9 +8,10 @@ import traceback
 
 import manifests
 import origins
+import readme
 import scraping
 
-CHECKS = [*manifests.CHECKS, *origins.CHECKS, *scraping.CHECKS]
+CHECKS = [*manifests.CHECKS, *origins.CHECKS, *scraping.CHECKS, *readme.CHECKS]
 
 
 def main() -> None:
