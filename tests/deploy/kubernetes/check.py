@@ -22,10 +22,12 @@ def main() -> None:
         try:
             check()
             print(f"ok: {sentence} ({time.monotonic() - began:.1f} s)", flush=True)
-        except AssertionError as error:
+        # Whatever ends a check fails it, and the others go on.
+        except Exception as error:
             failed += 1
             where = traceback.extract_tb(error.__traceback__)[-1]
-            print(f"FAILED: {sentence}: {error} ({where.name}, line {where.lineno})", file=sys.stderr, flush=True)
+            said = f"{type(error).__name__} {error} ({where.name}, line {where.lineno})"
+            print(f"FAILED: {sentence}: {said}", file=sys.stderr, flush=True)
     print(f"kubernetes: {len(CHECKS) - failed} checks passed, {failed} failed")
     sys.exit(1 if failed else 0)
 
