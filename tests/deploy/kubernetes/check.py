@@ -1,0 +1,36 @@
+"""Runs every check of this directory, and says what each found."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+
+import manifests
+import origins
+import readme
+import scraping
+
+CHECKS = [*manifests.CHECKS, *origins.CHECKS, *scraping.CHECKS, *readme.CHECKS]
+
+
+def main() -> None:
+    failed = 0
+    for check in CHECKS:
+        sentence = check.__name__.replace("_", " ")
+        began = time.monotonic()
+        try:
+            check()
+            print(f"ok: {sentence} ({time.monotonic() - began:.1f} s)", flush=True)
+        # Whatever ends a check fails it, and the others go on.
+        except Exception as error:
+            failed += 1
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            said = f"{type(error).__name__} {error} ({where.name}, line {where.lineno})"
+            print(f"FAILED: {sentence}: {said}", file=sys.stderr, flush=True)
+    print(f"kubernetes: {len(CHECKS) - failed} checks passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

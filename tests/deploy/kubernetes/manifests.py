@@ -1,0 +1,206 @@
+"""What has to hold of every object, whether kustomize or Helm made it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from copy import deepcopy
+from typing import Any
+
+import yaml
+from kubernetes_validate import ValidationError, validate
+from kubernetes_validate.utils import all_versions
+
+import operator_schemas
+import pod_security
+import sources
+from sources import KUBERNETES, ROOT, exporter_in, only, pod_of
+
+# A container that is `initContainers` with `restartPolicy` is known since then.
+NATIVE_SINCE = "1.29"
+
+
+def yamllint_accepts_what_is_written_and_what_is_made() -> None:
+    config = ROOT / "tests/rules/yamllint.yml"
+    written = ["deploy/kubernetes", "deploy/scrape", "dashboards/kustomization.yaml"]
+    written += [f"deploy/helm/zt-risk-exporter/{name}.yaml" for name in ("Chart", "values")]
+    command = ["yamllint", "--strict", "--config-file", str(config), *written]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    # Helm does not indent lists.
+    of_made = {"extends": str(config), "rules": {"indentation": {"indent-sequences": "whatever"}}}
+    command = ["yamllint", "--strict", "--config-data", json.dumps(of_made), "-"]
+    # Dashboards and rules are judged where they are made.
+    elsewhere = ("NOTES.txt", "dashboards.yaml", "rules.yaml")
+    for name, values in sources.VALUES.items():
+        texts = [text.strip() for path, text in sources.chart_text(values).items() if not path.endswith(elsewhere)]
+        made = "\n---\n".join(text for text in texts if text) + "\n"
+        done = subprocess.run(command, input=made, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{name}:\n{done.stdout}{made}"
+
+
+def is_native(one: dict[str, Any]) -> bool:
+    return one["kind"] in sources.WORKLOADS and bool(pod_of(one).get("initContainers"))
+
+
+def kubernetes_of_the_oldest_and_the_newest_known_version_accepts_everything() -> None:
+    known = [version.rpartition(".")[0] for version in all_versions()]
+    judged = 0
+    for name, one in sources.all_objects():
+        if one["apiVersion"] == operator_schemas.GROUP:
+            continue
+        for version in (NATIVE_SINCE if is_native(one) else known[0], known[-1]):
+            try:
+                validate(one, version, strict=True)
+            except ValidationError as error:
+                raise AssertionError(f"{name}, Kubernetes {version}: {error.message}") from error
+            judged += 1
+    assert judged > 50, "hardly anything was judged"
+
+
+def the_operator_accepts_its_objects_and_would_not_accept_a_wrong_one() -> None:
+    ours = [one for _, one in sources.all_objects() if one["apiVersion"] == operator_schemas.GROUP]
+    assert {one["kind"] for one in ours} == set(operator_schemas.KINDS)
+    said = operator_schemas.complaints(ours)
+    assert not said, said
+    monitor = next(one for one in ours if one["kind"] == "PodMonitor")
+    for key, value in (("intervall", "30s"), ("interval", 30), ("interval", "half a minute")):
+        wrong = deepcopy(monitor)
+        wrong["spec"]["podMetricsEndpoints"][0][key] = value
+        assert operator_schemas.complaints([wrong]), f"{key}: {value!r} was accepted"
+
+
+def pods() -> dict[str, dict[str, Any]]:
+    return {name: pod_of(one) for name, one in sources.all_objects() if one["kind"] in sources.WORKLOADS}
+
+
+def every_pod_is_restricted() -> None:
+    found = {name: list(pod_security.violations(pod)) for name, pod in pods().items()}
+    assert len(found) >= 10 and not any(found.values()), found
+
+
+def a_pod_that_is_not_restricted_is_noticed() -> None:
+    (base,) = [pod for name, pod in pods().items() if name.startswith("base:")]
+    for where, what in pod_security.BREACHES:
+        said = list(pod_security.violations(pod_security.breached(base, where, what)))
+        assert said, f"{where} = {what} was not noticed"
+
+
+def the_exporter_has_what_it_needs_and_no_more() -> None:
+    for name, pod in pods().items():
+        own = "sidecar" not in name
+        container = exporter_in(pod)
+        context = pod["securityContext"] | container["securityContext"]
+        assert context["readOnlyRootFilesystem"] and context["allowPrivilegeEscalation"] is False, name
+        assert context["runAsNonRoot"] is True and context["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        if "everything of the pod" not in name:
+            assert (context["runAsUser"], context["runAsGroup"]) == (65532, 65532), name
+        assert set(container["resources"]["requests"]) == {"cpu", "memory"}, name
+        assert "memory" in container["resources"]["limits"], name
+        assert [(port["name"], port["containerPort"]) for port in container["ports"]] == [("zt-risk-metrics", 10069)], (
+            name
+        )
+        probes = {key: probe["httpGet"] for key, probe in container.items() if key.endswith("Probe")}
+        wanted = {"livenessProbe": "/-/healthy"}
+        if own:
+            wanted |= {"startupProbe": "/-/healthy", "readinessProbe": "/-/ready"}
+            assert pod["automountServiceAccountToken"] is False and pod["enableServiceLinks"] is False, name
+            # A drain takes 5 s.
+            assert pod["terminationGracePeriodSeconds"] > 5, name
+        else:
+            tokens = [
+                m for m in container["volumeMounts"] if m["mountPath"].startswith("/var/run/secrets/kubernetes.io")
+            ]
+            (volume,) = [v for v in pod["volumes"] if v["name"] == tokens[0]["name"]]
+            assert volume["emptyDir"] == {}, f"{name}: the neighbour's token is in sight"
+        assert probes == {k: {"path": path, "port": "zt-risk-metrics"} for k, path in wanted.items()}, name
+
+
+def secrets_are_files_for_the_exporter_alone() -> None:
+    for name, pod in pods().items():
+        container = exporter_in(pod)
+        mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
+        volumes = [volume for volume in pod["volumes"] if "secret" in volume]
+        assert volumes, name
+        for volume in volumes:
+            mount = mounts[volume["name"]]
+            # A subPath would never see a new token.
+            assert mount["readOnly"] and "subPath" not in mount, name
+            others = [one for one in pod_security.containers(pod) if one["name"] != container["name"]]
+            assert not any(volume["name"] == m["name"] for one in others for m in one.get("volumeMounts", [])), name
+            if "sidecar" in name:
+                # The pod's group is not ours to set.
+                assert volume["secret"]["defaultMode"] == 0o444, name
+            else:
+                assert volume["secret"]["defaultMode"] == 0o440 and pod["securityContext"]["fsGroup"], name
+        assert not any("secretKeyRef" in json.dumps(variable) for variable in container.get("env", [])), name
+
+
+def there_is_one_exporter_at_a_time_for_a_state() -> None:
+    for name, one in sources.all_objects():
+        if one["kind"] != "Deployment":
+            continue
+        volumes = pod_of(one)["volumes"]
+        claimed = any("persistentVolumeClaim" in volume for volume in volumes)
+        recreated = one["spec"].get("strategy") == {"type": "Recreate"}
+        assert one["spec"]["replicas"] == 1 and (recreated or not claimed), name
+        assert claimed == (
+            "example-sidecar" not in name and "a native" not in name and "without a volume" not in name
+        ), name
+
+
+def a_sidecar_changes_nothing_of_its_neighbours() -> None:
+    (before,) = sources.objects(sources.NEIGHBOUR.read_text(encoding="utf-8"))
+    forms = {}
+    for form in ("container", "native"):
+        after = only(sources.with_components(f"sidecar/{form}"), "Deployment")
+        pod = pod_of(after)
+        forms[form] = exporter_in(pod)
+        # What was added is taken away again, and the neighbours are found as they were.
+        kind = "containers" if form == "container" else "initContainers"
+        assert pod[kind].pop()["name"] == "zt-risk-exporter", "not at the end"
+        if form == "native":
+            assert pod.pop("initContainers") == []
+        added = pod.pop("volumes")
+        assert all(volume["name"].startswith("zt-risk-exporter-") for volume in added)
+        assert after["spec"]["template"]["metadata"]["labels"].pop("zt-risk-exporter/scrape") == "true"
+        assert after == before, form
+    assert forms["native"].pop("restartPolicy") == "Always"
+    assert forms["native"] == forms["container"], "the forms differ"
+    # Nobody else is changed.
+    unlabelled = deepcopy(before)
+    del unlabelled["metadata"]["labels"]
+    found = sources.with_components("sidecar/container", neighbour=yaml.safe_dump(unlabelled))
+    assert only(found, "Deployment") == unlabelled
+
+
+def the_container_is_the_same_in_a_pod_of_its_own_and_as_a_sidecar() -> None:
+    base = exporter_in(pod_of(only(sources.kustomized(KUBERNETES / "base"), "Deployment")))
+    sidecar = exporter_in(pod_of(only(sources.with_components("sidecar/container"), "Deployment")))
+    for key in ("image", "imagePullPolicy", "args", "ports", "resources"):
+        assert sidecar[key] == base[key], key
+
+
+def the_image_is_of_this_version() -> None:
+    manifest = (ROOT / "Cargo.toml").read_text(encoding="utf-8")
+    (version,) = [line.split('"')[1] for line in manifest.splitlines() if line.startswith("version = ")]
+    chart = yaml.safe_load((sources.CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    assert chart["appVersion"] == version, "Chart.yaml"
+    for name, pod in pods().items():
+        if "everything of the pod" not in name and "without a volume" not in name:
+            assert exporter_in(pod)["image"] == f"zt-risk-exporter:{version}", name
+
+
+CHECKS = [
+    yamllint_accepts_what_is_written_and_what_is_made,
+    kubernetes_of_the_oldest_and_the_newest_known_version_accepts_everything,
+    the_operator_accepts_its_objects_and_would_not_accept_a_wrong_one,
+    every_pod_is_restricted,
+    a_pod_that_is_not_restricted_is_noticed,
+    the_exporter_has_what_it_needs_and_no_more,
+    secrets_are_files_for_the_exporter_alone,
+    there_is_one_exporter_at_a_time_for_a_state,
+    a_sidecar_changes_nothing_of_its_neighbours,
+    the_container_is_the_same_in_a_pod_of_its_own_and_as_a_sidecar,
+    the_image_is_of_this_version,
+]

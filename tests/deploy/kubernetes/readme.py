@@ -1,0 +1,87 @@
+"""That what the README says of Kubernetes, Helm and scraping can be done, as far as it needs no cluster."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import helm_python as helm
+import yaml
+
+import sources
+from sources import CHART, KUBERNETES, ROOT, objects
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def section(title: str) -> str:
+    (_, after) = README.split(f"\n### {title}\n")
+    return after.split("\n### ")[0].split("\n## ")[0]
+
+
+def block(title: str, language: str) -> str:
+    (_, after) = section(title).split(f"```{language}\n")
+    return after.split("```")[0]
+
+
+def commands(title: str, *starts: str) -> list[str]:
+    return [line for line in block(title, "sh").splitlines() if line.startswith(starts)]
+
+
+def the_copied_example_can_be_rendered() -> None:
+    shown = commands("On Kubernetes", "cp ", "kubectl kustomize ")
+    assert len(shown) == 2, shown
+    with tempfile.TemporaryDirectory() as directory:
+        for part in ("deploy", "dashboards"):
+            shutil.copytree(ROOT / part, Path(directory) / part, symlinks=True)
+        script = "set -e\n" + "\n".join(shown)
+        done = subprocess.run(["bash", "-c", script], cwd=directory, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    assert objects(done.stdout) == sources.kustomized(KUBERNETES / "example")
+    # What is rendered is what is applied.
+    assert f"kubectl apply --kustomize {shown[1].split()[-1]}" in commands("On Kubernetes", "kubectl apply")
+
+
+def the_secret_that_is_made_is_the_one_that_is_mounted() -> None:
+    for title in ("On Kubernetes", "With Helm"):
+        (shown,) = commands(title, "kubectl --namespace zt-risk-exporter create secret")
+        done = subprocess.run(
+            [*shown.split(), "--dry-run=client", "--output=yaml"], input="t", capture_output=True, text=True, check=True
+        )
+        secret = yaml.safe_load(done.stdout)
+        pod = sources.pod_of(sources.only(sources.kustomized(KUBERNETES / "example"), "Deployment"))
+        (mounted,) = [volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume]
+        (config,) = [
+            o["data"]["config.yaml"] for o in sources.everything()["example"] if "config.yaml" in o.get("data", {})
+        ]
+        (file,) = [account["token_file"] for account in yaml.safe_load(config)["accounts"]]
+        assert secret["metadata"]["name"] == mounted and file == f"/run/secrets/{mounted}/{next(iter(secret['data']))}"
+
+
+def the_values_are_taken_and_the_packaged_chart_makes_the_same() -> None:
+    values = yaml.safe_load(block("With Helm", "yaml"))
+    from_checkout = sources.chart_text(values)
+    with tempfile.TemporaryDirectory() as directory, sources.quietly():
+        package = helm.package(CHART, destination=directory)
+        with helm.Chart.load(package) as chart:
+            rendered = chart.render(values, name="zt-risk-exporter", namespace="risk")
+    assert {path.removeprefix(f"{CHART.name}/"): text for path, text in rendered.items()} == from_checkout
+    kinds = {one["kind"] for text in from_checkout.values() if "kind:" in text for one in objects(text)}
+    assert {"PodMonitor", "PrometheusRule", "NetworkPolicy", "Deployment"} <= kinds
+
+
+def the_kustomization_of_a_sidecar_is_that_of_the_example() -> None:
+    shown = yaml.safe_load(block("On Kubernetes", "yaml"))
+    example = yaml.safe_load((KUBERNETES / "example-sidecar/kustomization.yaml").read_text(encoding="utf-8"))
+    for key, items in shown.items():
+        assert all(item in example[key] for item in items), key
+
+
+CHECKS = [
+    the_copied_example_can_be_rendered,
+    the_secret_that_is_made_is_the_one_that_is_mounted,
+    the_values_are_taken_and_the_packaged_chart_makes_the_same,
+    the_kustomization_of_a_sidecar_is_that_of_the_example,
+]

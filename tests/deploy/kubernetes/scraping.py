@@ -1,0 +1,276 @@
+"""What deploy/scrape and the monitors make of a pod, in a real Prometheus where it can read them, else by comparison.
+
+Debian's Prometheus is built without Kubernetes, so targets and their labels, as Kubernetes would give them, come from a
+file. Alloy, the Collector and VictoriaMetrics are not at hand: what they get is compared with what Prometheus gets.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+import yaml
+
+import alloy
+import sources
+
+SCRAPE = sources.ROOT / "deploy/scrape"
+PATIENCE = 30  # seconds until something that should happen has happened
+OWN_LABEL = {"__meta_kubernetes_pod_label_zt_risk_exporter_scrape": "true"}
+POD = "__meta_kubernetes_pod_"
+# What Kubernetes says of a pod, and the labels that its series get.
+PODS: dict[str, tuple[dict[str, str], dict[str, str] | None]] = {
+    "an exporter of its own": (
+        {
+            f"{POD}name": "zt-risk-exporter-6d4cf56db6-x2x9p",
+            f"{POD}label_app_kubernetes_io_name": "zt-risk-exporter",
+            f"{POD}label_app_kubernetes_io_instance": "eu",
+        },
+        {"job": "zt-risk-exporter", "namespace": "risk", "container": "zt-risk-exporter", "instance": "risk/eu"},
+    ),
+    "a sidecar": (
+        {f"{POD}name": "shop-5c689d88bb-qkz7d", f"{POD}label_app_kubernetes_io_name": "shop"},
+        {
+            "job": "zt-risk-exporter",
+            "namespace": "risk",
+            "container": "zt-risk-exporter",
+            "pod": "shop-5c689d88bb-qkz7d",
+            "instance": "ADDRESS",
+        },
+    ),
+    "a neighbour's port": ({f"{POD}name": "shop-5c689d88bb-qkz7d", f"{POD}container_port_name": "http"}, None),
+}
+
+
+def free_port() -> int:
+    with socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def until(what: str, attempt: Callable[[], Any]) -> Any:
+    """Calls `attempt` until it gives something; its complaint is shown if it never does."""
+    deadline, complaint = time.monotonic() + PATIENCE, None
+    while time.monotonic() < deadline:
+        try:
+            if (found := attempt()) is not None:
+                return found
+        except OSError as error:
+            complaint = error
+        time.sleep(0.1)
+    raise AssertionError(f"{what}: not within {PATIENCE} s: {complaint}")
+
+
+def fetch(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        body: bytes = answer.read()
+        return body.decode()
+
+
+@contextmanager
+def running(command: list[str], log: Path) -> Iterator[None]:
+    with log.open("w", encoding="utf-8") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+@contextmanager
+def simulator() -> Iterator[str]:
+    """The simulated API with one account, by its base URL."""
+    with tempfile.TemporaryDirectory() as work:
+        log = Path(work) / "log"
+        command = [os.environ["ZT_RISK_EXPORTER"], "simulate", "--listen-address", "127.0.0.1:0", "--users", "20"]
+        with running(command, log):
+            said = until("the simulator says its address", lambda: re.search(r"http://\S+", log.read_text("utf-8")))
+            yield said.group()
+
+
+def scrape_configs(path: Path) -> dict[str, Any]:
+    return {job["job_name"]: job for job in yaml.safe_load(path.read_text(encoding="utf-8"))["scrape_configs"]}
+
+
+def snake(relabeling: dict[str, Any]) -> dict[str, Any]:
+    """As Prometheus itself spells what a custom resource spells `sourceLabels`."""
+    return {
+        re.sub(r"[A-Z]", lambda letter: f"_{letter.group().lower()}", key): value for key, value in relabeling.items()
+    }
+
+
+def endpoint(monitor: dict[str, Any]) -> dict[str, Any]:
+    (found,) = monitor["spec"].get("podMetricsEndpoints") or monitor["spec"]["endpoints"]
+    return dict(found)
+
+
+def as_the_operator_writes(monitor: dict[str, Any]) -> dict[str, Any]:
+    """The scrape configuration of a monitor: the labels that the operator gives by itself, then the monitor's own."""
+    found = endpoint(monitor)
+    given = [("namespace", "namespace"), ("pod_container_name", "container"), ("pod_name", "pod")]
+    labels = [{"source_labels": [f"__meta_kubernetes_{meta}"], "target_label": label} for meta, label in given]
+    keep = {"source_labels": [f"{POD}container_port_name"], "regex": found["port"], "action": "keep"}
+    job = {"target_label": "job", "replacement": f"risk/{monitor['metadata']['name']}"}
+    return {
+        "metrics_path": found["path"],
+        "relabel_configs": [keep, *labels, job, *map(snake, found["relabelings"])],
+    }
+
+
+def the_labels_of_a_pod_are_right_in_a_real_prometheus() -> None:
+    operator = sources.only(sources.kustomized(sources.KUBERNETES / "example"), "PodMonitor")
+    charted = {
+        kind: sources.only(sources.charted(sources.ONE | {switch: {"enabled": True}}, "eu"), kind)
+        for kind, switch in (("PodMonitor", "podMonitor"), ("ServiceMonitor", "serviceMonitor"))
+    }
+    plain = scrape_configs(SCRAPE / "prometheus.yml")
+    jobs = {
+        "prometheus.yml": plain["zt-risk-exporter-pods"],
+        "the operator's": as_the_operator_writes(operator),
+        "the chart's PodMonitor": as_the_operator_writes(charted["PodMonitor"]),
+        "the chart's ServiceMonitor": as_the_operator_writes(charted["ServiceMonitor"]),
+    }
+    with ExitStack() as stack:
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        address = f"127.0.0.1:{free_port()}"
+        demo = [os.environ["ZT_RISK_EXPORTER"], "demo", "--users", "20", "--web.listen-address", address]
+        stack.enter_context(running(demo, work / "demo.log"))
+        common = OWN_LABEL | {
+            f"{POD}container_port_name": "zt-risk-metrics",
+            f"{POD}container_name": "zt-risk-exporter",
+            "__meta_kubernetes_namespace": "risk",
+        }
+        targets = [{"targets": [address], "labels": common | meta} for meta, _ in PODS.values()]
+        (work / "pods.json").write_text(json.dumps(targets), encoding="utf-8")
+        quick = {"scrape_interval": "1s", "scrape_timeout": "1s"}
+        written = [
+            {k: v for k, v in job.items() if k != "kubernetes_sd_configs"}
+            | quick
+            | {"job_name": name, "file_sd_configs": [{"files": ["pods.json"]}]}
+            for name, job in jobs.items()
+        ]
+        static = plain["zt-risk-exporter"] | quick
+        assert static["static_configs"] == [{"targets": ["localhost:10069"]}]
+        static["static_configs"] = [{"targets": [address]}]
+        (work / "prometheus.yml").write_text(json.dumps({"scrape_configs": [static, *written]}), encoding="utf-8")
+        checked = subprocess.run(
+            ["promtool", "check", "config", str(work / "prometheus.yml")], capture_output=True, text=True, check=False
+        )
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+
+        url = f"http://127.0.0.1:{free_port()}"
+        command = ["prometheus", f"--config.file={work}/prometheus.yml", f"--storage.tsdb.path={work}/data"]
+        command.append(f"--web.listen-address={url.removeprefix('http://')}")
+        stack.enter_context(running(command, work / "prometheus.log"))
+
+        def scraped() -> list[Any] | None:
+            found = json.loads(fetch(f"{url}/api/v1/targets?state=active"))["data"]["activeTargets"]
+            return found if found and all(target["health"] != "unknown" for target in found) else None
+
+        until("the exporter is ready", lambda: fetch(f"http://{address}/-/ready"))
+        # A target that was asked before that is asked again.
+        found = until(
+            "every target is up",
+            lambda: (all_ := scraped()) and (all_ if {t["health"] for t in all_} == {"up"} else None),
+        )
+    wanted = [
+        {**labels, "instance": labels["instance"].replace("ADDRESS", address)} for _, labels in PODS.values() if labels
+    ]
+    for name in jobs:
+        got = [target["labels"] for target in found if target["scrapePool"] == name]
+        # The chart watches the pods of its release only, and no sidecar.
+        expected = wanted[:1] if "chart" in name else wanted
+        got = [one for one in got if one["instance"] == "risk/eu" or "chart" not in name]
+        assert by_text(got) == by_text(expected), f"{name}: {got}"
+    (alone,) = [target["labels"] for target in found if target["scrapePool"] == "zt-risk-exporter"]
+    assert alone == {"job": "zt-risk-exporter", "instance": address}
+
+
+def by_text(labels: list[dict[str, str]]) -> list[str]:
+    return sorted(json.dumps(one, sort_keys=True) for one in labels)
+
+
+def the_collector_is_told_what_prometheus_is_told() -> None:
+    told = yaml.safe_load((SCRAPE / "otel-collector.yaml").read_text(encoding="utf-8"))
+    config = told["receivers"]["prometheus"]["config"]
+    assert config == yaml.safe_load((SCRAPE / "prometheus.yml").read_text(encoding="utf-8"))
+    # To the Collector `$` is a variable.
+    assert "$" not in json.dumps(told)
+    for name, pipeline in told["service"]["pipelines"].items():
+        for kind in ("receivers", "processors", "exporters"):
+            assert set(pipeline[kind]) == set(told[kind]), f"{kind} of {name}"
+
+
+def the_operators_are_told_what_prometheus_is_told() -> None:
+    plain = scrape_configs(SCRAPE / "prometheus.yml")["zt-risk-exporter-pods"]
+    pod_monitor = sources.only(sources.kustomized(sources.KUBERNETES / "example"), "PodMonitor")
+    scrape = yaml.safe_load((SCRAPE / "vmpodscrape.yaml").read_text(encoding="utf-8"))
+    for monitor in (pod_monitor, scrape):
+        found = endpoint(monitor)
+        (key,) = set(found) - {"port", "path", "interval", "scrapeTimeout"}
+        assert key == ("relabelings" if monitor is pod_monitor else "relabelConfigs")
+        given = {"namespace", "container", None}
+        ours = [
+            rule
+            for rule in plain["relabel_configs"]
+            if rule.get("target_label") not in given and rule.get("source_labels") != [f"{POD}name"]
+        ]
+        assert [snake(rule) for rule in found[key]] == ours, monitor["kind"]
+        assert (found["interval"], found["scrapeTimeout"]) == (plain["scrape_interval"], plain["scrape_timeout"])
+        assert monitor["spec"]["selector"]["matchLabels"] == {"zt-risk-exporter/scrape": "true"}
+
+
+# Of each component that config.alloy may use: the attributes and blocks it may have, and what it exports.
+ALLOY = {
+    "prometheus.scrape": ({"targets", "forward_to", "job_name", "scrape_interval", "scrape_timeout"}, set(), None),
+    "discovery.kubernetes": ({"role"}, {"selectors"}, "targets"),
+    "discovery.relabel": ({"targets"}, {"rule"}, "output"),
+    "prometheus.remote_write": (set(), {"endpoint"}, "receiver"),
+}
+
+
+def alloy_is_told_what_prometheus_is_told() -> None:
+    blocks = {
+        f"{one.name}.{one.label}": one for one in alloy.read((SCRAPE / "config.alloy").read_text(encoding="utf-8"))
+    }
+    exports = {f"{path}.{ALLOY[one.name][2]}" for path, one in blocks.items() if ALLOY[one.name][2]}
+    used = set()
+    for path, one in blocks.items():
+        attributes, inner, _ = ALLOY[one.name]
+        assert set(one.attributes) <= attributes and {b.name for b in one.blocks} <= inner, path
+        for value in one.attributes.values():
+            used |= {v.path for v in (value if isinstance(value, list) else [value]) if isinstance(v, alloy.Reference)}
+    assert used == exports, f"used {used}, there are {exports}"
+    plain = scrape_configs(SCRAPE / "prometheus.yml")
+    rules = [rule.attributes for rule in blocks["discovery.relabel.zt_risk_exporter"].blocks]
+    assert rules == plain["zt-risk-exporter-pods"]["relabel_configs"]
+    discovery = blocks["discovery.kubernetes.zt_risk_exporter"]
+    (told,) = plain["zt-risk-exporter-pods"]["kubernetes_sd_configs"]
+    assert discovery.attributes | {"selectors": [one.attributes for one in discovery.blocks]} == told
+    for name, job in (("zt_risk_exporter", "zt-risk-exporter"), ("zt_risk_exporter_pods", "zt-risk-exporter-pods")):
+        scrape = blocks[f"prometheus.scrape.{name}"].attributes
+        assert scrape["job_name"] == "zt-risk-exporter"
+        for key in ("scrape_interval", "scrape_timeout"):
+            assert scrape[key] == plain[job][key], f"{key} of {name}"
+    static = [one["__address__"] for one in blocks["prometheus.scrape.zt_risk_exporter"].attributes["targets"]]
+    assert [{"targets": static}] == plain["zt-risk-exporter"]["static_configs"]
+
+
+CHECKS = [
+    the_labels_of_a_pod_are_right_in_a_real_prometheus,
+    the_collector_is_told_what_prometheus_is_told,
+    the_operators_are_told_what_prometheus_is_told,
+    alloy_is_told_what_prometheus_is_told,
+]
