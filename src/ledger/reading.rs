@@ -128,9 +128,8 @@ impl Ledger {
         let mut user = asked.user;
         let mut tries = asked.tries;
         // One that an earlier reading showed, before the count fell, began it anew as well.
-        let unseen_by_count =
-            || record.last_reset.filter(|reset| tries.reset.is_none() && *reset > user.covered.last_event);
-        let reset_of_count = newer_reset.or_else(unseen_by_count);
+        let is_unexplained = |reset: &Timestamp| user.covered.count > 0 && *reset > user.covered.last_event;
+        let reset_of_count = newer_reset.or_else(|| record.last_reset.filter(is_unexplained));
         tries.reset = reset_of_count.or(tries.reset);
         let found = u32::try_from(new.len()).unwrap_or(u32::MAX).saturating_add(newly_beyond);
         tries.found = tries.found.saturating_add(found);

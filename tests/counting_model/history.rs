@@ -59,6 +59,7 @@ pub(crate) struct History {
     crashes: u32,
     failures: u32,
     is_failing: bool,
+    answers: u32,
     /// When the process that runs last read each user.
     read: BTreeMap<u128, Moment>,
 }
@@ -103,6 +104,7 @@ impl History {
             crashes,
             failures,
             is_failing: false,
+            answers: 0,
             read: BTreeMap::new(),
         }
     }
@@ -210,7 +212,10 @@ impl History {
             return Fate::Saved;
         }
         let draw = self.random.u32(0..1_000);
-        if draw < self.crashes {
+        // Much is saved for the first time in the beginning.
+        self.answers += 1;
+        let crashes = if self.answers < 20 { self.crashes * 10 } else { self.crashes };
+        if draw < crashes {
             self.is_failing = self.random.bool();
             return if self.is_failing { Fate::CrashBeforeCommit } else { Fate::CrashAfterCommit };
         }
@@ -315,6 +320,7 @@ impl History {
                         || earlier.is_none_or(|read| now.since(read) >= self.settings.intervals.audit),
                     "user {user} is audited again too soon"
                 );
+                world.meanwhile(user, random);
                 match world.user(asked, random) {
                     UserAnswer::NotFound => account.user_not_found(asked, now),
                     UserAnswer::Failed(setback) => account.user_failed(asked, setback, now),
@@ -332,6 +338,11 @@ impl History {
     fn is_complete(&self) {
         let pending = self.account.snapshot().users.expect("a list was read by now").pending;
         assert_eq!(pending, 0, "somebody still waits");
+        let saved = self.saved();
+        let kept = saved.records.iter().map(|(id, record)| (id.as_u128(), record.keys.len()));
+        let kept: BTreeMap<_, _> = kept.filter(|(_, keys)| *keys > 0).collect();
+        let expected = self.expected.kept().into_iter().filter(|(_, keys)| *keys > 0).collect();
+        assert_eq!(kept, expected, "keys kept, by user");
         if self.audits == Audits::Off && self.world.habits.faith == Faith::None {
             return;
         }

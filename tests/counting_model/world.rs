@@ -202,7 +202,12 @@ impl World {
                 };
                 self.append(user, event.at - self.now, random);
             }
-            27..30 => self.reset(user, random),
+            27..30 => {
+                self.reset(user, random);
+                if random.u32(0..4) == 0 {
+                    self.append(user, 0, random);
+                }
+            }
             30..33 => self.leave_or_return(user),
             33 | 34 => {
                 if let Some(person) = self.people.get_mut(&user) {
@@ -214,7 +219,18 @@ impl World {
         }
     }
 
-    /// An administrator resets the user; sometimes something new happens at once.
+    /// While a user is asked for, something may happen to just that one. It is ahead of the summary then, and
+    /// the estimate of what a listing hides follows that only in part: a faithful world is spared it.
+    pub(crate) fn meanwhile(&mut self, user: u128, random: &mut fastrand::Rng) {
+        match random.u32(0..40) {
+            _ if self.calm || self.habits.faith == Faith::Kept => {}
+            0 => self.append(user, 0, random),
+            1 => self.reset(user, random),
+            _ => {}
+        }
+    }
+
+    /// An administrator resets the user.
     fn reset(&mut self, user: u128, random: &mut fastrand::Rng) {
         let Some(person) = self.people.get_mut(&user).filter(|person| person.here) else { return };
         let is_odd = self.habits.faith == Faith::None && random.u32(0..10) == 0;
@@ -223,9 +239,6 @@ impl World {
         if self.habits.forgets {
             person.events.clear();
             person.hidden.clear();
-        }
-        if random.u32(0..4) == 0 {
-            self.append(user, 0, random);
         }
     }
 
