@@ -96,7 +96,7 @@ pub struct Account {
     published: Published,
 }
 
-/// What was counted, as last saved: nothing on the page may be ahead of the durable copy.
+/// What was counted, as last saved: no counter on the page may be ahead of the durable copy.
 #[derive(Debug, Default)]
 struct Published {
     since: Option<Timestamp>,
@@ -152,8 +152,18 @@ impl Account {
     /// What was left does not fit together.
     pub fn restore(settings: Settings, saved: Saved, now: Now) -> Result<Self, Unreadable> {
         let mut account = Self::new(settings);
-        let Saved { counting, standings, behaviors, integrations, spending: _, .. } = saved;
-        let Saved { users, gone, records, pending, series, .. } = saved;
+        let Saved {
+            counting,
+            standings,
+            behaviors,
+            integrations,
+            spending: _,
+            users,
+            gone,
+            records,
+            pending,
+            series,
+        } = saved;
         let Some(counting) = counting else {
             let is_empty = users.is_empty() && records.is_empty() && pending.is_empty();
             return if is_empty { Ok(account) } else { Err(Unreadable("there are users without counts")) };

@@ -31,7 +31,7 @@ use crate::saved::{Now, Saved, Spending};
 use crate::schedule::Intervals;
 use crate::server::{self, Readiness};
 use crate::simulator::{self, GENERATED_ACCOUNT, GENERATED_TOKEN, LimitSpec, Scenario, Simulator};
-use crate::state::{self, State};
+use crate::state::{self, Generation, State};
 use crate::telemetry::Telemetry;
 
 /// Not ready for at most this long, whatever the accounts do: trouble upstream is on the page.
@@ -111,7 +111,7 @@ pub struct Exporter {
     snapshots: Vec<watch::Receiver<Arc<Snapshot>>>,
     telemetry: Telemetry,
     clock: Clock,
-    state: Option<State>,
+    state: Option<(State, Generation)>,
 }
 
 /// Binds the first of the addresses that can be.
@@ -254,7 +254,9 @@ impl Exporter {
             Some(settings) => {
                 let ids = config.accounts.iter().map(|account| account.id.clone()).collect();
                 let (state, saved) = State::open(settings, ids, clock, &telemetry)?;
-                (Some(state), saved)
+                // All accounts were read from this file: should one make no sense, the next file lacks the others.
+                let generation = state.generation();
+                (Some((state, generation)), saved)
             }
             None => {
                 tracing::info!(
@@ -288,7 +290,7 @@ impl Exporter {
     ) -> Budget {
         let first = accounts.first().expect("a credential belongs to an account");
         let (share, clock) = (first.budget_share * tuning.pace, self.clock.clone());
-        let Some(state) = self.state.clone() else { return Budget::new(share, clock) };
+        let Some((state, _)) = self.state.clone() else { return Budget::new(share, clock) };
         let mut spending = Spending::default();
         for saved in accounts.iter().filter_map(|account| saved.get(&account.id)) {
             spending.add(saved.spending.clone());
@@ -333,10 +335,6 @@ impl Exporter {
             seed: fastrand::u64(..),
         };
         let watched = self.restore(settings, saved)?;
-        let state = self.state.clone().map(|state| {
-            let generation = state.generation();
-            (state, generation)
-        });
         let (snapshots, published) = watch::channel(Arc::new(watched.snapshot()));
         self.telemetry.account(&alias, budget.clone());
         self.snapshots.push(published);
@@ -348,7 +346,7 @@ impl Exporter {
             budget: budget.clone(),
             clock: self.clock.clone(),
             telemetry: self.telemetry.clone(),
-            state,
+            state: self.state.clone(),
             snapshots,
         }));
         Ok(())
@@ -360,7 +358,7 @@ impl Exporter {
         let now = Now { moment: self.clock.now(), date: self.clock.date() };
         match (Account::restore(settings.clone(), saved, now), &self.state) {
             (Ok(account), _) => Ok(account),
-            (Err(why), Some(state)) => {
+            (Err(why), Some((state, _))) => {
                 state.reject(&why.to_string())?;
                 Ok(Account::new(settings))
             }
@@ -435,7 +433,7 @@ impl Exporter {
         // The server bounds its own drain.
         let drained = server.await.map_err(|_| Error::PartEnded("the server"));
         polling.shutdown().await;
-        if let Some(state) = state {
+        if let Some((state, _)) = state {
             state.close();
         }
         drained

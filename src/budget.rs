@@ -131,6 +131,11 @@ impl Budget {
             match turn {
                 Turn::Now => {
                     inner.lease();
+                    // To write a lease down may take a while, in which another request may have met a block.
+                    let now = inner.clock.now();
+                    if inner.limit().turn(now) != Turn::Now {
+                        continue;
+                    }
                     inner.limit().begin(now);
                     return Ok(Permit { inner: Arc::clone(inner) });
                 }
@@ -160,7 +165,14 @@ impl Budget {
 impl Permit {
     /// The answer was not a refusal for the rate limit.
     pub fn passed(&self) {
-        self.inner.limit().passed(self.inner.clock.now());
+        let now = self.inner.clock.now();
+        self.inner.limit().passed(now);
+        if let Some(savings) = &self.inner.savings
+            && self.inner.limit().blocked_until(now).is_none()
+        {
+            // It is over, whenever it was to be; the next lease says so.
+            savings.lease().spending.blocked_until = None;
+        }
     }
 
     /// The answer was a refusal for the rate limit: nothing goes for `wait`.

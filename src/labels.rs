@@ -98,9 +98,13 @@ impl Labels {
     }
 
     fn label_listed(&mut self, id: &str) {
-        let known =
-            self.get(id).is_some_and(|label| self.names.get(label.index()).is_some_and(|name| name == id));
-        if known || self.listed == LISTED || id.is_empty() || id.len() > LENGTH {
+        if let Some(at) = self.names.iter().position(|name| name == id) {
+            // It has its label, even if its name has meanwhile stood for another behavior.
+            self.by_name
+                .insert(id.to_owned(), LabelId(u16::try_from(at).expect("at most 321 labels are given")));
+            return;
+        }
+        if self.listed == LISTED || id.is_empty() || id.len() > LENGTH {
             return;
         }
         self.listed += 1;
@@ -165,6 +169,19 @@ mod tests {
         labels.list(&[behavior("imp_travel", "Impossible Travel")]);
         assert_eq!(text(&mut labels, "Impossible Travel"), "imp_travel");
         assert_eq!(labels.names(), ["Impossible Travel", "imp_travel"]);
+    }
+
+    #[test]
+    fn a_name_that_stood_for_another_behavior_is_no_second_label() {
+        let mut labels = Labels::default();
+        assert_eq!(text(&mut labels, "n"), "n");
+        labels.list(&[behavior("x", "n")]);
+        assert_eq!(text(&mut labels, "n"), "x");
+        labels.list(&[behavior("x", "other name"), behavior("n", "its own name")]);
+        assert_eq!(
+            (text(&mut labels, "n"), labels.names()),
+            ("n".to_owned(), ["n", "x"].map(str::to_owned).as_slice())
+        );
     }
 
     #[test]

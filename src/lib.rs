@@ -101,8 +101,8 @@
 //!    was never read is absent, which is not the same as 0.
 //! 8. Ages are exported as the dates since when, so that they stay right between two readings.
 //! 9. Durable before visible. A reading is judged, applied as a whole, and saved in one transaction; only
-//!    what was saved is published as counted. Memory may be ahead of the disk while the disk is in trouble, the
-//!    page never is. So no restart makes a counter fall, and a crash loses nothing that can be read again.
+//!    what was saved is published as counted. Memory may be ahead of the disk while the disk is in trouble, no
+//!    counter ever is. So no restart makes one fall, and a crash loses nothing that can be read again.
 //! 10. No part dies in silence. [`app`] joins them all, and the end of one ends the process with code 1,
 //!     rather than leave a page that no longer changes.
 //! 11. Trouble keeps the last good data, with its date. It never empties the page, and a list known to be

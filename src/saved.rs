@@ -182,9 +182,9 @@ impl Spending {
         self.blocked_until = self.blocked_until.max(other.blocked_until);
     }
 
-    /// Forgets what weighs no more at `date`.
+    /// Forgets what weighs no more at `date`, and what a clock that was ahead has written.
     pub fn forget(&mut self, date: Timestamp) {
-        self.leases.retain(|(until, _)| *until + WINDOW > date);
+        self.leases.retain(|(until, _)| *until + WINDOW > date && *until <= date + WINDOW);
         self.blocked_until = self.blocked_until.filter(|until| *until > date);
     }
 }

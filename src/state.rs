@@ -18,7 +18,7 @@ use crate::account::Account;
 use crate::clock::{Clock, Moment};
 use crate::saved::{Document, Now, Put, Saved, Spending, Table};
 use crate::telemetry::{Recovery, Telemetry};
-use file::{Before, Opened, Origin, Problem};
+use file::{Before, Damage, Opened, Origin, Problem};
 
 /// A file that could not be written is opened again after this long: to check a large one takes a second.
 const RETRY: Duration = Duration::from_secs(10);
@@ -116,10 +116,8 @@ struct Inner {
 struct Store {
     /// `None` while it cannot be used.
     opened: Option<Opened>,
-    /// Rises when a new file begins, which then lacks everything.
+    /// Rises whenever the file is opened, which may then hold anything.
     generation: Generation,
-    /// Which file was written last.
-    written: Option<file::Identity>,
     /// What budgets were spent on, by account: a new file lacks that too.
     spending: BTreeMap<String, Vec<u8>>,
     /// What is wrong, as it was last logged.
@@ -147,8 +145,8 @@ impl State {
         let (opened, saved, recovery) = match restore(settings, &accounts) {
             Ok(restored) => restored,
             Err(Problem::Refused(error)) => return Err(error),
-            Err(Problem::Damaged(why)) => {
-                let opened = begin_anew(settings, &accounts, &why, clock)?;
+            Err(Problem::Damaged(damage)) => {
+                let opened = begin_anew(settings, &accounts, damage, clock)?;
                 (opened, BTreeMap::new(), Recovery::Damaged)
             }
         };
@@ -161,7 +159,6 @@ impl State {
         }
         telemetry.state_recovered(recovery, opened.size());
         let store = Store {
-            written: opened.identity(),
             opened: Some(opened),
             generation: Generation(0),
             spending: BTreeMap::new(),
@@ -185,10 +182,10 @@ impl State {
     pub fn reject(&self, why: &str) -> Result<(), Error> {
         let inner = &self.inner;
         let mut store = self.store();
+        let damage = Damage { why: why.to_owned(), lock: store.opened.as_ref().map(Opened::lock) };
         file::close(store.opened.take());
-        let opened = begin_anew(&inner.settings, &inner.accounts, why, &inner.clock)?;
+        let opened = begin_anew(&inner.settings, &inner.accounts, damage, &inner.clock)?;
         inner.telemetry.state_recovered(Recovery::Damaged, opened.size());
-        store.written = opened.identity();
         store.opened = Some(opened);
         store.generation.0 += 1;
         Ok(())
@@ -209,14 +206,12 @@ impl State {
         if !inner.is_open(&mut store) {
             return;
         }
-        let before = if store.generation == *generation {
-            Before::Keep
-        } else {
+        if store.generation != *generation {
             account.save_everything();
-            Before::Clear
-        };
+        }
         let id = account.name().id.clone();
         let changes = account.changes(Now { moment: inner.clock.now(), date: inner.clock.date() });
+        let before = if changes.are_everything() { Before::Clear } else { Before::Keep };
         let spending = store.spending.get(&id).filter(|_| before == Before::Clear).cloned();
         let rows = |put: &mut file::Put<'_>| {
             changes.each(&mut *put)?;
@@ -272,13 +267,9 @@ impl Inner {
         }
         store.retry_at = now + RETRY;
         match self.open_again() {
-            Ok((opened, origin)) => {
-                let identity = opened.identity();
-                if origin == Origin::Made || store.written != identity {
-                    // What is in it, if anything, is not what was saved last.
-                    store.generation.0 += 1;
-                    store.written = identity;
-                }
+            Ok(opened) => {
+                // An older copy, put there in the meantime, looks like the file that was written last.
+                store.generation.0 += 1;
                 store.opened = Some(opened);
             }
             Err(Error::Io { source, .. }) => self.tell(store, &source.to_string()),
@@ -287,20 +278,18 @@ impl Inner {
         store.opened.is_some()
     }
 
-    fn open_again(&self) -> Result<(Opened, Origin), Error> {
+    fn open_again(&self) -> Result<Opened, Error> {
         let Self { settings, accounts, clock, .. } = self;
-        let (opened, recovery) = match enter(settings, accounts).and_then(|found| accept(found, accounts)) {
-            Ok((opened, Origin::Found)) => return Ok((opened, Origin::Found)),
+        match enter(settings, accounts).and_then(|found| accept(found, accounts)) {
+            Ok((opened, Origin::Found)) => Ok(opened),
             Ok((opened, Origin::Made)) => {
                 let path = settings.path.display();
                 tracing::warn!(%path, "the state file was gone; everything is written to a new one");
-                (opened, Recovery::Fresh)
+                Ok(opened)
             }
-            Err(Problem::Refused(error)) => return Err(error),
-            Err(Problem::Damaged(why)) => (begin_anew(settings, accounts, &why, clock)?, Recovery::Damaged),
-        };
-        self.telemetry.state_recovered(recovery, opened.size());
-        Ok((opened, Origin::Made))
+            Err(Problem::Refused(error)) => Err(error),
+            Err(Problem::Damaged(damage)) => begin_anew(settings, accounts, damage, clock),
+        }
     }
 
     /// Whether the rows were written.
@@ -358,8 +347,9 @@ fn restore(
         match opened.read(id) {
             Ok(rows) => drop(saved.insert(id.clone(), rows)),
             Err(why) => {
+                let lock = Some(opened.lock());
                 file::close(Some(opened));
-                return Err(Problem::Damaged(why));
+                return Err(Problem::Damaged(Damage { why, lock }));
             }
         }
     }
@@ -385,6 +375,9 @@ fn accept(entered: (Opened, Origin), accounts: &[String]) -> Result<(Opened, Ori
     match opened.accept(accounts) {
         Ok(()) => Ok((opened, origin)),
         Err(error) => {
+            if origin == Origin::Made {
+                opened.empty();
+            }
             file::close(Some(opened));
             Err(Problem::Refused(error))
         }
@@ -392,14 +385,22 @@ fn accept(entered: (Opened, Origin), accounts: &[String]) -> Result<(Opened, Ori
 }
 
 /// Sets a damaged file aside and makes a new one.
-fn begin_anew(settings: &Settings, accounts: &[String], why: &str, clock: &Clock) -> Result<Opened, Error> {
+fn begin_anew(
+    settings: &Settings,
+    accounts: &[String],
+    damage: Damage,
+    clock: &Clock,
+) -> Result<Opened, Error> {
+    let Damage { why, lock } = damage;
     let aside = file::set_aside(&settings.path, clock.date())?;
+    // Nobody else could set aside what is at the path by now.
+    drop(lock);
     let path = settings.path.display();
     let aside = aside.display();
     tracing::warn!(%path, %aside, why, "the state file is damaged; it was set aside, and a new one begins");
     match enter(settings, accounts).and_then(|entered| accept(entered, accounts)) {
         Ok((opened, _)) => Ok(opened),
         Err(Problem::Refused(error)) => Err(error),
-        Err(Problem::Damaged(why)) => Err(Error::Damaged { path: settings.path.clone(), why }),
+        Err(Problem::Damaged(Damage { why, .. })) => Err(Error::Damaged { path: settings.path.clone(), why }),
     }
 }

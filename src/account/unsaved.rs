@@ -23,7 +23,7 @@ pub(super) enum Unsaved {
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     documents: BTreeSet<Document>,
-    users: [Vec<UserId>; Table::ALL.len()],
+    users: [BTreeSet<UserId>; Table::ALL.len()],
 }
 
 impl Unsaved {
@@ -50,7 +50,7 @@ impl Unsaved {
     fn is_empty(&self) -> bool {
         match self {
             Self::Everything => false,
-            Self::Rows(rows) => rows.documents.is_empty() && rows.users.iter().all(Vec::is_empty),
+            Self::Rows(rows) => rows.documents.is_empty() && rows.users.iter().all(BTreeSet::is_empty),
         }
     }
 }
@@ -70,6 +70,11 @@ impl<'a> Changes<'a> {
     /// Whether there is nothing to save.
     pub fn is_empty(&self) -> bool {
         self.account.unsaved.is_empty()
+    }
+
+    /// Whether these are all rows of the account: what else is in its copy is of no more use.
+    pub fn are_everything(&self) -> bool {
+        matches!(self.account.unsaved, Unsaved::Everything)
     }
 
     /// Hands out each row once, in the order of tables and keys.
@@ -119,7 +124,7 @@ impl<'a> Changes<'a> {
     fn rows(&self, table: Table) -> Option<Vec<UserId>> {
         match &self.account.unsaved {
             Unsaved::Everything => None,
-            Unsaved::Rows(rows) => Some(sorted(rows.users[table.index()].iter().copied())),
+            Unsaved::Rows(rows) => Some(rows.users[table.index()].iter().copied().collect()),
         }
     }
 
@@ -150,10 +155,8 @@ impl<'a> Changes<'a> {
     }
 }
 
-/// Each id once.
 fn sorted(ids: impl Iterator<Item = UserId>) -> Vec<UserId> {
     let mut ids: Vec<_> = ids.collect();
     ids.sort_unstable();
-    ids.dedup();
     ids
 }

@@ -153,7 +153,7 @@ pub const EVENTS_UNATTRIBUTED: Family<2> = Family {
 pub const EVENT_OBSERVATION_DELAY: Family<1> = Family {
     name: "cloudflare_zt_risk_event_observation_delay_seconds",
     kind: Kind::Histogram,
-    help: "Time from an event's timestamp to when it was first seen here, since this process started.",
+    help: "Time from an event's timestamp to when it was first seen here.",
     labels: ["account"],
 };
 

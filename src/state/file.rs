@@ -36,7 +36,29 @@ pub(super) enum Problem {
     /// Somebody must do something; the file is as it was.
     Refused(Error),
     /// It is no whole state any more.
-    Damaged(String),
+    Damaged(Damage),
+}
+
+/// What is wrong with a file.
+#[derive(Debug)]
+pub(super) struct Damage {
+    /// In words.
+    pub(super) why: String,
+    /// Keeps others from the file until it is set aside.
+    pub(super) lock: Option<Backend>,
+}
+
+impl Problem {
+    fn damaged(why: impl ToString) -> Self {
+        Self::Damaged(Damage { why: why.to_string(), lock: None })
+    }
+
+    fn locked(self, backend: &Backend) -> Self {
+        match self {
+            Self::Damaged(damage) => Self::Damaged(Damage { lock: Some(backend.clone()), ..damage }),
+            refused @ Self::Refused(_) => refused,
+        }
+    }
 }
 
 /// An open file.
@@ -56,11 +78,16 @@ pub(super) fn open(settings: &Settings) -> Result<(Opened, Origin), Problem> {
     let backend = Backend::lock(file.map_err(failed)?)
         .map_err(failed)?
         .ok_or_else(|| Problem::Refused(Error::InUse { path: path.clone() }))?;
-    let length = backend.file().metadata().map_err(failed)?.len();
+    let metadata = backend.file().metadata().map_err(failed)?;
+    if !fs::metadata(path).is_ok_and(|there| Identity::of(&there) == Identity::of(&metadata)) {
+        // Another process set it aside while this one waited for the lock.
+        return Err(Problem::Refused(Error::InUse { path: path.clone() }));
+    }
+    let length = metadata.len();
     recognise(backend.file(), path).map_err(Problem::Refused)?;
     let of_database = |error| match error {
         DatabaseError::Storage(error) => of_storage(error, path),
-        error => Problem::Damaged(error.to_string()),
+        error => Problem::damaged(error),
     };
     let open = || {
         let mut builder = Database::builder();
@@ -72,13 +99,14 @@ pub(super) fn open(settings: &Settings) -> Result<(Opened, Origin), Problem> {
         let accounts = if length > 0 { read_about(&database, path)? } else { BTreeMap::new() };
         Ok(Opened { path: path.clone(), backend: backend.clone(), database, accounts })
     };
-    let opened = quietly(open).map_err(Problem::Damaged)??;
+    let opened = quietly(open).map_err(Problem::damaged).and_then(|opened| opened);
+    let opened = opened.map_err(|problem| problem.locked(&backend))?;
     Ok((opened, if length > 0 { Origin::Found } else { Origin::Made }))
 }
 
 /// Tells a file from another that has its name later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
+struct Identity {
     device: u64,
     inode: u64,
     /// The number of a file that is gone may be given again.
@@ -131,13 +159,13 @@ fn read_about(database: &Database, path: &Path) -> Result<BTreeMap<String, u16>,
             .collect::<Result<_, _>>()?;
         Ok((format, accounts))
     };
-    let (format, accounts) = read().map_err(|error| Problem::Damaged(error.to_string()))?;
+    let (format, accounts) = read().map_err(Problem::damaged)?;
     match format {
         Some(format) if format == u64::from(FORMAT) => Ok(accounts),
         Some(format) if format > u64::from(FORMAT) => {
             Err(Problem::Refused(Error::Newer { path: path.to_owned() }))
         }
-        _ => Err(Problem::Damaged("its format is not known".to_owned())),
+        _ => Err(Problem::damaged("its format is not known")),
     }
 }
 
@@ -153,8 +181,19 @@ impl Opened {
         there.is_some() && there == self.identity()
     }
 
+    /// Keeps others from the file as long as it lives.
+    pub(super) fn lock(&self) -> Backend {
+        self.backend.clone()
+    }
+
+    /// Leaves nothing of a file that could not be made.
+    pub(super) fn empty(&self) {
+        // If this fails too, the next start finds a file that is not whole.
+        let _ = self.backend.file().set_len(0);
+    }
+
     /// Which file it is, if the system says so.
-    pub(super) fn identity(&self) -> Option<Identity> {
+    fn identity(&self) -> Option<Identity> {
         self.backend.file().metadata().ok().as_ref().map(Identity::of)
     }
 
@@ -180,7 +219,10 @@ impl Opened {
                     let (key, value) = row?;
                     let Some(key) = key.value().strip_prefix(&first) else { break };
                     let added = saved.add(table, key, value.value());
-                    added.map_err(|why| redb::Error::Corrupted(why.to_string()))?;
+                    let table = table.as_str();
+                    added.map_err(|why| {
+                        redb::Error::Corrupted(format!("{table} of account {account}: {why}"))
+                    })?;
                 }
             }
             Ok(())
@@ -329,7 +371,7 @@ fn of_storage(error: StorageError, path: &Path) -> Problem {
         {
             Problem::Refused(Error::Io { path: path.to_owned(), source })
         }
-        error => Problem::Damaged(error.to_string()),
+        error => Problem::damaged(error),
     }
 }
 
@@ -351,5 +393,9 @@ fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     QUIET.set(true);
     let worked = catch_unwind(AssertUnwindSafe(work));
     QUIET.set(false);
-    worked.map_err(|_| "the database cannot read it".to_owned())
+    worked.map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it does not say why");
+        format!("the database gave up: {text}")
+    })
 }

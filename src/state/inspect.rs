@@ -2,15 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use super::file::{self, Before, Opened, Origin, Problem};
 use super::{Error, Settings};
 use crate::clock::Timestamp;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Record};
 use crate::model::{EventTotals, UserId};
 use crate::roster::Presence;
 use crate::saved::{Document, FORMAT, Put, Saved, Table, document, forgotten_key, from_hex};
+
+/// The clock here and Cloudflare's may differ by so much.
+const CLOCK_SKEW: Duration = Duration::from_secs(86_400);
 
 /// What is looked at needs no more than this.
 const CACHE: usize = 32 << 20;
@@ -81,7 +86,7 @@ pub fn forget(path: &Path, user: UserId, date: Timestamp) -> Result<String, Erro
             }
             Ok(())
         });
-        forgotten.map_err(|why| Error::Damaged { path: path.to_owned(), why })?;
+        forgotten.map_err(|why| Error::Io { path: path.to_owned(), source: io::Error::other(why) })?;
         let _ = writeln!(text, "account {id}: forgot user {user} and {}", counted(events, "key of events"));
     }
     found.close();
@@ -95,8 +100,7 @@ fn without(saved: &Saved, user: UserId, date: Timestamp) -> Vec<(Document, Vec<u
         && let Ok(secret) = from_hex(&counting.secret)
     {
         let key = format!("{:016x}", forgotten_key(&secret, user));
-        let own = saved.records.get(&user).and_then(|record| record.floor);
-        counting.forgotten.insert(key, own.map_or(date, |own| own.max(date)));
+        counting.forgotten.insert(key, floor(saved.records.get(&user), date));
         documents.push((Document::Counting, document(&counting)));
     }
     if saved.standings.audited == Some(user) {
@@ -105,6 +109,14 @@ fn without(saved: &Saved, user: UserId, date: Timestamp) -> Vec<(Document, Vec<u
         documents.push((Document::Standings, document(&standings)));
     }
     documents
+}
+
+/// Up to when the events and resets of a forgotten user are not counted: at least up to the latest that was,
+/// but for those dated so far ahead that no clock is that wrong.
+fn floor(record: Option<&Record>, date: Timestamp) -> Timestamp {
+    let Some(record) = record else { return date };
+    let counted = record.keys.iter().map(|counted| counted.at).filter(|at| *at <= date + CLOCK_SKEW);
+    counted.chain(record.floor).chain(record.last_reset).fold(date, Timestamp::max)
 }
 
 /// A whole file, on trial: looking changes nothing.
@@ -127,7 +139,7 @@ impl Found {
                 return Err(damaged("it is empty".to_owned()));
             }
             Err(Problem::Refused(error)) => return Err(error),
-            Err(Problem::Damaged(why)) => return Err(damaged(why)),
+            Err(Problem::Damaged(damage)) => return Err(damaged(damage.why)),
         };
         let ids: Vec<String> = opened.accounts().map(str::to_owned).collect();
         let mut saved = BTreeMap::new();
