@@ -64,7 +64,8 @@ fn live(cloud: &Cloud, random: &mut fastrand::Rng, stop: &AtomicBool, appended: 
     let mut tick = 0_u32;
     while !stop.load(Ordering::Relaxed) {
         for (account, ..) in ACCOUNTS {
-            let mut user = random.u128(1..=USERS);
+            // Few, so that most are read both before and after a restart.
+            let mut user = random.u128(1..=20);
             if random.u32(0..5) == 0 {
                 newcomers += 1;
                 user = newcomers;
@@ -74,12 +75,12 @@ fn live(cloud: &Cloud, random: &mut fastrand::Rng, stop: &AtomicBool, appended: 
                 appended.fetch_add(1, Ordering::Relaxed);
             }
             let quiet = random.u128(1..=USERS);
-            if tick % 3 == 2 && reset.insert((account, quiet)) {
+            if tick % 5 == 4 && reset.insert((account, quiet)) {
                 cloud.simulator.reset(account, Uuid::from_u128(quiet)).expect("the user is there");
             }
         }
         tick += 1;
-        std::thread::park_timeout(Duration::from_millis(500));
+        std::thread::park_timeout(Duration::from_millis(300));
     }
 }
 

@@ -194,6 +194,10 @@ fn endures(
         exporter.kill();
         end(&exporter);
         exporter = home.start();
+        // Nothing was on the page that the file had not.
+        exporter
+            .until("the last page is there at once", |_| true)
+            .assert_not_behind(&page, "killed in trouble");
     } else {
         end(&exporter);
     }
