@@ -248,22 +248,16 @@ struct Explanation {
 }
 
 fn explain(asked: &Asked, user: &User, listed: usize, tries: &Tries) -> Explanation {
-    let mut found = tries.found;
+    let mut found = user.ahead.saturating_add(tries.found);
     if asked.why == Why::Audit {
-        return Explanation { missing: 0, ahead: user.ahead.saturating_add(found) };
+        return Explanation { missing: 0, ahead: found };
     }
     if user.covered.count == 0 {
         // Old events of a user who is back, or was listed late, are not lost: they are there.
         found = found.max(u32::try_from(listed).unwrap_or(u32::MAX));
     }
     let expected = asked.tuple.count.saturating_sub(user.covered.count).saturating_add(tries.owed);
-    match expected.checked_sub(found) {
-        // What was ahead has had its change of the count, or never will.
-        None | Some(0) => Explanation { missing: 0, ahead: found - expected },
-        Some(rest) => {
-            Explanation { missing: rest.saturating_sub(user.ahead), ahead: user.ahead.saturating_sub(rest) }
-        }
-    }
+    Explanation { missing: expected.saturating_sub(found), ahead: found.saturating_sub(expected) }
 }
 
 /// Nothing more is to be had: what was asked for is covered.
