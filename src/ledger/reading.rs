@@ -134,7 +134,14 @@ impl Ledger {
         let found = u32::try_from(new.len()).unwrap_or(u32::MAX).saturating_add(newly_beyond);
         tries.found = tries.found.saturating_add(found);
         let highest = asked.peak.max(user.covered.count);
-        if reset_of_count.is_some() && asked.tuple.count < highest {
+        let (covered_event, latest_event) = (user.covered.last_event, asked.tuple.last_event);
+        let began_anew = |reset: Timestamp| {
+            // The count or the latest event fell, or that came after a reset later than all that is covered.
+            asked.tuple.count < highest
+                || latest_event < covered_event
+                || (covered_event < reset && reset <= latest_event)
+        };
+        if reset_of_count.is_some_and(began_anew) {
             // The count began anew: what it last spoke of before is still owed.
             tries.owed = (highest - user.covered.count).saturating_sub(user.ahead);
             (user.covered.count, user.ahead) = (0, 0);

@@ -186,6 +186,8 @@ impl History {
         }
         self.answer(question);
         if fate == Fate::SavedAnew {
+            // Whom this answer drops, no row of the new file says.
+            self.hand_out(Fate::Unsaved);
             self.store.clear();
             self.account.save_everything();
         }

@@ -19,6 +19,7 @@
 //!
 //! `COUNTING_SEED` replays one history, `COUNTING_SEEDS` says how many are played (100), `COUNTING_AUDIT=off`
 //! plays them without the audit: what it would find is then not asked for, and what it would hide is seen.
+//! What a listing hides is told by an estimate then, which one seed in some thousands shows to be one.
 
 mod expected;
 mod history;
@@ -31,8 +32,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use history::{Audits, History};
 
-/// Seeds that once showed a mistake, and which.
-const REGRESSIONS: [(u64, &str); 0] = [];
+/// Seeds that show mistakes once made; what happens in a seed's history changes with the world's rules, and
+/// then `tests/mutants/run` tells which seeds show them now.
+const REGRESSIONS: [(u64, &str); 5] = [
+    (1, "a key dated a little after its user left was kept for ever"),
+    (8, "a reset made a level known that never was"),
+    (77, "when counting began was not saved with the first whole list"),
+    (176, "a row listed twice stood for one that was missing"),
+    (889, "a reset read before the count fell was not why it fell"),
+];
 
 /// Histories are played on so many threads.
 const THREADS: usize = 2;
@@ -85,7 +93,7 @@ fn what_is_delivered_is_counted_once_and_what_is_readable_gets_delivered() {
         return History::new(seed, audits()).play();
     }
     let known = REGRESSIONS.iter().map(|(seed, _)| *seed);
-    let seeds: Vec<_> = known.chain(0..number("COUNTING_SEEDS").unwrap_or(100)).collect();
+    let seeds: Vec<_> = (0..number("COUNTING_SEEDS").unwrap_or(100)).chain(known).collect();
     if let Some((seed, text)) = first_failure(&seeds) {
         panic!("replay with COUNTING_SEED={seed}, COUNTING_AUDIT as now: {text}");
     }
