@@ -1,6 +1,8 @@
 //! What it costs to make an answer durable, on the disk of the temporary directory: a first list, a list of
 //! which little changed, and the events of one user. The size of the file is printed.
 
+#![expect(clippy::print_stdout, reason = "the size of the file is one of the figures")]
+
 use std::hint::black_box;
 use std::time::Duration;
 

@@ -49,8 +49,8 @@ pub(super) struct Damage {
 }
 
 impl Problem {
-    fn damaged(why: impl ToString) -> Self {
-        Self::Damaged(Damage { why: why.to_string(), lock: None })
+    fn damaged(why: impl Into<String>) -> Self {
+        Self::Damaged(Damage { why: why.into(), lock: None })
     }
 
     fn locked(self, backend: &Backend) -> Self {
@@ -87,7 +87,7 @@ pub(super) fn open(settings: &Settings) -> Result<(Opened, Origin), Problem> {
     recognise(backend.file(), path).map_err(Problem::Refused)?;
     let of_database = |error| match error {
         DatabaseError::Storage(error) => of_storage(error, path),
-        error => Problem::damaged(error),
+        error => Problem::damaged(error.to_string()),
     };
     let open = || {
         let mut builder = Database::builder();
@@ -159,7 +159,7 @@ fn read_about(database: &Database, path: &Path) -> Result<BTreeMap<String, u16>,
             .collect::<Result<_, _>>()?;
         Ok((format, accounts))
     };
-    let (format, accounts) = read().map_err(Problem::damaged)?;
+    let (format, accounts) = read().map_err(|error| Problem::damaged(error.to_string()))?;
     match format {
         Some(format) if format == u64::from(FORMAT) => Ok(accounts),
         Some(format) if format > u64::from(FORMAT) => {
@@ -371,7 +371,7 @@ fn of_storage(error: StorageError, path: &Path) -> Problem {
         {
             Problem::Refused(Error::Io { path: path.to_owned(), source })
         }
-        error => Problem::damaged(error),
+        error => Problem::damaged(error.to_string()),
     }
 }
 

@@ -20,12 +20,11 @@ PATIENCE = 60  # seconds until a Prometheus answers
 
 
 def record(folder: Path) -> None:
-    """Plays the days in the binary that the tests of a release build have already."""
+    """Plays the days in the binary that the tests have built already."""
     command = [
         "cargo",
         "test",
         "--quiet",
-        "--release",
         "--locked",
         "--test",
         "end_to_end",
