@@ -19,17 +19,19 @@ use crate::budget::Budget;
 use crate::cli::{Demo, Simulate};
 use crate::clock::Clock;
 use crate::cloudflare::{Client, Names, Options, SetupError};
-use crate::config::{self, Config, CredentialSource, IdentityPolicy, Local};
+use crate::config::{self, Config, CredentialSource, IdentityPolicy, Local, Shard};
 use crate::exposition::{Compressor, Page};
 use crate::identity::Naming;
 use crate::listen::Listen;
 use crate::model::{AccountName, Snapshot};
 use crate::poller::{self, Poller};
 use crate::publisher;
+use crate::pulse::Pulse;
 use crate::rate_limit::{QUOTA, WINDOW};
 use crate::saved::{Now, Saved, Spending};
 use crate::schedule::Intervals;
 use crate::server::{self, Readiness};
+use crate::service_manager;
 use crate::simulator::{self, GENERATED_ACCOUNT, GENERATED_TOKEN, LimitSpec, Scenario, Simulator};
 use crate::state::{self, Generation, State};
 use crate::telemetry::Telemetry;
@@ -180,6 +182,7 @@ fn demo_config(demo: &Demo, local: Local, simulator: &Simulator) -> Config {
             credential: 0,
             budget_share: 0.25,
         }],
+        shard: Shard::WHOLE,
         base_url: simulator.base_url().parse().expect("the simulator knows its own address"),
         intervals: config::Intervals {
             summary: paced(30.0),
@@ -407,28 +410,34 @@ impl Exporter {
             snapshots: snapshots.clone(),
             clock: clock.clone(),
         };
-        let mut polling: JoinSet<Infallible> = pollers.into_iter().map(Poller::run).collect();
-        let mut publisher =
-            tokio::spawn(publisher::run(snapshots.clone(), page, telemetry, clock, compressor));
+        let mut pulse = Pulse::default();
+        let mut polling: JoinSet<Infallible> =
+            pollers.into_iter().map(|poller| pulse.watch(poller.run())).collect();
+        let publishing = publisher::run(snapshots.clone(), page, telemetry, clock, compressor);
+        let mut publisher = tokio::spawn(pulse.watch(publishing));
         let mut draining = stopped;
         let drain = async move {
             // The sender lives until this function ends, and then nobody waits any more.
             let _ = draining.wait_for(|readiness| *readiness == Readiness::Draining).await;
         };
-        let mut server = tokio::spawn(server::run(listener, parts, drain));
+        let mut server = tokio::spawn(pulse.watch(server::run(listener, parts, drain)));
         let ready = first_attempts(snapshots);
-        tokio::pin!(stop, ready);
+        let watchdog = service_manager::feed_watchdog(pulse);
+        tokio::pin!(stop, ready, watchdog);
         loop {
             tokio::select! {
                 () = &mut stop => break,
                 () = &mut ready, if *stopping.borrow() == Readiness::Starting => {
                     stopping.send_replace(Readiness::Ready);
+                    service_manager::ready();
                 }
+                never = &mut watchdog => match never {},
                 Some(_) = polling.join_next() => return Err(Error::PartEnded("a poller")),
                 _ = &mut publisher => return Err(Error::PartEnded("the publisher")),
                 _ = &mut server => return Err(Error::PartEnded("the server")),
             }
         }
+        service_manager::stopping();
         stopping.send_replace(Readiness::Draining);
         // The server bounds its own drain.
         let drained = server.await.map_err(|_| Error::PartEnded("the server"));

@@ -51,6 +51,12 @@ pub struct Flags {
     /// Where to serve, such as :10069 (the default) or 127.0.0.1:10069
     #[arg(long = "web.listen-address", value_name = "ADDRESS")]
     pub listen_address: Option<String>,
+    /// Watch only the accounts of this shard, counted from 0
+    #[arg(long = "shard.index", value_name = "N")]
+    pub shard_index: Option<String>,
+    /// Over how many exporters the accounts of the configuration are shared out
+    #[arg(long = "shard.total", value_name = "N")]
+    pub shard_total: Option<String>,
     /// off, error, warn, info (the default), debug, trace, or directives such as info,hyper=warn
     #[arg(long = "log.level", value_name = "LEVEL")]
     pub log_level: Option<String>,

@@ -12,6 +12,7 @@ mod duration;
 mod error;
 mod keys;
 mod layers;
+mod shard;
 mod values;
 
 use std::ffi::OsString;
@@ -25,6 +26,7 @@ use tracing_subscriber::filter::Targets;
 
 pub use credentials::CredentialSource;
 pub use error::Error;
+pub use shard::Shard;
 
 use crate::cli::Flags;
 use crate::listen::Listen;
@@ -42,8 +44,10 @@ const AUDIT_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(60)..=Durat
 /// Everything that can be said before the start, checked.
 #[derive(Debug)]
 pub struct Config {
-    /// At least one; ids and aliases differ.
+    /// Those of this shard: at least one, or none if there are other shards. Ids and aliases differ.
     pub accounts: Vec<Account>,
+    /// Which part of all accounts these are.
+    pub shard: Shard,
     /// Where the API is: https, or http on loopback; without a slash at the end unless the path is empty.
     pub base_url: Url,
     /// How often what is asked for.
@@ -185,12 +189,14 @@ impl Config {
             limit: values::user_limit(&layers.get_or_default(keys::LIMIT))?,
             identity: identity(&layers)?,
         };
+        let shard = Shard::load(&layers)?;
         let (accounts, mut warnings) = accounts::load(&layers)?;
+        let accounts = shard.pick(accounts);
         let has_key = layers.get(keys::HASH_KEY_FILE).is_some();
         if has_key && !matches!(users.identity, IdentityPolicy::Hash { .. }) {
             warnings.push("users.hash_key_file is not used, because users.identity is not hash".to_owned());
         }
-        Ok(Self { accounts, base_url, intervals, users, state, web, log, warnings })
+        Ok(Self { accounts, shard, base_url, intervals, users, state, web, log, warnings })
     }
 }
 

@@ -49,6 +49,8 @@
 //! - [`listen`]: where to listen, as people write it.
 //! - [`log`]: log lines, as text or JSON.
 //! - [`app`]: the one file that knows every part; binds, wires, runs, stops.
+//! - [`pulse`]: whether every part still turns.
+//! - [`service_manager`]: tells systemd how the process is doing.
 //!
 //! From Cloudflare to what is known:
 //!
@@ -160,6 +162,7 @@ pub mod log;
 pub mod model;
 pub mod poller;
 pub mod publisher;
+pub mod pulse;
 pub mod queue;
 pub mod rate_limit;
 pub mod roster;
@@ -167,6 +170,7 @@ pub mod saved;
 pub mod schedule;
 pub mod series;
 pub mod server;
+pub mod service_manager;
 pub mod simulator;
 pub mod state;
 pub mod telemetry;

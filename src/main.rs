@@ -13,7 +13,7 @@ use clap::{CommandFactory, Parser};
 use tokio::runtime::{Builder, Runtime};
 use zt_risk_exporter::cli::{Check, Cli, Command, Flags, Healthcheck, Simulate, State, StateFile};
 use zt_risk_exporter::clock::Clock;
-use zt_risk_exporter::config::{Config, Local};
+use zt_risk_exporter::config::{Config, Local, Shard};
 use zt_risk_exporter::log::Colour;
 use zt_risk_exporter::simulator::Scenario;
 use zt_risk_exporter::state::inspect;
@@ -75,7 +75,19 @@ fn configure(flags: &Flags) -> Result<Config, Failure> {
     for warning in &config.warnings {
         tracing::warn!(warning, "a part of the configuration is not used");
     }
+    tell_shard(&config);
     Ok(config)
+}
+
+/// Says which accounts are watched here, where others are watched elsewhere.
+fn tell_shard(config: &Config) {
+    let Shard { index, total } = config.shard;
+    let aliases: Vec<_> = config.accounts.iter().map(|account| account.alias.as_str()).collect();
+    match aliases.as_slice() {
+        _ if total == 1 => {}
+        [] => tracing::info!(index, total, "no account is this shard's: the others have them all"),
+        _ => tracing::info!(index, total, accounts = aliases.join(", "), "this shard has these accounts"),
+    }
 }
 
 fn simulate_api(simulate: &Simulate) -> Result<(), Failure> {

@@ -207,6 +207,21 @@ fn accounts_with_the_same_credential_share_its_number() {
 }
 
 #[test]
+fn a_shard_has_its_part_of_the_accounts_and_its_flags_win() {
+    let list: String = (1..=9).map(|n| format!("  - {{id: {}, token: {n}}}\n", n.to_string().repeat(32))).collect();
+    let place = Place::new(format!("accounts:\n{list}shard: {{total: 3}}\n"));
+    let flags = |index: &str| Flags { shard_index: Some(index.to_owned()), ..place.flags() };
+    // What another implementation of the hashing says, as in the tests of the split.
+    let table = [("0", "2578"), ("1", "36"), ("2", "149")];
+    for (index, wanted) in table {
+        let environment = variables(&[("ZT_RISK_EXPORTER__SHARD__INDEX", "1")]);
+        let config = Config::load(&flags(index), environment).unwrap();
+        let found: String = config.accounts.iter().map(|account| &account.id[..1]).collect();
+        assert_eq!(found, wanted, "shard {index}");
+    }
+}
+
+#[test]
 fn a_credential_is_read_anew_each_time() {
     let place = Place::new(format!("accounts: [{{id: {ID}, token_file: token}}]"));
     let source = &place.load(&[]).unwrap().accounts[0].credentials;
@@ -322,6 +337,13 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
         )
     };
     let line_2 = |problem: &str| format!("{problem} (zt.yaml, line 2)");
+    let total =
+        |value: &str| line_2(&format!("shard.total is {value}, but must be a whole number from 1 to 1000"));
+    let index = |value: &str, total: u32| {
+        line_2(&format!(
+            "shard.index is {value}, but must be a whole number from 0 and below shard.total, which is {total}"
+        ))
+    };
     let table: Vec<(String, String)> = vec![
         // Values.
         (intervals("30"), duration("\"30\"")),
@@ -334,6 +356,13 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
         (with_account("intervals: {audit: 59s}"), line_2(
             "intervals.audit is \"59s\", but must be a duration from 1m to 30d, such as 30s, 5m or 1h30m",
         )),
+        (with_account("shard: {total: 0}"), total("\"0\"")),
+        (with_account("shard: {total: 1001}"), total("\"1001\"")),
+        (with_account("shard: {total: +2}"), total("\"+2\"")),
+        (with_account("shard: {index: 1}"), index("\"1\"", 1)),
+        (with_account("shard: {index: 3, total: 3}"), index("\"3\"", 3)),
+        (with_account("shard: {index: pod-1, total: 3}"), index("\"pod-1\"", 3)),
+        (with_account("shard: {total: 3}"), line_2("shard.total is 3, but shard.index is not set")),
         (with_account("users: {limit: 1.7}"), limit("\"1.7\"")),
         (with_account("users: {limit: true}"), limit("\"true\"")),
         (with_account("users: {limit: -1}"), limit("\"-1\"")),
@@ -388,7 +417,7 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
             "log.rotation is not a known key; known here: level, format",
         )),
         (with_account("<<: {}"), line_2(
-            "<< is not a known key; known here: accounts, cloudflare, intervals, users, state, web, log",
+            "<< is not a known key; known here: accounts, cloudflare, intervals, users, state, web, shard, log",
         )),
         (with_account("log: {level: info,\n  format: text, level: warn}"),
             "level is given twice, first on line 2 (zt.yaml, line 3)".to_owned()),

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixDatagram;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -72,15 +73,20 @@ fn program() -> Command {
     command
 }
 
-/// `serve` with nothing but the environment, against a simulated Cloudflare.
+/// `serve` with nothing but the environment.
+fn exporter(upstream: &str, token: &str) -> Command {
+    let mut command = program();
+    command
+        .args(["--web.listen-address", "127.0.0.1:0"])
+        .env("CLOUDFLARE_BASE_URL", upstream)
+        .env("CLOUDFLARE_ACCOUNT_ID", GENERATED_ACCOUNT)
+        .env("CLOUDFLARE_API_TOKEN", token);
+    command
+}
+
+/// The same, started against a simulated Cloudflare.
 fn serve(simulator: &Simulator, token: &str) -> Program {
-    Program::start(
-        program()
-            .args(["--web.listen-address", "127.0.0.1:0"])
-            .env("CLOUDFLARE_BASE_URL", simulator.base_url())
-            .env("CLOUDFLARE_ACCOUNT_ID", GENERATED_ACCOUNT)
-            .env("CLOUDFLARE_API_TOKEN", token),
-    )
+    Program::start(&mut exporter(&simulator.base_url(), token))
 }
 
 /// The address in a log line such as `serving /metrics address=127.0.0.1:1234`.
@@ -148,6 +154,50 @@ fn two_environment_variables_are_enough_and_sigterm_ends_it_well() {
     assert!(!rest.contains(GENERATED_TOKEN), "{rest}");
 }
 
+/// What comes next at the socket of a service manager, and when.
+fn told(socket: &UnixDatagram, clock: &Clock) -> (String, Moment) {
+    let mut message = [0; 64];
+    let length = socket.recv(&mut message).expect("a message comes in time");
+    (String::from_utf8_lossy(&message[..length]).trim().to_owned(), clock.now())
+}
+
+#[test]
+fn a_service_manager_is_told_of_readiness_life_and_the_end() {
+    // Takes connections and says nothing, until it is dropped.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let upstream = format!("http://{}", silent.local_addr().expect("its address"));
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("notify");
+    let socket = UnixDatagram::bind(&path).expect("a socket");
+    socket.set_read_timeout(Some(PATIENCE)).expect("it takes a limit");
+    let allowed = Duration::from_secs(2);
+    let mut exporter = Program::start(
+        exporter(&upstream, GENERATED_TOKEN)
+            .env("NOTIFY_SOCKET", &path)
+            .env("WATCHDOG_USEC", allowed.as_micros().to_string()),
+    );
+    let mut log = exporter.log();
+    let address = address(&mut log);
+
+    let clock = Clock::system();
+    let next = || told(&socket, &clock);
+    let fed: Vec<_> = (0..4).map(|_| next()).collect();
+    for pair in fed.windows(2) {
+        let between = pair[1].1.since(pair[0].1);
+        assert!(between > allowed / 4 && between < allowed, "{between:?}");
+    }
+    assert!(fed.iter().all(|(word, _)| word == "WATCHDOG=1"), "no attempt has ended: {fed:?}");
+    assert!(get(address, "/-/ready").starts_with("HTTP/1.1 503"));
+
+    drop(silent);
+    let mut news = std::iter::repeat_with(|| next().0).filter(|word| word != "WATCHDOG=1");
+    assert_eq!(news.next().as_deref(), Some("READY=1"));
+    assert!(get(address, "/-/ready").starts_with("HTTP/1.1 200"));
+    exporter.signal("TERM");
+    assert_eq!(news.next().as_deref(), Some("STOPPING=1"));
+    assert!(exporter.end().0.success());
+}
+
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let (_runtime, simulator) = simulator(Scenario::generated(50, 1));
@@ -209,6 +259,29 @@ fn a_port_in_use_is_named_and_ends_with_1() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains(&format!("cannot listen on {address}")) && said.contains("in use"), "{said}");
+    }
+}
+
+#[test]
+fn shards_say_which_accounts_they_have_and_one_without_any_serves_too() {
+    let (_runtime, simulator) = simulator(Scenario::generated(5, 1));
+    // Of two shards the second has this account; see the tests of the split.
+    let table = [(0, "no account is this shard's", 0.0), (1, "this shard has these accounts", 1.0)];
+    for (index, said, up) in table {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut shard = Program::start(
+            exporter(&simulator.base_url(), GENERATED_TOKEN)
+                .args(["--shard.index", &index.to_string(), "--shard.total", "2"])
+                .env("ZT_RISK_EXPORTER__STATE__PATH", directory.path().join("state.redb")),
+        );
+        let mut log = shard.log();
+        let line = Program::line(&mut log, said);
+        assert_eq!(line.contains(GENERATED_ACCOUNT), up > 0.0, "{line}");
+        let address = address(&mut log);
+        until(address, "/-/ready", |answer| answer.starts_with("HTTP/1.1 200"));
+        let page = until(address, "/metrics", |answer| sum(answer, "cloudflare_zt_risk_up") == up);
+        assert!(page.contains("zt_risk_exporter_state_durable 1"), "{page}");
+        assert_eq!(page.contains("cloudflare_zt_risk_"), up > 0.0, "{page}");
     }
 }
 

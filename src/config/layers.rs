@@ -194,6 +194,8 @@ fn from_variables(variables: BTreeMap<String, String>) -> Result<Layer, Error> {
 fn from_flags(flags: &Flags) -> Layer {
     let entries = [
         (keys::LISTEN_ADDRESS, &flags.listen_address, "web.listen-address"),
+        (keys::SHARD_INDEX, &flags.shard_index, "shard.index"),
+        (keys::SHARD_TOTAL, &flags.shard_total, "shard.total"),
         (keys::LOG_LEVEL, &flags.log_level, "log.level"),
         (keys::LOG_FORMAT, &flags.log_format, "log.format"),
     ];
