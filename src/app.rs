@@ -252,11 +252,10 @@ impl Exporter {
     /// # Errors
     /// Credentials cannot be read, no client can be made of them, or the state file cannot be used.
     pub fn new(config: &Config, clock: &Clock, tuning: &Tuning) -> Result<Self, Error> {
-        let telemetry = Telemetry::new(clock.clone());
         let (state, mut saved) = match &config.state {
             Some(settings) => {
                 let ids = config.accounts.iter().map(|account| account.id.clone()).collect();
-                let (state, saved) = State::open(settings, ids, clock, &telemetry)?;
+                let (state, saved) = State::open(settings, ids, clock)?;
                 // All accounts were read from this file: should one make no sense, the next file lacks the others.
                 let generation = state.generation();
                 (Some((state, generation)), saved)
@@ -268,6 +267,8 @@ impl Exporter {
                 (None, BTreeMap::new())
             }
         };
+        let meter = state.as_ref().map_or_else(Arc::default, |(state, _)| state.meter());
+        let telemetry = Telemetry::with_state(clock.clone(), meter);
         let mut exporter =
             Self { pollers: Vec::new(), snapshots: Vec::new(), telemetry, clock: clock.clone(), state };
         let mut sharing: BTreeMap<usize, Vec<&config::Account>> = BTreeMap::new();
