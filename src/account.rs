@@ -380,6 +380,11 @@ impl Account {
         self.schedule.retry_now(now);
     }
 
+    /// What was refused is tried again this often.
+    pub fn retry_refused_every(&mut self, interval: Duration) {
+        self.schedule.retry_refused_every(interval);
+    }
+
     /// The account as it is now, for the page.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
