@@ -47,9 +47,6 @@ const PATIENCE: Duration = WINDOW.saturating_add(Duration::from_secs(30));
 /// The client waits out no block: it is on the page and in the log at once, and the poller waits for its end.
 const RETRY_WAIT: Duration = Duration::ZERO;
 
-/// The state of a drill is that of a few hundred users.
-const DRILL_CACHE_BYTES: usize = 1024 * 1024;
-
 /// Why the exporter could not start, or had to end.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -165,13 +162,14 @@ pub async fn demo(
         Some(story) => Scenario::of_story(story, demo.speed),
         None => Scenario { speed: demo.speed, ..Scenario::generated(demo.world.users, demo.world.seed) },
     };
-    // An exporter without a file of its own would be a reason for an alert, which no story is about.
+    // Counters kept in memory only would be one more reason for an alert.
     let scratch = demo.story.map(|_| Scratch::new()).transpose().map_err(Error::Scratch)?;
     let quota = (f64::from(QUOTA) * demo.speed).ceil().max(1.0) as u32;
     let limit = LimitSpec { quota, ..LimitSpec::default() };
     tell_building();
+    let scenario = Scenario { limit, ..scenario };
     let simulator = tokio::select! {
-        started = Simulator::start_telling(Scenario { limit, ..scenario }, Clock::system(), Box::new(say.clone())) => started?,
+        started = Simulator::start_telling(scenario, Clock::system(), Box::new(say.clone())) => started?,
         () = &mut stop => return Ok(()),
     };
     let config = demo_config(demo, local, &simulator, scratch.as_ref());
@@ -217,10 +215,7 @@ fn demo_config(demo: &Demo, local: Local, simulator: &Simulator, scratch: Option
             audit: paced(6.0 * 3600.0),
         },
         users: config::Users { limit: 100, identity: IdentityPolicy::Id },
-        state: scratch.map(|scratch| state::Settings {
-            path: scratch.path().join("state.redb"),
-            cache_bytes: DRILL_CACHE_BYTES,
-        }),
+        state: scratch.map(Scratch::state),
         web: local.web,
         log: local.log,
         warnings: Vec::new(),

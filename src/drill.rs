@@ -4,7 +4,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::account::{Account, Settings};
@@ -12,6 +12,9 @@ use crate::clock::Clock;
 use crate::cloudflare::{Client, Error};
 use crate::state::{self, State};
 use crate::telemetry::Telemetry;
+
+/// More than the whole state of a few hundred users.
+const CACHE_BYTES: usize = 1024 * 1024;
 
 /// A directory of this process alone, removed with all that is in it when this is dropped.
 #[derive(Debug)]
@@ -28,9 +31,9 @@ impl Scratch {
         Ok(Self(path))
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.0
+    /// A state file in it.
+    pub fn state(&self) -> state::Settings {
+        state::Settings { path: self.0.join("state.redb"), cache_bytes: CACHE_BYTES }
     }
 }
 
@@ -83,9 +86,9 @@ mod tests {
     #[test]
     fn a_scratch_directory_is_gone_with_all_that_is_in_it() {
         let scratch = Scratch::new().unwrap();
-        let path = scratch.path().to_owned();
-        fs::write(path.join("state.redb"), "x").unwrap();
+        let file = scratch.state().path;
+        fs::write(&file, "x").unwrap();
         drop(scratch);
-        assert!(!path.exists());
+        assert!(file.parent().is_some_and(|directory| !directory.exists()));
     }
 }

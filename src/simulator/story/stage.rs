@@ -128,8 +128,105 @@ impl Play {
     }
 }
 
-/// Such as `12:03:10`, in UTC.
+/// Such as `12:03:10`, in UTC as in logs.
 fn time_of_day(date: Timestamp) -> String {
     let date = date.to_string();
     date.split_once('T').and_then(|(_, time)| time.get(..8)).unwrap_or(&date).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::HeaderMap;
+    use hyper::header::AUTHORIZATION;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::simulator::faults::Endpoint;
+    use crate::simulator::scenario::{GENERATED_ACCOUNT, GENERATED_TOKEN};
+    use crate::simulator::truth::{AccountTruth, Wanted};
+
+    fn stage(story: Story) -> (Play, Shared) {
+        let scenario = Scenario::of_story(story, 60.0);
+        (Play::of(&scenario).unwrap(), Shared::new(&scenario, Clock::system()))
+    }
+
+    fn play(story: Story, minutes: u64) -> (Vec<String>, AccountTruth) {
+        let (play, shared) = stage(story);
+        let told = (0..minutes).flat_map(|minute| play.minute(minute, &shared)).collect();
+        let (cloud, now) = shared.now();
+        let truth = cloud.truth(now, None, Wanted::default());
+        (told, truth.accounts[GENERATED_ACCOUNT].clone())
+    }
+
+    #[test]
+    fn what_is_told_has_happened() {
+        // Users at high risk at the end, resets, and events of the behavior that the story is about.
+        for (story, high, resets, behavior, events) in [
+            (Story::Campaign, 60, 0, "malicious_file", 60),
+            (Story::Insider, 0, 1, "imp_travel", 7),
+            (Story::MassReset, 0, 30, "malicious_file", 0),
+        ] {
+            let (_, truth) = play(story, 120);
+            let of_behavior =
+                truth.events_by_behavior.get(behavior).map_or(0, |levels| levels.values().sum());
+            let found = (truth.by_level[&Level::High], truth.resets, of_behavior);
+            assert_eq!(found, (high, resets, events), "{story:?}");
+        }
+    }
+
+    #[test]
+    fn trouble_begins_and_ends_when_the_story_says_so() {
+        fn revoked(cloud: &mut Cloud) -> bool {
+            let token = format!("Bearer {GENERATED_TOKEN}").parse().unwrap();
+            cloud
+                .access
+                .identify(&HeaderMap::from_iter([(AUTHORIZATION, token)]), Timestamp::default())
+                .is_err()
+        }
+        fn disabled(cloud: &mut Cloud) -> bool {
+            !cloud.account(GENERATED_ACCOUNT).unwrap().behaviors["malicious_file"].enabled
+        }
+        fn out(cloud: &mut Cloud) -> bool {
+            cloud.faults.strike(Endpoint::Behaviors, Some(GENERATED_ACCOUNT)).is_some()
+        }
+        type InTrouble = fn(&mut Cloud) -> bool;
+        let table: [(Story, InTrouble); 3] =
+            [(Story::TokenRevoked, revoked), (Story::BehaviorDisabled, disabled), (Story::Outage, out)];
+        for (story, in_trouble) in table {
+            let (play, shared) = stage(story);
+            for minute in 0..60 {
+                play.minute(minute, &shared);
+                let troubled = in_trouble(&mut shared.now().0);
+                assert_eq!(troubled, (20..50).contains(&minute), "{story:?} in minute {minute}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_says_when_and_what() {
+        let (told, _) = play(Story::Campaign, 120);
+        assert_eq!(told.len(), 13);
+        for (line, wanted) in [
+            (&told[0], "campaign: 5 users get malicious_file\n"),
+            (&told[12], "campaign: this was the story; everyday events go on\n"),
+        ] {
+            let (time, said) = line.split_once(' ').unwrap();
+            assert_eq!((time.len(), said), (8, wanted));
+        }
+        assert_eq!(time_of_day(Timestamp::from_millis(43_390_250)), "12:03:10");
+    }
+
+    #[test]
+    fn everyday_events_are_too_few_for_a_campaign_and_raise_nobody() {
+        let hour = |minutes| play(Story::Outage, minutes).1;
+        let (before, after) = (hour(0), hour(60));
+        assert_eq!(after.by_level, before.by_level);
+        assert_eq!(after.events_total - before.events_total, 12);
+        for behavior in EVERYDAY_BEHAVIORS {
+            let of = |truth: &AccountTruth| {
+                truth.events_by_behavior.get(behavior).map_or(0, |levels| levels.values().sum::<u64>())
+            };
+            assert_eq!(of(&after) - of(&before), 6, "{behavior}");
+        }
+    }
 }
