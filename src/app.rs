@@ -174,7 +174,7 @@ pub async fn demo(
     };
     let config = demo_config(demo, local, &simulator, scratch.as_ref());
     if let Some(story) = demo.story {
-        pretend(&config, story, demo.speed).await?;
+        make_up_past(&config, story, demo.speed).await?;
     }
     let exporter =
         Exporter::new(&config, &Clock::system(), &Tuning { pace: demo.speed, ..Tuning::default() })?;
@@ -223,7 +223,7 @@ fn demo_config(demo: &Demo, local: Local, simulator: &Simulator, scratch: Option
 }
 
 /// Writes down the past that a story is to go on from, if it is.
-async fn pretend(config: &Config, story: Story, speed: f64) -> Result<(), Error> {
+async fn make_up_past(config: &Config, story: Story, speed: f64) -> Result<(), Error> {
     let (Some(watched), Some(file)) = (story.watched(speed), &config.state) else { return Ok(()) };
     let (clock, options) =
         (Clock::system(), Options { base_url: config.base_url.to_string(), ..Options::default() });
