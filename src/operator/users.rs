@@ -97,16 +97,6 @@ impl Search<'_> {
                 remarks.push(format!("{} not looked at: --limit {limit} is reached", were(rest)));
                 return Ok((found, rest));
             }
-            let spent = |remarks: &mut Vec<String>| {
-                remarks.push(format!(
-                    "{} not looked at: the request budget is spent; narrow it down by --level, --since or TEXT",
-                    were(rest)
-                ));
-            };
-            if self.session.left() == 0 {
-                spent(remarks);
-                return Ok((found, rest));
-            }
             match self.session.client.user(row.user).await {
                 Ok(risk) => {
                     let of_it = |name: &str| self.catalogue.id(name) == self.behavior;
@@ -119,7 +109,10 @@ impl Search<'_> {
                 // Reset or gone since the list was read.
                 Err(error) if error.kind() == Kind::NotFound => {}
                 Err(error) if error.kind() == Kind::Limited(Limiter::Budget) => {
-                    spent(remarks);
+                    remarks.push(format!(
+                        "{} not looked at: the request budget is spent; narrow it down by --level, --since or TEXT",
+                        were(rest)
+                    ));
                     return Ok((found, rest));
                 }
                 Err(error) => return Err(Failure::asking(&error)),

@@ -153,7 +153,7 @@ fn a_user_is_shown_with_events_details_and_last_reset() {
         });
         assert_eq!(event, wanted);
     }
-    let mut rest = found.clone();
+    let mut rest = found;
     rest.as_object_mut().unwrap().remove("events");
     let wanted = json!({
         "account": ACCOUNT, "id": ANN, "name": "Ann Lee", "email": "ann@example.com", "risk_level": "high",
@@ -285,6 +285,7 @@ fn reading_trouble_says_what_to_do() {
         let ended = rig.run(&["users"]);
         assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""));
         assert!(ended.err.contains(said), "{}", ended.err);
+        assert_eq!(rig.requests("GET"), 1, "a person is told at once");
         rig.clear_faults();
         assert_eq!(rig.run(&["users"]).code, Some(0), "a person's command leaves nothing behind");
     }

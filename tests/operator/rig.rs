@@ -22,7 +22,7 @@ pub(crate) const INTEGRATION: &str = "4cfe8442-664b-4915-acd4-b39cd65c4314";
 
 /// Everything in it that no log may hold.
 pub(crate) const ADDRESSES: [&str; 4] =
-    ["ann@example.com", "bob@example.com", "cem@example.com", "eve@example.com"];
+    ["ann@example.com", "bob@example.com", "Cem@example.com", "eve@example.com"];
 
 /// Eve's name is what a terminal and a spreadsheet would stumble over.
 pub(crate) const SCENARIO: &str = r#"
@@ -42,7 +42,7 @@ accounts:
         events: [{ behavior: high_risk_domain, at: -90m }]
       - id: 33333333-3333-4333-8333-333333333333
         name: Cem Lee
-        email: cem@example.com
+        email: Cem@example.com
         events:
           - { behavior: high_dlp, at: "2020-01-01T08:00:00Z" }
           - { behavior: high_dlp, at: "2020-01-01T09:00:00Z" }
@@ -141,6 +141,12 @@ impl Rig {
 
     pub(crate) fn clear_faults(&self) {
         self.simulator.clear_faults();
+    }
+
+    /// Lets a user do something now.
+    pub(crate) fn append_event(&self, user: &str, behavior: &str) {
+        let now = Clock::system().date();
+        self.simulator.append_event(ACCOUNT, user.parse().unwrap(), behavior, now).unwrap();
     }
 
     pub(crate) fn truth(&self) -> Truth {

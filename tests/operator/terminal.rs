@@ -10,13 +10,13 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::rig::{ANN, BOB, Rig, program};
 
-/// Runs the program at a terminal of this many columns where somebody types `typed` when asked; what is seen
-/// there, and the exit code.
+/// Runs the program at a terminal of this many columns where somebody types what `answer` gives when asked; what
+/// is seen there, and the exit code.
 fn at_terminal(
     rig: &Rig,
     columns: u16,
     colours: Option<&str>,
-    typed: &str,
+    answer: impl FnOnce() -> &'static str,
     arguments: &[&str],
 ) -> (String, i32) {
     let terminal: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
@@ -35,14 +35,15 @@ fn at_terminal(
     // The command keeps its own ends open: with them closed the terminal ends when the program does.
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut terminal = File::from(terminal);
-    let (mut seen, mut asked) = (Vec::new(), false);
+    let (mut seen, mut answer) = (Vec::new(), Some(answer));
     let mut part = [0; 4096];
     // The end of a terminal is an error.
     while let Ok(length @ 1..) = terminal.read(&mut part) {
         seen.extend_from_slice(&part[..length]);
-        if !asked && String::from_utf8_lossy(&seen).contains("[y/N] ") {
-            asked = true;
-            terminal.write_all(typed.as_bytes()).unwrap();
+        if String::from_utf8_lossy(&seen).contains("[y/N] ")
+            && let Some(answer) = answer.take()
+        {
+            terminal.write_all(answer().as_bytes()).unwrap();
         }
     }
     let code = child.wait().unwrap().code().unwrap();
@@ -55,7 +56,7 @@ fn a_person_sees_what_will_be_cleared_and_decides() {
         [("y\n", 0, 2), ("yes\n", 0, 2), ("n\n", 5, 0), ("\n", 5, 0), ("\u{4}", 5, 0)]
     {
         let rig = Rig::new();
-        let (seen, ended) = at_terminal(&rig, 200, None, typed, &["reset", "ann", BOB]);
+        let (seen, ended) = at_terminal(&rig, 200, None, || typed, &["reset", "ann", BOB]);
         let (shown, after) = seen.split_once("Reset the risk of 2 users? [y/N] ").unwrap();
         for word in [ANN, BOB, "Ann Lee", "bob@example.com", "high", "low", "event count"] {
             assert!(shown.contains(word), "{word} in {shown}");
@@ -64,6 +65,21 @@ fn a_person_sees_what_will_be_cleared_and_decides() {
         assert_eq!(after.contains("nothing was done"), code == 5, "{typed:?}: {after}");
         assert_eq!(after.contains("2 of 2"), code == 0, "the bar is full: {after}");
     }
+}
+
+#[test]
+fn what_happens_while_a_person_thinks_is_not_cleared_unseen() {
+    let rig = Rig::new();
+    let answer = || {
+        rig.append_event(ANN, "malicious_file");
+        "y\n"
+    };
+    let (seen, code) = at_terminal(&rig, 200, None, answer, &["reset", BOB, ANN]);
+    assert_eq!((code, rig.resets().len()), (1, 0), "{seen}");
+    assert!(
+        seen.contains(&format!("nothing was reset: the risk of {ANN} changed meanwhile; look again")),
+        "{seen}"
+    );
 }
 
 #[test]
@@ -81,7 +97,7 @@ fn every_other_change_asks_too() {
         (&["integrations", "update", integration, "--deactivate"], "Make the first the second? [y/N] "),
         (&["integrations", "delete", integration], "Delete this integration? [y/N] "),
     ] {
-        let (seen, code) = at_terminal(&rig, 200, None, "n\n", arguments);
+        let (seen, code) = at_terminal(&rig, 200, None, || "n\n", arguments);
         assert!(seen.contains(question), "{seen}");
         assert_eq!(code, 5, "{arguments:?}: {seen}");
     }
@@ -94,7 +110,7 @@ fn every_other_change_asks_too() {
 fn a_table_fits_its_terminal_and_no_id_is_broken() {
     let rig = Rig::new();
     for (columns, stacked) in [(200, false), (80, true)] {
-        let (seen, code) = at_terminal(&rig, columns, Some("1"), "", &["users"]);
+        let (seen, code) = at_terminal(&rig, columns, Some("1"), || "", &["users"]);
         assert_eq!(code, 0, "{seen}");
         assert!(!seen.contains('\u{1b}'), "NO_COLOR is set: {seen:?}");
         assert!(seen.lines().all(|line| line.chars().count() <= usize::from(columns)), "{seen}");
@@ -102,6 +118,6 @@ fn a_table_fits_its_terminal_and_no_id_is_broken() {
         let beside = seen.lines().any(|line| line.contains(ANN) && line.contains("ann@example.com"));
         assert_eq!(!beside, stacked, "{seen}");
     }
-    let (seen, _) = at_terminal(&rig, 200, Some(""), "", &["users", "--level", "high"]);
+    let (seen, _) = at_terminal(&rig, 200, Some(""), || "", &["users", "--level", "high"]);
     assert!(seen.contains('\u{1b}'), "an empty NO_COLOR is none: {seen:?}");
 }
