@@ -14,6 +14,7 @@ mod progress;
 mod question;
 mod record;
 mod reset;
+mod stopping;
 mod target;
 mod user;
 mod users;
@@ -46,7 +47,7 @@ pub enum Failure {
     /// What is differs from what should be: 3.
     #[error("{0}")]
     Differs(String),
-    /// It is not clear who is meant: 4.
+    /// What is named is not there, or may be several: 4.
     #[error("{0}")]
     Unclear(String),
     /// Nobody agreed: 5.
@@ -117,8 +118,15 @@ impl Failure {
 
     /// A question to Cloudflare that was not answered.
     fn asking(error: &Error) -> Self {
-        let text = format!("{}: {error}", error.endpoint().as_str());
-        if error.kind() == Kind::NotFound { Self::Unclear(text) } else { Self::Failed(text) }
+        Self::Failed(format!("{}: {error}", error.endpoint().as_str()))
+    }
+
+    /// The same for one thing that a person named.
+    fn asking_for_one(error: &Error) -> Self {
+        match Self::asking(error) {
+            Self::Failed(text) if error.kind() == Kind::NotFound => Self::Unclear(text),
+            failure => failure,
+        }
     }
 
     /// A change that failed; `look` is the command that shows what is so now.

@@ -125,7 +125,7 @@ pub struct User {
 /// `reset`
 #[derive(Debug, Clone, Args)]
 pub struct Reset {
-    /// Whom; named as for `user`
+    /// Whom; named as for the command user
     #[arg(value_name = "USER", required = true, value_parser = NonEmptyStringValueParser::new())]
     pub users: Vec<String>,
     /// Whether it asks.
@@ -163,7 +163,7 @@ pub enum BehaviorsAction {
 #[derive(Debug, Clone, Args)]
 #[command(group = ArgGroup::new("change").args(["enable", "disable", "risk_level"]).required(true).multiple(true))]
 pub struct SetBehavior {
-    /// The behavior's id, such as `imp_travel`
+    /// The behavior's id, such as imp_travel
     #[arg(value_name = "ID")]
     pub id: String,
     /// Look for it
@@ -186,7 +186,7 @@ pub struct SetBehavior {
 /// `behaviors diff`
 #[derive(Debug, Clone, Args)]
 pub struct Baseline {
-    /// The baseline (YAML): lines such as `imp_travel: { enabled: true, risk_level: high }`
+    /// The baseline (YAML), with lines such as imp_travel: { enabled: true, risk_level: high }
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// What all take.
@@ -260,7 +260,7 @@ pub struct OneIntegration {
 /// `integrations create`
 #[derive(Debug, Clone, Args)]
 pub struct CreateIntegration {
-    /// The tenant that changes are sent to, such as <https://example.okta.com>
+    /// The tenant that changes are sent to, an https URL
     #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     pub tenant_url: String,
     /// An id of your choice; without it Cloudflare makes one

@@ -12,6 +12,7 @@ use super::baseline::{self, Difference, Settings, Stage};
 use super::output::{Column, Sheet};
 use super::question::{Leave, leave};
 use super::record::{Operation, record};
+use super::stopping::Stopping;
 use super::{Failure, Report, counted, listed, unreadable};
 use crate::cli::operator::{BehaviorsAction, SetBehavior};
 use crate::labels::Labels;
@@ -113,7 +114,7 @@ async fn change(
         return Err(Failure::Failed(format!("nothing was changed: {id} was changed meanwhile; look again")));
     }
     let wanted = differences.iter().map(|difference| (difference.id.clone(), difference.wanted)).collect();
-    let result = session.client.update_behaviors(&wanted).await;
+    let result = Stopping::listen()?.after(session.client.update_behaviors(&wanted)).await;
     for difference in &differences {
         let text = difference.text();
         record(session, Operation::SetBehavior, &difference.id, Some(&text), &result);

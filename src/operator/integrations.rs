@@ -6,6 +6,7 @@ use super::account::Session;
 use super::output::{Column, Sheet};
 use super::question::leave;
 use super::record::{Operation, record};
+use super::stopping::Stopping;
 use super::{Failure, Report, unreadable};
 use crate::cli::operator::{Consent, CreateIntegration, IntegrationsAction, UpdateIntegration};
 use crate::cloudflare::{Error, IntegrationSetting, NewIntegration};
@@ -32,7 +33,7 @@ pub(super) async fn run(session: &Session, action: &IntegrationsAction) -> Resul
 }
 
 fn shown(session: &Session, found: Result<Integration, Error>) -> Result<Report, Failure> {
-    let integration = found.map_err(|error| Failure::asking(&error))?;
+    let integration = found.map_err(|error| Failure::asking_for_one(&error))?;
     Ok(Report::found(sheet(session, &[integration], Outcome::Read)))
 }
 
@@ -43,7 +44,7 @@ async fn make(session: &Session, create: &CreateIntegration) -> Result<Report, F
     let question =
         format!("Send the changes of risk of {} to {:?} from now on?", session.alias, new.tenant_url);
     leave.obtain(String::new(), question).await?;
-    let result = session.client.create_integration(&new).await;
+    let result = Stopping::listen()?.after(session.client.create_integration(&new)).await;
     // It has no id before it is made.
     let subject = result.as_ref().map_or_else(|_| "new".to_owned(), |made| made.id.to_string());
     record(session, Operation::CreateIntegration, &subject, None, &result);
@@ -53,8 +54,9 @@ async fn make(session: &Session, create: &CreateIntegration) -> Result<Report, F
 
 async fn change(session: &Session, update: &UpdateIntegration) -> Result<Report, Failure> {
     let leave = leave(&update.consent)?;
-    let read =
-        || async { session.client.integration(update.one.id).await.map_err(|error| Failure::asking(&error)) };
+    let read = || async {
+        session.client.integration(update.one.id).await.map_err(|error| Failure::asking_for_one(&error))
+    };
     let now = read().await?;
     let wanted = Integration {
         tenant_url: update.tenant_url.clone().unwrap_or_else(|| now.tenant_url.clone()),
@@ -76,7 +78,7 @@ async fn change(session: &Session, update: &UpdateIntegration) -> Result<Report,
     }
     let Integration { tenant_url, active, reference_id, .. } = wanted;
     let setting = IntegrationSetting { tenant_url, active, reference_id: Some(reference_id) };
-    let result = session.client.update_integration(now.id, &setting).await;
+    let result = Stopping::listen()?.after(session.client.update_integration(now.id, &setting)).await;
     let text = changed(&now, &setting);
     record(session, Operation::UpdateIntegration, &now.id.to_string(), Some(&text), &result);
     let look = format!("integrations get {}", now.id);
@@ -95,12 +97,12 @@ fn changed(now: &Integration, wanted: &IntegrationSetting) -> String {
 
 async fn delete(session: &Session, id: uuid::Uuid, consent: &Consent) -> Result<Report, Failure> {
     let leave = leave(consent)?;
-    let now = session.client.integration(id).await.map_err(|error| Failure::asking(&error))?;
+    let now = session.client.integration(id).await.map_err(|error| Failure::asking_for_one(&error))?;
     let integrations = [now];
     let preview = sheet(session, &integrations, Outcome::Read);
     let preview = preview.table(Colour::Off, crate::check::terminal_width());
     leave.obtain(preview, "Delete this integration?".to_owned()).await?;
-    let result = session.client.delete_integration(id).await;
+    let result = Stopping::listen()?.after(session.client.delete_integration(id)).await;
     record(session, Operation::DeleteIntegration, &id.to_string(), None, &result);
     result.map_err(|error| Failure::changing(&error, "integrations"))?;
     Ok(Report::found(sheet(session, &integrations, Outcome::Deleted)))

@@ -8,6 +8,7 @@ use super::people::{People, Person, sheet};
 use super::progress::Progress;
 use super::question::{Leave, leave};
 use super::record::{Operation, Outcome, record};
+use super::stopping::{Stopping, Wish};
 use super::target::{Target, target};
 use super::{Failure, Report, counted};
 use crate::cli::operator::Reset;
@@ -44,7 +45,8 @@ pub(super) async fn run(session: &Session, reset: &Reset) -> Result<Report, Fail
         let now = People::read(session).await?;
         unchanged(&targets, &now)?;
     }
-    Ok(all(session, &targets).await)
+    let stopping = Stopping::listen()?;
+    Ok(all(session, &targets, stopping).await)
 }
 
 /// What a person agreed to is what would be cleared now.
@@ -58,12 +60,12 @@ fn unchanged(targets: &[Person], now: &People<'_>) -> Result<(), Failure> {
     }
 }
 
-async fn all(session: &Session, targets: &[Person]) -> Report {
+async fn all(session: &Session, targets: &[Person], mut stopping: Stopping) -> Report {
     let mut progress = Progress::new("resetting user", targets.len());
     let mut done: Vec<(Outcome, Option<String>)> = Vec::new();
     let mut failure = None;
     for person in targets {
-        let result = session.client.reset(person.id).await;
+        let result = stopping.after(session.client.reset(person.id)).await;
         let subject = person.id.to_string();
         progress.beside(|| record(session, Operation::ResetUser, &subject, None, &result));
         let ray = match &result {
@@ -80,6 +82,15 @@ async fn all(session: &Session, targets: &[Person]) -> Report {
             break;
         }
         progress.step();
+        if stopping.wish() == Wish::Stop && done.len() < targets.len() {
+            let text = format!(
+                "stopped by a signal; {} of {} were reset, and none after",
+                done.len(),
+                targets.len()
+            );
+            failure = Some(Failure::Failed(text));
+            break;
+        }
     }
     drop(progress);
     Report::found(outcomes(session, targets, &done)).failing(failure)

@@ -37,7 +37,8 @@ pub(super) async fn show(session: &Session, text: &str) -> Result<Report, Failur
             }
         }
     };
-    let mut risk = session.client.user_in_detail(user).await.map_err(|error| Failure::asking(&error))?;
+    let mut risk =
+        session.client.user_in_detail(user).await.map_err(|error| Failure::asking_for_one(&error))?;
     risk.events.sort_by_key(|detailed| Reverse(detailed.event.timestamp));
     let catalogue = Catalogue::read_if_allowed(session).await;
     let mut remarks = catalogue.remarks();

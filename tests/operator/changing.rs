@@ -1,5 +1,7 @@
 //! Resetting users: each at most once, each with a line in the log, and none after the first that fails.
 
+use std::process::{Command, Stdio};
+
 use serde_json::{Value, json};
 use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule};
 
@@ -148,6 +150,39 @@ fn what_was_done_before_the_first_refusal_stays_done_and_is_said() {
     assert_eq!(ended.code, Some(1));
     let posts: Vec<_> = server.lines().into_iter().filter(|line| line.starts_with("POST")).collect();
     assert_eq!(posts, [format!("POST /{ANN}/reset"), format!("POST /{BOB}/reset")]);
+}
+
+#[test]
+fn a_signal_lets_the_reset_under_way_end_and_begins_no_other() {
+    let rig = Rig::new();
+    let row = |id: &str| {
+        format!(
+            r#"{{"user_id":"{id}","max_risk_level":"low","event_count":1,"last_event":"2020-01-01T00:00:00Z"}}"#
+        )
+    };
+    let list = format!(r#"{{"users":[{},{}]}}"#, row(ANN), row(BOB));
+    let (tell, told) = std::sync::mpsc::sync_channel::<u32>(1);
+    let server = rig.runtime().block_on(Canned::start(move |_, asked| {
+        if asked.line.ends_with("summary") {
+            return good(&list);
+        }
+        // The answer goes out after the signal.
+        let process = told.recv().unwrap().to_string();
+        assert!(Command::new("kill").args(["-s", "INT", &process]).status().unwrap().success());
+        good("{}")
+    }));
+    let upstream = format!("http://{}/client/v4", server.address);
+    let arguments = [&["reset", ANN, BOB][..], &LOGGED, &["json"]].concat();
+    let mut command = program(&upstream, "everything", &arguments);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    tell.send(child.id()).unwrap();
+    let ended = Ended::from(child.wait_with_output().unwrap());
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let resets: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(texts(&resets["resets"], "outcome"), ["done", "not_tried"]);
+    assert_eq!(ended.changes().iter().map(log).collect::<Vec<_>>(), [("reset_user", ANN, "done", "INFO")]);
+    let last = "zt-risk-exporter: stopped by a signal; 1 of 2 were reset, and none after\n";
+    assert!(ended.err.ends_with(last), "{}", ended.err);
 }
 
 #[test]

@@ -290,6 +290,8 @@ fn reading_trouble_says_what_to_do() {
         assert_eq!(rig.run(&["users"]).code, Some(0), "a person's command leaves nothing behind");
     }
     let rig = Rig::new();
+    let nowhere = program(&format!("{}/nowhere", rig.upstream()), "everything", &["users"]).output().unwrap();
+    assert_eq!(nowhere.status.code(), Some(1), "an address that leads nowhere is no user who is not there");
     let ended = rig.run_as("nonsense", &["users"]);
     assert_eq!(ended.code, Some(1));
     assert!(ended.err.contains("summary: the credentials are refused"), "{}", ended.err);
