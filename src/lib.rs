@@ -110,8 +110,8 @@
 //!     rather than leave a page that no longer changes.
 //! 11. Trouble keeps the last good data, with its date. It never empties the page, and a list known to be
 //!     incomplete never passes for a whole one.
-//! 12. Names and e-mail addresses are dropped where the answer is decoded, unless the configuration asks for
-//!     them. Tokens reach no log, label, panic message, argument list or file.
+//! 12. Names and e-mail addresses are dropped where the answer is decoded, unless the configuration or an
+//!     operator's command asks for them. Tokens reach no log, label, panic message, argument list or file.
 //!
 //! # As a library
 //!

@@ -99,6 +99,37 @@ fn what_somebody_wrote_into_a_name_reaches_no_terminal_as_it_is() {
 }
 
 #[test]
+fn a_person_sees_names_whatever_the_page_calls_users() {
+    let rig = Rig::new();
+    for identity in ["id", "email", "none"] {
+        let mut command = program(&rig.upstream(), "everything", &["users", "ann", "--output", "csv"]);
+        let output = command.env("ZT_RISK_EXPORTER__USERS__IDENTITY", identity).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.contains("Ann Lee,ann@example.com"), "{identity}: {said}");
+    }
+}
+
+#[test]
+fn a_list_is_cut_at_fifty_users_unless_another_limit_is_given() {
+    let rig = Rig::playing(&SCENARIO.replace("generated_users: 30", "generated_users: 60"));
+    let config = format!(
+        "accounts: [{{ id: fedcba9876543210fedcba9876543210, token: everything }}]\ncloudflare: {{ base_url: '{}' }}\n",
+        rig.upstream()
+    );
+    let config = rig.file("config.yaml", &config);
+    let arguments = ["users", "--output", "json", "--config.file", config.to_str().unwrap()];
+    let listed = rig.truth().accounts["fedcba9876543210fedcba9876543210"].listed;
+    for (limit, shown) in [(&[][..], 50), (&["--limit", "1000"], listed)] {
+        let ended = rig.run(&[&arguments[..], limit].concat());
+        let found: Value = serde_json::from_str(&ended.out).unwrap();
+        let seen = (found["users"].as_array().unwrap().len() as u64, found["omitted"].as_u64());
+        assert_eq!(seen, (shown, Some(listed - shown)), "{limit:?}");
+        let remark = format!("{} more fit; --limit 50 leaves them out", listed - 50);
+        assert_eq!(ended.err.contains(&remark), shown == 50, "{}", ended.err);
+    }
+}
+
+#[test]
 fn a_user_is_found_by_id_address_name_and_part_of_it() {
     let rig = Rig::new();
     for (text, wanted) in [
