@@ -19,13 +19,13 @@ use crate::budget::Budget;
 use crate::cli::{Demo, Simulate};
 use crate::clock::Clock;
 use crate::cloudflare::{Client, Names, Options, SetupError};
-use crate::config::{self, Config, CredentialSource, IdentityPolicy, Local, Shard};
+use crate::config::{self, Config, CredentialSource, IdentityPolicy, Local, Shard, WebPage};
 use crate::exposition::{Compressor, Page};
 use crate::identity::Naming;
 use crate::listen::Listen;
 use crate::model::{AccountName, Snapshot};
 use crate::poller::{self, Poller};
-use crate::publisher;
+use crate::publisher::{self, Outputs};
 use crate::pulse::Pulse;
 use crate::rate_limit::{QUOTA, WINDOW};
 use crate::saved::{Now, Saved, Spending};
@@ -34,6 +34,7 @@ use crate::server::{self, Readiness};
 use crate::service_manager;
 use crate::simulator::{self, GENERATED_ACCOUNT, GENERATED_TOKEN, LimitSpec, Scenario, Simulator};
 use crate::state::{self, Generation, State};
+use crate::status::Recorder;
 use crate::telemetry::Telemetry;
 
 /// Not ready for at most this long, whatever the accounts do: trouble upstream is on the page.
@@ -44,6 +45,12 @@ const PATIENCE: Duration = WINDOW.saturating_add(Duration::from_secs(30));
 
 /// The client waits out no block: it is on the page and in the log at once, and the poller waits for its end.
 const RETRY_WAIT: Duration = Duration::ZERO;
+
+/// Between two points of a trend on the page at `/`.
+const TREND_STEP: Duration = Duration::from_secs(60);
+
+/// The publisher makes no more than one point a second.
+const SHORTEST_TREND_STEP: Duration = Duration::from_secs(1);
 
 /// Why the exporter could not start, or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +121,8 @@ pub struct Exporter {
     telemetry: Telemetry,
     clock: Clock,
     state: Option<(State, Generation)>,
+    /// Between two points of a trend; `None` if nobody may see one.
+    trend_step: Option<Duration>,
 }
 
 /// Binds the first of the addresses that can be.
@@ -268,8 +277,12 @@ impl Exporter {
                 (None, BTreeMap::new())
             }
         };
-        let mut exporter =
-            Self { pollers: Vec::new(), snapshots: Vec::new(), telemetry, clock: clock.clone(), state };
+        let trend_step = match config.web.page {
+            WebPage::On => Some(TREND_STEP.div_f64(tuning.pace).max(SHORTEST_TREND_STEP)),
+            WebPage::Off => None,
+        };
+        let (pollers, snapshots) = (Vec::new(), Vec::new());
+        let mut exporter = Self { pollers, snapshots, telemetry, clock: clock.clone(), state, trend_step };
         let mut sharing: BTreeMap<usize, Vec<&config::Account>> = BTreeMap::new();
         for account in &config.accounts {
             sharing.entry(account.credential).or_default().push(account);
@@ -397,23 +410,29 @@ impl Exporter {
     /// # Errors
     /// A part ended: nothing is left to hide behind a page that no longer changes.
     pub async fn run(self, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { pollers, snapshots, telemetry, clock, state } = self;
+        let Self { pollers, snapshots, telemetry, clock, state, trend_step } = self;
         let (stopping, stopped) = watch::channel(Readiness::Starting);
         let mut compressor = Compressor::new();
         // Nobody is answered before this, so that no page lacks what was counted before a restart.
         let known: Vec<_> = snapshots.iter().map(|snapshot| Arc::clone(&snapshot.borrow())).collect();
         let (page, pages) = watch::channel(Arc::new(Page::build(&known, &mut compressor)));
+        let status = trend_step.map(|step| {
+            let mut recorder = Recorder::new(step, &known);
+            let first = recorder.prepare(&known, &telemetry, clock.now(), clock.date());
+            (recorder, watch::channel(Arc::new(first)).0)
+        });
         let parts = server::Parts {
             page: pages,
             telemetry: telemetry.clone(),
             readiness: stopped.clone(),
-            snapshots: snapshots.clone(),
+            status: status.as_ref().map(|(_, status)| status.subscribe()),
             clock: clock.clone(),
         };
         let mut pulse = Pulse::default();
         let mut polling: JoinSet<Infallible> =
             pollers.into_iter().map(|poller| pulse.watch(poller.run())).collect();
-        let publishing = publisher::run(snapshots.clone(), page, telemetry, clock, compressor);
+        let outputs = Outputs { compressor, page, status };
+        let publishing = publisher::run(snapshots.clone(), outputs, telemetry, clock);
         let mut publisher = tokio::spawn(pulse.watch(publishing));
         let mut draining = stopped;
         let drain = async move {

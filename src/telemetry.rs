@@ -8,6 +8,7 @@ mod accounts;
 mod durations;
 pub mod families;
 mod process;
+mod troubles;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,9 +22,11 @@ use crate::cloudflare::Outcome;
 use crate::exposition::text::{Family, Format, Writer};
 use crate::model::Endpoint;
 use accounts::Accounts;
+pub use accounts::{BudgetLevel, Doings};
 use durations::Durations;
 use families as f;
 use process::Process;
+pub use troubles::{Cause, Trouble};
 
 /// How a commit ends; the label `result`.
 const COMMITTED: &str = "ok";
@@ -76,6 +79,28 @@ impl Recovery {
             Self::Restored => "restored",
             Self::Fresh => "fresh",
             Self::Damaged => "damaged",
+        }
+    }
+}
+
+/// Where the counts are that a restart must not lose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// In memory only, as configured.
+    Memory,
+    /// On disk.
+    Disk,
+    /// In memory, because the file cannot be written.
+    Failing,
+}
+
+impl Durability {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Disk => "disk",
+            Self::Failing => "failing",
         }
     }
 }
@@ -141,6 +166,46 @@ impl Telemetry {
     /// When the account's token expires, if it does and that is known.
     pub fn token_expiry(&self, account: &str, expiry: Option<Timestamp>) {
         self.inner.accounts.token_expiry(account, expiry);
+    }
+
+    /// An endpoint could not be read, or not whole; `sentence` says why.
+    pub fn trouble(
+        &self,
+        account: &str,
+        endpoint: Endpoint,
+        cause: Cause,
+        sentence: String,
+        date: Timestamp,
+    ) {
+        self.inner.accounts.trouble(account, endpoint, cause, sentence, date);
+    }
+
+    /// The trouble with an endpoint is over.
+    pub fn trouble_over(&self, account: &str, endpoint: Endpoint, date: Timestamp) {
+        self.inner.accounts.trouble_over(account, endpoint, date);
+    }
+
+    /// What was done for an account, for people.
+    pub fn doings(&self, account: &str) -> Doings {
+        self.inner.accounts.doings(account)
+    }
+
+    /// What the account's budget looks like now.
+    pub fn budget(&self, account: &str) -> Option<BudgetLevel> {
+        self.inner.accounts.budget(account)
+    }
+
+    /// Where the counts are now, and how many bytes they take on disk.
+    pub fn durability(&self) -> (Durability, u64) {
+        let opened = |recovery: &Recovery| {
+            self.inner.state_recoveries.with_label_values(&[recovery.as_str()]).get() > 0
+        };
+        let durability = match self.inner.state_durable.get() {
+            1 => Durability::Disk,
+            _ if Recovery::ALL.iter().any(opened) => Durability::Failing,
+            _ => Durability::Memory,
+        };
+        (durability, u64::try_from(self.inner.state_size.get()).unwrap_or_default())
     }
 
     /// A page was made, of `bytes` in text format.

@@ -82,7 +82,7 @@ async fn exporter() -> Exporter {
         page: watch::channel(Arc::clone(&page)).1,
         telemetry: Telemetry::new(clock.clone()),
         readiness: receiver,
-        snapshots: snapshots.map(|snapshot| watch::channel(snapshot).1).to_vec(),
+        status: None,
         clock,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
