@@ -209,3 +209,156 @@ impl<T> Ring<T> {
         (!self.slots.is_empty()).then(|| Moment::after_start(step.saturating_mul(steps)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::testing::{at, seconds};
+    use crate::model::{AccountName, EventTotals, Users};
+
+    const MINUTE: Duration = Duration::from_secs(60);
+    const HALF_MINUTE: Duration = Duration::from_secs(30);
+
+    /// The account when its list of users was read at second `read` and had `high` users, and `travels` events
+    /// were counted beside one from before the start.
+    fn snapshot(read: Option<i64>, high: u64, travels: u64) -> Snapshot {
+        let last_success = read.map(|second| (Endpoint::Summary, Timestamp::from_seconds(second)));
+        Snapshot {
+            account: AccountName { alias: "acme".to_owned(), id: "1".to_owned() },
+            up: read.map(|_| true),
+            last_success: last_success.into_iter().collect(),
+            users: read.map(|_| Users {
+                count: [0, 0, 0, high],
+                reported_events: [0; 4],
+                oldest: [None; 4],
+                series: Vec::new(),
+                omitted: 0,
+                pending: 0,
+                oldest_pending: None,
+            }),
+            counting_since: None,
+            behaviors: None,
+            integrations: None,
+            totals: EventTotals {
+                events: BTreeMap::from([
+                    ("high_dlp".to_owned(), [0; 4]),
+                    ("imp_travel".to_owned(), [1, 0, 0, travels]),
+                ]),
+                ..EventTotals::default()
+            },
+            rejected_rows: BTreeMap::new(),
+        }
+    }
+
+    fn begun() -> History {
+        History::new(MINUTE, &snapshot(None, 0, 0))
+    }
+
+    /// Records a reading at each of these seconds, each with as many users as the first one has seconds.
+    fn read(history: &mut History, interval: Duration, readings: impl IntoIterator<Item = (u64, u64)>) {
+        for (second, high) in readings {
+            history.record(&snapshot(Some(second as i64), high, 0), interval, at(second));
+        }
+    }
+
+    fn high(history: &History) -> Vec<Option<u32>> {
+        history.users(Level::High).collect()
+    }
+
+    #[test]
+    fn a_step_holds_its_last_reading_and_readings_that_were_missed_leave_a_gap() {
+        let table: [(&str, u64, &[(u64, u64)], &[Option<u32>]); 6] = [
+            ("the last of a minute", 30, &[(0, 1), (30, 2), (59, 3), (60, 4)], &[Some(3), Some(4)]),
+            ("one reading failed in passing", 60, &[(0, 1), (150, 2)], &[Some(1), Some(1), Some(2)]),
+            ("two minutes are the most", 30, &[(0, 1), (120, 2)], &[Some(1), Some(1), Some(2)]),
+            ("readings stood out", 30, &[(0, 1), (181, 2)], &[Some(1), None, None, Some(2)]),
+            (
+                "read every five minutes",
+                300,
+                &[(0, 7), (300, 8)],
+                &[Some(7), Some(7), Some(7), Some(7), Some(7), Some(8)],
+            ),
+            ("the first one is the first step", 30, &[(6_000, 5)], &[Some(5)]),
+        ];
+        for (what, interval, readings, wanted) in table {
+            let mut history = begun();
+            read(&mut history, seconds(interval), readings.iter().copied());
+            assert_eq!(high(&history), wanted, "{what}");
+        }
+    }
+
+    #[test]
+    fn only_a_reading_is_news_of_users() {
+        let mut history = begun();
+        read(&mut history, HALF_MINUTE, [(0, 1)]);
+        for second in 1..600 {
+            history.record(&snapshot(Some(0), 1, 0), HALF_MINUTE, at(second));
+        }
+        assert_eq!(high(&history), [Some(1)]);
+        assert_eq!(history.users_until(), Some(at(60)));
+    }
+
+    #[test]
+    fn what_was_known_at_the_start_is_no_news() {
+        let restored = snapshot(Some(-100), 9, 50);
+        let mut history = History::new(MINUTE, &restored);
+        history.record(&restored, HALF_MINUTE, at(0));
+        assert_eq!((history.users_until(), history.events_until()), (None, None));
+        history.record(&snapshot(Some(1), 9, 52), HALF_MINUTE, at(1));
+        assert_eq!(high(&history), [Some(9)]);
+        assert_eq!(history.events("imp_travel").collect::<Vec<_>>(), [Some(2)]);
+    }
+
+    #[test]
+    fn events_are_counted_in_the_bucket_in_which_they_became_known() {
+        let mut history = begun();
+        let half = HALF_MINUTE;
+        history.record(&snapshot(Some(0), 0, 3), half, at(0));
+        history.record(&snapshot(Some(0), 0, 5), half, at(599));
+        history.record(&snapshot(Some(600), 0, 5), half, at(600));
+        history.record(&snapshot(Some(600), 0, 9), half, at(601));
+        // Nothing was read for two buckets.
+        history.record(&snapshot(Some(2_400), 0, 10), half, at(2_400));
+        let wanted = [Some(5), Some(4), None, None, Some(1)];
+        assert_eq!(history.events("imp_travel").collect::<Vec<_>>(), wanted);
+        let none = [Some(0), Some(0), None, None, Some(0)];
+        for behavior in ["high_dlp", "unheard_of"] {
+            assert_eq!(history.events(behavior).collect::<Vec<_>>(), none, "{behavior}");
+        }
+        assert_eq!(history.events_until(), Some(at(3_000)));
+    }
+
+    #[test]
+    fn readings_that_come_when_they_are_due_leave_no_gap_between_events() {
+        let mut history = begun();
+        let hour = seconds(3_600);
+        history.record(&snapshot(Some(0), 0, 0), hour, at(0));
+        history.record(&snapshot(Some(3_600), 0, 4), hour, at(3_600));
+        let wanted = [Some(0), Some(0), Some(0), Some(0), Some(0), Some(0), Some(4)];
+        assert_eq!(history.events("imp_travel").collect::<Vec<_>>(), wanted);
+    }
+
+    #[test]
+    fn six_hours_are_kept_and_no_more() {
+        let mut history = begun();
+        read(&mut history, HALF_MINUTE, (0..1_000).map(|minute| (60 * minute, minute)));
+        let wanted: Vec<_> = (640..1_000).map(Some).collect();
+        assert_eq!(high(&history), wanted);
+        assert_eq!(history.events("imp_travel").count(), 36);
+        // A reading after a year.
+        read(&mut history, HALF_MINUTE, [(31_536_000, 1)]);
+        let mut wanted = vec![None; 359];
+        wanted.push(Some(1));
+        assert_eq!(high(&history), wanted);
+        assert_eq!(history.events("imp_travel").collect::<Vec<_>>().len(), 36);
+    }
+
+    #[test]
+    fn a_counter_that_falls_adds_nothing() {
+        let mut history = begun();
+        for (second, travels) in [(0, 10), (1, 4), (2, 6)] {
+            history.record(&snapshot(Some(second as i64), 0, travels), HALF_MINUTE, at(second));
+        }
+        assert_eq!(history.events("imp_travel").collect::<Vec<_>>(), [Some(12)]);
+    }
+}

@@ -237,7 +237,7 @@ impl Poller {
         let endpoint_name = endpoint.as_str();
         if let Some(error) = trouble {
             let cause = Cause::Request(error.outcome());
-            telemetry.trouble(account, endpoint, cause, error.to_string(), clock.date());
+            telemetry.trouble(account, endpoint, cause, &error.to_string(), clock.date());
         }
         match trouble {
             Some(error) if self.troubles.get(&endpoint) == Some(&error.outcome()) => {
@@ -261,7 +261,7 @@ impl Poller {
         let account = &account.name().alias;
         if let Extent::Partial(reason) = &extent {
             let sentence = format!("the list of users is not whole; the last whole one stays: {reason}");
-            telemetry.trouble(account, Endpoint::Summary, Cause::Partial, sentence, clock.date());
+            telemetry.trouble(account, Endpoint::Summary, Cause::Partial, &sentence, clock.date());
         }
         if self.extent == extent {
             return;

@@ -169,14 +169,7 @@ impl Telemetry {
     }
 
     /// An endpoint could not be read, or not whole; `sentence` says why.
-    pub fn trouble(
-        &self,
-        account: &str,
-        endpoint: Endpoint,
-        cause: Cause,
-        sentence: String,
-        date: Timestamp,
-    ) {
+    pub fn trouble(&self, account: &str, endpoint: Endpoint, cause: Cause, sentence: &str, date: Timestamp) {
         self.inner.accounts.trouble(account, endpoint, cause, sentence, date);
     }
 

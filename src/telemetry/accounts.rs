@@ -93,7 +93,7 @@ impl Accounts {
         alias: &str,
         endpoint: Endpoint,
         cause: Cause,
-        sentence: String,
+        sentence: &str,
         date: Timestamp,
     ) {
         self.change(alias, |account| account.troubles.seen(endpoint, cause, sentence, date));

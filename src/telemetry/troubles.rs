@@ -51,7 +51,8 @@ pub(super) struct Troubles(Vec<Trouble>);
 
 impl Troubles {
     /// It is there, or still there.
-    pub(super) fn seen(&mut self, endpoint: Endpoint, cause: Cause, sentence: String, date: Timestamp) {
+    pub(super) fn seen(&mut self, endpoint: Endpoint, cause: Cause, sentence: &str, date: Timestamp) {
+        let sentence = without_ids(sentence);
         let same = |trouble: &&mut Trouble| trouble.is_of(endpoint) && trouble.cause == cause;
         if let Some(known) = self.0.iter_mut().find(same) {
             (known.last, known.times, known.sentence) = (date, known.times + 1, sentence);
@@ -78,6 +79,23 @@ impl Troubles {
     }
 }
 
+/// The sentence without ids of users, which Cloudflare might quote: the identity policy may be to show none.
+fn without_ids(sentence: &str) -> String {
+    let mut kept = String::with_capacity(sentence.len());
+    let mut rest = sentence;
+    while let Some(first) = rest.chars().next() {
+        // The parser alone would also take 36 characters that end with a UUID in braces, or begin with `urn:`.
+        let id = rest
+            .get(..36)
+            .filter(|id| id.as_bytes().get(8) == Some(&b'-') && uuid::Uuid::try_parse(id).is_ok());
+        let (text, length) =
+            id.map_or((&rest[..first.len_utf8()], first.len_utf8()), |id| ("(id)", id.len()));
+        kept.push_str(text);
+        rest = &rest[length..];
+    }
+    kept
+}
+
 impl Trouble {
     fn is_of(&self, endpoint: Endpoint) -> bool {
         self.endpoint == endpoint && self.over.is_none()
@@ -98,12 +116,12 @@ mod tests {
     fn trouble_that_goes_on_is_one_and_another_cause_or_an_answer_ends_it() {
         let mut troubles = Troubles::default();
         troubles.over(Endpoint::Summary, date(0));
-        troubles.seen(Endpoint::Summary, TIMEOUT, "first".to_owned(), date(1));
-        troubles.seen(Endpoint::Behaviors, TIMEOUT, "elsewhere".to_owned(), date(2));
-        troubles.seen(Endpoint::Summary, TIMEOUT, "again".to_owned(), date(3));
-        troubles.seen(Endpoint::Summary, Cause::Partial, "not whole".to_owned(), date(4));
+        troubles.seen(Endpoint::Summary, TIMEOUT, "first", date(1));
+        troubles.seen(Endpoint::Behaviors, TIMEOUT, "elsewhere", date(2));
+        troubles.seen(Endpoint::Summary, TIMEOUT, "again", date(3));
+        troubles.seen(Endpoint::Summary, Cause::Partial, "not whole", date(4));
         troubles.over(Endpoint::Summary, date(5));
-        troubles.seen(Endpoint::Summary, Cause::Partial, "anew".to_owned(), date(6));
+        troubles.seen(Endpoint::Summary, Cause::Partial, "anew", date(6));
         let found: Vec<_> = troubles
             .all()
             .into_iter()
@@ -122,11 +140,27 @@ mod tests {
     }
 
     #[test]
+    fn ids_of_users_are_not_shown() {
+        let id = "6c3d41f4-0141-4643-8fd2-2cf6cd6f9c39";
+        for (sentence, wanted) in [
+            (format!("no user {id}, {} nor {id}", id.to_uppercase()), "no user (id), (id) nor (id)"),
+            (format!("Größe {id}"), "Größe (id)"),
+            (
+                "HTTP 403, 10000 no, CF-Ray 78dde6e4fd29f054-AMS".to_owned(),
+                "HTTP 403, 10000 no, CF-Ray 78dde6e4fd29f054-AMS",
+            ),
+            (String::new(), ""),
+        ] {
+            assert_eq!(without_ids(&sentence), wanted);
+        }
+    }
+
+    #[test]
     fn what_goes_on_is_kept_longer_than_what_is_over() {
         let mut troubles = Troubles::default();
-        troubles.seen(Endpoint::Behaviors, TIMEOUT, "goes on".to_owned(), date(0));
+        troubles.seen(Endpoint::Behaviors, TIMEOUT, "goes on", date(0));
         for second in 1..100 {
-            troubles.seen(Endpoint::Summary, TIMEOUT, second.to_string(), date(second));
+            troubles.seen(Endpoint::Summary, TIMEOUT, &second.to_string(), date(second));
             troubles.over(Endpoint::Summary, date(second));
         }
         let kept: Vec<String> = troubles.all().into_iter().map(|trouble| trouble.sentence).collect();

@@ -299,7 +299,7 @@ function events({ behaviors, events: counted }) {
     const values = counted?.trend?.values[label];
     return [
       [name, name === label ? null : make("span", { class: "small id" }, label)],
-      behavior ? (behavior.enabled ? "enabled" : "disabled") : "not listed",
+      behavior?.enabled ? "enabled" : make("span", { class: "faint" }, behavior ? "disabled" : "not listed"),
       behavior ? make("span", { class: `level ${behavior.risk_level}` }, behavior.risk_level) : "unknown",
       counts[label] ? number(counts[label].total) : "not counted",
       counts[label] ? number(counts[label].recent) : "",
@@ -328,7 +328,7 @@ const brief = (seconds) => seconds < 10 ? `${Number(seconds.toPrecision(2))} s` 
 function integrations({ integrations: known }) {
   if (known === null) return make("p", {}, "Integrations were not read yet.");
   if (known.length === 0) return make("p", {}, "No integration is told of changes of risk.");
-  return table("Integrations", [{ heading: "Integration" }, { heading: "Tenant" }, { heading: "State" }],
+  return table("Integrations", [{ heading: "Integration", kind: "wide" }, { heading: "Tenant", kind: "wide" }, { heading: "State" }],
     known.map((integration) => [
       [integration.reference_id, make("span", { class: "small id" }, integration.integration_type)],
       integration.tenant_url,
@@ -342,7 +342,8 @@ function errors({ errors: known }) {
   return make("details", {},
     make("summary", {}, `${plural(past.length, "error", "errors")} that ${past.length === 1 ? "is" : "are"} over`),
     table("Errors that are over", [
-      { heading: "What" }, { heading: "Over" }, { heading: "Lasted" }, { heading: "Error" }, { heading: "What to do" },
+      { heading: "What" }, { heading: "Over" }, { heading: "Lasted" }, { heading: "Error", kind: "wide" },
+      { heading: "What to do", kind: "wide" },
     ], past.map((error) => [
       ENDPOINTS[error.endpoint] ?? error.endpoint,
       ago(error.over),
