@@ -20,6 +20,9 @@ pub const STEPS: usize = 360;
 /// Events are rare: in a bucket of ten minutes there is something to see.
 const STEPS_OF_BUCKET: u32 = 10;
 
+/// Snapshots come at most once a second, and each is looked at within the next.
+const DELAY: Duration = Duration::from_secs(2);
+
 /// The last hours of one account.
 #[derive(Debug)]
 pub struct History {
@@ -77,7 +80,7 @@ impl History {
             return;
         }
         // One attempt may fail in passing: what was known before is not doubted yet.
-        let patience = 2 * interval + self.step;
+        let patience = 2 * interval + self.step + DELAY;
         let before = self.reading.replace((read, Some(now))).and_then(|(_, seen)| seen);
         let joined = before.filter(|before| now.since(*before) <= patience);
         let held = joined.and_then(|_| self.users.back().copied().flatten());

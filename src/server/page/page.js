@@ -4,6 +4,7 @@
 const INTERVAL_SECONDS = 5;
 const LONGEST_INTERVAL_SECONDS = 60;
 const PATIENCE_SECONDS = 10;
+const HALF_A_DAY = 12 * 3600 * 1000;
 
 /* Times. The exporter's clock counts, not the browser's: ages are right though the two differ. */
 
@@ -27,12 +28,12 @@ function span(milliseconds) {
 
 const two = (number) => String(number).padStart(2, "0");
 
-/** A time of day, with the date if that is not today's. */
+/** A time of day, with the date if that is not the nearest day of which there is such a time. */
 function clock(milliseconds) {
   const date = new Date(milliseconds);
   const time = `${two(date.getHours())}:${two(date.getMinutes())}`;
-  const isToday = date.toDateString() === new Date(latest ? now() : Date.now()).toDateString();
-  return isToday ? time : `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${time}`;
+  const isNear = Math.abs(milliseconds - (latest ? now() : Date.now())) < HALF_A_DAY;
+  return isNear ? time : `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${time}`;
 }
 
 const number = (value) => value.toLocaleString("en-US");
@@ -140,28 +141,37 @@ function frame(trend, values) {
   return { step, from: until - known.length * step, until, values: known, missing };
 }
 
-/** What is not known within a frame, in words. */
-function holes({ step, from, values, missing }) {
+/** What is not known within a frame, as pairs of first step and end; without an end if it goes on. */
+function holes({ values, missing }) {
   const known = parts(values);
   const found = known.slice(1).map(([first], index) => [known[index][1] + 1, first]);
-  if (missing > 1) found.push([values.length, null]);
-  if (found.length === 0) return "";
-  const words = found.map(([first, end]) => end === null
+  // The next reading may come late.
+  return missing > 1 ? [...found, [values.length, null]] : found;
+}
+
+/** The same in words. */
+function unknown(shown) {
+  const { step, from } = shown;
+  const words = holes(shown).map(([first, end]) => end === null
     ? `since ${clock(from + first * step)}`
     : `from ${clock(from + first * step)} to ${clock(from + end * step)}`);
+  if (words.length === 0) return "";
   const few = words.length > 3 ? [...words.slice(0, 3), `and ${words.length - 3} times more`] : words;
   return `; nothing is known ${few.join(", ")}`;
 }
 
+/** How wide a chart is, and where its first step is: what is not much stays narrow, at the end. */
+function placed({ values, missing }) {
+  const width = Math.max(12, values.length + missing);
+  return { width, offset: width - values.length - missing };
+}
+
 /** Bands over what is not known. */
-function bands(known, width) {
-  const ends = known.length > 0 ? [...known, [width, width]] : [];
-  return ends.slice(1).map(([first], index) => {
-    const end = known[index][1] + 1;
-    return first - end > 0 && (first < width || first - end > 1)
-      ? draw("rect", { class: "hole", x: end, y: 0, width: first - end, height: HEIGHT })
-      : null;
-  });
+function bands(shown) {
+  const { offset } = placed(shown);
+  return holes(shown).map(([first, end]) => draw("rect", {
+    class: "hole", x: offset + first, y: 0, width: (end ?? shown.values.length + shown.missing) - first, height: HEIGHT,
+  }));
 }
 
 /** The line of a number that goes up and down. */
@@ -171,21 +181,21 @@ function line(trend, values, name) {
   if (known.length === 0) return null;
   const [least, most] = [Math.min(...known), Math.max(...known)];
   const last = known.at(-1);
-  const width = Math.max(2, shown.values.length + shown.missing);
+  const { width, offset } = placed(shown);
   const height = (value) => least === most ? HEIGHT / 2 : HEIGHT * (0.92 - 0.84 * (value - least) / (most - least));
   const path = parts(shown.values).map(([first, end]) => {
     const points = shown.values.slice(first, end + 1)
-      .map((value, index) => `${first + index + 0.5} ${height(value).toFixed(1)}`);
+      .map((value, index) => `${offset + first + index + 0.5} ${height(value).toFixed(1)}`);
     // A single point is a line of no length, which its round ends make a dot.
     return `M${points.join("L")}${first === end ? "h0" : ""}`;
   });
   const end = shown.values.findLastIndex((value) => value !== null);
   const extent = least === most ? `always ${number(last)}` : `from ${number(least)} to ${number(most)}, last ${number(last)}`;
   return {
-    chart: chart(`${name} since ${clock(shown.from)}: ${extent}${holes(shown)}`, width, [
-      ...bands(parts(shown.values), width),
+    chart: chart(`${name} since ${clock(shown.from)}: ${extent}${unknown(shown)}`, width, [
+      ...bands(shown),
       draw("path", { class: "line", d: path.join("") }),
-      draw("path", { class: "end", d: `M${end + 0.5} ${height(last).toFixed(1)}h0` }),
+      draw("path", { class: "end", d: `M${offset + end + 0.5} ${height(last).toFixed(1)}h0` }),
     ]),
     from: shown.from,
     least,
@@ -200,16 +210,14 @@ function bars(trend, values, name) {
   if (known.length === 0) return "";
   const most = Math.max(...known);
   const sum = known.reduce((total, value) => total + value, 0);
-  const width = Math.max(12, values.length) + shown.missing;
-  const offset = width - shown.missing - shown.values.length;
+  const { width, offset } = placed(shown);
   const found = shown.values.map((value, step) => value > 0 && draw("rect", {
     class: "bar", x: offset + step + 0.1, width: 0.8,
     y: (HEIGHT * (1 - value / most)).toFixed(1), height: (HEIGHT * value / most).toFixed(1),
   }));
-  const moved = parts(shown.values).map(([first, end]) => [first + offset, end + offset]);
   const extent = sum === 0 ? "no events" : `${plural(sum, "event", "events")}, at most ${number(most)} within ${span(shown.step)}`;
-  return chart(`${name} since ${clock(shown.from)}: ${extent}${holes(shown)}`, width,
-    [...bands(moved, width), draw("path", { class: "ground", d: `M0 ${HEIGHT}H${width}` }), ...found]);
+  return chart(`${name} since ${clock(shown.from)}: ${extent}${unknown(shown)}`, width,
+    [...bands(shown), draw("path", { class: "ground", d: `M0 ${HEIGHT}H${width}` }), ...found]);
 }
 
 function chart(label, width, content) {
@@ -236,7 +244,7 @@ function account(status, index) {
   const going = status.errors.filter((error) => error.over === null);
   return make("section", { "aria-labelledby": id },
     make("h2", { id }, status.account, " ", make("span", { class: `state ${kind}` }, words)),
-    going.map(trouble),
+    grouped(going).map(trouble),
     people(status),
     facts(status),
     events(status),
@@ -244,11 +252,23 @@ function account(status, index) {
     errors(status));
 }
 
-function trouble(error) {
+/** Errors with what is the same for several endpoints said once. */
+function grouped(errors) {
+  const groups = Map.groupBy(errors, ({ error, what_to_do }) => `${error} ${what_to_do}`);
+  return [...groups.values()].map((group) => ({
+    ...group[0],
+    endpoints: group.map(({ endpoint }) => ENDPOINTS[endpoint] ?? endpoint).sort(),
+    first: group.map(({ first }) => first).sort()[0],
+    last: group.map(({ last }) => last).sort().at(-1),
+    times: group.reduce((sum, { times }) => sum + times, 0),
+  }));
+}
+
+function trouble({ endpoints, error, what_to_do: advice, first, last, times }) {
   return make("div", { class: "notice bad" },
-    make("p", {}, make("strong", {}, `${ENDPOINTS[error.endpoint] ?? error.endpoint}: `), error.error),
-    make("p", {}, error.what_to_do),
-    make("p", { class: "small" }, "since ", ago(error.first), ", ", plural(error.times, "time", "times"), ", last ", ago(error.last)));
+    make("p", {}, make("strong", {}, `${endpoints.join(", ")}: `), error),
+    make("p", {}, advice),
+    make("p", { class: "small" }, "First ", ago(first), ", last ", ago(last), `, ${plural(times, "time", "times")}.`));
 }
 
 function people({ users }) {
@@ -297,18 +317,23 @@ function events({ behaviors, events: counted }) {
     const behavior = listed.get(label);
     const name = behavior?.name ?? label;
     const values = counted?.trend?.values[label];
-    return [
+    const settings = [
       [name, name === label ? null : make("span", { class: "small id" }, label)],
       behavior?.enabled ? "enabled" : make("span", { class: "faint" }, behavior ? "disabled" : "not listed"),
       behavior ? make("span", { class: `level ${behavior.risk_level}` }, behavior.risk_level) : "unknown",
-      counts[label] ? number(counts[label].total) : "not counted",
-      counts[label] ? number(counts[label].recent) : "",
+    ];
+    return counted === null ? settings : [
+      ...settings,
+      number(by(label).total),
+      number(by(label).recent),
       values ? bars(counted.trend, values, name) : "",
     ];
   });
-  const hours = counted?.trend ? span(counted.trend.step_seconds * 36000) : "the last hours";
+  const columns = [{ heading: "Behavior" }, { heading: "State" }, { heading: "Level" }];
+  if (counted === null) return table("Behaviors, of which no events are counted yet", columns, rows);
+  const hours = counted.trend ? span(counted.trend.step_seconds * 36000) : "the last hours";
   return table("Behaviors and their events", [
-    { heading: "Behavior" }, { heading: "State" }, { heading: "Level" },
+    ...columns,
     { heading: "Events", kind: "number" }, { heading: `In ${hours}`, kind: "number" }, { heading: "Trend", kind: "trend" },
   ], rows);
 }
@@ -316,7 +341,7 @@ function events({ behaviors, events: counted }) {
 function freshness({ endpoints }) {
   const rows = Object.entries(ENDPOINTS).filter(([endpoint]) => endpoints[endpoint]).map(([endpoint, name]) => {
     const { last_success: read, interval_seconds: interval, rejected_rows: rejected } = endpoints[endpoint];
-    return [name, ago(read), interval === null ? "when they change" : `every ${brief(interval)}`, number(rejected)];
+    return [name, ago(read), interval === null ? "on change" : `every ${brief(interval)}`, number(rejected)];
   });
   return table("Freshness", [
     { heading: "What" }, { heading: "Last read" }, { heading: "Is read" }, { heading: "Rows left out", kind: "number" },
