@@ -270,7 +270,8 @@ mod tests {
 
     #[test]
     fn a_step_holds_its_last_reading_and_readings_that_were_missed_leave_a_gap() {
-        let table: [(&str, u64, &[(u64, u64)], &[Option<u32>]); 6] = [
+        type Readings = &'static [(u64, u64)];
+        let table: [(&str, u64, Readings, &[Option<u32>]); 6] = [
             ("the last of a minute", 30, &[(0, 1), (30, 2), (59, 3), (60, 4)], &[Some(3), Some(4)]),
             ("one reading failed in passing", 60, &[(0, 1), (150, 2)], &[Some(1), Some(1), Some(2)]),
             ("two minutes are the most", 30, &[(0, 1), (120, 2)], &[Some(1), Some(1), Some(2)]),

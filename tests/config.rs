@@ -208,7 +208,8 @@ fn accounts_with_the_same_credential_share_its_number() {
 
 #[test]
 fn a_shard_has_its_part_of_the_accounts_and_its_flags_win() {
-    let list: String = (1..=9).map(|n| format!("  - {{id: {}, token: {n}}}\n", n.to_string().repeat(32))).collect();
+    let list: String =
+        (1..=9).map(|n| format!("  - {{id: {}, token: {n}}}\n", n.to_string().repeat(32))).collect();
     let place = Place::new(format!("accounts:\n{list}shard: {{total: 3}}\n"));
     let flags = |index: &str| Flags { shard_index: Some(index.to_owned()), ..place.flags() };
     // What another implementation of the hashing says, as in the tests of the split.
@@ -403,6 +404,7 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
         (with_account("log: {level: 'info,[span]=debug'}"), level("\"info,[span]=debug\"")),
         (with_account("log: {level: ''}"), level("\"\"")),
         (with_account("log: {format: xml}"), line_2("log.format is \"xml\", but must be text or json")),
+        (with_account("web: {page: off}"), line_2("web.page is \"off\", but must be true or false")),
         // Keys.
         (with_account("interval: {summary: 30s}"), line_2(
             "interval is not a known key; did you mean intervals?",

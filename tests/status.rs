@@ -4,6 +4,7 @@
 
 mod accounts;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,6 +92,41 @@ fn the_status_is_the_golden_status() {
         assert_eq!(is, wanted, "line {} of status.json; UPDATE_GOLDEN=1 writes it anew", number + 1);
     }
     assert_eq!(json.lines().count(), golden.lines().count(), "lines of status.json");
+}
+
+/// The names of all fields; what stands below a map of data is named by the data.
+fn fields(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) => {
+            for (name, below) in object {
+                found.insert(name.clone());
+                match (name.as_str(), below) {
+                    ("endpoints" | "by_behavior", Value::Object(data)) => {
+                        data.values().for_each(|datum| fields(datum, found));
+                    }
+                    ("values" | "by_level", _) => {}
+                    _ => fields(below, found),
+                }
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|item| fields(item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_readme_names_every_field() {
+    let readme = include_str!("../README.md");
+    let (_, section) = readme.split_once("### The status as JSON\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let named: BTreeSet<&str> =
+        section.split('`').skip(1).step_by(2).flat_map(|code| code.split(['.', '[', ']', '*'])).collect();
+    let (status, telemetry) = world();
+    let mut found = BTreeSet::new();
+    fields(&parsed(&status.document(&telemetry, DATE)), &mut found);
+    assert!(found.len() > 40, "{found:?}");
+    let missing: Vec<_> = found.iter().filter(|name| !named.contains(name.as_str())).collect();
+    assert!(missing.is_empty(), "not in the README: {missing:?}");
 }
 
 #[test]

@@ -59,14 +59,14 @@ struct Users {
     by_level: Levels<u64>,
     pending: u64,
     oldest_pending: Option<String>,
-    trend: Option<Trend<Levels<Vec<Option<u32>>>>>,
+    trend: Option<Trend<Levels<Series>>>,
 }
 
 #[derive(Serialize)]
 struct Events<'a> {
     counting_since: Option<String>,
     by_behavior: BTreeMap<&'a str, Count>,
-    trend: Option<Trend<BTreeMap<&'a str, Vec<Option<u32>>>>>,
+    trend: Option<Trend<BTreeMap<&'a str, Series>>>,
 }
 
 #[derive(Serialize)]
@@ -76,7 +76,10 @@ struct Count {
     by_level: Levels<u64>,
 }
 
-/// Values step by step, the oldest first; the last step ends at `until`.
+/// Values step by step, the oldest first; `None` where nothing is known.
+type Series = Vec<Option<u32>>;
+
+/// Such values; the last step ends at `until`.
 #[derive(Serialize)]
 struct Trend<T> {
     step_seconds: f64,

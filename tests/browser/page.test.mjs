@@ -71,6 +71,13 @@ async function lookAt(change) {
   await look();
 }
 
+/** Waits until the page shows a later document than now. */
+async function drawnAnew() {
+  const written = () => page.locator("#exporter time").getAttribute("datetime");
+  const before = await written();
+  await until("a later document", async () => assert.notEqual(await written(), before));
+}
+
 const section = (alias) => page.locator("section", { has: page.locator("h2", { hasText: alias }) });
 const rowOf = (account, name) => account.locator("tr", { has: page.locator("th", { hasText: name }) });
 const cells = async (row) => (await row.locator("td").allTextContents()).map((text) => text.trim());
@@ -150,7 +157,6 @@ test("at every width and in both schemes nothing scrolls sideways and no rule of
       await page.setViewportSize({ width, height: 900 });
       await page.emulateMedia({ colorScheme });
       await look();
-      await page.locator("summary").first().click({ timeout: 100 }).catch(() => {});
       const [content, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
       assert.ok(content <= window, `${content} px of content in ${window} px, ${colorScheme}`);
       await breaksNoRule(`${width} px, ${colorScheme}`);
@@ -176,9 +182,7 @@ test("by keyboard one can skip to the accounts and go to each link, and sees whe
   }
   assert.deepEqual(words, ["Skip to the accounts", "Metrics", "This page as JSON", "Readiness", "acme <b>", "branch"]);
   // What is focused stays so though everything around it is drawn anew.
-  const asked = page.waitForResponse("**/api/v1/status");
-  await asked;
-  await page.waitForTimeout(100);
+  await drawnAnew();
   assert.equal((await focused()).words, "branch");
   await page.keyboard.press("Enter");
   assert.match(page.url(), /#account-1$/);
@@ -196,6 +200,35 @@ test("without JavaScript the page says so and leads to the numbers", async () =>
   await tab.locator("noscript a", { hasText: "metrics" }).click();
   assert.match(await tab.locator("body").innerText(), /cloudflare_zt_risk_users/);
   await plain.close();
+});
+
+test("errors that are over are folded away, and stay unfolded for who wants to read them", async () => {
+  let requests = 0;
+  await lookAt(() => {});
+  await page.unroute("**/api/v1/status");
+  await page.route("**/api/v1/status", (route) => {
+    requests += 1;
+    return route.fulfill({ json: { ...JSON.parse(GOLDEN), version: "0.0.0", now: `2026-11-21T00:06:0${requests}Z` } });
+  });
+  const past = page.locator("details");
+  assert.equal(await past.locator("table").isVisible(), false);
+  await past.locator("summary").click();
+  assert.deepEqual(await cells(rowOf(past, "List of users")),
+    [await past.locator("td time").textContent(), "50 s", "attempt 131", "Wait. If it lasts, check the network on the way to Cloudflare."]);
+  await drawnAnew();
+  assert.equal(await past.locator("table").isVisible(), true);
+  await breaksNoRule("unfolded");
+  await picture("unfolded");
+});
+
+test("a new version of the exporter brings its own page", async () => {
+  let [loads, version] = [0, "0.0.0"];
+  page.on("load", () => { loads += 1; });
+  await page.route("**/api/v1/status", (route) => route.fulfill({ json: { ...JSON.parse(GOLDEN), version } }));
+  await look();
+  version = "0.0.1";
+  await page.locator("#exporter", { hasText: "zt-risk-exporter 0.0.1" }).waitFor();
+  assert.equal(loads, 2);
 });
 
 test("where nothing was read a trend has a gap, and says so in words", async () => {

@@ -382,7 +382,7 @@ function errors({ errors: known }) {
 function overview(accounts) {
   if (accounts.length < 2) return null;
   return make("section", {}, table("Accounts", [
-    { heading: "Account" }, { heading: "State" },
+    { heading: "Account" }, { heading: "State", kind: "bare" },
     ...["High", "Medium", "Low"].map((heading) => ({ heading, kind: "number" })),
     { heading: "Users last read" },
   ], accounts.map((status, index) => {
