@@ -174,6 +174,7 @@ async fn every_path_and_method_has_its_answer() {
     for (method, path, status) in [
         ("GET", "/", "200"),
         ("GET", "/page.js", "200"),
+        ("GET", "/draw.js", "200"),
         ("GET", "/page.css", "200"),
         ("GET", "/icon.svg", "200"),
         ("GET", "/api/v1/status", "200"),
@@ -249,6 +250,7 @@ async fn the_page_may_load_only_what_this_server_has_and_run_nothing_that_is_wri
     for (path, content_type, cache, policy) in [
         ("/", "text/html; charset=utf-8", "no-cache", Some(policy)),
         ("/page.js", "text/javascript; charset=utf-8", "no-cache", Some(policy)),
+        ("/draw.js", "text/javascript; charset=utf-8", "no-cache", Some(policy)),
         ("/page.css", "text/css; charset=utf-8", "no-cache", Some(policy)),
         ("/icon.svg", "image/svg+xml", "no-cache", Some(policy)),
         ("/api/v1/status", "application/json", "no-store", None),
@@ -294,6 +296,7 @@ async fn with_the_page_off_there_is_nothing_for_people_and_everything_else() {
     for (path, status) in [
         ("/", "404"),
         ("/page.js", "404"),
+        ("/draw.js", "404"),
         ("/page.css", "404"),
         ("/icon.svg", "404"),
         ("/api/v1/status", "404"),

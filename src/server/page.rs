@@ -1,4 +1,4 @@
-//! The page at `/`: four files that are compiled in. All that it shows, it asks of `/api/v1/status`.
+//! The page at `/`: a few files that are compiled in. All that it shows, it asks of `/api/v1/status`.
 //!
 //! It links to everything by relative addresses, so that a proxy may put it below a path of its own.
 
@@ -22,7 +22,7 @@ pub(super) struct File {
     text: &'static str,
 }
 
-const FILES: [File; 4] = [
+const FILES: [File; 5] = [
     File { path: "/", content_type: "text/html; charset=utf-8", text: include_str!("page/index.html") },
     File {
         path: "/page.js",
@@ -30,6 +30,11 @@ const FILES: [File; 4] = [
         text: include_str!("page/page.js"),
     },
     File { path: "/page.css", content_type: "text/css; charset=utf-8", text: include_str!("page/page.css") },
+    File {
+        path: "/draw.js",
+        content_type: "text/javascript; charset=utf-8",
+        text: include_str!("page/draw.js"),
+    },
     // Browsers ask for one in any case, and would log that the policy forbids it.
     File { path: "/icon.svg", content_type: "image/svg+xml", text: include_str!("page/icon.svg") },
 ];

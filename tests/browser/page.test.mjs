@@ -245,15 +245,23 @@ test("where nothing was read a trend has a gap, and says so in words", async () 
   assert.equal(label, "Users at high risk since 23:55: from 2 to 6, last 6; nothing is known from 23:57 to 23:59");
 });
 
-test("trends end where the data ends, though time goes on", async () => {
-  await lookAt((status) => {
-    status.now = "2026-11-21T00:31:30Z";
-    status.accounts[0].users.trend.until = "2026-11-21T00:01:00Z";
-  });
-  const chart = section("acme").locator(".tile.high svg");
-  const label = await chart.getAttribute("aria-label");
-  assert.ok(label.endsWith("; nothing is known from 23:58 to 00:00, since 00:01"), label);
-  assert.equal(await chart.getAttribute("viewBox"), "0 0 35 100");
+test("trends end where the data ends, and have a gap there once two readings are missed", async () => {
+  for (const [interval, gaps, words] of [
+    [900, 1, "nothing is known from 23:58 to 00:00"],
+    [30, 2, "nothing is known from 23:58 to 00:00, since 00:01"],
+  ]) {
+    await page.unroute("**/api/v1/status");
+    await lookAt((status) => {
+      status.now = "2026-11-21T00:31:30Z";
+      status.accounts[0].endpoints.summary.interval_seconds = interval;
+      status.accounts[0].users.trend.until = "2026-11-21T00:01:00Z";
+    });
+    const chart = section("acme").locator(".tile.high svg");
+    const label = await chart.getAttribute("aria-label");
+    assert.ok(label.endsWith(`; ${words}`), label);
+    assert.equal(await chart.locator(".hole").count(), gaps);
+    assert.equal(await chart.getAttribute("viewBox"), "0 0 35 100");
+  }
 });
 
 test("a hidden tab asks nothing, and asks at once when it is looked at again", async () => {
