@@ -69,7 +69,7 @@ function facts({ users, events, budget, token_expiry: expiry }) {
   if (users) {
     list.push(["Users whose events are still to be read", users.pending === 0
       ? "none"
-      : [`${number(users.pending)}, since `, ago(users.oldest_pending, "now")]]);
+      : [`${number(users.pending)}, the first one `, ago(users.oldest_pending, "now")]]);
   }
   if (budget) {
     list.push(["Requests left in 5 minutes", `${number(budget.remaining)} of ${number(budget.limit)}`]);
@@ -79,7 +79,7 @@ function facts({ users, events, budget, token_expiry: expiry }) {
   }
   if (events?.counting_since) list.push(["Events are counted since", clock(Date.parse(events.counting_since))]);
   if (expiry) list.push(["The token expires", clock(Date.parse(expiry))]);
-  return make("dl", {}, list.map(([term, words]) => make("div", {}, make("dt", {}, term), make("dd", {}, words))));
+  return list.length > 0 && make("dl", {}, list.map(([term, words]) => make("div", {}, make("dt", {}, term), make("dd", {}, words))));
 }
 
 /** What is known of behaviors, and of what was counted by them: those with the most events lately come first. */
