@@ -32,7 +32,7 @@ fn parts(accounts: u32, users: u32) -> Parts {
         page: watch::channel(Arc::new(Page::build(&snapshots, &mut Compressor::new()))).1,
         telemetry,
         readiness: watch::channel(Readiness::Ready).1,
-        snapshots: snapshots.into_iter().map(|snapshot| watch::channel(snapshot).1).collect(),
+        status: None,
         clock,
     }
 }

@@ -1,42 +1,45 @@
 //! The one file that knows every part: bind, wire, run, stop.
 
+mod demo;
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::account::{Account, Settings};
 use crate::budget::Budget;
-use crate::cli::{Demo, Simulate};
+use crate::cli::Simulate;
 use crate::clock::Clock;
 use crate::cloudflare::{Client, Names, Options, SetupError};
-use crate::config::{self, Config, CredentialSource, IdentityPolicy, Local, Shard};
+use crate::config::{self, Config, IdentityPolicy, WebPage};
 use crate::credentials::Credentials;
-use crate::drill::{self, Scratch};
+use crate::drill;
 use crate::exposition::{Compressor, Page};
 use crate::identity::Naming;
 use crate::listen::Listen;
 use crate::model::{AccountName, Snapshot};
 use crate::poller::{self, Poller};
-use crate::publisher;
+use crate::publisher::{self, Outputs};
 use crate::pulse::Pulse;
-use crate::rate_limit::{QUOTA, WINDOW};
+use crate::rate_limit::WINDOW;
 use crate::saved::{Now, Saved, Spending};
 use crate::schedule::{Intervals, REFUSED_INTERVAL};
 use crate::server::{self, Readiness};
 use crate::service_manager;
-use crate::simulator::{self, GENERATED_ACCOUNT, GENERATED_TOKEN, LimitSpec, Scenario, Simulator, Story};
+use crate::signals::stop_signal;
+use crate::simulator::{self, Scenario};
 use crate::state::{self, Generation, State};
+use crate::status::Recorder;
 use crate::telemetry::Telemetry;
+pub use demo::demo;
 
 /// Not ready for at most this long, whatever the accounts do: trouble upstream is on the page.
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -46,6 +49,12 @@ const PATIENCE: Duration = WINDOW.saturating_add(Duration::from_secs(30));
 
 /// The client waits out no block: it is on the page and in the log at once, and the poller waits for its end.
 const RETRY_WAIT: Duration = Duration::ZERO;
+
+/// Between two points of a trend on the page at `/`.
+const TREND_STEP: Duration = Duration::from_secs(60);
+
+/// The publisher makes no more than one point a second.
+const SHORTEST_TREND_STEP: Duration = Duration::from_secs(1);
 
 /// Why the exporter could not start, or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +131,8 @@ pub struct Exporter {
     telemetry: Telemetry,
     clock: Clock,
     state: Option<(State, Generation)>,
+    /// Between two points of a trend; `None` if nobody may see one.
+    trend_step: Option<Duration>,
 }
 
 /// Binds the first of the addresses that can be.
@@ -139,103 +150,11 @@ pub async fn bind(listen: &Listen) -> Result<TcpListener, Error> {
 /// # Errors
 /// Something stands in the way of the start, or a part ended.
 pub async fn serve(config: &Config) -> Result<(), Error> {
-    let stop = stop_signal()?;
+    let stop = stop_signal().map_err(Error::Signals)?;
     let listener = bind(&config.web.listen).await?;
     let exporter = Exporter::new(config, &Clock::system(), &Tuning::default())?;
     tell_address(&listener);
     exporter.run(listener, stop).await
-}
-
-/// Simulator and exporter in one process: the clock is the wall's, events come and pages are read `speed`
-/// times as often. `say` is told where to look, and what happens in a story.
-///
-/// # Errors
-/// Something stands in the way of the start, or a part ended.
-pub async fn demo(
-    demo: &Demo,
-    local: Local,
-    say: impl Fn(&str) + Clone + Send + Sync + 'static,
-) -> Result<(), Error> {
-    let mut stop = pin!(stop_signal()?);
-    let listener = bind(&local.web.listen).await?;
-    let scenario = match demo.story {
-        Some(story) => Scenario::of_story(story, demo.speed),
-        None => Scenario { speed: demo.speed, ..Scenario::generated(demo.world.users, demo.world.seed) },
-    };
-    // Counters kept in memory only would be one more reason for an alert.
-    let scratch = demo.story.map(|_| Scratch::new()).transpose().map_err(Error::Scratch)?;
-    let quota = (f64::from(QUOTA) * demo.speed).ceil().max(1.0) as u32;
-    let limit = LimitSpec { quota, ..LimitSpec::default() };
-    tell_building();
-    let scenario = Scenario { limit, ..scenario };
-    let simulator = tokio::select! {
-        started = Simulator::start_telling(scenario, Clock::system(), Box::new(say.clone())) => started?,
-        () = &mut stop => return Ok(()),
-    };
-    let config = demo_config(demo, local, &simulator, scratch.as_ref());
-    if let Some(story) = demo.story {
-        make_up_past(&config, story, demo.speed).await?;
-    }
-    let exporter =
-        Exporter::new(&config, &Clock::system(), &Tuning { pace: demo.speed, ..Tuning::default() })?;
-    let page = listener.local_addr().map(Listen::reach).map_err(Error::Address)?;
-    say(&format!(
-        "{world}, {speed} times as busy as a real one.\n\
-         The page for people:     http://{page}/\n\
-         The page for Prometheus: http://{page}/metrics\n\
-         The simulated API:       {api} (token: {GENERATED_TOKEN})\n\
-         Stop with Ctrl-C.\n",
-        world = match demo.story {
-            Some(story) => format!("The story \"{}\" in a simulated account", story.as_str()),
-            None => format!("A simulated account of {} users", demo.world.users),
-        },
-        speed = demo.speed,
-        api = simulator.base_url(),
-    ));
-    exporter.run(listener, stop).await
-}
-
-/// What the demo's exporter is told, as if in a file.
-fn demo_config(demo: &Demo, local: Local, simulator: &Simulator, scratch: Option<&Scratch>) -> Config {
-    let paced = |seconds: f64| Duration::from_secs_f64(seconds / demo.speed);
-    Config {
-        accounts: vec![config::Account {
-            id: GENERATED_ACCOUNT.to_owned(),
-            alias: "demo".to_owned(),
-            credentials: CredentialSource::Token(GENERATED_TOKEN.to_owned().into()),
-            credential: 0,
-            budget_share: 0.25,
-        }],
-        shard: Shard::WHOLE,
-        base_url: simulator.base_url().parse().expect("the simulator knows its own address"),
-        intervals: config::Intervals {
-            summary: paced(30.0),
-            behaviors: paced(300.0),
-            integrations: paced(300.0),
-            audit: paced(6.0 * 3600.0),
-        },
-        users: config::Users { limit: 100, identity: IdentityPolicy::Id },
-        state: scratch.map(Scratch::state),
-        web: local.web,
-        log: local.log,
-        warnings: Vec::new(),
-    }
-}
-
-/// Writes down the past that a story is to go on from, if it is.
-async fn make_up_past(config: &Config, story: Story, speed: f64) -> Result<(), Error> {
-    let (Some(watched), Some(file)) = (story.watched(speed), &config.state) else { return Ok(()) };
-    let (clock, options) =
-        (Clock::system(), Options { base_url: config.base_url.to_string(), ..Options::default() });
-    for account in &config.accounts {
-        let budget = Budget::new(account.budget_share * speed, clock.clone());
-        let settings = settings(config, account, budget.level().limit);
-        let token = credentials(account)?;
-        let client = Client::new(&account.id, token, budget, options.clone())
-            .map_err(|source| Error::Client { account: account.alias.clone(), source })?;
-        drill::pretend(&client, watched, settings, file, &clock).await?;
-    }
-    Ok(())
 }
 
 /// The simulated API alone, until a signal says stop. `say` is told its address, which is the first line, and
@@ -248,7 +167,7 @@ pub async fn simulate(
     scenario: Scenario,
     say: impl Fn(&str) + Send + Sync + 'static,
 ) -> Result<(), Error> {
-    let stop = stop_signal()?;
+    let stop = stop_signal().map_err(Error::Signals)?;
     let listener = bind(&simulate.listen_address).await?;
     let address = listener.local_addr().map_err(Error::Address)?;
     say(&format!("http://{address}/client/v4\n"));
@@ -266,29 +185,6 @@ fn tell_address(listener: &TcpListener) {
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving /metrics");
     }
-}
-
-/// Ready when a first signal asks to stop; a second one ends the process at once.
-///
-/// # Errors
-/// The signals cannot be awaited.
-pub fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
-    Ok(async move {
-        let mut next = async move || {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        };
-        next().await;
-        tracing::info!("stopping; a second signal stops at once");
-        tokio::spawn(async move {
-            next().await;
-            std::process::exit(1);
-        });
-    })
 }
 
 impl Exporter {
@@ -314,8 +210,12 @@ impl Exporter {
         };
         let meter = state.as_ref().map_or_else(Arc::default, |(state, _)| state.meter());
         let telemetry = Telemetry::with_state(clock.clone(), meter);
-        let mut exporter =
-            Self { pollers: Vec::new(), snapshots: Vec::new(), telemetry, clock: clock.clone(), state };
+        let trend_step = match config.web.page {
+            WebPage::On => Some(TREND_STEP.div_f64(tuning.pace).max(SHORTEST_TREND_STEP)),
+            WebPage::Off => None,
+        };
+        let (pollers, snapshots) = (Vec::new(), Vec::new());
+        let mut exporter = Self { pollers, snapshots, telemetry, clock: clock.clone(), state, trend_step };
         let mut sharing: BTreeMap<usize, Vec<&config::Account>> = BTreeMap::new();
         for account in &config.accounts {
             sharing.entry(account.credential).or_default().push(account);
@@ -427,23 +327,29 @@ impl Exporter {
     /// # Errors
     /// A part ended: nothing is left to hide behind a page that no longer changes.
     pub async fn run(self, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { pollers, snapshots, telemetry, clock, state } = self;
+        let Self { pollers, snapshots, telemetry, clock, state, trend_step } = self;
         let (stopping, stopped) = watch::channel(Readiness::Starting);
         let mut compressor = Compressor::new();
         // Nobody is answered before this, so that no page lacks what was counted before a restart.
         let known: Vec<_> = snapshots.iter().map(|snapshot| Arc::clone(&snapshot.borrow())).collect();
         let (page, pages) = watch::channel(Arc::new(Page::build(&known, &mut compressor)));
+        let status = trend_step.map(|step| {
+            let mut recorder = Recorder::new(step, &known);
+            let first = recorder.prepare(&known, &telemetry, clock.now(), clock.date());
+            (recorder, watch::channel(Arc::new(first)).0)
+        });
         let parts = server::Parts {
             page: pages,
             telemetry: telemetry.clone(),
             readiness: stopped.clone(),
-            snapshots: snapshots.clone(),
+            status: status.as_ref().map(|(_, status)| status.subscribe()),
             clock: clock.clone(),
         };
         let mut pulse = Pulse::default();
         let mut polling: JoinSet<Infallible> =
             pollers.into_iter().map(|poller| pulse.watch(poller.run())).collect();
-        let publishing = publisher::run(snapshots.clone(), page, telemetry, clock, compressor);
+        let outputs = Outputs { compressor, page, status };
+        let publishing = publisher::run(snapshots.clone(), outputs, telemetry, clock);
         let mut publisher = tokio::spawn(pulse.watch(publishing));
         let mut draining = stopped;
         let drain = async move {

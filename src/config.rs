@@ -123,6 +123,17 @@ pub enum IdentityPolicy {
 pub struct Web {
     /// The addresses to try.
     pub listen: Listen,
+    /// Whether there is anything for people.
+    pub page: WebPage,
+}
+
+/// Whether the page at `/` is served, and the status that it shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WebPage {
+    /// It is.
+    On,
+    /// There is nothing at these addresses.
+    Off,
 }
 
 /// What is logged, and how.
@@ -216,7 +227,10 @@ impl Local {
         let path = layers.get(keys::STATE_PATH).map(|setting| values::path(&setting)).transpose()?;
         let cache_bytes = values::cache(&layers.get_or_default(keys::STATE_CACHE))?;
         let state = path.map(|path| state::Settings { path, cache_bytes });
-        let web = Web { listen: values::listen(&layers.get_or_default(keys::LISTEN_ADDRESS))? };
+        let web = Web {
+            listen: values::listen(&layers.get_or_default(keys::LISTEN_ADDRESS))?,
+            page: values::web_page(&layers.get_or_default(keys::WEB_PAGE))?,
+        };
         let log = Log {
             level: values::log_level(&layers.get_or_default(keys::LOG_LEVEL))?,
             format: values::log_format(&layers.get_or_default(keys::LOG_FORMAT))?,

@@ -17,13 +17,13 @@
 //! Arc<Snapshot>          watch channel, one for each account
 //!     |
 //! publisher              at most once a second
-//!     |  calls: exposition
+//!     |  calls: exposition; status, which keeps a history
 //!     |
-//! Arc<Page>              watch channel: the page, encoded and compressed
+//! Arc<Page>, Arc<Status> watch channels: the page, encoded and compressed, and the status in JSON
 //!     |
 //! server                 adds what telemetry knows, at each scrape
 //!     |
-//! Prometheus
+//! Prometheus, and people
 //! ```
 //!
 //! Data flows down; imports point up. A module may know the one its data comes from, never the one it
@@ -49,6 +49,7 @@
 //! - [`listen`]: where to listen, as people write it.
 //! - [`log`]: log lines, as text or JSON.
 //! - [`app`]: the one file that knows every part; binds, wires, runs, stops.
+//! - [`signals`]: the signals that ask a process to stop.
 //! - [`pulse`]: whether every part still turns.
 //! - [`service_manager`]: tells systemd how the process is doing.
 //!
@@ -74,11 +75,13 @@
 //!
 //! From what is known to Prometheus:
 //!
-//! - [`publisher`]: makes a new page when an account changed.
+//! - [`publisher`]: makes a new page, and a new status, when an account changed.
 //! - [`exposition`]: writes and compresses the page in both formats.
+//! - [`history`]: what an account was like in the last hours.
+//! - [`status`]: what people are told of the accounts, as JSON.
 //! - [`telemetry`]: what this process did itself.
 //! - [`http`]: accepting connections, with limits on everything.
-//! - [`server`]: `/metrics`, health, readiness, and the page for people.
+//! - [`server`]: `/metrics`, health, readiness, the status, and the page for people.
 //!
 //! Beside the flow:
 //!
@@ -156,6 +159,7 @@ pub mod credentials;
 pub mod drill;
 pub mod exposition;
 pub mod healthcheck;
+pub mod history;
 pub mod http;
 pub mod identity;
 pub mod labels;
@@ -175,6 +179,8 @@ pub mod schedule;
 pub mod series;
 pub mod server;
 pub mod service_manager;
+pub mod signals;
 pub mod simulator;
 pub mod state;
+pub mod status;
 pub mod telemetry;

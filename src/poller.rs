@@ -19,10 +19,10 @@ use crate::cloudflare::{Client, Error, Kind, Limiter, Outcome};
 use crate::config::CredentialSource;
 use crate::credentials::Credentials;
 use crate::ledger::Asked;
-use crate::model::{Endpoint, Extent, Snapshot, Summary};
+use crate::model::{Endpoint, Extent, Snapshot};
 use crate::schedule::Setback;
 use crate::state::{Generation, State};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Cause, Telemetry};
 
 /// How often a file with credentials is looked at for a change.
 const LOOK: Duration = Duration::from_secs(10);
@@ -133,12 +133,13 @@ impl Poller {
 
     async fn read_summary(&mut self) {
         let answer = self.parts.client.summary().await;
-        if let Ok(summary) = &answer {
-            self.tell_extent(summary);
-        }
+        let extent = answer.as_ref().ok().map(|summary| summary.extent.clone());
         self.apply(Endpoint::Summary, answer, |account, summary, now, ours| {
             block_in_place(|| account.summary_read(&summary, now, ours));
         });
+        if let Some(extent) = extent {
+            self.tell_extent(extent);
+        }
         self.tell_intervals();
     }
 
@@ -231,8 +232,13 @@ impl Poller {
 
     /// Logs trouble once for each of its kinds, and its end.
     fn tell(&mut self, endpoint: Endpoint, trouble: Option<&Error>) {
-        let account = &self.parts.account.name().alias;
+        let Parts { account, clock, telemetry, .. } = &self.parts;
+        let account = &account.name().alias;
         let endpoint_name = endpoint.as_str();
+        if let Some(error) = trouble {
+            let cause = Cause::Request(error.outcome());
+            telemetry.trouble(account, endpoint, cause, &error.to_string(), clock.date());
+        }
         match trouble {
             Some(error) if self.troubles.get(&endpoint) == Some(&error.outcome()) => {
                 tracing::debug!(account, endpoint = endpoint_name, %error, "still no usable answer");
@@ -242,24 +248,34 @@ impl Poller {
                 self.troubles.insert(endpoint, error.outcome());
             }
             None if self.troubles.remove(&endpoint).is_some() => {
+                telemetry.trouble_over(account, endpoint, clock.date());
                 tracing::info!(account, endpoint = endpoint_name, "answers again");
             }
             None => {}
         }
     }
 
-    fn tell_extent(&mut self, summary: &Summary) {
-        let account = &self.parts.account.name().alias;
-        if self.extent == summary.extent {
+    /// Comes after [`Poller::tell`]: a list that is not whole is an answer.
+    fn tell_extent(&mut self, extent: Extent) {
+        let Parts { account, clock, telemetry, .. } = &self.parts;
+        let account = &account.name().alias;
+        if let Extent::Partial(reason) = &extent {
+            let sentence = format!("the list of users is not whole; the last whole one stays: {reason}");
+            telemetry.trouble(account, Endpoint::Summary, Cause::Partial, &sentence, clock.date());
+        }
+        if self.extent == extent {
             return;
         }
-        match &summary.extent {
-            Extent::Whole => tracing::info!(account, "the list of users is whole again"),
+        match &extent {
+            Extent::Whole => {
+                telemetry.trouble_over(account, Endpoint::Summary, clock.date());
+                tracing::info!(account, "the list of users is whole again");
+            }
             Extent::Partial(reason) => {
                 tracing::warn!(account, reason, "the list of users is not whole; the last whole one stays");
             }
         }
-        self.extent = summary.extent.clone();
+        self.extent = extent;
     }
 
     /// Puts the effective intervals on the page, and says so if the budget stretches one.

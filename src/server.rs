@@ -1,9 +1,10 @@
-//! What Prometheus, an orchestrator and a person are answered: `/metrics`, health, readiness, the page at `/`.
+//! What Prometheus, an orchestrator and a person are answered: `/metrics`, health, readiness, the page at `/` and
+//! the status that it shows.
 //!
 //! A scrape hands out the prepared page and the few samples about this process; it waits for nobody.
 
-mod front;
 mod negotiation;
+mod page;
 
 use std::future::{Future, ready};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,10 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{
-    ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, VARY,
-    X_CONTENT_TYPE_OPTIONS,
-};
+use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, VARY};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -22,7 +20,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::exposition::{Compressor, Page};
 use crate::http::{self, Body, Limits};
-use crate::model::Snapshot;
+use crate::status::Status;
 use crate::telemetry::Telemetry;
 use negotiation::{Coding, Wanted};
 
@@ -59,9 +57,9 @@ pub struct Parts {
     pub telemetry: Telemetry,
     /// What `/-/ready` says.
     pub readiness: watch::Receiver<Readiness>,
-    /// What `/` says of the accounts.
-    pub snapshots: Vec<watch::Receiver<Arc<Snapshot>>>,
-    /// Tells how long ago that was.
+    /// The prepared part of what the page at `/` shows; where there is none, there is no page either.
+    pub status: Option<watch::Receiver<Arc<Status>>>,
+    /// Tells as of when it is.
     pub clock: Clock,
 }
 
@@ -79,16 +77,19 @@ pub async fn run(listener: TcpListener, parts: Parts, stop: impl Future<Output =
     http::serve(listener, LIMITS, stop, handle).await;
 }
 
+/// What a path leads to.
+enum Place<'a> {
+    Metrics,
+    Healthy,
+    Ready,
+    Page(&'static page::File),
+    Status(&'a watch::Receiver<Arc<Status>>),
+}
+
 impl Server {
     fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
-        let respond = match request.uri().path() {
-            "/metrics" => Self::metrics,
-            "/-/healthy" => |_: &Self, _: &_| http::sentence(StatusCode::OK, "healthy\n"),
-            "/-/ready" => Self::ready,
-            "/" => Self::front,
-            _ => {
-                return http::sentence(StatusCode::NOT_FOUND, "there is nothing here; try / or /metrics\n");
-            }
+        let Some(place) = self.place(request.uri().path()) else {
+            return http::sentence(StatusCode::NOT_FOUND, "there is nothing here; try /metrics\n");
         };
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut refused =
@@ -96,12 +97,33 @@ impl Server {
             refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return refused;
         }
-        let mut response = respond(self, request);
+        let mut response = match place {
+            Place::Metrics => self.metrics(request),
+            Place::Healthy => http::sentence(StatusCode::OK, "healthy\n"),
+            Place::Ready => self.ready(),
+            Place::Page(file) => file.response(),
+            Place::Status(status) => self.status(status),
+        };
         // hyper leaves out the body of an answer to HEAD, and its length too unless told.
         if let Some(length) = response.body().size_hint().exact() {
             response.headers_mut().insert(CONTENT_LENGTH, length.into());
         }
         response
+    }
+
+    fn place(&self, path: &str) -> Option<Place<'_>> {
+        match path {
+            "/metrics" => Some(Place::Metrics),
+            "/-/healthy" => Some(Place::Healthy),
+            "/-/ready" => Some(Place::Ready),
+            _ => {
+                let status = self.parts.status.as_ref()?;
+                match path {
+                    "/api/v1/status" => Some(Place::Status(status)),
+                    _ => page::at(path).map(Place::Page),
+                }
+            }
+        }
     }
 
     fn metrics(&self, request: &Request<Incoming>) -> Response<Body> {
@@ -133,7 +155,7 @@ impl Server {
         response
     }
 
-    fn ready(&self, _: &Request<Incoming>) -> Response<Body> {
+    fn ready(&self) -> Response<Body> {
         let (status, text) = match *self.parts.readiness.borrow() {
             Readiness::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
             Readiness::Ready => (StatusCode::OK, "ready\n"),
@@ -142,22 +164,8 @@ impl Server {
         http::sentence(status, text)
     }
 
-    fn front(&self, _: &Request<Incoming>) -> Response<Body> {
-        let snapshots: Vec<_> =
-            self.parts.snapshots.iter().map(|snapshot| Arc::clone(&snapshot.borrow())).collect();
-        let html = front::page(&snapshots, self.parts.clock.date());
-        let mut response = Response::new(http::full(html));
-        let headers = response.headers_mut();
-        for (name, value) in [
-            (CONTENT_TYPE, "text/html; charset=utf-8"),
-            (
-                CONTENT_SECURITY_POLICY,
-                "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-            ),
-            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        ] {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
-        response
+    fn status(&self, status: &watch::Receiver<Arc<Status>>) -> Response<Body> {
+        let prepared = Arc::clone(&status.borrow());
+        page::status(prepared.document(&self.parts.telemetry, self.parts.clock.date()))
     }
 }

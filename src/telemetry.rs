@@ -8,6 +8,7 @@ mod accounts;
 mod durations;
 pub mod families;
 mod process;
+mod troubles;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,9 +23,11 @@ use crate::exposition::text::{Family, Format, Writer};
 use crate::model::Endpoint;
 use crate::state::{Meter, Recovery};
 use accounts::Accounts;
+pub use accounts::{BudgetLevel, Doings};
 use durations::Durations;
 use families as f;
 use process::Process;
+pub use troubles::{Cause, Trouble};
 
 /// The endpoints that are asked again and again; their counters are there from the start.
 const POLLED: [Endpoint; 5] =
@@ -47,6 +50,28 @@ struct Inner {
     page_build: Gauge,
     scrapes: IntCounterVec,
     state: Arc<Meter>,
+}
+
+/// Where the counts are that a restart must not lose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// In memory only, as configured.
+    Memory,
+    /// On disk.
+    Disk,
+    /// In memory, because the file cannot be written.
+    Failing,
+}
+
+impl Durability {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Disk => "disk",
+            Self::Failing => "failing",
+        }
+    }
 }
 
 impl Telemetry {
@@ -107,6 +132,39 @@ impl Telemetry {
     /// When the account's token expires, if it does and that is known.
     pub fn token_expiry(&self, account: &str, expiry: Option<Timestamp>) {
         self.inner.accounts.token_expiry(account, expiry);
+    }
+
+    /// An endpoint could not be read, or not whole; `sentence` says why.
+    pub fn trouble(&self, account: &str, endpoint: Endpoint, cause: Cause, sentence: &str, date: Timestamp) {
+        self.inner.accounts.trouble(account, endpoint, cause, sentence, date);
+    }
+
+    /// The trouble with an endpoint is over.
+    pub fn trouble_over(&self, account: &str, endpoint: Endpoint, date: Timestamp) {
+        self.inner.accounts.trouble_over(account, endpoint, date);
+    }
+
+    /// What was done for an account, for people.
+    pub fn doings(&self, account: &str) -> Doings {
+        self.inner.accounts.doings(account)
+    }
+
+    /// What the account's budget looks like now.
+    pub fn budget(&self, account: &str) -> Option<BudgetLevel> {
+        self.inner.accounts.budget(account)
+    }
+
+    /// Where the counts are now, and how many bytes they take on disk.
+    pub fn durability(&self) -> (Durability, u64) {
+        let state = &self.inner.state;
+        let durability = match state.is_durable() {
+            true => Durability::Disk,
+            false if Recovery::ALL.iter().any(|recovery| state.recoveries(*recovery) > 0) => {
+                Durability::Failing
+            }
+            false => Durability::Memory,
+        };
+        (durability, state.size())
     }
 
     /// A page was made, of `bytes` in text format.

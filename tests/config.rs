@@ -404,6 +404,7 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
         (with_account("log: {level: 'info,[span]=debug'}"), level("\"info,[span]=debug\"")),
         (with_account("log: {level: ''}"), level("\"\"")),
         (with_account("log: {format: xml}"), line_2("log.format is \"xml\", but must be text or json")),
+        (with_account("web: {page: off}"), line_2("web.page is \"off\", but must be true or false")),
         // Keys.
         (with_account("interval: {summary: 30s}"), line_2(
             "interval is not a known key; did you mean intervals?",

@@ -16,7 +16,7 @@ use zt_risk_exporter::cloudflare::Outcome;
 use zt_risk_exporter::exposition::text::{Format, Kind};
 use zt_risk_exporter::exposition::{self as page, Compressor, Page, families};
 use zt_risk_exporter::model::{Endpoint, Snapshot};
-use zt_risk_exporter::publisher;
+use zt_risk_exporter::publisher::{self, Outputs};
 use zt_risk_exporter::telemetry::Telemetry;
 use zt_risk_exporter::telemetry::families as own_families;
 
@@ -219,7 +219,8 @@ async fn a_change_becomes_a_page_and_the_end_of_an_account_ends_the_publisher() 
     let (account, snapshots) = watch::channel(Arc::new(accounts::unread()));
     let mut compressor = Compressor::new();
     let (sender, mut pages) = watch::channel(Arc::new(Page::build(&[], &mut compressor)));
-    let publisher = publisher::run(vec![snapshots], sender, telemetry.clone(), clock, compressor);
+    let outputs = Outputs { compressor, page: sender, status: None };
+    let publisher = publisher::run(vec![snapshots], outputs, telemetry.clone(), clock);
     let running = tokio::spawn(publisher);
     let has_users = |page: &Arc<Page>| {
         let text = String::from_utf8(page.part(Format::Text).plain.to_vec()).unwrap();

@@ -20,6 +20,7 @@ use zt_risk_exporter::clock::{Clock, Timestamp};
 use zt_risk_exporter::exposition::{Compressor, Page};
 use zt_risk_exporter::http::{self, Abort, Body, Limits};
 use zt_risk_exporter::server::{self, Parts, Readiness};
+use zt_risk_exporter::status::Recorder;
 use zt_risk_exporter::telemetry::Telemetry;
 
 /// What came back: the status line and headers in lower case, and the bytes after them.
@@ -73,16 +74,32 @@ struct Exporter {
     running: JoinHandle<()>,
 }
 
+/// Whether there is something for people.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum People {
+    Welcome,
+    Unwelcome,
+}
+
 async fn exporter() -> Exporter {
+    exporter_for(People::Welcome).await
+}
+
+async fn exporter_for(people: People) -> Exporter {
     let clock = Clock::scaled(Timestamp::from_seconds(1_795_219_230), 1.0);
     let snapshots = [accounts::full(), accounts::unread()].map(Arc::new);
     let page = Arc::new(Page::build(&snapshots, &mut Compressor::new()));
     let (readiness, receiver) = watch::channel(Readiness::Starting);
+    let telemetry = Telemetry::new(clock.clone());
+    let status = (people == People::Welcome).then(|| {
+        let mut recorder = Recorder::new(Duration::from_secs(60), &snapshots);
+        recorder.prepare(&snapshots, &telemetry, clock.now(), clock.date())
+    });
     let parts = Parts {
         page: watch::channel(Arc::clone(&page)).1,
-        telemetry: Telemetry::new(clock.clone()),
+        telemetry,
         readiness: receiver,
-        snapshots: snapshots.map(|snapshot| watch::channel(snapshot).1).to_vec(),
+        status: status.map(|status| watch::channel(Arc::new(status)).1),
         clock,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -156,6 +173,11 @@ async fn every_path_and_method_has_its_answer() {
     exporter.readiness.send_replace(Readiness::Ready);
     for (method, path, status) in [
         ("GET", "/", "200"),
+        ("GET", "/page.js", "200"),
+        ("GET", "/draw.js", "200"),
+        ("GET", "/page.css", "200"),
+        ("GET", "/icon.svg", "200"),
+        ("GET", "/api/v1/status", "200"),
         ("GET", "/metrics", "200"),
         ("GET", "/-/healthy", "200"),
         ("GET", "/-/ready", "200"),
@@ -165,6 +187,12 @@ async fn every_path_and_method_has_its_answer() {
         ("POST", "/nothing", "404"),
         ("GET", "/metrics/", "404"),
         ("GET", "//", "404"),
+        ("GET", "/index.html", "404"),
+        ("GET", "/page.js/", "404"),
+        ("GET", "/api/v1/status/", "404"),
+        ("GET", "/api/v1/", "404"),
+        ("POST", "/api/v1/status", "405"),
+        ("PUT", "/page.css", "405"),
         ("POST", "/metrics", "405"),
         ("DELETE", "/", "405"),
         ("OPTIONS", "/-/healthy", "405"),
@@ -181,7 +209,9 @@ async fn every_path_and_method_has_its_answer() {
 #[tokio::test]
 async fn head_has_the_headers_of_get_and_no_body() {
     let exporter = exporter().await;
-    for path in ["/", "/metrics", "/-/healthy", "/-/ready"] {
+    for path in
+        ["/", "/page.js", "/page.css", "/icon.svg", "/api/v1/status", "/metrics", "/-/healthy", "/-/ready"]
+    {
         let [get, head] =
             [ask(exporter.address, "GET", path, "").await, ask(exporter.address, "HEAD", path, "").await];
         assert!(head.body.is_empty() && !get.body.is_empty(), "{path}");
@@ -213,19 +243,69 @@ async fn readiness_is_what_it_is_told_and_health_is_not() {
 }
 
 #[tokio::test]
-async fn the_front_page_says_how_the_accounts_are_and_loads_nothing() {
+async fn the_page_may_load_only_what_this_server_has_and_run_nothing_that_is_written_into_it() {
     let exporter = exporter().await;
-    let answer = ask(exporter.address, "GET", "/", "").await;
-    assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
-    let policy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-    assert_eq!(answer.header("content-security-policy"), Some(policy));
-    for part in [
-        "<tr><th scope=\"row\">acme &quot;EU&quot; \\ north</th><td>up</td><td>29 s ago</td>\
-         <td>1 high, 0 medium, 2 low, 1 of unknown level</td></tr>",
-        "<tr><th scope=\"row\">branch</th><td>not asked yet</td><td>never</td><td>unknown</td></tr>",
-        "<a href=\"/metrics\">",
+    let policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                  base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    for (path, content_type, cache, policy) in [
+        ("/", "text/html; charset=utf-8", "no-cache", Some(policy)),
+        ("/page.js", "text/javascript; charset=utf-8", "no-cache", Some(policy)),
+        ("/draw.js", "text/javascript; charset=utf-8", "no-cache", Some(policy)),
+        ("/page.css", "text/css; charset=utf-8", "no-cache", Some(policy)),
+        ("/icon.svg", "image/svg+xml", "no-cache", Some(policy)),
+        ("/api/v1/status", "application/json", "no-store", None),
     ] {
-        assert!(answer.text().contains(part), "{part} in\n{}", answer.text());
+        let answer = ask(exporter.address, "GET", path, "").await;
+        assert_eq!(answer.header("content-type"), Some(content_type), "{path}");
+        assert_eq!(answer.header("cache-control"), Some(cache), "{path}");
+        assert_eq!(answer.header("content-security-policy"), policy, "{path}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{path}");
+        assert_eq!(answer.header("cross-origin-resource-policy"), Some("same-origin"), "{path}");
+        for foreign in
+            ["http:", "https:", "//cdn", " style=", " onclick=", " onload=", "javascript:", "innerHTML"]
+        {
+            let text = answer.text().replace("http://www.w3.org/2000/svg", "");
+            let is_of_upstream = path == "/api/v1/status";
+            assert!(is_of_upstream || !text.contains(foreign), "{foreign} in {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_status_says_how_the_accounts_are_at_the_time_of_the_request() {
+    let exporter = exporter().await;
+    let answer = ask(exporter.address, "GET", "/api/v1/status", "").await;
+    let status: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    assert!(status["now"].as_str().unwrap().starts_with("2026-11-21T00:00:3"), "{}", status["now"]);
+    for (pointer, wanted) in [
+        ("/accounts/0/account", serde_json::json!("acme \"EU\" \\ north")),
+        ("/accounts/0/users/by_level/high", 1.into()),
+        ("/accounts/0/events/by_behavior/imp_travel/total", 33.into()),
+        ("/accounts/1/account", "branch".into()),
+        ("/accounts/1/up", serde_json::Value::Null),
+    ] {
+        assert_eq!(status.pointer(pointer), Some(&wanted), "{pointer}");
+    }
+}
+
+#[tokio::test]
+async fn with_the_page_off_there_is_nothing_for_people_and_everything_else() {
+    let exporter = exporter_for(People::Unwelcome).await;
+    exporter.readiness.send_replace(Readiness::Ready);
+    for (path, status) in [
+        ("/", "404"),
+        ("/page.js", "404"),
+        ("/draw.js", "404"),
+        ("/page.css", "404"),
+        ("/icon.svg", "404"),
+        ("/api/v1/status", "404"),
+        ("/metrics", "200"),
+        ("/-/healthy", "200"),
+        ("/-/ready", "200"),
+    ] {
+        let answer = ask(exporter.address, "GET", path, "").await;
+        assert_eq!(answer.status(), status, "{path}");
     }
 }
 

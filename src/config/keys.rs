@@ -63,13 +63,14 @@ pub(super) const HASH_KEY_FILE: Key = path("users", "hash_key_file");
 pub(super) const STATE_PATH: Key = path("state", "path");
 pub(super) const STATE_CACHE: Key = value("state", "cache_mib", "32");
 pub(super) const LISTEN_ADDRESS: Key = value("web", "listen_address", ":10069");
+pub(super) const WEB_PAGE: Key = value("web", "page", "true");
 pub(super) const SHARD_INDEX: Key = Key { section: "shard", name: "index", default: None, form: Form::Value };
 pub(super) const SHARD_TOTAL: Key = value("shard", "total", "1");
 pub(super) const LOG_LEVEL: Key = value("log", "level", "info");
 pub(super) const LOG_FORMAT: Key = value("log", "format", "text");
 
 /// Every single value outside the list of accounts.
-pub(super) const ALL: [Key; 15] = [
+pub(super) const ALL: [Key; 16] = [
     BASE_URL,
     SUMMARY,
     BEHAVIORS,
@@ -81,6 +82,7 @@ pub(super) const ALL: [Key; 15] = [
     STATE_PATH,
     STATE_CACHE,
     LISTEN_ADDRESS,
+    WEB_PAGE,
     SHARD_INDEX,
     SHARD_TOTAL,
     LOG_LEVEL,

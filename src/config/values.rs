@@ -10,7 +10,7 @@ use tracing_subscriber::filter::Targets;
 
 use super::error::Error;
 use super::layers::Setting;
-use super::{Filter, LogFormat, duration};
+use super::{Filter, LogFormat, WebPage, duration};
 use crate::listen::Listen;
 
 /// Half a million series for users; a page for more is a mistake in the number.
@@ -94,6 +94,14 @@ pub(super) fn listen(setting: &Setting) -> Result<Listen, Error> {
         let wanted = error.to_string();
         setting.must_be(wanted.strip_prefix("must be ").unwrap_or(&wanted))
     })
+}
+
+pub(super) fn web_page(setting: &Setting) -> Result<WebPage, Error> {
+    match setting.text.as_str() {
+        "true" => Ok(WebPage::On),
+        "false" => Ok(WebPage::Off),
+        _ => Err(setting.must_be("true or false")),
+    }
 }
 
 pub(super) fn log_format(setting: &Setting) -> Result<LogFormat, Error> {

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use super::Failure;
-use crate::app;
+use crate::signals::stop_signal;
 
 /// Hears signals from its making on. Until then one ends the process at once, as it should at a question.
 pub(super) struct Stopping {
@@ -22,7 +22,8 @@ impl Stopping {
     /// # Errors
     /// Signals cannot be heard.
     pub(super) fn listen() -> Result<Self, Failure> {
-        let signal = app::stop_signal().map_err(|error| Failure::Failed(error.to_string()))?;
+        let signal =
+            stop_signal().map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
         Ok(Self { signal: Box::pin(signal), wish: Wish::GoOn })
     }
 

@@ -64,17 +64,20 @@ impl Meter {
         self.recoveries[recovery as usize].load(Ordering::Relaxed)
     }
 
-    pub(super) fn recovered(&self, recovery: Recovery, bytes: u64) {
+    /// The file was opened, with `bytes`.
+    pub fn recovered(&self, recovery: Recovery, bytes: u64) {
         self.recoveries[recovery as usize].fetch_add(1, Ordering::Relaxed);
         self.on_disk(bytes);
     }
 
-    pub(super) fn kept(&self, bytes: u64) {
+    /// What was counted is on disk, in a file of `bytes`.
+    pub fn kept(&self, bytes: u64) {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.on_disk(bytes);
     }
 
-    pub(super) fn failed(&self) {
+    /// It could not be written.
+    pub fn failed(&self) {
         self.failures.fetch_add(1, Ordering::Relaxed);
         self.durable.store(false, Ordering::Relaxed);
     }

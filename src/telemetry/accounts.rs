@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::POLLED;
 use super::families::{BLOCKED_UNTIL, BUDGET_LIMIT, BUDGET_REMAINING, POLL_INTERVAL, REQUESTS, TOKEN_EXPIRY};
+use super::troubles::{Cause, Trouble, Troubles};
 use crate::budget::{self, Budget};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Moment, Timestamp};
 use crate::cloudflare::Outcome;
 use crate::exposition::text::{Writer, lines};
 use crate::model::Endpoint;
@@ -29,6 +30,29 @@ struct Account {
     requests_lines: String,
     poll_intervals: BTreeMap<Endpoint, Duration>,
     token_expiry: Option<Timestamp>,
+    troubles: Troubles,
+}
+
+/// What was done for an account lately.
+#[derive(Clone, Debug, Default)]
+pub struct Doings {
+    /// How often each endpoint is really read.
+    pub poll_intervals: BTreeMap<Endpoint, Duration>,
+    /// When its token expires, if it does and that is known.
+    pub token_expiry: Option<Timestamp>,
+    /// What went wrong, the oldest first; bounded.
+    pub troubles: Vec<Trouble>,
+}
+
+/// What a budget looks like now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetLevel {
+    /// Requests allowed in five minutes.
+    pub limit: u32,
+    /// Requests that may still go now.
+    pub remaining: u32,
+    /// Until when Cloudflare blocks every request, if it does.
+    pub blocked_until: Option<Timestamp>,
 }
 
 impl Accounts {
@@ -64,6 +88,47 @@ impl Accounts {
         self.change(alias, |account| account.token_expiry = expiry);
     }
 
+    pub(super) fn trouble(
+        &self,
+        alias: &str,
+        endpoint: Endpoint,
+        cause: Cause,
+        sentence: &str,
+        date: Timestamp,
+    ) {
+        self.change(alias, |account| account.troubles.seen(endpoint, cause, sentence, date));
+    }
+
+    pub(super) fn trouble_over(&self, alias: &str, endpoint: Endpoint, date: Timestamp) {
+        self.change(alias, |account| account.troubles.over(endpoint, date));
+    }
+
+    pub(super) fn doings(&self, alias: &str) -> Doings {
+        let accounts = self.lock();
+        let doings = |account: &Account| Doings {
+            poll_intervals: account.poll_intervals.clone(),
+            token_expiry: account.token_expiry,
+            troubles: account.troubles.all(),
+        };
+        accounts.get(alias).map(doings).unwrap_or_default()
+    }
+
+    pub(super) fn budget(&self, alias: &str) -> Option<BudgetLevel> {
+        let level = self.lock().get(alias)?.budget.as_ref()?.level();
+        let budget::Level { limit, remaining, blocked_until } = level;
+        Some(BudgetLevel {
+            limit,
+            remaining,
+            blocked_until: blocked_until.map(|until| self.end_of_block(until)),
+        })
+    }
+
+    /// In whole seconds, because the two clocks are not read at the same instant: the same end is the same number.
+    fn end_of_block(&self, until: Moment) -> Timestamp {
+        let seconds = (self.clock.date() + until.since(self.clock.now())).seconds().ceil();
+        Timestamp::from_seconds(seconds as i64)
+    }
+
     /// Writes the families that are by account.
     pub(super) fn write(&self, writer: &mut Writer) {
         let accounts = self.lock();
@@ -96,12 +161,9 @@ impl Accounts {
             out.put([alias], u64::from(level.remaining));
         }
         let mut out = writer.family(&BLOCKED_UNTIL);
-        let (moment, date) = (self.clock.now(), self.clock.date());
         for (alias, level) in &levels {
             if let Some(until) = level.blocked_until {
-                // Whole, because the two clocks are not read at the same instant: the same end is the same number.
-                let seconds = (date + until.since(moment)).seconds().ceil();
-                out.put([alias], Timestamp::from_seconds(seconds as i64));
+                out.put([alias], self.end_of_block(until));
             }
         }
     }

@@ -2,5 +2,6 @@
 
 mod day;
 mod history;
+mod live;
 mod rig;
 mod scenarios;

@@ -1,0 +1,108 @@
+//! Simulator and exporter in one process.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use super::{Error, Exporter, Tuning, bind, credentials, settings, tell_building};
+use crate::budget::Budget;
+use crate::cli::Demo;
+use crate::clock::Clock;
+use crate::cloudflare::{Client, Options};
+use crate::config::{self, Config, CredentialSource, IdentityPolicy, Local, Shard};
+use crate::drill::{self, Scratch};
+use crate::listen::Listen;
+use crate::rate_limit::QUOTA;
+use crate::signals::stop_signal;
+use crate::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, LimitSpec, Scenario, Simulator, Story};
+
+/// Simulator and exporter in one process: the clock is the wall's, events come and pages are read `speed`
+/// times as often. `say` is told where to look, and what happens in a story.
+///
+/// # Errors
+/// Something stands in the way of the start, or a part ended.
+pub async fn demo(
+    demo: &Demo,
+    local: Local,
+    say: impl Fn(&str) + Clone + Send + Sync + 'static,
+) -> Result<(), Error> {
+    let mut stop = pin!(stop_signal().map_err(Error::Signals)?);
+    let listener = bind(&local.web.listen).await?;
+    let scenario = match demo.story {
+        Some(story) => Scenario::of_story(story, demo.speed),
+        None => Scenario { speed: demo.speed, ..Scenario::generated(demo.world.users, demo.world.seed) },
+    };
+    // Counters kept in memory only would be one more reason for an alert.
+    let scratch = demo.story.map(|_| Scratch::new()).transpose().map_err(Error::Scratch)?;
+    let quota = (f64::from(QUOTA) * demo.speed).ceil().max(1.0) as u32;
+    let limit = LimitSpec { quota, ..LimitSpec::default() };
+    tell_building();
+    let scenario = Scenario { limit, ..scenario };
+    let simulator = tokio::select! {
+        started = Simulator::start_telling(scenario, Clock::system(), Box::new(say.clone())) => started?,
+        () = &mut stop => return Ok(()),
+    };
+    let config = demo_config(demo, local, &simulator, scratch.as_ref());
+    if let Some(story) = demo.story {
+        make_up_past(&config, story, demo.speed).await?;
+    }
+    let exporter =
+        Exporter::new(&config, &Clock::system(), &Tuning { pace: demo.speed, ..Tuning::default() })?;
+    let page = listener.local_addr().map(Listen::reach).map_err(Error::Address)?;
+    say(&format!(
+        "{world}, {speed} times as busy as a real one.\n\
+         The page for people:     http://{page}/\n\
+         The page for Prometheus: http://{page}/metrics\n\
+         The simulated API:       {api} (token: {GENERATED_TOKEN})\n\
+         Stop with Ctrl-C.\n",
+        world = match demo.story {
+            Some(story) => format!("The story \"{}\" in a simulated account", story.as_str()),
+            None => format!("A simulated account of {} users", demo.world.users),
+        },
+        speed = demo.speed,
+        api = simulator.base_url(),
+    ));
+    exporter.run(listener, stop).await
+}
+
+/// What the demo's exporter is told, as if in a file.
+fn demo_config(demo: &Demo, local: Local, simulator: &Simulator, scratch: Option<&Scratch>) -> Config {
+    let paced = |seconds: f64| Duration::from_secs_f64(seconds / demo.speed);
+    Config {
+        accounts: vec![config::Account {
+            id: GENERATED_ACCOUNT.to_owned(),
+            alias: "demo".to_owned(),
+            credentials: CredentialSource::Token(GENERATED_TOKEN.to_owned().into()),
+            credential: 0,
+            budget_share: 0.25,
+        }],
+        shard: Shard::WHOLE,
+        base_url: simulator.base_url().parse().expect("the simulator knows its own address"),
+        intervals: config::Intervals {
+            summary: paced(30.0),
+            behaviors: paced(300.0),
+            integrations: paced(300.0),
+            audit: paced(6.0 * 3600.0),
+        },
+        users: config::Users { limit: 100, identity: IdentityPolicy::Id },
+        state: scratch.map(Scratch::state),
+        web: local.web,
+        log: local.log,
+        warnings: Vec::new(),
+    }
+}
+
+/// Writes down the past that a story is to go on from, if it is.
+async fn make_up_past(config: &Config, story: Story, speed: f64) -> Result<(), Error> {
+    let (Some(watched), Some(file)) = (story.watched(speed), &config.state) else { return Ok(()) };
+    let (clock, options) =
+        (Clock::system(), Options { base_url: config.base_url.to_string(), ..Options::default() });
+    for account in &config.accounts {
+        let budget = Budget::new(account.budget_share * speed, clock.clone());
+        let settings = settings(config, account, budget.level().limit);
+        let token = credentials(account)?;
+        let client = Client::new(&account.id, token, budget, options.clone())
+            .map_err(|source| Error::Client { account: account.alias.clone(), source })?;
+        drill::pretend(&client, watched, settings, file, &clock).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! What `/api/v1/status` says when things go right, and when they go wrong.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::rig::{Rig, Setup, on_summary};
+use zt_risk_exporter::app::Tuning;
+use zt_risk_exporter::simulator::{Fault, Scenario};
+
+const WORLD: &str = "
+accounts:
+  - id: 0123456789abcdef0123456789abcdef
+    users:
+      - id: 00000000-0000-0000-0000-000000000001
+        email: ada@example.com
+        name: Ada Lovelace
+        events: [{ behavior: imp_travel, at: -1h }]
+tokens:
+  - { token: good, permissions: [Zero Trust Read, 'Zero Trust: PII Read'] }
+";
+
+async fn start(alias: &str, config: &str) -> Rig {
+    let scenario = Scenario::from_yaml(WORLD).expect("a scenario");
+    Rig::start(alias, Setup { scenario, config, speed: 100.0, tuning: Tuning::default() }).await
+}
+
+/// What is said of the account, as soon as `holds` is true of it; fails, saying what was awaited, if it never is.
+async fn until(rig: &Rig, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+    let mut looks = tokio::time::interval(Duration::from_millis(20));
+    let mut latest = Value::Null;
+    let search = async {
+        loop {
+            looks.tick().await;
+            let (status, text) = rig.get("/api/v1/status").await;
+            assert_eq!(status, 200);
+            let document: Value = serde_json::from_str(&text).expect("JSON");
+            latest = document["accounts"][0].clone();
+            if holds(&latest) {
+                return latest.clone();
+            }
+        }
+    };
+    match tokio::time::timeout(Duration::from_secs(30), search).await {
+        Ok(account) => account,
+        Err(_) => panic!("{what}: did not come to pass\n{}\n{latest:#}", rig.logs().join("\n")),
+    }
+}
+
+/// The latest error of the account: what it is, whether it goes on, and how often it was seen.
+fn error(account: &Value) -> (&str, &str, bool, u64) {
+    let error = &account["errors"][0];
+    let word = |name: &str| error[name].as_str().unwrap_or_default();
+    (word("endpoint"), word("cause"), error["over"].is_null(), error["times"].as_u64().unwrap_or_default())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_tells_of_each_trouble_from_its_beginning_to_its_end_and_keeps_the_data() {
+    let rig = start("live", "users: { identity: email }").await;
+    let is_up = |account: &Value| account["up"] == true;
+    let before =
+        until(&rig, "a first reading", |account| is_up(account) && !account["events"].is_null()).await;
+    assert_eq!(before["errors"], Value::Array(Vec::new()));
+    assert_eq!(before["endpoints"]["summary"]["interval_seconds"], 30.0);
+
+    rig.inject(on_summary(Fault::BadGateway));
+    until(&rig, "a failure", |account| error(account) == ("summary", "unavailable", true, 2)).await;
+    rig.simulator.clear_faults();
+    rig.inject(on_summary(Fault::LyingTotals { by: 1 }));
+    let during = until(&rig, "a list that is not whole, again", |account| {
+        error(account) == ("summary", "partial", true, 2)
+    });
+    let during = during.await;
+    assert_eq!((&during["up"], &during["users"]["by_level"]["high"]), (&Value::Bool(false), &1.into()));
+    assert!(!during["errors"][1]["over"].is_null(), "another cause is another error: {during:#}");
+    let sentence = during["errors"][0]["error"].as_str().unwrap_or_default();
+    assert!(sentence.starts_with("the list of users is not whole; the last whole one stays: "), "{sentence}");
+
+    rig.simulator.clear_faults();
+    let after = until(&rig, "the end of it", |account| is_up(account) && !error(account).2).await;
+    assert_eq!(after["errors"].as_array().map(Vec::len), Some(2));
+    for of_a_user in ["ada@example.com", "Lovelace", "00000000-0000-0000-0000-000000000001"] {
+        assert!(!after.to_string().contains(of_a_user), "{of_a_user}: {after:#}");
+    }
+    rig.stop().await.expect("a clean end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_configuration_turns_the_page_and_the_status_off_and_nothing_else() {
+    let rig = start("no_page", "web: { page: false }").await;
+    rig.until("a first reading", |page| page.get("up") == Some(1.0)).await;
+    for (path, wanted) in [("/", 404), ("/api/v1/status", 404), ("/-/ready", 200), ("/-/healthy", 200)] {
+        assert_eq!(rig.get(path).await.0, wanted, "{path}");
+    }
+    rig.stop().await.expect("a clean end");
+}
