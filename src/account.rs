@@ -4,6 +4,8 @@
 //! is applied as a whole. Then it is saved ([`Account::changes`]), and only what was saved is shown as
 //! counted ([`Account::saved`]).
 
+mod page;
+mod restore;
 mod unsaved;
 
 use std::collections::BTreeMap;
@@ -16,15 +18,15 @@ use crate::clock::{Moment, Timestamp};
 use crate::identity::Naming;
 use crate::ledger::{Asked, Begun, Ledger, Reading, UNLISTED, Verdict, Why};
 use crate::model::{
-    AccountName, Behavior, BehaviorStatus, Endpoint, EventTotals, Extent, Integration, LevelChanges, Listing,
-    Snapshot, Summary, UserRisk, UserSeries, Users,
+    AccountName, Behavior, Endpoint, EventTotals, Extent, Integration, LevelChanges, Listing, Summary,
+    UserRisk,
 };
-use crate::queue::{LONGEST_BACKOFF, News, Queue};
-use crate::rate_limit::{Turn, WINDOW};
+use crate::queue::{News, Queue};
+use crate::rate_limit::Turn;
 use crate::roster::{Comparison, Overview, Roster};
-use crate::saved::{Document, Now, Saved, Table, Unreadable};
+use crate::saved::{Document, Now, Table};
 use crate::schedule::{Intervals, Purpose, Schedule, Setback};
-use crate::series::{STAY, Series};
+use crate::series::Series;
 use unsaved::Unsaved;
 
 /// Integrations with series of their own; Cloudflare knows one kind, and a tenant has one or two.
@@ -143,64 +145,6 @@ impl Account {
             unsaved: Unsaved::Everything,
             published: Published::default(),
         }
-    }
-
-    /// The account as an earlier process left it. What was read lately is not read again at once: a process
-    /// that is started over and over spends no more than one that runs.
-    ///
-    /// # Errors
-    /// What was left does not fit together.
-    pub fn restore(settings: Settings, saved: Saved, now: Now) -> Result<Self, Unreadable> {
-        let mut account = Self::new(settings);
-        let Saved {
-            counting,
-            standings,
-            behaviors,
-            integrations,
-            spending: _,
-            users,
-            gone,
-            records,
-            pending,
-            series,
-        } = saved;
-        let Some(counting) = counting else {
-            let is_empty = users.is_empty() && records.is_empty() && pending.is_empty();
-            return if is_empty { Ok(account) } else { Err(Unreadable("there are users without counts")) };
-        };
-        account.ledger = Ledger::restore(counting, records)?;
-        account.roster = Roster::restore(users, gone);
-        if pending.iter().any(|(id, _)| account.roster.get(*id).is_none()) {
-            return Err(Unreadable("somebody waits who is unknown"));
-        }
-        account.queue = Queue::restore(pending.into_iter().map(|(id, saved)| {
-            (id, saved.pending, saved.due.map(|due| now.moment_of(due, LONGEST_BACKOFF)))
-        }));
-        account.unsaved = Unsaved::nothing();
-        account.unsaved.users(Table::Series, series.iter().map(|(chosen, _)| chosen.id));
-        let stay = |until: Option<Timestamp>| until.map_or(now.moment, |until| now.moment_of(until, STAY));
-        let series = series.into_iter().map(|(chosen, until)| (chosen, stay(until))).collect();
-        account.series = Series::restore(account.series.limit(), series);
-        account.overview = standings.overview;
-        (account.behaviors, account.integrations) = (behaviors, integrations);
-        account.labels = if standings.labels_settled { Settled::Yes } else { Settled::NotYet };
-        account.audit.resume(standings.audited);
-        let last = standings.last_success.values().max().copied().unwrap_or_default();
-        let audits_free = now.moment_of(last + WINDOW, WINDOW);
-        account.schedule.resume(standings.summary_pages, audits_free, now.moment);
-        for (&endpoint, &read) in &standings.last_success {
-            let is_good = endpoint != Endpoint::Summary || standings.up == Some(true);
-            if is_good && let Some(interval) = account.schedule.interval(endpoint) {
-                let due = now.moment_of(read + interval, interval);
-                account.schedule.resume_at(endpoint, due);
-                if endpoint == Endpoint::Summary && due > now.moment {
-                    (account.up, account.reach) = (Some(true), Reach::Answered);
-                }
-            }
-        }
-        account.last_success = standings.last_success;
-        account.publish();
-        Ok(account)
     }
 
     /// What is to be saved.
@@ -380,24 +324,6 @@ impl Account {
         self.schedule.retry_now(now);
     }
 
-    /// The account as it is now, for the page.
-    pub fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            account: self.name.clone(),
-            up: self.up,
-            last_success: self.last_success.clone(),
-            users: self.overview.as_ref().map(|overview| self.users(overview)),
-            counting_since: self.published.since,
-            behaviors: self.behaviors.as_ref().map(|behaviors| self.behavior_statuses(behaviors)),
-            integrations: self.integrations.clone(),
-            totals: EventTotals {
-                started: self.published.since.is_some() && self.labels == Settled::Yes,
-                ..self.published.totals.clone()
-            },
-            rejected_rows: self.rejected.clone(),
-        }
-    }
-
     fn next_pending(&mut self, now: Moment) -> Option<Asked> {
         let id = self.queue.next(now)?;
         let (user, pending) = (self.roster.get(id)?, self.queue.get(id)?);
@@ -485,50 +411,5 @@ impl Account {
 
     fn reject(&mut self, endpoint: Endpoint, rows: u64) {
         *self.rejected.entry(endpoint).or_default() += rows;
-    }
-
-    fn users(&self, overview: &Overview) -> Users {
-        let series: Vec<_> = self
-            .series
-            .chosen()
-            .iter()
-            .filter_map(|chosen| {
-                let user = self.roster.get(chosen.id)?;
-                Some(UserSeries {
-                    id: chosen.id,
-                    label: self.naming.label(chosen.id)?,
-                    reported_events: chosen.tuple.count,
-                    level: chosen.tuple.level,
-                    since: user.since,
-                    last_event: chosen.tuple.last_event,
-                    last_reset: self.ledger.last_reset(chosen.id),
-                    identity: chosen.identity.clone(),
-                })
-            })
-            .collect();
-        let Overview { count, reported_events, oldest } = overview.clone();
-        Users {
-            omitted: count.iter().sum::<u64>().saturating_sub(series.len() as u64),
-            count,
-            reported_events,
-            oldest,
-            series,
-            pending: self.queue.len() as u64,
-            oldest_pending: self.queue.oldest(),
-        }
-    }
-
-    fn behavior_statuses(&self, behaviors: &[Behavior]) -> Vec<BehaviorStatus> {
-        let status = |behavior: &Behavior| {
-            let label = self.ledger.label_of(&behavior.id)?;
-            // A behavior beyond the bound has no label of its own, and no series.
-            (label == behavior.id).then(|| BehaviorStatus {
-                label: label.to_owned(),
-                name: behavior.name.clone(),
-                enabled: behavior.enabled,
-                level: behavior.level,
-            })
-        };
-        behaviors.iter().filter_map(status).collect()
     }
 }

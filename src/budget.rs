@@ -64,6 +64,13 @@ struct Lease {
     spending: Spending,
 }
 
+/// Whether a request was taken from a lease that is written down, or from one that is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    FromOld,
+    FromNew,
+}
+
 /// Leave to send one request; the request counts as answered when this is dropped.
 #[derive(Debug)]
 pub struct Permit {
@@ -201,18 +208,14 @@ impl Inner {
     /// Takes a request from the lease, or from a new one.
     fn lease(&self) {
         let Some(savings) = &self.savings else { return };
-        let date = self.clock.date();
-        let mut lease = savings.lease();
-        // A clock that was set back makes no lease last longer.
-        if lease.left == 0 || date > lease.until || date + LEASE < lease.until {
+        let (limit, remaining) = {
             let limit = self.limit();
-            let size = lease.sent.min(limit.limit() / LEASES).min(limit.remaining(self.clock.now())).max(1);
-            drop(limit);
-            lease.renew(size, date);
+            (limit.limit(), limit.remaining(self.clock.now()))
+        };
+        let mut lease = savings.lease();
+        if lease.take(self.clock.date(), limit, remaining) == Taken::FromNew {
             savings.save(&lease.spending);
         }
-        lease.left -= 1;
-        lease.sent = lease.sent.saturating_add(1);
     }
 
     fn limit(&self) -> MutexGuard<'_, RateLimit> {
@@ -222,6 +225,18 @@ impl Inner {
 }
 
 impl Lease {
+    /// Takes a request at `date`, of which `remaining` may still go of the `limit` for a window.
+    fn take(&mut self, date: Timestamp, limit: u32, remaining: u32) -> Taken {
+        // A clock that was set back makes no lease last longer.
+        let is_over = self.left == 0 || date > self.until || date + LEASE < self.until;
+        if is_over {
+            self.renew(self.sent.min(limit / LEASES).min(remaining).max(1), date);
+        }
+        self.left -= 1;
+        self.sent = self.sent.saturating_add(1);
+        if is_over { Taken::FromNew } else { Taken::FromOld }
+    }
+
     /// Ends the lease, whose rest will not be sent, and begins one of `size` requests.
     fn renew(&mut self, size: u32, date: Timestamp) {
         let (until, rest) = (self.until, std::mem::replace(&mut self.left, size));
@@ -266,33 +281,46 @@ mod tests {
         (state, saved.remove(ACCOUNT).unwrap_or_default().spending)
     }
 
-    /// What is written down of `requests` that go `pause` after one another on this clock.
-    async fn written(requests: u32, pause: Duration, clock: Clock) -> u32 {
-        let folder = tempfile::tempdir().unwrap();
-        let (state, spending) = open(&folder, &clock);
-        let budget = Budget::durable(0.25, clock.clone(), state.clone(), ACCOUNT.to_owned(), spending);
-        for _ in 0..requests {
-            drop(budget.take(Duration::ZERO).await.unwrap());
-            clock.sleep(pause).await;
-        }
-        state.close();
-        let (_, spending) = open(&folder, &clock);
+    fn written(spending: &Spending) -> u32 {
         spending.leases.iter().map(|(_, requests)| requests).sum()
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_start_finds_at_most_twice_what_was_sent_and_a_twentieth_more_than_it() {
         for requests in [1, 2, 3, 10, 40, 200, 290] {
-            let written = written(requests, Duration::ZERO, Clock::system()).await;
+            let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::system());
+            let (state, spending) = open(&folder, &clock);
+            let budget = Budget::durable(0.25, clock.clone(), state.clone(), ACCOUNT.to_owned(), spending);
+            for _ in 0..requests {
+                drop(budget.take(Duration::ZERO).await.unwrap());
+            }
+            state.close();
+            let written = written(&open(&folder, &clock).1);
             let most = (2 * requests).min(requests + 300 / LEASES);
             assert!((requests..=most).contains(&written), "{written} for {requests}");
         }
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn what_ended_leases_left_is_not_spent() {
+    #[test]
+    fn what_ended_leases_left_is_not_spent() {
         // Each lease ends before the next request; the latest is as large as what was sent before it.
-        let clock = Clock::scaled(Timestamp::from_seconds(1_900_000_000), 1_000.0);
-        assert_eq!(written(8, LEASE + Duration::from_secs(5), clock).await, 7 + 7);
+        let (mut lease, mut date) = (Lease::default(), Timestamp::from_seconds(1_900_000_000));
+        for sent in 0..8 {
+            assert_eq!(lease.take(date, 300, 300 - sent), Taken::FromNew);
+            date = date + LEASE + Duration::from_secs(5);
+        }
+        assert_eq!(written(&lease.spending), 7 + 7);
+    }
+
+    #[test]
+    fn a_lease_is_not_written_again_while_it_lasts() {
+        let (mut lease, date) =
+            (Lease { sent: 3, ..Lease::default() }, Timestamp::from_seconds(1_900_000_000));
+        let end = date + LEASE;
+        let table =
+            [(date, Taken::FromNew), (end, Taken::FromOld), (date, Taken::FromOld), (end, Taken::FromNew)];
+        for (date, taken) in table {
+            assert_eq!(lease.take(date, 300, 100), taken, "{date:?}");
+        }
     }
 }

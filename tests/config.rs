@@ -208,7 +208,8 @@ fn accounts_with_the_same_credential_share_its_number() {
 
 #[test]
 fn a_shard_has_its_part_of_the_accounts_and_its_flags_win() {
-    let list: String = (1..=9).map(|n| format!("  - {{id: {}, token: {n}}}\n", n.to_string().repeat(32))).collect();
+    let list: String =
+        (1..=9).map(|n| format!("  - {{id: {}, token: {n}}}\n", n.to_string().repeat(32))).collect();
     let place = Place::new(format!("accounts:\n{list}shard: {{total: 3}}\n"));
     let flags = |index: &str| Flags { shard_index: Some(index.to_owned()), ..place.flags() };
     // What another implementation of the hashing says, as in the tests of the split.

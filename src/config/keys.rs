@@ -63,8 +63,7 @@ pub(super) const HASH_KEY_FILE: Key = path("users", "hash_key_file");
 pub(super) const STATE_PATH: Key = path("state", "path");
 pub(super) const STATE_CACHE: Key = value("state", "cache_mib", "32");
 pub(super) const LISTEN_ADDRESS: Key = value("web", "listen_address", ":10069");
-pub(super) const SHARD_INDEX: Key =
-    Key { section: "shard", name: "index", default: None, form: Form::Value };
+pub(super) const SHARD_INDEX: Key = Key { section: "shard", name: "index", default: None, form: Form::Value };
 pub(super) const SHARD_TOTAL: Key = value("shard", "total", "1");
 pub(super) const LOG_LEVEL: Key = value("log", "level", "info");
 pub(super) const LOG_FORMAT: Key = value("log", "format", "text");
