@@ -22,13 +22,12 @@ def section(title: str) -> str:
     return after.split("\n### ")[0].split("\n## ")[0]
 
 
-def block(title: str, language: str) -> str:
-    (_, after) = section(title).split(f"```{language}\n")
-    return after.split("```")[0]
+def blocks(title: str, language: str) -> list[str]:
+    return [after.split("```")[0] for after in section(title).split(f"```{language}\n")[1:]]
 
 
 def commands(title: str, *starts: str) -> list[str]:
-    return [line for line in block(title, "sh").splitlines() if line.startswith(starts)]
+    return [line for text in blocks(title, "sh") for line in text.splitlines() if line.startswith(starts)]
 
 
 EXAMPLES = {"On Kubernetes": "example", "More than one": "example-sharded"}
@@ -76,7 +75,8 @@ def the_secret_that_is_made_is_the_one_that_is_mounted() -> None:
 
 
 def the_values_are_taken_and_the_packaged_chart_makes_the_same() -> None:
-    values = yaml.safe_load(block("With Helm", "yaml"))
+    (shown,) = blocks("With Helm", "yaml")
+    values = yaml.safe_load(shown)
     from_checkout = sources.chart_text(values)
     with tempfile.TemporaryDirectory() as directory, sources.quietly():
         package = helm.package(CHART, destination=directory)
@@ -88,7 +88,8 @@ def the_values_are_taken_and_the_packaged_chart_makes_the_same() -> None:
 
 
 def the_kustomization_of_a_sidecar_is_that_of_the_example() -> None:
-    shown = yaml.safe_load(block("On Kubernetes", "yaml"))
+    (text,) = blocks("On Kubernetes", "yaml")
+    shown = yaml.safe_load(text)
     example = yaml.safe_load((KUBERNETES / "example-sidecar/kustomization.yaml").read_text(encoding="utf-8"))
     for key, items in shown.items():
         assert all(item in example[key] for item in items), key
