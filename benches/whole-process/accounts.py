@@ -65,9 +65,7 @@ def settings(directory, upstream):
 def serve(binary, config, port):
     """With one pool of memory, as in the image and in the systemd unit."""
     address = f"127.0.0.1:{port}"
-    return Process(
-        binary, "serve", "--config.file", config, "--web.listen-address", address, MALLOC_ARENA_MAX="1"
-    )
+    return Process(binary, "serve", "--config.file", config, "--web.listen-address", address, MALLOC_ARENA_MAX="1")
 
 
 def shown(page):
@@ -141,5 +139,7 @@ def restarts(report, binary, users):
             gaps.append((page.until(process, lambda page: page.users() > 0, GAP_PAUSE_SECONDS) - began) * 1000)
         with process:
             pass
-    report.line(f"{users:,} users, state: SIGTERM to the next page, median of {RESTARTS}", statistics.median(gaps), "ms")
+    report.line(
+        f"{users:,} users, state: SIGTERM to the next page, median of {RESTARTS}", statistics.median(gaps), "ms"
+    )
     report.line(f"{users:,} users, state: SIGTERM to the next page, worst", max(gaps), "ms")

@@ -39,7 +39,11 @@ def each_shard_has_a_name_and_a_state_of_its_own() -> None:
         service = sources.only(found, "Service")
         assert spec["serviceName"] == service["metadata"]["name"] and service["spec"]["clusterIP"] == "None", name
         claims = [one["metadata"]["name"] for one in spec.get("volumeClaimTemplates", [])]
-        volumes = [one["name"] for one in spec["template"]["spec"]["volumes"] if set(one) & {"emptyDir", "persistentVolumeClaim"}]
+        volumes = [
+            one["name"]
+            for one in spec["template"]["spec"]["volumes"]
+            if set(one) & {"emptyDir", "persistentVolumeClaim"}
+        ]
         assert (claims, volumes) == (([], ["state"]) if "without" in name else (["state"], [])), name
         assert not any(one["kind"] == "PersistentVolumeClaim" for one in found), name
 
@@ -67,7 +71,9 @@ def the_shards_of_a_cluster_share_out_the_accounts() -> None:
                 command = [os.environ["ZT_RISK_EXPORTER"], *args, "--web.listen-address=127.0.0.1:0"]
                 command = [arg.replace("/etc/zt-risk-exporter", str(work)) for arg in command]
                 environment = {INDEX["name"]: str(index), "ZT_RISK_EXPORTER__CLOUDFLARE__BASE_URL": url}
-                with scraping.running(["env", *(f"{key}={value}" for key, value in environment.items()), *command], log):
+                with scraping.running(
+                    ["env", *(f"{key}={value}" for key, value in environment.items()), *command], log
+                ):
                     shared += scraping.until("it says which accounts are its", lambda log=log: said(log))
             accounts = re.findall(r"(?:alias|id): (\w+)", text)
             assert len(shared) == len(set(shared)) and set(shared) <= set(accounts), f"{name}: {shared}"

@@ -67,7 +67,10 @@ def sharded_base() -> list[Object]:
     """The base with the component that makes shards of it."""
     with tempfile.TemporaryDirectory() as directory:
         work = Path(directory).resolve()
-        kustomization = {key: [os.path.relpath(KUBERNETES / name, work)] for key, name in (("resources", "base"), ("components", "sharded"))}
+        kustomization = {
+            key: [os.path.relpath(KUBERNETES / name, work)]
+            for key, name in (("resources", "base"), ("components", "sharded"))
+        }
         (work / "kustomization.yaml").write_text(json.dumps(kustomization), encoding="utf-8")
         return kustomized(work)
 

@@ -76,6 +76,10 @@ def what_workflows_run_is_clean() -> None:
         subprocess.run(["shellcheck", "--shell=bash", "-"], input=script, text=True, check=True)
 
 
+def number(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
 def one_toolchain_is_named_and_is_enough() -> None:
     wanted = PACKAGE["rust-version"]
     for path in [*WORKFLOWS, ROOT / "deploy/container/Dockerfile"]:
@@ -83,8 +87,11 @@ def one_toolchain_is_named_and_is_enough() -> None:
             assert found == wanted, f"{path.name}: rust {found}"
     assert f"Rust toolchain ({wanted} or later)" in (ROOT / "README.md").read_text(encoding="utf-8")
     packages = json.loads(output("cargo", "metadata", "--locked", "--format-version=1"))["packages"]
-    number = lambda version: tuple(map(int, version.split(".")))  # noqa: E731
-    newer = {p["name"]: p["rust_version"] for p in packages if p["rust_version"] and number(p["rust_version"]) > number(wanted)}
+    newer = {
+        p["name"]: p["rust_version"]
+        for p in packages
+        if p["rust_version"] and number(p["rust_version"]) > number(wanted)
+    }
     assert not newer, f"these want a later Rust than {wanted}: {newer}"
     (has,) = re.findall(r"^rustc (\d+\.\d+)", output("rustc", "--version"))
     if has != wanted:
@@ -118,7 +125,10 @@ def the_list_is_that_of_cargo() -> None:
     listed = {(one["name"], f"v{one['version']}") for one in [*found["components"], main] if "purl" in one}
     assert listed == wanted and len(listed) > 100, listed ^ wanted
     assert {one["name"] for one in found["components"] if "purl" not in one} == {"rust-std", "glibc"}
-    lock = {(p["name"], p["version"]): p.get("checksum") for p in tomllib.loads((ROOT / "Cargo.lock").read_text("utf-8"))["package"]}
+    lock = {
+        (p["name"], p["version"]): p.get("checksum")
+        for p in tomllib.loads((ROOT / "Cargo.lock").read_text("utf-8"))["package"]
+    }
     for one in found["components"]:
         if "purl" in one:
             assert one["hashes"] == [{"alg": "SHA-256", "content": lock[one["name"], one["version"]]}], one["name"]
