@@ -15,7 +15,6 @@ use zt_risk_exporter::model::{
 };
 use zt_risk_exporter::schedule::Intervals;
 use zt_risk_exporter::state::{Generation, Settings as File, State};
-use zt_risk_exporter::telemetry::Telemetry;
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 const DATE: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -97,8 +96,7 @@ impl Disk {
         let directory = tempfile::tempdir().expect("there is room");
         let clock = Clock::system();
         let file = File { path: directory.path().join("state.redb"), cache_bytes: 32 << 20 };
-        let (state, _) = State::open(&file, vec![ID.to_owned()], &clock, &Telemetry::new(clock.clone()))
-            .expect("a new file can be made");
+        let (state, _) = State::open(&file, vec![ID.to_owned()], &clock).expect("a new file can be made");
         let generation = state.generation();
         Self { directory, state, generation }
     }

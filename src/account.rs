@@ -324,6 +324,11 @@ impl Account {
         self.schedule.retry_now(now);
     }
 
+    /// What was refused is tried again this often.
+    pub fn retry_refused_every(&mut self, interval: Duration) {
+        self.schedule.retry_refused_every(interval);
+    }
+
     fn next_pending(&mut self, now: Moment) -> Option<Asked> {
         let id = self.queue.next(now)?;
         let (user, pending) = (self.roster.get(id)?, self.queue.get(id)?);

@@ -20,6 +20,8 @@ use crate::cli::{Demo, Simulate};
 use crate::clock::Clock;
 use crate::cloudflare::{Client, Names, Options, SetupError};
 use crate::config::{self, Config, CredentialSource, IdentityPolicy, Local, Shard};
+use crate::credentials::Credentials;
+use crate::drill::{self, Scratch};
 use crate::exposition::{Compressor, Page};
 use crate::identity::Naming;
 use crate::listen::Listen;
@@ -29,10 +31,10 @@ use crate::publisher;
 use crate::pulse::Pulse;
 use crate::rate_limit::{QUOTA, WINDOW};
 use crate::saved::{Now, Saved, Spending};
-use crate::schedule::Intervals;
+use crate::schedule::{Intervals, REFUSED_INTERVAL};
 use crate::server::{self, Readiness};
 use crate::service_manager;
-use crate::simulator::{self, GENERATED_ACCOUNT, GENERATED_TOKEN, LimitSpec, Scenario, Simulator};
+use crate::simulator::{self, GENERATED_ACCOUNT, GENERATED_TOKEN, LimitSpec, Scenario, Simulator, Story};
 use crate::state::{self, Generation, State};
 use crate::telemetry::Telemetry;
 
@@ -81,6 +83,12 @@ pub enum Error {
     /// The simulator cannot start.
     #[error(transparent)]
     Simulator(#[from] simulator::Error),
+    /// The state of a drill has no place.
+    #[error("cannot make a temporary directory: {0}")]
+    Scratch(io::Error),
+    /// The state of a drill cannot be made.
+    #[error("cannot make up the past of the account: {0}")]
+    Past(#[from] drill::PastError),
     /// Signals cannot be awaited.
     #[error("cannot wait for signals: {0}")]
     Signals(io::Error),
@@ -139,32 +147,48 @@ pub async fn serve(config: &Config) -> Result<(), Error> {
 }
 
 /// Simulator and exporter in one process: the clock is the wall's, events come and pages are read `speed`
-/// times as often. `say` is told where to look.
+/// times as often. `say` is told where to look, and what happens in a story.
 ///
 /// # Errors
 /// Something stands in the way of the start, or a part ended.
-pub async fn demo(demo: &Demo, local: Local, say: impl FnOnce(&str)) -> Result<(), Error> {
+pub async fn demo(
+    demo: &Demo,
+    local: Local,
+    say: impl Fn(&str) + Clone + Send + Sync + 'static,
+) -> Result<(), Error> {
     let mut stop = pin!(stop_signal()?);
     let listener = bind(&local.web.listen).await?;
-    let scenario = Scenario { speed: demo.speed, ..Scenario::generated(demo.world.users, demo.world.seed) };
+    let scenario = match demo.story {
+        Some(story) => Scenario::of_story(story, demo.speed),
+        None => Scenario { speed: demo.speed, ..Scenario::generated(demo.world.users, demo.world.seed) },
+    };
+    // Counters kept in memory only would be one more reason for an alert.
+    let scratch = demo.story.map(|_| Scratch::new()).transpose().map_err(Error::Scratch)?;
     let quota = (f64::from(QUOTA) * demo.speed).ceil().max(1.0) as u32;
     let limit = LimitSpec { quota, ..LimitSpec::default() };
     tell_building();
+    let scenario = Scenario { limit, ..scenario };
     let simulator = tokio::select! {
-        started = Simulator::start(Scenario { limit, ..scenario }, Clock::system()) => started?,
+        started = Simulator::start_telling(scenario, Clock::system(), Box::new(say.clone())) => started?,
         () = &mut stop => return Ok(()),
     };
-    let config = demo_config(demo, local, &simulator);
+    let config = demo_config(demo, local, &simulator, scratch.as_ref());
+    if let Some(story) = demo.story {
+        make_up_past(&config, story, demo.speed).await?;
+    }
     let exporter =
         Exporter::new(&config, &Clock::system(), &Tuning { pace: demo.speed, ..Tuning::default() })?;
     let page = listener.local_addr().map(Listen::reach).map_err(Error::Address)?;
     say(&format!(
-        "A simulated account of {users} users, {speed} times as busy as a real one.\n\
+        "{world}, {speed} times as busy as a real one.\n\
          The page for people:     http://{page}/\n\
          The page for Prometheus: http://{page}/metrics\n\
          The simulated API:       {api} (token: {GENERATED_TOKEN})\n\
          Stop with Ctrl-C.\n",
-        users = demo.world.users,
+        world = match demo.story {
+            Some(story) => format!("The story \"{}\" in a simulated account", story.as_str()),
+            None => format!("A simulated account of {} users", demo.world.users),
+        },
         speed = demo.speed,
         api = simulator.base_url(),
     ));
@@ -172,7 +196,7 @@ pub async fn demo(demo: &Demo, local: Local, say: impl FnOnce(&str)) -> Result<(
 }
 
 /// What the demo's exporter is told, as if in a file.
-fn demo_config(demo: &Demo, local: Local, simulator: &Simulator) -> Config {
+fn demo_config(demo: &Demo, local: Local, simulator: &Simulator, scratch: Option<&Scratch>) -> Config {
     let paced = |seconds: f64| Duration::from_secs_f64(seconds / demo.speed);
     Config {
         accounts: vec![config::Account {
@@ -191,24 +215,45 @@ fn demo_config(demo: &Demo, local: Local, simulator: &Simulator) -> Config {
             audit: paced(6.0 * 3600.0),
         },
         users: config::Users { limit: 100, identity: IdentityPolicy::Id },
-        state: None,
+        state: scratch.map(Scratch::state),
         web: local.web,
         log: local.log,
         warnings: Vec::new(),
     }
 }
 
-/// The simulated API alone, until a signal says stop. `say` is told its address, which is the first line.
+/// Writes down the past that a story is to go on from, if it is.
+async fn make_up_past(config: &Config, story: Story, speed: f64) -> Result<(), Error> {
+    let (Some(watched), Some(file)) = (story.watched(speed), &config.state) else { return Ok(()) };
+    let (clock, options) =
+        (Clock::system(), Options { base_url: config.base_url.to_string(), ..Options::default() });
+    for account in &config.accounts {
+        let budget = Budget::new(account.budget_share * speed, clock.clone());
+        let settings = settings(config, account, budget.level().limit);
+        let token = credentials(account)?;
+        let client = Client::new(&account.id, token, budget, options.clone())
+            .map_err(|source| Error::Client { account: account.alias.clone(), source })?;
+        drill::pretend(&client, watched, settings, file, &clock).await?;
+    }
+    Ok(())
+}
+
+/// The simulated API alone, until a signal says stop. `say` is told its address, which is the first line, and
+/// what happens in a story.
 ///
 /// # Errors
 /// Nothing can be served there, or the scenario makes no world.
-pub async fn simulate(simulate: &Simulate, scenario: Scenario, say: impl FnOnce(&str)) -> Result<(), Error> {
+pub async fn simulate(
+    simulate: &Simulate,
+    scenario: Scenario,
+    say: impl Fn(&str) + Send + Sync + 'static,
+) -> Result<(), Error> {
     let stop = stop_signal()?;
     let listener = bind(&simulate.listen_address).await?;
     let address = listener.local_addr().map_err(Error::Address)?;
     say(&format!("http://{address}/client/v4\n"));
     tell_building();
-    Ok(simulator::serve(listener, scenario, Clock::system(), stop).await?)
+    Ok(simulator::serve(listener, scenario, Clock::system(), Box::new(say), stop).await?)
 }
 
 /// Says why nothing answers for a while: a million users take seconds.
@@ -252,11 +297,10 @@ impl Exporter {
     /// # Errors
     /// Credentials cannot be read, no client can be made of them, or the state file cannot be used.
     pub fn new(config: &Config, clock: &Clock, tuning: &Tuning) -> Result<Self, Error> {
-        let telemetry = Telemetry::new(clock.clone());
         let (state, mut saved) = match &config.state {
             Some(settings) => {
                 let ids = config.accounts.iter().map(|account| account.id.clone()).collect();
-                let (state, saved) = State::open(settings, ids, clock, &telemetry)?;
+                let (state, saved) = State::open(settings, ids, clock)?;
                 // All accounts were read from this file: should one make no sense, the next file lacks the others.
                 let generation = state.generation();
                 (Some((state, generation)), saved)
@@ -268,6 +312,8 @@ impl Exporter {
                 (None, BTreeMap::new())
             }
         };
+        let meter = state.as_ref().map_or_else(Arc::default, |(state, _)| state.meter());
+        let telemetry = Telemetry::with_state(clock.clone(), meter);
         let mut exporter =
             Self { pollers: Vec::new(), snapshots: Vec::new(), telemetry, clock: clock.clone(), state };
         let mut sharing: BTreeMap<usize, Vec<&config::Account>> = BTreeMap::new();
@@ -311,10 +357,7 @@ impl Exporter {
         sharing: usize,
     ) -> Result<(), Error> {
         let alias = account.alias.clone();
-        let credential = account
-            .credentials
-            .read()
-            .map_err(|source| Error::Credentials { account: alias.clone(), source })?;
+        let credential = credentials(account)?;
         let client = Client::new(
             &account.id,
             credential.clone(),
@@ -322,22 +365,9 @@ impl Exporter {
             self.client_options(config, tuning, &alias),
         )
         .map_err(|source| Error::Client { account: alias.clone(), source })?;
-        let intervals = &config.intervals;
-        let settings = Settings {
-            name: AccountName { alias: alias.clone(), id: account.id.clone() },
-            intervals: Intervals {
-                summary: intervals.summary,
-                behaviors: intervals.behaviors,
-                integrations: intervals.integrations,
-                audit: intervals.audit,
-            },
-            budget: budget.level().limit / u32::try_from(sharing).unwrap_or(u32::MAX),
-            series: config.users.limit,
-            naming: naming(&config.users.identity),
-            secret: *uuid::Uuid::new_v4().as_bytes(),
-            seed: fastrand::u64(..),
-        };
-        let watched = self.restore(settings, saved)?;
+        let part = budget.level().limit / u32::try_from(sharing).unwrap_or(u32::MAX);
+        let mut watched = self.restore(settings(config, account, part), saved)?;
+        watched.retry_refused_every(REFUSED_INTERVAL.div_f64(tuning.pace));
         let (snapshots, published) = watch::channel(Arc::new(watched.snapshot()));
         self.telemetry.account(&alias, budget.clone());
         self.snapshots.push(published);
@@ -458,6 +488,24 @@ async fn first_attempts(snapshots: Vec<watch::Receiver<Arc<Snapshot>>>) {
         }
     };
     let _ = tokio::time::timeout(READY_WITHIN, tried).await;
+}
+
+fn credentials(account: &config::Account) -> Result<Credentials, Error> {
+    account.credentials.read().map_err(|source| Error::Credentials { account: account.alias.clone(), source })
+}
+
+/// How an account is watched, with this part of its credential's budget.
+fn settings(config: &Config, account: &config::Account, budget: u32) -> Settings {
+    let config::Intervals { summary, behaviors, integrations, audit } = config.intervals;
+    Settings {
+        name: AccountName { alias: account.alias.clone(), id: account.id.clone() },
+        intervals: Intervals { summary, behaviors, integrations, audit },
+        budget,
+        series: config.users.limit,
+        naming: naming(&config.users.identity),
+        secret: *uuid::Uuid::new_v4().as_bytes(),
+        seed: fastrand::u64(..),
+    }
 }
 
 fn naming(policy: &IdentityPolicy) -> Naming {

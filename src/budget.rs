@@ -270,14 +270,12 @@ impl Savings {
 mod tests {
     use super::*;
     use crate::state::Settings;
-    use crate::telemetry::Telemetry;
 
     const ACCOUNT: &str = "0123456789abcdef0123456789abcdef";
 
     fn open(folder: &tempfile::TempDir, clock: &Clock) -> (State, Spending) {
         let settings = Settings { path: folder.path().join("state.redb"), cache_bytes: 1 << 20 };
-        let telemetry = Telemetry::new(clock.clone());
-        let (state, mut saved) = State::open(&settings, vec![ACCOUNT.to_owned()], clock, &telemetry).unwrap();
+        let (state, mut saved) = State::open(&settings, vec![ACCOUNT.to_owned()], clock).unwrap();
         (state, saved.remove(ACCOUNT).unwrap_or_default().spending)
     }
 

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use clap::builder::ArgPredicate;
 use clap::{Args, Parser, Subcommand};
 
 use crate::listen::Listen;
+use crate::simulator::Story;
 
 /// Prometheus exporter and monitoring daemon for Cloudflare Zero Trust user risk.
 ///
@@ -93,10 +95,14 @@ pub struct Demo {
     /// Who lives in it.
     #[command(flatten)]
     pub world: World,
+    /// Play a story in a quiet account of its own, for a drill; at speed 60 if no other is given
+    #[arg(long, value_name = "STORY", conflicts_with_all = ["users", "seed"])]
+    pub story: Option<Story>,
     // A day passes in two and a half minutes by default: at a tenth of that a newcomer may wait for the first
-    // event for half a minute.
+    // event for half a minute. A story goes by the rules for drills, whose times are divided by 60.
     /// How many times as often events come, and pages are read; the clock stays the wall's
     #[arg(long, value_name = "FACTOR", default_value = "600", value_parser = speed)]
+    #[arg(default_value_if("story", ArgPredicate::IsPresent, "60"))]
     pub speed: f64,
     /// Where to serve, such as :10069 (the default) or 127.0.0.1:10069
     #[arg(long = "web.listen-address", value_name = "ADDRESS")]
@@ -113,8 +119,11 @@ pub struct Simulate {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8069")]
     pub listen_address: Listen,
     /// A file (YAML) that says what the world is, in place of a generated one
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["users", "seed", "speed"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["users", "seed", "speed", "story"])]
     pub scenario: Option<PathBuf>,
+    /// Play a story in a quiet account of its own
+    #[arg(long, value_name = "STORY", conflicts_with_all = ["users", "seed"])]
+    pub story: Option<Story>,
     /// Who lives in it.
     #[command(flatten)]
     pub world: World,

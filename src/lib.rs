@@ -83,6 +83,7 @@
 //! Beside the flow:
 //!
 //! - [`check`]: tries each endpoint once and says what is missing.
+//! - [`drill`]: the state of a demonstration that plays a story.
 //! - [`healthcheck`]: asks a running exporter whether it is healthy.
 //! - [`simulator`]: a stand-in for the API, with a world in which things happen.
 //!
@@ -151,6 +152,7 @@ pub mod clock;
 pub mod cloudflare;
 pub mod config;
 pub mod credentials;
+pub mod drill;
 pub mod exposition;
 pub mod healthcheck;
 pub mod http;

@@ -105,9 +105,12 @@ fn simulate_api(simulate: &Simulate) -> Result<(), Failure> {
             }
             scenario
         }
-        None => Scenario {
-            speed: simulate.speed,
-            ..Scenario::generated(simulate.world.users, simulate.world.seed)
+        None => match simulate.story {
+            Some(story) => Scenario::of_story(story, simulate.speed),
+            None => Scenario {
+                speed: simulate.speed,
+                ..Scenario::generated(simulate.world.users, simulate.world.seed)
+            },
         },
     };
     drive(serving()?, app::simulate(simulate, scenario, show)).map_err(Failure::runtime)

@@ -26,7 +26,7 @@ pub struct Intervals {
 const TOKEN_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// A refused credential, or a missing permission, is tried again this often: a person must act first.
-const REFUSED_INTERVAL: Duration = Duration::from_secs(300);
+pub const REFUSED_INTERVAL: Duration = Duration::from_secs(300);
 
 /// The first try again of what is read every few minutes, when the trouble may pass.
 const PASSING_INTERVAL: Duration = Duration::from_secs(30);
@@ -64,6 +64,7 @@ pub struct Schedule {
     due: [Moment; PERIODIC.len()],
     budget: u32,
     summary_pages: u32,
+    refused_interval: Duration,
     changes: RateLimit,
     audits: RateLimit,
     /// Nothing goes before: the credentials were refused.
@@ -82,6 +83,7 @@ impl Schedule {
             due: [Moment::default(); PERIODIC.len()],
             budget,
             summary_pages: 1,
+            refused_interval: REFUSED_INTERVAL,
             changes: RateLimit::new(1, WINDOW),
             audits: RateLimit::new(1, WINDOW),
             refused_until: None,
@@ -104,6 +106,11 @@ impl Schedule {
         if let Some(at) = position(endpoint) {
             self.due[at] = due;
         }
+    }
+
+    /// What was refused is tried again this often, in place of [`REFUSED_INTERVAL`].
+    pub fn retry_refused_every(&mut self, interval: Duration) {
+        self.refused_interval = interval;
     }
 
     /// How many requests the summary takes.
@@ -180,10 +187,10 @@ impl Schedule {
         let interval = self.interval(endpoint).unwrap_or(PASSING_INTERVAL);
         let wait = match setback {
             Setback::Refused => {
-                self.refused_until = Some(now + REFUSED_INTERVAL);
-                REFUSED_INTERVAL
+                self.refused_until = Some(now + self.refused_interval);
+                self.refused_interval
             }
-            Setback::Closed => interval.max(REFUSED_INTERVAL),
+            Setback::Closed => interval.max(self.refused_interval),
             Setback::Passing | Setback::Unusable if endpoint == Endpoint::TokenVerify => interval,
             Setback::Passing | Setback::Unusable => {
                 interval.min(PASSING_INTERVAL.max(self.summary_interval()))
@@ -327,6 +334,14 @@ mod tests {
         assert_eq!((schedule.due(at(599)), schedule.next_due()), (None, at(600)));
         schedule.retry_now(at(400));
         assert_eq!(schedule.due(at(400)), Some(Endpoint::Summary));
+    }
+
+    #[test]
+    fn refused_credentials_are_tried_as_often_as_the_upstream_allows() {
+        let mut schedule = schedule(300);
+        schedule.retry_refused_every(seconds(5));
+        schedule.failed(Endpoint::Summary, Setback::Refused, at(0));
+        assert_eq!((schedule.due(at(4)), schedule.due(at(5))), (None, Some(Endpoint::Behaviors)));
     }
 
     #[test]

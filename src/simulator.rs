@@ -38,6 +38,7 @@ mod people;
 mod routes;
 mod scenario;
 mod server;
+mod story;
 mod truth;
 mod world;
 
@@ -49,6 +50,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 pub use choices::{
@@ -61,11 +63,13 @@ pub use scenario::{
     AccountSpec, BehaviorSpec, EventSpec, GENERATED_ACCOUNT, GENERATED_TOKEN, IntegrationSpec, KeySpec,
     Level, LimitSpec, MOST_USERS, Permission, Plan, Scenario, ScenarioError, TokenSpec, UserSpec, When,
 };
+pub use story::{Story, Teller};
 pub use truth::{AccountTruth, ChangeRecord, EventRecord, RequestRecord, RequestTotal, Truth, UserRecord};
 
 use crate::clock::{Clock, Timestamp};
 use crate::http::Limits;
 use server::Shared;
+use story::Play;
 use truth::{Details, Wanted};
 use world::NewEvent;
 
@@ -103,7 +107,7 @@ pub struct Simulator {
 }
 
 /// Answers on `listener` until `stop` is ready, even if that is before there is anything to answer. The world is built before the first answer, which takes
-/// seconds for a million users.
+/// seconds for a million users. `tell` is told what happens in the scenario's story.
 ///
 /// # Errors
 /// If the scenario makes no world.
@@ -111,14 +115,16 @@ pub async fn serve(
     listener: TcpListener,
     scenario: Scenario,
     clock: Clock,
+    tell: Teller,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let mut stop = pin!(stop);
+    let play = Play::of(&scenario);
     let shared = tokio::select! {
         built = build(scenario, clock) => built?,
         () = &mut stop => return Ok(()),
     };
-    run(listener, shared, stop).await;
+    run(listener, shared, play, tell, stop).await;
     Ok(())
 }
 
@@ -128,13 +134,22 @@ impl Simulator {
     /// # Errors
     /// If the scenario makes no world, or no port is free.
     pub async fn start(scenario: Scenario, clock: Clock) -> Result<Self, Error> {
+        Self::start_telling(scenario, clock, Box::new(|_| {})).await
+    }
+
+    /// The same; `tell` is told what happens in the scenario's story.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn start_telling(scenario: Scenario, clock: Clock, tell: Teller) -> Result<Self, Error> {
+        let play = Play::of(&scenario);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let shared = build(scenario, clock).await?;
         let (stop, stopped) = oneshot::channel();
         let running = Arc::clone(&shared);
         tokio::spawn(async move {
-            run(listener, running, async {
+            run(listener, running, play, tell, async {
                 // Nothing is ever sent: the sender's end is the signal.
                 let _ = stopped.await;
             })
@@ -259,20 +274,30 @@ async fn build(scenario: Scenario, clock: Clock) -> Result<Arc<Shared>, Error> {
     Ok(Arc::new(world.await.map_err(std::io::Error::other)?))
 }
 
-async fn run(listener: TcpListener, shared: Arc<Shared>, stop: impl Future<Output = ()>) {
+async fn run(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    play: Option<Play>,
+    tell: Teller,
+    stop: impl Future<Output = ()>,
+) {
+    // They end with this function, when the set is dropped.
+    let mut world: JoinSet<()> = JoinSet::new();
     let ticking = Arc::clone(&shared);
-    let ticker = tokio::spawn(async move {
+    world.spawn(async move {
         loop {
             tokio::time::sleep(TICK).await;
             let (mut cloud, now) = ticking.now();
             cloud.refresh(now);
         }
     });
+    if let Some(play) = play {
+        world.spawn(play.run(Arc::clone(&shared), tell));
+    }
     let handler = Arc::clone(&shared);
     let stop = async {
         stop.await;
         shared.stop();
     };
     crate::http::serve(listener, LIMITS, stop, move |request| Arc::clone(&handler).handle(request)).await;
-    ticker.abort();
 }

@@ -7,6 +7,7 @@
 mod backend;
 mod file;
 pub mod inspect;
+mod meter;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,8 +18,8 @@ use std::time::Duration;
 use crate::account::Account;
 use crate::clock::{Clock, Moment};
 use crate::saved::{Document, Now, Put, Saved, Spending, Table};
-use crate::telemetry::{Recovery, Telemetry};
 use file::{Before, Damage, Opened, Origin, Problem};
+pub use meter::{Meter, Recovery};
 
 /// A file that could not be written is opened again after this long: to check a large one takes a second.
 const RETRY: Duration = Duration::from_secs(10);
@@ -108,7 +109,7 @@ struct Inner {
     settings: Settings,
     accounts: Vec<String>,
     clock: Clock,
-    telemetry: Telemetry,
+    meter: Arc<Meter>,
     store: Mutex<Store>,
 }
 
@@ -140,7 +141,6 @@ impl State {
         settings: &Settings,
         accounts: Vec<String>,
         clock: &Clock,
-        telemetry: &Telemetry,
     ) -> Result<(Self, BTreeMap<String, Saved>), Error> {
         let (opened, saved, recovery) = match restore(settings, &accounts) {
             Ok(restored) => restored,
@@ -157,7 +157,8 @@ impl State {
             // It was told when the file was set aside.
             Recovery::Damaged => {}
         }
-        telemetry.state_recovered(recovery, opened.size());
+        let meter = Meter::default();
+        meter.recovered(recovery, opened.size());
         let store = Store {
             opened: Some(opened),
             generation: Generation(0),
@@ -169,7 +170,7 @@ impl State {
             settings: settings.clone(),
             accounts,
             clock: clock.clone(),
-            telemetry: telemetry.clone(),
+            meter: Arc::new(meter),
             store: Mutex::new(store),
         };
         Ok((Self { inner: Arc::new(inner) }, saved))
@@ -185,10 +186,15 @@ impl State {
         let damage = Damage { why: why.to_owned(), lock: store.opened.as_ref().map(Opened::lock) };
         file::close(store.opened.take());
         let opened = begin_anew(&inner.settings, &inner.accounts, damage, &inner.clock)?;
-        inner.telemetry.state_recovered(Recovery::Damaged, opened.size());
+        inner.meter.recovered(Recovery::Damaged, opened.size());
         store.opened = Some(opened);
         store.generation.0 += 1;
         Ok(())
+    }
+
+    /// How the file is doing.
+    pub fn meter(&self) -> Arc<Meter> {
+        Arc::clone(&self.inner.meter)
     }
 
     /// Which file is written now.
@@ -303,7 +309,7 @@ impl Inner {
         let Some(opened) = &store.opened else { return false };
         match opened.commit(account, before, each) {
             Ok(()) => {
-                self.telemetry.state_kept(opened.size());
+                self.meter.kept(opened.size());
                 if store.trouble.take().is_some() {
                     tracing::info!("the state is written again, and the counters go on");
                 }
@@ -320,7 +326,7 @@ impl Inner {
     }
 
     fn tell(&self, store: &mut Store, why: &str) {
-        self.telemetry.state_failed();
+        self.meter.failed();
         // The database puts this before what the system says.
         let why = why.strip_prefix("I/O error: ").unwrap_or(why);
         if store.trouble.as_deref() != Some(why) {

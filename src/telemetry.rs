@@ -20,14 +20,11 @@ use crate::clock::{Clock, Timestamp};
 use crate::cloudflare::Outcome;
 use crate::exposition::text::{Family, Format, Writer};
 use crate::model::Endpoint;
+use crate::state::{Meter, Recovery};
 use accounts::Accounts;
 use durations::Durations;
 use families as f;
 use process::Process;
-
-/// How a commit ends; the label `result`.
-const COMMITTED: &str = "ok";
-const NOT_COMMITTED: &str = "failed";
 
 /// The endpoints that are asked again and again; their counters are there from the start.
 const POLLED: [Endpoint; 5] =
@@ -49,40 +46,18 @@ struct Inner {
     page_size: IntGauge,
     page_build: Gauge,
     scrapes: IntCounterVec,
-    state_durable: IntGauge,
-    state_size: IntGauge,
-    state_commits: IntCounterVec,
-    state_recoveries: IntCounterVec,
-}
-
-/// How the state was when it was opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Recovery {
-    /// Whole: counting goes on.
-    Restored,
-    /// There was none: counting begins.
-    Fresh,
-    /// Damaged: counting begins anew.
-    Damaged,
-}
-
-impl Recovery {
-    /// All ways, in the order in which they are shown.
-    pub const ALL: [Self; 3] = [Self::Restored, Self::Fresh, Self::Damaged];
-
-    /// The word for it in labels.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Restored => "restored",
-            Self::Fresh => "fresh",
-            Self::Damaged => "damaged",
-        }
-    }
+    state: Arc<Meter>,
 }
 
 impl Telemetry {
-    /// Nothing recorded yet; counters whose labels are known are there, at 0. `clock` is the budgets' clock.
+    /// Nothing recorded yet, and no state; counters whose labels are known are there, at 0. `clock` is the
+    /// budgets' clock.
     pub fn new(clock: Clock) -> Self {
+        Self::with_state(clock, Arc::default())
+    }
+
+    /// As [`Telemetry::new`], telling of a state file too.
+    pub fn with_state(clock: Clock, state: Arc<Meter>) -> Self {
         let registry = Registry::new();
         let build_info = IntGaugeVec::new(options(&f::BUILD_INFO), &f::BUILD_INFO.labels);
         registered(&registry, build_info).with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
@@ -96,18 +71,9 @@ impl Telemetry {
             page_size: gauge(&registry, &f::PAGE_SIZE),
             page_build: registered(&registry, page_build),
             scrapes: counters(&registry, &f::SCRAPES),
-            state_durable: gauge(&registry, &f::STATE_DURABLE),
-            state_size: gauge(&registry, &f::STATE_SIZE),
-            state_commits: counters(&registry, &f::STATE_COMMITS),
-            state_recoveries: counters(&registry, &f::STATE_RECOVERIES),
+            state,
             registry,
         };
-        for result in [COMMITTED, NOT_COMMITTED] {
-            inner.state_commits.with_label_values(&[result]);
-        }
-        for recovery in Recovery::ALL {
-            inner.state_recoveries.with_label_values(&[recovery.as_str()]);
-        }
         for endpoint in POLLED {
             inner.retries.with_label_values(&[endpoint.as_str()]);
         }
@@ -154,39 +120,32 @@ impl Telemetry {
         self.inner.scrapes.with_label_values(&[format.as_str()]).inc();
     }
 
-    /// The state was opened, a file of `bytes`.
-    pub fn state_recovered(&self, recovery: Recovery, bytes: u64) {
-        self.inner.state_recoveries.with_label_values(&[recovery.as_str()]).inc();
-        self.state_durable(bytes);
-    }
-
-    /// The state is on disk, in a file of `bytes`.
-    pub fn state_kept(&self, bytes: u64) {
-        self.inner.state_commits.with_label_values(&[COMMITTED]).inc();
-        self.state_durable(bytes);
-    }
-
-    /// The state could not be written.
-    pub fn state_failed(&self) {
-        self.inner.state_commits.with_label_values(&[NOT_COMMITTED]).inc();
-        self.inner.state_durable.set(0);
-    }
-
-    fn state_durable(&self, bytes: u64) {
-        self.inner.state_durable.set(1);
-        self.inner.state_size.set(whole(bytes));
-    }
-
     /// Everything recorded, as the last part of a page.
     pub fn render(&self, format: Format) -> String {
         // What an account takes is mostly its 55 lines of requests, of about 100 bytes.
         let capacity = 16 * 1024 + 6 * 1024 * self.inner.accounts.count();
         let mut writer = Writer::new(format, capacity);
         writer.gathered(&self.inner.registry.gather());
+        self.inner.write_state(&mut writer);
         self.inner.durations.write(&mut writer);
         self.inner.accounts.write(&mut writer);
         self.inner.process.write(&mut writer);
         writer.last_part()
+    }
+}
+
+impl Inner {
+    fn write_state(&self, writer: &mut Writer) {
+        let state = &self.state;
+        writer.family(&f::STATE_DURABLE).put([], u64::from(state.is_durable()));
+        writer.family(&f::STATE_SIZE).put([], state.size());
+        let mut out = writer.family(&f::STATE_COMMITS);
+        out.put(["ok"], state.commits());
+        out.put(["failed"], state.failures());
+        let mut out = writer.family(&f::STATE_RECOVERIES);
+        for recovery in Recovery::ALL {
+            out.put([recovery.as_str()], state.recoveries(recovery));
+        }
     }
 }
 

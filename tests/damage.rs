@@ -19,7 +19,6 @@ use zt_risk_exporter::model::{
 use zt_risk_exporter::saved::{Now, Saved, Spending};
 use zt_risk_exporter::schedule::Intervals;
 use zt_risk_exporter::state::{self, Error, State};
-use zt_risk_exporter::telemetry::Telemetry;
 
 /// One flipped byte in so many is tried in an ordinary run: a prime, so that all positions in a row occur.
 const SAMPLED: usize = 499;
@@ -178,7 +177,7 @@ fn files(folder: &Path) -> [(&'static str, Vec<u8>); 2] {
 fn open(path: &Path, clock: &Clock) -> Result<(State, BTreeMap<String, Saved>), Error> {
     let settings = state::Settings { path: path.to_owned(), cache_bytes: 1 << 20 };
     let ids = IDS.map(str::to_owned).to_vec();
-    State::open(&settings, ids, clock, &Telemetry::new(clock.clone()))
+    State::open(&settings, ids, clock)
 }
 
 /// Everything that was read, in the form in which it would be written.

@@ -3,11 +3,12 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use zt_risk_exporter::clock::{Clock, Moment};
-use zt_risk_exporter::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, Scenario, Simulator};
+use zt_risk_exporter::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, Scenario, Simulator, Story};
 
 /// What a process may take before a test has failed; nothing here should take seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -299,6 +300,61 @@ fn the_demo_says_where_to_look_and_its_counters_move() {
     }
     demo.signal("INT");
     assert!(demo.end().0.success());
+}
+
+/// A demonstration that plays a story and may write to `directory` only, its output, and the address of its page.
+fn drill(story: &str, speed: &str, directory: &Path) -> (Program, impl Iterator<Item = String>, SocketAddr) {
+    let arguments = ["demo", "--web.listen-address", "127.0.0.1:0", "--story", story, "--speed", speed];
+    let mut demo = Program::start(program().args(arguments).env("TMPDIR", directory));
+    let said = BufReader::new(demo.child.stdout.take().expect("it is read once")).lines();
+    let mut said = said.map(|line| line.expect("text"));
+    let page = said.find(|line| line.ends_with("/metrics")).expect("the page for Prometheus is named");
+    let (_, rest) = page.split_once("http://").expect("a URL");
+    let address = rest.trim_end_matches("/metrics").parse().expect("an address");
+    (demo, said, address)
+}
+
+#[test]
+fn a_story_is_told_as_it_happens_and_its_state_is_gone_afterwards() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (mut demo, said, address) = drill("mass-reset", "600", directory.path());
+    let files = || directory.path().read_dir().expect("it can be read").count();
+    let told: Vec<_> = said
+        .skip_while(|line| !line.contains("mass-reset: "))
+        .take(6)
+        .map(|line| line[9..].to_owned())
+        .collect();
+    assert_eq!(told, vec!["mass-reset: 5 users are reset"; 6]);
+    let page = until(address, "/metrics", |answer| sum(answer, "cloudflare_zt_risk_resets_total") >= 30.0);
+    assert!(page.contains("zt_risk_exporter_state_durable 1"), "{page}");
+    assert_eq!(files(), 1);
+    demo.signal("INT");
+    assert!(demo.end().0.success());
+    assert_eq!(files(), 0);
+}
+
+#[test]
+fn the_insider_has_been_watched_for_nearly_a_day_when_the_story_begins() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (_demo, _said, address) = drill("insider", "60", directory.path());
+    let high = r#"cloudflare_zt_risk_oldest_user_timestamp_seconds{account="demo",max_risk_level="high"} "#;
+    let page = until(address, "/metrics", |answer| sum(answer, "cloudflare_zt_risk_up") > 0.0);
+    let since =
+        page.lines().find_map(|line| line.strip_prefix(high)).and_then(|date| date.parse::<f64>().ok());
+    let watched = Clock::system().date().seconds() - since.expect("somebody is at high risk");
+    // 23 h 50 min at speed 60, and however long this test took.
+    assert!((1_430.0..1_430.0 + PATIENCE.as_secs_f64()).contains(&watched), "{watched} s");
+}
+
+#[test]
+fn an_unknown_story_is_refused_with_the_known_ones() {
+    for command in ["demo", "simulate"] {
+        let output = program().args([command, "--story", "outrage"]).output().expect("the program runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        let known = Story::ALL.map(Story::as_str).join(", ");
+        assert!(said.contains("'outrage'") && said.contains(&known), "{said}");
+    }
 }
 
 #[test]

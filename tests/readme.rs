@@ -11,7 +11,7 @@ use zt_risk_exporter::cloudflare::Outcome;
 use zt_risk_exporter::config::Config;
 use zt_risk_exporter::exposition;
 use zt_risk_exporter::ledger::Loss;
-use zt_risk_exporter::simulator::Scenario;
+use zt_risk_exporter::simulator::{Scenario, Story};
 use zt_risk_exporter::telemetry;
 
 const README: &str = include_str!("../README.md");
@@ -188,6 +188,21 @@ fn the_readme_knows_every_fault_and_spells_it_right() {
     let name = |fault: &String| fault.split([':', ' ', '{']).find(|word| !word.is_empty()).map(str::to_owned);
     let known = known("faults: [{ fault: nonsense }]");
     agree(faults.iter().filter_map(name), known);
+}
+
+#[test]
+fn the_drills_table_has_every_story_and_alerts_that_exist() {
+    let rows = table("| Story | What happens | Alerts | `--speed 1` | `--speed 60` |");
+    agree(rows.iter().map(|row| code(row[0]).concat()), Story::ALL.map(|story| story.as_str().to_owned()));
+    let alerts = table("| Alert | Severity | Fires when |");
+    let alerts: BTreeSet<_> = alerts.iter().map(|row| code(row[0]).concat()).collect();
+    for row in rows {
+        let fires = code(row[2]);
+        assert!(fires.iter().all(|alert| alerts.contains(*alert)), "{row:?}");
+        for times in [row[3], row[4]] {
+            assert_eq!(times.split(", ").count(), fires.len(), "{row:?}");
+        }
+    }
 }
 
 #[test]

@@ -14,8 +14,18 @@ use crate::clock::{Moment, Timestamp};
 pub(super) struct Access {
     tokens: BTreeMap<String, Credential>,
     keys: BTreeMap<(String, String), Credential>,
+    standing: Standing,
     limits: BTreeMap<String, Limit>,
     spec: LimitSpec,
+}
+
+/// Whether tokens are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// As the scenario says.
+    Valid,
+    /// All were revoked.
+    Revoked,
 }
 
 /// What a credential may do.
@@ -106,6 +116,7 @@ impl Access {
         Self {
             tokens: tokens.iter().enumerate().map(token).collect(),
             keys: keys.iter().enumerate().map(key).collect(),
+            standing: Standing::Valid,
             limits: BTreeMap::new(),
             spec,
         }
@@ -117,7 +128,8 @@ impl Access {
             let text = value.to_str().map_err(|_| Refusal::Malformed)?;
             let token = bearer(text).ok_or(Refusal::Malformed)?;
             let credential = self.tokens.get(token).ok_or(Refusal::Invalid)?;
-            if credential.expires_on.is_some_and(|expiry| expiry <= now) {
+            if self.standing == Standing::Revoked || credential.expires_on.is_some_and(|expiry| expiry <= now)
+            {
                 return Err(Refusal::Invalid);
             }
             return Ok(credential.clone());
@@ -128,6 +140,11 @@ impl Access {
         };
         let pair = (email.to_owned(), key.to_owned());
         self.keys.get(&pair).cloned().ok_or(Refusal::Invalid)
+    }
+
+    /// Revokes all tokens, or makes them valid again.
+    pub(super) fn stand(&mut self, standing: Standing) {
+        self.standing = standing;
     }
 
     /// Counts a request. Past the quota everything is blocked; asking inside a block does not prolong it.
@@ -205,6 +222,16 @@ mod tests {
                 Admission::Blocked(_, wait) => Some(wait.as_secs()),
             };
             assert_eq!(wait, blocked, "{token} at second {at}");
+        }
+    }
+
+    #[test]
+    fn revoked_tokens_are_no_good_until_they_are_valid_again() {
+        let mut access = access();
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, "Bearer a".parse().unwrap())]);
+        for (standing, refusal) in [(Standing::Revoked, Some(Refusal::Invalid)), (Standing::Valid, None)] {
+            access.stand(standing);
+            assert_eq!(access.identify(&headers, Timestamp::default()).err(), refusal, "{standing:?}");
         }
     }
 

@@ -265,7 +265,7 @@ fn poisson(rng: &mut ChaCha8Rng, mean: f64) -> u32 {
     count
 }
 
-fn random_uuid(rng: &mut ChaCha8Rng) -> Uuid {
+pub(super) fn random_uuid(rng: &mut ChaCha8Rng) -> Uuid {
     uuid::Builder::from_random_bytes(rng.random()).into_uuid()
 }
 

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::choices::Choices;
 use super::faults::FaultRule;
+use super::story::Story;
 use crate::clock::Timestamp;
 
 /// The account of [`Scenario::generated`].
@@ -48,6 +49,8 @@ pub struct Scenario {
     pub latency_ms: u64,
     /// Faults that are on from the start.
     pub faults: Vec<FaultRule>,
+    /// What happens in the first account, beside what the seed makes happen.
+    pub story: Option<Story>,
 }
 
 impl Default for Scenario {
@@ -62,6 +65,7 @@ impl Default for Scenario {
             api: Choices::default(),
             latency_ms: 0,
             faults: Vec::new(),
+            story: None,
         }
     }
 }
@@ -358,6 +362,9 @@ impl Scenario {
         if let Some(key) = self.api.pages.zero_size() {
             return refuse(format!("api.pages.{key}"), "must be at least 1");
         }
+        if self.story.is_some() && self.accounts.is_empty() {
+            return refuse("story".into(), "needs an account in which it happens");
+        }
         let mut accounts = BTreeSet::new();
         for (index, account) in self.accounts.iter().enumerate() {
             let key = format!("accounts[{index}]");
@@ -401,6 +408,8 @@ mod tests {
             ("tokens: [{ token: a, permissions: [Zero Trust Admin] }]", "Zero Trust Admin"),
             ("tokens: [{ token: a, permissions: [], accounts: [x] }]", "tokens[0].accounts"),
             ("faults: [{ fault: hangs }]", "hangs"),
+            ("story: outage", "story"),
+            ("story: outrage", "outrage"),
         ] {
             let error = Scenario::from_yaml(text).unwrap_err().to_string();
             assert!(error.contains(wanted) && error.lines().count() == 1, "{text}: {error}");

@@ -7,7 +7,6 @@ use std::process::Output;
 use uuid::Uuid;
 use zt_risk_exporter::clock::Clock;
 use zt_risk_exporter::state::{Settings, State};
-use zt_risk_exporter::telemetry::Telemetry;
 
 use super::process::{ACCOUNTS, Cloud, Exporter, Home, Page};
 
@@ -90,8 +89,7 @@ fn ids(home: &Home) -> Vec<Uuid> {
     let clock = Clock::system();
     let settings = Settings { path: home.state(), cache_bytes: 1 << 20 };
     let accounts = ACCOUNTS.map(|(id, ..)| id.to_owned()).to_vec();
-    let (state, saved) =
-        State::open(&settings, accounts, &clock, &Telemetry::new(clock.clone())).expect("it is whole");
+    let (state, saved) = State::open(&settings, accounts, &clock).expect("it is whole");
     state.close();
     saved
         .into_values()

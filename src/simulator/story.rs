@@ -1,0 +1,296 @@
+//! Stories: what happens in a drill, and when, so that one sees which alert fires and can practise what to do.
+//!
+//! A story is data: scenes by the minute. Minutes are the world's: at speed 60 each takes a second. Beside
+//! the scenes only everyday events happen, too few for any alert.
+
+mod stage;
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde::Deserialize;
+use uuid::Uuid;
+
+pub(super) use stage::Play;
+
+use super::life::random_uuid;
+use super::scenario::{AccountSpec, EventSpec, Scenario, UserSpec, When};
+
+/// Who is told what happens, a line at a time.
+pub type Teller = Box<dyn Fn(&str) + Send + Sync>;
+
+/// What a drill is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Story {
+    /// A wave of malware reaches sixty users within twelve minutes
+    Campaign,
+    /// One user does risky things again and again, and nobody reacts for a day
+    Insider,
+    /// Somebody resets thirty users within six minutes
+    MassReset,
+    /// Somebody disables a behavior
+    BehaviorDisabled,
+    /// The API token is revoked
+    TokenRevoked,
+    /// Cloudflare's API answers nothing but errors
+    Outage,
+}
+
+/// What happens in one minute, or in each of some that follow each other.
+#[derive(Clone, Copy, Debug)]
+struct Scene {
+    /// The first of the minutes, counted from the start.
+    minute: u64,
+    /// In how many minutes.
+    minutes: u64,
+    deed: Deed,
+}
+
+/// What is done to the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deed {
+    /// So many users who are not at high risk get an event that puts them there.
+    Hit { users: usize, behavior: &'static str },
+    /// The insider does it again.
+    Offend { behavior: &'static str },
+    /// The insider is reset.
+    Forgive,
+    /// So many users of medium risk or more are reset.
+    Reset { users: usize },
+    /// A behavior is no longer looked for.
+    Disable { behavior: &'static str },
+    /// It is again.
+    Enable { behavior: &'static str },
+    /// All tokens are revoked.
+    Revoke,
+    /// They are valid again.
+    Reinstate,
+    /// Nothing is answered but errors.
+    Fail,
+    /// Answers are good again, whatever faults there were.
+    Recover,
+    /// What was to be seen has been seen.
+    End,
+}
+
+/// Before this nothing happens, so that whoever watches has seen what is usual.
+const CALM: u64 = 20;
+
+/// How long there is trouble: longer than each alert about stale data takes.
+const TROUBLE: u64 = 30;
+
+/// A wave that comes in over some minutes and ends above the number that is a campaign even where nothing is known
+/// as usual.
+const CAMPAIGN: [Scene; 2] = [
+    Scene { minute: CALM, minutes: 12, deed: Deed::Hit { users: 5, behavior: "malicious_file" } },
+    // An hour after the wave it is in no hourly increase.
+    Scene::once(100, Deed::End),
+];
+
+const INSIDER: [Scene; 4] = [
+    Scene::once(2, Deed::Offend { behavior: "imp_travel" }),
+    Scene { minute: 11, minutes: 5, deed: Deed::Offend { behavior: "imp_travel" } },
+    Scene::once(40, Deed::Forgive),
+    Scene::once(50, Deed::End),
+];
+
+const MASS_RESET: [Scene; 2] =
+    [Scene { minute: CALM, minutes: 6, deed: Deed::Reset { users: 5 } }, Scene::once(100, Deed::End)];
+
+const BEHAVIOR_DISABLED: [Scene; 3] = [
+    Scene::once(CALM, Deed::Disable { behavior: "malicious_file" }),
+    Scene::once(CALM + TROUBLE, Deed::Enable { behavior: "malicious_file" }),
+    Scene::once(CALM + TROUBLE + 20, Deed::End),
+];
+
+const TOKEN_REVOKED: [Scene; 3] = [
+    Scene::once(CALM, Deed::Revoke),
+    Scene::once(CALM + TROUBLE, Deed::Reinstate),
+    Scene::once(CALM + TROUBLE + 20, Deed::End),
+];
+
+const OUTAGE: [Scene; 3] = [
+    Scene::once(CALM, Deed::Fail),
+    Scene::once(CALM + TROUBLE, Deed::Recover),
+    Scene::once(CALM + TROUBLE + 20, Deed::End),
+];
+
+/// Enough for 30 resets to be a tenth, and for 60 new users at high risk to leave most of them calm.
+const USERS: usize = 300;
+
+/// One in so many is at medium risk; nobody but the insider is at high.
+const MEDIUM_ONE_IN: usize = 5;
+
+const INSIDER_ID: Uuid = Uuid::from_u128(0x5d1f_9e3a_6c07_4b2e_9a44_0f3b_7ce1_28d6);
+
+/// How long the insider has been watched when the story begins: ten minutes less than a day.
+const WATCHED: Duration = minutes(24 * 60 - 10);
+
+impl Story {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Campaign,
+        Self::Insider,
+        Self::MassReset,
+        Self::BehaviorDisabled,
+        Self::TokenRevoked,
+        Self::Outage,
+    ];
+
+    /// What it is called.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Campaign => "campaign",
+            Self::Insider => "insider",
+            Self::MassReset => "mass-reset",
+            Self::BehaviorDisabled => "behavior-disabled",
+            Self::TokenRevoked => "token-revoked",
+            Self::Outage => "outage",
+        }
+    }
+
+    /// For how long, at this speed, an exporter has watched when the story begins, if the story asks for that.
+    /// Until then everything was as it is at the start.
+    pub fn watched(self, speed: f64) -> Option<Duration> {
+        (self == Self::Insider).then(|| WATCHED.div_f64(speed))
+    }
+
+    const fn scenes(self) -> &'static [Scene] {
+        match self {
+            Self::Campaign => &CAMPAIGN,
+            Self::Insider => &INSIDER,
+            Self::MassReset => &MASS_RESET,
+            Self::BehaviorDisabled => &BEHAVIOR_DISABLED,
+            Self::TokenRevoked => &TOKEN_REVOKED,
+            Self::Outage => &OUTAGE,
+        }
+    }
+
+    /// What happens in this minute.
+    fn deeds(self, minute: u64) -> impl Iterator<Item = Deed> {
+        let now = move |scene: &&Scene| (scene.minute..scene.minute + scene.minutes).contains(&minute);
+        self.scenes().iter().filter(now).map(|scene| scene.deed)
+    }
+
+    /// The users at the start, with one event each; the insider has one too.
+    fn cast(self, speed: f64) -> Vec<UserSpec> {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let user = |id, behavior: &str, age: Duration| UserSpec {
+            id,
+            name: None,
+            email: None,
+            last_reset: None,
+            events: vec![EventSpec {
+                id: None,
+                behavior: behavior.to_owned(),
+                level: None,
+                at: When::BeforeStart(age.div_f64(speed)),
+            }],
+        };
+        let somebody = |number: usize| {
+            let behavior =
+                if number.is_multiple_of(MEDIUM_ONE_IN) { "security_domain" } else { "high_risk_domain" };
+            // Spread over the weeks before, none of them within the day that the insider is watched.
+            let age = minutes(24 * 60 * (2 + number as u64 % 20));
+            user(random_uuid(&mut rng), behavior, age)
+        };
+        let mut cast: Vec<_> = (0..USERS).map(somebody).collect();
+        if self == Self::Insider {
+            cast.push(user(INSIDER_ID, "imp_travel", WATCHED + minutes(10)));
+        }
+        cast
+    }
+}
+
+impl Scenario {
+    /// The account and the token of [`Scenario::generated`] with 300 calm users, and a story that happens to them.
+    pub fn of_story(story: Story, speed: f64) -> Self {
+        let world = Self::generated(0, 1);
+        let cast = |account| AccountSpec { users: story.cast(speed), ..account };
+        let accounts = world.accounts.into_iter().map(cast).collect();
+        Self { speed, story: Some(story), accounts, ..world }
+    }
+}
+
+impl Scene {
+    const fn once(minute: u64, deed: Deed) -> Self {
+        Self { minute, minutes: 1, deed }
+    }
+}
+
+impl Deed {
+    /// What is told of it.
+    fn line(self) -> String {
+        match self {
+            Self::Hit { users, behavior } => format!("{users} users get {behavior}"),
+            Self::Offend { behavior } => format!("one user gets {behavior} again"),
+            Self::Forgive => "that user is reset".to_owned(),
+            Self::Reset { users } => format!("{users} users are reset"),
+            Self::Disable { behavior } => format!("{behavior} is disabled"),
+            Self::Enable { behavior } => format!("{behavior} is enabled again"),
+            Self::Revoke => "the token is revoked".to_owned(),
+            Self::Reinstate => "the token is valid again".to_owned(),
+            Self::Fail => "Cloudflare answers nothing but errors".to_owned(),
+            Self::Recover => "Cloudflare answers again".to_owned(),
+            Self::End => "this was the story; everyday events go on".to_owned(),
+        }
+    }
+}
+
+const fn minutes(count: u64) -> Duration {
+    Duration::from_secs(60 * count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_story_has_one_name_everywhere() {
+        assert_eq!(Story::value_variants(), Story::ALL);
+        for story in Story::ALL {
+            let name = story.as_str();
+            assert_eq!(Story::from_str(name, false), Ok(story));
+            assert_eq!(serde_saphyr::from_str::<Story>(name).unwrap(), story);
+        }
+    }
+
+    #[test]
+    fn a_story_ends_once_and_last_and_within_three_minutes_of_a_drill() {
+        for story in Story::ALL {
+            let of = |minute| story.deeds(minute).collect::<Vec<_>>();
+            let last = (0..1_000).rfind(|minute| !of(*minute).is_empty()).unwrap();
+            assert_eq!(of(last), [Deed::End], "{story:?}");
+            assert!((0..last).all(|minute| !of(minute).contains(&Deed::End)), "{story:?}");
+            assert!(last < 180, "{story:?}: {last} seconds at speed 60");
+        }
+    }
+
+    #[test]
+    fn what_happens_in_a_minute() {
+        let hit = Deed::Hit { users: 5, behavior: "malicious_file" };
+        for (story, minute, wanted) in [
+            (Story::Campaign, 19, vec![]),
+            (Story::Campaign, 20, vec![hit]),
+            (Story::Campaign, 31, vec![hit]),
+            (Story::Campaign, 32, vec![]),
+            (Story::MassReset, 25, vec![Deed::Reset { users: 5 }]),
+            (Story::TokenRevoked, 20, vec![Deed::Revoke]),
+            (Story::TokenRevoked, 50, vec![Deed::Reinstate]),
+            (Story::Outage, 50, vec![Deed::Recover]),
+        ] {
+            assert_eq!(story.deeds(minute).collect::<Vec<_>>(), wanted, "{story:?} at minute {minute}");
+        }
+    }
+
+    #[test]
+    fn the_insider_alone_has_been_watched_for_nearly_a_day() {
+        for story in Story::ALL {
+            let wanted = (story == Story::Insider).then(|| Duration::from_secs(23 * 60 + 50));
+            assert_eq!(story.watched(60.0), wanted, "{story:?}");
+        }
+    }
+}
