@@ -8,6 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::listen::Listen;
 use crate::simulator::Story;
 
+pub mod operator;
+
 /// Prometheus exporter and monitoring daemon for Cloudflare Zero Trust user risk.
 ///
 /// Without a command it serves. Two environment variables are enough to start: CLOUDFLARE_ACCOUNT_ID and
@@ -34,6 +36,9 @@ pub enum Command {
     Check(Check),
     /// Ask a running exporter whether it is healthy; for a container without a shell
     Healthcheck(Healthcheck),
+    /// Users, behaviors and integrations, for a person.
+    #[command(flatten)]
+    Operator(operator::Operator),
     /// Look at the file in which counts survive restarts; its exporter must not be running
     #[command(subcommand)]
     State(State),

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-pub use error::{Answered, Error, Kind, Lack, Limiter, Note, Outcome};
+pub use error::{Answered, Effect, Error, Kind, Lack, Limiter, Note, Outcome};
 pub use setup::SetupError;
 pub use stream::{Bounds, Names};
 
@@ -40,10 +40,11 @@ use crate::budget::Budget;
 use crate::clock::Timestamp;
 pub use crate::credentials::Credentials;
 use crate::model::{
-    Behavior, BehaviorSetting, Endpoint, Event, Identity, Integration, Level, Listing, Row, Summary, UserId,
-    UserRisk,
+    Behavior, BehaviorSetting, DetailedEvent, Endpoint, Identity, Integration, Level, Listing, Row, Summary,
+    UserId, UserRisk,
 };
 use call::{Answer, Call};
+use element::Element;
 use operation::Operation;
 use pages::Paging;
 use transport::{Allowance, Transport};
@@ -55,7 +56,7 @@ pub const BASE_URL: &str = "https://api.cloudflare.com/client/v4";
 pub type Observer = Arc<dyn Fn(&Report) + Send + Sync>;
 
 /// How one attempt went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// What was asked.
     pub endpoint: Endpoint,
@@ -65,6 +66,8 @@ pub struct Report {
     pub took: Duration,
     /// 1 for the first attempt, more for retries.
     pub attempt: u32,
+    /// The CF-Ray id of the answer, if one came with an id.
+    pub ray: Option<String>,
 }
 
 /// What a client may be told; the defaults suit the daemon.
@@ -258,9 +261,20 @@ impl Client {
     /// # Errors
     /// [`Kind::NotFound`] for a user that Cloudflare does not know; later pages as for [`Client::summary`].
     pub async fn user(&self, user: UserId) -> Result<UserRisk, Error> {
+        self.user_with(user).await
+    }
+
+    /// The same with the details of each event.
+    ///
+    /// # Errors
+    /// As [`Client::user`].
+    pub async fn user_in_detail(&self, user: UserId) -> Result<UserRisk<DetailedEvent>, Error> {
+        self.user_with(user).await
+    }
+
+    async fn user_with<E: Element>(&self, user: UserId) -> Result<UserRisk<E>, Error> {
         let call = self.call(Operation::User, &[&user.to_string()]);
-        let mut list =
-            pages::read::<Event>(&self.transport, call, &self.paging.user, self.total_wait).await?;
+        let mut list = pages::read::<E>(&self.transport, call, &self.paging.user, self.total_wait).await?;
         let head: wire::UserHead = list.head(Operation::User)?;
         let identity = match self.names {
             Names::Keep => {

@@ -8,7 +8,7 @@
 mod accounts;
 mod credentials;
 mod document;
-mod duration;
+pub(crate) mod duration;
 mod error;
 mod keys;
 mod layers;

@@ -84,6 +84,7 @@
 //!
 //! - [`check`]: tries each endpoint once and says what is missing.
 //! - [`drill`]: the state of a demonstration that plays a story.
+//! - [`operator`]: shows users, behaviors and integrations to a person, and changes them.
 //! - [`healthcheck`]: asks a running exporter whether it is healthy.
 //! - [`simulator`]: a stand-in for the API, with a world in which things happen.
 //!
@@ -110,8 +111,8 @@
 //!     rather than leave a page that no longer changes.
 //! 11. Trouble keeps the last good data, with its date. It never empties the page, and a list known to be
 //!     incomplete never passes for a whole one.
-//! 12. Names and e-mail addresses are dropped where the answer is decoded, unless the configuration asks for
-//!     them. Tokens reach no log, label, panic message, argument list or file.
+//! 12. Names and e-mail addresses are dropped where the answer is decoded, unless the configuration or an
+//!     operator's command asks for them. Tokens reach no log, label, panic message, argument list or file.
 //!
 //! # As a library
 //!
@@ -162,6 +163,7 @@ pub mod ledger;
 pub mod listen;
 pub mod log;
 pub mod model;
+pub mod operator;
 pub mod poller;
 pub mod publisher;
 pub mod pulse;

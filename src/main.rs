@@ -1,7 +1,7 @@
 //! Command line in, exit code out.
 //!
 //! 0 if all is well, 1 if something went wrong while running, 2 if the command line or the configuration
-//! must be mended. What went wrong is said once, on standard error.
+//! must be mended; an operator's commands have more. What went wrong is said once, on standard error.
 
 use std::error::Error;
 use std::fmt;
@@ -11,13 +11,14 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use tokio::runtime::{Builder, Runtime};
+use zt_risk_exporter::cli::operator::Operator;
 use zt_risk_exporter::cli::{Check, Cli, Command, Flags, Healthcheck, Simulate, State, StateFile};
 use zt_risk_exporter::clock::Clock;
 use zt_risk_exporter::config::{Config, Local, Shard};
 use zt_risk_exporter::log::Colour;
 use zt_risk_exporter::simulator::Scenario;
 use zt_risk_exporter::state::inspect;
-use zt_risk_exporter::{app, check, config, healthcheck, log};
+use zt_risk_exporter::{app, check, config, healthcheck, log, operator};
 
 /// Why the process does not end well.
 enum Failure {
@@ -25,6 +26,8 @@ enum Failure {
     Usage(Box<dyn Error>),
     /// It could not be done.
     Runtime(Box<dyn Error>),
+    /// A command of an operator ends with a code of its own.
+    Operator(operator::Failure),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +61,7 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Simulate(simulate) => simulate_api(&simulate),
         Command::Check(flags) => try_each_endpoint(&flags),
+        Command::Operator(command) => operate(&command),
         Command::Healthcheck(flags) => ask_health(&flags),
         Command::State(action) => inspect_state(&action),
         Command::Completions { shell } => {
@@ -125,6 +129,18 @@ fn try_each_endpoint(flags: &Check) -> Result<(), Failure> {
         1 => Err(Failure::runtime("one check failed")),
         failures => Err(Failure::runtime(format!("{failures} checks failed"))),
     }
+}
+
+fn operate(command: &Operator) -> Result<(), Failure> {
+    let config = configure(&command.flags())?;
+    let report = drive(waiting()?, operator::run(command, &config, &Clock::system()));
+    let (output, colour) = (command.common().output, Colour::for_stream(&io::stdout()));
+    say(report.show(output, colour, check::terminal_width()).as_bytes())?;
+    for remark in report.remarks() {
+        // What nobody reads need not be written.
+        let _ = writeln!(io::stderr(), "zt-risk-exporter: {remark}");
+    }
+    report.end().map_err(Failure::Operator)
 }
 
 fn ask_health(flags: &Healthcheck) -> Result<(), Failure> {
@@ -200,6 +216,7 @@ impl Failure {
         ExitCode::from(match self {
             Self::Usage(_) => 2,
             Self::Runtime(_) => 1,
+            Self::Operator(failure) => failure.exit_code(),
         })
     }
 }
@@ -212,8 +229,10 @@ impl From<config::Error> for Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Usage(error) | Self::Runtime(error)) = self;
-        write!(f, "{error}")
+        match self {
+            Self::Usage(error) | Self::Runtime(error) => write!(f, "{error}"),
+            Self::Operator(failure) => write!(f, "{failure}"),
+        }
     }
 }
 

@@ -226,11 +226,20 @@ pub struct Event {
     pub timestamp: Timestamp,
 }
 
+/// One risk event with what Cloudflare knows beside it: for a person who asks, never for a page or a state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DetailedEvent {
+    /// The event.
+    pub event: Event,
+    /// What else is known of it: JSON of any shape, if there is something.
+    pub details: Option<String>,
+}
+
 /// One user's events, as listed by one reading of every page.
 #[derive(Clone, Debug)]
-pub struct UserRisk {
+pub struct UserRisk<E = Event> {
     /// The events that could be read, each id and time once, in the order they came.
-    pub events: Vec<Event>,
+    pub events: Vec<E>,
     /// Events that could not be read (no id, no name or no valid time).
     pub rejected: u32,
     /// When the user was last reset.

@@ -68,7 +68,7 @@ fn the_version_and_the_help_go_to_standard_output() {
 
 #[test]
 fn there_is_no_flag_for_a_token() {
-    for command in ["serve", "demo", "simulate", "check", "healthcheck"] {
+    for command in ["serve", "demo", "simulate", "check", "healthcheck", "users", "user", "reset"] {
         let (_, help, _) = run(&[command, "--help"]);
         assert!(help.contains("Usage: "), "{help}");
         for word in ["token", "key"] {

@@ -4,6 +4,8 @@
 
 #[path = "client/canned.rs"]
 mod canned;
+#[path = "client/effects.rs"]
+mod effects;
 #[path = "client/environment.rs"]
 mod environment;
 #[path = "client/errors.rs"]

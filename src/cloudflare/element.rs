@@ -6,7 +6,7 @@ use std::hash::Hash;
 use super::cursor::{Cursor, Stop, Text};
 use super::{quick, time};
 use crate::clock::Timestamp;
-use crate::model::{Event, Identities, Level, Row, Tuple, UserId};
+use crate::model::{DetailedEvent, Event, Identities, Level, Row, Tuple, UserId};
 
 /// An element that was read to its end.
 #[derive(Debug, PartialEq, Eq)]
@@ -108,27 +108,7 @@ impl Element for Event {
     }
 
     fn read(cursor: &mut Cursor<'_>, _: Option<&mut Identities>) -> Result<Read<Self>, Stop> {
-        if cursor.peek()? != b'{' {
-            cursor.skip()?;
-            return Ok(Read::Rejected(None));
-        }
-        let (mut id, mut name, mut timestamp, mut level) = (None, None, None, Level::Unknown);
-        cursor.object(|key, cursor| {
-            match key.bytes().as_ref() {
-                b"id" => id = cursor.string_or_skip()?.and_then(Text::read),
-                b"name" => name = cursor.string_or_skip()?.and_then(Text::read),
-                b"timestamp" => timestamp = cursor.string_or_skip()?.and_then(date),
-                b"risk_level" => level = cursor.string_or_skip()?.map_or(Level::Unknown, word),
-                _ => cursor.skip()?,
-            }
-            Ok(())
-        })?;
-        Ok(match (id, name, timestamp) {
-            (Some(id), Some(name), Some(timestamp)) => {
-                Read::Good(Self { id: id.into_owned(), name: name.into_owned(), level, timestamp })
-            }
-            _ => Read::Rejected(None),
-        })
+        event(cursor, |_, cursor| cursor.skip())
     }
 
     /// Keeps the order; of several events with one id and time the first stays.
@@ -136,6 +116,68 @@ impl Element for Event {
         let mut known = HashSet::new();
         events.retain(|event| known.insert(event.key()));
     }
+}
+
+impl Element for DetailedEvent {
+    type Key = (String, Timestamp);
+
+    const LIST: &'static str = Event::LIST;
+
+    fn key(&self) -> Self::Key {
+        self.event.key()
+    }
+
+    fn read(cursor: &mut Cursor<'_>, _: Option<&mut Identities>) -> Result<Read<Self>, Stop> {
+        let mut details = None;
+        let read = event(cursor, |key, cursor| {
+            if key != b"event_details" || cursor.peek()? == b'n' {
+                return cursor.skip();
+            }
+            let (rest, start) = (cursor.rest(), cursor.position());
+            cursor.skip()?;
+            let value = rest.get(..cursor.position() - start).unwrap_or_default();
+            details = Some(String::from_utf8_lossy(value).into_owned());
+            Ok(())
+        })?;
+        Ok(match read {
+            Read::Good(event) => Read::Good(Self { event, details }),
+            Read::Rejected(user) => Read::Rejected(user),
+        })
+    }
+
+    /// As for events without details.
+    fn settle(events: &mut Vec<Self>, _: &mut Vec<UserId>) {
+        let mut known = HashSet::new();
+        events.retain(|event| known.insert(event.key()));
+    }
+}
+
+/// Reads an event; `other` moves past the values of all other keys.
+fn event<'a>(
+    cursor: &mut Cursor<'a>,
+    mut other: impl FnMut(&[u8], &mut Cursor<'a>) -> Result<(), Stop>,
+) -> Result<Read<Event>, Stop> {
+    if cursor.peek()? != b'{' {
+        cursor.skip()?;
+        return Ok(Read::Rejected(None));
+    }
+    let (mut id, mut name, mut timestamp, mut level) = (None, None, None, Level::Unknown);
+    cursor.object(|key, cursor| {
+        match key.bytes().as_ref() {
+            b"id" => id = cursor.string_or_skip()?.and_then(Text::read),
+            b"name" => name = cursor.string_or_skip()?.and_then(Text::read),
+            b"timestamp" => timestamp = cursor.string_or_skip()?.and_then(date),
+            b"risk_level" => level = cursor.string_or_skip()?.map_or(Level::Unknown, word),
+            key => other(key, cursor)?,
+        }
+        Ok(())
+    })?;
+    Ok(match (id, name, timestamp) {
+        (Some(id), Some(name), Some(timestamp)) => {
+            Read::Good(Event { id: id.into_owned(), name: name.into_owned(), level, timestamp })
+        }
+        _ => Read::Rejected(None),
+    })
 }
 
 /// A row must say whose it is, how many events there are and when the last one was.

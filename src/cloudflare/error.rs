@@ -24,6 +24,23 @@ struct Inner {
     remedy: Option<String>,
     answer: Option<Answered>,
     retry_after: Option<Duration>,
+    sent: Sent,
+}
+
+/// Whether the request left this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    Perhaps,
+    No,
+}
+
+/// What a failed request did at Cloudflare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing: it was not sent, or refused.
+    Nothing,
+    /// It may have done what it asks for: no answer came that says.
+    Unknown,
 }
 
 /// The kinds of [`Error`], by the reaction they ask for.
@@ -157,8 +174,14 @@ impl Outcome {
 
 impl Error {
     pub(super) fn new(operation: Operation, kind: Kind, reason: impl Into<String>) -> Self {
-        let (remedy, answer, retry_after) = (None, None, None);
-        Self(Box::new(Inner { operation, kind, reason: reason.into(), remedy, answer, retry_after }))
+        let (remedy, answer, retry_after, sent) = (None, None, None, Sent::Perhaps);
+        Self(Box::new(Inner { operation, kind, reason: reason.into(), remedy, answer, retry_after, sent }))
+    }
+
+    /// The same of a request for which there was not even a connection.
+    pub(super) fn unsent(mut self) -> Self {
+        self.0.sent = Sent::No;
+        self
     }
 
     pub(super) fn answered(mut self, answer: Answered) -> Self {
@@ -197,6 +220,24 @@ impl Error {
         }
     }
 
+    /// What the request did, if it was to change something.
+    pub fn effect(&self) -> Effect {
+        match (self.0.sent, self.0.kind) {
+            (Sent::No, _) => Effect::Nothing,
+            (Sent::Perhaps, Kind::Unavailable | Kind::Timeout | Kind::Shape) => Effect::Unknown,
+            (
+                Sent::Perhaps,
+                Kind::Credentials
+                | Kind::Refused
+                | Kind::Forbidden(_)
+                | Kind::NotEntitled
+                | Kind::NotFound
+                | Kind::Limited(_)
+                | Kind::Invalid,
+            ) => Effect::Nothing,
+        }
+    }
+
     /// What was asked.
     pub fn endpoint(&self) -> Endpoint {
         self.0.operation.endpoint()
@@ -220,7 +261,7 @@ impl Error {
 
     /// What to do, in a sentence.
     fn advice(&self) -> String {
-        let Inner { operation, kind, reason, remedy, retry_after, answer: _ } = &*self.0;
+        let Inner { operation, kind, reason, remedy, retry_after, answer: _, sent: _ } = &*self.0;
         let or = |usual: &'static str| remedy.as_deref().unwrap_or(usual);
         let seconds = retry_after.unwrap_or_default().as_secs_f64().ceil();
         match kind {

@@ -52,13 +52,14 @@ impl Transport {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) if error.is_connect() && error.is_timeout() => {
                 let reason = format!("no connection to {} within {:?}", self.route, self.connect_wait);
-                let error = Error::new(call.operation, Kind::Timeout, reason);
+                let error = Error::new(call.operation, Kind::Timeout, reason).unsent();
                 Err(Failure { error: error.advising(self.route.remedy()), again: Again::Always })
             }
             Ok(Err(error)) if error.is_connect() => {
                 let obstacle = self.route.obstacle(&error);
                 let reason = format!("no connection to {}: {}", self.route, obstacle.cause);
-                let error = Error::new(call.operation, Kind::Unavailable, reason).advising(obstacle.remedy);
+                let error = Error::new(call.operation, Kind::Unavailable, reason).unsent();
+                let error = error.advising(obstacle.remedy);
                 let again = match obstacle.lasts {
                     Lasts::Perhaps => Again::Always,
                     Lasts::Surely => Again::No,

@@ -137,8 +137,15 @@ impl Transport {
             drop(permit);
             let took = self.stopwatch.now().since(started);
             allowance.spend(took);
+            let ray = match &answer {
+                Ok(answer) => answer.answered.ray.clone(),
+                Err(failure) => failure.error.answer().and_then(|answered| answered.ray.clone()),
+            };
             let result = answer.and_then(|answer| take(answer).map_err(Failure::for_good));
-            self.report(call, attempt, took, &result);
+            let outcome = result.as_ref().map_or_else(|failure| failure.error.outcome(), |_| Outcome::Ok);
+            if let Some(observer) = &self.observer {
+                observer(&Report { endpoint: call.operation.endpoint(), outcome, took, attempt, ray });
+            }
             let failure = match result {
                 Ok(taken) => return Ok(taken),
                 Err(failure) => failure,
@@ -169,16 +176,6 @@ impl Transport {
             let wait = moment.since(self.budget.clock().now());
             Error::new(call.operation, Kind::Limited(limiter), "").after(Some(wait))
         })
-    }
-
-    fn report<T>(&self, call: &Call, attempt: u32, took: Duration, result: &Result<T, Failure>) {
-        let outcome = match result {
-            Ok(_) => Outcome::Ok,
-            Err(failure) => failure.error.outcome(),
-        };
-        if let Some(observer) = &self.observer {
-            observer(&Report { endpoint: call.operation.endpoint(), outcome, took, attempt });
-        }
     }
 
     async fn attempt<S: Sink>(

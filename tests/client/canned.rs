@@ -111,7 +111,7 @@ pub(crate) fn observed(mut options: Options) -> (Client, Arc<Mutex<Vec<Report>>>
     let reports = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&reports);
     options.observer = Some(Arc::new(move |report: &Report| {
-        kept.lock().unwrap().push(*report);
+        kept.lock().unwrap().push(report.clone());
     }));
     (client(options, &budget()), reports)
 }

@@ -1,0 +1,128 @@
+//! `users`: who is at risk, narrowed down and sorted.
+
+use std::cmp::Reverse;
+
+use super::account::Session;
+use super::behaviors::Catalogue;
+use super::people::{People, Person, sheet};
+use super::progress::Progress;
+use super::{Failure, Report, counted};
+use crate::cli::operator::{Since, Sort, Users};
+use crate::clock::Timestamp;
+use crate::cloudflare::{Kind, Limiter};
+use crate::model::Row;
+
+/// # Errors
+/// The list cannot be read, or the behavior is not known.
+pub(super) async fn list(session: &Session, wanted: &Users) -> Result<Report, Failure> {
+    let catalogue = match &wanted.behavior {
+        Some(behavior) => Some((Catalogue::read(session).await?, behavior)),
+        None => None,
+    };
+    if let Some((catalogue, behavior)) = &catalogue {
+        catalogue.knows(behavior)?;
+    }
+    let people = People::read(session).await?;
+    let fitting = sorted(&people, wanted, session.date());
+    let mut remarks = people.remarks();
+    let limit = wanted.limit as usize;
+    let (shown, omitted, unread) = match &catalogue {
+        None => {
+            let shown: Vec<Person> = fitting.iter().take(limit).map(|row| people.person(row)).collect();
+            let omitted = fitting.len() - shown.len();
+            (shown, omitted, 0)
+        }
+        Some((catalogue, behavior)) => {
+            remarks.extend(catalogue.remarks());
+            let search = Search { session, people: &people, catalogue, behavior };
+            let (found, unread) = search.run(&fitting, limit, &mut remarks).await?;
+            (found, 0, unread)
+        }
+    };
+    if omitted > 0 {
+        remarks.push(format!("{omitted} more fit; --limit {limit} leaves them out"));
+    }
+    Ok(Report::found(sheet(session, &people, &shown, omitted, unread)).remarking(remarks))
+}
+
+/// The users that fit by what the list says of them.
+fn sorted(people: &People<'_>, wanted: &Users, now: Timestamp) -> Vec<Row> {
+    let text = wanted.text.as_deref().map(str::to_lowercase);
+    let from = wanted.since.map(|since| match since {
+        Since::Ago(span) => now - span,
+        Since::Date(date) => date,
+    });
+    let fits = |row: &&Row| {
+        let (name, email) = people.identity(row.user);
+        (wanted.level.is_empty() || wanted.level.contains(&row.tuple.level))
+            && from.is_none_or(|from| row.tuple.last_event >= from)
+            && text.as_ref().is_none_or(|text| {
+                let id = row.user.to_string();
+                [name, email, &id].iter().any(|field| field.to_lowercase().contains(text))
+            })
+    };
+    let mut rows: Vec<Row> = people.rows().iter().filter(fits).copied().collect();
+    // The rows come sorted by id, and those that are equal stay so.
+    match wanted.sort {
+        Sort::Risk => rows.sort_by_key(|row| Reverse((row.tuple.level, row.tuple.last_event))),
+        Sort::LastEvent => rows.sort_by_key(|row| Reverse(row.tuple.last_event)),
+        Sort::Events => rows.sort_by_key(|row| Reverse(row.tuple.count)),
+        Sort::Name => rows.sort_by_cached_key(|row| people.identity(row.user).0.to_lowercase()),
+    }
+    rows
+}
+
+/// A look at the events of one user after the other.
+struct Search<'a> {
+    session: &'a Session,
+    people: &'a People<'a>,
+    catalogue: &'a Catalogue,
+    behavior: &'a str,
+}
+
+impl Search<'_> {
+    /// Those of `rows` with an event of the behavior, at most `limit`; and how many were not looked at because
+    /// the limit was reached or the budget spent.
+    async fn run(
+        &self,
+        rows: &[Row],
+        limit: usize,
+        remarks: &mut Vec<String>,
+    ) -> Result<(Vec<Person>, usize), Failure> {
+        let mut found = Vec::new();
+        let mut progress = Progress::new("reading events of user", rows.len());
+        for (looked_at, row) in rows.iter().enumerate() {
+            let rest = rows.len() - looked_at;
+            if found.len() == limit {
+                remarks.push(format!("{} not looked at: --limit {limit} is reached", were(rest)));
+                return Ok((found, rest));
+            }
+            match self.session.client.user(row.user).await {
+                Ok(risk) => {
+                    let of_it = |name: &str| self.catalogue.id(name) == self.behavior;
+                    let count = risk.events.iter().filter(|event| of_it(&event.name)).count();
+                    if count > 0 {
+                        let person = self.people.person(row);
+                        found.push(Person { behavior_events: Some(count), ..person });
+                    }
+                }
+                // Reset or gone since the list was read.
+                Err(error) if error.kind() == Kind::NotFound => {}
+                Err(error) if error.kind() == Kind::Limited(Limiter::Budget) => {
+                    remarks.push(format!(
+                        "{} not looked at: the request budget is spent; narrow it down by --level, --since or TEXT",
+                        were(rest)
+                    ));
+                    return Ok((found, rest));
+                }
+                Err(error) => return Err(Failure::asking(&error)),
+            }
+            progress.step();
+        }
+        Ok((found, 0))
+    }
+}
+
+fn were(users: usize) -> String {
+    format!("{} {}", counted(users, "user"), if users == 1 { "was" } else { "were" })
+}

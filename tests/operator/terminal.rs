@@ -1,0 +1,123 @@
+//! The same commands at a terminal: the question, the bar, the colours, the width.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
+use crate::rig::{ANN, BOB, Rig, program};
+
+/// Runs the program at a terminal of this many columns where somebody types what `answer` gives when asked; what
+/// is seen there, and the exit code.
+fn at_terminal(
+    rig: &Rig,
+    columns: u16,
+    colours: Option<&str>,
+    answer: impl FnOnce() -> &'static str,
+    arguments: &[&str],
+) -> (String, i32) {
+    let terminal: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let size = Winsize { ws_row: 40, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&terminal, size).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+    let open = || OpenOptions::new().read(true).write(true).open(&name).unwrap();
+    let mut command = program(&rig.upstream(), "everything", arguments);
+    command.stdin(open()).stdout(open()).stderr(open()).env("TERM", "xterm-256color");
+    if let Some(value) = colours {
+        command.env("NO_COLOR", value);
+    }
+    let mut child = command.spawn().unwrap();
+    // The command keeps its own ends open: with them closed the terminal ends when the program does.
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut terminal = File::from(terminal);
+    let (mut seen, mut answer) = (Vec::new(), Some(answer));
+    let mut part = [0; 4096];
+    // The end of a terminal is an error.
+    while let Ok(length @ 1..) = terminal.read(&mut part) {
+        seen.extend_from_slice(&part[..length]);
+        if String::from_utf8_lossy(&seen).contains("[y/N] ")
+            && let Some(answer) = answer.take()
+        {
+            terminal.write_all(answer().as_bytes()).unwrap();
+        }
+    }
+    let code = child.wait().unwrap().code().unwrap();
+    (String::from_utf8(seen).unwrap().replace("\r\n", "\n"), code)
+}
+
+#[test]
+fn a_person_sees_what_will_be_cleared_and_decides() {
+    for (typed, code, resets) in
+        [("y\n", 0, 2), ("yes\n", 0, 2), ("n\n", 5, 0), ("\n", 5, 0), ("\u{4}", 5, 0)]
+    {
+        let rig = Rig::new();
+        let (seen, ended) = at_terminal(&rig, 200, None, || typed, &["reset", "ann", BOB]);
+        let (shown, after) = seen.split_once("Reset the risk of 2 users? [y/N] ").unwrap();
+        for word in [ANN, BOB, "Ann Lee", "bob@example.com", "high", "low", "event count"] {
+            assert!(shown.contains(word), "{word} in {shown}");
+        }
+        assert_eq!((ended, rig.resets().len()), (code, resets), "{typed:?}: {after}");
+        assert_eq!(after.contains("nothing was done"), code == 5, "{typed:?}: {after}");
+        assert_eq!(after.contains("2 of 2"), code == 0, "the bar is full: {after}");
+    }
+}
+
+#[test]
+fn what_happens_while_a_person_thinks_is_not_cleared_unseen() {
+    let rig = Rig::new();
+    let answer = || {
+        rig.append_event(ANN, "malicious_file");
+        "y\n"
+    };
+    let (seen, code) = at_terminal(&rig, 200, None, answer, &["reset", BOB, ANN]);
+    assert_eq!((code, rig.resets().len()), (1, 0), "{seen}");
+    assert!(
+        seen.contains(&format!("nothing was reset: the risk of {ANN} changed meanwhile; look again")),
+        "{seen}"
+    );
+}
+
+#[test]
+fn every_other_change_asks_too() {
+    let rig = Rig::new();
+    let file = rig.file("baseline.yaml", "imp_travel: { enabled: false, risk_level: high }\n");
+    let integration = crate::rig::INTEGRATION;
+    for (arguments, question) in [
+        (&["behaviors", "set", "imp_travel", "--disable"][..], "Change 1 behavior? [y/N] "),
+        (&["behaviors", "apply", file.to_str().unwrap()], "Change 1 behavior? [y/N] "),
+        (
+            &["integrations", "create", "--tenant-url", "https://new.okta.com"],
+            "\"https://new.okta.com\" from now on? [y/N] ",
+        ),
+        (&["integrations", "update", integration, "--deactivate"], "Make the first the second? [y/N] "),
+        (&["integrations", "delete", integration], "Delete this integration? [y/N] "),
+    ] {
+        let (seen, code) = at_terminal(&rig, 200, None, || "n\n", arguments);
+        assert!(seen.contains(question), "{seen}");
+        assert_eq!(code, 5, "{arguments:?}: {seen}");
+    }
+    for method in ["PUT", "POST", "DELETE"] {
+        assert_eq!(rig.requests(method), 0, "{method}");
+    }
+}
+
+#[test]
+fn a_table_fits_its_terminal_and_no_id_is_broken() {
+    let rig = Rig::new();
+    for (columns, stacked) in [(200, false), (80, true)] {
+        let (seen, code) = at_terminal(&rig, columns, Some("1"), || "", &["users"]);
+        assert_eq!(code, 0, "{seen}");
+        assert!(!seen.contains('\u{1b}'), "NO_COLOR is set: {seen:?}");
+        assert!(seen.lines().all(|line| line.chars().count() <= usize::from(columns)), "{seen}");
+        assert!(seen.contains(ANN) && seen.contains("ann@example.com"), "{seen}");
+        let beside = seen.lines().any(|line| line.contains(ANN) && line.contains("ann@example.com"));
+        assert_eq!(!beside, stacked, "{seen}");
+    }
+    let (seen, _) = at_terminal(&rig, 200, Some(""), || "", &["users", "--level", "high"]);
+    assert!(seen.contains('\u{1b}'), "an empty NO_COLOR is none: {seen:?}");
+}
