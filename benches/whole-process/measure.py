@@ -1,161 +1,22 @@
 """What the whole process costs, from /proc; see `run` beside this file."""
 
-import gzip
 import os
-import re
-import signal
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 
-ACCOUNT, TOKEN = "0123456789abcdef0123456789abcdef", "simulated-token"
-TICK = 1 / os.sysconf("SC_CLK_TCK")
-MIB = 1 << 20
+import accounts
+from process import MIB, START_PAUSE_SECONDS, Page, Report, exporter, free_port, simulator
 
-# Events keep coming, so that users' events are read between two lists as in life; but not a campaign at a time.
-SPEED = "0.1"
 # A quarter of the 30 s it is in life: refreshes are what is measured. The budget allows one in two seconds.
 INTERVAL_SECONDS = 8
 REFRESHES = 4
 IDLE_SECONDS = 60
 STARTS = 21
-# How often the page is looked at: when a start is timed, and between refreshes, where looking costs CPU too.
-START_PAUSE_SECONDS, REFRESH_PAUSE_SECONDS = 0.05, 0.5
-# Building a world of a million users takes the simulator some seconds; more than these mean that it hangs.
-PATIENCE_SECONDS = 90
-
-
-class Process:
-    """A command that is ended with the block it was started in."""
-
-    def __init__(self, *command, **environment):
-        self.started = time.monotonic()
-        self.child = subprocess.Popen(
-            command,
-            env={"PATH": os.environ["PATH"], **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.child.send_signal(signal.SIGTERM)
-        try:
-            self.child.wait(10)
-        except subprocess.TimeoutExpired:
-            self.child.kill()
-            self.child.wait()
-        self.child.stdout.close()
-
-    def proc(self, name):
-        if self.child.poll() is not None:
-            sys.exit(f"whole-process: {self.child.args[0]} ended with {self.child.returncode}")
-        with open(f"/proc/{self.child.pid}/{name}") as file:
-            return file.read()
-
-    def cpu(self):
-        """Seconds of CPU so far, user and system."""
-        fields = self.proc("stat").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * TICK
-
-    def memory(self, field):
-        """VmRSS, VmHWM, RssAnon or the like, in bytes."""
-        return int(re.search(rf"^{field}:\s+(\d+) kB", self.proc("status"), re.M)[1]) << 10
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def simulator(binary, users):
-    """The simulated API and its address, which it says once its world stands."""
-    process = Process(
-        binary, "simulate", "--listen-address", "127.0.0.1:0", "--users", str(users), "--speed", SPEED
-    )
-    address = process.child.stdout.readline().strip()
-    return process, address
-
-
-def exporter(binary, upstream, port, **environment):
-    return Process(
-        binary,
-        "serve",
-        "--web.listen-address",
-        f"127.0.0.1:{port}",
-        CLOUDFLARE_BASE_URL=upstream,
-        CLOUDFLARE_API_TOKEN=TOKEN,
-        CLOUDFLARE_ACCOUNT_ID=ACCOUNT,
-        **environment,
-    )
-
-
-class Page:
-    """/metrics as last read."""
-
-    def __init__(self, port):
-        self.url = f"http://127.0.0.1:{port}/metrics"
-        self.text = ""
-
-    def read(self):
-        try:
-            # Compressed, as Prometheus asks for it.
-            request = urllib.request.Request(self.url, headers={"Accept-Encoding": "gzip"})
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                self.text = gzip.decompress(answer.read()).decode()
-        except (urllib.error.URLError, ConnectionError):
-            self.text = ""
-        return self
-
-    def samples(self, name, labels=""):
-        return [
-            float(value)
-            for found, value in re.findall(rf"^{name}(?:\{{(.*)\}})? (\S+)$", self.text, re.M)
-            if labels in found
-        ]
-
-    def users(self):
-        return sum(self.samples("cloudflare_zt_risk_users"))
-
-    def last_summary(self):
-        name = "cloudflare_zt_risk_last_success_timestamp_seconds"
-        return next(iter(self.samples(name, 'endpoint="summary"')), 0)
-
-    def until(self, process, condition, pause):
-        """Reads until the condition holds; when it did."""
-        end = time.monotonic() + PATIENCE_SECONDS
-        while not condition(self.read()):
-            process.proc("stat")
-            if time.monotonic() > end:
-                sys.exit(f"whole-process: no such page within {PATIENCE_SECONDS} s")
-            time.sleep(pause)
-        return time.monotonic()
-
-
-class Report:
-    """Prints figures with their limits."""
-
-    def __init__(self):
-        self.broken = 0
-
-    def line(self, what, value, unit, limit=None):
-        if limit is None:
-            verdict = ""
-        elif value <= limit:
-            verdict = f"limit {limit:g}: holds"
-        else:
-            verdict = f"limit {limit:g}: BROKEN"
-            self.broken += 1
-        print(f"{what:<58} {value:>8.2f} {unit:<4} {verdict}", flush=True)
+# How often the page is looked at between refreshes, where looking costs CPU too.
+REFRESH_PAUSE_SECONDS = 0.5
 
 
 def refreshes(report, binary, users, limits):
@@ -255,6 +116,8 @@ def main(binary, *chosen):
         "hundred-thousand": lambda: refreshes(report, binary, 100_000, {"peak": 40}),
         "state": lambda: (durable(report, binary, 1_000_000), durable(report, binary, 1_000)),
         "idle": lambda: idle(report, binary, 1_000, limit=10),
+        "accounts": lambda: accounts.many(report, binary),
+        "restart": lambda: [accounts.restarts(report, binary, users) for users in (1_000, 100_000)],
     }
     for name in chosen or measurements:
         if name not in measurements:

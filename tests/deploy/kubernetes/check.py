@@ -10,8 +10,9 @@ import manifests
 import origins
 import readme
 import scraping
+import shards
 
-CHECKS = [*manifests.CHECKS, *origins.CHECKS, *scraping.CHECKS, *readme.CHECKS]
+CHECKS = [*manifests.CHECKS, *origins.CHECKS, *scraping.CHECKS, *shards.CHECKS, *readme.CHECKS]
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -21,47 +22,61 @@ def section(title: str) -> str:
     return after.split("\n### ")[0].split("\n## ")[0]
 
 
-def block(title: str, language: str) -> str:
-    (_, after) = section(title).split(f"```{language}\n")
-    return after.split("```")[0]
+def blocks(title: str, language: str) -> list[str]:
+    return [after.split("```")[0] for after in section(title).split(f"```{language}\n")[1:]]
 
 
 def commands(title: str, *starts: str) -> list[str]:
-    return [line for line in block(title, "sh").splitlines() if line.startswith(starts)]
+    return [line for text in blocks(title, "sh") for line in text.splitlines() if line.startswith(starts)]
+
+
+EXAMPLES = {"On Kubernetes": "example", "More than one": "example-sharded"}
 
 
 def the_copied_example_can_be_rendered() -> None:
-    shown = commands("On Kubernetes", "cp ", "kubectl kustomize ")
-    assert len(shown) == 2, shown
-    with tempfile.TemporaryDirectory() as directory:
-        for part in ("deploy", "dashboards"):
-            shutil.copytree(ROOT / part, Path(directory) / part, symlinks=True)
-        script = "set -e\n" + "\n".join(shown)
-        done = subprocess.run(["bash", "-c", script], cwd=directory, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and not done.stderr, done.stderr
-    assert objects(done.stdout) == sources.kustomized(KUBERNETES / "example")
-    # What is rendered is what is applied.
-    assert f"kubectl apply --kustomize {shown[1].split()[-1]}" in commands("On Kubernetes", "kubectl apply")
+    for title, example in EXAMPLES.items():
+        shown = commands(title, "cp ", "kubectl kustomize ")
+        assert len(shown) == 2, shown
+        with tempfile.TemporaryDirectory() as directory:
+            for part in ("deploy", "dashboards"):
+                shutil.copytree(ROOT / part, Path(directory) / part, symlinks=True)
+            script = "set -e\n" + "\n".join(shown)
+            done = subprocess.run(["bash", "-c", script], cwd=directory, capture_output=True, text=True, check=False)
+        assert done.returncode == 0 and not done.stderr, done.stderr
+        assert objects(done.stdout) == sources.kustomized(KUBERNETES / example)
+        # What is rendered is what is applied.
+        assert f"kubectl apply --kustomize {shown[1].split()[-1]}" in commands(title, "kubectl apply")
+
+
+def what_is_asked_for_by_name_is_there() -> None:
+    for title, example in EXAMPLES.items():
+        found = sources.kustomized(KUBERNETES / example)
+        workload = next(one for one in found if one["kind"] in sources.WORKLOADS)
+        (waited,) = commands(title, "kubectl --namespace zt-risk-exporter rollout status")
+        assert waited.endswith(f" {workload['kind'].lower()}/{workload['metadata']['name']}"), waited
 
 
 def the_secret_that_is_made_is_the_one_that_is_mounted() -> None:
-    for title in ("On Kubernetes", "With Helm"):
+    for title, example in (*EXAMPLES.items(), ("With Helm", "example")):
         (shown,) = commands(title, "kubectl --namespace zt-risk-exporter create secret")
-        done = subprocess.run(
-            [*shown.split(), "--dry-run=client", "--output=yaml"], input="t", capture_output=True, text=True, check=True
-        )
+        with tempfile.TemporaryDirectory() as directory:
+            for file in re.findall(r"=(\w+\.token)", shown):
+                (Path(directory) / file).write_text("t", encoding="utf-8")
+            command = [*shown.split(), "--dry-run=client", "--output=yaml"]
+            done = subprocess.run(command, input="t", cwd=directory, capture_output=True, text=True, check=True)
         secret = yaml.safe_load(done.stdout)
-        pod = sources.pod_of(sources.only(sources.kustomized(KUBERNETES / "example"), "Deployment"))
+        found = sources.everything()[example]
+        pod = sources.pod_of(next(one for one in found if one["kind"] in sources.WORKLOADS))
         (mounted,) = [volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume]
-        (config,) = [
-            o["data"]["config.yaml"] for o in sources.everything()["example"] if "config.yaml" in o.get("data", {})
-        ]
-        (file,) = [account["token_file"] for account in yaml.safe_load(config)["accounts"]]
-        assert secret["metadata"]["name"] == mounted and file == f"/run/secrets/{mounted}/{next(iter(secret['data']))}"
+        (config,) = [o["data"]["config.yaml"] for o in found if "config.yaml" in o.get("data", {})]
+        files = [account["token_file"] for account in yaml.safe_load(config)["accounts"]]
+        assert secret["metadata"]["name"] == mounted, title
+        assert files == [f"/run/secrets/{mounted}/{key}" for key in secret["data"]], title
 
 
 def the_values_are_taken_and_the_packaged_chart_makes_the_same() -> None:
-    values = yaml.safe_load(block("With Helm", "yaml"))
+    (shown,) = blocks("With Helm", "yaml")
+    values = yaml.safe_load(shown)
     from_checkout = sources.chart_text(values)
     with tempfile.TemporaryDirectory() as directory, sources.quietly():
         package = helm.package(CHART, destination=directory)
@@ -73,7 +88,8 @@ def the_values_are_taken_and_the_packaged_chart_makes_the_same() -> None:
 
 
 def the_kustomization_of_a_sidecar_is_that_of_the_example() -> None:
-    shown = yaml.safe_load(block("On Kubernetes", "yaml"))
+    (text,) = blocks("On Kubernetes", "yaml")
+    shown = yaml.safe_load(text)
     example = yaml.safe_load((KUBERNETES / "example-sidecar/kustomization.yaml").read_text(encoding="utf-8"))
     for key, items in shown.items():
         assert all(item in example[key] for item in items), key
@@ -81,6 +97,7 @@ def the_kustomization_of_a_sidecar_is_that_of_the_example() -> None:
 
 CHECKS = [
     the_copied_example_can_be_rendered,
+    what_is_asked_for_by_name_is_there,
     the_secret_that_is_made_is_the_one_that_is_mounted,
     the_values_are_taken_and_the_packaged_chart_makes_the_same,
     the_kustomization_of_a_sidecar_is_that_of_the_example,

@@ -63,6 +63,18 @@ def with_components(*components: str, neighbour: str | None = None) -> list[Obje
         return kustomized(work)
 
 
+def sharded_base() -> list[Object]:
+    """The base with the component that makes shards of it."""
+    with tempfile.TemporaryDirectory() as directory:
+        work = Path(directory).resolve()
+        kustomization = {
+            key: [os.path.relpath(KUBERNETES / name, work)]
+            for key, name in (("resources", "base"), ("components", "sharded"))
+        }
+        (work / "kustomization.yaml").write_text(json.dumps(kustomization), encoding="utf-8")
+        return kustomized(work)
+
+
 ONE = {"accounts": [{"id": ACCOUNT, "alias": "acme"}]}
 # Every switch and every value of the chart is used in one of these; check.py makes sure of it.
 VALUES: dict[str, dict[str, Any]] = {
@@ -135,6 +147,13 @@ VALUES: dict[str, dict[str, Any]] = {
         "image": {"tag": "1.2.3"},
         "networkPolicy": {"enabled": True, "from": []},
     },
+    "shards": {
+        "accounts": [{"id": digit * 32, "tokenSecret": {"name": "tokens", "key": digit}} for digit in "abcdef"],
+        "shards": 3,
+        "podMonitor": {"enabled": True},
+        "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"}],
+    },
+    "shards without a volume": ONE | {"shards": 2, "persistence": {"enabled": False}},
     "a volume of its own kind": ONE
     | {
         "persistence": {
@@ -176,7 +195,7 @@ def charted(values: dict[str, Any], release: str = "zt-risk-exporter") -> list[O
 @functools.cache
 def everything() -> dict[str, list[Object]]:
     """All that is judged, by what it is called in messages."""
-    found = {name: kustomized(KUBERNETES / name) for name in ("base", "example", "example-sidecar")}
+    found = {name: kustomized(KUBERNETES / name) for name in ("base", "example", "example-sidecar", "example-sharded")}
     found["a native sidecar"] = with_components("sidecar/native")
     found["a durable sidecar"] = with_components("sidecar/container", "sidecar/durable")
     found["a durable native sidecar"] = with_components("sidecar/native", "sidecar/durable")

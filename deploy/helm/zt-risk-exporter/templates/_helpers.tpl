@@ -106,10 +106,23 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toYaml $config }}
 {{- end }}
 
+{{/* What the claim for the state asks for. */}}
+{{- define "zt-risk-exporter.claim" -}}
+spec:
+  accessModes:
+    {{- toYaml .Values.persistence.accessModes | nindent 4 }}
+  {{- with .Values.persistence.storageClassName }}
+  storageClassName: {{ . }}
+  {{- end }}
+  resources:
+    requests:
+      storage: {{ .Values.persistence.size }}
+{{- end }}
+
 {{/*
 The labels of the scraped target. The alert ZtRiskExporterDown asks for the job. The counters go on after a restart, and there
 is never a second pod beside the first: so they stay the same series whatever the pod is called, and `increase` sees what
-was counted in between.
+was counted in between. Of several shards each has its index in its name.
 */}}
 {{- define "zt-risk-exporter.endpoint" -}}
 port: zt-risk-metrics
@@ -119,8 +132,12 @@ scrapeTimeout: {{ .scrapeTimeout }}
 relabelings:
   - targetLabel: job
     replacement: zt-risk-exporter
-  - sourceLabels: [__meta_kubernetes_namespace, __meta_kubernetes_pod_label_app_kubernetes_io_instance]
+  - sourceLabels:
+      - __meta_kubernetes_namespace
+      - __meta_kubernetes_pod_label_app_kubernetes_io_instance
+      - __meta_kubernetes_pod_label_apps_kubernetes_io_pod_index
     separator: /
+    regex: (.+?)/?
     targetLabel: instance
   - targetLabel: pod
     replacement: ""

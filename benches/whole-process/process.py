@@ -1,0 +1,151 @@
+"""The commands that are measured, their pages, and how figures are told."""
+
+import gzip
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+ACCOUNT, TOKEN = "0123456789abcdef0123456789abcdef", "simulated-token"
+TICK = 1 / os.sysconf("SC_CLK_TCK")
+MIB = 1 << 20
+
+# Events keep coming, so that users' events are read between two lists as in life; but not a campaign at a time.
+SPEED = "0.1"
+# How often the page is looked at when a start is timed.
+START_PAUSE_SECONDS = 0.05
+# Building a world of a million users takes the simulator some seconds; more than these mean that it hangs.
+PATIENCE_SECONDS = 90
+
+
+class Process:
+    """A command that is ended with the block it was started in."""
+
+    def __init__(self, *command, **environment):
+        self.started = time.monotonic()
+        self.child = subprocess.Popen(
+            command,
+            env={"PATH": os.environ["PATH"], **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.child.send_signal(signal.SIGTERM)
+        try:
+            self.child.wait(10)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+        self.child.stdout.close()
+
+    def proc(self, name):
+        if self.child.poll() is not None:
+            sys.exit(f"whole-process: {self.child.args[0]} ended with {self.child.returncode}")
+        with open(f"/proc/{self.child.pid}/{name}") as file:
+            return file.read()
+
+    def cpu(self):
+        """Seconds of CPU so far, user and system."""
+        fields = self.proc("stat").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) * TICK
+
+    def memory(self, field):
+        """VmRSS, VmHWM, RssAnon or the like, in bytes."""
+        return int(re.search(rf"^{field}:\s+(\d+) kB", self.proc("status"), re.M)[1]) << 10
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def simulator(binary, users):
+    """The simulated API and its address, which it says once its world stands."""
+    process = Process(
+        binary, "simulate", "--listen-address", "127.0.0.1:0", "--users", str(users), "--speed", SPEED
+    )
+    address = process.child.stdout.readline().strip()
+    return process, address
+
+
+def exporter(binary, upstream, port, **environment):
+    return Process(
+        binary,
+        "serve",
+        "--web.listen-address",
+        f"127.0.0.1:{port}",
+        CLOUDFLARE_BASE_URL=upstream,
+        CLOUDFLARE_API_TOKEN=TOKEN,
+        CLOUDFLARE_ACCOUNT_ID=ACCOUNT,
+        **environment,
+    )
+
+
+class Page:
+    """/metrics as last read."""
+
+    def __init__(self, port):
+        self.url = f"http://127.0.0.1:{port}/metrics"
+        self.text = ""
+
+    def read(self):
+        try:
+            # Compressed, as Prometheus asks for it.
+            request = urllib.request.Request(self.url, headers={"Accept-Encoding": "gzip"})
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                self.text = gzip.decompress(answer.read()).decode()
+        except (urllib.error.URLError, ConnectionError):
+            self.text = ""
+        return self
+
+    def samples(self, name, labels=""):
+        return [
+            float(value)
+            for found, value in re.findall(rf"^{name}(?:\{{(.*)\}})? (\S+)$", self.text, re.M)
+            if labels in found
+        ]
+
+    def users(self):
+        return sum(self.samples("cloudflare_zt_risk_users"))
+
+    def last_summary(self):
+        name = "cloudflare_zt_risk_last_success_timestamp_seconds"
+        return next(iter(self.samples(name, 'endpoint="summary"')), 0)
+
+    def until(self, process, condition, pause):
+        """Reads until the condition holds; when it did."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not condition(self.read()):
+            process.proc("stat")
+            if time.monotonic() > end:
+                sys.exit(f"whole-process: no such page within {PATIENCE_SECONDS} s")
+            time.sleep(pause)
+        return time.monotonic()
+
+
+class Report:
+    """Prints figures with their limits."""
+
+    def __init__(self):
+        self.broken = 0
+
+    def line(self, what, value, unit, limit=None):
+        if limit is None:
+            verdict = ""
+        elif value <= limit:
+            verdict = f"limit {limit:g}: holds"
+        else:
+            verdict = f"limit {limit:g}: BROKEN"
+            self.broken += 1
+        print(f"{what:<58} {value:>8.2f} {unit:<4} {verdict}", flush=True)
