@@ -116,13 +116,12 @@ pub fn terminal_width() -> Option<u16> {
     Table::new().width()
 }
 
-/// What was found of one account.
-fn account(findings: &[Finding], colour: Colour, width: Option<u16>) -> String {
+/// An empty table at most `width` columns wide.
+pub(crate) fn table(colour: Colour, width: Option<u16>) -> Table {
     let mut table = Table::new();
     table
         .load_preset(presets::UTF8_FULL_CONDENSED)
         .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(["endpoint", "result", "time", "what came"])
         .force_no_tty();
     if let Some(width) = width {
         table.set_width(width);
@@ -130,6 +129,13 @@ fn account(findings: &[Finding], colour: Colour, width: Option<u16>) -> String {
     if colour == Colour::On {
         table.enforce_styling();
     }
+    table
+}
+
+/// What was found of one account.
+fn account(findings: &[Finding], colour: Colour, width: Option<u16>) -> String {
+    let mut table = table(colour, width);
+    table.set_header(["endpoint", "result", "time", "what came"]);
     for Finding { endpoint, verdict, text, took, .. } in findings {
         let took = took.map(|took| format!("{:.2} s", took.as_secs_f64()));
         table.add_row([

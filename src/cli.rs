@@ -1,10 +1,13 @@
 //! The words and flags of the command line. Nothing runs here.
 
+mod plan;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::listen::Listen;
+pub use plan::{Output, Plan};
 
 /// Prometheus exporter and monitoring daemon for Cloudflare Zero Trust user risk.
 ///
@@ -30,6 +33,8 @@ pub enum Command {
     Simulate(Simulate),
     /// Try the configuration, the credentials and each endpoint once, and say what is missing
     Check(Check),
+    /// Say what watching an account costs, how late changes are counted, and where the budget breaks
+    Plan(Plan),
     /// Ask a running exporter whether it is healthy; for a container without a shell
     Healthcheck(Healthcheck),
     /// Look at the file in which counts survive restarts; its exporter must not be running

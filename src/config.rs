@@ -8,7 +8,7 @@
 mod accounts;
 mod credentials;
 mod document;
-mod duration;
+pub(crate) mod duration;
 mod error;
 mod keys;
 mod layers;
@@ -24,6 +24,7 @@ use reqwest::Url;
 use secrecy::SecretSlice;
 use tracing_subscriber::filter::Targets;
 
+pub use accounts::DEFAULT_SHARE;
 pub use credentials::CredentialSource;
 pub use error::Error;
 pub use shard::Shard;
@@ -157,6 +158,8 @@ impl Filter {
 /// What concerns only this process, for commands that need no account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
+    /// How often what is asked for.
+    pub intervals: Intervals,
     /// What survives a restart; `None` for nothing.
     pub state: Option<state::Settings>,
     /// Where pages are served.
@@ -176,15 +179,8 @@ impl Config {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Error> {
         let layers = Layers::load(flags, environment)?;
-        let Local { state, web, log } = Local::from_layers(&layers)?;
+        let Local { intervals, state, web, log } = Local::from_layers(&layers)?;
         let base_url = values::base_url(&layers.get_or_default(keys::BASE_URL))?;
-        let interval = |key, bounds| values::interval(&layers.get_or_default(key), bounds);
-        let intervals = Intervals {
-            summary: interval(keys::SUMMARY, &INTERVAL)?,
-            behaviors: interval(keys::BEHAVIORS, &INTERVAL)?,
-            integrations: interval(keys::INTEGRATIONS, &INTERVAL)?,
-            audit: interval(keys::AUDIT, &AUDIT_INTERVAL)?,
-        };
         let users = Users {
             limit: values::user_limit(&layers.get_or_default(keys::LIMIT))?,
             identity: identity(&layers)?,
@@ -198,6 +194,51 @@ impl Config {
         }
         Ok(Self { accounts, shard, base_url, intervals, users, state, web, log, warnings })
     }
+
+    /// The account with this alias or id; without one, the only account.
+    ///
+    /// # Errors
+    /// There is none of that name, or none was named and there are several.
+    pub fn account(&self, name: Option<&str>) -> Result<&Account, Error> {
+        let known =
+            || self.accounts.iter().map(|account| account.alias.as_str()).collect::<Vec<_>>().join(", ");
+        match (name, self.accounts.as_slice()) {
+            (Some(name), accounts) => accounts
+                .iter()
+                .find(|account| account.alias == name || account.id == name)
+                .ok_or_else(|| Error::new(format!("there is no account {name:?}; known: {}", known()))),
+            (None, [only]) => Ok(only),
+            (None, _) => Err(Error::new(format!("say which account by --account; known: {}", known()))),
+        }
+    }
+
+    /// How many accounts share the budget of this one, itself included.
+    pub fn sharing(&self, account: &Account) -> u32 {
+        let same = self.accounts.iter().filter(|other| other.credential == account.credential).count();
+        u32::try_from(same).unwrap_or(u32::MAX)
+    }
+}
+
+/// Reads how often an endpoint is read, as the configuration takes it.
+///
+/// # Errors
+/// It is no duration from a second to a day; the text says so.
+pub fn parse_interval(text: &str) -> Result<Duration, String> {
+    within(text, &INTERVAL)
+}
+
+/// Reads the interval of the audit, as the configuration takes it.
+///
+/// # Errors
+/// It is no duration from a minute to 30 days; the text says so.
+pub fn parse_audit_interval(text: &str) -> Result<Duration, String> {
+    within(text, &AUDIT_INTERVAL)
+}
+
+fn within(text: &str, bounds: &RangeInclusive<Duration>) -> Result<Duration, String> {
+    let (least, most) = (duration::spell(*bounds.start()), duration::spell(*bounds.end()));
+    let span = duration::parse(text).filter(|span| bounds.contains(span));
+    span.ok_or_else(|| format!("must be a duration from {least} to {most}, such as 30s, 5m or 1h30m"))
 }
 
 impl Local {
@@ -221,7 +262,14 @@ impl Local {
             level: values::log_level(&layers.get_or_default(keys::LOG_LEVEL))?,
             format: values::log_format(&layers.get_or_default(keys::LOG_FORMAT))?,
         };
-        Ok(Self { state, web, log })
+        let interval = |key, bounds| values::interval(&layers.get_or_default(key), bounds);
+        let intervals = Intervals {
+            summary: interval(keys::SUMMARY, &INTERVAL)?,
+            behaviors: interval(keys::BEHAVIORS, &INTERVAL)?,
+            integrations: interval(keys::INTEGRATIONS, &INTERVAL)?,
+            audit: interval(keys::AUDIT, &AUDIT_INTERVAL)?,
+        };
+        Ok(Self { intervals, state, web, log })
     }
 }
 

@@ -83,6 +83,7 @@
 //! Beside the flow:
 //!
 //! - [`check`]: tries each endpoint once and says what is missing.
+//! - [`plan`]: what watching an account costs, and how late changes are counted.
 //! - [`healthcheck`]: asks a running exporter whether it is healthy.
 //! - [`simulator`]: a stand-in for the API, with a world in which things happen.
 //!
@@ -160,6 +161,7 @@ pub mod ledger;
 pub mod listen;
 pub mod log;
 pub mod model;
+pub mod plan;
 pub mod poller;
 pub mod publisher;
 pub mod pulse;

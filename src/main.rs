@@ -11,13 +11,15 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use tokio::runtime::{Builder, Runtime};
-use zt_risk_exporter::cli::{Check, Cli, Command, Flags, Healthcheck, Simulate, State, StateFile};
+use zt_risk_exporter::cli::{
+    Check, Cli, Command, Flags, Healthcheck, Output, Plan, Simulate, State, StateFile,
+};
 use zt_risk_exporter::clock::Clock;
 use zt_risk_exporter::config::{Config, Local, Shard};
 use zt_risk_exporter::log::Colour;
 use zt_risk_exporter::simulator::Scenario;
 use zt_risk_exporter::state::inspect;
-use zt_risk_exporter::{app, check, config, healthcheck, log};
+use zt_risk_exporter::{app, check, config, healthcheck, log, plan};
 
 /// Why the process does not end well.
 enum Failure {
@@ -58,6 +60,7 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Simulate(simulate) => simulate_api(&simulate),
         Command::Check(flags) => try_each_endpoint(&flags),
+        Command::Plan(flags) => work_out(&flags),
         Command::Healthcheck(flags) => ask_health(&flags),
         Command::State(action) => inspect_state(&action),
         Command::Completions { shell } => {
@@ -122,6 +125,28 @@ fn try_each_endpoint(flags: &Check) -> Result<(), Failure> {
         1 => Err(Failure::runtime("one check failed")),
         failures => Err(Failure::runtime(format!("{failures} checks failed"))),
     }
+}
+
+fn work_out(flags: &Plan) -> Result<(), Failure> {
+    let load = match flags.users {
+        Some(users) => {
+            let local = Local::load(&flags.flags(), std::env::vars_os())?;
+            log::start(&local.log).map_err(Failure::runtime)?;
+            plan::assumed(users, flags.page_size, &local.intervals)
+        }
+        None => {
+            let config = configure(&flags.flags())?;
+            let account = config.account(flags.account.as_deref())?;
+            drive(waiting()?, plan::survey(&config, account, &Clock::system())).map_err(Failure::runtime)?
+        }
+    };
+    let plan = plan::Plan::of(flags.over(load));
+    say(match flags.output {
+        Output::Table => plan::as_table(&plan, check::terminal_width()),
+        Output::Json => plan::as_json(&plan),
+        Output::Csv => plan::as_csv(&plan),
+    }
+    .as_bytes())
 }
 
 fn ask_health(flags: &Healthcheck) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// Reads whole numbers with units, each unit once and the longest first.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+pub(crate) fn parse(text: &str) -> Option<Duration> {
     let (mut rest, mut units, mut total) = (text, UNITS.iter(), 0_u64);
     if text.is_empty() {
         return None;
@@ -26,7 +26,7 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
 }
 
 /// Writes what [`parse`] reads; below a millisecond nothing is shown.
-pub(super) fn spell(span: Duration) -> String {
+pub(crate) fn spell(span: Duration) -> String {
     let mut rest = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     let mut text = String::new();
     for (unit, millis) in UNITS {

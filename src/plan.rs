@@ -1,0 +1,426 @@
+//! What watching an account costs, and how late changes are counted, before anything runs.
+//!
+//! The intervals and the shares of the budget are those of the [`Schedule`] itself. On top of it stands one
+//! formula. A change waits for the next list, on average half of a cycle; then for the list's last page; then
+//! for its place among the changed users, of whom no more are read in five minutes than the schedule allows.
+//! Within a cycle each request is at a fixed place, and none may go before the one that many places earlier
+//! has left its window: from that the time of each place follows, and from these the median and the rest.
+
+mod formula;
+mod show;
+mod survey;
+
+use std::time::Duration;
+
+use formula::Cycle;
+pub use show::{as_csv, as_json, as_table};
+pub use survey::{Error, survey};
+
+use crate::budget::Budget;
+use crate::clock::Moment;
+use crate::config;
+use crate::model::Endpoint;
+use crate::rate_limit::WINDOW;
+use crate::schedule::{Intervals, Purpose, Schedule};
+
+/// What one request takes, where nobody measured it.
+pub const USER_TIME: Duration = Duration::from_millis(100);
+
+/// One user in fifty has an event in a day: what is assumed where nobody says better.
+const USERS_WITH_AN_EVENT_A_DAY: f64 = 0.02;
+
+/// Above this part of what can be read, chance makes users wait longer than the formula says: at three quarters the
+/// slowest hundredth waited up to a fifth longer, at nine tenths up to twice as long.
+const COMFORT: f64 = 0.7;
+
+/// Intervals to propose; a day is the longest that the configuration takes.
+const PROPOSED: [u64; 12] = [60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400];
+
+/// What is to be watched, and what may be spent on it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Load {
+    /// Users on the list.
+    pub users: u64,
+    /// Requests that the list takes.
+    pub pages: u32,
+    /// How long each of them takes.
+    pub page_time: Duration,
+    /// How long a request for one user takes.
+    pub user_time: Duration,
+    /// Users who have an event within five minutes.
+    pub changes: f64,
+    /// Where that number is from.
+    pub basis: Basis,
+    /// The part of the 1,200 requests in five minutes that may be spent.
+    pub budget_share: f64,
+    /// How many accounts share it.
+    pub sharing: u32,
+    /// How often what is to be read.
+    pub intervals: Intervals,
+}
+
+/// Where the number of changes is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// Somebody said so.
+    Given,
+    /// From the dates on the list: so many users had their latest event in the last hour, or in the last day.
+    Measured,
+    /// One user in fifty a day.
+    Assumed,
+}
+
+impl Basis {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Given => "given",
+            Self::Measured => "measured",
+            Self::Assumed => "assumed",
+        }
+    }
+}
+
+/// What comes of a [`Load`].
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What it is for.
+    pub load: Load,
+    /// Requests that may be sent in five minutes.
+    pub budget: u32,
+    /// Requests in five minutes, by what they are for.
+    pub requests: Vec<Requests>,
+    /// The time between two readings of the list, as the budget allows.
+    pub summary_interval: Duration,
+    /// How long one reading takes, waiting for the budget included.
+    pub reading: Duration,
+    /// How late changes are counted; `None` if more change than can be read, so that the queue only grows.
+    pub latency: Option<Latency>,
+    /// How long it takes until each user was read again.
+    pub audit_round: Duration,
+    /// What holds, and what would.
+    pub goals: Vec<Goal>,
+}
+
+/// Requests of one kind.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Requests {
+    /// What they are for.
+    pub kind: RequestKind,
+    /// The time between two of them, or two readings; `None` for what comes as it comes.
+    pub interval: Option<Duration>,
+    /// How many in five minutes, on average.
+    pub expected: f64,
+    /// How many in five minutes at most.
+    pub most: f64,
+}
+
+/// What requests are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestKind {
+    /// An endpoint read by the clock.
+    Poll(Endpoint),
+    /// Users who changed.
+    Changes,
+    /// Users of whom nothing new is known.
+    Audit,
+}
+
+impl RequestKind {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Poll(endpoint) => endpoint.as_str(),
+            Self::Changes => "user_changes",
+            Self::Audit => "user_audit",
+        }
+    }
+}
+
+/// From an event to its count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Latency {
+    /// Half of the changes are counted sooner.
+    pub median: Duration,
+    /// All but one in a hundred.
+    pub p99: Duration,
+    /// All, while users change by chance and no more of them than planned.
+    pub bound: Duration,
+}
+
+/// Something that the budget is enough for, or not.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Goal {
+    /// What.
+    pub aim: Aim,
+    /// How well it is met.
+    pub verdict: Verdict,
+    /// Of what there is: users, or changes in five minutes.
+    pub now: f64,
+    /// How much of it the budget is enough for.
+    pub up_to: f64,
+    /// The smallest share that would do, in whole hundredths.
+    pub share: Option<f64>,
+    /// The shortest interval (the list's, or the audit's) that would do with the share there is.
+    pub interval: Option<Duration>,
+}
+
+/// What the budget is to be enough for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aim {
+    /// The list is read as often as configured.
+    SummaryInterval,
+    /// Changed users are read as they come.
+    Changes,
+    /// Everybody is read again within the audit's interval.
+    AuditInterval,
+}
+
+impl Aim {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::SummaryInterval, Self::Changes, Self::AuditInterval];
+
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SummaryInterval => "summary_interval",
+            Self::Changes => "changes",
+            Self::AuditInterval => "audit_interval",
+        }
+    }
+
+    /// The unit of `now` and `up_to`.
+    pub const fn unit(self) -> &'static str {
+        match self {
+            Self::SummaryInterval | Self::AuditInterval => "users",
+            Self::Changes => "changes",
+        }
+    }
+}
+
+/// How well a goal is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// With room to spare.
+    Holds,
+    /// On average; chance may make it miss.
+    Tight,
+    /// Not.
+    Breaks,
+}
+
+impl Verdict {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::Tight => "tight",
+            Self::Breaks => "breaks",
+        }
+    }
+}
+
+/// The load of `users` on pages of `page_size` of whom nothing else is known.
+pub fn assumed(users: u64, page_size: u32, intervals: &config::Intervals) -> Load {
+    let pages = users.div_ceil(page_size.max(1).into()).max(1);
+    Load {
+        users,
+        pages: u32::try_from(pages).unwrap_or(u32::MAX),
+        page_time: USER_TIME,
+        user_time: USER_TIME,
+        changes: users as f64 * USERS_WITH_AN_EVENT_A_DAY * WINDOW.as_secs_f64() / 86_400.0,
+        basis: Basis::Assumed,
+        budget_share: config::DEFAULT_SHARE,
+        sharing: 1,
+        intervals: scheduled(intervals),
+    }
+}
+
+/// Intervals as configured, for the schedule.
+fn scheduled(intervals: &config::Intervals) -> Intervals {
+    let config::Intervals { summary, behaviors, integrations, audit } = *intervals;
+    Intervals { summary, behaviors, integrations, audit }
+}
+
+impl Plan {
+    /// Works it out.
+    pub fn of(load: Load) -> Self {
+        let frame = Frame::of(load);
+        let latency = (frame.carries() >= load.changes).then(|| {
+            let cycle = &frame.cycle;
+            // The longest cycle, the list, and a place behind all who change in the longest cycle, or in a window if
+            // that is longer; with three standard deviations, as they change by chance.
+            let changed = load.changes * cycle.longest.max(WINDOW.as_secs_f64()) / WINDOW.as_secs_f64();
+            let queue = (changed + 3.0 * changed.sqrt()) / frame.changes() * WINDOW.as_secs_f64();
+            let longest = cycle.longest + cycle.reading + queue;
+            Latency {
+                median: Duration::from_secs_f64(cycle.quantile(0.5)),
+                p99: Duration::from_secs_f64(cycle.quantile(0.99)),
+                bound: Duration::from_secs_f64(longest.max(cycle.quantile(1.0))),
+            }
+        });
+        Self {
+            load,
+            budget: budget(&load),
+            requests: frame.requests(),
+            summary_interval: frame.interval(),
+            reading: Duration::from_secs_f64(frame.cycle.reading),
+            latency,
+            audit_round: frame.audit_round(),
+            goals: Aim::ALL.map(|aim| goal(&frame, aim)).into(),
+        }
+    }
+}
+
+/// The account's part of the budget, in requests.
+fn budget(load: &Load) -> u32 {
+    Budget::requests(load.budget_share) / load.sharing.max(1)
+}
+
+/// A load with the schedule it gets.
+struct Frame {
+    load: Load,
+    schedule: Schedule,
+    cycle: Cycle,
+}
+
+impl Frame {
+    fn of(load: Load) -> Self {
+        // What jitter there is makes no difference to intervals and shares.
+        let mut schedule = Schedule::new(load.intervals, budget(&load), 0);
+        schedule.resume(load.pages, Moment::default(), Moment::default());
+        let mut frame = Self { load, schedule, cycle: Cycle::default() };
+        frame.cycle = Cycle::of(&formula::Rates {
+            interval: frame.interval().as_secs_f64(),
+            pages: load.pages.max(1) as usize,
+            page_time: load.page_time.as_secs_f64(),
+            user_time: load.user_time.as_secs_f64(),
+            budget: budget(&load).max(1) as usize,
+            allowed: frame.schedule.allowance(Purpose::Change) as usize,
+            changes: load.changes.min(frame.changes()),
+            others: frame.audits_wanted().min(frame.audits()) + frame.polls_beside_the_list(),
+        });
+        frame
+    }
+
+    fn interval(&self) -> Duration {
+        self.schedule.interval(Endpoint::Summary).expect("the list is read by the clock")
+    }
+
+    /// Requests for changed users that may go in five minutes.
+    fn changes(&self) -> f64 {
+        f64::from(self.schedule.allowance(Purpose::Change))
+    }
+
+    fn audits(&self) -> f64 {
+        f64::from(self.schedule.allowance(Purpose::Audit))
+    }
+
+    /// Requests for the audit that would go in five minutes, were there no limit.
+    fn audits_wanted(&self) -> f64 {
+        self.load.users as f64 * WINDOW.as_secs_f64() / self.load.intervals.audit.as_secs_f64()
+    }
+
+    fn polls_beside_the_list(&self) -> f64 {
+        let others = [Endpoint::Behaviors, Endpoint::Integrations, Endpoint::TokenVerify];
+        others.into_iter().map(|endpoint| self.schedule.load(endpoint)).sum()
+    }
+
+    /// How many changed users can be read in five minutes, with nobody read while the list is.
+    fn carries(&self) -> f64 {
+        self.changes() * self.cycle.open()
+    }
+
+    fn audit_round(&self) -> Duration {
+        let rate = self.audits() * self.cycle.open() / WINDOW.as_secs_f64();
+        self.load.intervals.audit.max(Duration::from_secs_f64(self.load.users as f64 / rate))
+    }
+
+    fn requests(&self) -> Vec<Requests> {
+        let poll = |endpoint| {
+            let rate = self.schedule.load(endpoint);
+            let interval = self.schedule.interval(endpoint);
+            Requests { kind: RequestKind::Poll(endpoint), interval, expected: rate, most: rate.ceil() }
+        };
+        let polls = [Endpoint::Summary, Endpoint::Behaviors, Endpoint::Integrations, Endpoint::TokenVerify];
+        let changes = Requests {
+            kind: RequestKind::Changes,
+            interval: None,
+            expected: self.load.changes.min(self.carries()),
+            most: self.changes(),
+        };
+        let audit = Requests {
+            kind: RequestKind::Audit,
+            interval: Some(self.audit_round()),
+            expected: self.audits_wanted().min(self.audits() * self.cycle.open()),
+            most: self.audits(),
+        };
+        polls.map(poll).into_iter().chain([changes, audit]).collect()
+    }
+
+    /// How much of what an aim is about there is, and how much the budget is enough for.
+    fn measure(&self, aim: Aim) -> (f64, f64) {
+        let users = self.load.users as f64;
+        match aim {
+            Aim::SummaryInterval => {
+                let configured = self.load.intervals.summary.as_secs_f64();
+                let pages =
+                    (f64::from(budget(&self.load).max(2)) / 2.0 * configured / WINDOW.as_secs_f64()).floor();
+                // With less than a page an interval, not even a list of one page is read that often.
+                (users, pages * (users / f64::from(self.load.pages.max(1))).max(1.0))
+            }
+            Aim::Changes => (self.load.changes, self.carries()),
+            Aim::AuditInterval => {
+                let windows = self.load.intervals.audit.as_secs_f64() / WINDOW.as_secs_f64();
+                (users, self.audits() * self.cycle.open() * windows)
+            }
+        }
+    }
+
+    fn verdict(&self, aim: Aim) -> Verdict {
+        let holds = match aim {
+            Aim::SummaryInterval => self.interval() <= self.load.intervals.summary,
+            Aim::Changes => self.load.changes <= self.carries(),
+            Aim::AuditInterval => self.audit_round() <= self.load.intervals.audit,
+        };
+        match (holds, aim) {
+            (false, _) => Verdict::Breaks,
+            (true, Aim::Changes) if self.load.changes > COMFORT * self.carries() => Verdict::Tight,
+            (true, _) => Verdict::Holds,
+        }
+    }
+}
+
+fn goal(frame: &Frame, aim: Aim) -> Goal {
+    let (now, up_to) = frame.measure(aim);
+    let verdict = frame.verdict(aim);
+    let (share, interval) = match verdict {
+        Verdict::Holds => (None, None),
+        Verdict::Tight | Verdict::Breaks => (least_share(frame.load, aim), least_interval(frame, aim)),
+    };
+    Goal { aim, verdict, now, up_to, share, interval }
+}
+
+/// The smallest share with which the aim is met, in whole hundredths.
+fn least_share(load: Load, aim: Aim) -> Option<f64> {
+    let shares = (1..=100_u32).map(|hundredths| f64::from(hundredths) / 100.0);
+    let meets = |share: &f64| Frame::of(Load { budget_share: *share, ..load }).verdict(aim) == Verdict::Holds;
+    shares.filter(|share| *share > load.budget_share).find(meets)
+}
+
+/// The shortest interval with which the aim is met: of the list, or of the audit.
+fn least_interval(frame: &Frame, aim: Aim) -> Option<Duration> {
+    let load = frame.load;
+    match aim {
+        Aim::SummaryInterval => Some(frame.interval()),
+        Aim::AuditInterval => Some(frame.audit_round()),
+        Aim::Changes => PROPOSED
+            .into_iter()
+            .map(Duration::from_secs)
+            .filter(|proposed| *proposed > frame.interval())
+            .find(|proposed| {
+                let intervals = Intervals { summary: *proposed, ..load.intervals };
+                Frame::of(Load { intervals, ..load }).verdict(aim) == Verdict::Holds
+            }),
+    }
+}
