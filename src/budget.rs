@@ -93,6 +93,16 @@ impl Budget {
         Self::with(RateLimit::new(Self::requests(share), WINDOW), share, clock, None)
     }
 
+    /// As [`Budget::new`], after an earlier process sent so many requests, the latest of them at these dates.
+    pub fn after(share: f64, clock: Clock, sent: &[(Timestamp, u32)]) -> Self {
+        let (now, date) = (clock.now(), clock.date());
+        let mut limit = RateLimit::new(Self::requests(share), WINDOW);
+        for (at, requests) in sent {
+            limit.spent_before(*requests, now + (*at + WINDOW).since(date), now);
+        }
+        Self::with(limit, share, clock, None)
+    }
+
     /// As [`Budget::new`], going on from what earlier processes spent, and writing down in `state` what this
     /// one does, with `account`, the first of those that share the budget. Needs a runtime of several threads.
     pub fn durable(share: f64, clock: Clock, state: State, account: String, mut spending: Spending) -> Self {

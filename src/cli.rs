@@ -1,5 +1,6 @@
 //! The words and flags of the command line. Nothing runs here.
 
+mod backfill;
 mod plan;
 
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::listen::Listen;
+pub use backfill::{Backfill, When};
 pub use plan::{Output, Plan};
 
 /// Prometheus exporter and monitoring daemon for Cloudflare Zero Trust user risk.
@@ -35,6 +37,8 @@ pub enum Command {
     Check(Check),
     /// Say what watching an account costs, how late changes are counted, and where the budget breaks
     Plan(Plan),
+    /// Write the past that Cloudflare still lists, for `promtool tsdb create-blocks-from openmetrics`
+    Backfill(Backfill),
     /// Ask a running exporter whether it is healthy; for a container without a shell
     Healthcheck(Healthcheck),
     /// Look at the file in which counts survive restarts; its exporter must not be running

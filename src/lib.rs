@@ -84,6 +84,7 @@
 //!
 //! - [`check`]: tries each endpoint once and says what is missing.
 //! - [`plan`]: what watching an account costs, and how late changes are counted.
+//! - [`backfill`]: writes the past that Cloudflare still lists, for Prometheus.
 //! - [`healthcheck`]: asks a running exporter whether it is healthy.
 //! - [`simulator`]: a stand-in for the API, with a world in which things happen.
 //!
@@ -145,6 +146,7 @@
 pub mod account;
 pub mod app;
 pub mod audit;
+pub mod backfill;
 pub mod budget;
 pub mod check;
 pub mod cli;

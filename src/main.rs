@@ -12,14 +12,14 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use tokio::runtime::{Builder, Runtime};
 use zt_risk_exporter::cli::{
-    Check, Cli, Command, Flags, Healthcheck, Output, Plan, Simulate, State, StateFile,
+    Backfill, Check, Cli, Command, Flags, Healthcheck, Output, Plan, Simulate, State, StateFile,
 };
 use zt_risk_exporter::clock::Clock;
 use zt_risk_exporter::config::{Config, Local, Shard};
 use zt_risk_exporter::log::Colour;
 use zt_risk_exporter::simulator::Scenario;
 use zt_risk_exporter::state::inspect;
-use zt_risk_exporter::{app, check, config, healthcheck, log, plan};
+use zt_risk_exporter::{app, backfill, check, config, healthcheck, log, plan};
 
 /// Why the process does not end well.
 enum Failure {
@@ -61,6 +61,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Simulate(simulate) => simulate_api(&simulate),
         Command::Check(flags) => try_each_endpoint(&flags),
         Command::Plan(flags) => work_out(&flags),
+        Command::Backfill(flags) => write_past(&flags),
         Command::Healthcheck(flags) => ask_health(&flags),
         Command::State(action) => inspect_state(&action),
         Command::Completions { shell } => {
@@ -147,6 +148,17 @@ fn work_out(flags: &Plan) -> Result<(), Failure> {
         Output::Csv => plan::as_csv(&plan),
     }
     .as_bytes())
+}
+
+fn write_past(flags: &Backfill) -> Result<(), Failure> {
+    let config = configure(&flags.flags())?;
+    let account = config.account(flags.account.as_deref())?;
+    let report = drive(waiting()?, backfill::run(flags, &config, account, &Clock::system()));
+    let report = report.map_err(|error| match error {
+        backfill::Error::Usage(_) => Failure::Usage(error.into()),
+        _ => Failure::runtime(error),
+    })?;
+    say(report.to_string().as_bytes())
 }
 
 fn ask_health(flags: &Healthcheck) -> Result<(), Failure> {
