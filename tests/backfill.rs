@@ -172,11 +172,16 @@ async fn an_event_that_is_listed_twice_counts_once() {
         rig.simulator.inject(FaultRule::at(Endpoint::User, Fault::DuplicatedRows));
         rig.run("past.om", &["--budget-share", "1"]).await.unwrap();
         let (found, truth) = (by_hour(&rig.text("past.om")), rig.truth());
-        let more: Vec<_> = found
-            .iter()
-            .filter(|(key, count)| truth.get(*key).is_none_or(|true_count| *count > true_count))
-            .collect();
-        assert!(more.is_empty() && !found.is_empty(), "{pages}: {more:?}");
+        if pages == "whole" {
+            assert_eq!(found, truth);
+        } else {
+            // Where a row comes on two pages, another comes on none.
+            let more = |(key, count): &(&_, &u64)| truth.get(*key).is_none_or(|happened| *count > happened);
+            assert!(
+                !found.is_empty() && !found.iter().any(|pair| more(&pair)),
+                "{found:?} is more than {truth:?}"
+            );
+        }
     }
 }
 

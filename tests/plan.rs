@@ -15,6 +15,9 @@ use zt_risk_exporter::plan::{Aim, Basis, Load, Plan, Verdict};
 use zt_risk_exporter::schedule::Intervals;
 use zt_risk_exporter::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, Scenario, Simulator};
 
+/// An account with the same credential.
+const OTHER: &str = "fedcba9876543210fedcba9876543210";
+
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -229,15 +232,19 @@ async fn an_account_is_asked_once_for_its_list() {
     let path = configured(&folder, &simulator);
     let path = path.to_str().unwrap().to_owned();
     let asked = tokio::task::spawn_blocking(move || {
-        let unknown = run(&["--config.file", &path, "--account", "nobody"], &[]);
-        (run(&["--config.file", &path, "--output", "json"], &[]), unknown)
+        let refused = [vec![], vec!["--account", "nobody"]];
+        let refused = refused.map(|flags| run(&[vec!["--config.file", &path], flags].concat(), &[]));
+        (run(&["--config.file", &path, "--account", "acme", "--output", "json"], &[]), refused)
     });
-    let ((code, json, errors), unknown) = asked.await.unwrap();
+    let ((code, json, errors), refused) = asked.await.unwrap();
     assert_eq!((code, errors.as_str()), (Some(0), ""));
     let plan: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&plan["users"], &plan["summary_requests"]), (&2_500.into(), &1.into()));
-    assert_eq!((&plan["budget_in_5m"], &plan["changes_basis"]), (&600.into(), &"measured".into()));
-    assert_eq!((unknown.0, unknown.2.contains("known: acme")), (Some(2), true), "{}", unknown.2);
+    // Half of 1,200 requests, shared with the other account.
+    assert_eq!((&plan["budget_in_5m"], &plan["changes_basis"]), (&300.into(), &"measured".into()));
+    for (code, _, errors) in refused {
+        assert_eq!((code, errors.contains("known: acme, subsidiary")), (Some(2), true), "{errors}");
+    }
     let requests = simulator.truth().requests;
     assert_eq!(requests.len(), 1, "{requests:?}");
 }
@@ -245,7 +252,9 @@ async fn an_account_is_asked_once_for_its_list() {
 fn configured(folder: &tempfile::TempDir, simulator: &Simulator) -> PathBuf {
     let path = folder.path().join("zt.yaml");
     let text = format!(
-        "accounts: [{{ id: {GENERATED_ACCOUNT}, alias: acme, token: {GENERATED_TOKEN}, budget_share: 0.5 }}]\n\
+        "accounts:\n\
+           - {{ id: {GENERATED_ACCOUNT}, alias: acme, token: {GENERATED_TOKEN}, budget_share: 0.5 }}\n\
+           - {{ id: {OTHER}, alias: subsidiary, token: {GENERATED_TOKEN}, budget_share: 0.5 }}\n\
          cloudflare: {{ base_url: \"{}\" }}\n",
         simulator.base_url()
     );
