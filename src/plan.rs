@@ -248,15 +248,11 @@ impl Plan {
         let frame = Frame::of(load);
         let latency = (frame.carries() >= load.changes).then(|| {
             let cycle = &frame.cycle;
-            // The longest cycle, the list, and a place behind all who change in the longest cycle, or in a window if
-            // that is longer; with three standard deviations, as they change by chance.
-            let changed = load.changes * cycle.longest.max(WINDOW.as_secs_f64()) / WINDOW.as_secs_f64();
-            let queue = (changed + 3.0 * changed.sqrt()) / frame.changes() * WINDOW.as_secs_f64();
-            let longest = cycle.longest + cycle.reading + queue;
+            let worst = frame.worst();
             Latency {
                 median: Duration::from_secs_f64(cycle.quantile(0.5)),
                 p99: Duration::from_secs_f64(cycle.quantile(0.99)),
-                bound: Duration::from_secs_f64(longest.max(cycle.quantile(1.0))),
+                bound: Duration::from_secs_f64(worst),
             }
         });
         Self {
@@ -281,7 +277,10 @@ fn budget(load: &Load) -> u32 {
 struct Frame {
     load: Load,
     schedule: Schedule,
+    rates: formula::Rates,
     cycle: Cycle,
+    /// The same if as many users changed as may be read.
+    busiest: Cycle,
 }
 
 impl Frame {
@@ -289,22 +288,37 @@ impl Frame {
         // What jitter there is makes no difference to intervals and shares.
         let mut schedule = Schedule::new(load.intervals, budget(&load), 0);
         schedule.resume(load.pages, Moment::default(), Moment::default());
-        let mut frame = Self { load, schedule, cycle: Cycle::default() };
-        frame.cycle = Cycle::of(&formula::Rates {
-            interval: frame.interval().as_secs_f64(),
+        let beside_the_list = [Endpoint::Behaviors, Endpoint::Integrations, Endpoint::TokenVerify];
+        let polls: f64 = beside_the_list.into_iter().map(|endpoint| schedule.load(endpoint)).sum();
+        let allowed = schedule.allowance(Purpose::Change);
+        let audits = audits_wanted(&load).min(schedule.allowance(Purpose::Audit).into());
+        let rates = formula::Rates {
+            interval: summary_interval(&schedule).as_secs_f64(),
             pages: load.pages.max(1) as usize,
             page_time: load.page_time.as_secs_f64(),
             user_time: load.user_time.as_secs_f64(),
             budget: budget(&load).max(1) as usize,
-            allowed: frame.schedule.allowance(Purpose::Change) as usize,
-            changes: load.changes.min(frame.changes()),
-            others: frame.audits_wanted().min(frame.audits()) + frame.polls_beside_the_list(),
-        });
-        frame
+            allowed: allowed as usize,
+            changes: load.changes.min(allowed.into()),
+            others: audits + polls,
+        };
+        let busiest = Cycle::of(&formula::Rates { changes: allowed.into(), ..rates });
+        Self { load, schedule, rates, cycle: Cycle::of(&rates), busiest }
+    }
+
+    /// The longest that a change waits: the longest cycle, and the last place when more change by chance, three
+    /// standard deviations more. Not less than for a place behind all who change in a cycle, or in a window.
+    fn worst(&self) -> f64 {
+        let window = WINDOW.as_secs_f64();
+        let together = self.cycle.longest.max(window) / window;
+        let changes = self.load.changes + 3.0 * (self.load.changes / together).sqrt();
+        let crowded = Cycle::of(&formula::Rates { changes: changes.min(self.changes()), ..self.rates });
+        let behind_all = crowded.reading + changes * together / self.changes() * window;
+        crowded.longest + crowded.last().max(behind_all)
     }
 
     fn interval(&self) -> Duration {
-        self.schedule.interval(Endpoint::Summary).expect("the list is read by the clock")
+        summary_interval(&self.schedule)
     }
 
     /// Requests for changed users that may go in five minutes.
@@ -316,19 +330,9 @@ impl Frame {
         f64::from(self.schedule.allowance(Purpose::Audit))
     }
 
-    /// Requests for the audit that would go in five minutes, were there no limit.
-    fn audits_wanted(&self) -> f64 {
-        self.load.users as f64 * WINDOW.as_secs_f64() / self.load.intervals.audit.as_secs_f64()
-    }
-
-    fn polls_beside_the_list(&self) -> f64 {
-        let others = [Endpoint::Behaviors, Endpoint::Integrations, Endpoint::TokenVerify];
-        others.into_iter().map(|endpoint| self.schedule.load(endpoint)).sum()
-    }
-
     /// How many changed users can be read in five minutes, with nobody read while the list is.
     fn carries(&self) -> f64 {
-        self.changes() * self.cycle.open()
+        self.changes() * self.busiest.open()
     }
 
     fn audit_round(&self) -> Duration {
@@ -352,7 +356,7 @@ impl Frame {
         let audit = Requests {
             kind: RequestKind::Audit,
             interval: Some(self.audit_round()),
-            expected: self.audits_wanted().min(self.audits() * self.cycle.open()),
+            expected: audits_wanted(&self.load).min(self.audits() * self.cycle.open()),
             most: self.audits(),
         };
         polls.map(poll).into_iter().chain([changes, audit]).collect()
@@ -389,6 +393,15 @@ impl Frame {
             (true, _) => Verdict::Holds,
         }
     }
+}
+
+fn summary_interval(schedule: &Schedule) -> Duration {
+    schedule.interval(Endpoint::Summary).expect("the list is read by the clock")
+}
+
+/// Requests for the audit that would go in five minutes, were there no limit.
+fn audits_wanted(load: &Load) -> f64 {
+    load.users as f64 * WINDOW.as_secs_f64() / load.intervals.audit.as_secs_f64()
 }
 
 fn goal(frame: &Frame, aim: Aim) -> Goal {

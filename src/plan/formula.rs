@@ -36,7 +36,7 @@ pub(super) struct Rates {
 }
 
 /// One of many cycles that are alike; in seconds.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Cycle {
     /// From one reading of the list to the next.
     pub(super) length: f64,
@@ -97,6 +97,11 @@ impl Cycle {
         (windows * window / self.length).min(1.0)
     }
 
+    /// When the last of the changed users is read, from the reading's beginning.
+    pub(super) fn last(&self) -> f64 {
+        self.read.iter().copied().fold(0.0, f64::max)
+    }
+
     /// Within how many seconds such a part of the changes is counted. Each came at any time since the list that
     /// did not show it yet, and is at any place among the changed.
     pub(super) fn quantile(&self, part: f64) -> f64 {
@@ -104,7 +109,7 @@ impl Cycle {
             let of_place = |read: &f64| ((within - read) / self.length).clamp(0.0, 1.0);
             self.read.iter().map(of_place).sum::<f64>() / self.read.len() as f64
         };
-        let (mut below, mut above) = (0.0, self.length + self.read.iter().copied().fold(0.0, f64::max));
+        let (mut below, mut above) = (0.0, self.length + self.last());
         while above - below > CLOSE {
             let middle = f64::midpoint(below, above);
             if counted(middle) < part {

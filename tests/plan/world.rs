@@ -12,9 +12,9 @@ use zt_risk_exporter::schedule::{Purpose, Schedule};
 
 /// What the schedule does before it is looked at.
 const SUMMARIES_BEFORE: u32 = 5;
-/// For how long it is looked at, in summaries; at least for two rounds of an audit that has time.
+/// For how long it works, in summaries; at least so long, and for two rounds of an audit that has time.
 const SUMMARIES: u32 = 40;
-const LEAST: Duration = Duration::from_secs(12 * 3_600);
+const LEAST: Duration = Duration::from_secs(5 * 3_600);
 
 /// One user in so many is at high.
 const HIGH: u64 = 10;
@@ -56,7 +56,8 @@ pub(crate) fn watch(load: &Load, budget: u32) -> Seen {
         audits: 0,
         summaries: Vec::new(),
     };
-    world.run((interval * SUMMARIES).max(LEAST));
+    let rounds = if load.users < 2_000 { load.intervals.audit * 2 } else { LEAST };
+    world.run((interval * SUMMARIES).max(rounds));
     world.seen()
 }
 
