@@ -37,10 +37,11 @@ use layers::Layers;
 
 /// The page is built at most once a second, so that reading more often shows nothing new; a day without
 /// reading is no monitoring.
-const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
+pub(crate) const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
 
 /// An audit asks for users one by one, for hours at a time.
-const AUDIT_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(30 * 86_400);
+pub(crate) const AUDIT_INTERVAL: RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(30 * 86_400);
 
 /// Everything that can be said before the start, checked.
 #[derive(Debug)]

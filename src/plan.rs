@@ -7,12 +7,14 @@
 //! has left its window: from that the time of each place follows, and from these the median and the rest.
 
 mod formula;
+mod goal;
 mod show;
 mod survey;
 
 use std::time::Duration;
 
 use formula::Cycle;
+pub use goal::{Aim, Goal, Verdict};
 pub use show::{as_csv, as_json, as_table};
 pub use survey::{Error, survey};
 
@@ -29,13 +31,6 @@ pub const USER_TIME: Duration = Duration::from_millis(100);
 /// One user in fifty has an event in a day: what is assumed where nobody says better.
 const USERS_WITH_AN_EVENT_A_DAY: f64 = 0.02;
 
-/// Above this part of what can be read, chance makes users wait longer than the formula says: at three quarters the
-/// slowest hundredth waited up to a fifth longer, at nine tenths up to twice as long.
-const COMFORT: f64 = 0.7;
-
-/// Intervals to propose; a day is the longest that the configuration takes.
-const PROPOSED: [u64; 12] = [60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400];
-
 /// What is to be watched, and what may be spent on it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Load {
@@ -43,6 +38,8 @@ pub struct Load {
     pub users: u64,
     /// Requests that the list takes.
     pub pages: u32,
+    /// Users that one of them may list.
+    pub page_size: u32,
     /// How long each of them takes.
     pub page_time: Duration,
     /// How long a request for one user takes.
@@ -148,84 +145,13 @@ pub struct Latency {
     pub bound: Duration,
 }
 
-/// Something that the budget is enough for, or not.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Goal {
-    /// What.
-    pub aim: Aim,
-    /// How well it is met.
-    pub verdict: Verdict,
-    /// Of what there is: users, or changes in five minutes.
-    pub now: f64,
-    /// How much of it the budget is enough for.
-    pub up_to: f64,
-    /// The smallest share that would do, in whole hundredths.
-    pub share: Option<f64>,
-    /// The shortest interval (the list's, or the audit's) that would do with the share there is.
-    pub interval: Option<Duration>,
-}
-
-/// What the budget is to be enough for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Aim {
-    /// The list is read as often as configured.
-    SummaryInterval,
-    /// Changed users are read as they come.
-    Changes,
-    /// Everybody is read again within the audit's interval.
-    AuditInterval,
-}
-
-impl Aim {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::SummaryInterval, Self::Changes, Self::AuditInterval];
-
-    /// The word for it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::SummaryInterval => "summary_interval",
-            Self::Changes => "changes",
-            Self::AuditInterval => "audit_interval",
-        }
-    }
-
-    /// The unit of `now` and `up_to`.
-    pub const fn unit(self) -> &'static str {
-        match self {
-            Self::SummaryInterval | Self::AuditInterval => "users",
-            Self::Changes => "changes",
-        }
-    }
-}
-
-/// How well a goal is met.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// With room to spare.
-    Holds,
-    /// On average; chance may make it miss.
-    Tight,
-    /// Not.
-    Breaks,
-}
-
-impl Verdict {
-    /// The word for it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Holds => "holds",
-            Self::Tight => "tight",
-            Self::Breaks => "breaks",
-        }
-    }
-}
-
 /// The load of `users` on pages of `page_size` of whom nothing else is known.
 pub fn assumed(users: u64, page_size: u32, intervals: &config::Intervals) -> Load {
     let pages = users.div_ceil(page_size.max(1).into()).max(1);
     Load {
         users,
         pages: u32::try_from(pages).unwrap_or(u32::MAX),
+        page_size,
         page_time: USER_TIME,
         user_time: USER_TIME,
         changes: users as f64 * USERS_WITH_AN_EVENT_A_DAY * WINDOW.as_secs_f64() / 86_400.0,
@@ -263,7 +189,7 @@ impl Plan {
             reading: Duration::from_secs_f64(frame.cycle.reading),
             latency,
             audit_round: frame.audit_round(),
-            goals: Aim::ALL.map(|aim| goal(&frame, aim)).into(),
+            goals: Aim::ALL.map(|aim| Goal::of(&frame, aim)).into(),
         }
     }
 }
@@ -361,38 +287,6 @@ impl Frame {
         };
         polls.map(poll).into_iter().chain([changes, audit]).collect()
     }
-
-    /// How much of what an aim is about there is, and how much the budget is enough for.
-    fn measure(&self, aim: Aim) -> (f64, f64) {
-        let users = self.load.users as f64;
-        match aim {
-            Aim::SummaryInterval => {
-                let configured = self.load.intervals.summary.as_secs_f64();
-                let pages =
-                    (f64::from(budget(&self.load).max(2)) / 2.0 * configured / WINDOW.as_secs_f64()).floor();
-                // With less than a page an interval, not even a list of one page is read that often.
-                (users, pages * (users / f64::from(self.load.pages.max(1))).max(1.0))
-            }
-            Aim::Changes => (self.load.changes, self.carries()),
-            Aim::AuditInterval => {
-                let windows = self.load.intervals.audit.as_secs_f64() / WINDOW.as_secs_f64();
-                (users, self.audits() * self.cycle.open() * windows)
-            }
-        }
-    }
-
-    fn verdict(&self, aim: Aim) -> Verdict {
-        let holds = match aim {
-            Aim::SummaryInterval => self.interval() <= self.load.intervals.summary,
-            Aim::Changes => self.load.changes <= self.carries(),
-            Aim::AuditInterval => self.audit_round() <= self.load.intervals.audit,
-        };
-        match (holds, aim) {
-            (false, _) => Verdict::Breaks,
-            (true, Aim::Changes) if self.load.changes > COMFORT * self.carries() => Verdict::Tight,
-            (true, _) => Verdict::Holds,
-        }
-    }
 }
 
 fn summary_interval(schedule: &Schedule) -> Duration {
@@ -402,38 +296,4 @@ fn summary_interval(schedule: &Schedule) -> Duration {
 /// Requests for the audit that would go in five minutes, were there no limit.
 fn audits_wanted(load: &Load) -> f64 {
     load.users as f64 * WINDOW.as_secs_f64() / load.intervals.audit.as_secs_f64()
-}
-
-fn goal(frame: &Frame, aim: Aim) -> Goal {
-    let (now, up_to) = frame.measure(aim);
-    let verdict = frame.verdict(aim);
-    let (share, interval) = match verdict {
-        Verdict::Holds => (None, None),
-        Verdict::Tight | Verdict::Breaks => (least_share(frame.load, aim), least_interval(frame, aim)),
-    };
-    Goal { aim, verdict, now, up_to, share, interval }
-}
-
-/// The smallest share with which the aim is met, in whole hundredths.
-fn least_share(load: Load, aim: Aim) -> Option<f64> {
-    let shares = (1..=100_u32).map(|hundredths| f64::from(hundredths) / 100.0);
-    let meets = |share: &f64| Frame::of(Load { budget_share: *share, ..load }).verdict(aim) == Verdict::Holds;
-    shares.filter(|share| *share > load.budget_share).find(meets)
-}
-
-/// The shortest interval with which the aim is met: of the list, or of the audit.
-fn least_interval(frame: &Frame, aim: Aim) -> Option<Duration> {
-    let load = frame.load;
-    match aim {
-        Aim::SummaryInterval => Some(frame.interval()),
-        Aim::AuditInterval => Some(frame.audit_round()),
-        Aim::Changes => PROPOSED
-            .into_iter()
-            .map(Duration::from_secs)
-            .filter(|proposed| *proposed > frame.interval())
-            .find(|proposed| {
-                let intervals = Intervals { summary: *proposed, ..load.intervals };
-                Frame::of(Load { intervals, ..load }).verdict(aim) == Verdict::Holds
-            }),
-    }
 }

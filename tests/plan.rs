@@ -27,6 +27,7 @@ fn load(users: u64, pages: u32, changes: f64) -> Load {
     Load {
         users,
         pages,
+        page_size: u32::try_from(users.div_ceil(pages.into())).unwrap(),
         page_time: Duration::from_millis(100),
         user_time: Duration::from_millis(100),
         changes,

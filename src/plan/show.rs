@@ -41,8 +41,8 @@ pub fn as_table(plan: &Plan, width: Option<u16>) -> String {
             goal.verdict.as_str().to_owned(),
             number(goal.now),
             counted(goal.up_to.floor(), goal.aim.unit()),
-            share(goal),
-            goal.interval.map_or_else(String::new, rounded),
+            proposed(goal, goal.share.map(|share| format!("{share:.2}"))),
+            proposed(goal, goal.interval.map(rounded)),
         ]);
     }
     format!("{head}{requests}\n{}\n{goals}\n", latency(plan))
@@ -142,12 +142,9 @@ fn meaning(plan: &Plan, aim: Aim) -> String {
     }
 }
 
-fn share(goal: &Goal) -> String {
-    match (goal.verdict, goal.share) {
-        (Verdict::Holds, _) => String::new(),
-        (_, Some(share)) => format!("{share:.2}"),
-        (_, None) => "none".to_owned(),
-    }
+fn proposed(goal: &Goal, proposal: Option<String>) -> String {
+    let nothing = if goal.verdict == Verdict::Holds { "" } else { "none" };
+    proposal.unwrap_or_else(|| nothing.to_owned())
 }
 
 /// A span that a person can take in: seconds, above ten minutes minutes, above ten hours hours.

@@ -48,10 +48,12 @@ pub async fn survey(config: &Config, account: &Account, clock: &Clock) -> Result
     if let Extent::Partial(reason) = summary.extent {
         return Err(Error::Partial(reason));
     }
+    let (users, pages) = (summary.rows.len() + summary.unreadable.len(), pages(&summary));
     let date = summary.date.unwrap_or_else(|| clock.date());
     Ok(Load {
-        users: (summary.rows.len() + summary.unreadable.len()) as u64,
-        pages: pages(&summary),
+        users: users as u64,
+        pages,
+        page_size: page_size(users, pages),
         page_time: took / summary.pages.max(1),
         user_time: USER_TIME,
         changes: changes(&summary.rows, date),
@@ -65,6 +67,13 @@ pub async fn survey(config: &Config, account: &Account, clock: &Clock) -> Result
 /// The first reading of a list in pages asks for one page more, to find out how large they may be.
 fn pages(summary: &Summary) -> u32 {
     if summary.pages > 1 { summary.pages - 1 } else { 1 }
+}
+
+/// What a page lists, by how many it took; what a single one might list, nobody knows: at least what is asked for as
+/// soon as there are pages.
+fn page_size(users: usize, pages: u32) -> u32 {
+    let listed = u32::try_from(users.div_ceil(pages as usize)).unwrap_or(u32::MAX);
+    if pages == 1 { listed.max(Options::default().page_size) } else { listed }
 }
 
 /// Users whose latest event is that new, in five minutes: within the last hour or the last day, whichever is more.
@@ -102,6 +111,13 @@ mod tests {
     fn a_list_that_took_several_requests_took_one_to_learn_the_size_of_a_page() {
         for (taken, wanted) in [(1, 1), (2, 1), (6, 5)] {
             assert_eq!(pages(&Summary { pages: taken, ..Summary::whole(Vec::new()) }), wanted);
+        }
+    }
+
+    #[test]
+    fn a_page_lists_what_came_on_one_and_a_single_one_a_thousand_at_least() {
+        for (users, pages, wanted) in [(4_500, 5, 900), (30, 1, 1_000), (50_000, 1, 50_000), (0, 1, 1_000)] {
+            assert_eq!(page_size(users, pages), wanted, "{users} in {pages}");
         }
     }
 }
