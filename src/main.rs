@@ -133,7 +133,8 @@ fn work_out(flags: &Plan) -> Result<(), Failure> {
         Some(users) => {
             let local = Local::load(&flags.flags(), std::env::vars_os())?;
             log::start(&local.log).map_err(Failure::runtime)?;
-            plan::assumed(users, flags.page_size, &local.intervals)
+            let load = plan::assumed(users, flags.page_size, &local.intervals);
+            load.map_err(|why| Failure::Usage(why.into()))?
         }
         None => {
             let config = configure(&flags.flags())?;

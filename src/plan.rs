@@ -20,6 +20,7 @@ pub use survey::{Error, survey};
 
 use crate::budget::Budget;
 use crate::clock::Moment;
+use crate::cloudflare::Bounds;
 use crate::config;
 use crate::model::Endpoint;
 use crate::rate_limit::WINDOW;
@@ -146,11 +147,17 @@ pub struct Latency {
 }
 
 /// The load of `users` on pages of `page_size` of whom nothing else is known.
-pub fn assumed(users: u64, page_size: u32, intervals: &config::Intervals) -> Load {
+///
+/// # Errors
+/// No list of so many pages is read whole.
+pub fn assumed(users: u64, page_size: u32, intervals: &config::Intervals) -> Result<Load, String> {
+    let most = Bounds::default().pages;
     let pages = users.div_ceil(page_size.max(1).into()).max(1);
-    Load {
+    let pages = u32::try_from(pages).ok().filter(|pages| *pages <= most);
+    let pages = pages.ok_or_else(|| format!("a list of more than {most} pages is not read whole"))?;
+    Ok(Load {
         users,
-        pages: u32::try_from(pages).unwrap_or(u32::MAX),
+        pages,
         page_size,
         page_time: USER_TIME,
         user_time: USER_TIME,
@@ -158,12 +165,12 @@ pub fn assumed(users: u64, page_size: u32, intervals: &config::Intervals) -> Loa
         basis: Basis::Assumed,
         budget_share: config::DEFAULT_SHARE,
         sharing: 1,
-        intervals: scheduled(intervals),
-    }
+        intervals: planned(intervals),
+    })
 }
 
 /// Intervals as configured, for the schedule.
-fn scheduled(intervals: &config::Intervals) -> Intervals {
+fn planned(intervals: &config::Intervals) -> Intervals {
     let config::Intervals { summary, behaviors, integrations, audit } = *intervals;
     Intervals { summary, behaviors, integrations, audit }
 }
@@ -211,9 +218,7 @@ struct Frame {
 
 impl Frame {
     fn of(load: Load) -> Self {
-        // What jitter there is makes no difference to intervals and shares.
-        let mut schedule = Schedule::new(load.intervals, budget(&load), 0);
-        schedule.resume(load.pages, Moment::default(), Moment::default());
+        let schedule = scheduled(&load);
         let beside_the_list = [Endpoint::Behaviors, Endpoint::Integrations, Endpoint::TokenVerify];
         let polls: f64 = beside_the_list.into_iter().map(|endpoint| schedule.load(endpoint)).sum();
         let allowed = schedule.allowance(Purpose::Change);
@@ -287,6 +292,14 @@ impl Frame {
         };
         polls.map(poll).into_iter().chain([changes, audit]).collect()
     }
+}
+
+/// The schedule that a load gets.
+fn scheduled(load: &Load) -> Schedule {
+    // What jitter there is makes no difference to intervals and shares.
+    let mut schedule = Schedule::new(load.intervals, budget(load), 0);
+    schedule.resume(load.pages, Moment::default(), Moment::default());
+    schedule
 }
 
 fn summary_interval(schedule: &Schedule) -> Duration {

@@ -228,6 +228,16 @@ fn numbers_are_planned_without_an_account() {
 }
 
 #[test]
+fn of_the_smallest_budget_a_single_change_waits_for_no_more_than_the_list() {
+    let (code, json, _) =
+        run(&["--users", "1", "--changes", "0", "--budget-share", "0.01", "--output", "json"], &[]);
+    let plan: Value = serde_json::from_str(&json).unwrap();
+    // One list in 300 s / (12 / 2), by a tenth longer at most.
+    assert_eq!((code, &plan["summary_interval_seconds"]), (Some(0), &50.0.into()));
+    assert!(plan["latency_seconds"]["p99"].as_f64() < Some(56.0), "{json}");
+}
+
+#[test]
 fn flags_win_over_the_environment_and_the_file() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "intervals: { summary: 2m, behaviors: 10m }\n").unwrap();
@@ -245,7 +255,8 @@ fn flags_win_over_the_environment_and_the_file() {
 
 #[test]
 fn a_wrong_command_line_ends_with_2() {
-    let table: [&[&str]; 7] = [
+    let table: [&[&str]; 8] = [
+        &["--users", "1000000", "--page-size", "99"],
         &["--users", "1", "--account", "acme"],
         &["--page-size", "100"],
         &["--users", "1", "--page-size", "0"],

@@ -20,7 +20,7 @@ pub struct Plan {
     #[arg(long, value_name = "ALIAS", conflicts_with = "users")]
     pub account: Option<String>,
     /// Ask nobody, and plan for so many users at risk
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=100_000_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=10_000_000))]
     pub users: Option<u64>,
     // What is asked for once a list turns out to have pages. Today's documentation knows no pages.
     /// Users on a page of the list

@@ -48,12 +48,17 @@ pub(super) struct Cycle {
     read: Vec<f64>,
 }
 
-/// How many requests of each kind a cycle has.
+/// How many requests of each kind a cycle has. Of users who change at least one, to see when one would be read; how
+/// many there are on average may be less.
 #[derive(Clone, Copy)]
 struct Places {
     pages: usize,
     changes: usize,
     others: usize,
+    /// Users who change in a cycle, on average.
+    mean_changes: f64,
+    /// All requests of a cycle, on average.
+    mean: f64,
 }
 
 impl Cycle {
@@ -68,6 +73,8 @@ impl Cycle {
                 pages: rates.pages,
                 changes: ((rates.changes * windows).round() as usize).max(1),
                 others: (rates.others * windows).round() as usize,
+                mean_changes: rates.changes * windows,
+                mean: rates.pages as f64 + (rates.changes + rates.others) * windows,
             };
             if times.len() != places.all() {
                 times = places.unhindered(rates, length, reading);
@@ -159,9 +166,11 @@ impl Places {
             }
             let mut time = times.last().copied().unwrap_or(0.0) + took;
             let mut after = |earliest: f64| time = time.max(earliest + took);
-            after(freed(&times, before, length, place, rates.budget, 0..before.len()));
+            let all = Kind { places: 0..before.len(), mean: self.mean, limit: rates.budget };
+            after(all.freed(&times, before, length, place));
             if users.contains(&place) {
-                after(freed(&times, before, length, place, rates.allowed, users.clone()));
+                let changes = Kind { places: users.clone(), mean: self.mean_changes, limit: rates.allowed };
+                after(changes.freed(&times, before, length, place));
                 time = outside_readings(time, length, reading);
             }
             times.push(time);
@@ -170,15 +179,29 @@ impl Places {
     }
 }
 
-/// When the request `limit` places before this one, of those in `kind`, is a window old.
-fn freed(times: &[f64], before: &[f64], length: f64, place: usize, limit: usize, kind: Range<usize>) -> f64 {
-    let (at, count) = (place - kind.start, kind.len());
-    let window = WINDOW.as_secs_f64();
-    if at >= limit {
-        return times[kind.start + at - limit] + window;
+/// Requests that share a limit.
+struct Kind {
+    places: Range<usize>,
+    /// How many a cycle has on average.
+    mean: f64,
+    limit: usize,
+}
+
+impl Kind {
+    /// When the request `limit` places before this one is a window old.
+    fn freed(&self, times: &[f64], before: &[f64], length: f64, place: usize) -> f64 {
+        let at = place - self.places.start;
+        let window = WINDOW.as_secs_f64();
+        if at >= self.limit {
+            return times[self.places.start + at - self.limit] + window;
+        }
+        let back = (self.limit - at) as f64;
+        // Where there are next to none, it is so many cycles back that nothing waits for it.
+        let cycles = (back / self.mean.max(CLOSE)).ceil();
+        let earlier = (cycles * self.mean - back).max(0.0) as usize;
+        let place = (self.places.start + earlier).min(self.places.end - 1);
+        before[place] + window - cycles * length
     }
-    let cycles = (limit - at).div_ceil(count);
-    before[kind.start + at + cycles * count - limit] + window - cycles as f64 * length
 }
 
 /// Users are asked about between two readings of the list only.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Frame, Load, budget};
+use super::{Frame, Load, audits_wanted, budget, scheduled};
 use crate::config::{AUDIT_INTERVAL, INTERVAL};
+use crate::model::Endpoint;
 use crate::rate_limit::WINDOW;
-use crate::schedule::Intervals;
+use crate::schedule::{Intervals, Purpose};
 
 /// Above this part of what can be read, chance makes users wait longer than the formula says: at three quarters the
 /// slowest hundredth waited up to a fifth longer, at nine tenths up to twice as long.
@@ -134,9 +135,21 @@ fn verdict(frame: &Frame, aim: Aim) -> Verdict {
 /// The smallest share with which the aim is met, in whole hundredths.
 fn least_share(load: Load, aim: Aim) -> Option<f64> {
     let shares = (1..=100_u32).map(|hundredths| f64::from(hundredths) / 100.0);
-    let meets =
-        |share: &f64| verdict(&Frame::of(Load { budget_share: *share, ..load }), aim) == Verdict::Holds;
+    let meets = |share: &f64| {
+        let load = Load { budget_share: *share, ..load };
+        could(&load, aim) && verdict(&Frame::of(load), aim) == Verdict::Holds
+    };
     shares.filter(|share| *share > load.budget_share).find(meets)
+}
+
+/// Whether the aim may be met at all, by the schedule alone: to work out a cycle takes longer.
+fn could(load: &Load, aim: Aim) -> bool {
+    let schedule = scheduled(load);
+    match aim {
+        Aim::SummaryInterval => schedule.interval(Endpoint::Summary) <= Some(load.intervals.summary),
+        Aim::Changes => load.changes <= COMFORT * f64::from(schedule.allowance(Purpose::Change)),
+        Aim::AuditInterval => audits_wanted(load) <= schedule.allowance(Purpose::Audit).into(),
+    }
 }
 
 /// The shortest interval with which the aim is met: of the list, or of the audit.
@@ -150,8 +163,8 @@ fn least_interval(frame: &Frame, aim: Aim) -> Option<Duration> {
             .map(Duration::from_secs)
             .filter(|proposed| *proposed > frame.interval())
             .find(|proposed| {
-                let intervals = Intervals { summary: *proposed, ..load.intervals };
-                verdict(&Frame::of(Load { intervals, ..load }), aim) == Verdict::Holds
+                let load = Load { intervals: Intervals { summary: *proposed, ..load.intervals }, ..load };
+                could(&load, aim) && verdict(&Frame::of(load), aim) == Verdict::Holds
             }),
     }
 }

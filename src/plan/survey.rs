@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Basis, Load, USER_TIME, scheduled};
+use super::{Basis, Load, USER_TIME, planned};
 use crate::budget::Budget;
 use crate::clock::{Clock, Timestamp};
 use crate::cloudflare::{self, Client, Options, SetupError};
@@ -60,7 +60,7 @@ pub async fn survey(config: &Config, account: &Account, clock: &Clock) -> Result
         basis: Basis::Measured,
         budget_share: account.budget_share,
         sharing: config.sharing(account),
-        intervals: scheduled(&config.intervals),
+        intervals: planned(&config.intervals),
     })
 }
 
