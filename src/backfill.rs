@@ -31,6 +31,9 @@ use crate::model::{Extent, Summary, UserId, UserRisk};
 /// Nobody waits at the terminal: a request waits for its turn, and for the end of a block.
 const PATIENCE: Duration = Duration::from_secs(2 * 3_600);
 
+/// Prometheus still writes to its latest blocks, and its documentation warns against adding to these.
+const UNSETTLED: Duration = Duration::from_secs(3 * 3_600);
+
 /// Passing trouble is waited out for so long, one after the other; then the command ends, and can be given again.
 const WAITS: [Duration; 3] = [Duration::from_secs(60), Duration::from_secs(300), Duration::from_secs(900)];
 
@@ -324,6 +327,10 @@ impl fmt::Display for Report {
         if *events == 0 {
             return writeln!(f, "there is nothing to load from {}", file.display());
         }
-        writeln!(f, "load it:   promtool tsdb create-blocks-from openmetrics {} DIRECTORY", file.display())
+        let (from, file) = (*until + UNSETTLED, file.display());
+        writeln!(
+            f,
+            "load it, from {from} on:   promtool tsdb create-blocks-from openmetrics {file} DIRECTORY"
+        )
     }
 }
