@@ -89,17 +89,32 @@ pub struct Level {
 }
 
 impl Budget {
+    /// How many requests in five minutes such a share is.
+    pub fn requests(share: f64) -> u32 {
+        (f64::from(QUOTA) * share) as u32
+    }
+
     /// `share` of the 1,200 requests that Cloudflare allows in five minutes: above 0, and at most 1 but for
     /// a simulator that allows more.
     pub fn new(share: f64, clock: Clock) -> Self {
-        Self::with(RateLimit::new((f64::from(QUOTA) * share) as u32, WINDOW), share, clock, None)
+        Self::with(RateLimit::new(Self::requests(share), WINDOW), share, clock, None)
+    }
+
+    /// As [`Budget::new`], after an earlier process sent so many requests, the latest of them at these dates.
+    pub fn after(share: f64, clock: Clock, sent: &[(Timestamp, u32)]) -> Self {
+        let (now, date) = (clock.now(), clock.date());
+        let mut limit = RateLimit::new(Self::requests(share), WINDOW);
+        for (at, requests) in sent {
+            limit.spent_before(*requests, now + (*at + WINDOW).since(date), now);
+        }
+        Self::with(limit, share, clock, None)
     }
 
     /// As [`Budget::new`], going on from what earlier processes spent, and writing down in `state` what this
     /// one does, with `account`, the first of those that share the budget. Needs a runtime of several threads.
     pub fn durable(share: f64, clock: Clock, state: State, account: String, mut spending: Spending) -> Self {
         let (now, date) = (clock.now(), clock.date());
-        let mut limit = RateLimit::new((f64::from(QUOTA) * share) as u32, WINDOW);
+        let mut limit = RateLimit::new(Self::requests(share), WINDOW);
         spending.forget(date);
         for (until, requests) in &spending.leases {
             limit.spent_before(*requests, now + (*until + WINDOW).since(date), now);

@@ -1,14 +1,18 @@
 //! The words and flags of the command line. Nothing runs here.
 
+mod backfill;
+pub mod operator;
+mod plan;
+
 use std::path::PathBuf;
 
 use clap::builder::ArgPredicate;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::listen::Listen;
 use crate::simulator::Story;
-
-pub mod operator;
+pub use backfill::{Backfill, When};
+pub use plan::Plan;
 
 /// Prometheus exporter and monitoring daemon for Cloudflare Zero Trust user risk.
 ///
@@ -34,6 +38,10 @@ pub enum Command {
     Simulate(Simulate),
     /// Try the configuration, the credentials and each endpoint once, and say what is missing
     Check(Check),
+    /// Say what watching an account costs, how late changes are counted, and where the budget breaks
+    Plan(Plan),
+    /// Write the past that Cloudflare still lists, for `promtool tsdb create-blocks-from openmetrics`
+    Backfill(Backfill),
     /// Ask a running exporter whether it is healthy; for a container without a shell
     Healthcheck(Healthcheck),
     /// Users, behaviors and integrations, for a person.
@@ -70,6 +78,17 @@ pub struct Flags {
     /// text (the default) or json
     #[arg(long = "log.format", value_name = "FORMAT")]
     pub log_format: Option<String>,
+}
+
+/// How a result is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// One document.
+    Json,
+    /// One row a line, below a header.
+    Csv,
 }
 
 /// Flags for logs, where no configuration file is read.

@@ -24,6 +24,7 @@ use reqwest::Url;
 use secrecy::SecretSlice;
 use tracing_subscriber::filter::Targets;
 
+pub use accounts::DEFAULT_SHARE;
 pub use credentials::CredentialSource;
 pub use error::Error;
 pub use shard::Shard;
@@ -36,10 +37,11 @@ use layers::Layers;
 
 /// The page is built at most once a second, so that reading more often shows nothing new; a day without
 /// reading is no monitoring.
-const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
+pub(crate) const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
 
 /// An audit asks for users one by one, for hours at a time.
-const AUDIT_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(30 * 86_400);
+pub(crate) const AUDIT_INTERVAL: RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(30 * 86_400);
 
 /// Everything that can be said before the start, checked.
 #[derive(Debug)]
@@ -168,6 +170,8 @@ impl Filter {
 /// What concerns only this process, for commands that need no account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
+    /// How often what is asked for.
+    pub intervals: Intervals,
     /// What survives a restart; `None` for nothing.
     pub state: Option<state::Settings>,
     /// Where pages are served.
@@ -187,15 +191,8 @@ impl Config {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Error> {
         let layers = Layers::load(flags, environment)?;
-        let Local { state, web, log } = Local::from_layers(&layers)?;
+        let Local { intervals, state, web, log } = Local::from_layers(&layers)?;
         let base_url = values::base_url(&layers.get_or_default(keys::BASE_URL))?;
-        let interval = |key, bounds| values::interval(&layers.get_or_default(key), bounds);
-        let intervals = Intervals {
-            summary: interval(keys::SUMMARY, &INTERVAL)?,
-            behaviors: interval(keys::BEHAVIORS, &INTERVAL)?,
-            integrations: interval(keys::INTEGRATIONS, &INTERVAL)?,
-            audit: interval(keys::AUDIT, &AUDIT_INTERVAL)?,
-        };
         let users = Users {
             limit: values::user_limit(&layers.get_or_default(keys::LIMIT))?,
             identity: identity(&layers)?,
@@ -209,6 +206,57 @@ impl Config {
         }
         Ok(Self { accounts, shard, base_url, intervals, users, state, web, log, warnings })
     }
+
+    /// The account with this alias or id; without one, the only account.
+    ///
+    /// # Errors
+    /// There is none of that name, or none was named and there are several.
+    pub fn account(&self, name: Option<&str>) -> Result<&Account, Error> {
+        let known =
+            || self.accounts.iter().map(|account| account.alias.as_str()).collect::<Vec<_>>().join(", ");
+        match (name, self.accounts.as_slice()) {
+            (Some(name), accounts) => accounts
+                .iter()
+                .find(|account| account.alias == name)
+                .or_else(|| accounts.iter().find(|account| account.id.eq_ignore_ascii_case(name)))
+                .ok_or_else(|| {
+                    Error::new(format!("no account {name:?} is configured; known are: {}", known()))
+                }),
+            (None, [only]) => Ok(only),
+            (None, _) => Err(Error::new(format!(
+                "several accounts are configured; name one by --account: {}",
+                known()
+            ))),
+        }
+    }
+
+    /// How many accounts share the budget of this one, itself included.
+    pub fn sharing(&self, account: &Account) -> u32 {
+        let same = self.accounts.iter().filter(|other| other.credential == account.credential).count();
+        u32::try_from(same).unwrap_or(u32::MAX)
+    }
+}
+
+/// Reads how often an endpoint is read, as the configuration takes it.
+///
+/// # Errors
+/// It is no duration from a second to a day; the text says so.
+pub fn parse_interval(text: &str) -> Result<Duration, String> {
+    within(text, &INTERVAL)
+}
+
+/// Reads the interval of the audit, as the configuration takes it.
+///
+/// # Errors
+/// It is no duration from a minute to 30 days; the text says so.
+pub fn parse_audit_interval(text: &str) -> Result<Duration, String> {
+    within(text, &AUDIT_INTERVAL)
+}
+
+fn within(text: &str, bounds: &RangeInclusive<Duration>) -> Result<Duration, String> {
+    let (least, most) = (duration::spell(*bounds.start()), duration::spell(*bounds.end()));
+    let span = duration::parse(text).filter(|span| bounds.contains(span));
+    span.ok_or_else(|| format!("must be a duration from {least} to {most}, such as 30s, 5m or 1h30m"))
 }
 
 impl Local {
@@ -235,7 +283,14 @@ impl Local {
             level: values::log_level(&layers.get_or_default(keys::LOG_LEVEL))?,
             format: values::log_format(&layers.get_or_default(keys::LOG_FORMAT))?,
         };
-        Ok(Self { state, web, log })
+        let interval = |key, bounds| values::interval(&layers.get_or_default(key), bounds);
+        let intervals = Intervals {
+            summary: interval(keys::SUMMARY, &INTERVAL)?,
+            behaviors: interval(keys::BEHAVIORS, &INTERVAL)?,
+            integrations: interval(keys::INTEGRATIONS, &INTERVAL)?,
+            audit: interval(keys::AUDIT, &AUDIT_INTERVAL)?,
+        };
+        Ok(Self { intervals, state, web, log })
     }
 }
 

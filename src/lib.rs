@@ -88,6 +88,8 @@
 //! - [`check`]: tries each endpoint once and says what is missing.
 //! - [`drill`]: the state of a demonstration that plays a story.
 //! - [`operator`]: shows users, behaviors and integrations to a person, and changes them.
+//! - [`plan`]: what watching an account costs, and how late changes are counted.
+//! - [`backfill`]: writes the past that Cloudflare still lists, for Prometheus.
 //! - [`healthcheck`]: asks a running exporter whether it is healthy.
 //! - [`simulator`]: a stand-in for the API, with a world in which things happen.
 //!
@@ -149,6 +151,7 @@
 pub mod account;
 pub mod app;
 pub mod audit;
+pub mod backfill;
 pub mod budget;
 pub mod check;
 pub mod cli;
@@ -168,6 +171,7 @@ pub mod listen;
 pub mod log;
 pub mod model;
 pub mod operator;
+pub mod plan;
 pub mod poller;
 pub mod publisher;
 pub mod pulse;

@@ -12,13 +12,15 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use tokio::runtime::{Builder, Runtime};
 use zt_risk_exporter::cli::operator::Operator;
-use zt_risk_exporter::cli::{Check, Cli, Command, Flags, Healthcheck, Simulate, State, StateFile};
+use zt_risk_exporter::cli::{
+    Backfill, Check, Cli, Command, Flags, Healthcheck, Output, Plan, Simulate, State, StateFile,
+};
 use zt_risk_exporter::clock::Clock;
 use zt_risk_exporter::config::{Config, Local, Shard};
 use zt_risk_exporter::log::Colour;
 use zt_risk_exporter::simulator::Scenario;
 use zt_risk_exporter::state::inspect;
-use zt_risk_exporter::{app, check, config, healthcheck, log, operator};
+use zt_risk_exporter::{app, backfill, check, config, healthcheck, log, operator, plan};
 
 /// Why the process does not end well.
 enum Failure {
@@ -62,6 +64,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Simulate(simulate) => simulate_api(&simulate),
         Command::Check(flags) => try_each_endpoint(&flags),
         Command::Operator(command) => operate(&command),
+        Command::Plan(flags) => work_out(&flags),
+        Command::Backfill(flags) => write_past(&flags),
         Command::Healthcheck(flags) => ask_health(&flags),
         Command::State(action) => inspect_state(&action),
         Command::Completions { shell } => {
@@ -141,6 +145,40 @@ fn operate(command: &Operator) -> Result<(), Failure> {
         let _ = writeln!(io::stderr(), "zt-risk-exporter: {remark}");
     }
     report.end().map_err(Failure::Operator)
+}
+
+fn work_out(flags: &Plan) -> Result<(), Failure> {
+    let load = match flags.users {
+        Some(users) => {
+            let local = Local::load(&flags.flags(), std::env::vars_os())?;
+            log::start(&local.log).map_err(Failure::runtime)?;
+            let load = plan::assumed(users, flags.page_size, &local.intervals);
+            load.map_err(|why| Failure::Usage(why.into()))?
+        }
+        None => {
+            let config = configure(&flags.flags())?;
+            let account = config.account(flags.account.as_deref())?;
+            drive(waiting()?, plan::survey(&config, account, &Clock::system())).map_err(Failure::runtime)?
+        }
+    };
+    let plan = plan::Plan::of(flags.over(load));
+    say(match flags.output {
+        Output::Table => plan::as_table(&plan, check::terminal_width()),
+        Output::Json => plan::as_json(&plan),
+        Output::Csv => plan::as_csv(&plan),
+    }
+    .as_bytes())
+}
+
+fn write_past(flags: &Backfill) -> Result<(), Failure> {
+    let config = configure(&flags.flags())?;
+    let account = config.account(flags.account.as_deref())?;
+    let report = drive(waiting()?, backfill::run(flags, &config, account, &Clock::system()));
+    let report = report.map_err(|error| match error {
+        backfill::Error::Usage(_) => Failure::Usage(error.into()),
+        _ => Failure::runtime(error),
+    })?;
+    say(report.to_string().as_bytes())
 }
 
 fn ask_health(flags: &Healthcheck) -> Result<(), Failure> {

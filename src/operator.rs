@@ -19,7 +19,8 @@ mod target;
 mod user;
 mod users;
 
-use crate::cli::operator::{Operator, Output};
+use crate::cli::Output;
+use crate::cli::operator::Operator;
 use crate::clock::Clock;
 use crate::cloudflare::{Effect, Error, Kind};
 use crate::config::Config;

@@ -135,6 +135,19 @@ impl Schedule {
         Some(self.intervals[position(endpoint)?])
     }
 
+    /// How many requests the readings of `endpoint` take in five minutes, on average: a summary that is read less
+    /// often than once in a window takes part of several. None for what no clock drives.
+    pub fn load(&self, endpoint: Endpoint) -> f64 {
+        let requests = if endpoint == Endpoint::Summary { self.summary_pages } else { 1 };
+        let windows = |interval: Duration| WINDOW.as_secs_f64() / interval.as_secs_f64();
+        self.interval(endpoint).map_or(0.0, |interval| f64::from(requests) * windows(interval))
+    }
+
+    /// How many requests for users' events may go in five minutes.
+    pub fn allowance(&self, purpose: Purpose) -> u32 {
+        self.limit(purpose).limit()
+    }
+
     /// The endpoint to read now, if one is due.
     pub fn due(&self, now: Moment) -> Option<Endpoint> {
         if self.refused_until.is_some_and(|until| now < until) {
@@ -230,15 +243,7 @@ impl Schedule {
 
     /// Divides what the periodic readings leave of the budget: nine tenths to changes, one to the audit.
     fn divide(&mut self) {
-        // On average: a summary that is read less often than once in a window takes part of several.
-        let requests = |endpoint, pages: u32| {
-            let interval = self.interval(endpoint).unwrap_or(WINDOW);
-            (f64::from(pages) * WINDOW.as_secs_f64() / interval.as_secs_f64()).ceil() as u32
-        };
-        let periodic = requests(Endpoint::Summary, self.summary_pages)
-            + requests(Endpoint::Behaviors, 1)
-            + requests(Endpoint::Integrations, 1)
-            + requests(Endpoint::TokenVerify, 1);
+        let periodic: u32 = PERIODIC.into_iter().map(|endpoint| self.load(endpoint).ceil() as u32).sum();
         let left = self.budget.saturating_sub(periodic).max(2);
         let audits = (left / 10).max(1);
         self.audits.resize(audits);

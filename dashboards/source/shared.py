@@ -25,7 +25,6 @@ from .kit import (
     now,
     once,
     over_time,
-    per_bar,
     risk,
     rows,
     shown,
@@ -100,7 +99,12 @@ def events_by_behavior(width: int) -> Any:
         "Distinct risk events in each stretch of time, by behavior. One color that towers over a morning is a"
         " campaign. Purple lines mark changes of the configuration."
     )
-    query = over_time(per_bar("events_total", "behavior", "risk_level", by="behavior"), "{{behavior}}")
+    # What the exporter counted, and before that what `backfill` found: their instances differ, so both are kept.
+    counted, found = (
+        f"increase({risk(f'{name}_total', when='[$__interval]')})" for name in ("events", "backfill_events")
+    )
+    expr = total(f"{counted} or {found}", "behavior", "risk_level", by="behavior")
+    query = over_time(expr, "{{behavior}}")
     return bars("Risk events by behavior", text, [query], width=width)
 
 

@@ -7,7 +7,7 @@ use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueP
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use uuid::Uuid;
 
-use super::{Flags, LogFlags};
+use super::{Flags, LogFlags, Output};
 use crate::clock::Timestamp;
 use crate::config::duration;
 use crate::model::Level;
@@ -42,17 +42,6 @@ pub struct Common {
     /// What is logged.
     #[command(flatten)]
     pub log: LogFlags,
-}
-
-/// How a result is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// For people.
-    Table,
-    /// One document.
-    Json,
-    /// One row a line, below a header.
-    Csv,
 }
 
 /// Whether a command that changes something asks first.

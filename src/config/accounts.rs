@@ -13,7 +13,7 @@ use super::{Account, values};
 use crate::credentials::Credentials;
 
 /// A quarter of what Cloudflare allows leaves most to the dashboard and to other tools.
-const DEFAULT_SHARE: f64 = 0.25;
+pub const DEFAULT_SHARE: f64 = 0.25;
 
 /// A label is repeated on every line of the page.
 const LONGEST_ALIAS: usize = 64;

@@ -26,7 +26,7 @@ pub(crate) fn parse(text: &str) -> Option<Duration> {
 }
 
 /// Writes what [`parse`] reads; below a millisecond nothing is shown.
-pub(super) fn spell(span: Duration) -> String {
+pub(crate) fn spell(span: Duration) -> String {
     let mut rest = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     let mut text = String::new();
     for (unit, millis) in UNITS {

@@ -101,6 +101,15 @@ pub const COUNTING_SINCE: Family<1> = Family {
     labels: ["account"],
 };
 
+/// What `backfill` writes to a file, and what is on no page: a name of its own, so that no rate, rule or alert about
+/// [`EVENTS`] takes the past for something that happens. With `job` and `instance`, as scraped series have them.
+pub const BACKFILL_EVENTS: Family<5> = Family {
+    name: "cloudflare_zt_risk_backfill_events_total",
+    kind: Kind::Counter,
+    help: "Risk events of the past that were still listed, by behavior and by the event's own level.",
+    labels: ["account", "behavior", "risk_level", "job", "instance"],
+};
+
 /// Distinct risk events, each once, over restarts.
 pub const EVENTS: Family<3> = Family {
     name: "cloudflare_zt_risk_events_total",

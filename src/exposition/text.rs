@@ -321,6 +321,16 @@ impl<const N: usize> Samples<'_, N> {
         self.writer.sample(self.family.name, "", labels, value.into());
     }
 
+    /// Writes one sample of that date; in OpenMetrics the dates of a series rise.
+    pub fn put_at(&mut self, values: [&str; N], value: impl Into<Number>, date: Timestamp) {
+        self.head();
+        let labels = self.family.labels.into_iter().zip(values);
+        self.writer.name(self.family.name, "", labels, None);
+        self.writer.number(value.into());
+        self.writer.text.push(' ');
+        self.writer.value(Number::Date(date));
+    }
+
     /// Writes one histogram; `values` are those of the family's labels, without `le`.
     pub fn put_histogram(&mut self, values: [&str; N], histogram: &Histogram) {
         self.head();

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::{Failure, listed};
+use super::Failure;
 use crate::budget::Budget;
 use crate::clock::{Clock, Timestamp};
 use crate::cloudflare::{Client, Names, Options, Report};
-use crate::config::{Account, Config, IdentityPolicy};
+use crate::config::{Config, IdentityPolicy};
 use crate::identity::Naming;
 
 /// A person waits: a block, a spent budget or a server that wants to be left alone is said, not waited for.
@@ -30,7 +30,7 @@ impl Session {
     /// # Errors
     /// It is not clear which account is meant, or it cannot be asked for.
     pub(super) fn open(config: &Config, wanted: Option<&str>, clock: &Clock) -> Result<Self, Failure> {
-        let account = choose(&config.accounts, wanted)?;
+        let account = config.account(wanted).map_err(|error| Failure::Usage(error.to_string()))?;
         let refused = |why: String| Failure::Usage(format!("account {}: {why}", account.alias));
         let credentials = account.credentials.read().map_err(|error| refused(error.to_string()))?;
         let budget = Budget::new(account.budget_share, clock.clone());
@@ -67,23 +67,5 @@ impl Session {
 
     pub(super) fn date(&self) -> Timestamp {
         self.clock.date()
-    }
-}
-
-fn choose<'a>(accounts: &'a [Account], wanted: Option<&str>) -> Result<&'a Account, Failure> {
-    let known = || listed(accounts.iter().map(|account| account.alias.as_str()));
-    match (wanted, accounts) {
-        (None, [only]) => Ok(only),
-        (None, _) => {
-            let message = format!("several accounts are configured; name one by --account: {}", known());
-            Err(Failure::Usage(message))
-        }
-        (Some(wanted), _) => accounts
-            .iter()
-            .find(|account| account.alias == wanted)
-            .or_else(|| accounts.iter().find(|account| account.id.eq_ignore_ascii_case(wanted)))
-            .ok_or_else(|| {
-                Failure::Usage(format!("no account {wanted:?} is configured; known are: {}", known()))
-            }),
     }
 }

@@ -7,7 +7,7 @@ use comfy_table::{Cell, Color, ColumnConstraint, Table, Width, presets};
 use serde::Serialize;
 
 use crate::check;
-use crate::cli::operator::Output;
+use crate::cli::Output;
 use crate::log::Colour;
 
 /// A UUID has 36 characters, and stands between two spaces.
