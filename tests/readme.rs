@@ -286,7 +286,9 @@ fn the_map_of_the_crate_names_each_module_once() {
 fn files_and_headings_that_the_readme_links_to_are_there() {
     let slug = |heading: &str| {
         let heading = heading.trim_start_matches(['#', ' ']).to_lowercase();
-        heading.replace(' ', "-")
+        // As the forges do it: punctuation is left out.
+        let kept = heading.chars().filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
+        kept.collect::<String>().replace(' ', "-")
     };
     let headings: Vec<_> = README.lines().filter(|line| line.starts_with('#')).map(slug).collect();
     for target in README.split("](").skip(1).filter_map(|text| text.split(')').next()) {
