@@ -139,12 +139,13 @@ fn operate(command: &Operator) -> Result<(), Failure> {
     let config = configure(&command.flags())?;
     let report = drive(waiting()?, operator::run(command, &config, &Clock::system()));
     let (output, colour) = (command.common().output, Colour::for_stream(&io::stdout()));
-    say(report.show(output, colour, check::terminal_width()).as_bytes())?;
+    let said = say(report.show(output, colour, check::terminal_width()).as_bytes());
     for remark in report.remarks() {
         // What nobody reads need not be written.
         let _ = writeln!(io::stderr(), "zt-risk-exporter: {remark}");
     }
-    report.end().map_err(Failure::Operator)
+    // How a change ended matters more than that standard output is full.
+    report.end().map_err(Failure::Operator).and(said)
 }
 
 fn work_out(flags: &Plan) -> Result<(), Failure> {
@@ -240,7 +241,9 @@ fn show(text: &str) {
 /// Writes to standard output; a reader that is gone is no failure.
 fn say(text: &[u8]) -> Result<(), Failure> {
     match io::stdout().lock().write_all(text) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::runtime(error)),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::runtime(format!("standard output: {error}")))
+        }
         _ => Ok(()),
     }
 }

@@ -1,6 +1,7 @@
 //! `integrations`: where changes of level are sent, and changes of that.
 
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::account::Session;
 use super::output::{Column, Sheet};
@@ -54,10 +55,7 @@ async fn make(session: &Session, create: &CreateIntegration) -> Result<Report, F
 
 async fn change(session: &Session, update: &UpdateIntegration) -> Result<Report, Failure> {
     let leave = leave(&update.consent)?;
-    let read = || async {
-        session.client.integration(update.one.id).await.map_err(|error| Failure::asking_for_one(&error))
-    };
-    let now = read().await?;
+    let now = read(session, update.one.id).await?;
     let wanted = Integration {
         tenant_url: update.tenant_url.clone().unwrap_or_else(|| now.tenant_url.clone()),
         reference_id: update.reference_id.clone().unwrap_or_else(|| now.reference_id.clone()),
@@ -71,11 +69,8 @@ async fn change(session: &Session, update: &UpdateIntegration) -> Result<Report,
     let both = sheet(session, &[now.clone(), wanted.clone()], Outcome::Read);
     let preview = both.table(Colour::Off, crate::check::terminal_width());
     leave.obtain(preview, "Make the first the second?".to_owned()).await?;
-    // A change overwrites everything: what somebody else did meanwhile must not be undone unseen.
-    if read().await? != now {
-        let id = now.id;
-        return Err(Failure::Failed(format!("nothing was changed: {id} was changed meanwhile; look again")));
-    }
+    // A change overwrites everything.
+    unchanged(session, &now).await?;
     let Integration { tenant_url, active, reference_id, .. } = wanted;
     let setting = IntegrationSetting { tenant_url, active, reference_id: Some(reference_id) };
     let result = Stopping::listen()?.after(session.client.update_integration(now.id, &setting)).await;
@@ -95,13 +90,27 @@ fn changed(now: &Integration, wanted: &IntegrationSetting) -> String {
     [active, tenant, reference].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-async fn delete(session: &Session, id: uuid::Uuid, consent: &Consent) -> Result<Report, Failure> {
+async fn read(session: &Session, id: Uuid) -> Result<Integration, Failure> {
+    session.client.integration(id).await.map_err(|error| Failure::asking_for_one(&error))
+}
+
+/// It is still as it was shown: what somebody else did meanwhile must not be undone unseen.
+async fn unchanged(session: &Session, shown: &Integration) -> Result<(), Failure> {
+    let id = shown.id;
+    if read(session, id).await? == *shown {
+        return Ok(());
+    }
+    Err(Failure::Failed(format!("nothing was changed: {id} was changed meanwhile; look again")))
+}
+
+async fn delete(session: &Session, id: Uuid, consent: &Consent) -> Result<Report, Failure> {
     let leave = leave(consent)?;
-    let now = session.client.integration(id).await.map_err(|error| Failure::asking_for_one(&error))?;
-    let integrations = [now];
+    let integrations = [read(session, id).await?];
     let preview = sheet(session, &integrations, Outcome::Read);
     let preview = preview.table(Colour::Off, crate::check::terminal_width());
     leave.obtain(preview, "Delete this integration?".to_owned()).await?;
+    let [now] = &integrations;
+    unchanged(session, now).await?;
     let result = Stopping::listen()?.after(session.client.delete_integration(id)).await;
     record(session, Operation::DeleteIntegration, &id.to_string(), None, &result);
     result.map_err(|error| Failure::changing(&error, "integrations"))?;

@@ -155,7 +155,7 @@ pub(super) fn visible(text: &str) -> String {
 /// Control characters, line ends, and what turns the direction of writing around.
 fn deceives(letter: char) -> bool {
     letter.is_control()
-        || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// JSON that means the same, without what [`visible`] would not leave; its own line ends stay.
@@ -189,10 +189,11 @@ mod tests {
 
     #[test]
     fn no_form_lets_a_control_character_or_a_turn_of_direction_through() {
-        let nasty = "a\u{1b}[31m\u{9b}2J\u{7}\r\u{7f}\u{202e}b";
+        let nasty = "a\u{1b}[31m\u{9b}2J\u{7}\r\u{7f}\u{61c}\u{202e}b";
         for output in [Output::Table, Output::Json, Output::Csv] {
             let shown = sheet(nasty).show(output, Colour::Off, None);
-            assert!(!shown.chars().any(|letter| letter != '\n' && deceives(letter)), "{shown:?}");
+            assert!(!shown.contains(['\u{61c}', '\u{202e}']), "{shown:?}");
+            assert!(!shown.chars().any(|letter| letter != '\n' && letter.is_control()), "{shown:?}");
             assert!(shown.contains("31m"), "{shown}");
         }
         let json = sheet(nasty).show(Output::Json, Colour::Off, None);

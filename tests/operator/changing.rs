@@ -194,3 +194,21 @@ fn more_users_than_the_budget_has_requests_are_not_begun_with() {
                   budget_share\n";
     assert_eq!((ended.code, ended.err.as_str(), rig.resets().len()), (Some(1), wanted, 0));
 }
+
+#[test]
+fn how_a_reset_ended_is_said_even_if_standard_output_is_full() {
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for (fault, said) in [
+        (None, "zt-risk-exporter: standard output: No space left on device (os error 28)\n"),
+        (Some(Fault::BadGateway), "before you repeat it\n"),
+    ] {
+        let rig = Rig::new();
+        if let Some(fault) = fault {
+            rig.inject(FaultRule::at(Endpoint::Reset, fault));
+        }
+        let mut command = program(&rig.upstream(), "everything", &["reset", ANN, "--yes"]);
+        let ended = Ended::from(command.stdout(full()).output().unwrap());
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.err.ends_with(said), "{}", ended.err);
+    }
+}

@@ -239,7 +239,7 @@ fn integrations_are_listed_found_made_changed_and_removed() {
 }
 
 #[test]
-fn an_integration_that_somebody_changed_meanwhile_is_not_overwritten() {
+fn an_integration_that_somebody_changed_meanwhile_is_neither_overwritten_nor_deleted() {
     let rig = Rig::new();
     let one = |tenant: &str| {
         format!(
@@ -248,16 +248,19 @@ fn an_integration_that_somebody_changed_meanwhile_is_not_overwritten() {
         )
     };
     let (before, after) = (one("https://a.okta.com"), one("https://b.okta.com"));
-    let arguments = ["integrations", "update", INTEGRATION, "--deactivate", "--yes"];
-    let (server, ended) = rig.scripted(&[&before, &after], &arguments);
-    assert_eq!(ended.code, Some(1));
-    assert!(
-        ended.err.contains(&format!("nothing was changed: {INTEGRATION} was changed meanwhile")),
-        "{}",
-        ended.err
-    );
-    assert_eq!(server.asked().len(), 2);
-    let (server, _) = rig.scripted(&[&before, &before, &before], &arguments);
+    let update = ["integrations", "update", INTEGRATION, "--deactivate", "--yes"];
+    let delete = ["integrations", "delete", INTEGRATION, "--yes"];
+    for arguments in [&update[..], &delete] {
+        let (server, ended) = rig.scripted(&[&before, &after], arguments);
+        assert_eq!(ended.code, Some(1), "{arguments:?}");
+        assert!(
+            ended.err.contains(&format!("nothing was changed: {INTEGRATION} was changed meanwhile")),
+            "{}",
+            ended.err
+        );
+        assert_eq!(server.asked().len(), 2, "{arguments:?}");
+    }
+    let (server, _) = rig.scripted(&[&before, &before, &before], &update);
     let body: Value = serde_json::from_str(&server.asked()[2].body).unwrap();
     let wanted = json!({ "tenant_url": "https://a.okta.com", "active": false, "reference_id": "hr" });
     assert_eq!(body, wanted, "what is not changed is sent as it is, since a change overwrites all");
