@@ -8,7 +8,7 @@ use std::process::Stdio;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::rig::{ANN, BOB, Rig, program};
+use crate::rig::{ANN, BOB, CEM, Rig, SCENARIO, program};
 
 /// Runs the program at a terminal of this many columns where somebody types what `answer` gives when asked; what
 /// is seen there, and the exit code.
@@ -80,6 +80,17 @@ fn what_happens_while_a_person_thinks_is_not_cleared_unseen() {
         seen.contains(&format!("nothing was reset: the risk of {ANN} changed meanwhile; look again")),
         "{seen}"
     );
+}
+
+#[test]
+fn a_budget_that_the_second_look_has_made_too_small_is_not_begun_with() {
+    let rig = Rig::playing(&format!("limit: {{ quota: 10 }}{SCENARIO}"));
+    let (seen, code) = at_terminal(&rig, 200, None, || "y\n", &["reset", ANN, BOB, CEM]);
+    // A quarter of what Cloudflare says is left is ours, rounded up: of 9 before the question, of 8 after it.
+    assert!(seen.contains("Reset the risk of 3 users? [y/N] "), "{seen}");
+    let said = "3 users to reset, and the request budget has 2 requests left";
+    assert!(seen.contains(said), "{seen}");
+    assert_eq!((code, rig.resets().len()), (1, 0), "{seen}");
 }
 
 #[test]
