@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::account::Session;
 use super::baseline::{self, Difference, Settings, Stage};
 use super::output::{Column, Sheet};
-use super::question::{Leave, leave};
+use super::question::{self, Leave, leave};
 use super::record::{Operation, record, record_unconfirmed};
 use super::stopping::Stopping;
 use super::{Failure, Report, counted, listed, unreadable};
@@ -105,7 +105,7 @@ async fn change(
         remarks.push("nothing is to be changed".to_owned());
         return Ok(Report::found(sheet(Stage::NothingDone)).remarking(remarks));
     }
-    let preview = sheet(Stage::Found).table(Colour::Off, crate::check::terminal_width());
+    let preview = sheet(Stage::Found).table(Colour::Off, question::width());
     leave.obtain(preview, format!("Change {}?", counted(differences.len(), "behavior"))).await?;
     let now = baseline::settings(&read(session).await?.rows);
     if let Some(changed) =

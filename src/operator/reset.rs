@@ -6,7 +6,7 @@ use super::account::Session;
 use super::output::{Column, Sheet};
 use super::people::{People, Person, sheet};
 use super::progress::Progress;
-use super::question::{Leave, leave};
+use super::question::{self, Leave, leave};
 use super::record::{Operation, Outcome, record};
 use super::stopping::{Stopping, Wish};
 use super::target::{Target, target};
@@ -32,7 +32,7 @@ pub(super) async fn run(session: &Session, reset: &Reset) -> Result<Report, Fail
         }
     }
     affordable(session, &targets)?;
-    let preview = sheet(session, &people, &targets, 0, 0).table(Colour::Off, crate::check::terminal_width());
+    let preview = sheet(session, &people, &targets, 0, 0).table(Colour::Off, question::width());
     let question = format!("Reset the risk of {}?", counted(targets.len(), "user"));
     leave.obtain(preview, question).await?;
     if leave == Leave::Asked {
