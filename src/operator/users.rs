@@ -10,7 +10,7 @@ use super::{Failure, Report, counted};
 use crate::cli::operator::{Since, Sort, Users};
 use crate::clock::Timestamp;
 use crate::cloudflare::{Kind, Limiter};
-use crate::model::Row;
+use crate::model::{Extent, Row};
 
 /// # Errors
 /// The list cannot be read, or the behavior is not known.
@@ -35,7 +35,10 @@ pub(super) async fn list(session: &Session, wanted: &Users) -> Result<Report, Fa
         Some((catalogue, behavior)) => {
             remarks.extend(catalogue.remarks());
             let search = Search { session, people: &people, catalogue, behavior };
-            let Found { people, unread, failure } = search.run(&fitting, limit, &mut remarks).await;
+            let Found { people, unread, unsure, failure } = search.run(&fitting, limit, &mut remarks).await;
+            if unsure > 0 {
+                remarks.push(format!("not all events of {} could be read", counted(unsure, "user")));
+            }
             (people, 0, unread, failure)
         }
     };
@@ -86,6 +89,8 @@ struct Found {
     people: Vec<Person>,
     /// How many users were not looked at.
     unread: usize,
+    /// Of how many users who were looked at some events could not be read.
+    unsure: usize,
     /// Why it could not go on.
     failure: Option<Failure>,
 }
@@ -94,7 +99,7 @@ impl Search<'_> {
     /// Those of `rows` with an event of the behavior: at most `limit`, and as far as the budget and Cloudflare let
     /// it come.
     async fn run(&self, rows: &[Row], limit: usize, remarks: &mut Vec<String>) -> Found {
-        let mut found = Found { people: Vec::new(), unread: 0, failure: None };
+        let mut found = Found { people: Vec::new(), unread: 0, unsure: 0, failure: None };
         let mut progress = Progress::new("reading events of user", rows.len());
         for (looked_at, row) in rows.iter().enumerate() {
             found.unread = rows.len() - looked_at;
@@ -106,6 +111,9 @@ impl Search<'_> {
             match self.session.client.user(row.user).await {
                 Ok(risk) => {
                     let of_it = |name: &str| self.catalogue.id(name) == self.behavior;
+                    if risk.extent != Extent::Whole || risk.rejected > 0 {
+                        found.unsure += 1;
+                    }
                     let count = risk.events.iter().filter(|event| of_it(&event.name)).count();
                     if count > 0 {
                         let person = self.people.person(row);
