@@ -43,6 +43,8 @@ where
     let builder = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::TRACE)
         .with_ansi(colour == Colour::On)
+        // It would be said on standard error, by a macro that panics if that cannot be written to.
+        .log_internal_errors(false)
         .with_writer(writer);
     match log.format {
         LogFormat::Text => Box::new(builder.finish().with(targets)),

@@ -200,6 +200,20 @@ fn a_service_manager_is_told_of_readiness_life_and_the_end() {
 }
 
 #[test]
+fn a_log_that_nobody_reads_any_more_ends_nothing() {
+    let (_runtime, simulator) = simulator(Scenario::generated(10, 1));
+    let mut program = serve(&simulator, GENERATED_TOKEN);
+    let mut log = program.log();
+    let address = address(&mut log);
+    drop(log);
+    until(address, "/-/ready", |answer| answer.starts_with("HTTP/1.1 200"));
+    // It says that it stops.
+    program.signal("TERM");
+    let (status, _) = program.end();
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
 fn a_second_signal_ends_it_at_once() {
     let (_runtime, simulator) = simulator(Scenario::generated(50, 1));
     let mut exporter = serve(&simulator, GENERATED_TOKEN);

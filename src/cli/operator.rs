@@ -250,7 +250,7 @@ pub struct OneIntegration {
 #[derive(Debug, Clone, Args)]
 pub struct CreateIntegration {
     /// The tenant that changes are sent to, an https URL
-    #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "URL", value_parser = tenant)]
     pub tenant_url: String,
     /// An id of your choice; without it Cloudflare makes one
     #[arg(long, value_name = "REFERENCE", value_parser = NonEmptyStringValueParser::new())]
@@ -273,8 +273,8 @@ pub struct UpdateIntegration {
     /// Which.
     #[command(flatten)]
     pub one: OneIntegration,
-    /// The tenant that changes are sent to
-    #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
+    /// The tenant that changes are sent to, an https URL
+    #[arg(long, value_name = "URL", value_parser = tenant)]
     pub tenant_url: Option<String>,
     /// An id of your choice
     #[arg(long, value_name = "REFERENCE", value_parser = NonEmptyStringValueParser::new())]
@@ -352,6 +352,12 @@ fn known_level() -> impl TypedValueParser<Value = Level> {
 /// A level that a user can have.
 fn listed_level() -> impl TypedValueParser<Value = Level> {
     PossibleValuesParser::new(["low", "medium", "high", "unknown"]).map(|word| Level::from_word(&word))
+}
+
+/// Who is at risk must not go over the network in the clear.
+fn tenant(text: &str) -> Result<String, String> {
+    let is_https = text.parse().is_ok_and(|url: reqwest::Url| url.scheme() == "https" && url.has_host());
+    if is_https { Ok(text.to_owned()) } else { Err("must be an https URL".to_owned()) }
 }
 
 fn since(text: &str) -> Result<Since, String> {

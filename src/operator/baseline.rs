@@ -117,6 +117,8 @@ pub(super) enum Stage {
     NothingDone,
     /// They are gone.
     Done,
+    /// They may be gone: Cloudflare's answer does not show it.
+    Unknown,
 }
 
 impl Stage {
@@ -125,6 +127,7 @@ impl Stage {
             Self::Found => "found",
             Self::NothingDone => "nothing_done",
             Self::Done => "done",
+            Self::Unknown => "unknown",
         }
     }
 }

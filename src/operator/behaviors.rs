@@ -10,11 +10,12 @@ use serde::Serialize;
 use super::account::Session;
 use super::baseline::{self, Difference, Settings, Stage};
 use super::output::{Column, Sheet};
-use super::question::{Leave, leave};
-use super::record::{Operation, record};
+use super::question::{self, Leave, leave};
+use super::record::{Operation, record, record_unconfirmed};
 use super::stopping::Stopping;
 use super::{Failure, Report, counted, listed, unreadable};
 use crate::cli::operator::{BehaviorsAction, SetBehavior};
+use crate::cloudflare::UpdatedBehavior;
 use crate::labels::Labels;
 use crate::log::Colour;
 use crate::model::{Behavior, BehaviorSetting, Level, Listing};
@@ -104,7 +105,7 @@ async fn change(
         remarks.push("nothing is to be changed".to_owned());
         return Ok(Report::found(sheet(Stage::NothingDone)).remarking(remarks));
     }
-    let preview = sheet(Stage::Found).table(Colour::Off, crate::check::terminal_width());
+    let preview = sheet(Stage::Found).table(Colour::Off, question::width());
     leave.obtain(preview, format!("Change {}?", counted(differences.len(), "behavior"))).await?;
     let now = baseline::settings(&read(session).await?.rows);
     if let Some(changed) =
@@ -115,20 +116,30 @@ async fn change(
     }
     let wanted = differences.iter().map(|difference| (difference.id.clone(), difference.wanted)).collect();
     let result = Stopping::listen()?.after(session.client.update_behaviors(&wanted)).await;
+    let contradicts = |difference: &&Difference| result.as_ref().is_ok_and(|all| contradict(all, difference));
     for difference in &differences {
-        let text = difference.text();
-        record(session, Operation::SetBehavior, &difference.id, Some(&text), &result);
+        let (id, text) = (&difference.id, difference.text());
+        if contradicts(&difference) {
+            record_unconfirmed(session, Operation::SetBehavior, id, &text);
+        } else {
+            record(session, Operation::SetBehavior, id, Some(&text), &result);
+        }
     }
-    let answered = result.map_err(|error| Failure::changing(&error, "behaviors"))?;
-    let contradicted = answered.iter().find(|answered| {
-        let says = BehaviorSetting { enabled: answered.enabled, level: answered.level };
-        wanted.get(&answered.id).is_some_and(|wanted| *wanted != says)
-    });
-    let failure = contradicted.map(|answered| {
-        let id = listed([answered.id.as_str()].into_iter());
+    let contradicted = differences.iter().find(contradicts).map(|difference| {
+        let id = listed([difference.id.as_str()].into_iter());
         Failure::Failed(format!("cloudflare took the change, but does not say that {id} is changed"))
     });
-    Ok(Report::found(sheet(Stage::Done)).remarking(remarks(undeclared)).failing(failure))
+    result.map_err(|error| Failure::changing(&error, "behaviors"))?;
+    let stage = if contradicted.is_some() { Stage::Unknown } else { Stage::Done };
+    Ok(Report::found(sheet(stage)).remarking(remarks(undeclared)).failing(contradicted))
+}
+
+/// Whether the answer to a change says of this behavior that it is something else.
+fn contradict(answered: &[UpdatedBehavior], difference: &Difference) -> bool {
+    answered.iter().any(|answered| {
+        let says = BehaviorSetting { enabled: answered.enabled, level: answered.level };
+        answered.id == difference.id && says != difference.wanted
+    })
 }
 
 #[derive(Serialize)]

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::account::Session;
 use super::output::{Column, Sheet};
-use super::question::leave;
+use super::question::{self, leave};
 use super::record::{Operation, record};
 use super::stopping::Stopping;
 use super::{Failure, Report, unreadable};
@@ -67,7 +67,7 @@ async fn change(session: &Session, update: &UpdateIntegration) -> Result<Report,
         return Ok(Report::found(sheet(session, &[now], Outcome::NothingDone)).remarking(remarks));
     }
     let both = sheet(session, &[now.clone(), wanted.clone()], Outcome::Read);
-    let preview = both.table(Colour::Off, crate::check::terminal_width());
+    let preview = both.table(Colour::Off, question::width());
     leave.obtain(preview, "Make the first the second?".to_owned()).await?;
     // A change overwrites everything.
     unchanged(session, &now).await?;
@@ -107,7 +107,7 @@ async fn delete(session: &Session, id: Uuid, consent: &Consent) -> Result<Report
     let leave = leave(consent)?;
     let integrations = [read(session, id).await?];
     let preview = sheet(session, &integrations, Outcome::Read);
-    let preview = preview.table(Colour::Off, crate::check::terminal_width());
+    let preview = preview.table(Colour::Off, question::width());
     leave.obtain(preview, "Delete this integration?".to_owned()).await?;
     let [now] = &integrations;
     unchanged(session, now).await?;

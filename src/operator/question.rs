@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
+use comfy_table::Table;
+
 use super::Failure;
 use crate::cli::operator::Consent;
 
@@ -12,6 +14,11 @@ pub(super) enum Leave {
     Given,
     /// By a person, who is still to be asked.
     Asked,
+}
+
+/// How wide the terminal is at which a person is asked, wherever standard output goes.
+pub(super) fn width() -> Option<u16> {
+    Table::new().use_stderr().width()
 }
 
 /// Whether a person is to be asked, and can be: the question goes to standard error, the answer comes from

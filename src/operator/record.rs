@@ -59,6 +59,16 @@ impl Outcome {
     }
 }
 
+/// Logs a change that Cloudflare took, though its answer does not show it.
+pub(super) fn record_unconfirmed(session: &Session, operation: Operation, subject: &str, change: &str) {
+    let (account, cf_ray) = (session.alias.as_str(), session.ray());
+    let (operation, outcome) = (operation.as_str(), Outcome::Unknown.as_str());
+    tracing::warn!(
+        target: "zt_risk_exporter::operator", account, operation, subject, change, outcome, cf_ray,
+        "a change was not confirmed"
+    );
+}
+
 /// Logs the change of `subject`, an id, as the latest request of the session; `change` says what of it.
 pub(super) fn record<T>(
     session: &Session,

@@ -6,7 +6,7 @@ use super::account::Session;
 use super::output::{Column, Sheet};
 use super::people::{People, Person, sheet};
 use super::progress::Progress;
-use super::question::{Leave, leave};
+use super::question::{self, Leave, leave};
 use super::record::{Operation, Outcome, record};
 use super::stopping::{Stopping, Wish};
 use super::target::{Target, target};
@@ -31,22 +31,29 @@ pub(super) async fn run(session: &Session, reset: &Reset) -> Result<Report, Fail
             Target::Several(report) => return Ok(report),
         }
     }
-    if targets.len() > session.left() {
-        return Err(Failure::Failed(format!(
-            "{} to reset, and the request budget has {} left; name fewer, or raise budget_share",
-            counted(targets.len(), "user"),
-            counted(session.left(), "request"),
-        )));
-    }
-    let preview = sheet(session, &people, &targets, 0, 0).table(Colour::Off, crate::check::terminal_width());
+    affordable(session, &targets)?;
+    let preview = sheet(session, &people, &targets, 0, 0).table(Colour::Off, question::width());
     let question = format!("Reset the risk of {}?", counted(targets.len(), "user"));
     leave.obtain(preview, question).await?;
     if leave == Leave::Asked {
         let now = People::read(session).await?;
         unchanged(&targets, &now)?;
+        affordable(session, &targets)?;
     }
     let stopping = Stopping::listen()?;
     Ok(all(session, &targets, stopping).await)
+}
+
+/// The budget has a request for each: whoever begins can end.
+fn affordable(session: &Session, targets: &[Person]) -> Result<(), Failure> {
+    if targets.len() <= session.left() {
+        return Ok(());
+    }
+    Err(Failure::Failed(format!(
+        "{} to reset, and the request budget has {} left; name fewer, or raise budget_share",
+        counted(targets.len(), "user"),
+        counted(session.left(), "request"),
+    )))
 }
 
 /// What a person agreed to is what would be cleared now.

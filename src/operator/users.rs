@@ -10,7 +10,7 @@ use super::{Failure, Report, counted};
 use crate::cli::operator::{Since, Sort, Users};
 use crate::clock::Timestamp;
 use crate::cloudflare::{Kind, Limiter};
-use crate::model::Row;
+use crate::model::{Extent, Row};
 
 /// # Errors
 /// The list cannot be read, or the behavior is not known.
@@ -26,23 +26,27 @@ pub(super) async fn list(session: &Session, wanted: &Users) -> Result<Report, Fa
     let fitting = sorted(&people, wanted, session.date());
     let mut remarks = people.remarks();
     let limit = wanted.limit as usize;
-    let (shown, omitted, unread) = match &catalogue {
+    let (shown, omitted, unread, failure) = match &catalogue {
         None => {
             let shown: Vec<Person> = fitting.iter().take(limit).map(|row| people.person(row)).collect();
             let omitted = fitting.len() - shown.len();
-            (shown, omitted, 0)
+            (shown, omitted, 0, None)
         }
         Some((catalogue, behavior)) => {
             remarks.extend(catalogue.remarks());
             let search = Search { session, people: &people, catalogue, behavior };
-            let (found, unread) = search.run(&fitting, limit, &mut remarks).await?;
-            (found, 0, unread)
+            let Found { people, unread, unsure, failure } = search.run(&fitting, limit, &mut remarks).await;
+            if unsure > 0 {
+                remarks.push(format!("not all events of {} could be read", counted(unsure, "user")));
+            }
+            (people, 0, unread, failure)
         }
     };
     if omitted > 0 {
         remarks.push(format!("{omitted} more fit; --limit {limit} leaves them out"));
     }
-    Ok(Report::found(sheet(session, &people, &shown, omitted, unread)).remarking(remarks))
+    let sheet = sheet(session, &people, &shown, omitted, unread);
+    Ok(Report::found(sheet).remarking(remarks).failing(failure))
 }
 
 /// The users that fit by what the list says of them.
@@ -80,46 +84,60 @@ struct Search<'a> {
     behavior: &'a str,
 }
 
+/// What a search came to.
+struct Found {
+    people: Vec<Person>,
+    /// How many users were not looked at.
+    unread: usize,
+    /// Of how many users who were looked at some events could not be read.
+    unsure: usize,
+    /// Why it could not go on.
+    failure: Option<Failure>,
+}
+
 impl Search<'_> {
-    /// Those of `rows` with an event of the behavior, at most `limit`; and how many were not looked at because
-    /// the limit was reached or the budget spent.
-    async fn run(
-        &self,
-        rows: &[Row],
-        limit: usize,
-        remarks: &mut Vec<String>,
-    ) -> Result<(Vec<Person>, usize), Failure> {
-        let mut found = Vec::new();
+    /// Those of `rows` with an event of the behavior: at most `limit`, and as far as the budget and Cloudflare let
+    /// it come.
+    async fn run(&self, rows: &[Row], limit: usize, remarks: &mut Vec<String>) -> Found {
+        let mut found = Found { people: Vec::new(), unread: 0, unsure: 0, failure: None };
         let mut progress = Progress::new("reading events of user", rows.len());
         for (looked_at, row) in rows.iter().enumerate() {
-            let rest = rows.len() - looked_at;
-            if found.len() == limit {
-                remarks.push(format!("{} not looked at: --limit {limit} is reached", were(rest)));
-                return Ok((found, rest));
+            found.unread = rows.len() - looked_at;
+            let unread = were(found.unread);
+            if found.people.len() == limit {
+                remarks.push(format!("{unread} not looked at: --limit {limit} is reached"));
+                return found;
             }
             match self.session.client.user(row.user).await {
                 Ok(risk) => {
                     let of_it = |name: &str| self.catalogue.id(name) == self.behavior;
+                    if risk.extent != Extent::Whole || risk.rejected > 0 {
+                        found.unsure += 1;
+                    }
                     let count = risk.events.iter().filter(|event| of_it(&event.name)).count();
                     if count > 0 {
                         let person = self.people.person(row);
-                        found.push(Person { behavior_events: Some(count), ..person });
+                        found.people.push(Person { behavior_events: Some(count), ..person });
                     }
                 }
                 // Reset or gone since the list was read.
                 Err(error) if error.kind() == Kind::NotFound => {}
                 Err(error) if error.kind() == Kind::Limited(Limiter::Budget) => {
                     remarks.push(format!(
-                        "{} not looked at: the request budget is spent; narrow it down by --level, --since or TEXT",
-                        were(rest)
+                        "{unread} not looked at: the request budget is spent; narrow it down by --level, --since or TEXT"
                     ));
-                    return Ok((found, rest));
+                    return found;
                 }
-                Err(error) => return Err(Failure::asking(&error)),
+                Err(error) => {
+                    remarks.push(format!("{unread} not looked at"));
+                    found.failure = Some(Failure::asking(&error));
+                    return found;
+                }
             }
             progress.step();
         }
-        Ok((found, 0))
+        found.unread = 0;
+        found
     }
 }
 

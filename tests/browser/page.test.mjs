@@ -144,6 +144,23 @@ test("an account in trouble says which, since when and what to do", async () => 
   assert.equal(await section("acme").locator(".notice").count(), 0);
 });
 
+test("what several endpoints answer alike is said once, though each answer has a CF-Ray id of its own", async () => {
+  const trouble = (endpoint, error, ray) => ({
+    endpoint, cause: "refused", first: "2026-11-21T00:00:00Z", last: "2026-11-21T00:05:00Z", times: 2, over: null,
+    error: `${error} (HTTP 401, 10000 no, CF-Ray ${ray})`, what_to_do: "Create a new token.",
+  });
+  await lookAt((status) => {
+    status.accounts.length = 1;
+    status.accounts[0].errors = [
+      trouble("summary", "refused", "8c475f0e066a9ce0-AMS"),
+      trouble("behaviors", "refused", "2a7ed8c985b518f5"),
+      trouble("integrations", "broken", "8c475f0e066a9ce0-AMS"),
+    ];
+  });
+  const notices = await page.locator("section .notice strong").allTextContents();
+  assert.deepEqual(notices, ["Behaviors, List of users: ", "Integrations: "]);
+});
+
 test("the policy is in force: a style that is written into the page is refused", async () => {
   await look();
   await page.evaluate(() => document.body.setAttribute("style", "color: red"));

@@ -212,3 +212,19 @@ fn how_a_reset_ended_is_said_even_if_standard_output_is_full() {
         assert!(ended.err.ends_with(said), "{}", ended.err);
     }
 }
+
+#[test]
+fn a_log_that_nobody_can_read_or_keep_stops_no_reset() {
+    let nobody = || Stdio::from(std::io::pipe().unwrap().1);
+    let full = || Stdio::from(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    for (what, stream) in [("a pipe without a reader", nobody()), ("a full disk", full())] {
+        let rig = Rig::new();
+        let arguments = ["reset", ANN, BOB, CEM, "--yes", "--output", "json"];
+        let ended =
+            Ended::from(program(&rig.upstream(), "everything", &arguments).stderr(stream).output().unwrap());
+        assert_eq!(ended.code, Some(0), "{what}: {ended:?}");
+        let resets: Value = serde_json::from_str(&ended.out).unwrap();
+        assert_eq!(texts(&resets["resets"], "outcome"), ["done"; 3], "{what}");
+        assert_eq!(rig.resets(), [ANN, BOB, CEM], "{what}");
+    }
+}

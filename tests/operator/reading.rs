@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use zt_risk_exporter::identity::Naming;
 use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule};
 
-use crate::rig::{ACCOUNT, ANN, BOB, CEM, DAN, EVE, Rig, SCENARIO, program, texts};
+use crate::canned::{Canned, bad, good};
+use crate::rig::{ACCOUNT, ANN, BOB, CEM, DAN, EVE, Ended, Rig, SCENARIO, program, texts};
 
 #[test]
 fn users_are_narrowed_down_sorted_and_cut() {
@@ -300,6 +301,41 @@ fn a_search_by_behavior_ends_with_the_budget_and_says_who_was_not_looked_at() {
     assert_eq!(found["unread"].as_u64(), Some(listed - 10), "{ended:?}");
     assert!(ended.err.contains("not looked at: the request budget is spent"), "{}", ended.err);
     assert_eq!(rig.requests("GET"), 12);
+}
+
+#[test]
+fn what_a_search_found_before_it_fails_is_shown() {
+    let rig = Rig::new();
+    let row = |id: &str| {
+        format!(
+            r#"{{"user_id":"{id}","name":"n","email":"n@example.com","max_risk_level":"low","event_count":1,
+                "last_event":"2020-01-01T00:00:00Z"}}"#
+        )
+    };
+    let list = format!(r#"{{"users":[{},{},{}]}}"#, row(ANN), row(BOB), row(CEM));
+    let server = rig.runtime().block_on(Canned::start(move |_, asked| match asked.line.rsplit_once('/') {
+        Some((_, "behaviors")) => {
+            good(r#"{"behaviors":{"a":{"name":"A","description":"","enabled":true,"risk_level":"low"}}}"#)
+        }
+        Some((_, "summary")) => good(&list),
+        _ if asked.line.contains(BOB) => bad(429, 971, "Please wait"),
+        _ => good(
+            r#"{"name":"n","email":"n@example.com","risk_level":"low","last_reset_time":null,
+                "events":[{"id":"e","name":"A","risk_level":"low","timestamp":"2020-01-01T00:00:00Z"},
+                    {"id":"f","name":"A","risk_level":"low","timestamp":"soon"}]}"#,
+        ),
+    }));
+    let upstream = format!("http://{}/client/v4", server.address);
+    let arguments = ["users", "--behavior", "a", "--output", "json"];
+    let ended = Ended::from(program(&upstream, "everything", &arguments).output().unwrap());
+    let found: Value = serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {ended:?}"));
+    assert_eq!(texts(&found["users"], "id"), [ANN]);
+    assert_eq!((ended.code, found["unread"].as_u64()), (Some(1), Some(2)));
+    for remark in ["2 users were not looked at\n", "not all events of 1 user could be read\n"] {
+        assert!(ended.err.contains(remark), "{remark}: {}", ended.err);
+    }
+    assert!(ended.err.contains("user: cloudflare's rate limit is reached"), "{}", ended.err);
+    assert_eq!(server.lines().len(), 4, "nobody is asked for after the refusal");
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn who_is_not_on_the_list_is_not_reset() {
 #[test]
 fn a_wrong_command_line_ends_with_2_and_asks_nothing() {
     let rig = Rig::new();
-    let table: [&[&str]; 19] = [
+    let table: [&[&str]; 22] = [
         &["users", ""],
         &["users", "--level", "severe"],
         &["users", "--limit", "0"],
@@ -133,7 +133,10 @@ fn a_wrong_command_line_ends_with_2_and_asks_nothing() {
         &["behaviors", "--output", "json", "list"],
         &["integrations", "get", "no-uuid"],
         &["integrations", "create"],
+        &["integrations", "create", "--tenant-url", "http://new.okta.com"],
+        &["integrations", "create", "--tenant-url", "new.okta.com"],
         &["integrations", "update", INTEGRATION],
+        &["integrations", "update", INTEGRATION, "--tenant-url", "http://new.okta.com"],
         &["integrations", "update", INTEGRATION, "--activate", "--deactivate"],
         &["integrations", "delete"],
     ];

@@ -156,22 +156,28 @@ fn behaviors(enabled: bool) -> String {
 fn only_what_differs_is_sent_and_nothing_if_somebody_changed_it_meanwhile() {
     let rig = Rig::new();
     let (before, after) = (behaviors(true), behaviors(false));
-    let set = ["behaviors", "set", "a", "--level", "high", "--yes"];
+    let set =
+        ["behaviors", "set", "a", "--level", "high", "--yes", "--log.format", "json", "--output", "json"];
     let changed = r#"{"behaviors":{"a":{"enabled":true,"risk_level":"high"}}}"#;
     let unchanged = r#"{"behaviors":{"a":{"enabled":true,"risk_level":"low"}}}"#;
-    for (results, code, sent, said) in [
-        ([before.as_str(), &before, changed], 0, 1, "outcome=\"done\""),
-        ([&before, &after, changed], 1, 0, "nothing was changed: a was changed meanwhile; look again"),
+    for (results, code, sent, outcome, said) in [
+        ([before.as_str(), &before, changed], 0, 1, Some("done"), ""),
+        ([&before, &after, changed], 1, 0, None, "nothing was changed: a was changed meanwhile; look again"),
         (
             [&before, &before, unchanged],
             1,
             1,
+            Some("unknown"),
             "cloudflare took the change, but does not say that a is changed",
         ),
     ] {
         let (server, ended) = rig.scripted(&results, &set);
         assert_eq!(ended.code, Some(code), "{ended:?}");
         assert!(ended.err.contains(said), "{}", ended.err);
+        let found: Option<Value> = serde_json::from_str(&ended.out).ok();
+        let logged = ended.changes();
+        assert_eq!(found.as_ref().and_then(|found| found["outcome"].as_str()), outcome);
+        assert_eq!(logged.first().and_then(|line| line["outcome"].as_str()), outcome, "{logged:?}");
         let asked = server.asked();
         let puts: Vec<_> = asked.iter().filter(|asked| asked.line.starts_with("PUT")).collect();
         assert_eq!(puts.len(), sent);

@@ -3,12 +3,27 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::rig::{ANN, BOB, Rig, program};
+use crate::rig::{ANN, BOB, CEM, Rig, SCENARIO, program};
+
+/// A terminal of this many columns, and the path at which programs open it.
+fn terminal(columns: u16) -> (OwnedFd, String) {
+    let terminal: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let size = Winsize { ws_row: 40, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&terminal, size).unwrap();
+    let path = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+    (terminal, path)
+}
+
+fn open(path: &str) -> File {
+    OpenOptions::new().read(true).write(true).open(path).unwrap()
+}
 
 /// Runs the program at a terminal of this many columns where somebody types what `answer` gives when asked; what
 /// is seen there, and the exit code.
@@ -19,18 +34,17 @@ fn at_terminal(
     answer: impl FnOnce() -> &'static str,
     arguments: &[&str],
 ) -> (String, i32) {
-    let terminal: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
-    let size = Winsize { ws_row: 40, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-    tcsetwinsize(&terminal, size).unwrap();
-    let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
-    let open = || OpenOptions::new().read(true).write(true).open(&name).unwrap();
+    let (terminal, path) = terminal(columns);
     let mut command = program(&rig.upstream(), "everything", arguments);
-    command.stdin(open()).stdout(open()).stderr(open()).env("TERM", "xterm-256color");
+    command.stdin(open(&path)).stdout(open(&path)).stderr(open(&path)).env("TERM", "xterm-256color");
     if let Some(value) = colours {
         command.env("NO_COLOR", value);
     }
+    watch(command, terminal, answer)
+}
+
+/// Runs the command, with somebody at its terminal.
+fn watch(mut command: Command, terminal: OwnedFd, answer: impl FnOnce() -> &'static str) -> (String, i32) {
     let mut child = command.spawn().unwrap();
     // The command keeps its own ends open: with them closed the terminal ends when the program does.
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -83,6 +97,17 @@ fn what_happens_while_a_person_thinks_is_not_cleared_unseen() {
 }
 
 #[test]
+fn a_budget_that_the_second_look_has_made_too_small_is_not_begun_with() {
+    let rig = Rig::playing(&format!("limit: {{ quota: 10 }}{SCENARIO}"));
+    let (seen, code) = at_terminal(&rig, 200, None, || "y\n", &["reset", ANN, BOB, CEM]);
+    // A quarter of what Cloudflare says is left is ours, rounded up: of 9 before the question, of 8 after it.
+    assert!(seen.contains("Reset the risk of 3 users? [y/N] "), "{seen}");
+    let said = "3 users to reset, and the request budget has 2 requests left";
+    assert!(seen.contains(said), "{seen}");
+    assert_eq!((code, rig.resets().len()), (1, 0), "{seen}");
+}
+
+#[test]
 fn every_other_change_asks_too() {
     let rig = Rig::new();
     let file = rig.file("baseline.yaml", "imp_travel: { enabled: false, risk_level: high }\n");
@@ -104,6 +129,23 @@ fn every_other_change_asks_too() {
     for method in ["PUT", "POST", "DELETE"] {
         assert_eq!(rig.requests(method), 0, "{method}");
     }
+}
+
+#[test]
+fn what_is_asked_about_fits_the_terminal_wherever_standard_output_goes() {
+    let rig = Rig::new();
+    let (terminal, path) = terminal(80);
+    let reset = program(&rig.upstream(), "everything", &["reset", ANN]);
+    // A terminal tells its width to the session that it belongs to.
+    let mut command = Command::new("setsid");
+    command.env_clear().arg("--ctty").arg(reset.get_program()).args(reset.get_args());
+    for (name, value) in reset.get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    command.stdin(open(&path)).stdout(Stdio::null()).stderr(open(&path));
+    let (seen, code) = watch(command, terminal, || "n\n");
+    assert!(seen.contains(ANN) && seen.lines().all(|line| line.chars().count() <= 80), "{seen}");
+    assert_eq!(code, 5, "{seen}");
 }
 
 #[test]

@@ -28,9 +28,9 @@ function account(status, index) {
     errors(status));
 }
 
-/** Errors with what is the same for several endpoints said once. */
+/** Errors with what is the same for several endpoints said once, though every answer has a CF-Ray id of its own. */
 function grouped(errors) {
-  const groups = Map.groupBy(errors, ({ error, what_to_do }) => `${error} ${what_to_do}`);
+  const groups = Map.groupBy(errors, ({ error, what_to_do }) => `${error.replace(/, CF-Ray \w+(-\w+)?/, "")} ${what_to_do}`);
   return [...groups.values()].map((group) => ({
     ...group[0],
     endpoints: group.map(({ endpoint }) => ENDPOINTS[endpoint] ?? endpoint).sort(),
