@@ -121,7 +121,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (ONE | {"config": {"users": {"identity": "name"}}}, "value must be one of 'id', 'hash', 'email', 'none'"),
     (ONE | {"config": {"users": {"identity": "hash"}}}, "hashKeySecret names no Secret"),
     (ONE | {"hashKeySecret": {"name": "hash"}}, "config.users.identity is not hash"),
-    (ONE | {"config": {"web": {"listen_address": ":1"}}}, "additional properties 'web' not allowed"),
+    (ONE | {"config": {"web": {"listen_address": ":1"}}}, "additional properties 'listen_address' not allowed"),
     (ONE | {"replicas": 2}, "additional properties 'replicas' not allowed"),
     (ONE | {"shards": 0}, "at '/shards': minimum: got 0, want 1"),
     (ONE | {"shards": 2, "persistence": {"existingClaim": "mine"}}, "each of the shards needs a claim of its own"),
