@@ -126,6 +126,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (ONE | {"shards": 0}, "at '/shards': minimum: got 0, want 1"),
     (ONE | {"shards": 2, "persistence": {"existingClaim": "mine"}}, "each of the shards needs a claim of its own"),
     (ONE | {"shards": 2, "service": {"type": "NodePort"}}, "one address for all shards"),
+    (ONE | {"commonLabels": {"app.kubernetes.io/name": "risk"}}, "invalid propertyName 'app.kubernetes.io/name'"),
+    (ONE | {"podLabels": {"app.kubernetes.io/instance": "eu"}}, "invalid propertyName 'app.kubernetes.io/instance'"),
     (ONE | {"terminationGracePeriodSeconds": 5}, "minimum: got 5, want 6"),
     (ONE | {"persistence": {"size": "much"}}, "at '/persistence/size': 'much' does not match pattern"),
     (
