@@ -59,7 +59,7 @@ def the_service_of_shards_is_another_than_that_of_one_exporter() -> None:
 def a_long_name_leaves_room_for_what_kubernetes_adds() -> None:
     # The longest name that Helm allows a release.
     found = sources.charted(sources.ONE | {"shards": 2}, "r" * 53)
-    # Each pod gets the label controller-revision-hash: the name, a dash, and up to 10 characters. A label has 63 at most.
+    # Each pod gets the label controller-revision-hash: the name, a dash, and up to 10 characters. A label may have 63.
     assert len(sources.only(found, "StatefulSet")["metadata"]["name"]) + 11 <= 63
     assert len(sources.only(found, "Service")["metadata"]["name"]) <= 63
 
