@@ -56,6 +56,13 @@ def what_is_asked_for_by_name_is_there() -> None:
         assert waited.endswith(f" {workload['kind'].lower()}/{workload['metadata']['name']}"), waited
 
 
+def a_check_in_the_pod_reads_the_file_of_the_exporter_there() -> None:
+    (shown,) = commands("On Kubernetes", "kubectl --namespace zt-risk-exporter exec ")
+    workload = sources.only(sources.kustomized(KUBERNETES / "example"), "Deployment")
+    _, config = sources.exporter_in(sources.pod_of(workload))["args"]
+    assert shown.endswith(f" deployment/{workload['metadata']['name']} -- /zt-risk-exporter check {config}"), shown
+
+
 def the_secret_that_is_made_is_the_one_that_is_mounted() -> None:
     for title, example in (*EXAMPLES.items(), ("With Helm", "example")):
         (shown,) = commands(title, "kubectl --namespace zt-risk-exporter create secret")
@@ -98,6 +105,7 @@ def the_kustomization_of_a_sidecar_is_that_of_the_example() -> None:
 CHECKS = [
     the_copied_example_can_be_rendered,
     what_is_asked_for_by_name_is_there,
+    a_check_in_the_pod_reads_the_file_of_the_exporter_there,
     the_secret_that_is_made_is_the_one_that_is_mounted,
     the_values_are_taken_and_the_packaged_chart_makes_the_same,
     the_kustomization_of_a_sidecar_is_that_of_the_example,

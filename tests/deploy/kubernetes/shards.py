@@ -48,6 +48,22 @@ def each_shard_has_a_name_and_a_state_of_its_own() -> None:
         assert not any(one["kind"] == "PersistentVolumeClaim" for one in found), name
 
 
+def the_service_of_shards_is_another_than_that_of_one_exporter() -> None:
+    """A cluster refuses to take the address from a Service that has one, and with it the whole upgrade."""
+    base, charted = sources.everything()["base"], sources.everything()["the chart, one account"]
+    for before, after in ((base, sources.sharded_base()), (charted, sources.charted(sources.ONE | {"shards": 2}))):
+        names = [sources.only(found, "Service")["metadata"]["name"] for found in (before, after)]
+        assert names == ["zt-risk-exporter", "zt-risk-exporter-shards"], names
+
+
+def a_long_name_leaves_room_for_what_kubernetes_adds() -> None:
+    # The longest name that Helm allows a release.
+    found = sources.charted(sources.ONE | {"shards": 2}, "r" * 53)
+    # Each pod gets the label controller-revision-hash: the name, a dash, and up to 10 characters. A label may have 63.
+    assert len(sources.only(found, "StatefulSet")["metadata"]["name"]) + 11 <= 63
+    assert len(sources.only(found, "Service")["metadata"]["name"]) <= 63
+
+
 def the_shards_of_a_cluster_share_out_the_accounts() -> None:
     """The exporter is started as each pod would start it, and says which accounts it has."""
     for name, found in sharded().items():
@@ -93,5 +109,7 @@ def said(log: Path) -> list[str] | None:
 CHECKS = [
     each_shard_knows_its_index_and_how_many_there_are,
     each_shard_has_a_name_and_a_state_of_its_own,
+    the_service_of_shards_is_another_than_that_of_one_exporter,
+    a_long_name_leaves_room_for_what_kubernetes_adds,
     the_shards_of_a_cluster_share_out_the_accounts,
 ]

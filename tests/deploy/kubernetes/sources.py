@@ -113,6 +113,7 @@ VALUES: dict[str, dict[str, Any]] = {
             "intervals": {"summary": "1m", "behaviors": "10m", "integrations": "1h30m", "audit": "1d"},
             "users": {"limit": 100000, "identity": "hash"},
             "state": {"cache_mib": 64},
+            "web": {"page": False},
             "log": {"level": "info,hyper=warn", "format": "text"},
         },
         "serviceMonitor": {"enabled": True, "labels": {"release": "stack"}, "interval": "1m", "scrapeTimeout": "5s"},

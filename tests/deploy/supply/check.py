@@ -58,10 +58,28 @@ def an_action_has_one_version_everywhere() -> None:
     assert all(len(commits) == 1 for commits in pins.values()), pins
 
 
-def no_job_has_more_rights_than_it_names() -> None:
+# The jobs that may write, and what: a release and its files, and the provenance of these and of the image.
+WRITES = {
+    "release.yml, image": {"id-token", "attestations"},
+    "release.yml, release": {"contents", "id-token", "attestations"},
+}
+
+
+def no_job_has_more_rights_than_it_needs() -> None:
+    writes = {}
     for path in WORKFLOWS:
         workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
         assert workflow["permissions"] == {"contents": "read"}, path.name
+        # To YAML 1.1 `on` is true. A fork's pull request must not run with this repository's secrets.
+        assert "pull_request_target" not in workflow[True], path.name
+        for name, job in workflow["jobs"].items():
+            assert job.get("secrets") != "inherit", f"{path.name}, {name}"
+            rights = job.get("permissions", {})
+            # `write-all` is a word and no table.
+            assert isinstance(rights, dict), f"{path.name}, {name}"
+            if may := {right for right, how in rights.items() if how == "write"}:
+                writes[f"{path.name}, {name}"] = may
+    assert writes == WRITES, writes
     for where, step in steps():
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["persist-credentials"] is False, where
@@ -158,7 +176,7 @@ def the_binary_is_static_and_names_no_directory_of_its_builder() -> None:
 CHECKS = [
     every_action_is_pinned_and_says_its_version,
     an_action_has_one_version_everywhere,
-    no_job_has_more_rights_than_it_names,
+    no_job_has_more_rights_than_it_needs,
     what_workflows_run_is_clean,
     one_toolchain_is_named_and_is_enough,
     the_list_of_what_is_in_the_binary_fits_cyclonedx,

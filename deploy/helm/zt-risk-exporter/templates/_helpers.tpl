@@ -2,15 +2,20 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
+{{/* 52 characters, because the pods of a StatefulSet have a label of its name and 11 more, and a label has 63 at most. */}}
 {{- define "zt-risk-exporter.fullname" -}}
 {{- $name := include "zt-risk-exporter.name" . }}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
 {{- else if contains $name .Release.Name }}
-{{- .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- .Release.Name | trunc 52 | trimSuffix "-" }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" }}
+{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" }}
 {{- end }}
+{{- end }}
+
+{{- define "zt-risk-exporter.serviceName" -}}
+{{- include "zt-risk-exporter.fullname" . }}{{ if gt (int .Values.shards) 1 }}-shards{{ end }}
 {{- end }}
 
 {{- define "zt-risk-exporter.selectorLabels" -}}
