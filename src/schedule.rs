@@ -148,12 +148,15 @@ impl Schedule {
         self.limit(purpose).limit()
     }
 
-    /// The endpoint to read now, if one is due.
+    /// The endpoint to read now, if one is due: the one that has been for longest, so that none waits for ever
+    /// where each attempt takes longer than the interval of another.
     pub fn due(&self, now: Moment) -> Option<Endpoint> {
         if self.refused_until.is_some_and(|until| now < until) {
             return None;
         }
-        PERIODIC.into_iter().zip(self.due).find(|(_, due)| *due <= now).map(|(endpoint, _)| endpoint)
+        let is_due = |(_, due): &(Endpoint, Moment)| *due <= now;
+        let longest = PERIODIC.into_iter().zip(self.due).filter(is_due).min_by_key(|(_, due)| *due);
+        longest.map(|(endpoint, _)| endpoint)
     }
 
     /// When the next endpoint is due.
@@ -347,6 +350,26 @@ mod tests {
         schedule.retry_refused_every(seconds(5));
         schedule.failed(Endpoint::Summary, Setback::Refused, at(0));
         assert_eq!((schedule.due(at(4)), schedule.due(at(5))), (None, Some(Endpoint::Behaviors)));
+    }
+
+    #[test]
+    fn where_every_attempt_takes_long_each_endpoint_has_its_turn() {
+        let intervals = Intervals {
+            summary: seconds(1),
+            behaviors: seconds(2),
+            integrations: seconds(2),
+            audit: seconds(3600),
+        };
+        let mut schedule = Schedule::new(intervals, 1_200, 1);
+        let mut asked = Vec::new();
+        for turn in 0..8 {
+            let now = at(turn * 5);
+            asked.extend(schedule.due(now));
+            schedule.failed(asked[asked.len() - 1], Setback::Passing, now + seconds(5));
+        }
+        for endpoint in PERIODIC {
+            assert!(asked.contains(&endpoint), "{endpoint:?} in {asked:?}");
+        }
     }
 
     #[test]
