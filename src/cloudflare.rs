@@ -2,28 +2,22 @@
 //!
 //! Every attempt is paid from the [`Budget`], and what it met settles the permit: a block, what the server
 //! says is left, or that there is none. The envelope decides whether an answer is good, not the status.
-//! Lists are decoded as they arrive ([`stream`]) and never held as text; names and e-mail addresses are
+//! Lists are decoded as they arrive ([`decode`]) and never held as text; names and e-mail addresses are
 //! skipped there unless [`Names::Keep`] asks for them. What is known of the API, and what is not, is written
 //! beside the code that has to be right either way.
 
-mod around;
-mod call;
-mod cursor;
-mod element;
+mod connect_error;
+pub mod decode;
 mod envelope;
 mod error;
 mod exchange;
 mod headers;
-mod inflate;
+mod http_client;
 mod operation;
-mod pages;
-mod quick;
-mod route;
-mod setup;
-pub mod stream;
-mod time;
+mod pagination;
+mod request;
+mod tls;
 mod transport;
-mod trust;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -32,9 +26,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+pub use decode::stream::{Bounds, Names};
 pub use error::{Answered, Effect, Error, Kind, Lack, Limiter, Note, Outcome};
-pub use setup::SetupError;
-pub use stream::{Bounds, Names};
+pub use http_client::SetupError;
 
 use crate::budget::Budget;
 use crate::clock::Timestamp;
@@ -43,10 +37,11 @@ use crate::model::{
     Behavior, BehaviorSetting, DetailedEvent, Endpoint, Identity, Integration, Level, Listing, Row, Summary,
     UserId, UserRisk,
 };
-use call::{Answer, Call};
-use element::Element;
+use decode::element::Element;
+use decode::rfc3339;
 use operation::Operation;
-use pages::Paging;
+use pagination::Paging;
+use request::{Answer, Call};
 use transport::{Allowance, Transport};
 
 /// Cloudflare's own address of the API.
@@ -244,7 +239,8 @@ impl Client {
     /// [`crate::model::Extent::Partial`].
     pub async fn summary(&self) -> Result<Summary, Error> {
         let call = self.call(Operation::Summary, &["summary"]);
-        let list = pages::read::<Row>(&self.transport, call, &self.paging.summary, self.total_wait).await?;
+        let list =
+            pagination::read::<Row>(&self.transport, call, &self.paging.summary, self.total_wait).await?;
         Ok(Summary {
             rows: list.items,
             unreadable: list.unreadable,
@@ -274,7 +270,8 @@ impl Client {
 
     async fn user_with<E: Element>(&self, user: UserId) -> Result<UserRisk<E>, Error> {
         let call = self.call(Operation::User, &[&user.to_string()]);
-        let mut list = pages::read::<E>(&self.transport, call, &self.paging.user, self.total_wait).await?;
+        let mut list =
+            pagination::read::<E>(&self.transport, call, &self.paging.user, self.total_wait).await?;
         let head: wire::UserHead = list.head(Operation::User)?;
         let identity = match self.names {
             Names::Keep => {
@@ -284,7 +281,7 @@ impl Client {
         };
         Ok(UserRisk {
             rejected: list.anonymous,
-            last_reset: head.last_reset_time.as_deref().and_then(|text| time::parse(text.as_bytes())),
+            last_reset: head.last_reset_time.as_deref().and_then(|text| rfc3339::parse(text.as_bytes())),
             level: head.risk_level.as_deref().map(Level::from_word),
             extent: list.extent,
             date: list.date,

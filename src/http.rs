@@ -1,8 +1,8 @@
 //! Accepting connections: limits, time-outs and drain, shared by the server and the simulator.
 
-mod patience;
-mod peers;
-mod pieces;
+mod chained_body;
+mod per_peer;
+mod write_timeout;
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -25,9 +25,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
-use patience::Patience;
-use peers::Peers;
-pub use pieces::pieces;
+pub use chained_body::pieces;
+use per_peer::Peers;
+use write_timeout::Patience;
 
 /// An error that ends a connection without an answer, or in the middle of one.
 pub type Abort = Box<dyn Error + Send + Sync>;

@@ -24,23 +24,23 @@
 //! - In an integration's PUT a `reference_id` that is left out stays.
 //! - A reset connection ([`Fault::Reset`]) is one that is closed without an answer.
 
-mod access;
-mod answer;
-mod api;
-mod choices;
+mod account;
+mod admin_api;
+mod api_options;
+mod auth;
 mod cloud;
-mod control;
 mod faults;
-mod feed;
-mod life;
-mod listing;
-mod people;
+mod ground_truth;
+mod handlers;
+mod http;
+mod response;
+mod response_body;
 mod routes;
+mod sample_data;
 mod scenario;
-mod server;
 mod story;
-mod truth;
-mod world;
+mod summary_cache;
+mod workload;
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -53,25 +53,27 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-pub use choices::{
+pub use api_options::{
     BehaviorsAnswer, Choices, Compression, DuplicateReference, EmptyResult, EventCount, EventIds, EventNames,
     Pages, Refusals, ResetEvents, ResetUser, UnknownBehavior, UnknownUser,
 };
 pub use cloud::Unknown;
 pub use faults::{Endpoint, Fault, FaultRule};
+pub use ground_truth::{
+    AccountTruth, ChangeRecord, EventRecord, RequestRecord, RequestTotal, Truth, UserRecord,
+};
 pub use scenario::{
     AccountSpec, BehaviorSpec, EventSpec, GENERATED_ACCOUNT, GENERATED_TOKEN, IntegrationSpec, KeySpec,
     Level, LimitSpec, MOST_USERS, Permission, Plan, Scenario, ScenarioError, TokenSpec, UserSpec, When,
 };
 pub use story::{Story, Teller};
-pub use truth::{AccountTruth, ChangeRecord, EventRecord, RequestRecord, RequestTotal, Truth, UserRecord};
 
 use crate::clock::{Clock, Timestamp};
 use crate::http::Limits;
-use server::Shared;
+use account::NewEvent;
+use ground_truth::{Details, Wanted};
+use http::Shared;
 use story::Play;
-use truth::{Details, Wanted};
-use world::NewEvent;
 
 /// Generous, so that a test of many clients tests these; a drain is short, because nobody's work is lost.
 const LIMITS: Limits = Limits {

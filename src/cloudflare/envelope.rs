@@ -4,8 +4,8 @@ use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use super::decode::stream::Broken;
 use super::error::{Kind, Lack, Limiter, Note};
-use super::stream::Broken;
 
 /// As many errors are kept of an answer; more repeat themselves.
 const NOTES: usize = 5;

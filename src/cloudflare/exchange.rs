@@ -5,13 +5,13 @@ use std::time::Duration;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
 
-use super::call::{Answer, Call};
+use super::connect_error::{Lasts, cause};
+use super::decode::gunzip::Body;
+use super::decode::stream::{Broken, Sink, Whole};
 use super::envelope::{self, Envelope, tidy};
 use super::error::{Answered, Error, Kind, Limiter};
 use super::headers::{self, Coding};
-use super::inflate::Body;
-use super::route::{Lasts, cause};
-use super::stream::{Broken, Sink, Whole};
+use super::request::{Answer, Call};
 use super::transport::Transport;
 use crate::budget::Permit;
 use crate::rate_limit::WINDOW;

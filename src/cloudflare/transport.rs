@@ -6,13 +6,13 @@ use std::time::Duration;
 use reqwest::Url;
 use reqwest::header::AUTHORIZATION;
 
-use super::call::{Answer, Call, Place};
-use super::element::Element;
+use super::connect_error::Route;
+use super::decode::element::Element;
+use super::decode::stream::{Bounds, Listing, Names, Reader, Sink, Whole};
 use super::error::{Error, Kind, Limiter};
 use super::exchange::{Again, Failure};
-use super::route::Route;
-use super::setup::{Auth, SetupError, base_url, http};
-use super::stream::{Bounds, Listing, Names, Reader, Sink, Whole};
+use super::http_client::{Auth, SetupError, base_url, http};
+use super::request::{Answer, Call, Place};
 use super::{Observer, Options, Outcome, Report};
 use crate::budget::{Budget, Permit};
 use crate::clock::Clock;

@@ -6,7 +6,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-use super::time;
+use super::decode::rfc3339;
 use super::{IntegrationSetting, NewIntegration, TokenState, TokenStatus, UpdatedBehavior};
 use crate::clock::Timestamp;
 use crate::model::{self, BehaviorSetting, Level, Listing};
@@ -105,7 +105,7 @@ impl From<Token> for TokenStatus {
                 "expired" => TokenState::Expired,
                 _ => TokenState::Unknown,
             },
-            expires: wire.expires_on.as_deref().and_then(|text| time::parse(text.as_bytes())),
+            expires: wire.expires_on.as_deref().and_then(|text| rfc3339::parse(text.as_bytes())),
         }
     }
 }
@@ -187,5 +187,5 @@ fn uuid<'de, D: Deserializer<'de>>(source: D) -> Result<uuid::Uuid, D::Error> {
 
 fn date<'de, D: Deserializer<'de>>(source: D) -> Result<Timestamp, D::Error> {
     let text = String::deserialize(source)?;
-    time::parse(text.as_bytes()).ok_or_else(|| D::Error::custom("created_at is no RFC 3339 date"))
+    rfc3339::parse(text.as_bytes()).ok_or_else(|| D::Error::custom("created_at is no RFC 3339 date"))
 }

@@ -1,18 +1,18 @@
 //! Everything that is simulated, in one place: the accounts, what happens in them, who may ask, what goes
-//! wrong, and the record of it all. Told the time; [`super::server`] holds the lock and the clock.
+//! wrong, and the record of it all. Told the time; [`super::http`] holds the lock and the clock.
 
 use std::collections::BTreeMap;
 
 use rand::Rng;
 use uuid::Uuid;
 
-use super::access::Access;
-use super::choices::Choices;
+use super::account::{Account, NewEvent, Rules};
+use super::api_options::Choices;
+use super::auth::Access;
 use super::faults::Faults;
-use super::life::{self, Deed, Dice, Life};
+use super::ground_truth::{ChangeRecord, Details, EventRecord, Record, Truth, UserRecord, Wanted};
 use super::scenario::{AccountSpec, Level, Scenario};
-use super::truth::{ChangeRecord, Details, EventRecord, Record, Truth, UserRecord, Wanted};
-use super::world::{Account, NewEvent, Rules};
+use super::workload::{self, Deed, Dice, Life};
 use crate::clock::Timestamp;
 
 /// How often an administrator looks for somebody to reset.
@@ -177,7 +177,7 @@ impl Tenant {
         let first_generated = account.slots();
         let life = (spec.generated_users > 0).then(|| Life::new(seed, speed, spec.generated_users, start));
         let mut tenant = Self { account, life, first_generated };
-        for past in life::pasts(seed, spec.generated_users, start) {
+        for past in workload::pasts(seed, spec.generated_users, start) {
             let slot = tenant.account.user_or_new(past.user);
             tenant.account.was_reset(slot, past.last_reset);
             for (date, dice) in past.events {

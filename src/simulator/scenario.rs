@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::choices::Choices;
+use super::api_options::Choices;
 use super::faults::FaultRule;
 use super::story::Story;
 use crate::clock::Timestamp;

@@ -3,7 +3,7 @@
 //! A story is data: scenes by the minute. Minutes are the world's: at speed 60 each takes a second. Beside
 //! the scenes only everyday events happen, too few for any alert.
 
-mod stage;
+mod player;
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 use uuid::Uuid;
 
-pub(super) use stage::Play;
+pub(super) use player::Play;
 
-use super::life::random_uuid;
 use super::scenario::{AccountSpec, EventSpec, Scenario, UserSpec, When};
+use super::workload::random_uuid;
 
 /// Who is told what happens, a line at a time.
 pub type Teller = Box<dyn Fn(&str) + Send + Sync>;

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 /// Why a value was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(in crate::cloudflare) enum Stop {
     /// More bytes are needed.
     Incomplete,
     /// No further bytes would make this JSON; what is wrong.
@@ -16,7 +16,7 @@ pub(super) enum Stop {
 
 /// A position in bytes of JSON.
 #[derive(Debug)]
-pub(super) struct Cursor<'a> {
+pub(in crate::cloudflare) struct Cursor<'a> {
     text: &'a [u8],
     at: usize,
     /// How deep values may still nest.
@@ -25,7 +25,7 @@ pub(super) struct Cursor<'a> {
 
 /// A string as it stands in JSON, quotes included.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Text<'a> {
+pub(in crate::cloudflare) struct Text<'a> {
     quoted: &'a [u8],
     escaped: Escaped,
 }
@@ -39,7 +39,7 @@ enum Escaped {
 
 impl<'a> Text<'a> {
     /// What the string says; `None` for half a surrogate pair or broken UTF-8.
-    pub(super) fn read(self) -> Option<Cow<'a, str>> {
+    pub(in crate::cloudflare) fn read(self) -> Option<Cow<'a, str>> {
         match self.escaped {
             Escaped::Yes => serde_json::from_slice(self.quoted).ok().map(Cow::Owned),
             Escaped::No => std::str::from_utf8(self.raw()).ok().map(Cow::Borrowed),
@@ -47,7 +47,7 @@ impl<'a> Text<'a> {
     }
 
     /// The same as bytes, which need not be UTF-8: for what is compared with known words only.
-    pub(super) fn bytes(self) -> Cow<'a, [u8]> {
+    pub(in crate::cloudflare) fn bytes(self) -> Cow<'a, [u8]> {
         match self.escaped {
             Escaped::No => Cow::Borrowed(self.raw()),
             Escaped::Yes => Cow::Owned(self.read().unwrap_or_default().into_owned().into_bytes()),
@@ -61,28 +61,28 @@ impl<'a> Text<'a> {
 
 impl<'a> Cursor<'a> {
     /// At the beginning of `text`, for values that nest at most `nesting` deep.
-    pub(super) fn new(text: &'a [u8], nesting: u32) -> Self {
+    pub(in crate::cloudflare) fn new(text: &'a [u8], nesting: u32) -> Self {
         Self { text, at: 0, nesting }
     }
 
     /// How many bytes were read.
-    pub(super) fn position(&self) -> usize {
+    pub(in crate::cloudflare) fn position(&self) -> usize {
         self.at
     }
 
     /// What was not read yet.
-    pub(super) fn rest(&self) -> &'a [u8] {
+    pub(in crate::cloudflare) fn rest(&self) -> &'a [u8] {
         self.text.get(self.at..).unwrap_or_default()
     }
 
     /// Moves past `length` bytes of [`Cursor::rest`].
-    pub(super) fn advance(&mut self, length: usize) {
+    pub(in crate::cloudflare) fn advance(&mut self, length: usize) {
         self.at += length;
     }
 
     /// The next byte that is no space, which stays unread.
     #[inline]
-    pub(super) fn peek(&mut self) -> Result<u8, Stop> {
+    pub(in crate::cloudflare) fn peek(&mut self) -> Result<u8, Stop> {
         loop {
             match self.text.get(self.at) {
                 Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
@@ -94,13 +94,13 @@ impl<'a> Cursor<'a> {
 
     /// Moves past a byte that [`Cursor::peek`] showed.
     #[inline]
-    pub(super) fn pass(&mut self) {
+    pub(in crate::cloudflare) fn pass(&mut self) {
         self.at += 1;
     }
 
     /// Reads an object, calling `field` at each value.
     #[inline]
-    pub(super) fn object(
+    pub(in crate::cloudflare) fn object(
         &mut self,
         mut field: impl FnMut(Text<'a>, &mut Self) -> Result<(), Stop>,
     ) -> Result<(), Stop> {
@@ -137,7 +137,7 @@ impl<'a> Cursor<'a> {
 
     /// Reads a string if the value is one, else skips it.
     #[inline]
-    pub(super) fn string_or_skip(&mut self) -> Result<Option<Text<'a>>, Stop> {
+    pub(in crate::cloudflare) fn string_or_skip(&mut self) -> Result<Option<Text<'a>>, Stop> {
         if self.peek()? == b'"' {
             return self.string().map(Some);
         }
@@ -147,7 +147,7 @@ impl<'a> Cursor<'a> {
 
     /// Reads a whole number that fits, if the value is one (`3` and `3.0` are), else skips it.
     #[inline]
-    pub(super) fn count_or_skip(&mut self) -> Result<Option<u32>, Stop> {
+    pub(in crate::cloudflare) fn count_or_skip(&mut self) -> Result<Option<u32>, Stop> {
         if !matches!(self.peek()?, b'-' | b'0'..=b'9') {
             self.skip()?;
             return Ok(None);
@@ -164,7 +164,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Moves past one value of any kind.
-    pub(super) fn skip(&mut self) -> Result<(), Stop> {
+    pub(in crate::cloudflare) fn skip(&mut self) -> Result<(), Stop> {
         match self.peek()? {
             b'"' => self.string().map(drop),
             b'{' => self.object(|_, cursor| cursor.skip()),
@@ -269,7 +269,7 @@ impl<'a> Cursor<'a> {
 
 /// How many bytes come before a quote, a backslash or a control character; eight are looked at in one go.
 #[inline]
-pub(super) fn plain_length(text: &[u8]) -> usize {
+pub(in crate::cloudflare) fn plain_length(text: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const HIGH: u64 = ONES << 7;
     let (words, rest) = text.as_chunks::<8>();

@@ -7,12 +7,12 @@ use uuid::Uuid;
 
 use super::{Deed, INSIDER_ID, Story, Teller};
 use crate::clock::Timestamp;
-use crate::simulator::access::Standing;
+use crate::simulator::account::{Account, Behavior, NewEvent, User};
+use crate::simulator::auth::Standing;
 use crate::simulator::cloud::Cloud;
 use crate::simulator::faults::{Fault, FaultRule};
+use crate::simulator::http::Shared;
 use crate::simulator::scenario::{Level, Scenario};
-use crate::simulator::server::Shared;
-use crate::simulator::world::{Account, Behavior, NewEvent, User};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -142,8 +142,8 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::simulator::faults::Endpoint;
+    use crate::simulator::ground_truth::{AccountTruth, Wanted};
     use crate::simulator::scenario::{GENERATED_ACCOUNT, GENERATED_TOKEN};
-    use crate::simulator::truth::{AccountTruth, Wanted};
 
     fn stage(story: Story) -> (Play, Shared) {
         let scenario = Scenario::of_story(story, 60.0);

@@ -3,7 +3,7 @@
 use crate::clock::Timestamp;
 
 /// The date in `text`, cut to milliseconds; `None` if it is none.
-pub(super) fn parse(text: &[u8]) -> Option<Timestamp> {
+pub(in crate::cloudflare) fn parse(text: &[u8]) -> Option<Timestamp> {
     utc(text).or_else(|| {
         // Offsets, leap seconds and the like are legal and rare.
         let date: jiff::Timestamp = std::str::from_utf8(text).ok()?.parse().ok()?;
@@ -13,7 +13,7 @@ pub(super) fn parse(text: &[u8]) -> Option<Timestamp> {
 }
 
 /// `YYYY-MM-DDTHH:MM:SS[.f]Z`, the one form seen in practice; a million of them are read at a time.
-pub(super) fn utc(text: &[u8]) -> Option<Timestamp> {
+pub(in crate::cloudflare) fn utc(text: &[u8]) -> Option<Timestamp> {
     let (&[y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', n0, n1, b':', s0, s1], fraction) =
         text.split_first_chunk::<19>()?
     else {

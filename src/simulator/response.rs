@@ -4,8 +4,8 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use super::access::{Quota, Refusal};
-use super::choices::Refusals;
+use super::api_options::Refusals;
+use super::auth::{Quota, Refusal};
 
 /// Codes and messages as Cloudflare's are known to be.
 pub(super) mod known {

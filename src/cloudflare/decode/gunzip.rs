@@ -10,13 +10,13 @@ use super::stream::{Bounds, Broken, Sink};
 const FREE_BYTES: u64 = 1 << 20;
 
 /// Takes in a body as it came over the wire.
-pub(super) enum Body<S: Sink> {
+pub(in crate::cloudflare) enum Body<S: Sink> {
     Plain(Bounded<S>),
     Gzip(Box<MultiGzDecoder<Bounded<S>>>),
 }
 
 /// Counts what goes to the sink.
-pub(super) struct Bounded<S> {
+pub(in crate::cloudflare) struct Bounded<S> {
     sink: S,
     bounds: Bounds,
     received: u64,
@@ -26,16 +26,16 @@ pub(super) struct Bounded<S> {
 }
 
 impl<S: Sink> Body<S> {
-    pub(super) fn plain(sink: S, bounds: &Bounds) -> Self {
+    pub(in crate::cloudflare) fn plain(sink: S, bounds: &Bounds) -> Self {
         Self::Plain(Bounded::new(sink, bounds))
     }
 
-    pub(super) fn gzip(sink: S, bounds: &Bounds) -> Self {
+    pub(in crate::cloudflare) fn gzip(sink: S, bounds: &Bounds) -> Self {
         Self::Gzip(Box::new(MultiGzDecoder::new(Bounded::new(sink, bounds))))
     }
 
     /// Takes in what arrived.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+    pub(in crate::cloudflare) fn push(&mut self, bytes: &[u8]) -> Result<(), Broken> {
         match self {
             Self::Plain(bounded) => bounded.push(bytes),
             Self::Gzip(decoder) => {
@@ -47,7 +47,7 @@ impl<S: Sink> Body<S> {
     }
 
     /// How many decoded bytes there were.
-    pub(super) fn decoded(&self) -> u64 {
+    pub(in crate::cloudflare) fn decoded(&self) -> u64 {
         match self {
             Self::Plain(bounded) => bounded.decoded,
             Self::Gzip(decoder) => decoder.get_ref().decoded,
@@ -55,7 +55,7 @@ impl<S: Sink> Body<S> {
     }
 
     /// The text of the envelope, and what was taken out of it.
-    pub(super) fn finish(self) -> Result<(Vec<u8>, S::Out), Broken> {
+    pub(in crate::cloudflare) fn finish(self) -> Result<(Vec<u8>, S::Out), Broken> {
         match self {
             Self::Plain(bounded) => bounded.sink.finish(),
             Self::Gzip(mut decoder) => {

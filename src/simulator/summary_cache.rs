@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::people::Person;
+use super::sample_data::Person;
 use super::scenario::Level;
 use crate::clock::Timestamp;
 

@@ -5,17 +5,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::access::{Credential, Kind};
-use super::answer::{Failure, Outcome, PageInfo, Success, chosen};
-use super::choices::{
+use super::account::{Account, Behavior, Event, Integration, User};
+use super::api_options::{
     BehaviorsAnswer, DuplicateReference, EmptyResult, EventNames, Pages, ResetUser, UnknownBehavior,
     UnknownUser,
 };
+use super::auth::{Credential, Kind};
 use super::cloud::Cloud;
 use super::faults::{Endpoint, Fault};
+use super::response::{Failure, Outcome, PageInfo, Success, chosen};
 use super::routes::{Route, parameter};
 use super::scenario::Level;
-use super::world::{Account, Behavior, Event, Integration, User};
 use crate::clock::Timestamp;
 
 /// A request that was let in.

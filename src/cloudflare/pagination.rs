@@ -11,12 +11,12 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::call::{Answer, Call};
-use super::element::Element;
+use super::decode::element::Element;
+use super::decode::stream::{Listing, Seen};
 use super::envelope::PageInfo;
 use super::error::{Error, Kind};
 use super::operation::Operation;
-use super::stream::{Listing, Seen};
+use super::request::{Answer, Call};
 use super::transport::{Allowance, Transport};
 use crate::clock::Timestamp;
 use crate::model::{Extent, Identities, UserId};

@@ -16,17 +16,17 @@ use hyper::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::access::{Admission, Quota};
-use super::answer::{Failure, Outcome, Success, known, limit_headers, relevel};
-use super::api::Call;
-use super::choices::Compression;
+use super::admin_api;
+use super::api_options::Compression;
+use super::auth::{Admission, Quota};
 use super::cloud::Cloud;
-use super::control;
 use super::faults::{Endpoint, Fault};
-use super::feed::Manner;
+use super::ground_truth::RequestRecord;
+use super::handlers::Call;
+use super::response::{Failure, Outcome, Success, known, limit_headers, relevel};
+use super::response_body::Manner;
 use super::routes::{self, Route};
 use super::scenario::{Plan, Scenario};
-use super::truth::RequestRecord;
 use crate::clock::{Clock, Timestamp};
 use crate::http::{Abort, Body};
 
@@ -101,15 +101,16 @@ impl Shared {
     pub(super) async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Body>, Abort> {
         let (parts, body) = request.into_parts();
         let arrived = self.clock.date();
-        let largest = if control::is_control(parts.uri.path()) { control::BODY_BYTES } else { BODY_BYTES };
+        let largest =
+            if admin_api::is_control(parts.uri.path()) { admin_api::BODY_BYTES } else { BODY_BYTES };
         let body = Limited::new(body, largest).collect();
         let body = match tokio::time::timeout(BODY_WAIT, body).await? {
             Ok(body) => Ok(body.to_bytes()),
             Err(error) if error.is::<LengthLimitError>() => Err(largest),
             Err(error) => return Err(error),
         };
-        if control::is_control(parts.uri.path()) {
-            return control::answer(&self, &parts, &body);
+        if admin_api::is_control(parts.uri.path()) {
+            return admin_api::answer(&self, &parts, &body);
         }
         let reply = self.reply(&parts, body, arrived);
         let wait = self.latency + reply.late;
@@ -240,7 +241,7 @@ fn decide(
     }
     let body = body.map_err(|largest| {
         let message = format!("a body has at most {largest} bytes");
-        Failure::new(StatusCode::PAYLOAD_TOO_LARGE, super::answer::chosen::TOO_LARGE, &message)
+        Failure::new(StatusCode::PAYLOAD_TOO_LARGE, super::response::chosen::TOO_LARGE, &message)
     })?;
     let call = Call {
         route: &route,
@@ -271,7 +272,7 @@ fn add_limit(reply: &mut Reply, quota: Quota) {
 
 fn wrong_method(parts: &Parts, methods: &[(hyper::Method, routes::Allowed)]) -> Failure {
     let message = format!("Method {} not available for that URI.", parts.method);
-    let code = super::answer::chosen::METHOD;
+    let code = super::response::chosen::METHOD;
     let mut failure = Failure::new(StatusCode::METHOD_NOT_ALLOWED, code, &message);
     let allow: Vec<_> = methods.iter().map(|(method, _)| method.as_str()).collect();
     failure.header = Some((ALLOW, allow.join(", ")));

@@ -18,13 +18,13 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::account::NewEvent;
 use super::cloud::Unknown;
 use super::faults::FaultRule;
+use super::ground_truth::{Details, Wanted};
+use super::http::Shared;
 use super::routes::parameter;
 use super::scenario::Level;
-use super::server::Shared;
-use super::truth::{Details, Wanted};
-use super::world::NewEvent;
 use crate::clock::Timestamp;
 use crate::http::{Abort, Body, full};
 

@@ -6,7 +6,7 @@ use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::trust;
+use super::tls;
 use crate::credentials::Credentials;
 
 /// Why a client cannot be made.
@@ -47,8 +47,8 @@ pub(super) enum Site {
 /// What sends, for this kind of place.
 pub(super) fn http(site: Site, connect_wait: Duration) -> Result<reqwest::Client, SetupError> {
     let tls = match site {
-        Site::Remote => trust::with_anchors().map_err(SetupError::Trust)?,
-        Site::Loopback => trust::without_anchors(),
+        Site::Remote => tls::with_anchors().map_err(SetupError::Trust)?,
+        Site::Loopback => tls::without_anchors(),
     };
     let builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
@@ -64,7 +64,7 @@ pub(super) fn http(site: Site, connect_wait: Duration) -> Result<reqwest::Client
         // In clear text to a proxy elsewhere the credentials would leave the machine.
         Site::Loopback => builder.no_proxy(),
     };
-    builder.build().map_err(|error| SetupError::Http(super::route::cause(&error)))
+    builder.build().map_err(|error| SetupError::Http(super::connect_error::cause(&error)))
 }
 
 /// Checks a base URL.

@@ -8,7 +8,7 @@ use reqwest::Url;
 use rustls::CertificateError;
 
 use super::envelope::tidy;
-use super::setup::Site;
+use super::http_client::Site;
 
 /// As much is quoted of a cause.
 const CAUSE: usize = 300;

@@ -2,18 +2,18 @@
 //!
 //! What is copied meanwhile is checked when the envelope is read.
 
-use super::cursor::Stop;
+use super::json::Stop;
 
 /// What a byte outside the list begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Opens {
+pub(in crate::cloudflare) enum Opens {
     Nothing,
     List,
 }
 
 /// A place in the text around the list.
 #[derive(Debug, Default)]
-pub(super) struct Around {
+pub(in crate::cloudflare) struct Around {
     depth: u32,
     /// One bit for each depth, set for an object.
     objects: u64,
@@ -38,7 +38,13 @@ enum InString {
 
 impl Around {
     /// Takes in a byte, which is already the last of `copy`.
-    pub(super) fn step(&mut self, byte: u8, copy: &[u8], list: &str, nesting: u32) -> Result<Opens, Stop> {
+    pub(in crate::cloudflare) fn step(
+        &mut self,
+        byte: u8,
+        copy: &[u8],
+        list: &str,
+        nesting: u32,
+    ) -> Result<Opens, Stop> {
         match (self.string, byte) {
             (InString::Escaped, _) => self.string = InString::Yes,
             (InString::Yes, b'\\') => self.string = InString::Escaped,
@@ -96,7 +102,7 @@ impl Around {
     }
 
     /// An object or array ended.
-    pub(super) fn closed(&mut self) {
+    pub(in crate::cloudflare) fn closed(&mut self) {
         self.depth = self.depth.saturating_sub(1);
         self.key_due = false;
         self.list_due = false;

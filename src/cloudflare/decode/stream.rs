@@ -4,9 +4,9 @@
 //! copied into a small text in which the list is empty, to be read as JSON at the end; the elements of the
 //! list are read one by one from the bytes that have arrived, and only the compact values stay.
 
-use super::around::{Around, Opens};
-use super::cursor::{Cursor, Stop};
 use super::element::{Element, Read};
+use super::envelope_scan::{Around, Opens};
+use super::json::{Cursor, Stop};
 use crate::model::{Identities, Row, UserId};
 
 /// What an answer may hold at most; beyond it is an error, not a cut.
@@ -83,7 +83,7 @@ pub enum Broken {
 }
 
 /// Takes in the decoded bytes of an answer.
-pub(super) trait Sink {
+pub(in crate::cloudflare) trait Sink {
     /// What is left beside the envelope.
     type Out;
 
@@ -96,13 +96,13 @@ pub(super) trait Sink {
 
 /// An answer that is kept as it is.
 #[derive(Debug)]
-pub(super) struct Whole {
+pub(in crate::cloudflare) struct Whole {
     text: Vec<u8>,
     limit: usize,
 }
 
 impl Whole {
-    pub(super) fn new(bounds: &Bounds) -> Self {
+    pub(in crate::cloudflare) fn new(bounds: &Bounds) -> Self {
         Self { text: Vec::new(), limit: bounds.head_bytes }
     }
 }
@@ -125,36 +125,36 @@ impl Sink for Whole {
 
 /// The elements of one answer.
 #[derive(Debug)]
-pub(super) struct Listing<E> {
+pub(in crate::cloudflare) struct Listing<E> {
     /// Those that could be read, as they came.
-    pub(super) items: Vec<E>,
+    pub(in crate::cloudflare) items: Vec<E>,
     /// Whose those were that could not.
-    pub(super) unreadable: Vec<UserId>,
+    pub(in crate::cloudflare) unreadable: Vec<UserId>,
     /// Those that could not and did not say whose they were.
-    pub(super) anonymous: u32,
+    pub(in crate::cloudflare) anonymous: u32,
     /// Who the users are, if that is kept.
-    pub(super) identities: Option<Identities>,
+    pub(in crate::cloudflare) identities: Option<Identities>,
     /// Whether there was a list at all.
-    pub(super) seen: Seen,
+    pub(in crate::cloudflare) seen: Seen,
 }
 
 /// Whether an answer had the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(in crate::cloudflare) enum Seen {
     No,
     Yes,
 }
 
 impl<E> Listing<E> {
     /// How many elements there were, readable or not.
-    pub(super) fn received(&self) -> usize {
+    pub(in crate::cloudflare) fn received(&self) -> usize {
         self.items.len() + self.unreadable.len() + self.anonymous as usize
     }
 }
 
 /// Takes the list out of an answer while it arrives.
 #[derive(Debug)]
-pub(super) struct Reader<E> {
+pub(in crate::cloudflare) struct Reader<E> {
     bounds: Bounds,
     head: Vec<u8>,
     around: Around,
@@ -188,7 +188,7 @@ enum Step<E> {
 }
 
 impl<E: Element> Reader<E> {
-    pub(super) fn new(bounds: &Bounds, names: Names) -> Self {
+    pub(in crate::cloudflare) fn new(bounds: &Bounds, names: Names) -> Self {
         Self {
             bounds: *bounds,
             head: Vec::new(),
@@ -367,8 +367,8 @@ pub fn summary_rows<'a>(
 mod tests {
     use serde_json::{Value, json};
 
+    use super::super::rfc3339;
     use super::*;
-    use crate::cloudflare::time;
     use crate::model::{Event, Level, Tuple};
 
     const ANNA: &str = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e";
@@ -403,7 +403,7 @@ mod tests {
     fn row(user: &str, last_event: &str, count: u32, level: Level) -> Row {
         Row {
             user: user.parse().unwrap(),
-            tuple: Tuple { last_event: time::parse(last_event.as_bytes()).unwrap(), count, level },
+            tuple: Tuple { last_event: rfc3339::parse(last_event.as_bytes()).unwrap(), count, level },
         }
     }
 
@@ -541,7 +541,7 @@ mod tests {
             id: id.into(),
             name: name.into(),
             level,
-            timestamp: time::parse(time.as_bytes()).unwrap(),
+            timestamp: rfc3339::parse(time.as_bytes()).unwrap(),
         };
         assert_eq!(
             listing.items,
@@ -563,7 +563,7 @@ mod tests {
                 .get("event_count")
                 .and_then(Value::as_f64)
                 .filter(|count| count.fract() == 0.0 && *count >= 0.0 && *count <= f64::from(u32::MAX));
-            match (user, text("last_event").and_then(|date| time::parse(date.as_bytes())), count) {
+            match (user, text("last_event").and_then(|date| rfc3339::parse(date.as_bytes())), count) {
                 (Some(user), Some(last_event), Some(count)) => rows.push(Row {
                     user,
                     tuple: Tuple {

@@ -3,14 +3,14 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
-use super::cursor::{Cursor, Stop, Text};
-use super::{quick, time};
+use super::json::{Cursor, Stop, Text};
+use super::{fast_path, rfc3339};
 use crate::clock::Timestamp;
 use crate::model::{DetailedEvent, Event, Identities, Level, Row, Tuple, UserId};
 
 /// An element that was read to its end.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Read<E> {
+pub(in crate::cloudflare) enum Read<E> {
     /// It says all it must.
     Good(E),
     /// It does not; whose it is, if it says at least that.
@@ -18,7 +18,7 @@ pub(super) enum Read<E> {
 }
 
 /// What can stand in a list.
-pub(super) trait Element: Sized {
+pub(in crate::cloudflare) trait Element: Sized {
     /// By what an element is known again on another page.
     type Key: Eq + Hash;
 
@@ -49,7 +49,7 @@ impl Element for Row {
             cursor.skip()?;
             return Ok(Read::Rejected(None));
         }
-        if let Some((fields, length)) = quick::row(cursor.rest()) {
+        if let Some((fields, length)) = fast_path::row(cursor.rest()) {
             cursor.advance(length);
             if let (Some(identities), Some(user)) = (identities, fields.user) {
                 let [email, name] = [fields.email, fields.name].map(String::from_utf8_lossy);
@@ -198,7 +198,7 @@ fn uuid(text: Text<'_>) -> Option<UserId> {
 }
 
 fn date(text: Text<'_>) -> Option<Timestamp> {
-    time::parse(&text.bytes())
+    rfc3339::parse(&text.bytes())
 }
 
 fn word(text: Text<'_>) -> Level {

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
 
-use super::choices::{EventCount, EventIds, ResetEvents};
-use super::listing::{Listing, Row};
-use super::people::Person;
+use super::api_options::{EventCount, EventIds, ResetEvents};
+use super::sample_data::Person;
 use super::scenario::{AccountSpec, BehaviorSpec, IntegrationSpec, Level, Plan};
+use super::summary_cache::{Listing, Row};
 use crate::clock::Timestamp;
 
 /// Events kept of one user; the oldest go first, so that a demonstration may run for months.
@@ -175,7 +175,7 @@ impl Account {
         let behaviors = match &spec.behaviors {
             Some(given) => given,
             None => {
-                standard = super::people::standard_behaviors();
+                standard = super::sample_data::standard_behaviors();
                 &standard
             }
         };

@@ -10,8 +10,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::faults::Endpoint;
-use super::listing::as_text;
 use super::scenario::Level;
+use super::summary_cache::as_text;
 use crate::clock::Timestamp;
 
 /// Records of each kind that are kept; totals since a date are made of these.

@@ -4,24 +4,24 @@
 //! A million rows are read at a time, and looking for these very bytes takes half the time that JSON in
 //! general does. Whatever looks different in the least, or is cut, is left to the strict reader.
 
-use super::cursor::plain_length;
-use super::time;
+use super::json::plain_length;
+use super::rfc3339;
 use crate::clock::Timestamp;
 use crate::model::{Level, UserId};
 
 /// What a row says, as far as it does.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Fields<'a> {
-    pub(super) user: Option<UserId>,
-    pub(super) last_event: Option<Timestamp>,
-    pub(super) count: Option<u32>,
-    pub(super) level: Level,
-    pub(super) email: &'a [u8],
-    pub(super) name: &'a [u8],
+pub(in crate::cloudflare) struct Fields<'a> {
+    pub(in crate::cloudflare) user: Option<UserId>,
+    pub(in crate::cloudflare) last_event: Option<Timestamp>,
+    pub(in crate::cloudflare) count: Option<u32>,
+    pub(in crate::cloudflare) level: Level,
+    pub(in crate::cloudflare) email: &'a [u8],
+    pub(in crate::cloudflare) name: &'a [u8],
 }
 
 /// The row at the beginning of `text` and how long it is; `None` says nothing about it.
-pub(super) fn row(text: &[u8]) -> Option<(Fields<'_>, usize)> {
+pub(in crate::cloudflare) fn row(text: &[u8]) -> Option<(Fields<'_>, usize)> {
     let mut fields = Fields::default();
     let mut rest = text.strip_prefix(b"{")?;
     loop {
@@ -34,7 +34,7 @@ pub(super) fn row(text: &[u8]) -> Option<(Fields<'_>, usize)> {
             }
             b'a' if rest.starts_with(b"\"last_event\":\"") => {
                 let (date, rest) = text_of(rest.strip_prefix(b"\"last_event\":\"")?)?;
-                fields.last_event = Some(time::utc(date)?);
+                fields.last_event = Some(rfc3339::utc(date)?);
                 rest
             }
             b'a' if rest.starts_with(b"\"max_risk_level\":\"") => {
