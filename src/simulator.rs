@@ -28,7 +28,6 @@ mod account;
 mod admin_api;
 mod api_options;
 mod auth;
-mod cloud;
 mod faults;
 mod ground_truth;
 mod handlers;
@@ -41,6 +40,7 @@ mod scenario;
 mod story;
 mod summary_cache;
 mod workload;
+mod world;
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -57,7 +57,6 @@ pub use api_options::{
     BehaviorsAnswer, Choices, Compression, DuplicateReference, EmptyResult, EventCount, EventIds, EventNames,
     Pages, Refusals, ResetEvents, ResetUser, UnknownBehavior, UnknownUser,
 };
-pub use cloud::Unknown;
 pub use faults::{Endpoint, Fault, FaultRule};
 pub use ground_truth::{
     AccountTruth, ChangeRecord, EventRecord, RequestRecord, RequestTotal, Truth, UserRecord,
@@ -67,6 +66,7 @@ pub use scenario::{
     Level, LimitSpec, MOST_USERS, Permission, Plan, Scenario, ScenarioError, TokenSpec, UserSpec, When,
 };
 pub use story::{Story, Teller};
+pub use world::Unknown;
 
 use crate::clock::{Clock, Timestamp};
 use crate::http::Limits;

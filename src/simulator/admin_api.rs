@@ -19,12 +19,12 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::account::NewEvent;
-use super::cloud::Unknown;
 use super::faults::FaultRule;
 use super::ground_truth::{Details, Wanted};
 use super::http::Shared;
 use super::routes::parameter;
 use super::scenario::Level;
+use super::world::Unknown;
 use crate::clock::Timestamp;
 use crate::http::{Abort, Body, full};
 

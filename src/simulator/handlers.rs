@@ -11,11 +11,11 @@ use super::api_options::{
     UnknownUser,
 };
 use super::auth::{Credential, Kind};
-use super::cloud::Cloud;
 use super::faults::{Endpoint, Fault};
 use super::response::{Failure, Outcome, PageInfo, Success, chosen};
 use super::routes::{Route, parameter};
 use super::scenario::Level;
+use super::world::Cloud;
 use crate::clock::Timestamp;
 
 /// A request that was let in.

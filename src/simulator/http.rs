@@ -19,7 +19,6 @@ use tokio::sync::Notify;
 use super::admin_api;
 use super::api_options::Compression;
 use super::auth::{Admission, Quota};
-use super::cloud::Cloud;
 use super::faults::{Endpoint, Fault};
 use super::ground_truth::RequestRecord;
 use super::handlers::Call;
@@ -27,6 +26,7 @@ use super::response::{Failure, Outcome, Success, known, limit_headers, relevel};
 use super::response_body::Manner;
 use super::routes::{self, Route};
 use super::scenario::{Plan, Scenario};
+use super::world::Cloud;
 use crate::clock::{Clock, Timestamp};
 use crate::http::{Abort, Body};
 

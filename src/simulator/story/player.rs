@@ -9,10 +9,10 @@ use super::{Deed, INSIDER_ID, Story, Teller};
 use crate::clock::Timestamp;
 use crate::simulator::account::{Account, Behavior, NewEvent, User};
 use crate::simulator::auth::Standing;
-use crate::simulator::cloud::Cloud;
 use crate::simulator::faults::{Fault, FaultRule};
 use crate::simulator::http::Shared;
 use crate::simulator::scenario::{Level, Scenario};
+use crate::simulator::world::Cloud;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
