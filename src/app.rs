@@ -45,7 +45,7 @@ pub use demo::demo;
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// A request of a poller waits for the budget rather than fail: at most until a window has passed.
-const PATIENCE: Duration = WINDOW.saturating_add(Duration::from_secs(30));
+const PERMIT_WAIT: Duration = WINDOW.saturating_add(Duration::from_secs(30));
 
 /// The client waits out no block: it is on the page and in the log at once, and the poller waits for its end.
 const RETRY_WAIT: Duration = Duration::ZERO;
@@ -308,7 +308,7 @@ impl Exporter {
             } else {
                 Names::Drop
             },
-            patience: PATIENCE,
+            permit_wait: PERMIT_WAIT,
             retry_wait: RETRY_WAIT,
             idle_wait: tuning.idle_wait,
             total_wait: tuning.total_wait,

@@ -29,7 +29,7 @@ use crate::config::{Account, Config};
 use crate::model::{Extent, Summary, UserId, UserRisk};
 
 /// Nobody waits at the terminal: a request waits for its turn, and for the end of a block.
-const PATIENCE: Duration = Duration::from_secs(2 * 3_600);
+const PERMIT_WAIT: Duration = Duration::from_secs(2 * 3_600);
 
 /// Prometheus still writes to its latest blocks, and its documentation warns against adding to these.
 const UNSETTLED: Duration = Duration::from_secs(3 * 3_600);
@@ -245,7 +245,7 @@ impl Asking {
         let counted = Arc::clone(&sent);
         let options = Options {
             base_url: config.base_url.to_string(),
-            patience: PATIENCE,
+            permit_wait: PERMIT_WAIT,
             observer: Some(Arc::new(move |_| {
                 counted.fetch_add(1, Ordering::Relaxed);
             })),

@@ -15,7 +15,7 @@ use crate::log::Colour;
 use crate::model::{Behavior, Endpoint, Extent, Integration, Listing, Summary, UserId, UserRisk};
 
 /// A person waits: a block or a spent budget is said, and not waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PERMIT_WAIT: Duration = Duration::from_secs(5);
 
 /// What was found, in the order in which it was tried.
 #[derive(Debug)]
@@ -309,7 +309,7 @@ fn client(config: &Config, account: &Account, budget: Budget) -> Result<Client, 
     let credentials = account.credentials.read().map_err(|error| error.to_string())?;
     // Whoever tries something wants to see how it goes, not how it goes at the third time.
     let (base_url, attempts) = (config.base_url.to_string(), 1);
-    let options = Options { base_url, attempts, patience: PATIENCE, ..Options::default() };
+    let options = Options { base_url, attempts, permit_wait: PERMIT_WAIT, ..Options::default() };
     Client::new(&account.id, credentials, budget, options).map_err(|error| error.to_string())
 }
 

@@ -6,6 +6,8 @@
 //! skipped there unless [`Names::Keep`] asks for them. What is known of the API, and what is not, is written
 //! beside the code that has to be right either way.
 
+mod auth;
+mod base_url;
 mod connect_error;
 pub mod decode;
 mod envelope;
@@ -14,10 +16,15 @@ mod exchange;
 mod headers;
 mod http_client;
 mod operation;
+mod options;
 mod pagination;
+mod report;
 mod request;
+mod retry;
+mod setup_error;
 mod tls;
 mod transport;
+mod values;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -26,144 +33,26 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-pub use decode::stream::{Bounds, Names};
+pub use base_url::BASE_URL;
+pub use decode::{Bounds, Names};
 pub use error::{Answered, Effect, Error, Kind, Lack, Limiter, Note, Outcome};
-pub use http_client::SetupError;
+pub use options::Options;
+pub use report::{Observer, Report};
+pub use setup_error::SetupError;
+pub use values::{IntegrationSetting, NewIntegration, TokenState, TokenStatus, UpdatedBehavior};
 
 use crate::budget::Budget;
-use crate::clock::Timestamp;
 pub use crate::credentials::Credentials;
 use crate::model::{
-    Behavior, BehaviorSetting, DetailedEvent, Endpoint, Identity, Integration, Level, Listing, Row, Summary,
-    UserId, UserRisk,
+    Behavior, BehaviorSetting, DetailedEvent, Identity, Integration, Level, Listing, Row, Summary, UserId,
+    UserRisk,
 };
-use decode::element::Element;
+use decode::Element;
 use decode::rfc3339;
 use operation::Operation;
 use pagination::Paging;
-use request::{Answer, Call};
-use transport::{Allowance, Transport};
-
-/// Cloudflare's own address of the API.
-pub const BASE_URL: &str = "https://api.cloudflare.com/client/v4";
-
-/// Called after each attempt.
-pub type Observer = Arc<dyn Fn(&Report) + Send + Sync>;
-
-/// How one attempt went.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// What was asked.
-    pub endpoint: Endpoint,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// From sending to the last byte, on the wall; waiting for the budget is not in it.
-    pub took: Duration,
-    /// 1 for the first attempt, more for retries.
-    pub attempt: u32,
-    /// The CF-Ray id of the answer, if one came with an id.
-    pub ray: Option<String>,
-}
-
-/// What a client may be told; the defaults suit the daemon.
-#[derive(Clone)]
-pub struct Options {
-    /// Where the API is; plain HTTP only on loopback.
-    pub base_url: String,
-    /// Whether names and e-mail addresses are kept.
-    pub names: Names,
-    /// What an answer may hold at most.
-    pub bounds: Bounds,
-    /// To connect, TLS included.
-    pub connect_wait: Duration,
-    /// For the head of an answer, and between any two parts of it.
-    pub idle_wait: Duration,
-    /// On the wire for one operation, all its pages and retries together.
-    pub total_wait: Duration,
-    /// How long a request may wait for its turn, in the budget or behind a block, before it is given up.
-    pub patience: Duration,
-    /// How often one request is tried at most; it is always tried once. By default the first attempt and two
-    /// retries: what three in a row do not cure is for the next poll.
-    pub attempts: u32,
-    /// A server that says for how long it wants no request (a 429, a 5xx with `Retry-After`) is asked again
-    /// within the operation if it is for at most this long; else that is the answer.
-    pub retry_wait: Duration,
-    /// The page size that is tried once a list turns out to have pages.
-    pub page_size: u32,
-    /// Told of each attempt.
-    pub observer: Option<Observer>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            base_url: BASE_URL.to_owned(),
-            names: Names::Drop,
-            bounds: Bounds::default(),
-            connect_wait: Duration::from_secs(10),
-            idle_wait: Duration::from_secs(30),
-            total_wait: Duration::from_secs(300),
-            patience: Duration::from_secs(60),
-            attempts: 3,
-            retry_wait: Duration::from_secs(60),
-            page_size: 1_000,
-            observer: None,
-        }
-    }
-}
-
-/// What the API answers to a change of behaviors: no name and no description.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpdatedBehavior {
-    /// Its id.
-    pub id: String,
-    /// Whether it is looked for.
-    pub enabled: bool,
-    /// The level a user gets by it.
-    pub level: Level,
-}
-
-/// An integration to be made; it starts active.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewIntegration {
-    /// The tenant it sends to.
-    pub tenant_url: String,
-    /// An id of the caller's choice; without one Cloudflare makes a UUID.
-    pub reference_id: Option<String>,
-}
-
-/// What an integration becomes; it replaces what was there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IntegrationSetting {
-    /// The tenant it sends to.
-    pub tenant_url: String,
-    /// Whether changes are sent.
-    pub active: bool,
-    /// An id of the caller's choice.
-    pub reference_id: Option<String>,
-}
-
-/// Whether a token works, and until when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokenStatus {
-    /// What Cloudflare says of it.
-    pub state: TokenState,
-    /// When it ends, if it does.
-    pub expires: Option<Timestamp>,
-}
-
-/// What Cloudflare says of a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenState {
-    /// It works.
-    Active,
-    /// Its owner has switched it off.
-    Disabled,
-    /// Its time is over.
-    Expired,
-    /// A word that was not documented when this was written.
-    Unknown,
-}
+use request::{Answer, Request};
+use transport::{Deadline, Transport};
 
 /// A client for one account with one credential.
 #[derive(Clone)]
@@ -211,7 +100,7 @@ impl Client {
     /// # Errors
     /// As [`Error`] sorts them; the same holds for every operation below.
     pub async fn behaviors(&self) -> Result<Listing<Behavior>, Error> {
-        let found: wire::Behaviors = self.ask(self.call(Operation::Behaviors, &["behaviors"])).await?;
+        let found: wire::Behaviors = self.fetch(self.request(Operation::Behaviors, &["behaviors"])).await?;
         Ok(found.behaviors)
     }
 
@@ -228,8 +117,8 @@ impl Client {
             let reason = format!("behavior {id:?} needs the level low, medium or high");
             return Err(Error::new(operation, Kind::Invalid, reason));
         }
-        let call = self.call(operation, &["behaviors"]).with_body(&wire::behavior_settings(settings));
-        self.ask::<wire::UpdatedBehaviors>(call).await.map(wire::UpdatedBehaviors::into_updated)
+        let request = self.request(operation, &["behaviors"]).with_body(&wire::behavior_settings(settings));
+        self.fetch::<wire::UpdatedBehaviors>(request).await.map(wire::UpdatedBehaviors::into_updated)
     }
 
     /// All users at risk.
@@ -238,9 +127,9 @@ impl Client {
     /// Also when a later page is refused or rate limited; a later page that fails otherwise makes the list
     /// [`crate::model::Extent::Partial`].
     pub async fn summary(&self) -> Result<Summary, Error> {
-        let call = self.call(Operation::Summary, &["summary"]);
+        let request = self.request(Operation::Summary, &["summary"]);
         let list =
-            pagination::read::<Row>(&self.transport, call, &self.paging.summary, self.total_wait).await?;
+            pagination::read::<Row>(&self.transport, request, &self.paging.summary, self.total_wait).await?;
         Ok(Summary {
             rows: list.items,
             unreadable: list.unreadable,
@@ -269,9 +158,9 @@ impl Client {
     }
 
     async fn user_with<E: Element>(&self, user: UserId) -> Result<UserRisk<E>, Error> {
-        let call = self.call(Operation::User, &[&user.to_string()]);
+        let request = self.request(Operation::User, &[&user.to_string()]);
         let mut list =
-            pagination::read::<E>(&self.transport, call, &self.paging.user, self.total_wait).await?;
+            pagination::read::<E>(&self.transport, request, &self.paging.user, self.total_wait).await?;
         let head: wire::UserHead = list.head(Operation::User)?;
         let identity = match self.names {
             Names::Keep => {
@@ -296,7 +185,7 @@ impl Client {
     /// # Errors
     /// As [`Error`] sorts them.
     pub async fn reset(&self, user: UserId) -> Result<(), Error> {
-        self.tell(self.call(Operation::Reset, &[&user.to_string(), "reset"])).await
+        self.execute(self.request(Operation::Reset, &[&user.to_string(), "reset"])).await
     }
 
     /// Where changes of level are sent.
@@ -305,7 +194,7 @@ impl Client {
     /// As [`Error`] sorts them.
     pub async fn integrations(&self) -> Result<Listing<Integration>, Error> {
         let found: wire::Integrations =
-            self.ask(self.call(Operation::Integrations, &["integrations"])).await?;
+            self.fetch(self.request(Operation::Integrations, &["integrations"])).await?;
         Ok(found.integrations)
     }
 
@@ -314,9 +203,10 @@ impl Client {
     /// # Errors
     /// As [`Error`] sorts them.
     pub async fn create_integration(&self, new: &NewIntegration) -> Result<Integration, Error> {
-        let call =
-            self.call(Operation::CreateIntegration, &["integrations"]).with_body(&wire::new_integration(new));
-        self.ask::<wire::Integration>(call).await.map(Into::into)
+        let request = self
+            .request(Operation::CreateIntegration, &["integrations"])
+            .with_body(&wire::new_integration(new));
+        self.fetch::<wire::Integration>(request).await.map(Into::into)
     }
 
     /// One integration.
@@ -324,8 +214,8 @@ impl Client {
     /// # Errors
     /// As [`Error`] sorts them.
     pub async fn integration(&self, id: Uuid) -> Result<Integration, Error> {
-        let call = self.call(Operation::Integration, &["integrations", &id.to_string()]);
-        self.ask::<wire::Integration>(call).await.map(Into::into)
+        let request = self.request(Operation::Integration, &["integrations", &id.to_string()]);
+        self.fetch::<wire::Integration>(request).await.map(Into::into)
     }
 
     /// Replaces what an integration is set to.
@@ -337,10 +227,10 @@ impl Client {
         id: Uuid,
         setting: &IntegrationSetting,
     ) -> Result<Integration, Error> {
-        let call = self
-            .call(Operation::UpdateIntegration, &["integrations", &id.to_string()])
+        let request = self
+            .request(Operation::UpdateIntegration, &["integrations", &id.to_string()])
             .with_body(&wire::integration_setting(setting));
-        self.ask::<wire::Integration>(call).await.map(Into::into)
+        self.fetch::<wire::Integration>(request).await.map(Into::into)
     }
 
     /// Removes an integration.
@@ -348,7 +238,7 @@ impl Client {
     /// # Errors
     /// As [`Error`] sorts them.
     pub async fn delete_integration(&self, id: Uuid) -> Result<(), Error> {
-        self.tell(self.call(Operation::DeleteIntegration, &["integrations", &id.to_string()])).await
+        self.execute(self.request(Operation::DeleteIntegration, &["integrations", &id.to_string()])).await
     }
 
     /// The integration whose owner gave it this id.
@@ -362,8 +252,8 @@ impl Client {
             let reason = "the reference id is empty, dots, or holds control characters";
             return Err(Error::new(operation, Kind::Invalid, reason));
         }
-        let call = self.call(operation, &["integrations", "reference_id", reference_id]);
-        self.ask::<wire::Integration>(call).await.map(Into::into)
+        let request = self.request(operation, &["integrations", "reference_id", reference_id]);
+        self.fetch::<wire::Integration>(request).await.map(Into::into)
     }
 
     /// Whether the token works, and until when.
@@ -375,26 +265,26 @@ impl Client {
         if !self.transport.has_token() {
             return Err(Error::new(operation, Kind::Invalid, "an API key is no token"));
         }
-        let call = Call::new(operation, self.transport.base(), &["user", "tokens", "verify"]);
-        self.ask::<wire::Token>(call).await.map(Into::into)
+        let request = Request::new(operation, self.transport.base(), &["user", "tokens", "verify"]);
+        self.fetch::<wire::Token>(request).await.map(Into::into)
     }
 
-    fn call(&self, operation: Operation, rest: &[&str]) -> Call {
+    fn request(&self, operation: Operation, rest: &[&str]) -> Request {
         let mut path = vec!["accounts", &self.account, "zt_risk_scoring"];
         path.extend(rest);
-        Call::new(operation, self.transport.base(), &path)
+        Request::new(operation, self.transport.base(), &path)
     }
 
     /// An operation whose result is needed.
-    async fn ask<R: serde::de::DeserializeOwned>(&self, call: Call) -> Result<R, Error> {
-        let mut allowance = Allowance::new(self.total_wait);
-        let take = |mut answer: Answer<()>| answer.take_result(call.operation);
-        self.transport.text(&call, &mut allowance, take).await
+    async fn fetch<R: serde::de::DeserializeOwned>(&self, request: Request) -> Result<R, Error> {
+        let mut deadline = Deadline::new(self.total_wait);
+        let take = |mut answer: Answer<()>| answer.take_result(request.operation);
+        self.transport.text(&request, &mut deadline, take).await
     }
 
     /// An operation whose success is all there is to know.
-    async fn tell(&self, call: Call) -> Result<(), Error> {
-        let mut allowance = Allowance::new(self.total_wait);
-        self.transport.text(&call, &mut allowance, |_| Ok(())).await
+    async fn execute(&self, request: Request) -> Result<(), Error> {
+        let mut deadline = Deadline::new(self.total_wait);
+        self.transport.text(&request, &mut deadline, |_| Ok(())).await
     }
 }

@@ -1,4 +1,4 @@
-//! The way to the API, and what stands in it: nobody can mend what is not named.
+//! Why there is no connection to the API, in words that name the host, the proxy and what to check.
 
 use std::error::Error as StdError;
 use std::{fmt, io};
@@ -7,15 +7,15 @@ use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Url;
 use rustls::CertificateError;
 
+use super::base_url::Site;
 use super::envelope::tidy;
-use super::http_client::Site;
 
-/// As much is quoted of a cause.
+/// Characters that are quoted of a cause.
 const CAUSE: usize = 300;
 
-/// Whom a connection leads to, and by whom.
+/// The host that a connection leads to, and the proxy on the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Route {
+pub(super) struct Target {
     host: String,
     proxy: Option<Proxy>,
 }
@@ -27,23 +27,26 @@ struct Proxy {
     host: String,
 }
 
-/// Why there is no connection, and what to do, if that is something else than to ask again.
+/// Why there is no connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Obstacle {
+pub(super) struct ConnectFailure {
     pub(super) cause: String,
+    /// What to do, if it is more than to try again later.
     pub(super) remedy: Option<String>,
-    pub(super) lasts: Lasts,
+    pub(super) permanence: Permanence,
 }
 
-/// Whether asking again at once may help.
+/// Whether another attempt may succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lasts {
-    Perhaps,
-    Surely,
+pub(super) enum Permanence {
+    /// It may.
+    Transient,
+    /// A person must change something first.
+    Permanent,
 }
 
 /// `api.cloudflare.com`, or `api.cloudflare.com by the proxy proxy.example.com:3128`.
-impl fmt::Display for Route {
+impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.host)?;
         match &self.proxy {
@@ -53,8 +56,8 @@ impl fmt::Display for Route {
     }
 }
 
-impl Route {
-    /// The way to `base` as the environment has it, read as the HTTP client reads it.
+impl Target {
+    /// The target of `base`, with the proxy that the HTTP client takes from the environment.
     pub(super) fn new(base: &Url, site: Site) -> Self {
         let proxy = match site {
             Site::Remote => proxy(base),
@@ -63,26 +66,30 @@ impl Route {
         Self { host: place(base.host_str(), base.port()), proxy }
     }
 
-    /// What to do if there is no connection for a reason that may pass.
+    /// What to do if there is no connection for a transient reason.
     pub(super) fn remedy(&self) -> Option<String> {
         self.proxy.as_ref().map(|proxy| format!("check {}, and ask again later", proxy.variable))
     }
 
-    /// What `error` says of this way.
-    pub(super) fn obstacle(&self, error: &reqwest::Error) -> Obstacle {
+    /// Explains `error` for this target.
+    pub(super) fn failure(&self, error: &reqwest::Error) -> ConnectFailure {
         match tls(error) {
-            Some(rustls::Error::InvalidCertificate(error)) => Obstacle {
+            Some(rustls::Error::InvalidCertificate(error)) => ConnectFailure {
                 cause: certificate(error).to_owned(),
                 remedy: Some("check SSL_CERT_FILE, or what stands between".to_owned()),
-                lasts: Lasts::Surely,
+                permanence: Permanence::Permanent,
             },
-            _ => Obstacle { cause: cause(error), remedy: self.remedy(), lasts: Lasts::Perhaps },
+            _ => ConnectFailure {
+                cause: cause(error),
+                remedy: self.remedy(),
+                permanence: Permanence::Transient,
+            },
         }
     }
 }
 
-/// The innermost cause of an error: those around it say where it came from in the HTTP client, and the
-/// outermost holds the URL.
+/// The innermost cause of an error. The outer ones say where in the HTTP client it arose, and the outermost holds
+/// the URL.
 pub(super) fn cause(error: &reqwest::Error) -> String {
     match (tls(error), causes(error).last()) {
         (Some(error), _) => handshake(error).to_owned(),
@@ -104,7 +111,7 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'stat
     })
 }
 
-/// In words of our own, as the library's are names of its variants.
+/// The library prints the names of its variants, which tell an operator nothing.
 fn handshake(error: &rustls::Error) -> &'static str {
     match error {
         rustls::Error::InvalidCertificate(error) => certificate(error),
@@ -137,7 +144,7 @@ fn proxy(base: &Url) -> Option<Proxy> {
     let intercept = Matcher::from_system().intercept(&target)?;
     let is_set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.is_empty());
     let variable = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().find(is_set)?;
-    // Its user name and password stand in neither part.
+    // Neither part holds the user name or the password.
     Some(Proxy { variable, host: place(intercept.uri().host(), intercept.uri().port_u16()) })
 }
 
@@ -153,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_name_of_a_variant_is_in_what_is_said_of_tls() {
+    fn tls_errors_are_explained_without_names_of_variants() {
         let other = CertificateError::Other(OtherError(std::sync::Arc::new(io::Error::other("CaUsed"))));
         for (error, wanted) in [
             (
@@ -180,12 +187,12 @@ mod tests {
     }
 
     #[test]
-    fn a_way_is_named_with_its_port_and_its_proxy() {
+    fn a_target_is_named_with_its_port_and_its_proxy() {
         let to = |base: &str| Url::parse(base).unwrap();
-        let direct = Route::new(&to("http://127.0.0.1:8787/client/v4"), Site::Loopback);
+        let direct = Target::new(&to("http://127.0.0.1:8787/client/v4"), Site::Loopback);
         assert_eq!((direct.to_string().as_str(), direct.remedy()), ("127.0.0.1:8787", None));
         let proxy = Proxy { variable: "ALL_PROXY", host: "proxy.example.com:3128".to_owned() };
-        let by_proxy = Route { host: "api.cloudflare.com".to_owned(), proxy: Some(proxy) };
+        let by_proxy = Target { host: "api.cloudflare.com".to_owned(), proxy: Some(proxy) };
         assert_eq!(by_proxy.to_string(), "api.cloudflare.com by the proxy proxy.example.com:3128");
         assert_eq!(by_proxy.remedy().as_deref(), Some("check ALL_PROXY, and ask again later"));
     }

@@ -1,8 +1,8 @@
-//! Lists that may come in pages, from a server that may not say so, or not tell the truth about it.
+//! Reads lists that may come in pages. The server may not say that there are pages, or may count them wrongly.
 //!
-//! Today's schema knows no pages; older ones did, and the envelope still counts them. So the first request
-//! asks for nothing special, and only an answer that counts more than it holds leads to further ones. What
-//! comes out is whole only if everything that was counted came.
+//! Today's schema has no pages; older ones had, and the envelope still counts them. So the first request asks for
+//! no page, and only an answer that counts more elements than it holds leads to further requests. A list is
+//! complete only if every counted element came.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -11,57 +11,56 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::decode::element::Element;
-use super::decode::stream::{Listing, Seen};
+use super::decode::{Element, Listing, Seen};
 use super::envelope::PageInfo;
 use super::error::{Error, Kind};
 use super::operation::Operation;
-use super::request::{Answer, Call};
-use super::transport::{Allowance, Transport};
+use super::request::{Answer, Request};
+use super::transport::{Deadline, Transport};
 use crate::clock::Timestamp;
 use crate::model::{Extent, Identities, UserId};
 
-/// One in so many elements may be unreadable in a list that still counts as whole.
+/// A list still counts as complete if at most one element in this many is unreadable.
 const ONE_REJECTED_IN: usize = 100;
 
-/// What earlier readings taught about the pages of each list.
+/// What the client knows about the page size of each list.
 #[derive(Debug)]
 pub(super) struct Paging {
-    pub(super) summary: Habit,
-    pub(super) user: Habit,
+    pub(super) summary: PageSizeProbe,
+    pub(super) user: PageSizeProbe,
 }
 
-/// How a list's pages are asked for.
+/// Finds out once whether the server grants a larger page size for a list.
 #[derive(Debug)]
-pub(super) struct Habit {
-    /// The size to try once there are pages.
+pub(super) struct PageSizeProbe {
+    /// The size to try once a list turns out to have pages.
     size: u32,
-    learned: Mutex<Learned>,
+    result: Mutex<ProbeResult>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Learned {
-    /// No page was ever needed.
-    Nothing,
-    /// Pages become larger when asked to, so the first request asks already.
-    Grants,
-    /// Pages keep the server's own size.
-    Refuses,
+enum ProbeResult {
+    /// No list needed pages so far.
+    Untried,
+    /// The server grants the larger size, so even the first request asks for it.
+    Granted,
+    /// The server keeps its own size, or refuses the request.
+    Refused,
 }
 
 /// All pages of a list.
 #[derive(Debug)]
 pub(super) struct List<E> {
-    /// Each once.
+    /// Without duplicates.
     pub(super) items: Vec<E>,
-    /// Sorted; nobody in it has a readable element.
+    /// Sorted; no user in it has a readable element.
     pub(super) unreadable: Vec<UserId>,
     pub(super) anonymous: u32,
     pub(super) identities: Option<Identities>,
     pub(super) extent: Extent,
     /// Cloudflare's clock when the first page was answered.
     pub(super) date: Option<Timestamp>,
-    /// How many pages were asked for.
+    /// How many pages were requested, repeated ones included.
     pub(super) pages: u32,
     first: Answer<()>,
 }
@@ -72,71 +71,71 @@ pub(super) struct List<E> {
 /// The first page failed; or a later one did for a reason that concerns every request, such as a rate limit.
 pub(super) async fn read<E: Element>(
     transport: &Transport,
-    call: Call,
-    habit: &Habit,
+    request: Request,
+    probe: &PageSizeProbe,
     total_wait: Duration,
 ) -> Result<List<E>, Error> {
-    let mut allowance = Allowance::new(total_wait);
-    let (operation, mut size) = (call.operation, habit.granted());
-    let begin = |page| Gathering::<E>::begin(page, operation, Position::First);
+    let mut deadline = Deadline::new(total_wait);
+    let (operation, mut size) = (request.operation, probe.granted());
+    let begin = |page| Accumulator::<E>::begin(page, operation, Position::First);
     let mut pages = 1;
-    let mut gathering = match size {
-        None => transport.list(&call, &mut allowance, begin).await?,
-        Some(_) => match transport.list(&call.page(1, size), &mut allowance, begin).await {
+    let mut list = match size {
+        None => transport.list(&request, &mut deadline, begin).await?,
+        Some(_) => match transport.list(&request.page(1, size), &mut deadline, begin).await {
             Err(error) if error.kind() == Kind::Invalid => {
-                habit.learn(Learned::Refuses);
+                probe.record(ProbeResult::Refused);
                 size = None;
                 pages += 1;
-                transport.list(&call, &mut allowance, begin).await?
+                transport.list(&request, &mut deadline, begin).await?
             }
             first => first?,
         },
     };
-    let date = gathering.first.date;
-    if gathering.wants_more(1) && habit.untried() {
-        let larger = call.page(1, Some(habit.size)).further();
+    let date = list.first.date;
+    if list.wants_more(1) && probe.untried() {
+        let larger = request.page(1, Some(probe.size)).continuation();
         pages += 1;
-        match transport.list(&larger, &mut allowance, begin).await {
-            Ok(larger) if larger.received > gathering.received => {
-                habit.learn(Learned::Grants);
-                size = Some(habit.size);
-                gathering = larger;
+        match transport.list(&larger, &mut deadline, begin).await {
+            Ok(larger) if larger.received > list.received => {
+                probe.record(ProbeResult::Granted);
+                size = Some(probe.size);
+                list = larger;
             }
-            Ok(_) => habit.learn(Learned::Refuses),
+            Ok(_) => probe.record(ProbeResult::Refused),
             Err(error) if concerns_all(&error) => return Err(error),
-            Err(error) if error.kind() == Kind::Invalid => habit.learn(Learned::Refuses),
-            // Passing trouble teaches nothing; the server's own size may still do.
+            Err(error) if error.kind() == Kind::Invalid => probe.record(ProbeResult::Refused),
+            // A transient error proves nothing about the size; go on with the server's own.
             Err(_) => {}
         }
     }
     let mut page = 1;
     let mut trouble = None;
-    while trouble.is_none() && gathering.wants_more(page) {
+    while trouble.is_none() && list.wants_more(page) {
         if page >= transport.bounds().pages {
             trouble = Some(format!("there are more than {page} pages"));
             break;
         }
         page += 1;
         pages += 1;
-        let next = |page| Gathering::<E>::begin(page, operation, Position::Later);
-        let further = call.page(page, size).further();
-        let added = transport.list(&further, &mut allowance, next).await;
-        trouble = match added.map(|page| gathering.add(page)) {
+        let next = |page| Accumulator::<E>::begin(page, operation, Position::Later);
+        let continuation = request.page(page, size).continuation();
+        let added = transport.list(&continuation, &mut deadline, next).await;
+        trouble = match added.map(|page| list.add(page)) {
             Ok(Added::Something) => None,
             Ok(Added::Nothing) => break,
             Ok(Added::Repetition) => Some(format!("page {page} repeats earlier ones")),
             Err(error) if concerns_all(&error) => return Err(error),
             Err(error) => Some(format!("page {page} is missing: {error}")),
         };
-        if gathering.received > transport.bounds().elements {
+        if list.received > transport.bounds().elements {
             let reason = format!("it is too large: more than {} elements", transport.bounds().elements);
-            return Err(gathering.first.misshapen(operation, &reason));
+            return Err(list.first.misshapen(operation, &reason));
         }
     }
-    Ok(gathering.finish(trouble, date, pages))
+    Ok(list.finish(trouble, date, pages))
 }
 
-/// Whether an error of one page says how every further request would end.
+/// Whether every further request would fail like this one.
 fn concerns_all(error: &Error) -> bool {
     matches!(
         error.kind(),
@@ -147,48 +146,48 @@ fn concerns_all(error: &Error) -> bool {
 impl Paging {
     /// `size` is tried once a list turns out to have pages.
     pub(super) fn new(size: u32) -> Self {
-        let habit = || Habit { size, learned: Mutex::new(Learned::Nothing) };
-        Self { summary: habit(), user: habit() }
+        let probe = || PageSizeProbe { size, result: Mutex::new(ProbeResult::Untried) };
+        Self { summary: probe(), user: probe() }
     }
 }
 
-impl Habit {
+impl PageSizeProbe {
     fn granted(&self) -> Option<u32> {
-        (self.learned() == Learned::Grants).then_some(self.size)
+        (self.result() == ProbeResult::Granted).then_some(self.size)
     }
 
     fn untried(&self) -> bool {
-        self.learned() == Learned::Nothing
+        self.result() == ProbeResult::Untried
     }
 
-    fn learned(&self) -> Learned {
-        *self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+    fn result(&self) -> ProbeResult {
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn learn(&self, learned: Learned) {
-        *self.learned.lock().unwrap_or_else(PoisonError::into_inner) = learned;
+    fn record(&self, result: ProbeResult) {
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = result;
     }
 }
 
 impl<E> List<E> {
-    /// What stands around the list on the first page.
+    /// Reads the first page's result without the list.
     pub(super) fn head<R: DeserializeOwned>(&mut self, operation: Operation) -> Result<R, Error> {
         self.first.take_result(operation)
     }
 }
 
-/// The pages that came so far.
-struct Gathering<E: Element> {
+/// The pages read so far, as one list.
+struct Accumulator<E: Element> {
     items: Vec<E>,
     unreadable: Vec<UserId>,
     anonymous: u32,
     identities: Option<Identities>,
     first: Answer<()>,
-    /// What the last page says of all.
+    /// The counts of the last page.
     last: PageInfo,
-    /// Elements that came, readable or not, each as often as it came.
+    /// Number of elements received, readable or not, duplicates included.
     received: usize,
-    /// What came already, filled once there is a second page.
+    /// Keys of `items`; empty until there is a second page.
     known: HashSet<E::Key>,
     known_unreadable: HashSet<UserId>,
 }
@@ -200,16 +199,16 @@ enum Position {
     Later,
 }
 
-/// What a further page brought.
+/// What a further page added.
 enum Added {
     Something,
     /// It was empty: the end.
     Nothing,
-    /// It held only what was known: the server does not turn pages.
+    /// It holds only elements of earlier pages: the server ignores the page number.
     Repetition,
 }
 
-impl<E: Element> Gathering<E> {
+impl<E: Element> Accumulator<E> {
     fn begin(page: Answer<Listing<E>>, operation: Operation, position: Position) -> Result<Self, Error> {
         let (first, list) = page.split();
         if list.seen == Seen::No {
@@ -238,7 +237,7 @@ impl<E: Element> Gathering<E> {
         })
     }
 
-    /// Whether what was counted promises more than what came up to `page`.
+    /// Whether the server counts more pages or elements than came up to `page`.
     fn wants_more(&self, page: u32) -> bool {
         let PageInfo { total_pages, total_count } = self.last;
         total_pages.is_some_and(|pages| pages > u64::from(page))
@@ -276,7 +275,7 @@ impl<E: Element> Gathering<E> {
             identities.finish();
         }
         List {
-            extent: match trouble.or_else(|| self.lacks()) {
+            extent: match trouble.or_else(|| self.missing()) {
                 Some(reason) => Extent::Partial(reason),
                 None => Extent::Whole,
             },
@@ -290,8 +289,8 @@ impl<E: Element> Gathering<E> {
         }
     }
 
-    /// Why this is not all, by the server's own numbers.
-    fn lacks(&self) -> Option<String> {
+    /// Why the list is incomplete, by the server's own counts.
+    fn missing(&self) -> Option<String> {
         let rejected = self.unreadable.len() + self.anonymous as usize;
         let came = self.items.len() + rejected;
         let (first, last) = (self.first.envelope.info.total_count, self.last.total_count);

@@ -1,4 +1,4 @@
-//! What is asked, and what a good answer is made of.
+//! A request to the API, and the parts of a good answer.
 
 use reqwest::Url;
 
@@ -7,21 +7,22 @@ use super::error::{Answered, Error, Kind};
 use super::operation::Operation;
 use crate::clock::Timestamp;
 
-/// What is to be asked.
+/// A request before it is sent.
 #[derive(Clone, Debug)]
-pub(super) struct Call {
+pub(super) struct Request {
     pub(super) operation: Operation,
     pub(super) url: Url,
     pub(super) body: Option<Vec<u8>>,
-    pub(super) place: Place,
+    pub(super) sequence: Sequence,
 }
 
-/// Whether the call begins its operation.
+/// Where in its operation a request stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Sequence {
     First,
-    /// A page of a list that has begun: it waits for its turn in the budget, however long that takes.
-    Further,
+    /// A further page of a list. The pages before it are paid for, so it waits for the budget as long as a whole
+    /// window of the rate limit.
+    Continuation,
 }
 
 /// A good answer.
@@ -29,12 +30,12 @@ pub(super) enum Place {
 pub(super) struct Answer<T> {
     pub(super) envelope: Envelope,
     pub(super) list: T,
-    /// Cloudflare's clock.
+    /// Cloudflare's clock, from the `Date` header.
     pub(super) date: Option<Timestamp>,
     pub(super) answered: Answered,
 }
 
-impl Call {
+impl Request {
     /// `segments` of the path below `base`, each encoded so that it stays one segment.
     pub(super) fn new(operation: Operation, base: &Url, segments: &[&str]) -> Self {
         let mut url = base.clone();
@@ -42,7 +43,7 @@ impl Call {
             .expect("the base URL was checked to be http or https, which have paths")
             .pop_if_empty()
             .extend(segments);
-        Self { operation, url, body: None, place: Place::First }
+        Self { operation, url, body: None, sequence: Sequence::First }
     }
 
     pub(super) fn with_body(mut self, body: &serde_json::Value) -> Self {
@@ -50,27 +51,27 @@ impl Call {
         self
     }
 
-    /// The same for one page, in the server's own size or another.
+    /// The same request for one page, in the server's own page size or in `size`.
     pub(super) fn page(&self, page: u32, size: Option<u32>) -> Self {
-        let mut call = self.clone();
-        let mut query = call.url.query_pairs_mut();
+        let mut request = self.clone();
+        let mut query = request.url.query_pairs_mut();
         query.append_pair("page", &page.to_string());
         if let Some(size) = size {
             query.append_pair("per_page", &size.to_string());
         }
         drop(query);
-        call
+        request
     }
 
-    /// The same, but behind a page that was already paid for.
-    pub(super) fn further(mut self) -> Self {
-        self.place = Place::Further;
+    /// The same request as one that follows pages which are already paid for.
+    pub(super) fn continuation(mut self) -> Self {
+        self.sequence = Sequence::Continuation;
         self
     }
 }
 
 impl<T> Answer<T> {
-    /// The result as `R`, which is then gone from here.
+    /// Takes the result out of the envelope and reads it as `R`.
     pub(super) fn take_result<R: serde::de::DeserializeOwned>(
         &mut self,
         operation: Operation,
@@ -84,13 +85,13 @@ impl<T> Answer<T> {
         })
     }
 
-    /// What stands around the list, and the list.
+    /// Separates the envelope from the list.
     pub(super) fn split(self) -> (Answer<()>, T) {
         let around = Answer { envelope: self.envelope, list: (), date: self.date, answered: self.answered };
         (around, self.list)
     }
 
-    /// What is wrong with the shape of this answer.
+    /// The error for an answer whose shape is wrong because of `reason`.
     pub(super) fn misshapen(&self, operation: Operation, reason: &str) -> Error {
         Error::new(operation, Kind::Shape, reason).answered(self.answered.clone())
     }
@@ -103,10 +104,10 @@ mod tests {
     #[test]
     fn every_segment_stays_one() {
         let base = Url::parse("https://example.com/client/v4/").unwrap();
-        let call = Call::new(Operation::IntegrationByReference, &base, &["a", "b/../c?d#e%2f é"]);
-        assert_eq!(call.url.as_str(), "https://example.com/client/v4/a/b%2F..%2Fc%3Fd%23e%252f%20%C3%A9");
+        let request = Request::new(Operation::IntegrationByReference, &base, &["a", "b/../c?d#e%2f é"]);
+        assert_eq!(request.url.as_str(), "https://example.com/client/v4/a/b%2F..%2Fc%3Fd%23e%252f%20%C3%A9");
         assert_eq!(
-            Call::new(Operation::Summary, &base, &["summary"]).page(2, Some(1_000)).url.query(),
+            Request::new(Operation::Summary, &base, &["summary"]).page(2, Some(1_000)).url.query(),
             Some("page=2&per_page=1000")
         );
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::decode::rfc3339;
-use super::{IntegrationSetting, NewIntegration, TokenState, TokenStatus, UpdatedBehavior};
+use super::values::{IntegrationSetting, NewIntegration, TokenState, TokenStatus, UpdatedBehavior};
 use crate::clock::Timestamp;
 use crate::model::{self, BehaviorSetting, Level, Listing};
 

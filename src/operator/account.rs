@@ -13,7 +13,7 @@ use crate::config::{Config, IdentityPolicy};
 use crate::identity::Naming;
 
 /// A person waits: a block, a spent budget or a server that wants to be left alone is said, not waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PERMIT_WAIT: Duration = Duration::from_secs(5);
 
 /// One account, and what is needed to ask for it.
 pub(super) struct Session {
@@ -39,8 +39,8 @@ impl Session {
         let options = Options {
             base_url: config.base_url.to_string(),
             names: Names::Keep,
-            patience: PATIENCE,
-            retry_wait: PATIENCE,
+            permit_wait: PERMIT_WAIT,
+            retry_wait: PERMIT_WAIT,
             observer: Some(Arc::new(move |report: &Report| {
                 latest.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&report.ray);
             })),

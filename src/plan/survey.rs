@@ -11,7 +11,7 @@ use crate::model::{Extent, Row, Summary};
 use crate::rate_limit::WINDOW;
 
 /// A person waits: a block or a spent budget is said, and not waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PERMIT_WAIT: Duration = Duration::from_secs(5);
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -39,7 +39,8 @@ pub enum Error {
 /// As [`Error`] sorts them.
 pub async fn survey(config: &Config, account: &Account, clock: &Clock) -> Result<Load, Error> {
     let budget = Budget::new(account.budget_share, clock.clone());
-    let options = Options { base_url: config.base_url.to_string(), patience: PATIENCE, ..Options::default() };
+    let options =
+        Options { base_url: config.base_url.to_string(), permit_wait: PERMIT_WAIT, ..Options::default() };
     let credentials = account.credentials.read().map_err(|error| Error::Credentials(error.to_string()))?;
     let client = Client::new(&account.id, credentials, budget, options)?;
     let begun = clock.now();

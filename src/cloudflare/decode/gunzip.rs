@@ -4,7 +4,9 @@ use std::io::{self, Write};
 
 use flate2::write::MultiGzDecoder;
 
-use super::stream::{Bounds, Broken, Sink};
+use super::bounds::Bounds;
+use super::error::DecodeError;
+use super::sink::Sink;
 
 /// Up to here any ratio is fine: small answers are repetitive.
 const FREE_BYTES: u64 = 1 << 20;
@@ -22,7 +24,7 @@ pub(in crate::cloudflare) struct Bounded<S> {
     received: u64,
     decoded: u64,
     /// Why the sink takes no more; `io::Error` cannot carry it.
-    broken: Option<Broken>,
+    broken: Option<DecodeError>,
 }
 
 impl<S: Sink> Body<S> {
@@ -35,7 +37,7 @@ impl<S: Sink> Body<S> {
     }
 
     /// Takes in what arrived.
-    pub(in crate::cloudflare) fn push(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+    pub(in crate::cloudflare) fn push(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
         match self {
             Self::Plain(bounded) => bounded.push(bytes),
             Self::Gzip(decoder) => {
@@ -55,16 +57,17 @@ impl<S: Sink> Body<S> {
     }
 
     /// The text of the envelope, and what was taken out of it.
-    pub(in crate::cloudflare) fn finish(self) -> Result<(Vec<u8>, S::Out), Broken> {
+    pub(in crate::cloudflare) fn finish(self) -> Result<(Vec<u8>, S::Out), DecodeError> {
         match self {
             Self::Plain(bounded) => bounded.sink.finish(),
             Self::Gzip(mut decoder) => {
                 if decoder.try_finish().is_err() {
                     let bounded = decoder.get_mut();
                     let what = format!("it is cut short or damaged after {} bytes", bounded.decoded);
-                    return Err(bounded.broken.take().unwrap_or(Broken::Compression(what)));
+                    return Err(bounded.broken.take().unwrap_or(DecodeError::Compression(what)));
                 }
-                let bounded = decoder.finish().map_err(|error| Broken::Compression(error.to_string()))?;
+                let bounded =
+                    decoder.finish().map_err(|error| DecodeError::Compression(error.to_string()))?;
                 bounded.sink.finish()
             }
         }
@@ -76,26 +79,29 @@ impl<S: Sink> Bounded<S> {
         Self { sink, bounds: *bounds, received: 0, decoded: 0, broken: None }
     }
 
-    fn push(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+    fn push(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
         self.decoded += bytes.len() as u64;
         if self.decoded > self.bounds.decoded_bytes {
-            return Err(Broken::TooLarge { limit: self.bounds.decoded_bytes, what: "bytes" });
+            return Err(DecodeError::TooLarge { limit: self.bounds.decoded_bytes, what: "bytes" });
         }
         self.sink.push(bytes)
     }
 
-    fn inflated(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+    fn inflated(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
         self.push(bytes)?;
         if self.decoded > FREE_BYTES && self.decoded / self.bounds.ratio > self.received {
-            return Err(Broken::TooLarge { limit: self.bounds.ratio, what: "times its compressed size" });
+            return Err(DecodeError::TooLarge {
+                limit: self.bounds.ratio,
+                what: "times its compressed size",
+            });
         }
         Ok(())
     }
 
-    fn reason(&mut self, error: &io::Error) -> Broken {
+    fn reason(&mut self, error: &io::Error) -> DecodeError {
         match self.broken.take() {
             Some(broken) => broken,
-            None => Broken::Compression(error.to_string()),
+            None => DecodeError::Compression(error.to_string()),
         }
     }
 }

@@ -4,124 +4,13 @@
 //! copied into a small text in which the list is empty, to be read as JSON at the end; the elements of the
 //! list are read one by one from the bytes that have arrived, and only the compact values stay.
 
+use super::bounds::{Bounds, Names};
 use super::element::{Element, Read};
 use super::envelope_scan::{Around, Opens};
+use super::error::DecodeError;
 use super::json::{Cursor, Stop};
+use super::sink::Sink;
 use crate::model::{Identities, Row, UserId};
-
-/// What an answer may hold at most; beyond it is an error, not a cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    /// Bytes of JSON. A million users take 200 MB.
-    pub decoded_bytes: u64,
-    /// Bytes that one compressed byte may become, after the first MiB. JSON reaches 5 to 30.
-    pub ratio: u64,
-    /// Elements of a list, over all its pages.
-    pub elements: usize,
-    /// Bytes of one element.
-    pub element_bytes: usize,
-    /// Bytes around a list, or of an answer that is none.
-    pub head_bytes: usize,
-    /// How deep values may nest.
-    pub nesting: u32,
-    /// Pages of one list: at 20 users each, 200,000 users.
-    pub pages: u32,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self {
-            decoded_bytes: 1 << 30,
-            ratio: 200,
-            elements: 2_000_000,
-            element_bytes: 4 << 20,
-            head_bytes: 1 << 20,
-            nesting: 64,
-            pages: 10_000,
-        }
-    }
-}
-
-/// Whether names and e-mail addresses outlive the decoding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Names {
-    /// They are skipped without being looked at.
-    #[default]
-    Drop,
-    /// They are kept beside the rows.
-    Keep,
-}
-
-/// Why an answer cannot be read; the text completes "unexpected answer:".
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Broken {
-    /// It ends before the JSON does.
-    #[error("it ends after {bytes} bytes, before it is complete")]
-    Truncated {
-        /// How far it came.
-        bytes: u64,
-    },
-    /// It is no JSON.
-    #[error("it is no JSON at byte {offset}: {what}")]
-    Json {
-        /// Where, in decoded bytes.
-        offset: u64,
-        /// What was found.
-        what: String,
-    },
-    /// It holds more than [`Bounds`] allow.
-    #[error("it is too large: more than {limit} {what}")]
-    TooLarge {
-        /// The bound.
-        limit: u64,
-        /// Of what.
-        what: &'static str,
-    },
-    /// It is not compressed as it says.
-    #[error("it cannot be decompressed: {0}")]
-    Compression(String),
-}
-
-/// Takes in the decoded bytes of an answer.
-pub(in crate::cloudflare) trait Sink {
-    /// What is left beside the envelope.
-    type Out;
-
-    /// Takes in what arrived.
-    fn push(&mut self, bytes: &[u8]) -> Result<(), Broken>;
-
-    /// The text of the envelope, and what was taken out of it.
-    fn finish(self) -> Result<(Vec<u8>, Self::Out), Broken>;
-}
-
-/// An answer that is kept as it is.
-#[derive(Debug)]
-pub(in crate::cloudflare) struct Whole {
-    text: Vec<u8>,
-    limit: usize,
-}
-
-impl Whole {
-    pub(in crate::cloudflare) fn new(bounds: &Bounds) -> Self {
-        Self { text: Vec::new(), limit: bounds.head_bytes }
-    }
-}
-
-impl Sink for Whole {
-    type Out = ();
-
-    fn push(&mut self, bytes: &[u8]) -> Result<(), Broken> {
-        if self.text.len() + bytes.len() > self.limit {
-            return Err(too_large(self.limit, "bytes"));
-        }
-        self.text.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn finish(self) -> Result<(Vec<u8>, ()), Broken> {
-        Ok((self.text, ()))
-    }
-}
 
 /// The elements of one answer.
 #[derive(Debug)]
@@ -208,7 +97,7 @@ impl<E: Element> Reader<E> {
     }
 
     /// Reads what can be read of the buffer.
-    fn advance(&mut self) -> Result<(), Broken> {
+    fn advance(&mut self) -> Result<(), DecodeError> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut at = 0;
         let result = loop {
@@ -225,14 +114,14 @@ impl<E: Element> Reader<E> {
                 Err((_, Stop::Incomplete)) => {
                     self.enough = rest.len().saturating_mul(2);
                     break if rest.len() > self.bounds.element_bytes {
-                        Err(too_large(self.bounds.element_bytes, "bytes in one element"))
+                        Err(DecodeError::too_large(self.bounds.element_bytes, "bytes in one element"))
                     } else {
                         Ok(())
                     };
                 }
                 Err((place, Stop::Invalid(what))) => {
                     let left = (rest.len() - place) as u64;
-                    break Err(Broken::Json {
+                    break Err(DecodeError::Json {
                         offset: self.received.saturating_sub(left),
                         what: what.to_owned(),
                     });
@@ -240,10 +129,10 @@ impl<E: Element> Reader<E> {
             }
             let bounds = self.bounds;
             if self.head.len() > bounds.head_bytes {
-                break Err(too_large(bounds.head_bytes, "bytes around the list"));
+                break Err(DecodeError::too_large(bounds.head_bytes, "bytes around the list"));
             }
             if self.listing.received() > bounds.elements {
-                break Err(too_large(bounds.elements, "elements"));
+                break Err(DecodeError::too_large(bounds.elements, "elements"));
             }
         };
         buffer.drain(..at);
@@ -320,7 +209,7 @@ impl<E: Element> Reader<E> {
 impl<E: Element> Sink for Reader<E> {
     type Out = Listing<E>;
 
-    fn push(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+    fn push(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
         self.received += bytes.len() as u64;
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() < self.enough {
@@ -330,17 +219,13 @@ impl<E: Element> Sink for Reader<E> {
         self.advance()
     }
 
-    fn finish(mut self) -> Result<(Vec<u8>, Listing<E>), Broken> {
+    fn finish(mut self) -> Result<(Vec<u8>, Listing<E>), DecodeError> {
         self.advance()?;
         if self.place != Place::Around {
-            return Err(Broken::Truncated { bytes: self.received });
+            return Err(DecodeError::Truncated { bytes: self.received });
         }
         Ok((self.head, self.listing))
     }
-}
-
-fn too_large(limit: usize, what: &'static str) -> Broken {
-    Broken::TooLarge { limit: limit as u64, what }
 }
 
 /// The rows of a summary that arrives in `chunks`, each user once, sorted; for recorded answers, and to
@@ -352,7 +237,7 @@ pub fn summary_rows<'a>(
     chunks: impl IntoIterator<Item = &'a [u8]>,
     bounds: &Bounds,
     names: Names,
-) -> Result<Vec<Row>, Broken> {
+) -> Result<Vec<Row>, DecodeError> {
     let mut reader = Reader::<Row>::new(bounds, names);
     for chunk in chunks {
         reader.push(chunk)?;
@@ -364,7 +249,7 @@ pub fn summary_rows<'a>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use serde_json::{Value, json};
 
     use super::super::rfc3339;
@@ -374,16 +259,21 @@ mod tests {
     const ANNA: &str = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e";
 
     /// What is left of an answer: envelope, rows, unreadable, anonymous, and each user's e-mail and name.
-    type Outcome = (Value, Vec<Row>, Vec<UserId>, u32, Vec<(String, String)>);
+    pub(in crate::cloudflare::decode) type Outcome =
+        (Value, Vec<Row>, Vec<UserId>, u32, Vec<(String, String)>);
 
-    fn read(chunks: &[&[u8]], bounds: &Bounds, names: Names) -> Result<Outcome, Broken> {
+    pub(in crate::cloudflare::decode) fn read(
+        chunks: &[&[u8]],
+        bounds: &Bounds,
+        names: Names,
+    ) -> Result<Outcome, DecodeError> {
         let mut reader = Reader::<Row>::new(bounds, names);
         for chunk in chunks {
             reader.push(chunk)?;
         }
         let (head, mut listing) = reader.finish()?;
         let envelope = serde_json::from_slice(&head)
-            .map_err(|error| Broken::Json { offset: 0, what: format!("{:?}", error.classify()) })?;
+            .map_err(|error| DecodeError::Json { offset: 0, what: format!("{:?}", error.classify()) })?;
         let people = match &mut listing.identities {
             None => Vec::new(),
             Some(identities) => {
@@ -396,7 +286,7 @@ mod tests {
         Ok((envelope, listing.items, listing.unreadable, listing.anonymous, people))
     }
 
-    fn at_once(text: &str) -> Result<Outcome, Broken> {
+    fn at_once(text: &str) -> Result<Outcome, DecodeError> {
         read(&[text.as_bytes()], &Bounds::default(), Names::Keep)
     }
 
@@ -464,10 +354,10 @@ mod tests {
         let whole = NASTY.trim_end();
         for end in 0..whole.len() {
             let result = read(&[&whole.as_bytes()[..end]], &Bounds::default(), Names::Drop);
-            let cut = Broken::Json { offset: 0, what: "Eof".into() };
+            let cut = DecodeError::Json { offset: 0, what: "Eof".into() };
             let bytes = end as u64;
             assert!(
-                result == Err(Broken::Truncated { bytes }) || result == Err(cut),
+                result == Err(DecodeError::Truncated { bytes }) || result == Err(cut),
                 "ends at {end}: {result:?}"
             );
         }
@@ -487,7 +377,7 @@ mod tests {
         ] {
             let text = format!("{{\"result\": {{\"users\":{list}");
             let what = what.to_owned();
-            assert_eq!(at_once(&text), Err(Broken::Json { offset, what }), "{list}");
+            assert_eq!(at_once(&text), Err(DecodeError::Json { offset, what }), "{list}");
         }
     }
 
@@ -551,167 +441,6 @@ mod tests {
             ]
         );
         assert_eq!(listing.anonymous, 3);
-    }
-
-    /// What serde_json and the specification make of an answer.
-    fn second_opinion(answer: &Value) -> (Vec<Row>, Vec<UserId>, u32) {
-        let (mut rows, mut unreadable, mut anonymous) = (Vec::new(), Vec::new(), 0);
-        for element in answer["result"]["users"].as_array().unwrap() {
-            let text = |key: &str| element.get(key).and_then(Value::as_str);
-            let user = text("user_id").and_then(|id| UserId::try_parse(id).ok());
-            let count = element
-                .get("event_count")
-                .and_then(Value::as_f64)
-                .filter(|count| count.fract() == 0.0 && *count >= 0.0 && *count <= f64::from(u32::MAX));
-            match (user, text("last_event").and_then(|date| rfc3339::parse(date.as_bytes())), count) {
-                (Some(user), Some(last_event), Some(count)) => rows.push(Row {
-                    user,
-                    tuple: Tuple {
-                        last_event,
-                        count: count as u32,
-                        level: text("max_risk_level").map_or(Level::Unknown, Level::from_word),
-                    },
-                }),
-                (Some(user), ..) => unreadable.push(user),
-                (None, ..) => anonymous += 1,
-            }
-        }
-        (rows, unreadable, anonymous)
-    }
-
-    fn random_value(random: &mut fastrand::Rng, depth: u32) -> Value {
-        match random.u32(0..if depth > 3 { 6 } else { 8 }) {
-            0 => Value::Null,
-            1 => json!(random.bool()),
-            2 => json!(random.i64(-5..5_000_000_000)),
-            3 => json!(f64::from(random.i32(-4..40)) / 2.0),
-            4 => json!(random_text(random)),
-            5 => json!("2024-05-06T07:08:09.123Z"),
-            6 => (0..random.u32(0..4)).map(|_| random_value(random, depth + 1)).collect(),
-            _ => random_object(random, depth + 1),
-        }
-    }
-
-    fn random_text(random: &mut fastrand::Rng) -> String {
-        let letters = ['a', '"', '\\', '\n', 'é', '😀', '{', ']', ',', '\u{1}', 'z', ' '];
-        (0..random.usize(0..20)).map(|_| letters[random.usize(0..letters.len())]).collect()
-    }
-
-    fn random_object(random: &mut fastrand::Rng, depth: u32) -> Value {
-        let keys =
-            ["user_id", "last_event", "event_count", "max_risk_level", "name", "users", "result", "x\"y"];
-        let fields = (0..random.usize(0..6)).map(|_| {
-            let key = keys[random.usize(0..keys.len())].to_owned();
-            (key, random_value(random, depth))
-        });
-        Value::Object(fields.collect())
-    }
-
-    fn random_user(random: &mut fastrand::Rng) -> Value {
-        let mut user = random_object(random, 1);
-        for (key, value) in [
-            ("user_id", json!(UserId::from_u128(random.u128(..)).to_string())),
-            (
-                "last_event",
-                json!(format!("20{:02}-01-02T03:04:05.{}Z", random.u8(10..99), random.u32(..1_200_000_000))),
-            ),
-            ("event_count", json!(random.u32(..))),
-            ("max_risk_level", json!(["low", "medium", "high", "none"][random.usize(0..4)])),
-        ] {
-            if random.u8(0..10) > 0 {
-                user[key] = value;
-            }
-        }
-        user
-    }
-
-    /// Writes `value` with spaces and escapes where they may stand, about `odd` in 64 of them.
-    fn write(value: &Value, odd: u8, random: &mut fastrand::Rng, out: &mut String) {
-        let space = |random: &mut fastrand::Rng, out: &mut String| {
-            if random.u8(0..64) < odd {
-                out.push([' ', '\n', '\t', '\r'][random.usize(0..4)]);
-            }
-        };
-        space(random, out);
-        match value {
-            Value::Object(fields) => {
-                out.push('{');
-                for (index, (key, value)) in fields.iter().enumerate() {
-                    if index > 0 {
-                        out.push(',');
-                    }
-                    write(&json!(key), odd, random, out);
-                    out.push(':');
-                    write(value, odd, random, out);
-                }
-                space(random, out);
-                out.push('}');
-            }
-            Value::Array(values) => {
-                out.push('[');
-                for (index, value) in values.iter().enumerate() {
-                    if index > 0 {
-                        out.push(',');
-                    }
-                    write(value, odd, random, out);
-                }
-                space(random, out);
-                out.push(']');
-            }
-            Value::String(text) if random.u8(0..64) < odd => {
-                out.push('"');
-                for unit in text.encode_utf16() {
-                    out.push_str(&format!("\\u{unit:04x}"));
-                }
-                out.push('"');
-            }
-            other => out.push_str(&other.to_string()),
-        }
-        space(random, out);
-    }
-
-    #[test]
-    fn serde_json_reads_the_same_in_random_answers_however_they_are_cut() {
-        let mut random = fastrand::Rng::with_seed(11);
-        let (mut good, mut bad) = (0, 0);
-        for round in 0..1_500 {
-            let users: Vec<Value> = (0..random.usize(0..8))
-                .map(|_| match random.u8(0..8) {
-                    0 => random_value(&mut random, 1),
-                    _ => random_user(&mut random),
-                })
-                .collect();
-            let mut answer = json!({"result": random_object(&mut random, 2), "success": true});
-            answer["result"]["users"] = json!(users);
-            answer["before"] = random_value(&mut random, 1);
-            answer["zulu"] = random_value(&mut random, 1);
-            let mut text = String::new();
-            write(&answer, [0, 1, 8][round % 3], &mut random, &mut text);
-            assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), answer, "the generator writes JSON");
-
-            let bytes = text.as_bytes();
-            let mut chunks = Vec::new();
-            let mut rest = bytes;
-            while !rest.is_empty() {
-                let (chunk, after) = rest.split_at(random.usize(1..=rest.len().min(60)));
-                chunks.push(chunk);
-                rest = after;
-            }
-            let (mut envelope, rows, unreadable, anonymous, _) =
-                read(&chunks, &Bounds::default(), Names::Drop)
-                    .unwrap_or_else(|error| panic!("round {round}: {error}\n{text}"));
-            let wanted = second_opinion(&answer);
-            assert_eq!(
-                (&rows, &unreadable, anonymous),
-                (&wanted.0, &wanted.1, wanted.2),
-                "round {round}\n{text}"
-            );
-            envelope["result"]["users"] = answer["result"]["users"].clone();
-            assert_eq!(envelope, answer, "round {round}\n{text}");
-            good += rows.len();
-            bad += unreadable.len();
-        }
-        assert!(good > 1_000 && bad > 300, "the generator makes both: {good} and {bad}");
     }
 
     #[test]
