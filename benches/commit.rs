@@ -13,6 +13,8 @@ use zt_risk_exporter::identity::Naming;
 use zt_risk_exporter::model::{
     AccountName, Endpoint, Event, Extent, Level, Listing, Row, Summary, Tuple, UserId, UserRisk,
 };
+use zt_risk_exporter::poller;
+use zt_risk_exporter::saved::Saved;
 use zt_risk_exporter::schedule::Intervals;
 use zt_risk_exporter::state::{Generation, Settings as File, State};
 
@@ -88,6 +90,7 @@ fn moment(round: u64) -> Moment {
 struct Disk {
     directory: tempfile::TempDir,
     state: State,
+    clock: Clock,
     generation: Generation,
 }
 
@@ -96,13 +99,14 @@ impl Disk {
         let directory = tempfile::tempdir().expect("there is room");
         let clock = Clock::system();
         let file = File { path: directory.path().join("state.redb"), cache_bytes: 32 << 20 };
-        let (state, _) = State::open(&file, vec![ID.to_owned()], &clock).expect("a new file can be made");
+        let (state, _) =
+            State::open(&file, vec![ID.to_owned()], &clock, Saved::add).expect("a new file can be made");
         let generation = state.generation();
-        Self { directory, state, generation }
+        Self { directory, state, clock, generation }
     }
 
     fn keep(&mut self, account: &mut Account) {
-        self.state.keep(account, &mut self.generation);
+        poller::save(account, &self.state, &mut self.generation, &self.clock);
     }
 
     fn mebibytes(&self) -> f64 {

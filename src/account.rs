@@ -4,14 +4,13 @@
 //! is applied as a whole. Then it is saved ([`Account::changes`]), and only what was saved is shown as
 //! counted ([`Account::saved`]).
 
+mod changes;
+mod dirty;
 mod page;
 mod restore;
-mod unsaved;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-pub use unsaved::Changes;
 
 use crate::audit::Audit;
 use crate::clock::{Moment, Timestamp};
@@ -24,10 +23,11 @@ use crate::model::{
 use crate::queue::{News, Queue};
 use crate::rate_limit::Turn;
 use crate::roster::{Comparison, Overview, Roster};
-use crate::saved::{Document, Now, Table};
+use crate::saved::Document;
 use crate::schedule::{Intervals, Purpose, Schedule, Setback};
 use crate::series::Series;
-use unsaved::Unsaved;
+use crate::state::row::Table;
+use dirty::Unsaved;
 
 /// Integrations with series of their own; Cloudflare knows one kind, and a tenant has one or two.
 const INTEGRATIONS: usize = 256;
@@ -147,11 +147,6 @@ impl Account {
         }
     }
 
-    /// What is to be saved.
-    pub fn changes(&self, now: Now) -> Changes<'_> {
-        Changes::new(self, now)
-    }
-
     /// All changes were saved: they may be seen.
     pub fn saved(&mut self) {
         self.unsaved = Unsaved::nothing();
@@ -247,7 +242,7 @@ impl Account {
             self.last_success.insert(Endpoint::User, ours);
         }
         let date = risk.date.unwrap_or(ours);
-        let reading = self.ledger.judge(asked, risk, date);
+        let reading = self.ledger.reconcile(asked, risk, date);
         self.spent(asked, risk.pages, now);
         self.settle(asked, reading, now);
     }
@@ -256,7 +251,7 @@ impl Account {
     pub fn user_not_found(&mut self, asked: &Asked, now: Moment) {
         self.spent(asked, 1, now);
         if asked.why == Why::Gone {
-            let reading = self.ledger.judge_not_found(asked);
+            let reading = self.ledger.reconcile_not_found(asked);
             self.settle(asked, reading, now);
         } else {
             self.put_off(asked, now);

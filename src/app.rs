@@ -12,10 +12,10 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, block_in_place};
 
 use crate::account::{Account, Settings};
-use crate::budget::Budget;
+use crate::budget::{Budget, Journal, Spending};
 use crate::cli::Simulate;
 use crate::clock::Clock;
 use crate::cloudflare::{Client, Names, Options, SetupError};
@@ -30,12 +30,13 @@ use crate::poller::{self, Poller};
 use crate::publisher::{self, Outputs};
 use crate::pulse::Pulse;
 use crate::rate_limit::WINDOW;
-use crate::saved::{Now, Saved, Spending};
+use crate::saved::{self, Document, Now, Saved};
 use crate::schedule::{Intervals, REFUSED_INTERVAL};
 use crate::server::{self, Readiness};
 use crate::service_manager;
 use crate::signals::stop_signal;
 use crate::simulator::{self, Scenario};
+use crate::state::row::Table;
 use crate::state::{self, Generation, State};
 use crate::status::Recorder;
 use crate::telemetry::Telemetry;
@@ -196,7 +197,7 @@ impl Exporter {
         let (state, mut saved) = match &config.state {
             Some(settings) => {
                 let ids = config.accounts.iter().map(|account| account.id.clone()).collect();
-                let (state, saved) = State::open(settings, ids, clock)?;
+                let (state, saved) = State::open(settings, ids, clock, Saved::add)?;
                 // All accounts were read from this file: should one make no sense, the next file lacks the others.
                 let generation = state.generation();
                 (Some((state, generation)), saved)
@@ -244,7 +245,7 @@ impl Exporter {
         for saved in accounts.iter().filter_map(|account| saved.get(&account.id)) {
             spending.add(saved.spending.clone());
         }
-        Budget::durable(share, clock, state, first.id.clone(), spending)
+        Budget::durable(share, clock, spending, journal(state, first.id.clone()))
     }
 
     fn add(
@@ -394,6 +395,15 @@ async fn first_attempts(snapshots: Vec<watch::Receiver<Arc<Snapshot>>>) {
         }
     };
     let _ = tokio::time::timeout(READY_WITHIN, tried).await;
+}
+
+/// Writes the spending of a budget to the state, with the first of the accounts that share it. Needs a runtime
+/// of several threads.
+fn journal(state: State, account: String) -> Journal {
+    Journal::new(move |spending| {
+        let (key, value) = (Document::Spending.as_str().as_bytes(), saved::spending(spending));
+        block_in_place(|| state.put(&account, Table::Documents, key, value));
+    })
 }
 
 fn credentials(account: &config::Account) -> Result<Credentials, Error> {

@@ -3,19 +3,18 @@
 //! Cloudflare counts by credential, so accounts that share one share its budget. The lock stays behind
 //! the verbs here and is never held while waiting.
 //!
-//! A process that is started over and over must not spend a budget each time. So with a [`State`] requests
-//! are leased from it, a few at a time and before they go: after a crash all of a lease counts as spent.
+//! A process that is started over and over must not spend a budget each time. So with a [`Journal`] requests
+//! are leased, a few at a time, and each lease is told to the journal before its requests go: after a crash
+//! all of a lease counts as spent.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::task::block_in_place;
 
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::rate_limit::{QUOTA, RateLimit, ServerLimit, Turn, WINDOW};
-use crate::saved::Spending;
-use crate::state::State;
 
 /// A lease is good for so long: at its end, or at the next start, its requests are all held to be sent.
 const LEASE: Duration = Duration::from_secs(30);
@@ -42,15 +41,57 @@ struct Inner {
     answered: Notify,
     share: f64,
     clock: Clock,
-    savings: Option<Savings>,
+    journaled: Option<Journaled>,
 }
 
-/// Where it is kept what was spent.
+/// Requests that still count against a budget, and until when Cloudflare blocks all of them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Spending {
+    /// How many requests were sent by when, at the latest.
+    pub leases: Vec<(Timestamp, u32)>,
+    /// The end of a block by Cloudflare.
+    pub blocked_until: Option<Timestamp>,
+}
+
+impl Spending {
+    /// Adds what another account of the same budget spent.
+    pub fn add(&mut self, other: Self) {
+        self.leases.extend(other.leases);
+        self.blocked_until = self.blocked_until.max(other.blocked_until);
+    }
+
+    /// Forgets what no longer counts at `date`, and what a clock that was ahead has written.
+    fn forget(&mut self, date: Timestamp) {
+        self.leases.retain(|(until, _)| *until + WINDOW > date && *until <= date + WINDOW);
+        self.blocked_until = self.blocked_until.filter(|until| *until > date);
+    }
+}
+
+/// Makes the spending of a budget durable. It returns when that is done, or when it has failed: requests do
+/// not wait for a disk in trouble. It may block, and says so to the runtime.
+pub struct Journal(Box<dyn Fn(&Spending) + Send + Sync>);
+
+impl Journal {
+    /// A journal that writes with this function.
+    pub fn new(write: impl Fn(&Spending) + Send + Sync + 'static) -> Self {
+        Self(Box::new(write))
+    }
+
+    fn write(&self, spending: &Spending) {
+        (self.0)(spending);
+    }
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Journal")
+    }
+}
+
+/// A journal, and what was written to it last.
 #[derive(Debug)]
-struct Savings {
-    state: State,
-    /// The id of the account with which it is kept.
-    account: String,
+struct Journaled {
+    journal: Journal,
     lease: Mutex<Lease>,
 }
 
@@ -110,9 +151,9 @@ impl Budget {
         Self::with(limit, share, clock, None)
     }
 
-    /// As [`Budget::new`], going on from what earlier processes spent, and writing down in `state` what this
-    /// one does, with `account`, the first of those that share the budget. Needs a runtime of several threads.
-    pub fn durable(share: f64, clock: Clock, state: State, account: String, mut spending: Spending) -> Self {
+    /// As [`Budget::new`], going on from what earlier processes spent, and telling `journal` what this one
+    /// spends.
+    pub fn durable(share: f64, clock: Clock, mut spending: Spending, journal: Journal) -> Self {
         let (now, date) = (clock.now(), clock.date());
         let mut limit = RateLimit::new(Self::requests(share), WINDOW);
         spending.forget(date);
@@ -123,17 +164,17 @@ impl Budget {
             limit.block(now, until.since(date).min(LONGEST_BLOCK));
         }
         let lease = Mutex::new(Lease { spending, ..Lease::default() });
-        Self::with(limit, share, clock, Some(Savings { state, account, lease }))
+        Self::with(limit, share, clock, Some(Journaled { journal, lease }))
     }
 
-    fn with(limit: RateLimit, share: f64, clock: Clock, savings: Option<Savings>) -> Self {
+    fn with(limit: RateLimit, share: f64, clock: Clock, journaled: Option<Journaled>) -> Self {
         let inner = Inner {
             limit: Mutex::new(limit),
             turn: tokio::sync::Mutex::default(),
             answered: Notify::new(),
             share: share.min(1.0),
             clock,
-            savings,
+            journaled,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -189,20 +230,20 @@ impl Permit {
     pub fn passed(&self) {
         let now = self.inner.clock.now();
         self.inner.limit().passed(now);
-        if let Some(savings) = &self.inner.savings
+        if let Some(journaled) = &self.inner.journaled
             && self.inner.limit().blocked_until(now).is_none()
         {
             // It is over, whenever it was to be; the next lease says so.
-            savings.lease().spending.blocked_until = None;
+            journaled.lease().spending.blocked_until = None;
         }
     }
 
     /// The answer was a refusal for the rate limit: nothing goes for `wait`.
     pub fn limited(&self, wait: Duration) {
         self.inner.limit().block(self.inner.clock.now(), wait);
-        if let Some(savings) = &self.inner.savings {
+        if let Some(journaled) = &self.inner.journaled {
             let until = self.inner.clock.date() + wait;
-            savings.write(|spending| spending.blocked_until = spending.blocked_until.max(Some(until)));
+            journaled.write(|spending| spending.blocked_until = spending.blocked_until.max(Some(until)));
         }
     }
 
@@ -222,14 +263,14 @@ impl Drop for Permit {
 impl Inner {
     /// Takes a request from the lease, or from a new one.
     fn lease(&self) {
-        let Some(savings) = &self.savings else { return };
+        let Some(journaled) = &self.journaled else { return };
         let (limit, remaining) = {
             let limit = self.limit();
             (limit.limit(), limit.remaining(self.clock.now()))
         };
-        let mut lease = savings.lease();
+        let mut lease = journaled.lease();
         if lease.take(self.clock.date(), limit, remaining) == Taken::FromNew {
-            savings.save(&lease.spending);
+            journaled.journal.write(&lease.spending);
         }
     }
 
@@ -264,15 +305,11 @@ impl Lease {
     }
 }
 
-impl Savings {
+impl Journaled {
     fn write(&self, change: impl FnOnce(&mut Spending)) {
         let mut lease = self.lease();
         change(&mut lease.spending);
-        self.save(&lease.spending);
-    }
-
-    fn save(&self, spending: &Spending) {
-        block_in_place(|| self.state.spend(&self.account, spending));
+        self.journal.write(&lease.spending);
     }
 
     fn lease(&self) -> MutexGuard<'_, Lease> {
@@ -284,31 +321,24 @@ impl Savings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::Settings;
-
-    const ACCOUNT: &str = "0123456789abcdef0123456789abcdef";
-
-    fn open(folder: &tempfile::TempDir, clock: &Clock) -> (State, Spending) {
-        let settings = Settings { path: folder.path().join("state.redb"), cache_bytes: 1 << 20 };
-        let (state, mut saved) = State::open(&settings, vec![ACCOUNT.to_owned()], clock).unwrap();
-        (state, saved.remove(ACCOUNT).unwrap_or_default().spending)
-    }
 
     fn written(spending: &Spending) -> u32 {
         spending.leases.iter().map(|(_, requests)| requests).sum()
     }
 
-    #[tokio::test(flavor = "multi_thread")]
+    #[tokio::test]
     async fn a_start_finds_at_most_twice_what_was_sent_and_a_twentieth_more_than_it() {
         for requests in [1, 2, 3, 10, 40, 200, 290] {
-            let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::system());
-            let (state, spending) = open(&folder, &clock);
-            let budget = Budget::durable(0.25, clock.clone(), state.clone(), ACCOUNT.to_owned(), spending);
+            let last = Arc::new(Mutex::new(Spending::default()));
+            let journal = {
+                let last = Arc::clone(&last);
+                Journal::new(move |spending| *last.lock().unwrap() = spending.clone())
+            };
+            let budget = Budget::durable(0.25, Clock::system(), Spending::default(), journal);
             for _ in 0..requests {
                 drop(budget.take(Duration::ZERO).await.unwrap());
             }
-            state.close();
-            let written = written(&open(&folder, &clock).1);
+            let written = written(&last.lock().unwrap());
             let most = (2 * requests).min(requests + 300 / LEASES);
             assert!((requests..=most).contains(&written), "{written} for {requests}");
         }

@@ -10,6 +10,8 @@ use std::time::Duration;
 use crate::account::{Account, Settings};
 use crate::clock::Clock;
 use crate::cloudflare::{Client, Error};
+use crate::poller;
+use crate::saved::Saved;
 use crate::state::{self, State};
 
 /// More than the whole state of a few hundred users.
@@ -69,10 +71,10 @@ pub async fn pretend(
     let began = clock.date() - watched;
     let mut summary = client.summary().await?;
     summary.date = Some(began);
-    let (state, _) = State::open(file, vec![settings.name.id.clone()], clock)?;
+    let (state, _) = State::open(file, vec![settings.name.id.clone()], clock, Saved::add)?;
     let mut account = Account::new(settings);
     account.summary_read(&summary, clock.now(), began);
-    state.keep(&mut account, &mut state.generation());
+    poller::save(&mut account, &state, &mut state.generation(), clock);
     state.close();
     Ok(())
 }

@@ -4,10 +4,13 @@
 //! subtracts one count from another to count events; a key is in the set or it is not, so reading twice
 //! counts once, whatever was lost in between.
 //!
-//! A reading of a user's events is judged first ([`Ledger::judge`]) and applied later ([`Ledger::apply`]),
+//! A reading of a user's events is reconciled first ([`Ledger::reconcile`]) and applied later ([`Ledger::apply`]),
 //! so that all it changes can be made durable in one transaction in between, and only then be seen.
 
+mod loss;
+pub mod persisted;
 mod reading;
+mod reconcile;
 mod record;
 
 use std::collections::{BTreeMap, HashMap};
@@ -16,13 +19,13 @@ use std::time::Duration;
 
 use siphasher::sip::SipHasher24;
 
+pub use loss::Loss;
 pub use reading::{Asked, Reading, Verdict, Why};
 pub use record::{Counted, Record};
 
 use crate::clock::Timestamp;
-use crate::labels::{LabelId, Labels};
+use crate::labels::Labels;
 use crate::model::{Behavior, Event, EventTotals, Histogram, LevelChanges, PerLevel, UserId};
-use crate::saved::{self, Counting, Unreadable};
 
 /// Seconds from an event to its first sight: is it one poll (30 s), a few, the queue of a campaign (minutes
 /// to hours), or a first sight after an outage?
@@ -35,43 +38,6 @@ const RESET_BOUNDS: &[f64] = &[900.0, 3_600.0, 14_400.0, 28_800.0, 86_400.0, 259
 
 /// A user who has been off the list for so long, and of whom no keys are left, is dropped.
 pub const UNLISTED: Duration = Duration::from_secs(90 * 86_400);
-
-const BAD_KEY: Unreadable = Unreadable("the key of a forgotten user is no number");
-
-/// Why events that the counts speak of could not be found; the label `reason`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
-    /// The listing was cut short.
-    Capped,
-    /// The user was reset before they were read.
-    Reset,
-    /// The user was removed before they were read.
-    Removed,
-    /// They surfaced with an old time.
-    Late,
-    /// They had no valid time.
-    Timestamp,
-    /// Nothing explains it.
-    Unknown,
-}
-
-impl Loss {
-    /// All reasons, in the order of their labels' positions.
-    pub const ALL: [Self; 6] =
-        [Self::Capped, Self::Reset, Self::Removed, Self::Late, Self::Timestamp, Self::Unknown];
-
-    /// The word for it in labels.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Capped => "capped",
-            Self::Reset => "reset",
-            Self::Removed => "removed",
-            Self::Late => "late",
-            Self::Timestamp => "timestamp",
-            Self::Unknown => "unknown",
-        }
-    }
-}
 
 /// When counting began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,7 +185,7 @@ impl Ledger {
     /// A floor for events alone stands in the user's record.
     fn floor_of(&self, id: UserId) -> Timestamp {
         let Some(epoch) = self.epoch else { return Timestamp::from_millis(i64::MAX) };
-        let of_user = || self.forgotten.get(&saved::forgotten_key(&self.secret, id)).copied();
+        let of_user = || self.forgotten.get(&forgotten_key(&self.secret, id)).copied();
         let of_user = if self.forgotten.is_empty() { None } else { of_user() };
         [self.floor, of_user].into_iter().flatten().fold(epoch, Timestamp::max)
     }
@@ -286,73 +252,6 @@ impl Ledger {
         }
     }
 
-    /// What of it is durable, but for the records.
-    pub fn counting(&self) -> Counting {
-        Counting {
-            epoch: self.epoch,
-            floor: self.floor,
-            secret: saved::hex(&self.secret),
-            forgotten: self.forgotten.iter().map(|(key, floor)| (format!("{key:016x}"), *floor)).collect(),
-            labels: self.labels.clone(),
-            events: self.events.clone(),
-            behavior_users: self.behavior_users.clone(),
-            level_changes: self.level_changes,
-            resets: self.resets,
-            losses: self.losses,
-            observation_delay: (&self.delay).into(),
-            time_to_reset: self.time_to_reset.each_ref().map(Into::into),
-        }
-    }
-
-    /// The ledger that an earlier process left.
-    ///
-    /// # Errors
-    /// What it left does not fit together.
-    pub fn restore(counting: Counting, records: HashMap<UserId, Record>) -> Result<Self, Unreadable> {
-        let Counting {
-            epoch,
-            floor,
-            secret,
-            forgotten,
-            labels,
-            events,
-            behavior_users,
-            level_changes,
-            resets,
-            losses,
-            observation_delay,
-            time_to_reset,
-        } = counting;
-        let known = labels.names().len();
-        let is_known = |label: &LabelId| label.index() < known;
-        let fits = labels.is_sound()
-            && events.len() <= known
-            && behavior_users.len() <= known
-            && records.values().all(|record| record.since_reset.iter().all(is_known));
-        if !fits {
-            return Err(Unreadable("the counts do not fit the labels"));
-        }
-        let [unknown, low, medium, high] = time_to_reset.map(|saved| saved.restore(RESET_BOUNDS));
-        Ok(Self {
-            secret: saved::from_hex(&secret)?,
-            epoch,
-            floor,
-            forgotten: forgotten
-                .into_iter()
-                .map(|(key, floor)| Ok((u64::from_str_radix(&key, 16).map_err(|_| BAD_KEY)?, floor)))
-                .collect::<Result<_, Unreadable>>()?,
-            labels,
-            records,
-            events,
-            behavior_users,
-            level_changes,
-            resets,
-            losses,
-            delay: observation_delay.restore(DELAY_BOUNDS)?,
-            time_to_reset: [unknown?, low?, medium?, high?],
-        })
-    }
-
     /// The key of an event: its id alone might turn out to be the behavior's.
     fn key(&self, user: UserId, event: &Event) -> u64 {
         let mut hasher = SipHasher24::new_with_key(&self.secret);
@@ -361,4 +260,13 @@ impl Ledger {
         hasher.write(event.id.as_bytes());
         hasher.finish()
     }
+}
+
+/// Under what the floor of a forgotten user is kept: a keyed hash, which says nothing of who it was to
+/// somebody who has not the id already.
+pub fn forgotten_key(secret: &[u8; 16], id: UserId) -> u64 {
+    let mut hasher = SipHasher24::new_with_key(secret);
+    hasher.write(b"forgotten");
+    hasher.write(id.as_bytes());
+    hasher.finish()
 }

@@ -71,7 +71,7 @@
 //! - [`series`]: which users get series of their own.
 //! - [`identity`]: what users are called there.
 //! - [`saved`]: what an account leaves to its next process, as rows of bytes.
-//! - [`state`]: the file with these rows, and what to do when it fails.
+//! - [`state`]: the file with these rows, and what to do when it fails; it does not know what they say.
 //!
 //! From what is known to Prometheus:
 //!
@@ -90,6 +90,7 @@
 //! - [`operator`]: shows users, behaviors and integrations to a person, and changes them.
 //! - [`plan`]: what watching an account costs, and how late changes are counted.
 //! - [`backfill`]: writes the past that Cloudflare still lists, for Prometheus.
+//! - [`inspect`]: shows, checks and changes a state file that no exporter uses.
 //! - [`healthcheck`]: asks a running exporter whether it is healthy.
 //! - [`simulator`]: a stand-in for the API, with a world in which things happen.
 //!
@@ -109,7 +110,7 @@
 //! 7. Each page is made afresh from a snapshot. What is gone at Cloudflare is gone from the page, and what
 //!    was never read is absent, which is not the same as 0.
 //! 8. Ages are exported as the dates since when, so that they stay right between two readings.
-//! 9. Durable before visible. A reading is judged, applied as a whole, and saved in one transaction; only
+//! 9. Durable before visible. A reading is reconciled, applied as a whole, and saved in one transaction; only
 //!    what was saved is published as counted. Memory may be ahead of the disk while the disk is in trouble, no
 //!    counter ever is. So no restart makes one fall, and a crash loses nothing that can be read again.
 //! 10. No part dies in silence. [`app`] joins them all, and the end of one ends the process with code 1,
@@ -165,6 +166,7 @@ pub mod healthcheck;
 pub mod history;
 pub mod http;
 pub mod identity;
+pub mod inspect;
 pub mod labels;
 pub mod ledger;
 pub mod listen;

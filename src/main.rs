@@ -19,8 +19,7 @@ use zt_risk_exporter::clock::Clock;
 use zt_risk_exporter::config::{Config, Local, Shard};
 use zt_risk_exporter::log::Colour;
 use zt_risk_exporter::simulator::Scenario;
-use zt_risk_exporter::state::inspect;
-use zt_risk_exporter::{app, backfill, check, config, healthcheck, log, operator, plan};
+use zt_risk_exporter::{app, backfill, check, config, healthcheck, inspect, log, operator, plan};
 
 /// Why the process does not end well.
 enum Failure {

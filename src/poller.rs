@@ -20,8 +20,9 @@ use crate::config::CredentialSource;
 use crate::credentials::Credentials;
 use crate::ledger::Asked;
 use crate::model::{Endpoint, Extent, Snapshot};
+use crate::saved::Now;
 use crate::schedule::Setback;
-use crate::state::{Generation, State};
+use crate::state::{Before, Commit, Generation, State};
 use crate::telemetry::{Cause, Telemetry};
 
 /// How often a file with credentials is looked at for a change.
@@ -96,9 +97,9 @@ impl Poller {
 
     /// Makes durable what is known; without a state it is as durable as it will be.
     fn save(&mut self) {
-        let Parts { account, state, .. } = &mut self.parts;
+        let Parts { account, state, clock, .. } = &mut self.parts;
         match state {
-            Some((state, generation)) => block_in_place(|| state.keep(account, generation)),
+            Some((state, generation)) => block_in_place(|| save(account, state, generation, clock)),
             None => account.saved(),
         }
     }
@@ -296,6 +297,35 @@ impl Poller {
                     "read less often, to stay in the budget"
                 );
             }
+        }
+    }
+}
+
+/// Saves what changed of an account that was last saved to the file of `last`; when it is on disk it may be
+/// seen. If it cannot be saved, it stays unsaved, and the page shows what was saved last.
+///
+/// Blocks until the disk has it.
+pub fn save(account: &mut Account, state: &State, last: &mut Generation, clock: &Clock) {
+    while let Some(generation) = state.usable() {
+        if generation != *last {
+            account.save_everything();
+        }
+        let changes = account.changes(Now { moment: clock.now(), date: clock.date() });
+        let before = if changes.are_everything() { Before::Clear } else { Before::Keep };
+        let commit = if changes.is_empty() {
+            Commit::Written
+        } else {
+            state.commit(&account.name().id, generation, before, |sink| changes.each(&mut *sink))
+        };
+        match commit {
+            Commit::Written => {
+                account.saved();
+                *last = generation;
+                return;
+            }
+            Commit::Failed => return,
+            // Another poller found that the file was replaced: that happens at most every few seconds.
+            Commit::OtherFile => {}
         }
     }
 }

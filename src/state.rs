@@ -1,4 +1,4 @@
-//! What survives a restart: one file, a [redb](https://docs.rs/redb) database of the rows of [`crate::saved`].
+//! What survives a restart: one file, a [redb](https://docs.rs/redb) database of rows of bytes, by account.
 //!
 //! A commit is all or nothing, and what it wrote is on disk when it returns. Trouble with the file never
 //! ends the process once it runs: accounts go on in memory, what they counted is not shown, and when the
@@ -8,6 +8,7 @@ mod backend;
 mod file;
 pub mod inspect;
 mod meter;
+pub mod row;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,11 +16,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::account::Account;
 use crate::clock::{Clock, Moment};
-use crate::saved::{Document, Now, Put, Saved, Spending, Table};
-use file::{Before, Damage, Opened, Origin, Problem};
+pub use file::{Before, RowError, Sink};
+use file::{Damage, Opened, Origin, Problem};
 pub use meter::{Meter, Recovery};
+use row::{Put, Table, Unreadable};
 
 /// A file that could not be written is opened again after this long: to check a large one takes a second.
 const RETRY: Duration = Duration::from_secs(10);
@@ -82,14 +83,6 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
-    /// Nobody in it has that id; only said by commands that look at it.
-    #[error("nobody in {path} has the id {user}")]
-    UnknownUser {
-        /// Which file.
-        path: PathBuf,
-        /// Who was looked for.
-        user: crate::model::UserId,
-    },
     /// It is not there; only said by commands that look at it.
     #[error("there is no state file {path}")]
     Missing {
@@ -119,30 +112,42 @@ struct Store {
     opened: Option<Opened>,
     /// Rises whenever the file is opened, which may then hold anything.
     generation: Generation,
-    /// What budgets were spent on, by account: a new file lacks that too.
-    spending: BTreeMap<String, Vec<u8>>,
+    /// The rows that were written with [`State::put`], by account: a new file lacks them.
+    single: BTreeMap<String, BTreeMap<(Table, Vec<u8>), Vec<u8>>>,
     /// What is wrong, as it was last logged.
     trouble: Option<String>,
     /// When a file that cannot be used is tried again.
     retry_at: Moment,
 }
 
-/// Which file an account was last saved to whole.
+/// Which file is written: another one has none of the rows that were written before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Generation(u64);
 
+/// How a commit ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Commit {
+    /// All rows are on disk.
+    Written,
+    /// None is; [`State`] has logged why.
+    Failed,
+    /// None is: the rows were meant for a file that is no longer the one that is written.
+    OtherFile,
+}
+
 impl State {
-    /// Opens the file, or makes it, and reads what `accounts` (ids) left in it. A damaged file is set aside
-    /// and a new one made.
+    /// Opens the file, or makes it, and hands the rows of each of `accounts` (ids) to `add`, sorted by table
+    /// and key. A file that is damaged, or has a row that `add` cannot read, is set aside and a new one made.
     ///
     /// # Errors
     /// The file cannot be used, and was left as it was.
-    pub fn open(
+    pub fn open<T: Default>(
         settings: &Settings,
         accounts: Vec<String>,
         clock: &Clock,
-    ) -> Result<(Self, BTreeMap<String, Saved>), Error> {
-        let (opened, saved, recovery) = match restore(settings, &accounts) {
+        add: impl Fn(&mut T, Table, &[u8], &[u8]) -> Result<(), Unreadable>,
+    ) -> Result<(Self, BTreeMap<String, T>), Error> {
+        let (opened, saved, recovery) = match restore(settings, &accounts, add) {
             Ok(restored) => restored,
             Err(Problem::Refused(error)) => return Err(error),
             Err(Problem::Damaged(damage)) => {
@@ -162,7 +167,7 @@ impl State {
         let store = Store {
             opened: Some(opened),
             generation: Generation(0),
-            spending: BTreeMap::new(),
+            single: BTreeMap::new(),
             trouble: None,
             retry_at: clock.now(),
         };
@@ -202,46 +207,49 @@ impl State {
         self.store().generation
     }
 
-    /// Saves what changed of an account that was last saved to `generation`; when it is on disk it may be
-    /// seen. If it cannot be saved, it stays unsaved, and the page shows what was saved last.
-    ///
-    /// Blocks until the disk has it.
-    pub fn keep(&self, account: &mut Account, generation: &mut Generation) {
-        let inner = &self.inner;
+    /// The file that is written now, opened again if need be; `None` while no file can be used.
+    pub fn usable(&self) -> Option<Generation> {
         let mut store = self.store();
-        if !inner.is_open(&mut store) {
-            return;
-        }
-        if store.generation != *generation {
-            account.save_everything();
-        }
-        let id = account.name().id.clone();
-        let changes = account.changes(Now { moment: inner.clock.now(), date: inner.clock.date() });
-        let before = if changes.are_everything() { Before::Clear } else { Before::Keep };
-        let spending = store.spending.get(&id).filter(|_| before == Before::Clear).cloned();
-        let rows = |put: &mut file::Put<'_>| {
-            changes.each(&mut *put)?;
-            let value = spending.as_deref();
-            value.map_or(Ok(()), |value| put(spent(value)))
-        };
-        let kept = changes.is_empty() || inner.write(&mut store, &id, before, rows);
-        if kept {
-            account.saved();
-            *generation = store.generation;
-        }
+        self.inner.is_open(&mut store).then_some(store.generation)
     }
 
-    /// Writes down what the budget of an account was spent on. Trouble is told, and no reason to wait.
+    /// Writes the rows of an account that `each` hands out, all or none, to the file of `generation`.
+    ///
+    /// Blocks until the disk has them.
+    pub fn commit(
+        &self,
+        account: &str,
+        generation: Generation,
+        before: Before,
+        each: impl Fn(&mut Sink<'_>) -> Result<(), RowError>,
+    ) -> Commit {
+        let mut store = self.store();
+        if store.generation != generation {
+            return Commit::OtherFile;
+        }
+        let single = store.single.get(account).filter(|_| before == Before::Clear).cloned();
+        let written = self.inner.write(&mut store, account, before, |sink| {
+            each(sink)?;
+            for ((table, key), value) in single.iter().flatten() {
+                sink(Put { table: *table, key, value: Some(value) })?;
+            }
+            Ok(())
+        });
+        if written { Commit::Written } else { Commit::Failed }
+    }
+
+    /// Writes a row that belongs to no commit: it stays when the other rows of the account are cleared, and is
+    /// written again to a new file. Trouble is logged, and no reason to wait.
     ///
     /// Blocks until the disk has it.
-    pub fn spend(&self, account: &str, spending: &Spending) {
+    pub fn put(&self, account: &str, table: Table, key: &[u8], value: Vec<u8>) {
         let inner = &self.inner;
         let mut store = self.store();
-        let value = crate::saved::document(spending);
         if inner.is_open(&mut store) {
-            inner.write(&mut store, account, Before::Keep, |put| put(spent(&value)));
+            let put = Put { table, key, value: Some(&value) };
+            inner.write(&mut store, account, Before::Keep, |sink| sink(put));
         }
-        store.spending.insert(account.to_owned(), value);
+        store.single.entry(account.to_owned()).or_default().insert((table, key.to_vec()), value);
     }
 
     /// Closes the file; nothing can be saved any more.
@@ -304,7 +312,7 @@ impl Inner {
         store: &mut Store,
         account: &str,
         before: Before,
-        each: impl Fn(&mut file::Put<'_>) -> Result<(), redb::Error>,
+        each: impl Fn(&mut Sink<'_>) -> Result<(), RowError>,
     ) -> bool {
         let Some(opened) = &store.opened else { return false };
         match opened.commit(account, before, each) {
@@ -337,20 +345,16 @@ impl Inner {
     }
 }
 
-/// The row that says what a budget was spent on.
-fn spent(value: &[u8]) -> Put<'_> {
-    Put { table: Table::Documents, key: Document::Spending.as_str().as_bytes(), value: Some(value) }
-}
-
 /// Opens the file for these accounts, and reads what they left.
-fn restore(
+fn restore<T: Default>(
     settings: &Settings,
     accounts: &[String],
-) -> Result<(Opened, BTreeMap<String, Saved>, Recovery), Problem> {
+    add: impl Fn(&mut T, Table, &[u8], &[u8]) -> Result<(), Unreadable>,
+) -> Result<(Opened, BTreeMap<String, T>, Recovery), Problem> {
     let (opened, origin) = enter(settings, accounts)?;
     let mut saved = BTreeMap::new();
     for id in accounts {
-        match opened.read(id) {
+        match opened.read(id, &add) {
             Ok(rows) => drop(saved.insert(id.clone(), rows)),
             Err(why) => {
                 let lock = Some(opened.lock());

@@ -1,6 +1,6 @@
 //! An account as an earlier process left it.
 
-use super::unsaved::Unsaved;
+use super::dirty::Unsaved;
 use super::{Account, Reach, Settings, Settled};
 use crate::clock::Timestamp;
 use crate::ledger::Ledger;
@@ -8,8 +8,9 @@ use crate::model::Endpoint;
 use crate::queue::{LONGEST_BACKOFF, Queue};
 use crate::rate_limit::WINDOW;
 use crate::roster::Roster;
-use crate::saved::{Now, Saved, Table, Unreadable};
+use crate::saved::{Now, Saved};
 use crate::series::{STAY, Series};
+use crate::state::row::{Table, Unreadable};
 
 impl Account {
     /// The account as an earlier process left it. What was read lately is not read again at once: a process
@@ -20,8 +21,8 @@ impl Account {
     pub fn restore(settings: Settings, saved: Saved, now: Now) -> Result<Self, Unreadable> {
         let mut account = Self::new(settings);
         let Saved {
-            counting,
-            standings,
+            totals,
+            collector,
             behaviors,
             integrations,
             spending: _,
@@ -31,11 +32,11 @@ impl Account {
             pending,
             series,
         } = saved;
-        let Some(counting) = counting else {
+        let Some(totals) = totals else {
             let is_empty = users.is_empty() && records.is_empty() && pending.is_empty();
             return if is_empty { Ok(account) } else { Err(Unreadable("there are users without counts")) };
         };
-        account.ledger = Ledger::restore(counting, records)?;
+        account.ledger = Ledger::restore(totals, records)?;
         account.roster = Roster::restore(users, gone);
         if pending.iter().any(|(id, _)| account.roster.get(*id).is_none()) {
             return Err(Unreadable("somebody waits who is unknown"));
@@ -48,15 +49,15 @@ impl Account {
         let stay = |until: Option<Timestamp>| until.map_or(now.moment, |until| now.moment_of(until, STAY));
         let series = series.into_iter().map(|(chosen, until)| (chosen, stay(until))).collect();
         account.series = Series::restore(account.series.limit(), series);
-        account.overview = standings.overview;
+        account.overview = collector.overview;
         (account.behaviors, account.integrations) = (behaviors, integrations);
-        account.labels = if standings.labels_settled { Settled::Yes } else { Settled::NotYet };
-        account.audit.resume(standings.audited);
-        let last = standings.last_success.values().max().copied().unwrap_or_default();
+        account.labels = if collector.labels_settled { Settled::Yes } else { Settled::NotYet };
+        account.audit.resume(collector.audited);
+        let last = collector.last_success.values().max().copied().unwrap_or_default();
         let audits_free = now.moment_of(last + WINDOW, WINDOW);
-        account.schedule.resume(standings.summary_pages, audits_free, now.moment);
-        for (&endpoint, &read) in &standings.last_success {
-            let is_good = endpoint != Endpoint::Summary || standings.up == Some(true);
+        account.schedule.resume(collector.summary_pages, audits_free, now.moment);
+        for (&endpoint, &read) in &collector.last_success {
+            let is_good = endpoint != Endpoint::Summary || collector.up == Some(true);
             if is_good && let Some(interval) = account.schedule.interval(endpoint) {
                 let due = now.moment_of(read + interval, interval);
                 account.schedule.resume_at(endpoint, due);
@@ -65,7 +66,7 @@ impl Account {
                 }
             }
         }
-        account.last_success = standings.last_success;
+        account.last_success = collector.last_success;
         account.publish();
         Ok(account)
     }

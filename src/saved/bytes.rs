@@ -1,7 +1,7 @@
 //! Rows of fixed-width numbers.
 
-use super::Unreadable;
 use crate::clock::Timestamp;
+use crate::state::row::Unreadable;
 
 /// Stands for a time that there is not.
 const NO_TIME: i64 = i64::MIN;

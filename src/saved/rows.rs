@@ -1,7 +1,8 @@
 //! The rows of single users: each is written here, and read back.
 
+use std::time::Duration;
+
 use super::bytes::{Reader, Row};
-use super::{Now, SavedPending, Unreadable};
 use crate::clock::{Moment, Timestamp};
 use crate::labels::LabelId;
 use crate::ledger::{Counted, Record};
@@ -9,6 +10,36 @@ use crate::model::{Level, Tuple, UserId};
 use crate::queue::{Pending, Reason, Tries};
 use crate::roster::{Coverage, Origin, Presence, Standing, User};
 use crate::series::Chosen;
+use crate::state::row::Unreadable;
+
+/// Both clocks at one instant. Moments mean nothing to another process, so they are saved as dates.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// On the clock of this process.
+    pub moment: Moment,
+    /// On the wall.
+    pub date: Timestamp,
+}
+
+impl Now {
+    fn date_of(self, moment: Moment) -> Timestamp {
+        self.date + moment.since(self.moment)
+    }
+
+    /// The moment of a saved date. One that is further off than `most` is a clock that was set back.
+    pub(crate) fn moment_of(self, date: Timestamp, most: Duration) -> Moment {
+        self.moment + date.since(self.date).min(most)
+    }
+}
+
+/// Whose turn is still to come, as saved.
+#[derive(Clone, Copy, Debug)]
+pub struct SavedPending {
+    /// All but its place in the queue.
+    pub pending: Pending,
+    /// Before when the user is not to be read.
+    pub due: Option<Timestamp>,
+}
 
 /// Writes the row of a user on the list, or who was.
 pub(crate) fn user(user: &User, gone: Option<Timestamp>) -> Vec<u8> {

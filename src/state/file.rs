@@ -15,9 +15,9 @@ use redb::{
 };
 
 use super::backend::Backend;
+use super::row::{FORMAT, Put, Table, Unreadable};
 use super::{Error, Settings};
 use crate::clock::Timestamp;
-use crate::saved::{FORMAT, Saved, Table};
 
 /// What is said of the file itself: `format`, and `twin` (see [`Opened::commit`]).
 const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("about");
@@ -202,9 +202,13 @@ impl Opened {
         self.backend.file().metadata().map_or(0, |metadata| metadata.len())
     }
 
-    /// Everything that the account left.
-    pub(super) fn read(&self, account: &str) -> Result<Saved, String> {
-        let mut saved = Saved::default();
+    /// Everything that the account left, as `add` reads it.
+    pub(super) fn read<T: Default>(
+        &self,
+        account: &str,
+        add: impl Fn(&mut T, Table, &[u8], &[u8]) -> Result<(), Unreadable>,
+    ) -> Result<T, String> {
+        let mut saved = T::default();
         let Some(number) = self.accounts.get(account) else { return Ok(saved) };
         let first = number.to_be_bytes();
         let mut read = || -> Result<(), redb::Error> {
@@ -218,7 +222,7 @@ impl Opened {
                 for row in rows.range(first.as_slice()..)? {
                     let (key, value) = row?;
                     let Some(key) = key.value().strip_prefix(&first) else { break };
-                    let added = saved.add(table, key, value.value());
+                    let added = add(&mut saved, table, key, value.value());
                     let table = table.as_str();
                     added.map_err(|why| {
                         redb::Error::Corrupted(format!("{table} of account {account}: {why}"))
@@ -269,7 +273,7 @@ impl Opened {
         &self,
         account: &str,
         before: Before,
-        each: impl Fn(&mut Put<'_>) -> Result<(), redb::Error>,
+        each: impl Fn(&mut Sink<'_>) -> Result<(), RowError>,
     ) -> Result<(), String> {
         let Some(number) = self.accounts.get(account) else {
             return Err("the account is not known".to_owned());
@@ -293,11 +297,12 @@ impl Opened {
                     key.extend_from_slice(put.key);
                     let table = &mut tables[put.table.index()];
                     match put.value {
-                        Some(value) => drop(table.insert(key.as_slice(), value)?),
-                        None => drop(table.remove(key.as_slice())?),
+                        Some(value) => drop(table.insert(key.as_slice(), value).map_err(RowError::new)?),
+                        None => drop(table.remove(key.as_slice()).map_err(RowError::new)?),
                     }
                     Ok(())
-                })?;
+                })
+                .map_err(|RowError(error)| error)?;
             }
             transaction.commit()?;
             let twin = self.database.begin_write()?;
@@ -315,7 +320,7 @@ impl Opened {
 
 /// What becomes of the rows that an account has already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Before {
+pub enum Before {
     /// They stay, but for those that are written.
     Keep,
     /// They go: all rows are written.
@@ -327,8 +332,18 @@ pub(super) fn close(opened: Option<Opened>) {
     let _ = quietly(|| drop(opened));
 }
 
-/// Takes a row.
-pub(super) type Put<'a> = dyn FnMut(crate::saved::Put<'_>) -> Result<(), redb::Error> + 'a;
+/// Takes the rows of a commit, one after the other.
+pub type Sink<'a> = dyn FnMut(Put<'_>) -> Result<(), RowError> + 'a;
+
+/// A row could not be written, and so no row of the commit is.
+#[derive(Debug)]
+pub struct RowError(redb::Error);
+
+impl RowError {
+    fn new(error: StorageError) -> Self {
+        Self(error.into())
+    }
+}
 
 /// Moves a damaged file out of the way, under a name with the date. Returns where it is.
 pub(super) fn set_aside(path: &Path, date: Timestamp) -> Result<PathBuf, Error> {

@@ -8,8 +8,9 @@ use zt_risk_exporter::clock::Moment;
 use zt_risk_exporter::identity::Naming;
 use zt_risk_exporter::ledger::Why;
 use zt_risk_exporter::model::{AccountName, Endpoint, EventTotals, Extent, Listing};
-use zt_risk_exporter::saved::{Now, Saved, Table};
+use zt_risk_exporter::saved::{Now, Saved};
 use zt_risk_exporter::schedule::Intervals;
+use zt_risk_exporter::state::row::Table;
 
 use crate::expected::Expected;
 use crate::world::{Answer, DAY, Faith, HOUR, MINUTE, UserAnswer, World};

@@ -1,59 +1,13 @@
-//! What the durable copy of an account does not hold yet.
-//!
-//! What changes is marked, and its rows are written from what is known when they are saved: a commit that
-//! fails loses nothing, and many changes of one user are one row.
+//! The rows that bring the durable copy of an account up to date.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use super::Account;
+use super::dirty::Unsaved;
+use super::{Account, Settled};
 use crate::model::UserId;
-use crate::saved::{self, Document, Now, Put, Standings, Table};
+use crate::saved::{self, CollectorState, Document, Now};
 use crate::series::Chosen;
-
-/// What has changed since the last commit.
-#[derive(Debug)]
-pub(super) enum Unsaved {
-    /// Nothing was ever committed.
-    Everything,
-    /// These rows.
-    Rows(Rows),
-}
-
-/// Rows that have changed, or are gone.
-#[derive(Debug, Default)]
-pub(super) struct Rows {
-    documents: BTreeSet<Document>,
-    users: [BTreeSet<UserId>; Table::ALL.len()],
-}
-
-impl Unsaved {
-    pub(super) fn nothing() -> Self {
-        Self::Rows(Rows::default())
-    }
-
-    pub(super) fn document(&mut self, document: Document) {
-        if let Self::Rows(rows) = self {
-            rows.documents.insert(document);
-        }
-    }
-
-    pub(super) fn user(&mut self, table: Table, id: UserId) {
-        self.users(table, [id]);
-    }
-
-    pub(super) fn users(&mut self, table: Table, ids: impl IntoIterator<Item = UserId>) {
-        if let Self::Rows(rows) = self {
-            rows.users[table.index()].extend(ids);
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::Everything => false,
-            Self::Rows(rows) => rows.documents.is_empty() && rows.users.iter().all(BTreeSet::is_empty),
-        }
-    }
-}
+use crate::state::row::{Put, Table};
 
 /// The rows that make the durable copy equal to the account.
 #[derive(Debug)]
@@ -62,11 +16,14 @@ pub struct Changes<'a> {
     now: Now,
 }
 
-impl<'a> Changes<'a> {
-    pub(super) fn new(account: &'a Account, now: Now) -> Self {
-        Self { account, now }
+impl Account {
+    /// What is to be saved.
+    pub fn changes(&self, now: Now) -> Changes<'_> {
+        Changes { account: self, now }
     }
+}
 
+impl Changes<'_> {
     /// Whether there is nothing to save.
     pub fn is_empty(&self) -> bool {
         self.account.unsaved.is_empty()
@@ -138,13 +95,13 @@ impl<'a> Changes<'a> {
     fn document(&self, document: Document) -> Option<Vec<u8>> {
         let account = self.account;
         match document {
-            Document::Counting => Some(saved::document(&account.ledger.counting())),
-            Document::Standings => Some(saved::document(&Standings {
+            Document::Counting => Some(saved::document(&account.ledger.persisted())),
+            Document::Standings => Some(saved::document(&CollectorState {
                 overview: account.overview.clone(),
                 up: account.up,
                 last_success: account.last_success.clone(),
                 summary_pages: account.schedule.summary_pages(),
-                labels_settled: account.labels == super::Settled::Yes,
+                labels_settled: account.labels == Settled::Yes,
                 audited: account.audit.position(),
             })),
             Document::Behaviors => account.behaviors.as_ref().map(saved::document),
