@@ -1,7 +1,7 @@
 //! One account's users, events, behaviors and integrations, and the verbs that change them.
 //!
 //! Told the time, like everything that can be tested without waiting. Whatever changes a row of the
-//! summary marks its part of the [`Listing`] as stale.
+//! summary marks its part of the [`SummaryCache`] as stale.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::api_options::{EventCount, EventIds, ResetEvents};
 use super::sample_data::Person;
 use super::scenario::{AccountSpec, BehaviorSpec, IntegrationSpec, Level, Plan};
-use super::summary_cache::{Listing, Row};
+use super::summary_cache::{Row, SummaryCache};
 use crate::clock::Timestamp;
 
 /// Events kept of one user; the oldest go first, so that a demonstration may run for months.
@@ -35,7 +35,7 @@ pub(super) struct Account {
     rules: Rules,
     users: Vec<User>,
     by_id: HashMap<Uuid, u32>,
-    listing: Listing,
+    listing: SummaryCache,
     /// Ids of behaviors; events say the position.
     behavior_ids: Vec<String>,
     /// How many events and integrations were ever made, for their ids.
@@ -195,7 +195,7 @@ impl Account {
             rules,
             users: Vec::new(),
             by_id: HashMap::new(),
-            listing: Listing::default(),
+            listing: SummaryCache::default(),
             behavior_ids: Vec::new(),
             made: 0,
         };
@@ -378,7 +378,7 @@ impl Account {
     }
 
     /// The summary's rows as they are at `now`.
-    pub(super) fn listing(&mut self, now: Timestamp) -> &Listing {
+    pub(super) fn listing(&mut self, now: Timestamp) -> &SummaryCache {
         let rules = self.rules;
         self.listing.refresh(&self.users, now, |user| user.row(rules, now));
         &self.listing

@@ -19,9 +19,9 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::account::NewEvent;
+use super::engine::Engine;
 use super::faults::FaultRule;
 use super::ground_truth::{Details, Wanted};
-use super::http::Shared;
 use super::routes::parameter;
 use super::scenario::Level;
 use super::world::Unknown;
@@ -69,12 +69,12 @@ pub(super) fn is_control(path: &str) -> bool {
 
 /// Answers a request to one of these paths.
 pub(super) fn answer(
-    shared: &Shared,
+    engine: &Engine,
     parts: &Parts,
     body: &Result<Bytes, usize>,
 ) -> Result<Response<Body>, Abort> {
     let said = match body {
-        Ok(body) => perform(shared, parts, body),
+        Ok(body) => perform(engine, parts, body),
         Err(largest) => Err((StatusCode::PAYLOAD_TOO_LARGE, format!("at most {largest} bytes"))),
     };
     let (status, text) = match said {
@@ -86,8 +86,8 @@ pub(super) fn answer(
     Ok(response.header(CONTENT_TYPE, "application/json").body(full(text))?)
 }
 
-fn perform(shared: &Shared, parts: &Parts, body: &[u8]) -> Result<Said, (StatusCode, String)> {
-    let (mut cloud, now) = shared.now();
+fn perform(engine: &Engine, parts: &Parts, body: &[u8]) -> Result<Said, (StatusCode, String)> {
+    let (mut world, now) = engine.now();
     match (&parts.method, parts.uri.path()) {
         (&Method::GET, "/__truth") => {
             let query = parts.uri.query();
@@ -102,18 +102,18 @@ fn perform(shared: &Shared, parts: &Parts, body: &[u8]) -> Result<Said, (StatusC
             };
             let wanted =
                 Wanted { events: details("events"), requests: details("requests"), users: details("users") };
-            let truth = cloud.truth(now, since, wanted);
+            let truth = world.truth(now, since, wanted);
             json_of(&truth)
         }
         (&Method::POST, "/__control/faults") => {
             match read(body)? {
-                FaultBody::One(rule) => cloud.faults.add(*rule),
-                FaultBody::Several(rules) => rules.into_iter().for_each(|rule| cloud.faults.add(rule)),
+                FaultBody::One(rule) => world.faults.add(*rule),
+                FaultBody::Several(rules) => rules.into_iter().for_each(|rule| world.faults.add(rule)),
             }
             Ok(Said::Nothing)
         }
         (&Method::DELETE, "/__control/faults") => {
-            cloud.faults.clear();
+            world.faults.clear();
             Ok(Said::Nothing)
         }
         (&Method::POST, "/__control/events") => {
@@ -124,17 +124,17 @@ fn perform(shared: &Shared, parts: &Parts, body: &[u8]) -> Result<Said, (StatusC
                 level: event.risk_level,
                 timestamp: event.timestamp_ms.map_or(now, Timestamp::from_millis),
             };
-            let appended = cloud.append(&event.account, user(&event.user)?, &new, now).map_err(missing)?;
+            let appended = world.append(&event.account, user(&event.user)?, &new, now).map_err(missing)?;
             json_of(&appended)
         }
         (&Method::POST, "/__control/reset") => {
             let body: UserBody = read(body)?;
-            cloud.reset(&body.account, user(&body.user)?, now).map_err(missing)?;
+            world.reset(&body.account, user(&body.user)?, now).map_err(missing)?;
             Ok(Said::Nothing)
         }
         (&Method::POST, "/__control/remove") => {
             let body: UserBody = read(body)?;
-            cloud.remove(&body.account, user(&body.user)?, now).map_err(missing)?;
+            world.remove(&body.account, user(&body.user)?, now).map_err(missing)?;
             Ok(Said::Nothing)
         }
         (method, path) => Err((StatusCode::NOT_FOUND, format!("no {method} {path} here"))),

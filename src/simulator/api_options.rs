@@ -6,7 +6,7 @@ use serde::Deserialize;
 /// One answer to each open question.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Choices {
+pub struct ApiOptions {
     /// Whether the lists of the summary and of a user's events come in pages.
     pub pages: Pages,
     /// How much later than in the summary an event shows among its user's events, in milliseconds.

@@ -11,7 +11,7 @@ use crate::clock::{Moment, Timestamp};
 
 /// Every credential there is, and what each has left of its limit.
 #[derive(Debug)]
-pub(super) struct Access {
+pub(super) struct Auth {
     tokens: BTreeMap<String, Credential>,
     keys: BTreeMap<(String, String), Credential>,
     standing: Standing,
@@ -91,7 +91,7 @@ impl Credential {
     }
 }
 
-impl Access {
+impl Auth {
     pub(super) fn new(tokens: &[TokenSpec], keys: &[KeySpec], spec: LimitSpec, start: Timestamp) -> Self {
         let token = |(index, spec): (usize, &TokenSpec)| {
             let credential = Credential {
@@ -191,7 +191,7 @@ mod tests {
         Moment::after_start(Duration::from_secs(count))
     }
 
-    fn access() -> Access {
+    fn access() -> Auth {
         let token = |token: &str, user: Option<&str>| TokenSpec {
             token: token.to_owned(),
             permissions: BTreeSet::from([Permission::Read]),
@@ -201,7 +201,7 @@ mod tests {
         };
         let tokens = [token("a", Some("ann")), token("b", Some("ann")), token("c", None)];
         let spec = LimitSpec { quota: 2, window_seconds: 300, block_seconds: 300 };
-        Access::new(&tokens, &[], spec, Timestamp::default())
+        Auth::new(&tokens, &[], spec, Timestamp::default())
     }
 
     #[test]

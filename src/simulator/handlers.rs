@@ -15,12 +15,12 @@ use super::faults::{Endpoint, Fault};
 use super::response::{Failure, Outcome, PageInfo, Success, chosen};
 use super::routes::{Route, parameter};
 use super::scenario::Level;
-use super::world::Cloud;
+use super::world::World;
 use crate::clock::Timestamp;
 
 /// A request that was let in.
 #[derive(Debug)]
-pub(super) struct Call<'a> {
+pub(super) struct ApiRequest<'a> {
     pub(super) route: &'a Route,
     pub(super) method: &'a Method,
     pub(super) query: Option<&'a str>,
@@ -61,18 +61,18 @@ struct ChangedIntegration {
     reference_id: Option<String>,
 }
 
-impl Cloud {
+impl World {
     /// Does what is asked.
-    pub(super) fn perform(&mut self, call: &Call<'_>, now: Timestamp) -> Result<Success, Failure> {
-        let subject = &call.route.subject;
-        let Some(account) = call.route.account.as_deref() else {
-            return verify(call.credential);
+    pub(super) fn perform(&mut self, request: &ApiRequest<'_>, now: Timestamp) -> Result<Success, Failure> {
+        let subject = &request.route.subject;
+        let Some(account) = request.route.account.as_deref() else {
+            return verify(request.credential);
         };
-        match (call.route.endpoint, call.method) {
+        match (request.route.endpoint, request.method) {
             (Endpoint::Behaviors, &Method::GET) => Ok(self.behaviors(account, BehaviorsAnswer::Full)),
-            (Endpoint::Behaviors, _) => self.change_behaviors(account, call.body),
-            (Endpoint::Summary, _) => Ok(self.summary(account, call, now)),
-            (Endpoint::User, _) => self.user(account, user_id(subject)?, call, now),
+            (Endpoint::Behaviors, _) => self.change_behaviors(account, request.body),
+            (Endpoint::Summary, _) => Ok(self.summary(account, request, now)),
+            (Endpoint::User, _) => self.user(account, user_id(subject)?, request, now),
             (Endpoint::Reset, _) => {
                 let user = user_id(subject)?;
                 self.reset(account, user, now).map_err(|_| Failure::not_found("user"))?;
@@ -83,13 +83,13 @@ impl Cloud {
                 let list = all.integrations.iter().map(|one| shown(&all.id, one)).collect();
                 Ok(Success::single(Value::Array(list)))
             }
-            (Endpoint::Integrations, _) => self.create_integration(account, call.body, now),
+            (Endpoint::Integrations, _) => self.create_integration(account, request.body, now),
             (Endpoint::Integration, &Method::GET) => {
                 let all = self.known(account)?;
                 let at = position(all, subject)?;
                 found(all, at)
             }
-            (Endpoint::Integration, &Method::PUT) => self.change_integration(account, subject, call.body),
+            (Endpoint::Integration, &Method::PUT) => self.change_integration(account, subject, request.body),
             (Endpoint::Integration, _) => {
                 let all = self.known(account)?;
                 let at = position(all, subject)?;
@@ -111,7 +111,7 @@ impl Cloud {
     }
 
     fn nothing(&self) -> Success {
-        match self.choices.empty_result {
+        match self.options.empty_result {
             EmptyResult::Object => Success::single(json!({})),
             EmptyResult::Null => Success::single(Value::Null),
             EmptyResult::Absent => Success { result: Outcome::Absent, info: None },
@@ -139,8 +139,8 @@ impl Cloud {
 
     fn change_behaviors(&mut self, account: &str, body: &[u8]) -> Result<Success, Failure> {
         let new: NewBehaviors = parsed(body)?;
-        let extent = self.choices.behaviors_answer;
-        let refusing = self.choices.unknown_behavior == UnknownBehavior::Refused;
+        let extent = self.options.behaviors_answer;
+        let refusing = self.options.unknown_behavior == UnknownBehavior::Refused;
         let known = self.known(account)?;
         if refusing && let Some(id) = new.behaviors.keys().find(|id| !known.behaviors.contains_key(*id)) {
             return Err(Failure::invalid(&format!("unknown behavior: {id}")));
@@ -154,13 +154,13 @@ impl Cloud {
         Ok(self.behaviors(account, extent))
     }
 
-    fn summary(&mut self, account: &str, call: &Call<'_>, now: Timestamp) -> Success {
-        let pages = self.choices.pages;
+    fn summary(&mut self, account: &str, request: &ApiRequest<'_>, now: Timestamp) -> Success {
+        let pages = self.options.pages;
         let Some(account) = self.account(account) else {
             return Success::single(json!({"users": []}));
         };
         let listing = account.listing(now);
-        let cut = Cut::of(pages, call, listing.len());
+        let cut = Cut::of(pages, request, listing.len());
         let mut rows = Vec::new();
         for (skip, take) in cut.ranges() {
             let pieces = listing.pieces(skip, take);
@@ -176,34 +176,34 @@ impl Cloud {
         &mut self,
         account: &str,
         user: Uuid,
-        call: &Call<'_>,
+        request: &ApiRequest<'_>,
         now: Timestamp,
     ) -> Result<Success, Failure> {
-        let choices = self.choices.clone();
-        let seen_by = now - std::time::Duration::from_millis(choices.detail_lag_ms);
+        let options = self.options.clone();
+        let seen_by = now - std::time::Duration::from_millis(options.detail_lag_ms);
         let account = self.known(account)?;
         let missing = |user: &User| {
-            choices.reset_user == ResetUser::Missing && user.last_reset.is_some() && user.level().is_none()
+            options.reset_user == ResetUser::Missing && user.last_reset.is_some() && user.level().is_none()
         };
         let Some(user) = account.find(user).filter(|user| !missing(user)) else {
-            if choices.unknown_user == UnknownUser::NotFound {
+            if options.unknown_user == UnknownUser::NotFound {
                 return Err(Failure::not_found("user"));
             }
-            let cut = Cut::of(choices.pages, call, 0);
+            let cut = Cut::of(options.pages, request, 0);
             return Ok(Success {
                 result: Outcome::Json(json!({"name": "", "email": "", "events": []})),
                 info: Some(cut.info),
             });
         };
         let mut events = account.listed_events(user, seen_by, now);
-        if let Some(cap) = choices.listing_cap {
+        if let Some(cap) = options.listing_cap {
             events.truncate(cap as usize);
         }
-        let cut = Cut::of(choices.pages, call, events.len());
+        let cut = Cut::of(options.pages, request, events.len());
         let listed: Vec<Value> = cut
             .ranges()
             .flat_map(|(skip, take)| events.iter().skip(skip).take(take))
-            .map(|event| event_shown(account, event, choices.event_names))
+            .map(|event| event_shown(account, event, options.event_names))
             .collect();
         let (name, email) = user.person.texts();
         let mut result = json!({"name": name, "email": email, "events": listed});
@@ -221,7 +221,7 @@ impl Cloud {
     fn create_integration(&mut self, account: &str, body: &[u8], now: Timestamp) -> Result<Success, Failure> {
         let new: NewIntegration = parsed(body)?;
         let IntegrationType::Okta = new.integration_type;
-        let duplicates = self.choices.duplicate_reference;
+        let duplicates = self.options.duplicate_reference;
         let known = self.known(account)?;
         checked_url(&new.tenant_url)?;
         if let Some(reference) = &new.reference_id {
@@ -239,7 +239,7 @@ impl Cloud {
     /// Overwrites; a reference that is left out stays, since there must be one.
     fn change_integration(&mut self, account: &str, id: &str, body: &[u8]) -> Result<Success, Failure> {
         let new: ChangedIntegration = parsed(body)?;
-        let duplicates = self.choices.duplicate_reference;
+        let duplicates = self.options.duplicate_reference;
         let known = self.known(account)?;
         let at = position(known, id)?;
         checked_url(&new.tenant_url)?;
@@ -269,8 +269,8 @@ struct Cut {
 
 impl Cut {
     /// A page that cannot be read as a number from 1 up is the first.
-    fn of(pages: Pages, call: &Call<'_>, total: usize) -> Self {
-        let number = |name| parameter(call.query, name).and_then(|text| text.parse::<usize>().ok());
+    fn of(pages: Pages, request: &ApiRequest<'_>, total: usize) -> Self {
+        let number = |name| parameter(request.query, name).and_then(|text| text.parse::<usize>().ok());
         let asked = number("page").filter(|page| *page > 0).unwrap_or(1);
         let (page, per_page, start) = match pages {
             Pages::Whole => (1, total.max(1), 0),
@@ -283,13 +283,13 @@ impl Cut {
         };
         let total_pages = total.div_ceil(per_page).max(1);
         let one_page = total_pages == 1;
-        let (skip, again) = match call.fault {
+        let (skip, again) = match request.fault {
             Some(Fault::DuplicatedRows) if one_page => (start, 1),
             Some(Fault::DuplicatedRows) => (start.saturating_sub(1), 0),
             Some(Fault::ShiftedRows) if one_page || start > 0 => (start.saturating_add(1), 0),
             _ => (start, 0),
         };
-        let by = match call.fault {
+        let by = match request.fault {
             Some(Fault::LyingTotals { by }) => *by,
             _ => 0,
         };

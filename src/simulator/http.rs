@@ -1,7 +1,6 @@
 //! HTTP: from a request to a performed call, through credentials, limits and faults, and back.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,20 +13,20 @@ use hyper::header::{
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
 
 use super::admin_api;
 use super::api_options::Compression;
 use super::auth::{Admission, Quota};
+use super::engine::Engine;
 use super::faults::{Endpoint, Fault};
 use super::ground_truth::RequestRecord;
-use super::handlers::Call;
+use super::handlers::ApiRequest;
 use super::response::{Failure, Outcome, Success, known, limit_headers, relevel};
-use super::response_body::Manner;
+use super::response_body::Delivery;
 use super::routes::{self, Route};
-use super::scenario::{Plan, Scenario};
-use super::world::Cloud;
-use crate::clock::{Clock, Timestamp};
+use super::scenario::Plan;
+use super::world::World;
+use crate::clock::Timestamp;
 use crate::http::{Abort, Body};
 
 /// The largest body of the API's own paths; a PUT of 256 behaviors has some 30 kB.
@@ -38,22 +37,13 @@ const BODY_WAIT: Duration = Duration::from_secs(30);
 
 const JSON: &str = "application/json; charset=UTF-8";
 
-/// What all connections share.
-pub(super) struct Shared {
-    cloud: Mutex<Cloud>,
-    pub(super) clock: Clock,
-    latency: Duration,
-    stopped: Arc<AtomicBool>,
-    stopping: Notify,
-}
-
 /// An answer before it has become HTTP.
 #[derive(Default)]
 struct Reply {
     status: StatusCode,
     headers: Vec<(HeaderName, String)>,
     pieces: Vec<Bytes>,
-    manner: Manner,
+    delivery: Delivery,
     ending: Ending,
     late: Duration,
     date_skew: i64,
@@ -70,33 +60,7 @@ enum Ending {
     Hanging,
 }
 
-impl Shared {
-    /// Builds the world, which takes seconds for a million users.
-    pub(super) fn new(scenario: &Scenario, clock: Clock) -> Self {
-        Self {
-            cloud: Mutex::new(Cloud::new(scenario, clock.date())),
-            clock,
-            latency: Duration::from_millis(scenario.latency_ms),
-            stopped: Arc::default(),
-            stopping: Notify::new(),
-        }
-    }
-
-    /// The world as it is now.
-    pub(super) fn now(&self) -> (MutexGuard<'_, Cloud>, Timestamp) {
-        // Whatever was half done when a holder panicked is no worse than a fault.
-        let mut cloud = self.cloud.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.clock.date();
-        cloud.advance(now);
-        (cloud, now)
-    }
-
-    /// Ends answers that would not end by themselves.
-    pub(super) fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-        self.stopping.notify_waiters();
-    }
-
+impl Engine {
     /// Answers a request, of the API or of the control path.
     pub(super) async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Body>, Abort> {
         let (parts, body) = request.into_parts();
@@ -121,10 +85,7 @@ impl Shared {
             Ending::Answered => self.send(reply),
             Ending::Closed => Err("the connection is closed without an answer".into()),
             Ending::Hanging => {
-                let stopping = self.stopping.notified();
-                if !self.stopped.load(Ordering::Relaxed) {
-                    stopping.await;
-                }
+                self.until_stopped().await;
                 Err("the simulator stops".into())
             }
         }
@@ -132,14 +93,14 @@ impl Shared {
 
     /// Decides, and writes down what was decided.
     fn reply(&self, parts: &Parts, body: Result<Bytes, usize>, arrived: Timestamp) -> Reply {
-        let (mut cloud, now) = self.now();
+        let (mut world, now) = self.now();
         let mut reply = Reply::default();
-        match decide(&mut cloud, self, parts, body, now, &mut reply) {
+        match decide(&mut world, self, parts, body, now, &mut reply) {
             Ok(()) => {}
             Err(failure) => reply.fail(&failure),
         }
-        reply.header("cf-ray", cloud.next_ray());
-        cloud.record.request(RequestRecord {
+        reply.header("cf-ray", world.next_ray());
+        world.record.request(RequestRecord {
             arrived,
             account: reply.account.take(),
             endpoint: reply.endpoint.unwrap_or(Endpoint::Unrouted),
@@ -159,13 +120,13 @@ impl Shared {
         if let Some(date) = http_date(skewed) {
             response = response.header(DATE, date);
         }
-        if let Some(encoding) = reply.manner.content_encoding() {
+        if let Some(encoding) = reply.delivery.content_encoding() {
             response = response.header(CONTENT_ENCODING, encoding);
         }
         for (name, value) in reply.headers {
             response = response.header(name, HeaderValue::try_from(value)?);
         }
-        Ok(response.body(reply.manner.body(reply.pieces, &self.stopped))?)
+        Ok(response.body(reply.delivery.body(reply.pieces, &self.stopped))?)
     }
 }
 
@@ -188,8 +149,8 @@ impl Reply {
 
 /// Who asks, whether they may, and what comes of it; in the order in which Cloudflare seems to look.
 fn decide(
-    cloud: &mut Cloud,
-    shared: &Shared,
+    world: &mut World,
+    engine: &Engine,
     parts: &Parts,
     body: Result<Bytes, usize>,
     now: Timestamp,
@@ -198,12 +159,12 @@ fn decide(
     let route = Route::of(parts.uri.path());
     reply.endpoint = route.as_ref().map(|route| route.endpoint);
     reply.account = route.as_ref().and_then(|route| route.account.clone());
-    let extent = cloud.choices.refusals;
+    let extent = world.options.refusals;
 
     let credential =
-        cloud.access.identify(&parts.headers, now).map_err(|refusal| Failure::refused(refusal, extent))?;
+        world.auth.identify(&parts.headers, now).map_err(|refusal| Failure::refused(refusal, extent))?;
     reply.credential = Some(credential.user.clone());
-    match cloud.access.admit(&credential, shared.clock.now()) {
+    match world.auth.admit(&credential, engine.clock.now()) {
         Admission::Admitted(quota) => add_limit(reply, quota),
         Admission::Blocked(quota, wait) => {
             add_limit(reply, quota);
@@ -221,7 +182,7 @@ fn decide(
         if account.len() != 32 || !account.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(Failure::unrouted());
         }
-        let plan = cloud.account(account).map(|account| account.plan);
+        let plan = world.account(account).map(|account| account.plan);
         let Some(plan) = plan.filter(|_| credential.may_use(account)) else {
             return Err(Failure::known(StatusCode::FORBIDDEN, known::WRONG_ACCOUNT).extent(extent));
         };
@@ -233,7 +194,7 @@ fn decide(
         return Err(Failure::known(StatusCode::FORBIDDEN, known::AUTHENTICATION).extent(extent));
     }
 
-    let fault = cloud.faults.strike(route.endpoint, route.account.as_deref());
+    let fault = world.faults.strike(route.endpoint, route.account.as_deref());
     if let Some(fault) = &fault
         && instead(fault, reply)?
     {
@@ -243,7 +204,7 @@ fn decide(
         let message = format!("a body has at most {largest} bytes");
         Failure::new(StatusCode::PAYLOAD_TOO_LARGE, super::response::chosen::TOO_LARGE, &message)
     })?;
-    let call = Call {
+    let call = ApiRequest {
         route: &route,
         method: &parts.method,
         query: parts.uri.query(),
@@ -251,14 +212,14 @@ fn decide(
         credential: &credential,
         fault: fault.as_ref(),
     };
-    let success = cloud.perform(&call, now)?;
+    let success = world.perform(&call, now)?;
     let accepts_gzip = parts
         .headers
         .get_all(ACCEPT_ENCODING)
         .iter()
         .any(|value| value.to_str().is_ok_and(|value| value.contains("gzip")));
-    if accepts_gzip && cloud.choices.compression == Compression::Gzip {
-        reply.manner = Manner::Gzip;
+    if accepts_gzip && world.options.compression == Compression::Gzip {
+        reply.delivery = Delivery::Gzip;
     }
     spoil(success, fault.as_ref(), reply);
     Ok(())
@@ -330,14 +291,15 @@ fn spoil(mut success: Success, fault: Option<&Fault>, reply: &mut Reply) {
             pieces = pieces.iter().map(|piece| relevel(piece, "\"critical\"")).collect();
         }
         Some(Fault::ClockSkew { seconds }) => reply.date_skew = seconds.saturating_mul(1_000),
-        Some(Fault::TruncatedBody) => reply.manner = Manner::Truncated,
+        Some(Fault::TruncatedBody) => reply.delivery = Delivery::Truncated,
         Some(Fault::SlowBody { bytes, pause_ms }) => {
-            reply.manner = Manner::Slow { bytes: *bytes as usize, pause: Duration::from_millis(*pause_ms) };
+            reply.delivery =
+                Delivery::Slow { bytes: *bytes as usize, pause: Duration::from_millis(*pause_ms) };
         }
         Some(Fault::Late { by_ms }) => reply.late = Duration::from_millis(*by_ms),
-        Some(Fault::EndlessBody) => reply.manner = Manner::Endless,
+        Some(Fault::EndlessBody) => reply.delivery = Delivery::Endless,
         Some(Fault::CompressedBomb { mebibytes }) => {
-            reply.manner = Manner::Bomb { mebibytes: *mebibytes as usize };
+            reply.delivery = Delivery::Bomb { mebibytes: *mebibytes as usize };
         }
         _ => {}
     }

@@ -23,7 +23,7 @@ const ENDLESS_PART: u128 = 200;
 
 /// How an answer is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Manner {
+pub(super) enum Delivery {
     #[default]
     Plain,
     Gzip,
@@ -40,7 +40,7 @@ pub(super) enum Manner {
     },
 }
 
-impl Manner {
+impl Delivery {
     /// Whether the body is compressed.
     pub(super) fn content_encoding(self) -> Option<&'static str> {
         matches!(self, Self::Gzip | Self::Bomb { .. }).then_some("gzip")
@@ -49,7 +49,7 @@ impl Manner {
     /// The body of these pieces. Once `stopped` is set, one that takes long ends early.
     pub(super) fn body(self, pieces: Vec<Bytes>, stopped: &Arc<AtomicBool>) -> Body {
         let length: usize = pieces.iter().map(Bytes::len).sum();
-        let mut feed = Feed {
+        let mut feed = ResponseBody {
             pieces: Box::new(pieces.into_iter()),
             length: None,
             encoder: None,
@@ -79,7 +79,7 @@ impl Manner {
     }
 }
 
-struct Feed {
+struct ResponseBody {
     pieces: Box<dyn Iterator<Item = Bytes> + Send>,
     length: Option<u64>,
     encoder: Option<GzEncoder<Vec<u8>>>,
@@ -101,7 +101,7 @@ enum End {
     Cut,
 }
 
-impl Feed {
+impl ResponseBody {
     /// The next bytes, compressed if they are to be; none at the end.
     fn next(&mut self) -> std::io::Result<Option<Bytes>> {
         loop {
@@ -124,7 +124,7 @@ impl Feed {
     }
 }
 
-impl HttpBody for Feed {
+impl HttpBody for ResponseBody {
     type Data = Bytes;
     type Error = Abort;
 
@@ -255,7 +255,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_bomb_is_small_until_it_is_opened() {
-        let body = Manner::Bomb { mebibytes: 8 }.body(Vec::new(), &Arc::default());
+        let body = Delivery::Bomb { mebibytes: 8 }.body(Vec::new(), &Arc::default());
         let bytes = body.collect().await.unwrap().to_bytes();
         assert!(bytes.len() < MEBIBYTE / 16, "{}", bytes.len());
         let mut text = String::new();

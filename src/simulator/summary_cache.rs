@@ -29,7 +29,7 @@ pub(super) struct Row<'a> {
 
 /// All rows, in the order of the users' positions.
 #[derive(Debug, Default)]
-pub(super) struct Listing {
+pub(super) struct SummaryCache {
     chunks: Vec<Chunk>,
 }
 
@@ -50,7 +50,7 @@ enum State {
     FreshUntil(Timestamp),
 }
 
-impl Listing {
+impl SummaryCache {
     /// Something about the user at `slot` is no longer as written.
     pub(super) fn changed(&mut self, slot: usize) {
         if let Some(chunk) = self.chunks.get_mut(slot / CHUNK) {
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn any_page_is_cut_from_the_chunks() {
-        let mut listing = Listing::default();
+        let mut listing = SummaryCache::default();
         let users: Vec<u32> = (0..3_000).collect();
         listing.refresh(&users, Timestamp::default(), row);
         let all: Vec<u64> = (0..3_000).filter(|number| number % 10 != 9).collect();
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn only_what_changed_is_written_again_and_growth_is_seen() {
-        let mut listing = Listing::default();
+        let mut listing = SummaryCache::default();
         let mut users: Vec<u32> = (0..2_000).collect();
         listing.refresh(&users, Timestamp::default(), row);
         users[0] = 7_000;

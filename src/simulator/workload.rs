@@ -37,30 +37,30 @@ const RESETS_PER_USER_DAY: f64 = 0.02;
 /// Users who leave, and as many who join, for each user and day.
 const TURNOVER_PER_USER_DAY: f64 = 0.001;
 
-/// Something that happens. What it is exactly depends on the world at that time, and on its dice alone.
+/// Something that happens. What it is exactly depends on the world at that time, and on its seed alone.
 #[derive(Clone, Debug)]
-pub(super) enum Deed {
+pub(super) enum Action {
     /// Somebody does something risky.
     Event {
         /// Chooses user and behavior.
-        dice: Dice,
+        seed: RngSeed,
     },
     /// Somebody is hit by a campaign: the same behavior for everybody hit.
     Hit {
         /// Chooses the user.
-        dice: Dice,
+        seed: RngSeed,
         /// Chooses the behavior.
-        campaign: Dice,
+        campaign: RngSeed,
     },
     /// An administrator clears a user of high or medium risk.
     Reset {
         /// Chooses the user.
-        dice: Dice,
+        seed: RngSeed,
     },
     /// A user leaves.
     Leave {
         /// Chooses the user.
-        dice: Dice,
+        seed: RngSeed,
     },
     /// A user joins.
     Join {
@@ -71,16 +71,16 @@ pub(super) enum Deed {
 
 /// Chance, the same each time it is asked.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Dice(u64);
+pub(super) struct RngSeed(u64);
 
-impl Dice {
-    pub(super) fn roll(self) -> ChaCha8Rng {
+impl RngSeed {
+    pub(super) fn rng(self) -> ChaCha8Rng {
         ChaCha8Rng::seed_from_u64(self.0)
     }
 
     /// The position of a user for whom something happens, with noisy ones as often as all others.
     pub(super) fn user(self, users: usize) -> usize {
-        let mut rng = self.roll();
+        let mut rng = self.rng();
         let users = users.max(1);
         if rng.random_bool(0.5) {
             let noisy = users.div_ceil(NOISY_ONE_IN);
@@ -92,7 +92,7 @@ impl Dice {
 
 /// The present of one account.
 #[derive(Debug)]
-pub(super) struct Life {
+pub(super) struct Workload {
     seed: u64,
     speed: f64,
     population: f64,
@@ -100,11 +100,11 @@ pub(super) struct Life {
     start: Timestamp,
     world_start_ms: i64,
     next_minute: u64,
-    coming: BTreeMap<(Timestamp, u64), Deed>,
+    coming: BTreeMap<(Timestamp, u64), Action>,
     numbered: u64,
 }
 
-impl Life {
+impl Workload {
     /// Begins at the minute (in a fast world: the second) in which `start` lies, so that who starts a
     /// moment later sees the same.
     pub(super) fn new(seed: u64, speed: f64, population: u32, start: Timestamp) -> Self {
@@ -130,15 +130,15 @@ impl Life {
         }
     }
 
-    /// The next deed at or before `now`, oldest first.
-    pub(super) fn next(&mut self, now: Timestamp) -> Option<(Timestamp, Deed)> {
+    /// The next action at or before `now`, oldest first.
+    pub(super) fn next(&mut self, now: Timestamp) -> Option<(Timestamp, Action)> {
         loop {
             let due = self.coming.first_key_value().map(|((date, _), _)| *date);
             // Later minutes only bring later deeds, so the first one stands once its minute was made.
             let made_to = self.on_clock(self.next_minute as i64 * MINUTE_MS);
             match due {
                 Some(date) if date <= now && date < made_to => {
-                    return self.coming.pop_first().map(|((date, _), deed)| (date, deed));
+                    return self.coming.pop_first().map(|((date, _), action)| (date, action));
                 }
                 _ if made_to <= now => self.make_minute(),
                 _ => return None,
@@ -157,34 +157,34 @@ impl Life {
 
         let events = (population * EVENTS_PER_USER_DAY).max(LEAST_EVENTS_PER_DAY);
         for _ in 0..poisson(&mut rng, per_minute(events)) {
-            let dice = Dice(rng.random());
-            self.put(&mut rng, from, MINUTE_MS, Deed::Event { dice });
+            let seed = RngSeed(rng.random());
+            self.put(&mut rng, from, MINUTE_MS, Action::Event { seed });
         }
         for _ in 0..poisson(&mut rng, per_minute(CAMPAIGNS_PER_DAY)) {
             // Between half a percent and two percent of the users within ten minutes.
             let hit = (population * rng.random_range(0.005..0.02)).clamp(3.0, 2_000.0) as u32;
-            let campaign = Dice(rng.random());
+            let campaign = RngSeed(rng.random());
             for _ in 0..hit {
-                let dice = Dice(rng.random());
-                self.put(&mut rng, from, 10 * MINUTE_MS, Deed::Hit { dice, campaign });
+                let seed = RngSeed(rng.random());
+                self.put(&mut rng, from, 10 * MINUTE_MS, Action::Hit { seed, campaign });
             }
         }
         for _ in 0..poisson(&mut rng, per_minute(population * RESETS_PER_USER_DAY)) {
-            let dice = Dice(rng.random());
-            self.put(&mut rng, from, MINUTE_MS, Deed::Reset { dice });
+            let seed = RngSeed(rng.random());
+            self.put(&mut rng, from, MINUTE_MS, Action::Reset { seed });
         }
         for _ in 0..poisson(&mut rng, per_minute(population * TURNOVER_PER_USER_DAY)) {
-            let dice = Dice(rng.random());
-            self.put(&mut rng, from, MINUTE_MS, Deed::Leave { dice });
+            let seed = RngSeed(rng.random());
+            self.put(&mut rng, from, MINUTE_MS, Action::Leave { seed });
             let user = random_uuid(&mut rng);
-            self.put(&mut rng, from, MINUTE_MS, Deed::Join { user });
+            self.put(&mut rng, from, MINUTE_MS, Action::Join { user });
         }
     }
 
-    fn put(&mut self, rng: &mut ChaCha8Rng, from: i64, within: i64, deed: Deed) {
+    fn put(&mut self, rng: &mut ChaCha8Rng, from: i64, within: i64, action: Action) {
         let date = self.on_clock(from + rng.random_range(0..within));
         self.numbered += 1;
-        self.coming.insert((date, self.numbered), deed);
+        self.coming.insert((date, self.numbered), action);
     }
 
     /// From milliseconds since the start in the world to the date on the clock.
@@ -199,7 +199,7 @@ pub(super) struct Past {
     pub(super) user: Uuid,
     pub(super) last_reset: Option<Timestamp>,
     /// When events happened, oldest first; every listed user has at least one.
-    pub(super) events: Vec<(Timestamp, Dice)>,
+    pub(super) events: Vec<(Timestamp, RngSeed)>,
 }
 
 /// The pasts of `users` users before `start`; then of some more who are on no list.
@@ -219,7 +219,7 @@ pub(super) fn pasts(seed: u64, users: u32, start: Timestamp) -> impl Iterator<It
             Timestamp::from_millis(end - (PAST_DAYS + 1) * DAY_MS - rng.random_range(0..7 * DAY_MS))
         });
         let mut events: Vec<_> =
-            (0..events).map(|_| (past_date(&mut rng, end), Dice(rng.random()))).collect();
+            (0..events).map(|_| (past_date(&mut rng, end), RngSeed(rng.random()))).collect();
         events.sort_unstable_by_key(|(date, _)| *date);
         Past { user, last_reset, events }
     })
@@ -277,16 +277,16 @@ fn whole(unit_ms: i64, date: Timestamp) -> Timestamp {
 mod tests {
     use super::*;
 
-    fn deeds(life: &mut Life, now: Timestamp) -> Vec<String> {
-        std::iter::from_fn(|| life.next(now)).map(|deed| format!("{deed:?}")).collect()
+    fn deeds(workload: &mut Workload, now: Timestamp) -> Vec<String> {
+        std::iter::from_fn(|| workload.next(now)).map(|action| format!("{action:?}")).collect()
     }
 
     #[test]
     fn it_does_not_matter_how_often_one_looks() {
         let start = Timestamp::from_seconds(1_790_000_000);
         let end = start + std::time::Duration::from_secs(12 * 3_600);
-        let mut once = Life::new(5, 1.0, 500, start);
-        let mut often = Life::new(5, 1.0, 500, start + std::time::Duration::from_millis(10));
+        let mut once = Workload::new(5, 1.0, 500, start);
+        let mut often = Workload::new(5, 1.0, 500, start + std::time::Duration::from_millis(10));
         let wanted = deeds(&mut once, end);
         let mut seen = Vec::new();
         let mut now = start;
@@ -296,19 +296,19 @@ mod tests {
         }
         assert_eq!(seen, wanted);
         assert!(wanted.len() > 20, "{}", wanted.len());
-        let mut other = Life::new(6, 1.0, 500, start);
+        let mut other = Workload::new(6, 1.0, 500, start);
         assert_ne!(deeds(&mut other, end), wanted, "another seed, another world");
     }
 
     #[test]
     fn a_fast_world_brings_more_and_nothing_from_the_future() {
         let start = Timestamp::from_seconds(1_790_000_000);
-        let mut life = Life::new(5, 600.0, 200, start);
+        let mut workload = Workload::new(5, 600.0, 200, start);
         let mut before = start;
         let mut events = 0;
         for second in 1..=60 {
             let now = start + std::time::Duration::from_secs(second);
-            while let Some((date, _)) = life.next(now) {
+            while let Some((date, _)) = workload.next(now) {
                 assert!(date <= now && before <= date.max(before), "{date} at {now}");
                 before = before.max(date);
                 events += 1;

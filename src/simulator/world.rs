@@ -1,5 +1,5 @@
 //! Everything that is simulated, in one place: the accounts, what happens in them, who may ask, what goes
-//! wrong, and the record of it all. Told the time; [`super::http`] holds the lock and the clock.
+//! wrong, and the record of it all. Told the time; [`super::engine`] holds the lock and the clock.
 
 use std::collections::BTreeMap;
 
@@ -7,21 +7,21 @@ use rand::Rng;
 use uuid::Uuid;
 
 use super::account::{Account, NewEvent, Rules};
-use super::api_options::Choices;
-use super::auth::Access;
+use super::api_options::ApiOptions;
+use super::auth::Auth;
 use super::faults::Faults;
 use super::ground_truth::{ChangeRecord, Details, EventRecord, Record, Truth, UserRecord, Wanted};
 use super::scenario::{AccountSpec, Level, Scenario};
-use super::workload::{self, Deed, Dice, Life};
+use super::workload::{self, Action, RngSeed, Workload};
 use crate::clock::Timestamp;
 
 /// How often an administrator looks for somebody to reset.
 const LOOKS: u32 = 20;
 
 #[derive(Debug)]
-pub(super) struct Cloud {
-    pub(super) choices: Choices,
-    pub(super) access: Access,
+pub(super) struct World {
+    pub(super) options: ApiOptions,
+    pub(super) auth: Auth,
     pub(super) faults: Faults,
     pub(super) record: Record,
     tenants: BTreeMap<String, Tenant>,
@@ -33,7 +33,7 @@ pub(super) struct Cloud {
 #[derive(Debug)]
 struct Tenant {
     account: Account,
-    life: Option<Life>,
+    workload: Option<Workload>,
     /// The positions before this belong to users that the scenario lists: nothing happens to them by
     /// itself.
     first_generated: usize,
@@ -50,21 +50,21 @@ pub enum Unknown {
     User,
 }
 
-impl Cloud {
+impl World {
     /// The world of `scenario` as it is at `start`. Takes seconds for a million users.
     pub(super) fn new(scenario: &Scenario, start: Timestamp) -> Self {
-        let choices = scenario.api.clone();
+        let options = scenario.api.clone();
         let rules = Rules {
-            retention_ms: choices
+            retention_ms: options
                 .retention_seconds
                 .map(|seconds| i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(i64::MAX / 2)),
-            event_count: choices.event_count,
-            event_ids: choices.event_ids,
-            reset_events: choices.reset_events,
+            event_count: options.event_count,
+            event_ids: options.event_ids,
+            reset_events: options.reset_events,
         };
-        let mut cloud = Self {
-            choices,
-            access: Access::new(&scenario.tokens, &scenario.keys, scenario.limit, start),
+        let mut world = Self {
+            options,
+            auth: Auth::new(&scenario.tokens, &scenario.keys, scenario.limit, start),
             faults: Faults::new(scenario.faults.clone()),
             record: Record::default(),
             tenants: BTreeMap::new(),
@@ -74,7 +74,7 @@ impl Cloud {
         for (spec, number) in scenario.accounts.iter().zip(1_u64..) {
             let seed = scenario.seed ^ number.wrapping_mul(0xd6e8_feb8_6659_fd93);
             let tenant = Tenant::new(spec, rules, seed, scenario.speed, start);
-            cloud.tenants.insert(spec.id.clone(), tenant);
+            world.tenants.insert(spec.id.clone(), tenant);
             for user in &spec.users {
                 for event in &user.events {
                     let new = NewEvent {
@@ -84,12 +84,12 @@ impl Cloud {
                         timestamp: event.at.date(start),
                     };
                     let appended = new.timestamp.min(start);
-                    cloud.append(&spec.id, user.id, &new, appended).expect("the account was made above");
+                    world.append(&spec.id, user.id, &new, appended).expect("the account was made above");
                 }
             }
         }
-        cloud.refresh(start);
-        cloud
+        world.refresh(start);
+        world
     }
 
     pub(super) fn account(&mut self, id: &str) -> Option<&mut Account> {
@@ -99,8 +99,9 @@ impl Cloud {
     /// Lets happen what has happened by `now`.
     pub(super) fn advance(&mut self, now: Timestamp) {
         for tenant in self.tenants.values_mut() {
-            while let Some((date, deed)) = tenant.life.as_mut().and_then(|life| life.next(now)) {
-                tenant.play(&deed, date, &mut self.record);
+            while let Some((date, action)) = tenant.workload.as_mut().and_then(|workload| workload.next(now))
+            {
+                tenant.play(&action, date, &mut self.record);
             }
         }
     }
@@ -175,13 +176,14 @@ impl Tenant {
     fn new(spec: &AccountSpec, rules: Rules, seed: u64, speed: f64, start: Timestamp) -> Self {
         let account = Account::new(spec, rules, seed, start);
         let first_generated = account.slots();
-        let life = (spec.generated_users > 0).then(|| Life::new(seed, speed, spec.generated_users, start));
-        let mut tenant = Self { account, life, first_generated };
+        let workload =
+            (spec.generated_users > 0).then(|| Workload::new(seed, speed, spec.generated_users, start));
+        let mut tenant = Self { account, workload, first_generated };
         for past in workload::pasts(seed, spec.generated_users, start) {
             let slot = tenant.account.user_or_new(past.user);
             tenant.account.was_reset(slot, past.last_reset);
-            for (date, dice) in past.events {
-                if let Some(behavior) = tenant.some_behavior(dice) {
+            for (date, seed) in past.events {
+                if let Some(behavior) = tenant.some_behavior(seed) {
                     let new = NewEvent::of(&behavior, date);
                     tenant.account.append(slot, &new, date);
                 }
@@ -190,32 +192,32 @@ impl Tenant {
         tenant
     }
 
-    fn play(&mut self, deed: &Deed, date: Timestamp, record: &mut Record) {
-        match deed {
-            Deed::Event { dice } => {
-                let slot = self.slot(*dice);
-                if let (Some(slot), Some(behavior)) = (slot, self.some_behavior(*dice)) {
+    fn play(&mut self, action: &Action, date: Timestamp, record: &mut Record) {
+        match action {
+            Action::Event { seed } => {
+                let slot = self.slot(*seed);
+                if let (Some(slot), Some(behavior)) = (slot, self.some_behavior(*seed)) {
                     self.append(slot, &NewEvent::of(&behavior, date), date, record);
                 }
             }
-            Deed::Hit { dice, campaign } => {
-                let slot = self.slot(*dice);
+            Action::Hit { seed, campaign } => {
+                let slot = self.slot(*seed);
                 if let (Some(slot), Some(behavior)) = (slot, self.some_behavior(*campaign)) {
                     self.append(slot, &NewEvent::of(&behavior, date), date, record);
                 }
             }
-            Deed::Reset { dice } => {
-                if let Some(user) = self.somebody_at_risk(*dice) {
+            Action::Reset { seed } => {
+                if let Some(user) = self.somebody_at_risk(*seed) {
                     self.reset(user, date, record);
                 }
             }
-            Deed::Leave { dice } => {
-                let user = self.slot(*dice).and_then(|slot| self.account.at(slot));
+            Action::Leave { seed } => {
+                let user = self.slot(*seed).and_then(|slot| self.account.at(slot));
                 if let Some(user) = user.map(|user| user.id) {
                     self.remove(user, date, record);
                 }
             }
-            Deed::Join { user } => {
+            Action::Join { user } => {
                 self.account.user_or_new(*user);
             }
         }
@@ -259,14 +261,14 @@ impl Tenant {
     }
 
     /// A generated user's position; `None` if that user left.
-    fn slot(&self, dice: Dice) -> Option<usize> {
-        let slot = self.first_generated + dice.user(self.account.slots() - self.first_generated);
+    fn slot(&self, seed: RngSeed) -> Option<usize> {
+        let slot = self.first_generated + seed.user(self.account.slots() - self.first_generated);
         self.account.at(slot).map(|_| slot)
     }
 
     /// Somebody of high risk, or else of medium risk, if a few looks find one.
-    fn somebody_at_risk(&self, dice: Dice) -> Option<Uuid> {
-        let mut rng = dice.roll();
+    fn somebody_at_risk(&self, seed: RngSeed) -> Option<Uuid> {
+        let mut rng = seed.rng();
         let users = self.first_generated as u64..self.account.slots() as u64;
         let seen: Vec<_> =
             (0..LOOKS).filter_map(|_| self.account.at(rng.random_range(users.clone()) as usize)).collect();
@@ -275,7 +277,7 @@ impl Tenant {
     }
 
     /// An enabled behavior; the riskier, the rarer.
-    fn some_behavior(&self, dice: Dice) -> Option<String> {
+    fn some_behavior(&self, seed: RngSeed) -> Option<String> {
         let weight = |level| match level {
             Level::Low => 12_u32,
             Level::Medium => 4,
@@ -286,8 +288,8 @@ impl Tenant {
         if total == 0 {
             return None;
         }
-        // The dice already chose the user; what they show next is for the behavior.
-        let mut rng = dice.roll();
+        // The seed already chose the user; what they show next is for the behavior.
+        let mut rng = seed.rng();
         rng.set_word_pos(64);
         let mut left = rng.random_range(0..total);
         let chosen = enabled().find(|(_, behavior)| {
@@ -312,19 +314,19 @@ mod tests {
         Timestamp::from_seconds(1_790_000_000)
     }
 
-    fn whole_truth(cloud: &Cloud, now: Timestamp) -> String {
-        serde_json::to_string(&cloud.truth(now, None, ALL)).unwrap()
+    fn whole_truth(world: &World, now: Timestamp) -> String {
+        serde_json::to_string(&world.truth(now, None, ALL)).unwrap()
     }
 
     #[test]
     fn the_same_seed_and_clock_give_the_same_world() {
         let end = start() + Duration::from_secs(86_400);
         let play = |seed, steps: u32| {
-            let mut cloud = Cloud::new(&Scenario::generated(1_000, seed), start());
+            let mut world = World::new(&Scenario::generated(1_000, seed), start());
             for step in 1..=steps {
-                cloud.advance(start() + Duration::from_secs(86_400) * step / steps);
+                world.advance(start() + Duration::from_secs(86_400) * step / steps);
             }
-            whole_truth(&cloud, end)
+            whole_truth(&world, end)
         };
         let once = play(3, 1);
         assert_eq!(once, play(3, 500));
@@ -333,8 +335,8 @@ mod tests {
 
     #[test]
     fn a_generated_world_is_mostly_quiet_and_listed_from_the_start() {
-        let cloud = Cloud::new(&Scenario::generated(2_000, 1), start());
-        let truth = cloud.truth(start(), None, ALL);
+        let world = World::new(&Scenario::generated(2_000, 1), start());
+        let truth = world.truth(start(), None, ALL);
         let account = truth.accounts.values().next().unwrap();
         assert_eq!(account.listed, 2_000);
         let of = |level| *account.by_level.get(&level).unwrap();
@@ -348,10 +350,10 @@ mod tests {
 
     #[test]
     fn a_week_brings_events_campaigns_resets_and_leavers() {
-        let mut cloud = Cloud::new(&Scenario::generated(5_000, 1), start());
+        let mut world = World::new(&Scenario::generated(5_000, 1), start());
         let end = start() + Duration::from_secs(7 * 86_400);
-        cloud.advance(end);
-        let truth = cloud.truth(end, Some(start()), ALL);
+        world.advance(end);
+        let truth = world.truth(end, Some(start()), ALL);
         let account = truth.accounts.values().next().unwrap();
         // 5,000 users: 1,000 events a day without campaigns.
         assert!((4_000..12_000).contains(&account.events_total), "{}", account.events_total);

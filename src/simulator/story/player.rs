@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Deed, INSIDER_ID, Story, Teller};
+use super::{INSIDER_ID, SceneAction, Story};
 use crate::clock::Timestamp;
 use crate::simulator::account::{Account, Behavior, NewEvent, User};
 use crate::simulator::auth::Standing;
+use crate::simulator::engine::Engine;
 use crate::simulator::faults::{Fault, FaultRule};
-use crate::simulator::http::Shared;
 use crate::simulator::scenario::{Level, Scenario};
-use crate::simulator::world::Cloud;
+use crate::simulator::world::World;
+
+/// Called with each line that says what happens.
+pub type Teller = Box<dyn Fn(&str) + Send + Sync>;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -28,13 +31,13 @@ const EVERYDAY_USERS: usize = 40;
 
 /// A story, and where and how fast it is played.
 #[derive(Debug)]
-pub(in crate::simulator) struct Play {
+pub(in crate::simulator) struct Player {
     story: Story,
     speed: f64,
     account: String,
 }
 
-impl Play {
+impl Player {
     /// What a scenario plays, if it does.
     pub(in crate::simulator) fn of(scenario: &Scenario) -> Option<Self> {
         let account = scenario.accounts.first()?.id.clone();
@@ -42,89 +45,91 @@ impl Play {
     }
 
     /// Plays the story, and everyday events for ever.
-    pub(in crate::simulator) async fn run(self, shared: Arc<Shared>, tell: Teller) {
-        let start = shared.clock.now();
+    pub(in crate::simulator) async fn run(self, engine: Arc<Engine>, tell: Teller) {
+        let start = engine.clock.now();
         for minute in 0_u32.. {
-            shared.clock.sleep_until(start + (MINUTE * minute).div_f64(self.speed)).await;
-            for line in self.minute(u64::from(minute), &shared) {
+            engine.clock.sleep_until(start + (MINUTE * minute).div_f64(self.speed)).await;
+            for line in self.minute(u64::from(minute), &engine) {
                 tell(&line);
             }
         }
     }
 
     /// Lets this minute happen, and tells of it.
-    fn minute(&self, minute: u64, shared: &Shared) -> Vec<String> {
-        let (mut cloud, now) = shared.now();
+    fn minute(&self, minute: u64, engine: &Engine) -> Vec<String> {
+        let (mut world, now) = engine.now();
         if minute % EVERYDAY == EVERYDAY_MINUTE {
-            self.everyday((minute / EVERYDAY) as usize, &mut cloud, now);
+            self.everyday((minute / EVERYDAY) as usize, &mut world, now);
         }
-        let play = |deed: Deed| {
-            self.perform(deed, &mut cloud, now);
-            format!("{} {}: {}\n", time_of_day(now), self.story.as_str(), deed.line())
+        let play = |action: SceneAction| {
+            self.perform(action, &mut world, now);
+            format!("{} {}: {}\n", time_of_day(now), self.story.as_str(), action.line())
         };
-        self.story.deeds(minute).map(play).collect()
+        self.story.actions(minute).map(play).collect()
     }
 
-    fn perform(&self, deed: Deed, cloud: &mut Cloud, now: Timestamp) {
-        match deed {
-            Deed::Hit { users, behavior } => {
-                for user in self.first(cloud, users, |user| user.level() < Some(Level::High)) {
-                    self.append(cloud, user, behavior, now);
+    fn perform(&self, action: SceneAction, world: &mut World, now: Timestamp) {
+        match action {
+            SceneAction::Hit { users, behavior } => {
+                for user in self.first(world, users, |user| user.level() < Some(Level::High)) {
+                    self.append(world, user, behavior, now);
                 }
             }
-            Deed::Offend { behavior } => self.append(cloud, INSIDER_ID, behavior, now),
-            Deed::Forgive => self.reset(cloud, INSIDER_ID, now),
-            Deed::Reset { users } => {
-                for user in self.first(cloud, users, |user| user.level() >= Some(Level::Medium)) {
-                    self.reset(cloud, user, now);
+            SceneAction::Offend { behavior } => self.append(world, INSIDER_ID, behavior, now),
+            SceneAction::Forgive => self.reset(world, INSIDER_ID, now),
+            SceneAction::Reset { users } => {
+                for user in self.first(world, users, |user| user.level() >= Some(Level::Medium)) {
+                    self.reset(world, user, now);
                 }
             }
-            Deed::Disable { behavior } => self.configure(cloud, behavior, |known| known.enabled = false),
-            Deed::Enable { behavior } => self.configure(cloud, behavior, |known| known.enabled = true),
-            Deed::Revoke => cloud.access.stand(Standing::Revoked),
-            Deed::Reinstate => cloud.access.stand(Standing::Valid),
-            Deed::Fail => {
+            SceneAction::Disable { behavior } => {
+                self.configure(world, behavior, |known| known.enabled = false)
+            }
+            SceneAction::Enable { behavior } => self.configure(world, behavior, |known| known.enabled = true),
+            SceneAction::Revoke => world.auth.stand(Standing::Revoked),
+            SceneAction::Reinstate => world.auth.stand(Standing::Valid),
+            SceneAction::Fail => {
                 let fault = Fault::Status { status: 503, code: 1000, message: "unavailable".to_owned() };
-                cloud.faults.add(FaultRule { fault, endpoint: None, account: None, count: None });
+                world.faults.add(FaultRule { fault, endpoint: None, account: None, count: None });
             }
-            Deed::Recover => cloud.faults.clear(),
-            Deed::End => {}
+            SceneAction::Recover => world.faults.clear(),
+            SceneAction::End => {}
         }
     }
 
     /// The next of the everyday events, to the next of the users they come to.
-    fn everyday(&self, number: usize, cloud: &mut Cloud, now: Timestamp) {
-        let users: Vec<_> = self.account(cloud).users().map(|user| user.id).collect();
+    fn everyday(&self, number: usize, world: &mut World, now: Timestamp) {
+        let users: Vec<_> = self.account(world).users().map(|user| user.id).collect();
         let user = users.iter().rev().nth(number % EVERYDAY_USERS);
         let behavior = EVERYDAY_BEHAVIORS[number % EVERYDAY_BEHAVIORS.len()];
         if let Some(user) = user {
-            self.append(cloud, *user, behavior, now);
+            self.append(world, *user, behavior, now);
         }
     }
 
-    fn account<'a>(&self, cloud: &'a mut Cloud) -> &'a mut Account {
-        cloud.account(&self.account).expect("it is an account of the scenario, and none is ever removed")
+    fn account<'a>(&self, world: &'a mut World) -> &'a mut Account {
+        world.account(&self.account).expect("it is an account of the scenario, and none is ever removed")
     }
 
     /// The first users of the account who are like this.
-    fn first(&self, cloud: &mut Cloud, count: usize, like: impl Fn(&User) -> bool) -> Vec<Uuid> {
-        let users = self.account(cloud).users();
+    fn first(&self, world: &mut World, count: usize, like: impl Fn(&User) -> bool) -> Vec<Uuid> {
+        let users = self.account(world).users();
         users.filter(|user| like(user)).map(|user| user.id).take(count).collect()
     }
 
-    fn append(&self, cloud: &mut Cloud, user: Uuid, behavior: &str, now: Timestamp) {
-        let appended = cloud.append(&self.account, user, &NewEvent::of(behavior, now), now);
+    fn append(&self, world: &mut World, user: Uuid, behavior: &str, now: Timestamp) {
+        let appended = world.append(&self.account, user, &NewEvent::of(behavior, now), now);
         appended.expect("the account is there, and who is not joins");
     }
 
-    fn reset(&self, cloud: &mut Cloud, user: Uuid, now: Timestamp) {
+    fn reset(&self, world: &mut World, user: Uuid, now: Timestamp) {
         // Somebody may have removed the user by hand.
-        let _ = cloud.reset(&self.account, user, now);
+        let _ = world.reset(&self.account, user, now);
     }
 
-    fn configure(&self, cloud: &mut Cloud, behavior: &str, change: impl FnOnce(&mut Behavior)) {
+    fn configure(&self, world: &mut World, behavior: &str, change: impl FnOnce(&mut Behavior)) {
         // An account with behaviors of its own may lack this one.
-        self.account(cloud).behaviors.get_mut(behavior).map(change);
+        self.account(world).behaviors.get_mut(behavior).map(change);
     }
 }
 
@@ -145,16 +150,16 @@ mod tests {
     use crate::simulator::ground_truth::{AccountTruth, Wanted};
     use crate::simulator::scenario::{GENERATED_ACCOUNT, GENERATED_TOKEN};
 
-    fn stage(story: Story) -> (Play, Shared) {
+    fn stage(story: Story) -> (Player, Engine) {
         let scenario = Scenario::of_story(story, 60.0);
-        (Play::of(&scenario).unwrap(), Shared::new(&scenario, Clock::system()))
+        (Player::of(&scenario).unwrap(), Engine::new(&scenario, Clock::system()))
     }
 
     fn play(story: Story, minutes: u64) -> (Vec<String>, AccountTruth) {
-        let (play, shared) = stage(story);
-        let told = (0..minutes).flat_map(|minute| play.minute(minute, &shared)).collect();
-        let (cloud, now) = shared.now();
-        let truth = cloud.truth(now, None, Wanted::default());
+        let (play, engine) = stage(story);
+        let told = (0..minutes).flat_map(|minute| play.minute(minute, &engine)).collect();
+        let (world, now) = engine.now();
+        let truth = world.truth(now, None, Wanted::default());
         (told, truth.accounts[GENERATED_ACCOUNT].clone())
     }
 
@@ -176,27 +181,27 @@ mod tests {
 
     #[test]
     fn trouble_begins_and_ends_when_the_story_says_so() {
-        fn revoked(cloud: &mut Cloud) -> bool {
+        fn revoked(world: &mut World) -> bool {
             let token = format!("Bearer {GENERATED_TOKEN}").parse().unwrap();
-            cloud
-                .access
+            world
+                .auth
                 .identify(&HeaderMap::from_iter([(AUTHORIZATION, token)]), Timestamp::default())
                 .is_err()
         }
-        fn disabled(cloud: &mut Cloud) -> bool {
-            !cloud.account(GENERATED_ACCOUNT).unwrap().behaviors["malicious_file"].enabled
+        fn disabled(world: &mut World) -> bool {
+            !world.account(GENERATED_ACCOUNT).unwrap().behaviors["malicious_file"].enabled
         }
-        fn out(cloud: &mut Cloud) -> bool {
-            cloud.faults.strike(Endpoint::Behaviors, Some(GENERATED_ACCOUNT)).is_some()
+        fn out(world: &mut World) -> bool {
+            world.faults.strike(Endpoint::Behaviors, Some(GENERATED_ACCOUNT)).is_some()
         }
-        type InTrouble = fn(&mut Cloud) -> bool;
+        type InTrouble = fn(&mut World) -> bool;
         let table: [(Story, InTrouble); 3] =
             [(Story::TokenRevoked, revoked), (Story::BehaviorDisabled, disabled), (Story::Outage, out)];
         for (story, in_trouble) in table {
-            let (play, shared) = stage(story);
+            let (play, engine) = stage(story);
             for minute in 0..60 {
-                play.minute(minute, &shared);
-                let troubled = in_trouble(&mut shared.now().0);
+                play.minute(minute, &engine);
+                let troubled = in_trouble(&mut engine.now().0);
                 assert_eq!(troubled, (20..50).contains(&minute), "{story:?} in minute {minute}");
             }
         }
