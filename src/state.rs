@@ -47,12 +47,15 @@ struct Store {
     /// Rises whenever the file is opened, which may then hold anything.
     generation: Generation,
     /// The rows that were written with [`State::put`], by account: a new file lacks them.
-    single: BTreeMap<String, BTreeMap<(Table, Vec<u8>), Vec<u8>>>,
+    single: BTreeMap<String, Rows>,
     /// What is wrong, as it was last logged.
     trouble: Option<String>,
     /// When a file that cannot be used is tried again.
     retry_at: Moment,
 }
+
+/// Values by table and key.
+type Rows = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
 /// Which file is written: another one has none of the rows that were written before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
