@@ -5,91 +5,25 @@
 //! file can be written again everything unsaved is. A damaged file is set aside and a new one begun.
 
 mod backend;
+mod error;
 mod file;
 pub mod inspect;
 mod meter;
 pub mod row;
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Clock, Moment};
-pub use file::{Before, RowError, Sink};
+pub use error::Error;
+pub use file::{Before, RowError, Settings, Sink};
 use file::{Damage, Opened, Origin, Problem};
 pub use meter::{Meter, Recovery};
 use row::{Put, Table, Unreadable};
 
 /// A file that could not be written is opened again after this long: to check a large one takes a second.
 const RETRY: Duration = Duration::from_secs(10);
-
-/// Where the state is, and what it may cost.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// The file; its directory is there already.
-    pub path: PathBuf,
-    /// How much of it may be held in memory.
-    pub cache_bytes: usize,
-}
-
-/// Why the file cannot be used; it is as it was.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// It cannot be opened, read or moved.
-    #[error("cannot use the state file {path}: {source}")]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Another process has it.
-    #[error("the state file {path} is in use by another process; each process needs a file of its own")]
-    InUse {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// A later version wrote it.
-    #[error(
-        "the state file {path} was written by a newer version of this program; run that version, or give another path"
-    )]
-    Newer {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// It never was a state.
-    #[error("{path} is not a state file; give another path, or remove it")]
-    Foreign {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// None of the configured accounts is in it.
-    #[error(
-        "the state file {path} belongs to other accounts ({found}); give another path, or remove it to count anew"
-    )]
-    OtherAccounts {
-        /// Which file.
-        path: PathBuf,
-        /// The ids in it.
-        found: String,
-    },
-    /// It is damaged; only said by commands that look at it.
-    #[error("the state file {path} is damaged: {why}")]
-    Damaged {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong.
-        why: String,
-    },
-    /// It is not there; only said by commands that look at it.
-    #[error("there is no state file {path}")]
-    Missing {
-        /// Which file.
-        path: PathBuf,
-    },
-}
 
 /// The state of all accounts; cloned handles write to the same file.
 #[derive(Clone, Debug)]
@@ -113,12 +47,15 @@ struct Store {
     /// Rises whenever the file is opened, which may then hold anything.
     generation: Generation,
     /// The rows that were written with [`State::put`], by account: a new file lacks them.
-    single: BTreeMap<String, BTreeMap<(Table, Vec<u8>), Vec<u8>>>,
+    single: BTreeMap<String, Rows>,
     /// What is wrong, as it was last logged.
     trouble: Option<String>,
     /// When a file that cannot be used is tried again.
     retry_at: Moment,
 }
+
+/// Values by table and key.
+type Rows = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
 /// Which file is written: another one has none of the rows that were written before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,8 +15,8 @@ use redb::{
 };
 
 use super::backend::Backend;
+use super::error::Error;
 use super::row::{FORMAT, Put, Table, Unreadable};
-use super::{Error, Settings};
 use crate::clock::Timestamp;
 
 /// What is said of the file itself: `format`, and `twin` (see [`Opened::commit`]).
@@ -29,6 +29,15 @@ const MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
 const VERSIONS: [usize; 2] = [64, 192];
 /// The version that is written.
 const VERSION: u8 = 3;
+
+/// Where the state is, and what it may cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The file; its directory is there already.
+    pub path: PathBuf,
+    /// How much of it may be held in memory.
+    pub cache_bytes: usize,
+}
 
 /// Why a file was not opened.
 #[derive(Debug)]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::file::{self, Before, Opened, Origin, Problem};
+use super::error::Error;
+use super::file::{self, Before, Opened, Origin, Problem, Settings};
 use super::row::{Put, Table, Unreadable};
-use super::{Error, Settings};
 
 /// What is looked at needs no more than this.
 const CACHE: usize = 32 << 20;
