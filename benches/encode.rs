@@ -1,6 +1,6 @@
 //! What a page costs when an account changed: written, and written and compressed in both formats.
 
-#[path = "../tests/accounts/mod.rs"]
+#[path = "../tests/shared/accounts.rs"]
 mod accounts;
 
 use std::hint::black_box;

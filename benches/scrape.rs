@@ -3,7 +3,7 @@
 //! `cargo bench --bench scrape -- --serve 127.0.0.1:PORT ACCOUNTS USERS` serves the same page until it is ended,
 //! for `benches/compare-nginx`.
 
-#[path = "../tests/accounts/mod.rs"]
+#[path = "../tests/shared/accounts.rs"]
 mod accounts;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

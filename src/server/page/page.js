@@ -56,7 +56,7 @@ function people({ users, endpoints }) {
     return make("li", { class: `tile ${level}` },
       make("span", { class: "name" }, name),
       make("strong", {}, number(users.by_level[level])),
-      trend && trend.chart,
+      trend?.chart,
       trend && make("span", { class: "small range" },
         make("span", {}, `since ${clock(trend.from)}`),
         make("span", {}, trend.least === trend.most ? "no change" : `${number(trend.least)} to ${number(trend.most)}`)));
@@ -227,7 +227,8 @@ async function read(signal) {
 async function ask() {
   clearTimeout(timer);
   asking?.abort();
-  const mine = asking = new AbortController();
+  const mine = new AbortController();
+  asking = mine;
   const patience = setTimeout(() => mine.abort(), PATIENCE_SECONDS * 1000);
   const status = await read(mine.signal);
   clearTimeout(patience);

@@ -193,8 +193,7 @@ def main() -> None:
         try:
             check()
             print(f"ok: {sentence}", flush=True)
-        # Whatever ends a check fails it, and the others go on.
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (whatever ends a check fails it, and the others go on)
             failed += 1
             print(f"FAILED: {sentence}: {type(error).__name__} {error}", file=sys.stderr, flush=True)
     print(f"supply: {len(CHECKS) - failed} checks passed, {failed} failed")
