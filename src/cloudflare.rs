@@ -1,10 +1,9 @@
 //! The client of the Risk Scoring API: one method for each operation, answers as values of [`crate::model`].
 //!
-//! Every attempt is paid from the [`Budget`], and what it met settles the permit: a block, what the server
-//! says is left, or that there is none. The envelope decides whether an answer is good, not the status.
-//! Lists are decoded as they arrive ([`decode`]) and never held as text; names and e-mail addresses are
-//! skipped there unless [`Names::Keep`] asks for them. What is known of the API, and what is not, is written
-//! beside the code that has to be right either way.
+//! Every attempt is charged to the [`Budget`], and its result settles the permit: a block, the quota that the server
+//! still grants, or neither. The envelope decides whether an answer is good, not the status. Lists are decoded while
+//! they arrive ([`decode`]) and never held as text. Names and e-mail addresses are skipped unless [`Names::Keep`]
+//! asks for them. Where Cloudflare's documentation is silent, a comment beside the code says so.
 
 mod auth;
 mod base_url;
@@ -65,7 +64,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client for the account with this id, paying from `budget`.
+    /// A client for the account with this id; requests are charged to `budget`.
     ///
     /// # Errors
     /// The account id, the base URL, the credentials or the trust anchors cannot be used.
@@ -95,7 +94,7 @@ impl Client {
         Ok(Self { transport: self.transport.with_credentials(credentials)?, ..self.clone() })
     }
 
-    /// What counts as risky, sorted by id.
+    /// The behaviors that count as risky, sorted by id.
     ///
     /// # Errors
     /// As [`Error`] sorts them; the same holds for every operation below.
@@ -104,7 +103,7 @@ impl Client {
         Ok(found.behaviors)
     }
 
-    /// Changes the behaviors named in `settings` and leaves the others; answers with those Cloudflare names.
+    /// Changes the behaviors named in `settings` and leaves the others; returns those that Cloudflare answers with.
     ///
     /// # Errors
     /// [`Kind::Invalid`], with nothing sent, if a level is unknown.
@@ -188,7 +187,7 @@ impl Client {
         self.execute(self.request(Operation::Reset, &[&user.to_string(), "reset"])).await
     }
 
-    /// Where changes of level are sent.
+    /// The integrations that changes of level are sent to.
     ///
     /// # Errors
     /// As [`Error`] sorts them.
@@ -198,7 +197,7 @@ impl Client {
         Ok(found.integrations)
     }
 
-    /// Makes an integration with Okta, the only kind there is.
+    /// Creates an integration with Okta, the only kind there is.
     ///
     /// # Errors
     /// As [`Error`] sorts them.
@@ -218,7 +217,7 @@ impl Client {
         self.fetch::<wire::Integration>(request).await.map(Into::into)
     }
 
-    /// Replaces what an integration is set to.
+    /// Replaces the settings of an integration.
     ///
     /// # Errors
     /// As [`Error`] sorts them.
@@ -247,7 +246,7 @@ impl Client {
     /// As [`Error`] sorts them.
     pub async fn integration_by_reference(&self, reference_id: &str) -> Result<Integration, Error> {
         let operation = Operation::IntegrationByReference;
-        // As a segment of a path these would mean another place.
+        // As a segment of a path these would lead to another resource.
         if matches!(reference_id, "" | "." | "..") || reference_id.contains(char::is_control) {
             let reason = "the reference id is empty, dots, or holds control characters";
             return Err(Error::new(operation, Kind::Invalid, reason));
@@ -275,14 +274,14 @@ impl Client {
         Request::new(operation, self.transport.base(), &path)
     }
 
-    /// An operation whose result is needed.
+    /// Runs an operation and reads its result.
     async fn fetch<R: serde::de::DeserializeOwned>(&self, request: Request) -> Result<R, Error> {
         let mut deadline = Deadline::new(self.total_wait);
         let take = |mut answer: Answer<()>| answer.take_result(request.operation);
         self.transport.text(&request, &mut deadline, take).await
     }
 
-    /// An operation whose success is all there is to know.
+    /// Runs an operation whose result does not matter.
     async fn execute(&self, request: Request) -> Result<(), Error> {
         let mut deadline = Deadline::new(self.total_wait);
         self.transport.text(&request, &mut deadline, |_| Ok(())).await

@@ -135,12 +135,12 @@ impl Server {
         let part = page.part(wanted.format);
         let own = self.parts.telemetry.render(wanted.format);
         let body = match wanted.coding {
-            Coding::Identity => http::pieces(part.plain.clone(), own.into()),
+            Coding::Identity => http::chained(part.plain.clone(), own.into()),
             Coding::Gzip => {
                 // Each use starts afresh, so a panic within one has not spoilt it.
                 let mut compressor = self.compressor.lock().unwrap_or_else(PoisonError::into_inner);
                 let own = compressor.finish(&part.deflated, own.as_bytes());
-                http::pieces(part.deflated.bytes.clone(), own.into())
+                http::chained(part.deflated.bytes.clone(), own.into())
             }
         };
         let mut response = Response::new(body);

@@ -33,6 +33,8 @@ mod faults;
 mod ground_truth;
 mod handlers;
 mod http;
+mod json_values;
+mod page_slice;
 mod response;
 mod response_body;
 mod routes;

@@ -1,7 +1,7 @@
 //! From the bytes of an answer to values: unpacked, scanned and read while they arrive.
 //!
-//! [`gunzip`] feeds a [`sink`]; [`stream`] is the sink of lists. It looks for the list with [`envelope_scan`] and
-//! reads its elements with [`element`]: rows in their usual spelling by [`fast_path`], everything else by [`json`].
+//! `gunzip` feeds a `sink`; `stream` is the sink of lists. It looks for the list with `envelope_scan` and
+//! reads its elements with `element`: rows in their usual spelling by `fast_path`, everything else by `json`.
 
 mod bounds;
 mod element;

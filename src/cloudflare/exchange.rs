@@ -19,7 +19,7 @@ use crate::budget::Permit;
 use crate::clock::Clock;
 use crate::rate_limit::WINDOW;
 
-/// A rate limit that does not say how long blocks for as long as Cloudflare documents.
+/// How long a 429 without `Retry-After` blocks: as long as Cloudflare documents.
 const DOCUMENTED_BLOCK: Duration = WINDOW;
 
 /// How one account's API is reached; cheap to clone.
@@ -111,7 +111,7 @@ impl Connection {
         }
     }
 
-    /// An answer whose status promises a result.
+    /// Reads an answer with a success status.
     async fn success<S: Sink>(
         &self,
         request: &Request,
@@ -152,7 +152,7 @@ impl Connection {
         }
     }
 
-    /// An answer whose status says that there is no result.
+    /// Reads an answer with an error status.
     async fn failure(
         &self,
         request: &Request,
@@ -169,7 +169,7 @@ impl Connection {
                 Error::new(request.operation, Kind::Shape, reason).answered(answered),
             );
         }
-        // Without a readable envelope the status has to do: a gateway in trouble writes HTML or nothing.
+        // A gateway in trouble writes HTML or nothing; then only the status is known.
         let text = match headers::foreign_type(response.headers()) {
             None => self.read(request, response, Whole::new(&self.bounds)).await.ok(),
             Some(_) => None,
@@ -192,7 +192,7 @@ impl Connection {
         FailedAttempt { error: error.after(wait), retry }
     }
 
-    /// Reads a body into `sink`, unpacked.
+    /// Decompresses a body into `sink`.
     async fn read<S: Sink>(
         &self,
         request: &Request,
@@ -208,7 +208,7 @@ impl Connection {
             }
         };
         loop {
-            // A body that has begun is not asked for twice: the next poll is soon enough.
+            // Once a body has begun, the request is not repeated: the next poll is soon enough.
             let lost =
                 |kind, reason| Unread::Incomplete(FailedAttempt::new(request, kind, reason, Retry::No));
             match tokio::time::timeout(self.idle_wait, response.chunk()).await {
@@ -229,15 +229,15 @@ impl Connection {
     }
 }
 
-/// Why a body was not read.
+/// Why a body could not be read.
 enum Unread {
-    /// It came, but is no answer.
+    /// It arrived, but cannot be decoded.
     Undecodable(DecodeError),
-    /// It did not come.
+    /// It did not arrive completely.
     Incomplete(FailedAttempt),
 }
 
-/// The host a redirect names, and nothing else of it: the rest may hold anything.
+/// The host that a redirect names. The rest of the URL is left out: it may hold personal data.
 fn destination(response: &Response) -> String {
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let target = location.and_then(|location| response.url().join(location).ok());

@@ -6,32 +6,32 @@ use super::base_url::BASE_URL;
 use super::decode::{Bounds, Names};
 use super::report::Observer;
 
-/// What a client may be told; the defaults suit the daemon.
+/// The settings of a client; the defaults suit the daemon.
 #[derive(Clone)]
 pub struct Options {
     /// Where the API is; plain HTTP only on loopback.
     pub base_url: String,
     /// Whether names and e-mail addresses are kept.
     pub names: Names,
-    /// What an answer may hold at most.
+    /// The largest answer that is accepted.
     pub bounds: Bounds,
-    /// To connect, TLS included.
+    /// Limit for connecting, TLS included.
     pub connect_wait: Duration,
-    /// For the head of an answer, and between any two parts of it.
+    /// Limit for the head of an answer, and between any two parts of its body.
     pub idle_wait: Duration,
-    /// On the wire for one operation, all its pages and retries together.
+    /// Limit for the time on the wire of one operation, with all its pages and retries.
     pub total_wait: Duration,
-    /// How long a request may wait for its turn, in the budget or behind a block, before it is given up.
+    /// How long a request may wait for the budget or for the end of a block. After that it fails.
     pub permit_wait: Duration,
-    /// How often one request is tried at most; it is always tried once. By default the first attempt and two
-    /// retries: what three in a row do not cure is for the next poll.
+    /// The largest number of attempts for one request; there is always one. By default the first attempt and two
+    /// retries: if three in a row fail, the next poll tries again.
     pub attempts: u32,
-    /// A server that says for how long it wants no request (a 429, a 5xx with `Retry-After`) is asked again
-    /// within the operation if it is for at most this long; else that is the answer.
+    /// The longest `Retry-After` (of a 429 or 5xx) that the operation waits for. If the server asks for more, the
+    /// operation fails.
     pub retry_wait: Duration,
     /// The page size that is tried once a list turns out to have pages.
     pub page_size: u32,
-    /// Told of each attempt.
+    /// Called after each attempt.
     pub observer: Option<Observer>,
 }
 

@@ -12,11 +12,11 @@ pub type Observer = Arc<dyn Fn(&Report) + Send + Sync>;
 /// How one attempt went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// What was asked.
+    /// The part of the API that was called.
     pub endpoint: Endpoint,
     /// How it ended.
     pub outcome: Outcome,
-    /// From sending to the last byte, on the wall; waiting for the budget is not in it.
+    /// Real time from sending to the last byte, without the wait for the budget.
     pub took: Duration,
     /// 1 for the first attempt, more for retries.
     pub attempt: u32,

@@ -1,14 +1,14 @@
-//! Whom the client trusts to be Cloudflare.
+//! The TLS configuration: which certificates the client trusts.
 
 use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore};
 
-/// What TLS needs for a server that is asked over it: the platform's trust anchors, or the file and
-/// directory of `SSL_CERT_FILE` and `SSL_CERT_DIR`; Mozilla's where the image has none.
+/// A configuration that trusts the platform's trust anchors, or those in the file of `SSL_CERT_FILE` and the directory
+/// of `SSL_CERT_DIR`. If the image has none, it trusts Mozilla's.
 ///
 /// # Errors
-/// The files named in the environment hold no certificate: someone wanted these and no others.
+/// The files named in the environment hold no certificate. Whoever named them wants no others to be trusted.
 pub(super) fn with_anchors() -> Result<ClientConfig, String> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
@@ -26,7 +26,7 @@ pub(super) fn with_anchors() -> Result<ClientConfig, String> {
     Ok(config(roots))
 }
 
-/// What TLS needs where it is never used: nobody is trusted, and no certificate is read or held.
+/// A configuration for plain HTTP: it trusts no certificate, and reads none.
 pub(super) fn without_anchors() -> ClientConfig {
     config(RootCertStore::empty())
 }

@@ -4,27 +4,27 @@
 use crate::clock::Timestamp;
 use crate::model::Level;
 
-/// What the API answers to a change of behaviors: no name and no description.
+/// A changed behavior, as the API answers it: without name and description.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpdatedBehavior {
     /// Its id.
     pub id: String,
-    /// Whether it is looked for.
+    /// Whether Cloudflare looks for it.
     pub enabled: bool,
-    /// The level a user gets by it.
+    /// The risk level that it gives a user.
     pub level: Level,
 }
 
-/// An integration to be made; it starts active.
+/// An integration to create; it starts active.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewIntegration {
     /// The tenant it sends to.
     pub tenant_url: String,
-    /// An id of the caller's choice; without one Cloudflare makes a UUID.
+    /// An id of the caller's choice; without one Cloudflare creates a UUID.
     pub reference_id: Option<String>,
 }
 
-/// What an integration becomes; it replaces what was there.
+/// The new settings of an integration; they replace all old ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IntegrationSetting {
     /// The tenant it sends to.
@@ -38,21 +38,21 @@ pub struct IntegrationSetting {
 /// Whether a token works, and until when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenStatus {
-    /// What Cloudflare says of it.
+    /// Its state.
     pub state: TokenState,
-    /// When it ends, if it does.
+    /// When it expires, if ever.
     pub expires: Option<Timestamp>,
 }
 
-/// What Cloudflare says of a token.
+/// The state of a token, as Cloudflare reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenState {
-    /// It works.
+    /// The token works.
     Active,
-    /// Its owner has switched it off.
+    /// Its owner disabled it.
     Disabled,
-    /// Its time is over.
+    /// It has expired.
     Expired,
-    /// A word that was not documented when this was written.
+    /// A state that Cloudflare does not document.
     Unknown,
 }

@@ -1,4 +1,4 @@
-//! The JSON of the small answers and of what is sent, as Cloudflare writes it.
+//! The JSON of small answers and of request bodies, as Cloudflare writes it.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(super) struct Behaviors {
     pub(super) behaviors: Listing<model::Behavior>,
 }
 
-/// The same after a change, without the words.
+/// The same after a change, without names and descriptions.
 #[derive(Debug, Deserialize)]
 pub(super) struct UpdatedBehaviors {
     behaviors: BTreeMap<String, Behavior>,
@@ -43,7 +43,7 @@ impl UpdatedBehaviors {
     }
 }
 
-/// What stands around a user's events.
+/// A user's result without the events.
 #[derive(Debug, Deserialize)]
 pub(super) struct UserHead {
     pub(super) name: Option<String>,
@@ -89,7 +89,7 @@ impl From<Integration> for model::Integration {
     }
 }
 
-/// The answer to a token's question about itself.
+/// The answer of the token verification.
 #[derive(Debug, Deserialize)]
 pub(super) struct Token {
     status: String,

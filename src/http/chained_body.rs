@@ -1,4 +1,4 @@
-//! A body in two pieces, neither of them copied: one that many answers share, and one of their own.
+//! A body of two parts, of which neither is copied: one that many answers share, and one of this answer alone.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -8,17 +8,16 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 
-use super::Body;
+use super::body::Body;
 
-/// `shared`, then `own`.
-pub fn pieces(shared: Bytes, own: Bytes) -> Body {
-    let pieces = Pieces([shared, own]);
-    pieces.map_err(|never: Infallible| match never {}).boxed_unsync()
+/// A body that sends `shared`, then `own`.
+pub fn chained(shared: Bytes, own: Bytes) -> Body {
+    ChainedBody([shared, own]).map_err(|never: Infallible| match never {}).boxed_unsync()
 }
 
-struct Pieces([Bytes; 2]);
+struct ChainedBody([Bytes; 2]);
 
-impl hyper::body::Body for Pieces {
+impl hyper::body::Body for ChainedBody {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -1,32 +1,32 @@
-//! How many connections each peer has, so that one alone cannot take them all.
+//! Limits the connections of each peer, so that one peer cannot use them all.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// The places of each peer that has any.
+/// The open connections of each peer that has any.
 #[derive(Debug)]
 pub(super) struct Peers {
     most: usize,
-    /// One reference is ours, each other one is held by a connection.
+    /// One reference is held here, every other one by a connection.
     places: BTreeMap<IpAddr, Arc<()>>,
 }
 
-/// A connection's place, until it is dropped.
+/// Counts as one connection of a peer until it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     _held: Arc<()>,
 }
 
 impl Peers {
-    /// Nobody is here yet; each peer has at most `most` places.
+    /// Each peer may have at most `most` connections.
     pub(super) fn new(most: usize) -> Self {
         Self { most, places: BTreeMap::new() }
     }
 
-    /// A place for one more connection of `peer`, if it may have one.
+    /// Admits one more connection of `peer`, unless the peer has too many.
     pub(super) fn admit(&mut self, peer: IpAddr) -> Option<Place> {
-        // There are at most as many as connections.
+        // The map has at most one entry for each open connection.
         self.places.retain(|_, place| Arc::strong_count(place) > 1);
         let place = self.places.entry(peer).or_default();
         (Arc::strong_count(place) <= self.most).then(|| Place { _held: Arc::clone(place) })

@@ -1,7 +1,7 @@
-//! A stream that gives up on a peer that does not take what it asked for.
+//! A stream that fails when its peer does not read the answer in time.
 //!
-//! hyper bounds how long a request may take to come, not how long an answer may take to go: a client that
-//! reads nothing, or a byte a minute, would keep its connection and its page for ever.
+//! hyper limits how long a request may take to arrive, but not how long an answer may take to be sent. A client that
+//! reads nothing, or one byte a minute, would hold its connection and its copy of the answer for ever.
 
 use std::io;
 use std::pin::Pin;
@@ -11,22 +11,22 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-/// Writes fail once the peer has been waited for too long, from the first wait until all was taken.
+/// Writes fail with `TimedOut` when the peer is too slow, counted from the first write that waits to the next flush.
 #[derive(Debug)]
-pub(super) struct Patience<S> {
+pub(super) struct WriteTimeout<S> {
     stream: S,
     limit: Duration,
     /// Runs from the first write that had to wait until the next flush that did not.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Patience<S> {
-    /// Waits for the peer of `stream` at most `limit` between two flushes.
+impl<S> WriteTimeout<S> {
+    /// Waits for the peer of `stream` for at most `limit` between two flushes.
     pub(super) fn new(stream: S, limit: Duration) -> Self {
         Self { stream, limit, waiting: None }
     }
 
-    /// `Pending`, as long as there is patience left.
+    /// `Pending` until the limit has passed, then an error.
     fn wait<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         let limit = self.limit;
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
@@ -38,7 +38,7 @@ impl<S> Patience<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -48,7 +48,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -99,9 +99,9 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(30);
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_takes_a_little_now_and_then_is_given_up_all_the_same() {
+    async fn a_peer_that_reads_too_slowly_times_out() {
         let (near, mut far) = tokio::io::duplex(10);
-        let mut stream = Patience::new(near, LIMIT);
+        let mut stream = WriteTimeout::new(near, LIMIT);
         let trickle = tokio::spawn(async move {
             let mut byte = [0];
             while far.read(&mut byte).await.is_ok_and(|read| read > 0) {
@@ -115,9 +115,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn patience_is_new_after_everything_was_taken() {
+    async fn a_flush_starts_the_limit_again() {
         let (near, mut far) = tokio::io::duplex(10);
-        let mut stream = Patience::new(near, LIMIT);
+        let mut stream = WriteTimeout::new(near, LIMIT);
         let reader = tokio::spawn(async move {
             let mut block = [0; 20];
             for _ in 0..3 {

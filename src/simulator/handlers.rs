@@ -5,15 +5,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::account::{Account, Behavior, Event, Integration, User};
+use super::account::{Account, Behavior, Integration, User};
 use super::api_options::{
-    BehaviorsAnswer, DuplicateReference, EmptyResult, EventNames, Pages, ResetUser, UnknownBehavior,
-    UnknownUser,
+    BehaviorsAnswer, DuplicateReference, EmptyResult, ResetUser, UnknownBehavior, UnknownUser,
 };
 use super::auth::{Credential, Kind};
 use super::faults::{Endpoint, Fault};
-use super::response::{Failure, Outcome, PageInfo, Success, chosen};
-use super::routes::{Route, parameter};
+use super::json_values;
+use super::page_slice::PageSlice;
+use super::response::{Failure, Outcome, Success, chosen};
+use super::routes::Route;
 use super::scenario::Level;
 use super::world::World;
 use crate::clock::Timestamp;
@@ -80,7 +81,8 @@ impl World {
             }
             (Endpoint::Integrations, &Method::GET) => {
                 let all = self.known(account)?;
-                let list = all.integrations.iter().map(|one| shown(&all.id, one)).collect();
+                let list =
+                    all.integrations.iter().map(|one| json_values::integration(&all.id, one)).collect();
                 Ok(Success::single(Value::Array(list)))
             }
             (Endpoint::Integrations, _) => self.create_integration(account, request.body, now),
@@ -160,7 +162,7 @@ impl World {
             return Success::single(json!({"users": []}));
         };
         let listing = account.listing(now);
-        let cut = Cut::of(pages, request, listing.len());
+        let cut = PageSlice::of(pages, request.query, request.fault, listing.len());
         let mut rows = Vec::new();
         for (skip, take) in cut.ranges() {
             let pieces = listing.pieces(skip, take);
@@ -189,7 +191,7 @@ impl World {
             if options.unknown_user == UnknownUser::NotFound {
                 return Err(Failure::not_found("user"));
             }
-            let cut = Cut::of(options.pages, request, 0);
+            let cut = PageSlice::of(options.pages, request.query, request.fault, 0);
             return Ok(Success {
                 result: Outcome::Json(json!({"name": "", "email": "", "events": []})),
                 info: Some(cut.info),
@@ -199,11 +201,11 @@ impl World {
         if let Some(cap) = options.listing_cap {
             events.truncate(cap as usize);
         }
-        let cut = Cut::of(options.pages, request, events.len());
+        let cut = PageSlice::of(options.pages, request.query, request.fault, events.len());
         let listed: Vec<Value> = cut
             .ranges()
             .flat_map(|(skip, take)| events.iter().skip(skip).take(take))
-            .map(|event| event_shown(account, event, options.event_names))
+            .map(|event| json_values::event(account, event, options.event_names))
             .collect();
         let (name, email) = user.person.texts();
         let mut result = json!({"name": name, "email": email, "events": listed});
@@ -231,7 +233,7 @@ impl World {
         let reference_id = new.reference_id.unwrap_or_else(|| known.next_uuid().to_string());
         let integration =
             Integration { id, reference_id, tenant_url: new.tenant_url, active: true, created_at: now };
-        let result = shown(account, &integration);
+        let result = json_values::integration(account, &integration);
         known.integrations.push(integration);
         Ok(Success::single(result))
     }
@@ -254,58 +256,6 @@ impl World {
             }
         }
         found(known, at)
-    }
-}
-
-/// Which rows a page has, and what it says about them.
-#[derive(Clone, Copy, Debug)]
-struct Cut {
-    skip: usize,
-    take: usize,
-    /// Rows from the beginning that come once more.
-    again: usize,
-    info: PageInfo,
-}
-
-impl Cut {
-    /// A page that cannot be read as a number from 1 up is the first.
-    fn of(pages: Pages, request: &ApiRequest<'_>, total: usize) -> Self {
-        let number = |name| parameter(request.query, name).and_then(|text| text.parse::<usize>().ok());
-        let asked = number("page").filter(|page| *page > 0).unwrap_or(1);
-        let (page, per_page, start) = match pages {
-            Pages::Whole => (1, total.max(1), 0),
-            Pages::Sized { standard, largest } => {
-                let size = number("per_page").filter(|size| *size > 0);
-                let size = size.unwrap_or(standard as usize).min(largest as usize);
-                (asked, size, (asked - 1).saturating_mul(size))
-            }
-            Pages::Repeated { size } => (1, size as usize, 0),
-        };
-        let total_pages = total.div_ceil(per_page).max(1);
-        let one_page = total_pages == 1;
-        let (skip, again) = match request.fault {
-            Some(Fault::DuplicatedRows) if one_page => (start, 1),
-            Some(Fault::DuplicatedRows) => (start.saturating_sub(1), 0),
-            Some(Fault::ShiftedRows) if one_page || start > 0 => (start.saturating_add(1), 0),
-            _ => (start, 0),
-        };
-        let by = match request.fault {
-            Some(Fault::LyingTotals { by }) => *by,
-            _ => 0,
-        };
-        let info = PageInfo {
-            page,
-            per_page,
-            count: total.saturating_sub(skip).min(per_page) + again,
-            total_count: (total as i64).saturating_add(by),
-            total_pages,
-        };
-        Self { skip, take: per_page, again, info }
-    }
-
-    /// What to take, as pairs of rows to skip and rows to take.
-    fn ranges(self) -> impl Iterator<Item = (usize, usize)> {
-        [(self.skip, self.take), (0, self.again)].into_iter()
     }
 }
 
@@ -336,7 +286,7 @@ fn position(account: &Account, id: &str) -> Result<usize, Failure> {
 
 fn found(account: &Account, at: usize) -> Result<Success, Failure> {
     let integration = account.integrations.get(at).ok_or_else(|| Failure::not_found("integration"))?;
-    Ok(Success::single(shown(&account.id, integration)))
+    Ok(Success::single(json_values::integration(&account.id, integration)))
 }
 
 fn checked_url(url: &str) -> Result<(), Failure> {
@@ -360,57 +310,4 @@ fn checked_reference(
         return Err(Failure::new(StatusCode::CONFLICT, chosen::CONFLICT, message));
     }
     Ok(())
-}
-
-fn shown(account: &str, integration: &Integration) -> Value {
-    let id = integration.id;
-    json!({
-        "id": id.to_string(),
-        "account_tag": account,
-        "integration_type": "Okta",
-        "reference_id": integration.reference_id,
-        "tenant_url": integration.tenant_url,
-        "well_known_url":
-            format!("https://ssf.risk-score.teams.cloudflare.com/.well-known/sse-configuration/{id}"),
-        "active": integration.active,
-        "created_at": integration.created_at.to_string(),
-    })
-}
-
-fn event_shown(account: &Account, event: &Event, names: EventNames) -> Value {
-    let behavior = account.behavior_id(event);
-    let display = account.behaviors.get(behavior).map(|behavior| behavior.name.as_str());
-    let name = match names {
-        EventNames::Display => display.unwrap_or(behavior),
-        EventNames::Id => behavior,
-    };
-    let mut shown = json!({
-        "id": account.event_id(event),
-        "name": name,
-        "risk_level": event.level,
-        // More digits than a date needs, and none, are both RFC 3339.
-        "timestamp": match event.number % 3 {
-            0 => precise(event.timestamp),
-            _ => event.timestamp.to_string(),
-        },
-    });
-    // Details are any JSON, or absent.
-    let details = match event.number % 4 {
-        0 => Some(
-            json!({"location": {"from": "Lisbon", "to": "Osaka"}, "km": 11_120.5, "devices": ["a", null]}),
-        ),
-        1 => Some(json!("seen \"twice\"")),
-        2 => Some(Value::Null),
-        _ => None,
-    };
-    if let (Some(fields), Some(details)) = (shown.as_object_mut(), details) {
-        fields.insert("event_details".to_owned(), details);
-    }
-    shown
-}
-
-/// With nine fractional digits.
-fn precise(date: Timestamp) -> String {
-    jiff::Timestamp::from_millisecond(date.millis())
-        .map_or_else(|_| date.to_string(), |date| format!("{date:.9}"))
 }

@@ -90,7 +90,7 @@ pub(super) fn standard_behaviors() -> Vec<BehaviorSpec> {
             "imp_travel",
             "Impossible Travel",
             Level::High,
-            "A user had a successful Auth application log in from two locations that they could not have traveled to in that period of time.",
+            "A user had a successful Access application log in from two locations that they could not have traveled to in that period of time.",
         ),
         (
             "high_dlp",

@@ -1,6 +1,6 @@
-//! What an answer may hold, and what is kept of it.
+//! Limits of an answer, and whether names are kept.
 
-/// What an answer may hold at most; beyond it is an error, not a cut.
+/// The limits of an answer. An answer beyond them is an error; it is never cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Bytes of JSON. A million users take 200 MB.
@@ -11,7 +11,7 @@ pub struct Bounds {
     pub elements: usize,
     /// Bytes of one element.
     pub element_bytes: usize,
-    /// Bytes around a list, or of an answer that is none.
+    /// Bytes around a list, or of an answer without a list.
     pub head_bytes: usize,
     /// How deep values may nest.
     pub nesting: u32,
@@ -33,10 +33,10 @@ impl Default for Bounds {
     }
 }
 
-/// Whether names and e-mail addresses outlive the decoding.
+/// Whether names and e-mail addresses are kept after decoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Names {
-    /// They are skipped without being looked at.
+    /// They are skipped and never stored.
     #[default]
     Drop,
     /// They are kept beside the rows.

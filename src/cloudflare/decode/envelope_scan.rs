@@ -1,6 +1,6 @@
-//! Where in the envelope a byte stands: as much of JSON as it takes to find the list in the result.
+//! Finds the list in the result: scans the envelope byte by byte, with just enough JSON for that.
 //!
-//! What is copied meanwhile is checked when the envelope is read.
+//! The scan does not validate the envelope; serde_json does when the copy is read.
 
 use super::json::Stop;
 
@@ -11,9 +11,9 @@ pub(in crate::cloudflare) enum Opens {
     List,
 }
 
-/// A place in the text around the list.
+/// The state of the scan outside the list.
 #[derive(Debug, Default)]
-pub(in crate::cloudflare) struct Around {
+pub(in crate::cloudflare) struct EnvelopeScan {
     depth: u32,
     /// One bit for each depth, set for an object.
     objects: u64,
@@ -36,7 +36,7 @@ enum InString {
     Escaped,
 }
 
-impl Around {
+impl EnvelopeScan {
     /// Takes in a byte, which is already the last of `copy`.
     pub(in crate::cloudflare) fn step(
         &mut self,

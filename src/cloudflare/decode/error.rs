@@ -6,10 +6,10 @@ pub enum DecodeError {
     /// It ends before the JSON does.
     #[error("it ends after {bytes} bytes, before it is complete")]
     Truncated {
-        /// How far it came.
+        /// Bytes that arrived.
         bytes: u64,
     },
-    /// It is no JSON.
+    /// It is not JSON.
     #[error("it is no JSON at byte {offset}: {what}")]
     Json {
         /// Where, in decoded bytes.
@@ -22,10 +22,10 @@ pub enum DecodeError {
     TooLarge {
         /// The bound.
         limit: u64,
-        /// Of what.
+        /// What the bound counts.
         what: &'static str,
     },
-    /// It is not compressed as it says.
+    /// Its compression is damaged or unknown.
     #[error("it cannot be decompressed: {0}")]
     Compression(String),
 }

@@ -3,19 +3,19 @@
 use super::bounds::Bounds;
 use super::error::DecodeError;
 
-/// Takes in the decoded bytes of an answer.
+/// Receives the decoded bytes of an answer.
 pub(in crate::cloudflare) trait Sink {
-    /// What is left beside the envelope.
+    /// The values taken out of the answer.
     type Out;
 
-    /// Takes in what arrived.
+    /// Takes the next decoded bytes.
     fn push(&mut self, bytes: &[u8]) -> Result<(), DecodeError>;
 
-    /// The text of the envelope, and what was taken out of it.
+    /// The text of the envelope, and the values taken out of it.
     fn finish(self) -> Result<(Vec<u8>, Self::Out), DecodeError>;
 }
 
-/// An answer that is kept as it is.
+/// Keeps an answer as text.
 #[derive(Debug)]
 pub(in crate::cloudflare) struct Whole {
     text: Vec<u8>,

@@ -1,4 +1,4 @@
-//! Lists decoded as they arrive.
+//! Decodes lists while they arrive.
 //!
 //! An answer may be 200 MB long. Whatever stands around the list (`$.result.users`, `$.result.events`) is
 //! copied into a small text in which the list is empty, to be read as JSON at the end; the elements of the
@@ -6,7 +6,7 @@
 
 use super::bounds::{Bounds, Names};
 use super::element::{Element, Read};
-use super::envelope_scan::{Around, Opens};
+use super::envelope_scan::{EnvelopeScan, Opens};
 use super::error::DecodeError;
 use super::json::{Cursor, Stop};
 use super::sink::Sink;
@@ -15,13 +15,13 @@ use crate::model::{Identities, Row, UserId};
 /// The elements of one answer.
 #[derive(Debug)]
 pub(in crate::cloudflare) struct Listing<E> {
-    /// Those that could be read, as they came.
+    /// Readable elements, in the order of the answer.
     pub(in crate::cloudflare) items: Vec<E>,
-    /// Whose those were that could not.
+    /// The users of unreadable elements.
     pub(in crate::cloudflare) unreadable: Vec<UserId>,
-    /// Those that could not and did not say whose they were.
+    /// Number of unreadable elements without a readable user id.
     pub(in crate::cloudflare) anonymous: u32,
-    /// Who the users are, if that is kept.
+    /// Names and e-mail addresses, if they are kept.
     pub(in crate::cloudflare) identities: Option<Identities>,
     /// Whether there was a list at all.
     pub(in crate::cloudflare) seen: Seen,
@@ -46,12 +46,12 @@ impl<E> Listing<E> {
 pub(in crate::cloudflare) struct Reader<E> {
     bounds: Bounds,
     head: Vec<u8>,
-    around: Around,
+    scan: EnvelopeScan,
     place: Place,
-    /// What arrived and was not read yet.
+    /// Bytes that arrived and are not decoded yet.
     buffer: Vec<u8>,
-    /// An element that was cut is looked at again when this much is there: each time twice as much, so that
-    /// slow arrival costs no more than a second reading.
+    /// An incomplete element is read again once the buffer has this many bytes. The number doubles each time, so that
+    /// slow arrival costs at most one more reading.
     enough: usize,
     received: u64,
     listing: Listing<E>,
@@ -81,7 +81,7 @@ impl<E: Element> Reader<E> {
         Self {
             bounds: *bounds,
             head: Vec::new(),
-            around: Around::default(),
+            scan: EnvelopeScan::default(),
             place: Place::Around,
             buffer: Vec::new(),
             enough: 0,
@@ -145,7 +145,7 @@ impl<E: Element> Reader<E> {
     fn copy_around(&mut self, text: &[u8]) -> Result<usize, (usize, Stop)> {
         for (index, byte) in text.iter().enumerate() {
             self.head.push(*byte);
-            let opens = self.around.step(*byte, &self.head, E::LIST, self.bounds.nesting);
+            let opens = self.scan.step(*byte, &self.head, E::LIST, self.bounds.nesting);
             if opens.map_err(|stop| (index, stop))? == Opens::List {
                 if self.listing.seen == Seen::Yes {
                     return Err((index, Stop::Invalid("the list is there twice")));
@@ -178,7 +178,7 @@ impl<E: Element> Reader<E> {
                 Ok(Step::Closed) => {
                     self.place = Place::Around;
                     self.head.push(b']');
-                    self.around.closed();
+                    self.scan.closed();
                     return Ok(cursor.position());
                 }
                 Err(Stop::Incomplete) if read > 0 => return Ok(read),
