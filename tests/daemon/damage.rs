@@ -380,3 +380,20 @@ fn what_never_was_a_state_is_refused_or_set_aside_and_an_empty_file_is_a_new_one
         },
     );
 }
+
+#[test]
+fn a_version_damaged_in_one_half_is_no_newer_version() {
+    without_printed_panics("a_version_damaged_in_one_half_is_no_newer_version", || {
+        let folder = folder();
+        for (name, whole) in files(folder.path()) {
+            let wanted = wanted(folder.path(), &whole);
+            for (places, newer) in [(&[64][..], false), (&[192], false), (&[64, 192], true)] {
+                let mut bytes = whole.clone();
+                places.iter().for_each(|place| bytes[*place] += 1);
+                let what = format!("{name}: bytes {places:?}");
+                let ends = try_all(std::iter::once((what.clone(), bytes)), &wanted);
+                assert_eq!(ends.contains_key(&End::Refused), newer, "{what}: {ends:?}");
+            }
+        }
+    });
+}

@@ -211,6 +211,27 @@ async fn a_block_is_on_the_page_until_it_ends() {
 }
 
 #[tokio::test]
+async fn there_is_a_second_between_two_pages_however_often_accounts_change() {
+    let clock = Clock::scaled(Timestamp::from_seconds(0), 10.0);
+    let telemetry = Telemetry::new(clock.clone());
+    let (account, snapshots) = watch::channel(Arc::new(accounts::unread()));
+    let mut compressor = Compressor::new();
+    let (sender, mut pages) = watch::channel(Arc::new(Page::build(&[], &mut compressor)));
+    let outputs = Outputs { compressor, page: sender, status: None };
+    let began = clock.now();
+    let running = tokio::spawn(publisher::run(vec![snapshots], outputs, telemetry, clock.clone()));
+    pages.changed().await.unwrap();
+    for page in 1..=4 {
+        account.send_replace(Arc::new(accounts::full()));
+        pages.changed().await.unwrap();
+        let since = clock.now().since(began);
+        assert!(since >= Duration::from_secs(page), "page {page} after {since:?}");
+    }
+    drop(account);
+    running.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_change_becomes_a_page_and_the_end_of_an_account_ends_the_publisher() {
     let clock = Clock::scaled(Timestamp::from_seconds(0), 1_000.0);
     let telemetry = Telemetry::new(clock.clone());

@@ -138,6 +138,35 @@ fn there_is_nothing_of_single_users_in_it_whatever_the_identity_policy() {
     }
 }
 
+#[test]
+fn an_error_that_names_a_user_is_told_without_the_id() {
+    let telemetry = Telemetry::new(stopped_clock());
+    let id = "00000000-0000-0000-0000-000000000001";
+    let cause = Cause::Request(Outcome::NotFound);
+    telemetry.trouble("branch", Endpoint::User, cause, &format!("no user {id} (HTTP 404)"), DATE);
+    let accounts = shared([accounts::unread()]);
+    let status =
+        Recorder::new(Duration::from_secs(60), &accounts).prepare(&accounts, &telemetry, minutes(1), DATE);
+    let document = parsed(&status.document(&telemetry, DATE));
+    assert_eq!(document.pointer("/accounts/0/errors/0/error").unwrap(), "no user (id) (HTTP 404)");
+}
+
+#[test]
+fn a_trend_has_no_gap_between_readings_that_come_when_they_are_due() {
+    let telemetry = Telemetry::new(stopped_clock());
+    let alias = accounts::full().account.alias;
+    telemetry.account(&alias, Budget::new(0.25, stopped_clock()));
+    telemetry.poll_interval(&alias, Endpoint::Summary, Duration::from_secs(300));
+    let mut recorder = Recorder::new(Duration::from_secs(60), &shared([accounts::full()]));
+    recorder.prepare(&shared([later(1)]), &telemetry, minutes(1), DATE);
+    let status = recorder.prepare(&shared([later(6)]), &telemetry, minutes(6), DATE);
+    let document = parsed(&status.document(&telemetry, DATE));
+    let high = document.pointer("/accounts/0/users/trend/values/high").unwrap();
+    let high: Vec<_> = high.as_array().unwrap().iter().filter_map(Value::as_u64).collect();
+    // The first reading counts one more than the account has at the start, and is held until the second.
+    assert_eq!(high, [2, 2, 2, 2, 2, 7]);
+}
+
 #[tokio::test]
 async fn what_changes_by_itself_is_as_of_the_request() {
     let (clock, meter) = (stopped_clock(), Arc::new(Meter::default()));

@@ -2,6 +2,7 @@
 //! no event and needs no restart.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -20,14 +21,14 @@ use crate::program::program;
 /// A user to whom nothing belongs, and the group.
 const NOBODY: u32 = 65_534;
 
-/// Whether it could be done; where it could not, the test that needs it says so and tries nothing.
+/// Whether it could be done. Where it could not, the test that needs it says so and ends.
 fn run(words: &[&str]) -> bool {
     Command::new(words[0]).args(&words[1..]).output().is_ok_and(|output| output.status.success())
 }
 
-#[expect(clippy::print_stdout, reason = "who runs this should know what was not tried")]
+/// Says what is not tried here. The test passes, and what a passing test prints is not shown: this goes past `print!`.
 fn skip(what: &str) {
-    println!("skipped: {what}");
+    writeln!(std::io::stderr(), "skipped: {what}").expect("standard error takes a line");
 }
 
 /// Starts with the file as it is: it has to end at once with these words, and leave the file alone.
@@ -237,7 +238,7 @@ fn set_limit(exporter: &Exporter, bytes: &str) {
 #[test]
 fn a_file_that_may_not_be_written_beyond_a_size_loses_nothing() {
     if !run(&["prlimit", "--version"]) {
-        return skip("no prlimit here, so no limit on files");
+        return skip("a limit on files, since prlimit is not installed");
     }
     Fate::each(|fate| {
         let cloud = Cloud::start();
@@ -293,7 +294,7 @@ fn a_directory_that_may_not_be_written_loses_nothing() {
     let cloud = Cloud::start();
     let home = Home::new(&cloud, 1.0);
     let Some(mut command) = unprivileged(&home) else {
-        return skip("nobody here may write less than root");
+        return skip("a directory that may not be written, since this user cannot become another one");
     };
     let folder = home.path().join("state");
     let begin = |_: &Exporter| {
@@ -311,7 +312,7 @@ fn a_file_that_may_not_be_written_is_refused_and_left_as_it_is() {
     let home = Home::new(&cloud, 1.0);
     home.start().until("counting begins", Page::counts);
     let Some(mut command) = unprivileged(&home) else {
-        return skip("nobody here may write less than root");
+        return skip("a file that may not be written, since this user cannot become another one");
     };
     set_mode(&home.state(), 0o400);
     let before = home.bytes();
@@ -339,7 +340,7 @@ fn a_full_disk_loses_nothing() {
         let home = Home::new(&cloud, 1.0);
         let folder = home.path().join("state");
         if !run(&["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", &folder.to_string_lossy()]) {
-            return skip("nothing may be mounted here, so no disk gets full");
+            return skip("a full disk, since nothing may be mounted here");
         }
         let _mount = Mount(folder.clone());
         let ballast = folder.join("ballast");

@@ -156,6 +156,15 @@ async fn unknown_behaviors_get_labels_of_their_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behaviors_of_an_unknown_shape_hold_no_event_back() {
+    let faults = "faults: [{ fault: missing_result, endpoint: behaviors }]";
+    let rig = start("misshapen_behaviors", world(faults), "").await;
+    rig.until("counting begins", |page| page.has("resets_total") && is_up(page)).await;
+    rig.simulator.append_event(ACCOUNT, HIGH, "imp_travel", rig.clock.date()).expect("user 1");
+    rig.until("the event is counted", |page| page.sum("events_total") == 1.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn duplicated_rows_are_counted_once() {
     let rig = start("duplicated", world(""), "").await;
     rig.inject(on_summary(Fault::DuplicatedRows));
