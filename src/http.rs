@@ -1,5 +1,6 @@
 //! Accepting connections: limits, time-outs and drain, shared by the server and the simulator.
 
+pub mod listen;
 mod patience;
 mod peers;
 mod pieces;

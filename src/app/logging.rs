@@ -1,4 +1,4 @@
-//! Logs: to standard error, as text for people or JSON for machines.
+//! Log lines: to standard error, as text for people or JSON for machines.
 
 use std::io::{self, IsTerminal};
 
@@ -65,8 +65,6 @@ mod tests {
     use std::sync::{Arc, Mutex, PoisonError};
 
     use super::*;
-    use crate::cli::Flags;
-    use crate::config::Local;
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -81,13 +79,8 @@ mod tests {
         }
     }
 
-    fn logged(level: &str, format: &str, colour: Colour) -> String {
-        let flags = Flags {
-            log_level: Some(level.to_owned()),
-            log_format: Some(format.to_owned()),
-            ..Flags::default()
-        };
-        let log = Local::load(&flags, []).unwrap().log;
+    fn logged(level: &str, format: LogFormat, colour: Colour) -> String {
+        let log = Log { level: level.parse().unwrap(), format };
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber = subscriber(&log, colour, move || writer.clone());
@@ -106,19 +99,19 @@ mod tests {
 
     #[test]
     fn text_has_a_date_a_level_and_fields_and_colours_only_if_wanted() {
-        let text = logged("info,other=off", "text", Colour::Off);
+        let text = logged("info,other=off", LogFormat::Text, Colour::Off);
         let (date, rest) = text.split_once(' ').unwrap();
         assert!(is_date(date), "{text}");
-        assert_eq!(rest, " WARN zt_risk_exporter::log::tests: one thing account=\"acme\"\n");
-        assert!(logged("info", "text", Colour::On).contains('\u{1b}'));
+        assert_eq!(rest, " WARN zt_risk_exporter::app::logging::tests: one thing account=\"acme\"\n");
+        assert!(logged("info", LogFormat::Text, Colour::On).contains('\u{1b}'));
     }
 
     #[test]
     fn json_is_one_object_a_line() {
-        let text = logged("warn", "json", Colour::On);
+        let text = logged("warn", LogFormat::Json, Colour::On);
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert!(line["timestamp"].as_str().is_some_and(is_date), "{text}");
         let fields = ["level", "target", "message", "account"].map(|name| line[name].as_str().unwrap());
-        assert_eq!(fields, ["WARN", "zt_risk_exporter::log::tests", "one thing", "acme"]);
+        assert_eq!(fields, ["WARN", "zt_risk_exporter::app::logging::tests", "one thing", "acme"]);
     }
 }

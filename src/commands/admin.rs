@@ -1,74 +1,99 @@
 //! The commands by which a person looks at users, behaviors and integrations, and changes them.
 //!
-//! They ask Cloudflare themselves and know nothing of a running exporter. What was found goes to standard
-//! output, with names and e-mail addresses, because a person asked for it; what else is to be said goes to
-//! standard error, without them. A change is shown, agreed to, sent once, and logged ([`record`]).
+//! They send requests to Cloudflare themselves and know nothing of a running exporter. Results go to standard output,
+//! with names and e-mail addresses, because a person asked for them; remarks and errors go to standard error, without
+//! them. A change is shown, confirmed, sent once, and logged ([`change_log`]).
 
-mod account;
+mod args;
 mod baseline;
 mod behaviors;
+mod change_log;
+mod find_user;
 mod integrations;
-mod output;
 mod people;
-mod progress;
-mod question;
-mod record;
 mod reset;
-mod stopping;
-mod target;
 mod user;
 mod users;
 
-use crate::cli::Output;
-use crate::cli::operator::Operator;
+use std::io;
+
+use clap::Subcommand;
+
+use super::session::{FOREGROUND_WAIT, Session, foreground};
+use super::terminal::table::{Sheet, visible, width};
+use super::terminal::{self, counted};
+use super::{Failure, Outcome, setup};
+use crate::app::logging::Colour;
+use crate::budget::Budget;
 use crate::clock::Clock;
-use crate::cloudflare::{Effect, Error, Kind};
+use crate::cloudflare::{Names, Options};
 use crate::config::Config;
-use crate::log::Colour;
-use account::Session;
-use output::Sheet;
+use args::Common;
+
+/// The commands for people who administer an account.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Admin {
+    Users(args::Users),
+    User(args::User),
+    Reset(args::Reset),
+    Behaviors(args::Behaviors),
+    Integrations(args::Integrations),
+}
 
 /// What a command has to say, and how it ends.
 #[derive(Debug)]
-pub struct Report {
+pub(crate) struct Report {
     sheet: Option<Sheet>,
     remarks: Vec<String>,
     failure: Option<Failure>,
 }
 
-/// Why a command did not do what it was asked to; each kind has its exit code.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    /// Something failed while running: 1.
-    #[error("{0}")]
-    Failed(String),
-    /// The command line, or a file it names, must be mended: 2.
-    #[error("{0}")]
-    Usage(String),
-    /// What is differs from what should be: 3.
-    #[error("{0}")]
-    Differs(String),
-    /// What is named is not there, or may be several: 4.
-    #[error("{0}")]
-    Unclear(String),
-    /// Nobody agreed: 5.
-    #[error("{0}")]
-    Unconfirmed(String),
+impl Admin {
+    pub(crate) fn run(&self) -> Outcome {
+        let config = setup::configure(&self.common().flags())?;
+        let report = setup::wait(self.report(&config, &Clock::system()))?;
+        let colour = Colour::for_stream(&io::stdout());
+        let sheet = report.sheet.as_ref();
+        let text = sheet.map(|sheet| sheet.render(self.common().output, colour, width())).unwrap_or_default();
+        let printed = terminal::print(text);
+        for remark in &report.remarks {
+            terminal::remark(remark);
+        }
+        // How a change ended matters more than that standard output is full.
+        report.failure.map_or(Ok(()), Err).and(printed)
+    }
+
+    async fn report(&self, config: &Config, clock: &Clock) -> Report {
+        let done = match open(config, self.common().account.as_deref(), clock) {
+            Err(failure) => Err(failure),
+            Ok(session) => match self {
+                Self::Users(users) => users::list(&session, users).await,
+                Self::User(user) => user::show(&session, &user.user).await,
+                Self::Reset(reset) => reset::run(&session, reset).await,
+                Self::Behaviors(behaviors) => behaviors::run(&session, &behaviors.action()).await,
+                Self::Integrations(integrations) => integrations::run(&session, &integrations.action()).await,
+            },
+        };
+        done.unwrap_or_else(|failure| Report { sheet: None, remarks: Vec::new(), failure: Some(failure) })
+    }
+
+    fn common(&self) -> &Common {
+        match self {
+            Self::Users(users) => &users.common,
+            Self::User(user) => &user.common,
+            Self::Reset(reset) => &reset.common,
+            Self::Behaviors(behaviors) => behaviors.common(),
+            Self::Integrations(integrations) => integrations.common(),
+        }
+    }
 }
 
-/// Does what is asked.
-pub async fn run(command: &Operator, config: &Config, clock: &Clock) -> Report {
-    let done = match Session::open(config, command.common().account.as_deref(), clock) {
-        Err(failure) => Err(failure),
-        Ok(session) => match command {
-            Operator::Users(users) => users::list(&session, users).await,
-            Operator::User(user) => user::show(&session, &user.user).await,
-            Operator::Reset(reset) => reset::run(&session, reset).await,
-            Operator::Behaviors(behaviors) => behaviors::run(&session, &behaviors.action()).await,
-            Operator::Integrations(integrations) => integrations::run(&session, &integrations.action()).await,
-        },
-    };
-    done.unwrap_or_else(|failure| Report { sheet: None, remarks: Vec::new(), failure: Some(failure) })
+fn open(config: &Config, wanted: Option<&str>, clock: &Clock) -> Result<Session, Failure> {
+    let account = config.account(wanted)?;
+    let budget = Budget::new(account.budget_share, clock.clone());
+    let options = Options { names: Names::Keep, retry_wait: FOREGROUND_WAIT, ..foreground() };
+    Session::open(config, account, budget, options, clock)
+        .map_err(|error| Failure::Usage(format!("account {}: {error}", account.alias)))
 }
 
 impl Report {
@@ -85,73 +110,15 @@ impl Report {
         self.failure = failure;
         self
     }
-
-    /// What was found, for standard output; a table is at most `width` columns wide.
-    pub fn show(&self, output: Output, colour: Colour, width: Option<u16>) -> String {
-        self.sheet.as_ref().map(|sheet| sheet.show(output, colour, width)).unwrap_or_default()
-    }
-
-    /// What else a person should know, for standard error.
-    pub fn remarks(&self) -> &[String] {
-        &self.remarks
-    }
-
-    /// How it ends.
-    ///
-    /// # Errors
-    /// What was asked for was not done.
-    pub fn end(self) -> Result<(), Failure> {
-        self.failure.map_or(Ok(()), Err)
-    }
-}
-
-impl Failure {
-    /// The code with which the process ends.
-    pub const fn exit_code(&self) -> u8 {
-        match self {
-            Self::Failed(_) => 1,
-            Self::Usage(_) => 2,
-            Self::Differs(_) => 3,
-            Self::Unclear(_) => 4,
-            Self::Unconfirmed(_) => 5,
-        }
-    }
-
-    /// A question to Cloudflare that was not answered.
-    fn asking(error: &Error) -> Self {
-        Self::Failed(format!("{}: {error}", error.endpoint().as_str()))
-    }
-
-    /// The same for one thing that a person named.
-    fn asking_for_one(error: &Error) -> Self {
-        match Self::asking(error) {
-            Self::Failed(text) if error.kind() == Kind::NotFound => Self::Unclear(text),
-            failure => failure,
-        }
-    }
-
-    /// A change that failed; `look` is the command that shows what is so now.
-    fn changing(error: &Error, look: &str) -> Self {
-        match (Self::asking(error), error.effect()) {
-            (failure, Effect::Nothing) => failure,
-            (failure, Effect::Unknown) => Self::Failed(format!(
-                "{failure}; it may have happened all the same: see `zt-risk-exporter {look}` before you repeat it"
-            )),
-        }
-    }
 }
 
 /// The remark for rows that could not be read.
 fn unreadable(number: u32, noun: &str) -> Option<String> {
-    (number > 0).then(|| format!("{} could not be read", counted(number as usize, noun)))
-}
-
-fn counted(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+    (number > 0).then(|| format!("{} could not be read", counted(number, noun)))
 }
 
 /// Texts with commas between them, or a word for none.
 fn listed<'a>(texts: impl Iterator<Item = &'a str>) -> String {
-    let texts: Vec<_> = texts.map(output::visible).collect();
+    let texts: Vec<_> = texts.map(visible).collect();
     if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }
 }

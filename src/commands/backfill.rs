@@ -1,30 +1,33 @@
-//! Writes the past that Cloudflare still lists, so that Prometheus can be given what it has not seen.
+//! `backfill`: writes the past that Cloudflare still lists, so that Prometheus can be given what it has not seen.
 //!
 //! Each user who had an event in that time is asked for once, within the budget. Their events are counted on
-//! a grid of dates ([`history`]), and how far that is stays in a file ([`progress`]), from which the same
+//! a grid of dates ([`grid`]), and how far that is stays in a file ([`checkpoint`]), from which the same
 //! command goes on. What is written has a name of its own: what the exporter counts is not touched.
 
-mod history;
-mod meter;
-mod progress;
+mod args;
+mod checkpoint;
+mod grid;
+mod time_left;
 
 use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use history::{MOST_SAMPLES, Span};
-use meter::{Meter, time_left};
-pub use progress::Found;
-use progress::{Order, Progress, beside, replace};
+pub use args::Backfill;
+pub use checkpoint::Found;
+use checkpoint::{Checkpoint, Order, beside, replace};
+use grid::{MOST_SAMPLES, Span};
+use time_left::time_left;
 
+use super::session::Session;
+use super::terminal::progress::Progress;
+use super::{Failure, Outcome, setup, terminal};
+use crate::app::ClientError;
 use crate::budget::Budget;
-use crate::cli::Backfill;
 use crate::clock::{Clock, Timestamp};
-use crate::cloudflare::{self, Client, Kind, Options, SetupError};
+use crate::cloudflare::{self, Kind, Options};
 use crate::config::{Account, Config};
 use crate::model::{Extent, Summary, UserId, UserRisk};
 
@@ -37,18 +40,28 @@ const UNSETTLED: Duration = Duration::from_secs(3 * 3_600);
 /// Passing trouble is waited out for so long, one after the other; then the command ends, and can be given again.
 const WAITS: [Duration; 3] = [Duration::from_secs(60), Duration::from_secs(300), Duration::from_secs(900)];
 
+impl Backfill {
+    pub(crate) fn run(&self) -> Outcome {
+        let config = setup::configure(&(&self.file_flags).into())?;
+        let account = config.account(self.account.as_deref())?;
+        let report = setup::wait(run(self, &config, account, &Clock::system()))?;
+        let report = report.map_err(|error| match error {
+            Error::Usage(_) => Failure::usage(error),
+            _ => Failure::runtime(error),
+        })?;
+        terminal::print(report.to_string())
+    }
+}
+
 /// Why the past was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The command line must be mended.
     #[error("{0}")]
     Usage(String),
-    /// The credentials cannot be read.
-    #[error("{0}")]
-    Credentials(String),
-    /// They cannot be sent, or not there.
-    #[error("{0}")]
-    Setup(#[from] SetupError),
+    /// There is no client for the account.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// Cloudflare gave no usable answer.
     #[error("{endpoint}: {source}; what was read is kept, and the same command goes on from there")]
     Request {
@@ -92,9 +105,9 @@ pub async fn run(
     clock: &Clock,
 ) -> Result<Report, Error> {
     let mut past = Past::open(flags, account, clock)?;
-    let asking = Asking::new(flags, config, account, clock, past.progress.sent())?;
-    let users = past.users(&asking).await?;
-    past.read(&asking, &users).await?;
+    let session = open(flags, config, account, clock, past.progress.sent())?;
+    let users = past.users(&session).await?;
+    past.read(&session, &users).await?;
     past.write(&account.alias)
 }
 
@@ -102,16 +115,7 @@ pub async fn run(
 struct Past {
     file: PathBuf,
     kept_in: PathBuf,
-    progress: Progress,
-}
-
-/// Who is asked, at what cost.
-struct Asking {
-    client: Client,
-    budget: Budget,
-    clock: Clock,
-    /// Requests sent since the last look.
-    sent: Arc<AtomicU32>,
+    progress: Checkpoint,
 }
 
 impl Past {
@@ -127,7 +131,7 @@ impl Past {
             until: flags.until.as_ref().map(|until| until.as_str().to_owned()),
             step: flags.step,
         };
-        let known = Progress::load(&kept_in).map_err(|error| {
+        let known = Checkpoint::load(&kept_in).map_err(|error| {
             let why = "cannot be used; remove it to begin anew";
             Error::File { path: kept_in.clone(), source: io::Error::other(format!("{why}: {error}")) }
         })?;
@@ -139,18 +143,18 @@ impl Past {
                     "{path} is of another backfill; give its flags again, or remove it"
                 )));
             }
-            None => Progress::new(order, span(flags, clock.date())?, *uuid::Uuid::new_v4().as_bytes()),
+            None => Checkpoint::new(order, span(flags, clock.date())?, *uuid::Uuid::new_v4().as_bytes()),
         };
         Ok(Self { file, kept_in, progress })
     }
 
     /// Who is still to be read, in the order of reading.
-    async fn users(&mut self, asking: &Asking) -> Result<Vec<(u64, UserId)>, Error> {
+    async fn users(&mut self, session: &Session) -> Result<Vec<(u64, UserId)>, Error> {
         if self.progress.found == Found::default() {
-            self.label(asking).await?;
+            self.label(session).await?;
         }
-        let summary = asking.client.summary().await.map_err(|source| request("summary", source))?;
-        self.save(asking)?;
+        let summary = session.client.summary().await.map_err(|source| request("summary", source))?;
+        self.save(session)?;
         if let Extent::Partial(reason) = summary.extent {
             return Err(Error::Partial(reason));
         }
@@ -165,8 +169,8 @@ impl Past {
 
     /// Events may carry display names: the list of behaviors says whose. Without a permission for it, or where it
     /// makes no sense, names stay as they are, as the exporter does it.
-    async fn label(&mut self, asking: &Asking) -> Result<(), Error> {
-        match asking.client.behaviors().await {
+    async fn label(&mut self, session: &Session) -> Result<(), Error> {
+        match session.client.behaviors().await {
             Ok(behaviors) => self.progress.history.label(&behaviors.rows),
             Err(error) if matches!(error.kind(), Kind::Forbidden(_) | Kind::NotFound | Kind::Shape) => {
                 tracing::warn!(%error, "the behaviors are not known: events keep the names they carry");
@@ -176,16 +180,17 @@ impl Past {
         Ok(())
     }
 
-    async fn read(&mut self, asking: &Asking, users: &[(u64, UserId)]) -> Result<(), Error> {
-        let begun = asking.clock.now();
+    async fn read(&mut self, session: &Session, users: &[(u64, UserId)]) -> Result<(), Error> {
+        let begun = session.clock.now();
         let earlier = self.progress.found.users;
-        let mut meter = Meter::new(earlier + users.len() as u64, begun);
+        let total = earlier as usize + users.len();
+        let mut shown = Progress::new("reading events of user", total, begun);
         for (done, (place, user)) in (0_u64..).zip(users) {
-            let now = asking.clock.now();
+            let now = session.clock.now();
             let each = now.since(begun).div_f64(done.max(1) as f64);
-            let left = time_left(users.len() as u64 - done, each, asking.budget.level(), now);
-            meter.show(earlier + done, left, now);
-            let answer = asking.user(*user).await?;
+            let left = time_left(users.len() as u64 - done, each, session.budget(), now);
+            shown.set(earlier as usize + done as usize, Some(left), now);
+            let answer = ask(session, *user).await?;
             self.progress.found.users += 1;
             match answer {
                 Answer::Events(risk) => self.count(&risk),
@@ -193,19 +198,19 @@ impl Past {
                 Answer::Unusable => self.progress.found.cut += 1,
             }
             self.progress.done(*place);
-            self.save(asking)?;
+            self.save(session)?;
         }
         Ok(())
     }
 
     fn count(&mut self, risk: &UserRisk) {
-        let Progress { history, found, .. } = &mut self.progress;
+        let Checkpoint { history, found, .. } = &mut self.progress;
         found.events += history.add(&risk.events);
         found.cut += u64::from(risk.extent != Extent::Whole || risk.rejected > 0);
     }
 
-    fn save(&mut self, asking: &Asking) -> Result<(), Error> {
-        self.progress.spent(asking.sent.swap(0, Ordering::Relaxed), asking.clock.date());
+    fn save(&mut self, session: &Session) -> Result<(), Error> {
+        self.progress.spent(session.take_sent(), session.clock.date());
         self.progress.save(&self.kept_in).map_err(|source| Error::File { path: self.kept_in.clone(), source })
     }
 
@@ -229,56 +234,42 @@ enum Answer {
     Unusable,
 }
 
-impl Asking {
-    fn new(
-        flags: &Backfill,
-        config: &Config,
-        account: &Account,
-        clock: &Clock,
-        earlier: &[(Timestamp, u32)],
-    ) -> Result<Self, Error> {
-        let credentials =
-            account.credentials.read().map_err(|error| Error::Credentials(error.to_string()))?;
-        let share = flags.budget_share.unwrap_or(account.budget_share);
-        let budget = Budget::after(share, clock.clone(), earlier);
-        let sent = Arc::new(AtomicU32::new(0));
-        let counted = Arc::clone(&sent);
-        let options = Options {
-            base_url: config.base_url.to_string(),
-            patience: PATIENCE,
-            observer: Some(Arc::new(move |_| {
-                counted.fetch_add(1, Ordering::Relaxed);
-            })),
-            ..Options::default()
-        };
-        let client = Client::new(&account.id, credentials, budget.clone(), options)?;
-        Ok(Self { client, budget, clock: clock.clone(), sent })
-    }
+fn open(
+    flags: &Backfill,
+    config: &Config,
+    account: &Account,
+    clock: &Clock,
+    earlier: &[(Timestamp, u32)],
+) -> Result<Session, ClientError> {
+    let share = flags.budget_share.unwrap_or(account.budget_share);
+    let budget = Budget::after(share, clock.clone(), earlier);
+    let options = Options { patience: PATIENCE, ..Options::default() };
+    Session::open(config, account, budget, options, clock)
+}
 
-    /// Asks until there is an answer, or until trouble has lasted too long.
-    async fn user(&self, user: UserId) -> Result<Answer, Error> {
-        let mut waits = WAITS.into_iter();
-        loop {
-            let error = match self.client.user(user).await {
-                Ok(risk) => return Ok(Answer::Events(risk)),
-                Err(error) => error,
-            };
-            match error.kind() {
-                Kind::NotFound => return Ok(Answer::Gone),
-                Kind::Shape | Kind::Invalid => {
-                    tracing::warn!(%error, "the events of a user cannot be read");
-                    return Ok(Answer::Unusable);
-                }
-                Kind::Limited(_) | Kind::Unavailable | Kind::Timeout => {}
-                Kind::Credentials | Kind::Refused | Kind::Forbidden(_) | Kind::NotEntitled => {
-                    return Err(request("user", error));
-                }
+/// Asks until there is an answer, or until trouble has lasted too long.
+async fn ask(session: &Session, user: UserId) -> Result<Answer, Error> {
+    let mut waits = WAITS.into_iter();
+    loop {
+        let error = match session.client.user(user).await {
+            Ok(risk) => return Ok(Answer::Events(risk)),
+            Err(error) => error,
+        };
+        match error.kind() {
+            Kind::NotFound => return Ok(Answer::Gone),
+            Kind::Shape | Kind::Invalid => {
+                tracing::warn!(%error, "the events of a user cannot be read");
+                return Ok(Answer::Unusable);
             }
-            let Some(wait) = waits.next() else { return Err(request("user", error)) };
-            let wait_seconds = wait.as_secs();
-            tracing::warn!(%error, wait_seconds, "no usable answer; asked again after a pause");
-            self.clock.sleep(wait).await;
+            Kind::Limited(_) | Kind::Unavailable | Kind::Timeout => {}
+            Kind::Credentials | Kind::Refused | Kind::Forbidden(_) | Kind::NotEntitled => {
+                return Err(request("user", error));
+            }
         }
+        let Some(wait) = waits.next() else { return Err(request("user", error)) };
+        let wait_seconds = wait.as_secs();
+        tracing::warn!(%error, wait_seconds, "no usable answer; asked again after a pause");
+        session.clock.sleep(wait).await;
     }
 }
 
@@ -293,8 +284,8 @@ fn eventful(summary: &Summary, since: Timestamp) -> impl Iterator<Item = UserId>
 }
 
 fn span(flags: &Backfill, now: Timestamp) -> Result<Span, Error> {
-    let since = flags.since.from(now);
-    let until = flags.until.as_ref().map_or(now, |until| until.from(now)).min(now);
+    let since = flags.since.date(now);
+    let until = flags.until.as_ref().map_or(now, |until| until.date(now)).min(now);
     let span = Span { since, until, step: flags.step };
     if since >= until {
         return Err(Error::Usage(format!("--since ({since}) must be before --until ({until})")));

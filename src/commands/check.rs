@@ -1,21 +1,44 @@
-//! Tries the credentials and each endpoint of every account once, and says what is missing.
+//! `check`: tries the credentials and each endpoint of every account once, and says what is missing.
 //!
 //! It asks for what the exporter asks for and nothing else, changes nothing, and shows no user.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::time::Duration;
 
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use clap::Args;
+use comfy_table::{Cell, Color};
 
+use super::session::{Session, foreground};
+use super::terminal::counted;
+use super::terminal::table::{table, width};
+use super::{Failure, Outcome, setup, terminal};
+use crate::app::logging::Colour;
 use crate::budget::Budget;
 use crate::clock::{Clock, Timestamp};
 use crate::cloudflare::{Client, Error, Kind, Lack, Limiter, Options, TokenState, TokenStatus};
-use crate::config::{Account, Config, CredentialSource};
-use crate::log::Colour;
+use crate::config::{Account, Config, CredentialSource, FileFlags};
 use crate::model::{Behavior, Endpoint, Extent, Integration, Listing, Summary, UserId, UserRisk};
 
-/// A person waits: a block or a spent budget is said, and not waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Try the configuration, the credentials and each endpoint once, and say what is missing
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    file: FileFlags,
+}
+
+impl Check {
+    pub(crate) fn run(&self) -> Outcome {
+        let config = setup::configure(&(&self.file).into())?;
+        let report = setup::wait(run(&config, &Clock::system()))?;
+        terminal::print(report.render(Colour::for_stream(&io::stdout()), width()))?;
+        match report.failures() {
+            0 => Ok(()),
+            1 => Err(Failure::runtime("one check failed")),
+            failures => Err(Failure::Runtime(format!("{failures} checks failed"))),
+        }
+    }
+}
 
 /// What was found, in the order in which it was tried.
 #[derive(Debug)]
@@ -85,10 +108,13 @@ pub async fn run(config: &Config, clock: &Clock) -> Report {
             .entry(account.credential)
             .or_insert_with(|| Budget::new(account.budget_share, clock.clone()));
         let mut trial = Trial { account, clock, findings: &mut report.findings };
-        match client(config, account, budget.clone()) {
-            Ok(client) => trial.all(&client).await,
-            Err(problem) => {
-                trial.note(Endpoint::TokenVerify, Verdict::Fails, "cannot be asked", Some(problem));
+        // Whoever tries something wants to see how it goes, not how it goes at the third time.
+        let options = Options { attempts: 1, ..foreground() };
+        match Session::open(config, account, budget.clone(), options, clock) {
+            Ok(session) => trial.all(&session.client).await,
+            Err(error) => {
+                let problem = Some(error.to_string());
+                trial.note(Endpoint::TokenVerify, Verdict::Fails, "cannot be asked", problem);
             }
         }
     }
@@ -104,32 +130,11 @@ impl Report {
 
     /// For each account a table at most `width` columns wide, and below it what is too long for it: each
     /// remark once, and the permissions to add.
-    pub fn show(&self, colour: Colour, width: Option<u16>) -> String {
+    pub fn render(&self, colour: Colour, width: Option<u16>) -> String {
         let same = |one: &Finding, other: &Finding| one.account == other.account;
         let accounts = self.findings.chunk_by(same).map(|findings| account(findings, colour, width));
         accounts.collect::<Vec<_>>().join("\n")
     }
-}
-
-/// How wide standard output is, if it is a terminal.
-pub fn terminal_width() -> Option<u16> {
-    Table::new().width()
-}
-
-/// An empty table at most `width` columns wide.
-pub(crate) fn table(colour: Colour, width: Option<u16>) -> Table {
-    let mut table = Table::new();
-    table
-        .load_preset(presets::UTF8_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .force_no_tty();
-    if let Some(width) = width {
-        table.set_width(width);
-    }
-    if colour == Colour::On {
-        table.enforce_styling();
-    }
-    table
 }
 
 /// What was found of one account.
@@ -305,14 +310,6 @@ fn in_short(error: &Error) -> String {
     words.to_owned()
 }
 
-fn client(config: &Config, account: &Account, budget: Budget) -> Result<Client, String> {
-    let credentials = account.credentials.read().map_err(|error| error.to_string())?;
-    // Whoever tries something wants to see how it goes, not how it goes at the third time.
-    let (base_url, attempts) = (config.base_url.to_string(), 1);
-    let options = Options { base_url, attempts, patience: PATIENCE, ..Options::default() };
-    Client::new(&account.id, credentials, budget, options).map_err(|error| error.to_string())
-}
-
 fn token(status: &TokenStatus) -> Result<String, Problem> {
     let problem =
         |text: &str, remark: &str| Err(Problem { text: text.to_owned(), remark: remark.to_owned() });
@@ -358,8 +355,4 @@ fn whole(extent: &Extent, text: String, unreadable: usize) -> Result<String, Pro
             Err(Problem { text: format!("{text}, but not all"), remark })
         }
     }
-}
-
-fn counted(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

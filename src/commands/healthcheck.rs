@@ -1,24 +1,64 @@
-//! Asks a running exporter whether it is healthy, for a container without a shell or curl.
+//! `healthcheck`: asks a running exporter whether it is healthy, for a container without a shell or curl.
 //!
 //! Straight over TCP, without TLS, proxies or anything else that takes time to set up: it runs every few
 //! seconds beside the exporter.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
+use clap::Args;
 use http_body_util::Empty;
 use hyper::{Request, StatusCode, Uri, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::listen::Listen;
+use super::{Failure, Outcome, setup, terminal};
+use crate::config::{Flags, Local};
+use crate::http::listen::Listen;
 
 /// Below the 5 s that container engines commonly allow, so that the message is still written.
-pub const LIMIT: Duration = Duration::from_secs(3);
+const LIMIT: Duration = Duration::from_secs(3);
+
+/// Ask a running exporter whether it is healthy; for a container without a shell
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Healthcheck {
+    /// The configuration file of the exporter, for its address
+    #[arg(long = "config.file", value_name = "FILE")]
+    config_file: Option<PathBuf>,
+    /// The address of the exporter; without it, the one it is configured to serve on
+    #[arg(long = "web.listen-address", value_name = "ADDRESS")]
+    listen_address: Option<String>,
+    /// Ask this in place of http://ADDRESS/-/healthy
+    #[arg(long, value_name = "URL", conflicts_with_all = ["config_file", "listen_address"])]
+    url: Option<String>,
+}
+
+impl Healthcheck {
+    pub(crate) fn run(&self) -> Outcome {
+        let url = match &self.url {
+            Some(url) => url.clone(),
+            None => url(&Local::load(&self.flags(), std::env::vars_os())?.web.listen),
+        };
+        setup::wait(ask(&url))?.map_err(|error| match error {
+            Error::Url(_) => Failure::usage(error),
+            _ => Failure::runtime(error),
+        })?;
+        terminal::print(format!("{url} answers 200\n"))
+    }
+
+    fn flags(&self) -> Flags {
+        Flags {
+            config_file: self.config_file.clone(),
+            listen_address: self.listen_address.clone(),
+            ..Flags::default()
+        }
+    }
+}
 
 /// Why an exporter cannot be called healthy.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+enum Error {
     /// What was given is no URL that can be asked.
     #[error("{0:?} is no URL to ask, but must be such as http://127.0.0.1:10069/-/healthy")]
     Url(String),
@@ -55,7 +95,7 @@ pub enum Error {
 }
 
 /// The URL for an exporter that listens at `listen`.
-pub fn url(listen: &Listen) -> String {
+fn url(listen: &Listen) -> String {
     format!("http://{}/-/healthy", Listen::reach(listen.preferred()))
 }
 
@@ -63,7 +103,7 @@ pub fn url(listen: &Listen) -> String {
 ///
 /// # Errors
 /// Why it is not.
-pub async fn ask(url: &str) -> Result<(), Error> {
+async fn ask(url: &str) -> Result<(), Error> {
     let refuse = || Error::Url(url.to_owned());
     let uri: Uri = url.parse().map_err(|_| refuse())?;
     let authority = uri.authority().cloned().ok_or_else(refuse)?;

@@ -1,4 +1,4 @@
-//! What watching an account costs, and how late changes are counted, before anything runs.
+//! `plan`: what watching an account costs, and how late changes are counted, before anything runs.
 //!
 //! The intervals and the shares of the budget are those of the [`Schedule`] itself. On top of it stands one
 //! formula. A change waits for the next list, on average half of a cycle; then for the list's last page; then
@@ -6,31 +6,53 @@
 //! Within a cycle each request is at a fixed place, and none may go before the one that many places earlier
 //! has left its window: from that the time of each place follows, and from these the median and the rest.
 
-mod formula;
+mod args;
 mod goal;
-mod show;
-mod survey;
+mod measure;
+mod queueing;
+mod render;
 
 use std::time::Duration;
 
-use formula::Cycle;
+pub(super) use args::PlanArgs;
 pub use goal::{Aim, Goal, Verdict};
-pub use show::{as_csv, as_json, as_table};
-pub use survey::{Error, survey};
+use measure::measure;
+use queueing::Cycle;
 
+use super::terminal::table::width;
+use super::{Failure, Outcome, setup, terminal};
 use crate::budget::Budget;
-use crate::clock::Moment;
+use crate::clock::{Clock, Moment};
 use crate::cloudflare::Bounds;
-use crate::config;
+use crate::config::{self, Flags};
 use crate::model::Endpoint;
 use crate::rate_limit::WINDOW;
 use crate::schedule::{Intervals, Purpose, Schedule};
 
 /// What one request takes, where nobody measured it.
-pub const USER_TIME: Duration = Duration::from_millis(100);
+const USER_TIME: Duration = Duration::from_millis(100);
 
 /// One user in fifty has an event in a day: what is assumed where nobody says better.
 const USERS_WITH_AN_EVENT_A_DAY: f64 = 0.02;
+
+impl PlanArgs {
+    pub(crate) fn run(&self) -> Outcome {
+        let plan = Plan::of(self.over(self.load()?));
+        terminal::print(render::render(&plan, self.output, width()))
+    }
+
+    /// The load that the flags or the configured account give.
+    fn load(&self) -> Result<Load, Failure> {
+        let flags = Flags::from(&self.file);
+        if let Some(users) = self.users {
+            let local = setup::configure_local(&flags)?;
+            return assumed(users, self.page_size, &local.intervals).map_err(Failure::Usage);
+        }
+        let config = setup::configure(&flags)?;
+        let account = config.account(self.account.as_deref())?;
+        setup::wait(measure(&config, account, &Clock::system()))?.map_err(Failure::runtime)
+    }
+}
 
 /// What is to be watched, and what may be spent on it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -150,7 +172,7 @@ pub struct Latency {
 ///
 /// # Errors
 /// No list of so many pages is read whole.
-pub fn assumed(users: u64, page_size: u32, intervals: &config::Intervals) -> Result<Load, String> {
+fn assumed(users: u64, page_size: u32, intervals: &config::Intervals) -> Result<Load, String> {
     let most = Bounds::default().pages;
     let pages = users.div_ceil(page_size.max(1).into()).max(1);
     let pages = u32::try_from(pages).ok().filter(|pages| *pages <= most);
@@ -210,7 +232,7 @@ fn budget(load: &Load) -> u32 {
 struct Frame {
     load: Load,
     schedule: Schedule,
-    rates: formula::Rates,
+    rates: queueing::Rates,
     cycle: Cycle,
     /// The same if as many users changed as may be read.
     busiest: Cycle,
@@ -223,7 +245,7 @@ impl Frame {
         let polls: f64 = beside_the_list.into_iter().map(|endpoint| schedule.load(endpoint)).sum();
         let allowed = schedule.allowance(Purpose::Change);
         let audits = audits_wanted(&load).min(schedule.allowance(Purpose::Audit).into());
-        let rates = formula::Rates {
+        let rates = queueing::Rates {
             interval: summary_interval(&schedule).as_secs_f64(),
             pages: load.pages.max(1) as usize,
             page_time: load.page_time.as_secs_f64(),
@@ -233,7 +255,7 @@ impl Frame {
             changes: load.changes.min(allowed.into()),
             others: audits + polls,
         };
-        let busiest = Cycle::of(&formula::Rates { changes: allowed.into(), ..rates });
+        let busiest = Cycle::of(&queueing::Rates { changes: allowed.into(), ..rates });
         Self { load, schedule, rates, cycle: Cycle::of(&rates), busiest }
     }
 
@@ -243,7 +265,7 @@ impl Frame {
         let window = WINDOW.as_secs_f64();
         let together = self.cycle.longest.max(window) / window;
         let changes = self.load.changes + 3.0 * (self.load.changes / together).sqrt();
-        let crowded = Cycle::of(&formula::Rates { changes: changes.min(self.changes()), ..self.rates });
+        let crowded = Cycle::of(&queueing::Rates { changes: changes.min(self.changes()), ..self.rates });
         let behind_all = crowded.reading + changes * together / self.changes() * window;
         crowded.longest + crowded.last().max(behind_all)
     }

@@ -1,71 +1,85 @@
-//! Which account is meant, and the client that asks for it.
+//! One account, and the client that asks for it.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::Failure;
-use crate::budget::Budget;
-use crate::clock::{Clock, Timestamp};
-use crate::cloudflare::{Client, Names, Options, Report};
-use crate::config::{Config, IdentityPolicy};
+use crate::app::{ClientError, Connected, connect};
+use crate::budget::{Budget, Level};
+use crate::clock::Clock;
+use crate::cloudflare::{Client, Options, Report};
+use crate::config::{Account, Config, IdentityPolicy};
 use crate::identity::Naming;
 
-/// A person waits: a block, a spent budget or a server that wants to be left alone is said, not waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a command that a person waits for may stand still: a block or a spent budget is reported instead.
+pub(crate) const FOREGROUND_WAIT: Duration = Duration::from_secs(5);
+
+/// The options of a command that a person waits for.
+pub(crate) fn foreground() -> Options {
+    Options { patience: FOREGROUND_WAIT, ..Options::default() }
+}
 
 /// One account, and what is needed to ask for it.
-pub(super) struct Session {
-    pub(super) alias: String,
-    pub(super) client: Client,
-    /// How the page names users, where that is by a hash.
-    pub(super) hashes: Option<Naming>,
+pub(crate) struct Session {
+    pub(crate) alias: String,
+    pub(crate) client: Client,
+    pub(crate) clock: Clock,
+    /// How the metrics name users, if they do it by a hash.
+    pub(crate) hashes: Option<Naming>,
     budget: Budget,
-    clock: Clock,
-    ray: Arc<Mutex<Option<String>>>,
+    seen: Arc<Seen>,
+}
+
+/// What the client reported of its requests.
+#[derive(Default)]
+struct Seen {
+    /// Requests sent since the last look.
+    sent: AtomicU32,
+    /// The CF-Ray id of the latest answer.
+    ray: Mutex<Option<String>>,
 }
 
 impl Session {
+    /// A client for `account`; its address and its observer replace those in `options`.
+    ///
     /// # Errors
-    /// It is not clear which account is meant, or it cannot be asked for.
-    pub(super) fn open(config: &Config, wanted: Option<&str>, clock: &Clock) -> Result<Self, Failure> {
-        let account = config.account(wanted).map_err(|error| Failure::Usage(error.to_string()))?;
-        let refused = |why: String| Failure::Usage(format!("account {}: {why}", account.alias));
-        let credentials = account.credentials.read().map_err(|error| refused(error.to_string()))?;
-        let budget = Budget::new(account.budget_share, clock.clone());
-        let ray = Arc::new(Mutex::new(None));
-        let latest = Arc::clone(&ray);
-        let options = Options {
-            base_url: config.base_url.to_string(),
-            names: Names::Keep,
-            patience: PATIENCE,
-            retry_wait: PATIENCE,
-            observer: Some(Arc::new(move |report: &Report| {
-                latest.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&report.ray);
-            })),
-            ..Options::default()
-        };
-        let client = Client::new(&account.id, credentials, budget.clone(), options)
-            .map_err(|error| refused(error.to_string()))?;
+    /// The credentials cannot be read or used.
+    pub(crate) fn open(
+        config: &Config,
+        account: &Account,
+        budget: Budget,
+        options: Options,
+        clock: &Clock,
+    ) -> Result<Self, ClientError> {
+        let seen = Arc::new(Seen::default());
+        let told = Arc::clone(&seen);
+        let observer = Arc::new(move |report: &Report| {
+            told.sent.fetch_add(1, Ordering::Relaxed);
+            told.ray.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&report.ray);
+        });
+        let options = Options { observer: Some(observer), ..options };
+        let Connected { client, .. } = connect(config, account, budget.clone(), options)?;
         let hashes = match &config.users.identity {
             IdentityPolicy::Hash { key } => Some(Naming::hash(key.expose_secret())),
             IdentityPolicy::Id | IdentityPolicy::Email | IdentityPolicy::None => None,
         };
-        Ok(Self { alias: account.alias.clone(), client, hashes, budget, clock: clock.clone(), ray })
+        Ok(Self { alias: account.alias.clone(), client, clock: clock.clone(), hashes, budget, seen })
     }
 
-    /// Requests that may still go at once.
-    pub(super) fn left(&self) -> usize {
-        self.budget.level().remaining as usize
+    /// What is left of the budget.
+    pub(crate) fn budget(&self) -> Level {
+        self.budget.level()
     }
 
     /// The CF-Ray id of the latest answer.
-    pub(super) fn ray(&self) -> Option<String> {
-        self.ray.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn ray(&self) -> Option<String> {
+        self.seen.ray.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn date(&self) -> Timestamp {
-        self.clock.date()
+    /// How many requests were sent since this was last called.
+    pub(crate) fn take_sent(&self) -> u32 {
+        self.seen.sent.swap(0, Ordering::Relaxed)
     }
 }

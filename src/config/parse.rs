@@ -1,8 +1,10 @@
-//! What the text of each setting must be.
+//! What a text must be, for each kind of value: one grammar, whether the text stands in the file, in the environment
+//! or behind a flag.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -10,19 +12,48 @@ use tracing_subscriber::filter::Targets;
 
 use super::error::Error;
 use super::layers::Setting;
-use super::{Filter, LogFormat, WebPage, duration};
-use crate::listen::Listen;
+use super::{AUDIT_INTERVAL, Filter, INTERVAL, LogFormat, WebPage};
+use crate::clock::duration;
 
 /// Half a million series for users; a page for more is a mistake in the number.
 const MOST_USERS: usize = 100_000;
 
-pub(super) fn interval(setting: &Setting, bounds: &RangeInclusive<Duration>) -> Result<Duration, Error> {
-    duration::parse(&setting.text).filter(|span| bounds.contains(span)).ok_or_else(|| {
-        setting.must_be(&format!(
-            "a duration from {} to {}, such as 30s, 5m or 1h30m",
-            duration::spell(*bounds.start()),
-            duration::spell(*bounds.end())
-        ))
+/// Reads a duration that lies within `bounds`.
+///
+/// # Errors
+/// It does not; the text says what it must be.
+pub(crate) fn duration_within(text: &str, bounds: &RangeInclusive<Duration>) -> Result<Duration, String> {
+    let (least, most) = (duration::spell(*bounds.start()), duration::spell(*bounds.end()));
+    let span = duration::parse(text).filter(|span| bounds.contains(span));
+    span.ok_or_else(|| format!("must be a duration from {least} to {most}, written like 30s, 5m or 1h30m"))
+}
+
+/// Reads how often an endpoint is polled.
+///
+/// # Errors
+/// It is no duration from a second to a day; the text says so.
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
+    duration_within(text, &INTERVAL)
+}
+
+/// Reads the interval of the audit.
+///
+/// # Errors
+/// It is no duration from a minute to 30 days; the text says so.
+pub(crate) fn audit_interval(text: &str) -> Result<Duration, String> {
+    duration_within(text, &AUDIT_INTERVAL)
+}
+
+/// Reads a share of the request quota: digits and a point, without sign or exponent. With less than 12 requests in
+/// five minutes the list of users is read less often than once a minute, because it gets half of them.
+///
+/// # Errors
+/// It is no fraction from 0.01 to 1; the text says so.
+pub(crate) fn share(text: &str) -> Result<f64, String> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    text.parse().ok().filter(|share| plain && (0.01..=1.0).contains(share)).ok_or_else(|| {
+        "must be a fraction from 0.01 to 1 of the 1,200 requests that Cloudflare allows in 5 minutes"
+            .to_owned()
     })
 }
 
@@ -44,15 +75,6 @@ pub(super) fn cache(setting: &Setting) -> Result<usize, Error> {
         .filter(|mebibytes| (1..=MOST).contains(mebibytes))
         .map(|mebibytes| mebibytes << 20)
         .ok_or_else(|| setting.must_be(&format!("a whole number of MiB from 1 to {MOST}")))
-}
-
-/// At least 12 requests in five minutes: half of them go to the summary, which is then read once a minute.
-pub(super) fn budget_share(setting: &Setting) -> Result<f64, Error> {
-    let plain = setting.text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let share = setting.text.parse().ok();
-    share.filter(|share| plain && (0.01..=1.0).contains(share)).ok_or_else(|| {
-        setting.must_be("a fraction from 0.01 to 1 of the 1,200 requests that Cloudflare allows in 5 minutes")
-    })
 }
 
 pub(super) fn path(setting: &Setting) -> Result<PathBuf, Error> {
@@ -89,13 +111,6 @@ pub(super) fn base_url(setting: &Setting) -> Result<Url, Error> {
     Ok(url)
 }
 
-pub(super) fn listen(setting: &Setting) -> Result<Listen, Error> {
-    setting.text.parse().map_err(|error: crate::listen::NotAnAddress| {
-        let wanted = error.to_string();
-        setting.must_be(wanted.strip_prefix("must be ").unwrap_or(&wanted))
-    })
-}
-
 pub(super) fn web_page(setting: &Setting) -> Result<WebPage, Error> {
     match setting.text.as_str() {
         "true" => Ok(WebPage::On),
@@ -112,20 +127,76 @@ pub(super) fn log_format(setting: &Setting) -> Result<LogFormat, Error> {
     }
 }
 
-pub(super) fn log_level(setting: &Setting) -> Result<Filter, Error> {
-    const ALLOWED: &str = "off, error, warn, info, debug, trace, or directives such as info,hyper=warn";
-    // To the parser a word without `=` that is no level is the name of a module, so that `inof` would
-    // silence everything else. There are no spans to filter by.
-    let is_plausible = |directive: &str| {
-        (directive.contains('=') && !directive.contains('['))
-            || ["off", "error", "warn", "info", "debug", "trace"]
-                .iter()
-                .any(|level| directive.eq_ignore_ascii_case(level))
-    };
-    let words: Vec<&str> = setting.text.split(',').map(str::trim).collect();
-    let directives = words.join(",");
-    if !words.into_iter().all(is_plausible) || directives.parse::<Targets>().is_err() {
-        return Err(setting.must_be(ALLOWED));
+impl FromStr for Filter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // To the parser of directives, a word without `=` that is no level is the name of a module, so that `inof`
+        // would silence everything else. There are no spans to filter by.
+        let is_plausible = |directive: &str| {
+            (directive.contains('=') && !directive.contains('['))
+                || ["off", "error", "warn", "info", "debug", "trace"]
+                    .iter()
+                    .any(|level| directive.eq_ignore_ascii_case(level))
+        };
+        let words: Vec<&str> = text.split(',').map(str::trim).collect();
+        let directives = words.join(",");
+        if words.into_iter().all(is_plausible) && directives.parse::<Targets>().is_ok() {
+            return Ok(Self(directives));
+        }
+        Err("must be off, error, warn, info, debug, trace, or directives such as info,hyper=warn".to_owned())
     }
-    Ok(Filter(directives))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_a_plain_fraction_from_a_hundredth_to_one() {
+        for (text, wanted) in [
+            ("0.01", Some(0.01)),
+            ("0.25", Some(0.25)),
+            (".5", Some(0.5)),
+            ("1", Some(1.0)),
+            ("1.0", Some(1.0)),
+            ("0", None),
+            ("0.009", None),
+            ("1.01", None),
+            ("1e-1", None),
+            ("+0.5", None),
+            ("-0.5", None),
+            ("NaN", None),
+            ("inf", None),
+            ("25%", None),
+            (" 0.5", None),
+            ("0,5", None),
+            (".", None),
+            ("", None),
+        ] {
+            assert_eq!(share(text).ok(), wanted, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_interval_is_a_duration_within_its_bounds() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        for (text, wanted, wanted_of_audit) in [
+            ("999ms", None, None),
+            ("1s", seconds(1), None),
+            ("59s", seconds(59), None),
+            ("1m", seconds(60), seconds(60)),
+            ("1h30m", seconds(5_400), seconds(5_400)),
+            ("1d", seconds(86_400), seconds(86_400)),
+            ("1d1ms", None, Some(Duration::from_millis(86_400_001))),
+            ("30d", None, seconds(30 * 86_400)),
+            ("31d", None, None),
+            ("300", None, None),
+            ("5min", None, None),
+            ("", None, None),
+        ] {
+            let found = (interval(text).ok(), audit_interval(text).ok());
+            assert_eq!(found, (wanted, wanted_of_audit), "{text:?}");
+        }
+    }
 }

@@ -1,86 +1,59 @@
-//! The words and flags of the commands by which a person looks at users and settings, and changes them.
+//! The arguments of the commands that show and change users, behaviors and integrations.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use uuid::Uuid;
 
-use super::{Flags, LogFlags, Output};
-use crate::clock::Timestamp;
-use crate::config::duration;
+use crate::commands::args::TimeArg;
+use crate::commands::terminal::confirm::Consent;
+use crate::commands::terminal::table::Output;
+use crate::config::{FileFlags, Flags};
 use crate::model::Level;
 
-/// What a person asks for.
-#[derive(Debug, Clone, Subcommand)]
-pub enum Operator {
-    /// List the users at risk
-    Users(Users),
-    /// Show one user: level, events with their details, last reset
-    User(User),
-    /// Clear the risk of users, after asking
-    Reset(Reset),
-    /// What counts as risky; without a further word: list
-    Behaviors(Behaviors),
-    /// Where changes of level are sent; without a further word: list
-    Integrations(Integrations),
-}
-
-/// What all of these commands take.
+/// The arguments of all these commands.
 #[derive(Debug, Clone, Args)]
-pub struct Common {
-    /// The configuration file (YAML)
-    #[arg(long = "config.file", value_name = "FILE")]
-    pub config_file: Option<PathBuf>,
+pub(crate) struct Common {
     /// The account, by alias or id; needed only if several are configured
     #[arg(long, value_name = "ALIAS")]
-    pub account: Option<String>,
+    pub(super) account: Option<String>,
     /// How the result is written
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Output::Table)]
-    pub output: Output,
-    /// What is logged.
+    pub(super) output: Output,
     #[command(flatten)]
-    pub log: LogFlags,
+    file: FileFlags,
 }
 
-/// Whether a command that changes something asks first.
+/// List the users at risk
 #[derive(Debug, Clone, Args)]
-pub struct Consent {
-    /// Do it without asking; where there is no terminal nothing is done without this
-    #[arg(long)]
-    pub yes: bool,
-}
-
-/// `users`
-#[derive(Debug, Clone, Args)]
-pub struct Users {
+pub(crate) struct Users {
     /// A part of the name, the e-mail address or the id
     #[arg(value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
-    pub text: Option<String>,
+    pub(super) text: Option<String>,
     /// Only users of this level; may be given several times, or with commas
     #[arg(id = "risk_level", long = "level", value_name = "LEVEL", value_delimiter = ',', value_parser = listed_level())]
-    pub level: Vec<Level>,
+    pub(super) level: Vec<Level>,
     /// Only users with an event of this behavior, by its id; this takes a request for each user that fits otherwise
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
-    pub behavior: Option<String>,
-    /// Only users whose last event is not older: 90m, 1d12h, or a date such as 2026-11-20T08:00:00Z
-    #[arg(long, value_name = "WHEN", value_parser = since)]
-    pub since: Option<Since>,
+    pub(super) behavior: Option<String>,
+    /// Only users whose last event is not older: a duration before now such as 90m or 30d, an RFC 3339 date, or
+    /// seconds since 1970
+    #[arg(long, value_name = "WHEN")]
+    pub(super) since: Option<TimeArg>,
     /// Who comes first
     #[arg(long, value_name = "ORDER", value_enum, default_value_t = Sort::Risk)]
-    pub sort: Sort,
+    pub(super) sort: Sort,
     /// How many users at most
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
-    pub limit: u32,
-    /// What all take.
+    pub(super) limit: u32,
     #[command(flatten)]
-    pub common: Common,
+    pub(super) common: Common,
 }
 
 /// Who comes first in a list of users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Sort {
+pub(crate) enum Sort {
     /// The highest level, and in it the latest event.
     Risk,
     /// The latest event.
@@ -91,44 +64,32 @@ pub enum Sort {
     Name,
 }
 
-/// From when on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Since {
-    /// So long before now.
-    Ago(Duration),
-    /// From this date.
-    Date(Timestamp),
-}
-
-/// `user`
+/// Show one user: level, events with their details, last reset
 #[derive(Debug, Clone, Args)]
-pub struct User {
+pub(crate) struct User {
     /// The id, the e-mail address, a part of the name that fits nobody else, or the hash on the page
     #[arg(value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
-    pub user: String,
-    /// What all take.
+    pub(super) user: String,
     #[command(flatten)]
-    pub common: Common,
+    pub(super) common: Common,
 }
 
-/// `reset`
+/// Clear the risk of users, after asking
 #[derive(Debug, Clone, Args)]
-pub struct Reset {
+pub(crate) struct Reset {
     /// Whom; named as for the command user
     #[arg(value_name = "USER", required = true, value_parser = NonEmptyStringValueParser::new())]
-    pub users: Vec<String>,
-    /// Whether it asks.
+    pub(super) users: Vec<String>,
     #[command(flatten)]
-    pub consent: Consent,
-    /// What all take.
+    pub(super) consent: Consent,
     #[command(flatten)]
-    pub common: Common,
+    pub(super) common: Common,
 }
 
-/// `behaviors`
+/// What counts as risky; without a further word: list
 #[derive(Debug, Clone, Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub struct Behaviors {
+pub(crate) struct Behaviors {
     #[command(subcommand)]
     action: Option<BehaviorsAction>,
     #[command(flatten)]
@@ -137,7 +98,7 @@ pub struct Behaviors {
 
 /// What is done with behaviors.
 #[derive(Debug, Clone, Subcommand)]
-pub enum BehaviorsAction {
+pub(crate) enum BehaviorsAction {
     /// List what counts as risky
     List(Common),
     /// Change one behavior, after asking
@@ -151,53 +112,48 @@ pub enum BehaviorsAction {
 /// `behaviors set`
 #[derive(Debug, Clone, Args)]
 #[command(group = ArgGroup::new("change").args(["enable", "disable", "risk_level"]).required(true).multiple(true))]
-pub struct SetBehavior {
+pub(crate) struct SetBehavior {
     /// The behavior's id, such as imp_travel
     #[arg(value_name = "ID")]
-    pub id: String,
+    pub(super) id: String,
     /// Look for it
     #[arg(long, conflicts_with = "disable")]
-    pub enable: bool,
+    pub(super) enable: bool,
     /// Do not look for it
     #[arg(long)]
-    pub disable: bool,
+    pub(super) disable: bool,
     /// The level that a user gets by it
     #[arg(id = "risk_level", long = "level", value_name = "LEVEL", value_parser = known_level())]
-    pub level: Option<Level>,
-    /// Whether it asks.
+    pub(super) level: Option<Level>,
     #[command(flatten)]
-    pub consent: Consent,
-    /// What all take.
+    pub(super) consent: Consent,
     #[command(flatten)]
-    pub common: Common,
+    pub(super) common: Common,
 }
 
 /// `behaviors diff`
 #[derive(Debug, Clone, Args)]
-pub struct Baseline {
+pub(crate) struct Baseline {
     /// The baseline (YAML), with lines such as imp_travel: { enabled: true, risk_level: high }
     #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// What all take.
+    pub(super) file: PathBuf,
     #[command(flatten)]
-    pub common: Common,
+    pub(super) common: Common,
 }
 
 /// `behaviors apply`
 #[derive(Debug, Clone, Args)]
-pub struct ApplyBaseline {
-    /// The baseline.
+pub(crate) struct ApplyBaseline {
     #[command(flatten)]
-    pub baseline: Baseline,
-    /// Whether it asks.
+    pub(super) baseline: Baseline,
     #[command(flatten)]
-    pub consent: Consent,
+    pub(super) consent: Consent,
 }
 
-/// `integrations`
+/// Where changes of level are sent; without a further word: list
 #[derive(Debug, Clone, Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub struct Integrations {
+pub(crate) struct Integrations {
     #[command(subcommand)]
     action: Option<IntegrationsAction>,
     #[command(flatten)]
@@ -206,7 +162,7 @@ pub struct Integrations {
 
 /// What is done with integrations.
 #[derive(Debug, Clone, Subcommand)]
-pub enum IntegrationsAction {
+pub(crate) enum IntegrationsAction {
     /// List where changes of level are sent
     List(Common),
     /// Show one, by Cloudflare's id
@@ -216,7 +172,6 @@ pub enum IntegrationsAction {
         /// The reference id
         #[arg(value_name = "REFERENCE")]
         reference_id: String,
-        /// What all take.
         #[command(flatten)]
         common: Common,
     },
@@ -226,10 +181,8 @@ pub enum IntegrationsAction {
     Update(UpdateIntegration),
     /// Remove one, after asking
     Delete {
-        /// Which.
         #[command(flatten)]
         one: OneIntegration,
-        /// Whether it asks.
         #[command(flatten)]
         consent: Consent,
     },
@@ -237,30 +190,27 @@ pub enum IntegrationsAction {
 
 /// Which integration.
 #[derive(Debug, Clone, Args)]
-pub struct OneIntegration {
+pub(crate) struct OneIntegration {
     /// Cloudflare's id of the integration, a UUID
     #[arg(value_name = "ID")]
-    pub id: Uuid,
-    /// What all take.
+    pub(super) id: Uuid,
     #[command(flatten)]
-    pub common: Common,
+    pub(super) common: Common,
 }
 
 /// `integrations create`
 #[derive(Debug, Clone, Args)]
-pub struct CreateIntegration {
+pub(crate) struct CreateIntegration {
     /// The tenant that changes are sent to, an https URL
     #[arg(long, value_name = "URL", value_parser = tenant)]
-    pub tenant_url: String,
+    pub(super) tenant_url: String,
     /// An id of your choice; without it Cloudflare makes one
     #[arg(long, value_name = "REFERENCE", value_parser = NonEmptyStringValueParser::new())]
-    pub reference_id: Option<String>,
-    /// Whether it asks.
+    pub(super) reference_id: Option<String>,
     #[command(flatten)]
-    pub consent: Consent,
-    /// What all take.
+    pub(super) consent: Consent,
     #[command(flatten)]
-    pub common: Common,
+    pub(super) common: Common,
 }
 
 /// `integrations update`
@@ -269,77 +219,74 @@ pub struct CreateIntegration {
     .args(["tenant_url", "reference_id", "activate", "deactivate"])
     .required(true)
     .multiple(true))]
-pub struct UpdateIntegration {
-    /// Which.
+pub(crate) struct UpdateIntegration {
     #[command(flatten)]
-    pub one: OneIntegration,
+    pub(super) one: OneIntegration,
     /// The tenant that changes are sent to, an https URL
     #[arg(long, value_name = "URL", value_parser = tenant)]
-    pub tenant_url: Option<String>,
+    pub(super) tenant_url: Option<String>,
     /// An id of your choice
     #[arg(long, value_name = "REFERENCE", value_parser = NonEmptyStringValueParser::new())]
-    pub reference_id: Option<String>,
+    pub(super) reference_id: Option<String>,
     /// Send changes
     #[arg(long, conflicts_with = "deactivate")]
-    pub activate: bool,
+    pub(super) activate: bool,
     /// Send nothing
     #[arg(long)]
-    pub deactivate: bool,
-    /// Whether it asks.
+    pub(super) deactivate: bool,
     #[command(flatten)]
-    pub consent: Consent,
+    pub(super) consent: Consent,
 }
 
-impl Operator {
-    /// What is said of the configuration. All of its accounts count: shards are for exporters.
-    pub fn flags(&self) -> Flags {
-        let Common { config_file, log, .. } = self.common();
+impl Common {
+    /// The flags for the configuration. All of its accounts count: shards are for exporters.
+    pub(super) fn flags(&self) -> Flags {
         Flags {
-            config_file: config_file.clone(),
             shard_index: Some("0".to_owned()),
             shard_total: Some("1".to_owned()),
-            ..log.flags()
+            ..Flags::from(&self.file)
         }
     }
+}
 
-    /// What all of these commands take.
-    pub fn common(&self) -> &Common {
-        match self {
-            Self::Users(Users { common, .. })
-            | Self::User(User { common, .. })
-            | Self::Reset(Reset { common, .. }) => common,
-            Self::Behaviors(behaviors) => match &behaviors.action {
-                None => &behaviors.list,
-                Some(BehaviorsAction::List(common)) => common,
-                Some(BehaviorsAction::Set(set)) => &set.common,
-                Some(BehaviorsAction::Diff(baseline)) => &baseline.common,
-                Some(BehaviorsAction::Apply(apply)) => &apply.baseline.common,
-            },
-            Self::Integrations(integrations) => match &integrations.action {
-                None => &integrations.list,
-                Some(IntegrationsAction::List(common)) => common,
-                Some(
-                    IntegrationsAction::Get(one)
-                    | IntegrationsAction::Update(UpdateIntegration { one, .. })
-                    | IntegrationsAction::Delete { one, .. },
-                ) => &one.common,
-                Some(IntegrationsAction::ByReference { common, .. }) => common,
-                Some(IntegrationsAction::Create(create)) => &create.common,
-            },
+impl Behaviors {
+    pub(super) fn common(&self) -> &Common {
+        match &self.action {
+            None => &self.list,
+            Some(BehaviorsAction::List(common)) => common,
+            Some(BehaviorsAction::Set(set)) => &set.common,
+            Some(BehaviorsAction::Diff(baseline)) => &baseline.common,
+            Some(BehaviorsAction::Apply(apply)) => &apply.baseline.common,
+        }
+    }
+}
+
+impl Integrations {
+    pub(super) fn common(&self) -> &Common {
+        match &self.action {
+            None => &self.list,
+            Some(IntegrationsAction::List(common)) => common,
+            Some(
+                IntegrationsAction::Get(one)
+                | IntegrationsAction::Update(UpdateIntegration { one, .. })
+                | IntegrationsAction::Delete { one, .. },
+            ) => &one.common,
+            Some(IntegrationsAction::ByReference { common, .. }) => common,
+            Some(IntegrationsAction::Create(create)) => &create.common,
         }
     }
 }
 
 impl Behaviors {
     /// What to do; to list, where nothing is said.
-    pub fn action(&self) -> BehaviorsAction {
+    pub(super) fn action(&self) -> BehaviorsAction {
         self.action.clone().unwrap_or_else(|| BehaviorsAction::List(self.list.clone()))
     }
 }
 
 impl Integrations {
     /// What to do; to list, where nothing is said.
-    pub fn action(&self) -> IntegrationsAction {
+    pub(super) fn action(&self) -> IntegrationsAction {
         self.action.clone().unwrap_or_else(|| IntegrationsAction::List(self.list.clone()))
     }
 }
@@ -358,14 +305,4 @@ fn listed_level() -> impl TypedValueParser<Value = Level> {
 fn tenant(text: &str) -> Result<String, String> {
     let is_https = text.parse().is_ok_and(|url: reqwest::Url| url.scheme() == "https" && url.has_host());
     if is_https { Ok(text.to_owned()) } else { Err("must be an https URL".to_owned()) }
-}
-
-fn since(text: &str) -> Result<Since, String> {
-    if let Some(span) = duration::parse(text) {
-        return Ok(Since::Ago(span));
-    }
-    let date: Result<jiff::Timestamp, _> = text.parse();
-    date.map(|date| Since::Date(Timestamp::from_millis(date.as_millisecond()))).map_err(|_| {
-        "must be a duration such as 90m or 1d12h, or a date such as 2026-11-20T08:00:00Z".to_owned()
-    })
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::output::{Column, Sheet};
 use super::{Failure, listed};
+use crate::commands::terminal::table::{Column, Sheet};
 use crate::model::{Behavior, BehaviorSetting, Level};
 
 /// What behaviors should be set to, by id.

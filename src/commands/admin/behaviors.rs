@@ -7,17 +7,18 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::account::Session;
+use super::args::{BehaviorsAction, SetBehavior};
 use super::baseline::{self, Difference, Settings, Stage};
-use super::output::{Column, Sheet};
-use super::question::{self, Leave, leave};
-use super::record::{Operation, record, record_unconfirmed};
-use super::stopping::Stopping;
-use super::{Failure, Report, counted, listed, unreadable};
-use crate::cli::operator::{BehaviorsAction, SetBehavior};
+use super::change_log::{Operation, record, record_unconfirmed};
+use super::{Failure, Report, listed, unreadable};
+use crate::app::logging::Colour;
 use crate::cloudflare::UpdatedBehavior;
+use crate::commands::session::Session;
+use crate::commands::terminal::confirm::{self, Confirmation};
+use crate::commands::terminal::counted;
+use crate::commands::terminal::interrupt::Interrupt;
+use crate::commands::terminal::table::{Column, Sheet};
 use crate::labels::Labels;
-use crate::log::Colour;
 use crate::model::{Behavior, BehaviorSetting, Level, Listing};
 
 /// # Errors
@@ -30,11 +31,11 @@ pub(super) async fn run(session: &Session, action: &BehaviorsAction) -> Result<R
             Ok(Report::found(list(session, &found.rows)).remarking(remarks))
         }
         BehaviorsAction::Set(set) => {
-            let leave = leave(&set.consent)?;
+            let confirmation = set.consent.confirmation()?;
             let found = read(session).await?;
             let wanted = Settings::from([(set.id.clone(), setting(set, &found.rows)?)]);
             let differences = baseline::differences(&found.rows, &wanted)?;
-            change(session, leave, differences, &[]).await
+            change(session, confirmation, differences, &[]).await
         }
         BehaviorsAction::Diff(diff) => {
             let (differences, undeclared) = compare(session, &diff.file).await?;
@@ -44,15 +45,15 @@ pub(super) async fn run(session: &Session, action: &BehaviorsAction) -> Result<R
             Ok(Report::found(sheet).remarking(remarks(&undeclared)).failing(failure))
         }
         BehaviorsAction::Apply(apply) => {
-            let leave = leave(&apply.consent)?;
+            let confirmation = apply.consent.confirmation()?;
             let (differences, undeclared) = compare(session, &apply.baseline.file).await?;
-            change(session, leave, differences, &undeclared).await
+            change(session, confirmation, differences, &undeclared).await
         }
     }
 }
 
 async fn read(session: &Session) -> Result<Listing<Behavior>, Failure> {
-    session.client.behaviors().await.map_err(|error| Failure::asking(&error))
+    session.client.behaviors().await.map_err(|error| Failure::request(&error))
 }
 
 /// What differs from a baseline, and which behaviors it says nothing of.
@@ -95,7 +96,7 @@ fn setting(set: &SetBehavior, behaviors: &[Behavior]) -> Result<BehaviorSetting,
 /// Shows the differences, asks, and makes them go.
 async fn change(
     session: &Session,
-    leave: Leave,
+    confirmation: Confirmation,
     differences: Vec<Difference>,
     undeclared: &[String],
 ) -> Result<Report, Failure> {
@@ -105,17 +106,17 @@ async fn change(
         remarks.push("nothing is to be changed".to_owned());
         return Ok(Report::found(sheet(Stage::NothingDone)).remarking(remarks));
     }
-    let preview = sheet(Stage::Found).table(Colour::Off, question::width());
-    leave.obtain(preview, format!("Change {}?", counted(differences.len(), "behavior"))).await?;
+    let preview = sheet(Stage::Found).table(Colour::Off, confirm::width());
+    confirmation.confirm(preview, format!("Change {}?", counted(differences.len(), "behavior"))).await?;
     let now = baseline::settings(&read(session).await?.rows);
     if let Some(changed) =
         differences.iter().find(|difference| now.get(&difference.id) != Some(&difference.now))
     {
         let id = listed([changed.id.as_str()].into_iter());
-        return Err(Failure::Failed(format!("nothing was changed: {id} was changed meanwhile; look again")));
+        return Err(Failure::Runtime(format!("nothing was changed: {id} was changed meanwhile; look again")));
     }
     let wanted = differences.iter().map(|difference| (difference.id.clone(), difference.wanted)).collect();
-    let result = Stopping::listen()?.after(session.client.update_behaviors(&wanted)).await;
+    let result = Interrupt::listen()?.after(session.client.update_behaviors(&wanted)).await;
     let contradicts = |difference: &&Difference| result.as_ref().is_ok_and(|all| contradict(all, difference));
     for difference in &differences {
         let (id, text) = (&difference.id, difference.text());
@@ -127,9 +128,9 @@ async fn change(
     }
     let contradicted = differences.iter().find(contradicts).map(|difference| {
         let id = listed([difference.id.as_str()].into_iter());
-        Failure::Failed(format!("cloudflare took the change, but does not say that {id} is changed"))
+        Failure::Runtime(format!("cloudflare took the change, but does not say that {id} is changed"))
     });
-    result.map_err(|error| Failure::changing(&error, "behaviors"))?;
+    result.map_err(|error| Failure::change(&error, "behaviors"))?;
     let stage = if contradicted.is_some() { Stage::Unknown } else { Stage::Done };
     Ok(Report::found(sheet(stage)).remarking(remarks(undeclared)).failing(contradicted))
 }

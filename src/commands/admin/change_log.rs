@@ -1,10 +1,10 @@
-//! The log line that each change leaves: who was asked for what, about which thing, and how it ended.
+//! The log line for each change: the account, the operation, the thing that was changed, and how it ended.
 //!
 //! It names things by their ids. Whatever a person reads beside it, no name and no e-mail address is in it.
 
 use crate::cloudflare::{Effect, Error};
 
-use super::account::Session;
+use crate::commands::session::Session;
 
 /// What is asked of Cloudflare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

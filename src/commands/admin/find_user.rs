@@ -1,8 +1,8 @@
 //! Which user a person means, or what there is to say instead.
 
-use super::account::Session;
 use super::people::{Meant, People, Person, sheet};
 use super::{Failure, Report};
+use crate::commands::session::Session;
 use crate::model::UserId;
 
 /// Who is meant.

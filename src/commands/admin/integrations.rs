@@ -3,15 +3,15 @@
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::account::Session;
-use super::output::{Column, Sheet};
-use super::question::{self, leave};
-use super::record::{Operation, record};
-use super::stopping::Stopping;
+use super::args::{CreateIntegration, IntegrationsAction, UpdateIntegration};
+use super::change_log::{Operation, record};
 use super::{Failure, Report, unreadable};
-use crate::cli::operator::{Consent, CreateIntegration, IntegrationsAction, UpdateIntegration};
+use crate::app::logging::Colour;
 use crate::cloudflare::{Error, IntegrationSetting, NewIntegration};
-use crate::log::Colour;
+use crate::commands::session::Session;
+use crate::commands::terminal::confirm::{self, Consent};
+use crate::commands::terminal::interrupt::Interrupt;
+use crate::commands::terminal::table::{Column, Sheet};
 use crate::model::Integration;
 
 /// # Errors
@@ -19,7 +19,7 @@ use crate::model::Integration;
 pub(super) async fn run(session: &Session, action: &IntegrationsAction) -> Result<Report, Failure> {
     match action {
         IntegrationsAction::List(_) => {
-            let found = session.client.integrations().await.map_err(|error| Failure::asking(&error))?;
+            let found = session.client.integrations().await.map_err(|error| Failure::request(&error))?;
             let remarks = unreadable(found.rejected, "integration").into_iter().collect();
             Ok(Report::found(sheet(session, &found.rows, Outcome::Read)).remarking(remarks))
         }
@@ -34,27 +34,27 @@ pub(super) async fn run(session: &Session, action: &IntegrationsAction) -> Resul
 }
 
 fn shown(session: &Session, found: Result<Integration, Error>) -> Result<Report, Failure> {
-    let integration = found.map_err(|error| Failure::asking_for_one(&error))?;
+    let integration = found.map_err(|error| Failure::request_for_one(&error))?;
     Ok(Report::found(sheet(session, &[integration], Outcome::Read)))
 }
 
 async fn make(session: &Session, create: &CreateIntegration) -> Result<Report, Failure> {
-    let leave = leave(&create.consent)?;
+    let confirmation = create.consent.confirmation()?;
     let new =
         NewIntegration { tenant_url: create.tenant_url.clone(), reference_id: create.reference_id.clone() };
     let question =
         format!("Send the changes of risk of {} to {:?} from now on?", session.alias, new.tenant_url);
-    leave.obtain(String::new(), question).await?;
-    let result = Stopping::listen()?.after(session.client.create_integration(&new)).await;
+    confirmation.confirm(String::new(), question).await?;
+    let result = Interrupt::listen()?.after(session.client.create_integration(&new)).await;
     // It has no id before it is made.
     let subject = result.as_ref().map_or_else(|_| "new".to_owned(), |made| made.id.to_string());
     record(session, Operation::CreateIntegration, &subject, None, &result);
-    let made = result.map_err(|error| Failure::changing(&error, "integrations"))?;
+    let made = result.map_err(|error| Failure::change(&error, "integrations"))?;
     Ok(Report::found(sheet(session, &[made], Outcome::Created)))
 }
 
 async fn change(session: &Session, update: &UpdateIntegration) -> Result<Report, Failure> {
-    let leave = leave(&update.consent)?;
+    let confirmation = update.consent.confirmation()?;
     let now = read(session, update.one.id).await?;
     let wanted = Integration {
         tenant_url: update.tenant_url.clone().unwrap_or_else(|| now.tenant_url.clone()),
@@ -67,17 +67,17 @@ async fn change(session: &Session, update: &UpdateIntegration) -> Result<Report,
         return Ok(Report::found(sheet(session, &[now], Outcome::NothingDone)).remarking(remarks));
     }
     let both = sheet(session, &[now.clone(), wanted.clone()], Outcome::Read);
-    let preview = both.table(Colour::Off, question::width());
-    leave.obtain(preview, "Make the first the second?".to_owned()).await?;
+    let preview = both.table(Colour::Off, confirm::width());
+    confirmation.confirm(preview, "Make the first the second?".to_owned()).await?;
     // A change overwrites everything.
     unchanged(session, &now).await?;
     let Integration { tenant_url, active, reference_id, .. } = wanted;
     let setting = IntegrationSetting { tenant_url, active, reference_id: Some(reference_id) };
-    let result = Stopping::listen()?.after(session.client.update_integration(now.id, &setting)).await;
+    let result = Interrupt::listen()?.after(session.client.update_integration(now.id, &setting)).await;
     let text = changed(&now, &setting);
     record(session, Operation::UpdateIntegration, &now.id.to_string(), Some(&text), &result);
     let look = format!("integrations get {}", now.id);
-    let changed = result.map_err(|error| Failure::changing(&error, &look))?;
+    let changed = result.map_err(|error| Failure::change(&error, &look))?;
     Ok(Report::found(sheet(session, &[changed], Outcome::Updated)))
 }
 
@@ -91,7 +91,7 @@ fn changed(now: &Integration, wanted: &IntegrationSetting) -> String {
 }
 
 async fn read(session: &Session, id: Uuid) -> Result<Integration, Failure> {
-    session.client.integration(id).await.map_err(|error| Failure::asking_for_one(&error))
+    session.client.integration(id).await.map_err(|error| Failure::request_for_one(&error))
 }
 
 /// It is still as it was shown: what somebody else did meanwhile must not be undone unseen.
@@ -100,20 +100,20 @@ async fn unchanged(session: &Session, shown: &Integration) -> Result<(), Failure
     if read(session, id).await? == *shown {
         return Ok(());
     }
-    Err(Failure::Failed(format!("nothing was changed: {id} was changed meanwhile; look again")))
+    Err(Failure::Runtime(format!("nothing was changed: {id} was changed meanwhile; look again")))
 }
 
 async fn delete(session: &Session, id: Uuid, consent: &Consent) -> Result<Report, Failure> {
-    let leave = leave(consent)?;
+    let confirmation = consent.confirmation()?;
     let integrations = [read(session, id).await?];
     let preview = sheet(session, &integrations, Outcome::Read);
-    let preview = preview.table(Colour::Off, question::width());
-    leave.obtain(preview, "Delete this integration?".to_owned()).await?;
+    let preview = preview.table(Colour::Off, confirm::width());
+    confirmation.confirm(preview, "Delete this integration?".to_owned()).await?;
     let [now] = &integrations;
     unchanged(session, now).await?;
-    let result = Stopping::listen()?.after(session.client.delete_integration(id)).await;
+    let result = Interrupt::listen()?.after(session.client.delete_integration(id)).await;
     record(session, Operation::DeleteIntegration, &id.to_string(), None, &result);
-    result.map_err(|error| Failure::changing(&error, "integrations"))?;
+    result.map_err(|error| Failure::change(&error, "integrations"))?;
     Ok(Report::found(sheet(session, &integrations, Outcome::Deleted)))
 }
 

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::account::Session;
-use super::output::{Column, Sheet};
 use super::{Failure, unreadable};
 use crate::clock::Timestamp;
+use crate::commands::session::Session;
+use crate::commands::terminal::table::{Column, Sheet};
 use crate::model::{Extent, Level, Row, Summary, UserId};
 
 /// A user as listed.
@@ -46,7 +46,7 @@ pub(super) enum Meant {
 
 impl<'a> People<'a> {
     pub(super) async fn read(session: &'a Session) -> Result<Self, Failure> {
-        let summary = session.client.summary().await.map_err(|error| Failure::asking(&error))?;
+        let summary = session.client.summary().await.map_err(|error| Failure::request(&error))?;
         Ok(Self { session, summary })
     }
 

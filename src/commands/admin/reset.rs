@@ -2,22 +2,23 @@
 
 use serde::Serialize;
 
-use super::account::Session;
-use super::output::{Column, Sheet};
+use super::args::Reset;
+use super::change_log::{Operation, Outcome, record};
+use super::find_user::{Target, target};
 use super::people::{People, Person, sheet};
-use super::progress::Progress;
-use super::question::{self, Leave, leave};
-use super::record::{Operation, Outcome, record};
-use super::stopping::{Stopping, Wish};
-use super::target::{Target, target};
-use super::{Failure, Report, counted};
-use crate::cli::operator::Reset;
-use crate::log::Colour;
+use super::{Failure, Report};
+use crate::app::logging::Colour;
+use crate::commands::session::Session;
+use crate::commands::terminal::confirm::{self, Confirmation};
+use crate::commands::terminal::counted;
+use crate::commands::terminal::interrupt::{Interrupt, Wish};
+use crate::commands::terminal::progress::Progress;
+use crate::commands::terminal::table::{Column, Sheet};
 
 /// # Errors
 /// Before the first user is reset: it is not clear who is meant, nobody agreed, or the budget is too small.
 pub(super) async fn run(session: &Session, reset: &Reset) -> Result<Report, Failure> {
-    let leave = leave(&reset.consent)?;
+    let confirmation = reset.consent.confirmation()?;
     let people = People::read(session).await?;
     let mut targets: Vec<Person> = Vec::new();
     for text in &reset.users {
@@ -32,27 +33,28 @@ pub(super) async fn run(session: &Session, reset: &Reset) -> Result<Report, Fail
         }
     }
     affordable(session, &targets)?;
-    let preview = sheet(session, &people, &targets, 0, 0).table(Colour::Off, question::width());
+    let preview = sheet(session, &people, &targets, 0, 0).table(Colour::Off, confirm::width());
     let question = format!("Reset the risk of {}?", counted(targets.len(), "user"));
-    leave.obtain(preview, question).await?;
-    if leave == Leave::Asked {
+    confirmation.confirm(preview, question).await?;
+    if confirmation == Confirmation::Asked {
         let now = People::read(session).await?;
         unchanged(&targets, &now)?;
         affordable(session, &targets)?;
     }
-    let stopping = Stopping::listen()?;
+    let stopping = Interrupt::listen()?;
     Ok(all(session, &targets, stopping).await)
 }
 
 /// The budget has a request for each: whoever begins can end.
 fn affordable(session: &Session, targets: &[Person]) -> Result<(), Failure> {
-    if targets.len() <= session.left() {
+    let left = session.budget().remaining as usize;
+    if targets.len() <= left {
         return Ok(());
     }
-    Err(Failure::Failed(format!(
+    Err(Failure::Runtime(format!(
         "{} to reset, and the request budget has {} left; name fewer, or raise budget_share",
         counted(targets.len(), "user"),
-        counted(session.left(), "request"),
+        counted(left, "request"),
     )))
 }
 
@@ -60,42 +62,42 @@ fn affordable(session: &Session, targets: &[Person]) -> Result<(), Failure> {
 fn unchanged(targets: &[Person], now: &People<'_>) -> Result<(), Failure> {
     match targets.iter().find(|person| now.listed(person.id).as_ref() != Some(*person)) {
         None => Ok(()),
-        Some(person) => Err(Failure::Failed(format!(
+        Some(person) => Err(Failure::Runtime(format!(
             "nothing was reset: the risk of {} changed meanwhile; look again",
             person.id
         ))),
     }
 }
 
-async fn all(session: &Session, targets: &[Person], mut stopping: Stopping) -> Report {
-    let mut progress = Progress::new("resetting user", targets.len());
+async fn all(session: &Session, targets: &[Person], mut stopping: Interrupt) -> Report {
+    let mut progress = Progress::new("resetting user", targets.len(), session.clock.now());
     let mut done: Vec<(Outcome, Option<String>)> = Vec::new();
     let mut failure = None;
     for person in targets {
         let result = stopping.after(session.client.reset(person.id)).await;
         let subject = person.id.to_string();
-        progress.beside(|| record(session, Operation::ResetUser, &subject, None, &result));
+        progress.suspend(|| record(session, Operation::ResetUser, &subject, None, &result));
         let ray = match &result {
             Ok(()) => session.ray(),
             Err(error) => error.answer().and_then(|answer| answer.ray.clone()),
         };
         done.push((Outcome::of(&result), ray));
         if let Err(error) = result {
-            let why = Failure::changing(&error, &format!("user {subject}"));
+            let why = Failure::change(&error, &format!("user {subject}"));
             let (before, total) = (done.len() - 1, targets.len());
             let text =
                 format!("user {subject}: {why}; {before} of {total} were reset before, and none after");
-            failure = Some(if total == 1 { why } else { Failure::Failed(text) });
+            failure = Some(if total == 1 { why } else { Failure::Runtime(text) });
             break;
         }
-        progress.step();
+        progress.set(done.len(), None, session.clock.now());
         if stopping.wish() == Wish::Stop && done.len() < targets.len() {
             let text = format!(
                 "stopped by a signal; {} of {} were reset, and none after",
                 done.len(),
                 targets.len()
             );
-            failure = Some(Failure::Failed(text));
+            failure = Some(Failure::Runtime(text));
             break;
         }
     }

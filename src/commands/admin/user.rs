@@ -5,12 +5,13 @@ use std::cmp::Reverse;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::account::Session;
 use super::behaviors::Catalogue;
-use super::output::{Column, Sheet, visible};
+use super::find_user::{Target, target};
 use super::people::People;
-use super::target::{Target, target};
-use super::{Failure, Report, counted, unreadable};
+use super::{Failure, Report, unreadable};
+use crate::commands::session::Session;
+use crate::commands::terminal::counted;
+use crate::commands::terminal::table::{Column, Sheet, visible};
 use crate::model::{DetailedEvent, Extent, Identity, UserId, UserRisk};
 
 const COLUMNS: &[Column] = &[
@@ -38,7 +39,7 @@ pub(super) async fn show(session: &Session, text: &str) -> Result<Report, Failur
         }
     };
     let mut risk =
-        session.client.user_in_detail(user).await.map_err(|error| Failure::asking_for_one(&error))?;
+        session.client.user_in_detail(user).await.map_err(|error| Failure::request_for_one(&error))?;
     risk.events.sort_by_key(|detailed| Reverse(detailed.event.timestamp));
     let catalogue = Catalogue::read_if_allowed(session).await;
     let mut remarks = catalogue.remarks();

@@ -2,14 +2,15 @@
 
 use std::cmp::Reverse;
 
-use super::account::Session;
+use super::args::{Sort, Users};
 use super::behaviors::Catalogue;
 use super::people::{People, Person, sheet};
-use super::progress::Progress;
-use super::{Failure, Report, counted};
-use crate::cli::operator::{Since, Sort, Users};
+use super::{Failure, Report};
 use crate::clock::Timestamp;
 use crate::cloudflare::{Kind, Limiter};
+use crate::commands::session::Session;
+use crate::commands::terminal::counted;
+use crate::commands::terminal::progress::Progress;
 use crate::model::{Extent, Row};
 
 /// # Errors
@@ -23,7 +24,7 @@ pub(super) async fn list(session: &Session, wanted: &Users) -> Result<Report, Fa
         catalogue.knows(behavior)?;
     }
     let people = People::read(session).await?;
-    let fitting = sorted(&people, wanted, session.date());
+    let fitting = sorted(&people, wanted, session.clock.date());
     let mut remarks = people.remarks();
     let limit = wanted.limit as usize;
     let (shown, omitted, unread, failure) = match &catalogue {
@@ -52,10 +53,7 @@ pub(super) async fn list(session: &Session, wanted: &Users) -> Result<Report, Fa
 /// The users that fit by what the list says of them.
 fn sorted(people: &People<'_>, wanted: &Users, now: Timestamp) -> Vec<Row> {
     let text = wanted.text.as_deref().map(str::to_lowercase);
-    let from = wanted.since.map(|since| match since {
-        Since::Ago(span) => now - span,
-        Since::Date(date) => date,
-    });
+    let from = wanted.since.as_ref().map(|since| since.date(now));
     let fits = |row: &&Row| {
         let (name, email) = people.identity(row.user);
         (wanted.level.is_empty() || wanted.level.contains(&row.tuple.level))
@@ -100,7 +98,7 @@ impl Search<'_> {
     /// it come.
     async fn run(&self, rows: &[Row], limit: usize, remarks: &mut Vec<String>) -> Found {
         let mut found = Found { people: Vec::new(), unread: 0, unsure: 0, failure: None };
-        let mut progress = Progress::new("reading events of user", rows.len());
+        let mut progress = Progress::new("reading events of user", rows.len(), self.session.clock.now());
         for (looked_at, row) in rows.iter().enumerate() {
             found.unread = rows.len() - looked_at;
             let unread = were(found.unread);
@@ -130,11 +128,11 @@ impl Search<'_> {
                 }
                 Err(error) => {
                     remarks.push(format!("{unread} not looked at"));
-                    found.failure = Some(Failure::asking(&error));
+                    found.failure = Some(Failure::request(&error));
                     return found;
                 }
             }
-            progress.step();
+            progress.set(looked_at + 1, None, self.session.clock.now());
         }
         found.unread = 0;
         found

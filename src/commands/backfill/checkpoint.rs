@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher24;
 
-use super::history::{History, Span};
+use super::grid::{History, Span};
 use crate::clock::Timestamp;
 use crate::model::UserId;
 use crate::rate_limit::WINDOW;
@@ -39,7 +39,7 @@ pub(super) struct Order {
 /// How far it is, and what was found so far.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Progress {
+pub(super) struct Checkpoint {
     format: u32,
     pub(super) order: Order,
     secret: String,
@@ -77,7 +77,7 @@ impl Places {
     }
 }
 
-impl Progress {
+impl Checkpoint {
     /// Nothing is read yet.
     pub(super) fn new(order: Order, span: Span, secret: [u8; 16]) -> Self {
         Self {
@@ -175,7 +175,7 @@ mod tests {
 
     use super::*;
 
-    fn progress() -> Progress {
+    fn checkpoint() -> Checkpoint {
         let at = Timestamp::from_seconds;
         let order = Order {
             account: "acme".to_owned(),
@@ -183,21 +183,21 @@ mod tests {
             until: None,
             step: Duration::from_secs(60),
         };
-        Progress::new(order, Span { since: at(0), until: at(600), step: Duration::from_secs(60) }, [7; 16])
+        Checkpoint::new(order, Span { since: at(0), until: at(600), step: Duration::from_secs(60) }, [7; 16])
     }
 
     #[test]
     fn what_is_saved_is_read_back_and_only_its_owner_may_read_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("past.om.progress");
-        assert!(Progress::load(&path).unwrap().is_none());
-        let mut progress = progress();
-        progress.done(u64::MAX - 1);
-        progress.found.events = 3;
-        progress.save(&path).unwrap();
-        progress.save(&path).unwrap();
-        let read = Progress::load(&path).unwrap().unwrap();
-        assert_eq!((read.found, &read.order), (progress.found, &progress.order));
+        assert!(Checkpoint::load(&path).unwrap().is_none());
+        let mut checkpoint = checkpoint();
+        checkpoint.done(u64::MAX - 1);
+        checkpoint.found.events = 3;
+        checkpoint.save(&path).unwrap();
+        checkpoint.save(&path).unwrap();
+        let read = Checkpoint::load(&path).unwrap().unwrap();
+        assert_eq!((read.found, &read.order), (checkpoint.found, &checkpoint.order));
         assert_eq!([u64::MAX - 1, u64::MAX].map(|place| read.is_done(place)), [true, false]);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else stays");
@@ -207,7 +207,7 @@ mod tests {
     fn a_damaged_file_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("past.om.progress");
-        progress().save(&path).unwrap();
+        checkpoint().save(&path).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         for spoilt in [
             text.replace("\"format\":1", "\"format\":2"),
@@ -216,20 +216,21 @@ mod tests {
             String::new(),
         ] {
             fs::write(&path, &spoilt).unwrap();
-            assert!(Progress::load(&path).is_err(), "{spoilt}");
+            assert!(Checkpoint::load(&path).is_err(), "{spoilt}");
         }
     }
 
     #[test]
     fn requests_are_forgotten_when_they_weigh_no_more() {
-        let mut progress = progress();
+        let mut checkpoint = checkpoint();
         for (second, requests) in [(0, 2), (5, 1), (30, 4), (40, 0)] {
-            progress.spent(requests, Timestamp::from_seconds(second));
+            checkpoint.spent(requests, Timestamp::from_seconds(second));
         }
-        let sent = |progress: &Progress| progress.sent().iter().map(|(_, sent)| *sent).collect::<Vec<_>>();
-        assert_eq!(sent(&progress), [3, 4]);
-        progress.spent(1, Timestamp::from_seconds(320));
-        assert_eq!(sent(&progress), [4, 1]);
+        let sent =
+            |checkpoint: &Checkpoint| checkpoint.sent().iter().map(|(_, sent)| *sent).collect::<Vec<_>>();
+        assert_eq!(sent(&checkpoint), [3, 4]);
+        checkpoint.spent(1, Timestamp::from_seconds(320));
+        assert_eq!(sent(&checkpoint), [4, 1]);
     }
 
     #[test]

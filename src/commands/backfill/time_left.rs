@@ -1,60 +1,10 @@
-//! How far it is and how long it will take: a bar on a terminal, a line now and then elsewhere.
+//! How long the rest will take.
 
-use std::io::{self, IsTerminal, Write as _};
 use std::time::Duration;
-
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::budget::Level;
 use crate::clock::Moment;
-use crate::config::duration;
 use crate::rate_limit::WINDOW;
-
-/// Between two lines, where there is no terminal.
-const PAUSE: Duration = Duration::from_secs(60);
-
-/// Where progress is shown.
-pub(super) enum Meter {
-    Bar(ProgressBar),
-    Lines { total: u64, next: Moment },
-}
-
-impl Meter {
-    /// On standard error, for so many users.
-    pub(super) fn new(total: u64, now: Moment) -> Self {
-        if !io::stderr().is_terminal() {
-            return Self::Lines { total, next: now };
-        }
-        let style = ProgressStyle::with_template("{bar:30} {pos} of {len} users, {msg} left");
-        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-        Self::Bar(bar.with_style(style.expect("the template is one")))
-    }
-
-    /// So many users are read, and the rest takes so long.
-    pub(super) fn show(&mut self, done: u64, left: Duration, now: Moment) {
-        let left = duration::spell(Duration::from_secs(left.as_secs_f64().ceil() as u64));
-        match self {
-            Self::Bar(bar) => {
-                bar.set_message(left);
-                bar.set_position(done);
-            }
-            Self::Lines { total, next } if now >= *next => {
-                *next = now + PAUSE;
-                // What nobody reads need not be written.
-                let _ = writeln!(io::stderr(), "{done} of {total} users, {left} left");
-            }
-            Self::Lines { .. } => {}
-        }
-    }
-}
-
-impl Drop for Meter {
-    fn drop(&mut self) {
-        if let Self::Bar(bar) = self {
-            bar.finish_and_clear();
-        }
-    }
-}
 
 /// How long so many requests take that last `each`, with this left of the budget.
 pub(super) fn time_left(requests: u64, each: Duration, budget: Level, now: Moment) -> Duration {

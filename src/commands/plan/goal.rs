@@ -57,11 +57,19 @@ impl Aim {
         }
     }
 
-    /// The unit of `now` and `up_to`.
+    /// The unit of `now` and `up_to`, in the plural.
     pub const fn unit(self) -> &'static str {
         match self {
             Self::SummaryInterval | Self::AuditInterval => "users",
             Self::Changes => "changes",
+        }
+    }
+
+    /// The same for one.
+    pub(super) const fn noun(self) -> &'static str {
+        match self {
+            Self::SummaryInterval | Self::AuditInterval => "user",
+            Self::Changes => "change",
         }
     }
 }

@@ -3,28 +3,24 @@
 use std::time::Duration;
 
 use super::{Basis, Load, USER_TIME, planned};
+use crate::app::ClientError;
 use crate::budget::Budget;
 use crate::clock::{Clock, Timestamp};
-use crate::cloudflare::{self, Client, Options, SetupError};
+use crate::cloudflare::{self, Options};
+use crate::commands::session::{Session, foreground};
 use crate::config::{Account, Config};
 use crate::model::{Extent, Row, Summary};
 use crate::rate_limit::WINDOW;
-
-/// A person waits: a block or a spent budget is said, and not waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Why an account could not be asked.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Its credentials cannot be read.
-    #[error("{0}")]
-    Credentials(String),
-    /// They cannot be sent, or not there.
-    #[error("{0}")]
-    Setup(#[from] SetupError),
+pub(super) enum Error {
+    /// There is no client for it.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// There was no usable answer.
     #[error("summary: {0}")]
     Request(#[from] cloudflare::Error),
@@ -37,13 +33,11 @@ pub enum Error {
 ///
 /// # Errors
 /// As [`Error`] sorts them.
-pub async fn survey(config: &Config, account: &Account, clock: &Clock) -> Result<Load, Error> {
+pub(super) async fn measure(config: &Config, account: &Account, clock: &Clock) -> Result<Load, Error> {
     let budget = Budget::new(account.budget_share, clock.clone());
-    let options = Options { base_url: config.base_url.to_string(), patience: PATIENCE, ..Options::default() };
-    let credentials = account.credentials.read().map_err(|error| Error::Credentials(error.to_string()))?;
-    let client = Client::new(&account.id, credentials, budget, options)?;
+    let session = Session::open(config, account, budget, foreground(), clock)?;
     let begun = clock.now();
-    let summary = client.summary().await?;
+    let summary = session.client.summary().await?;
     let took = clock.now().since(begun);
     if let Extent::Partial(reason) = summary.extent {
         return Err(Error::Partial(reason));

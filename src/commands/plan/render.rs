@@ -5,12 +5,26 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Aim, Goal, Latency, Plan, Verdict};
-use crate::check;
-use crate::config::duration;
-use crate::log::Colour;
+use crate::app::logging::Colour;
+use crate::clock::duration;
+use crate::commands::terminal;
+use crate::commands::terminal::table::{self, Output};
+
+/// The plan in this form; tables are at most `width` columns wide.
+pub(super) fn render(plan: &Plan, output: Output, width: Option<u16>) -> String {
+    match output {
+        Output::Table => tables(plan, width),
+        Output::Json => table::json(&document(plan)),
+        Output::Csv => {
+            let mut rows = Vec::new();
+            flatten("", &document(plan), &mut rows);
+            table::csv(["name", "value"], &rows)
+        }
+    }
+}
 
 /// Two tables, at most `width` columns wide, with what they mean.
-pub fn as_table(plan: &Plan, width: Option<u16>) -> String {
+fn tables(plan: &Plan, width: Option<u16>) -> String {
     let load = &plan.load;
     let head = format!(
         "{} in {}; {} in 5 minutes ({}); {} in 5 minutes to spend\n",
@@ -20,13 +34,13 @@ pub fn as_table(plan: &Plan, width: Option<u16>) -> String {
         load.basis.as_str(),
         counted(plan.budget.into(), "request"),
     );
-    let mut requests = check::table(Colour::Off, width);
+    let mut requests = table::table(Colour::Off, width);
     requests.set_header(["requests for", "every", "in 5 minutes", "at most"]);
     for row in &plan.requests {
         let every = row.interval.map_or_else(|| "as they come".to_owned(), rounded);
         requests.add_row([row.kind.as_str().to_owned(), every, number(row.expected), number(row.most)]);
     }
-    let mut goals = check::table(Colour::Off, width);
+    let mut goals = table::table(Colour::Off, width);
     goals.set_header([
         "the budget is",
         "result",
@@ -40,7 +54,7 @@ pub fn as_table(plan: &Plan, width: Option<u16>) -> String {
             meaning(plan, goal.aim),
             goal.verdict.as_str().to_owned(),
             number(goal.now),
-            counted(goal.up_to.floor(), goal.aim.unit()),
+            counted(goal.up_to.floor(), goal.aim.noun()),
             proposed(goal, goal.share.map(|share| format!("{share:.2}"))),
             proposed(goal, goal.interval.map(rounded)),
         ]);
@@ -49,17 +63,6 @@ pub fn as_table(plan: &Plan, width: Option<u16>) -> String {
 }
 
 /// One object; times in seconds, rates in five minutes.
-pub fn as_json(plan: &Plan) -> String {
-    format!("{:#}\n", document(plan))
-}
-
-/// The same with a line for each number, named by its place in the object.
-pub fn as_csv(plan: &Plan) -> String {
-    let mut lines = "name,value\n".to_owned();
-    flatten("", &document(plan), &mut lines);
-    lines
-}
-
 fn document(plan: &Plan) -> Value {
     let load = &plan.load;
     let requests = plan.requests.iter().map(|row| {
@@ -101,19 +104,20 @@ fn document(plan: &Plan) -> Value {
     })
 }
 
-fn flatten(name: &str, value: &Value, lines: &mut String) {
+/// A row for each number, named by its place in the object.
+fn flatten(name: &str, value: &Value, rows: &mut Vec<Vec<String>>) {
     let Value::Object(fields) = value else {
         let text = match value {
             Value::Null => String::new(),
             Value::String(word) => word.clone(),
             other => other.to_string(),
         };
-        lines.push_str(&format!("{name},{text}\n"));
+        rows.push(vec![name.to_owned(), text]);
         return;
     };
     for (field, value) in fields {
         let name = if name.is_empty() { field.clone() } else { format!("{name}.{field}") };
-        flatten(&name, value, lines);
+        flatten(&name, value, rows);
     }
 }
 
@@ -164,8 +168,7 @@ fn number(value: f64) -> String {
 }
 
 fn counted(value: f64, noun: &str) -> String {
-    let noun = noun.strip_suffix('s').unwrap_or(noun);
-    format!("{} {noun}{}", number(value), if value == 1.0 { "" } else { "s" })
+    terminal::counted(number(value), noun)
 }
 
 /// Three digits behind the point, for readers that compare.

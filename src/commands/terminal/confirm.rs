@@ -2,46 +2,56 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
+use clap::Args;
 use comfy_table::Table;
 
-use super::Failure;
-use crate::cli::operator::Consent;
+use crate::commands::Failure;
 
-/// By what a change is agreed to.
+/// Whether a command that changes something asks first.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Consent {
+    /// Do it without asking; without a terminal nothing is done unless this is given
+    #[arg(long)]
+    yes: bool,
+}
+
+/// How a change is confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leave {
+pub(crate) enum Confirmation {
     /// By `--yes`.
     Given,
-    /// By a person, who is still to be asked.
+    /// By the user, who is still to be asked.
     Asked,
 }
 
 /// How wide the terminal is at which a person is asked, wherever standard output goes.
-pub(super) fn width() -> Option<u16> {
+pub(crate) fn width() -> Option<u16> {
     Table::new().use_stderr().width()
 }
 
-/// Whether a person is to be asked, and can be: the question goes to standard error, the answer comes from
-/// standard input, and both must be a terminal.
-///
-/// # Errors
-/// Nobody can be asked, and `--yes` is not there.
-pub(super) fn leave(consent: &Consent) -> Result<Leave, Failure> {
-    if consent.yes {
-        return Ok(Leave::Given);
+impl Consent {
+    /// How the change will be confirmed. The question goes to standard error and the answer comes from standard
+    /// input, so both must be a terminal.
+    ///
+    /// # Errors
+    /// There is no terminal, and `--yes` was not given.
+    pub(crate) fn confirmation(&self) -> Result<Confirmation, Failure> {
+        if self.yes {
+            return Ok(Confirmation::Given);
+        }
+        if io::stdin().is_terminal() && io::stderr().is_terminal() {
+            return Ok(Confirmation::Asked);
+        }
+        Err(Failure::Unconfirmed("nothing was done: there is no terminal to ask at; give --yes".to_owned()))
     }
-    if io::stdin().is_terminal() && io::stderr().is_terminal() {
-        return Ok(Leave::Asked);
-    }
-    Err(Failure::Unconfirmed("nothing was done: there is no terminal to ask at; give --yes".to_owned()))
 }
 
-impl Leave {
-    /// Shows what is to be done and asks, unless leave was given already.
+impl Confirmation {
+    /// Shows what will be done and asks, unless it was confirmed already.
     ///
     /// # Errors
     /// The answer is not yes, or none came.
-    pub(super) async fn obtain(self, preview: String, question: String) -> Result<(), Failure> {
+    pub(crate) async fn confirm(self, preview: String, question: String) -> Result<(), Failure> {
         if self == Self::Given {
             return Ok(());
         }
@@ -52,7 +62,7 @@ impl Leave {
         match answer.await.map_err(io::Error::other).flatten() {
             Ok(Answer::Yes) => Ok(()),
             Ok(Answer::No) => Err(Failure::Unconfirmed("nothing was done".to_owned())),
-            Err(error) => Err(Failure::Failed(format!("nothing was done: the terminal fails: {error}"))),
+            Err(error) => Err(Failure::Runtime(format!("nothing was done: the terminal fails: {error}"))),
         }
     }
 }

@@ -2,33 +2,33 @@
 
 use std::pin::Pin;
 
-use super::Failure;
+use crate::commands::Failure;
 use crate::signals::stop_signal;
 
 /// Hears signals from its making on. Until then one ends the process at once, as it should at a question.
-pub(super) struct Stopping {
+pub(crate) struct Interrupt {
     signal: Pin<Box<dyn Future<Output = ()>>>,
     wish: Wish,
 }
 
 /// What a person wishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(crate) enum Wish {
     GoOn,
     Stop,
 }
 
-impl Stopping {
+impl Interrupt {
     /// # Errors
     /// Signals cannot be heard.
-    pub(super) fn listen() -> Result<Self, Failure> {
+    pub(crate) fn listen() -> Result<Self, Failure> {
         let signal =
-            stop_signal().map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
+            stop_signal().map_err(|error| Failure::Runtime(format!("cannot wait for signals: {error}")))?;
         Ok(Self { signal: Box::pin(signal), wish: Wish::GoOn })
     }
 
     /// Does `change` to its end, whatever comes in between; a second signal ends the process all the same.
-    pub(super) async fn after<T>(&mut self, change: impl Future<Output = T>) -> T {
+    pub(crate) async fn after<T>(&mut self, change: impl Future<Output = T>) -> T {
         let mut change = std::pin::pin!(change);
         if self.wish == Wish::GoOn {
             tokio::select! {
@@ -41,7 +41,7 @@ impl Stopping {
         change.await
     }
 
-    pub(super) fn wish(&self) -> Wish {
+    pub(crate) fn wish(&self) -> Wish {
         self.wish
     }
 }

@@ -3,31 +3,79 @@
 //! Names, addresses and details are whatever somebody wrote into them. In none of the three forms do they
 //! reach a terminal as control characters, and in CSV none begins a formula.
 
-use comfy_table::{Cell, Color, ColumnConstraint, Table, Width, presets};
+use clap::ValueEnum;
+use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde::Serialize;
 
-use crate::check;
-use crate::cli::Output;
-use crate::log::Colour;
+use crate::app::logging::Colour;
 
 /// A UUID has 36 characters, and stands between two spaces.
 const ID_WIDTH: u16 = 38;
 
+/// How a result is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Table,
+    /// One document.
+    Json,
+    /// One row a line, below a header.
+    Csv,
+}
+
+/// How wide standard output is, if it is a terminal.
+pub(crate) fn width() -> Option<u16> {
+    Table::new().width()
+}
+
+/// An empty table at most `width` columns wide.
+pub(crate) fn table(colour: Colour, width: Option<u16>) -> Table {
+    let mut table = Table::new();
+    table
+        .load_preset(presets::UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .force_no_tty();
+    if let Some(width) = width {
+        table.set_width(width);
+    }
+    if colour == Colour::On {
+        table.enforce_styling();
+    }
+    table
+}
+
+/// A document as JSON in lines.
+pub(crate) fn json(document: &impl Serialize) -> String {
+    let json = serde_json::to_string_pretty(document).expect("the keys of its maps are words");
+    format!("{}\n", escaped(&json))
+}
+
+/// A header and rows as CSV.
+pub(crate) fn csv<'a>(header: impl IntoIterator<Item = &'a str>, rows: &[Vec<String>]) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let in_memory = "memory takes whatever is written, and all rows have the header's length";
+    writer.write_record(header).expect(in_memory);
+    for row in rows {
+        writer.write_record(row.iter().map(|text| inert(&visible(text)))).expect(in_memory);
+    }
+    String::from_utf8(writer.into_inner().expect(in_memory)).expect("it is made of texts")
+}
+
 /// What a command found: rows under columns, and the same as a document.
 #[derive(Debug)]
-pub(super) struct Sheet {
+pub(crate) struct Sheet {
     /// Stands above the table.
-    pub(super) heading: String,
-    pub(super) columns: &'static [Column],
+    pub(crate) heading: String,
+    pub(crate) columns: &'static [Column],
     /// One text for each column.
-    pub(super) rows: Vec<Vec<String>>,
+    pub(crate) rows: Vec<Vec<String>>,
     /// JSON.
-    pub(super) document: String,
+    pub(crate) document: String,
 }
 
 /// A column, by the name of the field in JSON.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Column {
+pub(crate) enum Column {
     Plain(&'static str),
     /// Where the table would be too wide, these stand below each other in one cell: an id that is broken
     /// into pieces cannot be copied.
@@ -44,26 +92,25 @@ impl Column {
 }
 
 impl Sheet {
-    pub(super) fn new<T: Serialize>(
+    pub(crate) fn new<T: Serialize>(
         heading: String,
         columns: &'static [Column],
         rows: Vec<Vec<String>>,
         document: &T,
     ) -> Self {
-        let document = serde_json::to_string_pretty(document).expect("the keys of its maps are words");
-        Self { heading, columns, rows, document }
+        Self { heading, columns, rows, document: json(document) }
     }
 
-    pub(super) fn show(&self, output: Output, colour: Colour, width: Option<u16>) -> String {
+    pub(crate) fn render(&self, output: Output, colour: Colour, width: Option<u16>) -> String {
         match output {
             Output::Table => self.table(colour, width),
-            Output::Json => format!("{}\n", escaped(&self.document)),
-            Output::Csv => self.csv(),
+            Output::Json => self.document.clone(),
+            Output::Csv => csv(self.columns.iter().map(|column| column.name()), &self.rows),
         }
     }
 
     /// The heading, and the table at most `width` columns wide.
-    pub(super) fn table(&self, colour: Colour, width: Option<u16>) -> String {
+    pub(crate) fn table(&self, colour: Colour, width: Option<u16>) -> String {
         let heading = lines(&self.heading);
         if self.rows.is_empty() {
             return format!("{heading}\nnone\n");
@@ -79,7 +126,7 @@ impl Sheet {
 
     /// Each column for itself.
     fn beside(&self, colour: Colour, width: Option<u16>) -> Table {
-        let mut table = check::table(colour, width);
+        let mut table = table(colour, width);
         let shown = |column: &Column| !matches!(column, Column::CsvOnly(_));
         let columns = self.columns.iter().filter(|column| shown(column));
         table.set_header(columns.map(|column| column.name().replace('_', " ")));
@@ -92,7 +139,7 @@ impl Sheet {
 
     /// The same with what can stand in one cell in the first.
     fn stacked(&self, colour: Colour, width: Option<u16>) -> Table {
-        let mut table = check::table(colour, width);
+        let mut table = table(colour, width);
         table.load_preset(presets::UTF8_FULL);
         let names: Vec<String> = self.columns.iter().map(|column| column.name().replace('_', " ")).collect();
         for (at, texts) in std::iter::once(&names).chain(&self.rows).enumerate() {
@@ -116,16 +163,6 @@ impl Sheet {
         }
         table
     }
-
-    fn csv(&self) -> String {
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        let in_memory = "memory takes whatever is written, and all rows have the header's length";
-        writer.write_record(self.columns.iter().map(|column| column.name())).expect(in_memory);
-        for row in &self.rows {
-            writer.write_record(row.iter().map(|text| inert(&visible(text)))).expect(in_memory);
-        }
-        String::from_utf8(writer.into_inner().expect(in_memory)).expect("it is made of texts")
-    }
 }
 
 fn cell(text: &str) -> Cell {
@@ -144,7 +181,7 @@ fn lines(text: &str) -> String {
 }
 
 /// `text` with what a terminal or an eye would not take for text written out: `\u{1b}`.
-pub(super) fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     let letter = |letter: char| match letter {
         letter if deceives(letter) => letter.escape_default().to_string(),
         letter => letter.to_string(),
@@ -191,12 +228,12 @@ mod tests {
     fn no_form_lets_a_control_character_or_a_turn_of_direction_through() {
         let nasty = "a\u{1b}[31m\u{9b}2J\u{7}\r\u{7f}\u{61c}\u{202e}b";
         for output in [Output::Table, Output::Json, Output::Csv] {
-            let shown = sheet(nasty).show(output, Colour::Off, None);
+            let shown = sheet(nasty).render(output, Colour::Off, None);
             assert!(!shown.contains(['\u{61c}', '\u{202e}']), "{shown:?}");
             assert!(!shown.chars().any(|letter| letter != '\n' && letter.is_control()), "{shown:?}");
             assert!(shown.contains("31m"), "{shown}");
         }
-        let json = sheet(nasty).show(Output::Json, Colour::Off, None);
+        let json = sheet(nasty).render(Output::Json, Colour::Off, None);
         let read: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(read["name"], nasty, "in JSON nothing is lost");
     }
@@ -214,7 +251,7 @@ mod tests {
             ("a=1", "a=1"),
             ("", ""),
         ] {
-            let shown = sheet(name).show(Output::Csv, Colour::Off, None);
+            let shown = sheet(name).render(Output::Csv, Colour::Off, None);
             assert_eq!(shown, format!("name,wide_one\n{cell},w\n"), "{name:?}");
         }
     }
