@@ -1,6 +1,8 @@
 //! The one file that knows every part: bind, wire, run, stop.
 
+mod client;
 mod demo;
+pub mod logging;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -16,15 +18,13 @@ use tokio::task::{JoinSet, block_in_place};
 
 use crate::account::{Account, Settings};
 use crate::budget::{Budget, Journal, Spending};
-use crate::cli::Simulate;
 use crate::clock::Clock;
-use crate::cloudflare::{Client, Names, Options, SetupError};
+use crate::cloudflare::{Names, Options};
 use crate::config::{self, Config, IdentityPolicy, WebPage};
-use crate::credentials::Credentials;
 use crate::drill;
 use crate::exposition::{Compressor, Page};
+use crate::http::listen::Listen;
 use crate::identity::Naming;
-use crate::listen::Listen;
 use crate::model::{AccountName, Snapshot};
 use crate::poller::{self, Poller};
 use crate::publisher::{self, Outputs};
@@ -40,7 +40,8 @@ use crate::state::row::Table;
 use crate::state::{self, Generation, State};
 use crate::status::Recorder;
 use crate::telemetry::Telemetry;
-pub use demo::demo;
+pub use client::{ClientError, Connected, connect};
+pub use demo::{Demo, demo};
 
 /// Not ready for at most this long, whatever the accounts do: trouble upstream is on the page.
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -68,21 +69,13 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// The credentials cannot be read.
-    #[error("account {account}: {source}")]
-    Credentials {
-        /// Which account.
-        account: String,
-        /// Why.
-        source: config::Error,
-    },
     /// No client can be made.
     #[error("account {account}: {source}")]
     Client {
         /// Which account.
         account: String,
         /// Why.
-        source: SetupError,
+        source: ClientError,
     },
     /// The durable state cannot be used.
     #[error(transparent)]
@@ -164,12 +157,12 @@ pub async fn serve(config: &Config) -> Result<(), Error> {
 /// # Errors
 /// Nothing can be served there, or the scenario makes no world.
 pub async fn simulate(
-    simulate: &Simulate,
+    listen: &Listen,
     scenario: Scenario,
     say: impl Fn(&str) + Send + Sync + 'static,
 ) -> Result<(), Error> {
     let stop = stop_signal().map_err(Error::Signals)?;
-    let listener = bind(&simulate.listen_address).await?;
+    let listener = bind(listen).await?;
     let address = listener.local_addr().map_err(Error::Address)?;
     say(&format!("http://{address}/client/v4\n"));
     tell_building();
@@ -258,14 +251,9 @@ impl Exporter {
         sharing: usize,
     ) -> Result<(), Error> {
         let alias = account.alias.clone();
-        let credential = credentials(account)?;
-        let client = Client::new(
-            &account.id,
-            credential.clone(),
-            budget.clone(),
-            self.client_options(config, tuning, &alias),
-        )
-        .map_err(|source| Error::Client { account: alias.clone(), source })?;
+        let options = self.client_options(config, tuning, &alias);
+        let Connected { client, credentials } = connect(config, account, budget.clone(), options)
+            .map_err(|source| Error::Client { account: alias.clone(), source })?;
         let part = budget.level().limit / u32::try_from(sharing).unwrap_or(u32::MAX);
         let mut watched = self.restore(settings(config, account, part), saved)?;
         watched.retry_refused_every(REFUSED_INTERVAL.div_f64(tuning.pace));
@@ -275,7 +263,7 @@ impl Exporter {
         self.pollers.push(Poller::new(poller::Parts {
             account: watched,
             client,
-            credential,
+            credential: credentials,
             source: account.credentials.clone(),
             budget: budget.clone(),
             clock: self.clock.clone(),
@@ -303,7 +291,6 @@ impl Exporter {
     fn client_options(&self, config: &Config, tuning: &Tuning, alias: &str) -> Options {
         let (telemetry, alias) = (self.telemetry.clone(), alias.to_owned());
         Options {
-            base_url: config.base_url.to_string(),
             names: if matches!(config.users.identity, IdentityPolicy::Email) {
                 Names::Keep
             } else {
@@ -404,10 +391,6 @@ fn journal(state: State, account: String) -> Journal {
         let (key, value) = (Document::Spending.as_str().as_bytes(), saved::spending(spending));
         block_in_place(|| state.put(&account, Table::Documents, key, value));
     })
-}
-
-fn credentials(account: &config::Account) -> Result<Credentials, Error> {
-    account.credentials.read().map_err(|source| Error::Credentials { account: account.alias.clone(), source })
 }
 
 /// How an account is watched, with this part of its credential's budget.

@@ -2,6 +2,7 @@
 
 mod body;
 mod chained_body;
+pub mod listen;
 mod per_peer;
 mod write_timeout;
 

@@ -43,11 +43,9 @@
 //!
 //! Start and configuration:
 //!
-//! - [`cli`]: the words and flags of the command line.
+//! - [`commands`]: the commands, each with its arguments beside what it does.
 //! - [`config`]: file, environment and flags in, checked configuration out.
 //! - [`credentials`]: what a request proves itself with.
-//! - [`listen`]: where to listen, as people write it.
-//! - [`log`]: log lines, as text or JSON.
 //! - [`app`]: the one file that knows every part; binds, wires, runs, stops.
 //! - [`signals`]: the signals that ask a process to stop.
 //! - [`pulse`]: whether every part still turns.
@@ -85,13 +83,7 @@
 //!
 //! Beside the flow:
 //!
-//! - [`check`]: tries each endpoint once and says what is missing.
 //! - [`drill`]: the state of a demonstration that plays a story.
-//! - [`operator`]: shows users, behaviors and integrations to a person, and changes them.
-//! - [`plan`]: what watching an account costs, and how late changes are counted.
-//! - [`backfill`]: writes the past that Cloudflare still lists, for Prometheus.
-//! - [`inspect`]: shows, checks and changes a state file that no exporter uses.
-//! - [`healthcheck`]: asks a running exporter whether it is healthy.
 //! - [`simulator`]: a stand-in for the API, with a world in which things happen.
 //!
 //! # What always holds
@@ -152,28 +144,20 @@
 pub mod account;
 pub mod app;
 pub mod audit;
-pub mod backfill;
 pub mod budget;
-pub mod check;
-pub mod cli;
 pub mod clock;
 pub mod cloudflare;
+pub mod commands;
 pub mod config;
 pub mod credentials;
 pub mod drill;
 pub mod exposition;
-pub mod healthcheck;
 pub mod history;
 pub mod http;
 pub mod identity;
-pub mod inspect;
 pub mod labels;
 pub mod ledger;
-pub mod listen;
-pub mod log;
 pub mod model;
-pub mod operator;
-pub mod plan;
 pub mod poller;
 pub mod publisher;
 pub mod pulse;

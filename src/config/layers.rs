@@ -1,10 +1,11 @@
 //! File, environment and flags laid over each other, each value with the place it came from.
 //!
 //! Only texts go through the merge, and only settings that are no secret: the parsers of
-//! [`super::values`] then decide what a text means, so nothing is coerced on the way.
+//! [`super::parse`] then decide what a text means, so nothing is coerced on the way.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use config::{Config as Merged, ConfigError, Map, Source, Value};
@@ -12,8 +13,8 @@ use secrecy::SecretString;
 
 use super::document::{Document, Kind};
 use super::error::{Error, Origin, shown};
+use super::flags::Flags;
 use super::keys::{self, Form, Key};
-use crate::cli::Flags;
 
 /// Everything that was said, by file, environment and flags.
 pub(super) struct Layers {
@@ -50,6 +51,17 @@ impl Setting {
     pub(super) fn must_be(&self, allowed: &str) -> Error {
         let problem = format!("{} is {}, but must be {allowed}", self.name, shown(&self.text));
         Error::at(&self.origin, problem)
+    }
+
+    /// What the text means by `grammar`, whose error begins with "must be".
+    pub(super) fn parse<T, E: fmt::Display>(
+        &self,
+        grammar: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<T, Error> {
+        grammar(&self.text).map_err(|wanted| {
+            let problem = format!("{} is {}, but {wanted}", self.name, shown(&self.text));
+            Error::at(&self.origin, problem)
+        })
     }
 
     /// The refusal for what is said in `problem`, which does not show the value.
@@ -196,8 +208,8 @@ fn from_flags(flags: &Flags) -> Layer {
         (keys::LISTEN_ADDRESS, &flags.listen_address, "web.listen-address"),
         (keys::SHARD_INDEX, &flags.shard_index, "shard.index"),
         (keys::SHARD_TOTAL, &flags.shard_total, "shard.total"),
-        (keys::LOG_LEVEL, &flags.log_level, "log.level"),
-        (keys::LOG_FORMAT, &flags.log_format, "log.format"),
+        (keys::LOG_LEVEL, &flags.log.level, "log.level"),
+        (keys::LOG_FORMAT, &flags.log.format, "log.format"),
     ];
     let entry = |(key, text, flag): (Key, &Option<String>, &str)| {
         text.clone().map(|text| (key, text, Origin::flag(flag)))

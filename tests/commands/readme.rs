@@ -6,9 +6,9 @@ use std::fs;
 use std::path::Path;
 
 use clap::CommandFactory as _;
-use zt_risk_exporter::cli::{Cli, Flags};
 use zt_risk_exporter::cloudflare::Outcome;
-use zt_risk_exporter::config::Config;
+use zt_risk_exporter::commands::Cli;
+use zt_risk_exporter::config::{Config, Flags};
 use zt_risk_exporter::exposition;
 use zt_risk_exporter::ledger::Loss;
 use zt_risk_exporter::simulator::{Scenario, Story};
