@@ -288,7 +288,7 @@ impl Tenant {
         if total == 0 {
             return None;
         }
-        // The seed already chose the user; what they show next is for the behavior.
+        // The beginning of the sequence already chose the user; the behavior takes a later part.
         let mut rng = seed.rng();
         rng.set_word_pos(64);
         let mut left = rng.random_range(0..total);
