@@ -7,16 +7,16 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use zt_risk_exporter::account::{Account, Question, Settings, Step};
 use zt_risk_exporter::clock::{Clock, Moment, Timestamp};
-use zt_risk_exporter::identity::Naming;
+use zt_risk_exporter::collector::account::{Account, Question, Settings, Step};
+use zt_risk_exporter::collector::persist::Saved;
+use zt_risk_exporter::collector::poller;
+use zt_risk_exporter::collector::schedule::Intervals;
+use zt_risk_exporter::collector::user_label::Naming;
 use zt_risk_exporter::model::{
     AccountName, Endpoint, Event, Extent, Level, Listing, Row, Summary, Tuple, UserId, UserRisk,
 };
-use zt_risk_exporter::poller;
-use zt_risk_exporter::saved::Saved;
-use zt_risk_exporter::schedule::Intervals;
-use zt_risk_exporter::state::{Generation, Settings as File, State};
+use zt_risk_exporter::store::{Generation, Settings as File, State};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 const DATE: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -126,7 +126,7 @@ fn read_all(account: &mut Account, list: &Summary, round: u64, disk: &mut Disk) 
                 account.integrations_read(Listing::default(), now, DATE);
             }
             Question::Poll(_) => account.token_read(now),
-            Question::User(asked) if asked.why == zt_risk_exporter::ledger::Why::Audit => break,
+            Question::User(asked) if asked.why == zt_risk_exporter::collector::ledger::Why::Audit => break,
             Question::User(asked) => account.user_read(&asked, &risk(round), now, DATE),
         }
     }

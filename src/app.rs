@@ -2,7 +2,11 @@
 
 mod client;
 mod demo;
+pub mod demo_state;
+pub mod liveness;
 pub mod logging;
+pub mod signals;
+pub mod systemd;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -16,30 +20,28 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, block_in_place};
 
-use crate::account::{Account, Settings};
-use crate::budget::{Budget, Journal, Spending};
+use crate::app::liveness::Pulse;
+use crate::app::signals::stop_signal;
 use crate::clock::Clock;
+use crate::cloudflare::limit::budget::{Budget, Journal, Spending};
+use crate::cloudflare::limit::rate_limit::WINDOW;
 use crate::cloudflare::{Names, Options};
+use crate::collector::account::{Account, Settings};
+use crate::collector::persist::{self, Document, Now, Saved};
+use crate::collector::poller::{self, Poller};
+use crate::collector::schedule::{Intervals, REFUSED_INTERVAL};
+use crate::collector::user_label::Naming;
 use crate::config::{self, Config, IdentityPolicy, WebPage};
-use crate::drill;
-use crate::exposition::{Compressor, Page};
 use crate::http::listen::Listen;
-use crate::identity::Naming;
+use crate::metrics::exposition::{Compressor, Page};
+use crate::metrics::telemetry::Telemetry;
 use crate::model::{AccountName, Snapshot};
-use crate::poller::{self, Poller};
-use crate::publisher::{self, Outputs};
-use crate::pulse::Pulse;
-use crate::rate_limit::WINDOW;
-use crate::saved::{self, Document, Now, Saved};
-use crate::schedule::{Intervals, REFUSED_INTERVAL};
+use crate::server::publisher::{self, Outputs};
+use crate::server::status::Recorder;
 use crate::server::{self, Readiness};
-use crate::service_manager;
-use crate::signals::stop_signal;
 use crate::simulator::{self, Scenario};
-use crate::state::row::Table;
-use crate::state::{self, Generation, State};
-use crate::status::Recorder;
-use crate::telemetry::Telemetry;
+use crate::store::row::Table;
+use crate::store::{self, Generation, State};
 pub use client::{ClientError, Connected, connect};
 pub use demo::{Demo, demo};
 
@@ -79,7 +81,7 @@ pub enum Error {
     },
     /// The durable state cannot be used.
     #[error(transparent)]
-    State(#[from] state::Error),
+    State(#[from] store::Error),
     /// The system does not say what was bound.
     #[error("cannot tell the address that was bound: {0}")]
     Address(io::Error),
@@ -91,7 +93,7 @@ pub enum Error {
     Scratch(io::Error),
     /// The state of a drill cannot be made.
     #[error("cannot make up the past of the account: {0}")]
-    Past(#[from] drill::PastError),
+    Past(#[from] demo_state::PastError),
     /// Signals cannot be awaited.
     #[error("cannot wait for signals: {0}")]
     Signals(io::Error),
@@ -346,14 +348,14 @@ impl Exporter {
         };
         let mut server = tokio::spawn(pulse.watch(server::run(listener, parts, drain)));
         let ready = first_attempts(snapshots);
-        let watchdog = service_manager::feed_watchdog(pulse);
+        let watchdog = systemd::feed_watchdog(pulse);
         tokio::pin!(stop, ready, watchdog);
         loop {
             tokio::select! {
                 () = &mut stop => break,
                 () = &mut ready, if *stopping.borrow() == Readiness::Starting => {
                     stopping.send_replace(Readiness::Ready);
-                    service_manager::ready();
+                    systemd::ready();
                 }
                 never = &mut watchdog => match never {},
                 Some(_) = polling.join_next() => return Err(Error::PartEnded("a poller")),
@@ -361,7 +363,7 @@ impl Exporter {
                 _ = &mut server => return Err(Error::PartEnded("the server")),
             }
         }
-        service_manager::stopping();
+        systemd::stopping();
         stopping.send_replace(Readiness::Draining);
         // The server bounds its own drain.
         let drained = server.await.map_err(|_| Error::PartEnded("the server"));
@@ -388,7 +390,7 @@ async fn first_attempts(snapshots: Vec<watch::Receiver<Arc<Snapshot>>>) {
 /// of several threads.
 fn journal(state: State, account: String) -> Journal {
     Journal::new(move |spending| {
-        let (key, value) = (Document::Spending.as_str().as_bytes(), saved::spending(spending));
+        let (key, value) = (Document::Spending.as_str().as_bytes(), persist::spending(spending));
         block_in_place(|| state.put(&account, Table::Documents, key, value));
     })
 }

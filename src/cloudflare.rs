@@ -8,12 +8,14 @@
 mod auth;
 mod base_url;
 mod connect_error;
+pub mod credentials;
 pub mod decode;
 mod envelope;
 mod error;
 mod exchange;
 mod headers;
 mod http_client;
+pub mod limit;
 mod operation;
 mod options;
 mod pagination;
@@ -40,8 +42,8 @@ pub use report::{Observer, Report};
 pub use setup_error::SetupError;
 pub use values::{IntegrationSetting, NewIntegration, TokenState, TokenStatus, UpdatedBehavior};
 
-use crate::budget::Budget;
-pub use crate::credentials::Credentials;
+pub use crate::cloudflare::credentials::Credentials;
+use crate::cloudflare::limit::budget::Budget;
 use crate::model::{
     Behavior, BehaviorSetting, DetailedEvent, Identity, Integration, Level, Listing, Row, Summary, UserId,
     UserRisk,

@@ -6,14 +6,14 @@
 //! Secrets take another way: straight from the file or the environment into [`secrecy`]'s types.
 
 mod accounts;
-mod credentials;
-mod document;
 mod error;
 mod flags;
 mod keys;
-mod layers;
 pub(crate) mod parse;
+mod secret_files;
 mod shard;
+mod sources;
+mod yaml;
 
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
@@ -25,15 +25,15 @@ use secrecy::SecretSlice;
 use tracing_subscriber::filter::Targets;
 
 pub use accounts::DEFAULT_SHARE;
-pub use credentials::CredentialSource;
 pub use error::Error;
 pub use flags::{FileFlags, Flags, LogFlags};
+pub use secret_files::CredentialSource;
 pub use shard::Shard;
 
 use crate::http::listen::Listen;
-use crate::state;
-use document::Document;
-use layers::Layers;
+use crate::store;
+use sources::Layers;
+use yaml::Document;
 
 /// The page is built at most once a second, so that reading more often shows nothing new; a day without
 /// reading is no monitoring.
@@ -57,7 +57,7 @@ pub struct Config {
     /// What is shown of users.
     pub users: Users,
     /// What survives a restart; `None` for nothing.
-    pub state: Option<state::Settings>,
+    pub state: Option<store::Settings>,
     /// Where pages are served.
     pub web: Web,
     /// What is logged.
@@ -173,7 +173,7 @@ pub struct Local {
     /// How often what is asked for.
     pub intervals: Intervals,
     /// What survives a restart; `None` for nothing.
-    pub state: Option<state::Settings>,
+    pub state: Option<store::Settings>,
     /// Where pages are served.
     pub web: Web,
     /// What is logged.
@@ -252,7 +252,7 @@ impl Local {
     fn from_layers(layers: &Layers) -> Result<Self, Error> {
         let path = layers.get(keys::STATE_PATH).map(|setting| parse::path(&setting)).transpose()?;
         let cache_bytes = parse::cache(&layers.get_or_default(keys::STATE_CACHE))?;
-        let state = path.map(|path| state::Settings { path, cache_bytes });
+        let state = path.map(|path| store::Settings { path, cache_bytes });
         let web = Web {
             listen: layers.get_or_default(keys::LISTEN_ADDRESS).parse(str::parse::<Listen>)?,
             page: parse::web_page(&layers.get_or_default(keys::WEB_PAGE))?,
@@ -284,8 +284,8 @@ fn identity(layers: &Layers) -> Result<IdentityPolicy, Error> {
             };
             let path = parse::path(&file)?;
             let directory = layers.document.as_ref().map_or(Path::new(""), Document::directory);
-            let key = credentials::hash_key(&path)
-                .map_err(|error| credentials::unusable(&file, &path, directory, &error))?;
+            let key = secret_files::hash_key(&path)
+                .map_err(|error| secret_files::unusable(&file, &path, directory, &error))?;
             IdentityPolicy::Hash { key }
         }
         _ => return Err(setting.must_be("id, hash, email or none")),

@@ -117,7 +117,7 @@
 //! The client and the simulator can be used without the daemon:
 //!
 //! ```
-//! use zt_risk_exporter::budget::Budget;
+//! use zt_risk_exporter::cloudflare::limit::budget::Budget;
 //! use zt_risk_exporter::clock::Clock;
 //! use zt_risk_exporter::cloudflare::{Client, Credentials, Options};
 //! use zt_risk_exporter::model::Extent;
@@ -141,36 +141,15 @@
 //! }
 //! ```
 
-pub mod account;
 pub mod app;
-pub mod audit;
-pub mod budget;
 pub mod clock;
 pub mod cloudflare;
+pub mod collector;
 pub mod commands;
 pub mod config;
-pub mod credentials;
-pub mod drill;
-pub mod exposition;
-pub mod history;
 pub mod http;
-pub mod identity;
-pub mod labels;
-pub mod ledger;
+pub mod metrics;
 pub mod model;
-pub mod poller;
-pub mod publisher;
-pub mod pulse;
-pub mod queue;
-pub mod rate_limit;
-pub mod roster;
-pub mod saved;
-pub mod schedule;
-pub mod series;
 pub mod server;
-pub mod service_manager;
-pub mod signals;
 pub mod simulator;
-pub mod state;
-pub mod status;
-pub mod telemetry;
+pub mod store;

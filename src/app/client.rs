@@ -1,9 +1,9 @@
 //! The one way from a configured account to a client for it.
 
-use crate::budget::Budget;
+use crate::cloudflare::credentials::Credentials;
+use crate::cloudflare::limit::budget::Budget;
 use crate::cloudflare::{Client, Options, SetupError};
 use crate::config::{self, Account, Config};
-use crate::credentials::Credentials;
 
 /// Why there is no client for an account.
 #[derive(Debug, thiserror::Error)]

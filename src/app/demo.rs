@@ -4,14 +4,14 @@ use std::pin::pin;
 use std::time::Duration;
 
 use super::{Connected, Error, Exporter, Tuning, bind, connect, settings, tell_building};
-use crate::budget::Budget;
+use crate::app::demo_state::{self, Scratch};
+use crate::app::signals::stop_signal;
 use crate::clock::Clock;
 use crate::cloudflare::Options;
+use crate::cloudflare::limit::budget::Budget;
+use crate::cloudflare::limit::rate_limit::QUOTA;
 use crate::config::{self, Config, CredentialSource, IdentityPolicy, Local, Shard};
-use crate::drill::{self, Scratch};
 use crate::http::listen::Listen;
-use crate::rate_limit::QUOTA;
-use crate::signals::stop_signal;
 use crate::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, LimitSpec, Scenario, Simulator, Story};
 
 /// What is simulated, and how fast.
@@ -112,7 +112,7 @@ async fn make_up_past(config: &Config, story: Story, speed: f64) -> Result<(), E
         let settings = settings(config, account, budget.level().limit);
         let Connected { client, .. } = connect(config, account, budget, Options::default())
             .map_err(|source| Error::Client { account: account.alias.clone(), source })?;
-        drill::pretend(&client, watched, settings, file, &clock).await?;
+        demo_state::pretend(&client, watched, settings, file, &clock).await?;
     }
     Ok(())
 }

@@ -18,10 +18,10 @@ use super::report::{Observer, Report};
 use super::request::{Answer, Request, Sequence};
 use super::retry::{FailedAttempt, Retry};
 use super::setup_error::SetupError;
-use crate::budget::{Budget, Permit};
 use crate::clock::Clock;
-use crate::credentials::Credentials;
-use crate::rate_limit::WINDOW;
+use crate::cloudflare::credentials::Credentials;
+use crate::cloudflare::limit::budget::{Budget, Permit};
+use crate::cloudflare::limit::rate_limit::WINDOW;
 
 /// How long an operation may still be on the wire. Time spent waiting for the budget does not count.
 #[derive(Debug)]

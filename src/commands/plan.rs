@@ -21,13 +21,13 @@ use queueing::Cycle;
 
 use super::terminal::table::width;
 use super::{Failure, Outcome, setup, terminal};
-use crate::budget::Budget;
 use crate::clock::{Clock, Moment};
 use crate::cloudflare::Bounds;
+use crate::cloudflare::limit::budget::Budget;
+use crate::cloudflare::limit::rate_limit::WINDOW;
+use crate::collector::schedule::{Intervals, Purpose, Schedule};
 use crate::config::{self, Flags};
 use crate::model::Endpoint;
-use crate::rate_limit::WINDOW;
-use crate::schedule::{Intervals, Purpose, Schedule};
 
 /// What one request takes, where nobody measured it.
 const USER_TIME: Duration = Duration::from_millis(100);

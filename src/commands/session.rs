@@ -7,11 +7,11 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use crate::app::{ClientError, Connected, connect};
-use crate::budget::{Budget, Level};
 use crate::clock::Clock;
+use crate::cloudflare::limit::budget::{Budget, Level};
 use crate::cloudflare::{Client, Options, Report};
+use crate::collector::user_label::Naming;
 use crate::config::{Account, Config, IdentityPolicy};
-use crate::identity::Naming;
 
 /// How long a command that a person waits for may stand still: a block or a spent budget is reported instead.
 pub(crate) const FOREGROUND_WAIT: Duration = Duration::from_secs(5);

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::credentials::{CredentialSource, sendable, unusable};
-use super::document::{Document, Field, Kind, Node};
 use super::error::{Error, Origin};
 use super::keys;
-use super::layers::{CloudflareVariables, Layers, Setting, lists_accounts};
+use super::secret_files::{CredentialSource, sendable, unusable};
+use super::sources::{CloudflareVariables, Layers, Setting, lists_accounts};
+use super::yaml::{Document, Field, Kind, Node};
 use super::{Account, parse};
-use crate::credentials::Credentials;
+use crate::cloudflare::credentials::Credentials;
 
 /// A quarter of what Cloudflare allows leaves most to the dashboard and to other tools.
 pub const DEFAULT_SHARE: f64 = 0.25;

@@ -11,7 +11,7 @@ use reqwest::Url;
 use tracing_subscriber::filter::Targets;
 
 use super::error::Error;
-use super::layers::Setting;
+use super::sources::Setting;
 use super::{AUDIT_INTERVAL, Filter, INTERVAL, LogFormat, WebPage};
 use crate::clock::duration;
 

@@ -9,18 +9,18 @@ use std::process::Command;
 use std::time::Duration;
 
 use uuid::Uuid;
-use zt_risk_exporter::account::{self, Account, Question, Step};
-use zt_risk_exporter::budget::Spending;
 use zt_risk_exporter::clock::{Clock, Moment, Timestamp};
-use zt_risk_exporter::identity::Naming;
+use zt_risk_exporter::cloudflare::limit::budget::Spending;
+use zt_risk_exporter::collector::account::{self, Account, Question, Step};
+use zt_risk_exporter::collector::persist::{self, Document, Now, Saved};
+use zt_risk_exporter::collector::poller;
+use zt_risk_exporter::collector::schedule::Intervals;
+use zt_risk_exporter::collector::user_label::Naming;
 use zt_risk_exporter::model::{
     AccountName, Behavior, Endpoint, Event, Extent, Level, Listing, Row, Summary, Tuple, UserRisk,
 };
-use zt_risk_exporter::poller;
-use zt_risk_exporter::saved::{self, Document, Now, Saved};
-use zt_risk_exporter::schedule::Intervals;
-use zt_risk_exporter::state::row::{Put, Table};
-use zt_risk_exporter::state::{self, Error, State};
+use zt_risk_exporter::store::row::{Put, Table};
+use zt_risk_exporter::store::{self, Error, State};
 
 /// One flipped byte in so many is tried in an ordinary run: a prime, so that all positions in a row occur.
 const SAMPLED: usize = 499;
@@ -168,7 +168,7 @@ fn files(folder: &Path) -> [(&'static str, Vec<u8>); 2] {
             assert_eq!(counted(account) > before, changed > 0, "each commit has totals of its own");
         }
     }
-    let spending = saved::spending(&Spending { leases: vec![(clock.date(), 15)], blocked_until: None });
+    let spending = persist::spending(&Spending { leases: vec![(clock.date(), 15)], blocked_until: None });
     state.put(IDS[0], Table::Documents, Document::Spending.as_str().as_bytes(), spending);
     let killed = fs::read(&path).expect("it is there");
     state.close();
@@ -176,7 +176,7 @@ fn files(folder: &Path) -> [(&'static str, Vec<u8>); 2] {
 }
 
 fn open(path: &Path, clock: &Clock) -> Result<(State, BTreeMap<String, Saved>), Error> {
-    let settings = state::Settings { path: path.to_owned(), cache_bytes: 1 << 20 };
+    let settings = store::Settings { path: path.to_owned(), cache_bytes: 1 << 20 };
     let ids = IDS.map(str::to_owned).to_vec();
     State::open(&settings, ids, clock, Saved::add)
 }

@@ -13,12 +13,12 @@ use super::change_log::{Operation, record, record_unconfirmed};
 use super::{Failure, Report, listed, unreadable};
 use crate::app::logging::Colour;
 use crate::cloudflare::UpdatedBehavior;
+use crate::collector::behavior_labels::Labels;
 use crate::commands::session::Session;
 use crate::commands::terminal::confirm::{self, Confirmation};
 use crate::commands::terminal::counted;
 use crate::commands::terminal::interrupt::Interrupt;
 use crate::commands::terminal::table::{Column, Sheet};
-use crate::labels::Labels;
 use crate::model::{Behavior, BehaviorSetting, Level, Listing};
 
 /// # Errors

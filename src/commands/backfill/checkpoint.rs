@@ -16,9 +16,9 @@ use siphasher::sip::SipHasher24;
 
 use super::grid::{History, Span};
 use crate::clock::Timestamp;
-use crate::ledger::persisted::{from_hex, hex};
+use crate::cloudflare::limit::rate_limit::WINDOW;
+use crate::collector::ledger::persisted::{from_hex, hex};
 use crate::model::UserId;
-use crate::rate_limit::WINDOW;
 
 /// The format written here; another one is refused.
 const FORMAT: u32 = 1;

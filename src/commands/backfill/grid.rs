@@ -10,9 +10,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::exposition::families::BACKFILL_EVENTS;
-use crate::exposition::text::{Format, Writer, lines};
-use crate::labels::{LabelId, Labels};
+use crate::collector::behavior_labels::{LabelId, Labels};
+use crate::metrics::encode::{Format, Writer, lines};
+use crate::metrics::families::cloudflare::BACKFILL_EVENTS;
 use crate::model::{Behavior, Event, Level};
 
 /// The labels that Prometheus gives to what it scrapes: dashboards ask for them.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::budget::Level;
 use crate::clock::Moment;
-use crate::rate_limit::WINDOW;
+use crate::cloudflare::limit::budget::Level;
+use crate::cloudflare::limit::rate_limit::WINDOW;
 
 /// How long so many requests take that last `each`, with this left of the budget.
 pub(super) fn time_left(requests: u64, each: Duration, budget: Level, now: Moment) -> Duration {

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use super::{Basis, Load, USER_TIME, planned};
 use crate::app::ClientError;
-use crate::budget::Budget;
 use crate::clock::{Clock, Timestamp};
+use crate::cloudflare::limit::budget::Budget;
+use crate::cloudflare::limit::rate_limit::WINDOW;
 use crate::cloudflare::{self, Options};
 use crate::commands::session::{Session, foreground};
 use crate::config::{Account, Config};
 use crate::model::{Extent, Row, Summary};
-use crate::rate_limit::WINDOW;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);

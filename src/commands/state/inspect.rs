@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::ledger::persisted::from_hex;
-use crate::ledger::{Ledger, Record, forgotten_key};
+use crate::collector::ledger::persisted::from_hex;
+use crate::collector::ledger::{Ledger, Record, forgotten_key};
+use crate::collector::persist::{Document, Saved, document};
+use crate::collector::roster::Presence;
 use crate::model::{Endpoint, EventTotals, UserId};
-use crate::roster::Presence;
-use crate::saved::{Document, Saved, document};
-use crate::state;
-use crate::state::inspect::{Change, Inspected};
-use crate::state::row::{FORMAT, Table};
+use crate::store;
+use crate::store::offline::{Change, Inspected};
+use crate::store::row::{FORMAT, Table};
 
 /// The clock here and Cloudflare's may differ by so much.
 const CLOCK_SKEW: Duration = Duration::from_secs(86_400);
@@ -23,7 +23,7 @@ const CLOCK_SKEW: Duration = Duration::from_secs(86_400);
 pub(super) enum Error {
     /// The file cannot be used.
     #[error(transparent)]
-    State(#[from] state::Error),
+    State(#[from] store::Error),
     /// No account in the file knows the user.
     #[error("nobody in {path} has the id {user}")]
     UnknownUser {
@@ -130,10 +130,10 @@ fn floor(record: Option<&Record>, date: Timestamp) -> Timestamp {
 }
 
 /// What was counted; an error if the rows do not fit together.
-fn totals(path: &Path, saved: &Saved) -> Result<EventTotals, state::Error> {
+fn totals(path: &Path, saved: &Saved) -> Result<EventTotals, store::Error> {
     let Some(totals) = saved.totals.clone() else { return Ok(EventTotals::default()) };
     let ledger = Ledger::restore(totals, saved.records.clone())
-        .map_err(|why| state::Error::Damaged { path: path.to_owned(), why: why.to_string() })?;
+        .map_err(|why| store::Error::Damaged { path: path.to_owned(), why: why.to_string() })?;
     Ok(ledger.totals())
 }
 

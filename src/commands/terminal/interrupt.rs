@@ -2,8 +2,8 @@
 
 use std::pin::Pin;
 
+use crate::app::signals::stop_signal;
 use crate::commands::Failure;
-use crate::signals::stop_signal;
 
 /// Hears signals from its making on. Until then one ends the process at once, as it should at a question.
 pub(crate) struct Interrupt {
