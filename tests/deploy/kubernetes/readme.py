@@ -1,4 +1,4 @@
-"""That what the README says of Kubernetes, Helm and scraping can be done, as far as it needs no cluster."""
+"""That what the manual says of Kubernetes, Helm and scraping can be done, as far as it needs no cluster."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import yaml
 import sources
 from sources import CHART, KUBERNETES, ROOT, objects
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+MANUAL = "".join((ROOT / f"docs/{name}.md").read_text(encoding="utf-8") for name in ("kubernetes", "scaling"))
 
 
 def section(title: str) -> str:
-    (_, after) = README.split(f"\n### {title}\n")
-    return after.split("\n### ")[0].split("\n## ")[0]
+    (_, after) = MANUAL.split(f"\n## {title}\n")
+    return after.split("\n## ")[0]
 
 
 def blocks(title: str, language: str) -> list[str]:
