@@ -184,7 +184,7 @@ fn known(nonsense: &str) -> Vec<String> {
 fn the_manual_knows_every_key_and_choice_of_a_scenario() {
     let keys = table(SIMULATOR, "| Key | Meaning |").into_iter().map(|row| code(row[0]).concat());
     agree(keys, known("nonsense: 1"));
-    let (_, choices) = SIMULATOR.split_once("In `api` stand: ").unwrap();
+    let (_, choices) = SIMULATOR.split_once("The keys of `api` are: ").unwrap();
     let (choices, _) = choices.split_once(". ").unwrap();
     let choices = code(choices).into_iter().map(str::to_owned);
     agree(choices, known("api: { nonsense: 1 }"));
@@ -275,16 +275,6 @@ fn every_message_in_troubleshooting_is_one_of_the_program() {
             }
         }
     }
-}
-
-#[test]
-fn the_example_for_the_library_is_the_one_that_is_compiled() {
-    let documented = LIB.split("//! ```\n").nth(2).unwrap();
-    let plain = |line: &str| line.strip_prefix("//!").unwrap().trim_start_matches(' ').to_owned();
-    let compiled: Vec<_> = documented.lines().map(plain).collect();
-    let [shown] = blocks(SIMULATOR, "rust")[..] else { panic!("one example in Rust") };
-    let shown: Vec<_> = shown.lines().map(|line| line.trim_start().to_owned()).collect();
-    assert_eq!(shown, compiled);
 }
 
 #[test]
