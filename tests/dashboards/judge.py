@@ -68,9 +68,11 @@ def misspelt(name: str, board: dict[str, Any]) -> list[str]:
         where = f"{name}: {panel['title']}"
         if panel["type"] not in KINDS:
             wrong.append(f"{where}: of the kind {panel['type']}")
-        for one in panel.get("transformations", []):
-            if not one["options"].keys() <= TRANSFORMATIONS.get(one["id"], set()):
-                wrong.append(f"{where}: transformation {one}")
+        wrong += [
+            f"{where}: transformation {one}"
+            for one in panel.get("transformations", [])
+            if not one["options"].keys() <= TRANSFORMATIONS.get(one["id"], set())
+        ]
         for override in panel.get("fieldConfig", {}).get("overrides", []):
             wrong += [f"{where}: no property {one['id']}" for one in override["properties"] if not _known(panel, one)]
     return wrong
@@ -97,9 +99,9 @@ def framed(found: dict[str, dict[str, Any]]) -> list[str]:
         ties = [one for one in board["links"] if one["tags"] and set(one["tags"]) <= set(board["tags"])]
         if not any(one["includeVars"] and one["keepTime"] for one in ties):
             wrong.append(f"{name}: no link to the others that keeps variables and time")
-        for uid in re.findall(r'"/d/([\w-]+)\?', str(board).replace("'", '"')):
-            if uid not in {one["uid"] for one in found.values()}:
-                wrong.append(f"{name}: leads to {uid}, which is not there")
+        uids = {one["uid"] for one in found.values()}
+        leads = re.findall(r'"/d/([\w-]+)\?', str(board).replace("'", '"'))
+        wrong += [f"{name}: leads to {uid}, which is not there" for uid in leads if uid not in uids]
     return wrong
 
 

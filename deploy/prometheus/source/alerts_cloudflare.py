@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from model import CRITICAL, WARNING, Alert
 from recordings import (
     ACTIVE,
     ENABLED,
@@ -14,8 +15,6 @@ from recordings import (
     RESETS,
 )
 from settings import Settings
-
-from model import CRITICAL, WARNING, Alert
 
 
 def risk_alerts(s: Settings) -> list[Alert]:

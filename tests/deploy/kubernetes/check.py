@@ -23,8 +23,7 @@ def main() -> None:
         try:
             check()
             print(f"ok: {sentence} ({time.monotonic() - began:.1f} s)", flush=True)
-        # Whatever ends a check fails it, and the others go on.
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (whatever ends a check fails it, and the others go on)
             failed += 1
             where = traceback.extract_tb(error.__traceback__)[-1]
             said = f"{type(error).__name__} {error} ({where.name}, line {where.lineno})"

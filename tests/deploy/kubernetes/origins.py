@@ -203,13 +203,13 @@ def the_exporter_takes_every_configuration() -> None:
                 if one["kind"] in sources.WORKLOADS
                 for mount in sources.exporter_in(sources.pod_of(one))["volumeMounts"]
             ]
-            assert secrets and all(os.path.dirname(path) in mounts for path in secrets), f"{source}: {mounts}"
+            assert secrets and all(str(Path(path).parent) in mounts for path in secrets), f"{source}: {mounts}"
             assert "/var/lib/zt-risk-exporter" in mounts and "/etc/zt-risk-exporter" in mounts, source
             for path in secrets:
                 file = work / path.removeprefix("/")
                 file.parent.mkdir(parents=True, exist_ok=True)
-                # The simulator takes one token. Others differ, as the credentials that they stand for, and are long enough
-                # for a hash key.
+                # The simulator takes one token. Others differ, as the credentials that they stand for, and are long
+                # enough for a hash key.
                 file.write_text(
                     "simulated-token" if path.endswith("/token") else path.replace("/", "-"), encoding="utf-8"
                 )

@@ -1,0 +1,370 @@
+//! What the documents say is what the program does: names, defaults, flags, messages and examples.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::CommandFactory as _;
+use zt_risk_exporter::cloudflare::Outcome;
+use zt_risk_exporter::collector::ledger::Loss;
+use zt_risk_exporter::commands::Cli;
+use zt_risk_exporter::config::{Config, Flags};
+use zt_risk_exporter::metrics::families;
+use zt_risk_exporter::simulator::{Scenario, Story};
+
+/// The text of a file of the repository.
+macro_rules! text {
+    ($path:literal) => {
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $path))
+    };
+}
+
+const ALERTS: &str = text!("docs/alerts.md");
+const COMMANDS: &str = text!("docs/commands.md");
+const CONFIGURATION: &str = text!("docs/configuration.md");
+const DRILLS: &str = text!("docs/drills.md");
+const METRICS: &str = text!("docs/metrics.md");
+const SIMULATOR: &str = text!("docs/simulator.md");
+const TROUBLESHOOTING: &str = text!("docs/troubleshooting.md");
+const LIB: &str = text!("src/lib.rs");
+const EXAMPLE: &str = text!("deploy/zt-risk-exporter.example.yaml");
+
+/// The cells of the table under this header line, row by row; the header itself must be there once.
+fn table(document: &'static str, header: &str) -> Vec<Vec<&'static str>> {
+    assert_eq!(document.matches(header).count(), 1, "{header}");
+    tables(document, header)
+}
+
+/// The same for all tables with this header.
+fn tables(document: &'static str, header: &str) -> Vec<Vec<&'static str>> {
+    let after = document.split(header).skip(1);
+    let rows = after.flat_map(|text| text.lines().skip(2).take_while(|line| line.starts_with('|')));
+    let cells = |row: &'static str| row.strip_prefix('|')?.strip_suffix('|');
+    rows.filter_map(cells).map(|row| row.split('|').map(str::trim).collect()).collect()
+}
+
+/// What stands in backticks.
+fn code(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+/// The fenced blocks in this language.
+fn blocks(document: &'static str, language: &str) -> Vec<&'static str> {
+    let after = document.split(&format!("```{language}\n")).skip(1).collect::<Vec<_>>();
+    after.into_iter().filter_map(|text| text.split("```").next()).collect()
+}
+
+/// Fails unless the manual says exactly what is wanted, in whatever order.
+fn agree<T: Ord + Debug>(said: impl IntoIterator<Item = T>, wanted: impl IntoIterator<Item = T>) {
+    let said: BTreeSet<T> = said.into_iter().collect();
+    let wanted: BTreeSet<T> = wanted.into_iter().collect();
+    let excess: Vec<&T> = said.difference(&wanted).collect();
+    let missing: Vec<&T> = wanted.difference(&said).collect();
+    assert!(
+        excess.is_empty() && missing.is_empty(),
+        "only in the manual: {excess:#?}, only in the program: {missing:#?}"
+    );
+}
+
+#[test]
+fn the_metrics_tables_are_the_declared_families() {
+    let rows = tables(METRICS, "| Name | Type | Labels | Meaning |").into_iter().map(|row| {
+        let [name, kind, labels, meaning] = row[..] else { panic!("{row:?}") };
+        (code(name).concat(), kind.to_owned(), code(labels).join(","), meaning.to_owned())
+    });
+    let declared = families::cloudflare::ALL.into_iter().chain(families::exporter::ALL).map(|family| {
+        let kind = family.kind.as_str().to_owned();
+        (family.name.to_owned(), kind, family.labels.join(","), family.help.to_owned())
+    });
+    agree(rows, declared);
+}
+
+#[test]
+fn the_values_of_closed_labels_are_all_listed() {
+    let rows = table(METRICS, "| Label | Values |");
+    let values = |label: &str| -> Vec<&str> {
+        let row = rows.iter().find(|row| code(row[0]).contains(&label));
+        code(row.unwrap_or_else(|| panic!("{label}"))[1])
+    };
+    let outcomes: Vec<_> = Outcome::ALL.map(Outcome::as_str).into();
+    let losses: Vec<_> = Loss::ALL.map(Loss::as_str).into();
+    assert_eq!((values("outcome"), values("reason")), (outcomes, losses));
+}
+
+/// The settings of the example: key, default.
+fn settings() -> Vec<(String, String)> {
+    let mut section = "";
+    let mut settings = Vec::new();
+    for line in EXAMPLE.lines() {
+        if let Some(name) = line.strip_suffix(':').filter(|name| !name.contains([' ', '#'])) {
+            section = name;
+        }
+        let setting = line.trim_start_matches([' ', '#', '-']).split_once(": ");
+        let Some((name, value)) = setting.filter(|(name, _)| !name.contains(' ')) else {
+            continue;
+        };
+        // `#key: value` is a default, `# key: example` is none.
+        let is_default = line.trim_start().strip_prefix('#').is_some_and(|rest| !rest.starts_with(' '));
+        let key =
+            if section == "accounts" { format!("accounts[].{name}") } else { format!("{section}.{name}") };
+        settings.push((key, if is_default { value.trim_matches('"').to_owned() } else { String::new() }));
+    }
+    settings
+}
+
+#[test]
+fn the_configuration_table_is_the_example_file() {
+    let rows = table(CONFIGURATION, "| Key | Default | Environment | Meaning |");
+    let said = rows.iter().map(|row| (code(row[0]).concat(), code(row[1]).concat()));
+    agree(said, settings());
+    for row in &rows {
+        let (key, variables) = (code(row[0]).concat(), code(row[2]));
+        let ours = format!("ZT_RISK_EXPORTER__{}", key.replace('.', "__").to_uppercase());
+        let wanted = !key.starts_with("accounts[]");
+        assert_eq!(variables.contains(&ours.as_str()), wanted, "{key}: {variables:?}");
+    }
+}
+
+#[test]
+fn every_variable_of_the_configuration_table_is_known() {
+    let rows = table(CONFIGURATION, "| Key | Default | Environment | Meaning |");
+    for row in rows {
+        let value = match code(row[0]).concat().as_str() {
+            // Looked at only with the identity `hash`, and then it has to be there.
+            "users.hash_key_file" => "hash.key".to_owned(),
+            "shard.index" => "0".to_owned(),
+            "accounts[].id" => "0123456789abcdef0123456789abcdef".to_owned(),
+            "accounts[].email" => "user@example.com".to_owned(),
+            _ if row[1].is_empty() => "x".to_owned(),
+            _ => code(row[1]).concat(),
+        };
+        for variable in code(row[2]) {
+            let base = [
+                ("CLOUDFLARE_ACCOUNT_ID", "0123456789abcdef0123456789abcdef"),
+                ("CLOUDFLARE_API_TOKEN", "x"),
+                (variable, value.as_str()),
+            ];
+            let environment = base.map(|(name, value)| (name.into(), value.into()));
+            let loaded = Config::load(&Flags::default(), environment).map(|_| ());
+            assert_eq!(loaded.map_err(|error| error.to_string()), Ok(()), "{variable}");
+        }
+    }
+}
+
+#[test]
+fn the_configuration_of_the_manual_loads() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("token"), "secret\n").unwrap();
+    let yaml = blocks(CONFIGURATION, "yaml").into_iter().find(|text| text.starts_with("accounts:")).unwrap();
+    let file = directory.path().join("zt.yaml");
+    fs::write(&file, yaml).unwrap();
+    let config = Config::load(&Flags { config_file: Some(file), ..Flags::default() }, []).unwrap();
+    let aliases: Vec<_> = config.accounts.iter().map(|account| account.alias.as_str()).collect();
+    assert_eq!((aliases, config.warnings.len()), (vec!["acme", "subsidiary"], 0));
+}
+
+#[test]
+fn the_scenario_of_the_manual_can_be_played() {
+    let yaml = blocks(SIMULATOR, "yaml").into_iter().find(|text| text.contains("generated_users")).unwrap();
+    let scenario = Scenario::from_yaml(yaml).map_err(|error| error.to_string()).unwrap();
+    assert_eq!((scenario.accounts.len(), scenario.tokens.len(), scenario.faults.len()), (1, 2, 1));
+}
+
+/// What a scenario may say where it says nonsense: the refusal lists it.
+fn known(nonsense: &str) -> Vec<String> {
+    let refusal = Scenario::from_yaml(nonsense).expect_err("nonsense is refused").to_string();
+    let list = refusal.split_once("expected one of ").and_then(|(_, list)| list.split_once(" at line "));
+    let (list, _) = list.unwrap_or_else(|| panic!("{refusal}"));
+    list.split(", ").map(str::to_owned).collect()
+}
+
+#[test]
+fn the_manual_knows_every_key_and_choice_of_a_scenario() {
+    let keys = table(SIMULATOR, "| Key | Meaning |").into_iter().map(|row| code(row[0]).concat());
+    agree(keys, known("nonsense: 1"));
+    let (_, choices) = SIMULATOR.split_once("The keys of `api` are: ").unwrap();
+    let (choices, _) = choices.split_once(". ").unwrap();
+    let choices = code(choices).into_iter().map(str::to_owned);
+    agree(choices, known("api: { nonsense: 1 }"));
+}
+
+#[test]
+fn the_manual_knows_every_fault_and_spells_it_right() {
+    let rows = table(SIMULATOR, "| Fault | What goes wrong |");
+    let faults: Vec<String> = rows.iter().map(|row| code(row[0]).concat()).collect();
+    for fault in &faults {
+        let scenario = Scenario::from_yaml(&format!("faults: [{{ fault: {fault} }}]"));
+        assert_eq!(scenario.map(|_| ()).map_err(|error| error.to_string()), Ok(()), "{fault}");
+    }
+    let name = |fault: &String| fault.split([':', ' ', '{']).find(|word| !word.is_empty()).map(str::to_owned);
+    let known = known("faults: [{ fault: nonsense }]");
+    agree(faults.iter().filter_map(name), known);
+}
+
+#[test]
+fn the_drills_table_has_every_story_and_alerts_that_exist() {
+    let rows = table(DRILLS, "| Story | What happens | Alerts | `--speed 1` | `--speed 60` |");
+    agree(rows.iter().map(|row| code(row[0]).concat()), Story::ALL.map(|story| story.as_str().to_owned()));
+    let alerts = table(ALERTS, "| Alert | Severity | Fires when |");
+    let alerts: BTreeSet<_> = alerts.iter().map(|row| code(row[0]).concat()).collect();
+    for row in rows {
+        let fires = code(row[2]);
+        assert!(fires.iter().all(|alert| alerts.contains(*alert)), "{row:?}");
+        for times in [row[3], row[4]] {
+            assert_eq!(times.split(", ").count(), fires.len(), "{row:?}");
+        }
+    }
+}
+
+#[test]
+fn the_commands_table_is_the_command_line() {
+    let rows = table(COMMANDS, "| Command | Flags | What it does |").into_iter();
+    let said = rows.map(|row| {
+        (code(row[0]).concat(), code(row[1]).into_iter().map(str::to_owned).collect::<BTreeSet<_>>())
+    });
+    agree(said, commands(&Cli::command(), ""));
+}
+
+/// The commands under this one that do something, by their words, with their flags.
+fn commands(command: &clap::Command, before: &str) -> Vec<(String, BTreeSet<String>)> {
+    let mut found = Vec::new();
+    for command in command.get_subcommands() {
+        let words = format!("{before}{}", command.get_name());
+        if command.has_subcommands() {
+            found.extend(commands(command, &format!("{words} ")));
+            continue;
+        }
+        let flags = command.get_arguments().filter_map(|argument| argument.get_long());
+        let flags = flags.filter(|name| *name != "help").map(|name| format!("--{name}"));
+        found.push((words, flags.collect()));
+    }
+    found
+}
+
+/// The text of all sources, with strings as the program has them: in one line, quotes unescaped.
+fn sources() -> String {
+    fn collect(directory: &Path, text: &mut String) {
+        for entry in fs::read_dir(directory).expect("sources are there") {
+            let path = entry.expect("sources can be listed").path();
+            if path.is_dir() {
+                collect(&path, text);
+            } else {
+                text.push_str(&fs::read_to_string(path).expect("sources are text"));
+            }
+        }
+    }
+    let mut text = String::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut text);
+    let mut parts = text.split("\\\n");
+    let first = parts.next().unwrap_or_default().to_owned();
+    let joined = parts.fold(first, |text, part| text + part.trim_start());
+    joined.replace("\\\"", "\"")
+}
+
+#[test]
+fn every_message_in_troubleshooting_is_one_of_the_program() {
+    let sources = sources();
+    let rows = table(TROUBLESHOOTING, "| Message | Cause | What to do |");
+    assert!(rows.len() > 30, "{} rows", rows.len());
+    for row in rows {
+        for message in code(row[0]) {
+            for piece in message.split("...").map(|piece| piece.trim_matches([' ', ';', ':', ','])) {
+                assert!(sources.contains(piece), "{piece:?} of {message:?} is nowhere in the sources");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_map_of_the_crate_names_each_module_once() {
+    let (map, modules) = LIB.split_at(LIB.find("pub mod ").unwrap());
+    for module in modules.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')) {
+        assert_eq!(map.matches(&format!("//! - [`{module}`]: ")).count(), 1, "{module}");
+    }
+}
+
+/// The documents whose links are checked: path and text.
+fn documents() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths =
+        ["README.md", "SECURITY.md", "CHANGELOG.md", "tests/README.md"].map(|path| root.join(path)).to_vec();
+    for directory in ["docs", ".github"] {
+        let entries = fs::read_dir(root.join(directory)).expect("the directory is there");
+        let files = entries.map(|entry| entry.expect("it can be listed").path());
+        paths.extend(files.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
+    }
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        (path, text)
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// The lines outside fenced blocks: a comment in a shell block is no heading.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut fenced = false;
+    text.lines().filter(move |line| {
+        let is_fence = line.trim_start().starts_with("```");
+        fenced ^= is_fence;
+        !fenced && !is_fence
+    })
+}
+
+/// The anchors of a document's headings, as GitHub and GitLab make them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let mut anchors = BTreeSet::new();
+    for heading in prose(text).filter(|line| line.starts_with('#')) {
+        let heading = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = heading.chars().filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
+        let anchor = kept.collect::<String>().replace(' ', "-");
+        assert!(anchors.insert(anchor.clone()), "two headings have the anchor {anchor}");
+    }
+    anchors
+}
+
+#[test]
+fn every_relative_link_and_anchor_resolves() {
+    let documents = documents();
+    let mut links = 0;
+    let mut broken = Vec::new();
+    for (path, text) in &documents {
+        for target in
+            prose(text).flat_map(|line| line.split("](").skip(1)).filter_map(|text| text.split(')').next())
+        {
+            if target.contains("://") {
+                continue;
+            }
+            links += 1;
+            let (file, anchor) =
+                target.split_once('#').map_or((target, None), |(file, anchor)| (file, Some(anchor)));
+            let file = if file.is_empty() { path.clone() } else { path.with_file_name(file) };
+            let found = file.exists()
+                && anchor.is_none_or(|anchor| {
+                    fs::read_to_string(&file).is_ok_and(|text| anchors(&text).contains(anchor))
+                });
+            if !found {
+                broken.push(format!("{}: {target}", path.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+    assert!(links > 100, "only {links} links were found");
+}
+
+#[test]
+fn the_readme_is_a_first_look_and_leads_to_the_whole_manual() {
+    let readme = text!("README.md");
+    assert!(
+        readme.lines().count() <= 250,
+        "README.md has {} lines, and may have 250",
+        readme.lines().count()
+    );
+    let (_, index) = readme.split_once("\n## Manual\n").expect("the index of docs/");
+    let (index, _) = index.split_once("\n## ").expect("a section after it");
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).expect("docs/ is there") {
+        let name = entry.expect("docs/ can be listed").file_name();
+        let name = name.to_str().expect("names are UTF-8");
+        assert_eq!(index.matches(&format!("](docs/{name})")).count(), 1, "{name} in the index");
+    }
+}
