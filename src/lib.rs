@@ -97,7 +97,7 @@
 //!    both would agree. The published schema and the official SDKs check it instead.
 //! 5. What decides is pure: [`account`] and all that it asks, [`rate_limit`] and [`exposition`] are told the
 //!    time. They read no clock and do no I/O.
-//! 6. A metric's name, type, help and labels stand once in `src/`. The golden page and the README are
+//! 6. A metric's name, type, help and labels stand once in `src/`. The golden page and the manual are
 //!    checked against that place.
 //! 7. Each page is made afresh from a snapshot. What is gone at Cloudflare is gone from the page, and what
 //!    was never read is absent, which is not the same as 0.

@@ -1,4 +1,4 @@
-//! The shapes of the document; the README explains them, and a change of one is a change of the API.
+//! The shapes of the document; docs/live-page.md explains them, and a change of one is a change of the API.
 
 use std::collections::BTreeMap;
 
