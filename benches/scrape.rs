@@ -14,12 +14,12 @@ use criterion::{BatchSize, Criterion};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
-use zt_risk_exporter::budget::Budget;
 use zt_risk_exporter::clock::Clock;
-use zt_risk_exporter::exposition::text::Format;
-use zt_risk_exporter::exposition::{Compressor, Page};
+use zt_risk_exporter::cloudflare::limit::budget::Budget;
+use zt_risk_exporter::metrics::encode::Format;
+use zt_risk_exporter::metrics::exposition::{Compressor, Page};
+use zt_risk_exporter::metrics::telemetry::Telemetry;
 use zt_risk_exporter::server::{self, Parts, Readiness};
-use zt_risk_exporter::telemetry::Telemetry;
 
 fn parts(accounts: u32, users: u32) -> Parts {
     let clock = Clock::system();

@@ -7,10 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser as _;
-use zt_risk_exporter::backfill::{self, Error, Report};
-use zt_risk_exporter::cli::{Backfill, Cli, Command, Flags};
 use zt_risk_exporter::clock::{Clock, Timestamp};
-use zt_risk_exporter::config::Config;
+use zt_risk_exporter::commands::backfill::{self, Backfill, Error, Report};
+use zt_risk_exporter::config::{Config, Flags};
 use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule, Scenario, Simulator};
 
 const ACCOUNT: &str = "0123456789abcdef0123456789abcdef";
@@ -43,6 +42,13 @@ fn scenario(users: usize, rest: &str) -> Scenario {
     Scenario::from_yaml(&text).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// The arguments of the command alone.
+#[derive(clap::Parser)]
+struct Arguments {
+    #[command(flatten)]
+    backfill: Backfill,
+}
+
 struct Rig {
     simulator: Simulator,
     clock: Clock,
@@ -72,12 +78,9 @@ impl Rig {
     fn flags(&self, name: &str, more: &[&str]) -> Backfill {
         let path = self.path(name);
         let until = NOW.to_string();
-        let words = ["zt-risk-exporter", "backfill", "--since", "1899827200", "--until", &until, "--file"];
+        let words = ["backfill", "--since", "1899827200", "--until", &until, "--file"];
         let words = words.into_iter().chain([path.to_str().unwrap()]).chain(more.iter().copied());
-        match Cli::try_parse_from(words).unwrap().into_command() {
-            Command::Backfill(flags) => flags,
-            other => panic!("{other:?}"),
-        }
+        Arguments::try_parse_from(words).unwrap().backfill
     }
 
     async fn run(&self, name: &str, more: &[&str]) -> Result<Report, Error> {

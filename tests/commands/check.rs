@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use hyper::Response;
 use tokio::net::TcpListener;
-use zt_risk_exporter::check;
-use zt_risk_exporter::cli::Flags;
+use zt_risk_exporter::app::logging::Colour;
 use zt_risk_exporter::clock::Clock;
-use zt_risk_exporter::config::Config;
+use zt_risk_exporter::commands::check;
+use zt_risk_exporter::config::{Config, Flags};
 use zt_risk_exporter::http::{Abort, Limits, full, serve};
-use zt_risk_exporter::log::Colour;
 
 const ACCOUNT: &str = "0123456789abcdef0123456789abcdef";
 const USER: &str = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e";
@@ -97,7 +96,7 @@ async fn report(api: SocketAddr, credential: &[(&str, &str)]) -> check::Report {
 /// What `check` shows, but for times: a line for each row, `endpoint result: text`, then the rest.
 async fn checked(api: SocketAddr, credential: &[(&str, &str)]) -> (Vec<String>, usize) {
     let report = report(api, credential).await;
-    let shown = report.show(Colour::Off, None);
+    let shown = report.render(Colour::Off, None);
     let (first, rest) = shown.split_once('\n').unwrap();
     assert_eq!(first, format!("account {ACCOUNT}"));
     let lines = rest.lines().filter(|line| !line.starts_with(['┌', '╞', '└']) && !line.contains("what came"));
@@ -225,7 +224,7 @@ async fn the_table_fits_a_terminal_with_and_without_colour() {
     answers.insert("summary", (403, FORBIDDEN));
     let report = report(api(answers).await, BY_TOKEN).await;
     for (colour, width) in [(Colour::Off, 80), (Colour::On, 80), (Colour::Off, 50)] {
-        let shown = report.show(colour, Some(width));
+        let shown = report.render(colour, Some(width));
         assert_eq!(shown.contains('\u{1b}'), colour == Colour::On, "{shown}");
         // An escape sequence takes no room; those here end with m.
         let plain: String = shown
@@ -273,7 +272,7 @@ async fn nobody_is_shown() {
     ];
     let environment = environment.map(|(name, value)| (OsString::from(name), OsString::from(value)));
     let config = Config::load(&Flags::default(), environment).unwrap();
-    let shown = check::run(&config, &Clock::system()).await.show(Colour::On, None);
+    let shown = check::run(&config, &Clock::system()).await.render(Colour::On, None);
     assert!(shown.contains('\u{1b}'), "with colours: {shown}");
     for word in ["Ann", "ann@", USER, "secret"] {
         assert!(!shown.contains(word), "{word} in {shown}");

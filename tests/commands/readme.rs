@@ -6,13 +6,12 @@ use std::fs;
 use std::path::Path;
 
 use clap::CommandFactory as _;
-use zt_risk_exporter::cli::{Cli, Flags};
 use zt_risk_exporter::cloudflare::Outcome;
-use zt_risk_exporter::config::Config;
-use zt_risk_exporter::exposition;
-use zt_risk_exporter::ledger::Loss;
+use zt_risk_exporter::collector::ledger::Loss;
+use zt_risk_exporter::commands::Cli;
+use zt_risk_exporter::config::{Config, Flags};
+use zt_risk_exporter::metrics::families;
 use zt_risk_exporter::simulator::{Scenario, Story};
-use zt_risk_exporter::telemetry;
 
 const README: &str = include_str!("../../README.md");
 const LIB: &str = include_str!("../../src/lib.rs");
@@ -61,7 +60,7 @@ fn the_metrics_tables_are_the_declared_families() {
         let [name, kind, labels, meaning] = row[..] else { panic!("{row:?}") };
         (code(name).concat(), kind.to_owned(), code(labels).join(","), meaning.to_owned())
     });
-    let declared = exposition::families::ALL.into_iter().chain(telemetry::families::ALL).map(|family| {
+    let declared = families::cloudflare::ALL.into_iter().chain(families::exporter::ALL).map(|family| {
         let kind = family.kind.as_str().to_owned();
         (family.name.to_owned(), kind, family.labels.join(","), family.help.to_owned())
     });

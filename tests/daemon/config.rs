@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
-use zt_risk_exporter::cli::Flags;
-use zt_risk_exporter::config::{Config, CredentialSource, Error, IdentityPolicy, Local, LogFormat};
-use zt_risk_exporter::credentials::Credentials;
+use zt_risk_exporter::cloudflare::credentials::Credentials;
+use zt_risk_exporter::config::{Config, CredentialSource, Error, Flags, IdentityPolicy, Local, LogFormat};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 
@@ -294,7 +293,7 @@ fn good_settings_are_taken() {
         "users: {limit: 100000, identity: email}",
         "users: {identity: hash, hash_key_file: hash-key}",
         "web: {listen_address: '[::1]:0'}",
-        "log: {level: 'info,zt_risk_exporter::poller=trace, hyper=warn'}",
+        "log: {level: 'info,zt_risk_exporter::collector::poller=trace, hyper=warn'}",
         "log: {level: OFF, format: json}",
     ] {
         let loaded = Place::new(with_account(rest)).load(&[]);
@@ -321,7 +320,7 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
     let intervals = |value: &str| with_account(&format!("intervals:\n  summary: {value}"));
     let duration = |value: &str| {
         format!(
-            "intervals.summary is {value}, but must be a duration from 1s to 1d, such as 30s, 5m or 1h30m (zt.yaml, line 3)"
+            "intervals.summary is {value}, but must be a duration from 1s to 1d, written like 30s, 5m or 1h30m (zt.yaml, line 3)"
         )
     };
     let limit = |value: &str| {
@@ -353,7 +352,7 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
         (intervals("true"), duration("\"true\"")),
         (intervals("''"), duration("\"\"")),
         (with_account("intervals: {audit: 59s}"), line_2(
-            "intervals.audit is \"59s\", but must be a duration from 1m to 30d, such as 30s, 5m or 1h30m",
+            "intervals.audit is \"59s\", but must be a duration from 1m to 30d, written like 30s, 5m or 1h30m",
         )),
         (with_account("shard: {total: 0}"), total("\"0\"")),
         (with_account("shard: {total: 1001}"), total("\"1001\"")),
@@ -555,7 +554,7 @@ fn each_refusal_of_the_environment_names_the_variable_and_shows_no_secret() {
         ),
         (
             &[ACCOUNT, TOKEN, ("ZT_RISK_EXPORTER__INTERVALS__SUMMARY", "soon")],
-            "intervals.summary is \"soon\", but must be a duration from 1s to 1d, such as 30s, 5m or 1h30m \
+            "intervals.summary is \"soon\", but must be a duration from 1s to 1d, written like 30s, 5m or 1h30m \
              (environment variable ZT_RISK_EXPORTER__INTERVALS__SUMMARY)",
         ),
         (

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use zt_risk_exporter::account::{Account, Question, Settings, Step};
 use zt_risk_exporter::clock::{Moment, Timestamp};
-use zt_risk_exporter::identity::Naming;
+use zt_risk_exporter::collector::account::{Account, Question, Settings, Step};
+use zt_risk_exporter::collector::schedule::{Intervals, Setback};
+use zt_risk_exporter::collector::user_label::Naming;
 use zt_risk_exporter::model::{
     AccountName, Behavior, Endpoint, Event, Extent, Level, Listing, Row, Snapshot, Summary, Tuple, UserId,
     UserRisk,
 };
-use zt_risk_exporter::schedule::{Intervals, Setback};
 
 /// When counting begins in these tests, in seconds on Cloudflare's clock.
 const EPOCH: i64 = 1_000_000;

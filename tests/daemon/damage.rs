@@ -9,15 +9,18 @@ use std::process::Command;
 use std::time::Duration;
 
 use uuid::Uuid;
-use zt_risk_exporter::account::{self, Account, Question, Step};
 use zt_risk_exporter::clock::{Clock, Moment, Timestamp};
-use zt_risk_exporter::identity::Naming;
+use zt_risk_exporter::cloudflare::limit::budget::Spending;
+use zt_risk_exporter::collector::account::{self, Account, Question, Step};
+use zt_risk_exporter::collector::persist::{self, Document, Now, Saved};
+use zt_risk_exporter::collector::poller;
+use zt_risk_exporter::collector::schedule::Intervals;
+use zt_risk_exporter::collector::user_label::Naming;
 use zt_risk_exporter::model::{
     AccountName, Behavior, Endpoint, Event, Extent, Level, Listing, Row, Summary, Tuple, UserRisk,
 };
-use zt_risk_exporter::saved::{Now, Saved, Spending};
-use zt_risk_exporter::schedule::Intervals;
-use zt_risk_exporter::state::{self, Error, State};
+use zt_risk_exporter::store::row::{Put, Table};
+use zt_risk_exporter::store::{self, Error, State};
 
 /// One flipped byte in so many is tried in an ordinary run: a prime, so that all positions in a row occur.
 const SAMPLED: usize = 499;
@@ -160,21 +163,22 @@ fn files(folder: &Path) -> [(&'static str, Vec<u8>); 2] {
             answer(account, changed, 2, second);
             // Both accounts are saved to the same file.
             let mut its_own = generation;
-            state.keep(account, &mut its_own);
+            poller::save(account, &state, &mut its_own, &clock);
             generation = its_own;
             assert_eq!(counted(account) > before, changed > 0, "each commit has totals of its own");
         }
     }
-    state.spend(IDS[0], &Spending { leases: vec![(clock.date(), 15)], blocked_until: None });
+    let spending = persist::spending(&Spending { leases: vec![(clock.date(), 15)], blocked_until: None });
+    state.put(IDS[0], Table::Documents, Document::Spending.as_str().as_bytes(), spending);
     let killed = fs::read(&path).expect("it is there");
     state.close();
     [("killed", killed), ("closed", fs::read(&path).expect("it is there"))]
 }
 
 fn open(path: &Path, clock: &Clock) -> Result<(State, BTreeMap<String, Saved>), Error> {
-    let settings = state::Settings { path: path.to_owned(), cache_bytes: 1 << 20 };
+    let settings = store::Settings { path: path.to_owned(), cache_bytes: 1 << 20 };
     let ids = IDS.map(str::to_owned).to_vec();
-    State::open(&settings, ids, clock)
+    State::open(&settings, ids, clock, Saved::add)
 }
 
 /// Everything that was read, in the form in which it would be written.
@@ -186,7 +190,7 @@ fn rows(mut saved: BTreeMap<String, Saved>) -> Rows {
         rows.push((b"leases".to_vec(), Some(format!("{:?}", saved.spending).into_bytes())));
         let mut account = Account::restore(settings(id), saved, now).expect("it fits together");
         account.save_everything();
-        let put = |put: zt_risk_exporter::saved::Put<'_>| {
+        let put = |put: Put<'_>| {
             let key = [put.table.as_str().as_bytes(), put.key].concat();
             rows.push((key, put.value.map(<[u8]>::to_vec)));
             Ok::<_, std::convert::Infallible>(())
@@ -217,10 +221,10 @@ fn end(folder: &Path, bytes: &[u8], wanted: &Rows, clock: &Clock) -> End {
             assert!(fs::read(aside).expect("it is there") == bytes, "what is set aside is what was found");
             let name = aside.file_name().unwrap_or_default().to_string_lossy();
             assert!(name.starts_with("state.redb.damaged-"), "{name}");
-            assert!(saved.values().all(|saved| saved.counting.is_none()), "nothing is guessed");
+            assert!(saved.values().all(|saved| saved.totals.is_none()), "nothing is guessed");
             End::SetAside
         }
-        Ok((_, saved)) if saved.values().all(|saved| saved.counting.is_none()) => {
+        Ok((_, saved)) if saved.values().all(|saved| saved.totals.is_none()) => {
             assert!(bytes.is_empty(), "what was counted is gone without a word");
             End::Fresh
         }

@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use zt_risk_exporter::budget::Budget;
 use zt_risk_exporter::clock::{Clock, Timestamp};
 use zt_risk_exporter::cloudflare::Outcome;
-use zt_risk_exporter::exposition::text::{Format, Kind};
-use zt_risk_exporter::exposition::{self as page, Compressor, Page, families};
+use zt_risk_exporter::cloudflare::limit::budget::Budget;
+use zt_risk_exporter::metrics::encode::{Format, Kind};
+use zt_risk_exporter::metrics::exposition::{self as page, Compressor, Page};
+use zt_risk_exporter::metrics::families;
+use zt_risk_exporter::metrics::families::exporter as own_families;
+use zt_risk_exporter::metrics::telemetry::Telemetry;
 use zt_risk_exporter::model::{Endpoint, Snapshot};
-use zt_risk_exporter::publisher::{self, Outputs};
-use zt_risk_exporter::telemetry::Telemetry;
-use zt_risk_exporter::telemetry::families as own_families;
+use zt_risk_exporter::server::publisher::{self, Outputs};
 
 use crate::accounts;
 
@@ -52,13 +53,14 @@ fn the_page_is_the_golden_page() {
 #[test]
 fn the_golden_account_has_every_family_that_is_declared_and_no_other() {
     let text = page::encode(Format::Text, &shared([accounts::full()]));
-    let declared: Vec<_> = families::ALL.iter().map(|family| (family.name, family.kind.as_str())).collect();
+    let declared: Vec<_> =
+        families::cloudflare::ALL.iter().map(|family| (family.name, family.kind.as_str())).collect();
     assert_eq!(types(&text), declared);
 }
 
 #[test]
 fn names_are_declared_once_and_say_what_they_are() {
-    let all = || families::ALL.iter().chain(&own_families::ALL);
+    let all = || families::cloudflare::ALL.iter().chain(&own_families::ALL);
     let names: BTreeSet<_> = all().map(|family| family.name).collect();
     assert_eq!(names.len(), all().count(), "a name is declared twice");
     for family in all() {
@@ -79,7 +81,7 @@ fn each_family_appears_once_however_many_accounts_there_are() {
     let mut other = accounts::full();
     other.account.alias = "other".to_owned();
     let text = page::encode(Format::Text, &shared([accounts::full(), accounts::unread(), other]));
-    assert_eq!(types(&text).len(), families::ALL.len());
+    assert_eq!(types(&text).len(), families::cloudflare::ALL.len());
     let mut seen = BTreeSet::new();
     let samples = text.lines().filter(|line| !line.starts_with('#'));
     for series in samples.filter_map(|line| line.rsplit_once(' ')).map(|(series, _)| series) {

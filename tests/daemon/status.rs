@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use zt_risk_exporter::budget::Budget;
 use zt_risk_exporter::clock::{Clock, Moment, Timestamp};
 use zt_risk_exporter::cloudflare::Outcome;
+use zt_risk_exporter::cloudflare::limit::budget::Budget;
+use zt_risk_exporter::metrics::telemetry::{Cause, Telemetry};
 use zt_risk_exporter::model::{Endpoint, Level, Snapshot};
-use zt_risk_exporter::state::{Meter, Recovery};
-use zt_risk_exporter::status::{Recorder, Status};
-use zt_risk_exporter::telemetry::{Cause, Telemetry};
+use zt_risk_exporter::server::status::{Recorder, Status};
+use zt_risk_exporter::store::{Meter, Recovery};
 
 use crate::accounts;
 

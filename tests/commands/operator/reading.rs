@@ -1,7 +1,7 @@
 //! Looking at users: who is listed, in which order, in which form, and how one is named.
 
 use serde_json::{Value, json};
-use zt_risk_exporter::identity::Naming;
+use zt_risk_exporter::collector::user_label::Naming;
 use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule};
 
 use super::rig::{ACCOUNT, ANN, BOB, CEM, DAN, EVE, Ended, Rig, SCENARIO, program, texts};

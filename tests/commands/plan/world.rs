@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use zt_risk_exporter::clock::{Moment, Timestamp};
+use zt_risk_exporter::cloudflare::limit::rate_limit::{RateLimit, Turn, WINDOW};
+use zt_risk_exporter::collector::queue::Queue;
+use zt_risk_exporter::collector::schedule::{Purpose, Schedule};
+use zt_risk_exporter::commands::plan::Load;
 use zt_risk_exporter::model::{Endpoint, Level, Tuple, UserId};
-use zt_risk_exporter::plan::Load;
-use zt_risk_exporter::queue::Queue;
-use zt_risk_exporter::rate_limit::{RateLimit, Turn, WINDOW};
-use zt_risk_exporter::schedule::{Purpose, Schedule};
 
 /// What the schedule does before it is looked at.
 const SUMMARIES_BEFORE: u32 = 5;

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use zt_risk_exporter::account::{Account, Question, Settings, Step};
 use zt_risk_exporter::clock::Moment;
-use zt_risk_exporter::identity::Naming;
-use zt_risk_exporter::ledger::Why;
+use zt_risk_exporter::collector::account::{Account, Question, Settings, Step};
+use zt_risk_exporter::collector::ledger::Why;
+use zt_risk_exporter::collector::persist::{Now, Saved};
+use zt_risk_exporter::collector::schedule::Intervals;
+use zt_risk_exporter::collector::user_label::Naming;
 use zt_risk_exporter::model::{AccountName, Endpoint, EventTotals, Extent, Listing};
-use zt_risk_exporter::saved::{Now, Saved, Table};
-use zt_risk_exporter::schedule::Intervals;
+use zt_risk_exporter::store::row::Table;
 
 use super::expected::Expected;
 use super::world::{Answer, DAY, Faith, HOUR, MINUTE, UserAnswer, World};
@@ -298,7 +299,7 @@ impl History {
             },
             Question::Poll(endpoint @ Endpoint::Behaviors) => match world.behaviors(random) {
                 Answer::Failed(setback) => {
-                    use zt_risk_exporter::schedule::Setback::{Closed, Unusable};
+                    use zt_risk_exporter::collector::schedule::Setback::{Closed, Unusable};
                     account.failed(*endpoint, setback, now);
                     if matches!(setback, Closed | Unusable) {
                         expected.behaviors_refused();

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use zt_risk_exporter::account::{Account, Question, Settings, Step};
 use zt_risk_exporter::clock::{Moment, Timestamp};
-use zt_risk_exporter::identity::Naming;
-use zt_risk_exporter::ledger::Asked;
+use zt_risk_exporter::cloudflare::limit::rate_limit::{RateLimit, Turn, WINDOW};
+use zt_risk_exporter::collector::account::{Account, Question, Settings, Step};
+use zt_risk_exporter::collector::ledger::Asked;
+use zt_risk_exporter::collector::schedule::Intervals;
+use zt_risk_exporter::collector::user_label::Naming;
 use zt_risk_exporter::model::{
     AccountName, Endpoint, Event, Extent, Level, Listing, Row, Summary, Tuple, UserId, UserRisk,
 };
-use zt_risk_exporter::rate_limit::{RateLimit, Turn, WINDOW};
-use zt_risk_exporter::schedule::Intervals;
 
 /// A quarter of the 1,200 requests that Cloudflare allows in five minutes: what is configured by default.
 const BUDGET: u32 = 300;

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use zt_risk_exporter::clock::Timestamp;
-use zt_risk_exporter::ledger::{Asked, Why};
+use zt_risk_exporter::collector::ledger::{Asked, Why};
+use zt_risk_exporter::collector::schedule::Setback;
 use zt_risk_exporter::model::{
     Behavior, Event, Extent, Level, Listing, Row, Summary, Tuple, UserId, UserRisk,
 };
-use zt_risk_exporter::schedule::Setback;
 
 pub(crate) const SECOND: i64 = 1_000;
 pub(crate) const MINUTE: i64 = 60 * SECOND;

@@ -7,10 +7,9 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use zt_risk_exporter::app::{Error, Exporter, Tuning};
-use zt_risk_exporter::cli::Flags;
 use zt_risk_exporter::clock::{Clock, Timestamp};
-use zt_risk_exporter::config::Config;
-use zt_risk_exporter::rate_limit::WINDOW;
+use zt_risk_exporter::cloudflare::limit::rate_limit::WINDOW;
+use zt_risk_exporter::config::{Config, Flags};
 use zt_risk_exporter::simulator::{
     Endpoint, Fault, FaultRule, GENERATED_ACCOUNT, GENERATED_TOKEN, Scenario, Simulator,
 };

@@ -6,7 +6,8 @@ use std::process::Output;
 
 use uuid::Uuid;
 use zt_risk_exporter::clock::Clock;
-use zt_risk_exporter::state::{Settings, State};
+use zt_risk_exporter::collector::persist::Saved;
+use zt_risk_exporter::store::{Settings, State};
 
 use super::process::{ACCOUNTS, Cloud, Exporter, Home, Page};
 
@@ -89,7 +90,7 @@ fn ids(home: &Home) -> Vec<Uuid> {
     let clock = Clock::system();
     let settings = Settings { path: home.state(), cache_bytes: 1 << 20 };
     let accounts = ACCOUNTS.map(|(id, ..)| id.to_owned()).to_vec();
-    let (state, saved) = State::open(&settings, accounts, &clock).expect("it is whole");
+    let (state, saved) = State::open(&settings, accounts, &clock, Saved::add).expect("it is whole");
     state.close();
     saved
         .into_values()
@@ -98,7 +99,7 @@ fn ids(home: &Home) -> Vec<Uuid> {
             let records = saved.records.into_keys();
             let pending = saved.pending.into_iter().map(|(id, _)| id);
             let series = saved.series.into_iter().map(|(chosen, _)| chosen.id);
-            users.chain(records).chain(pending).chain(series).chain(saved.standings.audited)
+            users.chain(records).chain(pending).chain(series).chain(saved.collector.audited)
         })
         .collect()
 }

@@ -12,7 +12,8 @@ use std::time::Duration;
 use redb::{Database, TableDefinition};
 use uuid::Uuid;
 use zt_risk_exporter::clock::Clock;
-use zt_risk_exporter::state::{Settings, State};
+use zt_risk_exporter::collector::persist::Saved;
+use zt_risk_exporter::store::{Settings, State};
 
 use super::process::{ACCOUNTS, Cloud, Exporter, Home, Page};
 use crate::program::program;
@@ -86,7 +87,7 @@ fn a_file_that_cannot_be_used_is_refused_within_a_second_and_left_as_it_is() {
     let clock = Clock::system();
     let settings = Settings { path: path.clone(), cache_bytes: 1 << 20 };
     let other = vec!["00000000000000000000000000000000".to_owned()];
-    State::open(&settings, other, &clock).expect("a new file").0.close();
+    State::open(&settings, other, &clock, Saved::add).expect("a new file").0.close();
     refused(
         &cloud,
         &home,

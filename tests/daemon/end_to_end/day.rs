@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::rig::{Page, Rig, Setup};
 use zt_risk_exporter::app::Tuning;
 use zt_risk_exporter::clock::Timestamp;
-use zt_risk_exporter::rate_limit::WINDOW;
+use zt_risk_exporter::cloudflare::limit::rate_limit::WINDOW;
 use zt_risk_exporter::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, Scenario};
 
 /// How much is played, and how fast: HTTP takes the same time on the wall whatever the clock says, so that

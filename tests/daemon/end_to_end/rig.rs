@@ -10,11 +10,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use zt_risk_exporter::app::logging::{self, Colour};
 use zt_risk_exporter::app::{Error, Exporter, Tuning};
-use zt_risk_exporter::cli::Flags;
 use zt_risk_exporter::clock::{Clock, Timestamp};
-use zt_risk_exporter::config::Config;
-use zt_risk_exporter::log::{self, Colour};
+use zt_risk_exporter::config::{Config, Flags};
 use zt_risk_exporter::simulator::{Fault, FaultRule, Scenario, Simulator};
 
 /// The account that scenarios speak of unless they name another.
@@ -233,5 +232,5 @@ impl Write for Lines {
 
 fn listen_to_logs(config: &Config) {
     // Each test binary has one subscriber; later tests find it in place.
-    let _ = tracing::subscriber::set_global_default(log::subscriber(&config.log, Colour::Off, || Lines));
+    let _ = tracing::subscriber::set_global_default(logging::subscriber(&config.log, Colour::Off, || Lines));
 }
