@@ -120,7 +120,7 @@
 //! use zt_risk_exporter::cloudflare::limit::budget::Budget;
 //! use zt_risk_exporter::clock::Clock;
 //! use zt_risk_exporter::cloudflare::{Client, Credentials, Options};
-//! use zt_risk_exporter::model::Extent;
+//! use zt_risk_exporter::model::Completeness;
 //! use zt_risk_exporter::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, Scenario, Simulator};
 //!
 //! #[tokio::main]
@@ -134,7 +134,7 @@
 //!     let client = Client::new(GENERATED_ACCOUNT, token, budget, options)?;
 //!
 //!     let summary = client.summary().await?;
-//!     assert_eq!((summary.rows.len(), &summary.extent), (100, &Extent::Whole));
+//!     assert_eq!((summary.rows.len(), &summary.extent), (100, &Completeness::Complete));
 //!     let risk = client.user(summary.rows[0].user).await?;
 //!     println!("{} events, last reset {:?}", risk.events.len(), risk.last_reset);
 //!     Ok(())
