@@ -10,7 +10,7 @@ use std::time::Duration;
 use zt_risk_exporter::clock::{Clock, Instant};
 use zt_risk_exporter::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, Scenario, Simulator, Story};
 
-use crate::program::program;
+use crate::program::{program, signal};
 
 /// What a process may take before a test has failed; nothing here should take seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -47,9 +47,7 @@ impl Program {
     }
 
     fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &id]).status().expect("kill is there");
-        assert!(sent.success());
+        signal(self.child.id(), name);
     }
 
     /// How it ended, and how long that took.

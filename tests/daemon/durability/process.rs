@@ -14,7 +14,7 @@ use uuid::Uuid;
 use zt_risk_exporter::clock::{Clock, Instant, Timestamp};
 use zt_risk_exporter::simulator::{Scenario, Simulator};
 
-use crate::program::program;
+use crate::program::{program, signal};
 
 /// The watched accounts: id, alias and token. Each token is a user's of its own, with a budget of its own.
 pub(crate) const ACCOUNTS: [(&str, &str, &str); 2] = [
@@ -221,8 +221,7 @@ impl Exporter {
 
     /// SIGTERM, and how it ended.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
-        let sent = Command::new("kill").args(["-s", "TERM", &self.id().to_string()]).status();
-        assert!(sent.expect("kill is there").success());
+        signal(self.id(), "TERM");
         self.end()
     }
 
