@@ -27,7 +27,6 @@ const DRILLS: &str = text!("docs/drills.md");
 const METRICS: &str = text!("docs/metrics.md");
 const SIMULATOR: &str = text!("docs/simulator.md");
 const TROUBLESHOOTING: &str = text!("docs/troubleshooting.md");
-const LIB: &str = text!("src/lib.rs");
 const EXAMPLE: &str = text!("deploy/zt-risk-exporter.example.yaml");
 
 /// The cells of the table under this header line, row by row; the header itself must be there once.
