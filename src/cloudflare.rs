@@ -5,7 +5,6 @@
 //! they arrive ([`decode`]) and never held as text. Names and e-mail addresses are skipped unless [`Pii::Keep`]
 //! asks for them. Where Cloudflare's documentation is silent, a comment beside the code says so.
 
-mod auth;
 mod base_url;
 mod connect_error;
 mod credentials;
@@ -37,7 +36,7 @@ use uuid::Uuid;
 pub use base_url::BASE_URL;
 pub use credentials::Credentials;
 pub use decode::{Bounds, Pii};
-pub use error::{Answered, Effect, Error, Kind, Lack, Limiter, Note, Outcome};
+pub use error::{ApiError, Error, Kind, Limiter, MissingGrant, Outcome, ResponseInfo, SideEffect};
 pub use options::Options;
 pub use report::{Observer, Report};
 pub use setup_error::SetupError;
@@ -61,8 +60,8 @@ pub struct Client {
     transport: Transport,
     account: Arc<str>,
     paging: Arc<Paging>,
-    names: Pii,
-    total_wait: Duration,
+    pii: Pii,
+    total_timeout: Duration,
 }
 
 impl Client {
@@ -82,8 +81,8 @@ impl Client {
         Ok(Self {
             account: Arc::from(account_id),
             paging: Arc::new(Paging::new(options.page_size)),
-            names: options.names,
-            total_wait: options.total_wait,
+            pii: options.pii,
+            total_timeout: options.total_timeout,
             transport: Transport::new(credentials, budget, options)?,
         })
     }
@@ -130,7 +129,8 @@ impl Client {
     pub async fn summary(&self) -> Result<Summary, Error> {
         let request = self.request(Operation::Summary, &["summary"]);
         let list =
-            pagination::read::<Row>(&self.transport, request, &self.paging.summary, self.total_wait).await?;
+            pagination::read::<Row>(&self.transport, request, &self.paging.summary, self.total_timeout)
+                .await?;
         Ok(Summary {
             rows: list.items,
             unreadable: list.unreadable,
@@ -161,9 +161,9 @@ impl Client {
     async fn user_with<E: Element>(&self, user: UserId) -> Result<UserRisk<E>, Error> {
         let request = self.request(Operation::User, &[&user.to_string()]);
         let mut list =
-            pagination::read::<E>(&self.transport, request, &self.paging.user, self.total_wait).await?;
+            pagination::read::<E>(&self.transport, request, &self.paging.user, self.total_timeout).await?;
         let head: wire::UserHead = list.head(Operation::User)?;
-        let identity = match self.names {
+        let identity = match self.pii {
             Pii::Keep => {
                 Some(Identity { email: head.email.unwrap_or_default(), name: head.name.unwrap_or_default() })
             }
@@ -278,14 +278,14 @@ impl Client {
 
     /// Runs an operation and reads its result.
     async fn fetch<R: serde::de::DeserializeOwned>(&self, request: Request) -> Result<R, Error> {
-        let mut deadline = Deadline::new(self.total_wait);
+        let mut deadline = Deadline::new(self.total_timeout);
         let take = |mut answer: Answer<()>| answer.take_result(request.operation);
         self.transport.text(&request, &mut deadline, take).await
     }
 
     /// Runs an operation whose result does not matter.
     async fn execute(&self, request: Request) -> Result<(), Error> {
-        let mut deadline = Deadline::new(self.total_wait);
+        let mut deadline = Deadline::new(self.total_timeout);
         self.transport.text(&request, &mut deadline, |_| Ok(())).await
     }
 }

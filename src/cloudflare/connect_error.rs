@@ -8,7 +8,7 @@ use reqwest::Url;
 use rustls::CertificateError;
 
 use super::base_url::Site;
-use super::envelope::tidy;
+use super::envelope::sanitize;
 
 /// Characters that are quoted of a cause.
 const CAUSE: usize = 300;
@@ -93,7 +93,7 @@ impl Target {
 pub(super) fn cause(error: &reqwest::Error) -> String {
     match (tls(error), causes(error).last()) {
         (Some(error), _) => handshake(error).to_owned(),
-        (None, Some(cause)) => tidy(&cause.to_string(), CAUSE),
+        (None, Some(cause)) => sanitize(&cause.to_string(), CAUSE),
         (None, None) => "no cause is known".to_owned(),
     }
 }
@@ -149,7 +149,7 @@ fn proxy(base: &Url) -> Option<Proxy> {
 }
 
 fn place(host: Option<&str>, port: Option<u16>) -> String {
-    let host = tidy(host.unwrap_or("nowhere"), 100);
+    let host = sanitize(host.unwrap_or("nowhere"), 100);
     port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
 }
 

@@ -20,6 +20,6 @@ pub use bounds::{Bounds, Pii};
 pub(super) use element::Element;
 pub(crate) use error::DecodeError;
 pub(super) use gunzip::Body;
-pub(super) use sink::{Sink, Whole};
+pub(super) use sink::{Sink, TextSink};
 pub use stream::summary_rows;
-pub(super) use stream::{Listing, Reader, Seen};
+pub(super) use stream::{DecodedList, Presence, Reader};

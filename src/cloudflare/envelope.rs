@@ -5,10 +5,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::decode::DecodeError;
-use super::error::{Kind, Lack, Limiter, Note};
+use super::error::{ApiError, Kind, Limiter, MissingGrant};
 
 /// As many errors are kept of an answer; more repeat themselves.
-const NOTES: usize = 5;
+const MAX_ERRORS: usize = 5;
 
 /// As many characters are kept of a message.
 const MESSAGE: usize = 200;
@@ -21,7 +21,7 @@ pub(super) struct Envelope {
     /// The result, where it is not null.
     pub(super) result: Option<Value>,
     /// The errors, which may be there beside success.
-    pub(super) notes: Vec<Note>,
+    pub(super) errors: Vec<ApiError>,
     /// What it says of pages.
     pub(super) info: PageInfo,
 }
@@ -40,7 +40,7 @@ impl Envelope {
             if error.is_eof() {
                 return DecodeError::Truncated { bytes: text.len() as u64 };
             }
-            DecodeError::Json { offset: 0, what: tidy(&error.to_string(), 100) }
+            DecodeError::Json { offset: 0, what: sanitize(&error.to_string(), 100) }
         })?;
         let Value::Object(fields) = &mut value else {
             return Err(DecodeError::Json { offset: 0, what: "an object was expected".to_owned() });
@@ -48,7 +48,7 @@ impl Envelope {
         let info = fields.get("result_info").unwrap_or(&Value::Null);
         Ok(Self {
             success: fields.get("success").and_then(Value::as_bool),
-            notes: notes(fields.get("errors").unwrap_or(&Value::Null), secrets),
+            errors: errors(fields.get("errors").unwrap_or(&Value::Null), secrets),
             info: PageInfo {
                 total_pages: whole(info.get("total_pages")),
                 total_count: whole(info.get("total_count")),
@@ -59,8 +59,8 @@ impl Envelope {
 }
 
 /// What an answer without success asks for, by its status and Cloudflare's codes.
-pub(super) fn kind(status: StatusCode, notes: &[Note]) -> Kind {
-    let has = |code: i64| notes.iter().any(|note| note.code == code);
+pub(super) fn kind(status: StatusCode, errors: &[ApiError]) -> Kind {
+    let has = |code: i64| errors.iter().any(|note| note.code == code);
     if status == StatusCode::TOO_MANY_REQUESTS || has(971) {
         return Kind::Limited(Limiter::Cloudflare);
     }
@@ -74,20 +74,21 @@ pub(super) fn kind(status: StatusCode, notes: &[Note]) -> Kind {
         return Kind::NotEntitled;
     }
     if has(9109) {
-        return Kind::Forbidden(Lack::Account);
+        return Kind::Forbidden(MissingGrant::Account);
     }
     if has(10001) {
         // The one code with two meanings: refused for good, and trouble that passes.
-        let internal = |note: &Note| note.code == 10001 && note.message.to_lowercase().contains("internal");
-        return if notes.iter().any(internal) {
+        let internal =
+            |note: &ApiError| note.code == 10001 && note.message.to_lowercase().contains("internal");
+        return if errors.iter().any(internal) {
             Kind::Unavailable
         } else {
-            Kind::Forbidden(Lack::Permission)
+            Kind::Forbidden(MissingGrant::Permission)
         };
     }
     match status {
         StatusCode::UNAUTHORIZED => Kind::Refused,
-        StatusCode::FORBIDDEN => Kind::Forbidden(Lack::Permission),
+        StatusCode::FORBIDDEN => Kind::Forbidden(MissingGrant::Permission),
         _ if has(10000) => Kind::Refused,
         StatusCode::NOT_FOUND => Kind::NotFound,
         _ if has(7000) || has(7003) => Kind::NotFound,
@@ -98,7 +99,7 @@ pub(super) fn kind(status: StatusCode, notes: &[Note]) -> Kind {
 }
 
 /// `text` without control characters and e-mail addresses, at most `limit` characters long.
-pub(super) fn tidy(text: &str, limit: usize) -> String {
+pub(super) fn sanitize(text: &str, limit: usize) -> String {
     let text = without_addresses(&printable(text));
     match text.char_indices().nth(limit) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
@@ -107,7 +108,7 @@ pub(super) fn tidy(text: &str, limit: usize) -> String {
 }
 
 /// The errors of an envelope, the links of their chains behind each.
-fn notes(errors: &Value, secrets: &[SecretString]) -> Vec<Note> {
+fn errors(errors: &Value, secrets: &[SecretString]) -> Vec<ApiError> {
     let links = |error: &Value| match error.get("error_chain") {
         Some(Value::Array(chain)) => chain.clone(),
         _ => Vec::new(),
@@ -116,8 +117,8 @@ fn notes(errors: &Value, secrets: &[SecretString]) -> Vec<Note> {
     errors
         .iter()
         .flat_map(|error| std::iter::once(error.clone()).chain(links(error)))
-        .take(NOTES)
-        .map(|error| Note {
+        .take(MAX_ERRORS)
+        .map(|error| ApiError {
             code: error.get("code").and_then(Value::as_i64).unwrap_or_default(),
             message: message(error.get("message").and_then(Value::as_str).unwrap_or_default(), secrets),
         })
@@ -130,7 +131,7 @@ fn message(text: &str, secrets: &[SecretString]) -> String {
     let text = secrets
         .iter()
         .fold(printable(text), |text, secret| text.replace(secret.expose_secret(), "[redacted]"));
-    tidy(&text, MESSAGE)
+    sanitize(&text, MESSAGE)
 }
 
 fn printable(text: &str) -> String {
@@ -177,11 +178,11 @@ mod tests {
             (401, 10000, "Authentication error", Kind::Refused),
             (401, 0, "", Kind::Refused),
             (200, 10000, "Authentication error", Kind::Refused),
-            (403, 10000, "Authentication error", Kind::Forbidden(Lack::Permission)),
-            (403, 0, "", Kind::Forbidden(Lack::Permission)),
-            (403, 9109, "Unauthorized to access", Kind::Forbidden(Lack::Account)),
+            (403, 10000, "Authentication error", Kind::Forbidden(MissingGrant::Permission)),
+            (403, 0, "", Kind::Forbidden(MissingGrant::Permission)),
+            (403, 9109, "Unauthorized to access", Kind::Forbidden(MissingGrant::Account)),
             (403, 3314, "Forbidden", Kind::NotEntitled),
-            (403, 10001, "Method not allowed for token", Kind::Forbidden(Lack::Permission)),
+            (403, 10001, "Method not allowed for token", Kind::Forbidden(MissingGrant::Permission)),
             (403, 10001, "Internal error", Kind::Unavailable),
             (404, 7003, "Could not route", Kind::NotFound),
             (400, 7000, "No route for that URI", Kind::NotFound),
@@ -197,9 +198,9 @@ mod tests {
             (200, 1000, "something", Kind::Unavailable),
             (200, 0, "", Kind::Unavailable),
         ] {
-            let notes = [Note { code, message: message.to_owned() }];
+            let errors = [ApiError { code, message: message.to_owned() }];
             let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(kind(status, &notes), wanted, "{status} {code} {message}");
+            assert_eq!(kind(status, &errors), wanted, "{status} {code} {message}");
         }
     }
 
@@ -210,11 +211,11 @@ mod tests {
             r#"{{"errors":[{{"code":6003,"message":"bad\u001b[31m\n","error_chain":[{{"code":6111,"message":"{long}"}}]}},
                null,{{"code":"7"}},{{}},{{}},{{}},{{}}]}}"#
         );
-        let notes = Envelope::parse(text.as_bytes(), &[]).unwrap().notes;
-        assert_eq!(notes.len(), NOTES);
-        assert_eq!((notes[0].code, notes[0].message.as_str()), (6003, "bad[31m"));
-        assert_eq!((notes[1].code, notes[1].message.chars().count()), (6111, MESSAGE + 1));
-        assert_eq!(notes[3], Note { code: 0, message: String::new() });
+        let errors = Envelope::parse(text.as_bytes(), &[]).unwrap().errors;
+        assert_eq!(errors.len(), MAX_ERRORS);
+        assert_eq!((errors[0].code, errors[0].message.as_str()), (6003, "bad[31m"));
+        assert_eq!((errors[1].code, errors[1].message.chars().count()), (6111, MESSAGE + 1));
+        assert_eq!(errors[3], ApiError { code: 0, message: String::new() });
     }
 
     #[test]

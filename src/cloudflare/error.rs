@@ -9,7 +9,7 @@ use crate::model::Resource;
 /// A request that gave nothing usable.
 ///
 /// Its text is one sentence that says what to do, then what is known of the answer; what was asked stands
-/// beside it, in [`Error::endpoint`]. It never holds a credential, and what it quotes is bounded in length,
+/// beside it, in [`Error::resource`]. It never holds a credential, and what it quotes is bounded in length,
 /// and free of e-mail addresses and control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error(Box<Inner>);
@@ -22,7 +22,7 @@ struct Inner {
     reason: String,
     /// What to do about trouble on the way, if it is not to ask again later.
     remedy: Option<String>,
-    answer: Option<Answered>,
+    answer: Option<ResponseInfo>,
     retry_after: Option<Duration>,
     sent: Sent,
 }
@@ -30,15 +30,15 @@ struct Inner {
 /// Whether the request left this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sent {
-    Perhaps,
+    Maybe,
     No,
 }
 
 /// What a failed request did at Cloudflare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
+pub enum SideEffect {
     /// Nothing: it was not sent, or refused.
-    Nothing,
+    None,
     /// It may have done what it asks for: no answer came that says.
     Unknown,
 }
@@ -51,7 +51,7 @@ pub enum Kind {
     /// The credentials are not, or no longer, valid: a person must replace them.
     Refused,
     /// The credentials are valid, but not for this: a person must mend what they cover.
-    Forbidden(Lack),
+    Forbidden(MissingGrant),
     /// The account's plan has no user risk scoring.
     NotEntitled,
     /// There is no such user, integration or account.
@@ -70,7 +70,7 @@ pub enum Kind {
 
 /// What valid credentials lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lack {
+pub enum MissingGrant {
     /// The permission of [`Error::permission`].
     Permission,
     /// The account: they belong to another one.
@@ -115,18 +115,18 @@ pub enum Outcome {
 
 /// What came back: the part of an answer that helps to find out what went wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answered {
+pub struct ResponseInfo {
     /// The HTTP status.
     pub status: u16,
     /// Cloudflare's own codes and messages, at most a few.
-    pub notes: Vec<Note>,
+    pub errors: Vec<ApiError>,
     /// The CF-Ray id, by which Cloudflare's support finds the request.
     pub ray: Option<String>,
 }
 
 /// One of the errors of Cloudflare's envelope.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
+pub struct ApiError {
     /// Its number, 0 where there is none.
     pub code: i64,
     /// Its words, shortened.
@@ -174,7 +174,7 @@ impl Outcome {
 
 impl Error {
     pub(super) fn new(operation: Operation, kind: Kind, reason: impl Into<String>) -> Self {
-        let (remedy, answer, retry_after, sent) = (None, None, None, Sent::Perhaps);
+        let (remedy, answer, retry_after, sent) = (None, None, None, Sent::Maybe);
         Self(Box::new(Inner { operation, kind, reason: reason.into(), remedy, answer, retry_after, sent }))
     }
 
@@ -184,7 +184,7 @@ impl Error {
         self
     }
 
-    pub(super) fn answered(mut self, answer: Answered) -> Self {
+    pub(super) fn answered(mut self, answer: ResponseInfo) -> Self {
         self.0.answer = Some(answer);
         self
     }
@@ -221,12 +221,12 @@ impl Error {
     }
 
     /// What the request did, if it was to change something.
-    pub fn effect(&self) -> Effect {
+    pub fn effect(&self) -> SideEffect {
         match (self.0.sent, self.0.kind) {
-            (Sent::No, _) => Effect::Nothing,
-            (Sent::Perhaps, Kind::Unavailable | Kind::Timeout | Kind::Shape) => Effect::Unknown,
+            (Sent::No, _) => SideEffect::None,
+            (Sent::Maybe, Kind::Unavailable | Kind::Timeout | Kind::Shape) => SideEffect::Unknown,
             (
-                Sent::Perhaps,
+                Sent::Maybe,
                 Kind::Credentials
                 | Kind::Refused
                 | Kind::Forbidden(_)
@@ -234,17 +234,17 @@ impl Error {
                 | Kind::NotFound
                 | Kind::Limited(_)
                 | Kind::Invalid,
-            ) => Effect::Nothing,
+            ) => SideEffect::None,
         }
     }
 
     /// What was asked.
-    pub fn endpoint(&self) -> Resource {
-        self.0.operation.endpoint()
+    pub fn resource(&self) -> Resource {
+        self.0.operation.resource()
     }
 
     /// What came back, if anything did.
-    pub fn answer(&self) -> Option<&Answered> {
+    pub fn response(&self) -> Option<&ResponseInfo> {
         self.0.answer.as_ref()
     }
 
@@ -275,10 +275,10 @@ impl Error {
                  create a new one"
                     .to_owned()
             }
-            Kind::Forbidden(Lack::Permission) => {
+            Kind::Forbidden(MissingGrant::Permission) => {
                 format!("the credentials lack a permission; add {} to the token", operation.permission())
             }
-            Kind::Forbidden(Lack::Account) => {
+            Kind::Forbidden(MissingGrant::Account) => {
                 "the credentials do not cover this account; check the account id \
                  and the accounts the token is for"
                     .to_owned()
@@ -311,11 +311,11 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.advice())?;
-        let Some(Answered { status, notes, ray }) = &self.0.answer else {
+        let Some(ResponseInfo { status, errors, ray }) = &self.0.answer else {
             return Ok(());
         };
         write!(f, " (HTTP {status}")?;
-        for Note { code, message } in notes {
+        for ApiError { code, message } in errors {
             write!(f, ", {code} {message}")?;
         }
         if let Some(ray) = ray {

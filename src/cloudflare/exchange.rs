@@ -7,11 +7,11 @@ use std::time::Duration;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Response, StatusCode, Url};
 
-use super::auth::Auth;
 use super::connect_error::{Permanence, Target, cause};
-use super::decode::{Body, Bounds, DecodeError, Sink, Whole};
-use super::envelope::{self, Envelope, tidy};
-use super::error::{Answered, Error, Kind, Limiter};
+use super::credentials::Auth;
+use super::decode::{Body, Bounds, DecodeError, Sink, TextSink};
+use super::envelope::{self, Envelope, sanitize};
+use super::error::{Error, Kind, Limiter, ResponseInfo};
 use super::headers::{self, Coding};
 use super::request::{Answer, Request};
 use super::retry::{FailedAttempt, Retry};
@@ -29,8 +29,8 @@ pub(super) struct Connection {
     pub(super) target: Arc<Target>,
     pub(super) auth: Arc<Auth>,
     pub(super) bounds: Bounds,
-    pub(super) connect_wait: Duration,
-    pub(super) idle_wait: Duration,
+    pub(super) connect_timeout: Duration,
+    pub(super) idle_timeout: Duration,
     /// Dates in headers are compared with this clock.
     pub(super) clock: Clock,
 }
@@ -49,11 +49,11 @@ impl Connection {
                 .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
                 .body(body.clone());
         }
-        let wait = self.connect_wait.saturating_add(self.idle_wait);
+        let wait = self.connect_timeout.saturating_add(self.idle_timeout);
         match tokio::time::timeout(wait, outgoing.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) if error.is_connect() && error.is_timeout() => {
-                let reason = format!("no connection to {} within {:?}", self.target, self.connect_wait);
+                let reason = format!("no connection to {} within {:?}", self.target, self.connect_timeout);
                 let error = Error::new(request.operation, Kind::Timeout, reason).unsent();
                 Err(FailedAttempt { error: error.advising(self.target.remedy()), retry: Retry::Always })
             }
@@ -120,35 +120,38 @@ impl Connection {
     ) -> Result<Answer<S::Out>, FailedAttempt> {
         let status = response.status();
         let date = headers::date(response.headers());
-        let mut answered =
-            Answered { status: status.as_u16(), notes: Vec::new(), ray: headers::ray(response.headers()) };
-        let misshapen = |reason: String, answered: Answered| {
+        let mut answered = ResponseInfo {
+            status: status.as_u16(),
+            errors: Vec::new(),
+            ray: headers::ray(response.headers()),
+        };
+        let shape_error = |reason: String, answered: ResponseInfo| {
             FailedAttempt::for_good(Error::new(request.operation, Kind::Shape, reason).answered(answered))
         };
-        if let Some(media) = headers::foreign_type(response.headers()) {
-            return Err(misshapen(format!("it is {media}, not JSON"), answered));
+        if let Some(media) = headers::non_json_type(response.headers()) {
+            return Err(shape_error(format!("it is {media}, not JSON"), answered));
         }
         let (text, list) = match self.read(request, response, sink).await {
             Ok(read) => read,
-            Err(Unread::Undecodable(broken)) => return Err(misshapen(broken.to_string(), answered)),
+            Err(Unread::Undecodable(broken)) => return Err(shape_error(broken.to_string(), answered)),
             Err(Unread::Incomplete(failure)) => {
                 return Err(FailedAttempt { error: failure.error.answered(answered), retry: failure.retry });
             }
         };
         let envelope = match Envelope::parse(&text, &self.auth.secrets) {
             Ok(envelope) => envelope,
-            Err(broken) => return Err(misshapen(broken.to_string(), answered)),
+            Err(broken) => return Err(shape_error(broken.to_string(), answered)),
         };
         match envelope.success {
             Some(true) => Ok(Answer { envelope, list, date, answered }),
             Some(false) => {
-                let kind = envelope::kind(status, &envelope.notes);
-                answered.notes = envelope.notes;
+                let kind = envelope::kind(status, &envelope.errors);
+                answered.errors = envelope.errors;
                 let reason = "cloudflare reports a failure";
                 let error = Error::new(request.operation, kind, reason).answered(answered);
                 Err(FailedAttempt::for_good(error))
             }
-            None => Err(misshapen("it does not say whether it is a success".to_owned(), answered)),
+            None => Err(shape_error("it does not say whether it is a success".to_owned(), answered)),
         }
     }
 
@@ -160,8 +163,11 @@ impl Connection {
         retry_after: Option<Duration>,
     ) -> FailedAttempt {
         let status = response.status();
-        let mut answered =
-            Answered { status: status.as_u16(), notes: Vec::new(), ray: headers::ray(response.headers()) };
+        let mut answered = ResponseInfo {
+            status: status.as_u16(),
+            errors: Vec::new(),
+            ray: headers::ray(response.headers()),
+        };
         if status.is_redirection() || status.is_informational() {
             let reason =
                 format!("it leads to {}, where nothing is sent; check the base URL", destination(&response));
@@ -170,14 +176,14 @@ impl Connection {
             );
         }
         // A gateway in trouble writes HTML or nothing; then only the status is known.
-        let text = match headers::foreign_type(response.headers()) {
-            None => self.read(request, response, Whole::new(&self.bounds)).await.ok(),
+        let text = match headers::non_json_type(response.headers()) {
+            None => self.read(request, response, TextSink::new(&self.bounds)).await.ok(),
             Some(_) => None,
         };
         if let Some(envelope) = text.and_then(|(text, ())| Envelope::parse(&text, &self.auth.secrets).ok()) {
-            answered.notes = envelope.notes;
+            answered.errors = envelope.errors;
         }
-        let kind = envelope::kind(status, &answered.notes);
+        let kind = envelope::kind(status, &answered.errors);
         let reason = match kind {
             Kind::Invalid => "cloudflare does not accept it as it is",
             _ => "cloudflare is in trouble",
@@ -211,7 +217,7 @@ impl Connection {
             // Once a body has begun, the request is not repeated: the next poll is soon enough.
             let lost =
                 |kind, reason| Unread::Incomplete(FailedAttempt::new(request, kind, reason, Retry::No));
-            match tokio::time::timeout(self.idle_wait, response.chunk()).await {
+            match tokio::time::timeout(self.idle_timeout, response.chunk()).await {
                 Ok(Ok(Some(bytes))) => body.push(&bytes).map_err(Unread::Undecodable)?,
                 Ok(Ok(None)) => return body.finish().map_err(Unread::Undecodable),
                 Ok(Err(error)) => {
@@ -220,7 +226,7 @@ impl Connection {
                     return Err(lost(Kind::Unavailable, reason));
                 }
                 Err(_) => {
-                    let (bytes, wait) = (body.decoded(), self.idle_wait);
+                    let (bytes, wait) = (body.decoded(), self.idle_timeout);
                     let reason = format!("the answer stood still for {wait:?} after {bytes} bytes");
                     return Err(lost(Kind::Timeout, reason));
                 }
@@ -242,7 +248,7 @@ fn destination(response: &Response) -> String {
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let target = location.and_then(|location| response.url().join(location).ok());
     match target.as_ref().and_then(Url::host_str) {
-        Some(host) => tidy(host, 100),
+        Some(host) => sanitize(host, 100),
         None => "another place".to_owned(),
     }
 }

@@ -45,11 +45,11 @@ pub(super) fn coding(headers: &HeaderMap) -> Coding {
 }
 
 /// The media type, where the answer claims to be something else than JSON.
-pub(super) fn foreign_type(headers: &HeaderMap) -> Option<String> {
+pub(super) fn non_json_type(headers: &HeaderMap) -> Option<String> {
     let value = String::from_utf8_lossy(headers.get(CONTENT_TYPE)?.as_bytes()).to_ascii_lowercase();
     let media = value.split(';').next().unwrap_or_default().trim();
     let json = media == "application/json" || media.ends_with("+json");
-    (!json).then(|| super::envelope::tidy(media, 60))
+    (!json).then(|| super::envelope::sanitize(media, 60))
 }
 
 /// The CF-Ray id, if it looks like one.
@@ -289,8 +289,8 @@ mod tests {
             ("application/problem+json", None),
             ("Text/HTML; charset=utf-8", Some("text/html")),
         ] {
-            assert_eq!(foreign_type(&head(&[("content-type", value)])).as_deref(), foreign);
+            assert_eq!(non_json_type(&head(&[("content-type", value)])).as_deref(), foreign);
         }
-        assert_eq!(foreign_type(&head(&[])), None, "what says nothing may be JSON");
+        assert_eq!(non_json_type(&head(&[])), None, "what says nothing may be JSON");
     }
 }

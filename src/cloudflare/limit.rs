@@ -3,5 +3,5 @@
 mod budget;
 mod rate_limit;
 
-pub use budget::{Budget, Journal, Level, Permit, Spending};
-pub use rate_limit::{QUOTA, RateLimit, ServerLimit, Turn, WINDOW};
+pub use budget::{Budget, BudgetStatus, Journal, Permit, Spending};
+pub use rate_limit::{Admission, QUOTA, RateLimit, ServerLimit, WINDOW};

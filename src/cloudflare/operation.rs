@@ -23,7 +23,7 @@ pub(super) enum Operation {
 
 impl Operation {
     /// The part of the API it belongs to.
-    pub(super) const fn endpoint(self) -> Resource {
+    pub(super) const fn resource(self) -> Resource {
         match self {
             Self::Behaviors | Self::UpdateBehaviors => Resource::Behaviors,
             Self::Summary => Resource::Summary,

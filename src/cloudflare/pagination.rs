@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::decode::{Element, Listing, Seen};
+use super::decode::{DecodedList, Element, Presence};
 use super::envelope::PageInfo;
 use super::error::{Error, Kind};
 use super::operation::Operation;
@@ -73,9 +73,9 @@ pub(super) async fn read<E: Element>(
     transport: &Transport,
     request: Request,
     probe: &PageSizeProbe,
-    total_wait: Duration,
+    total_timeout: Duration,
 ) -> Result<List<E>, Error> {
-    let mut deadline = Deadline::new(total_wait);
+    let mut deadline = Deadline::new(total_timeout);
     let (operation, mut size) = (request.operation, probe.granted());
     let begin = |page| Accumulator::<E>::begin(page, operation, Position::First);
     let mut pages = 1;
@@ -92,7 +92,7 @@ pub(super) async fn read<E: Element>(
         },
     };
     let date = list.first.date;
-    if list.wants_more(1) && probe.untried() {
+    if list.has_more(1) && probe.untried() {
         let larger = request.page(1, Some(probe.size)).continuation();
         pages += 1;
         match transport.list(&larger, &mut deadline, begin).await {
@@ -102,7 +102,7 @@ pub(super) async fn read<E: Element>(
                 list = larger;
             }
             Ok(_) => probe.record(ProbeResult::Refused),
-            Err(error) if concerns_all(&error) => return Err(error),
+            Err(error) if is_account_wide(&error) => return Err(error),
             Err(error) if error.kind() == Kind::Invalid => probe.record(ProbeResult::Refused),
             // A transient error proves nothing about the size; go on with the server's own.
             Err(_) => {}
@@ -110,7 +110,7 @@ pub(super) async fn read<E: Element>(
     }
     let mut page = 1;
     let mut trouble = None;
-    while trouble.is_none() && list.wants_more(page) {
+    while trouble.is_none() && list.has_more(page) {
         if page >= transport.bounds().pages {
             trouble = Some(format!("there are more than {page} pages"));
             break;
@@ -121,22 +121,22 @@ pub(super) async fn read<E: Element>(
         let continuation = request.page(page, size).continuation();
         let added = transport.list(&continuation, &mut deadline, next).await;
         trouble = match added.map(|page| list.add(page)) {
-            Ok(Added::Something) => None,
-            Ok(Added::Nothing) => break,
-            Ok(Added::Repetition) => Some(format!("page {page} repeats earlier ones")),
-            Err(error) if concerns_all(&error) => return Err(error),
+            Ok(PageAdded::New) => None,
+            Ok(PageAdded::Empty) => break,
+            Ok(PageAdded::Repeated) => Some(format!("page {page} repeats earlier ones")),
+            Err(error) if is_account_wide(&error) => return Err(error),
             Err(error) => Some(format!("page {page} is missing: {error}")),
         };
         if list.received > transport.bounds().elements {
             let reason = format!("it is too large: more than {} elements", transport.bounds().elements);
-            return Err(list.first.misshapen(operation, &reason));
+            return Err(list.first.shape_error(operation, &reason));
         }
     }
     Ok(list.finish(trouble, date, pages))
 }
 
 /// Whether every further request would fail like this one.
-fn concerns_all(error: &Error) -> bool {
+fn is_account_wide(error: &Error) -> bool {
     matches!(
         error.kind(),
         Kind::Limited(_) | Kind::Credentials | Kind::Refused | Kind::Forbidden(_) | Kind::NotEntitled
@@ -200,18 +200,18 @@ enum Position {
 }
 
 /// What a further page added.
-enum Added {
-    Something,
+enum PageAdded {
+    New,
     /// It was empty: the end.
-    Nothing,
+    Empty,
     /// It holds only elements of earlier pages: the server ignores the page number.
-    Repetition,
+    Repeated,
 }
 
 impl<E: Element> Accumulator<E> {
-    fn begin(page: Answer<Listing<E>>, operation: Operation, position: Position) -> Result<Self, Error> {
+    fn begin(page: Answer<DecodedList<E>>, operation: Operation, position: Position) -> Result<Self, Error> {
         let (first, list) = page.split();
-        if list.seen == Seen::No {
+        if list.seen == Presence::Missing {
             // An empty list may be written as null; on the first page only a count of 0 proves it.
             let result = first.envelope.result.as_ref();
             let null = result.and_then(|result| result.get(E::LIST)) == Some(&Value::Null);
@@ -221,7 +221,7 @@ impl<E: Element> Accumulator<E> {
                     None => "it has no result".to_owned(),
                     Some(_) => format!("its result has no list of {}", E::LIST),
                 };
-                return Err(first.misshapen(operation, &reason));
+                return Err(first.shape_error(operation, &reason));
             }
         }
         Ok(Self {
@@ -238,15 +238,15 @@ impl<E: Element> Accumulator<E> {
     }
 
     /// Whether the server counts more pages or elements than came up to `page`.
-    fn wants_more(&self, page: u32) -> bool {
+    fn has_more(&self, page: u32) -> bool {
         let PageInfo { total_pages, total_count } = self.last;
         total_pages.is_some_and(|pages| pages > u64::from(page))
             || total_count.is_some_and(|count| count > self.received as u64)
     }
 
-    fn add(&mut self, page: Self) -> Added {
+    fn add(&mut self, page: Self) -> PageAdded {
         if page.received == 0 {
-            return Added::Nothing;
+            return PageAdded::Empty;
         }
         if self.known.is_empty() && self.known_unreadable.is_empty() {
             self.known.extend(self.items.iter().map(E::key));
@@ -256,7 +256,7 @@ impl<E: Element> Accumulator<E> {
         self.known.extend(page.items.iter().map(E::key));
         self.known_unreadable.extend(&page.unreadable);
         if (self.known.len(), self.known_unreadable.len()) == before {
-            return Added::Repetition;
+            return PageAdded::Repeated;
         }
         self.items.extend(page.items);
         self.unreadable.extend(page.unreadable);
@@ -266,11 +266,11 @@ impl<E: Element> Accumulator<E> {
         }
         self.received += page.received;
         self.last = page.last;
-        Added::Something
+        PageAdded::New
     }
 
     fn finish(mut self, trouble: Option<String>, date: Option<Timestamp>, pages: u32) -> List<E> {
-        E::settle(&mut self.items, &mut self.unreadable);
+        E::deduplicate(&mut self.items, &mut self.unreadable);
         if let Some(identities) = &mut self.identities {
             identities.finish();
         }

@@ -13,7 +13,7 @@ pub type Observer = Arc<dyn Fn(&Report) + Send + Sync>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The part of the API that was called.
-    pub endpoint: Resource,
+    pub resource: Resource,
     /// How it ended.
     pub outcome: Outcome,
     /// Real time from sending to the last byte, without the wait for the budget.

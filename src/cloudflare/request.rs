@@ -2,8 +2,8 @@
 
 use reqwest::Url;
 
-use super::envelope::{Envelope, tidy};
-use super::error::{Answered, Error, Kind};
+use super::envelope::{Envelope, sanitize};
+use super::error::{Error, Kind, ResponseInfo};
 use super::operation::Operation;
 use crate::clock::Timestamp;
 
@@ -32,7 +32,7 @@ pub(super) struct Answer<T> {
     pub(super) list: T,
     /// Cloudflare's clock, from the `Date` header.
     pub(super) date: Option<Timestamp>,
-    pub(super) answered: Answered,
+    pub(super) answered: ResponseInfo,
 }
 
 impl Request {
@@ -77,11 +77,11 @@ impl<T> Answer<T> {
         operation: Operation,
     ) -> Result<R, Error> {
         let Some(result) = self.envelope.result.take() else {
-            return Err(self.misshapen(operation, "it has no result"));
+            return Err(self.shape_error(operation, "it has no result"));
         };
         serde_json::from_value(result).map_err(|error| {
-            let reason = format!("its result is not as documented: {}", tidy(&error.to_string(), 150));
-            self.misshapen(operation, &reason)
+            let reason = format!("its result is not as documented: {}", sanitize(&error.to_string(), 150));
+            self.shape_error(operation, &reason)
         })
     }
 
@@ -92,7 +92,7 @@ impl<T> Answer<T> {
     }
 
     /// The error for an answer whose shape is wrong because of `reason`.
-    pub(super) fn misshapen(&self, operation: Operation, reason: &str) -> Error {
+    pub(super) fn shape_error(&self, operation: Operation, reason: &str) -> Error {
         Error::new(operation, Kind::Shape, reason).answered(self.answered.clone())
     }
 }

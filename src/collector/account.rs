@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::clock::{Instant, Timestamp};
-use crate::cloudflare::limit::Turn;
+use crate::cloudflare::limit::Admission;
 use crate::collector::audit::Audit;
 use crate::collector::ledger::{Begun, DetailRequest, FetchReason, Ledger, Reading, UNLISTED, Verdict};
 use crate::collector::persist::Document;
@@ -191,19 +191,19 @@ impl Account {
         }
         let change = self.schedule.user_turn(Purpose::Change, now);
         let audit = self.schedule.user_turn(Purpose::Audit, now);
-        if change == Turn::Now
+        if change == Admission::Now
             && let Some(asked) = self.next_pending(now)
         {
             return Step::Ask(Question::User(asked));
         }
-        if audit == Turn::Now
+        if audit == Admission::Now
             && let Some(asked) = self.next_audit(now)
         {
             return Step::Ask(Question::User(asked));
         }
         let when = |turn, due: Option<Instant>| match turn {
-            Turn::At(free) => Some(free),
-            Turn::Now | Turn::AfterAnswer => due,
+            Admission::At(free) => Some(free),
+            Admission::Now | Admission::AfterAnswer => due,
         };
         let users = [when(change, self.queue.next_due()), when(audit, self.audit.next_due())];
         let next = users.into_iter().flatten().filter(|due| *due > now).fold(next_poll, Instant::min);

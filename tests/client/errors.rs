@@ -1,7 +1,7 @@
 //! What each answer that is no success becomes: a kind, a sentence that says what to do, and no retry where
 //! none helps.
 
-use zt_risk_exporter::cloudflare::{Client, Credentials, Error, Kind, Lack};
+use zt_risk_exporter::cloudflare::{Client, Credentials, Error, Kind, MissingGrant};
 
 use crate::canned::{Canned, Step, answer, bad, good};
 
@@ -36,8 +36,8 @@ async fn check(cases: impl IntoIterator<Item = (Ask, Step, Kind, &str)>) {
         let reports = reports.lock().unwrap();
         assert_eq!(reports.len(), 1);
         assert_eq!(
-            (reports[0].outcome, reports[0].endpoint, reports[0].attempt),
-            (error.outcome(), error.endpoint(), 1)
+            (reports[0].outcome, reports[0].resource, reports[0].attempt),
+            (error.outcome(), error.resource(), 1)
         );
     }
 }
@@ -63,28 +63,28 @@ async fn an_error_says_what_to_do() {
         (
             Ask::Summary,
             bad(403, 10000, "Authentication error"),
-            Kind::Forbidden(Lack::Permission),
+            Kind::Forbidden(MissingGrant::Permission),
             "the credentials lack a permission; add \"Zero Trust: PII Read\" to the token (HTTP 403, 10000 \
              Authentication error, CF-Ray 8f00ba4-FRA)",
         ),
         (
             Ask::Behaviors,
             answer(403, &[], r#"{"success":false,"errors":[{"code":10000,"message":"Authentication error"}]}"#),
-            Kind::Forbidden(Lack::Permission),
+            Kind::Forbidden(MissingGrant::Permission),
             "the credentials lack a permission; add \"Zero Trust Read\" (or \"Zero Trust Write\") to the \
              token (HTTP 403, 10000 Authentication error, CF-Ray 8f00ba4-FRA)",
         ),
         (
             Ask::Reset,
             bad(403, 10001, "Method not allowed for token"),
-            Kind::Forbidden(Lack::Permission),
+            Kind::Forbidden(MissingGrant::Permission),
             "the credentials lack a permission; add \"Zero Trust Write\" to the token (HTTP 403, 10001 Method \
              not allowed for token, CF-Ray 8f00ba4-FRA)",
         ),
         (
             Ask::Summary,
             bad(403, 9109, "Unauthorized to access requested resource"),
-            Kind::Forbidden(Lack::Account),
+            Kind::Forbidden(MissingGrant::Account),
             "the credentials do not cover this account; check the account id and the accounts the token is \
              for (HTTP 403, 9109 Unauthorized to access requested resource, CF-Ray 8f00ba4-FRA)",
         ),

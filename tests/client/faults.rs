@@ -83,7 +83,7 @@ async fn an_endless_answer_meets_its_bounds() {
         summary_error(endless(&spaces), |options| options.bounds.decoded_bytes = 1 << 22).await;
     assert_eq!((kind, text), shape("it is too large: more than 4194304 bytes"));
     let (kind, text) = summary_error(endless(&part), |options| {
-        options.total_wait = Duration::from_millis(300);
+        options.total_timeout = Duration::from_millis(300);
         options.bounds.elements = usize::MAX;
     })
     .await;
@@ -99,8 +99,8 @@ async fn an_endless_answer_meets_its_bounds() {
 #[tokio::test]
 async fn an_answer_that_stands_still_is_given_up() {
     let hasty = |options: &mut Options| {
-        options.idle_wait = Duration::from_millis(100);
-        options.connect_wait = Duration::from_millis(100);
+        options.idle_timeout = Duration::from_millis(100);
+        options.connect_timeout = Duration::from_millis(100);
     };
     let cut = [head(200, &[], 500), USERS.into()].concat();
     let (kind, text) = summary_error(Step::Stall(cut), hasty).await;

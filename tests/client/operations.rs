@@ -134,7 +134,7 @@ async fn the_summary_keeps_names_only_if_asked() {
     for names in [Pii::Drop, Pii::Keep] {
         let server = Canned::script([answer(200, &["Date: Wed, 21 Oct 2015 07:28:00 GMT"], SUMMARY)]).await;
         let mut options = server.options();
-        options.names = names;
+        options.pii = names;
         let summary = client(options, &budget()).summary().await.unwrap();
         let user: Uuid = USER.parse().unwrap();
         assert_eq!(summary.rows.len(), 1);
@@ -162,7 +162,7 @@ async fn a_user_is_read_with_what_stands_around_the_events() {
     ] {
         let server = Canned::script([good(&result)]).await;
         let mut options = server.options();
-        options.names = Pii::Keep;
+        options.pii = Pii::Keep;
         let user = client(options, &budget()).user(USER.parse().unwrap()).await.unwrap();
         let wanted = Event { id: "id".into(), name: "imp_travel".into(), level: Level::Low, timestamp: THEN };
         assert_eq!(user.events, vec![wanted; events]);

@@ -67,7 +67,7 @@ async fn all_pages_are_read_in_the_largest_size_that_is_granted() {
         let total = if largest == 20 { 75 } else { 1_500 };
         let server = paging(total, largest).await;
         let mut options = server.options();
-        options.names = Pii::Keep;
+        options.pii = Pii::Keep;
         let summary = client(options, &budget()).summary().await.unwrap();
         assert_eq!((summary.rows.len(), &summary.completeness), (total, &Completeness::Complete));
         assert!(summary.rows.is_sorted_by_key(|row| row.user));

@@ -32,7 +32,7 @@ pub(in crate::cloudflare) trait Element: Sized {
     fn read(cursor: &mut Cursor<'_>, identities: Option<&mut Identities>) -> Result<Read<Self>, Stop>;
 
     /// Keeps each once, and of the unreadable (sorted, each once) those that nothing readable stands for.
-    fn settle(elements: &mut Vec<Self>, unreadable: &mut Vec<UserId>);
+    fn deduplicate(elements: &mut Vec<Self>, unreadable: &mut Vec<UserId>);
 }
 
 impl Element for Row {
@@ -80,7 +80,7 @@ impl Element for Row {
     }
 
     /// Sorts by user; of several rows of a user the one that came last stays.
-    fn settle(rows: &mut Vec<Self>, unreadable: &mut Vec<UserId>) {
+    fn deduplicate(rows: &mut Vec<Self>, unreadable: &mut Vec<UserId>) {
         if !rows.is_sorted_by_key(|row| row.user) {
             // As a number, an id is compared in two steps and not in sixteen; the order is the same.
             rows.sort_by_key(|row| row.user.as_u128());
@@ -112,7 +112,7 @@ impl Element for Event {
     }
 
     /// Keeps the order; of several events with one id and time the first stays.
-    fn settle(events: &mut Vec<Self>, _: &mut Vec<UserId>) {
+    fn deduplicate(events: &mut Vec<Self>, _: &mut Vec<UserId>) {
         let mut known = HashSet::new();
         events.retain(|event| known.insert(event.key()));
     }
@@ -146,7 +146,7 @@ impl Element for DetailedEvent {
     }
 
     /// As for events without details.
-    fn settle(events: &mut Vec<Self>, _: &mut Vec<UserId>) {
+    fn deduplicate(events: &mut Vec<Self>, _: &mut Vec<UserId>) {
         let mut known = HashSet::new();
         events.retain(|event| known.insert(event.key()));
     }

@@ -17,18 +17,18 @@ pub(in crate::cloudflare) trait Sink {
 
 /// Keeps an answer as text.
 #[derive(Debug)]
-pub(in crate::cloudflare) struct Whole {
+pub(in crate::cloudflare) struct TextSink {
     text: Vec<u8>,
     limit: usize,
 }
 
-impl Whole {
+impl TextSink {
     pub(in crate::cloudflare) fn new(bounds: &Bounds) -> Self {
         Self { text: Vec::new(), limit: bounds.head_bytes }
     }
 }
 
-impl Sink for Whole {
+impl Sink for TextSink {
     type Out = ();
 
     fn push(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {

@@ -14,7 +14,7 @@ use crate::model::{Identities, Row, UserId};
 
 /// The elements of one answer.
 #[derive(Debug)]
-pub(in crate::cloudflare) struct Listing<E> {
+pub(in crate::cloudflare) struct DecodedList<E> {
     /// Readable elements, in the order of the answer.
     pub(in crate::cloudflare) items: Vec<E>,
     /// The users of unreadable elements.
@@ -24,17 +24,17 @@ pub(in crate::cloudflare) struct Listing<E> {
     /// Names and e-mail addresses, if they are kept.
     pub(in crate::cloudflare) identities: Option<Identities>,
     /// Whether there was a list at all.
-    pub(in crate::cloudflare) seen: Seen,
+    pub(in crate::cloudflare) seen: Presence,
 }
 
 /// Whether an answer had the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cloudflare) enum Seen {
-    No,
-    Yes,
+pub(in crate::cloudflare) enum Presence {
+    Missing,
+    Found,
 }
 
-impl<E> Listing<E> {
+impl<E> DecodedList<E> {
     /// How many elements there were, readable or not.
     pub(in crate::cloudflare) fn received(&self) -> usize {
         self.items.len() + self.unreadable.len() + self.anonymous as usize
@@ -54,7 +54,7 @@ pub(in crate::cloudflare) struct Reader<E> {
     /// slow arrival costs at most one more reading.
     enough: usize,
     received: u64,
-    listing: Listing<E>,
+    listing: DecodedList<E>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ enum Step<E> {
 }
 
 impl<E: Element> Reader<E> {
-    pub(in crate::cloudflare) fn new(bounds: &Bounds, names: Pii) -> Self {
+    pub(in crate::cloudflare) fn new(bounds: &Bounds, pii: Pii) -> Self {
         Self {
             bounds: *bounds,
             head: Vec::new(),
@@ -86,12 +86,12 @@ impl<E: Element> Reader<E> {
             buffer: Vec::new(),
             enough: 0,
             received: 0,
-            listing: Listing {
+            listing: DecodedList {
                 items: Vec::new(),
                 unreadable: Vec::new(),
                 anonymous: 0,
-                identities: matches!(names, Pii::Keep).then(Identities::default),
-                seen: Seen::No,
+                identities: matches!(pii, Pii::Keep).then(Identities::default),
+                seen: Presence::Missing,
             },
         }
     }
@@ -147,10 +147,10 @@ impl<E: Element> Reader<E> {
             self.head.push(*byte);
             let opens = self.scan.step(*byte, &self.head, E::LIST, self.bounds.nesting);
             if opens.map_err(|stop| (index, stop))? == Opens::List {
-                if self.listing.seen == Seen::Yes {
+                if self.listing.seen == Presence::Found {
                     return Err((index, Stop::Invalid("the list is there twice")));
                 }
-                self.listing.seen = Seen::Yes;
+                self.listing.seen = Presence::Found;
                 self.place = Place::Opened;
                 return Ok(index + 1);
             }
@@ -207,7 +207,7 @@ impl<E: Element> Reader<E> {
 }
 
 impl<E: Element> Sink for Reader<E> {
-    type Out = Listing<E>;
+    type Out = DecodedList<E>;
 
     fn push(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
         self.received += bytes.len() as u64;
@@ -219,7 +219,7 @@ impl<E: Element> Sink for Reader<E> {
         self.advance()
     }
 
-    fn finish(mut self) -> Result<(Vec<u8>, Listing<E>), DecodeError> {
+    fn finish(mut self) -> Result<(Vec<u8>, DecodedList<E>), DecodeError> {
         self.advance()?;
         if self.place != Place::Around {
             return Err(DecodeError::Truncated { bytes: self.received });
@@ -236,15 +236,15 @@ impl<E: Element> Sink for Reader<E> {
 pub fn summary_rows<'a>(
     chunks: impl IntoIterator<Item = &'a [u8]>,
     bounds: &Bounds,
-    names: Pii,
+    pii: Pii,
 ) -> Result<Vec<Row>, DecodeError> {
-    let mut reader = Reader::<Row>::new(bounds, names);
+    let mut reader = Reader::<Row>::new(bounds, pii);
     for chunk in chunks {
         reader.push(chunk)?;
     }
     let (_, listing) = reader.finish()?;
     let (mut rows, mut unreadable) = (listing.items, listing.unreadable);
-    Row::settle(&mut rows, &mut unreadable);
+    Row::deduplicate(&mut rows, &mut unreadable);
     Ok(rows)
 }
 
@@ -265,9 +265,9 @@ pub(super) mod tests {
     pub(in crate::cloudflare::decode) fn read(
         chunks: &[&[u8]],
         bounds: &Bounds,
-        names: Pii,
+        pii: Pii,
     ) -> Result<Outcome, DecodeError> {
-        let mut reader = Reader::<Row>::new(bounds, names);
+        let mut reader = Reader::<Row>::new(bounds, pii);
         for chunk in chunks {
             reader.push(chunk)?;
         }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::clock::{Clock, Instant, Timestamp};
-use crate::cloudflare::limit::{QUOTA, RateLimit, ServerLimit, Turn, WINDOW};
+use crate::cloudflare::limit::{Admission, QUOTA, RateLimit, ServerLimit, WINDOW};
 
 /// A lease is good for so long: at its end, or at the next start, its requests are all held to be sent.
 const LEASE: Duration = Duration::from_secs(30);
@@ -120,7 +120,7 @@ pub struct Permit {
 
 /// What the budget looks like now, for the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Level {
+pub struct BudgetStatus {
     /// Requests allowed in five minutes.
     pub limit: u32,
     /// Requests that may still go now.
@@ -182,37 +182,37 @@ impl Budget {
     /// Waits until a request may go, behind those that came before.
     ///
     /// # Errors
-    /// The moment at which one might go, if that is more than `patience` away.
-    pub async fn take(&self, patience: Duration) -> Result<Permit, Instant> {
+    /// The moment at which one might go, if that is more than `max_wait` away.
+    pub async fn acquire(&self, max_wait: Duration) -> Result<Permit, Instant> {
         let inner = &self.inner;
-        let deadline = inner.clock.now() + patience;
+        let deadline = inner.clock.now() + max_wait;
         let _turn = inner.turn.lock().await;
         loop {
             let answered = inner.answered.notified();
             let now = inner.clock.now();
-            let turn = inner.limit().turn(now);
-            match turn {
-                Turn::Now => {
+            let admission = inner.limit().admission(now);
+            match admission {
+                Admission::Now => {
                     inner.lease();
                     // To write a lease down may take a while, in which another request may have met a block.
                     let now = inner.clock.now();
-                    if inner.limit().turn(now) != Turn::Now {
+                    if inner.limit().admission(now) != Admission::Now {
                         continue;
                     }
                     inner.limit().begin(now);
                     return Ok(Permit { inner: Arc::clone(inner) });
                 }
-                Turn::At(moment) if moment > deadline => return Err(moment),
-                Turn::At(moment) => inner.clock.sleep_until(moment).await,
-                Turn::AfterAnswer => answered.await,
+                Admission::At(moment) if moment > deadline => return Err(moment),
+                Admission::At(moment) => inner.clock.sleep_until(moment).await,
+                Admission::AfterAnswer => answered.await,
             }
         }
     }
 
     /// What is left now.
-    pub fn level(&self) -> Level {
+    pub fn status(&self) -> BudgetStatus {
         let (limit, now) = (self.inner.limit(), self.inner.clock.now());
-        Level {
+        BudgetStatus {
             limit: limit.limit(),
             remaining: limit.remaining(now),
             blocked_until: limit.blocked_until(now),
@@ -336,7 +336,7 @@ mod tests {
             };
             let budget = Budget::durable(0.25, Clock::system(), Spending::default(), journal);
             for _ in 0..requests {
-                drop(budget.take(Duration::ZERO).await.unwrap());
+                drop(budget.acquire(Duration::ZERO).await.unwrap());
             }
             let written = written(&last.lock().unwrap());
             let most = (2 * requests).min(requests + 300 / LEASES);

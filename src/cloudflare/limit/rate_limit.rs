@@ -19,7 +19,7 @@ pub const WINDOW: Duration = Duration::from_secs(300);
 
 /// When the next request may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum Admission {
     /// At once.
     Now,
     /// Not before this moment.
@@ -93,28 +93,28 @@ impl RateLimit {
     }
 
     /// When the next request may go.
-    pub fn turn(&self, now: Instant) -> Turn {
+    pub fn admission(&self, now: Instant) -> Admission {
         if let Some(until) = self.blocked_until {
             if now < until {
-                return Turn::At(until);
+                return Admission::At(until);
             }
             // After a block one request finds out whether it is over.
             if self.under_way > 0 {
-                return Turn::AfterAnswer;
+                return Admission::AfterAnswer;
             }
         }
         if let Some(server) = self.narrowed
             && now < server.until
             && server.left == 0
         {
-            return Turn::At(server.until);
+            return Admission::At(server.until);
         }
         if self.weight(now) < self.limit {
-            return Turn::Now;
+            return Admission::Now;
         }
         match self.free_at.iter().find(|free_at| **free_at > now) {
-            Some(soonest) => Turn::At(*soonest),
-            None => Turn::AfterAnswer,
+            Some(soonest) => Admission::At(*soonest),
+            None => Admission::AfterAnswer,
         }
     }
 
@@ -184,8 +184,8 @@ mod tests {
         let mut limit = RateLimit::new(2, seconds(10));
         spend(&mut limit, 0);
         spend(&mut limit, 4);
-        for (now, turn) in [(4, Turn::At(at(10))), (9, Turn::At(at(10))), (10, Turn::Now)] {
-            assert_eq!(limit.turn(at(now)), turn, "at second {now}");
+        for (now, turn) in [(4, Admission::At(at(10))), (9, Admission::At(at(10))), (10, Admission::Now)] {
+            assert_eq!(limit.admission(at(now)), turn, "at second {now}");
         }
     }
 
@@ -193,10 +193,10 @@ mod tests {
     fn a_request_weighs_from_its_start_until_a_window_after_its_end() {
         let mut limit = RateLimit::new(1, seconds(10));
         limit.begin(at(0));
-        assert_eq!(limit.turn(at(50)), Turn::AfterAnswer);
+        assert_eq!(limit.admission(at(50)), Admission::AfterAnswer);
         limit.end(at(60));
-        assert_eq!((limit.turn(at(60)), limit.remaining(at(60))), (Turn::At(at(70)), 0));
-        assert_eq!((limit.turn(at(70)), limit.remaining(at(70))), (Turn::Now, 1));
+        assert_eq!((limit.admission(at(60)), limit.remaining(at(60))), (Admission::At(at(70)), 0));
+        assert_eq!((limit.admission(at(70)), limit.remaining(at(70))), (Admission::Now, 1));
     }
 
     #[test]
@@ -204,13 +204,16 @@ mod tests {
         let mut limit = RateLimit::new(10, seconds(10));
         limit.block(at(0), seconds(300));
         limit.block(at(1), seconds(5));
-        assert_eq!((limit.turn(at(299)), limit.blocked_until(at(299))), (Turn::At(at(300)), Some(at(300))));
-        assert_eq!((limit.turn(at(300)), limit.blocked_until(at(300))), (Turn::Now, None));
+        assert_eq!(
+            (limit.admission(at(299)), limit.blocked_until(at(299))),
+            (Admission::At(at(300)), Some(at(300)))
+        );
+        assert_eq!((limit.admission(at(300)), limit.blocked_until(at(300))), (Admission::Now, None));
         limit.begin(at(300));
-        assert_eq!(limit.turn(at(300)), Turn::AfterAnswer);
+        assert_eq!(limit.admission(at(300)), Admission::AfterAnswer);
         limit.end(at(301));
         limit.passed(at(301));
-        assert_eq!(limit.turn(at(301)), Turn::Now);
+        assert_eq!(limit.admission(at(301)), Admission::Now);
     }
 
     #[test]
@@ -222,7 +225,7 @@ mod tests {
         for (now, remaining) in [(0, 0), (99, 0), (100, 1), (199, 1), (200, 3), (299, 3), (300, 4)] {
             assert_eq!(limit.remaining(at(now)), remaining, "at second {now}");
         }
-        assert_eq!(limit.turn(at(0)), Turn::At(at(100)));
+        assert_eq!(limit.admission(at(0)), Admission::At(at(100)));
     }
 
     #[test]
@@ -232,18 +235,18 @@ mod tests {
         limit.block(at(1), seconds(300));
         limit.end(at(2));
         limit.passed(at(2));
-        assert_eq!(limit.turn(at(2)), Turn::At(at(301)));
+        assert_eq!(limit.admission(at(2)), Admission::At(at(301)));
     }
 
     #[test]
     fn probes_after_blocks_keep_the_window_too() {
         let mut limit = RateLimit::new(2, seconds(300));
         for second in [0, 2] {
-            assert_eq!(limit.turn(at(second)), Turn::Now);
+            assert_eq!(limit.admission(at(second)), Admission::Now);
             spend(&mut limit, second);
             limit.block(at(second), seconds(1));
         }
-        assert_eq!(limit.turn(at(4)), Turn::At(at(300)));
+        assert_eq!(limit.admission(at(4)), Admission::At(at(300)));
     }
 
     #[test]
@@ -252,13 +255,17 @@ mod tests {
         for (remaining, share, left) in [(0, 0.25, 0), (1, 0.25, 1), (8, 0.25, 2), (1_000, 0.25, 10)] {
             limit.narrow(at(0), ServerLimit { remaining, resets_in: seconds(30) }, share);
             assert_eq!(limit.remaining(at(1)), left, "{remaining} left, {share} ours");
-            let turn = if left == 0 { Turn::At(at(30)) } else { Turn::Now };
-            assert_eq!(limit.turn(at(1)), turn, "{remaining} left, {share} ours");
+            let turn = if left == 0 { Admission::At(at(30)) } else { Admission::Now };
+            assert_eq!(limit.admission(at(1)), turn, "{remaining} left, {share} ours");
             assert_eq!(limit.remaining(at(30)), 10, "after the reset");
         }
         limit.narrow(at(0), ServerLimit { remaining: 1, resets_in: seconds(30) }, 1.0);
         spend(&mut limit, 1);
-        assert_eq!(limit.turn(at(2)), Turn::At(at(30)), "what is sent counts against what was left");
+        assert_eq!(
+            limit.admission(at(2)),
+            Admission::At(at(30)),
+            "what is sent counts against what was left"
+        );
     }
 
     #[test]
@@ -267,16 +274,16 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(7);
         let (mut now, mut arrivals) = (at(0), Vec::new());
         for _ in 0..2_000 {
-            match limit.turn(now) {
-                Turn::Now => {
+            match limit.admission(now) {
+                Admission::Now => {
                     limit.begin(now);
                     let (before, after) = (random.u64(0..3_000), random.u64(0..3_000));
                     arrivals.push(now + Duration::from_millis(before));
                     now = now + Duration::from_millis(before + after);
                     limit.end(now);
                 }
-                Turn::At(later) => now = later,
-                Turn::AfterAnswer => unreachable!("requests go one by one here"),
+                Admission::At(later) => now = later,
+                Admission::AfterAnswer => unreachable!("requests go one by one here"),
             }
         }
         for first in 0..arrivals.len() - 5 {

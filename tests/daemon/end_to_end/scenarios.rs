@@ -42,7 +42,11 @@ fn world(more: &str) -> Scenario {
 }
 
 fn quick() -> Tuning {
-    Tuning { idle_wait: Duration::from_millis(300), total_wait: Duration::from_secs(2), ..Tuning::default() }
+    Tuning {
+        idle_timeout: Duration::from_millis(300),
+        total_timeout: Duration::from_secs(2),
+        ..Tuning::default()
+    }
 }
 
 async fn start(alias: &str, scenario: Scenario, config: &str) -> Rig {
@@ -359,7 +363,7 @@ async fn nothing_is_sent_inside_a_block_and_one_probe_after_it() {
 async fn ready_means_that_each_account_was_tried_once() {
     let scenario = world("faults: [{ fault: hang, endpoint: summary, count: 1 }]");
     // Time enough for the questions that come before the first attempt ends.
-    let tuning = Tuning { idle_wait: Duration::from_secs(5), ..Tuning::default() };
+    let tuning = Tuning { idle_timeout: Duration::from_secs(5), ..Tuning::default() };
     let rig = Rig::start("late", Setup { scenario, config: "", speed: 100.0, tuning }).await;
     assert_eq!(rig.get("/-/ready").await.0, 503, "nothing was tried yet");
     assert_eq!(rig.get("/-/healthy").await.0, 200);
