@@ -1,9 +1,10 @@
 //! The client of the Risk Scoring API: one method for each operation, answers as values of [`crate::model`].
 //!
-//! Every attempt is charged to the [`Budget`], and its result settles the permit: a block, the quota that the server
-//! still grants, or neither. The envelope decides whether an answer is good, not the status. Lists are decoded while
-//! they arrive ([`decode`]) and never held as text. Names and e-mail addresses are skipped unless [`Pii::Keep`]
-//! asks for them. Where Cloudflare's documentation is silent, a comment beside the code says so.
+//! Every attempt is charged to the [`Budget`], and its response updates the budget: it may start a block, or say how
+//! much of Cloudflare's own limit is left. The envelope decides whether a response is a success, not the status. Lists
+//! are decoded while they arrive ([`decode`]); their text is never held in memory as a whole. Names and e-mail
+//! addresses are skipped unless [`Pii::Keep`] asks for them. Where Cloudflare's documentation is silent, a comment
+//! beside the code says what was assumed.
 
 mod base_url;
 mod connect_error;
@@ -87,10 +88,10 @@ impl Client {
         })
     }
 
-    /// The same client with other credentials; connections that are open stay in use.
+    /// The same client with other credentials. Open connections are reused.
     ///
     /// # Errors
-    /// The credentials cannot be sent.
+    /// No HTTP header can carry the credentials.
     pub fn with_credentials(&self, credentials: Credentials) -> Result<Self, SetupError> {
         Ok(Self { transport: self.transport.with_credentials(credentials)?, ..self.clone() })
     }
@@ -104,7 +105,7 @@ impl Client {
         Ok(found.behaviors)
     }
 
-    /// Changes the behaviors named in `settings` and leaves the others; returns those that Cloudflare answers with.
+    /// Changes the behaviors in `settings` and leaves all others as they are. Returns the behaviors of the response.
     ///
     /// # Errors
     /// [`Kind::Invalid`], with nothing sent, if a level is unknown.
@@ -124,8 +125,8 @@ impl Client {
     /// All users at risk.
     ///
     /// # Errors
-    /// Also when a later page is refused or rate limited; a later page that fails otherwise makes the list
-    /// [`crate::model::Completeness::Partial`].
+    /// The first page failed, or a later page was refused or rate limited. If a later page fails in any other way, the
+    /// list is [`crate::model::Completeness::Partial`].
     pub async fn summary(&self) -> Result<Summary, Error> {
         let request = self.request(Operation::Summary, &["summary"]);
         let list =
@@ -150,7 +151,7 @@ impl Client {
         self.user_with(user).await
     }
 
-    /// The same with the details of each event.
+    /// One user's events, each with its details.
     ///
     /// # Errors
     /// As [`Client::user`].
@@ -181,7 +182,7 @@ impl Client {
         })
     }
 
-    /// Clears a user's score.
+    /// Resets a user's risk score.
     ///
     /// # Errors
     /// As [`Error`] sorts them.
@@ -189,7 +190,7 @@ impl Client {
         self.execute(self.request(Operation::Reset, &[&user.to_string(), "reset"])).await
     }
 
-    /// The integrations that changes of level are sent to.
+    /// The integrations that Cloudflare sends changes of a user's level to.
     ///
     /// # Errors
     /// As [`Error`] sorts them.
@@ -199,7 +200,7 @@ impl Client {
         Ok(found.integrations)
     }
 
-    /// Creates an integration with Okta, the only kind there is.
+    /// Creates an integration with Okta, the only type that Cloudflare supports.
     ///
     /// # Errors
     /// As [`Error`] sorts them.
@@ -242,29 +243,33 @@ impl Client {
         self.execute(self.request(Operation::DeleteIntegration, &["integrations", &id.to_string()])).await
     }
 
-    /// The integration whose owner gave it this id.
+    /// The integration with this reference id, which its owner chose.
     ///
     /// # Errors
     /// As [`Error`] sorts them.
     pub async fn integration_by_reference(&self, reference_id: &str) -> Result<Integration, Error> {
         let operation = Operation::IntegrationByReference;
-        // As a segment of a path these would lead to another resource.
+        // As path segments, these would address another resource.
         if matches!(reference_id, "" | "." | "..") || reference_id.contains(char::is_control) {
-            let reason = "the reference id is empty, dots, or holds control characters";
+            let reason = "a reference id cannot be empty, \".\", \"..\", or contain control characters";
             return Err(Error::new(operation, Kind::Invalid, reason));
         }
         let request = self.request(operation, &["integrations", "reference_id", reference_id]);
         self.fetch::<wire::Integration>(request).await.map(Into::into)
     }
 
-    /// Whether the token works, and until when.
+    /// The state of the token, and when it expires.
     ///
     /// # Errors
-    /// [`Kind::Invalid`], with nothing sent, for credentials that are not a token.
+    /// [`Kind::Invalid`], with nothing sent, if the credentials are an API key.
     pub async fn verify_token(&self) -> Result<TokenStatus, Error> {
         let operation = Operation::VerifyToken;
         if !self.transport.has_token() {
-            return Err(Error::new(operation, Kind::Invalid, "an API key is no token"));
+            return Err(Error::new(
+                operation,
+                Kind::Invalid,
+                "only an API token can be verified, not an API key",
+            ));
         }
         let request = Request::new(operation, self.transport.base(), &["user", "tokens", "verify"]);
         self.fetch::<wire::Token>(request).await.map(Into::into)
@@ -276,14 +281,14 @@ impl Client {
         Request::new(operation, self.transport.base(), &path)
     }
 
-    /// Runs an operation and reads its result.
+    /// Runs an operation and decodes its result.
     async fn fetch<R: serde::de::DeserializeOwned>(&self, request: Request) -> Result<R, Error> {
         let mut deadline = Deadline::new(self.total_timeout);
         let take = |mut answer: Answer<()>| answer.take_result(request.operation);
         self.transport.text(&request, &mut deadline, take).await
     }
 
-    /// Runs an operation whose result does not matter.
+    /// Runs an operation and ignores its result.
     async fn execute(&self, request: Request) -> Result<(), Error> {
         let mut deadline = Deadline::new(self.total_timeout);
         self.transport.text(&request, &mut deadline, |_| Ok(())).await

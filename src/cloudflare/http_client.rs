@@ -1,4 +1,4 @@
-//! The HTTP client below everything: TLS, no redirects, no retries of its own, and a proxy only for remote hosts.
+//! Builds the HTTP client: TLS, no redirects, no retries of its own, and a proxy only for remote hosts.
 
 use std::time::Duration;
 
@@ -7,7 +7,6 @@ use super::connect_error;
 use super::setup_error::SetupError;
 use super::tls;
 
-/// Builds the client for this kind of place.
 pub(super) fn build(site: Site, connect_timeout: Duration) -> Result<reqwest::Client, SetupError> {
     let tls = match site {
         Site::Remote => tls::with_anchors().map_err(SetupError::Trust)?,
@@ -24,7 +23,7 @@ pub(super) fn build(site: Site, connect_timeout: Duration) -> Result<reqwest::Cl
         .connect_timeout(connect_timeout);
     let builder = match site {
         Site::Remote => builder,
-        // In clear text to a proxy elsewhere the credentials would leave the machine.
+        // Through a proxy, the credentials would leave the machine in clear text.
         Site::Loopback => builder.no_proxy(),
     };
     builder.build().map_err(|error| SetupError::Http(connect_error::cause(&error)))

@@ -1,4 +1,4 @@
-//! How many requests may be sent, and when: the budget of a credential and the rate limit inside it.
+//! How many requests may be sent, and when: the budget of a credential, and the rate limit that it enforces.
 
 mod budget;
 mod rate_limit;

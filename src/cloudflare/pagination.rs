@@ -1,8 +1,8 @@
 //! Reads lists that may come in pages. The server may not say that there are pages, or may count them wrongly.
 //!
-//! Today's schema has no pages; older ones had, and the envelope still counts them. So the first request asks for
-//! no page, and only an answer that counts more elements than it holds leads to further requests. A list is
-//! complete only if every counted element came.
+//! Today's schema has no pages. Older versions had, and the envelope still counts them. So the first request asks for
+//! no particular page. More requests follow only if the response counts more elements than it contains. A list is
+//! complete only if every counted element arrived.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -20,7 +20,7 @@ use super::transport::{Deadline, Transport};
 use crate::clock::Timestamp;
 use crate::model::{Completeness, Identities, UserId};
 
-/// A list still counts as complete if at most one element in this many is unreadable.
+/// A list still counts as complete if at most one in this many elements is unreadable.
 const ONE_REJECTED_IN: usize = 100;
 
 /// What the client knows about the page size of each list.
@@ -30,17 +30,17 @@ pub(super) struct Paging {
     pub(super) user: PageSizeProbe,
 }
 
-/// Finds out once whether the server grants a larger page size for a list.
+/// Finds out, once for each list, whether the server grants a larger page size.
 #[derive(Debug)]
 pub(super) struct PageSizeProbe {
-    /// The size to try once a list turns out to have pages.
+    /// The size to ask for once a list turns out to have pages.
     size: u32,
     result: Mutex<ProbeResult>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ProbeResult {
-    /// No list needed pages so far.
+    /// No list had pages so far.
     Untried,
     /// The server grants the larger size, so even the first request asks for it.
     Granted,
@@ -53,12 +53,12 @@ enum ProbeResult {
 pub(super) struct List<E> {
     /// Without duplicates.
     pub(super) items: Vec<E>,
-    /// Sorted; no user in it has a readable element.
+    /// Users without a readable element, sorted.
     pub(super) unreadable: Vec<UserId>,
     pub(super) anonymous: u32,
     pub(super) identities: Option<Identities>,
     pub(super) completeness: Completeness,
-    /// Cloudflare's clock when the first page was answered.
+    /// The `Date` header of the first page: the time by Cloudflare's clock.
     pub(super) date: Option<Timestamp>,
     /// How many pages were requested, repeated ones included.
     pub(super) pages: u32,
@@ -68,7 +68,7 @@ pub(super) struct List<E> {
 /// Reads all pages of a list.
 ///
 /// # Errors
-/// The first page failed; or a later one did for a reason that concerns every request, such as a rate limit.
+/// The first page failed, or a later page failed for a reason that applies to every request, such as a rate limit.
 pub(super) async fn read<E: Element>(
     transport: &Transport,
     request: Request,
@@ -104,7 +104,7 @@ pub(super) async fn read<E: Element>(
             Ok(_) => probe.record(ProbeResult::Refused),
             Err(error) if is_account_wide(&error) => return Err(error),
             Err(error) if error.kind() == Kind::Invalid => probe.record(ProbeResult::Refused),
-            // A transient error proves nothing about the size; go on with the server's own.
+            // A transient error says nothing about the size, so this reading uses the server's default.
             Err(_) => {}
         }
     }
@@ -123,7 +123,7 @@ pub(super) async fn read<E: Element>(
         trouble = match added.map(|page| list.add(page)) {
             Ok(PageAdded::New) => None,
             Ok(PageAdded::Empty) => break,
-            Ok(PageAdded::Repeated) => Some(format!("page {page} repeats earlier ones")),
+            Ok(PageAdded::Repeated) => Some(format!("page {page} repeats earlier pages")),
             Err(error) if is_account_wide(&error) => return Err(error),
             Err(error) => Some(format!("page {page} is missing: {error}")),
         };
@@ -144,7 +144,6 @@ fn is_account_wide(error: &Error) -> bool {
 }
 
 impl Paging {
-    /// `size` is tried once a list turns out to have pages.
     pub(super) fn new(size: u32) -> Self {
         let probe = || PageSizeProbe { size, result: Mutex::new(ProbeResult::Untried) };
         Self { summary: probe(), user: probe() }
@@ -170,7 +169,7 @@ impl PageSizeProbe {
 }
 
 impl<E> List<E> {
-    /// Reads the first page's result without the list.
+    /// Deserializes the result of the first page without the list.
     pub(super) fn head<R: DeserializeOwned>(&mut self, operation: Operation) -> Result<R, Error> {
         self.first.take_result(operation)
     }
@@ -187,24 +186,25 @@ struct Accumulator<E: Element> {
     last: PageInfo,
     /// Number of elements received, readable or not, duplicates included.
     received: usize,
-    /// Keys of `items`; empty until there is a second page.
+    /// The keys of `items`; empty until there is a second page.
     known: HashSet<E::Key>,
     known_unreadable: HashSet<UserId>,
 }
 
-/// Which page an answer is.
+/// Whether a response is the first page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Position {
     First,
     Later,
 }
 
-/// What a further page added.
+/// What a further page contained.
 enum PageAdded {
+    /// At least one new element.
     New,
-    /// It was empty: the end.
+    /// No element: this is the end of the list.
     Empty,
-    /// It holds only elements of earlier pages: the server ignores the page number.
+    /// Only elements of earlier pages: the server ignores the page number.
     Repeated,
 }
 
@@ -212,7 +212,7 @@ impl<E: Element> Accumulator<E> {
     fn begin(page: Answer<DecodedList<E>>, operation: Operation, position: Position) -> Result<Self, Error> {
         let (first, list) = page.split();
         if list.seen == Presence::Missing {
-            // An empty list may be written as null; on the first page only a count of 0 proves it.
+            // Some servers write an empty list as null. On the first page, only a total of 0 proves that it is empty.
             let result = first.envelope.result.as_ref();
             let null = result.and_then(|result| result.get(E::LIST)) == Some(&Value::Null);
             let proven = position == Position::Later || first.envelope.info.total_count == Some(0);
@@ -237,7 +237,7 @@ impl<E: Element> Accumulator<E> {
         })
     }
 
-    /// Whether the server counts more pages or elements than came up to `page`.
+    /// Whether the server counts more pages than `page`, or more elements than arrived.
     fn has_more(&self, page: u32) -> bool {
         let PageInfo { total_pages, total_count } = self.last;
         total_pages.is_some_and(|pages| pages > u64::from(page))
@@ -289,10 +289,10 @@ impl<E: Element> Accumulator<E> {
         }
     }
 
-    /// Why the list is incomplete, by the server's own counts.
+    /// Why the list is incomplete, according to the server's own counts.
     fn missing(&self) -> Option<String> {
         let rejected = self.unreadable.len() + self.anonymous as usize;
-        let came = self.items.len() + rejected;
+        let arrived = self.items.len() + rejected;
         let (first, last) = (self.first.envelope.info.total_count, self.last.total_count);
         if let (Some(first), Some(last)) = (first, last)
             && first != last
@@ -300,10 +300,11 @@ impl<E: Element> Accumulator<E> {
             return Some(format!("the total changed from {first} to {last} while the pages were read"));
         }
         if let Some(total) = first.or(last)
-            && total != came as u64
+            && total != arrived as u64
         {
-            return Some(format!("{came} of {total} came"));
+            return Some(format!("{arrived} of {total} elements arrived"));
         }
-        (rejected * ONE_REJECTED_IN > came).then(|| format!("{rejected} of {came} could not be read"))
+        (rejected * ONE_REJECTED_IN > arrived)
+            .then(|| format!("{rejected} of {arrived} elements are unreadable"))
     }
 }

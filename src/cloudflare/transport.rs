@@ -1,4 +1,4 @@
-//! One operation: charged to the budget, bounded in time, retried where that helps.
+//! Runs one operation: charges each attempt to the budget, limits its time, and retries where that helps.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::cloudflare::Credentials;
 use crate::cloudflare::limit::WINDOW;
 use crate::cloudflare::limit::{Budget, Permit};
 
-/// How long an operation may still be on the wire. Time spent waiting for the budget does not count.
+/// How much time an operation has left. Waiting for the budget does not count.
 #[derive(Debug)]
 pub(super) struct Deadline {
     total: Duration,
@@ -40,7 +40,7 @@ pub(super) struct Transport {
     attempts: u32,
     max_retry_wait: Duration,
     observer: Option<Observer>,
-    /// Attempts are measured in real time even if the budget's clock is scaled.
+    /// Measures attempts in real time, even if the budget's clock is scaled.
     stopwatch: Clock,
 }
 
@@ -102,7 +102,7 @@ impl Transport {
         self.connection.auth.is_token()
     }
 
-    /// Runs an operation whose answer is small; `take` reads the answer.
+    /// Runs an operation whose response is small; `take` reads the response.
     pub(super) async fn text<T>(
         &self,
         request: &Request,
@@ -112,7 +112,7 @@ impl Transport {
         self.run(request, deadline, || TextSink::new(self.bounds()), take).await
     }
 
-    /// Runs an operation whose answer is a list; `take` reads the answer.
+    /// Runs an operation whose response is a list; `take` reads the response.
     pub(super) async fn list<E: Element, T>(
         &self,
         request: &Request,
@@ -166,7 +166,7 @@ impl Transport {
         }
     }
 
-    /// Waits until the budget permits the request.
+    /// Waits until the budget allows the request.
     async fn permit(&self, request: &Request) -> Result<Permit, Error> {
         let wait = match request.sequence {
             Sequence::First => self.permit_timeout,
@@ -196,7 +196,7 @@ impl Transport {
         match tokio::time::timeout(deadline.left, exchange).await {
             Ok(result) => result,
             Err(_) => {
-                let reason = format!("there was no whole answer within {:?}", deadline.total);
+                let reason = format!("the response was not complete within {:?}", deadline.total);
                 Err(FailedAttempt::new(request, Kind::Timeout, reason, Retry::No))
             }
         }

@@ -203,7 +203,7 @@ impl Account {
         }
         let when = |turn, due: Option<Instant>| match turn {
             Admission::At(free) => Some(free),
-            Admission::Now | Admission::AfterAnswer => due,
+            Admission::Now | Admission::AfterResponse => due,
         };
         let users = [when(change, self.queue.next_due()), when(audit, self.audit.next_due())];
         let next = users.into_iter().flatten().filter(|due| *due > now).fold(next_poll, Instant::min);

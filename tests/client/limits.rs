@@ -85,7 +85,7 @@ async fn a_rate_limit_is_waited_out_if_that_is_bearable_and_told_if_not() {
             assert_eq!(
                 error.to_string(),
                 format!(
-                    "cloudflare's rate limit is reached; ask again in {seconds} s, and lower the budget \
+                    "cloudflare's rate limit is reached; retry in {seconds} s, and lower the budget \
                      share if this returns (HTTP {status}, 971 Please wait, CF-Ray 8f00ba4-FRA)"
                 )
             );
@@ -151,7 +151,7 @@ async fn a_spent_budget_is_told_from_a_rate_limit() {
     asking.integrations().await.unwrap();
     let error = asking.integrations().await.unwrap_err();
     assert_eq!(error.kind(), Kind::Limited(Limiter::Budget));
-    assert_eq!(error.to_string(), "the request budget is spent; the next request may go in 300 s");
+    assert_eq!(error.to_string(), "the request budget is used up; the next request is allowed in 300 s");
     assert_eq!(server.asked().len(), 1);
 }
 

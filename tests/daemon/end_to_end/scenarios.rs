@@ -107,16 +107,16 @@ endures! {
     a_429_with_retry_after_blocks_for_as_long: Fault::Limited { retry_after: Some("20".to_owned()) }, "limited", "ask again in 20 s";
     a_429_without_headers_blocks_for_five_minutes: Fault::Limited { retry_after: None }, "limited", "ask again in 300 s";
     a_500_is_passing: Fault::Status { status: 500, code: 1000, message: "oops".to_owned() }, "unavailable", "HTTP 500, 1000 oops";
-    a_502_with_html_is_passing: Fault::BadGateway, "unavailable", "cloudflare is in trouble; ask again later";
-    a_200_without_success_is_an_error: Fault::Unsuccessful { code: 1_234, message: "no".to_owned() }, "unavailable", "reports a failure; ask again later, and look into it if it lasts (HTTP 200, 1234 no";
+    a_502_with_html_is_passing: Fault::BadGateway, "unavailable", "cloudflare is unavailable; retry later";
+    a_200_without_success_is_an_error: Fault::Unsuccessful { code: 1_234, message: "no".to_owned() }, "unavailable", "reports a failure; retry later; investigate if it persists (HTTP 200, 1234 no";
     a_200_without_result_is_an_error: Fault::MissingResult, "shape", "it has no result";
     a_200_with_null_result_is_an_error: Fault::NullResult, "shape", "it has no result";
-    a_redirect_is_not_followed: Fault::Redirect { location: "http://127.0.0.1:1/steal".to_owned() }, "shape", "it leads to 127.0.0.1, where nothing is sent";
+    a_redirect_is_not_followed: Fault::Redirect { location: "http://127.0.0.1:1/steal".to_owned() }, "shape", "it redirects to 127.0.0.1, and redirects are not followed";
     a_connection_reset_is_passing: Fault::Reset, "unavailable", "connection closed before message completed";
     a_hang_is_given_up: Fault::Hang, "timeout", "no whole answer within 2s";
     a_slow_body_is_given_up: Fault::SlowBody { bytes: 1, pause_ms: 50 }, "timeout", "no whole answer within 2s";
     a_stalled_body_is_given_up: Fault::SlowBody { bytes: 200, pause_ms: 5_000 }, "timeout", "stood still for 300ms";
-    a_truncated_body_is_no_list: Fault::TruncatedBody, "unavailable", "the answer broke off after";
+    a_truncated_body_is_no_list: Fault::TruncatedBody, "unavailable", "the response was cut off after";
     a_wrong_content_type_is_no_list: Fault::WrongContentType, "shape", "it is text/html, not JSON";
     a_compressed_bomb_is_not_unpacked: Fault::CompressedBomb { mebibytes: 4_096 }, "shape", "more than 200 times its compressed size";
 }
