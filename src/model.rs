@@ -62,7 +62,8 @@ impl Level {
     }
 }
 
-/// The parts of the API that are polled; the label `endpoint`.
+/// The parts of the API that are polled; the label `endpoint`. All that differs from one to another in more than a
+/// value is a method here or an exhaustive `match`, so that the compiler finds what a new one lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resource {
@@ -74,32 +75,42 @@ pub enum Resource {
     Behaviors,
     /// Where changes of level are sent.
     Integrations,
-    /// Clears one user; never polled.
-    Reset,
     /// What the token is and until when.
     TokenVerify,
 }
 
 impl Resource {
-    /// All endpoints, in the order of [`Resource::index`].
-    pub const ALL: [Self; 6] =
-        [Self::Summary, Self::User, Self::Behaviors, Self::Integrations, Self::Reset, Self::TokenVerify];
+    /// All resources, in the order of [`Resource::index`].
+    pub const ALL: [Self; 5] =
+        [Self::Summary, Self::User, Self::Behaviors, Self::Integrations, Self::TokenVerify];
 
-    /// The word for it in labels and messages.
+    /// The word for it in labels, in messages and in the state file.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Summary => "summary",
             Self::User => "user",
             Self::Behaviors => "behaviors",
             Self::Integrations => "integrations",
-            Self::Reset => "reset",
             Self::TokenVerify => "token_verify",
         }
     }
 
-    /// The position of this endpoint in [`Resource::ALL`].
+    /// The position of this resource in [`Resource::ALL`].
     pub const fn index(self) -> usize {
         self as usize
+    }
+
+    /// Whether its answers have rows, some of which may be unreadable.
+    const fn has_rows(self) -> bool {
+        match self {
+            Self::Summary | Self::User | Self::Behaviors | Self::Integrations => true,
+            Self::TokenVerify => false,
+        }
+    }
+
+    /// The resources whose answers have rows.
+    pub fn with_rows() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|resource| resource.has_rows())
     }
 }
 
@@ -324,4 +335,28 @@ pub struct Integration {
     pub active: bool,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    /// The variants of an enum, under the names that the state file has for them: the refusal of another one lists them.
+    fn variants<T: DeserializeOwned + Debug>() -> Vec<String> {
+        let refusal = serde_json::from_str::<T>("\"nonsense\"").unwrap_err().to_string();
+        let (_, list) = refusal.split_once("expected one of ").expect("an enum lists its variants");
+        list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_variant_is_in_all_at_its_index_under_its_saved_name() {
+        assert_eq!(variants::<Resource>(), Resource::ALL.map(Resource::as_str));
+        assert_eq!(Resource::ALL.map(Resource::index), [0, 1, 2, 3, 4]);
+        assert_eq!(variants::<Level>(), Level::ALL.map(Level::as_str));
+        assert_eq!(Level::ALL.map(Level::index), [0, 1, 2, 3]);
+    }
 }

@@ -128,7 +128,7 @@ impl Poller {
                 self.apply(endpoint, answer, Account::integrations_read);
             }
             Resource::TokenVerify => self.verify_token().await,
-            Resource::User | Resource::Reset => unreachable!("no clock drives {}", endpoint.as_str()),
+            Resource::User => unreachable!("no clock drives {}", endpoint.as_str()),
         }
     }
 

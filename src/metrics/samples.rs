@@ -20,10 +20,6 @@ use crate::model::{
 /// What an `_info` sample says.
 const ONE: u64 = 1;
 
-/// The endpoints whose answers have rows.
-const WITH_ROWS: [Resource; 4] =
-    [Resource::Summary, Resource::User, Resource::Behaviors, Resource::Integrations];
-
 /// The labels `from` and `to`, in the order of [`crate::model::LevelChanges`].
 const STANDINGS: [&str; 4] = ["none", "low", "medium", "high"];
 
@@ -59,7 +55,7 @@ fn accounts(page: &mut Page<'_>) {
         }
     });
     page.family(&REJECTED_ROWS, |account, snapshot, out| {
-        for endpoint in WITH_ROWS {
+        for endpoint in Resource::with_rows() {
             let rows = snapshot.rejected_rows.get(&endpoint).copied().unwrap_or(0);
             out.put([account, endpoint.as_str()], rows);
         }

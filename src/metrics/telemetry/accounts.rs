@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::POLLED;
 use super::incidents::{Cause, Incident, Incidents};
 use crate::clock::{Clock, Instant, Timestamp};
 use crate::cloudflare::Outcome;
@@ -182,14 +181,12 @@ impl Accounts {
 }
 
 impl Account {
-    /// A line for every outcome of the endpoints that are polled, and of any other that was asked.
+    /// A line for every outcome of every resource, so that each counter is there from the start.
     fn write_requests(&mut self, alias: &str) {
         self.requests_lines = lines(&REQUESTS, |out| {
             for (endpoint, counts) in Resource::ALL.into_iter().zip(self.requests) {
-                if POLLED.contains(&endpoint) || counts.iter().any(|count| *count > 0) {
-                    for (outcome, count) in Outcome::ALL.into_iter().zip(counts) {
-                        out.put([alias, endpoint.as_str(), outcome.as_str()], count);
-                    }
+                for (outcome, count) in Outcome::ALL.into_iter().zip(counts) {
+                    out.put([alias, endpoint.as_str(), outcome.as_str()], count);
                 }
             }
         });
