@@ -38,7 +38,7 @@ def run(*command: str | Path) -> None:
 
 
 def what_is_made_is_what_is_committed() -> None:
-    for path, text in make_rules.files(Settings()).items():
+    for path, text in make_rules.generated_files(Settings()).items():
         assert (DEPLOY / path).read_text(encoding="utf-8") == text, (
             f"{path}: run deploy/prometheus/source/make_rules.py"
         )
@@ -122,7 +122,7 @@ def grafana_gets_the_same_alerts() -> None:
     assert [rule["title"] for rule in rules] == [alert.name for alert in wanted]
     for rule, alert in zip(rules, wanted, strict=True):
         assert rule["data"][0]["model"]["expr"] == alert.expr, alert.name
-        assert (rule["for"], rule["labels"]["severity"]) == (alert.wait, alert.severity), alert.name
+        assert (rule["for"], rule["labels"]["severity"]) == (alert.for_duration, alert.severity), alert.name
         assert len(rule["uid"]) <= 40, f"{rule['uid']}: longer than Grafana allows"
         # Keys that the SDK does not know get lost on the way through it.
         through = GrafanaRule.from_json(rule).to_json()

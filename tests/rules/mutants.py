@@ -23,9 +23,9 @@ CUTS = [
     (recorded.HIGH, "max by (job, account)", "max by (job, instance, account)"),
     (recorded.HIGH, '{max_risk_level="high"}', ""),
     (recorded.HIGH_BEFORE, "min_over_time", "max_over_time"),
-    (recorded.HIGH_USUALLY, "quantile by (job, account) (0.5,", "quantile by (job, account) (1,"),
+    (recorded.HIGH_USUAL, "quantile by (job, account) (0.5,", "quantile by (job, account) (1,"),
     (recorded.EVENTS, "sum by (job, instance, account, behavior)", "max by (job, instance, account, behavior)"),
-    (recorded.HIT_USERS, "max by", "sum by"),
+    (recorded.NEW_USERS, "max by", "sum by"),
     (recorded.RESETS, "max by", "sum by"),
     (recorded.ENABLED, "min by", "max by"),
     (recorded.LEVEL, " > 0", ""),
@@ -80,7 +80,7 @@ def current() -> list[Rule]:
 
 def rules_from(settings: Settings) -> list[Rule]:
     first = [{"record": rule.name, "expr": rule.expr} for rule in rules.recordings(settings)]
-    return first + [{"alert": rule.name, "expr": rule.expr, "for": rule.wait} for rule in rules.alerts(settings)]
+    return first + [{"alert": rule.name, "expr": rule.expr, "for": rule.for_duration} for rule in rules.alerts(settings)]
 
 
 def changed(number: str, value: int) -> Settings:
