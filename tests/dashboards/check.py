@@ -204,7 +204,7 @@ def main() -> None:
             print(f"kept: prometheus --config.file={work}/prometheus.yml --storage.tsdb.path={blocks}", end=" ")
             print(f"--storage.tsdb.retention.time=100y; the last day is --from {(end - DAY) * 1000} --to {end * 1000}")
     if not newer:
-        print("dashboards: SKIPPED with Prometheus 3: it could not be downloaded", file=sys.stderr)
+        print("skipped: dashboards with Prometheus 3, because it could not be downloaded", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -201,7 +201,7 @@ def main() -> None:
             count = server.evaluates_everything()
             print(f"Prometheus {server.version}: {count} rules evaluated, {len(FIRING)} alerts fire as declared")
     if not newer:
-        print("rules: SKIPPED with Prometheus 3: it could not be downloaded", file=sys.stderr)
+        print("skipped: rules with Prometheus 3, because it could not be downloaded", file=sys.stderr)
 
 
 if __name__ == "__main__":
