@@ -4,11 +4,11 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use zt_risk_exporter::account::{Account, Settings};
 use zt_risk_exporter::clock::{Moment, Timestamp};
-use zt_risk_exporter::identity::Naming;
+use zt_risk_exporter::collector::account::{Account, Settings};
+use zt_risk_exporter::collector::schedule::Intervals;
+use zt_risk_exporter::collector::user_label::Naming;
 use zt_risk_exporter::model::{AccountName, Extent, Level, Row, Summary, Tuple, UserId};
-use zt_risk_exporter::schedule::Intervals;
 
 fn account() -> Account {
     let intervals = Intervals {

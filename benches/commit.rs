@@ -7,14 +7,16 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use zt_risk_exporter::account::{Account, Question, Settings, Step};
 use zt_risk_exporter::clock::{Clock, Moment, Timestamp};
-use zt_risk_exporter::identity::Naming;
+use zt_risk_exporter::collector::account::{Account, Question, Settings, Step};
+use zt_risk_exporter::collector::persist::Saved;
+use zt_risk_exporter::collector::poller;
+use zt_risk_exporter::collector::schedule::Intervals;
+use zt_risk_exporter::collector::user_label::Naming;
 use zt_risk_exporter::model::{
     AccountName, Endpoint, Event, Extent, Level, Listing, Row, Summary, Tuple, UserId, UserRisk,
 };
-use zt_risk_exporter::schedule::Intervals;
-use zt_risk_exporter::state::{Generation, Settings as File, State};
+use zt_risk_exporter::store::{Generation, Settings as File, State};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 const DATE: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -88,6 +90,7 @@ fn moment(round: u64) -> Moment {
 struct Disk {
     directory: tempfile::TempDir,
     state: State,
+    clock: Clock,
     generation: Generation,
 }
 
@@ -96,13 +99,14 @@ impl Disk {
         let directory = tempfile::tempdir().expect("there is room");
         let clock = Clock::system();
         let file = File { path: directory.path().join("state.redb"), cache_bytes: 32 << 20 };
-        let (state, _) = State::open(&file, vec![ID.to_owned()], &clock).expect("a new file can be made");
+        let (state, _) =
+            State::open(&file, vec![ID.to_owned()], &clock, Saved::add).expect("a new file can be made");
         let generation = state.generation();
-        Self { directory, state, generation }
+        Self { directory, state, clock, generation }
     }
 
     fn keep(&mut self, account: &mut Account) {
-        self.state.keep(account, &mut self.generation);
+        poller::save(account, &self.state, &mut self.generation, &self.clock);
     }
 
     fn mebibytes(&self) -> f64 {
@@ -122,7 +126,7 @@ fn read_all(account: &mut Account, list: &Summary, round: u64, disk: &mut Disk) 
                 account.integrations_read(Listing::default(), now, DATE);
             }
             Question::Poll(_) => account.token_read(now),
-            Question::User(asked) if asked.why == zt_risk_exporter::ledger::Why::Audit => break,
+            Question::User(asked) if asked.why == zt_risk_exporter::collector::ledger::Why::Audit => break,
             Question::User(asked) => account.user_read(&asked, &risk(round), now, DATE),
         }
     }

@@ -1,14 +1,14 @@
 //! The cost of building the exposition after a change: encoding alone, and encoding with compression in both
 //! formats.
 
-#[path = "../tests/accounts/mod.rs"]
+#[path = "../tests/shared/accounts.rs"]
 mod accounts;
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use zt_risk_exporter::exposition::text::Format;
-use zt_risk_exporter::exposition::{Compressor, Page, encode};
+use zt_risk_exporter::metrics::encode::Format;
+use zt_risk_exporter::metrics::exposition::{Compressor, Page, encode};
 
 fn pages(criterion: &mut Criterion) {
     for (name, accounts, users) in [("1 account, 100 users", 1, 100), ("20 accounts, 75 users each", 20, 75)]

@@ -3,7 +3,7 @@
 //! `cargo bench --bench scrape -- --serve 127.0.0.1:PORT ACCOUNTS USERS` serves the same metrics until it is
 //! stopped, for `benches/compare-nginx`.
 
-#[path = "../tests/accounts/mod.rs"]
+#[path = "../tests/shared/accounts.rs"]
 mod accounts;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -14,12 +14,12 @@ use criterion::{BatchSize, Criterion};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
-use zt_risk_exporter::budget::Budget;
 use zt_risk_exporter::clock::Clock;
-use zt_risk_exporter::exposition::text::Format;
-use zt_risk_exporter::exposition::{Compressor, Page};
+use zt_risk_exporter::cloudflare::limit::budget::Budget;
+use zt_risk_exporter::metrics::encode::Format;
+use zt_risk_exporter::metrics::exposition::{Compressor, Page};
+use zt_risk_exporter::metrics::telemetry::Telemetry;
 use zt_risk_exporter::server::{self, Parts, Readiness};
-use zt_risk_exporter::telemetry::Telemetry;
 
 fn parts(accounts: u32, users: u32) -> Parts {
     let clock = Clock::system();

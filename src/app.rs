@@ -1,6 +1,12 @@
 //! The one file that knows every part: bind, wire, run, stop.
 
+mod client;
 mod demo;
+pub mod demo_state;
+pub mod liveness;
+pub mod logging;
+pub mod signals;
+pub mod systemd;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -12,40 +18,38 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, block_in_place};
 
-use crate::account::{Account, Settings};
-use crate::budget::Budget;
-use crate::cli::Simulate;
+use crate::app::liveness::Pulse;
+use crate::app::signals::stop_signal;
 use crate::clock::Clock;
-use crate::cloudflare::{Client, Names, Options, SetupError};
+use crate::cloudflare::limit::budget::{Budget, Journal, Spending};
+use crate::cloudflare::limit::rate_limit::WINDOW;
+use crate::cloudflare::{Names, Options};
+use crate::collector::account::{Account, Settings};
+use crate::collector::persist::{self, Document, Now, Saved};
+use crate::collector::poller::{self, Poller};
+use crate::collector::schedule::{Intervals, REFUSED_INTERVAL};
+use crate::collector::user_label::Naming;
 use crate::config::{self, Config, IdentityPolicy, WebPage};
-use crate::credentials::Credentials;
-use crate::drill;
-use crate::exposition::{Compressor, Page};
-use crate::identity::Naming;
-use crate::listen::Listen;
+use crate::http::listen::Listen;
+use crate::metrics::exposition::{Compressor, Page};
+use crate::metrics::telemetry::Telemetry;
 use crate::model::{AccountName, Snapshot};
-use crate::poller::{self, Poller};
-use crate::publisher::{self, Outputs};
-use crate::pulse::Pulse;
-use crate::rate_limit::WINDOW;
-use crate::saved::{Now, Saved, Spending};
-use crate::schedule::{Intervals, REFUSED_INTERVAL};
+use crate::server::publisher::{self, Outputs};
+use crate::server::status::Recorder;
 use crate::server::{self, Readiness};
-use crate::service_manager;
-use crate::signals::stop_signal;
 use crate::simulator::{self, Scenario};
-use crate::state::{self, Generation, State};
-use crate::status::Recorder;
-use crate::telemetry::Telemetry;
-pub use demo::demo;
+use crate::store::row::Table;
+use crate::store::{self, Generation, State};
+pub use client::{ClientError, Connected, connect};
+pub use demo::{Demo, demo};
 
 /// Not ready for at most this long, whatever the accounts do: trouble upstream is on the page.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// A request of a poller waits for the budget rather than fail: at most until a window has passed.
-const PATIENCE: Duration = WINDOW.saturating_add(Duration::from_secs(30));
+const PERMIT_WAIT: Duration = WINDOW.saturating_add(Duration::from_secs(30));
 
 /// The client waits out no block: it is on the page and in the log at once, and the poller waits for its end.
 const RETRY_WAIT: Duration = Duration::ZERO;
@@ -67,25 +71,17 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// The credentials cannot be read.
-    #[error("account {account}: {source}")]
-    Credentials {
-        /// Which account.
-        account: String,
-        /// Why.
-        source: config::Error,
-    },
     /// No client can be made.
     #[error("account {account}: {source}")]
     Client {
         /// Which account.
         account: String,
         /// Why.
-        source: SetupError,
+        source: ClientError,
     },
     /// The durable state cannot be used.
     #[error(transparent)]
-    State(#[from] state::Error),
+    State(#[from] store::Error),
     /// The system does not say what was bound.
     #[error("cannot tell the address that was bound: {0}")]
     Address(io::Error),
@@ -97,7 +93,7 @@ pub enum Error {
     Scratch(io::Error),
     /// The state of a drill cannot be made.
     #[error("cannot make up the past of the account: {0}")]
-    Past(#[from] drill::PastError),
+    Past(#[from] demo_state::PastError),
     /// Signals cannot be awaited.
     #[error("cannot wait for signals: {0}")]
     Signals(io::Error),
@@ -163,12 +159,12 @@ pub async fn serve(config: &Config) -> Result<(), Error> {
 /// # Errors
 /// Nothing can be served there, or the scenario makes no world.
 pub async fn simulate(
-    simulate: &Simulate,
+    listen: &Listen,
     scenario: Scenario,
     say: impl Fn(&str) + Send + Sync + 'static,
 ) -> Result<(), Error> {
     let stop = stop_signal().map_err(Error::Signals)?;
-    let listener = bind(&simulate.listen_address).await?;
+    let listener = bind(listen).await?;
     let address = listener.local_addr().map_err(Error::Address)?;
     say(&format!("http://{address}/client/v4\n"));
     tell_building();
@@ -196,7 +192,7 @@ impl Exporter {
         let (state, mut saved) = match &config.state {
             Some(settings) => {
                 let ids = config.accounts.iter().map(|account| account.id.clone()).collect();
-                let (state, saved) = State::open(settings, ids, clock)?;
+                let (state, saved) = State::open(settings, ids, clock, Saved::add)?;
                 // All accounts were read from this file: should one make no sense, the next file lacks the others.
                 let generation = state.generation();
                 (Some((state, generation)), saved)
@@ -244,7 +240,7 @@ impl Exporter {
         for saved in accounts.iter().filter_map(|account| saved.get(&account.id)) {
             spending.add(saved.spending.clone());
         }
-        Budget::durable(share, clock, state, first.id.clone(), spending)
+        Budget::durable(share, clock, spending, journal(state, first.id.clone()))
     }
 
     fn add(
@@ -257,14 +253,9 @@ impl Exporter {
         sharing: usize,
     ) -> Result<(), Error> {
         let alias = account.alias.clone();
-        let credential = credentials(account)?;
-        let client = Client::new(
-            &account.id,
-            credential.clone(),
-            budget.clone(),
-            self.client_options(config, tuning, &alias),
-        )
-        .map_err(|source| Error::Client { account: alias.clone(), source })?;
+        let options = self.client_options(config, tuning, &alias);
+        let Connected { client, credentials } = connect(config, account, budget.clone(), options)
+            .map_err(|source| Error::Client { account: alias.clone(), source })?;
         let part = budget.level().limit / u32::try_from(sharing).unwrap_or(u32::MAX);
         let mut watched = self.restore(settings(config, account, part), saved)?;
         watched.retry_refused_every(REFUSED_INTERVAL.div_f64(tuning.pace));
@@ -274,7 +265,7 @@ impl Exporter {
         self.pollers.push(Poller::new(poller::Parts {
             account: watched,
             client,
-            credential,
+            credential: credentials,
             source: account.credentials.clone(),
             budget: budget.clone(),
             clock: self.clock.clone(),
@@ -302,13 +293,12 @@ impl Exporter {
     fn client_options(&self, config: &Config, tuning: &Tuning, alias: &str) -> Options {
         let (telemetry, alias) = (self.telemetry.clone(), alias.to_owned());
         Options {
-            base_url: config.base_url.to_string(),
             names: if matches!(config.users.identity, IdentityPolicy::Email) {
                 Names::Keep
             } else {
                 Names::Drop
             },
-            patience: PATIENCE,
+            permit_wait: PERMIT_WAIT,
             retry_wait: RETRY_WAIT,
             idle_wait: tuning.idle_wait,
             total_wait: tuning.total_wait,
@@ -358,14 +348,14 @@ impl Exporter {
         };
         let mut server = tokio::spawn(pulse.watch(server::run(listener, parts, drain)));
         let ready = first_attempts(snapshots);
-        let watchdog = service_manager::feed_watchdog(pulse);
+        let watchdog = systemd::feed_watchdog(pulse);
         tokio::pin!(stop, ready, watchdog);
         loop {
             tokio::select! {
                 () = &mut stop => break,
                 () = &mut ready, if *stopping.borrow() == Readiness::Starting => {
                     stopping.send_replace(Readiness::Ready);
-                    service_manager::ready();
+                    systemd::ready();
                 }
                 never = &mut watchdog => match never {},
                 Some(_) = polling.join_next() => return Err(Error::PartEnded("a poller")),
@@ -373,7 +363,7 @@ impl Exporter {
                 _ = &mut server => return Err(Error::PartEnded("the server")),
             }
         }
-        service_manager::stopping();
+        systemd::stopping();
         stopping.send_replace(Readiness::Draining);
         // The server bounds its own drain.
         let drained = server.await.map_err(|_| Error::PartEnded("the server"));
@@ -396,8 +386,13 @@ async fn first_attempts(snapshots: Vec<watch::Receiver<Arc<Snapshot>>>) {
     let _ = tokio::time::timeout(READY_WITHIN, tried).await;
 }
 
-fn credentials(account: &config::Account) -> Result<Credentials, Error> {
-    account.credentials.read().map_err(|source| Error::Credentials { account: account.alias.clone(), source })
+/// Writes the spending of a budget to the state, with the first of the accounts that share it. Needs a runtime
+/// of several threads.
+fn journal(state: State, account: String) -> Journal {
+    Journal::new(move |spending| {
+        let (key, value) = (Document::Spending.as_str().as_bytes(), persist::spending(spending));
+        block_in_place(|| state.put(&account, Table::Documents, key, value));
+    })
 }
 
 /// How an account is watched, with this part of its credential's budget.

@@ -4,6 +4,8 @@
 //! [`Timestamp`] is a date, Cloudflare's or ours, and goes on the page. A clock may run faster than the
 //! wall: tests play a day in minutes, with the poller and the simulator on the same clock.
 
+pub(crate) mod duration;
+
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;

@@ -1,29 +1,31 @@
 //! The client of the Risk Scoring API: one method for each operation, answers as values of [`crate::model`].
 //!
-//! Every attempt is paid from the [`Budget`], and what it met settles the permit: a block, what the server
-//! says is left, or that there is none. The envelope decides whether an answer is good, not the status.
-//! Lists are decoded as they arrive ([`stream`]) and never held as text; names and e-mail addresses are
-//! skipped there unless [`Names::Keep`] asks for them. What is known of the API, and what is not, is written
-//! beside the code that has to be right either way.
+//! Every attempt is charged to the [`Budget`], and its result settles the permit: a block, the quota that the server
+//! still grants, or neither. The envelope decides whether an answer is good, not the status. Lists are decoded while
+//! they arrive ([`decode`]) and never held as text. Names and e-mail addresses are skipped unless [`Names::Keep`]
+//! asks for them. Where Cloudflare's documentation is silent, a comment beside the code says so.
 
-mod around;
-mod call;
-mod cursor;
-mod element;
+mod auth;
+mod base_url;
+mod connect_error;
+pub mod credentials;
+pub mod decode;
 mod envelope;
 mod error;
 mod exchange;
 mod headers;
-mod inflate;
+mod http_client;
+pub mod limit;
 mod operation;
-mod pages;
-mod quick;
-mod route;
-mod setup;
-pub mod stream;
-mod time;
+mod options;
+mod pagination;
+mod report;
+mod request;
+mod retry;
+mod setup_error;
+mod tls;
 mod transport;
-mod trust;
+mod values;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -32,143 +34,26 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+pub use base_url::BASE_URL;
+pub use decode::{Bounds, Names};
 pub use error::{Answered, Effect, Error, Kind, Lack, Limiter, Note, Outcome};
-pub use setup::SetupError;
-pub use stream::{Bounds, Names};
+pub use options::Options;
+pub use report::{Observer, Report};
+pub use setup_error::SetupError;
+pub use values::{IntegrationSetting, NewIntegration, TokenState, TokenStatus, UpdatedBehavior};
 
-use crate::budget::Budget;
-use crate::clock::Timestamp;
-pub use crate::credentials::Credentials;
+pub use crate::cloudflare::credentials::Credentials;
+use crate::cloudflare::limit::budget::Budget;
 use crate::model::{
-    Behavior, BehaviorSetting, DetailedEvent, Endpoint, Identity, Integration, Level, Listing, Row, Summary,
-    UserId, UserRisk,
+    Behavior, BehaviorSetting, DetailedEvent, Identity, Integration, Level, Listing, Row, Summary, UserId,
+    UserRisk,
 };
-use call::{Answer, Call};
-use element::Element;
+use decode::Element;
+use decode::rfc3339;
 use operation::Operation;
-use pages::Paging;
-use transport::{Allowance, Transport};
-
-/// Cloudflare's own address of the API.
-pub const BASE_URL: &str = "https://api.cloudflare.com/client/v4";
-
-/// Called after each attempt.
-pub type Observer = Arc<dyn Fn(&Report) + Send + Sync>;
-
-/// How one attempt went.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// What was asked.
-    pub endpoint: Endpoint,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// From sending to the last byte, on the wall; waiting for the budget is not in it.
-    pub took: Duration,
-    /// 1 for the first attempt, more for retries.
-    pub attempt: u32,
-    /// The CF-Ray id of the answer, if one came with an id.
-    pub ray: Option<String>,
-}
-
-/// What a client may be told; the defaults suit the daemon.
-#[derive(Clone)]
-pub struct Options {
-    /// Where the API is; plain HTTP only on loopback.
-    pub base_url: String,
-    /// Whether names and e-mail addresses are kept.
-    pub names: Names,
-    /// What an answer may hold at most.
-    pub bounds: Bounds,
-    /// To connect, TLS included.
-    pub connect_wait: Duration,
-    /// For the head of an answer, and between any two parts of it.
-    pub idle_wait: Duration,
-    /// On the wire for one operation, all its pages and retries together.
-    pub total_wait: Duration,
-    /// How long a request may wait for its turn, in the budget or behind a block, before it is given up.
-    pub patience: Duration,
-    /// How often one request is tried at most; it is always tried once. By default the first attempt and two
-    /// retries: what three in a row do not cure is for the next poll.
-    pub attempts: u32,
-    /// A server that says for how long it wants no request (a 429, a 5xx with `Retry-After`) is asked again
-    /// within the operation if it is for at most this long; else that is the answer.
-    pub retry_wait: Duration,
-    /// The page size that is tried once a list turns out to have pages.
-    pub page_size: u32,
-    /// Told of each attempt.
-    pub observer: Option<Observer>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            base_url: BASE_URL.to_owned(),
-            names: Names::Drop,
-            bounds: Bounds::default(),
-            connect_wait: Duration::from_secs(10),
-            idle_wait: Duration::from_secs(30),
-            total_wait: Duration::from_secs(300),
-            patience: Duration::from_secs(60),
-            attempts: 3,
-            retry_wait: Duration::from_secs(60),
-            page_size: 1_000,
-            observer: None,
-        }
-    }
-}
-
-/// What the API answers to a change of behaviors: no name and no description.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpdatedBehavior {
-    /// Its id.
-    pub id: String,
-    /// Whether it is looked for.
-    pub enabled: bool,
-    /// The level a user gets by it.
-    pub level: Level,
-}
-
-/// An integration to be made; it starts active.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewIntegration {
-    /// The tenant it sends to.
-    pub tenant_url: String,
-    /// An id of the caller's choice; without one Cloudflare makes a UUID.
-    pub reference_id: Option<String>,
-}
-
-/// What an integration becomes; it replaces what was there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IntegrationSetting {
-    /// The tenant it sends to.
-    pub tenant_url: String,
-    /// Whether changes are sent.
-    pub active: bool,
-    /// An id of the caller's choice.
-    pub reference_id: Option<String>,
-}
-
-/// Whether a token works, and until when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokenStatus {
-    /// What Cloudflare says of it.
-    pub state: TokenState,
-    /// When it ends, if it does.
-    pub expires: Option<Timestamp>,
-}
-
-/// What Cloudflare says of a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenState {
-    /// It works.
-    Active,
-    /// Its owner has switched it off.
-    Disabled,
-    /// Its time is over.
-    Expired,
-    /// A word that was not documented when this was written.
-    Unknown,
-}
+use pagination::Paging;
+use request::{Answer, Request};
+use transport::{Deadline, Transport};
 
 /// A client for one account with one credential.
 #[derive(Clone)]
@@ -181,7 +66,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client for the account with this id, paying from `budget`.
+    /// A client for the account with this id; requests are charged to `budget`.
     ///
     /// # Errors
     /// The account id, the base URL, the credentials or the trust anchors cannot be used.
@@ -211,16 +96,16 @@ impl Client {
         Ok(Self { transport: self.transport.with_credentials(credentials)?, ..self.clone() })
     }
 
-    /// What counts as risky, sorted by id.
+    /// The behaviors that count as risky, sorted by id.
     ///
     /// # Errors
     /// As [`Error`] sorts them; the same holds for every operation below.
     pub async fn behaviors(&self) -> Result<Listing<Behavior>, Error> {
-        let found: wire::Behaviors = self.ask(self.call(Operation::Behaviors, &["behaviors"])).await?;
+        let found: wire::Behaviors = self.fetch(self.request(Operation::Behaviors, &["behaviors"])).await?;
         Ok(found.behaviors)
     }
 
-    /// Changes the behaviors named in `settings` and leaves the others; answers with those Cloudflare names.
+    /// Changes the behaviors named in `settings` and leaves the others; returns those that Cloudflare answers with.
     ///
     /// # Errors
     /// [`Kind::Invalid`], with nothing sent, if a level is unknown.
@@ -233,8 +118,8 @@ impl Client {
             let reason = format!("behavior {id:?} needs the level low, medium or high");
             return Err(Error::new(operation, Kind::Invalid, reason));
         }
-        let call = self.call(operation, &["behaviors"]).with_body(&wire::behavior_settings(settings));
-        self.ask::<wire::UpdatedBehaviors>(call).await.map(wire::UpdatedBehaviors::into_updated)
+        let request = self.request(operation, &["behaviors"]).with_body(&wire::behavior_settings(settings));
+        self.fetch::<wire::UpdatedBehaviors>(request).await.map(wire::UpdatedBehaviors::into_updated)
     }
 
     /// All users at risk.
@@ -243,8 +128,9 @@ impl Client {
     /// Also when a later page is refused or rate limited; a later page that fails otherwise makes the list
     /// [`crate::model::Extent::Partial`].
     pub async fn summary(&self) -> Result<Summary, Error> {
-        let call = self.call(Operation::Summary, &["summary"]);
-        let list = pages::read::<Row>(&self.transport, call, &self.paging.summary, self.total_wait).await?;
+        let request = self.request(Operation::Summary, &["summary"]);
+        let list =
+            pagination::read::<Row>(&self.transport, request, &self.paging.summary, self.total_wait).await?;
         Ok(Summary {
             rows: list.items,
             unreadable: list.unreadable,
@@ -273,8 +159,9 @@ impl Client {
     }
 
     async fn user_with<E: Element>(&self, user: UserId) -> Result<UserRisk<E>, Error> {
-        let call = self.call(Operation::User, &[&user.to_string()]);
-        let mut list = pages::read::<E>(&self.transport, call, &self.paging.user, self.total_wait).await?;
+        let request = self.request(Operation::User, &[&user.to_string()]);
+        let mut list =
+            pagination::read::<E>(&self.transport, request, &self.paging.user, self.total_wait).await?;
         let head: wire::UserHead = list.head(Operation::User)?;
         let identity = match self.names {
             Names::Keep => {
@@ -284,7 +171,7 @@ impl Client {
         };
         Ok(UserRisk {
             rejected: list.anonymous,
-            last_reset: head.last_reset_time.as_deref().and_then(|text| time::parse(text.as_bytes())),
+            last_reset: head.last_reset_time.as_deref().and_then(|text| rfc3339::parse(text.as_bytes())),
             level: head.risk_level.as_deref().map(Level::from_word),
             extent: list.extent,
             date: list.date,
@@ -299,27 +186,28 @@ impl Client {
     /// # Errors
     /// As [`Error`] sorts them.
     pub async fn reset(&self, user: UserId) -> Result<(), Error> {
-        self.tell(self.call(Operation::Reset, &[&user.to_string(), "reset"])).await
+        self.execute(self.request(Operation::Reset, &[&user.to_string(), "reset"])).await
     }
 
-    /// Where changes of level are sent.
+    /// The integrations that changes of level are sent to.
     ///
     /// # Errors
     /// As [`Error`] sorts them.
     pub async fn integrations(&self) -> Result<Listing<Integration>, Error> {
         let found: wire::Integrations =
-            self.ask(self.call(Operation::Integrations, &["integrations"])).await?;
+            self.fetch(self.request(Operation::Integrations, &["integrations"])).await?;
         Ok(found.integrations)
     }
 
-    /// Makes an integration with Okta, the only kind there is.
+    /// Creates an integration with Okta, the only kind there is.
     ///
     /// # Errors
     /// As [`Error`] sorts them.
     pub async fn create_integration(&self, new: &NewIntegration) -> Result<Integration, Error> {
-        let call =
-            self.call(Operation::CreateIntegration, &["integrations"]).with_body(&wire::new_integration(new));
-        self.ask::<wire::Integration>(call).await.map(Into::into)
+        let request = self
+            .request(Operation::CreateIntegration, &["integrations"])
+            .with_body(&wire::new_integration(new));
+        self.fetch::<wire::Integration>(request).await.map(Into::into)
     }
 
     /// One integration.
@@ -327,11 +215,11 @@ impl Client {
     /// # Errors
     /// As [`Error`] sorts them.
     pub async fn integration(&self, id: Uuid) -> Result<Integration, Error> {
-        let call = self.call(Operation::Integration, &["integrations", &id.to_string()]);
-        self.ask::<wire::Integration>(call).await.map(Into::into)
+        let request = self.request(Operation::Integration, &["integrations", &id.to_string()]);
+        self.fetch::<wire::Integration>(request).await.map(Into::into)
     }
 
-    /// Replaces what an integration is set to.
+    /// Replaces the settings of an integration.
     ///
     /// # Errors
     /// As [`Error`] sorts them.
@@ -340,10 +228,10 @@ impl Client {
         id: Uuid,
         setting: &IntegrationSetting,
     ) -> Result<Integration, Error> {
-        let call = self
-            .call(Operation::UpdateIntegration, &["integrations", &id.to_string()])
+        let request = self
+            .request(Operation::UpdateIntegration, &["integrations", &id.to_string()])
             .with_body(&wire::integration_setting(setting));
-        self.ask::<wire::Integration>(call).await.map(Into::into)
+        self.fetch::<wire::Integration>(request).await.map(Into::into)
     }
 
     /// Removes an integration.
@@ -351,7 +239,7 @@ impl Client {
     /// # Errors
     /// As [`Error`] sorts them.
     pub async fn delete_integration(&self, id: Uuid) -> Result<(), Error> {
-        self.tell(self.call(Operation::DeleteIntegration, &["integrations", &id.to_string()])).await
+        self.execute(self.request(Operation::DeleteIntegration, &["integrations", &id.to_string()])).await
     }
 
     /// The integration whose owner gave it this id.
@@ -360,13 +248,13 @@ impl Client {
     /// As [`Error`] sorts them.
     pub async fn integration_by_reference(&self, reference_id: &str) -> Result<Integration, Error> {
         let operation = Operation::IntegrationByReference;
-        // As a segment of a path these would mean another place.
+        // As a segment of a path these would lead to another resource.
         if matches!(reference_id, "" | "." | "..") || reference_id.contains(char::is_control) {
             let reason = "the reference id is empty, dots, or holds control characters";
             return Err(Error::new(operation, Kind::Invalid, reason));
         }
-        let call = self.call(operation, &["integrations", "reference_id", reference_id]);
-        self.ask::<wire::Integration>(call).await.map(Into::into)
+        let request = self.request(operation, &["integrations", "reference_id", reference_id]);
+        self.fetch::<wire::Integration>(request).await.map(Into::into)
     }
 
     /// Whether the token works, and until when.
@@ -378,26 +266,26 @@ impl Client {
         if !self.transport.has_token() {
             return Err(Error::new(operation, Kind::Invalid, "an API key is no token"));
         }
-        let call = Call::new(operation, self.transport.base(), &["user", "tokens", "verify"]);
-        self.ask::<wire::Token>(call).await.map(Into::into)
+        let request = Request::new(operation, self.transport.base(), &["user", "tokens", "verify"]);
+        self.fetch::<wire::Token>(request).await.map(Into::into)
     }
 
-    fn call(&self, operation: Operation, rest: &[&str]) -> Call {
+    fn request(&self, operation: Operation, rest: &[&str]) -> Request {
         let mut path = vec!["accounts", &self.account, "zt_risk_scoring"];
         path.extend(rest);
-        Call::new(operation, self.transport.base(), &path)
+        Request::new(operation, self.transport.base(), &path)
     }
 
-    /// An operation whose result is needed.
-    async fn ask<R: serde::de::DeserializeOwned>(&self, call: Call) -> Result<R, Error> {
-        let mut allowance = Allowance::new(self.total_wait);
-        let take = |mut answer: Answer<()>| answer.take_result(call.operation);
-        self.transport.text(&call, &mut allowance, take).await
+    /// Runs an operation and reads its result.
+    async fn fetch<R: serde::de::DeserializeOwned>(&self, request: Request) -> Result<R, Error> {
+        let mut deadline = Deadline::new(self.total_wait);
+        let take = |mut answer: Answer<()>| answer.take_result(request.operation);
+        self.transport.text(&request, &mut deadline, take).await
     }
 
-    /// An operation whose success is all there is to know.
-    async fn tell(&self, call: Call) -> Result<(), Error> {
-        let mut allowance = Allowance::new(self.total_wait);
-        self.transport.text(&call, &mut allowance, |_| Ok(())).await
+    /// Runs an operation whose result does not matter.
+    async fn execute(&self, request: Request) -> Result<(), Error> {
+        let mut deadline = Deadline::new(self.total_wait);
+        self.transport.text(&request, &mut deadline, |_| Ok(())).await
     }
 }

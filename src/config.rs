@@ -1,19 +1,19 @@
 //! File, environment and flags in, checked configuration out.
 //!
 //! Flags win over the environment, the environment over the file. The way of a setting: [`keys`] knows its
-//! name, [`document`] or the environment gives its text, [`layers`] lays one over the other, [`values`] and
+//! name, [`document`] or the environment gives its text, [`layers`] lays one over the other, [`parse`] and
 //! [`accounts`] check what it says. A refusal is one sentence that names the key and where it was written.
 //! Secrets take another way: straight from the file or the environment into [`secrecy`]'s types.
 
 mod accounts;
-mod credentials;
-mod document;
-pub(crate) mod duration;
 mod error;
+mod flags;
 mod keys;
-mod layers;
+pub(crate) mod parse;
+mod secret_files;
 mod shard;
-mod values;
+mod sources;
+mod yaml;
 
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
@@ -25,15 +25,15 @@ use secrecy::SecretSlice;
 use tracing_subscriber::filter::Targets;
 
 pub use accounts::DEFAULT_SHARE;
-pub use credentials::CredentialSource;
 pub use error::Error;
+pub use flags::{FileFlags, Flags, LogFlags};
+pub use secret_files::CredentialSource;
 pub use shard::Shard;
 
-use crate::cli::Flags;
-use crate::listen::Listen;
-use crate::state;
-use document::Document;
-use layers::Layers;
+use crate::http::listen::Listen;
+use crate::store;
+use sources::Layers;
+use yaml::Document;
 
 /// The page is built at most once a second, so that reading more often shows nothing new; a day without
 /// reading is no monitoring.
@@ -57,7 +57,7 @@ pub struct Config {
     /// What is shown of users.
     pub users: Users,
     /// What survives a restart; `None` for nothing.
-    pub state: Option<state::Settings>,
+    pub state: Option<store::Settings>,
     /// Where pages are served.
     pub web: Web,
     /// What is logged.
@@ -173,7 +173,7 @@ pub struct Local {
     /// How often what is asked for.
     pub intervals: Intervals,
     /// What survives a restart; `None` for nothing.
-    pub state: Option<state::Settings>,
+    pub state: Option<store::Settings>,
     /// Where pages are served.
     pub web: Web,
     /// What is logged.
@@ -192,9 +192,9 @@ impl Config {
     ) -> Result<Self, Error> {
         let layers = Layers::load(flags, environment)?;
         let Local { intervals, state, web, log } = Local::from_layers(&layers)?;
-        let base_url = values::base_url(&layers.get_or_default(keys::BASE_URL))?;
+        let base_url = parse::base_url(&layers.get_or_default(keys::BASE_URL))?;
         let users = Users {
-            limit: values::user_limit(&layers.get_or_default(keys::LIMIT))?,
+            limit: parse::user_limit(&layers.get_or_default(keys::LIMIT))?,
             identity: identity(&layers)?,
         };
         let shard = Shard::load(&layers)?;
@@ -237,28 +237,6 @@ impl Config {
     }
 }
 
-/// Reads how often an endpoint is read, as the configuration takes it.
-///
-/// # Errors
-/// It is no duration from a second to a day; the text says so.
-pub fn parse_interval(text: &str) -> Result<Duration, String> {
-    within(text, &INTERVAL)
-}
-
-/// Reads the interval of the audit, as the configuration takes it.
-///
-/// # Errors
-/// It is no duration from a minute to 30 days; the text says so.
-pub fn parse_audit_interval(text: &str) -> Result<Duration, String> {
-    within(text, &AUDIT_INTERVAL)
-}
-
-fn within(text: &str, bounds: &RangeInclusive<Duration>) -> Result<Duration, String> {
-    let (least, most) = (duration::spell(*bounds.start()), duration::spell(*bounds.end()));
-    let span = duration::parse(text).filter(|span| bounds.contains(span));
-    span.ok_or_else(|| format!("must be a duration from {least} to {most}, such as 30s, 5m or 1h30m"))
-}
-
 impl Local {
     /// As [`Config::load`], without a look at accounts and what concerns them.
     ///
@@ -272,23 +250,23 @@ impl Local {
     }
 
     fn from_layers(layers: &Layers) -> Result<Self, Error> {
-        let path = layers.get(keys::STATE_PATH).map(|setting| values::path(&setting)).transpose()?;
-        let cache_bytes = values::cache(&layers.get_or_default(keys::STATE_CACHE))?;
-        let state = path.map(|path| state::Settings { path, cache_bytes });
+        let path = layers.get(keys::STATE_PATH).map(|setting| parse::path(&setting)).transpose()?;
+        let cache_bytes = parse::cache(&layers.get_or_default(keys::STATE_CACHE))?;
+        let state = path.map(|path| store::Settings { path, cache_bytes });
         let web = Web {
-            listen: values::listen(&layers.get_or_default(keys::LISTEN_ADDRESS))?,
-            page: values::web_page(&layers.get_or_default(keys::WEB_PAGE))?,
+            listen: layers.get_or_default(keys::LISTEN_ADDRESS).parse(str::parse::<Listen>)?,
+            page: parse::web_page(&layers.get_or_default(keys::WEB_PAGE))?,
         };
         let log = Log {
-            level: values::log_level(&layers.get_or_default(keys::LOG_LEVEL))?,
-            format: values::log_format(&layers.get_or_default(keys::LOG_FORMAT))?,
+            level: layers.get_or_default(keys::LOG_LEVEL).parse(str::parse::<Filter>)?,
+            format: parse::log_format(&layers.get_or_default(keys::LOG_FORMAT))?,
         };
-        let interval = |key, bounds| values::interval(&layers.get_or_default(key), bounds);
+        let interval = |key| layers.get_or_default(key).parse(parse::interval);
         let intervals = Intervals {
-            summary: interval(keys::SUMMARY, &INTERVAL)?,
-            behaviors: interval(keys::BEHAVIORS, &INTERVAL)?,
-            integrations: interval(keys::INTEGRATIONS, &INTERVAL)?,
-            audit: interval(keys::AUDIT, &AUDIT_INTERVAL)?,
+            summary: interval(keys::SUMMARY)?,
+            behaviors: interval(keys::BEHAVIORS)?,
+            integrations: interval(keys::INTEGRATIONS)?,
+            audit: layers.get_or_default(keys::AUDIT).parse(parse::audit_interval)?,
         };
         Ok(Self { intervals, state, web, log })
     }
@@ -304,10 +282,10 @@ fn identity(layers: &Layers) -> Result<IdentityPolicy, Error> {
             let Some(file) = layers.get(keys::HASH_KEY_FILE) else {
                 return Err(setting.refuse("is hash, but users.hash_key_file is not set"));
             };
-            let path = values::path(&file)?;
+            let path = parse::path(&file)?;
             let directory = layers.document.as_ref().map_or(Path::new(""), Document::directory);
-            let key = credentials::hash_key(&path)
-                .map_err(|error| credentials::unusable(&file, &path, directory, &error))?;
+            let key = secret_files::hash_key(&path)
+                .map_err(|error| secret_files::unusable(&file, &path, directory, &error))?;
             IdentityPolicy::Hash { key }
         }
         _ => return Err(setting.must_be("id, hash, email or none")),

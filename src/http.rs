@@ -1,21 +1,17 @@
-//! Accepting connections: limits, time-outs and drain, shared by the server and the simulator.
+//! Accepts HTTP connections with limits, time-outs and a drain; the server and the simulator share it.
 
-mod patience;
-mod peers;
-mod pieces;
+mod body;
+mod chained_body;
+pub mod listen;
+mod per_peer;
+mod write_timeout;
 
-use std::convert::Infallible;
-use std::error::Error;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -25,22 +21,17 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
-use patience::Patience;
-use peers::Peers;
-pub use pieces::pieces;
+pub use body::{Abort, Body, full, sentence};
+pub use chained_body::chained;
+use per_peer::Peers;
+use write_timeout::WriteTimeout;
 
-/// An error that ends a connection without an answer, or in the middle of one.
-pub type Abort = Box<dyn Error + Send + Sync>;
-
-/// What answers are made of.
-pub type Body = UnsyncBoxBody<Bytes, Abort>;
-
-/// What a server takes on at most.
+/// The limits of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at one time; further ones wait to be accepted.
+    /// Open connections; further ones wait to be accepted.
     pub connections: usize,
-    /// The same for those of one address; further ones are closed.
+    /// Open connections of one address; further ones are closed.
     pub connections_of_one_peer: usize,
     /// From the opening of a connection to the end of the first request's head.
     pub first_header_wait: Duration,
@@ -54,25 +45,11 @@ pub struct Limits {
     pub drain: Duration,
 }
 
-/// A body that is there already.
-pub fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed_unsync()
-}
-
-/// An answer that is a sentence for people.
-pub fn sentence(status: StatusCode, text: &'static str) -> Response<Body> {
-    let mut response = Response::new(full(text));
-    *response.status_mut() = status;
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, plain);
-    response
-}
-
-/// Answers requests on `listener` by `handle` until `stop` is ready, then lets those under way end.
+/// Answers requests on `listener` with `handle` until `stop` is ready, then lets running requests end.
 ///
-/// As long as they take, new connections are still answered, one request each: who asks is told that this
-/// is the end. An `Err` of `handle`, or of the body it returns, closes the connection. Errors of accepting
-/// are logged and waited out: they end nothing.
+/// During the drain new connections are still accepted, for one request each, so that a client learns from the
+/// answer that the server stops. An `Err` of `handle`, or of the body it returns, closes the connection. Errors while
+/// accepting are logged; the server waits and goes on.
 pub async fn serve<H, F>(listener: TcpListener, limits: Limits, stop: impl Future<Output = ()>, handle: H)
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
@@ -84,7 +61,7 @@ where
         .header_read_timeout(limits.header_wait)
         .max_buf_size(limits.header_bytes)
         .half_close(true);
-    let mut door = Door {
+    let mut acceptor = Acceptor {
         listener,
         limits,
         handle,
@@ -95,13 +72,13 @@ where
     };
     let [before, after] = [GracefulShutdown::new(), GracefulShutdown::new()];
     tokio::select! {
-        () = door.accept(&before) => {}
+        () = acceptor.accept(&before) => {}
         () = stop => {}
     }
-    door.protocol.keep_alive(false);
+    acceptor.protocol.keep_alive(false);
     let drained = async {
         tokio::select! {
-            () = door.accept(&after) => {}
+            () = acceptor.accept(&after) => {}
             () = before.shutdown() => {}
         }
         after.shutdown().await;
@@ -111,8 +88,8 @@ where
     }
 }
 
-/// Where connections come in.
-struct Door<H> {
+/// Accepts connections and serves them.
+struct Acceptor<H> {
     listener: TcpListener,
     limits: Limits,
     handle: H,
@@ -123,12 +100,12 @@ struct Door<H> {
     connections: JoinSet<()>,
 }
 
-impl<H, F> Door<H>
+impl<H, F> Acceptor<H>
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Result<Response<Body>, Abort>> + Send + 'static,
 {
-    /// Serves all that come, until it is dropped; `graceful` ends the connections.
+    /// Serves every connection until this future is dropped; `graceful` ends the connections.
     async fn accept(&mut self, graceful: &GracefulShutdown) {
         loop {
             let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else {
@@ -137,7 +114,7 @@ where
             let (stream, peer) = match self.listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // Out of file descriptors, or a client that is gone already.
+                    // The process is out of file descriptors, or the client is gone already.
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     continue;
@@ -147,10 +124,10 @@ where
                 tracing::debug!(peer = %peer.ip(), "a connection is refused: the peer has too many");
                 continue;
             };
-            // Without it an answer in two parts waits for the acknowledgement of the first.
+            // Otherwise the second part of an answer waits until the client acknowledges the first.
             let _ = stream.set_nodelay(true);
             let Limits { first_header_wait, answer_wait, .. } = self.limits;
-            let stream = TokioIo::new(Patience::new(stream, answer_wait));
+            let stream = TokioIo::new(WriteTimeout::new(stream, answer_wait));
             let asked = Arc::new(Notify::new());
             let (handle, first) = (self.handle.clone(), Arc::clone(&asked));
             let service = service_fn(move |request| {

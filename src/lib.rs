@@ -43,11 +43,9 @@
 //!
 //! Start and configuration:
 //!
-//! - [`cli`]: the words and flags of the command line.
+//! - [`commands`]: the commands, each with its arguments beside what it does.
 //! - [`config`]: file, environment and flags in, checked configuration out.
 //! - [`credentials`]: what a request proves itself with.
-//! - [`listen`]: where to listen, as people write it.
-//! - [`log`]: log lines, as text or JSON.
 //! - [`app`]: the one file that knows every part; binds, wires, runs, stops.
 //! - [`signals`]: the signals that ask a process to stop.
 //! - [`pulse`]: whether every part still turns.
@@ -71,7 +69,7 @@
 //! - [`series`]: which users get series of their own.
 //! - [`identity`]: what users are called there.
 //! - [`saved`]: what an account leaves to its next process, as rows of bytes.
-//! - [`state`]: the file with these rows, and what to do when it fails.
+//! - [`state`]: the file with these rows, and what to do when it fails; it does not know what they say.
 //!
 //! From what is known to Prometheus:
 //!
@@ -85,12 +83,7 @@
 //!
 //! Beside the flow:
 //!
-//! - [`check`]: tries each endpoint once and says what is missing.
 //! - [`drill`]: the state of a demonstration that plays a story.
-//! - [`operator`]: shows users, behaviors and integrations to a person, and changes them.
-//! - [`plan`]: what watching an account costs, and how late changes are counted.
-//! - [`backfill`]: writes the past that Cloudflare still lists, for Prometheus.
-//! - [`healthcheck`]: asks a running exporter whether it is healthy.
 //! - [`simulator`]: a stand-in for the API, with a world in which things happen.
 //!
 //! # What always holds
@@ -109,7 +102,7 @@
 //! 7. Each page is made afresh from a snapshot. What is gone at Cloudflare is gone from the page, and what
 //!    was never read is absent, which is not the same as 0.
 //! 8. Ages are exported as the dates since when, so that they stay right between two readings.
-//! 9. Durable before visible. A reading is judged, applied as a whole, and saved in one transaction; only
+//! 9. Durable before visible. A reading is reconciled, applied as a whole, and saved in one transaction; only
 //!    what was saved is published as counted. Memory may be ahead of the disk while the disk is in trouble, no
 //!    counter ever is. So no restart makes one fall, and a crash loses nothing that can be read again.
 //! 10. No part dies in silence. [`app`] joins them all, and the end of one ends the process with code 1,
@@ -124,7 +117,7 @@
 //! The client and the simulator can be used without the daemon:
 //!
 //! ```
-//! use zt_risk_exporter::budget::Budget;
+//! use zt_risk_exporter::cloudflare::limit::budget::Budget;
 //! use zt_risk_exporter::clock::Clock;
 //! use zt_risk_exporter::cloudflare::{Client, Credentials, Options};
 //! use zt_risk_exporter::model::Extent;
@@ -148,43 +141,15 @@
 //! }
 //! ```
 
-pub mod account;
 pub mod app;
-pub mod audit;
-pub mod backfill;
-pub mod budget;
-pub mod check;
-pub mod cli;
 pub mod clock;
 pub mod cloudflare;
+pub mod collector;
+pub mod commands;
 pub mod config;
-pub mod credentials;
-pub mod drill;
-pub mod exposition;
-pub mod healthcheck;
-pub mod history;
 pub mod http;
-pub mod identity;
-pub mod labels;
-pub mod ledger;
-pub mod listen;
-pub mod log;
+pub mod metrics;
 pub mod model;
-pub mod operator;
-pub mod plan;
-pub mod poller;
-pub mod publisher;
-pub mod pulse;
-pub mod queue;
-pub mod rate_limit;
-pub mod roster;
-pub mod saved;
-pub mod schedule;
-pub mod series;
 pub mod server;
-pub mod service_manager;
-pub mod signals;
 pub mod simulator;
-pub mod state;
-pub mod status;
-pub mod telemetry;
+pub mod store;

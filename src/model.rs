@@ -1,7 +1,7 @@
 //! What the program speaks of: levels, users, events, behaviors, integrations.
 //!
 //! Plain values in our own names. They come out of [`crate::cloudflare`], are counted by
-//! [`crate::ledger`], and leave as a [`Snapshot`] for [`crate::exposition`].
+//! [`crate::collector::ledger`], and leave as a [`Snapshot`] for [`crate::metrics::exposition`].
 
 mod snapshot;
 

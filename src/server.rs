@@ -3,8 +3,10 @@
 //!
 //! A scrape hands out the prepared page and the few samples about this process; it waits for nobody.
 
+mod assets;
 mod negotiation;
-mod page;
+pub mod publisher;
+pub mod status;
 
 use std::future::{Future, ready};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,10 +20,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::exposition::{Compressor, Page};
 use crate::http::{self, Body, Limits};
-use crate::status::Status;
-use crate::telemetry::Telemetry;
+use crate::metrics::exposition::{Compressor, Page};
+use crate::metrics::telemetry::Telemetry;
+use crate::server::status::Status;
 use negotiation::{Coding, Wanted};
 
 /// A handful of Prometheus servers, a probe and a person need ten connections; each costs some 20 KiB. Who
@@ -82,7 +84,7 @@ enum Place<'a> {
     Metrics,
     Healthy,
     Ready,
-    Page(&'static page::File),
+    Page(&'static assets::File),
     Status(&'a watch::Receiver<Arc<Status>>),
 }
 
@@ -120,7 +122,7 @@ impl Server {
                 let status = self.parts.status.as_ref()?;
                 match path {
                     "/api/v1/status" => Some(Place::Status(status)),
-                    _ => page::at(path).map(Place::Page),
+                    _ => assets::at(path).map(Place::Page),
                 }
             }
         }
@@ -135,12 +137,12 @@ impl Server {
         let part = page.part(wanted.format);
         let own = self.parts.telemetry.render(wanted.format);
         let body = match wanted.coding {
-            Coding::Identity => http::pieces(part.plain.clone(), own.into()),
+            Coding::Identity => http::chained(part.plain.clone(), own.into()),
             Coding::Gzip => {
                 // Each use starts afresh, so a panic within one has not spoilt it.
                 let mut compressor = self.compressor.lock().unwrap_or_else(PoisonError::into_inner);
                 let own = compressor.finish(&part.deflated, own.as_bytes());
-                http::pieces(part.deflated.bytes.clone(), own.into())
+                http::chained(part.deflated.bytes.clone(), own.into())
             }
         };
         let mut response = Response::new(body);
@@ -166,6 +168,6 @@ impl Server {
 
     fn status(&self, status: &watch::Receiver<Arc<Status>>) -> Response<Body> {
         let prepared = Arc::clone(&status.borrow());
-        page::status(prepared.document(&self.parts.telemetry, self.parts.clock.date()))
+        assets::status(prepared.document(&self.parts.telemetry, self.parts.clock.date()))
     }
 }

@@ -10,7 +10,7 @@
 //!
 //! # What we chose where the documentation is silent
 //!
-//! [`Choices`] has the questions with more than one answer. Beside these:
+//! [`ApiOptions`] has the questions with more than one answer. Beside these:
 //!
 //! - An unknown user or integration is 404 with code 1001; an id that is no UUID, a bad body, level or
 //!   `tenant_url` is 400 with 1002; a duplicate reference is 409 with 1003; a body too large is 413 with
@@ -24,22 +24,25 @@
 //! - In an integration's PUT a `reference_id` that is left out stays.
 //! - A reset connection ([`Fault::Reset`]) is one that is closed without an answer.
 
-mod access;
-mod answer;
-mod api;
-mod choices;
-mod cloud;
-mod control;
+mod account;
+mod admin_api;
+mod api_options;
+mod auth;
+mod engine;
 mod faults;
-mod feed;
-mod life;
-mod listing;
-mod people;
+mod ground_truth;
+mod handlers;
+mod http;
+mod json_values;
+mod page_slice;
+mod response;
+mod response_body;
 mod routes;
+mod sample_data;
 mod scenario;
-mod server;
 mod story;
-mod truth;
+mod summary_cache;
+mod workload;
 mod world;
 
 use std::future::Future;
@@ -53,25 +56,28 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-pub use choices::{
-    BehaviorsAnswer, Choices, Compression, DuplicateReference, EmptyResult, EventCount, EventIds, EventNames,
-    Pages, Refusals, ResetEvents, ResetUser, UnknownBehavior, UnknownUser,
+pub use api_options::{
+    ApiOptions, BehaviorsAnswer, Compression, DuplicateReference, EmptyResult, EventCount, EventIds,
+    EventNames, Pages, Refusals, ResetEvents, ResetUser, UnknownBehavior, UnknownUser,
 };
-pub use cloud::Unknown;
 pub use faults::{Endpoint, Fault, FaultRule};
+pub use ground_truth::{
+    AccountTruth, ChangeRecord, EventRecord, RequestRecord, RequestTotal, Truth, UserRecord,
+};
 pub use scenario::{
     AccountSpec, BehaviorSpec, EventSpec, GENERATED_ACCOUNT, GENERATED_TOKEN, IntegrationSpec, KeySpec,
     Level, LimitSpec, MOST_USERS, Permission, Plan, Scenario, ScenarioError, TokenSpec, UserSpec, When,
 };
-pub use story::{Story, Teller};
-pub use truth::{AccountTruth, ChangeRecord, EventRecord, RequestRecord, RequestTotal, Truth, UserRecord};
+pub use story::Story;
+pub use story::player::Teller;
+pub use world::Unknown;
 
 use crate::clock::{Clock, Timestamp};
 use crate::http::Limits;
-use server::Shared;
-use story::Play;
-use truth::{Details, Wanted};
-use world::NewEvent;
+use account::NewEvent;
+use engine::Engine;
+use ground_truth::{Details, Wanted};
+use story::player::Player;
 
 /// Generous, so that a test of many clients tests these; a drain is short, because nobody's work is lost.
 const LIMITS: Limits = Limits {
@@ -100,7 +106,7 @@ pub enum Error {
 
 /// A running simulator; dropping it stops it.
 pub struct Simulator {
-    shared: Arc<Shared>,
+    engine: Arc<Engine>,
     address: SocketAddr,
     /// Dropped with this, which is the signal.
     _stop: oneshot::Sender<()>,
@@ -119,12 +125,12 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let mut stop = pin!(stop);
-    let play = Play::of(&scenario);
-    let shared = tokio::select! {
+    let play = Player::of(&scenario);
+    let engine = tokio::select! {
         built = build(scenario, clock) => built?,
         () = &mut stop => return Ok(()),
     };
-    run(listener, shared, play, tell, stop).await;
+    run(listener, engine, play, tell, stop).await;
     Ok(())
 }
 
@@ -142,12 +148,12 @@ impl Simulator {
     /// # Errors
     /// The same.
     pub async fn start_telling(scenario: Scenario, clock: Clock, tell: Teller) -> Result<Self, Error> {
-        let play = Play::of(&scenario);
+        let play = Player::of(&scenario);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let shared = build(scenario, clock).await?;
+        let engine = build(scenario, clock).await?;
         let (stop, stopped) = oneshot::channel();
-        let running = Arc::clone(&shared);
+        let running = Arc::clone(&engine);
         tokio::spawn(async move {
             run(listener, running, play, tell, async {
                 // Nothing is ever sent: the sender's end is the signal.
@@ -155,7 +161,7 @@ impl Simulator {
             })
             .await;
         });
-        Ok(Self { shared, address, _stop: stop })
+        Ok(Self { engine, address, _stop: stop })
     }
 
     /// Where it listens.
@@ -180,18 +186,18 @@ impl Simulator {
 
     /// The totals of the same without single records: cheap, however large the world.
     pub fn totals_since(&self, since: Option<Timestamp>) -> Truth {
-        let (cloud, now) = self.shared.now();
-        cloud.truth(now, since, Wanted::default())
+        let (world, now) = self.engine.now();
+        world.truth(now, since, Wanted::default())
     }
 
     /// Switches a fault on.
     pub fn inject(&self, rule: FaultRule) {
-        self.shared.now().0.faults.add(rule);
+        self.engine.now().0.faults.add(rule);
     }
 
     /// Switches all faults off; requests that hang or drip already go on doing so.
     pub fn clear_faults(&self) {
-        self.shared.now().0.faults.clear();
+        self.engine.now().0.faults.clear();
     }
 
     /// Lets `user` do something risky at `timestamp`, which may be past; a user who is not there joins.
@@ -232,8 +238,8 @@ impl Simulator {
     /// # Errors
     /// If there is no such account or user.
     pub fn reset(&self, account: &str, user: Uuid) -> Result<(), Unknown> {
-        let (mut cloud, now) = self.shared.now();
-        cloud.reset(account, user, now)
+        let (mut world, now) = self.engine.now();
+        world.reset(account, user, now)
     }
 
     /// Lets a user leave, with all events.
@@ -241,8 +247,8 @@ impl Simulator {
     /// # Errors
     /// If there is no such account or user.
     pub fn remove_user(&self, account: &str, user: Uuid) -> Result<(), Unknown> {
-        let (mut cloud, now) = self.shared.now();
-        cloud.remove(account, user, now)
+        let (mut world, now) = self.engine.now();
+        world.remove(account, user, now)
     }
 
     /// Configures a behavior, or adds it.
@@ -250,54 +256,54 @@ impl Simulator {
     /// # Errors
     /// If there is no such account.
     pub fn set_behavior(&self, account: &str, behavior: BehaviorSpec) -> Result<(), Unknown> {
-        let (mut cloud, _) = self.shared.now();
-        let account = cloud.account(account).ok_or(Unknown::Account)?;
+        let (mut world, _) = self.engine.now();
+        let account = world.account(account).ok_or(Unknown::Account)?;
         account.set_behavior(behavior);
         Ok(())
     }
 
     fn append(&self, account: &str, user: Uuid, new: &NewEvent<'_>) -> Result<EventRecord, Unknown> {
-        let (mut cloud, now) = self.shared.now();
-        cloud.append(account, user, new, now)
+        let (mut world, now) = self.engine.now();
+        world.append(account, user, new, now)
     }
 
     fn truth_of(&self, since: Option<Timestamp>) -> Truth {
-        let (cloud, now) = self.shared.now();
+        let (world, now) = self.engine.now();
         let everything = Wanted { events: Details::All, requests: Details::All, users: Details::All };
-        cloud.truth(now, since, everything)
+        world.truth(now, since, everything)
     }
 }
 
-async fn build(scenario: Scenario, clock: Clock) -> Result<Arc<Shared>, Error> {
+async fn build(scenario: Scenario, clock: Clock) -> Result<Arc<Engine>, Error> {
     scenario.check()?;
-    let world = tokio::task::spawn_blocking(move || Shared::new(&scenario, clock));
+    let world = tokio::task::spawn_blocking(move || Engine::new(&scenario, clock));
     Ok(Arc::new(world.await.map_err(std::io::Error::other)?))
 }
 
 async fn run(
     listener: TcpListener,
-    shared: Arc<Shared>,
-    play: Option<Play>,
+    engine: Arc<Engine>,
+    play: Option<Player>,
     tell: Teller,
     stop: impl Future<Output = ()>,
 ) {
     // They end with this function, when the set is dropped.
     let mut world: JoinSet<()> = JoinSet::new();
-    let ticking = Arc::clone(&shared);
+    let ticking = Arc::clone(&engine);
     world.spawn(async move {
         loop {
             tokio::time::sleep(TICK).await;
-            let (mut cloud, now) = ticking.now();
-            cloud.refresh(now);
+            let (mut world, now) = ticking.now();
+            world.refresh(now);
         }
     });
     if let Some(play) = play {
-        world.spawn(play.run(Arc::clone(&shared), tell));
+        world.spawn(play.run(Arc::clone(&engine), tell));
     }
-    let handler = Arc::clone(&shared);
+    let handler = Arc::clone(&engine);
     let stop = async {
         stop.await;
-        shared.stop();
+        engine.stop();
     };
     crate::http::serve(listener, LIMITS, stop, move |request| Arc::clone(&handler).handle(request)).await;
 }

@@ -1,11 +1,11 @@
 """Hundreds of accounts in one process, and how long /metrics is unavailable during a restart; see `run`."""
 
 import json
-import os
 import statistics
 import tempfile
 import time
 import urllib.request
+from pathlib import Path
 
 from process import MIB, START_PAUSE_SECONDS, Metrics, Process, exporter, free_port, simulator
 
@@ -24,10 +24,9 @@ def account(number):
 
 def write(directory, name, content):
     """Writes a configuration or scenario file: JSON is valid YAML."""
-    path = os.path.join(directory, name)
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(content, file)
-    return path
+    path = Path(directory, name)
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return str(path)
 
 
 def scenario(directory):
@@ -57,7 +56,7 @@ def settings(directory, upstream):
         {
             "accounts": [{"id": account(n), "alias": f"account-{n}", "token": f"token-{n}"} for n in range(ACCOUNTS)],
             "cloudflare": {"base_url": upstream},
-            "state": {"path": os.path.join(directory, "state.redb")},
+            "state": {"path": str(Path(directory, "state.redb"))},
         },
     )
 
@@ -103,7 +102,7 @@ def many_accounts(report, binary):
                 report.line(f"{what}: scrape, gzip, median", median * 1000, "ms")
                 (build,) = metrics.samples("zt_risk_exporter_page_build_seconds")
                 report.line(f"{what}: build of the exposition", build * 1000, "ms")
-                state = os.path.getsize(os.path.join(directory, "state.redb"))
+                state = Path(directory, "state.redb").stat().st_size
                 report.line(f"{what}: state file", state / MIB, "MiB")
                 began = time.monotonic()
             with serve(binary, config, port) as process:
@@ -128,7 +127,7 @@ def restarts(report, binary, users):
     """The time from SIGTERM to the first scrape with the account's data after the restart, with the state on disk."""
     upstream, address = simulator(binary, users)
     with upstream, tempfile.TemporaryDirectory() as directory:
-        state = {"ZT_RISK_EXPORTER__STATE__PATH": os.path.join(directory, "state.redb")}
+        state = {"ZT_RISK_EXPORTER__STATE__PATH": str(Path(directory, "state.redb"))}
         port, gaps = free_port(), []
         metrics, process = Metrics(port), exporter(binary, address, port, **state)
         for _ in range(RESTARTS):

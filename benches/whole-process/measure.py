@@ -1,11 +1,11 @@
 """Measures the whole process by /proc; see `run`."""
 
-import os
 import socket
 import statistics
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import accounts
 from process import MIB, START_PAUSE_SECONDS, Metrics, Report, exporter, free_port, simulator
@@ -24,9 +24,7 @@ def refreshes(report, binary, users, limits):
     upstream, address = simulator(binary, users)
     with upstream:
         port = free_port()
-        with exporter(
-            binary, address, port, ZT_RISK_EXPORTER__INTERVALS__SUMMARY=f"{INTERVAL_SECONDS}s"
-        ) as process:
+        with exporter(binary, address, port, ZT_RISK_EXPORTER__INTERVALS__SUMMARY=f"{INTERVAL_SECONDS}s") as process:
             metrics = Metrics(port)
             shown = metrics.until(process, lambda metrics: metrics.users() > 0, START_PAUSE_SECONDS)
             cpu = process.cpu()
@@ -35,7 +33,7 @@ def refreshes(report, binary, users, limits):
             each = []
             for _ in range(REFRESHES):
                 last = metrics.last_summary()
-                metrics.until(process, lambda metrics: metrics.last_summary() > last, REFRESH_PAUSE_SECONDS)
+                metrics.until(process, lambda metrics, last=last: metrics.last_summary() > last, REFRESH_PAUSE_SECONDS)
                 cpu, before = process.cpu(), cpu
                 each.append(cpu - before)
             report.line(f"{users:,} users: refresh, CPU, median", statistics.median(each), "s", limits.get("cpu"))
@@ -65,10 +63,10 @@ def durable(report, binary, users):
     """The same with a state file: its size, memory, CPU time, and a restart after a crash."""
     upstream, address = simulator(binary, users)
     with upstream, tempfile.TemporaryDirectory() as directory:
-        path = os.path.join(directory, "state.redb")
+        path = Path(directory, "state.redb")
         settings = {
             "ZT_RISK_EXPORTER__INTERVALS__SUMMARY": f"{INTERVAL_SECONDS}s",
-            "ZT_RISK_EXPORTER__STATE__PATH": path,
+            "ZT_RISK_EXPORTER__STATE__PATH": str(path),
         }
         port = free_port()
         metrics = Metrics(port)
@@ -81,7 +79,7 @@ def durable(report, binary, users):
             metrics.until(process, lambda metrics: metrics.last_summary() > last, REFRESH_PAUSE_SECONDS)
             report.line(f"{users:,} users, state: refresh, CPU", process.cpu() - cpu, "s")
             report.line(f"{users:,} users, state: RSS, peak", process.memory("VmHWM") / MIB, "MiB")
-            report.line(f"{users:,} users, state: file", os.path.getsize(path) / MIB, "MiB")
+            report.line(f"{users:,} users, state: file", path.stat().st_size / MIB, "MiB")
             process.child.kill()
         with exporter(binary, address, port, **settings) as process:
             shown = metrics.until(process, lambda metrics: metrics.users() > 0, START_PAUSE_SECONDS)

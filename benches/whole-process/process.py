@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 ACCOUNT, TOKEN = "0123456789abcdef0123456789abcdef", "simulated-token"
 TICK = 1 / os.sysconf("SC_CLK_TCK")
@@ -51,8 +52,7 @@ class Process:
     def proc(self, name):
         if self.child.poll() is not None:
             sys.exit(f"whole-process: {self.child.args[0]} ended with {self.child.returncode}")
-        with open(f"/proc/{self.child.pid}/{name}") as file:
-            return file.read()
+        return Path(f"/proc/{self.child.pid}/{name}").read_text()
 
     def cpu(self):
         """CPU time so far in seconds, user and system."""
@@ -61,7 +61,7 @@ class Process:
 
     def memory(self, field):
         """A field such as VmRSS, VmHWM or RssAnon, in bytes."""
-        return int(re.search(rf"^{field}:\s+(\d+) kB", self.proc("status"), re.M)[1]) << 10
+        return int(re.search(rf"^{field}:\s+(\d+) kB", self.proc("status"), re.MULTILINE)[1]) << 10
 
 
 def free_port():
@@ -72,9 +72,7 @@ def free_port():
 
 def simulator(binary, users):
     """The simulated API and its address. The simulator prints the address when its data is ready."""
-    process = Process(
-        binary, "simulate", "--listen-address", "127.0.0.1:0", "--users", str(users), "--speed", SPEED
-    )
+    process = Process(binary, "simulate", "--listen-address", "127.0.0.1:0", "--users", str(users), "--speed", SPEED)
     address = process.child.stdout.readline().strip()
     return process, address
 
@@ -112,7 +110,7 @@ class Metrics:
     def samples(self, name, labels=""):
         return [
             float(value)
-            for found, value in re.findall(rf"^{name}(?:\{{(.*)\}})? (\S+)$", self.text, re.M)
+            for found, value in re.findall(rf"^{name}(?:\{{(.*)\}})? (\S+)$", self.text, re.MULTILINE)
             if labels in found
         ]
 

@@ -3,17 +3,29 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use super::{Error, Exporter, Tuning, bind, credentials, settings, tell_building};
-use crate::budget::Budget;
-use crate::cli::Demo;
+use super::{Connected, Error, Exporter, Tuning, bind, connect, settings, tell_building};
+use crate::app::demo_state::{self, Scratch};
+use crate::app::signals::stop_signal;
 use crate::clock::Clock;
-use crate::cloudflare::{Client, Options};
+use crate::cloudflare::Options;
+use crate::cloudflare::limit::budget::Budget;
+use crate::cloudflare::limit::rate_limit::QUOTA;
 use crate::config::{self, Config, CredentialSource, IdentityPolicy, Local, Shard};
-use crate::drill::{self, Scratch};
-use crate::listen::Listen;
-use crate::rate_limit::QUOTA;
-use crate::signals::stop_signal;
+use crate::http::listen::Listen;
 use crate::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, LimitSpec, Scenario, Simulator, Story};
+
+/// What is simulated, and how fast.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Demo {
+    /// How many users there are, where no story is played.
+    pub users: u32,
+    /// The same seed and clock give the same world.
+    pub seed: u64,
+    /// A story in a quiet account of its own.
+    pub story: Option<Story>,
+    /// How many times as often events come, and endpoints are polled.
+    pub speed: f64,
+}
 
 /// Simulator and exporter in one process: the clock is the wall's, events come and pages are read `speed`
 /// times as often. `say` is told where to look, and what happens in a story.
@@ -29,7 +41,7 @@ pub async fn demo(
     let listener = bind(&local.web.listen).await?;
     let scenario = match demo.story {
         Some(story) => Scenario::of_story(story, demo.speed),
-        None => Scenario { speed: demo.speed, ..Scenario::generated(demo.world.users, demo.world.seed) },
+        None => Scenario { speed: demo.speed, ..Scenario::generated(demo.users, demo.seed) },
     };
     // Counters kept in memory only would be one more reason for an alert.
     let scratch = demo.story.map(|_| Scratch::new()).transpose().map_err(Error::Scratch)?;
@@ -56,7 +68,7 @@ pub async fn demo(
          Stop with Ctrl-C.\n",
         world = match demo.story {
             Some(story) => format!("The story \"{}\" in a simulated account", story.as_str()),
-            None => format!("A simulated account of {} users", demo.world.users),
+            None => format!("A simulated account of {} users", demo.users),
         },
         speed = demo.speed,
         api = simulator.base_url(),
@@ -94,15 +106,13 @@ fn demo_config(demo: &Demo, local: Local, simulator: &Simulator, scratch: Option
 /// Writes down the past that a story is to go on from, if it is.
 async fn make_up_past(config: &Config, story: Story, speed: f64) -> Result<(), Error> {
     let (Some(watched), Some(file)) = (story.watched(speed), &config.state) else { return Ok(()) };
-    let (clock, options) =
-        (Clock::system(), Options { base_url: config.base_url.to_string(), ..Options::default() });
+    let clock = Clock::system();
     for account in &config.accounts {
         let budget = Budget::new(account.budget_share * speed, clock.clone());
         let settings = settings(config, account, budget.level().limit);
-        let token = credentials(account)?;
-        let client = Client::new(&account.id, token, budget, options.clone())
+        let Connected { client, .. } = connect(config, account, budget, Options::default())
             .map_err(|source| Error::Client { account: account.alias.clone(), source })?;
-        drill::pretend(&client, watched, settings, file, &clock).await?;
+        demo_state::pretend(&client, watched, settings, file, &clock).await?;
     }
     Ok(())
 }

@@ -4,8 +4,8 @@ use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use super::decode::DecodeError;
 use super::error::{Kind, Lack, Limiter, Note};
-use super::stream::Broken;
 
 /// As many errors are kept of an answer; more repeat themselves.
 const NOTES: usize = 5;
@@ -35,15 +35,15 @@ pub(super) struct PageInfo {
 
 impl Envelope {
     /// Reads an envelope. A missing `success` is no error here.
-    pub(super) fn parse(text: &[u8], secrets: &[SecretString]) -> Result<Self, Broken> {
+    pub(super) fn parse(text: &[u8], secrets: &[SecretString]) -> Result<Self, DecodeError> {
         let mut value: Value = serde_json::from_slice(text).map_err(|error| {
             if error.is_eof() {
-                return Broken::Truncated { bytes: text.len() as u64 };
+                return DecodeError::Truncated { bytes: text.len() as u64 };
             }
-            Broken::Json { offset: 0, what: tidy(&error.to_string(), 100) }
+            DecodeError::Json { offset: 0, what: tidy(&error.to_string(), 100) }
         })?;
         let Value::Object(fields) = &mut value else {
-            return Err(Broken::Json { offset: 0, what: "an object was expected".to_owned() });
+            return Err(DecodeError::Json { offset: 0, what: "an object was expected".to_owned() });
         };
         let info = fields.get("result_info").unwrap_or(&Value::Null);
         Ok(Self {

@@ -1,78 +1,80 @@
-//! One request and its answer: sent, read within its time, sorted, and the permit settled by it.
+//! One request and its answer. Sends the request, reads the answer within its time, sorts it, and settles the permit
+//! by it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, LOCATION};
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::{Response, StatusCode, Url};
 
-use super::call::{Answer, Call};
+use super::auth::Auth;
+use super::connect_error::{Permanence, Target, cause};
+use super::decode::{Body, Bounds, DecodeError, Sink, Whole};
 use super::envelope::{self, Envelope, tidy};
 use super::error::{Answered, Error, Kind, Limiter};
 use super::headers::{self, Coding};
-use super::inflate::Body;
-use super::route::{Lasts, cause};
-use super::stream::{Broken, Sink, Whole};
-use super::transport::Transport;
-use crate::budget::Permit;
-use crate::rate_limit::WINDOW;
+use super::request::{Answer, Request};
+use super::retry::{FailedAttempt, Retry};
+use crate::clock::Clock;
+use crate::cloudflare::limit::budget::Permit;
+use crate::cloudflare::limit::rate_limit::WINDOW;
 
-/// A rate limit that does not say how long blocks for as long as Cloudflare documents.
+/// How long a 429 without `Retry-After` blocks: as long as Cloudflare documents.
 const DOCUMENTED_BLOCK: Duration = WINDOW;
 
-/// An attempt that gave nothing, and when another could.
-pub(super) struct Failure {
-    pub(super) error: Error,
-    again: Again,
+/// How one account's API is reached; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Connection {
+    pub(super) http: reqwest::Client,
+    pub(super) target: Arc<Target>,
+    pub(super) auth: Arc<Auth>,
+    pub(super) bounds: Bounds,
+    pub(super) connect_wait: Duration,
+    pub(super) idle_wait: Duration,
+    /// Dates in headers are compared with this clock.
+    pub(super) clock: Clock,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Again {
-    No,
-    /// Nothing was sent, so anything may be sent again.
-    Always,
-    /// Only what changes nothing.
-    IfRead,
-}
-
-impl Transport {
+impl Connection {
     /// Sends the request and waits for the head of the answer.
-    pub(super) async fn send(&self, call: &Call) -> Result<Response, Failure> {
-        let mut request = self
+    pub(super) async fn send(&self, request: &Request) -> Result<Response, FailedAttempt> {
+        let mut outgoing = self
             .http
-            .request(call.operation.method(), call.url.clone())
+            .request(request.operation.method(), request.url.clone())
             .headers(self.auth.headers.clone())
             .header(ACCEPT, HeaderValue::from_static("application/json"))
             .header(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        if let Some(body) = &call.body {
-            request =
-                request.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body.clone());
+        if let Some(body) = &request.body {
+            outgoing = outgoing
+                .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+                .body(body.clone());
         }
         let wait = self.connect_wait.saturating_add(self.idle_wait);
-        match tokio::time::timeout(wait, request.send()).await {
+        match tokio::time::timeout(wait, outgoing.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) if error.is_connect() && error.is_timeout() => {
-                let reason = format!("no connection to {} within {:?}", self.route, self.connect_wait);
-                let error = Error::new(call.operation, Kind::Timeout, reason).unsent();
-                Err(Failure { error: error.advising(self.route.remedy()), again: Again::Always })
+                let reason = format!("no connection to {} within {:?}", self.target, self.connect_wait);
+                let error = Error::new(request.operation, Kind::Timeout, reason).unsent();
+                Err(FailedAttempt { error: error.advising(self.target.remedy()), retry: Retry::Always })
             }
             Ok(Err(error)) if error.is_connect() => {
-                let obstacle = self.route.obstacle(&error);
-                let reason = format!("no connection to {}: {}", self.route, obstacle.cause);
-                let error = Error::new(call.operation, Kind::Unavailable, reason).unsent();
-                let error = error.advising(obstacle.remedy);
-                let again = match obstacle.lasts {
-                    Lasts::Perhaps => Again::Always,
-                    Lasts::Surely => Again::No,
+                let failure = self.target.failure(&error);
+                let reason = format!("no connection to {}: {}", self.target, failure.cause);
+                let error = Error::new(request.operation, Kind::Unavailable, reason).unsent();
+                let error = error.advising(failure.remedy);
+                let retry = match failure.permanence {
+                    Permanence::Transient => Retry::Always,
+                    Permanence::Permanent => Retry::No,
                 };
-                Err(Failure { error, again })
+                Err(FailedAttempt { error, retry })
             }
             Ok(Err(error)) => {
                 let reason = format!("the connection broke: {}", cause(&error));
-                Err(Failure::new(call, Kind::Unavailable, reason, Again::IfRead))
+                Err(FailedAttempt::new(request, Kind::Unavailable, reason, Retry::IfRead))
             }
             Err(_) => {
                 let reason = format!("nothing was answered within {wait:?}");
-                Err(Failure::new(call, Kind::Timeout, reason, Again::IfRead))
+                Err(FailedAttempt::new(request, Kind::Timeout, reason, Retry::IfRead))
             }
         }
     }
@@ -80,27 +82,27 @@ impl Transport {
     /// Reads an answer and settles the permit by it.
     pub(super) async fn receive<S: Sink>(
         &self,
-        call: &Call,
+        request: &Request,
         response: Response,
         sink: S,
         permit: &Permit,
-    ) -> Result<Answer<S::Out>, Failure> {
-        let now = self.budget.clock().date();
+    ) -> Result<Answer<S::Out>, FailedAttempt> {
+        let now = self.clock.date();
         let head = response.headers();
         if let Some(limit) = headers::server_limit(head, now) {
             permit.narrow(limit);
         }
         let retry_after = headers::retry_after(head, now);
         let result = if response.status().is_success() {
-            self.success(call, response, sink).await
+            self.success(request, response, sink).await
         } else {
-            Err(self.failure(call, response, retry_after).await)
+            Err(self.failure(request, response, retry_after).await)
         };
         match result {
             Err(failure) if failure.error.kind() == Kind::Limited(Limiter::Cloudflare) => {
                 let wait = retry_after.unwrap_or(DOCUMENTED_BLOCK);
                 permit.limited(wait);
-                Err(Failure { error: failure.error.after(Some(wait)), again: Again::IfRead })
+                Err(FailedAttempt { error: failure.error.after(Some(wait)), retry: Retry::IfRead })
             }
             other => {
                 permit.passed();
@@ -109,28 +111,28 @@ impl Transport {
         }
     }
 
-    /// An answer whose status promises a result.
+    /// Reads an answer with a success status.
     async fn success<S: Sink>(
         &self,
-        call: &Call,
+        request: &Request,
         response: Response,
         sink: S,
-    ) -> Result<Answer<S::Out>, Failure> {
+    ) -> Result<Answer<S::Out>, FailedAttempt> {
         let status = response.status();
         let date = headers::date(response.headers());
         let mut answered =
             Answered { status: status.as_u16(), notes: Vec::new(), ray: headers::ray(response.headers()) };
         let misshapen = |reason: String, answered: Answered| {
-            Failure::for_good(Error::new(call.operation, Kind::Shape, reason).answered(answered))
+            FailedAttempt::for_good(Error::new(request.operation, Kind::Shape, reason).answered(answered))
         };
         if let Some(media) = headers::foreign_type(response.headers()) {
             return Err(misshapen(format!("it is {media}, not JSON"), answered));
         }
-        let (text, list) = match self.read(call, response, sink).await {
+        let (text, list) = match self.read(request, response, sink).await {
             Ok(read) => read,
-            Err(Unread::Broken(broken)) => return Err(misshapen(broken.to_string(), answered)),
-            Err(Unread::Lost(failure)) => {
-                return Err(Failure { error: failure.error.answered(answered), again: failure.again });
+            Err(Unread::Undecodable(broken)) => return Err(misshapen(broken.to_string(), answered)),
+            Err(Unread::Incomplete(failure)) => {
+                return Err(FailedAttempt { error: failure.error.answered(answered), retry: failure.retry });
             }
         };
         let envelope = match Envelope::parse(&text, &self.auth.secrets) {
@@ -143,26 +145,33 @@ impl Transport {
                 let kind = envelope::kind(status, &envelope.notes);
                 answered.notes = envelope.notes;
                 let reason = "cloudflare reports a failure";
-                let error = Error::new(call.operation, kind, reason).answered(answered);
-                Err(Failure::for_good(error))
+                let error = Error::new(request.operation, kind, reason).answered(answered);
+                Err(FailedAttempt::for_good(error))
             }
             None => Err(misshapen("it does not say whether it is a success".to_owned(), answered)),
         }
     }
 
-    /// An answer whose status says that there is no result.
-    async fn failure(&self, call: &Call, response: Response, retry_after: Option<Duration>) -> Failure {
+    /// Reads an answer with an error status.
+    async fn failure(
+        &self,
+        request: &Request,
+        response: Response,
+        retry_after: Option<Duration>,
+    ) -> FailedAttempt {
         let status = response.status();
         let mut answered =
             Answered { status: status.as_u16(), notes: Vec::new(), ray: headers::ray(response.headers()) };
         if status.is_redirection() || status.is_informational() {
             let reason =
                 format!("it leads to {}, where nothing is sent; check the base URL", destination(&response));
-            return Failure::for_good(Error::new(call.operation, Kind::Shape, reason).answered(answered));
+            return FailedAttempt::for_good(
+                Error::new(request.operation, Kind::Shape, reason).answered(answered),
+            );
         }
-        // Without a readable envelope the status has to do: a gateway in trouble writes HTML or nothing.
+        // A gateway in trouble writes HTML or nothing; then only the status is known.
         let text = match headers::foreign_type(response.headers()) {
-            None => self.read(call, response, Whole::new(&self.bounds)).await.ok(),
+            None => self.read(request, response, Whole::new(&self.bounds)).await.ok(),
             Some(_) => None,
         };
         if let Some(envelope) = text.and_then(|(text, ())| Envelope::parse(&text, &self.auth.secrets).ok()) {
@@ -173,20 +182,20 @@ impl Transport {
             Kind::Invalid => "cloudflare does not accept it as it is",
             _ => "cloudflare is in trouble",
         };
-        let error = Error::new(call.operation, kind, reason).answered(answered);
-        let again = if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
-            Again::IfRead
+        let error = Error::new(request.operation, kind, reason).answered(answered);
+        let retry = if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
+            Retry::IfRead
         } else {
-            Again::No
+            Retry::No
         };
         let wait = retry_after.filter(|_| kind == Kind::Unavailable);
-        Failure { error: error.after(wait), again }
+        FailedAttempt { error: error.after(wait), retry }
     }
 
-    /// Reads a body into `sink`, unpacked.
+    /// Decompresses a body into `sink`.
     async fn read<S: Sink>(
         &self,
-        call: &Call,
+        request: &Request,
         mut response: Response,
         sink: S,
     ) -> Result<(Vec<u8>, S::Out), Unread> {
@@ -195,15 +204,16 @@ impl Transport {
             Coding::Gzip => Body::gzip(sink, &self.bounds),
             Coding::Other => {
                 let what = "it is packed in a way that was not asked for".to_owned();
-                return Err(Unread::Broken(Broken::Compression(what)));
+                return Err(Unread::Undecodable(DecodeError::Compression(what)));
             }
         };
         loop {
-            // A body that has begun is not asked for twice: the next poll is soon enough.
-            let lost = |kind, reason| Unread::Lost(Failure::new(call, kind, reason, Again::No));
+            // Once a body has begun, the request is not repeated: the next poll is soon enough.
+            let lost =
+                |kind, reason| Unread::Incomplete(FailedAttempt::new(request, kind, reason, Retry::No));
             match tokio::time::timeout(self.idle_wait, response.chunk()).await {
-                Ok(Ok(Some(bytes))) => body.push(&bytes).map_err(Unread::Broken)?,
-                Ok(Ok(None)) => return body.finish().map_err(Unread::Broken),
+                Ok(Ok(Some(bytes))) => body.push(&bytes).map_err(Unread::Undecodable)?,
+                Ok(Ok(None)) => return body.finish().map_err(Unread::Undecodable),
                 Ok(Err(error)) => {
                     let (bytes, why) = (body.decoded(), cause(&error));
                     let reason = format!("the answer broke off after {bytes} bytes: {why}");
@@ -219,73 +229,20 @@ impl Transport {
     }
 }
 
-/// Why a body was not read.
+/// Why a body could not be read.
 enum Unread {
-    /// It came, but is no answer.
-    Broken(Broken),
-    /// It did not come.
-    Lost(Failure),
+    /// It arrived, but cannot be decoded.
+    Undecodable(DecodeError),
+    /// It did not arrive completely.
+    Incomplete(FailedAttempt),
 }
 
-impl Failure {
-    pub(super) fn new(call: &Call, kind: Kind, reason: String, again: Again) -> Self {
-        Self { error: Error::new(call.operation, kind, reason), again }
-    }
-
-    /// What no further attempt would mend.
-    pub(super) fn for_good(error: Error) -> Self {
-        let again = Again::No;
-        Self { error, again }
-    }
-
-    /// How long to wait before the next attempt, if one may help: half to one and a half times 0.5 s, then
-    /// 2 s, and not before the server said.
-    pub(super) fn retry_in(&self, method: &Method, attempt: u32) -> Option<Duration> {
-        let helps = match self.again {
-            Again::No => false,
-            Again::Always => true,
-            Again::IfRead => *method == Method::GET,
-        };
-        let pause = Duration::from_millis(500) * 4_u32.pow(attempt - 1);
-        let pause = pause.mul_f64(0.5 + fastrand::f64());
-        helps.then(|| pause.max(self.error.retry_after().unwrap_or_default()))
-    }
-}
-
-/// The host a redirect names, and nothing else of it: the rest may hold anything.
+/// The host that a redirect names. The rest of the URL is left out: it may hold personal data.
 fn destination(response: &Response) -> String {
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let target = location.and_then(|location| response.url().join(location).ok());
     match target.as_ref().and_then(Url::host_str) {
         Some(host) => tidy(host, 100),
         None => "another place".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cloudflare::operation::Operation;
-
-    #[test]
-    fn retries_wait_longer_each_time_and_never_repeat_a_change_that_may_have_happened() {
-        let base = Url::parse("https://example.com").unwrap();
-        let call = Call::new(Operation::Summary, &base, &[]);
-        for (again, method, helps) in [
-            (Again::No, Method::GET, false),
-            (Again::IfRead, Method::GET, true),
-            (Again::IfRead, Method::POST, false),
-            (Again::Always, Method::POST, true),
-        ] {
-            let failure = Failure::new(&call, Kind::Unavailable, String::new(), again);
-            assert_eq!(failure.retry_in(&method, 1).is_some(), helps, "{again:?} {method}");
-        }
-        let failure = Failure::new(&call, Kind::Unavailable, String::new(), Again::Always);
-        for (attempt, least, most) in [(1, 250, 750), (2, 1_000, 3_000)] {
-            let wait = failure.retry_in(&Method::GET, attempt).unwrap().as_millis();
-            assert!((least..=most).contains(&wait), "{wait} ms before attempt {}", attempt + 1);
-        }
-        let told = Failure { error: failure.error.after(Some(Duration::from_secs(9))), again: Again::Always };
-        assert_eq!(told.retry_in(&Method::GET, 2), Some(Duration::from_secs(9)));
     }
 }

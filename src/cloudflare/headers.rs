@@ -1,16 +1,16 @@
-//! What the head of an answer says: when it was made, how long to wait, what is left of the rate limit.
+//! Reads the headers of an answer: its date, how long to wait, and what is left of the rate limit.
 
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 
 use crate::clock::Timestamp;
-use crate::rate_limit::{ServerLimit, WINDOW};
+use crate::cloudflare::limit::rate_limit::{ServerLimit, WINDOW};
 
-/// A wait beyond this is a slip of the pen (milliseconds or a date as a number), not an order.
+/// A longer wait is a mistake of the server (milliseconds, or a date as a number) and is ignored.
 const LONGEST_WAIT: Duration = Duration::from_secs(366 * 86_400);
 
-/// "Now" is taken as this, so that nothing spins.
+/// A wait of zero is raised to this, so that nothing spins.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
 /// No window is 30 years long: from here on a number of seconds is a date, of 2001 and later.

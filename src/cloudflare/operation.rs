@@ -1,10 +1,10 @@
-//! The operations of the API: what each belongs to, needs and may do.
+//! The operations of the API: the endpoint, method and permission of each.
 
 use reqwest::Method;
 
 use crate::model::Endpoint;
 
-/// What is asked of the API.
+/// An operation of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operation {
     Behaviors,
@@ -39,7 +39,7 @@ impl Operation {
         }
     }
 
-    /// The method by which it is asked; only GET may be asked twice.
+    /// The HTTP method; only GET is retried after the request was sent.
     pub(super) const fn method(self) -> Method {
         match self {
             Self::Behaviors
@@ -71,7 +71,7 @@ impl Operation {
         }
     }
 
-    /// What it means when nothing is found, and what to do.
+    /// What a 404 means here, and what to do.
     pub(super) const fn not_found(self) -> &'static str {
         match self {
             Self::User | Self::Reset => "cloudflare knows no such user in this account",

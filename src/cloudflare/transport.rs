@@ -1,4 +1,4 @@
-//! One operation: paid from the budget, bounded in time, retried where that helps.
+//! One operation: charged to the budget, bounded in time, retried where that helps.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,47 +6,46 @@ use std::time::Duration;
 use reqwest::Url;
 use reqwest::header::AUTHORIZATION;
 
-use super::call::{Answer, Call, Place};
-use super::element::Element;
-use super::error::{Error, Kind, Limiter};
-use super::exchange::{Again, Failure};
-use super::route::Route;
-use super::setup::{Auth, SetupError, base_url, http};
-use super::stream::{Bounds, Listing, Names, Reader, Sink, Whole};
-use super::{Observer, Options, Outcome, Report};
-use crate::budget::{Budget, Permit};
+use super::auth::Auth;
+use super::base_url;
+use super::connect_error::Target;
+use super::decode::{Bounds, Element, Listing, Names, Reader, Sink, Whole};
+use super::error::{Error, Kind, Limiter, Outcome};
+use super::exchange::Connection;
+use super::http_client;
+use super::options::Options;
+use super::report::{Observer, Report};
+use super::request::{Answer, Request, Sequence};
+use super::retry::{FailedAttempt, Retry};
+use super::setup_error::SetupError;
 use crate::clock::Clock;
-use crate::credentials::Credentials;
-use crate::rate_limit::WINDOW;
+use crate::cloudflare::credentials::Credentials;
+use crate::cloudflare::limit::budget::{Budget, Permit};
+use crate::cloudflare::limit::rate_limit::WINDOW;
 
-/// How long an operation may still be on the wire.
+/// How long an operation may still be on the wire. Time spent waiting for the budget does not count.
 #[derive(Debug)]
-pub(super) struct Allowance {
+pub(super) struct Deadline {
     total: Duration,
     left: Duration,
 }
 
-/// Sends; cheap to clone.
+/// Runs operations; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Transport {
-    pub(super) http: reqwest::Client,
-    pub(super) base: Url,
-    pub(super) route: Arc<Route>,
-    pub(super) auth: Arc<Auth>,
-    pub(super) budget: Budget,
-    pub(super) bounds: Bounds,
+    connection: Connection,
+    base: Url,
+    budget: Budget,
     names: Names,
-    pub(super) connect_wait: Duration,
-    pub(super) idle_wait: Duration,
-    patience: Duration,
+    permit_wait: Duration,
     attempts: u32,
     retry_wait: Duration,
     observer: Option<Observer>,
-    /// Attempts are measured on the wall even if the budget's clock is scaled.
+    /// Attempts are measured in real time even if the budget's clock is scaled.
     stopwatch: Clock,
 }
 
-impl Allowance {
+impl Deadline {
     pub(super) fn new(total: Duration) -> Self {
         Self { total, left: total }
     }
@@ -62,18 +61,22 @@ impl Transport {
         budget: Budget,
         options: Options,
     ) -> Result<Self, SetupError> {
-        let (base, site) = base_url(&options.base_url)?;
-        Ok(Self {
-            http: http(site, options.connect_wait)?,
-            route: Arc::new(Route::new(&base, site)),
-            base,
+        let (base, site) = base_url::parse(&options.base_url)?;
+        let connection = Connection {
+            http: http_client::build(site, options.connect_wait)?,
+            target: Arc::new(Target::new(&base, site)),
             auth: Arc::new(Auth::new(credentials)?),
-            budget,
             bounds: options.bounds,
-            names: options.names,
             connect_wait: options.connect_wait,
             idle_wait: options.idle_wait,
-            patience: options.patience,
+            clock: budget.clock().clone(),
+        };
+        Ok(Self {
+            connection,
+            base,
+            budget,
+            names: options.names,
+            permit_wait: options.permit_wait,
             attempts: options.attempts,
             retry_wait: options.retry_wait,
             observer: options.observer,
@@ -82,7 +85,9 @@ impl Transport {
     }
 
     pub(super) fn with_credentials(&self, credentials: Credentials) -> Result<Self, SetupError> {
-        Ok(Self { auth: Arc::new(Auth::new(credentials)?), ..self.clone() })
+        let auth = Arc::new(Auth::new(credentials)?);
+        let connection = Connection { auth, ..self.connection.clone() };
+        Ok(Self { connection, ..self.clone() })
     }
 
     pub(super) fn base(&self) -> &Url {
@@ -90,69 +95,69 @@ impl Transport {
     }
 
     pub(super) fn bounds(&self) -> &Bounds {
-        &self.bounds
+        &self.connection.bounds
     }
 
     /// Whether the credentials are a token.
     pub(super) fn has_token(&self) -> bool {
-        self.auth.headers.contains_key(AUTHORIZATION)
+        self.connection.auth.headers.contains_key(AUTHORIZATION)
     }
 
-    /// An answer that is small, made into what it says by `take`.
+    /// Runs an operation whose answer is small; `take` reads the answer.
     pub(super) async fn text<T>(
         &self,
-        call: &Call,
-        allowance: &mut Allowance,
+        request: &Request,
+        deadline: &mut Deadline,
         take: impl Fn(Answer<()>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.run(call, allowance, || Whole::new(&self.bounds), take).await
+        self.run(request, deadline, || Whole::new(self.bounds()), take).await
     }
 
-    /// An answer that is a list, made into what it says by `take`.
+    /// Runs an operation whose answer is a list; `take` reads the answer.
     pub(super) async fn list<E: Element, T>(
         &self,
-        call: &Call,
-        allowance: &mut Allowance,
+        request: &Request,
+        deadline: &mut Deadline,
         take: impl Fn(Answer<Listing<E>>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.run(call, allowance, || Reader::new(&self.bounds, self.names), take).await
+        self.run(request, deadline, || Reader::new(self.bounds(), self.names), take).await
     }
 
     async fn run<S: Sink, T>(
         &self,
-        call: &Call,
-        allowance: &mut Allowance,
+        request: &Request,
+        deadline: &mut Deadline,
         sink: impl Fn() -> S,
         take: impl Fn(Answer<S::Out>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut attempt = 1;
         let mut last = None;
         loop {
-            let permit = match self.turn(call).await {
+            let permit = match self.permit(request).await {
                 Ok(permit) => permit,
                 Err(error) => return Err(last.unwrap_or(error)),
             };
             let started = self.stopwatch.now();
-            let answer = self.attempt(call, sink(), &permit, allowance).await;
+            let answer = self.attempt(request, sink(), &permit, deadline).await;
             drop(permit);
             let took = self.stopwatch.now().since(started);
-            allowance.spend(took);
+            deadline.spend(took);
             let ray = match &answer {
                 Ok(answer) => answer.answered.ray.clone(),
                 Err(failure) => failure.error.answer().and_then(|answered| answered.ray.clone()),
             };
-            let result = answer.and_then(|answer| take(answer).map_err(Failure::for_good));
+            let result = answer.and_then(|answer| take(answer).map_err(FailedAttempt::for_good));
             let outcome = result.as_ref().map_or_else(|failure| failure.error.outcome(), |_| Outcome::Ok);
             if let Some(observer) = &self.observer {
-                observer(&Report { endpoint: call.operation.endpoint(), outcome, took, attempt, ray });
+                observer(&Report { endpoint: request.operation.endpoint(), outcome, took, attempt, ray });
             }
             let failure = match result {
                 Ok(taken) => return Ok(taken),
                 Err(failure) => failure,
             };
-            let bearable = failure.error.retry_after().is_none_or(|told| told <= self.retry_wait);
-            match failure.retry_in(&call.operation.method(), attempt) {
-                Some(wait) if attempt < self.attempts && bearable => {
+            let short_enough = failure.error.retry_after().is_none_or(|told| told <= self.retry_wait);
+            match failure.retry_in(&request.operation.method(), attempt) {
+                Some(wait) if attempt < self.attempts && short_enough => {
                     self.budget.clock().sleep(wait).await;
                 }
                 _ => return Err(failure.error),
@@ -162,38 +167,38 @@ impl Transport {
         }
     }
 
-    /// Waits for the budget.
-    async fn turn(&self, call: &Call) -> Result<Permit, Error> {
-        let patience = match call.place {
-            Place::First => self.patience,
-            Place::Further => self.patience.max(WINDOW),
+    /// Waits until the budget permits the request.
+    async fn permit(&self, request: &Request) -> Result<Permit, Error> {
+        let wait = match request.sequence {
+            Sequence::First => self.permit_wait,
+            Sequence::Continuation => self.permit_wait.max(WINDOW),
         };
-        self.budget.take(patience).await.map_err(|moment| {
+        self.budget.take(wait).await.map_err(|moment| {
             let limiter = match self.budget.level().blocked_until {
                 Some(_) => Limiter::Cloudflare,
                 None => Limiter::Budget,
             };
             let wait = moment.since(self.budget.clock().now());
-            Error::new(call.operation, Kind::Limited(limiter), "").after(Some(wait))
+            Error::new(request.operation, Kind::Limited(limiter), "").after(Some(wait))
         })
     }
 
     async fn attempt<S: Sink>(
         &self,
-        call: &Call,
+        request: &Request,
         sink: S,
         permit: &Permit,
-        allowance: &Allowance,
-    ) -> Result<Answer<S::Out>, Failure> {
+        deadline: &Deadline,
+    ) -> Result<Answer<S::Out>, FailedAttempt> {
         let exchange = async {
-            let response = self.send(call).await?;
-            self.receive(call, response, sink, permit).await
+            let response = self.connection.send(request).await?;
+            self.connection.receive(request, response, sink, permit).await
         };
-        match tokio::time::timeout(allowance.left, exchange).await {
+        match tokio::time::timeout(deadline.left, exchange).await {
             Ok(result) => result,
             Err(_) => {
-                let reason = format!("there was no whole answer within {:?}", allowance.total);
-                Err(Failure::new(call, Kind::Timeout, reason, Again::No))
+                let reason = format!("there was no whole answer within {:?}", deadline.total);
+                Err(FailedAttempt::new(request, Kind::Timeout, reason, Retry::No))
             }
         }
     }

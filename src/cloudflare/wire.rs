@@ -1,4 +1,4 @@
-//! The JSON of the small answers and of what is sent, as Cloudflare writes it.
+//! The JSON of small answers and of request bodies, as Cloudflare writes it.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-use super::time;
-use super::{IntegrationSetting, NewIntegration, TokenState, TokenStatus, UpdatedBehavior};
+use super::decode::rfc3339;
+use super::values::{IntegrationSetting, NewIntegration, TokenState, TokenStatus, UpdatedBehavior};
 use crate::clock::Timestamp;
 use crate::model::{self, BehaviorSetting, Level, Listing};
 
@@ -18,7 +18,7 @@ pub(super) struct Behaviors {
     pub(super) behaviors: Listing<model::Behavior>,
 }
 
-/// The same after a change, without the words.
+/// The same after a change, without names and descriptions.
 #[derive(Debug, Deserialize)]
 pub(super) struct UpdatedBehaviors {
     behaviors: BTreeMap<String, Behavior>,
@@ -43,7 +43,7 @@ impl UpdatedBehaviors {
     }
 }
 
-/// What stands around a user's events.
+/// A user's result without the events.
 #[derive(Debug, Deserialize)]
 pub(super) struct UserHead {
     pub(super) name: Option<String>,
@@ -89,7 +89,7 @@ impl From<Integration> for model::Integration {
     }
 }
 
-/// The answer to a token's question about itself.
+/// The answer of the token verification.
 #[derive(Debug, Deserialize)]
 pub(super) struct Token {
     status: String,
@@ -105,7 +105,7 @@ impl From<Token> for TokenStatus {
                 "expired" => TokenState::Expired,
                 _ => TokenState::Unknown,
             },
-            expires: wire.expires_on.as_deref().and_then(|text| time::parse(text.as_bytes())),
+            expires: wire.expires_on.as_deref().and_then(|text| rfc3339::parse(text.as_bytes())),
         }
     }
 }
@@ -187,5 +187,5 @@ fn uuid<'de, D: Deserializer<'de>>(source: D) -> Result<uuid::Uuid, D::Error> {
 
 fn date<'de, D: Deserializer<'de>>(source: D) -> Result<Timestamp, D::Error> {
     let text = String::deserialize(source)?;
-    time::parse(text.as_bytes()).ok_or_else(|| D::Error::custom("created_at is no RFC 3339 date"))
+    rfc3339::parse(text.as_bytes()).ok_or_else(|| D::Error::custom("created_at is no RFC 3339 date"))
 }

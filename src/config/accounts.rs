@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::credentials::{CredentialSource, sendable, unusable};
-use super::document::{Document, Field, Kind, Node};
 use super::error::{Error, Origin};
 use super::keys;
-use super::layers::{CloudflareVariables, Layers, Setting, lists_accounts};
-use super::{Account, values};
-use crate::credentials::Credentials;
+use super::secret_files::{CredentialSource, sendable, unusable};
+use super::sources::{CloudflareVariables, Layers, Setting, lists_accounts};
+use super::yaml::{Document, Field, Kind, Node};
+use super::{Account, parse};
+use crate::cloudflare::credentials::Credentials;
 
 /// A quarter of what Cloudflare allows leaves most to the dashboard and to other tools.
 pub const DEFAULT_SHARE: f64 = 0.25;
@@ -113,7 +113,7 @@ impl<'a> Entry<'a> {
             None => id.clone(),
         };
         let budget_share = match self.get("budget_share")? {
-            Some(share) => values::budget_share(&share)?,
+            Some(share) => share.parse(parse::share)?,
             None => DEFAULT_SHARE,
         };
         let (credentials, secret) = self.credentials()?;
@@ -164,7 +164,7 @@ impl<'a> Entry<'a> {
     }
 
     fn path(&self, setting: &Setting) -> Result<PathBuf, Error> {
-        values::path(setting).map(|path| self.document.directory().join(path))
+        parse::path(setting).map(|path| self.document.directory().join(path))
     }
 
     /// Labels and ids tell accounts apart, and one credential has one budget.

@@ -1,7 +1,7 @@
 //! The names of all settings, once: for the file, for the environment, and for what is said of a wrong one.
 
-use super::document::{Document, Field, Kind};
 use super::error::{Error, shown, shown_key};
+use super::yaml::{Document, Field, Kind};
 
 /// What starts the environment variables that are ours. Kubernetes sets `ZT_RISK_EXPORTER_PORT` and the
 /// like for a service of that name; those have one underscore and are not looked at.

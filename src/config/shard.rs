@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use siphasher::sip::SipHasher24;
 
 use super::error::Error;
-use super::layers::{Layers, Setting};
+use super::sources::{Layers, Setting};
 use super::{Account, keys};
 
 /// As many as the longest list of accounts that fits in a configuration would ever need.

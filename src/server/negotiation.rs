@@ -6,7 +6,7 @@
 
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName};
 
-use crate::exposition::text::Format;
+use crate::metrics::encode::Format;
 
 /// What an answer is to look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

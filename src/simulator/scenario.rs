@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::choices::Choices;
+use super::api_options::ApiOptions;
 use super::faults::FaultRule;
 use super::story::Story;
 use crate::clock::Timestamp;
@@ -44,7 +44,7 @@ pub struct Scenario {
     /// The rate limit of each credential.
     pub limit: LimitSpec,
     /// What the API does where Cloudflare's documentation is silent.
-    pub api: Choices,
+    pub api: ApiOptions,
     /// Wall time before each answer, in milliseconds.
     pub latency_ms: u64,
     /// Faults that are on from the start.
@@ -62,7 +62,7 @@ impl Default for Scenario {
             tokens: Vec::new(),
             keys: Vec::new(),
             limit: LimitSpec::default(),
-            api: Choices::default(),
+            api: ApiOptions::default(),
             latency_ms: 0,
             faults: Vec::new(),
             story: None,

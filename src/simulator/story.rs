@@ -3,23 +3,14 @@
 //! A story is data: scenes by the minute. Minutes are the world's: at speed 60 each takes a second. Beside
 //! the scenes only everyday events happen, too few for any alert.
 
-mod stage;
+mod cast;
+pub(super) mod player;
 
 use std::time::Duration;
 
 use clap::ValueEnum;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 use uuid::Uuid;
-
-pub(super) use stage::Play;
-
-use super::life::random_uuid;
-use super::scenario::{AccountSpec, EventSpec, Scenario, UserSpec, When};
-
-/// Who is told what happens, a line at a time.
-pub type Teller = Box<dyn Fn(&str) + Send + Sync>;
 
 /// What a drill is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
@@ -46,12 +37,12 @@ struct Scene {
     minute: u64,
     /// In how many minutes.
     minutes: u64,
-    deed: Deed,
+    action: SceneAction,
 }
 
 /// What is done to the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Deed {
+enum SceneAction {
     /// So many users who are not at high risk get an event that puts them there.
     Hit { users: usize, behavior: &'static str },
     /// The insider does it again.
@@ -85,44 +76,40 @@ const TROUBLE: u64 = 30;
 /// A wave that comes in over some minutes and ends above the number that is a campaign even where nothing is known
 /// as usual.
 const CAMPAIGN: [Scene; 2] = [
-    Scene { minute: CALM, minutes: 12, deed: Deed::Hit { users: 5, behavior: "malicious_file" } },
+    Scene { minute: CALM, minutes: 12, action: SceneAction::Hit { users: 5, behavior: "malicious_file" } },
     // An hour after the wave it is in no hourly increase.
-    Scene::once(100, Deed::End),
+    Scene::once(100, SceneAction::End),
 ];
 
 const INSIDER: [Scene; 4] = [
-    Scene::once(2, Deed::Offend { behavior: "imp_travel" }),
-    Scene { minute: 11, minutes: 5, deed: Deed::Offend { behavior: "imp_travel" } },
-    Scene::once(40, Deed::Forgive),
-    Scene::once(50, Deed::End),
+    Scene::once(2, SceneAction::Offend { behavior: "imp_travel" }),
+    Scene { minute: 11, minutes: 5, action: SceneAction::Offend { behavior: "imp_travel" } },
+    Scene::once(40, SceneAction::Forgive),
+    Scene::once(50, SceneAction::End),
 ];
 
-const MASS_RESET: [Scene; 2] =
-    [Scene { minute: CALM, minutes: 6, deed: Deed::Reset { users: 5 } }, Scene::once(100, Deed::End)];
+const MASS_RESET: [Scene; 2] = [
+    Scene { minute: CALM, minutes: 6, action: SceneAction::Reset { users: 5 } },
+    Scene::once(100, SceneAction::End),
+];
 
 const BEHAVIOR_DISABLED: [Scene; 3] = [
-    Scene::once(CALM, Deed::Disable { behavior: "malicious_file" }),
-    Scene::once(CALM + TROUBLE, Deed::Enable { behavior: "malicious_file" }),
-    Scene::once(CALM + TROUBLE + 20, Deed::End),
+    Scene::once(CALM, SceneAction::Disable { behavior: "malicious_file" }),
+    Scene::once(CALM + TROUBLE, SceneAction::Enable { behavior: "malicious_file" }),
+    Scene::once(CALM + TROUBLE + 20, SceneAction::End),
 ];
 
 const TOKEN_REVOKED: [Scene; 3] = [
-    Scene::once(CALM, Deed::Revoke),
-    Scene::once(CALM + TROUBLE, Deed::Reinstate),
-    Scene::once(CALM + TROUBLE + 20, Deed::End),
+    Scene::once(CALM, SceneAction::Revoke),
+    Scene::once(CALM + TROUBLE, SceneAction::Reinstate),
+    Scene::once(CALM + TROUBLE + 20, SceneAction::End),
 ];
 
 const OUTAGE: [Scene; 3] = [
-    Scene::once(CALM, Deed::Fail),
-    Scene::once(CALM + TROUBLE, Deed::Recover),
-    Scene::once(CALM + TROUBLE + 20, Deed::End),
+    Scene::once(CALM, SceneAction::Fail),
+    Scene::once(CALM + TROUBLE, SceneAction::Recover),
+    Scene::once(CALM + TROUBLE + 20, SceneAction::End),
 ];
-
-/// Enough for 30 resets to be a tenth, and for 60 new users at high risk to leave most of them calm.
-const USERS: usize = 300;
-
-/// One in so many is at medium risk; nobody but the insider is at high.
-const MEDIUM_ONE_IN: usize = 5;
 
 const INSIDER_ID: Uuid = Uuid::from_u128(0x5d1f_9e3a_6c07_4b2e_9a44_0f3b_7ce1_28d6);
 
@@ -170,58 +157,19 @@ impl Story {
     }
 
     /// What happens in this minute.
-    fn deeds(self, minute: u64) -> impl Iterator<Item = Deed> {
+    fn actions(self, minute: u64) -> impl Iterator<Item = SceneAction> {
         let now = move |scene: &&Scene| (scene.minute..scene.minute + scene.minutes).contains(&minute);
-        self.scenes().iter().filter(now).map(|scene| scene.deed)
-    }
-
-    /// The users at the start, with one event each; the insider has one too.
-    fn cast(self, speed: f64) -> Vec<UserSpec> {
-        let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let user = |id, behavior: &str, age: Duration| UserSpec {
-            id,
-            name: None,
-            email: None,
-            last_reset: None,
-            events: vec![EventSpec {
-                id: None,
-                behavior: behavior.to_owned(),
-                level: None,
-                at: When::BeforeStart(age.div_f64(speed)),
-            }],
-        };
-        let somebody = |number: usize| {
-            let behavior =
-                if number.is_multiple_of(MEDIUM_ONE_IN) { "security_domain" } else { "high_risk_domain" };
-            // Spread over the weeks before, none of them within the day that the insider is watched.
-            let age = minutes(24 * 60 * (2 + number as u64 % 20));
-            user(random_uuid(&mut rng), behavior, age)
-        };
-        let mut cast: Vec<_> = (0..USERS).map(somebody).collect();
-        if self == Self::Insider {
-            cast.push(user(INSIDER_ID, "imp_travel", WATCHED + minutes(10)));
-        }
-        cast
-    }
-}
-
-impl Scenario {
-    /// The account and the token of [`Scenario::generated`] with 300 calm users, and a story that happens to them.
-    pub fn of_story(story: Story, speed: f64) -> Self {
-        let world = Self::generated(0, 1);
-        let cast = |account| AccountSpec { users: story.cast(speed), ..account };
-        let accounts = world.accounts.into_iter().map(cast).collect();
-        Self { speed, story: Some(story), accounts, ..world }
+        self.scenes().iter().filter(now).map(|scene| scene.action)
     }
 }
 
 impl Scene {
-    const fn once(minute: u64, deed: Deed) -> Self {
-        Self { minute, minutes: 1, deed }
+    const fn once(minute: u64, action: SceneAction) -> Self {
+        Self { minute, minutes: 1, action }
     }
 }
 
-impl Deed {
+impl SceneAction {
     /// What is told of it.
     fn line(self) -> String {
         match self {
@@ -261,28 +209,28 @@ mod tests {
     #[test]
     fn a_story_ends_once_and_last_and_within_three_minutes_of_a_drill() {
         for story in Story::ALL {
-            let of = |minute| story.deeds(minute).collect::<Vec<_>>();
+            let of = |minute| story.actions(minute).collect::<Vec<_>>();
             let last = (0..1_000).rfind(|minute| !of(*minute).is_empty()).unwrap();
-            assert_eq!(of(last), [Deed::End], "{story:?}");
-            assert!((0..last).all(|minute| !of(minute).contains(&Deed::End)), "{story:?}");
+            assert_eq!(of(last), [SceneAction::End], "{story:?}");
+            assert!((0..last).all(|minute| !of(minute).contains(&SceneAction::End)), "{story:?}");
             assert!(last < 180, "{story:?}: {last} seconds at speed 60");
         }
     }
 
     #[test]
     fn what_happens_in_a_minute() {
-        let hit = Deed::Hit { users: 5, behavior: "malicious_file" };
+        let hit = SceneAction::Hit { users: 5, behavior: "malicious_file" };
         for (story, minute, wanted) in [
             (Story::Campaign, 19, vec![]),
             (Story::Campaign, 20, vec![hit]),
             (Story::Campaign, 31, vec![hit]),
             (Story::Campaign, 32, vec![]),
-            (Story::MassReset, 25, vec![Deed::Reset { users: 5 }]),
-            (Story::TokenRevoked, 20, vec![Deed::Revoke]),
-            (Story::TokenRevoked, 50, vec![Deed::Reinstate]),
-            (Story::Outage, 50, vec![Deed::Recover]),
+            (Story::MassReset, 25, vec![SceneAction::Reset { users: 5 }]),
+            (Story::TokenRevoked, 20, vec![SceneAction::Revoke]),
+            (Story::TokenRevoked, 50, vec![SceneAction::Reinstate]),
+            (Story::Outage, 50, vec![SceneAction::Recover]),
         ] {
-            assert_eq!(story.deeds(minute).collect::<Vec<_>>(), wanted, "{story:?} at minute {minute}");
+            assert_eq!(story.actions(minute).collect::<Vec<_>>(), wanted, "{story:?} at minute {minute}");
         }
     }
 

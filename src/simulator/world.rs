@@ -1,417 +1,370 @@
-//! One account's users, events, behaviors and integrations, and the verbs that change them.
-//!
-//! Told the time, like everything that can be tested without waiting. Whatever changes a row of the
-//! summary marks its part of the [`Listing`] as stale.
+//! Everything that is simulated, in one place: the accounts, what happens in them, who may ask, what goes
+//! wrong, and the record of it all. Told the time; [`super::engine`] holds the lock and the clock.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use rand::Rng;
 use uuid::Uuid;
 
-use super::choices::{EventCount, EventIds, ResetEvents};
-use super::listing::{Listing, Row};
-use super::people::Person;
-use super::scenario::{AccountSpec, BehaviorSpec, IntegrationSpec, Level, Plan};
+use super::account::{Account, NewEvent, Rules};
+use super::api_options::ApiOptions;
+use super::auth::Auth;
+use super::faults::Faults;
+use super::ground_truth::{ChangeRecord, Details, EventRecord, Record, Truth, UserRecord, Wanted};
+use super::scenario::{AccountSpec, Level, Scenario};
+use super::workload::{self, Action, RngSeed, Workload};
 use crate::clock::Timestamp;
 
-/// Events kept of one user; the oldest go first, so that a demonstration may run for months.
-const MOST_EVENTS: usize = 10_000;
-
-/// How the questions are answered that a world has to know about.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Rules {
-    pub(super) retention_ms: Option<i64>,
-    pub(super) event_count: EventCount,
-    pub(super) event_ids: EventIds,
-    pub(super) reset_events: ResetEvents,
-}
+/// How often an administrator looks for somebody to reset.
+const LOOKS: u32 = 20;
 
 #[derive(Debug)]
-pub(super) struct Account {
-    pub(super) id: String,
-    pub(super) plan: Plan,
-    pub(super) behaviors: BTreeMap<String, Behavior>,
-    pub(super) integrations: Vec<Integration>,
+pub(super) struct World {
+    pub(super) options: ApiOptions,
+    pub(super) auth: Auth,
+    pub(super) faults: Faults,
+    pub(super) record: Record,
+    tenants: BTreeMap<String, Tenant>,
     seed: u64,
-    rules: Rules,
-    users: Vec<User>,
-    by_id: HashMap<Uuid, u32>,
-    listing: Listing,
-    /// Ids of behaviors; events say the position.
-    behavior_ids: Vec<String>,
-    /// How many events and integrations were ever made, for their ids.
-    made: u64,
+    answered: u64,
 }
 
-#[derive(Clone, Debug)]
-pub(super) struct Behavior {
-    pub(super) name: String,
-    pub(super) description: String,
-    pub(super) enabled: bool,
-    pub(super) level: Level,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Integration {
-    pub(super) id: Uuid,
-    pub(super) reference_id: String,
-    pub(super) tenant_url: String,
-    pub(super) active: bool,
-    pub(super) created_at: Timestamp,
-}
-
+/// An account, and what keeps happening in it.
 #[derive(Debug)]
-pub(super) struct User {
-    pub(super) id: Uuid,
-    pub(super) person: Person,
-    pub(super) last_reset: Option<Timestamp>,
-    presence: Presence,
-    /// In the order in which they came.
-    events: Vec<Event>,
-    /// Since the last reset.
-    count: u32,
-    level: Option<Level>,
-    last_event: Timestamp,
+struct Tenant {
+    account: Account,
+    workload: Option<Workload>,
+    /// The positions before this belong to users that the scenario lists: nothing happens to them by
+    /// itself.
+    first_generated: usize,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Presence {
-    Here,
-    Gone,
+/// A verb that named something that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unknown {
+    /// No such account in the scenario.
+    #[error("no such account")]
+    Account,
+    /// No such user, or one who left.
+    #[error("no such user")]
+    User,
 }
 
-#[derive(Clone, Debug)]
-pub(super) struct Event {
-    pub(super) number: u64,
-    given_id: Option<Box<str>>,
-    behavior: u16,
-    pub(super) level: Level,
-    pub(super) timestamp: Timestamp,
-    /// When it became known, which may be later than when it happened.
-    pub(super) appended: Timestamp,
-    era: Era,
-}
-
-/// On which side of the last reset an event is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Era {
-    BeforeReset,
-    Current,
-}
-
-/// What an event is to be.
-#[derive(Clone, Debug)]
-pub(super) struct NewEvent<'a> {
-    pub(super) id: Option<&'a str>,
-    pub(super) behavior: &'a str,
-    pub(super) level: Option<Level>,
-    pub(super) timestamp: Timestamp,
-}
-
-impl<'a> NewEvent<'a> {
-    /// An event of `behavior` with its level.
-    pub(super) fn of(behavior: &'a str, timestamp: Timestamp) -> Self {
-        Self { id: None, behavior, level: None, timestamp }
-    }
-}
-
-/// What was appended.
-#[derive(Clone, Debug)]
-pub(super) struct Appended {
-    pub(super) id: String,
-    pub(super) level: Level,
-}
-
-impl User {
-    fn new(id: Uuid, person: Person) -> Self {
-        Self {
-            id,
-            person,
-            last_reset: None,
-            presence: Presence::Here,
-            events: Vec::new(),
-            count: 0,
-            level: None,
-            last_event: Timestamp::default(),
-        }
-    }
-
-    /// The level, for a user on the list.
-    pub(super) fn level(&self) -> Option<Level> {
-        self.level.filter(|_| self.presence == Presence::Here)
-    }
-
-    /// What the summary says at `now`, and when that changes by retention alone.
-    fn row(&self, rules: Rules, now: Timestamp) -> Option<(Row<'_>, Option<Timestamp>)> {
-        let max_risk_level = self.level()?;
-        let (event_count, changes) = match (rules.event_count, rules.retention_ms) {
-            (EventCount::Retained, Some(retention)) => {
-                let expiry = |event: &Event| Timestamp::from_millis(event.timestamp.millis() + retention);
-                let mut expiries: Vec<_> = self.current().map(expiry).filter(|date| *date > now).collect();
-                expiries.sort_unstable();
-                (u32::try_from(expiries.len()).unwrap_or(u32::MAX), expiries.first().copied())
-            }
-            _ => (self.count, None),
+impl World {
+    /// The world of `scenario` as it is at `start`. Takes seconds for a million users.
+    pub(super) fn new(scenario: &Scenario, start: Timestamp) -> Self {
+        let options = scenario.api.clone();
+        let rules = Rules {
+            retention_ms: options
+                .retention_seconds
+                .map(|seconds| i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(i64::MAX / 2)),
+            event_count: options.event_count,
+            event_ids: options.event_ids,
+            reset_events: options.reset_events,
         };
-        let row = Row {
-            user_id: self.id,
-            person: &self.person,
-            max_risk_level,
-            event_count,
-            last_event: self.last_event,
+        let mut world = Self {
+            options,
+            auth: Auth::new(&scenario.tokens, &scenario.keys, scenario.limit, start),
+            faults: Faults::new(scenario.faults.clone()),
+            record: Record::default(),
+            tenants: BTreeMap::new(),
+            seed: scenario.seed,
+            answered: 0,
         };
-        Some((row, changes))
-    }
-
-    fn current(&self) -> impl Iterator<Item = &Event> {
-        self.events.iter().filter(|event| event.era == Era::Current)
-    }
-}
-
-impl Account {
-    /// The account as its scenario states it, before anybody lives in it by a seed. The events that the
-    /// scenario gives to users are appended by the caller, who keeps the record.
-    pub(super) fn new(spec: &AccountSpec, rules: Rules, seed: u64, start: Timestamp) -> Self {
-        let standard;
-        let behaviors = match &spec.behaviors {
-            Some(given) => given,
-            None => {
-                standard = super::people::standard_behaviors();
-                &standard
-            }
-        };
-        let integration = |spec: &IntegrationSpec| Integration {
-            id: spec.id,
-            reference_id: spec.reference_id.clone(),
-            tenant_url: spec.tenant_url.clone(),
-            active: spec.active,
-            created_at: spec.created_at.date(start),
-        };
-        let mut account = Self {
-            id: spec.id.clone(),
-            plan: spec.plan,
-            behaviors: BTreeMap::new(),
-            integrations: spec.integrations.iter().map(integration).collect(),
-            seed,
-            rules,
-            users: Vec::new(),
-            by_id: HashMap::new(),
-            listing: Listing::default(),
-            behavior_ids: Vec::new(),
-            made: 0,
-        };
-        behaviors.iter().for_each(|behavior| account.set_behavior(behavior.clone()));
-        for user in &spec.users {
-            let slot = account.user_or_new(user.id);
-            if let Some(known) = account.users.get_mut(slot) {
-                known.person = known.person.named(user.name.clone(), user.email.clone());
-                known.last_reset = user.last_reset.map(|when| when.date(start));
-            }
-        }
-        account
-    }
-
-    /// Configures a behavior, or adds it.
-    pub(super) fn set_behavior(&mut self, spec: BehaviorSpec) {
-        let behavior = Behavior {
-            name: spec.name,
-            description: spec.description,
-            enabled: spec.enabled,
-            level: spec.risk_level,
-        };
-        self.behaviors.insert(spec.id, behavior);
-    }
-
-    /// How many users there ever were; each has the same position for ever.
-    pub(super) fn slots(&self) -> usize {
-        self.users.len()
-    }
-
-    /// The user at a position, unless the user left.
-    pub(super) fn at(&self, slot: usize) -> Option<&User> {
-        self.users.get(slot).filter(|user| user.presence == Presence::Here)
-    }
-
-    pub(super) fn find(&self, user: Uuid) -> Option<&User> {
-        self.slot(user).and_then(|slot| self.at(slot))
-    }
-
-    /// Everybody who has not left.
-    pub(super) fn users(&self) -> impl Iterator<Item = &User> {
-        self.users.iter().filter(|user| user.presence == Presence::Here)
-    }
-
-    /// The position of a user, who is new or returns if need be.
-    pub(super) fn user_or_new(&mut self, user: Uuid) -> usize {
-        match self.slot(user) {
-            Some(slot) => {
-                if let Some(known) = self.users.get_mut(slot) {
-                    known.presence = Presence::Here;
+        for (spec, number) in scenario.accounts.iter().zip(1_u64..) {
+            let seed = scenario.seed ^ number.wrapping_mul(0xd6e8_feb8_6659_fd93);
+            let tenant = Tenant::new(spec, rules, seed, scenario.speed, start);
+            world.tenants.insert(spec.id.clone(), tenant);
+            for user in &spec.users {
+                for event in &user.events {
+                    let new = NewEvent {
+                        id: event.id.as_deref(),
+                        behavior: &event.behavior,
+                        level: event.level,
+                        timestamp: event.at.date(start),
+                    };
+                    let appended = new.timestamp.min(start);
+                    world.append(&spec.id, user.id, &new, appended).expect("the account was made above");
                 }
-                slot
             }
-            None => {
-                let slot = self.users.len();
-                let number = u32::try_from(slot).expect("a world has far fewer than 2^32 users");
-                self.by_id.insert(user, number);
-                self.users.push(User::new(user, Person::made_up(number)));
-                slot
+        }
+        world.refresh(start);
+        world
+    }
+
+    pub(super) fn account(&mut self, id: &str) -> Option<&mut Account> {
+        self.tenants.get_mut(id).map(|tenant| &mut tenant.account)
+    }
+
+    /// Lets happen what has happened by `now`.
+    pub(super) fn advance(&mut self, now: Timestamp) {
+        for tenant in self.tenants.values_mut() {
+            while let Some((date, action)) = tenant.workload.as_mut().and_then(|workload| workload.next(now))
+            {
+                tenant.play(&action, date, &mut self.record);
             }
         }
     }
 
-    /// Appends an event to the user at `slot`; its level is that of the behavior unless it says its own.
-    pub(super) fn append(&mut self, slot: usize, new: &NewEvent<'_>, now: Timestamp) -> Option<Appended> {
-        let behavior = self.behavior_number(new.behavior);
-        let configured = self.behaviors.get(new.behavior).map(|behavior| behavior.level);
-        let level = new.level.or(configured).unwrap_or(Level::Low);
-        let number = self.next_number();
-        let user = self.users.get_mut(slot)?;
-        let era = match user.last_reset {
-            Some(reset) if new.timestamp <= reset => Era::BeforeReset,
-            _ => Era::Current,
-        };
-        let event = Event {
-            number,
-            given_id: new.id.map(Box::from),
-            behavior,
-            level,
+    /// Writes the rows that changed ahead of the next request.
+    pub(super) fn refresh(&mut self, now: Timestamp) {
+        for tenant in self.tenants.values_mut() {
+            tenant.account.listing(now);
+        }
+    }
+
+    /// Appends an event; a user who is not there joins.
+    pub(super) fn append(
+        &mut self,
+        account: &str,
+        user: Uuid,
+        new: &NewEvent<'_>,
+        now: Timestamp,
+    ) -> Result<EventRecord, Unknown> {
+        let tenant = self.tenants.get_mut(account).ok_or(Unknown::Account)?;
+        let slot = tenant.account.user_or_new(user);
+        tenant.append(slot, new, now, &mut self.record).ok_or(Unknown::User)
+    }
+
+    /// Clears a user's risk.
+    pub(super) fn reset(&mut self, account: &str, user: Uuid, now: Timestamp) -> Result<(), Unknown> {
+        let tenant = self.tenants.get_mut(account).ok_or(Unknown::Account)?;
+        tenant.reset(user, now, &mut self.record).ok_or(Unknown::User)
+    }
+
+    /// Lets a user leave.
+    pub(super) fn remove(&mut self, account: &str, user: Uuid, now: Timestamp) -> Result<(), Unknown> {
+        let tenant = self.tenants.get_mut(account).ok_or(Unknown::Account)?;
+        tenant.remove(user, now, &mut self.record).ok_or(Unknown::User)
+    }
+
+    /// What happened, with the details that are wanted.
+    pub(super) fn truth(&self, now: Timestamp, since: Option<Timestamp>, wanted: Wanted) -> Truth {
+        let mut truth = self.record.truth(now, since, wanted);
+        for (id, tenant) in &self.tenants {
+            let totals = truth.accounts.entry(id.clone()).or_default();
+            totals.by_level = Level::ALL.into_iter().map(|level| (level, 0)).collect();
+            for user in tenant.account.users() {
+                let Some(row) = tenant.account.row(user, now) else {
+                    continue;
+                };
+                totals.listed += 1;
+                *totals.by_level.entry(row.max_risk_level).or_default() += 1;
+                if wanted.users == Details::All {
+                    truth.users.push(UserRecord {
+                        account: id.clone(),
+                        user: row.user_id,
+                        max_risk_level: row.max_risk_level,
+                        event_count: row.event_count,
+                        last_event: row.last_event,
+                    });
+                }
+            }
+        }
+        truth
+    }
+
+    /// 16 hexadecimal digits and a data centre, different for each answer.
+    pub(super) fn next_ray(&mut self) -> String {
+        self.answered += 1;
+        let number = self.seed.rotate_left(32) ^ self.answered.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        format!("{number:016x}-AMS")
+    }
+}
+
+impl Tenant {
+    fn new(spec: &AccountSpec, rules: Rules, seed: u64, speed: f64, start: Timestamp) -> Self {
+        let account = Account::new(spec, rules, seed, start);
+        let first_generated = account.slots();
+        let workload =
+            (spec.generated_users > 0).then(|| Workload::new(seed, speed, spec.generated_users, start));
+        let mut tenant = Self { account, workload, first_generated };
+        for past in workload::pasts(seed, spec.generated_users, start) {
+            let slot = tenant.account.user_or_new(past.user);
+            tenant.account.was_reset(slot, past.last_reset);
+            for (date, seed) in past.events {
+                if let Some(behavior) = tenant.some_behavior(seed) {
+                    let new = NewEvent::of(&behavior, date);
+                    tenant.account.append(slot, &new, date);
+                }
+            }
+        }
+        tenant
+    }
+
+    fn play(&mut self, action: &Action, date: Timestamp, record: &mut Record) {
+        match action {
+            Action::Event { seed } => {
+                let slot = self.slot(*seed);
+                if let (Some(slot), Some(behavior)) = (slot, self.some_behavior(*seed)) {
+                    self.append(slot, &NewEvent::of(&behavior, date), date, record);
+                }
+            }
+            Action::Hit { seed, campaign } => {
+                let slot = self.slot(*seed);
+                if let (Some(slot), Some(behavior)) = (slot, self.some_behavior(*campaign)) {
+                    self.append(slot, &NewEvent::of(&behavior, date), date, record);
+                }
+            }
+            Action::Reset { seed } => {
+                if let Some(user) = self.somebody_at_risk(*seed) {
+                    self.reset(user, date, record);
+                }
+            }
+            Action::Leave { seed } => {
+                let user = self.slot(*seed).and_then(|slot| self.account.at(slot));
+                if let Some(user) = user.map(|user| user.id) {
+                    self.remove(user, date, record);
+                }
+            }
+            Action::Join { user } => {
+                self.account.user_or_new(*user);
+            }
+        }
+    }
+
+    fn append(
+        &mut self,
+        slot: usize,
+        new: &NewEvent<'_>,
+        now: Timestamp,
+        record: &mut Record,
+    ) -> Option<EventRecord> {
+        let appended = self.account.append(slot, new, now)?;
+        let event = EventRecord {
+            account: self.account.id.clone(),
+            user: self.account.at(slot)?.id,
+            id: appended.id,
+            behavior: new.behavior.to_owned(),
+            risk_level: appended.level,
             timestamp: new.timestamp,
             appended: now,
-            era,
         };
-        if user.events.len() == MOST_EVENTS {
-            user.events.remove(0);
-        }
-        if era == Era::Current {
-            user.count += 1;
-            user.level = user.level.max(Some(level));
-            user.last_event = user.last_event.max(new.timestamp);
-        }
-        user.events.push(event.clone());
-        self.listing.changed(slot);
-        let id = self.event_id(&event);
-        Some(Appended { id, level })
+        record.event(event.clone());
+        Some(event)
     }
 
-    /// Clears a user's risk. `None` if there is no such user.
-    pub(super) fn reset(&mut self, user: Uuid, now: Timestamp) -> Option<()> {
-        let slot = self.slot(user)?;
-        let reset_events = self.rules.reset_events;
-        let user = self.users.get_mut(slot).filter(|user| user.presence == Presence::Here)?;
-        user.last_reset = Some(now);
-        user.count = 0;
-        user.level = None;
-        user.last_event = Timestamp::default();
-        match reset_events {
-            ResetEvents::Hidden => user.events.clear(),
-            ResetEvents::Listed => {
-                for event in &mut user.events {
-                    event.era = Era::BeforeReset;
-                }
-            }
-        }
-        self.listing.changed(slot);
+    fn reset(&mut self, user: Uuid, date: Timestamp, record: &mut Record) -> Option<()> {
+        self.account.reset(user, date)?;
+        record.reset(self.change(user, date));
         Some(())
     }
 
-    /// The user leaves, with all events. `None` if there is no such user.
-    pub(super) fn remove(&mut self, user: Uuid) -> Option<()> {
-        let slot = self.slot(user)?;
-        let user = self.users.get_mut(slot).filter(|user| user.presence == Presence::Here)?;
-        *user = User::new(user.id, user.person.clone());
-        user.presence = Presence::Gone;
-        self.listing.changed(slot);
+    fn remove(&mut self, user: Uuid, date: Timestamp, record: &mut Record) -> Option<()> {
+        self.account.remove(user)?;
+        record.removal(self.change(user, date));
         Some(())
     }
 
-    /// The events of `user` that a listing of `now` shows, the newest first.
-    pub(super) fn listed_events<'a>(
-        &self,
-        user: &'a User,
-        seen_by: Timestamp,
-        now: Timestamp,
-    ) -> Vec<&'a Event> {
-        let retained = |event: &Event| match self.rules.retention_ms {
-            Some(retention) => event.timestamp.millis() + retention > now.millis(),
-            None => true,
+    fn change(&self, user: Uuid, date: Timestamp) -> ChangeRecord {
+        ChangeRecord { account: self.account.id.clone(), user, date }
+    }
+
+    /// A generated user's position; `None` if that user left.
+    fn slot(&self, seed: RngSeed) -> Option<usize> {
+        let slot = self.first_generated + seed.user(self.account.slots() - self.first_generated);
+        self.account.at(slot).map(|_| slot)
+    }
+
+    /// Somebody of high risk, or else of medium risk, if a few looks find one.
+    fn somebody_at_risk(&self, seed: RngSeed) -> Option<Uuid> {
+        let mut rng = seed.rng();
+        let users = self.first_generated as u64..self.account.slots() as u64;
+        let seen: Vec<_> =
+            (0..LOOKS).filter_map(|_| self.account.at(rng.random_range(users.clone()) as usize)).collect();
+        let at = |level| seen.iter().find(|user| user.level() == Some(level));
+        at(Level::High).or_else(|| at(Level::Medium)).map(|user| user.id)
+    }
+
+    /// An enabled behavior; the riskier, the rarer.
+    fn some_behavior(&self, seed: RngSeed) -> Option<String> {
+        let weight = |level| match level {
+            Level::Low => 12_u32,
+            Level::Medium => 4,
+            Level::High => 1,
         };
-        let era = |event: &Event| event.era == Era::Current || self.rules.reset_events == ResetEvents::Listed;
-        let mut events: Vec<_> = user
-            .events
-            .iter()
-            .filter(|event| event.appended <= seen_by && retained(event) && era(event))
-            .collect();
-        events.sort_by_key(|event| std::cmp::Reverse((event.timestamp, event.number)));
-        events
-    }
-
-    /// The id by which the API lists an event.
-    pub(super) fn event_id(&self, event: &Event) -> String {
-        match (&event.given_id, self.rules.event_ids) {
-            (Some(id), _) => id.to_string(),
-            (None, EventIds::Behavior) => self.behavior_id(event).to_owned(),
-            (None, EventIds::Unique) => made_uuid(self.seed, event.number).to_string(),
+        let enabled = || self.account.behaviors.iter().filter(|(_, behavior)| behavior.enabled);
+        let total: u32 = enabled().map(|(_, behavior)| weight(behavior.level)).sum();
+        if total == 0 {
+            return None;
         }
-    }
-
-    /// The id of the behavior an event is of.
-    pub(super) fn behavior_id(&self, event: &Event) -> &str {
-        self.behavior_ids.get(usize::from(event.behavior)).map_or("", String::as_str)
-    }
-
-    /// A UUID that was not there before.
-    pub(super) fn next_uuid(&mut self) -> Uuid {
-        let number = self.next_number();
-        made_uuid(self.seed, number)
-    }
-
-    /// What the summary says of a user at `now`; nothing of one who is not on the list.
-    pub(super) fn row<'a>(&self, user: &'a User, now: Timestamp) -> Option<Row<'a>> {
-        user.row(self.rules, now).map(|(row, _)| row)
-    }
-
-    /// The user at `slot` was reset before anything else happened.
-    pub(super) fn was_reset(&mut self, slot: usize, date: Option<Timestamp>) {
-        if let Some(user) = self.users.get_mut(slot) {
-            user.last_reset = date;
-        }
-    }
-
-    /// The summary's rows as they are at `now`.
-    pub(super) fn listing(&mut self, now: Timestamp) -> &Listing {
-        let rules = self.rules;
-        self.listing.refresh(&self.users, now, |user| user.row(rules, now));
-        &self.listing
-    }
-
-    fn slot(&self, user: Uuid) -> Option<usize> {
-        self.by_id.get(&user).map(|slot| *slot as usize)
-    }
-
-    fn behavior_number(&mut self, id: &str) -> u16 {
-        let known = self.behavior_ids.iter().position(|known| known == id);
-        let number = known.unwrap_or_else(|| {
-            self.behavior_ids.push(id.to_owned());
-            self.behavior_ids.len() - 1
+        // The beginning of the sequence already chose the user; the behavior takes a later part.
+        let mut rng = seed.rng();
+        rng.set_word_pos(64);
+        let mut left = rng.random_range(0..total);
+        let chosen = enabled().find(|(_, behavior)| {
+            let weight = weight(behavior.level);
+            let here = left < weight;
+            left = left.saturating_sub(weight);
+            here
         });
-        u16::try_from(number).expect("nobody makes up 65,536 behaviors")
-    }
-
-    fn next_number(&mut self) -> u64 {
-        self.made += 1;
-        self.made
+        chosen.map(|(id, _)| id.clone())
     }
 }
 
-/// A UUIDv4 from a seed and a number, by the finaliser of SplitMix64, which is a bijection: within a
-/// seed no two are the same in their first 64 bits but for those that the version takes.
-fn made_uuid(seed: u64, number: u64) -> Uuid {
-    let mix = |value: u64| {
-        let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        value ^ (value >> 31)
-    };
-    let high = mix(seed ^ mix(number));
-    let low = mix(high ^ number);
-    uuid::Builder::from_random_bytes((u128::from(high) << 64 | u128::from(low)).to_be_bytes()).into_uuid()
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const ALL: Wanted = Wanted { events: Details::All, requests: Details::All, users: Details::All };
+
+    fn start() -> Timestamp {
+        Timestamp::from_seconds(1_790_000_000)
+    }
+
+    fn whole_truth(world: &World, now: Timestamp) -> String {
+        serde_json::to_string(&world.truth(now, None, ALL)).unwrap()
+    }
+
+    #[test]
+    fn the_same_seed_and_clock_give_the_same_world() {
+        let end = start() + Duration::from_secs(86_400);
+        let play = |seed, steps: u32| {
+            let mut world = World::new(&Scenario::generated(1_000, seed), start());
+            for step in 1..=steps {
+                world.advance(start() + Duration::from_secs(86_400) * step / steps);
+            }
+            whole_truth(&world, end)
+        };
+        let once = play(3, 1);
+        assert_eq!(once, play(3, 500));
+        assert_ne!(once, play(4, 1));
+    }
+
+    #[test]
+    fn a_generated_world_is_mostly_quiet_and_listed_from_the_start() {
+        let world = World::new(&Scenario::generated(2_000, 1), start());
+        let truth = world.truth(start(), None, ALL);
+        let account = truth.accounts.values().next().unwrap();
+        assert_eq!(account.listed, 2_000);
+        let of = |level| *account.by_level.get(&level).unwrap();
+        assert!(of(Level::Low) > of(Level::Medium) && of(Level::Medium) > of(Level::High));
+        assert!(of(Level::High) > 0);
+        let quiet = truth.users.iter().filter(|user| user.event_count == 1).count();
+        let noisy = truth.users.iter().filter(|user| user.event_count >= 5).count();
+        assert!((1_600..1_900).contains(&quiet), "{quiet}");
+        assert!((20..100).contains(&noisy), "{noisy}");
+    }
+
+    #[test]
+    fn a_week_brings_events_campaigns_resets_and_leavers() {
+        let mut world = World::new(&Scenario::generated(5_000, 1), start());
+        let end = start() + Duration::from_secs(7 * 86_400);
+        world.advance(end);
+        let truth = world.truth(end, Some(start()), ALL);
+        let account = truth.accounts.values().next().unwrap();
+        // 5,000 users: 1,000 events a day without campaigns.
+        assert!((4_000..12_000).contains(&account.events_total), "{}", account.events_total);
+        assert!(account.resets > 100 && account.removals > 5, "{account:?}");
+        assert!(truth.events.iter().all(|event| event.timestamp <= end));
+        assert!(truth.events.iter().all(|event| event.behavior != "sentinel_one"), "it is off");
+        let crowd = truth.events.windows(25).any(|events| {
+            let close = events[24].timestamp.since(events[0].timestamp) < Duration::from_secs(600);
+            let same = events.iter().filter(|event| event.behavior == events[0].behavior).count();
+            close && same >= 20
+        });
+        assert!(crowd, "no campaign in a week");
+    }
 }

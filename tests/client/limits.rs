@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use zt_risk_exporter::budget::Budget;
 use zt_risk_exporter::clock::{Clock, Timestamp};
+use zt_risk_exporter::cloudflare::limit::budget::Budget;
 use zt_risk_exporter::cloudflare::{Kind, Limiter, Options, Outcome};
 
 use crate::canned::{Canned, Step, answer, bad, budget, client, good, observed, within_seconds};
@@ -109,7 +109,7 @@ async fn a_wait_that_the_server_asks_for_is_no_wait_for_a_turn() {
         let busy = answer(status, &[&format!("Retry-After: {told}")], "");
         let server = Canned::script([busy, good("[]")]).await;
         let retry_wait = Duration::from_secs(retry_wait);
-        let options = Options { patience: patient, retry_wait, ..server.options() };
+        let options = Options { permit_wait: patient, retry_wait, ..server.options() };
         let result = within_seconds(client(options, &budget()).integrations()).await;
         let told = Duration::from_secs(told);
         assert_eq!(server.asked().len(), asked, "{status} {told:?} {retry_wait:?}");

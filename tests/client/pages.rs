@@ -112,6 +112,31 @@ async fn a_size_that_is_refused_is_not_asked_for_again() {
 }
 
 #[tokio::test]
+async fn a_size_that_is_refused_after_it_was_granted_is_not_asked_for_again() {
+    let server = Canned::start(|before, asked| {
+        let number = query(asked, "page").unwrap_or(1);
+        match query(asked, "per_page") {
+            // The first reading asks without a size, then with one.
+            Some(_) if before < 2 => page((0..4).map(user), r#""total_pages":1,"total_count":4"#),
+            Some(_) => bad(400, 1004, "per_page is too large"),
+            None => page((number * 2 - 2..number * 2).map(user), r#""total_pages":2,"total_count":4"#),
+        }
+    })
+    .await;
+    let client = server.client();
+    for wanted in [
+        &["GET /summary", "GET /summary?page=1&per_page=1000"][..],
+        &["GET /summary?page=1&per_page=1000", "GET /summary", "GET /summary?page=2"],
+        &["GET /summary", "GET /summary?page=2"],
+    ] {
+        let before = server.asked().len();
+        let summary = client.summary().await.unwrap();
+        assert_eq!((summary.rows.len(), summary.extent), (4, Extent::Whole));
+        assert_eq!(server.lines()[before..], *wanted);
+    }
+}
+
+#[tokio::test]
 async fn without_a_promise_of_more_one_request_is_all() {
     for (info, extent) in [
         ("", Extent::Whole),
@@ -203,8 +228,12 @@ async fn rows_are_counted_whether_they_can_be_read_or_not() {
     let broken = |number: usize| user(number).replace("2019", "year");
     let mut many: Vec<String> = (0..199).map(user).collect();
     many.push(nobody.clone());
+    let one_broken = |whole: usize| (0..whole).map(user).chain([broken(whole)]).collect();
     for (users, total, wanted) in [
         (many, 200, (199, 0, 1, Extent::Whole)),
+        // One in a hundred may be unreadable.
+        (one_broken(99), 100, (99, 1, 0, Extent::Whole)),
+        (one_broken(98), 99, (98, 1, 0, partial("1 of 99 could not be read"))),
         (vec![user(1), user(1), broken(1)], 1, (1, 0, 0, Extent::Whole)),
         (vec![user(1), broken(2), broken(2)], 2, (1, 1, 0, partial("1 of 2 could not be read"))),
         (vec![user(1), nobody], 2, (1, 0, 1, partial("1 of 2 could not be read"))),

@@ -70,9 +70,11 @@ def unknown_keys(name: str, board: dict[str, Any]) -> list[str]:
         where = f"{name}: {panel['title']}"
         if panel["type"] not in KINDS:
             wrong.append(f"{where}: unexpected panel type {panel['type']}")
-        for one in panel.get("transformations", []):
-            if not one["options"].keys() <= TRANSFORMATIONS.get(one["id"], set()):
-                wrong.append(f"{where}: unknown transformation or option {one}")
+        wrong += [
+            f"{where}: unknown transformation or option {one}"
+            for one in panel.get("transformations", [])
+            if not one["options"].keys() <= TRANSFORMATIONS.get(one["id"], set())
+        ]
         for override in panel.get("fieldConfig", {}).get("overrides", []):
             wrong += [
                 f"{where}: unknown property {one['id']}" for one in override["properties"] if not _known(panel, one)
@@ -104,9 +106,9 @@ def frame_errors(found: dict[str, dict[str, Any]]) -> list[str]:
         links = [one for one in board["links"] if one["tags"] and set(one["tags"]) <= set(board["tags"])]
         if not any(one["includeVars"] and one["keepTime"] for one in links):
             wrong.append(f"{name}: no link to the other dashboards that keeps variables and time")
-        for uid in re.findall(r'"/d/([\w-]+)\?', str(board).replace("'", '"')):
-            if uid not in {one["uid"] for one in found.values()}:
-                wrong.append(f"{name}: links to {uid}, which does not exist")
+        uids = {one["uid"] for one in found.values()}
+        targets = re.findall(r'"/d/([\w-]+)\?', str(board).replace("'", '"'))
+        wrong += [f"{name}: links to {uid}, which does not exist" for uid in targets if uid not in uids]
     return wrong
 
 

@@ -27,8 +27,8 @@ def record(folder: Path) -> None:
         "--quiet",
         "--locked",
         "--test",
-        "end_to_end",
-        "history",
+        "daemon",
+        "end_to_end::history",
         "--",
         "--ignored",
     ]

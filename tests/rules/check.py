@@ -16,12 +16,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from shutil import which
 
+import yaml
+from grafana_foundation_sdk.models.alerting import Rule as GrafanaRule
+
 import cases_exporter
 import cases_settings
 import cases_users
 import make_rules
-import yaml
-from grafana_foundation_sdk.models.alerting import Rule as GrafanaRule
 from history import Case
 from mutants import current, survivors
 from promtool import failures
@@ -81,7 +82,7 @@ def compose_accepts_its_file_alone_and_the_account_file_only_with_a_token() -> N
     with tempfile.TemporaryDirectory() as directory:
         empty, filled = Path(directory) / "empty", Path(directory) / "filled"
         empty.write_text(example, encoding="utf-8")
-        filled.write_text(re.sub(r"^(CLOUDFLARE_\w+)=$", r"\1=x", example, flags=re.M), encoding="utf-8")
+        filled.write_text(re.sub(r"^(CLOUDFLARE_\w+)=$", r"\1=x", example, flags=re.MULTILINE), encoding="utf-8")
         assert compose_accepts("--env-file", empty, *alone)
         assert compose_accepts("--env-file", filled, *with_account)
         assert not compose_accepts("--env-file", empty, *with_account)
@@ -93,7 +94,7 @@ def declared_families() -> dict[str, set[str]]:
     for source in ("exposition", "telemetry"):
         text = (ROOT / f"src/{source}/families.rs").read_text(encoding="utf-8")
         for name, kind, labels in re.findall(
-            r'name: "(\w+)",\s+kind: Kind::(\w+),.*?labels: \[(.*?)\]', text, flags=re.S
+            r'name: "(\w+)",\s+kind: Kind::(\w+),.*?labels: \[(.*?)\]', text, flags=re.DOTALL
         ):
             names = [name + end for end in ("_bucket", "_sum", "_count")] if kind == "Histogram" else [name]
             found |= {one: set(re.findall(r'"(\w+)"', labels)) for one in names}
@@ -115,7 +116,7 @@ def the_rules_use_only_declared_metrics_and_labels() -> None:
 
 def grafana_gets_the_same_alerts() -> None:
     text = (DEPLOY / "grafana/provisioning/alerting/zt-risk-exporter.yml").read_text(encoding="utf-8")
-    text = re.sub(r"^#.*\n", "", text, flags=re.M)
+    text = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)
     assert not re.search(r"(?<!\$)\$(?!\$)", text), "there is a `$` that is not doubled"
     provisioned = yaml.safe_load(text.replace("$$", "$"))
     rules = [rule for group in provisioned["groups"] for rule in group["rules"]]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from history import Case, promtool_test
 
 Rule = dict[str, Any]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from model import CRITICAL, WARNING, Alert
 from recordings import (
     ACTIVE,
     ENABLED,
@@ -9,13 +10,11 @@ from recordings import (
     HIGH,
     HIGH_BEFORE,
     HIGH_USUAL,
-    NEW_USERS,
     LEVEL,
+    NEW_USERS,
     RESETS,
 )
 from settings import Settings
-
-from model import CRITICAL, WARNING, Alert
 
 
 def risk_alerts(s: Settings) -> list[Alert]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from settings import Settings
-
 from model import CRITICAL, WARNING, Alert
+from settings import Settings
 
 
 def stale(endpoints: str, s: Settings) -> str:

@@ -18,10 +18,10 @@ import yaml
 from grafana_foundation_sdk.builders import alerting, expr, prometheus
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.alerting import RelativeTimeRange
-from rules import alerts, recordings
-from settings import Settings
 
 from model import Alert
+from rules import alerts, recordings
+from settings import Settings
 
 DEPLOY = Path(__file__).resolve().parents[2]
 # A day becomes 24 minutes and an hour becomes one minute, so that a drill fits into a meeting.
@@ -51,7 +51,7 @@ GRAFANA_HEADER = (
 class Dumper(yaml.SafeDumper):
     """Writes texts with several lines as block scalars, and indents lists."""
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 (the name is PyYAML's)
         super().increase_indent(flow, False)
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from textwrap import dedent
 
-from settings import Settings
-
 from model import Recording
+from settings import Settings
 
 HIGH = "job_account:cloudflare_zt_risk_users_high:max"
 HIGH_BEFORE = "job_account:cloudflare_zt_risk_users_high:last"

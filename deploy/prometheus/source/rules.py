@@ -17,10 +17,9 @@ from textwrap import dedent
 
 from alerts_cloudflare import risk_alerts, settings_alerts
 from alerts_exporter import reading_alerts, state_alerts
+from model import Alert
 from recordings import recordings
 from settings import Settings
-
-from model import Alert
 
 __all__ = ["alerts", "recordings"]
 

@@ -1,7 +1,7 @@
 """Tests the simulator with the official Python SDK: every operation and every field of its typed answers."""
 
 import os
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from uuid import UUID
 
 import cloudflare
@@ -30,7 +30,7 @@ def risk():
 
 
 def utc(*date):
-    return datetime(*date, tzinfo=timezone.utc)
+    return datetime(*date, tzinfo=UTC)
 
 
 def fields(model):
@@ -66,7 +66,10 @@ def test_a_user_has_events_newest_first(risk):
         ("event-2", "High Number of DLP Policies Triggered", "low", utc(2026, 3, 5)),
         ("event-1", "Impossible Travel", "high", utc(2026, 3, 4, 5, 6, 7, 89_000)),
     ]
-    assert all(set(event.model_fields_set) <= {"id", "name", "risk_level", "timestamp", "event_details"} for event in user.events)
+    assert all(
+        set(event.model_fields_set) <= {"id", "name", "risk_level", "timestamp", "event_details"}
+        for event in user.events
+    )
 
 
 def test_a_user_without_events_has_no_level(risk):
@@ -85,7 +88,7 @@ def test_a_reset_user_leaves_the_list(risk):
     assert BJORN not in [user.user_id for user in risk.summary.get(account_id=ACCOUNT).users]
     user = risk.get(BJORN, account_id=ACCOUNT)
     assert (user.events, user.risk_level) == ([], None)
-    assert abs((user.last_reset_time - datetime.now(timezone.utc)).total_seconds()) < 60
+    assert abs((user.last_reset_time - datetime.now(UTC)).total_seconds()) < 60
 
 
 def test_behaviors_are_read_and_changed_one_by_one(risk):
@@ -141,7 +144,7 @@ def test_an_integration_lives_from_creation_to_deletion(risk):
         "active": True,
         "created_at": created.created_at,
     }
-    assert abs((created.created_at - datetime.now(timezone.utc)).total_seconds()) < 60
+    assert abs((created.created_at - datetime.now(UTC)).total_seconds()) < 60
     assert integrations.references.get("a/b c", account_id=ACCOUNT).id == created.id
 
     changed = integrations.update(
@@ -206,13 +209,15 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("account", "token", "error", "code"), [row[1:] for row in REFUSALS], ids=[row[0] for row in REFUSALS])
+@pytest.mark.parametrize(
+    ("account", "token", "error", "code"), [row[1:] for row in REFUSALS], ids=[row[0] for row in REFUSALS]
+)
 @pytest.mark.parametrize("operation", sorted(calls(ACCOUNT)))
 def test_every_operation_is_refused_with_its_code(operation, account, token, error, code):
     risk = client(api_token=token).zero_trust.risk_scoring
     with pytest.raises(error) as refusal:
         calls(account)[operation](risk)
-    assert [one.code for one in refusal.value.errors][0] == code
+    assert refusal.value.errors[0].code == code
 
 
 def test_a_permission_allows_only_its_operations():
@@ -231,15 +236,61 @@ BAD_REQUESTS = [
     ("an unknown user", lambda risk: risk.get(UNKNOWN, account_id=ACCOUNT), cloudflare.NotFoundError),
     ("no user id", lambda risk: risk.get("ada", account_id=ACCOUNT), cloudflare.BadRequestError),
     ("a reset of an unknown user", lambda risk: risk.reset(UNKNOWN, account_id=ACCOUNT), cloudflare.NotFoundError),
-    ("an unknown integration", lambda risk: risk.integrations.get(UNKNOWN, account_id=ACCOUNT), cloudflare.NotFoundError),
-    ("a change of an unknown integration", lambda risk: risk.integrations.update(UNKNOWN, account_id=ACCOUNT, tenant_url="https://x.okta.com", active=True), cloudflare.NotFoundError),
-    ("a deletion of an unknown integration", lambda risk: risk.integrations.delete(UNKNOWN, account_id=ACCOUNT), cloudflare.NotFoundError),
-    ("an unknown reference", lambda risk: risk.integrations.references.get("none", account_id=ACCOUNT), cloudflare.NotFoundError),
-    ("an existing reference", lambda risk: risk.integrations.create(account_id=ACCOUNT, integration_type="Okta", tenant_url="https://x.okta.com", reference_id=REFERENCE), cloudflare.ConflictError),
-    ("no URL", lambda risk: risk.integrations.create(account_id=ACCOUNT, integration_type="Okta", tenant_url="okta"), cloudflare.BadRequestError),
-    ("another type", lambda risk: risk.integrations.create(account_id=ACCOUNT, integration_type="Ping", tenant_url="https://x.okta.com"), cloudflare.BadRequestError),
-    ("an unknown level", lambda risk: risk.behaviours.update(account_id=ACCOUNT, behaviors={"imp_travel": {"enabled": True, "risk_level": "critical"}}), cloudflare.BadRequestError),
-    ("an unknown behavior", lambda risk: risk.behaviours.update(account_id=ACCOUNT, behaviors={"nap": {"enabled": True, "risk_level": "low"}}), cloudflare.BadRequestError),
+    (
+        "an unknown integration",
+        lambda risk: risk.integrations.get(UNKNOWN, account_id=ACCOUNT),
+        cloudflare.NotFoundError,
+    ),
+    (
+        "a change of an unknown integration",
+        lambda risk: risk.integrations.update(
+            UNKNOWN, account_id=ACCOUNT, tenant_url="https://x.okta.com", active=True
+        ),
+        cloudflare.NotFoundError,
+    ),
+    (
+        "a deletion of an unknown integration",
+        lambda risk: risk.integrations.delete(UNKNOWN, account_id=ACCOUNT),
+        cloudflare.NotFoundError,
+    ),
+    (
+        "an unknown reference",
+        lambda risk: risk.integrations.references.get("none", account_id=ACCOUNT),
+        cloudflare.NotFoundError,
+    ),
+    (
+        "an existing reference",
+        lambda risk: risk.integrations.create(
+            account_id=ACCOUNT, integration_type="Okta", tenant_url="https://x.okta.com", reference_id=REFERENCE
+        ),
+        cloudflare.ConflictError,
+    ),
+    (
+        "no URL",
+        lambda risk: risk.integrations.create(account_id=ACCOUNT, integration_type="Okta", tenant_url="okta"),
+        cloudflare.BadRequestError,
+    ),
+    (
+        "another type",
+        lambda risk: risk.integrations.create(
+            account_id=ACCOUNT, integration_type="Ping", tenant_url="https://x.okta.com"
+        ),
+        cloudflare.BadRequestError,
+    ),
+    (
+        "an unknown level",
+        lambda risk: risk.behaviours.update(
+            account_id=ACCOUNT, behaviors={"imp_travel": {"enabled": True, "risk_level": "critical"}}
+        ),
+        cloudflare.BadRequestError,
+    ),
+    (
+        "an unknown behavior",
+        lambda risk: risk.behaviours.update(
+            account_id=ACCOUNT, behaviors={"nap": {"enabled": True, "risk_level": "low"}}
+        ),
+        cloudflare.BadRequestError,
+    ),
 ]
 
 

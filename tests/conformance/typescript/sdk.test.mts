@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import Cloudflare from 'cloudflare';
 
-const baseURL = process.env['SIMULATOR_BASE_URL'] ?? assert.fail('SIMULATOR_BASE_URL is not set');
+const baseURL = process.env.SIMULATOR_BASE_URL ?? assert.fail('SIMULATOR_BASE_URL is not set');
 const account_id = 'a'.repeat(32);
 const ada = '182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e';
 const unknownId = '00000000-0000-4000-8000-000000000000';
@@ -65,7 +65,7 @@ test('a user is reset', async () => {
 
 test('behaviors are read and changed one by one', async () => {
   const before = (await risk.behaviours.get({ account_id }))?.behaviors;
-  assert.deepEqual(before?.['imp_travel'], {
+  assert.deepEqual(before?.imp_travel, {
     name: 'Impossible Travel',
     description: 'Two places at a time.',
     enabled: true,
@@ -73,8 +73,8 @@ test('behaviors are read and changed one by one', async () => {
   });
   const change = { enabled: true, risk_level: 'low' } as const;
   const answer = await risk.behaviours.update({ account_id, behaviors: { high_dlp: change } });
-  assert.equal(answer?.behaviors['high_dlp']?.enabled, true);
-  assert.equal(answer?.behaviors['high_dlp']?.risk_level, 'low');
+  assert.equal(answer?.behaviors.high_dlp?.enabled, true);
+  assert.equal(answer?.behaviors.high_dlp?.risk_level, 'low');
   assert.deepEqual(Object.keys(answer?.behaviors ?? {}).sort(), ['high_dlp', 'imp_travel']);
   const undo = { enabled: false, risk_level: 'medium' } as const;
   await risk.behaviours.update({ account_id, behaviors: { high_dlp: undo } });

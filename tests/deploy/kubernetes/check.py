@@ -23,8 +23,7 @@ def main() -> None:
         try:
             check()
             print(f"ok: {sentence} ({time.monotonic() - began:.1f} s)", flush=True)
-        # Any exception fails the check, and the other checks still run.
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (any exception fails the check, and the other checks still run)
             failed += 1
             where = traceback.extract_tb(error.__traceback__)[-1]
             message = f"{type(error).__name__} {error} ({where.name}, line {where.lineno})"

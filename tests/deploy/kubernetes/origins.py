@@ -205,7 +205,7 @@ def the_exporter_accepts_every_configuration() -> None:
                 if one["kind"] in sources.WORKLOADS
                 for mount in sources.exporter_in(sources.pod_of(one))["volumeMounts"]
             ]
-            assert secrets and all(os.path.dirname(path) in mounts for path in secrets), f"{source}: {mounts}"
+            assert secrets and all(str(Path(path).parent) in mounts for path in secrets), f"{source}: {mounts}"
             assert "/var/lib/zt-risk-exporter" in mounts and "/etc/zt-risk-exporter" in mounts, source
             for path in secrets:
                 file = work / path.removeprefix("/")

@@ -173,7 +173,7 @@ def quietly() -> Iterator[None]:
     """Hides the notes about symbolic links that Helm's library writes to standard error. Errors are exceptions."""
     kept = os.dup(2)
     try:
-        with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
             os.dup2(nowhere.fileno(), 2)
             yield
     finally:

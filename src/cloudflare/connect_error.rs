@@ -1,0 +1,199 @@
+//! Why there is no connection to the API, in words that name the host, the proxy and what to check.
+
+use std::error::Error as StdError;
+use std::{fmt, io};
+
+use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::Url;
+use rustls::CertificateError;
+
+use super::base_url::Site;
+use super::envelope::tidy;
+
+/// Characters that are quoted of a cause.
+const CAUSE: usize = 300;
+
+/// The host that a connection leads to, and the proxy on the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    host: String,
+    proxy: Option<Proxy>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Proxy {
+    /// The environment variable that names it.
+    variable: &'static str,
+    host: String,
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ConnectFailure {
+    pub(super) cause: String,
+    /// What to do, if it is more than to try again later.
+    pub(super) remedy: Option<String>,
+    pub(super) permanence: Permanence,
+}
+
+/// Whether another attempt may succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Permanence {
+    /// It may.
+    Transient,
+    /// A person must change something first.
+    Permanent,
+}
+
+/// `api.cloudflare.com`, or `api.cloudflare.com by the proxy proxy.example.com:3128`.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host)?;
+        match &self.proxy {
+            Some(proxy) => write!(f, " by the proxy {}", proxy.host),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Target {
+    /// The target of `base`, with the proxy that the HTTP client takes from the environment.
+    pub(super) fn new(base: &Url, site: Site) -> Self {
+        let proxy = match site {
+            Site::Remote => proxy(base),
+            Site::Loopback => None,
+        };
+        Self { host: place(base.host_str(), base.port()), proxy }
+    }
+
+    /// What to do if there is no connection for a transient reason.
+    pub(super) fn remedy(&self) -> Option<String> {
+        self.proxy.as_ref().map(|proxy| format!("check {}, and ask again later", proxy.variable))
+    }
+
+    /// Explains `error` for this target.
+    pub(super) fn failure(&self, error: &reqwest::Error) -> ConnectFailure {
+        match tls(error) {
+            Some(rustls::Error::InvalidCertificate(error)) => ConnectFailure {
+                cause: certificate(error).to_owned(),
+                remedy: Some("check SSL_CERT_FILE, or what stands between".to_owned()),
+                permanence: Permanence::Permanent,
+            },
+            _ => ConnectFailure {
+                cause: cause(error),
+                remedy: self.remedy(),
+                permanence: Permanence::Transient,
+            },
+        }
+    }
+}
+
+/// The innermost cause of an error. The outer ones say where in the HTTP client it arose, and the outermost holds
+/// the URL.
+pub(super) fn cause(error: &reqwest::Error) -> String {
+    match (tls(error), causes(error).last()) {
+        (Some(error), _) => handshake(error).to_owned(),
+        (None, Some(cause)) => tidy(&cause.to_string(), CAUSE),
+        (None, None) => "no cause is known".to_owned(),
+    }
+}
+
+fn tls(error: &reqwest::Error) -> Option<&rustls::Error> {
+    causes(error).find_map(|cause| cause.downcast_ref())
+}
+
+/// The causes of an error, the innermost last.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |&cause| match cause.downcast_ref::<io::Error>() {
+        // Its source is not the error that it wraps but the source of that.
+        Some(wrapper) => wrapper.get_ref().map(|inner| inner as _),
+        None => cause.source(),
+    })
+}
+
+/// The library prints the names of its variants, which tell an operator nothing.
+fn handshake(error: &rustls::Error) -> &'static str {
+    match error {
+        rustls::Error::InvalidCertificate(error) => certificate(error),
+        rustls::Error::InvalidMessage(_) => "what answers there does not speak TLS",
+        rustls::Error::AlertReceived(_) => "the other side broke TLS off",
+        rustls::Error::PeerIncompatible(_) => "the other side speaks no TLS that is safe today",
+        _ => "TLS failed",
+    }
+}
+
+fn certificate(error: &CertificateError) -> &'static str {
+    match error {
+        CertificateError::UnknownIssuer => "nobody who is trusted has signed its certificate",
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "its certificate has expired, by this machine's clock"
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "its certificate is not valid yet, by this machine's clock"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "its certificate is for another name"
+        }
+        CertificateError::Revoked => "its certificate is revoked",
+        _ => "its certificate cannot be trusted",
+    }
+}
+
+fn proxy(base: &Url) -> Option<Proxy> {
+    let target = base.as_str().parse().ok()?;
+    let intercept = Matcher::from_system().intercept(&target)?;
+    let is_set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.is_empty());
+    let variable = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().find(is_set)?;
+    // Neither part holds the user name or the password.
+    Some(Proxy { variable, host: place(intercept.uri().host(), intercept.uri().port_u16()) })
+}
+
+fn place(host: Option<&str>, port: Option<u16>) -> String {
+    let host = tidy(host.unwrap_or("nowhere"), 100);
+    port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{AlertDescription, InvalidMessage, OtherError, PeerIncompatible};
+
+    use super::*;
+
+    #[test]
+    fn tls_errors_are_explained_without_names_of_variants() {
+        let other = CertificateError::Other(OtherError(std::sync::Arc::new(io::Error::other("CaUsed"))));
+        for (error, wanted) in [
+            (
+                rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer),
+                "nobody who is trusted has signed its certificate",
+            ),
+            (rustls::Error::InvalidCertificate(other), "its certificate cannot be trusted"),
+            (
+                rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType),
+                "what answers there does not speak TLS",
+            ),
+            (
+                rustls::Error::AlertReceived(AlertDescription::HandshakeFailure),
+                "the other side broke TLS off",
+            ),
+            (
+                rustls::Error::PeerIncompatible(PeerIncompatible::NoKxGroupsInCommon),
+                "the other side speaks no TLS that is safe today",
+            ),
+            (rustls::Error::DecryptError, "TLS failed"),
+        ] {
+            assert_eq!(handshake(&error), wanted);
+        }
+    }
+
+    #[test]
+    fn a_target_is_named_with_its_port_and_its_proxy() {
+        let to = |base: &str| Url::parse(base).unwrap();
+        let direct = Target::new(&to("http://127.0.0.1:8787/client/v4"), Site::Loopback);
+        assert_eq!((direct.to_string().as_str(), direct.remedy()), ("127.0.0.1:8787", None));
+        let proxy = Proxy { variable: "ALL_PROXY", host: "proxy.example.com:3128".to_owned() };
+        let by_proxy = Target { host: "api.cloudflare.com".to_owned(), proxy: Some(proxy) };
+        assert_eq!(by_proxy.to_string(), "api.cloudflare.com by the proxy proxy.example.com:3128");
+        assert_eq!(by_proxy.remedy().as_deref(), Some("check ALL_PROXY, and ask again later"));
+    }
+}

@@ -1,0 +1,116 @@
+//! RFC 3339 dates as Cloudflare writes them, with 0 to 9 digits of a fraction.
+
+use crate::clock::Timestamp;
+
+/// The date in `text`, cut to milliseconds; `None` if it is none.
+pub(in crate::cloudflare) fn parse(text: &[u8]) -> Option<Timestamp> {
+    utc(text).or_else(|| {
+        // Offsets, leap seconds and the like are legal and rare.
+        let date: jiff::Timestamp = std::str::from_utf8(text).ok()?.parse().ok()?;
+        let millis = date.as_nanosecond().div_euclid(1_000_000);
+        Some(Timestamp::from_millis(i64::try_from(millis).ok()?))
+    })
+}
+
+/// `YYYY-MM-DDTHH:MM:SS[.f]Z`, the one form seen in practice; a million of them are read at a time.
+pub(in crate::cloudflare) fn utc(text: &[u8]) -> Option<Timestamp> {
+    let (&[y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', n0, n1, b':', s0, s1], fraction) =
+        text.split_first_chunk::<19>()?
+    else {
+        return None;
+    };
+    let year = pair(y0, y1)? * 100 + pair(y2, y3)?;
+    let (month, day) = (pair(m0, m1)?, pair(d0, d1)?);
+    let (hour, minute, second) = (pair(h0, h1)?, pair(n0, n1)?, pair(s0, s1)?);
+    if !(1..=12).contains(&month) || day < 1 || day > days_in(year, month) {
+        return None;
+    }
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let millis = match fraction {
+        [b'Z'] => 0,
+        [b'.', digits @ .., b'Z'] if (1..=9).contains(&digits.len()) => {
+            let mut millis = 0;
+            for place in 0..digits.len().max(3) {
+                let digit = digits.get(place).map_or(Some(0), |byte| digit(*byte))?;
+                if place < 3 {
+                    millis = millis * 10 + digit;
+                }
+            }
+            millis
+        }
+        _ => return None,
+    };
+    let seconds = days_from_epoch(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
+    Some(Timestamp::from_millis(seconds * 1_000 + millis))
+}
+
+fn pair(tens: u8, ones: u8) -> Option<i64> {
+    Some(digit(tens)? * 10 + digit(ones)?)
+}
+
+fn digit(byte: u8) -> Option<i64> {
+    byte.is_ascii_digit().then(|| i64::from(byte - b'0'))
+}
+
+fn days_in(year: i64, month: i64) -> i64 {
+    match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Days from 1970-01-01 in the Gregorian calendar, counted in years that begin in March so that the leap
+/// day is the last.
+fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month < 3 { year - 1 } else { year };
+    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_have_zero_to_nine_digits_of_a_fraction_and_any_offset() {
+        for (text, millis) in [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2019-12-27T18:11:19.117Z", Some(1_577_470_279_117)),
+            ("2019-12-27T18:11:19.1Z", Some(1_577_470_279_100)),
+            ("2019-12-27T18:11:19.117999999Z", Some(1_577_470_279_117)),
+            ("2019-12-27T19:11:19.117+01:00", Some(1_577_470_279_117)),
+            ("2019-12-27t18:11:19.117z", Some(1_577_470_279_117)),
+            ("2024-02-29T00:00:00Z", Some(1_709_164_800_000)),
+            ("1969-12-31T23:59:59.999Z", Some(-1)),
+            ("1969-12-31T23:59:59.9985+00:00", Some(-2)),
+            ("2999-01-01T00:00:00Z", Some(32_472_144_000_000)),
+            ("2023-02-29T00:00:00Z", None),
+            ("2024-13-01T00:00:00Z", None),
+            ("2024-01-01T24:00:00Z", None),
+            ("2019-12-27T18:11:19.Z", None),
+            ("2019-12-27T18:11:19.1234567890Z", None),
+            ("2019-12-27T18:11:19", None),
+            ("yesterday", None),
+            ("", None),
+        ] {
+            assert_eq!(parse(text.as_bytes()).map(Timestamp::millis), millis, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_quick_way_agrees_with_the_library_on_every_day_of_1600_to_2400() {
+        let mut day = jiff::civil::date(1600, 1, 1);
+        while day.year() < 2400 {
+            let text = format!("{day}T12:34:56.789Z");
+            let slow: jiff::Timestamp = text.parse().unwrap();
+            assert_eq!(utc(text.as_bytes()).map(Timestamp::millis), Some(slow.as_millisecond()), "{text}");
+            day = day.tomorrow().unwrap();
+        }
+    }
+}

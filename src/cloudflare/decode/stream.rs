@@ -1,0 +1,454 @@
+//! Decodes lists while they arrive.
+//!
+//! An answer may be 200 MB long. Whatever stands around the list (`$.result.users`, `$.result.events`) is
+//! copied into a small text in which the list is empty, to be read as JSON at the end; the elements of the
+//! list are read one by one from the bytes that have arrived, and only the compact values stay.
+
+use super::bounds::{Bounds, Names};
+use super::element::{Element, Read};
+use super::envelope_scan::{EnvelopeScan, Opens};
+use super::error::DecodeError;
+use super::json::{Cursor, Stop};
+use super::sink::Sink;
+use crate::model::{Identities, Row, UserId};
+
+/// The elements of one answer.
+#[derive(Debug)]
+pub(in crate::cloudflare) struct Listing<E> {
+    /// Readable elements, in the order of the answer.
+    pub(in crate::cloudflare) items: Vec<E>,
+    /// The users of unreadable elements.
+    pub(in crate::cloudflare) unreadable: Vec<UserId>,
+    /// Number of unreadable elements without a readable user id.
+    pub(in crate::cloudflare) anonymous: u32,
+    /// Names and e-mail addresses, if they are kept.
+    pub(in crate::cloudflare) identities: Option<Identities>,
+    /// Whether there was a list at all.
+    pub(in crate::cloudflare) seen: Seen,
+}
+
+/// Whether an answer had the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cloudflare) enum Seen {
+    No,
+    Yes,
+}
+
+impl<E> Listing<E> {
+    /// How many elements there were, readable or not.
+    pub(in crate::cloudflare) fn received(&self) -> usize {
+        self.items.len() + self.unreadable.len() + self.anonymous as usize
+    }
+}
+
+/// Takes the list out of an answer while it arrives.
+#[derive(Debug)]
+pub(in crate::cloudflare) struct Reader<E> {
+    bounds: Bounds,
+    head: Vec<u8>,
+    scan: EnvelopeScan,
+    place: Place,
+    /// Bytes that arrived and are not decoded yet.
+    buffer: Vec<u8>,
+    /// An incomplete element is read again once the buffer has this many bytes. The number doubles each time, so that
+    /// slow arrival costs at most one more reading.
+    enough: usize,
+    received: u64,
+    listing: Listing<E>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Before the list, or after it.
+    Around,
+    /// Right behind `[`.
+    Opened,
+    /// Where an element must begin.
+    Element,
+    /// Behind an element.
+    Comma,
+}
+
+/// One step in the list.
+enum Step<E> {
+    Read(Read<E>),
+    Comma,
+    Closed,
+}
+
+impl<E: Element> Reader<E> {
+    pub(in crate::cloudflare) fn new(bounds: &Bounds, names: Names) -> Self {
+        Self {
+            bounds: *bounds,
+            head: Vec::new(),
+            scan: EnvelopeScan::default(),
+            place: Place::Around,
+            buffer: Vec::new(),
+            enough: 0,
+            received: 0,
+            listing: Listing {
+                items: Vec::new(),
+                unreadable: Vec::new(),
+                anonymous: 0,
+                identities: matches!(names, Names::Keep).then(Identities::default),
+                seen: Seen::No,
+            },
+        }
+    }
+
+    /// Reads what can be read of the buffer.
+    fn advance(&mut self) -> Result<(), DecodeError> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut at = 0;
+        let result = loop {
+            let rest = buffer.get(at..).unwrap_or_default();
+            if rest.is_empty() {
+                break Ok(());
+            }
+            let step = match self.place {
+                Place::Around => self.copy_around(rest),
+                _ => self.read_list(rest),
+            };
+            match step {
+                Ok(read) => at += read,
+                Err((_, Stop::Incomplete)) => {
+                    self.enough = rest.len().saturating_mul(2);
+                    break if rest.len() > self.bounds.element_bytes {
+                        Err(DecodeError::too_large(self.bounds.element_bytes, "bytes in one element"))
+                    } else {
+                        Ok(())
+                    };
+                }
+                Err((place, Stop::Invalid(what))) => {
+                    let left = (rest.len() - place) as u64;
+                    break Err(DecodeError::Json {
+                        offset: self.received.saturating_sub(left),
+                        what: what.to_owned(),
+                    });
+                }
+            }
+            let bounds = self.bounds;
+            if self.head.len() > bounds.head_bytes {
+                break Err(DecodeError::too_large(bounds.head_bytes, "bytes around the list"));
+            }
+            if self.listing.received() > bounds.elements {
+                break Err(DecodeError::too_large(bounds.elements, "elements"));
+            }
+        };
+        buffer.drain(..at);
+        self.buffer = buffer;
+        result
+    }
+
+    /// Copies up to and including the `[` of the list; says how much that was, or where it
+    /// stopped.
+    fn copy_around(&mut self, text: &[u8]) -> Result<usize, (usize, Stop)> {
+        for (index, byte) in text.iter().enumerate() {
+            self.head.push(*byte);
+            let opens = self.scan.step(*byte, &self.head, E::LIST, self.bounds.nesting);
+            if opens.map_err(|stop| (index, stop))? == Opens::List {
+                if self.listing.seen == Seen::Yes {
+                    return Err((index, Stop::Invalid("the list is there twice")));
+                }
+                self.listing.seen = Seen::Yes;
+                self.place = Place::Opened;
+                return Ok(index + 1);
+            }
+        }
+        Ok(text.len())
+    }
+
+    /// Reads elements to the end of the list or of the text; says how much that was, or where it
+    /// stopped.
+    fn read_list(&mut self, text: &[u8]) -> Result<usize, (usize, Stop)> {
+        // The list itself stands at depth 3.
+        let mut cursor = Cursor::new(text, self.bounds.nesting.saturating_sub(3));
+        let mut read = 0;
+        while self.listing.received() <= self.bounds.elements {
+            match self.step(&mut cursor) {
+                Ok(Step::Read(element)) => {
+                    self.place = Place::Comma;
+                    match element {
+                        Read::Good(item) => self.listing.items.push(item),
+                        Read::Rejected(Some(user)) => self.listing.unreadable.push(user),
+                        Read::Rejected(None) => self.listing.anonymous += 1,
+                    }
+                }
+                Ok(Step::Comma) => self.place = Place::Element,
+                Ok(Step::Closed) => {
+                    self.place = Place::Around;
+                    self.head.push(b']');
+                    self.scan.closed();
+                    return Ok(cursor.position());
+                }
+                Err(Stop::Incomplete) if read > 0 => return Ok(read),
+                Err(stop) => return Err((cursor.position(), stop)),
+            }
+            read = cursor.position();
+        }
+        Ok(read)
+    }
+
+    fn step(&mut self, cursor: &mut Cursor<'_>) -> Result<Step<E>, Stop> {
+        let next = cursor.peek()?;
+        match (self.place, next) {
+            (Place::Opened | Place::Comma, b']') => {
+                cursor.pass();
+                Ok(Step::Closed)
+            }
+            (Place::Comma, b',') => {
+                cursor.pass();
+                Ok(Step::Comma)
+            }
+            (Place::Comma, _) => Err(Stop::Invalid("a comma or the end of the list was expected")),
+            _ => E::read(cursor, self.listing.identities.as_mut()).map(Step::Read),
+        }
+    }
+}
+
+impl<E: Element> Sink for Reader<E> {
+    type Out = Listing<E>;
+
+    fn push(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        self.received += bytes.len() as u64;
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() < self.enough {
+            return Ok(());
+        }
+        self.enough = 0;
+        self.advance()
+    }
+
+    fn finish(mut self) -> Result<(Vec<u8>, Listing<E>), DecodeError> {
+        self.advance()?;
+        if self.place != Place::Around {
+            return Err(DecodeError::Truncated { bytes: self.received });
+        }
+        Ok((self.head, self.listing))
+    }
+}
+
+/// The rows of a summary that arrives in `chunks`, each user once, sorted; for recorded answers, and to
+/// measure the decoding by itself.
+///
+/// # Errors
+/// The answer is no JSON, or exceeds `bounds`.
+pub fn summary_rows<'a>(
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+    bounds: &Bounds,
+    names: Names,
+) -> Result<Vec<Row>, DecodeError> {
+    let mut reader = Reader::<Row>::new(bounds, names);
+    for chunk in chunks {
+        reader.push(chunk)?;
+    }
+    let (_, listing) = reader.finish()?;
+    let (mut rows, mut unreadable) = (listing.items, listing.unreadable);
+    Row::settle(&mut rows, &mut unreadable);
+    Ok(rows)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::rfc3339;
+    use super::*;
+    use crate::model::{Event, Level, Tuple};
+
+    const ANNA: &str = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e";
+
+    /// What is left of an answer: envelope, rows, unreadable, anonymous, and each user's e-mail and name.
+    pub(in crate::cloudflare::decode) type Outcome =
+        (Value, Vec<Row>, Vec<UserId>, u32, Vec<(String, String)>);
+
+    pub(in crate::cloudflare::decode) fn read(
+        chunks: &[&[u8]],
+        bounds: &Bounds,
+        names: Names,
+    ) -> Result<Outcome, DecodeError> {
+        let mut reader = Reader::<Row>::new(bounds, names);
+        for chunk in chunks {
+            reader.push(chunk)?;
+        }
+        let (head, mut listing) = reader.finish()?;
+        let envelope = serde_json::from_slice(&head)
+            .map_err(|error| DecodeError::Json { offset: 0, what: format!("{:?}", error.classify()) })?;
+        let people = match &mut listing.identities {
+            None => Vec::new(),
+            Some(identities) => {
+                identities.finish();
+                let who =
+                    |row: &Row| identities.get(row.user).map(|(email, name)| (email.into(), name.into()));
+                listing.items.iter().filter_map(who).collect()
+            }
+        };
+        Ok((envelope, listing.items, listing.unreadable, listing.anonymous, people))
+    }
+
+    fn at_once(text: &str) -> Result<Outcome, DecodeError> {
+        read(&[text.as_bytes()], &Bounds::default(), Names::Keep)
+    }
+
+    fn row(user: &str, last_event: &str, count: u32, level: Level) -> Row {
+        Row {
+            user: user.parse().unwrap(),
+            tuple: Tuple { last_event: rfc3339::parse(last_event.as_bytes()).unwrap(), count, level },
+        }
+    }
+
+    /// Everything that is legal and inconvenient, in one answer.
+    const NASTY: &str = r#" { "x":{"users":[{"user_id":1}]}, "result_info" : {"users":["no"],"total_count":9.0},
+        "\u0072esult": {"other":[[],{"users":[{}]}], "use\u0072s" : [
+        {"user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e","name":"A\"nn\\a\u00e9 \ud83d\ude00","email":"a@b.c","max_risk_level":"high",
+         "event_count":3,"last_event":"2019-12-27T18:11:19.117Z"} ,
+        {"future":{"a":[1,-2.5e+3,true,null,"]}"]},"LAST_EVENT":"x","last_event":"2019-12-27T19:11:19+01:00","event_count":3.0,
+         "user_id":"182BD5E5-6E1A-4FE4-A799-AA6D9A6AB26F","max_risk_level":null},
+        {"user_id":"\u0031\u00382bd5e5-6e1a-4fe4-a799-aa6d9a6ab270","last_event":"2019-12-27T18:11:19Z","event_count":0,"max_risk_level":"severe"},
+        {"user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab271","last_event":"2019-12-27T18:11:19Z","event_count":-1,"max_risk_level":"low"},
+        {"user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab272","last_event":"yesterday","event_count":1},
+        {"user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab273","last_event":null,"event_count":1},
+        {"user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab274","last_event":"2019-12-27T18:11:19Z","event_count":4294967296},
+        {"user_id":"nobody","last_event":"2019-12-27T18:11:19Z","event_count":1},
+        {}, null, 5, "user", [{"user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e"}]
+        ], "tail":"users\":[" }, "success" :true , "é":["\\"] } "#;
+
+    #[test]
+    fn a_nasty_answer_is_read_as_documented() {
+        let (envelope, rows, unreadable, anonymous, people) = at_once(NASTY).unwrap();
+        assert_eq!(
+            rows,
+            [
+                row(ANNA, "2019-12-27T18:11:19.117Z", 3, Level::High),
+                row("182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26f", "2019-12-27T18:11:19Z", 3, Level::Unknown),
+                row("182bd5e5-6e1a-4fe4-a799-aa6d9a6ab270", "2019-12-27T18:11:19Z", 0, Level::Unknown),
+            ]
+        );
+        let last = |user: &UserId| user.to_string().split_off(33);
+        assert_eq!(unreadable.iter().map(last).collect::<Vec<_>>(), ["271", "272", "273", "274"]);
+        assert_eq!(anonymous, 6);
+        assert_eq!(people[0], ("a@b.c".to_owned(), "A\"nn\\aé 😀".to_owned()));
+        assert_eq!(people[1], (String::new(), String::new()));
+        assert_eq!(envelope["result"]["users"], json!([]));
+        assert_eq!(envelope["result"]["tail"], json!("users\":["));
+        assert_eq!((&envelope["success"], &envelope["x"]["users"][0]["user_id"]), (&json!(true), &json!(1)));
+    }
+
+    #[test]
+    fn how_an_answer_is_cut_into_chunks_changes_nothing() {
+        let bytes = NASTY.as_bytes();
+        let wanted = at_once(NASTY);
+        let bounds = Bounds::default();
+        for split in 0..=bytes.len() {
+            let (head, tail) = bytes.split_at(split);
+            assert_eq!(read(&[head, tail], &bounds, Names::Keep), wanted, "cut at {split}");
+        }
+        for size in 1..70 {
+            let chunks: Vec<&[u8]> = bytes.chunks(size).collect();
+            assert_eq!(read(&chunks, &bounds, Names::Keep), wanted, "chunks of {size}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_ends_early_is_never_taken_for_whole() {
+        let whole = NASTY.trim_end();
+        for end in 0..whole.len() {
+            let result = read(&[&whole.as_bytes()[..end]], &Bounds::default(), Names::Drop);
+            let cut = DecodeError::Json { offset: 0, what: "Eof".into() };
+            let bytes = end as u64;
+            assert!(
+                result == Err(DecodeError::Truncated { bytes }) || result == Err(cut),
+                "ends at {end}: {result:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused_where_it_stands() {
+        for (list, offset, what) in [
+            ("[{},,{}]", 24, "a value was expected"),
+            ("[,]", 21, "a value was expected"),
+            ("[{} {}]", 24, "a comma or the end of the list was expected"),
+            ("[{},]", 24, "a value was expected"),
+            ("[{\"user_id\" 1}]", 32, "a colon was expected"),
+            ("[nil]", 21, "a word is none of true, false and null"),
+            ("[],\"users\":[1]", 31, "the list is there twice"),
+            ("[]]", 22, "a bracket closes what was not opened"),
+        ] {
+            let text = format!("{{\"result\": {{\"users\":{list}");
+            let what = what.to_owned();
+            assert_eq!(at_once(&text), Err(DecodeError::Json { offset, what }), "{list}");
+        }
+    }
+
+    #[test]
+    fn every_bound_ends_in_an_error_that_names_it() {
+        let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let bounds =
+            Bounds { elements: 3, element_bytes: 1_000, head_bytes: 500, nesting: 10, ..Bounds::default() };
+        for (users, after, wanted) in [
+            ("{},{},{}".to_owned(), String::new(), None),
+            ("{},{},{},{}".to_owned(), String::new(), Some("it is too large: more than 3 elements")),
+            (
+                format!("\"{}", "x".repeat(2_000)),
+                String::new(),
+                Some("it is too large: more than 1000 bytes in one element"),
+            ),
+            (String::new(), " ".repeat(500), Some("it is too large: more than 500 bytes around the list")),
+            (deep(7), String::new(), None),
+            (deep(8), String::new(), Some("it nests too deep")),
+            (String::new(), format!(",\"x\":{}", deep(8)), None),
+            (String::new(), format!(",\"x\":{}", deep(9)), Some("it nests too deep")),
+        ] {
+            let text = format!("{{\"result\":{{\"users\":[{users}]{after}}}}}");
+            for size in [1, 7, 4_096] {
+                let chunks: Vec<&[u8]> = text.as_bytes().chunks(size).collect();
+                let result = read(&chunks, &bounds, Names::Drop);
+                match wanted {
+                    None => assert!(result.is_ok(), "{text}: {result:?}"),
+                    Some(wanted) => {
+                        let said = result.unwrap_err().to_string();
+                        assert!(said.contains(wanted), "{said}, not {wanted}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn events_are_read_without_their_details() {
+        let text = r#"{"result":{"email":"e","events":[
+            {"id":"a","name":"imp_travel","risk_level":"low","timestamp":"2019-12-27T18:11:19.117Z","event_details":{"timestamp":"x","id":[{}]}},
+            {"id":"b\u0041","name":"","timestamp":"2019-12-27T18:11:19Z"},
+            {"id":7,"name":"n","timestamp":"2019-12-27T18:11:19Z"},{"id":"c","timestamp":"2019-12-27T18:11:19Z"},
+            {"id":"d","name":"n"}],"name":"n"},"success":true}"#;
+        let mut reader = Reader::<Event>::new(&Bounds::default(), Names::Drop);
+        for byte in text.as_bytes() {
+            reader.push(std::slice::from_ref(byte)).unwrap();
+        }
+        let (_, listing) = reader.finish().unwrap();
+        let event = |id: &str, name: &str, level, time: &str| Event {
+            id: id.into(),
+            name: name.into(),
+            level,
+            timestamp: rfc3339::parse(time.as_bytes()).unwrap(),
+        };
+        assert_eq!(
+            listing.items,
+            [
+                event("a", "imp_travel", Level::Low, "2019-12-27T18:11:19.117Z"),
+                event("bA", "", Level::Unknown, "2019-12-27T18:11:19Z"),
+            ]
+        );
+        assert_eq!(listing.anonymous, 3);
+    }
+
+    #[test]
+    fn slow_arrival_costs_no_more_than_a_second_reading() {
+        // One element of 2 MB in small pieces: read anew at each of them it would take minutes.
+        let big = format!(r#"{{"result":{{"users":[{{"name":"{}"}}]}}}}"#, "x".repeat(2 << 20));
+        let chunks: Vec<&[u8]> = big.as_bytes().chunks(16).collect();
+        let (.., anonymous, _) = read(&chunks, &Bounds::default(), Names::Drop).unwrap();
+        assert_eq!(anonymous, 1);
+    }
+}

@@ -1,0 +1,114 @@
+//! A request to the API, and the parts of a good answer.
+
+use reqwest::Url;
+
+use super::envelope::{Envelope, tidy};
+use super::error::{Answered, Error, Kind};
+use super::operation::Operation;
+use crate::clock::Timestamp;
+
+/// A request before it is sent.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub(super) operation: Operation,
+    pub(super) url: Url,
+    pub(super) body: Option<Vec<u8>>,
+    pub(super) sequence: Sequence,
+}
+
+/// Where in its operation a request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sequence {
+    First,
+    /// A further page of a list. The pages before it are paid for, so it waits for the budget as long as a whole
+    /// window of the rate limit.
+    Continuation,
+}
+
+/// A good answer.
+#[derive(Debug)]
+pub(super) struct Answer<T> {
+    pub(super) envelope: Envelope,
+    pub(super) list: T,
+    /// Cloudflare's clock, from the `Date` header.
+    pub(super) date: Option<Timestamp>,
+    pub(super) answered: Answered,
+}
+
+impl Request {
+    /// `segments` of the path below `base`, each encoded so that it stays one segment.
+    pub(super) fn new(operation: Operation, base: &Url, segments: &[&str]) -> Self {
+        let mut url = base.clone();
+        url.path_segments_mut()
+            .expect("the base URL was checked to be http or https, which have paths")
+            .pop_if_empty()
+            .extend(segments);
+        Self { operation, url, body: None, sequence: Sequence::First }
+    }
+
+    pub(super) fn with_body(mut self, body: &serde_json::Value) -> Self {
+        self.body = Some(body.to_string().into_bytes());
+        self
+    }
+
+    /// The same request for one page, in the server's own page size or in `size`.
+    pub(super) fn page(&self, page: u32, size: Option<u32>) -> Self {
+        let mut request = self.clone();
+        let mut query = request.url.query_pairs_mut();
+        query.append_pair("page", &page.to_string());
+        if let Some(size) = size {
+            query.append_pair("per_page", &size.to_string());
+        }
+        drop(query);
+        request
+    }
+
+    /// The same request as one that follows pages which are already paid for.
+    pub(super) fn continuation(mut self) -> Self {
+        self.sequence = Sequence::Continuation;
+        self
+    }
+}
+
+impl<T> Answer<T> {
+    /// Takes the result out of the envelope and reads it as `R`.
+    pub(super) fn take_result<R: serde::de::DeserializeOwned>(
+        &mut self,
+        operation: Operation,
+    ) -> Result<R, Error> {
+        let Some(result) = self.envelope.result.take() else {
+            return Err(self.misshapen(operation, "it has no result"));
+        };
+        serde_json::from_value(result).map_err(|error| {
+            let reason = format!("its result is not as documented: {}", tidy(&error.to_string(), 150));
+            self.misshapen(operation, &reason)
+        })
+    }
+
+    /// Separates the envelope from the list.
+    pub(super) fn split(self) -> (Answer<()>, T) {
+        let around = Answer { envelope: self.envelope, list: (), date: self.date, answered: self.answered };
+        (around, self.list)
+    }
+
+    /// The error for an answer whose shape is wrong because of `reason`.
+    pub(super) fn misshapen(&self, operation: Operation, reason: &str) -> Error {
+        Error::new(operation, Kind::Shape, reason).answered(self.answered.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_segment_stays_one() {
+        let base = Url::parse("https://example.com/client/v4/").unwrap();
+        let request = Request::new(Operation::IntegrationByReference, &base, &["a", "b/../c?d#e%2f é"]);
+        assert_eq!(request.url.as_str(), "https://example.com/client/v4/a/b%2F..%2Fc%3Fd%23e%252f%20%C3%A9");
+        assert_eq!(
+            Request::new(Operation::Summary, &base, &["summary"]).page(2, Some(1_000)).url.query(),
+            Some("page=2&per_page=1000")
+        );
+    }
+}

@@ -1,0 +1,119 @@
+//! The rows that bring the durable copy of an account up to date.
+
+use std::collections::HashMap;
+
+use super::dirty::Unsaved;
+use super::{Account, Settled};
+use crate::collector::persist::{self, CollectorState, Document, Now};
+use crate::collector::top_users::Chosen;
+use crate::model::UserId;
+use crate::store::row::{Put, Table};
+
+/// The rows that make the durable copy equal to the account.
+#[derive(Debug)]
+pub struct Changes<'a> {
+    account: &'a Account,
+    now: Now,
+}
+
+impl Account {
+    /// What is to be saved.
+    pub fn changes(&self, now: Now) -> Changes<'_> {
+        Changes { account: self, now }
+    }
+}
+
+impl Changes<'_> {
+    /// Whether there is nothing to save.
+    pub fn is_empty(&self) -> bool {
+        self.account.unsaved.is_empty()
+    }
+
+    /// Whether these are all rows of the account: what else is in its copy is of no more use.
+    pub fn are_everything(&self) -> bool {
+        matches!(self.account.unsaved, Unsaved::Everything)
+    }
+
+    /// Hands out each row once, in the order of tables and keys.
+    ///
+    /// # Errors
+    /// The first that `put` gives.
+    pub fn each<E>(&self, mut put: impl FnMut(Put<'_>) -> Result<(), E>) -> Result<(), E> {
+        let account = self.account;
+        for document in Document::ALL {
+            if self.holds(document)
+                && let Some(value) = self.document(document)
+            {
+                let key = document.as_str().as_bytes();
+                put(Put { table: Table::Documents, key, value: Some(&value) })?;
+            }
+        }
+        let mut row = |table, id: UserId, value: Option<Vec<u8>>| {
+            put(Put { table, key: id.as_bytes(), value: value.as_deref() })
+        };
+        match self.rows(Table::Users) {
+            None => account.roster.users().iter().try_for_each(|user| {
+                row(Table::Users, user.id, Some(persist::user(user, account.roster.gone_since(user.id))))
+            })?,
+            Some(ids) => ids.into_iter().try_for_each(|id| {
+                let gone = account.roster.gone_since(id);
+                row(Table::Users, id, account.roster.get(id).map(|user| persist::user(user, gone)))
+            })?,
+        }
+        for id in self.rows(Table::Records).unwrap_or_else(|| sorted(account.ledger.recorded())) {
+            row(Table::Records, id, account.ledger.record(id).map(persist::record))?;
+        }
+        for id in self.rows(Table::Pending).unwrap_or_else(|| sorted(account.queue.users())) {
+            let pending = account.queue.get(id);
+            let due = account.queue.due(id);
+            row(Table::Pending, id, pending.map(|pending| persist::pending(pending, due, self.now)))?;
+        }
+        let chosen: HashMap<UserId, &Chosen> =
+            account.series.chosen().iter().map(|chosen| (chosen.id, chosen)).collect();
+        for id in self.rows(Table::Series).unwrap_or_else(|| sorted(chosen.keys().copied())) {
+            let until = account.series.stays_until(id);
+            row(Table::Series, id, chosen.get(&id).map(|chosen| persist::chosen(chosen, until, self.now)))?;
+        }
+        Ok(())
+    }
+
+    /// The users whose rows of `table` changed; `None` for all of them.
+    fn rows(&self, table: Table) -> Option<Vec<UserId>> {
+        match &self.account.unsaved {
+            Unsaved::Everything => None,
+            Unsaved::Rows(rows) => Some(rows.users[table.index()].iter().copied().collect()),
+        }
+    }
+
+    fn holds(&self, document: Document) -> bool {
+        match &self.account.unsaved {
+            Unsaved::Everything => true,
+            Unsaved::Rows(rows) => rows.documents.contains(&document),
+        }
+    }
+
+    fn document(&self, document: Document) -> Option<Vec<u8>> {
+        let account = self.account;
+        match document {
+            Document::Counting => Some(persist::document(&account.ledger.persisted())),
+            Document::Standings => Some(persist::document(&CollectorState {
+                overview: account.overview.clone(),
+                up: account.up,
+                last_success: account.last_success.clone(),
+                summary_pages: account.schedule.summary_pages(),
+                labels_settled: account.labels == Settled::Yes,
+                audited: account.audit.position(),
+            })),
+            Document::Behaviors => account.behaviors.as_ref().map(persist::document),
+            Document::Integrations => account.integrations.as_ref().map(persist::document),
+            // It is the budget's to write.
+            Document::Spending => None,
+        }
+    }
+}
+
+fn sorted(ids: impl Iterator<Item = UserId>) -> Vec<UserId> {
+    let mut ids: Vec<_> = ids.collect();
+    ids.sort_unstable();
+    ids
+}

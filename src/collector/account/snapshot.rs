@@ -1,0 +1,70 @@
+//! What the page shows of an account.
+
+use super::{Account, Settled};
+use crate::collector::roster::Overview;
+use crate::model::{Behavior, BehaviorStatus, EventTotals, Snapshot, UserSeries, Users};
+
+impl Account {
+    /// The account as it is now, for the page.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            account: self.name.clone(),
+            up: self.up,
+            last_success: self.last_success.clone(),
+            users: self.overview.as_ref().map(|overview| self.users(overview)),
+            counting_since: self.published.since,
+            behaviors: self.behaviors.as_ref().map(|behaviors| self.behavior_statuses(behaviors)),
+            integrations: self.integrations.clone(),
+            totals: EventTotals {
+                started: self.published.since.is_some() && self.labels == Settled::Yes,
+                ..self.published.totals.clone()
+            },
+            rejected_rows: self.rejected.clone(),
+        }
+    }
+
+    fn users(&self, overview: &Overview) -> Users {
+        let series: Vec<_> = self
+            .series
+            .chosen()
+            .iter()
+            .filter_map(|chosen| {
+                let user = self.roster.get(chosen.id)?;
+                Some(UserSeries {
+                    id: chosen.id,
+                    label: self.naming.label(chosen.id)?,
+                    reported_events: chosen.tuple.count,
+                    level: chosen.tuple.level,
+                    since: user.since,
+                    last_event: chosen.tuple.last_event,
+                    last_reset: self.ledger.last_reset(chosen.id),
+                    identity: chosen.identity.clone(),
+                })
+            })
+            .collect();
+        let Overview { count, reported_events, oldest } = overview.clone();
+        Users {
+            omitted: count.iter().sum::<u64>().saturating_sub(series.len() as u64),
+            count,
+            reported_events,
+            oldest,
+            series,
+            pending: self.queue.len() as u64,
+            oldest_pending: self.queue.oldest(),
+        }
+    }
+
+    fn behavior_statuses(&self, behaviors: &[Behavior]) -> Vec<BehaviorStatus> {
+        let status = |behavior: &Behavior| {
+            let label = self.ledger.label_of(&behavior.id)?;
+            // A behavior beyond the bound has no label of its own, and no series.
+            (label == behavior.id).then(|| BehaviorStatus {
+                label: label.to_owned(),
+                name: behavior.name.clone(),
+                enabled: behavior.enabled,
+                level: behavior.level,
+            })
+        };
+        behaviors.iter().filter_map(status).collect()
+    }
+}

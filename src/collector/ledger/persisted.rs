@@ -1,0 +1,147 @@
+//! The totals of a ledger in the form in which the next process finds them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use super::{DELAY_BOUNDS, Ledger, Loss, RESET_BOUNDS, Record};
+use crate::clock::Timestamp;
+use crate::collector::behavior_labels::{LabelId, Labels};
+use crate::model::{Histogram, LevelChanges, PerLevel, UserId};
+use crate::store::row::Unreadable;
+
+const BAD_KEY: Unreadable = Unreadable("the key of a forgotten user is no number");
+
+/// Everything counted, but for the records of single users.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Totals {
+    /// Since when events are counted.
+    pub epoch: Option<Timestamp>,
+    /// Events at or before it are not counted.
+    pub floor: Option<Timestamp>,
+    /// Keys the hashes of events: 32 hexadecimal digits.
+    pub secret: String,
+    /// The floors of forgotten users by [`super::forgotten_key`]: 16 hexadecimal digits.
+    pub forgotten: BTreeMap<String, Timestamp>,
+    /// The labels given so far.
+    pub labels: Labels,
+    /// Events by label.
+    pub events: Vec<PerLevel<u64>>,
+    /// Users with a first event by label.
+    pub behavior_users: Vec<u64>,
+    /// Moves between levels.
+    pub level_changes: LevelChanges,
+    /// Distinct resets.
+    pub resets: u64,
+    /// Events that could not be found, by [`Loss`].
+    pub losses: [u64; Loss::ALL.len()],
+    /// From an event to its first sight.
+    pub observation_delay: SavedHistogram,
+    /// From reaching a level to the reset.
+    pub time_to_reset: PerLevel<SavedHistogram>,
+}
+
+/// A histogram without its bounds, which belong to the program.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedHistogram {
+    counts: Vec<u64>,
+    sum: f64,
+}
+
+impl From<&Histogram> for SavedHistogram {
+    fn from(histogram: &Histogram) -> Self {
+        Self { counts: histogram.counts.clone(), sum: histogram.sum }
+    }
+}
+
+impl SavedHistogram {
+    /// The histogram, if it has a count for each of `bounds`.
+    fn restore(self, bounds: &'static [f64]) -> Result<Histogram, Unreadable> {
+        if self.counts.len() != bounds.len() + 1 {
+            return Err(Unreadable("a histogram has other bounds"));
+        }
+        Ok(Histogram { bounds, counts: self.counts, sum: self.sum })
+    }
+}
+
+impl Ledger {
+    /// What of the ledger is durable, but for the records.
+    pub fn persisted(&self) -> Totals {
+        Totals {
+            epoch: self.epoch,
+            floor: self.floor,
+            secret: hex(&self.secret),
+            forgotten: self.forgotten.iter().map(|(key, floor)| (format!("{key:016x}"), *floor)).collect(),
+            labels: self.labels.clone(),
+            events: self.events.clone(),
+            behavior_users: self.behavior_users.clone(),
+            level_changes: self.level_changes,
+            resets: self.resets,
+            losses: self.losses,
+            observation_delay: (&self.delay).into(),
+            time_to_reset: self.time_to_reset.each_ref().map(Into::into),
+        }
+    }
+
+    /// The ledger that an earlier process left.
+    ///
+    /// # Errors
+    /// What it left does not fit together.
+    pub fn restore(totals: Totals, records: HashMap<UserId, Record>) -> Result<Self, Unreadable> {
+        let Totals {
+            epoch,
+            floor,
+            secret,
+            forgotten,
+            labels,
+            events,
+            behavior_users,
+            level_changes,
+            resets,
+            losses,
+            observation_delay,
+            time_to_reset,
+        } = totals;
+        let known = labels.names().len();
+        let is_known = |label: &LabelId| label.index() < known;
+        let fits = labels.is_sound()
+            && events.len() <= known
+            && behavior_users.len() <= known
+            && records.values().all(|record| record.since_reset.iter().all(is_known));
+        if !fits {
+            return Err(Unreadable("the counts do not fit the labels"));
+        }
+        let [unknown, low, medium, high] = time_to_reset.map(|saved| saved.restore(RESET_BOUNDS));
+        Ok(Self {
+            secret: from_hex(&secret)?,
+            epoch,
+            floor,
+            forgotten: forgotten
+                .into_iter()
+                .map(|(key, floor)| Ok((u64::from_str_radix(&key, 16).map_err(|_| BAD_KEY)?, floor)))
+                .collect::<Result<_, Unreadable>>()?,
+            labels,
+            records,
+            events,
+            behavior_users,
+            level_changes,
+            resets,
+            losses,
+            delay: observation_delay.restore(DELAY_BOUNDS)?,
+            time_to_reset: [unknown?, low?, medium?, high?],
+        })
+    }
+}
+
+/// The secret as text.
+pub(crate) fn hex(secret: &[u8; 16]) -> String {
+    format!("{:032x}", u128::from_be_bytes(*secret))
+}
+
+/// The secret from its text.
+pub(crate) fn from_hex(text: &str) -> Result<[u8; 16], Unreadable> {
+    let number = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32);
+    number.map(u128::to_be_bytes).ok_or(Unreadable("the secret is not 32 hexadecimal digits"))
+}

@@ -1,0 +1,394 @@
+//! When each endpoint is to be read, and how many users' events may be.
+//!
+//! Of the credential's budget the periodic readings come first, whatever else there is to do; what they
+//! leave goes to users' events, a tenth of it to the audit. Nothing here sleeps or reads a clock.
+
+use std::time::Duration;
+
+use crate::clock::Moment;
+use crate::cloudflare::limit::rate_limit::{RateLimit, Turn, WINDOW};
+use crate::model::Endpoint;
+
+/// How often each endpoint is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Intervals {
+    /// All users.
+    pub summary: Duration,
+    /// The behaviors' configuration.
+    pub behaviors: Duration,
+    /// The integrations.
+    pub integrations: Duration,
+    /// One user's events, when nothing says that they changed.
+    pub audit: Duration,
+}
+
+/// The token's expiry changes when somebody changes the token: then it is another one, and read at once.
+const TOKEN_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// A refused credential, or a missing permission, is tried again this often: a person must act first.
+pub const REFUSED_INTERVAL: Duration = Duration::from_secs(300);
+
+/// The first try again of what is read every few minutes, when the trouble may pass.
+const PASSING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// The endpoints read by the clock, in the order in which they are read when all are due.
+const PERIODIC: [Endpoint; 4] =
+    [Endpoint::Summary, Endpoint::Behaviors, Endpoint::Integrations, Endpoint::TokenVerify];
+
+/// Why a reading failed, by what it means for the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setback {
+    /// The credentials were refused: nothing else will be answered either.
+    Refused,
+    /// This endpoint is closed to them.
+    Closed,
+    /// It may be over soon.
+    Passing,
+    /// There was an answer, and nothing in it can be used.
+    Unusable,
+}
+
+/// What a request for a user's events is spent on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The summary says that something changed.
+    Change,
+    /// Nothing says so.
+    Audit,
+}
+
+/// When each request of one account may go.
+#[derive(Debug)]
+pub struct Schedule {
+    intervals: [Duration; PERIODIC.len()],
+    due: [Moment; PERIODIC.len()],
+    budget: u32,
+    summary_pages: u32,
+    refused_interval: Duration,
+    changes: RateLimit,
+    audits: RateLimit,
+    /// Nothing goes before: the credentials were refused.
+    refused_until: Option<Moment>,
+    /// No user's events are asked for before.
+    users_closed_until: Option<Moment>,
+    random: fastrand::Rng,
+}
+
+impl Schedule {
+    /// `budget` is this account's part of the requests allowed in five minutes; `seed` varies the jitter.
+    pub fn new(intervals: Intervals, budget: u32, seed: u64) -> Self {
+        let Intervals { summary, behaviors, integrations, audit: _ } = intervals;
+        let mut schedule = Self {
+            intervals: [summary, behaviors, integrations, TOKEN_INTERVAL],
+            due: [Moment::default(); PERIODIC.len()],
+            budget,
+            summary_pages: 1,
+            refused_interval: REFUSED_INTERVAL,
+            changes: RateLimit::new(1, WINDOW),
+            audits: RateLimit::new(1, WINDOW),
+            refused_until: None,
+            users_closed_until: None,
+            random: fastrand::Rng::with_seed(seed),
+        };
+        schedule.divide();
+        schedule
+    }
+
+    /// The summary took an earlier process so many requests; its last audits may weigh until `audits_free`.
+    pub fn resume(&mut self, summary_pages: u32, audits_free: Moment, now: Moment) {
+        self.summary_pages = summary_pages.max(1);
+        self.divide();
+        self.audits.spent_before(u32::MAX, audits_free, now);
+    }
+
+    /// An earlier process read `endpoint`, which is not due before this moment.
+    pub fn resume_at(&mut self, endpoint: Endpoint, due: Moment) {
+        if let Some(at) = position(endpoint) {
+            self.due[at] = due;
+        }
+    }
+
+    /// What was refused is tried again this often, in place of [`REFUSED_INTERVAL`].
+    pub fn retry_refused_every(&mut self, interval: Duration) {
+        self.refused_interval = interval;
+    }
+
+    /// How many requests the summary takes.
+    pub fn summary_pages(&self) -> u32 {
+        self.summary_pages
+    }
+
+    /// The time between two readings of `endpoint`, as the budget allows; `None` for what no clock drives.
+    pub fn interval(&self, endpoint: Endpoint) -> Option<Duration> {
+        let configured = self.configured(endpoint)?;
+        if endpoint != Endpoint::Summary {
+            return Some(configured);
+        }
+        // The summary may take half of the budget: s requests every 300 s · s / (B / 2).
+        let affordable =
+            WINDOW.mul_f64(f64::from(self.summary_pages) / (f64::from(self.budget.max(2)) / 2.0));
+        Some(configured.max(affordable))
+    }
+
+    /// The time between two readings of `endpoint`, as it was wished for.
+    pub fn configured(&self, endpoint: Endpoint) -> Option<Duration> {
+        Some(self.intervals[position(endpoint)?])
+    }
+
+    /// How many requests the readings of `endpoint` take in five minutes, on average: a summary that is read less
+    /// often than once in a window takes part of several. None for what no clock drives.
+    pub fn load(&self, endpoint: Endpoint) -> f64 {
+        let requests = if endpoint == Endpoint::Summary { self.summary_pages } else { 1 };
+        let windows = |interval: Duration| WINDOW.as_secs_f64() / interval.as_secs_f64();
+        self.interval(endpoint).map_or(0.0, |interval| f64::from(requests) * windows(interval))
+    }
+
+    /// How many requests for users' events may go in five minutes.
+    pub fn allowance(&self, purpose: Purpose) -> u32 {
+        self.limit(purpose).limit()
+    }
+
+    /// The endpoint to read now, if one is due: the one that has been for longest, so that none waits for ever
+    /// where each attempt takes longer than the interval of another.
+    pub fn due(&self, now: Moment) -> Option<Endpoint> {
+        if self.refused_until.is_some_and(|until| now < until) {
+            return None;
+        }
+        let is_due = |(_, due): &(Endpoint, Moment)| *due <= now;
+        let longest = PERIODIC.into_iter().zip(self.due).filter(is_due).min_by_key(|(_, due)| *due);
+        longest.map(|(endpoint, _)| endpoint)
+    }
+
+    /// When the next endpoint is due.
+    pub fn next_due(&self) -> Moment {
+        let earliest = self.due.into_iter().min().unwrap_or_default();
+        self.refused_until.map_or(earliest, |until| until.max(earliest))
+    }
+
+    /// When a user's events may be asked for.
+    pub fn user_turn(&self, purpose: Purpose, now: Moment) -> Turn {
+        let closed = self.refused_until.max(self.users_closed_until).filter(|until| now < *until);
+        match closed {
+            Some(until) => Turn::At(until),
+            None => self.limit(purpose).turn(now),
+        }
+    }
+
+    /// `endpoint` was read, by so many requests; the credentials are good.
+    pub fn read(&mut self, endpoint: Endpoint, pages: u32, now: Moment) {
+        self.refused_until = None;
+        if endpoint == Endpoint::Summary && pages != self.summary_pages {
+            self.summary_pages = pages.max(1);
+            self.divide();
+        }
+        if let Some(interval) = self.interval(endpoint) {
+            self.put_off(endpoint, now, interval);
+        }
+    }
+
+    /// A user's events were asked for, by so many requests.
+    pub fn spent(&mut self, purpose: Purpose, pages: u32, now: Moment) {
+        let limit = match purpose {
+            Purpose::Change => &mut self.changes,
+            Purpose::Audit => &mut self.audits,
+        };
+        for _ in 0..pages.max(1) {
+            limit.begin(now);
+            limit.end(now);
+        }
+    }
+
+    /// `endpoint` could not be read.
+    pub fn failed(&mut self, endpoint: Endpoint, setback: Setback, now: Moment) {
+        let interval = self.interval(endpoint).unwrap_or(PASSING_INTERVAL);
+        let wait = match setback {
+            Setback::Refused => {
+                self.refused_until = Some(now + self.refused_interval);
+                self.refused_interval
+            }
+            Setback::Closed => interval.max(self.refused_interval),
+            Setback::Passing | Setback::Unusable if endpoint == Endpoint::TokenVerify => interval,
+            Setback::Passing | Setback::Unusable => {
+                interval.min(PASSING_INTERVAL.max(self.summary_interval()))
+            }
+        };
+        if endpoint == Endpoint::User && setback == Setback::Closed {
+            self.users_closed_until = Some(now + wait);
+        }
+        self.put_off(endpoint, now, wait);
+    }
+
+    /// The credentials changed: whatever was refused is tried at once.
+    pub fn retry_now(&mut self, now: Moment) {
+        (self.refused_until, self.users_closed_until) = (None, None);
+        for due in &mut self.due {
+            *due = now;
+        }
+    }
+
+    fn summary_interval(&self) -> Duration {
+        self.interval(Endpoint::Summary).unwrap_or(PASSING_INTERVAL)
+    }
+
+    /// Jitter only ever lengthens a wait, by a tenth at most, so that it costs no budget.
+    fn put_off(&mut self, endpoint: Endpoint, now: Moment, wait: Duration) {
+        if let Some(at) = position(endpoint) {
+            self.due[at] = now + wait.mul_f64(1.0 + self.random.f64() / 10.0);
+        }
+    }
+
+    fn limit(&self, purpose: Purpose) -> &RateLimit {
+        match purpose {
+            Purpose::Change => &self.changes,
+            Purpose::Audit => &self.audits,
+        }
+    }
+
+    /// Divides what the periodic readings leave of the budget: nine tenths to changes, one to the audit.
+    fn divide(&mut self) {
+        let periodic: u32 = PERIODIC.into_iter().map(|endpoint| self.load(endpoint).ceil() as u32).sum();
+        let left = self.budget.saturating_sub(periodic).max(2);
+        let audits = (left / 10).max(1);
+        self.audits.resize(audits);
+        self.changes.resize(left - audits);
+    }
+}
+
+fn position(endpoint: Endpoint) -> Option<usize> {
+    PERIODIC.iter().position(|periodic| *periodic == endpoint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::testing::{at, seconds};
+
+    fn schedule(budget: u32) -> Schedule {
+        let intervals = Intervals {
+            summary: seconds(30),
+            behaviors: seconds(300),
+            integrations: seconds(300),
+            audit: seconds(21_600),
+        };
+        Schedule::new(intervals, budget, 1)
+    }
+
+    fn read_all(schedule: &mut Schedule, now: Moment) -> Vec<Endpoint> {
+        let mut order = Vec::new();
+        while let Some(endpoint) = schedule.due(now) {
+            schedule.read(endpoint, 1, now);
+            order.push(endpoint);
+        }
+        order
+    }
+
+    #[test]
+    fn at_the_start_everything_is_due_the_summary_first() {
+        let mut schedule = schedule(300);
+        assert_eq!(read_all(&mut schedule, at(0)), PERIODIC);
+        assert!(schedule.next_due() >= at(30) && schedule.next_due() <= at(33), "{:?}", schedule.next_due());
+    }
+
+    #[test]
+    fn the_summary_takes_at_most_half_of_the_budget() {
+        for (budget, pages, wanted) in
+            [(300, 1, 30), (300, 15, 30), (300, 16, 32), (300, 100, 200), (6, 1, 100)]
+        {
+            let mut schedule = schedule(budget);
+            schedule.read(Endpoint::Summary, pages, at(0));
+            let interval = schedule.interval(Endpoint::Summary);
+            assert_eq!(interval, Some(seconds(wanted)), "{pages} pages of {budget} requests");
+        }
+    }
+
+    #[test]
+    fn what_the_periodic_readings_leave_goes_to_users_a_tenth_to_the_audit() {
+        // 300 requests, less 10 summaries, 1 reading of behaviors, 1 of integrations, 1 of the token.
+        for (purpose, allowed) in [(Purpose::Change, 259), (Purpose::Audit, 28)] {
+            let mut schedule = schedule(300);
+            let sent = (0..300).take_while(|_| {
+                let free = schedule.user_turn(purpose, at(1)) == Turn::Now;
+                schedule.spent(purpose, 1, at(1));
+                free
+            });
+            assert_eq!(sent.count(), allowed, "{purpose:?}");
+            assert_eq!(schedule.user_turn(purpose, at(301)), Turn::Now, "{purpose:?}, a window later");
+        }
+    }
+
+    #[test]
+    fn a_summary_that_takes_several_windows_leaves_half_of_the_budget_too() {
+        let mut schedule = schedule(300);
+        schedule.read(Endpoint::Summary, 1_000, at(0));
+        // 300 requests, less 150 for the summary and 3 others; a tenth of the rest is the audit's.
+        let sent = (0..300).take_while(|_| {
+            let free = schedule.user_turn(Purpose::Change, at(1)) == Turn::Now;
+            schedule.spent(Purpose::Change, 1, at(1));
+            free
+        });
+        assert_eq!(sent.count(), 133);
+    }
+
+    #[test]
+    fn refused_credentials_are_tried_once_in_five_minutes_and_at_once_when_they_change() {
+        let mut schedule = schedule(300);
+        schedule.failed(Endpoint::Summary, Setback::Refused, at(0));
+        assert_eq!(
+            (schedule.due(at(299)), schedule.user_turn(Purpose::Change, at(299))),
+            (None, Turn::At(at(300)))
+        );
+        assert_eq!(schedule.due(at(300)), Some(Endpoint::Behaviors), "one probe, by what is due longest");
+        schedule.failed(Endpoint::Behaviors, Setback::Refused, at(300));
+        assert_eq!((schedule.due(at(599)), schedule.next_due()), (None, at(600)));
+        schedule.retry_now(at(400));
+        assert_eq!(schedule.due(at(400)), Some(Endpoint::Summary));
+    }
+
+    #[test]
+    fn refused_credentials_are_tried_as_often_as_the_upstream_allows() {
+        let mut schedule = schedule(300);
+        schedule.retry_refused_every(seconds(5));
+        schedule.failed(Endpoint::Summary, Setback::Refused, at(0));
+        assert_eq!((schedule.due(at(4)), schedule.due(at(5))), (None, Some(Endpoint::Behaviors)));
+    }
+
+    #[test]
+    fn where_every_attempt_takes_long_each_endpoint_has_its_turn() {
+        let intervals = Intervals {
+            summary: seconds(1),
+            behaviors: seconds(2),
+            integrations: seconds(2),
+            audit: seconds(3600),
+        };
+        let mut schedule = Schedule::new(intervals, 1_200, 1);
+        let mut asked = Vec::new();
+        for turn in 0..8 {
+            let now = at(turn * 5);
+            asked.extend(schedule.due(now));
+            schedule.failed(asked[asked.len() - 1], Setback::Passing, now + seconds(5));
+        }
+        for endpoint in PERIODIC {
+            assert!(asked.contains(&endpoint), "{endpoint:?} in {asked:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_permission_closes_its_endpoint_alone() {
+        let mut schedule = schedule(300);
+        schedule.failed(Endpoint::User, Setback::Closed, at(0));
+        assert_eq!(schedule.user_turn(Purpose::Audit, at(0)), Turn::At(at(300)));
+        schedule.failed(Endpoint::Summary, Setback::Closed, at(0));
+        assert_eq!(read_all(&mut schedule, at(0)), PERIODIC[1..]);
+        assert_eq!(schedule.due(at(299)), None);
+    }
+
+    #[test]
+    fn passing_trouble_is_tried_again_within_the_summary_interval() {
+        let mut schedule = schedule(300);
+        schedule.failed(Endpoint::Behaviors, Setback::Passing, at(0));
+        read_all(&mut schedule, at(0));
+        assert_eq!(schedule.due(at(34)), Some(Endpoint::Summary));
+        schedule.read(Endpoint::Summary, 1, at(34));
+        assert_eq!(schedule.due(at(34)), Some(Endpoint::Behaviors));
+    }
+}

@@ -1,0 +1,124 @@
+//! The commands by which a person looks at users, behaviors and integrations, and changes them.
+//!
+//! They send requests to Cloudflare themselves and know nothing of a running exporter. Results go to standard output,
+//! with names and e-mail addresses, because a person asked for them; remarks and errors go to standard error, without
+//! them. A change is shown, confirmed, sent once, and logged ([`change_log`]).
+
+mod args;
+mod baseline;
+mod behaviors;
+mod change_log;
+mod find_user;
+mod integrations;
+mod people;
+mod reset;
+mod user;
+mod users;
+
+use std::io;
+
+use clap::Subcommand;
+
+use super::session::{FOREGROUND_WAIT, Session, foreground};
+use super::terminal::table::{Sheet, visible, width};
+use super::terminal::{self, counted};
+use super::{Failure, Outcome, setup};
+use crate::app::logging::Colour;
+use crate::clock::Clock;
+use crate::cloudflare::limit::budget::Budget;
+use crate::cloudflare::{Names, Options};
+use crate::config::Config;
+use args::Common;
+
+/// The commands for people who administer an account.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Admin {
+    Users(args::Users),
+    User(args::User),
+    Reset(args::Reset),
+    Behaviors(args::Behaviors),
+    Integrations(args::Integrations),
+}
+
+/// What a command has to say, and how it ends.
+#[derive(Debug)]
+pub(crate) struct Report {
+    sheet: Option<Sheet>,
+    remarks: Vec<String>,
+    failure: Option<Failure>,
+}
+
+impl Admin {
+    pub(crate) fn run(&self) -> Outcome {
+        let config = setup::configure(&self.common().flags())?;
+        let report = setup::wait(self.report(&config, &Clock::system()))?;
+        let colour = Colour::for_stream(&io::stdout());
+        let sheet = report.sheet.as_ref();
+        let text = sheet.map(|sheet| sheet.render(self.common().output, colour, width())).unwrap_or_default();
+        let printed = terminal::print(text);
+        for remark in &report.remarks {
+            terminal::remark(remark);
+        }
+        // How a change ended matters more than that standard output is full.
+        report.failure.map_or(Ok(()), Err).and(printed)
+    }
+
+    async fn report(&self, config: &Config, clock: &Clock) -> Report {
+        let done = match open(config, self.common().account.as_deref(), clock) {
+            Err(failure) => Err(failure),
+            Ok(session) => match self {
+                Self::Users(users) => users::list(&session, users).await,
+                Self::User(user) => user::show(&session, &user.user).await,
+                Self::Reset(reset) => reset::run(&session, reset).await,
+                Self::Behaviors(behaviors) => behaviors::run(&session, &behaviors.action()).await,
+                Self::Integrations(integrations) => integrations::run(&session, &integrations.action()).await,
+            },
+        };
+        done.unwrap_or_else(|failure| Report { sheet: None, remarks: Vec::new(), failure: Some(failure) })
+    }
+
+    fn common(&self) -> &Common {
+        match self {
+            Self::Users(users) => &users.common,
+            Self::User(user) => &user.common,
+            Self::Reset(reset) => &reset.common,
+            Self::Behaviors(behaviors) => behaviors.common(),
+            Self::Integrations(integrations) => integrations.common(),
+        }
+    }
+}
+
+fn open(config: &Config, wanted: Option<&str>, clock: &Clock) -> Result<Session, Failure> {
+    let account = config.account(wanted)?;
+    let budget = Budget::new(account.budget_share, clock.clone());
+    let options = Options { names: Names::Keep, retry_wait: FOREGROUND_WAIT, ..foreground() };
+    Session::open(config, account, budget, options, clock)
+        .map_err(|error| Failure::Usage(format!("account {}: {error}", account.alias)))
+}
+
+impl Report {
+    fn found(sheet: Sheet) -> Self {
+        Self { sheet: Some(sheet), remarks: Vec::new(), failure: None }
+    }
+
+    fn remarking(mut self, remarks: Vec<String>) -> Self {
+        self.remarks.extend(remarks);
+        self
+    }
+
+    fn failing(mut self, failure: Option<Failure>) -> Self {
+        self.failure = failure;
+        self
+    }
+}
+
+/// The remark for rows that could not be read.
+fn unreadable(number: u32, noun: &str) -> Option<String> {
+    (number > 0).then(|| format!("{} could not be read", counted(number, noun)))
+}
+
+/// Texts with commas between them, or a word for none.
+fn listed<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    let texts: Vec<_> = texts.map(visible).collect();
+    if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }
+}

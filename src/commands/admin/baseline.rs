@@ -1,0 +1,237 @@
+//! A baseline: what behaviors should be set to, declared in a file, and how it differs from what they are.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Failure, listed};
+use crate::commands::terminal::table::{Column, Sheet};
+use crate::model::{Behavior, BehaviorSetting, Level};
+
+/// What behaviors should be set to, by id.
+pub(super) type Settings = BTreeMap<String, BehaviorSetting>;
+
+/// A behavior that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Difference {
+    pub(super) id: String,
+    pub(super) now: BehaviorSetting,
+    pub(super) wanted: BehaviorSetting,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    enabled: bool,
+    risk_level: Word,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    Low,
+    Medium,
+    High,
+}
+
+impl From<Entry> for BehaviorSetting {
+    fn from(entry: Entry) -> Self {
+        let level = match entry.risk_level {
+            Word::Low => Level::Low,
+            Word::Medium => Level::Medium,
+            Word::High => Level::High,
+        };
+        Self { enabled: entry.enabled, level }
+    }
+}
+
+/// # Errors
+/// The file cannot be read, or is no baseline.
+pub(super) fn read(path: &Path) -> Result<Settings, Failure> {
+    let refuse =
+        |why: &dyn std::fmt::Display| Failure::Usage(format!("the baseline {}: {why}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| refuse(&error))?;
+    let settings = parse(&text).map_err(|why| refuse(&why))?;
+    if settings.is_empty() {
+        return Err(refuse(&"it names no behavior"));
+    }
+    Ok(settings)
+}
+
+fn parse(text: &str) -> Result<Settings, String> {
+    let options = serde_saphyr::options! { with_snippet: false };
+    let entries: BTreeMap<String, Entry> =
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
+    Ok(entries.into_iter().map(|(id, entry)| (id, entry.into())).collect())
+}
+
+/// What differs from `wanted`.
+///
+/// # Errors
+/// A behavior is wanted that is not there.
+pub(super) fn differences(behaviors: &[Behavior], wanted: &Settings) -> Result<Vec<Difference>, Failure> {
+    let now = settings(behaviors);
+    let unknown = wanted.keys().filter(|id| !now.contains_key(*id)).map(String::as_str);
+    let unknown: Vec<&str> = unknown.collect();
+    if !unknown.is_empty() {
+        return Err(unknown_ids(&unknown, behaviors));
+    }
+    let pairs = wanted.iter().filter_map(|(id, wanted)| Some((id, now.get(id)?, wanted)));
+    let differing = pairs.filter(|(_, now, wanted)| now != wanted);
+    Ok(differing.map(|(id, now, wanted)| Difference { id: id.clone(), now: *now, wanted: *wanted }).collect())
+}
+
+/// The refusal of ids that no behavior has.
+pub(super) fn unknown_ids(ids: &[&str], behaviors: &[Behavior]) -> Failure {
+    let known = listed(behaviors.iter().map(|behavior| behavior.id.as_str()));
+    Failure::Usage(format!("no such behavior: {}; known are: {known}", listed(ids.iter().copied())))
+}
+
+/// What the behaviors are set to.
+pub(super) fn settings(behaviors: &[Behavior]) -> Settings {
+    let setting = |behavior: &Behavior| BehaviorSetting { enabled: behavior.enabled, level: behavior.level };
+    behaviors.iter().map(|behavior| (behavior.id.clone(), setting(behavior))).collect()
+}
+
+impl Difference {
+    /// Such as `enabled true -> false, risk_level low -> high`.
+    pub(super) fn text(&self) -> String {
+        let mut parts = Vec::new();
+        if self.now.enabled != self.wanted.enabled {
+            parts.push(format!("enabled {} -> {}", self.now.enabled, self.wanted.enabled));
+        }
+        if self.now.level != self.wanted.level {
+            parts.push(format!("risk_level {} -> {}", self.now.level.as_str(), self.wanted.level.as_str()));
+        }
+        parts.join(", ")
+    }
+}
+
+/// What was done about differences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// They were found.
+    Found,
+    /// They are to be shown to a person, or were not there.
+    NothingDone,
+    /// They are gone.
+    Done,
+    /// They may be gone: Cloudflare's answer does not show it.
+    Unknown,
+}
+
+impl Stage {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Found => "found",
+            Self::NothingDone => "nothing_done",
+            Self::Done => "done",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    account: &'a str,
+    differences: Vec<Shown<'a>>,
+    undeclared: &'a [String],
+    outcome: &'static str,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    id: &'a str,
+    enabled: bool,
+    enabled_wanted: bool,
+    risk_level: &'static str,
+    risk_level_wanted: &'static str,
+}
+
+/// The differences; `undeclared` behaviors are in no baseline.
+pub(super) fn sheet(account: &str, differences: &[Difference], undeclared: &[String], stage: Stage) -> Sheet {
+    const COLUMNS: &[Column] = &[
+        Column::Plain("id"),
+        Column::Plain("enabled"),
+        Column::Plain("enabled_wanted"),
+        Column::Plain("risk_level"),
+        Column::Plain("risk_level_wanted"),
+    ];
+    let shown = differences.iter().map(|Difference { id, now, wanted }| Shown {
+        id,
+        enabled: now.enabled,
+        enabled_wanted: wanted.enabled,
+        risk_level: now.level.as_str(),
+        risk_level_wanted: wanted.level.as_str(),
+    });
+    let differences: Vec<Shown<'_>> = shown.collect();
+    let texts = |shown: &Shown<'_>| {
+        let [enabled, enabled_wanted] = [shown.enabled, shown.enabled_wanted].map(|on| on.to_string());
+        let [level, level_wanted] = [shown.risk_level, shown.risk_level_wanted].map(str::to_owned);
+        vec![shown.id.to_owned(), enabled, enabled_wanted, level, level_wanted]
+    };
+    let rows = differences.iter().map(texts).collect();
+    let document = Document { account, differences, undeclared, outcome: stage.as_str() };
+    Sheet::new(format!("account {account}"), COLUMNS, rows, &document)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setting(enabled: bool, level: Level) -> BehaviorSetting {
+        BehaviorSetting { enabled, level }
+    }
+
+    #[test]
+    fn a_baseline_is_read_strictly_and_a_refusal_names_what_is_wrong() {
+        let text = "imp_travel: { enabled: true, risk_level: high }\nhigh_dlp:\n  enabled: false\n  risk_level: low\n";
+        let wanted = [
+            ("high_dlp".to_owned(), setting(false, Level::Low)),
+            ("imp_travel".to_owned(), setting(true, Level::High)),
+        ];
+        assert_eq!(parse(text), Ok(Settings::from(wanted)));
+        for (text, word) in [
+            ("a: { enabled: true }", "risk_level"),
+            ("a: { risk_level: low }", "enabled"),
+            ("a: { enabled: true, risk_level: severe }", "severe"),
+            ("a: { enabled: true, risk_level: unknown }", "unknown"),
+            ("a: { enabled: maybe, risk_level: low }", "bool"),
+            ("a: { enabled: true, risk_level: low, level: low }", "level"),
+            ("a: { enabled: true, risk_level: low }\na: { enabled: false, risk_level: low }", "duplicate"),
+            ("[a]", "map"),
+        ] {
+            let why = parse(text).unwrap_err();
+            assert!(why.contains(word) && why.contains("line"), "{text}: {why}");
+        }
+    }
+
+    #[test]
+    fn only_what_differs_is_a_difference() {
+        let behavior = |id: &str, enabled, level| Behavior {
+            id: id.to_owned(),
+            name: String::new(),
+            description: String::new(),
+            enabled,
+            level,
+        };
+        let now = [
+            behavior("a", true, Level::Low),
+            behavior("b", true, Level::Unknown),
+            behavior("c", false, Level::High),
+        ];
+        let wanted = |id: &str, enabled, level| Settings::from([(id.to_owned(), setting(enabled, level))]);
+        for (wanted, text) in [
+            (wanted("a", true, Level::Low), None),
+            (wanted("a", false, Level::Low), Some("enabled true -> false")),
+            (wanted("b", true, Level::High), Some("risk_level unknown -> high")),
+            (wanted("c", true, Level::Low), Some("enabled false -> true, risk_level high -> low")),
+        ] {
+            let found = differences(&now, &wanted).unwrap();
+            assert_eq!(found.first().map(Difference::text).as_deref(), text);
+        }
+        let refusal = differences(&now, &wanted("d", true, Level::Low)).unwrap_err();
+        assert_eq!(refusal, Failure::Usage("no such behavior: d; known are: a, b, c".to_owned()));
+    }
+}

@@ -1,0 +1,236 @@
+//! `behaviors`: what counts as risky, and changes of it.
+//!
+//! Cloudflare takes a change of some behaviors and leaves the others, so only what differs is sent. What is
+//! changed is read again right before that: nobody's change in between is undone unseen.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::args::{BehaviorsAction, SetBehavior};
+use super::baseline::{self, Difference, Settings, Stage};
+use super::change_log::{Operation, record, record_unconfirmed};
+use super::{Failure, Report, listed, unreadable};
+use crate::app::logging::Colour;
+use crate::cloudflare::UpdatedBehavior;
+use crate::collector::behavior_labels::Labels;
+use crate::commands::session::Session;
+use crate::commands::terminal::confirm::{self, Confirmation};
+use crate::commands::terminal::counted;
+use crate::commands::terminal::interrupt::Interrupt;
+use crate::commands::terminal::table::{Column, Sheet};
+use crate::model::{Behavior, BehaviorSetting, Level, Listing};
+
+/// # Errors
+/// The behaviors cannot be read, an id is not known, nobody agreed, or the change was refused.
+pub(super) async fn run(session: &Session, action: &BehaviorsAction) -> Result<Report, Failure> {
+    match action {
+        BehaviorsAction::List(_) => {
+            let found = read(session).await?;
+            let remarks = unreadable(found.rejected, "behavior").into_iter().collect();
+            Ok(Report::found(list(session, &found.rows)).remarking(remarks))
+        }
+        BehaviorsAction::Set(set) => {
+            let confirmation = set.consent.confirmation()?;
+            let found = read(session).await?;
+            let wanted = Settings::from([(set.id.clone(), setting(set, &found.rows)?)]);
+            let differences = baseline::differences(&found.rows, &wanted)?;
+            change(session, confirmation, differences, &[]).await
+        }
+        BehaviorsAction::Diff(diff) => {
+            let (differences, undeclared) = compare(session, &diff.file).await?;
+            let differs = format!("{} from {}", differ(differences.len()), diff.file.display());
+            let failure = (!differences.is_empty()).then_some(Failure::Differs(differs));
+            let sheet = baseline::sheet(&session.alias, &differences, &undeclared, Stage::Found);
+            Ok(Report::found(sheet).remarking(remarks(&undeclared)).failing(failure))
+        }
+        BehaviorsAction::Apply(apply) => {
+            let confirmation = apply.consent.confirmation()?;
+            let (differences, undeclared) = compare(session, &apply.baseline.file).await?;
+            change(session, confirmation, differences, &undeclared).await
+        }
+    }
+}
+
+async fn read(session: &Session) -> Result<Listing<Behavior>, Failure> {
+    session.client.behaviors().await.map_err(|error| Failure::request(&error))
+}
+
+/// What differs from a baseline, and which behaviors it says nothing of.
+async fn compare(session: &Session, file: &Path) -> Result<(Vec<Difference>, Vec<String>), Failure> {
+    let wanted = baseline::read(file)?;
+    let found = read(session).await?;
+    let differences = baseline::differences(&found.rows, &wanted)?;
+    let undeclared = found.rows.into_iter().map(|behavior| behavior.id).filter(|id| !wanted.contains_key(id));
+    Ok((differences, undeclared.collect()))
+}
+
+fn differ(number: usize) -> String {
+    format!("{} {}", counted(number, "behavior"), if number == 1 { "differs" } else { "differ" })
+}
+
+fn remarks(undeclared: &[String]) -> Vec<String> {
+    let names = || listed(undeclared.iter().map(String::as_str));
+    let remark = (!undeclared.is_empty()).then(|| format!("the baseline says nothing of: {}", names()));
+    remark.into_iter().collect()
+}
+
+/// What a behavior becomes: what the flags say, and else what it is.
+fn setting(set: &SetBehavior, behaviors: &[Behavior]) -> Result<BehaviorSetting, Failure> {
+    let Some(now) = behaviors.iter().find(|behavior| behavior.id == set.id) else {
+        return Err(baseline::unknown_ids(&[&set.id], behaviors));
+    };
+    let enabled = if set.enable || set.disable { set.enable } else { now.enabled };
+    match set.level.unwrap_or(now.level) {
+        Level::Unknown => {
+            let text = format!(
+                "the level of {} is none that can be sent back; give --level",
+                listed([&*set.id].into_iter())
+            );
+            Err(Failure::Usage(text))
+        }
+        level => Ok(BehaviorSetting { enabled, level }),
+    }
+}
+
+/// Shows the differences, asks, and makes them go.
+async fn change(
+    session: &Session,
+    confirmation: Confirmation,
+    differences: Vec<Difference>,
+    undeclared: &[String],
+) -> Result<Report, Failure> {
+    let sheet = |stage| baseline::sheet(&session.alias, &differences, undeclared, stage);
+    if differences.is_empty() {
+        let mut remarks = remarks(undeclared);
+        remarks.push("nothing is to be changed".to_owned());
+        return Ok(Report::found(sheet(Stage::NothingDone)).remarking(remarks));
+    }
+    let preview = sheet(Stage::Found).table(Colour::Off, confirm::width());
+    confirmation.confirm(preview, format!("Change {}?", counted(differences.len(), "behavior"))).await?;
+    let now = baseline::settings(&read(session).await?.rows);
+    if let Some(changed) =
+        differences.iter().find(|difference| now.get(&difference.id) != Some(&difference.now))
+    {
+        let id = listed([changed.id.as_str()].into_iter());
+        return Err(Failure::Runtime(format!("nothing was changed: {id} was changed meanwhile; look again")));
+    }
+    let wanted = differences.iter().map(|difference| (difference.id.clone(), difference.wanted)).collect();
+    let result = Interrupt::listen()?.after(session.client.update_behaviors(&wanted)).await;
+    let contradicts = |difference: &&Difference| result.as_ref().is_ok_and(|all| contradict(all, difference));
+    for difference in &differences {
+        let (id, text) = (&difference.id, difference.text());
+        if contradicts(&difference) {
+            record_unconfirmed(session, Operation::SetBehavior, id, &text);
+        } else {
+            record(session, Operation::SetBehavior, id, Some(&text), &result);
+        }
+    }
+    let contradicted = differences.iter().find(contradicts).map(|difference| {
+        let id = listed([difference.id.as_str()].into_iter());
+        Failure::Runtime(format!("cloudflare took the change, but does not say that {id} is changed"))
+    });
+    result.map_err(|error| Failure::change(&error, "behaviors"))?;
+    let stage = if contradicted.is_some() { Stage::Unknown } else { Stage::Done };
+    Ok(Report::found(sheet(stage)).remarking(remarks(undeclared)).failing(contradicted))
+}
+
+/// Whether the answer to a change says of this behavior that it is something else.
+fn contradict(answered: &[UpdatedBehavior], difference: &Difference) -> bool {
+    answered.iter().any(|answered| {
+        let says = BehaviorSetting { enabled: answered.enabled, level: answered.level };
+        answered.id == difference.id && says != difference.wanted
+    })
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    account: &'a str,
+    behaviors: Vec<Shown<'a>>,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    id: &'a str,
+    name: &'a str,
+    description: &'a str,
+    enabled: bool,
+    risk_level: &'static str,
+}
+
+fn list(session: &Session, behaviors: &[Behavior]) -> Sheet {
+    const COLUMNS: &[Column] = &[
+        Column::Plain("id"),
+        Column::Plain("name"),
+        Column::CsvOnly("description"),
+        Column::Plain("enabled"),
+        Column::Plain("risk_level"),
+    ];
+    let shown = |behavior: &'_ Behavior| -> Vec<String> {
+        let [id, name, description, level] =
+            [&*behavior.id, &*behavior.name, &*behavior.description, behavior.level.as_str()]
+                .map(str::to_owned);
+        vec![id, name, description, behavior.enabled.to_string(), level]
+    };
+    let rows = behaviors.iter().map(shown).collect();
+    let behaviors = behaviors.iter().map(|behavior| Shown {
+        id: &behavior.id,
+        name: &behavior.name,
+        description: &behavior.description,
+        enabled: behavior.enabled,
+        risk_level: behavior.level.as_str(),
+    });
+    let document = Document { account: &session.alias, behaviors: behaviors.collect() };
+    Sheet::new(format!("account {}", session.alias), COLUMNS, rows, &document)
+}
+
+/// Which behavior an event is of: events name it by id or by display name.
+pub(super) struct Catalogue {
+    behaviors: Vec<Behavior>,
+    labels: Labels,
+    remarks: Vec<String>,
+}
+
+impl Catalogue {
+    pub(super) async fn read(session: &Session) -> Result<Self, Failure> {
+        let found = read(session).await?;
+        Ok(Self::of(found.rows, unreadable(found.rejected, "behavior")))
+    }
+
+    /// The same, or a remark and nothing: for who can do without it.
+    pub(super) async fn read_if_allowed(session: &Session) -> Self {
+        Self::read(session).await.unwrap_or_else(|failure| {
+            Self::of(Vec::new(), Some(format!("behaviors are called as the events call them: {failure}")))
+        })
+    }
+
+    fn of(behaviors: Vec<Behavior>, remark: Option<String>) -> Self {
+        let mut labels = Labels::default();
+        labels.list(&behaviors);
+        Self { behaviors, labels, remarks: remark.into_iter().collect() }
+    }
+
+    pub(super) fn remarks(&self) -> Vec<String> {
+        self.remarks.clone()
+    }
+
+    /// # Errors
+    /// No behavior has this id.
+    pub(super) fn knows(&self, id: &str) -> Result<(), Failure> {
+        let known = self.behaviors.iter().any(|behavior| behavior.id == id);
+        if known { Ok(()) } else { Err(baseline::unknown_ids(&[id], &self.behaviors)) }
+    }
+
+    /// The id of the behavior that an event names; what it says, if that is none.
+    pub(super) fn id<'a>(&'a self, said: &'a str) -> &'a str {
+        let label = self.labels.get(said).and_then(|label| self.labels.names().get(label.index()));
+        label.map_or(said, String::as_str)
+    }
+
+    /// The display name of the same.
+    pub(super) fn name<'a>(&'a self, said: &'a str) -> &'a str {
+        let id = self.id(said);
+        let behavior = self.behaviors.iter().find(|behavior| behavior.id == id);
+        behavior.map_or(said, |behavior| &behavior.name)
+    }
+}

@@ -1,0 +1,191 @@
+//! `integrations`: where changes of level are sent, and changes of that.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::args::{CreateIntegration, IntegrationsAction, UpdateIntegration};
+use super::change_log::{Operation, record};
+use super::{Failure, Report, unreadable};
+use crate::app::logging::Colour;
+use crate::cloudflare::{Error, IntegrationSetting, NewIntegration};
+use crate::commands::session::Session;
+use crate::commands::terminal::confirm::{self, Consent};
+use crate::commands::terminal::interrupt::Interrupt;
+use crate::commands::terminal::table::{Column, Sheet};
+use crate::model::Integration;
+
+/// # Errors
+/// There is no such integration, nobody agreed, or Cloudflare refused.
+pub(super) async fn run(session: &Session, action: &IntegrationsAction) -> Result<Report, Failure> {
+    match action {
+        IntegrationsAction::List(_) => {
+            let found = session.client.integrations().await.map_err(|error| Failure::request(&error))?;
+            let remarks = unreadable(found.rejected, "integration").into_iter().collect();
+            Ok(Report::found(sheet(session, &found.rows, Outcome::Read)).remarking(remarks))
+        }
+        IntegrationsAction::Get(one) => shown(session, session.client.integration(one.id).await),
+        IntegrationsAction::ByReference { reference_id, .. } => {
+            shown(session, session.client.integration_by_reference(reference_id).await)
+        }
+        IntegrationsAction::Create(create) => make(session, create).await,
+        IntegrationsAction::Update(update) => change(session, update).await,
+        IntegrationsAction::Delete { one, consent } => delete(session, one.id, consent).await,
+    }
+}
+
+fn shown(session: &Session, found: Result<Integration, Error>) -> Result<Report, Failure> {
+    let integration = found.map_err(|error| Failure::request_for_one(&error))?;
+    Ok(Report::found(sheet(session, &[integration], Outcome::Read)))
+}
+
+async fn make(session: &Session, create: &CreateIntegration) -> Result<Report, Failure> {
+    let confirmation = create.consent.confirmation()?;
+    let new =
+        NewIntegration { tenant_url: create.tenant_url.clone(), reference_id: create.reference_id.clone() };
+    let question =
+        format!("Send the changes of risk of {} to {:?} from now on?", session.alias, new.tenant_url);
+    confirmation.confirm(String::new(), question).await?;
+    let result = Interrupt::listen()?.after(session.client.create_integration(&new)).await;
+    // It has no id before it is made.
+    let subject = result.as_ref().map_or_else(|_| "new".to_owned(), |made| made.id.to_string());
+    record(session, Operation::CreateIntegration, &subject, None, &result);
+    let made = result.map_err(|error| Failure::change(&error, "integrations"))?;
+    Ok(Report::found(sheet(session, &[made], Outcome::Created)))
+}
+
+async fn change(session: &Session, update: &UpdateIntegration) -> Result<Report, Failure> {
+    let confirmation = update.consent.confirmation()?;
+    let now = read(session, update.one.id).await?;
+    let wanted = Integration {
+        tenant_url: update.tenant_url.clone().unwrap_or_else(|| now.tenant_url.clone()),
+        reference_id: update.reference_id.clone().unwrap_or_else(|| now.reference_id.clone()),
+        active: if update.activate || update.deactivate { update.activate } else { now.active },
+        ..now.clone()
+    };
+    if wanted == now {
+        let remarks = vec!["nothing is to be changed".to_owned()];
+        return Ok(Report::found(sheet(session, &[now], Outcome::NothingDone)).remarking(remarks));
+    }
+    let both = sheet(session, &[now.clone(), wanted.clone()], Outcome::Read);
+    let preview = both.table(Colour::Off, confirm::width());
+    confirmation.confirm(preview, "Make the first the second?".to_owned()).await?;
+    // A change overwrites everything.
+    unchanged(session, &now).await?;
+    let Integration { tenant_url, active, reference_id, .. } = wanted;
+    let setting = IntegrationSetting { tenant_url, active, reference_id: Some(reference_id) };
+    let result = Interrupt::listen()?.after(session.client.update_integration(now.id, &setting)).await;
+    let text = changed(&now, &setting);
+    record(session, Operation::UpdateIntegration, &now.id.to_string(), Some(&text), &result);
+    let look = format!("integrations get {}", now.id);
+    let changed = result.map_err(|error| Failure::change(&error, &look))?;
+    Ok(Report::found(sheet(session, &[changed], Outcome::Updated)))
+}
+
+/// What is changed, without the texts that somebody wrote.
+fn changed(now: &Integration, wanted: &IntegrationSetting) -> String {
+    let active = (now.active != wanted.active).then(|| format!("active {} -> {}", now.active, wanted.active));
+    let tenant = (now.tenant_url != wanted.tenant_url).then(|| "tenant_url".to_owned());
+    let reference =
+        (Some(&now.reference_id) != wanted.reference_id.as_ref()).then(|| "reference_id".to_owned());
+    [active, tenant, reference].into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+async fn read(session: &Session, id: Uuid) -> Result<Integration, Failure> {
+    session.client.integration(id).await.map_err(|error| Failure::request_for_one(&error))
+}
+
+/// It is still as it was shown: what somebody else did meanwhile must not be undone unseen.
+async fn unchanged(session: &Session, shown: &Integration) -> Result<(), Failure> {
+    let id = shown.id;
+    if read(session, id).await? == *shown {
+        return Ok(());
+    }
+    Err(Failure::Runtime(format!("nothing was changed: {id} was changed meanwhile; look again")))
+}
+
+async fn delete(session: &Session, id: Uuid, consent: &Consent) -> Result<Report, Failure> {
+    let confirmation = consent.confirmation()?;
+    let integrations = [read(session, id).await?];
+    let preview = sheet(session, &integrations, Outcome::Read);
+    let preview = preview.table(Colour::Off, confirm::width());
+    confirmation.confirm(preview, "Delete this integration?".to_owned()).await?;
+    let [now] = &integrations;
+    unchanged(session, now).await?;
+    let result = Interrupt::listen()?.after(session.client.delete_integration(id)).await;
+    record(session, Operation::DeleteIntegration, &id.to_string(), None, &result);
+    result.map_err(|error| Failure::change(&error, "integrations"))?;
+    Ok(Report::found(sheet(session, &integrations, Outcome::Deleted)))
+}
+
+/// What was done with the integrations that are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Read,
+    NothingDone,
+    Created,
+    Updated,
+    Deleted,
+}
+
+impl Outcome {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::NothingDone => "nothing_done",
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    account: &'a str,
+    integrations: Vec<Shown<'a>>,
+    outcome: &'static str,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    id: String,
+    integration_type: &'a str,
+    reference_id: &'a str,
+    tenant_url: &'a str,
+    well_known_url: &'a str,
+    active: bool,
+    created_at: String,
+}
+
+fn sheet(session: &Session, integrations: &[Integration], outcome: Outcome) -> Sheet {
+    const COLUMNS: &[Column] = &[
+        Column::Stacked("id"),
+        Column::CsvOnly("integration_type"),
+        Column::Stacked("reference_id"),
+        Column::Stacked("tenant_url"),
+        Column::CsvOnly("well_known_url"),
+        Column::Plain("active"),
+        Column::CsvOnly("created_at"),
+    ];
+    let shown = |integration: &'_ Integration| -> Vec<String> {
+        let Integration { id, kind, reference_id, tenant_url, well_known_url, active, created_at } =
+            integration;
+        let [kind, reference_id, tenant_url, well_known_url] =
+            [kind, reference_id, tenant_url, well_known_url].map(String::clone);
+        let [id, active, created_at] = [id.to_string(), active.to_string(), created_at.to_string()];
+        vec![id, kind, reference_id, tenant_url, well_known_url, active, created_at]
+    };
+    let rows = integrations.iter().map(shown).collect();
+    let integrations = integrations.iter().map(|integration| Shown {
+        id: integration.id.to_string(),
+        integration_type: &integration.kind,
+        reference_id: &integration.reference_id,
+        tenant_url: &integration.tenant_url,
+        well_known_url: &integration.well_known_url,
+        active: integration.active,
+        created_at: integration.created_at.to_string(),
+    });
+    let document =
+        Document { account: &session.alias, integrations: integrations.collect(), outcome: outcome.as_str() };
+    Sheet::new(format!("account {}", session.alias), COLUMNS, rows, &document)
+}

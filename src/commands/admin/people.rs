@@ -1,0 +1,199 @@
+//! The users at risk, and which of them a person means.
+
+use serde::Serialize;
+
+use super::{Failure, unreadable};
+use crate::clock::Timestamp;
+use crate::commands::session::Session;
+use crate::commands::terminal::table::{Column, Sheet};
+use crate::model::{Extent, Level, Row, Summary, UserId};
+
+/// A user as listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Person {
+    pub(super) id: UserId,
+    pub(super) name: String,
+    pub(super) email: String,
+    pub(super) level: Level,
+    pub(super) events: u32,
+    pub(super) last_event: Timestamp,
+    /// Events of the behavior that was asked for.
+    pub(super) behavior_events: Option<usize>,
+}
+
+/// Whether a name and an e-mail address fit a text, and what is meant if those of one user do.
+type Fit = (fn((&str, &str), &str) -> bool, fn(Person) -> Meant);
+
+/// The users at risk, as listed by one reading.
+pub(super) struct People<'a> {
+    session: &'a Session,
+    summary: Summary,
+}
+
+/// Whom a text means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Meant {
+    /// One user on the list, by hash, id or e-mail address.
+    Listed(Person),
+    /// One user on the list, by name only: one who is not on the list may fit as well.
+    Named(Person),
+    /// A user who is not on the list, by id.
+    Unlisted(UserId),
+    /// Any of these.
+    Several(Vec<Person>),
+    Nobody,
+}
+
+impl<'a> People<'a> {
+    pub(super) async fn read(session: &'a Session) -> Result<Self, Failure> {
+        let summary = session.client.summary().await.map_err(|error| Failure::request(&error))?;
+        Ok(Self { session, summary })
+    }
+
+    pub(super) fn rows(&self) -> &[Row] {
+        &self.summary.rows
+    }
+
+    /// Why the list is not all there is, if it is not.
+    pub(super) fn lacks(&self) -> Option<String> {
+        match &self.summary.extent {
+            Extent::Whole => None,
+            Extent::Partial(reason) => Some(format!("the list of users is not whole: {reason}")),
+        }
+    }
+
+    /// What a person should know of the list.
+    pub(super) fn remarks(&self) -> Vec<String> {
+        let lost = self.summary.unreadable.len() as u32 + self.summary.anonymous;
+        self.lacks().into_iter().chain(unreadable(lost, "user")).collect()
+    }
+
+    /// Name and e-mail address.
+    pub(super) fn identity(&self, user: UserId) -> (&str, &str) {
+        let identities = self.summary.identities.as_ref();
+        let (email, name) = identities.and_then(|all| all.get(user)).unwrap_or_default();
+        (name, email)
+    }
+
+    pub(super) fn person(&self, row: &Row) -> Person {
+        let (name, email) = self.identity(row.user);
+        Person {
+            id: row.user,
+            name: name.to_owned(),
+            email: email.to_owned(),
+            level: row.tuple.level,
+            events: row.tuple.count,
+            last_event: row.tuple.last_event,
+            behavior_events: None,
+        }
+    }
+
+    pub(super) fn listed(&self, user: UserId) -> Option<Person> {
+        let at = self.rows().binary_search_by_key(&user, |row| row.user).ok()?;
+        self.rows().get(at).map(|row| self.person(row))
+    }
+
+    /// Whom `text` means: by hash, id, e-mail address, whole name, or part of the name, the first that fits anybody.
+    pub(super) fn meant(&self, text: &str) -> Meant {
+        if let Some(naming) = &self.session.hashes
+            && let Some(row) =
+                self.rows().iter().find(|row| naming.label(row.user).is_some_and(|hash| hash == text))
+        {
+            return Meant::Listed(self.person(row));
+        }
+        if let Ok(user) = UserId::try_parse(text) {
+            return self.listed(user).map_or(Meant::Unlisted(user), Meant::Listed);
+        }
+        let text = text.to_lowercase();
+        let fits: [Fit; 3] = [
+            (|(_, email), text| email.to_lowercase() == text, Meant::Listed),
+            (|(name, _), text| name.to_lowercase() == text, Meant::Named),
+            (|(name, _), text| name.to_lowercase().contains(text), Meant::Named),
+        ];
+        for (fits, meant) in fits {
+            let fitting = self.rows().iter().filter(|row| fits(self.identity(row.user), &text));
+            let mut people: Vec<Person> = fitting.map(|row| self.person(row)).collect();
+            match (people.pop(), people.is_empty()) {
+                (None, _) => {}
+                (Some(person), true) => return meant(person),
+                (Some(person), false) => {
+                    people.push(person);
+                    return Meant::Several(people);
+                }
+            }
+        }
+        Meant::Nobody
+    }
+}
+
+/// These of the listed users; `omitted` more fit, and `unread` were not looked at.
+pub(super) fn sheet(
+    session: &Session,
+    people: &People<'_>,
+    shown: &[Person],
+    omitted: usize,
+    unread: usize,
+) -> Sheet {
+    const COLUMNS: &[Column] = &[
+        Column::Stacked("id"),
+        Column::Stacked("name"),
+        Column::Stacked("email"),
+        Column::Plain("risk_level"),
+        Column::Plain("event_count"),
+        Column::Stacked("last_event"),
+        Column::CsvOnly("behavior_events"),
+    ];
+    let users: Vec<Shown<'_>> = shown.iter().map(Shown::from).collect();
+    let rows = users.iter().map(Shown::texts).collect();
+    let whole = people.lacks().is_none();
+    let document = Document { account: &session.alias, users: &users, omitted, unread, whole };
+    Sheet::new(format!("account {}", session.alias), COLUMNS, rows, &document)
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    account: &'a str,
+    users: &'a [Shown<'a>],
+    omitted: usize,
+    unread: usize,
+    whole: bool,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    id: String,
+    name: &'a str,
+    email: &'a str,
+    risk_level: &'static str,
+    event_count: u32,
+    last_event: String,
+    behavior_events: Option<usize>,
+}
+
+impl<'a> From<&'a Person> for Shown<'a> {
+    fn from(person: &'a Person) -> Self {
+        Self {
+            id: person.id.to_string(),
+            name: &person.name,
+            email: &person.email,
+            risk_level: person.level.as_str(),
+            event_count: person.events,
+            last_event: person.last_event.to_string(),
+            behavior_events: person.behavior_events,
+        }
+    }
+}
+
+impl Shown<'_> {
+    fn texts(&self) -> Vec<String> {
+        vec![
+            self.id.clone(),
+            self.name.to_owned(),
+            self.email.to_owned(),
+            self.risk_level.to_owned(),
+            self.event_count.to_string(),
+            self.last_event.clone(),
+            self.behavior_events.map(|count| count.to_string()).unwrap_or_default(),
+        ]
+    }
+}

@@ -1,0 +1,118 @@
+//! `user`: one user's level, events with their details, and last reset.
+
+use std::cmp::Reverse;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::behaviors::Catalogue;
+use super::find_user::{Target, target};
+use super::people::People;
+use super::{Failure, Report, unreadable};
+use crate::commands::session::Session;
+use crate::commands::terminal::counted;
+use crate::commands::terminal::table::{Column, Sheet, visible};
+use crate::model::{DetailedEvent, Extent, Identity, UserId, UserRisk};
+
+const COLUMNS: &[Column] = &[
+    Column::Stacked("timestamp"),
+    Column::Stacked("behavior"),
+    Column::Stacked("name"),
+    Column::Plain("risk_level"),
+    Column::CsvOnly("id"),
+    Column::Plain("details"),
+];
+
+/// # Errors
+/// It is not clear who is meant, or Cloudflare does not say.
+pub(super) async fn show(session: &Session, text: &str) -> Result<Report, Failure> {
+    let user = match UserId::try_parse(text) {
+        // A hash has no hyphens, an id as Cloudflare writes it has: nobody has to be looked for.
+        Ok(user) if text.contains('-') => user,
+        _ => {
+            let people = People::read(session).await?;
+            match target(session, &people, text)? {
+                Target::Listed(person) => person.id,
+                Target::Unlisted(user) => user,
+                Target::Several(report) => return Ok(report),
+            }
+        }
+    };
+    let mut risk =
+        session.client.user_in_detail(user).await.map_err(|error| Failure::request_for_one(&error))?;
+    risk.events.sort_by_key(|detailed| Reverse(detailed.event.timestamp));
+    let catalogue = Catalogue::read_if_allowed(session).await;
+    let mut remarks = catalogue.remarks();
+    if let Extent::Partial(reason) = &risk.extent {
+        remarks.push(format!("the list of events is not whole: {reason}"));
+    }
+    remarks.extend(unreadable(risk.rejected, "event"));
+    Ok(Report::found(events(session, user, &risk, &catalogue)).remarking(remarks))
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    account: &'a str,
+    id: String,
+    name: &'a str,
+    email: &'a str,
+    risk_level: Option<&'static str>,
+    last_reset: Option<String>,
+    events: Vec<Shown<'a>>,
+    whole: bool,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    id: &'a str,
+    behavior: &'a str,
+    name: &'a str,
+    risk_level: &'static str,
+    timestamp: String,
+    details: Option<Value>,
+}
+
+fn events(session: &Session, user: UserId, risk: &UserRisk<DetailedEvent>, catalogue: &Catalogue) -> Sheet {
+    let nobody = Identity { email: String::new(), name: String::new() };
+    let identity = risk.identity.as_ref().unwrap_or(&nobody);
+    let events: Vec<Shown<'_>> = risk
+        .events
+        .iter()
+        .map(|DetailedEvent { event, details }| Shown {
+            id: &event.id,
+            behavior: catalogue.id(&event.name),
+            name: catalogue.name(&event.name),
+            risk_level: event.level.as_str(),
+            timestamp: event.timestamp.to_string(),
+            details: details.as_deref().and_then(|json| serde_json::from_str(json).ok()),
+        })
+        .collect();
+    let texts = |event: &Shown<'_>| {
+        let details = event.details.as_ref().map(Value::to_string).unwrap_or_default();
+        let [behavior, name, level, id] = [event.behavior, event.name, event.risk_level, event.id];
+        let [behavior, name, level, id] = [behavior, name, level, id].map(str::to_owned);
+        vec![event.timestamp.clone(), behavior, name, level, id, details]
+    };
+    let rows = events.iter().map(texts).collect();
+    let document = Document {
+        account: &session.alias,
+        id: user.to_string(),
+        name: &identity.name,
+        email: &identity.email,
+        risk_level: risk.level.map(|level| level.as_str()),
+        last_reset: risk.last_reset.map(|date| date.to_string()),
+        events,
+        whole: risk.extent == Extent::Whole,
+    };
+    let heading = format!(
+        "account {}\nuser {}: {} <{}>\nrisk level {}, {}, last reset {}",
+        session.alias,
+        user,
+        visible(&identity.name),
+        visible(&identity.email),
+        document.risk_level.unwrap_or("none"),
+        counted(risk.events.len(), "event"),
+        document.last_reset.as_deref().unwrap_or("not known"),
+    );
+    Sheet::new(heading, COLUMNS, rows, &document)
+}

@@ -1,0 +1,134 @@
+//! The arguments that several commands take, and the grammar of their values.
+//!
+//! Durations and shares are read by the parsers of the configuration (`config::parse`): a value means the same
+//! in the file, in the environment and behind a flag.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::clock::{Timestamp, duration};
+use crate::simulator::Scenario;
+
+/// The simulated world.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct World {
+    /// How many users there are, 1 to 1,000,000
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) users: u32,
+    /// The same seed and clock give the same world
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+impl World {
+    /// The scenario of this world, `speed` times as busy as a real one.
+    pub(crate) fn scenario(&self, speed: f64) -> Scenario {
+        Scenario { speed, ..Scenario::generated(self.users, self.seed) }
+    }
+}
+
+/// Reads how many times as often events come. Below a tenth nothing can be seen; faster than an hour in a second the
+/// events of a campaign are one.
+///
+/// # Errors
+/// It is no number from 0.1 to 3600; the text says so.
+pub(crate) fn speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse().ok().filter(|speed| (0.1..=3_600.0).contains(speed));
+    speed.ok_or_else(|| "must be a number from 0.1 to 3600".to_owned())
+}
+
+/// A point in time, as a user writes it: how long before now, a date, or seconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimeArg {
+    text: String,
+    time: Time,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Time {
+    Ago(Duration),
+    At(Timestamp),
+}
+
+impl TimeArg {
+    /// As it was written.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The date that was meant, if it was written at `now`.
+    pub(crate) fn date(&self, now: Timestamp) -> Timestamp {
+        match self.time {
+            Time::Ago(span) => now - span,
+            Time::At(date) => date,
+        }
+    }
+}
+
+impl FromStr for TimeArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let ago = || duration::parse(text).map(Time::Ago);
+        let date = || text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond);
+        // As a metric has it. The bound is far beyond any date that is meant.
+        let seconds = || text.parse::<f64>().ok().filter(|date| (0.0..1e11).contains(date));
+        let millis = || date().or_else(|| seconds().map(|seconds| (seconds * 1_000.0).round() as i64));
+        let time = ago().or_else(|| millis().map(|millis| Time::At(Timestamp::from_millis(millis))));
+        let time = time.ok_or_else(|| {
+            "must be a duration before now such as 90m or 30d, a date such as 2026-11-01T00:00:00Z, or seconds since 1970"
+                .to_owned()
+        })?;
+        Ok(Self { text: text.to_owned(), time })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_duration_before_now_a_date_or_seconds() {
+        let now = Timestamp::from_seconds(2_000_000_000);
+        for (text, wanted) in [
+            ("0s", Some(2_000_000_000_000)),
+            ("90m", Some(1_999_994_600_000)),
+            ("1d", Some(1_999_913_600_000)),
+            ("1h30m", Some(1_999_994_600_000)),
+            ("2026-11-01T00:00:00Z", Some(1_793_491_200_000)),
+            ("2026-11-01T01:00:00+01:00", Some(1_793_491_200_000)),
+            ("1793491200", Some(1_793_491_200_000)),
+            ("1793491200.25", Some(1_793_491_200_250)),
+            ("1.7934912e9", Some(1_793_491_200_000)),
+            ("2026-11-01", None),
+            ("2026-11-01T00:00:00", None),
+            ("30m1h", None),
+            ("5min", None),
+            ("yesterday", None),
+            ("-1", None),
+            ("-1d", None),
+            ("", None),
+        ] {
+            let date = text.parse::<TimeArg>().ok().map(|time| time.date(now).millis());
+            assert_eq!(date, wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_speed_is_a_number_within_its_bounds() {
+        for (text, wanted) in [
+            ("0.1", Some(0.1)),
+            ("60", Some(60.0)),
+            ("3600", Some(3_600.0)),
+            ("0.09", None),
+            ("3601", None),
+            ("-1", None),
+            ("NaN", None),
+            ("", None),
+        ] {
+            assert_eq!(speed(text).ok(), wanted, "{text}");
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! How far the past is read: a file beside the one that is to be written, so that whoever is stopped goes on.
+//!
+//! Users are read in the order of keyed hashes of their ids, and the file knows the last hash. So it does not
+//! grow with users, goes on right though the list has changed, and holds nothing of a user but that hash; of
+//! events it holds counts, and no id. It is replaced as a whole after each user.
+
+use std::fs::{self, File, OpenOptions};
+use std::hash::Hasher as _;
+use std::io::{self, BufWriter};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher24;
+
+use super::grid::{History, Span};
+use crate::clock::Timestamp;
+use crate::cloudflare::limit::rate_limit::WINDOW;
+use crate::collector::ledger::persisted::{from_hex, hex};
+use crate::model::UserId;
+
+/// The format written here; another one is refused.
+const FORMAT: u32 = 1;
+
+/// Requests are remembered in spans of this length, which costs as much of the budget after a restart.
+const SPENT_TOGETHER: Duration = Duration::from_secs(10);
+
+/// What was asked for, in the words of the command line: the same command goes on, another does not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Order {
+    pub(super) account: String,
+    pub(super) since: String,
+    pub(super) until: Option<String>,
+    pub(super) step: Duration,
+}
+
+/// How far it is, and what was found so far.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Checkpoint {
+    format: u32,
+    pub(super) order: Order,
+    secret: String,
+    /// The place of the user read last.
+    done: Option<u64>,
+    pub(super) history: History,
+    pub(super) found: Found,
+    /// Requests of the last minutes, by when the latest of them went.
+    sent: Vec<(Timestamp, u32)>,
+}
+
+/// What was found, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Found {
+    /// Users who were asked for.
+    pub users: u64,
+    /// Events counted.
+    pub events: u64,
+    /// Of them, those whom Cloudflare knew no more.
+    pub gone: u64,
+    /// Of them, those of whose events some or all could not be read.
+    pub cut: u64,
+}
+
+/// Where a user stands in the order of reading.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Places([u8; 16]);
+
+impl Places {
+    pub(super) fn of(self, user: UserId) -> u64 {
+        let mut hasher = SipHasher24::new_with_key(&self.0);
+        hasher.write(user.as_bytes());
+        hasher.finish()
+    }
+}
+
+impl Checkpoint {
+    /// Nothing is read yet.
+    pub(super) fn new(order: Order, span: Span, secret: [u8; 16]) -> Self {
+        Self {
+            format: FORMAT,
+            order,
+            secret: hex(&secret),
+            done: None,
+            history: History::new(span),
+            found: Found::default(),
+            sent: Vec::new(),
+        }
+    }
+
+    /// What an earlier process left, if it left anything.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not one that this program wrote.
+    pub(super) fn load(path: &Path) -> io::Result<Option<Self>> {
+        let text = match fs::read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let read: Self = serde_json::from_slice(&text).map_err(io::Error::other)?;
+        let is_sound = read.format == FORMAT && read.history.is_sound() && from_hex(&read.secret).is_ok();
+        is_sound.then_some(Some(read)).ok_or_else(|| io::Error::other("it does not fit together"))
+    }
+
+    /// Replaces the file at `path`.
+    ///
+    /// # Errors
+    /// It cannot be written; the old one is as it was.
+    pub(super) fn save(&self, path: &Path) -> io::Result<()> {
+        replace(path, |out| serde_json::to_writer(out, self).map_err(io::Error::other))
+    }
+
+    /// The order of reading.
+    pub(super) fn places(&self) -> Places {
+        Places(from_hex(&self.secret).expect("the secret was made here, or checked when it was read"))
+    }
+
+    /// Whether the user at this place was read.
+    pub(super) fn is_done(&self, place: u64) -> bool {
+        self.done.is_some_and(|done| place <= done)
+    }
+
+    /// The user at this place was read.
+    pub(super) fn done(&mut self, place: u64) {
+        self.done = Some(place);
+    }
+
+    /// So many requests went, the latest at `date`.
+    pub(super) fn spent(&mut self, requests: u32, date: Timestamp) {
+        self.sent.retain(|(at, _)| *at + WINDOW > date);
+        match self.sent.last_mut() {
+            _ if requests == 0 => {}
+            Some((at, sent)) if date < *at + SPENT_TOGETHER => *sent = sent.saturating_add(requests),
+            _ => self.sent.push((date + SPENT_TOGETHER, requests)),
+        }
+    }
+
+    /// Requests of the last minutes.
+    pub(super) fn sent(&self) -> &[(Timestamp, u32)] {
+        &self.sent
+    }
+}
+
+/// Writes a file that only its owner may read, and puts it in the place of `path` when it is whole and on disk.
+///
+/// # Errors
+/// It cannot be written; `path` is as it was.
+pub(super) fn replace(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<()> {
+    let new = beside(path, "new");
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    let mut out = BufWriter::new(file);
+    write(&mut out)?;
+    out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+    fs::rename(&new, path)
+}
+
+/// The path with `.suffix` after it.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn checkpoint() -> Checkpoint {
+        let at = Timestamp::from_seconds;
+        let order = Order {
+            account: "acme".to_owned(),
+            since: "1d".to_owned(),
+            until: None,
+            step: Duration::from_secs(60),
+        };
+        Checkpoint::new(order, Span { since: at(0), until: at(600), step: Duration::from_secs(60) }, [7; 16])
+    }
+
+    #[test]
+    fn what_is_saved_is_read_back_and_only_its_owner_may_read_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("past.om.progress");
+        assert!(Checkpoint::load(&path).unwrap().is_none());
+        let mut checkpoint = checkpoint();
+        checkpoint.done(u64::MAX - 1);
+        checkpoint.found.events = 3;
+        checkpoint.save(&path).unwrap();
+        checkpoint.save(&path).unwrap();
+        let read = Checkpoint::load(&path).unwrap().unwrap();
+        assert_eq!((read.found, &read.order), (checkpoint.found, &checkpoint.order));
+        assert_eq!([u64::MAX - 1, u64::MAX].map(|place| read.is_done(place)), [true, false]);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else stays");
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("past.om.progress");
+        checkpoint().save(&path).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        for spoilt in [
+            text.replace("\"format\":1", "\"format\":2"),
+            text.replace("0707", "07"),
+            text[..text.len() / 2].to_owned(),
+            String::new(),
+        ] {
+            fs::write(&path, &spoilt).unwrap();
+            assert!(Checkpoint::load(&path).is_err(), "{spoilt}");
+        }
+    }
+
+    #[test]
+    fn requests_are_forgotten_when_they_weigh_no_more() {
+        let mut checkpoint = checkpoint();
+        for (second, requests) in [(0, 2), (5, 1), (30, 4), (40, 0)] {
+            checkpoint.spent(requests, Timestamp::from_seconds(second));
+        }
+        let sent =
+            |checkpoint: &Checkpoint| checkpoint.sent().iter().map(|(_, sent)| *sent).collect::<Vec<_>>();
+        assert_eq!(sent(&checkpoint), [3, 4]);
+        checkpoint.spent(1, Timestamp::from_seconds(320));
+        assert_eq!(sent(&checkpoint), [4, 1]);
+    }
+
+    #[test]
+    fn places_differ_by_user_and_by_file() {
+        let user = UserId::from_u128;
+        let places =
+            [Places([1; 16]), Places([2; 16])].map(|places| [places.of(user(1)), places.of(user(2))]);
+        let distinct: std::collections::BTreeSet<_> = places.as_flattened().iter().collect();
+        assert_eq!(distinct.len(), 4);
+    }
+}

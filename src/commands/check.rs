@@ -1,0 +1,358 @@
+//! `check`: tries the credentials and each endpoint of every account once, and says what is missing.
+//!
+//! It asks for what the exporter asks for and nothing else, changes nothing, and shows no user.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+
+use clap::Args;
+use comfy_table::{Cell, Color};
+
+use super::session::{Session, foreground};
+use super::terminal::counted;
+use super::terminal::table::{table, width};
+use super::{Failure, Outcome, setup, terminal};
+use crate::app::logging::Colour;
+use crate::clock::{Clock, Timestamp};
+use crate::cloudflare::limit::budget::Budget;
+use crate::cloudflare::{Client, Error, Kind, Lack, Limiter, Options, TokenState, TokenStatus};
+use crate::config::{Account, Config, CredentialSource, FileFlags};
+use crate::model::{Behavior, Endpoint, Extent, Integration, Listing, Summary, UserId, UserRisk};
+
+/// Try the configuration, the credentials and each endpoint once, and say what is missing
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    file: FileFlags,
+}
+
+impl Check {
+    pub(crate) fn run(&self) -> Outcome {
+        let config = setup::configure(&(&self.file).into())?;
+        let report = setup::wait(run(&config, &Clock::system()))?;
+        terminal::print(report.render(Colour::for_stream(&io::stdout()), width()))?;
+        match report.failures() {
+            0 => Ok(()),
+            1 => Err(Failure::runtime("one check failed")),
+            failures => Err(Failure::Runtime(format!("{failures} checks failed"))),
+        }
+    }
+}
+
+/// What was found, in the order in which it was tried.
+#[derive(Debug)]
+pub struct Report {
+    findings: Vec<Finding>,
+}
+
+/// How one endpoint of one account did.
+#[derive(Debug)]
+struct Finding {
+    account: String,
+    endpoint: Endpoint,
+    verdict: Verdict,
+    /// What came, or why nothing came, in a few words.
+    text: String,
+    /// What else is to be said of it, such as what to do.
+    remark: Option<String>,
+    took: Option<Duration>,
+    /// Which error it was.
+    kind: Option<Kind>,
+    /// The permission that the token lacks, if that is what failed.
+    lacks: Option<&'static str>,
+}
+
+/// What is wrong with an answer, or with the lack of one.
+struct Problem {
+    /// In a few words.
+    text: String,
+    /// In a sentence, with what to do.
+    remark: String,
+}
+
+/// What is to be said of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Works,
+    Fails,
+    NotKnown,
+    NotTried,
+}
+
+impl Verdict {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Works => "works",
+            Self::Fails => "fails",
+            Self::NotKnown => "not known",
+            Self::NotTried => "not tried",
+        }
+    }
+
+    const fn colour(self) -> Color {
+        match self {
+            Self::Works => Color::Green,
+            Self::Fails => Color::Red,
+            Self::NotKnown | Self::NotTried => Color::Yellow,
+        }
+    }
+}
+
+/// Tries everything, one request after the other.
+pub async fn run(config: &Config, clock: &Clock) -> Report {
+    let mut budgets: BTreeMap<usize, Budget> = BTreeMap::new();
+    let mut report = Report { findings: Vec::new() };
+    for account in &config.accounts {
+        let budget = budgets
+            .entry(account.credential)
+            .or_insert_with(|| Budget::new(account.budget_share, clock.clone()));
+        let mut trial = Trial { account, clock, findings: &mut report.findings };
+        // Whoever tries something wants to see how it goes, not how it goes at the third time.
+        let options = Options { attempts: 1, ..foreground() };
+        match Session::open(config, account, budget.clone(), options, clock) {
+            Ok(session) => trial.all(&session.client).await,
+            Err(error) => {
+                let problem = Some(error.to_string());
+                trial.note(Endpoint::TokenVerify, Verdict::Fails, "cannot be asked", problem);
+            }
+        }
+    }
+    report
+}
+
+impl Report {
+    /// How many endpoints failed.
+    pub fn failures(&self) -> usize {
+        let failed = |finding: &&Finding| finding.verdict == Verdict::Fails;
+        self.findings.iter().filter(failed).count()
+    }
+
+    /// For each account a table at most `width` columns wide, and below it what is too long for it: each
+    /// remark once, and the permissions to add.
+    pub fn render(&self, colour: Colour, width: Option<u16>) -> String {
+        let same = |one: &Finding, other: &Finding| one.account == other.account;
+        let accounts = self.findings.chunk_by(same).map(|findings| account(findings, colour, width));
+        accounts.collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// What was found of one account.
+fn account(findings: &[Finding], colour: Colour, width: Option<u16>) -> String {
+    let mut table = table(colour, width);
+    table.set_header(["endpoint", "result", "time", "what came"]);
+    for Finding { endpoint, verdict, text, took, .. } in findings {
+        let took = took.map(|took| format!("{:.2} s", took.as_secs_f64()));
+        table.add_row([
+            Cell::new(endpoint.as_str()),
+            Cell::new(verdict.as_str()).fg(verdict.colour()),
+            Cell::new(took.unwrap_or_default()),
+            Cell::new(text),
+        ]);
+    }
+    let name = findings.first().map_or("", |finding| &finding.account);
+    let mut text = format!("account {name}\n{table}\n");
+    for (endpoints, remark) in remarks(findings) {
+        text.push_str(&format!("{}: {remark}\n", endpoints.join(", ")));
+    }
+    let mut lacking: Vec<&str> = Vec::new();
+    for permission in findings.iter().filter_map(|finding| finding.lacks) {
+        if !lacking.contains(&permission) {
+            lacking.push(permission);
+        }
+    }
+    if !lacking.is_empty() {
+        text.push_str(&format!("add to the token: {}\n", lacking.join(" and ")));
+    }
+    text
+}
+
+/// Each remark once, with the endpoints it is about. Those that differ only in the CF-Ray id, as every
+/// request has its own, are one.
+fn remarks(findings: &[Finding]) -> Vec<(Vec<&'static str>, &str)> {
+    let without_ray = |remark: &str| remark.split(", CF-Ray ").next().map(str::to_owned);
+    let mut remarks: Vec<(Vec<&'static str>, &str)> = Vec::new();
+    for finding in findings {
+        let (endpoint, Some(remark)) = (finding.endpoint.as_str(), finding.remark.as_deref()) else {
+            continue;
+        };
+        match remarks.iter_mut().find(|(_, known)| without_ray(known) == without_ray(remark)) {
+            Some((endpoints, _)) => endpoints.push(endpoint),
+            None => remarks.push((vec![endpoint], remark)),
+        }
+    }
+    remarks
+}
+
+/// The trial of one account.
+struct Trial<'a> {
+    account: &'a Account,
+    clock: &'a Clock,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Trial<'_> {
+    async fn all(&mut self, client: &Client) {
+        match self.account.credentials {
+            CredentialSource::Token(_) | CredentialSource::TokenFile(_) => {
+                self.ask(Endpoint::TokenVerify, client.verify_token(), token).await;
+            }
+            CredentialSource::Key { .. } | CredentialSource::KeyFile { .. } => self.note(
+                Endpoint::TokenVerify,
+                Verdict::NotTried,
+                "an API key is used",
+                Some("an API key may do everything; a token with two permissions may do less".to_owned()),
+            ),
+        }
+        self.ask(Endpoint::Behaviors, client.behaviors(), behaviors).await;
+        self.ask(Endpoint::Integrations, client.integrations(), integrations).await;
+        let summary = self.ask(Endpoint::Summary, client.summary(), summary).await;
+        let first = summary.as_ref().map(|summary| summary.rows.first());
+        match first {
+            Some(Some(row)) => self.user(client, row.user).await,
+            Some(None) => self.not_tried("nobody is on the list"),
+            None => self.not_tried("the summary could not be read"),
+        }
+        self.excuse_verification();
+    }
+
+    /// A token that works although its verification is refused belongs to an account, not to a user.
+    fn excuse_verification(&mut self) {
+        let alias = &self.account.alias;
+        let of_account = |finding: &&mut Finding| finding.account == *alias;
+        let works = |finding: &Finding| finding.account == *alias && finding.verdict == Verdict::Works;
+        if !self.findings.iter().any(works) {
+            return;
+        }
+        let refused = |finding: &&mut Finding| {
+            finding.endpoint == Endpoint::TokenVerify
+                && matches!(finding.kind, Some(Kind::Credentials | Kind::Refused | Kind::Forbidden(_)))
+        };
+        for finding in self.findings.iter_mut().filter(of_account).filter(refused) {
+            finding.verdict = Verdict::NotKnown;
+            finding.lacks = None;
+            finding.remark = Some(
+                "tokens that belong to an account are verified elsewhere; nothing depends on it".to_owned(),
+            );
+        }
+    }
+
+    async fn user(&mut self, client: &Client, user: UserId) {
+        self.ask(Endpoint::User, client.user(user), user_events).await;
+    }
+
+    fn not_tried(&mut self, why: &str) {
+        self.note(Endpoint::User, Verdict::NotTried, why, None);
+    }
+
+    /// Asks once; `judge` says what came, or what is wrong with it.
+    async fn ask<T>(
+        &mut self,
+        endpoint: Endpoint,
+        request: impl Future<Output = Result<T, Error>>,
+        judge: impl FnOnce(&T) -> Result<String, Problem>,
+    ) -> Option<T> {
+        let before = self.clock.now();
+        let answer = request.await;
+        let took = Some(self.clock.now().since(before));
+        let judged = match &answer {
+            Ok(found) => judge(found),
+            Err(error) => Err(Problem { text: in_short(error), remark: error.to_string() }),
+        };
+        let (verdict, text, remark) = match judged {
+            Ok(text) => (Verdict::Works, text, None),
+            Err(Problem { text, remark }) => (Verdict::Fails, text, Some(remark)),
+        };
+        let kind = answer.as_ref().err().map(Error::kind);
+        let lacks = match &answer {
+            Err(error) if kind == Some(Kind::Forbidden(Lack::Permission)) => Some(error.permission()),
+            _ => None,
+        };
+        let account = self.account.alias.clone();
+        self.findings.push(Finding { account, endpoint, verdict, text, remark, took, kind, lacks });
+        answer.ok()
+    }
+
+    fn note(&mut self, endpoint: Endpoint, verdict: Verdict, text: &str, remark: Option<String>) {
+        self.findings.push(Finding {
+            account: self.account.alias.clone(),
+            endpoint,
+            verdict,
+            text: text.to_owned(),
+            remark,
+            took: None,
+            kind: None,
+            lacks: None,
+        });
+    }
+}
+
+/// The error in a few words; its sentence stands below the table.
+fn in_short(error: &Error) -> String {
+    let words = match error.kind() {
+        Kind::Credentials => "missing or malformed credentials",
+        Kind::Refused => "refused",
+        Kind::Forbidden(Lack::Permission) => {
+            // The first of those that would do, without its quotes.
+            let name = error.permission().split('"').nth(1).unwrap_or("a permission");
+            return format!("lacks {name}");
+        }
+        Kind::Forbidden(Lack::Account) => "not for this account",
+        Kind::NotEntitled => "no user risk scoring",
+        Kind::NotFound => "not found",
+        Kind::Limited(Limiter::Cloudflare) => "rate limit reached",
+        Kind::Limited(Limiter::Budget) => "budget spent",
+        Kind::Unavailable => "unavailable",
+        Kind::Timeout => "no answer in time",
+        Kind::Shape => "unexpected answer",
+        Kind::Invalid => "request refused",
+    };
+    words.to_owned()
+}
+
+fn token(status: &TokenStatus) -> Result<String, Problem> {
+    let problem =
+        |text: &str, remark: &str| Err(Problem { text: text.to_owned(), remark: remark.to_owned() });
+    let until = |expires: Timestamp| format!("active, expires {expires}");
+    match status.state {
+        TokenState::Active => Ok(status.expires.map_or_else(|| "active, does not expire".to_owned(), until)),
+        TokenState::Disabled => problem("disabled", "the token is disabled; enable it, or create another"),
+        TokenState::Expired => problem("expired", "the token has expired; roll it, or create another"),
+        TokenState::Unknown => problem("not active", "Cloudflare does not call the token active"),
+    }
+}
+
+fn behaviors(found: &Listing<Behavior>) -> Result<String, Problem> {
+    let enabled = found.rows.iter().filter(|behavior| behavior.enabled).count();
+    let text = format!("{}, {enabled} enabled", counted(found.rows.len(), "behavior"));
+    whole(&Extent::Whole, text, found.rejected as usize)
+}
+
+fn integrations(found: &Listing<Integration>) -> Result<String, Problem> {
+    let active = found.rows.iter().filter(|integration| integration.active).count();
+    let text = format!("{}, {active} active", counted(found.rows.len(), "integration"));
+    whole(&Extent::Whole, text, found.rejected as usize)
+}
+
+fn summary(found: &Summary) -> Result<String, Problem> {
+    let unreadable = found.unreadable.len() + found.anonymous as usize;
+    let users = counted(found.rows.len(), "user");
+    let requests = counted(found.pages as usize, "request");
+    whole(&found.extent, format!("{users} in {requests}"), unreadable)
+}
+
+fn user_events(found: &UserRisk) -> Result<String, Problem> {
+    let events = counted(found.events.len(), "event");
+    whole(&found.extent, format!("{events} of one user"), found.rejected as usize)
+}
+
+fn whole(extent: &Extent, text: String, unreadable: usize) -> Result<String, Problem> {
+    match (extent, unreadable) {
+        (Extent::Whole, 0) => Ok(text),
+        (Extent::Whole, _) => Ok(format!("{text}, and {unreadable} that cannot be read")),
+        (Extent::Partial(reason), _) => {
+            let remark = format!("the list is not whole: {reason}");
+            Err(Problem { text: format!("{text}, but not all"), remark })
+        }
+    }
+}

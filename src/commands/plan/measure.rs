@@ -1,0 +1,117 @@
+//! Asks an account how large it is: by its list, once.
+
+use std::time::Duration;
+
+use super::{Basis, Load, USER_TIME, planned};
+use crate::app::ClientError;
+use crate::clock::{Clock, Timestamp};
+use crate::cloudflare::limit::budget::Budget;
+use crate::cloudflare::limit::rate_limit::WINDOW;
+use crate::cloudflare::{self, Options};
+use crate::commands::session::{Session, foreground};
+use crate::config::{Account, Config};
+use crate::model::{Extent, Row, Summary};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Why an account could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// There is no client for it.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// There was no usable answer.
+    #[error("summary: {0}")]
+    Request(#[from] cloudflare::Error),
+    /// Some of the list is missing.
+    #[error("summary: the list is not whole: {0}")]
+    Partial(String),
+}
+
+/// What there is to watch in an account, by one reading of its list.
+///
+/// # Errors
+/// As [`Error`] sorts them.
+pub(super) async fn measure(config: &Config, account: &Account, clock: &Clock) -> Result<Load, Error> {
+    let budget = Budget::new(account.budget_share, clock.clone());
+    let session = Session::open(config, account, budget, foreground(), clock)?;
+    let begun = clock.now();
+    let summary = session.client.summary().await?;
+    let took = clock.now().since(begun);
+    if let Extent::Partial(reason) = summary.extent {
+        return Err(Error::Partial(reason));
+    }
+    let (users, pages) = (summary.rows.len() + summary.unreadable.len(), pages(&summary));
+    let date = summary.date.unwrap_or_else(|| clock.date());
+    Ok(Load {
+        users: users as u64,
+        pages,
+        page_size: page_size(users, pages),
+        page_time: took / summary.pages.max(1),
+        user_time: USER_TIME,
+        changes: changes(&summary.rows, date),
+        basis: Basis::Measured,
+        budget_share: account.budget_share,
+        sharing: config.sharing(account),
+        intervals: planned(&config.intervals),
+    })
+}
+
+/// The first reading of a list in pages asks for one page more, to find out how large they may be.
+fn pages(summary: &Summary) -> u32 {
+    if summary.pages > 1 { summary.pages - 1 } else { 1 }
+}
+
+/// What a page lists, by how many it took; what a single one might list, nobody knows: at least what is asked for as
+/// soon as there are pages.
+fn page_size(users: usize, pages: u32) -> u32 {
+    let listed = u32::try_from(users.div_ceil(pages as usize)).unwrap_or(u32::MAX);
+    if pages == 1 { listed.max(Options::default().page_size) } else { listed }
+}
+
+/// Users whose latest event is that new, in five minutes: within the last hour or the last day, whichever is more.
+fn changes(rows: &[Row], date: Timestamp) -> f64 {
+    let within = |span: Duration| {
+        let recent = rows.iter().filter(|row| row.tuple.last_event + span > date).count();
+        recent as f64 * WINDOW.as_secs_f64() / span.as_secs_f64()
+    };
+    within(HOUR).max(within(DAY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Level, Tuple, UserId};
+
+    #[test]
+    fn changes_are_those_of_the_busier_of_hour_and_day() {
+        let row = |ago: u64| {
+            let last_event = Timestamp::from_seconds(1_000_000) - Duration::from_secs(ago);
+            Row {
+                user: UserId::from_u128(ago.into()),
+                tuple: Tuple { last_event, count: 1, level: Level::Low },
+            }
+        };
+        let rows = |ages: std::ops::Range<u64>| ages.map(row).collect::<Vec<_>>();
+        let date = Timestamp::from_seconds(1_000_000);
+        // 600 in an hour are 50 in five minutes; 2,880 in a day are 10.
+        for (ages, wanted) in [(0..600, 50.0), (7_200..10_080, 10.0), (90_000..90_100, 0.0)] {
+            assert_eq!(changes(&rows(ages.clone()), date), wanted, "{ages:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_took_several_requests_took_one_to_learn_the_size_of_a_page() {
+        for (taken, wanted) in [(1, 1), (2, 1), (6, 5)] {
+            assert_eq!(pages(&Summary { pages: taken, ..Summary::whole(Vec::new()) }), wanted);
+        }
+    }
+
+    #[test]
+    fn a_page_lists_what_came_on_one_and_a_single_one_a_thousand_at_least() {
+        for (users, pages, wanted) in [(4_500, 5, 900), (30, 1, 1_000), (50_000, 1, 50_000), (0, 1, 1_000)] {
+            assert_eq!(page_size(users, pages), wanted, "{users} in {pages}");
+        }
+    }
+}

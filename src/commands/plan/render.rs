@@ -1,0 +1,202 @@
+//! A plan as tables for people, as JSON, and as CSV.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Aim, Goal, Latency, Plan, Verdict};
+use crate::app::logging::Colour;
+use crate::clock::duration;
+use crate::commands::terminal;
+use crate::commands::terminal::table::{self, Output};
+
+/// The plan in this form; tables are at most `width` columns wide.
+pub(super) fn render(plan: &Plan, output: Output, width: Option<u16>) -> String {
+    match output {
+        Output::Table => tables(plan, width),
+        Output::Json => table::json(&document(plan)),
+        Output::Csv => {
+            let mut rows = Vec::new();
+            flatten("", &document(plan), &mut rows);
+            table::csv(["name", "value"], &rows)
+        }
+    }
+}
+
+/// Two tables, at most `width` columns wide, with what they mean.
+fn tables(plan: &Plan, width: Option<u16>) -> String {
+    let load = &plan.load;
+    let head = format!(
+        "{} in {}; {} in 5 minutes ({}); {} in 5 minutes to spend\n",
+        counted(load.users as f64, "user"),
+        counted(load.pages.into(), "request"),
+        counted(load.changes, "change"),
+        load.basis.as_str(),
+        counted(plan.budget.into(), "request"),
+    );
+    let mut requests = table::table(Colour::Off, width);
+    requests.set_header(["requests for", "every", "in 5 minutes", "at most"]);
+    for row in &plan.requests {
+        let every = row.interval.map_or_else(|| "as they come".to_owned(), rounded);
+        requests.add_row([row.kind.as_str().to_owned(), every, number(row.expected), number(row.most)]);
+    }
+    let mut goals = table::table(Colour::Off, width);
+    goals.set_header([
+        "the budget is",
+        "result",
+        "there are",
+        "enough for",
+        "or budget_share",
+        "or interval",
+    ]);
+    for goal in &plan.goals {
+        goals.add_row([
+            meaning(plan, goal.aim),
+            goal.verdict.as_str().to_owned(),
+            number(goal.now),
+            counted(goal.up_to.floor(), goal.aim.noun()),
+            proposed(goal, goal.share.map(|share| format!("{share:.2}"))),
+            proposed(goal, goal.interval.map(rounded)),
+        ]);
+    }
+    format!("{head}{requests}\n{}\n{goals}\n", latency(plan))
+}
+
+/// One object; times in seconds, rates in five minutes.
+fn document(plan: &Plan) -> Value {
+    let load = &plan.load;
+    let requests = plan.requests.iter().map(|row| {
+        let row_of = json!({
+            "interval_seconds": row.interval.map(seconds),
+            "expected": tidy(row.expected),
+            "most": tidy(row.most),
+        });
+        (row.kind.as_str().to_owned(), row_of)
+    });
+    let goals = plan.goals.iter().map(|goal| {
+        let row_of = json!({
+            "verdict": goal.verdict.as_str(),
+            "unit": goal.aim.unit(),
+            "now": tidy(goal.now),
+            "up_to": tidy(goal.up_to.floor()),
+            "budget_share": goal.share,
+            "interval_seconds": goal.interval.map(seconds),
+        });
+        (goal.aim.as_str().to_owned(), row_of)
+    });
+    json!({
+        "users": load.users,
+        "changes_in_5m": tidy(load.changes),
+        "changes_basis": load.basis.as_str(),
+        "budget_share": load.budget_share,
+        "budget_in_5m": plan.budget,
+        "summary_requests": load.pages,
+        "summary_interval_seconds": seconds(plan.summary_interval),
+        "summary_reading_seconds": seconds(plan.reading),
+        "audit_round_seconds": seconds(plan.audit_round),
+        "latency_seconds": plan.latency.map(|Latency { median, p99, bound }| json!({
+            "median": seconds(median),
+            "p99": seconds(p99),
+            "bound": seconds(bound),
+        })),
+        "requests_in_5m": Value::Object(requests.collect()),
+        "goals": Value::Object(goals.collect()),
+    })
+}
+
+/// A row for each number, named by its place in the object.
+fn flatten(name: &str, value: &Value, rows: &mut Vec<Vec<String>>) {
+    let Value::Object(fields) = value else {
+        let text = match value {
+            Value::Null => String::new(),
+            Value::String(word) => word.clone(),
+            other => other.to_string(),
+        };
+        rows.push(vec![name.to_owned(), text]);
+        return;
+    };
+    for (field, value) in fields {
+        let name = if name.is_empty() { field.clone() } else { format!("{name}.{field}") };
+        flatten(&name, value, rows);
+    }
+}
+
+fn latency(plan: &Plan) -> String {
+    let audit = format!("everybody is read again within {}", rounded(plan.audit_round));
+    let Some(Latency { median, p99, bound }) = plan.latency else {
+        return format!("more users change than can be read: the queue grows without end\n{audit}");
+    };
+    let verdict = plan.goals.iter().find(|goal| goal.aim == Aim::Changes).map(|goal| goal.verdict);
+    let doubt =
+        if verdict == Some(Verdict::Tight) { ", and longer by chance, this near the limit" } else { "" };
+    format!(
+        "a change is counted after {} (median), {} (all but one in 100), {} (at worst){doubt}\n{audit}",
+        rounded(median),
+        rounded(p99),
+        rounded(bound)
+    )
+}
+
+fn meaning(plan: &Plan, aim: Aim) -> String {
+    let intervals = &plan.load.intervals;
+    match aim {
+        Aim::SummaryInterval => format!("for a list every {}", duration::spell(intervals.summary)),
+        Aim::Changes => "for all who change".to_owned(),
+        Aim::AuditInterval => format!("to audit all every {}", duration::spell(intervals.audit)),
+    }
+}
+
+fn proposed(goal: &Goal, proposal: Option<String>) -> String {
+    let nothing = if goal.verdict == Verdict::Holds { "" } else { "none" };
+    proposal.unwrap_or_else(|| nothing.to_owned())
+}
+
+/// A span that a person can take in: seconds, above ten minutes minutes, above ten hours hours.
+fn rounded(span: Duration) -> String {
+    let whole = span.as_secs_f64().ceil() as u64;
+    let unit = match whole {
+        ..=600 => 1,
+        601..=36_000 => 60,
+        _ => 3_600,
+    };
+    duration::spell(Duration::from_secs(whole.div_ceil(unit) * unit))
+}
+
+/// With one digit behind the point where that says more than none.
+fn number(value: f64) -> String {
+    if value < 10.0 && value.fract() != 0.0 { format!("{value:.1}") } else { format!("{value:.0}") }
+}
+
+fn counted(value: f64, noun: &str) -> String {
+    terminal::counted(number(value), noun)
+}
+
+/// Three digits behind the point, for readers that compare.
+fn tidy(value: f64) -> f64 {
+    (value * 1_000.0).round() / 1_000.0
+}
+
+fn seconds(span: Duration) -> f64 {
+    tidy(span.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_rounded_up_to_what_a_person_takes_in() {
+        let table = [
+            (0.2, "1s"),
+            (15.1, "16s"),
+            (600.0, "10m"),
+            (601.0, "11m"),
+            (5_494.0, "1h32m"),
+            (36_001.0, "11h"),
+            (2.1e6, "24d8h"),
+        ];
+        for (span, text) in table {
+            assert_eq!(rounded(Duration::from_secs_f64(span)), text, "{span}");
+        }
+    }
+}

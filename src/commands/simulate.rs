@@ -1,0 +1,58 @@
+//! `simulate`: the simulated API alone.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::args::{World, speed};
+use super::{Failure, Outcome, setup, terminal};
+use crate::app;
+use crate::config::{Flags, LogFlags};
+use crate::http::listen::Listen;
+use crate::simulator::{Scenario, Story};
+
+/// Simulate Cloudflare's Risk Scoring API alone
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Simulate {
+    /// Where to answer; it is meant for this machine only
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8069")]
+    listen_address: Listen,
+    /// A file (YAML) that says what the world is, in place of a generated one
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["users", "seed", "speed", "story"])]
+    scenario: Option<PathBuf>,
+    /// Play a story in a quiet account of its own
+    #[arg(long, value_name = "STORY", conflicts_with_all = ["users", "seed"])]
+    story: Option<Story>,
+    #[command(flatten)]
+    world: World,
+    /// How many times as often events come
+    #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = speed)]
+    speed: f64,
+    #[command(flatten)]
+    log: LogFlags,
+}
+
+impl Simulate {
+    pub(crate) fn run(&self) -> Outcome {
+        setup::configure_local(&Flags { log: self.log.clone(), ..Flags::default() })?;
+        let scenario = match (&self.scenario, self.story) {
+            (Some(path), _) => read(path)?,
+            (None, Some(story)) => Scenario::of_story(story, self.speed),
+            (None, None) => self.world.scenario(self.speed),
+        };
+        // The simulator goes on if nobody reads what it prints.
+        let print = |text: &str| drop(terminal::print(text));
+        setup::serve(app::simulate(&self.listen_address, scenario, print))?.map_err(Failure::runtime)
+    }
+}
+
+fn read(path: &Path) -> Result<Scenario, Failure> {
+    let refuse = |why: &dyn fmt::Display| Failure::Usage(format!("the scenario {}: {why}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| refuse(&error))?;
+    let scenario = Scenario::from_yaml(&text).map_err(|error| refuse(&error))?;
+    if scenario.accounts.is_empty() {
+        return Err(refuse(&"it lists no accounts, so there is nothing to ask for"));
+    }
+    Ok(scenario)
+}

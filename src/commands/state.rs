@@ -1,0 +1,63 @@
+//! `state`: looks at the state file of an exporter that is not running.
+
+mod inspect;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use uuid::Uuid;
+
+use super::{Failure, Outcome, terminal};
+use crate::clock::Clock;
+use crate::config::{Flags, Local};
+
+/// Look at the file in which counts survive restarts; its exporter must not be running
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum State {
+    /// What the file holds
+    Show(StateFile),
+    /// Whether the file is whole; it is not changed
+    Check(StateFile),
+    /// Remove everything kept of a user; what was counted stays counted
+    Forget {
+        /// Cloudflare's id of the user, a UUID
+        user: Uuid,
+        #[command(flatten)]
+        file: StateFile,
+    },
+}
+
+/// Which state file.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct StateFile {
+    /// The configuration file of the exporter, for its state.path
+    #[arg(long = "config.file", value_name = "FILE")]
+    config_file: Option<PathBuf>,
+    /// The state file; without it, the one that is configured
+    #[arg(long = "state.path", value_name = "FILE", conflicts_with = "config_file")]
+    path: Option<PathBuf>,
+}
+
+impl State {
+    pub(crate) fn run(&self) -> Outcome {
+        let text = match self {
+            Self::Show(file) => inspect::show(&file.path()?),
+            Self::Check(file) => inspect::check(&file.path()?),
+            Self::Forget { user, file } => inspect::forget(&file.path()?, *user, Clock::system().date()),
+        };
+        terminal::print(text.map_err(Failure::runtime)?)
+    }
+}
+
+impl StateFile {
+    /// The file that is named by its flag, else by the configuration.
+    fn path(&self) -> Result<PathBuf, Failure> {
+        if let Some(path) = &self.path {
+            return Ok(path.clone());
+        }
+        let flags = Flags { config_file: self.config_file.clone(), ..Flags::default() };
+        let local = Local::load(&flags, std::env::vars_os())?;
+        let missing = "no state file is named: give --state.path, or a configuration with state.path";
+        local.state.map(|state| state.path).ok_or_else(|| Failure::Usage(missing.to_owned()))
+    }
+}

@@ -1,0 +1,101 @@
+//! How far a command is that sends a request for each of many users: a bar on a terminal, a line now and then elsewhere.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::clock::{Moment, duration};
+
+/// Without a terminal, a line is written for each tenth of the work,
+const LINES: u64 = 10;
+
+/// and after this time, if a tenth takes longer.
+const LINE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What is shown on standard error while a command works.
+pub(crate) struct Progress {
+    what: &'static str,
+    total: u64,
+    shown: Shown,
+}
+
+enum Shown {
+    Bar(ProgressBar),
+    Lines { last: Moment },
+}
+
+impl Progress {
+    /// `what` is done `total` times.
+    pub(crate) fn new(what: &'static str, total: usize, now: Moment) -> Self {
+        let total = total as u64;
+        if !io::stderr().is_terminal() {
+            return Self { what, total, shown: Shown::Lines { last: now } };
+        }
+        let style = ProgressStyle::with_template("{prefix} {bar:30} {pos} of {len}{msg}");
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr())
+            .with_style(style.expect("the template is one"))
+            .with_prefix(what);
+        bar.tick();
+        Self { what, total, shown: Shown::Bar(bar) }
+    }
+
+    /// So many are done, and the rest takes the time that is `left`, if that is known.
+    pub(crate) fn set(&mut self, done: usize, left: Option<Duration>, now: Moment) {
+        let done = done as u64;
+        let whole_seconds = |left: Duration| Duration::from_secs(left.as_secs_f64().ceil() as u64);
+        let left =
+            left.map(|left| format!(", {} left", duration::spell(whole_seconds(left)))).unwrap_or_default();
+        match &mut self.shown {
+            Shown::Bar(bar) => {
+                bar.set_message(left);
+                bar.set_position(done);
+            }
+            Shown::Lines { last } => {
+                if is_tenth(done, self.total) || now.since(*last) >= LINE_INTERVAL {
+                    *last = now;
+                    // A reader that has gone needs no line.
+                    let _ = writeln!(io::stderr(), "{} {done} of {}{left}", self.what, self.total);
+                }
+            }
+        }
+    }
+
+    /// Runs `write`, which writes to standard error too.
+    pub(crate) fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &self.shown {
+            Shown::Bar(bar) => bar.suspend(write),
+            Shown::Lines { .. } => write(),
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Shown::Bar(bar) = &self.shown {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Whether a tenth of the work was just completed: each of a few, each tenth of many, and the last. One alone needs no
+/// line.
+fn is_tenth(done: u64, total: u64) -> bool {
+    total > 1 && done > 0 && (done == total || done.is_multiple_of(total.div_ceil(LINES)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_users_have_a_line_for_each_tenth_and_one_for_the_last() {
+        assert!(!is_tenth(1, 1));
+        for total in [2, 9, 10, 11, 99, 100, 101, 12_345] {
+            let told: Vec<u64> = (0..=total).filter(|done| is_tenth(*done, total)).collect();
+            assert!(told.len() as u64 <= LINES + 1, "{told:?}");
+            assert_eq!(told.last(), Some(&total));
+            assert!(total > 10 || told.len() as u64 == total, "{told:?}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! What a text must be, for each kind of value: one grammar, whether the text stands in the file, in the environment
+//! or behind a flag.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use reqwest::Url;
+use tracing_subscriber::filter::Targets;
+
+use super::error::Error;
+use super::sources::Setting;
+use super::{AUDIT_INTERVAL, Filter, INTERVAL, LogFormat, WebPage};
+use crate::clock::duration;
+
+/// Half a million series for users; a page for more is a mistake in the number.
+const MOST_USERS: usize = 100_000;
+
+/// Reads a duration that lies within `bounds`.
+///
+/// # Errors
+/// It does not; the text says what it must be.
+pub(crate) fn duration_within(text: &str, bounds: &RangeInclusive<Duration>) -> Result<Duration, String> {
+    let (least, most) = (duration::spell(*bounds.start()), duration::spell(*bounds.end()));
+    let span = duration::parse(text).filter(|span| bounds.contains(span));
+    span.ok_or_else(|| format!("must be a duration from {least} to {most}, written like 30s, 5m or 1h30m"))
+}
+
+/// Reads how often an endpoint is polled.
+///
+/// # Errors
+/// It is no duration from a second to a day; the text says so.
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
+    duration_within(text, &INTERVAL)
+}
+
+/// Reads the interval of the audit.
+///
+/// # Errors
+/// It is no duration from a minute to 30 days; the text says so.
+pub(crate) fn audit_interval(text: &str) -> Result<Duration, String> {
+    duration_within(text, &AUDIT_INTERVAL)
+}
+
+/// Reads a share of the request quota: digits and a point, without sign or exponent. With less than 12 requests in
+/// five minutes the list of users is read less often than once a minute, because it gets half of them.
+///
+/// # Errors
+/// It is no fraction from 0.01 to 1; the text says so.
+pub(crate) fn share(text: &str) -> Result<f64, String> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    text.parse().ok().filter(|share| plain && (0.01..=1.0).contains(share)).ok_or_else(|| {
+        "must be a fraction from 0.01 to 1 of the 1,200 requests that Cloudflare allows in 5 minutes"
+            .to_owned()
+    })
+}
+
+pub(super) fn user_limit(setting: &Setting) -> Result<usize, Error> {
+    // `parse` alone would also take a plus sign.
+    let is_number = setting.text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = setting.text.parse().ok().filter(|number| *number <= MOST_USERS);
+    number
+        .filter(|_| is_number)
+        .ok_or_else(|| setting.must_be(&format!("a whole number from 0 to {MOST_USERS}")))
+}
+
+/// In bytes. With less than a MiB every commit reads what the last one wrote.
+pub(super) fn cache(setting: &Setting) -> Result<usize, Error> {
+    const MOST: usize = 4_096;
+    let is_number = setting.text.bytes().all(|byte| byte.is_ascii_digit());
+    let mebibytes: Option<usize> = setting.text.parse().ok().filter(|_| is_number);
+    mebibytes
+        .filter(|mebibytes| (1..=MOST).contains(mebibytes))
+        .map(|mebibytes| mebibytes << 20)
+        .ok_or_else(|| setting.must_be(&format!("a whole number of MiB from 1 to {MOST}")))
+}
+
+pub(super) fn path(setting: &Setting) -> Result<PathBuf, Error> {
+    if setting.text.is_empty() || setting.text.contains('\0') {
+        return Err(setting.must_be("the path of a file"));
+    }
+    Ok(PathBuf::from(&setting.text))
+}
+
+/// A token is only sent where nobody else can read it: over TLS, or within this machine. What is refused
+/// is not shown, because a password may be anywhere in it.
+pub(super) fn base_url(setting: &Setting) -> Result<Url, Error> {
+    const WANTED: &str =
+        "must be an https URL such as https://api.cloudflare.com/client/v4, or an http one on loopback";
+    let mut url = Url::parse(&setting.text).map_err(|_| setting.refuse(WANTED))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(setting.refuse("must not hold a user name or a password"));
+    }
+    let is_loopback = url.host_str().is_some_and(|host| {
+        host == "localhost"
+            || host.parse().is_ok_and(|ip: Ipv4Addr| ip.is_loopback())
+            || host == format!("[{}]", Ipv6Addr::LOCALHOST)
+    });
+    match url.scheme() {
+        "https" => {}
+        "http" if is_loopback => {}
+        _ => return Err(setting.refuse(WANTED)),
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(setting.refuse("must be a URL without query and fragment"));
+    }
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Ok(url)
+}
+
+pub(super) fn web_page(setting: &Setting) -> Result<WebPage, Error> {
+    match setting.text.as_str() {
+        "true" => Ok(WebPage::On),
+        "false" => Ok(WebPage::Off),
+        _ => Err(setting.must_be("true or false")),
+    }
+}
+
+pub(super) fn log_format(setting: &Setting) -> Result<LogFormat, Error> {
+    match setting.text.as_str() {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(setting.must_be("text or json")),
+    }
+}
+
+impl FromStr for Filter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // To the parser of directives, a word without `=` that is no level is the name of a module, so that `inof`
+        // would silence everything else. There are no spans to filter by.
+        let is_plausible = |directive: &str| {
+            (directive.contains('=') && !directive.contains('['))
+                || ["off", "error", "warn", "info", "debug", "trace"]
+                    .iter()
+                    .any(|level| directive.eq_ignore_ascii_case(level))
+        };
+        let words: Vec<&str> = text.split(',').map(str::trim).collect();
+        let directives = words.join(",");
+        if words.into_iter().all(is_plausible) && directives.parse::<Targets>().is_ok() {
+            return Ok(Self(directives));
+        }
+        Err("must be off, error, warn, info, debug, trace, or directives such as info,hyper=warn".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_a_plain_fraction_from_a_hundredth_to_one() {
+        for (text, wanted) in [
+            ("0.01", Some(0.01)),
+            ("0.25", Some(0.25)),
+            (".5", Some(0.5)),
+            ("1", Some(1.0)),
+            ("1.0", Some(1.0)),
+            ("0", None),
+            ("0.009", None),
+            ("1.01", None),
+            ("1e-1", None),
+            ("+0.5", None),
+            ("-0.5", None),
+            ("NaN", None),
+            ("inf", None),
+            ("25%", None),
+            (" 0.5", None),
+            ("0,5", None),
+            (".", None),
+            ("", None),
+        ] {
+            assert_eq!(share(text).ok(), wanted, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_interval_is_a_duration_within_its_bounds() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        for (text, wanted, wanted_of_audit) in [
+            ("999ms", None, None),
+            ("1s", seconds(1), None),
+            ("59s", seconds(59), None),
+            ("1m", seconds(60), seconds(60)),
+            ("1h30m", seconds(5_400), seconds(5_400)),
+            ("1d", seconds(86_400), seconds(86_400)),
+            ("1d1ms", None, Some(Duration::from_millis(86_400_001))),
+            ("30d", None, seconds(30 * 86_400)),
+            ("31d", None, None),
+            ("300", None, None),
+            ("5min", None, None),
+            ("", None, None),
+        ] {
+            let found = (interval(text).ok(), audit_interval(text).ok());
+            assert_eq!(found, (wanted, wanted_of_audit), "{text:?}");
+        }
+    }
+}

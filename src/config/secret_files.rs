@@ -1,0 +1,128 @@
+//! What a request proves itself with, and where that is read.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
+
+use super::error::Error;
+use super::sources::Setting;
+use crate::cloudflare::credentials::Credentials;
+
+/// Cloudflare's tokens have 40 characters and its keys 37; anything near this is some other file.
+const LONGEST_SECRET: usize = 1024;
+
+/// A key that can be guessed does not hide a user id; 16 bytes cannot be.
+const SHORTEST_HASH_KEY: usize = 16;
+
+/// Where the credential of an account is.
+#[derive(Debug, Clone)]
+pub enum CredentialSource {
+    /// An API token, given as such.
+    Token(SecretString),
+    /// A file that holds an API token; read again when it changes.
+    TokenFile(PathBuf),
+    /// The e-mail address of a user with the global API key, given as such.
+    Key {
+        /// The user's e-mail address.
+        email: String,
+        /// The global API key.
+        key: SecretString,
+    },
+    /// The e-mail address of a user, and a file that holds the global API key; read again when it changes.
+    KeyFile {
+        /// The user's e-mail address.
+        email: String,
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl CredentialSource {
+    /// The file that may change, if the credential is in one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::TokenFile(path) | Self::KeyFile { path, .. } => Some(path),
+            Self::Token(_) | Self::Key { .. } => None,
+        }
+    }
+
+    /// The credential as it is now; reads the file, if it is in one. Line ends after it do not belong to it.
+    ///
+    /// # Errors
+    /// The file cannot be read, or what it holds cannot stand in a header of HTTP; never shows it.
+    pub fn read(&self) -> Result<Credentials, Error> {
+        Ok(match self {
+            Self::Token(token) => Credentials::Token(token.clone()),
+            Self::TokenFile(path) => Credentials::Token(secret_file(path)?),
+            Self::Key { email, key } => Credentials::Key { email: email.clone(), key: key.clone() },
+            Self::KeyFile { email, path } => {
+                Credentials::Key { email: email.clone(), key: secret_file(path)? }
+            }
+        })
+    }
+}
+
+/// The refusal of a setting whose file gave no secret because of `error`. A bare name that is no file in
+/// `directory` is not shown: it may be the secret itself, put where its file should be.
+pub(super) fn unusable(setting: &Setting, file: &Path, directory: &Path, error: &Error) -> Error {
+    let as_written = file.strip_prefix(directory).unwrap_or(file);
+    if as_written.components().count() > 1 || as_written.has_root() || file.exists() {
+        setting.refuse(&format!("cannot be used: {error}"))
+    } else {
+        setting.refuse("must be the path of a file, but there is no file of that name")
+    }
+}
+
+/// A secret as it can be sent: without the line ends that editors and `echo` put after it.
+///
+/// # Errors
+/// Why it cannot be sent, in words that follow its name.
+pub(super) fn sendable(text: &str) -> Result<SecretString, &'static str> {
+    let secret = text.trim_end_matches(['\r', '\n']);
+    if secret.is_empty() {
+        return Err("is empty");
+    }
+    if secret.len() > LONGEST_SECRET {
+        return Err("is longer than 1024 characters, so it is no token or key of Cloudflare");
+    }
+    if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(
+            "has a character that cannot stand in an HTTP header, such as a space, a line end or an accent",
+        );
+    }
+    Ok(SecretString::from(secret))
+}
+
+fn secret_file(path: &Path) -> Result<SecretString, Error> {
+    let refuse = |why: &str| Error::new(format!("what {} holds {why}", path.display()));
+    let bytes = read_bounded(path)?;
+    let text = str::from_utf8(bytes.expose_secret()).map_err(|_| refuse("is not UTF-8 text"))?;
+    sendable(text).map_err(refuse)
+}
+
+/// The key for hashing user ids: the bytes of the file without line ends after them.
+pub(super) fn hash_key(path: &Path) -> Result<SecretSlice<u8>, Error> {
+    let bytes = read_bounded(path)?;
+    let all = bytes.expose_secret();
+    let end = all.iter().rposition(|byte| !b"\r\n".contains(byte));
+    let key = all.get(..end.map_or(0, |last| last + 1)).unwrap_or_default();
+    if key.len() < SHORTEST_HASH_KEY || key.len() > LONGEST_SECRET {
+        return Err(Error::new(format!(
+            "the key in {} has {} bytes, but must have from {SHORTEST_HASH_KEY} to {LONGEST_SECRET}",
+            path.display(),
+            key.len()
+        )));
+    }
+    Ok(key.to_vec().into())
+}
+
+/// Reads at most a little more than any secret is long, so that `/dev/zero` ends in a message.
+fn read_bounded(path: &Path) -> Result<SecretSlice<u8>, Error> {
+    let unreadable = |error| Error::new(format!("cannot read {}: {error}", path.display()));
+    let mut bytes = Vec::with_capacity(LONGEST_SECRET * 2);
+    let file = fs::File::open(path).map_err(unreadable)?;
+    file.take(LONGEST_SECRET as u64 * 2).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes.into())
+}

@@ -1,0 +1,252 @@
+//! File, environment and flags laid over each other, each value with the place it came from.
+//!
+//! Only texts go through the merge, and only settings that are no secret: the parsers of
+//! [`super::parse`] then decide what a text means, so nothing is coerced on the way.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use config::{Config as Merged, ConfigError, Map, Source, Value};
+use secrecy::SecretString;
+
+use super::error::{Error, Origin, shown};
+use super::flags::Flags;
+use super::keys::{self, Form, Key};
+use super::yaml::{Document, Kind};
+
+/// Everything that was said, by file, environment and flags.
+pub(super) struct Layers {
+    merged: Map<String, Value>,
+    /// The file, if there is one.
+    pub(super) document: Option<Document>,
+    /// What Cloudflare's own tools read.
+    pub(super) cloudflare: CloudflareVariables,
+}
+
+/// The variables of Cloudflare's own tools, those that are set and not empty.
+#[derive(Default)]
+pub(super) struct CloudflareVariables {
+    pub(super) account_id: Option<String>,
+    pub(super) api_token: Option<SecretString>,
+    pub(super) email: Option<String>,
+    pub(super) api_key: Option<SecretString>,
+    pub(super) base_url: Option<String>,
+}
+
+/// A setting as written, and where.
+#[derive(Debug, Clone)]
+pub(super) struct Setting {
+    /// The name for messages.
+    pub(super) name: String,
+    /// What it was set to.
+    pub(super) text: String,
+    /// Where.
+    pub(super) origin: Origin,
+}
+
+impl Setting {
+    /// The refusal of this value: it is not what it must be.
+    pub(super) fn must_be(&self, allowed: &str) -> Error {
+        let problem = format!("{} is {}, but must be {allowed}", self.name, shown(&self.text));
+        Error::at(&self.origin, problem)
+    }
+
+    /// What the text means by `grammar`, whose error begins with "must be".
+    pub(super) fn parse<T, E: fmt::Display>(
+        &self,
+        grammar: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<T, Error> {
+        grammar(&self.text).map_err(|wanted| {
+            let problem = format!("{} is {}, but {wanted}", self.name, shown(&self.text));
+            Error::at(&self.origin, problem)
+        })
+    }
+
+    /// The refusal for what is said in `problem`, which does not show the value.
+    pub(super) fn refuse(&self, problem: &str) -> Error {
+        Error::at(&self.origin, format!("{} {problem}", self.name))
+    }
+}
+
+impl Layers {
+    /// Reads the file that the flags or the environment name, and lays all over each other.
+    pub(super) fn load(
+        flags: &Flags,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, Error> {
+        let (mut variables, cloudflare) = split(environment)?;
+        let variable = variables.remove(keys::FILE_VARIABLE).map(PathBuf::from);
+        let file = flags.config_file.clone().or(variable);
+        let document = file.as_deref().map(Document::read).transpose()?;
+
+        let mut builder = Merged::builder();
+        if let Some(document) = &document {
+            keys::check_file(document)?;
+            builder = builder.add_source(from_file(document)?);
+        }
+        if let Some(url) = &cloudflare.base_url
+            && !document.as_ref().is_some_and(lists_accounts)
+        {
+            let origin = Origin::variable("CLOUDFLARE_BASE_URL");
+            builder = builder.add_source(Layer(vec![(keys::BASE_URL, url.clone(), origin)]));
+        }
+        let merged = builder
+            .add_source(from_variables(variables)?)
+            .add_source(from_flags(flags))
+            .build()
+            .and_then(|merged| merged.collect())
+            .map_err(|error| Error::new(error.to_string()))?;
+        Ok(Self { merged, document, cloudflare })
+    }
+
+    /// What was last said of `key`, else its default, if it has one.
+    pub(super) fn get(&self, key: Key) -> Option<Setting> {
+        let said = self.find(key);
+        let (text, origin) = match said {
+            Some((text, origin)) => (text, Origin::from_words(&origin)),
+            None => (key.default?.to_owned(), Origin::default_value()),
+        };
+        Some(Setting { name: key.path(), text, origin })
+    }
+
+    /// As [`Layers::get`], for a key with a default.
+    pub(super) fn get_or_default(&self, key: Key) -> Setting {
+        self.get(key).expect("asked only for keys with a default")
+    }
+
+    fn find(&self, key: Key) -> Option<(String, String)> {
+        let mut section = self.merged.get(key.section)?.clone().into_table().ok()?;
+        let value = section.remove(key.name)?;
+        let origin = value.origin()?.to_owned();
+        Some((value.into_string().ok()?, origin))
+    }
+}
+
+/// Whether the file lists at least one account.
+pub(super) fn lists_accounts(document: &Document) -> bool {
+    let Kind::Map(fields) = &document.root.kind else {
+        return false;
+    };
+    fields.iter().filter(|field| field.name == keys::ACCOUNTS).any(|field| match &field.value.kind {
+        Kind::Null => false,
+        Kind::List(accounts) => !accounts.is_empty(),
+        // Wrong, and to be refused as what it is.
+        Kind::Text(_) | Kind::Map(_) => true,
+    })
+}
+
+/// The settings of one layer: key, text, where it was written.
+#[derive(Debug, Clone)]
+struct Layer(Vec<(Key, String, Origin)>);
+
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        let entry = |(key, text, origin): &(Key, String, Origin)| {
+            let origin = origin.as_str().to_owned();
+            (key.path(), Value::new(Some(&origin), text.clone()))
+        };
+        Ok(self.0.iter().map(entry).collect())
+    }
+}
+
+fn from_file(document: &Document) -> Result<Layer, Error> {
+    let mut layer = Vec::new();
+    let Kind::Map(sections) = &document.root.kind else {
+        return Ok(Layer(layer));
+    };
+    for section in sections {
+        let Kind::Map(fields) = &section.value.kind else {
+            continue;
+        };
+        for field in fields {
+            let is_this = |key: &Key| key.section == section.name && key.name == field.name;
+            let Some(key) = keys::ALL.into_iter().find(is_this) else {
+                continue;
+            };
+            let origin = document.origin(field.line);
+            match &field.value.kind {
+                Kind::Null => {}
+                Kind::Text(text) => {
+                    layer.push((key, in_directory(key.form, document.directory(), text), origin));
+                }
+                Kind::List(_) | Kind::Map(_) => {
+                    let problem =
+                        format!("{} is {}, but must be a single value", key.path(), field.value.noun());
+                    return Err(Error::at(&origin, problem));
+                }
+            }
+        }
+    }
+    Ok(Layer(layer))
+}
+
+/// A path in a file is relative to that file, as in Prometheus: a service's working directory is a
+/// matter of chance.
+fn in_directory(form: Form, directory: &Path, text: &str) -> String {
+    match form {
+        Form::Path if !text.is_empty() => directory.join(text).display().to_string(),
+        Form::Path | Form::Value => text.to_owned(),
+    }
+}
+
+fn from_variables(variables: BTreeMap<String, String>) -> Result<Layer, Error> {
+    let entry = |(name, text): (String, String)| {
+        let key = keys::for_variable(&name)?;
+        Ok((key, text, Origin::variable(&name)))
+    };
+    variables.into_iter().map(entry).collect::<Result<_, _>>().map(Layer)
+}
+
+fn from_flags(flags: &Flags) -> Layer {
+    let entries = [
+        (keys::LISTEN_ADDRESS, &flags.listen_address, "web.listen-address"),
+        (keys::SHARD_INDEX, &flags.shard_index, "shard.index"),
+        (keys::SHARD_TOTAL, &flags.shard_total, "shard.total"),
+        (keys::LOG_LEVEL, &flags.log.level, "log.level"),
+        (keys::LOG_FORMAT, &flags.log.format, "log.format"),
+    ];
+    let entry = |(key, text, flag): (Key, &Option<String>, &str)| {
+        text.clone().map(|text| (key, text, Origin::flag(flag)))
+    };
+    Layer(entries.into_iter().filter_map(entry).collect())
+}
+
+/// Takes out of the environment what concerns this program. Empty variables count as unset.
+fn split(
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<(BTreeMap<String, String>, CloudflareVariables), Error> {
+    let (mut ours, mut cloudflare) = (BTreeMap::new(), CloudflareVariables::default());
+    for (name, value) in environment {
+        let Ok(name) = name.into_string() else {
+            continue;
+        };
+        let is_cloudflare = name.starts_with("CLOUDFLARE_");
+        if value.is_empty() || !(is_cloudflare || name.starts_with(keys::PREFIX)) {
+            continue;
+        }
+        let text = |value: OsString| {
+            let refuse = |_| Error::new(format!("environment variable {name} is not UTF-8 text"));
+            value.into_string().map_err(refuse)
+        };
+        match name.as_str() {
+            "CLOUDFLARE_ACCOUNT_ID" => cloudflare.account_id = Some(text(value)?),
+            "CLOUDFLARE_API_TOKEN" => cloudflare.api_token = Some(text(value)?.into()),
+            "CLOUDFLARE_EMAIL" => cloudflare.email = Some(text(value)?),
+            "CLOUDFLARE_API_KEY" => cloudflare.api_key = Some(text(value)?.into()),
+            "CLOUDFLARE_BASE_URL" => cloudflare.base_url = Some(text(value)?),
+            // Cloudflare's tools read others that mean nothing here.
+            _ if is_cloudflare => {}
+            _ => {
+                let value = text(value)?;
+                ours.insert(name, value);
+            }
+        }
+    }
+    Ok((ours, cloudflare))
+}

@@ -1,0 +1,39 @@
+//! A body of two parts, of which neither is copied: one that many answers share, and one of this answer alone.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Frame, SizeHint};
+
+use super::body::Body;
+
+/// A body that sends `shared`, then `own`.
+pub fn chained(shared: Bytes, own: Bytes) -> Body {
+    ChainedBody([shared, own]).map_err(|never: Infallible| match never {}).boxed_unsync()
+}
+
+struct ChainedBody([Bytes; 2]);
+
+impl hyper::body::Body for ChainedBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let next = self.0.iter_mut().find(|piece| !piece.is_empty());
+        Poll::Ready(next.map(|piece| Ok(Frame::data(std::mem::take(piece)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.iter().all(Bytes::is_empty)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.iter().map(|piece| piece.len() as u64).sum())
+    }
+}

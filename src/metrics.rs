@@ -1,0 +1,11 @@
+//! The metric families, and how samples are written for `/metrics`.
+//!
+//! [`families`] declares each metric once. [`exposition`] encodes the snapshots of all accounts; [`telemetry`] adds
+//! the samples about this process at each scrape.
+
+pub mod encode;
+pub mod exposition;
+pub mod families;
+mod gzip;
+mod samples;
+pub mod telemetry;

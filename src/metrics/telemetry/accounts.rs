@@ -1,0 +1,197 @@
+//! What is recorded for each account.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::POLLED;
+use super::incidents::{Cause, Trouble, Troubles};
+use crate::clock::{Clock, Moment, Timestamp};
+use crate::cloudflare::Outcome;
+use crate::cloudflare::limit::budget::{self, Budget};
+use crate::metrics::encode::{Writer, lines};
+use crate::metrics::families::exporter::{
+    BLOCKED_UNTIL, BUDGET_LIMIT, BUDGET_REMAINING, POLL_INTERVAL, REQUESTS, TOKEN_EXPIRY,
+};
+use crate::model::Endpoint;
+
+/// All accounts, by the label `account`.
+#[derive(Debug)]
+pub(super) struct Accounts {
+    by_alias: Mutex<BTreeMap<String, Account>>,
+    /// The budgets' clock.
+    clock: Clock,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    budget: Option<Budget>,
+    /// By endpoint, then by outcome.
+    requests: [[u64; Outcome::ALL.len()]; Endpoint::ALL.len()],
+    /// The lines of `requests`. Written at each request, which is rarer than a scrape and less hurried.
+    requests_lines: String,
+    poll_intervals: BTreeMap<Endpoint, Duration>,
+    token_expiry: Option<Timestamp>,
+    troubles: Troubles,
+}
+
+/// What was done for an account lately.
+#[derive(Clone, Debug, Default)]
+pub struct Doings {
+    /// How often each endpoint is really read.
+    pub poll_intervals: BTreeMap<Endpoint, Duration>,
+    /// When its token expires, if it does and that is known.
+    pub token_expiry: Option<Timestamp>,
+    /// What went wrong, the oldest first; bounded.
+    pub troubles: Vec<Trouble>,
+}
+
+/// What a budget looks like now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetLevel {
+    /// Requests allowed in five minutes.
+    pub limit: u32,
+    /// Requests that may still go now.
+    pub remaining: u32,
+    /// Until when Cloudflare blocks every request, if it does.
+    pub blocked_until: Option<Timestamp>,
+}
+
+impl Accounts {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self { by_alias: Mutex::default(), clock }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    pub(super) fn known(&self, alias: &str, budget: Budget) {
+        self.change(alias, |account| {
+            account.budget = Some(budget);
+            account.write_requests(alias);
+        });
+    }
+
+    pub(super) fn request(&self, alias: &str, endpoint: Endpoint, outcome: Outcome) {
+        self.change(alias, |account| {
+            account.requests[endpoint.index()][outcome.index()] += 1;
+            account.write_requests(alias);
+        });
+    }
+
+    pub(super) fn poll_interval(&self, alias: &str, endpoint: Endpoint, interval: Duration) {
+        self.change(alias, |account| {
+            account.poll_intervals.insert(endpoint, interval);
+        });
+    }
+
+    pub(super) fn token_expiry(&self, alias: &str, expiry: Option<Timestamp>) {
+        self.change(alias, |account| account.token_expiry = expiry);
+    }
+
+    pub(super) fn trouble(
+        &self,
+        alias: &str,
+        endpoint: Endpoint,
+        cause: Cause,
+        sentence: &str,
+        date: Timestamp,
+    ) {
+        self.change(alias, |account| account.troubles.seen(endpoint, cause, sentence, date));
+    }
+
+    pub(super) fn trouble_over(&self, alias: &str, endpoint: Endpoint, date: Timestamp) {
+        self.change(alias, |account| account.troubles.over(endpoint, date));
+    }
+
+    pub(super) fn doings(&self, alias: &str) -> Doings {
+        let accounts = self.lock();
+        let doings = |account: &Account| Doings {
+            poll_intervals: account.poll_intervals.clone(),
+            token_expiry: account.token_expiry,
+            troubles: account.troubles.all(),
+        };
+        accounts.get(alias).map(doings).unwrap_or_default()
+    }
+
+    pub(super) fn budget(&self, alias: &str) -> Option<BudgetLevel> {
+        let level = self.lock().get(alias)?.budget.as_ref()?.level();
+        let budget::Level { limit, remaining, blocked_until } = level;
+        Some(BudgetLevel {
+            limit,
+            remaining,
+            blocked_until: blocked_until.map(|until| self.end_of_block(until)),
+        })
+    }
+
+    /// In whole seconds, because the two clocks are not read at the same instant: the same end is the same number.
+    fn end_of_block(&self, until: Moment) -> Timestamp {
+        let seconds = (self.clock.date() + until.since(self.clock.now())).seconds().ceil();
+        Timestamp::from_seconds(seconds as i64)
+    }
+
+    /// Writes the families that are by account.
+    pub(super) fn write(&self, writer: &mut Writer) {
+        let accounts = self.lock();
+        let mut out = writer.family(&REQUESTS);
+        for account in accounts.values() {
+            out.put_lines(&account.requests_lines);
+        }
+        let mut out = writer.family(&POLL_INTERVAL);
+        for (alias, account) in &*accounts {
+            for (endpoint, interval) in &account.poll_intervals {
+                out.put([alias, endpoint.as_str()], interval.as_secs_f64());
+            }
+        }
+        let mut out = writer.family(&TOKEN_EXPIRY);
+        for (alias, account) in &*accounts {
+            if let Some(expiry) = account.token_expiry {
+                out.put([alias], expiry);
+            }
+        }
+        let levels: Vec<(&str, budget::Level)> = accounts
+            .iter()
+            .filter_map(|(alias, account)| Some((alias.as_str(), account.budget.as_ref()?.level())))
+            .collect();
+        let mut out = writer.family(&BUDGET_LIMIT);
+        for (alias, level) in &levels {
+            out.put([alias], u64::from(level.limit));
+        }
+        let mut out = writer.family(&BUDGET_REMAINING);
+        for (alias, level) in &levels {
+            out.put([alias], u64::from(level.remaining));
+        }
+        let mut out = writer.family(&BLOCKED_UNTIL);
+        for (alias, level) in &levels {
+            if let Some(until) = level.blocked_until {
+                out.put([alias], self.end_of_block(until));
+            }
+        }
+    }
+
+    fn change(&self, alias: &str, change: impl FnOnce(&mut Account)) {
+        let mut accounts = self.lock();
+        change(accounts.entry(alias.to_owned()).or_default());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Account>> {
+        // Every change leaves an account whole, so a panic elsewhere has not spoilt it.
+        self.by_alias.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Account {
+    /// A line for every outcome of the endpoints that are polled, and of any other that was asked.
+    fn write_requests(&mut self, alias: &str) {
+        self.requests_lines = lines(&REQUESTS, |out| {
+            for (endpoint, counts) in Endpoint::ALL.into_iter().zip(self.requests) {
+                if POLLED.contains(&endpoint) || counts.iter().any(|count| *count > 0) {
+                    for (outcome, count) in Outcome::ALL.into_iter().zip(counts) {
+                        out.put([alias, endpoint.as_str(), outcome.as_str()], count);
+                    }
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,265 @@
+//! The shapes of the document; the README explains them, and a change of one is a change of the API.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::advice::what_to_do;
+use crate::clock::{Moment, Timestamp};
+use crate::metrics::telemetry::{BudgetLevel, Doings, Trouble};
+use crate::model::{self, Endpoint, Level, PerLevel, Snapshot};
+use crate::server::status::history::History;
+
+/// The endpoints of which it is said how fresh they are.
+const READ: [Endpoint; 4] = [Endpoint::Summary, Endpoint::User, Endpoint::Behaviors, Endpoint::Integrations];
+
+#[derive(Serialize)]
+pub(super) struct Head {
+    pub(super) version: &'static str,
+    pub(super) now: String,
+    pub(super) state: State,
+}
+
+#[derive(Serialize)]
+pub(super) struct State {
+    pub(super) kept: &'static str,
+    pub(super) size_bytes: u64,
+}
+
+#[derive(Serialize)]
+pub(super) struct Budget {
+    limit: u32,
+    remaining: u32,
+    blocked_until: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Account<'a> {
+    account: &'a str,
+    account_id: &'a str,
+    up: Option<bool>,
+    endpoints: BTreeMap<&'static str, Freshness>,
+    users: Option<Users>,
+    events: Option<Events<'a>>,
+    behaviors: Option<Vec<Behavior<'a>>>,
+    integrations: Option<Vec<Integration<'a>>>,
+    token_expiry: Option<String>,
+    errors: Vec<Failure<'a>>,
+}
+
+#[derive(Serialize)]
+struct Freshness {
+    last_success: Option<String>,
+    interval_seconds: Option<f64>,
+    rejected_rows: u64,
+}
+
+#[derive(Serialize)]
+struct Users {
+    by_level: Levels<u64>,
+    pending: u64,
+    oldest_pending: Option<String>,
+    trend: Option<Trend<Levels<Series>>>,
+}
+
+#[derive(Serialize)]
+struct Events<'a> {
+    counting_since: Option<String>,
+    by_behavior: BTreeMap<&'a str, Count>,
+    trend: Option<Trend<BTreeMap<&'a str, Series>>>,
+}
+
+#[derive(Serialize)]
+struct Count {
+    total: u64,
+    recent: u64,
+    by_level: Levels<u64>,
+}
+
+/// Values step by step, the oldest first; `None` where nothing is known.
+type Series = Vec<Option<u32>>;
+
+/// Such values; the last step ends at `until`.
+#[derive(Serialize)]
+struct Trend<T> {
+    step_seconds: f64,
+    until: String,
+    values: T,
+}
+
+#[derive(Serialize)]
+struct Levels<T> {
+    unknown: T,
+    low: T,
+    medium: T,
+    high: T,
+}
+
+#[derive(Serialize)]
+struct Behavior<'a> {
+    behavior: &'a str,
+    name: &'a str,
+    enabled: bool,
+    risk_level: &'static str,
+}
+
+#[derive(Serialize)]
+struct Integration<'a> {
+    integration: String,
+    integration_type: &'a str,
+    reference_id: &'a str,
+    tenant_url: &'a str,
+    active: bool,
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    endpoint: &'static str,
+    cause: &'static str,
+    first: String,
+    last: String,
+    times: u64,
+    over: Option<String>,
+    error: &'a str,
+    what_to_do: &'static str,
+}
+
+impl From<BudgetLevel> for Budget {
+    fn from(level: BudgetLevel) -> Self {
+        let BudgetLevel { limit, remaining, blocked_until } = level;
+        Self { limit, remaining, blocked_until: text(blocked_until) }
+    }
+}
+
+impl<'a> Account<'a> {
+    /// What is known of one account; `dated` says which date a moment is.
+    pub(super) fn new(
+        snapshot: &'a Snapshot,
+        history: &History,
+        doings: &'a Doings,
+        dated: impl Fn(Moment) -> Timestamp,
+    ) -> Self {
+        let Snapshot {
+            account,
+            up,
+            last_success,
+            users,
+            counting_since,
+            behaviors,
+            integrations,
+            totals,
+            rejected_rows,
+        } = snapshot;
+        let freshness = |endpoint: Endpoint| Freshness {
+            last_success: text(last_success.get(&endpoint).copied()),
+            interval_seconds: doings.poll_intervals.get(&endpoint).map(std::time::Duration::as_secs_f64),
+            rejected_rows: rejected_rows.get(&endpoint).copied().unwrap_or_default(),
+        };
+        Self {
+            account: &account.alias,
+            account_id: &account.id,
+            up: *up,
+            endpoints: READ.map(|endpoint| (endpoint.as_str(), freshness(endpoint))).into(),
+            users: users.as_ref().map(|users| Users::new(users, history, &dated)),
+            events: totals.started.then(|| Events::new(totals, *counting_since, history, &dated)),
+            behaviors: behaviors.as_ref().map(|known| known.iter().map(Behavior::new).collect()),
+            integrations: integrations.as_ref().map(|known| known.iter().map(Integration::new).collect()),
+            token_expiry: text(doings.token_expiry),
+            errors: doings.troubles.iter().rev().map(Failure::new).collect(),
+        }
+    }
+}
+
+impl Users {
+    fn new(users: &model::Users, history: &History, dated: impl Fn(Moment) -> Timestamp) -> Self {
+        let trend = history.users_until().map(|until| Trend {
+            step_seconds: history.step().as_secs_f64(),
+            until: dated(until).to_string(),
+            values: Levels::new(Level::ALL.map(|level| history.users(level).collect())),
+        });
+        Self {
+            by_level: Levels::new(users.count),
+            pending: users.pending,
+            oldest_pending: text(users.oldest_pending),
+            trend,
+        }
+    }
+}
+
+impl<'a> Events<'a> {
+    fn new(
+        totals: &'a model::EventTotals,
+        since: Option<Timestamp>,
+        history: &History,
+        dated: impl Fn(Moment) -> Timestamp,
+    ) -> Self {
+        let count = |behavior: &str, levels: PerLevel<u64>| Count {
+            total: levels.iter().sum(),
+            recent: history.events(behavior).flatten().map(u64::from).sum(),
+            by_level: Levels::new(levels),
+        };
+        let behaviors = || totals.events.iter().map(|(label, levels)| (label.as_str(), *levels));
+        let trend = history.events_until().map(|until| Trend {
+            step_seconds: history.bucket().as_secs_f64(),
+            until: dated(until).to_string(),
+            values: behaviors().map(|(label, _)| (label, history.events(label).collect())).collect(),
+        });
+        Self {
+            counting_since: text(since),
+            by_behavior: behaviors().map(|(label, levels)| (label, count(label, levels))).collect(),
+            trend,
+        }
+    }
+}
+
+impl<T> Levels<T> {
+    /// Takes them in the order of [`Level::ALL`].
+    fn new([unknown, low, medium, high]: PerLevel<T>) -> Self {
+        Self { unknown, low, medium, high }
+    }
+}
+
+impl<'a> Behavior<'a> {
+    fn new(behavior: &'a model::BehaviorStatus) -> Self {
+        let model::BehaviorStatus { label, name, enabled, level } = behavior;
+        Self { behavior: label, name, enabled: *enabled, risk_level: level.as_str() }
+    }
+}
+
+impl<'a> Integration<'a> {
+    fn new(integration: &'a model::Integration) -> Self {
+        let model::Integration { id, kind, reference_id, tenant_url, active, .. } = integration;
+        Self {
+            integration: id.to_string(),
+            integration_type: kind,
+            reference_id,
+            tenant_url,
+            active: *active,
+        }
+    }
+}
+
+impl<'a> Failure<'a> {
+    fn new(trouble: &'a Trouble) -> Self {
+        let Trouble { endpoint, cause, first, last, times, over, sentence } = trouble;
+        Self {
+            endpoint: endpoint.as_str(),
+            cause: cause.as_str(),
+            first: first.to_string(),
+            last: last.to_string(),
+            times: *times,
+            over: text(*over),
+            error: sentence,
+            what_to_do: what_to_do(*cause),
+        }
+    }
+}
+
+fn text(date: Option<Timestamp>) -> Option<String> {
+    date.map(|date| date.to_string())
+}
+
+/// The date to the second: the end of a step stays the same, though two clocks are read at two instants.
+pub(super) fn whole_seconds(date: Timestamp) -> Timestamp {
+    Timestamp::from_seconds((date.seconds()).round() as i64)
+}

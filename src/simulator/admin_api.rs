@@ -1,0 +1,163 @@
+//! The paths that are no part of the API: what really happened, and the levers of tests in other
+//! processes. They need no credentials and are neither recorded nor limited.
+//!
+//! | Method and path | Body | Answer |
+//! |---|---|---|
+//! | `GET /__truth?since_ms=&events=1&requests=1&users=1` | - | [`super::Truth`] |
+//! | `POST /__control/faults` | `{"fault": .., "endpoint"?, "account"?, "count"?}`, or a list of these | 204 |
+//! | `DELETE /__control/faults` | - | 204 |
+//! | `POST /__control/events` | `{"account", "user", "behavior", "id"?, "risk_level"?, "timestamp_ms"?}` | the event as recorded |
+//! | `POST /__control/reset` | `{"account", "user"}` | 204 |
+//! | `POST /__control/remove` | `{"account", "user"}` | 204 |
+
+use bytes::Bytes;
+use hyper::header::CONTENT_TYPE;
+use hyper::http::request::Parts;
+use hyper::{Method, Response, StatusCode};
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::account::NewEvent;
+use super::engine::Engine;
+use super::faults::FaultRule;
+use super::ground_truth::{Details, Wanted};
+use super::routes::parameter;
+use super::scenario::Level;
+use super::world::Unknown;
+use crate::clock::Timestamp;
+use crate::http::{Abort, Body, full};
+
+/// The largest body here: a list of faults.
+pub(super) const BODY_BYTES: usize = 1024 * 1024;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EventBody {
+    account: String,
+    user: String,
+    behavior: String,
+    id: Option<String>,
+    risk_level: Option<Level>,
+    timestamp_ms: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UserBody {
+    account: String,
+    user: String,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum FaultBody {
+    One(Box<FaultRule>),
+    Several(Vec<FaultRule>),
+}
+
+/// What there is to say, or why not.
+enum Said {
+    Json(String),
+    Nothing,
+}
+
+/// Whether a path is one of these.
+pub(super) fn is_control(path: &str) -> bool {
+    path == "/__truth" || path.starts_with("/__control/")
+}
+
+/// Answers a request to one of these paths.
+pub(super) fn answer(
+    engine: &Engine,
+    parts: &Parts,
+    body: &Result<Bytes, usize>,
+) -> Result<Response<Body>, Abort> {
+    let said = match body {
+        Ok(body) => perform(engine, parts, body),
+        Err(largest) => Err((StatusCode::PAYLOAD_TOO_LARGE, format!("at most {largest} bytes"))),
+    };
+    let (status, text) = match said {
+        Ok(Said::Json(text)) => (StatusCode::OK, text),
+        Ok(Said::Nothing) => (StatusCode::NO_CONTENT, String::new()),
+        Err((status, error)) => (status, json!({"error": error}).to_string()),
+    };
+    let response = Response::builder().status(status);
+    Ok(response.header(CONTENT_TYPE, "application/json").body(full(text))?)
+}
+
+fn perform(engine: &Engine, parts: &Parts, body: &[u8]) -> Result<Said, (StatusCode, String)> {
+    let (mut world, now) = engine.now();
+    match (&parts.method, parts.uri.path()) {
+        (&Method::GET, "/__truth") => {
+            let query = parts.uri.query();
+            let since = match parameter(query, "since_ms").map(|text| text.parse()) {
+                None => None,
+                Some(Ok(millis)) => Some(Timestamp::from_millis(millis)),
+                Some(Err(error)) => return Err(bad(&format!("since_ms: {error}"))),
+            };
+            let details = |name| match parameter(query, name).as_deref() {
+                Some("1") => Details::All,
+                _ => Details::Totals,
+            };
+            let wanted =
+                Wanted { events: details("events"), requests: details("requests"), users: details("users") };
+            let truth = world.truth(now, since, wanted);
+            json_of(&truth)
+        }
+        (&Method::POST, "/__control/faults") => {
+            match read(body)? {
+                FaultBody::One(rule) => world.faults.add(*rule),
+                FaultBody::Several(rules) => rules.into_iter().for_each(|rule| world.faults.add(rule)),
+            }
+            Ok(Said::Nothing)
+        }
+        (&Method::DELETE, "/__control/faults") => {
+            world.faults.clear();
+            Ok(Said::Nothing)
+        }
+        (&Method::POST, "/__control/events") => {
+            let event: EventBody = read(body)?;
+            let new = NewEvent {
+                id: event.id.as_deref(),
+                behavior: &event.behavior,
+                level: event.risk_level,
+                timestamp: event.timestamp_ms.map_or(now, Timestamp::from_millis),
+            };
+            let appended = world.append(&event.account, user(&event.user)?, &new, now).map_err(missing)?;
+            json_of(&appended)
+        }
+        (&Method::POST, "/__control/reset") => {
+            let body: UserBody = read(body)?;
+            world.reset(&body.account, user(&body.user)?, now).map_err(missing)?;
+            Ok(Said::Nothing)
+        }
+        (&Method::POST, "/__control/remove") => {
+            let body: UserBody = read(body)?;
+            world.remove(&body.account, user(&body.user)?, now).map_err(missing)?;
+            Ok(Said::Nothing)
+        }
+        (method, path) => Err((StatusCode::NOT_FOUND, format!("no {method} {path} here"))),
+    }
+}
+
+fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, (StatusCode, String)> {
+    serde_json::from_slice(body).map_err(|error| bad(&error.to_string()))
+}
+
+fn user(text: &str) -> Result<Uuid, (StatusCode, String)> {
+    Uuid::try_parse(text).map_err(|error| bad(&format!("user: {error}")))
+}
+
+fn json_of<T: serde::Serialize>(value: &T) -> Result<Said, (StatusCode, String)> {
+    let text = serde_json::to_string(value).expect("the maps in a truth have words as keys");
+    Ok(Said::Json(text))
+}
+
+fn bad(reason: &str) -> (StatusCode, String) {
+    (StatusCode::BAD_REQUEST, reason.to_owned())
+}
+
+fn missing(what: Unknown) -> (StatusCode, String) {
+    (StatusCode::NOT_FOUND, what.to_string())
+}

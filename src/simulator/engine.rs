@@ -1,0 +1,56 @@
+//! The running world behind its lock, with the clock that drives it and the signal that ends it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::scenario::Scenario;
+use super::world::World;
+use crate::clock::{Clock, Timestamp};
+
+/// What every connection and every task of the simulator shares.
+pub(super) struct Engine {
+    world: Mutex<World>,
+    pub(super) clock: Clock,
+    pub(super) latency: Duration,
+    pub(super) stopped: Arc<AtomicBool>,
+    stopping: Notify,
+}
+
+impl Engine {
+    /// Builds the world, which takes seconds for a million users.
+    pub(super) fn new(scenario: &Scenario, clock: Clock) -> Self {
+        Self {
+            world: Mutex::new(World::new(scenario, clock.date())),
+            clock,
+            latency: Duration::from_millis(scenario.latency_ms),
+            stopped: Arc::default(),
+            stopping: Notify::new(),
+        }
+    }
+
+    /// The world as it is now.
+    pub(super) fn now(&self) -> (MutexGuard<'_, World>, Timestamp) {
+        // Whatever was half done when a holder panicked is no worse than a fault.
+        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.date();
+        world.advance(now);
+        (world, now)
+    }
+
+    /// Ends answers that would not end by themselves.
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        self.stopping.notify_waiters();
+    }
+
+    /// Waits until [`Engine::stop`] was called.
+    pub(super) async fn until_stopped(&self) {
+        let stopping = self.stopping.notified();
+        if !self.stopped.load(Ordering::Relaxed) {
+            stopping.await;
+        }
+    }
+}

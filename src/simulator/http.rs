@@ -1,0 +1,336 @@
+//! HTTP: from a request to a performed call, through credentials, limits and faults, and back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::header::{
+    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderName, HeaderValue, LOCATION,
+    RETRY_AFTER,
+};
+use hyper::http::request::Parts;
+use hyper::{Request, Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::admin_api;
+use super::api_options::Compression;
+use super::auth::{Admission, Quota};
+use super::engine::Engine;
+use super::faults::{Endpoint, Fault};
+use super::ground_truth::RequestRecord;
+use super::handlers::ApiRequest;
+use super::response::{Failure, Outcome, Success, known, limit_headers, relevel};
+use super::response_body::Delivery;
+use super::routes::{self, Route};
+use super::scenario::Plan;
+use super::world::World;
+use crate::clock::Timestamp;
+use crate::http::{Abort, Body};
+
+/// The largest body of the API's own paths; a PUT of 256 behaviors has some 30 kB.
+const BODY_BYTES: usize = 256 * 1024;
+
+/// How long a client may take to send a body.
+const BODY_WAIT: Duration = Duration::from_secs(30);
+
+const JSON: &str = "application/json; charset=UTF-8";
+
+/// An answer before it has become HTTP.
+#[derive(Default)]
+struct Reply {
+    status: StatusCode,
+    headers: Vec<(HeaderName, String)>,
+    pieces: Vec<Bytes>,
+    delivery: Delivery,
+    ending: Ending,
+    late: Duration,
+    date_skew: i64,
+    account: Option<String>,
+    credential: Option<String>,
+    endpoint: Option<Endpoint>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Ending {
+    #[default]
+    Answered,
+    Closed,
+    Hanging,
+}
+
+impl Engine {
+    /// Answers a request, of the API or of the control path.
+    pub(super) async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Body>, Abort> {
+        let (parts, body) = request.into_parts();
+        let arrived = self.clock.date();
+        let largest =
+            if admin_api::is_control(parts.uri.path()) { admin_api::BODY_BYTES } else { BODY_BYTES };
+        let body = Limited::new(body, largest).collect();
+        let body = match tokio::time::timeout(BODY_WAIT, body).await? {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(largest),
+            Err(error) => return Err(error),
+        };
+        if admin_api::is_control(parts.uri.path()) {
+            return admin_api::answer(&self, &parts, &body);
+        }
+        let reply = self.reply(&parts, body, arrived);
+        let wait = self.latency + reply.late;
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        match reply.ending {
+            Ending::Answered => self.send(reply),
+            Ending::Closed => Err("the connection is closed without an answer".into()),
+            Ending::Hanging => {
+                self.until_stopped().await;
+                Err("the simulator stops".into())
+            }
+        }
+    }
+
+    /// Decides, and writes down what was decided.
+    fn reply(&self, parts: &Parts, body: Result<Bytes, usize>, arrived: Timestamp) -> Reply {
+        let (mut world, now) = self.now();
+        let mut reply = Reply::default();
+        match decide(&mut world, self, parts, body, now, &mut reply) {
+            Ok(()) => {}
+            Err(failure) => reply.fail(&failure),
+        }
+        reply.header("cf-ray", world.next_ray());
+        world.record.request(RequestRecord {
+            arrived,
+            account: reply.account.take(),
+            endpoint: reply.endpoint.unwrap_or(Endpoint::Unrouted),
+            method: parts.method.to_string(),
+            credential: reply.credential.take(),
+            status: match reply.ending {
+                Ending::Answered => reply.status.as_u16(),
+                Ending::Closed | Ending::Hanging => 0,
+            },
+        });
+        reply
+    }
+
+    fn send(&self, reply: Reply) -> Result<Response<Body>, Abort> {
+        let mut response = Response::builder().status(reply.status);
+        let skewed = self.clock.date().millis().saturating_add(reply.date_skew);
+        if let Some(date) = http_date(skewed) {
+            response = response.header(DATE, date);
+        }
+        if let Some(encoding) = reply.delivery.content_encoding() {
+            response = response.header(CONTENT_ENCODING, encoding);
+        }
+        for (name, value) in reply.headers {
+            response = response.header(name, HeaderValue::try_from(value)?);
+        }
+        Ok(response.body(reply.delivery.body(reply.pieces, &self.stopped))?)
+    }
+}
+
+impl Reply {
+    fn header(&mut self, name: &'static str, value: String) {
+        self.headers.push((HeaderName::from_static(name), value));
+    }
+
+    fn json(&mut self, pieces: Vec<Bytes>) {
+        self.headers.push((CONTENT_TYPE, JSON.to_owned()));
+        self.pieces = pieces;
+    }
+
+    fn fail(&mut self, failure: &Failure) {
+        self.status = failure.status;
+        self.headers.extend(failure.header.clone());
+        self.json(vec![failure.body()]);
+    }
+}
+
+/// Who asks, whether they may, and what comes of it; in the order in which Cloudflare seems to look.
+fn decide(
+    world: &mut World,
+    engine: &Engine,
+    parts: &Parts,
+    body: Result<Bytes, usize>,
+    now: Timestamp,
+    reply: &mut Reply,
+) -> Result<(), Failure> {
+    let route = Route::of(parts.uri.path());
+    reply.endpoint = route.as_ref().map(|route| route.endpoint);
+    reply.account = route.as_ref().and_then(|route| route.account.clone());
+    let extent = world.options.refusals;
+
+    let credential =
+        world.auth.identify(&parts.headers, now).map_err(|refusal| Failure::refused(refusal, extent))?;
+    reply.credential = Some(credential.user.clone());
+    match world.auth.admit(&credential, engine.clock.now()) {
+        Admission::Admitted(quota) => add_limit(reply, quota),
+        Admission::Blocked(quota, wait) => {
+            add_limit(reply, quota);
+            reply.headers.push((RETRY_AFTER, wait.as_millis().div_ceil(1_000).to_string()));
+            return Err(Failure::known(StatusCode::TOO_MANY_REQUESTS, known::LIMITED));
+        }
+    }
+
+    let route = route.ok_or_else(Failure::unrouted)?;
+    let methods = routes::methods(route.endpoint);
+    let Some((_, allowed)) = methods.iter().find(|(method, _)| *method == parts.method) else {
+        return Err(wrong_method(parts, methods));
+    };
+    if let Some(account) = route.account.as_deref() {
+        if account.len() != 32 || !account.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(Failure::unrouted());
+        }
+        let plan = world.account(account).map(|account| account.plan);
+        let Some(plan) = plan.filter(|_| credential.may_use(account)) else {
+            return Err(Failure::known(StatusCode::FORBIDDEN, known::WRONG_ACCOUNT).extent(extent));
+        };
+        if plan == Plan::NotEntitled {
+            return Err(Failure::known(StatusCode::FORBIDDEN, known::NOT_ENTITLED).extent(extent));
+        }
+    }
+    if !allowed.is_empty() && !credential.has_any(allowed) {
+        return Err(Failure::known(StatusCode::FORBIDDEN, known::AUTHENTICATION).extent(extent));
+    }
+
+    let fault = world.faults.strike(route.endpoint, route.account.as_deref());
+    if let Some(fault) = &fault
+        && instead(fault, reply)?
+    {
+        return Ok(());
+    }
+    let body = body.map_err(|largest| {
+        let message = format!("a body has at most {largest} bytes");
+        Failure::new(StatusCode::PAYLOAD_TOO_LARGE, super::response::chosen::TOO_LARGE, &message)
+    })?;
+    let call = ApiRequest {
+        route: &route,
+        method: &parts.method,
+        query: parts.uri.query(),
+        body: &body,
+        credential: &credential,
+        fault: fault.as_ref(),
+    };
+    let success = world.perform(&call, now)?;
+    let accepts_gzip = parts
+        .headers
+        .get_all(ACCEPT_ENCODING)
+        .iter()
+        .any(|value| value.to_str().is_ok_and(|value| value.contains("gzip")));
+    if accepts_gzip && world.options.compression == Compression::Gzip {
+        reply.delivery = Delivery::Gzip;
+    }
+    spoil(success, fault.as_ref(), reply);
+    Ok(())
+}
+
+fn add_limit(reply: &mut Reply, quota: Quota) {
+    for (name, value) in limit_headers(quota) {
+        reply.header(name, value);
+    }
+}
+
+fn wrong_method(parts: &Parts, methods: &[(hyper::Method, routes::Allowed)]) -> Failure {
+    let message = format!("Method {} not available for that URI.", parts.method);
+    let code = super::response::chosen::METHOD;
+    let mut failure = Failure::new(StatusCode::METHOD_NOT_ALLOWED, code, &message);
+    let allow: Vec<_> = methods.iter().map(|(method, _)| method.as_str()).collect();
+    failure.header = Some((ALLOW, allow.join(", ")));
+    failure
+}
+
+/// The faults that take the answer's place: whether this is one of them.
+fn instead(fault: &Fault, reply: &mut Reply) -> Result<bool, Failure> {
+    match fault {
+        Fault::Limited { retry_after } => {
+            match retry_after {
+                Some(wait) => reply.headers.push((RETRY_AFTER, wait.clone())),
+                None => reply.headers.retain(|(name, _)| !name.as_str().starts_with("ratelimit")),
+            }
+            return Err(Failure::known(StatusCode::TOO_MANY_REQUESTS, known::LIMITED));
+        }
+        Fault::Status { status, code, message } => {
+            let status = StatusCode::from_u16(*status).ok().filter(|status| status.as_u16() >= 400);
+            let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            return Err(Failure::new(status, *code, message));
+        }
+        Fault::Unsuccessful { code, message } => return Err(Failure::new(StatusCode::OK, *code, message)),
+        Fault::BadGateway => {
+            reply.status = StatusCode::BAD_GATEWAY;
+            reply.headers.push((CONTENT_TYPE, "text/html; charset=UTF-8".to_owned()));
+            reply.pieces = vec![Bytes::from_static(
+                b"<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head>\
+                  <body><center><h1>502 Bad Gateway</h1></center></body></html>\n",
+            )];
+        }
+        Fault::Redirect { location } => {
+            reply.status = StatusCode::FOUND;
+            reply.headers.push((LOCATION, location.clone()));
+        }
+        Fault::Reset => reply.ending = Ending::Closed,
+        Fault::Hang => reply.ending = Ending::Hanging,
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Puts a good answer into its envelope, and does to it what the fault does.
+fn spoil(mut success: Success, fault: Option<&Fault>, reply: &mut Reply) {
+    reply.status = StatusCode::OK;
+    match fault {
+        Some(Fault::MissingResult) => success.result = Outcome::Absent,
+        Some(Fault::NullResult) => success.result = Outcome::Json(Value::Null),
+        Some(Fault::UnknownBehaviors) => unheard_of(&mut success.result),
+        _ => {}
+    }
+    let mut pieces = success.pieces();
+    match fault {
+        Some(Fault::NullLevels) => pieces = pieces.iter().map(|piece| relevel(piece, "null")).collect(),
+        Some(Fault::UnknownLevels) => {
+            pieces = pieces.iter().map(|piece| relevel(piece, "\"critical\"")).collect();
+        }
+        Some(Fault::ClockSkew { seconds }) => reply.date_skew = seconds.saturating_mul(1_000),
+        Some(Fault::TruncatedBody) => reply.delivery = Delivery::Truncated,
+        Some(Fault::SlowBody { bytes, pause_ms }) => {
+            reply.delivery =
+                Delivery::Slow { bytes: *bytes as usize, pause: Duration::from_millis(*pause_ms) };
+        }
+        Some(Fault::Late { by_ms }) => reply.late = Duration::from_millis(*by_ms),
+        Some(Fault::EndlessBody) => reply.delivery = Delivery::Endless,
+        Some(Fault::CompressedBomb { mebibytes }) => {
+            reply.delivery = Delivery::Bomb { mebibytes: *mebibytes as usize };
+        }
+        _ => {}
+    }
+    reply.json(pieces);
+    if let Some(Fault::WrongContentType) = fault {
+        for (name, value) in &mut reply.headers {
+            if *name == CONTENT_TYPE {
+                "text/html; charset=UTF-8".clone_into(value);
+            }
+        }
+    }
+}
+
+/// Lists a behavior that nobody knows, and makes every event one of it.
+fn unheard_of(result: &mut Outcome) {
+    const ID: &str = "unheard_of";
+    let Outcome::Json(result) = result else { return };
+    if let Some(behaviors) = result.get_mut("behaviors").and_then(Value::as_object_mut) {
+        let behavior = json!({"name": "Unheard Of", "description": "", "enabled": true, "risk_level": "low"});
+        behaviors.insert(ID.to_owned(), behavior);
+    }
+    let events = result.get_mut("events").and_then(Value::as_array_mut);
+    for event in events.into_iter().flatten() {
+        if let Some(event) = event.as_object_mut() {
+            event.insert("name".to_owned(), json!(ID));
+        }
+    }
+}
+
+/// As RFC 9110 wants it; none for a date before year 1 or after 9999.
+fn http_date(millis: i64) -> Option<String> {
+    let date = jiff::Timestamp::from_millisecond(millis).ok()?;
+    jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&date).ok()
+}

@@ -1,0 +1,225 @@
+//! Answers before they are sent: envelopes, error codes, and what a fault makes of them.
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use super::api_options::Refusals;
+use super::auth::{Quota, Refusal};
+
+/// Codes and messages as Cloudflare's are known to be.
+pub(super) mod known {
+    pub(in crate::simulator) const MISSING: (u32, &str) =
+        (9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers");
+    pub(in crate::simulator) const INVALID_HEADERS: (u32, &str) = (6003, "Invalid request headers");
+    pub(in crate::simulator) const AUTHORIZATION_FORMAT: (u32, &str) =
+        (6111, "Invalid format for Authorization header");
+    pub(in crate::simulator) const AUTHENTICATION: (u32, &str) = (10_000, "Authentication error");
+    pub(in crate::simulator) const WRONG_ACCOUNT: (u32, &str) =
+        (9109, "Unauthorized to access requested resource");
+    pub(in crate::simulator) const NOT_ENTITLED: (u32, &str) = (3314, "Forbidden");
+    pub(in crate::simulator) const NOT_ROUTED: (u32, &str) =
+        (7003, "Could not route to the path given, perhaps your object identifier is invalid?");
+    pub(in crate::simulator) const NO_ROUTE: (u32, &str) = (7000, "No route for that URI");
+    pub(in crate::simulator) const LIMITED: (u32, &str) =
+        (971, "Please wait and consider throttling your request speed");
+}
+
+/// Codes that we chose, because Cloudflare's are not known.
+pub(super) mod chosen {
+    pub(in crate::simulator) const METHOD: u32 = 7001;
+    pub(in crate::simulator) const NOT_FOUND: u32 = 1001;
+    pub(in crate::simulator) const INVALID: u32 = 1002;
+    pub(in crate::simulator) const CONFLICT: u32 = 1003;
+    pub(in crate::simulator) const TOO_LARGE: u32 = 1004;
+}
+
+/// Why there is no result.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    pub(super) status: StatusCode,
+    errors: Vec<Value>,
+    extent: Refusals,
+    /// The header that says what would have been right, for the statuses that have one.
+    pub(super) header: Option<(hyper::header::HeaderName, String)>,
+}
+
+impl Failure {
+    pub(super) fn new(status: StatusCode, code: u32, message: &str) -> Self {
+        Self {
+            status,
+            errors: vec![json!({"code": code, "message": message})],
+            extent: Refusals::Full,
+            header: None,
+        }
+    }
+
+    pub(super) fn known(status: StatusCode, (code, message): (u32, &str)) -> Self {
+        Self::new(status, code, message)
+    }
+
+    pub(super) fn invalid(message: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, chosen::INVALID, message)
+    }
+
+    pub(super) fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, chosen::NOT_FOUND, &format!("{what} not found"))
+    }
+
+    pub(super) fn unrouted() -> Self {
+        let mut failure = Self::known(StatusCode::NOT_FOUND, known::NOT_ROUTED);
+        failure.errors.push(json!({"code": known::NO_ROUTE.0, "message": known::NO_ROUTE.1}));
+        failure
+    }
+
+    pub(super) fn refused(refusal: Refusal, extent: Refusals) -> Self {
+        let failure = match refusal {
+            Refusal::Missing => Self::known(StatusCode::BAD_REQUEST, known::MISSING),
+            Refusal::Invalid => Self::known(StatusCode::UNAUTHORIZED, known::AUTHENTICATION),
+            Refusal::Malformed => {
+                let mut failure = Self::known(StatusCode::BAD_REQUEST, known::INVALID_HEADERS);
+                let (code, message) = known::AUTHORIZATION_FORMAT;
+                let chain = json!([{"code": code, "message": message}]);
+                for error in failure.errors.iter_mut().filter_map(Value::as_object_mut) {
+                    error.insert("error_chain".to_owned(), chain.clone());
+                }
+                failure
+            }
+        };
+        failure.extent(extent)
+    }
+
+    #[must_use]
+    pub(super) fn extent(mut self, extent: Refusals) -> Self {
+        self.extent = extent;
+        self
+    }
+
+    pub(super) fn body(&self) -> Bytes {
+        let body = match self.extent {
+            Refusals::Full => {
+                json!({"success": false, "errors": self.errors, "messages": [], "result": null})
+            }
+            Refusals::Terse => json!({"success": false, "errors": self.errors}),
+        };
+        Bytes::from(body.to_string())
+    }
+}
+
+/// A result, in its envelope once [`Success::pieces`] is called.
+#[derive(Clone, Debug)]
+pub(super) struct Success {
+    pub(super) result: Outcome,
+    pub(super) info: Option<PageInfo>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Outcome {
+    /// No `result` at all.
+    Absent,
+    Json(Value),
+    /// `{"users": [...]}` from rows that are JSON already.
+    Users(Vec<Bytes>),
+}
+
+/// `result_info`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PageInfo {
+    pub(super) page: usize,
+    pub(super) per_page: usize,
+    pub(super) count: usize,
+    pub(super) total_count: i64,
+    pub(super) total_pages: usize,
+}
+
+impl Success {
+    pub(super) fn single(result: Value) -> Self {
+        Self { result: Outcome::Json(result), info: None }
+    }
+
+    pub(super) fn pieces(self) -> Vec<Bytes> {
+        let info = self.info.map(|info| {
+            let PageInfo { page, per_page, count, total_count, total_pages } = info;
+            let json = json!({"page": page, "per_page": per_page, "count": count,
+                "total_count": total_count, "total_pages": total_pages});
+            format!(",\"result_info\":{json}")
+        });
+        let tail = Bytes::from(format!(
+            "{},\"success\":true,\"errors\":[],\"messages\":[]}}",
+            info.unwrap_or_default()
+        ));
+        match self.result {
+            Outcome::Absent => vec![Bytes::from_static(b"{\"success\":true,\"errors\":[],\"messages\":[]}")],
+            Outcome::Json(value) => vec![Bytes::from(format!("{{\"result\":{value}")), tail],
+            Outcome::Users(rows) => {
+                let mut pieces = vec![Bytes::from_static(b"{\"result\":{\"users\":[")];
+                pieces.extend(rows);
+                pieces.push(Bytes::from_static(b"]}"));
+                pieces.push(tail);
+                pieces
+            }
+        }
+    }
+}
+
+/// Replaces the value of every `risk_level` and `max_risk_level` by `word`, which is JSON.
+///
+/// No text inside a JSON string can look like the key, since its quotes would be escaped.
+pub(super) fn relevel(piece: &Bytes, word: &str) -> Bytes {
+    const KEY: &[u8] = b"risk_level\":\"";
+    let mut out = Vec::with_capacity(piece.len());
+    let mut rest: &[u8] = piece;
+    while let Some(at) = memchr::memmem::find(rest, KEY) {
+        let (before, after) = rest.split_at(at + KEY.len() - 1);
+        out.extend_from_slice(before);
+        out.extend_from_slice(word.as_bytes());
+        let end = after.iter().skip(1).position(|byte| *byte == b'"');
+        rest = after.get(end.map_or(after.len(), |end| end + 2)..).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
+    Bytes::from(out)
+}
+
+/// `Ratelimit` and `Ratelimit-Policy` as every answer to a known credential has them.
+pub(super) fn limit_headers(quota: Quota) -> [(&'static str, String); 2] {
+    // Whole seconds, and never so few that a client comes back too early.
+    let seconds = quota.resets_in.as_millis().div_ceil(1_000);
+    [
+        ("ratelimit", format!("\"default\";r={};t={seconds}", quota.remaining)),
+        (
+            "ratelimit-policy",
+            format!("\"default\";q={};w={}", quota.policy.quota, quota.policy.window_seconds),
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_replaced_wherever_they_stand_and_nowhere_else() {
+        for (piece, wanted) in [
+            (
+                r#"{"max_risk_level":"high","a":1},{"risk_level":"low"}"#,
+                r#"{"max_risk_level":null,"a":1},{"risk_level":null}"#,
+            ),
+            (r#"{"name":"risk_level\":\"low"}"#, r#"{"name":"risk_level\":\"low"}"#),
+            ("", ""),
+        ] {
+            assert_eq!(relevel(&Bytes::from(piece), "null"), wanted);
+        }
+    }
+
+    #[test]
+    fn every_failure_has_what_the_schema_demands_unless_terse() {
+        for refusal in [Refusal::Missing, Refusal::Malformed, Refusal::Invalid] {
+            for (extent, keys) in [(Refusals::Full, 4), (Refusals::Terse, 2)] {
+                let body: Value = serde_json::from_slice(&Failure::refused(refusal, extent).body()).unwrap();
+                assert_eq!(body.as_object().unwrap().len(), keys, "{refusal:?}");
+                assert_eq!(body["success"], false);
+                assert!(body["errors"][0]["code"].as_u64().unwrap() >= 1_000);
+            }
+        }
+    }
+}

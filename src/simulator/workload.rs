@@ -1,0 +1,320 @@
+//! What happens to generated users: a past, and then a present that goes on with the clock.
+//!
+//! The present is made minute by minute, each minute from the seed and its number alone, so that it does
+//! not matter when or how often anybody looks. The minutes are the world's: at a higher speed they are
+//! shorter on the clock, and since every time is mapped back to the clock, nothing lies in the future.
+
+use std::collections::BTreeMap;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// How far back the past goes: enough for "how long at this level" to have a spread.
+const PAST_DAYS: i64 = 28;
+
+/// Events of a user and day, most of them of few users; about what makes a security team look.
+const EVENTS_PER_USER_DAY: f64 = 0.2;
+
+/// So that even a handful of users is not silent: about one event in an hour.
+const LEAST_EVENTS_PER_DAY: f64 = 24.0;
+
+/// One in so many users is noisy, and these together have half of the events.
+const NOISY_ONE_IN: usize = 40;
+
+/// Campaigns in a day: one wave of phishing, say.
+const CAMPAIGNS_PER_DAY: f64 = 1.0;
+
+/// Resets by an administrator for each user and day.
+const RESETS_PER_USER_DAY: f64 = 0.02;
+
+/// Users who leave, and as many who join, for each user and day.
+const TURNOVER_PER_USER_DAY: f64 = 0.001;
+
+/// Something that happens. What it is exactly depends on the world at that time, and on its seed alone.
+#[derive(Clone, Debug)]
+pub(super) enum Action {
+    /// Somebody does something risky.
+    Event {
+        /// Chooses user and behavior.
+        seed: RngSeed,
+    },
+    /// Somebody is hit by a campaign: the same behavior for everybody hit.
+    Hit {
+        /// Chooses the user.
+        seed: RngSeed,
+        /// Chooses the behavior.
+        campaign: RngSeed,
+    },
+    /// An administrator clears a user of high or medium risk.
+    Reset {
+        /// Chooses the user.
+        seed: RngSeed,
+    },
+    /// A user leaves.
+    Leave {
+        /// Chooses the user.
+        seed: RngSeed,
+    },
+    /// A user joins.
+    Join {
+        /// The user's id.
+        user: Uuid,
+    },
+}
+
+/// Chance, the same each time it is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RngSeed(u64);
+
+impl RngSeed {
+    pub(super) fn rng(self) -> ChaCha8Rng {
+        ChaCha8Rng::seed_from_u64(self.0)
+    }
+
+    /// The position of a user for whom something happens, with noisy ones as often as all others.
+    pub(super) fn user(self, users: usize) -> usize {
+        let mut rng = self.rng();
+        let users = users.max(1);
+        if rng.random_bool(0.5) {
+            let noisy = users.div_ceil(NOISY_ONE_IN);
+            return rng.random_range(0..noisy as u64) as usize * NOISY_ONE_IN;
+        }
+        rng.random_range(0..users as u64) as usize
+    }
+}
+
+/// The present of one account.
+#[derive(Debug)]
+pub(super) struct Workload {
+    seed: u64,
+    speed: f64,
+    population: f64,
+    /// When the present begins, on the clock and in the world.
+    start: Timestamp,
+    world_start_ms: i64,
+    next_minute: u64,
+    coming: BTreeMap<(Timestamp, u64), Action>,
+    numbered: u64,
+}
+
+impl Workload {
+    /// Begins at the minute (in a fast world: the second) in which `start` lies, so that who starts a
+    /// moment later sees the same.
+    pub(super) fn new(seed: u64, speed: f64, population: u32, start: Timestamp) -> Self {
+        let real = speed == 1.0;
+        let start = whole(if real { MINUTE_MS } else { 1_000 }, start);
+        let world_start_ms = if real {
+            start.millis()
+        } else {
+            // A Monday, 9 o'clock: who plays a world fast wants to see something.
+            let day = start.millis().div_euclid(DAY_MS);
+            let monday = day - (day + 3).rem_euclid(7);
+            monday * DAY_MS + 9 * HOUR_MS
+        };
+        Self {
+            seed,
+            speed,
+            population: f64::from(population),
+            start,
+            world_start_ms,
+            next_minute: 0,
+            coming: BTreeMap::new(),
+            numbered: 0,
+        }
+    }
+
+    /// The next action at or before `now`, oldest first.
+    pub(super) fn next(&mut self, now: Timestamp) -> Option<(Timestamp, Action)> {
+        loop {
+            let due = self.coming.first_key_value().map(|((date, _), _)| *date);
+            // Later minutes only bring later deeds, so the first one stands once its minute was made.
+            let made_to = self.on_clock(self.next_minute as i64 * MINUTE_MS);
+            match due {
+                Some(date) if date <= now && date < made_to => {
+                    return self.coming.pop_first().map(|((date, _), action)| (date, action));
+                }
+                _ if made_to <= now => self.make_minute(),
+                _ => return None,
+            }
+        }
+    }
+
+    fn make_minute(&mut self) {
+        let minute = self.next_minute;
+        self.next_minute += 1;
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ minute.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let from = minute as i64 * MINUTE_MS;
+        let busy = business(self.world_start_ms + from);
+        let per_minute = |per_day: f64| per_day * busy / (24.0 * 60.0);
+        let population = self.population;
+
+        let events = (population * EVENTS_PER_USER_DAY).max(LEAST_EVENTS_PER_DAY);
+        for _ in 0..poisson(&mut rng, per_minute(events)) {
+            let seed = RngSeed(rng.random());
+            self.put(&mut rng, from, MINUTE_MS, Action::Event { seed });
+        }
+        for _ in 0..poisson(&mut rng, per_minute(CAMPAIGNS_PER_DAY)) {
+            // Between half a percent and two percent of the users within ten minutes.
+            let hit = (population * rng.random_range(0.005..0.02)).clamp(3.0, 2_000.0) as u32;
+            let campaign = RngSeed(rng.random());
+            for _ in 0..hit {
+                let seed = RngSeed(rng.random());
+                self.put(&mut rng, from, 10 * MINUTE_MS, Action::Hit { seed, campaign });
+            }
+        }
+        for _ in 0..poisson(&mut rng, per_minute(population * RESETS_PER_USER_DAY)) {
+            let seed = RngSeed(rng.random());
+            self.put(&mut rng, from, MINUTE_MS, Action::Reset { seed });
+        }
+        for _ in 0..poisson(&mut rng, per_minute(population * TURNOVER_PER_USER_DAY)) {
+            let seed = RngSeed(rng.random());
+            self.put(&mut rng, from, MINUTE_MS, Action::Leave { seed });
+            let user = random_uuid(&mut rng);
+            self.put(&mut rng, from, MINUTE_MS, Action::Join { user });
+        }
+    }
+
+    fn put(&mut self, rng: &mut ChaCha8Rng, from: i64, within: i64, action: Action) {
+        let date = self.on_clock(from + rng.random_range(0..within));
+        self.numbered += 1;
+        self.coming.insert((date, self.numbered), action);
+    }
+
+    /// From milliseconds since the start in the world to the date on the clock.
+    fn on_clock(&self, world_ms: i64) -> Timestamp {
+        Timestamp::from_millis(self.start.millis() + (world_ms as f64 / self.speed) as i64)
+    }
+}
+
+/// The past of one generated user.
+#[derive(Debug)]
+pub(super) struct Past {
+    pub(super) user: Uuid,
+    pub(super) last_reset: Option<Timestamp>,
+    /// When events happened, oldest first; every listed user has at least one.
+    pub(super) events: Vec<(Timestamp, RngSeed)>,
+}
+
+/// The pasts of `users` users before `start`; then of some more who are on no list.
+pub(super) fn pasts(seed: u64, users: u32, start: Timestamp) -> impl Iterator<Item = Past> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let end = whole(MINUTE_MS, start).millis();
+    let unlisted = if users == 0 { 0 } else { users / 20 + 1 };
+    (0..users + unlisted).map(move |number| {
+        let user = random_uuid(&mut rng);
+        let events = match number {
+            _ if number >= users => 0,
+            _ if (number as usize).is_multiple_of(NOISY_ONE_IN) => rng.random_range(5..30),
+            _ if rng.random_bool(0.12) => rng.random_range(2..5),
+            _ => 1,
+        };
+        let last_reset = rng.random_bool(0.03).then(|| {
+            Timestamp::from_millis(end - (PAST_DAYS + 1) * DAY_MS - rng.random_range(0..7 * DAY_MS))
+        });
+        let mut events: Vec<_> =
+            (0..events).map(|_| (past_date(&mut rng, end), RngSeed(rng.random()))).collect();
+        events.sort_unstable_by_key(|(date, _)| *date);
+        Past { user, last_reset, events }
+    })
+}
+
+/// A date of the past, rather in working hours than at night.
+fn past_date(rng: &mut ChaCha8Rng, end: i64) -> Timestamp {
+    let mut date = end - rng.random_range(1..PAST_DAYS * DAY_MS);
+    for _ in 0..4 {
+        if rng.random_bool(business(date) / BUSIEST) {
+            break;
+        }
+        date = end - rng.random_range(1..PAST_DAYS * DAY_MS);
+    }
+    Timestamp::from_millis(date)
+}
+
+const BUSIEST: f64 = 2.1;
+
+/// How much more happens than on average over a week: a lot in working hours, little at night and on
+/// weekends.
+fn business(world_ms: i64) -> f64 {
+    let hour = world_ms.rem_euclid(DAY_MS) / HOUR_MS;
+    // The epoch was a Thursday.
+    let weekend = matches!((world_ms.div_euclid(DAY_MS) + 3).rem_euclid(7), 5 | 6);
+    let by_hour = match hour {
+        8..18 => BUSIEST,
+        6..8 | 18..22 => 1.0,
+        _ => 0.3,
+    };
+    if weekend { by_hour * 0.35 } else { by_hour }
+}
+
+/// By Knuth's method, which is exact and, for the hundreds that a minute can bring, fast enough.
+fn poisson(rng: &mut ChaCha8Rng, mean: f64) -> u32 {
+    let limit = (-mean).exp();
+    let mut product = rng.random::<f64>();
+    let mut count = 0;
+    while product > limit {
+        product *= rng.random::<f64>();
+        count += 1;
+    }
+    count
+}
+
+pub(super) fn random_uuid(rng: &mut ChaCha8Rng) -> Uuid {
+    uuid::Builder::from_random_bytes(rng.random()).into_uuid()
+}
+
+fn whole(unit_ms: i64, date: Timestamp) -> Timestamp {
+    Timestamp::from_millis(date.millis() - date.millis().rem_euclid(unit_ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deeds(workload: &mut Workload, now: Timestamp) -> Vec<String> {
+        std::iter::from_fn(|| workload.next(now)).map(|action| format!("{action:?}")).collect()
+    }
+
+    #[test]
+    fn it_does_not_matter_how_often_one_looks() {
+        let start = Timestamp::from_seconds(1_790_000_000);
+        let end = start + std::time::Duration::from_secs(12 * 3_600);
+        let mut once = Workload::new(5, 1.0, 500, start);
+        let mut often = Workload::new(5, 1.0, 500, start + std::time::Duration::from_millis(10));
+        let wanted = deeds(&mut once, end);
+        let mut seen = Vec::new();
+        let mut now = start;
+        while now < end {
+            now = (now + std::time::Duration::from_millis(77_777)).min(end);
+            seen.extend(deeds(&mut often, now));
+        }
+        assert_eq!(seen, wanted);
+        assert!(wanted.len() > 20, "{}", wanted.len());
+        let mut other = Workload::new(6, 1.0, 500, start);
+        assert_ne!(deeds(&mut other, end), wanted, "another seed, another world");
+    }
+
+    #[test]
+    fn a_fast_world_brings_more_and_nothing_from_the_future() {
+        let start = Timestamp::from_seconds(1_790_000_000);
+        let mut workload = Workload::new(5, 600.0, 200, start);
+        let mut before = start;
+        let mut events = 0;
+        for second in 1..=60 {
+            let now = start + std::time::Duration::from_secs(second);
+            while let Some((date, _)) = workload.next(now) {
+                assert!(date <= now && before <= date.max(before), "{date} at {now}");
+                before = before.max(date);
+                events += 1;
+            }
+        }
+        // 600 minutes of a Monday from 9 o'clock, 200 users with 0.2 events a day: about 30, and campaigns.
+        assert!((15..200).contains(&events), "{events}");
+    }
+}

@@ -1,0 +1,425 @@
+//! Opening the file, and what may be wrong with it.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::time::SystemTime;
+
+use redb::{
+    Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
+};
+
+use super::error::Error;
+use super::overlay::Backend;
+use super::row::{FORMAT, Put, Table, Unreadable};
+use crate::clock::Timestamp;
+
+/// What is said of the file itself: `format`, and `twin` (see [`Opened::commit`]).
+const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("about");
+/// The accounts, by id, with the number that starts the keys of their rows.
+const ACCOUNTS: TableDefinition<'_, &str, u16> = TableDefinition::new("accounts");
+
+/// How a database file of any version starts, and where in its two halves the version stands.
+const MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
+const VERSIONS: [usize; 2] = [64, 192];
+/// The version that is written.
+const VERSION: u8 = 3;
+
+/// Where the state is, and what it may cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The file; its directory is there already.
+    pub path: PathBuf,
+    /// How much of it may be held in memory.
+    pub cache_bytes: usize,
+}
+
+/// Why a file was not opened.
+#[derive(Debug)]
+pub(super) enum Problem {
+    /// Somebody must do something; the file is as it was.
+    Refused(Error),
+    /// It is no whole state any more.
+    Damaged(Damage),
+}
+
+/// What is wrong with a file.
+#[derive(Debug)]
+pub(super) struct Damage {
+    /// In words.
+    pub(super) why: String,
+    /// Keeps others from the file until it is set aside.
+    pub(super) lock: Option<Backend>,
+}
+
+impl Problem {
+    fn damaged(why: impl Into<String>) -> Self {
+        Self::Damaged(Damage { why: why.into(), lock: None })
+    }
+
+    fn locked(self, backend: &Backend) -> Self {
+        match self {
+            Self::Damaged(damage) => Self::Damaged(Damage { lock: Some(backend.clone()), ..damage }),
+            refused @ Self::Refused(_) => refused,
+        }
+    }
+}
+
+/// An open file.
+#[derive(Debug)]
+pub(super) struct Opened {
+    path: PathBuf,
+    backend: Backend,
+    database: Database,
+    accounts: BTreeMap<String, u16>,
+}
+
+/// Opens the file, or makes it. Until [`Opened::accept`] nothing in it is changed.
+pub(super) fn open(settings: &Settings) -> Result<(Opened, Origin), Problem> {
+    let path = &settings.path;
+    let failed = |source| Problem::Refused(Error::Io { path: path.clone(), source });
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    let backend = Backend::lock(file.map_err(failed)?)
+        .map_err(failed)?
+        .ok_or_else(|| Problem::Refused(Error::InUse { path: path.clone() }))?;
+    let metadata = backend.file().metadata().map_err(failed)?;
+    if !fs::metadata(path).is_ok_and(|there| Identity::of(&there) == Identity::of(&metadata)) {
+        // Another process set it aside while this one waited for the lock.
+        return Err(Problem::Refused(Error::InUse { path: path.clone() }));
+    }
+    let length = metadata.len();
+    recognise(backend.file(), path).map_err(Problem::Refused)?;
+    let of_database = |error| match error {
+        DatabaseError::Storage(error) => of_storage(error, path),
+        error => Problem::damaged(error.to_string()),
+    };
+    let open = || {
+        let mut builder = Database::builder();
+        builder.set_cache_size(settings.cache_bytes);
+        let mut database = builder.create_with_backend(backend.clone()).map_err(of_database)?;
+        if length > 0 {
+            database.check_integrity().map_err(of_database)?;
+        }
+        let accounts = if length > 0 { read_about(&database, path)? } else { BTreeMap::new() };
+        Ok(Opened { path: path.clone(), backend: backend.clone(), database, accounts })
+    };
+    let opened = quietly(open).map_err(Problem::damaged).and_then(|opened| opened);
+    let opened = opened.map_err(|problem| problem.locked(&backend))?;
+    Ok((opened, if length > 0 { Origin::Found } else { Origin::Made }))
+}
+
+/// Tells a file from another that has its name later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    /// The number of a file that is gone may be given again.
+    created: Option<SystemTime>,
+}
+
+impl Identity {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino(), created: metadata.created().ok() }
+    }
+}
+
+/// Whether a file was there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// It was.
+    Found,
+    /// It was made, or was empty.
+    Made,
+}
+
+/// Refuses what was never a state, and what a later version of the database wrote. A few wrong bytes are
+/// damage.
+fn recognise(file: &File, path: &Path) -> Result<(), Error> {
+    let mut head = [0; 320];
+    // A file that cannot be read says so when it is opened.
+    let length = file.read_at(&mut head, 0).unwrap_or(0);
+    if head.iter().all(|byte| *byte == 0) {
+        return Ok(());
+    }
+    let alike = head[..length].iter().zip(MAGIC).filter(|(found, wanted)| **found == *wanted).count();
+    if alike < length.min(MAGIC.len()).div_ceil(2) {
+        return Err(Error::Foreign { path: path.to_owned() });
+    }
+    let [one, other] = VERSIONS.map(|at| head[at]);
+    if one == other && one > VERSION {
+        return Err(Error::Newer { path: path.to_owned() });
+    }
+    Ok(())
+}
+
+fn read_about(database: &Database, path: &Path) -> Result<BTreeMap<String, u16>, Problem> {
+    let read = || -> Result<_, redb::Error> {
+        let transaction = database.begin_read()?;
+        let format = transaction.open_table(ABOUT)?.get("format")?.map(|format| format.value());
+        let accounts = transaction
+            .open_table(ACCOUNTS)?
+            .iter()?
+            .map(|row| row.map(|(id, number)| (id.value().to_owned(), number.value())))
+            .collect::<Result<_, _>>()?;
+        Ok((format, accounts))
+    };
+    let (format, accounts) = read().map_err(|error| Problem::damaged(error.to_string()))?;
+    match format {
+        Some(format) if format == u64::from(FORMAT) => Ok(accounts),
+        Some(format) if format > u64::from(FORMAT) => {
+            Err(Problem::Refused(Error::Newer { path: path.to_owned() }))
+        }
+        _ => Err(Problem::damaged("its format is not known")),
+    }
+}
+
+impl Opened {
+    /// The accounts it has rows of.
+    pub(super) fn accounts(&self) -> impl Iterator<Item = &str> {
+        self.accounts.keys().map(String::as_str)
+    }
+
+    /// Whether the path still leads to this file.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        let there = fs::metadata(path).ok().as_ref().map(Identity::of);
+        there.is_some() && there == self.identity()
+    }
+
+    /// Keeps others from the file as long as it lives.
+    pub(super) fn lock(&self) -> Backend {
+        self.backend.clone()
+    }
+
+    /// Leaves nothing of a file that could not be made.
+    pub(super) fn empty(&self) {
+        // If this fails too, the next start finds a file that is not whole.
+        let _ = self.backend.file().set_len(0);
+    }
+
+    /// Which file it is, if the system says so.
+    fn identity(&self) -> Option<Identity> {
+        self.backend.file().metadata().ok().as_ref().map(Identity::of)
+    }
+
+    /// The file's size in bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.backend.file().metadata().map_or(0, |metadata| metadata.len())
+    }
+
+    /// Everything that the account left, as `add` reads it.
+    pub(super) fn read<T: Default>(
+        &self,
+        account: &str,
+        add: impl Fn(&mut T, Table, &[u8], &[u8]) -> Result<(), Unreadable>,
+    ) -> Result<T, String> {
+        let mut saved = T::default();
+        let Some(number) = self.accounts.get(account) else { return Ok(saved) };
+        let first = number.to_be_bytes();
+        let mut read = || -> Result<(), redb::Error> {
+            let transaction = self.database.begin_read()?;
+            for table in Table::ALL {
+                let rows = match transaction.open_table(definition(table)) {
+                    Ok(rows) => rows,
+                    Err(TableError::TableDoesNotExist(_)) => continue,
+                    Err(error) => return Err(error.into()),
+                };
+                for row in rows.range(first.as_slice()..)? {
+                    let (key, value) = row?;
+                    let Some(key) = key.value().strip_prefix(&first) else { break };
+                    let added = add(&mut saved, table, key, value.value());
+                    let table = table.as_str();
+                    added.map_err(|why| {
+                        redb::Error::Corrupted(format!("{table} of account {account}: {why}"))
+                    })?;
+                }
+            }
+            Ok(())
+        };
+        quietly(&mut read).and_then(|read| read.map_err(|error| error.to_string()))?;
+        Ok(saved)
+    }
+
+    /// Ends the trial, and makes all accounts known.
+    pub(super) fn accept(&mut self, accounts: &[String]) -> Result<(), Error> {
+        let path = self.path.clone();
+        let failed = |source| Error::Io { path: path.clone(), source };
+        self.backend.accept().map_err(failed)?;
+        // A file system that cannot do this has no order of writes to keep either.
+        let _ = sync_directory(&self.path);
+        let mut accepted = || -> Result<(), redb::Error> {
+            let transaction = self.database.begin_write()?;
+            {
+                transaction.open_table(ABOUT)?.insert("format", u64::from(FORMAT))?;
+                let mut known = transaction.open_table(ACCOUNTS)?;
+                for id in accounts {
+                    if !self.accounts.contains_key(id) {
+                        let highest = self.accounts.values().max();
+                        let number = highest.map_or(0, |highest| highest.saturating_add(1));
+                        known.insert(id.as_str(), number)?;
+                        self.accounts.insert(id.clone(), number);
+                    }
+                }
+            }
+            transaction.commit()?;
+            Ok(())
+        };
+        let accepted =
+            quietly(&mut accepted).and_then(|accepted| accepted.map_err(|error| error.to_string()));
+        accepted.map_err(|why| failed(io::Error::other(why)))
+    }
+
+    /// Writes rows of an account in one transaction: all of them, or none.
+    ///
+    /// The file keeps the latest two transactions, and a damaged one is silently replaced by the one before.
+    /// Counts that fall are worse than counts that begin anew. So each transaction gets a twin, which is
+    /// equal but for a number: whichever of the two is lost, nothing is.
+    pub(super) fn commit(
+        &self,
+        account: &str,
+        before: Before,
+        each: impl Fn(&mut Sink<'_>) -> Result<(), RowError>,
+    ) -> Result<(), String> {
+        let Some(number) = self.accounts.get(account) else {
+            return Err("the account is not known".to_owned());
+        };
+        let write = || -> Result<(), redb::Error> {
+            let transaction = self.database.begin_write()?;
+            {
+                let [documents, users, records, pending, series] =
+                    Table::ALL.map(|table| transaction.open_table(definition(table)));
+                let mut tables = [documents?, users?, records?, pending?, series?];
+                if before == Before::Clear {
+                    let prefix = number.to_be_bytes();
+                    for table in &mut tables {
+                        table.retain(|key, _| !key.starts_with(&prefix))?;
+                    }
+                }
+                let mut key = Vec::with_capacity(18);
+                each(&mut |put| {
+                    key.clear();
+                    key.extend_from_slice(&number.to_be_bytes());
+                    key.extend_from_slice(put.key);
+                    let table = &mut tables[put.table.index()];
+                    match put.value {
+                        Some(value) => drop(table.insert(key.as_slice(), value).map_err(RowError::new)?),
+                        None => drop(table.remove(key.as_slice()).map_err(RowError::new)?),
+                    }
+                    Ok(())
+                })
+                .map_err(|RowError(error)| error)?;
+            }
+            transaction.commit()?;
+            let twin = self.database.begin_write()?;
+            {
+                let mut about = twin.open_table(ABOUT)?;
+                let number = about.get("twin")?.map_or(0, |number| number.value());
+                about.insert("twin", number.wrapping_add(1))?;
+            }
+            twin.commit()?;
+            Ok(())
+        };
+        quietly(write).and_then(|written| written.map_err(|error| error.to_string()))
+    }
+}
+
+/// What becomes of the rows that an account has already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// They stay, but for those that are written.
+    Keep,
+    /// They go: all rows are written.
+    Clear,
+}
+
+/// Closes the file. What the database writes in doing so is lost if the file is still on trial.
+pub(super) fn close(opened: Option<Opened>) {
+    let _ = quietly(|| drop(opened));
+}
+
+/// Takes the rows of a commit, one after the other.
+pub type Sink<'a> = dyn FnMut(Put<'_>) -> Result<(), RowError> + 'a;
+
+/// A row could not be written, and so no row of the commit is.
+#[derive(Debug)]
+pub struct RowError(redb::Error);
+
+impl RowError {
+    fn new(error: StorageError) -> Self {
+        Self(error.into())
+    }
+}
+
+/// Moves a damaged file out of the way, under a name with the date. Returns where it is.
+pub(super) fn set_aside(path: &Path, date: Timestamp) -> Result<PathBuf, Error> {
+    let stamp: String = date
+        .to_string()
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric())
+        .take("20261121T034442".len())
+        .collect();
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut aside = path.with_file_name(format!("{name}.damaged-{stamp}Z"));
+    for number in 2.. {
+        if !aside.exists() {
+            break;
+        }
+        aside = path.with_file_name(format!("{name}.damaged-{stamp}Z-{number}"));
+    }
+    fs::rename(path, &aside).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    Ok(aside)
+}
+
+/// Makes sure that a file's name outlives a power failure too.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+const fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
+    TableDefinition::new(table.as_str())
+}
+
+fn of_storage(error: StorageError, path: &Path) -> Problem {
+    match error {
+        // A file that ends too early is damage; one that cannot be read now may be read later.
+        StorageError::Io(source)
+            if !matches!(
+                source.kind(),
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
+            ) =>
+        {
+            Problem::Refused(Error::Io { path: path.to_owned(), source })
+        }
+        error => Problem::damaged(error.to_string()),
+    }
+}
+
+thread_local! {
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work`; a panic in it is an error, and is not printed. The database panics on some damaged files.
+fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let loud = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !QUIET.get() {
+                loud(panic);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let worked = catch_unwind(AssertUnwindSafe(work));
+    QUIET.set(false);
+    worked.map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it does not say why");
+        format!("the database gave up: {text}")
+    })
+}

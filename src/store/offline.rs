@@ -1,0 +1,101 @@
+//! A file that no exporter uses: to be looked at, and to be changed by hand.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::database::{self, Before, Opened, Origin, Problem, Settings};
+use super::error::Error;
+use super::row::{Put, Table, Unreadable};
+
+/// What is looked at needs no more than this.
+const CACHE: usize = 32 << 20;
+
+/// A row to be written, or to be removed if it has no value.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Where the row stands.
+    pub table: Table,
+    /// The key of the row.
+    pub key: Vec<u8>,
+    /// What it says from now on.
+    pub value: Option<Vec<u8>>,
+}
+
+/// A whole file, on trial: looking changes nothing.
+#[derive(Debug)]
+pub struct Inspected<T> {
+    path: PathBuf,
+    opened: Opened,
+    /// What each account left, by id.
+    pub accounts: BTreeMap<String, T>,
+}
+
+impl<T: Default> Inspected<T> {
+    /// Opens the file, and hands the rows of each account in it to `add`, sorted by table and key.
+    ///
+    /// # Errors
+    /// The file is not there, in use, or damaged; it is as it was.
+    pub fn open(
+        path: &Path,
+        add: impl Fn(&mut T, Table, &[u8], &[u8]) -> Result<(), Unreadable>,
+    ) -> Result<Self, Error> {
+        if !path.exists() {
+            return Err(Error::Missing { path: path.to_owned() });
+        }
+        let damaged = |why| Error::Damaged { path: path.to_owned(), why };
+        let settings = Settings { path: path.to_owned(), cache_bytes: CACHE };
+        let opened = match database::open(&settings) {
+            Ok((opened, Origin::Found)) => opened,
+            Ok((opened, Origin::Made)) => {
+                database::close(Some(opened));
+                return Err(damaged("it is empty".to_owned()));
+            }
+            Err(Problem::Refused(error)) => return Err(error),
+            Err(Problem::Damaged(damage)) => return Err(damaged(damage.why)),
+        };
+        let ids: Vec<String> = opened.accounts().map(str::to_owned).collect();
+        let mut accounts = BTreeMap::new();
+        for id in ids {
+            match opened.read(&id, &add) {
+                Ok(rows) => drop(accounts.insert(id, rows)),
+                Err(why) => {
+                    database::close(Some(opened));
+                    return Err(damaged(why));
+                }
+            }
+        }
+        Ok(Self { path: path.to_owned(), opened, accounts })
+    }
+
+    /// The file's size in bytes.
+    pub fn size(&self) -> u64 {
+        self.opened.size()
+    }
+
+    /// Closes the file, which is as it was.
+    pub fn close(self) {
+        database::close(Some(self.opened));
+    }
+
+    /// Changes rows of accounts (by id), each account in one transaction, and closes the file.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn change(self, changes: &BTreeMap<String, Vec<Change>>) -> Result<(), Error> {
+        let Self { path, mut opened, accounts } = self;
+        let accounts: Vec<String> = accounts.into_keys().collect();
+        let changed = opened.accept(&accounts).and_then(|()| {
+            changes.iter().try_for_each(|(account, changes)| {
+                let written = opened.commit(account, Before::Keep, |sink| {
+                    changes.iter().try_for_each(|Change { table, key, value }| {
+                        sink(Put { table: *table, key, value: value.as_deref() })
+                    })
+                });
+                written.map_err(|why| Error::Io { path: path.clone(), source: io::Error::other(why) })
+            })
+        });
+        database::close(Some(opened));
+        changed
+    }
+}

@@ -1,0 +1,273 @@
+//! Behaviors and integrations: shown, compared, and changed without undoing what somebody else did.
+
+use serde_json::{Value, json};
+
+use super::rig::{ACCOUNT, INTEGRATION, Rig, texts};
+
+#[test]
+fn behaviors_are_listed_in_every_form() {
+    let rig = Rig::new();
+    let found = rig.json(&["behaviors"]);
+    assert_eq!(found, rig.json(&["behaviors", "list"]));
+    assert_eq!(found["account"], ACCOUNT);
+    let ids = texts(&found["behaviors"], "id");
+    assert_eq!(ids.len(), 8);
+    assert!(ids.is_sorted(), "{ids:?}");
+    let travel = ids.iter().position(|id| *id == "imp_travel").unwrap();
+    let wanted = json!({
+        "id": "imp_travel", "name": "Impossible Travel", "enabled": true, "risk_level": "high",
+        "description": found["behaviors"][travel]["description"],
+    });
+    assert_eq!(found["behaviors"][travel], wanted);
+    assert!(wanted["description"].as_str().is_some_and(|text| text.len() > 20));
+    let csv = rig.run(&["behaviors", "--output", "csv"]).out;
+    assert!(csv.starts_with("id,name,description,enabled,risk_level\n"), "{csv}");
+    assert!(
+        csv.lines()
+            .any(|line| line.starts_with("imp_travel,Impossible Travel,") && line.ends_with(",true,high"))
+    );
+    let table = rig.run(&["behaviors"]).out;
+    assert!(
+        table.contains(
+            "│ imp_travel             ┆ Impossible Travel                     ┆ true    ┆ high       │"
+        ),
+        "{table}"
+    );
+}
+
+/// What one behavior is set to.
+fn setting(rig: &Rig, id: &str) -> (bool, String) {
+    let found = rig.json(&["behaviors"]);
+    let behavior = found["behaviors"].as_array().unwrap().iter().find(|row| row["id"] == id).unwrap();
+    (behavior["enabled"].as_bool().unwrap(), behavior["risk_level"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn one_behavior_is_changed_in_what_is_said_and_in_nothing_else() {
+    let rig = Rig::new();
+    let before = rig.json(&["behaviors"]);
+    let table = [
+        (&["--disable"][..], (false, "high"), "enabled true -> false"),
+        (&["--level", "low"], (false, "low"), "risk_level high -> low"),
+        (
+            &["--enable", "--level", "medium"],
+            (true, "medium"),
+            "enabled false -> true, risk_level low -> medium",
+        ),
+        (&["--level", "high"], (true, "high"), "risk_level medium -> high"),
+    ];
+    for (flags, (enabled, level), change) in table {
+        let ended =
+            rig.run(&[&["behaviors", "set", "imp_travel", "--yes", "--log.format", "json"], flags].concat());
+        assert_eq!(ended.code, Some(0), "{flags:?}: {ended:?}");
+        assert_eq!(setting(&rig, "imp_travel"), (enabled, level.to_owned()), "{flags:?}");
+        let lines = ended.changes();
+        let fields =
+            |line: &Value| ["operation", "subject", "change", "outcome"].map(|name| line[name].clone());
+        let logged: Vec<_> = lines.iter().map(fields).collect();
+        assert_eq!(logged, [["set_behavior", "imp_travel", change, "done"].map(Value::from)]);
+    }
+    assert_eq!(rig.json(&["behaviors"]), before, "put back, and all others as they were");
+    let ended = rig.run(&["behaviors", "set", "imp_travel", "--enable", "--yes"]);
+    assert_eq!((ended.code, rig.requests("PUT")), (Some(0), 4), "nothing to change is not sent");
+    assert!(ended.err.contains("nothing is to be changed"), "{}", ended.err);
+}
+
+const BASELINE: &str =
+    "imp_travel: { enabled: false, risk_level: low }\nhigh_dlp: { enabled: true, risk_level: medium }\n";
+
+#[test]
+fn a_difference_from_the_baseline_ends_with_3_until_it_is_applied() {
+    let rig = Rig::new();
+    let file = rig.file("baseline.yaml", BASELINE);
+    let file = file.to_str().unwrap();
+    let undeclared = [
+        "crowdstrike_low_zta",
+        "crowdstrike_medium_zta",
+        "high_risk_domain",
+        "malicious_file",
+        "security_domain",
+        "sentinel_one",
+    ];
+    let document = |outcome: &str| {
+        json!({
+            "account": ACCOUNT,
+            "differences": [{
+                "id": "imp_travel", "enabled": true, "enabled_wanted": false, "risk_level": "high",
+                "risk_level_wanted": "low",
+            }],
+            "undeclared": undeclared,
+            "outcome": outcome,
+        })
+    };
+    let remark = format!("zt-risk-exporter: the baseline says nothing of: {}\n", undeclared.join(", "));
+    let differs = rig.run(&["behaviors", "diff", file, "--output", "json"]);
+    let found: Value = serde_json::from_str(&differs.out).unwrap();
+    assert_eq!((differs.code, found), (Some(3), document("found")));
+    assert_eq!(differs.err, format!("{remark}zt-risk-exporter: 1 behavior differs from {file}\n"));
+    let csv = rig.run(&["behaviors", "diff", file, "--output", "csv"]);
+    let header = "id,enabled,enabled_wanted,risk_level,risk_level_wanted";
+    assert_eq!((csv.code, csv.out), (Some(3), format!("{header}\nimp_travel,true,false,high,low\n")));
+
+    assert_eq!(rig.json(&["behaviors", "apply", file, "--yes"]), document("done"));
+    assert_eq!(setting(&rig, "imp_travel"), (false, "low".to_owned()));
+    let same = rig.run(&["behaviors", "diff", file]);
+    assert_eq!((same.code, same.out, same.err), (Some(0), format!("account {ACCOUNT}\nnone\n"), remark));
+    let again = rig.json(&["behaviors", "apply", file, "--yes"]);
+    assert_eq!((again["outcome"].as_str(), rig.requests("PUT")), (Some("nothing_done"), 1));
+}
+
+#[test]
+fn what_no_behavior_is_called_is_refused_with_what_they_are_called() {
+    let rig = Rig::new();
+    let good = "high_dlp: { enabled: false, risk_level: low }";
+    let unknown =
+        rig.file("unknown.yaml", &format!("{good}\nnonsense: {{ enabled: true, risk_level: low }}\n"));
+    let empty = rig.file("empty.yaml", "{}");
+    let broken = rig.file("broken.yaml", "high_dlp: { enabled: false, risk_level: low, level: low }");
+    let [unknown, empty, broken] = [&unknown, &empty, &broken].map(|path| path.to_str().unwrap());
+    let known = "no such behavior: nonsense; known are: crowdstrike_low_zta, crowdstrike_medium_zta, high_dlp, \
+                 high_risk_domain, imp_travel, malicious_file, security_domain, sentinel_one\n";
+    for (arguments, said) in [
+        (&["behaviors", "set", "nonsense", "--disable", "--yes"][..], known),
+        (&["behaviors", "diff", unknown], known),
+        (&["behaviors", "apply", unknown, "--yes"], known),
+        (&["users", "--behavior", "nonsense"], known),
+        (&["behaviors", "diff", empty], "empty.yaml: it names no behavior\n"),
+        (&["behaviors", "diff", broken], "unknown field `level`"),
+        (&["behaviors", "diff", "/none/such"], "the baseline /none/such: No such file or directory"),
+    ] {
+        let ended = rig.run(arguments);
+        assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(ended.err.contains(said), "{arguments:?}: {}", ended.err);
+    }
+    assert_eq!(rig.requests("PUT"), 0);
+}
+
+fn behaviors(enabled: bool) -> String {
+    format!(
+        r#"{{"behaviors":{{"a":{{"name":"A","description":"","enabled":{enabled},"risk_level":"low"}},
+            "b":{{"name":"B","description":"","enabled":true,"risk_level":"high"}},
+            "odd":{{"name":"O","description":"","enabled":true,"risk_level":"severe"}}}}}}"#
+    )
+}
+
+#[test]
+fn only_what_differs_is_sent_and_nothing_if_somebody_changed_it_meanwhile() {
+    let rig = Rig::new();
+    let (before, after) = (behaviors(true), behaviors(false));
+    let set =
+        ["behaviors", "set", "a", "--level", "high", "--yes", "--log.format", "json", "--output", "json"];
+    let changed = r#"{"behaviors":{"a":{"enabled":true,"risk_level":"high"}}}"#;
+    let unchanged = r#"{"behaviors":{"a":{"enabled":true,"risk_level":"low"}}}"#;
+    for (results, code, sent, outcome, said) in [
+        ([before.as_str(), &before, changed], 0, 1, Some("done"), ""),
+        ([&before, &after, changed], 1, 0, None, "nothing was changed: a was changed meanwhile; look again"),
+        (
+            [&before, &before, unchanged],
+            1,
+            1,
+            Some("unknown"),
+            "cloudflare took the change, but does not say that a is changed",
+        ),
+    ] {
+        let (server, ended) = rig.scripted(&results, &set);
+        assert_eq!(ended.code, Some(code), "{ended:?}");
+        assert!(ended.err.contains(said), "{}", ended.err);
+        let found: Option<Value> = serde_json::from_str(&ended.out).ok();
+        let logged = ended.changes();
+        assert_eq!(found.as_ref().and_then(|found| found["outcome"].as_str()), outcome);
+        assert_eq!(logged.first().and_then(|line| line["outcome"].as_str()), outcome, "{logged:?}");
+        let asked = server.asked();
+        let puts: Vec<_> = asked.iter().filter(|asked| asked.line.starts_with("PUT")).collect();
+        assert_eq!(puts.len(), sent);
+        assert!(puts.iter().all(|put| put.body == changed), "{puts:?}");
+    }
+    let (_server, ended) = rig.scripted(&[&before], &["behaviors", "set", "odd", "--disable", "--yes"]);
+    assert_eq!(ended.code, Some(2));
+    assert!(
+        ended.err.contains("the level of odd is none that can be sent back; give --level"),
+        "{}",
+        ended.err
+    );
+}
+
+#[test]
+fn integrations_are_listed_found_made_changed_and_removed() {
+    let rig = Rig::new();
+    let one = json!({
+        "id": INTEGRATION, "integration_type": "Okta", "reference_id": "hr/1",
+        "tenant_url": "https://example.okta.com", "active": true, "created_at": "2020-01-01T00:00:00Z",
+        "well_known_url": format!("https://ssf.risk-score.teams.cloudflare.com/.well-known/sse-configuration/{INTEGRATION}"),
+    });
+    let document = |integration: &Value, outcome: &str| json!({ "account": ACCOUNT, "integrations": [integration], "outcome": outcome });
+    for arguments in [
+        &["integrations"][..],
+        &["integrations", "list"],
+        &["integrations", "get", INTEGRATION],
+        &["integrations", "by-reference", "hr/1"],
+    ] {
+        assert_eq!(rig.json(arguments), document(&one, "read"), "{arguments:?}");
+    }
+    let csv = rig.run(&["integrations", "--output", "csv"]).out;
+    assert!(
+        csv.starts_with("id,integration_type,reference_id,tenant_url,well_known_url,active,created_at\n"),
+        "{csv}"
+    );
+    assert!(rig.run(&["integrations"]).out.contains("hr/1"));
+
+    let update = ["integrations", "update", INTEGRATION, "--yes"];
+    let mut wanted = one;
+    for (flags, field, value) in [
+        (&["--deactivate"][..], "active", json!(false)),
+        (&["--reference-id", "hr/2"], "reference_id", json!("hr/2")),
+        (&["--tenant-url", "https://other.okta.com"], "tenant_url", json!("https://other.okta.com")),
+        (&["--activate"], "active", json!(true)),
+    ] {
+        wanted[field] = value;
+        assert_eq!(rig.json(&[&update, flags].concat()), document(&wanted, "updated"), "{flags:?}");
+    }
+    assert_eq!(rig.json(&[&update[..], &["--activate"]].concat()), document(&wanted, "nothing_done"));
+    assert_eq!(rig.requests("PUT"), 4, "nothing to change is not sent");
+
+    let create = ["integrations", "create", "--tenant-url", "https://new.okta.com", "--yes"];
+    let made = rig.json(&[&create[..], &["--reference-id", "new"]].concat());
+    assert_eq!(
+        (made["outcome"].as_str(), texts(&made["integrations"], "reference_id")),
+        (Some("created"), vec!["new"])
+    );
+    let id = made["integrations"][0]["id"].as_str().unwrap();
+    assert_eq!(rig.json(&["integrations", "delete", id, "--yes"])["outcome"], "deleted");
+    let gone = rig.run(&["integrations", "delete", id, "--yes"]);
+    assert_eq!(gone.code, Some(4));
+    assert!(gone.err.contains("there is no such integration in this account"), "{}", gone.err);
+    assert_eq!(rig.requests("DELETE"), 1, "one that is not there is not deleted");
+}
+
+#[test]
+fn an_integration_that_somebody_changed_meanwhile_is_neither_overwritten_nor_deleted() {
+    let rig = Rig::new();
+    let one = |tenant: &str| {
+        format!(
+            r#"{{"id":"{INTEGRATION}","integration_type":"Okta","reference_id":"hr","tenant_url":"{tenant}",
+                "well_known_url":"","active":true,"created_at":"2020-01-01T00:00:00Z"}}"#
+        )
+    };
+    let (before, after) = (one("https://a.okta.com"), one("https://b.okta.com"));
+    let update = ["integrations", "update", INTEGRATION, "--deactivate", "--yes"];
+    let delete = ["integrations", "delete", INTEGRATION, "--yes"];
+    for arguments in [&update[..], &delete] {
+        let (server, ended) = rig.scripted(&[&before, &after], arguments);
+        assert_eq!(ended.code, Some(1), "{arguments:?}");
+        assert!(
+            ended.err.contains(&format!("nothing was changed: {INTEGRATION} was changed meanwhile")),
+            "{}",
+            ended.err
+        );
+        assert_eq!(server.asked().len(), 2, "{arguments:?}");
+    }
+    let (server, _) = rig.scripted(&[&before, &before, &before], &update);
+    let body: Value = serde_json::from_str(&server.asked()[2].body).unwrap();
+    let wanted = json!({ "tenant_url": "https://a.okta.com", "active": false, "reference_id": "hr" });
+    assert_eq!(body, wanted, "what is not changed is sent as it is, since a change overwrites all");
+}

@@ -1,0 +1,165 @@
+//! The same commands at a terminal: the question, the bar, the colours, the width.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::process::{Command, Stdio};
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
+use super::rig::{ANN, BOB, CEM, Rig, SCENARIO, program};
+
+/// A terminal of this many columns, and the path at which programs open it.
+fn terminal(columns: u16) -> (OwnedFd, String) {
+    let terminal: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let size = Winsize { ws_row: 40, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&terminal, size).unwrap();
+    let path = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+    (terminal, path)
+}
+
+fn open(path: &str) -> File {
+    OpenOptions::new().read(true).write(true).open(path).unwrap()
+}
+
+/// Runs the program at a terminal of this many columns where somebody types what `answer` gives when asked; what
+/// is seen there, and the exit code.
+fn at_terminal(
+    rig: &Rig,
+    columns: u16,
+    colours: Option<&str>,
+    answer: impl FnOnce() -> &'static str,
+    arguments: &[&str],
+) -> (String, i32) {
+    let (terminal, path) = terminal(columns);
+    let mut command = program(&rig.upstream(), "everything", arguments);
+    command.stdin(open(&path)).stdout(open(&path)).stderr(open(&path)).env("TERM", "xterm-256color");
+    if let Some(value) = colours {
+        command.env("NO_COLOR", value);
+    }
+    watch(command, terminal, answer)
+}
+
+/// Runs the command, with somebody at its terminal.
+fn watch(mut command: Command, terminal: OwnedFd, answer: impl FnOnce() -> &'static str) -> (String, i32) {
+    let mut child = command.spawn().unwrap();
+    // The command keeps its own ends open: with them closed the terminal ends when the program does.
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut terminal = File::from(terminal);
+    let (mut seen, mut answer) = (Vec::new(), Some(answer));
+    let mut part = [0; 4096];
+    // The end of a terminal is an error.
+    while let Ok(length @ 1..) = terminal.read(&mut part) {
+        seen.extend_from_slice(&part[..length]);
+        if String::from_utf8_lossy(&seen).contains("[y/N] ")
+            && let Some(answer) = answer.take()
+        {
+            terminal.write_all(answer().as_bytes()).unwrap();
+        }
+    }
+    let code = child.wait().unwrap().code().unwrap();
+    (String::from_utf8(seen).unwrap().replace("\r\n", "\n"), code)
+}
+
+#[test]
+fn a_person_sees_what_will_be_cleared_and_decides() {
+    for (typed, code, resets) in
+        [("y\n", 0, 2), ("yes\n", 0, 2), ("n\n", 5, 0), ("\n", 5, 0), ("\u{4}", 5, 0)]
+    {
+        let rig = Rig::new();
+        let (seen, ended) = at_terminal(&rig, 200, None, || typed, &["reset", "ann", BOB]);
+        let (shown, after) = seen.split_once("Reset the risk of 2 users? [y/N] ").unwrap();
+        for word in [ANN, BOB, "Ann Lee", "bob@example.com", "high", "low", "event count"] {
+            assert!(shown.contains(word), "{word} in {shown}");
+        }
+        assert_eq!((ended, rig.resets().len()), (code, resets), "{typed:?}: {after}");
+        assert_eq!(after.contains("nothing was done"), code == 5, "{typed:?}: {after}");
+        assert_eq!(after.contains("2 of 2"), code == 0, "the bar is full: {after}");
+    }
+}
+
+#[test]
+fn what_happens_while_a_person_thinks_is_not_cleared_unseen() {
+    let rig = Rig::new();
+    let answer = || {
+        rig.append_event(ANN, "malicious_file");
+        "y\n"
+    };
+    let (seen, code) = at_terminal(&rig, 200, None, answer, &["reset", BOB, ANN]);
+    assert_eq!((code, rig.resets().len()), (1, 0), "{seen}");
+    assert!(
+        seen.contains(&format!("nothing was reset: the risk of {ANN} changed meanwhile; look again")),
+        "{seen}"
+    );
+}
+
+#[test]
+fn a_budget_that_the_second_look_has_made_too_small_is_not_begun_with() {
+    let rig = Rig::playing(&format!("limit: {{ quota: 10 }}{SCENARIO}"));
+    let (seen, code) = at_terminal(&rig, 200, None, || "y\n", &["reset", ANN, BOB, CEM]);
+    // A quarter of what Cloudflare says is left is ours, rounded up: of 9 before the question, of 8 after it.
+    assert!(seen.contains("Reset the risk of 3 users? [y/N] "), "{seen}");
+    let said = "3 users to reset, and the request budget has 2 requests left";
+    assert!(seen.contains(said), "{seen}");
+    assert_eq!((code, rig.resets().len()), (1, 0), "{seen}");
+}
+
+#[test]
+fn every_other_change_asks_too() {
+    let rig = Rig::new();
+    let file = rig.file("baseline.yaml", "imp_travel: { enabled: false, risk_level: high }\n");
+    let integration = super::rig::INTEGRATION;
+    for (arguments, question) in [
+        (&["behaviors", "set", "imp_travel", "--disable"][..], "Change 1 behavior? [y/N] "),
+        (&["behaviors", "apply", file.to_str().unwrap()], "Change 1 behavior? [y/N] "),
+        (
+            &["integrations", "create", "--tenant-url", "https://new.okta.com"],
+            "\"https://new.okta.com\" from now on? [y/N] ",
+        ),
+        (&["integrations", "update", integration, "--deactivate"], "Make the first the second? [y/N] "),
+        (&["integrations", "delete", integration], "Delete this integration? [y/N] "),
+    ] {
+        let (seen, code) = at_terminal(&rig, 200, None, || "n\n", arguments);
+        assert!(seen.contains(question), "{seen}");
+        assert_eq!(code, 5, "{arguments:?}: {seen}");
+    }
+    for method in ["PUT", "POST", "DELETE"] {
+        assert_eq!(rig.requests(method), 0, "{method}");
+    }
+}
+
+#[test]
+fn what_is_asked_about_fits_the_terminal_wherever_standard_output_goes() {
+    let rig = Rig::new();
+    let (terminal, path) = terminal(80);
+    let reset = program(&rig.upstream(), "everything", &["reset", ANN]);
+    // A terminal tells its width to the session that it belongs to.
+    let mut command = Command::new("setsid");
+    command.env_clear().arg("--ctty").arg(reset.get_program()).args(reset.get_args());
+    for (name, value) in reset.get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    command.stdin(open(&path)).stdout(Stdio::null()).stderr(open(&path));
+    let (seen, code) = watch(command, terminal, || "n\n");
+    assert!(seen.contains(ANN) && seen.lines().all(|line| line.chars().count() <= 80), "{seen}");
+    assert_eq!(code, 5, "{seen}");
+}
+
+#[test]
+fn a_table_fits_its_terminal_and_no_id_is_broken() {
+    let rig = Rig::new();
+    for (columns, stacked) in [(200, false), (80, true)] {
+        let (seen, code) = at_terminal(&rig, columns, Some("1"), || "", &["users"]);
+        assert_eq!(code, 0, "{seen}");
+        assert!(!seen.contains('\u{1b}'), "NO_COLOR is set: {seen:?}");
+        assert!(seen.lines().all(|line| line.chars().count() <= usize::from(columns)), "{seen}");
+        assert!(seen.contains(ANN) && seen.contains("ann@example.com"), "{seen}");
+        let beside = seen.lines().any(|line| line.contains(ANN) && line.contains("ann@example.com"));
+        assert_eq!(!beside, stacked, "{seen}");
+    }
+    let (seen, _) = at_terminal(&rig, 200, Some(""), || "", &["users", "--level", "high"]);
+    assert!(seen.contains('\u{1b}'), "an empty NO_COLOR is none: {seen:?}");
+}

@@ -1,0 +1,700 @@
+//! What configurations are taken, and exactly what is said of the others.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use tempfile::TempDir;
+use zt_risk_exporter::cloudflare::credentials::Credentials;
+use zt_risk_exporter::config::{Config, CredentialSource, Error, Flags, IdentityPolicy, Local, LogFormat};
+
+const ID: &str = "0123456789abcdef0123456789abcdef";
+
+/// Names and values of the environment.
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
+/// A directory with a configuration `zt.yaml` and secrets beside it.
+struct Place {
+    directory: TempDir,
+}
+
+impl Place {
+    fn new(configuration: impl AsRef<[u8]>) -> Self {
+        let place = Self { directory: tempfile::tempdir().unwrap() };
+        place.write("zt.yaml", configuration);
+        place.write("token", "secret-token\n");
+        place.write("same-token", "secret-token");
+        place.write("other-token", "other-secret\r\n");
+        place.write("short-key", "0123456789\n");
+        place.write("hash-key", "sixteen-or-more-bytes\n");
+        place
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.path(name), content).unwrap();
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn flags(&self) -> Flags {
+        Flags { config_file: Some(self.path("zt.yaml")), ..Flags::default() }
+    }
+
+    fn load(&self, environment: Variables<'_>) -> Result<Config, Error> {
+        Config::load(&self.flags(), variables(environment))
+    }
+
+    /// The message of a refusal, with the directory taken out of it.
+    fn refusal(&self, environment: Variables<'_>) -> String {
+        let message = self.load(environment).expect_err("it must be refused").to_string();
+        message.replace(&format!("{}/", self.directory.path().display()), "")
+    }
+}
+
+fn variables(environment: Variables<'_>) -> Vec<(OsString, OsString)> {
+    let pair = |(name, value): &(&str, &str)| (OsString::from(name), OsString::from(value));
+    environment.iter().map(pair).collect()
+}
+
+fn token_of(source: &CredentialSource) -> String {
+    match source.read().unwrap() {
+        Credentials::Token(token) => token.expose_secret().to_owned(),
+        Credentials::Key { email, key } => format!("{email} {}", key.expose_secret()),
+    }
+}
+
+/// A configuration with one good account, then `rest`.
+fn with_account(rest: &str) -> String {
+    format!("accounts: [{{id: {ID}, token: secret}}]\n{rest}\n")
+}
+
+#[test]
+fn two_variables_are_enough_and_everything_else_has_its_default() {
+    let environment = [("CLOUDFLARE_ACCOUNT_ID", ID), ("CLOUDFLARE_API_TOKEN", "secret\n")];
+    let config = Config::load(&Flags::default(), variables(&environment)).unwrap();
+    let [account] = config.accounts.as_slice() else {
+        panic!("one account, not {:?}", config.accounts);
+    };
+    assert_eq!((account.id.as_str(), account.alias.as_str()), (ID, ID));
+    assert_eq!(account.budget_share, 0.25);
+    assert_eq!(token_of(&account.credentials), "secret");
+    assert_eq!(config.base_url.as_str(), "https://api.cloudflare.com/client/v4");
+    assert_eq!(config.intervals.summary, Duration::from_secs(30));
+    assert_eq!(config.intervals.behaviors, Duration::from_secs(300));
+    assert_eq!(config.intervals.integrations, Duration::from_secs(300));
+    assert_eq!(config.intervals.audit, Duration::from_secs(6 * 3600));
+    assert_eq!(config.users.limit, 100);
+    assert!(matches!(config.users.identity, IdentityPolicy::Id));
+    assert_eq!(config.web.listen.to_string(), ":10069");
+    assert_eq!(config.log.level.to_targets().to_string(), "info");
+    assert_eq!(config.log.format, LogFormat::Text);
+    assert_eq!(config.warnings, Vec::<String>::new());
+}
+
+#[test]
+fn email_and_key_do_instead_of_a_token() {
+    let environment = [
+        ("CLOUDFLARE_ACCOUNT_ID", ID),
+        ("CLOUDFLARE_EMAIL", "ann@example.com"),
+        ("CLOUDFLARE_API_KEY", "key"),
+        ("CLOUDFLARE_BASE_URL", "http://127.0.0.1:8069/client/v4/"),
+    ];
+    let config = Config::load(&Flags::default(), variables(&environment)).unwrap();
+    assert_eq!(token_of(&config.accounts[0].credentials), "ann@example.com key");
+    assert_eq!(config.base_url.as_str(), "http://127.0.0.1:8069/client/v4");
+}
+
+#[test]
+fn flags_win_over_the_environment_and_the_environment_over_the_file() {
+    let place = Place::new(with_account(
+        "web: {listen_address: ':1'}\nlog: {level: error, format: json}\nusers: {limit: 5}\nintervals: {summary: 40s, audit: 7h}",
+    ));
+    let environment = variables(&[
+        ("ZT_RISK_EXPORTER__WEB__LISTEN_ADDRESS", ":2"),
+        ("ZT_RISK_EXPORTER__LOG__LEVEL", "warn,hyper=off"),
+        ("ZT_RISK_EXPORTER__USERS__LIMIT", "6"),
+        ("ZT_RISK_EXPORTER__INTERVALS__SUMMARY", ""),
+    ]);
+    let flags = Flags { listen_address: Some(":3".to_owned()), ..place.flags() };
+    let config = Config::load(&flags, environment.clone()).unwrap();
+    assert_eq!(config.web.listen.to_string(), ":3", "the flag");
+    assert_eq!(config.log.level.to_targets().to_string(), "hyper=off,warn", "the environment");
+    assert_eq!(config.users.limit, 6, "the environment");
+    assert_eq!(config.log.format, LogFormat::Json, "the file");
+    assert_eq!(config.intervals.summary, Duration::from_secs(40), "an empty variable is none");
+    assert_eq!(config.intervals.audit, Duration::from_secs(7 * 3600));
+    let local = Local::load(&flags, environment).unwrap();
+    assert_eq!((local.web, local.log), (config.web, config.log));
+}
+
+#[test]
+fn the_file_may_be_named_by_a_variable_and_a_flag_wins() {
+    let (one, two) =
+        (Place::new(with_account("users: {limit: 1}")), Place::new(with_account("users: {limit: 2}")));
+    let variable = one.path("zt.yaml").display().to_string();
+    let environment = variables(&[("ZT_RISK_EXPORTER__CONFIG__FILE", &variable)]);
+    let by_variable = Config::load(&Flags::default(), environment.clone()).unwrap();
+    let by_flag = Config::load(&two.flags(), environment).unwrap();
+    assert_eq!((by_variable.users.limit, by_flag.users.limit), (1, 2));
+}
+
+#[test]
+fn texts_that_look_like_numbers_stay_as_written() {
+    let place = Place::new(
+        "accounts:\n\
+         - {id: 01234567890123456789012345678901, alias: 007, token: 0123}\n\
+         - {id: 1234567890123456789012345678901e, alias: true, token: 1_000}\n\
+         - {id: '0x345678901234567890123456789012', token: x}\n",
+    );
+    assert_eq!(
+        place.refusal(&[]),
+        "accounts[2].id must be 32 hexadecimal digits, as the dashboard shows them in its address (zt.yaml, line 4)"
+    );
+    let place = Place::new(
+        "accounts:\n\
+         - {id: 01234567890123456789012345678901, alias: 007, token: 0123}\n\
+         - {id: 1234567890123456789012345678901E, alias: true, token: 1_000}\n\
+         - {id: 22345678901234567890123456789012, alias: null, token: 0012e5}\n\
+         - {id: 32345678901234567890123456789012, alias: ~, token: \" \\n\"}\n",
+    );
+    assert_eq!(
+        place.refusal(&[]),
+        "accounts[3].token has a character that cannot stand in an HTTP header, such as a space, a line end or \
+         an accent (zt.yaml, line 5)"
+    );
+    let place = Place::new(
+        "accounts:\n\
+         - {id: 01234567890123456789012345678901, alias: 007, token: 0123}\n\
+         - {id: 1234567890123456789012345678901E, alias: true, token: 1_000}\n\
+         - {id: 22345678901234567890123456789012, alias: null, token: 0012e5}\n\
+         users: {limit: \"7\"}\n",
+    );
+    let config = place.load(&[]).unwrap();
+    let found: Vec<_> =
+        config.accounts.iter().map(|a| (a.id.as_str(), a.alias.as_str(), token_of(&a.credentials))).collect();
+    let wanted = [
+        ("01234567890123456789012345678901", "007", "0123".to_owned()),
+        ("1234567890123456789012345678901e", "true", "1_000".to_owned()),
+        ("22345678901234567890123456789012", "22345678901234567890123456789012", "0012e5".to_owned()),
+    ];
+    assert_eq!(found, wanted);
+    assert_eq!(config.users.limit, 7);
+}
+
+#[test]
+fn accounts_with_the_same_credential_share_its_number() {
+    let place = Place::new(
+        "accounts:\n\
+         - {id: 00000000000000000000000000000001, alias: a, token_file: token}\n\
+         - {id: 00000000000000000000000000000002, alias: b, token_file: other-token, budget_share: 0.5}\n\
+         - {id: 00000000000000000000000000000003, alias: c, token_file: same-token}\n\
+         - {id: 00000000000000000000000000000004, alias: d, token: secret-token}\n\
+         - {id: 00000000000000000000000000000005, alias: e, email: a@b, api_key: secret-token, budget_share: 1}\n\
+         - {id: 00000000000000000000000000000006, alias: f, email: a@b, api_key_file: token, budget_share: 1.0}\n",
+    );
+    let config = place.load(&[]).unwrap();
+    let numbers: Vec<usize> = config.accounts.iter().map(|account| account.credential).collect();
+    assert_eq!(numbers, [0, 1, 0, 0, 2, 2]);
+    assert_eq!(config.accounts[0].credentials.file(), Some(place.path("token").as_path()));
+    assert_eq!(config.accounts[3].credentials.file(), None);
+}
+
+#[test]
+fn a_shard_has_its_part_of_the_accounts_and_its_flags_win() {
+    let list: String =
+        (1..=9).map(|n| format!("  - {{id: {}, token: {n}}}\n", n.to_string().repeat(32))).collect();
+    let place = Place::new(format!("accounts:\n{list}shard: {{total: 3}}\n"));
+    let flags = |index: &str| Flags { shard_index: Some(index.to_owned()), ..place.flags() };
+    // What another implementation of the hashing says, as in the tests of the split.
+    let table = [("0", "2578"), ("1", "36"), ("2", "149")];
+    for (index, wanted) in table {
+        let environment = variables(&[("ZT_RISK_EXPORTER__SHARD__INDEX", "1")]);
+        let config = Config::load(&flags(index), environment).unwrap();
+        let found: String = config.accounts.iter().map(|account| &account.id[..1]).collect();
+        assert_eq!(found, wanted, "shard {index}");
+    }
+}
+
+#[test]
+fn a_credential_is_read_anew_each_time() {
+    let place = Place::new(format!("accounts: [{{id: {ID}, token_file: token}}]"));
+    let source = &place.load(&[]).unwrap().accounts[0].credentials;
+    let before = source.read().unwrap();
+    assert_eq!(before, source.read().unwrap());
+    place.write("token", "rotated");
+    assert_ne!(before, source.read().unwrap());
+    assert_eq!(token_of(source), "rotated");
+    fs::remove_file(place.path("token")).unwrap();
+    let message = source.read().unwrap_err().to_string();
+    let path = place.path("token").display().to_string();
+    assert_eq!(message, format!("cannot read {path}: No such file or directory (os error 2)"));
+}
+
+#[test]
+fn a_file_without_settings_is_none_and_cloudflares_variables_do() {
+    let environment = [("CLOUDFLARE_ACCOUNT_ID", ID), ("CLOUDFLARE_API_TOKEN", "secret")];
+    for file in
+        ["", "# nothing\n", "---\n", "---\n...\n", "accounts:\n", "accounts: []\n", "\u{feff}users:\n", "~"]
+    {
+        let place = Place::new(file);
+        assert_eq!(place.load(&environment).unwrap().accounts.len(), 1, "{file:?}");
+        assert_eq!(
+            place.refusal(&[]),
+            "zt.yaml lists no accounts: list one there, or set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN",
+            "{file:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_set_but_not_used_is_said_once() {
+    let listed = with_account("");
+    let table: [(&str, Variables<'_>, &[&str]); 4] = [
+        (&listed, &[("CLOUDFLARE_LOG", "debug"), ("CLOUDFLARE_API_TOKEN", "")], &[]),
+        (
+            &listed,
+            &[("CLOUDFLARE_API_TOKEN", "x"), ("CLOUDFLARE_BASE_URL", "http://elsewhere")],
+            &["not used, because the file lists accounts: CLOUDFLARE_API_TOKEN, CLOUDFLARE_BASE_URL"],
+        ),
+        (
+            "",
+            &[("CLOUDFLARE_ACCOUNT_ID", ID), ("CLOUDFLARE_API_TOKEN", "x"), ("CLOUDFLARE_API_KEY", "y")],
+            &[
+                "CLOUDFLARE_API_TOKEN and CLOUDFLARE_API_KEY are both set: the token is used, which may do less",
+            ],
+        ),
+        (
+            &listed,
+            &[("ZT_RISK_EXPORTER__USERS__HASH_KEY_FILE", "/nowhere")],
+            &["users.hash_key_file is not used, because users.identity is not hash"],
+        ),
+    ];
+    for (file, environment, warnings) in table {
+        let config = Place::new(file).load(environment).unwrap();
+        assert_eq!(config.warnings, warnings, "{environment:?}");
+        assert!(config.base_url.host_str() == Some("api.cloudflare.com"));
+    }
+}
+
+#[test]
+fn good_settings_are_taken() {
+    for rest in [
+        "cloudflare: {base_url: 'http://localhost:1'}",
+        "cloudflare: {base_url: 'http://[::1]:1/x/'}",
+        "cloudflare: {base_url: 'http://127.9.9.9'}",
+        "cloudflare: {base_url: 'HTTPS://gateway.example/prefix'}",
+        "cloudflare: {base_url: ~}",
+        "intervals: {summary: 1s, behaviors: 1d, audit: 30d}",
+        "users: {limit: 0, identity: none}",
+        "users: {limit: 100000, identity: email}",
+        "users: {identity: hash, hash_key_file: hash-key}",
+        "web: {listen_address: '[::1]:0'}",
+        "log: {level: 'info,zt_risk_exporter::collector::poller=trace, hyper=warn'}",
+        "log: {level: OFF, format: json}",
+    ] {
+        let loaded = Place::new(with_account(rest)).load(&[]);
+        assert!(loaded.is_ok(), "{rest}: {}", loaded.unwrap_err());
+    }
+}
+
+#[test]
+fn kubernetes_variables_for_a_service_of_our_name_do_not_stop_the_start() {
+    let environment = [
+        ("CLOUDFLARE_ACCOUNT_ID", ID),
+        ("CLOUDFLARE_API_TOKEN", "secret"),
+        ("ZT_RISK_EXPORTER_SERVICE_HOST", "10.0.0.1"),
+        ("ZT_RISK_EXPORTER_SERVICE_PORT", "10069"),
+        ("ZT_RISK_EXPORTER_PORT", "tcp://10.0.0.1:10069"),
+        ("ZT_RISK_EXPORTER_PORT_10069_TCP", "tcp://10.0.0.1:10069"),
+        ("ZT_RISK_EXPORTER_PORT_10069_TCP_ADDR", "10.0.0.1"),
+    ];
+    assert!(Config::load(&Flags::default(), variables(&environment)).is_ok());
+}
+
+#[test]
+fn each_refusal_of_a_file_names_key_value_and_line() {
+    let intervals = |value: &str| with_account(&format!("intervals:\n  summary: {value}"));
+    let duration = |value: &str| {
+        format!(
+            "intervals.summary is {value}, but must be a duration from 1s to 1d, written like 30s, 5m or 1h30m (zt.yaml, line 3)"
+        )
+    };
+    let limit = |value: &str| {
+        format!("users.limit is {value}, but must be a whole number from 0 to 100000 (zt.yaml, line 2)")
+    };
+    let url = "cloudflare.base_url must be an https URL such as https://api.cloudflare.com/client/v4, \
+               or an http one on loopback (zt.yaml, line 2)";
+    let level = |value: &str| {
+        format!(
+            "log.level is {value}, but must be off, error, warn, info, debug, trace, or directives such as \
+             info,hyper=warn (zt.yaml, line 2)"
+        )
+    };
+    let line_2 = |problem: &str| format!("{problem} (zt.yaml, line 2)");
+    let total =
+        |value: &str| line_2(&format!("shard.total is {value}, but must be a whole number from 1 to 1000"));
+    let index = |value: &str, total: u32| {
+        line_2(&format!(
+            "shard.index is {value}, but must be a whole number from 0 and below shard.total, which is {total}"
+        ))
+    };
+    let table: Vec<(String, String)> = vec![
+        // Values.
+        (intervals("30"), duration("\"30\"")),
+        (intervals("banana"), duration("\"banana\"")),
+        (intervals("999ms"), duration("\"999ms\"")),
+        (intervals("25h"), duration("\"25h\"")),
+        (intervals("1.5m"), duration("\"1.5m\"")),
+        (intervals("true"), duration("\"true\"")),
+        (intervals("''"), duration("\"\"")),
+        (with_account("intervals: {audit: 59s}"), line_2(
+            "intervals.audit is \"59s\", but must be a duration from 1m to 30d, written like 30s, 5m or 1h30m",
+        )),
+        (with_account("shard: {total: 0}"), total("\"0\"")),
+        (with_account("shard: {total: 1001}"), total("\"1001\"")),
+        (with_account("shard: {total: +2}"), total("\"+2\"")),
+        (with_account("shard: {index: 1}"), index("\"1\"", 1)),
+        (with_account("shard: {index: 3, total: 3}"), index("\"3\"", 3)),
+        (with_account("shard: {index: pod-1, total: 3}"), index("\"pod-1\"", 3)),
+        (with_account("shard: {total: 3}"), line_2("shard.total is 3, but shard.index is not set")),
+        (with_account("users: {limit: 1.7}"), limit("\"1.7\"")),
+        (with_account("users: {limit: true}"), limit("\"true\"")),
+        (with_account("users: {limit: -1}"), limit("\"-1\"")),
+        (with_account("users: {limit: +1}"), limit("\"+1\"")),
+        (with_account("users: {limit: 0x10}"), limit("\"0x10\"")),
+        (with_account("users: {limit: 100001}"), limit("\"100001\"")),
+        (with_account("users: {limit: 99999999999999999999999}"), limit("\"99999999999999999999999\"")),
+        (with_account("users: {limit: [1]}"), line_2("users.limit is a list, but must be a single value")),
+        (with_account("users: {identity: mail}"), line_2(
+            "users.identity is \"mail\", but must be id, hash, email or none",
+        )),
+        (with_account("users: {identity: hash}"), line_2(
+            "users.identity is hash, but users.hash_key_file is not set",
+        )),
+        (with_account("users: {identity: hash, hash_key_file: none-such}"), line_2(
+            "users.hash_key_file must be the path of a file, but there is no file of that name",
+        )),
+        (with_account("users: {identity: hash, hash_key_file: short-key}"), line_2(
+            "users.hash_key_file cannot be used: the key in short-key has 10 bytes, but must have from 16 to 1024",
+        )),
+        (with_account("users: {identity: hash, hash_key_file: ''}"), line_2("users.hash_key_file is \"\", but must be the path of a file")),
+        (with_account("web: {listen_address: 10069}"), line_2(
+            "web.listen_address is \"10069\", but must be an address and a port, such as :10069, 127.0.0.1:10069, \
+             [::1]:10069 or localhost:10069",
+        )),
+        (with_account("cloudflare: {base_url: 'http://api.cloudflare.com'}"), url.to_owned()),
+        (with_account("cloudflare: {base_url: 'http://localhost.evil.example'}"), url.to_owned()),
+        (with_account("cloudflare: {base_url: 'ftp://127.0.0.1'}"), url.to_owned()),
+        (with_account("cloudflare: {base_url: 'api.cloudflare.com'}"), url.to_owned()),
+        (with_account("cloudflare: {base_url: 'https://me:pass@example.com'}"), line_2(
+            "cloudflare.base_url must not hold a user name or a password",
+        )),
+        (with_account("cloudflare: {base_url: 'https://example.com?x'}"), line_2(
+            "cloudflare.base_url must be a URL without query and fragment",
+        )),
+        (with_account("log: {level: inof}"), level("\"inof\"")),
+        (with_account("log: {level: 'info,hyper=loud'}"), level("\"info,hyper=loud\"")),
+        (with_account("log: {level: 'info,[span]=debug'}"), level("\"info,[span]=debug\"")),
+        (with_account("log: {level: ''}"), level("\"\"")),
+        (with_account("log: {format: xml}"), line_2("log.format is \"xml\", but must be text or json")),
+        (with_account("web: {page: off}"), line_2("web.page is \"off\", but must be true or false")),
+        // Keys.
+        (with_account("interval: {summary: 30s}"), line_2(
+            "interval is not a known key; did you mean intervals?",
+        )),
+        (with_account("intervals: {sumary: 30s}"), line_2(
+            "intervals.sumary is not a known key; did you mean intervals.summary?",
+        )),
+        (with_account("web: {listen-address: ':1'}"), line_2(
+            "web.listen-address is not a known key; did you mean web.listen_address?",
+        )),
+        (with_account("log: {rotation: daily}"), line_2(
+            "log.rotation is not a known key; known here: level, format",
+        )),
+        (with_account("<<: {}"), line_2(
+            "<< is not a known key; known here: accounts, cloudflare, intervals, users, state, web, shard, log",
+        )),
+        (with_account("log: {level: info,\n  format: text, level: warn}"),
+            "level is given twice, first on line 2 (zt.yaml, line 3)".to_owned()),
+        (with_account("accounts: []"), line_2("accounts is given twice, first on line 1")),
+        // Shapes.
+        ("[]".to_owned(),
+            "the configuration is a list, but must be a map of sections such as accounts and intervals (zt.yaml, line 1)".to_owned()),
+        ("\n\nsecret-token\n".to_owned(),
+            "the configuration is a single value, but must be a map of sections such as accounts and intervals (zt.yaml, line 3)".to_owned()),
+        (with_account("intervals: [30s]"), line_2("intervals is a list, but must be a map")),
+        (with_account("log: info"), line_2("log is a single value, but must be a map")),
+        (with_account("? [a]\n: b"), line_2("the keys of a map must be plain words")),
+        (with_account("--- \nlog:\n"), line_2("only one YAML document may stand in the file")),
+        (with_account("log: &x {level: info}"), line_2("anchors, aliases and tags of YAML are not supported here")),
+        (with_account("log: {level: !!str info}"), line_2("anchors, aliases and tags of YAML are not supported here")),
+        ("[".repeat(20), "the configuration is nested too deeply (zt.yaml, line 1)".to_owned()),
+        ("#".repeat((1 << 20) + 1), "the configuration file zt.yaml is longer than 1 MiB".to_owned()),
+    ];
+    for (file, message) in table {
+        let start: String = file.chars().take(300).collect();
+        assert_eq!(Place::new(&file).refusal(&[]), message, "for {start}");
+    }
+}
+
+#[test]
+fn each_refusal_of_an_account_names_it_and_shows_no_secret() {
+    let id = |n: u8| format!("0000000000000000000000000000000{n}");
+    let one = |fields: &str| format!("accounts:\n- {{id: {ID}, {fields}}}");
+    let two = |first: &str, second: &str| format!("accounts:\n- {{{first}}}\n- {{{second}}}\n");
+    let header =
+        "has a character that cannot stand in an HTTP header, such as a space, a line end or an accent";
+    let table: Vec<(String, String)> = vec![
+        ("accounts: {}".to_owned(), "accounts is a map, but must be a list (zt.yaml, line 1)".to_owned()),
+        ("accounts: s3cr3t".to_owned(), "accounts is a single value, but must be a list (zt.yaml, line 1)".to_owned()),
+        ("accounts:\n- s3cr3t".to_owned(),
+            "accounts[0] is a single value, but must be a map with an id and a credential (zt.yaml, line 2)".to_owned()),
+        ("accounts:\n- alias: x".to_owned(), "accounts[0] has no id (zt.yaml, line 2)".to_owned()),
+        (one("tokn: s3cr3t"),
+            "accounts[0].tokn is not a known key; did you mean accounts[0].token? (zt.yaml, line 2)".to_owned()),
+        (one("alias: x"),
+            "accounts[0] has no credential: give it token_file, token, or email with api_key_file or api_key (zt.yaml, line 2)".to_owned()),
+        (one("token: s3cr3t, token_file: token"),
+            "accounts[0] has both token and token_file, but must have one credential (zt.yaml, line 2)".to_owned()),
+        (one("token: s3cr3t, email: a@b"),
+            "accounts[0] has both token and email, but an email goes with api_key_file or api_key (zt.yaml, line 2)".to_owned()),
+        (one("email: a@b"), "accounts[0] has an email, but neither api_key_file nor api_key (zt.yaml, line 2)".to_owned()),
+        (one("api_key: s3cr3t"), "accounts[0] has api_key, but no email (zt.yaml, line 2)".to_owned()),
+        (one("api_key: s3cr3t, email: someone"),
+            "accounts[0].email must be an e-mail address in ASCII (zt.yaml, line 2)".to_owned()),
+        (one("token: 's3cr3t two'"), format!("accounts[0].token {header} (zt.yaml, line 2)")),
+        (one("token: 's3cr3té'"), format!("accounts[0].token {header} (zt.yaml, line 2)")),
+        (one("token: ''"), "accounts[0].token is empty (zt.yaml, line 2)".to_owned()),
+        (one("token: [s3cr3t]"), "accounts[0].token is a list, but must be a single value (zt.yaml, line 2)".to_owned()),
+        (one(&format!("token: {}", "s3cr3t".repeat(200))),
+            "accounts[0].token is longer than 1024 characters, so it is no token or key of Cloudflare (zt.yaml, line 2)".to_owned()),
+        (one("token_file: none-such"),
+            "accounts[0].token_file must be the path of a file, but there is no file of that name (zt.yaml, line 2)".to_owned()),
+        (one("\n  token_file: /none/such"),
+            "accounts[0].token_file cannot be used: cannot read /none/such: No such file or directory (os error 2) \
+             (zt.yaml, line 3)".to_owned()),
+        (one("\n  token_file: empty"),
+            "accounts[0].token_file cannot be used: what empty holds is empty (zt.yaml, line 3)".to_owned()),
+        (one("email: a@b,\n  api_key_file: /"),
+            "accounts[0].api_key_file cannot be used: cannot read /: Is a directory (os error 21) (zt.yaml, line 3)".to_owned()),
+        (one("token_file: two-lines"),
+            format!("accounts[0].token_file cannot be used: what two-lines holds {header} (zt.yaml, line 2)")),
+        (one("token_file: /"),
+            "accounts[0].token_file cannot be used: cannot read /: Is a directory (os error 21) (zt.yaml, line 2)".to_owned()),
+        (one("token: x, alias: ''"),
+            "accounts[0].alias is \"\", but must be 1 to 64 characters on one line, without spaces around (zt.yaml, line 2)".to_owned()),
+        (one(&format!("token: x, alias: {}", "ä".repeat(65))),
+            format!("accounts[0].alias is \"{}\"..., but must be 1 to 64 characters on one line, without spaces around (zt.yaml, line 2)", "ä".repeat(60))),
+        (one("token: x, alias: \"a\\nb\""),
+            "accounts[0].alias is \"a\\nb\", but must be 1 to 64 characters on one line, without spaces around (zt.yaml, line 2)".to_owned()),
+        (two(&format!("id: {}, token: x", id(1)), &format!("id: {}, alias: y, token: x", id(1))),
+            format!("accounts[1] has the id {} of accounts[0]; each account is listed once (zt.yaml, line 3)", id(1))),
+        (two(&format!("id: {}, alias: y, token: x", id(1)), &format!("id: {}, alias: y, token: x", id(2))),
+            "accounts[1] has the alias \"y\" of accounts[0]; aliases must differ (zt.yaml, line 3)".to_owned()),
+        (two(&format!("id: {}, token: x", id(1)), &format!("id: {}, alias: {}, token: x", id(2), id(1))),
+            format!("accounts[1] has the alias {:?} of accounts[0]; aliases must differ (zt.yaml, line 3)", id(1))),
+        (two(&format!("id: {}, alias: y, token_file: token", id(1)),
+             &format!("id: {}, alias: z, token: secret-token, budget_share: 0.5", id(2))),
+            "accounts[1] has budget_share 0.5, but \"y\" has 0.25 with the same credential, and they share one budget (zt.yaml, line 3)".to_owned()),
+    ];
+    for (file, message) in table {
+        let place = Place::new(&file);
+        place.write("two-lines", "s3cr3t\nline\n");
+        place.write("empty", "\n");
+        let refusal = place.refusal(&[]);
+        assert_eq!(refusal, message, "for {file}");
+        assert!(!refusal.contains("s3cr3t"), "{refusal}");
+    }
+    for share in ["0", "0.009", "1.01", "-1", "NaN", "inf", "1e-1", "25%", "half"] {
+        assert_eq!(
+            Place::new(one(&format!("token: x, budget_share: {share}"))).refusal(&[]),
+            format!(
+                "accounts[0].budget_share is {share:?}, but must be a fraction from 0.01 to 1 of the 1,200 requests \
+                 that Cloudflare allows in 5 minutes (zt.yaml, line 2)"
+            )
+        );
+    }
+}
+
+#[test]
+fn each_refusal_of_the_environment_names_the_variable_and_shows_no_secret() {
+    const TOKEN: (&str, &str) = ("CLOUDFLARE_API_TOKEN", "s3cr3t");
+    const ACCOUNT: (&str, &str) = ("CLOUDFLARE_ACCOUNT_ID", ID);
+    let table: [(Variables<'_>, &str); 13] = [
+        (
+            &[],
+            "no account is configured: set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN, or name a file with \
+             --config.file",
+        ),
+        (&[ACCOUNT], "CLOUDFLARE_ACCOUNT_ID is set, but CLOUDFLARE_API_TOKEN is not"),
+        (
+            &[("CLOUDFLARE_ACCOUNT_ID", "acme"), TOKEN],
+            "CLOUDFLARE_ACCOUNT_ID must be 32 hexadecimal digits, as the dashboard shows them in its address \
+             (environment)",
+        ),
+        (&[ACCOUNT, ("CLOUDFLARE_EMAIL", "a@b")], "CLOUDFLARE_EMAIL is set, but CLOUDFLARE_API_KEY is not"),
+        (
+            &[ACCOUNT, ("CLOUDFLARE_API_KEY", "s3cr3t")],
+            "CLOUDFLARE_API_KEY is set, but CLOUDFLARE_EMAIL is not",
+        ),
+        (
+            &[ACCOUNT, ("CLOUDFLARE_API_TOKEN", "Bearer s3cr3t")],
+            "CLOUDFLARE_API_TOKEN has a character that cannot stand in an HTTP header, such as a space, a line end \
+             or an accent",
+        ),
+        (
+            &[ACCOUNT, TOKEN, ("CLOUDFLARE_BASE_URL", "http://example.com")],
+            "cloudflare.base_url must be an https URL such as \
+             https://api.cloudflare.com/client/v4, or an http one on loopback (environment variable \
+             CLOUDFLARE_BASE_URL)",
+        ),
+        (
+            &[ACCOUNT, TOKEN, ("ZT_RISK_EXPORTER__INTERVALS__SUMMARY", "soon")],
+            "intervals.summary is \"soon\", but must be a duration from 1s to 1d, written like 30s, 5m or 1h30m \
+             (environment variable ZT_RISK_EXPORTER__INTERVALS__SUMMARY)",
+        ),
+        (
+            &[ACCOUNT, TOKEN, ("ZT_RISK_EXPORTER__INTERVAL__SUMMARY", "30s")],
+            "environment variable ZT_RISK_EXPORTER__INTERVAL__SUMMARY is not known; did you mean \
+             ZT_RISK_EXPORTER__INTERVALS__SUMMARY?",
+        ),
+        (
+            &[ACCOUNT, TOKEN, ("ZT_RISK_EXPORTER__log__level", "info")],
+            "environment variable ZT_RISK_EXPORTER__log__level is not known; did you mean \
+             ZT_RISK_EXPORTER__LOG__LEVEL?",
+        ),
+        (
+            &[ACCOUNT, TOKEN, ("ZT_RISK_EXPORTER__ACCOUNTS__0__TOKEN", "s3cr3t")],
+            "environment variable ZT_RISK_EXPORTER__ACCOUNTS__0__TOKEN is not known; accounts are listed in the \
+             configuration file, or there is one of CLOUDFLARE_ACCOUNT_ID with CLOUDFLARE_API_TOKEN",
+        ),
+        (
+            &[ACCOUNT, TOKEN, ("ZT_RISK_EXPORTER__NOTHING_OF_THE_KIND_AT_ALL", "1")],
+            "environment variable ZT_RISK_EXPORTER__NOTHING_OF_THE_KIND_AT_ALL is not known; known are \
+             ZT_RISK_EXPORTER__ with a section, two underscores and a key of the file",
+        ),
+        (
+            &[ACCOUNT, TOKEN, ("ZT_RISK_EXPORTER__CONFIG__FILE", "/none/such")],
+            "cannot read the configuration file /none/such: No such file or directory (os error 2)",
+        ),
+    ];
+    for (environment, message) in table {
+        let refusal = Config::load(&Flags::default(), variables(environment)).unwrap_err();
+        assert_eq!(refusal.to_string(), message, "for {environment:?}");
+        assert!(!message.contains("s3cr3t"), "{message}");
+    }
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_not_shown() {
+    const SECRET: &str = "v1-s3cr3tS3CR3Ts3cr3tS3CR3Ts3cr3tS3CR3Ts";
+    let variable = |name: &'static str, value: String| (String::new(), vec![(name, value)]);
+    let file = |file: String| (file, Vec::new());
+    let table: Vec<(String, Vec<(&str, String)>)> = vec![
+        variable("CLOUDFLARE_ACCOUNT_ID", SECRET.to_owned()),
+        variable("CLOUDFLARE_EMAIL", SECRET.to_owned()),
+        variable("CLOUDFLARE_BASE_URL", SECRET.to_owned()),
+        variable("CLOUDFLARE_BASE_URL", format!("https://me:{SECRET}@exa mple.com/")),
+        variable("CLOUDFLARE_BASE_URL", format!("https://me:{SECRET}@example.com/")),
+        variable("CLOUDFLARE_BASE_URL", format!("me:{SECRET}@example.com/")),
+        variable("CLOUDFLARE_BASE_URL", format!("https://example.com/?token={SECRET}")),
+        file(format!("accounts: [{{id: {SECRET}, token: x}}]")),
+        file(format!("accounts: [{{id: {ID}, token_file: {SECRET}}}]")),
+        file(format!("accounts: [{{id: {ID}, email: a@b, api_key_file: {SECRET}}}]")),
+        file(format!("accounts: [{{id: {ID}, token:{SECRET}}}]")),
+        file(format!("accounts: [{{id: {ID}, token:{SECRET}, token:{SECRET}}}]")),
+        file(format!("accounts: [{{id: {ID}, {SECRET}}}]")),
+        file(format!("accounts: [{SECRET}]")),
+        file(with_account(&format!("{SECRET}: x"))),
+        file(with_account(&format!("users: {{identity: hash, hash_key_file: {SECRET}}}"))),
+    ];
+    for (file, environment) in table {
+        let mut variables: Vec<(&str, &str)> =
+            environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        for (name, value) in [("CLOUDFLARE_ACCOUNT_ID", ID), ("CLOUDFLARE_API_KEY", "key")] {
+            if variables.iter().all(|(given, _)| *given != name) {
+                variables.push((name, value));
+            }
+        }
+        let refusal = Place::new(&file).refusal(&variables);
+        assert!(!refusal.contains("s3cr3t"), "{refusal}, for {file} {environment:?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_text_or_cannot_be_read_is_named() {
+    let place = Place::new(b"accounts: []\n\xff\n");
+    assert_eq!(place.refusal(&[]), "the configuration file zt.yaml is not UTF-8 text (byte 13)");
+    fs::remove_file(place.path("zt.yaml")).unwrap();
+    assert_eq!(
+        place.refusal(&[]),
+        "cannot read the configuration file zt.yaml: No such file or directory (os error 2)"
+    );
+    fs::create_dir(place.path("zt.yaml")).unwrap();
+    assert_eq!(
+        place.refusal(&[]),
+        "cannot read the configuration file zt.yaml: Is a directory (os error 21)"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_no_text_is_named() {
+    use std::os::unix::ffi::OsStringExt;
+    let strange = OsString::from_vec(vec![0xff]);
+    for (name, refused) in [
+        ("ZT_RISK_EXPORTER__LOG__LEVEL", true),
+        ("CLOUDFLARE_API_TOKEN", true),
+        ("CLOUDFLARE_OTHER", false),
+        ("PATH", false),
+    ] {
+        let environment = variables(&[
+            ("CLOUDFLARE_ACCOUNT_ID", ID),
+            ("CLOUDFLARE_EMAIL", "a@b"),
+            ("CLOUDFLARE_API_KEY", "x"),
+        ]);
+        let strange = [(OsString::from(name), strange.clone())];
+        let loaded = Config::load(&Flags::default(), environment.into_iter().chain(strange));
+        let message = loaded.err().map(|error| error.to_string());
+        let wanted = format!("environment variable {name} is not UTF-8 text");
+        assert_eq!(message, refused.then_some(wanted), "{name}");
+    }
+}
+
+#[test]
+fn broken_yaml_is_refused_with_its_line() {
+    let table = [
+        ("accounts: [", "while parsing a node, did not find expected node content (zt.yaml, line 2)"),
+        ("a: b: c", "mapping values are not allowed in this context (zt.yaml, line 1)"),
+        ("log:\n\tlevel: info", "tabs disallowed within this context (block indentation) (zt.yaml, line 2)"),
+        (
+            "log: {level: info\nweb: x",
+            "while parsing a flow mapping, did not find expected ',' or '}' (zt.yaml, line 2)",
+        ),
+        ("log: 'info", "while scanning a quoted scalar, found unexpected end of stream (zt.yaml, line 1)"),
+    ];
+    for (file, message) in table {
+        let refusal = Place::new(file).refusal(&[]);
+        assert_eq!(refusal, format!("not valid YAML: {message}"), "{file:?}");
+    }
+}
+
+#[test]
+fn nothing_that_is_printed_of_a_configuration_shows_a_secret() {
+    let place = Place::new(format!(
+        "accounts:\n- {{id: {ID}, token: s3cr3t}}\n- {{id: {}, email: a@b, api_key: s3cr3t}}\n\
+         users: {{identity: hash, hash_key_file: hash-key}}",
+        ID.replace('0', "1")
+    ));
+    let config = place.load(&[]).unwrap();
+    let printed = format!("{config:?} {:?}", config.accounts[0].credentials.read());
+    assert!(!printed.contains("s3cr3t") && !printed.contains("sixteen"), "{printed}");
+    let IdentityPolicy::Hash { key } = &config.users.identity else {
+        panic!("a hash was asked for");
+    };
+    assert_eq!(key.expose_secret(), b"sixteen-or-more-bytes");
+}

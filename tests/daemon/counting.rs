@@ -1,0 +1,584 @@
+//! The rules of counting, one by one, on one account and a Cloudflare made of a table.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use zt_risk_exporter::clock::{Moment, Timestamp};
+use zt_risk_exporter::collector::account::{Account, Question, Settings, Step};
+use zt_risk_exporter::collector::schedule::{Intervals, Setback};
+use zt_risk_exporter::collector::user_label::Naming;
+use zt_risk_exporter::model::{
+    AccountName, Behavior, Endpoint, Event, Extent, Level, Listing, Row, Snapshot, Summary, Tuple, UserId,
+    UserRisk,
+};
+
+/// When counting begins in these tests, in seconds on Cloudflare's clock.
+const EPOCH: i64 = 1_000_000;
+
+/// An account whose upstream says what the test lays down.
+struct Upstream {
+    account: Account,
+    /// Seconds since the start of both clocks.
+    now: u64,
+    listed: BTreeMap<u128, Tuple>,
+    risks: BTreeMap<u128, UserRisk>,
+    extent: Extent,
+    unreadable: Vec<UserId>,
+    anonymous: u32,
+    /// Users whose events were asked for, in that order.
+    asked: Vec<u128>,
+}
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn id(user: u128) -> UserId {
+    UserId::from_u128(user)
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_seconds(EPOCH + second)
+}
+
+fn tuple(count: u32, last_event: i64, level: Level) -> Tuple {
+    Tuple { last_event: at(last_event), count, level }
+}
+
+/// An event `id` of `imp_travel` at high, `second` seconds after the epoch.
+fn event(id: &str, second: i64) -> Event {
+    Event {
+        id: id.to_owned(),
+        name: "Impossible Travel".to_owned(),
+        level: Level::High,
+        timestamp: at(second),
+    }
+}
+
+fn behaviors() -> Listing<Behavior> {
+    let behavior = Behavior {
+        id: "imp_travel".to_owned(),
+        name: "Impossible Travel".to_owned(),
+        description: String::new(),
+        enabled: true,
+        level: Level::High,
+    };
+    Listing { rows: vec![behavior], rejected: 0 }
+}
+
+fn risk(events: Vec<Event>) -> UserRisk {
+    UserRisk {
+        events,
+        rejected: 0,
+        last_reset: None,
+        level: None,
+        extent: Extent::Whole,
+        date: None,
+        identity: None,
+        pages: 1,
+    }
+}
+
+fn cut_short() -> Extent {
+    Extent::Partial("2 of 3".to_owned())
+}
+
+fn fresh_account() -> Account {
+    let intervals = Intervals {
+        summary: seconds(30),
+        behaviors: seconds(300),
+        integrations: seconds(300),
+        audit: seconds(21_600),
+    };
+    let name = AccountName { alias: "acme".to_owned(), id: "0".repeat(32) };
+    Account::new(Settings {
+        name,
+        intervals,
+        budget: 300,
+        series: 10,
+        naming: Naming::Id,
+        secret: [7; 16],
+        seed: 1,
+    })
+}
+
+impl Upstream {
+    /// Nothing was read yet.
+    fn untouched() -> Self {
+        Self {
+            account: fresh_account(),
+            now: 0,
+            listed: BTreeMap::new(),
+            risks: BTreeMap::new(),
+            extent: Extent::Whole,
+            unreadable: Vec::new(),
+            anonymous: 0,
+            asked: Vec::new(),
+        }
+    }
+
+    /// Users 1, 2, ... with one old event each, all read as the baseline.
+    fn with_users(users: u128) -> Self {
+        let mut upstream = Self::untouched();
+        upstream.listed = (1..=users).map(|user| (user, tuple(1, -100, Level::Low))).collect();
+        upstream.risks = (1..=users).map(|user| (user, risk(vec![event("old", -100)]))).collect();
+        upstream.summary();
+        upstream.account.behaviors_read(behaviors(), upstream.moment(), at(0));
+        upstream.account.saved();
+        upstream
+    }
+
+    fn moment(&self) -> Moment {
+        Moment::after_start(seconds(self.now))
+    }
+
+    fn date(&self) -> Timestamp {
+        at(i64::try_from(self.now).expect("tests are short"))
+    }
+
+    /// The summary is read; no user's events are.
+    fn summary(&mut self) {
+        let rows = self.listed.iter().map(|(&user, &tuple)| Row { user: id(user), tuple }).collect();
+        let summary = Summary {
+            rows,
+            unreadable: self.unreadable.clone(),
+            anonymous: self.anonymous,
+            extent: self.extent.clone(),
+            date: Some(self.date()),
+            identities: None,
+            pages: 1,
+        };
+        let (now, date) = (self.moment(), self.date());
+        self.account.summary_read(&summary, now, date);
+        self.account.saved();
+    }
+
+    /// Time passes, and everything the account asks for is answered.
+    fn pass(&mut self, span: u64) {
+        let end = self.now + span;
+        loop {
+            match self.account.plan(self.moment()) {
+                Step::Ask(question) => self.answer(&question),
+                Step::Wait(until) => {
+                    let until = until.since(Moment::default()).as_secs_f64().ceil() as u64;
+                    if until > end {
+                        break;
+                    }
+                    self.now = until.max(self.now);
+                }
+            }
+        }
+        self.now = end;
+    }
+
+    fn answer(&mut self, question: &Question) {
+        let (now, date) = (self.moment(), self.date());
+        match question {
+            Question::Poll(Endpoint::Summary) => self.summary(),
+            Question::Poll(Endpoint::Behaviors) => self.account.behaviors_read(behaviors(), now, date),
+            Question::Poll(Endpoint::Integrations) => {
+                self.account.integrations_read(Listing::default(), now, date);
+            }
+            Question::Poll(_) => self.account.token_read(now),
+            Question::User(asked) => {
+                let user = asked.user.id.as_u128();
+                self.asked.push(user);
+                match self.risks.get(&user) {
+                    Some(risk) => self.account.user_read(asked, risk, now, date),
+                    None => self.account.user_not_found(asked, now),
+                }
+            }
+        }
+        self.account.saved();
+    }
+
+    fn risk(&mut self, user: u128) -> &mut UserRisk {
+        self.risks.entry(user).or_insert_with(|| risk(Vec::new()))
+    }
+
+    /// An event happens to `user`, and both the list and the user's events show it.
+    fn happens(&mut self, user: u128, id: &str, second: i64) {
+        self.risk(user).events.push(event(id, second));
+        let count = self.listed.get(&user).map_or(0, |known| known.count);
+        self.listed.insert(user, tuple(count + 1, second, Level::High));
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.account.snapshot()
+    }
+
+    fn pending(&self) -> u64 {
+        self.snapshot().users.expect("a list was read").pending
+    }
+
+    fn counted(&self) -> u64 {
+        self.snapshot().totals.events.values().flatten().sum()
+    }
+
+    fn lost(&self) -> Vec<(&'static str, u64)> {
+        self.snapshot().totals.unattributed.into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// Moves between levels that were seen, as from, to and how many; 0 is none.
+    fn moves(&self) -> Vec<(usize, usize, u64)> {
+        let changes = self.snapshot().totals.level_changes;
+        let all = (0..4).flat_map(|from| (0..4).map(move |to| (from, to, changes[from][to])));
+        all.filter(|(.., count)| *count > 0).collect()
+    }
+}
+
+#[test]
+fn the_baseline_asks_for_nobody_and_counts_nothing() {
+    let mut upstream = Upstream::with_users(3);
+    assert_eq!((upstream.counted(), upstream.moves(), upstream.pending()), (0, vec![], 0));
+    assert_eq!(upstream.snapshot().counting_since, Some(at(0)));
+    upstream.pass(29);
+    // Nobody changed: it is the audit that reads, and it finds nothing later than the epoch.
+    assert_eq!((upstream.asked.clone(), upstream.counted()), (vec![1, 2, 3], 0));
+}
+
+#[test]
+fn an_event_is_counted_once_however_often_it_is_read() {
+    let mut upstream = Upstream::with_users(1);
+    upstream.happens(1, "a", 10);
+    upstream.pass(3_600);
+    assert_eq!(upstream.counted(), 1);
+    upstream.listed.insert(1, tuple(2, 11, Level::Medium));
+    upstream.pass(30_000);
+    assert_eq!((upstream.counted(), upstream.lost()), (1, vec![]));
+    assert!(upstream.asked.len() >= 3, "it was read again: {:?}", upstream.asked);
+    let totals = upstream.snapshot().totals;
+    assert_eq!(totals.events["imp_travel"], [0, 0, 0, 1]);
+    assert_eq!(totals.behavior_users["imp_travel"], 1);
+    assert_eq!((totals.observation_delay.count(), totals.resets), (1, 0));
+}
+
+#[test]
+fn an_id_at_another_time_and_a_time_with_another_id_are_events_of_their_own() {
+    let mut upstream = Upstream::with_users(2);
+    for (user, id, second) in [(1, "a", 10), (1, "a", 11), (1, "b", 11), (2, "a", 10)] {
+        upstream.happens(user, id, second);
+    }
+    upstream.pass(60);
+    assert_eq!((upstream.counted(), upstream.lost()), (4, vec![]));
+}
+
+#[test]
+fn events_at_or_before_the_epoch_are_never_counted_also_of_users_listed_later() {
+    let mut upstream = Upstream::with_users(1);
+    for (id, second) in [("before", -5), ("at", 0), ("after", 1)] {
+        upstream.happens(2, id, second);
+    }
+    upstream.pass(60);
+    assert_eq!((upstream.counted(), upstream.lost()), (1, vec![]));
+    assert_eq!(upstream.moves(), [(0, 3, 1)], "a later first sight is a move from none");
+}
+
+#[test]
+fn a_change_while_the_request_is_under_way_is_read_next_time() {
+    let mut upstream = Upstream::with_users(1);
+    upstream.pass(20);
+    upstream.happens(1, "a", 10);
+    upstream.summary();
+    let Step::Ask(Question::User(asked)) = upstream.account.plan(upstream.moment()) else {
+        panic!("the user changed")
+    };
+    // The request has left; before it is answered another event happens, too late for the answer.
+    upstream.listed.insert(1, tuple(3, 12, Level::High));
+    upstream.answer(&Question::User(asked));
+    assert_eq!((upstream.counted(), upstream.pending()), (1, 0));
+    upstream.risk(1).events.push(event("b", 12));
+    upstream.summary();
+    assert_eq!(upstream.pending(), 1);
+    upstream.pass(1);
+    assert_eq!((upstream.counted(), upstream.lost()), (2, vec![]));
+}
+
+#[test]
+fn a_listing_cut_short_is_tried_three_times_more_then_covered_and_the_rest_is_said() {
+    let mut upstream = Upstream::with_users(1);
+    upstream.pass(1);
+    upstream.asked.clear();
+    upstream.happens(1, "a", 10);
+    upstream.listed.insert(1, tuple(5, 12, Level::High));
+    upstream.risk(1).extent = cut_short();
+    upstream.summary();
+    for (span, asked, pending) in [(59, 1, 1), (3, 2, 1), (290, 2, 1), (10, 3, 1), (1_780, 3, 1), (30, 4, 0)]
+    {
+        upstream.pass(span);
+        assert_eq!((upstream.asked.len(), upstream.pending()), (asked, pending), "second {}", upstream.now);
+    }
+    assert_eq!((upstream.counted(), upstream.lost()), (1, vec![("capped", 3)]));
+}
+
+#[test]
+fn events_that_show_late_in_the_detail_are_found_by_the_retries() {
+    let mut upstream = Upstream::with_users(1);
+    upstream.pass(1);
+    upstream.listed.insert(1, tuple(2, 10, Level::High));
+    upstream.pass(40);
+    assert_eq!((upstream.counted(), upstream.pending()), (0, 1));
+    upstream.risk(1).events.push(event("a", 10));
+    upstream.pass(70);
+    assert_eq!((upstream.counted(), upstream.lost(), upstream.pending()), (1, vec![], 0));
+}
+
+#[test]
+fn a_reset_that_an_early_try_showed_is_the_reason_after_the_last() {
+    let mut upstream = Upstream::with_users(1);
+    upstream.pass(1);
+    upstream.listed.insert(1, tuple(3, 10, Level::High));
+    upstream.risk(1).last_reset = Some(at(1));
+    upstream.pass(3_600);
+    assert_eq!((upstream.lost(), upstream.snapshot().totals.resets), (vec![("reset", 2)], 1));
+}
+
+#[test]
+fn what_was_unread_when_a_reset_came_is_owed_although_the_count_began_anew() {
+    let mut upstream = Upstream::with_users(1);
+    upstream.pass(1);
+    // Four were counted, three of them unread; then a reset, and one more.
+    upstream.listed.insert(1, tuple(4, 10, Level::High));
+    upstream.summary();
+    upstream.risks.insert(1, UserRisk { last_reset: Some(at(20)), ..risk(vec![event("after", 25)]) });
+    upstream.listed.insert(1, tuple(1, 25, Level::High));
+    upstream.summary();
+    upstream.pass(3_600);
+    assert_eq!((upstream.counted(), upstream.lost()), (1, vec![("reset", 3)]));
+}
+
+#[test]
+fn a_reset_dated_in_a_distant_future_hides_no_real_one() {
+    let mut upstream = Upstream::with_users(1);
+    upstream.pass(1);
+    for (day, reset) in [(1, 30_000_000_000), (2, 90_000), (3, 30_000_000_000)] {
+        upstream.risk(1).last_reset = Some(at(reset));
+        upstream.pass(86_400);
+        let totals = upstream.snapshot().totals;
+        assert_eq!(totals.resets, u64::from(day > 1), "day {day}");
+    }
+}
+
+#[test]
+fn a_user_whom_only_a_part_of_the_list_names_is_read_and_moves_when_a_whole_one_does() {
+    let mut upstream = Upstream::with_users(1);
+    upstream.pass(1);
+    upstream.extent = cut_short();
+    upstream.happens(2, "a", 5);
+    upstream.pass(40);
+    assert_eq!((upstream.counted(), upstream.moves()), (1, vec![]));
+    upstream.extent = Extent::Whole;
+    upstream.pass(40);
+    assert_eq!((upstream.counted(), upstream.moves(), upstream.lost()), (1, vec![(0, 3, 1)], vec![]));
+}
+
+#[test]
+fn a_user_who_cannot_be_read_delays_no_other_and_is_audited_no_sooner_than_they() {
+    let mut upstream = Upstream::with_users(3);
+    upstream.risks.remove(&2);
+    upstream.pass(21_000);
+    let mut asked = upstream.asked.clone();
+    asked.sort_unstable();
+    assert_eq!(asked, [1, 2, 3], "each once within the interval of the audit");
+}
+
+#[test]
+fn behaviors_that_nobody_can_use_settle_the_labels_as_a_refusal_does() {
+    for (setback, started) in [(Setback::Unusable, true), (Setback::Refused, false)] {
+        let mut upstream = Upstream::untouched();
+        upstream.summary();
+        upstream.account.failed(Endpoint::Behaviors, setback, upstream.moment());
+        assert_eq!(upstream.snapshot().totals.started, started, "{setback:?}");
+    }
+}
+
+#[test]
+fn losses_are_said_with_their_reason() {
+    let bad_time = UserRisk { rejected: 1, ..risk(Vec::new()) };
+    let reset = UserRisk { last_reset: Some(at(500)), ..risk(Vec::new()) };
+    let table = [
+        ("timestamp", tuple(2, 10, Level::High), bad_time),
+        ("late", tuple(2, -100, Level::Low), risk(Vec::new())),
+        ("unknown", tuple(2, 10, Level::High), risk(Vec::new())),
+        ("reset", tuple(2, 10, Level::High), reset),
+    ];
+    for (reason, listed, says) in table {
+        let mut upstream = Upstream::with_users(1);
+        upstream.listed.insert(1, listed);
+        // The reset comes before the last try.
+        upstream.pass(if reason == "reset" { 600 } else { 0 });
+        *upstream.risk(1) = says;
+        upstream.pass(3_600);
+        assert_eq!((upstream.counted(), upstream.lost()), (0, vec![(reason, 1)]));
+    }
+}
+
+#[test]
+fn rows_that_could_not_be_read_are_counted_by_endpoint() {
+    let mut upstream = Upstream::with_users(1);
+    upstream.anonymous = 2;
+    upstream.summary();
+    for _ in 0..2 {
+        let (moment, date) = (upstream.moment(), upstream.date());
+        upstream.account.behaviors_read(Listing { rejected: 3, ..behaviors() }, moment, date);
+        upstream.account.integrations_read(Listing { rejected: 4, rows: Vec::new() }, moment, date);
+    }
+    let snapshot = upstream.snapshot();
+    let wanted = [(Endpoint::Summary, 2), (Endpoint::Behaviors, 6), (Endpoint::Integrations, 8)];
+    assert_eq!(snapshot.rejected_rows, BTreeMap::from(wanted));
+    assert_eq!(snapshot.behaviors.map(|known| known.len()), Some(1), "what could be read is there");
+}
+
+#[test]
+fn a_reset_counts_once_and_only_if_later_than_the_epoch() {
+    for (second, wanted) in [(-1, 0), (0, 0), (1, 1)] {
+        let mut upstream = Upstream::with_users(1);
+        upstream.happens(1, "a", 2);
+        upstream.risk(1).last_reset = Some(at(second));
+        upstream.pass(60);
+        upstream.happens(1, "b", 50);
+        upstream.pass(60);
+        assert!(upstream.asked.len() >= 2, "{:?}", upstream.asked);
+        assert_eq!(upstream.snapshot().totals.resets, wanted, "reset at second {second}");
+        let users = upstream.snapshot().users.expect("listed");
+        assert_eq!(users.series[0].last_reset, Some(at(second)));
+    }
+}
+
+#[test]
+fn a_reset_user_leaves_the_list_and_comes_back_without_losses_reported() {
+    let mut upstream = Upstream::with_users(2);
+    upstream.happens(1, "a", 10);
+    upstream.happens(1, "b", 11);
+    upstream.pass(100);
+    upstream.listed.remove(&1);
+    upstream.risk(1).last_reset = Some(at(100));
+    upstream.pass(100);
+    let totals = upstream.snapshot().totals;
+    assert_eq!((totals.resets, totals.time_to_reset[Level::High.index()].count()), (1, 1));
+    assert_eq!(upstream.moves(), [(1, 3, 1), (3, 0, 1)]);
+    // Back, with the old events still listed, whether the count includes them or not.
+    for (count, second) in [(1, 300), (5, 400)] {
+        upstream.happens(1, "back", second);
+        upstream.listed.insert(1, tuple(count, second, Level::High));
+        upstream.pass(100);
+    }
+    assert_eq!((upstream.counted(), upstream.lost()), (4, vec![]));
+    assert_eq!(upstream.snapshot().totals.behavior_users["imp_travel"], 2, "first since the reset again");
+}
+
+#[test]
+fn a_user_missing_once_or_from_a_list_that_is_not_whole_is_not_gone() {
+    let mut upstream = Upstream::with_users(3);
+    upstream.listed.remove(&1);
+    upstream.summary();
+    assert_eq!(upstream.moves(), [], "missing once");
+    upstream.extent = cut_short();
+    upstream.summary();
+    upstream.extent = Extent::Whole;
+    upstream.anonymous = 1;
+    upstream.summary();
+    upstream.anonymous = 0;
+    assert_eq!(upstream.moves(), [], "one of the rows might have been the user's");
+    upstream.unreadable = vec![id(1)];
+    upstream.summary();
+    upstream.unreadable.clear();
+    upstream.summary();
+    assert_eq!(upstream.moves(), [], "a row that cannot be read is still a row: missing once since");
+    upstream.summary();
+    assert_eq!(upstream.moves(), [(1, 0, 1)]);
+}
+
+#[test]
+fn a_list_that_is_not_whole_keeps_the_last_counts_and_says_so() {
+    let mut upstream = Upstream::with_users(3);
+    upstream.listed.clear();
+    upstream.extent = cut_short();
+    upstream.pass(60);
+    let snapshot = upstream.snapshot();
+    assert_eq!((snapshot.up, snapshot.users.expect("listed").count), (Some(false), [0, 3, 0, 0]));
+    assert_eq!(snapshot.last_success[&Endpoint::Summary], at(0));
+}
+
+#[test]
+fn what_a_removed_user_had_unread_is_said() {
+    let mut upstream = Upstream::with_users(2);
+    upstream.pass(1);
+    upstream.risks.remove(&1);
+    upstream.listed.insert(1, tuple(3, 10, Level::High));
+    upstream.pass(35);
+    upstream.listed.remove(&1);
+    upstream.pass(3_600);
+    assert_eq!((upstream.counted(), upstream.lost(), upstream.pending()), (0, vec![("removed", 2)], 0));
+    assert_eq!(upstream.moves(), [(1, 3, 1), (3, 0, 1)]);
+}
+
+#[test]
+fn the_audit_finds_what_a_coincidence_hid() {
+    let mut upstream = Upstream::with_users(2);
+    upstream.pass(60);
+    // One in, one out, and the list says the same as before.
+    upstream.risks.insert(2, risk(vec![event("hidden", 70)]));
+    upstream.pass(20_000);
+    assert_eq!(upstream.counted(), 0, "none is audited again sooner than in six hours");
+    upstream.pass(2_000);
+    assert_eq!((upstream.counted(), upstream.lost()), (1, vec![]));
+}
+
+#[test]
+fn unknown_levels_are_no_moves_and_a_fall_is_one() {
+    use Level::{High, Low, Medium, Unknown};
+    let table = [
+        (vec![Unknown, Low], vec![]),
+        (vec![High], vec![(1, 3, 1)]),
+        (vec![High, Unknown, High], vec![(1, 3, 1)]),
+        (vec![High, Unknown, Medium], vec![(1, 3, 1), (3, 2, 1)]),
+        (vec![High, Low], vec![(1, 3, 1), (3, 1, 1)]),
+    ];
+    for (levels, wanted) in table {
+        let mut upstream = Upstream::with_users(1);
+        for level in &levels {
+            upstream.listed.insert(1, tuple(1, -100, *level));
+            upstream.summary();
+        }
+        let mut moves = upstream.moves();
+        moves.sort_by_key(|(from, ..)| *from);
+        assert_eq!(moves, wanted, "{levels:?}");
+    }
+    let mut upstream = Upstream::with_users(0);
+    for level in [Unknown, Medium] {
+        upstream.listed.insert(1, tuple(1, -100, level));
+        upstream.summary();
+    }
+    assert_eq!(upstream.moves(), [(0, 2, 1)], "listed at an unknown level first");
+}
+
+#[test]
+fn no_event_is_labelled_before_the_behaviors_were_read_or_refused() {
+    for (setback, wanted) in [(Setback::Closed, vec![1]), (Setback::Passing, vec![])] {
+        let mut upstream = Upstream::untouched();
+        upstream.summary();
+        upstream.happens(1, "a", 10);
+        upstream.now = 20;
+        upstream.summary();
+        let now = upstream.moment();
+        upstream.account.failed(Endpoint::Behaviors, setback, now);
+        assert_eq!(upstream.snapshot().totals.started, setback == Setback::Closed);
+        upstream.pass(1);
+        assert_eq!(upstream.asked, wanted, "{setback:?}");
+    }
+}
+
+#[test]
+fn users_are_left_alone_while_the_summary_does_not_answer() {
+    let mut upstream = Upstream::with_users(1);
+    upstream.pass(1);
+    upstream.asked.clear();
+    upstream.happens(1, "a", 10);
+    upstream.summary();
+    upstream.account.failed(Endpoint::Summary, Setback::Passing, upstream.moment());
+    upstream.pass(29);
+    assert_eq!((upstream.asked.len(), upstream.pending()), (0, 1));
+    upstream.pass(10);
+    assert_eq!((upstream.asked.len(), upstream.counted()), (1, 1));
+}

@@ -1,0 +1,277 @@
+//! What must have been counted, from what was delivered: the rules of counting, written down a second time.
+//!
+//! It knows nothing of how the account keeps its books. Only whom the account drops after 90 days is read
+//! from the rows it saves, and then checked: the rule says when a user may go, not on which day.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use zt_risk_exporter::clock::Timestamp;
+use zt_risk_exporter::model::{EventTotals, Extent, Level, LevelChanges, Summary, UserRisk};
+
+use super::world::{DAY, HOUR, MINUTE, behavior_id};
+
+/// A key that whole listings have been without for so long is forgotten.
+const ABSENT: i64 = 7 * DAY;
+/// A user off the list for so long is dropped, if no keys are left.
+const UNLISTED: i64 = 90 * DAY;
+/// Future-dated keys of a user.
+const FUTURE: usize = 1_000;
+/// A reset dated later than this much after the answer is none yet.
+const CLOCK_SKEW: i64 = 5 * MINUTE;
+/// A process looks no more often for what may be forgotten.
+const FORGETTING: i64 = HOUR;
+
+/// What counts as one event of a user: id and time.
+pub(crate) type Key = (u64, i64);
+
+/// All that must be known and counted after the answers so far.
+#[derive(Clone, Default)]
+pub(crate) struct Expected {
+    pub(crate) epoch: Option<i64>,
+    /// Events and resets at or before it are not counted, once a user was dropped.
+    floor: Option<i64>,
+    /// Whether labels may be given, and whether the behaviors are known.
+    settled: bool,
+    listed: bool,
+    events: BTreeMap<(String, usize), u64>,
+    behavior_users: BTreeMap<String, u64>,
+    level_changes: LevelChanges,
+    resets: u64,
+    users: BTreeMap<u128, Known>,
+    /// Every key that was ever counted.
+    pub(crate) counted: BTreeSet<(u128, Key)>,
+    /// When it was last looked for what may be forgotten, by the process that runs.
+    forgot: Option<i64>,
+}
+
+/// What must be known of a user.
+#[derive(Clone, Default)]
+struct Known {
+    standing: Standing,
+    /// Whole summaries in a row that were without the user, two at most, and the date of the second.
+    missing: u8,
+    gone_since: Option<i64>,
+    /// Counted and not forgotten, with the date since when whole listings have been without it.
+    keys: BTreeMap<Key, Option<i64>>,
+    floor: Option<i64>,
+    last_reset: Option<i64>,
+    /// The behaviors that had an event since then.
+    since_reset: BTreeSet<String>,
+}
+
+/// The level at which the last change left a user.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Standing {
+    /// Not on the list, or only ever at an unknown level since.
+    #[default]
+    None,
+    /// On the list when counting began, at an unknown level.
+    Unclear,
+    At(Level),
+}
+
+impl Expected {
+    /// A new process has taken over.
+    pub(crate) fn restarted(&mut self) {
+        self.forgot = None;
+    }
+
+    pub(crate) fn behaviors_read(&mut self) {
+        (self.settled, self.listed) = (true, true);
+    }
+
+    pub(crate) fn behaviors_refused(&mut self) {
+        self.settled = true;
+    }
+
+    pub(crate) fn may_ask_for_users(&self) -> bool {
+        self.settled && self.epoch.is_some()
+    }
+
+    /// A list of users of `date` was read.
+    pub(crate) fn summary_read(&mut self, summary: &Summary, date: i64) {
+        let rows = summary.rows.iter().map(|row| (row.user.as_u128(), row.tuple.level));
+        if summary.extent != Extent::Whole {
+            if self.epoch.is_some() {
+                for (user, _) in rows {
+                    self.users.entry(user).or_default();
+                }
+            }
+            return;
+        }
+        let is_baseline = self.epoch.is_none();
+        self.epoch.get_or_insert(date);
+        let unreadable: BTreeSet<_> = summary.unreadable.iter().map(|id| id.as_u128()).collect();
+        for user in unreadable.iter().filter(|_| !is_baseline) {
+            if let Some(known) = self.users.get_mut(user).filter(|known| known.gone_since.is_none()) {
+                known.missing = 0;
+            }
+        }
+        let listed: BTreeMap<_, _> = rows.collect();
+        for (user, level) in &listed {
+            let known = self.users.entry(*user).or_default();
+            (known.missing, known.gone_since) = (0, None);
+            if is_baseline {
+                let at = if *level == Level::Unknown { Standing::Unclear } else { Standing::At(*level) };
+                known.standing = at;
+            } else if *level != Level::Unknown {
+                let to = Standing::At(*level);
+                count_move(&mut self.level_changes, std::mem::replace(&mut known.standing, to), to);
+            }
+        }
+        if summary.anonymous == 0 {
+            let is_missing = |user: &u128| !listed.contains_key(user) && !unreadable.contains(user);
+            for (_, known) in self.users.iter_mut().filter(|(user, _)| is_missing(user)) {
+                known.missing += u8::from(known.missing < 2);
+                if known.missing == 2 && known.gone_since.is_none() {
+                    known.gone_since = Some(date);
+                    let from = std::mem::take(&mut known.standing);
+                    count_move(&mut self.level_changes, from, Standing::None);
+                }
+            }
+        }
+        self.forget(date);
+    }
+
+    fn forget(&mut self, date: i64) {
+        if self.forgot.is_some_and(|forgot| date < forgot + FORGETTING) {
+            return;
+        }
+        self.forgot = Some(date);
+        for known in self.users.values_mut() {
+            let Known { keys, floor, gone_since, .. } = known;
+            keys.retain(|(_, at), absent_since| {
+                let absent_since = [*absent_since, *gone_since].into_iter().flatten().min();
+                let is_forgotten = absent_since.is_some_and(|since| since.max(*at) + ABSENT <= date);
+                if is_forgotten {
+                    *floor = (*floor).max(Some(*at));
+                }
+                !is_forgotten
+            });
+        }
+    }
+
+    /// The account says that it keeps nothing of the user any more. It may only after 90 days without keys.
+    pub(crate) fn dropped(&mut self, user: u128, date: i64) {
+        let Some(known) = self.users.remove(&user) else { return };
+        let is_due = known.gone_since.is_some_and(|since| since + UNLISTED <= date);
+        assert!(is_due && known.keys.is_empty(), "user {user} was dropped too early");
+        self.floor = self.floor.max(known.floor).max(known.last_reset);
+    }
+
+    /// The events of a user were read at `date`.
+    pub(crate) fn user_read(&mut self, user: u128, risk: &UserRisk, date: i64) {
+        let epoch = self.epoch.expect("nobody is asked for before the first list");
+        let of_account = epoch.max(self.floor.unwrap_or(epoch));
+        let known = self.users.get_mut(&user).expect("only who was listed is asked for");
+        let floor = of_account.max(known.floor.unwrap_or(epoch));
+        let reset = risk.last_reset.map(Timestamp::millis);
+        let newer_reset = reset.filter(|reset| {
+            known.last_reset.is_none_or(|stored| *reset > stored) && *reset <= date + CLOCK_SKEW
+        });
+        self.resets += u64::from(newer_reset.is_some_and(|reset| reset > of_account));
+        known.last_reset = newer_reset.or(known.last_reset);
+
+        let mut room = FUTURE.saturating_sub(known.keys.keys().filter(|(_, at)| *at > date).count());
+        let mut seen = BTreeSet::new();
+        let mut new = Vec::new();
+        for event in &risk.events {
+            let key = (event.id.parse().expect("ids are numbers here"), event.timestamp.millis());
+            if !seen.insert(key) || key.1 <= floor || known.keys.contains_key(&key) {
+                continue;
+            }
+            if key.1 > date {
+                if room == 0 {
+                    continue;
+                }
+                room -= 1;
+            }
+            known.keys.insert(key, None);
+            assert!(self.counted.insert((user, key)), "the rules count {key:?} of user {user} twice");
+            let id = if self.listed { behavior_id(&event.name) } else { None };
+            let label = id.unwrap_or(&event.name).to_owned();
+            *self.events.entry((label.clone(), event.level.index())).or_default() += 1;
+            new.push((key.1, label));
+        }
+        let is_whole = risk.extent == Extent::Whole && risk.rejected == 0;
+        for (key, absent_since) in &mut known.keys {
+            if seen.contains(key) {
+                *absent_since = None;
+            } else if is_whole {
+                absent_since.get_or_insert(date);
+            }
+        }
+        // What happened up to a reset belongs to the time before it.
+        new.sort_by_key(|(at, _)| *at > newer_reset.unwrap_or(i64::MAX));
+        let mut reset = newer_reset;
+        for (at, label) in new {
+            if reset.is_some_and(|reset| at > reset) {
+                known.since_reset.clear();
+                reset = None;
+            }
+            if known.since_reset.insert(label.clone()) {
+                *self.behavior_users.entry(label).or_default() += 1;
+            }
+        }
+        if reset.is_some() {
+            known.since_reset.clear();
+        }
+    }
+
+    /// Whether an event of the user at this time could be counted now.
+    pub(crate) fn is_countable(&self, user: u128, at: i64) -> bool {
+        let floors = [self.epoch, self.floor, self.users.get(&user).and_then(|known| known.floor)];
+        floors.into_iter().flatten().all(|floor| at > floor)
+    }
+
+    /// Whether a reset of the user had to be seen by now, because the user left the list after it, and was not.
+    pub(crate) fn misses_reset(&self, user: u128, reset: i64) -> bool {
+        let known = self.users.get(&user);
+        known.is_some_and(|known| {
+            known.gone_since.is_some_and(|gone| gone > reset) && known.last_reset < Some(reset)
+        })
+    }
+
+    /// Of whom something must still be kept, and how many keys of each.
+    pub(crate) fn kept(&self) -> BTreeMap<u128, usize> {
+        self.users.iter().map(|(user, known)| (*user, known.keys.len())).collect()
+    }
+
+    /// Whether that is what the page shows.
+    pub(crate) fn check(&self, shown: &EventTotals) {
+        let each = |(label, levels): (&String, &[u64; 4])| {
+            let label = label.clone();
+            levels
+                .iter()
+                .enumerate()
+                .map(move |(level, count)| ((label.clone(), level), *count))
+                .collect::<Vec<_>>()
+        };
+        let events: BTreeMap<_, _> =
+            shown.events.iter().flat_map(each).filter(|(_, count)| *count > 0).collect();
+        assert_eq!(events, self.events, "events_total");
+        let some = |(_, count): &(&String, &u64)| **count > 0;
+        assert!(
+            shown.behavior_users.iter().filter(some).eq(&self.behavior_users),
+            "behavior_users_total is {:?} and not {:?}",
+            shown.behavior_users,
+            self.behavior_users
+        );
+        assert_eq!(shown.level_changes, self.level_changes, "level_changes_total");
+        assert_eq!(shown.resets, self.resets, "resets_total");
+    }
+}
+
+/// Counts a move; none to or from a level that is not known.
+fn count_move(changes: &mut LevelChanges, from: Standing, to: Standing) {
+    let index = |standing| match standing {
+        Standing::None => Some(0),
+        Standing::Unclear => None,
+        Standing::At(level) => Some(level.index()),
+    };
+    if let (Some(from), Some(to)) = (index(from), index(to))
+        && from != to
+    {
+        changes[from][to] += 1;
+    }
+}

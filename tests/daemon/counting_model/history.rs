@@ -1,0 +1,416 @@
+//! One history: an account watches a world, its state is saved or not, and its process may end at any step.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use zt_risk_exporter::clock::Moment;
+use zt_risk_exporter::collector::account::{Account, Question, Settings, Step};
+use zt_risk_exporter::collector::ledger::Why;
+use zt_risk_exporter::collector::persist::{Now, Saved};
+use zt_risk_exporter::collector::schedule::Intervals;
+use zt_risk_exporter::collector::user_label::Naming;
+use zt_risk_exporter::model::{AccountName, Endpoint, EventTotals, Extent, Listing};
+use zt_risk_exporter::store::row::Table;
+
+use super::expected::Expected;
+use super::world::{Answer, DAY, Faith, HOUR, MINUTE, UserAnswer, World};
+
+/// More answers than any span of a history needs: beyond, somebody asks for ever.
+const STEPS: u32 = 100_000;
+
+/// Whether the audit reads users of whom nothing new is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Audits {
+    On,
+    /// Its interval is longer than any history.
+    Off,
+}
+
+/// What becomes of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Saved,
+    /// It cannot be saved now.
+    Unsaved,
+    CrashBeforeCommit,
+    /// It was saved, and nobody saw it.
+    CrashAfterCommit,
+    /// The file was gone: everything is saved to a new one.
+    SavedAnew,
+}
+
+/// The rows on disk, as far as they were committed.
+type Store = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
+
+/// An account, the world it watches, and what it must know of it.
+pub(crate) struct History {
+    random: fastrand::Rng,
+    audits: Audits,
+    settings: Settings,
+    world: World,
+    account: Account,
+    /// When the process that runs started, on Cloudflare's clock.
+    started: i64,
+    store: Store,
+    /// After all answers, after those that were committed (if that is not the same), and what the page shows.
+    expected: Expected,
+    committed: Option<Expected>,
+    published: EventTotals,
+    /// Of a thousand answers, how many end the process, and how many begin a time without commits.
+    crashes: u32,
+    failures: u32,
+    is_failing: bool,
+    answers: u32,
+    /// When the process that runs last read each user.
+    read: BTreeMap<u128, Moment>,
+}
+
+impl History {
+    pub(crate) fn new(seed: u64, audits: Audits) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let world = World::new(&mut random);
+        let seconds = |n| Duration::from_secs(n);
+        let audit = match audits {
+            Audits::On => [seconds(1_800), seconds(6 * 3_600)][random.usize(0..2)],
+            Audits::Off => seconds(100 * 365 * 86_400),
+        };
+        let summary = [60, 300, 600, 600][random.usize(0..4)];
+        let settings = Settings {
+            name: AccountName { alias: "model".to_owned(), id: "0".repeat(32) },
+            intervals: Intervals {
+                summary: seconds(summary),
+                behaviors: seconds(300.max(summary)),
+                integrations: seconds(3_600),
+                audit,
+            },
+            budget: random.u32(20..300),
+            series: 3,
+            naming: Naming::Id,
+            secret: std::array::from_fn(|_| random.u8(..)),
+            seed,
+        };
+        let (crashes, failures) = ([0, 10, 50][random.usize(0..3)], [0, 10, 50][random.usize(0..3)]);
+        let (account, started) = (Account::new(settings.clone()), world.now);
+        Self {
+            random,
+            audits,
+            settings,
+            world,
+            account,
+            started,
+            store: Store::new(),
+            expected: Expected::default(),
+            committed: None,
+            published: EventTotals::default(),
+            crashes,
+            failures,
+            is_failing: false,
+            answers: 0,
+            read: BTreeMap::new(),
+        }
+    }
+
+    /// Plays it to its end.
+    pub(crate) fn play(mut self) {
+        let days = self.random.u32(0..3) == 0;
+        for _ in 0..if days { 160 } else { 80 } {
+            if self.random.bool() {
+                self.world.happen(&mut self.random);
+            }
+            let span = match self.random.u32(0..100) {
+                0..2 if days => self.random.i64(DAY..12 * DAY),
+                2 if days && self.random.bool() => self.random.i64(60 * DAY..130 * DAY),
+                // Long enough for a user to leave, or to be read again.
+                3..8 => self.random.i64(HOUR / 4..HOUR),
+                _ => self.random.i64(1_000..3 * MINUTE),
+            };
+            if span >= DAY {
+                // The process sleeps, or cannot reach anybody.
+                self.world.now += span;
+            }
+            self.pass(span.min(HOUR));
+        }
+        self.world.calm = true;
+        self.pass(self.settled());
+        self.is_complete();
+        self.forgets();
+    }
+
+    /// How long after the last trouble everything readable must have been counted: the longest that a user
+    /// is put off, the retries of a short listing, the lag, and a round of the audit with all to be read.
+    fn settled(&self) -> i64 {
+        let audit = match self.audits {
+            Audits::On => i64::try_from(self.settings.intervals.audit.as_millis()).expect("hours"),
+            Audits::Off => 0,
+        };
+        6 * HOUR + audit + 2 * HOUR
+    }
+
+    fn moment(&self) -> Moment {
+        let running = u64::try_from(self.world.now - self.started).expect("time does not go back");
+        Moment::after_start(Duration::from_millis(running))
+    }
+
+    fn now(&self) -> Now {
+        Now { moment: self.moment(), date: self.world.ours() }
+    }
+
+    /// Time passes, and every question is answered; safety holds after each answer.
+    fn pass(&mut self, span: i64) {
+        let end = self.world.now + span;
+        for _ in 0..STEPS {
+            match self.account.plan(self.moment()) {
+                Step::Ask(question) => {
+                    self.step(&question);
+                    // A request takes its time.
+                    self.world.now += self.random.i64(1..300);
+                }
+                Step::Wait(until) => {
+                    let until = i64::try_from(until.since(Moment::default()).as_millis()).expect("years");
+                    let until = self.started + until + 1;
+                    if until > end {
+                        self.world.now = self.world.now.max(end);
+                        return;
+                    }
+                    assert!(until > self.world.now, "the account waits for the past");
+                    self.world.now = until;
+                }
+            }
+        }
+        panic!("the account asks without end");
+    }
+
+    fn step(&mut self, question: &Question) {
+        let fate = self.fate();
+        if fate != Fate::Saved && self.committed.is_none() {
+            self.committed = Some(self.expected.clone());
+        }
+        self.answer(question);
+        if fate == Fate::SavedAnew {
+            // Whom this answer drops, no row of the new file says.
+            self.hand_out(Fate::Unsaved);
+            self.store.clear();
+            self.account.save_everything();
+        }
+        self.hand_out(fate);
+        if !matches!(fate, Fate::Unsaved | Fate::CrashBeforeCommit) {
+            self.committed = None;
+        }
+        match fate {
+            Fate::Saved | Fate::SavedAnew => self.account.saved(),
+            Fate::Unsaved => {}
+            Fate::CrashBeforeCommit | Fate::CrashAfterCommit => self.restart(),
+        }
+        let expected = self.committed.as_ref().unwrap_or(&self.expected);
+        self.world.epoch = expected.epoch;
+        let totals = self.account.snapshot().totals;
+        falls_nowhere(&self.published, &totals);
+        expected.check(&totals);
+        self.published = totals;
+    }
+
+    fn fate(&mut self) -> Fate {
+        if self.world.calm {
+            self.is_failing = false;
+            return Fate::Saved;
+        }
+        let draw = self.random.u32(0..1_000);
+        // Much is saved for the first time in the beginning.
+        self.answers += 1;
+        let crashes = if self.answers < 20 { self.crashes * 10 } else { self.crashes };
+        if draw < crashes {
+            self.is_failing = self.random.bool();
+            return if self.is_failing { Fate::CrashBeforeCommit } else { Fate::CrashAfterCommit };
+        }
+        self.is_failing = if self.is_failing { draw < 900 } else { draw >= 1_000 - self.failures };
+        match self.is_failing {
+            true => Fate::Unsaved,
+            false if draw == 500 => Fate::SavedAnew,
+            false => Fate::Saved,
+        }
+    }
+
+    /// Takes what the account wants to be saved, and commits it if that is its fate.
+    fn hand_out(&mut self, fate: Fate) {
+        let date = self.world.now;
+        let mut rows = Vec::new();
+        let handed = self.account.changes(self.now()).each(|put| {
+            rows.push(((put.table, put.key.to_vec()), put.value.map(<[u8]>::to_vec)));
+            // A disk that fills up does so at any row; what was handed out before is not kept either.
+            if fate == Fate::Unsaved && put.table == Table::Series { Err(()) } else { Ok(()) }
+        });
+        assert!(handed.is_ok() || fate == Fate::Unsaved, "an error of nobody");
+        for ((table, key), value) in rows {
+            if table == Table::Users && value.is_none() {
+                let id = zt_risk_exporter::model::UserId::from_slice(&key).expect("a user's key is its id");
+                self.expected.dropped(id.as_u128(), date);
+            }
+            if matches!(fate, Fate::Unsaved | Fate::CrashBeforeCommit) {
+                continue;
+            }
+            match value {
+                Some(value) => drop(self.store.insert((table, key), value)),
+                None => drop(self.store.remove(&(table, key))),
+            }
+        }
+    }
+
+    /// The process ends, and another goes on from the rows on disk.
+    fn restart(&mut self) {
+        self.world.now += self.random.i64(0..MINUTE);
+        self.started = self.world.now;
+        if let Some(committed) = self.committed.take() {
+            self.expected = committed;
+        }
+        self.expected.restarted();
+        self.read.clear();
+        // Each process draws a secret; the one in the state is the one that counts.
+        self.random.fill(&mut self.settings.secret);
+        self.account = Account::restore(self.settings.clone(), self.saved(), self.now())
+            .expect("what was saved can be read");
+    }
+
+    fn saved(&self) -> Saved {
+        let mut saved = Saved::default();
+        for ((table, key), value) in &self.store {
+            saved.add(*table, key, value).expect("what was saved can be read");
+        }
+        saved
+    }
+
+    fn answer(&mut self, question: &Question) {
+        let Self { random, world, account, expected, read, .. } = self;
+        let (date, ours) = (world.now, world.ours());
+        let now = Moment::after_start(Duration::from_millis(
+            u64::try_from(date - self.started).expect("time does not go back"),
+        ));
+        match question {
+            Question::Poll(endpoint @ Endpoint::Summary) => match world.summary(random) {
+                Answer::Failed(setback) => account.failed(*endpoint, setback, now),
+                Answer::Read(summary) => {
+                    let was_baseline = expected.epoch.is_none();
+                    account.summary_read(&summary, now, ours);
+                    expected.summary_read(&summary, date);
+                    if was_baseline && summary.extent == Extent::Whole {
+                        let users = account.snapshot().users.expect("a whole list was read");
+                        assert_eq!(users.pending, 0, "the baseline costs no request");
+                    }
+                }
+            },
+            Question::Poll(endpoint @ Endpoint::Behaviors) => match world.behaviors(random) {
+                Answer::Failed(setback) => {
+                    use zt_risk_exporter::collector::schedule::Setback::{Closed, Unusable};
+                    account.failed(*endpoint, setback, now);
+                    if matches!(setback, Closed | Unusable) {
+                        expected.behaviors_refused();
+                    }
+                }
+                Answer::Read(behaviors) => {
+                    account.behaviors_read(behaviors, now, ours);
+                    expected.behaviors_read();
+                }
+            },
+            Question::Poll(Endpoint::Integrations) => {
+                account.integrations_read(Listing::default(), now, ours);
+            }
+            Question::Poll(_) => account.token_read(now),
+            Question::User(asked) => {
+                assert!(expected.may_ask_for_users(), "a user's events were read before the behaviors");
+                let user = asked.user.id.as_u128();
+                let earlier = read.get(&user).copied();
+                assert!(
+                    asked.why != Why::Audit
+                        || earlier.is_none_or(|read| now.since(read) >= self.settings.intervals.audit),
+                    "user {user} is audited again too soon"
+                );
+                world.meanwhile(user, random);
+                match world.user(asked, random) {
+                    UserAnswer::NotFound => account.user_not_found(asked, now),
+                    UserAnswer::Failed(setback) => account.user_failed(asked, setback, now),
+                    UserAnswer::Read(risk) => {
+                        read.insert(user, now);
+                        account.user_read(asked, &risk, now, ours);
+                        expected.user_read(user, &risk, date);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Everything that can be read was counted, and nobody waits.
+    fn is_complete(&self) {
+        let pending = self.account.snapshot().users.expect("a list was read by now").pending;
+        assert_eq!(pending, 0, "somebody still waits");
+        let saved = self.saved();
+        let kept = saved.records.iter().map(|(id, record)| (id.as_u128(), record.keys.len()));
+        let kept: BTreeMap<_, _> = kept.filter(|(_, keys)| *keys > 0).collect();
+        let expected = self.expected.kept().into_iter().filter(|(_, keys)| *keys > 0).collect();
+        assert_eq!(kept, expected, "keys kept, by user");
+        if self.audits == Audits::Off && self.world.habits.faith == Faith::None {
+            return;
+        }
+        if self.world.habits.faith == Faith::Kept {
+            for (user, reset) in self.world.resets() {
+                assert!(
+                    !self.expected.misses_reset(user, reset),
+                    "the reset of user {user}, who left, was not read"
+                );
+            }
+        }
+        let crowds = self.world.habits.crowds;
+        for (user, id, at) in self.world.readable() {
+            let is_counted = self.expected.counted.contains(&(user, (id, at)));
+            let is_beyond = crowds && at > self.world.now - 4 * DAY;
+            assert!(
+                is_counted || is_beyond || !self.expected.is_countable(user, at),
+                "{id} at {at} of user {user} can be read and was not counted"
+            );
+        }
+    }
+
+    /// After a hundred days without anybody on the list nothing is kept, but for what is dated later.
+    fn forgets(&mut self) {
+        self.world.end(&mut self.random);
+        for days in [0, 8, 91, 1] {
+            self.world.now += days * DAY;
+            self.pass(2 * HOUR);
+        }
+        let saved = self.saved();
+        let records: BTreeMap<_, _> =
+            saved.records.iter().map(|(id, record)| (id.as_u128(), record.keys.len())).collect();
+        for user in &saved.users {
+            let user = user.id.as_u128();
+            assert!(records.get(&user).is_some_and(|keys| *keys > 0), "user {user} is kept without keys");
+        }
+        for record in saved.records.values() {
+            let later = record.keys.iter().filter(|counted| counted.at > self.world.date()).count();
+            assert_eq!(later, record.keys.len(), "keys are kept that are dated in the past");
+        }
+        assert_eq!(saved.users.len(), records.len(), "records are kept without users");
+        assert_eq!(records, self.expected.kept(), "users kept, with their keys");
+        assert!(saved.pending.is_empty() && saved.series.is_empty(), "somebody waits who is not there");
+    }
+}
+
+/// No counter may fall, whatever it counts.
+fn falls_nowhere(before: &EventTotals, after: &EventTotals) {
+    let labels = before.events.iter().flat_map(|(label, levels)| {
+        let now = after.events.get(label).copied().unwrap_or_default();
+        levels.iter().copied().zip(now)
+    });
+    let users = before
+        .behavior_users
+        .iter()
+        .map(|(label, count)| (*count, after.behavior_users.get(label).copied().unwrap_or_default()));
+    let changes =
+        before.level_changes.iter().flatten().copied().zip(after.level_changes.into_iter().flatten());
+    let lost = before.unattributed.iter().map(|(reason, count)| (*count, after.unattributed[reason]));
+    let delays = (before.observation_delay.count(), after.observation_delay.count());
+    let resets = (before.resets, after.resets);
+    let ages = before.time_to_reset.iter().map(|histogram| histogram.count());
+    let ages = ages.zip(after.time_to_reset.iter().map(|histogram| histogram.count()));
+    for (before, after) in labels.chain(users).chain(changes).chain(lost).chain(ages).chain([delays, resets])
+    {
+        assert!(after >= before, "a counter fell from {before} to {after}");
+    }
+}

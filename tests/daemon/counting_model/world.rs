@@ -1,0 +1,423 @@
+//! Cloudflare as the histories have it: users to whom things happen, and what it answers of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use zt_risk_exporter::clock::Timestamp;
+use zt_risk_exporter::collector::ledger::{Asked, Why};
+use zt_risk_exporter::collector::schedule::Setback;
+use zt_risk_exporter::model::{
+    Behavior, Event, Extent, Level, Listing, Row, Summary, Tuple, UserId, UserRisk,
+};
+
+pub(crate) const SECOND: i64 = 1_000;
+pub(crate) const MINUTE: i64 = 60 * SECOND;
+pub(crate) const HOUR: i64 = 60 * MINUTE;
+pub(crate) const DAY: i64 = 24 * HOUR;
+
+/// When the histories begin on Cloudflare's clock, in milliseconds.
+pub(crate) const START: i64 = 1_700_000_000 * SECOND;
+
+/// A date that no history reaches: in the year 2999.
+pub(crate) const DISTANT: i64 = 32_480_000_000 * SECOND;
+
+/// The behaviors, by id and display name.
+const BEHAVIORS: [(&str, &str); 3] = [
+    ("imp_travel", "Impossible Travel"),
+    ("high_dlp", "High Number of DLP Policies Triggered"),
+    ("s1", "S1"),
+];
+
+/// Who may be there.
+const USERS: u128 = 12;
+
+/// How often in a row a faithful upstream gives one user's events in a way that hides some.
+const HIDDEN_AT_MOST: u8 = 2;
+
+/// Whether every change shows in the summary, so that it is found without the audit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Faith {
+    /// It does: the detail lags behind nothing, nothing is taken off a list but by a reset, no listing is
+    /// short for long, and no event surfaces that may not be counted.
+    Kept,
+    /// One event in and one out may look like no change, a listing may stay short.
+    None,
+}
+
+/// How an upstream behaves where nobody knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Habits {
+    pub(crate) faith: Faith,
+    /// How long after the summary the detail shows an event, in milliseconds.
+    pub(crate) lag: i64,
+    /// Whether a reset takes the events off the user's list.
+    pub(crate) forgets: bool,
+    /// How many of ten answers are in trouble while there is any.
+    pub(crate) trouble: u32,
+    /// Whether ids come again, at other times.
+    pub(crate) ids_repeat: bool,
+    /// Whether users have had more future-dated events than are kept.
+    pub(crate) crowds: bool,
+    /// Our clock less Cloudflare's, in milliseconds.
+    pub(crate) skew: i64,
+}
+
+/// An event of a user.
+#[derive(Clone, Debug)]
+struct Happened {
+    id: u64,
+    at: i64,
+    behavior: usize,
+    level: Level,
+    /// From when the detail shows it.
+    shown: i64,
+}
+
+/// What the upstream holds of one user.
+#[derive(Clone, Debug, Default)]
+struct Person {
+    events: Vec<Happened>,
+    /// Events that fell off the list and may come back.
+    hidden: Vec<Happened>,
+    last_reset: Option<i64>,
+    /// How many events the summary speaks of.
+    count: u32,
+    level: Level,
+    here: bool,
+    /// How many events are listed that nobody can read.
+    bad: u32,
+    /// How many of the latest readings hid something.
+    short: u8,
+}
+
+/// The truth.
+pub(crate) struct World {
+    pub(crate) habits: Habits,
+    /// Cloudflare's clock, in milliseconds.
+    pub(crate) now: i64,
+    /// Whether answers may be in trouble.
+    pub(crate) calm: bool,
+    /// Since when events are counted, once that is certain.
+    pub(crate) epoch: Option<i64>,
+    people: BTreeMap<u128, Person>,
+    next_id: u64,
+}
+
+/// What comes of a request for a user's events.
+pub(crate) enum UserAnswer {
+    Read(UserRisk),
+    NotFound,
+    Failed(Setback),
+}
+
+/// What comes of a request for the summary or the behaviors.
+pub(crate) enum Answer<T> {
+    Read(T),
+    Failed(Setback),
+}
+
+fn failure(random: &mut fastrand::Rng) -> Setback {
+    [Setback::Passing, Setback::Passing, Setback::Unusable, Setback::Closed, Setback::Refused]
+        [random.usize(0..5)]
+}
+
+fn level(random: &mut fastrand::Rng) -> Level {
+    Level::ALL[random.usize(0..4)]
+}
+
+impl World {
+    pub(crate) fn new(random: &mut fastrand::Rng) -> Self {
+        let faith = if random.bool() { Faith::Kept } else { Faith::None };
+        let habits = Habits {
+            faith,
+            lag: if faith == Faith::Kept || random.bool() { 0 } else { random.i64(0..10 * MINUTE) },
+            forgets: faith == Faith::Kept || random.bool(),
+            trouble: random.u32(0..5),
+            ids_repeat: random.bool(),
+            crowds: random.u32(0..100) == 0,
+            skew: [0, 0, 17 * MINUTE, -17 * MINUTE, 40 * DAY, -40 * DAY][random.usize(0..6)],
+        };
+        let (people, now, calm) = (BTreeMap::new(), START, false);
+        let mut world = Self { habits, now, calm, epoch: None, people, next_id: 0 };
+        for _ in 0..20 {
+            let user = random.u128(1..=USERS);
+            world.append(user, -random.i64(0..2 * DAY), random);
+            if random.u32(0..8) == 0
+                && let Some(person) = world.people.get_mut(&user)
+            {
+                person.last_reset = Some(START - random.i64(2 * DAY..3 * DAY));
+            }
+        }
+        world
+    }
+
+    pub(crate) fn date(&self) -> Timestamp {
+        Timestamp::from_millis(self.now)
+    }
+
+    /// Our own clock.
+    pub(crate) fn ours(&self) -> Timestamp {
+        Timestamp::from_millis(self.now + self.habits.skew)
+    }
+
+    /// An event of `user`, so many milliseconds from now.
+    fn append(&mut self, user: u128, when: i64, random: &mut fastrand::Rng) {
+        let at = if when == DISTANT { DISTANT + random.i64(0..DAY) } else { self.now + when };
+        if self.habits.faith == Faith::Kept && self.epoch.map_or(at > self.now, |epoch| at <= epoch) {
+            return;
+        }
+        let id = if self.habits.ids_repeat && random.u32(0..3) == 0 { 1 } else { self.next_id + 2 };
+        self.next_id += 1;
+        let shown = self.now + self.habits.lag;
+        let person = self.people.entry(user).or_default();
+        person.here = true;
+        if person.events.iter().chain(&person.hidden).any(|known| (known.id, known.at) == (id, at)) {
+            return;
+        }
+        let level = level(random);
+        person.level = if random.u32(0..8) == 0 { Level::Unknown } else { person.level.max(level) };
+        person.count += 1;
+        let behavior = random.usize(0..BEHAVIORS.len());
+        person.events.push(Happened { id, at, behavior, level, shown });
+    }
+
+    /// Something happens to somebody.
+    pub(crate) fn happen(&mut self, random: &mut fastrand::Rng) {
+        let user = random.u128(1..=USERS);
+        match random.u32(0..40) {
+            0..18 => self.append(user, -random.i64(0..MINUTE), random),
+            // Surfaces late, or so late that it may not be counted any more.
+            18..21 => self.append(user, -random.i64(MINUTE..HOUR), random),
+            21 => self.append(user, -random.i64(DAY..20 * DAY), random),
+            22 => self.append(user, random.i64(0..5 * MINUTE), random),
+            23 => self.append(user, [DISTANT, random.i64(HOUR..9 * DAY)][random.usize(0..2)], random),
+            // A campaign.
+            24 => (0..random.u32(2..12)).for_each(|_| self.append(user, -random.i64(0..MINUTE), random)),
+            25 if self.habits.crowds => {
+                (0..1_100).for_each(|_| self.append(user, random.i64(HOUR..3 * DAY), random));
+            }
+            // At the same time as another.
+            25 | 26 => {
+                let Some(event) = self.people.get(&user).and_then(|person| person.events.last()) else {
+                    return;
+                };
+                self.append(user, event.at - self.now, random);
+            }
+            27..30 => {
+                self.reset(user, random);
+                if random.u32(0..4) == 0 {
+                    self.append(user, 0, random);
+                }
+            }
+            30..33 => self.leave_or_return(user),
+            33 | 34 => {
+                if let Some(person) = self.people.get_mut(&user) {
+                    person.level = level(random);
+                }
+            }
+            _ if self.habits.faith == Faith::None => self.disturb(user, random),
+            _ => {}
+        }
+    }
+
+    /// While a user is asked for, something may happen to just that one. It is ahead of the summary then, and
+    /// the estimate of what a listing hides follows that only in part: a faithful world is spared it.
+    pub(crate) fn meanwhile(&mut self, user: u128, random: &mut fastrand::Rng) {
+        match random.u32(0..40) {
+            _ if self.calm || self.habits.faith == Faith::Kept => {}
+            0 => self.append(user, 0, random),
+            1 => self.reset(user, random),
+            _ => {}
+        }
+    }
+
+    /// An administrator resets the user.
+    fn reset(&mut self, user: u128, random: &mut fastrand::Rng) {
+        let Some(person) = self.people.get_mut(&user).filter(|person| person.here) else { return };
+        let is_odd = self.habits.faith == Faith::None && random.u32(0..10) == 0;
+        let when = if is_odd { DISTANT } else { self.now };
+        (person.last_reset, person.here, person.count, person.level) = (Some(when), false, 0, Level::Unknown);
+        if self.habits.forgets {
+            person.events.clear();
+            person.hidden.clear();
+        }
+    }
+
+    fn leave_or_return(&mut self, user: u128) {
+        if let Some(person) = self.people.get_mut(&user) {
+            person.here = !person.here && !person.events.is_empty();
+        }
+    }
+
+    /// What the summary may hide.
+    fn disturb(&mut self, user: u128, random: &mut fastrand::Rng) {
+        let Some(person) = self.people.get_mut(&user) else { return };
+        match random.u32(0..8) {
+            0 => drop(self.people.remove(&user)),
+            // Some of the oldest fall off the list, whether the count says so or not.
+            1..4 => {
+                let gone = random.usize(0..=person.events.len());
+                person.hidden.extend(person.events.drain(..gone));
+                if random.bool() {
+                    person.count = person.count.saturating_sub(u32::try_from(gone).expect("they are few"));
+                }
+            }
+            4 | 5 => person.events.append(&mut person.hidden),
+            6 => person.bad = random.u32(0..2),
+            // One in, one out, and nothing to see of it.
+            _ => {
+                let (count, level) = (person.count, person.level);
+                if person.events.len() < 2 {
+                    return;
+                }
+                person.events.remove(0);
+                let latest = person.events.iter().map(|event| event.at).max().unwrap_or_default();
+                self.append(user, (latest - self.now - 1).min(-1), random);
+                let person = self.people.get_mut(&user).expect("an event was just appended");
+                (person.count, person.level) = (count, level);
+            }
+        }
+    }
+
+    /// All users leave the list, for good.
+    pub(crate) fn end(&mut self, random: &mut fastrand::Rng) {
+        if random.bool() {
+            self.people.clear();
+        }
+        self.people.values_mut().for_each(|person| person.here = false);
+    }
+
+    fn is_in_trouble(&self, random: &mut fastrand::Rng) -> bool {
+        !self.calm && random.u32(0..10) < self.habits.trouble
+    }
+
+    pub(crate) fn summary(&self, random: &mut fastrand::Rng) -> Answer<Summary> {
+        let row = |(user, person): (&u128, &Person)| Row {
+            user: UserId::from_u128(*user),
+            tuple: Tuple {
+                last_event: Timestamp::from_millis(
+                    person.events.iter().map(|event| event.at).max().unwrap_or_default(),
+                ),
+                count: person.count,
+                level: person.level,
+            },
+        };
+        let rows = self.people.iter().filter(|(_, person)| person.here).map(row).collect();
+        let date = Some(self.date());
+        let mut summary = Summary {
+            rows,
+            unreadable: Vec::new(),
+            anonymous: 0,
+            extent: Extent::Whole,
+            date,
+            identities: None,
+            pages: 1,
+        };
+        if self.is_in_trouble(random) {
+            let lost = random.usize(0..=summary.rows.len());
+            let rows = summary.rows.drain(lost..(lost + 1).min(summary.rows.len())).collect::<Vec<_>>();
+            match random.u32(0..6) {
+                0 => return Answer::Failed(failure(random)),
+                1 => summary.unreadable.extend(rows.iter().map(|row| row.user)),
+                2 => summary.anonymous = 1,
+                // Whole as far as anyone can tell, and yet without a user.
+                3 => {}
+                _ => {
+                    summary.rows.truncate(random.usize(0..=summary.rows.len()));
+                    summary.extent = Extent::Partial("pages moved".to_owned());
+                }
+            }
+        }
+        Answer::Read(summary)
+    }
+
+    pub(crate) fn behaviors(&self, random: &mut fastrand::Rng) -> Answer<Listing<Behavior>> {
+        if self.is_in_trouble(random) {
+            return Answer::Failed(failure(random));
+        }
+        let behavior = |(id, name): (&str, &str)| Behavior {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            description: String::new(),
+            enabled: true,
+            level: Level::Low,
+        };
+        Answer::Read(Listing { rows: BEHAVIORS.into_iter().map(behavior).collect(), rejected: 0 })
+    }
+
+    pub(crate) fn user(&mut self, asked: &Asked, random: &mut fastrand::Rng) -> UserAnswer {
+        let is_faithful = self.habits.faith == Faith::Kept;
+        let mut troubles = || self.is_in_trouble(random).then(|| random.u32(0..6));
+        let trouble = troubles();
+        let (now, date) = (self.now, self.date());
+        let Some(person) = self.people.get_mut(&asked.user.id.as_u128()) else {
+            return UserAnswer::NotFound;
+        };
+        let shown = person.events.iter().filter(|event| event.shown <= now);
+        let mut events: Vec<_> = shown.map(|event| shown_as(event, random)).collect();
+        random.shuffle(&mut events);
+        let (mut rejected, mut extent, mut last_reset) = (person.bad, Extent::Whole, person.last_reset);
+        match trouble {
+            Some(0) if asked.why != Why::Gone || !is_faithful => return UserAnswer::NotFound,
+            Some(0 | 1) => return UserAnswer::Failed(failure(random)),
+            Some(2) if !is_faithful => last_reset = None,
+            Some(_) if is_faithful && person.short == HIDDEN_AT_MOST => {}
+            Some(2 | 3) => {
+                let kept = random.usize(0..=events.len());
+                rejected += u32::try_from(events.len() - kept).expect("they are few");
+                events.truncate(kept);
+            }
+            Some(_) => {
+                events.truncate(random.usize(0..=events.len()));
+                extent = Extent::Partial("cut short".to_owned());
+            }
+            None => {}
+        }
+        let is_short = rejected > person.bad || extent != Extent::Whole;
+        person.short = if is_short { person.short.saturating_add(1) } else { 0 };
+        // A row that is on two pages.
+        if let Some(twice) = events.first().cloned()
+            && random.u32(0..4) == 0
+        {
+            events.push(twice);
+        }
+        UserAnswer::Read(UserRisk {
+            events,
+            rejected,
+            last_reset: last_reset.map(Timestamp::from_millis),
+            level: None,
+            extent,
+            date: Some(date),
+            identity: None,
+            pages: 1,
+        })
+    }
+
+    /// When the users who are not on the list were last reset.
+    pub(crate) fn resets(&self) -> impl Iterator<Item = (u128, i64)> {
+        let away = self.people.iter().filter(|(_, person)| !person.here);
+        away.filter_map(|(user, person)| Some((*user, person.last_reset?)))
+    }
+
+    /// What a reading would show now of the users on the list.
+    pub(crate) fn readable(&self) -> BTreeSet<(u128, u64, i64)> {
+        let here = self.people.iter().filter(|(_, person)| person.here);
+        here.flat_map(|(user, person)| person.events.iter().map(|event| (*user, event.id, event.at)))
+            .collect()
+    }
+}
+
+/// An event as the detail shows it: the behavior by its id or by its display name.
+fn shown_as(event: &Happened, random: &mut fastrand::Rng) -> Event {
+    let (id, name) = BEHAVIORS[event.behavior];
+    Event {
+        id: event.id.to_string(),
+        name: if random.bool() { id } else { name }.to_owned(),
+        level: event.level,
+        timestamp: Timestamp::from_millis(event.at),
+    }
+}
+
+/// The id of a behavior, by its id or its display name.
+pub(crate) fn behavior_id(name: &str) -> Option<&'static str> {
+    BEHAVIORS.into_iter().find(|(id, display)| *id == name || *display == name).map(|(id, _)| id)
+}

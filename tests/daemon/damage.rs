@@ -1,0 +1,399 @@
+//! A damaged state file: everything of the last commit, or a new epoch; never a wrong count, never a panic.
+//!
+//! Of the flipped bytes an ordinary run tries one in [`SAMPLED`]; `DAMAGE_STEP=1` tries each one.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use uuid::Uuid;
+use zt_risk_exporter::clock::{Clock, Moment, Timestamp};
+use zt_risk_exporter::cloudflare::limit::budget::Spending;
+use zt_risk_exporter::collector::account::{self, Account, Question, Step};
+use zt_risk_exporter::collector::persist::{self, Document, Now, Saved};
+use zt_risk_exporter::collector::poller;
+use zt_risk_exporter::collector::schedule::Intervals;
+use zt_risk_exporter::collector::user_label::Naming;
+use zt_risk_exporter::model::{
+    AccountName, Behavior, Endpoint, Event, Extent, Level, Listing, Row, Summary, Tuple, UserRisk,
+};
+use zt_risk_exporter::store::row::{Put, Table};
+use zt_risk_exporter::store::{self, Error, State};
+
+/// One flipped byte in so many is tried in an ordinary run: a prime, so that all positions in a row occur.
+const SAMPLED: usize = 499;
+
+const IDS: [&str; 2] = ["0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"];
+
+/// When counting begins, on every clock.
+const START: Timestamp = Timestamp::from_seconds(1_900_000_000);
+
+const PAGE: usize = 4096;
+
+/// How a damaged file ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    /// Everything of the last commit was read.
+    Whole,
+    /// It was set aside as it was, and a new epoch begins.
+    SetAside,
+    /// It was refused and left as it was.
+    Refused,
+    /// There was nothing in it: counting begins.
+    Fresh,
+}
+
+/// What was damaged, and how.
+type Case = (String, Vec<u8>);
+
+/// The rows of all accounts, as they would be written.
+type Rows = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
+fn later(seconds: u64) -> Timestamp {
+    START + Duration::from_secs(seconds)
+}
+
+fn settings(id: &str) -> account::Settings {
+    let minutes = |count: u64| Duration::from_secs(count * 60);
+    account::Settings {
+        name: AccountName { alias: id[..4].to_owned(), id: id.to_owned() },
+        intervals: Intervals {
+            summary: minutes(1),
+            behaviors: minutes(5),
+            integrations: minutes(5),
+            audit: minutes(360),
+        },
+        budget: 300,
+        series: 4,
+        naming: Naming::Id,
+        secret: [7; 16],
+        seed: 1,
+    }
+}
+
+/// The list of users: the first `changed` of six have one more event since the start.
+fn summary(changed: u128, date: Timestamp) -> Summary {
+    let rows = (1..=6)
+        .map(|user| {
+            let (count, last_event) = if user <= changed { (2, later(10)) } else { (1, START) };
+            let level = Level::ALL[user as usize % 3 + 1];
+            Row { user: Uuid::from_u128(user), tuple: Tuple { last_event, count, level } }
+        })
+        .collect();
+    Summary {
+        rows,
+        unreadable: Vec::new(),
+        anonymous: 0,
+        extent: Extent::Whole,
+        date: Some(date),
+        identities: None,
+        pages: 1,
+    }
+}
+
+fn events_of(user: Uuid, changed: u128, date: Timestamp) -> UserRisk {
+    let event = |name: &str, at: Timestamp| Event {
+        id: format!("{name} of {user}"),
+        name: name.to_owned(),
+        level: Level::High,
+        timestamp: at,
+    };
+    let has_changed = user.as_u128() <= changed;
+    let mut events = vec![event("imp_travel", START)];
+    events.extend(has_changed.then(|| event("imp_travel", later(10))));
+    UserRisk {
+        events,
+        rejected: 0,
+        last_reset: (has_changed && user.as_u128() == 2).then(|| later(5)),
+        level: None,
+        extent: Extent::Whole,
+        date: Some(date),
+        identity: None,
+        pages: 1,
+    }
+}
+
+/// Answers what the account asks, at most `users` users; the others keep waiting.
+fn answer(account: &mut Account, changed: u128, users: u32, second: u64) {
+    let (moment, date) = (Moment::after_start(Duration::from_secs(second)), later(second));
+    let mut read = 0;
+    while let Step::Ask(question) = account.plan(moment) {
+        match question {
+            Question::Poll(Endpoint::Summary) => account.summary_read(&summary(changed, date), moment, date),
+            Question::Poll(Endpoint::Behaviors) => {
+                let behavior = Behavior {
+                    id: "imp_travel".to_owned(),
+                    name: "Impossible Travel".to_owned(),
+                    description: String::new(),
+                    enabled: true,
+                    level: Level::High,
+                };
+                account.behaviors_read(Listing { rows: vec![behavior], rejected: 0 }, moment, date);
+            }
+            Question::Poll(Endpoint::Integrations) => {
+                account.integrations_read(Listing { rows: Vec::new(), rejected: 0 }, moment, date);
+            }
+            Question::Poll(_) => account.token_read(moment),
+            Question::User(_) if read == users => return,
+            Question::User(asked) => {
+                account.user_read(&asked, &events_of(asked.user.id, changed, date), moment, date);
+                read += 1;
+            }
+        }
+    }
+}
+
+fn counted(account: &Account) -> u64 {
+    account.snapshot().totals.events.values().flatten().sum()
+}
+
+/// Files of commits with different totals: as a killed process leaves it, and as one that closed it.
+fn files(folder: &Path) -> [(&'static str, Vec<u8>); 2] {
+    let path = folder.join("state.redb");
+    let clock = Clock::system();
+    let (state, _) = open(&path, &clock).expect("a new file");
+    let mut generation = state.generation();
+    let mut accounts = IDS.map(|id| Account::new(settings(id)));
+    // The list is read each minute; after the second three users have changed, and two of these were read.
+    for (second, changed) in [(0, 0), (70, 3)] {
+        for account in &mut accounts {
+            let before = counted(account);
+            answer(account, changed, 2, second);
+            // Both accounts are saved to the same file.
+            let mut its_own = generation;
+            poller::save(account, &state, &mut its_own, &clock);
+            generation = its_own;
+            assert_eq!(counted(account) > before, changed > 0, "each commit has totals of its own");
+        }
+    }
+    let spending = persist::spending(&Spending { leases: vec![(clock.date(), 15)], blocked_until: None });
+    state.put(IDS[0], Table::Documents, Document::Spending.as_str().as_bytes(), spending);
+    let killed = fs::read(&path).expect("it is there");
+    state.close();
+    [("killed", killed), ("closed", fs::read(&path).expect("it is there"))]
+}
+
+fn open(path: &Path, clock: &Clock) -> Result<(State, BTreeMap<String, Saved>), Error> {
+    let settings = store::Settings { path: path.to_owned(), cache_bytes: 1 << 20 };
+    let ids = IDS.map(str::to_owned).to_vec();
+    State::open(&settings, ids, clock, Saved::add)
+}
+
+/// Everything that was read, in the form in which it would be written.
+fn rows(mut saved: BTreeMap<String, Saved>) -> Rows {
+    let now = Now { moment: Moment::after_start(Duration::from_secs(1_000)), date: later(1_000) };
+    let mut rows = Vec::new();
+    for id in IDS {
+        let saved = saved.remove(id).expect("each account is asked for");
+        rows.push((b"leases".to_vec(), Some(format!("{:?}", saved.spending).into_bytes())));
+        let mut account = Account::restore(settings(id), saved, now).expect("it fits together");
+        account.save_everything();
+        let put = |put: Put<'_>| {
+            let key = [put.table.as_str().as_bytes(), put.key].concat();
+            rows.push((key, put.value.map(<[u8]>::to_vec)));
+            Ok::<_, std::convert::Infallible>(())
+        };
+        let Ok(()) = account.changes(now).each(put);
+    }
+    rows
+}
+
+/// Puts the bytes where a state file is, opens it, and says how that ended.
+fn end(folder: &Path, bytes: &[u8], wanted: &Rows, clock: &Clock) -> End {
+    let path = folder.join("state.redb");
+    fs::write(&path, bytes).expect("it can be written");
+    let opened = open(&path, clock);
+    let others: Vec<_> = fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|other| *other != path)
+        .collect();
+    let ended = match opened {
+        Err(_) => {
+            assert!(fs::read(&path).expect("it is there") == bytes, "a refused file is left as it was");
+            assert!(others.is_empty(), "{others:?}");
+            End::Refused
+        }
+        Ok((_, saved)) if !others.is_empty() => {
+            let [aside] = others.as_slice() else { panic!("{others:?}") };
+            assert!(fs::read(aside).expect("it is there") == bytes, "what is set aside is what was found");
+            let name = aside.file_name().unwrap_or_default().to_string_lossy();
+            assert!(name.starts_with("state.redb.damaged-"), "{name}");
+            assert!(saved.values().all(|saved| saved.totals.is_none()), "nothing is guessed");
+            End::SetAside
+        }
+        Ok((_, saved)) if saved.values().all(|saved| saved.totals.is_none()) => {
+            assert!(bytes.is_empty(), "what was counted is gone without a word");
+            End::Fresh
+        }
+        Ok((_, saved)) => {
+            assert!(rows(saved) == *wanted, "what is read is what was saved last");
+            End::Whole
+        }
+    };
+    for other in others.iter().chain([&path]) {
+        fs::remove_file(other).expect("it is there");
+    }
+    ended
+}
+
+/// A folder in memory where there is one: each case is written to disk several times.
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder")
+}
+
+/// Set in the second process.
+const ALONE: &str = "ZT_TEST_ALONE";
+
+/// Runs `body` of the test with this name in a process of its own, and requires that nothing is printed of a panic
+/// there. What prints panics belongs to the process, which other tests share.
+#[expect(clippy::print_stdout, reason = "the figures are for the person who runs this")]
+fn without_printed_panics(test: &str, body: impl FnOnce()) {
+    if std::env::var_os(ALONE).is_some() {
+        return body();
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", &format!("damage::{test}"), "--nocapture"]).env(ALONE, "1");
+    let output = command.output().unwrap();
+    let text =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    assert!(!text.contains("panicked at"), "no panic is printed: {text}");
+    println!("{text}");
+}
+
+/// Tries all cases and says how many ended how. One thread tries them all: other tests of this binary, some with a
+/// clock, run beside it.
+fn try_all(cases: impl Iterator<Item = Case>, wanted: &Rows) -> BTreeMap<End, u32> {
+    let (clock, folder) = (Clock::system(), folder());
+    let mut ends = BTreeMap::new();
+    for (what, bytes) in cases {
+        let since = clock.now();
+        let ended = std::panic::catch_unwind(|| end(folder.path(), &bytes, wanted, &clock));
+        let ended = ended.unwrap_or_else(|_| panic!("{what}"));
+        let took = clock.now().since(since);
+        assert!(took < Duration::from_secs(20), "{what}: it took {took:?}");
+        *ends.entry(ended).or_insert(0) += 1;
+    }
+    ends
+}
+
+fn wanted(folder: &Path, bytes: &[u8]) -> Rows {
+    let path = folder.join("state.redb");
+    fs::write(&path, bytes).expect("it can be written");
+    let (_, saved) = open(&path, &Clock::system()).expect("it is whole");
+    fs::remove_file(&path).expect("it is there");
+    let rows = rows(saved);
+    assert!(rows.len() > 30, "there is something to lose");
+    rows
+}
+
+#[expect(clippy::print_stdout, reason = "the figures are for whoever runs this")]
+fn tell(what: &str, ends: &BTreeMap<End, u32>) {
+    println!("{what}: {ends:?}");
+}
+
+#[test]
+fn a_flipped_byte_changes_nothing_or_begins_a_new_epoch() {
+    without_printed_panics("a_flipped_byte_changes_nothing_or_begins_a_new_epoch", || {
+        let folder = folder();
+        let step = std::env::var("DAMAGE_STEP").map_or(SAMPLED, |step| step.parse().expect("a number"));
+        for (name, whole) in files(folder.path()) {
+            let wanted = wanted(folder.path(), &whole);
+            let places: Vec<usize> = (0..whole.len()).filter(|at| whole[*at] != 0).step_by(step).collect();
+            let case = |number: usize| {
+                let (at, mask) =
+                    (places[number / 2], if number.is_multiple_of(2) { 0xff } else { 1 << (number / 2 % 8) });
+                let mut bytes = whole.clone();
+                bytes[at] ^= mask;
+                (format!("{name}: byte {at} xor {mask:#x}"), bytes)
+            };
+            let ends = try_all((0..places.len() * 2).map(case), &wanted);
+            assert!(ends.contains_key(&End::SetAside), "some bytes matter");
+            tell(
+                &format!("{name}, {} bytes, {} of them flipped in two ways", whole.len(), places.len()),
+                &ends,
+            );
+        }
+    });
+}
+
+#[test]
+fn a_file_that_is_cut_short_or_has_holes_changes_nothing_or_begins_a_new_epoch() {
+    without_printed_panics(
+        "a_file_that_is_cut_short_or_has_holes_changes_nothing_or_begins_a_new_epoch",
+        || {
+            let folder = folder();
+            for (name, whole) in files(folder.path()) {
+                let wanted = wanted(folder.path(), &whole);
+                let mut cases: Vec<Case> = Vec::new();
+                for page in 0..whole.len().div_ceil(PAGE) {
+                    let start = page * PAGE;
+                    for length in [start.saturating_sub(1), start, start + 1] {
+                        if (1..whole.len()).contains(&length) {
+                            cases.push((format!("{name}: cut to {length} bytes"), whole[..length].to_vec()));
+                        }
+                    }
+                    let mut hole = whole.clone();
+                    let end = whole.len().min(start + PAGE);
+                    if hole[start..end].iter().any(|byte| *byte != 0) {
+                        hole[start..end].fill(0);
+                        cases.push((format!("{name}: page {page} zeroed"), hole));
+                    }
+                }
+                let mut longer = whole.clone();
+                longer.extend([0; PAGE]);
+                cases.push((format!("{name}: a page longer"), longer));
+                let count = cases.len();
+                let ends = try_all(cases.into_iter(), &wanted);
+                tell(&format!("{name}, cut or with holes in {count} ways"), &ends);
+            }
+        },
+    );
+}
+
+#[test]
+fn what_never_was_a_state_is_refused_or_set_aside_and_an_empty_file_is_a_new_one() {
+    without_printed_panics(
+        "what_never_was_a_state_is_refused_or_set_aside_and_an_empty_file_is_a_new_one",
+        || {
+            let folder = folder();
+            let [(_, whole), _] = files(folder.path());
+            let wanted = wanted(folder.path(), &whole);
+            let mut random = fastrand::Rng::with_seed(9);
+            let noise: Vec<u8> = (0..300_000).map(|_| random.u8(..)).collect();
+            let table: [(&str, Vec<u8>, End); 7] = [
+                ("whole", whole.clone(), End::Whole),
+                ("empty", Vec::new(), End::Fresh),
+                ("a short text", b"accounts:\n".to_vec(), End::Refused),
+                ("a long text", b"A long line of text.\n".repeat(5_000), End::Refused),
+                ("noise", noise, End::Refused),
+                ("zeros", vec![0; whole.len()], End::SetAside),
+                ("the magic alone", whole[..9].to_vec(), End::SetAside),
+            ];
+            for (what, bytes, wanted_end) in table {
+                let ends = try_all(std::iter::once((what.to_owned(), bytes)), &wanted);
+                assert_eq!(ends, BTreeMap::from([(wanted_end, 1)]), "{what}");
+            }
+        },
+    );
+}
+
+#[test]
+fn a_version_damaged_in_one_half_is_no_newer_version() {
+    without_printed_panics("a_version_damaged_in_one_half_is_no_newer_version", || {
+        let folder = folder();
+        for (name, whole) in files(folder.path()) {
+            let wanted = wanted(folder.path(), &whole);
+            for (places, newer) in [(&[64][..], false), (&[192], false), (&[64, 192], true)] {
+                let mut bytes = whole.clone();
+                places.iter().for_each(|place| bytes[*place] += 1);
+                let what = format!("{name}: bytes {places:?}");
+                let ends = try_all(std::iter::once((what.clone(), bytes)), &wanted);
+                assert_eq!(ends.contains_key(&End::Refused), newer, "{what}: {ends:?}");
+            }
+        }
+    });
+}

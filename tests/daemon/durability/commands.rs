@@ -1,0 +1,175 @@
+//! `state show`, `state check` and `state forget`, and what is in a file at all.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Output;
+
+use uuid::Uuid;
+use zt_risk_exporter::clock::Clock;
+use zt_risk_exporter::collector::persist::Saved;
+use zt_risk_exporter::store::{Settings, State};
+
+use super::process::{ACCOUNTS, Cloud, Exporter, Home, Page};
+
+/// Somebody who did something risky, and was reset.
+const KNOWN: Uuid = Uuid::from_u128(7);
+
+/// Two accounts with 30 events and a reset each, all counted.
+fn counted(cloud: &Cloud, home: &Home) -> (Exporter, Page) {
+    let mut exporter = home.start();
+    exporter.until("counting begins", Page::counts);
+    for (account, ..) in ACCOUNTS {
+        for number in 0..30 {
+            cloud.event(account, Uuid::from_u128(number % 10 + 1), "imp_travel");
+        }
+        cloud.simulator.reset(account, KNOWN).expect("the user is there");
+    }
+    exporter.until("the resets are counted", |page| cloud.agrees(page));
+    for (account, ..) in ACCOUNTS {
+        cloud.event(account, KNOWN, "high_dlp");
+    }
+    let page = exporter.until("all is counted", |page| cloud.agrees(page));
+    (exporter, page)
+}
+
+fn said(output: &Output) -> (Option<i32>, String) {
+    let text = [output.stdout.as_slice(), &output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).expect("text"))
+}
+
+#[test]
+fn show_and_check_say_what_is_there_and_change_nothing() {
+    let cloud = Cloud::start();
+    let home = Home::new(&cloud, 1.0);
+    let (mut exporter, page) = counted(&cloud, &home);
+    for action in [["show"], ["check"]] {
+        let (code, text) = said(&home.inspect(&action));
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.contains("in use by another process"), "{text}");
+    }
+    exporter.kill();
+    let whole = home.bytes();
+    let (code, text) = said(&home.inspect(&["show"]));
+    assert_eq!(code, Some(0), "{text}");
+    for (id, alias, _) in ACCOUNTS {
+        assert!(text.contains(&format!("account {id}")), "{text}");
+        assert!(
+            text.contains(&format!("events           {} counted, 0 not found", page.counted(alias))),
+            "{text}"
+        );
+    }
+    assert!(text.contains("resets           1\n") && text.contains("events of imp_travel: 30\n"), "{text}");
+    let (code, text) = said(&home.inspect(&["check"]));
+    assert_eq!((code, text), (Some(0), format!("{} is whole: 2 accounts\n", home.state().display())));
+    assert!(home.bytes() == whole, "looking changes nothing");
+
+    let table: [(&str, Option<Vec<u8>>, &str); 4] = [
+        ("half of it", Some(whole[..whole.len() / 2].to_vec()), "is damaged: "),
+        ("empty", Some(Vec::new()), "is damaged: it is empty"),
+        ("something else", Some(b"accounts: []\n".to_vec()), "is not a state file"),
+        ("missing", None, "there is no state file"),
+    ];
+    for (what, bytes, wanted) in table {
+        match &bytes {
+            Some(bytes) => fs::write(home.state(), bytes).expect("it can be written"),
+            None => fs::remove_file(home.state()).expect("it is there"),
+        }
+        for action in [vec!["show"], vec!["check"], vec!["forget", "00000000-0000-0000-0000-000000000007"]] {
+            let (code, text) = said(&home.inspect(&action));
+            assert_eq!(code, Some(1), "{what}, {action:?}: {text}");
+            assert!(text.contains(wanted) && !text.contains("panicked"), "{what}, {action:?}: {text}");
+            assert!(fs::read(home.state()).ok() == bytes, "{what}, {action:?}: looking changes nothing");
+        }
+    }
+    let others = fs::read_dir(home.state().parent().expect("a folder")).expect("a folder").count();
+    assert_eq!(others, 0, "commands set nothing aside");
+}
+
+/// The ids of all users in the rows of the file.
+fn ids(home: &Home) -> Vec<Uuid> {
+    let clock = Clock::system();
+    let settings = Settings { path: home.state(), cache_bytes: 1 << 20 };
+    let accounts = ACCOUNTS.map(|(id, ..)| id.to_owned()).to_vec();
+    let (state, saved) = State::open(&settings, accounts, &clock, Saved::add).expect("it is whole");
+    state.close();
+    saved
+        .into_values()
+        .flat_map(|saved| {
+            let users = saved.users.into_iter().map(|user| user.id);
+            let records = saved.records.into_keys();
+            let pending = saved.pending.into_iter().map(|(id, _)| id);
+            let series = saved.series.into_iter().map(|(chosen, _)| chosen.id);
+            users.chain(records).chain(pending).chain(series).chain(saved.collector.audited)
+        })
+        .collect()
+}
+
+#[test]
+fn forget_leaves_nothing_of_a_user_and_counts_nothing_of_it_again() {
+    let cloud = Cloud::start();
+    let home = Home::new(&cloud, 1.0);
+    let (mut exporter, before) = counted(&cloud, &home);
+    let forget = |id: Uuid| said(&home.inspect(&["forget", &id.to_string()]));
+    assert_eq!(forget(KNOWN).0, Some(1), "it is in use");
+    exporter.kill();
+    let whole = home.bytes();
+    let nobody = Uuid::from_u128(99_999);
+    let (code, text) = forget(nobody);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains(&format!("has the id {nobody}")), "{text}");
+    assert!(home.bytes() == whole, "nobody is forgotten without a trace of it");
+
+    assert!(ids(&home).contains(&KNOWN));
+    let (code, text) = forget(KNOWN);
+    assert_eq!(code, Some(0), "{text}");
+    for (id, ..) in ACCOUNTS {
+        assert!(
+            text.contains(&format!("account {id}: forgot user {KNOWN} and 4 keys of events\n")),
+            "{text}"
+        );
+    }
+    let known = ids(&home);
+    assert!(!known.contains(&KNOWN) && known.contains(&Uuid::from_u128(6)), "{known:?}");
+
+    // Cloudflare lists the user still, with all events and the reset.
+    let mut exporter = home.start();
+    let learnt = |page: &Page| {
+        let series = |alias| format!("user_max_risk_level{{account=\"{alias}\",user=\"{KNOWN}\"}}");
+        ACCOUNTS.into_iter().all(|(_, alias, _)| page.get(&series(alias)).is_some())
+            && page.sum("pending_users") == 0.0
+            && page.sum("zt_risk_exporter_requests_total") >= 8.0
+    };
+    let page = exporter.until("the user is learnt again, and read", learnt);
+    page.assert_not_behind(&before, "after the user was forgotten");
+    assert!(cloud.agrees(&page), "an old event or reset was counted again\n{page}");
+    cloud.event(ACCOUNTS[0].0, KNOWN, "imp_travel");
+    exporter.until("a new event is counted", |page| {
+        cloud.agrees(page) && page.sum("events_total") > before.sum("events_total")
+    });
+}
+
+#[test]
+fn a_state_file_is_for_its_owner_alone_and_says_nothing_of_people_or_events() {
+    let cloud = Cloud::start();
+    let home = Home::new(&cloud, 1.0);
+    let config = fs::read_to_string(home.config()).expect("it is there");
+    fs::write(home.config(), config + "users: { identity: email }\n").expect("it can be written");
+    let (mut exporter, page) = counted(&cloud, &home);
+    assert!(page.sum("user_info") > 0.0, "the exporter knows names and addresses\n{page}");
+    let mode = fs::metadata(home.state()).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    exporter.kill();
+    let bytes = home.bytes();
+    let holds = |text: &[u8]| memchr::memmem::find(&bytes, text).is_some();
+    assert!(holds(KNOWN.as_bytes()) && holds(b"imp_travel"), "what is looked for is found where it is");
+    for secret in ["example.com", "person.", "Somebody", "Impossible Travel,", "Bearer"] {
+        assert!(!holds(secret.as_bytes()), "{secret} stands in the file");
+    }
+    let events = cloud.simulator.truth().events;
+    assert!(events.len() > 60);
+    for event in events {
+        assert!(!holds(event.id.as_bytes()), "the event {} stands in the file", event.id);
+        let id = Uuid::try_parse(&event.id).expect("ids are UUIDs here");
+        assert!(!holds(id.as_bytes()), "the event {} stands in the file, in short", event.id);
+    }
+}

@@ -1,0 +1,391 @@
+//! Files that cannot be used are refused and left as they are; trouble with a file in use stops no gauge, loses
+//! no event and needs no restart.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use redb::{Database, TableDefinition};
+use uuid::Uuid;
+use zt_risk_exporter::clock::Clock;
+use zt_risk_exporter::collector::persist::Saved;
+use zt_risk_exporter::store::{Settings, State};
+
+use super::process::{ACCOUNTS, Cloud, Exporter, Home, Page};
+use crate::program::program;
+
+/// A user to whom nothing belongs, and the group.
+const NOBODY: u32 = 65_534;
+
+/// Whether it could be done. Where it could not, the test that needs it says so and ends.
+fn run(words: &[&str]) -> bool {
+    Command::new(words[0]).args(&words[1..]).output().is_ok_and(|output| output.status.success())
+}
+
+/// Says what is not tried here. The test passes, and what a passing test prints is not shown: this goes past `print!`.
+fn skip(what: &str) {
+    writeln!(std::io::stderr(), "skipped: {what}").expect("standard error takes a line");
+}
+
+/// Starts with the file as it is: it has to end at once with these words, and leave the file alone.
+fn refused(cloud: &Cloud, home: &Home, what: &str, words: &str) {
+    let read = |path: &Path| fs::read(path).ok();
+    let before = read(&home.state());
+    let since = cloud.clock.now();
+    let mut exporter = home.start();
+    let status = exporter.end();
+    let took = cloud.clock.now().since(since);
+    assert_eq!(status.code(), Some(1), "{what}: {status}");
+    assert!(took < Duration::from_secs(1), "{what}: {took:?}");
+    exporter.until_logged(words);
+    assert!(!exporter.logged().contains("panicked"), "{what}: {}", exporter.logged());
+    assert!(read(&home.state()) == before, "{what}: it was changed");
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_refused_within_a_second_and_left_as_it_is() {
+    let cloud = Cloud::start();
+    let home = Home::new(&cloud, 1.0);
+    let path = home.state();
+    let clear = || {
+        // Whichever of the two it is.
+        let _ = (fs::remove_file(&path), fs::remove_dir(&path));
+    };
+    home.start().until("counting begins", Page::counts);
+    let mut newer_database = home.bytes();
+    for version in [64, 192] {
+        newer_database[version] += 1;
+    }
+    fs::write(&path, newer_database).expect("it can be written");
+    refused(
+        &cloud,
+        &home,
+        "a newer database",
+        "was written by a newer version of this program; run that version",
+    );
+
+    clear();
+    let database = Database::create(&path).expect("a database");
+    let transaction = database.begin_write().expect("a transaction");
+    let about = TableDefinition::<&str, u64>::new("about");
+    transaction.open_table(about).expect("a table").insert("format", 2).expect("a row");
+    transaction.open_table(TableDefinition::<&str, u16>::new("accounts")).expect("a table");
+    transaction.commit().expect("a commit");
+    drop(database);
+    refused(
+        &cloud,
+        &home,
+        "a newer format",
+        "was written by a newer version of this program; run that version",
+    );
+
+    clear();
+    let clock = Clock::system();
+    let settings = Settings { path: path.clone(), cache_bytes: 1 << 20 };
+    let other = vec!["00000000000000000000000000000000".to_owned()];
+    State::open(&settings, other, &clock, Saved::add).expect("a new file").0.close();
+    refused(
+        &cloud,
+        &home,
+        "another account's",
+        "belongs to other accounts (00000000000000000000000000000000)",
+    );
+
+    fs::write(&path, "state: { path: here }\n").expect("it can be written");
+    refused(&cloud, &home, "a text", "is not a state file; give another path, or remove it");
+
+    clear();
+    fs::create_dir(&path).expect("a folder");
+    refused(&cloud, &home, "a directory", "cannot use the state file");
+
+    clear();
+    fs::remove_dir(path.parent().expect("a folder")).expect("it is empty");
+    refused(&cloud, &home, "a missing directory", "cannot use the state file");
+}
+
+#[test]
+fn a_second_process_on_a_file_ends_within_a_second_and_the_first_goes_on() {
+    let cloud = Cloud::start();
+    let home = Home::new(&cloud, 1.0);
+    let mut first = home.start();
+    first.until("counting begins", Page::counts);
+    let since = cloud.clock.now();
+    let mut second = home.start();
+    let status = second.end();
+    let took = cloud.clock.now().since(since);
+    assert!(status.code() == Some(1) && took < Duration::from_secs(1), "{status} after {took:?}");
+    second.until_logged("is in use by another process; each process needs a file of its own");
+    cloud.event(ACCOUNTS[0].0, Uuid::from_u128(1), "imp_travel");
+    let page = first.until("it counts on", |page| cloud.agrees(page) && page.sum("events_total") == 1.0);
+    assert_eq!(page.get("zt_risk_exporter_state_commits_total{result=\"failed\"}"), Some(0.0));
+    first.kill();
+    let page = home.start().until("it was kept", Page::counts);
+    assert_eq!(page.sum("events_total"), 1.0);
+}
+
+/// What becomes of the exporter in the middle of the trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It goes on.
+    GoesOn,
+    /// It is killed, and started again when all is well.
+    Killed,
+}
+
+impl Fate {
+    /// Tries both at once, as each mostly waits.
+    fn each(one: impl Fn(Self) + Sync) {
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| one(Self::Killed));
+            one(Self::GoesOn);
+            other.join().expect("the other is well too");
+        });
+    }
+}
+
+/// Lets some things happen that the page must show when all is well, among them a newcomer.
+fn happen(cloud: &Cloud, newcomer: u128) {
+    for (account, ..) in ACCOUNTS {
+        for user in 1..=20 {
+            cloud.event(account, Uuid::from_u128(user), "imp_travel");
+        }
+        for _ in 0..10 {
+            cloud.event(account, Uuid::from_u128(newcomer), "high_dlp");
+        }
+    }
+}
+
+const FAILED: &str = "zt_risk_exporter_state_commits_total{result=\"failed\"}";
+const DURABLE: &str = "zt_risk_exporter_state_durable";
+
+/// Lets the trouble begin and end again, and looks at what the page and the log say meanwhile.
+fn endures(
+    cloud: &Cloud,
+    home: &Home,
+    mut exporter: Exporter,
+    fate: Fate,
+    begin: impl FnOnce(&Exporter),
+    end: impl FnOnce(&Exporter),
+) {
+    exporter.until("counting begins", Page::counts);
+    happen(cloud, 101);
+    let before = exporter.until("all is well", |page| cloud.agrees(page));
+    begin(&exporter);
+    happen(cloud, 102);
+    cloud.simulator.reset(ACCOUNTS[0].0, Uuid::from_u128(50)).expect("the user is there");
+    let first = exporter.until("the trouble shows", |page| page.get(FAILED) >= Some(1.0));
+    // By then a page was made of what had been saved before the trouble, if there was more than on this one.
+    let stopped = exporter.until("the gauges go on", |page| {
+        page.has_read_on(&first) && page.get(DURABLE) == Some(0.0) && page.sum("users") > before.sum("users")
+    });
+    let page = exporter.until("it is tried again", |page| page.get(FAILED) >= Some(2.0));
+    assert_eq!(page.get(DURABLE), Some(0.0));
+    stopped.assert_not_behind(&before, "in trouble");
+    for (series, value) in page.durable() {
+        assert_eq!(Some(value), stopped.get(series), "{series} stands still");
+    }
+    assert!(!cloud.agrees(&page), "something is to be counted when the trouble is over");
+    let log = exporter.logged();
+    let warnings: Vec<_> = log.lines().filter(|line| line.contains("the state cannot be written")).collect();
+    assert_eq!(warnings.len(), 1, "it is said once\n{log}");
+    if fate == Fate::Killed {
+        exporter.kill();
+        end(&exporter);
+        exporter = home.start();
+        // Nothing was on the page that the file had not.
+        exporter
+            .until("the last page is there at once", |_| true)
+            .assert_not_behind(&page, "killed in trouble");
+    } else {
+        end(&exporter);
+    }
+    let page = exporter.until("it heals", |page| cloud.agrees(page) && page.get(DURABLE) == Some(1.0));
+    page.assert_not_behind(&before, "after the trouble");
+    if fate == Fate::GoesOn {
+        exporter.until_logged("the state is written again, and the counters go on");
+    }
+    // It was not only shown.
+    exporter.kill();
+    let mut exporter = home.start();
+    let kept = exporter.until("the last page is there at once", |_| true);
+    kept.assert_not_behind(&page, "after the trouble and a restart");
+    happen(cloud, 103);
+    exporter.until("it counts on", |page| cloud.agrees(page));
+    assert!(!home.log().contains("panicked") && !home.log().contains("damaged"), "{}", home.log());
+}
+
+/// An exporter whose files may not grow beyond what a later `prlimit` says.
+fn limited(home: &Home) -> Exporter {
+    let binary = program().get_program().to_owned();
+    let mut command = Command::new("sh");
+    // A write beyond the limit is an error only to who ignores the signal.
+    command
+        .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+        .arg(binary)
+        .arg("--config.file")
+        .arg(home.config());
+    home.spawn(command.env_clear())
+}
+
+fn set_limit(exporter: &Exporter, bytes: &str) {
+    assert!(run(&["prlimit", "--pid", &exporter.id().to_string(), &format!("--fsize={bytes}:")]));
+}
+
+#[test]
+fn a_file_that_may_not_be_written_beyond_a_size_loses_nothing() {
+    if !run(&["prlimit", "--version"]) {
+        return skip("a limit on files, since prlimit is not installed");
+    }
+    Fate::each(|fate| {
+        let cloud = Cloud::start();
+        let home = Home::new(&cloud, 1.0);
+        endures(
+            &cloud,
+            &home,
+            limited(&home),
+            fate,
+            |exporter| set_limit(exporter, "20000"),
+            |exporter| {
+                if fate == Fate::GoesOn {
+                    set_limit(exporter, "unlimited");
+                }
+            },
+        );
+    });
+}
+
+#[test]
+fn a_directory_that_is_gone_for_a_while_loses_nothing() {
+    Fate::each(|fate| {
+        let cloud = Cloud::start();
+        let home = Home::new(&cloud, 1.0);
+        let (here, away) = (home.path().join("state"), home.path().join("away"));
+        let rename = |from: &PathBuf, to: &PathBuf| fs::rename(from, to).expect("it is there");
+        endures(&cloud, &home, home.start(), fate, |_| rename(&here, &away), |_| rename(&away, &here));
+    });
+}
+
+/// The exporter of this home as a user who may not write everywhere, to whom the home is given; `None` if there
+/// is no such user.
+fn unprivileged(home: &Home) -> Option<Command> {
+    let mut command = program();
+    let is_root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    if is_root {
+        command.uid(NOBODY).gid(NOBODY);
+        run(&["chown", "-R", &NOBODY.to_string(), &home.path().to_string_lossy()]);
+        let mut trial = program();
+        let tried = trial.uid(NOBODY).gid(NOBODY).arg("--version").output();
+        tried.ok().filter(|output| output.status.success())?;
+    }
+    command.arg("--config.file").arg(home.config());
+    Some(command)
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+}
+
+#[test]
+fn a_directory_that_may_not_be_written_loses_nothing() {
+    let cloud = Cloud::start();
+    let home = Home::new(&cloud, 1.0);
+    let Some(mut command) = unprivileged(&home) else {
+        return skip("a directory that may not be written, since this user cannot become another one");
+    };
+    let folder = home.path().join("state");
+    let begin = |_: &Exporter| {
+        // The open file could still be written. Whoever is killed now has lost it.
+        fs::remove_file(home.state()).expect("it is there");
+        set_mode(&folder, 0o500);
+    };
+    let end = |_: &Exporter| set_mode(&folder, 0o700);
+    endures(&cloud, &home, home.spawn(&mut command), Fate::GoesOn, begin, end);
+}
+
+#[test]
+fn a_file_that_may_not_be_written_is_refused_and_left_as_it_is() {
+    let cloud = Cloud::start();
+    let home = Home::new(&cloud, 1.0);
+    home.start().until("counting begins", Page::counts);
+    let Some(mut command) = unprivileged(&home) else {
+        return skip("a file that may not be written, since this user cannot become another one");
+    };
+    set_mode(&home.state(), 0o400);
+    let before = home.bytes();
+    let mut exporter = home.spawn(&mut command);
+    assert_eq!(exporter.end().code(), Some(1));
+    exporter.until_logged("cannot use the state file");
+    exporter.until_logged("Permission denied");
+    assert!(home.bytes() == before, "it was changed");
+}
+
+/// A mount that ends with its test.
+struct Mount(PathBuf);
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // Lazily: a process that is still about to end may have a file open.
+        run(&["umount", "--lazy", &self.0.to_string_lossy()]);
+    }
+}
+
+#[test]
+fn a_full_disk_loses_nothing() {
+    Fate::each(|fate| {
+        let cloud = Cloud::start();
+        let home = Home::new(&cloud, 1.0);
+        let folder = home.path().join("state");
+        if !run(&["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", &folder.to_string_lossy()]) {
+            return skip("a full disk, since nothing may be mounted here");
+        }
+        let _mount = Mount(folder.clone());
+        let ballast = folder.join("ballast");
+        let fill = |_: &Exporter| {
+            let full = fs::write(&ballast, vec![1; 4 << 20]).expect_err("it is larger than the disk");
+            assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+            // What is free inside the file is used up first.
+            for (account, ..) in ACCOUNTS {
+                for event in 0..20_000 {
+                    cloud.event(account, Uuid::from_u128(event % 40 + 1), "high_dlp");
+                }
+            }
+        };
+        let empty = |_: &Exporter| fs::remove_file(&ballast).expect("it is there");
+        endures(&cloud, &home, home.start(), fate, fill, empty);
+    });
+}
+
+#[test]
+fn a_file_that_is_removed_or_replaced_by_an_older_copy_is_written_anew() {
+    for older in [false, true] {
+        let cloud = Cloud::start();
+        let home = Home::new(&cloud, 1.0);
+        let mut exporter = home.start();
+        exporter.until("counting begins", Page::counts);
+        happen(&cloud, 101);
+        exporter.until("all is well", |page| cloud.agrees(page));
+        let copy = home.path().join("copy");
+        fs::copy(home.state(), &copy).expect("it is there");
+        happen(&cloud, 102);
+        let before = exporter.until("all is well", |page| cloud.agrees(page));
+        if older {
+            fs::rename(&copy, home.state()).expect("it is there");
+        } else {
+            fs::remove_file(home.state()).expect("it is there");
+        }
+        happen(&cloud, 103);
+        let page = exporter.until("it goes on", |page| cloud.agrees(page));
+        page.assert_not_behind(&before, "with another file");
+        exporter.kill();
+        let mut exporter = home.start();
+        let kept = exporter.until("the last page is there at once", |_| true);
+        kept.assert_not_behind(&page, "after a restart");
+        happen(&cloud, 104);
+        exporter.until("it counts on", |page| cloud.agrees(page));
+        assert!(!home.log().contains("panicked"), "{}", home.log());
+    }
+}

@@ -1,0 +1,236 @@
+//! The whole exporter on a simulated Cloudflare, both on one clock, talking real HTTP.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use zt_risk_exporter::app::logging::{self, Colour};
+use zt_risk_exporter::app::{Error, Exporter, Tuning};
+use zt_risk_exporter::clock::{Clock, Timestamp};
+use zt_risk_exporter::config::{Config, Flags};
+use zt_risk_exporter::simulator::{Fault, FaultRule, Scenario, Simulator};
+
+/// The account that scenarios speak of unless they name another.
+pub(crate) const ACCOUNT: &str = "0123456789abcdef0123456789abcdef";
+
+/// What a scenario may take on the wall before it has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What to start.
+pub(crate) struct Setup<'a> {
+    /// The world, as a file for `simulate` says it.
+    pub(crate) scenario: Scenario,
+    /// The exporter's configuration, but for the upstream; without accounts it watches [`ACCOUNT`].
+    pub(crate) config: &'a str,
+    /// How fast the clock runs.
+    pub(crate) speed: f64,
+    /// How long the exporter waits.
+    pub(crate) tuning: Tuning,
+}
+
+/// Simulator and exporter, running.
+pub(crate) struct Rig {
+    pub(crate) simulator: Simulator,
+    pub(crate) clock: Clock,
+    address: std::net::SocketAddr,
+    alias: String,
+    stop: Option<oneshot::Sender<()>>,
+    running: Option<JoinHandle<Result<(), Error>>>,
+    _folder: tempfile::TempDir,
+}
+
+/// The samples of a page, by series as written.
+#[derive(Debug, Default)]
+pub(crate) struct Page(BTreeMap<String, f64>);
+
+impl Page {
+    /// The value of a series of the metrics about Cloudflare, such as `users{max_risk_level="high"}`; the
+    /// account's label is added.
+    pub(crate) fn get(&self, series: &str) -> Option<f64> {
+        let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+        let start = format!("cloudflare_zt_risk_{name}{{account=");
+        self.0
+            .iter()
+            .find(|(key, _)| key.starts_with(&start) && ends_with_labels(key, labels))
+            .map(|(_, value)| *value)
+    }
+
+    /// The same for one of several accounts.
+    pub(crate) fn get_of(&self, account: &str, name: &str) -> Option<f64> {
+        self.0.get(&format!("cloudflare_zt_risk_{name}{{account=\"{account}\"}}")).copied()
+    }
+
+    /// The same for the exporter's own metrics, of the account or of none.
+    pub(crate) fn own(&self, series: &str) -> Option<f64> {
+        let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+        let start = format!("zt_risk_exporter_{name}");
+        let is_named =
+            |key: &str| key.strip_prefix(&start).is_some_and(|rest| rest.is_empty() || rest.starts_with('{'));
+        self.0.iter().find(|(key, _)| is_named(key) && ends_with_labels(key, labels)).map(|(_, value)| *value)
+    }
+
+    /// The sum over all series of a family of the metrics about Cloudflare.
+    pub(crate) fn sum(&self, name: &str) -> f64 {
+        let start = format!("cloudflare_zt_risk_{name}{{");
+        self.0.iter().filter(|(key, _)| key.starts_with(&start)).map(|(_, value)| value).sum()
+    }
+
+    /// Whether any series of the metrics about Cloudflare begins like this.
+    pub(crate) fn has(&self, start: &str) -> bool {
+        let start = format!("cloudflare_zt_risk_{start}");
+        self.0.keys().any(|key| key.starts_with(&start))
+    }
+}
+
+fn ends_with_labels(key: &str, labels: &str) -> bool {
+    labels == "}" || key.ends_with(&format!(",{labels}"))
+}
+
+impl Rig {
+    /// Starts both; `alias` is the account's label, and tells its log lines from those of other tests.
+    pub(crate) async fn start(alias: &str, setup: Setup<'_>) -> Self {
+        // A date that has nothing to do with today, so that whoever asks the wall's clock is found out.
+        let clock = Clock::scaled(Timestamp::from_seconds(1_900_000_000), setup.speed);
+        let simulator =
+            Simulator::start(setup.scenario, clock.clone()).await.expect("a scenario that can be played");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let config = configure(&folder, alias, setup.config, &simulator.base_url());
+        listen_to_logs(&config);
+        let exporter = Exporter::new(&config, &clock, &setup.tuning).expect("an exporter");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(exporter.run(listener, async {
+            // A test that ends early drops the other end, which is a stop as well.
+            let _ = stopped.await;
+        }));
+        let (stop, running) = (Some(stop), Some(running));
+        Self { simulator, clock, address, alias: alias.to_owned(), stop, running, _folder: folder }
+    }
+
+    /// The status and the text of a page.
+    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.address).await.expect("the exporter listens");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("a request goes out");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer in UTF-8");
+        let status = answer.get(9..12).and_then(|status| status.parse().ok()).expect("a status line");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        (status, body.to_owned())
+    }
+
+    /// The samples of `/metrics`.
+    pub(crate) async fn page(&self) -> Page {
+        let (status, text) = self.get("/metrics").await;
+        assert_eq!(status, 200);
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        let sample = |line: &str| {
+            let (series, value) = line.rsplit_once(' ').expect("a series and a value");
+            (series.to_owned(), value.parse().expect("a number"))
+        };
+        Page(samples.map(sample).collect())
+    }
+
+    /// The first page of which `holds` is true; fails, saying what was awaited, if none comes in time.
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Page) -> bool) -> Page {
+        let mut looks = tokio::time::interval(Duration::from_millis(20));
+        let search = async {
+            loop {
+                looks.tick().await;
+                let page = self.page().await;
+                if holds(&page) {
+                    return page;
+                }
+            }
+        };
+        match tokio::time::timeout(PATIENCE, search).await {
+            Ok(page) => page,
+            Err(_) => {
+                panic!("{what}: did not come to pass\n{}\n{:#?}", self.logs().join("\n"), self.page().await)
+            }
+        }
+    }
+
+    /// Waits for a log line of the account that contains all `parts`.
+    pub(crate) async fn until_logged(&self, parts: &[&str]) {
+        let mut looks = tokio::time::interval(Duration::from_millis(20));
+        let search = async {
+            while !self.logs().iter().any(|line| parts.iter().all(|part| line.contains(part))) {
+                looks.tick().await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, search).await.is_err() {
+            panic!("no log line with {parts:?} among\n{}", self.logs().join("\n"));
+        }
+    }
+
+    /// Switches a fault on.
+    pub(crate) fn inject(&self, rule: FaultRule) {
+        self.simulator.inject(rule);
+    }
+
+    /// The account's log lines so far.
+    pub(crate) fn logs(&self) -> Vec<String> {
+        let marked = format!("account=\"{}\"", self.alias);
+        let lines = log_lines().lock().expect("no test panics while it logs");
+        lines.split('\n').filter(|line| line.contains(&marked)).map(str::to_owned).collect()
+    }
+
+    /// Asks the exporter to stop, and says how it ended.
+    pub(crate) async fn stop(mut self) -> Result<(), Error> {
+        drop(self.stop.take());
+        self.running.take().expect("it was not stopped before").await.expect("no panic")
+    }
+}
+
+/// A fault everywhere on the summary.
+pub(crate) fn on_summary(fault: Fault) -> FaultRule {
+    FaultRule::at(zt_risk_exporter::simulator::Endpoint::Summary, fault)
+}
+
+fn configure(folder: &tempfile::TempDir, alias: &str, text: &str, base_url: &str) -> Config {
+    let accounts = if text.contains("accounts:") {
+        String::new()
+    } else {
+        format!("accounts: [{{ id: {ACCOUNT}, alias: {alias}, token: good }}]\n")
+    };
+    let path = folder.path().join("config.yaml");
+    let text =
+        format!("{accounts}{text}\ncloudflare: {{ base_url: \"{base_url}\" }}\nlog: {{ level: info }}\n");
+    std::fs::write(&path, text).expect("a file can be written");
+    let flags = Flags { config_file: Some(PathBuf::from(&path)), ..Flags::default() };
+    Config::load(&flags, []).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// All log lines of this process.
+fn log_lines() -> &'static Arc<Mutex<String>> {
+    static LINES: OnceLock<Arc<Mutex<String>>> = OnceLock::new();
+    LINES.get_or_init(Arc::default)
+}
+
+/// Appends to the shared text.
+struct Lines;
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut lines = log_lines().lock().expect("no test panics while it logs");
+        lines.push_str(&String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn listen_to_logs(config: &Config) {
+    // Each test binary has one subscriber; later tests find it in place.
+    let _ = tracing::subscriber::set_global_default(logging::subscriber(&config.log, Colour::Off, || Lines));
+}

@@ -1,0 +1,533 @@
+//! What comes back over the wire: every path, format and coding, and what happens at the limits.
+
+use std::io::Read as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::{Request, Response, StatusCode};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use zt_risk_exporter::clock::{Clock, Timestamp};
+use zt_risk_exporter::http::{self, Abort, Body, Limits};
+use zt_risk_exporter::metrics::exposition::{Compressor, Page};
+use zt_risk_exporter::metrics::telemetry::Telemetry;
+use zt_risk_exporter::server::status::Recorder;
+use zt_risk_exporter::server::{self, Parts, Readiness};
+
+use crate::accounts;
+
+/// What came back: the status line and headers in lower case, and the bytes after them.
+struct Answer {
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn status(&self) -> &str {
+        self.head.split(' ').nth(1).unwrap_or_default()
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
+/// Sends `request` and reads until the server closes the connection.
+async fn exchange(address: SocketAddr, request: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    read_answer(stream).await
+}
+
+async fn read_answer(mut stream: TcpStream) -> Answer {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.unwrap();
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+    let body = end.map_or_else(Vec::new, |end| bytes.split_off(end + 4));
+    Answer { head: String::from_utf8(bytes).unwrap().to_lowercase(), body }
+}
+
+/// Asks once; `headers` are whole lines.
+async fn ask(address: SocketAddr, method: &str, path: &str, headers: &str) -> Answer {
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n");
+    exchange(address, &request).await
+}
+
+/// A server with the golden accounts.
+struct Exporter {
+    address: SocketAddr,
+    page: Arc<Page>,
+    readiness: watch::Sender<Readiness>,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<()>,
+}
+
+/// Whether there is something for people.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum People {
+    Welcome,
+    Unwelcome,
+}
+
+async fn exporter() -> Exporter {
+    exporter_for(People::Welcome).await
+}
+
+async fn exporter_for(people: People) -> Exporter {
+    let clock = Clock::scaled(Timestamp::from_seconds(1_795_219_230), 1.0);
+    let snapshots = [accounts::full(), accounts::unread()].map(Arc::new);
+    let page = Arc::new(Page::build(&snapshots, &mut Compressor::new()));
+    let (readiness, receiver) = watch::channel(Readiness::Starting);
+    let telemetry = Telemetry::new(clock.clone());
+    let status = (people == People::Welcome).then(|| {
+        let mut recorder = Recorder::new(Duration::from_secs(60), &snapshots);
+        recorder.prepare(&snapshots, &telemetry, clock.now(), clock.date())
+    });
+    let parts = Parts {
+        page: watch::channel(Arc::clone(&page)).1,
+        telemetry,
+        readiness: receiver,
+        status: status.map(|status| watch::channel(Arc::new(status)).1),
+        clock,
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(server::run(listener, parts, async {
+        let _ = stopped.await;
+    }));
+    Exporter { address, page, readiness, stop, running }
+}
+
+#[tokio::test]
+async fn metrics_come_in_the_format_and_coding_that_was_asked_for() {
+    use zt_risk_exporter::metrics::encode::Format;
+    let exporter = exporter().await;
+    let text = "text/plain; version=0.0.4; charset=utf-8";
+    let open_metrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let escaping = "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8";
+    let cases = [
+        ("", Format::Text, text, None),
+        ("Accept-Encoding: gzip\r\n", Format::Text, text, Some("gzip")),
+        (
+            "Accept: application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1\r\n\
+             Accept-Encoding: gzip\r\n",
+            Format::OpenMetrics,
+            open_metrics,
+            Some("gzip"),
+        ),
+        (
+            "Accept: application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,*/*;q=0.5\r\n\
+             Accept-Encoding: identity\r\n",
+            Format::OpenMetrics,
+            escaping,
+            None,
+        ),
+    ];
+    for (headers, format, content_type, coding) in cases {
+        let answer = ask(exporter.address, "GET", "/metrics?name[]=up", headers).await;
+        assert_eq!(answer.status(), "200", "{headers}");
+        assert_eq!(answer.header("content-type"), Some(content_type), "{headers}");
+        assert_eq!(answer.header("content-encoding"), coding, "{headers}");
+        let length = answer.body.len().to_string();
+        assert_eq!(answer.header("content-length"), Some(length.as_str()), "{headers}");
+        let body = match coding {
+            Some(_) => gunzip(&answer.body),
+            None => answer.text().to_owned(),
+        };
+        let page = &exporter.page.part(format).plain;
+        assert_eq!(body.as_bytes().get(..page.len()), Some(page.as_ref()), "{headers}");
+        let own = body.get(page.len()..).unwrap();
+        assert!(own.starts_with("# HELP zt_risk_exporter_"), "{own}");
+        assert_eq!(own.ends_with("# EOF\n"), format == Format::OpenMetrics, "{own}");
+    }
+    let last = ask(exporter.address, "GET", "/metrics", "").await;
+    let counted = "\nzt_risk_exporter_scrapes_total{format=\"text\"} 3\n";
+    assert!(last.text().contains(counted), "{}", last.text());
+}
+
+/// Decodes exactly one member, and nothing may follow it.
+fn gunzip(member: &[u8]) -> String {
+    let mut decoder = flate2::bufread::GzDecoder::new(member);
+    let mut text = String::new();
+    decoder.read_to_string(&mut text).unwrap();
+    assert!(decoder.into_inner().is_empty(), "something follows the member");
+    text
+}
+
+#[tokio::test]
+async fn every_path_and_method_has_its_answer() {
+    let exporter = exporter().await;
+    exporter.readiness.send_replace(Readiness::Ready);
+    for (method, path, status) in [
+        ("GET", "/", "200"),
+        ("GET", "/page.js", "200"),
+        ("GET", "/draw.js", "200"),
+        ("GET", "/page.css", "200"),
+        ("GET", "/icon.svg", "200"),
+        ("GET", "/api/v1/status", "200"),
+        ("GET", "/metrics", "200"),
+        ("GET", "/-/healthy", "200"),
+        ("GET", "/-/ready", "200"),
+        ("GET", "/-/ready?verbose", "200"),
+        ("HEAD", "/metrics", "200"),
+        ("GET", "/nothing", "404"),
+        ("POST", "/nothing", "404"),
+        ("GET", "/metrics/", "404"),
+        ("GET", "//", "404"),
+        ("GET", "/index.html", "404"),
+        ("GET", "/page.js/", "404"),
+        ("GET", "/api/v1/status/", "404"),
+        ("GET", "/api/v1/", "404"),
+        ("POST", "/api/v1/status", "405"),
+        ("PUT", "/page.css", "405"),
+        ("POST", "/metrics", "405"),
+        ("DELETE", "/", "405"),
+        ("OPTIONS", "/-/healthy", "405"),
+        ("POST", "/-/ready", "405"),
+    ] {
+        let answer = ask(exporter.address, method, path, "").await;
+        assert_eq!(answer.status(), status, "{method} {path}");
+        assert!(answer.header("content-type").is_some(), "{method} {path}");
+        let allow = (status == "405").then_some("get, head");
+        assert_eq!(answer.header("allow"), allow, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn head_has_the_headers_of_get_and_no_body() {
+    let exporter = exporter().await;
+    for path in
+        ["/", "/page.js", "/page.css", "/icon.svg", "/api/v1/status", "/metrics", "/-/healthy", "/-/ready"]
+    {
+        let [get, head] =
+            [ask(exporter.address, "GET", path, "").await, ask(exporter.address, "HEAD", path, "").await];
+        assert!(head.body.is_empty() && !get.body.is_empty(), "{path}");
+        // The date and, with it, the CPU time on the page may have moved on.
+        let names = |answer: &Answer| -> Vec<String> {
+            let lines = answer.head.lines().filter_map(|line| line.split_once(": "));
+            lines.map(|(name, _)| name.to_owned()).collect()
+        };
+        assert_eq!(names(&get), names(&head), "{path}");
+        assert_eq!(get.status(), head.status(), "{path}");
+        assert_eq!(get.header("content-type"), head.header("content-type"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn readiness_is_what_it_is_told_and_health_is_not() {
+    let exporter = exporter().await;
+    for (readiness, status, text) in [
+        (Readiness::Starting, "503", "starting\n"),
+        (Readiness::Ready, "200", "ready\n"),
+        (Readiness::Draining, "503", "draining\n"),
+    ] {
+        exporter.readiness.send_replace(readiness);
+        let answer = ask(exporter.address, "GET", "/-/ready", "").await;
+        assert_eq!((answer.status(), answer.text()), (status, text));
+        let answer = ask(exporter.address, "GET", "/-/healthy", "").await;
+        assert_eq!(answer.status(), "200");
+    }
+}
+
+#[tokio::test]
+async fn the_page_may_load_only_what_this_server_has_and_run_nothing_that_is_written_into_it() {
+    let exporter = exporter().await;
+    let policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                  base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    for (path, content_type, cache, policy) in [
+        ("/", "text/html; charset=utf-8", "no-cache", Some(policy)),
+        ("/page.js", "text/javascript; charset=utf-8", "no-cache", Some(policy)),
+        ("/draw.js", "text/javascript; charset=utf-8", "no-cache", Some(policy)),
+        ("/page.css", "text/css; charset=utf-8", "no-cache", Some(policy)),
+        ("/icon.svg", "image/svg+xml", "no-cache", Some(policy)),
+        ("/api/v1/status", "application/json", "no-store", None),
+    ] {
+        let answer = ask(exporter.address, "GET", path, "").await;
+        assert_eq!(answer.header("content-type"), Some(content_type), "{path}");
+        assert_eq!(answer.header("cache-control"), Some(cache), "{path}");
+        assert_eq!(answer.header("content-security-policy"), policy, "{path}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{path}");
+        assert_eq!(answer.header("cross-origin-resource-policy"), Some("same-origin"), "{path}");
+        for foreign in
+            ["http:", "https:", "//cdn", " style=", " onclick=", " onload=", "javascript:", "innerHTML"]
+        {
+            let text = answer.text().replace("http://www.w3.org/2000/svg", "");
+            let is_of_upstream = path == "/api/v1/status";
+            assert!(is_of_upstream || !text.contains(foreign), "{foreign} in {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_status_says_how_the_accounts_are_at_the_time_of_the_request() {
+    let exporter = exporter().await;
+    let answer = ask(exporter.address, "GET", "/api/v1/status", "").await;
+    let status: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    assert!(status["now"].as_str().unwrap().starts_with("2026-11-21T00:00:3"), "{}", status["now"]);
+    for (pointer, wanted) in [
+        ("/accounts/0/account", serde_json::json!("acme \"EU\" \\ north")),
+        ("/accounts/0/users/by_level/high", 1.into()),
+        ("/accounts/0/events/by_behavior/imp_travel/total", 33.into()),
+        ("/accounts/1/account", "branch".into()),
+        ("/accounts/1/up", serde_json::Value::Null),
+    ] {
+        assert_eq!(status.pointer(pointer), Some(&wanted), "{pointer}");
+    }
+}
+
+#[tokio::test]
+async fn with_the_page_off_there_is_nothing_for_people_and_everything_else() {
+    let exporter = exporter_for(People::Unwelcome).await;
+    exporter.readiness.send_replace(Readiness::Ready);
+    for (path, status) in [
+        ("/", "404"),
+        ("/page.js", "404"),
+        ("/draw.js", "404"),
+        ("/page.css", "404"),
+        ("/icon.svg", "404"),
+        ("/api/v1/status", "404"),
+        ("/metrics", "200"),
+        ("/-/healthy", "200"),
+        ("/-/ready", "200"),
+    ] {
+        let answer = ask(exporter.address, "GET", path, "").await;
+        assert_eq!(answer.status(), status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_stopped_server_ends_though_a_connection_is_kept_open() {
+    let exporter = exporter().await;
+    let mut idle = TcpStream::connect(exporter.address).await.unwrap();
+    let request = b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    idle.write_all(request).await.unwrap();
+    let mut first = [0; 12];
+    idle.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    exporter.stop.send(()).unwrap();
+    exporter.running.await.unwrap();
+    assert!(TcpStream::connect(exporter.address).await.is_err());
+}
+
+const WIDE: Limits = Limits {
+    connections: 10,
+    connections_of_one_peer: 10,
+    first_header_wait: Duration::from_secs(60),
+    header_wait: Duration::from_secs(60),
+    header_bytes: 8 * 1024,
+    answer_wait: Duration::from_secs(60),
+    drain: Duration::from_secs(60),
+};
+
+const SHORT: Duration = Duration::from_millis(50);
+
+/// Serves `handle` within `limits` for as long as the sender lives.
+async fn serve<H, F>(limits: Limits, handle: H) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<()>)
+where
+    H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Result<Response<Body>, Abort>> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let stopped = async {
+        let _ = stopped.await;
+    };
+    (address, stop, tokio::spawn(http::serve(listener, limits, stopped, handle)))
+}
+
+async fn short(_: Request<Incoming>) -> Result<Response<Body>, Abort> {
+    Ok(http::sentence(StatusCode::OK, "short\n"))
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_end_ends_the_connection() {
+    let answered = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let half = "GET / HTTP/1.1\r\nHost: loc";
+    let first = Limits { first_header_wait: SHORT, ..WIDE };
+    let next = Limits { header_wait: SHORT, ..WIDE };
+    for (limits, beginning, answers) in [
+        (first, String::new(), 0),
+        (first, half.to_owned(), 0),
+        (next, answered.to_owned(), 1),
+        (next, format!("{answered}{half}"), 1),
+    ] {
+        let (address, _stop, _) = serve(limits, short).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(beginning.as_bytes()).await.unwrap();
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes).await;
+        let text = String::from_utf8(bytes).unwrap();
+        assert_eq!(text.matches("HTTP/1.1 200").count(), answers, "{beginning:?}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_has_asked_is_kept_longer_than_one_that_has_not() {
+    let limits = Limits { first_header_wait: SHORT, ..WIDE };
+    let (address, _stop, _) = serve(limits, short).await;
+    let mut kept = TcpStream::connect(address).await.unwrap();
+    for _ in 0..2 {
+        kept.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"short\n") {
+            answer.push(kept.read_u8().await.unwrap());
+        }
+        // Opened later, and closed because it was too late.
+        let idle = exchange(address, "").await;
+        assert_eq!(idle.head, "");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_with_all_its_connections_keeps_nobody_else_out() {
+    let limits = Limits { connections_of_one_peer: 2, ..WIDE };
+    let (address, _stop, _) = serve(limits, short).await;
+    let _idle = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
+    assert_eq!(exchange(address, "").await.head, "", "one more is closed at once");
+    let other = TcpSocket::new_v4().unwrap();
+    other.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut other = other.connect(address).await.unwrap();
+    other.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+    assert_eq!(read_answer(other).await.text(), "short\n");
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused() {
+    let (address, _stop, _) = serve(WIDE, short).await;
+    let padding = format!("X-Padding: {}\r\n", "x".repeat(WIDE.header_bytes));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET / HTTP/1.1\r\n{padding}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 431");
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_come_is_a_503() {
+    let limits = Limits { answer_wait: SHORT, ..WIDE };
+    let (address, _stop, _) = serve(limits, |_| std::future::pending()).await;
+    let answer = ask(address, "GET", "/", "").await;
+    assert_eq!((answer.status(), answer.text()), ("503", "the answer took too long\n"));
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_take_its_answer_makes_room_for_the_next() {
+    let limits = Limits { connections: 1, answer_wait: SHORT, ..WIDE };
+    let handle = |request: Request<Incoming>| async move {
+        match request.uri().path() {
+            "/long" => Ok(Response::new(http::full(vec![0; 100_000_000]))),
+            _ => short(request).await,
+        }
+    };
+    let (address, _stop, _) = serve(limits, handle).await;
+    let mut lazy = TcpStream::connect(address).await.unwrap();
+    lazy.write_all(b"GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut first = [0; 12];
+    lazy.read_exact(&mut first).await.unwrap();
+    let next = ask(address, "GET", "/", "").await;
+    assert_eq!(next.status(), "200");
+    let mut rest = Vec::new();
+    let taken = lazy.read_to_end(&mut rest).await;
+    assert!(taken.is_err() || rest.len() < 100_000_000, "the long answer came whole");
+}
+
+#[tokio::test]
+async fn an_answer_under_way_is_finished_after_the_stop() {
+    let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let handle = {
+        let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
+        move |request| {
+            let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
+            async move {
+                asked.notify_one();
+                answer.notified().await;
+                short(request).await
+            }
+        }
+    };
+    let (address, stop, running) = serve(WIDE, handle).await;
+    let client = tokio::spawn(async move { ask(address, "GET", "/", "").await });
+    asked.notified().await;
+    stop.send(()).unwrap();
+    answer.notify_one();
+    running.await.unwrap();
+    assert_eq!(client.await.unwrap().text(), "short\n");
+}
+
+#[tokio::test]
+async fn who_asks_during_the_drain_is_answered_for_the_last_time() {
+    let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let handle = {
+        let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
+        move |request: Request<Incoming>| {
+            let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
+            async move {
+                if request.uri().path() == "/slow" {
+                    asked.notify_one();
+                    answer.notified().await;
+                }
+                short(request).await
+            }
+        }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let [stop, draining] = [Arc::new(Notify::new()), Arc::new(Notify::new())];
+    let stopped = {
+        let (stop, draining) = (Arc::clone(&stop), Arc::clone(&draining));
+        async move {
+            stop.notified().await;
+            draining.notify_one();
+        }
+    };
+    let running = tokio::spawn(http::serve(listener, WIDE, stopped, handle));
+    let slow = tokio::spawn(async move { ask(address, "GET", "/slow", "").await });
+    asked.notified().await;
+    stop.notify_one();
+    draining.notified().await;
+    let late = exchange(address, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    assert_eq!((late.text(), late.header("connection")), ("short\n", Some("close")));
+    answer.notify_one();
+    running.await.unwrap();
+    assert_eq!(slow.await.unwrap().text(), "short\n");
+    assert!(TcpStream::connect(address).await.is_err(), "nobody listens after the end");
+}
+
+#[tokio::test]
+async fn an_answer_that_never_ends_does_not_outlive_the_drain() {
+    let asked = Arc::new(Notify::new());
+    let handle = {
+        let asked = Arc::clone(&asked);
+        move |_| {
+            asked.notify_one();
+            std::future::pending()
+        }
+    };
+    let limits = Limits { drain: SHORT, ..WIDE };
+    let (address, stop, running) = serve(limits, handle).await;
+    let client = tokio::spawn(async move {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        let mut nothing = Vec::new();
+        let _ = stream.read_to_end(&mut nothing).await;
+        nothing
+    });
+    asked.notified().await;
+    stop.send(()).unwrap();
+    running.await.unwrap();
+    assert_eq!(client.await.unwrap(), b"");
+}
