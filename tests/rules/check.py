@@ -91,8 +91,8 @@ def compose_accepts_its_file_alone_and_the_account_file_only_with_a_token() -> N
 def declared_families() -> dict[str, set[str]]:
     """The labels of each metric that the exporter declares."""
     found: dict[str, set[str]] = {}
-    for source in ("exposition", "telemetry"):
-        text = (ROOT / f"src/{source}/families.rs").read_text(encoding="utf-8")
+    for path in (ROOT / "src/metrics/families").glob("*.rs"):
+        text = path.read_text(encoding="utf-8")
         for name, kind, labels in re.findall(
             r'name: "(\w+)",\s+kind: Kind::(\w+),.*?labels: \[(.*?)\]', text, flags=re.DOTALL
         ):
