@@ -121,7 +121,7 @@ def main(binary, *chosen):
         if name not in measurements:
             sys.exit(f"whole-process: {name} is not one of {', '.join(measurements)}")
         measurements[name]()
-    return min(report.broken, 1)
+    return min(report.exceeded, 1)
 
 
 if __name__ == "__main__":

@@ -136,14 +136,14 @@ class Report:
     """Prints results with their limits."""
 
     def __init__(self):
-        self.broken = 0
+        self.exceeded = 0
 
     def line(self, what, value, unit, limit=None):
         if limit is None:
             verdict = ""
         elif value <= limit:
-            verdict = f"limit {limit:g}: holds"
+            verdict = f"limit {limit:g}: ok"
         else:
-            verdict = f"limit {limit:g}: BROKEN"
-            self.broken += 1
+            verdict = f"limit {limit:g}: EXCEEDED"
+            self.exceeded += 1
         print(f"{what:<58} {value:>8.2f} {unit:<4} {verdict}", flush=True)

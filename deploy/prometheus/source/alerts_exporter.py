@@ -145,7 +145,7 @@ def reading_alerts(s: Settings) -> list[Alert]:
             summary="Cloudflare repeatedly blocks the requests of {{ $labels.account }}.",
             description="""
             Cloudflare blocked the requests of {{ $labels.account }} more than once. All tokens of the same Cloudflare
-            user share one limit, also with the dashboard. Find what else uses it. Lower budget_share, or create the
+            user and the dashboard share one limit. Find what else uses it. Lower budget_share, or create the
             exporter's token with a separate Cloudflare user.
             """,
             fires_when=f"""

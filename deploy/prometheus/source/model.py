@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CRITICAL = "critical"  # sends a page, at any hour
+CRITICAL = "critical"  # notifies the person on call at any hour
 WARNING = "warning"  # somebody looks at it within the working day
 
 

@@ -61,7 +61,7 @@ class Settings:
     rise_users: int = 10
     # In a tenant with thousands at high risk, the number changes by ten every hour. So it must also rise by a fifth.
     rise_percent: int = 20
-    # Ten polls. A rise that is reset at once does not page anyone.
+    # Ten polls, so that a rise that is reset at once does not fire.
     rise_for: Duration = minutes(5)
 
     # HighRiskUsersUnusual compares the same hour of the last seven days, including the weekend.

@@ -126,7 +126,7 @@ REJECTED: list[tuple[dict[str, Any], str]] = [
     (ONE | {"config": {"web": {"listen_address": ":1"}}}, "additional properties 'listen_address' not allowed"),
     (ONE | {"replicas": 2}, "additional properties 'replicas' not allowed"),
     (ONE | {"shards": 0}, "at '/shards': minimum: got 0, want 1"),
-    (ONE | {"shards": 2, "persistence": {"existingClaim": "mine"}}, "each of the shards needs a claim of its own"),
+    (ONE | {"shards": 2, "persistence": {"existingClaim": "mine"}}, "each shard needs its own claim"),
     (ONE | {"shards": 2, "service": {"type": "NodePort"}}, "one address for all shards"),
     (ONE | {"commonLabels": {"app.kubernetes.io/name": "risk"}}, "invalid propertyName 'app.kubernetes.io/name'"),
     (ONE | {"podLabels": {"app.kubernetes.io/instance": "eu"}}, "invalid propertyName 'app.kubernetes.io/instance'"),
