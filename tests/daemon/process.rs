@@ -7,10 +7,10 @@ use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use zt_risk_exporter::clock::{Clock, Moment};
+use zt_risk_exporter::clock::{Clock, Instant};
 use zt_risk_exporter::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, Scenario, Simulator, Story};
 
-use crate::program::program;
+use crate::program::{program, signal};
 
 /// What a process may take before a test has failed; nothing here should take seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -47,9 +47,7 @@ impl Program {
     }
 
     fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &id]).status().expect("kill is there");
-        assert!(sent.success());
+        signal(self.child.id(), name);
     }
 
     /// How it ended, and how long that took.
@@ -65,7 +63,7 @@ impl Program {
 }
 
 /// Lets other processes go on, for as long as patience lasts.
-fn pause(clock: &Clock, since: Moment, what: &str) {
+fn pause(clock: &Clock, since: Instant, what: &str) {
     assert!(clock.now().since(since) < PATIENCE, "{what}");
     std::thread::park_timeout(Duration::from_millis(10));
 }
@@ -152,7 +150,7 @@ fn two_environment_variables_are_enough_and_sigterm_ends_it_well() {
 }
 
 /// What comes next at the socket of a service manager, and when.
-fn told(socket: &UnixDatagram, clock: &Clock) -> (String, Moment) {
+fn told(socket: &UnixDatagram, clock: &Clock) -> (String, Instant) {
     let mut message = [0; 64];
     let length = socket.recv(&mut message).expect("a message comes in time");
     (String::from_utf8_lossy(&message[..length]).trim().to_owned(), clock.now())

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Checks the rules without a server: the generated files are up to date, promtool and the other tools accept them, they
-use only metrics that the exporter has, the README agrees with them, every case passes, and the cases detect every
+use only metrics that the exporter has, the manual agrees with them, every case passes, and the cases detect every
 mutant.
 """
 
@@ -133,11 +133,12 @@ def grafana_gets_the_same_alerts() -> None:
     assert make_rules.DATA_SOURCE in [source["uid"] for source in sources["datasources"]]
 
 
-def the_readme_has_the_table_and_a_section_for_each_alert() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert make_rules.readme_table(Settings()) in readme, "README.md: insert the table of make_rules.py --table"
+def the_manual_has_the_table_and_a_runbook_for_each_alert() -> None:
+    table = (ROOT / "docs/alerts.md").read_text(encoding="utf-8")
+    assert make_rules.table(Settings()) in table, "docs/alerts.md: insert the table of make_rules.py --table"
+    runbooks = (ROOT / "docs/runbooks.md").read_text(encoding="utf-8")
     for alert in alerts(Settings()):
-        assert readme.count(f"\n#### {alert.name}\n") == 1, f"README.md: needs one section for {alert.name}"
+        assert runbooks.count(f"\n## {alert.name}\n") == 1, f"docs/runbooks.md: needs one section for {alert.name}"
 
 
 def all_cases() -> dict[str, list[Case]]:
@@ -179,7 +180,7 @@ CHECKS = [
     compose_accepts_its_file_alone_and_the_account_file_only_with_a_token,
     the_rules_use_only_declared_metrics_and_labels,
     grafana_gets_the_same_alerts,
-    the_readme_has_the_table_and_a_section_for_each_alert,
+    the_manual_has_the_table_and_a_runbook_for_each_alert,
     every_alert_has_cases_in_which_it_fires_and_cases_in_which_it_does_not_fire,
     every_case_passes,
     the_cases_detect_every_mutant,

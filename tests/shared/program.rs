@@ -1,4 +1,4 @@
-//! The program that the tests start.
+//! The program that the tests start, and signals to it.
 
 use std::process::Command;
 
@@ -7,4 +7,10 @@ pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_zt-risk-exporter"));
     command.env_clear();
     command
+}
+
+/// Sends the process with this id a signal, such as `TERM`.
+pub(crate) fn signal(process: u32, name: &str) {
+    let sent = Command::new("kill").args(["-s", name, &process.to_string()]).status();
+    assert!(sent.expect("kill is installed").success(), "{name} to {process}");
 }

@@ -26,4 +26,4 @@ class Alert:
     for_duration: str  # `for` in the rule file
     summary: str
     description: str
-    fires_when: str  # for the table in the README
+    fires_when: str  # for the table in docs/alerts.md

@@ -1,12 +1,13 @@
 //! Resetting users: each at most once, each with a line in the log, and none after the first that fails.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::{Value, json};
-use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule};
+use zt_risk_exporter::simulator::{Fault, FaultRule, Endpoint};
 
 use super::rig::{ACCOUNT, ADDRESSES, ANN, BOB, CEM, EVE, Ended, Rig, program, texts};
 use crate::canned::{Canned, bad, good};
+use crate::program::signal;
 
 const LOGGED: [&str; 4] = ["--yes", "--log.format", "json", "--output"];
 
@@ -167,8 +168,7 @@ fn a_signal_lets_the_reset_under_way_end_and_begins_no_other() {
             return good(&list);
         }
         // The answer goes out after the signal.
-        let process = told.recv().unwrap().to_string();
-        assert!(Command::new("kill").args(["-s", "INT", &process]).status().unwrap().success());
+        signal(told.recv().unwrap(), "INT");
         good("{}")
     }));
     let upstream = format!("http://{}/client/v4", server.address);

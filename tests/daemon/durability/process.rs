@@ -11,10 +11,10 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use uuid::Uuid;
-use zt_risk_exporter::clock::{Clock, Moment, Timestamp};
+use zt_risk_exporter::clock::{Clock, Instant, Timestamp};
 use zt_risk_exporter::simulator::{Scenario, Simulator};
 
-use crate::program::program;
+use crate::program::{program, signal};
 
 /// The watched accounts: id, alias and token. Each token is a user's of its own, with a budget of its own.
 pub(crate) const ACCOUNTS: [(&str, &str, &str); 2] = [
@@ -221,8 +221,7 @@ impl Exporter {
 
     /// SIGTERM, and how it ended.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
-        let sent = Command::new("kill").args(["-s", "TERM", &self.id().to_string()]).status();
-        assert!(sent.expect("kill is there").success());
+        signal(self.id(), "TERM");
         self.end()
     }
 
@@ -291,7 +290,7 @@ impl Exporter {
 }
 
 /// Lets other processes go on, for as long as patience lasts.
-fn pause(clock: &Clock, since: Moment, what: impl FnOnce() -> String) {
+fn pause(clock: &Clock, since: Instant, what: impl FnOnce() -> String) {
     assert!(clock.now().since(since) < PATIENCE, "{}", what());
     std::thread::park_timeout(Duration::from_millis(10));
 }
