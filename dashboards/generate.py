@@ -7,10 +7,8 @@
 
 `tests/dashboards/run` compares the committed files with the output of this script, and runs every query in a real
 Prometheus. `KEEP=folder tests/dashboards/run` keeps the history of that run, and prints how to start a Prometheus
-with it. A tool that renders dashboards without Grafana then draws the pictures, with the printed start and end:
-
-    node ../shared/tools/render-dashboard/render.mjs --prometheus http://127.0.0.1:9090 --scrape-interval 60s \\
-        --from START --to END --theme light --out drawn dashboards/*.json
+with it. A tool that renders dashboards without Grafana can then draw dashboards/pictures, with the printed start and
+end.
 """
 
 import json
