@@ -4,11 +4,11 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use zt_risk_exporter::clock::{Moment, Timestamp};
+use zt_risk_exporter::clock::{Instant, Timestamp};
 use zt_risk_exporter::collector::account::{Account, Settings};
 use zt_risk_exporter::collector::schedule::Intervals;
-use zt_risk_exporter::collector::user_label::Naming;
-use zt_risk_exporter::model::{AccountName, Extent, Level, Row, Summary, Tuple, UserId};
+use zt_risk_exporter::collector::user_label::UserLabel;
+use zt_risk_exporter::model::{AccountName, Completeness, Level, Row, RowFingerprint, Summary, UserId};
 
 fn account() -> Account {
     let intervals = Intervals {
@@ -22,7 +22,7 @@ fn account() -> Account {
         intervals,
         budget: 300,
         series: 100,
-        naming: Naming::Id,
+        naming: UserLabel::Id,
         secret: [0; 16],
         seed: 0,
     })
@@ -36,13 +36,13 @@ fn summary(users: u32, changed: Option<u32>) -> Summary {
         let more = changed.is_some_and(|every| n % every == 0);
         let last_event = Timestamp::from_seconds(1_700_000_000 + i64::from(n % 86_400) + i64::from(more));
         let level = [Level::Low, Level::Low, Level::Medium, Level::High][n as usize % 4];
-        Row { user, tuple: Tuple { last_event, count: 1 + n % 9 + u32::from(more), level } }
+        Row { user, tuple: RowFingerprint { last_event, count: 1 + n % 9 + u32::from(more), level } }
     });
     Summary {
         rows: rows.collect(),
         unreadable: Vec::new(),
         anonymous: 0,
-        extent: Extent::Whole,
+        completeness: Completeness::Complete,
         date: Some(Timestamp::from_seconds(1_800_000_000)),
         identities: None,
         pages: 1,
@@ -56,7 +56,7 @@ fn apply(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(u64::from(users)));
         let (first, same, changed) = (summary(users, None), summary(users, None), summary(users, Some(100)));
         let read = |account: &mut Account, summary: &Summary| {
-            account.summary_read(summary, Moment::default(), Timestamp::from_seconds(1_800_000_000));
+            account.summary_read(summary, Instant::default(), Timestamp::from_seconds(1_800_000_000));
         };
         group.bench_function(format!("first/{users}"), |bencher| {
             bencher.iter_batched_ref(

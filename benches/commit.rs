@@ -7,14 +7,15 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use zt_risk_exporter::clock::{Clock, Moment, Timestamp};
+use zt_risk_exporter::clock::{Clock, Instant, Timestamp};
 use zt_risk_exporter::collector::account::{Account, Question, Settings, Step};
 use zt_risk_exporter::collector::persist::Saved;
 use zt_risk_exporter::collector::poller;
 use zt_risk_exporter::collector::schedule::Intervals;
-use zt_risk_exporter::collector::user_label::Naming;
+use zt_risk_exporter::collector::user_label::UserLabel;
 use zt_risk_exporter::model::{
-    AccountName, Endpoint, Event, Extent, Level, Listing, Row, Summary, Tuple, UserId, UserRisk,
+    AccountName, Completeness, Event, Level, Listing, Resource, Row, RowFingerprint, Summary, UserId,
+    UserRisk,
 };
 use zt_risk_exporter::store::{Generation, Settings as File, State};
 
@@ -37,7 +38,7 @@ fn account() -> Account {
         intervals,
         budget: u32::MAX / 4,
         series: 100,
-        naming: Naming::Id,
+        naming: UserLabel::Id,
         secret: [0; 16],
         seed: 0,
     })
@@ -49,13 +50,13 @@ fn summary(users: u32, every: u32, more: u32) -> Summary {
         let user = UserId::from_u128(u128::from(n) << 96 | u128::from(n.wrapping_mul(2_654_435_761)));
         let more = if n % every == 0 { more } else { 0 };
         let last_event = DATE + Duration::from_secs(u64::from(more));
-        Row { user, tuple: Tuple { last_event, count: 1 + n % 9 + more, level: Level::Low } }
+        Row { user, tuple: RowFingerprint { last_event, count: 1 + n % 9 + more, level: Level::Low } }
     });
     Summary {
         rows: rows.collect(),
         unreadable: Vec::new(),
         anonymous: 0,
-        extent: Extent::Whole,
+        completeness: Completeness::Complete,
         date: Some(DATE),
         identities: None,
         pages: 1,
@@ -75,7 +76,7 @@ fn risk(round: u64) -> UserRisk {
         rejected: 0,
         last_reset: None,
         level: None,
-        extent: Extent::Whole,
+        completeness: Completeness::Complete,
         date: Some(DATE + Duration::from_secs(3_600)),
         identity: None,
         pages: 1,
@@ -83,8 +84,8 @@ fn risk(round: u64) -> UserRisk {
 }
 
 /// Long enough after the round before for everything to be due.
-fn moment(round: u64) -> Moment {
-    Moment::after_start(Duration::from_secs(round * 10_000))
+fn moment(round: u64) -> Instant {
+    Instant::after_start(Duration::from_secs(round * 10_000))
 }
 
 struct Disk {
@@ -120,13 +121,15 @@ fn read_all(account: &mut Account, list: &Summary, round: u64, disk: &mut Disk) 
     let now = moment(round);
     while let Step::Ask(question) = account.plan(now) {
         match question {
-            Question::Poll(Endpoint::Summary) => account.summary_read(list, now, DATE),
-            Question::Poll(Endpoint::Behaviors) => account.behaviors_read(Listing::default(), now, DATE),
-            Question::Poll(Endpoint::Integrations) => {
+            Question::Poll(Resource::Summary) => account.summary_read(list, now, DATE),
+            Question::Poll(Resource::Behaviors) => account.behaviors_read(Listing::default(), now, DATE),
+            Question::Poll(Resource::Integrations) => {
                 account.integrations_read(Listing::default(), now, DATE);
             }
             Question::Poll(_) => account.token_read(now),
-            Question::User(asked) if asked.why == zt_risk_exporter::collector::ledger::Why::Audit => break,
+            Question::User(asked) if asked.why == zt_risk_exporter::collector::ledger::FetchReason::Audit => {
+                break;
+            }
             Question::User(asked) => account.user_read(&asked, &risk(round), now, DATE),
         }
     }
@@ -140,7 +143,7 @@ fn commit(criterion: &mut Criterion) {
         let first = summary(users, 1, 0);
         let known = || {
             let mut account = account();
-            account.summary_read(&first, Moment::default(), DATE);
+            account.summary_read(&first, Instant::default(), DATE);
             (account, Disk::new())
         };
         group.bench_function(format!("first_list/{users}"), |bencher| {

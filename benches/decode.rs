@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::io::Write as _;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use zt_risk_exporter::cloudflare::decode::{Bounds, Names, summary_rows};
+use zt_risk_exporter::cloudflare::decode::{Bounds, Pii, summary_rows};
 
 /// What one read of a socket brings.
 const CHUNK: usize = 64 << 10;
@@ -37,7 +37,7 @@ fn decode(criterion: &mut Criterion) {
     for users in [10_000_u32, 1_000_000] {
         let text = summary(users);
         group.throughput(Throughput::Elements(users.into()));
-        for (name, names) in [("dropped", Names::Drop), ("kept", Names::Keep)] {
+        for (name, names) in [("dropped", Pii::Drop), ("kept", Pii::Keep)] {
             group.bench_with_input(BenchmarkId::new(name, users), &text, |bencher, text| {
                 bencher.iter(|| {
                     let rows = summary_rows(text.as_bytes().chunks(CHUNK), &Bounds::default(), names);

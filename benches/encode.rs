@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use zt_risk_exporter::metrics::encode::Format;
-use zt_risk_exporter::metrics::exposition::{Compressor, Page, encode};
+use zt_risk_exporter::metrics::exposition::{Compressor, Exposition, encode};
 
 fn pages(criterion: &mut Criterion) {
     for (name, accounts, users) in [("1 account, 100 users", 1, 100), ("20 accounts, 75 users each", 20, 75)]
@@ -23,7 +23,7 @@ fn pages(criterion: &mut Criterion) {
         }
         let mut compressor = Compressor::new();
         group.bench_function("build", |bencher| {
-            bencher.iter(|| Page::build(black_box(&snapshots), &mut compressor));
+            bencher.iter(|| Exposition::build(black_box(&snapshots), &mut compressor));
         });
         group.finish();
     }

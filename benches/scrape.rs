@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use zt_risk_exporter::clock::Clock;
 use zt_risk_exporter::cloudflare::limit::budget::Budget;
 use zt_risk_exporter::metrics::encode::Format;
-use zt_risk_exporter::metrics::exposition::{Compressor, Page};
+use zt_risk_exporter::metrics::exposition::{Compressor, Exposition};
 use zt_risk_exporter::metrics::telemetry::Telemetry;
 use zt_risk_exporter::server::{self, Parts, Readiness};
 
@@ -29,7 +29,7 @@ fn parts(accounts: u32, users: u32) -> Parts {
         telemetry.account(&snapshot.account.alias, Budget::new(0.25, clock.clone()));
     }
     Parts {
-        page: watch::channel(Arc::new(Page::build(&snapshots, &mut Compressor::new()))).1,
+        page: watch::channel(Arc::new(Exposition::build(&snapshots, &mut Compressor::new()))).1,
         telemetry,
         readiness: watch::channel(Readiness::Ready).1,
         status: None,

@@ -20,20 +20,20 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, block_in_place};
 
-use crate::app::liveness::Pulse;
+use crate::app::liveness::Liveness;
 use crate::app::signals::stop_signal;
 use crate::clock::Clock;
 use crate::cloudflare::limit::budget::{Budget, Journal, Spending};
 use crate::cloudflare::limit::rate_limit::WINDOW;
-use crate::cloudflare::{Names, Options};
+use crate::cloudflare::{Options, Pii};
 use crate::collector::account::{Account, Settings};
 use crate::collector::persist::{self, Document, Now, Saved};
 use crate::collector::poller::{self, Poller};
 use crate::collector::schedule::{Intervals, REFUSED_INTERVAL};
-use crate::collector::user_label::Naming;
+use crate::collector::user_label::UserLabel;
 use crate::config::{self, Config, IdentityPolicy, WebPage};
 use crate::http::listen::Listen;
-use crate::metrics::exposition::{Compressor, Page};
+use crate::metrics::exposition::{Compressor, Exposition};
 use crate::metrics::telemetry::Telemetry;
 use crate::model::{AccountName, Snapshot};
 use crate::server::publisher::{self, Outputs};
@@ -90,7 +90,7 @@ pub enum Error {
     Simulator(#[from] simulator::Error),
     /// The state of a drill has no place.
     #[error("cannot make a temporary directory: {0}")]
-    Scratch(io::Error),
+    TempDir(io::Error),
     /// The state of a drill cannot be made.
     #[error("cannot make up the past of the account: {0}")]
     Past(#[from] demo_state::PastError),
@@ -293,11 +293,7 @@ impl Exporter {
     fn client_options(&self, config: &Config, tuning: &Tuning, alias: &str) -> Options {
         let (telemetry, alias) = (self.telemetry.clone(), alias.to_owned());
         Options {
-            names: if matches!(config.users.identity, IdentityPolicy::Email) {
-                Names::Keep
-            } else {
-                Names::Drop
-            },
+            names: if matches!(config.users.identity, IdentityPolicy::Email) { Pii::Keep } else { Pii::Drop },
             permit_wait: PERMIT_WAIT,
             retry_wait: RETRY_WAIT,
             idle_wait: tuning.idle_wait,
@@ -322,7 +318,7 @@ impl Exporter {
         let mut compressor = Compressor::new();
         // Nobody is answered before this, so that no page lacks what was counted before a restart.
         let known: Vec<_> = snapshots.iter().map(|snapshot| Arc::clone(&snapshot.borrow())).collect();
-        let (page, pages) = watch::channel(Arc::new(Page::build(&known, &mut compressor)));
+        let (page, pages) = watch::channel(Arc::new(Exposition::build(&known, &mut compressor)));
         let status = trend_step.map(|step| {
             let mut recorder = Recorder::new(step, &known);
             let first = recorder.prepare(&known, &telemetry, clock.now(), clock.date());
@@ -335,7 +331,7 @@ impl Exporter {
             status: status.as_ref().map(|(_, status)| status.subscribe()),
             clock: clock.clone(),
         };
-        let mut pulse = Pulse::default();
+        let mut pulse = Liveness::default();
         let mut polling: JoinSet<Infallible> =
             pollers.into_iter().map(|poller| pulse.watch(poller.run())).collect();
         let outputs = Outputs { compressor, page, status };
@@ -409,11 +405,11 @@ fn settings(config: &Config, account: &config::Account, budget: u32) -> Settings
     }
 }
 
-fn naming(policy: &IdentityPolicy) -> Naming {
+fn naming(policy: &IdentityPolicy) -> UserLabel {
     match policy {
-        IdentityPolicy::Id => Naming::Id,
-        IdentityPolicy::Hash { key } => Naming::hash(key.expose_secret()),
-        IdentityPolicy::Email => Naming::Email,
-        IdentityPolicy::None => Naming::Nobody,
+        IdentityPolicy::Id => UserLabel::Id,
+        IdentityPolicy::Hash { key } => UserLabel::hash(key.expose_secret()),
+        IdentityPolicy::Email => UserLabel::Email,
+        IdentityPolicy::None => UserLabel::Nobody,
     }
 }

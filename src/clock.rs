@@ -1,6 +1,6 @@
 //! The only place that reads a clock, and the two kinds of time the rest is told.
 //!
-//! A [`Moment`] orders what this process does (waits, budgets, schedules) and never goes back; a
+//! A [`Instant`] orders what this process does (waits, budgets, schedules) and never goes back; a
 //! [`Timestamp`] is a date, Cloudflare's or ours, and goes on the page. A clock may run faster than the
 //! wall: tests play a day in minutes, with the poller and the simulator on the same clock.
 
@@ -72,9 +72,9 @@ impl fmt::Display for Timestamp {
 
 /// Time since the clock was made: monotonic, for waits and windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Moment(Duration);
+pub struct Instant(Duration);
 
-impl Moment {
+impl Instant {
     /// The moment `span` after the clock's start.
     pub const fn after_start(span: Duration) -> Self {
         Self(span)
@@ -86,7 +86,7 @@ impl Moment {
     }
 }
 
-impl Add<Duration> for Moment {
+impl Add<Duration> for Instant {
     type Output = Self;
 
     fn add(self, span: Duration) -> Self {
@@ -119,8 +119,8 @@ impl Clock {
     }
 
     /// The moment it is.
-    pub fn now(&self) -> Moment {
-        Moment(self.elapsed())
+    pub fn now(&self) -> Instant {
+        Instant(self.elapsed())
     }
 
     /// The date it is.
@@ -137,7 +137,7 @@ impl Clock {
     }
 
     /// Waits until `moment`; returns at once if it has passed.
-    pub async fn sleep_until(&self, moment: Moment) {
+    pub async fn sleep_until(&self, moment: Instant) {
         self.sleep(moment.since(self.now())).await;
     }
 
@@ -166,14 +166,14 @@ fn wall() -> Timestamp {
 /// Moments for the tests of those who are told the time.
 #[cfg(test)]
 pub(crate) mod testing {
-    use super::{Duration, Moment};
+    use super::{Duration, Instant};
 
     pub(crate) fn seconds(n: u64) -> Duration {
         Duration::from_secs(n)
     }
 
-    pub(crate) fn at(second: u64) -> Moment {
-        Moment::after_start(seconds(second))
+    pub(crate) fn at(second: u64) -> Instant {
+        Instant::after_start(seconds(second))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Every attempt is charged to the [`Budget`], and its result settles the permit: a block, the quota that the server
 //! still grants, or neither. The envelope decides whether an answer is good, not the status. Lists are decoded while
-//! they arrive ([`decode`]) and never held as text. Names and e-mail addresses are skipped unless [`Names::Keep`]
+//! they arrive ([`decode`]) and never held as text. Names and e-mail addresses are skipped unless [`Pii::Keep`]
 //! asks for them. Where Cloudflare's documentation is silent, a comment beside the code says so.
 
 mod auth;
@@ -35,7 +35,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 pub use base_url::BASE_URL;
-pub use decode::{Bounds, Names};
+pub use decode::{Bounds, Pii};
 pub use error::{Answered, Effect, Error, Kind, Lack, Limiter, Note, Outcome};
 pub use options::Options;
 pub use report::{Observer, Report};
@@ -61,7 +61,7 @@ pub struct Client {
     transport: Transport,
     account: Arc<str>,
     paging: Arc<Paging>,
-    names: Names,
+    names: Pii,
     total_wait: Duration,
 }
 
@@ -126,7 +126,7 @@ impl Client {
     ///
     /// # Errors
     /// Also when a later page is refused or rate limited; a later page that fails otherwise makes the list
-    /// [`crate::model::Extent::Partial`].
+    /// [`crate::model::Completeness::Partial`].
     pub async fn summary(&self) -> Result<Summary, Error> {
         let request = self.request(Operation::Summary, &["summary"]);
         let list =
@@ -135,7 +135,7 @@ impl Client {
             rows: list.items,
             unreadable: list.unreadable,
             anonymous: list.anonymous,
-            extent: list.extent,
+            completeness: list.completeness,
             date: list.date,
             identities: list.identities,
             pages: list.pages,
@@ -164,16 +164,16 @@ impl Client {
             pagination::read::<E>(&self.transport, request, &self.paging.user, self.total_wait).await?;
         let head: wire::UserHead = list.head(Operation::User)?;
         let identity = match self.names {
-            Names::Keep => {
+            Pii::Keep => {
                 Some(Identity { email: head.email.unwrap_or_default(), name: head.name.unwrap_or_default() })
             }
-            Names::Drop => None,
+            Pii::Drop => None,
         };
         Ok(UserRisk {
             rejected: list.anonymous,
             last_reset: head.last_reset_time.as_deref().and_then(|text| rfc3339::parse(text.as_bytes())),
             level: head.risk_level.as_deref().map(Level::from_word),
-            extent: list.extent,
+            completeness: list.completeness,
             date: list.date,
             identity,
             pages: list.pages,

@@ -97,7 +97,7 @@
 //!    both would agree. The published schema and the official SDKs check it instead.
 //! 5. What decides is pure: [`account`] and all that it asks, [`rate_limit`] and [`exposition`] are told the
 //!    time. They read no clock and do no I/O.
-//! 6. A metric's name, type, help and labels stand once in `src/`. The golden page and the README are
+//! 6. A metric's name, type, help and labels stand once in `src/`. The golden page and the manual are
 //!    checked against that place.
 //! 7. Each page is made afresh from a snapshot. What is gone at Cloudflare is gone from the page, and what
 //!    was never read is absent, which is not the same as 0.
@@ -120,7 +120,7 @@
 //! use zt_risk_exporter::cloudflare::limit::budget::Budget;
 //! use zt_risk_exporter::clock::Clock;
 //! use zt_risk_exporter::cloudflare::{Client, Credentials, Options};
-//! use zt_risk_exporter::model::Extent;
+//! use zt_risk_exporter::model::Completeness;
 //! use zt_risk_exporter::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, Scenario, Simulator};
 //!
 //! #[tokio::main]
@@ -134,7 +134,7 @@
 //!     let client = Client::new(GENERATED_ACCOUNT, token, budget, options)?;
 //!
 //!     let summary = client.summary().await?;
-//!     assert_eq!((summary.rows.len(), &summary.extent), (100, &Extent::Whole));
+//!     assert_eq!((summary.rows.len(), &summary.extent), (100, &Completeness::Complete));
 //!     let risk = client.user(summary.rows[0].user).await?;
 //!     println!("{} events, last reset {:?}", risk.events.len(), risk.last_reset);
 //!     Ok(())

@@ -65,7 +65,7 @@ impl Level {
 /// The parts of the API that are polled; the label `endpoint`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Endpoint {
+pub enum Resource {
     /// All users with their level.
     Summary,
     /// One user's events.
@@ -80,8 +80,8 @@ pub enum Endpoint {
     TokenVerify,
 }
 
-impl Endpoint {
-    /// All endpoints, in the order of [`Endpoint::index`].
+impl Resource {
+    /// All endpoints, in the order of [`Resource::index`].
     pub const ALL: [Self; 6] =
         [Self::Summary, Self::User, Self::Behaviors, Self::Integrations, Self::Reset, Self::TokenVerify];
 
@@ -97,7 +97,7 @@ impl Endpoint {
         }
     }
 
-    /// The position of this endpoint in [`Endpoint::ALL`].
+    /// The position of this endpoint in [`Resource::ALL`].
     pub const fn index(self) -> usize {
         self as usize
     }
@@ -105,7 +105,7 @@ impl Endpoint {
 
 /// What the summary says of one user: a change of it means that the events are worth reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tuple {
+pub struct RowFingerprint {
     /// `last_event`
     pub last_event: Timestamp,
     /// `event_count`
@@ -120,14 +120,14 @@ pub struct Row {
     /// Whose row it is.
     pub user: UserId,
     /// What it says.
-    pub tuple: Tuple,
+    pub tuple: RowFingerprint,
 }
 
 /// Whether a list is all there is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Extent {
+pub enum Completeness {
     /// Every page answered and the totals agree.
-    Whole,
+    Complete,
     /// Something is missing, and why that is known; never to be shown as all there is.
     Partial(String),
 }
@@ -142,7 +142,7 @@ pub struct Summary {
     /// Rows that could not be read and did not even say whose they are: nobody may be called absent.
     pub anonymous: u32,
     /// Whether these are all the users.
-    pub extent: Extent,
+    pub completeness: Completeness,
     /// Cloudflare's clock (the `Date` header) when the first page was answered.
     pub date: Option<Timestamp>,
     /// Names and e-mail addresses, only if they were asked for.
@@ -160,7 +160,7 @@ impl Summary {
             rows,
             unreadable: Vec::new(),
             anonymous: 0,
-            extent: Extent::Whole,
+            completeness: Completeness::Complete,
             date: None,
             identities: None,
             pages: 1,
@@ -247,7 +247,7 @@ pub struct UserRisk<E = Event> {
     /// The user's level, where Cloudflare says it.
     pub level: Option<Level>,
     /// Whether these are all the events.
-    pub extent: Extent,
+    pub completeness: Completeness,
     /// Cloudflare's clock when the first page was answered.
     pub date: Option<Timestamp>,
     /// E-mail address and name, only if they were asked for.

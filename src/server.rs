@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::http::{self, Body, Limits};
-use crate::metrics::exposition::{Compressor, Page};
+use crate::metrics::exposition::{Compressor, Exposition};
 use crate::metrics::telemetry::Telemetry;
 use crate::server::status::Status;
 use negotiation::{Coding, Wanted};
@@ -54,7 +54,7 @@ pub enum Readiness {
 #[derive(Clone, Debug)]
 pub struct Parts {
     /// The prepared part of `/metrics`.
-    pub page: watch::Receiver<Arc<Page>>,
+    pub page: watch::Receiver<Arc<Exposition>>,
     /// The rest of it.
     pub telemetry: Telemetry,
     /// What `/-/ready` says.

@@ -15,12 +15,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Instant};
 pub use database::{Before, RowError, Settings, Sink};
 use database::{Damage, Opened, Origin, Problem};
 pub use error::Error;
 use row::{Put, Table, Unreadable};
-pub use stats::{Meter, Recovery};
+pub use stats::{Recovery, StoreStats};
 
 /// A file that could not be written is opened again after this long: to check a large one takes a second.
 const RETRY: Duration = Duration::from_secs(10);
@@ -36,7 +36,7 @@ struct Inner {
     settings: Settings,
     accounts: Vec<String>,
     clock: Clock,
-    meter: Arc<Meter>,
+    meter: Arc<StoreStats>,
     store: Mutex<Store>,
 }
 
@@ -51,7 +51,7 @@ struct Store {
     /// What is wrong, as it was last logged.
     trouble: Option<String>,
     /// When a file that cannot be used is tried again.
-    retry_at: Moment,
+    retry_at: Instant,
 }
 
 /// Values by table and key.
@@ -99,7 +99,7 @@ impl State {
             // It was told when the file was set aside.
             Recovery::Damaged => {}
         }
-        let meter = Meter::default();
+        let meter = StoreStats::default();
         meter.recovered(recovery, opened.size());
         let store = Store {
             opened: Some(opened),
@@ -135,7 +135,7 @@ impl State {
     }
 
     /// How the file is doing.
-    pub fn meter(&self) -> Arc<Meter> {
+    pub fn meter(&self) -> Arc<StoreStats> {
         Arc::clone(&self.inner.meter)
     }
 
@@ -192,7 +192,7 @@ impl State {
     /// Closes the file; nothing can be saved any more.
     pub fn close(&self) {
         let mut store = self.store();
-        store.retry_at = Moment::after_start(Duration::MAX);
+        store.retry_at = Instant::after_start(Duration::MAX);
         database::close(store.opened.take());
     }
 

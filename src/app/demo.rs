@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use super::{Connected, Error, Exporter, Tuning, bind, connect, settings, tell_building};
-use crate::app::demo_state::{self, Scratch};
+use crate::app::demo_state::{self, TempDir};
 use crate::app::signals::stop_signal;
 use crate::clock::Clock;
 use crate::cloudflare::Options;
@@ -44,7 +44,7 @@ pub async fn demo(
         None => Scenario { speed: demo.speed, ..Scenario::generated(demo.users, demo.seed) },
     };
     // Counters kept in memory only would be one more reason for an alert.
-    let scratch = demo.story.map(|_| Scratch::new()).transpose().map_err(Error::Scratch)?;
+    let scratch = demo.story.map(|_| TempDir::new()).transpose().map_err(Error::TempDir)?;
     let quota = (f64::from(QUOTA) * demo.speed).ceil().max(1.0) as u32;
     let limit = LimitSpec { quota, ..LimitSpec::default() };
     tell_building();
@@ -77,7 +77,7 @@ pub async fn demo(
 }
 
 /// What the demo's exporter is told, as if in a file.
-fn demo_config(demo: &Demo, local: Local, simulator: &Simulator, scratch: Option<&Scratch>) -> Config {
+fn demo_config(demo: &Demo, local: Local, simulator: &Simulator, scratch: Option<&TempDir>) -> Config {
     let paced = |seconds: f64| Duration::from_secs_f64(seconds / demo.speed);
     Config {
         accounts: vec![config::Account {
@@ -96,7 +96,7 @@ fn demo_config(demo: &Demo, local: Local, simulator: &Simulator, scratch: Option
             audit: paced(6.0 * 3600.0),
         },
         users: config::Users { limit: 100, identity: IdentityPolicy::Id },
-        state: scratch.map(Scratch::state),
+        state: scratch.map(TempDir::state),
         web: local.web,
         log: local.log,
         warnings: Vec::new(),

@@ -19,9 +19,9 @@ const CACHE_BYTES: usize = 1024 * 1024;
 
 /// A directory of this process alone, removed with all that is in it when this is dropped.
 #[derive(Debug)]
-pub struct Scratch(PathBuf);
+pub struct TempDir(PathBuf);
 
-impl Scratch {
+impl TempDir {
     /// Makes one among the system's temporary files.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for TempDir {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
             tracing::warn!(path = %self.0.display(), %error, "a temporary directory stays");
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_scratch_directory_is_gone_with_all_that_is_in_it() {
-        let scratch = Scratch::new().unwrap();
+        let scratch = TempDir::new().unwrap();
         let file = scratch.state().path;
         fs::write(&file, "x").unwrap();
         drop(scratch);

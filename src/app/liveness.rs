@@ -11,11 +11,11 @@ type Question = oneshot::Sender<()>;
 
 /// The parts that are asked.
 #[derive(Debug, Default)]
-pub struct Pulse {
+pub struct Liveness {
     parts: Vec<mpsc::Sender<Question>>,
 }
 
-impl Pulse {
+impl Liveness {
     /// The same work, which answers from now on whenever it has nothing to do but wait.
     pub fn watch<F: Future>(&mut self, work: F) -> impl Future<Output = F::Output> + use<F> {
         let (ask, mut asked) = mpsc::channel::<Question>(1);
@@ -36,7 +36,7 @@ impl Pulse {
     }
 
     /// Ready once every part has answered; never, if one has ended or hangs.
-    pub async fn felt(&self) {
+    pub async fn beat(&self) {
         for part in &self.parts {
             let (question, answer) = oneshot::channel();
             if part.send(question).await.is_err() || answer.await.is_err() {
@@ -61,17 +61,17 @@ mod tests {
 
     #[tokio::test]
     async fn parts_that_wait_have_a_pulse_time_and_again() {
-        let mut pulse = Pulse::default();
+        let mut pulse = Liveness::default();
         for _ in 0..3 {
             tokio::spawn(pulse.watch(pending::<()>()));
         }
-        pulse.felt().await;
-        pulse.felt().await;
+        pulse.beat().await;
+        pulse.beat().await;
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_part_that_does_not_come_back_has_none_until_it_does() {
-        let mut pulse = Pulse::default();
+        let mut pulse = Liveness::default();
         tokio::spawn(pulse.watch(pending::<()>()));
         let (release, held) = sync_channel::<()>(0);
         let (hold, holds) = oneshot::channel();
@@ -81,24 +81,24 @@ mod tests {
             pending::<()>().await;
         }));
         holds.await.expect("it begins");
-        let mut felt = pin!(pulse.felt());
+        let mut beat = pin!(pulse.beat());
         // The other part answers in between, this one cannot.
         for _ in 0..100 {
-            assert!(!is_ready(felt.as_mut()));
+            assert!(!is_ready(beat.as_mut()));
             tokio::task::yield_now().await;
         }
         release.send(()).expect("it waits");
-        felt.await;
+        beat.await;
     }
 
     #[tokio::test]
     async fn a_part_that_ended_has_none() {
-        let mut pulse = Pulse::default();
+        let mut pulse = Liveness::default();
         let ended = tokio::spawn(pulse.watch(async { 7 }));
         assert_eq!(ended.await.expect("it ends well"), 7);
-        let mut felt = pin!(pulse.felt());
+        let mut beat = pin!(pulse.beat());
         for _ in 0..100 {
-            assert!(!is_ready(felt.as_mut()));
+            assert!(!is_ready(beat.as_mut()));
             tokio::task::yield_now().await;
         }
     }

@@ -8,7 +8,7 @@ use std::future::pending;
 use sd_notify::NotifyState;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::app::liveness::Pulse;
+use crate::app::liveness::Liveness;
 
 /// It serves, and knows what can be known at first.
 pub fn ready() {
@@ -22,7 +22,7 @@ pub fn stopping() {
 
 /// Feeds the watchdog for as long as all parts have a pulse, twice in the time that it allows; if there is
 /// one.
-pub async fn feed_watchdog(pulse: Pulse) -> Infallible {
+pub async fn feed_watchdog(pulse: Liveness) -> Infallible {
     let Some(allowed) = sd_notify::watchdog_enabled().filter(|allowed| !allowed.is_zero()) else {
         return pending().await;
     };
@@ -30,7 +30,7 @@ pub async fn feed_watchdog(pulse: Pulse) -> Infallible {
     turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         turn.tick().await;
-        pulse.felt().await;
+        pulse.beat().await;
         tell(NotifyState::Watchdog);
     }
 }

@@ -16,7 +16,7 @@ pub(super) mod rfc3339;
 mod sink;
 mod stream;
 
-pub use bounds::{Bounds, Names};
+pub use bounds::{Bounds, Pii};
 pub(super) use element::Element;
 pub use error::DecodeError;
 pub(super) use gunzip::Body;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::operation::Operation;
-use crate::model::Endpoint;
+use crate::model::Resource;
 
 /// A request that gave nothing usable.
 ///
@@ -239,7 +239,7 @@ impl Error {
     }
 
     /// What was asked.
-    pub fn endpoint(&self) -> Endpoint {
+    pub fn endpoint(&self) -> Resource {
         self.0.operation.endpoint()
     }
 

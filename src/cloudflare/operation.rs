@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 
-use crate::model::Endpoint;
+use crate::model::Resource;
 
 /// An operation of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,19 +23,19 @@ pub(super) enum Operation {
 
 impl Operation {
     /// The part of the API it belongs to.
-    pub(super) const fn endpoint(self) -> Endpoint {
+    pub(super) const fn endpoint(self) -> Resource {
         match self {
-            Self::Behaviors | Self::UpdateBehaviors => Endpoint::Behaviors,
-            Self::Summary => Endpoint::Summary,
-            Self::User => Endpoint::User,
-            Self::Reset => Endpoint::Reset,
+            Self::Behaviors | Self::UpdateBehaviors => Resource::Behaviors,
+            Self::Summary => Resource::Summary,
+            Self::User => Resource::User,
+            Self::Reset => Resource::Reset,
             Self::Integrations
             | Self::CreateIntegration
             | Self::Integration
             | Self::UpdateIntegration
             | Self::DeleteIntegration
-            | Self::IntegrationByReference => Endpoint::Integrations,
-            Self::VerifyToken => Endpoint::TokenVerify,
+            | Self::IntegrationByReference => Resource::Integrations,
+            Self::VerifyToken => Resource::TokenVerify,
         }
     }
 

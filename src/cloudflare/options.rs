@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::base_url::BASE_URL;
-use super::decode::{Bounds, Names};
+use super::decode::{Bounds, Pii};
 use super::report::Observer;
 
 /// The settings of a client; the defaults suit the daemon.
@@ -12,7 +12,7 @@ pub struct Options {
     /// Where the API is; plain HTTP only on loopback.
     pub base_url: String,
     /// Whether names and e-mail addresses are kept.
-    pub names: Names,
+    pub names: Pii,
     /// The largest answer that is accepted.
     pub bounds: Bounds,
     /// Limit for connecting, TLS included.
@@ -39,7 +39,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             base_url: BASE_URL.to_owned(),
-            names: Names::Drop,
+            names: Pii::Drop,
             bounds: Bounds::default(),
             connect_wait: Duration::from_secs(10),
             idle_wait: Duration::from_secs(30),

@@ -18,7 +18,7 @@ use super::operation::Operation;
 use super::request::{Answer, Request};
 use super::transport::{Deadline, Transport};
 use crate::clock::Timestamp;
-use crate::model::{Extent, Identities, UserId};
+use crate::model::{Completeness, Identities, UserId};
 
 /// A list still counts as complete if at most one element in this many is unreadable.
 const ONE_REJECTED_IN: usize = 100;
@@ -57,7 +57,7 @@ pub(super) struct List<E> {
     pub(super) unreadable: Vec<UserId>,
     pub(super) anonymous: u32,
     pub(super) identities: Option<Identities>,
-    pub(super) extent: Extent,
+    pub(super) completeness: Completeness,
     /// Cloudflare's clock when the first page was answered.
     pub(super) date: Option<Timestamp>,
     /// How many pages were requested, repeated ones included.
@@ -275,9 +275,9 @@ impl<E: Element> Accumulator<E> {
             identities.finish();
         }
         List {
-            extent: match trouble.or_else(|| self.missing()) {
-                Some(reason) => Extent::Partial(reason),
-                None => Extent::Whole,
+            completeness: match trouble.or_else(|| self.missing()) {
+                Some(reason) => Completeness::Partial(reason),
+                None => Completeness::Complete,
             },
             items: self.items,
             unreadable: self.unreadable,

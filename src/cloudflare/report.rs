@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::Outcome;
-use crate::model::Endpoint;
+use crate::model::Resource;
 
 /// Called after each attempt.
 pub type Observer = Arc<dyn Fn(&Report) + Send + Sync>;
@@ -13,7 +13,7 @@ pub type Observer = Arc<dyn Fn(&Report) + Send + Sync>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The part of the API that was called.
-    pub endpoint: Endpoint,
+    pub endpoint: Resource,
     /// How it ended.
     pub outcome: Outcome,
     /// Real time from sending to the last byte, without the wait for the budget.

@@ -9,7 +9,7 @@ use reqwest::header::AUTHORIZATION;
 use super::auth::Auth;
 use super::base_url;
 use super::connect_error::Target;
-use super::decode::{Bounds, Element, Listing, Names, Reader, Sink, Whole};
+use super::decode::{Bounds, Element, Listing, Pii, Reader, Sink, Whole};
 use super::error::{Error, Kind, Limiter, Outcome};
 use super::exchange::Connection;
 use super::http_client;
@@ -36,7 +36,7 @@ pub(super) struct Transport {
     connection: Connection,
     base: Url,
     budget: Budget,
-    names: Names,
+    names: Pii,
     permit_wait: Duration,
     attempts: u32,
     retry_wait: Duration,

@@ -12,18 +12,18 @@ mod snapshot;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::clock::{Moment, Timestamp};
+use crate::clock::{Instant, Timestamp};
 use crate::cloudflare::limit::rate_limit::Turn;
 use crate::collector::audit::Audit;
-use crate::collector::ledger::{Asked, Begun, Ledger, Reading, UNLISTED, Verdict, Why};
+use crate::collector::ledger::{Begun, DetailRequest, FetchReason, Ledger, Reading, UNLISTED, Verdict};
 use crate::collector::persist::Document;
 use crate::collector::queue::{News, Queue};
 use crate::collector::roster::{Comparison, Overview, Roster};
-use crate::collector::schedule::{Intervals, Purpose, Schedule, Setback};
-use crate::collector::top_users::Series;
-use crate::collector::user_label::Naming;
+use crate::collector::schedule::{FailureClass, Intervals, Purpose, Schedule};
+use crate::collector::top_users::TopUsers;
+use crate::collector::user_label::UserLabel;
 use crate::model::{
-    AccountName, Behavior, Endpoint, EventTotals, Extent, Integration, LevelChanges, Listing, Summary,
+    AccountName, Behavior, Completeness, EventTotals, Integration, LevelChanges, Listing, Resource, Summary,
     UserRisk,
 };
 use crate::store::row::Table;
@@ -41,16 +41,16 @@ pub enum Step {
     /// Ask Cloudflare.
     Ask(Question),
     /// Nothing, before this moment.
-    Wait(Moment),
+    Wait(Instant),
 }
 
 /// What to ask Cloudflare.
 #[derive(Debug)]
 pub enum Question {
     /// Read a whole endpoint.
-    Poll(Endpoint),
+    Poll(Resource),
     /// Read one user's events.
-    User(Asked),
+    User(DetailRequest),
 }
 
 /// How an account is watched.
@@ -65,7 +65,7 @@ pub struct Settings {
     /// How many users get series of their own.
     pub series: usize,
     /// What users are called.
-    pub naming: Naming,
+    pub naming: UserLabel,
     /// Keys the hashes of events.
     pub secret: [u8; 16],
     /// Varies the jitter.
@@ -76,10 +76,10 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Account {
     name: AccountName,
-    naming: Naming,
+    naming: UserLabel,
     roster: Roster,
     overview: Option<Overview>,
-    series: Series,
+    series: TopUsers,
     queue: Queue,
     audit: Audit,
     ledger: Ledger,
@@ -88,10 +88,10 @@ pub struct Account {
     integrations: Option<Vec<Integration>>,
     up: Option<bool>,
     /// Whether the latest attempt to read the summary was answered, whole or not.
-    reach: Reach,
-    labels: Settled,
-    last_success: BTreeMap<Endpoint, Timestamp>,
-    rejected: BTreeMap<Endpoint, u64>,
+    reach: Reachability,
+    labels: LabelsReady,
+    last_success: BTreeMap<Resource, Timestamp>,
+    rejected: BTreeMap<Resource, u64>,
     /// When Cloudflare's clock last showed that it is time to forget.
     forgot: Option<Timestamp>,
     unsaved: Unsaved,
@@ -106,7 +106,7 @@ struct Published {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reach {
+enum Reachability {
     Answered,
     Silent,
 }
@@ -114,7 +114,7 @@ enum Reach {
 /// Whether behaviors were read, or refused, or answered in a way that nobody can use, once: before that a
 /// display name might become a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Settled {
+enum LabelsReady {
     Yes,
     NotYet,
 }
@@ -123,13 +123,13 @@ impl Account {
     /// An account of which nothing is known.
     pub fn new(settings: Settings) -> Self {
         let Settings { name, intervals, budget, series, naming, secret, seed } = settings;
-        let series = if matches!(naming, Naming::Nobody) { 0 } else { series };
+        let series = if matches!(naming, UserLabel::Nobody) { 0 } else { series };
         Self {
             name,
             naming,
             roster: Roster::default(),
             overview: None,
-            series: Series::new(series),
+            series: TopUsers::new(series),
             queue: Queue::default(),
             audit: Audit::new(intervals.audit),
             ledger: Ledger::new(secret),
@@ -137,8 +137,8 @@ impl Account {
             behaviors: None,
             integrations: None,
             up: None,
-            reach: Reach::Silent,
-            labels: Settled::NotYet,
+            reach: Reachability::Silent,
+            labels: LabelsReady::NotYet,
             last_success: BTreeMap::new(),
             rejected: BTreeMap::new(),
             forgot: None,
@@ -168,22 +168,25 @@ impl Account {
     }
 
     /// The time between two readings of `endpoint`, as the budget allows.
-    pub fn interval(&self, endpoint: Endpoint) -> Option<std::time::Duration> {
+    pub fn interval(&self, endpoint: Resource) -> Option<std::time::Duration> {
         self.schedule.interval(endpoint)
     }
 
     /// The same, as it was wished for.
-    pub fn configured_interval(&self, endpoint: Endpoint) -> Option<std::time::Duration> {
+    pub fn configured_interval(&self, endpoint: Resource) -> Option<std::time::Duration> {
         self.schedule.configured(endpoint)
     }
 
     /// What to do next.
-    pub fn plan(&mut self, now: Moment) -> Step {
+    pub fn plan(&mut self, now: Instant) -> Step {
         if let Some(endpoint) = self.schedule.due(now) {
             return Step::Ask(Question::Poll(endpoint));
         }
         let next_poll = self.schedule.next_due();
-        if self.ledger.epoch().is_none() || self.labels == Settled::NotYet || self.reach == Reach::Silent {
+        if self.ledger.epoch().is_none()
+            || self.labels == LabelsReady::NotYet
+            || self.reach == Reachability::Silent
+        {
             return Step::Wait(next_poll);
         }
         let change = self.schedule.user_turn(Purpose::Change, now);
@@ -198,22 +201,22 @@ impl Account {
         {
             return Step::Ask(Question::User(asked));
         }
-        let when = |turn, due: Option<Moment>| match turn {
+        let when = |turn, due: Option<Instant>| match turn {
             Turn::At(free) => Some(free),
             Turn::Now | Turn::AfterAnswer => due,
         };
         let users = [when(change, self.queue.next_due()), when(audit, self.audit.next_due())];
-        let next = users.into_iter().flatten().filter(|due| *due > now).fold(next_poll, Moment::min);
+        let next = users.into_iter().flatten().filter(|due| *due > now).fold(next_poll, Instant::min);
         Step::Wait(next)
     }
 
     /// The summary was read. `ours` is the date on our own clock.
-    pub fn summary_read(&mut self, summary: &Summary, now: Moment, ours: Timestamp) {
+    pub fn summary_read(&mut self, summary: &Summary, now: Instant, ours: Timestamp) {
         let date = summary.date.unwrap_or(ours);
-        self.reach = Reach::Answered;
-        self.reject(Endpoint::Summary, summary.unreadable.len() as u64 + u64::from(summary.anonymous));
-        self.schedule.read(Endpoint::Summary, summary.pages, now);
-        let whole = summary.extent == Extent::Whole;
+        self.reach = Reachability::Answered;
+        self.reject(Resource::Summary, summary.unreadable.len() as u64 + u64::from(summary.anonymous));
+        self.schedule.read(Resource::Summary, summary.pages, now);
+        let whole = summary.completeness == Completeness::Complete;
         self.up = Some(whole);
         let comparison = match (whole, self.ledger.epoch()) {
             (true, None) => Roster::baseline(summary, date),
@@ -225,21 +228,21 @@ impl Account {
             if self.ledger.begin(date) == Begun::Now {
                 self.unsaved.document(Document::Counting);
             }
-            self.unsaved.users(Table::Series, self.series.choose(summary, now));
-            self.last_success.insert(Endpoint::Summary, ours);
+            self.unsaved.users(Table::TopUsers, self.series.choose(summary, now));
+            self.last_success.insert(Resource::Summary, ours);
         }
         self.take_over(comparison, date);
         if whole {
             self.forget(date);
         }
-        self.unsaved.document(Document::Standings);
+        self.unsaved.document(Document::CollectorState);
     }
 
     /// A user's events were read.
-    pub fn user_read(&mut self, asked: &Asked, risk: &UserRisk, now: Moment, ours: Timestamp) {
-        self.reject(Endpoint::User, u64::from(risk.rejected));
-        if risk.extent == Extent::Whole {
-            self.last_success.insert(Endpoint::User, ours);
+    pub fn user_read(&mut self, asked: &DetailRequest, risk: &UserRisk, now: Instant, ours: Timestamp) {
+        self.reject(Resource::User, u64::from(risk.rejected));
+        if risk.completeness == Completeness::Complete {
+            self.last_success.insert(Resource::User, ours);
         }
         let date = risk.date.unwrap_or(ours);
         let reading = self.ledger.reconcile(asked, risk, date);
@@ -248,9 +251,9 @@ impl Account {
     }
 
     /// There is no such user. One who is gone was removed; one who is listed may come to be found.
-    pub fn user_not_found(&mut self, asked: &Asked, now: Moment) {
+    pub fn user_not_found(&mut self, asked: &DetailRequest, now: Instant) {
         self.spent(asked, 1, now);
-        if asked.why == Why::Gone {
+        if asked.why == FetchReason::Gone {
             let reading = self.ledger.reconcile_not_found(asked);
             self.settle(asked, reading, now);
         } else {
@@ -259,63 +262,66 @@ impl Account {
     }
 
     /// A user's events could not be read. A user who was only audited comes round again.
-    pub fn user_failed(&mut self, asked: &Asked, setback: Setback, now: Moment) {
+    pub fn user_failed(&mut self, asked: &DetailRequest, setback: FailureClass, now: Instant) {
         self.spent(asked, 1, now);
         match setback {
-            Setback::Passing | Setback::Unusable => self.put_off(asked, now),
-            Setback::Refused | Setback::Closed => self.schedule.failed(Endpoint::User, setback, now),
+            FailureClass::Passing | FailureClass::Unusable => self.put_off(asked, now),
+            FailureClass::Refused | FailureClass::Closed => {
+                self.schedule.failed(Resource::User, setback, now)
+            }
         }
     }
 
     /// The behaviors were read.
-    pub fn behaviors_read(&mut self, found: Listing<Behavior>, now: Moment, ours: Timestamp) {
+    pub fn behaviors_read(&mut self, found: Listing<Behavior>, now: Instant, ours: Timestamp) {
         let Listing { rows: mut behaviors, rejected } = found;
-        self.reject(Endpoint::Behaviors, rejected.into());
+        self.reject(Resource::Behaviors, rejected.into());
         behaviors.sort_by(|a, b| a.id.cmp(&b.id));
         self.ledger.label(&behaviors);
-        self.labels = Settled::Yes;
+        self.labels = LabelsReady::Yes;
         let is_news = self.behaviors.replace(behaviors) != self.behaviors;
         if is_news {
             self.unsaved.document(Document::Counting);
             self.unsaved.document(Document::Behaviors);
         }
-        self.unsaved.document(Document::Standings);
-        self.last_success.insert(Endpoint::Behaviors, ours);
-        self.schedule.read(Endpoint::Behaviors, 1, now);
+        self.unsaved.document(Document::CollectorState);
+        self.last_success.insert(Resource::Behaviors, ours);
+        self.schedule.read(Resource::Behaviors, 1, now);
     }
 
     /// The integrations were read.
-    pub fn integrations_read(&mut self, found: Listing<Integration>, now: Moment, ours: Timestamp) {
+    pub fn integrations_read(&mut self, found: Listing<Integration>, now: Instant, ours: Timestamp) {
         let Listing { rows: mut integrations, rejected } = found;
-        self.reject(Endpoint::Integrations, rejected.into());
+        self.reject(Resource::Integrations, rejected.into());
         integrations.sort_by_key(|integration| integration.id);
         integrations.truncate(INTEGRATIONS);
         self.integrations = Some(integrations);
         self.unsaved.document(Document::Integrations);
-        self.unsaved.document(Document::Standings);
-        self.last_success.insert(Endpoint::Integrations, ours);
-        self.schedule.read(Endpoint::Integrations, 1, now);
+        self.unsaved.document(Document::CollectorState);
+        self.last_success.insert(Resource::Integrations, ours);
+        self.schedule.read(Resource::Integrations, 1, now);
     }
 
     /// The token was verified.
-    pub fn token_read(&mut self, now: Moment) {
-        self.schedule.read(Endpoint::TokenVerify, 1, now);
+    pub fn token_read(&mut self, now: Instant) {
+        self.schedule.read(Resource::TokenVerify, 1, now);
     }
 
     /// `endpoint` could not be read; what is known of it stays.
-    pub fn failed(&mut self, endpoint: Endpoint, setback: Setback, now: Moment) {
-        if endpoint == Endpoint::Summary {
-            (self.up, self.reach) = (Some(false), Reach::Silent);
+    pub fn failed(&mut self, endpoint: Resource, setback: FailureClass, now: Instant) {
+        if endpoint == Resource::Summary {
+            (self.up, self.reach) = (Some(false), Reachability::Silent);
         }
-        if endpoint == Endpoint::Behaviors && matches!(setback, Setback::Closed | Setback::Unusable) {
-            self.labels = Settled::Yes;
+        if endpoint == Resource::Behaviors && matches!(setback, FailureClass::Closed | FailureClass::Unusable)
+        {
+            self.labels = LabelsReady::Yes;
         }
-        self.unsaved.document(Document::Standings);
+        self.unsaved.document(Document::CollectorState);
         self.schedule.failed(endpoint, setback, now);
     }
 
     /// The credentials changed.
-    pub fn retry_now(&mut self, now: Moment) {
+    pub fn retry_now(&mut self, now: Instant) {
         self.schedule.retry_now(now);
     }
 
@@ -324,18 +330,18 @@ impl Account {
         self.schedule.retry_refused_every(interval);
     }
 
-    fn next_pending(&mut self, now: Moment) -> Option<Asked> {
+    fn next_pending(&mut self, now: Instant) -> Option<DetailRequest> {
         let id = self.queue.next(now)?;
         let (user, pending) = (self.roster.get(id)?, self.queue.get(id)?);
-        let asked = Asked::pending(*user, pending);
+        let asked = DetailRequest::pending(*user, pending);
         self.queue.served();
         Some(asked)
     }
 
-    fn next_audit(&mut self, now: Moment) -> Option<Asked> {
+    fn next_audit(&mut self, now: Instant) -> Option<DetailRequest> {
         let id = self.audit.next(&self.roster, |id| self.queue.get(id).is_some(), now)?;
         self.audit.came_to(id);
-        self.roster.get(id).map(|user| Asked::audit(*user))
+        self.roster.get(id).map(|user| DetailRequest::audit(*user))
     }
 
     fn take_over(&mut self, comparison: Comparison, date: Timestamp) {
@@ -361,7 +367,7 @@ impl Account {
         }
     }
 
-    fn settle(&mut self, asked: &Asked, reading: Reading, now: Moment) {
+    fn settle(&mut self, asked: &DetailRequest, reading: Reading, now: Instant) {
         let (verdict, user) = (reading.verdict, reading.user);
         self.ledger.apply(reading);
         self.roster.replace(user);
@@ -370,15 +376,15 @@ impl Account {
             self.unsaved.user(table, user.id);
         }
         self.unsaved.document(Document::Counting);
-        self.unsaved.document(Document::Standings);
+        self.unsaved.document(Document::CollectorState);
         match verdict {
             Verdict::Short(tries) => self.queue.short(user.id, tries, now),
-            Verdict::Done if asked.why == Why::Audit => {}
+            Verdict::Done if asked.why == FetchReason::Audit => {}
             Verdict::Done => drop(self.queue.remove(user.id)),
         }
     }
 
-    fn put_off(&mut self, asked: &Asked, now: Moment) {
+    fn put_off(&mut self, asked: &DetailRequest, now: Instant) {
         self.queue.failed(asked.user.id, now);
         self.audit.read(asked.user.id, now);
         self.unsaved.user(Table::Pending, asked.user.id);
@@ -404,12 +410,12 @@ impl Account {
         self.roster.remove(dropped);
     }
 
-    fn spent(&mut self, asked: &Asked, pages: u32, now: Moment) {
-        let purpose = if asked.why == Why::Audit { Purpose::Audit } else { Purpose::Change };
+    fn spent(&mut self, asked: &DetailRequest, pages: u32, now: Instant) {
+        let purpose = if asked.why == FetchReason::Audit { Purpose::Audit } else { Purpose::Change };
         self.schedule.spent(purpose, pages, now);
     }
 
-    fn reject(&mut self, endpoint: Endpoint, rows: u64) {
+    fn reject(&mut self, endpoint: Resource, rows: u64) {
         *self.rejected.entry(endpoint).or_default() += rows;
     }
 }

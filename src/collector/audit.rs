@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use crate::clock::Moment;
+use crate::clock::Instant;
 use crate::collector::roster::Roster;
 use crate::model::UserId;
 
@@ -18,8 +18,8 @@ pub struct Audit {
     /// The user the round has come to.
     last: Option<UserId>,
     /// When the users read within the interval were read: at most the budget's requests of an interval.
-    read: HashMap<UserId, Moment>,
-    order: VecDeque<(Moment, UserId)>,
+    read: HashMap<UserId, Instant>,
+    order: VecDeque<(Instant, UserId)>,
 }
 
 impl Audit {
@@ -39,7 +39,12 @@ impl Audit {
     }
 
     /// The listed user to read again, of those that are not `waiting` to be read anyway.
-    pub fn next(&mut self, roster: &Roster, waiting: impl Fn(UserId) -> bool, now: Moment) -> Option<UserId> {
+    pub fn next(
+        &mut self,
+        roster: &Roster,
+        waiting: impl Fn(UserId) -> bool,
+        now: Instant,
+    ) -> Option<UserId> {
         self.forget(now);
         if self.read.len() >= roster.len() {
             return None;
@@ -51,12 +56,12 @@ impl Audit {
     }
 
     /// When the next user may become due, if all were read.
-    pub fn next_due(&self) -> Option<Moment> {
+    pub fn next_due(&self) -> Option<Instant> {
         self.order.front().map(|(read, _)| *read + self.interval)
     }
 
     /// The user was read, for the audit or otherwise.
-    pub fn read(&mut self, id: UserId, now: Moment) {
+    pub fn read(&mut self, id: UserId, now: Instant) {
         self.read.insert(id, now);
         self.order.push_back((now, id));
     }
@@ -66,7 +71,7 @@ impl Audit {
         self.last = Some(id);
     }
 
-    fn forget(&mut self, now: Moment) {
+    fn forget(&mut self, now: Instant) {
         while let Some(&(read, id)) = self.order.front()
             && read + self.interval <= now
         {
@@ -83,14 +88,14 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::clock::testing::at;
-    use crate::model::{Level, Row, Summary, Tuple};
+    use crate::model::{Level, Row, RowFingerprint, Summary};
 
     fn id(n: u128) -> UserId {
         UserId::from_u128(n)
     }
 
     fn roster(users: u128) -> Roster {
-        let tuple = Tuple { last_event: Timestamp::default(), count: 1, level: Level::Low };
+        let tuple = RowFingerprint { last_event: Timestamp::default(), count: 1, level: Level::Low };
         let summary = Summary::whole((1..=users).map(|n| Row { user: id(n), tuple }).collect());
         let mut roster = Roster::default();
         roster.apply(Roster::baseline(&summary, Timestamp::default()).users, Timestamp::default());

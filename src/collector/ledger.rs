@@ -20,7 +20,7 @@ use std::time::Duration;
 use siphasher::sip::SipHasher24;
 
 pub use loss::Loss;
-pub use reading::{Asked, Reading, Verdict, Why};
+pub use reading::{DetailRequest, FetchReason, Reading, Verdict};
 pub use user_record::{Counted, Record};
 
 use crate::clock::Timestamp;

@@ -21,8 +21,8 @@ use crate::cloudflare::limit::budget::Spending;
 use crate::collector::ledger::Record;
 use crate::collector::ledger::persisted::Totals;
 use crate::collector::roster::{Overview, User};
-use crate::collector::top_users::Chosen;
-use crate::model::{Behavior, Endpoint, Integration, UserId};
+use crate::collector::top_users::Selection;
+use crate::model::{Behavior, Integration, Resource, UserId};
 use crate::store::row::{Table, Unreadable};
 use bytes::Reader;
 pub use rows::{Now, SavedPending};
@@ -35,7 +35,7 @@ pub enum Document {
     /// Everything counted: [`Totals`].
     Counting,
     /// The latest whole summary as a whole, and how it is read: [`CollectorState`].
-    Standings,
+    CollectorState,
     /// The behaviors, once read.
     Behaviors,
     /// The integrations, once read.
@@ -47,13 +47,13 @@ pub enum Document {
 impl Document {
     /// All documents.
     pub const ALL: [Self; 5] =
-        [Self::Counting, Self::Standings, Self::Behaviors, Self::Integrations, Self::Spending];
+        [Self::Counting, Self::CollectorState, Self::Behaviors, Self::Integrations, Self::Spending];
 
     /// Its name in the file.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Counting => "counting",
-            Self::Standings => "standings",
+            Self::CollectorState => "standings",
             Self::Behaviors => "behaviors",
             Self::Integrations => "integrations",
             Self::Spending => "spending",
@@ -70,7 +70,7 @@ pub struct CollectorState {
     /// Whether the latest attempt gave a whole summary.
     pub up: Option<bool>,
     /// When each endpoint was last read whole.
-    pub last_success: BTreeMap<Endpoint, Timestamp>,
+    pub last_success: BTreeMap<Resource, Timestamp>,
     /// How many requests the summary took.
     pub summary_pages: u32,
     /// Whether the behaviors were read or refused once, so that labels may be given.
@@ -125,7 +125,7 @@ pub struct Saved {
     /// Who waits to be read.
     pub pending: Vec<(UserId, SavedPending)>,
     /// Who has series, and until when at least.
-    pub series: Vec<(Chosen, Option<Timestamp>)>,
+    pub series: Vec<(Selection, Option<Timestamp>)>,
 }
 
 impl Saved {
@@ -151,9 +151,9 @@ impl Saved {
             }
             Table::Records => drop(self.records.insert(id, read_record(&mut row)?)),
             Table::Pending => self.pending.push((id, read_pending(&mut row)?)),
-            Table::Series => {
+            Table::TopUsers => {
                 let (tuple, until) = (read_tuple(&mut row)?, row.maybe_time()?);
-                self.series.push((Chosen { id, tuple, identity: None }, until));
+                self.series.push((Selection { id, tuple, identity: None }, until));
             }
         }
         row.end()
@@ -163,7 +163,7 @@ impl Saved {
         let named = |document: &Document| document.as_str().as_bytes() == key;
         match Document::ALL.into_iter().find(named) {
             Some(Document::Counting) => self.totals = Some(parse(value)?),
-            Some(Document::Standings) => self.collector = parse(value)?,
+            Some(Document::CollectorState) => self.collector = parse(value)?,
             Some(Document::Behaviors) => self.behaviors = Some(parse(value)?),
             Some(Document::Integrations) => self.integrations = Some(parse(value)?),
             Some(Document::Spending) => self.spending = parse::<SavedSpending>(value)?.into(),

@@ -12,17 +12,17 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::block_in_place;
 
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Instant};
 use crate::cloudflare::credentials::Credentials;
 use crate::cloudflare::limit::budget::Budget;
 use crate::cloudflare::{Client, Error, Kind, Limiter, Outcome};
 use crate::collector::account::{Account, Question, Step};
-use crate::collector::ledger::Asked;
+use crate::collector::ledger::DetailRequest;
 use crate::collector::persist::Now;
-use crate::collector::schedule::Setback;
+use crate::collector::schedule::FailureClass;
 use crate::config::CredentialSource;
 use crate::metrics::telemetry::{Cause, Telemetry};
-use crate::model::{Endpoint, Extent, Snapshot};
+use crate::model::{Completeness, Resource, Snapshot};
 use crate::store::{Before, Commit, Generation, State};
 
 /// How often a file with credentials is looked at for a change.
@@ -54,12 +54,12 @@ pub struct Parts {
 pub struct Poller {
     parts: Parts,
     /// The endpoints in trouble, and of which kind.
-    troubles: BTreeMap<Endpoint, Outcome>,
+    incidents: BTreeMap<Resource, Outcome>,
     /// Whether the latest summary was whole, and each interval as last told.
-    extent: Extent,
-    intervals: BTreeMap<Endpoint, Duration>,
+    completeness: Completeness,
+    intervals: BTreeMap<Resource, Duration>,
     /// Until when the budget lets nothing go, as it last said.
-    held_until: Option<Moment>,
+    held_until: Option<Instant>,
 }
 
 impl Poller {
@@ -67,8 +67,8 @@ impl Poller {
     pub fn new(parts: Parts) -> Self {
         Self {
             parts,
-            troubles: BTreeMap::new(),
-            extent: Extent::Whole,
+            incidents: BTreeMap::new(),
+            completeness: Completeness::Complete,
             intervals: BTreeMap::new(),
             held_until: None,
         }
@@ -105,7 +105,7 @@ impl Poller {
     }
 
     /// Waits until `until`, or until the file with the credentials may have changed.
-    async fn wait(&mut self, until: Moment) {
+    async fn wait(&mut self, until: Instant) {
         let Parts { clock, source, .. } = &self.parts;
         match source.file() {
             None => clock.sleep_until(until).await,
@@ -116,30 +116,30 @@ impl Poller {
         }
     }
 
-    async fn poll(&mut self, endpoint: Endpoint) {
+    async fn poll(&mut self, endpoint: Resource) {
         match endpoint {
-            Endpoint::Summary => self.read_summary().await,
-            Endpoint::Behaviors => {
+            Resource::Summary => self.read_summary().await,
+            Resource::Behaviors => {
                 let answer = self.parts.client.behaviors().await;
                 self.apply(endpoint, answer, Account::behaviors_read);
             }
-            Endpoint::Integrations => {
+            Resource::Integrations => {
                 let answer = self.parts.client.integrations().await;
                 self.apply(endpoint, answer, Account::integrations_read);
             }
-            Endpoint::TokenVerify => self.verify_token().await,
-            Endpoint::User | Endpoint::Reset => unreachable!("no clock drives {}", endpoint.as_str()),
+            Resource::TokenVerify => self.verify_token().await,
+            Resource::User | Resource::Reset => unreachable!("no clock drives {}", endpoint.as_str()),
         }
     }
 
     async fn read_summary(&mut self) {
         let answer = self.parts.client.summary().await;
-        let extent = answer.as_ref().ok().map(|summary| summary.extent.clone());
-        self.apply(Endpoint::Summary, answer, |account, summary, now, ours| {
+        let completeness = answer.as_ref().ok().map(|summary| summary.completeness.clone());
+        self.apply(Resource::Summary, answer, |account, summary, now, ours| {
             block_in_place(|| account.summary_read(&summary, now, ours));
         });
-        if let Some(extent) = extent {
-            self.tell_extent(extent);
+        if let Some(completeness) = completeness {
+            self.tell_extent(completeness);
         }
         self.tell_intervals();
     }
@@ -159,12 +159,12 @@ impl Poller {
                 // Tokens that belong to an account are verified elsewhere; nothing depends on it.
                 tracing::debug!(account = name, %error, "the token's expiry is not known");
                 let now = self.parts.clock.now();
-                self.parts.account.failed(Endpoint::TokenVerify, Setback::Passing, now);
+                self.parts.account.failed(Resource::TokenVerify, FailureClass::Passing, now);
             }
         }
     }
 
-    async fn read_user(&mut self, asked: &Asked) {
+    async fn read_user(&mut self, asked: &DetailRequest) {
         let answer = self.parts.client.user(asked.user.id).await;
         let Parts { account, clock, .. } = &mut self.parts;
         let now = clock.now();
@@ -175,22 +175,22 @@ impl Poller {
                 // The user keeps its place until requests may go again.
                 Kind::Limited(_) => self.held_until = held_until(error, now),
                 // A refusal of one user is nothing against the others.
-                Kind::Invalid => account.user_failed(asked, Setback::Passing, now),
+                Kind::Invalid => account.user_failed(asked, FailureClass::Passing, now),
                 _ => account.user_failed(asked, setback(error), now),
             },
         }
         let is_news =
             |error: &Error| !matches!(error.kind(), Kind::NotFound | Kind::Limited(Limiter::Budget));
         let trouble = answer.err().filter(is_news);
-        self.tell(Endpoint::User, trouble.as_ref());
+        self.tell(Resource::User, trouble.as_ref());
     }
 
     /// Applies an answer of a whole endpoint, or what its absence means.
     fn apply<T>(
         &mut self,
-        endpoint: Endpoint,
+        endpoint: Resource,
         answer: Result<T, Error>,
-        read: impl FnOnce(&mut Account, T, Moment, crate::clock::Timestamp),
+        read: impl FnOnce(&mut Account, T, Instant, crate::clock::Timestamp),
     ) {
         let Parts { account, clock, .. } = &mut self.parts;
         let (now, date) = (clock.now(), clock.date());
@@ -232,7 +232,7 @@ impl Poller {
     }
 
     /// Logs trouble once for each of its kinds, and its end.
-    fn tell(&mut self, endpoint: Endpoint, trouble: Option<&Error>) {
+    fn tell(&mut self, endpoint: Resource, trouble: Option<&Error>) {
         let Parts { account, clock, telemetry, .. } = &self.parts;
         let account = &account.name().alias;
         let endpoint_name = endpoint.as_str();
@@ -241,14 +241,14 @@ impl Poller {
             telemetry.trouble(account, endpoint, cause, &error.to_string(), clock.date());
         }
         match trouble {
-            Some(error) if self.troubles.get(&endpoint) == Some(&error.outcome()) => {
+            Some(error) if self.incidents.get(&endpoint) == Some(&error.outcome()) => {
                 tracing::debug!(account, endpoint = endpoint_name, %error, "still no usable answer");
             }
             Some(error) => {
                 tracing::warn!(account, endpoint = endpoint_name, %error, "no usable answer");
-                self.troubles.insert(endpoint, error.outcome());
+                self.incidents.insert(endpoint, error.outcome());
             }
-            None if self.troubles.remove(&endpoint).is_some() => {
+            None if self.incidents.remove(&endpoint).is_some() => {
                 telemetry.trouble_over(account, endpoint, clock.date());
                 tracing::info!(account, endpoint = endpoint_name, "answers again");
             }
@@ -257,32 +257,32 @@ impl Poller {
     }
 
     /// Comes after [`Poller::tell`]: a list that is not whole is an answer.
-    fn tell_extent(&mut self, extent: Extent) {
+    fn tell_extent(&mut self, completeness: Completeness) {
         let Parts { account, clock, telemetry, .. } = &self.parts;
         let account = &account.name().alias;
-        if let Extent::Partial(reason) = &extent {
+        if let Completeness::Partial(reason) = &completeness {
             let sentence = format!("the list of users is not whole; the last whole one stays: {reason}");
-            telemetry.trouble(account, Endpoint::Summary, Cause::Partial, &sentence, clock.date());
+            telemetry.trouble(account, Resource::Summary, Cause::Partial, &sentence, clock.date());
         }
-        if self.extent == extent {
+        if self.completeness == completeness {
             return;
         }
-        match &extent {
-            Extent::Whole => {
-                telemetry.trouble_over(account, Endpoint::Summary, clock.date());
+        match &completeness {
+            Completeness::Complete => {
+                telemetry.trouble_over(account, Resource::Summary, clock.date());
                 tracing::info!(account, "the list of users is whole again");
             }
-            Extent::Partial(reason) => {
+            Completeness::Partial(reason) => {
                 tracing::warn!(account, reason, "the list of users is not whole; the last whole one stays");
             }
         }
-        self.extent = extent;
+        self.completeness = completeness;
     }
 
     /// Puts the effective intervals on the page, and says so if the budget stretches one.
     fn tell_intervals(&mut self) {
         let name = &self.parts.account.name().alias;
-        for endpoint in Endpoint::ALL {
+        for endpoint in Resource::ALL {
             let Some(interval) = self.parts.account.interval(endpoint) else { continue };
             if self.intervals.insert(endpoint, interval) == Some(interval) {
                 continue;
@@ -331,18 +331,18 @@ pub fn save(account: &mut Account, state: &State, last: &mut Generation, clock: 
 }
 
 /// Until when a request that was held back has to wait.
-fn held_until(error: &Error, now: Moment) -> Option<Moment> {
+fn held_until(error: &Error, now: Instant) -> Option<Instant> {
     error.retry_after().map(|wait| now + wait)
 }
 
 /// What an error means for the next request.
-fn setback(error: &Error) -> Setback {
+fn setback(error: &Error) -> FailureClass {
     match error.kind() {
-        Kind::Credentials | Kind::Refused => Setback::Refused,
-        Kind::Forbidden(_) | Kind::NotEntitled | Kind::NotFound | Kind::Invalid => Setback::Closed,
+        Kind::Credentials | Kind::Refused => FailureClass::Refused,
+        Kind::Forbidden(_) | Kind::NotEntitled | Kind::NotFound | Kind::Invalid => FailureClass::Closed,
         Kind::Limited(Limiter::Cloudflare | Limiter::Budget) | Kind::Unavailable | Kind::Timeout => {
-            Setback::Passing
+            FailureClass::Passing
         }
-        Kind::Shape => Setback::Unusable,
+        Kind::Shape => FailureClass::Unusable,
     }
 }

@@ -8,9 +8,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use crate::clock::{Moment, Timestamp};
+use crate::clock::{Instant, Timestamp};
 use crate::collector::roster::Standing;
-use crate::model::{Level, Tuple, UserId};
+use crate::model::{Level, RowFingerprint, UserId};
 
 /// A listing that is short of what the counts say is read again after these; then it is believed.
 pub const SHORT_RETRIES: [Duration; 3] =
@@ -48,7 +48,7 @@ pub enum News {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pending {
     /// What the summary last said; the count that a reading must explain.
-    pub latest: Tuple,
+    pub latest: RowFingerprint,
     /// The standing before the first change that is still unread, if there was one.
     pub before: Option<Standing>,
     /// Why the events are to be read.
@@ -78,7 +78,7 @@ pub struct Tries {
 
 impl Pending {
     /// A user of whom nothing was tried yet.
-    pub fn new(latest: Tuple, before: Option<Standing>, reason: Reason, since: Timestamp) -> Self {
+    pub fn new(latest: RowFingerprint, before: Option<Standing>, reason: Reason, since: Timestamp) -> Self {
         Self { latest, before, reason, since, peak: 0, tries: Tries::default(), failures: 0 }
     }
 
@@ -102,7 +102,7 @@ struct Waiting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Lane(Lane, u64),
-    Later(Moment, u64),
+    Later(Instant, u64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ enum Lane {
 pub struct Queue {
     waiting: HashMap<UserId, Waiting>,
     lanes: [BTreeMap<u64, UserId>; 3],
-    later: BTreeMap<(Moment, u64), UserId>,
+    later: BTreeMap<(Instant, u64), UserId>,
     /// How many wait since when: few dates, as each summary has one.
     waiting_since: BTreeMap<Timestamp, u64>,
     next_ticket: u64,
@@ -126,7 +126,7 @@ pub struct Queue {
 
 impl Queue {
     /// The queue that an earlier process left: users, and the moment before which one is not to be read.
-    pub fn restore(users: impl IntoIterator<Item = (UserId, Pending, Option<Moment>)>) -> Self {
+    pub fn restore(users: impl IntoIterator<Item = (UserId, Pending, Option<Instant>)>) -> Self {
         let mut users: Vec<_> = users.into_iter().collect();
         users.sort_by_key(|(id, pending, _)| (pending.since, *id));
         let mut queue = Self::default();
@@ -142,7 +142,13 @@ impl Queue {
 
     /// The summary says that a user changed. One who waits already keeps its place, unless it has come to
     /// high, or was put off for a short listing: there is news to read. Returns whether anything changed.
-    pub fn changed(&mut self, id: UserId, latest: Tuple, before: Option<Standing>, date: Timestamp) -> News {
+    pub fn changed(
+        &mut self,
+        id: UserId,
+        latest: RowFingerprint,
+        before: Option<Standing>,
+        date: Timestamp,
+    ) -> News {
         let lane = if latest.level == Level::High { Lane::High } else { Lane::Rest };
         let Some(Waiting { mut pending, mut place }) = self.waiting.get(&id).copied() else {
             let place = self.enter(id, lane);
@@ -167,7 +173,7 @@ impl Queue {
     }
 
     /// A user is gone from the summary; `last` is what it said last. What was unread stays so.
-    pub fn gone(&mut self, id: UserId, last: Tuple, before: Standing, date: Timestamp) {
+    pub fn gone(&mut self, id: UserId, last: RowFingerprint, before: Standing, date: Timestamp) {
         let known = self.remove(id);
         let place = self.enter(id, Lane::Gone);
         let pending = match known {
@@ -178,7 +184,7 @@ impl Queue {
     }
 
     /// Whose events to read next; those who waited long enough for another try have come back into line.
-    pub fn next(&mut self, now: Moment) -> Option<UserId> {
+    pub fn next(&mut self, now: Instant) -> Option<UserId> {
         while let Some((&(due, ticket), &id)) = self.later.first_key_value()
             && due <= now
         {
@@ -208,7 +214,7 @@ impl Queue {
     }
 
     /// Before when the user is not to be read, if the user was put off.
-    pub fn due(&self, id: UserId) -> Option<Moment> {
+    pub fn due(&self, id: UserId) -> Option<Instant> {
         match self.waiting.get(&id)?.place {
             Place::Lane(..) => None,
             Place::Later(due, _) => Some(due),
@@ -234,7 +240,7 @@ impl Queue {
     }
 
     /// The listing was short: the rest is looked for later.
-    pub fn short(&mut self, id: UserId, tries: Tries, now: Moment) {
+    pub fn short(&mut self, id: UserId, tries: Tries, now: Instant) {
         if let Some(mut known) = self.remove(id) {
             let wait = SHORT_RETRIES[usize::from(tries.count.saturating_sub(1)).min(SHORT_RETRIES.len() - 1)];
             (known.tries, known.failures) = (tries, 0);
@@ -243,7 +249,7 @@ impl Queue {
     }
 
     /// The user's events could not be read for a reason of its own.
-    pub fn failed(&mut self, id: UserId, now: Moment) {
+    pub fn failed(&mut self, id: UserId, now: Instant) {
         if let Some(mut known) = self.remove(id) {
             let wait = FIRST_BACKOFF.saturating_mul(1 << known.failures.min(16)).min(LONGEST_BACKOFF);
             known.failures = known.failures.saturating_add(1);
@@ -252,7 +258,7 @@ impl Queue {
     }
 
     /// When a user who was put off is due.
-    pub fn next_due(&self) -> Option<Moment> {
+    pub fn next_due(&self) -> Option<Instant> {
         self.later.first_key_value().map(|(&(due, _), _)| due)
     }
 
@@ -282,13 +288,13 @@ impl Queue {
         Place::Lane(lane, self.next_ticket)
     }
 
-    fn enter_later(&mut self, id: UserId, due: Moment) -> Place {
+    fn enter_later(&mut self, id: UserId, due: Instant) -> Place {
         self.next_ticket += 1;
         self.later.insert((due, self.next_ticket), id);
         Place::Later(due, self.next_ticket)
     }
 
-    fn put_off(&mut self, id: UserId, known: Pending, due: Moment) {
+    fn put_off(&mut self, id: UserId, known: Pending, due: Instant) {
         let place = self.enter_later(id, due);
         self.add(id, known, place);
     }
@@ -310,8 +316,8 @@ mod tests {
         UserId::from_u128(n)
     }
 
-    fn tuple(count: u32, level: Level) -> Tuple {
-        Tuple { last_event: Timestamp::from_seconds(1), count, level }
+    fn tuple(count: u32, level: Level) -> RowFingerprint {
+        RowFingerprint { last_event: Timestamp::from_seconds(1), count, level }
     }
 
     fn change(queue: &mut Queue, n: u128, count: u32, level: Level) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::model::{Level, LevelChanges, PerLevel, Row, Summary, Tuple, UserId};
+use crate::model::{Level, LevelChanges, PerLevel, Row, RowFingerprint, Summary, UserId};
 
 /// What is kept of one user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct User {
     pub id: UserId,
     /// The tuple up to which the user's events have been read; its count is also the one up to which
     /// events are explained. Meaningless but for the count unless `coverage` says so.
-    pub covered: Tuple,
+    pub covered: RowFingerprint,
     /// Events counted that the covered tuple did not speak of yet: a reading may be ahead of the summary.
     pub ahead: u32,
     /// Since when the user has had `level`.
@@ -87,7 +87,7 @@ impl User {
     fn first_listed(row: &Row, date: Timestamp) -> Self {
         Self {
             id: row.user,
-            covered: Tuple { last_event: Timestamp::default(), count: 0, level: Level::Unknown },
+            covered: RowFingerprint { last_event: Timestamp::default(), count: 0, level: Level::Unknown },
             ahead: 0,
             since: date,
             level: row.tuple.level,
@@ -98,7 +98,7 @@ impl User {
     }
 
     /// Whether events are to be read for `tuple`.
-    fn is_changed(&self, tuple: Tuple) -> bool {
+    fn is_changed(&self, tuple: RowFingerprint) -> bool {
         self.coverage == Coverage::Nothing || self.presence == Presence::Gone || self.covered != tuple
     }
 }
@@ -109,7 +109,7 @@ pub struct Comparison {
     /// The new values of the users that change, sorted by id.
     pub users: Vec<User>,
     /// Users whose events are to be read, with the tuple listed now and the standing before.
-    pub changed: Vec<(UserId, Tuple, Option<Standing>)>,
+    pub changed: Vec<(UserId, RowFingerprint, Option<Standing>)>,
     /// Users who are gone since this reading.
     pub gone: Vec<UserId>,
     /// Moves between levels.
@@ -324,7 +324,7 @@ impl Roster {
 
 impl Comparison {
     /// A known user is listed with `tuple`; since when it has had its level, now.
-    fn listed(&mut self, user: &User, tuple: Tuple, date: Timestamp) -> Timestamp {
+    fn listed(&mut self, user: &User, tuple: RowFingerprint, date: Timestamp) -> Timestamp {
         let standing = user.standing();
         if user.is_changed(tuple) {
             self.changed.push((user.id, tuple, Some(standing)));

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use crate::clock::Moment;
+use crate::clock::Instant;
 use crate::cloudflare::limit::rate_limit::{RateLimit, Turn, WINDOW};
-use crate::model::Endpoint;
+use crate::model::Resource;
 
 /// How often each endpoint is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,12 +32,12 @@ pub const REFUSED_INTERVAL: Duration = Duration::from_secs(300);
 const PASSING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The endpoints read by the clock, in the order in which they are read when all are due.
-const PERIODIC: [Endpoint; 4] =
-    [Endpoint::Summary, Endpoint::Behaviors, Endpoint::Integrations, Endpoint::TokenVerify];
+const PERIODIC: [Resource; 4] =
+    [Resource::Summary, Resource::Behaviors, Resource::Integrations, Resource::TokenVerify];
 
 /// Why a reading failed, by what it means for the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Setback {
+pub enum FailureClass {
     /// The credentials were refused: nothing else will be answered either.
     Refused,
     /// This endpoint is closed to them.
@@ -61,16 +61,16 @@ pub enum Purpose {
 #[derive(Debug)]
 pub struct Schedule {
     intervals: [Duration; PERIODIC.len()],
-    due: [Moment; PERIODIC.len()],
+    due: [Instant; PERIODIC.len()],
     budget: u32,
     summary_pages: u32,
     refused_interval: Duration,
     changes: RateLimit,
     audits: RateLimit,
     /// Nothing goes before: the credentials were refused.
-    refused_until: Option<Moment>,
+    refused_until: Option<Instant>,
     /// No user's events are asked for before.
-    users_closed_until: Option<Moment>,
+    users_closed_until: Option<Instant>,
     random: fastrand::Rng,
 }
 
@@ -80,7 +80,7 @@ impl Schedule {
         let Intervals { summary, behaviors, integrations, audit: _ } = intervals;
         let mut schedule = Self {
             intervals: [summary, behaviors, integrations, TOKEN_INTERVAL],
-            due: [Moment::default(); PERIODIC.len()],
+            due: [Instant::default(); PERIODIC.len()],
             budget,
             summary_pages: 1,
             refused_interval: REFUSED_INTERVAL,
@@ -95,14 +95,14 @@ impl Schedule {
     }
 
     /// The summary took an earlier process so many requests; its last audits may weigh until `audits_free`.
-    pub fn resume(&mut self, summary_pages: u32, audits_free: Moment, now: Moment) {
+    pub fn resume(&mut self, summary_pages: u32, audits_free: Instant, now: Instant) {
         self.summary_pages = summary_pages.max(1);
         self.divide();
         self.audits.spent_before(u32::MAX, audits_free, now);
     }
 
     /// An earlier process read `endpoint`, which is not due before this moment.
-    pub fn resume_at(&mut self, endpoint: Endpoint, due: Moment) {
+    pub fn resume_at(&mut self, endpoint: Resource, due: Instant) {
         if let Some(at) = position(endpoint) {
             self.due[at] = due;
         }
@@ -119,9 +119,9 @@ impl Schedule {
     }
 
     /// The time between two readings of `endpoint`, as the budget allows; `None` for what no clock drives.
-    pub fn interval(&self, endpoint: Endpoint) -> Option<Duration> {
+    pub fn interval(&self, endpoint: Resource) -> Option<Duration> {
         let configured = self.configured(endpoint)?;
-        if endpoint != Endpoint::Summary {
+        if endpoint != Resource::Summary {
             return Some(configured);
         }
         // The summary may take half of the budget: s requests every 300 s · s / (B / 2).
@@ -131,14 +131,14 @@ impl Schedule {
     }
 
     /// The time between two readings of `endpoint`, as it was wished for.
-    pub fn configured(&self, endpoint: Endpoint) -> Option<Duration> {
+    pub fn configured(&self, endpoint: Resource) -> Option<Duration> {
         Some(self.intervals[position(endpoint)?])
     }
 
     /// How many requests the readings of `endpoint` take in five minutes, on average: a summary that is read less
     /// often than once in a window takes part of several. None for what no clock drives.
-    pub fn load(&self, endpoint: Endpoint) -> f64 {
-        let requests = if endpoint == Endpoint::Summary { self.summary_pages } else { 1 };
+    pub fn load(&self, endpoint: Resource) -> f64 {
+        let requests = if endpoint == Resource::Summary { self.summary_pages } else { 1 };
         let windows = |interval: Duration| WINDOW.as_secs_f64() / interval.as_secs_f64();
         self.interval(endpoint).map_or(0.0, |interval| f64::from(requests) * windows(interval))
     }
@@ -150,23 +150,23 @@ impl Schedule {
 
     /// The endpoint to read now, if one is due: the one that has been for longest, so that none waits for ever
     /// where each attempt takes longer than the interval of another.
-    pub fn due(&self, now: Moment) -> Option<Endpoint> {
+    pub fn due(&self, now: Instant) -> Option<Resource> {
         if self.refused_until.is_some_and(|until| now < until) {
             return None;
         }
-        let is_due = |(_, due): &(Endpoint, Moment)| *due <= now;
+        let is_due = |(_, due): &(Resource, Instant)| *due <= now;
         let longest = PERIODIC.into_iter().zip(self.due).filter(is_due).min_by_key(|(_, due)| *due);
         longest.map(|(endpoint, _)| endpoint)
     }
 
     /// When the next endpoint is due.
-    pub fn next_due(&self) -> Moment {
+    pub fn next_due(&self) -> Instant {
         let earliest = self.due.into_iter().min().unwrap_or_default();
         self.refused_until.map_or(earliest, |until| until.max(earliest))
     }
 
     /// When a user's events may be asked for.
-    pub fn user_turn(&self, purpose: Purpose, now: Moment) -> Turn {
+    pub fn user_turn(&self, purpose: Purpose, now: Instant) -> Turn {
         let closed = self.refused_until.max(self.users_closed_until).filter(|until| now < *until);
         match closed {
             Some(until) => Turn::At(until),
@@ -175,9 +175,9 @@ impl Schedule {
     }
 
     /// `endpoint` was read, by so many requests; the credentials are good.
-    pub fn read(&mut self, endpoint: Endpoint, pages: u32, now: Moment) {
+    pub fn read(&mut self, endpoint: Resource, pages: u32, now: Instant) {
         self.refused_until = None;
-        if endpoint == Endpoint::Summary && pages != self.summary_pages {
+        if endpoint == Resource::Summary && pages != self.summary_pages {
             self.summary_pages = pages.max(1);
             self.divide();
         }
@@ -187,7 +187,7 @@ impl Schedule {
     }
 
     /// A user's events were asked for, by so many requests.
-    pub fn spent(&mut self, purpose: Purpose, pages: u32, now: Moment) {
+    pub fn spent(&mut self, purpose: Purpose, pages: u32, now: Instant) {
         let limit = match purpose {
             Purpose::Change => &mut self.changes,
             Purpose::Audit => &mut self.audits,
@@ -199,27 +199,27 @@ impl Schedule {
     }
 
     /// `endpoint` could not be read.
-    pub fn failed(&mut self, endpoint: Endpoint, setback: Setback, now: Moment) {
+    pub fn failed(&mut self, endpoint: Resource, setback: FailureClass, now: Instant) {
         let interval = self.interval(endpoint).unwrap_or(PASSING_INTERVAL);
         let wait = match setback {
-            Setback::Refused => {
+            FailureClass::Refused => {
                 self.refused_until = Some(now + self.refused_interval);
                 self.refused_interval
             }
-            Setback::Closed => interval.max(self.refused_interval),
-            Setback::Passing | Setback::Unusable if endpoint == Endpoint::TokenVerify => interval,
-            Setback::Passing | Setback::Unusable => {
+            FailureClass::Closed => interval.max(self.refused_interval),
+            FailureClass::Passing | FailureClass::Unusable if endpoint == Resource::TokenVerify => interval,
+            FailureClass::Passing | FailureClass::Unusable => {
                 interval.min(PASSING_INTERVAL.max(self.summary_interval()))
             }
         };
-        if endpoint == Endpoint::User && setback == Setback::Closed {
+        if endpoint == Resource::User && setback == FailureClass::Closed {
             self.users_closed_until = Some(now + wait);
         }
         self.put_off(endpoint, now, wait);
     }
 
     /// The credentials changed: whatever was refused is tried at once.
-    pub fn retry_now(&mut self, now: Moment) {
+    pub fn retry_now(&mut self, now: Instant) {
         (self.refused_until, self.users_closed_until) = (None, None);
         for due in &mut self.due {
             *due = now;
@@ -227,11 +227,11 @@ impl Schedule {
     }
 
     fn summary_interval(&self) -> Duration {
-        self.interval(Endpoint::Summary).unwrap_or(PASSING_INTERVAL)
+        self.interval(Resource::Summary).unwrap_or(PASSING_INTERVAL)
     }
 
     /// Jitter only ever lengthens a wait, by a tenth at most, so that it costs no budget.
-    fn put_off(&mut self, endpoint: Endpoint, now: Moment, wait: Duration) {
+    fn put_off(&mut self, endpoint: Resource, now: Instant, wait: Duration) {
         if let Some(at) = position(endpoint) {
             self.due[at] = now + wait.mul_f64(1.0 + self.random.f64() / 10.0);
         }
@@ -254,7 +254,7 @@ impl Schedule {
     }
 }
 
-fn position(endpoint: Endpoint) -> Option<usize> {
+fn position(endpoint: Resource) -> Option<usize> {
     PERIODIC.iter().position(|periodic| *periodic == endpoint)
 }
 
@@ -273,7 +273,7 @@ mod tests {
         Schedule::new(intervals, budget, 1)
     }
 
-    fn read_all(schedule: &mut Schedule, now: Moment) -> Vec<Endpoint> {
+    fn read_all(schedule: &mut Schedule, now: Instant) -> Vec<Resource> {
         let mut order = Vec::new();
         while let Some(endpoint) = schedule.due(now) {
             schedule.read(endpoint, 1, now);
@@ -295,8 +295,8 @@ mod tests {
             [(300, 1, 30), (300, 15, 30), (300, 16, 32), (300, 100, 200), (6, 1, 100)]
         {
             let mut schedule = schedule(budget);
-            schedule.read(Endpoint::Summary, pages, at(0));
-            let interval = schedule.interval(Endpoint::Summary);
+            schedule.read(Resource::Summary, pages, at(0));
+            let interval = schedule.interval(Resource::Summary);
             assert_eq!(interval, Some(seconds(wanted)), "{pages} pages of {budget} requests");
         }
     }
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn a_summary_that_takes_several_windows_leaves_half_of_the_budget_too() {
         let mut schedule = schedule(300);
-        schedule.read(Endpoint::Summary, 1_000, at(0));
+        schedule.read(Resource::Summary, 1_000, at(0));
         // 300 requests, less 150 for the summary and 3 others; a tenth of the rest is the audit's.
         let sent = (0..300).take_while(|_| {
             let free = schedule.user_turn(Purpose::Change, at(1)) == Turn::Now;
@@ -332,24 +332,24 @@ mod tests {
     #[test]
     fn refused_credentials_are_tried_once_in_five_minutes_and_at_once_when_they_change() {
         let mut schedule = schedule(300);
-        schedule.failed(Endpoint::Summary, Setback::Refused, at(0));
+        schedule.failed(Resource::Summary, FailureClass::Refused, at(0));
         assert_eq!(
             (schedule.due(at(299)), schedule.user_turn(Purpose::Change, at(299))),
             (None, Turn::At(at(300)))
         );
-        assert_eq!(schedule.due(at(300)), Some(Endpoint::Behaviors), "one probe, by what is due longest");
-        schedule.failed(Endpoint::Behaviors, Setback::Refused, at(300));
+        assert_eq!(schedule.due(at(300)), Some(Resource::Behaviors), "one probe, by what is due longest");
+        schedule.failed(Resource::Behaviors, FailureClass::Refused, at(300));
         assert_eq!((schedule.due(at(599)), schedule.next_due()), (None, at(600)));
         schedule.retry_now(at(400));
-        assert_eq!(schedule.due(at(400)), Some(Endpoint::Summary));
+        assert_eq!(schedule.due(at(400)), Some(Resource::Summary));
     }
 
     #[test]
     fn refused_credentials_are_tried_as_often_as_the_upstream_allows() {
         let mut schedule = schedule(300);
         schedule.retry_refused_every(seconds(5));
-        schedule.failed(Endpoint::Summary, Setback::Refused, at(0));
-        assert_eq!((schedule.due(at(4)), schedule.due(at(5))), (None, Some(Endpoint::Behaviors)));
+        schedule.failed(Resource::Summary, FailureClass::Refused, at(0));
+        assert_eq!((schedule.due(at(4)), schedule.due(at(5))), (None, Some(Resource::Behaviors)));
     }
 
     #[test]
@@ -365,7 +365,7 @@ mod tests {
         for turn in 0..8 {
             let now = at(turn * 5);
             asked.extend(schedule.due(now));
-            schedule.failed(asked[asked.len() - 1], Setback::Passing, now + seconds(5));
+            schedule.failed(asked[asked.len() - 1], FailureClass::Passing, now + seconds(5));
         }
         for endpoint in PERIODIC {
             assert!(asked.contains(&endpoint), "{endpoint:?} in {asked:?}");
@@ -375,9 +375,9 @@ mod tests {
     #[test]
     fn a_missing_permission_closes_its_endpoint_alone() {
         let mut schedule = schedule(300);
-        schedule.failed(Endpoint::User, Setback::Closed, at(0));
+        schedule.failed(Resource::User, FailureClass::Closed, at(0));
         assert_eq!(schedule.user_turn(Purpose::Audit, at(0)), Turn::At(at(300)));
-        schedule.failed(Endpoint::Summary, Setback::Closed, at(0));
+        schedule.failed(Resource::Summary, FailureClass::Closed, at(0));
         assert_eq!(read_all(&mut schedule, at(0)), PERIODIC[1..]);
         assert_eq!(schedule.due(at(299)), None);
     }
@@ -385,10 +385,10 @@ mod tests {
     #[test]
     fn passing_trouble_is_tried_again_within_the_summary_interval() {
         let mut schedule = schedule(300);
-        schedule.failed(Endpoint::Behaviors, Setback::Passing, at(0));
+        schedule.failed(Resource::Behaviors, FailureClass::Passing, at(0));
         read_all(&mut schedule, at(0));
-        assert_eq!(schedule.due(at(34)), Some(Endpoint::Summary));
-        schedule.read(Endpoint::Summary, 1, at(34));
-        assert_eq!(schedule.due(at(34)), Some(Endpoint::Behaviors));
+        assert_eq!(schedule.due(at(34)), Some(Resource::Summary));
+        schedule.read(Resource::Summary, 1, at(34));
+        assert_eq!(schedule.due(at(34)), Some(Resource::Behaviors));
     }
 }

@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
-use crate::clock::{Moment, Timestamp};
-use crate::model::{Identity, Level, Row, Summary, Tuple, UserId};
+use crate::clock::{Instant, Timestamp};
+use crate::model::{Identity, Level, Row, RowFingerprint, Summary, UserId};
 
 /// A series lives at least this long, so that a chart of it is worth looking at, unless its user is gone or
 /// outranked by level.
@@ -13,21 +13,21 @@ pub const STAY: Duration = Duration::from_secs(3600);
 
 /// A user with series of its own.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Chosen {
+pub struct Selection {
     /// Whose they are.
     pub id: UserId,
     /// What the summary said last.
-    pub tuple: Tuple,
+    pub tuple: RowFingerprint,
     /// E-mail address and name, if they were asked for.
     pub identity: Option<Identity>,
 }
 
 /// The choice, and until when each of the chosen stays in it.
 #[derive(Debug)]
-pub struct Series {
+pub struct TopUsers {
     limit: usize,
-    chosen: Vec<Chosen>,
-    until: HashMap<UserId, Moment>,
+    chosen: Vec<Selection>,
+    until: HashMap<UserId, Instant>,
 }
 
 /// What users are ranked by, in this order; the id only makes it the same each time.
@@ -39,14 +39,14 @@ enum Stay {
     Due,
 }
 
-impl Series {
+impl TopUsers {
     /// At most `limit` users.
     pub fn new(limit: usize) -> Self {
         Self { limit, chosen: Vec::new(), until: HashMap::new() }
     }
 
     /// The choice that an earlier process left, with the moment until which each user stays.
-    pub fn restore(limit: usize, mut chosen: Vec<(Chosen, Moment)>) -> Self {
+    pub fn restore(limit: usize, mut chosen: Vec<(Selection, Instant)>) -> Self {
         chosen.sort_by_key(|(user, _)| Reverse((user.tuple.level, user.tuple.last_event, Reverse(user.id))));
         chosen.truncate(limit);
         let until = chosen.iter().map(|(user, until)| (user.id, *until)).collect();
@@ -54,7 +54,7 @@ impl Series {
     }
 
     /// Until when the user stays.
-    pub fn stays_until(&self, id: UserId) -> Option<Moment> {
+    pub fn stays_until(&self, id: UserId) -> Option<Instant> {
         self.until.get(&id).copied()
     }
 
@@ -64,7 +64,7 @@ impl Series {
     }
 
     /// Chooses anew from a whole summary. Returns for whom that changed something, the name apart.
-    pub fn choose(&mut self, summary: &Summary, now: Moment) -> Vec<UserId> {
+    pub fn choose(&mut self, summary: &Summary, now: Instant) -> Vec<UserId> {
         let mut best: BinaryHeap<Reverse<(Rank, u32)>> = BinaryHeap::new();
         for row in &summary.rows {
             let candidate = Reverse((self.rank(row, now), row.tuple.count));
@@ -80,14 +80,14 @@ impl Series {
             Some(Identity { email: email.to_owned(), name: name.to_owned() })
         };
         let chosen = best.into_sorted_vec().into_iter().map(
-            |Reverse(((level, _, last_event, Reverse(id)), count))| Chosen {
+            |Reverse(((level, _, last_event, Reverse(id)), count))| Selection {
                 id,
-                tuple: Tuple { last_event, count, level },
+                tuple: RowFingerprint { last_event, count, level },
                 identity: identity(id),
             },
         );
         let chosen: Vec<_> = chosen.collect();
-        let mut before: HashMap<UserId, Tuple> =
+        let mut before: HashMap<UserId, RowFingerprint> =
             self.chosen.iter().map(|user| (user.id, user.tuple)).collect();
         let mut changed: Vec<_> = chosen
             .iter()
@@ -97,17 +97,17 @@ impl Series {
         changed.extend(before.into_keys());
         self.chosen = chosen;
         let until = std::mem::take(&mut self.until);
-        let stay = |user: &Chosen| (user.id, until.get(&user.id).copied().unwrap_or(now + STAY));
+        let stay = |user: &Selection| (user.id, until.get(&user.id).copied().unwrap_or(now + STAY));
         self.until = self.chosen.iter().map(stay).collect();
         changed
     }
 
     /// The chosen users, by falling risk.
-    pub fn chosen(&self) -> &[Chosen] {
+    pub fn chosen(&self) -> &[Selection] {
         &self.chosen
     }
 
-    fn rank(&self, row: &Row, now: Moment) -> Rank {
+    fn rank(&self, row: &Row, now: Instant) -> Rank {
         let stays = self.until.get(&row.user).is_some_and(|until| now < *until);
         let stay = if stays { Stay::Due } else { Stay::Free };
         (row.tuple.level, stay, row.tuple.last_event, Reverse(row.user))
@@ -118,19 +118,19 @@ impl Series {
 mod tests {
     use super::*;
 
-    fn at(minute: u64) -> Moment {
-        Moment::after_start(Duration::from_secs(60 * minute))
+    fn at(minute: u64) -> Instant {
+        Instant::after_start(Duration::from_secs(60 * minute))
     }
 
     fn summary(rows: &[(u128, Level, i64)]) -> Summary {
         let row = |&(n, level, second): &(u128, Level, i64)| Row {
             user: UserId::from_u128(n),
-            tuple: Tuple { last_event: Timestamp::from_seconds(second), count: 1, level },
+            tuple: RowFingerprint { last_event: Timestamp::from_seconds(second), count: 1, level },
         };
         Summary::whole(rows.iter().map(row).collect())
     }
 
-    fn choose(series: &mut Series, rows: &[(u128, Level, i64)], minute: u64) -> Vec<u128> {
+    fn choose(series: &mut TopUsers, rows: &[(u128, Level, i64)], minute: u64) -> Vec<u128> {
         series.choose(&summary(rows), at(minute));
         series.chosen().iter().map(|user| user.id.as_u128()).collect()
     }
@@ -140,14 +140,14 @@ mod tests {
         use Level::{High, Low, Medium, Unknown};
         let rows = [(1, Low, 90), (2, High, 10), (3, Medium, 50), (4, High, 20), (5, Unknown, 99)];
         for (limit, wanted) in [(0, vec![]), (1, vec![4]), (3, vec![4, 2, 3]), (9, vec![4, 2, 3, 1, 5])] {
-            assert_eq!(choose(&mut Series::new(limit), &rows, 0), wanted, "limit {limit}");
+            assert_eq!(choose(&mut TopUsers::new(limit), &rows, 0), wanted, "limit {limit}");
         }
     }
 
     #[test]
     fn a_user_stays_for_an_hour_unless_gone_or_outranked_by_level() {
         use Level::{High, Medium};
-        let mut series = Series::new(1);
+        let mut series = TopUsers::new(1);
         assert_eq!(choose(&mut series, &[(1, Medium, 10)], 0), [1]);
         assert_eq!(choose(&mut series, &[(1, Medium, 10), (2, Medium, 20)], 59), [1], "a later event waits");
         assert_eq!(choose(&mut series, &[(1, Medium, 10), (2, Medium, 20)], 60), [2], "the hour is over");

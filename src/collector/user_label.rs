@@ -11,7 +11,7 @@ const HASH_DIGITS: usize = 32;
 
 /// How users are named in labels.
 #[derive(Clone)]
-pub enum Naming {
+pub enum UserLabel {
     /// By their UUID.
     Id,
     /// By a keyed hash (HMAC-SHA256) of their UUID, which only the key's owner can reproduce.
@@ -22,7 +22,7 @@ pub enum Naming {
     Nobody,
 }
 
-impl Naming {
+impl UserLabel {
     /// Naming by keyed hash.
     pub fn hash(key: &[u8]) -> Self {
         Self::Hash(hmac::Key::new(hmac::HMAC_SHA256, key))
@@ -43,7 +43,7 @@ impl Naming {
 }
 
 /// Says which naming it is, not the key.
-impl fmt::Debug for Naming {
+impl fmt::Debug for UserLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Id => "Id",
@@ -62,6 +62,6 @@ mod tests {
     fn a_hashed_user_is_the_hmac_of_its_uuid_as_any_tool_computes_it() {
         // printf %s 182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e | openssl dgst -sha256 -hmac key | cut -c1-32
         let user = UserId::parse_str("182BD5E5-6E1A-4FE4-A799-AA6D9A6AB26E").expect("a UUID");
-        assert_eq!(Naming::hash(b"key").label(user).as_deref(), Some("6ceff0bb4c60e0bd2c4984abf6d61c33"));
+        assert_eq!(UserLabel::hash(b"key").label(user).as_deref(), Some("6ceff0bb4c60e0bd2c4984abf6d61c33"));
     }
 }

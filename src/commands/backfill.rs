@@ -29,7 +29,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::cloudflare::limit::budget::Budget;
 use crate::cloudflare::{self, Kind, Options};
 use crate::config::{Account, Config};
-use crate::model::{Extent, Summary, UserId, UserRisk};
+use crate::model::{Completeness, Summary, UserId, UserRisk};
 
 /// Nobody waits at the terminal: a request waits for its turn, and for the end of a block.
 const PERMIT_WAIT: Duration = Duration::from_secs(2 * 3_600);
@@ -155,7 +155,7 @@ impl Past {
         }
         let summary = session.client.summary().await.map_err(|source| request("summary", source))?;
         self.save(session)?;
-        if let Extent::Partial(reason) = summary.extent {
+        if let Completeness::Partial(reason) = summary.completeness {
             return Err(Error::Partial(reason));
         }
         let places = self.progress.places();
@@ -206,7 +206,7 @@ impl Past {
     fn count(&mut self, risk: &UserRisk) {
         let Checkpoint { history, found, .. } = &mut self.progress;
         found.events += history.add(&risk.events);
-        found.cut += u64::from(risk.extent != Extent::Whole || risk.rejected > 0);
+        found.cut += u64::from(risk.completeness != Completeness::Complete || risk.rejected > 0);
     }
 
     fn save(&mut self, session: &Session) -> Result<(), Error> {

@@ -18,7 +18,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::cloudflare::limit::budget::Budget;
 use crate::cloudflare::{Client, Error, Kind, Lack, Limiter, Options, TokenState, TokenStatus};
 use crate::config::{Account, Config, CredentialSource, FileFlags};
-use crate::model::{Behavior, Endpoint, Extent, Integration, Listing, Summary, UserId, UserRisk};
+use crate::model::{Behavior, Completeness, Integration, Listing, Resource, Summary, UserId, UserRisk};
 
 /// Try the configuration, the credentials and each endpoint once, and say what is missing
 #[derive(Debug, Clone, Args)]
@@ -50,7 +50,7 @@ pub struct Report {
 #[derive(Debug)]
 struct Finding {
     account: String,
-    endpoint: Endpoint,
+    endpoint: Resource,
     verdict: Verdict,
     /// What came, or why nothing came, in a few words.
     text: String,
@@ -114,7 +114,7 @@ pub async fn run(config: &Config, clock: &Clock) -> Report {
             Ok(session) => trial.all(&session.client).await,
             Err(error) => {
                 let problem = Some(error.to_string());
-                trial.note(Endpoint::TokenVerify, Verdict::Fails, "cannot be asked", problem);
+                trial.note(Resource::TokenVerify, Verdict::Fails, "cannot be asked", problem);
             }
         }
     }
@@ -195,18 +195,18 @@ impl Trial<'_> {
     async fn all(&mut self, client: &Client) {
         match self.account.credentials {
             CredentialSource::Token(_) | CredentialSource::TokenFile(_) => {
-                self.ask(Endpoint::TokenVerify, client.verify_token(), token).await;
+                self.ask(Resource::TokenVerify, client.verify_token(), token).await;
             }
             CredentialSource::Key { .. } | CredentialSource::KeyFile { .. } => self.note(
-                Endpoint::TokenVerify,
+                Resource::TokenVerify,
                 Verdict::NotTried,
                 "an API key is used",
                 Some("an API key may do everything; a token with two permissions may do less".to_owned()),
             ),
         }
-        self.ask(Endpoint::Behaviors, client.behaviors(), behaviors).await;
-        self.ask(Endpoint::Integrations, client.integrations(), integrations).await;
-        let summary = self.ask(Endpoint::Summary, client.summary(), summary).await;
+        self.ask(Resource::Behaviors, client.behaviors(), behaviors).await;
+        self.ask(Resource::Integrations, client.integrations(), integrations).await;
+        let summary = self.ask(Resource::Summary, client.summary(), summary).await;
         let first = summary.as_ref().map(|summary| summary.rows.first());
         match first {
             Some(Some(row)) => self.user(client, row.user).await,
@@ -225,7 +225,7 @@ impl Trial<'_> {
             return;
         }
         let refused = |finding: &&mut Finding| {
-            finding.endpoint == Endpoint::TokenVerify
+            finding.endpoint == Resource::TokenVerify
                 && matches!(finding.kind, Some(Kind::Credentials | Kind::Refused | Kind::Forbidden(_)))
         };
         for finding in self.findings.iter_mut().filter(of_account).filter(refused) {
@@ -238,25 +238,25 @@ impl Trial<'_> {
     }
 
     async fn user(&mut self, client: &Client, user: UserId) {
-        self.ask(Endpoint::User, client.user(user), user_events).await;
+        self.ask(Resource::User, client.user(user), user_events).await;
     }
 
     fn not_tried(&mut self, why: &str) {
-        self.note(Endpoint::User, Verdict::NotTried, why, None);
+        self.note(Resource::User, Verdict::NotTried, why, None);
     }
 
     /// Asks once; `judge` says what came, or what is wrong with it.
     async fn ask<T>(
         &mut self,
-        endpoint: Endpoint,
+        endpoint: Resource,
         request: impl Future<Output = Result<T, Error>>,
-        judge: impl FnOnce(&T) -> Result<String, Problem>,
+        reconcile: impl FnOnce(&T) -> Result<String, Problem>,
     ) -> Option<T> {
         let before = self.clock.now();
         let answer = request.await;
         let took = Some(self.clock.now().since(before));
         let judged = match &answer {
-            Ok(found) => judge(found),
+            Ok(found) => reconcile(found),
             Err(error) => Err(Problem { text: in_short(error), remark: error.to_string() }),
         };
         let (verdict, text, remark) = match judged {
@@ -273,7 +273,7 @@ impl Trial<'_> {
         answer.ok()
     }
 
-    fn note(&mut self, endpoint: Endpoint, verdict: Verdict, text: &str, remark: Option<String>) {
+    fn note(&mut self, endpoint: Resource, verdict: Verdict, text: &str, remark: Option<String>) {
         self.findings.push(Finding {
             account: self.account.alias.clone(),
             endpoint,
@@ -325,32 +325,32 @@ fn token(status: &TokenStatus) -> Result<String, Problem> {
 fn behaviors(found: &Listing<Behavior>) -> Result<String, Problem> {
     let enabled = found.rows.iter().filter(|behavior| behavior.enabled).count();
     let text = format!("{}, {enabled} enabled", counted(found.rows.len(), "behavior"));
-    whole(&Extent::Whole, text, found.rejected as usize)
+    whole(&Completeness::Complete, text, found.rejected as usize)
 }
 
 fn integrations(found: &Listing<Integration>) -> Result<String, Problem> {
     let active = found.rows.iter().filter(|integration| integration.active).count();
     let text = format!("{}, {active} active", counted(found.rows.len(), "integration"));
-    whole(&Extent::Whole, text, found.rejected as usize)
+    whole(&Completeness::Complete, text, found.rejected as usize)
 }
 
 fn summary(found: &Summary) -> Result<String, Problem> {
     let unreadable = found.unreadable.len() + found.anonymous as usize;
     let users = counted(found.rows.len(), "user");
     let requests = counted(found.pages as usize, "request");
-    whole(&found.extent, format!("{users} in {requests}"), unreadable)
+    whole(&found.completeness, format!("{users} in {requests}"), unreadable)
 }
 
 fn user_events(found: &UserRisk) -> Result<String, Problem> {
     let events = counted(found.events.len(), "event");
-    whole(&found.extent, format!("{events} of one user"), found.rejected as usize)
+    whole(&found.completeness, format!("{events} of one user"), found.rejected as usize)
 }
 
-fn whole(extent: &Extent, text: String, unreadable: usize) -> Result<String, Problem> {
-    match (extent, unreadable) {
-        (Extent::Whole, 0) => Ok(text),
-        (Extent::Whole, _) => Ok(format!("{text}, and {unreadable} that cannot be read")),
-        (Extent::Partial(reason), _) => {
+fn whole(completeness: &Completeness, text: String, unreadable: usize) -> Result<String, Problem> {
+    match (completeness, unreadable) {
+        (Completeness::Complete, 0) => Ok(text),
+        (Completeness::Complete, _) => Ok(format!("{text}, and {unreadable} that cannot be read")),
+        (Completeness::Partial(reason), _) => {
             let remark = format!("the list is not whole: {reason}");
             Err(Problem { text: format!("{text}, but not all"), remark })
         }

@@ -21,13 +21,13 @@ use queueing::Cycle;
 
 use super::terminal::table::width;
 use super::{Failure, Outcome, setup, terminal};
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Instant};
 use crate::cloudflare::Bounds;
 use crate::cloudflare::limit::budget::Budget;
 use crate::cloudflare::limit::rate_limit::WINDOW;
 use crate::collector::schedule::{Intervals, Purpose, Schedule};
 use crate::config::{self, Flags};
-use crate::model::Endpoint;
+use crate::model::Resource;
 
 /// What one request takes, where nobody measured it.
 const USER_TIME: Duration = Duration::from_millis(100);
@@ -139,7 +139,7 @@ pub struct Requests {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestKind {
     /// An endpoint read by the clock.
-    Poll(Endpoint),
+    Poll(Resource),
     /// Users who changed.
     Changes,
     /// Users of whom nothing new is known.
@@ -241,7 +241,7 @@ struct Frame {
 impl Frame {
     fn of(load: Load) -> Self {
         let schedule = scheduled(&load);
-        let beside_the_list = [Endpoint::Behaviors, Endpoint::Integrations, Endpoint::TokenVerify];
+        let beside_the_list = [Resource::Behaviors, Resource::Integrations, Resource::TokenVerify];
         let polls: f64 = beside_the_list.into_iter().map(|endpoint| schedule.load(endpoint)).sum();
         let allowed = schedule.allowance(Purpose::Change);
         let audits = audits_wanted(&load).min(schedule.allowance(Purpose::Audit).into());
@@ -299,7 +299,7 @@ impl Frame {
             let interval = self.schedule.interval(endpoint);
             Requests { kind: RequestKind::Poll(endpoint), interval, expected: rate, most: rate.ceil() }
         };
-        let polls = [Endpoint::Summary, Endpoint::Behaviors, Endpoint::Integrations, Endpoint::TokenVerify];
+        let polls = [Resource::Summary, Resource::Behaviors, Resource::Integrations, Resource::TokenVerify];
         let changes = Requests {
             kind: RequestKind::Changes,
             interval: None,
@@ -320,12 +320,12 @@ impl Frame {
 fn scheduled(load: &Load) -> Schedule {
     // What jitter there is makes no difference to intervals and shares.
     let mut schedule = Schedule::new(load.intervals, budget(load), 0);
-    schedule.resume(load.pages, Moment::default(), Moment::default());
+    schedule.resume(load.pages, Instant::default(), Instant::default());
     schedule
 }
 
 fn summary_interval(schedule: &Schedule) -> Duration {
-    schedule.interval(Endpoint::Summary).expect("the list is read by the clock")
+    schedule.interval(Resource::Summary).expect("the list is read by the clock")
 }
 
 /// Requests for the audit that would go in five minutes, were there no limit.

@@ -10,7 +10,7 @@ use crate::app::{ClientError, Connected, connect};
 use crate::clock::Clock;
 use crate::cloudflare::limit::budget::{Budget, Level};
 use crate::cloudflare::{Client, Options, Report};
-use crate::collector::user_label::Naming;
+use crate::collector::user_label::UserLabel;
 use crate::config::{Account, Config, IdentityPolicy};
 
 /// How long a command that a person waits for may stand still: a block or a spent budget is reported instead.
@@ -27,7 +27,7 @@ pub(crate) struct Session {
     pub(crate) client: Client,
     pub(crate) clock: Clock,
     /// How the metrics name users, if they do it by a hash.
-    pub(crate) hashes: Option<Naming>,
+    pub(crate) hashes: Option<UserLabel>,
     budget: Budget,
     seen: Arc<Seen>,
 }
@@ -62,7 +62,7 @@ impl Session {
         let options = Options { observer: Some(observer), ..options };
         let Connected { client, .. } = connect(config, account, budget.clone(), options)?;
         let hashes = match &config.users.identity {
-            IdentityPolicy::Hash { key } => Some(Naming::hash(key.expose_secret())),
+            IdentityPolicy::Hash { key } => Some(UserLabel::hash(key.expose_secret())),
             IdentityPolicy::Id | IdentityPolicy::Email | IdentityPolicy::None => None,
         };
         Ok(Self { alias: account.alias.clone(), client, clock: clock.clone(), hashes, budget, seen })

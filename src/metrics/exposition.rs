@@ -18,7 +18,7 @@ pub use super::gzip::{Compressor, Deflated};
 
 /// What is known about Cloudflare, ready to be sent.
 #[derive(Clone, Debug)]
-pub struct Page {
+pub struct Exposition {
     text: Part,
     open_metrics: Part,
 }
@@ -32,7 +32,7 @@ pub struct Part {
     pub deflated: Deflated,
 }
 
-impl Page {
+impl Exposition {
     /// Writes and compresses what `snapshots` say, one for each account.
     pub fn build(snapshots: &[Arc<Snapshot>], compressor: &mut Compressor) -> Self {
         let [text, open_metrics] = Format::ALL.map(|format| Part::build(format, snapshots, compressor));

@@ -14,15 +14,15 @@ use super::families::cloudflare::{
     USER_REPORTED_EVENTS, USER_SINCE, USERS, USERS_OMITTED,
 };
 use crate::model::{
-    BehaviorStatus, Endpoint, EventTotals, Integration, Level, PerLevel, Snapshot, UserSeries, Users,
+    BehaviorStatus, EventTotals, Integration, Level, PerLevel, Resource, Snapshot, UserSeries, Users,
 };
 
 /// What an `_info` sample says.
 const ONE: u64 = 1;
 
 /// The endpoints whose answers have rows.
-const WITH_ROWS: [Endpoint; 4] =
-    [Endpoint::Summary, Endpoint::User, Endpoint::Behaviors, Endpoint::Integrations];
+const WITH_ROWS: [Resource; 4] =
+    [Resource::Summary, Resource::User, Resource::Behaviors, Resource::Integrations];
 
 /// The labels `from` and `to`, in the order of [`crate::model::LevelChanges`].
 const STANDINGS: [&str; 4] = ["none", "low", "medium", "high"];

@@ -20,17 +20,17 @@ use crate::clock::{Clock, Timestamp};
 use crate::cloudflare::Outcome;
 use crate::cloudflare::limit::budget::Budget;
 use crate::metrics::encode::{Family, Format, Writer};
-use crate::model::Endpoint;
-use crate::store::{Meter, Recovery};
+use crate::model::Resource;
+use crate::store::{Recovery, StoreStats};
 use accounts::Accounts;
-pub use accounts::{BudgetLevel, Doings};
+pub use accounts::{Activity, BudgetLevel};
 use durations::Durations;
-pub use incidents::{Cause, Trouble};
+pub use incidents::{Cause, Incident};
 use process::Process;
 
 /// The endpoints that are asked again and again; their counters are there from the start.
-const POLLED: [Endpoint; 5] =
-    [Endpoint::Summary, Endpoint::User, Endpoint::Behaviors, Endpoint::Integrations, Endpoint::TokenVerify];
+const POLLED: [Resource; 5] =
+    [Resource::Summary, Resource::User, Resource::Behaviors, Resource::Integrations, Resource::TokenVerify];
 
 /// Where everything is recorded; cloned handles record in the same place.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ struct Inner {
     page_size: IntGauge,
     page_build: Gauge,
     scrapes: IntCounterVec,
-    state: Arc<Meter>,
+    state: Arc<StoreStats>,
 }
 
 /// Where the counts are that a restart must not lose.
@@ -81,7 +81,7 @@ impl Telemetry {
     }
 
     /// As [`Telemetry::new`], telling of a state file too.
-    pub fn with_state(clock: Clock, state: Arc<Meter>) -> Self {
+    pub fn with_state(clock: Clock, state: Arc<StoreStats>) -> Self {
         let registry = Registry::new();
         let build_info = IntGaugeVec::new(options(&f::BUILD_INFO), &f::BUILD_INFO.labels);
         registered(&registry, build_info).with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
@@ -113,18 +113,18 @@ impl Telemetry {
     }
 
     /// A request ended, `took` after it was sent.
-    pub fn request(&self, account: &str, endpoint: Endpoint, outcome: Outcome, took: Duration) {
+    pub fn request(&self, account: &str, endpoint: Resource, outcome: Outcome, took: Duration) {
         self.inner.accounts.request(account, endpoint, outcome);
         self.inner.durations.observe(endpoint, took);
     }
 
     /// A request is sent once more.
-    pub fn retried(&self, endpoint: Endpoint) {
+    pub fn retried(&self, endpoint: Resource) {
         self.inner.retries.with_label_values(&[endpoint.as_str()]).inc();
     }
 
     /// How often an endpoint is really read.
-    pub fn poll_interval(&self, account: &str, endpoint: Endpoint, interval: Duration) {
+    pub fn poll_interval(&self, account: &str, endpoint: Resource, interval: Duration) {
         self.inner.accounts.poll_interval(account, endpoint, interval);
     }
 
@@ -134,18 +134,18 @@ impl Telemetry {
     }
 
     /// An endpoint could not be read, or not whole; `sentence` says why.
-    pub fn trouble(&self, account: &str, endpoint: Endpoint, cause: Cause, sentence: &str, date: Timestamp) {
+    pub fn trouble(&self, account: &str, endpoint: Resource, cause: Cause, sentence: &str, date: Timestamp) {
         self.inner.accounts.trouble(account, endpoint, cause, sentence, date);
     }
 
     /// The trouble with an endpoint is over.
-    pub fn trouble_over(&self, account: &str, endpoint: Endpoint, date: Timestamp) {
+    pub fn trouble_over(&self, account: &str, endpoint: Resource, date: Timestamp) {
         self.inner.accounts.trouble_over(account, endpoint, date);
     }
 
     /// What was done for an account, for people.
-    pub fn doings(&self, account: &str) -> Doings {
-        self.inner.accounts.doings(account)
+    pub fn activity(&self, account: &str) -> Activity {
+        self.inner.accounts.activity(account)
     }
 
     /// What the account's budget looks like now.

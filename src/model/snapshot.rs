@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Endpoint, Integration, Level, UserId};
+use super::{Integration, Level, Resource, UserId};
 use crate::clock::Timestamp;
 
 /// One value for each of [`Level::ALL`].
@@ -30,7 +30,7 @@ pub struct Snapshot {
     /// Whether the latest attempt to read the summary gave a whole one; `None` before the first ended.
     pub up: Option<bool>,
     /// When each endpoint was last read whole.
-    pub last_success: BTreeMap<Endpoint, Timestamp>,
+    pub last_success: BTreeMap<Resource, Timestamp>,
     /// From the summary.
     pub users: Option<Users>,
     /// The epoch: since when events are counted.
@@ -42,7 +42,7 @@ pub struct Snapshot {
     /// Everything counted from events; a sample for every pair of known behavior and level, 0 included.
     pub totals: EventTotals,
     /// Rows of answers that could not be read, by endpoint, since the start.
-    pub rejected_rows: BTreeMap<Endpoint, u64>,
+    pub rejected_rows: BTreeMap<Resource, u64>,
 }
 
 /// Users on the risk list.

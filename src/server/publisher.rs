@@ -13,7 +13,7 @@ use tokio::task::JoinError;
 
 use crate::clock::Clock;
 use crate::metrics::encode::Format;
-use crate::metrics::exposition::{Compressor, Page};
+use crate::metrics::exposition::{Compressor, Exposition};
 use crate::metrics::telemetry::Telemetry;
 use crate::model::Snapshot;
 use crate::server::status::{Recorder, Status};
@@ -27,7 +27,7 @@ pub struct Outputs {
     /// Compresses pages.
     pub compressor: Compressor,
     /// Where pages for Prometheus go.
-    pub page: watch::Sender<Arc<Page>>,
+    pub page: watch::Sender<Arc<Exposition>>,
     /// What the status is made with, and where it goes, if anybody may see it.
     pub status: Option<(Recorder, watch::Sender<Arc<Status>>)>,
 }
@@ -64,7 +64,7 @@ pub async fn run(
 impl Outputs {
     fn make(&mut self, snapshots: &[Arc<Snapshot>], telemetry: &Telemetry, clock: &Clock) {
         let started = clock.now();
-        let made = Page::build(snapshots, &mut self.compressor);
+        let made = Exposition::build(snapshots, &mut self.compressor);
         telemetry.page_built(made.part(Format::Text).plain.len(), clock.now().since(started));
         self.page.send_replace(Arc::new(made));
         if let Some((recorder, status)) = &mut self.status {

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::clock::{Moment, Timestamp};
+use crate::clock::{Instant, Timestamp};
 use crate::metrics::telemetry::Telemetry;
-use crate::model::{Endpoint, Snapshot};
+use crate::model::{Resource, Snapshot};
 use crate::server::status::history::History;
 use document::{Account, Budget, Head, State};
 
@@ -49,17 +49,17 @@ impl Recorder {
         &mut self,
         snapshots: &[Arc<Snapshot>],
         telemetry: &Telemetry,
-        now: Moment,
+        now: Instant,
         date: Timestamp,
     ) -> Status {
         let prepared = self.histories.iter_mut().zip(snapshots).map(|(history, snapshot)| {
             let alias = &snapshot.account.alias;
-            let doings = telemetry.doings(alias);
-            let interval = doings.poll_intervals.get(&Endpoint::Summary).copied().unwrap_or_default();
+            let activity = telemetry.activity(alias);
+            let interval = activity.poll_intervals.get(&Resource::Summary).copied().unwrap_or_default();
             history.record(snapshot, interval, now);
             let dated =
-                |moment: Moment| document::whole_seconds(date + moment.since(now) - now.since(moment));
-            let account = Account::new(snapshot, history, &doings, dated);
+                |moment: Instant| document::whole_seconds(date + moment.since(now) - now.since(moment));
+            let account = Account::new(snapshot, history, &activity, dated);
             Prepared { alias: alias.clone(), json: open(&account) }
         });
         Status { accounts: prepared.collect() }

@@ -7,7 +7,7 @@ use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 
 use super::scenario::{KeySpec, LimitSpec, Permission, TokenSpec};
-use crate::clock::{Moment, Timestamp};
+use crate::clock::{Instant, Timestamp};
 
 /// Every credential there is, and what each has left of its limit.
 #[derive(Debug)]
@@ -76,8 +76,8 @@ pub(super) enum Admission {
 /// The requests of one window, and the block that came of too many.
 #[derive(Debug, Default)]
 struct Limit {
-    admitted: VecDeque<Moment>,
-    blocked_until: Option<Moment>,
+    admitted: VecDeque<Instant>,
+    blocked_until: Option<Instant>,
 }
 
 impl Credential {
@@ -148,7 +148,7 @@ impl Auth {
     }
 
     /// Counts a request. Past the quota everything is blocked; asking inside a block does not prolong it.
-    pub(super) fn admit(&mut self, credential: &Credential, now: Moment) -> Admission {
+    pub(super) fn admit(&mut self, credential: &Credential, now: Instant) -> Admission {
         let window = Duration::from_secs(self.spec.window_seconds);
         let limit = self.limits.entry(credential.user.clone()).or_default();
         let quota = |remaining, resets_in| Quota { remaining, resets_in, policy: self.spec };
@@ -187,8 +187,8 @@ fn bearer(text: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn seconds(count: u64) -> Moment {
-        Moment::after_start(Duration::from_secs(count))
+    fn seconds(count: u64) -> Instant {
+        Instant::after_start(Duration::from_secs(count))
     }
 
     fn access() -> Auth {

@@ -17,12 +17,12 @@ pub enum Table {
     /// Whose events are still to be read, by user.
     Pending,
     /// Who has series, by user.
-    Series,
+    TopUsers,
 }
 
 impl Table {
     /// All tables, in the order of [`Table::index`].
-    pub const ALL: [Self; 5] = [Self::Documents, Self::Users, Self::Records, Self::Pending, Self::Series];
+    pub const ALL: [Self; 5] = [Self::Documents, Self::Users, Self::Records, Self::Pending, Self::TopUsers];
 
     /// The position of this table in [`Table::ALL`].
     pub const fn index(self) -> usize {
@@ -36,7 +36,7 @@ impl Table {
             Self::Users => "users",
             Self::Records => "records",
             Self::Pending => "pending",
-            Self::Series => "series",
+            Self::TopUsers => "series",
         }
     }
 }

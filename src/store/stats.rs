@@ -29,7 +29,7 @@ impl Recovery {
 
 /// What was done with the file since the process started; all zeros where there is none.
 #[derive(Debug, Default)]
-pub struct Meter {
+pub struct StoreStats {
     durable: AtomicBool,
     size: AtomicU64,
     commits: AtomicU64,
@@ -38,7 +38,7 @@ pub struct Meter {
 }
 
 // Each number stands for itself, so no order between them is needed.
-impl Meter {
+impl StoreStats {
     /// Whether what was counted last is on disk.
     pub fn is_durable(&self) -> bool {
         self.durable.load(Ordering::Relaxed)

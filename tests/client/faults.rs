@@ -6,7 +6,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use zt_risk_exporter::cloudflare::{Kind, Options};
-use zt_risk_exporter::model::Extent;
+use zt_risk_exporter::model::Completeness;
 
 use crate::canned::{Canned, Step, answer, budget, client, head, within_seconds};
 
@@ -42,7 +42,7 @@ async fn a_packed_answer_is_unpacked() {
     for packed in [gzip([&whole]), members] {
         let server = Canned::script([answer(200, &["Content-Encoding: gzip"], packed)]).await;
         let summary = server.client().summary().await.unwrap();
-        assert_eq!((summary.rows.len(), summary.extent), (1, Extent::Whole));
+        assert_eq!((summary.rows.len(), summary.completeness), (1, Completeness::Complete));
     }
 }
 

@@ -6,9 +6,11 @@ use secrecy::SecretString;
 use uuid::Uuid;
 use zt_risk_exporter::clock::Timestamp;
 use zt_risk_exporter::cloudflare::{
-    Client, Credentials, IntegrationSetting, Kind, Names, NewIntegration, TokenState, UpdatedBehavior,
+    Client, Credentials, IntegrationSetting, Kind, NewIntegration, Pii, TokenState, UpdatedBehavior,
 };
-use zt_risk_exporter::model::{BehaviorSetting, Event, Extent, Identity, Integration, Level, Listing, Tuple};
+use zt_risk_exporter::model::{
+    BehaviorSetting, Completeness, Event, Identity, Integration, Level, Listing, RowFingerprint,
+};
 
 use crate::canned::{ACCOUNT, Canned, answer, budget, client, good};
 
@@ -129,7 +131,7 @@ const SUMMARY: &str = r#"{"errors":[{"code":1000,"message":"message"}],"messages
 
 #[tokio::test]
 async fn the_summary_keeps_names_only_if_asked() {
-    for names in [Names::Drop, Names::Keep] {
+    for names in [Pii::Drop, Pii::Keep] {
         let server = Canned::script([answer(200, &["Date: Wed, 21 Oct 2015 07:28:00 GMT"], SUMMARY)]).await;
         let mut options = server.options();
         options.names = names;
@@ -138,12 +140,12 @@ async fn the_summary_keeps_names_only_if_asked() {
         assert_eq!(summary.rows.len(), 1);
         assert_eq!(
             (summary.rows[0].user, summary.rows[0].tuple),
-            (user, Tuple { last_event: THEN, count: 0, level: Level::Low })
+            (user, RowFingerprint { last_event: THEN, count: 0, level: Level::Low })
         );
-        assert_eq!((&summary.extent, summary.pages), (&Extent::Whole, 1));
+        assert_eq!((&summary.completeness, summary.pages), (&Completeness::Complete, 1));
         assert_eq!(summary.date, Some(Timestamp::from_seconds(1_445_412_480)));
         let who = summary.identities.as_ref().map(|identities| identities.get(user));
-        assert_eq!(who, (names == Names::Keep).then_some(Some(("email", "name"))));
+        assert_eq!(who, (names == Pii::Keep).then_some(Some(("email", "name"))));
         assert_eq!(server.lines(), ["GET /summary"]);
     }
 }
@@ -160,7 +162,7 @@ async fn a_user_is_read_with_what_stands_around_the_events() {
     ] {
         let server = Canned::script([good(&result)]).await;
         let mut options = server.options();
-        options.names = Names::Keep;
+        options.names = Pii::Keep;
         let user = client(options, &budget()).user(USER.parse().unwrap()).await.unwrap();
         let wanted = Event { id: "id".into(), name: "imp_travel".into(), level: Level::Low, timestamp: THEN };
         assert_eq!(user.events, vec![wanted; events]);

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use uuid::Uuid;
-use zt_risk_exporter::cloudflare::{Kind, Names};
-use zt_risk_exporter::model::{Extent, Summary};
+use zt_risk_exporter::cloudflare::{Kind, Pii};
+use zt_risk_exporter::model::{Completeness, Summary};
 
-use crate::canned::{Asked, Canned, Step, answer, bad, budget, client, within_seconds};
+use crate::canned::{Canned, DetailRequest, Step, answer, bad, budget, client, within_seconds};
 
 fn user(number: usize) -> String {
     let id = Uuid::from_u128(number as u128);
@@ -23,7 +23,7 @@ fn page(users: impl IntoIterator<Item = String>, info: &str) -> Step {
     answer(200, &[], body)
 }
 
-fn query(asked: &Asked, key: &str) -> Option<usize> {
+fn query(asked: &DetailRequest, key: &str) -> Option<usize> {
     let (_, query) = asked.line.split_once('?')?;
     let value = query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))?;
     Some(value.parse().unwrap())
@@ -45,8 +45,8 @@ async fn read(server: &Canned) -> Summary {
     within_seconds(server.client().summary()).await.unwrap()
 }
 
-fn partial(reason: &str) -> Extent {
-    Extent::Partial(reason.to_owned())
+fn partial(reason: &str) -> Completeness {
+    Completeness::Partial(reason.to_owned())
 }
 
 #[tokio::test]
@@ -67,9 +67,9 @@ async fn all_pages_are_read_in_the_largest_size_that_is_granted() {
         let total = if largest == 20 { 75 } else { 1_500 };
         let server = paging(total, largest).await;
         let mut options = server.options();
-        options.names = Names::Keep;
+        options.names = Pii::Keep;
         let summary = client(options, &budget()).summary().await.unwrap();
-        assert_eq!((summary.rows.len(), &summary.extent), (total, &Extent::Whole));
+        assert_eq!((summary.rows.len(), &summary.completeness), (total, &Completeness::Complete));
         assert!(summary.rows.is_sorted_by_key(|row| row.user));
         let identities = summary.identities.unwrap();
         assert_eq!(identities.get(Uuid::from_u128(74)), Some(("74@e", "n")));
@@ -89,7 +89,7 @@ async fn what_was_learned_of_pages_is_remembered() {
         let client = server.client();
         client.summary().await.unwrap();
         let before = server.asked().len();
-        assert_eq!(client.summary().await.unwrap().extent, Extent::Whole);
+        assert_eq!(client.summary().await.unwrap().completeness, Completeness::Complete);
         assert_eq!(server.lines()[before..], wanted);
     }
 }
@@ -107,7 +107,10 @@ async fn a_size_that_is_refused_is_not_asked_for_again() {
     let client = server.client();
     for pages in [3, 2] {
         let summary = client.summary().await.unwrap();
-        assert_eq!((summary.rows.len(), summary.extent, summary.pages), (4, Extent::Whole, pages));
+        assert_eq!(
+            (summary.rows.len(), summary.completeness, summary.pages),
+            (4, Completeness::Complete, pages)
+        );
     }
 }
 
@@ -131,24 +134,24 @@ async fn a_size_that_is_refused_after_it_was_granted_is_not_asked_for_again() {
     ] {
         let before = server.asked().len();
         let summary = client.summary().await.unwrap();
-        assert_eq!((summary.rows.len(), summary.extent), (4, Extent::Whole));
+        assert_eq!((summary.rows.len(), summary.completeness), (4, Completeness::Complete));
         assert_eq!(server.lines()[before..], *wanted);
     }
 }
 
 #[tokio::test]
 async fn without_a_promise_of_more_one_request_is_all() {
-    for (info, extent) in [
-        ("", Extent::Whole),
-        (r#""total_count":3"#, Extent::Whole),
-        (r#""total_count":3,"total_pages":1"#, Extent::Whole),
-        (r#""count":900,"per_page":1,"page":1"#, Extent::Whole),
-        (r#""total_count":null,"total_pages":"many""#, Extent::Whole),
+    for (info, completeness) in [
+        ("", Completeness::Complete),
+        (r#""total_count":3"#, Completeness::Complete),
+        (r#""total_count":3,"total_pages":1"#, Completeness::Complete),
+        (r#""count":900,"per_page":1,"page":1"#, Completeness::Complete),
+        (r#""total_count":null,"total_pages":"many""#, Completeness::Complete),
         (r#""total_count":2"#, partial("3 of 2 came")),
     ] {
         let server = Canned::script([page((0..3).map(user), info)]).await;
         let summary = read(&server).await;
-        assert_eq!((summary.rows.len(), summary.extent), (3, extent), "{info}");
+        assert_eq!((summary.rows.len(), summary.completeness), (3, completeness), "{info}");
         assert_eq!(server.asked().len(), 1, "{info}");
     }
 }
@@ -157,13 +160,13 @@ async fn without_a_promise_of_more_one_request_is_all() {
 async fn a_server_that_does_not_turn_pages_is_noticed() {
     let server = Canned::script([page((0..3).map(user), r#""total_count":2000,"total_pages":100"#)]).await;
     let summary = read(&server).await;
-    assert_eq!((summary.rows.len(), summary.extent), (3, partial("page 2 repeats earlier ones")));
+    assert_eq!((summary.rows.len(), summary.completeness), (3, partial("page 2 repeats earlier ones")));
     assert_eq!(server.asked().len(), 3);
 }
 
 #[tokio::test]
 async fn totals_that_are_not_delivered_make_a_list_partial() {
-    for (second, extent) in [
+    for (second, completeness) in [
         (page([], r#""total_count":5"#), partial("3 of 5 came")),
         (page((3..4).map(user), r#""total_count":5"#), partial("page 3 repeats earlier ones")),
         (
@@ -175,15 +178,15 @@ async fn totals_that_are_not_delivered_make_a_list_partial() {
             partial("the total changed from 5 to 6 while the pages were read"),
         ),
         (page((2..4).map(user), r#""total_count":5,"total_pages":2"#), partial("4 of 5 came")),
-        (page((3..5).map(user), r#""total_count":5,"total_pages":2"#), Extent::Whole),
-        (page((3..5).map(user), ""), Extent::Whole),
+        (page((3..5).map(user), r#""total_count":5,"total_pages":2"#), Completeness::Complete),
+        (page((3..5).map(user), ""), Completeness::Complete),
     ] {
         let server = Canned::start(move |_, asked| match query(asked, "page") {
             None | Some(1) => page((0..3).map(user), r#""total_count":5"#),
             Some(_) => second.clone(),
         })
         .await;
-        assert_eq!(read(&server).await.extent, extent);
+        assert_eq!(read(&server).await.completeness, completeness);
     }
 }
 
@@ -211,11 +214,11 @@ async fn a_page_that_fails_makes_the_list_partial_unless_every_request_would_fai
         assert!(tries.load(Ordering::Relaxed) > 0);
         match (result, kind) {
             (Err(error), Some(kind)) => assert_eq!(error.kind(), kind),
-            (Ok(summary), None) => match summary.extent {
-                Extent::Partial(reason) => {
+            (Ok(summary), None) => match summary.completeness {
+                Completeness::Partial(reason) => {
                     assert!(reason.starts_with("page 2 is missing: "), "{reason}");
                 }
-                Extent::Whole => panic!("page 2 is missing"),
+                Completeness::Complete => panic!("page 2 is missing"),
             },
             (result, kind) => panic!("{kind:?} wanted, not {result:?}"),
         }
@@ -230,17 +233,17 @@ async fn rows_are_counted_whether_they_can_be_read_or_not() {
     many.push(nobody.clone());
     let one_broken = |whole: usize| (0..whole).map(user).chain([broken(whole)]).collect();
     for (users, total, wanted) in [
-        (many, 200, (199, 0, 1, Extent::Whole)),
+        (many, 200, (199, 0, 1, Completeness::Complete)),
         // One in a hundred may be unreadable.
-        (one_broken(99), 100, (99, 1, 0, Extent::Whole)),
+        (one_broken(99), 100, (99, 1, 0, Completeness::Complete)),
         (one_broken(98), 99, (98, 1, 0, partial("1 of 99 could not be read"))),
-        (vec![user(1), user(1), broken(1)], 1, (1, 0, 0, Extent::Whole)),
+        (vec![user(1), user(1), broken(1)], 1, (1, 0, 0, Completeness::Complete)),
         (vec![user(1), broken(2), broken(2)], 2, (1, 1, 0, partial("1 of 2 could not be read"))),
         (vec![user(1), nobody], 2, (1, 0, 1, partial("1 of 2 could not be read"))),
     ] {
         let server = Canned::script([page(users, &format!(r#""total_count":{total}"#))]).await;
         let summary = read(&server).await;
-        let got = (summary.rows.len(), summary.unreadable.len(), summary.anonymous, summary.extent);
+        let got = (summary.rows.len(), summary.unreadable.len(), summary.anonymous, summary.completeness);
         assert_eq!(got, wanted);
     }
 }
@@ -257,12 +260,12 @@ async fn unreadable_rows_are_known_again_however_many_they_are() {
     .await;
     let summary = read(&server).await;
     assert_eq!(summary.unreadable.len(), 2 * many);
-    assert_eq!(summary.extent, partial("page 3 repeats earlier ones"));
+    assert_eq!(summary.completeness, partial("page 3 repeats earlier ones"));
 }
 
 #[tokio::test]
 async fn pages_are_bounded_in_number_and_in_rows() {
-    let endless = |_: usize, asked: &Asked| {
+    let endless = |_: usize, asked: &DetailRequest| {
         let number = query(asked, "page").unwrap_or(1);
         page((number * 3..number * 3 + 3).map(user), r#""total_pages":1000000"#)
     };
@@ -270,7 +273,7 @@ async fn pages_are_bounded_in_number_and_in_rows() {
     let mut options = server.options();
     options.bounds.pages = 5;
     let summary = client(options, &budget()).summary().await.unwrap();
-    assert_eq!((summary.rows.len(), summary.extent), (15, partial("there are more than 5 pages")));
+    assert_eq!((summary.rows.len(), summary.completeness), (15, partial("there are more than 5 pages")));
 
     let mut options = server.options();
     options.bounds.elements = 10;
@@ -297,5 +300,5 @@ async fn events_come_in_pages_too() {
     .await;
     let user = server.client().user(Uuid::from_u128(1)).await.unwrap();
     let ids: Vec<&str> = user.events.iter().map(|event| event.id.as_str()).collect();
-    assert_eq!((ids, user.extent), (vec!["e0", "e1", "e2", "e3", "e4", "e5"], Extent::Whole));
+    assert_eq!((ids, user.completeness), (vec!["e0", "e1", "e2", "e3", "e4", "e5"], Completeness::Complete));
 }

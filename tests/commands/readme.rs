@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::CommandFactory as _;
 use zt_risk_exporter::cloudflare::Outcome;
@@ -13,19 +13,32 @@ use zt_risk_exporter::config::{Config, Flags};
 use zt_risk_exporter::metrics::families;
 use zt_risk_exporter::simulator::{Scenario, Story};
 
-const README: &str = include_str!("../../README.md");
-const LIB: &str = include_str!("../../src/lib.rs");
-const EXAMPLE: &str = include_str!("../../deploy/zt-risk-exporter.example.yaml");
+/// The text of a file of the repository.
+macro_rules! text {
+    ($path:literal) => {
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $path))
+    };
+}
+
+const ALERTS: &str = text!("docs/alerts.md");
+const COMMANDS: &str = text!("docs/commands.md");
+const CONFIGURATION: &str = text!("docs/configuration.md");
+const DRILLS: &str = text!("docs/drills.md");
+const METRICS: &str = text!("docs/metrics.md");
+const SIMULATOR: &str = text!("docs/simulator.md");
+const TROUBLESHOOTING: &str = text!("docs/troubleshooting.md");
+const LIB: &str = text!("src/lib.rs");
+const EXAMPLE: &str = text!("deploy/zt-risk-exporter.example.yaml");
 
 /// The cells of the table under this header line, row by row; the header itself must be there once.
-fn table(header: &str) -> Vec<Vec<&'static str>> {
-    assert_eq!(README.matches(header).count(), 1, "{header}");
-    tables(header)
+fn table(document: &'static str, header: &str) -> Vec<Vec<&'static str>> {
+    assert_eq!(document.matches(header).count(), 1, "{header}");
+    tables(document, header)
 }
 
 /// The same for all tables with this header.
-fn tables(header: &str) -> Vec<Vec<&'static str>> {
-    let after = README.split(header).skip(1);
+fn tables(document: &'static str, header: &str) -> Vec<Vec<&'static str>> {
+    let after = document.split(header).skip(1);
     let rows = after.flat_map(|text| text.lines().skip(2).take_while(|line| line.starts_with('|')));
     let cells = |row: &'static str| row.strip_prefix('|')?.strip_suffix('|');
     rows.filter_map(cells).map(|row| row.split('|').map(str::trim).collect()).collect()
@@ -37,12 +50,12 @@ fn code(text: &str) -> Vec<&str> {
 }
 
 /// The fenced blocks in this language.
-fn blocks(language: &str) -> Vec<&'static str> {
-    let after = README.split(&format!("```{language}\n")).skip(1).collect::<Vec<_>>();
+fn blocks(document: &'static str, language: &str) -> Vec<&'static str> {
+    let after = document.split(&format!("```{language}\n")).skip(1).collect::<Vec<_>>();
     after.into_iter().filter_map(|text| text.split("```").next()).collect()
 }
 
-/// Fails unless the README says exactly what is wanted, in whatever order.
+/// Fails unless the manual says exactly what is wanted, in whatever order.
 fn agree<T: Ord + Debug>(said: impl IntoIterator<Item = T>, wanted: impl IntoIterator<Item = T>) {
     let said: BTreeSet<T> = said.into_iter().collect();
     let wanted: BTreeSet<T> = wanted.into_iter().collect();
@@ -50,13 +63,13 @@ fn agree<T: Ord + Debug>(said: impl IntoIterator<Item = T>, wanted: impl IntoIte
     let missing: Vec<&T> = wanted.difference(&said).collect();
     assert!(
         excess.is_empty() && missing.is_empty(),
-        "only in the README: {excess:#?}, only in the program: {missing:#?}"
+        "only in the manual: {excess:#?}, only in the program: {missing:#?}"
     );
 }
 
 #[test]
 fn the_metrics_tables_are_the_declared_families() {
-    let rows = tables("| Name | Type | Labels | Meaning |").into_iter().map(|row| {
+    let rows = tables(METRICS, "| Name | Type | Labels | Meaning |").into_iter().map(|row| {
         let [name, kind, labels, meaning] = row[..] else { panic!("{row:?}") };
         (code(name).concat(), kind.to_owned(), code(labels).join(","), meaning.to_owned())
     });
@@ -69,7 +82,7 @@ fn the_metrics_tables_are_the_declared_families() {
 
 #[test]
 fn the_values_of_closed_labels_are_all_listed() {
-    let rows = table("| Label | Values |");
+    let rows = table(METRICS, "| Label | Values |");
     let values = |label: &str| -> Vec<&str> {
         let row = rows.iter().find(|row| code(row[0]).contains(&label));
         code(row.unwrap_or_else(|| panic!("{label}"))[1])
@@ -102,7 +115,7 @@ fn settings() -> Vec<(String, String)> {
 
 #[test]
 fn the_configuration_table_is_the_example_file() {
-    let rows = table("| Key | Default | Environment | Meaning |");
+    let rows = table(CONFIGURATION, "| Key | Default | Environment | Meaning |");
     let said = rows.iter().map(|row| (code(row[0]).concat(), code(row[1]).concat()));
     agree(said, settings());
     for row in &rows {
@@ -114,8 +127,8 @@ fn the_configuration_table_is_the_example_file() {
 }
 
 #[test]
-fn every_variable_of_the_readme_is_known() {
-    let rows = table("| Key | Default | Environment | Meaning |");
+fn every_variable_of_the_configuration_table_is_known() {
+    let rows = table(CONFIGURATION, "| Key | Default | Environment | Meaning |");
     for row in rows {
         let value = match code(row[0]).concat().as_str() {
             // Looked at only with the identity `hash`, and then it has to be there.
@@ -140,10 +153,10 @@ fn every_variable_of_the_readme_is_known() {
 }
 
 #[test]
-fn the_configuration_of_the_readme_loads() {
+fn the_configuration_of_the_manual_loads() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("token"), "secret\n").unwrap();
-    let yaml = blocks("yaml").into_iter().find(|text| text.starts_with("accounts:")).unwrap();
+    let yaml = blocks(CONFIGURATION, "yaml").into_iter().find(|text| text.starts_with("accounts:")).unwrap();
     let file = directory.path().join("zt.yaml");
     fs::write(&file, yaml).unwrap();
     let config = Config::load(&Flags { config_file: Some(file), ..Flags::default() }, []).unwrap();
@@ -152,8 +165,8 @@ fn the_configuration_of_the_readme_loads() {
 }
 
 #[test]
-fn the_scenario_of_the_readme_can_be_played() {
-    let yaml = blocks("yaml").into_iter().find(|text| text.contains("generated_users")).unwrap();
+fn the_scenario_of_the_manual_can_be_played() {
+    let yaml = blocks(SIMULATOR, "yaml").into_iter().find(|text| text.contains("generated_users")).unwrap();
     let scenario = Scenario::from_yaml(yaml).map_err(|error| error.to_string()).unwrap();
     assert_eq!((scenario.accounts.len(), scenario.tokens.len(), scenario.faults.len()), (1, 2, 1));
 }
@@ -167,18 +180,18 @@ fn known(nonsense: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_readme_knows_every_key_and_choice_of_a_scenario() {
-    let keys = table("| Key | Meaning |").into_iter().map(|row| code(row[0]).concat());
+fn the_manual_knows_every_key_and_choice_of_a_scenario() {
+    let keys = table(SIMULATOR, "| Key | Meaning |").into_iter().map(|row| code(row[0]).concat());
     agree(keys, known("nonsense: 1"));
-    let (_, choices) = README.split_once("In `api` stand: ").unwrap();
+    let (_, choices) = SIMULATOR.split_once("The keys of `api` are: ").unwrap();
     let (choices, _) = choices.split_once(". ").unwrap();
     let choices = code(choices).into_iter().map(str::to_owned);
     agree(choices, known("api: { nonsense: 1 }"));
 }
 
 #[test]
-fn the_readme_knows_every_fault_and_spells_it_right() {
-    let rows = table("| Fault | What goes wrong |");
+fn the_manual_knows_every_fault_and_spells_it_right() {
+    let rows = table(SIMULATOR, "| Fault | What goes wrong |");
     let faults: Vec<String> = rows.iter().map(|row| code(row[0]).concat()).collect();
     for fault in &faults {
         let scenario = Scenario::from_yaml(&format!("faults: [{{ fault: {fault} }}]"));
@@ -191,9 +204,9 @@ fn the_readme_knows_every_fault_and_spells_it_right() {
 
 #[test]
 fn the_drills_table_has_every_story_and_alerts_that_exist() {
-    let rows = table("| Story | What happens | Alerts | `--speed 1` | `--speed 60` |");
+    let rows = table(DRILLS, "| Story | What happens | Alerts | `--speed 1` | `--speed 60` |");
     agree(rows.iter().map(|row| code(row[0]).concat()), Story::ALL.map(|story| story.as_str().to_owned()));
-    let alerts = table("| Alert | Severity | Fires when |");
+    let alerts = table(ALERTS, "| Alert | Severity | Fires when |");
     let alerts: BTreeSet<_> = alerts.iter().map(|row| code(row[0]).concat()).collect();
     for row in rows {
         let fires = code(row[2]);
@@ -206,7 +219,7 @@ fn the_drills_table_has_every_story_and_alerts_that_exist() {
 
 #[test]
 fn the_commands_table_is_the_command_line() {
-    let rows = table("| Command | Flags | What it does |").into_iter();
+    let rows = table(COMMANDS, "| Command | Flags | What it does |").into_iter();
     let said = rows.map(|row| {
         (code(row[0]).concat(), code(row[1]).into_iter().map(str::to_owned).collect::<BTreeSet<_>>())
     });
@@ -252,7 +265,7 @@ fn sources() -> String {
 #[test]
 fn every_message_in_troubleshooting_is_one_of_the_program() {
     let sources = sources();
-    let rows = table("| Message | Cause | What to do |");
+    let rows = table(TROUBLESHOOTING, "| Message | Cause | What to do |");
     assert!(rows.len() > 30, "{} rows", rows.len());
     for row in rows {
         for message in code(row[0]) {
@@ -264,16 +277,6 @@ fn every_message_in_troubleshooting_is_one_of_the_program() {
 }
 
 #[test]
-fn the_example_for_the_library_is_the_one_that_is_compiled() {
-    let documented = LIB.split("//! ```\n").nth(2).unwrap();
-    let plain = |line: &str| line.strip_prefix("//!").unwrap().trim_start_matches(' ').to_owned();
-    let compiled: Vec<_> = documented.lines().map(plain).collect();
-    let [shown] = blocks("rust")[..] else { panic!("one example in Rust") };
-    let shown: Vec<_> = shown.lines().map(|line| line.trim_start().to_owned()).collect();
-    assert_eq!(shown, compiled);
-}
-
-#[test]
 fn the_map_of_the_crate_names_each_module_once() {
     let (map, modules) = LIB.split_at(LIB.find("pub mod ").unwrap());
     for module in modules.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')) {
@@ -281,19 +284,87 @@ fn the_map_of_the_crate_names_each_module_once() {
     }
 }
 
-#[test]
-fn files_and_headings_that_the_readme_links_to_are_there() {
-    let slug = |heading: &str| {
-        let heading = heading.trim_start_matches(['#', ' ']).to_lowercase();
-        // As the forges do it: punctuation is left out.
-        let kept = heading.chars().filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
-        kept.collect::<String>().replace(' ', "-")
+/// The documents whose links are checked: path and text.
+fn documents() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths =
+        ["README.md", "SECURITY.md", "CHANGELOG.md", "tests/README.md"].map(|path| root.join(path)).to_vec();
+    for directory in ["docs", ".github"] {
+        let entries = fs::read_dir(root.join(directory)).expect("the directory is there");
+        let files = entries.map(|entry| entry.expect("it can be listed").path());
+        paths.extend(files.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
+    }
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        (path, text)
     };
-    let headings: Vec<_> = README.lines().filter(|line| line.starts_with('#')).map(slug).collect();
-    for target in README.split("](").skip(1).filter_map(|text| text.split(')').next()) {
-        match target.strip_prefix('#') {
-            Some(anchor) => assert!(headings.iter().any(|heading| heading == anchor), "{target}"),
-            None => assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(target).exists(), "{target}"),
+    paths.into_iter().map(read).collect()
+}
+
+/// The lines outside fenced blocks: a comment in a shell block is no heading.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut fenced = false;
+    text.lines().filter(move |line| {
+        let is_fence = line.trim_start().starts_with("```");
+        fenced ^= is_fence;
+        !fenced && !is_fence
+    })
+}
+
+/// The anchors of a document's headings, as GitHub and GitLab make them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let mut anchors = BTreeSet::new();
+    for heading in prose(text).filter(|line| line.starts_with('#')) {
+        let heading = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = heading.chars().filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
+        let anchor = kept.collect::<String>().replace(' ', "-");
+        assert!(anchors.insert(anchor.clone()), "two headings have the anchor {anchor}");
+    }
+    anchors
+}
+
+#[test]
+fn every_relative_link_and_anchor_resolves() {
+    let documents = documents();
+    let mut links = 0;
+    let mut broken = Vec::new();
+    for (path, text) in &documents {
+        for target in
+            prose(text).flat_map(|line| line.split("](").skip(1)).filter_map(|text| text.split(')').next())
+        {
+            if target.contains("://") {
+                continue;
+            }
+            links += 1;
+            let (file, anchor) =
+                target.split_once('#').map_or((target, None), |(file, anchor)| (file, Some(anchor)));
+            let file = if file.is_empty() { path.clone() } else { path.with_file_name(file) };
+            let found = file.exists()
+                && anchor.is_none_or(|anchor| {
+                    fs::read_to_string(&file).is_ok_and(|text| anchors(&text).contains(anchor))
+                });
+            if !found {
+                broken.push(format!("{}: {target}", path.display()));
+            }
         }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+    assert!(links > 100, "only {links} links were found");
+}
+
+#[test]
+fn the_readme_is_a_first_look_and_leads_to_the_whole_manual() {
+    let readme = text!("README.md");
+    assert!(
+        readme.lines().count() <= 250,
+        "README.md has {} lines, and may have 250",
+        readme.lines().count()
+    );
+    let (_, index) = readme.split_once("\n## Manual\n").expect("the index of docs/");
+    let (index, _) = index.split_once("\n## ").expect("a section after it");
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).expect("docs/ is there") {
+        let name = entry.expect("docs/ can be listed").file_name();
+        let name = name.to_str().expect("names are UTF-8");
+        assert_eq!(index.matches(&format!("](docs/{name})")).count(), 1, "{name} in the index");
     }
 }

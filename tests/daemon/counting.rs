@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use zt_risk_exporter::clock::{Moment, Timestamp};
+use zt_risk_exporter::clock::{Instant, Timestamp};
 use zt_risk_exporter::collector::account::{Account, Question, Settings, Step};
-use zt_risk_exporter::collector::schedule::{Intervals, Setback};
-use zt_risk_exporter::collector::user_label::Naming;
+use zt_risk_exporter::collector::schedule::{FailureClass, Intervals};
+use zt_risk_exporter::collector::user_label::UserLabel;
 use zt_risk_exporter::model::{
-    AccountName, Behavior, Endpoint, Event, Extent, Level, Listing, Row, Snapshot, Summary, Tuple, UserId,
-    UserRisk,
+    AccountName, Behavior, Completeness, Event, Level, Listing, Resource, Row, RowFingerprint, Snapshot,
+    Summary, UserId, UserRisk,
 };
 
 /// When counting begins in these tests, in seconds on Cloudflare's clock.
@@ -20,9 +20,9 @@ struct Upstream {
     account: Account,
     /// Seconds since the start of both clocks.
     now: u64,
-    listed: BTreeMap<u128, Tuple>,
+    listed: BTreeMap<u128, RowFingerprint>,
     risks: BTreeMap<u128, UserRisk>,
-    extent: Extent,
+    completeness: Completeness,
     unreadable: Vec<UserId>,
     anonymous: u32,
     /// Users whose events were asked for, in that order.
@@ -41,8 +41,8 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_seconds(EPOCH + second)
 }
 
-fn tuple(count: u32, last_event: i64, level: Level) -> Tuple {
-    Tuple { last_event: at(last_event), count, level }
+fn tuple(count: u32, last_event: i64, level: Level) -> RowFingerprint {
+    RowFingerprint { last_event: at(last_event), count, level }
 }
 
 /// An event `id` of `imp_travel` at high, `second` seconds after the epoch.
@@ -72,15 +72,15 @@ fn risk(events: Vec<Event>) -> UserRisk {
         rejected: 0,
         last_reset: None,
         level: None,
-        extent: Extent::Whole,
+        completeness: Completeness::Complete,
         date: None,
         identity: None,
         pages: 1,
     }
 }
 
-fn cut_short() -> Extent {
-    Extent::Partial("2 of 3".to_owned())
+fn cut_short() -> Completeness {
+    Completeness::Partial("2 of 3".to_owned())
 }
 
 fn fresh_account() -> Account {
@@ -96,7 +96,7 @@ fn fresh_account() -> Account {
         intervals,
         budget: 300,
         series: 10,
-        naming: Naming::Id,
+        naming: UserLabel::Id,
         secret: [7; 16],
         seed: 1,
     })
@@ -110,7 +110,7 @@ impl Upstream {
             now: 0,
             listed: BTreeMap::new(),
             risks: BTreeMap::new(),
-            extent: Extent::Whole,
+            completeness: Completeness::Complete,
             unreadable: Vec::new(),
             anonymous: 0,
             asked: Vec::new(),
@@ -128,8 +128,8 @@ impl Upstream {
         upstream
     }
 
-    fn moment(&self) -> Moment {
-        Moment::after_start(seconds(self.now))
+    fn moment(&self) -> Instant {
+        Instant::after_start(seconds(self.now))
     }
 
     fn date(&self) -> Timestamp {
@@ -143,7 +143,7 @@ impl Upstream {
             rows,
             unreadable: self.unreadable.clone(),
             anonymous: self.anonymous,
-            extent: self.extent.clone(),
+            completeness: self.completeness.clone(),
             date: Some(self.date()),
             identities: None,
             pages: 1,
@@ -160,7 +160,7 @@ impl Upstream {
             match self.account.plan(self.moment()) {
                 Step::Ask(question) => self.answer(&question),
                 Step::Wait(until) => {
-                    let until = until.since(Moment::default()).as_secs_f64().ceil() as u64;
+                    let until = until.since(Instant::default()).as_secs_f64().ceil() as u64;
                     if until > end {
                         break;
                     }
@@ -174,9 +174,9 @@ impl Upstream {
     fn answer(&mut self, question: &Question) {
         let (now, date) = (self.moment(), self.date());
         match question {
-            Question::Poll(Endpoint::Summary) => self.summary(),
-            Question::Poll(Endpoint::Behaviors) => self.account.behaviors_read(behaviors(), now, date),
-            Question::Poll(Endpoint::Integrations) => {
+            Question::Poll(Resource::Summary) => self.summary(),
+            Question::Poll(Resource::Behaviors) => self.account.behaviors_read(behaviors(), now, date),
+            Question::Poll(Resource::Integrations) => {
                 self.account.integrations_read(Listing::default(), now, date);
             }
             Question::Poll(_) => self.account.token_read(now),
@@ -301,7 +301,7 @@ fn a_listing_cut_short_is_tried_three_times_more_then_covered_and_the_rest_is_sa
     upstream.asked.clear();
     upstream.happens(1, "a", 10);
     upstream.listed.insert(1, tuple(5, 12, Level::High));
-    upstream.risk(1).extent = cut_short();
+    upstream.risk(1).completeness = cut_short();
     upstream.summary();
     for (span, asked, pending) in [(59, 1, 1), (3, 2, 1), (290, 2, 1), (10, 3, 1), (1_780, 3, 1), (30, 4, 0)]
     {
@@ -363,11 +363,11 @@ fn a_reset_dated_in_a_distant_future_hides_no_real_one() {
 fn a_user_whom_only_a_part_of_the_list_names_is_read_and_moves_when_a_whole_one_does() {
     let mut upstream = Upstream::with_users(1);
     upstream.pass(1);
-    upstream.extent = cut_short();
+    upstream.completeness = cut_short();
     upstream.happens(2, "a", 5);
     upstream.pass(40);
     assert_eq!((upstream.counted(), upstream.moves()), (1, vec![]));
-    upstream.extent = Extent::Whole;
+    upstream.completeness = Completeness::Complete;
     upstream.pass(40);
     assert_eq!((upstream.counted(), upstream.moves(), upstream.lost()), (1, vec![(0, 3, 1)], vec![]));
 }
@@ -384,10 +384,10 @@ fn a_user_who_cannot_be_read_delays_no_other_and_is_audited_no_sooner_than_they(
 
 #[test]
 fn behaviors_that_nobody_can_use_settle_the_labels_as_a_refusal_does() {
-    for (setback, started) in [(Setback::Unusable, true), (Setback::Refused, false)] {
+    for (setback, started) in [(FailureClass::Unusable, true), (FailureClass::Refused, false)] {
         let mut upstream = Upstream::untouched();
         upstream.summary();
-        upstream.account.failed(Endpoint::Behaviors, setback, upstream.moment());
+        upstream.account.failed(Resource::Behaviors, setback, upstream.moment());
         assert_eq!(upstream.snapshot().totals.started, started, "{setback:?}");
     }
 }
@@ -424,7 +424,7 @@ fn rows_that_could_not_be_read_are_counted_by_endpoint() {
         upstream.account.integrations_read(Listing { rejected: 4, rows: Vec::new() }, moment, date);
     }
     let snapshot = upstream.snapshot();
-    let wanted = [(Endpoint::Summary, 2), (Endpoint::Behaviors, 6), (Endpoint::Integrations, 8)];
+    let wanted = [(Resource::Summary, 2), (Resource::Behaviors, 6), (Resource::Integrations, 8)];
     assert_eq!(snapshot.rejected_rows, BTreeMap::from(wanted));
     assert_eq!(snapshot.behaviors.map(|known| known.len()), Some(1), "what could be read is there");
 }
@@ -473,9 +473,9 @@ fn a_user_missing_once_or_from_a_list_that_is_not_whole_is_not_gone() {
     upstream.listed.remove(&1);
     upstream.summary();
     assert_eq!(upstream.moves(), [], "missing once");
-    upstream.extent = cut_short();
+    upstream.completeness = cut_short();
     upstream.summary();
-    upstream.extent = Extent::Whole;
+    upstream.completeness = Completeness::Complete;
     upstream.anonymous = 1;
     upstream.summary();
     upstream.anonymous = 0;
@@ -493,11 +493,11 @@ fn a_user_missing_once_or_from_a_list_that_is_not_whole_is_not_gone() {
 fn a_list_that_is_not_whole_keeps_the_last_counts_and_says_so() {
     let mut upstream = Upstream::with_users(3);
     upstream.listed.clear();
-    upstream.extent = cut_short();
+    upstream.completeness = cut_short();
     upstream.pass(60);
     let snapshot = upstream.snapshot();
     assert_eq!((snapshot.up, snapshot.users.expect("listed").count), (Some(false), [0, 3, 0, 0]));
-    assert_eq!(snapshot.last_success[&Endpoint::Summary], at(0));
+    assert_eq!(snapshot.last_success[&Resource::Summary], at(0));
 }
 
 #[test]
@@ -555,15 +555,15 @@ fn unknown_levels_are_no_moves_and_a_fall_is_one() {
 
 #[test]
 fn no_event_is_labelled_before_the_behaviors_were_read_or_refused() {
-    for (setback, wanted) in [(Setback::Closed, vec![1]), (Setback::Passing, vec![])] {
+    for (setback, wanted) in [(FailureClass::Closed, vec![1]), (FailureClass::Passing, vec![])] {
         let mut upstream = Upstream::untouched();
         upstream.summary();
         upstream.happens(1, "a", 10);
         upstream.now = 20;
         upstream.summary();
         let now = upstream.moment();
-        upstream.account.failed(Endpoint::Behaviors, setback, now);
-        assert_eq!(upstream.snapshot().totals.started, setback == Setback::Closed);
+        upstream.account.failed(Resource::Behaviors, setback, now);
+        assert_eq!(upstream.snapshot().totals.started, setback == FailureClass::Closed);
         upstream.pass(1);
         assert_eq!(upstream.asked, wanted, "{setback:?}");
     }
@@ -576,7 +576,7 @@ fn users_are_left_alone_while_the_summary_does_not_answer() {
     upstream.asked.clear();
     upstream.happens(1, "a", 10);
     upstream.summary();
-    upstream.account.failed(Endpoint::Summary, Setback::Passing, upstream.moment());
+    upstream.account.failed(Resource::Summary, FailureClass::Passing, upstream.moment());
     upstream.pass(29);
     assert_eq!((upstream.asked.len(), upstream.pending()), (0, 1));
     upstream.pass(10);

@@ -9,15 +9,16 @@ use std::process::Command;
 use std::time::Duration;
 
 use uuid::Uuid;
-use zt_risk_exporter::clock::{Clock, Moment, Timestamp};
+use zt_risk_exporter::clock::{Clock, Instant, Timestamp};
 use zt_risk_exporter::cloudflare::limit::budget::Spending;
 use zt_risk_exporter::collector::account::{self, Account, Question, Step};
 use zt_risk_exporter::collector::persist::{self, Document, Now, Saved};
 use zt_risk_exporter::collector::poller;
 use zt_risk_exporter::collector::schedule::Intervals;
-use zt_risk_exporter::collector::user_label::Naming;
+use zt_risk_exporter::collector::user_label::UserLabel;
 use zt_risk_exporter::model::{
-    AccountName, Behavior, Endpoint, Event, Extent, Level, Listing, Row, Summary, Tuple, UserRisk,
+    AccountName, Behavior, Completeness, Event, Level, Listing, Resource, Row, RowFingerprint, Summary,
+    UserRisk,
 };
 use zt_risk_exporter::store::row::{Put, Table};
 use zt_risk_exporter::store::{self, Error, State};
@@ -67,7 +68,7 @@ fn settings(id: &str) -> account::Settings {
         },
         budget: 300,
         series: 4,
-        naming: Naming::Id,
+        naming: UserLabel::Id,
         secret: [7; 16],
         seed: 1,
     }
@@ -79,14 +80,14 @@ fn summary(changed: u128, date: Timestamp) -> Summary {
         .map(|user| {
             let (count, last_event) = if user <= changed { (2, later(10)) } else { (1, START) };
             let level = Level::ALL[user as usize % 3 + 1];
-            Row { user: Uuid::from_u128(user), tuple: Tuple { last_event, count, level } }
+            Row { user: Uuid::from_u128(user), tuple: RowFingerprint { last_event, count, level } }
         })
         .collect();
     Summary {
         rows,
         unreadable: Vec::new(),
         anonymous: 0,
-        extent: Extent::Whole,
+        completeness: Completeness::Complete,
         date: Some(date),
         identities: None,
         pages: 1,
@@ -108,7 +109,7 @@ fn events_of(user: Uuid, changed: u128, date: Timestamp) -> UserRisk {
         rejected: 0,
         last_reset: (has_changed && user.as_u128() == 2).then(|| later(5)),
         level: None,
-        extent: Extent::Whole,
+        completeness: Completeness::Complete,
         date: Some(date),
         identity: None,
         pages: 1,
@@ -117,12 +118,12 @@ fn events_of(user: Uuid, changed: u128, date: Timestamp) -> UserRisk {
 
 /// Answers what the account asks, at most `users` users; the others keep waiting.
 fn answer(account: &mut Account, changed: u128, users: u32, second: u64) {
-    let (moment, date) = (Moment::after_start(Duration::from_secs(second)), later(second));
+    let (moment, date) = (Instant::after_start(Duration::from_secs(second)), later(second));
     let mut read = 0;
     while let Step::Ask(question) = account.plan(moment) {
         match question {
-            Question::Poll(Endpoint::Summary) => account.summary_read(&summary(changed, date), moment, date),
-            Question::Poll(Endpoint::Behaviors) => {
+            Question::Poll(Resource::Summary) => account.summary_read(&summary(changed, date), moment, date),
+            Question::Poll(Resource::Behaviors) => {
                 let behavior = Behavior {
                     id: "imp_travel".to_owned(),
                     name: "Impossible Travel".to_owned(),
@@ -132,7 +133,7 @@ fn answer(account: &mut Account, changed: u128, users: u32, second: u64) {
                 };
                 account.behaviors_read(Listing { rows: vec![behavior], rejected: 0 }, moment, date);
             }
-            Question::Poll(Endpoint::Integrations) => {
+            Question::Poll(Resource::Integrations) => {
                 account.integrations_read(Listing { rows: Vec::new(), rejected: 0 }, moment, date);
             }
             Question::Poll(_) => account.token_read(moment),
@@ -183,7 +184,7 @@ fn open(path: &Path, clock: &Clock) -> Result<(State, BTreeMap<String, Saved>), 
 
 /// Everything that was read, in the form in which it would be written.
 fn rows(mut saved: BTreeMap<String, Saved>) -> Rows {
-    let now = Now { moment: Moment::after_start(Duration::from_secs(1_000)), date: later(1_000) };
+    let now = Now { moment: Instant::after_start(Duration::from_secs(1_000)), date: later(1_000) };
     let mut rows = Vec::new();
     for id in IDS {
         let saved = saved.remove(id).expect("each account is asked for");

@@ -10,11 +10,11 @@ use zt_risk_exporter::clock::{Clock, Timestamp};
 use zt_risk_exporter::cloudflare::Outcome;
 use zt_risk_exporter::cloudflare::limit::budget::Budget;
 use zt_risk_exporter::metrics::encode::{Format, Kind};
-use zt_risk_exporter::metrics::exposition::{self as page, Compressor, Page};
+use zt_risk_exporter::metrics::exposition::{self as page, Compressor, Exposition};
 use zt_risk_exporter::metrics::families;
 use zt_risk_exporter::metrics::families::exporter as own_families;
 use zt_risk_exporter::metrics::telemetry::Telemetry;
-use zt_risk_exporter::model::{Endpoint, Snapshot};
+use zt_risk_exporter::model::{Resource, Snapshot};
 use zt_risk_exporter::server::publisher::{self, Outputs};
 
 use crate::accounts;
@@ -131,7 +131,7 @@ fn the_exporters_own_families_are_those_declared() {
     let clock = Clock::system();
     let telemetry = Telemetry::new(clock.clone());
     telemetry.account("acme", Budget::new(0.25, clock));
-    telemetry.poll_interval("acme", Endpoint::Summary, Duration::from_secs(30));
+    telemetry.poll_interval("acme", Resource::Summary, Duration::from_secs(30));
     telemetry.token_expiry("acme", Some(Timestamp::from_seconds(1_800_000_000)));
     let text = telemetry.render(Format::Text);
     let is: BTreeSet<_> = types(&text).into_iter().collect();
@@ -177,7 +177,7 @@ fn the_exporters_own_counters_are_there_before_anything_happened_and_count_it_th
     ] {
         assert!(before.contains(&format!("\nzt_risk_exporter_{line}")), "{line} in\n{before}");
     }
-    telemetry.request("acme", Endpoint::Summary, Outcome::Limited, Duration::from_secs(2));
+    telemetry.request("acme", Resource::Summary, Outcome::Limited, Duration::from_secs(2));
     telemetry.token_expiry("acme", Some(Timestamp::from_seconds(1_800_000_000)));
     telemetry.scraped(Format::Text);
     let after = telemetry.render(Format::OpenMetrics);
@@ -218,7 +218,7 @@ async fn there_is_a_second_between_two_pages_however_often_accounts_change() {
     let telemetry = Telemetry::new(clock.clone());
     let (account, snapshots) = watch::channel(Arc::new(accounts::unread()));
     let mut compressor = Compressor::new();
-    let (sender, mut pages) = watch::channel(Arc::new(Page::build(&[], &mut compressor)));
+    let (sender, mut pages) = watch::channel(Arc::new(Exposition::build(&[], &mut compressor)));
     let outputs = Outputs { compressor, page: sender, status: None };
     let began = clock.now();
     let running = tokio::spawn(publisher::run(vec![snapshots], outputs, telemetry, clock.clone()));
@@ -239,11 +239,11 @@ async fn a_change_becomes_a_page_and_the_end_of_an_account_ends_the_publisher() 
     let telemetry = Telemetry::new(clock.clone());
     let (account, snapshots) = watch::channel(Arc::new(accounts::unread()));
     let mut compressor = Compressor::new();
-    let (sender, mut pages) = watch::channel(Arc::new(Page::build(&[], &mut compressor)));
+    let (sender, mut pages) = watch::channel(Arc::new(Exposition::build(&[], &mut compressor)));
     let outputs = Outputs { compressor, page: sender, status: None };
     let publisher = publisher::run(vec![snapshots], outputs, telemetry.clone(), clock);
     let running = tokio::spawn(publisher);
-    let has_users = |page: &Arc<Page>| {
+    let has_users = |page: &Arc<Exposition>| {
         let text = String::from_utf8(page.part(Format::Text).plain.to_vec()).unwrap();
         text.contains("cloudflare_zt_risk_users{")
     };

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use zt_risk_exporter::clock::{Clock, Moment};
+use zt_risk_exporter::clock::{Clock, Instant};
 use zt_risk_exporter::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, Scenario, Simulator, Story};
 
 use crate::program::{program, signal};
@@ -63,7 +63,7 @@ impl Program {
 }
 
 /// Lets other processes go on, for as long as patience lasts.
-fn pause(clock: &Clock, since: Moment, what: &str) {
+fn pause(clock: &Clock, since: Instant, what: &str) {
     assert!(clock.now().since(since) < PATIENCE, "{what}");
     std::thread::park_timeout(Duration::from_millis(10));
 }
@@ -150,7 +150,7 @@ fn two_environment_variables_are_enough_and_sigterm_ends_it_well() {
 }
 
 /// What comes next at the socket of a service manager, and when.
-fn told(socket: &UnixDatagram, clock: &Clock) -> (String, Moment) {
+fn told(socket: &UnixDatagram, clock: &Clock) -> (String, Instant) {
     let mut message = [0; 64];
     let length = socket.recv(&mut message).expect("a message comes in time");
     (String::from_utf8_lossy(&message[..length]).trim().to_owned(), clock.now())

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use zt_risk_exporter::clock::{Clock, Timestamp};
 use zt_risk_exporter::http::{self, Abort, Body, Limits};
-use zt_risk_exporter::metrics::exposition::{Compressor, Page};
+use zt_risk_exporter::metrics::exposition::{Compressor, Exposition};
 use zt_risk_exporter::metrics::telemetry::Telemetry;
 use zt_risk_exporter::server::status::Recorder;
 use zt_risk_exporter::server::{self, Parts, Readiness};
@@ -66,7 +66,7 @@ async fn ask(address: SocketAddr, method: &str, path: &str, headers: &str) -> An
 /// A server with the golden accounts.
 struct Exporter {
     address: SocketAddr,
-    page: Arc<Page>,
+    page: Arc<Exposition>,
     readiness: watch::Sender<Readiness>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
@@ -86,7 +86,7 @@ async fn exporter() -> Exporter {
 async fn exporter_for(people: People) -> Exporter {
     let clock = Clock::scaled(Timestamp::from_seconds(1_795_219_230), 1.0);
     let snapshots = [accounts::full(), accounts::unread()].map(Arc::new);
-    let page = Arc::new(Page::build(&snapshots, &mut Compressor::new()));
+    let page = Arc::new(Exposition::build(&snapshots, &mut Compressor::new()));
     let (readiness, receiver) = watch::channel(Readiness::Starting);
     let telemetry = Telemetry::new(clock.clone());
     let status = (people == People::Welcome).then(|| {

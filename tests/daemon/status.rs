@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use zt_risk_exporter::clock::{Clock, Moment, Timestamp};
+use zt_risk_exporter::clock::{Clock, Instant, Timestamp};
 use zt_risk_exporter::cloudflare::Outcome;
 use zt_risk_exporter::cloudflare::limit::budget::Budget;
 use zt_risk_exporter::metrics::telemetry::{Cause, Telemetry};
-use zt_risk_exporter::model::{Endpoint, Level, Snapshot};
+use zt_risk_exporter::model::{Level, Resource, Snapshot};
 use zt_risk_exporter::server::status::{Recorder, Status};
-use zt_risk_exporter::store::{Meter, Recovery};
+use zt_risk_exporter::store::{Recovery, StoreStats};
 
 use crate::accounts;
 
@@ -24,14 +24,14 @@ fn stopped_clock() -> Clock {
     Clock::scaled(DATE, 1e-6)
 }
 
-fn minutes(count: u64) -> Moment {
-    Moment::after_start(Duration::from_secs(60 * count))
+fn minutes(count: u64) -> Instant {
+    Instant::after_start(Duration::from_secs(60 * count))
 }
 
 /// The account of [`accounts::full`] as it is read `later` minutes after that, with more of everything.
 fn later(minutes: u64) -> Snapshot {
     let mut snapshot = accounts::full();
-    let read = snapshot.last_success.get_mut(&Endpoint::Summary).unwrap();
+    let read = snapshot.last_success.get_mut(&Resource::Summary).unwrap();
     *read = *read + Duration::from_secs(60 * minutes);
     snapshot.users.as_mut().unwrap().count[Level::High.index()] += minutes;
     snapshot.totals.events.get_mut("imp_travel").unwrap()[Level::High.index()] += minutes;
@@ -45,23 +45,23 @@ fn shared(snapshots: impl IntoIterator<Item = Snapshot>) -> Vec<Arc<Snapshot>> {
 /// One account with everything, read three times with a gap in between, and one of which nothing is known.
 fn world() -> (Status, Telemetry) {
     let clock = stopped_clock();
-    let meter = Arc::new(Meter::default());
+    let meter = Arc::new(StoreStats::default());
     meter.recovered(Recovery::Fresh, 1_048_576);
     let telemetry = Telemetry::with_state(clock.clone(), meter);
     let alias = accounts::full().account.alias;
     telemetry.account(&alias, Budget::new(0.25, clock));
-    telemetry.poll_interval(&alias, Endpoint::Summary, Duration::from_secs(30));
-    telemetry.poll_interval(&alias, Endpoint::Behaviors, Duration::from_secs(300));
+    telemetry.poll_interval(&alias, Resource::Summary, Duration::from_secs(30));
+    telemetry.poll_interval(&alias, Resource::Behaviors, Duration::from_secs(300));
     telemetry.token_expiry(&alias, Some(Timestamp::from_seconds(1_800_000_000)));
     let timeout = Cause::Request(Outcome::Timeout);
     for second in [100, 131] {
         let date = Timestamp::from_seconds(1_795_219_000 + second);
-        telemetry.trouble(&alias, Endpoint::Summary, timeout, &format!("attempt {second}"), date);
+        telemetry.trouble(&alias, Resource::Summary, timeout, &format!("attempt {second}"), date);
     }
-    telemetry.trouble_over(&alias, Endpoint::Summary, Timestamp::from_seconds(1_795_219_150));
+    telemetry.trouble_over(&alias, Resource::Summary, Timestamp::from_seconds(1_795_219_150));
     let forbidden = Cause::Request(Outcome::Forbidden);
     let date = Timestamp::from_seconds(1_795_219_190);
-    telemetry.trouble(&alias, Endpoint::Integrations, forbidden, "no \"permission\"", date);
+    telemetry.trouble(&alias, Resource::Integrations, forbidden, "no \"permission\"", date);
 
     let mut recorder =
         Recorder::new(Duration::from_secs(60), &shared([accounts::full(), accounts::unread()]));
@@ -115,10 +115,9 @@ fn fields(value: &Value, found: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn the_readme_names_every_field() {
-    let readme = include_str!("../../README.md");
-    let (_, section) = readme.split_once("### The status as JSON\n").unwrap();
-    let (section, _) = section.split_once("\n## ").unwrap();
+fn the_manual_names_every_field() {
+    let manual = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/live-page.md"));
+    let (_, section) = manual.split_once("## The status as JSON\n").unwrap();
     let named: BTreeSet<&str> =
         section.split('`').skip(1).step_by(2).flat_map(|code| code.split(['.', '[', ']', '*'])).collect();
     let (status, telemetry) = world();
@@ -126,7 +125,7 @@ fn the_readme_names_every_field() {
     fields(&parsed(&status.document(&telemetry, DATE)), &mut found);
     assert!(found.len() > 40, "{found:?}");
     let missing: Vec<_> = found.iter().filter(|name| !named.contains(name.as_str())).collect();
-    assert!(missing.is_empty(), "not in the README: {missing:?}");
+    assert!(missing.is_empty(), "not in docs/live-page.md: {missing:?}");
 }
 
 #[test]
@@ -143,7 +142,7 @@ fn an_error_that_names_a_user_is_told_without_the_id() {
     let telemetry = Telemetry::new(stopped_clock());
     let id = "00000000-0000-0000-0000-000000000001";
     let cause = Cause::Request(Outcome::NotFound);
-    telemetry.trouble("branch", Endpoint::User, cause, &format!("no user {id} (HTTP 404)"), DATE);
+    telemetry.trouble("branch", Resource::User, cause, &format!("no user {id} (HTTP 404)"), DATE);
     let accounts = shared([accounts::unread()]);
     let status =
         Recorder::new(Duration::from_secs(60), &accounts).prepare(&accounts, &telemetry, minutes(1), DATE);
@@ -156,7 +155,7 @@ fn a_trend_has_no_gap_between_readings_that_come_when_they_are_due() {
     let telemetry = Telemetry::new(stopped_clock());
     let alias = accounts::full().account.alias;
     telemetry.account(&alias, Budget::new(0.25, stopped_clock()));
-    telemetry.poll_interval(&alias, Endpoint::Summary, Duration::from_secs(300));
+    telemetry.poll_interval(&alias, Resource::Summary, Duration::from_secs(300));
     let mut recorder = Recorder::new(Duration::from_secs(60), &shared([accounts::full()]));
     recorder.prepare(&shared([later(1)]), &telemetry, minutes(1), DATE);
     let status = recorder.prepare(&shared([later(6)]), &telemetry, minutes(6), DATE);
@@ -169,7 +168,7 @@ fn a_trend_has_no_gap_between_readings_that_come_when_they_are_due() {
 
 #[tokio::test]
 async fn what_changes_by_itself_is_as_of_the_request() {
-    let (clock, meter) = (stopped_clock(), Arc::new(Meter::default()));
+    let (clock, meter) = (stopped_clock(), Arc::new(StoreStats::default()));
     let telemetry = Telemetry::with_state(clock.clone(), Arc::clone(&meter));
     let budget = Budget::new(0.25, clock);
     telemetry.account("branch", budget.clone());

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Judges the rules without a server: made anew they are the same, promtool and the other tools accept them, they name
-nothing that the exporter does not have, the README says what they say, every case holds, and every mutant is noticed.
+nothing that the exporter does not have, the manual says what they say, every case holds, and every mutant is noticed.
 """
 
 from __future__ import annotations
@@ -132,11 +132,12 @@ def grafana_gets_the_same_alerts() -> None:
     assert make_rules.DATA_SOURCE in [source["uid"] for source in sources["datasources"]]
 
 
-def the_readme_has_the_table_and_a_section_for_each_alert() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert make_rules.readme_table(Settings()) in readme, "README.md: take the table of make_rules.py --table"
+def the_manual_has_the_table_and_a_runbook_for_each_alert() -> None:
+    table = (ROOT / "docs/alerts.md").read_text(encoding="utf-8")
+    assert make_rules.table(Settings()) in table, "docs/alerts.md: take the table of make_rules.py --table"
+    runbooks = (ROOT / "docs/runbooks.md").read_text(encoding="utf-8")
     for alert in alerts(Settings()):
-        assert readme.count(f"\n#### {alert.name}\n") == 1, f"README.md: a section for {alert.name}"
+        assert runbooks.count(f"\n## {alert.name}\n") == 1, f"docs/runbooks.md: a section for {alert.name}"
 
 
 def all_cases() -> dict[str, list[Case]]:
@@ -178,7 +179,7 @@ CHECKS = [
     compose_takes_its_file_alone_and_an_account_only_with_a_token,
     the_rules_name_only_metrics_and_labels_that_are_declared,
     grafana_gets_the_same_alerts,
-    the_readme_has_the_table_and_a_section_for_each_alert,
+    the_manual_has_the_table_and_a_runbook_for_each_alert,
     every_alert_has_cases_in_which_it_fires_and_in_which_it_is_quiet,
     the_cases_hold,
     every_mutant_is_noticed,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use zt_risk_exporter::clock::Timestamp;
 use zt_risk_exporter::model::{
-    AccountName, BehaviorStatus, Endpoint, EventTotals, Histogram, Identity, Integration, Level, Snapshot,
+    AccountName, BehaviorStatus, EventTotals, Histogram, Identity, Integration, Level, Resource, Snapshot,
     UserSeries, Users,
 };
 
@@ -25,10 +25,10 @@ pub(crate) fn full() -> Snapshot {
         },
         up: Some(true),
         last_success: BTreeMap::from([
-            (Endpoint::Summary, Timestamp::from_millis(1_795_219_200_250)),
-            (Endpoint::User, Timestamp::from_seconds(1_795_219_190)),
-            (Endpoint::Behaviors, Timestamp::from_seconds(1_795_219_100)),
-            (Endpoint::Integrations, Timestamp::from_seconds(1_795_219_101)),
+            (Resource::Summary, Timestamp::from_millis(1_795_219_200_250)),
+            (Resource::User, Timestamp::from_seconds(1_795_219_190)),
+            (Resource::Behaviors, Timestamp::from_seconds(1_795_219_100)),
+            (Resource::Integrations, Timestamp::from_seconds(1_795_219_101)),
         ]),
         users: Some(Users {
             count: [1, 2, 0, 1],
@@ -105,7 +105,7 @@ pub(crate) fn full() -> Snapshot {
             observation_delay,
             time_to_reset,
         },
-        rejected_rows: BTreeMap::from([(Endpoint::Summary, 3)]),
+        rejected_rows: BTreeMap::from([(Resource::Summary, 3)]),
     }
 }
 

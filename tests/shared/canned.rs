@@ -28,7 +28,7 @@ pub(crate) enum Step {
 
 /// A request as it came.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct DetailRequest {
     /// Method and target.
     pub(crate) line: String,
     pub(crate) head: String,
@@ -37,12 +37,14 @@ pub(crate) struct Asked {
 
 pub(crate) struct Canned {
     pub(crate) address: std::net::SocketAddr,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<DetailRequest>>>,
 }
 
 impl Canned {
     /// Answers each request by `answer`, which is told how many came before.
-    pub(crate) async fn start(mut answer: impl FnMut(usize, &Asked) -> Step + Send + 'static) -> Self {
+    pub(crate) async fn start(
+        mut answer: impl FnMut(usize, &DetailRequest) -> Step + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -84,7 +86,7 @@ impl Canned {
         Self::start(move |index, _| steps[index.min(steps.len() - 1)].clone()).await
     }
 
-    pub(crate) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<DetailRequest> {
         self.asked.lock().unwrap().clone()
     }
 
@@ -161,7 +163,7 @@ pub(crate) fn bad(status: u16, code: i64, message: &str) -> Step {
     answer(status, &[], body)
 }
 
-async fn read(stream: &mut TcpStream) -> Option<Asked> {
+async fn read(stream: &mut TcpStream) -> Option<DetailRequest> {
     let mut bytes = Vec::new();
     let end = loop {
         if stream.read_buf(&mut bytes).await.ok()? == 0 {
@@ -182,7 +184,7 @@ async fn read(stream: &mut TcpStream) -> Option<Asked> {
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let (head, body) = text.split_once("\r\n\r\n")?;
     let line = head.lines().next()?.trim_end_matches(" HTTP/1.1").to_owned();
-    Some(Asked { line, head: head.to_owned(), body: body.to_owned() })
+    Some(DetailRequest { line, head: head.to_owned(), body: body.to_owned() })
 }
 
 /// Long enough for anything that ends, short enough to notice what does not.

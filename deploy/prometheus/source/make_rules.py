@@ -3,7 +3,7 @@
 
 Needs PyYAML and grafana-foundation-sdk==0.0.21 (a plain install of the latter gets an old version). The numbers stand
 in settings.py, the rules in recordings.py, alerts_cloudflare.py and alerts_exporter.py. `--runbooks` says where you
-keep the README, whose sections the alerts point to.
+keep docs/runbooks.md, whose sections the alerts point to.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DRILL = 60
 DATA_SOURCE = "prometheus"
 FOLDER = "Zero Trust user risk"
 # The project has no address of its own.
-RUNBOOKS = "https://example.com/zt-risk-exporter/README.md"
+RUNBOOKS = "https://example.com/zt-risk-exporter/docs/runbooks.md"
 HEADER = "# Made by deploy/prometheus/source/make_rules.py: change its sources there, and run it.\n"
 DRILL_HEADER = (
     HEADER
@@ -163,10 +163,11 @@ def escaped(value: Any) -> Any:
     return value
 
 
-def readme_table(s: Settings) -> str:
-    """The README's table of alerts."""
+def table(s: Settings) -> str:
+    """The table of alerts in docs/alerts.md."""
     rows = [
-        f"| [`{a.name}`](#{a.name.lower()}) | {a.severity} | {a.fires[0].upper()}{a.fires[1:]}. |" for a in alerts(s)
+        f"| [`{a.name}`](runbooks.md#{a.name.lower()}) | {a.severity} | {a.fires[0].upper()}{a.fires[1:]}. |"
+        for a in alerts(s)
     ]
     return "\n".join(["| Alert | Severity | Fires when |", "|---|---|---|", *rows]) + "\n"
 
@@ -186,13 +187,13 @@ def files(s: Settings, runbooks: str = RUNBOOKS) -> dict[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--runbooks", default=RUNBOOKS, metavar="URL", help="where the README is (default: %(default)s)"
+        "--runbooks", default=RUNBOOKS, metavar="URL", help="where docs/runbooks.md is (default: %(default)s)"
     )
     parser.add_argument("--to", type=Path, default=DEPLOY, metavar="DIRECTORY", help="in place of deploy/")
-    parser.add_argument("--table", action="store_true", help="print the README's table of alerts, and write nothing")
+    parser.add_argument("--table", action="store_true", help="print the table of docs/alerts.md, and write nothing")
     arguments = parser.parse_args()
     if arguments.table:
-        print(readme_table(Settings()), end="")
+        print(table(Settings()), end="")
         return
     for path, text in files(Settings(), arguments.runbooks).items():
         (arguments.to / path).parent.mkdir(parents=True, exist_ok=True)

@@ -26,4 +26,4 @@ class Alert:
     wait: str  # `for`
     summary: str
     description: str
-    fires: str  # the README's "fires when"
+    fires: str  # "fires when" in docs/alerts.md

@@ -35,7 +35,7 @@ impl Default for Bounds {
 
 /// Whether names and e-mail addresses are kept after decoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Names {
+pub enum Pii {
     /// They are skipped and never stored.
     #[default]
     Drop,

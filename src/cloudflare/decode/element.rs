@@ -6,7 +6,7 @@ use std::hash::Hash;
 use super::json::{Cursor, Stop, Text};
 use super::{fast_path, rfc3339};
 use crate::clock::Timestamp;
-use crate::model::{DetailedEvent, Event, Identities, Level, Row, Tuple, UserId};
+use crate::model::{DetailedEvent, Event, Identities, Level, Row, RowFingerprint, UserId};
 
 /// An element that was read to its end.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Element for Row {
                 let [email, name] = [fields.email, fields.name].map(String::from_utf8_lossy);
                 identities.push(user, &email, &name);
             }
-            return Ok(judge(fields.user, fields.last_event, fields.count, fields.level));
+            return Ok(reconcile(fields.user, fields.last_event, fields.count, fields.level));
         }
         let (mut user, mut last_event, mut count, mut level) = (None, None, None, Level::Unknown);
         let (mut name, mut email) = (None, None);
@@ -76,7 +76,7 @@ impl Element for Row {
             let [email, name] = [&email, &name].map(|text| String::from_utf8_lossy(text));
             identities.push(user, &email, &name);
         }
-        Ok(judge(user, last_event, count, level))
+        Ok(reconcile(user, last_event, count, level))
     }
 
     /// Sorts by user; of several rows of a user the one that came last stays.
@@ -181,10 +181,15 @@ fn event<'a>(
 }
 
 /// A row must say whose it is, how many events there are and when the last one was.
-fn judge(user: Option<UserId>, last_event: Option<Timestamp>, count: Option<u32>, level: Level) -> Read<Row> {
+fn reconcile(
+    user: Option<UserId>,
+    last_event: Option<Timestamp>,
+    count: Option<u32>,
+    level: Level,
+) -> Read<Row> {
     match (user, last_event, count) {
         (Some(user), Some(last_event), Some(count)) => {
-            Read::Good(Row { user, tuple: Tuple { last_event, count, level } })
+            Read::Good(Row { user, tuple: RowFingerprint { last_event, count, level } })
         }
         _ => Read::Rejected(user),
     }

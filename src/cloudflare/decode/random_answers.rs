@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::bounds::{Bounds, Names};
+use super::bounds::{Bounds, Pii};
 use super::rfc3339;
 use super::stream::tests::read;
-use crate::model::{Level, Row, Tuple, UserId};
+use crate::model::{Level, Row, RowFingerprint, UserId};
 
 /// What serde_json and the specification make of an answer.
 fn second_opinion(answer: &Value) -> (Vec<Row>, Vec<UserId>, u32) {
@@ -20,7 +20,7 @@ fn second_opinion(answer: &Value) -> (Vec<Row>, Vec<UserId>, u32) {
         match (user, text("last_event").and_then(|date| rfc3339::parse(date.as_bytes())), count) {
             (Some(user), Some(last_event), Some(count)) => rows.push(Row {
                 user,
-                tuple: Tuple {
+                tuple: RowFingerprint {
                     last_event,
                     count: count as u32,
                     level: text("max_risk_level").map_or(Level::Unknown, Level::from_word),
@@ -150,7 +150,7 @@ fn serde_json_reads_the_same_in_random_answers_however_they_are_cut() {
             chunks.push(chunk);
             rest = after;
         }
-        let (mut envelope, rows, unreadable, anonymous, _) = read(&chunks, &Bounds::default(), Names::Drop)
+        let (mut envelope, rows, unreadable, anonymous, _) = read(&chunks, &Bounds::default(), Pii::Drop)
             .unwrap_or_else(|error| panic!("round {round}: {error}\n{text}"));
         let wanted = second_opinion(&answer);
         assert_eq!(

@@ -4,7 +4,7 @@
 //! copied into a small text in which the list is empty, to be read as JSON at the end; the elements of the
 //! list are read one by one from the bytes that have arrived, and only the compact values stay.
 
-use super::bounds::{Bounds, Names};
+use super::bounds::{Bounds, Pii};
 use super::element::{Element, Read};
 use super::envelope_scan::{EnvelopeScan, Opens};
 use super::error::DecodeError;
@@ -77,7 +77,7 @@ enum Step<E> {
 }
 
 impl<E: Element> Reader<E> {
-    pub(in crate::cloudflare) fn new(bounds: &Bounds, names: Names) -> Self {
+    pub(in crate::cloudflare) fn new(bounds: &Bounds, names: Pii) -> Self {
         Self {
             bounds: *bounds,
             head: Vec::new(),
@@ -90,7 +90,7 @@ impl<E: Element> Reader<E> {
                 items: Vec::new(),
                 unreadable: Vec::new(),
                 anonymous: 0,
-                identities: matches!(names, Names::Keep).then(Identities::default),
+                identities: matches!(names, Pii::Keep).then(Identities::default),
                 seen: Seen::No,
             },
         }
@@ -236,7 +236,7 @@ impl<E: Element> Sink for Reader<E> {
 pub fn summary_rows<'a>(
     chunks: impl IntoIterator<Item = &'a [u8]>,
     bounds: &Bounds,
-    names: Names,
+    names: Pii,
 ) -> Result<Vec<Row>, DecodeError> {
     let mut reader = Reader::<Row>::new(bounds, names);
     for chunk in chunks {
@@ -254,7 +254,7 @@ pub(super) mod tests {
 
     use super::super::rfc3339;
     use super::*;
-    use crate::model::{Event, Level, Tuple};
+    use crate::model::{Event, Level, RowFingerprint};
 
     const ANNA: &str = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e";
 
@@ -265,7 +265,7 @@ pub(super) mod tests {
     pub(in crate::cloudflare::decode) fn read(
         chunks: &[&[u8]],
         bounds: &Bounds,
-        names: Names,
+        names: Pii,
     ) -> Result<Outcome, DecodeError> {
         let mut reader = Reader::<Row>::new(bounds, names);
         for chunk in chunks {
@@ -287,13 +287,17 @@ pub(super) mod tests {
     }
 
     fn at_once(text: &str) -> Result<Outcome, DecodeError> {
-        read(&[text.as_bytes()], &Bounds::default(), Names::Keep)
+        read(&[text.as_bytes()], &Bounds::default(), Pii::Keep)
     }
 
     fn row(user: &str, last_event: &str, count: u32, level: Level) -> Row {
         Row {
             user: user.parse().unwrap(),
-            tuple: Tuple { last_event: rfc3339::parse(last_event.as_bytes()).unwrap(), count, level },
+            tuple: RowFingerprint {
+                last_event: rfc3339::parse(last_event.as_bytes()).unwrap(),
+                count,
+                level,
+            },
         }
     }
 
@@ -341,11 +345,11 @@ pub(super) mod tests {
         let bounds = Bounds::default();
         for split in 0..=bytes.len() {
             let (head, tail) = bytes.split_at(split);
-            assert_eq!(read(&[head, tail], &bounds, Names::Keep), wanted, "cut at {split}");
+            assert_eq!(read(&[head, tail], &bounds, Pii::Keep), wanted, "cut at {split}");
         }
         for size in 1..70 {
             let chunks: Vec<&[u8]> = bytes.chunks(size).collect();
-            assert_eq!(read(&chunks, &bounds, Names::Keep), wanted, "chunks of {size}");
+            assert_eq!(read(&chunks, &bounds, Pii::Keep), wanted, "chunks of {size}");
         }
     }
 
@@ -353,7 +357,7 @@ pub(super) mod tests {
     fn an_answer_that_ends_early_is_never_taken_for_whole() {
         let whole = NASTY.trim_end();
         for end in 0..whole.len() {
-            let result = read(&[&whole.as_bytes()[..end]], &Bounds::default(), Names::Drop);
+            let result = read(&[&whole.as_bytes()[..end]], &Bounds::default(), Pii::Drop);
             let cut = DecodeError::Json { offset: 0, what: "Eof".into() };
             let bytes = end as u64;
             assert!(
@@ -403,7 +407,7 @@ pub(super) mod tests {
             let text = format!("{{\"result\":{{\"users\":[{users}]{after}}}}}");
             for size in [1, 7, 4_096] {
                 let chunks: Vec<&[u8]> = text.as_bytes().chunks(size).collect();
-                let result = read(&chunks, &bounds, Names::Drop);
+                let result = read(&chunks, &bounds, Pii::Drop);
                 match wanted {
                     None => assert!(result.is_ok(), "{text}: {result:?}"),
                     Some(wanted) => {
@@ -422,7 +426,7 @@ pub(super) mod tests {
             {"id":"b\u0041","name":"","timestamp":"2019-12-27T18:11:19Z"},
             {"id":7,"name":"n","timestamp":"2019-12-27T18:11:19Z"},{"id":"c","timestamp":"2019-12-27T18:11:19Z"},
             {"id":"d","name":"n"}],"name":"n"},"success":true}"#;
-        let mut reader = Reader::<Event>::new(&Bounds::default(), Names::Drop);
+        let mut reader = Reader::<Event>::new(&Bounds::default(), Pii::Drop);
         for byte in text.as_bytes() {
             reader.push(std::slice::from_ref(byte)).unwrap();
         }
@@ -448,7 +452,7 @@ pub(super) mod tests {
         // One element of 2 MB in small pieces: read anew at each of them it would take minutes.
         let big = format!(r#"{{"result":{{"users":[{{"name":"{}"}}]}}}}"#, "x".repeat(2 << 20));
         let chunks: Vec<&[u8]> = big.as_bytes().chunks(16).collect();
-        let (.., anonymous, _) = read(&chunks, &Bounds::default(), Names::Drop).unwrap();
+        let (.., anonymous, _) = read(&chunks, &Bounds::default(), Pii::Drop).unwrap();
         assert_eq!(anonymous, 1);
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::clock::{Clock, Moment, Timestamp};
+use crate::clock::{Clock, Instant, Timestamp};
 use crate::cloudflare::limit::rate_limit::{QUOTA, RateLimit, ServerLimit, Turn, WINDOW};
 
 /// A lease is good for so long: at its end, or at the next start, its requests are all held to be sent.
@@ -126,7 +126,7 @@ pub struct Level {
     /// Requests that may still go now.
     pub remaining: u32,
     /// Until when Cloudflare blocks every request, if it does.
-    pub blocked_until: Option<Moment>,
+    pub blocked_until: Option<Instant>,
 }
 
 impl Budget {
@@ -183,7 +183,7 @@ impl Budget {
     ///
     /// # Errors
     /// The moment at which one might go, if that is more than `patience` away.
-    pub async fn take(&self, patience: Duration) -> Result<Permit, Moment> {
+    pub async fn take(&self, patience: Duration) -> Result<Permit, Instant> {
         let inner = &self.inner;
         let deadline = inner.clock.now() + patience;
         let _turn = inner.turn.lock().await;

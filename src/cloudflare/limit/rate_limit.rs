@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::clock::Moment;
+use crate::clock::Instant;
 
 /// Cloudflare allows each user 1,200 requests in five minutes, over all tokens and the dashboard.
 pub const QUOTA: u32 = 1_200;
@@ -23,7 +23,7 @@ pub enum Turn {
     /// At once.
     Now,
     /// Not before this moment.
-    At(Moment),
+    At(Instant),
     /// Not before a request that is under way has its answer.
     AfterAnswer,
 }
@@ -44,15 +44,15 @@ pub struct RateLimit {
     window: Duration,
     under_way: u32,
     /// When the requests of the last window weigh no more, soonest first.
-    free_at: VecDeque<Moment>,
-    blocked_until: Option<Moment>,
+    free_at: VecDeque<Instant>,
+    blocked_until: Option<Instant>,
     narrowed: Option<Narrowed>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Narrowed {
     left: u64,
-    until: Moment,
+    until: Instant,
 }
 
 impl RateLimit {
@@ -79,7 +79,7 @@ impl RateLimit {
     }
 
     /// Requests that may still go before the window, or what the server allows, is full.
-    pub fn remaining(&self, now: Moment) -> u32 {
+    pub fn remaining(&self, now: Instant) -> u32 {
         let own = self.limit.saturating_sub(self.weight(now));
         match self.narrowed {
             Some(server) if now < server.until => own.min(u32::try_from(server.left).unwrap_or(u32::MAX)),
@@ -88,12 +88,12 @@ impl RateLimit {
     }
 
     /// Until when nothing may be sent, if a block is in force.
-    pub fn blocked_until(&self, now: Moment) -> Option<Moment> {
+    pub fn blocked_until(&self, now: Instant) -> Option<Instant> {
         self.blocked_until.filter(|until| now < *until)
     }
 
     /// When the next request may go.
-    pub fn turn(&self, now: Moment) -> Turn {
+    pub fn turn(&self, now: Instant) -> Turn {
         if let Some(until) = self.blocked_until {
             if now < until {
                 return Turn::At(until);
@@ -119,7 +119,7 @@ impl RateLimit {
     }
 
     /// A request leaves.
-    pub fn begin(&mut self, now: Moment) {
+    pub fn begin(&mut self, now: Instant) {
         while self.free_at.front().is_some_and(|free_at| *free_at <= now) {
             self.free_at.pop_front();
         }
@@ -130,13 +130,13 @@ impl RateLimit {
     }
 
     /// A request was answered, or given up.
-    pub fn end(&mut self, now: Moment) {
+    pub fn end(&mut self, now: Instant) {
         self.under_way = self.under_way.saturating_sub(1);
         self.free_at.push_back(now + self.window);
     }
 
     /// An earlier process sent `requests`; they weigh until `free_at`, or for a window at most.
-    pub fn spent_before(&mut self, requests: u32, free_at: Moment, now: Moment) {
+    pub fn spent_before(&mut self, requests: u32, free_at: Instant, now: Instant) {
         let free_at = free_at.min(now + self.window);
         let place = self.free_at.partition_point(|known| *known <= free_at);
         for _ in 0..requests.min(self.limit) {
@@ -146,24 +146,24 @@ impl RateLimit {
 
     /// An answer was no refusal for the rate limit: a block whose time is over is no more. One that still
     /// has time to go stays, as the request may have left before it.
-    pub fn passed(&mut self, now: Moment) {
+    pub fn passed(&mut self, now: Instant) {
         self.blocked_until = self.blocked_until(now);
     }
 
     /// The server refused for its rate limit; nothing goes for `wait`.
-    pub fn block(&mut self, now: Moment, wait: Duration) {
+    pub fn block(&mut self, now: Instant, wait: Duration) {
         let until = now + wait;
         self.blocked_until = Some(self.blocked_until.map_or(until, |known| known.max(until)));
     }
 
     /// The server said what is left of its own limit. `share` (0 to 1) of it is ours, rounded up.
-    pub fn narrow(&mut self, now: Moment, server: ServerLimit, share: f64) {
+    pub fn narrow(&mut self, now: Instant, server: ServerLimit, share: f64) {
         let left = (server.remaining as f64 * share).ceil() as u64;
         self.narrowed = Some(Narrowed { left, until: now + server.resets_in });
     }
 
     /// Requests under way or ended within the last window.
-    fn weight(&self, now: Moment) -> u32 {
+    fn weight(&self, now: Instant) -> u32 {
         let recent = self.free_at.iter().rev().take_while(|free_at| **free_at > now).count();
         self.under_way.saturating_add(u32::try_from(recent).unwrap_or(u32::MAX))
     }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::dirty::Unsaved;
-use super::{Account, Settled};
+use super::{Account, LabelsReady};
 use crate::collector::persist::{self, CollectorState, Document, Now};
-use crate::collector::top_users::Chosen;
+use crate::collector::top_users::Selection;
 use crate::model::UserId;
 use crate::store::row::{Put, Table};
 
@@ -68,11 +68,11 @@ impl Changes<'_> {
             let due = account.queue.due(id);
             row(Table::Pending, id, pending.map(|pending| persist::pending(pending, due, self.now)))?;
         }
-        let chosen: HashMap<UserId, &Chosen> =
+        let chosen: HashMap<UserId, &Selection> =
             account.series.chosen().iter().map(|chosen| (chosen.id, chosen)).collect();
-        for id in self.rows(Table::Series).unwrap_or_else(|| sorted(chosen.keys().copied())) {
+        for id in self.rows(Table::TopUsers).unwrap_or_else(|| sorted(chosen.keys().copied())) {
             let until = account.series.stays_until(id);
-            row(Table::Series, id, chosen.get(&id).map(|chosen| persist::chosen(chosen, until, self.now)))?;
+            row(Table::TopUsers, id, chosen.get(&id).map(|chosen| persist::chosen(chosen, until, self.now)))?;
         }
         Ok(())
     }
@@ -96,12 +96,12 @@ impl Changes<'_> {
         let account = self.account;
         match document {
             Document::Counting => Some(persist::document(&account.ledger.persisted())),
-            Document::Standings => Some(persist::document(&CollectorState {
+            Document::CollectorState => Some(persist::document(&CollectorState {
                 overview: account.overview.clone(),
                 up: account.up,
                 last_success: account.last_success.clone(),
                 summary_pages: account.schedule.summary_pages(),
-                labels_settled: account.labels == Settled::Yes,
+                labels_settled: account.labels == LabelsReady::Yes,
                 audited: account.audit.position(),
             })),
             Document::Behaviors => account.behaviors.as_ref().map(persist::document),

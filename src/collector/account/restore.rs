@@ -1,15 +1,15 @@
 //! An account as an earlier process left it.
 
 use super::dirty::Unsaved;
-use super::{Account, Reach, Settings, Settled};
+use super::{Account, LabelsReady, Reachability, Settings};
 use crate::clock::Timestamp;
 use crate::cloudflare::limit::rate_limit::WINDOW;
 use crate::collector::ledger::Ledger;
 use crate::collector::persist::{Now, Saved};
 use crate::collector::queue::{LONGEST_BACKOFF, Queue};
 use crate::collector::roster::Roster;
-use crate::collector::top_users::{STAY, Series};
-use crate::model::Endpoint;
+use crate::collector::top_users::{STAY, TopUsers};
+use crate::model::Resource;
 use crate::store::row::{Table, Unreadable};
 
 impl Account {
@@ -45,24 +45,24 @@ impl Account {
             (id, saved.pending, saved.due.map(|due| now.moment_of(due, LONGEST_BACKOFF)))
         }));
         account.unsaved = Unsaved::nothing();
-        account.unsaved.users(Table::Series, series.iter().map(|(chosen, _)| chosen.id));
+        account.unsaved.users(Table::TopUsers, series.iter().map(|(chosen, _)| chosen.id));
         let stay = |until: Option<Timestamp>| until.map_or(now.moment, |until| now.moment_of(until, STAY));
         let series = series.into_iter().map(|(chosen, until)| (chosen, stay(until))).collect();
-        account.series = Series::restore(account.series.limit(), series);
+        account.series = TopUsers::restore(account.series.limit(), series);
         account.overview = collector.overview;
         (account.behaviors, account.integrations) = (behaviors, integrations);
-        account.labels = if collector.labels_settled { Settled::Yes } else { Settled::NotYet };
+        account.labels = if collector.labels_settled { LabelsReady::Yes } else { LabelsReady::NotYet };
         account.audit.resume(collector.audited);
         let last = collector.last_success.values().max().copied().unwrap_or_default();
         let audits_free = now.moment_of(last + WINDOW, WINDOW);
         account.schedule.resume(collector.summary_pages, audits_free, now.moment);
         for (&endpoint, &read) in &collector.last_success {
-            let is_good = endpoint != Endpoint::Summary || collector.up == Some(true);
+            let is_good = endpoint != Resource::Summary || collector.up == Some(true);
             if is_good && let Some(interval) = account.schedule.interval(endpoint) {
                 let due = now.moment_of(read + interval, interval);
                 account.schedule.resume_at(endpoint, due);
-                if endpoint == Endpoint::Summary && due > now.moment {
-                    (account.up, account.reach) = (Some(true), Reach::Answered);
+                if endpoint == Resource::Summary && due > now.moment {
+                    (account.up, account.reach) = (Some(true), Reachability::Answered);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! What the page shows of an account.
 
-use super::{Account, Settled};
+use super::{Account, LabelsReady};
 use crate::collector::roster::Overview;
 use crate::model::{Behavior, BehaviorStatus, EventTotals, Snapshot, UserSeries, Users};
 
@@ -16,7 +16,7 @@ impl Account {
             behaviors: self.behaviors.as_ref().map(|behaviors| self.behavior_statuses(behaviors)),
             integrations: self.integrations.clone(),
             totals: EventTotals {
-                started: self.published.since.is_some() && self.labels == Settled::Yes,
+                started: self.published.since.is_some() && self.labels == LabelsReady::Yes,
                 ..self.published.totals.clone()
             },
             rejected_rows: self.rejected.clone(),

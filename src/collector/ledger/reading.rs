@@ -5,18 +5,18 @@ use super::user_record::Record;
 use crate::collector::behavior_labels::{LabelId, Labels};
 use crate::collector::queue::{Pending, Reason, Tries};
 use crate::collector::roster::{Standing, User};
-use crate::model::{Level, Tuple};
+use crate::model::{Level, RowFingerprint};
 
 /// What was known of a user before its events were asked for. What happens while the request is under way
 /// differs from it, and so is read next time.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked {
+pub struct DetailRequest {
     /// The user's row.
     pub user: User,
     /// What the summary last said.
-    pub tuple: Tuple,
+    pub tuple: RowFingerprint,
     /// Why the events are read.
-    pub why: Why,
+    pub why: FetchReason,
     /// The standing before the first change that was unread.
     pub before: Standing,
     /// The highest count from which the summary's has fallen while nothing was read.
@@ -27,7 +27,7 @@ pub struct Asked {
 
 /// Why a user's events are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum FetchReason {
     /// The summary says that something changed.
     Changed,
     /// The user is gone from the summary.
@@ -36,12 +36,12 @@ pub enum Why {
     Audit,
 }
 
-impl Asked {
+impl DetailRequest {
     /// For a user who waits in the queue.
     pub fn pending(user: User, pending: &Pending) -> Self {
         let why = match pending.reason {
-            Reason::Changed => Why::Changed,
-            Reason::Gone => Why::Gone,
+            Reason::Changed => FetchReason::Changed,
+            Reason::Gone => FetchReason::Gone,
         };
         let before = pending.before.unwrap_or(user.standing());
         Self { user, tuple: pending.latest, why, before, peak: pending.peak, tries: pending.tries }
@@ -52,7 +52,7 @@ impl Asked {
         Self {
             user,
             tuple: user.covered,
-            why: Why::Audit,
+            why: FetchReason::Audit,
             before: user.standing(),
             peak: 0,
             tries: Tries::default(),

@@ -3,14 +3,14 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::reading::{Asked, Reading, Verdict, Why};
+use super::reading::{DetailRequest, FetchReason, Reading, Verdict};
 use super::user_record::Record;
 use super::{Ledger, Loss};
 use crate::clock::Timestamp;
 use crate::collector::behavior_labels::{LabelId, Labels};
 use crate::collector::queue::{SHORT_RETRIES, Tries};
 use crate::collector::roster::{Coverage, Origin, Presence, Standing, User};
-use crate::model::{Event, Extent, Level, UserId, UserRisk};
+use crate::model::{Completeness, Event, Level, UserId, UserRisk};
 
 /// A reset may be dated this much later than the answer that shows it. One dated in a distant future is no
 /// reset yet: it would hide all real ones until then.
@@ -20,7 +20,7 @@ impl Ledger {
     /// Compares a user's events, read when Cloudflare's clock showed `date`, with what was counted.
     ///
     /// Before counting began nothing is counted: the epoch must be set first.
-    pub fn reconcile(&self, asked: &Asked, risk: &UserRisk, date: Timestamp) -> Reading {
+    pub fn reconcile(&self, asked: &DetailRequest, risk: &UserRisk, date: Timestamp) -> Reading {
         let id = asked.user.id;
         let known = self.records.get(&id);
         let mut record = known.cloned().unwrap_or_default();
@@ -40,7 +40,7 @@ impl Ledger {
         for (key, event) in &new {
             record.count(*key, event.timestamp);
         }
-        let is_whole = risk.extent == Extent::Whole && risk.rejected == 0;
+        let is_whole = risk.completeness == Completeness::Complete && risk.rejected == 0;
         record.listed(|key| listed.contains(&key), is_whole.then_some(date));
         record.last_reset = newer_reset.or(record.last_reset);
         let newly_beyond = beyond.saturating_sub(record.beyond);
@@ -68,7 +68,8 @@ impl Ledger {
             (user.covered.count, user.ahead) = (0, 0);
         }
         let Explanation { missing, ahead } = explain(asked, &user, listed.len(), &tries);
-        let short = asked.why != Why::Audit && (missing > 0 || risk.extent != Extent::Whole);
+        let short =
+            asked.why != FetchReason::Audit && (missing > 0 || risk.completeness != Completeness::Complete);
         let verdict = if short && usize::from(tries.count) < SHORT_RETRIES.len() {
             user.coverage = Coverage::Nothing;
             tries.count += 1;
@@ -110,7 +111,7 @@ impl Ledger {
 
     /// Takes the answer that there is no such user: what was unread is lost, and so is who it was. Keys of
     /// a user who is gone are absent without being marked.
-    pub fn reconcile_not_found(&self, asked: &Asked) -> Reading {
+    pub fn reconcile_not_found(&self, asked: &DetailRequest) -> Reading {
         let lost = asked
             .tuple
             .count
@@ -175,9 +176,9 @@ struct Explanation {
     ahead: u32,
 }
 
-fn explain(asked: &Asked, user: &User, listed: usize, tries: &Tries) -> Explanation {
+fn explain(asked: &DetailRequest, user: &User, listed: usize, tries: &Tries) -> Explanation {
     let mut found = user.ahead.saturating_add(tries.found);
-    if asked.why == Why::Audit {
+    if asked.why == FetchReason::Audit {
         return Explanation { missing: 0, ahead: found };
     }
     if user.covered.count == 0 {
@@ -189,12 +190,12 @@ fn explain(asked: &Asked, user: &User, listed: usize, tries: &Tries) -> Explanat
 }
 
 /// Nothing more is to be had: what was asked for is covered.
-fn settle(user: &mut User, asked: &Asked, ahead: u32, reset: Option<Timestamp>) {
+fn settle(user: &mut User, asked: &DetailRequest, ahead: u32, reset: Option<Timestamp>) {
     user.ahead = ahead;
     match asked.why {
-        Why::Audit => {}
-        Why::Changed => (user.covered, user.coverage) = (asked.tuple, Coverage::Covered),
-        Why::Gone => {
+        FetchReason::Audit => {}
+        FetchReason::Changed => (user.covered, user.coverage) = (asked.tuple, Coverage::Covered),
+        FetchReason::Gone => {
             // A user who comes back after a reset starts from nothing.
             user.covered.count = if reset.is_some() { 0 } else { asked.tuple.count };
             user.coverage = Coverage::Nothing;
@@ -202,14 +203,14 @@ fn settle(user: &mut User, asked: &Asked, ahead: u32, reset: Option<Timestamp>) 
     }
 }
 
-fn reason(asked: &Asked, risk: &UserRisk, missing: u32, reset: Option<Timestamp>) -> Loss {
-    if risk.extent != Extent::Whole {
+fn reason(asked: &DetailRequest, risk: &UserRisk, missing: u32, reset: Option<Timestamp>) -> Loss {
+    if risk.completeness != Completeness::Complete {
         Loss::Capped
     } else if risk.rejected >= missing {
         Loss::Timestamp
     } else if reset.is_some() {
         Loss::Reset
-    } else if asked.why == Why::Gone {
+    } else if asked.why == FetchReason::Gone {
         Loss::Removed
     } else if asked.tuple.last_event == asked.user.covered.last_event {
         // The count rose and the latest event did not change: it surfaced behind it.

@@ -3,31 +3,31 @@
 use std::time::Duration;
 
 use super::bytes::{Reader, Row};
-use crate::clock::{Moment, Timestamp};
+use crate::clock::{Instant, Timestamp};
 use crate::collector::behavior_labels::LabelId;
 use crate::collector::ledger::{Counted, Record};
 use crate::collector::queue::{Pending, Reason, Tries};
 use crate::collector::roster::{Coverage, Origin, Presence, Standing, User};
-use crate::collector::top_users::Chosen;
-use crate::model::{Level, Tuple, UserId};
+use crate::collector::top_users::Selection;
+use crate::model::{Level, RowFingerprint, UserId};
 use crate::store::row::Unreadable;
 
 /// Both clocks at one instant. Moments mean nothing to another process, so they are saved as dates.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
     /// On the clock of this process.
-    pub moment: Moment,
+    pub moment: Instant,
     /// On the wall.
     pub date: Timestamp,
 }
 
 impl Now {
-    fn date_of(self, moment: Moment) -> Timestamp {
+    fn date_of(self, moment: Instant) -> Timestamp {
         self.date + moment.since(self.moment)
     }
 
     /// The moment of a saved date. One that is further off than `most` is a clock that was set back.
-    pub(crate) fn moment_of(self, date: Timestamp, most: Duration) -> Moment {
+    pub(crate) fn moment_of(self, date: Timestamp, most: Duration) -> Instant {
         self.moment + date.since(self.date).min(most)
     }
 }
@@ -70,7 +70,7 @@ pub(crate) fn record(record: &Record) -> Vec<u8> {
 }
 
 /// Writes why and since when a user waits.
-pub(crate) fn pending(pending: &Pending, due: Option<Moment>, now: Now) -> Vec<u8> {
+pub(crate) fn pending(pending: &Pending, due: Option<Instant>, now: Now) -> Vec<u8> {
     let Pending { latest, before, reason, since, peak, tries, failures } = pending;
     let Tries { count, found, reset, owed } = tries;
     let mut row = Row::default();
@@ -85,15 +85,15 @@ pub(crate) fn pending(pending: &Pending, due: Option<Moment>, now: Now) -> Vec<u
 }
 
 /// Writes what the page shows of a user, but for the name.
-pub(crate) fn chosen(chosen: &Chosen, stays_until: Option<Moment>, now: Now) -> Vec<u8> {
+pub(crate) fn chosen(chosen: &Selection, stays_until: Option<Instant>, now: Now) -> Vec<u8> {
     let mut row = Row::default();
     put_tuple(&mut row, &chosen.tuple);
     row.maybe_time(stays_until.map(|until| now.date_of(until)));
     row.done()
 }
 
-fn put_tuple(row: &mut Row, tuple: &Tuple) {
-    let Tuple { last_event, count, level } = tuple;
+fn put_tuple(row: &mut Row, tuple: &RowFingerprint) {
+    let RowFingerprint { last_event, count, level } = tuple;
     row.time(*last_event).u32(*count).u8(*level as u8);
 }
 
@@ -137,8 +137,8 @@ pub(super) fn read_pending(row: &mut Reader<'_>) -> Result<SavedPending, Unreada
     Ok(SavedPending { pending, due })
 }
 
-pub(super) fn read_tuple(row: &mut Reader<'_>) -> Result<Tuple, Unreadable> {
-    Ok(Tuple { last_event: row.time()?, count: row.u32()?, level: read_level(row)? })
+pub(super) fn read_tuple(row: &mut Reader<'_>) -> Result<RowFingerprint, Unreadable> {
+    Ok(RowFingerprint { last_event: row.time()?, count: row.u32()?, level: read_level(row)? })
 }
 
 fn read_level(row: &mut Reader<'_>) -> Result<Level, Unreadable> {

@@ -6,7 +6,7 @@ use super::{Failure, unreadable};
 use crate::clock::Timestamp;
 use crate::commands::session::Session;
 use crate::commands::terminal::table::{Column, Sheet};
-use crate::model::{Extent, Level, Row, Summary, UserId};
+use crate::model::{Completeness, Level, Row, Summary, UserId};
 
 /// A user as listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,9 +56,9 @@ impl<'a> People<'a> {
 
     /// Why the list is not all there is, if it is not.
     pub(super) fn lacks(&self) -> Option<String> {
-        match &self.summary.extent {
-            Extent::Whole => None,
-            Extent::Partial(reason) => Some(format!("the list of users is not whole: {reason}")),
+        match &self.summary.completeness {
+            Completeness::Complete => None,
+            Completeness::Partial(reason) => Some(format!("the list of users is not whole: {reason}")),
         }
     }
 

@@ -36,7 +36,7 @@ pub(super) async fn run(session: &Session, reset: &Reset) -> Result<Report, Fail
     let preview = sheet(session, &people, &targets, 0, 0).table(Colour::Off, confirm::width());
     let question = format!("Reset the risk of {}?", counted(targets.len(), "user"));
     confirmation.confirm(preview, question).await?;
-    if confirmation == Confirmation::Asked {
+    if confirmation == Confirmation::DetailRequest {
         let now = People::read(session).await?;
         unchanged(&targets, &now)?;
         affordable(session, &targets)?;

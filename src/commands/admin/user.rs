@@ -12,7 +12,7 @@ use super::{Failure, Report, unreadable};
 use crate::commands::session::Session;
 use crate::commands::terminal::counted;
 use crate::commands::terminal::table::{Column, Sheet, visible};
-use crate::model::{DetailedEvent, Extent, Identity, UserId, UserRisk};
+use crate::model::{Completeness, DetailedEvent, Identity, UserId, UserRisk};
 
 const COLUMNS: &[Column] = &[
     Column::Stacked("timestamp"),
@@ -43,7 +43,7 @@ pub(super) async fn show(session: &Session, text: &str) -> Result<Report, Failur
     risk.events.sort_by_key(|detailed| Reverse(detailed.event.timestamp));
     let catalogue = Catalogue::read_if_allowed(session).await;
     let mut remarks = catalogue.remarks();
-    if let Extent::Partial(reason) = &risk.extent {
+    if let Completeness::Partial(reason) = &risk.completeness {
         remarks.push(format!("the list of events is not whole: {reason}"));
     }
     remarks.extend(unreadable(risk.rejected, "event"));
@@ -102,7 +102,7 @@ fn events(session: &Session, user: UserId, risk: &UserRisk<DetailedEvent>, catal
         risk_level: risk.level.map(|level| level.as_str()),
         last_reset: risk.last_reset.map(|date| date.to_string()),
         events,
-        whole: risk.extent == Extent::Whole,
+        whole: risk.completeness == Completeness::Complete,
     };
     let heading = format!(
         "account {}\nuser {}: {} <{}>\nrisk level {}, {}, last reset {}",

@@ -11,7 +11,7 @@ use crate::cloudflare::{Kind, Limiter};
 use crate::commands::session::Session;
 use crate::commands::terminal::counted;
 use crate::commands::terminal::progress::Progress;
-use crate::model::{Extent, Row};
+use crate::model::{Completeness, Row};
 
 /// # Errors
 /// The list cannot be read, or the behavior is not known.
@@ -109,7 +109,7 @@ impl Search<'_> {
             match self.session.client.user(row.user).await {
                 Ok(risk) => {
                     let of_it = |name: &str| self.catalogue.id(name) == self.behavior;
-                    if risk.extent != Extent::Whole || risk.rejected > 0 {
+                    if risk.completeness != Completeness::Complete || risk.rejected > 0 {
                         found.unsure += 1;
                     }
                     let count = risk.events.iter().filter(|event| of_it(&event.name)).count();

@@ -71,12 +71,12 @@ impl Span {
 pub(super) struct History {
     span: Span,
     labels: Labels,
-    series: Vec<Series>,
+    series: Vec<TopUsers>,
 }
 
 /// Events of one behavior and level, by the number of the first sample that counts them.
 #[derive(Debug, Serialize, Deserialize)]
-struct Series {
+struct TopUsers {
     behavior: LabelId,
     level: Level,
     events: BTreeMap<u32, u32>,
@@ -125,10 +125,10 @@ impl History {
         counted
     }
 
-    fn series_of(&mut self, behavior: LabelId, level: Level) -> &mut Series {
-        let same = |series: &Series| (series.behavior, series.level) == (behavior, level);
+    fn series_of(&mut self, behavior: LabelId, level: Level) -> &mut TopUsers {
+        let same = |series: &TopUsers| (series.behavior, series.level) == (behavior, level);
         let at = self.series.iter().position(same).unwrap_or_else(|| {
-            self.series.push(Series { behavior, level, events: BTreeMap::new() });
+            self.series.push(TopUsers { behavior, level, events: BTreeMap::new() });
             self.series.len() - 1
         });
         &mut self.series[at]
@@ -164,7 +164,7 @@ impl History {
         out.write_all(Writer::new(Format::OpenMetrics, 0).last_part().as_bytes())
     }
 
-    fn name(&self, series: &Series) -> &str {
+    fn name(&self, series: &TopUsers) -> &str {
         self.labels.names().get(series.behavior.index()).map_or("", String::as_str)
     }
 }

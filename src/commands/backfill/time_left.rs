@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::clock::Moment;
+use crate::clock::Instant;
 use crate::cloudflare::limit::budget::Level;
 use crate::cloudflare::limit::rate_limit::WINDOW;
 
 /// How long so many requests take that last `each`, with this left of the budget.
-pub(super) fn time_left(requests: u64, each: Duration, budget: Level, now: Moment) -> Duration {
+pub(super) fn time_left(requests: u64, each: Duration, budget: Level, now: Instant) -> Duration {
     let block = budget.blocked_until.map_or(Duration::ZERO, |until| until.since(now));
     let later = requests.saturating_sub(budget.remaining.into());
     let windows = later as f64 / f64::from(budget.limit.max(1));

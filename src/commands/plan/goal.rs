@@ -6,7 +6,7 @@ use super::{Frame, Load, audits_wanted, budget, scheduled};
 use crate::cloudflare::limit::rate_limit::WINDOW;
 use crate::collector::schedule::{Intervals, Purpose};
 use crate::config::{AUDIT_INTERVAL, INTERVAL};
-use crate::model::Endpoint;
+use crate::model::Resource;
 
 /// Above this part of what can be read, chance makes users wait longer than the formula says: at three quarters the
 /// slowest hundredth waited up to a fifth longer, at nine tenths up to twice as long.
@@ -154,7 +154,7 @@ fn least_share(load: Load, aim: Aim) -> Option<f64> {
 fn could(load: &Load, aim: Aim) -> bool {
     let schedule = scheduled(load);
     match aim {
-        Aim::SummaryInterval => schedule.interval(Endpoint::Summary) <= Some(load.intervals.summary),
+        Aim::SummaryInterval => schedule.interval(Resource::Summary) <= Some(load.intervals.summary),
         Aim::Changes => load.changes <= COMFORT * f64::from(schedule.allowance(Purpose::Change)),
         Aim::AuditInterval => audits_wanted(load) <= schedule.allowance(Purpose::Audit).into(),
     }

@@ -10,7 +10,7 @@ use crate::cloudflare::limit::rate_limit::WINDOW;
 use crate::cloudflare::{self, Options};
 use crate::commands::session::{Session, foreground};
 use crate::config::{Account, Config};
-use crate::model::{Extent, Row, Summary};
+use crate::model::{Completeness, Row, Summary};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -39,7 +39,7 @@ pub(super) async fn measure(config: &Config, account: &Account, clock: &Clock) -
     let begun = clock.now();
     let summary = session.client.summary().await?;
     let took = clock.now().since(begun);
-    if let Extent::Partial(reason) = summary.extent {
+    if let Completeness::Partial(reason) = summary.completeness {
         return Err(Error::Partial(reason));
     }
     let (users, pages) = (summary.rows.len() + summary.unreadable.len(), pages(&summary));
@@ -82,7 +82,7 @@ fn changes(rows: &[Row], date: Timestamp) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Level, Tuple, UserId};
+    use crate::model::{Level, RowFingerprint, UserId};
 
     #[test]
     fn changes_are_those_of_the_busier_of_hour_and_day() {
@@ -90,7 +90,7 @@ mod tests {
             let last_event = Timestamp::from_seconds(1_000_000) - Duration::from_secs(ago);
             Row {
                 user: UserId::from_u128(ago.into()),
-                tuple: Tuple { last_event, count: 1, level: Level::Low },
+                tuple: RowFingerprint { last_event, count: 1, level: Level::Low },
             }
         };
         let rows = |ages: std::ops::Range<u64>| ages.map(row).collect::<Vec<_>>();

@@ -10,7 +10,7 @@ use crate::collector::ledger::persisted::from_hex;
 use crate::collector::ledger::{Ledger, Record, forgotten_key};
 use crate::collector::persist::{Document, Saved, document};
 use crate::collector::roster::Presence;
-use crate::model::{Endpoint, EventTotals, UserId};
+use crate::model::{EventTotals, Resource, UserId};
 use crate::store;
 use crate::store::offline::{Change, Inspected};
 use crate::store::row::{FORMAT, Table};
@@ -97,7 +97,7 @@ fn knows(saved: &Saved, user: UserId) -> bool {
 
 /// The rows that remove the user from an account that knows it.
 fn without(saved: &Saved, user: UserId, date: Timestamp) -> Vec<Change> {
-    let removed = [Table::Users, Table::Records, Table::Pending, Table::Series];
+    let removed = [Table::Users, Table::Records, Table::Pending, Table::TopUsers];
     let mut changes: Vec<_> = removed
         .into_iter()
         .map(|table| Change { table, key: user.as_bytes().to_vec(), value: None })
@@ -116,7 +116,7 @@ fn without(saved: &Saved, user: UserId, date: Timestamp) -> Vec<Change> {
     if saved.collector.audited == Some(user) {
         let mut collector = saved.collector.clone();
         collector.audited = None;
-        replace(Document::Standings, document(&collector));
+        replace(Document::CollectorState, document(&collector));
     }
     changes
 }
@@ -142,7 +142,7 @@ fn describe(text: &mut String, id: &str, saved: &Saved, totals: &EventTotals) {
     let gone = saved.users.iter().filter(|user| user.presence == Presence::Gone).count();
     let keys: usize = saved.records.values().map(|record| record.keys.len()).sum();
     let epoch = saved.totals.as_ref().and_then(|totals| totals.epoch);
-    let last = saved.collector.last_success.get(&Endpoint::Summary).copied();
+    let last = saved.collector.last_success.get(&Resource::Summary).copied();
     let events: u64 = totals.events.values().flatten().sum();
     let lost: u64 = totals.unattributed.values().sum();
     let changes: u64 = totals.level_changes.iter().flatten().sum();

@@ -21,7 +21,7 @@ pub(crate) enum Confirmation {
     /// By `--yes`.
     Given,
     /// By the user, who is still to be asked.
-    Asked,
+    DetailRequest,
 }
 
 /// How wide the terminal is at which a person is asked, wherever standard output goes.
@@ -40,7 +40,7 @@ impl Consent {
             return Ok(Confirmation::Given);
         }
         if io::stdin().is_terminal() && io::stderr().is_terminal() {
-            return Ok(Confirmation::Asked);
+            return Ok(Confirmation::DetailRequest);
         }
         Err(Failure::Unconfirmed("nothing was done: there is no terminal to ask at; give --yes".to_owned()))
     }

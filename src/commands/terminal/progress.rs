@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::clock::{Moment, duration};
+use crate::clock::{Instant, duration};
 
 /// Without a terminal, a line is written for each tenth of the work,
 const LINES: u64 = 10;
@@ -22,12 +22,12 @@ pub(crate) struct Progress {
 
 enum Shown {
     Bar(ProgressBar),
-    Lines { last: Moment },
+    Lines { last: Instant },
 }
 
 impl Progress {
     /// `what` is done `total` times.
-    pub(crate) fn new(what: &'static str, total: usize, now: Moment) -> Self {
+    pub(crate) fn new(what: &'static str, total: usize, now: Instant) -> Self {
         let total = total as u64;
         if !io::stderr().is_terminal() {
             return Self { what, total, shown: Shown::Lines { last: now } };
@@ -41,7 +41,7 @@ impl Progress {
     }
 
     /// So many are done, and the rest takes the time that is `left`, if that is known.
-    pub(crate) fn set(&mut self, done: usize, left: Option<Duration>, now: Moment) {
+    pub(crate) fn set(&mut self, done: usize, left: Option<Duration>, now: Instant) {
         let done = done as u64;
         let whole_seconds = |left: Duration| Duration::from_secs(left.as_secs_f64().ceil() as u64);
         let left =

@@ -1,6 +1,6 @@
 //! Every metric about Cloudflare, declared once: its name, type, help and labels stand nowhere else.
 //!
-//! Golden page, README, dashboards and alerts are checked against [`ALL`]; [`crate::metrics::samples`] fills the families.
+//! Golden page, manual, dashboards and alerts are checked against [`ALL`]; [`crate::metrics::samples`] fills the families.
 
 use crate::metrics::encode::{Declaration, Family, Kind};
 

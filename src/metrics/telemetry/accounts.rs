@@ -5,15 +5,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::POLLED;
-use super::incidents::{Cause, Trouble, Troubles};
-use crate::clock::{Clock, Moment, Timestamp};
+use super::incidents::{Cause, Incident, Incidents};
+use crate::clock::{Clock, Instant, Timestamp};
 use crate::cloudflare::Outcome;
 use crate::cloudflare::limit::budget::{self, Budget};
 use crate::metrics::encode::{Writer, lines};
 use crate::metrics::families::exporter::{
     BLOCKED_UNTIL, BUDGET_LIMIT, BUDGET_REMAINING, POLL_INTERVAL, REQUESTS, TOKEN_EXPIRY,
 };
-use crate::model::Endpoint;
+use crate::model::Resource;
 
 /// All accounts, by the label `account`.
 #[derive(Debug)]
@@ -27,23 +27,23 @@ pub(super) struct Accounts {
 struct Account {
     budget: Option<Budget>,
     /// By endpoint, then by outcome.
-    requests: [[u64; Outcome::ALL.len()]; Endpoint::ALL.len()],
+    requests: [[u64; Outcome::ALL.len()]; Resource::ALL.len()],
     /// The lines of `requests`. Written at each request, which is rarer than a scrape and less hurried.
     requests_lines: String,
-    poll_intervals: BTreeMap<Endpoint, Duration>,
+    poll_intervals: BTreeMap<Resource, Duration>,
     token_expiry: Option<Timestamp>,
-    troubles: Troubles,
+    incidents: Incidents,
 }
 
 /// What was done for an account lately.
 #[derive(Clone, Debug, Default)]
-pub struct Doings {
+pub struct Activity {
     /// How often each endpoint is really read.
-    pub poll_intervals: BTreeMap<Endpoint, Duration>,
+    pub poll_intervals: BTreeMap<Resource, Duration>,
     /// When its token expires, if it does and that is known.
     pub token_expiry: Option<Timestamp>,
     /// What went wrong, the oldest first; bounded.
-    pub troubles: Vec<Trouble>,
+    pub incidents: Vec<Incident>,
 }
 
 /// What a budget looks like now.
@@ -73,14 +73,14 @@ impl Accounts {
         });
     }
 
-    pub(super) fn request(&self, alias: &str, endpoint: Endpoint, outcome: Outcome) {
+    pub(super) fn request(&self, alias: &str, endpoint: Resource, outcome: Outcome) {
         self.change(alias, |account| {
             account.requests[endpoint.index()][outcome.index()] += 1;
             account.write_requests(alias);
         });
     }
 
-    pub(super) fn poll_interval(&self, alias: &str, endpoint: Endpoint, interval: Duration) {
+    pub(super) fn poll_interval(&self, alias: &str, endpoint: Resource, interval: Duration) {
         self.change(alias, |account| {
             account.poll_intervals.insert(endpoint, interval);
         });
@@ -93,26 +93,26 @@ impl Accounts {
     pub(super) fn trouble(
         &self,
         alias: &str,
-        endpoint: Endpoint,
+        endpoint: Resource,
         cause: Cause,
         sentence: &str,
         date: Timestamp,
     ) {
-        self.change(alias, |account| account.troubles.seen(endpoint, cause, sentence, date));
+        self.change(alias, |account| account.incidents.seen(endpoint, cause, sentence, date));
     }
 
-    pub(super) fn trouble_over(&self, alias: &str, endpoint: Endpoint, date: Timestamp) {
-        self.change(alias, |account| account.troubles.over(endpoint, date));
+    pub(super) fn trouble_over(&self, alias: &str, endpoint: Resource, date: Timestamp) {
+        self.change(alias, |account| account.incidents.over(endpoint, date));
     }
 
-    pub(super) fn doings(&self, alias: &str) -> Doings {
+    pub(super) fn activity(&self, alias: &str) -> Activity {
         let accounts = self.lock();
-        let doings = |account: &Account| Doings {
+        let activity = |account: &Account| Activity {
             poll_intervals: account.poll_intervals.clone(),
             token_expiry: account.token_expiry,
-            troubles: account.troubles.all(),
+            incidents: account.incidents.all(),
         };
-        accounts.get(alias).map(doings).unwrap_or_default()
+        accounts.get(alias).map(activity).unwrap_or_default()
     }
 
     pub(super) fn budget(&self, alias: &str) -> Option<BudgetLevel> {
@@ -126,7 +126,7 @@ impl Accounts {
     }
 
     /// In whole seconds, because the two clocks are not read at the same instant: the same end is the same number.
-    fn end_of_block(&self, until: Moment) -> Timestamp {
+    fn end_of_block(&self, until: Instant) -> Timestamp {
         let seconds = (self.clock.date() + until.since(self.clock.now())).seconds().ceil();
         Timestamp::from_seconds(seconds as i64)
     }
@@ -185,7 +185,7 @@ impl Account {
     /// A line for every outcome of the endpoints that are polled, and of any other that was asked.
     fn write_requests(&mut self, alias: &str) {
         self.requests_lines = lines(&REQUESTS, |out| {
-            for (endpoint, counts) in Endpoint::ALL.into_iter().zip(self.requests) {
+            for (endpoint, counts) in Resource::ALL.into_iter().zip(self.requests) {
                 if POLLED.contains(&endpoint) || counts.iter().any(|count| *count > 0) {
                     for (outcome, count) in Outcome::ALL.into_iter().zip(counts) {
                         out.put([alias, endpoint.as_str(), outcome.as_str()], count);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::POLLED;
 use crate::metrics::encode::Writer;
 use crate::metrics::families::exporter::REQUEST_DURATION;
-use crate::model::{Endpoint, Histogram};
+use crate::model::{Histogram, Resource};
 
 /// In seconds. Is Cloudflare slower than usual (1, 2, 5)? Would a time-out of 10 or 30 seconds have struck?
 /// Does a summary come near the minute, or the five minutes at which it is given up?
@@ -15,15 +15,15 @@ const BOUNDS: [f64; 7] = [1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0];
 /// A histogram for each endpoint.
 #[derive(Debug)]
 pub(super) struct Durations {
-    by_endpoint: Mutex<[Histogram; Endpoint::ALL.len()]>,
+    by_endpoint: Mutex<[Histogram; Resource::ALL.len()]>,
 }
 
 impl Durations {
     pub(super) fn new() -> Self {
-        Self { by_endpoint: Mutex::new(Endpoint::ALL.map(|_| Histogram::new(&BOUNDS))) }
+        Self { by_endpoint: Mutex::new(Resource::ALL.map(|_| Histogram::new(&BOUNDS))) }
     }
 
-    pub(super) fn observe(&self, endpoint: Endpoint, took: Duration) {
+    pub(super) fn observe(&self, endpoint: Resource, took: Duration) {
         let mut durations = self.by_endpoint.lock().unwrap_or_else(PoisonError::into_inner);
         durations[endpoint.index()].observe(took.as_secs_f64());
     }
@@ -32,7 +32,7 @@ impl Durations {
     pub(super) fn write(&self, writer: &mut Writer) {
         let durations = self.by_endpoint.lock().unwrap_or_else(PoisonError::into_inner);
         let mut out = writer.family(&REQUEST_DURATION);
-        for (endpoint, durations) in Endpoint::ALL.into_iter().zip(&*durations) {
+        for (endpoint, durations) in Resource::ALL.into_iter().zip(&*durations) {
             if POLLED.contains(&endpoint) || durations.count() > 0 {
                 out.put_histogram([endpoint.as_str()], durations);
             }

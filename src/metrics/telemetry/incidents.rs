@@ -2,16 +2,16 @@
 
 use crate::clock::Timestamp;
 use crate::cloudflare::Outcome;
-use crate::model::Endpoint;
+use crate::model::Resource;
 
 /// How many are kept of each account: a screen full. At most one for each endpoint can be going on.
 const KEPT: usize = 10;
 
 /// Trouble with an endpoint, from its first failure to the next answer that can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct Incident {
     /// What could not be read.
-    pub endpoint: Endpoint,
+    pub endpoint: Resource,
     /// Why.
     pub cause: Cause,
     /// When it was first seen.
@@ -47,13 +47,13 @@ impl Cause {
 
 /// Those of one account, the oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Troubles(Vec<Trouble>);
+pub(super) struct Incidents(Vec<Incident>);
 
-impl Troubles {
+impl Incidents {
     /// It is there, or still there.
-    pub(super) fn seen(&mut self, endpoint: Endpoint, cause: Cause, sentence: &str, date: Timestamp) {
+    pub(super) fn seen(&mut self, endpoint: Resource, cause: Cause, sentence: &str, date: Timestamp) {
         let sentence = without_ids(sentence);
-        let same = |trouble: &&mut Trouble| trouble.is_of(endpoint) && trouble.cause == cause;
+        let same = |trouble: &&mut Incident| trouble.is_of(endpoint) && trouble.cause == cause;
         if let Some(known) = self.0.iter_mut().find(same) {
             (known.last, known.times, known.sentence) = (date, known.times + 1, sentence);
             return;
@@ -64,17 +64,17 @@ impl Troubles {
             self.0.remove(oldest);
         }
         let (first, last) = (date, date);
-        self.0.push(Trouble { endpoint, cause, first, last, times: 1, over: None, sentence });
+        self.0.push(Incident { endpoint, cause, first, last, times: 1, over: None, sentence });
     }
 
     /// The endpoint gave what it should.
-    pub(super) fn over(&mut self, endpoint: Endpoint, date: Timestamp) {
+    pub(super) fn over(&mut self, endpoint: Resource, date: Timestamp) {
         if let Some(trouble) = self.0.iter_mut().find(|trouble| trouble.is_of(endpoint)) {
             trouble.over = Some(date);
         }
     }
 
-    pub(super) fn all(&self) -> Vec<Trouble> {
+    pub(super) fn all(&self) -> Vec<Incident> {
         self.0.clone()
     }
 }
@@ -96,8 +96,8 @@ fn without_ids(sentence: &str) -> String {
     kept
 }
 
-impl Trouble {
-    fn is_of(&self, endpoint: Endpoint) -> bool {
+impl Incident {
+    fn is_of(&self, endpoint: Resource) -> bool {
         self.endpoint == endpoint && self.over.is_none()
     }
 }
@@ -114,15 +114,15 @@ mod tests {
 
     #[test]
     fn trouble_that_goes_on_is_one_and_another_cause_or_an_answer_ends_it() {
-        let mut troubles = Troubles::default();
-        troubles.over(Endpoint::Summary, date(0));
-        troubles.seen(Endpoint::Summary, TIMEOUT, "first", date(1));
-        troubles.seen(Endpoint::Behaviors, TIMEOUT, "elsewhere", date(2));
-        troubles.seen(Endpoint::Summary, TIMEOUT, "again", date(3));
-        troubles.seen(Endpoint::Summary, Cause::Partial, "not whole", date(4));
-        troubles.over(Endpoint::Summary, date(5));
-        troubles.seen(Endpoint::Summary, Cause::Partial, "anew", date(6));
-        let found: Vec<_> = troubles
+        let mut incidents = Incidents::default();
+        incidents.over(Resource::Summary, date(0));
+        incidents.seen(Resource::Summary, TIMEOUT, "first", date(1));
+        incidents.seen(Resource::Behaviors, TIMEOUT, "elsewhere", date(2));
+        incidents.seen(Resource::Summary, TIMEOUT, "again", date(3));
+        incidents.seen(Resource::Summary, Cause::Partial, "not whole", date(4));
+        incidents.over(Resource::Summary, date(5));
+        incidents.seen(Resource::Summary, Cause::Partial, "anew", date(6));
+        let found: Vec<_> = incidents
             .all()
             .into_iter()
             .map(|trouble| {
@@ -157,13 +157,13 @@ mod tests {
 
     #[test]
     fn what_goes_on_is_kept_longer_than_what_is_over() {
-        let mut troubles = Troubles::default();
-        troubles.seen(Endpoint::Behaviors, TIMEOUT, "goes on", date(0));
+        let mut incidents = Incidents::default();
+        incidents.seen(Resource::Behaviors, TIMEOUT, "goes on", date(0));
         for second in 1..100 {
-            troubles.seen(Endpoint::Summary, TIMEOUT, &second.to_string(), date(second));
-            troubles.over(Endpoint::Summary, date(second));
+            incidents.seen(Resource::Summary, TIMEOUT, &second.to_string(), date(second));
+            incidents.over(Resource::Summary, date(second));
         }
-        let kept: Vec<String> = troubles.all().into_iter().map(|trouble| trouble.sentence).collect();
+        let kept: Vec<String> = incidents.all().into_iter().map(|trouble| trouble.sentence).collect();
         let latest = (91..100).map(|second| second.to_string());
         assert_eq!(kept, ["goes on".to_owned()].into_iter().chain(latest).collect::<Vec<_>>());
     }

@@ -1,4 +1,4 @@
-//! What a person can do about an error, in a sentence; the README has the same at more length.
+//! What a person can do about an error, in a sentence; docs/troubleshooting.md has the same at more length.
 
 use crate::cloudflare::Outcome;
 use crate::metrics::telemetry::Cause;

@@ -1,17 +1,17 @@
-//! The shapes of the document; the README explains them, and a change of one is a change of the API.
+//! The shapes of the document; docs/live-page.md explains them, and a change of one is a change of the API.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use super::advice::what_to_do;
-use crate::clock::{Moment, Timestamp};
-use crate::metrics::telemetry::{BudgetLevel, Doings, Trouble};
-use crate::model::{self, Endpoint, Level, PerLevel, Snapshot};
+use crate::clock::{Instant, Timestamp};
+use crate::metrics::telemetry::{Activity, BudgetLevel, Incident};
+use crate::model::{self, Level, PerLevel, Resource, Snapshot};
 use crate::server::status::history::History;
 
 /// The endpoints of which it is said how fresh they are.
-const READ: [Endpoint; 4] = [Endpoint::Summary, Endpoint::User, Endpoint::Behaviors, Endpoint::Integrations];
+const READ: [Resource; 4] = [Resource::Summary, Resource::User, Resource::Behaviors, Resource::Integrations];
 
 #[derive(Serialize)]
 pub(super) struct Head {
@@ -136,8 +136,8 @@ impl<'a> Account<'a> {
     pub(super) fn new(
         snapshot: &'a Snapshot,
         history: &History,
-        doings: &'a Doings,
-        dated: impl Fn(Moment) -> Timestamp,
+        activity: &'a Activity,
+        dated: impl Fn(Instant) -> Timestamp,
     ) -> Self {
         let Snapshot {
             account,
@@ -150,9 +150,9 @@ impl<'a> Account<'a> {
             totals,
             rejected_rows,
         } = snapshot;
-        let freshness = |endpoint: Endpoint| Freshness {
+        let freshness = |endpoint: Resource| Freshness {
             last_success: text(last_success.get(&endpoint).copied()),
-            interval_seconds: doings.poll_intervals.get(&endpoint).map(std::time::Duration::as_secs_f64),
+            interval_seconds: activity.poll_intervals.get(&endpoint).map(std::time::Duration::as_secs_f64),
             rejected_rows: rejected_rows.get(&endpoint).copied().unwrap_or_default(),
         };
         Self {
@@ -164,14 +164,14 @@ impl<'a> Account<'a> {
             events: totals.started.then(|| Events::new(totals, *counting_since, history, &dated)),
             behaviors: behaviors.as_ref().map(|known| known.iter().map(Behavior::new).collect()),
             integrations: integrations.as_ref().map(|known| known.iter().map(Integration::new).collect()),
-            token_expiry: text(doings.token_expiry),
-            errors: doings.troubles.iter().rev().map(Failure::new).collect(),
+            token_expiry: text(activity.token_expiry),
+            errors: activity.incidents.iter().rev().map(Failure::new).collect(),
         }
     }
 }
 
 impl Users {
-    fn new(users: &model::Users, history: &History, dated: impl Fn(Moment) -> Timestamp) -> Self {
+    fn new(users: &model::Users, history: &History, dated: impl Fn(Instant) -> Timestamp) -> Self {
         let trend = history.users_until().map(|until| Trend {
             step_seconds: history.step().as_secs_f64(),
             until: dated(until).to_string(),
@@ -191,7 +191,7 @@ impl<'a> Events<'a> {
         totals: &'a model::EventTotals,
         since: Option<Timestamp>,
         history: &History,
-        dated: impl Fn(Moment) -> Timestamp,
+        dated: impl Fn(Instant) -> Timestamp,
     ) -> Self {
         let count = |behavior: &str, levels: PerLevel<u64>| Count {
             total: levels.iter().sum(),
@@ -240,8 +240,8 @@ impl<'a> Integration<'a> {
 }
 
 impl<'a> Failure<'a> {
-    fn new(trouble: &'a Trouble) -> Self {
-        let Trouble { endpoint, cause, first, last, times, over, sentence } = trouble;
+    fn new(trouble: &'a Incident) -> Self {
+        let Incident { endpoint, cause, first, last, times, over, sentence } = trouble;
         Self {
             endpoint: endpoint.as_str(),
             cause: cause.as_str(),

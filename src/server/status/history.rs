@@ -11,8 +11,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::clock::{Moment, Timestamp};
-use crate::model::{Endpoint, Level, PerLevel, Snapshot};
+use crate::clock::{Instant, Timestamp};
+use crate::model::{Level, PerLevel, Resource, Snapshot};
 
 /// Six hours of minutes: the beginning of what an alert is about, and a step for each pixel of a small chart.
 pub const STEPS: usize = 360;
@@ -32,7 +32,7 @@ pub struct History {
     /// Each behavior that ever had an event: its place in a bucket, and its total as last seen.
     behaviors: BTreeMap<String, Seen>,
     /// The last reading of the list of users, and the moment at which it was seen.
-    reading: Option<(Timestamp, Option<Moment>)>,
+    reading: Option<(Timestamp, Option<Instant>)>,
 }
 
 #[derive(Debug)]
@@ -57,14 +57,14 @@ impl History {
             users: Ring::new(STEPS),
             events: Ring::new(STEPS / STEPS_OF_BUCKET as usize),
             behaviors: BTreeMap::new(),
-            reading: snapshot.last_success.get(&Endpoint::Summary).map(|read| (*read, None)),
+            reading: snapshot.last_success.get(&Resource::Summary).map(|read| (*read, None)),
         };
         drop(history.news(snapshot));
         history
     }
 
     /// Takes over what is new in `snapshot`; `interval` is the time between two readings of the list of users.
-    pub fn record(&mut self, snapshot: &Snapshot, interval: Duration, now: Moment) {
+    pub fn record(&mut self, snapshot: &Snapshot, interval: Duration, now: Instant) {
         let news = self.news(snapshot);
         let (slot, bucket) = (self.slot(now, self.step), self.slot(now, self.bucket()));
         if !news.is_empty() {
@@ -74,7 +74,7 @@ impl History {
                 latest.add(place, count);
             }
         }
-        let read = snapshot.last_success.get(&Endpoint::Summary).copied();
+        let read = snapshot.last_success.get(&Resource::Summary).copied();
         let (Some(read), Some(users)) = (read, &snapshot.users) else { return };
         if self.reading.is_some_and(|(before, _)| before == read) {
             return;
@@ -102,12 +102,12 @@ impl History {
     }
 
     /// The end of the last step of [`History::users`]; `None` as long as there is none.
-    pub fn users_until(&self) -> Option<Moment> {
+    pub fn users_until(&self) -> Option<Instant> {
         self.users.until(self.step)
     }
 
     /// The end of the last bucket of [`History::events`]; `None` as long as there is none.
-    pub fn events_until(&self) -> Option<Moment> {
+    pub fn events_until(&self) -> Option<Instant> {
         self.events.until(self.bucket())
     }
 
@@ -145,8 +145,8 @@ impl History {
     }
 
     /// In which step of this length a moment is.
-    fn slot(&self, moment: Moment, step: Duration) -> u64 {
-        let slot = moment.since(Moment::default()).as_millis() / step.as_millis().max(1);
+    fn slot(&self, moment: Instant, step: Duration) -> u64 {
+        let slot = moment.since(Instant::default()).as_millis() / step.as_millis().max(1);
         u64::try_from(slot).unwrap_or(u64::MAX)
     }
 }
@@ -207,9 +207,9 @@ impl<T> Ring<T> {
         self.slots.iter_mut().skip(skipped)
     }
 
-    fn until(&self, step: Duration) -> Option<Moment> {
+    fn until(&self, step: Duration) -> Option<Instant> {
         let steps = u32::try_from(self.last + 1).unwrap_or(u32::MAX);
-        (!self.slots.is_empty()).then(|| Moment::after_start(step.saturating_mul(steps)))
+        (!self.slots.is_empty()).then(|| Instant::after_start(step.saturating_mul(steps)))
     }
 }
 
@@ -225,7 +225,7 @@ mod tests {
     /// The account when its list of users was read at second `read` and had `high` users, and `travels` events
     /// were counted beside one from before the start.
     fn snapshot(read: Option<i64>, high: u64, travels: u64) -> Snapshot {
-        let last_success = read.map(|second| (Endpoint::Summary, Timestamp::from_seconds(second)));
+        let last_success = read.map(|second| (Resource::Summary, Timestamp::from_seconds(second)));
         Snapshot {
             account: AccountName { alias: "acme".to_owned(), id: "1".to_owned() },
             up: read.map(|_| true),

@@ -1,8 +1,8 @@
 //! Looking at users: who is listed, in which order, in which form, and how one is named.
 
 use serde_json::{Value, json};
-use zt_risk_exporter::collector::user_label::Naming;
-use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule};
+use zt_risk_exporter::collector::user_label::UserLabel;
+use zt_risk_exporter::simulator::{Fault, FaultRule, Endpoint};
 
 use super::rig::{ACCOUNT, ANN, BOB, CEM, DAN, EVE, Ended, Rig, SCENARIO, program, texts};
 use crate::canned::{Canned, bad, good};
@@ -152,7 +152,7 @@ fn a_user_is_found_by_id_address_name_and_part_of_it() {
 fn a_user_is_found_by_the_hash_on_the_page() {
     let rig = Rig::new();
     let key = rig.file("hash.key", "0123456789abcdef\n");
-    let hash = Naming::hash(b"0123456789abcdef").label(BOB.parse().unwrap()).unwrap();
+    let hash = UserLabel::hash(b"0123456789abcdef").label(BOB.parse().unwrap()).unwrap();
     for (identity, code) in [("hash", 0), ("id", 1)] {
         let mut command = program(&rig.upstream(), "everything", &["user", &hash, "--output", "json"]);
         command.env("ZT_RISK_EXPORTER__USERS__IDENTITY", identity);

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use zt_risk_exporter::clock::{Moment, Timestamp};
+use zt_risk_exporter::clock::{Instant, Timestamp};
 use zt_risk_exporter::cloudflare::limit::rate_limit::{RateLimit, Turn, WINDOW};
 use zt_risk_exporter::collector::queue::Queue;
 use zt_risk_exporter::collector::schedule::{Purpose, Schedule};
 use zt_risk_exporter::commands::plan::Load;
-use zt_risk_exporter::model::{Endpoint, Level, Tuple, UserId};
+use zt_risk_exporter::model::{Level, Resource, RowFingerprint, UserId};
 
 /// What the schedule does before it is looked at.
 const SUMMARIES_BEFORE: u32 = 5;
@@ -38,8 +38,8 @@ pub(crate) struct Seen {
 /// Lets a schedule work on `load`, with `budget` requests in five minutes.
 pub(crate) fn watch(load: &Load, budget: u32) -> Seen {
     let mut schedule = Schedule::new(load.intervals, budget, 1);
-    schedule.resume(load.pages, Moment::default(), Moment::default());
-    let interval = schedule.interval(Endpoint::Summary).expect("the list is read by the clock");
+    schedule.resume(load.pages, Instant::default(), Instant::default());
+    let interval = schedule.interval(Resource::Summary).expect("the list is read by the clock");
     let mut world = World {
         load: *load,
         schedule,
@@ -106,8 +106,8 @@ impl World {
         }
     }
 
-    fn poll(&mut self, endpoint: Endpoint) {
-        if endpoint != Endpoint::Summary {
+    fn poll(&mut self, endpoint: Resource) {
+        if endpoint != Resource::Summary {
             self.request(self.load.user_time);
             self.schedule.read(endpoint, 1, self.moment());
             return;
@@ -121,11 +121,11 @@ impl World {
         let date = Timestamp::default() + begun;
         for user in changed {
             let level = if user % HIGH == 0 { Level::High } else { Level::Low };
-            let tuple = Tuple { last_event: date, count: 1, level };
+            let tuple = RowFingerprint { last_event: date, count: 1, level };
             self.queue.changed(UserId::from_u128(user.into()), tuple, None, date);
         }
         self.summaries.push(begun);
-        self.schedule.read(Endpoint::Summary, self.load.pages, self.moment());
+        self.schedule.read(Resource::Summary, self.load.pages, self.moment());
     }
 
     fn read(&mut self, id: UserId) {
@@ -196,11 +196,11 @@ impl World {
         }
     }
 
-    fn moment(&self) -> Moment {
-        Moment::after_start(self.now)
+    fn moment(&self) -> Instant {
+        Instant::after_start(self.now)
     }
 }
 
-fn span(moment: Moment) -> Duration {
-    moment.since(Moment::default())
+fn span(moment: Instant) -> Duration {
+    moment.since(Instant::default())
 }

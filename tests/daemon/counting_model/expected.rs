@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use zt_risk_exporter::clock::Timestamp;
-use zt_risk_exporter::model::{EventTotals, Extent, Level, LevelChanges, Summary, UserRisk};
+use zt_risk_exporter::model::{Completeness, EventTotals, Level, LevelChanges, Summary, UserRisk};
 
 use super::world::{DAY, HOUR, MINUTE, behavior_id};
 
@@ -91,7 +91,7 @@ impl Expected {
     /// A list of users of `date` was read.
     pub(crate) fn summary_read(&mut self, summary: &Summary, date: i64) {
         let rows = summary.rows.iter().map(|row| (row.user.as_u128(), row.tuple.level));
-        if summary.extent != Extent::Whole {
+        if summary.completeness != Completeness::Complete {
             if self.epoch.is_some() {
                 for (user, _) in rows {
                     self.users.entry(user).or_default();
@@ -193,7 +193,7 @@ impl Expected {
             *self.events.entry((label.clone(), event.level.index())).or_default() += 1;
             new.push((key.1, label));
         }
-        let is_whole = risk.extent == Extent::Whole && risk.rejected == 0;
+        let is_whole = risk.completeness == Completeness::Complete && risk.rejected == 0;
         for (key, absent_since) in &mut known.keys {
             if seen.contains(key) {
                 *absent_since = None;

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use zt_risk_exporter::clock::Moment;
+use zt_risk_exporter::clock::Instant;
 use zt_risk_exporter::collector::account::{Account, Question, Settings, Step};
-use zt_risk_exporter::collector::ledger::Why;
+use zt_risk_exporter::collector::ledger::FetchReason;
 use zt_risk_exporter::collector::persist::{Now, Saved};
 use zt_risk_exporter::collector::schedule::Intervals;
-use zt_risk_exporter::collector::user_label::Naming;
-use zt_risk_exporter::model::{AccountName, Endpoint, EventTotals, Extent, Listing};
+use zt_risk_exporter::collector::user_label::UserLabel;
+use zt_risk_exporter::model::{AccountName, Completeness, EventTotals, Listing, Resource};
 use zt_risk_exporter::store::row::Table;
 
 use super::expected::Expected;
@@ -62,7 +62,7 @@ pub(crate) struct History {
     is_failing: bool,
     answers: u32,
     /// When the process that runs last read each user.
-    read: BTreeMap<u128, Moment>,
+    read: BTreeMap<u128, Instant>,
 }
 
 impl History {
@@ -85,7 +85,7 @@ impl History {
             },
             budget: random.u32(20..300),
             series: 3,
-            naming: Naming::Id,
+            naming: UserLabel::Id,
             secret: std::array::from_fn(|_| random.u8(..)),
             seed,
         };
@@ -146,9 +146,9 @@ impl History {
         6 * HOUR + audit + 2 * HOUR
     }
 
-    fn moment(&self) -> Moment {
+    fn moment(&self) -> Instant {
         let running = u64::try_from(self.world.now - self.started).expect("time does not go back");
-        Moment::after_start(Duration::from_millis(running))
+        Instant::after_start(Duration::from_millis(running))
     }
 
     fn now(&self) -> Now {
@@ -166,7 +166,7 @@ impl History {
                     self.world.now += self.random.i64(1..300);
                 }
                 Step::Wait(until) => {
-                    let until = i64::try_from(until.since(Moment::default()).as_millis()).expect("years");
+                    let until = i64::try_from(until.since(Instant::default()).as_millis()).expect("years");
                     let until = self.started + until + 1;
                     if until > end {
                         self.world.now = self.world.now.max(end);
@@ -237,7 +237,7 @@ impl History {
         let handed = self.account.changes(self.now()).each(|put| {
             rows.push(((put.table, put.key.to_vec()), put.value.map(<[u8]>::to_vec)));
             // A disk that fills up does so at any row; what was handed out before is not kept either.
-            if fate == Fate::Unsaved && put.table == Table::Series { Err(()) } else { Ok(()) }
+            if fate == Fate::Unsaved && put.table == Table::TopUsers { Err(()) } else { Ok(()) }
         });
         assert!(handed.is_ok() || fate == Fate::Unsaved, "an error of nobody");
         for ((table, key), value) in rows {
@@ -281,25 +281,25 @@ impl History {
     fn answer(&mut self, question: &Question) {
         let Self { random, world, account, expected, read, .. } = self;
         let (date, ours) = (world.now, world.ours());
-        let now = Moment::after_start(Duration::from_millis(
+        let now = Instant::after_start(Duration::from_millis(
             u64::try_from(date - self.started).expect("time does not go back"),
         ));
         match question {
-            Question::Poll(endpoint @ Endpoint::Summary) => match world.summary(random) {
+            Question::Poll(endpoint @ Resource::Summary) => match world.summary(random) {
                 Answer::Failed(setback) => account.failed(*endpoint, setback, now),
                 Answer::Read(summary) => {
                     let was_baseline = expected.epoch.is_none();
                     account.summary_read(&summary, now, ours);
                     expected.summary_read(&summary, date);
-                    if was_baseline && summary.extent == Extent::Whole {
+                    if was_baseline && summary.completeness == Completeness::Complete {
                         let users = account.snapshot().users.expect("a whole list was read");
                         assert_eq!(users.pending, 0, "the baseline costs no request");
                     }
                 }
             },
-            Question::Poll(endpoint @ Endpoint::Behaviors) => match world.behaviors(random) {
+            Question::Poll(endpoint @ Resource::Behaviors) => match world.behaviors(random) {
                 Answer::Failed(setback) => {
-                    use zt_risk_exporter::collector::schedule::Setback::{Closed, Unusable};
+                    use zt_risk_exporter::collector::schedule::FailureClass::{Closed, Unusable};
                     account.failed(*endpoint, setback, now);
                     if matches!(setback, Closed | Unusable) {
                         expected.behaviors_refused();
@@ -310,7 +310,7 @@ impl History {
                     expected.behaviors_read();
                 }
             },
-            Question::Poll(Endpoint::Integrations) => {
+            Question::Poll(Resource::Integrations) => {
                 account.integrations_read(Listing::default(), now, ours);
             }
             Question::Poll(_) => account.token_read(now),
@@ -319,7 +319,7 @@ impl History {
                 let user = asked.user.id.as_u128();
                 let earlier = read.get(&user).copied();
                 assert!(
-                    asked.why != Why::Audit
+                    asked.why != FetchReason::Audit
                         || earlier.is_none_or(|read| now.since(read) >= self.settings.intervals.audit),
                     "user {user} is audited again too soon"
                 );

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use zt_risk_exporter::clock::{Moment, Timestamp};
+use zt_risk_exporter::clock::{Instant, Timestamp};
 use zt_risk_exporter::cloudflare::limit::rate_limit::{RateLimit, Turn, WINDOW};
 use zt_risk_exporter::collector::account::{Account, Question, Settings, Step};
-use zt_risk_exporter::collector::ledger::Asked;
+use zt_risk_exporter::collector::ledger::DetailRequest;
 use zt_risk_exporter::collector::schedule::Intervals;
-use zt_risk_exporter::collector::user_label::Naming;
+use zt_risk_exporter::collector::user_label::UserLabel;
 use zt_risk_exporter::model::{
-    AccountName, Endpoint, Event, Extent, Level, Listing, Row, Summary, Tuple, UserId, UserRisk,
+    AccountName, Completeness, Event, Level, Listing, Resource, Row, RowFingerprint, Summary, UserId,
+    UserRisk,
 };
 
 /// A quarter of the 1,200 requests that Cloudflare allows in five minutes: what is configured by default.
@@ -65,7 +66,7 @@ impl Crowd {
             intervals,
             budget: BUDGET,
             series: 100,
-            naming: Naming::Id,
+            naming: UserLabel::Id,
             secret: [5; 16],
             seed: 1,
         });
@@ -110,27 +111,27 @@ impl Crowd {
     }
 
     fn request(&mut self) {
-        if let Turn::At(free) = self.limit.turn(Moment::after_start(self.now)) {
-            self.now = free.since(Moment::default());
+        if let Turn::At(free) = self.limit.turn(Instant::after_start(self.now)) {
+            self.now = free.since(Instant::default());
         }
-        self.limit.begin(Moment::after_start(self.now));
+        self.limit.begin(Instant::after_start(self.now));
         self.now += REQUEST;
-        self.limit.end(Moment::after_start(self.now));
+        self.limit.end(Instant::after_start(self.now));
     }
 
     fn run(&mut self, span: Duration) {
         let end = self.now + span;
         while self.now < end {
-            match self.account.plan(Moment::after_start(self.now)) {
-                Step::Wait(until) => self.now = until.since(Moment::default()),
+            match self.account.plan(Instant::after_start(self.now)) {
+                Step::Wait(until) => self.now = until.since(Instant::default()),
                 Step::Ask(Question::User(asked)) => self.user(&asked),
-                Step::Ask(Question::Poll(Endpoint::Summary)) => self.summary(),
+                Step::Ask(Question::Poll(Resource::Summary)) => self.summary(),
                 Step::Ask(Question::Poll(endpoint)) => {
                     self.request();
-                    let (now, date) = (Moment::after_start(self.now), Self::date(self.now));
+                    let (now, date) = (Instant::after_start(self.now), Self::date(self.now));
                     match endpoint {
-                        Endpoint::Behaviors => self.account.behaviors_read(Listing::default(), now, date),
-                        Endpoint::Integrations => {
+                        Resource::Behaviors => self.account.behaviors_read(Listing::default(), now, date),
+                        Resource::Integrations => {
                             self.account.integrations_read(Listing::default(), now, date);
                         }
                         _ => self.account.token_read(now),
@@ -152,7 +153,7 @@ impl Crowd {
         let level = |user| if user < self.plan.noisy { Level::High } else { Level::Low };
         let row = |user| Row {
             user: UserId::from_u128(user as u128),
-            tuple: Tuple {
+            tuple: RowFingerprint {
                 last_event: Self::date(self.last[user]),
                 count: self.counts[user],
                 level: level(user),
@@ -171,15 +172,15 @@ impl Crowd {
             rows,
             unreadable: Vec::new(),
             anonymous: 0,
-            extent: Extent::Whole,
+            completeness: Completeness::Complete,
             date,
             identities: None,
             pages,
         };
-        self.account.summary_read(&summary, Moment::after_start(self.now), Self::date(self.now));
+        self.account.summary_read(&summary, Instant::after_start(self.now), Self::date(self.now));
     }
 
-    fn user(&mut self, asked: &Asked) {
+    fn user(&mut self, asked: &DetailRequest) {
         self.request();
         self.catch_up();
         let user = usize::try_from(asked.user.id.as_u128()).expect("users are numbered");
@@ -201,12 +202,12 @@ impl Crowd {
             rejected: 0,
             last_reset: None,
             level: None,
-            extent: Extent::Whole,
+            completeness: Completeness::Complete,
             date: Some(date),
             identity: None,
             pages: 1,
         };
-        self.account.user_read(asked, &risk, Moment::after_start(self.now), date);
+        self.account.user_read(asked, &risk, Instant::after_start(self.now), date);
     }
 
     /// The longest that anyone waits who waits still.
@@ -232,7 +233,7 @@ fn noisy_users_starve_nobody() {
     crowd.run(Duration::from_secs(4 * 3_600));
     let worst = crowd.latencies.iter().max().copied().unwrap_or_default().max(crowd.still_waiting());
     // P + C / D, C being the users who change in five minutes and D the requests left for them.
-    let interval = crowd.account.interval(Endpoint::Summary).expect("the summary has one");
+    let interval = crowd.account.interval(Resource::Summary).expect("the summary has one");
     let changed = noisy as f64 + WINDOW.as_secs_f64() / every.as_secs_f64();
     let queue = WINDOW.mul_f64(changed / requests_for_changes(users, interval));
     let bound = crowd.longest_interval + queue;

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use zt_risk_exporter::clock::Timestamp;
-use zt_risk_exporter::collector::ledger::{Asked, Why};
-use zt_risk_exporter::collector::schedule::Setback;
+use zt_risk_exporter::collector::ledger::{DetailRequest, FetchReason};
+use zt_risk_exporter::collector::schedule::FailureClass;
 use zt_risk_exporter::model::{
-    Behavior, Event, Extent, Level, Listing, Row, Summary, Tuple, UserId, UserRisk,
+    Behavior, Completeness, Event, Level, Listing, Row, RowFingerprint, Summary, UserId, UserRisk,
 };
 
 pub(crate) const SECOND: i64 = 1_000;
@@ -106,18 +106,23 @@ pub(crate) struct World {
 pub(crate) enum UserAnswer {
     Read(UserRisk),
     NotFound,
-    Failed(Setback),
+    Failed(FailureClass),
 }
 
 /// What comes of a request for the summary or the behaviors.
 pub(crate) enum Answer<T> {
     Read(T),
-    Failed(Setback),
+    Failed(FailureClass),
 }
 
-fn failure(random: &mut fastrand::Rng) -> Setback {
-    [Setback::Passing, Setback::Passing, Setback::Unusable, Setback::Closed, Setback::Refused]
-        [random.usize(0..5)]
+fn failure(random: &mut fastrand::Rng) -> FailureClass {
+    [
+        FailureClass::Passing,
+        FailureClass::Passing,
+        FailureClass::Unusable,
+        FailureClass::Closed,
+        FailureClass::Refused,
+    ][random.usize(0..5)]
 }
 
 fn level(random: &mut fastrand::Rng) -> Level {
@@ -293,7 +298,7 @@ impl World {
     pub(crate) fn summary(&self, random: &mut fastrand::Rng) -> Answer<Summary> {
         let row = |(user, person): (&u128, &Person)| Row {
             user: UserId::from_u128(*user),
-            tuple: Tuple {
+            tuple: RowFingerprint {
                 last_event: Timestamp::from_millis(
                     person.events.iter().map(|event| event.at).max().unwrap_or_default(),
                 ),
@@ -307,7 +312,7 @@ impl World {
             rows,
             unreadable: Vec::new(),
             anonymous: 0,
-            extent: Extent::Whole,
+            completeness: Completeness::Complete,
             date,
             identities: None,
             pages: 1,
@@ -323,7 +328,7 @@ impl World {
                 3 => {}
                 _ => {
                     summary.rows.truncate(random.usize(0..=summary.rows.len()));
-                    summary.extent = Extent::Partial("pages moved".to_owned());
+                    summary.completeness = Completeness::Partial("pages moved".to_owned());
                 }
             }
         }
@@ -344,10 +349,10 @@ impl World {
         Answer::Read(Listing { rows: BEHAVIORS.into_iter().map(behavior).collect(), rejected: 0 })
     }
 
-    pub(crate) fn user(&mut self, asked: &Asked, random: &mut fastrand::Rng) -> UserAnswer {
+    pub(crate) fn user(&mut self, asked: &DetailRequest, random: &mut fastrand::Rng) -> UserAnswer {
         let is_faithful = self.habits.faith == Faith::Kept;
-        let mut troubles = || self.is_in_trouble(random).then(|| random.u32(0..6));
-        let trouble = troubles();
+        let mut incidents = || self.is_in_trouble(random).then(|| random.u32(0..6));
+        let trouble = incidents();
         let (now, date) = (self.now, self.date());
         let Some(person) = self.people.get_mut(&asked.user.id.as_u128()) else {
             return UserAnswer::NotFound;
@@ -355,9 +360,10 @@ impl World {
         let shown = person.events.iter().filter(|event| event.shown <= now);
         let mut events: Vec<_> = shown.map(|event| shown_as(event, random)).collect();
         random.shuffle(&mut events);
-        let (mut rejected, mut extent, mut last_reset) = (person.bad, Extent::Whole, person.last_reset);
+        let (mut rejected, mut completeness, mut last_reset) =
+            (person.bad, Completeness::Complete, person.last_reset);
         match trouble {
-            Some(0) if asked.why != Why::Gone || !is_faithful => return UserAnswer::NotFound,
+            Some(0) if asked.why != FetchReason::Gone || !is_faithful => return UserAnswer::NotFound,
             Some(0 | 1) => return UserAnswer::Failed(failure(random)),
             Some(2) if !is_faithful => last_reset = None,
             Some(_) if is_faithful && person.short == HIDDEN_AT_MOST => {}
@@ -368,11 +374,11 @@ impl World {
             }
             Some(_) => {
                 events.truncate(random.usize(0..=events.len()));
-                extent = Extent::Partial("cut short".to_owned());
+                completeness = Completeness::Partial("cut short".to_owned());
             }
             None => {}
         }
-        let is_short = rejected > person.bad || extent != Extent::Whole;
+        let is_short = rejected > person.bad || completeness != Completeness::Complete;
         person.short = if is_short { person.short.saturating_add(1) } else { 0 };
         // A row that is on two pages.
         if let Some(twice) = events.first().cloned()
@@ -385,7 +391,7 @@ impl World {
             rejected,
             last_reset: last_reset.map(Timestamp::from_millis),
             level: None,
-            extent,
+            completeness,
             date: Some(date),
             identity: None,
             pages: 1,

@@ -11,7 +11,7 @@ use zt_risk_exporter::clock::{Clock, Timestamp};
 use zt_risk_exporter::cloudflare::limit::rate_limit::WINDOW;
 use zt_risk_exporter::config::{Config, Flags};
 use zt_risk_exporter::simulator::{
-    Endpoint, Fault, FaultRule, GENERATED_ACCOUNT, GENERATED_TOKEN, Scenario, Simulator,
+    Fault, FaultRule, GENERATED_ACCOUNT, GENERATED_TOKEN, Endpoint, Scenario, Simulator,
 };
 
 use super::process::{ACCOUNTS, Cloud, Home};

@@ -11,7 +11,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use uuid::Uuid;
-use zt_risk_exporter::clock::{Clock, Moment, Timestamp};
+use zt_risk_exporter::clock::{Clock, Instant, Timestamp};
 use zt_risk_exporter::simulator::{Scenario, Simulator};
 
 use crate::program::{program, signal};
@@ -290,7 +290,7 @@ impl Exporter {
 }
 
 /// Lets other processes go on, for as long as patience lasts.
-fn pause(clock: &Clock, since: Moment, what: impl FnOnce() -> String) {
+fn pause(clock: &Clock, since: Instant, what: impl FnOnce() -> String) {
     assert!(clock.now().since(since) < PATIENCE, "{}", what());
     std::thread::park_timeout(Duration::from_millis(10));
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::rig::{ACCOUNT, Page, Rig, Setup, on_summary};
 use uuid::Uuid;
 use zt_risk_exporter::app::Tuning;
-use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule, Scenario};
+use zt_risk_exporter::simulator::{Fault, FaultRule, Endpoint, Scenario};
 
 const HIGH: Uuid = Uuid::from_u128(1);
 

@@ -1,4 +1,4 @@
-"""That what the README says of Kubernetes, Helm and scraping can be done, as far as it needs no cluster."""
+"""That what the manual says of Kubernetes, Helm and scraping can be done, as far as it needs no cluster."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import yaml
 import sources
 from sources import CHART, KUBERNETES, ROOT, objects
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+MANUAL = "".join((ROOT / f"docs/{name}.md").read_text(encoding="utf-8") for name in ("kubernetes", "scaling"))
 
 
 def section(title: str) -> str:
-    (_, after) = README.split(f"\n### {title}\n")
-    return after.split("\n### ")[0].split("\n## ")[0]
+    (_, after) = MANUAL.split(f"\n## {title}\n")
+    return after.split("\n## ")[0]
 
 
 def blocks(title: str, language: str) -> list[str]:
@@ -30,7 +30,7 @@ def commands(title: str, *starts: str) -> list[str]:
     return [line for text in blocks(title, "sh") for line in text.splitlines() if line.startswith(starts)]
 
 
-EXAMPLES = {"On Kubernetes": "example", "More than one": "example-sharded"}
+EXAMPLES = {"With kustomize": "example", "On Kubernetes": "example-sharded"}
 
 
 def the_copied_example_can_be_rendered() -> None:
@@ -57,7 +57,7 @@ def what_is_asked_for_by_name_is_there() -> None:
 
 
 def a_check_in_the_pod_reads_the_file_of_the_exporter_there() -> None:
-    (shown,) = commands("On Kubernetes", "kubectl --namespace zt-risk-exporter exec ")
+    (shown,) = commands("With kustomize", "kubectl --namespace zt-risk-exporter exec ")
     workload = sources.only(sources.kustomized(KUBERNETES / "example"), "Deployment")
     _, config = sources.exporter_in(sources.pod_of(workload))["args"]
     assert shown.endswith(f" deployment/{workload['metadata']['name']} -- /zt-risk-exporter check {config}"), shown
@@ -95,7 +95,7 @@ def the_values_are_taken_and_the_packaged_chart_makes_the_same() -> None:
 
 
 def the_kustomization_of_a_sidecar_is_that_of_the_example() -> None:
-    (text,) = blocks("On Kubernetes", "yaml")
+    (text,) = blocks("As a sidecar", "yaml")
     shown = yaml.safe_load(text)
     example = yaml.safe_load((KUBERNETES / "example-sidecar/kustomization.yaml").read_text(encoding="utf-8"))
     for key, items in shown.items():
