@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use zt_risk_exporter::clock::{Clock, Instant, Timestamp};
-use zt_risk_exporter::collector::account::{Account, Question, Settings, Step};
-use zt_risk_exporter::collector::persist::Saved;
-use zt_risk_exporter::collector::poller;
-use zt_risk_exporter::collector::schedule::Intervals;
-use zt_risk_exporter::collector::user_label::UserLabel;
+use zt_risk_exporter::internals::collector::account::{Account, Question, Settings, Step};
+use zt_risk_exporter::internals::collector::persist::Saved;
+use zt_risk_exporter::internals::collector::poller;
+use zt_risk_exporter::internals::collector::schedule::Intervals;
+use zt_risk_exporter::internals::collector::user_label::UserLabel;
+use zt_risk_exporter::internals::store::{Generation, Settings as File, State};
 use zt_risk_exporter::model::{
     AccountName, Completeness, Event, Level, Listing, Resource, Row, RowFingerprint, Summary, UserId,
     UserRisk,
 };
-use zt_risk_exporter::store::{Generation, Settings as File, State};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 const DATE: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -127,7 +127,9 @@ fn read_all(account: &mut Account, list: &Summary, round: u64, disk: &mut Disk) 
                 account.integrations_read(Listing::default(), now, DATE);
             }
             Question::Poll(_) => account.token_read(now),
-            Question::User(asked) if asked.why == zt_risk_exporter::collector::ledger::FetchReason::Audit => {
+            Question::User(asked)
+                if asked.why == zt_risk_exporter::internals::collector::ledger::FetchReason::Audit =>
+            {
                 break;
             }
             Question::User(asked) => account.user_read(&asked, &risk(round), now, DATE),

@@ -5,7 +5,8 @@ use std::hint::black_box;
 use std::io::Write as _;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use zt_risk_exporter::cloudflare::decode::{Bounds, Pii, summary_rows};
+use zt_risk_exporter::cloudflare::{Bounds, Pii};
+use zt_risk_exporter::internals::cloudflare::decode::summary_rows;
 
 /// What one read of a socket brings.
 const CHUNK: usize = 64 << 10;

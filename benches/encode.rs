@@ -6,8 +6,8 @@ mod accounts;
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use zt_risk_exporter::metrics::encode::Format;
-use zt_risk_exporter::metrics::exposition::{Compressor, Exposition, encode};
+use zt_risk_exporter::internals::metrics::encode::Format;
+use zt_risk_exporter::internals::metrics::exposition::{Compressor, Exposition, encode};
 
 fn pages(criterion: &mut Criterion) {
     for (name, accounts, users) in [("1 account, 100 users", 1, 100), ("20 accounts, 75 users each", 20, 75)]

@@ -15,11 +15,11 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use zt_risk_exporter::clock::Clock;
-use zt_risk_exporter::cloudflare::limit::budget::Budget;
-use zt_risk_exporter::metrics::encode::Format;
-use zt_risk_exporter::metrics::exposition::{Compressor, Exposition};
-use zt_risk_exporter::metrics::telemetry::Telemetry;
-use zt_risk_exporter::server::{self, Parts, Readiness};
+use zt_risk_exporter::cloudflare::limit::Budget;
+use zt_risk_exporter::internals::metrics::encode::Format;
+use zt_risk_exporter::internals::metrics::exposition::{Compressor, Exposition};
+use zt_risk_exporter::internals::metrics::telemetry::Telemetry;
+use zt_risk_exporter::internals::server::{self, Parts, Readiness};
 
 fn parts(accounts: u32, users: u32) -> Parts {
     let clock = Clock::system();

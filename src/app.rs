@@ -2,11 +2,11 @@
 
 mod client;
 mod demo;
-pub mod demo_state;
-pub mod liveness;
-pub mod logging;
-pub mod signals;
-pub mod systemd;
+pub(crate) mod demo_state;
+pub(crate) mod liveness;
+pub(crate) mod logging;
+pub(crate) mod signals;
+pub(crate) mod systemd;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -23,8 +23,8 @@ use tokio::task::{JoinSet, block_in_place};
 use crate::app::liveness::Liveness;
 use crate::app::signals::stop_signal;
 use crate::clock::Clock;
-use crate::cloudflare::limit::budget::{Budget, Journal, Spending};
-use crate::cloudflare::limit::rate_limit::WINDOW;
+use crate::cloudflare::limit::WINDOW;
+use crate::cloudflare::limit::{Budget, Journal, Spending};
 use crate::cloudflare::{Options, Pii};
 use crate::collector::account::{Account, Settings};
 use crate::collector::persist::{self, Document, Now, Saved};
@@ -42,8 +42,8 @@ use crate::server::{self, Readiness};
 use crate::simulator::{self, Scenario};
 use crate::store::row::Table;
 use crate::store::{self, Generation, State};
-pub use client::{ClientError, Connected, connect};
-pub use demo::{Demo, demo};
+pub(crate) use client::{ClientError, Connected, connect};
+pub(crate) use demo::{Demo, demo};
 
 /// Not ready for at most this long, whatever the accounts do: trouble upstream is on the page.
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -135,7 +135,7 @@ pub struct Exporter {
 ///
 /// # Errors
 /// None can be.
-pub async fn bind(listen: &Listen) -> Result<TcpListener, Error> {
+pub(crate) async fn bind(listen: &Listen) -> Result<TcpListener, Error> {
     TcpListener::bind(listen.addresses())
         .await
         .map_err(|source| Error::Listen { listen: listen.clone(), source })
@@ -145,7 +145,7 @@ pub async fn bind(listen: &Listen) -> Result<TcpListener, Error> {
 ///
 /// # Errors
 /// Something stands in the way of the start, or a part ended.
-pub async fn serve(config: &Config) -> Result<(), Error> {
+pub(crate) async fn serve(config: &Config) -> Result<(), Error> {
     let stop = stop_signal().map_err(Error::Signals)?;
     let listener = bind(&config.web.listen).await?;
     let exporter = Exporter::new(config, &Clock::system(), &Tuning::default())?;
@@ -158,7 +158,7 @@ pub async fn serve(config: &Config) -> Result<(), Error> {
 ///
 /// # Errors
 /// Nothing can be served there, or the scenario makes no world.
-pub async fn simulate(
+pub(crate) async fn simulate(
     listen: &Listen,
     scenario: Scenario,
     say: impl Fn(&str) + Send + Sync + 'static,

@@ -8,8 +8,8 @@
 mod auth;
 mod base_url;
 mod connect_error;
-pub mod credentials;
-pub mod decode;
+mod credentials;
+pub(crate) mod decode;
 mod envelope;
 mod error;
 mod exchange;
@@ -35,6 +35,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 pub use base_url::BASE_URL;
+pub use credentials::Credentials;
 pub use decode::{Bounds, Pii};
 pub use error::{Answered, Effect, Error, Kind, Lack, Limiter, Note, Outcome};
 pub use options::Options;
@@ -42,14 +43,13 @@ pub use report::{Observer, Report};
 pub use setup_error::SetupError;
 pub use values::{IntegrationSetting, NewIntegration, TokenState, TokenStatus, UpdatedBehavior};
 
-pub use crate::cloudflare::credentials::Credentials;
-use crate::cloudflare::limit::budget::Budget;
 use crate::model::{
     Behavior, BehaviorSetting, DetailedEvent, Identity, Integration, Level, Listing, Row, Summary, UserId,
     UserRisk,
 };
 use decode::Element;
 use decode::rfc3339;
+use limit::Budget;
 use operation::Operation;
 use pagination::Paging;
 use request::{Answer, Request};

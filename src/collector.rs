@@ -4,14 +4,14 @@
 //! ([`roster`]), whose events are to be read ([`queue`], [`audit`]) and when ([`schedule`]), and which events were counted
 //! ([`ledger`]). [`persist`] turns all of it into rows for the store, and back.
 
-pub mod account;
-pub mod audit;
-pub mod behavior_labels;
-pub mod ledger;
-pub mod persist;
-pub mod poller;
-pub mod queue;
-pub mod roster;
-pub mod schedule;
-pub mod top_users;
-pub mod user_label;
+pub(crate) mod account;
+pub(crate) mod audit;
+pub(crate) mod behavior_labels;
+pub(crate) mod ledger;
+pub(crate) mod persist;
+pub(crate) mod poller;
+pub(crate) mod queue;
+pub(crate) mod roster;
+pub(crate) mod schedule;
+pub(crate) mod top_users;
+pub(crate) mod user_label;

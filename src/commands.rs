@@ -6,13 +6,13 @@
 
 mod admin;
 mod args;
-pub mod backfill;
-pub mod check;
+pub(crate) mod backfill;
+pub(crate) mod check;
 mod completions;
 mod demo;
 mod healthcheck;
 mod outcome;
-pub mod plan;
+pub(crate) mod plan;
 mod serve;
 mod session;
 mod setup;
@@ -22,7 +22,7 @@ mod terminal;
 
 use clap::{Parser, Subcommand};
 
-pub use outcome::{Failure, Outcome};
+pub(crate) use outcome::{Failure, Outcome};
 
 /// Prometheus exporter and monitoring daemon for Cloudflare Zero Trust user risk.
 ///

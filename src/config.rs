@@ -24,11 +24,12 @@ use reqwest::Url;
 use secrecy::SecretSlice;
 use tracing_subscriber::filter::Targets;
 
-pub use accounts::DEFAULT_SHARE;
+pub(crate) use accounts::DEFAULT_SHARE;
 pub use error::Error;
-pub use flags::{FileFlags, Flags, LogFlags};
+pub use flags::Flags;
+pub(crate) use flags::{FileFlags, LogFlags};
 pub use secret_files::CredentialSource;
-pub use shard::Shard;
+pub(crate) use shard::Shard;
 
 use crate::http::listen::Listen;
 use crate::store;

@@ -1,8 +1,10 @@
 //! Accepts HTTP connections with limits, time-outs and a drain; the server and the simulator share it.
 
 mod body;
+#[cfg(feature = "daemon")]
 mod chained_body;
-pub mod listen;
+#[cfg(feature = "daemon")]
+pub(crate) mod listen;
 mod per_peer;
 mod write_timeout;
 
@@ -22,7 +24,8 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
 pub use body::{Abort, Body, full, sentence};
-pub use chained_body::chained;
+#[cfg(feature = "daemon")]
+pub(crate) use chained_body::chained;
 use per_peer::Peers;
 use write_timeout::WriteTimeout;
 

@@ -1,124 +1,102 @@
 //! A Prometheus exporter for the user risk that Cloudflare Zero Trust scores.
 //!
-//! Cloudflare shows a table of risky users. This crate reads it through the Risk Scoring API, counts what
-//! happens, and serves the result on `/metrics`, within a fixed share of the account's request quota.
+//! Cloudflare shows a table of risky users. This crate reads it through the Risk Scoring API, counts the
+//! events, and serves the result on `/metrics`, within a fixed share of the account's request quota.
 //!
 //! # The flow
 //!
 //! ```text
-//! Cloudflare, or simulator
-//!     |  JSON over HTTP, paid from the budget
-//! cloudflare             values of model, never JSON
+//! Cloudflare, or the simulator
+//!     |  JSON over HTTP, charged to the budget
+//! cloudflare      decodes each answer into values of model
 //!     |
-//! poller                 plan, wait, ask, apply, save, publish; owns one account
-//!     |  asks: account   roster, queue, audit, ledger, series, schedule: pure, told the time
-//!     |  state           rows on disk, before anyone sees a new count
+//! collector       one poller for each account: plan, wait, request, apply, save, publish
+//!     |  store    rows on disk, committed before a new count can be seen
 //!     |
-//! Arc<Snapshot>          watch channel, one for each account
+//! Arc<Snapshot>   one watch channel for each account
 //!     |
-//! publisher              at most once a second
-//!     |  calls: exposition; status, which keeps a history
+//! server          its publisher encodes (metrics) at most once a second
 //!     |
-//! Arc<Page>, Arc<Status> watch channels: the page, encoded and compressed, and the status in JSON
-//!     |
-//! server                 adds what telemetry knows, at each scrape
+//! Arc<Exposition>, Arc<Status>
+//!     |  a scrape gets these bytes, with the few samples of metrics::telemetry after them
 //!     |
 //! Prometheus, and people
 //! ```
 //!
-//! Data flows down; imports point up. A module may know the one its data comes from, never the one it
-//! goes to.
+//! Data flows down. Imports point the other way: a module may know the module its data comes from, never the
+//! module it goes to.
+//!
+//! # The rooms, from the top down
+//!
+//! Each room is a folder of `src/` with a file of the same name as its front page. A room imports only rooms
+//! below it. A test reads this list and fails on an import that points up.
+//!
+//! - [`commands`]: one file for each subcommand: its arguments, and what it does.
+//! - [`app`]: wires the parts of the daemon, runs them, and stops them.
+//! - [`server`]: answers `/metrics`, health, readiness, the status document and the live page.
+//! - [`collector`]: what is known of each account, and the poller that keeps it up to date: who changed
+//!   (`roster`), in which order their events are read (`queue`, `audit`, `schedule`), which events were
+//!   counted (`ledger`), and what is saved (`persist`).
+//! - [`config`]: file, environment and flags in, checked configuration out.
+//! - [`metrics`]: every metric family, and how samples are encoded and compressed.
+//! - [`store`]: rows of bytes in one file that survives restarts; it knows nothing about accounts.
+//! - [`cloudflare`]: the client: one method for each operation of the API, decoding, retries, and the request
+//!   budget (`limit`).
+//! - [`simulator`]: a stand-in for the API, with users to whom things happen.
+//! - [`model`]: levels, users, events, behaviors, integrations, and the snapshot of an account.
+//! - [`http`]: accepts connections, with limits on everything.
+//! - [`clock`]: the only room that reads a clock.
 //!
 //! # Where to start reading
 //!
-//! - *What does this sample on the page mean, and where is it from?* [`exposition::families`] declares
-//!   every metric about Cloudflare, and [`telemetry::families`] those about this process. From a family
-//!   follow the field of [`model::Snapshot`] that fills it.
-//! - *How is an event counted once, and only once?* [`account`] is told what was read. [`roster`] finds who
-//!   changed, [`queue`] puts them in order, [`ledger`] knows what was counted, and [`state`] keeps it.
-//! - *What is sent to Cloudflare, when, and what if it fails?* [`schedule`] and [`budget`] say when,
-//!   [`cloudflare`] sends, and [`poller`] reacts.
-//!
-//! # The modules, in the order of the flow
-//!
-//! Start and configuration:
-//!
-//! - [`commands`]: the commands, each with its arguments beside what it does.
-//! - [`config`]: file, environment and flags in, checked configuration out.
-//! - [`credentials`]: what a request proves itself with.
-//! - [`app`]: the one file that knows every part; binds, wires, runs, stops.
-//! - [`signals`]: the signals that ask a process to stop.
-//! - [`pulse`]: whether every part still turns.
-//! - [`service_manager`]: tells systemd how the process is doing.
-//!
-//! From Cloudflare to what is known:
-//!
-//! - [`clock`]: the only place that reads a clock, and the two kinds of time.
-//! - [`rate_limit`]: how many requests may still go, and when the next one may.
-//! - [`budget`]: a rate limit that several accounts wait for in turns.
-//! - [`cloudflare`]: the client, one method for each operation of the API.
-//! - [`model`]: levels, users, events, behaviors, integrations, and the snapshot.
-//! - [`poller`]: the loop of one account.
-//! - [`account`]: everything known of one account, and what to ask next.
-//! - [`schedule`]: when each endpoint is to be read.
-//! - [`roster`]: who is at risk, at which level, and what a new list changes.
-//! - [`queue`]: whose events are still to be read, and in which order.
-//! - [`audit`]: who is read again although nothing seems to have changed.
-//! - [`ledger`]: which events were counted already.
-//! - [`labels`]: which label a behavior gets.
-//! - [`series`]: which users get series of their own.
-//! - [`identity`]: what users are called there.
-//! - [`saved`]: what an account leaves to its next process, as rows of bytes.
-//! - [`state`]: the file with these rows, and what to do when it fails; it does not know what they say.
-//!
-//! From what is known to Prometheus:
-//!
-//! - [`publisher`]: makes a new page, and a new status, when an account changed.
-//! - [`exposition`]: writes and compresses the page in both formats.
-//! - [`history`]: what an account was like in the last hours.
-//! - [`status`]: what people are told of the accounts, as JSON.
-//! - [`telemetry`]: what this process did itself.
-//! - [`http`]: accepting connections, with limits on everything.
-//! - [`server`]: `/metrics`, health, readiness, the status, and the page for people.
-//!
-//! Beside the flow:
-//!
-//! - [`drill`]: the state of a demonstration that plays a story.
-//! - [`simulator`]: a stand-in for the API, with a world in which things happen.
+//! - *What does a sample on `/metrics` mean, and where is it from?* `metrics/families/cloudflare.rs` declares
+//!   every metric about Cloudflare, and `metrics/families/exporter.rs` every metric about this process. From
+//!   a family, follow the field of [`model::Snapshot`] that fills it.
+//! - *How is an event counted once, and only once?* `collector/account.rs` is told what was read. `ledger`
+//!   reconciles a user's events with those counted before, and `collector/poller.rs` saves the result before
+//!   it publishes it.
+//! - *When is Cloudflare asked, and what happens when a request fails?* `collector/schedule.rs` and
+//!   `cloudflare/limit` decide when, `cloudflare/exchange.rs` sends and retries, `cloudflare/error.rs` sorts
+//!   failures by what to do next (a 429, for example), and `collector/poller.rs` reacts.
+//! - *Which personal data leaves the process?* `cloudflare/decode` drops names and addresses unless they were
+//!   asked for; `collector/user_label.rs` decides what a user is called in a label.
 //!
 //! # What always holds
 //!
-//! 1. A scrape never sends a request to Cloudflare and never waits for one. The page is made when
-//!    something changed, at most once a second, beside the threads that answer; everyone gets the same
-//!    bytes, with the few samples of [`telemetry`] after them.
-//! 2. A poller owns its account. Nobody locks it and nobody else sees it: readers get immutable snapshots.
-//! 3. The JSON of the API stays within [`cloudflare`]. What comes out has names of our own.
-//! 4. The simulator shares no code with the client, apart from [`http`] and [`clock`]: with the same mistake
-//!    both would agree. The published schema and the official SDKs check it instead.
-//! 5. What decides is pure: [`account`] and all that it asks, [`rate_limit`] and [`exposition`] are told the
-//!    time. They read no clock and do no I/O.
-//! 6. A metric's name, type, help and labels stand once in `src/`. The golden page and the manual are
+//! 1. A scrape never sends a request to Cloudflare and never waits for one. The exposition is encoded when
+//!    something changed, at most once a second, off the threads that answer. Every scrape gets the same bytes,
+//!    with the few samples of `metrics::telemetry` after them.
+//! 2. A poller owns its account. Nothing else locks or sees it: readers get immutable snapshots.
+//! 3. The JSON of the API stays inside [`cloudflare`]. The values that come out have this crate's own names.
+//!    The client knows no database.
+//! 4. The simulator shares no code with the client, apart from [`http`] and [`clock`]: a client and a
+//!    simulator with the same mistake would agree. The published schema and the official SDKs check both.
+//! 5. The modules that decide are pure: the account and all that it asks, the rate limit and the encoder are
+//!    told the time. They read no clock and do no I/O.
+//! 6. A metric's name, type, help and labels stand once in `src/`. The golden file and the documentation are
 //!    checked against that place.
-//! 7. Each page is made afresh from a snapshot. What is gone at Cloudflare is gone from the page, and what
-//!    was never read is absent, which is not the same as 0.
-//! 8. Ages are exported as the dates since when, so that they stay right between two readings.
-//! 9. Durable before visible. A reading is reconciled, applied as a whole, and saved in one transaction; only
-//!    what was saved is published as counted. Memory may be ahead of the disk while the disk is in trouble, no
-//!    counter ever is. So no restart makes one fall, and a crash loses nothing that can be read again.
-//! 10. No part dies in silence. [`app`] joins them all, and the end of one ends the process with code 1,
-//!     rather than leave a page that no longer changes.
-//! 11. Trouble keeps the last good data, with its date. It never empties the page, and a list known to be
-//!     incomplete never passes for a whole one.
+//! 7. Each exposition is encoded from a snapshot. A user or behavior that is gone at Cloudflare is gone from
+//!    `/metrics`. A metric is missing until its resource was read once; missing does not mean 0.
+//! 8. Ages are exported as timestamps, so that they stay right between two readings.
+//! 9. Durable before visible. A reading is reconciled, applied as a whole, and saved in one transaction. Only
+//!    what was saved is published as counted. While the disk cannot be written, memory may be ahead of it, but
+//!    no published counter is. So no restart makes a counter fall, and a crash loses nothing that can be read
+//!    again.
+//! 10. No part dies in silence. [`app`] joins all parts, and the end of one ends the process with code 1, so
+//!     that `/metrics` never goes on with old numbers.
+//! 11. An error keeps the last good data, marked by its age. It never empties `/metrics`, and a list known to
+//!     be incomplete never passes for a complete one.
 //! 12. Names and e-mail addresses are dropped where the answer is decoded, unless the configuration or an
 //!     operator's command asks for them. Tokens reach no log, label, panic message, argument list or file.
 //!
 //! # As a library
 //!
-//! The client and the simulator can be used without the daemon:
+//! Public are the client, the simulator, and the values they speak of. Without the default feature `daemon`
+//! the crate is only these four rooms and [`http`], and needs no database:
 //!
 //! ```
-//! use zt_risk_exporter::cloudflare::limit::budget::Budget;
 //! use zt_risk_exporter::clock::Clock;
+//! use zt_risk_exporter::cloudflare::limit::Budget;
 //! use zt_risk_exporter::cloudflare::{Client, Credentials, Options};
 //! use zt_risk_exporter::model::Completeness;
 //! use zt_risk_exporter::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, Scenario, Simulator};
@@ -128,28 +106,44 @@
 //!     // In place of Cloudflare: one account of 100 users, and a token that may do everything.
 //!     let simulator = Simulator::start(Scenario::generated(100, 1), Clock::system()).await?;
 //!     let options = Options { base_url: simulator.base_url(), ..Options::default() };
-//!     // A quarter of what Cloudflare allows. Clones of a budget spend from the same.
+//!     // A quarter of the requests that Cloudflare allows. Clones of a budget share it.
 //!     let budget = Budget::new(0.25, Clock::system());
 //!     let token = Credentials::Token(GENERATED_TOKEN.into());
 //!     let client = Client::new(GENERATED_ACCOUNT, token, budget, options)?;
 //!
 //!     let summary = client.summary().await?;
-//!     assert_eq!((summary.rows.len(), &summary.extent), (100, &Completeness::Complete));
+//!     assert_eq!((summary.rows.len(), &summary.completeness), (100, &Completeness::Complete));
 //!     let risk = client.user(summary.rows[0].user).await?;
 //!     println!("{} events, last reset {:?}", risk.events.len(), risk.last_reset);
 //!     Ok(())
 //! }
 //! ```
 
-pub mod app;
 pub mod clock;
 pub mod cloudflare;
-pub mod collector;
-pub mod commands;
-pub mod config;
-pub mod http;
-pub mod metrics;
 pub mod model;
-pub mod server;
 pub mod simulator;
-pub mod store;
+
+mod http;
+
+#[cfg(feature = "daemon")]
+mod app;
+#[cfg(feature = "daemon")]
+mod collector;
+#[cfg(feature = "daemon")]
+mod commands;
+#[cfg(feature = "daemon")]
+mod config;
+#[cfg(feature = "daemon")]
+mod metrics;
+#[cfg(feature = "daemon")]
+mod server;
+#[cfg(feature = "daemon")]
+mod store;
+
+#[doc(hidden)]
+#[allow(
+    missing_docs,
+    reason = "what the tests and benches need of the private rooms; nobody else should use it"
+)]
+pub mod internals;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use zt_risk_exporter::commands::Cli;
+use zt_risk_exporter::internals::commands::Cli;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

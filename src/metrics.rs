@@ -3,9 +3,9 @@
 //! [`families`] declares each metric once. [`exposition`] encodes the snapshots of all accounts; [`telemetry`] adds
 //! the samples about this process at each scrape.
 
-pub mod encode;
-pub mod exposition;
-pub mod families;
+pub(crate) mod encode;
+pub(crate) mod exposition;
+pub(crate) mod families;
 mod gzip;
 mod samples;
-pub mod telemetry;
+pub(crate) mod telemetry;

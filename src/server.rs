@@ -5,8 +5,8 @@
 
 mod assets;
 mod negotiation;
-pub mod publisher;
-pub mod status;
+pub(crate) mod publisher;
+pub(crate) mod status;
 
 use std::future::{Future, ready};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -6,9 +6,9 @@
 
 mod database;
 mod error;
-pub mod offline;
+pub(crate) mod offline;
 mod overlay;
-pub mod row;
+pub(crate) mod row;
 mod stats;
 
 use std::collections::BTreeMap;
@@ -16,7 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Clock, Instant};
-pub use database::{Before, RowError, Settings, Sink};
+pub use database::Settings;
+pub(crate) use database::{Before, RowError, Sink};
 use database::{Damage, Opened, Origin, Problem};
 pub use error::Error;
 use row::{Put, Table, Unreadable};

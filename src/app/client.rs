@@ -1,7 +1,7 @@
 //! The one way from a configured account to a client for it.
 
-use crate::cloudflare::credentials::Credentials;
-use crate::cloudflare::limit::budget::Budget;
+use crate::cloudflare::Credentials;
+use crate::cloudflare::limit::Budget;
 use crate::cloudflare::{Client, Options, SetupError};
 use crate::config::{self, Account, Config};
 
@@ -17,7 +17,7 @@ pub enum ClientError {
 }
 
 /// A client, and the credentials that it sends.
-pub struct Connected {
+pub(crate) struct Connected {
     /// The client.
     pub client: Client,
     /// What was read for it.
@@ -29,7 +29,7 @@ pub struct Connected {
 ///
 /// # Errors
 /// As [`ClientError`] sorts them.
-pub fn connect(
+pub(crate) fn connect(
     config: &Config,
     account: &Account,
     budget: Budget,

@@ -8,15 +8,15 @@ use crate::app::demo_state::{self, TempDir};
 use crate::app::signals::stop_signal;
 use crate::clock::Clock;
 use crate::cloudflare::Options;
-use crate::cloudflare::limit::budget::Budget;
-use crate::cloudflare::limit::rate_limit::QUOTA;
+use crate::cloudflare::limit::Budget;
+use crate::cloudflare::limit::QUOTA;
 use crate::config::{self, Config, CredentialSource, IdentityPolicy, Local, Shard};
 use crate::http::listen::Listen;
 use crate::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, LimitSpec, Scenario, Simulator, Story};
 
 /// What is simulated, and how fast.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Demo {
+pub(crate) struct Demo {
     /// How many users there are, where no story is played.
     pub users: u32,
     /// The same seed and clock give the same world.
@@ -32,7 +32,7 @@ pub struct Demo {
 ///
 /// # Errors
 /// Something stands in the way of the start, or a part ended.
-pub async fn demo(
+pub(crate) async fn demo(
     demo: &Demo,
     local: Local,
     say: impl Fn(&str) + Clone + Send + Sync + 'static,

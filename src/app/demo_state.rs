@@ -19,21 +19,21 @@ const CACHE_BYTES: usize = 1024 * 1024;
 
 /// A directory of this process alone, removed with all that is in it when this is dropped.
 #[derive(Debug)]
-pub struct TempDir(PathBuf);
+pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {
     /// Makes one among the system's temporary files.
     ///
     /// # Errors
     /// It cannot be made there.
-    pub fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let path = std::env::temp_dir().join(format!("zt-risk-exporter-{}", uuid::Uuid::new_v4()));
         fs::DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(path))
     }
 
     /// A state file in it.
-    pub fn state(&self) -> store::Settings {
+    pub(crate) fn state(&self) -> store::Settings {
         store::Settings { path: self.0.join("state.redb"), cache_bytes: CACHE_BYTES }
     }
 }
@@ -61,7 +61,7 @@ pub enum PastError {
 ///
 /// # Errors
 /// The list cannot be read, or the state not be written.
-pub async fn pretend(
+pub(crate) async fn pretend(
     client: &Client,
     watched: Duration,
     settings: Settings,

@@ -11,13 +11,13 @@ type Question = oneshot::Sender<()>;
 
 /// The parts that are asked.
 #[derive(Debug, Default)]
-pub struct Liveness {
+pub(crate) struct Liveness {
     parts: Vec<mpsc::Sender<Question>>,
 }
 
 impl Liveness {
     /// The same work, which answers from now on whenever it has nothing to do but wait.
-    pub fn watch<F: Future>(&mut self, work: F) -> impl Future<Output = F::Output> + use<F> {
+    pub(crate) fn watch<F: Future>(&mut self, work: F) -> impl Future<Output = F::Output> + use<F> {
         let (ask, mut asked) = mpsc::channel::<Question>(1);
         self.parts.push(ask);
         async move {
@@ -36,7 +36,7 @@ impl Liveness {
     }
 
     /// Ready once every part has answered; never, if one has ended or hangs.
-    pub async fn beat(&self) {
+    pub(crate) async fn beat(&self) {
         for part in &self.parts {
             let (question, answer) = oneshot::channel();
             if part.send(question).await.is_err() || answer.await.is_err() {

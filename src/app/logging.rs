@@ -30,7 +30,7 @@ impl Colour {
 ///
 /// # Errors
 /// Logs of this process go somewhere already.
-pub fn start(log: &Log) -> Result<(), tracing::subscriber::SetGlobalDefaultError> {
+pub(crate) fn start(log: &Log) -> Result<(), tracing::subscriber::SetGlobalDefaultError> {
     tracing::subscriber::set_global_default(subscriber(log, Colour::for_stream(&io::stderr()), io::stderr))
 }
 

@@ -11,18 +11,18 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::app::liveness::Liveness;
 
 /// It serves, and knows what can be known at first.
-pub fn ready() {
+pub(crate) fn ready() {
     tell(NotifyState::Ready);
 }
 
 /// It was asked to stop, and does.
-pub fn stopping() {
+pub(crate) fn stopping() {
     tell(NotifyState::Stopping);
 }
 
 /// Feeds the watchdog for as long as all parts have a pulse, twice in the time that it allows; if there is
 /// one.
-pub async fn feed_watchdog(pulse: Liveness) -> Infallible {
+pub(crate) async fn feed_watchdog(pulse: Liveness) -> Infallible {
     let Some(allowed) = sd_notify::watchdog_enabled().filter(|allowed| !allowed.is_zero()) else {
         return pending().await;
     };

@@ -4,7 +4,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::setup_error::SetupError;
-use crate::cloudflare::credentials::Credentials;
+use crate::cloudflare::Credentials;
 
 /// The credentials as headers, and as secrets that must never be repeated in a message.
 pub(super) struct Auth {

@@ -18,7 +18,7 @@ mod stream;
 
 pub use bounds::{Bounds, Pii};
 pub(super) use element::Element;
-pub use error::DecodeError;
+pub(crate) use error::DecodeError;
 pub(super) use gunzip::Body;
 pub(super) use sink::{Sink, Whole};
 pub use stream::summary_rows;

@@ -16,8 +16,8 @@ use super::headers::{self, Coding};
 use super::request::{Answer, Request};
 use super::retry::{FailedAttempt, Retry};
 use crate::clock::Clock;
-use crate::cloudflare::limit::budget::Permit;
-use crate::cloudflare::limit::rate_limit::WINDOW;
+use crate::cloudflare::limit::Permit;
+use crate::cloudflare::limit::WINDOW;
 
 /// How long a 429 without `Retry-After` blocks: as long as Cloudflare documents.
 const DOCUMENTED_BLOCK: Duration = WINDOW;

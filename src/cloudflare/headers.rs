@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 
 use crate::clock::Timestamp;
-use crate::cloudflare::limit::rate_limit::{ServerLimit, WINDOW};
+use crate::cloudflare::limit::{ServerLimit, WINDOW};
 
 /// A longer wait is a mistake of the server (milliseconds, or a date as a number) and is ignored.
 const LONGEST_WAIT: Duration = Duration::from_secs(366 * 86_400);

@@ -1,4 +1,7 @@
 //! How many requests may be sent, and when: the budget of a credential and the rate limit inside it.
 
-pub mod budget;
-pub mod rate_limit;
+mod budget;
+mod rate_limit;
+
+pub use budget::{Budget, Journal, Level, Permit, Spending};
+pub use rate_limit::{QUOTA, RateLimit, ServerLimit, Turn, WINDOW};

@@ -19,9 +19,9 @@ use super::request::{Answer, Request, Sequence};
 use super::retry::{FailedAttempt, Retry};
 use super::setup_error::SetupError;
 use crate::clock::Clock;
-use crate::cloudflare::credentials::Credentials;
-use crate::cloudflare::limit::budget::{Budget, Permit};
-use crate::cloudflare::limit::rate_limit::WINDOW;
+use crate::cloudflare::Credentials;
+use crate::cloudflare::limit::WINDOW;
+use crate::cloudflare::limit::{Budget, Permit};
 
 /// How long an operation may still be on the wire. Time spent waiting for the budget does not count.
 #[derive(Debug)]

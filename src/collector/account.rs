@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::clock::{Instant, Timestamp};
-use crate::cloudflare::limit::rate_limit::Turn;
+use crate::cloudflare::limit::Turn;
 use crate::collector::audit::Audit;
 use crate::collector::ledger::{Begun, DetailRequest, FetchReason, Ledger, Reading, UNLISTED, Verdict};
 use crate::collector::persist::Document;

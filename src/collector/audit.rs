@@ -13,7 +13,7 @@ use crate::model::UserId;
 
 /// Who is to be read again.
 #[derive(Debug)]
-pub struct Audit {
+pub(crate) struct Audit {
     interval: Duration,
     /// The user the round has come to.
     last: Option<UserId>,
@@ -24,22 +24,22 @@ pub struct Audit {
 
 impl Audit {
     /// No user is read again sooner than `interval` after it was read.
-    pub fn new(interval: Duration) -> Self {
+    pub(crate) fn new(interval: Duration) -> Self {
         Self { interval, last: None, read: HashMap::new(), order: VecDeque::new() }
     }
 
     /// The round goes on behind this user.
-    pub fn resume(&mut self, last: Option<UserId>) {
+    pub(crate) fn resume(&mut self, last: Option<UserId>) {
         self.last = last;
     }
 
     /// The user that the round has come to.
-    pub fn position(&self) -> Option<UserId> {
+    pub(crate) fn position(&self) -> Option<UserId> {
         self.last
     }
 
     /// The listed user to read again, of those that are not `waiting` to be read anyway.
-    pub fn next(
+    pub(crate) fn next(
         &mut self,
         roster: &Roster,
         waiting: impl Fn(UserId) -> bool,
@@ -56,18 +56,18 @@ impl Audit {
     }
 
     /// When the next user may become due, if all were read.
-    pub fn next_due(&self) -> Option<Instant> {
+    pub(crate) fn next_due(&self) -> Option<Instant> {
         self.order.front().map(|(read, _)| *read + self.interval)
     }
 
     /// The user was read, for the audit or otherwise.
-    pub fn read(&mut self, id: UserId, now: Instant) {
+    pub(crate) fn read(&mut self, id: UserId, now: Instant) {
         self.read.insert(id, now);
         self.order.push_back((now, id));
     }
 
     /// The audit's round has come to this user.
-    pub fn came_to(&mut self, id: UserId) {
+    pub(crate) fn came_to(&mut self, id: UserId) {
         self.last = Some(id);
     }
 

@@ -8,7 +8,7 @@
 //! so that all it changes can be made durable in one transaction in between, and only then be seen.
 
 mod loss;
-pub mod persisted;
+pub(crate) mod persisted;
 mod reading;
 mod reconcile;
 mod user_record;
@@ -20,8 +20,9 @@ use std::time::Duration;
 use siphasher::sip::SipHasher24;
 
 pub use loss::Loss;
-pub use reading::{DetailRequest, FetchReason, Reading, Verdict};
-pub use user_record::{Counted, Record};
+pub use reading::{DetailRequest, FetchReason};
+pub(crate) use reading::{Reading, Verdict};
+pub(crate) use user_record::{Counted, Record};
 
 use crate::clock::Timestamp;
 use crate::collector::behavior_labels::Labels;
@@ -37,11 +38,11 @@ const DELAY_BOUNDS: &[f64] = &[15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0, 2
 const RESET_BOUNDS: &[f64] = &[900.0, 3_600.0, 14_400.0, 28_800.0, 86_400.0, 259_200.0, 604_800.0];
 
 /// A user who has been off the list for so long, and of whom no keys are left, is dropped.
-pub const UNLISTED: Duration = Duration::from_secs(90 * 86_400);
+pub(crate) const UNLISTED: Duration = Duration::from_secs(90 * 86_400);
 
 /// When counting began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Begun {
+pub(crate) enum Begun {
     /// With this list.
     Now,
     /// With an earlier one.
@@ -50,7 +51,7 @@ pub enum Begun {
 
 /// The counted events of one account, and the totals that follow from them.
 #[derive(Debug)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     /// Keeps the keys of one ledger useless to anyone who guesses what went into them.
     secret: [u8; 16],
     epoch: Option<Timestamp>,
@@ -71,7 +72,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// An empty ledger. `secret` keys the hashes of events.
-    pub fn new(secret: [u8; 16]) -> Self {
+    pub(crate) fn new(secret: [u8; 16]) -> Self {
         Self {
             secret,
             epoch: None,
@@ -90,30 +91,30 @@ impl Ledger {
     }
 
     /// Since when events are counted, on Cloudflare's clock.
-    pub fn epoch(&self) -> Option<Timestamp> {
+    pub(crate) fn epoch(&self) -> Option<Timestamp> {
         self.epoch
     }
 
     /// Counting begins, unless it has: events at or before `epoch` are never counted.
-    pub fn begin(&mut self, epoch: Timestamp) -> Begun {
+    pub(crate) fn begin(&mut self, epoch: Timestamp) -> Begun {
         let begun = if self.epoch.is_none() { Begun::Now } else { Begun::Before };
         self.epoch.get_or_insert(epoch);
         begun
     }
 
     /// The behaviors were read: their ids become labels.
-    pub fn label(&mut self, behaviors: &[Behavior]) {
+    pub(crate) fn label(&mut self, behaviors: &[Behavior]) {
         self.labels.list(behaviors);
     }
 
     /// The label of a listed behavior, if it was given one.
-    pub fn label_of(&self, behavior: &str) -> Option<&str> {
+    pub(crate) fn label_of(&self, behavior: &str) -> Option<&str> {
         let label = self.labels.get(behavior)?;
         self.labels.names().get(label.index()).map(String::as_str)
     }
 
     /// Users moved between levels.
-    pub fn moved(&mut self, moves: &LevelChanges) {
+    pub(crate) fn moved(&mut self, moves: &LevelChanges) {
         for (from, changes) in moves.iter().enumerate() {
             for (to, count) in changes.iter().enumerate() {
                 self.level_changes[from][to] += count;
@@ -122,23 +123,23 @@ impl Ledger {
     }
 
     /// When the user was last reset, if that was ever read.
-    pub fn last_reset(&self, id: UserId) -> Option<Timestamp> {
+    pub(crate) fn last_reset(&self, id: UserId) -> Option<Timestamp> {
         self.records.get(&id)?.last_reset
     }
 
     /// What is kept of the user.
-    pub fn record(&self, id: UserId) -> Option<&Record> {
+    pub(crate) fn record(&self, id: UserId) -> Option<&Record> {
         self.records.get(&id)
     }
 
     /// Of whom something is kept.
-    pub fn recorded(&self) -> impl Iterator<Item = UserId> {
+    pub(crate) fn recorded(&self) -> impl Iterator<Item = UserId> {
         self.records.keys().copied()
     }
 
     /// Forgets the keys that have been absent long enough when Cloudflare's clock shows `date`; `gone` says
     /// since when a user has been off the list. Returns whose records changed.
-    pub fn forget_absent(
+    pub(crate) fn forget_absent(
         &mut self,
         date: Timestamp,
         gone: impl Fn(UserId) -> Option<Timestamp>,
@@ -156,7 +157,7 @@ impl Ledger {
 
     /// Drops what is kept of a user who has been off the list for [`UNLISTED`], unless keys are left. The
     /// account's floor rises to the user's, so that nothing is counted again if the user comes back.
-    pub fn drop_user(&mut self, id: UserId) -> bool {
+    pub(crate) fn drop_user(&mut self, id: UserId) -> bool {
         if self.records.get(&id).is_some_and(|record| !record.keys.is_empty()) {
             return false;
         }
@@ -168,7 +169,7 @@ impl Ledger {
 
     /// The floors of forgotten users become the account's when they are as old as those of dropped ones.
     /// Returns whether any did.
-    pub fn merge_forgotten(&mut self, date: Timestamp) -> bool {
+    pub(crate) fn merge_forgotten(&mut self, date: Timestamp) -> bool {
         let before = self.forgotten.len();
         let floor = &mut self.floor;
         self.forgotten.retain(|_, forgotten| {
@@ -191,7 +192,7 @@ impl Ledger {
     }
 
     /// Takes over what a reading changes, all at once. The user's row is the roster's to take.
-    pub fn apply(&mut self, reading: Reading) {
+    pub(crate) fn apply(&mut self, reading: Reading) {
         let Reading {
             verdict: _,
             user,
@@ -232,7 +233,7 @@ impl Ledger {
     }
 
     /// Everything counted, for the page; `started` once labels are settled and counting has begun.
-    pub fn totals(&self) -> EventTotals {
+    pub(crate) fn totals(&self) -> EventTotals {
         let name = |at: usize| self.labels.names().get(at).cloned().unwrap_or_default();
         let labels = 0..self.labels.names().len();
         let events = labels.clone().map(|at| (name(at), self.events.get(at).copied().unwrap_or_default()));
@@ -264,7 +265,7 @@ impl Ledger {
 
 /// Under what the floor of a forgotten user is kept: a keyed hash, which says nothing of who it was to
 /// somebody who has not the id already.
-pub fn forgotten_key(secret: &[u8; 16], id: UserId) -> u64 {
+pub(crate) fn forgotten_key(secret: &[u8; 16], id: UserId) -> u64 {
     let mut hasher = SipHasher24::new_with_key(secret);
     hasher.write(b"forgotten");
     hasher.write(id.as_bytes());

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::cloudflare::limit::budget::Spending;
+use crate::cloudflare::limit::Spending;
 use crate::collector::ledger::Record;
 use crate::collector::ledger::persisted::Totals;
 use crate::collector::roster::{Overview, User};
@@ -25,7 +25,8 @@ use crate::collector::top_users::Selection;
 use crate::model::{Behavior, Integration, Resource, UserId};
 use crate::store::row::{Table, Unreadable};
 use bytes::Reader;
-pub use rows::{Now, SavedPending};
+pub use rows::Now;
+pub(crate) use rows::SavedPending;
 pub(crate) use rows::{chosen, pending, record, user};
 use rows::{read_pending, read_record, read_tuple, read_user};
 

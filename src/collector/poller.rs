@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use tokio::task::block_in_place;
 
 use crate::clock::{Clock, Instant};
-use crate::cloudflare::credentials::Credentials;
-use crate::cloudflare::limit::budget::Budget;
+use crate::cloudflare::Credentials;
+use crate::cloudflare::limit::Budget;
 use crate::cloudflare::{Client, Error, Kind, Limiter, Outcome};
 use crate::collector::account::{Account, Question, Step};
 use crate::collector::ledger::DetailRequest;

@@ -13,13 +13,13 @@ use crate::collector::roster::Standing;
 use crate::model::{Level, RowFingerprint, UserId};
 
 /// A listing that is short of what the counts say is read again after these; then it is believed.
-pub const SHORT_RETRIES: [Duration; 3] =
+pub(crate) const SHORT_RETRIES: [Duration; 3] =
     [Duration::from_secs(60), Duration::from_secs(5 * 60), Duration::from_secs(30 * 60)];
 
 /// After a failure a user waits a minute, then twice as long each time, up to six hours.
 const FIRST_BACKOFF: Duration = Duration::from_secs(60);
 /// The longest that anyone is put off.
-pub const LONGEST_BACKOFF: Duration = Duration::from_secs(6 * 3600);
+pub(crate) const LONGEST_BACKOFF: Duration = Duration::from_secs(6 * 3600);
 
 /// Of nine turns, how many the users at high get.
 const HIGH_TURNS: u8 = 5;

@@ -105,7 +105,7 @@ impl User {
 
 /// What a reading of the summary changes.
 #[derive(Debug, Default)]
-pub struct Comparison {
+pub(crate) struct Comparison {
     /// The new values of the users that change, sorted by id.
     pub users: Vec<User>,
     /// Users whose events are to be read, with the tuple listed now and the standing before.
@@ -141,7 +141,7 @@ impl Overview {
 
 /// All users ever listed, but for those who were off the list for long and dropped.
 #[derive(Debug, Default)]
-pub struct Roster {
+pub(crate) struct Roster {
     /// Sorted by id.
     users: Vec<User>,
     /// Since when those who are gone are.
@@ -157,27 +157,27 @@ enum Absence {
 
 impl Roster {
     /// The roster that an earlier process left; `users` are sorted by id.
-    pub fn restore(users: Vec<User>, gone: HashMap<UserId, Timestamp>) -> Self {
+    pub(crate) fn restore(users: Vec<User>, gone: HashMap<UserId, Timestamp>) -> Self {
         Self { users, gone }
     }
 
     /// All users, sorted by id.
-    pub fn users(&self) -> &[User] {
+    pub(crate) fn users(&self) -> &[User] {
         &self.users
     }
 
     /// Since when the user has been gone; `None` for one who is listed, or unknown.
-    pub fn gone_since(&self, id: UserId) -> Option<Timestamp> {
+    pub(crate) fn gone_since(&self, id: UserId) -> Option<Timestamp> {
         self.gone.get(&id).copied()
     }
 
     /// The users who have been gone for `span` at `date`.
-    pub fn gone_for(&self, span: Duration, date: Timestamp) -> Vec<UserId> {
+    pub(crate) fn gone_for(&self, span: Duration, date: Timestamp) -> Vec<UserId> {
         self.gone.iter().filter(|(_, since)| **since + span <= date).map(|(id, _)| *id).collect()
     }
 
     /// Drops users.
-    pub fn remove(&mut self, mut ids: Vec<UserId>) {
+    pub(crate) fn remove(&mut self, mut ids: Vec<UserId>) {
         ids.sort_unstable();
         self.users.retain(|user| ids.binary_search(&user.id).is_err());
         for id in ids {
@@ -186,22 +186,16 @@ impl Roster {
     }
 
     /// The user's row.
-    pub fn get(&self, id: UserId) -> Option<&User> {
+    pub(crate) fn get(&self, id: UserId) -> Option<&User> {
         self.users.binary_search_by_key(&id, |user| user.id).ok().and_then(|at| self.users.get(at))
     }
 
     /// How many users were ever listed.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.users.len()
     }
-
-    /// Whether none was ever listed.
-    pub fn is_empty(&self) -> bool {
-        self.users.is_empty()
-    }
-
     /// The listed users from `id` (excluded) on, around the end, each once.
-    pub fn listed_after(&self, id: Option<UserId>) -> impl Iterator<Item = &User> {
+    pub(crate) fn listed_after(&self, id: Option<UserId>) -> impl Iterator<Item = &User> {
         let start = id.map_or(0, |id| self.users.partition_point(|user| user.id <= id));
         let (before, after) = self.users.split_at(start);
         after.iter().chain(before).filter(|user| user.presence != Presence::Gone)
@@ -209,7 +203,7 @@ impl Roster {
 
     /// The first whole summary: everyone on it is covered, and no level is held to have changed.
     /// `epoch` is when counting begins.
-    pub fn baseline(summary: &Summary, epoch: Timestamp) -> Comparison {
+    pub(crate) fn baseline(summary: &Summary, epoch: Timestamp) -> Comparison {
         let mut overview = Overview::default();
         let user = |&Row { user: id, tuple }: &Row| {
             overview.add(tuple.level, tuple.count, epoch);
@@ -229,14 +223,14 @@ impl Roster {
     }
 
     /// A later whole summary, read at `date`.
-    pub fn compare(&self, summary: &Summary, date: Timestamp) -> Comparison {
+    pub(crate) fn compare(&self, summary: &Summary, date: Timestamp) -> Comparison {
         let absence = if summary.anonymous == 0 { Absence::Told } else { Absence::Unknown };
         self.walk(summary, date, absence)
     }
 
     /// A summary that is not whole, read at `date`: it only tells whose events are to be read. At which level
     /// a user is whom it names first, the next whole one says.
-    pub fn compare_partial(&self, summary: &Summary, date: Timestamp) -> Comparison {
+    pub(crate) fn compare_partial(&self, summary: &Summary, date: Timestamp) -> Comparison {
         let mut change = Comparison::default();
         for row in &summary.rows {
             match self.get(row.user) {
@@ -288,14 +282,14 @@ impl Roster {
     }
 
     /// Takes over what reading a known user's events changes, which is not whether the user is listed.
-    pub fn replace(&mut self, user: User) {
+    pub(crate) fn replace(&mut self, user: User) {
         if let Ok(at) = self.users.binary_search_by_key(&user.id, |known| known.id) {
             self.users[at] = user;
         }
     }
 
     /// Takes over what a list of `date` changes.
-    pub fn apply(&mut self, mut changed: Vec<User>, date: Timestamp) {
+    pub(crate) fn apply(&mut self, mut changed: Vec<User>, date: Timestamp) {
         for user in &changed {
             if user.presence == Presence::Gone {
                 self.gone.entry(user.id).or_insert(date);

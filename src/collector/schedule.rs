@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::clock::Instant;
-use crate::cloudflare::limit::rate_limit::{RateLimit, Turn, WINDOW};
+use crate::cloudflare::limit::{RateLimit, Turn, WINDOW};
 use crate::model::Resource;
 
 /// How often each endpoint is read.
@@ -26,7 +26,7 @@ pub struct Intervals {
 const TOKEN_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// A refused credential, or a missing permission, is tried again this often: a person must act first.
-pub const REFUSED_INTERVAL: Duration = Duration::from_secs(300);
+pub(crate) const REFUSED_INTERVAL: Duration = Duration::from_secs(300);
 
 /// The first try again of what is read every few minutes, when the trouble may pass.
 const PASSING_INTERVAL: Duration = Duration::from_secs(30);

@@ -9,7 +9,7 @@ use crate::model::{Identity, Level, Row, RowFingerprint, Summary, UserId};
 
 /// A series lives at least this long, so that a chart of it is worth looking at, unless its user is gone or
 /// outranked by level.
-pub const STAY: Duration = Duration::from_secs(3600);
+pub(crate) const STAY: Duration = Duration::from_secs(3600);
 
 /// A user with series of its own.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +24,7 @@ pub struct Selection {
 
 /// The choice, and until when each of the chosen stays in it.
 #[derive(Debug)]
-pub struct TopUsers {
+pub(crate) struct TopUsers {
     limit: usize,
     chosen: Vec<Selection>,
     until: HashMap<UserId, Instant>,
@@ -41,12 +41,12 @@ enum Stay {
 
 impl TopUsers {
     /// At most `limit` users.
-    pub fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self { limit, chosen: Vec::new(), until: HashMap::new() }
     }
 
     /// The choice that an earlier process left, with the moment until which each user stays.
-    pub fn restore(limit: usize, mut chosen: Vec<(Selection, Instant)>) -> Self {
+    pub(crate) fn restore(limit: usize, mut chosen: Vec<(Selection, Instant)>) -> Self {
         chosen.sort_by_key(|(user, _)| Reverse((user.tuple.level, user.tuple.last_event, Reverse(user.id))));
         chosen.truncate(limit);
         let until = chosen.iter().map(|(user, until)| (user.id, *until)).collect();
@@ -54,17 +54,17 @@ impl TopUsers {
     }
 
     /// Until when the user stays.
-    pub fn stays_until(&self, id: UserId) -> Option<Instant> {
+    pub(crate) fn stays_until(&self, id: UserId) -> Option<Instant> {
         self.until.get(&id).copied()
     }
 
     /// How many users are chosen at most.
-    pub fn limit(&self) -> usize {
+    pub(crate) fn limit(&self) -> usize {
         self.limit
     }
 
     /// Chooses anew from a whole summary. Returns for whom that changed something, the name apart.
-    pub fn choose(&mut self, summary: &Summary, now: Instant) -> Vec<UserId> {
+    pub(crate) fn choose(&mut self, summary: &Summary, now: Instant) -> Vec<UserId> {
         let mut best: BinaryHeap<Reverse<(Rank, u32)>> = BinaryHeap::new();
         for row in &summary.rows {
             let candidate = Reverse((self.rank(row, now), row.tuple.count));
@@ -103,7 +103,7 @@ impl TopUsers {
     }
 
     /// The chosen users, by falling risk.
-    pub fn chosen(&self) -> &[Selection] {
+    pub(crate) fn chosen(&self) -> &[Selection] {
         &self.chosen
     }
 

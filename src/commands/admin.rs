@@ -25,7 +25,7 @@ use super::terminal::{self, counted};
 use super::{Failure, Outcome, setup};
 use crate::app::logging::Colour;
 use crate::clock::Clock;
-use crate::cloudflare::limit::budget::Budget;
+use crate::cloudflare::limit::Budget;
 use crate::cloudflare::{Options, Pii};
 use crate::config::Config;
 use args::Common;

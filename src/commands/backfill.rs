@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use args::Backfill;
-pub use checkpoint::Found;
+pub(crate) use checkpoint::Found;
 use checkpoint::{Checkpoint, Order, beside, replace};
 use grid::{MOST_SAMPLES, Span};
 use time_left::time_left;
@@ -26,7 +26,7 @@ use super::terminal::progress::Progress;
 use super::{Failure, Outcome, setup, terminal};
 use crate::app::ClientError;
 use crate::clock::{Clock, Timestamp};
-use crate::cloudflare::limit::budget::Budget;
+use crate::cloudflare::limit::Budget;
 use crate::cloudflare::{self, Kind, Options};
 use crate::config::{Account, Config};
 use crate::model::{Completeness, Summary, UserId, UserRisk};

@@ -15,7 +15,7 @@ use super::terminal::table::{table, width};
 use super::{Failure, Outcome, setup, terminal};
 use crate::app::logging::Colour;
 use crate::clock::{Clock, Timestamp};
-use crate::cloudflare::limit::budget::Budget;
+use crate::cloudflare::limit::Budget;
 use crate::cloudflare::{Client, Error, Kind, Lack, Limiter, Options, TokenState, TokenStatus};
 use crate::config::{Account, Config, CredentialSource, FileFlags};
 use crate::model::{Behavior, Completeness, Integration, Listing, Resource, Summary, UserId, UserRisk};

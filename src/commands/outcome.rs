@@ -4,7 +4,7 @@ use crate::cloudflare::{Effect, Error, Kind};
 use crate::config;
 
 /// How a command ends.
-pub type Outcome = Result<(), Failure>;
+pub(crate) type Outcome = Result<(), Failure>;
 
 /// Why a command did not do what it was asked to do; each kind has its exit code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

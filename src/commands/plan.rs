@@ -15,7 +15,8 @@ mod render;
 use std::time::Duration;
 
 pub(super) use args::PlanArgs;
-pub use goal::{Aim, Goal, Verdict};
+pub(crate) use goal::Goal;
+pub use goal::{Aim, Verdict};
 use measure::measure;
 use queueing::Cycle;
 
@@ -23,8 +24,8 @@ use super::terminal::table::width;
 use super::{Failure, Outcome, setup, terminal};
 use crate::clock::{Clock, Instant};
 use crate::cloudflare::Bounds;
-use crate::cloudflare::limit::budget::Budget;
-use crate::cloudflare::limit::rate_limit::WINDOW;
+use crate::cloudflare::limit::Budget;
+use crate::cloudflare::limit::WINDOW;
 use crate::collector::schedule::{Intervals, Purpose, Schedule};
 use crate::config::{self, Flags};
 use crate::model::Resource;

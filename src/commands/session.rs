@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 
 use crate::app::{ClientError, Connected, connect};
 use crate::clock::Clock;
-use crate::cloudflare::limit::budget::{Budget, Level};
+use crate::cloudflare::limit::{Budget, Level};
 use crate::cloudflare::{Client, Options, Report};
 use crate::collector::user_label::UserLabel;
 use crate::config::{Account, Config, IdentityPolicy};

@@ -10,10 +10,10 @@ use super::secret_files::{CredentialSource, sendable, unusable};
 use super::sources::{CloudflareVariables, Layers, Setting, lists_accounts};
 use super::yaml::{Document, Field, Kind, Node};
 use super::{Account, parse};
-use crate::cloudflare::credentials::Credentials;
+use crate::cloudflare::Credentials;
 
 /// A quarter of what Cloudflare allows leaves most to the dashboard and to other tools.
-pub const DEFAULT_SHARE: f64 = 0.25;
+pub(crate) const DEFAULT_SHARE: f64 = 0.25;
 
 /// A label is repeated on every line of the page.
 const LONGEST_ALIAS: usize = 64;

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
 use super::error::Error;
 use super::sources::Setting;
-use crate::cloudflare::credentials::Credentials;
+use crate::cloudflare::Credentials;
 
 /// Cloudflare's tokens have 40 characters and its keys 37; anything near this is some other file.
 const LONGEST_SECRET: usize = 1024;

@@ -11,7 +11,7 @@ use hyper::body::{Frame, SizeHint};
 use super::body::Body;
 
 /// A body that sends `shared`, then `own`.
-pub fn chained(shared: Bytes, own: Bytes) -> Body {
+pub(crate) fn chained(shared: Bytes, own: Bytes) -> Body {
     ChainedBody([shared, own]).map_err(|never: Infallible| match never {}).boxed_unsync()
 }
 

@@ -56,7 +56,7 @@ impl Kind {
 
 /// A metric, declared: what it is called, what it means and what its samples are told apart by.
 #[derive(Clone, Copy, Debug)]
-pub struct Family<const N: usize> {
+pub(crate) struct Family<const N: usize> {
     /// The full name; a counter's with `_total`.
     pub name: &'static str,
     /// What the samples mean.
@@ -69,7 +69,7 @@ pub struct Family<const N: usize> {
 
 impl<const N: usize> Family<N> {
     /// The same for lists, whatever the number of labels.
-    pub const fn declaration(&'static self) -> Declaration {
+    pub(crate) const fn declaration(&'static self) -> Declaration {
         Declaration { name: self.name, kind: self.kind, help: self.help, labels: &self.labels }
     }
 }
@@ -89,7 +89,7 @@ pub struct Declaration {
 
 /// The value of a sample.
 #[derive(Clone, Copy, Debug)]
-pub enum Number {
+pub(crate) enum Number {
     /// A count.
     Whole(u64),
     /// A date, in seconds with milliseconds.
@@ -118,7 +118,7 @@ impl From<f64> for Number {
 
 /// A page, or a part of one, that grows by whole families.
 #[derive(Debug)]
-pub struct Writer {
+pub(crate) struct Writer {
     format: Format,
     text: String,
 }
@@ -126,7 +126,7 @@ pub struct Writer {
 /// The samples of one family; its head is written before the first, so that a family without samples
 /// leaves no trace.
 #[derive(Debug)]
-pub struct Samples<'w, const N: usize> {
+pub(crate) struct Samples<'w, const N: usize> {
     writer: &'w mut Writer,
     family: &'w Family<N>,
     headed: bool,
@@ -134,17 +134,17 @@ pub struct Samples<'w, const N: usize> {
 
 impl Writer {
     /// Nothing yet, with room for `capacity` bytes.
-    pub fn new(format: Format, capacity: usize) -> Self {
+    pub(crate) fn new(format: Format, capacity: usize) -> Self {
         Self { format, text: String::with_capacity(capacity) }
     }
 
     /// Begins `family`, whose samples all have to be put before another family begins.
-    pub fn family<'w, const N: usize>(&'w mut self, family: &'w Family<N>) -> Samples<'w, N> {
+    pub(crate) fn family<'w, const N: usize>(&'w mut self, family: &'w Family<N>) -> Samples<'w, N> {
         Samples { writer: self, family, headed: false }
     }
 
     /// Writes families of counters and gauges that the `prometheus` crate gathered.
-    pub fn gathered(&mut self, families: &[prometheus::proto::MetricFamily]) {
+    pub(crate) fn gathered(&mut self, families: &[prometheus::proto::MetricFamily]) {
         use prometheus::proto::{Metric, MetricType};
         type Value = fn(&Metric) -> f64;
         for family in families {
@@ -164,12 +164,12 @@ impl Writer {
     }
 
     /// What was written, as a part that others follow.
-    pub fn part(self) -> String {
+    pub(crate) fn part(self) -> String {
         self.text
     }
 
     /// What was written, as the last part of a page.
-    pub fn last_part(mut self) -> String {
+    pub(crate) fn last_part(mut self) -> String {
         if self.format == Format::OpenMetrics {
             self.text.push_str("# EOF\n");
         }
@@ -299,7 +299,7 @@ impl Writer {
 }
 
 /// The lines of samples alone, to be kept and put into pages of either format with [`Samples::put_lines`].
-pub fn lines<const N: usize>(family: &Family<N>, write: impl FnOnce(&mut Samples<'_, N>)) -> String {
+pub(crate) fn lines<const N: usize>(family: &Family<N>, write: impl FnOnce(&mut Samples<'_, N>)) -> String {
     let mut writer = Writer::new(Format::Text, 0);
     write(&mut Samples { writer: &mut writer, family, headed: true });
     writer.part()
@@ -307,7 +307,7 @@ pub fn lines<const N: usize>(family: &Family<N>, write: impl FnOnce(&mut Samples
 
 impl<const N: usize> Samples<'_, N> {
     /// Writes samples of this family that [`lines`] wrote before.
-    pub fn put_lines(&mut self, lines: &str) {
+    pub(crate) fn put_lines(&mut self, lines: &str) {
         if !lines.is_empty() {
             self.head();
             self.writer.text.push_str(lines);
@@ -315,14 +315,14 @@ impl<const N: usize> Samples<'_, N> {
     }
 
     /// Writes one sample; `values` are those of the family's labels.
-    pub fn put(&mut self, values: [&str; N], value: impl Into<Number>) {
+    pub(crate) fn put(&mut self, values: [&str; N], value: impl Into<Number>) {
         self.head();
         let labels = self.family.labels.into_iter().zip(values);
         self.writer.sample(self.family.name, "", labels, value.into());
     }
 
     /// Writes one sample of that date; in OpenMetrics the dates of a series rise.
-    pub fn put_at(&mut self, values: [&str; N], value: impl Into<Number>, date: Timestamp) {
+    pub(crate) fn put_at(&mut self, values: [&str; N], value: impl Into<Number>, date: Timestamp) {
         self.head();
         let labels = self.family.labels.into_iter().zip(values);
         self.writer.name(self.family.name, "", labels, None);
@@ -332,7 +332,7 @@ impl<const N: usize> Samples<'_, N> {
     }
 
     /// Writes one histogram; `values` are those of the family's labels, without `le`.
-    pub fn put_histogram(&mut self, values: [&str; N], histogram: &Histogram) {
+    pub(crate) fn put_histogram(&mut self, values: [&str; N], histogram: &Histogram) {
         self.head();
         let labels = self.family.labels.into_iter().zip(values);
         let cumulative = histogram.counts.iter().scan(0, |below, count| {

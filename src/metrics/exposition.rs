@@ -14,7 +14,8 @@ use super::encode::{Format, Writer};
 use super::samples;
 use crate::model::Snapshot;
 
-pub use super::gzip::{Compressor, Deflated};
+pub use super::gzip::Compressor;
+pub(crate) use super::gzip::Deflated;
 
 /// What is known about Cloudflare, ready to be sent.
 #[derive(Clone, Debug)]

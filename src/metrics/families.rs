@@ -1,4 +1,4 @@
 //! Every metric family, declared once: its name, type, help and labels.
 
-pub mod cloudflare;
-pub mod exporter;
+pub(crate) mod cloudflare;
+pub(crate) mod exporter;

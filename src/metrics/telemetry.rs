@@ -18,14 +18,15 @@ use prometheus::{Gauge, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use super::families::exporter as f;
 use crate::clock::{Clock, Timestamp};
 use crate::cloudflare::Outcome;
-use crate::cloudflare::limit::budget::Budget;
+use crate::cloudflare::limit::Budget;
 use crate::metrics::encode::{Family, Format, Writer};
 use crate::model::Resource;
 use crate::store::{Recovery, StoreStats};
 use accounts::Accounts;
-pub use accounts::{Activity, BudgetLevel};
+pub(crate) use accounts::{Activity, BudgetLevel};
 use durations::Durations;
-pub use incidents::{Cause, Incident};
+pub use incidents::Cause;
+pub(crate) use incidents::Incident;
 use process::Process;
 
 /// The endpoints that are asked again and again; their counters are there from the start.

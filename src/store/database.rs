@@ -342,7 +342,7 @@ pub(super) fn close(opened: Option<Opened>) {
 }
 
 /// Takes the rows of a commit, one after the other.
-pub type Sink<'a> = dyn FnMut(Put<'_>) -> Result<(), RowError> + 'a;
+pub(crate) type Sink<'a> = dyn FnMut(Put<'_>) -> Result<(), RowError> + 'a;
 
 /// A row could not be written, and so no row of the commit is.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ const CACHE: usize = 32 << 20;
 
 /// A row to be written, or to be removed if it has no value.
 #[derive(Clone, Debug)]
-pub struct Change {
+pub(crate) struct Change {
     /// Where the row stands.
     pub table: Table,
     /// The key of the row.
@@ -24,7 +24,7 @@ pub struct Change {
 
 /// A whole file, on trial: looking changes nothing.
 #[derive(Debug)]
-pub struct Inspected<T> {
+pub(crate) struct Inspected<T> {
     path: PathBuf,
     opened: Opened,
     /// What each account left, by id.
@@ -36,7 +36,7 @@ impl<T: Default> Inspected<T> {
     ///
     /// # Errors
     /// The file is not there, in use, or damaged; it is as it was.
-    pub fn open(
+    pub(crate) fn open(
         path: &Path,
         add: impl Fn(&mut T, Table, &[u8], &[u8]) -> Result<(), Unreadable>,
     ) -> Result<Self, Error> {
@@ -69,12 +69,12 @@ impl<T: Default> Inspected<T> {
     }
 
     /// The file's size in bytes.
-    pub fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.opened.size()
     }
 
     /// Closes the file, which is as it was.
-    pub fn close(self) {
+    pub(crate) fn close(self) {
         database::close(Some(self.opened));
     }
 
@@ -82,7 +82,7 @@ impl<T: Default> Inspected<T> {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn change(self, changes: &BTreeMap<String, Vec<Change>>) -> Result<(), Error> {
+    pub(crate) fn change(self, changes: &BTreeMap<String, Vec<Change>>) -> Result<(), Error> {
         let Self { path, mut opened, accounts } = self;
         let accounts: Vec<String> = accounts.into_keys().collect();
         let changed = opened.accept(&accounts).and_then(|()| {

@@ -3,7 +3,7 @@
 //! What a row says is up to whoever writes it. The store only gives it back.
 
 /// The version of the file and of everything in it. It rises when a row changes its meaning.
-pub const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 /// Where a row stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

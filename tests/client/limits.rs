@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use zt_risk_exporter::clock::{Clock, Timestamp};
-use zt_risk_exporter::cloudflare::limit::budget::Budget;
+use zt_risk_exporter::cloudflare::limit::Budget;
 use zt_risk_exporter::cloudflare::{Kind, Limiter, Options, Outcome};
 
 use crate::canned::{Canned, Step, answer, bad, budget, client, good, observed, within_seconds};

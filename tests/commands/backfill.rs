@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use zt_risk_exporter::clock::{Clock, Timestamp};
-use zt_risk_exporter::commands::backfill::{self, Backfill, Error, Report};
-use zt_risk_exporter::config::{Config, Flags};
-use zt_risk_exporter::simulator::{Fault, FaultRule, Endpoint, Scenario, Simulator};
+use zt_risk_exporter::internals::commands::backfill::{self, Backfill, Error, Report};
+use zt_risk_exporter::internals::config::{Config, Flags};
+use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule, Scenario, Simulator};
 
 const ACCOUNT: &str = "0123456789abcdef0123456789abcdef";
 /// A date that has nothing to do with today.

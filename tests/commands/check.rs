@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use hyper::Response;
 use tokio::net::TcpListener;
-use zt_risk_exporter::app::logging::Colour;
 use zt_risk_exporter::clock::Clock;
-use zt_risk_exporter::commands::check;
-use zt_risk_exporter::config::{Config, Flags};
-use zt_risk_exporter::http::{Abort, Limits, full, serve};
+use zt_risk_exporter::internals::app::logging::Colour;
+use zt_risk_exporter::internals::commands::check;
+use zt_risk_exporter::internals::config::{Config, Flags};
+use zt_risk_exporter::internals::http::{Abort, Limits, full, serve};
 
 const ACCOUNT: &str = "0123456789abcdef0123456789abcdef";
 const USER: &str = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e";

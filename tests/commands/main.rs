@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+mod architecture;
 mod backfill;
 #[allow(dead_code, reason = "only a part of it is used here")]
 #[path = "../shared/canned.rs"]

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
-use zt_risk_exporter::cloudflare::credentials::Credentials;
-use zt_risk_exporter::config::{Config, CredentialSource, Error, Flags, IdentityPolicy, Local, LogFormat};
+use zt_risk_exporter::cloudflare::Credentials;
+use zt_risk_exporter::internals::config::{
+    Config, CredentialSource, Error, Flags, IdentityPolicy, Local, LogFormat,
+};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 
@@ -293,7 +295,7 @@ fn good_settings_are_taken() {
         "users: {limit: 100000, identity: email}",
         "users: {identity: hash, hash_key_file: hash-key}",
         "web: {listen_address: '[::1]:0'}",
-        "log: {level: 'info,zt_risk_exporter::collector::poller=trace, hyper=warn'}",
+        "log: {level: 'info,zt_risk_exporter::internals::collector::poller=trace, hyper=warn'}",
         "log: {level: OFF, format: json}",
     ] {
         let loaded = Place::new(with_account(rest)).load(&[]);

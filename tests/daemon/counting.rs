@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use zt_risk_exporter::clock::{Instant, Timestamp};
-use zt_risk_exporter::collector::account::{Account, Question, Settings, Step};
-use zt_risk_exporter::collector::schedule::{FailureClass, Intervals};
-use zt_risk_exporter::collector::user_label::UserLabel;
+use zt_risk_exporter::internals::collector::account::{Account, Question, Settings, Step};
+use zt_risk_exporter::internals::collector::schedule::{FailureClass, Intervals};
+use zt_risk_exporter::internals::collector::user_label::UserLabel;
 use zt_risk_exporter::model::{
     AccountName, Behavior, Completeness, Event, Level, Listing, Resource, Row, RowFingerprint, Snapshot,
     Summary, UserId, UserRisk,

@@ -10,18 +10,18 @@ use std::time::Duration;
 
 use uuid::Uuid;
 use zt_risk_exporter::clock::{Clock, Instant, Timestamp};
-use zt_risk_exporter::cloudflare::limit::budget::Spending;
-use zt_risk_exporter::collector::account::{self, Account, Question, Step};
-use zt_risk_exporter::collector::persist::{self, Document, Now, Saved};
-use zt_risk_exporter::collector::poller;
-use zt_risk_exporter::collector::schedule::Intervals;
-use zt_risk_exporter::collector::user_label::UserLabel;
+use zt_risk_exporter::cloudflare::limit::Spending;
+use zt_risk_exporter::internals::collector::account::{self, Account, Question, Step};
+use zt_risk_exporter::internals::collector::persist::{self, Document, Now, Saved};
+use zt_risk_exporter::internals::collector::poller;
+use zt_risk_exporter::internals::collector::schedule::Intervals;
+use zt_risk_exporter::internals::collector::user_label::UserLabel;
+use zt_risk_exporter::internals::store::row::{Put, Table};
+use zt_risk_exporter::internals::store::{self, Error, State};
 use zt_risk_exporter::model::{
     AccountName, Behavior, Completeness, Event, Level, Listing, Resource, Row, RowFingerprint, Summary,
     UserRisk,
 };
-use zt_risk_exporter::store::row::{Put, Table};
-use zt_risk_exporter::store::{self, Error, State};
 
 /// One flipped byte in so many is tried in an ordinary run: a prime, so that all positions in a row occur.
 const SAMPLED: usize = 499;

@@ -8,14 +8,14 @@ use tokio::sync::watch;
 
 use zt_risk_exporter::clock::{Clock, Timestamp};
 use zt_risk_exporter::cloudflare::Outcome;
-use zt_risk_exporter::cloudflare::limit::budget::Budget;
-use zt_risk_exporter::metrics::encode::{Format, Kind};
-use zt_risk_exporter::metrics::exposition::{self as page, Compressor, Exposition};
-use zt_risk_exporter::metrics::families;
-use zt_risk_exporter::metrics::families::exporter as own_families;
-use zt_risk_exporter::metrics::telemetry::Telemetry;
+use zt_risk_exporter::cloudflare::limit::Budget;
+use zt_risk_exporter::internals::metrics::encode::{Format, Kind};
+use zt_risk_exporter::internals::metrics::exposition::{self as page, Compressor, Exposition};
+use zt_risk_exporter::internals::metrics::families;
+use zt_risk_exporter::internals::metrics::families::exporter as own_families;
+use zt_risk_exporter::internals::metrics::telemetry::Telemetry;
+use zt_risk_exporter::internals::server::publisher::{self, Outputs};
 use zt_risk_exporter::model::{Resource, Snapshot};
-use zt_risk_exporter::server::publisher::{self, Outputs};
 
 use crate::accounts;
 

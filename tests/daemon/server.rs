@@ -13,11 +13,11 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use zt_risk_exporter::clock::{Clock, Timestamp};
-use zt_risk_exporter::http::{self, Abort, Body, Limits};
-use zt_risk_exporter::metrics::exposition::{Compressor, Exposition};
-use zt_risk_exporter::metrics::telemetry::Telemetry;
-use zt_risk_exporter::server::status::Recorder;
-use zt_risk_exporter::server::{self, Parts, Readiness};
+use zt_risk_exporter::internals::http::{self, Abort, Body, Limits};
+use zt_risk_exporter::internals::metrics::exposition::{Compressor, Exposition};
+use zt_risk_exporter::internals::metrics::telemetry::Telemetry;
+use zt_risk_exporter::internals::server::status::Recorder;
+use zt_risk_exporter::internals::server::{self, Parts, Readiness};
 
 use crate::accounts;
 
@@ -111,7 +111,7 @@ async fn exporter_for(people: People) -> Exporter {
 
 #[tokio::test]
 async fn metrics_come_in_the_format_and_coding_that_was_asked_for() {
-    use zt_risk_exporter::metrics::encode::Format;
+    use zt_risk_exporter::internals::metrics::encode::Format;
     let exporter = exporter().await;
     let text = "text/plain; version=0.0.4; charset=utf-8";
     let open_metrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use zt_risk_exporter::clock::{Clock, Instant, Timestamp};
 use zt_risk_exporter::cloudflare::Outcome;
-use zt_risk_exporter::cloudflare::limit::budget::Budget;
-use zt_risk_exporter::metrics::telemetry::{Cause, Telemetry};
+use zt_risk_exporter::cloudflare::limit::Budget;
+use zt_risk_exporter::internals::metrics::telemetry::{Cause, Telemetry};
+use zt_risk_exporter::internals::server::status::{Recorder, Status};
+use zt_risk_exporter::internals::store::{Recovery, StoreStats};
 use zt_risk_exporter::model::{Level, Resource, Snapshot};
-use zt_risk_exporter::server::status::{Recorder, Status};
-use zt_risk_exporter::store::{Recovery, StoreStats};
 
 use crate::accounts;
 

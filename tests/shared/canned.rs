@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use zt_risk_exporter::clock::{Clock, Timestamp};
-use zt_risk_exporter::cloudflare::limit::budget::Budget;
+use zt_risk_exporter::cloudflare::limit::Budget;
 use zt_risk_exporter::cloudflare::{Client, Credentials, Options, Report};
 
 pub(crate) const ACCOUNT: &str = "0123456789abcdef0123456789abcdef";

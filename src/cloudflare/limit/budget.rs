@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::clock::{Clock, Instant, Timestamp};
-use crate::cloudflare::limit::rate_limit::{QUOTA, RateLimit, ServerLimit, Turn, WINDOW};
+use crate::cloudflare::limit::{QUOTA, RateLimit, ServerLimit, Turn, WINDOW};
 
 /// A lease is good for so long: at its end, or at the next start, its requests are all held to be sent.
 const LEASE: Duration = Duration::from_secs(30);

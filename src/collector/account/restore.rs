@@ -3,7 +3,7 @@
 use super::dirty::Unsaved;
 use super::{Account, LabelsReady, Reachability, Settings};
 use crate::clock::Timestamp;
-use crate::cloudflare::limit::rate_limit::WINDOW;
+use crate::cloudflare::limit::WINDOW;
 use crate::collector::ledger::Ledger;
 use crate::collector::persist::{Now, Saved};
 use crate::collector::queue::{LONGEST_BACKOFF, Queue};

@@ -68,7 +68,7 @@ impl SavedHistogram {
 
 impl Ledger {
     /// What of the ledger is durable, but for the records.
-    pub fn persisted(&self) -> Totals {
+    pub(crate) fn persisted(&self) -> Totals {
         Totals {
             epoch: self.epoch,
             floor: self.floor,
@@ -89,7 +89,7 @@ impl Ledger {
     ///
     /// # Errors
     /// What it left does not fit together.
-    pub fn restore(totals: Totals, records: HashMap<UserId, Record>) -> Result<Self, Unreadable> {
+    pub(crate) fn restore(totals: Totals, records: HashMap<UserId, Record>) -> Result<Self, Unreadable> {
         let Totals {
             epoch,
             floor,

@@ -62,7 +62,7 @@ impl DetailRequest {
 
 /// Whether a reading explains what the summary said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It does, or nothing more is to be had.
     Done,
     /// Fewer events were listed than counted: read again later, with this in mind.
@@ -71,7 +71,7 @@ pub enum Verdict {
 
 /// All that one reading of a user's events changes.
 #[derive(Debug)]
-pub struct Reading {
+pub(crate) struct Reading {
     /// Whether the user is to be read again.
     pub verdict: Verdict,
     /// The user's new row.

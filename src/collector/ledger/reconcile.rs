@@ -20,7 +20,7 @@ impl Ledger {
     /// Compares a user's events, read when Cloudflare's clock showed `date`, with what was counted.
     ///
     /// Before counting began nothing is counted: the epoch must be set first.
-    pub fn reconcile(&self, asked: &DetailRequest, risk: &UserRisk, date: Timestamp) -> Reading {
+    pub(crate) fn reconcile(&self, asked: &DetailRequest, risk: &UserRisk, date: Timestamp) -> Reading {
         let id = asked.user.id;
         let known = self.records.get(&id);
         let mut record = known.cloned().unwrap_or_default();
@@ -111,7 +111,7 @@ impl Ledger {
 
     /// Takes the answer that there is no such user: what was unread is lost, and so is who it was. Keys of
     /// a user who is gone are absent without being marked.
-    pub fn reconcile_not_found(&self, asked: &DetailRequest) -> Reading {
+    pub(crate) fn reconcile_not_found(&self, asked: &DetailRequest) -> Reading {
         let lost = asked
             .tuple
             .count

@@ -16,7 +16,7 @@ use siphasher::sip::SipHasher24;
 
 use super::grid::{History, Span};
 use crate::clock::Timestamp;
-use crate::cloudflare::limit::rate_limit::WINDOW;
+use crate::cloudflare::limit::WINDOW;
 use crate::collector::ledger::persisted::{from_hex, hex};
 use crate::model::UserId;
 
@@ -54,7 +54,7 @@ pub(super) struct Checkpoint {
 /// What was found, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Found {
+pub(crate) struct Found {
     /// Users who were asked for.
     pub users: u64,
     /// Events counted.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::clock::Instant;
-use crate::cloudflare::limit::budget::Level;
-use crate::cloudflare::limit::rate_limit::WINDOW;
+use crate::cloudflare::limit::Level;
+use crate::cloudflare::limit::WINDOW;
 
 /// How long so many requests take that last `each`, with this left of the budget.
 pub(super) fn time_left(requests: u64, each: Duration, budget: Level, now: Instant) -> Duration {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Frame, Load, audits_wanted, budget, scheduled};
-use crate::cloudflare::limit::rate_limit::WINDOW;
+use crate::cloudflare::limit::WINDOW;
 use crate::collector::schedule::{Intervals, Purpose};
 use crate::config::{AUDIT_INTERVAL, INTERVAL};
 use crate::model::Resource;

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::cloudflare::limit::rate_limit::WINDOW;
+use crate::cloudflare::limit::WINDOW;
 
 /// A wait is lengthened by up to a tenth.
 const MEAN_JITTER: f64 = 1.05;

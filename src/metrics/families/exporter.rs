@@ -31,7 +31,7 @@ pub const ALL: [Declaration; 24] = [
 ];
 
 /// Which build this is.
-pub const BUILD_INFO: Family<1> = Family {
+pub(crate) const BUILD_INFO: Family<1> = Family {
     name: "zt_risk_exporter_build_info",
     kind: Kind::Gauge,
     help: "Always 1; the version of this exporter.",
@@ -39,7 +39,7 @@ pub const BUILD_INFO: Family<1> = Family {
 };
 
 /// Requests to Cloudflare, by how they ended.
-pub const REQUESTS: Family<3> = Family {
+pub(crate) const REQUESTS: Family<3> = Family {
     name: "zt_risk_exporter_requests_total",
     kind: Kind::Counter,
     help: "Requests sent to Cloudflare, by endpoint and by how they ended.",
@@ -47,7 +47,7 @@ pub const REQUESTS: Family<3> = Family {
 };
 
 /// How long Cloudflare takes.
-pub const REQUEST_DURATION: Family<1> = Family {
+pub(crate) const REQUEST_DURATION: Family<1> = Family {
     name: "zt_risk_exporter_request_duration_seconds",
     kind: Kind::Histogram,
     help: "Time from sending a request to the end of its answer.",
@@ -55,7 +55,7 @@ pub const REQUEST_DURATION: Family<1> = Family {
 };
 
 /// Requests that were sent again.
-pub const RETRIES: Family<1> = Family {
+pub(crate) const RETRIES: Family<1> = Family {
     name: "zt_risk_exporter_retries_total",
     kind: Kind::Counter,
     help: "Requests to Cloudflare that were sent again because they failed in passing.",
@@ -63,7 +63,7 @@ pub const RETRIES: Family<1> = Family {
 };
 
 /// What an account's credential may spend.
-pub const BUDGET_LIMIT: Family<1> = Family {
+pub(crate) const BUDGET_LIMIT: Family<1> = Family {
     name: "zt_risk_exporter_budget_limit_requests",
     kind: Kind::Gauge,
     help: "Requests that may be sent in five minutes; accounts with the same credential share them.",
@@ -71,7 +71,7 @@ pub const BUDGET_LIMIT: Family<1> = Family {
 };
 
 /// What is left of it.
-pub const BUDGET_REMAINING: Family<1> = Family {
+pub(crate) const BUDGET_REMAINING: Family<1> = Family {
     name: "zt_risk_exporter_budget_remaining_requests",
     kind: Kind::Gauge,
     help: "Requests that may still be sent now; accounts with the same credential share them.",
@@ -79,7 +79,7 @@ pub const BUDGET_REMAINING: Family<1> = Family {
 };
 
 /// Until when Cloudflare answers no request.
-pub const BLOCKED_UNTIL: Family<1> = Family {
+pub(crate) const BLOCKED_UNTIL: Family<1> = Family {
     name: "zt_risk_exporter_blocked_until_timestamp_seconds",
     kind: Kind::Gauge,
     help: "Until when nothing is sent because Cloudflare's rate limit was hit; absent if it was not.",
@@ -87,7 +87,7 @@ pub const BLOCKED_UNTIL: Family<1> = Family {
 };
 
 /// How often an endpoint is really read.
-pub const POLL_INTERVAL: Family<2> = Family {
+pub(crate) const POLL_INTERVAL: Family<2> = Family {
     name: "zt_risk_exporter_poll_interval_seconds",
     kind: Kind::Gauge,
     help: "How often the endpoint is read: as configured, or more slowly where the budget demands it.",
@@ -95,7 +95,7 @@ pub const POLL_INTERVAL: Family<2> = Family {
 };
 
 /// Until when a token is good.
-pub const TOKEN_EXPIRY: Family<1> = Family {
+pub(crate) const TOKEN_EXPIRY: Family<1> = Family {
     name: "zt_risk_exporter_token_expiry_timestamp_seconds",
     kind: Kind::Gauge,
     help: "When the account's API token expires; absent if it does not or if that is unknown.",
@@ -103,7 +103,7 @@ pub const TOKEN_EXPIRY: Family<1> = Family {
 };
 
 /// How large the page is.
-pub const PAGE_SIZE: Family<0> = Family {
+pub(crate) const PAGE_SIZE: Family<0> = Family {
     name: "zt_risk_exporter_page_size_bytes",
     kind: Kind::Gauge,
     help: "Size of the prepared part of the page, in text format and uncompressed.",
@@ -111,7 +111,7 @@ pub const PAGE_SIZE: Family<0> = Family {
 };
 
 /// How long the page took.
-pub const PAGE_BUILD: Family<0> = Family {
+pub(crate) const PAGE_BUILD: Family<0> = Family {
     name: "zt_risk_exporter_page_build_seconds",
     kind: Kind::Gauge,
     help: "Time that the latest page took to be encoded and compressed in both formats.",
@@ -119,7 +119,7 @@ pub const PAGE_BUILD: Family<0> = Family {
 };
 
 /// Pages handed out.
-pub const SCRAPES: Family<1> = Family {
+pub(crate) const SCRAPES: Family<1> = Family {
     name: "zt_risk_exporter_scrapes_total",
     kind: Kind::Counter,
     help: "Scrapes answered, this one included, by format.",
@@ -127,7 +127,7 @@ pub const SCRAPES: Family<1> = Family {
 };
 
 /// Whether counters survive a restart.
-pub const STATE_DURABLE: Family<0> = Family {
+pub(crate) const STATE_DURABLE: Family<0> = Family {
     name: "zt_risk_exporter_state_durable",
     kind: Kind::Gauge,
     help: "1 if counters survive a restart, 0 if they are kept in memory only.",
@@ -135,7 +135,7 @@ pub const STATE_DURABLE: Family<0> = Family {
 };
 
 /// How large the state is on disk.
-pub const STATE_SIZE: Family<0> = Family {
+pub(crate) const STATE_SIZE: Family<0> = Family {
     name: "zt_risk_exporter_state_size_bytes",
     kind: Kind::Gauge,
     help: "Size of the state on disk; 0 if it is kept in memory only.",
@@ -143,7 +143,7 @@ pub const STATE_SIZE: Family<0> = Family {
 };
 
 /// Writes of the state.
-pub const STATE_COMMITS: Family<1> = Family {
+pub(crate) const STATE_COMMITS: Family<1> = Family {
     name: "zt_risk_exporter_state_commits_total",
     kind: Kind::Counter,
     help: "Attempts to write the state to disk, by result.",
@@ -151,7 +151,7 @@ pub const STATE_COMMITS: Family<1> = Family {
 };
 
 /// Readings of the state at start.
-pub const STATE_RECOVERIES: Family<1> = Family {
+pub(crate) const STATE_RECOVERIES: Family<1> = Family {
     name: "zt_risk_exporter_state_recoveries_total",
     kind: Kind::Counter,
     help: "Attempts to restore the state from disk, by result.",
@@ -159,7 +159,7 @@ pub const STATE_RECOVERIES: Family<1> = Family {
 };
 
 /// Whether the configuration in force is the latest that was asked for.
-pub const CONFIG_RELOADED: Family<0> = Family {
+pub(crate) const CONFIG_RELOADED: Family<0> = Family {
     name: "zt_risk_exporter_config_last_reload_successful",
     kind: Kind::Gauge,
     help: "1 if the configuration was read without error when it was last read, 0 if an older one is still in force.",
@@ -167,7 +167,7 @@ pub const CONFIG_RELOADED: Family<0> = Family {
 };
 
 /// CPU time.
-pub const PROCESS_CPU: Family<0> = Family {
+pub(crate) const PROCESS_CPU: Family<0> = Family {
     name: "process_cpu_seconds_total",
     kind: Kind::Counter,
     help: "User and system CPU time spent.",
@@ -175,11 +175,11 @@ pub const PROCESS_CPU: Family<0> = Family {
 };
 
 /// Open files.
-pub const PROCESS_OPEN_FDS: Family<0> =
+pub(crate) const PROCESS_OPEN_FDS: Family<0> =
     Family { name: "process_open_fds", kind: Kind::Gauge, help: "Open file descriptors.", labels: [] };
 
 /// How many files may be open.
-pub const PROCESS_MAX_FDS: Family<0> = Family {
+pub(crate) const PROCESS_MAX_FDS: Family<0> = Family {
     name: "process_max_fds",
     kind: Kind::Gauge,
     help: "File descriptors that may be open at the same time; absent if there is no limit.",
@@ -187,7 +187,7 @@ pub const PROCESS_MAX_FDS: Family<0> = Family {
 };
 
 /// Address space.
-pub const PROCESS_VIRTUAL_MEMORY: Family<0> = Family {
+pub(crate) const PROCESS_VIRTUAL_MEMORY: Family<0> = Family {
     name: "process_virtual_memory_bytes",
     kind: Kind::Gauge,
     help: "Virtual memory size.",
@@ -195,7 +195,7 @@ pub const PROCESS_VIRTUAL_MEMORY: Family<0> = Family {
 };
 
 /// Memory.
-pub const PROCESS_RESIDENT_MEMORY: Family<0> = Family {
+pub(crate) const PROCESS_RESIDENT_MEMORY: Family<0> = Family {
     name: "process_resident_memory_bytes",
     kind: Kind::Gauge,
     help: "Resident memory size.",
@@ -203,7 +203,7 @@ pub const PROCESS_RESIDENT_MEMORY: Family<0> = Family {
 };
 
 /// Since when the process runs.
-pub const PROCESS_START_TIME: Family<0> = Family {
+pub(crate) const PROCESS_START_TIME: Family<0> = Family {
     name: "process_start_time_seconds",
     kind: Kind::Gauge,
     help: "When the process started.",
@@ -211,5 +211,5 @@ pub const PROCESS_START_TIME: Family<0> = Family {
 };
 
 /// Threads.
-pub const PROCESS_THREADS: Family<0> =
+pub(crate) const PROCESS_THREADS: Family<0> =
     Family { name: "process_threads", kind: Kind::Gauge, help: "Operating system threads.", labels: [] };

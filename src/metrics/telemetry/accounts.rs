@@ -8,7 +8,7 @@ use super::POLLED;
 use super::incidents::{Cause, Incident, Incidents};
 use crate::clock::{Clock, Instant, Timestamp};
 use crate::cloudflare::Outcome;
-use crate::cloudflare::limit::budget::{self, Budget};
+use crate::cloudflare::limit::{self, Budget};
 use crate::metrics::encode::{Writer, lines};
 use crate::metrics::families::exporter::{
     BLOCKED_UNTIL, BUDGET_LIMIT, BUDGET_REMAINING, POLL_INTERVAL, REQUESTS, TOKEN_EXPIRY,
@@ -117,7 +117,7 @@ impl Accounts {
 
     pub(super) fn budget(&self, alias: &str) -> Option<BudgetLevel> {
         let level = self.lock().get(alias)?.budget.as_ref()?.level();
-        let budget::Level { limit, remaining, blocked_until } = level;
+        let limit::Level { limit, remaining, blocked_until } = level;
         Some(BudgetLevel {
             limit,
             remaining,
@@ -150,7 +150,7 @@ impl Accounts {
                 out.put([alias], expiry);
             }
         }
-        let levels: Vec<(&str, budget::Level)> = accounts
+        let levels: Vec<(&str, limit::Level)> = accounts
             .iter()
             .filter_map(|(alias, account)| Some((alias.as_str(), account.budget.as_ref()?.level())))
             .collect();

@@ -15,7 +15,7 @@ use crate::clock::{Instant, Timestamp};
 use crate::model::{Level, PerLevel, Resource, Snapshot};
 
 /// Six hours of minutes: the beginning of what an alert is about, and a step for each pixel of a small chart.
-pub const STEPS: usize = 360;
+pub(super) const STEPS: usize = 360;
 
 /// Events are rare: in a bucket of ten minutes there is something to see.
 const STEPS_OF_BUCKET: u32 = 10;
@@ -25,7 +25,7 @@ const DELAY: Duration = Duration::from_secs(2);
 
 /// The last hours of one account.
 #[derive(Debug)]
-pub struct History {
+pub(super) struct History {
     step: Duration,
     users: Ring<Option<PerLevel<u32>>>,
     events: Ring<Bucket>,
@@ -51,7 +51,7 @@ struct Bucket {
 impl History {
     /// Nothing is known but `snapshot`, and that is no news: it may be of before a restart. A step is at least
     /// a millisecond.
-    pub fn new(step: Duration, snapshot: &Snapshot) -> Self {
+    pub(super) fn new(step: Duration, snapshot: &Snapshot) -> Self {
         let mut history = Self {
             step: step.max(Duration::from_millis(1)),
             users: Ring::new(STEPS),
@@ -64,7 +64,7 @@ impl History {
     }
 
     /// Takes over what is new in `snapshot`; `interval` is the time between two readings of the list of users.
-    pub fn record(&mut self, snapshot: &Snapshot, interval: Duration, now: Instant) {
+    pub(super) fn record(&mut self, snapshot: &Snapshot, interval: Duration, now: Instant) {
         let news = self.news(snapshot);
         let (slot, bucket) = (self.slot(now, self.step), self.slot(now, self.bucket()));
         if !news.is_empty() {
@@ -92,32 +92,32 @@ impl History {
     }
 
     /// The time of one step of [`History::users`].
-    pub fn step(&self) -> Duration {
+    pub(super) fn step(&self) -> Duration {
         self.step
     }
 
     /// The time of one bucket of [`History::events`].
-    pub fn bucket(&self) -> Duration {
+    pub(super) fn bucket(&self) -> Duration {
         STEPS_OF_BUCKET * self.step
     }
 
     /// The end of the last step of [`History::users`]; `None` as long as there is none.
-    pub fn users_until(&self) -> Option<Instant> {
+    pub(super) fn users_until(&self) -> Option<Instant> {
         self.users.until(self.step)
     }
 
     /// The end of the last bucket of [`History::events`]; `None` as long as there is none.
-    pub fn events_until(&self) -> Option<Instant> {
+    pub(super) fn events_until(&self) -> Option<Instant> {
         self.events.until(self.bucket())
     }
 
     /// Users at `level`, step by step, the oldest first; `None` where that is not known.
-    pub fn users(&self, level: Level) -> impl Iterator<Item = Option<u32>> {
+    pub(super) fn users(&self, level: Level) -> impl Iterator<Item = Option<u32>> {
         self.users.slots.iter().map(move |users| users.map(|users| users[level.index()]))
     }
 
     /// Events counted in each bucket, the oldest first; `None` where nothing was read.
-    pub fn events(&self, behavior: &str) -> impl Iterator<Item = Option<u32>> {
+    pub(super) fn events(&self, behavior: &str) -> impl Iterator<Item = Option<u32>> {
         let place = self.behaviors.get(behavior).map(|seen| seen.place);
         self.events.slots.iter().map(move |bucket| bucket.known.then(|| bucket.count(place)))
     }

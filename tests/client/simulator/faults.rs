@@ -1,7 +1,7 @@
 //! Every fault, as a client sees it.
 
 use serde_json::json;
-use zt_risk_exporter::simulator::{Fault, FaultRule, Endpoint};
+use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule};
 
 use super::*;
 

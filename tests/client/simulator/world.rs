@@ -1,7 +1,7 @@
 //! What happens, what is written down, and the control path.
 
 use serde_json::json;
-use zt_risk_exporter::simulator::{self, Level, Endpoint};
+use zt_risk_exporter::simulator::{self, Endpoint, Level};
 
 use super::*;
 

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use serde_json::{Value, json};
-use zt_risk_exporter::simulator::{Fault, FaultRule, Endpoint};
+use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule};
 
 use super::rig::{ACCOUNT, ADDRESSES, ANN, BOB, CEM, EVE, Ended, Rig, program, texts};
 use crate::canned::{Canned, bad, good};

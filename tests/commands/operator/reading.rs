@@ -1,8 +1,8 @@
 //! Looking at users: who is listed, in which order, in which form, and how one is named.
 
 use serde_json::{Value, json};
-use zt_risk_exporter::collector::user_label::UserLabel;
-use zt_risk_exporter::simulator::{Fault, FaultRule, Endpoint};
+use zt_risk_exporter::internals::collector::user_label::UserLabel;
+use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule};
 
 use super::rig::{ACCOUNT, ANN, BOB, CEM, DAN, EVE, Ended, Rig, SCENARIO, program, texts};
 use crate::canned::{Canned, bad, good};

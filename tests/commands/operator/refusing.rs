@@ -1,7 +1,7 @@
 //! What is refused before anything is asked, and what a token may not do.
 
 use clap::CommandFactory as _;
-use zt_risk_exporter::commands::Cli;
+use zt_risk_exporter::internals::commands::Cli;
 
 use super::rig::{ACCOUNT, ADDRESSES, ANN, DAN, INTEGRATION, Rig};
 

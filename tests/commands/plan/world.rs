@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use zt_risk_exporter::clock::{Instant, Timestamp};
-use zt_risk_exporter::cloudflare::limit::rate_limit::{RateLimit, Turn, WINDOW};
-use zt_risk_exporter::collector::queue::Queue;
-use zt_risk_exporter::collector::schedule::{Purpose, Schedule};
-use zt_risk_exporter::commands::plan::Load;
+use zt_risk_exporter::cloudflare::limit::{RateLimit, Turn, WINDOW};
+use zt_risk_exporter::internals::collector::queue::Queue;
+use zt_risk_exporter::internals::collector::schedule::{Purpose, Schedule};
+use zt_risk_exporter::internals::commands::plan::Load;
 use zt_risk_exporter::model::{Level, Resource, RowFingerprint, UserId};
 
 /// What the schedule does before it is looked at.

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use zt_risk_exporter::clock::Instant;
-use zt_risk_exporter::collector::account::{Account, Question, Settings, Step};
-use zt_risk_exporter::collector::ledger::FetchReason;
-use zt_risk_exporter::collector::persist::{Now, Saved};
-use zt_risk_exporter::collector::schedule::Intervals;
-use zt_risk_exporter::collector::user_label::UserLabel;
+use zt_risk_exporter::internals::collector::account::{Account, Question, Settings, Step};
+use zt_risk_exporter::internals::collector::ledger::FetchReason;
+use zt_risk_exporter::internals::collector::persist::{Now, Saved};
+use zt_risk_exporter::internals::collector::schedule::Intervals;
+use zt_risk_exporter::internals::collector::user_label::UserLabel;
+use zt_risk_exporter::internals::store::row::Table;
 use zt_risk_exporter::model::{AccountName, Completeness, EventTotals, Listing, Resource};
-use zt_risk_exporter::store::row::Table;
 
 use super::expected::Expected;
 use super::world::{Answer, DAY, Faith, HOUR, MINUTE, UserAnswer, World};
@@ -299,7 +299,7 @@ impl History {
             },
             Question::Poll(endpoint @ Resource::Behaviors) => match world.behaviors(random) {
                 Answer::Failed(setback) => {
-                    use zt_risk_exporter::collector::schedule::FailureClass::{Closed, Unusable};
+                    use zt_risk_exporter::internals::collector::schedule::FailureClass::{Closed, Unusable};
                     account.failed(*endpoint, setback, now);
                     if matches!(setback, Closed | Unusable) {
                         expected.behaviors_refused();

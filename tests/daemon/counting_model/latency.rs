@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use zt_risk_exporter::clock::{Instant, Timestamp};
-use zt_risk_exporter::cloudflare::limit::rate_limit::{RateLimit, Turn, WINDOW};
-use zt_risk_exporter::collector::account::{Account, Question, Settings, Step};
-use zt_risk_exporter::collector::ledger::DetailRequest;
-use zt_risk_exporter::collector::schedule::Intervals;
-use zt_risk_exporter::collector::user_label::UserLabel;
+use zt_risk_exporter::cloudflare::limit::{RateLimit, Turn, WINDOW};
+use zt_risk_exporter::internals::collector::account::{Account, Question, Settings, Step};
+use zt_risk_exporter::internals::collector::ledger::DetailRequest;
+use zt_risk_exporter::internals::collector::schedule::Intervals;
+use zt_risk_exporter::internals::collector::user_label::UserLabel;
 use zt_risk_exporter::model::{
     AccountName, Completeness, Event, Level, Listing, Resource, Row, RowFingerprint, Summary, UserId,
     UserRisk,

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use zt_risk_exporter::clock::Timestamp;
-use zt_risk_exporter::collector::ledger::{DetailRequest, FetchReason};
-use zt_risk_exporter::collector::schedule::FailureClass;
+use zt_risk_exporter::internals::collector::ledger::{DetailRequest, FetchReason};
+use zt_risk_exporter::internals::collector::schedule::FailureClass;
 use zt_risk_exporter::model::{
     Behavior, Completeness, Event, Level, Listing, Row, RowFingerprint, Summary, UserId, UserRisk,
 };

@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use zt_risk_exporter::app::{Error, Exporter, Tuning};
 use zt_risk_exporter::clock::{Clock, Timestamp};
-use zt_risk_exporter::cloudflare::limit::rate_limit::WINDOW;
-use zt_risk_exporter::config::{Config, Flags};
+use zt_risk_exporter::cloudflare::limit::WINDOW;
+use zt_risk_exporter::internals::app::{Error, Exporter, Tuning};
+use zt_risk_exporter::internals::config::{Config, Flags};
 use zt_risk_exporter::simulator::{
-    Fault, FaultRule, GENERATED_ACCOUNT, GENERATED_TOKEN, Endpoint, Scenario, Simulator,
+    Endpoint, Fault, FaultRule, GENERATED_ACCOUNT, GENERATED_TOKEN, Scenario, Simulator,
 };
 
 use super::process::{ACCOUNTS, Cloud, Home};

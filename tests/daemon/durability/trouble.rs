@@ -11,8 +11,8 @@ use std::time::Duration;
 use redb::{Database, TableDefinition};
 use uuid::Uuid;
 use zt_risk_exporter::clock::Clock;
-use zt_risk_exporter::collector::persist::Saved;
-use zt_risk_exporter::store::{Settings, State};
+use zt_risk_exporter::internals::collector::persist::Saved;
+use zt_risk_exporter::internals::store::{Settings, State};
 
 use super::process::{ACCOUNTS, Cloud, Exporter, Home, Page};
 use crate::program::{is_installed, program, skip};

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::rig::{Page, Rig, Setup};
-use zt_risk_exporter::app::Tuning;
 use zt_risk_exporter::clock::Timestamp;
-use zt_risk_exporter::cloudflare::limit::rate_limit::WINDOW;
+use zt_risk_exporter::cloudflare::limit::WINDOW;
+use zt_risk_exporter::internals::app::Tuning;
 use zt_risk_exporter::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, Scenario};
 
 /// How much is played, and how fast: HTTP takes the same time on the wall whatever the clock says, so that

@@ -13,8 +13,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use uuid::Uuid;
-use zt_risk_exporter::app::Tuning;
 use zt_risk_exporter::clock::Timestamp;
+use zt_risk_exporter::internals::app::Tuning;
 use zt_risk_exporter::simulator::{BehaviorSpec, Fault, FaultRule, Level, Scenario};
 
 use super::rig::{Rig, Setup};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::rig::{Rig, Setup, on_summary};
-use zt_risk_exporter::app::Tuning;
+use zt_risk_exporter::internals::app::Tuning;
 use zt_risk_exporter::simulator::{Fault, Scenario};
 
 const WORLD: &str = "

@@ -10,10 +10,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use zt_risk_exporter::app::logging::{self, Colour};
-use zt_risk_exporter::app::{Error, Exporter, Tuning};
 use zt_risk_exporter::clock::{Clock, Timestamp};
-use zt_risk_exporter::config::{Config, Flags};
+use zt_risk_exporter::internals::app::logging::{self, Colour};
+use zt_risk_exporter::internals::app::{Error, Exporter, Tuning};
+use zt_risk_exporter::internals::config::{Config, Flags};
 use zt_risk_exporter::simulator::{Fault, FaultRule, Scenario, Simulator};
 
 /// The account that scenarios speak of unless they name another.

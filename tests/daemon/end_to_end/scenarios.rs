@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::rig::{ACCOUNT, Page, Rig, Setup, on_summary};
 use uuid::Uuid;
-use zt_risk_exporter::app::Tuning;
-use zt_risk_exporter::simulator::{Fault, FaultRule, Endpoint, Scenario};
+use zt_risk_exporter::internals::app::Tuning;
+use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule, Scenario};
 
 const HIGH: Uuid = Uuid::from_u128(1);
 
