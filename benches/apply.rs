@@ -6,8 +6,8 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use zt_risk_exporter::clock::{Instant, Timestamp};
 use zt_risk_exporter::internals::collector::account::{Account, Settings};
-use zt_risk_exporter::internals::collector::schedule::Intervals;
 use zt_risk_exporter::internals::collector::user_label::UserLabel;
+use zt_risk_exporter::internals::model::resource::Intervals;
 use zt_risk_exporter::model::{AccountName, Completeness, Level, Row, RowFingerprint, Summary, UserId};
 
 fn account() -> Account {

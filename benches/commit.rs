@@ -11,8 +11,8 @@ use zt_risk_exporter::clock::{Clock, Instant, Timestamp};
 use zt_risk_exporter::internals::collector::account::{Account, Question, Settings, Step};
 use zt_risk_exporter::internals::collector::persist::Saved;
 use zt_risk_exporter::internals::collector::poller;
-use zt_risk_exporter::internals::collector::schedule::Intervals;
 use zt_risk_exporter::internals::collector::user_label::UserLabel;
+use zt_risk_exporter::internals::model::resource::Intervals;
 use zt_risk_exporter::internals::store::{Generation, Settings as File, State};
 use zt_risk_exporter::model::{
     AccountName, Completeness, Event, Level, Listing, Resource, Row, RowFingerprint, Summary, UserId,
@@ -126,7 +126,7 @@ fn read_all(account: &mut Account, list: &Summary, round: u64, disk: &mut Disk) 
             Question::Poll(Resource::Integrations) => {
                 account.integrations_read(Listing::default(), now, DATE);
             }
-            Question::Poll(_) => account.token_read(now),
+            Question::Poll(resource) => account.read(resource, now),
             Question::User(asked)
                 if asked.why == zt_risk_exporter::internals::collector::ledger::FetchReason::Audit =>
             {

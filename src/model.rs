@@ -3,8 +3,10 @@
 //! Plain values in our own names. They come out of [`crate::cloudflare`], are counted by
 //! [`crate::collector::ledger`], and leave as a [`Snapshot`] for [`crate::metrics::exposition`].
 
+pub(crate) mod resource;
 mod snapshot;
 
+pub use resource::Resource;
 pub use snapshot::{
     AccountName, BehaviorStatus, EventTotals, Histogram, LevelChanges, PerLevel, Snapshot, UserSeries, Users,
 };
@@ -59,58 +61,6 @@ impl Level {
     /// The position of this level in [`Level::ALL`], and its value as a gauge.
     pub const fn index(self) -> usize {
         self as usize
-    }
-}
-
-/// The parts of the API that are polled; the label `endpoint`. All that differs from one to another in more than a
-/// value is a method here or an exhaustive `match`, so that the compiler finds what a new one lacks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Resource {
-    /// All users with their level.
-    Summary,
-    /// One user's events.
-    User,
-    /// What counts as risky.
-    Behaviors,
-    /// Where changes of level are sent.
-    Integrations,
-    /// What the token is and until when.
-    TokenVerify,
-}
-
-impl Resource {
-    /// All resources, in the order of [`Resource::index`].
-    pub const ALL: [Self; 5] =
-        [Self::Summary, Self::User, Self::Behaviors, Self::Integrations, Self::TokenVerify];
-
-    /// The word for it in labels, in messages and in the state file.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Summary => "summary",
-            Self::User => "user",
-            Self::Behaviors => "behaviors",
-            Self::Integrations => "integrations",
-            Self::TokenVerify => "token_verify",
-        }
-    }
-
-    /// The position of this resource in [`Resource::ALL`].
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-
-    /// Whether its answers have rows, some of which may be unreadable.
-    const fn has_rows(self) -> bool {
-        match self {
-            Self::Summary | Self::User | Self::Behaviors | Self::Integrations => true,
-            Self::TokenVerify => false,
-        }
-    }
-
-    /// The resources whose answers have rows.
-    pub fn with_rows() -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().filter(|resource| resource.has_rows())
     }
 }
 

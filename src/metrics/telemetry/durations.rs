@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::metrics::encode::Writer;
-use crate::metrics::families::exporter::REQUEST_DURATION;
+use crate::metrics::families::exporter as f;
 use crate::model::{Histogram, Resource};
 
 /// In seconds. Is Cloudflare slower than usual (1, 2, 5)? Would a time-out of 10 or 30 seconds have struck?
@@ -30,7 +30,7 @@ impl Durations {
     /// Writes the histograms.
     pub(super) fn write(&self, writer: &mut Writer) {
         let durations = self.by_endpoint.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut out = writer.family(&REQUEST_DURATION);
+        let mut out = writer.family(&f::REQUEST_DURATION);
         for (endpoint, durations) in Resource::ALL.into_iter().zip(&*durations) {
             out.put_histogram([endpoint.as_str()], durations);
         }
