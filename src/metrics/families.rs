@@ -4,7 +4,7 @@ pub(crate) mod cloudflare;
 pub(crate) mod exporter;
 
 /// Declares families as constants, and the list of them all for the tests, which compare it with `/metrics`, with the
-/// golden page and with the manual.
+/// golden file and with the manual.
 macro_rules! families {
     ($(#[$list_doc:meta])* $list:ident
      $($(#[$doc:meta])* pub(crate) const $name:ident: Family<$labels:literal> = $family:expr;)+) => {
