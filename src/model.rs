@@ -3,8 +3,10 @@
 //! Plain values with this crate's own names. [`crate::cloudflare`] returns them, [`crate::collector::ledger`] counts
 //! them, and [`crate::metrics::exposition`] encodes the result as a [`Snapshot`].
 
+pub(crate) mod resource;
 mod snapshot;
 
+pub use resource::Resource;
 pub use snapshot::{
     AccountName, BehaviorStatus, EventTotals, Histogram, LevelChanges, PerLevel, Snapshot, UserSeries, Users,
 };
@@ -62,47 +64,6 @@ impl Level {
     }
 }
 
-/// A part of the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Resource {
-    /// All users with their level.
-    Summary,
-    /// One user's events.
-    User,
-    /// The behaviors that count as risky.
-    Behaviors,
-    /// The integrations that changes of level are sent to.
-    Integrations,
-    /// Resets one user; never polled.
-    Reset,
-    /// The state of the API token, and when it expires.
-    TokenVerify,
-}
-
-impl Resource {
-    /// All resources, in the order of [`Resource::index`].
-    pub const ALL: [Self; 6] =
-        [Self::Summary, Self::User, Self::Behaviors, Self::Integrations, Self::Reset, Self::TokenVerify];
-
-    /// The name in labels and messages.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Summary => "summary",
-            Self::User => "user",
-            Self::Behaviors => "behaviors",
-            Self::Integrations => "integrations",
-            Self::Reset => "reset",
-            Self::TokenVerify => "token_verify",
-        }
-    }
-
-    /// The position of this resource in [`Resource::ALL`].
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-}
-
 /// What the summary says about one user. If it changes, the user's events must be read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowFingerprint {
@@ -151,7 +112,7 @@ pub struct Summary {
     pub pages: u32,
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "daemon"))]
 impl Summary {
     /// A complete list with these rows, sorted by user.
     pub(crate) fn whole(mut rows: Vec<Row>) -> Self {
@@ -325,4 +286,28 @@ pub struct Integration {
     pub active: bool,
     /// When it was created.
     pub created_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    /// The variants of an enum, under the names that the state file has for them: the refusal of another one lists them.
+    fn variants<T: DeserializeOwned + Debug>() -> Vec<String> {
+        let refusal = serde_json::from_str::<T>("\"nonsense\"").unwrap_err().to_string();
+        let (_, list) = refusal.split_once("expected one of ").expect("an enum lists its variants");
+        list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_variant_is_in_all_at_its_index_under_its_saved_name() {
+        assert_eq!(variants::<Resource>(), Resource::ALL.map(Resource::as_str));
+        assert_eq!(Resource::ALL.map(Resource::index), [0, 1, 2, 3, 4]);
+        assert_eq!(variants::<Level>(), Level::ALL.map(Level::as_str));
+        assert_eq!(Level::ALL.map(Level::index), [0, 1, 2, 3]);
+    }
 }

@@ -4,12 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use super::operation::Operation;
-use crate::model::Resource;
 
 /// A failed request.
 ///
 /// `Display` writes one sentence that says what to do, followed by what is known of the response. It does not name the
-/// resource; see [`Error::resource`]. It never contains a credential. Quoted text is bounded in length, and contains no
+/// operation; see [`Error::operation`]. It never contains a credential. Quoted text is bounded in length, and contains no
 /// e-mail addresses and no control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error(Box<Inner>);
@@ -238,9 +237,9 @@ impl Error {
         }
     }
 
-    /// The resource that was requested.
-    pub fn resource(&self) -> Resource {
-        self.0.operation.resource()
+    /// What was requested, in a word: the resource such as `summary`, or `reset`.
+    pub fn operation(&self) -> &'static str {
+        self.0.operation.as_str()
     }
 
     /// The response, if one arrived.
