@@ -326,13 +326,13 @@ impl Comparison {
         let mut now = User { presence: Presence::Listed, ..*user };
         let from = match (user.presence, user.origin, user.level) {
             // Only now does it show at which level the user was first listed.
-            (Presence::Gone, ..) | (_, Origin::Observed, Level::Unknown) => None,
+            (Presence::Gone, ..) | (_, Origin::Observed, Level::Unknown | Level::Unrecognized) => None,
             _ => Some(user.level),
         };
         if user.presence == Presence::Gone {
             now.coverage = Coverage::Nothing;
             (now.level, now.since, now.origin) = (tuple.level, date, Origin::Observed);
-        } else if tuple.level != user.level && tuple.level != Level::Unknown {
+        } else if tuple.level != user.level && tuple.level.is_known() {
             (now.level, now.since, now.origin) = (tuple.level, date, Origin::Observed);
         }
         if from != Some(now.level) {
@@ -371,7 +371,7 @@ impl Comparison {
 
     /// Counts a move; none to or from an unknown level.
     fn moved(&mut self, from: Option<Level>, to: Option<Level>) {
-        if from != Some(Level::Unknown) && to != Some(Level::Unknown) {
+        if from.is_none_or(Level::is_known) && to.is_none_or(Level::is_known) {
             let index = |level: Option<Level>| level.map_or(0, Level::index);
             self.level_changes[index(from)][index(to)] += 1;
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::encode::{Family, Number, Samples, Writer};
 use super::families::cloudflare as f;
+use crate::clock::Timestamp;
 use crate::model::{
     BehaviorStatus, EventTotals, Integration, Level, PerLevel, Resource, Snapshot, UserSeries, Users,
 };
@@ -134,7 +135,9 @@ fn series(page: &mut Page<'_>) {
     page.user(&f::USER_REPORTED_EVENTS, |user| Some(u64::from(user.reported_events).into()));
     page.user(&f::USER_MAX_RISK_LEVEL, |user| Some(as_number(user.level)));
     page.user(&f::USER_SINCE, |user| Some(user.since.into()));
-    page.user(&f::USER_LAST_EVENT, |user| Some(user.last_event.into()));
+    page.user(&f::USER_LAST_EVENT, |user| {
+        (user.last_event != Timestamp::UNKNOWN).then(|| user.last_event.into())
+    });
     page.user(&f::USER_LAST_RESET, |user| user.last_reset.map(Number::from));
     page.users(&f::USER_INFO, |account, users, out| {
         for user in &users.series {

@@ -21,7 +21,8 @@ impl PageSlice {
         let number = |name| parameter(query, name).and_then(|text| text.parse::<usize>().ok());
         let asked = number("page").filter(|page| *page > 0).unwrap_or(1);
         let (page, per_page, start) = match pages {
-            Pages::Whole => (1, total.max(1), 0),
+            // More than there are, or the page would look full, which is a sign of more.
+            Pages::Whole => (1, total + 100, 0),
             Pages::Sized { standard, largest } => {
                 let size = number("per_page").filter(|size| *size > 0);
                 let size = size.unwrap_or(standard as usize).min(largest as usize);

@@ -59,8 +59,8 @@ async fn https_goes_by_the_proxy_unless_excepted_and_loopback_never_does() {
     let remote = "https://api.cloudflare.invalid/client/v4";
     let text = said(remote, &[("HTTPS_PROXY", &at_proxy)]).await;
     let wanted = format!(
-        "no connection to api.cloudflare.invalid through the proxy {}: tunnel error: unsuccessful; check HTTPS_PROXY, and \
-         ask again later",
+        "no connection to api.cloudflare.invalid through the proxy {}: the proxy refuses the connection (HTTP 502); check \
+         HTTPS_PROXY, and retry later",
         proxy.address
     );
     assert_eq!(text, wanted);

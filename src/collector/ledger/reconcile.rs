@@ -90,7 +90,7 @@ impl Ledger {
             && user.presence != Presence::Gone
         {
             user.since = reset;
-            if user.level != Level::Unknown {
+            if user.level.is_known() {
                 // At which level a user was when counting began stays unknown.
                 user.origin = Origin::Observed;
             }
@@ -251,6 +251,6 @@ fn first_of_behavior(
 /// else the one before.
 fn time_to_reset(user: &User, before: Standing, reset: Timestamp) -> Option<(Level, f64)> {
     let ended = if user.since <= reset { user.standing() } else { before };
-    let observed = ended.origin == Origin::Observed && ended.level != Level::Unknown;
+    let observed = ended.origin == Origin::Observed && ended.level.is_known();
     (observed && ended.since <= reset).then(|| (ended.level, reset.since(ended.since).as_secs_f64()))
 }

@@ -46,7 +46,7 @@ pub(crate) fn user(user: &User, gone: Option<Timestamp>) -> Vec<u8> {
     let User { id: _, covered, ahead, since, level, presence, coverage, origin } = user;
     let mut row = Row::default();
     put_tuple(&mut row, covered);
-    row.u32(*ahead).time(*since).u8(*level as u8);
+    row.u32(*ahead).time(*since).u8(level.index() as u8);
     row.u8(*presence as u8).u8(*coverage as u8).u8(*origin as u8);
     if let Some(gone) = gone {
         row.time(gone);
@@ -79,7 +79,7 @@ pub(crate) fn pending(pending: &Pending, due: Option<Instant>, now: Now) -> Vec<
     row.u8(*count).u32(*found).maybe_time(*reset).u32(*owed);
     row.maybe_time(due.map(|due| now.date_of(due)));
     if let Some(Standing { level, since, origin }) = before {
-        row.u8(*level as u8).time(*since).u8(*origin as u8);
+        row.u8(level.index() as u8).time(*since).u8(*origin as u8);
     }
     row.done()
 }
@@ -94,7 +94,7 @@ pub(crate) fn chosen(chosen: &Selection, stays_until: Option<Instant>, now: Now)
 
 fn put_tuple(row: &mut Row, tuple: &RowFingerprint) {
     let RowFingerprint { last_event, count, level } = tuple;
-    row.time(*last_event).u32(*count).u8(*level as u8);
+    row.time(*last_event).u32(*count).u8(level.index() as u8);
 }
 
 pub(super) fn read_user(id: UserId, row: &mut Reader<'_>) -> Result<(User, Option<Timestamp>), Unreadable> {
