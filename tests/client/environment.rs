@@ -164,8 +164,7 @@ async fn what_does_not_speak_tls_is_told_in_words() {
     assert_eq!(
         said(&format!("https://{address}"), &[]).await,
         format!(
-            "no connection to {address}: the server does not speak TLS; ask again later, and look into it if \
-             it lasts"
+            "no connection to {address}: the server does not speak TLS; retry later; investigate if it persists"
         )
     );
 }

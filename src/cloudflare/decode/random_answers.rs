@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::bounds::{Bounds, Pii};
 use super::rfc3339;
 use super::stream::tests::read;
+use crate::clock::Timestamp;
 use crate::model::{Level, Row, RowFingerprint, UserId};
 
 /// Decodes a response with serde_json, following the specification.
@@ -16,18 +17,25 @@ fn reference_decode(answer: &Value) -> (Vec<Row>, Vec<UserId>, u32) {
         let count = element
             .get("event_count")
             .and_then(Value::as_f64)
-            .filter(|count| count.fract() == 0.0 && *count >= 0.0 && *count <= f64::from(u32::MAX));
-        match (user, text("last_event").and_then(|date| rfc3339::parse(date.as_bytes())), count) {
-            (Some(user), Some(last_event), Some(count)) => rows.push(Row {
-                user,
-                tuple: RowFingerprint {
-                    last_event,
-                    count: count as u32,
-                    level: text("max_risk_level").map_or(Level::Unknown, Level::from_word),
-                },
-            }),
-            (Some(user), ..) => unreadable.push(user),
-            (None, ..) => anonymous += 1,
+            .filter(|count| count.fract() == 0.0 && *count >= 0.0 && *count <= f64::from(u32::MAX))
+            .map(|count| count as u32)
+            .or_else(|| text("event_count")?.trim().parse().ok())
+            .unwrap_or(0);
+        let last_event = text("last_event")
+            .and_then(|date| rfc3339::parse(date.as_bytes()))
+            .filter(|date| !rfc3339::is_never(*date))
+            .unwrap_or(Timestamp::UNKNOWN);
+        let level = match element.get("max_risk_level") {
+            None | Some(Value::Null) => Some(Level::Unknown),
+            Some(Value::String(word)) => Some(Level::from_word(word)),
+            Some(_) => None,
+        };
+        match (user, level) {
+            (Some(user), Some(level)) => {
+                rows.push(Row { user, tuple: RowFingerprint { last_event, count, level } });
+            }
+            (Some(user), None) => unreadable.push(user),
+            (None, _) => anonymous += 1,
         }
     }
     (rows, unreadable, anonymous)
@@ -163,5 +171,5 @@ fn random_responses_decode_as_with_serde_json_however_they_are_cut() {
         good += rows.len();
         bad += unreadable.len();
     }
-    assert!(good > 1_000 && bad > 300, "the generator makes good and bad rows: {good} and {bad}");
+    assert!(good > 1_000 && bad > 50, "the generator makes good and bad rows: {good} and {bad}");
 }

@@ -336,6 +336,7 @@ pub(super) mod tests {
         {"user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab272","last_event":"yesterday","event_count":1},
         {"user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab273","last_event":null,"event_count":1},
         {"user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab274","last_event":"2019-12-27T18:11:19Z","event_count":4294967296},
+        {"user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab275","last_event":"2019-12-27T18:11:19Z","event_count":1,"max_risk_level":7},
         {"user_id":"nobody","last_event":"2019-12-27T18:11:19Z","event_count":1},
         {}, null, 5, "user", [{"user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e"}]
         ], "tail":"users\":[" }, "success" :true , "é":["\\"] } "#;
@@ -343,16 +344,25 @@ pub(super) mod tests {
     #[test]
     fn a_valid_but_unusual_response_is_decoded() {
         let (envelope, rows, unreadable, anonymous, people) = at_once(NASTY).unwrap();
+        let undated = |user| {
+            let mut row = row(user, "2019-12-27T18:11:19Z", 1, Level::Unknown);
+            row.tuple.last_event = crate::clock::Timestamp::UNKNOWN;
+            row
+        };
         assert_eq!(
             rows,
             [
                 row(ANNA, "2019-12-27T18:11:19.117Z", 3, Level::High),
                 row("182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26f", "2019-12-27T18:11:19Z", 3, Level::Unknown),
-                row("182bd5e5-6e1a-4fe4-a799-aa6d9a6ab270", "2019-12-27T18:11:19Z", 0, Level::Unknown),
+                row("182bd5e5-6e1a-4fe4-a799-aa6d9a6ab270", "2019-12-27T18:11:19Z", 0, Level::Unrecognized),
+                row("182bd5e5-6e1a-4fe4-a799-aa6d9a6ab271", "2019-12-27T18:11:19Z", 0, Level::Low),
+                undated("182bd5e5-6e1a-4fe4-a799-aa6d9a6ab272"),
+                undated("182bd5e5-6e1a-4fe4-a799-aa6d9a6ab273"),
+                row("182bd5e5-6e1a-4fe4-a799-aa6d9a6ab274", "2019-12-27T18:11:19Z", 0, Level::Unknown),
             ]
         );
         let last = |user: &UserId| user.to_string().split_off(33);
-        assert_eq!(unreadable.iter().map(last).collect::<Vec<_>>(), ["271", "272", "273", "274"]);
+        assert_eq!(unreadable.iter().map(last).collect::<Vec<_>>(), ["275"]);
         assert_eq!(anonymous, 6);
         assert_eq!(people[0], ("a@b.c".to_owned(), "A\"nn\\aé 😀".to_owned()));
         assert_eq!(people[1], (String::new(), String::new()));
@@ -465,9 +475,10 @@ pub(super) mod tests {
             [
                 event("a", "imp_travel", Level::Low, "2019-12-27T18:11:19.117Z"),
                 event("bA", "", Level::Unknown, "2019-12-27T18:11:19Z"),
+                event("7", "n", Level::Unknown, "2019-12-27T18:11:19Z"),
             ]
         );
-        assert_eq!(listing.anonymous, 3);
+        assert_eq!(listing.anonymous, 2);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use zt_risk_exporter::clock::Timestamp;
 use zt_risk_exporter::internals::collector::ledger::{DetailRequest, FetchReason};
 use zt_risk_exporter::internals::collector::schedule::FailureClass;
 use zt_risk_exporter::model::{
-    Behavior, Completeness, Event, Level, Listing, Row, RowFingerprint, Summary, UserId, UserRisk,
+    Behavior, Completeness, Event, Level, Listing, OddFields, Row, RowFingerprint, Summary, UserId, UserRisk,
 };
 
 pub(crate) const SECOND: i64 = 1_000;
@@ -312,6 +312,7 @@ impl World {
             rows,
             unreadable: Vec::new(),
             anonymous: 0,
+            odd: OddFields::default(),
             completeness: Completeness::Complete,
             date,
             identities: None,
@@ -346,7 +347,11 @@ impl World {
             enabled: true,
             level: Level::Low,
         };
-        Answer::Read(Listing { rows: BEHAVIORS.into_iter().map(behavior).collect(), rejected: 0 })
+        Answer::Read(Listing {
+            rows: BEHAVIORS.into_iter().map(behavior).collect(),
+            rejected: 0,
+            odd: OddFields::default(),
+        })
     }
 
     pub(crate) fn user(&mut self, asked: &DetailRequest, random: &mut fastrand::Rng) -> UserAnswer {
@@ -387,6 +392,7 @@ impl World {
             events.push(twice);
         }
         UserAnswer::Read(UserRisk {
+            odd: OddFields::default(),
             events,
             rejected,
             last_reset: last_reset.map(Timestamp::from_millis),

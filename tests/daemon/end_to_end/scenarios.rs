@@ -104,8 +104,8 @@ macro_rules! endures {
 }
 
 endures! {
-    a_429_with_retry_after_blocks_for_as_long: Fault::Limited { retry_after: Some("20".to_owned()) }, "limited", "ask again in 20 s";
-    a_429_without_headers_blocks_for_five_minutes: Fault::Limited { retry_after: None }, "limited", "ask again in 300 s";
+    a_429_with_retry_after_blocks_for_as_long: Fault::Limited { retry_after: Some("20".to_owned()) }, "limited", "retry in 20 s";
+    a_429_without_headers_blocks_for_five_minutes: Fault::Limited { retry_after: None }, "limited", "retry in 300 s";
     a_500_is_passing: Fault::Status { status: 500, code: 1000, message: "oops".to_owned() }, "unavailable", "HTTP 500, 1000 oops";
     a_502_with_html_is_passing: Fault::BadGateway, "unavailable", "cloudflare is unavailable; retry later";
     a_200_without_success_is_an_error: Fault::Unsuccessful { code: 1_234, message: "no".to_owned() }, "unavailable", "reports a failure; retry later; investigate if it persists (HTTP 200, 1234 no";
