@@ -1,5 +1,5 @@
-//! What it costs to make an answer durable, on the disk of the temporary directory: a first list, a list of
-//! which little changed, and the events of one user. The size of the file is printed.
+//! The cost of writing an answer to the state file, on the disk of the temporary directory: a first list, a list with few
+//! changes, and the events of one user. The size of the file is printed.
 
 #![expect(clippy::print_stdout, reason = "the size of the file is one of the figures")]
 
@@ -22,7 +22,7 @@ use zt_risk_exporter::model::{
 const ID: &str = "0123456789abcdef0123456789abcdef";
 const DATE: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
-/// One in fifty of a million users: so many ever change, so many have records.
+/// One in fifty users changes, and has a record.
 const CHANGED: u32 = 50;
 
 fn account() -> Account {
@@ -30,7 +30,7 @@ fn account() -> Account {
         summary: Duration::from_secs(30),
         behaviors: Duration::from_secs(300),
         integrations: Duration::from_secs(300),
-        // Somebody is always due, so that the events of one user can be read over and over.
+        // A user is always due, so that the events of one user can be read again and again.
         audit: Duration::ZERO,
     };
     Account::new(Settings {
@@ -44,7 +44,7 @@ fn account() -> Account {
     })
 }
 
-/// A list of `users`, of whom every `every`th has as many events more than at first.
+/// A list of `users`; every `every`th user has `more` events more than at first.
 fn summary(users: u32, every: u32, more: u32) -> Summary {
     let rows = (0..users).map(|n| {
         let user = UserId::from_u128(u128::from(n) << 96 | u128::from(n.wrapping_mul(2_654_435_761)));
@@ -63,7 +63,7 @@ fn summary(users: u32, every: u32, more: u32) -> Summary {
     }
 }
 
-/// Five events, all after counting began.
+/// Five events, all of them after counting began.
 fn risk(round: u64) -> UserRisk {
     let event = |n: u64| Event {
         id: (round * 5 + n).to_string(),
@@ -83,7 +83,7 @@ fn risk(round: u64) -> UserRisk {
     }
 }
 
-/// Long enough after the round before for everything to be due.
+/// Long enough after the previous round for everything to be due.
 fn moment(round: u64) -> Instant {
     Instant::after_start(Duration::from_secs(round * 10_000))
 }
@@ -97,11 +97,11 @@ struct Disk {
 
 impl Disk {
     fn new() -> Self {
-        let directory = tempfile::tempdir().expect("there is room");
+        let directory = tempfile::tempdir().expect("a temporary directory can be created");
         let clock = Clock::system();
         let file = File { path: directory.path().join("state.redb"), cache_bytes: 32 << 20 };
         let (state, _) =
-            State::open(&file, vec![ID.to_owned()], &clock, Saved::add).expect("a new file can be made");
+            State::open(&file, vec![ID.to_owned()], &clock, Saved::add).expect("a new file can be created");
         let generation = state.generation();
         Self { directory, state, clock, generation }
     }
@@ -111,12 +111,12 @@ impl Disk {
     }
 
     fn mebibytes(&self) -> f64 {
-        let file = std::fs::metadata(self.directory.path().join("state.redb")).expect("it was made");
+        let file = std::fs::metadata(self.directory.path().join("state.redb")).expect("the file was created");
         file.len() as f64 / f64::from(1 << 20)
     }
 }
 
-/// Reads everything that the account asks for in this round, and saves it at the end.
+/// Answers everything that the account requests in this round, and saves it at the end.
 fn read_all(account: &mut Account, list: &Summary, round: u64, disk: &mut Disk) {
     let now = moment(round);
     while let Step::Ask(question) = account.plan(now) {
@@ -162,7 +162,7 @@ fn commit(criterion: &mut Criterion) {
         read_all(&mut account, &summary(users, CHANGED, 5), 1, &mut disk);
         println!("{users} users, {} of them with 5 events: {:.1} MiB", users / CHANGED, disk.mebibytes());
         let mut second = 0;
-        group.bench_function(format!("list_of_which_100_changed/{users}"), |bencher| {
+        group.bench_function(format!("list_with_100_changes/{users}"), |bencher| {
             bencher.iter_batched(
                 || {
                     second += 1;
@@ -180,7 +180,7 @@ fn commit(criterion: &mut Criterion) {
             bencher.iter(|| {
                 round += 1;
                 let Step::Ask(Question::User(asked)) = account.plan(moment(1)) else {
-                    panic!("somebody is always due");
+                    panic!("a user is always due");
                 };
                 account.user_read(&asked, &risk(round), moment(1), DATE);
                 disk.keep(&mut account);

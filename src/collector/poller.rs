@@ -21,7 +21,7 @@ use crate::collector::ledger::DetailRequest;
 use crate::collector::persist::Now;
 use crate::collector::schedule::FailureClass;
 use crate::config::CredentialSource;
-use crate::metrics::telemetry::{Cause, Telemetry};
+use crate::metrics::telemetry::{IncidentCause, Telemetry};
 use crate::model::{Completeness, Resource, Snapshot};
 use crate::store::{Before, Commit, Generation, State};
 
@@ -237,8 +237,8 @@ impl Poller {
         let account = &account.name().alias;
         let endpoint_name = endpoint.as_str();
         if let Some(error) = trouble {
-            let cause = Cause::Request(error.outcome());
-            telemetry.trouble(account, endpoint, cause, &error.to_string(), clock.date());
+            let cause = IncidentCause::Request(error.outcome());
+            telemetry.incident(account, endpoint, cause, &error.to_string(), clock.date());
         }
         match trouble {
             Some(error) if self.incidents.get(&endpoint) == Some(&error.outcome()) => {
@@ -249,7 +249,7 @@ impl Poller {
                 self.incidents.insert(endpoint, error.outcome());
             }
             None if self.incidents.remove(&endpoint).is_some() => {
-                telemetry.trouble_over(account, endpoint, clock.date());
+                telemetry.incident_over(account, endpoint, clock.date());
                 tracing::info!(account, endpoint = endpoint_name, "answers again");
             }
             None => {}
@@ -262,14 +262,14 @@ impl Poller {
         let account = &account.name().alias;
         if let Completeness::Partial(reason) = &completeness {
             let sentence = format!("the list of users is not whole; the last whole one stays: {reason}");
-            telemetry.trouble(account, Resource::Summary, Cause::Partial, &sentence, clock.date());
+            telemetry.incident(account, Resource::Summary, IncidentCause::Partial, &sentence, clock.date());
         }
         if self.completeness == completeness {
             return;
         }
         match &completeness {
             Completeness::Complete => {
-                telemetry.trouble_over(account, Resource::Summary, clock.date());
+                telemetry.incident_over(account, Resource::Summary, clock.date());
                 tracing::info!(account, "the list of users is whole again");
             }
             Completeness::Partial(reason) => {

@@ -1,4 +1,4 @@
-//! Every metric family, declared once: its name, type, help and labels.
+//! The declarations of all metric families.
 
 pub(crate) mod cloudflare;
 pub(crate) mod exporter;
