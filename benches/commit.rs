@@ -1,5 +1,5 @@
-//! The cost of writing an answer to the state file, on the disk of the temporary directory: a first list, a list with few
-//! changes, and the events of one user. The size of the file is printed.
+//! The cost of writing an answer to the state file, on the disk of the temporary directory: a first list, a
+//! list with few changes, and the events of one user. Prints the size of the file.
 
 #![expect(clippy::print_stdout, reason = "the size of the file is one of the figures")]
 
@@ -11,8 +11,8 @@ use zt_risk_exporter::clock::{Clock, Instant, Timestamp};
 use zt_risk_exporter::internals::collector::account::{Account, Question, Settings, Step};
 use zt_risk_exporter::internals::collector::persist::Saved;
 use zt_risk_exporter::internals::collector::poller;
-use zt_risk_exporter::internals::collector::schedule::Intervals;
 use zt_risk_exporter::internals::collector::user_label::UserLabel;
+use zt_risk_exporter::internals::model::resource::Intervals;
 use zt_risk_exporter::internals::store::{Generation, Settings as File, State};
 use zt_risk_exporter::model::{
     AccountName, Completeness, Event, Level, Listing, Resource, Row, RowFingerprint, Summary, UserId,
@@ -22,7 +22,7 @@ use zt_risk_exporter::model::{
 const ID: &str = "0123456789abcdef0123456789abcdef";
 const DATE: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
-/// One in fifty users changes, and has a record.
+/// One in fifty users ever changes, and has a record of events.
 const CHANGED: u32 = 50;
 
 fn account() -> Account {
@@ -30,7 +30,7 @@ fn account() -> Account {
         summary: Duration::from_secs(30),
         behaviors: Duration::from_secs(300),
         integrations: Duration::from_secs(300),
-        // A user is always due, so that the events of one user can be read again and again.
+        // A user is always due, so that the benchmark can read the events of one user repeatedly.
         audit: Duration::ZERO,
     };
     Account::new(Settings {
@@ -44,7 +44,7 @@ fn account() -> Account {
     })
 }
 
-/// A list of `users`; every `every`th user has `more` events more than at first.
+/// A list of `users` rows. Every `every`th user has `more` events more than in the first list.
 fn summary(users: u32, every: u32, more: u32) -> Summary {
     let rows = (0..users).map(|n| {
         let user = UserId::from_u128(u128::from(n) << 96 | u128::from(n.wrapping_mul(2_654_435_761)));
@@ -63,7 +63,7 @@ fn summary(users: u32, every: u32, more: u32) -> Summary {
     }
 }
 
-/// Five events, all of them after counting began.
+/// Five events, all after counting began.
 fn risk(round: u64) -> UserRisk {
     let event = |n: u64| Event {
         id: (round * 5 + n).to_string(),
@@ -83,7 +83,7 @@ fn risk(round: u64) -> UserRisk {
     }
 }
 
-/// Long enough after the previous round for everything to be due.
+/// A time so long after the previous round that everything is due.
 fn moment(round: u64) -> Instant {
     Instant::after_start(Duration::from_secs(round * 10_000))
 }
@@ -97,11 +97,11 @@ struct Disk {
 
 impl Disk {
     fn new() -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory can be created");
+        let directory = tempfile::tempdir().expect("there is room");
         let clock = Clock::system();
         let file = File { path: directory.path().join("state.redb"), cache_bytes: 32 << 20 };
         let (state, _) =
-            State::open(&file, vec![ID.to_owned()], &clock, Saved::add).expect("a new file can be created");
+            State::open(&file, vec![ID.to_owned()], &clock, Saved::add).expect("a new file can be made");
         let generation = state.generation();
         Self { directory, state, clock, generation }
     }
@@ -111,12 +111,12 @@ impl Disk {
     }
 
     fn mebibytes(&self) -> f64 {
-        let file = std::fs::metadata(self.directory.path().join("state.redb")).expect("the file was created");
+        let file = std::fs::metadata(self.directory.path().join("state.redb")).expect("it was made");
         file.len() as f64 / f64::from(1 << 20)
     }
 }
 
-/// Answers everything that the account requests in this round, and saves it at the end.
+/// Answers every request of the account in this round, and saves the result at the end.
 fn read_all(account: &mut Account, list: &Summary, round: u64, disk: &mut Disk) {
     let now = moment(round);
     while let Step::Ask(question) = account.plan(now) {
@@ -126,7 +126,7 @@ fn read_all(account: &mut Account, list: &Summary, round: u64, disk: &mut Disk) 
             Question::Poll(Resource::Integrations) => {
                 account.integrations_read(Listing::default(), now, DATE);
             }
-            Question::Poll(_) => account.token_read(now),
+            Question::Poll(resource) => account.read(resource, now),
             Question::User(asked)
                 if asked.why == zt_risk_exporter::internals::collector::ledger::FetchReason::Audit =>
             {
@@ -162,7 +162,7 @@ fn commit(criterion: &mut Criterion) {
         read_all(&mut account, &summary(users, CHANGED, 5), 1, &mut disk);
         println!("{users} users, {} of them with 5 events: {:.1} MiB", users / CHANGED, disk.mebibytes());
         let mut second = 0;
-        group.bench_function(format!("list_with_100_changes/{users}"), |bencher| {
+        group.bench_function(format!("list_of_which_100_changed/{users}"), |bencher| {
             bencher.iter_batched(
                 || {
                     second += 1;
@@ -180,7 +180,7 @@ fn commit(criterion: &mut Criterion) {
             bencher.iter(|| {
                 round += 1;
                 let Step::Ask(Question::User(asked)) = account.plan(moment(1)) else {
-                    panic!("a user is always due");
+                    panic!("somebody is always due");
                 };
                 account.user_read(&asked, &risk(round), moment(1), DATE);
                 disk.keep(&mut account);

@@ -19,9 +19,10 @@ use crate::collector::ledger::{Begun, DetailRequest, FetchReason, Ledger, Readin
 use crate::collector::persist::Document;
 use crate::collector::queue::{News, Queue};
 use crate::collector::roster::{Comparison, Overview, Roster};
-use crate::collector::schedule::{FailureClass, Intervals, Purpose, Schedule};
+use crate::collector::schedule::{FailureClass, Purpose, Schedule};
 use crate::collector::top_users::TopUsers;
 use crate::collector::user_label::UserLabel;
+use crate::model::resource::Intervals;
 use crate::model::{
     AccountName, Behavior, Completeness, EventTotals, Integration, LevelChanges, Listing, Resource, Summary,
     UserRisk,
@@ -267,7 +268,7 @@ impl Account {
         match setback {
             FailureClass::Passing | FailureClass::Unusable => self.put_off(asked, now),
             FailureClass::Refused | FailureClass::Closed => {
-                self.schedule.failed(Resource::User, setback, now)
+                self.schedule.failed(Resource::User, setback, now);
             }
         }
     }
@@ -302,9 +303,9 @@ impl Account {
         self.schedule.read(Resource::Integrations, 1, now);
     }
 
-    /// The token was verified.
-    pub fn token_read(&mut self, now: Instant) {
-        self.schedule.read(Resource::TokenVerify, 1, now);
+    /// A resource was read of which nothing is kept.
+    pub fn read(&mut self, resource: Resource, now: Instant) {
+        self.schedule.read(resource, 1, now);
     }
 
     /// `endpoint` could not be read; what is known of it stays.

@@ -128,7 +128,7 @@ impl Poller {
                 self.apply(endpoint, answer, Account::integrations_read);
             }
             Resource::TokenVerify => self.verify_token().await,
-            Resource::User | Resource::Reset => unreachable!("no clock drives {}", endpoint.as_str()),
+            Resource::User => unreachable!("no clock drives {}", endpoint.as_str()),
         }
     }
 
@@ -147,13 +147,13 @@ impl Poller {
     async fn verify_token(&mut self) {
         let name = self.parts.account.name().alias.clone();
         let Credentials::Token(_) = self.parts.credential else {
-            self.parts.account.token_read(self.parts.clock.now());
+            self.parts.account.read(Resource::TokenVerify, self.parts.clock.now());
             return;
         };
         match self.parts.client.verify_token().await {
             Ok(status) => {
                 self.parts.telemetry.token_expiry(&name, status.expires);
-                self.parts.account.token_read(self.parts.clock.now());
+                self.parts.account.read(Resource::TokenVerify, self.parts.clock.now());
             }
             Err(error) => {
                 // Tokens that belong to an account are verified elsewhere; nothing depends on it.

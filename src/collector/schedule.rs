@@ -3,37 +3,19 @@
 //! Of the credential's budget the periodic readings come first, whatever else there is to do; what they
 //! leave goes to users' events, a tenth of it to the audit. Nothing here sleeps or reads a clock.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::clock::Instant;
 use crate::cloudflare::limit::{RateLimit, Turn, WINDOW};
 use crate::model::Resource;
-
-/// How often each endpoint is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Intervals {
-    /// All users.
-    pub summary: Duration,
-    /// The behaviors' configuration.
-    pub behaviors: Duration,
-    /// The integrations.
-    pub integrations: Duration,
-    /// One user's events, when nothing says that they changed.
-    pub audit: Duration,
-}
-
-/// The token's expiry changes when somebody changes the token: then it is another one, and read at once.
-const TOKEN_INTERVAL: Duration = Duration::from_secs(3600);
+use crate::model::resource::Intervals;
 
 /// A refused credential, or a missing permission, is tried again this often: a person must act first.
 pub(crate) const REFUSED_INTERVAL: Duration = Duration::from_secs(300);
 
 /// The first try again of what is read every few minutes, when the trouble may pass.
 const PASSING_INTERVAL: Duration = Duration::from_secs(30);
-
-/// The endpoints read by the clock, in the order in which they are read when all are due.
-const PERIODIC: [Resource; 4] =
-    [Resource::Summary, Resource::Behaviors, Resource::Integrations, Resource::TokenVerify];
 
 /// Why a reading failed, by what it means for the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,11 +39,18 @@ pub enum Purpose {
     Audit,
 }
 
+/// How often a resource is read, and when next.
+#[derive(Clone, Copy, Debug)]
+struct Poll {
+    interval: Duration,
+    due: Instant,
+}
+
 /// When each request of one account may go.
 #[derive(Debug)]
 pub struct Schedule {
-    intervals: [Duration; PERIODIC.len()],
-    due: [Instant; PERIODIC.len()],
+    /// What is read by the clock, in the order in which it is read when all of it is due.
+    polls: BTreeMap<Resource, Poll>,
     budget: u32,
     summary_pages: u32,
     refused_interval: Duration,
@@ -77,10 +66,12 @@ pub struct Schedule {
 impl Schedule {
     /// `budget` is this account's part of the requests allowed in five minutes; `seed` varies the jitter.
     pub fn new(intervals: Intervals, budget: u32, seed: u64) -> Self {
-        let Intervals { summary, behaviors, integrations, audit: _ } = intervals;
+        let poll = |resource| {
+            let interval = intervals.of(resource)?;
+            Some((resource, Poll { interval, due: Instant::default() }))
+        };
         let mut schedule = Self {
-            intervals: [summary, behaviors, integrations, TOKEN_INTERVAL],
-            due: [Instant::default(); PERIODIC.len()],
+            polls: Resource::ALL.into_iter().filter_map(poll).collect(),
             budget,
             summary_pages: 1,
             refused_interval: REFUSED_INTERVAL,
@@ -103,8 +94,8 @@ impl Schedule {
 
     /// An earlier process read `endpoint`, which is not due before this moment.
     pub fn resume_at(&mut self, endpoint: Resource, due: Instant) {
-        if let Some(at) = position(endpoint) {
-            self.due[at] = due;
+        if let Some(poll) = self.polls.get_mut(&endpoint) {
+            poll.due = due;
         }
     }
 
@@ -132,7 +123,12 @@ impl Schedule {
 
     /// The time between two readings of `endpoint`, as it was wished for.
     pub fn configured(&self, endpoint: Resource) -> Option<Duration> {
-        Some(self.intervals[position(endpoint)?])
+        self.polls.get(&endpoint).map(|poll| poll.interval)
+    }
+
+    /// What is read by the clock.
+    pub fn polled(&self) -> impl Iterator<Item = Resource> {
+        self.polls.keys().copied()
     }
 
     /// How many requests the readings of `endpoint` take in five minutes, on average: a summary that is read less
@@ -154,14 +150,13 @@ impl Schedule {
         if self.refused_until.is_some_and(|until| now < until) {
             return None;
         }
-        let is_due = |(_, due): &(Resource, Instant)| *due <= now;
-        let longest = PERIODIC.into_iter().zip(self.due).filter(is_due).min_by_key(|(_, due)| *due);
-        longest.map(|(endpoint, _)| endpoint)
+        let due = self.polls.iter().filter(|(_, poll)| poll.due <= now);
+        due.min_by_key(|(_, poll)| poll.due).map(|(resource, _)| *resource)
     }
 
     /// When the next endpoint is due.
     pub fn next_due(&self) -> Instant {
-        let earliest = self.due.into_iter().min().unwrap_or_default();
+        let earliest = self.polls.values().map(|poll| poll.due).min().unwrap_or_default();
         self.refused_until.map_or(earliest, |until| until.max(earliest))
     }
 
@@ -221,8 +216,8 @@ impl Schedule {
     /// The credentials changed: whatever was refused is tried at once.
     pub fn retry_now(&mut self, now: Instant) {
         (self.refused_until, self.users_closed_until) = (None, None);
-        for due in &mut self.due {
-            *due = now;
+        for poll in self.polls.values_mut() {
+            poll.due = now;
         }
     }
 
@@ -232,8 +227,8 @@ impl Schedule {
 
     /// Jitter only ever lengthens a wait, by a tenth at most, so that it costs no budget.
     fn put_off(&mut self, endpoint: Resource, now: Instant, wait: Duration) {
-        if let Some(at) = position(endpoint) {
-            self.due[at] = now + wait.mul_f64(1.0 + self.random.f64() / 10.0);
+        if let Some(poll) = self.polls.get_mut(&endpoint) {
+            poll.due = now + wait.mul_f64(1.0 + self.random.f64() / 10.0);
         }
     }
 
@@ -246,7 +241,7 @@ impl Schedule {
 
     /// Divides what the periodic readings leave of the budget: nine tenths to changes, one to the audit.
     fn divide(&mut self) {
-        let periodic: u32 = PERIODIC.into_iter().map(|endpoint| self.load(endpoint).ceil() as u32).sum();
+        let periodic: u32 = self.polled().map(|endpoint| self.load(endpoint).ceil() as u32).sum();
         let left = self.budget.saturating_sub(periodic).max(2);
         let audits = (left / 10).max(1);
         self.audits.resize(audits);
@@ -254,14 +249,14 @@ impl Schedule {
     }
 }
 
-fn position(endpoint: Resource) -> Option<usize> {
-    PERIODIC.iter().position(|periodic| *periodic == endpoint)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::testing::{at, seconds};
+
+    /// What is read by the clock, in the order in which it is read when all of it is due.
+    const PERIODIC: [Resource; 4] =
+        [Resource::Summary, Resource::Behaviors, Resource::Integrations, Resource::TokenVerify];
 
     fn schedule(budget: u32) -> Schedule {
         let intervals = Intervals {

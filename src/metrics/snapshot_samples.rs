@@ -6,13 +6,7 @@
 use std::sync::Arc;
 
 use super::encode::{FamilyWriter, Number, Writer};
-use super::families::cloudflare::{
-    ACCOUNT_INFO, BEHAVIOR_ENABLED, BEHAVIOR_INFO, BEHAVIOR_RISK_LEVEL, BEHAVIOR_USERS, COUNTING_SINCE,
-    EVENT_OBSERVATION_DELAY, EVENTS, EVENTS_UNATTRIBUTED, INTEGRATION_ACTIVE, INTEGRATION_INFO, LAST_SUCCESS,
-    LEVEL_CHANGES, OLDEST_PENDING, OLDEST_USER, PENDING_USERS, REJECTED_ROWS, REPORTED_EVENTS, RESETS,
-    TIME_TO_RESET, UP, USER_INFO, USER_LAST_EVENT, USER_LAST_RESET, USER_MAX_RISK_LEVEL,
-    USER_REPORTED_EVENTS, USER_SINCE, USERS, USERS_OMITTED,
-};
+use super::families::cloudflare as f;
 use super::family::Family;
 use crate::model::{
     BehaviorStatus, EventTotals, Integration, Level, PerLevel, Resource, Snapshot, UserSeries, Users,
@@ -20,10 +14,6 @@ use crate::model::{
 
 /// The value of an `_info` sample.
 const ONE: u64 = 1;
-
-/// The endpoints whose answers have rows.
-const WITH_ROWS: [Resource; 4] =
-    [Resource::Summary, Resource::User, Resource::Behaviors, Resource::Integrations];
 
 /// The labels `from` and `to`, in the order of [`crate::model::LevelChanges`].
 const LEVELS_AND_NONE: [&str; 4] = ["none", "low", "medium", "high"];
@@ -46,21 +36,21 @@ struct Families<'a> {
 }
 
 fn accounts(families: &mut Families<'_>) {
-    families.family(&ACCOUNT_INFO, |account, snapshot, out| {
+    families.family(&f::ACCOUNT_INFO, |account, snapshot, out| {
         out.put([account, &snapshot.account.id], ONE);
     });
-    families.family(&UP, |account, snapshot, out| {
+    families.family(&f::UP, |account, snapshot, out| {
         if let Some(up) = snapshot.up {
             out.put([account], u64::from(up));
         }
     });
-    families.family(&LAST_SUCCESS, |account, snapshot, out| {
+    families.family(&f::LAST_SUCCESS, |account, snapshot, out| {
         for (endpoint, date) in &snapshot.last_success {
             out.put([account, endpoint.as_str()], *date);
         }
     });
-    families.family(&REJECTED_ROWS, |account, snapshot, out| {
-        for endpoint in WITH_ROWS {
+    families.family(&f::REJECTED_ROWS, |account, snapshot, out| {
+        for endpoint in Resource::with_rows() {
             let rows = snapshot.rejected_rows.get(&endpoint).copied().unwrap_or(0);
             out.put([account, endpoint.as_str()], rows);
         }
@@ -68,15 +58,15 @@ fn accounts(families: &mut Families<'_>) {
 }
 
 fn users(families: &mut Families<'_>) {
-    families.users(&USERS, |account, users, out| {
+    families.users(&f::USERS, |account, users, out| {
         by_level(&users.count, |level, count| out.put([account, level], *count));
     });
-    families.users(&REPORTED_EVENTS, |account, users, out| {
+    families.users(&f::REPORTED_EVENTS, |account, users, out| {
         by_level(&users.reported_events, |level, count| {
             out.put([account, level], *count);
         });
     });
-    families.users(&OLDEST_USER, |account, users, out| {
+    families.users(&f::OLDEST_USER, |account, users, out| {
         by_level(&users.oldest, |level, since| {
             if let Some(since) = since {
                 out.put([account, level], *since);
@@ -86,24 +76,24 @@ fn users(families: &mut Families<'_>) {
 }
 
 fn totals(families: &mut Families<'_>) {
-    families.family(&COUNTING_SINCE, |account, snapshot, out| {
+    families.family(&f::COUNTING_SINCE, |account, snapshot, out| {
         if let Some(since) = snapshot.counting_since {
             out.put([account], since);
         }
     });
-    families.totals(&EVENTS, |account, totals, out| {
+    families.totals(&f::EVENTS, |account, totals, out| {
         for (behavior, counts) in &totals.events {
             by_level(counts, |level, count| {
                 out.put([account, behavior, level], *count);
             });
         }
     });
-    families.totals(&BEHAVIOR_USERS, |account, totals, out| {
+    families.totals(&f::BEHAVIOR_USERS, |account, totals, out| {
         for (behavior, count) in &totals.behavior_users {
             out.put([account, behavior], *count);
         }
     });
-    families.totals(&LEVEL_CHANGES, |account, totals, out| {
+    families.totals(&f::LEVEL_CHANGES, |account, totals, out| {
         for (from, counts) in LEVELS_AND_NONE.into_iter().zip(totals.level_changes) {
             for (to, count) in LEVELS_AND_NONE.into_iter().zip(counts) {
                 if from != to {
@@ -112,29 +102,29 @@ fn totals(families: &mut Families<'_>) {
             }
         }
     });
-    families.totals(&RESETS, |account, totals, out| {
+    families.totals(&f::RESETS, |account, totals, out| {
         out.put([account], totals.resets);
     });
-    families.totals(&TIME_TO_RESET, |account, totals, out| {
+    families.totals(&f::TIME_TO_RESET, |account, totals, out| {
         by_level(&totals.time_to_reset, |level, times| {
             out.put_histogram([account, level], times);
         });
     });
-    families.totals(&EVENTS_UNATTRIBUTED, |account, totals, out| {
+    families.totals(&f::EVENTS_UNATTRIBUTED, |account, totals, out| {
         for (reason, count) in &totals.unattributed {
             out.put([account, reason], *count);
         }
     });
-    families.totals(&EVENT_OBSERVATION_DELAY, |account, totals, out| {
+    families.totals(&f::EVENT_OBSERVATION_DELAY, |account, totals, out| {
         out.put_histogram([account], &totals.observation_delay);
     });
 }
 
 fn pending(families: &mut Families<'_>) {
-    families.users(&PENDING_USERS, |account, users, out| {
+    families.users(&f::PENDING_USERS, |account, users, out| {
         out.put([account], users.pending);
     });
-    families.users(&OLDEST_PENDING, |account, users, out| {
+    families.users(&f::OLDEST_PENDING, |account, users, out| {
         if let Some(since) = users.oldest_pending {
             out.put([account], since);
         }
@@ -142,40 +132,40 @@ fn pending(families: &mut Families<'_>) {
 }
 
 fn user_series(families: &mut Families<'_>) {
-    families.user(&USER_REPORTED_EVENTS, |user| Some(u64::from(user.reported_events).into()));
-    families.user(&USER_MAX_RISK_LEVEL, |user| Some(as_number(user.level)));
-    families.user(&USER_SINCE, |user| Some(user.since.into()));
-    families.user(&USER_LAST_EVENT, |user| Some(user.last_event.into()));
-    families.user(&USER_LAST_RESET, |user| user.last_reset.map(Number::from));
-    families.users(&USER_INFO, |account, users, out| {
+    families.user(&f::USER_REPORTED_EVENTS, |user| Some(u64::from(user.reported_events).into()));
+    families.user(&f::USER_MAX_RISK_LEVEL, |user| Some(as_number(user.level)));
+    families.user(&f::USER_SINCE, |user| Some(user.since.into()));
+    families.user(&f::USER_LAST_EVENT, |user| Some(user.last_event.into()));
+    families.user(&f::USER_LAST_RESET, |user| user.last_reset.map(Number::from));
+    families.users(&f::USER_INFO, |account, users, out| {
         for user in &users.series {
             if let Some(who) = &user.identity {
                 out.put([account, &user.label, &who.email, &who.name], ONE);
             }
         }
     });
-    families.users(&USERS_OMITTED, |account, users, out| {
+    families.users(&f::USERS_OMITTED, |account, users, out| {
         out.put([account], users.omitted);
     });
 }
 
 fn behaviors(families: &mut Families<'_>) {
-    families.behaviors(&BEHAVIOR_ENABLED, |account, behavior, out| {
+    families.behaviors(&f::BEHAVIOR_ENABLED, |account, behavior, out| {
         out.put([account, &behavior.label], u64::from(behavior.enabled));
     });
-    families.behaviors(&BEHAVIOR_RISK_LEVEL, |account, behavior, out| {
+    families.behaviors(&f::BEHAVIOR_RISK_LEVEL, |account, behavior, out| {
         out.put([account, &behavior.label], as_number(behavior.level));
     });
-    families.behaviors(&BEHAVIOR_INFO, |account, behavior, out| {
+    families.behaviors(&f::BEHAVIOR_INFO, |account, behavior, out| {
         out.put([account, &behavior.label, &behavior.name], ONE);
     });
 }
 
 fn integrations(families: &mut Families<'_>) {
-    families.integrations(&INTEGRATION_ACTIVE, |account, id, integration, out| {
+    families.integrations(&f::INTEGRATION_ACTIVE, |account, id, integration, out| {
         out.put([account, id, &integration.kind], u64::from(integration.active));
     });
-    families.integrations(&INTEGRATION_INFO, |account, id, integration, out| {
+    families.integrations(&f::INTEGRATION_INFO, |account, id, integration, out| {
         out.put([account, id, &integration.reference_id, &integration.tenant_url], ONE);
     });
 }

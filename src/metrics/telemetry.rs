@@ -30,10 +30,6 @@ pub(crate) use incidents::Incident;
 pub use incidents::IncidentCause;
 use process::Process;
 
-/// The resources that are polled. Their counters exist from the start.
-const POLLED: [Resource; 5] =
-    [Resource::Summary, Resource::User, Resource::Behaviors, Resource::Integrations, Resource::TokenVerify];
-
 /// Records what the process does. Clones share the same data.
 #[derive(Clone, Debug)]
 pub struct Telemetry {
@@ -100,7 +96,7 @@ impl Telemetry {
             state,
             registry,
         };
-        for resource in POLLED {
+        for resource in Resource::ALL {
             inner.retries.with_label_values(&[resource.as_str()]);
         }
         for format in Format::ALL {

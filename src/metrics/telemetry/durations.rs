@@ -3,9 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::POLLED;
 use crate::metrics::encode::Writer;
-use crate::metrics::families::exporter::REQUEST_DURATION;
+use crate::metrics::families::exporter as f;
 use crate::model::{Histogram, Resource};
 
 /// In seconds. 1, 2 and 5: is Cloudflare slower than usual? 10 and 30: would time-outs of that length have stopped a
@@ -28,14 +27,11 @@ impl Durations {
         durations[resource.index()].observe(took.as_secs_f64());
     }
 
-    /// Writes a histogram for each polled resource, and for others that were requested at least once.
     pub(super) fn write(&self, writer: &mut Writer) {
         let durations = self.by_resource.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut out = writer.family(&REQUEST_DURATION);
+        let mut out = writer.family(&f::REQUEST_DURATION);
         for (resource, durations) in Resource::ALL.into_iter().zip(&*durations) {
-            if POLLED.contains(&resource) || durations.count() > 0 {
-                out.put_histogram([resource.as_str()], durations);
-            }
+            out.put_histogram([resource.as_str()], durations);
         }
     }
 }
