@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use zt_risk_exporter::clock::{Instant, Timestamp};
-use zt_risk_exporter::internals::collector::account::{Account, Question, Settings, Step};
+use zt_risk_exporter::internals::collector::account::{Account, Fetch, Settings, Step};
 use zt_risk_exporter::internals::collector::schedule::{FailureClass, Intervals};
 use zt_risk_exporter::internals::collector::user_label::UserLabel;
 use zt_risk_exporter::model::{
@@ -95,8 +95,8 @@ fn fresh_account() -> Account {
         name,
         intervals,
         budget: 300,
-        series: 10,
-        naming: UserLabel::Id,
+        user_limit: 10,
+        user_label: UserLabel::Id,
         secret: [7; 16],
         seed: 1,
     })
@@ -158,7 +158,7 @@ impl Upstream {
         let end = self.now + span;
         loop {
             match self.account.plan(self.moment()) {
-                Step::Ask(question) => self.answer(&question),
+                Step::Fetch(fetch) => self.answer(&fetch),
                 Step::Wait(until) => {
                     let until = until.since(Instant::default()).as_secs_f64().ceil() as u64;
                     if until > end {
@@ -171,16 +171,16 @@ impl Upstream {
         self.now = end;
     }
 
-    fn answer(&mut self, question: &Question) {
+    fn answer(&mut self, fetch: &Fetch) {
         let (now, date) = (self.moment(), self.date());
-        match question {
-            Question::Poll(Resource::Summary) => self.summary(),
-            Question::Poll(Resource::Behaviors) => self.account.behaviors_read(behaviors(), now, date),
-            Question::Poll(Resource::Integrations) => {
+        match fetch {
+            Fetch::Resource(Resource::Summary) => self.summary(),
+            Fetch::Resource(Resource::Behaviors) => self.account.behaviors_read(behaviors(), now, date),
+            Fetch::Resource(Resource::Integrations) => {
                 self.account.integrations_read(Listing::default(), now, date);
             }
-            Question::Poll(_) => self.account.token_read(now),
-            Question::User(asked) => {
+            Fetch::Resource(_) => self.account.token_read(now),
+            Fetch::User(asked) => {
                 let user = asked.user.id.as_u128();
                 self.asked.push(user);
                 match self.risks.get(&user) {
@@ -280,12 +280,12 @@ fn a_change_while_the_request_is_under_way_is_read_next_time() {
     upstream.pass(20);
     upstream.happens(1, "a", 10);
     upstream.summary();
-    let Step::Ask(Question::User(asked)) = upstream.account.plan(upstream.moment()) else {
+    let Step::Fetch(Fetch::User(asked)) = upstream.account.plan(upstream.moment()) else {
         panic!("the user changed")
     };
     // The request has left; before it is answered another event happens, too late for the answer.
     upstream.listed.insert(1, tuple(3, 12, Level::High));
-    upstream.answer(&Question::User(asked));
+    upstream.answer(&Fetch::User(asked));
     assert_eq!((upstream.counted(), upstream.pending()), (1, 0));
     upstream.risk(1).events.push(event("b", 12));
     upstream.summary();
@@ -384,11 +384,11 @@ fn a_user_who_cannot_be_read_delays_no_other_and_is_audited_no_sooner_than_they(
 
 #[test]
 fn behaviors_that_nobody_can_use_settle_the_labels_as_a_refusal_does() {
-    for (setback, started) in [(FailureClass::Unusable, true), (FailureClass::Refused, false)] {
+    for (failure, started) in [(FailureClass::Unusable, true), (FailureClass::Refused, false)] {
         let mut upstream = Upstream::untouched();
         upstream.summary();
-        upstream.account.failed(Resource::Behaviors, setback, upstream.moment());
-        assert_eq!(upstream.snapshot().totals.started, started, "{setback:?}");
+        upstream.account.failed(Resource::Behaviors, failure, upstream.moment());
+        assert_eq!(upstream.snapshot().totals.started, started, "{failure:?}");
     }
 }
 
@@ -555,17 +555,17 @@ fn unknown_levels_are_no_moves_and_a_fall_is_one() {
 
 #[test]
 fn no_event_is_labelled_before_the_behaviors_were_read_or_refused() {
-    for (setback, wanted) in [(FailureClass::Closed, vec![1]), (FailureClass::Passing, vec![])] {
+    for (failure, wanted) in [(FailureClass::Denied, vec![1]), (FailureClass::Transient, vec![])] {
         let mut upstream = Upstream::untouched();
         upstream.summary();
         upstream.happens(1, "a", 10);
         upstream.now = 20;
         upstream.summary();
         let now = upstream.moment();
-        upstream.account.failed(Resource::Behaviors, setback, now);
-        assert_eq!(upstream.snapshot().totals.started, setback == FailureClass::Closed);
+        upstream.account.failed(Resource::Behaviors, failure, now);
+        assert_eq!(upstream.snapshot().totals.started, failure == FailureClass::Denied);
         upstream.pass(1);
-        assert_eq!(upstream.asked, wanted, "{setback:?}");
+        assert_eq!(upstream.asked, wanted, "{failure:?}");
     }
 }
 
@@ -576,7 +576,7 @@ fn users_are_left_alone_while_the_summary_does_not_answer() {
     upstream.asked.clear();
     upstream.happens(1, "a", 10);
     upstream.summary();
-    upstream.account.failed(Resource::Summary, FailureClass::Passing, upstream.moment());
+    upstream.account.failed(Resource::Summary, FailureClass::Transient, upstream.moment());
     upstream.pass(29);
     assert_eq!((upstream.asked.len(), upstream.pending()), (0, 1));
     upstream.pass(10);

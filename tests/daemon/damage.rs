@@ -11,7 +11,7 @@ use std::time::Duration;
 use uuid::Uuid;
 use zt_risk_exporter::clock::{Clock, Instant, Timestamp};
 use zt_risk_exporter::cloudflare::limit::Spending;
-use zt_risk_exporter::internals::collector::account::{self, Account, Question, Step};
+use zt_risk_exporter::internals::collector::account::{self, Account, Fetch, Step};
 use zt_risk_exporter::internals::collector::persist::{self, Document, Now, Saved};
 use zt_risk_exporter::internals::collector::poller;
 use zt_risk_exporter::internals::collector::schedule::Intervals;
@@ -67,8 +67,8 @@ fn settings(id: &str) -> account::Settings {
             audit: minutes(360),
         },
         budget: 300,
-        series: 4,
-        naming: UserLabel::Id,
+        user_limit: 4,
+        user_label: UserLabel::Id,
         secret: [7; 16],
         seed: 1,
     }
@@ -120,10 +120,10 @@ fn events_of(user: Uuid, changed: u128, date: Timestamp) -> UserRisk {
 fn answer(account: &mut Account, changed: u128, users: u32, second: u64) {
     let (moment, date) = (Instant::after_start(Duration::from_secs(second)), later(second));
     let mut read = 0;
-    while let Step::Ask(question) = account.plan(moment) {
-        match question {
-            Question::Poll(Resource::Summary) => account.summary_read(&summary(changed, date), moment, date),
-            Question::Poll(Resource::Behaviors) => {
+    while let Step::Fetch(fetch) = account.plan(moment) {
+        match fetch {
+            Fetch::Resource(Resource::Summary) => account.summary_read(&summary(changed, date), moment, date),
+            Fetch::Resource(Resource::Behaviors) => {
                 let behavior = Behavior {
                     id: "imp_travel".to_owned(),
                     name: "Impossible Travel".to_owned(),
@@ -133,12 +133,12 @@ fn answer(account: &mut Account, changed: u128, users: u32, second: u64) {
                 };
                 account.behaviors_read(Listing { rows: vec![behavior], rejected: 0 }, moment, date);
             }
-            Question::Poll(Resource::Integrations) => {
+            Fetch::Resource(Resource::Integrations) => {
                 account.integrations_read(Listing { rows: Vec::new(), rejected: 0 }, moment, date);
             }
-            Question::Poll(_) => account.token_read(moment),
-            Question::User(_) if read == users => return,
-            Question::User(asked) => {
+            Fetch::Resource(_) => account.token_read(moment),
+            Fetch::User(_) if read == users => return,
+            Fetch::User(asked) => {
                 account.user_read(&asked, &events_of(asked.user.id, changed, date), moment, date);
                 read += 1;
             }
@@ -169,7 +169,8 @@ fn files(folder: &Path) -> [(&'static str, Vec<u8>); 2] {
             assert_eq!(counted(account) > before, changed > 0, "each commit has totals of its own");
         }
     }
-    let spending = persist::spending(&Spending { leases: vec![(clock.date(), 15)], blocked_until: None });
+    let spending =
+        persist::write_spending(&Spending { leases: vec![(clock.date(), 15)], blocked_until: None });
     state.put(IDS[0], Table::Documents, Document::Spending.as_str().as_bytes(), spending);
     let killed = fs::read(&path).expect("it is there");
     state.close();
@@ -184,7 +185,7 @@ fn open(path: &Path, clock: &Clock) -> Result<(State, BTreeMap<String, Saved>), 
 
 /// Everything that was read, in the form in which it would be written.
 fn rows(mut saved: BTreeMap<String, Saved>) -> Rows {
-    let now = Now { moment: Instant::after_start(Duration::from_secs(1_000)), date: later(1_000) };
+    let now = Now { instant: Instant::after_start(Duration::from_secs(1_000)), date: later(1_000) };
     let mut rows = Vec::new();
     for id in IDS {
         let saved = saved.remove(id).expect("each account is asked for");

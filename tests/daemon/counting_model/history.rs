@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use zt_risk_exporter::clock::Instant;
-use zt_risk_exporter::internals::collector::account::{Account, Question, Settings, Step};
+use zt_risk_exporter::internals::collector::account::{Account, Fetch, Settings, Step};
 use zt_risk_exporter::internals::collector::ledger::FetchReason;
 use zt_risk_exporter::internals::collector::persist::{Now, Saved};
 use zt_risk_exporter::internals::collector::schedule::Intervals;
@@ -84,8 +84,8 @@ impl History {
                 audit,
             },
             budget: random.u32(20..300),
-            series: 3,
-            naming: UserLabel::Id,
+            user_limit: 3,
+            user_label: UserLabel::Id,
             secret: std::array::from_fn(|_| random.u8(..)),
             seed,
         };
@@ -152,16 +152,16 @@ impl History {
     }
 
     fn now(&self) -> Now {
-        Now { moment: self.moment(), date: self.world.ours() }
+        Now { instant: self.moment(), date: self.world.ours() }
     }
 
-    /// Time passes, and every question is answered; safety holds after each answer.
+    /// Time passes, and every fetch is answered; safety holds after each answer.
     fn pass(&mut self, span: i64) {
         let end = self.world.now + span;
         for _ in 0..STEPS {
             match self.account.plan(self.moment()) {
-                Step::Ask(question) => {
-                    self.step(&question);
+                Step::Fetch(fetch) => {
+                    self.step(&fetch);
                     // A request takes its time.
                     self.world.now += self.random.i64(1..300);
                 }
@@ -180,12 +180,12 @@ impl History {
         panic!("the account asks without end");
     }
 
-    fn step(&mut self, question: &Question) {
+    fn step(&mut self, fetch: &Fetch) {
         let fate = self.fate();
         if fate != Fate::Saved && self.committed.is_none() {
             self.committed = Some(self.expected.clone());
         }
-        self.answer(question);
+        self.answer(fetch);
         if fate == Fate::SavedAnew {
             // Whom this answer drops, no row of the new file says.
             self.hand_out(Fate::Unsaved);
@@ -278,15 +278,15 @@ impl History {
         saved
     }
 
-    fn answer(&mut self, question: &Question) {
+    fn answer(&mut self, fetch: &Fetch) {
         let Self { random, world, account, expected, read, .. } = self;
         let (date, ours) = (world.now, world.ours());
         let now = Instant::after_start(Duration::from_millis(
             u64::try_from(date - self.started).expect("time does not go back"),
         ));
-        match question {
-            Question::Poll(endpoint @ Resource::Summary) => match world.summary(random) {
-                Answer::Failed(setback) => account.failed(*endpoint, setback, now),
+        match fetch {
+            Fetch::Resource(endpoint @ Resource::Summary) => match world.summary(random) {
+                Answer::Failed(failure) => account.failed(*endpoint, failure, now),
                 Answer::Read(summary) => {
                     let was_baseline = expected.epoch.is_none();
                     account.summary_read(&summary, now, ours);
@@ -297,11 +297,11 @@ impl History {
                     }
                 }
             },
-            Question::Poll(endpoint @ Resource::Behaviors) => match world.behaviors(random) {
-                Answer::Failed(setback) => {
-                    use zt_risk_exporter::internals::collector::schedule::FailureClass::{Closed, Unusable};
-                    account.failed(*endpoint, setback, now);
-                    if matches!(setback, Closed | Unusable) {
+            Fetch::Resource(endpoint @ Resource::Behaviors) => match world.behaviors(random) {
+                Answer::Failed(failure) => {
+                    use zt_risk_exporter::internals::collector::schedule::FailureClass::{Denied, Unusable};
+                    account.failed(*endpoint, failure, now);
+                    if matches!(failure, Denied | Unusable) {
                         expected.behaviors_refused();
                     }
                 }
@@ -310,26 +310,26 @@ impl History {
                     expected.behaviors_read();
                 }
             },
-            Question::Poll(Resource::Integrations) => {
+            Fetch::Resource(Resource::Integrations) => {
                 account.integrations_read(Listing::default(), now, ours);
             }
-            Question::Poll(_) => account.token_read(now),
-            Question::User(asked) => {
+            Fetch::Resource(_) => account.token_read(now),
+            Fetch::User(request) => {
                 assert!(expected.may_ask_for_users(), "a user's events were read before the behaviors");
-                let user = asked.user.id.as_u128();
+                let user = request.user.id.as_u128();
                 let earlier = read.get(&user).copied();
                 assert!(
-                    asked.why != FetchReason::Audit
+                    request.reason != FetchReason::Audit
                         || earlier.is_none_or(|read| now.since(read) >= self.settings.intervals.audit),
                     "user {user} is audited again too soon"
                 );
                 world.meanwhile(user, random);
-                match world.user(asked, random) {
-                    UserAnswer::NotFound => account.user_not_found(asked, now),
-                    UserAnswer::Failed(setback) => account.user_failed(asked, setback, now),
+                match world.user(request, random) {
+                    UserAnswer::NotFound => account.user_not_found(request, now),
+                    UserAnswer::Failed(failure) => account.user_failed(request, failure, now),
                     UserAnswer::Read(risk) => {
                         read.insert(user, now);
-                        account.user_read(asked, &risk, now, ours);
+                        account.user_read(request, &risk, now, ours);
                         expected.user_read(user, &risk, date);
                     }
                 }

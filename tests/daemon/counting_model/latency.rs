@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use zt_risk_exporter::clock::{Instant, Timestamp};
 use zt_risk_exporter::cloudflare::limit::{RateLimit, Turn, WINDOW};
-use zt_risk_exporter::internals::collector::account::{Account, Question, Settings, Step};
+use zt_risk_exporter::internals::collector::account::{Account, Fetch, Settings, Step};
 use zt_risk_exporter::internals::collector::ledger::DetailRequest;
 use zt_risk_exporter::internals::collector::schedule::Intervals;
 use zt_risk_exporter::internals::collector::user_label::UserLabel;
@@ -22,7 +22,7 @@ const REQUEST: Duration = Duration::from_millis(100);
 /// When counting begins, in seconds.
 const START: i64 = 1_700_000_000;
 
-/// What is asked of a crowd.
+/// What is request of a crowd.
 struct Plan {
     /// Users at high who change at every summary.
     noisy: usize,
@@ -65,8 +65,8 @@ impl Crowd {
             name: AccountName { alias: "crowd".to_owned(), id: "0".repeat(32) },
             intervals,
             budget: BUDGET,
-            series: 100,
-            naming: UserLabel::Id,
+            user_limit: 100,
+            user_label: UserLabel::Id,
             secret: [5; 16],
             seed: 1,
         });
@@ -124,9 +124,9 @@ impl Crowd {
         while self.now < end {
             match self.account.plan(Instant::after_start(self.now)) {
                 Step::Wait(until) => self.now = until.since(Instant::default()),
-                Step::Ask(Question::User(asked)) => self.user(&asked),
-                Step::Ask(Question::Poll(Resource::Summary)) => self.summary(),
-                Step::Ask(Question::Poll(endpoint)) => {
+                Step::Fetch(Fetch::User(request)) => self.user(&request),
+                Step::Fetch(Fetch::Resource(Resource::Summary)) => self.summary(),
+                Step::Fetch(Fetch::Resource(endpoint)) => {
                     self.request();
                     let (now, date) = (Instant::after_start(self.now), Self::date(self.now));
                     match endpoint {
@@ -180,10 +180,10 @@ impl Crowd {
         self.account.summary_read(&summary, Instant::after_start(self.now), Self::date(self.now));
     }
 
-    fn user(&mut self, asked: &DetailRequest) {
+    fn user(&mut self, request: &DetailRequest) {
         self.request();
         self.catch_up();
-        let user = usize::try_from(asked.user.id.as_u128()).expect("users are numbered");
+        let user = usize::try_from(request.user.id.as_u128()).expect("users are numbered");
         // What the audit or the queue finds is counted either way.
         if let Some(since) = self.waiting[user].take()
             && user >= self.plan.noisy
@@ -207,7 +207,7 @@ impl Crowd {
             identity: None,
             pages: 1,
         };
-        self.account.user_read(asked, &risk, Instant::after_start(self.now), date);
+        self.account.user_read(request, &risk, Instant::after_start(self.now), date);
     }
 
     /// The longest that anyone waits who waits still.

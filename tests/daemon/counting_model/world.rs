@@ -117,10 +117,10 @@ pub(crate) enum Answer<T> {
 
 fn failure(random: &mut fastrand::Rng) -> FailureClass {
     [
-        FailureClass::Passing,
-        FailureClass::Passing,
+        FailureClass::Transient,
+        FailureClass::Transient,
         FailureClass::Unusable,
-        FailureClass::Closed,
+        FailureClass::Denied,
         FailureClass::Refused,
     ][random.usize(0..5)]
 }
@@ -349,12 +349,12 @@ impl World {
         Answer::Read(Listing { rows: BEHAVIORS.into_iter().map(behavior).collect(), rejected: 0 })
     }
 
-    pub(crate) fn user(&mut self, asked: &DetailRequest, random: &mut fastrand::Rng) -> UserAnswer {
+    pub(crate) fn user(&mut self, request: &DetailRequest, random: &mut fastrand::Rng) -> UserAnswer {
         let is_faithful = self.habits.faith == Faith::Kept;
         let mut incidents = || self.is_in_trouble(random).then(|| random.u32(0..6));
         let trouble = incidents();
         let (now, date) = (self.now, self.date());
-        let Some(person) = self.people.get_mut(&asked.user.id.as_u128()) else {
+        let Some(person) = self.people.get_mut(&request.user.id.as_u128()) else {
             return UserAnswer::NotFound;
         };
         let shown = person.events.iter().filter(|event| event.shown <= now);
@@ -363,7 +363,7 @@ impl World {
         let (mut rejected, mut completeness, mut last_reset) =
             (person.bad, Completeness::Complete, person.last_reset);
         match trouble {
-            Some(0) if asked.why != FetchReason::Gone || !is_faithful => return UserAnswer::NotFound,
+            Some(0) if request.reason != FetchReason::Gone || !is_faithful => return UserAnswer::NotFound,
             Some(0 | 1) => return UserAnswer::Failed(failure(random)),
             Some(2) if !is_faithful => last_reset = None,
             Some(_) if is_faithful && person.short == HIDDEN_AT_MOST => {}

@@ -190,7 +190,8 @@ fn endures(
     }
     assert!(!cloud.agrees(&page), "something is to be counted when the trouble is over");
     let log = exporter.logged();
-    let warnings: Vec<_> = log.lines().filter(|line| line.contains("the state cannot be written")).collect();
+    let warnings: Vec<_> =
+        log.lines().filter(|line| line.contains("the state file cannot be written")).collect();
     assert_eq!(warnings.len(), 1, "it is said once\n{log}");
     if fate == Fate::Killed {
         exporter.kill();
@@ -206,7 +207,7 @@ fn endures(
     let page = exporter.until("it heals", |page| cloud.agrees(page) && page.get(DURABLE) == Some(1.0));
     page.assert_not_behind(&before, "after the trouble");
     if fate == Fate::GoesOn {
-        exporter.until_logged("the state is written again, and the counters go on");
+        exporter.until_logged("the state file can be written again; the counters continue");
     }
     // It was not only shown.
     exporter.kill();
