@@ -29,7 +29,7 @@ use crate::cloudflare::{Options, Pii};
 use crate::collector::account::{Account, Settings};
 use crate::collector::persist::{self, Document, Now, Saved};
 use crate::collector::poller::{self, Poller};
-use crate::collector::schedule::{Intervals, REFUSED_INTERVAL};
+use crate::collector::schedule::REFUSED_INTERVAL;
 use crate::collector::user_label::UserLabel;
 use crate::config::{self, Config, IdentityPolicy, WebPage};
 use crate::http::listen::Listen;
@@ -393,10 +393,9 @@ fn journal(state: State, account: String) -> Journal {
 
 /// How an account is watched, with this part of its credential's budget.
 fn settings(config: &Config, account: &config::Account, budget: u32) -> Settings {
-    let config::Intervals { summary, behaviors, integrations, audit } = config.intervals;
     Settings {
         name: AccountName { alias: account.alias.clone(), id: account.id.clone() },
-        intervals: Intervals { summary, behaviors, integrations, audit },
+        intervals: config.intervals,
         budget,
         user_limit: config.users.limit,
         user_label: user_label(&config.users.identity),

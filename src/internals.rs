@@ -35,7 +35,7 @@ pub mod collector {
         pub use crate::collector::queue::Queue;
     }
     pub mod schedule {
-        pub use crate::collector::schedule::{FailureClass, Intervals, Purpose, Schedule};
+        pub use crate::collector::schedule::{FailureClass, Purpose, Schedule};
     }
     pub mod user_label {
         pub use crate::collector::user_label::UserLabel;
@@ -83,6 +83,13 @@ pub mod metrics {
     }
     pub mod telemetry {
         pub use crate::metrics::telemetry::{Cause, Telemetry};
+    }
+}
+
+#[cfg(feature = "daemon")]
+pub mod model {
+    pub mod resource {
+        pub use crate::model::resource::Intervals;
     }
 }
 

@@ -21,9 +21,10 @@ use crate::collector::ledger::{
 use crate::collector::persist::Document;
 use crate::collector::queue::{Queue, QueueChange};
 use crate::collector::roster::{Comparison, Overview, Roster};
-use crate::collector::schedule::{FailureClass, Intervals, Purpose, Schedule};
+use crate::collector::schedule::{FailureClass, Purpose, Schedule};
 use crate::collector::top_users::TopUsers;
 use crate::collector::user_label::UserLabel;
+use crate::model::resource::Intervals;
 use crate::model::{
     AccountName, Behavior, Completeness, EventTotals, Integration, LevelChanges, Listing, Resource, Summary,
     UserRisk,
@@ -276,7 +277,7 @@ impl Account {
         match failure {
             FailureClass::Transient | FailureClass::Unusable => self.back_off(request, now),
             FailureClass::Refused | FailureClass::Denied => {
-                self.schedule.failed(Resource::User, failure, now)
+                self.schedule.failed(Resource::User, failure, now);
             }
         }
     }
@@ -311,9 +312,9 @@ impl Account {
         self.schedule.read(Resource::Integrations, 1, now);
     }
 
-    /// The token was verified.
-    pub fn token_read(&mut self, now: Instant) {
-        self.schedule.read(Resource::TokenVerify, 1, now);
+    /// A resource was read whose content is not kept.
+    pub fn read(&mut self, resource: Resource, now: Instant) {
+        self.schedule.read(resource, 1, now);
     }
 
     /// `resource` could not be read. What is known about it stays.

@@ -128,9 +128,7 @@ impl Poller {
                 self.apply(resource, answer, Account::integrations_read);
             }
             Resource::TokenVerify => self.verify_token().await,
-            Resource::User | Resource::Reset => {
-                unreachable!("{} is not read periodically", resource.as_str())
-            }
+            Resource::User => unreachable!("{} is not read periodically", resource.as_str()),
         }
     }
 
@@ -149,13 +147,13 @@ impl Poller {
     async fn verify_token(&mut self) {
         let name = self.parts.account.name().alias.clone();
         let Credentials::Token(_) = self.parts.credential else {
-            self.parts.account.token_read(self.parts.clock.now());
+            self.parts.account.read(Resource::TokenVerify, self.parts.clock.now());
             return;
         };
         match self.parts.client.verify_token().await {
             Ok(status) => {
                 self.parts.telemetry.token_expiry(&name, status.expires);
-                self.parts.account.token_read(self.parts.clock.now());
+                self.parts.account.read(Resource::TokenVerify, self.parts.clock.now());
             }
             Err(error) => {
                 // Account-owned tokens are verified elsewhere. Nothing depends on the answer.

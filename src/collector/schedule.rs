@@ -3,37 +3,19 @@
 //! The periodic requests take their part of the budget first. The rest goes to users' events, a tenth of it to the
 //! audit. Nothing here sleeps or reads a clock.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::clock::Instant;
 use crate::cloudflare::limit::{RateLimit, Turn, WINDOW};
 use crate::model::Resource;
-
-/// How often each resource is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Intervals {
-    /// The list of users.
-    pub summary: Duration,
-    /// The behaviors' configuration.
-    pub behaviors: Duration,
-    /// The integrations.
-    pub integrations: Duration,
-    /// The events of a user whose row did not change.
-    pub audit: Duration,
-}
-
-/// How often the expiry of the token is read. It only changes with the token, and a new token is verified at once.
-const TOKEN_INTERVAL: Duration = Duration::from_secs(3600);
+use crate::model::resource::Intervals;
 
 /// How often refused credentials, or a missing permission, are tried again: a person must act first.
 pub(crate) const REFUSED_INTERVAL: Duration = Duration::from_secs(300);
 
 /// The delay of a retry after a transient failure, for resources that are read every few minutes.
 const TRANSIENT_RETRY: Duration = Duration::from_secs(30);
-
-/// The resources that are read periodically, in the order in which they are read when all are due.
-const PERIODIC: [Resource; 4] =
-    [Resource::Summary, Resource::Behaviors, Resource::Integrations, Resource::TokenVerify];
 
 /// Why a request failed, by what follows for the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,11 +39,18 @@ pub enum Purpose {
     Audit,
 }
 
+/// How often a resource is read, and when it is due.
+#[derive(Clone, Copy, Debug)]
+struct Poll {
+    interval: Duration,
+    due: Instant,
+}
+
 /// When each request of one account may be sent.
 #[derive(Debug)]
 pub struct Schedule {
-    intervals: [Duration; PERIODIC.len()],
-    due: [Instant; PERIODIC.len()],
+    /// The resources that are read periodically, in the order in which they are read when all are due.
+    polls: BTreeMap<Resource, Poll>,
     budget: u32,
     summary_pages: u32,
     refused_interval: Duration,
@@ -78,10 +67,12 @@ impl Schedule {
     /// A schedule in which everything is due. `budget` is how many requests this account may send in five minutes; `seed`
     /// is the seed of the jitter.
     pub fn new(intervals: Intervals, budget: u32, seed: u64) -> Self {
-        let Intervals { summary, behaviors, integrations, audit: _ } = intervals;
+        let poll = |resource| {
+            let interval = intervals.of(resource)?;
+            Some((resource, Poll { interval, due: Instant::default() }))
+        };
         let mut schedule = Self {
-            intervals: [summary, behaviors, integrations, TOKEN_INTERVAL],
-            due: [Instant::default(); PERIODIC.len()],
+            polls: Resource::ALL.into_iter().filter_map(poll).collect(),
             budget,
             summary_pages: 1,
             refused_interval: REFUSED_INTERVAL,
@@ -105,8 +96,8 @@ impl Schedule {
 
     /// An earlier process read `resource`, so it is not due before this instant.
     pub fn resume_at(&mut self, resource: Resource, due: Instant) {
-        if let Some(at) = position(resource) {
-            self.due[at] = due;
+        if let Some(poll) = self.polls.get_mut(&resource) {
+            poll.due = due;
         }
     }
 
@@ -135,7 +126,12 @@ impl Schedule {
 
     /// The configured time between two readings of `resource`.
     pub fn configured(&self, resource: Resource) -> Option<Duration> {
-        Some(self.intervals[position(resource)?])
+        self.polls.get(&resource).map(|poll| poll.interval)
+    }
+
+    /// The resources that are read periodically.
+    pub fn polled(&self) -> impl Iterator<Item = Resource> {
+        self.polls.keys().copied()
     }
 
     /// How many requests the readings of `resource` take in five minutes on average, 0 for resources that are not read
@@ -157,14 +153,13 @@ impl Schedule {
         if self.refused_until.is_some_and(|until| now < until) {
             return None;
         }
-        let is_due = |(_, due): &(Resource, Instant)| *due <= now;
-        let longest = PERIODIC.into_iter().zip(self.due).filter(is_due).min_by_key(|(_, due)| *due);
-        longest.map(|(resource, _)| resource)
+        let due = self.polls.iter().filter(|(_, poll)| poll.due <= now);
+        due.min_by_key(|(_, poll)| poll.due).map(|(resource, _)| *resource)
     }
 
     /// When the next resource is due.
     pub fn next_due(&self) -> Instant {
-        let earliest = self.due.into_iter().min().unwrap_or_default();
+        let earliest = self.polls.values().map(|poll| poll.due).min().unwrap_or_default();
         self.refused_until.map_or(earliest, |until| until.max(earliest))
     }
 
@@ -224,8 +219,8 @@ impl Schedule {
     /// The credentials changed: everything is due at once.
     pub fn retry_now(&mut self, now: Instant) {
         (self.refused_until, self.users_denied_until) = (None, None);
-        for due in &mut self.due {
-            *due = now;
+        for poll in self.polls.values_mut() {
+            poll.due = now;
         }
     }
 
@@ -235,8 +230,8 @@ impl Schedule {
 
     /// Adds jitter of at most a tenth. It never shortens a delay, so it costs no budget.
     fn postpone(&mut self, resource: Resource, now: Instant, wait: Duration) {
-        if let Some(at) = position(resource) {
-            self.due[at] = now + wait.mul_f64(1.0 + self.random.f64() / 10.0);
+        if let Some(poll) = self.polls.get_mut(&resource) {
+            poll.due = now + wait.mul_f64(1.0 + self.random.f64() / 10.0);
         }
     }
 
@@ -249,7 +244,7 @@ impl Schedule {
 
     /// Divides the rest of the budget: nine tenths for changes, one tenth for the audit.
     fn divide(&mut self) {
-        let periodic: u32 = PERIODIC.into_iter().map(|resource| self.load(resource).ceil() as u32).sum();
+        let periodic: u32 = self.polled().map(|resource| self.load(resource).ceil() as u32).sum();
         let left = self.budget.saturating_sub(periodic).max(2);
         let audits = (left / 10).max(1);
         self.audits.resize(audits);
@@ -257,14 +252,14 @@ impl Schedule {
     }
 }
 
-fn position(resource: Resource) -> Option<usize> {
-    PERIODIC.iter().position(|periodic| *periodic == resource)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::testing::{at, seconds};
+
+    /// The resources that are read periodically, in the order in which they are read when all are due.
+    const PERIODIC: [Resource; 4] =
+        [Resource::Summary, Resource::Behaviors, Resource::Integrations, Resource::TokenVerify];
 
     fn schedule(budget: u32) -> Schedule {
         let intervals = Intervals {

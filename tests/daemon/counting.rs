@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use zt_risk_exporter::clock::{Instant, Timestamp};
 use zt_risk_exporter::internals::collector::account::{Account, Fetch, Settings, Step};
-use zt_risk_exporter::internals::collector::schedule::{FailureClass, Intervals};
+use zt_risk_exporter::internals::collector::schedule::FailureClass;
 use zt_risk_exporter::internals::collector::user_label::UserLabel;
+use zt_risk_exporter::internals::model::resource::Intervals;
 use zt_risk_exporter::model::{
     AccountName, Behavior, Completeness, Event, Level, Listing, Resource, Row, RowFingerprint, Snapshot,
     Summary, UserId, UserRisk,
@@ -179,7 +180,7 @@ impl Upstream {
             Fetch::Resource(Resource::Integrations) => {
                 self.account.integrations_read(Listing::default(), now, date);
             }
-            Fetch::Resource(_) => self.account.token_read(now),
+            Fetch::Resource(resource) => self.account.read(*resource, now),
             Fetch::User(asked) => {
                 let user = asked.user.id.as_u128();
                 self.requested.push(user);

@@ -14,8 +14,8 @@ use zt_risk_exporter::cloudflare::limit::Spending;
 use zt_risk_exporter::internals::collector::account::{self, Account, Fetch, Step};
 use zt_risk_exporter::internals::collector::persist::{self, Document, Now, Saved};
 use zt_risk_exporter::internals::collector::poller;
-use zt_risk_exporter::internals::collector::schedule::Intervals;
 use zt_risk_exporter::internals::collector::user_label::UserLabel;
+use zt_risk_exporter::internals::model::resource::Intervals;
 use zt_risk_exporter::internals::store::row::{Put, Table};
 use zt_risk_exporter::internals::store::{self, Error, State};
 use zt_risk_exporter::model::{
@@ -136,7 +136,7 @@ fn answer(account: &mut Account, changed: u128, users: u32, second: u64) {
             Fetch::Resource(Resource::Integrations) => {
                 account.integrations_read(Listing { rows: Vec::new(), rejected: 0 }, moment, date);
             }
-            Fetch::Resource(_) => account.token_read(moment),
+            Fetch::Resource(resource) => account.read(resource, moment),
             Fetch::User(_) if read == users => return,
             Fetch::User(asked) => {
                 account.user_read(&asked, &events_of(asked.user.id, changed, date), moment, date);

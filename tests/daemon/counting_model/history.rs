@@ -7,8 +7,8 @@ use zt_risk_exporter::clock::Instant;
 use zt_risk_exporter::internals::collector::account::{Account, Fetch, Settings, Step};
 use zt_risk_exporter::internals::collector::ledger::FetchReason;
 use zt_risk_exporter::internals::collector::persist::{Now, Saved};
-use zt_risk_exporter::internals::collector::schedule::Intervals;
 use zt_risk_exporter::internals::collector::user_label::UserLabel;
+use zt_risk_exporter::internals::model::resource::Intervals;
 use zt_risk_exporter::internals::store::row::Table;
 use zt_risk_exporter::model::{AccountName, Completeness, EventTotals, Listing, Resource};
 
@@ -313,7 +313,7 @@ impl History {
             Fetch::Resource(Resource::Integrations) => {
                 account.integrations_read(Listing::default(), now, local_date);
             }
-            Fetch::Resource(_) => account.token_read(now),
+            Fetch::Resource(resource) => account.read(*resource, now),
             Fetch::User(request) => {
                 assert!(expected.may_ask_for_users(), "a user's events were read before the behaviors");
                 let user = request.user.id.as_u128();

@@ -6,8 +6,8 @@ use zt_risk_exporter::clock::{Instant, Timestamp};
 use zt_risk_exporter::cloudflare::limit::{RateLimit, Turn, WINDOW};
 use zt_risk_exporter::internals::collector::account::{Account, Fetch, Settings, Step};
 use zt_risk_exporter::internals::collector::ledger::DetailRequest;
-use zt_risk_exporter::internals::collector::schedule::Intervals;
 use zt_risk_exporter::internals::collector::user_label::UserLabel;
+use zt_risk_exporter::internals::model::resource::Intervals;
 use zt_risk_exporter::model::{
     AccountName, Completeness, Event, Level, Listing, Resource, Row, RowFingerprint, Summary, UserId,
     UserRisk,
@@ -134,7 +134,7 @@ impl Crowd {
                         Resource::Integrations => {
                             self.account.integrations_read(Listing::default(), now, date);
                         }
-                        _ => self.account.token_read(now),
+                        _ => self.account.read(endpoint, now),
                     }
                 }
             }

@@ -2,7 +2,6 @@
 //! and no restart is necessary.
 
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -16,7 +15,7 @@ use zt_risk_exporter::internals::collector::persist::Saved;
 use zt_risk_exporter::internals::store::{Settings, State};
 
 use super::process::{ACCOUNTS, Cloud, Exporter, Home, Page};
-use crate::program::program;
+use crate::program::{is_installed, program, skip};
 
 /// A user without files, and its group.
 const NOBODY: u32 = 65_534;
@@ -24,11 +23,6 @@ const NOBODY: u32 = 65_534;
 /// Runs a command, and returns whether it succeeded. A test that needs it is skipped otherwise.
 fn run(words: &[&str]) -> bool {
     Command::new(words[0]).args(&words[1..]).output().is_ok_and(|output| output.status.success())
-}
-
-/// Prints what is skipped. The output of a passing test is not shown, so this writes past `print!`.
-fn skip(what: &str) {
-    writeln!(std::io::stderr(), "skipped: {what}").expect("standard error takes a line");
 }
 
 /// Starts the program, which must end at once with these words and not change the file.
@@ -238,7 +232,7 @@ fn set_limit(exporter: &Exporter, bytes: &str) {
 
 #[test]
 fn a_file_that_may_not_be_written_beyond_a_size_loses_nothing() {
-    if !run(&["prlimit", "--version"]) {
+    if !is_installed("prlimit") {
         return skip("a limit on files, since prlimit is not installed");
     }
     Fate::each(|fate| {
