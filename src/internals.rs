@@ -20,13 +20,13 @@ pub mod cloudflare {
 #[cfg(feature = "daemon")]
 pub mod collector {
     pub mod account {
-        pub use crate::collector::account::{Account, Question, Settings, Step};
+        pub use crate::collector::account::{Account, Fetch, Settings, Step};
     }
     pub mod ledger {
         pub use crate::collector::ledger::{DetailRequest, FetchReason, Loss};
     }
     pub mod persist {
-        pub use crate::collector::persist::{Document, Now, Saved, spending};
+        pub use crate::collector::persist::{Document, Now, Saved, write_spending};
     }
     pub mod poller {
         pub use crate::collector::poller::{Parts, Poller, save};

@@ -85,7 +85,7 @@ impl Exporter {
                 (None, BTreeMap::new())
             }
         };
-        let stats = state.as_ref().map_or_else(Arc::default, |(state, _)| state.meter());
+        let stats = state.as_ref().map_or_else(Arc::default, |(state, _)| state.stats());
         let telemetry = Telemetry::with_state(clock.clone(), stats);
         let trend_step = match config.web.page {
             WebPage::On => Some(TREND_STEP.div_f64(tuning.pace).max(SHORTEST_TREND_STEP)),
@@ -161,7 +161,7 @@ impl Exporter {
     /// Restores an account from what the previous process saved. If its rows are inconsistent, the file is treated as
     /// damaged: the accounts that could be restored are saved to a new file, and this one starts from nothing.
     fn restore(&self, settings: Settings, saved: Saved) -> Result<Account, Error> {
-        let now = Now { moment: self.clock.now(), date: self.clock.date() };
+        let now = Now { instant: self.clock.now(), date: self.clock.date() };
         match (Account::restore(settings.clone(), saved, now), &self.state) {
             (Ok(account), _) => Ok(account),
             (Err(error), Some((state, _))) => {
@@ -195,7 +195,7 @@ impl Exporter {
 /// multi-threaded runtime.
 fn journal(state: State, account: String) -> Journal {
     Journal::new(move |spending| {
-        let (key, value) = (Document::Spending.as_str().as_bytes(), persist::spending(spending));
+        let (key, value) = (Document::Spending.as_str().as_bytes(), persist::write_spending(spending));
         block_in_place(|| state.put(&account, Table::Documents, key, value));
     })
 }
@@ -206,8 +206,8 @@ pub(super) fn settings(config: &Config, account: &config::Account, budget: u32) 
         name: AccountName { alias: account.alias.clone(), id: account.id.clone() },
         intervals: config.intervals,
         budget,
-        series: config.users.limit,
-        naming: user_label(&config.users.identity),
+        user_limit: config.users.limit,
+        user_label: user_label(&config.users.identity),
         secret: *uuid::Uuid::new_v4().as_bytes(),
         seed: fastrand::u64(..),
     }
@@ -218,6 +218,6 @@ fn user_label(policy: &IdentityPolicy) -> UserLabel {
         IdentityPolicy::Id => UserLabel::Id,
         IdentityPolicy::Hash { key } => UserLabel::hash(key.expose_secret()),
         IdentityPolicy::Email => UserLabel::Email,
-        IdentityPolicy::None => UserLabel::Nobody,
+        IdentityPolicy::None => UserLabel::Omitted,
     }
 }
