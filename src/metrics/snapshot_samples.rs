@@ -45,14 +45,14 @@ fn accounts(families: &mut Families<'_>) {
         }
     });
     families.family(&f::LAST_SUCCESS, |account, snapshot, out| {
-        for (endpoint, date) in &snapshot.last_success {
-            out.put([account, endpoint.as_str()], *date);
+        for (resource, date) in &snapshot.last_success {
+            out.put([account, resource.as_str()], *date);
         }
     });
     families.family(&f::REJECTED_ROWS, |account, snapshot, out| {
-        for endpoint in Resource::with_rows() {
-            let rows = snapshot.rejected_rows.get(&endpoint).copied().unwrap_or(0);
-            out.put([account, endpoint.as_str()], rows);
+        for resource in Resource::with_rows() {
+            let rows = snapshot.rejected_rows.get(&resource).copied().unwrap_or(0);
+            out.put([account, resource.as_str()], rows);
         }
     });
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The parts of the API that are polled; the label `endpoint`. All that differs from one to another in more than a
+/// The parts of the API that are polled; the label `resource`. All that differs from one to another in more than a
 /// value is a method here or an exhaustive `match`, so that the compiler finds what a new one lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -77,6 +77,81 @@ fn names_are_unique_and_match_their_types() {
     }
 }
 
+/// The target labels that Prometheus, its operator, VictoriaMetrics' operator, Grafana Alloy and Google's managed service
+/// set, and the labels that formats reserve. If a metric had one of them, the scraper would rename or overwrite it, and
+/// every rule with it would be silent.
+const TARGET_LABELS: [&str; 34] = [
+    "app",
+    "cluster",
+    "component",
+    "container",
+    "container_id",
+    "endpoint",
+    "environment",
+    "host",
+    "ingress",
+    "instance",
+    "job",
+    "k8s_cluster_name",
+    "location",
+    "metrics_path",
+    "monitor",
+    "namespace",
+    "node",
+    "nodename",
+    "pod",
+    "pod_name",
+    "pod_uid",
+    "project_id",
+    "prometheus",
+    "prometheus_replica",
+    "quantile",
+    "replica",
+    "scheme",
+    "scrape_job",
+    "service",
+    "service_name",
+    "shard",
+    "source",
+    "target",
+    "tenant",
+];
+
+/// The names of the labels in a text of `/metrics`, `le` included.
+fn label_names(exposition: &str) -> BTreeSet<&str> {
+    let mut names = BTreeSet::new();
+    for line in exposition.lines().filter(|line| !line.starts_with('#')) {
+        let mut rest = line.split_once('{').map_or("", |(_, labels)| labels);
+        while let Some((name, quoted)) = rest.split_once("=\"") {
+            names.insert(name.trim_start_matches(','));
+            let mut escaped = false;
+            let end = quoted.find(|character| {
+                let ends = character == '"' && !escaped;
+                escaped = character == '\\' && !escaped;
+                ends
+            });
+            rest = quoted.get(end.expect("a label value ends") + 1..).unwrap_or_default();
+        }
+    }
+    names
+}
+
+#[test]
+fn no_label_has_the_name_of_a_target_label() {
+    let telemetry = Telemetry::new(Clock::system());
+    telemetry.account("acme", Budget::new(0.25, Clock::system()));
+    telemetry.poll_interval("acme", Resource::Summary, Duration::from_secs(30));
+    let text = encode(Format::Text, &shared([accounts::full()])) + &telemetry.render(Format::Text);
+    let found = label_names(&text);
+    let declared = families::cloudflare::ALL.iter().chain(&own_families::ALL);
+    let declared: BTreeSet<_> =
+        declared.flat_map(|family| family.labels.iter().copied()).chain(["le"]).collect();
+    assert_eq!(found, declared, "labels on /metrics, and those declared");
+    let reserved =
+        |name: &&str| TARGET_LABELS.contains(name) || name.starts_with("__") || name.starts_with("exported_");
+    assert_eq!(found.into_iter().filter(reserved).collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
 #[test]
 fn each_family_appears_once_however_many_accounts_there_are() {
     let mut other = accounts::full();
@@ -156,9 +231,9 @@ fn the_counters_about_the_exporter_exist_before_anything_happened() {
     let clock = Clock::system();
     let telemetry = Telemetry::new(clock.clone());
     telemetry.account("acme", Budget::new(0.25, clock));
-    let series = |endpoint: &str, outcome: &str| {
+    let series = |resource: &str, outcome: &str| {
         format!(
-            "zt_risk_exporter_requests_total{{account=\"acme\",endpoint=\"{endpoint}\",outcome=\"{outcome}\"}} "
+            "zt_risk_exporter_requests_total{{account=\"acme\",resource=\"{resource}\",outcome=\"{outcome}\"}} "
         )
     };
     let before = telemetry.render(Format::OpenMetrics);
@@ -184,8 +259,8 @@ fn the_counters_about_the_exporter_exist_before_anything_happened() {
     let after = telemetry.render(Format::OpenMetrics);
     for line in [
         series("summary", "limited") + "1\n",
-        "zt_risk_exporter_request_duration_seconds_bucket{endpoint=\"summary\",le=\"1.0\"} 0\n".to_owned(),
-        "zt_risk_exporter_request_duration_seconds_bucket{endpoint=\"summary\",le=\"2.0\"} 1\n".to_owned(),
+        "zt_risk_exporter_request_duration_seconds_bucket{resource=\"summary\",le=\"1.0\"} 0\n".to_owned(),
+        "zt_risk_exporter_request_duration_seconds_bucket{resource=\"summary\",le=\"2.0\"} 1\n".to_owned(),
         "zt_risk_exporter_token_expiry_timestamp_seconds{account=\"acme\"} 1800000000\n".to_owned(),
         "zt_risk_exporter_budget_limit_requests{account=\"acme\"} 300\n".to_owned(),
         "zt_risk_exporter_scrapes_total{format=\"text\"} 1\n".to_owned(),

@@ -62,7 +62,7 @@ fn keeps_the_last_good_data(page: &Page) {
     for (level, users) in [("low", 1.0), ("medium", 1.0), ("high", 1.0), ("unknown", 0.0)] {
         assert_eq!(page.get(&format!("users{{max_risk_level=\"{level}\"}}")), Some(users), "{level}");
     }
-    assert!(page.get("last_success_timestamp_seconds{endpoint=\"summary\"}").is_some());
+    assert!(page.get("last_success_timestamp_seconds{resource=\"summary\"}").is_some());
 }
 
 /// The exporter reads the world once, then `fault` strikes the summary until it is switched off.
@@ -73,7 +73,7 @@ async fn endures(alias: &str, tuning: Tuning, fault: Fault, outcome: &str, said:
     rig.inject(on_summary(fault));
     let during = rig.until("the fault shows", is_down).await;
     keeps_the_last_good_data(&during);
-    let refused = format!("requests_total{{endpoint=\"summary\",outcome=\"{outcome}\"}}");
+    let refused = format!("requests_total{{resource=\"summary\",outcome=\"{outcome}\"}}");
     assert!(during.own(&refused) >= Some(1.0), "{refused} {:?}", rig.logs());
     assert_eq!(rig.get("/-/ready").await.0, 200, "trouble upstream is no reason to take the exporter out");
     rig.until_logged(&["WARN", "the request failed", "endpoint=\"summary\""]).await;
@@ -222,7 +222,7 @@ async fn counting_follows_cloudflares_clock_and_ages_follow_ours() {
         rig.until("counting begins", |page| page.get("counting_since_timestamp_seconds").is_some()).await;
     let ours = rig.clock.date().seconds();
     let since = page.get("counting_since_timestamp_seconds").expect("just seen");
-    let read = page.get("last_success_timestamp_seconds{endpoint=\"summary\"}").expect("a reading");
+    let read = page.get("last_success_timestamp_seconds{resource=\"summary\"}").expect("a reading");
     assert!((ours - 86_400.0 - since).abs() < 600.0, "{since} is not a day before {ours}");
     assert!((ours - read).abs() < 600.0, "{read} is not our clock's {ours}");
 }
@@ -285,8 +285,8 @@ async fn refused_tokens_are_tried_seldom_and_at_once_when_the_file_changes() {
     assert_eq!(rig.get("/-/ready").await.0, 200);
     let began = rig.clock.now();
     rig.until("one probe in five minutes", |page| {
-        page.own("requests_total{endpoint=\"behaviors\",outcome=\"refused\"}") == Some(1.0)
-            || page.own("requests_total{endpoint=\"summary\",outcome=\"refused\"}") == Some(2.0)
+        page.own("requests_total{resource=\"behaviors\",outcome=\"refused\"}") == Some(1.0)
+            || page.own("requests_total{resource=\"summary\",outcome=\"refused\"}") == Some(2.0)
     })
     .await;
     assert!(rig.clock.now().since(began) > Duration::from_secs(240), "the next probe came too soon");
@@ -376,5 +376,5 @@ async fn a_budget_too_small_for_the_interval_stretches_it_and_says_so() {
     let rig = start("thrifty", world(""), &config).await;
     rig.until_logged(&["WARN", "to stay in the budget", "endpoint=\"summary\"", "interval_seconds=50"]).await;
     let page = rig.until("first reading", is_up).await;
-    assert_eq!(page.own("poll_interval_seconds{endpoint=\"summary\"}"), Some(50.0));
+    assert_eq!(page.own("poll_interval_seconds{resource=\"summary\"}"), Some(50.0));
 }
