@@ -20,6 +20,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::cloudflare::Outcome;
 use crate::cloudflare::limit::Budget;
 use crate::metrics::encode::{Format, Writer};
+use crate::metrics::exposition::repeated_series;
 use crate::metrics::family::Family;
 use crate::model::Resource;
 use crate::store::{Recovery, StoreStats};
@@ -192,7 +193,9 @@ impl Telemetry {
         self.inner.durations.write(&mut writer);
         self.inner.accounts.write(&mut writer);
         self.inner.process.write(&mut writer);
-        writer.last_part()
+        let text = writer.last_part();
+        debug_assert_eq!(repeated_series(&text), None, "a series occurs twice");
+        text
     }
 }
 

@@ -16,7 +16,7 @@ use zt_risk_exporter::internals::metrics::families::exporter as own_families;
 use zt_risk_exporter::internals::metrics::family::Kind;
 use zt_risk_exporter::internals::metrics::telemetry::Telemetry;
 use zt_risk_exporter::internals::server::publisher::{self, Outputs};
-use zt_risk_exporter::model::{Resource, Snapshot};
+use zt_risk_exporter::model::{BehaviorStatus, Identity, Integration, Resource, Snapshot};
 
 use crate::accounts;
 
@@ -163,6 +163,70 @@ fn each_family_appears_once_however_many_accounts_there_are() {
     for series in samples.filter_map(|line| line.rsplit_once(' ')).map(|(series, _)| series) {
         assert!(seen.insert(series), "{series} occurs twice");
     }
+}
+
+#[test]
+fn no_row_that_is_listed_twice_makes_a_repeated_series() {
+    let once = accounts::full();
+    let mut twice = accounts::full();
+    let users = twice.users.as_mut().unwrap();
+    let mut again = users.series[0].clone();
+    again.reported_events += 1;
+    users.series.push(again);
+    for behavior in twice.behaviors.clone().unwrap() {
+        twice.behaviors.as_mut().unwrap().push(BehaviorStatus {
+            enabled: !behavior.enabled,
+            name: "another".to_owned(),
+            ..behavior
+        });
+    }
+    for integration in twice.integrations.clone().unwrap() {
+        let active = !integration.active;
+        let kind = "Other".to_owned();
+        twice.integrations.as_mut().unwrap().push(Integration { active, kind, ..integration });
+    }
+    for format in Format::ALL {
+        let wanted = encode(format, &shared([once.clone()]));
+        assert_eq!(encode(format, &shared([twice.clone()])), wanted);
+        assert_eq!(encode(format, &shared([once.clone(), twice.clone()])), wanted, "an alias used twice");
+    }
+}
+
+#[test]
+fn texts_from_outside_end_no_line_and_have_a_bounded_length() {
+    let hostile = |number: u32| {
+        let text = "Some\u{2028}Body\u{85}\u{b}\u{202e}\r\n# EOF\n";
+        format!("{text}{}{number}", "x".repeat(3_000))
+    };
+    let mut snapshot = accounts::full();
+    let user = &mut snapshot.users.as_mut().unwrap().series[0];
+    user.identity = Some(Identity { email: hostile(1), name: hostile(2) });
+    let behaviors = snapshot.behaviors.as_mut().unwrap();
+    let kept = behaviors[0].clone();
+    for number in 3..6 {
+        // All three have the same label, once they are cut.
+        let (label, name) = (hostile(number), hostile(number));
+        behaviors.push(BehaviorStatus { label: label.clone(), name, ..kept.clone() });
+        snapshot.totals.events.insert(label.clone(), [1, 0, 0, 10]);
+        snapshot.totals.behavior_users.insert(label, 1);
+    }
+    let integration = &mut snapshot.integrations.as_mut().unwrap()[0];
+    (integration.kind, integration.reference_id, integration.tenant_url) =
+        (hostile(6), hostile(7), hostile(8));
+
+    let plain = encode(Format::Text, &shared([accounts::full()]));
+    let text = encode(Format::Text, &shared([snapshot]));
+    let control = |character: &char| character.is_control() && *character != '\n';
+    assert_eq!(text.chars().find(control), None);
+    for separator in ['\u{2028}', '\u{2029}', '\u{202e}'] {
+        assert!(!text.contains(separator), "{separator:?}");
+    }
+    assert!(text.lines().all(|line| line.len() < 700), "a line is too long");
+    // Of the three behaviors one is left in each family: three gauges, four counters by level, and one of users.
+    assert_eq!(text.lines().count(), plain.lines().count() + 3 + 4 + 1);
+    let sums =
+        |count| text.lines().filter(|line| line.contains("Some�Body") && line.ends_with(count)).count();
+    assert_eq!((sums(" 30"), sums(" 3")), (1, 2), "behaviors with the same label are added up");
 }
 
 #[test]
