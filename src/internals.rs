@@ -85,7 +85,7 @@ pub mod metrics {
         }
     }
     pub mod telemetry {
-        pub use crate::metrics::telemetry::{IncidentCause, Telemetry};
+        pub use crate::metrics::telemetry::{IncidentCause, IncidentSource, Telemetry};
     }
 }
 

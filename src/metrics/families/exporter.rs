@@ -123,7 +123,14 @@ families! {
     pub(crate) const CONFIG_RELOADED: Family<0> = Family {
         name: "zt_risk_exporter_config_last_reload_successful",
         kind: Kind::Gauge,
-        help: "1 if the configuration was read without error when it was last read, 0 if an older one is still in force.",
+        help: "1 if the configuration and the credential files could be read, 0 if values from before a failure are in use.",
+        labels: [],
+    };
+
+    pub(crate) const LOG_LINES_DROPPED: Family<0> = Family {
+        name: "zt_risk_exporter_log_lines_dropped_total",
+        kind: Kind::Counter,
+        help: "Log lines that were dropped because standard error was not read fast enough.",
         labels: [],
     };
 
