@@ -21,10 +21,10 @@ pub const GENERATED_ACCOUNT: &str = "0123456789abcdef0123456789abcdef";
 pub const GENERATED_TOKEN: &str = "simulated-token";
 
 /// The largest world; at about 200 bytes a row its summary has 200 MB.
-pub const MOST_USERS: u32 = 1_000_000;
+pub const MAX_USERS: u32 = 1_000_000;
 
 /// Above this a minute of the world passes in less than a millisecond, the resolution of its times.
-const FASTEST: f64 = 10_000.0;
+const MAX_SPEED: f64 = 10_000.0;
 
 /// A world to start with, and how its API behaves.
 #[derive(Clone, Debug, Deserialize)]
@@ -103,7 +103,7 @@ pub enum Plan {
     NotEntitled,
 }
 
-/// A user with a known past.
+/// A user with a known history.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserSpec {
@@ -115,13 +115,13 @@ pub struct UserSpec {
     /// E-mail address; left out: made up.
     pub email: Option<String>,
     /// When the user was last reset, before the simulator started.
-    pub last_reset: Option<When>,
+    pub last_reset: Option<TimeSpec>,
     /// What the user did; events at or before `last_reset` belong to the time before it.
     #[serde(default)]
     pub events: Vec<EventSpec>,
 }
 
-/// An event of the past.
+/// An event of the history.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventSpec {
@@ -132,7 +132,7 @@ pub struct EventSpec {
     /// Its level; left out: that of the behavior.
     pub level: Option<Level>,
     /// When it happened.
-    pub at: When,
+    pub at: TimeSpec,
 }
 
 /// A behavior as configured at the start.
@@ -161,12 +161,12 @@ pub struct IntegrationSpec {
     pub id: Uuid,
     /// The id its owner gave it.
     pub reference_id: String,
-    /// Such as `https://tenant.okta.com`.
+    /// Such as `https://example.okta.com`.
     pub tenant_url: String,
     /// Whether it sends changes.
     pub active: bool,
     /// When it was made.
-    pub created_at: When,
+    pub created_at: TimeSpec,
 }
 
 /// An API token.
@@ -182,7 +182,7 @@ pub struct TokenSpec {
     /// Whose it is: tokens and keys of one user share the rate limit. Left out: its own.
     pub user: Option<String>,
     /// When it expires.
-    pub expires_on: Option<When>,
+    pub expires_on: Option<TimeSpec>,
 }
 
 /// An e-mail address with its global API key, which may do everything everywhere.
@@ -258,14 +258,14 @@ impl Level {
 
 /// A date, or a span before the start: `2026-11-20T08:00:00Z`, `-90m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
+pub enum TimeSpec {
     /// On this date.
     On(Timestamp),
     /// So long before the simulator starts.
     BeforeStart(Duration),
 }
 
-impl When {
+impl TimeSpec {
     /// The date, for a simulator that starts at `start`.
     pub fn date(self, start: Timestamp) -> Timestamp {
         match self {
@@ -275,7 +275,7 @@ impl When {
     }
 }
 
-impl<'de> Deserialize<'de> for When {
+impl<'de> Deserialize<'de> for TimeSpec {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let refuse = |error: jiff::Error| {
@@ -337,7 +337,7 @@ impl Scenario {
                 reference_id: "3701e70b-5de4-4d9d-8972-f5aa994d9057".to_owned(),
                 tenant_url: "https://example.oktapreview.com".to_owned(),
                 active: true,
-                created_at: When::BeforeStart(Duration::from_secs(30 * 86_400)),
+                created_at: TimeSpec::BeforeStart(Duration::from_secs(30 * 86_400)),
             }],
         };
         let token = TokenSpec {
@@ -353,7 +353,7 @@ impl Scenario {
     /// Refuses what the types allow but no world can be made of.
     pub(super) fn check(&self) -> Result<(), ScenarioError> {
         let refuse = |key: String, reason: &str| Err(ScenarioError::Value { key, reason: reason.to_owned() });
-        if !(self.speed > 0.0 && self.speed <= FASTEST) {
+        if !(self.speed > 0.0 && self.speed <= MAX_SPEED) {
             return refuse("speed".into(), "must be above 0 and at most 10000");
         }
         if self.limit.quota == 0 || self.limit.window_seconds == 0 {
@@ -374,7 +374,7 @@ impl Scenario {
             if !accounts.insert(account.id.as_str()) {
                 return refuse(format!("{key}.id"), "is the id of another account too");
             }
-            if account.generated_users > MOST_USERS {
+            if account.generated_users > MAX_USERS {
                 return refuse(format!("{key}.generated_users"), "must be at most 1000000");
             }
             let mut users = BTreeSet::new();
@@ -428,7 +428,7 @@ mod tests {
     fn dates_are_absolute_or_before_the_start() {
         let start = Timestamp::from_seconds(1_000_000);
         for (text, wanted) in [("'1970-01-01T00:00:01.5Z'", 1_500), ("-90m", 1_000_000_000 - 90 * 60_000)] {
-            let when: When = serde_saphyr::from_str(text).unwrap();
+            let when: TimeSpec = serde_saphyr::from_str(text).unwrap();
             assert_eq!(when.date(start), Timestamp::from_millis(wanted), "{text}");
         }
     }

@@ -35,7 +35,7 @@ const A: &str = "00000000-0000-4000-8000-00000000000a";
 const B: &str = "00000000-0000-4000-8000-00000000000b";
 
 /// A simulator, and who asks it.
-struct Stand {
+struct TestServer {
     simulator: Simulator,
     client: reqwest::Client,
 }
@@ -45,7 +45,7 @@ fn clock() -> Clock {
     Clock::scaled(Timestamp::from_seconds(1_790_000_000), 1.0)
 }
 
-impl Stand {
+impl TestServer {
     async fn of(scenario: Scenario) -> Self {
         // The client wants a provider even for plain HTTP; a second test finds the first one's.
         let _ = rustls::crypto::ring::default_provider().install_default();

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::rig::{Page, Rig, Setup};
+use super::rig::{Scrape, Rig, Setup};
 use zt_risk_exporter::clock::Timestamp;
 use zt_risk_exporter::cloudflare::limit::WINDOW;
 use zt_risk_exporter::internals::app::Tuning;
@@ -30,9 +30,9 @@ async fn play(alias: &str, budget_share: f64, requests_allowed: usize) {
     );
     let scenario = Scenario::generated(USERS, 7);
     let rig = Rig::start(alias, Setup { scenario, config: &config, speed, tuning: Tuning::default() }).await;
-    rig.until("counting begins", |page| page.has("events_total")).await;
+    rig.until("counting begins", |scrape| scrape.has("events_total")).await;
     rig.clock.sleep(span).await;
-    let page = until_counted(&rig).await;
+    let scrape = until_counted(&rig).await;
 
     let truth = rig.simulator.truth();
     let arrivals: Vec<Timestamp> = truth.requests.iter().map(|request| request.arrived).collect();
@@ -42,16 +42,16 @@ async fn play(alias: &str, budget_share: f64, requests_allowed: usize) {
     }
     let limited = truth.requests.iter().filter(|request| request.status == 429).count();
     assert_eq!(limited, 0, "answers with 429");
-    assert_eq!(page.sum("events_unattributed_total"), 0.0, "nothing was lost");
-    report(alias, &page, &arrivals, speed);
+    assert_eq!(scrape.sum("events_unattributed_total"), 0.0, "nothing was lost");
+    report(alias, &scrape, &arrivals, speed);
     rig.stop().await.expect("a clean end");
 }
 
 /// Waits for a moment at which the page and the truth agree, for each behavior and level. Events go on
 /// happening, but one that was missed or counted twice would keep them apart for ever.
-async fn until_counted(rig: &Rig) -> Page {
-    rig.until("the page agrees with the truth", |page| {
-        let Some(epoch) = page.get("counting_since_timestamp_seconds") else { return false };
+async fn until_counted(rig: &Rig) -> Scrape {
+    rig.until("the page agrees with the truth", |scrape| {
+        let Some(epoch) = scrape.get("counting_since_timestamp_seconds") else { return false };
         let epoch = Timestamp::from_millis((epoch * 1000.0) as i64);
         let totals = rig.simulator.totals_since(Some(epoch));
         let mut happened = BTreeMap::new();
@@ -65,21 +65,21 @@ async fn until_counted(rig: &Rig) -> Page {
             }
         }
         let counted =
-            happened.keys().map(|series| (series.clone(), page.get(series).unwrap_or(0.0))).collect();
-        page.sum("events_total") > 0.0
-            && page.sum("events_total") == happened.values().sum::<f64>()
+            happened.keys().map(|series| (series.clone(), scrape.get(series).unwrap_or(0.0))).collect();
+        scrape.sum("events_total") > 0.0
+            && scrape.sum("events_total") == happened.values().sum::<f64>()
             && happened == counted
     })
     .await
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are for whoever runs this")]
-fn report(alias: &str, page: &Page, arrivals: &[Timestamp], speed: f64) {
-    let delays = page.get("event_observation_delay_seconds_count").unwrap_or(0.0);
-    let mean = page.get("event_observation_delay_seconds_sum").unwrap_or(0.0) / delays;
+fn report(alias: &str, scrape: &Scrape, arrivals: &[Timestamp], speed: f64) {
+    let delays = scrape.get("event_observation_delay_seconds_count").unwrap_or(0.0);
+    let mean = scrape.get("event_observation_delay_seconds_sum").unwrap_or(0.0) / delays;
     let within = |bound: &str| {
         let bucket = format!("event_observation_delay_seconds_bucket{{le=\"{bound}\"}}");
-        100.0 * page.get(&bucket).unwrap_or(0.0) / delays
+        100.0 * scrape.get(&bucket).unwrap_or(0.0) / delays
     };
     println!(
         "{alias}: {delays} events of {USERS} users counted, none lost or double, with {} requests; from event to \

@@ -195,12 +195,12 @@ async fn a_history_for_the_dashboards() {
     let scenario = Scenario::from_yaml(WORLD).expect("a scenario");
     let setup = Setup { scenario, config: &config, speed: pace, tuning: Tuning::default() };
     let rig = Rig::start("history", setup).await;
-    rig.until("both accounts count", |page| {
+    rig.until("both accounts count", |scrape| {
         ["acme", "branch"]
             .iter()
-            .all(|account| page.get_of(account, "counting_since_timestamp_seconds").is_some())
-            && page.has("events_total")
-            && page.has("integration_active")
+            .all(|account| scrape.get_of(account, "counting_since_timestamp_seconds").is_some())
+            && scrape.has("events_total")
+            && scrape.has("integration_active")
     })
     .await;
 
@@ -217,12 +217,12 @@ async fn a_history_for_the_dashboards() {
     }
     end(out);
 
-    let page = rig.page().await;
-    let campaign = page.get("events_total{behavior=\"malicious_file\",risk_level=\"high\"}");
+    let scrape = rig.scrape().await;
+    let campaign = scrape.get("events_total{behavior=\"malicious_file\",risk_level=\"high\"}");
     assert!(campaign >= Some(60.0), "events of the campaign: {campaign:?}");
-    assert!(page.get_of("acme", "resets_total") >= Some(60.0), "the mass reset");
-    assert_eq!(page.get("behavior_enabled{behavior=\"high_dlp\"}"), Some(0.0));
-    assert_eq!(page.get("behavior_risk_level{behavior=\"security_domain\"}"), Some(3.0));
+    assert!(scrape.get_of("acme", "resets_total") >= Some(60.0), "the mass reset");
+    assert_eq!(scrape.get("behavior_enabled{behavior=\"high_dlp\"}"), Some(0.0));
+    assert_eq!(scrape.get("behavior_risk_level{behavior=\"security_domain\"}"), Some(3.0));
     let requests = rig.simulator.truth().requests;
     for (account, status) in [(ACME, 429), (ACME, 503), (BRANCH, 503), (BRANCH, 401)] {
         let met = requests.iter().any(|one| one.account.as_deref() == Some(account) && one.status == status);

@@ -27,11 +27,11 @@ async fn start(alias: &str, config: &str) -> Rig {
 
 /// What is said of the account, as soon as `holds` is true of it; fails, saying what was awaited, if it never is.
 async fn until(rig: &Rig, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
-    let mut looks = tokio::time::interval(Duration::from_millis(20));
+    let mut poll = tokio::time::interval(Duration::from_millis(20));
     let mut latest = Value::Null;
     let search = async {
         loop {
-            looks.tick().await;
+            poll.tick().await;
             let (status, text) = rig.get("/api/v1/status").await;
             assert_eq!(status, 200);
             let document: Value = serde_json::from_str(&text).expect("JSON");
@@ -87,8 +87,8 @@ async fn the_status_tells_of_each_trouble_from_its_beginning_to_its_end_and_keep
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_configuration_turns_the_page_and_the_status_off_and_nothing_else() {
-    let rig = start("no_page", "web: { page: false }").await;
-    rig.until("a first reading", |page| page.get("up") == Some(1.0)).await;
+    let rig = start("no_page", "web: { scrape: false }").await;
+    rig.until("a first reading", |scrape| scrape.get("up") == Some(1.0)).await;
     for (path, wanted) in [("/", 404), ("/api/v1/status", 404), ("/-/ready", 200), ("/-/healthy", 200)] {
         assert_eq!(rig.get(path).await.0, wanted, "{path}");
     }

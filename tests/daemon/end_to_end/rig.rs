@@ -20,7 +20,7 @@ use zt_risk_exporter::simulator::{Fault, FaultRule, Scenario, Simulator};
 pub(crate) const ACCOUNT: &str = "0123456789abcdef0123456789abcdef";
 
 /// What a scenario may take on the wall before it has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What to start.
 pub(crate) struct Setup<'a> {
@@ -45,11 +45,11 @@ pub(crate) struct Rig {
     _folder: tempfile::TempDir,
 }
 
-/// The samples of a page, by series as written.
+/// The samples of a scrape, by series as written.
 #[derive(Debug, Default)]
-pub(crate) struct Page(BTreeMap<String, f64>);
+pub(crate) struct Scrape(BTreeMap<String, f64>);
 
-impl Page {
+impl Scrape {
     /// The value of a series of the metrics about Cloudflare, such as `users{max_risk_level="high"}`; the
     /// account's label is added.
     pub(crate) fn get(&self, series: &str) -> Option<f64> {
@@ -101,7 +101,7 @@ impl Rig {
             Simulator::start(setup.scenario, clock.clone()).await.expect("a scenario that can be played");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = configure(&folder, alias, setup.config, &simulator.base_url());
-        listen_to_logs(&config);
+        capture_logs(&config);
         let exporter = Exporter::new(&config, &clock, &setup.tuning).expect("an exporter");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
@@ -114,7 +114,7 @@ impl Rig {
         Self { simulator, clock, address, alias: alias.to_owned(), stop, running, _folder: folder }
     }
 
-    /// The status and the text of a page.
+    /// The status and the text of a scrape.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.address).await.expect("the exporter listens");
         let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
@@ -127,7 +127,7 @@ impl Rig {
     }
 
     /// The samples of `/metrics`.
-    pub(crate) async fn page(&self) -> Page {
+    pub(crate) async fn scrape(&self) -> Scrape {
         let (status, text) = self.get("/metrics").await;
         assert_eq!(status, 200);
         let samples = text.lines().filter(|line| !line.starts_with('#'));
@@ -135,38 +135,38 @@ impl Rig {
             let (series, value) = line.rsplit_once(' ').expect("a series and a value");
             (series.to_owned(), value.parse().expect("a number"))
         };
-        Page(samples.map(sample).collect())
+        Scrape(samples.map(sample).collect())
     }
 
     /// The first page of which `holds` is true; fails, saying what was awaited, if none comes in time.
-    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Page) -> bool) -> Page {
-        let mut looks = tokio::time::interval(Duration::from_millis(20));
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Scrape) -> bool) -> Scrape {
+        let mut poll = tokio::time::interval(Duration::from_millis(20));
         let search = async {
             loop {
-                looks.tick().await;
-                let page = self.page().await;
-                if holds(&page) {
-                    return page;
+                poll.tick().await;
+                let scrape = self.scrape().await;
+                if holds(&scrape) {
+                    return scrape;
                 }
             }
         };
-        match tokio::time::timeout(PATIENCE, search).await {
-            Ok(page) => page,
+        match tokio::time::timeout(TIMEOUT, search).await {
+            Ok(scrape) => scrape,
             Err(_) => {
-                panic!("{what}: did not come to pass\n{}\n{:#?}", self.logs().join("\n"), self.page().await)
+                panic!("{what}: did not come to pass\n{}\n{:#?}", self.logs().join("\n"), self.scrape().await)
             }
         }
     }
 
     /// Waits for a log line of the account that contains all `parts`.
     pub(crate) async fn until_logged(&self, parts: &[&str]) {
-        let mut looks = tokio::time::interval(Duration::from_millis(20));
+        let mut poll = tokio::time::interval(Duration::from_millis(20));
         let search = async {
             while !self.logs().iter().any(|line| parts.iter().all(|part| line.contains(part))) {
-                looks.tick().await;
+                poll.tick().await;
             }
         };
-        if tokio::time::timeout(PATIENCE, search).await.is_err() {
+        if tokio::time::timeout(TIMEOUT, search).await.is_err() {
             panic!("no log line with {parts:?} among\n{}", self.logs().join("\n"));
         }
     }
@@ -230,7 +230,7 @@ impl Write for Lines {
     }
 }
 
-fn listen_to_logs(config: &Config) {
+fn capture_logs(config: &Config) {
     // Each test binary has one subscriber; later tests find it in place.
     let _ = tracing::subscriber::set_global_default(logging::subscriber(&config.log, Colour::Off, || Lines));
 }

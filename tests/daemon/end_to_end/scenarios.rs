@@ -1,10 +1,10 @@
-//! What the page, `up`, readiness and the log say when things go right, and when they go wrong.
+//! What the scrape, `up`, readiness and the log say when things go right, and when they go wrong.
 //!
 //! The clock runs a hundred times as fast as the wall; time-outs are the wall's.
 
 use std::time::Duration;
 
-use super::rig::{ACCOUNT, Page, Rig, Setup, on_summary};
+use super::rig::{ACCOUNT, Scrape, Rig, Setup, on_summary};
 use uuid::Uuid;
 use zt_risk_exporter::internals::app::Tuning;
 use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule, Scenario};
@@ -49,20 +49,20 @@ async fn start(alias: &str, scenario: Scenario, config: &str) -> Rig {
     Rig::start(alias, Setup { scenario, config, speed: 100.0, tuning: quick() }).await
 }
 
-fn is_up(page: &Page) -> bool {
-    page.get("up") == Some(1.0)
+fn is_up(scrape: &Scrape) -> bool {
+    scrape.get("up") == Some(1.0)
 }
 
-fn is_down(page: &Page) -> bool {
-    page.get("up") == Some(0.0)
+fn is_down(scrape: &Scrape) -> bool {
+    scrape.get("up") == Some(0.0)
 }
 
 /// Everything of the first good reading is still there.
-fn keeps_the_last_good_data(page: &Page) {
+fn keeps_the_last_good_data(scrape: &Scrape) {
     for (level, users) in [("low", 1.0), ("medium", 1.0), ("high", 1.0), ("unknown", 0.0)] {
-        assert_eq!(page.get(&format!("users{{max_risk_level=\"{level}\"}}")), Some(users), "{level}");
+        assert_eq!(scrape.get(&format!("users{{max_risk_level=\"{level}\"}}")), Some(users), "{level}");
     }
-    assert!(page.get("last_success_timestamp_seconds{endpoint=\"summary\"}").is_some());
+    assert!(scrape.get("last_success_timestamp_seconds{endpoint=\"summary\"}").is_some());
 }
 
 /// The exporter reads the world once, then `fault` strikes the summary until it is switched off.
@@ -125,51 +125,51 @@ async fn an_endless_body_ends() {
 }
 
 /// The exporter reads the world, then `fault` strikes the summary, which stays a whole list.
-async fn bears(alias: &str, fault: Fault, shows: impl Fn(&Page) -> bool) -> Rig {
+async fn bears(alias: &str, fault: Fault, shows: impl Fn(&Scrape) -> bool) -> Rig {
     let rig = start(alias, world(""), "").await;
     rig.until("first reading", is_up).await;
     rig.inject(on_summary(fault));
-    let page = rig.until("the fault shows", shows).await;
-    assert!(is_up(&page));
+    let scrape = rig.until("the fault shows", shows).await;
+    assert!(is_up(&scrape));
     rig
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn null_levels_are_unknown_and_no_moves() {
-    let unknown = |page: &Page| page.get("users{max_risk_level=\"unknown\"}") == Some(3.0);
+    let unknown = |scrape: &Scrape| scrape.get("users{max_risk_level=\"unknown\"}") == Some(3.0);
     for (alias, fault) in [("null_levels", Fault::NullLevels), ("unknown_levels", Fault::UnknownLevels)] {
         let rig = bears(alias, fault, unknown).await;
-        let page = rig.page().await;
-        assert_eq!(page.sum("level_changes_total"), 0.0);
-        assert_eq!(page.sum("users"), 3.0);
+        let scrape = rig.scrape().await;
+        assert_eq!(scrape.sum("level_changes_total"), 0.0);
+        assert_eq!(scrape.sum("users"), 3.0);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unknown_behaviors_get_labels_of_their_own() {
     let rig = start("unknown_behaviors", world(""), "").await;
-    rig.until("counting begins", |page| page.has("events_total") && is_up(page)).await;
+    rig.until("counting begins", |scrape| scrape.has("events_total") && is_up(scrape)).await;
     rig.inject(FaultRule::at(Endpoint::User, Fault::UnknownBehaviors));
     rig.simulator.append_event(ACCOUNT, HIGH, "imp_travel", rig.clock.date()).expect("user 1");
-    let page = rig.until("the event is counted", |page| page.sum("events_total") == 1.0).await;
-    assert_eq!(page.get("events_total{behavior=\"imp_travel\",risk_level=\"high\"}"), Some(0.0));
+    let scrape = rig.until("the event is counted", |scrape| scrape.sum("events_total") == 1.0).await;
+    assert_eq!(scrape.get("events_total{behavior=\"imp_travel\",risk_level=\"high\"}"), Some(0.0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn behaviors_of_an_unknown_shape_hold_no_event_back() {
     let faults = "faults: [{ fault: missing_result, endpoint: behaviors }]";
     let rig = start("misshapen_behaviors", world(faults), "").await;
-    rig.until("counting begins", |page| page.has("resets_total") && is_up(page)).await;
+    rig.until("counting begins", |scrape| scrape.has("resets_total") && is_up(scrape)).await;
     rig.simulator.append_event(ACCOUNT, HIGH, "imp_travel", rig.clock.date()).expect("user 1");
-    rig.until("the event is counted", |page| page.sum("events_total") == 1.0).await;
+    rig.until("the event is counted", |scrape| scrape.sum("events_total") == 1.0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn duplicated_rows_are_counted_once() {
     let rig = start("duplicated", world(""), "").await;
     rig.inject(on_summary(Fault::DuplicatedRows));
-    let page = rig.until("a reading", |page| page.get("up").is_some()).await;
-    assert_eq!((page.get("up"), page.sum("users")), (Some(1.0), 3.0));
+    let scrape = rig.until("a reading", |scrape| scrape.get("up").is_some()).await;
+    assert_eq!((scrape.get("up"), scrape.sum("users")), (Some(1.0), 3.0));
 }
 
 /// A list that cannot be whole is never shown as whole.
@@ -177,8 +177,8 @@ async fn is_not_whole(alias: &str, fault: Fault, more: &str) {
     let rig = start(alias, world(more), "").await;
     rig.until("first reading", is_up).await;
     rig.inject(on_summary(fault));
-    let page = rig.until("the fault shows", is_down).await;
-    keeps_the_last_good_data(&page);
+    let scrape = rig.until("the fault shows", is_down).await;
+    keeps_the_last_good_data(&scrape);
     rig.until_logged(&["WARN", "not whole", "reason="]).await;
     rig.simulator.clear_faults();
     rig.until("it is over", is_up).await;
@@ -205,12 +205,12 @@ async fn servers_that_page_are_followed_and_those_that_ignore_page_are_found_out
         ("repeated", "repeated: { size: 2 }", false),
     ] {
         let rig = start(alias, world(&format!("api: {{ pages: {{ {pages} }} }}")), "").await;
-        let page = rig.until("a reading", |page| page.get("up").is_some()).await;
-        assert_eq!(page.get("up"), Some(f64::from(u8::from(whole))), "{alias} {:?}", rig.logs());
+        let scrape = rig.until("a reading", |scrape| scrape.get("up").is_some()).await;
+        assert_eq!(scrape.get("up"), Some(f64::from(u8::from(whole))), "{alias} {:?}", rig.logs());
         if whole {
-            keeps_the_last_good_data(&page);
+            keeps_the_last_good_data(&scrape);
         } else {
-            assert!(!page.has("users{"), "part of a list is not shown: {page:?}");
+            assert!(!scrape.has("users{"), "part of a list is not shown: {scrape:?}");
         }
     }
 }
@@ -218,11 +218,11 @@ async fn servers_that_page_are_followed_and_those_that_ignore_page_are_found_out
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn counting_follows_cloudflares_clock_and_ages_follow_ours() {
     let rig = start("skewed", world("faults: [{ fault: { clock_skew: { seconds: -86400 } } }]"), "").await;
-    let page =
-        rig.until("counting begins", |page| page.get("counting_since_timestamp_seconds").is_some()).await;
+    let scrape =
+        rig.until("counting begins", |scrape| scrape.get("counting_since_timestamp_seconds").is_some()).await;
     let ours = rig.clock.date().seconds();
-    let since = page.get("counting_since_timestamp_seconds").expect("just seen");
-    let read = page.get("last_success_timestamp_seconds{endpoint=\"summary\"}").expect("a reading");
+    let since = scrape.get("counting_since_timestamp_seconds").expect("just seen");
+    let read = scrape.get("last_success_timestamp_seconds{endpoint=\"summary\"}").expect("a reading");
     assert!((ours - 86_400.0 - since).abs() < 600.0, "{since} is not a day before {ours}");
     assert!((ours - read).abs() < 600.0, "{read} is not our clock's {ours}");
 }
@@ -230,14 +230,14 @@ async fn counting_follows_cloudflares_clock_and_ages_follow_ours() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_resets_and_moves_are_counted_and_attributed() {
     let rig = start("counted", world(""), "").await;
-    rig.until("counting begins", |page| page.has("events_total") && is_up(page)).await;
+    rig.until("counting begins", |scrape| scrape.has("events_total") && is_up(scrape)).await;
     let quiet = Uuid::from_u128(3);
     rig.simulator.append_event(ACCOUNT, quiet, "imp_travel", rig.clock.date()).expect("user 3");
     rig.simulator.append_event(ACCOUNT, quiet, "high_dlp", rig.clock.date()).expect("user 3");
     rig.simulator
         .append_event(ACCOUNT, Uuid::from_u128(9), "high_dlp", rig.clock.date())
         .expect("a new user");
-    let page = rig.until("three events", |page| page.sum("events_total") == 3.0).await;
+    let scrape = rig.until("three events", |scrape| scrape.sum("events_total") == 3.0).await;
     for (series, wanted) in [
         ("events_total{behavior=\"imp_travel\",risk_level=\"high\"}", 1.0),
         ("events_total{behavior=\"high_dlp\",risk_level=\"medium\"}", 2.0),
@@ -247,21 +247,21 @@ async fn events_resets_and_moves_are_counted_and_attributed() {
         ("users{max_risk_level=\"high\"}", 2.0),
         ("user_max_risk_level{user=\"00000000-0000-0000-0000-000000000003\"}", 3.0),
     ] {
-        assert_eq!(page.get(series), Some(wanted), "{series}");
+        assert_eq!(scrape.get(series), Some(wanted), "{series}");
     }
     rig.simulator.reset(ACCOUNT, quiet).expect("user 3");
-    let page = rig.until("the reset", |page| page.get("resets_total") == Some(1.0)).await;
-    assert_eq!(page.get("level_changes_total{from=\"high\",to=\"none\"}"), Some(1.0));
-    assert_eq!(page.get("users{max_risk_level=\"high\"}"), Some(1.0));
-    assert_eq!(page.sum("events_unattributed_total"), 0.0, "{:?}", rig.logs());
-    assert_eq!(page.sum("events_total"), 3.0);
+    let scrape = rig.until("the reset", |scrape| scrape.get("resets_total") == Some(1.0)).await;
+    assert_eq!(scrape.get("level_changes_total{from=\"high\",to=\"none\"}"), Some(1.0));
+    assert_eq!(scrape.get("users{max_risk_level=\"high\"}"), Some(1.0));
+    assert_eq!(scrape.sum("events_unattributed_total"), 0.0, "{:?}", rig.logs());
+    assert_eq!(scrape.sum("events_total"), 3.0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_name_and_no_address_reaches_the_page_unless_asked_for() {
     for (alias, config, shown) in [("silent", "", false), ("open", "users: { identity: email }", true)] {
         let rig = start(alias, world(""), config).await;
-        rig.until("first reading", |page| is_up(page) && page.has("user_max_risk_level")).await;
+        rig.until("first reading", |scrape| is_up(scrape) && scrape.has("user_max_risk_level")).await;
         let (_, text) = rig.get("/metrics").await;
         assert_eq!(text.contains("ada@example.com") && text.contains("Ada"), shown, "{alias}");
         assert_eq!(text.contains("example.com"), shown, "{alias}");
@@ -284,9 +284,9 @@ async fn refused_tokens_are_tried_seldom_and_at_once_when_the_file_changes() {
     rig.until("refused", is_down).await;
     assert_eq!(rig.get("/-/ready").await.0, 200);
     let began = rig.clock.now();
-    rig.until("one probe in five minutes", |page| {
-        page.own("requests_total{endpoint=\"behaviors\",outcome=\"refused\"}") == Some(1.0)
-            || page.own("requests_total{endpoint=\"summary\",outcome=\"refused\"}") == Some(2.0)
+    rig.until("one probe in five minutes", |scrape| {
+        scrape.own("requests_total{endpoint=\"behaviors\",outcome=\"refused\"}") == Some(1.0)
+            || scrape.own("requests_total{endpoint=\"summary\",outcome=\"refused\"}") == Some(2.0)
     })
     .await;
     assert!(rig.clock.now().since(began) > Duration::from_secs(240), "the next probe came too soon");
@@ -306,9 +306,9 @@ async fn what_the_token_may_not_do_is_said_with_the_permission_to_add() {
         let config = format!("accounts: [{{ id: {ACCOUNT}, alias: {alias}, token: seven }}]");
         let rig = start(alias, scenario, &config).await;
         rig.until_logged(&["WARN", said]).await;
-        let page = rig.until("a first attempt", |page| page.get("up").is_some()).await;
-        assert_eq!(page.get("up"), up, "{alias}");
-        assert_eq!(page.has("behavior_enabled"), up == Some(0.0), "{alias}");
+        let scrape = rig.until("a first attempt", |scrape| scrape.get("up").is_some()).await;
+        assert_eq!(scrape.get("up"), up, "{alias}");
+        assert_eq!(scrape.has("behavior_enabled"), up == Some(0.0), "{alias}");
     }
 }
 
@@ -326,10 +326,10 @@ async fn an_account_without_the_product_is_said_to_be_one_and_delays_no_other() 
     );
     let rig = start("poor", scenario, &config).await;
     rig.until_logged(&["WARN", "Enterprise"]).await;
-    rig.until("one is down and the other read", |page| {
-        page.get_of("poor", "up") == Some(0.0)
-            && page.get_of("rich", "up") == Some(1.0)
-            && page.sum("users") == 3.0
+    rig.until("one is down and the other read", |scrape| {
+        scrape.get_of("poor", "up") == Some(0.0)
+            && scrape.get_of("rich", "up") == Some(1.0)
+            && scrape.sum("users") == 3.0
     })
     .await;
 }
@@ -340,13 +340,13 @@ async fn nothing_is_sent_inside_a_block_and_one_probe_after_it() {
     rig.until("first reading", is_up).await;
     let limited = Fault::Limited { retry_after: Some("400".to_owned()) };
     rig.inject(on_summary(limited).times(1));
-    let page = rig
-        .until("blocked", |page| page.own("blocked_until_timestamp_seconds").is_some() && is_down(page))
+    let scrape = rig
+        .until("blocked", |scrape| scrape.own("blocked_until_timestamp_seconds").is_some() && is_down(scrape))
         .await;
-    keeps_the_last_good_data(&page);
+    keeps_the_last_good_data(&scrape);
     rig.until_logged(&["WARN", "no usable answer", "400"]).await;
-    let until = page.own("blocked_until_timestamp_seconds").expect("just seen");
-    rig.until("over", |page| is_up(page) && page.own("blocked_until_timestamp_seconds").is_none()).await;
+    let until = scrape.own("blocked_until_timestamp_seconds").expect("just seen");
+    rig.until("over", |scrape| is_up(scrape) && scrape.own("blocked_until_timestamp_seconds").is_none()).await;
     let requests = rig.simulator.truth().requests;
     let refused = requests.iter().position(|request| request.status == 429).expect("one was");
     let next = requests.get(refused + 1).expect("it went on");
@@ -363,9 +363,9 @@ async fn ready_means_that_each_account_was_tried_once() {
     let rig = Rig::start("late", Setup { scenario, config: "", speed: 100.0, tuning }).await;
     assert_eq!(rig.get("/-/ready").await.0, 503, "nothing was tried yet");
     assert_eq!(rig.get("/-/healthy").await.0, 200);
-    let page = rig.page().await;
-    assert!(!page.has("users{") && !page.has("up{"), "{page:?}");
-    rig.until("a first attempt", |page| page.get("up").is_some()).await;
+    let scrape = rig.scrape().await;
+    assert!(!scrape.has("users{") && !scrape.has("up{"), "{scrape:?}");
+    rig.until("a first attempt", |scrape| scrape.get("up").is_some()).await;
     assert_eq!(rig.get("/-/ready").await.0, 200);
 }
 
@@ -375,6 +375,6 @@ async fn a_budget_too_small_for_the_interval_stretches_it_and_says_so() {
     let config = format!("accounts: [{{ id: {ACCOUNT}, alias: thrifty, token: good, budget_share: 0.01 }}]");
     let rig = start("thrifty", world(""), &config).await;
     rig.until_logged(&["WARN", "to stay in the budget", "endpoint=\"summary\"", "interval_seconds=50"]).await;
-    let page = rig.until("first reading", is_up).await;
-    assert_eq!(page.own("poll_interval_seconds{endpoint=\"summary\"}"), Some(50.0));
+    let scrape = rig.until("first reading", is_up).await;
+    assert_eq!(scrape.own("poll_interval_seconds{endpoint=\"summary\"}"), Some(50.0));
 }
