@@ -64,7 +64,7 @@ pub use ground_truth::{
 };
 pub use scenario::{
     AccountSpec, BehaviorSpec, EventSpec, GENERATED_ACCOUNT, GENERATED_TOKEN, IntegrationSpec, KeySpec,
-    Level, LimitSpec, MAX_USERS, Permission, Plan, Scenario, ScenarioError, TokenSpec, UserSpec, TimeSpec,
+    Level, LimitSpec, MAX_USERS, Permission, Plan, Scenario, ScenarioError, TimeSpec, TokenSpec, UserSpec,
 };
 pub use story::Story;
 pub use story::player::StoryCallback;

@@ -75,7 +75,9 @@ pub(super) fn answer(
 ) -> Result<Response<Body>, Abort> {
     let result = match body {
         Ok(body) => perform(engine, parts, body),
-        Err(largest) => Err((StatusCode::PAYLOAD_TOO_LARGE, format!("the body must have at most {largest} bytes"))),
+        Err(largest) => {
+            Err((StatusCode::PAYLOAD_TOO_LARGE, format!("the body must have at most {largest} bytes")))
+        }
     };
     let (status, text) = match result {
         Ok(Answer::Json(text)) => (StatusCode::OK, text),

@@ -128,7 +128,8 @@ impl Auth {
             let text = value.to_str().map_err(|_| Refusal::Malformed)?;
             let token = bearer(text).ok_or(Refusal::Malformed)?;
             let credential = self.tokens.get(token).ok_or(Refusal::Invalid)?;
-            if self.token_state == TokenState::Revoked || credential.expires_on.is_some_and(|expiry| expiry <= now)
+            if self.token_state == TokenState::Revoked
+                || credential.expires_on.is_some_and(|expiry| expiry <= now)
             {
                 return Err(Refusal::Invalid);
             }
@@ -229,7 +230,9 @@ mod tests {
     fn revoked_tokens_are_refused_until_they_are_valid_again() {
         let mut auth = auth();
         let headers = HeaderMap::from_iter([(AUTHORIZATION, "Bearer a".parse().unwrap())]);
-        for (token_state, refusal) in [(TokenState::Revoked, Some(Refusal::Invalid)), (TokenState::Valid, None)] {
+        for (token_state, refusal) in
+            [(TokenState::Revoked, Some(Refusal::Invalid)), (TokenState::Valid, None)]
+        {
             auth.set_token_state(token_state);
             assert_eq!(auth.identify(&headers, Timestamp::default()).err(), refusal, "{token_state:?}");
         }

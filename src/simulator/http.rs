@@ -286,7 +286,9 @@ fn apply_fault(mut success: Success, fault: Option<&Fault>, reply: &mut Reply) {
     }
     let mut pieces = success.pieces();
     match fault {
-        Some(Fault::NullLevels) => pieces = pieces.iter().map(|piece| replace_levels(piece, "null")).collect(),
+        Some(Fault::NullLevels) => {
+            pieces = pieces.iter().map(|piece| replace_levels(piece, "null")).collect()
+        }
         Some(Fault::UnknownLevels) => {
             pieces = pieces.iter().map(|piece| replace_levels(piece, "\"critical\"")).collect();
         }

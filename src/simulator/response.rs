@@ -215,7 +215,8 @@ mod tests {
     fn failures_have_all_fields_of_the_schema_unless_terse() {
         for refusal in [Refusal::Missing, Refusal::Malformed, Refusal::Invalid] {
             for (body_fields, keys) in [(Refusals::Full, 4), (Refusals::Terse, 2)] {
-                let body: Value = serde_json::from_slice(&Failure::refused(refusal, body_fields).body()).unwrap();
+                let body: Value =
+                    serde_json::from_slice(&Failure::refused(refusal, body_fields).body()).unwrap();
                 assert_eq!(body.as_object().unwrap().len(), keys, "{refusal:?}");
                 assert_eq!(body["success"], false);
                 assert!(body["errors"][0]["code"].as_u64().unwrap() >= 1_000);

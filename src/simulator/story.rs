@@ -76,7 +76,11 @@ const TROUBLE_MINUTES: u64 = 30;
 /// A wave of events over some minutes. It ends above the threshold for a campaign, even without a baseline of
 /// normal activity.
 const CAMPAIGN: [Scene; 2] = [
-    Scene { minute: QUIET_MINUTES, minutes: 12, action: SceneAction::RaiseToHigh { users: 5, behavior: "malicious_file" } },
+    Scene {
+        minute: QUIET_MINUTES,
+        minutes: 12,
+        action: SceneAction::RaiseToHigh { users: 5, behavior: "malicious_file" },
+    },
     // An hour after the wave no hourly increase contains it.
     Scene::once(100, SceneAction::End),
 ];

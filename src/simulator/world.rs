@@ -10,7 +10,7 @@ use super::account::{Account, NewEvent, Rules};
 use super::api_options::ApiOptions;
 use super::auth::Auth;
 use super::faults::Faults;
-use super::ground_truth::{ChangeRecord, Details, EventRecord, Record, Truth, UserRecord, Include};
+use super::ground_truth::{ChangeRecord, Details, EventRecord, Include, Record, Truth, UserRecord};
 use super::scenario::{AccountSpec, Level, Scenario};
 use super::workload::{self, Action, RngSeed, Workload};
 use crate::clock::Timestamp;
@@ -98,7 +98,8 @@ impl World {
     /// Applies everything that the workloads have scheduled up to `now`.
     pub(super) fn advance(&mut self, now: Timestamp) {
         for simulation in self.accounts.values_mut() {
-            while let Some((date, action)) = simulation.workload.as_mut().and_then(|workload| workload.next(now))
+            while let Some((date, action)) =
+                simulation.workload.as_mut().and_then(|workload| workload.next(now))
             {
                 simulation.play(&action, date, &mut self.record);
             }
@@ -269,8 +270,9 @@ impl AccountSimulation {
     fn user_at_risk(&self, seed: RngSeed) -> Option<Uuid> {
         let mut rng = seed.rng();
         let users = self.first_generated as u64..self.account.slots() as u64;
-        let candidates: Vec<_> =
-            (0..RESET_CANDIDATES).filter_map(|_| self.account.at(rng.random_range(users.clone()) as usize)).collect();
+        let candidates: Vec<_> = (0..RESET_CANDIDATES)
+            .filter_map(|_| self.account.at(rng.random_range(users.clone()) as usize))
+            .collect();
         let at = |level| candidates.iter().find(|user| user.level() == Some(level));
         at(Level::High).or_else(|| at(Level::Medium)).map(|user| user.id)
     }
@@ -360,7 +362,8 @@ mod tests {
         assert!(truth.events.iter().all(|event| event.timestamp <= end));
         assert!(truth.events.iter().all(|event| event.behavior != "sentinel_one"), "it is disabled");
         let campaign = truth.events.windows(25).any(|events| {
-            let within_ten_minutes = events[24].timestamp.since(events[0].timestamp) < Duration::from_secs(600);
+            let within_ten_minutes =
+                events[24].timestamp.since(events[0].timestamp) < Duration::from_secs(600);
             let same_behavior = events.iter().filter(|event| event.behavior == events[0].behavior).count();
             within_ten_minutes && same_behavior >= 20
         });

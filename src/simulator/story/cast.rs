@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::{INSIDER_ID, Story, WATCHED, minutes};
-use crate::simulator::scenario::{AccountSpec, EventSpec, Scenario, UserSpec, TimeSpec};
+use crate::simulator::scenario::{AccountSpec, EventSpec, Scenario, TimeSpec, UserSpec};
 use crate::simulator::workload::random_uuid;
 
 /// Enough that 30 resets are a tenth, and that 60 new users at high risk are a minority.

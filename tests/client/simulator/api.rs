@@ -181,7 +181,8 @@ async fn event_ids_and_names_may_be_the_behaviors() {
 #[tokio::test]
 async fn counts_fall_with_retention_if_the_scenario_says_so() {
     for (count, wanted) in [("recorded", 2), ("retained", 1)] {
-        let server = TestServer::with(&format!("api: {{ retention_seconds: 5400, event_count: {count} }}")).await;
+        let server =
+            TestServer::with(&format!("api: {{ retention_seconds: 5400, event_count: {count} }}")).await;
         let (_, summary) = server.json("/summary").await;
         let user = &summary["result"]["users"][0];
         assert_eq!(user["event_count"], wanted, "{count}");

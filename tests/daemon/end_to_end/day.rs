@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::rig::{Scrape, Rig, Setup};
+use super::rig::{Rig, Scrape, Setup};
 use zt_risk_exporter::clock::Timestamp;
 use zt_risk_exporter::cloudflare::limit::WINDOW;
 use zt_risk_exporter::internals::app::Tuning;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::rig::{ACCOUNT, Scrape, Rig, Setup, on_summary};
+use super::rig::{ACCOUNT, Rig, Scrape, Setup, on_summary};
 use uuid::Uuid;
 use zt_risk_exporter::internals::app::Tuning;
 use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule, Scenario};
@@ -346,7 +346,8 @@ async fn nothing_is_sent_inside_a_block_and_one_probe_after_it() {
     keeps_the_last_good_data(&scrape);
     rig.until_logged(&["WARN", "no usable answer", "400"]).await;
     let until = scrape.own("blocked_until_timestamp_seconds").expect("just seen");
-    rig.until("over", |scrape| is_up(scrape) && scrape.own("blocked_until_timestamp_seconds").is_none()).await;
+    rig.until("over", |scrape| is_up(scrape) && scrape.own("blocked_until_timestamp_seconds").is_none())
+        .await;
     let requests = rig.simulator.truth().requests;
     let refused = requests.iter().position(|request| request.status == 429).expect("one was");
     let next = requests.get(refused + 1).expect("it went on");
