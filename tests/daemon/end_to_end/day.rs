@@ -1,6 +1,6 @@
-//! A day with thousands of users on a fast clock: within the budget, and every event counted once.
+//! A day with thousands of users on a fast clock: the budget is kept, and each event is counted once.
 //!
-//! `DAY=whole` plays 24 hours, on a clock for which a busy machine is too slow; without it one hour is played.
+//! `DAY=whole` simulates 24 hours at a speed that needs an idle machine. Without it one hour is simulated.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use zt_risk_exporter::cloudflare::limit::WINDOW;
 use zt_risk_exporter::internals::app::Tuning;
 use zt_risk_exporter::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, Scenario};
 
-/// How much is played, and how fast: HTTP takes the same time on the wall whatever the clock says, so that
-/// a faster one leaves too little of it between two readings.
-fn played() -> (Duration, f64) {
+/// The simulated time and the speed of the clock. HTTP takes the same real time at any speed, so at a higher
+/// speed too little of it is left between two polls.
+fn span_and_speed() -> (Duration, f64) {
     match std::env::var("DAY").as_deref() {
         Err(_) => (Duration::from_secs(3_600), 240.0),
         Ok("whole") => (Duration::from_secs(24 * 3_600), 1_200.0),
@@ -24,7 +24,7 @@ fn played() -> (Duration, f64) {
 const USERS: u32 = 5_000;
 
 async fn play(alias: &str, budget_share: f64, requests_allowed: usize) {
-    let (span, speed) = played();
+    let (span, speed) = span_and_speed();
     let config = format!(
         "accounts: [{{ id: {GENERATED_ACCOUNT}, alias: {alias}, token: {GENERATED_TOKEN}, budget_share: {budget_share} }}]"
     );
@@ -47,10 +47,10 @@ async fn play(alias: &str, budget_share: f64, requests_allowed: usize) {
     rig.stop().await.expect("a clean end");
 }
 
-/// Waits for a moment at which the page and the truth agree, for each behavior and level. Events go on
-/// happening, but one that was missed or counted twice would keep them apart for ever.
+/// Waits until the exposition and the truth agree for each behavior and level. Events go on happening, but if
+/// one was missed or counted twice, the two would never agree.
 async fn until_counted(rig: &Rig) -> Scrape {
-    rig.until("the page agrees with the truth", |scrape| {
+    rig.until("the counters agree with the truth", |scrape| {
         let Some(epoch) = scrape.get("counting_since_timestamp_seconds") else { return false };
         let epoch = Timestamp::from_millis((epoch * 1000.0) as i64);
         let totals = rig.simulator.totals_since(Some(epoch));
@@ -73,7 +73,7 @@ async fn until_counted(rig: &Rig) -> Scrape {
     .await
 }
 
-#[expect(clippy::print_stdout, reason = "the figures are for whoever runs this")]
+#[expect(clippy::print_stdout, reason = "the figures are for the person who runs this")]
 fn report(alias: &str, scrape: &Scrape, arrivals: &[Timestamp], speed: f64) {
     let delays = scrape.get("event_observation_delay_seconds_count").unwrap_or(0.0);
     let mean = scrape.get("event_observation_delay_seconds_sum").unwrap_or(0.0) / delays;
