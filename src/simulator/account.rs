@@ -3,6 +3,8 @@
 //! Callers pass the time, so tests need not wait. Each method that changes a row of the summary marks that
 //! part of the [`SummaryCache`] as stale.
 
+mod user;
+
 use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
@@ -12,6 +14,8 @@ use super::sample_data::Person;
 use super::scenario::{AccountSpec, BehaviorSpec, IntegrationSpec, Level, Plan};
 use super::summary_cache::{Row, SummaryCache};
 use crate::clock::Timestamp;
+use user::{Appended, Era, Presence};
+pub(super) use user::{Event, NewEvent, User};
 
 /// Events kept for one user. Older ones are dropped, so that a demo can run for months.
 const MAX_EVENTS_PER_USER: usize = 10_000;
@@ -57,114 +61,6 @@ pub(super) struct Integration {
     pub(super) tenant_url: String,
     pub(super) active: bool,
     pub(super) created_at: Timestamp,
-}
-
-#[derive(Debug)]
-pub(super) struct User {
-    pub(super) id: Uuid,
-    pub(super) person: Person,
-    pub(super) last_reset: Option<Timestamp>,
-    presence: Presence,
-    /// In the order in which they were appended.
-    events: Vec<Event>,
-    /// How many events there were since the last reset.
-    count: u32,
-    level: Option<Level>,
-    last_event: Timestamp,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Presence {
-    Here,
-    Gone,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Event {
-    pub(super) number: u64,
-    given_id: Option<Box<str>>,
-    behavior: u16,
-    pub(super) level: Level,
-    pub(super) timestamp: Timestamp,
-    /// When the event was appended, which may be later than when it happened.
-    pub(super) appended: Timestamp,
-    era: Era,
-}
-
-/// Whether an event happened before or after the last reset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Era {
-    BeforeReset,
-    Current,
-}
-
-/// An event to append.
-#[derive(Clone, Debug)]
-pub(super) struct NewEvent<'a> {
-    pub(super) id: Option<&'a str>,
-    pub(super) behavior: &'a str,
-    pub(super) level: Option<Level>,
-    pub(super) timestamp: Timestamp,
-}
-
-impl<'a> NewEvent<'a> {
-    /// An event with the behavior's level.
-    pub(super) fn of(behavior: &'a str, timestamp: Timestamp) -> Self {
-        Self { id: None, behavior, level: None, timestamp }
-    }
-}
-
-/// The id and the level of an appended event.
-#[derive(Clone, Debug)]
-pub(super) struct Appended {
-    pub(super) id: String,
-    pub(super) level: Level,
-}
-
-impl User {
-    fn new(id: Uuid, person: Person) -> Self {
-        Self {
-            id,
-            person,
-            last_reset: None,
-            presence: Presence::Here,
-            events: Vec::new(),
-            count: 0,
-            level: None,
-            last_event: Timestamp::default(),
-        }
-    }
-
-    /// The user's level; `None` if the user is not on the list.
-    pub(super) fn level(&self) -> Option<Level> {
-        self.level.filter(|_| self.presence == Presence::Here)
-    }
-
-    /// The user's row in the summary at `now`, and when retention alone will change it.
-    fn row(&self, rules: Rules, now: Timestamp) -> Option<(Row<'_>, Option<Timestamp>)> {
-        let max_risk_level = self.level()?;
-        let (event_count, changes) = match (rules.event_count, rules.retention_ms) {
-            (EventCount::Retained, Some(retention)) => {
-                let expiry = |event: &Event| Timestamp::from_millis(event.timestamp.millis() + retention);
-                let mut expiries: Vec<_> = self.current().map(expiry).filter(|date| *date > now).collect();
-                expiries.sort_unstable();
-                (u32::try_from(expiries.len()).unwrap_or(u32::MAX), expiries.first().copied())
-            }
-            _ => (self.count, None),
-        };
-        let row = Row {
-            user_id: self.id,
-            person: &self.person,
-            max_risk_level,
-            event_count,
-            last_event: self.last_event,
-        };
-        Some((row, changes))
-    }
-
-    fn current(&self) -> impl Iterator<Item = &Event> {
-        self.events.iter().filter(|event| event.era == Era::Current)
-    }
 }
 
 impl Account {
@@ -228,7 +124,7 @@ impl Account {
 
     /// The user in a slot, unless the user was removed.
     pub(super) fn at(&self, slot: usize) -> Option<&User> {
-        self.users.get(slot).filter(|user| user.presence == Presence::Here)
+        self.users.get(slot).filter(|user| user.presence == Presence::Listed)
     }
 
     pub(super) fn find(&self, user: Uuid) -> Option<&User> {
@@ -237,7 +133,7 @@ impl Account {
 
     /// All users who were not removed.
     pub(super) fn users(&self) -> impl Iterator<Item = &User> {
-        self.users.iter().filter(|user| user.presence == Presence::Here)
+        self.users.iter().filter(|user| user.presence == Presence::Listed)
     }
 
     /// The slot of a user. An unknown user is created, a removed one returns.
@@ -245,7 +141,7 @@ impl Account {
         match self.slot(user) {
             Some(slot) => {
                 if let Some(known) = self.users.get_mut(slot) {
-                    known.presence = Presence::Here;
+                    known.presence = Presence::Listed;
                 }
                 slot
             }
@@ -297,7 +193,7 @@ impl Account {
     pub(super) fn reset(&mut self, user: Uuid, now: Timestamp) -> Option<()> {
         let slot = self.slot(user)?;
         let reset_events = self.rules.reset_events;
-        let user = self.users.get_mut(slot).filter(|user| user.presence == Presence::Here)?;
+        let user = self.users.get_mut(slot).filter(|user| user.presence == Presence::Listed)?;
         user.last_reset = Some(now);
         user.count = 0;
         user.level = None;
@@ -317,9 +213,9 @@ impl Account {
     /// Removes a user with all events. `None` if there is no such user.
     pub(super) fn remove(&mut self, user: Uuid) -> Option<()> {
         let slot = self.slot(user)?;
-        let user = self.users.get_mut(slot).filter(|user| user.presence == Presence::Here)?;
+        let user = self.users.get_mut(slot).filter(|user| user.presence == Presence::Listed)?;
         *user = User::new(user.id, user.person.clone());
-        user.presence = Presence::Gone;
+        user.presence = Presence::Removed;
         self.summary.changed(slot);
         Some(())
     }

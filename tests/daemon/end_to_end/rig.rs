@@ -45,7 +45,7 @@ pub(crate) struct Rig {
     _folder: tempfile::TempDir,
 }
 
-/// The samples of a scrape, by series as written.
+/// The samples of one scrape, by series as in the exposition.
 #[derive(Debug, Default)]
 pub(crate) struct Scrape(BTreeMap<String, f64>);
 
@@ -113,7 +113,7 @@ impl Rig {
         Self { simulator, clock, address, alias: alias.to_owned(), stop, running, _folder: folder }
     }
 
-    /// The status and the text of a scrape.
+    /// The status and the body of a response.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.address).await.expect("the exporter listens");
         let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");

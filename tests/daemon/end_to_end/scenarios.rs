@@ -1,4 +1,4 @@
-//! What the scrape, `up`, readiness and the log say when things go right, and when they go wrong.
+//! The exposition, `up`, readiness and the log in normal operation and during failures.
 //!
 //! The clock runs a hundred times faster than real time. Timeouts are real time.
 
