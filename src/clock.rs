@@ -4,7 +4,6 @@
 //! [`Timestamp`] is a date, Cloudflare's or ours, and goes on the page. A clock may run faster than the
 //! wall: tests play a day in minutes, with the poller and the simulator on the same clock.
 
-#[cfg(feature = "daemon")]
 pub(crate) mod duration;
 
 use std::fmt;

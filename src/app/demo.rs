@@ -51,7 +51,7 @@ pub(crate) async fn demo(
     tell_building();
     let scenario = Scenario { limit, ..scenario };
     let simulator = tokio::select! {
-        started = Simulator::start_telling(scenario, Clock::system(), Box::new(say.clone())) => started?,
+        started = Simulator::start_with_callback(scenario, Clock::system(), Box::new(say.clone())) => started?,
         () = &mut stop => return Ok(()),
     };
     let config = demo_config(demo, local, &simulator, scratch.as_ref());
