@@ -111,7 +111,7 @@ async fn backdate(config: &Config, story: Story, speed: f64) -> Result<(), Error
     let clock = Clock::system();
     for account in &config.accounts {
         let budget = Budget::new(account.budget_share * speed, clock.clone());
-        let settings = settings(config, account, budget.level().limit);
+        let settings = settings(config, account, budget.status().limit);
         let Connected { client, .. } = connect(config, account, budget, Options::default())
             .map_err(|source| Error::Client { account: account.alias.clone(), source })?;
         demo_state::backdate(&client, watched, settings, file, &clock).await?;

@@ -80,7 +80,7 @@ impl Poller {
         loop {
             let now = self.parts.clock.now();
             let held =
-                self.parts.budget.level().blocked_until.max(self.held_until.filter(|until| now < *until));
+                self.parts.budget.status().blocked_until.max(self.held_until.filter(|until| now < *until));
             let step = held.map_or_else(|| self.parts.account.plan(now), Step::Wait);
             match step {
                 Step::Wait(until) => {

@@ -91,7 +91,7 @@ impl Admin {
 fn open(config: &Config, wanted: Option<&str>, clock: &Clock) -> Result<Session, Failure> {
     let account = config.account(wanted)?;
     let budget = Budget::new(account.budget_share, clock.clone());
-    let options = Options { names: Pii::Keep, retry_wait: FOREGROUND_WAIT, ..foreground() };
+    let options = Options { pii: Pii::Keep, max_retry_wait: FOREGROUND_WAIT, ..foreground() };
     Session::open(config, account, budget, options, clock)
         .map_err(|error| Failure::Usage(format!("account {}: {error}", account.alias)))
 }

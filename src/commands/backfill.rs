@@ -243,7 +243,7 @@ fn open(
 ) -> Result<Session, ClientError> {
     let share = flags.budget_share.unwrap_or(account.budget_share);
     let budget = Budget::after(share, clock.clone(), earlier);
-    let options = Options { permit_wait: PERMIT_WAIT, ..Options::default() };
+    let options = Options { permit_timeout: PERMIT_WAIT, ..Options::default() };
     Session::open(config, account, budget, options, clock)
 }
 

@@ -16,7 +16,7 @@ use super::{Failure, Outcome, setup, terminal};
 use crate::app::logging::Colour;
 use crate::clock::{Clock, Timestamp};
 use crate::cloudflare::limit::Budget;
-use crate::cloudflare::{Client, Error, Kind, Lack, Limiter, Options, TokenState, TokenStatus};
+use crate::cloudflare::{Client, Error, Kind, Limiter, MissingGrant, Options, TokenState, TokenStatus};
 use crate::config::{Account, Config, CredentialSource, FileFlags};
 use crate::model::{Behavior, Completeness, Integration, Listing, Resource, Summary, UserId, UserRisk};
 
@@ -265,7 +265,7 @@ impl Trial<'_> {
         };
         let kind = answer.as_ref().err().map(Error::kind);
         let lacks = match &answer {
-            Err(error) if kind == Some(Kind::Forbidden(Lack::Permission)) => Some(error.permission()),
+            Err(error) if kind == Some(Kind::Forbidden(MissingGrant::Permission)) => Some(error.permission()),
             _ => None,
         };
         let account = self.account.alias.clone();
@@ -292,12 +292,12 @@ fn in_short(error: &Error) -> String {
     let words = match error.kind() {
         Kind::Credentials => "missing or malformed credentials",
         Kind::Refused => "refused",
-        Kind::Forbidden(Lack::Permission) => {
+        Kind::Forbidden(MissingGrant::Permission) => {
             // The first of those that would do, without its quotes.
             let name = error.permission().split('"').nth(1).unwrap_or("a permission");
             return format!("lacks {name}");
         }
-        Kind::Forbidden(Lack::Account) => "not for this account",
+        Kind::Forbidden(MissingGrant::Account) => "not for this account",
         Kind::NotEntitled => "no user risk scoring",
         Kind::NotFound => "not found",
         Kind::Limited(Limiter::Cloudflare) => "rate limit reached",

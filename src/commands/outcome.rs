@@ -1,6 +1,6 @@
 //! How a command ends, and the exit code for it.
 
-use crate::cloudflare::{Effect, Error, Kind};
+use crate::cloudflare::{Error, Kind, SideEffect};
 use crate::config;
 
 /// How a command ends.
@@ -66,8 +66,8 @@ impl Failure {
     /// A change that failed; `look` is the command that shows the current state.
     pub(crate) fn change(error: &Error, look: &str) -> Self {
         match (Self::request(error), error.effect()) {
-            (failure, Effect::Nothing) => failure,
-            (failure, Effect::Unknown) => Self::Runtime(format!(
+            (failure, SideEffect::None) => failure,
+            (failure, SideEffect::Unknown) => Self::Runtime(format!(
                 "{failure}; it may have happened all the same: see `zt-risk-exporter {look}` before you repeat it"
             )),
         }

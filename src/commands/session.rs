@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 
 use crate::app::{ClientError, Connected, connect};
 use crate::clock::Clock;
-use crate::cloudflare::limit::{Budget, Level};
+use crate::cloudflare::limit::{Budget, BudgetStatus};
 use crate::cloudflare::{Client, Options, Report};
 use crate::collector::user_label::UserLabel;
 use crate::config::{Account, Config, IdentityPolicy};
@@ -18,7 +18,7 @@ pub(crate) const FOREGROUND_WAIT: Duration = Duration::from_secs(5);
 
 /// The options of a command that a person waits for.
 pub(crate) fn foreground() -> Options {
-    Options { permit_wait: FOREGROUND_WAIT, ..Options::default() }
+    Options { permit_timeout: FOREGROUND_WAIT, ..Options::default() }
 }
 
 /// One account, and what is needed to ask for it.
@@ -69,8 +69,8 @@ impl Session {
     }
 
     /// What is left of the budget.
-    pub(crate) fn budget(&self) -> Level {
-        self.budget.level()
+    pub(crate) fn budget(&self) -> BudgetStatus {
+        self.budget.status()
     }
 
     /// The CF-Ray id of the latest answer.

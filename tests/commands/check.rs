@@ -196,7 +196,7 @@ async fn a_refused_or_disabled_token_and_a_partial_list_fail() {
         "summary fails: 1 user in 3 requests, but not all",
         "user works: 1 event of one user",
         "token_verify: the token is disabled; enable it, or create another",
-        "behaviors, integrations: the credentials are refused; check that the token is active and not expired, or \
+        "behaviors, integrations: the credentials were rejected; check that the token is active and not expired, or \
          create a new one (HTTP 401, 10000 Authentication error)",
     ];
     assert_eq!(lines[..7], rows);

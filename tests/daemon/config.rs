@@ -393,7 +393,7 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
         (with_account("cloudflare: {base_url: 'ftp://127.0.0.1'}"), url.to_owned()),
         (with_account("cloudflare: {base_url: 'api.cloudflare.com'}"), url.to_owned()),
         (with_account("cloudflare: {base_url: 'https://me:pass@example.com'}"), line_2(
-            "cloudflare.base_url must not hold a user name or a password",
+            "cloudflare.base_url must not contain a user name or a password",
         )),
         (with_account("cloudflare: {base_url: 'https://example.com?x'}"), line_2(
             "cloudflare.base_url must be a URL without query and fragment",

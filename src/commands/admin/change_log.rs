@@ -2,7 +2,7 @@
 //!
 //! It names things by their ids. Whatever a person reads beside it, no name and no e-mail address is in it.
 
-use crate::cloudflare::{Effect, Error};
+use crate::cloudflare::{Error, SideEffect};
 
 use crate::commands::session::Session;
 
@@ -53,8 +53,8 @@ impl Outcome {
     pub(super) fn of<T>(result: &Result<T, Error>) -> Self {
         match result.as_ref().map_err(Error::effect) {
             Ok(_) => Self::Done,
-            Err(Effect::Nothing) => Self::NotDone,
-            Err(Effect::Unknown) => Self::Unknown,
+            Err(SideEffect::None) => Self::NotDone,
+            Err(SideEffect::Unknown) => Self::Unknown,
         }
     }
 }
@@ -88,7 +88,7 @@ pub(super) fn record<T>(
             );
         }
         Err(error) => {
-            let cf_ray = error.answer().and_then(|answer| answer.ray.as_deref());
+            let cf_ray = error.response().and_then(|answer| answer.ray.as_deref());
             tracing::warn!(
                 target: "zt_risk_exporter::operator", account, operation, subject, change, outcome, cf_ray,
                 %error, "a change failed"

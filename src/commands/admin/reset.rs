@@ -79,7 +79,7 @@ async fn all(session: &Session, targets: &[Person], mut stopping: Interrupt) -> 
         progress.suspend(|| record(session, Operation::ResetUser, &subject, None, &result));
         let ray = match &result {
             Ok(()) => session.ray(),
-            Err(error) => error.answer().and_then(|answer| answer.ray.clone()),
+            Err(error) => error.response().and_then(|answer| answer.ray.clone()),
         };
         done.push((Outcome::of(&result), ray));
         if let Err(error) = result {

@@ -92,9 +92,9 @@ fn a_reset_that_fails_is_not_repeated_and_says_whether_it_may_have_happened() {
             Fault::Limited { retry_after: Some("1".to_owned()) },
             "not_done",
             0,
-            "rate limit is reached; ask again in 1 s",
+            "rate limit is reached; retry in 1 s",
         ),
-        (Fault::Limited { retry_after: None }, "not_done", 0, "rate limit is reached; ask again in 300 s"),
+        (Fault::Limited { retry_after: None }, "not_done", 0, "rate limit is reached; retry in 300 s"),
         (status(400), "not_done", 0, "the request is refused"),
         (status(403), "not_done", 0, "add \"Zero Trust Write\" to the token"),
     ] {

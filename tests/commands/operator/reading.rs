@@ -264,7 +264,7 @@ fn nobody_and_several_are_said_without_an_address_beside_the_log() {
     }
     let unknown = rig.run(&["user", "99999999-9999-4999-8999-999999999999"]);
     assert_eq!(unknown.code, Some(4));
-    assert!(unknown.err.contains("user: cloudflare knows no such user in this account"), "{}", unknown.err);
+    assert!(unknown.err.contains("user: the account has no such user"), "{}", unknown.err);
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn on_a_list_that_is_not_whole_a_name_proves_nobody() {
     let listed = rig.run(&["users", "--output", "json"]);
     let found: Value = serde_json::from_str(&listed.out).unwrap();
     assert_eq!((found["whole"].as_bool(), listed.code), (Some(false), Some(0)));
-    let why = "the list of users is not whole: page 2 repeats earlier ones";
+    let why = "the list of users is not whole: page 2 repeats earlier pages";
     assert!(listed.err.contains(why), "{}", listed.err);
     for (user, code) in [("bob", 4), ("nobody", 4), (BOB, 0), ("bob@example.com", 0)] {
         let ended = rig.run(&["user", user]);
@@ -343,9 +343,9 @@ fn reading_trouble_says_what_to_do() {
     for (fault, said) in [
         (
             Fault::Limited { retry_after: Some("20".to_owned()) },
-            "summary: cloudflare's rate limit is reached; ask again in 20 s",
+            "summary: cloudflare's rate limit is reached; retry in 20 s",
         ),
-        (Fault::MissingResult, "summary: unexpected answer: it has no result"),
+        (Fault::MissingResult, "summary: unexpected response: it has no result"),
     ] {
         let rig = Rig::new();
         rig.inject(FaultRule::at(Endpoint::Summary, fault));

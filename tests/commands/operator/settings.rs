@@ -240,7 +240,7 @@ fn integrations_are_listed_found_made_changed_and_removed() {
     assert_eq!(rig.json(&["integrations", "delete", id, "--yes"])["outcome"], "deleted");
     let gone = rig.run(&["integrations", "delete", id, "--yes"]);
     assert_eq!(gone.code, Some(4));
-    assert!(gone.err.contains("there is no such integration in this account"), "{}", gone.err);
+    assert!(gone.err.contains("the account has no such integration"), "{}", gone.err);
     assert_eq!(rig.requests("DELETE"), 1, "one that is not there is not deleted");
 }
 
