@@ -9,16 +9,17 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::clock::{Timestamp, duration};
+use crate::config::parse::{decimal, whole_number};
 use crate::simulator::Scenario;
 
 /// The simulated world.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct World {
     /// How many users there are, 1 to 1,000,000
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = whole_number(1..=1_000_000_u32))]
     pub(crate) users: u32,
     /// The same seed and clock give the same world
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole_number(0..=u64::MAX))]
     pub(crate) seed: u64,
 }
 
@@ -35,7 +36,7 @@ impl World {
 /// # Errors
 /// It is no number from 0.1 to 3600; the text says so.
 pub(crate) fn speed(text: &str) -> Result<f64, String> {
-    let speed = text.parse().ok().filter(|speed| (0.1..=3_600.0).contains(speed));
+    let speed = decimal(text).filter(|speed| (0.1..=3_600.0).contains(speed));
     speed.ok_or_else(|| "must be a number from 0.1 to 3600".to_owned())
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::error::{Error, Origin};
-use super::keys;
+use super::keys::{self, Key};
 use super::secret_files::{CredentialSource, sendable, unusable};
 use super::sources::{CloudflareVariables, Layers, Setting, lists_accounts};
 use super::yaml::{Document, Field, Kind, Node};
@@ -33,7 +33,7 @@ fn from_file(document: &Document) -> Result<Vec<Account>, Error> {
     let Kind::Map(fields) = &document.root.kind else {
         return Ok(Vec::new());
     };
-    let Some(field) = fields.iter().find(|field| field.name == keys::ACCOUNTS) else {
+    let Some(field) = fields.iter().find(|field| field.name == keys::ID.section) else {
         return Ok(Vec::new());
     };
     let Kind::List(nodes) = &field.value.kind else {
@@ -75,13 +75,13 @@ struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     fn new(document: &'a Document, index: usize, node: &'a Node) -> Result<Self, Error> {
-        let name = format!("{}[{index}]", keys::ACCOUNTS);
+        let name = format!("{}[{index}]", keys::ID.section);
         let Kind::Map(fields) = &node.kind else {
             let problem = format!("{name} is {}, but must be a map with an id and a credential", node.noun());
             return Err(Error::at(&document.origin(node.line), problem));
         };
         for field in fields {
-            keys::known(document, &format!("{name}."), field, &keys::ACCOUNT)?;
+            keys::known(document, &format!("{name}."), field, &keys::names(keys::ID.section))?;
         }
         Ok(Self { document, name, line: node.line, fields })
     }
@@ -90,11 +90,11 @@ impl<'a> Entry<'a> {
         Error::at(&self.document.origin(self.line), format!("{} {problem}", self.name))
     }
 
-    fn get(&self, name: &str) -> Result<Option<Setting>, Error> {
-        let Some(field) = self.fields.iter().find(|field| field.name == name) else {
+    fn get(&self, key: Key) -> Result<Option<Setting>, Error> {
+        let Some(field) = self.fields.iter().find(|field| field.name == key.name) else {
             return Ok(None);
         };
-        let (name, origin) = (format!("{}.{name}", self.name), self.document.origin(field.line));
+        let (name, origin) = (format!("{}.{}", self.name, key.name), self.document.origin(field.line));
         match &field.value.kind {
             Kind::Null => Ok(None),
             Kind::Text(text) => Ok(Some(Setting { name, text: text.clone(), origin })),
@@ -106,13 +106,13 @@ impl<'a> Entry<'a> {
     }
 
     fn account(&self, known: &mut Known) -> Result<Account, Error> {
-        let id = self.get("id")?.ok_or_else(|| self.refuse("has no id"))?;
+        let id = self.get(keys::ID)?.ok_or_else(|| self.refuse("has no id"))?;
         let id = account_id(&id)?;
-        let alias = match self.get("alias")? {
+        let alias = match self.get(keys::ALIAS)? {
             Some(alias) => checked_alias(&alias)?,
             None => id.clone(),
         };
-        let budget_share = match self.get("budget_share")? {
+        let budget_share = match self.get(keys::BUDGET_SHARE)? {
             Some(share) => share.parse(parse::share)?,
             None => DEFAULT_SHARE,
         };
@@ -127,12 +127,11 @@ impl<'a> Entry<'a> {
 
     /// Where the credential is, and the setting that says so.
     fn credentials(&self) -> Result<(CredentialSource, Setting), Error> {
-        const SECRETS: [&str; 4] = ["token", "token_file", "api_key", "api_key_file"];
         let mut given = Vec::new();
-        for name in SECRETS {
-            given.extend(self.get(name)?.map(|setting| (name, setting)));
+        for key in [keys::TOKEN, keys::TOKEN_FILE, keys::API_KEY, keys::API_KEY_FILE] {
+            given.extend(self.get(key)?.map(|setting| (key.name, setting)));
         }
-        let email = self.get("email")?;
+        let email = self.get(keys::EMAIL)?;
         if let [(first, _), (second, _), ..] = given.as_slice() {
             return Err(self.refuse(&format!("has both {first} and {second}, but must have one credential")));
         }

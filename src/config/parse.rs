@@ -1,6 +1,7 @@
 //! What a text must be, for each kind of value: one grammar, whether the text stands in the file, in the environment
 //! or behind a flag.
 
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -14,9 +15,6 @@ use super::error::Error;
 use super::sources::Setting;
 use super::{AUDIT_INTERVAL, Filter, INTERVAL, LogFormat, WebPage};
 use crate::clock::duration;
-
-/// Half a million series for users; a page for more is a mistake in the number.
-const MOST_USERS: usize = 100_000;
 
 /// Reads a duration that lies within `bounds`.
 ///
@@ -50,31 +48,35 @@ pub(crate) fn audit_interval(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// It is no fraction from 0.01 to 1; the text says so.
 pub(crate) fn share(text: &str) -> Result<f64, String> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    text.parse().ok().filter(|share| plain && (0.01..=1.0).contains(share)).ok_or_else(|| {
+    decimal(text).filter(|share| (0.01..=1.0).contains(share)).ok_or_else(|| {
         "must be a fraction from 0.01 to 1 of the 1,200 requests that Cloudflare allows in 5 minutes"
             .to_owned()
     })
 }
 
-pub(super) fn user_limit(setting: &Setting) -> Result<usize, Error> {
-    // `parse` alone would also take a plus sign.
-    let is_number = setting.text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = setting.text.parse().ok().filter(|number| *number <= MOST_USERS);
-    number
-        .filter(|_| is_number)
-        .ok_or_else(|| setting.must_be(&format!("a whole number from 0 to {MOST_USERS}")))
+/// Reads digits and at most one point, without sign or exponent.
+pub(crate) fn decimal(text: &str) -> Option<f64> {
+    // `parse` alone would also accept `+1`, `1e3` and `inf`.
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    text.parse().ok().filter(|_| is_plain)
 }
 
-/// In bytes. With less than a MiB every commit reads what the last one wrote.
-pub(super) fn cache(setting: &Setting) -> Result<usize, Error> {
-    const MOST: usize = 4_096;
-    let is_number = setting.text.bytes().all(|byte| byte.is_ascii_digit());
-    let mebibytes: Option<usize> = setting.text.parse().ok().filter(|_| is_number);
-    mebibytes
-        .filter(|mebibytes| (1..=MOST).contains(mebibytes))
-        .map(|mebibytes| mebibytes << 20)
-        .ok_or_else(|| setting.must_be(&format!("a whole number of MiB from 1 to {MOST}")))
+/// The grammar of a whole number within `bounds`: digits, without a sign.
+///
+/// # Errors
+/// The grammar refuses every other text, and says what it must be.
+pub(crate) fn whole_number<T>(
+    bounds: RangeInclusive<T>,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
+where
+    T: FromStr + PartialOrd + fmt::Display + Clone + Send + Sync + 'static,
+{
+    move |text| {
+        // `parse` alone would also accept a plus sign.
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|number| is_plain && bounds.contains(number));
+        number.ok_or_else(|| format!("must be a whole number from {} to {}", bounds.start(), bounds.end()))
+    }
 }
 
 pub(super) fn path(setting: &Setting) -> Result<PathBuf, Error> {

@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use siphasher::sip::SipHasher24;
 
 use super::error::Error;
-use super::sources::{Layers, Setting};
+use super::parse::whole_number;
+use super::sources::Layers;
 use super::{Account, keys};
 
 /// As many as the longest list of accounts that fits in a configuration would ever need.
@@ -32,17 +33,14 @@ impl Shard {
 
     pub(super) fn load(layers: &Layers) -> Result<Self, Error> {
         let said = layers.get_or_default(keys::SHARD_TOTAL);
-        let total = number(&said)
-            .filter(|total| (1..=MOST).contains(total))
-            .ok_or_else(|| said.must_be(&format!("a whole number from 1 to {MOST}")))?;
+        let total = said.parse(whole_number(1..=MOST))?;
         match layers.get(keys::SHARD_INDEX) {
-            Some(said) => number(&said)
-                .filter(|index| *index < total)
-                .map(|index| Self { index, total })
-                .ok_or_else(|| {
-                    said.must_be(&format!("a whole number from 0 and below shard.total, which is {total}"))
-                }),
-            // With a default each of them would be the first, and nobody the others.
+            Some(said) => {
+                let wanted = |_| format!("must be a whole number below shard.total, which is {total}");
+                let index = said.parse(|text| whole_number(0..=total - 1)(text).map_err(wanted))?;
+                Ok(Self { index, total })
+            }
+            // With a default index, all exporters would be the first shard, and nobody the others.
             None if total > 1 => Err(said.refuse(&format!("is {total}, but shard.index is not set"))),
             None => Ok(Self::WHOLE),
         }
@@ -70,12 +68,6 @@ impl Shard {
 /// What a shard draws for a name: `SipHash` without a key, as all of them must draw the same.
 fn draw(shard: u32, name: &str) -> u64 {
     SipHasher24::new().hash(&[name.as_bytes(), &shard.to_be_bytes()].concat())
-}
-
-fn number(setting: &Setting) -> Option<u32> {
-    // `parse` alone would also take a plus sign.
-    let is_number = setting.text.bytes().all(|byte| byte.is_ascii_digit());
-    setting.text.parse().ok().filter(|_| is_number)
 }
 
 #[cfg(test)]

@@ -129,7 +129,7 @@ pub(super) fn lists_accounts(document: &Document) -> bool {
     let Kind::Map(fields) = &document.root.kind else {
         return false;
     };
-    fields.iter().filter(|field| field.name == keys::ACCOUNTS).any(|field| match &field.value.kind {
+    fields.iter().filter(|field| field.name == keys::ID.section).any(|field| match &field.value.kind {
         Kind::Null => false,
         Kind::List(accounts) => !accounts.is_empty(),
         // Wrong, and to be refused as what it is.
@@ -166,14 +166,14 @@ fn from_file(document: &Document) -> Result<Layer, Error> {
         };
         for field in fields {
             let is_this = |key: &Key| key.section == section.name && key.name == field.name;
-            let Some(key) = keys::ALL.into_iter().find(is_this) else {
+            let Some(key) = keys::ALL.iter().find(|key| is_this(key)) else {
                 continue;
             };
             let origin = document.origin(field.line);
             match &field.value.kind {
                 Kind::Null => {}
                 Kind::Text(text) => {
-                    layer.push((key, in_directory(key.form, document.directory(), text), origin));
+                    layer.push((*key, in_directory(key.form, document.directory(), text), origin));
                 }
                 Kind::List(_) | Kind::Map(_) => {
                     let problem =
@@ -205,14 +205,14 @@ fn from_variables(variables: BTreeMap<String, String>) -> Result<Layer, Error> {
 
 fn from_flags(flags: &Flags) -> Layer {
     let entries = [
-        (keys::LISTEN_ADDRESS, &flags.listen_address, "web.listen-address"),
-        (keys::SHARD_INDEX, &flags.shard_index, "shard.index"),
-        (keys::SHARD_TOTAL, &flags.shard_total, "shard.total"),
-        (keys::LOG_LEVEL, &flags.log.level, "log.level"),
-        (keys::LOG_FORMAT, &flags.log.format, "log.format"),
+        (keys::LISTEN_ADDRESS, &flags.listen_address),
+        (keys::SHARD_INDEX, &flags.shard_index),
+        (keys::SHARD_TOTAL, &flags.shard_total),
+        (keys::LOG_LEVEL, &flags.log.level),
+        (keys::LOG_FORMAT, &flags.log.format),
     ];
-    let entry = |(key, text, flag): (Key, &Option<String>, &str)| {
-        text.clone().map(|text| (key, text, Origin::flag(flag)))
+    let entry = |(key, text): (Key, &Option<String>)| {
+        text.clone().map(|text| (key, text, Origin::flag(&key.flag())))
     };
     Layer(entries.into_iter().filter_map(entry).collect())
 }

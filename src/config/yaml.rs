@@ -8,8 +8,7 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-use yaml_rust2::parser::{Event, Parser};
-use yaml_rust2::scanner::{Marker, ScanError, TScalarStyle};
+use granit_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
 
 use super::error::{Error, Origin, shown_key};
 
@@ -113,10 +112,10 @@ impl Node {
 
 struct Reader<'a> {
     path: &'a str,
-    parser: Parser<std::str::Chars<'a>>,
+    parser: Parser<'a, StrInput<'a>>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     fn document(&mut self) -> Result<Node, Error> {
         let mut root = Node { line: 1, kind: Kind::Map(Vec::new()) };
         let mut documents = 0;
@@ -124,7 +123,7 @@ impl Reader<'_> {
             let (event, mark) = self.next()?;
             match event {
                 Event::StreamEnd => return Ok(root),
-                Event::DocumentStart => {
+                Event::DocumentStart(..) => {
                     documents += 1;
                     if documents > 1 {
                         return Err(self.refuse(mark, "only one YAML document may stand in the file"));
@@ -140,18 +139,18 @@ impl Reader<'_> {
         }
     }
 
-    fn node(&mut self, (event, mark): (Event, Marker), depth: usize) -> Result<Node, Error> {
+    fn node(&mut self, (event, mark): (Event<'a>, Marker), depth: usize) -> Result<Node, Error> {
         if depth > DEEPEST {
             return Err(self.refuse(mark, "the configuration is nested too deeply"));
         }
         let kind = match event {
             // The parser numbers anchors from 1.
-            Event::Scalar(text, style, 0, None) => match (style, text.as_str()) {
-                (TScalarStyle::Plain, "" | "~" | "null" | "Null" | "NULL") => Kind::Null,
-                _ => Kind::Text(text),
+            Event::Scalar(text, style, 0, None) => match (style, &*text) {
+                (ScalarStyle::Plain, "" | "~" | "null" | "Null" | "NULL") => Kind::Null,
+                _ => Kind::Text(text.into_owned()),
             },
-            Event::SequenceStart(0, None) => Kind::List(self.list(depth)?),
-            Event::MappingStart(0, None) => Kind::Map(self.map(depth)?),
+            Event::SequenceStart(_, 0, None) => Kind::List(self.list(depth)?),
+            Event::MappingStart(_, 0, None) => Kind::Map(self.map(depth)?),
             _ => {
                 return Err(self.refuse(mark, "anchors, aliases and tags of YAML are not supported here"));
             }
@@ -174,7 +173,7 @@ impl Reader<'_> {
         loop {
             let (name, line) = match self.next()? {
                 (Event::MappingEnd, _) => return Ok(fields),
-                (Event::Scalar(name, _, 0, None), mark) => (name, mark.line()),
+                (Event::Scalar(name, _, 0, None), mark) => (name.into_owned(), mark.line()),
                 (_, mark) => return Err(self.refuse(mark, "the keys of a map must be plain words")),
             };
             if let Some(first) = fields.iter().find(|field| field.name == name) {
@@ -187,10 +186,11 @@ impl Reader<'_> {
         }
     }
 
-    fn next(&mut self) -> Result<(Event, Marker), Error> {
-        self.parser.next_token().map_err(|error: ScanError| {
-            self.refuse(*error.marker(), &format!("not valid YAML: {}", error.info()))
-        })
+    fn next(&mut self) -> Result<(Event<'a>, Marker), Error> {
+        let next = self.parser.next_event().expect("nothing is read after the end of the stream or an error");
+        let (event, span) =
+            next.map_err(|error| self.refuse(*error.marker(), &format!("not valid YAML: {}", error.info())))?;
+        Ok((event, span.start))
     }
 
     fn refuse(&self, mark: Marker, problem: &str) -> Error {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::commands::args::TimeArg;
 use crate::commands::terminal::confirm::Consent;
 use crate::commands::terminal::table::Output;
+use crate::config::parse::whole_number;
 use crate::config::{FileFlags, Flags};
 use crate::model::Level;
 
@@ -45,7 +46,7 @@ pub(crate) struct Users {
     #[arg(long, value_name = "ORDER", value_enum, default_value_t = Sort::Risk)]
     pub(super) sort: Sort,
     /// How many users at most
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = whole_number(1..=u32::MAX))]
     pub(super) limit: u32,
     #[command(flatten)]
     pub(super) common: Common,

@@ -8,7 +8,7 @@ use super::{Basis, Load};
 use crate::collector::schedule::Intervals;
 use crate::commands::terminal::table::Output;
 use crate::config::FileFlags;
-use crate::config::parse::{audit_interval, interval, share};
+use crate::config::parse::{audit_interval, decimal, interval, share, whole_number};
 
 /// Say what watching an account costs, how late changes are counted, and where the budget breaks
 #[derive(Debug, Clone, Args)]
@@ -17,11 +17,11 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "ALIAS", conflicts_with = "users")]
     pub(super) account: Option<String>,
     /// Ask nobody, and plan for so many users at risk
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=10_000_000))]
+    #[arg(long, value_name = "N", value_parser = whole_number(0..=10_000_000_u64))]
     pub(super) users: Option<u64>,
     // What is asked for once a list turns out to have pages. Today's documentation knows no pages.
     /// Users on a page of the list
-    #[arg(long, value_name = "N", default_value_t = 1_000, requires = "users", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1_000, requires = "users", value_parser = whole_number(1..=u32::MAX))]
     pub(super) page_size: u32,
     /// Users who have an event within five minutes; else an estimate
     #[arg(long, value_name = "N", value_parser = changes)]
@@ -69,6 +69,6 @@ impl PlanArgs {
 
 /// More than a change of everybody in five minutes is none; a million users are the largest account.
 fn changes(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|number| (0.0..=1_000_000.0).contains(number));
+    let number = decimal(text).filter(|number| (0.0..=1_000_000.0).contains(number));
     number.ok_or_else(|| "must be a number from 0 to 1000000".to_owned())
 }
