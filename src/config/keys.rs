@@ -226,9 +226,9 @@ pub(super) fn check_file(document: &Document) -> Result<(), Error> {
         }
         match &field.value.kind {
             Kind::Null => {}
-            Kind::Map(inner) => inner
-                .iter()
-                .try_for_each(|inner| known(document, &format!("{}.", field.name), inner, &names(&field.name)))?,
+            Kind::Map(inner) => inner.iter().try_for_each(|inner| {
+                known(document, &format!("{}.", field.name), inner, &names(&field.name))
+            })?,
             _ => {
                 let problem = format!("{} is {}, but must be a map", field.name, field.value.noun());
                 return Err(Error::at(&document.origin(field.line), problem));

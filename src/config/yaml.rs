@@ -1,8 +1,8 @@
-//! The configuration file as a tree of texts, each with its line.
+//! Reads the configuration file into a tree of texts with their lines.
 //!
-//! Texts stay as written: to YAML the account id `01234567890123456789012345678901` is a number and so
-//! is the token `0123`, and reading them as numbers spoils them. What a text means is for its key to say.
-//! Nothing here implements `Debug`, because the tree holds secrets.
+//! Texts stay as they were written: to YAML the account id `01234567890123456789012345678901` and the token `0123` are
+//! numbers, and reading them as numbers would change them. What a text means depends on its key. Nothing here implements
+//! `Debug`, because the tree holds secrets.
 
 use std::fs;
 use std::io::Read;
@@ -12,46 +12,42 @@ use granit_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
 
 use super::error::{Error, Origin, shown_key};
 
-/// A thousand accounts fit in a tenth of it; more is some other file.
+/// A thousand accounts take a tenth of this. A longer file is another file.
 const LONGEST_FILE: u64 = 1 << 20;
 
-/// The format itself needs three.
+/// The configuration itself has three levels.
 const DEEPEST: usize = 16;
 
-/// A file that was read.
+/// A configuration file.
 pub(super) struct Document {
     path: String,
-    /// What stands at the top.
     pub(super) root: Node,
 }
 
 /// A value and the line on which it starts.
 pub(super) struct Node {
-    /// Counted from 1.
+    /// The line, counted from 1.
     pub(super) line: usize,
-    /// What it is.
     pub(super) kind: Kind,
 }
 
-/// The kinds of values.
+/// A value.
 pub(super) enum Kind {
-    /// Nothing, `~` or `null`.
+    /// Empty, `~` or `null`.
     Null,
     /// A single value, as written.
     Text(String),
     /// A list.
     List(Vec<Node>),
-    /// A map, in the order of the file, each key once.
+    /// A map, in the order of the file. Keys are unique.
     Map(Vec<Field>),
 }
 
 /// One entry of a map.
 pub(super) struct Field {
-    /// The key.
     pub(super) name: String,
     /// The line of the key.
     pub(super) line: usize,
-    /// The value.
     pub(super) value: Node,
 }
 
@@ -59,7 +55,7 @@ impl Document {
     /// Reads the YAML file at `path`; an empty one is an empty map.
     ///
     /// # Errors
-    /// The file cannot be read, is too long, or is no YAML of the kind read here.
+    /// The file cannot be read, is too long, or is not supported YAML.
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
         let name = path.display().to_string();
         let unreadable = |error| Error::new(format!("cannot read the configuration file {name}: {error}"));
@@ -82,12 +78,12 @@ impl Document {
         Ok(Self { path: path.to_owned(), root })
     }
 
-    /// The words for a line of this file.
+    /// The place of a line of this file, for messages.
     pub(super) fn origin(&self, line: usize) -> Origin {
         Origin::line(&self.path, line)
     }
 
-    /// Where the file is; paths in it are relative to that.
+    /// The directory of the file. Paths in the file are relative to it.
     pub(super) fn directory(&self) -> &Path {
         Path::new(&self.path).parent().unwrap_or(Path::new(""))
     }
@@ -99,7 +95,7 @@ impl Document {
 }
 
 impl Node {
-    /// What it is, in a message that does not give it away.
+    /// The kind of value, for a message that must not show the value.
     pub(super) fn noun(&self) -> &'static str {
         match self.kind {
             Kind::Null => "empty",
@@ -126,7 +122,7 @@ impl<'a> Reader<'a> {
                 Event::DocumentStart(..) => {
                     documents += 1;
                     if documents > 1 {
-                        return Err(self.refuse(mark, "only one YAML document may stand in the file"));
+                        return Err(self.refuse(mark, "the file may hold only one YAML document"));
                     }
                     let first = self.next()?;
                     let node = self.node(first, 0)?;
@@ -152,7 +148,7 @@ impl<'a> Reader<'a> {
             Event::SequenceStart(_, 0, None) => Kind::List(self.list(depth)?),
             Event::MappingStart(_, 0, None) => Kind::Map(self.map(depth)?),
             _ => {
-                return Err(self.refuse(mark, "anchors, aliases and tags of YAML are not supported here"));
+                return Err(self.refuse(mark, "YAML anchors, aliases and tags are not supported"));
             }
         };
         Ok(Node { line: mark.line(), kind })
@@ -174,7 +170,7 @@ impl<'a> Reader<'a> {
             let (name, line) = match self.next()? {
                 (Event::MappingEnd, _) => return Ok(fields),
                 (Event::Scalar(name, _, 0, None), mark) => (name.into_owned(), mark.line()),
-                (_, mark) => return Err(self.refuse(mark, "the keys of a map must be plain words")),
+                (_, mark) => return Err(self.refuse(mark, "the keys of a map must be single words")),
             };
             if let Some(first) = fields.iter().find(|field| field.name == name) {
                 let problem = format!("{} is given twice, first on line {}", shown_key(&name), first.line);

@@ -10,7 +10,8 @@ use zt_risk_exporter::internals::config::{Config, Flags};
 
 const HEADER: &str = "| Key | Default | Environment | Meaning |\n|---|---|---|---|\n";
 const MANUAL: &str = "docs/configuration.md";
-const EXAMPLE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/zt-risk-exporter.example.yaml"));
+const EXAMPLE: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/zt-risk-exporter.example.yaml"));
 const SCHEMA: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/helm/zt-risk-exporter/values.schema.json"));
 
@@ -62,7 +63,9 @@ fn the_table_of_the_manual_is_what_the_keys_declare() {
 fn the_manual_says_when_a_change_takes_effect() {
     for key in ALL {
         match key.change {
-            Change::Restart => assert!(manual().replace('\n', " ").contains("All other changes need a restart.")),
+            Change::Restart => {
+                assert!(manual().replace('\n', " ").contains("All other changes need a restart."))
+            }
         }
     }
 }
@@ -85,11 +88,13 @@ fn shown() -> BTreeMap<(String, String), Vec<Shown>> {
             section = name.to_owned();
         }
         let setting = text.trim_start_matches(['#', ' ']).split_once(": ");
-        let key = setting.filter(|(name, _)| ALL.iter().any(|key| key.section == section && key.name == *name));
+        let key =
+            setting.filter(|(name, _)| ALL.iter().any(|key| key.section == section && key.name == *name));
         if let Some((name, value)) = key {
             // `#key: value` is a default, `# key: example` is none.
             let is_default = text.strip_prefix('#').is_some_and(|rest| !rest.starts_with(' '));
-            let said = Shown { value: value.trim_matches('"').to_owned(), is_default, comment: comment.join(" ") };
+            let said =
+                Shown { value: value.trim_matches('"').to_owned(), is_default, comment: comment.join(" ") };
             shown.entry((section.clone(), name.to_owned())).or_default().push(said);
             comment.clear();
         } else if let Some(said) = text.strip_prefix('#') {
@@ -110,7 +115,11 @@ fn the_example_shows_each_key_once_with_its_default_and_meaning() {
         let [one] = found.as_slice() else { panic!("{path}: {found:?}") };
         assert_eq!(one.is_default.then_some(one.value.as_str()), key.default, "{path}");
         let meaning = key.meaning.replace('`', "");
-        assert!(one.comment.replace('`', "").starts_with(&meaning), "{path}: {:?}, not {meaning:?}", one.comment);
+        assert!(
+            one.comment.replace('`', "").starts_with(&meaning),
+            "{path}: {:?}, not {meaning:?}",
+            one.comment
+        );
     }
 }
 
@@ -150,7 +159,12 @@ fn the_chart_has_the_bounds_and_choices_of_the_exporter() {
         let rule = &schema["properties"]["config"]["properties"][key.section]["properties"][key.name];
         if let (Some(least), Some(most)) = (rule["minimum"].as_i64(), rule["maximum"].as_i64()) {
             let wanted = [(least - 1, false), (least, true), (most, true), (most + 1, false)];
-            assert_eq!(wanted.map(|(value, _)| (value, is_taken(key, &value.to_string()))), wanted, "{}", key.path());
+            assert_eq!(
+                wanted.map(|(value, _)| (value, is_taken(key, &value.to_string()))),
+                wanted,
+                "{}",
+                key.path()
+            );
             compared += 1;
         }
         for word in rule["enum"].as_array().into_iter().flatten().filter_map(Value::as_str) {

@@ -275,7 +275,7 @@ fn a_port_in_use_is_named_and_ends_with_1() {
 fn shards_say_which_accounts_they_have_and_one_without_any_serves_too() {
     let (_runtime, simulator) = simulator(Scenario::generated(5, 1));
     // Of two shards the second has this account; see the tests of the split.
-    let table = [(0, "no account is this shard's", 0.0), (1, "this shard has these accounts", 1.0)];
+    let table = [(0, "this shard has no accounts", 0.0), (1, "this shard has these accounts", 1.0)];
     for (index, said, up) in table {
         let directory = tempfile::tempdir().expect("a directory");
         let mut shard = Program::start(
