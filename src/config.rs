@@ -32,6 +32,7 @@ pub use secret_files::CredentialSource;
 pub(crate) use shard::Shard;
 
 use crate::http::listen::Listen;
+use crate::model::resource::Intervals;
 use crate::store;
 use sources::Layers;
 use yaml::Document;
@@ -87,19 +88,6 @@ pub struct Account {
     pub credential: usize,
     /// The share of the 1,200 requests in five minutes that may be used, from 0.01 to 1.
     pub budget_share: f64,
-}
-
-/// How often each endpoint is read, before jitter and before a large summary stretches it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Intervals {
-    /// The list of users; from 1 s to a day.
-    pub summary: Duration,
-    /// The behaviors; from 1 s to a day.
-    pub behaviors: Duration,
-    /// The integrations; from 1 s to a day.
-    pub integrations: Duration,
-    /// Users whose row in the list did not change; from a minute to 30 days.
-    pub audit: Duration,
 }
 
 /// How users appear in the metrics.

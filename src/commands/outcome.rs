@@ -51,7 +51,7 @@ impl Failure {
 
     /// A request that failed.
     pub(crate) fn request(error: &Error) -> Self {
-        Self::Runtime(format!("{}: {error}", error.endpoint().as_str()))
+        Self::Runtime(format!("{}: {error}", error.operation()))
     }
 
     /// A request for one thing that the user named: if it does not exist, the name is unclear.

@@ -5,10 +5,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{Basis, Load};
-use crate::collector::schedule::Intervals;
 use crate::commands::terminal::table::Output;
 use crate::config::FileFlags;
 use crate::config::parse::{audit_interval, decimal, interval, share, whole_number};
+use crate::model::resource::Intervals;
 
 /// Compute what watching an account costs, how late changes are counted, and what the budget is enough for
 #[derive(Debug, Clone, Args)]

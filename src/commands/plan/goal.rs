@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::{Load, ScheduledLoad, audits_wanted, budget, schedule_of};
 use crate::cloudflare::limit::WINDOW;
-use crate::collector::schedule::{Intervals, Purpose};
+use crate::collector::schedule::Purpose;
 use crate::config::{AUDIT_INTERVAL, INTERVAL};
 use crate::model::Resource;
+use crate::model::resource::Intervals;
 
 /// Above this part of the capacity, users wait longer by chance than the formula says. In trials the slowest 1 % waited
 /// up to a fifth longer at 75 % of the capacity, and up to twice as long at 90 %.
