@@ -278,7 +278,7 @@ fn a_port_in_use_is_named_and_exits_with_code_1() {
 fn shards_log_their_accounts_and_a_shard_without_accounts_serves_too() {
     let (_runtime, simulator) = simulator(Scenario::generated(5, 1));
     // The second of two shards has this account.
-    let table = [(0, "no account is this shard's", 0.0), (1, "this shard has these accounts", 1.0)];
+    let table = [(0, "this shard has no accounts", 0.0), (1, "this shard has these accounts", 1.0)];
     for (index, said, up) in table {
         let directory = tempfile::tempdir().expect("a directory");
         let mut shard = Program::start(
