@@ -52,7 +52,7 @@ pub(crate) async fn demo(
     log_building();
     let scenario = Scenario { limit, ..scenario };
     let simulator = tokio::select! {
-        started = Simulator::start_telling(scenario, Clock::system(), Box::new(print.clone())) => started?,
+        started = Simulator::start_with_callback(scenario, Clock::system(), Box::new(print.clone())) => started?,
         () = &mut stop => return Ok(()),
     };
     let config = demo_config(demo, local, &simulator, temp_dir.as_ref());
@@ -111,7 +111,7 @@ async fn backdate(config: &Config, story: Story, speed: f64) -> Result<(), Error
     let clock = Clock::system();
     for account in &config.accounts {
         let budget = Budget::new(account.budget_share * speed, clock.clone());
-        let settings = settings(config, account, budget.level().limit);
+        let settings = settings(config, account, budget.status().limit);
         let Connected { client, .. } = connect(config, account, budget, Options::default())
             .map_err(|source| Error::Client { account: account.alias.clone(), source })?;
         demo_state::backdate(&client, watched, settings, file, &clock).await?;

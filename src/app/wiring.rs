@@ -42,15 +42,15 @@ pub struct Tuning {
     /// Multiplies the request quota. More than 1 only for a simulator that allows more requests.
     pub pace: f64,
     /// How long the API may send nothing.
-    pub idle_wait: Duration,
+    pub idle_timeout: Duration,
     /// How long one whole answer may take, with all its pages.
-    pub total_wait: Duration,
+    pub total_timeout: Duration,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        let Options { idle_wait, total_wait, .. } = Options::default();
-        Self { pace: 1.0, idle_wait, total_wait }
+        let Options { idle_timeout, total_timeout, .. } = Options::default();
+        Self { pace: 1.0, idle_timeout, total_timeout }
     }
 }
 
@@ -139,7 +139,7 @@ impl Exporter {
         let options = self.client_options(config, tuning, &alias);
         let Connected { client, credentials } = connect(config, account, budget.clone(), options)
             .map_err(|source| Error::Client { account: alias.clone(), source })?;
-        let budget_part = budget.level().limit / u32::try_from(sharing).unwrap_or(u32::MAX);
+        let budget_part = budget.status().limit / u32::try_from(sharing).unwrap_or(u32::MAX);
         let mut restored = self.restore(settings(config, account, budget_part), saved)?;
         restored.retry_refused_every(REFUSED_INTERVAL.div_f64(tuning.pace));
         let (snapshots, published) = watch::channel(Arc::new(restored.snapshot()));
@@ -176,15 +176,15 @@ impl Exporter {
     fn client_options(&self, config: &Config, tuning: &Tuning, alias: &str) -> Options {
         let (telemetry, alias) = (self.telemetry.clone(), alias.to_owned());
         Options {
-            names: if matches!(config.users.identity, IdentityPolicy::Email) { Pii::Keep } else { Pii::Drop },
-            permit_wait: PERMIT_WAIT,
-            retry_wait: RETRY_WAIT,
-            idle_wait: tuning.idle_wait,
-            total_wait: tuning.total_wait,
+            pii: if matches!(config.users.identity, IdentityPolicy::Email) { Pii::Keep } else { Pii::Drop },
+            permit_timeout: PERMIT_WAIT,
+            max_retry_wait: RETRY_WAIT,
+            idle_timeout: tuning.idle_timeout,
+            total_timeout: tuning.total_timeout,
             observer: Some(Arc::new(move |report| {
-                telemetry.request(&alias, report.endpoint, report.outcome, report.took);
+                telemetry.request(&alias, report.resource, report.outcome, report.took);
                 if report.attempt > 1 {
-                    telemetry.retried(report.endpoint);
+                    telemetry.retried(report.resource);
                 }
             })),
             ..Options::default()

@@ -83,7 +83,7 @@ impl Poller {
         loop {
             let now = self.parts.clock.now();
             let held =
-                self.parts.budget.level().blocked_until.max(self.held_until.filter(|until| now < *until));
+                self.parts.budget.status().blocked_until.max(self.held_until.filter(|until| now < *until));
             let step = held.map_or_else(|| self.parts.account.plan(now), Step::Wait);
             match step {
                 Step::Wait(until) => {
@@ -223,7 +223,8 @@ impl Poller {
             "the file with the credentials is unusable; the credentials that were read last stay in use";
         match (used, change) {
             (Err(error), Change::None) => {
-                tracing::debug!(account, error, "cannot use the file with the credentials")
+                tracing::debug!(account, error, "cannot use the file with the credentials");
+                return;
             }
             (Err(error), change) => {
                 let (source, cause) = (IncidentSource::CredentialFile, IncidentCause::CredentialFile);

@@ -1,7 +1,8 @@
-//! The whole exporter through real HTTP, against the simulator.
+//! The whole exporter over HTTP, against the simulator.
 
 mod day;
 mod history;
 mod live;
 mod rig;
+mod rotation;
 mod scenarios;

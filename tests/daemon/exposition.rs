@@ -343,7 +343,7 @@ async fn a_block_is_shown_with_its_end() {
     let telemetry = Telemetry::new(clock.clone());
     let budget = Budget::new(0.25, clock);
     telemetry.account("acme", budget.clone());
-    let permit = budget.take(Duration::ZERO).await.unwrap();
+    let permit = budget.acquire(Duration::ZERO).await.unwrap();
     permit.limited(Duration::from_secs(300));
     let text = telemetry.render(Format::Text);
     let prefix = "zt_risk_exporter_blocked_until_timestamp_seconds{account=\"acme\"} ";

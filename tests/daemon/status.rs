@@ -179,7 +179,7 @@ async fn budget_and_state_are_as_of_the_request() {
     assert_eq!(says("/state/kept"), "memory");
     assert_eq!(says("/accounts/0/budget/remaining"), 300);
     assert_eq!(says("/accounts/0/budget/blocked_until"), Value::Null);
-    let permit = budget.take(Duration::ZERO).await.unwrap();
+    let permit = budget.acquire(Duration::ZERO).await.unwrap();
     permit.limited(Duration::from_secs(60));
     assert_eq!(says("/accounts/0/budget/remaining"), 299);
     assert_eq!(says("/accounts/0/budget/blocked_until"), "2026-11-21T00:06:02Z");

@@ -113,8 +113,8 @@ impl Accounts {
     }
 
     pub(super) fn budget(&self, alias: &str) -> Option<BudgetLevel> {
-        let level = self.lock().get(alias)?.budget.as_ref()?.level();
-        let limit::Level { limit, remaining, blocked_until } = level;
+        let level = self.lock().get(alias)?.budget.as_ref()?.status();
+        let limit::BudgetStatus { limit, remaining, blocked_until } = level;
         Some(BudgetLevel {
             limit,
             remaining,
@@ -151,9 +151,9 @@ impl Accounts {
                 out.put([alias], expiry);
             }
         }
-        let levels: Vec<(&str, limit::Level)> = accounts
+        let levels: Vec<(&str, limit::BudgetStatus)> = accounts
             .iter()
-            .filter_map(|(alias, account)| Some((alias.as_str(), account.budget.as_ref()?.level())))
+            .filter_map(|(alias, account)| Some((alias.as_str(), account.budget.as_ref()?.status())))
             .collect();
         let mut out = writer.family(&f::BUDGET_LIMIT);
         for (alias, level) in &levels {
