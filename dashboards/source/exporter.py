@@ -111,28 +111,28 @@ def _summary() -> list[Any]:
 
 
 def _cloudflare() -> list[Any]:
-    ages = age(deduplicated(risk_metric("last_success_timestamp_seconds"), "endpoint"))
+    ages = age(deduplicated(risk_metric("last_success_timestamp_seconds"), "resource"))
     sent = exporter_metric("requests_total", when=RATE)
     failed = exporter_metric("requests_total", 'outcome!="ok"', "[$__interval]")
 
     def duration_rate(part: str) -> str:
         return (
-            f"sum by (endpoint) (rate({plain_metric(f'zt_risk_exporter_request_duration_seconds_{part}', when=RATE)}))"
+            f"sum by (resource) (rate({plain_metric(f'zt_risk_exporter_request_duration_seconds_{part}', when=RATE)}))"
         )
 
     return [
         line_panel(
-            "Age of the data, by endpoint",
-            "The time since the last complete read of each endpoint, for the account with the longest time. A sawtooth"
+            "Age of the data, by resource",
+            "The time since the last complete read of each resource, for the account with the longest time. A sawtooth"
             " is normal. A constant rise is an outage.",
-            [range_query(f"max by (endpoint) ({ages})", "{{endpoint}}")],
+            [range_query(f"max by (resource) ({ages})", "{{resource}}")],
             "s",
             width=8,
         ),
         line_panel(
             "Requests to Cloudflare",
-            "Requests per minute, by endpoint, including retries.",
-            [range_query(f"60 * sum by (endpoint) (rate({sent}))", "{{endpoint}}")],
+            "Requests per minute, by resource, including retries.",
+            [range_query(f"60 * sum by (resource) (rate({sent}))", "{{resource}}")],
             "short",
             width=8,
             stacked=True,
@@ -140,10 +140,10 @@ def _cloudflare() -> list[Any]:
         ),
         bar_panel(
             "Failed requests",
-            "Requests without a usable answer, by endpoint and outcome. limited: the rate limit. refused, credentials,"
+            "Requests without a usable answer, by resource and outcome. limited: the rate limit. refused, credentials,"
             " forbidden: the token. unavailable, timeout: Cloudflare or the network. shape, invalid: the answer differs"
             " from the documentation.",
-            [range_query(f"sum by (endpoint, outcome) (increase({failed})) > 0", "{{endpoint}} {{outcome}}")],
+            [range_query(f"sum by (resource, outcome) (increase({failed})) > 0", "{{resource}} {{outcome}}")],
             width=8,
             interval="10m",
         ),
@@ -160,18 +160,18 @@ def _cloudflare() -> list[Any]:
         ).override_by_regexp(".* limit", properties(custom__lineStyle={"fill": "dash", "dash": [8, 8]})),
         line_panel(
             "Request duration",
-            "The mean time from sending a request to the end of its answer, by endpoint. A list with several pages"
+            "The mean time from sending a request to the end of its answer, by resource. A list with several pages"
             " needs several requests.",
-            [range_query(without_nan(f"{duration_rate('sum')} / {duration_rate('count')}"), "{{endpoint}}")],
+            [range_query(without_nan(f"{duration_rate('sum')} / {duration_rate('count')}"), "{{resource}}")],
             "s",
             width=8,
             calcs=("mean", "max"),
         ),
         bar_gauge(
             "Poll interval",
-            "The interval between reads of each endpoint. It is longer than configured if the budget is too small.",
+            "The interval between reads of each resource. It is longer than configured if the budget is too small.",
             instant_query(
-                deduplicated(exporter_metric("poll_interval_seconds"), "endpoint"), "{{account}} {{endpoint}}"
+                deduplicated(exporter_metric("poll_interval_seconds"), "resource"), "{{account}} {{resource}}"
             ),
             "s",
             NO_THRESHOLDS,

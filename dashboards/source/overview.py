@@ -73,13 +73,13 @@ def _events() -> Any:
 
 def _freshness() -> Any:
     text = (
-        "The time since the last complete read of each endpoint. By default the exporter reads behaviors and"
+        "The time since the last complete read of each resource. By default the exporter reads behaviors and"
         " integrations every five minutes. It reads a single user after a change, or for the audit."
     )
-    ages = age(deduplicated(risk_metric("last_success_timestamp_seconds"), "endpoint"))
+    ages = age(deduplicated(risk_metric("last_success_timestamp_seconds"), "resource"))
     thresholds = steps((None, GOOD), (900, NOTICE), (HOUR, BAD))
     return bar_gauge(
-        "Age of the data, by endpoint", text, instant_query(ages, "{{account}} {{endpoint}}"), "s", thresholds
+        "Age of the data, by resource", text, instant_query(ages, "{{account}} {{resource}}"), "s", thresholds
     )
 
 

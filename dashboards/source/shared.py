@@ -35,7 +35,7 @@ from .kit import (
 
 TAG = "cloudflare-zt-risk"
 HIGH = 'max_risk_level="high"'
-SUMMARY = 'endpoint="summary"'
+SUMMARY = 'resource="summary"'
 
 NO_THRESHOLDS = steps((None, PLAIN))
 ORANGE_FROM_1 = steps((None, GOOD), (1, NOTICE))

@@ -3,10 +3,10 @@
 from history import DAY, HOUR, Case, History, climb, clock, gap, hold, stairs
 
 UP = "up account="
-SUMMARY_READ = "cloudflare_zt_risk_last_success_timestamp_seconds endpoint=summary"
-SUMMARY_INTERVAL = "zt_risk_exporter_poll_interval_seconds endpoint=summary"
-BEHAVIORS_READ = "cloudflare_zt_risk_last_success_timestamp_seconds endpoint=behaviors"
-BEHAVIORS_INTERVAL = "zt_risk_exporter_poll_interval_seconds endpoint=behaviors"
+SUMMARY_READ = "cloudflare_zt_risk_last_success_timestamp_seconds resource=summary"
+SUMMARY_INTERVAL = "zt_risk_exporter_poll_interval_seconds resource=summary"
+BEHAVIORS_READ = "cloudflare_zt_risk_last_success_timestamp_seconds resource=behaviors"
+BEHAVIORS_INTERVAL = "zt_risk_exporter_poll_interval_seconds resource=behaviors"
 STARTED = "process_start_time_seconds account="
 PENDING = "cloudflare_zt_risk_oldest_pending_timestamp_seconds"
 EXPIRY = "zt_risk_exporter_token_expiry_timestamp_seconds"
@@ -18,8 +18,8 @@ DAMAGED = "zt_risk_exporter_state_recoveries_total account= result=damaged"
 RESTORED = "zt_risk_exporter_state_recoveries_total account= result=restored"
 
 
-def requests(endpoint: str, outcome: str) -> str:
-    return f"zt_risk_exporter_requests_total endpoint={endpoint} outcome={outcome}"
+def requests(resource: str, outcome: str) -> str:
+    return f"zt_risk_exporter_requests_total resource={resource} outcome={outcome}"
 
 
 def cases() -> list[Case]:
@@ -68,7 +68,7 @@ def stale() -> list[Case]:
         return Case("ZtRiskExporterUserListStale", sentence, series, firing)
 
     def settings(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
-        return Case("ZtRiskExporterSettingsStale", sentence, series, firing, by="account endpoint")
+        return Case("ZtRiskExporterSettingsStale", sentence, series, firing, by="account resource")
 
     stops = clock(0, 60) + hold(59 * 60, 60)
     half = {SUMMARY_INTERVAL: hold(30, 120), STARTED: hold(0, 120)}
@@ -157,7 +157,7 @@ def credentials() -> list[Case]:
         return Case("ZtRiskExporterTokenExpiring", sentence, series, firing)
 
     def missing(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
-        return Case("ZtRiskExporterPermissionMissing", sentence, series, firing, by="account endpoint")
+        return Case("ZtRiskExporterPermissionMissing", sentence, series, firing, by="account resource")
 
     ok, bad = requests("summary", "ok"), requests("summary", "refused")
     works = climb(0, 60, 60)
@@ -238,7 +238,7 @@ def credentials() -> list[Case]:
             {1: ["acme"], 50: ["acme"], 61: [], 70: []},
         ),
         missing(
-            "an endpoint that the token may not read fires after 15 minutes and five more",
+            "a resource that the token may not read fires after 15 minutes and five more",
             {read: answers + hold(12, 60), closed: hold(0, 60) + stairs(5, 60)},
             {69: [], 74: [], 76: forbidden, 110: forbidden},
         ),

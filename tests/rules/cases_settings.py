@@ -7,7 +7,7 @@ ENABLED = "cloudflare_zt_risk_behavior_enabled behavior=imp_travel"
 OTHER_ENABLED = "cloudflare_zt_risk_behavior_enabled behavior=high_dlp"
 LEVEL = "cloudflare_zt_risk_behavior_risk_level behavior=imp_travel"
 ACTIVE = "cloudflare_zt_risk_integration_active integration=4cfe8442 integration_type=Okta"
-INTEGRATIONS_READ = "cloudflare_zt_risk_last_success_timestamp_seconds endpoint=integrations"
+INTEGRATIONS_READ = "cloudflare_zt_risk_last_success_timestamp_seconds resource=integrations"
 
 
 def on_instance(name: str, series: str) -> str:

@@ -200,7 +200,7 @@ def settings_alerts(s: Settings) -> list[Alert]:
             or
             (
               (max_over_time({ACTIVE}[{s.integration_memory}]) == 1 unless {ACTIVE})
-                and on (job, account) cloudflare_zt_risk_last_success_timestamp_seconds{{endpoint="integrations"}}
+                and on (job, account) cloudflare_zt_risk_last_success_timestamp_seconds{{resource="integrations"}}
             )
             """,
             for_duration=str(s.integration_for),

@@ -6,20 +6,20 @@ from model import CRITICAL, WARNING, Alert
 from settings import Settings
 
 
-def stale(endpoints: str, s: Settings) -> str:
-    """An expression for endpoints that were read too long ago, or not at all since the start."""
-    read = f'cloudflare_zt_risk_last_success_timestamp_seconds{{endpoint=~"{endpoints}"}}'
-    interval = f'zt_risk_exporter_poll_interval_seconds{{endpoint=~"{endpoints}"}}'
+def stale(resources: str, s: Settings) -> str:
+    """An expression for resources that were read too long ago, or not at all since the start."""
+    read = f'cloudflare_zt_risk_last_success_timestamp_seconds{{resource=~"{resources}"}}'
+    interval = f'zt_risk_exporter_poll_interval_seconds{{resource=~"{resources}"}}'
     return f"""
             (
               time() - {read} > {s.stale_minimum.seconds}
-                unless on (job, instance, account, endpoint)
-                  (time() - {read}) <= on (job, instance, account, endpoint) {s.stale_polls} * {interval}
+                unless on (job, instance, account, resource)
+                  (time() - {read}) <= on (job, instance, account, resource) {s.stale_polls} * {interval}
             )
             or
             (
               {interval}
-                unless on (job, instance, account, endpoint) {read}
+                unless on (job, instance, account, resource) {read}
                 unless on (job, instance) time() - process_start_time_seconds < {s.stale_startup.seconds}
             )
             """
@@ -27,7 +27,7 @@ def stale(endpoints: str, s: Settings) -> str:
 
 def reading_alerts(s: Settings) -> list[Alert]:
     # Cloudflare may refuse `token_verify` to a valid token. No data depends on it.
-    data = 'endpoint!="token_verify"'
+    data = 'resource!="token_verify"'
     return [
         Alert(
             name="ZtRiskExporterDown",
@@ -54,8 +54,8 @@ def reading_alerts(s: Settings) -> list[Alert]:
             summary="The list of users at risk of {{ $labels.account }} is out of date.",
             description=f"""
             The list of users of {{{{ $labels.account }}}} was not read completely for {s.stale_polls} polling
-            intervals, so the metrics show old data. The exporter's log says why, under the endpoint summary. The
-            command zt-risk-exporter check tries the endpoint at once. If Cloudflare has an outage, wait until it ends.
+            intervals, so the metrics show old data. The exporter's log says why, for the resource summary. The
+            command zt-risk-exporter check tries to read it at once. If Cloudflare has an outage, wait until it ends.
             """,
             fires_when=f"""
             the list of users was not read for {s.stale_polls} intervals and at least {s.stale_minimum}, or never
@@ -66,11 +66,11 @@ def reading_alerts(s: Settings) -> list[Alert]:
             severity=WARNING,
             expr=stale("behaviors|integrations", s),
             for_duration=str(s.stale_for),
-            summary="The {{ $labels.endpoint }} of {{ $labels.account }} are out of date.",
+            summary="The {{ $labels.resource }} of {{ $labels.account }} are out of date.",
             description=f"""
-            The {{{{ $labels.endpoint }}}} of {{{{ $labels.account }}}} were not read for {s.stale_polls} polling
+            The {{{{ $labels.resource }}}} of {{{{ $labels.account }}}} were not read for {s.stale_polls} polling
             intervals, so the exporter does not see changes of them. Its log says why. The command zt-risk-exporter
-            check tries the endpoint at once.
+            check tries to read them at once.
             """,
             fires_when=f"""
             behaviors or integrations were not read for {s.stale_polls} intervals and at least {s.stale_minimum}, or
@@ -116,20 +116,20 @@ def reading_alerts(s: Settings) -> list[Alert]:
             name="ZtRiskExporterPermissionMissing",
             severity=WARNING,
             expr=f"""
-            sum by (job, instance, account, endpoint) (
+            sum by (job, instance, account, resource) (
               increase(zt_risk_exporter_requests_total{{outcome=~"forbidden|not_entitled",{data}}}[{s.forbidden_window}])
             ) > 0
-              unless sum by (job, instance, account, endpoint) (
+              unless sum by (job, instance, account, resource) (
                 increase(zt_risk_exporter_requests_total{{outcome="ok",{data}}}[{s.forbidden_window}])
               ) > 0
             """,
             for_duration=str(s.forbidden_for),
-            summary="The token of {{ $labels.account }} may not read {{ $labels.endpoint }}.",
+            summary="The token of {{ $labels.account }} may not read {{ $labels.resource }}.",
             description="""
-            Cloudflare does not let the token of {{ $labels.account }} read {{ $labels.endpoint }}. Run zt-risk-exporter
+            Cloudflare does not let the token of {{ $labels.account }} read {{ $labels.resource }}. Run zt-risk-exporter
             check: it says which permission group the token needs, or that the account has no user risk scoring.
             """,
-            fires_when=f"the token may not read an endpoint, and no read succeeded for {s.forbidden_window}",
+            fires_when=f"the token may not read a resource, and no read succeeded for {s.forbidden_window}",
         ),
         Alert(
             name="ZtRiskExporterRateLimited",
@@ -161,7 +161,7 @@ def reading_alerts(s: Settings) -> list[Alert]:
             description="""
             A user of {{ $labels.account }} has had unread events for {{ humanizeDuration $value }}, so counters lag
             behind. If many users are waiting, raise budget_share, or raise intervals.summary, which leaves more
-            requests for users. If one user is waiting, the log says why the endpoint user fails.
+            requests for users. If one user is waiting, the log says why the resource user fails.
             """,
             fires_when=f"a user's new events have been unread for {s.pending}",
         ),
