@@ -104,6 +104,6 @@ def prometheus_3() -> str | None:
     """The path of Prometheus 3, or None if it is not available."""
     if given := os.environ.get("PROMETHEUS_3"):
         return given
-    download = ROOT / "tests/conformance-prometheus/prometheus-3"
-    done = subprocess.run([download], stdout=subprocess.PIPE, text=True, check=False)
+    download = ROOT / "tests/conformance-prometheus/download"
+    done = subprocess.run([download, "prometheus"], stdout=subprocess.PIPE, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None

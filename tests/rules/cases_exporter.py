@@ -240,7 +240,7 @@ def credentials() -> list[Case]:
         missing(
             "a resource that the token may not read fires after 15 minutes and five more",
             {read: answers + hold(12, 60), closed: hold(0, 60) + stairs(5, 60)},
-            {69: [], 74: [], 76: forbidden, 110: forbidden},
+            {69: [], 73: [], 76: forbidden, 110: forbidden},
         ),
         missing(
             "an account without user risk scoring fires too",

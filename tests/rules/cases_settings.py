@@ -22,7 +22,8 @@ def cases() -> list[Case]:
         return Case("ZeroTrustBehaviorLevelChanged", sentence, series, firing, by="account behavior", step=5)
 
     def silent(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
-        return Case("ZeroTrustBehaviorSilent", sentence, series, firing, by="account behavior", step=30)
+        # Small steps, because an engine whose windows are open at their start sees one sample less.
+        return Case("ZeroTrustBehaviorSilent", sentence, series, firing, by="account behavior", step=10)
 
     def inactive(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
         return Case(

@@ -239,6 +239,16 @@ def campaign() -> list[Case]:
             {day + 30: []},
         ),
         case(
+            "a pod with another name and a small state is quiet, also when it counts its next event",
+            {
+                EVENTS: calm,
+                HIT: hold(15, day),
+                on_instance("b", EVENTS): gap(day) + hold(50, 5) + hold(58, HOUR),
+                on_instance("b", HIT): gap(day) + hold(15, 5) + hold(18, HOUR),
+            },
+            {day + 5: [], day + 30: []},
+        ),
+        case(
             "two exporters that see the same six users are quiet",
             {
                 EVENTS: calm + climb(50, 80, HOUR),
@@ -318,6 +328,11 @@ def mass_reset() -> list[Case]:
             "a restart with a state file is quiet",
             {RESETS: hold(300, 90), on_instance("b", RESETS): gap(91) + hold(300, 60), **few},
             {100: [], 150: []},
+        ),
+        case(
+            "a restart with a small state file is quiet, also when the next user is reset",
+            {RESETS: hold(15, 90), on_instance("b", RESETS): gap(91) + hold(15, 2) + hold(17, 60), **few},
+            {95: [], 150: []},
         ),
         case(
             "ten resets in the first hour of an installation fire",

@@ -23,9 +23,9 @@ import cases_exporter
 import cases_settings
 import cases_users
 import make_rules
-from history import Case
+from engines import Engine, promtool, vmalert_tool
+from history import Case, Scraped, plain, with_target_labels
 from mutants import current, survivors
-from promtool import failures
 from rules import alerts, recordings
 from settings import Settings
 
@@ -156,16 +156,44 @@ def every_alert_has_cases_in_which_it_fires_and_cases_in_which_it_does_not_fire(
         assert any(not any(case.firing.values()) for case in cases), f"{alert} fires in every case"
 
 
-def every_case_passes() -> None:
+def all_cases_pass(engine: Engine, scraped: Scraped) -> None:
     rules = current()
 
     def failed(cases_of_alert: tuple[str, list[Case]]) -> str | None:
         with tempfile.TemporaryDirectory() as directory:
-            return failures(*cases_of_alert, rules, Path(directory))
+            return engine.failures(*cases_of_alert, rules, Path(directory), scraped)
 
     with ThreadPoolExecutor(2) as pool:
         messages = [text for text in pool.map(failed, all_cases().items()) if text]
     assert not messages, "\n".join(messages)
+
+
+def every_case_passes() -> None:
+    all_cases_pass(promtool(), plain)
+
+
+def every_case_passes_with_the_target_labels_of_operators() -> None:
+    all_cases_pass(promtool(), with_target_labels)
+
+
+def downloaded(program: str) -> str | None:
+    """The path of a program that this release of Debian does not have, or None if it cannot be downloaded."""
+    download = ROOT / "tests/conformance-prometheus/download"
+    done = subprocess.run([download, program], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        print(f"skipped: the cases of the rules in {program}, because it could not be downloaded", file=sys.stderr)
+        return None
+    return done.stdout.strip()
+
+
+def every_case_passes_in_prometheus_3() -> None:
+    if newer := downloaded("promtool"):
+        all_cases_pass(promtool(newer), with_target_labels)
+
+
+def every_case_passes_in_victoriametrics() -> None:
+    if vmalert := downloaded("vmalert-tool"):
+        all_cases_pass(vmalert_tool(vmalert), with_target_labels)
 
 
 def the_cases_detect_every_mutant() -> None:
@@ -183,6 +211,9 @@ CHECKS = [
     the_manual_has_the_table_and_a_runbook_for_each_alert,
     every_alert_has_cases_in_which_it_fires_and_cases_in_which_it_does_not_fire,
     every_case_passes,
+    every_case_passes_with_the_target_labels_of_operators,
+    every_case_passes_in_prometheus_3,
+    every_case_passes_in_victoriametrics,
     the_cases_detect_every_mutant,
 ]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import recordings as recorded
 import rules
+from engines import Rule, name, needed, promtool
 from history import Case
-from promtool import Rule, failures, name, needed
 from settings import Duration, Settings
 
 # Settings that are not thresholds or windows, or whose effect is not visible in steps of a minute.
@@ -120,7 +120,7 @@ def survivors(cases: dict[str, list[Case]]) -> tuple[int, list[str]]:
                 if needed(alert, baseline) == needed(alert, mutant.rules):
                     continue
                 for case in ordered[alert]:
-                    output = failures(alert, [case], mutant.rules, Path(directory))
+                    output = promtool().failures(alert, [case], mutant.rules, Path(directory))
                     if output:
                         # Any case would fail with invalid rules, so make sure that the values differ.
                         assert "got:" in output, f"{mutant.description}: {output}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from model import CRITICAL, WARNING, Alert
+from promql import changed
 from recordings import (
     ACTIVE,
     ENABLED,
@@ -157,7 +158,7 @@ def settings_alerts(s: Settings) -> list[Alert]:
         Alert(
             name="ZeroTrustBehaviorLevelChanged",
             severity=WARNING,
-            expr=f"changes({LEVEL}[{s.change_window}]) > 0",
+            expr=changed(LEVEL, s.change_window),
             for_duration=str(s.change_for),
             summary="The level of {{ $labels.behavior }} in {{ $labels.account }} was changed.",
             description="""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from model import CRITICAL, WARNING, Alert
-from settings import Settings
+from promql import indented, rose
+from settings import Duration, Settings
 
 
 def stale(resources: str, s: Settings) -> str:
@@ -26,8 +27,10 @@ def stale(resources: str, s: Settings) -> str:
 
 
 def reading_alerts(s: Settings) -> list[Alert]:
-    # Cloudflare may refuse `token_verify` to a valid token. No data depends on it.
-    data = 'resource!="token_verify"'
+    def requests(outcome: str, window: Duration) -> str:
+        # Cloudflare may refuse `token_verify` to a valid token. No data depends on it.
+        return rose(f'zt_risk_exporter_requests_total{{{outcome},resource!="token_verify"}}', window)
+
     return [
         Alert(
             name="ZtRiskExporterDown",
@@ -82,11 +85,11 @@ def reading_alerts(s: Settings) -> list[Alert]:
             severity=CRITICAL,
             expr=f"""
             sum by (job, instance, account) (
-              increase(zt_risk_exporter_requests_total{{outcome=~"credentials|refused",{data}}}[{s.refused_window}])
-            ) > 0
+              {indented(14, requests('outcome=~"credentials|refused"', s.refused_window))}
+            )
               unless sum by (job, instance, account) (
-                increase(zt_risk_exporter_requests_total{{outcome="ok",{data}}}[{s.refused_no_success}])
-              ) > 0
+                {indented(16, requests('outcome="ok"', s.refused_no_success))}
+              )
             """,
             for_duration="0s",
             summary="Cloudflare refuses the credentials of {{ $labels.account }}.",
@@ -117,11 +120,11 @@ def reading_alerts(s: Settings) -> list[Alert]:
             severity=WARNING,
             expr=f"""
             sum by (job, instance, account, resource) (
-              increase(zt_risk_exporter_requests_total{{outcome=~"forbidden|not_entitled",{data}}}[{s.forbidden_window}])
-            ) > 0
+              {indented(14, requests('outcome=~"forbidden|not_entitled"', s.forbidden_window))}
+            )
               unless sum by (job, instance, account, resource) (
-                increase(zt_risk_exporter_requests_total{{outcome="ok",{data}}}[{s.forbidden_window}])
-              ) > 0
+                {indented(16, requests('outcome="ok"', s.forbidden_window))}
+              )
             """,
             for_duration=str(s.forbidden_for),
             summary="The token of {{ $labels.account }} may not read {{ $labels.resource }}.",
@@ -136,8 +139,8 @@ def reading_alerts(s: Settings) -> list[Alert]:
             severity=WARNING,
             expr=f"""
             sum by (job, instance, account) (
-              increase(zt_risk_exporter_requests_total{{outcome="limited"}}[{s.limited_window}])
-            ) > 0
+              {indented(14, rose('zt_risk_exporter_requests_total{outcome="limited"}', s.limited_window))}
+            )
             or
             zt_risk_exporter_blocked_until_timestamp_seconds > time()
             """,
@@ -186,7 +189,7 @@ def state_alerts(s: Settings) -> list[Alert]:
         Alert(
             name="ZtRiskExporterStateCommitFailed",
             severity=WARNING,
-            expr=f'increase(zt_risk_exporter_state_commits_total{{result="failed"}}[{s.commit_window}]) > 0',
+            expr=rose('zt_risk_exporter_state_commits_total{result="failed"}', s.commit_window),
             for_duration="0s",
             summary="The exporter {{ $labels.instance }} could not write its state.",
             description="""
