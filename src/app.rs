@@ -29,7 +29,7 @@ use crate::cloudflare::{Options, Pii};
 use crate::collector::account::{Account, Settings};
 use crate::collector::persist::{self, Document, Now, Saved};
 use crate::collector::poller::{self, Poller};
-use crate::collector::schedule::{Intervals, REFUSED_INTERVAL};
+use crate::collector::schedule::REFUSED_INTERVAL;
 use crate::collector::user_label::UserLabel;
 use crate::config::{self, Config, IdentityPolicy, WebPage};
 use crate::http::listen::Listen;
@@ -204,8 +204,8 @@ impl Exporter {
                 (None, BTreeMap::new())
             }
         };
-        let meter = state.as_ref().map_or_else(Arc::default, |(state, _)| state.meter());
-        let telemetry = Telemetry::with_state(clock.clone(), meter);
+        let stats = state.as_ref().map_or_else(Arc::default, |(state, _)| state.stats());
+        let telemetry = Telemetry::with_state(clock.clone(), stats);
         let trend_step = match config.web.page {
             WebPage::On => Some(TREND_STEP.div_f64(tuning.pace).max(SHORTEST_TREND_STEP)),
             WebPage::Off => None,
@@ -279,7 +279,7 @@ impl Exporter {
     /// The account as its last process left it. If that makes no sense, the file is as bad as a damaged one:
     /// accounts that were restored from it are written to the new one, and this one begins anew.
     fn restore(&self, settings: Settings, saved: Saved) -> Result<Account, Error> {
-        let now = Now { moment: self.clock.now(), date: self.clock.date() };
+        let now = Now { instant: self.clock.now(), date: self.clock.date() };
         match (Account::restore(settings.clone(), saved, now), &self.state) {
             (Ok(account), _) => Ok(account),
             (Err(why), Some((state, _))) => {
@@ -386,30 +386,29 @@ async fn first_attempts(snapshots: Vec<watch::Receiver<Arc<Snapshot>>>) {
 /// of several threads.
 fn journal(state: State, account: String) -> Journal {
     Journal::new(move |spending| {
-        let (key, value) = (Document::Spending.as_str().as_bytes(), persist::spending(spending));
+        let (key, value) = (Document::Spending.as_str().as_bytes(), persist::write_spending(spending));
         block_in_place(|| state.put(&account, Table::Documents, key, value));
     })
 }
 
 /// How an account is watched, with this part of its credential's budget.
 fn settings(config: &Config, account: &config::Account, budget: u32) -> Settings {
-    let config::Intervals { summary, behaviors, integrations, audit } = config.intervals;
     Settings {
         name: AccountName { alias: account.alias.clone(), id: account.id.clone() },
-        intervals: Intervals { summary, behaviors, integrations, audit },
+        intervals: config.intervals,
         budget,
-        series: config.users.limit,
-        naming: naming(&config.users.identity),
+        user_limit: config.users.limit,
+        user_label: user_label(&config.users.identity),
         secret: *uuid::Uuid::new_v4().as_bytes(),
         seed: fastrand::u64(..),
     }
 }
 
-fn naming(policy: &IdentityPolicy) -> UserLabel {
+fn user_label(policy: &IdentityPolicy) -> UserLabel {
     match policy {
         IdentityPolicy::Id => UserLabel::Id,
         IdentityPolicy::Hash { key } => UserLabel::hash(key.expose_secret()),
         IdentityPolicy::Email => UserLabel::Email,
-        IdentityPolicy::None => UserLabel::Nobody,
+        IdentityPolicy::None => UserLabel::Omitted,
     }
 }

@@ -32,6 +32,7 @@ pub use secret_files::CredentialSource;
 pub(crate) use shard::Shard;
 
 use crate::http::listen::Listen;
+use crate::model::resource::Intervals;
 use crate::store;
 use sources::Layers;
 use yaml::Document;
@@ -81,19 +82,6 @@ pub struct Account {
     pub credential: usize,
     /// The part of the 1,200 requests in five minutes that may be spent, from 0.01 to 1.
     pub budget_share: f64,
-}
-
-/// How often each endpoint is read, before jitter and before a large summary stretches it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Intervals {
-    /// All users with their level; from 1 s to a day.
-    pub summary: Duration,
-    /// What counts as risky; from 1 s to a day.
-    pub behaviors: Duration,
-    /// Where changes are sent; from 1 s to a day.
-    pub integrations: Duration,
-    /// Users whose summary row did not change; from a minute to 30 days.
-    pub audit: Duration,
 }
 
 /// What is shown of users.

@@ -3,8 +3,10 @@
 //! Plain values in our own names. They come out of [`crate::cloudflare`], are counted by
 //! [`crate::collector::ledger`], and leave as a [`Snapshot`] for [`crate::metrics::exposition`].
 
+pub(crate) mod resource;
 mod snapshot;
 
+pub use resource::Resource;
 pub use snapshot::{
     AccountName, BehaviorStatus, EventTotals, Histogram, LevelChanges, PerLevel, Snapshot, UserSeries, Users,
 };
@@ -57,47 +59,6 @@ impl Level {
     }
 
     /// The position of this level in [`Level::ALL`], and its value as a gauge.
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-}
-
-/// The parts of the API that are polled; the label `endpoint`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Resource {
-    /// All users with their level.
-    Summary,
-    /// One user's events.
-    User,
-    /// What counts as risky.
-    Behaviors,
-    /// Where changes of level are sent.
-    Integrations,
-    /// Clears one user; never polled.
-    Reset,
-    /// What the token is and until when.
-    TokenVerify,
-}
-
-impl Resource {
-    /// All endpoints, in the order of [`Resource::index`].
-    pub const ALL: [Self; 6] =
-        [Self::Summary, Self::User, Self::Behaviors, Self::Integrations, Self::Reset, Self::TokenVerify];
-
-    /// The word for it in labels and messages.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Summary => "summary",
-            Self::User => "user",
-            Self::Behaviors => "behaviors",
-            Self::Integrations => "integrations",
-            Self::Reset => "reset",
-            Self::TokenVerify => "token_verify",
-        }
-    }
-
-    /// The position of this endpoint in [`Resource::ALL`].
     pub const fn index(self) -> usize {
         self as usize
     }
@@ -324,4 +285,28 @@ pub struct Integration {
     pub active: bool,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    /// The variants of an enum, under the names that the state file has for them: the refusal of another one lists them.
+    fn variants<T: DeserializeOwned + Debug>() -> Vec<String> {
+        let refusal = serde_json::from_str::<T>("\"nonsense\"").unwrap_err().to_string();
+        let (_, list) = refusal.split_once("expected one of ").expect("an enum lists its variants");
+        list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_variant_is_in_all_at_its_index_under_its_saved_name() {
+        assert_eq!(variants::<Resource>(), Resource::ALL.map(Resource::as_str));
+        assert_eq!(Resource::ALL.map(Resource::index), [0, 1, 2, 3, 4]);
+        assert_eq!(variants::<Level>(), Level::ALL.map(Level::as_str));
+        assert_eq!(Level::ALL.map(Level::index), [0, 1, 2, 3]);
+    }
 }

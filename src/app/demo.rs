@@ -12,6 +12,7 @@ use crate::cloudflare::limit::Budget;
 use crate::cloudflare::limit::QUOTA;
 use crate::config::{self, Config, CredentialSource, IdentityPolicy, Local, Shard};
 use crate::http::listen::Listen;
+use crate::model::resource::Intervals;
 use crate::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, LimitSpec, Scenario, Simulator, Story};
 
 /// What is simulated, and how fast.
@@ -89,7 +90,7 @@ fn demo_config(demo: &Demo, local: Local, simulator: &Simulator, scratch: Option
         }],
         shard: Shard::WHOLE,
         base_url: simulator.base_url().parse().expect("the simulator knows its own address"),
-        intervals: config::Intervals {
+        intervals: Intervals {
             summary: paced(30.0),
             behaviors: paced(300.0),
             integrations: paced(300.0),

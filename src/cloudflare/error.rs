@@ -4,12 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use super::operation::Operation;
-use crate::model::Resource;
 
 /// A request that gave nothing usable.
 ///
 /// Its text is one sentence that says what to do, then what is known of the answer; what was asked stands
-/// beside it, in [`Error::endpoint`]. It never holds a credential, and what it quotes is bounded in length,
+/// beside it, in [`Error::operation`]. It never holds a credential, and what it quotes is bounded in length,
 /// and free of e-mail addresses and control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error(Box<Inner>);
@@ -238,9 +237,9 @@ impl Error {
         }
     }
 
-    /// What was asked.
-    pub fn endpoint(&self) -> Resource {
-        self.0.operation.endpoint()
+    /// What was requested, in a word: the resource such as `summary`, or `reset`.
+    pub fn operation(&self) -> &'static str {
+        self.0.operation.as_str()
     }
 
     /// What came back, if anything did.

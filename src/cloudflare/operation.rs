@@ -1,4 +1,4 @@
-//! The operations of the API: the endpoint, method and permission of each.
+//! The operations of the API: the resource, method and permission of each.
 
 use reqwest::Method;
 
@@ -22,13 +22,12 @@ pub(super) enum Operation {
 }
 
 impl Operation {
-    /// The part of the API it belongs to.
-    pub(super) const fn endpoint(self) -> Resource {
+    /// What it reads or changes. Its requests are counted as requests for this resource.
+    pub(super) const fn resource(self) -> Resource {
         match self {
             Self::Behaviors | Self::UpdateBehaviors => Resource::Behaviors,
             Self::Summary => Resource::Summary,
-            Self::User => Resource::User,
-            Self::Reset => Resource::Reset,
+            Self::User | Self::Reset => Resource::User,
             Self::Integrations
             | Self::CreateIntegration
             | Self::Integration
@@ -36,6 +35,14 @@ impl Operation {
             | Self::DeleteIntegration
             | Self::IntegrationByReference => Resource::Integrations,
             Self::VerifyToken => Resource::TokenVerify,
+        }
+    }
+
+    /// The word for it in messages: the resource, unless that would hide what was to happen.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reset => "reset",
+            _ => self.resource().as_str(),
         }
     }
 

@@ -12,7 +12,7 @@ pub type Observer = Arc<dyn Fn(&Report) + Send + Sync>;
 /// How one attempt went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// The part of the API that was called.
+    /// What was read or changed.
     pub endpoint: Resource,
     /// How it ended.
     pub outcome: Outcome,

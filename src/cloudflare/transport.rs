@@ -149,7 +149,7 @@ impl Transport {
             let result = answer.and_then(|answer| take(answer).map_err(FailedAttempt::for_good));
             let outcome = result.as_ref().map_or_else(|failure| failure.error.outcome(), |_| Outcome::Ok);
             if let Some(observer) = &self.observer {
-                observer(&Report { endpoint: request.operation.endpoint(), outcome, took, attempt, ray });
+                observer(&Report { endpoint: request.operation.resource(), outcome, took, attempt, ray });
             }
             let failure = match result {
                 Ok(taken) => return Ok(taken),

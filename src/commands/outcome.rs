@@ -52,7 +52,7 @@ impl Failure {
 
     /// A request that was not answered.
     pub(crate) fn request(error: &Error) -> Self {
-        Self::Runtime(format!("{}: {error}", error.endpoint().as_str()))
+        Self::Runtime(format!("{}: {error}", error.operation()))
     }
 
     /// The same for one thing that the user named.

@@ -26,9 +26,10 @@ use crate::clock::{Clock, Instant};
 use crate::cloudflare::Bounds;
 use crate::cloudflare::limit::Budget;
 use crate::cloudflare::limit::WINDOW;
-use crate::collector::schedule::{Intervals, Purpose, Schedule};
+use crate::collector::schedule::{Purpose, Schedule};
 use crate::config::{self, Flags};
 use crate::model::Resource;
+use crate::model::resource::Intervals;
 
 /// What one request takes, where nobody measured it.
 const USER_TIME: Duration = Duration::from_millis(100);
@@ -47,7 +48,7 @@ impl PlanArgs {
         let flags = Flags::from(&self.file);
         if let Some(users) = self.users {
             let local = setup::configure_local(&flags)?;
-            return assumed(users, self.page_size, &local.intervals).map_err(Failure::Usage);
+            return assumed(users, self.page_size, local.intervals).map_err(Failure::Usage);
         }
         let config = setup::configure(&flags)?;
         let account = config.account(self.account.as_deref())?;
@@ -173,7 +174,7 @@ pub struct Latency {
 ///
 /// # Errors
 /// No list of so many pages is read whole.
-fn assumed(users: u64, page_size: u32, intervals: &config::Intervals) -> Result<Load, String> {
+fn assumed(users: u64, page_size: u32, intervals: Intervals) -> Result<Load, String> {
     let most = Bounds::default().pages;
     let pages = users.div_ceil(page_size.max(1).into()).max(1);
     let pages = u32::try_from(pages).ok().filter(|pages| *pages <= most);
@@ -188,14 +189,8 @@ fn assumed(users: u64, page_size: u32, intervals: &config::Intervals) -> Result<
         basis: Basis::Assumed,
         budget_share: config::DEFAULT_SHARE,
         sharing: 1,
-        intervals: planned(intervals),
+        intervals,
     })
-}
-
-/// Intervals as configured, for the schedule.
-fn planned(intervals: &config::Intervals) -> Intervals {
-    let config::Intervals { summary, behaviors, integrations, audit } = *intervals;
-    Intervals { summary, behaviors, integrations, audit }
 }
 
 impl Plan {
@@ -242,8 +237,8 @@ struct Frame {
 impl Frame {
     fn of(load: Load) -> Self {
         let schedule = scheduled(&load);
-        let beside_the_list = [Resource::Behaviors, Resource::Integrations, Resource::TokenVerify];
-        let polls: f64 = beside_the_list.into_iter().map(|endpoint| schedule.load(endpoint)).sum();
+        let beside_the_list = schedule.polled().filter(|resource| *resource != Resource::Summary);
+        let polls: f64 = beside_the_list.map(|resource| schedule.load(resource)).sum();
         let allowed = schedule.allowance(Purpose::Change);
         let audits = audits_wanted(&load).min(schedule.allowance(Purpose::Audit).into());
         let rates = queueing::Rates {
@@ -300,7 +295,6 @@ impl Frame {
             let interval = self.schedule.interval(endpoint);
             Requests { kind: RequestKind::Poll(endpoint), interval, expected: rate, most: rate.ceil() }
         };
-        let polls = [Resource::Summary, Resource::Behaviors, Resource::Integrations, Resource::TokenVerify];
         let changes = Requests {
             kind: RequestKind::Changes,
             interval: None,
@@ -313,7 +307,7 @@ impl Frame {
             expected: audits_wanted(&self.load).min(self.audits() * self.cycle.open()),
             most: self.audits(),
         };
-        polls.map(poll).into_iter().chain([changes, audit]).collect()
+        self.schedule.polled().map(poll).chain([changes, audit]).collect()
     }
 }
 

@@ -6,23 +6,13 @@
 use std::sync::Arc;
 
 use super::encode::{Family, Number, Samples, Writer};
-use super::families::cloudflare::{
-    ACCOUNT_INFO, BEHAVIOR_ENABLED, BEHAVIOR_INFO, BEHAVIOR_RISK_LEVEL, BEHAVIOR_USERS, COUNTING_SINCE,
-    EVENT_OBSERVATION_DELAY, EVENTS, EVENTS_UNATTRIBUTED, INTEGRATION_ACTIVE, INTEGRATION_INFO, LAST_SUCCESS,
-    LEVEL_CHANGES, OLDEST_PENDING, OLDEST_USER, PENDING_USERS, REJECTED_ROWS, REPORTED_EVENTS, RESETS,
-    TIME_TO_RESET, UP, USER_INFO, USER_LAST_EVENT, USER_LAST_RESET, USER_MAX_RISK_LEVEL,
-    USER_REPORTED_EVENTS, USER_SINCE, USERS, USERS_OMITTED,
-};
+use super::families::cloudflare as f;
 use crate::model::{
     BehaviorStatus, EventTotals, Integration, Level, PerLevel, Resource, Snapshot, UserSeries, Users,
 };
 
 /// What an `_info` sample says.
 const ONE: u64 = 1;
-
-/// The endpoints whose answers have rows.
-const WITH_ROWS: [Resource; 4] =
-    [Resource::Summary, Resource::User, Resource::Behaviors, Resource::Integrations];
 
 /// The labels `from` and `to`, in the order of [`crate::model::LevelChanges`].
 const STANDINGS: [&str; 4] = ["none", "low", "medium", "high"];
@@ -45,21 +35,21 @@ struct Page<'p> {
 }
 
 fn accounts(page: &mut Page<'_>) {
-    page.family(&ACCOUNT_INFO, |account, snapshot, out| {
+    page.family(&f::ACCOUNT_INFO, |account, snapshot, out| {
         out.put([account, &snapshot.account.id], ONE);
     });
-    page.family(&UP, |account, snapshot, out| {
+    page.family(&f::UP, |account, snapshot, out| {
         if let Some(up) = snapshot.up {
             out.put([account], u64::from(up));
         }
     });
-    page.family(&LAST_SUCCESS, |account, snapshot, out| {
+    page.family(&f::LAST_SUCCESS, |account, snapshot, out| {
         for (endpoint, date) in &snapshot.last_success {
             out.put([account, endpoint.as_str()], *date);
         }
     });
-    page.family(&REJECTED_ROWS, |account, snapshot, out| {
-        for endpoint in WITH_ROWS {
+    page.family(&f::REJECTED_ROWS, |account, snapshot, out| {
+        for endpoint in Resource::with_rows() {
             let rows = snapshot.rejected_rows.get(&endpoint).copied().unwrap_or(0);
             out.put([account, endpoint.as_str()], rows);
         }
@@ -67,15 +57,15 @@ fn accounts(page: &mut Page<'_>) {
 }
 
 fn users(page: &mut Page<'_>) {
-    page.users(&USERS, |account, users, out| {
+    page.users(&f::USERS, |account, users, out| {
         by_level(&users.count, |level, count| out.put([account, level], *count));
     });
-    page.users(&REPORTED_EVENTS, |account, users, out| {
+    page.users(&f::REPORTED_EVENTS, |account, users, out| {
         by_level(&users.reported_events, |level, count| {
             out.put([account, level], *count);
         });
     });
-    page.users(&OLDEST_USER, |account, users, out| {
+    page.users(&f::OLDEST_USER, |account, users, out| {
         by_level(&users.oldest, |level, since| {
             if let Some(since) = since {
                 out.put([account, level], *since);
@@ -85,24 +75,24 @@ fn users(page: &mut Page<'_>) {
 }
 
 fn totals(page: &mut Page<'_>) {
-    page.family(&COUNTING_SINCE, |account, snapshot, out| {
+    page.family(&f::COUNTING_SINCE, |account, snapshot, out| {
         if let Some(since) = snapshot.counting_since {
             out.put([account], since);
         }
     });
-    page.totals(&EVENTS, |account, totals, out| {
+    page.totals(&f::EVENTS, |account, totals, out| {
         for (behavior, counts) in &totals.events {
             by_level(counts, |level, count| {
                 out.put([account, behavior, level], *count);
             });
         }
     });
-    page.totals(&BEHAVIOR_USERS, |account, totals, out| {
+    page.totals(&f::BEHAVIOR_USERS, |account, totals, out| {
         for (behavior, count) in &totals.behavior_users {
             out.put([account, behavior], *count);
         }
     });
-    page.totals(&LEVEL_CHANGES, |account, totals, out| {
+    page.totals(&f::LEVEL_CHANGES, |account, totals, out| {
         for (from, counts) in STANDINGS.into_iter().zip(totals.level_changes) {
             for (to, count) in STANDINGS.into_iter().zip(counts) {
                 if from != to {
@@ -111,29 +101,29 @@ fn totals(page: &mut Page<'_>) {
             }
         }
     });
-    page.totals(&RESETS, |account, totals, out| {
+    page.totals(&f::RESETS, |account, totals, out| {
         out.put([account], totals.resets);
     });
-    page.totals(&TIME_TO_RESET, |account, totals, out| {
+    page.totals(&f::TIME_TO_RESET, |account, totals, out| {
         by_level(&totals.time_to_reset, |level, times| {
             out.put_histogram([account, level], times);
         });
     });
-    page.totals(&EVENTS_UNATTRIBUTED, |account, totals, out| {
+    page.totals(&f::EVENTS_UNATTRIBUTED, |account, totals, out| {
         for (reason, count) in &totals.unattributed {
             out.put([account, reason], *count);
         }
     });
-    page.totals(&EVENT_OBSERVATION_DELAY, |account, totals, out| {
+    page.totals(&f::EVENT_OBSERVATION_DELAY, |account, totals, out| {
         out.put_histogram([account], &totals.observation_delay);
     });
 }
 
 fn pending(page: &mut Page<'_>) {
-    page.users(&PENDING_USERS, |account, users, out| {
+    page.users(&f::PENDING_USERS, |account, users, out| {
         out.put([account], users.pending);
     });
-    page.users(&OLDEST_PENDING, |account, users, out| {
+    page.users(&f::OLDEST_PENDING, |account, users, out| {
         if let Some(since) = users.oldest_pending {
             out.put([account], since);
         }
@@ -141,40 +131,40 @@ fn pending(page: &mut Page<'_>) {
 }
 
 fn series(page: &mut Page<'_>) {
-    page.user(&USER_REPORTED_EVENTS, |user| Some(u64::from(user.reported_events).into()));
-    page.user(&USER_MAX_RISK_LEVEL, |user| Some(as_number(user.level)));
-    page.user(&USER_SINCE, |user| Some(user.since.into()));
-    page.user(&USER_LAST_EVENT, |user| Some(user.last_event.into()));
-    page.user(&USER_LAST_RESET, |user| user.last_reset.map(Number::from));
-    page.users(&USER_INFO, |account, users, out| {
+    page.user(&f::USER_REPORTED_EVENTS, |user| Some(u64::from(user.reported_events).into()));
+    page.user(&f::USER_MAX_RISK_LEVEL, |user| Some(as_number(user.level)));
+    page.user(&f::USER_SINCE, |user| Some(user.since.into()));
+    page.user(&f::USER_LAST_EVENT, |user| Some(user.last_event.into()));
+    page.user(&f::USER_LAST_RESET, |user| user.last_reset.map(Number::from));
+    page.users(&f::USER_INFO, |account, users, out| {
         for user in &users.series {
             if let Some(who) = &user.identity {
                 out.put([account, &user.label, &who.email, &who.name], ONE);
             }
         }
     });
-    page.users(&USERS_OMITTED, |account, users, out| {
+    page.users(&f::USERS_OMITTED, |account, users, out| {
         out.put([account], users.omitted);
     });
 }
 
 fn behaviors(page: &mut Page<'_>) {
-    page.behaviors(&BEHAVIOR_ENABLED, |account, behavior, out| {
+    page.behaviors(&f::BEHAVIOR_ENABLED, |account, behavior, out| {
         out.put([account, &behavior.label], u64::from(behavior.enabled));
     });
-    page.behaviors(&BEHAVIOR_RISK_LEVEL, |account, behavior, out| {
+    page.behaviors(&f::BEHAVIOR_RISK_LEVEL, |account, behavior, out| {
         out.put([account, &behavior.label], as_number(behavior.level));
     });
-    page.behaviors(&BEHAVIOR_INFO, |account, behavior, out| {
+    page.behaviors(&f::BEHAVIOR_INFO, |account, behavior, out| {
         out.put([account, &behavior.label, &behavior.name], ONE);
     });
 }
 
 fn integrations(page: &mut Page<'_>) {
-    page.integrations(&INTEGRATION_ACTIVE, |account, id, integration, out| {
+    page.integrations(&f::INTEGRATION_ACTIVE, |account, id, integration, out| {
         out.put([account, id, &integration.kind], u64::from(integration.active));
     });
-    page.integrations(&INTEGRATION_INFO, |account, id, integration, out| {
+    page.integrations(&f::INTEGRATION_INFO, |account, id, integration, out| {
         out.put([account, id, &integration.reference_id, &integration.tenant_url], ONE);
     });
 }

@@ -29,10 +29,6 @@ pub use incidents::Cause;
 pub(crate) use incidents::Incident;
 use process::Process;
 
-/// The endpoints that are asked again and again; their counters are there from the start.
-const POLLED: [Resource; 5] =
-    [Resource::Summary, Resource::User, Resource::Behaviors, Resource::Integrations, Resource::TokenVerify];
-
 /// Where everything is recorded; cloned handles record in the same place.
 #[derive(Clone, Debug)]
 pub struct Telemetry {
@@ -99,7 +95,7 @@ impl Telemetry {
             state,
             registry,
         };
-        for endpoint in POLLED {
+        for endpoint in Resource::ALL {
             inner.retries.with_label_values(&[endpoint.as_str()]);
         }
         for format in Format::ALL {

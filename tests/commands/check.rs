@@ -1,6 +1,6 @@
 //! What `check` says of an API that answers well, badly, and in part.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use zt_risk_exporter::internals::app::logging::Colour;
 use zt_risk_exporter::internals::commands::check;
 use zt_risk_exporter::internals::config::{Config, Flags};
 use zt_risk_exporter::internals::http::{Abort, Limits, full, serve};
+use zt_risk_exporter::model::Resource;
 
 const ACCOUNT: &str = "0123456789abcdef0123456789abcdef";
 const USER: &str = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e";
@@ -123,6 +124,8 @@ async fn an_api_that_answers_well_works() {
         "user works: 1 event of one user",
     ];
     assert_eq!((lines, failures), (wanted.map(str::to_owned).to_vec(), 0));
+    let tried = BTreeSet::from(wanted.map(|line| line.split(' ').next().unwrap()));
+    assert_eq!(tried, BTreeSet::from(Resource::ALL.map(Resource::as_str)), "every resource is tried");
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use zt_risk_exporter::clock::Clock;
-use zt_risk_exporter::internals::collector::schedule::Intervals;
 use zt_risk_exporter::internals::commands::plan::{Aim, Basis, Load, Plan, Verdict};
+use zt_risk_exporter::internals::model::resource::Intervals;
 use zt_risk_exporter::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, Scenario, Simulator};
 
 use crate::program::program;

@@ -11,6 +11,7 @@ use zt_risk_exporter::internals::collector::ledger::Loss;
 use zt_risk_exporter::internals::commands::Cli;
 use zt_risk_exporter::internals::config::{Config, Flags};
 use zt_risk_exporter::internals::metrics::families;
+use zt_risk_exporter::model::Resource;
 use zt_risk_exporter::simulator::{Scenario, Story};
 
 /// The text of a file of the repository.
@@ -88,7 +89,8 @@ fn the_values_of_closed_labels_are_all_listed() {
     };
     let outcomes: Vec<_> = Outcome::ALL.map(Outcome::as_str).into();
     let losses: Vec<_> = Loss::ALL.map(Loss::as_str).into();
-    assert_eq!((values("outcome"), values("reason")), (outcomes, losses));
+    let resources: Vec<_> = Resource::ALL.map(Resource::as_str).into();
+    assert_eq!((values("outcome"), values("reason"), values("endpoint")), (outcomes, losses, resources));
 }
 
 /// The settings of the example: key, default.

@@ -78,6 +78,17 @@ fn parsed(json: &[u8]) -> Value {
 }
 
 #[test]
+fn the_live_page_names_every_resource_with_rows() {
+    let script = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/server/assets/page.js"));
+    let (_, names) = script.split_once("const ENDPOINTS = {").unwrap();
+    let (names, _) = names.split_once("};").unwrap();
+    let known: BTreeSet<_> = names.split(": \"").filter_map(|text| text.rsplit([' ', '{']).next()).collect();
+    for resource in Resource::with_rows() {
+        assert!(known.contains(resource.as_str()), "{} in {known:?}", resource.as_str());
+    }
+}
+
+#[test]
 fn the_status_is_the_golden_status() {
     let (status, telemetry) = world();
     let mut document = parsed(&status.document(&telemetry, DATE));

@@ -5,10 +5,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{Basis, Load};
-use crate::collector::schedule::Intervals;
 use crate::commands::terminal::table::Output;
 use crate::config::FileFlags;
 use crate::config::parse::{audit_interval, interval, share};
+use crate::model::resource::Intervals;
 
 /// Say what watching an account costs, how late changes are counted, and where the budget breaks
 #[derive(Debug, Clone, Args)]

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::{Frame, Load, audits_wanted, budget, scheduled};
 use crate::cloudflare::limit::WINDOW;
-use crate::collector::schedule::{Intervals, Purpose};
+use crate::collector::schedule::Purpose;
 use crate::config::{AUDIT_INTERVAL, INTERVAL};
 use crate::model::Resource;
+use crate::model::resource::Intervals;
 
 /// Above this part of what can be read, chance makes users wait longer than the formula says: at three quarters the
 /// slowest hundredth waited up to a fifth longer, at nine tenths up to twice as long.

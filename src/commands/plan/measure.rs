@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Basis, Load, USER_TIME, planned};
+use super::{Basis, Load, USER_TIME};
 use crate::app::ClientError;
 use crate::clock::{Clock, Timestamp};
 use crate::cloudflare::limit::Budget;
@@ -54,7 +54,7 @@ pub(super) async fn measure(config: &Config, account: &Account, clock: &Clock) -
         basis: Basis::Measured,
         budget_share: account.budget_share,
         sharing: config.sharing(account),
-        intervals: planned(&config.intervals),
+        intervals: config.intervals,
     })
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::collector::ledger::persisted::from_hex;
 use crate::collector::ledger::{Ledger, Record, forgotten_key};
-use crate::collector::persist::{Document, Saved, document};
+use crate::collector::persist::{Document, Saved, write_document};
 use crate::collector::roster::Presence;
 use crate::model::{EventTotals, Resource, UserId};
 use crate::store;
@@ -111,12 +111,12 @@ fn without(saved: &Saved, user: UserId, date: Timestamp) -> Vec<Change> {
     {
         let key = format!("{:016x}", forgotten_key(&secret, user));
         totals.forgotten.insert(key, floor(saved.records.get(&user), date));
-        replace(Document::Counting, document(&totals));
+        replace(Document::Totals, write_document(&totals));
     }
     if saved.collector.audited == Some(user) {
         let mut collector = saved.collector.clone();
         collector.audited = None;
-        replace(Document::CollectorState, document(&collector));
+        replace(Document::CollectorState, write_document(&collector));
     }
     changes
 }

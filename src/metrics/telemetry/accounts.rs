@@ -4,15 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::POLLED;
 use super::incidents::{Cause, Incident, Incidents};
 use crate::clock::{Clock, Instant, Timestamp};
 use crate::cloudflare::Outcome;
 use crate::cloudflare::limit::{self, Budget};
 use crate::metrics::encode::{Writer, lines};
-use crate::metrics::families::exporter::{
-    BLOCKED_UNTIL, BUDGET_LIMIT, BUDGET_REMAINING, POLL_INTERVAL, REQUESTS, TOKEN_EXPIRY,
-};
+use crate::metrics::families::exporter as f;
 use crate::model::Resource;
 
 /// All accounts, by the label `account`.
@@ -134,17 +131,17 @@ impl Accounts {
     /// Writes the families that are by account.
     pub(super) fn write(&self, writer: &mut Writer) {
         let accounts = self.lock();
-        let mut out = writer.family(&REQUESTS);
+        let mut out = writer.family(&f::REQUESTS);
         for account in accounts.values() {
             out.put_lines(&account.requests_lines);
         }
-        let mut out = writer.family(&POLL_INTERVAL);
+        let mut out = writer.family(&f::POLL_INTERVAL);
         for (alias, account) in &*accounts {
             for (endpoint, interval) in &account.poll_intervals {
                 out.put([alias, endpoint.as_str()], interval.as_secs_f64());
             }
         }
-        let mut out = writer.family(&TOKEN_EXPIRY);
+        let mut out = writer.family(&f::TOKEN_EXPIRY);
         for (alias, account) in &*accounts {
             if let Some(expiry) = account.token_expiry {
                 out.put([alias], expiry);
@@ -154,15 +151,15 @@ impl Accounts {
             .iter()
             .filter_map(|(alias, account)| Some((alias.as_str(), account.budget.as_ref()?.level())))
             .collect();
-        let mut out = writer.family(&BUDGET_LIMIT);
+        let mut out = writer.family(&f::BUDGET_LIMIT);
         for (alias, level) in &levels {
             out.put([alias], u64::from(level.limit));
         }
-        let mut out = writer.family(&BUDGET_REMAINING);
+        let mut out = writer.family(&f::BUDGET_REMAINING);
         for (alias, level) in &levels {
             out.put([alias], u64::from(level.remaining));
         }
-        let mut out = writer.family(&BLOCKED_UNTIL);
+        let mut out = writer.family(&f::BLOCKED_UNTIL);
         for (alias, level) in &levels {
             if let Some(until) = level.blocked_until {
                 out.put([alias], self.end_of_block(until));
@@ -182,14 +179,12 @@ impl Accounts {
 }
 
 impl Account {
-    /// A line for every outcome of the endpoints that are polled, and of any other that was asked.
+    /// A line for every outcome of every resource, so that each counter is there from the start.
     fn write_requests(&mut self, alias: &str) {
-        self.requests_lines = lines(&REQUESTS, |out| {
+        self.requests_lines = lines(&f::REQUESTS, |out| {
             for (endpoint, counts) in Resource::ALL.into_iter().zip(self.requests) {
-                if POLLED.contains(&endpoint) || counts.iter().any(|count| *count > 0) {
-                    for (outcome, count) in Outcome::ALL.into_iter().zip(counts) {
-                        out.put([alias, endpoint.as_str(), outcome.as_str()], count);
-                    }
+                for (outcome, count) in Outcome::ALL.into_iter().zip(counts) {
+                    out.put([alias, endpoint.as_str(), outcome.as_str()], count);
                 }
             }
         });

@@ -3,9 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::POLLED;
 use crate::metrics::encode::Writer;
-use crate::metrics::families::exporter::REQUEST_DURATION;
+use crate::metrics::families::exporter as f;
 use crate::model::{Histogram, Resource};
 
 /// In seconds. Is Cloudflare slower than usual (1, 2, 5)? Would a time-out of 10 or 30 seconds have struck?
@@ -28,14 +27,12 @@ impl Durations {
         durations[endpoint.index()].observe(took.as_secs_f64());
     }
 
-    /// Writes a histogram for each endpoint that is polled, and for any other that was asked.
+    /// Writes the histograms.
     pub(super) fn write(&self, writer: &mut Writer) {
         let durations = self.by_endpoint.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut out = writer.family(&REQUEST_DURATION);
+        let mut out = writer.family(&f::REQUEST_DURATION);
         for (endpoint, durations) in Resource::ALL.into_iter().zip(&*durations) {
-            if POLLED.contains(&endpoint) || durations.count() > 0 {
-                out.put_histogram([endpoint.as_str()], durations);
-            }
+            out.put_histogram([endpoint.as_str()], durations);
         }
     }
 }

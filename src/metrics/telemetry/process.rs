@@ -4,10 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 
 use crate::metrics::encode::Writer;
-use crate::metrics::families::exporter::{
-    PROCESS_CPU, PROCESS_MAX_FDS, PROCESS_OPEN_FDS, PROCESS_RESIDENT_MEMORY, PROCESS_START_TIME,
-    PROCESS_THREADS, PROCESS_VIRTUAL_MEMORY,
-};
+use crate::metrics::families::exporter as f;
 
 /// What does not change while the process runs.
 #[derive(Debug)]
@@ -56,20 +53,20 @@ impl Process {
     pub(super) fn write(&self, writer: &mut Writer) {
         if let Some(stat) = self.stat.as_ref().and_then(Stat::read) {
             let cpu = stat.cpu_ticks as f64 / self.units.ticks_per_second;
-            writer.family(&PROCESS_CPU).put([], cpu);
-            writer.family(&PROCESS_VIRTUAL_MEMORY).put([], stat.virtual_bytes);
+            writer.family(&f::PROCESS_CPU).put([], cpu);
+            writer.family(&f::PROCESS_VIRTUAL_MEMORY).put([], stat.virtual_bytes);
             let resident = stat.resident_pages * self.units.page_bytes;
-            writer.family(&PROCESS_RESIDENT_MEMORY).put([], resident);
-            writer.family(&PROCESS_THREADS).put([], stat.threads);
+            writer.family(&f::PROCESS_RESIDENT_MEMORY).put([], resident);
+            writer.family(&f::PROCESS_THREADS).put([], stat.threads);
         }
         if let Some(open) = open_fds() {
-            writer.family(&PROCESS_OPEN_FDS).put([], open);
+            writer.family(&f::PROCESS_OPEN_FDS).put([], open);
         }
         if let Some(max) = self.max_fds {
-            writer.family(&PROCESS_MAX_FDS).put([], max);
+            writer.family(&f::PROCESS_MAX_FDS).put([], max);
         }
         if let Some(started) = self.started {
-            writer.family(&PROCESS_START_TIME).put([], started);
+            writer.family(&f::PROCESS_START_TIME).put([], started);
         }
     }
 }

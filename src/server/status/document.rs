@@ -10,9 +10,6 @@ use crate::metrics::telemetry::{Activity, BudgetLevel, Incident};
 use crate::model::{self, Level, PerLevel, Resource, Snapshot};
 use crate::server::status::history::History;
 
-/// The endpoints of which it is said how fresh they are.
-const READ: [Resource; 4] = [Resource::Summary, Resource::User, Resource::Behaviors, Resource::Integrations];
-
 #[derive(Serialize)]
 pub(super) struct Head {
     pub(super) version: &'static str,
@@ -159,7 +156,9 @@ impl<'a> Account<'a> {
             account: &account.alias,
             account_id: &account.id,
             up: *up,
-            endpoints: READ.map(|endpoint| (endpoint.as_str(), freshness(endpoint))).into(),
+            endpoints: Resource::with_rows()
+                .map(|resource| (resource.as_str(), freshness(resource)))
+                .collect(),
             users: users.as_ref().map(|users| Users::new(users, history, &dated)),
             events: totals.started.then(|| Events::new(totals, *counting_since, history, &dated)),
             behaviors: behaviors.as_ref().map(|known| known.iter().map(Behavior::new).collect()),

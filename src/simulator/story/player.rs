@@ -83,7 +83,7 @@ impl Player {
                 }
             }
             SceneAction::Disable { behavior } => {
-                self.configure(world, behavior, |known| known.enabled = false)
+                self.configure(world, behavior, |known| known.enabled = false);
             }
             SceneAction::Enable { behavior } => self.configure(world, behavior, |known| known.enabled = true),
             SceneAction::Revoke => world.auth.stand(Standing::Revoked),

@@ -76,14 +76,14 @@ async fn endures(alias: &str, tuning: Tuning, fault: Fault, outcome: &str, said:
     let refused = format!("requests_total{{endpoint=\"summary\",outcome=\"{outcome}\"}}");
     assert!(during.own(&refused) >= Some(1.0), "{refused} {:?}", rig.logs());
     assert_eq!(rig.get("/-/ready").await.0, 200, "trouble upstream is no reason to take the exporter out");
-    rig.until_logged(&["WARN", "no usable answer", "endpoint=\"summary\""]).await;
-    let warning = rig.logs().into_iter().find(|line| line.contains("no usable answer")).expect("just seen");
+    rig.until_logged(&["WARN", "the request failed", "endpoint=\"summary\""]).await;
+    let warning = rig.logs().into_iter().find(|line| line.contains("the request failed")).expect("just seen");
     let (_, sentence) = warning.split_once("error=").expect("the log says which");
     assert!(sentence.contains(said), "{said}: {sentence}");
     rig.simulator.clear_faults();
     rig.until("it is over", is_up).await;
-    rig.until_logged(&["INFO", "answers again", "endpoint=\"summary\""]).await;
-    let warnings = rig.logs().iter().filter(|line| line.contains("no usable answer")).count();
+    rig.until_logged(&["INFO", "requests succeed again", "endpoint=\"summary\""]).await;
+    let warnings = rig.logs().iter().filter(|line| line.contains("the request failed")).count();
     assert_eq!(warnings, 1, "said once: {:#?}", rig.logs());
     rig.stop().await.expect("a clean end");
 }
@@ -179,7 +179,7 @@ async fn is_not_whole(alias: &str, fault: Fault, more: &str) {
     rig.inject(on_summary(fault));
     let page = rig.until("the fault shows", is_down).await;
     keeps_the_last_good_data(&page);
-    rig.until_logged(&["WARN", "not whole", "reason="]).await;
+    rig.until_logged(&["WARN", "list of users is incomplete", "reason="]).await;
     rig.simulator.clear_faults();
     rig.until("it is over", is_up).await;
     rig.until_logged(&["INFO", "whole again"]).await;
@@ -344,7 +344,7 @@ async fn nothing_is_sent_inside_a_block_and_one_probe_after_it() {
         .until("blocked", |page| page.own("blocked_until_timestamp_seconds").is_some() && is_down(page))
         .await;
     keeps_the_last_good_data(&page);
-    rig.until_logged(&["WARN", "no usable answer", "400"]).await;
+    rig.until_logged(&["WARN", "the request failed", "400"]).await;
     let until = page.own("blocked_until_timestamp_seconds").expect("just seen");
     rig.until("over", |page| is_up(page) && page.own("blocked_until_timestamp_seconds").is_none()).await;
     let requests = rig.simulator.truth().requests;
