@@ -9,6 +9,7 @@ EVENTS = "cloudflare_zt_risk_events_total behavior=imp_travel risk_level=high"
 EVENTS_LOW = "cloudflare_zt_risk_events_total behavior=imp_travel risk_level=low"
 HIT = "cloudflare_zt_risk_behavior_users_total behavior=imp_travel"
 OLDEST = "cloudflare_zt_risk_oldest_user_timestamp_seconds max_risk_level=high"
+UNKNOWN = "cloudflare_zt_risk_users max_risk_level=unknown"
 RESETS = "cloudflare_zt_risk_resets_total"
 
 
@@ -17,7 +18,7 @@ def on_instance(name: str, series: str) -> str:
 
 
 def cases() -> list[Case]:
-    return [*rising(), *unusual(), *campaign(), *unattended(), *mass_reset()]
+    return [*rising(), *unusual(), *campaign(), *unattended(), *unknown(), *mass_reset()]
 
 
 def rising() -> list[Case]:
@@ -287,6 +288,41 @@ def unattended() -> list[Case]:
                 on_instance("b", OLDEST): hold(0, 25 * HOUR),
             },
             {24 * HOUR + 30: ["acme"]},
+        ),
+    ]
+
+
+def unknown() -> list[Case]:
+    def case(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZeroTrustUnknownRiskLevel", sentence, series, firing)
+
+    return [
+        case(
+            "one user at an unknown level fires after five minutes until the level is known",
+            {UNKNOWN: hold(0, 60) + hold(1, 30) + hold(0, 30)},
+            {59: [], 62: [], 64: [], 65: ["acme"], 89: ["acme"], 91: []},
+        ),
+        case("no user at an unknown level is quiet", {UNKNOWN: hold(0, 60), HIGH: hold(20, 60)}, {30: []}),
+        case("an exporter without this level is quiet", {HIGH: hold(20, 60)}, {30: []}),
+        case(
+            "an answer that is odd for two minutes is quiet",
+            {UNKNOWN: hold(0, 30) + hold(9, 2) + hold(0, 30)},
+            {36: []},
+        ),
+        case(
+            "an unknown level from the start of an installation fires",
+            {UNKNOWN: hold(3, 30)},
+            {4: [], 6: ["acme"]},
+        ),
+        case(
+            "a restart and a gap end the alert, and it fires again",
+            {UNKNOWN: hold(1, 30) + gap(10) + hold(1, 30)},
+            {25: ["acme"], 35: [], 42: [], 46: ["acme"]},
+        ),
+        case(
+            "two exporters of one account fire one alert",
+            {UNKNOWN: hold(2, 60), on_instance("b", UNKNOWN): hold(2, 60)},
+            {30: ["acme"]},
         ),
     ]
 

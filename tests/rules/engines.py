@@ -45,8 +45,8 @@ class Engine:
     command: tuple[str, ...]  # the path of the test file follows
     # The key of a test's queries.
     queries: str = "promql_expr_test"
-    # vmalert writes the results of a group when the group ends. A rule that reads another rule of its own group gets the
-    # result of the last evaluation, which the long intervals of some cases would hide.
+    # vmalert writes the results of a group when the group ends. A rule that reads another rule of its group gets the
+    # result of the evaluation before. The long intervals of some cases would hide it.
     group_for_each_rule: bool = False
 
     def failures(

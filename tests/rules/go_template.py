@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-GO = set("and call eq ge gt html index js le len lt ne not or print printf println slice urlquery".split())
-# `query` exists too, but in Grafana it returns nothing.
-PROMETHEUS = set(
-    "args externalURL first graphLink humanize humanize1024 humanizeDuration humanizePercentage humanizeTimestamp label"
-    " match parseDuration pathPrefix reReplaceAll safeHtml sortByLabel stripDomain stripPort strvalue tableLink title"
-    " toDuration toLower toTime toUpper value".split()
-)
+# The functions of Go and of Prometheus that a text can need. In Grafana, `query` returns nothing.
+GO = {"and", "eq", "ge", "gt", "index", "le", "len", "lt", "ne", "not", "or", "print", "printf", "println", "slice"}
+PROMETHEUS = {
+    *("humanize", "humanize1024", "humanizeDuration", "humanizePercentage", "humanizeTimestamp"),
+    *("match", "reReplaceAll", "stripDomain", "stripPort", "title", "toLower", "toUpper"),
+}
 VARIABLES = {"$", "$labels", "$value", "$values"}
 
 TEXT = re.compile(r"\{\{(?:-\s)?(?P<action>(?:\"(?:[^\"\\]|\\.)*\"|`[^`]*`|[^\"`])*?)(?:\s-)?\}\}", re.DOTALL)
@@ -29,7 +28,7 @@ class TemplateError(ValueError):
 
 @dataclass
 class Used:
-    """What a template reads: each variable with its fields, such as `$labels.account`, if it is not guarded by `with`."""
+    """The variables that a template reads, with their fields: `$labels.account`. `guarded` are those of `with`."""
 
     variables: list[str] = field(default_factory=list)
     guarded: list[str] = field(default_factory=list)

@@ -23,10 +23,7 @@ class GrafanaError(ValueError):
 def read(value: Any, place: str = "") -> Any:
     """The content as Grafana has it after the import. Raises GrafanaError where it depends on the environment."""
     if isinstance(value, dict):
-        return {
-            key: inner if key in RAW else read(inner, f"{place}.{key}".lstrip("."))
-            for key, inner in value.items()
-        }
+        return {key: inner if key in RAW else read(inner, f"{place}.{key}".lstrip(".")) for key, inner in value.items()}
     if isinstance(value, list):
         return [read(inner, place) for inner in value]
     if isinstance(value, str):
@@ -73,12 +70,14 @@ def _check_text(place: str, text: str, refs: set[str]) -> None:
     for variable in (*used.variables, *used.guarded):
         name, *fields = variable.split(".")
         # `$value` is a text with all values in Grafana, not a number as in Prometheus.
-        right = name != "$value" and (name != "$values" or (len(fields) == 2 and fields[0] in refs and fields[1] == "Value"))
+        right = name != "$value" and (
+            name != "$values" or (len(fields) == 2 and fields[0] in refs and fields[1] == "Value")
+        )
         if not right or (name == "$labels" and len(fields) != 1):
             raise GrafanaError(f"{place}: {variable} is not a label or a value")
 
 
 def without_values(rule: dict[str, Any]) -> list[str]:
-    """What the texts of a rule would show as "[no value]" if its queries fail, because then it has no labels and values."""
+    """What the texts of a rule would show as "[no value]" if its queries fail. It has no labels and values then."""
     used = [go_template.parsed(text) for text in rule["annotations"].values()]
     return [variable for one in used for variable in one.variables if variable.startswith(("$labels.", "$values."))]

@@ -1,12 +1,12 @@
 """Parses math expressions of Grafana's alert rules, such as `is_number($A)`, by the same grammar as Grafana.
 
-    or      -> and {"||" and}
-    and     -> compare {"&&" compare}
-    compare -> sum {("==" | "!=" | ">" | ">=" | "<" | "<=") sum}
-    sum     -> product {("+" | "-") product}
-    product -> power {("*" | "/" | "%") power}
-    power   -> unary {"**" unary}
-    unary   -> ("!" | "-") unary | "(" or ")" | number | variable | function "(" [or {"," or}] ")"
+or      -> and {"||" and}
+and     -> compare {"&&" compare}
+compare -> sum {("==" | "!=" | ">" | ">=" | "<" | "<=") sum}
+sum     -> product {("+" | "-") product}
+product -> power {("*" | "/" | "%") power}
+power   -> unary {"**" unary}
+unary   -> ("!" | "-") unary | "(" or ")" | number | variable | function "(" [or {"," or}] ")"
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Case:
 
 
 def target_labels(instance: str) -> dict[str, str]:
-    """The labels that the operators of Prometheus and VictoriaMetrics, and Alloy, give a target besides job and instance."""
+    """Labels that Alloy and the operators of Prometheus and VictoriaMetrics give a target besides job and instance."""
     return {
         "cluster": "production",
         "container": "zt-risk-exporter",

@@ -111,6 +111,19 @@ def risk_alerts(s: Settings) -> list[Alert]:
             fires_when=f"a user has been at high risk for {s.unattended} without a reset",
         ),
         Alert(
+            name="ZeroTrustUnknownRiskLevel",
+            severity=WARNING,
+            expr='max by (job, account) (cloudflare_zt_risk_users{max_risk_level="unknown"}) > 0',
+            for_duration=str(s.unknown_for),
+            summary='{{ printf "%.0f" $value }} users of {{ $labels.account }} have an unknown risk level.',
+            description="""
+            Cloudflare gives {{ printf "%.0f" $value }} users of {{ $labels.account }} a risk level that the exporter
+            does not know. The exporter ranks them above high, but alerts about high risk do not count them. Look at
+            these users in Cloudflare. The exporter's log has the word for the level. Update the exporter.
+            """,
+            fires_when="Cloudflare gives a user a risk level that the exporter does not know",
+        ),
+        Alert(
             name="ZeroTrustMassReset",
             severity=WARNING,
             expr=f"""

@@ -168,11 +168,90 @@ def reading_alerts(s: Settings) -> list[Alert]:
             """,
             fires_when=f"a user's new events have been unread for {s.pending}",
         ),
+        Alert(
+            name="ZtRiskExporterEventsRejected",
+            severity=WARNING,
+            expr=f"""
+            max by (job, account, reason) (
+              {indented(14, rose("zt_risk_exporter_rejected_events_total", s.lost_window))}
+            )
+            """,
+            for_duration="0s",
+            summary="Events of {{ $labels.account }} cannot be read: {{ $labels.reason }}.",
+            description="""
+            Cloudflare lists events of {{ $labels.account }} that the exporter cannot read, because of their
+            {{ $labels.reason }}, and so it does not count them. The exporter's log names the field. Look at these users
+            in Cloudflare, and update the exporter.
+            """,
+            fires_when=f"an event within the last {s.lost_window} had a form that the exporter cannot read",
+        ),
+        Alert(
+            name="ZtRiskExporterRowsRejected",
+            severity=WARNING,
+            expr=f"""
+            max by (job, account, resource) (
+              {indented(14, rose("zt_risk_exporter_rejected_rows_total", s.lost_window))}
+            )
+            """,
+            for_duration="0s",
+            summary="Rows of the {{ $labels.resource }} of {{ $labels.account }} cannot be read.",
+            description="""
+            Cloudflare's answer for the {{ $labels.resource }} of {{ $labels.account }} has rows that the exporter
+            cannot read, so these rows are missing from the metrics. The exporter's log names the field. Update the
+            exporter.
+            """,
+            fires_when=f"a row of an answer within the last {s.lost_window} had a form that the exporter cannot read",
+        ),
+        Alert(
+            name="ZtRiskExporterEventsUnattributed",
+            severity=WARNING,
+            expr=f"""
+            max by (job, account, reason) (
+              {indented(14, rose("cloudflare_zt_risk_events_unattributed_total", s.lost_window))}
+            )
+            """,
+            for_duration="0s",
+            summary="Events of {{ $labels.account }} were not found: {{ $labels.reason }}.",
+            description="""
+            Cloudflare's counts for users of {{ $labels.account }} rose by events that the exporter did not find in the
+            lists of events, for the reason {{ $labels.reason }}. So cloudflare_zt_risk_events_total is too low. The
+            runbook explains the reasons.
+            """,
+            fires_when=f"""
+            events within the last {s.lost_window} appear in Cloudflare's counts, but were not found and so not counted
+            """,
+        ),
     ]
 
 
 def state_alerts(s: Settings) -> list[Alert]:
     return [
+        Alert(
+            name="ZtRiskExporterReloadFailed",
+            severity=WARNING,
+            expr="zt_risk_exporter_config_last_reload_successful == 0",
+            for_duration=str(s.reload_for),
+            summary="The exporter {{ $labels.instance }} could not read its new configuration or credentials.",
+            description="""
+            The exporter {{ $labels.instance }} still uses its old configuration and credentials, because it could not
+            read or use the new ones. Do not delete an old token at Cloudflare before this alert has ended. The log and
+            the live page name the file and the error. Correct the file. The exporter reads tokens and keys again by
+            itself, and the configuration file after a reload.
+            """,
+            fires_when="the exporter could not use a changed configuration, token or key",
+        ),
+        Alert(
+            name="ZtRiskExporterLogLinesDropped",
+            severity=WARNING,
+            expr=rose("zt_risk_exporter_log_lines_dropped_total", s.lost_window),
+            for_duration="0s",
+            summary="The log of {{ $labels.instance }} is incomplete.",
+            description="""
+            The exporter {{ $labels.instance }} dropped log lines, because nothing reads its standard error fast enough.
+            Metrics are not affected. Check the program that collects the log, and the disk that it writes to.
+            """,
+            fires_when=f"the exporter dropped log lines within the last {s.lost_window}",
+        ),
         Alert(
             name="ZtRiskExporterStateNotDurable",
             severity=WARNING,

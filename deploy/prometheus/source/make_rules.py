@@ -30,8 +30,8 @@ DRILL = 60
 # The uid of the data source in ../../grafana/provisioning/datasources.
 DATA_SOURCE = "prometheus"
 FOLDER = "Zero Trust user risk"
-# The alert that reports a Prometheus that cannot be queried. Its texts need no labels and no values, because Grafana has
-# neither then.
+# The alert that reports a Prometheus that cannot be queried. Its texts need no labels and no values, because Grafana
+# has neither then.
 REPORTS_ERRORS = "ZtRiskExporterDown"
 # The project has no public address.
 RUNBOOKS = "https://example.com/zt-risk-exporter/docs/runbooks.md"
@@ -207,7 +207,10 @@ def main() -> None:
         "--runbooks", default=RUNBOOKS, metavar="URL", help="where docs/runbooks.md is (default: %(default)s)"
     )
     parser.add_argument(
-        "--data-source", default=DATA_SOURCE, metavar="UID", help="the uid of Prometheus in Grafana (default: %(default)s)"
+        "--data-source",
+        default=DATA_SOURCE,
+        metavar="UID",
+        help="the uid of Prometheus in Grafana (default: %(default)s)",
     )
     parser.add_argument("--to", type=Path, default=DEPLOY, metavar="DIRECTORY", help="write here instead of deploy/")
     parser.add_argument("--table", action="store_true", help="print the table of docs/alerts.md and write no files")

@@ -1,8 +1,8 @@
 """Expressions that mean the same in Prometheus 2.42, in Prometheus 3 and in VictoriaMetrics.
 
-`increase` and `changes` of VictoriaMetrics count the first sample of a series as a rise from 0. A series starts whenever
-a pod gets another name, and its counter continues at the value in the state file. So rules use these functions instead.
-Ranges of Prometheus 3 do not contain the sample at their start, which moves an alert by one sample at most.
+`increase` and `changes` of VictoriaMetrics count the first sample of a series as a rise from 0. A series starts
+whenever a pod gets another name, and its counter continues at the value in the state file. So rules use these functions
+instead. Ranges of Prometheus 3 do not contain the sample at their start, which moves an alert by one sample at most.
 """
 
 from __future__ import annotations
