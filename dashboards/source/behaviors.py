@@ -4,10 +4,12 @@ from typing import Any
 
 from .kit import (
     BAD,
+    COUNT,
     GOOD,
     LEVELS,
     NOTICE,
     bar_panel,
+    changes,
     column,
     deduplicated,
     increase_in_range,
@@ -42,10 +44,6 @@ SILENT = (
     f"{deduplicated(risk_metric('behavior_enabled'), 'behavior')} == 1 unless on (account, behavior)"
     f" (sum by (account, behavior) ({_INCREASE}) > 0)"
 )
-
-
-def _changes(metric: str, *labels: str) -> str:
-    return f"sum({deduplicated(f'changes({risk_metric(metric)}[$__range])', *labels)})"
 
 
 def _silent() -> Any:
@@ -89,7 +87,7 @@ def _states() -> Any:
         "Behaviors by state",
         text,
         queries,
-        "short",
+        COUNT,
         width=8,
         height=9,
         colors=colors,
@@ -102,20 +100,20 @@ def dashboard() -> Any:
     """The dashboard for administrators of the risk configuration."""
     enabled = deduplicated(risk_metric("behavior_enabled"), "behavior")
     active = deduplicated(risk_metric("integration_active"), "integration")
-    changes = f"{_changes('behavior_enabled', 'behavior')} + {_changes('behavior_risk_level', 'behavior')}"
+    changed = f"sum({changes('behavior_enabled', 'behavior')}) + sum({changes('behavior_risk_level', 'behavior')})"
     panels = [
         stat_panel(
             "Behaviors enabled",
             "Behaviors that Cloudflare looks for.",
             instant_query(f"sum({enabled})"),
-            "short",
+            COUNT,
             NO_THRESHOLDS,
         ),
         stat_panel(
             "Disabled",
             "Behaviors that Cloudflare does not look for.",
             instant_query(f"sum(1 - {enabled})"),
-            "short",
+            COUNT,
             NO_THRESHOLDS,
             width=2,
         ),
@@ -123,15 +121,15 @@ def dashboard() -> Any:
             "Enabled, without events",
             "Enabled behaviors without an event during the selected time.",
             instant_query(or_zero(f"count({SILENT})")),
-            "short",
+            COUNT,
             ORANGE_FROM_1,
             mappings=NONE_TEXT,
         ),
         stat_panel(
             "Changes",
             "How often a behavior was enabled, disabled or given another level during the selected time.",
-            instant_query(changes),
-            "short",
+            instant_query(changed),
+            COUNT,
             ORANGE_FROM_1,
             mappings=NONE_TEXT,
             width=2,
@@ -140,7 +138,7 @@ def dashboard() -> Any:
             "Integrations active",
             "Receivers that get changes of risk.",
             instant_query(f"sum({active})"),
-            "short",
+            COUNT,
             NO_THRESHOLDS,
             no_value="none",
             width=4,
@@ -149,7 +147,7 @@ def dashboard() -> Any:
             "Integrations inactive",
             "Receivers that do not get changes of risk.",
             instant_query(f"sum(1 - {active})"),
-            "short",
+            COUNT,
             RED_FROM_1,
             mappings=NONE_TEXT,
             no_value="none",
@@ -168,7 +166,7 @@ def dashboard() -> Any:
             "Events during the selected time that appear in Cloudflare's counts but could not be found. This is an"
             " estimate.",
             instant_query(increase_in_range("events_unattributed_total", "reason")),
-            "short",
+            COUNT,
             ORANGE_FROM_1,
             mappings=NONE_TEXT,
         ),

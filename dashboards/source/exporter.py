@@ -6,6 +6,8 @@ from grafana_foundation_sdk.builders import dashboard as builders
 
 from .kit import (
     BAD,
+    BAR,
+    COUNT,
     DAY,
     GOOD,
     LEVELS,
@@ -52,7 +54,7 @@ def _summary() -> list[Any]:
             "Exporters down",
             "Exporters that Prometheus could not scrape.",
             instant_query(f"sum(1 - {plain_metric('up')})"),
-            "short",
+            COUNT,
             RED_FROM_1,
             mappings=NONE_TEXT,
         ),
@@ -60,7 +62,7 @@ def _summary() -> list[Any]:
             "Accounts failing",
             "Accounts whose last attempt to read the list of users failed.",
             instant_query(f"sum(1 - {deduplicated(risk_metric('up'))})"),
-            "short",
+            COUNT,
             RED_FROM_1,
             mappings=NONE_TEXT,
         ),
@@ -80,7 +82,7 @@ def _summary() -> list[Any]:
             instant_query(
                 or_zero(f"count({deduplicated(exporter_metric('blocked_until_timestamp_seconds'))} > time())")
             ),
-            "short",
+            COUNT,
             RED_FROM_1,
             mappings=NONE_TEXT,
         ),
@@ -88,7 +90,7 @@ def _summary() -> list[Any]:
             "Pending users",
             "Users with new events that the exporter has not read yet.",
             range_query(total(risk_metric("pending_users")), ""),
-            "short",
+            COUNT,
             steps((None, GOOD), (100, NOTICE)),
         ),
         stat_panel(
@@ -103,7 +105,7 @@ def _summary() -> list[Any]:
             "Storage of counters",
             "Counters in memory are lost at a restart. Counters on disk survive it.",
             instant_query(f"min({plain_metric('zt_risk_exporter_state_durable')})"),
-            "short",
+            COUNT,
             NO_THRESHOLDS,
             mappings=STATE,
         ),
@@ -113,7 +115,7 @@ def _summary() -> list[Any]:
 def _cloudflare() -> list[Any]:
     ages = age(deduplicated(risk_metric("last_success_timestamp_seconds"), "resource"))
     sent = exporter_metric("requests_total", when=RATE)
-    failed = exporter_metric("requests_total", 'outcome!="ok"', "[$__interval]")
+    failed = exporter_metric("requests_total", 'outcome!="ok"', BAR)
 
     def duration_rate(part: str) -> str:
         return (
@@ -133,7 +135,7 @@ def _cloudflare() -> list[Any]:
             "Requests to Cloudflare",
             "Requests per minute, by resource, including retries.",
             [range_query(f"60 * sum by (resource) (rate({sent}))", "{{resource}}")],
-            "short",
+            COUNT,
             width=8,
             stacked=True,
             calcs=("mean", "max"),
@@ -154,7 +156,7 @@ def _cloudflare() -> list[Any]:
                 range_query(deduplicated(exporter_metric("budget_remaining_requests")), "{{account}} remaining"),
                 range_query(deduplicated(exporter_metric("budget_limit_requests")), "{{account}} limit"),
             ],
-            "short",
+            COUNT,
             width=8,
             calcs=("lastNotNull", "min"),
         ).override_by_regexp(".* limit", properties(custom__lineStyle={"fill": "dash", "dash": [8, 8]})),
@@ -188,7 +190,7 @@ def _counting() -> list[Any]:
             "Users with new events that the exporter has not read yet. A short peak is a campaign or a restart. A"
             " plateau means that the budget is too small.",
             [range_query(deduplicated(risk_metric("pending_users")), "{{account}}")],
-            "short",
+            COUNT,
             width=6,
             height=8,
             decimals=0,
@@ -214,8 +216,8 @@ def _counting() -> list[Any]:
             "Events that could not be attributed, rows of answers that could not be decoded, and retries of requests.",
             [
                 range_query(increase_per_bar("events_unattributed_total", "reason"), "events not attributed"),
-                range_query(f"sum(increase({exporter_metric('rejected_rows_total')}[$__interval]))", "rows rejected"),
-                range_query(f"sum(increase({plain_metric('zt_risk_exporter_retries_total')}[$__interval]))", "retries"),
+                range_query(f"sum(increase({exporter_metric('rejected_rows_total', when=BAR)}))", "rows rejected"),
+                range_query(f"sum(increase({plain_metric('zt_risk_exporter_retries_total', when=BAR)}))", "retries"),
             ],
             width=6,
             height=8,
@@ -276,7 +278,7 @@ def _exposition() -> builders.Row:
             "Scrapes",
             "Answered scrapes per minute, by format.",
             [range_query(f"60 * sum by (instance, format) (rate({scraped}))", "{{instance}} {{format}}")],
-            "short",
+            COUNT,
             width=6,
             height=7,
         ),
@@ -307,7 +309,7 @@ def _state() -> builders.Row:
             "Commits",
             "Attempts to write the state to disk per minute, by result.",
             [range_query(f"60 * sum by (result) (rate({commits}))", "{{result}}")],
-            "short",
+            COUNT,
             width=8,
             height=7,
         ),
@@ -320,7 +322,7 @@ def _state() -> builders.Row:
                     "{{result}}",
                 )
             ],
-            "short",
+            COUNT,
             width=8,
             height=7,
             decimals=0,
@@ -352,7 +354,7 @@ def _process() -> builders.Row:
             "Open files",
             "File descriptors in use.",
             [range_query(plain_metric("process_open_fds"), by)],
-            "short",
+            COUNT,
             width=6,
             height=7,
             decimals=0,
@@ -361,7 +363,7 @@ def _process() -> builders.Row:
             "Threads",
             "Threads of the operating system.",
             [range_query(plain_metric("process_threads"), by)],
-            "short",
+            COUNT,
             width=6,
             height=7,
             decimals=0,

@@ -4,6 +4,7 @@ from typing import Any
 
 from .kit import (
     BAD,
+    COUNT,
     GOOD,
     HOUR,
     LEVELS,
@@ -50,14 +51,14 @@ def _against(days: int, title: str, then: str) -> Any:
         f"The difference to the number of users at high risk {then} at this time. Orange from one more, red from ten."
     )
     return stat_panel(
-        title, text, instant_query(f"{_high()} - {_high(f' offset {days}d')}"), "short", RISES, no_value="no data"
+        title, text, instant_query(f"{_high()} - {_high(f' offset {days}d')}"), COUNT, RISES, no_value="no data"
     )
 
 
 def _new() -> Any:
     text = "How often a user reached high risk during the selected time, from another level or from no level."
     expr = increase_in_range("level_changes_total", "from", matching='to="high"')
-    return stat_panel("New at high risk", text, instant_query(expr), "short", RISES)
+    return stat_panel("New at high risk", text, instant_query(expr), COUNT, RISES)
 
 
 def _events() -> Any:
@@ -66,7 +67,7 @@ def _events() -> Any:
         "Risk events",
         text,
         instant_query(increase_in_range("events_total", "behavior", "risk_level")),
-        "short",
+        COUNT,
         NO_THRESHOLDS,
     )
 
@@ -98,7 +99,7 @@ def dashboard() -> Any:
             "Users at risk, by level",
             "Users on the risk list, by their highest level. High risk is at the bottom.",
             by_level(total(risk_metric("users", 'max_risk_level="LEVEL"'))),
-            "short",
+            COUNT,
             colors=LEVELS,
             stacked=True,
             calcs=("lastNotNull", "min", "max"),
@@ -113,7 +114,7 @@ def dashboard() -> Any:
                 range_query(_high(" offset 1d"), "yesterday"),
                 range_query(_high(" offset 7d"), "last week"),
             ],
-            "short",
+            COUNT,
             colors={"now": LEVELS["high"], "yesterday": "blue", "last week": LEVELS["unknown"]},
             calcs=("lastNotNull", "min", "max"),
             minimum=None,

@@ -4,6 +4,7 @@ from typing import Any
 
 from .kit import (
     BAD,
+    COUNT,
     DAY,
     GOOD,
     HOUR,
@@ -221,7 +222,7 @@ def dashboard() -> Any:
             "Users who were reset within the last 30 days and are on the risk list again, among the users with their"
             " own series.",
             instant_query(or_zero(f"count({OFFENDERS})")),
-            "short",
+            COUNT,
             ORANGE_FROM_1,
             width=4,
         ),
@@ -229,7 +230,7 @@ def dashboard() -> Any:
             "Users on the list",
             "All users on the risk list, at any level.",
             instant_query(total(risk_metric("users"), "max_risk_level")),
-            "short",
+            COUNT,
             NO_THRESHOLDS,
             width=4,
         ),
@@ -238,7 +239,7 @@ def dashboard() -> Any:
             "Users on the list without their own series, because of users.limit or users.identity: none. They are"
             " counted, but the tables here do not show them.",
             instant_query(total(risk_metric("users_omitted"))),
-            "short",
+            COUNT,
             NO_THRESHOLDS,
         ),
         _most_at_risk(),

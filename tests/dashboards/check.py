@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models import common, dashboard, timeseries
+from target_labels import with_target_labels
 
 import boards
 import history
@@ -112,6 +113,18 @@ def frame_errors(found: dict[str, dict[str, Any]]) -> list[str]:
     return wrong
 
 
+def alarming_without_a_value(found: dict[str, dict[str, Any]]) -> list[str]:
+    """Panels that show a missing value, such as a token without a date, in the color of a bad one."""
+    return [
+        f"{name}: {panel['title']}: a missing value is {color}"
+        for name, board in found.items()
+        for panel in boards.panels(board)
+        if panel["type"] == "stat"
+        for color in [panel["fieldConfig"]["defaults"]["thresholds"]["steps"][0]["color"]]
+        if color != "text"
+    ]
+
+
 def unknown_metrics(found: dict[str, dict[str, Any]]) -> list[str]:
     """Metrics in queries that the exporter does not have."""
     declared = set()
@@ -168,7 +181,26 @@ def run_query(server: history.Prometheus, query: boards.Query, expr: str, end: i
     if query.instant:
         return server.get("query", query=expr, time=end)["result"]
     step = boards.step(query, DAY)
-    return server.get("query_range", query=expr, start=end - DAY, end=end, step=step)["result"]
+    # Grafana puts the points at full steps.
+    first, last = ((end - DAY) // step * step, end // step * step)
+    return server.get("query_range", query=expr, start=first, end=last, step=step)["result"]
+
+
+def missing_bars(server: history.Prometheus, found: dict[str, dict[str, Any]], start: int, end: int) -> list[str]:
+    """Bars that users would miss: the one of the current interval, and all of them in the first minutes."""
+    wrong = []
+    for name, board in found.items():
+        for query in boards.queries(name, board):
+            # Without failures, the panel of failed requests has no bars.
+            if not query.min_interval or query.expr.endswith("> 0"):
+                continue
+            expr = boards.substituted(query, DAY, boards.all_values(board))
+            for when, at in (("five minutes after the start", start + 300), ("in the current interval", end)):
+                newest = at // query.min_interval * query.min_interval
+                points = [point for one in run_query(server, query, expr, at) for point in one["values"]]
+                if not any(time == newest and value != "NaN" for time, value in points):
+                    wrong.append(f"Prometheus {server.version}: {query}: no bar {when}")
+    return wrong
 
 
 def exit_on(wrong: list[str]) -> None:
@@ -184,7 +216,7 @@ def main() -> None:
     found = boards.load()
     exit_on(outdated_files())
     exit_on([complaint for name, board in found.items() for complaint in unknown_keys(name, board)])
-    exit_on(frame_errors(found) + unknown_metrics(found) + lint.complaints(found))
+    exit_on(frame_errors(found) + alarming_without_a_value(found) + unknown_metrics(found) + lint.complaints(found))
     print(f"{len(found)} dashboards are up to date and follow {len(lint.RULES)} rules")
 
     with ExitStack() as stack:
@@ -193,13 +225,14 @@ def main() -> None:
         if "HISTORY" not in os.environ:
             recorded.mkdir(parents=True)
             history.record(recorded)
-        history.load(recorded, blocks)
-        end = history.end(recorded)
+        history.relabeled(recorded, work / "scraped", with_target_labels)
+        history.load(work / "scraped", blocks)
+        start, end = history.start(recorded), history.end(recorded)
         newer = history.prometheus_3()
         for binary in filter(None, ("prometheus", newer)):
             server = history.Prometheus(stack, binary, blocks)
             sent, wrong = query_errors(server, found, end)
-            exit_on(wrong)
+            exit_on(wrong + missing_bars(server, found, start, end))
             print(f"Prometheus {server.version}: {sent} queries answered")
         if "KEEP" in os.environ:
             (work / "prometheus.yml").write_text("{}", encoding="utf-8")

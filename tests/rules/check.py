@@ -26,10 +26,11 @@ import cases_users
 import grafana
 import make_rules
 from engines import Engine, promtool, vmalert_tool
-from history import Case, Scraped, plain, with_target_labels
+from history import Case, Scraped, plain
 from mutants import current, survivors
 from rules import alerts, recordings
 from settings import Settings
+from target_labels import with_target_labels
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
