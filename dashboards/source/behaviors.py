@@ -57,7 +57,7 @@ def _silent() -> Any:
     columns = {"name": "Behavior", "account": "Account", "Value #A": "Level"}
     styles = {"Account": column(90), "Level": column(90, LEVEL_TEXTS)}
     queries = [table_query(level), table_query(name)]
-    return table_panel("Enabled, without events", text, queries, columns, width=8, height=9, styles=styles)
+    return table_panel("Enabled, without events", text, queries, columns, height=8, styles=styles)
 
 
 def _delay() -> Any:
@@ -69,7 +69,7 @@ def _delay() -> Any:
         range_query(quantile(q, "event_observation_delay_seconds", "1h", "account"), "{{account}}, " + name)
         for q, name in ((0.5, "median"), (0.95, "p95"))
     ]
-    return line_panel("Delay from event to observation", text, queries, "s", width=8, height=9)
+    return line_panel("Delay from event to observation", text, queries, "s")
 
 
 def _states() -> Any:
@@ -88,8 +88,6 @@ def _states() -> Any:
         text,
         queries,
         COUNT,
-        width=8,
-        height=9,
         colors=colors,
         calcs=("lastNotNull",),
         decimals=0,
@@ -115,7 +113,6 @@ def dashboard() -> Any:
             instant_query(f"sum(1 - {enabled})"),
             COUNT,
             NO_THRESHOLDS,
-            width=2,
         ),
         stat_panel(
             "Enabled, without events",
@@ -132,7 +129,6 @@ def dashboard() -> Any:
             COUNT,
             ORANGE_FROM_1,
             mappings=NONE_TEXT,
-            width=2,
         ),
         stat_panel(
             "Integrations active",
@@ -141,7 +137,6 @@ def dashboard() -> Any:
             COUNT,
             NO_THRESHOLDS,
             no_value="none",
-            width=4,
         ),
         stat_panel(
             "Integrations inactive",
@@ -151,7 +146,6 @@ def dashboard() -> Any:
             RED_FROM_1,
             mappings=NONE_TEXT,
             no_value="none",
-            width=4,
         ),
         stat_panel(
             "Median delay",
@@ -177,8 +171,8 @@ def dashboard() -> Any:
             " are probably a campaign. Many events of few users are probably a noisy device or rule.",
             [range_query(increase_per_bar("behavior_users_total", "behavior", by="behavior"), "{{behavior}}")],
         ),
-        behaviors(14, 11),
-        integrations(10, 11),
+        behaviors(24, 11),
+        integrations(12, 8),
         _silent(),
         _states(),
         _delay(),

@@ -89,7 +89,7 @@ def _summary() -> list[Any]:
         stat_panel(
             "Pending users",
             "Users with new events that the exporter has not read yet.",
-            range_query(total(risk_metric("pending_users")), ""),
+            instant_query(total(risk_metric("pending_users"))),
             COUNT,
             steps((None, GOOD), (100, NOTICE)),
         ),
@@ -204,7 +204,7 @@ def _counting() -> list[Any]:
             height=8,
         ),
         line_panel(
-            "Delay from event to observation, p95",
+            "Observation delay, p95",
             "95 % of the events had a shorter delay. Each point covers the hour before it.",
             [range_query(quantile(0.95, "event_observation_delay_seconds", "1h", "account"), "{{account}}")],
             "s",
@@ -265,6 +265,7 @@ def _exposition() -> builders.Row:
             "bytes",
             width=6,
             height=7,
+            calcs=("lastNotNull",),
         ),
         line_panel(
             "Exposition build time",
@@ -273,6 +274,7 @@ def _exposition() -> builders.Row:
             "s",
             width=6,
             height=7,
+            calcs=("lastNotNull",),
         ),
         line_panel(
             "Scrapes",
@@ -281,6 +283,7 @@ def _exposition() -> builders.Row:
             COUNT,
             width=6,
             height=7,
+            calcs=("lastNotNull",),
         ),
         line_panel(
             "Scrape duration",
@@ -289,6 +292,7 @@ def _exposition() -> builders.Row:
             "s",
             width=6,
             height=7,
+            calcs=("lastNotNull",),
         ),
     ]
     return _row("Exposition and scrapes", panels)
@@ -341,6 +345,7 @@ def _process() -> builders.Row:
             "percentunit",
             width=6,
             height=7,
+            calcs=("lastNotNull",),
         ),
         line_panel(
             "Memory",
@@ -349,6 +354,7 @@ def _process() -> builders.Row:
             "bytes",
             width=6,
             height=7,
+            calcs=("lastNotNull",),
         ),
         line_panel(
             "Open files",
@@ -357,6 +363,7 @@ def _process() -> builders.Row:
             COUNT,
             width=6,
             height=7,
+            calcs=("lastNotNull",),
             decimals=0,
         ),
         line_panel(
@@ -366,6 +373,7 @@ def _process() -> builders.Row:
             COUNT,
             width=6,
             height=7,
+            calcs=("lastNotNull",),
             decimals=0,
         ),
     ]

@@ -200,15 +200,14 @@ def stat_panel(
     unit: str,
     thresholds: builders.ThresholdsConfig,
     *,
-    width: int = 3,
+    width: int = 6,
     mappings: Sequence[d.ValueMapping] = (),
     no_value: str = "no data",
     decimals: int | None = None,
 ) -> stat.Panel:
-    """A single number, or one for each query."""
+    """A single number, or one for each query. Four fit into a row, so that their titles fit into 1280 pixels."""
     queries = [queries] if isinstance(queries, prometheus.Dataquery) else queries
-    drawn = any(not query.build().instant for query in queries)
-    panel = _finish(stat.Panel(), title, description, queries, unit).span(width).height(4)
+    panel = _finish(stat.Panel(), title, description, queries, unit).span(width).height(3)
     reduce = common.ReduceDataOptions().calcs(["lastNotNull"]).values(False)
     if len(queries) > 1:
         panel = panel.text_mode(c.BigValueTextMode.VALUE_AND_NAME)
@@ -219,7 +218,7 @@ def stat_panel(
         .mappings(list(mappings))
         .no_value(no_value)
         .color_mode(c.BigValueColorMode.VALUE)
-        .graph_mode(c.BigValueGraphMode.AREA if drawn else c.BigValueGraphMode.NONE)
+        .graph_mode(c.BigValueGraphMode.NONE)
         .color_scheme(builders.FieldColor().mode(d.FieldColorModeId.THRESHOLDS))
         .reduce_options(reduce)
     )

@@ -80,7 +80,12 @@ def _freshness() -> Any:
     ages = age(deduplicated(risk_metric("last_success_timestamp_seconds"), "resource"))
     thresholds = steps((None, GOOD), (900, NOTICE), (HOUR, BAD))
     return bar_gauge(
-        "Age of the data, by resource", text, instant_query(ages, "{{account}} {{resource}}"), "s", thresholds
+        "Age of the data, by resource",
+        text,
+        instant_query(ages, "{{account}} {{resource}}"),
+        "s",
+        thresholds,
+        width=12,
     )
 
 
@@ -139,8 +144,8 @@ def dashboard() -> Any:
             below=["reset"],
             width=6,
         ),
-        with_link(behaviors(12, 9), "zt-risk-behaviors", "More about behaviors"),
-        with_link(integrations(6, 9), "zt-risk-behaviors", "More about integrations"),
+        with_link(behaviors(24, 9), "zt-risk-behaviors", "More about behaviors"),
+        with_link(integrations(12, 9), "zt-risk-behaviors", "More about integrations"),
         _freshness(),
     ]
     text = "Users at risk, recent changes, and the age of the data, for a quick look."

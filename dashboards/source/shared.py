@@ -67,7 +67,7 @@ def by_level(expr: str) -> list[Any]:
 
 def high_now() -> Any:
     text = "Users at high risk now. Each of them needs an investigation and a reset of the score."
-    panel = stat_panel("High-risk users", text, range_query(total(risk_metric("users", HIGH)), ""), COUNT, RED_FROM_1)
+    panel = stat_panel("High-risk users", text, instant_query(total(risk_metric("users", HIGH))), COUNT, RED_FROM_1)
     return with_link(panel, "zt-risk-users", "Show these users")
 
 

@@ -82,18 +82,22 @@ def _most_at_risk() -> Any:
         "Value #A": "Level",
         "Value #B": "Events",
         **ages,
-        "account_id": "Cloudflare",
+        "account_id": "Link",
     }
     styles = {
+        # All columns together fit into 1280 pixels.
         "User": flexible_column(315),
-        "Name": column(165),
-        "E-mail address": flexible_column(200),
-        "Account": column(90),
-        "Level": column(90, LEVEL_TEXTS),
-        "Events": column(75),
-        **{title: properties(unit="s", decimals=1, noValue="never", custom__width=115) for title in ages.values()},
-        "Cloudflare": properties(
-            links=[CLOUDFLARE], mappings=OPENS, custom__cellOptions={"type": "color-text"}, custom__width=90
+        "Name": column(115),
+        "E-mail address": column(245),
+        "Account": column(70),
+        "Level": column(72, LEVEL_TEXTS),
+        "Events": column(65),
+        **{
+            title: properties(unit="s", decimals=1, noValue="never", custom__width=width)
+            for title, width in zip(ages.values(), (96, 105, 90), strict=True)
+        },
+        "Link": properties(
+            links=[CLOUDFLARE], mappings=OPENS, custom__cellOptions={"type": "color-text"}, custom__width=55
         ),
     }
     sort = [("Level", True), ("Last event", False)]
@@ -112,6 +116,7 @@ def _waiting() -> Any:
     thresholds = UNATTENDED.build().to_json()
     styles = {
         "User": flexible_column(315),
+        "Name": column(120),
         "At high risk for": properties(
             unit="s",
             decimals=1,
@@ -119,7 +124,7 @@ def _waiting() -> Any:
             thresholds=thresholds,
             color={"mode": "thresholds"},
             custom__cellOptions=bar,
-            custom__width=200,
+            custom__width=160,
         ),
     }
     return table_panel(
@@ -140,8 +145,9 @@ def _offenders() -> Any:
     columns = {"Value #A": "Last reset", "Value #B": "Level", "user": "User", "name": "Name"}
     styles = {
         "User": flexible_column(315),
-        "Last reset": properties(unit="s", decimals=1, custom__width=110),
-        "Level": column(90, LEVEL_TEXTS),
+        "Name": column(115),
+        "Last reset": properties(unit="s", decimals=1, custom__width=105),
+        "Level": column(75, LEVEL_TEXTS),
     }
     return table_panel(
         "Repeat offenders",
@@ -213,7 +219,6 @@ def dashboard() -> Any:
             instant_query(median),
             "s",
             steps((None, GOOD), (8 * HOUR, NOTICE), (3 * DAY, BAD)),
-            width=4,
             no_value="no resets",
         ),
         resets(),
@@ -224,7 +229,7 @@ def dashboard() -> Any:
             instant_query(or_zero(f"count({OFFENDERS})")),
             COUNT,
             ORANGE_FROM_1,
-            width=4,
+            width=8,
         ),
         stat_panel(
             "Users on the list",
@@ -232,7 +237,7 @@ def dashboard() -> Any:
             instant_query(total(risk_metric("users"), "max_risk_level")),
             COUNT,
             NO_THRESHOLDS,
-            width=4,
+            width=8,
         ),
         stat_panel(
             "Without own series",
@@ -241,6 +246,7 @@ def dashboard() -> Any:
             instant_query(total(risk_metric("users_omitted"))),
             COUNT,
             NO_THRESHOLDS,
+            width=8,
         ),
         _most_at_risk(),
         _waiting(),

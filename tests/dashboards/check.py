@@ -14,14 +14,15 @@ from typing import Any
 import yaml
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models import common, dashboard, timeseries
-from target_labels import with_target_labels
 
 import boards
 import history
 import lint
+from target_labels import with_target_labels
 
 HERE = Path(__file__).resolve().parent
 DAY = 86_400
+SCREEN = 1_260  # pixels for panels on a screen of 1280
 
 KINDS = {"timeseries", "stat", "bargauge", "table", "text"}
 # The documented options of the transformations in use, because the SDK does not check them.
@@ -125,6 +126,26 @@ def alarming_without_a_value(found: dict[str, dict[str, Any]]) -> list[str]:
     ]
 
 
+def cut_off(found: dict[str, dict[str, Any]]) -> list[str]:
+    """Titles and columns that are wider than their panel on a screen of 1280 pixels, as far as their widths are known."""
+    wrong = []
+    for name, board in found.items():
+        for panel in boards.panels(board):
+            where, width = f"{name}: {panel['title']}", SCREEN * panel["gridPos"]["w"] / 24
+            # An average letter of a title has 8 pixels. Beside it there are margins and the icon of the description.
+            if 8 * len(panel["title"]) + 48 > width:
+                wrong.append(f"{where}: the title is cut off")
+            columns = [
+                one["value"]
+                for override in panel.get("fieldConfig", {}).get("overrides", [])
+                for one in override["properties"]
+                if panel["type"] == "table" and one["id"] in ("custom.width", "custom.minWidth")
+            ]
+            if sum(columns) + 16 > width:
+                wrong.append(f"{where}: the columns need {sum(columns)} of {width:.0f} pixels")
+    return wrong
+
+
 def unknown_metrics(found: dict[str, dict[str, Any]]) -> list[str]:
     """Metrics in queries that the exporter does not have."""
     declared = set()
@@ -192,7 +213,7 @@ def missing_bars(server: history.Prometheus, found: dict[str, dict[str, Any]], s
     for name, board in found.items():
         for query in boards.queries(name, board):
             # Without failures, the panel of failed requests has no bars.
-            if not query.min_interval or query.expr.endswith("> 0"):
+            if "$__interval" not in query.expr or query.expr.endswith("> 0"):
                 continue
             expr = boards.substituted(query, DAY, boards.all_values(board))
             for when, at in (("five minutes after the start", start + 300), ("in the current interval", end)):
@@ -216,7 +237,13 @@ def main() -> None:
     found = boards.load()
     exit_on(outdated_files())
     exit_on([complaint for name, board in found.items() for complaint in unknown_keys(name, board)])
-    exit_on(frame_errors(found) + alarming_without_a_value(found) + unknown_metrics(found) + lint.complaints(found))
+    exit_on(
+        frame_errors(found)
+        + alarming_without_a_value(found)
+        + cut_off(found)
+        + unknown_metrics(found)
+        + lint.complaints(found)
+    )
     print(f"{len(found)} dashboards are up to date and follow {len(lint.RULES)} rules")
 
     with ExitStack() as stack:
