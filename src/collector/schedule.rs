@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::clock::Instant;
-use crate::cloudflare::limit::{RateLimit, Turn, WINDOW};
+use crate::cloudflare::limit::{Admission, RateLimit, WINDOW};
 use crate::model::Resource;
 use crate::model::resource::Intervals;
 
@@ -164,11 +164,11 @@ impl Schedule {
     }
 
     /// When a user's events may be requested.
-    pub fn user_turn(&self, purpose: Purpose, now: Instant) -> Turn {
+    pub fn user_turn(&self, purpose: Purpose, now: Instant) -> Admission {
         let denied = self.refused_until.max(self.users_denied_until).filter(|until| now < *until);
         match denied {
-            Some(until) => Turn::At(until),
-            None => self.limit(purpose).turn(now),
+            Some(until) => Admission::At(until),
+            None => self.limit(purpose).admission(now),
         }
     }
 
@@ -305,12 +305,12 @@ mod tests {
         for (purpose, allowed) in [(Purpose::Change, 259), (Purpose::Audit, 28)] {
             let mut schedule = schedule(300);
             let sent = (0..300).take_while(|_| {
-                let free = schedule.user_turn(purpose, at(1)) == Turn::Now;
+                let free = schedule.user_turn(purpose, at(1)) == Admission::Now;
                 schedule.spent(purpose, 1, at(1));
                 free
             });
             assert_eq!(sent.count(), allowed, "{purpose:?}");
-            assert_eq!(schedule.user_turn(purpose, at(301)), Turn::Now, "{purpose:?}, a window later");
+            assert_eq!(schedule.user_turn(purpose, at(301)), Admission::Now, "{purpose:?}, a window later");
         }
     }
 
@@ -320,7 +320,7 @@ mod tests {
         schedule.read(Resource::Summary, 1_000, at(0));
         // 300 requests, less 150 for the summary and 3 others; a tenth of the rest is the audit's.
         let sent = (0..300).take_while(|_| {
-            let free = schedule.user_turn(Purpose::Change, at(1)) == Turn::Now;
+            let free = schedule.user_turn(Purpose::Change, at(1)) == Admission::Now;
             schedule.spent(Purpose::Change, 1, at(1));
             free
         });
@@ -333,7 +333,7 @@ mod tests {
         schedule.failed(Resource::Summary, FailureClass::Refused, at(0));
         assert_eq!(
             (schedule.due(at(299)), schedule.user_turn(Purpose::Change, at(299))),
-            (None, Turn::At(at(300)))
+            (None, Admission::At(at(300)))
         );
         assert_eq!(schedule.due(at(300)), Some(Resource::Behaviors), "one probe, by what is due longest");
         schedule.failed(Resource::Behaviors, FailureClass::Refused, at(300));
@@ -374,7 +374,7 @@ mod tests {
     fn a_missing_permission_stops_its_resource_alone() {
         let mut schedule = schedule(300);
         schedule.failed(Resource::User, FailureClass::Denied, at(0));
-        assert_eq!(schedule.user_turn(Purpose::Audit, at(0)), Turn::At(at(300)));
+        assert_eq!(schedule.user_turn(Purpose::Audit, at(0)), Admission::At(at(300)));
         schedule.failed(Resource::Summary, FailureClass::Denied, at(0));
         assert_eq!(read_all(&mut schedule, at(0)), PERIODIC[1..]);
         assert_eq!(schedule.due(at(299)), None);
