@@ -127,7 +127,7 @@ def alarming_without_a_value(found: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def cut_off(found: dict[str, dict[str, Any]]) -> list[str]:
-    """Titles and columns that are wider than their panel on a screen of 1280 pixels, as far as their widths are known."""
+    """Titles and columns that are wider than their panel on a screen of 1280 pixels."""
     wrong = []
     for name, board in found.items():
         for panel in boards.panels(board):
