@@ -28,8 +28,9 @@ from .kit import (
     table_panel,
     table_query,
     total,
+    value_mappings,
 )
-from .shared import HIGH, LEVEL_TEXTS, NO_THRESHOLDS, ORANGE_FROM_1, UNATTENDED, frame, high_now, longest_high, resets
+from .shared import HIGH, NO_THRESHOLDS, ORANGE_FROM_1, UNATTENDED, frame, high_now, longest_high, resets
 
 # Cloudflare does not document a URL for a single user, so the link leads to the account.
 CLOUDFLARE = {
@@ -51,12 +52,23 @@ def _age(what: str) -> str:
     return age(_by_user(risk_metric(f"user_{what}_timestamp_seconds")))
 
 
-def _level(compared: str) -> str:
-    return f"{_by_user(risk_metric('user_max_risk_level'))} {compared}"
+# A level that the exporter does not know has the value 0. It may be above high, so tables show and sort it as 4.
+UNKNOWN = 4
+USER_LEVEL_TEXTS = value_mappings(
+    _4=("unknown", "purple"), _3=("high", LEVELS["high"]), _2=("medium", LEVELS["medium"]), _1=("low", LEVELS["low"])
+)
+
+
+def _ranked(level: str) -> str:
+    """The level of each user, with the unknown one on top."""
+    return f"{level} > 0 or {level} + {UNKNOWN}"
+
+
+LEVEL = _ranked(_by_user(risk_metric("user_max_risk_level")))
 
 
 WHO = f"max by (user, name, email) ({risk_metric('user_info')})"
-OFFENDERS = f"({_age('last_reset')} < {30 * DAY}) and on (user) ({_level('> 0')})"
+OFFENDERS = f"({_age('last_reset')} < {30 * DAY}) and on (user) ({LEVEL})"
 
 
 def _most_at_risk() -> Any:
@@ -65,10 +77,10 @@ def _most_at_risk() -> Any:
         " are ids or keyed hashes. The last columns: the time at the current level, and the times since the last event"
         " and the last reset."
     )
-    level = deduplicated(risk_metric("user_max_risk_level"), "user")
+    level = _ranked(deduplicated(risk_metric("user_max_risk_level"), "user"))
     account = deduplicated(risk_metric("account_info"), "account_id")
     queries = [
-        table_query(f"{level} * on (account) group_left (account_id) {account}"),
+        table_query(f"({level}) * on (account) group_left (account_id) {account}"),
         table_query(_by_user(risk_metric("user_reported_events"))),
         table_query(_age("since")),
         table_query(_age("last_event")),
@@ -90,7 +102,7 @@ def _most_at_risk() -> Any:
         "Name": column(115),
         "E-mail address": column(245),
         "Account": column(70),
-        "Level": column(72, LEVEL_TEXTS),
+        "Level": column(72, USER_LEVEL_TEXTS),
         "Events": column(65),
         **{
             title: properties(unit="s", decimals=1, noValue="never", custom__width=width)
@@ -110,7 +122,7 @@ def _waiting() -> Any:
     text = (
         "The ten users who have been at high risk for longest without a reset, among the users with their own series."
     )
-    queries = [table_query(f"topk(10, ({_age('since')}) and on (user) ({_level('== 3')}))"), table_query(WHO)]
+    queries = [table_query(f"topk(10, ({_age('since')}) and on (user) (({LEVEL}) == 3))"), table_query(WHO)]
     columns = {"Value #A": "At high risk for", "user": "User", "name": "Name"}
     bar = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
     thresholds = UNATTENDED.build().to_json()
@@ -141,13 +153,13 @@ def _waiting() -> Any:
 
 def _offenders() -> Any:
     text = "Users who were reset within the last 30 days and are on the risk list again."
-    queries = [table_query(OFFENDERS), table_query(f"({_level('> 0')}) and on (user) ({OFFENDERS})"), table_query(WHO)]
+    queries = [table_query(OFFENDERS), table_query(f"({LEVEL}) and on (user) ({OFFENDERS})"), table_query(WHO)]
     columns = {"Value #A": "Last reset", "Value #B": "Level", "user": "User", "name": "Name"}
     styles = {
         "User": flexible_column(315),
         "Name": column(115),
         "Last reset": properties(unit="s", decimals=1, custom__width=105),
-        "Level": column(75, LEVEL_TEXTS),
+        "Level": column(75, USER_LEVEL_TEXTS),
     }
     return table_panel(
         "Repeat offenders",
