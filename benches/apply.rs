@@ -1,4 +1,4 @@
-//! What a summary costs once it is decoded: comparing it with what is known, and taking over what changed.
+//! The cost of applying a decoded summary: comparing it with the known users and updating those that changed.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -28,10 +28,10 @@ fn account() -> Account {
     })
 }
 
-/// A list of `users`, of whom every `changed`th has one event more than in the first list.
+/// A list of `users` rows. Every `changed`th user has one event more than in the first list.
 fn summary(users: u32, changed: Option<u32>) -> Summary {
     let rows = (0..users).map(|n| {
-        // Ids as spread as real ones, and in order, as the client leaves them.
+        // Ids are spread out like real ones, and sorted like those from the client.
         let user = UserId::from_u128(u128::from(n) << 96 | u128::from(n.wrapping_mul(2_654_435_761)));
         let more = changed.is_some_and(|every| n % every == 0);
         let last_event = Timestamp::from_seconds(1_700_000_000 + i64::from(n % 86_400) + i64::from(more));

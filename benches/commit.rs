@@ -1,5 +1,5 @@
-//! What it costs to make an answer durable, on the disk of the temporary directory: a first list, a list of
-//! which little changed, and the events of one user. The size of the file is printed.
+//! The cost of writing an answer to the state file, on the disk of the temporary directory: a first list, a
+//! list with few changes, and the events of one user. Prints the size of the file.
 
 #![expect(clippy::print_stdout, reason = "the size of the file is one of the figures")]
 
@@ -22,7 +22,7 @@ use zt_risk_exporter::model::{
 const ID: &str = "0123456789abcdef0123456789abcdef";
 const DATE: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
-/// One in fifty of a million users: so many ever change, so many have records.
+/// One in fifty users ever changes, and has a record of events.
 const CHANGED: u32 = 50;
 
 fn account() -> Account {
@@ -30,7 +30,7 @@ fn account() -> Account {
         summary: Duration::from_secs(30),
         behaviors: Duration::from_secs(300),
         integrations: Duration::from_secs(300),
-        // Somebody is always due, so that the events of one user can be read over and over.
+        // A user is always due, so that the benchmark can read the events of one user repeatedly.
         audit: Duration::ZERO,
     };
     Account::new(Settings {
@@ -44,7 +44,7 @@ fn account() -> Account {
     })
 }
 
-/// A list of `users`, of whom every `every`th has as many events more than at first.
+/// A list of `users` rows. Every `every`th user has `more` events more than in the first list.
 fn summary(users: u32, every: u32, more: u32) -> Summary {
     let rows = (0..users).map(|n| {
         let user = UserId::from_u128(u128::from(n) << 96 | u128::from(n.wrapping_mul(2_654_435_761)));
@@ -83,7 +83,7 @@ fn risk(round: u64) -> UserRisk {
     }
 }
 
-/// Long enough after the round before for everything to be due.
+/// A time so long after the previous round that everything is due.
 fn moment(round: u64) -> Instant {
     Instant::after_start(Duration::from_secs(round * 10_000))
 }
@@ -116,7 +116,7 @@ impl Disk {
     }
 }
 
-/// Reads everything that the account asks for in this round, and saves it at the end.
+/// Answers every request of the account in this round, and saves the result at the end.
 fn read_all(account: &mut Account, list: &Summary, round: u64, disk: &mut Disk) {
     let now = moment(round);
     while let Step::Ask(question) = account.plan(now) {

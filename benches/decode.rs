@@ -1,4 +1,4 @@
-//! What it costs to decode a summary: bytes in, compact rows out. The target is 300 ns a user.
+//! The cost of decoding a summary from bytes to compact rows. The target is 300 ns for each user.
 
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -8,10 +8,10 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use zt_risk_exporter::cloudflare::{Bounds, Pii};
 use zt_risk_exporter::internals::cloudflare::decode::summary_rows;
 
-/// What one read of a socket brings.
+/// The size of one read from a socket.
 const CHUNK: usize = 64 << 10;
 
-/// A summary as Cloudflare writes it, about 200 bytes a user.
+/// A summary in Cloudflare's format, about 200 bytes for each user.
 fn summary(users: u32) -> String {
     let mut random = fastrand::Rng::with_seed(3);
     let mut text = String::from(r#"{"errors":[],"messages":[],"success":true,"result":{"users":["#);
@@ -50,7 +50,7 @@ fn decode(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The same behind gzip, as the API sends it.
+/// Decompression of the same summary, because the API sends gzip.
 fn inflate(criterion: &mut Criterion) {
     let users = 100_000;
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());

@@ -1,4 +1,5 @@
-//! What a page costs when an account changed: written, and written and compressed in both formats.
+//! The cost of building the exposition after a change: encoding alone, and encoding with compression in both
+//! formats.
 
 #[path = "../tests/shared/accounts.rs"]
 mod accounts;

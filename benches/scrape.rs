@@ -1,7 +1,7 @@
-//! What a scrape costs: the samples about this process, and the whole exchange over a kept connection.
+//! The cost of a scrape: the samples about this process, and the whole exchange over a persistent connection.
 //!
-//! `cargo bench --bench scrape -- --serve 127.0.0.1:PORT ACCOUNTS USERS` serves the same page until it is ended,
-//! for `benches/compare-nginx`.
+//! `cargo bench --bench scrape -- --serve 127.0.0.1:PORT ACCOUNTS USERS` serves the same metrics until it is
+//! stopped, for `benches/compare-nginx`.
 
 #[path = "../tests/shared/accounts.rs"]
 mod accounts;
@@ -37,7 +37,7 @@ fn parts(accounts: u32, users: u32) -> Parts {
     }
 }
 
-/// One scrape as Prometheus does it, the bytes thrown away.
+/// One scrape, as Prometheus sends it. The bytes are discarded.
 fn scrape(stream: &mut BufReader<TcpStream>, headers: &str) -> u64 {
     let request = format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
     stream.get_mut().write_all(request.as_bytes()).expect("the server listens");

@@ -1,16 +1,14 @@
 #!/usr/bin/env python3
-"""Writes the dashboards beside this file.
+"""Writes the dashboards to the directory of this file.
 
     python3 -m venv tests/.env
     tests/.env/bin/pip install -r tests/dashboards/requirements.txt
     tests/.env/bin/python dashboards/generate.py
 
-`tests/dashboards/run` compares what is committed with what this writes, and asks a real Prometheus every question
-in it. `KEEP=folder tests/dashboards/run` keeps the history that it asked, and says how to start a Prometheus on
-it. What can draw dashboards without a Grafana then draws the pictures, from the start to the end that it names:
-
-    node ../shared/tools/render-dashboard/render.mjs --prometheus http://127.0.0.1:9090 --scrape-interval 60s \\
-        --from START --to END --theme light --out drawn dashboards/*.json
+`tests/dashboards/run` compares the committed files with the output of this script, and runs every query in a real
+Prometheus. `KEEP=folder tests/dashboards/run` keeps the history of that run, and prints how to start a Prometheus
+with it. A tool that renders dashboards without Grafana can then draw dashboards/pictures, with the printed start and
+end.
 """
 
 import json
@@ -25,35 +23,35 @@ from source import behaviors, exporter, overview, users
 HERE = Path(__file__).resolve().parent
 BOARDS = {"overview": overview, "users": users, "behaviors": behaviors, "exporter": exporter}
 
-# Loads in Grafana 10.4 as it is; later ones migrate it.
+# Grafana 10.4 loads this version unchanged. Later versions migrate it.
 SCHEMA_VERSION = 41
 GRAFANA = "10.4.0"
 
 
 def requirements(panels: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """What a Grafana must have to show these panels."""
+    """What Grafana needs to show these panels."""
     kinds = sorted({panel["type"] for panel in panels} - {"row"})
     needed = [{"type": "grafana", "id": "grafana", "name": "Grafana", "version": GRAFANA}]
     needed += [{"type": "datasource", "id": "prometheus", "name": "Prometheus", "version": "1.0.0"}]
     return needed + [{"type": "panel", "id": kind, "name": kind, "version": ""} for kind in kinds]
 
 
-def every_panel(board: dict[str, Any]) -> list[dict[str, Any]]:
-    """The panels, those inside of rows too."""
+def all_panels(board: dict[str, Any]) -> list[dict[str, Any]]:
+    """All panels, including those inside rows."""
     return [inner for panel in board["panels"] for inner in (panel, *panel.get("panels", []))]
 
 
-def text_of(name: str) -> str:
-    """The dashboard as it is committed."""
+def dashboard_json(name: str) -> str:
+    """The JSON of a dashboard, as committed."""
     board = json.loads(json.dumps(BOARDS[name].dashboard().build(), cls=JSONEncoder))
-    # The SDK would put links and annotations into a menu, where nobody looks for them.
-    for shown in (
+    # The SDK would put links and annotations into a menu, where users do not find them.
+    for item in (
         *board["links"],
         *board["annotations"]["list"],
-        *(link for panel in every_panel(board) for link in panel.get("links", [])),
+        *(link for panel in all_panels(board) for link in panel.get("links", [])),
     ):
-        shown.pop("placement")
-    panels = every_panel(board)
+        item.pop("placement")
+    panels = all_panels(board)
     for number, panel in enumerate(panels, start=1):
         panel["id"] = number
     board |= {"id": None, "schemaVersion": SCHEMA_VERSION, "version": 1, "__requires": requirements(panels)}
@@ -63,7 +61,7 @@ def text_of(name: str) -> str:
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
     for name in BOARDS:
-        (folder / f"{name}.json").write_text(text_of(name), encoding="utf-8")
+        (folder / f"{name}.json").write_text(dashboard_json(name), encoding="utf-8")
 
 
 if __name__ == "__main__":

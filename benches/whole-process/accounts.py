@@ -1,4 +1,4 @@
-"""Hundreds of accounts in one process, and how long the page is away while the process is replaced; see `run`."""
+"""Hundreds of accounts in one process, and how long /metrics is unavailable during a restart; see `run`."""
 
 import json
 import statistics
@@ -7,14 +7,14 @@ import time
 import urllib.request
 from pathlib import Path
 
-from process import MIB, START_PAUSE_SECONDS, Page, Process, exporter, free_port, simulator
+from process import MIB, START_PAUSE_SECONDS, Metrics, Process, exporter, free_port, simulator
 
 ACCOUNTS, USERS_EACH = 300, 1_000
-# Long enough for ten readings of each list of users, and two of everything that is read every five minutes.
+# Long enough for ten reads of each list of users, and two reads of each endpoint with an interval of five minutes.
 WATCHED_SECONDS = 300
 SCRAPES = 31
 RESTARTS = 11
-# How often the page is looked for while the exporter is replaced.
+# The pause between two attempts to read /metrics while the exporter restarts.
 GAP_PAUSE_SECONDS = 0.005
 
 
@@ -23,17 +23,17 @@ def account(number):
 
 
 def write(directory, name, content):
-    """A file of settings: JSON is YAML."""
+    """Writes a configuration or scenario file: JSON is valid YAML."""
     path = Path(directory, name)
     path.write_text(json.dumps(content), encoding="utf-8")
     return str(path)
 
 
-def world(directory):
-    """That many accounts, each with a token of its own, and so with a budget of its own."""
+def scenario(directory):
+    """A scenario with ACCOUNTS accounts, each with its own token and so with its own budget."""
     return write(
         directory,
-        "world.yaml",
+        "scenario.yaml",
         {
             "seed": 1,
             "accounts": [{"id": account(n), "generated_users": USERS_EACH} for n in range(ACCOUNTS)],
@@ -62,59 +62,60 @@ def settings(directory, upstream):
 
 
 def serve(binary, config, port):
-    """With one pool of memory, as in the image and in the systemd unit."""
+    """Starts the exporter with one malloc arena, like the image and the systemd unit."""
     address = f"127.0.0.1:{port}"
     return Process(binary, "serve", "--config.file", config, "--web.listen-address", address, MALLOC_ARENA_MAX="1")
 
 
-def shown(page):
-    """How many accounts are on the page with their users."""
-    return len(page.samples("cloudflare_zt_risk_users", 'max_risk_level="high"'))
+def all_have_users(metrics):
+    """Whether the list of users of each account was read."""
+    return len(metrics.samples("cloudflare_zt_risk_users", 'max_risk_level="high"')) == ACCOUNTS
 
 
-def many(report, binary):
-    """What that many accounts cost, read as often as one is."""
+def many_accounts(report, binary):
+    """The cost of ACCOUNTS accounts with the default intervals."""
     with tempfile.TemporaryDirectory() as directory:
-        simulated = Process(binary, "simulate", "--listen-address", "127.0.0.1:0", "--scenario", world(directory))
+        simulated = Process(binary, "simulate", "--listen-address", "127.0.0.1:0", "--scenario", scenario(directory))
         with simulated:
             address = simulated.child.stdout.readline().strip()
             config, port = settings(directory, address), free_port()
             with serve(binary, config, port) as process:
-                page = Page(port)
-                whole = page.until(process, lambda page: shown(page) == ACCOUNTS, START_PAUSE_SECONDS)
+                metrics = Metrics(port)
+                complete = metrics.until(process, all_have_users, START_PAUSE_SECONDS)
                 what = f"{ACCOUNTS} accounts of {USERS_EACH:,} users"
-                report.line(f"{what}: start to all on the page", whole - process.started, "s")
-                cpu, began, before = process.cpu(), time.monotonic(), sent(page)
-                # Nothing can be awaited here: what is measured is that time passes.
+                report.line(f"{what}: start until all have metrics", complete - process.started, "s")
+                cpu, began, before = process.cpu(), time.monotonic(), requests_sent(metrics)
+                # There is no condition to wait for: the measurement is over a fixed time.
                 time.sleep(WATCHED_SECONDS)
                 seconds = time.monotonic() - began
                 report.line(f"{what}: CPU, part of one core", (process.cpu() - cpu) / seconds * 100, "%")
-                page.read()
-                report.line(f"{what}: requests", (sent(page) - before) / seconds, "/s")
-                report.line(f"{what}: accounts read whole", sum(page.samples("cloudflare_zt_risk_up")), "")
+                metrics.read()
+                report.line(f"{what}: requests", (requests_sent(metrics) - before) / seconds, "/s")
+                report.line(f"{what}: accounts read whole", sum(metrics.samples("cloudflare_zt_risk_up")), "")
                 report.line(f"{what}: RSS", process.memory("VmRSS") / MIB, "MiB")
                 report.line(f"{what}: RSS, peak", process.memory("VmHWM") / MIB, "MiB")
                 plain, _ = scrape(port, "identity")
-                packed = [scrape(port, "gzip") for _ in range(SCRAPES)]
-                report.line(f"{what}: page", plain / MIB, "MiB")
-                report.line(f"{what}: page, gzip", packed[0][0] / MIB, "MiB")
-                report.line(f"{what}: scrape, gzip, median", statistics.median(wall for _, wall in packed) * 1000, "ms")
-                (build,) = page.samples("zt_risk_exporter_page_build_seconds")
-                report.line(f"{what}: making the page", build * 1000, "ms")
+                compressed = [scrape(port, "gzip") for _ in range(SCRAPES)]
+                report.line(f"{what}: exposition", plain / MIB, "MiB")
+                report.line(f"{what}: exposition, gzip", compressed[0][0] / MIB, "MiB")
+                median = statistics.median(wall for _, wall in compressed)
+                report.line(f"{what}: scrape, gzip, median", median * 1000, "ms")
+                (build,) = metrics.samples("zt_risk_exporter_page_build_seconds")
+                report.line(f"{what}: build of the exposition", build * 1000, "ms")
                 state = Path(directory, "state.redb").stat().st_size
                 report.line(f"{what}: state file", state / MIB, "MiB")
                 began = time.monotonic()
             with serve(binary, config, port) as process:
-                whole = page.until(process, lambda page: shown(page) == ACCOUNTS, START_PAUSE_SECONDS)
-                report.line(f"{what}: SIGTERM to all on the next page", whole - began, "s")
+                complete = metrics.until(process, all_have_users, START_PAUSE_SECONDS)
+                report.line(f"{what}: SIGTERM until all have metrics", complete - began, "s")
 
 
-def sent(page):
-    return sum(page.samples("zt_risk_exporter_requests_total"))
+def requests_sent(metrics):
+    return sum(metrics.samples("zt_risk_exporter_requests_total"))
 
 
 def scrape(port, encoding):
-    """The bytes of one scrape, and the seconds that it took."""
+    """The size of one scrape in bytes, and its duration in seconds."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers={"Accept-Encoding": encoding})
     began = time.perf_counter()
     with urllib.request.urlopen(request, timeout=10) as answer:
@@ -123,22 +124,22 @@ def scrape(port, encoding):
 
 
 def restarts(report, binary, users):
-    """From SIGTERM to the first page with the account's data after the next start, the state being on disk."""
+    """The time from SIGTERM to the first scrape with the account's data after the restart, with the state on disk."""
     upstream, address = simulator(binary, users)
     with upstream, tempfile.TemporaryDirectory() as directory:
         state = {"ZT_RISK_EXPORTER__STATE__PATH": str(Path(directory, "state.redb"))}
         port, gaps = free_port(), []
-        page, process = Page(port), exporter(binary, address, port, **state)
+        metrics, process = Metrics(port), exporter(binary, address, port, **state)
         for _ in range(RESTARTS):
             with process:
-                page.until(process, lambda page: page.users() > 0, START_PAUSE_SECONDS)
+                metrics.until(process, lambda metrics: metrics.users() > 0, START_PAUSE_SECONDS)
                 began = time.monotonic()
-            # Leaving the block told it to stop, and waited until it had.
+            # The end of the `with` block stopped the process and waited for it.
             process = exporter(binary, address, port, **state)
-            gaps.append((page.until(process, lambda page: page.users() > 0, GAP_PAUSE_SECONDS) - began) * 1000)
+            gaps.append((metrics.until(process, lambda metrics: metrics.users() > 0, GAP_PAUSE_SECONDS) - began) * 1000)
         with process:
             pass
     report.line(
-        f"{users:,} users, state: SIGTERM to the next page, median of {RESTARTS}", statistics.median(gaps), "ms"
+        f"{users:,} users, state: SIGTERM to the next scrape, median of {RESTARTS}", statistics.median(gaps), "ms"
     )
-    report.line(f"{users:,} users, state: SIGTERM to the next page, worst", max(gaps), "ms")
+    report.line(f"{users:,} users, state: SIGTERM to the next scrape, worst", max(gaps), "ms")

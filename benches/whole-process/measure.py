@@ -1,4 +1,4 @@
-"""What the whole process costs, from /proc; see `run` beside this file."""
+"""Measures the whole process by /proc; see `run`."""
 
 import socket
 import statistics
@@ -8,50 +8,50 @@ import time
 from pathlib import Path
 
 import accounts
-from process import MIB, START_PAUSE_SECONDS, Page, Report, exporter, free_port, simulator
+from process import MIB, START_PAUSE_SECONDS, Metrics, Report, exporter, free_port, simulator
 
-# A quarter of the 30 s it is in life: refreshes are what is measured. The budget allows one in two seconds.
+# About a quarter of the default of 30 s, for more refreshes. The budget allows one every two seconds.
 INTERVAL_SECONDS = 8
 REFRESHES = 4
 IDLE_SECONDS = 60
 STARTS = 21
-# How often the page is looked at between refreshes, where looking costs CPU too.
+# The pause between two scrapes during refreshes. It is longer, because a scrape costs CPU time too.
 REFRESH_PAUSE_SECONDS = 0.5
 
 
 def refreshes(report, binary, users, limits):
-    """The first list and further ones, and the memory they took."""
+    """CPU time and memory for the first list and further lists."""
     upstream, address = simulator(binary, users)
     with upstream:
         port = free_port()
         with exporter(binary, address, port, ZT_RISK_EXPORTER__INTERVALS__SUMMARY=f"{INTERVAL_SECONDS}s") as process:
-            page = Page(port)
-            shown = page.until(process, lambda page: page.users() > 0, START_PAUSE_SECONDS)
+            metrics = Metrics(port)
+            shown = metrics.until(process, lambda metrics: metrics.users() > 0, START_PAUSE_SECONDS)
             cpu = process.cpu()
-            report.line(f"{users:,} users: start to page, wall", shown - process.started, "s")
-            report.line(f"{users:,} users: start to page, CPU", cpu, "s", limits.get("cpu"))
+            report.line(f"{users:,} users: start to metrics, wall", shown - process.started, "s")
+            report.line(f"{users:,} users: start to metrics, CPU", cpu, "s", limits.get("cpu"))
             each = []
             for _ in range(REFRESHES):
-                last = page.last_summary()
-                page.until(process, lambda page, last=last: page.last_summary() > last, REFRESH_PAUSE_SECONDS)
+                last = metrics.last_summary()
+                metrics.until(process, lambda metrics, last=last: metrics.last_summary() > last, REFRESH_PAUSE_SECONDS)
                 cpu, before = process.cpu(), cpu
                 each.append(cpu - before)
             report.line(f"{users:,} users: refresh, CPU, median", statistics.median(each), "s", limits.get("cpu"))
             report.line(f"{users:,} users: refresh, CPU, worst", max(each), "s", limits.get("cpu"))
-            details = sum(page.samples("zt_risk_exporter_requests_total", 'endpoint="user"'))
+            details = sum(metrics.samples("zt_risk_exporter_requests_total", 'endpoint="user"'))
             report.line(f"{users:,} users: users' events read meanwhile", details, "")
             report.line(f"{users:,} users: RSS between refreshes", process.memory("VmRSS") / MIB, "MiB")
             report.line(f"{users:,} users: RSS, peak", process.memory("VmHWM") / MIB, "MiB", limits["peak"])
 
 
 def idle(report, binary, users, limit):
-    """Memory a minute after the list was read, the intervals being those of life."""
+    """Memory a minute after the list was read, with the default intervals."""
     upstream, address = simulator(binary, users)
     with upstream:
         port = free_port()
         with exporter(binary, address, port) as process:
-            Page(port).until(process, lambda page: page.users() > 0, START_PAUSE_SECONDS)
-            # Nothing can be awaited here: what is measured is that a minute passes.
+            Metrics(port).until(process, lambda metrics: metrics.users() > 0, START_PAUSE_SECONDS)
+            # There is no condition to wait for: the measurement is after a fixed time.
             time.sleep(IDLE_SECONDS)
             report.line(f"{users:,} users: RSS after an idle minute", process.memory("VmRSS") / MIB, "MiB", limit)
             for field in ("RssAnon", "RssFile"):
@@ -60,7 +60,7 @@ def idle(report, binary, users, limit):
 
 
 def durable(report, binary, users):
-    """The same with a state file: what it takes on disk and in memory, and a restart after a crash."""
+    """The same with a state file: its size, memory, CPU time, and a restart after a crash."""
     upstream, address = simulator(binary, users)
     with upstream, tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "state.redb")
@@ -69,27 +69,27 @@ def durable(report, binary, users):
             "ZT_RISK_EXPORTER__STATE__PATH": str(path),
         }
         port = free_port()
-        page = Page(port)
+        metrics = Metrics(port)
         with exporter(binary, address, port, **settings) as process:
-            shown = page.until(process, lambda page: page.users() > 0, START_PAUSE_SECONDS)
+            shown = metrics.until(process, lambda metrics: metrics.users() > 0, START_PAUSE_SECONDS)
             cpu = process.cpu()
-            report.line(f"{users:,} users, state: first start to page, wall", shown - process.started, "s")
-            report.line(f"{users:,} users, state: first start to page, CPU", cpu, "s")
-            last = page.last_summary()
-            page.until(process, lambda page: page.last_summary() > last, REFRESH_PAUSE_SECONDS)
+            report.line(f"{users:,} users, state: first start to metrics, wall", shown - process.started, "s")
+            report.line(f"{users:,} users, state: first start to metrics, CPU", cpu, "s")
+            last = metrics.last_summary()
+            metrics.until(process, lambda metrics: metrics.last_summary() > last, REFRESH_PAUSE_SECONDS)
             report.line(f"{users:,} users, state: refresh, CPU", process.cpu() - cpu, "s")
             report.line(f"{users:,} users, state: RSS, peak", process.memory("VmHWM") / MIB, "MiB")
             report.line(f"{users:,} users, state: file", path.stat().st_size / MIB, "MiB")
             process.child.kill()
         with exporter(binary, address, port, **settings) as process:
-            shown = page.until(process, lambda page: page.users() > 0, START_PAUSE_SECONDS)
-            report.line(f"{users:,} users, state: restart to page, wall", shown - process.started, "s")
-            report.line(f"{users:,} users, state: restart to page, CPU", process.cpu(), "s")
+            shown = metrics.until(process, lambda metrics: metrics.users() > 0, START_PAUSE_SECONDS)
+            report.line(f"{users:,} users, state: restart to metrics, wall", shown - process.started, "s")
+            report.line(f"{users:,} users, state: restart to metrics, CPU", process.cpu(), "s")
             report.line(f"{users:,} users, state: restart, RSS, peak", process.memory("VmHWM") / MIB, "MiB")
 
 
 def start(report, binary, limit_ms):
-    """From exec to a connection that is taken; the upstream does not even exist."""
+    """The time from exec until the process accepts a connection. There is no upstream."""
     times = []
     for _ in range(STARTS):
         port, nowhere = free_port(), f"http://127.0.0.1:{free_port()}/client/v4"
@@ -114,14 +114,14 @@ def main(binary, *chosen):
         "hundred-thousand": lambda: refreshes(report, binary, 100_000, {"peak": 40}),
         "state": lambda: (durable(report, binary, 1_000_000), durable(report, binary, 1_000)),
         "idle": lambda: idle(report, binary, 1_000, limit=10),
-        "accounts": lambda: accounts.many(report, binary),
+        "accounts": lambda: accounts.many_accounts(report, binary),
         "restart": lambda: [accounts.restarts(report, binary, users) for users in (1_000, 100_000)],
     }
     for name in chosen or measurements:
         if name not in measurements:
-            sys.exit(f"whole-process: {name} is none of {', '.join(measurements)}")
+            sys.exit(f"whole-process: {name} is not one of {', '.join(measurements)}")
         measurements[name]()
-    return min(report.broken, 1)
+    return min(report.exceeded, 1)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The commands that are measured, their pages, and how figures are told."""
+"""Starts the measured commands, reads /metrics, and prints the results."""
 
 import gzip
 import os
@@ -16,16 +16,16 @@ ACCOUNT, TOKEN = "0123456789abcdef0123456789abcdef", "simulated-token"
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 MIB = 1 << 20
 
-# Events keep coming, so that users' events are read between two lists as in life; but not a campaign at a time.
+# Slow enough that no campaign happens, but with new events, so that the exporter reads users between two lists.
 SPEED = "0.1"
-# How often the page is looked at when a start is timed.
+# The pause between two scrapes while the start is measured.
 START_PAUSE_SECONDS = 0.05
-# Building a world of a million users takes the simulator some seconds; more than these mean that it hangs.
-PATIENCE_SECONDS = 90
+# The simulator needs some seconds to create a million users. After this time, something hangs.
+TIMEOUT_SECONDS = 90
 
 
 class Process:
-    """A command that is ended with the block it was started in."""
+    """A running command. The end of the `with` block stops it."""
 
     def __init__(self, *command, **environment):
         self.started = time.monotonic()
@@ -55,12 +55,12 @@ class Process:
         return Path(f"/proc/{self.child.pid}/{name}").read_text()
 
     def cpu(self):
-        """Seconds of CPU so far, user and system."""
+        """CPU time so far in seconds, user and system."""
         fields = self.proc("stat").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) * TICK
 
     def memory(self, field):
-        """VmRSS, VmHWM, RssAnon or the like, in bytes."""
+        """A field such as VmRSS, VmHWM or RssAnon, in bytes."""
         return int(re.search(rf"^{field}:\s+(\d+) kB", self.proc("status"), re.MULTILINE)[1]) << 10
 
 
@@ -71,7 +71,7 @@ def free_port():
 
 
 def simulator(binary, users):
-    """The simulated API and its address, which it says once its world stands."""
+    """The simulated API and its address. The simulator prints the address when its data is ready."""
     process = Process(binary, "simulate", "--listen-address", "127.0.0.1:0", "--users", str(users), "--speed", SPEED)
     address = process.child.stdout.readline().strip()
     return process, address
@@ -90,8 +90,8 @@ def exporter(binary, upstream, port, **environment):
     )
 
 
-class Page:
-    """/metrics as last read."""
+class Metrics:
+    """The last scrape of /metrics."""
 
     def __init__(self, port):
         self.url = f"http://127.0.0.1:{port}/metrics"
@@ -122,28 +122,28 @@ class Page:
         return next(iter(self.samples(name, 'endpoint="summary"')), 0)
 
     def until(self, process, condition, pause):
-        """Reads until the condition holds; when it did."""
-        end = time.monotonic() + PATIENCE_SECONDS
+        """Scrapes until the condition holds. Returns the time when it did."""
+        end = time.monotonic() + TIMEOUT_SECONDS
         while not condition(self.read()):
             process.proc("stat")
             if time.monotonic() > end:
-                sys.exit(f"whole-process: no such page within {PATIENCE_SECONDS} s")
+                sys.exit(f"whole-process: the metrics did not reach the expected state within {TIMEOUT_SECONDS} s")
             time.sleep(pause)
         return time.monotonic()
 
 
 class Report:
-    """Prints figures with their limits."""
+    """Prints results with their limits."""
 
     def __init__(self):
-        self.broken = 0
+        self.exceeded = 0
 
     def line(self, what, value, unit, limit=None):
         if limit is None:
             verdict = ""
         elif value <= limit:
-            verdict = f"limit {limit:g}: holds"
+            verdict = f"limit {limit:g}: ok"
         else:
-            verdict = f"limit {limit:g}: BROKEN"
-            self.broken += 1
+            verdict = f"limit {limit:g}: EXCEEDED"
+            self.exceeded += 1
         print(f"{what:<58} {value:>8.2f} {unit:<4} {verdict}", flush=True)

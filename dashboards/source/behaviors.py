@@ -1,4 +1,4 @@
-"""Behaviors and integrations: what is looked for, what it finds, and who is told."""
+"""Behaviors and integrations: their configuration, the events found, and the receivers of changes."""
 
 from typing import Any
 
@@ -7,74 +7,85 @@ from .kit import (
     GOOD,
     LEVELS,
     NOTICE,
-    bars,
-    grid,
-    in_range,
-    lines,
-    now,
-    once,
+    bar_panel,
+    column,
+    deduplicated,
+    increase_in_range,
+    increase_per_bar,
+    instant_query,
+    line_panel,
     or_zero,
-    over_time,
-    per_bar,
     quantile,
-    risk,
-    rows,
-    shown,
+    range_query,
+    risk_metric,
+    stat_panel,
     steps,
-    tile,
+    table_panel,
+    table_query,
 )
-from .shared import ANY_IS_BAD, ANY_IS_NOTED, CALM, LEVEL, NONE, behaviors, events_by_behavior, frame, integrations
+from .shared import (
+    LEVEL_TEXTS,
+    NO_THRESHOLDS,
+    NONE_TEXT,
+    ORANGE_FROM_1,
+    RED_FROM_1,
+    behaviors,
+    events_by_behavior,
+    frame,
+    integrations,
+)
 
 DELAYS = steps((None, GOOD), (300, NOTICE), (3_600, BAD))
 
-_RISEN = once(f"increase({risk('events_total', when='[$__range]')})", "behavior", "risk_level")
+_INCREASE = deduplicated(f"increase({risk_metric('events_total', when='[$__range]')})", "behavior", "risk_level")
 SILENT = (
-    f"{once(risk('behavior_enabled'), 'behavior')} == 1 unless on (account, behavior)"
-    f" (sum by (account, behavior) ({_RISEN}) > 0)"
+    f"{deduplicated(risk_metric('behavior_enabled'), 'behavior')} == 1 unless on (account, behavior)"
+    f" (sum by (account, behavior) ({_INCREASE}) > 0)"
 )
 
 
 def _changes(metric: str, *labels: str) -> str:
-    return f"sum({once(f'changes({risk(metric)}[$__range])', *labels)})"
+    return f"sum({deduplicated(f'changes({risk_metric(metric)}[$__range])', *labels)})"
 
 
 def _silent() -> Any:
     text = (
-        "Behaviors that are enabled and found nothing during the selected time. Over a day that is common, over a"
-        " month perhaps what they need (a DLP profile, a device posture check) is not there."
+        "Enabled behaviors without an event during the selected time. This is common over a day. Over a month, a"
+        " prerequisite may be missing, such as a DLP profile or a device posture check."
     )
     silent = f"({SILENT})"
-    level = f"{once(risk('behavior_risk_level'), 'behavior')} and on (account, behavior) {silent}"
-    name = f"{once(risk('behavior_info'), 'behavior', 'name')} and on (account, behavior) {silent}"
+    level = f"{deduplicated(risk_metric('behavior_risk_level'), 'behavior')} and on (account, behavior) {silent}"
+    name = f"{deduplicated(risk_metric('behavior_info'), 'behavior', 'name')} and on (account, behavior) {silent}"
     columns = {"name": "Behavior", "account": "Account", "Value #A": "Level"}
-    styles = {"Account": shown(90), "Level": shown(90, LEVEL)}
-    queries = [rows(level), rows(name)]
-    return grid("Enabled but silent", text, queries, columns, width=8, height=9, styles=styles)
+    styles = {"Account": column(90), "Level": column(90, LEVEL_TEXTS)}
+    queries = [table_query(level), table_query(name)]
+    return table_panel("Enabled, without events", text, queries, columns, width=8, height=9, styles=styles)
 
 
 def _delay() -> Any:
     text = (
-        "From an event's own time to when it was first seen here: Cloudflare's delay, and the wait for a reading"
-        " of the user, over one hour before each moment."
+        "The time from an event until the exporter first saw it: Cloudflare's own delay, and the time until the"
+        " exporter read the user. Each point covers the hour before it."
     )
     queries = [
-        over_time(quantile(q, "event_observation_delay_seconds", "1h", "account"), "{{account}}, " + words)
-        for q, words in ((0.5, "half of the events"), (0.95, "19 of 20"))
+        range_query(quantile(q, "event_observation_delay_seconds", "1h", "account"), "{{account}}, " + name)
+        for q, name in ((0.5, "median"), (0.95, "p95"))
     ]
-    return lines("Delay from event to observation", text, queries, "s", width=8, height=9)
+    return line_panel("Delay from event to observation", text, queries, "s", width=8, height=9)
 
 
 def _states() -> Any:
-    text = "Enabled behaviors at each level, and those that are disabled, over time."
-    enabled, level = once(risk("behavior_enabled"), "behavior"), once(risk("behavior_risk_level"), "behavior")
+    text = "The number of enabled behaviors at each level, and of disabled behaviors."
+    enabled = deduplicated(risk_metric("behavior_enabled"), "behavior")
+    level = deduplicated(risk_metric("behavior_risk_level"), "behavior")
     queries = [
-        over_time(or_zero(f"count(({enabled} == 1) and ({level} == {value}))"), name)
+        range_query(or_zero(f"count(({enabled} == 1) and ({level} == {value}))"), name)
         for value, name in ((3, "high"), (2, "medium"), (1, "low"))
     ]
-    queries.append(over_time(or_zero(f"count({enabled} == 0)"), "disabled"))
+    queries.append(range_query(or_zero(f"count({enabled} == 0)"), "disabled"))
     colors = {**LEVELS, "disabled": LEVELS["unknown"]}
     del colors["unknown"]
-    return lines(
+    return line_panel(
         "Behaviors by state",
         text,
         queries,
@@ -88,72 +99,85 @@ def _states() -> Any:
 
 
 def dashboard() -> Any:
-    """The dashboard of those who configure."""
-    enabled = once(risk("behavior_enabled"), "behavior")
-    active = once(risk("integration_active"), "integration")
+    """The dashboard for administrators of the risk configuration."""
+    enabled = deduplicated(risk_metric("behavior_enabled"), "behavior")
+    active = deduplicated(risk_metric("integration_active"), "integration")
     changes = f"{_changes('behavior_enabled', 'behavior')} + {_changes('behavior_risk_level', 'behavior')}"
     panels = [
-        tile("Behaviors enabled", "Behaviors that are looked for.", now(f"sum({enabled})"), "short", CALM),
-        tile("Disabled", "Behaviors that are not looked for.", now(f"sum(1 - {enabled})"), "short", CALM, width=2),
-        tile(
-            "Enabled but silent",
-            "Behaviors that are enabled and found nothing during the selected time.",
-            now(or_zero(f"count({SILENT})")),
+        stat_panel(
+            "Behaviors enabled",
+            "Behaviors that Cloudflare looks for.",
+            instant_query(f"sum({enabled})"),
             "short",
-            ANY_IS_NOTED,
-            mappings=NONE,
+            NO_THRESHOLDS,
         ),
-        tile(
-            "Changes",
-            "How often a behavior was switched or given another level during the selected time.",
-            now(changes),
+        stat_panel(
+            "Disabled",
+            "Behaviors that Cloudflare does not look for.",
+            instant_query(f"sum(1 - {enabled})"),
             "short",
-            ANY_IS_NOTED,
-            mappings=NONE,
+            NO_THRESHOLDS,
             width=2,
         ),
-        tile(
+        stat_panel(
+            "Enabled, without events",
+            "Enabled behaviors without an event during the selected time.",
+            instant_query(or_zero(f"count({SILENT})")),
+            "short",
+            ORANGE_FROM_1,
+            mappings=NONE_TEXT,
+        ),
+        stat_panel(
+            "Changes",
+            "How often a behavior was enabled, disabled or given another level during the selected time.",
+            instant_query(changes),
+            "short",
+            ORANGE_FROM_1,
+            mappings=NONE_TEXT,
+            width=2,
+        ),
+        stat_panel(
             "Integrations active",
-            "Receivers that are told of changes of risk.",
-            now(f"sum({active})"),
+            "Receivers that get changes of risk.",
+            instant_query(f"sum({active})"),
             "short",
-            CALM,
+            NO_THRESHOLDS,
             no_value="none",
             width=4,
         ),
-        tile(
+        stat_panel(
             "Integrations inactive",
-            "Receivers that are told nothing.",
-            now(f"sum(1 - {active})"),
+            "Receivers that do not get changes of risk.",
+            instant_query(f"sum(1 - {active})"),
             "short",
-            ANY_IS_BAD,
-            mappings=NONE,
+            RED_FROM_1,
+            mappings=NONE_TEXT,
             no_value="none",
             width=4,
         ),
-        tile(
+        stat_panel(
             "Median delay",
-            "Half of the events during the selected time were seen faster than this after they happened.",
-            now(quantile(0.5, "event_observation_delay_seconds", "$__range")),
+            "The median time from an event until the exporter saw it, for events during the selected time.",
+            instant_query(quantile(0.5, "event_observation_delay_seconds", "$__range")),
             "s",
             DELAYS,
             no_value="no events",
         ),
-        tile(
+        stat_panel(
             "Not attributed",
-            "Events during the selected time that are known from Cloudflare's counts, but could not be found. An"
+            "Events during the selected time that appear in Cloudflare's counts but could not be found. This is an"
             " estimate.",
-            now(in_range("events_unattributed_total", "reason")),
+            instant_query(increase_in_range("events_unattributed_total", "reason")),
             "short",
-            ANY_IS_NOTED,
-            mappings=NONE,
+            ORANGE_FROM_1,
+            mappings=NONE_TEXT,
         ),
         events_by_behavior(12),
-        bars(
-            "Users hit, by behavior",
-            "Users for whom it was the first event of the behavior since their last reset. Many users at once and one"
-            " behavior: a campaign. Many events and few users: a noisy device or rule.",
-            [over_time(per_bar("behavior_users_total", "behavior", by="behavior"), "{{behavior}}")],
+        bar_panel(
+            "Users with a first event, by behavior",
+            "Users with their first event of the behavior since their last reset. Many users at once with one behavior"
+            " are probably a campaign. Many events of few users are probably a noisy device or rule.",
+            [range_query(increase_per_bar("behavior_users_total", "behavior", by="behavior"), "{{behavior}}")],
         ),
         behaviors(14, 11),
         integrations(10, 11),
@@ -161,5 +185,5 @@ def dashboard() -> Any:
         _states(),
         _delay(),
     ]
-    text = "What is looked for, what it finds, how soon it is seen, and who is told."
+    text = "Behaviors and their events, the delay until events are seen, and the integrations that get changes of risk."
     return frame("zt-risk-behaviors", "Behaviors and integrations", text, panels)

@@ -1,4 +1,4 @@
-"""Exporter: whether it runs, what it asks of Cloudflare, and what it costs."""
+"""Exporter: its state, its requests to Cloudflare, and its resource usage."""
 
 from typing import Any
 
@@ -12,206 +12,210 @@ from .kit import (
     NOTICE,
     PLAIN,
     age,
-    bars,
-    grid,
-    lines,
-    mapped,
-    now,
-    once,
+    bar_gauge,
+    bar_panel,
+    column,
+    deduplicated,
+    exporter_metric,
+    increase_per_bar,
+    instant_query,
+    line_panel,
     or_zero,
-    over_time,
-    own,
-    per_bar,
-    process,
+    plain_metric,
     properties,
     quantile,
-    ranking,
-    risk,
-    rows,
-    shown,
+    range_query,
+    risk_metric,
+    stat_panel,
     steps,
-    tile,
+    table_panel,
+    table_query,
     total,
-    valid,
+    value_mappings,
+    without_nan,
 )
-from .shared import ANY_IS_BAD, CALM, NONE, data_age, frame
+from .shared import NO_THRESHOLDS, NONE_TEXT, RED_FROM_1, data_age, frame
 
 RATE = "[$__rate_interval]"
 GRAY = LEVELS["unknown"]
-STATE = mapped(_0=("in memory", PLAIN), _1=("on disk", GOOD))
-UP = mapped(_0=("down", BAD), _1=("up", GOOD))
-# A token should be replaced a month before it expires, and must be within the week.
+STATE = value_mappings(_0=("in memory", PLAIN), _1=("on disk", GOOD))
+UP = value_mappings(_0=("down", BAD), _1=("up", GOOD))
+# A token should be replaced a month before it expires, and must be replaced a week before.
 EXPIRY = steps((None, BAD), (7 * DAY, NOTICE), (30 * DAY, GOOD))
 
 
-def _tiles() -> list[Any]:
-    used = f"1 - {once(own('budget_remaining_requests'))} / {once(own('budget_limit_requests'))}"
+def _summary() -> list[Any]:
+    remaining = deduplicated(exporter_metric("budget_remaining_requests"))
+    used = f"1 - {remaining} / {deduplicated(exporter_metric('budget_limit_requests'))}"
     return [
-        tile(
+        stat_panel(
             "Exporters down",
             "Exporters that Prometheus could not scrape.",
-            now(f"sum(1 - {process('up')})"),
+            instant_query(f"sum(1 - {plain_metric('up')})"),
             "short",
-            ANY_IS_BAD,
-            mappings=NONE,
+            RED_FROM_1,
+            mappings=NONE_TEXT,
         ),
-        tile(
+        stat_panel(
             "Accounts failing",
-            "Accounts whose list of users could not be read at the latest attempt.",
-            now(f"sum(1 - {once(risk('up'))})"),
+            "Accounts whose last attempt to read the list of users failed.",
+            instant_query(f"sum(1 - {deduplicated(risk_metric('up'))})"),
             "short",
-            ANY_IS_BAD,
-            mappings=NONE,
+            RED_FROM_1,
+            mappings=NONE_TEXT,
         ),
         data_age(),
-        tile(
+        stat_panel(
             "Budget used",
-            "The share of the request budget that was spent in the last five minutes, of the account where that is"
-            " highest. What the lists leave goes to single users, so much may be used and all be well.",
-            now(f"max({used})"),
+            "The share of the request budget that was used in the last five minutes, for the account with the highest"
+            " share. Single users get the requests that lists do not need, so a high value can be normal.",
+            instant_query(f"max({used})"),
             "percentunit",
             steps((None, GOOD), (0.9, NOTICE)),
             decimals=0,
         ),
-        tile(
+        stat_panel(
             "Blocked accounts",
-            "Accounts for which nothing is sent now, because Cloudflare's rate limit was hit.",
-            now(or_zero(f"count({once(own('blocked_until_timestamp_seconds'))} > time())")),
+            "Accounts without requests now, because the exporter hit Cloudflare's rate limit.",
+            instant_query(
+                or_zero(f"count({deduplicated(exporter_metric('blocked_until_timestamp_seconds'))} > time())")
+            ),
             "short",
-            ANY_IS_BAD,
-            mappings=NONE,
+            RED_FROM_1,
+            mappings=NONE_TEXT,
         ),
-        tile(
-            "Users waiting",
-            "Users whose new events are still to be read.",
-            over_time(total(risk("pending_users")), ""),
+        stat_panel(
+            "Pending users",
+            "Users with new events that the exporter has not read yet.",
+            range_query(total(risk_metric("pending_users")), ""),
             "short",
             steps((None, GOOD), (100, NOTICE)),
         ),
-        tile(
+        stat_panel(
             "Token expires in",
-            "When the first of the accounts' tokens expires. Orange within a month, red within a week.",
-            now(f"min({own('token_expiry_timestamp_seconds')}) - time()"),
+            "The time until the first token of an account expires. Orange within a month, red within a week.",
+            instant_query(f"min({exporter_metric('token_expiry_timestamp_seconds')}) - time()"),
             "s",
             EXPIRY,
-            no_value="not known",
+            no_value="no date",
         ),
-        tile(
-            "Counters are kept",
-            "Whether counters survive a restart of the exporter.",
-            now(f"min({process('zt_risk_exporter_state_durable')})"),
+        stat_panel(
+            "Storage of counters",
+            "Counters in memory are lost at a restart. Counters on disk survive it.",
+            instant_query(f"min({plain_metric('zt_risk_exporter_state_durable')})"),
             "short",
-            CALM,
+            NO_THRESHOLDS,
             mappings=STATE,
         ),
     ]
 
 
 def _cloudflare() -> list[Any]:
-    ages = age(once(risk("last_success_timestamp_seconds"), "endpoint"))
-    sent = own("requests_total", when=RATE)
-    failed = own("requests_total", 'outcome!="ok"', "[$__interval]")
+    ages = age(deduplicated(risk_metric("last_success_timestamp_seconds"), "endpoint"))
+    sent = exporter_metric("requests_total", when=RATE)
+    failed = exporter_metric("requests_total", 'outcome!="ok"', "[$__interval]")
 
-    def taken(part: str) -> str:
-        return f"sum by (endpoint) (rate({process(f'zt_risk_exporter_request_duration_seconds_{part}', when=RATE)}))"
+    def duration_rate(part: str) -> str:
+        return (
+            f"sum by (endpoint) (rate({plain_metric(f'zt_risk_exporter_request_duration_seconds_{part}', when=RATE)}))"
+        )
 
     return [
-        lines(
-            "Age of what was read",
-            "How long ago each part was last read whole, of the account where that is longest. A saw is normal, a"
-            " ramp is an outage.",
-            [over_time(f"max by (endpoint) ({ages})", "{{endpoint}}")],
+        line_panel(
+            "Age of the data, by endpoint",
+            "The time since the last complete read of each endpoint, for the account with the longest time. A sawtooth"
+            " is normal. A constant rise is an outage.",
+            [range_query(f"max by (endpoint) ({ages})", "{{endpoint}}")],
             "s",
             width=8,
         ),
-        lines(
+        line_panel(
             "Requests to Cloudflare",
-            "Requests in a minute, by endpoint, retries included.",
-            [over_time(f"60 * sum by (endpoint) (rate({sent}))", "{{endpoint}}")],
+            "Requests per minute, by endpoint, including retries.",
+            [range_query(f"60 * sum by (endpoint) (rate({sent}))", "{{endpoint}}")],
             "short",
             width=8,
             stacked=True,
             calcs=("mean", "max"),
         ),
-        bars(
+        bar_panel(
             "Failed requests",
-            "Requests that gave nothing usable, by endpoint and how they ended. limited: the rate limit. refused,"
-            " credentials, forbidden: the token. unavailable, timeout: Cloudflare or the network. shape, invalid: an"
-            " answer that is not as documented.",
-            [over_time(f"sum by (endpoint, outcome) (increase({failed})) > 0", "{{endpoint}} {{outcome}}")],
+            "Requests without a usable answer, by endpoint and outcome. limited: the rate limit. refused, credentials,"
+            " forbidden: the token. unavailable, timeout: Cloudflare or the network. shape, invalid: the answer differs"
+            " from the documentation.",
+            [range_query(f"sum by (endpoint, outcome) (increase({failed})) > 0", "{{endpoint}} {{outcome}}")],
             width=8,
             interval="10m",
         ),
-        lines(
+        line_panel(
             "Request budget",
-            "Requests that may still be sent within five minutes, and how many there may be. At zero, readings wait.",
+            "Requests that the exporter may still send within five minutes, and their limit. At zero, requests wait.",
             [
-                over_time(once(own("budget_remaining_requests")), "{{account}} remaining"),
-                over_time(once(own("budget_limit_requests")), "{{account}} limit"),
+                range_query(deduplicated(exporter_metric("budget_remaining_requests")), "{{account}} remaining"),
+                range_query(deduplicated(exporter_metric("budget_limit_requests")), "{{account}} limit"),
             ],
             "short",
             width=8,
             calcs=("lastNotNull", "min"),
         ).override_by_regexp(".* limit", properties(custom__lineStyle={"fill": "dash", "dash": [8, 8]})),
-        lines(
+        line_panel(
             "Request duration",
-            "The mean time from sending a request to the end of its answer, by endpoint. A list on several pages is"
-            " several requests.",
-            [over_time(valid(f"{taken('sum')} / {taken('count')}"), "{{endpoint}}")],
+            "The mean time from sending a request to the end of its answer, by endpoint. A list with several pages"
+            " needs several requests.",
+            [range_query(without_nan(f"{duration_rate('sum')} / {duration_rate('count')}"), "{{endpoint}}")],
             "s",
             width=8,
             calcs=("mean", "max"),
         ),
-        ranking(
+        bar_gauge(
             "Poll interval",
-            "How often each endpoint is read: as configured, or more slowly where the budget demands it.",
-            now(once(own("poll_interval_seconds"), "endpoint"), "{{account}} {{endpoint}}"),
+            "The interval between reads of each endpoint. It is longer than configured if the budget is too small.",
+            instant_query(
+                deduplicated(exporter_metric("poll_interval_seconds"), "endpoint"), "{{account}} {{endpoint}}"
+            ),
             "s",
-            CALM,
+            NO_THRESHOLDS,
             width=8,
         ),
     ]
 
 
 def _counting() -> list[Any]:
-    oldest = f"min by (account) ({risk('oldest_pending_timestamp_seconds')})"
+    oldest = f"min by (account) ({risk_metric('oldest_pending_timestamp_seconds')})"
     return [
-        lines(
-            "Users waiting to be read",
-            "Users whose new events are still to be read. A peak that melts away is a campaign or a restart; a plateau"
-            " needs more budget.",
-            [over_time(once(risk("pending_users")), "{{account}}")],
+        line_panel(
+            "Pending users, by account",
+            "Users with new events that the exporter has not read yet. A short peak is a campaign or a restart. A"
+            " plateau means that the budget is too small.",
+            [range_query(deduplicated(risk_metric("pending_users")), "{{account}}")],
             "short",
             width=6,
             height=8,
             decimals=0,
         ),
-        lines(
-            "Longest wait",
-            "For how long the first of them has been waiting; 0 where nobody waits.",
-            [over_time(f"time() - {oldest} or 0 * {once(risk('pending_users'))}", "{{account}}")],
+        line_panel(
+            "Longest pending time",
+            "How long the first of the pending users has been pending; 0 if there are none.",
+            [range_query(f"time() - {oldest} or 0 * {deduplicated(risk_metric('pending_users'))}", "{{account}}")],
             "s",
             width=6,
             height=8,
         ),
-        lines(
-            "Delay from event to observation, 19 of 20",
-            "95 % of the events were seen sooner after they happened, over one hour before each moment.",
-            [over_time(quantile(0.95, "event_observation_delay_seconds", "1h", "account"), "{{account}}")],
+        line_panel(
+            "Delay from event to observation, p95",
+            "95 % of the events had a shorter delay. Each point covers the hour before it.",
+            [range_query(quantile(0.95, "event_observation_delay_seconds", "1h", "account"), "{{account}}")],
             "s",
             width=6,
             height=8,
         ),
-        bars(
-            "Trouble with the data",
-            "Events that could not be attributed; rows of answers that could not be read; requests that were"
-            " sent again.",
+        bar_panel(
+            "Data problems",
+            "Events that could not be attributed, rows of answers that could not be decoded, and retries of requests.",
             [
-                over_time(per_bar("events_unattributed_total", "reason"), "events not attributed"),
-                over_time(f"sum(increase({own('rejected_rows_total')}[$__interval]))", "rows rejected"),
-                over_time(
-                    f"sum(increase({process('zt_risk_exporter_retries_total')}[$__interval]))", "requests sent again"
-                ),
+                range_query(increase_per_bar("events_unattributed_total", "reason"), "events not attributed"),
+                range_query(f"sum(increase({exporter_metric('rejected_rows_total')}[$__interval]))", "rows rejected"),
+                range_query(f"sum(increase({plain_metric('zt_risk_exporter_retries_total')}[$__interval]))", "retries"),
             ],
             width=6,
             height=8,
@@ -221,98 +225,98 @@ def _counting() -> list[Any]:
 
 def _instances() -> Any:
     text = (
-        "Each exporter: whether Prometheus reaches it, its version, since when it runs, and whether the"
-        " configuration in force is the latest."
+        "Each exporter: whether Prometheus can scrape it, its version, its uptime, and whether it uses the latest"
+        " configuration."
     )
     queries = [
-        rows(f"max by (instance) ({process('up')})"),
-        rows(f"max by (instance, version) ({process('zt_risk_exporter_build_info')})"),
-        rows(f"max by (instance) ({age(process('process_start_time_seconds'))})"),
-        rows(f"max by (instance) ({process('zt_risk_exporter_config_last_reload_successful')})"),
-        rows(f"max by (instance) ({process('process_resident_memory_bytes')})"),
+        table_query(f"max by (instance) ({plain_metric('up')})"),
+        table_query(f"max by (instance, version) ({plain_metric('zt_risk_exporter_build_info')})"),
+        table_query(f"max by (instance) ({age(plain_metric('process_start_time_seconds'))})"),
+        table_query(f"max by (instance) ({plain_metric('zt_risk_exporter_config_last_reload_successful')})"),
+        table_query(f"max by (instance) ({plain_metric('process_resident_memory_bytes')})"),
     ]
     columns = {
         "instance": "Instance",
         "Value #A": "State",
         "version": "Version",
-        "Value #C": "Running for",
+        "Value #C": "Uptime",
         "Value #D": "Configuration",
         "Value #E": "Memory",
     }
     styles = {
-        "State": shown(90, UP),
-        "Running for": properties(unit="s", decimals=1),
-        "Configuration": shown(130, mapped(_0=("outdated", BAD), _1=("current", GOOD))),
+        "State": column(90, UP),
+        "Uptime": properties(unit="s", decimals=1),
+        "Configuration": column(130, value_mappings(_0=("outdated", BAD), _1=("current", GOOD))),
         "Memory": properties(unit="bytes"),
     }
-    return grid("Exporters", text, queries, columns, key="instance", width=24, height=5, styles=styles)
+    return table_panel("Exporters", text, queries, columns, key="instance", width=24, height=5, styles=styles)
 
 
-def _page() -> builders.Row:
+def _exposition() -> builders.Row:
     by = "{{instance}}"
-    scraped = process("zt_risk_exporter_scrapes_total", when=RATE)
+    scraped = plain_metric("zt_risk_exporter_scrapes_total", when=RATE)
     panels = [
-        lines(
-            "Size of the page",
-            "The page in text format, uncompressed.",
-            [over_time(process("zt_risk_exporter_page_size_bytes"), by)],
+        line_panel(
+            "Exposition size",
+            "The size of /metrics in text format, uncompressed.",
+            [range_query(plain_metric("zt_risk_exporter_page_size_bytes"), by)],
             "bytes",
             width=6,
             height=7,
         ),
-        lines(
-            "Time to build the page",
-            "To encode and compress it in both formats. Scrapes do not wait for it.",
-            [over_time(process("zt_risk_exporter_page_build_seconds"), by)],
+        line_panel(
+            "Exposition build time",
+            "The time to encode and compress /metrics in both formats. Scrapes do not wait for it.",
+            [range_query(plain_metric("zt_risk_exporter_page_build_seconds"), by)],
             "s",
             width=6,
             height=7,
         ),
-        lines(
+        line_panel(
             "Scrapes",
-            "Scrapes answered in a minute, by format.",
-            [over_time(f"60 * sum by (instance, format) (rate({scraped}))", "{{instance}} {{format}}")],
+            "Answered scrapes per minute, by format.",
+            [range_query(f"60 * sum by (instance, format) (rate({scraped}))", "{{instance}} {{format}}")],
             "short",
             width=6,
             height=7,
         ),
-        lines(
-            "Time of a scrape",
-            "As Prometheus measures it.",
-            [over_time(process("scrape_duration_seconds"), by)],
+        line_panel(
+            "Scrape duration",
+            "The duration that Prometheus measures.",
+            [range_query(plain_metric("scrape_duration_seconds"), by)],
             "s",
             width=6,
             height=7,
         ),
     ]
-    return _row("Page and scrapes", panels)
+    return _row("Exposition and scrapes", panels)
 
 
 def _state() -> builders.Row:
-    commits = process("zt_risk_exporter_state_commits_total", when=RATE)
+    commits = plain_metric("zt_risk_exporter_state_commits_total", when=RATE)
     panels = [
-        lines(
-            "Size of the state",
-            "On disk; 0 if it is kept in memory only.",
-            [over_time(process("zt_risk_exporter_state_size_bytes"), "{{instance}}")],
+        line_panel(
+            "State size",
+            "The size of the state file; 0 if the state is in memory only.",
+            [range_query(plain_metric("zt_risk_exporter_state_size_bytes"), "{{instance}}")],
             "bytes",
             width=8,
             height=7,
         ),
-        lines(
+        line_panel(
             "Commits",
-            "Attempts to write the state to disk in a minute, by result.",
-            [over_time(f"60 * sum by (result) (rate({commits}))", "{{result}}")],
+            "Attempts to write the state to disk per minute, by result.",
+            [range_query(f"60 * sum by (result) (rate({commits}))", "{{result}}")],
             "short",
             width=8,
             height=7,
         ),
-        lines(
+        line_panel(
             "Recoveries",
             "Attempts to restore the state from disk since the start, by result.",
             [
-                over_time(
-                    f"sum by (result) ({process('zt_risk_exporter_state_recoveries_total')})",
+                range_query(
+                    f"sum by (result) ({plain_metric('zt_risk_exporter_state_recoveries_total')})",
                     "{{result}}",
                 )
             ],
@@ -328,35 +332,35 @@ def _state() -> builders.Row:
 def _process() -> builders.Row:
     by = "{{instance}}"
     panels = [
-        lines(
+        line_panel(
             "CPU",
             "The share of one CPU.",
-            [over_time(f"rate({process('process_cpu_seconds_total', when=RATE)})", by)],
+            [range_query(f"rate({plain_metric('process_cpu_seconds_total', when=RATE)})", by)],
             "percentunit",
             width=6,
             height=7,
         ),
-        lines(
+        line_panel(
             "Memory",
             "Resident memory.",
-            [over_time(process("process_resident_memory_bytes"), by)],
+            [range_query(plain_metric("process_resident_memory_bytes"), by)],
             "bytes",
             width=6,
             height=7,
         ),
-        lines(
+        line_panel(
             "Open files",
             "File descriptors in use.",
-            [over_time(process("process_open_fds"), by)],
+            [range_query(plain_metric("process_open_fds"), by)],
             "short",
             width=6,
             height=7,
             decimals=0,
         ),
-        lines(
+        line_panel(
             "Threads",
             "Threads of the operating system.",
-            [over_time(process("process_threads"), by)],
+            [range_query(plain_metric("process_threads"), by)],
             "short",
             width=6,
             height=7,
@@ -374,7 +378,7 @@ def _row(title: str, panels: list[Any]) -> builders.Row:
 
 
 def dashboard() -> Any:
-    """The dashboard of those who run it."""
-    panels = [*_tiles(), _instances(), *_cloudflare(), *_counting()]
-    text = "Whether it runs, what it asks of Cloudflare, how fresh its data is, and what it costs."
-    return frame("zt-risk-exporter", "Exporter", text, panels, [_page(), _state(), _process()])
+    """The dashboard for operators of the exporter."""
+    panels = [*_summary(), _instances(), *_cloudflare(), *_counting()]
+    text = "The state of the exporter, its requests to Cloudflare, the age of its data, and its resource usage."
+    return frame("zt-risk-exporter", "Exporter", text, panels, [_exposition(), _state(), _process()])

@@ -1,4 +1,4 @@
-"""The words of which the dashboards are made: metrics, queries, and panels in one style."""
+"""Building blocks of the dashboards: selectors and expressions, queries, and panels in one style."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,22 +20,22 @@ GOOD, NOTICE, BAD, PLAIN = "green", "orange", "red", "text"
 HOUR, DAY = 3_600, 86_400
 
 
-# Metrics. `when` is a window such as `[1h]`, or ` offset 1d`. Two exporters may watch one account: `once` takes one of
-# them, so that a user counts once.
+# Expressions. `when` is a window such as `[1h]`, or ` offset 1d`. If two exporters watch one account, `deduplicated`
+# takes the value of one of them, so that each user counts once.
 
 
-def risk(name: str, labels: str = "", when: str = "") -> str:
-    """A selector of a metric about Cloudflare."""
+def risk_metric(name: str, labels: str = "", when: str = "") -> str:
+    """A selector for a metric about Cloudflare, by its name without prefix."""
     return _selector(f"cloudflare_zt_risk_{name}", ACCOUNT, labels) + when
 
 
-def own(name: str, labels: str = "", when: str = "") -> str:
-    """A selector of a metric of the exporter's own that has the label account."""
+def exporter_metric(name: str, labels: str = "", when: str = "") -> str:
+    """A selector for a metric about the exporter that has the label `account`, by its name without prefix."""
     return _selector(f"zt_risk_exporter_{name}", ACCOUNT, labels) + when
 
 
-def process(name: str, labels: str = "", when: str = "") -> str:
-    """A selector of a metric without the label account, by its full name."""
+def plain_metric(name: str, labels: str = "", when: str = "") -> str:
+    """A selector for a metric without the label `account`, by its full name."""
     return _selector(name, labels) + when
 
 
@@ -43,83 +43,85 @@ def _selector(name: str, *matchers: str) -> str:
     return f"{name}{{{', '.join(matcher for matcher in (TARGET, *matchers) if matcher)}}}"
 
 
-def once(expr: str, *labels: str) -> str:
-    """The same from one exporter only, by account and these labels."""
+def deduplicated(expr: str, *labels: str) -> str:
+    """The values of one exporter, by account and these labels."""
     return f"max by ({', '.join(('account', *labels))}) ({expr})"
 
 
 def total(expr: str, *labels: str, by: str = "") -> str:
-    """The sum over the accounts of what `once` gives; `by` keeps labels."""
-    return f"sum {f'by ({by}) ' if by else ''}({once(expr, *labels)})"
+    """The sum of the deduplicated values over all accounts; `by` keeps labels."""
+    return f"sum {f'by ({by}) ' if by else ''}({deduplicated(expr, *labels)})"
 
 
-def rise(metric: str, window: str, *labels: str, by: str = "", matching: str = "") -> str:
-    """How much a counter about Cloudflare rose in the window, over all accounts; `labels` are those it has."""
-    return total(f"increase({risk(metric, matching, f'[{window}]')})", *labels, by=by)
+def increase(metric: str, window: str, *labels: str, by: str = "", matching: str = "") -> str:
+    """The increase of a counter about Cloudflare, over all accounts; `labels` are all labels of the counter."""
+    return total(f"increase({risk_metric(metric, matching, f'[{window}]')})", *labels, by=by)
 
 
-def in_range(metric: str, *labels: str, by: str = "", matching: str = "") -> str:
-    """How much a counter rose during the selected time; whole, because Prometheus extrapolates."""
-    return f"round({rise(metric, '$__range', *labels, by=by, matching=matching)})"
+def increase_in_range(metric: str, *labels: str, by: str = "", matching: str = "") -> str:
+    """The increase of a counter during the selected time, rounded because Prometheus extrapolates."""
+    return f"round({increase(metric, '$__range', *labels, by=by, matching=matching)})"
 
 
-def per_bar(metric: str, *labels: str, by: str = "", matching: str = "") -> str:
-    """How much a counter rose in the time of one bar."""
-    return rise(metric, "$__interval", *labels, by=by, matching=matching)
+def increase_per_bar(metric: str, *labels: str, by: str = "", matching: str = "") -> str:
+    """The increase of a counter during one bar."""
+    return increase(metric, "$__interval", *labels, by=by, matching=matching)
 
 
 def quantile(q: float, metric: str, window: str, *labels: str, matching: str = "") -> str:
-    """A quantile of a histogram about Cloudflare by `labels`, over all accounts unless these are among the labels."""
-    rises = f"increase({risk(f'{metric}_bucket', matching, f'[{window}]')})"
+    """A quantile of a histogram about Cloudflare by `labels`, over all accounts unless `account` is among them."""
+    increases = f"increase({risk_metric(f'{metric}_bucket', matching, f'[{window}]')})"
     kept = [label for label in ("le", *labels) if label != "account"]
-    return valid(f"histogram_quantile({q}, sum by ({', '.join(('le', *labels))}) ({once(rises, *kept)}))")
+    return without_nan(
+        f"histogram_quantile({q}, sum by ({', '.join(('le', *labels))}) ({deduplicated(increases, *kept)}))"
+    )
 
 
-def valid(numbers: str) -> str:
-    """The same without NaN, which is what quantiles and means of nothing are."""
+def without_nan(numbers: str) -> str:
+    """The values without NaN, which quantiles and means without samples return."""
     return f"({numbers}) >= 0"
 
 
 def or_zero(expr: str) -> str:
-    """0 where there is nothing to count, and nothing where there is no exporter."""
-    return f"({expr}) or 0 * count({risk('account_info')})"
+    """The values, or 0 if there are none, or no value if there is no exporter."""
+    return f"({expr}) or 0 * count({risk_metric('account_info')})"
 
 
 def age(expr: str) -> str:
-    """The age of a date, in seconds."""
+    """The age of a timestamp, in seconds."""
     return f"time() - {expr}"
 
 
 # Queries
 
 
-def over_time(expr: str, legend: str, interval: str = "") -> prometheus.Dataquery:
-    """A query over the range on the screen."""
+def range_query(expr: str, legend: str, interval: str = "") -> prometheus.Dataquery:
+    """A query over the selected time range."""
     query = prometheus.Dataquery().datasource(SOURCE).expr(expr).legend_format(legend).range()
     return query.interval(interval) if interval else query
 
 
-def now(expr: str, legend: str = "") -> prometheus.Dataquery:
-    """A query at the end of the range."""
+def instant_query(expr: str, legend: str = "") -> prometheus.Dataquery:
+    """A query at the end of the selected time range."""
     return prometheus.Dataquery().datasource(SOURCE).expr(expr).legend_format(legend).instant()
 
 
-def rows(expr: str) -> prometheus.Dataquery:
-    """The same as rows of a table."""
-    return now(expr).format(PromQueryFormat.TABLE)
+def table_query(expr: str) -> prometheus.Dataquery:
+    """The same, with the result as rows of a table."""
+    return instant_query(expr).format(PromQueryFormat.TABLE)
 
 
 # Panels
 
 
 def steps(*pairs: tuple[float | None, str]) -> builders.ThresholdsConfig:
-    """Thresholds: from which value on which colour; None for the first."""
+    """Threshold steps as pairs of lowest value and color; None for the first."""
     thresholds = [d.Threshold(value=value, color=color) for value, color in pairs]
     return builders.ThresholdsConfig().mode(d.ThresholdsMode.ABSOLUTE).steps(thresholds)
 
 
-def mapped(**texts: tuple[str, str]) -> list[d.ValueMap]:
-    """Values as words: `_0=("off", "red")` shows 0 as a red off."""
+def value_mappings(**texts: tuple[str, str]) -> list[d.ValueMap]:
+    """Value mappings: `_0=("off", "red")` shows 0 as a red "off"."""
     results = {
         value.removeprefix("_"): d.ValueMappingResult(text=text, color=color, index=index)
         for index, (value, (text, color)) in enumerate(texts.items())
@@ -128,7 +130,7 @@ def mapped(**texts: tuple[str, str]) -> list[d.ValueMap]:
 
 
 def properties(**values: Any) -> list[d.DynamicConfigValue]:
-    """Properties of an override; `__` stands for a dot."""
+    """Properties of an override; `__` means a dot."""
     return [d.DynamicConfigValue(id_val=name.replace("__", "."), value=value) for name, value in values.items()]
 
 
@@ -136,23 +138,23 @@ def fixed(color: str) -> dict[str, str]:
     return {"mode": "fixed", "fixedColor": color}
 
 
-def shown(width: int, mappings: Sequence[d.ValueMapping] = (), color: str = PLAIN) -> list[d.DynamicConfigValue]:
-    """A column of this width; mapped values are colored words, and what is not mapped has the color given here."""
+def column(width: int, mappings: Sequence[d.ValueMapping] = (), color: str = PLAIN) -> list[d.DynamicConfigValue]:
+    """A column with a fixed width. Mapped values are colored text; `color` is the color of other values."""
     if not mappings:
         return properties(custom__width=width)
     words = {"mappings": mappings, "color": fixed(color), "custom__cellOptions": {"type": "color-text"}}
     return properties(custom__width=width, **words)
 
 
-def at_least(width: int) -> list[d.DynamicConfigValue]:
-    """A column that takes its part of what the others leave."""
+def flexible_column(width: int) -> list[d.DynamicConfigValue]:
+    """A column that shares the remaining width with others of its kind."""
     return properties(custom__minWidth=width)
 
 
-def leading(panel: Any, uid: str, title: str) -> Any:
-    """The panel with a link to another of these dashboards, for the same time and choice."""
-    chosen = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", "job", "instance", "account"))
-    return panel.links([builders.DashboardLink(title).url(f"/d/{uid}?${{__url_time_range}}&{chosen}")])
+def with_link(panel: Any, uid: str, title: str) -> Any:
+    """The panel with a link to another of these dashboards, for the same time range and variables."""
+    variables = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", "job", "instance", "account"))
+    return panel.links([builders.DashboardLink(title).url(f"/d/{uid}?${{__url_time_range}}&{variables}")])
 
 
 def _finish(panel: Any, title: str, description: str, queries: Sequence[prometheus.Dataquery], unit: str) -> Any:
@@ -162,7 +164,7 @@ def _finish(panel: Any, title: str, description: str, queries: Sequence[promethe
     return panel
 
 
-def tile(
+def stat_panel(
     title: str,
     description: str,
     queries: prometheus.Dataquery | Sequence[prometheus.Dataquery],
@@ -174,7 +176,7 @@ def tile(
     no_value: str = "no data",
     decimals: int | None = None,
 ) -> stat.Panel:
-    """One number that is read in a second; several queries make several."""
+    """A single number, or one for each query."""
     queries = [queries] if isinstance(queries, prometheus.Dataquery) else queries
     drawn = any(not query.build().instant for query in queries)
     panel = _finish(stat.Panel(), title, description, queries, unit).span(width).height(4)
@@ -194,7 +196,7 @@ def tile(
     )
 
 
-def lines(
+def line_panel(
     title: str,
     description: str,
     queries: Sequence[prometheus.Dataquery],
@@ -223,7 +225,7 @@ def lines(
     return panel
 
 
-def bars(
+def bar_panel(
     title: str,
     description: str,
     queries: Sequence[prometheus.Dataquery],
@@ -236,8 +238,8 @@ def bars(
     calcs: Sequence[str] = ("sum",),
     interval: str = "30m",
 ) -> timeseries.Panel:
-    """How much happened in each stretch of time, stacked; what is named in `below` hangs below zero."""
-    panel = lines(
+    """Stacked counts for each interval. Series named in `below` are drawn below zero."""
+    panel = line_panel(
         title,
         description,
         queries,
@@ -258,7 +260,7 @@ def bars(
 
 
 def _legend(panel: timeseries.Panel, calcs: Sequence[str], *, beside: bool) -> timeseries.Panel:
-    """A table beside a wide panel, a list below a narrow one: what is cut off is not read."""
+    """A table beside a wide panel, or a list below a narrow one, so that no value is cut off."""
     legend = common.VizLegendOptions().show_legend(True).calcs(list(calcs))
     if beside:
         legend = legend.display_mode(c.LegendDisplayMode.TABLE).placement(c.LegendPlacement.RIGHT)
@@ -268,7 +270,7 @@ def _legend(panel: timeseries.Panel, calcs: Sequence[str], *, beside: bool) -> t
     return panel.legend(legend).tooltip(tooltip)
 
 
-def ranking(
+def bar_gauge(
     title: str,
     description: str,
     query: prometheus.Dataquery,
@@ -292,7 +294,7 @@ def ranking(
     )
 
 
-def grid(
+def table_panel(
     title: str,
     description: str,
     queries: Sequence[prometheus.Dataquery],
@@ -305,10 +307,10 @@ def grid(
     styles: dict[str, list[d.DynamicConfigValue]] | None = None,
     no_value: str = "none",
 ) -> table.Panel:
-    """A table of the columns, by field and in this order; joined on `key`, or on all labels that the queries share."""
+    """A table with these columns by field, in this order, joined on `key` or on all common labels of the queries."""
     panel = _finish(table.Panel(), title, description, queries, "short").span(width).height(height)
     if "Value #A" in columns:
-        # It has no letter where all other queries are empty, as that for names is unless they are shown.
+        # Without a letter if all other queries are empty. The query for names is empty unless names are enabled.
         columns = {**columns, "Value": columns["Value #A"]}
     only = {"include": {"names": list(columns)}}
     if key:

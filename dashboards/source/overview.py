@@ -1,4 +1,4 @@
-"""Overview: who is at risk, what is new, and whether the numbers can be trusted."""
+"""Overview: users at risk, recent changes, and the age of the data."""
 
 from typing import Any
 
@@ -10,23 +10,23 @@ from .kit import (
     NOTICE,
     PLAIN,
     age,
-    bars,
-    in_range,
-    leading,
-    lines,
-    now,
-    once,
-    over_time,
-    per_bar,
-    ranking,
-    risk,
+    bar_gauge,
+    bar_panel,
+    deduplicated,
+    increase_in_range,
+    increase_per_bar,
+    instant_query,
+    line_panel,
+    range_query,
+    risk_metric,
+    stat_panel,
     steps,
-    tile,
     total,
+    with_link,
 )
 from .shared import (
-    CALM,
     HIGH,
+    NO_THRESHOLDS,
     behaviors,
     by_level,
     data_age,
@@ -42,63 +42,76 @@ RISES = steps((None, PLAIN), (1, NOTICE), (10, BAD))
 
 
 def _high(when: str = "") -> str:
-    return total(risk("users", HIGH, when))
+    return total(risk_metric("users", HIGH, when))
 
 
 def _against(days: int, title: str, then: str) -> Any:
-    text = f"How many more users are at high risk than {then} at this time. Orange if more, red from ten on."
-    return tile(title, text, now(f"{_high()} - {_high(f' offset {days}d')}"), "short", RISES, no_value="not known")
+    text = (
+        f"The difference to the number of users at high risk {then} at this time. Orange from one more, red from ten."
+    )
+    return stat_panel(
+        title, text, instant_query(f"{_high()} - {_high(f' offset {days}d')}"), "short", RISES, no_value="no data"
+    )
 
 
 def _new() -> Any:
-    text = "How often a user rose to high risk during the selected time, from another level or from none."
-    expr = in_range("level_changes_total", "from", matching='to="high"')
-    return tile("New at high risk", text, now(expr), "short", RISES)
+    text = "How often a user reached high risk during the selected time, from another level or from no level."
+    expr = increase_in_range("level_changes_total", "from", matching='to="high"')
+    return stat_panel("New at high risk", text, instant_query(expr), "short", RISES)
 
 
 def _events() -> Any:
     text = "Distinct risk events during the selected time."
-    return tile("Risk events", text, now(in_range("events_total", "behavior", "risk_level")), "short", CALM)
+    return stat_panel(
+        "Risk events",
+        text,
+        instant_query(increase_in_range("events_total", "behavior", "risk_level")),
+        "short",
+        NO_THRESHOLDS,
+    )
 
 
 def _freshness() -> Any:
     text = (
-        "How long ago each part was last read whole. Behaviors and integrations are read every five minutes by"
-        " default; single users when something about them changed, or for the audit."
+        "The time since the last complete read of each endpoint. By default the exporter reads behaviors and"
+        " integrations every five minutes. It reads a single user after a change, or for the audit."
     )
-    ages = age(once(risk("last_success_timestamp_seconds"), "endpoint"))
+    ages = age(deduplicated(risk_metric("last_success_timestamp_seconds"), "endpoint"))
     thresholds = steps((None, GOOD), (900, NOTICE), (HOUR, BAD))
-    return ranking("How fresh the data is", text, now(ages, "{{account}} {{endpoint}}"), "s", thresholds)
+    return bar_gauge(
+        "Age of the data, by endpoint", text, instant_query(ages, "{{account}} {{endpoint}}"), "s", thresholds
+    )
 
 
 def dashboard() -> Any:
-    """The dashboard that is read in ten seconds."""
+    """The dashboard for a quick look."""
     panels = [
         high_now(),
         _against(1, "Since yesterday", "yesterday"),
-        _against(7, "Since last week", "a week ago"),
+        _against(7, "Since last week", "a week earlier"),
         _new(),
         resets(),
         longest_high(),
         _events(),
         data_age(),
-        lines(
+        line_panel(
             "Users at risk, by level",
-            "Users on the risk list, by their highest level. High risk lies at the bottom.",
-            by_level(total(risk("users", 'max_risk_level="LEVEL"'))),
+            "Users on the risk list, by their highest level. High risk is at the bottom.",
+            by_level(total(risk_metric("users", 'max_risk_level="LEVEL"'))),
             "short",
             colors=LEVELS,
             stacked=True,
             calcs=("lastNotNull", "min", "max"),
             decimals=0,
         ),
-        lines(
-            "High-risk users against yesterday and last week",
-            "The same hours now, a day earlier and a week earlier. Not from zero, so that small moves show.",
+        line_panel(
+            "High-risk users compared with yesterday and last week",
+            "The selected time, a day earlier and a week earlier. The axis does not start at zero, so that small"
+            " changes are visible.",
             [
-                over_time(_high(), "now"),
-                over_time(_high(" offset 1d"), "yesterday"),
-                over_time(_high(" offset 7d"), "last week"),
+                range_query(_high(), "now"),
+                range_query(_high(" offset 1d"), "yesterday"),
+                range_query(_high(" offset 7d"), "last week"),
             ],
             "short",
             colors={"now": LEVELS["high"], "yesterday": "blue", "last week": LEVELS["unknown"]},
@@ -107,27 +120,27 @@ def dashboard() -> Any:
             decimals=0,
         ),
         events_by_behavior(12),
-        bars(
+        bar_panel(
             "Risk events by level",
-            "The same events, by the level that each had when it was first seen.",
-            by_level(per_bar("events_total", "behavior", matching='risk_level="LEVEL"')),
+            "The same events, by the level of each event when the exporter first saw it.",
+            by_level(increase_per_bar("events_total", "behavior", matching='risk_level="LEVEL"')),
             colors=LEVELS,
             width=6,
         ),
-        bars(
+        bar_panel(
             "New at high risk, and resets",
-            "Above the line: users who rose to high risk. Below: users who were reset. Below should keep pace.",
+            "Above zero: users who reached high risk. Below zero: users who were reset. Both should be about equal.",
             [
-                over_time(per_bar("level_changes_total", "from", matching='to="high"'), "new at high risk"),
-                over_time(per_bar("resets_total"), "reset"),
+                range_query(increase_per_bar("level_changes_total", "from", matching='to="high"'), "new at high risk"),
+                range_query(increase_per_bar("resets_total"), "reset"),
             ],
             colors={"new at high risk": LEVELS["high"], "reset": GOOD},
             below=["reset"],
             width=6,
         ),
-        leading(behaviors(12, 9), "zt-risk-behaviors", "More about behaviors"),
-        leading(integrations(6, 9), "zt-risk-behaviors", "More about integrations"),
+        with_link(behaviors(12, 9), "zt-risk-behaviors", "More about behaviors"),
+        with_link(integrations(6, 9), "zt-risk-behaviors", "More about integrations"),
         _freshness(),
     ]
-    text = "Who is at risk, what is new, and whether the numbers can be trusted. Readable in ten seconds."
+    text = "Users at risk, recent changes, and the age of the data, for a quick look."
     return frame("zt-risk-overview", "Overview", text, panels)

@@ -1,4 +1,4 @@
-"""What stands on more than one dashboard, and the frame that they all have."""
+"""Panels that several dashboards use, and the common frame of all dashboards."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,114 +17,114 @@ from .kit import (
     SOURCE,
     TARGET,
     age,
-    bars,
-    grid,
-    in_range,
-    leading,
-    mapped,
-    now,
-    once,
-    over_time,
-    risk,
-    rows,
-    shown,
+    bar_panel,
+    column,
+    deduplicated,
+    increase_in_range,
+    instant_query,
+    range_query,
+    risk_metric,
+    stat_panel,
     steps,
-    tile,
+    table_panel,
+    table_query,
     total,
+    value_mappings,
+    with_link,
 )
 
 TAG = "cloudflare-zt-risk"
 HIGH = 'max_risk_level="high"'
 SUMMARY = 'endpoint="summary"'
 
-CALM = steps((None, PLAIN))
-ANY_IS_NOTED = steps((None, GOOD), (1, NOTICE))
-ANY_IS_BAD = steps((None, GOOD), (1, BAD))
-# A poll each 30 s and a scrape each minute: two polls may be missed; ten minutes are an outage.
+NO_THRESHOLDS = steps((None, PLAIN))
+ORANGE_FROM_1 = steps((None, GOOD), (1, NOTICE))
+RED_FROM_1 = steps((None, GOOD), (1, BAD))
+# With a poll every 30 s and a scrape every minute, two polls may be missed. Ten minutes are an outage.
 AGES = steps((None, GOOD), (180, NOTICE), (600, BAD))
-# A working day is patience, three days are neglect.
+# A user may wait for a working day, but not for three days.
 UNATTENDED = steps((None, GOOD), (8 * HOUR, NOTICE), (3 * DAY, BAD))
 
-LEVEL = mapped(
+LEVEL_TEXTS = value_mappings(
     _3=("high", LEVELS["high"]),
     _2=("medium", LEVELS["medium"]),
     _1=("low", LEVELS["low"]),
     _0=("unknown", LEVELS["unknown"]),
 )
-SWITCH = mapped(_1=("enabled", GOOD), _0=("disabled", LEVELS["unknown"]))
-ACTIVE = mapped(_1=("active", GOOD), _0=("inactive", BAD))
-NONE = mapped(_0=("none", GOOD))
+ENABLED_TEXTS = value_mappings(_1=("enabled", GOOD), _0=("disabled", LEVELS["unknown"]))
+ACTIVE_TEXTS = value_mappings(_1=("active", GOOD), _0=("inactive", BAD))
+NONE_TEXT = value_mappings(_0=("none", GOOD))
 
 
 def by_level(expr: str) -> list[Any]:
-    """A query for each level in place of LEVEL, the highest first, so that it lies at the bottom of a stack."""
-    return [over_time(expr.replace("LEVEL", level), level) for level in LEVELS]
+    """A query for each level, which replaces LEVEL. The highest is first, so that it is at the bottom of a stack."""
+    return [range_query(expr.replace("LEVEL", level), level) for level in LEVELS]
 
 
 def high_now() -> Any:
-    text = "Users at high risk now. Each of them waits for someone to look, and to reset the score."
-    panel = tile("High-risk users", text, over_time(total(risk("users", HIGH)), ""), "short", ANY_IS_BAD)
-    return leading(panel, "zt-risk-users", "Who they are")
+    text = "Users at high risk now. Each of them needs an investigation and a reset of the score."
+    panel = stat_panel("High-risk users", text, range_query(total(risk_metric("users", HIGH)), ""), "short", RED_FROM_1)
+    return with_link(panel, "zt-risk-users", "Show these users")
 
 
 def longest_high() -> Any:
-    return tile(
-        "Longest waiting",
-        "For how long the longest-standing user has been at high risk, as far as the exporter saw it. Orange after a"
+    return stat_panel(
+        "Longest at high risk",
+        "How long the first of the current users has been at high risk, as far as the exporter saw it. Orange after a"
         " working day, red after three days.",
-        now(age(f"min({risk('oldest_user_timestamp_seconds', HIGH)})")),
+        instant_query(age(f"min({risk_metric('oldest_user_timestamp_seconds', HIGH)})")),
         "s",
         UNATTENDED,
-        no_value="nobody",
+        no_value="no users",
     )
 
 
 def resets() -> Any:
     text = "Users whose risk was reset during the selected time."
-    return tile("Resets", text, now(in_range("resets_total")), "short", CALM)
+    return stat_panel("Resets", text, instant_query(increase_in_range("resets_total")), "short", NO_THRESHOLDS)
 
 
 def data_age() -> Any:
     text = (
-        "How long ago the list of users was last read whole, of the account where that is longest. Orange after"
-        " three minutes, red after ten: then all other numbers are as old."
+        "The time since the list of users was last read completely, for the account with the longest time. Orange after"
+        " three minutes, red after ten. All other numbers are at least as old."
     )
-    expr = f"max({age(once(risk('last_success_timestamp_seconds', SUMMARY)))})"
-    panel = tile("Age of the data", text, now(expr), "s", AGES, no_value="never read")
-    return leading(panel, "zt-risk-exporter", "Why")
+    expr = f"max({age(deduplicated(risk_metric('last_success_timestamp_seconds', SUMMARY)))})"
+    panel = stat_panel("Age of the data", text, instant_query(expr), "s", AGES, no_value="never read")
+    return with_link(panel, "zt-risk-exporter", "Show the cause")
 
 
 def events_by_behavior(width: int) -> Any:
     text = (
-        "Distinct risk events in each stretch of time, by behavior. One color that towers over a morning is a"
+        "Distinct risk events in each interval, by behavior. A single color with much higher bars is probably a"
         " campaign. Purple lines mark changes of the configuration."
     )
-    # What the exporter counted, and before that what `backfill` found: their instances differ, so both are kept.
-    counted, found = (
-        f"increase({risk(f'{name}_total', when='[$__interval]')})" for name in ("events", "backfill_events")
+    # Events that the exporter counted, and older events from `backfill`. Their instances differ, so `or` keeps both.
+    counted, backfilled = (
+        f"increase({risk_metric(f'{name}_total', when='[$__interval]')})" for name in ("events", "backfill_events")
     )
-    expr = total(f"{counted} or {found}", "behavior", "risk_level", by="behavior")
-    query = over_time(expr, "{{behavior}}")
-    return bars("Risk events by behavior", text, [query], width=width)
+    expr = total(f"{counted} or {backfilled}", "behavior", "risk_level", by="behavior")
+    query = range_query(expr, "{{behavior}}")
+    return bar_panel("Risk events by behavior", text, [query], width=width)
 
 
 def behaviors(width: int, height: int) -> Any:
     text = (
-        "What counts as risky, as configured at Cloudflare; what came of it during the selected time; and how"
-        " often it was switched or given another level in that time."
+        "The behaviors as configured at Cloudflare, their events and users during the selected time, and how often"
+        " each was enabled, disabled or given another level in that time."
     )
-    risen = f"increase({risk('events_total', when='[$__range]')})"
-    users = f"increase({risk('behavior_users_total', when='[$__range]')})"
+    events = f"increase({risk_metric('events_total', when='[$__range]')})"
+    users = f"increase({risk_metric('behavior_users_total', when='[$__range]')})"
     switched, leveled = (
-        f"changes({risk(f'behavior_{what}', when='[$__range]')})" for what in ("enabled", "risk_level")
+        f"changes({risk_metric(f'behavior_{what}', when='[$__range]')})" for what in ("enabled", "risk_level")
     )
     queries = [
-        rows(once(risk("behavior_enabled"), "behavior")),
-        rows(once(risk("behavior_risk_level"), "behavior")),
-        rows(f"round(sum by (account, behavior) ({once(risen, 'behavior', 'risk_level')}))"),
-        rows(f"round({once(users, 'behavior')})"),
-        rows(f"{once(switched, 'behavior')} + {once(leveled, 'behavior')}"),
-        rows(once(risk("behavior_info"), "behavior", "name")),
+        table_query(deduplicated(risk_metric("behavior_enabled"), "behavior")),
+        table_query(deduplicated(risk_metric("behavior_risk_level"), "behavior")),
+        table_query(f"round(sum by (account, behavior) ({deduplicated(events, 'behavior', 'risk_level')}))"),
+        table_query(f"round({deduplicated(users, 'behavior')})"),
+        table_query(f"{deduplicated(switched, 'behavior')} + {deduplicated(leveled, 'behavior')}"),
+        table_query(deduplicated(risk_metric("behavior_info"), "behavior", "name")),
     ]
     columns = {
         "name": "Behavior",
@@ -136,27 +136,29 @@ def behaviors(width: int, height: int) -> Any:
         "Value #E": "Changes",
     }
     styles = {
-        "Account": shown(80),
-        "State": shown(85, SWITCH),
-        "Level": shown(85, LEVEL),
-        "Events": shown(75),
-        "Users": shown(75),
-        "Changes": shown(85, mapped(_0=("none", LEVELS["unknown"])), NOTICE),
+        "Account": column(80),
+        "State": column(85, ENABLED_TEXTS),
+        "Level": column(85, LEVEL_TEXTS),
+        "Events": column(75),
+        "Users": column(75),
+        "Changes": column(85, value_mappings(_0=("none", LEVELS["unknown"])), NOTICE),
     }
-    return grid("Behaviors", text, queries, columns, width=width, height=height, styles=styles, sort=[("Events", True)])
+    return table_panel(
+        "Behaviors", text, queries, columns, width=width, height=height, styles=styles, sort=[("Events", True)]
+    )
 
 
 def integrations(width: int, height: int) -> Any:
     text = (
-        "Receivers of changes of risk. One that is inactive is told nothing: a user at high risk keeps all access"
-        " there."
+        "Receivers of changes of risk. Cloudflare sends nothing to an inactive integration, so users at high risk keep"
+        " their access there."
     )
     queries = [
-        rows(once(risk("integration_active"), "integration", "integration_type")),
-        rows(once(risk("integration_info"), "integration", "reference_id", "tenant_url")),
+        table_query(deduplicated(risk_metric("integration_active"), "integration", "integration_type")),
+        table_query(deduplicated(risk_metric("integration_info"), "integration", "reference_id", "tenant_url")),
     ]
     columns = {"account": "Account", "reference_id": "Reference", "Value #A": "State"}
-    styles = {"Account": shown(80), "State": shown(85, ACTIVE)}
+    styles = {"Account": column(80), "State": column(85, ACTIVE_TEXTS)}
     if width > 8:
         state = columns.pop("Value #A")
         columns = {
@@ -166,15 +168,15 @@ def integrations(width: int, height: int) -> Any:
             "tenant_url": "Tenant",
             "Value #A": state,
         }
-        styles |= {"Type": shown(65), "Reference": shown(125)}
-    return grid(
+        styles |= {"Type": column(65), "Reference": column(125)}
+    return table_panel(
         "Integrations", text, queries, columns, width=width, height=height, styles=styles, sort=[("State", False)]
     )
 
 
 def frame(uid: str, title: str, description: str, panels: Sequence[Any], collapsed: Sequence[Any] = ()) -> Any:
-    """A dashboard with what all have: variables, links, annotations. Rows that are collapsed come last."""
-    tied = builders.DashboardLink("Cloudflare user risk").type(d.DashboardLinkType.DASHBOARDS).tags([TAG])
+    """A dashboard with the common variables, links and annotations. Collapsed rows come last."""
+    link = builders.DashboardLink("Cloudflare user risk").type(d.DashboardLinkType.DASHBOARDS).tags([TAG])
     board = (
         builders.Dashboard(f"Cloudflare Zero Trust risk / {title}")
         .uid(uid)
@@ -185,7 +187,7 @@ def frame(uid: str, title: str, description: str, panels: Sequence[Any], collaps
         .time("now-24h", "now")
         .refresh("1m")
         .timezone("browser")
-        .link(tied.as_dropdown(False).include_vars(True).keep_time(True).icon("external link"))
+        .link(link.as_dropdown(False).include_vars(True).keep_time(True).icon("external link"))
         .variables(_variables())
         .annotations(_annotations())
     )
@@ -197,32 +199,39 @@ def frame(uid: str, title: str, description: str, panels: Sequence[Any], collaps
 
 
 def _variables() -> list[Any]:
-    every = d.VariableOption(text="All", value="$__all", selected=True)
+    all_values = d.VariableOption(text="All", value="$__all", selected=True)
 
-    def chosen(name: str, label: str, metric: str) -> Any:
+    def variable(name: str, label: str, metric: str) -> Any:
         query = f"label_values({metric}, {name})"
-        variable = builders.QueryVariable(name).label(label).datasource(SOURCE).definition(query)
-        variable = variable.query({"query": query, "refId": f"variable-{name}"})
-        variable = variable.refresh(d.VariableRefresh.ON_TIME_RANGE_CHANGED).sort(d.VariableSort.ALPHABETICAL_ASC)
-        return variable.multi(True).include_all(True).all_value(".+").current(every)
+        builder = builders.QueryVariable(name).label(label).datasource(SOURCE).definition(query)
+        builder = builder.query({"query": query, "refId": f"variable-{name}"})
+        builder = builder.refresh(d.VariableRefresh.ON_TIME_RANGE_CHANGED).sort(d.VariableSort.ALPHABETICAL_ASC)
+        return builder.multi(True).include_all(True).all_value(".+").current(all_values)
 
     return [
         builders.DatasourceVariable("datasource").label("Data source").type("prometheus"),
-        chosen("job", "Job", "zt_risk_exporter_build_info"),
-        chosen("instance", "Instance", 'zt_risk_exporter_build_info{job=~"$job"}'),
-        chosen("account", "Account", f"cloudflare_zt_risk_account_info{{{TARGET}}}"),
+        variable("job", "Job", "zt_risk_exporter_build_info"),
+        variable("instance", "Instance", 'zt_risk_exporter_build_info{job=~"$job"}'),
+        variable("account", "Account", f"cloudflare_zt_risk_account_info{{{TARGET}}}"),
     ]
 
 
 def _annotations() -> list[Any]:
     def changed(name: str, metric: str, label: str, title: str) -> Any:
-        window = risk(metric, when="[$__rate_interval]")
-        expr = f"{once(f'changes({window})', label)} > 0"
+        window = risk_metric(metric, when="[$__rate_interval]")
+        expr = f"{deduplicated(f'changes({window})', label)} > 0"
         mark = builders.AnnotationQuery().name(name).datasource(SOURCE).enable(True).icon_color("purple").expr(expr)
         return mark.title_format(title).text_format("account {{account}}").tag_keys(f"account,{label}").step("60s")
 
     return [
-        changed("Behaviors switched", "behavior_enabled", "behavior", "{{behavior}} was enabled or disabled"),
-        changed("Behavior levels", "behavior_risk_level", "behavior", "{{behavior}} has another level"),
-        changed("Integrations switched", "integration_active", "integration", "an integration was switched"),
+        changed(
+            "Behaviors enabled or disabled", "behavior_enabled", "behavior", "{{behavior}} was enabled or disabled"
+        ),
+        changed("Behavior levels changed", "behavior_risk_level", "behavior", "the level of {{behavior}} changed"),
+        changed(
+            "Integrations activated or deactivated",
+            "integration_active",
+            "integration",
+            "an integration was activated or deactivated",
+        ),
     ]

@@ -1,4 +1,4 @@
-"""Users: who is at risk and since when, and how fast somebody reacts."""
+"""Users: who is at risk, for how long, and how fast users are reset."""
 
 from typing import Any
 
@@ -10,27 +10,27 @@ from .kit import (
     LEVELS,
     NOTICE,
     age,
-    at_least,
-    bars,
-    grid,
-    lines,
-    now,
-    once,
+    bar_panel,
+    column,
+    deduplicated,
+    flexible_column,
+    increase_per_bar,
+    instant_query,
+    line_panel,
     or_zero,
-    over_time,
-    per_bar,
     properties,
     quantile,
-    risk,
-    rows,
-    shown,
+    range_query,
+    risk_metric,
+    stat_panel,
     steps,
-    tile,
+    table_panel,
+    table_query,
     total,
 )
-from .shared import ANY_IS_NOTED, CALM, HIGH, LEVEL, UNATTENDED, frame, high_now, longest_high, resets
+from .shared import HIGH, LEVEL_TEXTS, NO_THRESHOLDS, ORANGE_FROM_1, UNATTENDED, frame, high_now, longest_high, resets
 
-# No address of a single user is documented, so the link leads to the account.
+# Cloudflare does not document a URL for a single user, so the link leads to the account.
 CLOUDFLARE = {
     "title": "Cloudflare's dashboard of this account: Team & Resources > Users > Risk score",
     "url": "https://one.dash.cloudflare.com/${__data.fields.account_id}",
@@ -42,38 +42,39 @@ NAMES = {"user": "User", "name": "Name", "email": "E-mail address"}
 
 
 def _by_user(expr: str) -> str:
-    # A user belongs to one account, so the id alone is a key that tables can be joined on.
+    # A user belongs to one account, so tables can be joined on the user's id alone.
     return f"max by (user) ({expr})"
 
 
 def _age(what: str) -> str:
-    return age(_by_user(risk(f"user_{what}_timestamp_seconds")))
+    return age(_by_user(risk_metric(f"user_{what}_timestamp_seconds")))
 
 
 def _level(compared: str) -> str:
-    return f"{_by_user(risk('user_max_risk_level'))} {compared}"
+    return f"{_by_user(risk_metric('user_max_risk_level'))} {compared}"
 
 
-WHO = f"max by (user, name, email) ({risk('user_info')})"
+WHO = f"max by (user, name, email) ({risk_metric('user_info')})"
 OFFENDERS = f"({_age('last_reset')} < {30 * DAY}) and on (user) ({_level('> 0')})"
 
 
 def _most_at_risk() -> Any:
     text = (
-        "The users most at risk, as many as the exporter is configured to name (users.limit). Names appear where"
-        " it is configured to show them (users.identity: email); users are ids otherwise, or keyed hashes. Then:"
-        " since when the user has had the level, and how long ago the latest event and the latest reset were."
+        "The users most at risk; users.limit sets how many. Names appear with users.identity: email. Otherwise users"
+        " are ids or keyed hashes. The last columns: the time at the current level, and the times since the last event"
+        " and the last reset."
     )
-    level, account = once(risk("user_max_risk_level"), "user"), once(risk("account_info"), "account_id")
+    level = deduplicated(risk_metric("user_max_risk_level"), "user")
+    account = deduplicated(risk_metric("account_info"), "account_id")
     queries = [
-        rows(f"{level} * on (account) group_left (account_id) {account}"),
-        rows(_by_user(risk("user_reported_events"))),
-        rows(_age("since")),
-        rows(_age("last_event")),
-        rows(_age("last_reset")),
-        rows(WHO),
+        table_query(f"{level} * on (account) group_left (account_id) {account}"),
+        table_query(_by_user(risk_metric("user_reported_events"))),
+        table_query(_age("since")),
+        table_query(_age("last_event")),
+        table_query(_age("last_reset")),
+        table_query(WHO),
     ]
-    ages = {"Value #C": "At level for", "Value #D": "Event, ago", "Value #E": "Reset, ago"}
+    ages = {"Value #C": "At level for", "Value #D": "Last event", "Value #E": "Last reset"}
     columns = {
         **NAMES,
         "account": "Account",
@@ -83,29 +84,33 @@ def _most_at_risk() -> Any:
         "account_id": "Cloudflare",
     }
     styles = {
-        "User": at_least(315),
-        "Name": shown(165),
-        "E-mail address": at_least(200),
-        "Account": shown(90),
-        "Level": shown(90, LEVEL),
-        "Events": shown(75),
+        "User": flexible_column(315),
+        "Name": column(165),
+        "E-mail address": flexible_column(200),
+        "Account": column(90),
+        "Level": column(90, LEVEL_TEXTS),
+        "Events": column(75),
         **{title: properties(unit="s", decimals=1, noValue="never", custom__width=115) for title in ages.values()},
         "Cloudflare": properties(
             links=[CLOUDFLARE], mappings=OPENS, custom__cellOptions={"type": "color-text"}, custom__width=90
         ),
     }
-    sort = [("Level", True), ("Event, ago", False)]
-    return grid("Users most at risk", text, queries, columns, key="user", width=24, height=13, styles=styles, sort=sort)
+    sort = [("Level", True), ("Last event", False)]
+    return table_panel(
+        "Users most at risk", text, queries, columns, key="user", width=24, height=13, styles=styles, sort=sort
+    )
 
 
 def _waiting() -> Any:
-    text = "The ten users who have been at high risk for longest without a reset, among those with series of their own."
-    queries = [rows(f"topk(10, ({_age('since')}) and on (user) ({_level('== 3')}))"), rows(WHO)]
+    text = (
+        "The ten users who have been at high risk for longest without a reset, among the users with their own series."
+    )
+    queries = [table_query(f"topk(10, ({_age('since')}) and on (user) ({_level('== 3')}))"), table_query(WHO)]
     columns = {"Value #A": "At high risk for", "user": "User", "name": "Name"}
     bar = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
     thresholds = UNATTENDED.build().to_json()
     styles = {
-        "User": at_least(315),
+        "User": flexible_column(315),
         "At high risk for": properties(
             unit="s",
             decimals=1,
@@ -116,7 +121,7 @@ def _waiting() -> Any:
             custom__width=200,
         ),
     }
-    return grid(
+    return table_panel(
         "Longest at high risk without a reset",
         text,
         queries,
@@ -124,28 +129,28 @@ def _waiting() -> Any:
         key="user",
         styles=styles,
         sort=[("At high risk for", True)],
-        no_value="nobody",
+        no_value="no users",
     )
 
 
 def _offenders() -> Any:
     text = "Users who were reset within the last 30 days and are on the risk list again."
-    queries = [rows(OFFENDERS), rows(f"({_level('> 0')}) and on (user) ({OFFENDERS})"), rows(WHO)]
-    columns = {"Value #A": "Reset, ago", "Value #B": "Level", "user": "User", "name": "Name"}
+    queries = [table_query(OFFENDERS), table_query(f"({_level('> 0')}) and on (user) ({OFFENDERS})"), table_query(WHO)]
+    columns = {"Value #A": "Last reset", "Value #B": "Level", "user": "User", "name": "Name"}
     styles = {
-        "User": at_least(315),
-        "Reset, ago": properties(unit="s", decimals=1, custom__width=110),
-        "Level": shown(90, LEVEL),
+        "User": flexible_column(315),
+        "Last reset": properties(unit="s", decimals=1, custom__width=110),
+        "Level": column(90, LEVEL_TEXTS),
     }
-    return grid(
+    return table_panel(
         "Repeat offenders",
         text,
         queries,
         columns,
         key="user",
         styles=styles,
-        sort=[("Level", True), ("Reset, ago", False)],
-        no_value="nobody",
+        sort=[("Level", True), ("Last reset", False)],
+        no_value="no users",
     )
 
 
@@ -154,25 +159,25 @@ def _time_to_reset() -> Any:
     for level in ("high", "medium"):
         matching = f'max_risk_level="{level}"'
         queries += [
-            over_time(quantile(0.5, "time_to_reset_seconds", "1d", matching=matching), f"{level}, half of the resets"),
-            over_time(quantile(0.9, "time_to_reset_seconds", "1d", matching=matching), f"{level}, nine in ten"),
+            range_query(quantile(0.5, "time_to_reset_seconds", "1d", matching=matching), f"{level}, median"),
+            range_query(quantile(0.9, "time_to_reset_seconds", "1d", matching=matching), f"{level}, p90"),
         ]
     colors = {
-        "high, half of the resets": LEVELS["high"],
-        "high, nine in ten": "dark-red",
-        "medium, half of the resets": LEVELS["medium"],
-        "medium, nine in ten": "dark-orange",
+        "high, median": LEVELS["high"],
+        "high, p90": "dark-red",
+        "medium, median": LEVELS["medium"],
+        "medium, p90": "dark-orange",
     }
     text = (
-        "From reaching the level to the reset, over the resets of the 24 hours before each moment. Users who were"
-        " listed before the exporter began to count are left out."
+        "The time from reaching the level to the reset. Each point covers the resets of the 24 hours before it. Users"
+        " who were on the list before the exporter began to count are excluded."
     )
-    return lines("Time to reset", text, queries, "s", colors=colors)
+    return line_panel("Time to reset", text, queries, "s", colors=colors)
 
 
 def _changes() -> Any:
     def moved(legend: str, matching: str) -> Any:
-        return over_time(per_bar("level_changes_total", "from", "to", matching=matching), legend)
+        return range_query(increase_per_bar("level_changes_total", "from", "to", matching=matching), legend)
 
     queries = [
         moved("to high", 'to="high"'),
@@ -189,52 +194,52 @@ def _changes() -> Any:
         "fell": "blue",
     }
     text = (
-        "Above the line: users who rose to a level. Below: users who left the list, by a reset or for good, and"
-        " those who fell to a lower level."
+        "Above zero: users who rose to a level. Below zero: users who left the list, by a reset or otherwise, and"
+        " users who fell to a lower level."
     )
-    return bars("Level changes", text, queries, colors=colors, below=["left the list", "fell"])
+    return bar_panel("Level changes", text, queries, colors=colors, below=["left the list", "fell"])
 
 
 def dashboard() -> Any:
-    """The dashboard of those who look after users."""
+    """The dashboard for the security team."""
     median = quantile(0.5, "time_to_reset_seconds", "$__range", matching=HIGH)
     panels = [
         high_now(),
         longest_high(),
-        tile(
+        stat_panel(
             "Time to reset, median",
-            "Half of the resets of high-risk users during the selected time came faster than this.",
-            now(median),
+            "The median time to reset of high-risk users during the selected time.",
+            instant_query(median),
             "s",
             steps((None, GOOD), (8 * HOUR, NOTICE), (3 * DAY, BAD)),
             width=4,
             no_value="no resets",
         ),
         resets(),
-        tile(
+        stat_panel(
             "Repeat offenders",
-            "Users who were reset within the last 30 days and are on the risk list again, among those with series of"
-            " their own.",
-            now(or_zero(f"count({OFFENDERS})")),
+            "Users who were reset within the last 30 days and are on the risk list again, among the users with their"
+            " own series.",
+            instant_query(or_zero(f"count({OFFENDERS})")),
             "short",
-            ANY_IS_NOTED,
+            ORANGE_FROM_1,
             width=4,
         ),
-        tile(
+        stat_panel(
             "Users on the list",
-            "All users on the risk list, at whatever level.",
-            now(total(risk("users"), "max_risk_level")),
+            "All users on the risk list, at any level.",
+            instant_query(total(risk_metric("users"), "max_risk_level")),
             "short",
-            CALM,
+            NO_THRESHOLDS,
             width=4,
         ),
-        tile(
-            "Not named",
-            "Users on the list that have no series of their own, for the limit (users.limit) or because users are not"
-            " named (users.identity: none). They are counted, but in no table here.",
-            now(total(risk("users_omitted"))),
+        stat_panel(
+            "Without own series",
+            "Users on the list without their own series, because of users.limit or users.identity: none. They are"
+            " counted, but the tables here do not show them.",
+            instant_query(total(risk_metric("users_omitted"))),
             "short",
-            CALM,
+            NO_THRESHOLDS,
         ),
         _most_at_risk(),
         _waiting(),
@@ -243,7 +248,7 @@ def dashboard() -> Any:
         _changes(),
     ]
     text = (
-        "Who is at risk, since when, and how fast somebody reacts. Names appear where the exporter is configured"
-        " to show them."
+        "Who is at risk, for how long, and how fast users are reset. Names appear if the exporter is configured to show"
+        " them."
     )
     return frame("zt-risk-users", "Users", text, panels)

@@ -267,7 +267,7 @@ impl Account {
         match setback {
             FailureClass::Passing | FailureClass::Unusable => self.put_off(asked, now),
             FailureClass::Refused | FailureClass::Closed => {
-                self.schedule.failed(Resource::User, setback, now)
+                self.schedule.failed(Resource::User, setback, now);
             }
         }
     }

@@ -1,4 +1,4 @@
-"""Dashboards as they are committed, and the questions that Grafana would ask for them."""
+"""The committed dashboards, and the queries that Grafana sends for them."""
 
 import json
 import re
@@ -9,13 +9,13 @@ from typing import Any
 
 FOLDER = Path(__file__).resolve().parents[2] / "dashboards"
 
-SCRAPE_INTERVAL = 60  # seconds, as the history was recorded
-POINTS = 1_000  # of a line, which is what fits on a screen
+SCRAPE_INTERVAL = 60  # seconds; the step of the recorded history
+POINTS = 1_000  # data points of a line, about the width of a screen
 
 
 @dataclass(frozen=True)
-class Question:
-    """One expression, where it stands, and how it is asked."""
+class Query:
+    """One expression with its location in a dashboard and its kind."""
 
     board: str
     place: str  # the title of a panel, `$name` of a variable, or the name of an annotation
@@ -29,12 +29,12 @@ class Question:
 
 
 def load() -> dict[str, dict[str, Any]]:
-    """The dashboards by the names of their files."""
+    """The dashboards, by file name without extension."""
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))}
 
 
 def panels(board: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """All panels but rows, those inside of rows too."""
+    """All panels except rows, including the panels inside rows."""
     for panel in board["panels"]:
         if panel["type"] == "row":
             yield from panel.get("panels", [])
@@ -46,40 +46,40 @@ def variables(board: dict[str, Any]) -> list[dict[str, Any]]:
     return board["templating"]["list"]
 
 
-def questions(name: str, board: dict[str, Any]) -> Iterator[Question]:
-    """Every query of the panels and annotations; variables are asked in another way."""
+def queries(name: str, board: dict[str, Any]) -> Iterator[Query]:
+    """All queries of panels and annotations. Variables are not included, because Grafana reads them by another API."""
     for panel in panels(board):
         for target in panel.get("targets", []):
-            least = seconds(panel["interval"]) if "interval" in panel else 0
+            min_interval = seconds(panel["interval"]) if "interval" in panel else 0
             instant = bool(target.get("instant"))
-            yield Question(name, panel["title"], target["refId"], target["expr"], instant, least)
+            yield Query(name, panel["title"], target["refId"], target["expr"], instant, min_interval)
     for annotation in board["annotations"]["list"]:
-        yield Question(name, annotation["name"], "", annotation["expr"], False, seconds(annotation["step"]))
+        yield Query(name, annotation["name"], "", annotation["expr"], False, seconds(annotation["step"]))
 
 
 def seconds(duration: str) -> int:
-    """Of a span such as 30m."""
+    """The seconds of a duration such as 30m."""
     number, unit = re.fullmatch(r"(\d+)([smhd])", duration).groups()
     return int(number) * {"s": 1, "m": 60, "h": 3_600, "d": 86_400}[unit]
 
 
-def step(question: Question, span: int) -> int:
-    """The interval in seconds that Grafana would choose for so many seconds on the screen."""
-    return max(span // POINTS, question.min_interval, SCRAPE_INTERVAL)
+def step(query: Query, span: int) -> int:
+    """The step in seconds that Grafana chooses for a time range of `span` seconds."""
+    return max(span // POINTS, query.min_interval, SCRAPE_INTERVAL)
 
 
-def substituted(question: Question, span: int, chosen: dict[str, str]) -> str:
-    """The expression with all variables in it replaced, as Grafana does; one that is not known stays."""
-    interval = step(question, span)
+def substituted(query: Query, span: int, variable_values: dict[str, str]) -> str:
+    """The expression with all variables replaced, as Grafana does. Unknown variables stay."""
+    interval = step(query, span)
     values = {
-        **chosen,
+        **variable_values,
         "__interval": f"{interval}s",
         "__rate_interval": f"{max(interval + SCRAPE_INTERVAL, 4 * SCRAPE_INTERVAL)}s",
         "__range": f"{span}s",
     }
-    return re.sub(r"\$(\w+)", lambda name: values.get(name[1], name[0]), question.expr)
+    return re.sub(r"\$(\w+)", lambda name: values.get(name[1], name[0]), query.expr)
 
 
-def everything(board: dict[str, Any]) -> dict[str, str]:
-    """The values of the query variables when All is chosen."""
+def all_values(board: dict[str, Any]) -> dict[str, str]:
+    """The values of the query variables if All is selected."""
     return {one["name"]: one.get("allValue", ".*") for one in variables(board) if one["type"] == "query"}

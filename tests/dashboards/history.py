@@ -1,4 +1,4 @@
-"""Two recorded days in a Prometheus of their own."""
+"""Loads a recorded history of two days into a Prometheus server."""
 
 import json
 import os
@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 60  # seconds until a Prometheus answers
+TIMEOUT_SECONDS = 60  # until Prometheus answers
 
 
 def record(folder: Path) -> None:
-    """Plays the days in the binary that the tests have built already."""
+    """Records the history with the test binary, which is already built."""
     command = [
         "cargo",
         "test",
@@ -43,7 +43,7 @@ def parts(folder: Path) -> list[Path]:
 
 
 def end(folder: Path) -> int:
-    """The second of the last sample."""
+    """The timestamp of the last sample, in seconds."""
     with parts(folder)[-1].open("rb") as part:
         part.seek(-4_096, os.SEEK_END)
         lines = part.read().decode().splitlines()
@@ -51,14 +51,14 @@ def end(folder: Path) -> int:
 
 
 def load(folder: Path, data: Path) -> None:
-    """Makes blocks of the samples."""
+    """Creates TSDB blocks from the samples."""
     for part in parts(folder):
         command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", part, data]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 class Prometheus:
-    """A server on a copy of the blocks, which it may compact as it likes."""
+    """A Prometheus server with a copy of the blocks, because it may compact them."""
 
     def __init__(self, stack: ExitStack, binary: str, blocks: Path) -> None:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -81,17 +81,17 @@ class Prometheus:
         self.version = self._until_ready(process, work / "log")
 
     def _until_ready(self, process: subprocess.Popen[bytes], log: Path) -> str:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while process.poll() is None and time.monotonic() < deadline:
             try:
                 with urllib.request.urlopen(f"{self.url}/-/ready", timeout=5):
-                    return self.ask("status/buildinfo")["version"]
+                    return self.get("status/buildinfo")["version"]
             except (OSError, urllib.error.URLError):
                 time.sleep(0.1)
         sys.exit(f"dashboards: this Prometheus does not start:\n{log.read_text(encoding='utf-8')}")
 
-    def ask(self, path: str, **parameters: Any) -> Any:
-        """The data of an answer; a ValueError with Prometheus' words if it is none."""
+    def get(self, path: str, **parameters: Any) -> Any:
+        """The data of an answer. Raises ValueError with the message of Prometheus on an error."""
         url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters, doseq=True)}"
         try:
             with urllib.request.urlopen(url, timeout=60) as answer:
@@ -101,9 +101,9 @@ class Prometheus:
 
 
 def prometheus_3() -> str | None:
-    """A newer Prometheus, if there is one."""
+    """The path of Prometheus 3, or None if it is not available."""
     if given := os.environ.get("PROMETHEUS_3"):
         return given
-    bring = ROOT / "tests/conformance-prometheus/prometheus-3"
-    done = subprocess.run([bring], stdout=subprocess.PIPE, text=True, check=False)
+    download = ROOT / "tests/conformance-prometheus/prometheus-3"
+    done = subprocess.run([download], stdout=subprocess.PIPE, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None

@@ -1,4 +1,4 @@
-"""The 17 rules of Grafana's dashboard-linter; each gives complaints as (panel's title or nothing, what is wrong)."""
+"""The 17 rules of Grafana's dashboard-linter. Each yields complaints as (panel title or an empty string, message)."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -23,8 +23,8 @@ def _blank(match: re.Match[str]) -> str:
 
 
 def selectors(expr: str) -> list[tuple[str, str, str]]:
-    """Each metric with its matchers and what stands before it."""
-    # Lists of labels and windows hold names that are no metrics.
+    """Each metric with its matchers and the text before it."""
+    # Lists of labels and windows contain names that are not metrics.
     bare = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", _blank, expr)
     bare = re.sub(r"\[[^]]*\]|\boffset\s+\S+", _blank, bare)
     found = SELECTOR.finditer(bare)
@@ -47,7 +47,7 @@ def _variable(board: Board, name: str, label: str) -> Iterator[Complaint]:
             if one.get(key) != value:
                 yield "", f"{key} of the variable {name} is {one.get(key)!r}, not {value!r}"
         if one["datasource"]["uid"] not in SOURCES:
-            yield "", f"the variable {name} has a data source of its own"
+            yield "", f"the variable {name} does not use $datasource"
 
 
 def template_datasource(board: Board) -> Iterator[Complaint]:
@@ -55,7 +55,7 @@ def template_datasource(board: Board) -> Iterator[Complaint]:
     if [(one["name"], one.get("label"), one["query"]) for one in found] != [
         ("datasource", "Data source", "prometheus")
     ]:
-        yield "", "there must be one data source variable, datasource, labelled Data source"
+        yield "", "there must be one data source variable `datasource` with the label `Data source`"
 
 
 def template_job(board: Board) -> Iterator[Complaint]:
@@ -69,18 +69,18 @@ def template_instance(board: Board) -> Iterator[Complaint]:
 def template_label_promql(board: Board) -> Iterator[Complaint]:
     for one in boards.variables(board):
         if one["type"] == "query" and not label_values(one):
-            yield "", f"the query of the variable {one['name']} is no label_values(metric, label)"
+            yield "", f"the query of the variable {one['name']} is not label_values(metric, label)"
 
 
 def label_values(variable: dict[str, Any]) -> re.Match[str] | None:
-    """Metric and label of a variable's query."""
+    """The metric and the label in the query of a variable."""
     return re.fullmatch(r"label_values\((?P<metric>\w+(?:\{.*\})?),\s*(?P<label>\w+)\)", variable["query"]["query"])
 
 
 def template_on_time_change_reload(board: Board) -> Iterator[Complaint]:
     for one in boards.variables(board):
         if one["type"] == "query" and one.get("refresh") != 2:
-            yield "", f"the variable {one['name']} does not follow the time range"
+            yield "", f"the variable {one['name']} is not refreshed when the time range changes"
 
 
 def panel_datasource(board: Board) -> Iterator[Complaint]:
@@ -93,7 +93,7 @@ def panel_datasource(board: Board) -> Iterator[Complaint]:
 def panel_title_description(board: Board) -> Iterator[Complaint]:
     for panel in boards.panels(board):
         if not panel.get("title") or not panel.get("description"):
-            yield panel.get("title", ""), "lacks a title or a description"
+            yield panel.get("title", ""), "has no title or no description"
 
 
 def panel_units(board: Board) -> Iterator[Complaint]:
@@ -108,35 +108,35 @@ def panel_units(board: Board) -> Iterator[Complaint]:
         used = [*overridden, *([] if panel["type"] == "text" else [defaults.get("unit")])]
         for unit in used:
             if unit not in UNITS:
-                yield panel["title"], f"{unit!r} is no unit of Grafana's"
+                yield panel["title"], f"{unit!r} is not a unit in Grafana"
 
 
 def panel_no_targets(board: Board) -> Iterator[Complaint]:
     for panel in boards.panels(board):
         if panel["type"] != "text" and not panel.get("targets"):
-            yield panel["title"], "asks nothing"
+            yield panel["title"], "has no query"
 
 
 def target_logql(board: Board) -> Iterator[Complaint]:
     for panel in boards.panels(board):
         for target in panel.get("targets", []):
             if target["datasource"]["type"] != "prometheus":
-                yield panel["title"], "asks something else than Prometheus"
+                yield panel["title"], "has a query for another data source than Prometheus"
 
 
 def target_promql(board: Board) -> Iterator[Complaint]:
-    # Whether it parses, a real Prometheus says; here: whether a variable was left over.
-    for question in boards.questions("", board):
-        expr = boards.substituted(question, 86_400, boards.everything(board))
+    # A real Prometheus checks the syntax in another test. This rule finds unknown variables.
+    for query in boards.queries("", board):
+        expr = boards.substituted(query, 86_400, boards.all_values(board))
         if "$" in expr:
-            yield question.place, f"a variable is not known: {expr}"
+            yield query.place, f"unknown variable: {expr}"
 
 
 def target_rate_interval(board: Board) -> Iterator[Complaint]:
     for title, expr in _targets(board):
         for window in re.findall(r"\bi?rate\([^\[]*\[([^]]*)\]", expr):
             if window != "$__rate_interval":
-                yield title, f"a rate over [{window}]"
+                yield title, f"a rate over [{window}] instead of [$__rate_interval]"
 
 
 def _matched(board: Board, matcher: str) -> Iterator[Complaint]:
@@ -158,7 +158,7 @@ def target_counter_agg(board: Board) -> Iterator[Complaint]:
     for title, expr in _targets(board):
         for name, _, before in selectors(expr):
             if name.endswith("_total") and not re.search(r"\b(rate|irate|increase)\(\s*$", before):
-                yield title, f"the counter {name} as it is"
+                yield title, f"the counter {name} without rate, irate or increase"
 
 
 def uneditable_dashboard(board: Board) -> Iterator[Complaint]:
@@ -177,7 +177,7 @@ RULES: dict[str, Callable[[Board], Iterator[Complaint]]] = {
     "panel-units-rule": panel_units,
     "panel-no-targets-rule": panel_no_targets,
     "target-logql-rule": target_logql,
-    # Its questions are a part of those of the rule before: there is no Loki here.
+    # Covered by the rule before, because no dashboard uses Loki.
     "target-logql-auto-rule": target_logql,
     "target-promql-rule": target_promql,
     "target-rate-interval-rule": target_rate_interval,
@@ -189,12 +189,12 @@ RULES: dict[str, Callable[[Board], Iterator[Complaint]]] = {
 
 
 def complaints(found: dict[str, Board]) -> list[str]:
-    """What is wrong and not excepted, and exceptions that nothing needs."""
-    said = yaml.safe_load((boards.FOLDER / ".lint").read_text(encoding="utf-8"))
+    """Complaints without an exception, and exceptions that are not needed."""
+    exceptions = yaml.safe_load((boards.FOLDER / ".lint").read_text(encoding="utf-8"))
     excepted = {
         (rule, entry["dashboard"], entry.get("panel", ""))
         for kind in ("exclusions", "warnings")
-        for rule, exception in said[kind].items()
+        for rule, exception in exceptions[kind].items()
         if exception["reason"]
         for entry in exception["entries"]
     }

@@ -1,4 +1,4 @@
-"""What the alerts about the exporter do."""
+"""Cases for the alerts about the exporter."""
 
 from history import DAY, HOUR, Case, History, climb, clock, gap, hold, stairs
 
@@ -27,26 +27,30 @@ def cases() -> list[Case]:
 
 
 def down() -> list[Case]:
-    def case(says: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
-        return Case("ZtRiskExporterDown", says, series, firing, by="instance")
+    def case(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZtRiskExporterDown", sentence, series, firing, by="instance")
 
     other = "up account= instance=b:10069"
     return [
         case(
-            "one that is down fires, the other is quiet",
+            "an exporter that is down fires, another one that is up does not",
             {UP: hold(1, 60) + hold(0, 60), other: hold(1, 120)},
             {64: [], 70: ["a:10069"], 110: ["a:10069"]},
         ),
-        case("one that is up is quiet", {UP: hold(1, 60)}, {2: [], 50: []}),
-        case("no target at all fires", {"up job=other": hold(1, 60)}, {4: [], 6: ["-"]}),
-        case("a target that vanishes fires", {UP: hold(1, 60) + gap(60)}, {62: [], 75: ["-"]}),
-        case("one that answers every third scrape fires", {UP: (hold(1, 1) + hold(0, 2)) * 20}, {30: ["a:10069"]}),
-        case("one that misses every third scrape is quiet", {UP: (hold(1, 2) + hold(0, 1)) * 20}, {30: []}),
+        case("an exporter that is up does not fire", {UP: hold(1, 60)}, {2: [], 50: []}),
+        case("a job without targets fires", {"up job=other": hold(1, 60)}, {4: [], 6: ["-"]}),
+        case("a target that disappears fires", {UP: hold(1, 60) + gap(60)}, {62: [], 75: ["-"]}),
+        case(
+            "an exporter that answers every third scrape fires", {UP: (hold(1, 1) + hold(0, 2)) * 20}, {30: ["a:10069"]}
+        ),
+        case(
+            "an exporter that misses every third scrape does not fire", {UP: (hold(1, 2) + hold(0, 1)) * 20}, {30: []}
+        ),
         case(
             "a restart of two minutes is quiet", {UP: hold(1, 60) + hold(0, 2) + hold(1, 60)}, {61: [], 66: [], 70: []}
         ),
         case(
-            "seven minutes are an update that takes its time",
+            "a slow update of six minutes is quiet",
             {UP: hold(1, 60) + hold(0, 6) + hold(1, 60)},
             {66: [], 70: []},
         ),
@@ -60,11 +64,11 @@ def down() -> list[Case]:
 
 
 def stale() -> list[Case]:
-    def users(says: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
-        return Case("ZtRiskExporterUserListStale", says, series, firing)
+    def users(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZtRiskExporterUserListStale", sentence, series, firing)
 
-    def settings(says: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
-        return Case("ZtRiskExporterSettingsStale", says, series, firing, by="account endpoint")
+    def settings(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZtRiskExporterSettingsStale", sentence, series, firing, by="account endpoint")
 
     stops = clock(0, 60) + hold(59 * 60, 60)
     half = {SUMMARY_INTERVAL: hold(30, 120), STARTED: hold(0, 120)}
@@ -72,18 +76,20 @@ def stale() -> list[Case]:
     return [
         users("a list that is read every minute is quiet", {SUMMARY_READ: clock(0, 120), **half}, {5: [], 100: []}),
         users(
-            "five minutes without a reading fire two minutes later",
+            "five minutes without a read fire two minutes later",
             {SUMMARY_READ: stops, **half},
             {66: [], 67: ["acme"], 110: ["acme"]},
         ),
-        users("a reading ends it", {SUMMARY_READ: stops + clock(120, 20), **half}, {115: ["acme"], 121: []}),
+        users(
+            "a successful read ends the alert", {SUMMARY_READ: stops + clock(120, 20), **half}, {115: ["acme"], 121: []}
+        ),
         users(
             "a list that is read every 200 s may be ten minutes old",
             {SUMMARY_READ: stops, SUMMARY_INTERVAL: hold(200, 120), STARTED: hold(0, 120)},
             {68: [], 70: [], 72: ["acme"]},
         ),
         users(
-            "an interval that is missing silences nothing",
+            "a missing interval does not suppress the alert",
             {SUMMARY_READ: stops, STARTED: hold(0, 120)},
             {66: [], 68: ["acme"]},
         ),
@@ -93,7 +99,9 @@ def stale() -> list[Case]:
             {65: [], 66: [], 67: []},
         ),
         users("a list that was never read fires ten minutes after the start", half, {9: [], 11: [], 13: ["acme"]}),
-        users("a start that is missing silences nothing", {SUMMARY_INTERVAL: hold(30, 120)}, {1: [], 3: ["acme"]}),
+        users(
+            "a missing start time does not suppress the alert", {SUMMARY_INTERVAL: hold(30, 120)}, {1: [], 3: ["acme"]}
+        ),
         users(
             "a restart is quiet until ten minutes after it",
             {
@@ -104,7 +112,7 @@ def stale() -> list[Case]:
             {63: [], 67: [], 72: []},
         ),
         users(
-            "an exporter that is not scraped is the business of another alert",
+            "an exporter that is not scraped does not fire, because another alert covers it",
             {
                 SUMMARY_READ: clock(0, 60) + gap(60),
                 SUMMARY_INTERVAL: hold(30, 60) + gap(60),
@@ -112,14 +120,14 @@ def stale() -> list[Case]:
             },
             {70: [], 110: []},
         ),
-        users("behaviors are the business of another alert", {BEHAVIORS_READ: stops, **behaviors}, {100: []}),
+        users("behaviors do not fire this alert", {BEHAVIORS_READ: stops, **behaviors}, {100: []}),
         settings(
             "behaviors may be fifteen minutes old",
             {BEHAVIORS_READ: stops, **behaviors},
             {50: [], 74: [], 76: [], 77: ["acme behaviors"]},
         ),
         settings(
-            "polled every minute, five minutes without a reading fire",
+            "with polls every minute, five minutes without a read fire",
             {BEHAVIORS_READ: stops, BEHAVIORS_INTERVAL: hold(60, 120), STARTED: hold(0, 120)},
             {66: [], 67: ["acme behaviors"]},
         ),
@@ -128,7 +136,7 @@ def stale() -> list[Case]:
             behaviors,
             {9: [], 11: [], 13: ["acme behaviors"]},
         ),
-        settings("the list of users is the business of another alert", {SUMMARY_READ: stops, **half}, {100: []}),
+        settings("the list of users does not fire this alert", {SUMMARY_READ: stops, **half}, {100: []}),
         settings(
             "a restart is quiet",
             {
@@ -142,14 +150,14 @@ def stale() -> list[Case]:
 
 
 def credentials() -> list[Case]:
-    def refused(says: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
-        return Case("ZtRiskExporterTokenRefused", says, series, firing)
+    def refused(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZtRiskExporterTokenRefused", sentence, series, firing)
 
-    def expiring(says: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
-        return Case("ZtRiskExporterTokenExpiring", says, series, firing)
+    def expiring(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZtRiskExporterTokenExpiring", sentence, series, firing)
 
-    def missing(says: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
-        return Case("ZtRiskExporterPermissionMissing", says, series, firing, by="account endpoint")
+    def missing(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZtRiskExporterPermissionMissing", sentence, series, firing, by="account endpoint")
 
     ok, bad = requests("summary", "ok"), requests("summary", "refused")
     works = climb(0, 60, 60)
@@ -163,7 +171,7 @@ def credentials() -> list[Case]:
             {64: [], 70: ["acme"], 110: ["acme"]},
         ),
         refused(
-            "a malformed one too",
+            "a malformed token fires too",
             {ok: works + hold(60, 60), requests("summary", "credentials"): hold(0, 60) + stairs(5, 60)},
             {64: [], 70: ["acme"]},
         ),
@@ -173,7 +181,7 @@ def credentials() -> list[Case]:
             {64: [], 66: [], 70: []},
         ),
         refused(
-            "one refusal and then nothing is quiet in the end",
+            "one refusal and then no request is quiet in the end",
             {ok: works + hold(60, 60), bad: hold(0, 60) + hold(1, 60)},
             {80: []},
         ),
@@ -183,7 +191,7 @@ def credentials() -> list[Case]:
             {62: [], 66: []},
         ),
         refused(
-            "a new token ends it",
+            "a new token ends the alert",
             {ok: works + hold(60, 30) + climb(60, 90, 30), bad: hold(0, 60) + stairs(5, 30) + hold(6, 30)},
             {85: ["acme"], 93: []},
         ),
@@ -203,7 +211,7 @@ def credentials() -> list[Case]:
             {30: [], 110: []},
         ),
         refused(
-            "a verification that works hides no refusal",
+            "a successful verification does not hide a refusal",
             {requests("token_verify", "ok"): climb(0, 120, 120), bad: stairs(5, 120)},
             {30: ["acme"]},
         ),
@@ -212,54 +220,56 @@ def credentials() -> list[Case]:
             {ok: hold(0, 60), bad: stairs(5, 60)},
             {3: [], 8: ["acme"]},
         ),
-        refused("successes that are missing silence nothing", {bad: stairs(5, 60)}, {3: [], 8: ["acme"]}),
+        refused("missing successes do not suppress the alert", {bad: stairs(5, 60)}, {3: [], 8: ["acme"]}),
         refused(
             "a restart is quiet",
             {ok: works + gap(2) + climb(0, 30, 30), bad: hold(7, 60) + gap(2) + hold(0, 30)},
             {61: [], 63: [], 70: []},
         ),
         expiring(
-            "fourteen days before the end it fires", {EXPIRY: hold(14 * 86400 + 3600, 120)}, {58: [], 62: ["acme"]}
+            "a token fires fourteen days before it expires",
+            {EXPIRY: hold(14 * 86400 + 3600, 120)},
+            {58: [], 62: ["acme"]},
         ),
-        expiring("a token without an end is quiet", {requests("token_verify", "ok"): hold(1, 60)}, {30: []}),
+        expiring("a token that never expires is quiet", {requests("token_verify", "ok"): hold(1, 60)}, {30: []}),
         expiring(
-            "a new token ends it, over a restart",
+            "a new token ends the alert after a restart",
             {EXPIRY: hold(86400, 60) + gap(2) + hold(90 * 86400, 60)},
             {1: ["acme"], 50: ["acme"], 61: [], 70: []},
         ),
         missing(
-            "a closed endpoint fires when it was not read for 15 minutes and five more",
+            "an endpoint that the token may not read fires after 15 minutes and five more",
             {read: answers + hold(12, 60), closed: hold(0, 60) + stairs(5, 60)},
             {69: [], 74: [], 76: forbidden, 110: forbidden},
         ),
         missing(
-            "so does an account without user risk",
+            "an account without user risk scoring fires too",
             {requests("behaviors", "not_entitled"): stairs(5, 60), read: hold(0, 60)},
             {8: [], 12: forbidden},
         ),
         missing(
-            "one refusal between good answers is quiet",
+            "one refusal between successful answers is quiet",
             {read: answers + hold(12, 5) + stairs(5, 60, start=12), closed: hold(0, 60) + hold(1, 65)},
             {62: [], 75: [], 82: []},
         ),
         missing(
-            "three refusals in a row are not yet enough",
+            "three refusals in a row are quiet",
             {read: answers + hold(12, 15) + stairs(5, 45, start=12), closed: hold(0, 60) + stairs(5, 15) + hold(3, 45)},
             {70: [], 76: [], 82: []},
         ),
-        missing("a user who is gone is quiet", {requests("user", "not_found"): stairs(5, 60)}, {30: []}),
+        missing("a user who was deleted is quiet", {requests("user", "not_found"): stairs(5, 60)}, {30: []}),
         missing(
             "a token that may not be verified is quiet",
             {requests("token_verify", "forbidden"): stairs(5, 60)},
             {30: []},
         ),
         missing(
-            "in the first minutes of an installation it fires all the same",
+            "a missing permission fires in the first minutes of an installation too",
             {closed: stairs(5, 60), read: hold(0, 60)},
             {8: [], 12: forbidden},
         ),
         missing(
-            "a permission that is added ends it, over a restart",
+            "an added permission ends the alert after a restart",
             {closed: stairs(5, 60) + gap(2) + hold(0, 30), read: hold(0, 60) + gap(2) + hold(0, 5) + stairs(5, 25)},
             {55: forbidden, 70: []},
         ),
@@ -267,11 +277,11 @@ def credentials() -> list[Case]:
 
 
 def limits() -> list[Case]:
-    def limited(says: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
-        return Case("ZtRiskExporterRateLimited", says, series, firing)
+    def limited(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZtRiskExporterRateLimited", sentence, series, firing)
 
-    def pending(says: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
-        return Case("ZtRiskExporterUsersPending", says, series, firing)
+    def pending(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZtRiskExporterUsersPending", sentence, series, firing)
 
     hits = requests("summary", "limited")
     return [
@@ -289,22 +299,24 @@ def limits() -> list[Case]:
         limited("a block of an hour fires", {hits: hold(1, 60), BLOCKED: hold(3600, 60)}, {15: [], 17: ["acme"]}),
         limited("a block that is over is quiet", {BLOCKED: hold(300, 60)}, {10: [], 30: []}),
         limited("a restart is quiet", {hits: hold(5, 60) + gap(2) + hold(0, 60)}, {63: [], 80: []}),
-        limited("what was never limited is quiet in the first hour", {hits: hold(0, 60)}, {30: []}),
+        limited("a counter that is always 0 is quiet in the first hour", {hits: hold(0, 60)}, {30: []}),
         limited(
-            "a gap between two blocks hides nothing",
+            "a gap between two blocks does not hide them",
             {hits: hold(0, 60) + hold(1, 4) + gap(3) + hold(2, 8) + hold(3, 30)},
             {80: ["acme"]},
         ),
         pending(
-            "an hour and five minutes fire, until the events are read",
+            "an hour and five minutes fire until the events are read",
             {PENDING: hold(0, 75) + gap(30)},
             {60: [], 64: [], 67: ["acme"], 80: []},
         ),
         pending("users who follow one another in the queue are quiet", {PENDING: clock(0, 120)}, {100: []}),
-        pending("without waiting users it is quiet", {"cloudflare_zt_risk_pending_users": hold(0, 120)}, {100: []}),
-        pending("a restart begins anew", {PENDING: hold(0, 50) + gap(5) + hold(55 * 60, 50)}, {80: [], 100: []}),
+        pending("no pending users are quiet", {"cloudflare_zt_risk_pending_users": hold(0, 120)}, {100: []}),
         pending(
-            "a gap in the scrapes hides it, and after the gap it fires again",
+            "a restart resets the pending time", {PENDING: hold(0, 50) + gap(5) + hold(55 * 60, 50)}, {80: [], 100: []}
+        ),
+        pending(
+            "a gap in the scrapes ends the alert, and after the gap it fires again",
             {PENDING: hold(0, 75) + gap(10) + hold(0, 60)},
             {80: [], 95: ["acme"]},
         ),
@@ -312,14 +324,14 @@ def limits() -> list[Case]:
 
 
 def state() -> list[Case]:
-    def durable(says: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
-        return Case("ZtRiskExporterStateNotDurable", says, series, firing, by="instance")
+    def durable(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZtRiskExporterStateNotDurable", sentence, series, firing, by="instance")
 
-    def failed(says: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
-        return Case("ZtRiskExporterStateCommitFailed", says, series, firing, by="instance")
+    def failed(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZtRiskExporterStateCommitFailed", sentence, series, firing, by="instance")
 
-    def damaged(says: str, series: dict[str, History], firing: dict[float, list[str]], step: float = 1) -> Case:
-        return Case("ZtRiskExporterStateDamaged", says, series, firing, by="instance", step=step)
+    def damaged(sentence: str, series: dict[str, History], firing: dict[float, list[str]], step: float = 1) -> Case:
+        return Case("ZtRiskExporterStateDamaged", sentence, series, firing, by="instance", step=step)
 
     who = ["a:10069"]
     return [
@@ -327,36 +339,44 @@ def state() -> list[Case]:
             "counters in memory fire after a quarter of an hour", {DURABLE: hold(0, 60)}, {14: [], 15: who, 50: who}
         ),
         durable("counters on disk are quiet", {DURABLE: hold(1, 60)}, {30: []}),
-        durable("a restart to a state file ends it", {DURABLE: hold(0, 30) + gap(1) + hold(1, 30)}, {25: who, 32: []}),
-        durable("an exporter that is gone is quiet", {DURABLE: hold(0, 30) + gap(30)}, {25: who, 40: []}),
+        durable(
+            "a restart with a state file ends the alert",
+            {DURABLE: hold(0, 30) + gap(1) + hold(1, 30)},
+            {25: who, 32: []},
+        ),
+        durable("an exporter that no longer exists is quiet", {DURABLE: hold(0, 30) + gap(30)}, {25: who, 40: []}),
         failed(
-            "one failure fires, for an hour",
+            "one failure fires for an hour",
             {FAILED: hold(0, 60) + hold(1, 120), COMMITTED: climb(0, 180, 180)},
             {59: [], 61: who, 115: who, 122: []},
         ),
-        failed("commits that work are quiet", {FAILED: hold(0, 60), COMMITTED: climb(0, 60, 60)}, {30: []}),
+        failed("successful commits are quiet", {FAILED: hold(0, 60), COMMITTED: climb(0, 60, 60)}, {30: []}),
         failed(
-            "old failures are quiet, over a restart too",
+            "old failures are quiet, also after a restart",
             {FAILED: hold(5, 60) + gap(2) + hold(0, 60), COMMITTED: climb(0, 60, 122)},
             {50: [], 63: [], 100: []},
         ),
         failed("a failure in the first minutes fires", {FAILED: hold(0, 3) + hold(1, 30)}, {2: [], 5: who}),
-        failed("a failure in a gap is seen after it", {FAILED: hold(0, 30) + gap(20) + hold(1, 30)}, {40: [], 52: who}),
+        failed(
+            "a failure during a gap fires after the gap",
+            {FAILED: hold(0, 30) + gap(20) + hold(1, 30)},
+            {40: [], 52: who},
+        ),
         damaged(
-            "a damaged state fires at the first scrape, for a day",
+            "a damaged state fires from the first scrape for a day",
             {DAMAGED: hold(1, 26 * HOUR), STARTED: hold(0, 26 * HOUR)},
             {0: who, 23 * HOUR: who, DAY + 10: []},
             step=5,
         ),
         damaged(
-            "a restored one is quiet",
+            "a restored state is quiet",
             {DAMAGED: hold(0, 60), RESTORED: hold(1, 60), STARTED: hold(0, 60)},
             {0: [], 50: []},
         ),
         damaged(
-            "the next restart ends it",
+            "the next restart ends the alert",
             {DAMAGED: hold(1, 30) + gap(2) + hold(0, 30), STARTED: hold(0, 30) + gap(2) + hold(1920, 30)},
             {20: who, 31: [], 40: []},
         ),
-        damaged("a start that is missing silences nothing", {DAMAGED: hold(1, 60)}, {0: who, 50: who}),
+        damaged("a missing start time does not suppress the alert", {DAMAGED: hold(1, 60)}, {0: who, 50: who}),
     ]

@@ -1,4 +1,4 @@
-"""What the alerts about settings at Cloudflare do."""
+"""Cases for the alerts about settings at Cloudflare."""
 
 from history import DAY, HOUR, Case, History, climb, clock, gap, hold
 
@@ -15,18 +15,18 @@ def on_instance(name: str, series: str) -> str:
 
 
 def cases() -> list[Case]:
-    def disabled(says: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
-        return Case("ZeroTrustBehaviorDisabled", says, series, firing, by="account behavior", step=5)
+    def disabled(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZeroTrustBehaviorDisabled", sentence, series, firing, by="account behavior", step=5)
 
-    def level(says: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
-        return Case("ZeroTrustBehaviorLevelChanged", says, series, firing, by="account behavior", step=5)
+    def level(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZeroTrustBehaviorLevelChanged", sentence, series, firing, by="account behavior", step=5)
 
-    def silent(says: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
-        return Case("ZeroTrustBehaviorSilent", says, series, firing, by="account behavior", step=30)
+    def silent(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZeroTrustBehaviorSilent", sentence, series, firing, by="account behavior", step=30)
 
-    def inactive(says: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+    def inactive(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
         return Case(
-            "ZeroTrustIntegrationInactive", says, series, firing, by="account integration integration_type", step=5
+            "ZeroTrustIntegrationInactive", sentence, series, firing, by="account integration integration_type", step=5
         )
 
     travel = ["acme imp_travel"]
@@ -36,33 +36,33 @@ def cases() -> list[Case]:
     on = {ENABLED: hold(1, 14 * DAY)}
     return [
         disabled(
-            "a behavior that is disabled fires after ten minutes, for a day",
+            "a disabled behavior fires after ten minutes for a day",
             {ENABLED: on_off, OTHER_ENABLED: hold(1, 28 * HOUR)},
             {2 * HOUR + 5: [], 2 * HOUR + 10: travel, 25 * HOUR: travel, 26 * HOUR + 5: []},
         ),
-        disabled("one that never was enabled is quiet", {ENABLED: hold(0, 5 * HOUR)}, {30: [], 4 * HOUR: []}),
+        disabled("a behavior that was never enabled is quiet", {ENABLED: hold(0, 5 * HOUR)}, {30: [], 4 * HOUR: []}),
         disabled(
-            "one that is gone from the list fires",
+            "a behavior that is missing from the list fires",
             {ENABLED: hold(1, 2 * HOUR), OTHER_ENABLED: hold(1, 28 * HOUR)},
             {2 * HOUR + 5: [], 2 * HOUR + 15: travel, 27 * HOUR: []},
         ),
         disabled(
-            "a disabled one that is gone is quiet",
+            "a disabled behavior that is missing from the list is quiet",
             {ENABLED: hold(0, 2 * HOUR), OTHER_ENABLED: hold(1, 5 * HOUR)},
             {3 * HOUR: []},
         ),
         disabled(
-            "a list that is missing is no disabled behavior",
+            "a missing list of behaviors is quiet",
             {ENABLED: hold(1, 2 * HOUR) + gap(HOUR), OTHER_ENABLED: hold(1, 2 * HOUR) + gap(HOUR)},
             {2 * HOUR + 15: [], 2 * HOUR + 50: []},
         ),
         disabled(
-            "enabled again, it ends",
+            "enabling the behavior again ends the alert",
             {ENABLED: hold(1, 2 * HOUR) + hold(0, HOUR) + hold(1, HOUR)},
             {2 * HOUR + 30: travel, 3 * HOUR + 5: []},
         ),
         disabled(
-            "a slip of five minutes is quiet",
+            "a behavior that is disabled for five minutes is quiet",
             {ENABLED: hold(1, 2 * HOUR) + hold(0, 5) + hold(1, HOUR)},
             {2 * HOUR + 15: []},
         ),
@@ -72,33 +72,33 @@ def cases() -> list[Case]:
             {2 * HOUR + 5: [], 3 * HOUR: []},
         ),
         disabled(
-            "two exporters fire once, when the first knows",
+            "two exporters fire one alert, when the first sees the change",
             {ENABLED: on_off, on_instance("b", ENABLED): hold(1, 28 * HOUR)},
             {2 * HOUR + 15: travel},
         ),
         level(
-            "a changed level fires after ten minutes, for a day",
+            "a changed level fires after ten minutes for a day",
             {LEVEL: hold(2, 2 * HOUR) + hold(3, 26 * HOUR)},
             {2 * HOUR + 5: [], 2 * HOUR + 10: travel, 25 * HOUR: travel, 26 * HOUR + 5: []},
         ),
-        level("a level that stays is quiet", {LEVEL: hold(2, 5 * HOUR)}, {30: [], 4 * HOUR: []}),
+        level("an unchanged level is quiet", {LEVEL: hold(2, 5 * HOUR)}, {30: [], 4 * HOUR: []}),
         level(
             "a level that is unknown for a while is quiet",
             {LEVEL: hold(2, 2 * HOUR) + hold(0, 30) + hold(2, 2 * HOUR)},
             {2 * HOUR + 20: [], 3 * HOUR: []},
         ),
         level(
-            "a restart is quiet, by whatever name",
+            "a restart with another instance name is quiet",
             {LEVEL: hold(2, 2 * HOUR), on_instance("b", LEVEL): gap(2 * HOUR + 10) + hold(2, 2 * HOUR)},
             {2 * HOUR + 20: [], 3 * HOUR: []},
         ),
         level(
-            "a change during a restart is seen after it",
+            "a change during a restart fires after the restart",
             {LEVEL: hold(2, 2 * HOUR), on_instance("b", LEVEL): gap(2 * HOUR + 10) + hold(3, 2 * HOUR)},
             {2 * HOUR + 25: travel},
         ),
         level(
-            "a change in a gap is seen after it",
+            "a change during a gap fires after the gap",
             {LEVEL: hold(2, 2 * HOUR) + gap(3 * HOUR) + hold(1, HOUR)},
             {4 * HOUR: [], 5 * HOUR + 15: travel},
         ),
@@ -114,47 +114,47 @@ def cases() -> list[Case]:
             {10 * DAY + 3 * HOUR: []},
         ),
         silent(
-            "busy only the week before that, it is quiet",
+            "events only before the reference week are quiet",
             {EVENTS: climb(0, 40, 4 * DAY) + hold(40, 9 * DAY), **on},
             {12 * DAY + 12 * HOUR: []},
         ),
         silent(
-            "busy in the first days of the week, it fires",
+            "events only in the first days of the reference week fire",
             {EVENTS: climb(0, 60, 2 * DAY) + hold(60, 8 * DAY), **on},
             {8 * DAY: travel},
         ),
         silent(
-            "one event ends it",
+            "one event ends the alert",
             {EVENTS: busy + hold(30, 4 * DAY) + hold(31, 2 * DAY), **on},
             {10 * DAY + 3 * HOUR: travel, 11 * DAY + HOUR: []},
         ),
         silent(
-            "a disabled behavior may be silent",
+            "a disabled behavior without events is quiet",
             {EVENTS: busy + hold(30, 5 * DAY), ENABLED: hold(0, 14 * DAY)},
             {10 * DAY + 3 * HOUR: []},
         ),
         silent(
-            "who did not listen for half a day does not know",
+            "a gap of half a day in the scrapes is quiet",
             {EVENTS: busy + hold(30, DAY) + gap(12 * HOUR) + hold(30, 3 * DAY), **on},
             {10 * DAY + 3 * HOUR: []},
         ),
         silent(
-            "who did not listen for two hours knows",
+            "a gap of two hours in the scrapes fires",
             {EVENTS: busy + hold(30, DAY) + gap(2 * HOUR) + hold(30, 3 * DAY), **on},
             {10 * DAY + 3 * HOUR: travel},
         ),
         silent(
-            "a restart that forgot changes nothing",
+            "a restart without a state file does not change the result",
             {EVENTS: busy + hold(30, DAY) + gap(30) + hold(0, 3 * DAY), **on},
             {10 * DAY + 3 * HOUR: travel},
         ),
         silent(
-            "a pod of another name changes nothing",
+            "a pod with another name does not change the result",
             {EVENTS: busy + hold(30, DAY), on_instance("b", EVENTS): gap(8 * DAY) + hold(30, 3 * DAY), **on},
             {10 * DAY + 3 * HOUR: travel},
         ),
         silent(
-            "in the first days of an installation it is quiet",
+            "the first days of an installation are quiet",
             {EVENTS: hold(0, 5 * DAY), **on},
             {HOUR: [], 4 * DAY: []},
         ),
@@ -163,19 +163,19 @@ def cases() -> list[Case]:
             {ACTIVE: hold(1, HOUR) + hold(0, HOUR)},
             {30: [], HOUR + 10: [], HOUR + 15: okta},
         ),
-        inactive("one that is inactive from the first hour on fires", {ACTIVE: hold(0, HOUR)}, {10: [], 30: okta}),
+        inactive("an integration that is inactive from the start fires", {ACTIVE: hold(0, HOUR)}, {10: [], 30: okta}),
         inactive(
-            "one that is deleted fires for a day",
+            "a deleted integration fires for a day",
             {ACTIVE: hold(1, HOUR), INTEGRATIONS_READ: clock(0, 27 * HOUR)},
             {HOUR + 10: [], HOUR + 20: okta, 24 * HOUR: okta, 25 * HOUR + 5: []},
         ),
         inactive(
-            "an inactive one that is deleted ends it",
+            "deleting an inactive integration ends the alert",
             {ACTIVE: hold(0, HOUR), INTEGRATIONS_READ: clock(0, 27 * HOUR)},
             {50: okta, HOUR + 30: []},
         ),
         inactive(
-            "an exporter that is down is no deleted integration",
+            "an exporter that is down is quiet",
             {ACTIVE: hold(1, HOUR) + gap(HOUR), INTEGRATIONS_READ: clock(0, HOUR) + gap(HOUR)},
             {HOUR + 20: [], HOUR + 50: []},
         ),
@@ -187,5 +187,5 @@ def cases() -> list[Case]:
             },
             {HOUR + 25: [], 2 * HOUR: []},
         ),
-        inactive("without integrations it is quiet", {INTEGRATIONS_READ: clock(0, 2 * HOUR)}, {HOUR: []}),
+        inactive("an account without integrations is quiet", {INTEGRATIONS_READ: clock(0, 2 * HOUR)}, {HOUR: []}),
     ]

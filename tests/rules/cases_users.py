@@ -1,4 +1,4 @@
-"""What the alerts about users do."""
+"""Cases for the alerts about users."""
 
 from history import DAY, HOUR, Case, History, climb, gap, hold
 
@@ -21,51 +21,51 @@ def cases() -> list[Case]:
 
 
 def rising() -> list[Case]:
-    def case(says: str, series: dict[str, History], firing: dict[float, list[str]], step: float = 1) -> Case:
-        return Case("ZeroTrustHighRiskUsersRising", says, series, firing, step=step)
+    def case(sentence: str, series: dict[str, History], firing: dict[float, list[str]], step: float = 1) -> Case:
+        return Case("ZeroTrustHighRiskUsersRising", sentence, series, firing, step=step)
 
     return [
         case(
-            "ten more than an hour ago fire after five minutes, for an hour, and only in their account",
+            "ten more than an hour ago fire after five minutes for an hour, and only in their account",
             {HIGH: hold(20, 120) + hold(30, 120), OTHER_HIGH: hold(20, 240)},
             {124: [], 126: ["acme"], 178: ["acme"], 182: []},
         ),
-        case("nine more are quiet", {HIGH: hold(20, 120) + hold(29, 60)}, {130: [], 170: []}),
+        case("nine more users are quiet", {HIGH: hold(20, 120) + hold(29, 60)}, {130: [], 170: []}),
         case(
             "nine more in an hour and nine in the next are quiet",
             {HIGH: hold(20, 60) + climb(20, 38, 120)},
             {110: [], 170: []},
         ),
         case(
-            "where a thousand are at high risk, ten are not enough and a fifth is",
+            "with a thousand users at high risk, ten more are quiet and a fifth more fires",
             {HIGH: hold(1000, 120) + hold(1150, 30) + hold(1210, 30)},
             {140: [], 170: ["acme"]},
         ),
         case(
-            "a rise that is gone after three minutes is quiet",
+            "a rise that lasts less than five minutes is quiet",
             {HIGH: hold(20, 120) + hold(40, 4) + hold(20, 60)},
             {126: []},
         ),
         case(
-            "in the first hour of an installation the first list is no rise, and what comes on top is one",
+            "in the first hour of an installation the first list is quiet, and a rise after it fires",
             {HIGH: gap(10) + hold(20, 20) + hold(32, 20)},
             {20: [], 28: [], 40: ["acme"]},
         ),
         case("a restart is quiet", {HIGH: hold(20, 120) + gap(5) + hold(20, 60)}, {122: [], 130: [], 180: []}),
         case(
-            "a rise during eleven hours without data is seen after them",
+            "a rise during a gap of eleven hours fires after the gap",
             {HIGH: hold(20, 2 * HOUR) + gap(11 * HOUR) + hold(35, 60)},
             {5 * HOUR: [], 13 * HOUR + 15: ["acme"]},
             step=5,
         ),
         case(
-            "after fifteen hours without data the past does not count",
+            "a rise during a gap of fifteen hours is quiet",
             {HIGH: hold(20, 2 * HOUR) + gap(15 * HOUR) + hold(35, 60)},
             {17 * HOUR + 15: []},
             step=5,
         ),
         case(
-            "a pod of another name goes on where the old one was",
+            "a pod with another name continues the series",
             {HIGH: hold(20, 120), SECOND_HIGH: gap(120) + hold(20, 30) + hold(31, 30)},
             {140: [], 160: ["acme"]},
         ),
@@ -80,7 +80,7 @@ def rising() -> list[Case]:
             {140: []},
         ),
         case(
-            "two exporters of one account fire once",
+            "two exporters of one account fire one alert",
             {HIGH: hold(20, 120) + hold(32, 60), SECOND_HIGH: hold(20, 121) + hold(32, 59)},
             {140: ["acme"]},
         ),
@@ -88,60 +88,60 @@ def rising() -> list[Case]:
 
 
 def unusual() -> list[Case]:
-    def case(says: str, history: History, firing: dict[float, list[str]], step: float = 30) -> Case:
-        return Case("ZeroTrustHighRiskUsersUnusual", says, {HIGH: history}, firing, step=step)
+    def case(sentence: str, history: History, firing: dict[float, list[str]], step: float = 30) -> Case:
+        return Case("ZeroTrustHighRiskUsersUnusual", sentence, {HIGH: history}, firing, step=step)
 
     week = hold(10, 7 * DAY)
-    lunch = hold(10, 12 * HOUR) + hold(80, 90) + hold(10, 12 * HOUR - 90)  # from noon on, and a sample more
+    lunch = hold(10, 12 * HOUR) + hold(80, 90) + hold(10, 12 * HOUR - 90)  # from noon on, and one more sample
     blip = hold(10, 12 * HOUR) + hold(60, 30) + hold(10, 12 * HOUR - 30)
     return [
         case(
-            "half as many again fire after a quarter of an hour",
+            "60 % more fires after a quarter of an hour",
             week + hold(16, HOUR),
             {7 * DAY + 10: [], 7 * DAY + 20: ["acme"]},
             step=10,
         ),
-        case("less than half as many again is quiet", hold(20, 7 * DAY) + hold(28, HOUR), {7 * DAY + 30: []}),
-        case("four more are quiet where two are usual", hold(2, 7 * DAY) + hold(6, HOUR), {7 * DAY + 30: []}),
-        case("five more fire where two are usual", hold(2, 7 * DAY) + hold(7, HOUR), {7 * DAY + 30: ["acme"]}),
+        case("40 % more is quiet", hold(20, 7 * DAY) + hold(28, HOUR), {7 * DAY + 30: []}),
+        case("four more are quiet if two are usual", hold(2, 7 * DAY) + hold(6, HOUR), {7 * DAY + 30: []}),
+        case("five more fire if two are usual", hold(2, 7 * DAY) + hold(7, HOUR), {7 * DAY + 30: ["acme"]}),
         case(
-            "what comes every day at this hour is usual, and at another is not",
+            "a rise at the same hour every day is quiet, and at another hour it fires",
             lunch * 7 + hold(10, 6 * HOUR) + hold(40, 60) + hold(10, 5 * HOUR) + hold(80, 90),
             {7 * DAY + 6 * HOUR + 30: ["acme"], 7 * DAY + 12 * HOUR + 30: []},
         ),
         case(
-            "what comes every day for some minutes is not usual for the hour",
+            "short daily peaks do not make a peak of an hour usual",
             blip * 7 + hold(10, 12 * HOUR) + hold(60, HOUR),
             {7 * DAY + 12 * HOUR + 20: ["acme"]},
             step=10,
         ),
         case(
-            "one bad day does not change what is usual",
+            "one bad day does not change the median",
             hold(10, 6 * DAY) + hold(99, DAY) + hold(16, HOUR),
             {7 * DAY + 30: ["acme"]},
         ),
-        case("two days are too few to know", hold(10, 2 * DAY) + hold(99, 2 * HOUR), {2 * DAY + 90: []}),
-        case("four days are enough", hold(10, 4 * DAY) + hold(99, 2 * HOUR), {4 * DAY + 30: ["acme"]}),
+        case("two days of history are quiet", hold(10, 2 * DAY) + hold(99, 2 * HOUR), {2 * DAY + 90: []}),
+        case("four days of history fire", hold(10, 4 * DAY) + hold(99, 2 * HOUR), {4 * DAY + 30: ["acme"]}),
         case("a restart is quiet", week + gap(30) + hold(10, HOUR), {7 * DAY: [], 7 * DAY + 60: []}),
         case(
-            "a day without data leaves enough to know",
+            "a day without data leaves enough history",
             hold(10, 3 * DAY) + gap(DAY) + hold(10, 3 * DAY) + hold(16, HOUR),
             {3 * DAY + HOUR: [], 7 * DAY + 30: ["acme"]},
         ),
-        case("in the first hour nothing is known", hold(10, 30) + hold(99, 30), {50: []}),
+        case("the first hour is quiet", hold(10, 30) + hold(99, 30), {50: []}),
     ]
 
 
 def campaign() -> list[Case]:
-    def case(says: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
-        return Case("ZeroTrustRiskCampaign", says, series, firing, by="account behavior", step=5)
+    def case(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZeroTrustRiskCampaign", sentence, series, firing, by="account behavior", step=5)
 
     hit = ["acme imp_travel"]
     day = 25 * HOUR
     calm = climb(0, 50, day)
     return [
         case(
-            "twelve new users and many times the usual events fire within the hour, and an hour later no more",
+            "twelve new users and many times the usual events fire within the hour, and stop an hour later",
             {
                 EVENTS: calm + climb(50, 62, 30) + hold(62, 2 * HOUR),
                 HIT: hold(9, day) + climb(9, 21, 30) + hold(21, 2 * HOUR),
@@ -168,7 +168,7 @@ def campaign() -> list[Case]:
             {day + 55: [], day + 115: []},
         ),
         case(
-            "a large tenant's usual hour is quiet, and four times as much is not",
+            "a usual hour of a large tenant is quiet, and four times as many events fire",
             {
                 EVENTS: climb(0, 60 * 25, day) + climb(1500, 1740, HOUR),
                 HIT: climb(0, 30 * 25, day) + climb(750, 850, HOUR),
@@ -176,7 +176,7 @@ def campaign() -> list[Case]:
             {2 * HOUR: [], day: [], day + 55: hit},
         ),
         case(
-            "two and a half times the usual is quiet",
+            "two and a half times the usual events are quiet",
             {
                 EVENTS: climb(0, 60 * 25, day) + climb(1500, 1650, HOUR),
                 HIT: climb(0, 30 * 25, day) + climb(750, 850, HOUR),
@@ -184,7 +184,7 @@ def campaign() -> list[Case]:
             {day + 55: []},
         ),
         case(
-            "what was usual the day before yesterday does not count",
+            "events of the day before yesterday do not count as usual",
             {
                 EVENTS: climb(0, 100 * 24, 24 * HOUR)
                 + climb(2400, 2448, 24 * HOUR)
@@ -195,7 +195,7 @@ def campaign() -> list[Case]:
             {50 * HOUR: hit},
         ),
         case(
-            "what was usual in the night counts for the day",
+            "events of the night count as usual for the day",
             {
                 EVENTS: climb(0, 480, 12 * HOUR) + climb(480, 492, 12 * HOUR) + hold(492, 70) + climb(492, 532, HOUR),
                 HIT: hold(9, 25 * HOUR + 10) + climb(9, 29, HOUR),
@@ -213,7 +213,7 @@ def campaign() -> list[Case]:
             {55: hit},
         ),
         case(
-            "after a restart that forgot, users are new again and the events are as usual",
+            "a restart without a state file is quiet: users are new again but the events are as usual",
             {
                 EVENTS: climb(0, 1500, day) + gap(10) + climb(0, 60, HOUR),
                 HIT: climb(0, 100, day) + gap(10) + climb(0, 40, HOUR),
@@ -221,7 +221,7 @@ def campaign() -> list[Case]:
             {day + 5: [], day + 40: [], day + 65: []},
         ),
         case(
-            "a restart and a gap of half an hour hide no campaign",
+            "a restart and a gap of half an hour do not hide a campaign",
             {
                 EVENTS: calm + gap(30) + hold(70, 30),
                 HIT: hold(9, day) + gap(30) + hold(24, 30),
@@ -229,7 +229,7 @@ def campaign() -> list[Case]:
             {day + 40: hit},
         ),
         case(
-            "a pod of another name that remembers is quiet",
+            "a pod with another name and the same state is quiet",
             {
                 EVENTS: calm,
                 HIT: hold(500, day),
@@ -252,26 +252,26 @@ def campaign() -> list[Case]:
 
 
 def unattended() -> list[Case]:
-    def case(says: str, series: dict[str, History], firing: dict[float, list[str]], step: float = 5) -> Case:
-        return Case("ZeroTrustHighRiskUserUnattended", says, series, firing, step=step)
+    def case(sentence: str, series: dict[str, History], firing: dict[float, list[str]], step: float = 5) -> Case:
+        return Case("ZeroTrustHighRiskUserUnattended", sentence, series, firing, step=step)
 
     return [
         case(
-            "a day without a reset fires, until the reset",
+            "a day without a reset fires until the reset",
             {OLDEST: hold(0, 25 * HOUR) + hold(20 * 3600, HOUR)},
             {24 * HOUR: [], 24 * HOUR + 5: [], 24 * HOUR + 7: ["acme"], 25 * HOUR + 5: []},
             step=1,
         ),
-        case("a younger user is quiet", {OLDEST: hold(2 * 3600, 25 * HOUR)}, {25 * HOUR - 5: []}),
-        case("without users at high risk it is quiet", {HIGH: hold(0, 25 * HOUR)}, {25 * HOUR - 5: []}),
-        case("in the first hour it is quiet", {OLDEST: hold(0, HOUR)}, {50: []}),
+        case("a user who reached high risk later is quiet", {OLDEST: hold(2 * 3600, 25 * HOUR)}, {25 * HOUR - 5: []}),
+        case("no users at high risk are quiet", {HIGH: hold(0, 25 * HOUR)}, {25 * HOUR - 5: []}),
+        case("the first hour is quiet", {OLDEST: hold(0, HOUR)}, {50: []}),
         case(
-            "a gap ends it, and after the gap it fires again",
+            "a gap ends the alert, and after the gap it fires again",
             {OLDEST: hold(0, 25 * HOUR) + gap(30) + hold(0, HOUR)},
             {25 * HOUR + 10: [], 25 * HOUR + 45: ["acme"]},
         ),
         case(
-            "after a restart that forgot, the other exporter still knows",
+            "after a restart without a state file, the other exporter keeps the alert firing",
             {
                 OLDEST: hold(0, 20 * HOUR) + gap(5) + hold(20 * 3600, 5 * HOUR),
                 on_instance("b", OLDEST): hold(0, 25 * HOUR),
@@ -282,14 +282,14 @@ def unattended() -> list[Case]:
 
 
 def mass_reset() -> list[Case]:
-    def case(says: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
-        return Case("ZeroTrustMassReset", says, series, firing)
+    def case(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZeroTrustMassReset", sentence, series, firing)
 
     few = {HIGH: hold(20, 300), "cloudflare_zt_risk_users max_risk_level=low": hold(30, 300)}
     many = {HIGH: hold(200, 300), "cloudflare_zt_risk_users max_risk_level=low": hold(800, 300)}
     return [
         case(
-            "ten within an hour fire, for an hour",
+            "ten within an hour fire for an hour",
             {RESETS: hold(3, 90) + climb(3, 13, 30) + hold(13, 180), **few},
             {90: [], 125: ["acme"], 190: []},
         ),
@@ -300,30 +300,32 @@ def mass_reset() -> list[Case]:
             {150: [], 200: []},
         ),
         case(
-            "where a thousand are on the list, thirty are quiet and sixty are not",
+            "with a thousand users on the list, thirty resets are quiet and sixty fire",
             {RESETS: hold(3, 90) + climb(3, 33, 20) + hold(33, 20) + climb(33, 63, 10) + hold(63, 100), **many},
             {115: [], 142: ["acme"]},
         ),
         case(
-            "a list that is missing silences nothing",
+            "a missing list does not suppress the alert",
             {RESETS: hold(3, 90) + climb(3, 13, 30) + hold(13, 180)},
             {125: ["acme"]},
         ),
         case(
-            "a restart that forgot is quiet", {RESETS: hold(300, 90) + gap(3) + hold(0, 60), **few}, {100: [], 150: []}
+            "a restart without a state file is quiet",
+            {RESETS: hold(300, 90) + gap(3) + hold(0, 60), **few},
+            {100: [], 150: []},
         ),
         case(
-            "a restart that remembers is quiet",
+            "a restart with a state file is quiet",
             {RESETS: hold(300, 90), on_instance("b", RESETS): gap(91) + hold(300, 60), **few},
             {100: [], 150: []},
         ),
         case(
-            "in the first hour of an installation ten fire",
+            "ten resets in the first hour of an installation fire",
             {RESETS: hold(0, 10) + climb(0, 12, 10) + hold(12, 30), **few},
             {9: [], 25: ["acme"]},
         ),
         case(
-            "what came in a gap is seen after it",
+            "resets during a gap fire after the gap",
             {RESETS: hold(3, 90) + gap(20) + hold(15, 60), **few},
             {100: [], 115: ["acme"]},
         ),

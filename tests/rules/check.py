@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Judges the rules without a server: made anew they are the same, promtool and the other tools accept them, they name
-nothing that the exporter does not have, the manual says what they say, every case holds, and every mutant is noticed.
+"""Checks the rules without a server: the generated files are up to date, promtool and the other tools accept them, they
+use only metrics that the exporter has, the manual agrees with them, every case passes, and the cases detect every
+mutant.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
-OURS = [DEPLOY / name for name in ("prometheus", "grafana", "alertmanager", "compose")]
+YAML_DIRECTORIES = [DEPLOY / name for name in ("prometheus", "grafana", "alertmanager", "compose")]
 
 
 def run(*command: str | Path) -> None:
@@ -38,8 +39,8 @@ def run(*command: str | Path) -> None:
     assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}"
 
 
-def what_is_made_is_what_is_committed() -> None:
-    for path, text in make_rules.files(Settings()).items():
+def the_generated_files_are_up_to_date() -> None:
+    for path, text in make_rules.generated_files(Settings()).items():
         assert (DEPLOY / path).read_text(encoding="utf-8") == text, (
             f"{path}: run deploy/prometheus/source/make_rules.py"
         )
@@ -57,22 +58,22 @@ def promtool_amtool_and_yamllint_accept_everything() -> None:
         )
     run("promtool", "check", "config", DEPLOY / "prometheus/prometheus.yml")
     run("amtool", "check-config", DEPLOY / "alertmanager/alertmanager.yml")
-    run("yamllint", "--strict", "--config-file", Path(__file__).with_name("yamllint.yml"), *OURS)
+    run("yamllint", "--strict", "--config-file", Path(__file__).with_name("yamllint.yml"), *YAML_DIRECTORIES)
 
 
-def composed(*arguments: str | Path) -> bool:
-    """Whether compose takes the file: the plugin of docker where it is there, Debian's docker-compose otherwise."""
+def compose_accepts(*arguments: str | Path) -> bool:
+    """Whether Compose accepts the files. Uses Docker's plugin if it is installed, else Debian's docker-compose."""
     plugin = (
         subprocess.run(["docker", "compose", "version"], capture_output=True, check=False) if which("docker") else None
     )
     compose = ["docker", "compose"] if plugin and plugin.returncode == 0 else ["docker-compose"]
-    # What the shell has of these would stand in for what the file lacks.
+    # Variables of the shell must not fill in values that the file lacks.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CLOUDFLARE_")}
     command = [*compose, *map(str, arguments), "config", "--quiet"]
     return subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
 
 
-def compose_takes_its_file_alone_and_an_account_only_with_a_token() -> None:
+def compose_accepts_its_file_alone_and_the_account_file_only_with_a_token() -> None:
     compose = DEPLOY / "compose"
     alone = ("--file", compose / "compose.yaml")
     with_account = (*alone, "--file", compose / "compose.account.yaml")
@@ -82,16 +83,16 @@ def compose_takes_its_file_alone_and_an_account_only_with_a_token() -> None:
         empty, filled = Path(directory) / "empty", Path(directory) / "filled"
         empty.write_text(example, encoding="utf-8")
         filled.write_text(re.sub(r"^(CLOUDFLARE_\w+)=$", r"\1=x", example, flags=re.MULTILINE), encoding="utf-8")
-        assert composed("--env-file", empty, *alone)
-        assert composed("--env-file", filled, *with_account)
-        assert not composed("--env-file", empty, *with_account)
+        assert compose_accepts("--env-file", empty, *alone)
+        assert compose_accepts("--env-file", filled, *with_account)
+        assert not compose_accepts("--env-file", empty, *with_account)
 
 
 def declared_families() -> dict[str, set[str]]:
     """The labels of each metric that the exporter declares."""
     found: dict[str, set[str]] = {}
-    for source in ("exposition", "telemetry"):
-        text = (ROOT / f"src/{source}/families.rs").read_text(encoding="utf-8")
+    for path in (ROOT / "src/metrics/families").glob("*.rs"):
+        text = path.read_text(encoding="utf-8")
         for name, kind, labels in re.findall(
             r'name: "(\w+)",\s+kind: Kind::(\w+),.*?labels: \[(.*?)\]', text, flags=re.DOTALL
         ):
@@ -100,15 +101,15 @@ def declared_families() -> dict[str, set[str]]:
     return found
 
 
-def the_rules_name_only_metrics_and_labels_that_are_declared() -> None:
+def the_rules_use_only_declared_metrics_and_labels() -> None:
     families = declared_families()
-    assert len(families) > 50, "the declarations in src/ are written otherwise than this test thinks"
+    assert len(families) > 50, "this test does not understand the declarations in src/"
     recorded = {rule.name: rule.expr for rule in recordings(Settings())}
     expressions = recorded | {alert.name: alert.expr for alert in alerts(Settings())}
     metric = re.compile(r"(?<![\w:$])((?:cloudflare_|zt_risk_|process_|job_)[\w:]+)(?:\{(.*?)\})?")
     for rule, expression in expressions.items():
         for name, matchers in metric.findall(expression):
-            assert name in families or name in recorded, f"{rule}: nobody has {name}"
+            assert name in families or name in recorded, f"{rule}: there is no metric {name}"
             for label in re.findall(r"(\w+)[=!]~?\"", matchers):
                 assert label in families[name], f"{rule}: {name} has no label {label}"
 
@@ -116,28 +117,28 @@ def the_rules_name_only_metrics_and_labels_that_are_declared() -> None:
 def grafana_gets_the_same_alerts() -> None:
     text = (DEPLOY / "grafana/provisioning/alerting/zt-risk-exporter.yml").read_text(encoding="utf-8")
     text = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)
-    assert not re.search(r"(?<!\$)\$(?!\$)", text), "a `$` that is not doubled"
+    assert not re.search(r"(?<!\$)\$(?!\$)", text), "there is a `$` that is not doubled"
     provisioned = yaml.safe_load(text.replace("$$", "$"))
     rules = [rule for group in provisioned["groups"] for rule in group["rules"]]
     wanted = alerts(Settings())
     assert [rule["title"] for rule in rules] == [alert.name for alert in wanted]
     for rule, alert in zip(rules, wanted, strict=True):
         assert rule["data"][0]["model"]["expr"] == alert.expr, alert.name
-        assert (rule["for"], rule["labels"]["severity"]) == (alert.wait, alert.severity), alert.name
+        assert (rule["for"], rule["labels"]["severity"]) == (alert.for_duration, alert.severity), alert.name
         assert len(rule["uid"]) <= 40, f"{rule['uid']}: longer than Grafana allows"
-        # Keys that the SDK does not know get lost on the way through it.
-        through = GrafanaRule.from_json(rule).to_json()
-        assert set(rule) <= set(through), f"{alert.name}: {set(rule) - set(through)}"
+        # The SDK drops keys that it does not know.
+        parsed = GrafanaRule.from_json(rule).to_json()
+        assert set(rule) <= set(parsed), f"{alert.name}: unknown keys {set(rule) - set(parsed)}"
     sources = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/prometheus.yml").read_text(encoding="utf-8"))
     assert make_rules.DATA_SOURCE in [source["uid"] for source in sources["datasources"]]
 
 
 def the_manual_has_the_table_and_a_runbook_for_each_alert() -> None:
     table = (ROOT / "docs/alerts.md").read_text(encoding="utf-8")
-    assert make_rules.table(Settings()) in table, "docs/alerts.md: take the table of make_rules.py --table"
+    assert make_rules.table(Settings()) in table, "docs/alerts.md: insert the table of make_rules.py --table"
     runbooks = (ROOT / "docs/runbooks.md").read_text(encoding="utf-8")
     for alert in alerts(Settings()):
-        assert runbooks.count(f"\n## {alert.name}\n") == 1, f"docs/runbooks.md: a section for {alert.name}"
+        assert runbooks.count(f"\n## {alert.name}\n") == 1, f"docs/runbooks.md: needs one section for {alert.name}"
 
 
 def all_cases() -> dict[str, list[Case]]:
@@ -147,42 +148,42 @@ def all_cases() -> dict[str, list[Case]]:
     return found
 
 
-def every_alert_has_cases_in_which_it_fires_and_in_which_it_is_quiet() -> None:
+def every_alert_has_cases_in_which_it_fires_and_cases_in_which_it_does_not_fire() -> None:
     found = all_cases()
     assert set(found) == {alert.name for alert in alerts(Settings())}
     for alert, cases in found.items():
-        assert any(who for case in cases for who in case.firing.values()), f"{alert} never fires"
-        assert any(not any(case.firing.values()) for case in cases), f"{alert} is never quiet"
+        assert any(labels for case in cases for labels in case.firing.values()), f"{alert} fires in no case"
+        assert any(not any(case.firing.values()) for case in cases), f"{alert} fires in every case"
 
 
-def the_cases_hold() -> None:
+def every_case_passes() -> None:
     rules = current()
 
-    def wrong(found: tuple[str, list[Case]]) -> str | None:
+    def failed(cases_of_alert: tuple[str, list[Case]]) -> str | None:
         with tempfile.TemporaryDirectory() as directory:
-            return failures(*found, rules, Path(directory))
+            return failures(*cases_of_alert, rules, Path(directory))
 
     with ThreadPoolExecutor(2) as pool:
-        said = [text for text in pool.map(wrong, all_cases().items()) if text]
-    assert not said, "\n".join(said)
+        messages = [text for text in pool.map(failed, all_cases().items()) if text]
+    assert not messages, "\n".join(messages)
 
 
-def every_mutant_is_noticed() -> None:
-    count, unnoticed = survivors(all_cases())
-    assert not unnoticed, "unnoticed: " + "; ".join(unnoticed)
-    print(f"{count} mutants noticed")
+def the_cases_detect_every_mutant() -> None:
+    count, undetected = survivors(all_cases())
+    assert not undetected, "not detected: " + "; ".join(undetected)
+    print(f"{count} mutants detected")
 
 
 CHECKS = [
-    what_is_made_is_what_is_committed,
+    the_generated_files_are_up_to_date,
     promtool_amtool_and_yamllint_accept_everything,
-    compose_takes_its_file_alone_and_an_account_only_with_a_token,
-    the_rules_name_only_metrics_and_labels_that_are_declared,
+    compose_accepts_its_file_alone_and_the_account_file_only_with_a_token,
+    the_rules_use_only_declared_metrics_and_labels,
     grafana_gets_the_same_alerts,
     the_manual_has_the_table_and_a_runbook_for_each_alert,
-    every_alert_has_cases_in_which_it_fires_and_in_which_it_is_quiet,
-    the_cases_hold,
-    every_mutant_is_noticed,
+    every_alert_has_cases_in_which_it_fires_and_cases_in_which_it_does_not_fire,
+    every_case_passes,
+    the_cases_detect_every_mutant,
 ]
 
 

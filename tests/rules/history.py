@@ -1,8 +1,8 @@
-"""A small language for what the exporter showed over time, and for what should fire: written out for promtool.
+"""Describes series over time and the alerts that should fire, and converts them to test files for promtool.
 
-Times are minutes since the beginning. A history is a list of stretches: `hold(20, 2 * HOUR) + gap(5) + hold(30, HOUR)`.
-A series is named as `metric label=value ...`; job, instance and account are added unless they are given, and left out
-where they are given empty.
+Times are minutes since the start. A history is a list of segments: `hold(20, 2 * HOUR) + gap(5) + hold(30, HOUR)`. A
+series is written as `metric label=value ...`. The labels job, instance and account have default values; an empty value
+removes the label.
 """
 
 from __future__ import annotations
@@ -13,44 +13,47 @@ from typing import Any
 HOUR = 60
 DAY = 24 * HOUR
 
-Stretch = tuple[float, float | None, float | None]  # minutes, first value, value at which the next stretch begins
-History = list[Stretch]
+Segment = tuple[float, float | None, float | None]  # minutes, first value, value at the start of the next segment
+History = list[Segment]
 
 
 def hold(value: float, minutes: float) -> History:
+    """A constant value."""
     return [(minutes, value, value)]
 
 
 def climb(start: float, end: float, minutes: float) -> History:
-    """Evenly, in whole numbers."""
+    """A linear rise, rounded to whole numbers."""
     return [(minutes, start, end)]
 
 
 def gap(minutes: float) -> History:
-    """Not on the page, or not scraped: Prometheus marks the series as stale."""
+    """The series is missing or not scraped: Prometheus marks it as stale."""
     return [(minutes, None, None)]
 
 
 def stairs(every: float, minutes: float, start: int = 0) -> History:
-    """One more at once and then after each `every` minutes: a request in every round."""
+    """Rises by one at the start and then every `every` minutes, such as a request in every poll."""
     return [(every, start + step, start + step) for step in range(1, round(minutes / every) + 1)]
 
 
 def clock(start: float, minutes: float) -> History:
-    """A date that is always now, from minute `start` on."""
+    """A timestamp that is always the current time, from minute `start` on."""
     return climb(start * 60, (start + minutes) * 60, minutes)
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is shown, and what fires when; `says` is a sentence that is true."""
+    """Series, and the alerts that fire at certain times; `sentence` is the statement that the case tests."""
 
     alert: str
-    says: str
+    sentence: str
     series: dict[str, History]
-    firing: dict[float, list[str]]  # minute: the values of `by`, space between, of each that fires
+    firing: dict[
+        float, list[str]
+    ]  # minute: for each firing alert, the values of the labels in `by`, separated by spaces
     by: str = "account"
-    step: float = 1  # minutes from scrape to scrape, and from evaluation to evaluation
+    step: float = 1  # minutes between scrapes, and between evaluations
 
 
 def label(name: str, value: str) -> str:
@@ -64,41 +67,41 @@ def selector(series: str) -> str:
     return name + "{" + ", ".join(label(key, value) for key, value in labels.items() if value) + "}"
 
 
-def values(history: History, step: float) -> str:
-    written: list[str] = []
-    shown = False
+def promtool_values(history: History, step: float) -> str:
+    samples: list[str] = []
+    present = False
     for minutes, start, end in history:
         count = round(minutes / step)
         if start is None or end is None:
-            written += ["stale" if shown else "_", *["_"] * (count - 1)]
-            shown = False
+            samples += ["stale" if present else "_", *["_"] * (count - 1)]
+            present = False
             continue
-        written += [f"{(start + (end - start) * index / count) // 1:.0f}" for index in range(count)]
-        shown = True
-    return " ".join(written)
+        samples += [f"{(start + (end - start) * index / count) // 1:.0f}" for index in range(count)]
+        present = True
+    return " ".join(samples)
 
 
 def promtool_test(case: Case) -> dict[str, Any]:
-    """One entry of `tests:` in promtool's file."""
+    """One entry of `tests:` in a test file of promtool."""
 
-    def expected(who: str) -> dict[str, Any]:
-        pairs = zip(case.by.split(" "), who.split(" "), strict=True)
+    def expected(values: str) -> dict[str, Any]:
+        pairs = zip(case.by.split(" "), values.split(" "), strict=True)
         return {"labels": "{" + ", ".join(label(key, value) for key, value in pairs if value != "-") + "}", "value": 1}
 
     firing = f'ALERTS{{alertname="{case.alert}", alertstate="firing"}}'
     return {
-        "name": f"{case.alert}: {case.says}",
+        "name": f"{case.alert}: {case.sentence}",
         "interval": f"{round(case.step * 60)}s",
         "input_series": [
-            {"series": selector(series), "values": values(history, case.step)}
+            {"series": selector(series), "values": promtool_values(history, case.step)}
             for series, history in case.series.items()
         ],
         "promql_expr_test": [
             {
                 "expr": f"count by ({', '.join(case.by.split(' '))}) ({firing})",
                 "eval_time": f"{round(at * 60)}s",
-                "exp_samples": [expected(who) for who in who_fires],
+                "exp_samples": [expected(values) for values in firing_values],
             }
-            for at, who_fires in case.firing.items()
+            for at, firing_values in case.firing.items()
         ],
     }

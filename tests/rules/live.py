@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Loads the drill variant into real servers, Prometheus 2.42 and a 3.x, that scrape the exporter on its simulator.
+"""Loads the drill rules into real servers, Prometheus 2.42 and 3.x, which scrape the exporter with its simulator.
 
-A campaign and a mass reset are made. Then every rule has to be evaluated without error, every recording has to give
-something, and exactly the declared alerts have to fire; and each expression of the rules for work has to be one that
-the server takes without error or warning. ZT_RISK_EXPORTER names the exporter's binary. Prometheus 3 is brought by
-../conformance-prometheus/prometheus-3, or is the binary in PROMETHEUS_3; without one the end says so.
+The test creates a campaign and a mass reset. Then every rule must evaluate without error, every recording rule must
+have a result, and exactly the declared alerts must fire. The server must also accept each expression of the production
+rules without error or warning. ZT_RISK_EXPORTER is the path of the exporter. ../conformance-prometheus/prometheus-3
+downloads Prometheus 3, unless PROMETHEUS_3 is its path; without it, the test reports that it skipped this part.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ from settings import Settings
 HERE = Path(__file__).resolve().parent
 DRILL_RULES = HERE.parents[1] / "deploy/prometheus/zt-risk-exporter.drill.yml"
 ACCOUNT = "0123456789abcdef0123456789abcdef"
-PATIENCE = 60  # seconds until something that should happen has happened
-HIT, RESET = 70, 20  # users; more than any threshold
-USUALLY_HIGH = 30  # users, of 300
+TIMEOUT_SECONDS = 60  # for each expected result
+CAMPAIGN_USERS, RESET_USERS = 70, 20  # more than any threshold
+USUAL_HIGH_USERS = 30  # of 300
 
-# What the deeds below make fire, and that demo keeps its counters in memory. Nothing else may fire.
+# The alerts of the campaign and the mass reset, and the alert that demo keeps its counters in memory. No other may
+# fire.
 FIRING = {
     "ZeroTrustHighRiskUsersRising",
     "ZeroTrustHighRiskUsersUnusual",
@@ -53,14 +54,14 @@ def fetch(url: str, body: object = None) -> str:
 
 
 def until(what: str, attempt: Callable[[], Any]) -> Any:
-    """Calls `attempt` until it does not complain; its last complaint is shown if it always does."""
-    deadline = time.monotonic() + PATIENCE
+    """Calls `attempt` until it raises no error. Exits with the last error at the timeout."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         try:
             return attempt()
         except (OSError, AssertionError) as error:
             if time.monotonic() > deadline:
-                sys.exit(f"rules: {what}: not within {PATIENCE} s: {error}")
+                sys.exit(f"rules: {what}: not within {TIMEOUT_SECONDS} s: {error}")
         time.sleep(0.2)
 
 
@@ -85,29 +86,29 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def past(now: float) -> str:
-    """A drill's week, as OpenMetrics: as many at high risk as there are before the deeds, or somewhat more."""
+def week_of_history(now: float) -> str:
+    """The week of a drill as OpenMetrics, with about as many users at high risk as the simulator starts with."""
     day = 24 * 3600 / DRILL
     labels = f'{{job="{Settings().job}",account="demo"}}'
-    samples = [f"{HIGH}{labels} {USUALLY_HIGH} {now - second}" for second in range(round(8 * day), 60, -2)]
+    samples = [f"{HIGH}{labels} {USUAL_HIGH_USERS} {now - second}" for second in range(round(8 * day), 60, -2)]
     return "\n".join([f"# TYPE {HIGH} gauge", *samples, "# EOF", ""])
 
 
 class Prometheus:
-    """One server with the drill's rules."""
+    """A Prometheus server with the drill rules."""
 
     def __init__(self, stack: ExitStack, binary: str, target: str) -> None:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         self.url = f"http://127.0.0.1:{free_port()}"
-        (work / "past.om").write_text(past(time.time()), encoding="utf-8")
-        backfill = ["promtool", "tsdb", "create-blocks-from", "openmetrics", f"{work}/past.om", f"{work}/data"]
+        (work / "history.om").write_text(week_of_history(time.time()), encoding="utf-8")
+        backfill = ["promtool", "tsdb", "create-blocks-from", "openmetrics", f"{work}/history.om", f"{work}/data"]
         subprocess.run(backfill, check=True, capture_output=True)
         configuration = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
             "rule_files": [str(DRILL_RULES)],
             "scrape_configs": [{"job_name": Settings().job, "static_configs": [{"targets": [target]}]}],
         }
-        # JSON is YAML.
+        # JSON is valid YAML.
         (work / "prometheus.yml").write_text(json.dumps(configuration), encoding="utf-8")
         command = [
             binary,
@@ -132,13 +133,13 @@ class Prometheus:
     def rules(self) -> list[dict[str, Any]]:
         return [rule for group in self.get("rules")["data"]["groups"] for rule in group["rules"]]
 
-    def counters_have_begun(self) -> None:
+    def has_counters(self) -> None:
         assert self.query("count_over_time(cloudflare_zt_risk_resets_total[10s]) >= 3"), "no counters yet"
         assert self.query("count_over_time(cloudflare_zt_risk_behavior_users_total[10s]) >= 3"), "no counters yet"
 
     def fires_as_declared(self) -> None:
         firing = {rule["name"] for rule in self.rules() if rule.get("state") == "firing"}
-        assert firing == FIRING, f"missing: {FIRING - firing}, in excess: {firing - FIRING}"
+        assert firing == FIRING, f"missing: {FIRING - firing}, unexpected: {firing - FIRING}"
 
     def evaluates_everything(self) -> int:
         rules = self.rules()
@@ -147,23 +148,23 @@ class Prometheus:
         assert {rule["name"] for rule in rules} == set(wanted)
         for rule in rules:
             assert rule["health"] == "ok", f"{rule['name']}: {rule['health']}: {rule.get('lastError')}"
-            for told in (text for alert in rule.get("alerts", []) for text in alert["annotations"].values()):
-                assert "error expanding" not in told and "<no value>" not in told, f"{rule['name']}: {told}"
+            for text in (text for alert in rule.get("alerts", []) for text in alert["annotations"].values()):
+                assert "error expanding" not in text and "<no value>" not in text, f"{rule['name']}: {text}"
             if rule["type"] == "recording":
-                assert self.query(rule["name"]), f"{rule['name']} gives nothing"
+                assert self.query(rule["name"]), f"{rule['name']} has no result"
         for expression in wanted.values():
             self.query(expression)
         return len(wanted)
 
 
-def deeds(api: str) -> None:
-    """A campaign over users who were not at high risk, and resets of others."""
+def make_events_and_resets(api: str) -> None:
+    """Creates a campaign among users who are not at high risk, and resets other users."""
     users = json.loads(fetch(f"{api}/__truth?users=1"))["users"]
-    calm = [user["user"] for user in users if user["max_risk_level"] != "high"]
-    assert len(calm) >= HIT + RESET, f"only {len(calm)} users"
-    for user in calm[:HIT]:
+    candidates = [user["user"] for user in users if user["max_risk_level"] != "high"]
+    assert len(candidates) >= CAMPAIGN_USERS + RESET_USERS, f"only {len(candidates)} users"
+    for user in candidates[:CAMPAIGN_USERS]:
         fetch(f"{api}/__control/events", {"account": ACCOUNT, "user": user, "behavior": "imp_travel"})
-    for user in calm[HIT : HIT + RESET]:
+    for user in candidates[CAMPAIGN_USERS : CAMPAIGN_USERS + RESET_USERS]:
         fetch(f"{api}/__control/reset", {"account": ACCOUNT, "user": user})
 
 
@@ -171,8 +172,8 @@ def prometheus_3() -> str | None:
     given = os.environ.get("PROMETHEUS_3")
     if given:
         return given
-    bring = HERE.parent / "conformance-prometheus/prometheus-3"
-    done = subprocess.run([bring], stdout=subprocess.PIPE, text=True, check=False)
+    download = HERE.parent / "conformance-prometheus/prometheus-3"
+    done = subprocess.run([download], stdout=subprocess.PIPE, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None
 
 
@@ -186,21 +187,21 @@ def main() -> None:
         start(stack, [os.environ["ZT_RISK_EXPORTER"], *demo], log)
 
         def address() -> str:
-            said = re.search(r"(http://\S+)/client/v4", log.read_text(encoding="utf-8"))
-            assert said, "the simulator did not say its address"
-            return said[1]
+            found = re.search(r"(http://\S+)/client/v4", log.read_text(encoding="utf-8"))
+            assert found, "the simulator did not print its address"
+            return found[1]
 
         api = until("the simulator starts", address)
         servers = [Prometheus(stack, binary, target) for binary in ("prometheus", newer) if binary]
         for server in servers:
-            until(f"Prometheus {server.version} has counters", server.counters_have_begun)
-        deeds(api)
+            until(f"Prometheus {server.version} has counters", server.has_counters)
+        make_events_and_resets(api)
         for server in servers:
             until(f"Prometheus {server.version} fires", server.fires_as_declared)
             count = server.evaluates_everything()
             print(f"Prometheus {server.version}: {count} rules evaluated, {len(FIRING)} alerts fire as declared")
     if not newer:
-        print("rules: NOT SEEN BY PROMETHEUS 3: it could not be brought here", file=sys.stderr)
+        print("skipped: rules with Prometheus 3, because it could not be downloaded", file=sys.stderr)
 
 
 if __name__ == "__main__":

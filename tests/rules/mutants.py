@@ -1,4 +1,4 @@
-"""Breaks the rules one at a time: the cases have to notice each."""
+"""Breaks the rules one at a time. The cases must detect each of these mutants."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from history import Case
 from promtool import Rule, failures, name, needed
 from settings import Duration, Settings
 
-# Not numbers of a rule, or of no effect that could be seen in steps of a minute.
-LEFT_ALONE = {"job", "evaluation", "silent_step"}
+# Settings that are not thresholds or windows, or whose effect is not visible in steps of a minute.
+UNCHANGED_SETTINGS = {"job", "evaluation", "silent_step"}
 
-# What is cut out of a rule, or put into it.
-CUTS = [
+# Edits of a rule: name, old text, new text.
+EDITS = [
     (recorded.HIGH, "max by (job, account)", "sum by (job, account)"),
     (recorded.HIGH, "max by (job, account)", "max by (job, instance, account)"),
     (recorded.HIGH, '{max_risk_level="high"}', ""),
     (recorded.HIGH_BEFORE, "min_over_time", "max_over_time"),
-    (recorded.HIGH_USUALLY, "quantile by (job, account) (0.5,", "quantile by (job, account) (1,"),
+    (recorded.HIGH_USUAL, "quantile by (job, account) (0.5,", "quantile by (job, account) (1,"),
     (recorded.EVENTS, "sum by (job, instance, account, behavior)", "max by (job, instance, account, behavior)"),
-    (recorded.HIT_USERS, "max by", "sum by"),
+    (recorded.NEW_USERS, "max by", "sum by"),
     (recorded.RESETS, "max by", "sum by"),
     (recorded.ENABLED, "min by", "max by"),
     (recorded.LEVEL, " > 0", ""),
@@ -68,9 +68,9 @@ CUTS = [
 
 @dataclass(frozen=True)
 class Mutant:
-    """Rules with something wrong."""
+    """Rules with one deliberate error."""
 
-    says: str
+    description: str
     rules: list[Rule]
 
 
@@ -80,7 +80,9 @@ def current() -> list[Rule]:
 
 def rules_from(settings: Settings) -> list[Rule]:
     first = [{"record": rule.name, "expr": rule.expr} for rule in rules.recordings(settings)]
-    return first + [{"alert": rule.name, "expr": rule.expr, "for": rule.wait} for rule in rules.alerts(settings)]
+    return first + [
+        {"alert": rule.name, "expr": rule.expr, "for": rule.for_duration} for rule in rules.alerts(settings)
+    ]
 
 
 def changed(number: str, value: int) -> Settings:
@@ -92,42 +94,44 @@ def mutants() -> list[Mutant]:
     found = []
     settings = Settings()
     for number in fields(settings):
-        if number.name in LEFT_ALONE:
+        if number.name in UNCHANGED_SETTINGS:
             continue
         value = getattr(settings, number.name)
         for factor in (0.5, 2):
             other = value.times(factor) if isinstance(value, Duration) else max(round(value * factor), 1)
             found.append(Mutant(f"{number.name} times {factor}", rules_from(changed(number.name, other))))
-    for of, old, new in CUTS:
-        (rule,) = [rule for rule in current() if name(rule) == of]
-        assert old in rule["expr"], f"nothing to cut from {of}: {old}"
-        cut = {**rule, "expr": rule["expr"].replace(old, new)}
-        found.append(Mutant(f"{of}: {old!r} -> {new!r}", [cut if name(r) == of else r for r in current()]))
+    for edited, old, new in EDITS:
+        (rule,) = [rule for rule in current() if name(rule) == edited]
+        assert old in rule["expr"], f"{edited} does not contain {old}"
+        broken = {**rule, "expr": rule["expr"].replace(old, new)}
+        found.append(Mutant(f"{edited}: {old!r} -> {new!r}", [broken if name(r) == edited else r for r in current()]))
     return found
 
 
 def survivors(cases: dict[str, list[Case]]) -> tuple[int, list[str]]:
-    """How many mutants there were, and those that no case noticed."""
+    """The number of mutants, and the mutants that no case detects."""
     baseline = current()
-    # What noticed a mutant notices the next one of the same alert as well, often.
-    handy = {alert: list(found) for alert, found in cases.items()}
+    # A case that detects one mutant often detects the next mutant of the same alert, so it moves to the front.
+    ordered = {alert: list(found) for alert, found in cases.items()}
 
-    def noticed(mutant: Mutant) -> bool:
+    def detected(mutant: Mutant) -> bool:
         with tempfile.TemporaryDirectory() as directory:
             for alert in cases:
                 if needed(alert, baseline) == needed(alert, mutant.rules):
                     continue
-                for case in handy[alert]:
-                    said = failures(alert, [case], mutant.rules, Path(directory))
-                    if said:
-                        # Rules that cannot be read would be noticed by any case.
-                        assert "got:" in said, f"{mutant.says}: {said}"
-                        handy[alert] = [case, *(other for other in handy[alert] if other is not case)]
+                for case in ordered[alert]:
+                    output = failures(alert, [case], mutant.rules, Path(directory))
+                    if output:
+                        # Any case would fail with invalid rules, so make sure that the values differ.
+                        assert "got:" in output, f"{mutant.description}: {output}"
+                        ordered[alert] = [case, *(other for other in ordered[alert] if other is not case)]
                         return True
         return False
 
-    everything = mutants()
-    # Two, because promtool works on more than one core itself.
+    all_mutants = mutants()
+    # Only two at a time, because promtool itself uses more than one core.
     with ThreadPoolExecutor(2) as pool:
-        verdicts = pool.map(noticed, everything)
-    return len(everything), [mutant.says for mutant, seen in zip(everything, verdicts, strict=True) if not seen]
+        verdicts = pool.map(detected, all_mutants)
+    return len(all_mutants), [
+        mutant.description for mutant, seen in zip(all_mutants, verdicts, strict=True) if not seen
+    ]

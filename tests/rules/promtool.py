@@ -1,4 +1,4 @@
-"""Runs cases by promtool, each with just the rules that its alert needs, which makes them fast."""
+"""Runs cases with promtool. Each run has only the rules that its alert needs, which makes it fast."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ import yaml
 from history import Case, promtool_test
 
 Rule = dict[str, Any]
-# As Prometheus runs them within a group: what is recorded before what reads it.
+# In the order of evaluation: recording rules first, because alerts read them.
 ORDER = ["recordings", "alerts"]
 
 
 def rules_of(*texts: str) -> list[Rule]:
-    """The rules of rule files."""
+    """All rules in the texts of rule files."""
     return [rule for text in texts for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
 
 
 def needed(alert: str, rules: list[Rule]) -> list[Rule]:
-    """The alert, and the recordings that it is made of, in the files' order."""
+    """The alert and the recording rules that it needs, in the order of the files."""
     names = {alert}
-    # From the last to the first, because a recording only reads earlier ones.
+    # From last to first, because a recording rule only reads earlier ones.
     for rule in reversed(rules):
         if name(rule) in names:
             names |= set(re.findall(r"job_account\w*:\w+:\w+", rule["expr"]))
@@ -38,11 +38,11 @@ def name(rule: Rule) -> str:
 
 
 def failures(alert: str, cases: list[Case], rules: list[Rule], work: Path) -> str | None:
-    """What promtool says of the cases of one alert; nothing if all is as wanted."""
+    """The output of promtool for the cases of one alert, or None if all cases pass."""
     chosen = needed(alert, rules)
     kinds = ([rule for rule in chosen if "record" in rule], [rule for rule in chosen if "alert" in rule])
     groups = [{"name": group, "rules": found} for group, found in zip(ORDER, kinds, strict=True) if found]
-    # JSON is YAML.
+    # JSON is valid YAML.
     (work / "rules.yml").write_text(json.dumps({"groups": groups}), encoding="utf-8")
     by_step: dict[float, list[Case]] = defaultdict(list)
     for case in cases:

@@ -1,11 +1,11 @@
-"""What a rule is."""
+"""The two kinds of rules."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-CRITICAL = "critical"  # wakes somebody
-WARNING = "warning"  # is looked at within the working day
+CRITICAL = "critical"  # notifies the person on call at any hour
+WARNING = "warning"  # somebody looks at it within the working day
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,12 @@ class Recording:
 
 @dataclass(frozen=True)
 class Alert:
-    """An alert. In `summary` and `description` `$value` is the value of `expr`."""
+    """An alert. In `summary` and `description`, `$value` is the value of `expr`."""
 
     name: str
     severity: str
     expr: str
-    wait: str  # `for`
+    for_duration: str  # `for` in the rule file
     summary: str
     description: str
-    fires: str  # "fires when" in docs/alerts.md
+    fires_when: str  # for the table in docs/alerts.md

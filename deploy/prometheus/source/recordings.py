@@ -10,9 +10,9 @@ from settings import Settings
 HIGH = "job_account:cloudflare_zt_risk_users_high:max"
 HIGH_BEFORE = "job_account:cloudflare_zt_risk_users_high:last"
 HIGH_BY_DAY = "job_account_day:cloudflare_zt_risk_users_high:avg"
-HIGH_USUALLY = "job_account:cloudflare_zt_risk_users_high:median"
+HIGH_USUAL = "job_account:cloudflare_zt_risk_users_high:median"
 EVENTS = "job_account_behavior:cloudflare_zt_risk_events:increase"
-HIT_USERS = "job_account_behavior:cloudflare_zt_risk_behavior_users:increase"
+NEW_USERS = "job_account_behavior:cloudflare_zt_risk_behavior_users:increase"
 RESETS = "job_account:cloudflare_zt_risk_resets:increase"
 ENABLED = "job_account_behavior:cloudflare_zt_risk_behavior_enabled:min"
 LEVEL = "job_account_behavior:cloudflare_zt_risk_behavior_risk_level:max"
@@ -20,30 +20,30 @@ ACTIVE = "job_account_integration:cloudflare_zt_risk_integration_active:min"
 
 
 def recordings(s: Settings) -> list[Recording]:
-    """In this order, because later ones read earlier ones."""
-    # Centred on now, so that the slope of a morning does not count as a rise.
-    back = [s.usual_day.times(day - s.usual_hour / s.usual_day / 2) for day in range(1, 8)]
+    """In order of evaluation: later rules read earlier ones."""
+    # Each hour is centred on the current time of day. Otherwise the rise of every morning would look unusual.
+    offsets = [s.usual_day.times(day - s.usual_hour / s.usual_day / 2) for day in range(1, 8)]
     same_hour = [
         f'label_replace(avg_over_time({HIGH}[{s.usual_hour}] offset {offset}), "day", "{day}", "", "")'
-        for day, offset in enumerate(back, start=1)
+        for day, offset in enumerate(offsets, start=1)
     ]
     rules = [
         Recording(HIGH, 'max by (job, account) (cloudflare_zt_risk_users{max_risk_level="high"})'),
-        # Where there was a gap: what was known last before it. In the first hour of all: the least since then.
+        # After a gap, this is the last value before the gap. In the first hour of all, it is the lowest value so far.
         Recording(
             HIGH_BEFORE,
             f"last_over_time({HIGH}[{s.rise_gap}] offset {s.rise_window}) or min_over_time({HIGH}[{s.rise_window}])",
         ),
         Recording(HIGH_BY_DAY, "\nor\n".join(same_hour)),
         Recording(
-            HIGH_USUALLY,
+            HIGH_USUAL,
             f"""
             quantile by (job, account) (0.5, {HIGH_BY_DAY})
               and count by (job, account) ({HIGH_BY_DAY}) >= {s.usual_days_needed}
             """,
         ),
-        # A pod that is replaced leaves a part of the window to each of two instances; the larger part counts. The sum
-        # would count everything twice where two exporters watch the same account.
+        # When a pod is replaced, two instances each have a part of the window, and the larger part is used. A sum would
+        # count every event twice if two exporters watch the same account.
         Recording(
             EVENTS,
             f"""
@@ -53,13 +53,14 @@ def recordings(s: Settings) -> list[Recording]:
             """,
         ),
         Recording(
-            HIT_USERS,
+            NEW_USERS,
             f"max by (job, account, behavior) (increase(cloudflare_zt_risk_behavior_users_total[{s.campaign_window}]))",
         ),
         Recording(RESETS, f"max by (job, account) (increase(cloudflare_zt_risk_resets_total[{s.reset_window}]))"),
-        # The exporter that read the settings later still has the old ones: `min` takes the first that knows.
+        # Of two exporters, the one that has not read the settings again still has the old ones. `min` takes the newer
+        # value.
         Recording(ENABLED, "min by (job, account, behavior) (cloudflare_zt_risk_behavior_enabled)"),
-        # 0 is a level that Cloudflare did not say.
+        # 0 means that Cloudflare did not send a level.
         Recording(LEVEL, "max by (job, account, behavior) (cloudflare_zt_risk_behavior_risk_level > 0)"),
         Recording(
             ACTIVE, "min by (job, account, integration, integration_type) (cloudflare_zt_risk_integration_active)"

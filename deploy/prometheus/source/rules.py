@@ -1,13 +1,13 @@
-"""All rules, made from settings.
+"""All rules, built from the settings.
 
-What holds for all of them:
+Principles of all rules:
 
-- The exporter is polled and is restarted; its pods change their names. So what is compared over time is recorded by job
-  and account, over all instances: by `max`, because two exporters that watch the same account show the same twice.
-- A series that is missing must not make an alert by itself, and must not keep one from firing. So conditions that
-  quiet an alert are written with `unless`: what they ask for may be missing.
-- `increase` knows restarts: a counter that falls began anew at 0. The exporter's counters are there with 0 before
-  anything is counted, so that the first events are seen too. Exceptions say so.
+- The exporter restarts, and its pods change their names. So values that are compared over time are recorded by job and
+  account, over all instances. They use `max`, because two exporters that watch the same account show the same values.
+- A missing series must not fire an alert by itself, and must not keep an alert from firing. So conditions that suppress
+  an alert use `unless`, which allows their series to be missing.
+- `increase` handles restarts: when a counter falls, it restarted at 0. The exporter exposes its counters with 0 before
+  it counts anything, so that Prometheus sees the first events too. Comments name the exceptions.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["alerts", "recordings"]
 
 
 def alerts(s: Settings) -> list[Alert]:
-    """First what concerns users, then settings at Cloudflare, then the exporter."""
+    """Alerts about users first, then about settings at Cloudflare, then about the exporter."""
     found = [*risk_alerts(s), *settings_alerts(s), *reading_alerts(s), *state_alerts(s)]
     return [
         replace(
@@ -33,7 +33,7 @@ def alerts(s: Settings) -> list[Alert]:
             expr=dedent(alert.expr).strip(),
             summary=on_one_line(alert.summary),
             description=on_one_line(alert.description),
-            fires=on_one_line(alert.fires),
+            fires_when=on_one_line(alert.fires_when),
         )
         for alert in found
     ]

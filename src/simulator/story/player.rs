@@ -84,7 +84,7 @@ impl Player {
                 }
             }
             SceneAction::Disable { behavior } => {
-                self.configure(world, behavior, |known| known.enabled = false)
+                self.configure(world, behavior, |known| known.enabled = false);
             }
             SceneAction::Enable { behavior } => self.configure(world, behavior, |known| known.enabled = true),
             SceneAction::RevokeToken => world.auth.set_token_state(TokenState::Revoked),

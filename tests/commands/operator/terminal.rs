@@ -9,6 +9,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::rig::{ANN, BOB, CEM, Rig, SCENARIO, program};
+use crate::program::{is_installed, skip};
 
 /// A terminal of this many columns, and the path at which programs open it.
 fn terminal(columns: u16) -> (OwnedFd, String) {
@@ -133,6 +134,9 @@ fn every_other_change_asks_too() {
 
 #[test]
 fn what_is_asked_about_fits_the_terminal_wherever_standard_output_goes() {
+    if !is_installed("setsid") {
+        return skip("a terminal beside standard output, since setsid is not installed");
+    }
     let rig = Rig::new();
     let (terminal, path) = terminal(80);
     let reset = program(&rig.upstream(), "everything", &["reset", ANN]);

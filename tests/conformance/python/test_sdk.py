@@ -1,4 +1,4 @@
-"""The official Python SDK against the simulator: every operation, every field of its typed answers."""
+"""Tests the simulator with the official Python SDK: every operation and every field of its typed answers."""
 
 import os
 from datetime import UTC, datetime
@@ -13,14 +13,14 @@ ACCOUNT = "a" * 32
 NOT_ENTITLED = "c" * 32
 ADA = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e"
 BJORN = "0b2f4cbe-34c0-4e1f-9a2c-1a0c2f7d6f11"
-QUIET = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
-NOBODY = "00000000-0000-4000-8000-000000000000"
+NO_EVENTS = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
 INTEGRATION = "4cfe8442-664b-4915-acd4-b39cd65c4314"
 REFERENCE = "3701e70b-5de4-4d9d-8972-f5aa994d9057"
 
 
 def client(**credentials):
-    # Retries would hide what the first answer was.
+    # No retries, because they would hide the first answer.
     return Cloudflare(base_url=BASE_URL, max_retries=0, **credentials)
 
 
@@ -34,7 +34,7 @@ def utc(*date):
 
 
 def fields(model):
-    """The fields of an answer; a field that the SDK does not know is a field too many."""
+    """The fields of an answer, which must have no field that the SDK does not know."""
     assert not model.model_extra, model.model_extra
     return model.model_dump()
 
@@ -53,7 +53,7 @@ def test_the_summary_lists_users_at_risk(risk):
         "event_count": 2,
         "last_event": utc(2026, 3, 5),
     }
-    assert QUIET not in [user["user_id"] for user in users]
+    assert NO_EVENTS not in [user["user_id"] for user in users]
 
 
 def test_a_user_has_events_newest_first(risk):
@@ -73,7 +73,7 @@ def test_a_user_has_events_newest_first(risk):
 
 
 def test_a_user_without_events_has_no_level(risk):
-    user = risk.get(QUIET, account_id=ACCOUNT)
+    user = risk.get(NO_EVENTS, account_id=ACCOUNT)
     assert fields(user) == {
         "name": "Nobody's Concern",
         "email": "quiet@example.com",
@@ -131,38 +131,38 @@ def test_an_integration_is_found_in_three_ways(risk):
 
 def test_an_integration_lives_from_creation_to_deletion(risk):
     integrations = risk.integrations
-    made = integrations.create(
+    created = integrations.create(
         account_id=ACCOUNT, integration_type="Okta", tenant_url="https://new.okta.com", reference_id="a/b c"
     )
-    assert fields(made) == {
-        "id": str(UUID(made.id, version=4)),
+    assert fields(created) == {
+        "id": str(UUID(created.id, version=4)),
         "account_tag": ACCOUNT,
         "integration_type": "Okta",
         "reference_id": "a/b c",
         "tenant_url": "https://new.okta.com",
-        "well_known_url": well_known(made.id),
+        "well_known_url": well_known(created.id),
         "active": True,
-        "created_at": made.created_at,
+        "created_at": created.created_at,
     }
-    assert abs((made.created_at - datetime.now(UTC)).total_seconds()) < 60
-    assert integrations.references.get("a/b c", account_id=ACCOUNT).id == made.id
+    assert abs((created.created_at - datetime.now(UTC)).total_seconds()) < 60
+    assert integrations.references.get("a/b c", account_id=ACCOUNT).id == created.id
 
     changed = integrations.update(
-        made.id, account_id=ACCOUNT, tenant_url="https://other.okta.com", active=False, reference_id="c"
+        created.id, account_id=ACCOUNT, tenant_url="https://other.okta.com", active=False, reference_id="c"
     )
-    wanted = fields(made) | {"tenant_url": "https://other.okta.com", "active": False, "reference_id": "c"}
+    wanted = fields(created) | {"tenant_url": "https://other.okta.com", "active": False, "reference_id": "c"}
     assert fields(changed) == wanted
-    assert fields(integrations.get(made.id, account_id=ACCOUNT)) == wanted
+    assert fields(integrations.get(created.id, account_id=ACCOUNT)) == wanted
 
-    assert integrations.delete(made.id, account_id=ACCOUNT) == {}
+    assert integrations.delete(created.id, account_id=ACCOUNT) == {}
     with pytest.raises(cloudflare.NotFoundError):
-        integrations.get(made.id, account_id=ACCOUNT)
+        integrations.get(created.id, account_id=ACCOUNT)
 
 
-def test_a_reference_left_out_is_made_up(risk):
-    made = risk.integrations.create(account_id=ACCOUNT, integration_type="Okta", tenant_url="https://x.okta.com")
-    assert UUID(made.reference_id).version == 4
-    risk.integrations.delete(made.id, account_id=ACCOUNT)
+def test_a_missing_reference_is_generated(risk):
+    created = risk.integrations.create(account_id=ACCOUNT, integration_type="Okta", tenant_url="https://x.okta.com")
+    assert UUID(created.reference_id).version == 4
+    risk.integrations.delete(created.id, account_id=ACCOUNT)
 
 
 def test_a_key_may_do_what_a_token_may():
@@ -170,14 +170,14 @@ def test_a_key_may_do_what_a_token_may():
     assert risk.summary.get(account_id=ACCOUNT).users
 
 
-def test_a_token_says_until_when_it_is_good():
+def test_a_token_has_an_expiry_date():
     verified = client(api_token="everything").user.tokens.verify()
     assert (verified.status, verified.expires_on) == ("active", utc(2999, 1, 1))
     assert len(verified.id) == 32
 
 
 def calls(account):
-    """Every operation, so that each is refused alike."""
+    """All operations, to check that each refuses a request in the same way."""
     behaviors = {"imp_travel": {"enabled": True, "risk_level": "high"}}
     return {
         "behaviors": lambda risk: risk.behaviours.get(account_id=account),
@@ -220,7 +220,7 @@ def test_every_operation_is_refused_with_its_code(operation, account, token, err
     assert refusal.value.errors[0].code == code
 
 
-def test_a_permission_is_good_for_its_operations_only():
+def test_a_permission_allows_only_its_operations():
     risk = client(api_token="settings-only").zero_trust.risk_scoring
     allowed = {"behaviors", "integrations", "integration", "reference"}
     for operation, call in calls(ACCOUNT).items():
@@ -233,22 +233,24 @@ def test_a_permission_is_good_for_its_operations_only():
 
 
 BAD_REQUESTS = [
-    ("an unknown user", lambda risk: risk.get(NOBODY, account_id=ACCOUNT), cloudflare.NotFoundError),
+    ("an unknown user", lambda risk: risk.get(UNKNOWN, account_id=ACCOUNT), cloudflare.NotFoundError),
     ("no user id", lambda risk: risk.get("ada", account_id=ACCOUNT), cloudflare.BadRequestError),
-    ("a reset of nobody", lambda risk: risk.reset(NOBODY, account_id=ACCOUNT), cloudflare.NotFoundError),
+    ("a reset of an unknown user", lambda risk: risk.reset(UNKNOWN, account_id=ACCOUNT), cloudflare.NotFoundError),
     (
         "an unknown integration",
-        lambda risk: risk.integrations.get(NOBODY, account_id=ACCOUNT),
+        lambda risk: risk.integrations.get(UNKNOWN, account_id=ACCOUNT),
         cloudflare.NotFoundError,
     ),
     (
-        "a change of nothing",
-        lambda risk: risk.integrations.update(NOBODY, account_id=ACCOUNT, tenant_url="https://x.okta.com", active=True),
+        "a change of an unknown integration",
+        lambda risk: risk.integrations.update(
+            UNKNOWN, account_id=ACCOUNT, tenant_url="https://x.okta.com", active=True
+        ),
         cloudflare.NotFoundError,
     ),
     (
-        "a deletion of nothing",
-        lambda risk: risk.integrations.delete(NOBODY, account_id=ACCOUNT),
+        "a deletion of an unknown integration",
+        lambda risk: risk.integrations.delete(UNKNOWN, account_id=ACCOUNT),
         cloudflare.NotFoundError,
     ),
     (
@@ -257,7 +259,7 @@ BAD_REQUESTS = [
         cloudflare.NotFoundError,
     ),
     (
-        "a reference twice",
+        "an existing reference",
         lambda risk: risk.integrations.create(
             account_id=ACCOUNT, integration_type="Okta", tenant_url="https://x.okta.com", reference_id=REFERENCE
         ),

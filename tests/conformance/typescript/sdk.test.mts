@@ -1,4 +1,4 @@
-// The official TypeScript SDK against the simulator: every operation, every field of its typed answers.
+// Tests the simulator with the official TypeScript SDK: every operation and every field of its typed answers.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -8,11 +8,11 @@ import Cloudflare from 'cloudflare';
 const baseURL = process.env.SIMULATOR_BASE_URL ?? assert.fail('SIMULATOR_BASE_URL is not set');
 const account_id = 'a'.repeat(32);
 const ada = '182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e';
-const nobody = '00000000-0000-4000-8000-000000000000';
+const unknownId = '00000000-0000-4000-8000-000000000000';
 const integration = '4cfe8442-664b-4915-acd4-b39cd65c4314';
 const reference = '3701e70b-5de4-4d9d-8972-f5aa994d9057';
 
-// Retries would hide what the first answer was.
+// No retries, because they would hide the first answer.
 const scoring = (apiToken: string) =>
   new Cloudflare({ baseURL, apiToken, apiKey: null, apiEmail: null, maxRetries: 0 }).zeroTrust.riskScoring;
 const risk = scoring('everything');
@@ -102,33 +102,33 @@ test('an integration is found in three ways', async () => {
 });
 
 test('an integration lives from creation to deletion', async () => {
-  const made = await risk.integrations.create({
+  const created = await risk.integrations.create({
     account_id,
     integration_type: 'Okta',
     tenant_url: 'https://new.okta.com',
   });
-  assert.ok(made);
-  assert.match(made.id, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-  assert.match(made.reference_id, /^[0-9a-f-]{36}$/);
-  recent(made.created_at);
-  assert.deepEqual(made, {
-    id: made.id,
+  assert.ok(created);
+  assert.match(created.id, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  assert.match(created.reference_id, /^[0-9a-f-]{36}$/);
+  recent(created.created_at);
+  assert.deepEqual(created, {
+    id: created.id,
     account_tag: account_id,
     integration_type: 'Okta',
-    reference_id: made.reference_id,
+    reference_id: created.reference_id,
     tenant_url: 'https://new.okta.com',
-    well_known_url: wellKnown(made.id),
+    well_known_url: wellKnown(created.id),
     active: true,
-    created_at: made.created_at,
+    created_at: created.created_at,
   });
   const change = { tenant_url: 'https://other.okta.com', active: false, reference_id: 'c' };
-  const changed = await risk.integrations.update(made.id, { account_id, ...change });
-  assert.deepEqual(changed, { ...made, ...change });
-  assert.deepEqual(await risk.integrations.delete(made.id, { account_id }), {});
-  await assert.rejects(async () => risk.integrations.get(made.id, { account_id }), Cloudflare.NotFoundError);
+  const changed = await risk.integrations.update(created.id, { account_id, ...change });
+  assert.deepEqual(changed, { ...created, ...change });
+  assert.deepEqual(await risk.integrations.delete(created.id, { account_id }), {});
+  await assert.rejects(async () => risk.integrations.get(created.id, { account_id }), Cloudflare.NotFoundError);
 });
 
-// Every operation, so that each is refused alike.
+// All operations, to check that each refuses a request in the same way.
 const calls = (account_id: string): Record<string, (risk: ReturnType<typeof scoring>) => Promise<unknown>> => ({
   behaviors: async (risk) => risk.behaviours.get({ account_id }),
   'change behaviors': async (risk) => risk.behaviours.update({ account_id, behaviors: {} }),
@@ -168,12 +168,12 @@ for (const [name, account, token, kind, code] of refusals) {
   });
 }
 
-test('what is not there is not found, and what is bad is refused', async () => {
+test('unknown ids are not found, and bad requests are refused', async () => {
   const rows = [
-    [() => risk.get(nobody, { account_id }), Cloudflare.NotFoundError],
+    [() => risk.get(unknownId, { account_id }), Cloudflare.NotFoundError],
     [() => risk.get('ada', { account_id }), Cloudflare.BadRequestError],
-    [() => risk.reset(nobody, { account_id }), Cloudflare.NotFoundError],
-    [() => risk.integrations.get(nobody, { account_id }), Cloudflare.NotFoundError],
+    [() => risk.reset(unknownId, { account_id }), Cloudflare.NotFoundError],
+    [() => risk.integrations.get(unknownId, { account_id }), Cloudflare.NotFoundError],
     [() => risk.integrations.references.get('none', { account_id }), Cloudflare.NotFoundError],
     [
       () => risk.integrations.create({ account_id, integration_type: 'Okta', tenant_url: 'okta' }),

@@ -2,7 +2,6 @@
 //! no event and needs no restart.
 
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -16,7 +15,7 @@ use zt_risk_exporter::internals::collector::persist::Saved;
 use zt_risk_exporter::internals::store::{Settings, State};
 
 use super::process::{ACCOUNTS, Cloud, Exporter, Home, Page};
-use crate::program::program;
+use crate::program::{is_installed, program, skip};
 
 /// A user to whom nothing belongs, and the group.
 const NOBODY: u32 = 65_534;
@@ -24,11 +23,6 @@ const NOBODY: u32 = 65_534;
 /// Whether it could be done. Where it could not, the test that needs it says so and ends.
 fn run(words: &[&str]) -> bool {
     Command::new(words[0]).args(&words[1..]).output().is_ok_and(|output| output.status.success())
-}
-
-/// Says what is not tried here. The test passes, and what a passing test prints is not shown: this goes past `print!`.
-fn skip(what: &str) {
-    writeln!(std::io::stderr(), "skipped: {what}").expect("standard error takes a line");
 }
 
 /// Starts with the file as it is: it has to end at once with these words, and leave the file alone.
@@ -237,7 +231,7 @@ fn set_limit(exporter: &Exporter, bytes: &str) {
 
 #[test]
 fn a_file_that_may_not_be_written_beyond_a_size_loses_nothing() {
-    if !run(&["prlimit", "--version"]) {
+    if !is_installed("prlimit") {
         return skip("a limit on files, since prlimit is not installed");
     }
     Fate::each(|fate| {

@@ -1,4 +1,4 @@
-"""Reads the part of Alloy's syntax that config.alloy uses: blocks, attributes, strings, lists, objects, references."""
+"""Parses the part of Alloy's syntax that config.alloy uses: blocks, attributes, strings, lists, objects, references."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TOKEN = re.compile(r'\s+|//[^\n]*|(?P<string>"(?:[^"\\]|\\.)*")|(?P<name>[A-Za-z
 
 @dataclass(frozen=True)
 class Reference:
-    """What another component exports, such as `discovery.relabel.pods.output`."""
+    """A reference to an export of another component, such as `discovery.relabel.pods.output`."""
 
     path: str
 
@@ -24,13 +24,13 @@ class Block:
     blocks: list[Block] = field(default_factory=list)
 
 
-class Reader:
+class Parser:
     def __init__(self, text: str) -> None:
         self.tokens: list[tuple[str, str]] = []
         position = 0
         while position < len(text):
             found = TOKEN.match(text, position)
-            assert found, f"not Alloy's syntax: {text[position : position + 40]!r}"
+            assert found, f"invalid syntax: {text[position : position + 40]!r}"
             if found.lastgroup:
                 self.tokens.append((found.lastgroup, found.group()))
             position = found.end()
@@ -40,9 +40,9 @@ class Reader:
         return self.tokens[0][1]
 
     def take(self, *wanted: str) -> str:
-        """The next token, of one of these kinds or being one of these signs."""
+        """The next token, which must be of one of these kinds or one of these signs."""
         kind, text = self.tokens.pop(0)
-        assert kind in wanted or text in wanted, f"{text or 'the end'!r} where {' or '.join(wanted)} belongs"
+        assert kind in wanted or text in wanted, f"found {text or 'the end'!r}, expected {' or '.join(wanted)}"
         return text
 
     def body(self, into: Block, end: str) -> Block:
@@ -65,7 +65,7 @@ class Reader:
             return text[1:-1]
         if kind == "name":
             return Reference(text)
-        assert text in ("[", "{"), f"{text!r} where a value belongs"
+        assert text in ("[", "{"), f"found {text!r}, expected a value"
         items: list[Any] = []
         end = "]" if text == "[" else "}"
         while self.peek() != end:
@@ -81,6 +81,6 @@ class Reader:
         return items if text == "[" else dict(items)
 
 
-def read(text: str) -> list[Block]:
-    reader = Reader(text)
-    return reader.body(Block("file", None), "").blocks
+def parse(text: str) -> list[Block]:
+    parser = Parser(text)
+    return parser.body(Block("file", None), "").blocks

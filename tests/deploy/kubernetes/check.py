@@ -1,4 +1,4 @@
-"""Runs every check of this directory, and says what each found."""
+"""Runs every check of this directory and prints the results."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def main() -> None:
         try:
             check()
             print(f"ok: {sentence} ({time.monotonic() - began:.1f} s)", flush=True)
-        except Exception as error:  # noqa: BLE001 (whatever ends a check fails it, and the others go on)
+        except Exception as error:  # noqa: BLE001 (any exception fails the check, and the other checks still run)
             failed += 1
             where = traceback.extract_tb(error.__traceback__)[-1]
-            said = f"{type(error).__name__} {error} ({where.name}, line {where.lineno})"
-            print(f"FAILED: {sentence}: {said}", file=sys.stderr, flush=True)
+            message = f"{type(error).__name__} {error} ({where.name}, line {where.lineno})"
+            print(f"FAILED: {sentence}: {message}", file=sys.stderr, flush=True)
     print(f"kubernetes: {len(CHECKS) - failed} checks passed, {failed} failed")
     sys.exit(1 if failed else 0)
 

@@ -1,4 +1,4 @@
-"""What has to hold of every object, whether kustomize or Helm made it."""
+"""Requirements for all objects from kustomize and Helm."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import pod_security
 import sources
 from sources import KUBERNETES, ROOT, exporter_in, only, pod_of
 
-# A container that is `initContainers` with `restartPolicy` is known since then.
+# The version that supports `restartPolicy` in `initContainers`.
 NATIVE_SINCE = "1.29"
 
 
-def yamllint_accepts_what_is_written_and_what_is_made() -> None:
+def yamllint_accepts_the_sources_and_the_rendered_chart() -> None:
     config = ROOT / "tests/rules/yamllint.yml"
     written = ["deploy/kubernetes", "deploy/scrape", "dashboards/kustomization.yaml"]
     written += [f"deploy/helm/zt-risk-exporter/{name}.yaml" for name in ("Chart", "values")]
@@ -28,15 +28,15 @@ def yamllint_accepts_what_is_written_and_what_is_made() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     # Helm does not indent lists.
-    of_made = {"extends": str(config), "rules": {"indentation": {"indent-sequences": "whatever"}}}
-    command = ["yamllint", "--strict", "--config-data", json.dumps(of_made), "-"]
-    # Dashboards and rules are judged where they are made.
-    elsewhere = ("NOTES.txt", "dashboards.yaml", "rules.yaml")
+    config_for_rendered = {"extends": str(config), "rules": {"indentation": {"indent-sequences": "whatever"}}}
+    command = ["yamllint", "--strict", "--config-data", json.dumps(config_for_rendered), "-"]
+    # Other tests check dashboards and rules.
+    excluded = ("NOTES.txt", "dashboards.yaml", "rules.yaml")
     for name, values in sources.VALUES.items():
-        texts = [text.strip() for path, text in sources.chart_text(values).items() if not path.endswith(elsewhere)]
-        made = "\n---\n".join(text for text in texts if text) + "\n"
-        done = subprocess.run(command, input=made, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{name}:\n{done.stdout}{made}"
+        texts = [text.strip() for path, text in sources.chart_text(values).items() if not path.endswith(excluded)]
+        rendered = "\n---\n".join(text for text in texts if text) + "\n"
+        done = subprocess.run(command, input=rendered, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{name}:\n{done.stdout}{rendered}"
 
 
 def is_native(one: dict[str, Any]) -> bool:
@@ -45,7 +45,7 @@ def is_native(one: dict[str, Any]) -> bool:
 
 def kubernetes_of_the_oldest_and_the_newest_known_version_accepts_everything() -> None:
     known = [version.rpartition(".")[0] for version in all_versions()]
-    judged = 0
+    checked = 0
     for name, one in sources.all_objects():
         if one["apiVersion"] == operator_schemas.GROUP:
             continue
@@ -54,15 +54,15 @@ def kubernetes_of_the_oldest_and_the_newest_known_version_accepts_everything() -
                 validate(one, version, strict=True)
             except ValidationError as error:
                 raise AssertionError(f"{name}, Kubernetes {version}: {error.message}") from error
-            judged += 1
-    assert judged > 50, "hardly anything was judged"
+            checked += 1
+    assert checked > 50, f"only {checked} objects were checked"
 
 
-def the_operator_accepts_its_objects_and_would_not_accept_a_wrong_one() -> None:
+def the_operator_accepts_its_objects_and_rejects_wrong_ones() -> None:
     ours = [one for _, one in sources.all_objects() if one["apiVersion"] == operator_schemas.GROUP]
     assert {one["kind"] for one in ours} == set(operator_schemas.KINDS)
-    said = operator_schemas.complaints(ours)
-    assert not said, said
+    errors = operator_schemas.complaints(ours)
+    assert not errors, errors
     monitor = next(one for one in ours if one["kind"] == "PodMonitor")
     for key, value in (("intervall", "30s"), ("interval", 30), ("interval", "half a minute")):
         wrong = deepcopy(monitor)
@@ -74,19 +74,19 @@ def pods() -> dict[str, dict[str, Any]]:
     return {name: pod_of(one) for name, one in sources.all_objects() if one["kind"] in sources.WORKLOADS}
 
 
-def every_pod_is_restricted() -> None:
+def every_pod_follows_the_restricted_standard() -> None:
     found = {name: list(pod_security.violations(pod)) for name, pod in pods().items()}
     assert len(found) >= 10 and not any(found.values()), found
 
 
-def a_pod_that_is_not_restricted_is_noticed() -> None:
+def a_pod_that_breaks_the_standard_is_detected() -> None:
     (base,) = [pod for name, pod in pods().items() if name.startswith("base:")]
     for where, what in pod_security.BREACHES:
-        said = list(pod_security.violations(pod_security.breached(base, where, what)))
-        assert said, f"{where} = {what} was not noticed"
+        found = list(pod_security.violations(pod_security.breached(base, where, what)))
+        assert found, f"{where} = {what} was not detected"
 
 
-def the_exporter_has_what_it_needs_and_no_more() -> None:
+def the_container_has_only_the_rights_that_it_needs() -> None:
     for name, pod in pods().items():
         own = "sidecar" not in name
         container = exporter_in(pod)
@@ -105,18 +105,18 @@ def the_exporter_has_what_it_needs_and_no_more() -> None:
         if own:
             wanted |= {"startupProbe": "/-/healthy", "readinessProbe": "/-/ready"}
             assert pod["automountServiceAccountToken"] is False and pod["enableServiceLinks"] is False, name
-            # A drain takes 5 s.
+            # Open responses get 5 s.
             assert pod["terminationGracePeriodSeconds"] > 5, name
         else:
             tokens = [
                 m for m in container["volumeMounts"] if m["mountPath"].startswith("/var/run/secrets/kubernetes.io")
             ]
             (volume,) = [v for v in pod["volumes"] if v["name"] == tokens[0]["name"]]
-            assert volume["emptyDir"] == {}, f"{name}: the neighbour's token is in sight"
+            assert volume["emptyDir"] == {}, f"{name}: the pod's service account token is visible"
         assert probes == {k: {"path": path, "port": "zt-risk-metrics"} for k, path in wanted.items()}, name
 
 
-def secrets_are_files_for_the_exporter_alone() -> None:
+def only_the_exporter_mounts_its_secrets() -> None:
     for name, pod in pods().items():
         container = exporter_in(pod)
         mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
@@ -124,19 +124,19 @@ def secrets_are_files_for_the_exporter_alone() -> None:
         assert volumes, name
         for volume in volumes:
             mount = mounts[volume["name"]]
-            # A subPath would never see a new token.
+            # A subPath does not update when the Secret changes.
             assert mount["readOnly"] and "subPath" not in mount, name
             others = [one for one in pod_security.containers(pod) if one["name"] != container["name"]]
             assert not any(volume["name"] == m["name"] for one in others for m in one.get("volumeMounts", [])), name
             if "sidecar" in name:
-                # The pod's group is not ours to set.
+                # The sidecar must not set the pod's group.
                 assert volume["secret"]["defaultMode"] == 0o444, name
             else:
                 assert volume["secret"]["defaultMode"] == 0o440 and pod["securityContext"]["fsGroup"], name
         assert not any("secretKeyRef" in json.dumps(variable) for variable in container.get("env", [])), name
 
 
-def there_is_one_exporter_at_a_time_for_a_state() -> None:
+def only_one_exporter_at_a_time_uses_a_state() -> None:
     for name, one in sources.all_objects():
         if one["kind"] != "Deployment":
             continue
@@ -149,16 +149,16 @@ def there_is_one_exporter_at_a_time_for_a_state() -> None:
         ), name
 
 
-def a_sidecar_changes_nothing_of_its_neighbours() -> None:
+def a_sidecar_does_not_change_the_other_containers() -> None:
     (before,) = sources.objects(sources.NEIGHBOUR.read_text(encoding="utf-8"))
     forms = {}
     for form in ("container", "native"):
         after = only(sources.with_components(f"sidecar/{form}"), "Deployment")
         pod = pod_of(after)
         forms[form] = exporter_in(pod)
-        # What was added is taken away again, and the neighbours are found as they were.
+        # After the additions are removed again, the Deployment must be the same as before.
         kind = "containers" if form == "container" else "initContainers"
-        assert pod[kind].pop()["name"] == "zt-risk-exporter", "not at the end"
+        assert pod[kind].pop()["name"] == "zt-risk-exporter", "the container is not the last one"
         if form == "native":
             assert pod.pop("initContainers") == []
         added = pod.pop("volumes")
@@ -166,8 +166,8 @@ def a_sidecar_changes_nothing_of_its_neighbours() -> None:
         assert after["spec"]["template"]["metadata"]["labels"].pop("zt-risk-exporter/scrape") == "true"
         assert after == before, form
     assert forms["native"].pop("restartPolicy") == "Always"
-    assert forms["native"] == forms["container"], "the forms differ"
-    # Nobody else is changed.
+    assert forms["native"] == forms["container"], "the two kinds of sidecar differ"
+    # A Deployment without the label stays unchanged.
     unlabelled = deepcopy(before)
     del unlabelled["metadata"]["labels"]
     found = sources.with_components("sidecar/container", neighbour=yaml.safe_dump(unlabelled))
@@ -192,15 +192,15 @@ def the_image_is_of_this_version() -> None:
 
 
 CHECKS = [
-    yamllint_accepts_what_is_written_and_what_is_made,
+    yamllint_accepts_the_sources_and_the_rendered_chart,
     kubernetes_of_the_oldest_and_the_newest_known_version_accepts_everything,
-    the_operator_accepts_its_objects_and_would_not_accept_a_wrong_one,
-    every_pod_is_restricted,
-    a_pod_that_is_not_restricted_is_noticed,
-    the_exporter_has_what_it_needs_and_no_more,
-    secrets_are_files_for_the_exporter_alone,
-    there_is_one_exporter_at_a_time_for_a_state,
-    a_sidecar_changes_nothing_of_its_neighbours,
+    the_operator_accepts_its_objects_and_rejects_wrong_ones,
+    every_pod_follows_the_restricted_standard,
+    a_pod_that_breaks_the_standard_is_detected,
+    the_container_has_only_the_rights_that_it_needs,
+    only_the_exporter_mounts_its_secrets,
+    only_one_exporter_at_a_time_uses_a_state,
+    a_sidecar_does_not_change_the_other_containers,
     the_container_is_the_same_in_a_pod_of_its_own_and_as_a_sidecar,
     the_image_is_of_this_version,
 ]

@@ -1,6 +1,6 @@
-"""The Prometheus Operator's own types and validators, as its npm package carries them, against our objects.
+"""Checks objects with the types and validators of the Prometheus Operator, from its npm package.
 
-The validators know what each value may be, and let unknown keys pass, as a cluster does; TypeScript refuses those.
+The validators check values, but accept unknown keys, like a cluster does. TypeScript rejects unknown keys.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ OPTIONS = ["--module", "nodenext", "--target", "es2022", "--strict", "--skipLibC
 
 
 def complaints(objects: list[dict[str, Any]]) -> str:
-    """What the package says of these objects; nothing if all is well."""
-    # Within node_modules, which is ignored, so that the package is found.
+    """The errors in these objects, or an empty string."""
+    # In node_modules, so that the package is found. Git ignores this directory.
     work = HERE / "node_modules/.objects"
     work.mkdir(exist_ok=True)
     source = work / "objects.mts"
@@ -26,7 +26,7 @@ def complaints(objects: list[dict[str, Any]]) -> str:
     lines = [f'import {{ {kind}, type I{kind} }} from "{package}/{kind}";' for kind in KINDS]
     for index, one in enumerate(objects):
         kind = one["kind"]
-        assert one["apiVersion"] == GROUP and kind in KINDS, f"the package does not judge {one['apiVersion']} {kind}"
+        assert one["apiVersion"] == GROUP and kind in KINDS, f"the package has no type for {one['apiVersion']} {kind}"
         lines += [f"const object{index}: I{kind} = {json.dumps(one)};", f"new {kind}(object{index}).validate();"]
     source.write_text("\n".join(lines) + "\n", encoding="utf-8")
     compiler = HERE / "node_modules/.bin/tsc"

@@ -1,4 +1,4 @@
-"""That there is one source: of rules, of dashboards, of settings, and of what the chart and the base have in common."""
+"""Checks that rules, dashboards, settings, the chart and the base agree, because they have common sources."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ from sources import CHART, KUBERNETES, ONE, ROOT, Object, charted, kustomized, o
 SETTINGS = ROOT / "deploy/zt-risk-exporter.example.yaml"
 
 
-def rules_and_dashboards_are_those_of_the_source() -> None:
+def rules_and_dashboards_are_up_to_date() -> None:
     component = KUBERNETES / "prometheus-operator"
-    made = subprocess.run([str(component / "make-rules"), "--print"], capture_output=True, text=True, check=True).stdout
-    assert (component / "rules.yaml").read_text(encoding="utf-8") == made, "run prometheus-operator/make-rules"
-    # By what the files mean, and not only by what the script does.
+    generated = subprocess.run(
+        [str(component / "make-rules"), "--print"], capture_output=True, text=True, check=True
+    ).stdout
+    assert (component / "rules.yaml").read_text(encoding="utf-8") == generated, "run prometheus-operator/make-rules"
+    # Compare the parsed content too, not only the output of the script.
     everything_on = ONE | {"prometheusRule": {"enabled": True}, "dashboards": {"enabled": True}}
     for source, found in (("example", kustomized(KUBERNETES / "example")), ("chart", charted(everything_on))):
         for part in ("recordings", "alerts"):
@@ -43,8 +45,8 @@ def rules_and_dashboards_are_those_of_the_source() -> None:
         assert dashboards == wanted and len(wanted) == 4, source
 
 
-def in_substance(found: list[Object]) -> list[Object]:
-    """Without what differs because of the tool: labels and annotations of Helm, and how a new ConfigMap is noticed."""
+def comparable(found: list[Object]) -> list[Object]:
+    """The objects without differences between the tools: labels and annotations of Helm, and names of ConfigMaps."""
     kept = deepcopy(found)
     renamed = {
         one["metadata"]["name"]: "config" for one in kept if one["kind"] == "ConfigMap" and "config.yaml" in one["data"]
@@ -73,16 +75,16 @@ def in_substance(found: list[Object]) -> list[Object]:
     return sorted(kept, key=lambda one: (one["kind"], one["metadata"]["name"]))
 
 
-def the_chart_and_the_base_are_the_same_in_substance() -> None:
+def the_chart_and_the_base_are_equivalent() -> None:
     base = kustomized(KUBERNETES / "base")
-    assert in_substance(charted(ONE)) == in_substance(base)
-    assert in_substance(charted(ONE | {"shards": 2})) == in_substance(sources.sharded_base())
+    assert comparable(charted(ONE)) == comparable(base)
+    assert comparable(charted(ONE | {"shards": 2})) == comparable(sources.sharded_base())
     switched_on = charted(ONE | {"networkPolicy": {"enabled": True}, "dashboards": {"enabled": True}})
     example = kustomized(KUBERNETES / "example")
     assert only(switched_on, "NetworkPolicy")["spec"] == only(example, "NetworkPolicy")["spec"]
     assert only(charted(ONE), "PersistentVolumeClaim")["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
-    # One that looks like another would be no use: a change of either is noticed.
-    assert in_substance(charted(ONE | {"terminationGracePeriodSeconds": 16})) != in_substance(base)
+    # The comparison detects a change.
+    assert comparable(charted(ONE | {"terminationGracePeriodSeconds": 16})) != comparable(base)
 
 
 def a_changed_configuration_starts_a_new_pod() -> None:
@@ -93,17 +95,17 @@ def a_changed_configuration_starts_a_new_pod() -> None:
     assert template(ONE) != template(ONE | {"config": {"log": {"level": "debug"}}})
 
 
-def lint_has_nothing_against_the_chart() -> None:
+def helm_lint_accepts_the_chart() -> None:
     for name, values in sources.VALUES.items():
         with sources.quietly():
             report = helm.lint(CHART, values, strict=True)
-        said = [one["error"] for one in report["messages"] if one["error"] != "icon is recommended"]
-        assert report["total_charts_linted"] == 1 and not said and not report["errors"], f"{name}: {report}"
+        errors = [one["error"] for one in report["messages"] if one["error"] != "icon is recommended"]
+        assert report["total_charts_linted"] == 1 and not errors and not report["errors"], f"{name}: {report}"
 
 
 ACCOUNT = ONE["accounts"][0]
-# Values that are wrong, and what has to be in the sentence that refuses them.
-REFUSED: list[tuple[dict[str, Any], str]] = [
+# Wrong values, and the expected part of the error message.
+REJECTED: list[tuple[dict[str, Any], str]] = [
     ({}, "accounts is empty: list at least one"),
     ({"accounts": [{"alias": "acme"}]}, "missing property 'id'"),
     ({"accounts": [{"id": "acme"}]}, "at '/accounts/0/id': 'acme' does not match pattern"),
@@ -124,7 +126,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (ONE | {"config": {"web": {"listen_address": ":1"}}}, "additional properties 'listen_address' not allowed"),
     (ONE | {"replicas": 2}, "additional properties 'replicas' not allowed"),
     (ONE | {"shards": 0}, "at '/shards': minimum: got 0, want 1"),
-    (ONE | {"shards": 2, "persistence": {"existingClaim": "mine"}}, "each of the shards needs a claim of its own"),
+    (ONE | {"shards": 2, "persistence": {"existingClaim": "mine"}}, "each shard needs its own claim"),
     (ONE | {"shards": 2, "service": {"type": "NodePort"}}, "one address for all shards"),
     (ONE | {"commonLabels": {"app.kubernetes.io/name": "risk"}}, "invalid propertyName 'app.kubernetes.io/name'"),
     (ONE | {"podLabels": {"app.kubernetes.io/instance": "eu"}}, "invalid propertyName 'app.kubernetes.io/instance'"),
@@ -137,18 +139,18 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-def a_wrong_value_is_refused_with_a_sentence() -> None:
-    for values, sentence in REFUSED:
+def a_wrong_value_is_rejected_with_a_message() -> None:
+    for values, message in REJECTED:
         try:
             charted(values)
         except HelmError as error:
-            assert sentence in str(error), f"{values}: {error}"
+            assert message in str(error), f"{values}: {error}"
         else:
             raise AssertionError(f"{values} was accepted")
 
 
 def settable(schema: dict[str, Any], definitions: dict[str, Any], path: str = "") -> set[str]:
-    """The paths of everything that can be set; what has no names of its own, such as labels, is one thing."""
+    """The paths of all settings. An object with free keys, such as labels, counts as one setting."""
     schema = definitions[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
     found: set[str] = set()
     for key, value in schema.get("items", schema).get("properties", {}).items():
@@ -165,15 +167,15 @@ def is_set(values: Any, path: list[str]) -> bool:
 def every_value_has_a_default_and_a_schema_and_is_used_by_a_test() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
     defaults = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
-    # `global` is what Helm hands to a part of another chart.
+    # Helm passes `global` to a subchart.
     assert set(schema["properties"]) == set(defaults) | {"global"}
     paths = {path for path in settable(schema, schema["definitions"]) if path != ".global"}
     unused = {p for p in paths if not any(is_set(v, p.split(".")[1:]) for v in sources.VALUES.values())}
     assert len(paths) > 50 and not unused, unused
 
 
-def the_chart_takes_every_setting_of_the_exporter() -> None:
-    """Beside those that it sets itself."""
+def the_chart_accepts_every_setting_of_the_exporter() -> None:
+    """Except those that the chart sets itself."""
     own = {"web.listen_address", "state.path", "users.hash_key_file", "shard.index", "shard.total"}
     section, settings = "", set()
     for line in SETTINGS.read_text(encoding="utf-8").splitlines():
@@ -182,15 +184,15 @@ def the_chart_takes_every_setting_of_the_exporter() -> None:
         # `#key: value` is a default, `# key: example` has none.
         elif section != "accounts" and (found := re.match(r"  # ?(\w+): ", line)):
             settings.add(f"{section}.{found[1]}")
-    assert len(settings) > 10, "the example is written otherwise than this test thinks"
+    assert len(settings) > 10, "this test does not understand the example"
     schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
     sections = schema["properties"]["config"]["properties"]
-    taken = {f"{name}.{key}" for name, inner in sections.items() for key in inner["properties"]}
-    assert taken | own == settings and not taken & own, taken ^ settings
+    accepted = {f"{name}.{key}" for name, inner in sections.items() for key in inner["properties"]}
+    assert accepted | own == settings and not accepted & own, accepted ^ settings
 
 
-def the_exporter_takes_every_configuration() -> None:
-    """`check` reads the file as in the pod, with files in place of the mounted Secrets, and asks a simulator."""
+def the_exporter_accepts_every_configuration() -> None:
+    """`check` reads the file as in the pod, with files instead of the mounted Secrets, and a simulator."""
     exporter = os.environ["ZT_RISK_EXPORTER"]
     with scraping.simulator() as url, tempfile.TemporaryDirectory() as directory:
         work = Path(directory)
@@ -208,8 +210,8 @@ def the_exporter_takes_every_configuration() -> None:
             for path in secrets:
                 file = work / path.removeprefix("/")
                 file.parent.mkdir(parents=True, exist_ok=True)
-                # The simulator takes one token. Others differ, as the credentials that they stand for, and are long
-                # enough for a hash key.
+                # The simulator accepts one token. Other secrets differ from each other, and are long enough for a hash
+                # key.
                 file.write_text(
                     "simulated-token" if path.endswith("/token") else path.replace("/", "-"), encoding="utf-8"
                 )
@@ -223,21 +225,21 @@ def the_exporter_takes_every_configuration() -> None:
                 text=True,
                 check=False,
             )
-            # The simulator knows one account: where there are others, the configuration is all that is judged.
+            # The simulator has one account. With other accounts, this checks only the configuration.
             known = [account["id"] for account in yaml.safe_load(text)["accounts"]] == [sources.ACCOUNT]
-            said = done.stdout + done.stderr
-            assert done.returncode == (0 if known else 1), f"{source}: code {done.returncode}\n{said}"
+            output = done.stdout + done.stderr
+            assert done.returncode == (0 if known else 1), f"{source}: code {done.returncode}\n{output}"
             for name in re.findall(r"^(?:- |  - )?\s*alias: (\S+)", text, re.MULTILINE):
-                assert name in said, f"{source}: nothing was said of {name}\n{said}"
+                assert name in output, f"{source}: the output does not mention {name}\n{output}"
 
 
 CHECKS = [
-    rules_and_dashboards_are_those_of_the_source,
-    the_chart_and_the_base_are_the_same_in_substance,
+    rules_and_dashboards_are_up_to_date,
+    the_chart_and_the_base_are_equivalent,
     a_changed_configuration_starts_a_new_pod,
-    lint_has_nothing_against_the_chart,
-    a_wrong_value_is_refused_with_a_sentence,
+    helm_lint_accepts_the_chart,
+    a_wrong_value_is_rejected_with_a_message,
     every_value_has_a_default_and_a_schema_and_is_used_by_a_test,
-    the_chart_takes_every_setting_of_the_exporter,
-    the_exporter_takes_every_configuration,
+    the_chart_accepts_every_setting_of_the_exporter,
+    the_exporter_accepts_every_configuration,
 ]

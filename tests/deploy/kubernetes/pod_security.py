@@ -26,7 +26,7 @@ def containers(pod: Object) -> list[Object]:
 
 
 def violations(pod: Object) -> Iterator[str]:
-    """What in this pod's spec "restricted" does not allow."""
+    """The settings of this pod's spec that "restricted" forbids."""
     for key in ("hostNetwork", "hostPID", "hostIPC"):
         if pod.get(key):
             yield key
@@ -37,28 +37,28 @@ def violations(pod: Object) -> Iterator[str]:
     for sysctl in context.get("sysctls", []):
         if sysctl["name"] not in SYSCTLS:
             yield f"sysctl {sysctl['name']}"
-    yield from of_either(context, "the pod")
+    yield from context_violations(context, "the pod")
     for container in containers(pod):
-        yield from of_container(container, context)
+        yield from container_violations(container, context)
 
 
-def of_either(context: Object, who: str) -> Iterator[str]:
-    """What may not be said, neither of the pod nor of a container."""
+def context_violations(context: Object, owner: str) -> Iterator[str]:
+    """Violations in the security context of a pod or of a container."""
     options = context.get("seLinuxOptions", {})
     if options.get("type", "") not in SELINUX_TYPES or options.get("user") or options.get("role"):
-        yield f"seLinuxOptions of {who}"
+        yield f"seLinuxOptions of {owner}"
     for key in ("seccompProfile", "appArmorProfile"):
         if key in context and context[key].get("type") not in PROFILES:
-            yield f"{key} of {who}"
+            yield f"{key} of {owner}"
     if context.get("runAsUser") == 0:
-        yield f"runAsUser of {who}"
+        yield f"runAsUser of {owner}"
     if context.get("windowsOptions", {}).get("hostProcess"):
-        yield f"hostProcess of {who}"
+        yield f"hostProcess of {owner}"
 
 
-def of_container(container: Object, of_pod: Object) -> Iterator[str]:
+def container_violations(container: Object, pod_context: Object) -> Iterator[str]:
     name, own = container["name"], container.get("securityContext", {})
-    yield from of_either(own, name)
+    yield from context_violations(own, name)
     if own.get("privileged"):
         yield f"privileged {name}"
     if own.get("allowPrivilegeEscalation") is not False:
@@ -70,9 +70,9 @@ def of_container(container: Object, of_pod: Object) -> Iterator[str]:
         yield f"capabilities that {name} does not drop"
     if set(capabilities.get("add", [])) - {"NET_BIND_SERVICE"}:
         yield f"capabilities that {name} adds"
-    if own.get("runAsNonRoot", of_pod.get("runAsNonRoot")) is not True:
+    if own.get("runAsNonRoot", pod_context.get("runAsNonRoot")) is not True:
         yield f"runAsNonRoot of {name}"
-    if "seccompProfile" not in own and "seccompProfile" not in of_pod:
+    if "seccompProfile" not in own and "seccompProfile" not in pod_context:
         yield f"no seccompProfile for {name}"
     if any("hostPort" in port for port in container.get("ports", [])):
         yield f"hostPort of {name}"
@@ -82,7 +82,7 @@ def of_container(container: Object, of_pod: Object) -> Iterator[str]:
         yield f"host in a probe of {name}"
 
 
-# Each of these changes makes a pod that is not restricted: where, and what stands there then. `None` takes it away.
+# Each of these changes breaks the standard: path and new value. `None` removes the key.
 BREACHES: list[tuple[list[str | int], Any]] = [
     (["hostNetwork"], True),
     (["hostPID"], True),

@@ -1,4 +1,4 @@
-"""That what the manual says of Kubernetes, Helm and scraping can be done, as far as it needs no cluster."""
+"""Runs the instructions of the manual for Kubernetes, Helm and scraping that need no cluster."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def the_copied_example_can_be_rendered() -> None:
             done = subprocess.run(["bash", "-c", script], cwd=directory, capture_output=True, text=True, check=False)
         assert done.returncode == 0 and not done.stderr, done.stderr
         assert objects(done.stdout) == sources.kustomized(KUBERNETES / example)
-        # What is rendered is what is applied.
+        # The README applies the same directory that it renders.
         assert f"kubectl apply --kustomize {shown[1].split()[-1]}" in commands(title, "kubectl apply")
 
 
-def what_is_asked_for_by_name_is_there() -> None:
+def objects_in_commands_exist() -> None:
     for title, example in EXAMPLES.items():
         found = sources.kustomized(KUBERNETES / example)
         workload = next(one for one in found if one["kind"] in sources.WORKLOADS)
@@ -56,14 +56,14 @@ def what_is_asked_for_by_name_is_there() -> None:
         assert waited.endswith(f" {workload['kind'].lower()}/{workload['metadata']['name']}"), waited
 
 
-def a_check_in_the_pod_reads_the_file_of_the_exporter_there() -> None:
+def a_check_in_the_pod_uses_the_configuration_of_the_exporter() -> None:
     (shown,) = commands("With kustomize", "kubectl --namespace zt-risk-exporter exec ")
     workload = sources.only(sources.kustomized(KUBERNETES / "example"), "Deployment")
     _, config = sources.exporter_in(sources.pod_of(workload))["args"]
     assert shown.endswith(f" deployment/{workload['metadata']['name']} -- /zt-risk-exporter check {config}"), shown
 
 
-def the_secret_that_is_made_is_the_one_that_is_mounted() -> None:
+def the_created_secret_is_the_mounted_secret() -> None:
     for title, example in (*EXAMPLES.items(), ("With Helm", "example")):
         (shown,) = commands(title, "kubectl --namespace zt-risk-exporter create secret")
         with tempfile.TemporaryDirectory() as directory:
@@ -81,7 +81,7 @@ def the_secret_that_is_made_is_the_one_that_is_mounted() -> None:
         assert files == [f"/run/secrets/{mounted}/{key}" for key in secret["data"]], title
 
 
-def the_values_are_taken_and_the_packaged_chart_makes_the_same() -> None:
+def the_values_are_valid_and_the_packaged_chart_renders_the_same() -> None:
     (shown,) = blocks("With Helm", "yaml")
     values = yaml.safe_load(shown)
     from_checkout = sources.chart_text(values)
@@ -94,7 +94,7 @@ def the_values_are_taken_and_the_packaged_chart_makes_the_same() -> None:
     assert {"PodMonitor", "PrometheusRule", "NetworkPolicy", "Deployment"} <= kinds
 
 
-def the_kustomization_of_a_sidecar_is_that_of_the_example() -> None:
+def the_kustomization_of_a_sidecar_is_part_of_the_example() -> None:
     (text,) = blocks("As a sidecar", "yaml")
     shown = yaml.safe_load(text)
     example = yaml.safe_load((KUBERNETES / "example-sidecar/kustomization.yaml").read_text(encoding="utf-8"))
@@ -104,9 +104,9 @@ def the_kustomization_of_a_sidecar_is_that_of_the_example() -> None:
 
 CHECKS = [
     the_copied_example_can_be_rendered,
-    what_is_asked_for_by_name_is_there,
-    a_check_in_the_pod_reads_the_file_of_the_exporter_there,
-    the_secret_that_is_made_is_the_one_that_is_mounted,
-    the_values_are_taken_and_the_packaged_chart_makes_the_same,
-    the_kustomization_of_a_sidecar_is_that_of_the_example,
+    objects_in_commands_exist,
+    a_check_in_the_pod_uses_the_configuration_of_the_exporter,
+    the_created_secret_is_the_mounted_secret,
+    the_values_are_valid_and_the_packaged_chart_renders_the_same,
+    the_kustomization_of_a_sidecar_is_part_of_the_example,
 ]

@@ -1,7 +1,9 @@
-"""What deploy/scrape and the monitors make of a pod, in a real Prometheus where it can read them, else by comparison.
+"""Tests the scrape configurations and monitors in a real Prometheus, or compares them with a configuration that is
+tested.
 
-Debian's Prometheus is built without Kubernetes, so targets and their labels, as Kubernetes would give them, come from a
-file. Alloy, the Collector and VictoriaMetrics are not at hand: what they get is compared with what Prometheus gets.
+Debian's Prometheus is built without Kubernetes support, so a file provides the targets with the labels that Kubernetes
+would set. Alloy, the Collector and VictoriaMetrics are not available here, so their configurations are compared with
+that of Prometheus.
 """
 
 from __future__ import annotations
@@ -25,12 +27,12 @@ import alloy
 import sources
 
 SCRAPE = sources.ROOT / "deploy/scrape"
-PATIENCE = 30  # seconds until something that should happen has happened
+TIMEOUT_SECONDS = 30  # for each expected result
 OWN_LABEL = {"__meta_kubernetes_pod_label_zt_risk_exporter_scrape": "true"}
 POD = "__meta_kubernetes_pod_"
-# What Kubernetes says of a pod, and the labels that its series get.
+# The discovery labels of a pod, and the expected labels of its series. None if it must not be scraped.
 PODS: dict[str, tuple[dict[str, str], dict[str, str] | None]] = {
-    "an exporter of its own": (
+    "an exporter in its own pod": (
         {
             f"{POD}name": "zt-risk-exporter-6d4cf56db6-x2x9p",
             f"{POD}label_app_kubernetes_io_name": "zt-risk-exporter",
@@ -57,7 +59,7 @@ PODS: dict[str, tuple[dict[str, str], dict[str, str] | None]] = {
             "instance": "ADDRESS",
         },
     ),
-    "a neighbour's port": ({f"{POD}name": "shop-5c689d88bb-qkz7d", f"{POD}container_port_name": "http"}, None),
+    "a port of another container": ({f"{POD}name": "shop-5c689d88bb-qkz7d", f"{POD}container_port_name": "http"}, None),
 }
 
 
@@ -69,16 +71,16 @@ def free_port() -> int:
 
 
 def until(what: str, attempt: Callable[[], Any]) -> Any:
-    """Calls `attempt` until it gives something; its complaint is shown if it never does."""
-    deadline, complaint = time.monotonic() + PATIENCE, None
+    """Calls `attempt` until it returns a value. Fails with its last error at the timeout."""
+    deadline, last_error = time.monotonic() + TIMEOUT_SECONDS, None
     while time.monotonic() < deadline:
         try:
             if (found := attempt()) is not None:
                 return found
         except OSError as error:
-            complaint = error
+            last_error = error
         time.sleep(0.1)
-    raise AssertionError(f"{what}: not within {PATIENCE} s: {complaint}")
+    raise AssertionError(f"{what}: not within {TIMEOUT_SECONDS} s: {last_error}")
 
 
 def fetch(url: str) -> str:
@@ -100,13 +102,15 @@ def running(command: list[str], log: Path) -> Iterator[None]:
 
 @contextmanager
 def simulator() -> Iterator[str]:
-    """The simulated API with one account, by its base URL."""
+    """Runs the simulated API with one account. Yields its base URL."""
     with tempfile.TemporaryDirectory() as work:
         log = Path(work) / "log"
         command = [os.environ["ZT_RISK_EXPORTER"], "simulate", "--listen-address", "127.0.0.1:0", "--users", "20"]
         with running(command, log):
-            said = until("the simulator says its address", lambda: re.search(r"http://\S+", log.read_text("utf-8")))
-            yield said.group()
+            address = until(
+                "the simulator prints its address", lambda: re.search(r"http://\S+", log.read_text("utf-8"))
+            )
+            yield address.group()
 
 
 def scrape_configs(path: Path) -> dict[str, Any]:
@@ -114,7 +118,7 @@ def scrape_configs(path: Path) -> dict[str, Any]:
 
 
 def snake(relabeling: dict[str, Any]) -> dict[str, Any]:
-    """As Prometheus itself spells what a custom resource spells `sourceLabels`."""
+    """Converts keys of a custom resource, such as `sourceLabels`, to the spelling of Prometheus."""
     return {
         re.sub(r"[A-Z]", lambda letter: f"_{letter.group().lower()}", key): value for key, value in relabeling.items()
     }
@@ -125,8 +129,8 @@ def endpoint(monitor: dict[str, Any]) -> dict[str, Any]:
     return dict(found)
 
 
-def as_the_operator_writes(monitor: dict[str, Any]) -> dict[str, Any]:
-    """The scrape configuration of a monitor: the labels that the operator gives by itself, then the monitor's own."""
+def operator_scrape_config(monitor: dict[str, Any]) -> dict[str, Any]:
+    """The scrape configuration that the operator generates: its default labels, then the monitor's relabelings."""
     found = endpoint(monitor)
     given = [("namespace", "namespace"), ("pod_container_name", "container"), ("pod_name", "pod")]
     labels = [{"source_labels": [f"__meta_kubernetes_{meta}"], "target_label": label} for meta, label in given]
@@ -138,7 +142,7 @@ def as_the_operator_writes(monitor: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def the_labels_of_a_pod_are_right_in_a_real_prometheus() -> None:
+def a_real_prometheus_gives_pods_the_expected_labels() -> None:
     operator = sources.only(sources.kustomized(sources.KUBERNETES / "example"), "PodMonitor")
     charted = {
         kind: sources.only(sources.charted(sources.ONE | {switch: {"enabled": True}}, "eu"), kind)
@@ -147,9 +151,9 @@ def the_labels_of_a_pod_are_right_in_a_real_prometheus() -> None:
     plain = scrape_configs(SCRAPE / "prometheus.yml")
     jobs = {
         "prometheus.yml": plain["zt-risk-exporter-pods"],
-        "the operator's": as_the_operator_writes(operator),
-        "the chart's PodMonitor": as_the_operator_writes(charted["PodMonitor"]),
-        "the chart's ServiceMonitor": as_the_operator_writes(charted["ServiceMonitor"]),
+        "the operator's": operator_scrape_config(operator),
+        "the chart's PodMonitor": operator_scrape_config(charted["PodMonitor"]),
+        "the chart's ServiceMonitor": operator_scrape_config(charted["ServiceMonitor"]),
     }
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -189,7 +193,7 @@ def the_labels_of_a_pod_are_right_in_a_real_prometheus() -> None:
             return found if found and all(target["health"] != "unknown" for target in found) else None
 
         until("the exporter is ready", lambda: fetch(f"http://{address}/-/ready"))
-        # A target that was asked before that is asked again.
+        # Prometheus scrapes a target again that was not ready.
         found = until(
             "every target is up",
             lambda: (all_ := scraped()) and (all_ if {t["health"] for t in all_} == {"up"} else None),
@@ -199,7 +203,7 @@ def the_labels_of_a_pod_are_right_in_a_real_prometheus() -> None:
     ]
     for name in jobs:
         got = [target["labels"] for target in found if target["scrapePool"] == name]
-        # The chart watches the pods of its release only, and no sidecar.
+        # The chart's monitors select only the pods of its release, and no sidecar.
         expected = wanted[:2] if "chart" in name else wanted
         got = [one for one in got if one["instance"].startswith("risk/eu") or "chart" not in name]
         assert by_text(got) == by_text(expected), f"{name}: {got}"
@@ -211,18 +215,18 @@ def by_text(labels: list[dict[str, str]]) -> list[str]:
     return sorted(json.dumps(one, sort_keys=True) for one in labels)
 
 
-def the_collector_is_told_what_prometheus_is_told() -> None:
-    told = yaml.safe_load((SCRAPE / "otel-collector.yaml").read_text(encoding="utf-8"))
-    config = told["receivers"]["prometheus"]["config"]
+def the_collector_has_the_configuration_of_prometheus() -> None:
+    collector = yaml.safe_load((SCRAPE / "otel-collector.yaml").read_text(encoding="utf-8"))
+    config = collector["receivers"]["prometheus"]["config"]
     assert config == yaml.safe_load((SCRAPE / "prometheus.yml").read_text(encoding="utf-8"))
-    # To the Collector `$` is a variable.
-    assert "$" not in json.dumps(told)
-    for name, pipeline in told["service"]["pipelines"].items():
+    # The Collector expands `$` as a variable.
+    assert "$" not in json.dumps(collector)
+    for name, pipeline in collector["service"]["pipelines"].items():
         for kind in ("receivers", "processors", "exporters"):
-            assert set(pipeline[kind]) == set(told[kind]), f"{kind} of {name}"
+            assert set(pipeline[kind]) == set(collector[kind]), f"{kind} of {name}"
 
 
-def the_operators_are_told_what_prometheus_is_told() -> None:
+def the_operators_have_the_configuration_of_prometheus() -> None:
     plain = scrape_configs(SCRAPE / "prometheus.yml")["zt-risk-exporter-pods"]
     pod_monitor = sources.only(sources.kustomized(sources.KUBERNETES / "example"), "PodMonitor")
     scrape = yaml.safe_load((SCRAPE / "vmpodscrape.yaml").read_text(encoding="utf-8"))
@@ -241,7 +245,7 @@ def the_operators_are_told_what_prometheus_is_told() -> None:
         assert monitor["spec"]["selector"]["matchLabels"] == {"zt-risk-exporter/scrape": "true"}
 
 
-# Of each component that config.alloy may use: the attributes and blocks it may have, and what it exports.
+# The components that config.alloy may use: their attributes, their blocks, and their export.
 ALLOY = {
     "prometheus.scrape": ({"targets", "forward_to", "job_name", "scrape_interval", "scrape_timeout"}, set(), None),
     "discovery.kubernetes": ({"role"}, {"selectors"}, "targets"),
@@ -250,9 +254,9 @@ ALLOY = {
 }
 
 
-def alloy_is_told_what_prometheus_is_told() -> None:
+def alloy_has_the_configuration_of_prometheus() -> None:
     blocks = {
-        f"{one.name}.{one.label}": one for one in alloy.read((SCRAPE / "config.alloy").read_text(encoding="utf-8"))
+        f"{one.name}.{one.label}": one for one in alloy.parse((SCRAPE / "config.alloy").read_text(encoding="utf-8"))
     }
     exports = {f"{path}.{ALLOY[one.name][2]}" for path, one in blocks.items() if ALLOY[one.name][2]}
     used = set()
@@ -261,13 +265,13 @@ def alloy_is_told_what_prometheus_is_told() -> None:
         assert set(one.attributes) <= attributes and {b.name for b in one.blocks} <= inner, path
         for value in one.attributes.values():
             used |= {v.path for v in (value if isinstance(value, list) else [value]) if isinstance(v, alloy.Reference)}
-    assert used == exports, f"used {used}, there are {exports}"
+    assert used == exports, f"used: {used}, exported: {exports}"
     plain = scrape_configs(SCRAPE / "prometheus.yml")
     rules = [rule.attributes for rule in blocks["discovery.relabel.zt_risk_exporter"].blocks]
     assert rules == plain["zt-risk-exporter-pods"]["relabel_configs"]
     discovery = blocks["discovery.kubernetes.zt_risk_exporter"]
-    (told,) = plain["zt-risk-exporter-pods"]["kubernetes_sd_configs"]
-    assert discovery.attributes | {"selectors": [one.attributes for one in discovery.blocks]} == told
+    (expected,) = plain["zt-risk-exporter-pods"]["kubernetes_sd_configs"]
+    assert discovery.attributes | {"selectors": [one.attributes for one in discovery.blocks]} == expected
     for name, job in (("zt_risk_exporter", "zt-risk-exporter"), ("zt_risk_exporter_pods", "zt-risk-exporter-pods")):
         scrape = blocks[f"prometheus.scrape.{name}"].attributes
         assert scrape["job_name"] == "zt-risk-exporter"
@@ -278,8 +282,8 @@ def alloy_is_told_what_prometheus_is_told() -> None:
 
 
 CHECKS = [
-    the_labels_of_a_pod_are_right_in_a_real_prometheus,
-    the_collector_is_told_what_prometheus_is_told,
-    the_operators_are_told_what_prometheus_is_told,
-    alloy_is_told_what_prometheus_is_told,
+    a_real_prometheus_gives_pods_the_expected_labels,
+    the_collector_has_the_configuration_of_prometheus,
+    the_operators_have_the_configuration_of_prometheus,
+    alloy_has_the_configuration_of_prometheus,
 ]

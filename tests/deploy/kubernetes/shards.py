@@ -1,4 +1,4 @@
-"""That shards are as many as they think, and share out the accounts."""
+"""Checks that shards know their number and divide the accounts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def sharded() -> dict[str, list[Object]]:
     return {name: found for name, found in sources.everything().items() if "shard" in name}
 
 
-def each_shard_knows_its_index_and_how_many_there_are() -> None:
+def each_shard_knows_its_index_and_the_number_of_shards() -> None:
     counts = set()
     for name, found in sharded().items():
         spec = sources.only(found, "StatefulSet")["spec"]
@@ -33,7 +33,7 @@ def each_shard_knows_its_index_and_how_many_there_are() -> None:
     assert counts == {2, 3}
 
 
-def each_shard_has_a_name_and_a_state_of_its_own() -> None:
+def each_shard_has_its_own_name_and_state() -> None:
     for name, found in sharded().items():
         spec = sources.only(found, "StatefulSet")["spec"]
         service = sources.only(found, "Service")
@@ -48,24 +48,24 @@ def each_shard_has_a_name_and_a_state_of_its_own() -> None:
         assert not any(one["kind"] == "PersistentVolumeClaim" for one in found), name
 
 
-def the_service_of_shards_is_another_than_that_of_one_exporter() -> None:
-    """A cluster refuses to take the address from a Service that has one, and with it the whole upgrade."""
+def shards_have_another_service_than_a_single_exporter() -> None:
+    """A cluster refuses to remove the clusterIP of an existing Service, which would fail the upgrade."""
     base, charted = sources.everything()["base"], sources.everything()["the chart, one account"]
     for before, after in ((base, sources.sharded_base()), (charted, sources.charted(sources.ONE | {"shards": 2}))):
         names = [sources.only(found, "Service")["metadata"]["name"] for found in (before, after)]
         assert names == ["zt-risk-exporter", "zt-risk-exporter-shards"], names
 
 
-def a_long_name_leaves_room_for_what_kubernetes_adds() -> None:
+def a_long_name_leaves_room_for_suffixes_of_kubernetes() -> None:
     # The longest name that Helm allows a release.
     found = sources.charted(sources.ONE | {"shards": 2}, "r" * 53)
-    # Each pod gets the label controller-revision-hash: the name, a dash, and up to 10 characters. A label may have 63.
+    # Each pod gets the label controller-revision-hash: the name, a dash, and up to 10 characters. The limit is 63.
     assert len(sources.only(found, "StatefulSet")["metadata"]["name"]) + 11 <= 63
     assert len(sources.only(found, "Service")["metadata"]["name"]) <= 63
 
 
-def the_shards_of_a_cluster_share_out_the_accounts() -> None:
-    """The exporter is started as each pod would start it, and says which accounts it has."""
+def the_shards_of_a_cluster_divide_the_accounts() -> None:
+    """Starts the exporter as in each pod. Its log says which accounts it watches."""
     for name, found in sharded().items():
         spec = sources.only(found, "StatefulSet")["spec"]
         args = sources.exporter_in(spec["template"]["spec"])["args"]
@@ -81,7 +81,7 @@ def the_shards_of_a_cluster_share_out_the_accounts() -> None:
                 text = text.replace(prefix, f"{work}{prefix}")
             config.write_text(text, encoding="utf-8")
             (work / "var/lib/zt-risk-exporter").mkdir(parents=True)
-            shared: list[str] = []
+            watched: list[str] = []
             for index in range(spec["replicas"]):
                 log = work / f"log-{index}"
                 command = [os.environ["ZT_RISK_EXPORTER"], *args, "--web.listen-address=127.0.0.1:0"]
@@ -90,14 +90,14 @@ def the_shards_of_a_cluster_share_out_the_accounts() -> None:
                 with scraping.running(
                     ["env", *(f"{key}={value}" for key, value in environment.items()), *command], log
                 ):
-                    shared += scraping.until("it says which accounts are its", lambda log=log: said(log))
+                    watched += scraping.until("the log has the accounts", lambda log=log: logged_accounts(log))
             accounts = re.findall(r"(?:alias|id): (\w+)", text)
-            assert len(shared) == len(set(shared)) and set(shared) <= set(accounts), f"{name}: {shared}"
-            assert len(shared) == text.count("token_file"), f"{name}: {shared}"
+            assert len(watched) == len(set(watched)) and set(watched) <= set(accounts), f"{name}: {watched}"
+            assert len(watched) == text.count("token_file"), f"{name}: {watched}"
 
 
-def said(log: Path) -> list[str] | None:
-    """The accounts that the log says are this shard's; `None` while it says nothing."""
+def logged_accounts(log: Path) -> list[str] | None:
+    """The accounts of this shard in the log; `None` before they are logged."""
     whole, _, _ = log.read_text(encoding="utf-8").rpartition("\n")
     for line in whole.splitlines():
         fields = json.loads(line)
@@ -107,9 +107,9 @@ def said(log: Path) -> list[str] | None:
 
 
 CHECKS = [
-    each_shard_knows_its_index_and_how_many_there_are,
-    each_shard_has_a_name_and_a_state_of_its_own,
-    the_service_of_shards_is_another_than_that_of_one_exporter,
-    a_long_name_leaves_room_for_what_kubernetes_adds,
-    the_shards_of_a_cluster_share_out_the_accounts,
+    each_shard_knows_its_index_and_the_number_of_shards,
+    each_shard_has_its_own_name_and_state,
+    shards_have_another_service_than_a_single_exporter,
+    a_long_name_leaves_room_for_suffixes_of_kubernetes,
+    the_shards_of_a_cluster_divide_the_accounts,
 ]

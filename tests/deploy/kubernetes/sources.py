@@ -1,4 +1,4 @@
-"""What there is to judge: the objects that kustomize and Helm make of deploy/."""
+"""Renders the objects of deploy/ with kustomize and Helm."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[3]
 KUBERNETES = ROOT / "deploy/kubernetes"
 CHART = ROOT / "deploy/helm/zt-risk-exporter"
 ACCOUNT = "0123456789abcdef0123456789abcdef"
-# The workloads that have pods.
+# Workloads with pods.
 WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet", "Job"}
 
 
@@ -32,7 +32,7 @@ def objects(text: str) -> list[Object]:
 @functools.cache
 def kustomized_text(directory: Path) -> str:
     done = subprocess.run(["kubectl", "kustomize", str(directory)], capture_output=True, text=True, check=False)
-    # It warns of what is deprecated, and goes on.
+    # kubectl prints warnings about deprecated fields and succeeds, so warnings must fail here.
     assert done.returncode == 0 and not done.stderr, f"kubectl kustomize {directory}:\n{done.stderr}"
     return done.stdout
 
@@ -45,9 +45,9 @@ NEIGHBOUR = KUBERNETES / "example-sidecar/your-deployment.yaml"
 
 
 def with_components(*components: str, neighbour: str | None = None) -> list[Object]:
-    """Somebody's Deployment, by default that of the example, with these components of deploy/kubernetes."""
+    """A user's Deployment, by default that of the example, with these components of deploy/kubernetes."""
     with tempfile.TemporaryDirectory() as directory:
-        # kustomize wants real paths that lead from one directory to the other.
+        # kustomize needs relative paths without symbolic links.
         work = Path(directory).resolve()
         (work / "deployment.yaml").write_text(neighbour or NEIGHBOUR.read_text(encoding="utf-8"), encoding="utf-8")
         (work / "config.yaml").write_text(
@@ -58,13 +58,13 @@ def with_components(*components: str, neighbour: str | None = None) -> list[Obje
             "components": [os.path.relpath(KUBERNETES / name, work) for name in components],
             "configMapGenerator": [{"name": "zt-risk-exporter", "files": ["config.yaml"]}],
         }
-        # JSON is YAML.
+        # JSON is valid YAML.
         (work / "kustomization.yaml").write_text(json.dumps(kustomization), encoding="utf-8")
         return kustomized(work)
 
 
 def sharded_base() -> list[Object]:
-    """The base with the component that makes shards of it."""
+    """The base with the component `sharded`."""
     with tempfile.TemporaryDirectory() as directory:
         work = Path(directory).resolve()
         kustomization = {
@@ -76,7 +76,7 @@ def sharded_base() -> list[Object]:
 
 
 ONE = {"accounts": [{"id": ACCOUNT, "alias": "acme"}]}
-# Every switch and every value of the chart is used in one of these; check.py makes sure of it.
+# Together they set every value of the chart; a check in origins.py verifies this.
 VALUES: dict[str, dict[str, Any]] = {
     "one account": ONE,
     "with the operator": ONE
@@ -97,7 +97,7 @@ VALUES: dict[str, dict[str, Any]] = {
     },
     "many accounts and Secrets": {
         "accounts": [
-            # All digits: a number, unless somebody quotes it.
+            # Only decimal digits: YAML reads it as a number unless it is quoted.
             {
                 "id": "01234567890123456789012345678901",
                 "budgetShare": 0.5,
@@ -155,7 +155,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"}],
     },
     "shards without a volume": ONE | {"shards": 2, "persistence": {"enabled": False}},
-    "a volume of its own kind": ONE
+    "a custom volume": ONE
     | {
         "persistence": {
             "storageClassName": "fast",
@@ -170,7 +170,7 @@ VALUES: dict[str, dict[str, Any]] = {
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Without the notes that Helm's library writes to standard error of each symbolic link. Errors are exceptions."""
+    """Hides the notes about symbolic links that Helm's library writes to standard error. Errors are exceptions."""
     kept = os.dup(2)
     try:
         with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
@@ -195,7 +195,7 @@ def charted(values: dict[str, Any], release: str = "zt-risk-exporter") -> list[O
 
 @functools.cache
 def everything() -> dict[str, list[Object]]:
-    """All that is judged, by what it is called in messages."""
+    """All rendered objects, by their name in messages."""
     found = {name: kustomized(KUBERNETES / name) for name in ("base", "example", "example-sidecar", "example-sharded")}
     found["a native sidecar"] = with_components("sidecar/native")
     found["a durable sidecar"] = with_components("sidecar/container", "sidecar/durable")

@@ -1,4 +1,4 @@
-"""Pins, versions, and the list of what is in the binary."""
+"""Checks pinned actions, versions, permissions of workflows, and the SBOM."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def an_action_has_one_version_everywhere() -> None:
     assert all(len(commits) == 1 for commits in pins.values()), pins
 
 
-# The jobs that may write, and what: a release and its files, and the provenance of these and of the image.
+# The jobs with write permissions, for the release with its files and for the provenance.
 WRITES = {
     "release.yml, image": {"id-token", "attestations"},
     "release.yml, release": {"contents", "id-token", "attestations"},
@@ -70,12 +70,12 @@ def no_job_has_more_rights_than_it_needs() -> None:
     for path in WORKFLOWS:
         workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
         assert workflow["permissions"] == {"contents": "read"}, path.name
-        # To YAML 1.1 `on` is true. A fork's pull request must not run with this repository's secrets.
+        # In YAML 1.1 the key `on` is true. A pull request from a fork must not run with this repository's secrets.
         assert "pull_request_target" not in workflow[True], path.name
         for name, job in workflow["jobs"].items():
             assert job.get("secrets") != "inherit", f"{path.name}, {name}"
             rights = job.get("permissions", {})
-            # `write-all` is a word and no table.
+            # `write-all` would be a string.
             assert isinstance(rights, dict), f"{path.name}, {name}"
             if may := {right for right, how in rights.items() if how == "write"}:
                 writes[f"{path.name}, {name}"] = may
@@ -85,11 +85,11 @@ def no_job_has_more_rights_than_it_needs() -> None:
             assert step["with"]["persist-credentials"] is False, where
 
 
-def what_workflows_run_is_clean() -> None:
+def scripts_in_workflows_pass_shellcheck() -> None:
     scripts = [(where, step["run"]) for where, step in steps() if "run" in step]
     assert len(scripts) > 10
     for where, script in scripts:
-        # What GitHub puts in would be put into a shell's words.
+        # GitHub would insert the value into the script, where the shell would interpret it.
         assert "${{" not in script, f"{where}: {script}"
         subprocess.run(["shellcheck", "--shell=bash", "-"], input=script, text=True, check=True)
 
@@ -98,7 +98,7 @@ def number(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.split(".")))
 
 
-def one_toolchain_is_named_and_is_enough() -> None:
+def all_files_use_the_same_toolchain_and_it_is_new_enough() -> None:
     wanted = PACKAGE["rust-version"]
     for path in [*WORKFLOWS, ROOT / "deploy/container/Dockerfile"]:
         for found in re.findall(r"\brust:([\d.]+)", path.read_text(encoding="utf-8")):
@@ -110,35 +110,35 @@ def one_toolchain_is_named_and_is_enough() -> None:
         for p in packages
         if p["rust_version"] and number(p["rust_version"]) > number(wanted)
     }
-    assert not newer, f"these want a later Rust than {wanted}: {newer}"
+    assert not newer, f"these need a later Rust than {wanted}: {newer}"
     (has,) = re.findall(r"^rustc (\d+\.\d+)", output("rustc", "--version"))
     if has != wanted:
-        print(f"skipped: whether Rust {wanted} builds it; this machine has {has}")
+        print(f"skipped: a build with Rust {wanted}, because this machine has {has}")
 
 
-def bill(**variables: str) -> Json:
+def sbom(**variables: str) -> Json:
     found: Json = json.loads(output("deploy/release/sbom", BINARY, TARGET, **variables))
     return found
 
 
-def problem(document: Json) -> str | None:
+def validation_error(document: Json) -> str | None:
     found = JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(document))
     return None if found is None else str(found)
 
 
-def the_list_of_what_is_in_the_binary_fits_cyclonedx() -> None:
-    found = bill()
-    assert problem(found) is None, problem(found)
-    # The validator bites.
+def the_sbom_is_valid_cyclonedx() -> None:
+    found = sbom()
+    assert validation_error(found) is None, validation_error(found)
+    # The validator detects errors.
     for change in ({"bomFormat": "SPDX"}, {"components": [{"name": "x"}]}, {"serialNumber": "1"}, {"licence": "MIT"}):
-        assert problem(deepcopy(found) | change) is not None, change
+        assert validation_error(deepcopy(found) | change) is not None, change
 
 
-def the_list_is_that_of_cargo() -> None:
-    """`cargo tree` finds what is linked in in its own way."""
+def the_sbom_lists_the_same_crates_as_cargo_tree() -> None:
+    """`cargo tree` is an independent source of the linked crates."""
     tree = output("cargo", "tree", "--locked", "--edges=normal,no-proc-macro", f"--target={TARGET}", "--prefix=none")
     wanted = {tuple(line.split()[:2]) for line in tree.splitlines() if line}
-    found = bill()
+    found = sbom()
     main = found["metadata"]["component"]
     listed = {(one["name"], f"v{one['version']}") for one in [*found["components"], main] if "purl" in one}
     assert listed == wanted and len(listed) > 100, listed ^ wanted
@@ -158,12 +158,12 @@ def the_list_is_that_of_cargo() -> None:
     assert named == refs, named ^ refs
 
 
-def the_same_binary_has_the_same_list() -> None:
-    assert bill(SOURCE_DATE_EPOCH="86400") == bill(SOURCE_DATE_EPOCH="86400")
-    assert bill(SOURCE_DATE_EPOCH="86400")["metadata"]["timestamp"] == "1970-01-02T00:00:00Z"
+def the_same_binary_has_the_same_sbom() -> None:
+    assert sbom(SOURCE_DATE_EPOCH="86400") == sbom(SOURCE_DATE_EPOCH="86400")
+    assert sbom(SOURCE_DATE_EPOCH="86400")["metadata"]["timestamp"] == "1970-01-02T00:00:00Z"
 
 
-def the_binary_is_static_and_names_no_directory_of_its_builder() -> None:
+def the_binary_is_static_and_contains_no_path_of_the_build_machine() -> None:
     header = output("readelf", "--program-headers", BINARY)
     assert "INTERP" not in header and "LOAD" in header
     text = Path(BINARY).read_bytes()
@@ -177,12 +177,12 @@ CHECKS = [
     every_action_is_pinned_and_says_its_version,
     an_action_has_one_version_everywhere,
     no_job_has_more_rights_than_it_needs,
-    what_workflows_run_is_clean,
-    one_toolchain_is_named_and_is_enough,
-    the_list_of_what_is_in_the_binary_fits_cyclonedx,
-    the_list_is_that_of_cargo,
-    the_same_binary_has_the_same_list,
-    the_binary_is_static_and_names_no_directory_of_its_builder,
+    scripts_in_workflows_pass_shellcheck,
+    all_files_use_the_same_toolchain_and_it_is_new_enough,
+    the_sbom_is_valid_cyclonedx,
+    the_sbom_lists_the_same_crates_as_cargo_tree,
+    the_same_binary_has_the_same_sbom,
+    the_binary_is_static_and_contains_no_path_of_the_build_machine,
 ]
 
 
@@ -193,7 +193,7 @@ def main() -> None:
         try:
             check()
             print(f"ok: {sentence}", flush=True)
-        except Exception as error:  # noqa: BLE001 (whatever ends a check fails it, and the others go on)
+        except Exception as error:  # noqa: BLE001 (any exception fails the check, and the other checks still run)
             failed += 1
             print(f"FAILED: {sentence}: {type(error).__name__} {error}", file=sys.stderr, flush=True)
     print(f"supply: {len(CHECKS) - failed} checks passed, {failed} failed")

@@ -2,7 +2,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* 52 characters, because the pods of a StatefulSet have a label of its name and 11 more, and a label has 63 at most. */}}
+{{/* At most 52 characters: the pods of a StatefulSet have a label with its name and 11 more, and a label has at most 63. */}}
 {{- define "zt-risk-exporter.fullname" -}}
 {{- $name := include "zt-risk-exporter.name" . }}
 {{- if .Values.fullnameOverride }}
@@ -41,15 +41,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{/* The Secret, key and file of a credential, as JSON: of (root, what the values say, the key otherwise). */}}
+{{/* The Secret, key and file of a credential, as JSON. Arguments: root, the credential in the values, the default key. */}}
 {{- define "zt-risk-exporter.secret" -}}
-{{- $said := default dict (index . 1) }}
-{{- $name := default (include "zt-risk-exporter.fullname" (index . 0)) $said.name }}
-{{- $key := default (index . 2) $said.key }}
+{{- $values := default dict (index . 1) }}
+{{- $name := default (include "zt-risk-exporter.fullname" (index . 0)) $values.name }}
+{{- $key := default (index . 2) $values.key }}
 {{- dict "name" $name "key" $key "file" (printf "/run/secrets/%s/%s" $name $key) | toJson }}
 {{- end }}
 
-{{/* The same of an account: of (root, account). */}}
+{{/* The same for an account. Arguments: root, account. */}}
 {{- define "zt-risk-exporter.accountSecret" -}}
 {{- $account := index . 1 }}
 {{- if $account.email }}
@@ -59,12 +59,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{/* The same of the key for hashes. */}}
+{{/* The same for the hash key. */}}
 {{- define "zt-risk-exporter.hashKeySecret" -}}
 {{- include "zt-risk-exporter.secret" (list . .Values.hashKeySecret "hash-key") }}
 {{- end }}
 
-{{/* The names of all Secrets, each once, as JSON. */}}
+{{/* The names of all Secrets without duplicates, as JSON. */}}
 {{- define "zt-risk-exporter.secretNames" -}}
 {{- $names := list }}
 {{- range .Values.accounts }}
@@ -76,7 +76,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- uniq $names | toJson }}
 {{- end }}
 
-{{/* The exporter's file. */}}
+{{/* The exporter's configuration file. */}}
 {{- define "zt-risk-exporter.config" -}}
 {{- if not .Values.accounts }}
 {{- fail "accounts is empty: list at least one, such as accounts[0].id=0123456789abcdef0123456789abcdef" }}
@@ -111,7 +111,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toYaml $config }}
 {{- end }}
 
-{{/* What the claim for the state asks for. */}}
+{{/* The spec of the claim for the state. */}}
 {{- define "zt-risk-exporter.claim" -}}
 spec:
   accessModes:
@@ -125,9 +125,9 @@ spec:
 {{- end }}
 
 {{/*
-The labels of the scraped target. The alert ZtRiskExporterDown asks for the job. The counters go on after a restart, and there
-is never a second pod beside the first: so they stay the same series whatever the pod is called, and `increase` sees what
-was counted in between. Of several shards each has its index in its name.
+The labels of the scraped target. The alert ZtRiskExporterDown needs this job name. Counters continue after a restart, and two
+pods never run at the same time. So `instance` does not contain the pod's name, the series stay the same, and `increase` sees
+what was counted in between. With several shards, `instance` ends with the index.
 */}}
 {{- define "zt-risk-exporter.endpoint" -}}
 port: zt-risk-metrics

@@ -1,4 +1,4 @@
-// An exporter and the simulated API that it watches, as processes of their own.
+// Runs an exporter and the simulated API that it watches as separate processes.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -8,12 +8,12 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 const BINARY = process.env.ZT_RISK_EXPORTER;
-const PATIENCE_MS = 30_000;
+const TIMEOUT_MS = 30_000;
 
 export const ACME = "0123456789abcdef0123456789abcdef";
 export const BRANCH = "fedcba9876543210fedcba9876543210";
-export const MALLORY = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e";
-/** What Cloudflare may call a behavior, and what must stay text. */
+export const USER = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e";
+/** A behavior's name with markup, which the page must show as text. */
 export const MARKUP = '<img src="x" onerror="document.title=1">';
 
 const SCENARIO = `
@@ -21,7 +21,7 @@ accounts:
   - id: ${ACME}
     generated_users: 12
     users:
-      - { id: ${MALLORY}, events: [{ behavior: high_dlp, at: -90m }] }
+      - { id: ${USER}, events: [{ behavior: high_dlp, at: -90m }] }
     behaviors:
       - { id: imp_travel, name: Impossible Travel, enabled: true, risk_level: high }
       - { id: high_dlp, name: ${JSON.stringify(MARKUP)}, enabled: true, risk_level: medium }
@@ -45,7 +45,7 @@ intervals: { summary: 1s, behaviors: 2s, integrations: 2s }
 `;
 
 /** A process that ends with the test at the latest. */
-class Running {
+class ChildProcess {
   constructor(args) {
     const env = Object.fromEntries(
       Object.entries(process.env).filter(([name]) => !/^(CLOUDFLARE_|ZT_RISK_EXPORTER__)/.test(name)));
@@ -54,8 +54,8 @@ class Running {
     this.ended = once(this.process, "exit");
   }
 
-  /** The first match in a line of either stream. */
-  async says(pattern) {
+  /** Waits for the first match in a line of either stream. */
+  async waitForOutput(pattern) {
     const streams = [this.process.stdout, this.process.stderr].map((input) => createInterface({ input }));
     const found = new Promise((resolve, reject) => {
       for (const lines of streams) {
@@ -65,9 +65,9 @@ class Running {
           if (match) resolve(match[0]);
         });
       }
-      this.ended.then(() => reject(new Error(`it ended:\n${this.log.join("\n")}`)));
+      this.ended.then(() => reject(new Error(`the process ended:\n${this.log.join("\n")}`)));
     });
-    return inTime(`a line like ${pattern}`, found);
+    return withTimeout(`a line like ${pattern}`, found);
   }
 
   async kill() {
@@ -76,33 +76,33 @@ class Running {
   }
 }
 
-export class World {
+export class Simulation {
   static async start() {
-    const world = new World();
-    world.folder = mkdtempSync(join(tmpdir(), "live-page-"));
-    const scenario = join(world.folder, "scenario.yaml");
+    const simulation = new Simulation();
+    simulation.folder = mkdtempSync(join(tmpdir(), "live-page-"));
+    const scenario = join(simulation.folder, "scenario.yaml");
     writeFileSync(scenario, SCENARIO);
-    world.simulator = new Running(["simulate", "--listen-address", "127.0.0.1:0", "--scenario", scenario]);
-    world.baseUrl = await world.simulator.says(/http:\S+/);
-    world.config = join(world.folder, "config.yaml");
-    writeFileSync(world.config, CONFIG(world.baseUrl));
-    await world.startExporter("127.0.0.1:0");
-    return world;
+    simulation.simulator = new ChildProcess(["simulate", "--listen-address", "127.0.0.1:0", "--scenario", scenario]);
+    simulation.baseUrl = await simulation.simulator.waitForOutput(/http:\S+/);
+    simulation.config = join(simulation.folder, "config.yaml");
+    writeFileSync(simulation.config, CONFIG(simulation.baseUrl));
+    await simulation.startExporter("127.0.0.1:0");
+    return simulation;
   }
 
   async startExporter(address = this.address) {
-    this.exporter = new Running(["--config.file", this.config, "--web.listen-address", address, "--log.format", "json"]);
-    [this.address] = /127\.0\.0\.1:\d+/.exec(await this.exporter.says(/serving.*127\.0\.0\.1:\d+/));
+    this.exporter = new ChildProcess(["--config.file", this.config, "--web.listen-address", address, "--log.format", "json"]);
+    [this.address] = /127\.0\.0\.1:\d+/.exec(await this.exporter.waitForOutput(/serving.*127\.0\.0\.1:\d+/));
     this.url = `http://${this.address}/`;
   }
 
-  /** What really is, at the simulator. */
+  /** The true values of the simulator. */
   async truth(query = "") {
     const answer = await fetch(new URL(`/__truth?${query}`, this.baseUrl));
     return answer.json();
   }
 
-  async happens(behavior, user = MALLORY) {
+  async addEvent(behavior, user = USER) {
     const body = JSON.stringify({ account: ACME, user, behavior });
     const answer = await fetch(new URL("/__control/events", this.baseUrl), { method: "POST", body });
     if (!answer.ok) throw new Error(await answer.text());
@@ -118,23 +118,23 @@ export class World {
   }
 }
 
-/** Fails, saying what was awaited, if it does not come in time. */
-export async function inTime(what, promise) {
+/** Fails with the name of the expected result if the promise does not settle in time. */
+export async function withTimeout(what, promise) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: not within ${PATIENCE_MS / 1000} s`)), PATIENCE_MS);
+    timer = setTimeout(() => reject(new Error(`${what}: not within ${TIMEOUT_MS / 1000} s`)), TIMEOUT_MS);
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-/** Looks until `holds` no longer throws. */
-export async function until(what, holds) {
-  const deadline = Date.now() + PATIENCE_MS;
+/** Repeats `check` until it no longer throws. */
+export async function until(what, check) {
+  const deadline = Date.now() + TIMEOUT_MS;
   for (;;) {
     try {
-      return await holds();
+      return await check();
     } catch (error) {
-      if (Date.now() > deadline) throw new Error(`${what}: not within ${PATIENCE_MS / 1000} s`, { cause: error });
+      if (Date.now() > deadline) throw new Error(`${what}: not within ${TIMEOUT_MS / 1000} s`, { cause: error });
     }
     await new Promise((resolve) => setTimeout(resolve, 100));
   }

@@ -1,0 +1,213 @@
+"""Checks the dashboards; see `run`."""
+
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import yaml
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models import common, dashboard, timeseries
+
+import boards
+import history
+import lint
+
+HERE = Path(__file__).resolve().parent
+DAY = 86_400
+
+KINDS = {"timeseries", "stat", "bargauge", "table", "text"}
+# The documented options of the transformations in use, because the SDK does not check them.
+TRANSFORMATIONS = {
+    "merge": set(),
+    "filterFieldsByName": {"include"},
+    "joinByField": {"byField", "mode"},
+    "organize": {"indexByName", "renameByName", "excludeByName"},
+}
+CUSTOM_FIELD_CONFIGS = {"timeseries": timeseries.FieldConfig, "table": common.TableFieldOptions}
+# Prometheus adds these metrics at each scrape.
+SCRAPE_METRICS = {"up", "scrape_duration_seconds"}
+
+
+def outdated_files() -> list[str]:
+    """Committed files that differ from the output of the generator."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, boards.FOLDER / "generate.py", folder], check=True)
+        generated, committed = (
+            {path.name: path.read_bytes() for path in Path(place).glob("*.json")} for place in (folder, boards.FOLDER)
+        )
+    different = [
+        name for name in sorted(generated.keys() | committed.keys()) if generated.get(name) != committed.get(name)
+    ]
+    return [f"{name}: out of date, run dashboards/generate.py" for name in different]
+
+
+def _lost(original: Any, parsed: Any, path: str) -> list[str]:
+    """Values that the SDK drops or changes."""
+    if hasattr(parsed, "to_json"):
+        parsed = parsed.to_json()
+    if isinstance(original, dict) and isinstance(parsed, dict):
+        pairs = [(f"{path}.{key}", value, parsed.get(key)) for key, value in original.items()]
+    elif isinstance(original, list) and isinstance(parsed, list) and len(original) == len(parsed):
+        pairs = [(f"{path}[{index}]", *pair) for index, pair in enumerate(zip(original, parsed, strict=True))]
+    else:
+        return [] if original == parsed else [f"{path}: {original!r} is parsed as {parsed!r}"]
+    return [complaint for where, left, right in pairs for complaint in _lost(left, right, where)]
+
+
+def unknown_keys(name: str, board: dict[str, Any]) -> list[str]:
+    """Keys that do not exist in Grafana's own types."""
+    rest = {key: value for key, value in board.items() if key not in ("__requires", "id")}
+    parsed = dashboard.Dashboard.from_json(rest)
+    wrong = [f"{name}{complaint}" for complaint in _lost(rest, parsed, "")]
+    for panel in boards.panels(board):
+        where = f"{name}: {panel['title']}"
+        if panel["type"] not in KINDS:
+            wrong.append(f"{where}: unexpected panel type {panel['type']}")
+        wrong += [
+            f"{where}: unknown transformation or option {one}"
+            for one in panel.get("transformations", [])
+            if not one["options"].keys() <= TRANSFORMATIONS.get(one["id"], set())
+        ]
+        for override in panel.get("fieldConfig", {}).get("overrides", []):
+            wrong += [
+                f"{where}: unknown property {one['id']}" for one in override["properties"] if not _known(panel, one)
+            ]
+    return wrong
+
+
+def _known(panel: dict[str, Any], one: dict[str, Any]) -> bool:
+    key, _, custom = one["id"].partition(".")
+    if custom:
+        return (
+            key == "custom"
+            and custom in CUSTOM_FIELD_CONFIGS[panel["type"]].from_json({custom: one["value"]}).to_json()
+        )
+    return key in dashboard.FieldConfig.from_json({key: one["value"]}).to_json()
+
+
+def frame_errors(found: dict[str, dict[str, Any]]) -> list[str]:
+    """Errors in the parts of every dashboard that make it work on the first import and link to the others."""
+    wrong = []
+    for name, board in found.items():
+        for key, wanted in {"id": None, "uid": f"zt-risk-{name}", "schemaVersion": 41, "graphTooltip": 1}.items():
+            if board.get(key) != wanted:
+                wrong.append(f"{name}: {key} is {board.get(key)!r}, not {wanted!r}")
+        if "__inputs" in board or not board.get("__requires"):
+            wrong.append(f"{name}: must have __requires and no __inputs")
+        if [one["name"] for one in boards.variables(board)] != ["datasource", "job", "instance", "account"]:
+            wrong.append(f"{name}: unexpected variables")
+        links = [one for one in board["links"] if one["tags"] and set(one["tags"]) <= set(board["tags"])]
+        if not any(one["includeVars"] and one["keepTime"] for one in links):
+            wrong.append(f"{name}: no link to the other dashboards that keeps variables and time")
+        uids = {one["uid"] for one in found.values()}
+        targets = re.findall(r'"/d/([\w-]+)\?', str(board).replace("'", '"'))
+        wrong += [f"{name}: links to {uid}, which does not exist" for uid in targets if uid not in uids]
+    return wrong
+
+
+def unknown_metrics(found: dict[str, dict[str, Any]]) -> list[str]:
+    """Metrics in queries that the exporter does not have."""
+    declared = set()
+    for path in (history.ROOT / "src/metrics/families").glob("*.rs"):
+        text = path.read_text(encoding="utf-8")
+        declared |= set(re.findall(r'name: "(\w+)"', text))
+    histograms = {f"{name}{end}" for name in declared for end in ("_bucket", "_sum", "_count")}
+    wrong = []
+    for name, board in found.items():
+        for query in boards.queries(name, board):
+            used = {metric for metric, _, _ in lint.selectors(query.expr)}
+            wrong += [f"{query}: no metric {one}" for one in sorted(used - declared - histograms - SCRAPE_METRICS)]
+    return wrong
+
+
+def _values(result: list[dict[str, Any]]) -> list[float]:
+    """All values in a result."""
+    return [float(value) for one in result for _, value in one.get("values", [one.get("value")])]
+
+
+def query_errors(server: history.Prometheus, found: dict[str, dict[str, Any]], end: int) -> tuple[int, list[str]]:
+    """Runs all queries for the last day, with All and with one account. Returns their number and the errors."""
+    declared = yaml.safe_load((HERE / "empty.yaml").read_text(encoding="utf-8"))
+    expected = {(one["board"], one["place"], one["ref"]) for one in declared if one["reason"]}
+    sent, wrong, empty = 0, [], set()
+    for name, board in found.items():
+        all_values = boards.all_values(board)
+        for variable in boards.variables(board):
+            if variable["type"] != "query":
+                continue
+            label_query = lint.label_values(variable)
+            metric = re.sub(r"\$(\w+)", lambda one, values=all_values: values[one[1]], label_query["metric"])
+            sent += 1
+            span = {"start": end - DAY, "end": end}
+            if not server.get(f"label/{label_query['label']}/values", **{"match[]": metric}, **span):
+                empty.add((name, f"${variable['name']}", ""))
+        for query in boards.queries(name, board):
+            for variables in (all_values, {**all_values, "account": "(branch)"}):
+                sent += 1
+                expr = boards.substituted(query, DAY, variables)
+                try:
+                    values = _values(run_query(server, query, expr, end))
+                except ValueError as error:
+                    wrong.append(f"{query}: {expr}: {error}")
+                    break
+                if variables is all_values and all(math.isnan(value) for value in values):
+                    empty.add((name, query.place, query.ref))
+    wrong += [f"{': '.join(one)}: no result" for one in sorted(empty - expected)]
+    wrong += [f"{': '.join(one)}: a result, although empty.yaml expects none" for one in sorted(expected - empty)]
+    return sent, [f"Prometheus {server.version}: {one}" for one in wrong]
+
+
+def run_query(server: history.Prometheus, query: boards.Query, expr: str, end: int) -> list[dict[str, Any]]:
+    if query.instant:
+        return server.get("query", query=expr, time=end)["result"]
+    step = boards.step(query, DAY)
+    return server.get("query_range", query=expr, start=end - DAY, end=end, step=step)["result"]
+
+
+def exit_on(wrong: list[str]) -> None:
+    if wrong:
+        sys.exit("\n".join(["dashboards:", *wrong]))
+
+
+def main() -> None:
+    for tool in ("prometheus", "promtool"):
+        if not shutil.which(tool):
+            sys.exit(f"dashboards: {tool} is not installed (Debian: prometheus)")
+    register_default_plugins()
+    found = boards.load()
+    exit_on(outdated_files())
+    exit_on([complaint for name, board in found.items() for complaint in unknown_keys(name, board)])
+    exit_on(frame_errors(found) + unknown_metrics(found) + lint.complaints(found))
+    print(f"{len(found)} dashboards are up to date and follow {len(lint.RULES)} rules")
+
+    with ExitStack() as stack:
+        work = Path(os.environ.get("KEEP") or stack.enter_context(tempfile.TemporaryDirectory()))
+        recorded, blocks = Path(os.environ.get("HISTORY") or work / "recorded"), work / "data"
+        if "HISTORY" not in os.environ:
+            recorded.mkdir(parents=True)
+            history.record(recorded)
+        history.load(recorded, blocks)
+        end = history.end(recorded)
+        newer = history.prometheus_3()
+        for binary in filter(None, ("prometheus", newer)):
+            server = history.Prometheus(stack, binary, blocks)
+            sent, wrong = query_errors(server, found, end)
+            exit_on(wrong)
+            print(f"Prometheus {server.version}: {sent} queries answered")
+        if "KEEP" in os.environ:
+            (work / "prometheus.yml").write_text("{}", encoding="utf-8")
+            print(f"kept: prometheus --config.file={work}/prometheus.yml --storage.tsdb.path={blocks}", end=" ")
+            print(f"--storage.tsdb.retention.time=100y; the last day is --from {(end - DAY) * 1000} --to {end * 1000}")
+    if not newer:
+        print("skipped: dashboards with Prometheus 3, because it could not be downloaded", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
