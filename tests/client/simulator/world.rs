@@ -17,7 +17,7 @@ async fn the_truth_has_every_event_reset_removal_and_request() {
     assert_eq!((event.id.as_str(), event.risk_level, event.timestamp), ("mine", Level::Medium, now));
     server.simulator.reset(GENERATED_ACCOUNT, a).unwrap();
     server.simulator.remove_user(GENERATED_ACCOUNT, b).unwrap();
-    assert_eq!(server.simulator.reset(GENERATED_ACCOUNT, b), Err(simulator::NotFound::User));
+    assert_eq!(server.simulator.reset(GENERATED_ACCOUNT, b), Err(simulator::ActionError::UnknownUser));
     assert!(server.users("/summary").await.is_empty());
     server.get(&format!("/{B}")).await;
 
