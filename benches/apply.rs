@@ -6,8 +6,8 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use zt_risk_exporter::clock::{Instant, Timestamp};
 use zt_risk_exporter::internals::collector::account::{Account, Settings};
-use zt_risk_exporter::internals::collector::schedule::Intervals;
 use zt_risk_exporter::internals::collector::user_label::UserLabel;
+use zt_risk_exporter::internals::model::resource::Intervals;
 use zt_risk_exporter::model::{AccountName, Completeness, Level, Row, RowFingerprint, Summary, UserId};
 
 fn account() -> Account {
@@ -21,8 +21,8 @@ fn account() -> Account {
         name: AccountName { alias: "bench".to_owned(), id: "0".repeat(32) },
         intervals,
         budget: 300,
-        series: 100,
-        naming: UserLabel::Id,
+        user_limit: 100,
+        user_label: UserLabel::Id,
         secret: [0; 16],
         seed: 0,
     })

@@ -1,279 +1,226 @@
-//! Every metric about Cloudflare, declared once: its name, type, help and labels stand nowhere else.
+//! Every metric about Cloudflare: the only place for its name, type, help and labels.
 //!
-//! Golden page, manual, dashboards and alerts are checked against [`ALL`]; [`crate::metrics::samples`] fills the families.
+//! Golden files, documentation, dashboards and alerts are checked against [`ALL`]. `metrics::snapshot_samples` fills the
+//! families.
 
-use crate::metrics::encode::{Declaration, Family, Kind};
+use super::families;
+use crate::metrics::family::{Family, Kind};
 
-/// Every family declared here, in the order of the page.
-pub const ALL: [Declaration; 29] = [
-    ACCOUNT_INFO.declaration(),
-    UP.declaration(),
-    LAST_SUCCESS.declaration(),
-    REJECTED_ROWS.declaration(),
-    USERS.declaration(),
-    REPORTED_EVENTS.declaration(),
-    OLDEST_USER.declaration(),
-    COUNTING_SINCE.declaration(),
-    EVENTS.declaration(),
-    BEHAVIOR_USERS.declaration(),
-    LEVEL_CHANGES.declaration(),
-    RESETS.declaration(),
-    TIME_TO_RESET.declaration(),
-    EVENTS_UNATTRIBUTED.declaration(),
-    EVENT_OBSERVATION_DELAY.declaration(),
-    PENDING_USERS.declaration(),
-    OLDEST_PENDING.declaration(),
-    USER_REPORTED_EVENTS.declaration(),
-    USER_MAX_RISK_LEVEL.declaration(),
-    USER_SINCE.declaration(),
-    USER_LAST_EVENT.declaration(),
-    USER_LAST_RESET.declaration(),
-    USER_INFO.declaration(),
-    USERS_OMITTED.declaration(),
-    BEHAVIOR_ENABLED.declaration(),
-    BEHAVIOR_RISK_LEVEL.declaration(),
-    BEHAVIOR_INFO.declaration(),
-    INTEGRATION_ACTIVE.declaration(),
-    INTEGRATION_INFO.declaration(),
-];
-
-/// 1; for links.
-pub(crate) const ACCOUNT_INFO: Family<2> = Family {
-    name: "cloudflare_zt_risk_account_info",
-    kind: Kind::Gauge,
-    help: "Always 1; account_id is Cloudflare's id of the account.",
-    labels: ["account", "account_id"],
-};
-
-/// Whether the latest attempt to read the summary gave a whole one.
-pub(crate) const UP: Family<1> = Family {
-    name: "cloudflare_zt_risk_up",
-    kind: Kind::Gauge,
-    help: "1 if the latest attempt to read the list of users at risk gave a whole one, 0 if not.",
-    labels: ["account"],
-};
-
-/// When each endpoint was last read whole.
-pub(crate) const LAST_SUCCESS: Family<2> = Family {
-    name: "cloudflare_zt_risk_last_success_timestamp_seconds",
-    kind: Kind::Gauge,
-    help: "When the endpoint was last read whole.",
-    labels: ["account", "endpoint"],
-};
-
-/// Rows of answers that could not be read. The exporter's own by its prefix, but its source is a snapshot.
-pub(crate) const REJECTED_ROWS: Family<2> = Family {
-    name: "zt_risk_exporter_rejected_rows_total",
-    kind: Kind::Counter,
-    help: "Rows of Cloudflare's answers that could not be read and were left out, since this process started.",
-    labels: ["account", "endpoint"],
-};
-
-/// Users on the risk list, by highest level.
-pub(crate) const USERS: Family<2> = Family {
-    name: "cloudflare_zt_risk_users",
-    kind: Kind::Gauge,
-    help: "Users of the account on the risk list, by highest risk level, as last read.",
-    labels: ["account", "max_risk_level"],
-};
-
-/// The sum of the users' `event_count`; promtool forbids `_count` on a gauge.
-pub(crate) const REPORTED_EVENTS: Family<2> = Family {
-    name: "cloudflare_zt_risk_reported_events",
-    kind: Kind::Gauge,
-    help: "Sum of the users' event counts as Cloudflare reports them, by the users' highest risk level.",
-    labels: ["account", "max_risk_level"],
-};
-
-/// Since when the longest-standing user at each level has been there.
-pub(crate) const OLDEST_USER: Family<2> = Family {
-    name: "cloudflare_zt_risk_oldest_user_timestamp_seconds",
-    kind: Kind::Gauge,
-    help: "Since when the longest-standing user at this level has been there; absent if there is none.",
-    labels: ["account", "max_risk_level"],
-};
-
-/// The epoch: since when events are counted.
-pub(crate) const COUNTING_SINCE: Family<1> = Family {
-    name: "cloudflare_zt_risk_counting_since_timestamp_seconds",
-    kind: Kind::Gauge,
-    help: "Since when events are counted; what happened before is in no counter.",
-    labels: ["account"],
-};
-
-/// What `backfill` writes to a file, and what is on no page: a name of its own, so that no rate, rule or alert about
-/// [`EVENTS`] takes the past for something that happens. With `job` and `instance`, as scraped series have them.
+/// The metric that `backfill` writes to its file; it is never on `/metrics`. It has a name of its own, so that no rate, rule
+/// or alert about [`EVENTS`] mistakes past events for new ones. It has `job` and `instance` like a scraped series.
 pub(crate) const BACKFILL_EVENTS: Family<5> = Family {
     name: "cloudflare_zt_risk_backfill_events_total",
     kind: Kind::Counter,
-    help: "Risk events of the past that were still listed, by behavior and by the event's own level.",
+    help: "Past risk events that were still listed, by behavior and by the event's own level.",
     labels: ["account", "behavior", "risk_level", "job", "instance"],
 };
 
-/// Distinct risk events, each once, over restarts.
-pub(crate) const EVENTS: Family<3> = Family {
-    name: "cloudflare_zt_risk_events_total",
-    kind: Kind::Counter,
-    help: "Distinct risk events observed, each counted once, by behavior and by the event's own level.",
-    labels: ["account", "behavior", "risk_level"],
-};
+families! {
+    /// Every family in this file, in the order of `/metrics`.
+    ALL
 
-/// Users with a first event of the behavior since their last reset.
-pub(crate) const BEHAVIOR_USERS: Family<2> = Family {
-    name: "cloudflare_zt_risk_behavior_users_total",
-    kind: Kind::Counter,
-    help: "Users for whom a counted event was the first of that behavior since their last reset.",
-    labels: ["account", "behavior"],
-};
+    pub(crate) const ACCOUNT_INFO: Family<2> = Family {
+        name: "cloudflare_zt_risk_account_info",
+        kind: Kind::Gauge,
+        help: "Always 1; account_id is Cloudflare's id of the account.",
+        labels: ["account", "account_id"],
+    };
 
-/// Moves between none, low, medium, high.
-pub(crate) const LEVEL_CHANGES: Family<3> = Family {
-    name: "cloudflare_zt_risk_level_changes_total",
-    kind: Kind::Counter,
-    help: "Observed moves of users between levels; none is not being on the risk list.",
-    labels: ["account", "from", "to"],
-};
+    pub(crate) const UP: Family<1> = Family {
+        name: "cloudflare_zt_risk_up",
+        kind: Kind::Gauge,
+        help: "1 if the latest attempt to read the list of users at risk returned the complete list, 0 if not.",
+        labels: ["account"],
+    };
 
-/// Distinct resets.
-pub(crate) const RESETS: Family<1> = Family {
-    name: "cloudflare_zt_risk_resets_total",
-    kind: Kind::Counter,
-    help: "Distinct resets of users observed.",
-    labels: ["account"],
-};
+    pub(crate) const LAST_SUCCESS: Family<2> = Family {
+        name: "cloudflare_zt_risk_last_success_timestamp_seconds",
+        kind: Kind::Gauge,
+        help: "When the resource was last read completely.",
+        labels: ["account", "endpoint"],
+    };
 
-/// From reaching a level to the reset.
-pub(crate) const TIME_TO_RESET: Family<2> = Family {
-    name: "cloudflare_zt_risk_time_to_reset_seconds",
-    kind: Kind::Histogram,
-    help: "Time from reaching the level to the reset; users listed before counting began are left out.",
-    labels: ["account", "max_risk_level"],
-};
+    /// Belongs to the exporter by its prefix, but is filled from the snapshots.
+    pub(crate) const REJECTED_ROWS: Family<2> = Family {
+        name: "zt_risk_exporter_rejected_rows_total",
+        kind: Kind::Counter,
+        help: "Rows of Cloudflare's answers that were left out because they could not be read, since the exporter started.",
+        labels: ["account", "endpoint"],
+    };
 
-/// Events known from counts that could not be found.
-pub(crate) const EVENTS_UNATTRIBUTED: Family<2> = Family {
-    name: "cloudflare_zt_risk_events_unattributed_total",
-    kind: Kind::Counter,
-    help: "Estimate of the events that are known from counts but could not be found, by reason.",
-    labels: ["account", "reason"],
-};
+    pub(crate) const USERS: Family<2> = Family {
+        name: "cloudflare_zt_risk_users",
+        kind: Kind::Gauge,
+        help: "Users on the risk list, by highest risk level, as last read.",
+        labels: ["account", "max_risk_level"],
+    };
 
-/// From an event's timestamp to when it was first seen here.
-pub(crate) const EVENT_OBSERVATION_DELAY: Family<1> = Family {
-    name: "cloudflare_zt_risk_event_observation_delay_seconds",
-    kind: Kind::Histogram,
-    help: "Time from an event's timestamp to when it was first seen here.",
-    labels: ["account"],
-};
+    /// Not `..._event_count`, because promtool forbids `_count` at the end of a gauge's name.
+    pub(crate) const REPORTED_EVENTS: Family<2> = Family {
+        name: "cloudflare_zt_risk_reported_events",
+        kind: Kind::Gauge,
+        help: "Sum of the users' event counts as Cloudflare reports them, by the users' highest risk level.",
+        labels: ["account", "max_risk_level"],
+    };
 
-/// Users whose new events are still to be read.
-pub(crate) const PENDING_USERS: Family<1> = Family {
-    name: "cloudflare_zt_risk_pending_users",
-    kind: Kind::Gauge,
-    help: "Users whose new events are still to be read.",
-    labels: ["account"],
-};
+    pub(crate) const OLDEST_USER: Family<2> = Family {
+        name: "cloudflare_zt_risk_oldest_user_timestamp_seconds",
+        kind: Kind::Gauge,
+        help: "Since when the user who has been at this level longest has been there; absent if no user is at this level.",
+        labels: ["account", "max_risk_level"],
+    };
 
-/// Since when the longest waiting of them has been waiting.
-pub(crate) const OLDEST_PENDING: Family<1> = Family {
-    name: "cloudflare_zt_risk_oldest_pending_timestamp_seconds",
-    kind: Kind::Gauge,
-    help: "Since when the longest waiting user with unread events has been waiting; absent if none waits.",
-    labels: ["account"],
-};
+    pub(crate) const COUNTING_SINCE: Family<1> = Family {
+        name: "cloudflare_zt_risk_counting_since_timestamp_seconds",
+        kind: Kind::Gauge,
+        help: "Since when events are counted; earlier events are in no counter.",
+        labels: ["account"],
+    };
 
-/// `event_count` of one of the users most at risk.
-pub(crate) const USER_REPORTED_EVENTS: Family<2> = Family {
-    name: "cloudflare_zt_risk_user_reported_events",
-    kind: Kind::Gauge,
-    help: "The user's event count as Cloudflare reports it; only for the users most at risk.",
-    labels: ["account", "user"],
-};
+    pub(crate) const EVENTS: Family<3> = Family {
+        name: "cloudflare_zt_risk_events_total",
+        kind: Kind::Counter,
+        help: "Distinct risk events, each counted once, by behavior and by the event's own level.",
+        labels: ["account", "behavior", "risk_level"],
+    };
 
-/// `max_risk_level` of one of the users most at risk.
-pub(crate) const USER_MAX_RISK_LEVEL: Family<2> = Family {
-    name: "cloudflare_zt_risk_user_max_risk_level",
-    kind: Kind::Gauge,
-    help: "The user's highest risk level: 0 unknown, 1 low, 2 medium, 3 high.",
-    labels: ["account", "user"],
-};
+    pub(crate) const BEHAVIOR_USERS: Family<2> = Family {
+        name: "cloudflare_zt_risk_behavior_users_total",
+        kind: Kind::Counter,
+        help: "Users for whom a counted event was the first of that behavior since their last reset.",
+        labels: ["account", "behavior"],
+    };
 
-/// Since when the user has had that level.
-pub(crate) const USER_SINCE: Family<2> = Family {
-    name: "cloudflare_zt_risk_user_since_timestamp_seconds",
-    kind: Kind::Gauge,
-    help: "Since when the user has had that level, as far as observed.",
-    labels: ["account", "user"],
-};
+    pub(crate) const LEVEL_CHANGES: Family<3> = Family {
+        name: "cloudflare_zt_risk_level_changes_total",
+        kind: Kind::Counter,
+        help: "Observed changes of users between levels; none means not on the risk list.",
+        labels: ["account", "from", "to"],
+    };
 
-/// `last_event` of one of the users most at risk.
-pub(crate) const USER_LAST_EVENT: Family<2> = Family {
-    name: "cloudflare_zt_risk_user_last_event_timestamp_seconds",
-    kind: Kind::Gauge,
-    help: "When the user's latest risk event happened.",
-    labels: ["account", "user"],
-};
+    pub(crate) const RESETS: Family<1> = Family {
+        name: "cloudflare_zt_risk_resets_total",
+        kind: Kind::Counter,
+        help: "Observed resets of users, each counted once.",
+        labels: ["account"],
+    };
 
-/// When the user was last reset.
-pub(crate) const USER_LAST_RESET: Family<2> = Family {
-    name: "cloudflare_zt_risk_user_last_reset_timestamp_seconds",
-    kind: Kind::Gauge,
-    help: "When the user was last reset; absent if no reset is known.",
-    labels: ["account", "user"],
-};
+    pub(crate) const TIME_TO_RESET: Family<2> = Family {
+        name: "cloudflare_zt_risk_time_to_reset_seconds",
+        kind: Kind::Histogram,
+        help: "Time from reaching the level to the reset; users who were on the list before counting began are left out.",
+        labels: ["account", "max_risk_level"],
+    };
 
-/// Who the user is, only with the identity policy `email`.
-pub(crate) const USER_INFO: Family<4> = Family {
-    name: "cloudflare_zt_risk_user_info",
-    kind: Kind::Gauge,
-    help: "Always 1; who the user is. Only where the configuration asks for e-mail addresses.",
-    labels: ["account", "user", "email", "name"],
-};
+    pub(crate) const EVENTS_UNATTRIBUTED: Family<2> = Family {
+        name: "cloudflare_zt_risk_events_unattributed_total",
+        kind: Kind::Counter,
+        help: "Estimate of the events that Cloudflare's counts include but that could not be read, by reason.",
+        labels: ["account", "reason"],
+    };
 
-/// Users without series of their own.
-pub(crate) const USERS_OMITTED: Family<1> = Family {
-    name: "cloudflare_zt_risk_users_omitted",
-    kind: Kind::Gauge,
-    help: "Users on the risk list that have no series of their own, for the limit or because users are not named.",
-    labels: ["account"],
-};
+    pub(crate) const EVENT_OBSERVATION_DELAY: Family<1> = Family {
+        name: "cloudflare_zt_risk_event_observation_delay_seconds",
+        kind: Kind::Histogram,
+        help: "Time from an event's timestamp to when the exporter first read it.",
+        labels: ["account"],
+    };
 
-/// Whether a behavior is looked for.
-pub(crate) const BEHAVIOR_ENABLED: Family<2> = Family {
-    name: "cloudflare_zt_risk_behavior_enabled",
-    kind: Kind::Gauge,
-    help: "1 if the behavior is enabled, 0 if not.",
-    labels: ["account", "behavior"],
-};
+    pub(crate) const PENDING_USERS: Family<1> = Family {
+        name: "cloudflare_zt_risk_pending_users",
+        kind: Kind::Gauge,
+        help: "Users whose new events have not been read yet.",
+        labels: ["account"],
+    };
 
-/// The level a user gets by a behavior.
-pub(crate) const BEHAVIOR_RISK_LEVEL: Family<2> = Family {
-    name: "cloudflare_zt_risk_behavior_risk_level",
-    kind: Kind::Gauge,
-    help: "The level that the behavior gives a user: 0 unknown, 1 low, 2 medium, 3 high.",
-    labels: ["account", "behavior"],
-};
+    pub(crate) const OLDEST_PENDING: Family<1> = Family {
+        name: "cloudflare_zt_risk_oldest_pending_timestamp_seconds",
+        kind: Kind::Gauge,
+        help: "Since when the user who has waited longest for its new events to be read has been waiting; absent if no user waits.",
+        labels: ["account"],
+    };
 
-/// A behavior's display name.
-pub(crate) const BEHAVIOR_INFO: Family<3> = Family {
-    name: "cloudflare_zt_risk_behavior_info",
-    kind: Kind::Gauge,
-    help: "Always 1; the behavior's display name.",
-    labels: ["account", "behavior", "name"],
-};
+    pub(crate) const USER_REPORTED_EVENTS: Family<2> = Family {
+        name: "cloudflare_zt_risk_user_reported_events",
+        kind: Kind::Gauge,
+        help: "The user's event count as Cloudflare reports it; only for the users most at risk.",
+        labels: ["account", "user"],
+    };
 
-/// Whether an integration is told of changes.
-pub(crate) const INTEGRATION_ACTIVE: Family<3> = Family {
-    name: "cloudflare_zt_risk_integration_active",
-    kind: Kind::Gauge,
-    help: "1 if changes of risk are exported to the integration, 0 if not.",
-    labels: ["account", "integration", "integration_type"],
-};
+    pub(crate) const USER_MAX_RISK_LEVEL: Family<2> = Family {
+        name: "cloudflare_zt_risk_user_max_risk_level",
+        kind: Kind::Gauge,
+        help: "The user's highest risk level: 0 unknown, 1 low, 2 medium, 3 high.",
+        labels: ["account", "user"],
+    };
 
-/// What an integration is.
-pub(crate) const INTEGRATION_INFO: Family<4> = Family {
-    name: "cloudflare_zt_risk_integration_info",
-    kind: Kind::Gauge,
-    help: "Always 1; the integration's reference id and the tenant that it sends to.",
-    labels: ["account", "integration", "reference_id", "tenant_url"],
-};
+    pub(crate) const USER_SINCE: Family<2> = Family {
+        name: "cloudflare_zt_risk_user_since_timestamp_seconds",
+        kind: Kind::Gauge,
+        help: "Since when the user has had that level, as far as observed.",
+        labels: ["account", "user"],
+    };
+
+    pub(crate) const USER_LAST_EVENT: Family<2> = Family {
+        name: "cloudflare_zt_risk_user_last_event_timestamp_seconds",
+        kind: Kind::Gauge,
+        help: "When the user's latest risk event happened.",
+        labels: ["account", "user"],
+    };
+
+    pub(crate) const USER_LAST_RESET: Family<2> = Family {
+        name: "cloudflare_zt_risk_user_last_reset_timestamp_seconds",
+        kind: Kind::Gauge,
+        help: "When the user was last reset; absent if no reset is known.",
+        labels: ["account", "user"],
+    };
+
+    pub(crate) const USER_INFO: Family<4> = Family {
+        name: "cloudflare_zt_risk_user_info",
+        kind: Kind::Gauge,
+        help: "Always 1; the user's e-mail address and name. Only if users.identity is email.",
+        labels: ["account", "user", "email", "name"],
+    };
+
+    pub(crate) const USERS_OMITTED: Family<1> = Family {
+        name: "cloudflare_zt_risk_users_omitted",
+        kind: Kind::Gauge,
+        help: "Users on the risk list without series of their own, because of users.limit or because users.identity is none.",
+        labels: ["account"],
+    };
+
+    pub(crate) const BEHAVIOR_ENABLED: Family<2> = Family {
+        name: "cloudflare_zt_risk_behavior_enabled",
+        kind: Kind::Gauge,
+        help: "1 if the behavior is enabled, 0 if not.",
+        labels: ["account", "behavior"],
+    };
+
+    pub(crate) const BEHAVIOR_RISK_LEVEL: Family<2> = Family {
+        name: "cloudflare_zt_risk_behavior_risk_level",
+        kind: Kind::Gauge,
+        help: "The level that the behavior gives a user: 0 unknown, 1 low, 2 medium, 3 high.",
+        labels: ["account", "behavior"],
+    };
+
+    pub(crate) const BEHAVIOR_INFO: Family<3> = Family {
+        name: "cloudflare_zt_risk_behavior_info",
+        kind: Kind::Gauge,
+        help: "Always 1; the behavior's display name.",
+        labels: ["account", "behavior", "name"],
+    };
+
+    pub(crate) const INTEGRATION_ACTIVE: Family<3> = Family {
+        name: "cloudflare_zt_risk_integration_active",
+        kind: Kind::Gauge,
+        help: "1 if Cloudflare sends risk changes to the integration, 0 if not.",
+        labels: ["account", "integration", "integration_type"],
+    };
+
+    pub(crate) const INTEGRATION_INFO: Family<4> = Family {
+        name: "cloudflare_zt_risk_integration_info",
+        kind: Kind::Gauge,
+        help: "Always 1; the integration's reference id and the address of its tenant.",
+        labels: ["account", "integration", "reference_id", "tenant_url"],
+    };
+}

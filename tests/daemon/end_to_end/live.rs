@@ -74,7 +74,10 @@ async fn the_status_has_each_failure_with_its_beginning_and_end_and_keeps_the_da
     assert_eq!((&during["up"], &during["users"]["by_level"]["high"]), (&Value::Bool(false), &1.into()));
     assert!(!during["errors"][1]["over"].is_null(), "another cause is another error: {during:#}");
     let sentence = during["errors"][0]["error"].as_str().unwrap_or_default();
-    assert!(sentence.starts_with("the list of users is not whole; the last whole one stays: "), "{sentence}");
+    assert!(
+        sentence.starts_with("the list of users is incomplete, so the last complete one stays: "),
+        "{sentence}"
+    );
 
     rig.simulator.clear_faults();
     let after = until(&rig, "the end of it", |account| is_up(account) && !error(account).2).await;

@@ -42,7 +42,11 @@ fn world(more: &str) -> Scenario {
 }
 
 fn quick() -> Tuning {
-    Tuning { idle_wait: Duration::from_millis(300), total_wait: Duration::from_secs(2), ..Tuning::default() }
+    Tuning {
+        idle_timeout: Duration::from_millis(300),
+        total_timeout: Duration::from_secs(2),
+        ..Tuning::default()
+    }
 }
 
 async fn start(alias: &str, scenario: Scenario, config: &str) -> Rig {
@@ -76,14 +80,14 @@ async fn survives(alias: &str, tuning: Tuning, fault: Fault, outcome: &str, mess
     let refused = format!("requests_total{{endpoint=\"summary\",outcome=\"{outcome}\"}}");
     assert!(during.own(&refused) >= Some(1.0), "{refused} {:?}", rig.logs());
     assert_eq!(rig.get("/-/ready").await.0, 200, "a failure of the API does not make the exporter unready");
-    rig.until_logged(&["WARN", "no usable answer", "endpoint=\"summary\""]).await;
-    let warning = rig.logs().into_iter().find(|line| line.contains("no usable answer")).expect("just seen");
+    rig.until_logged(&["WARN", "the request failed", "endpoint=\"summary\""]).await;
+    let warning = rig.logs().into_iter().find(|line| line.contains("the request failed")).expect("just seen");
     let (_, sentence) = warning.split_once("error=").expect("the line has an error");
     assert!(sentence.contains(message), "{message}: {sentence}");
     rig.simulator.clear_faults();
     rig.until("it is over", is_up).await;
-    rig.until_logged(&["INFO", "answers again", "endpoint=\"summary\""]).await;
-    let warnings = rig.logs().iter().filter(|line| line.contains("no usable answer")).count();
+    rig.until_logged(&["INFO", "requests succeed again", "endpoint=\"summary\""]).await;
+    let warnings = rig.logs().iter().filter(|line| line.contains("the request failed")).count();
     assert_eq!(warnings, 1, "logged once: {:#?}", rig.logs());
     rig.stop().await.expect("a clean end");
 }
@@ -100,19 +104,19 @@ macro_rules! survives {
 }
 
 survives! {
-    a_429_with_retry_after_blocks_for_that_time: Fault::Limited { retry_after: Some("20".to_owned()) }, "limited", "ask again in 20 s";
-    a_429_without_headers_blocks_for_five_minutes: Fault::Limited { retry_after: None }, "limited", "ask again in 300 s";
+    a_429_with_retry_after_blocks_for_that_time: Fault::Limited { retry_after: Some("20".to_owned()) }, "limited", "retry in 20 s";
+    a_429_without_headers_blocks_for_five_minutes: Fault::Limited { retry_after: None }, "limited", "retry in 300 s";
     a_500_is_transient: Fault::Status { status: 500, code: 1000, message: "oops".to_owned() }, "unavailable", "HTTP 500, 1000 oops";
-    a_502_with_html_is_transient: Fault::BadGateway, "unavailable", "cloudflare is in trouble; ask again later";
-    a_200_without_success_is_an_error: Fault::Unsuccessful { code: 1_234, message: "no".to_owned() }, "unavailable", "reports a failure; ask again later, and look into it if it lasts (HTTP 200, 1234 no";
+    a_502_with_html_is_transient: Fault::BadGateway, "unavailable", "cloudflare is unavailable; retry later";
+    a_200_without_success_is_an_error: Fault::Unsuccessful { code: 1_234, message: "no".to_owned() }, "unavailable", "reports a failure; retry later; investigate if it persists (HTTP 200, 1234 no";
     a_200_without_result_is_an_error: Fault::MissingResult, "shape", "it has no result";
     a_200_with_null_result_is_an_error: Fault::NullResult, "shape", "it has no result";
-    a_redirect_is_not_followed: Fault::Redirect { location: "http://127.0.0.1:1/steal".to_owned() }, "shape", "it leads to 127.0.0.1, where nothing is sent";
+    a_redirect_is_not_followed: Fault::Redirect { location: "http://127.0.0.1:1/steal".to_owned() }, "shape", "it redirects to 127.0.0.1, and redirects are not followed";
     a_connection_reset_is_transient: Fault::Reset, "unavailable", "connection closed before message completed";
-    a_hanging_request_times_out: Fault::Hang, "timeout", "no whole answer within 2s";
-    a_slow_body_times_out: Fault::SlowBody { bytes: 1, pause_ms: 50 }, "timeout", "no whole answer within 2s";
-    a_stalled_body_times_out: Fault::SlowBody { bytes: 200, pause_ms: 5_000 }, "timeout", "stood still for 300ms";
-    a_truncated_body_is_discarded: Fault::TruncatedBody, "unavailable", "the answer broke off after";
+    a_hanging_request_times_out: Fault::Hang, "timeout", "the response was not complete within 2s";
+    a_slow_body_times_out: Fault::SlowBody { bytes: 1, pause_ms: 50 }, "timeout", "the response was not complete within 2s";
+    a_stalled_body_times_out: Fault::SlowBody { bytes: 200, pause_ms: 5_000 }, "timeout", "the response stalled for 300ms";
+    a_truncated_body_is_discarded: Fault::TruncatedBody, "unavailable", "the response was cut off after";
     a_wrong_content_type_is_discarded: Fault::WrongContentType, "shape", "it is text/html, not JSON";
     a_compressed_bomb_is_not_decompressed: Fault::CompressedBomb { mebibytes: 4_096 }, "shape", "more than 200 times its compressed size";
 }
@@ -179,7 +183,7 @@ async fn is_incomplete(alias: &str, fault: Fault, more: &str) {
     rig.inject(on_summary(fault));
     let scrape = rig.until("the fault shows", is_down).await;
     keeps_the_last_good_data(&scrape);
-    rig.until_logged(&["WARN", "not whole", "reason="]).await;
+    rig.until_logged(&["WARN", "list of users is incomplete", "reason="]).await;
     rig.simulator.clear_faults();
     rig.until("it is over", is_up).await;
     rig.until_logged(&["INFO", "whole again"]).await;
@@ -344,7 +348,7 @@ async fn no_request_is_sent_during_a_block_and_one_probe_after_it() {
         .until("blocked", |scrape| scrape.own("blocked_until_timestamp_seconds").is_some() && is_down(scrape))
         .await;
     keeps_the_last_good_data(&scrape);
-    rig.until_logged(&["WARN", "no usable answer", "400"]).await;
+    rig.until_logged(&["WARN", "the request failed", "400"]).await;
     let until = scrape.own("blocked_until_timestamp_seconds").expect("just seen");
     rig.until("over", |scrape| is_up(scrape) && scrape.own("blocked_until_timestamp_seconds").is_none())
         .await;
@@ -360,7 +364,7 @@ async fn no_request_is_sent_during_a_block_and_one_probe_after_it() {
 async fn the_exporter_is_ready_once_each_account_was_tried() {
     let scenario = world("faults: [{ fault: hang, endpoint: summary, count: 1 }]");
     // Long enough for the checks below before the first attempt ends.
-    let tuning = Tuning { idle_wait: Duration::from_secs(5), ..Tuning::default() };
+    let tuning = Tuning { idle_timeout: Duration::from_secs(5), ..Tuning::default() };
     let rig = Rig::start("late", Setup { scenario, config: "", speed: 100.0, tuning }).await;
     assert_eq!(rig.get("/-/ready").await.0, 503, "nothing was tried yet");
     assert_eq!(rig.get("/-/healthy").await.0, 200);
