@@ -89,7 +89,7 @@ fn the_values_of_closed_labels_are_all_listed() {
     let outcomes: Vec<_> = Outcome::ALL.map(Outcome::as_str).into();
     let losses: Vec<_> = Loss::ALL.map(Loss::as_str).into();
     let resources: Vec<_> = Resource::ALL.map(Resource::as_str).into();
-    assert_eq!((values("outcome"), values("reason"), values("endpoint")), (outcomes, losses, resources));
+    assert_eq!((values("outcome"), values("reason"), values("resource")), (outcomes, losses, resources));
 }
 
 #[test]

@@ -6,4 +6,5 @@ mod history;
 mod live;
 mod random_api;
 mod rig;
+mod rotation;
 mod scenarios;
