@@ -9,6 +9,9 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::config::{Log, LogFormat};
 
+/// The target of the lines that record a change made by an operator's command.
+pub(crate) const OPERATOR: &str = "zt_risk_exporter::operator";
+
 /// Whether log lines have colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colour {
@@ -39,7 +42,8 @@ pub fn subscriber<W>(log: &Log, colour: Colour, writer: W) -> Box<dyn Subscriber
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let targets = log.level.to_targets();
+    // Changes that a person makes are logged whatever the level is.
+    let targets = log.level.to_targets().with_target(OPERATOR, LevelFilter::INFO);
     let builder = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::TRACE)
         .with_ansi(colour == Colour::On)
