@@ -23,8 +23,8 @@ fn account() -> Account {
         name: AccountName { alias: "bench".to_owned(), id: "0".repeat(32) },
         intervals,
         budget: 300,
-        series: 100,
-        naming: UserLabel::Id,
+        user_limit: 100,
+        user_label: UserLabel::Id,
         secret: [0; 16],
         seed: 0,
     })

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use zt_risk_exporter::clock::{Clock, Instant, Timestamp};
-use zt_risk_exporter::internals::collector::account::{Account, Question, Settings, Step};
+use zt_risk_exporter::internals::collector::account::{Account, Fetch, Settings, Step};
 use zt_risk_exporter::internals::collector::persist::Saved;
 use zt_risk_exporter::internals::collector::poller;
 use zt_risk_exporter::internals::collector::user_label::UserLabel;
@@ -37,8 +37,8 @@ fn account() -> Account {
         name: AccountName { alias: "bench".to_owned(), id: ID.to_owned() },
         intervals,
         budget: u32::MAX / 4,
-        series: 100,
-        naming: UserLabel::Id,
+        user_limit: 100,
+        user_label: UserLabel::Id,
         secret: [0; 16],
         seed: 0,
     })
@@ -121,20 +121,20 @@ impl Disk {
 /// Answers every request of the account in this round, and saves the result at the end.
 fn read_all(account: &mut Account, list: &Summary, round: u64, disk: &mut Disk) {
     let now = moment(round);
-    while let Step::Ask(question) = account.plan(now) {
-        match question {
-            Question::Poll(Resource::Summary) => account.summary_read(list, now, DATE),
-            Question::Poll(Resource::Behaviors) => account.behaviors_read(Listing::default(), now, DATE),
-            Question::Poll(Resource::Integrations) => {
+    while let Step::Fetch(fetch) = account.plan(now) {
+        match fetch {
+            Fetch::Resource(Resource::Summary) => account.summary_read(list, now, DATE),
+            Fetch::Resource(Resource::Behaviors) => account.behaviors_read(Listing::default(), now, DATE),
+            Fetch::Resource(Resource::Integrations) => {
                 account.integrations_read(Listing::default(), now, DATE);
             }
-            Question::Poll(resource) => account.read(resource, now),
-            Question::User(asked)
-                if asked.why == zt_risk_exporter::internals::collector::ledger::FetchReason::Audit =>
+            Fetch::Resource(resource) => account.read(resource, now),
+            Fetch::User(request)
+                if request.reason == zt_risk_exporter::internals::collector::ledger::FetchReason::Audit =>
             {
                 break;
             }
-            Question::User(asked) => account.user_read(&asked, &risk(round), now, DATE),
+            Fetch::User(request) => account.user_read(&request, &risk(round), now, DATE),
         }
     }
     disk.keep(account);
@@ -181,10 +181,10 @@ fn commit(criterion: &mut Criterion) {
         group.bench_function(format!("one_user/{users}"), |bencher| {
             bencher.iter(|| {
                 round += 1;
-                let Step::Ask(Question::User(asked)) = account.plan(moment(1)) else {
+                let Step::Fetch(Fetch::User(request)) = account.plan(moment(1)) else {
                     panic!("somebody is always due");
                 };
-                account.user_read(&asked, &risk(round), moment(1), DATE);
+                account.user_read(&request, &risk(round), moment(1), DATE);
                 disk.keep(&mut account);
             });
         });

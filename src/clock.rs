@@ -4,7 +4,6 @@
 //! this machine's, and is exported. A clock may run faster than real time: tests play a day in minutes, with the poller
 //! and the simulator on the same clock.
 
-#[cfg(feature = "daemon")]
 pub(crate) mod duration;
 
 use std::fmt;

@@ -1,12 +1,13 @@
-//! What is known of each account, and the poller that keeps it up to date.
+//! What is known about each account, and the poller that keeps it up to date.
 //!
-//! [`poller`] requests, saves and publishes. It asks [`account`], which is pure: the account holds who is listed
-//! ([`roster`]), whose events are to be read ([`queue`], [`audit`]) and when ([`schedule`]), and which events were counted
-//! ([`ledger`]). [`persist`] turns all of it into rows for the store, and back.
+//! [`poller`] sends the requests, saves and publishes. [`account`] is pure and decides: it knows which users are listed
+//! ([`roster`]), whose events to read next ([`queue`], [`audit`]) and when ([`schedule`]), and which events were counted
+//! ([`ledger`]). [`persist`] converts all of it to rows for the store, and back.
 
 pub(crate) mod account;
 pub(crate) mod audit;
 pub(crate) mod behavior_labels;
+mod credential_watch;
 pub(crate) mod ledger;
 pub(crate) mod persist;
 pub(crate) mod poller;

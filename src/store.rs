@@ -1,8 +1,8 @@
-//! What survives a restart: one file, a [redb](https://docs.rs/redb) database of rows of bytes, by account.
+//! The state file: a [redb](https://docs.rs/redb) database of rows of bytes, by account.
 //!
-//! A commit is all or nothing, and what it wrote is on disk when it returns. Trouble with the file never
-//! ends the process once it runs: accounts go on in memory, what they counted is not shown, and when the
-//! file can be written again everything unsaved is. A damaged file is set aside and a new one begun.
+//! A commit is atomic, and its rows are on disk when it returns. Once the process runs, problems with the file never end
+//! it: the accounts continue in memory without publishing new counts, and everything unsaved is written as soon as the
+//! file can be written again. A damaged file is renamed, and a new one is created.
 
 mod database;
 mod error;
@@ -17,16 +17,16 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Instant};
 pub use database::Settings;
-pub(crate) use database::{Before, RowError, Sink};
 use database::{Damage, Opened, Origin, Problem};
+pub(crate) use database::{ExistingRows, RowError, Sink};
 pub use error::Error;
 use row::{Put, Table, Unreadable};
 pub use stats::{Recovery, StoreStats};
 
-/// A file that could not be written is opened again after this long: to check a large one takes a second.
+/// How long to wait before an unusable file is opened again. Checking a large file takes a second.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// The state of all accounts; cloned handles write to the same file.
+/// The state file of all accounts; cloned handles write to the same file.
 #[derive(Clone, Debug)]
 pub struct State {
     inner: Arc<Inner>,
@@ -37,28 +37,28 @@ struct Inner {
     settings: Settings,
     accounts: Vec<String>,
     clock: Clock,
-    meter: Arc<StoreStats>,
+    stats: Arc<StoreStats>,
     store: Mutex<Store>,
 }
 
 #[derive(Debug)]
 struct Store {
-    /// `None` while it cannot be used.
+    /// The open file; `None` while it cannot be used.
     opened: Option<Opened>,
-    /// Rises whenever the file is opened, which may then hold anything.
+    /// Rises whenever the file is opened, because its content may be different then.
     generation: Generation,
-    /// The rows that were written with [`State::put`], by account: a new file lacks them.
-    single: BTreeMap<String, Rows>,
-    /// What is wrong, as it was last logged.
-    trouble: Option<String>,
-    /// When a file that cannot be used is tried again.
+    /// The rows that were written with [`State::put`], by account. They must be written again to a new file.
+    standalone: BTreeMap<String, Rows>,
+    /// The problem that was logged last, until it is over.
+    logged_problem: Option<String>,
+    /// When an unusable file may be opened again.
     retry_at: Instant,
 }
 
 /// Values by table and key.
 type Rows = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
-/// Which file is written: another one has none of the rows that were written before.
+/// Identifies the open file: a different one does not contain the rows that were written before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Generation(u64);
 
@@ -67,18 +67,18 @@ pub struct Generation(u64);
 pub enum Commit {
     /// All rows are on disk.
     Written,
-    /// None is; [`State`] has logged why.
+    /// No row was written; [`State`] has logged why.
     Failed,
-    /// None is: the rows were meant for a file that is no longer the one that is written.
+    /// No row was written, because the file is a different one by now.
     OtherFile,
 }
 
 impl State {
-    /// Opens the file, or makes it, and hands the rows of each of `accounts` (ids) to `add`, sorted by table
-    /// and key. A file that is damaged, or has a row that `add` cannot read, is set aside and a new one made.
+    /// Opens or creates the file, and passes the rows of each of `accounts` (ids) to `add`, sorted by table and key. If the
+    /// file is damaged, or has a row that `add` cannot read, it is renamed and a new one is created.
     ///
     /// # Errors
-    /// The file cannot be used, and was left as it was.
+    /// The file cannot be used. It was not changed.
     pub fn open<T: Default>(
         settings: &Settings,
         accounts: Vec<String>,
@@ -89,86 +89,86 @@ impl State {
             Ok(restored) => restored,
             Err(Problem::Refused(error)) => return Err(error),
             Err(Problem::Damaged(damage)) => {
-                let opened = begin_anew(settings, &accounts, damage, clock)?;
+                let opened = replace_damaged(settings, &accounts, damage, clock)?;
                 (opened, BTreeMap::new(), Recovery::Damaged)
             }
         };
         let path = settings.path.display();
         match recovery {
-            Recovery::Restored => tracing::info!(%path, "counting goes on from the state file"),
-            Recovery::Fresh => tracing::info!(%path, "a new state file: counting begins"),
-            // It was told when the file was set aside.
+            Recovery::Restored => tracing::info!(%path, "counting continues from the state file"),
+            Recovery::Fresh => tracing::info!(%path, "created a new state file; counting starts"),
+            // This was logged when the file was renamed.
             Recovery::Damaged => {}
         }
-        let meter = StoreStats::default();
-        meter.recovered(recovery, opened.size());
+        let stats = StoreStats::default();
+        stats.recovered(recovery, opened.size());
         let store = Store {
             opened: Some(opened),
             generation: Generation(0),
-            single: BTreeMap::new(),
-            trouble: None,
+            standalone: BTreeMap::new(),
+            logged_problem: None,
             retry_at: clock.now(),
         };
         let inner = Inner {
             settings: settings.clone(),
             accounts,
             clock: clock.clone(),
-            meter: Arc::new(meter),
+            stats: Arc::new(stats),
             store: Mutex::new(store),
         };
         Ok((Self { inner: Arc::new(inner) }, saved))
     }
 
-    /// What was read from the file does not fit together: it is set aside, and a new one made.
+    /// The rows of the file contradict each other: renames it, and creates a new one.
     ///
     /// # Errors
-    /// That cannot be done.
+    /// The file cannot be renamed, or no new one can be created.
     pub fn reject(&self, why: &str) -> Result<(), Error> {
         let inner = &self.inner;
         let mut store = self.store();
         let damage = Damage { why: why.to_owned(), lock: store.opened.as_ref().map(Opened::lock) };
         database::close(store.opened.take());
-        let opened = begin_anew(&inner.settings, &inner.accounts, damage, &inner.clock)?;
-        inner.meter.recovered(Recovery::Damaged, opened.size());
+        let opened = replace_damaged(&inner.settings, &inner.accounts, damage, &inner.clock)?;
+        inner.stats.recovered(Recovery::Damaged, opened.size());
         store.opened = Some(opened);
         store.generation.0 += 1;
         Ok(())
     }
 
-    /// How the file is doing.
-    pub fn meter(&self) -> Arc<StoreStats> {
-        Arc::clone(&self.inner.meter)
+    /// The health of the file, for metrics.
+    pub fn stats(&self) -> Arc<StoreStats> {
+        Arc::clone(&self.inner.stats)
     }
 
-    /// Which file is written now.
+    /// Identifies the file that is written now.
     pub fn generation(&self) -> Generation {
         self.store().generation
     }
 
-    /// The file that is written now, opened again if need be; `None` while no file can be used.
+    /// Identifies the file that is written now, after opening it again if necessary; `None` while it cannot be used.
     pub fn usable(&self) -> Option<Generation> {
         let mut store = self.store();
         self.inner.is_open(&mut store).then_some(store.generation)
     }
 
-    /// Writes the rows of an account that `each` hands out, all or none, to the file of `generation`.
+    /// Writes the rows of an account that `each` passes on, all or none, to the file `generation`.
     ///
-    /// Blocks until the disk has them.
+    /// Blocks until they are on disk.
     pub fn commit(
         &self,
         account: &str,
         generation: Generation,
-        before: Before,
+        before: ExistingRows,
         each: impl Fn(&mut Sink<'_>) -> Result<(), RowError>,
     ) -> Commit {
         let mut store = self.store();
         if store.generation != generation {
             return Commit::OtherFile;
         }
-        let single = store.single.get(account).filter(|_| before == Before::Clear).cloned();
+        let standalone = store.standalone.get(account).filter(|_| before == ExistingRows::Clear).cloned();
         let written = self.inner.write(&mut store, account, before, |sink| {
             each(sink)?;
-            for ((table, key), value) in single.iter().flatten() {
+            for ((table, key), value) in standalone.iter().flatten() {
                 sink(Put { table: *table, key, value: Some(value) })?;
             }
             Ok(())
@@ -176,21 +176,21 @@ impl State {
         if written { Commit::Written } else { Commit::Failed }
     }
 
-    /// Writes a row that belongs to no commit: it stays when the other rows of the account are cleared, and is
-    /// written again to a new file. Trouble is logged, and no reason to wait.
+    /// Writes a row outside of the commits: it stays when the other rows of the account are cleared, and is written again
+    /// to a new file. Failures are logged.
     ///
-    /// Blocks until the disk has it.
+    /// Blocks until the row is on disk, or cannot be written.
     pub fn put(&self, account: &str, table: Table, key: &[u8], value: Vec<u8>) {
         let inner = &self.inner;
         let mut store = self.store();
         if inner.is_open(&mut store) {
             let put = Put { table, key, value: Some(&value) };
-            inner.write(&mut store, account, Before::Keep, |sink| sink(put));
+            inner.write(&mut store, account, ExistingRows::Keep, |sink| sink(put));
         }
-        store.single.entry(account.to_owned()).or_default().insert((table, key.to_vec()), value);
+        store.standalone.entry(account.to_owned()).or_default().insert((table, key.to_vec()), value);
     }
 
-    /// Closes the file; nothing can be saved any more.
+    /// Closes the file for good.
     pub fn close(&self) {
         let mut store = self.store();
         store.retry_at = Instant::after_start(Duration::MAX);
@@ -198,19 +198,19 @@ impl State {
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
-        // A panic elsewhere cannot leave half of anything here: each change is one assignment.
+        // A panic elsewhere cannot leave the store inconsistent, because each change is one assignment.
         self.inner.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Inner {
-    /// Whether the file is open, and the one at its path.
+    /// Whether the file is open and still at its path. Opens it again if necessary.
     fn is_open(&self, store: &mut Store) -> bool {
         if let Some(opened) = &store.opened {
             if opened.is_at(&self.settings.path) {
                 return true;
             }
-            // Somebody removed or replaced it.
+            // The file was removed or replaced.
             database::close(store.opened.take());
         }
         let now = self.clock.now();
@@ -220,76 +220,76 @@ impl Inner {
         store.retry_at = now + RETRY;
         match self.open_again() {
             Ok(opened) => {
-                // An older copy, put there in the meantime, looks like the file that was written last.
+                // This may be an older copy that was put there meanwhile, so everything is written again.
                 store.generation.0 += 1;
                 store.opened = Some(opened);
             }
-            Err(Error::Io { source, .. }) => self.tell(store, &source.to_string()),
-            Err(error) => self.tell(store, &error.to_string()),
+            Err(Error::Io { source, .. }) => self.report(store, &source.to_string()),
+            Err(error) => self.report(store, &error.to_string()),
         }
         store.opened.is_some()
     }
 
     fn open_again(&self) -> Result<Opened, Error> {
         let Self { settings, accounts, clock, .. } = self;
-        match enter(settings, accounts).and_then(|found| accept(found, accounts)) {
-            Ok((opened, Origin::Found)) => Ok(opened),
-            Ok((opened, Origin::Made)) => {
+        match open_for(settings, accounts).and_then(|opened| accept(opened, accounts)) {
+            Ok((opened, Origin::Existing)) => Ok(opened),
+            Ok((opened, Origin::Created)) => {
                 let path = settings.path.display();
-                tracing::warn!(%path, "the state file was gone; everything is written to a new one");
+                tracing::warn!(%path, "the state file was removed; everything is written to a new one");
                 Ok(opened)
             }
             Err(Problem::Refused(error)) => Err(error),
-            Err(Problem::Damaged(damage)) => begin_anew(settings, accounts, damage, clock),
+            Err(Problem::Damaged(damage)) => replace_damaged(settings, accounts, damage, clock),
         }
     }
 
-    /// Whether the rows were written.
+    /// Writes the rows. Returns whether that succeeded.
     fn write(
         &self,
         store: &mut Store,
         account: &str,
-        before: Before,
+        before: ExistingRows,
         each: impl Fn(&mut Sink<'_>) -> Result<(), RowError>,
     ) -> bool {
         let Some(opened) = &store.opened else { return false };
         match opened.commit(account, before, each) {
             Ok(()) => {
-                self.meter.kept(opened.size());
-                if store.trouble.take().is_some() {
-                    tracing::info!("the state is written again, and the counters go on");
+                self.stats.committed(opened.size());
+                if store.logged_problem.take().is_some() {
+                    tracing::info!("the state file can be written again; the counters continue");
                 }
                 true
             }
             Err(why) => {
-                // After an error the database is of no more use.
+                // After an error the database refuses all further writes.
                 database::close(store.opened.take());
                 store.retry_at = self.clock.now() + RETRY;
-                self.tell(store, &why);
+                self.report(store, &why);
                 false
             }
         }
     }
 
-    fn tell(&self, store: &mut Store, why: &str) {
-        self.meter.failed();
-        // The database puts this before what the system says.
+    fn report(&self, store: &mut Store, why: &str) {
+        self.stats.failed();
+        // redb adds this prefix to the message of the operating system.
         let why = why.strip_prefix("I/O error: ").unwrap_or(why);
-        if store.trouble.as_deref() != Some(why) {
+        if store.logged_problem.as_deref() != Some(why) {
             let path = self.settings.path.display();
-            tracing::warn!(%path, why, "the state cannot be written; counters stand still until it can");
-            store.trouble = Some(why.to_owned());
+            tracing::warn!(%path, why, "the state file cannot be written; the counters stand still until it can");
+            store.logged_problem = Some(why.to_owned());
         }
     }
 }
 
-/// Opens the file for these accounts, and reads what they left.
+/// Opens the file for these accounts, and reads their rows.
 fn restore<T: Default>(
     settings: &Settings,
     accounts: &[String],
     add: impl Fn(&mut T, Table, &[u8], &[u8]) -> Result<(), Unreadable>,
 ) -> Result<(Opened, BTreeMap<String, T>, Recovery), Problem> {
-    let (opened, origin) = enter(settings, accounts)?;
+    let (opened, origin) = open_for(settings, accounts)?;
     let mut saved = BTreeMap::new();
     for id in accounts {
         match opened.read(id, &add) {
@@ -302,14 +302,14 @@ fn restore<T: Default>(
         }
     }
     let (opened, origin) = accept((opened, origin), accounts)?;
-    Ok((opened, saved, if origin == Origin::Found { Recovery::Restored } else { Recovery::Fresh }))
+    Ok((opened, saved, if origin == Origin::Existing { Recovery::Restored } else { Recovery::Fresh }))
 }
 
-/// Opens the file on trial, for these accounts.
-fn enter(settings: &Settings, accounts: &[String]) -> Result<(Opened, Origin), Problem> {
+/// Opens the file for these accounts, without changing it yet.
+fn open_for(settings: &Settings, accounts: &[String]) -> Result<(Opened, Origin), Problem> {
     let (opened, origin) = database::open(settings)?;
     let found: Vec<_> = opened.accounts().map(str::to_owned).collect();
-    // Who watches nobody, as a shard may, takes nothing from anybody.
+    // A shard may have no accounts.
     if accounts.is_empty() || found.is_empty() || accounts.iter().any(|id| found.contains(id)) {
         return Ok((opened, origin));
     }
@@ -318,14 +318,14 @@ fn enter(settings: &Settings, accounts: &[String]) -> Result<(Opened, Origin), P
     Err(Problem::Refused(Error::OtherAccounts { path, found }))
 }
 
-/// Ends the trial.
-fn accept(entered: (Opened, Origin), accounts: &[String]) -> Result<(Opened, Origin), Problem> {
-    let (mut opened, origin) = entered;
+/// Lets the file be changed from now on.
+fn accept(opened: (Opened, Origin), accounts: &[String]) -> Result<(Opened, Origin), Problem> {
+    let (mut opened, origin) = opened;
     match opened.accept(accounts) {
         Ok(()) => Ok((opened, origin)),
         Err(error) => {
-            if origin == Origin::Made {
-                opened.empty();
+            if origin == Origin::Created {
+                opened.truncate();
             }
             database::close(Some(opened));
             Err(Problem::Refused(error))
@@ -333,21 +333,21 @@ fn accept(entered: (Opened, Origin), accounts: &[String]) -> Result<(Opened, Ori
     }
 }
 
-/// Sets a damaged file aside and makes a new one.
-fn begin_anew(
+/// Renames a damaged file, and creates a new one.
+fn replace_damaged(
     settings: &Settings,
     accounts: &[String],
     damage: Damage,
     clock: &Clock,
 ) -> Result<Opened, Error> {
     let Damage { why, lock } = damage;
-    let aside = database::set_aside(&settings.path, clock.date())?;
-    // Nobody else could set aside what is at the path by now.
+    let renamed = database::rename_damaged(&settings.path, clock.date())?;
+    // The damaged file is out of the way, so its lock is no longer needed.
     drop(lock);
     let path = settings.path.display();
-    let aside = aside.display();
-    tracing::warn!(%path, %aside, why, "the state file is damaged; it was set aside, and a new one begins");
-    match enter(settings, accounts).and_then(|entered| accept(entered, accounts)) {
+    let renamed = renamed.display();
+    tracing::warn!(%path, %renamed, why, "the state file is damaged; it was renamed, and a new one was created");
+    match open_for(settings, accounts).and_then(|opened| accept(opened, accounts)) {
         Ok((opened, _)) => Ok(opened),
         Err(Problem::Refused(error)) => Err(error),
         Err(Problem::Damaged(Damage { why, .. })) => Err(Error::Damaged { path: settings.path.clone(), why }),

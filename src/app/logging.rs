@@ -1,53 +1,93 @@
-//! Log lines: to standard error, as text for people or JSON for machines.
+//! Writes log lines to standard error, as text or as JSON.
+//!
+//! A thread of its own writes them, from a bounded queue. If nobody reads standard error, lines are dropped and counted, and
+//! no other thread waits.
+
+mod text_fields;
 
 use std::io::{self, IsTerminal};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tracing::Subscriber;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::config::{Log, LogFormat};
+use text_fields::TextFields;
 
-/// Whether text is coloured.
+/// How many lines may wait to be written: many more than the start of a process with many accounts writes at once, and
+/// less than a megabyte.
+const QUEUED_LINES: usize = 4096;
+
+/// What [`start`] made: the counter of dropped lines, and the guard that writes the last lines when it is dropped.
+static STARTED: OnceLock<(ErrorCounter, Mutex<Option<WorkerGuard>>)> = OnceLock::new();
+
+/// The target of the lines that record a change made by an operator's command.
+pub(crate) const OPERATOR: &str = "zt_risk_exporter::operator";
+
+/// Whether log lines have colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colour {
-    /// With escape sequences, for a terminal.
+    /// With ANSI escape sequences.
     On,
-    /// Without.
+    /// Without escape sequences.
     Off,
 }
 
 impl Colour {
-    /// On for a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
+    /// Colours for a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
     pub fn for_stream(stream: &impl IsTerminal) -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         if wanted && stream.is_terminal() { Self::On } else { Self::Off }
     }
 }
 
-/// Sends what is logged to standard error from here on.
+/// Sends the log of this process to standard error.
 ///
 /// # Errors
-/// Logs of this process go somewhere already.
+/// A subscriber is installed already.
 pub(crate) fn start(log: &Log) -> Result<(), tracing::subscriber::SetGlobalDefaultError> {
-    tracing::subscriber::set_global_default(subscriber(log, Colour::for_stream(&io::stderr()), io::stderr))
+    let (queue, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(QUEUED_LINES)
+        .lossy(true)
+        .thread_name("log")
+        .finish(io::stderr());
+    let dropped = queue.error_counter();
+    tracing::subscriber::set_global_default(subscriber(log, Colour::for_stream(&io::stderr()), queue))?;
+    // It is empty: only one subscriber can be installed.
+    let _ = STARTED.set((dropped, Mutex::new(Some(guard))));
+    Ok(())
 }
 
-/// What writes log lines to `writer`: a time in RFC 3339 and UTC, the level, the fields.
+/// Writes the lines that still wait; gives up after about a second. Later lines are lost.
+pub(crate) fn finish() {
+    if let Some((_, guard)) = STARTED.get() {
+        drop(guard.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+/// How many lines were dropped because the queue was full.
+pub(crate) fn dropped_lines() -> u64 {
+    STARTED.get().map_or(0, |(dropped, _)| dropped.dropped_lines() as u64)
+}
+
+/// A subscriber that writes lines to `writer`: the time (RFC 3339, UTC), the level, the message and the fields.
 pub fn subscriber<W>(log: &Log, colour: Colour, writer: W) -> Box<dyn Subscriber + Send + Sync>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let targets = log.level.to_targets();
+    // Changes that a person makes are logged whatever the level is.
+    let targets = log.level.to_targets().with_target(OPERATOR, LevelFilter::INFO);
     let builder = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::TRACE)
         .with_ansi(colour == Colour::On)
-        // It would be said on standard error, by a macro that panics if that cannot be written to.
+        // Internal errors would be printed with `eprintln!`, which panics if standard error is closed.
         .log_internal_errors(false)
         .with_writer(writer);
     match log.format {
-        LogFormat::Text => Box::new(builder.finish().with(targets)),
+        LogFormat::Text => Box::new(builder.fmt_fields(TextFields).finish().with(targets)),
         LogFormat::Json => Box::new(
             builder
                 .json()
@@ -85,25 +125,43 @@ mod tests {
         let writer = lines.clone();
         let subscriber = subscriber(&log, colour, move || writer.clone());
         tracing::subscriber::with_default(subscriber, || {
-            tracing::warn!(account = "acme", "one thing");
-            tracing::info!(target: "other", "another");
+            tracing::warn!(account = "acme", "no answer");
+            tracing::info!(target: "other", "filtered out");
         });
         let bytes = lines.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
     }
 
-    /// The time at the start of a line or in its JSON is one, and the rest of it.
+    /// Whether `text` is a time in RFC 3339 and UTC.
     fn is_date(text: &str) -> bool {
         text.ends_with('Z') && text.parse::<jiff::Timestamp>().is_ok()
     }
 
     #[test]
-    fn text_has_a_date_a_level_and_fields_and_colours_only_if_wanted() {
+    fn text_has_a_date_a_level_and_fields_and_colours_only_if_asked_for() {
         let text = logged("info,other=off", LogFormat::Text, Colour::Off);
         let (date, rest) = text.split_once(' ').unwrap();
         assert!(is_date(date), "{text}");
-        assert_eq!(rest, " WARN zt_risk_exporter::app::logging::tests: one thing account=\"acme\"\n");
+        assert_eq!(rest, " WARN zt_risk_exporter::app::logging::tests: no answer account=\"acme\"\n");
         assert!(logged("info", LogFormat::Text, Colour::On).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn text_from_outside_forges_no_line_and_no_field() {
+        let hostile = "no\n2026-11-21T00:00:00Z  INFO x: all is well level=\"none\"\u{202e}\u{2028}\u{1b}[2J";
+        let log = Log { level: "info".parse().unwrap(), format: LogFormat::Text };
+        let lines = Lines::default();
+        let writer = lines.clone();
+        tracing::subscriber::with_default(subscriber(&log, Colour::Off, move || writer.clone()), || {
+            tracing::warn!(name = hostile, error = %hostile, plain = %"127.0.0.1:80", count = 3, "{hostile}");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let escaped = "no\\n2026-11-21T00:00:00Z  INFO x: all is well level=";
+        let message = format!("{escaped}\"none\"\\u{{202e}}\\u{{2028}}\\u{{1b}}[2J");
+        let field = format!("\"{escaped}\\\"none\\\"\\u{{202e}}\\u{{2028}}\\u{{1b}}[2J\"");
+        let wanted = format!(": {message} name={field} error={field} plain=127.0.0.1:80 count=3\n");
+        assert!(text.ends_with(&wanted), "{text}\n{wanted}");
+        assert_eq!(text.matches(char::is_control).count(), 1, "{text}");
     }
 
     #[test]
@@ -112,6 +170,6 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert!(line["timestamp"].as_str().is_some_and(is_date), "{text}");
         let fields = ["level", "target", "message", "account"].map(|name| line[name].as_str().unwrap());
-        assert_eq!(fields, ["WARN", "zt_risk_exporter::app::logging::tests", "one thing", "acme"]);
+        assert_eq!(fields, ["WARN", "zt_risk_exporter::app::logging::tests", "no answer", "acme"]);
     }
 }

@@ -26,6 +26,7 @@ pub(crate) fn parse(text: &str) -> Option<Duration> {
 }
 
 /// Formats a duration for [`parse`]. Fractions of a millisecond are dropped.
+#[cfg(feature = "daemon")]
 pub(crate) fn spell(span: Duration) -> String {
     let mut rest = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     let mut text = String::new();
@@ -71,6 +72,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "daemon")]
     #[test]
     fn a_formatted_duration_can_be_parsed() {
         for text in ["30s", "1h30m", "1d", "2d3h4m5s6ms", "0s"] {

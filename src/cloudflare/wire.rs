@@ -84,6 +84,7 @@ impl From<Integration> for model::Integration {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Token {
+    id: Option<String>,
     status: String,
     #[serde(default)]
     expires_on: Value,
@@ -91,7 +92,10 @@ pub(super) struct Token {
 
 impl From<Token> for TokenStatus {
     fn from(wire: Token) -> Self {
+        // Cloudflare's ids have 32 hexadecimal digits.
+        let is_id = |id: &String| id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
         Self {
+            id: wire.id.filter(is_id),
             state: match wire.status.as_str() {
                 "active" => TokenState::Active,
                 "disabled" => TokenState::Disabled,

@@ -1,8 +1,8 @@
-//! One account: everything known of it, what to ask next, and what an answer changes.
+//! One account: everything known about it, what to request next, and what an answer changes.
 //!
-//! Pure: the poller asks and waits, and tells the time. Each answer is compared first, and what it changes
-//! is applied as a whole. Then it is saved ([`Account::changes`]), and only what was saved is shown as
-//! counted ([`Account::saved`]).
+//! Pure: the poller sends the requests, waits, and passes the time in. An answer is compared with what is known,
+//! then its changes are applied as a whole. They are saved next ([`Account::changes`]), and only saved changes are
+//! published as counted ([`Account::saved`]).
 
 mod changes;
 mod dirty;
@@ -15,9 +15,11 @@ use std::time::Duration;
 use crate::clock::{Instant, Timestamp};
 use crate::cloudflare::limit::Admission;
 use crate::collector::audit::Audit;
-use crate::collector::ledger::{Begun, DetailRequest, FetchReason, Ledger, Reading, UNLISTED, Verdict};
+use crate::collector::ledger::{
+    CountingStart, DetailRequest, FetchReason, Ledger, Reading, UNLISTED, Verdict,
+};
 use crate::collector::persist::Document;
-use crate::collector::queue::{News, Queue};
+use crate::collector::queue::{Queue, QueueChange};
 use crate::collector::roster::{Comparison, Overview, Roster};
 use crate::collector::schedule::{FailureClass, Purpose, Schedule};
 use crate::collector::top_users::TopUsers;
@@ -30,57 +32,57 @@ use crate::model::{
 use crate::store::row::Table;
 use dirty::Unsaved;
 
-/// Integrations with series of their own; Cloudflare knows one kind, and a tenant has one or two.
-const INTEGRATIONS: usize = 256;
+/// The most integrations with series of their own. Cloudflare knows one kind, and a tenant has one or two.
+const MAX_INTEGRATIONS: usize = 256;
 
-/// How often it is looked for what may be forgotten; nothing may sooner than after a week.
-const FORGETTING: Duration = Duration::from_secs(3_600);
+/// How often expired keys and users are looked for. Nothing expires within less than a week.
+const CLEANUP_INTERVAL: Duration = Duration::from_secs(3_600);
 
 /// What to do next.
 #[derive(Debug)]
 pub enum Step {
-    /// Ask Cloudflare.
-    Ask(Question),
-    /// Nothing, before this moment.
+    /// Send this request.
+    Fetch(Fetch),
+    /// Nothing is due before this instant.
     Wait(Instant),
 }
 
-/// What to ask Cloudflare.
+/// A request to send to Cloudflare.
 #[derive(Debug)]
-pub enum Question {
-    /// Read a whole endpoint.
-    Poll(Resource),
+pub enum Fetch {
+    /// Read all pages of a resource.
+    Resource(Resource),
     /// Read one user's events.
     User(DetailRequest),
 }
 
-/// How an account is watched.
+/// How an account is polled and shown.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What it is called.
+    /// Alias and id.
     pub name: AccountName,
-    /// How often what is read.
+    /// How often each resource is read.
     pub intervals: Intervals,
-    /// This account's part of the requests allowed in five minutes.
+    /// How many requests this account may send in five minutes.
     pub budget: u32,
-    /// How many users get series of their own.
-    pub series: usize,
-    /// What users are called.
-    pub naming: UserLabel,
-    /// Keys the hashes of events.
+    /// The most users with series of their own.
+    pub user_limit: usize,
+    /// How users are named in labels.
+    pub user_label: UserLabel,
+    /// The key of the hashes that identify events.
     pub secret: [u8; 16],
-    /// Varies the jitter.
+    /// The seed of the jitter.
     pub seed: u64,
 }
 
-/// Everything known of one account.
+/// Everything known about one account.
 #[derive(Debug)]
 pub struct Account {
     name: AccountName,
-    naming: UserLabel,
+    user_label: UserLabel,
     roster: Roster,
     overview: Option<Overview>,
-    series: TopUsers,
+    top_users: TopUsers,
     queue: Queue,
     audit: Audit,
     ledger: Ledger,
@@ -88,18 +90,18 @@ pub struct Account {
     behaviors: Option<Vec<Behavior>>,
     integrations: Option<Vec<Integration>>,
     up: Option<bool>,
-    /// Whether the latest attempt to read the summary was answered, whole or not.
-    reach: Reachability,
+    /// Whether the latest request for the summary was answered, completely or not.
+    reachability: Reachability,
     labels: LabelsReady,
     last_success: BTreeMap<Resource, Timestamp>,
     rejected: BTreeMap<Resource, u64>,
-    /// When Cloudflare's clock last showed that it is time to forget.
-    forgot: Option<Timestamp>,
+    /// When expired keys and users were last looked for, on Cloudflare's clock.
+    last_cleanup: Option<Timestamp>,
     unsaved: Unsaved,
     published: Published,
 }
 
-/// What was counted, as last saved: no counter on the page may be ahead of the durable copy.
+/// The totals as last saved. No published counter may be ahead of the durable copy.
 #[derive(Debug, Default)]
 struct Published {
     since: Option<Timestamp>,
@@ -112,8 +114,8 @@ enum Reachability {
     Silent,
 }
 
-/// Whether behaviors were read, or refused, or answered in a way that nobody can use, once: before that a
-/// display name might become a label.
+/// Whether the request for the behaviors was answered once: with a list, a refusal, or an answer that cannot be
+/// used. Before that, a display name might become a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LabelsReady {
     Yes,
@@ -121,16 +123,16 @@ enum LabelsReady {
 }
 
 impl Account {
-    /// An account of which nothing is known.
+    /// An account about which nothing is known yet.
     pub fn new(settings: Settings) -> Self {
-        let Settings { name, intervals, budget, series, naming, secret, seed } = settings;
-        let series = if matches!(naming, UserLabel::Nobody) { 0 } else { series };
+        let Settings { name, intervals, budget, user_limit, user_label, secret, seed } = settings;
+        let user_limit = if matches!(user_label, UserLabel::Omitted) { 0 } else { user_limit };
         Self {
             name,
-            naming,
+            user_label,
             roster: Roster::default(),
             overview: None,
-            series: TopUsers::new(series),
+            top_users: TopUsers::new(user_limit),
             queue: Queue::default(),
             audit: Audit::new(intervals.audit),
             ledger: Ledger::new(secret),
@@ -138,23 +140,23 @@ impl Account {
             behaviors: None,
             integrations: None,
             up: None,
-            reach: Reachability::Silent,
+            reachability: Reachability::Silent,
             labels: LabelsReady::NotYet,
             last_success: BTreeMap::new(),
             rejected: BTreeMap::new(),
-            forgot: None,
+            last_cleanup: None,
             unsaved: Unsaved::Everything,
             published: Published::default(),
         }
     }
 
-    /// All changes were saved: they may be seen.
+    /// All changes were saved: publishes them.
     pub fn saved(&mut self) {
         self.unsaved = Unsaved::nothing();
         self.publish();
     }
 
-    /// The durable copy was lost: everything is to be saved again.
+    /// The durable copy was lost: everything must be saved again.
     pub fn save_everything(&mut self) {
         self.unsaved = Unsaved::Everything;
     }
@@ -163,58 +165,58 @@ impl Account {
         self.published = Published { since: self.ledger.epoch(), totals: self.ledger.totals() };
     }
 
-    /// What it is called.
+    /// Alias and id.
     pub fn name(&self) -> &AccountName {
         &self.name
     }
 
-    /// The time between two readings of `endpoint`, as the budget allows.
-    pub fn interval(&self, endpoint: Resource) -> Option<std::time::Duration> {
-        self.schedule.interval(endpoint)
+    /// The time between two readings of `resource` that the budget allows.
+    pub fn interval(&self, resource: Resource) -> Option<Duration> {
+        self.schedule.interval(resource)
     }
 
-    /// The same, as it was wished for.
-    pub fn configured_interval(&self, endpoint: Resource) -> Option<std::time::Duration> {
-        self.schedule.configured(endpoint)
+    /// The configured time between two readings of `resource`.
+    pub fn configured_interval(&self, resource: Resource) -> Option<Duration> {
+        self.schedule.configured(resource)
     }
 
     /// What to do next.
     pub fn plan(&mut self, now: Instant) -> Step {
-        if let Some(endpoint) = self.schedule.due(now) {
-            return Step::Ask(Question::Poll(endpoint));
+        if let Some(resource) = self.schedule.due(now) {
+            return Step::Fetch(Fetch::Resource(resource));
         }
         let next_poll = self.schedule.next_due();
         if self.ledger.epoch().is_none()
             || self.labels == LabelsReady::NotYet
-            || self.reach == Reachability::Silent
+            || self.reachability == Reachability::Silent
         {
             return Step::Wait(next_poll);
         }
         let change = self.schedule.user_turn(Purpose::Change, now);
         let audit = self.schedule.user_turn(Purpose::Audit, now);
         if change == Admission::Now
-            && let Some(asked) = self.next_pending(now)
+            && let Some(request) = self.next_pending(now)
         {
-            return Step::Ask(Question::User(asked));
+            return Step::Fetch(Fetch::User(request));
         }
         if audit == Admission::Now
-            && let Some(asked) = self.next_audit(now)
+            && let Some(request) = self.next_audited(now)
         {
-            return Step::Ask(Question::User(asked));
+            return Step::Fetch(Fetch::User(request));
         }
-        let when = |turn, due: Option<Instant>| match turn {
+        let starts = |turn, due: Option<Instant>| match turn {
             Admission::At(free) => Some(free),
             Admission::Now | Admission::AfterResponse => due,
         };
-        let users = [when(change, self.queue.next_due()), when(audit, self.audit.next_due())];
+        let users = [starts(change, self.queue.next_due()), starts(audit, self.audit.next_due())];
         let next = users.into_iter().flatten().filter(|due| *due > now).fold(next_poll, Instant::min);
         Step::Wait(next)
     }
 
-    /// The summary was read. `ours` is the date on our own clock.
-    pub fn summary_read(&mut self, summary: &Summary, now: Instant, ours: Timestamp) {
-        let date = summary.date.unwrap_or(ours);
-        self.reach = Reachability::Answered;
+    /// The summary was read. `local_date` is the date on our own clock.
+    pub fn summary_read(&mut self, summary: &Summary, now: Instant, local_date: Timestamp) {
+        let date = summary.date.unwrap_or(local_date);
+        self.reachability = Reachability::Answered;
         self.reject(Resource::Summary, summary.unreadable.len() as u64 + u64::from(summary.anonymous));
         self.schedule.read(Resource::Summary, summary.pages, now);
         let whole = summary.completeness == Completeness::Complete;
@@ -226,107 +228,114 @@ impl Account {
             (false, None) => Comparison::default(),
         };
         if whole {
-            if self.ledger.begin(date) == Begun::Now {
-                self.unsaved.document(Document::Counting);
+            if self.ledger.start_counting(date) == CountingStart::Now {
+                self.unsaved.document(Document::Totals);
             }
-            self.unsaved.users(Table::TopUsers, self.series.choose(summary, now));
-            self.last_success.insert(Resource::Summary, ours);
+            self.unsaved.users(Table::TopUsers, self.top_users.select(summary, now));
+            self.last_success.insert(Resource::Summary, local_date);
         }
-        self.take_over(comparison, date);
+        self.apply_comparison(comparison, date);
         if whole {
-            self.forget(date);
+            self.clean_up(date);
         }
         self.unsaved.document(Document::CollectorState);
     }
 
     /// A user's events were read.
-    pub fn user_read(&mut self, asked: &DetailRequest, risk: &UserRisk, now: Instant, ours: Timestamp) {
+    pub fn user_read(
+        &mut self,
+        request: &DetailRequest,
+        risk: &UserRisk,
+        now: Instant,
+        local_date: Timestamp,
+    ) {
         self.reject(Resource::User, u64::from(risk.rejected));
         if risk.completeness == Completeness::Complete {
-            self.last_success.insert(Resource::User, ours);
+            self.last_success.insert(Resource::User, local_date);
         }
-        let date = risk.date.unwrap_or(ours);
-        let reading = self.ledger.reconcile(asked, risk, date);
-        self.spent(asked, risk.pages, now);
-        self.settle(asked, reading, now);
+        let date = risk.date.unwrap_or(local_date);
+        let reading = self.ledger.reconcile(request, risk, date);
+        self.spent(request, risk.pages, now);
+        self.apply_reading(request, reading, now);
     }
 
-    /// There is no such user. One who is gone was removed; one who is listed may come to be found.
-    pub fn user_not_found(&mut self, asked: &DetailRequest, now: Instant) {
-        self.spent(asked, 1, now);
-        if asked.why == FetchReason::Gone {
-            let reading = self.ledger.reconcile_not_found(asked);
-            self.settle(asked, reading, now);
+    /// Cloudflare does not know the user. If the user left the list, that was a removal; if the user is listed, a
+    /// later request may find it.
+    pub fn user_not_found(&mut self, request: &DetailRequest, now: Instant) {
+        self.spent(request, 1, now);
+        if request.reason == FetchReason::Gone {
+            let reading = self.ledger.reconcile_not_found(request);
+            self.apply_reading(request, reading, now);
         } else {
-            self.put_off(asked, now);
+            self.back_off(request, now);
         }
     }
 
-    /// A user's events could not be read. A user who was only audited comes round again.
-    pub fn user_failed(&mut self, asked: &DetailRequest, setback: FailureClass, now: Instant) {
-        self.spent(asked, 1, now);
-        match setback {
-            FailureClass::Passing | FailureClass::Unusable => self.put_off(asked, now),
-            FailureClass::Refused | FailureClass::Closed => {
-                self.schedule.failed(Resource::User, setback, now);
+    /// A user's events could not be read. An audited user gets another turn in the next round.
+    pub fn user_failed(&mut self, request: &DetailRequest, failure: FailureClass, now: Instant) {
+        self.spent(request, 1, now);
+        match failure {
+            FailureClass::Transient | FailureClass::Unusable => self.back_off(request, now),
+            FailureClass::Refused | FailureClass::Denied => {
+                self.schedule.failed(Resource::User, failure, now);
             }
         }
     }
 
     /// The behaviors were read.
-    pub fn behaviors_read(&mut self, found: Listing<Behavior>, now: Instant, ours: Timestamp) {
+    pub fn behaviors_read(&mut self, found: Listing<Behavior>, now: Instant, local_date: Timestamp) {
         let Listing { rows: mut behaviors, rejected, odd: _ } = found;
         self.reject(Resource::Behaviors, rejected.into());
         behaviors.sort_by(|a, b| a.id.cmp(&b.id));
-        self.ledger.label(&behaviors);
+        self.ledger.list_behaviors(&behaviors);
         self.labels = LabelsReady::Yes;
-        let is_news = self.behaviors.replace(behaviors) != self.behaviors;
-        if is_news {
-            self.unsaved.document(Document::Counting);
+        let is_different = self.behaviors.replace(behaviors) != self.behaviors;
+        if is_different {
+            self.unsaved.document(Document::Totals);
             self.unsaved.document(Document::Behaviors);
         }
         self.unsaved.document(Document::CollectorState);
-        self.last_success.insert(Resource::Behaviors, ours);
+        self.last_success.insert(Resource::Behaviors, local_date);
         self.schedule.read(Resource::Behaviors, 1, now);
     }
 
     /// The integrations were read.
-    pub fn integrations_read(&mut self, found: Listing<Integration>, now: Instant, ours: Timestamp) {
+    pub fn integrations_read(&mut self, found: Listing<Integration>, now: Instant, local_date: Timestamp) {
         let Listing { rows: mut integrations, rejected, odd: _ } = found;
         self.reject(Resource::Integrations, rejected.into());
         integrations.sort_by_key(|integration| integration.id);
-        integrations.truncate(INTEGRATIONS);
+        integrations.truncate(MAX_INTEGRATIONS);
         self.integrations = Some(integrations);
         self.unsaved.document(Document::Integrations);
         self.unsaved.document(Document::CollectorState);
-        self.last_success.insert(Resource::Integrations, ours);
+        self.last_success.insert(Resource::Integrations, local_date);
         self.schedule.read(Resource::Integrations, 1, now);
     }
 
-    /// A resource was read of which nothing is kept.
+    /// A resource was read whose content is not kept.
     pub fn read(&mut self, resource: Resource, now: Instant) {
         self.schedule.read(resource, 1, now);
     }
 
-    /// `endpoint` could not be read; what is known of it stays.
-    pub fn failed(&mut self, endpoint: Resource, setback: FailureClass, now: Instant) {
-        if endpoint == Resource::Summary {
-            (self.up, self.reach) = (Some(false), Reachability::Silent);
+    /// `resource` could not be read. What is known about it stays.
+    pub fn failed(&mut self, resource: Resource, failure: FailureClass, now: Instant) {
+        if resource == Resource::Summary {
+            (self.up, self.reachability) = (Some(false), Reachability::Silent);
         }
-        if endpoint == Resource::Behaviors && matches!(setback, FailureClass::Closed | FailureClass::Unusable)
+        if resource == Resource::Behaviors && matches!(failure, FailureClass::Denied | FailureClass::Unusable)
         {
             self.labels = LabelsReady::Yes;
         }
         self.unsaved.document(Document::CollectorState);
-        self.schedule.failed(endpoint, setback, now);
+        self.schedule.failed(resource, failure, now);
     }
 
-    /// The credentials changed.
+    /// The credentials changed: everything is due now.
     pub fn retry_now(&mut self, now: Instant) {
         self.schedule.retry_now(now);
     }
 
-    /// What was refused is tried again this often.
+    /// Retries after a refusal come this often.
     pub fn retry_refused_every(&mut self, interval: Duration) {
         self.schedule.retry_refused_every(interval);
     }
@@ -334,33 +343,33 @@ impl Account {
     fn next_pending(&mut self, now: Instant) -> Option<DetailRequest> {
         let id = self.queue.next(now)?;
         let (user, pending) = (self.roster.get(id)?, self.queue.get(id)?);
-        let asked = DetailRequest::pending(*user, pending);
+        let request = DetailRequest::pending(*user, pending);
         self.queue.served();
-        Some(asked)
+        Some(request)
     }
 
-    fn next_audit(&mut self, now: Instant) -> Option<DetailRequest> {
+    fn next_audited(&mut self, now: Instant) -> Option<DetailRequest> {
         let id = self.audit.next(&self.roster, |id| self.queue.get(id).is_some(), now)?;
-        self.audit.came_to(id);
+        self.audit.advance_to(id);
         self.roster.get(id).map(|user| DetailRequest::audit(*user))
     }
 
-    fn take_over(&mut self, comparison: Comparison, date: Timestamp) {
+    fn apply_comparison(&mut self, comparison: Comparison, date: Timestamp) {
         let Comparison { users, changed, gone, level_changes, overview } = comparison;
-        let standings = gone.iter().filter_map(|id| self.roster.get(*id).copied()).collect::<Vec<_>>();
+        let left = gone.iter().filter_map(|id| self.roster.get(*id).copied()).collect::<Vec<_>>();
         self.unsaved.users(Table::Users, users.iter().map(|user| user.id));
         self.roster.apply(users, date);
         if level_changes != LevelChanges::default() {
-            self.ledger.moved(&level_changes);
-            self.unsaved.document(Document::Counting);
+            self.ledger.count_level_changes(&level_changes);
+            self.unsaved.document(Document::Totals);
         }
-        for (id, tuple, before) in changed {
-            if self.queue.changed(id, tuple, before, date) == News::Yes {
+        for (id, fingerprint, level_before) in changed {
+            if self.queue.changed(id, fingerprint, level_before, date) == QueueChange::Changed {
                 self.unsaved.user(Table::Pending, id);
             }
         }
-        for user in standings {
-            self.queue.gone(user.id, user.covered, user.standing(), date);
+        for user in left {
+            self.queue.gone(user.id, user.covered, user.level_since(), date);
             self.unsaved.user(Table::Pending, user.id);
         }
         if overview.is_some() {
@@ -368,7 +377,7 @@ impl Account {
         }
     }
 
-    fn settle(&mut self, asked: &DetailRequest, reading: Reading, now: Instant) {
+    fn apply_reading(&mut self, request: &DetailRequest, reading: Reading, now: Instant) {
         let (verdict, user) = (reading.verdict, reading.user);
         self.ledger.apply(reading);
         self.roster.replace(user);
@@ -376,34 +385,34 @@ impl Account {
         for table in [Table::Users, Table::Records, Table::Pending] {
             self.unsaved.user(table, user.id);
         }
-        self.unsaved.document(Document::Counting);
+        self.unsaved.document(Document::Totals);
         self.unsaved.document(Document::CollectorState);
         match verdict {
-            Verdict::Short(tries) => self.queue.short(user.id, tries, now),
-            Verdict::Done if asked.why == FetchReason::Audit => {}
+            Verdict::Short(attempts) => self.queue.short(user.id, attempts, now),
+            Verdict::Done if request.reason == FetchReason::Audit => {}
             Verdict::Done => drop(self.queue.remove(user.id)),
         }
     }
 
-    fn put_off(&mut self, asked: &DetailRequest, now: Instant) {
-        self.queue.failed(asked.user.id, now);
-        self.audit.read(asked.user.id, now);
-        self.unsaved.user(Table::Pending, asked.user.id);
+    fn back_off(&mut self, request: &DetailRequest, now: Instant) {
+        self.queue.failed(request.user.id, now);
+        self.audit.read(request.user.id, now);
+        self.unsaved.user(Table::Pending, request.user.id);
     }
 
-    /// Forgets what is bounded in time: keys of events long absent, then users long gone.
-    fn forget(&mut self, date: Timestamp) {
-        if self.forgot.is_some_and(|forgot| date < forgot + FORGETTING) {
+    /// Removes what has expired: keys of events absent for a week, then users gone for 90 days.
+    fn clean_up(&mut self, date: Timestamp) {
+        if self.last_cleanup.is_some_and(|last| date < last + CLEANUP_INTERVAL) {
             return;
         }
-        self.forgot = Some(date);
+        self.last_cleanup = Some(date);
         let roster = &self.roster;
         let changed = self.ledger.forget_absent(date, |id| roster.gone_since(id));
         self.unsaved.users(Table::Records, changed);
         let mut dropped = self.roster.gone_for(UNLISTED, date);
         dropped.retain(|id| self.queue.get(*id).is_none() && self.ledger.drop_user(*id));
         if self.ledger.merge_forgotten(date) || !dropped.is_empty() {
-            self.unsaved.document(Document::Counting);
+            self.unsaved.document(Document::Totals);
         }
         for table in [Table::Users, Table::Records] {
             self.unsaved.users(table, dropped.iter().copied());
@@ -411,12 +420,12 @@ impl Account {
         self.roster.remove(dropped);
     }
 
-    fn spent(&mut self, asked: &DetailRequest, pages: u32, now: Instant) {
-        let purpose = if asked.why == FetchReason::Audit { Purpose::Audit } else { Purpose::Change };
+    fn spent(&mut self, request: &DetailRequest, pages: u32, now: Instant) {
+        let purpose = if request.reason == FetchReason::Audit { Purpose::Audit } else { Purpose::Change };
         self.schedule.spent(purpose, pages, now);
     }
 
-    fn reject(&mut self, endpoint: Resource, rows: u64) {
-        *self.rejected.entry(endpoint).or_default() += rows;
+    fn reject(&mut self, resource: Resource, rows: u64) {
+        *self.rejected.entry(resource).or_default() += rows;
     }
 }

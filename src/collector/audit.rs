@@ -1,8 +1,8 @@
-//! Reads again, in turns, users of whom nothing new is known.
+//! Reads users again although the summary shows no change.
 //!
-//! One event in and one out with the same count and time look like no change; only reading finds it. Users
-//! go round by id: each listed one once a round, none sooner than the interval after it was last read. That
-//! is "read longest ago first" to within one round, without an order over a million users.
+//! If one event disappears and another one appears with the same count and time, only reading the events finds it.
+//! The audit goes through the listed users by id, once a round, and leaves out users who were read within the
+//! interval. That is close to "read longest ago first", without an order over a million users.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -11,34 +11,34 @@ use crate::clock::Instant;
 use crate::collector::roster::Roster;
 use crate::model::UserId;
 
-/// Who is to be read again.
+/// Which user to read again next.
 #[derive(Debug)]
 pub(crate) struct Audit {
     interval: Duration,
-    /// The user the round has come to.
+    /// The user that was audited last.
     last: Option<UserId>,
-    /// When the users read within the interval were read: at most the budget's requests of an interval.
+    /// When each user who was read within the interval was read. The budget bounds how many there are.
     read: HashMap<UserId, Instant>,
     order: VecDeque<(Instant, UserId)>,
 }
 
 impl Audit {
-    /// No user is read again sooner than `interval` after it was read.
+    /// An audit that reads no user again sooner than `interval` after the last reading.
     pub(crate) fn new(interval: Duration) -> Self {
         Self { interval, last: None, read: HashMap::new(), order: VecDeque::new() }
     }
 
-    /// The round goes on behind this user.
+    /// Continues the round after this user.
     pub(crate) fn resume(&mut self, last: Option<UserId>) {
         self.last = last;
     }
 
-    /// The user that the round has come to.
+    /// The user that was audited last.
     pub(crate) fn position(&self) -> Option<UserId> {
         self.last
     }
 
-    /// The listed user to read again, of those that are not `waiting` to be read anyway.
+    /// The next listed user to read again. Users who are `waiting` in the queue are left out.
     pub(crate) fn next(
         &mut self,
         roster: &Roster,
@@ -60,14 +60,14 @@ impl Audit {
         self.order.front().map(|(read, _)| *read + self.interval)
     }
 
-    /// The user was read, for the audit or otherwise.
+    /// The user was read, for whatever reason.
     pub(crate) fn read(&mut self, id: UserId, now: Instant) {
         self.read.insert(id, now);
         self.order.push_back((now, id));
     }
 
-    /// The audit's round has come to this user.
-    pub(crate) fn came_to(&mut self, id: UserId) {
+    /// The round has reached this user.
+    pub(crate) fn advance_to(&mut self, id: UserId) {
         self.last = Some(id);
     }
 
@@ -95,19 +95,19 @@ mod tests {
     }
 
     fn roster(users: u128) -> Roster {
-        let tuple = RowFingerprint { last_event: Timestamp::default(), count: 1, level: Level::Low };
-        let summary = Summary::whole((1..=users).map(|n| Row { user: id(n), tuple }).collect());
+        let fingerprint = RowFingerprint { last_event: Timestamp::default(), count: 1, level: Level::Low };
+        let summary = Summary::whole((1..=users).map(|n| Row { user: id(n), tuple: fingerprint }).collect());
         let mut roster = Roster::default();
         roster.apply(Roster::baseline(&summary, Timestamp::default()).users, Timestamp::default());
         roster
     }
 
     #[test]
-    fn each_user_once_a_round_and_none_within_the_interval() {
+    fn each_user_is_read_once_a_round_and_none_within_the_interval() {
         let (roster, mut audit) = (roster(3), Audit::new(Duration::from_secs(100)));
         let mut read = |second| {
             let user = audit.next(&roster, |_| false, at(second))?;
-            audit.came_to(user);
+            audit.advance_to(user);
             audit.read(user, at(second));
             Some(user.as_u128())
         };
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn users_that_were_read_otherwise_or_wait_for_it_are_passed_over() {
+    fn users_who_were_read_or_wait_in_the_queue_are_left_out() {
         let (roster, mut audit) = (roster(3), Audit::new(Duration::from_secs(100)));
         audit.read(id(1), at(0));
         assert_eq!(audit.next(&roster, |user| user == id(2), at(1)), Some(id(3)));

@@ -1,7 +1,7 @@
-//! Which label an event's behavior gets: few, stable, and the same for every event of a behavior.
+//! Which label the behavior of an event gets. Labels are few and stable, and all events of a behavior have the same.
 //!
-//! An event names its behavior by id or by display name, Cloudflare does not say which; both lead to the
-//! id. What matches neither is learned as it stands. A table never forgets, so no series changes its name.
+//! Cloudflare does not say whether an event names its behavior by id or by display name. Both lead to the id. A name that
+//! matches neither becomes a label itself. Labels are never removed, so no series changes its name.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Behavior;
 
-/// Behaviors that get a label because Cloudflare lists them; eight were documented in 2026.
-const LISTED: usize = 256;
-/// Behaviors that get a label because an event named them.
-const LEARNED: usize = 64;
-/// Bytes of a label; attested ids have a dozen, display names fifty.
-const LENGTH: usize = 128;
-/// The label of everything beyond.
+/// The most labels of behaviors that Cloudflare lists; eight were documented in 2026.
+const MAX_LISTED: usize = 256;
+/// The most labels learned from events.
+const MAX_LEARNED: usize = 64;
+/// The longest label in bytes. Known ids have about 12 bytes, display names about 50.
+const MAX_LENGTH: usize = 128;
+/// The label of all behaviors beyond these limits.
 const OTHER: &str = "other";
 
 /// The number of a label in its table.
@@ -29,7 +29,7 @@ impl LabelId {
         usize::from(self.0)
     }
 
-    /// The number, for the durable state.
+    /// The number, as it is saved.
     pub(crate) fn number(self) -> u16 {
         self.0
     }
@@ -50,16 +50,16 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// Gives the listed behaviors their labels, and their display names with them.
+    /// Gives the listed behaviors their labels, and lets their display names lead to them.
     pub fn list(&mut self, behaviors: &[Behavior]) {
         for behavior in behaviors {
             self.label_listed(&behavior.id);
         }
         for behavior in behaviors {
-            // A display name that is also an id stands for the behavior with that id.
+            // A display name that is also an id leads to the behavior with that id.
             let is_id = behaviors.iter().any(|other| other.id == behavior.name);
             if !is_id
-                && behavior.name.len() <= LENGTH
+                && behavior.name.len() <= MAX_LENGTH
                 && let Some(label) = self.get(&behavior.id)
             {
                 self.by_name.insert(behavior.name.clone(), label);
@@ -72,26 +72,26 @@ impl Labels {
         self.by_name.get(name).copied()
     }
 
-    /// The label of the behavior that an event names, given now if there was none.
+    /// The label of the behavior that an event names; a new one, if it has none.
     pub fn learn(&mut self, name: &str) -> LabelId {
         if let Some(label) = self.get(name) {
             return label;
         }
-        if self.learned == LEARNED || name.is_empty() || name.len() > LENGTH {
+        if self.learned == MAX_LEARNED || name.is_empty() || name.len() > MAX_LENGTH {
             return self.other();
         }
         self.learned += 1;
         self.add(name)
     }
 
-    /// The labels' texts, by [`LabelId::index`].
+    /// The texts of the labels, by [`LabelId::index`].
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// Whether the table, as read from the durable state, is one that this program wrote.
+    /// Whether a saved table is consistent.
     pub fn is_sound(&self) -> bool {
-        let are_few = self.listed <= LISTED && self.learned <= LEARNED;
+        let are_few = self.listed <= MAX_LISTED && self.learned <= MAX_LEARNED;
         are_few
             && self.names.len() <= self.listed + self.learned + 1
             && self.by_name.values().all(|label| label.index() < self.names.len())
@@ -99,12 +99,12 @@ impl Labels {
 
     fn label_listed(&mut self, id: &str) {
         if let Some(at) = self.names.iter().position(|name| name == id) {
-            // It has its label, even if its name has meanwhile stood for another behavior.
+            // It keeps its label, even if its id was the display name of another behavior in between.
             self.by_name
                 .insert(id.to_owned(), LabelId(u16::try_from(at).expect("at most 321 labels are given")));
             return;
         }
-        if self.listed == LISTED || id.is_empty() || id.len() > LENGTH {
+        if self.listed == MAX_LISTED || id.is_empty() || id.len() > MAX_LENGTH {
             return;
         }
         self.listed += 1;

@@ -1,11 +1,11 @@
-//! Which events were counted already.
+//! Which events were counted.
 //!
-//! `events_total` is the size of a set that only grows: the distinct events ever observed. Nothing here
-//! subtracts one count from another to count events; a key is in the set or it is not, so reading twice
-//! counts once, whatever was lost in between.
+//! `events_total` is the size of a set that only grows: the distinct events ever observed. Events are never counted by
+//! subtracting one count from another. The key of an event is in the set or it is not, so an event that is read twice
+//! counts once.
 //!
-//! A reading of a user's events is reconciled first ([`Ledger::reconcile`]) and applied later ([`Ledger::apply`]),
-//! so that all it changes can be made durable in one transaction in between, and only then be seen.
+//! A reading of a user's events is reconciled first ([`Ledger::reconcile`]); its changes are applied as a whole
+//! ([`Ledger::apply`]), saved in one transaction, and published last.
 
 mod loss;
 pub(crate) mod persisted;
@@ -28,36 +28,36 @@ use crate::clock::Timestamp;
 use crate::collector::behavior_labels::Labels;
 use crate::model::{Behavior, Event, EventTotals, Histogram, LevelChanges, PerLevel, UserId};
 
-/// Seconds from an event to its first sight: is it one poll (30 s), a few, the queue of a campaign (minutes
-/// to hours), or a first sight after an outage?
+/// Seconds from an event to its first observation: one poll (30 s), a few polls, the queue during a campaign (minutes to
+/// hours), or the end of an outage?
 const DELAY_BOUNDS: &[f64] = &[15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0, 21_600.0, 86_400.0];
 
-/// Seconds from reaching a level to the reset: within the quarter of an hour, the hour, the shift, the day,
-/// three days, the week, or later? Prometheus 3 rewrites bounds of a million seconds and more (`1e+06`),
-/// Prometheus 2 does not, so there are none.
+/// Seconds from reaching a level to the reset: within a quarter of an hour, an hour, a shift, a day, three days, a week,
+/// or later? Prometheus 3 rewrites bounds of a million seconds and more (`1e+06`),
+/// Prometheus 2 does not, so no bound is that large.
 const RESET_BOUNDS: &[f64] = &[900.0, 3_600.0, 14_400.0, 28_800.0, 86_400.0, 259_200.0, 604_800.0];
 
-/// A user who has been off the list for so long, and of whom no keys are left, is dropped.
+/// A user who left the list this long ago, and has no keys left, is dropped.
 pub(crate) const UNLISTED: Duration = Duration::from_secs(90 * 86_400);
 
-/// When counting began.
+/// Whether a summary starts the counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Begun {
-    /// With this list.
+pub(crate) enum CountingStart {
+    /// It does.
     Now,
-    /// With an earlier one.
-    Before,
+    /// Counting started with an earlier one.
+    Earlier,
 }
 
 /// The counted events of one account, and the totals that follow from them.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    /// Keeps the keys of one ledger useless to anyone who guesses what went into them.
+    /// The key of the hashes: without it, guessing a user's id and an event does not show whether it was counted.
     secret: [u8; 16],
     epoch: Option<Timestamp>,
-    /// Events and resets at or before it are not counted, because users with later ones were dropped.
+    /// Events and resets at or before this time are not counted: users with such events were dropped.
     floor: Option<Timestamp>,
-    /// The floors of users that were to be forgotten, by a hash of who they were.
+    /// The floors of users whom an operator had forgotten, by a keyed hash of the id.
     forgotten: BTreeMap<u64, Timestamp>,
     labels: Labels,
     records: HashMap<UserId, Record>,
@@ -71,7 +71,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// An empty ledger. `secret` keys the hashes of events.
+    /// An empty ledger. `secret` is the key of the hashes.
     pub(crate) fn new(secret: [u8; 16]) -> Self {
         Self {
             secret,
@@ -95,50 +95,50 @@ impl Ledger {
         self.epoch
     }
 
-    /// Counting begins, unless it has: events at or before `epoch` are never counted.
-    pub(crate) fn begin(&mut self, epoch: Timestamp) -> Begun {
-        let begun = if self.epoch.is_none() { Begun::Now } else { Begun::Before };
+    /// Starts the counting, unless it was started before. Events at or before `epoch` are never counted.
+    pub(crate) fn start_counting(&mut self, epoch: Timestamp) -> CountingStart {
+        let start = if self.epoch.is_none() { CountingStart::Now } else { CountingStart::Earlier };
         self.epoch.get_or_insert(epoch);
-        begun
+        start
     }
 
-    /// The behaviors were read: their ids become labels.
-    pub(crate) fn label(&mut self, behaviors: &[Behavior]) {
+    /// Makes the ids of the listed behaviors labels.
+    pub(crate) fn list_behaviors(&mut self, behaviors: &[Behavior]) {
         self.labels.list(behaviors);
     }
 
-    /// The label of a listed behavior, if it was given one.
+    /// The label of a listed behavior, if it has one.
     pub(crate) fn label_of(&self, behavior: &str) -> Option<&str> {
         let label = self.labels.get(behavior)?;
         self.labels.names().get(label.index()).map(String::as_str)
     }
 
-    /// Users moved between levels.
-    pub(crate) fn moved(&mut self, moves: &LevelChanges) {
-        for (from, changes) in moves.iter().enumerate() {
+    /// Adds observed changes of level.
+    pub(crate) fn count_level_changes(&mut self, observed: &LevelChanges) {
+        for (from, changes) in observed.iter().enumerate() {
             for (to, count) in changes.iter().enumerate() {
                 self.level_changes[from][to] += count;
             }
         }
     }
 
-    /// When the user was last reset, if that was ever read.
+    /// When the user was last reset, as far as known.
     pub(crate) fn last_reset(&self, id: UserId) -> Option<Timestamp> {
         self.records.get(&id)?.last_reset
     }
 
-    /// What is kept of the user.
+    /// What is kept about the user's events.
     pub(crate) fn record(&self, id: UserId) -> Option<&Record> {
         self.records.get(&id)
     }
 
-    /// Of whom something is kept.
+    /// The users with records.
     pub(crate) fn recorded(&self) -> impl Iterator<Item = UserId> {
         self.records.keys().copied()
     }
 
-    /// Forgets the keys that have been absent long enough when Cloudflare's clock shows `date`; `gone` says
-    /// since when a user has been off the list. Returns whose records changed.
+    /// Forgets the keys that have been absent long enough at `date` on Cloudflare's clock. `gone` returns when a user left
+    /// the list. Returns the users whose records changed.
     pub(crate) fn forget_absent(
         &mut self,
         date: Timestamp,
@@ -155,8 +155,8 @@ impl Ledger {
         changed
     }
 
-    /// Drops what is kept of a user who has been off the list for [`UNLISTED`], unless keys are left. The
-    /// account's floor rises to the user's, so that nothing is counted again if the user comes back.
+    /// Drops the record of a user who left the list [`UNLISTED`] ago, unless it has keys. The account's floor rises to the
+    /// user's, so that no event is counted again if the user returns. Returns whether the user was dropped.
     pub(crate) fn drop_user(&mut self, id: UserId) -> bool {
         if self.records.get(&id).is_some_and(|record| !record.keys.is_empty()) {
             return false;
@@ -167,8 +167,8 @@ impl Ledger {
         true
     }
 
-    /// The floors of forgotten users become the account's when they are as old as those of dropped ones.
-    /// Returns whether any did.
+    /// Merges the floors of forgotten users into the account's floor once they are [`UNLISTED`] old. Returns whether any
+    /// was merged.
     pub(crate) fn merge_forgotten(&mut self, date: Timestamp) -> bool {
         let before = self.forgotten.len();
         let floor = &mut self.floor;
@@ -182,8 +182,8 @@ impl Ledger {
         self.forgotten.len() != before
     }
 
-    /// Resets of the user at or before it are not counted, nor are events; before counting began, nothing is.
-    /// A floor for events alone stands in the user's record.
+    /// The time up to which neither resets nor events of the user are counted. Before counting starts, it is the end of
+    /// time. The user's record may have a higher floor for events.
     fn floor_of(&self, id: UserId) -> Timestamp {
         let Some(epoch) = self.epoch else { return Timestamp::from_millis(i64::MAX) };
         let of_user = || self.forgotten.get(&forgotten_key(&self.secret, id)).copied();
@@ -191,7 +191,7 @@ impl Ledger {
         [self.floor, of_user].into_iter().flatten().fold(epoch, Timestamp::max)
     }
 
-    /// Takes over what a reading changes, all at once. The user's row is the roster's to take.
+    /// Applies all changes of a reading, except for the user's row, which belongs to the roster.
     pub(crate) fn apply(&mut self, reading: Reading) {
         let Reading {
             verdict: _,
@@ -232,7 +232,7 @@ impl Ledger {
         }
     }
 
-    /// Everything counted, for the page; `started` once labels are settled and counting has begun.
+    /// Everything counted, to be published.
     pub(crate) fn totals(&self) -> EventTotals {
         let name = |at: usize| self.labels.names().get(at).cloned().unwrap_or_default();
         let labels = 0..self.labels.names().len();
@@ -253,7 +253,7 @@ impl Ledger {
         }
     }
 
-    /// The key of an event: its id alone might turn out to be the behavior's.
+    /// The key of an event. The id alone might turn out to be that of the behavior.
     fn key(&self, user: UserId, event: &Event) -> u64 {
         let mut hasher = SipHasher24::new_with_key(&self.secret);
         hasher.write(user.as_bytes());
@@ -263,8 +263,7 @@ impl Ledger {
     }
 }
 
-/// Under what the floor of a forgotten user is kept: a keyed hash, which says nothing of who it was to
-/// somebody who has not the id already.
+/// The key under which the floor of a forgotten user is kept: a keyed hash, so that it does not show who the user was.
 pub(crate) fn forgotten_key(secret: &[u8; 16], id: UserId) -> u64 {
     let mut hasher = SipHasher24::new_with_key(secret);
     hasher.write(b"forgotten");

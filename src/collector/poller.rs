@@ -1,8 +1,7 @@
-//! The loop of one account: plan, wait, ask, apply, save, publish.
+//! The loop of one account: plan, wait, request, apply, save, publish.
 //!
-//! All that is known is in the [`Account`], which nobody else sees; what the page needs leaves as an immutable
-//! snapshot. Trouble upstream is logged when it begins, when it changes and when it is over, and never ends
-//! the loop.
+//! Only the poller sees the [`Account`]; readers get immutable snapshots. Failed requests are logged when they
+//! begin, when their cause changes, and when they end. They never end the loop.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -16,54 +15,57 @@ use crate::clock::{Clock, Instant};
 use crate::cloudflare::Credentials;
 use crate::cloudflare::limit::Budget;
 use crate::cloudflare::{Client, Error, Kind, Limiter, Outcome};
-use crate::collector::account::{Account, Question, Step};
+use crate::collector::account::{Account, Fetch, Step};
+use crate::collector::credential_watch::{Change, CredentialWatch};
 use crate::collector::ledger::DetailRequest;
 use crate::collector::persist::Now;
 use crate::collector::schedule::FailureClass;
 use crate::config::CredentialSource;
-use crate::metrics::telemetry::{Cause, Telemetry};
+use crate::metrics::telemetry::{IncidentCause, IncidentSource, Telemetry};
 use crate::model::{Completeness, Resource, Snapshot};
-use crate::store::{Before, Commit, Generation, State};
+use crate::store::{Commit, ExistingRows, Generation, State};
 
-/// How often a file with credentials is looked at for a change.
-const LOOK: Duration = Duration::from_secs(10);
+/// How often a file with credentials is checked for a change.
+const CREDENTIAL_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What a poller works with.
+/// Everything that a poller needs.
 pub struct Parts {
-    /// What is known of the account.
+    /// What is known about the account.
     pub account: Account,
-    /// Asks Cloudflare.
+    /// Sends the requests.
     pub client: Client,
-    /// What the client was made with.
+    /// The credentials of the client.
     pub credential: Credentials,
-    /// Where that comes from.
+    /// Where the credentials are read from.
     pub source: CredentialSource,
-    /// What requests are paid from.
+    /// The budget that requests are charged to.
     pub budget: Budget,
-    /// The time.
+    /// The time, for the account and for waiting.
     pub clock: Clock,
-    /// Where the poller's own doings are counted.
+    /// Counts what the poller does.
     pub telemetry: Telemetry,
-    /// Where the account is saved before it is published, and to which file of it it was saved last.
+    /// Where the account is saved before it is published, with the file that holds its latest copy.
     pub state: Option<(State, Generation)>,
-    /// Where snapshots go.
+    /// Receives the snapshots.
     pub snapshots: watch::Sender<Arc<Snapshot>>,
 }
 
-/// Watches one account.
+/// Polls one account.
 pub struct Poller {
     parts: Parts,
-    /// The endpoints in trouble, and of which kind.
+    /// How the latest request failed, by resource; resources that answer are not in it.
     incidents: BTreeMap<Resource, Outcome>,
-    /// Whether the latest summary was whole, and each interval as last told.
+    /// Whether the latest summary was complete.
     completeness: Completeness,
+    /// The intervals as last reported.
     intervals: BTreeMap<Resource, Duration>,
-    /// Until when the budget lets nothing go, as it last said.
+    /// Until when the budget holds requests back, as it last said.
     held_until: Option<Instant>,
+    credential_watch: CredentialWatch,
 }
 
 impl Poller {
-    /// A poller that has asked nothing yet.
+    /// A poller that has sent no request yet.
     pub fn new(parts: Parts) -> Self {
         Self {
             parts,
@@ -71,12 +73,13 @@ impl Poller {
             completeness: Completeness::Complete,
             intervals: BTreeMap::new(),
             held_until: None,
+            credential_watch: CredentialWatch::default(),
         }
     }
 
-    /// Watches for ever. Needs a runtime of several threads, as a list of a million users keeps one busy.
+    /// Polls for ever. Needs a multi-threaded runtime, because a list of a million users keeps one thread busy.
     pub async fn run(mut self) -> Infallible {
-        self.tell_intervals();
+        self.report_intervals();
         loop {
             let now = self.parts.clock.now();
             let held =
@@ -87,15 +90,15 @@ impl Poller {
                     self.wait(until).await;
                     continue;
                 }
-                Step::Ask(Question::Poll(endpoint)) => self.poll(endpoint).await,
-                Step::Ask(Question::User(asked)) => self.read_user(&asked).await,
+                Step::Fetch(Fetch::Resource(resource)) => self.poll(resource).await,
+                Step::Fetch(Fetch::User(request)) => self.read_user(&request).await,
             }
             self.save();
             self.parts.snapshots.send_replace(Arc::new(self.parts.account.snapshot()));
         }
     }
 
-    /// Makes durable what is known; without a state it is as durable as it will be.
+    /// Saves the account, if there is a state file.
     fn save(&mut self) {
         let Parts { account, state, clock, .. } = &mut self.parts;
         match state {
@@ -104,44 +107,44 @@ impl Poller {
         }
     }
 
-    /// Waits until `until`, or until the file with the credentials may have changed.
+    /// Waits until `until`, or until the file with the credentials must be checked.
     async fn wait(&mut self, until: Instant) {
         let Parts { clock, source, .. } = &self.parts;
         match source.file() {
             None => clock.sleep_until(until).await,
             Some(_) => {
-                clock.sleep_until(until.min(clock.now() + LOOK)).await;
-                self.look_for_credentials();
+                clock.sleep_until(until.min(clock.now() + CREDENTIAL_CHECK_INTERVAL)).await;
+                self.reload_credentials().await;
             }
         }
     }
 
-    async fn poll(&mut self, endpoint: Resource) {
-        match endpoint {
+    async fn poll(&mut self, resource: Resource) {
+        match resource {
             Resource::Summary => self.read_summary().await,
             Resource::Behaviors => {
                 let answer = self.parts.client.behaviors().await;
-                self.apply(endpoint, answer, Account::behaviors_read);
+                self.apply(resource, answer, Account::behaviors_read);
             }
             Resource::Integrations => {
                 let answer = self.parts.client.integrations().await;
-                self.apply(endpoint, answer, Account::integrations_read);
+                self.apply(resource, answer, Account::integrations_read);
             }
             Resource::TokenVerify => self.verify_token().await,
-            Resource::User => unreachable!("no clock drives {}", endpoint.as_str()),
+            Resource::User => unreachable!("{} is not read periodically", resource.as_str()),
         }
     }
 
     async fn read_summary(&mut self) {
         let answer = self.parts.client.summary().await;
         let completeness = answer.as_ref().ok().map(|summary| summary.completeness.clone());
-        self.apply(Resource::Summary, answer, |account, summary, now, ours| {
-            block_in_place(|| account.summary_read(&summary, now, ours));
+        self.apply(Resource::Summary, answer, |account, summary, now, local_date| {
+            block_in_place(|| account.summary_read(&summary, now, local_date));
         });
         if let Some(completeness) = completeness {
-            self.tell_extent(completeness);
+            self.report_completeness(completeness);
         }
-        self.tell_intervals();
+        self.report_intervals();
     }
 
     async fn verify_token(&mut self) {
@@ -156,39 +159,39 @@ impl Poller {
                 self.parts.account.read(Resource::TokenVerify, self.parts.clock.now());
             }
             Err(error) => {
-                // Tokens that belong to an account are verified elsewhere; nothing depends on it.
-                tracing::debug!(account = name, %error, "the token's expiry is not known");
+                // Account-owned tokens are verified elsewhere. Nothing depends on the answer.
+                tracing::debug!(account = name, %error, "the token's expiry is unknown");
                 let now = self.parts.clock.now();
-                self.parts.account.failed(Resource::TokenVerify, FailureClass::Passing, now);
+                self.parts.account.failed(Resource::TokenVerify, FailureClass::Transient, now);
             }
         }
     }
 
-    async fn read_user(&mut self, asked: &DetailRequest) {
-        let answer = self.parts.client.user(asked.user.id).await;
+    async fn read_user(&mut self, request: &DetailRequest) {
+        let answer = self.parts.client.user(request.user.id).await;
         let Parts { account, clock, .. } = &mut self.parts;
         let now = clock.now();
         match &answer {
-            Ok(risk) => account.user_read(asked, risk, now, clock.date()),
+            Ok(risk) => account.user_read(request, risk, now, clock.date()),
             Err(error) => match error.kind() {
-                Kind::NotFound => account.user_not_found(asked, now),
-                // The user keeps its place until requests may go again.
+                Kind::NotFound => account.user_not_found(request, now),
+                // The user keeps its place in the queue until the budget allows requests again.
                 Kind::Limited(_) => self.held_until = held_until(error, now),
-                // A refusal of one user is nothing against the others.
-                Kind::Invalid => account.user_failed(asked, FailureClass::Passing, now),
-                _ => account.user_failed(asked, setback(error), now),
+                // Cloudflare refused this one user; the others are not affected.
+                Kind::Invalid => account.user_failed(request, FailureClass::Transient, now),
+                _ => account.user_failed(request, failure_class(error), now),
             },
         }
-        let is_news =
+        let is_incident =
             |error: &Error| !matches!(error.kind(), Kind::NotFound | Kind::Limited(Limiter::Budget));
-        let trouble = answer.err().filter(is_news);
-        self.tell(Resource::User, trouble.as_ref());
+        let incident = answer.err().filter(is_incident);
+        self.report(Resource::User, incident.as_ref());
     }
 
-    /// Applies an answer of a whole endpoint, or what its absence means.
+    /// Applies the answer of a periodic request, or its failure.
     fn apply<T>(
         &mut self,
-        endpoint: Resource,
+        resource: Resource,
         answer: Result<T, Error>,
         read: impl FnOnce(&mut Account, T, Instant, crate::clock::Timestamp),
     ) {
@@ -197,121 +200,158 @@ impl Poller {
         match answer {
             Ok(answer) => {
                 read(account, answer, now, date);
-                self.tell(endpoint, None);
+                self.report(resource, None);
             }
-            // Nothing was sent: this says nothing of the endpoint.
+            // The budget held the request back, so this says nothing about the resource.
             Err(error) if error.kind() == Kind::Limited(Limiter::Budget) => {
                 self.held_until = held_until(&error, now);
             }
             Err(error) => {
-                account.failed(endpoint, setback(&error), now);
-                self.tell(endpoint, Some(&error));
+                account.failed(resource, failure_class(&error), now);
+                self.report(resource, Some(&error));
             }
         }
     }
 
-    fn look_for_credentials(&mut self) {
-        let Parts { account, client, credential, source, clock, .. } = &mut self.parts;
-        let name = &account.name().alias;
-        let read = match source.read() {
-            Ok(read) if read == *credential => return,
-            Ok(read) => read,
-            Err(error) => {
-                tracing::debug!(account = name, %error, "the file with the credentials cannot be used now");
-                return;
-            }
-        };
-        match client.with_credentials(read.clone()) {
-            Ok(renewed) => {
-                tracing::info!(account = name, "the credentials changed and are used from now on");
-                (*client, *credential) = (renewed, read);
-                account.retry_now(clock.now());
-            }
-            Err(error) => tracing::warn!(account = name, %error, "the new credentials cannot be sent"),
-        }
-    }
-
-    /// Logs trouble once for each of its kinds, and its end.
-    fn tell(&mut self, endpoint: Resource, trouble: Option<&Error>) {
+    async fn reload_credentials(&mut self) {
+        let read = self.credential_watch.read(&self.parts.source).await;
+        let used = read.and_then(|read| self.use_credentials(read));
+        let change = self.credential_watch.record(&used);
         let Parts { account, clock, telemetry, .. } = &self.parts;
         let account = &account.name().alias;
-        let endpoint_name = endpoint.as_str();
-        if let Some(error) = trouble {
-            let cause = Cause::Request(error.outcome());
-            telemetry.trouble(account, endpoint, cause, &error.to_string(), clock.date());
+        let message =
+            "the file with the credentials is unusable; the credentials that were read last stay in use";
+        match (used, change) {
+            (Err(error), Change::None) => {
+                tracing::debug!(account, error, "cannot use the file with the credentials");
+                return;
+            }
+            (Err(error), change) => {
+                let (source, cause) = (IncidentSource::CredentialFile, IncidentCause::CredentialFile);
+                telemetry.incident(account, source, cause, &error, clock.date());
+                match change {
+                    Change::Failing => tracing::warn!(account, error, "{message}"),
+                    _ => tracing::debug!(account, error, "{message}"),
+                }
+            }
+            (Ok(()), Change::Recovered) => {
+                telemetry.incident_over(account, IncidentSource::CredentialFile, clock.date());
+                tracing::info!(account, "the file with the credentials is usable again");
+            }
+            (Ok(()), _) => return,
         }
-        match trouble {
-            Some(error) if self.incidents.get(&endpoint) == Some(&error.outcome()) => {
-                tracing::debug!(account, endpoint = endpoint_name, %error, "still no usable answer");
+        // The status document is built when a snapshot comes.
+        self.parts.snapshots.send_replace(Arc::new(self.parts.account.snapshot()));
+    }
+
+    /// Sends these credentials from now on, if they changed.
+    fn use_credentials(&mut self, read: Credentials) -> Result<(), String> {
+        let Parts { account, client, credential, clock, .. } = &mut self.parts;
+        if read == *credential {
+            return Ok(());
+        }
+        *client = client.with_credentials(read.clone()).map_err(|error| error.to_string())?;
+        *credential = read;
+        account.retry_now(clock.now());
+        tracing::info!(
+            account = account.name().alias,
+            "the credentials changed; the new ones are used from now on"
+        );
+        Ok(())
+    }
+
+    /// Logs the first failure of each kind, and the end of the failures.
+    fn report(&mut self, resource: Resource, failure: Option<&Error>) {
+        let Parts { account, clock, telemetry, .. } = &self.parts;
+        let account = &account.name().alias;
+        let resource_name = resource.as_str();
+        if let Some(error) = failure {
+            let cause = IncidentCause::Request(error.outcome());
+            telemetry.incident(account, resource, cause, &error.to_string(), clock.date());
+        }
+        match failure {
+            Some(error) if self.incidents.get(&resource) == Some(&error.outcome()) => {
+                tracing::debug!(account, endpoint = resource_name, %error, "the request failed again");
             }
             Some(error) => {
-                tracing::warn!(account, endpoint = endpoint_name, %error, "no usable answer");
-                self.incidents.insert(endpoint, error.outcome());
+                tracing::warn!(account, endpoint = resource_name, %error, "the request failed");
+                self.incidents.insert(resource, error.outcome());
             }
-            None if self.incidents.remove(&endpoint).is_some() => {
-                telemetry.trouble_over(account, endpoint, clock.date());
-                tracing::info!(account, endpoint = endpoint_name, "answers again");
+            None if self.incidents.remove(&resource).is_some() => {
+                telemetry.incident_over(account, resource, clock.date());
+                tracing::info!(account, endpoint = resource_name, "requests succeed again");
             }
             None => {}
         }
     }
 
-    /// Comes after [`Poller::tell`]: a list that is not whole is an answer.
-    fn tell_extent(&mut self, completeness: Completeness) {
+    /// Logs when the list of users becomes partial or complete. Called after [`Poller::report`], which takes a partial
+    /// list for a success.
+    fn report_completeness(&mut self, completeness: Completeness) {
         let Parts { account, clock, telemetry, .. } = &self.parts;
         let account = &account.name().alias;
         if let Completeness::Partial(reason) = &completeness {
-            let sentence = format!("the list of users is not whole; the last whole one stays: {reason}");
-            telemetry.trouble(account, Resource::Summary, Cause::Partial, &sentence, clock.date());
+            let sentence =
+                format!("the list of users is incomplete, so the last complete one stays: {reason}");
+            telemetry.incident(account, Resource::Summary, IncidentCause::Partial, &sentence, clock.date());
         }
         if self.completeness == completeness {
             return;
         }
         match &completeness {
             Completeness::Complete => {
-                telemetry.trouble_over(account, Resource::Summary, clock.date());
-                tracing::info!(account, "the list of users is whole again");
+                telemetry.incident_over(account, Resource::Summary, clock.date());
+                tracing::info!(account, "the list of users is complete again");
             }
             Completeness::Partial(reason) => {
-                tracing::warn!(account, reason, "the list of users is not whole; the last whole one stays");
+                tracing::warn!(
+                    account,
+                    reason,
+                    "the list of users is incomplete, so the last complete one stays"
+                );
             }
         }
         self.completeness = completeness;
     }
 
-    /// Puts the effective intervals on the page, and says so if the budget stretches one.
-    fn tell_intervals(&mut self) {
+    /// Publishes the effective intervals, and logs when the budget lengthens one.
+    fn report_intervals(&mut self) {
         let name = &self.parts.account.name().alias;
-        for endpoint in Resource::ALL {
-            let Some(interval) = self.parts.account.interval(endpoint) else { continue };
-            if self.intervals.insert(endpoint, interval) == Some(interval) {
+        for resource in Resource::ALL {
+            let Some(interval) = self.parts.account.interval(resource) else { continue };
+            if self.intervals.insert(resource, interval) == Some(interval) {
                 continue;
             }
-            self.parts.telemetry.poll_interval(name, endpoint, interval);
-            if self.parts.account.configured_interval(endpoint).is_some_and(|wished| wished < interval) {
-                let (endpoint, interval_seconds) = (endpoint.as_str(), interval.as_secs());
+            self.parts.telemetry.poll_interval(name, resource, interval);
+            if self
+                .parts
+                .account
+                .configured_interval(resource)
+                .is_some_and(|configured| configured < interval)
+            {
+                let (endpoint, interval_seconds) = (resource.as_str(), interval.as_secs());
                 tracing::warn!(
                     account = name,
                     endpoint,
                     interval_seconds,
-                    "read less often, to stay in the budget"
+                    "read less often than configured, to stay within the budget"
                 );
             }
         }
     }
 }
 
-/// Saves what changed of an account that was last saved to the file of `last`; when it is on disk it may be
-/// seen. If it cannot be saved, it stays unsaved, and the page shows what was saved last.
+/// Saves the changes of an account whose latest copy is in the file `last`, then publishes them. If they cannot be
+/// saved, they stay unsaved, and the totals that were saved last stay published.
 ///
-/// Blocks until the disk has it.
+/// Blocks until the changes are on disk.
 pub fn save(account: &mut Account, state: &State, last: &mut Generation, clock: &Clock) {
     while let Some(generation) = state.usable() {
         if generation != *last {
             account.save_everything();
         }
-        let changes = account.changes(Now { moment: clock.now(), date: clock.date() });
-        let before = if changes.are_everything() { Before::Clear } else { Before::Keep };
+        let changes = account.changes(Now { instant: clock.now(), date: clock.date() });
+        let before = if changes.are_everything() { ExistingRows::Clear } else { ExistingRows::Keep };
         let commit = if changes.is_empty() {
             Commit::Written
         } else {
@@ -324,24 +364,24 @@ pub fn save(account: &mut Account, state: &State, last: &mut Generation, clock: 
                 return;
             }
             Commit::Failed => return,
-            // Another poller found that the file was replaced: that happens at most every few seconds.
+            // Another poller replaced the file meanwhile. That happens every ten seconds at most.
             Commit::OtherFile => {}
         }
     }
 }
 
-/// Until when a request that was held back has to wait.
+/// Until when the budget holds requests back.
 fn held_until(error: &Error, now: Instant) -> Option<Instant> {
     error.retry_after().map(|wait| now + wait)
 }
 
-/// What an error means for the next request.
-fn setback(error: &Error) -> FailureClass {
+/// What the error means for the next request.
+fn failure_class(error: &Error) -> FailureClass {
     match error.kind() {
         Kind::Credentials | Kind::Refused => FailureClass::Refused,
-        Kind::Forbidden(_) | Kind::NotEntitled | Kind::NotFound | Kind::Invalid => FailureClass::Closed,
+        Kind::Forbidden(_) | Kind::NotEntitled | Kind::NotFound | Kind::Invalid => FailureClass::Denied,
         Kind::Limited(Limiter::Cloudflare | Limiter::Budget) | Kind::Unavailable | Kind::Timeout => {
-            FailureClass::Passing
+            FailureClass::Transient
         }
         Kind::Shape => FailureClass::Unusable,
     }

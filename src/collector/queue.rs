@@ -1,85 +1,90 @@
-//! Users whose events are still to be read, and in which order.
+//! Which users' events must be read, and in which order.
 //!
-//! Changed users go in turns: five of those newly or still at high to four of the rest, first come first
-//! served in each. Strict priority would starve the rest as soon as a few hundred users are noisy. Users
-//! who are gone come behind all of them. Each user is here at most once, so the queue is bounded by the
-//! number of users.
+//! Changed users take turns: five users at high, then four others, first come, first served within each group. With
+//! strict priority a few hundred noisy users at high would starve the rest. Users who left the list come after all
+//! of them. A user is in the queue at most once, so the queue is bounded by the number of users.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::clock::{Instant, Timestamp};
-use crate::collector::roster::Standing;
+use crate::collector::roster::LevelSince;
 use crate::model::{Level, RowFingerprint, UserId};
 
-/// A listing that is short of what the counts say is read again after these; then it is believed.
+/// If fewer events are listed than the summary counts, they are read again after these delays. Then the difference
+/// counts as lost.
 pub(crate) const SHORT_RETRIES: [Duration; 3] =
     [Duration::from_secs(60), Duration::from_secs(5 * 60), Duration::from_secs(30 * 60)];
 
 /// After a failure a user waits a minute, then twice as long each time, up to six hours.
 const FIRST_BACKOFF: Duration = Duration::from_secs(60);
-/// The longest that anyone is put off.
+/// The longest delay after failures.
 pub(crate) const LONGEST_BACKOFF: Duration = Duration::from_secs(6 * 3600);
 
-/// Of nine turns, how many the users at high get.
+/// Of every nine turns, users at high get five.
 const HIGH_TURNS: u8 = 5;
 const ALL_TURNS: u8 = 9;
 
-/// Why a user's events are to be read.
+/// Why a user's events must be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Reason {
     /// The summary says that something changed.
     Changed,
-    /// The user is gone from the summary.
+    /// The user left the list.
     Gone,
 }
 
-/// Whether the queue learned something.
+/// Whether the queue changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum QueueChange {
     /// It did.
-    Yes,
-    /// It knew all of it.
-    No,
+    Changed,
+    /// It did not.
+    Unchanged,
 }
 
-/// A user whose events are still to be read.
+/// A user whose events must be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pending {
-    /// What the summary last said; the count that a reading must explain.
+    /// The latest row in the summary. Its count is what a reading must explain.
     pub latest: RowFingerprint,
-    /// The standing before the first change that is still unread, if there was one.
-    pub before: Option<Standing>,
+    /// The level before the first change that was not read yet, if the user had one.
+    pub level_before: Option<LevelSince>,
     /// Why the events are to be read.
     pub reason: Reason,
-    /// Since when they are.
+    /// Since when the user has been waiting.
     pub since: Timestamp,
-    /// The highest count from which the latest has fallen while nothing was read; 0 if it has not.
+    /// The highest count since the last reading, if the latest is lower; otherwise 0.
     pub peak: u32,
-    /// What readings that were short left behind.
-    pub tries: Tries,
-    /// How often in a row the events could not be read at all.
+    /// What readings with missing events have found so far.
+    pub attempts: Attempts,
+    /// How many requests failed in a row.
     pub failures: u8,
 }
 
-/// What readings that were short left behind for the next one.
+/// What readings with missing events have found so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tries {
-    /// How many there were.
+pub struct Attempts {
+    /// How many such readings there were.
     pub count: u8,
-    /// Events that they newly counted.
+    /// Events that they counted.
     pub found: u32,
     /// A reset that one of them was the first to show.
     pub reset: Option<Timestamp>,
-    /// Events that nobody had read when that reset came.
+    /// Events that had not been read when that reset came.
     pub owed: u32,
 }
 
 impl Pending {
-    /// A user of whom nothing was tried yet.
-    pub fn new(latest: RowFingerprint, before: Option<Standing>, reason: Reason, since: Timestamp) -> Self {
-        Self { latest, before, reason, since, peak: 0, tries: Tries::default(), failures: 0 }
+    /// A user whose events were not requested yet.
+    pub fn new(
+        latest: RowFingerprint,
+        level_before: Option<LevelSince>,
+        reason: Reason,
+        since: Timestamp,
+    ) -> Self {
+        Self { latest, level_before, reason, since, peak: 0, attempts: Attempts::default(), failures: 0 }
     }
 
     fn lane(&self) -> Lane {
@@ -91,14 +96,14 @@ impl Pending {
     }
 }
 
-/// A user in the queue, and where.
+/// A user in the queue, and its place.
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
     pending: Pending,
     place: Place,
 }
 
-/// Where a user waits: in a lane behind those with lower tickets, or for a moment.
+/// Where a user waits: in a lane, ordered by ticket, or until an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Lane(Lane, u64),
@@ -112,20 +117,20 @@ enum Lane {
     Gone,
 }
 
-/// All users whose events are still to be read.
+/// All users whose events must be read.
 #[derive(Debug, Default)]
 pub struct Queue {
     waiting: HashMap<UserId, Waiting>,
     lanes: [BTreeMap<u64, UserId>; 3],
     later: BTreeMap<(Instant, u64), UserId>,
-    /// How many wait since when: few dates, as each summary has one.
+    /// How many users have been waiting since when. There are few dates, because each summary has one.
     waiting_since: BTreeMap<Timestamp, u64>,
     next_ticket: u64,
     turn: u8,
 }
 
 impl Queue {
-    /// The queue that an earlier process left: users, and the moment before which one is not to be read.
+    /// Restores the queue of an earlier process: users, and the instant before which each must not be read.
     pub fn restore(users: impl IntoIterator<Item = (UserId, Pending, Option<Instant>)>) -> Self {
         let mut users: Vec<_> = users.into_iter().collect();
         users.sort_by_key(|(id, pending, _)| (pending.since, *id));
@@ -140,20 +145,20 @@ impl Queue {
         queue
     }
 
-    /// The summary says that a user changed. One who waits already keeps its place, unless it has come to
-    /// high, or was put off for a short listing: there is news to read. Returns whether anything changed.
+    /// The summary shows a change of a user. A user who waits already keeps its place, unless it has risen to high, or
+    /// waits for a retry because events were missing: the new event can be read now.
     pub fn changed(
         &mut self,
         id: UserId,
         latest: RowFingerprint,
-        before: Option<Standing>,
+        level_before: Option<LevelSince>,
         date: Timestamp,
-    ) -> News {
+    ) -> QueueChange {
         let lane = if latest.level == Level::High { Lane::High } else { Lane::Rest };
         let Some(Waiting { mut pending, mut place }) = self.waiting.get(&id).copied() else {
             let place = self.enter(id, lane);
-            self.add(id, Pending::new(latest, before, Reason::Changed, date), place);
-            return News::Yes;
+            self.add(id, Pending::new(latest, level_before, Reason::Changed, date), place);
+            return QueueChange::Changed;
         };
         let known = (pending, place);
         let moves = match place {
@@ -169,21 +174,21 @@ impl Queue {
         }
         (pending.latest, pending.reason) = (latest, Reason::Changed);
         self.waiting.insert(id, Waiting { pending, place });
-        if known == (pending, place) { News::No } else { News::Yes }
+        if known == (pending, place) { QueueChange::Unchanged } else { QueueChange::Changed }
     }
 
-    /// A user is gone from the summary; `last` is what it said last. What was unread stays so.
-    pub fn gone(&mut self, id: UserId, last: RowFingerprint, before: Standing, date: Timestamp) {
+    /// A user left the list; `last` is its last row. Changes that were not read yet stay in the queue.
+    pub fn gone(&mut self, id: UserId, last: RowFingerprint, level_before: LevelSince, date: Timestamp) {
         let known = self.remove(id);
         let place = self.enter(id, Lane::Gone);
         let pending = match known {
             Some(known) => Pending { reason: Reason::Gone, ..known },
-            None => Pending::new(last, Some(before), Reason::Gone, date),
+            None => Pending::new(last, Some(level_before), Reason::Gone, date),
         };
         self.add(id, pending, place);
     }
 
-    /// Whose events to read next; those who waited long enough for another try have come back into line.
+    /// The user to read next. Users whose delay is over return to their lanes first.
     pub fn next(&mut self, now: Instant) -> Option<UserId> {
         while let Some((&(due, ticket), &id)) = self.later.first_key_value()
             && due <= now
@@ -203,17 +208,17 @@ impl Queue {
         order.into_iter().find_map(|lane| self.lanes[lane as usize].values().next().copied())
     }
 
-    /// A user's turn was used, whatever came of it.
+    /// A turn was used, whatever the outcome.
     pub fn served(&mut self) {
         self.turn = (self.turn + 1) % ALL_TURNS;
     }
 
-    /// What is known of a user whose events are still to be read.
+    /// The entry of a user who waits.
     pub fn get(&self, id: UserId) -> Option<&Pending> {
         self.waiting.get(&id).map(|waiting| &waiting.pending)
     }
 
-    /// Before when the user is not to be read, if the user was put off.
+    /// The instant before which the user must not be read, if there is one.
     pub fn due(&self, id: UserId) -> Option<Instant> {
         match self.waiting.get(&id)?.place {
             Place::Lane(..) => None,
@@ -221,12 +226,12 @@ impl Queue {
         }
     }
 
-    /// All users who wait.
+    /// All waiting users.
     pub fn users(&self) -> impl Iterator<Item = UserId> {
         self.waiting.keys().copied()
     }
 
-    /// The user's events were read.
+    /// Takes the user off the queue.
     pub fn remove(&mut self, id: UserId) -> Option<Pending> {
         let Waiting { pending, place } = self.waiting.remove(&id)?;
         self.leave(place);
@@ -239,25 +244,26 @@ impl Queue {
         Some(pending)
     }
 
-    /// The listing was short: the rest is looked for later.
-    pub fn short(&mut self, id: UserId, tries: Tries, now: Instant) {
+    /// Events were missing: the user is read again later.
+    pub fn short(&mut self, id: UserId, attempts: Attempts, now: Instant) {
         if let Some(mut known) = self.remove(id) {
-            let wait = SHORT_RETRIES[usize::from(tries.count.saturating_sub(1)).min(SHORT_RETRIES.len() - 1)];
-            (known.tries, known.failures) = (tries, 0);
-            self.put_off(id, known, now + wait);
+            let wait =
+                SHORT_RETRIES[usize::from(attempts.count.saturating_sub(1)).min(SHORT_RETRIES.len() - 1)];
+            (known.attempts, known.failures) = (attempts, 0);
+            self.delay(id, known, now + wait);
         }
     }
 
-    /// The user's events could not be read for a reason of its own.
+    /// The request for the user's events failed.
     pub fn failed(&mut self, id: UserId, now: Instant) {
         if let Some(mut known) = self.remove(id) {
             let wait = FIRST_BACKOFF.saturating_mul(1 << known.failures.min(16)).min(LONGEST_BACKOFF);
             known.failures = known.failures.saturating_add(1);
-            self.put_off(id, known, now + wait);
+            self.delay(id, known, now + wait);
         }
     }
 
-    /// When a user who was put off is due.
+    /// When the next delayed user is due.
     pub fn next_due(&self) -> Option<Instant> {
         self.later.first_key_value().map(|(&(due, _), _)| due)
     }
@@ -267,12 +273,12 @@ impl Queue {
         self.waiting.len()
     }
 
-    /// Whether nobody waits.
+    /// Whether no user waits.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Since when the longest waiting user waits.
+    /// Since when the user who waits longest has been waiting.
     pub fn oldest(&self) -> Option<Timestamp> {
         self.waiting_since.first_key_value().map(|(&since, _)| since)
     }
@@ -294,7 +300,7 @@ impl Queue {
         Place::Later(due, self.next_ticket)
     }
 
-    fn put_off(&mut self, id: UserId, known: Pending, due: Instant) {
+    fn delay(&mut self, id: UserId, known: Pending, due: Instant) {
         let place = self.enter_later(id, due);
         self.add(id, known, place);
     }
@@ -316,17 +322,17 @@ mod tests {
         UserId::from_u128(n)
     }
 
-    fn tuple(count: u32, level: Level) -> RowFingerprint {
+    fn fingerprint(count: u32, level: Level) -> RowFingerprint {
         RowFingerprint { last_event: Timestamp::from_seconds(1), count, level }
     }
 
     fn change(queue: &mut Queue, n: u128, count: u32, level: Level) {
-        queue.changed(id(n), tuple(count, level), None, Timestamp::from_seconds(0));
+        queue.changed(id(n), fingerprint(count, level), None, Timestamp::from_seconds(0));
     }
 
-    fn standing() -> Standing {
+    fn high_since_start() -> LevelSince {
         let since = Timestamp::from_seconds(0);
-        Standing { level: Level::High, since, origin: crate::collector::roster::Origin::Observed }
+        LevelSince { level: Level::High, since, origin: crate::collector::roster::Origin::Observed }
     }
 
     fn serve(queue: &mut Queue, now: u64) -> Option<u128> {
@@ -350,10 +356,10 @@ mod tests {
     }
 
     #[test]
-    fn users_who_are_gone_come_last_and_keep_what_was_unread() {
+    fn users_who_left_come_last_and_keep_their_unread_changes() {
         let mut queue = Queue::default();
         change(&mut queue, 1, 7, Level::High);
-        queue.gone(id(1), tuple(5, Level::High), standing(), Timestamp::from_seconds(9));
+        queue.gone(id(1), fingerprint(5, Level::High), high_since_start(), Timestamp::from_seconds(9));
         change(&mut queue, 2, 1, Level::Low);
         assert_eq!(queue.get(id(1)).map(|p| (p.latest.count, p.reason)), Some((7, Reason::Gone)));
         assert_eq!(
@@ -363,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waiting_user_keeps_its_place_unless_it_comes_to_high() {
+    fn a_waiting_user_keeps_its_place_unless_it_rises_to_high() {
         let mut queue = Queue::default();
         change(&mut queue, 1, 1, Level::Low);
         change(&mut queue, 2, 1, Level::Low);
@@ -374,21 +380,21 @@ mod tests {
     }
 
     #[test]
-    fn a_short_listing_is_read_again_after_one_five_and_thirty_minutes() {
+    fn missing_events_are_looked_for_again_after_one_five_and_thirty_minutes() {
         let mut queue = Queue::default();
         change(&mut queue, 1, 3, Level::Low);
         let mut now = 0;
         for (count, wait) in [(1, 60), (2, 300), (3, 1_800)] {
-            queue.short(id(1), Tries { count, found: 1, ..Tries::default() }, at(now));
+            queue.short(id(1), Attempts { count, found: 1, ..Attempts::default() }, at(now));
             assert_eq!((queue.next(at(now + wait - 1)), queue.next_due()), (None, Some(at(now + wait))));
             now += wait;
             assert_eq!(queue.next(at(now)), Some(id(1)), "after {wait} seconds");
         }
-        assert_eq!(queue.get(id(1)).map(|pending| pending.tries.count), Some(3));
+        assert_eq!(queue.get(id(1)).map(|pending| pending.attempts.count), Some(3));
     }
 
     #[test]
-    fn news_of_a_user_put_off_for_a_short_listing_is_read_at_once_but_not_after_a_failure() {
+    fn a_change_of_a_user_with_missing_events_is_read_at_once_but_not_after_a_failure() {
         let mut queue = Queue::default();
         for (failing, wanted) in [(false, Some(id(1))), (true, None)] {
             queue.remove(id(1));
@@ -396,7 +402,7 @@ mod tests {
             if failing {
                 queue.failed(id(1), at(0));
             } else {
-                queue.short(id(1), Tries { count: 1, ..Tries::default() }, at(0));
+                queue.short(id(1), Attempts { count: 1, ..Attempts::default() }, at(0));
             }
             change(&mut queue, 1, 3, Level::Low);
             assert_eq!(queue.next(at(0)), None, "nothing new, failing: {failing}");

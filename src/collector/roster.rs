@@ -1,8 +1,7 @@
 //! Who is on the risk list, at which level and since when, and what one reading of the summary changes.
 //!
-//! A reading is compared first ([`Roster::compare`]) and applied later ([`Roster::apply`]), so that what it
-//! changes can be made durable in between. A million users are a sorted table of 48 bytes a row; a user
-//! whose tuple is the one already read costs a comparison and nothing else.
+//! A reading is compared first ([`Roster::compare`]) and applied later ([`Roster::apply`]). A million users are a
+//! sorted table of 48 bytes a row. A user whose row did not change costs one comparison.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,23 +11,23 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::model::{Level, LevelChanges, PerLevel, Row, RowFingerprint, Summary, UserId};
 
-/// What is kept of one user.
+/// What is kept about one user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct User {
-    /// Whose row this is.
+    /// The user.
     pub id: UserId,
-    /// The tuple up to which the user's events have been read; its count is also the one up to which
-    /// events are explained. Meaningless but for the count unless `coverage` says so.
+    /// The summary row up to which the user's events have been read. Its count is also the number of
+    /// events that are explained. If nothing is covered, only the count has a meaning.
     pub covered: RowFingerprint,
-    /// Events counted that the covered tuple did not speak of yet: a reading may be ahead of the summary.
+    /// Counted events that the covered row did not include yet: the details may be ahead of the summary.
     pub ahead: u32,
     /// Since when the user has had `level`.
     pub since: Timestamp,
-    /// The highest level, as last known; for a user who is gone, the one before.
+    /// The highest level as last known; of a user who is gone, the last one.
     pub level: Level,
     /// Whether the user is on the list.
     pub presence: Presence,
-    /// Whether `covered` was read.
+    /// Whether the events were read up to `covered`.
     pub coverage: Coverage,
     /// How `since` is known.
     pub origin: Origin,
@@ -38,52 +37,52 @@ pub struct User {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Presence {
-    /// In the latest whole summary.
+    /// In the latest complete summary.
     Listed,
-    /// Missing from the latest whole summary, and in the one before.
+    /// Missing from the latest complete summary, but in the one before.
     Missed,
-    /// Missing from two whole summaries in a row: reset, removed, or deleted.
+    /// Missing from two complete summaries in a row: reset, removed or deleted.
     Gone,
 }
 
-/// Whether a user's events were read up to the covered tuple.
+/// Whether a user's events were read up to the covered row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Coverage {
-    /// They were, or the user was there when counting began.
+    /// They were read, or the user is part of the baseline.
     Covered,
-    /// They are still to be read, whatever the tuple.
-    Nothing,
+    /// They must be read, whatever the row says.
+    Uncovered,
 }
 
 /// How it is known since when a user has had its level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Origin {
-    /// The user had it when counting began: since then at least.
+    /// The user had the level when counting began, at the latest.
     Baseline,
-    /// The change was seen.
+    /// The change was observed.
     Observed,
 }
 
-/// A level and since when a user has had it.
+/// A level, and since when a user has had it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct LevelSince {
     /// The level.
     pub level: Level,
     /// Since when.
     pub since: Timestamp,
-    /// How that is known.
+    /// How `since` is known.
     pub origin: Origin,
 }
 
 impl User {
-    /// The level and since when; for a user who is gone, before that.
-    pub fn standing(&self) -> Standing {
-        Standing { level: self.level, since: self.since, origin: self.origin }
+    /// The level and since when; of a user who is gone, the last one.
+    pub fn level_since(&self) -> LevelSince {
+        LevelSince { level: self.level, since: self.since, origin: self.origin }
     }
 
-    /// A user whom a list after the baseline names first: none of its events were read.
+    /// A user who is first listed after the baseline. No event was read yet.
     fn first_listed(row: &Row, date: Timestamp) -> Self {
         Self {
             id: row.user,
@@ -92,14 +91,14 @@ impl User {
             since: date,
             level: row.tuple.level,
             presence: Presence::Listed,
-            coverage: Coverage::Nothing,
+            coverage: Coverage::Uncovered,
             origin: Origin::Observed,
         }
     }
 
-    /// Whether events are to be read for `tuple`.
-    fn is_changed(&self, tuple: RowFingerprint) -> bool {
-        self.coverage == Coverage::Nothing || self.presence == Presence::Gone || self.covered != tuple
+    /// Whether the events must be read because of this row.
+    fn is_changed(&self, fingerprint: RowFingerprint) -> bool {
+        self.coverage == Coverage::Uncovered || self.presence == Presence::Gone || self.covered != fingerprint
     }
 }
 
@@ -108,17 +107,17 @@ impl User {
 pub(crate) struct Comparison {
     /// The new values of the users that change, sorted by id.
     pub users: Vec<User>,
-    /// Users whose events are to be read, with the tuple listed now and the standing before.
-    pub changed: Vec<(UserId, RowFingerprint, Option<Standing>)>,
-    /// Users who are gone since this reading.
+    /// Users whose events must be read, with the row listed now, and the level before.
+    pub changed: Vec<(UserId, RowFingerprint, Option<LevelSince>)>,
+    /// Users who left the list with this reading.
     pub gone: Vec<UserId>,
-    /// Moves between levels.
+    /// Changes of level.
     pub level_changes: LevelChanges,
-    /// What the list says as a whole; only for a whole list.
+    /// Totals over the list, if it is complete.
     pub overview: Option<Overview>,
 }
 
-/// What a whole list says as a whole.
+/// Totals over a complete list.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Overview {
@@ -126,7 +125,7 @@ pub struct Overview {
     pub count: PerLevel<u64>,
     /// The sum of their event counts.
     pub reported_events: PerLevel<u64>,
-    /// Since when the longest-standing user at each level has been there.
+    /// Since when the user who has been at a level longest has been there.
     pub oldest: PerLevel<Option<Timestamp>>,
 }
 
@@ -139,24 +138,24 @@ impl Overview {
     }
 }
 
-/// All users ever listed, but for those who were off the list for long and dropped.
+/// All users ever listed, except for those who were dropped long after they left.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
     /// Sorted by id.
     users: Vec<User>,
-    /// Since when those who are gone are.
+    /// When each user who is gone left the list.
     gone: HashMap<UserId, Timestamp>,
 }
 
-/// Whether a list tells who is missing.
+/// Whether a list shows which users are missing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Absence {
-    Told,
+    Known,
     Unknown,
 }
 
 impl Roster {
-    /// The roster that an earlier process left; `users` are sorted by id.
+    /// Restores the roster of an earlier process. `users` are sorted by id.
     pub(crate) fn restore(users: Vec<User>, gone: HashMap<UserId, Timestamp>) -> Self {
         Self { users, gone }
     }
@@ -166,17 +165,17 @@ impl Roster {
         &self.users
     }
 
-    /// Since when the user has been gone; `None` for one who is listed, or unknown.
+    /// When the user left the list; `None` for a user who is listed or unknown.
     pub(crate) fn gone_since(&self, id: UserId) -> Option<Timestamp> {
         self.gone.get(&id).copied()
     }
 
-    /// The users who have been gone for `span` at `date`.
+    /// The users who left the list at least `span` before `date`.
     pub(crate) fn gone_for(&self, span: Duration, date: Timestamp) -> Vec<UserId> {
         self.gone.iter().filter(|(_, since)| **since + span <= date).map(|(id, _)| *id).collect()
     }
 
-    /// Drops users.
+    /// Removes users for good.
     pub(crate) fn remove(&mut self, mut ids: Vec<UserId>) {
         ids.sort_unstable();
         self.users.retain(|user| ids.binary_search(&user.id).is_err());
@@ -185,34 +184,35 @@ impl Roster {
         }
     }
 
-    /// The user's row.
+    /// What is kept about the user.
     pub(crate) fn get(&self, id: UserId) -> Option<&User> {
         self.users.binary_search_by_key(&id, |user| user.id).ok().and_then(|at| self.users.get(at))
     }
 
-    /// How many users were ever listed.
+    /// How many users are kept.
     pub(crate) fn len(&self) -> usize {
         self.users.len()
     }
-    /// The listed users from `id` (excluded) on, around the end, each once.
+
+    /// The listed users after `id`, then those from the start up to it, each once.
     pub(crate) fn listed_after(&self, id: Option<UserId>) -> impl Iterator<Item = &User> {
         let start = id.map_or(0, |id| self.users.partition_point(|user| user.id <= id));
         let (before, after) = self.users.split_at(start);
         after.iter().chain(before).filter(|user| user.presence != Presence::Gone)
     }
 
-    /// The first whole summary: everyone on it is covered, and no level is held to have changed.
+    /// The first complete summary: all its users are covered, and no level counts as changed.
     /// `epoch` is when counting begins.
     pub(crate) fn baseline(summary: &Summary, epoch: Timestamp) -> Comparison {
         let mut overview = Overview::default();
-        let user = |&Row { user: id, tuple }: &Row| {
-            overview.add(tuple.level, tuple.count, epoch);
+        let user = |&Row { user: id, tuple: fingerprint }: &Row| {
+            overview.add(fingerprint.level, fingerprint.count, epoch);
             User {
                 id,
-                covered: tuple,
+                covered: fingerprint,
                 ahead: 0,
                 since: epoch,
-                level: tuple.level,
+                level: fingerprint.level,
                 presence: Presence::Listed,
                 coverage: Coverage::Covered,
                 origin: Origin::Baseline,
@@ -222,20 +222,20 @@ impl Roster {
         Comparison { users, overview: Some(overview), ..Comparison::default() }
     }
 
-    /// A later whole summary, read at `date`.
+    /// Compares a later complete summary, read at `date`.
     pub(crate) fn compare(&self, summary: &Summary, date: Timestamp) -> Comparison {
-        let absence = if summary.anonymous == 0 { Absence::Told } else { Absence::Unknown };
-        self.walk(summary, date, absence)
+        let absence = if summary.anonymous == 0 { Absence::Known } else { Absence::Unknown };
+        self.merge(summary, date, absence)
     }
 
-    /// A summary that is not whole, read at `date`: it only tells whose events are to be read. At which level
-    /// a user is whom it names first, the next whole one says.
+    /// Compares a partial summary, read at `date`: it only shows whose events must be read. If it lists a user for the
+    /// first time, the user's level stays unknown until the next complete summary.
     pub(crate) fn compare_partial(&self, summary: &Summary, date: Timestamp) -> Comparison {
         let mut change = Comparison::default();
         for row in &summary.rows {
             match self.get(row.user) {
                 Some(user) if user.is_changed(row.tuple) => {
-                    change.changed.push((row.user, row.tuple, Some(user.standing())));
+                    change.changed.push((row.user, row.tuple, Some(user.level_since())));
                 }
                 Some(_) => {}
                 None => {
@@ -247,7 +247,7 @@ impl Roster {
         change
     }
 
-    fn walk(&self, summary: &Summary, date: Timestamp, absence: Absence) -> Comparison {
+    fn merge(&self, summary: &Summary, date: Timestamp, absence: Absence) -> Comparison {
         let mut change = Comparison::default();
         let mut overview = Overview::default();
         let mut rows = summary.rows.iter().peekable();
@@ -266,12 +266,12 @@ impl Roster {
                     if summary.unreadable.binary_search(&user.id).is_ok() {
                         overview.add(user.level, user.covered.count, user.since);
                         change.present(user);
-                    } else if absence == Absence::Told {
+                    } else if absence == Absence::Known {
                         change.missing(user);
                     }
                 }
                 _ => {
-                    let row = rows.next().expect("the list of users is at its end or behind");
+                    let row = rows.next().expect("no known user comes before this row");
                     change.first_listed(row, date);
                     overview.add(row.tuple.level, row.tuple.count, date);
                 }
@@ -281,14 +281,14 @@ impl Roster {
         change
     }
 
-    /// Takes over what reading a known user's events changes, which is not whether the user is listed.
+    /// Replaces what is kept about a known user.
     pub(crate) fn replace(&mut self, user: User) {
         if let Ok(at) = self.users.binary_search_by_key(&user.id, |known| known.id) {
             self.users[at] = user;
         }
     }
 
-    /// Takes over what a list of `date` changes.
+    /// Applies the changes of a summary read at `date`.
     pub(crate) fn apply(&mut self, mut changed: Vec<User>, date: Timestamp) {
         for user in &changed {
             if user.presence == Presence::Gone {
@@ -310,33 +310,33 @@ impl Roster {
         });
         if !changed.is_empty() {
             self.users.append(&mut changed);
-            // Two sorted runs: this is a merge.
+            // Two sorted runs, so the sort is a merge.
             self.users.sort_by_key(|user| user.id);
         }
     }
 }
 
 impl Comparison {
-    /// A known user is listed with `tuple`; since when it has had its level, now.
-    fn listed(&mut self, user: &User, tuple: RowFingerprint, date: Timestamp) -> Timestamp {
-        let standing = user.standing();
-        if user.is_changed(tuple) {
-            self.changed.push((user.id, tuple, Some(standing)));
+    /// A known user is listed with this row. Returns since when the user has had its level.
+    fn listed(&mut self, user: &User, fingerprint: RowFingerprint, date: Timestamp) -> Timestamp {
+        let level_since = user.level_since();
+        if user.is_changed(fingerprint) {
+            self.changed.push((user.id, fingerprint, Some(level_since)));
         }
         let mut now = User { presence: Presence::Listed, ..*user };
         let from = match (user.presence, user.origin, user.level) {
-            // Only now does it show at which level the user was first listed.
+            // The level at which the user was first listed is known only now.
             (Presence::Gone, ..) | (_, Origin::Observed, Level::Unknown | Level::Unrecognized) => None,
             _ => Some(user.level),
         };
         if user.presence == Presence::Gone {
-            now.coverage = Coverage::Nothing;
-            (now.level, now.since, now.origin) = (tuple.level, date, Origin::Observed);
-        } else if tuple.level != user.level && tuple.level.is_known() {
-            (now.level, now.since, now.origin) = (tuple.level, date, Origin::Observed);
+            now.coverage = Coverage::Uncovered;
+            (now.level, now.since, now.origin) = (fingerprint.level, date, Origin::Observed);
+        } else if fingerprint.level != user.level && fingerprint.level.is_known() {
+            (now.level, now.since, now.origin) = (fingerprint.level, date, Origin::Observed);
         }
         if from != Some(now.level) {
-            self.moved(from, Some(now.level));
+            self.count_level_change(from, Some(now.level));
         }
         if now != *user {
             self.users.push(now);
@@ -346,11 +346,11 @@ impl Comparison {
 
     fn first_listed(&mut self, row: &Row, date: Timestamp) {
         self.changed.push((row.user, row.tuple, None));
-        self.moved(None, Some(row.tuple.level));
+        self.count_level_change(None, Some(row.tuple.level));
         self.users.push(User::first_listed(row, date));
     }
 
-    /// A known user has a row that says no more than that.
+    /// A known user has a row that cannot be read.
     fn present(&mut self, user: &User) {
         if user.presence == Presence::Missed {
             self.users.push(User { presence: Presence::Listed, ..*user });
@@ -363,14 +363,14 @@ impl Comparison {
             Presence::Missed => {
                 self.users.push(User { presence: Presence::Gone, ..*user });
                 self.gone.push(user.id);
-                self.moved(Some(user.level), None);
+                self.count_level_change(Some(user.level), None);
             }
             Presence::Gone => {}
         }
     }
 
-    /// Counts a move; none to or from an unknown level.
-    fn moved(&mut self, from: Option<Level>, to: Option<Level>) {
+    /// Counts a change of level, unless one of the two levels is unknown.
+    fn count_level_change(&mut self, from: Option<Level>, to: Option<Level>) {
         if from.is_none_or(Level::is_known) && to.is_none_or(Level::is_known) {
             let index = |level: Option<Level>| level.map_or(0, Level::index);
             self.level_changes[index(from)][index(to)] += 1;

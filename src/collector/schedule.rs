@@ -1,7 +1,7 @@
-//! When each endpoint is to be read, and how many users' events may be.
+//! When each resource is due, and how many requests for users' events may be sent.
 //!
-//! Of the credential's budget the periodic readings come first, whatever else there is to do; what they
-//! leave goes to users' events, a tenth of it to the audit. Nothing here sleeps or reads a clock.
+//! The periodic requests take their part of the budget first. The rest goes to users' events, a tenth of it to the
+//! audit. Nothing here sleeps or reads a clock.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,60 +11,61 @@ use crate::cloudflare::limit::{Admission, RateLimit, WINDOW};
 use crate::model::Resource;
 use crate::model::resource::Intervals;
 
-/// A refused credential, or a missing permission, is tried again this often: a person must act first.
+/// How often refused credentials, or a missing permission, are tried again: a person must act first.
 pub(crate) const REFUSED_INTERVAL: Duration = Duration::from_secs(300);
 
-/// The first try again of what is read every few minutes, when the trouble may pass.
-const PASSING_INTERVAL: Duration = Duration::from_secs(30);
+/// The delay of a retry after a transient failure, for resources that are read every few minutes.
+const TRANSIENT_RETRY: Duration = Duration::from_secs(30);
 
-/// Why a reading failed, by what it means for the next one.
+/// Why a request failed, by what follows for the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureClass {
-    /// The credentials were refused: nothing else will be answered either.
+    /// The credentials were refused, so no other request will succeed either.
     Refused,
-    /// This endpoint is closed to them.
-    Closed,
+    /// The credentials may not read this resource.
+    Denied,
     /// It may be over soon.
-    Passing,
-    /// There was an answer, and nothing in it can be used.
+    Transient,
+    /// The answer cannot be used.
     Unusable,
 }
 
-/// What a request for a user's events is spent on.
+/// What a request for a user's events is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// The summary says that something changed.
+    /// The summary shows a change.
     Change,
-    /// Nothing says so.
+    /// The summary shows none.
     Audit,
 }
 
-/// How often a resource is read, and when next.
+/// How often a resource is read, and when it is due.
 #[derive(Clone, Copy, Debug)]
 struct Poll {
     interval: Duration,
     due: Instant,
 }
 
-/// When each request of one account may go.
+/// When each request of one account may be sent.
 #[derive(Debug)]
 pub struct Schedule {
-    /// What is read by the clock, in the order in which it is read when all of it is due.
+    /// The resources that are read periodically, in the order in which they are read when all are due.
     polls: BTreeMap<Resource, Poll>,
     budget: u32,
     summary_pages: u32,
     refused_interval: Duration,
     changes: RateLimit,
     audits: RateLimit,
-    /// Nothing goes before: the credentials were refused.
+    /// The credentials were refused: nothing is sent before this instant.
     refused_until: Option<Instant>,
-    /// No user's events are asked for before.
-    users_closed_until: Option<Instant>,
+    /// Users' events were denied: none are requested before this instant.
+    users_denied_until: Option<Instant>,
     random: fastrand::Rng,
 }
 
 impl Schedule {
-    /// `budget` is this account's part of the requests allowed in five minutes; `seed` varies the jitter.
+    /// A schedule in which everything is due. `budget` is how many requests this account may send in five minutes; `seed`
+    /// is the seed of the jitter.
     pub fn new(intervals: Intervals, budget: u32, seed: u64) -> Self {
         let poll = |resource| {
             let interval = intervals.of(resource)?;
@@ -78,41 +79,43 @@ impl Schedule {
             changes: RateLimit::new(1, WINDOW),
             audits: RateLimit::new(1, WINDOW),
             refused_until: None,
-            users_closed_until: None,
+            users_denied_until: None,
             random: fastrand::Rng::with_seed(seed),
         };
         schedule.divide();
         schedule
     }
 
-    /// The summary took an earlier process so many requests; its last audits may weigh until `audits_free`.
+    /// Continues after an earlier process, whose summary took `summary_pages` requests, and whose last audits may count
+    /// until `audits_free`.
     pub fn resume(&mut self, summary_pages: u32, audits_free: Instant, now: Instant) {
         self.summary_pages = summary_pages.max(1);
         self.divide();
         self.audits.spent_before(u32::MAX, audits_free, now);
     }
 
-    /// An earlier process read `endpoint`, which is not due before this moment.
-    pub fn resume_at(&mut self, endpoint: Resource, due: Instant) {
-        if let Some(poll) = self.polls.get_mut(&endpoint) {
+    /// An earlier process read `resource`, so it is not due before this instant.
+    pub fn resume_at(&mut self, resource: Resource, due: Instant) {
+        if let Some(poll) = self.polls.get_mut(&resource) {
             poll.due = due;
         }
     }
 
-    /// What was refused is tried again this often, in place of [`REFUSED_INTERVAL`].
+    /// Retries after a refusal come this often, instead of every [`REFUSED_INTERVAL`].
     pub fn retry_refused_every(&mut self, interval: Duration) {
         self.refused_interval = interval;
     }
 
-    /// How many requests the summary takes.
+    /// How many requests the summary took last.
     pub fn summary_pages(&self) -> u32 {
         self.summary_pages
     }
 
-    /// The time between two readings of `endpoint`, as the budget allows; `None` for what no clock drives.
-    pub fn interval(&self, endpoint: Resource) -> Option<Duration> {
-        let configured = self.configured(endpoint)?;
-        if endpoint != Resource::Summary {
+    /// The time between two readings of `resource` that the budget allows; `None` for resources that are not read
+    /// periodically.
+    pub fn interval(&self, resource: Resource) -> Option<Duration> {
+        let configured = self.configured(resource)?;
+        if resource != Resource::Summary {
             return Some(configured);
         }
         // The summary may take half of the budget: s requests every 300 s · s / (B / 2).
@@ -121,31 +124,31 @@ impl Schedule {
         Some(configured.max(affordable))
     }
 
-    /// The time between two readings of `endpoint`, as it was wished for.
-    pub fn configured(&self, endpoint: Resource) -> Option<Duration> {
-        self.polls.get(&endpoint).map(|poll| poll.interval)
+    /// The configured time between two readings of `resource`.
+    pub fn configured(&self, resource: Resource) -> Option<Duration> {
+        self.polls.get(&resource).map(|poll| poll.interval)
     }
 
-    /// What is read by the clock.
+    /// The resources that are read periodically.
     pub fn polled(&self) -> impl Iterator<Item = Resource> {
         self.polls.keys().copied()
     }
 
-    /// How many requests the readings of `endpoint` take in five minutes, on average: a summary that is read less
-    /// often than once in a window takes part of several. None for what no clock drives.
-    pub fn load(&self, endpoint: Resource) -> f64 {
-        let requests = if endpoint == Resource::Summary { self.summary_pages } else { 1 };
+    /// How many requests the readings of `resource` take in five minutes on average, 0 for resources that are not read
+    /// periodically. It can be below the requests of one summary, if a summary is read less often than every five minutes.
+    pub fn load(&self, resource: Resource) -> f64 {
+        let requests = if resource == Resource::Summary { self.summary_pages } else { 1 };
         let windows = |interval: Duration| WINDOW.as_secs_f64() / interval.as_secs_f64();
-        self.interval(endpoint).map_or(0.0, |interval| f64::from(requests) * windows(interval))
+        self.interval(resource).map_or(0.0, |interval| f64::from(requests) * windows(interval))
     }
 
-    /// How many requests for users' events may go in five minutes.
+    /// How many requests for users' events may be sent in five minutes.
     pub fn allowance(&self, purpose: Purpose) -> u32 {
         self.limit(purpose).limit()
     }
 
-    /// The endpoint to read now, if one is due: the one that has been for longest, so that none waits for ever
-    /// where each attempt takes longer than the interval of another.
+    /// The resource to read now: the one that has been due longest. Otherwise a resource could wait for ever behind
+    /// one whose requests take longer than its interval.
     pub fn due(&self, now: Instant) -> Option<Resource> {
         if self.refused_until.is_some_and(|until| now < until) {
             return None;
@@ -154,34 +157,34 @@ impl Schedule {
         due.min_by_key(|(_, poll)| poll.due).map(|(resource, _)| *resource)
     }
 
-    /// When the next endpoint is due.
+    /// When the next resource is due.
     pub fn next_due(&self) -> Instant {
         let earliest = self.polls.values().map(|poll| poll.due).min().unwrap_or_default();
         self.refused_until.map_or(earliest, |until| until.max(earliest))
     }
 
-    /// When a user's events may be asked for.
+    /// When a user's events may be requested.
     pub fn user_turn(&self, purpose: Purpose, now: Instant) -> Admission {
-        let closed = self.refused_until.max(self.users_closed_until).filter(|until| now < *until);
-        match closed {
+        let denied = self.refused_until.max(self.users_denied_until).filter(|until| now < *until);
+        match denied {
             Some(until) => Admission::At(until),
             None => self.limit(purpose).admission(now),
         }
     }
 
-    /// `endpoint` was read, by so many requests; the credentials are good.
-    pub fn read(&mut self, endpoint: Resource, pages: u32, now: Instant) {
+    /// `resource` was read with `pages` requests, so the credentials are valid.
+    pub fn read(&mut self, resource: Resource, pages: u32, now: Instant) {
         self.refused_until = None;
-        if endpoint == Resource::Summary && pages != self.summary_pages {
+        if resource == Resource::Summary && pages != self.summary_pages {
             self.summary_pages = pages.max(1);
             self.divide();
         }
-        if let Some(interval) = self.interval(endpoint) {
-            self.put_off(endpoint, now, interval);
+        if let Some(interval) = self.interval(resource) {
+            self.postpone(resource, now, interval);
         }
     }
 
-    /// A user's events were asked for, by so many requests.
+    /// A user's events were requested, with `pages` requests.
     pub fn spent(&mut self, purpose: Purpose, pages: u32, now: Instant) {
         let limit = match purpose {
             Purpose::Change => &mut self.changes,
@@ -193,41 +196,41 @@ impl Schedule {
         }
     }
 
-    /// `endpoint` could not be read.
-    pub fn failed(&mut self, endpoint: Resource, setback: FailureClass, now: Instant) {
-        let interval = self.interval(endpoint).unwrap_or(PASSING_INTERVAL);
-        let wait = match setback {
+    /// `resource` could not be read.
+    pub fn failed(&mut self, resource: Resource, failure: FailureClass, now: Instant) {
+        let interval = self.interval(resource).unwrap_or(TRANSIENT_RETRY);
+        let wait = match failure {
             FailureClass::Refused => {
                 self.refused_until = Some(now + self.refused_interval);
                 self.refused_interval
             }
-            FailureClass::Closed => interval.max(self.refused_interval),
-            FailureClass::Passing | FailureClass::Unusable if endpoint == Resource::TokenVerify => interval,
-            FailureClass::Passing | FailureClass::Unusable => {
-                interval.min(PASSING_INTERVAL.max(self.summary_interval()))
+            FailureClass::Denied => interval.max(self.refused_interval),
+            FailureClass::Transient | FailureClass::Unusable if resource == Resource::TokenVerify => interval,
+            FailureClass::Transient | FailureClass::Unusable => {
+                interval.min(TRANSIENT_RETRY.max(self.summary_interval()))
             }
         };
-        if endpoint == Resource::User && setback == FailureClass::Closed {
-            self.users_closed_until = Some(now + wait);
+        if resource == Resource::User && failure == FailureClass::Denied {
+            self.users_denied_until = Some(now + wait);
         }
-        self.put_off(endpoint, now, wait);
+        self.postpone(resource, now, wait);
     }
 
-    /// The credentials changed: whatever was refused is tried at once.
+    /// The credentials changed: everything is due at once.
     pub fn retry_now(&mut self, now: Instant) {
-        (self.refused_until, self.users_closed_until) = (None, None);
+        (self.refused_until, self.users_denied_until) = (None, None);
         for poll in self.polls.values_mut() {
             poll.due = now;
         }
     }
 
     fn summary_interval(&self) -> Duration {
-        self.interval(Resource::Summary).unwrap_or(PASSING_INTERVAL)
+        self.interval(Resource::Summary).unwrap_or(TRANSIENT_RETRY)
     }
 
-    /// Jitter only ever lengthens a wait, by a tenth at most, so that it costs no budget.
-    fn put_off(&mut self, endpoint: Resource, now: Instant, wait: Duration) {
-        if let Some(poll) = self.polls.get_mut(&endpoint) {
+    /// Adds jitter of at most a tenth. It never shortens a delay, so it costs no budget.
+    fn postpone(&mut self, resource: Resource, now: Instant, wait: Duration) {
+        if let Some(poll) = self.polls.get_mut(&resource) {
             poll.due = now + wait.mul_f64(1.0 + self.random.f64() / 10.0);
         }
     }
@@ -239,9 +242,9 @@ impl Schedule {
         }
     }
 
-    /// Divides what the periodic readings leave of the budget: nine tenths to changes, one to the audit.
+    /// Divides the rest of the budget: nine tenths for changes, one tenth for the audit.
     fn divide(&mut self) {
-        let periodic: u32 = self.polled().map(|endpoint| self.load(endpoint).ceil() as u32).sum();
+        let periodic: u32 = self.polled().map(|resource| self.load(resource).ceil() as u32).sum();
         let left = self.budget.saturating_sub(periodic).max(2);
         let audits = (left / 10).max(1);
         self.audits.resize(audits);
@@ -254,7 +257,7 @@ mod tests {
     use super::*;
     use crate::clock::testing::{at, seconds};
 
-    /// What is read by the clock, in the order in which it is read when all of it is due.
+    /// The resources that are read periodically, in the order in which they are read when all are due.
     const PERIODIC: [Resource; 4] =
         [Resource::Summary, Resource::Behaviors, Resource::Integrations, Resource::TokenVerify];
 
@@ -270,9 +273,9 @@ mod tests {
 
     fn read_all(schedule: &mut Schedule, now: Instant) -> Vec<Resource> {
         let mut order = Vec::new();
-        while let Some(endpoint) = schedule.due(now) {
-            schedule.read(endpoint, 1, now);
-            order.push(endpoint);
+        while let Some(resource) = schedule.due(now) {
+            schedule.read(resource, 1, now);
+            order.push(resource);
         }
         order
     }
@@ -297,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_periodic_readings_leave_goes_to_users_a_tenth_to_the_audit() {
+    fn the_rest_of_the_budget_goes_to_users_and_a_tenth_of_it_to_the_audit() {
         // 300 requests, less 10 summaries, 1 reading of behaviors, 1 of integrations, 1 of the token.
         for (purpose, allowed) in [(Purpose::Change, 259), (Purpose::Audit, 28)] {
             let mut schedule = schedule(300);
@@ -348,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn where_every_attempt_takes_long_each_endpoint_has_its_turn() {
+    fn each_resource_has_its_turn_if_every_request_takes_long() {
         let intervals = Intervals {
             summary: seconds(1),
             behaviors: seconds(2),
@@ -356,31 +359,31 @@ mod tests {
             audit: seconds(3600),
         };
         let mut schedule = Schedule::new(intervals, 1_200, 1);
-        let mut asked = Vec::new();
+        let mut request = Vec::new();
         for turn in 0..8 {
             let now = at(turn * 5);
-            asked.extend(schedule.due(now));
-            schedule.failed(asked[asked.len() - 1], FailureClass::Passing, now + seconds(5));
+            request.extend(schedule.due(now));
+            schedule.failed(request[request.len() - 1], FailureClass::Transient, now + seconds(5));
         }
-        for endpoint in PERIODIC {
-            assert!(asked.contains(&endpoint), "{endpoint:?} in {asked:?}");
+        for resource in PERIODIC {
+            assert!(request.contains(&resource), "{resource:?} in {request:?}");
         }
     }
 
     #[test]
-    fn a_missing_permission_closes_its_endpoint_alone() {
+    fn a_missing_permission_stops_its_resource_alone() {
         let mut schedule = schedule(300);
-        schedule.failed(Resource::User, FailureClass::Closed, at(0));
+        schedule.failed(Resource::User, FailureClass::Denied, at(0));
         assert_eq!(schedule.user_turn(Purpose::Audit, at(0)), Admission::At(at(300)));
-        schedule.failed(Resource::Summary, FailureClass::Closed, at(0));
+        schedule.failed(Resource::Summary, FailureClass::Denied, at(0));
         assert_eq!(read_all(&mut schedule, at(0)), PERIODIC[1..]);
         assert_eq!(schedule.due(at(299)), None);
     }
 
     #[test]
-    fn passing_trouble_is_tried_again_within_the_summary_interval() {
+    fn a_transient_failure_is_retried_within_the_summary_interval() {
         let mut schedule = schedule(300);
-        schedule.failed(Resource::Behaviors, FailureClass::Passing, at(0));
+        schedule.failed(Resource::Behaviors, FailureClass::Transient, at(0));
         read_all(&mut schedule, at(0));
         assert_eq!(schedule.due(at(34)), Some(Resource::Summary));
         schedule.read(Resource::Summary, 1, at(34));

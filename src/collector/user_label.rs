@@ -1,4 +1,4 @@
-//! What a user is called on the page: whoever reads a time-series database need not learn who it is.
+//! How users are named in labels, so that a time-series database need not show who they are.
 
 use std::fmt;
 
@@ -19,16 +19,16 @@ pub enum UserLabel {
     /// By their UUID, with e-mail address and name in `user_info`.
     Email,
     /// Not at all: there are no series for single users.
-    Nobody,
+    Omitted,
 }
 
 impl UserLabel {
-    /// Naming by keyed hash.
+    /// Names users by a hash with this key.
     pub fn hash(key: &[u8]) -> Self {
         Self::Hash(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
 
-    /// The label `user`; none if users are not named.
+    /// The label `user`, if users are named.
     pub fn label(&self, user: UserId) -> Option<String> {
         match self {
             Self::Id | Self::Email => Some(user.to_string()),
@@ -37,19 +37,19 @@ impl UserLabel {
                 let hex = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
                 Some(hex.chars().take(HASH_DIGITS).collect())
             }
-            Self::Nobody => None,
+            Self::Omitted => None,
         }
     }
 }
 
-/// Says which naming it is, not the key.
+/// Shows the variant, never the key.
 impl fmt::Debug for UserLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Id => "Id",
             Self::Hash(_) => "Hash",
             Self::Email => "Email",
-            Self::Nobody => "Nobody",
+            Self::Omitted => "Omitted",
         })
     }
 }

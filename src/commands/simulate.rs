@@ -1,4 +1,4 @@
-//! `simulate`: the simulated API alone.
+//! `simulate`: runs the simulated API alone.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,22 +6,25 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::args::{World, speed};
-use super::{Failure, Outcome, setup, terminal};
+use super::{Failure, Outcome, input_file, setup, terminal};
 use crate::app;
 use crate::config::{Flags, LogFlags};
 use crate::http::listen::Listen;
 use crate::simulator::{Scenario, Story};
 
+/// 100,000 listed users with a few events each take about 40 MiB; more users are generated.
+const LONGEST_SCENARIO_MIB: u64 = 64;
+
 /// Simulate Cloudflare's Risk Scoring API alone
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Simulate {
-    /// Where to answer; it is meant for this machine only
+    /// The address to listen on; the simulator is meant for this machine only
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8069")]
     listen_address: Listen,
-    /// A file (YAML) that says what the world is, in place of a generated one
+    /// A scenario file (YAML), instead of a generated world
     #[arg(long, value_name = "FILE", conflicts_with_all = ["users", "seed", "speed", "story"])]
     scenario: Option<PathBuf>,
-    /// Play a story in a quiet account of its own
+    /// Play a story in an otherwise quiet account
     #[arg(long, value_name = "STORY", conflicts_with_all = ["users", "seed"])]
     story: Option<Story>,
     #[command(flatten)]
@@ -41,15 +44,16 @@ impl Simulate {
             (None, Some(story)) => Scenario::of_story(story, self.speed),
             (None, None) => self.world.scenario(self.speed),
         };
-        // The simulator goes on if nobody reads what it prints.
+        // The simulator continues if standard output is closed.
         let print = |text: &str| drop(terminal::print(text));
-        setup::serve(app::simulate(&self.listen_address, scenario, print))?.map_err(Failure::runtime)
+        setup::block_on_threads(app::simulate(&self.listen_address, scenario, print))?
+            .map_err(Failure::runtime)
     }
 }
 
 fn read(path: &Path) -> Result<Scenario, Failure> {
     let refuse = |why: &dyn fmt::Display| Failure::Usage(format!("the scenario {}: {why}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| refuse(&error))?;
+    let text = input_file::read_text(path, LONGEST_SCENARIO_MIB).map_err(|error| refuse(&error))?;
     let scenario = Scenario::from_yaml(&text).map_err(|error| refuse(&error))?;
     if scenario.accounts.is_empty() {
         return Err(refuse(&"it lists no accounts, so there is nothing to ask for"));

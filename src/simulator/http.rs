@@ -1,4 +1,4 @@
-//! HTTP: from a request to a performed call, through credentials, limits and faults, and back.
+//! HTTP: from a request through credentials, limits and faults to an operation, and back to a response.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +7,13 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{
-    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderName, HeaderValue, LOCATION,
-    RETRY_AFTER,
+    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, DATE, HOST, HeaderName, HeaderValue, LINK,
+    LOCATION, RETRY_AFTER,
 };
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
-use serde_json::{Value, json};
+use rand::Rng;
+use serde_json::Value;
 
 use super::admin_api;
 use super::api_options::Compression;
@@ -21,7 +22,9 @@ use super::engine::Engine;
 use super::faults::{Endpoint, Fault};
 use super::ground_truth::RequestRecord;
 use super::handlers::ApiRequest;
-use super::response::{Failure, Outcome, Success, known, limit_headers, relevel};
+use super::json_faults;
+use super::page_slice::PageInfo;
+use super::response::{Failure, Outcome, Success, known, limit_headers};
 use super::response_body::Delivery;
 use super::routes::{self, Route};
 use super::scenario::Plan;
@@ -29,15 +32,15 @@ use super::world::World;
 use crate::clock::Timestamp;
 use crate::http::{Abort, Body};
 
-/// The largest body of the API's own paths; a PUT of 256 behaviors has some 30 kB.
+/// The largest request body of the API; a PUT of 256 behaviors has some 30 kB.
 const BODY_BYTES: usize = 256 * 1024;
 
 /// How long a client may take to send a body.
-const BODY_WAIT: Duration = Duration::from_secs(30);
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 const JSON: &str = "application/json; charset=UTF-8";
 
-/// An answer before it has become HTTP.
+/// A response before it is sent.
 #[derive(Default)]
 struct Reply {
     status: StatusCode,
@@ -61,14 +64,14 @@ enum Ending {
 }
 
 impl Engine {
-    /// Answers a request, of the API or of the control path.
+    /// Answers a request to the API or to a control path.
     pub(super) async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Body>, Abort> {
         let (parts, body) = request.into_parts();
         let arrived = self.clock.date();
         let largest =
             if admin_api::is_control(parts.uri.path()) { admin_api::BODY_BYTES } else { BODY_BYTES };
         let body = Limited::new(body, largest).collect();
-        let body = match tokio::time::timeout(BODY_WAIT, body).await? {
+        let body = match tokio::time::timeout(BODY_TIMEOUT, body).await? {
             Ok(body) => Ok(body.to_bytes()),
             Err(error) if error.is::<LengthLimitError>() => Err(largest),
             Err(error) => return Err(error),
@@ -91,7 +94,7 @@ impl Engine {
         }
     }
 
-    /// Decides, and writes down what was decided.
+    /// Decides what to answer, and logs the request.
     fn reply(&self, parts: &Parts, body: Result<Bytes, usize>, arrived: Timestamp) -> Reply {
         let (mut world, now) = self.now();
         let mut reply = Reply::default();
@@ -140,6 +143,15 @@ impl Reply {
         self.pieces = pieces;
     }
 
+    fn html(&mut self, status: StatusCode) {
+        self.status = status;
+        self.headers.push((CONTENT_TYPE, "text/html; charset=UTF-8".to_owned()));
+        self.pieces = vec![Bytes::from(format!(
+            "<!DOCTYPE html>\n<html><head><title>{status}</title></head>\
+             <body><center><h1>{status}</h1></center></body></html>\n"
+        ))];
+    }
+
     fn fail(&mut self, failure: &Failure) {
         self.status = failure.status;
         self.headers.extend(failure.header.clone());
@@ -147,7 +159,7 @@ impl Reply {
     }
 }
 
-/// Who asks, whether they may, and what comes of it; in the order in which Cloudflare seems to look.
+/// Authenticates, limits, authorizes and performs a request, in the order in which Cloudflare seems to check.
 fn decide(
     world: &mut World,
     engine: &Engine,
@@ -159,10 +171,10 @@ fn decide(
     let route = Route::of(parts.uri.path());
     reply.endpoint = route.as_ref().map(|route| route.endpoint);
     reply.account = route.as_ref().and_then(|route| route.account.clone());
-    let extent = world.options.refusals;
+    let body_fields = world.options.refusals;
 
     let credential =
-        world.auth.identify(&parts.headers, now).map_err(|refusal| Failure::refused(refusal, extent))?;
+        world.auth.identify(&parts.headers, now).map_err(|refusal| Failure::refused(refusal, body_fields))?;
     reply.credential = Some(credential.user.clone());
     match world.auth.admit(&credential, engine.clock.now()) {
         Admission::Admitted(quota) => add_limit(reply, quota),
@@ -179,29 +191,30 @@ fn decide(
         return Err(wrong_method(parts, methods));
     };
     if let Some(account) = route.account.as_deref() {
-        if account.len() != 32 || !account.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        let plan = world.account(account).map(|account| account.plan);
+        let looks_like_an_id = account.len() == 32 && account.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if plan.is_none() && !looks_like_an_id {
             return Err(Failure::unrouted());
         }
-        let plan = world.account(account).map(|account| account.plan);
         let Some(plan) = plan.filter(|_| credential.may_use(account)) else {
-            return Err(Failure::known(StatusCode::FORBIDDEN, known::WRONG_ACCOUNT).extent(extent));
+            return Err(Failure::known(StatusCode::FORBIDDEN, known::WRONG_ACCOUNT).with_fields(body_fields));
         };
         if plan == Plan::NotEntitled {
-            return Err(Failure::known(StatusCode::FORBIDDEN, known::NOT_ENTITLED).extent(extent));
+            return Err(Failure::known(StatusCode::FORBIDDEN, known::NOT_ENTITLED).with_fields(body_fields));
         }
     }
     if !allowed.is_empty() && !credential.has_any(allowed) {
-        return Err(Failure::known(StatusCode::FORBIDDEN, known::AUTHENTICATION).extent(extent));
+        return Err(Failure::known(StatusCode::FORBIDDEN, known::AUTHENTICATION).with_fields(body_fields));
     }
 
-    let fault = world.faults.strike(route.endpoint, route.account.as_deref());
-    if let Some(fault) = &fault
-        && instead(fault, reply)?
-    {
-        return Ok(());
+    let faults = world.faults.take(&route);
+    for fault in &faults {
+        if replace_answer(fault, reply)? {
+            return Ok(());
+        }
     }
     let body = body.map_err(|largest| {
-        let message = format!("a body has at most {largest} bytes");
+        let message = format!("the body must have at most {largest} bytes");
         Failure::new(StatusCode::PAYLOAD_TOO_LARGE, super::response::chosen::TOO_LARGE, &message)
     })?;
     let call = ApiRequest {
@@ -210,7 +223,7 @@ fn decide(
         query: parts.uri.query(),
         body: &body,
         credential: &credential,
-        fault: fault.as_ref(),
+        faults: &faults,
     };
     let success = world.perform(&call, now)?;
     let accepts_gzip = parts
@@ -221,7 +234,12 @@ fn decide(
     if accepts_gzip && world.options.compression == Compression::Gzip {
         reply.delivery = Delivery::Gzip;
     }
-    spoil(success, fault.as_ref(), reply);
+    if let Some(query) = success.info.as_ref().and_then(PageInfo::link) {
+        let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let next = format!("<http://{host}{}?{query}>; rel=\"next\"", parts.uri.path());
+        reply.headers.push((LINK, next));
+    }
+    apply_faults(success, &faults, &mut world.faults.rng, reply);
     Ok(())
 }
 
@@ -240,8 +258,8 @@ fn wrong_method(parts: &Parts, methods: &[(hyper::Method, routes::Allowed)]) -> 
     failure
 }
 
-/// The faults that take the answer's place: whether this is one of them.
-fn instead(fault: &Fault, reply: &mut Reply) -> Result<bool, Failure> {
+/// Applies a fault that replaces the whole answer. Returns whether this fault is of that kind.
+fn replace_answer(fault: &Fault, reply: &mut Reply) -> Result<bool, Failure> {
     match fault {
         Fault::Limited { retry_after } => {
             match retry_after {
@@ -251,19 +269,12 @@ fn instead(fault: &Fault, reply: &mut Reply) -> Result<bool, Failure> {
             return Err(Failure::known(StatusCode::TOO_MANY_REQUESTS, known::LIMITED));
         }
         Fault::Status { status, code, message } => {
-            let status = StatusCode::from_u16(*status).ok().filter(|status| status.as_u16() >= 400);
-            let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            return Err(Failure::new(status, *code, message));
+            return Err(Failure::new(error_status(*status), *code, message));
         }
         Fault::Unsuccessful { code, message } => return Err(Failure::new(StatusCode::OK, *code, message)),
-        Fault::BadGateway => {
-            reply.status = StatusCode::BAD_GATEWAY;
-            reply.headers.push((CONTENT_TYPE, "text/html; charset=UTF-8".to_owned()));
-            reply.pieces = vec![Bytes::from_static(
-                b"<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head>\
-                  <body><center><h1>502 Bad Gateway</h1></center></body></html>\n",
-            )];
-        }
+        Fault::BadGateway => reply.html(StatusCode::BAD_GATEWAY),
+        Fault::Html { status } => reply.html(error_status(*status)),
+        Fault::NotModified => reply.status = StatusCode::NOT_MODIFIED,
         Fault::Redirect { location } => {
             reply.status = StatusCode::FOUND;
             reply.headers.push((LOCATION, location.clone()));
@@ -275,61 +286,55 @@ fn instead(fault: &Fault, reply: &mut Reply) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// Puts a good answer into its envelope, and does to it what the fault does.
-fn spoil(mut success: Success, fault: Option<&Fault>, reply: &mut Reply) {
+/// A status of 400 or above; other values mean 500.
+fn error_status(status: u16) -> StatusCode {
+    let status = StatusCode::from_u16(status).ok().filter(|status| status.as_u16() >= 400);
+    status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// Puts a good answer into its envelope, and applies the faults to it.
+fn apply_faults(mut success: Success, faults: &[Fault], rng: &mut impl Rng, reply: &mut Reply) {
     reply.status = StatusCode::OK;
-    match fault {
-        Some(Fault::MissingResult) => success.result = Outcome::Absent,
-        Some(Fault::NullResult) => success.result = Outcome::Json(Value::Null),
-        Some(Fault::UnknownBehaviors) => unheard_of(&mut success.result),
-        _ => {}
+    for fault in faults {
+        match fault {
+            Fault::MissingResult => success.result = Outcome::Absent,
+            Fault::NullResult => success.result = Outcome::Json(Value::Null),
+            _ => {}
+        }
     }
     let mut pieces = success.pieces();
-    match fault {
-        Some(Fault::NullLevels) => pieces = pieces.iter().map(|piece| relevel(piece, "null")).collect(),
-        Some(Fault::UnknownLevels) => {
-            pieces = pieces.iter().map(|piece| relevel(piece, "\"critical\"")).collect();
-        }
-        Some(Fault::ClockSkew { seconds }) => reply.date_skew = seconds.saturating_mul(1_000),
-        Some(Fault::TruncatedBody) => reply.delivery = Delivery::Truncated,
-        Some(Fault::SlowBody { bytes, pause_ms }) => {
-            reply.delivery =
-                Delivery::Slow { bytes: *bytes as usize, pause: Duration::from_millis(*pause_ms) };
-        }
-        Some(Fault::Late { by_ms }) => reply.late = Duration::from_millis(*by_ms),
-        Some(Fault::EndlessBody) => reply.delivery = Delivery::Endless,
-        Some(Fault::CompressedBomb { mebibytes }) => {
-            reply.delivery = Delivery::Bomb { mebibytes: *mebibytes as usize };
-        }
-        _ => {}
+    if faults.iter().any(json_faults::changes_json) {
+        let mut answer: Value = serde_json::from_slice(&pieces.concat()).expect("an envelope is JSON");
+        faults.iter().for_each(|fault| json_faults::apply(fault, &mut answer, rng));
+        pieces = vec![Bytes::from(answer.to_string())];
     }
     reply.json(pieces);
-    if let Some(Fault::WrongContentType) = fault {
-        for (name, value) in &mut reply.headers {
-            if *name == CONTENT_TYPE {
-                "text/html; charset=UTF-8".clone_into(value);
+    for fault in faults {
+        match fault {
+            Fault::ClockSkew { seconds } => reply.date_skew = seconds.saturating_mul(1_000),
+            Fault::TruncatedBody => reply.delivery = Delivery::Truncated,
+            Fault::SlowBody { bytes, pause_ms } => {
+                reply.delivery =
+                    Delivery::Slow { bytes: *bytes as usize, pause: Duration::from_millis(*pause_ms) };
             }
+            Fault::Late { by_ms } => reply.late = Duration::from_millis(*by_ms),
+            Fault::EndlessBody => reply.delivery = Delivery::Endless,
+            Fault::CompressedBomb { mebibytes } => {
+                reply.delivery = Delivery::Bomb { mebibytes: *mebibytes as usize };
+            }
+            Fault::WrongContentType => {
+                for (name, value) in &mut reply.headers {
+                    if *name == CONTENT_TYPE {
+                        "text/html; charset=UTF-8".clone_into(value);
+                    }
+                }
+            }
+            _ => {}
         }
     }
 }
 
-/// Lists a behavior that nobody knows, and makes every event one of it.
-fn unheard_of(result: &mut Outcome) {
-    const ID: &str = "unheard_of";
-    let Outcome::Json(result) = result else { return };
-    if let Some(behaviors) = result.get_mut("behaviors").and_then(Value::as_object_mut) {
-        let behavior = json!({"name": "Unheard Of", "description": "", "enabled": true, "risk_level": "low"});
-        behaviors.insert(ID.to_owned(), behavior);
-    }
-    let events = result.get_mut("events").and_then(Value::as_array_mut);
-    for event in events.into_iter().flatten() {
-        if let Some(event) = event.as_object_mut() {
-            event.insert("name".to_owned(), json!(ID));
-        }
-    }
-}
-
-/// As RFC 9110 wants it; none for a date before year 1 or after 9999.
+/// A date for an HTTP header; `None` before year 1 or after 9999.
 fn http_date(millis: i64) -> Option<String> {
     let date = jiff::Timestamp::from_millisecond(millis).ok()?;
     jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&date).ok()

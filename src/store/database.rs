@@ -1,4 +1,4 @@
-//! Opening the file, and what may be wrong with it.
+//! Opens, reads and writes the database file, and tells damage from other problems.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -19,41 +19,41 @@ use super::overlay::Backend;
 use super::row::{FORMAT, Put, Table, Unreadable};
 use crate::clock::Timestamp;
 
-/// What is said of the file itself: `format`, and `twin` (see [`Opened::commit`]).
+/// Facts about the file itself: `format`, and `twin` (see [`Opened::commit`]).
 const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("about");
-/// The accounts, by id, with the number that starts the keys of their rows.
+/// The accounts by id, with the number that is the prefix of the keys of their rows.
 const ACCOUNTS: TableDefinition<'_, &str, u16> = TableDefinition::new("accounts");
 
-/// How a database file of any version starts, and where in its two halves the version stands.
+/// The first bytes of a redb file of any version, and the offsets of the version in its two commit slots.
 const MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
 const VERSIONS: [usize; 2] = [64, 192];
-/// The version that is written.
+/// The version of redb files that this program writes.
 const VERSION: u8 = 3;
 
-/// Where the state is, and what it may cost.
+/// Where the state file is, and how much memory it may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The file; its directory is there already.
+    /// The file; its directory exists.
     pub path: PathBuf,
-    /// How much of it may be held in memory.
+    /// The size of the cache in bytes.
     pub cache_bytes: usize,
 }
 
 /// Why a file was not opened.
 #[derive(Debug)]
 pub(super) enum Problem {
-    /// Somebody must do something; the file is as it was.
+    /// A person must act. The file was not changed.
     Refused(Error),
-    /// It is no whole state any more.
+    /// The file is damaged.
     Damaged(Damage),
 }
 
 /// What is wrong with a file.
 #[derive(Debug)]
 pub(super) struct Damage {
-    /// In words.
+    /// A description.
     pub(super) why: String,
-    /// Keeps others from the file until it is set aside.
+    /// Keeps other processes from the file until it is renamed.
     pub(super) lock: Option<Backend>,
 }
 
@@ -79,7 +79,7 @@ pub(super) struct Opened {
     accounts: BTreeMap<String, u16>,
 }
 
-/// Opens the file, or makes it. Until [`Opened::accept`] nothing in it is changed.
+/// Opens or creates the file. It is not changed before [`Opened::accept`].
 pub(super) fn open(settings: &Settings) -> Result<(Opened, Origin), Problem> {
     let path = &settings.path;
     let failed = |source| Problem::Refused(Error::Io { path: path.clone(), source });
@@ -89,11 +89,11 @@ pub(super) fn open(settings: &Settings) -> Result<(Opened, Origin), Problem> {
         .ok_or_else(|| Problem::Refused(Error::InUse { path: path.clone() }))?;
     let metadata = backend.file().metadata().map_err(failed)?;
     if !fs::metadata(path).is_ok_and(|there| Identity::of(&there) == Identity::of(&metadata)) {
-        // Another process set it aside while this one waited for the lock.
+        // Another process renamed it while this one waited for the lock.
         return Err(Problem::Refused(Error::InUse { path: path.clone() }));
     }
     let length = metadata.len();
-    recognise(backend.file(), path).map_err(Problem::Refused)?;
+    check_header(backend.file(), path).map_err(Problem::Refused)?;
     let of_database = |error| match error {
         DatabaseError::Storage(error) => of_storage(error, path),
         error => Problem::damaged(error.to_string()),
@@ -108,17 +108,17 @@ pub(super) fn open(settings: &Settings) -> Result<(Opened, Origin), Problem> {
         let accounts = if length > 0 { read_about(&database, path)? } else { BTreeMap::new() };
         Ok(Opened { path: path.clone(), backend: backend.clone(), database, accounts })
     };
-    let opened = quietly(open).map_err(Problem::damaged).and_then(|opened| opened);
+    let opened = catch_panics(open).map_err(Problem::damaged).and_then(|opened| opened);
     let opened = opened.map_err(|problem| problem.locked(&backend))?;
-    Ok((opened, if length > 0 { Origin::Found } else { Origin::Made }))
+    Ok((opened, if length > 0 { Origin::Existing } else { Origin::Created }))
 }
 
-/// Tells a file from another that has its name later.
+/// Identifies a file, to tell it from a later one at the same path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Identity {
     device: u64,
     inode: u64,
-    /// The number of a file that is gone may be given again.
+    /// The inode number of a removed file may be used again.
     created: Option<SystemTime>,
 }
 
@@ -128,26 +128,25 @@ impl Identity {
     }
 }
 
-/// Whether a file was there.
+/// Whether the file existed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// It was.
-    Found,
-    /// It was made, or was empty.
-    Made,
+    /// It did.
+    Existing,
+    /// It was created, or was empty.
+    Created,
 }
 
-/// Refuses what was never a state, and what a later version of the database wrote. A few wrong bytes are
-/// damage.
-fn recognise(file: &File, path: &Path) -> Result<(), Error> {
+/// Refuses files that were never a state file, and files of a newer version of redb. A few wrong bytes are damage.
+fn check_header(file: &File, path: &Path) -> Result<(), Error> {
     let mut head = [0; 320];
-    // A file that cannot be read says so when it is opened.
+    // If the file cannot be read, opening the database reports it.
     let length = file.read_at(&mut head, 0).unwrap_or(0);
     if head.iter().all(|byte| *byte == 0) {
         return Ok(());
     }
-    let alike = head[..length].iter().zip(MAGIC).filter(|(found, wanted)| **found == *wanted).count();
-    if alike < length.min(MAGIC.len()).div_ceil(2) {
+    let matching = head[..length].iter().zip(MAGIC).filter(|(found, wanted)| **found == *wanted).count();
+    if matching < length.min(MAGIC.len()).div_ceil(2) {
         return Err(Error::Foreign { path: path.to_owned() });
     }
     let [one, other] = VERSIONS.map(|at| head[at]);
@@ -174,12 +173,12 @@ fn read_about(database: &Database, path: &Path) -> Result<BTreeMap<String, u16>,
         Some(format) if format > u64::from(FORMAT) => {
             Err(Problem::Refused(Error::Newer { path: path.to_owned() }))
         }
-        _ => Err(Problem::damaged("its format is not known")),
+        _ => Err(Problem::damaged("its format is unknown")),
     }
 }
 
 impl Opened {
-    /// The accounts it has rows of.
+    /// The accounts in the file.
     pub(super) fn accounts(&self) -> impl Iterator<Item = &str> {
         self.accounts.keys().map(String::as_str)
     }
@@ -190,18 +189,18 @@ impl Opened {
         there.is_some() && there == self.identity()
     }
 
-    /// Keeps others from the file as long as it lives.
+    /// A handle that keeps other processes from the file while it lives.
     pub(super) fn lock(&self) -> Backend {
         self.backend.clone()
     }
 
-    /// Leaves nothing of a file that could not be made.
-    pub(super) fn empty(&self) {
-        // If this fails too, the next start finds a file that is not whole.
+    /// Empties a new file that could not be completed.
+    pub(super) fn truncate(&self) {
+        // If this fails too, the next start finds an incomplete file.
         let _ = self.backend.file().set_len(0);
     }
 
-    /// Which file it is, if the system says so.
+    /// The identity of the open file, if the operating system returns it.
     fn identity(&self) -> Option<Identity> {
         self.backend.file().metadata().ok().as_ref().map(Identity::of)
     }
@@ -211,7 +210,7 @@ impl Opened {
         self.backend.file().metadata().map_or(0, |metadata| metadata.len())
     }
 
-    /// Everything that the account left, as `add` reads it.
+    /// Passes all rows of the account to `add`, and returns the result.
     pub(super) fn read<T: Default>(
         &self,
         account: &str,
@@ -240,16 +239,16 @@ impl Opened {
             }
             Ok(())
         };
-        quietly(&mut read).and_then(|read| read.map_err(|error| error.to_string()))?;
+        catch_panics(&mut read).and_then(|read| read.map_err(|error| error.to_string()))?;
         Ok(saved)
     }
 
-    /// Ends the trial, and makes all accounts known.
+    /// Lets the file be changed from now on, and adds missing accounts.
     pub(super) fn accept(&mut self, accounts: &[String]) -> Result<(), Error> {
         let path = self.path.clone();
         let failed = |source| Error::Io { path: path.clone(), source };
         self.backend.accept().map_err(failed)?;
-        // A file system that cannot do this has no order of writes to keep either.
+        // Some file systems cannot sync a directory; there is nothing more to do on them.
         let _ = sync_directory(&self.path);
         let mut accepted = || -> Result<(), redb::Error> {
             let transaction = self.database.begin_write()?;
@@ -269,23 +268,23 @@ impl Opened {
             Ok(())
         };
         let accepted =
-            quietly(&mut accepted).and_then(|accepted| accepted.map_err(|error| error.to_string()));
+            catch_panics(&mut accepted).and_then(|accepted| accepted.map_err(|error| error.to_string()));
         accepted.map_err(|why| failed(io::Error::other(why)))
     }
 
     /// Writes rows of an account in one transaction: all of them, or none.
     ///
-    /// The file keeps the latest two transactions, and a damaged one is silently replaced by the one before.
-    /// Counts that fall are worse than counts that begin anew. So each transaction gets a twin, which is
-    /// equal but for a number: whichever of the two is lost, nothing is.
+    /// The file keeps the latest two transactions, and redb silently replaces a damaged one by the one before. That would
+    /// make counters fall, which is worse than counting from 0. So each transaction is followed by a second one that only
+    /// changes a number: if either is lost, no count is.
     pub(super) fn commit(
         &self,
         account: &str,
-        before: Before,
+        before: ExistingRows,
         each: impl Fn(&mut Sink<'_>) -> Result<(), RowError>,
     ) -> Result<(), String> {
         let Some(number) = self.accounts.get(account) else {
-            return Err("the account is not known".to_owned());
+            return Err("the account is unknown".to_owned());
         };
         let write = || -> Result<(), redb::Error> {
             let transaction = self.database.begin_write()?;
@@ -293,7 +292,7 @@ impl Opened {
                 let [documents, users, records, pending, series] =
                     Table::ALL.map(|table| transaction.open_table(definition(table)));
                 let mut tables = [documents?, users?, records?, pending?, series?];
-                if before == Before::Clear {
+                if before == ExistingRows::Clear {
                     let prefix = number.to_be_bytes();
                     for table in &mut tables {
                         table.retain(|key, _| !key.starts_with(&prefix))?;
@@ -323,28 +322,28 @@ impl Opened {
             twin.commit()?;
             Ok(())
         };
-        quietly(write).and_then(|written| written.map_err(|error| error.to_string()))
+        catch_panics(write).and_then(|written| written.map_err(|error| error.to_string()))
     }
 }
 
-/// What becomes of the rows that an account has already.
+/// What happens to the existing rows of the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Before {
-    /// They stay, but for those that are written.
+pub enum ExistingRows {
+    /// They stay, unless they are overwritten.
     Keep,
-    /// They go: all rows are written.
+    /// They are removed, because all rows are written.
     Clear,
 }
 
-/// Closes the file. What the database writes in doing so is lost if the file is still on trial.
+/// Closes the file. If it was not accepted, what the database writes while it closes is lost.
 pub(super) fn close(opened: Option<Opened>) {
-    let _ = quietly(|| drop(opened));
+    let _ = catch_panics(|| drop(opened));
 }
 
-/// Takes the rows of a commit, one after the other.
+/// Receives the rows of a commit one by one.
 pub(crate) type Sink<'a> = dyn FnMut(Put<'_>) -> Result<(), RowError> + 'a;
 
-/// A row could not be written, and so no row of the commit is.
+/// A row could not be written, so the commit fails.
 #[derive(Debug)]
 pub struct RowError(redb::Error);
 
@@ -354,8 +353,8 @@ impl RowError {
     }
 }
 
-/// Moves a damaged file out of the way, under a name with the date. Returns where it is.
-pub(super) fn set_aside(path: &Path, date: Timestamp) -> Result<PathBuf, Error> {
+/// Renames a damaged file to a name with the date, and returns the new path.
+pub(super) fn rename_damaged(path: &Path, date: Timestamp) -> Result<PathBuf, Error> {
     let stamp: String = date
         .to_string()
         .chars()
@@ -363,18 +362,18 @@ pub(super) fn set_aside(path: &Path, date: Timestamp) -> Result<PathBuf, Error> 
         .take("20261121T034442".len())
         .collect();
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut aside = path.with_file_name(format!("{name}.damaged-{stamp}Z"));
+    let mut renamed = path.with_file_name(format!("{name}.damaged-{stamp}Z"));
     for number in 2.. {
-        if !aside.exists() {
+        if !renamed.exists() {
             break;
         }
-        aside = path.with_file_name(format!("{name}.damaged-{stamp}Z-{number}"));
+        renamed = path.with_file_name(format!("{name}.damaged-{stamp}Z-{number}"));
     }
-    fs::rename(path, &aside).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    Ok(aside)
+    fs::rename(path, &renamed).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    Ok(renamed)
 }
 
-/// Makes sure that a file's name outlives a power failure too.
+/// Makes sure that the name of a new file survives a power failure.
 fn sync_directory(path: &Path) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
@@ -386,7 +385,7 @@ const fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'s
 
 fn of_storage(error: StorageError, path: &Path) -> Problem {
     match error {
-        // A file that ends too early is damage; one that cannot be read now may be read later.
+        // A file that ends too early is damaged. Other errors of reading may be temporary.
         StorageError::Io(source)
             if !matches!(
                 source.kind(),
@@ -403,8 +402,8 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work`; a panic in it is an error, and is not printed. The database panics on some damaged files.
-fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+/// Runs `work`, and returns a panic as an error without printing it. redb panics on some damaged files.
+fn catch_panics<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let loud = std::panic::take_hook();
@@ -419,7 +418,7 @@ fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     QUIET.set(false);
     worked.map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it does not say why");
-        format!("the database gave up: {text}")
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+        format!("the database panicked: {text}")
     })
 }

@@ -3,59 +3,59 @@
 use std::io;
 use std::path::PathBuf;
 
-/// Why the file cannot be used; it is as it was.
+/// Why the state file cannot be used. It was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It cannot be opened, read or moved.
+    /// It cannot be opened, read or renamed.
     #[error("cannot use the state file {path}: {source}")]
     Io {
-        /// Which file.
+        /// The state file.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
-    /// Another process has it.
+    /// Another process uses it.
     #[error("the state file {path} is in use by another process; each process needs a file of its own")]
     InUse {
-        /// Which file.
+        /// The state file.
         path: PathBuf,
     },
-    /// A later version wrote it.
+    /// A newer version wrote it.
     #[error(
         "the state file {path} was written by a newer version of this program; run that version, or give another path"
     )]
     Newer {
-        /// Which file.
+        /// The state file.
         path: PathBuf,
     },
-    /// It never was a state.
+    /// It is not a state file.
     #[error("{path} is not a state file; give another path, or remove it")]
     Foreign {
-        /// Which file.
+        /// The state file.
         path: PathBuf,
     },
-    /// None of the configured accounts is in it.
+    /// It contains none of the configured accounts.
     #[error(
-        "the state file {path} belongs to other accounts ({found}); give another path, or remove it to count anew"
+        "the state file {path} belongs to other accounts ({found}); give another path, or remove it to start counting from 0"
     )]
     OtherAccounts {
-        /// Which file.
+        /// The state file.
         path: PathBuf,
         /// The ids in it.
         found: String,
     },
-    /// It is damaged; only said by commands that look at it.
+    /// It is damaged. Only commands that inspect it return this.
     #[error("the state file {path} is damaged: {why}")]
     Damaged {
-        /// Which file.
+        /// The state file.
         path: PathBuf,
         /// What is wrong.
         why: String,
     },
-    /// It is not there; only said by commands that look at it.
+    /// It does not exist. Only commands that inspect it return this.
     #[error("there is no state file {path}")]
     Missing {
-        /// Which file.
+        /// The state file.
         path: PathBuf,
     },
 }

@@ -1,41 +1,41 @@
-//! A file that no exporter uses: to be looked at, and to be changed by hand.
+//! Inspects and edits a state file that no exporter uses.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::database::{self, Before, Opened, Origin, Problem, Settings};
+use super::database::{self, ExistingRows, Opened, Origin, Problem, Settings};
 use super::error::Error;
 use super::row::{Put, Table, Unreadable};
 
-/// What is looked at needs no more than this.
+/// Enough for one pass over the file.
 const CACHE: usize = 32 << 20;
 
-/// A row to be written, or to be removed if it has no value.
+/// Writes or removes a row.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
-    /// Where the row stands.
+    /// The table of the row.
     pub table: Table,
     /// The key of the row.
     pub key: Vec<u8>,
-    /// What it says from now on.
+    /// The new value; `None` removes the row.
     pub value: Option<Vec<u8>>,
 }
 
-/// A whole file, on trial: looking changes nothing.
+/// A state file that was read completely. Reading changes nothing in it.
 #[derive(Debug)]
 pub(crate) struct Inspected<T> {
     path: PathBuf,
     opened: Opened,
-    /// What each account left, by id.
+    /// The content of each account, by id.
     pub accounts: BTreeMap<String, T>,
 }
 
 impl<T: Default> Inspected<T> {
-    /// Opens the file, and hands the rows of each account in it to `add`, sorted by table and key.
+    /// Opens the file, and passes the rows of each account in it to `add`, sorted by table and key.
     ///
     /// # Errors
-    /// The file is not there, in use, or damaged; it is as it was.
+    /// The file does not exist, is in use, or is damaged. It was not changed.
     pub(crate) fn open(
         path: &Path,
         add: impl Fn(&mut T, Table, &[u8], &[u8]) -> Result<(), Unreadable>,
@@ -46,8 +46,8 @@ impl<T: Default> Inspected<T> {
         let damaged = |why| Error::Damaged { path: path.to_owned(), why };
         let settings = Settings { path: path.to_owned(), cache_bytes: CACHE };
         let opened = match database::open(&settings) {
-            Ok((opened, Origin::Found)) => opened,
-            Ok((opened, Origin::Made)) => {
+            Ok((opened, Origin::Existing)) => opened,
+            Ok((opened, Origin::Created)) => {
                 database::close(Some(opened));
                 return Err(damaged("it is empty".to_owned()));
             }
@@ -73,7 +73,7 @@ impl<T: Default> Inspected<T> {
         self.opened.size()
     }
 
-    /// Closes the file, which is as it was.
+    /// Closes the file without changes.
     pub(crate) fn close(self) {
         database::close(Some(self.opened));
     }
@@ -87,7 +87,7 @@ impl<T: Default> Inspected<T> {
         let accounts: Vec<String> = accounts.into_keys().collect();
         let changed = opened.accept(&accounts).and_then(|()| {
             changes.iter().try_for_each(|(account, changes)| {
-                let written = opened.commit(account, Before::Keep, |sink| {
+                let written = opened.commit(account, ExistingRows::Keep, |sink| {
                     changes.iter().try_for_each(|Change { table, key, value }| {
                         sink(Put { table: *table, key, value: value.as_deref() })
                     })

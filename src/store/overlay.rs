@@ -1,8 +1,8 @@
-//! The file under the database, on trial until it is accepted.
+//! The file under the database, with an overlay in memory until it is accepted.
 //!
-//! Opening a database writes to it, above all after a crash. What is refused afterwards (a file of a newer
-//! version, of another account, or damaged) must be left as it was found; so until it is accepted, what is
-//! written is kept in memory. The lock is held from before the first read until the file is closed.
+//! Opening a database writes to the file, mostly after a crash. But a file that is refused afterwards (written by a newer
+//! version, of another account, or damaged) must not be changed. So writes go to memory until the file is accepted. The
+//! lock is held from before the first read until the file is closed.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::StorageBackend;
 
-/// What is written on trial is kept in pieces of this many bytes.
+/// The overlay consists of pages of this many bytes.
 const PAGE: u64 = 4096;
 
 /// A locked file; cloned handles are the same file.
@@ -25,27 +25,27 @@ pub(super) struct Backend {
 #[derive(Debug)]
 struct Inner {
     file: File,
-    /// `None` once the file is accepted.
-    trial: Mutex<Option<Trial>>,
+    /// The overlay; `None` once the file is accepted.
+    overlay: Mutex<Option<Overlay>>,
 }
 
-/// What would be written.
+/// Writes that are held back.
 #[derive(Debug)]
-struct Trial {
+struct Overlay {
     length: u64,
     pages: BTreeMap<u64, Vec<u8>>,
 }
 
 impl Backend {
-    /// Locks the file; `None` if another process has.
+    /// Locks the file; `None` if another process holds the lock.
     pub(super) fn lock(file: File) -> io::Result<Option<Self>> {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        let trial = Trial { length: file.metadata()?.len(), pages: BTreeMap::new() };
-        Ok(Some(Self { inner: Arc::new(Inner { file, trial: Mutex::new(Some(trial)) }) }))
+        let overlay = Overlay { length: file.metadata()?.len(), pages: BTreeMap::new() };
+        Ok(Some(Self { inner: Arc::new(Inner { file, overlay: Mutex::new(Some(overlay)) }) }))
     }
 
     /// The file itself.
@@ -53,10 +53,10 @@ impl Backend {
         &self.inner.file
     }
 
-    /// Ends the trial: what was held back is written, and so is everything from now on.
+    /// Writes the overlay to the file. From now on, writes go to the file directly.
     pub(super) fn accept(&self) -> io::Result<()> {
-        let mut trial = self.trial();
-        if let Some(held) = &*trial {
+        let mut overlay = self.overlay();
+        if let Some(held) = &*overlay {
             let file = &self.inner.file;
             file.set_len(held.length)?;
             for (number, page) in &held.pages {
@@ -66,56 +66,56 @@ impl Backend {
             }
             file.sync_data()?;
         }
-        *trial = None;
+        *overlay = None;
         Ok(())
     }
 
-    fn trial(&self) -> MutexGuard<'_, Option<Trial>> {
-        // A panic of the database on a damaged file is expected, and leaves the trial whole.
-        self.inner.trial.lock().unwrap_or_else(PoisonError::into_inner)
+    fn overlay(&self) -> MutexGuard<'_, Option<Overlay>> {
+        // The database is expected to panic on some damaged files. That leaves the overlay consistent.
+        self.inner.overlay.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl StorageBackend for Backend {
     fn len(&self) -> io::Result<u64> {
-        match &*self.trial() {
-            Some(trial) => Ok(trial.length),
+        match &*self.overlay() {
+            Some(overlay) => Ok(overlay.length),
             None => Ok(self.inner.file.metadata()?.len()),
         }
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        match &*self.trial() {
-            Some(trial) => trial.read(&self.inner.file, offset, out),
+        match &*self.overlay() {
+            Some(overlay) => overlay.read(&self.inner.file, offset, out),
             None => self.inner.file.read_exact_at(out, offset),
         }
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        match &mut *self.trial() {
-            Some(trial) => trial.set_len(&self.inner.file, length),
+        match &mut *self.overlay() {
+            Some(overlay) => overlay.set_len(&self.inner.file, length),
             None => self.inner.file.set_len(length),
         }
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        if self.trial().is_some() { Ok(()) } else { self.inner.file.sync_data() }
+        if self.overlay().is_some() { Ok(()) } else { self.inner.file.sync_data() }
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        match &mut *self.trial() {
-            Some(trial) => trial.write(&self.inner.file, offset, data),
+        match &mut *self.overlay() {
+            Some(overlay) => overlay.write(&self.inner.file, offset, data),
             None => self.inner.file.write_all_at(data, offset),
         }
     }
 }
 
-impl Trial {
+impl Overlay {
     fn read(&self, file: &File, offset: u64, out: &mut [u8]) -> io::Result<()> {
         if offset.checked_add(out.len() as u64).is_none_or(|end| end > self.length) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        for (number, within, part) in pieces(offset, out.len()) {
+        for (number, within, part) in split_by_page(offset, out.len()) {
             let out = &mut out[part];
             match self.pages.get(&number) {
                 Some(page) => out.copy_from_slice(&page[within..within + out.len()]),
@@ -126,7 +126,7 @@ impl Trial {
     }
 
     fn write(&mut self, file: &File, offset: u64, data: &[u8]) -> io::Result<()> {
-        for (number, within, part) in pieces(offset, data.len()) {
+        for (number, within, part) in split_by_page(offset, data.len()) {
             let data = &data[part];
             self.page(file, number)?[within..within + data.len()].copy_from_slice(data);
         }
@@ -136,7 +136,7 @@ impl Trial {
 
     fn set_len(&mut self, file: &File, length: u64) -> io::Result<()> {
         if length < self.length {
-            // What is cut off reads as zeros if the file grows again, on disk as in memory.
+            // Bytes that were cut off must read as zeros if the file grows again, as they do on disk.
             self.page(file, length / PAGE)?[(length % PAGE) as usize..].fill(0);
             for number in length / PAGE + 1..self.length.div_ceil(PAGE) {
                 self.pages.insert(number, vec![0; PAGE as usize]);
@@ -146,7 +146,7 @@ impl Trial {
         Ok(())
     }
 
-    /// The page of that number, held back from now on.
+    /// The page with this number, in the overlay from now on.
     fn page(&mut self, file: &File, number: u64) -> io::Result<&mut [u8]> {
         Ok(match self.pages.entry(number) {
             Entry::Occupied(page) => page.into_mut(),
@@ -159,8 +159,8 @@ impl Trial {
     }
 }
 
-/// The pages that bytes lie in: the page's number, where in it they begin, and which of the bytes they are.
-fn pieces(offset: u64, length: usize) -> impl Iterator<Item = (u64, usize, std::ops::Range<usize>)> {
+/// Splits a range of bytes by page: the number of the page, the offset in it, and the part of the range.
+fn split_by_page(offset: u64, length: usize) -> impl Iterator<Item = (u64, usize, std::ops::Range<usize>)> {
     let mut done = 0;
     std::iter::from_fn(move || {
         if done == length {
@@ -174,7 +174,7 @@ fn pieces(offset: u64, length: usize) -> impl Iterator<Item = (u64, usize, std::
     })
 }
 
-/// Beyond its end a file reads as zeros, as it would if it had been made longer.
+/// Reads from the file, and zeros beyond its end.
 fn read_or_zero(file: &File, offset: u64, out: &mut [u8]) -> io::Result<()> {
     let mut done = 0;
     while done < out.len() {
@@ -206,11 +206,11 @@ mod tests {
     }
 
     #[test]
-    fn on_trial_a_file_reads_as_written_and_stays_as_it_was_until_it_is_accepted() {
+    fn writes_can_be_read_back_and_change_the_file_only_once_it_is_accepted() {
         let before: Vec<u8> = (0..10_000_u32).map(|n| n as u8).collect();
         let file = file(&before);
         let backend = Backend::lock(file.try_clone().expect("it is open")).expect("it can be locked");
-        let backend = backend.expect("nobody else has it");
+        let backend = backend.expect("no other process holds it");
         let mut wanted = before.clone();
         let mut random = fastrand::Rng::with_seed(5);
         for _ in 0..200 {
@@ -241,8 +241,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beyond_the_end_cannot_be_read() {
-        let backend = Backend::lock(file(&[7; 100])).expect("it can be locked").expect("nobody else has it");
+    fn bytes_beyond_the_end_cannot_be_read() {
+        let backend =
+            Backend::lock(file(&[7; 100])).expect("it can be locked").expect("no other process holds it");
         assert!(backend.read(99, &mut [0; 2]).is_err());
         assert!(backend.read(u64::MAX, &mut [0; 2]).is_err());
     }

@@ -1,22 +1,22 @@
-//! What the store holds: rows of bytes in a few tables, by account.
+//! The content of the store: rows of bytes in a few tables, by account.
 //!
-//! What a row says is up to whoever writes it. The store only gives it back.
+//! The store does not interpret rows.
 
-/// The version of the file and of everything in it. It rises when a row changes its meaning.
+/// The version of the file and of everything in it. It rises when the meaning of a row changes.
 pub(crate) const FORMAT: u32 = 1;
 
-/// Where a row stands.
+/// A table of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Table {
-    /// What an account has once, by name.
+    /// What exists once for an account, by name.
     Documents,
-    /// Who is on the list, by user.
+    /// Users who are or were on the list.
     Users,
     /// Which events were counted, by user.
     Records,
-    /// Whose events are still to be read, by user.
+    /// Users whose events must be read.
     Pending,
-    /// Who has series, by user.
+    /// Users with series of their own.
     TopUsers,
 }
 
@@ -41,18 +41,18 @@ impl Table {
     }
 }
 
-/// A row of an account that is written or removed.
+/// Writes or removes a row of an account.
 #[derive(Clone, Copy, Debug)]
 pub struct Put<'a> {
-    /// Where it stands.
+    /// The table of the row.
     pub table: Table,
     /// The key of the row.
     pub key: &'a [u8],
-    /// What it says; `None` if it is to be removed.
+    /// The new value; `None` removes the row.
     pub value: Option<&'a [u8]>,
 }
 
-/// Why a row cannot be read: it does not say what this program writes.
+/// Why a row cannot be read: this program does not write such a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unreadable(pub &'static str);

@@ -1,20 +1,20 @@
-//! How the file is doing, for whoever shows it: read without waiting for a disk.
+//! The health of the state file, for metrics. Reading it never waits for the disk.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// How the state was when it was opened.
+/// What was found when the file was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovery {
-    /// Whole: counting goes on.
+    /// An intact file: counting continues.
     Restored,
-    /// There was none: counting begins.
+    /// No file: counting starts.
     Fresh,
-    /// Damaged: counting begins anew.
+    /// A damaged file: counting starts again.
     Damaged,
 }
 
 impl Recovery {
-    /// All ways, in the order in which they are shown.
+    /// All results, in the order in which they are shown.
     pub const ALL: [Self; 3] = [Self::Restored, Self::Fresh, Self::Damaged];
 
     /// The word for it in labels.
@@ -27,7 +27,7 @@ impl Recovery {
     }
 }
 
-/// What was done with the file since the process started; all zeros where there is none.
+/// What happened to the file since the process started; all zeros if there is no file.
 #[derive(Debug, Default)]
 pub struct StoreStats {
     durable: AtomicBool,
@@ -37,9 +37,9 @@ pub struct StoreStats {
     recoveries: [AtomicU64; Recovery::ALL.len()],
 }
 
-// Each number stands for itself, so no order between them is needed.
+// The numbers are independent of each other, so relaxed ordering is enough.
 impl StoreStats {
-    /// Whether what was counted last is on disk.
+    /// Whether everything counted is on disk.
     pub fn is_durable(&self) -> bool {
         self.durable.load(Ordering::Relaxed)
     }
@@ -49,34 +49,34 @@ impl StoreStats {
         self.size.load(Ordering::Relaxed)
     }
 
-    /// Writes that are on disk.
+    /// Successful commits.
     pub fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
     }
 
-    /// Writes that failed.
+    /// Failed commits.
     pub fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// How often the file was opened and found so.
+    /// How often opening the file had this result.
     pub fn recoveries(&self, recovery: Recovery) -> u64 {
         self.recoveries[recovery as usize].load(Ordering::Relaxed)
     }
 
-    /// The file was opened, with `bytes`.
+    /// The file was opened, and has this size in bytes.
     pub fn recovered(&self, recovery: Recovery, bytes: u64) {
         self.recoveries[recovery as usize].fetch_add(1, Ordering::Relaxed);
         self.on_disk(bytes);
     }
 
-    /// What was counted is on disk, in a file of `bytes`.
-    pub fn kept(&self, bytes: u64) {
+    /// A commit is on disk, in a file of this size in bytes.
+    pub fn committed(&self, bytes: u64) {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.on_disk(bytes);
     }
 
-    /// It could not be written.
+    /// The file could not be written.
     pub fn failed(&self) {
         self.failures.fetch_add(1, Ordering::Relaxed);
         self.durable.store(false, Ordering::Relaxed);

@@ -1,10 +1,10 @@
-//! The rules of counting, one by one, on one account and a Cloudflare made of a table.
+//! The rules of counting, one by one, with one account and an upstream made of tables.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use zt_risk_exporter::clock::{Instant, Timestamp};
-use zt_risk_exporter::internals::collector::account::{Account, Question, Settings, Step};
+use zt_risk_exporter::internals::collector::account::{Account, Fetch, Settings, Step};
 use zt_risk_exporter::internals::collector::schedule::FailureClass;
 use zt_risk_exporter::internals::collector::user_label::UserLabel;
 use zt_risk_exporter::internals::model::resource::Intervals;
@@ -16,7 +16,7 @@ use zt_risk_exporter::model::{
 /// When counting begins in these tests, in seconds on Cloudflare's clock.
 const EPOCH: i64 = 1_000_000;
 
-/// An account whose upstream says what the test lays down.
+/// An account, and the answers that its upstream gives.
 struct Upstream {
     account: Account,
     /// Seconds since the start of both clocks.
@@ -26,8 +26,8 @@ struct Upstream {
     completeness: Completeness,
     unreadable: Vec<UserId>,
     anonymous: u32,
-    /// Users whose events were asked for, in that order.
-    asked: Vec<u128>,
+    /// Users whose events were requested, in order.
+    requested: Vec<u128>,
 }
 
 fn seconds(n: u64) -> Duration {
@@ -42,7 +42,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_seconds(EPOCH + second)
 }
 
-fn tuple(count: u32, last_event: i64, level: Level) -> RowFingerprint {
+fn fingerprint(count: u32, last_event: i64, level: Level) -> RowFingerprint {
     RowFingerprint { last_event: at(last_event), count, level }
 }
 
@@ -97,15 +97,15 @@ fn fresh_account() -> Account {
         name,
         intervals,
         budget: 300,
-        series: 10,
-        naming: UserLabel::Id,
+        user_limit: 10,
+        user_label: UserLabel::Id,
         secret: [7; 16],
         seed: 1,
     })
 }
 
 impl Upstream {
-    /// Nothing was read yet.
+    /// An account that has read nothing yet.
     fn untouched() -> Self {
         Self {
             account: fresh_account(),
@@ -115,14 +115,14 @@ impl Upstream {
             completeness: Completeness::Complete,
             unreadable: Vec::new(),
             anonymous: 0,
-            asked: Vec::new(),
+            requested: Vec::new(),
         }
     }
 
-    /// Users 1, 2, ... with one old event each, all read as the baseline.
+    /// An account whose baseline is users 1, 2, ... with one old event each.
     fn with_users(users: u128) -> Self {
         let mut upstream = Self::untouched();
-        upstream.listed = (1..=users).map(|user| (user, tuple(1, -100, Level::Low))).collect();
+        upstream.listed = (1..=users).map(|user| (user, fingerprint(1, -100, Level::Low))).collect();
         upstream.risks = (1..=users).map(|user| (user, risk(vec![event("old", -100)]))).collect();
         upstream.summary();
         upstream.account.behaviors_read(behaviors(), upstream.moment(), at(0));
@@ -138,7 +138,7 @@ impl Upstream {
         at(i64::try_from(self.now).expect("tests are short"))
     }
 
-    /// The summary is read; no user's events are.
+    /// Answers the summary, but no request for a user's events.
     fn summary(&mut self) {
         let rows = self.listed.iter().map(|(&user, &tuple)| Row { user: id(user), tuple }).collect();
         let summary = Summary {
@@ -156,12 +156,12 @@ impl Upstream {
         self.account.saved();
     }
 
-    /// Time passes, and everything the account asks for is answered.
+    /// Lets time pass, and answers all requests.
     fn pass(&mut self, span: u64) {
         let end = self.now + span;
         loop {
             match self.account.plan(self.moment()) {
-                Step::Ask(question) => self.answer(&question),
+                Step::Fetch(fetch) => self.answer(&fetch),
                 Step::Wait(until) => {
                     let until = until.since(Instant::default()).as_secs_f64().ceil() as u64;
                     if until > end {
@@ -174,18 +174,18 @@ impl Upstream {
         self.now = end;
     }
 
-    fn answer(&mut self, question: &Question) {
+    fn answer(&mut self, fetch: &Fetch) {
         let (now, date) = (self.moment(), self.date());
-        match question {
-            Question::Poll(Resource::Summary) => self.summary(),
-            Question::Poll(Resource::Behaviors) => self.account.behaviors_read(behaviors(), now, date),
-            Question::Poll(Resource::Integrations) => {
+        match fetch {
+            Fetch::Resource(Resource::Summary) => self.summary(),
+            Fetch::Resource(Resource::Behaviors) => self.account.behaviors_read(behaviors(), now, date),
+            Fetch::Resource(Resource::Integrations) => {
                 self.account.integrations_read(Listing::default(), now, date);
             }
-            Question::Poll(resource) => self.account.read(*resource, now),
-            Question::User(asked) => {
+            Fetch::Resource(resource) => self.account.read(*resource, now),
+            Fetch::User(asked) => {
                 let user = asked.user.id.as_u128();
-                self.asked.push(user);
+                self.requested.push(user);
                 match self.risks.get(&user) {
                     Some(risk) => self.account.user_read(asked, risk, now, date),
                     None => self.account.user_not_found(asked, now),
@@ -199,11 +199,11 @@ impl Upstream {
         self.risks.entry(user).or_insert_with(|| risk(Vec::new()))
     }
 
-    /// An event happens to `user`, and both the list and the user's events show it.
+    /// Adds an event of `user`, which both the list and the user's events show.
     fn happens(&mut self, user: u128, id: &str, second: i64) {
         self.risk(user).events.push(event(id, second));
         let count = self.listed.get(&user).map_or(0, |known| known.count);
-        self.listed.insert(user, tuple(count + 1, second, Level::High));
+        self.listed.insert(user, fingerprint(count + 1, second, Level::High));
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -222,7 +222,7 @@ impl Upstream {
         self.snapshot().totals.unattributed.into_iter().filter(|(_, count)| *count > 0).collect()
     }
 
-    /// Moves between levels that were seen, as from, to and how many; 0 is none.
+    /// Observed changes of level, as from, to and how many; 0 is none.
     fn moves(&self) -> Vec<(usize, usize, u64)> {
         let changes = self.snapshot().totals.level_changes;
         let all = (0..4).flat_map(|from| (0..4).map(move |to| (from, to, changes[from][to])));
@@ -231,13 +231,13 @@ impl Upstream {
 }
 
 #[test]
-fn the_baseline_asks_for_nobody_and_counts_nothing() {
+fn the_baseline_reads_no_user_and_counts_nothing() {
     let mut upstream = Upstream::with_users(3);
     assert_eq!((upstream.counted(), upstream.moves(), upstream.pending()), (0, vec![], 0));
     assert_eq!(upstream.snapshot().counting_since, Some(at(0)));
     upstream.pass(29);
-    // Nobody changed: it is the audit that reads, and it finds nothing later than the epoch.
-    assert_eq!((upstream.asked.clone(), upstream.counted()), (vec![1, 2, 3], 0));
+    // No user changed. The audit reads them, and finds nothing later than the epoch.
+    assert_eq!((upstream.requested.clone(), upstream.counted()), (vec![1, 2, 3], 0));
 }
 
 #[test]
@@ -246,10 +246,10 @@ fn an_event_is_counted_once_however_often_it_is_read() {
     upstream.happens(1, "a", 10);
     upstream.pass(3_600);
     assert_eq!(upstream.counted(), 1);
-    upstream.listed.insert(1, tuple(2, 11, Level::Medium));
+    upstream.listed.insert(1, fingerprint(2, 11, Level::Medium));
     upstream.pass(30_000);
     assert_eq!((upstream.counted(), upstream.lost()), (1, vec![]));
-    assert!(upstream.asked.len() >= 3, "it was read again: {:?}", upstream.asked);
+    assert!(upstream.requested.len() >= 3, "it was read again: {:?}", upstream.requested);
     let totals = upstream.snapshot().totals;
     assert_eq!(totals.events["imp_travel"], [0, 0, 0, 1]);
     assert_eq!(totals.behavior_users["imp_travel"], 1);
@@ -257,7 +257,7 @@ fn an_event_is_counted_once_however_often_it_is_read() {
 }
 
 #[test]
-fn an_id_at_another_time_and_a_time_with_another_id_are_events_of_their_own() {
+fn the_same_id_at_another_time_and_the_same_time_with_another_id_are_separate_events() {
     let mut upstream = Upstream::with_users(2);
     for (user, id, second) in [(1, "a", 10), (1, "a", 11), (1, "b", 11), (2, "a", 10)] {
         upstream.happens(user, id, second);
@@ -267,28 +267,28 @@ fn an_id_at_another_time_and_a_time_with_another_id_are_events_of_their_own() {
 }
 
 #[test]
-fn events_at_or_before_the_epoch_are_never_counted_also_of_users_listed_later() {
+fn events_at_or_before_the_epoch_are_never_counted_even_if_the_user_is_listed_later() {
     let mut upstream = Upstream::with_users(1);
     for (id, second) in [("before", -5), ("at", 0), ("after", 1)] {
         upstream.happens(2, id, second);
     }
     upstream.pass(60);
     assert_eq!((upstream.counted(), upstream.lost()), (1, vec![]));
-    assert_eq!(upstream.moves(), [(0, 3, 1)], "a later first sight is a move from none");
+    assert_eq!(upstream.moves(), [(0, 3, 1)], "a user who is first listed later changes from none");
 }
 
 #[test]
-fn a_change_while_the_request_is_under_way_is_read_next_time() {
+fn a_change_during_the_request_is_read_next_time() {
     let mut upstream = Upstream::with_users(1);
     upstream.pass(20);
     upstream.happens(1, "a", 10);
     upstream.summary();
-    let Step::Ask(Question::User(asked)) = upstream.account.plan(upstream.moment()) else {
+    let Step::Fetch(Fetch::User(asked)) = upstream.account.plan(upstream.moment()) else {
         panic!("the user changed")
     };
-    // The request has left; before it is answered another event happens, too late for the answer.
-    upstream.listed.insert(1, tuple(3, 12, Level::High));
-    upstream.answer(&Question::User(asked));
+    // During the request another event happens, too late for the answer.
+    upstream.listed.insert(1, fingerprint(3, 12, Level::High));
+    upstream.answer(&Fetch::User(asked));
     assert_eq!((upstream.counted(), upstream.pending()), (1, 0));
     upstream.risk(1).events.push(event("b", 12));
     upstream.summary();
@@ -298,27 +298,32 @@ fn a_change_while_the_request_is_under_way_is_read_next_time() {
 }
 
 #[test]
-fn a_listing_cut_short_is_tried_three_times_more_then_covered_and_the_rest_is_said() {
+fn an_incomplete_list_is_read_three_times_more_then_covered_and_the_rest_counts_as_lost() {
     let mut upstream = Upstream::with_users(1);
     upstream.pass(1);
-    upstream.asked.clear();
+    upstream.requested.clear();
     upstream.happens(1, "a", 10);
-    upstream.listed.insert(1, tuple(5, 12, Level::High));
+    upstream.listed.insert(1, fingerprint(5, 12, Level::High));
     upstream.risk(1).completeness = cut_short();
     upstream.summary();
     for (span, asked, pending) in [(59, 1, 1), (3, 2, 1), (290, 2, 1), (10, 3, 1), (1_780, 3, 1), (30, 4, 0)]
     {
         upstream.pass(span);
-        assert_eq!((upstream.asked.len(), upstream.pending()), (asked, pending), "second {}", upstream.now);
+        assert_eq!(
+            (upstream.requested.len(), upstream.pending()),
+            (asked, pending),
+            "second {}",
+            upstream.now
+        );
     }
     assert_eq!((upstream.counted(), upstream.lost()), (1, vec![("capped", 3)]));
 }
 
 #[test]
-fn events_that_show_late_in_the_detail_are_found_by_the_retries() {
+fn events_that_the_details_show_late_are_found_by_the_retries() {
     let mut upstream = Upstream::with_users(1);
     upstream.pass(1);
-    upstream.listed.insert(1, tuple(2, 10, Level::High));
+    upstream.listed.insert(1, fingerprint(2, 10, Level::High));
     upstream.pass(40);
     assert_eq!((upstream.counted(), upstream.pending()), (0, 1));
     upstream.risk(1).events.push(event("a", 10));
@@ -327,31 +332,31 @@ fn events_that_show_late_in_the_detail_are_found_by_the_retries() {
 }
 
 #[test]
-fn a_reset_that_an_early_try_showed_is_the_reason_after_the_last() {
+fn a_reset_that_an_early_retry_showed_is_the_reason_after_the_last() {
     let mut upstream = Upstream::with_users(1);
     upstream.pass(1);
-    upstream.listed.insert(1, tuple(3, 10, Level::High));
+    upstream.listed.insert(1, fingerprint(3, 10, Level::High));
     upstream.risk(1).last_reset = Some(at(1));
     upstream.pass(3_600);
     assert_eq!((upstream.lost(), upstream.snapshot().totals.resets), (vec![("reset", 2)], 1));
 }
 
 #[test]
-fn what_was_unread_when_a_reset_came_is_owed_although_the_count_began_anew() {
+fn events_that_were_unread_at_a_reset_are_expected_although_the_count_starts_again() {
     let mut upstream = Upstream::with_users(1);
     upstream.pass(1);
-    // Four were counted, three of them unread; then a reset, and one more.
-    upstream.listed.insert(1, tuple(4, 10, Level::High));
+    // The summary counted four, three of them unread. Then comes a reset, and one more event.
+    upstream.listed.insert(1, fingerprint(4, 10, Level::High));
     upstream.summary();
     upstream.risks.insert(1, UserRisk { last_reset: Some(at(20)), ..risk(vec![event("after", 25)]) });
-    upstream.listed.insert(1, tuple(1, 25, Level::High));
+    upstream.listed.insert(1, fingerprint(1, 25, Level::High));
     upstream.summary();
     upstream.pass(3_600);
     assert_eq!((upstream.counted(), upstream.lost()), (1, vec![("reset", 3)]));
 }
 
 #[test]
-fn a_reset_dated_in_a_distant_future_hides_no_real_one() {
+fn a_reset_dated_in_the_distant_future_hides_no_real_one() {
     let mut upstream = Upstream::with_users(1);
     upstream.pass(1);
     for (day, reset) in [(1, 30_000_000_000), (2, 90_000), (3, 30_000_000_000)] {
@@ -363,7 +368,7 @@ fn a_reset_dated_in_a_distant_future_hides_no_real_one() {
 }
 
 #[test]
-fn a_user_whom_only_a_part_of_the_list_names_is_read_and_moves_when_a_whole_one_does() {
+fn a_user_in_a_partial_list_is_read_at_once_and_changes_level_with_the_next_complete_list() {
     let mut upstream = Upstream::with_users(1);
     upstream.pass(1);
     upstream.completeness = cut_short();
@@ -376,39 +381,39 @@ fn a_user_whom_only_a_part_of_the_list_names_is_read_and_moves_when_a_whole_one_
 }
 
 #[test]
-fn a_user_who_cannot_be_read_delays_no_other_and_is_audited_no_sooner_than_they() {
+fn a_user_who_cannot_be_read_delays_no_other_and_is_audited_as_rarely() {
     let mut upstream = Upstream::with_users(3);
     upstream.risks.remove(&2);
     upstream.pass(21_000);
-    let mut asked = upstream.asked.clone();
+    let mut asked = upstream.requested.clone();
     asked.sort_unstable();
-    assert_eq!(asked, [1, 2, 3], "each once within the interval of the audit");
+    assert_eq!(asked, [1, 2, 3], "each once within the audit interval");
 }
 
 #[test]
-fn behaviors_that_nobody_can_use_settle_the_labels_as_a_refusal_does() {
-    for (setback, started) in [(FailureClass::Unusable, true), (FailureClass::Refused, false)] {
+fn an_unusable_list_of_behaviors_makes_labels_ready_as_a_refusal_does() {
+    for (failure, started) in [(FailureClass::Unusable, true), (FailureClass::Refused, false)] {
         let mut upstream = Upstream::untouched();
         upstream.summary();
-        upstream.account.failed(Resource::Behaviors, setback, upstream.moment());
-        assert_eq!(upstream.snapshot().totals.started, started, "{setback:?}");
+        upstream.account.failed(Resource::Behaviors, failure, upstream.moment());
+        assert_eq!(upstream.snapshot().totals.started, started, "{failure:?}");
     }
 }
 
 #[test]
-fn losses_are_said_with_their_reason() {
+fn losses_have_a_reason() {
     let bad_time = UserRisk { rejected: 1, ..risk(Vec::new()) };
     let reset = UserRisk { last_reset: Some(at(500)), ..risk(Vec::new()) };
     let table = [
-        ("timestamp", tuple(2, 10, Level::High), bad_time),
-        ("late", tuple(2, -100, Level::Low), risk(Vec::new())),
-        ("unknown", tuple(2, 10, Level::High), risk(Vec::new())),
-        ("reset", tuple(2, 10, Level::High), reset),
+        ("timestamp", fingerprint(2, 10, Level::High), bad_time),
+        ("late", fingerprint(2, -100, Level::Low), risk(Vec::new())),
+        ("unknown", fingerprint(2, 10, Level::High), risk(Vec::new())),
+        ("reset", fingerprint(2, 10, Level::High), reset),
     ];
     for (reason, listed, says) in table {
         let mut upstream = Upstream::with_users(1);
         upstream.listed.insert(1, listed);
-        // The reset comes before the last try.
+        // The reset comes before the last retry.
         upstream.pass(if reason == "reset" { 600 } else { 0 });
         *upstream.risk(1) = says;
         upstream.pass(3_600);
@@ -417,7 +422,7 @@ fn losses_are_said_with_their_reason() {
 }
 
 #[test]
-fn rows_that_could_not_be_read_are_counted_by_endpoint() {
+fn rows_that_cannot_be_read_are_counted_by_resource() {
     let mut upstream = Upstream::with_users(1);
     upstream.anonymous = 2;
     upstream.summary();
@@ -429,7 +434,7 @@ fn rows_that_could_not_be_read_are_counted_by_endpoint() {
     let snapshot = upstream.snapshot();
     let wanted = [(Resource::Summary, 2), (Resource::Behaviors, 6), (Resource::Integrations, 8)];
     assert_eq!(snapshot.rejected_rows, BTreeMap::from(wanted));
-    assert_eq!(snapshot.behaviors.map(|known| known.len()), Some(1), "what could be read is there");
+    assert_eq!(snapshot.behaviors.map(|known| known.len()), Some(1), "the readable row is there");
 }
 
 #[test]
@@ -441,7 +446,7 @@ fn a_reset_counts_once_and_only_if_later_than_the_epoch() {
         upstream.pass(60);
         upstream.happens(1, "b", 50);
         upstream.pass(60);
-        assert!(upstream.asked.len() >= 2, "{:?}", upstream.asked);
+        assert!(upstream.requested.len() >= 2, "{:?}", upstream.requested);
         assert_eq!(upstream.snapshot().totals.resets, wanted, "reset at second {second}");
         let users = upstream.snapshot().users.expect("listed");
         assert_eq!(users.series[0].last_reset, Some(at(second)));
@@ -449,7 +454,7 @@ fn a_reset_counts_once_and_only_if_later_than_the_epoch() {
 }
 
 #[test]
-fn a_reset_user_leaves_the_list_and_comes_back_without_losses_reported() {
+fn a_reset_user_leaves_the_list_and_returns_without_losses() {
     let mut upstream = Upstream::with_users(2);
     upstream.happens(1, "a", 10);
     upstream.happens(1, "b", 11);
@@ -460,10 +465,10 @@ fn a_reset_user_leaves_the_list_and_comes_back_without_losses_reported() {
     let totals = upstream.snapshot().totals;
     assert_eq!((totals.resets, totals.time_to_reset[Level::High.index()].count()), (1, 1));
     assert_eq!(upstream.moves(), [(1, 3, 1), (3, 0, 1)]);
-    // Back, with the old events still listed, whether the count includes them or not.
+    // The user returns with the old events still listed, with or without them in the count.
     for (count, second) in [(1, 300), (5, 400)] {
         upstream.happens(1, "back", second);
-        upstream.listed.insert(1, tuple(count, second, Level::High));
+        upstream.listed.insert(1, fingerprint(count, second, Level::High));
         upstream.pass(100);
     }
     assert_eq!((upstream.counted(), upstream.lost()), (4, vec![]));
@@ -471,7 +476,7 @@ fn a_reset_user_leaves_the_list_and_comes_back_without_losses_reported() {
 }
 
 #[test]
-fn a_user_missing_once_or_from_a_list_that_is_not_whole_is_not_gone() {
+fn a_user_missing_once_or_from_an_incomplete_list_is_not_gone() {
     let mut upstream = Upstream::with_users(3);
     upstream.listed.remove(&1);
     upstream.summary();
@@ -482,18 +487,18 @@ fn a_user_missing_once_or_from_a_list_that_is_not_whole_is_not_gone() {
     upstream.anonymous = 1;
     upstream.summary();
     upstream.anonymous = 0;
-    assert_eq!(upstream.moves(), [], "one of the rows might have been the user's");
+    assert_eq!(upstream.moves(), [], "one of the rows may belong to the user");
     upstream.unreadable = vec![id(1)];
     upstream.summary();
     upstream.unreadable.clear();
     upstream.summary();
-    assert_eq!(upstream.moves(), [], "a row that cannot be read is still a row: missing once since");
+    assert_eq!(upstream.moves(), [], "an unreadable row is still a row, so the user is missing once");
     upstream.summary();
     assert_eq!(upstream.moves(), [(1, 0, 1)]);
 }
 
 #[test]
-fn a_list_that_is_not_whole_keeps_the_last_counts_and_says_so() {
+fn an_incomplete_list_keeps_the_last_counts_and_sets_up_to_0() {
     let mut upstream = Upstream::with_users(3);
     upstream.listed.clear();
     upstream.completeness = cut_short();
@@ -504,11 +509,11 @@ fn a_list_that_is_not_whole_keeps_the_last_counts_and_says_so() {
 }
 
 #[test]
-fn what_a_removed_user_had_unread_is_said() {
+fn unread_events_of_a_removed_user_count_as_lost() {
     let mut upstream = Upstream::with_users(2);
     upstream.pass(1);
     upstream.risks.remove(&1);
-    upstream.listed.insert(1, tuple(3, 10, Level::High));
+    upstream.listed.insert(1, fingerprint(3, 10, Level::High));
     upstream.pass(35);
     upstream.listed.remove(&1);
     upstream.pass(3_600);
@@ -517,19 +522,19 @@ fn what_a_removed_user_had_unread_is_said() {
 }
 
 #[test]
-fn the_audit_finds_what_a_coincidence_hid() {
+fn the_audit_finds_a_change_that_the_summary_hides() {
     let mut upstream = Upstream::with_users(2);
     upstream.pass(60);
-    // One in, one out, and the list says the same as before.
+    // One event appears and one disappears, and the row stays the same.
     upstream.risks.insert(2, risk(vec![event("hidden", 70)]));
     upstream.pass(20_000);
-    assert_eq!(upstream.counted(), 0, "none is audited again sooner than in six hours");
+    assert_eq!(upstream.counted(), 0, "no user is audited again within six hours");
     upstream.pass(2_000);
     assert_eq!((upstream.counted(), upstream.lost()), (1, vec![]));
 }
 
 #[test]
-fn unknown_levels_are_no_moves_and_a_fall_is_one() {
+fn an_unknown_level_is_no_change_and_a_fall_is_one() {
     use Level::{High, Low, Medium, Unknown};
     let table = [
         (vec![Unknown, Low], vec![]),
@@ -541,7 +546,7 @@ fn unknown_levels_are_no_moves_and_a_fall_is_one() {
     for (levels, wanted) in table {
         let mut upstream = Upstream::with_users(1);
         for level in &levels {
-            upstream.listed.insert(1, tuple(1, -100, *level));
+            upstream.listed.insert(1, fingerprint(1, -100, *level));
             upstream.summary();
         }
         let mut moves = upstream.moves();
@@ -550,38 +555,38 @@ fn unknown_levels_are_no_moves_and_a_fall_is_one() {
     }
     let mut upstream = Upstream::with_users(0);
     for level in [Unknown, Medium] {
-        upstream.listed.insert(1, tuple(1, -100, level));
+        upstream.listed.insert(1, fingerprint(1, -100, level));
         upstream.summary();
     }
     assert_eq!(upstream.moves(), [(0, 2, 1)], "listed at an unknown level first");
 }
 
 #[test]
-fn no_event_is_labelled_before_the_behaviors_were_read_or_refused() {
-    for (setback, wanted) in [(FailureClass::Closed, vec![1]), (FailureClass::Passing, vec![])] {
+fn no_event_gets_a_label_before_the_behaviors_were_read_or_refused() {
+    for (failure, wanted) in [(FailureClass::Denied, vec![1]), (FailureClass::Transient, vec![])] {
         let mut upstream = Upstream::untouched();
         upstream.summary();
         upstream.happens(1, "a", 10);
         upstream.now = 20;
         upstream.summary();
         let now = upstream.moment();
-        upstream.account.failed(Resource::Behaviors, setback, now);
-        assert_eq!(upstream.snapshot().totals.started, setback == FailureClass::Closed);
+        upstream.account.failed(Resource::Behaviors, failure, now);
+        assert_eq!(upstream.snapshot().totals.started, failure == FailureClass::Denied);
         upstream.pass(1);
-        assert_eq!(upstream.asked, wanted, "{setback:?}");
+        assert_eq!(upstream.requested, wanted, "{failure:?}");
     }
 }
 
 #[test]
-fn users_are_left_alone_while_the_summary_does_not_answer() {
+fn no_user_is_read_while_the_summary_does_not_answer() {
     let mut upstream = Upstream::with_users(1);
     upstream.pass(1);
-    upstream.asked.clear();
+    upstream.requested.clear();
     upstream.happens(1, "a", 10);
     upstream.summary();
-    upstream.account.failed(Resource::Summary, FailureClass::Passing, upstream.moment());
+    upstream.account.failed(Resource::Summary, FailureClass::Transient, upstream.moment());
     upstream.pass(29);
-    assert_eq!((upstream.asked.len(), upstream.pending()), (0, 1));
+    assert_eq!((upstream.requested.len(), upstream.pending()), (0, 1));
     upstream.pass(10);
-    assert_eq!((upstream.asked.len(), upstream.counted()), (1, 1));
+    assert_eq!((upstream.requested.len(), upstream.counted()), (1, 1));
 }

@@ -1,25 +1,23 @@
-//! Counting against random histories, and how late a change is counted at worst.
+//! Counting in random histories, and the longest delay until a change is counted.
 //!
-//! A history is a world with a truth and an account that watches it. To the world's users happens what may
-//! happen: events, also late, early, dated in 2999 or twice at one time; resets, deletions, returns; events
-//! that fall off the lists and come back; levels that rise and fall. Its answers fail, lag, come in part,
-//! cut short, shuffled, doubled, with rows that cannot be read. The clocks disagree, and days and months pass
-//! unseen. What the account learns is saved, or cannot be saved for a while, or the process ends before or
-//! after the commit and another goes on from what was committed.
+//! A history consists of a world that knows the truth, and an account that polls it. Users of the world have events
+//! (also late, early, dated in 2999, or two at the same time), are reset, deleted, and return; events disappear from
+//! the lists and come back; levels rise and fall. Answers fail, lag, are incomplete, shuffled, have duplicates, or rows
+//! that cannot be read. The clocks disagree, and the process may be down for months. Changes of the account are saved,
+//! cannot be saved for a while, or the process ends before or after a commit and the next one restores the account.
 //!
-//! Proved of every history, after each answer ([`expected`] holds the rules as the specification has them):
-//! - events, first users of a behavior, level changes and resets on the page are those of the committed
-//!   answers, by label, each once;
-//! - no published counter falls, whatever ends in between;
-//! - the baseline costs no request, and no event is labelled before the behaviors were read or refused.
+//! Checked after each answer ([`expected`] implements the rules of the specification a second time):
+//! - the published events, first users of a behavior, level changes and resets are those of the committed answers, by
+//!   label, each once;
+//! - no published counter falls;
+//! - the baseline costs no request, and no event gets a label before the behaviors were read or refused.
 //!
-//! And at its end: within 8 hours and a round of the audit after the last trouble everything that can be
-//! read is counted and nobody waits; after a hundred days without anybody on the list nothing is kept but
-//! what is dated in the future.
+//! Checked at the end: within 8 hours and a round of the audit after the last failure, everything that can be read is
+//! counted and the queue is empty. After a hundred days with an empty list, only events dated in the future are kept.
 //!
-//! `COUNTING_SEED` replays one history, `COUNTING_SEEDS` says how many are played (100), `COUNTING_AUDIT=off`
-//! plays them without the audit: what it would find is then not asked for, and what it would hide is seen.
-//! What a listing hides is told by an estimate then, which one seed in some thousands shows to be one.
+//! `COUNTING_SEED` replays one history, `COUNTING_SEEDS` is the number of histories (100), and `COUNTING_AUDIT=off` plays
+//! them without the audit: then nothing finds what only the audit can find, and the audit hides no mistake. Missing
+//! events are only estimated then, and one seed in some thousands shows the error of the estimate.
 
 mod expected;
 mod history;
@@ -30,14 +28,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use history::{Audits, History};
 
-/// Seeds that show mistakes once made; what happens in a seed's history changes with the world's rules, and
-/// then `tests/mutants/run` tells which seeds show them now.
+/// Seeds that showed mistakes. The history of a seed changes with the rules of the world; then `tests/mutants/run` finds
+/// the seeds that show a mistake.
 const REGRESSIONS: [(u64, &str); 5] = [
     (1, "a key dated a little after its user left was kept for ever"),
-    (8, "a reset made a level known that never was"),
+    (8, "a reset made an unknown level known"),
     (77, "when counting began was not saved with the first whole list"),
-    (176, "a row listed twice stood for one that was missing"),
-    (510, "a reset read before the count fell was not why it fell"),
+    (176, "a duplicate row explained a missing event"),
+    (510, "a reset that was read before the count fell did not explain it"),
 ];
 
 fn number(variable: &str) -> Option<u64> {
@@ -53,8 +51,8 @@ fn audits() -> Audits {
     }
 }
 
-/// Plays the seeds in their order, and returns the first that fails, and how. One thread plays them all: other tests
-/// of this binary, some with a clock, run beside it.
+/// Plays the seeds in order, and returns the first that fails, with its message. Uses one thread, because other tests of
+/// this binary, some of them timed, run at the same time.
 fn first_failure(seeds: &[u64]) -> Option<(u64, String)> {
     let audits = audits();
     seeds.iter().find_map(|seed| {
@@ -66,7 +64,7 @@ fn first_failure(seeds: &[u64]) -> Option<(u64, String)> {
 }
 
 #[test]
-fn what_is_delivered_is_counted_once_and_what_is_readable_gets_delivered() {
+fn delivered_events_are_counted_once_and_readable_events_are_delivered() {
     if let Some(seed) = number("COUNTING_SEED") {
         return History::new(seed, audits()).play();
     }

@@ -1,6 +1,6 @@
-//! A damaged state file: everything of the last commit, or a new epoch; never a wrong count, never a panic.
+//! A damaged state file yields everything of the last commit, or a new epoch; never a wrong count, never a panic.
 //!
-//! Of the flipped bytes an ordinary run tries one in [`SAMPLED`]; `DAMAGE_STEP=1` tries each one.
+//! An ordinary run flips one byte in [`SAMPLED`]; with `DAMAGE_STEP=1` it flips each byte.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use uuid::Uuid;
 use zt_risk_exporter::clock::{Clock, Instant, Timestamp};
 use zt_risk_exporter::cloudflare::limit::Spending;
-use zt_risk_exporter::internals::collector::account::{self, Account, Question, Step};
+use zt_risk_exporter::internals::collector::account::{self, Account, Fetch, Step};
 use zt_risk_exporter::internals::collector::persist::{self, Document, Now, Saved};
 use zt_risk_exporter::internals::collector::poller;
 use zt_risk_exporter::internals::collector::user_label::UserLabel;
@@ -23,7 +23,7 @@ use zt_risk_exporter::model::{
     Summary, UserRisk,
 };
 
-/// One flipped byte in so many is tried in an ordinary run: a prime, so that all positions in a row occur.
+/// An ordinary run flips one byte in so many. It is a prime, so that all offsets within rows occur.
 const SAMPLED: usize = 499;
 
 const IDS: [&str; 2] = ["0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"];
@@ -33,20 +33,20 @@ const START: Timestamp = Timestamp::from_seconds(1_900_000_000);
 
 const PAGE: usize = 4096;
 
-/// How a damaged file ended.
+/// What happened to a damaged file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum End {
+enum Outcome {
     /// Everything of the last commit was read.
     Whole,
-    /// It was set aside as it was, and a new epoch begins.
-    SetAside,
-    /// It was refused and left as it was.
+    /// It was renamed without changes, and a new epoch starts.
+    Renamed,
+    /// It was refused and not changed.
     Refused,
-    /// There was nothing in it: counting begins.
+    /// It was empty: counting starts.
     Fresh,
 }
 
-/// What was damaged, and how.
+/// A description of the damage, and the damaged bytes.
 type Case = (String, Vec<u8>);
 
 /// The rows of all accounts, as they would be written.
@@ -67,8 +67,8 @@ fn settings(id: &str) -> account::Settings {
             audit: minutes(360),
         },
         budget: 300,
-        series: 4,
-        naming: UserLabel::Id,
+        user_limit: 4,
+        user_label: UserLabel::Id,
         secret: [7; 16],
         seed: 1,
     }
@@ -118,14 +118,14 @@ fn events_of(user: Uuid, changed: u128, date: Timestamp) -> UserRisk {
     }
 }
 
-/// Answers what the account asks, at most `users` users; the others keep waiting.
+/// Answers the requests of the account, but only for `users` users; the others keep waiting.
 fn answer(account: &mut Account, changed: u128, users: u32, second: u64) {
     let (moment, date) = (Instant::after_start(Duration::from_secs(second)), later(second));
     let mut read = 0;
-    while let Step::Ask(question) = account.plan(moment) {
-        match question {
-            Question::Poll(Resource::Summary) => account.summary_read(&summary(changed, date), moment, date),
-            Question::Poll(Resource::Behaviors) => {
+    while let Step::Fetch(fetch) = account.plan(moment) {
+        match fetch {
+            Fetch::Resource(Resource::Summary) => account.summary_read(&summary(changed, date), moment, date),
+            Fetch::Resource(Resource::Behaviors) => {
                 let behavior = Behavior {
                     id: "imp_travel".to_owned(),
                     name: "Impossible Travel".to_owned(),
@@ -139,16 +139,16 @@ fn answer(account: &mut Account, changed: u128, users: u32, second: u64) {
                     date,
                 );
             }
-            Question::Poll(Resource::Integrations) => {
+            Fetch::Resource(Resource::Integrations) => {
                 account.integrations_read(
                     Listing { rows: Vec::new(), rejected: 0, odd: OddFields::default() },
                     moment,
                     date,
                 );
             }
-            Question::Poll(resource) => account.read(resource, moment),
-            Question::User(_) if read == users => return,
-            Question::User(asked) => {
+            Fetch::Resource(resource) => account.read(resource, moment),
+            Fetch::User(_) if read == users => return,
+            Fetch::User(asked) => {
                 account.user_read(&asked, &events_of(asked.user.id, changed, date), moment, date);
                 read += 1;
             }
@@ -160,7 +160,7 @@ fn counted(account: &Account) -> u64 {
     account.snapshot().totals.events.values().flatten().sum()
 }
 
-/// Files of commits with different totals: as a killed process leaves it, and as one that closed it.
+/// The state file as a killed process leaves it, and as a process that closed it.
 fn files(folder: &Path) -> [(&'static str, Vec<u8>); 2] {
     let path = folder.join("state.redb");
     let clock = Clock::system();
@@ -179,7 +179,8 @@ fn files(folder: &Path) -> [(&'static str, Vec<u8>); 2] {
             assert_eq!(counted(account) > before, changed > 0, "each commit has totals of its own");
         }
     }
-    let spending = persist::spending(&Spending { leases: vec![(clock.date(), 15)], blocked_until: None });
+    let spending =
+        persist::write_spending(&Spending { leases: vec![(clock.date(), 15)], blocked_until: None });
     state.put(IDS[0], Table::Documents, Document::Spending.as_str().as_bytes(), spending);
     let killed = fs::read(&path).expect("it is there");
     state.close();
@@ -192,14 +193,14 @@ fn open(path: &Path, clock: &Clock) -> Result<(State, BTreeMap<String, Saved>), 
     State::open(&settings, ids, clock, Saved::add)
 }
 
-/// Everything that was read, in the form in which it would be written.
+/// Everything that was read, as the rows that would be written.
 fn rows(mut saved: BTreeMap<String, Saved>) -> Rows {
-    let now = Now { moment: Instant::after_start(Duration::from_secs(1_000)), date: later(1_000) };
+    let now = Now { instant: Instant::after_start(Duration::from_secs(1_000)), date: later(1_000) };
     let mut rows = Vec::new();
     for id in IDS {
         let saved = saved.remove(id).expect("each account is asked for");
         rows.push((b"leases".to_vec(), Some(format!("{:?}", saved.spending).into_bytes())));
-        let mut account = Account::restore(settings(id), saved, now).expect("it fits together");
+        let mut account = Account::restore(settings(id), saved, now).expect("the rows are consistent");
         account.save_everything();
         let put = |put: Put<'_>| {
             let key = [put.table.as_str().as_bytes(), put.key].concat();
@@ -211,8 +212,8 @@ fn rows(mut saved: BTreeMap<String, Saved>) -> Rows {
     rows
 }
 
-/// Puts the bytes where a state file is, opens it, and says how that ended.
-fn end(folder: &Path, bytes: &[u8], wanted: &Rows, clock: &Clock) -> End {
+/// Writes the bytes to the path of a state file, opens it, and returns the outcome.
+fn open_damaged(folder: &Path, bytes: &[u8], wanted: &Rows, clock: &Clock) -> Outcome {
     let path = folder.join("state.redb");
     fs::write(&path, bytes).expect("it can be written");
     let opened = open(&path, clock);
@@ -223,25 +224,25 @@ fn end(folder: &Path, bytes: &[u8], wanted: &Rows, clock: &Clock) -> End {
         .collect();
     let ended = match opened {
         Err(_) => {
-            assert!(fs::read(&path).expect("it is there") == bytes, "a refused file is left as it was");
+            assert!(fs::read(&path).expect("it is there") == bytes, "a refused file is not changed");
             assert!(others.is_empty(), "{others:?}");
-            End::Refused
+            Outcome::Refused
         }
         Ok((_, saved)) if !others.is_empty() => {
-            let [aside] = others.as_slice() else { panic!("{others:?}") };
-            assert!(fs::read(aside).expect("it is there") == bytes, "what is set aside is what was found");
-            let name = aside.file_name().unwrap_or_default().to_string_lossy();
+            let [renamed] = others.as_slice() else { panic!("{others:?}") };
+            assert!(fs::read(renamed).expect("it is there") == bytes, "the renamed file was not changed");
+            let name = renamed.file_name().unwrap_or_default().to_string_lossy();
             assert!(name.starts_with("state.redb.damaged-"), "{name}");
-            assert!(saved.values().all(|saved| saved.totals.is_none()), "nothing is guessed");
-            End::SetAside
+            assert!(saved.values().all(|saved| saved.totals.is_none()), "no totals are guessed");
+            Outcome::Renamed
         }
         Ok((_, saved)) if saved.values().all(|saved| saved.totals.is_none()) => {
-            assert!(bytes.is_empty(), "what was counted is gone without a word");
-            End::Fresh
+            assert!(bytes.is_empty(), "only an empty file loses counts without a message");
+            Outcome::Fresh
         }
         Ok((_, saved)) => {
-            assert!(rows(saved) == *wanted, "what is read is what was saved last");
-            End::Whole
+            assert!(rows(saved) == *wanted, "everything of the last commit was read");
+            Outcome::Whole
         }
     };
     for other in others.iter().chain([&path]) {
@@ -250,16 +251,16 @@ fn end(folder: &Path, bytes: &[u8], wanted: &Rows, clock: &Clock) -> End {
     ended
 }
 
-/// A folder in memory where there is one: each case is written to disk several times.
+/// A folder in memory if possible, because each case is written several times.
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder")
 }
 
-/// Set in the second process.
+/// Set in the environment of the second process.
 const ALONE: &str = "ZT_TEST_ALONE";
 
-/// Runs `body` of the test with this name in a process of its own, and requires that nothing is printed of a panic
-/// there. What prints panics belongs to the process, which other tests share.
+/// Runs the `body` of the test with this name in a process of its own, and asserts that no panic is printed there. The
+/// panic hook belongs to the process, which other tests share.
 #[expect(clippy::print_stdout, reason = "the figures are for the person who runs this")]
 fn without_printed_panics(test: &str, body: impl FnOnce()) {
     if std::env::var_os(ALONE).is_some() {
@@ -275,14 +276,14 @@ fn without_printed_panics(test: &str, body: impl FnOnce()) {
     println!("{text}");
 }
 
-/// Tries all cases and says how many ended how. One thread tries them all: other tests of this binary, some with a
-/// clock, run beside it.
-fn try_all(cases: impl Iterator<Item = Case>, wanted: &Rows) -> BTreeMap<End, u32> {
+/// Tries all cases, and returns how often each outcome occurred. Uses one thread, because other tests of this binary, some
+/// of them timed, run at the same time.
+fn try_all(cases: impl Iterator<Item = Case>, wanted: &Rows) -> BTreeMap<Outcome, u32> {
     let (clock, folder) = (Clock::system(), folder());
     let mut ends = BTreeMap::new();
     for (what, bytes) in cases {
         let since = clock.now();
-        let ended = std::panic::catch_unwind(|| end(folder.path(), &bytes, wanted, &clock));
+        let ended = std::panic::catch_unwind(|| open_damaged(folder.path(), &bytes, wanted, &clock));
         let ended = ended.unwrap_or_else(|_| panic!("{what}"));
         let took = clock.now().since(since);
         assert!(took < Duration::from_secs(20), "{what}: it took {took:?}");
@@ -294,21 +295,21 @@ fn try_all(cases: impl Iterator<Item = Case>, wanted: &Rows) -> BTreeMap<End, u3
 fn wanted(folder: &Path, bytes: &[u8]) -> Rows {
     let path = folder.join("state.redb");
     fs::write(&path, bytes).expect("it can be written");
-    let (_, saved) = open(&path, &Clock::system()).expect("it is whole");
+    let (_, saved) = open(&path, &Clock::system()).expect("it is intact");
     fs::remove_file(&path).expect("it is there");
     let rows = rows(saved);
-    assert!(rows.len() > 30, "there is something to lose");
+    assert!(rows.len() > 30, "there are rows that can be lost");
     rows
 }
 
-#[expect(clippy::print_stdout, reason = "the figures are for whoever runs this")]
-fn tell(what: &str, ends: &BTreeMap<End, u32>) {
+#[expect(clippy::print_stdout, reason = "the figures are for the person who runs this")]
+fn print_outcomes(what: &str, ends: &BTreeMap<Outcome, u32>) {
     println!("{what}: {ends:?}");
 }
 
 #[test]
-fn a_flipped_byte_changes_nothing_or_begins_a_new_epoch() {
-    without_printed_panics("a_flipped_byte_changes_nothing_or_begins_a_new_epoch", || {
+fn a_flipped_byte_changes_nothing_or_starts_a_new_epoch() {
+    without_printed_panics("a_flipped_byte_changes_nothing_or_starts_a_new_epoch", || {
         let folder = folder();
         let step = std::env::var("DAMAGE_STEP").map_or(SAMPLED, |step| step.parse().expect("a number"));
         for (name, whole) in files(folder.path()) {
@@ -322,8 +323,8 @@ fn a_flipped_byte_changes_nothing_or_begins_a_new_epoch() {
                 (format!("{name}: byte {at} xor {mask:#x}"), bytes)
             };
             let ends = try_all((0..places.len() * 2).map(case), &wanted);
-            assert!(ends.contains_key(&End::SetAside), "some bytes matter");
-            tell(
+            assert!(ends.contains_key(&Outcome::Renamed), "some bytes matter");
+            print_outcomes(
                 &format!("{name}, {} bytes, {} of them flipped in two ways", whole.len(), places.len()),
                 &ends,
             );
@@ -332,9 +333,9 @@ fn a_flipped_byte_changes_nothing_or_begins_a_new_epoch() {
 }
 
 #[test]
-fn a_file_that_is_cut_short_or_has_holes_changes_nothing_or_begins_a_new_epoch() {
+fn a_truncated_file_or_one_with_holes_changes_nothing_or_starts_a_new_epoch() {
     without_printed_panics(
-        "a_file_that_is_cut_short_or_has_holes_changes_nothing_or_begins_a_new_epoch",
+        "a_truncated_file_or_one_with_holes_changes_nothing_or_starts_a_new_epoch",
         || {
             let folder = folder();
             for (name, whole) in files(folder.path()) {
@@ -359,30 +360,30 @@ fn a_file_that_is_cut_short_or_has_holes_changes_nothing_or_begins_a_new_epoch()
                 cases.push((format!("{name}: a page longer"), longer));
                 let count = cases.len();
                 let ends = try_all(cases.into_iter(), &wanted);
-                tell(&format!("{name}, cut or with holes in {count} ways"), &ends);
+                print_outcomes(&format!("{name}, cut or with holes in {count} ways"), &ends);
             }
         },
     );
 }
 
 #[test]
-fn what_never_was_a_state_is_refused_or_set_aside_and_an_empty_file_is_a_new_one() {
+fn files_that_are_not_state_files_are_refused_or_renamed_and_an_empty_file_is_new() {
     without_printed_panics(
-        "what_never_was_a_state_is_refused_or_set_aside_and_an_empty_file_is_a_new_one",
+        "files_that_are_not_state_files_are_refused_or_renamed_and_an_empty_file_is_new",
         || {
             let folder = folder();
             let [(_, whole), _] = files(folder.path());
             let wanted = wanted(folder.path(), &whole);
             let mut random = fastrand::Rng::with_seed(9);
             let noise: Vec<u8> = (0..300_000).map(|_| random.u8(..)).collect();
-            let table: [(&str, Vec<u8>, End); 7] = [
-                ("whole", whole.clone(), End::Whole),
-                ("empty", Vec::new(), End::Fresh),
-                ("a short text", b"accounts:\n".to_vec(), End::Refused),
-                ("a long text", b"A long line of text.\n".repeat(5_000), End::Refused),
-                ("noise", noise, End::Refused),
-                ("zeros", vec![0; whole.len()], End::SetAside),
-                ("the magic alone", whole[..9].to_vec(), End::SetAside),
+            let table: [(&str, Vec<u8>, Outcome); 7] = [
+                ("whole", whole.clone(), Outcome::Whole),
+                ("empty", Vec::new(), Outcome::Fresh),
+                ("a short text", b"accounts:\n".to_vec(), Outcome::Refused),
+                ("a long text", b"A long line of text.\n".repeat(5_000), Outcome::Refused),
+                ("noise", noise, Outcome::Refused),
+                ("zeros", vec![0; whole.len()], Outcome::Renamed),
+                ("the magic alone", whole[..9].to_vec(), Outcome::Renamed),
             ];
             for (what, bytes, wanted_end) in table {
                 let ends = try_all(std::iter::once((what.to_owned(), bytes)), &wanted);
@@ -393,8 +394,8 @@ fn what_never_was_a_state_is_refused_or_set_aside_and_an_empty_file_is_a_new_one
 }
 
 #[test]
-fn a_version_damaged_in_one_half_is_no_newer_version() {
-    without_printed_panics("a_version_damaged_in_one_half_is_no_newer_version", || {
+fn a_version_that_is_damaged_in_one_slot_is_not_taken_for_a_newer_version() {
+    without_printed_panics("a_version_that_is_damaged_in_one_slot_is_not_taken_for_a_newer_version", || {
         let folder = folder();
         for (name, whole) in files(folder.path()) {
             let wanted = wanted(folder.path(), &whole);
@@ -403,7 +404,7 @@ fn a_version_damaged_in_one_half_is_no_newer_version() {
                 places.iter().for_each(|place| bytes[*place] += 1);
                 let what = format!("{name}: bytes {places:?}");
                 let ends = try_all(std::iter::once((what.clone(), bytes)), &wanted);
-                assert_eq!(ends.contains_key(&End::Refused), newer, "{what}: {ends:?}");
+                assert_eq!(ends.contains_key(&Outcome::Refused), newer, "{what}: {ends:?}");
             }
         }
     });

@@ -1,4 +1,4 @@
-//! What survives: the real program, killed, stopped, restarted, and in trouble with its file.
+//! Durability of the real program: killed, stopped, restarted, and with a state file that fails.
 
 mod budget;
 mod commands;

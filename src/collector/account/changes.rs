@@ -9,7 +9,7 @@ use crate::collector::top_users::Selection;
 use crate::model::UserId;
 use crate::store::row::{Put, Table};
 
-/// The rows that make the durable copy equal to the account.
+/// The rows that make the durable copy equal to the account again.
 #[derive(Debug)]
 pub struct Changes<'a> {
     account: &'a Account,
@@ -17,7 +17,7 @@ pub struct Changes<'a> {
 }
 
 impl Account {
-    /// What is to be saved.
+    /// The changes that are not saved yet.
     pub fn changes(&self, now: Now) -> Changes<'_> {
         Changes { account: self, now }
     }
@@ -29,19 +29,19 @@ impl Changes<'_> {
         self.account.unsaved.is_empty()
     }
 
-    /// Whether these are all rows of the account: what else is in its copy is of no more use.
+    /// Whether these are all rows of the account, so that any other row in its copy is obsolete.
     pub fn are_everything(&self) -> bool {
         matches!(self.account.unsaved, Unsaved::Everything)
     }
 
-    /// Hands out each row once, in the order of tables and keys.
+    /// Calls `put` with each row once, in the order of tables and keys.
     ///
     /// # Errors
-    /// The first that `put` gives.
+    /// The first error of `put`.
     pub fn each<E>(&self, mut put: impl FnMut(Put<'_>) -> Result<(), E>) -> Result<(), E> {
         let account = self.account;
         for document in Document::ALL {
-            if self.holds(document)
+            if self.includes(document)
                 && let Some(value) = self.document(document)
             {
                 let key = document.as_str().as_bytes();
@@ -53,26 +53,34 @@ impl Changes<'_> {
         };
         match self.rows(Table::Users) {
             None => account.roster.users().iter().try_for_each(|user| {
-                row(Table::Users, user.id, Some(persist::user(user, account.roster.gone_since(user.id))))
+                row(
+                    Table::Users,
+                    user.id,
+                    Some(persist::write_user(user, account.roster.gone_since(user.id))),
+                )
             })?,
             Some(ids) => ids.into_iter().try_for_each(|id| {
                 let gone = account.roster.gone_since(id);
-                row(Table::Users, id, account.roster.get(id).map(|user| persist::user(user, gone)))
+                row(Table::Users, id, account.roster.get(id).map(|user| persist::write_user(user, gone)))
             })?,
         }
         for id in self.rows(Table::Records).unwrap_or_else(|| sorted(account.ledger.recorded())) {
-            row(Table::Records, id, account.ledger.record(id).map(persist::record))?;
+            row(Table::Records, id, account.ledger.record(id).map(persist::write_record))?;
         }
         for id in self.rows(Table::Pending).unwrap_or_else(|| sorted(account.queue.users())) {
             let pending = account.queue.get(id);
             let due = account.queue.due(id);
-            row(Table::Pending, id, pending.map(|pending| persist::pending(pending, due, self.now)))?;
+            row(Table::Pending, id, pending.map(|pending| persist::write_pending(pending, due, self.now)))?;
         }
-        let chosen: HashMap<UserId, &Selection> =
-            account.series.chosen().iter().map(|chosen| (chosen.id, chosen)).collect();
-        for id in self.rows(Table::TopUsers).unwrap_or_else(|| sorted(chosen.keys().copied())) {
-            let until = account.series.stays_until(id);
-            row(Table::TopUsers, id, chosen.get(&id).map(|chosen| persist::chosen(chosen, until, self.now)))?;
+        let selected: HashMap<UserId, &Selection> =
+            account.top_users.selected().iter().map(|user| (user.id, user)).collect();
+        for id in self.rows(Table::TopUsers).unwrap_or_else(|| sorted(selected.keys().copied())) {
+            let until = account.top_users.protected_until(id);
+            row(
+                Table::TopUsers,
+                id,
+                selected.get(&id).map(|user| persist::write_selection(user, until, self.now)),
+            )?;
         }
         Ok(())
     }
@@ -85,7 +93,7 @@ impl Changes<'_> {
         }
     }
 
-    fn holds(&self, document: Document) -> bool {
+    fn includes(&self, document: Document) -> bool {
         match &self.account.unsaved {
             Unsaved::Everything => true,
             Unsaved::Rows(rows) => rows.documents.contains(&document),
@@ -95,8 +103,8 @@ impl Changes<'_> {
     fn document(&self, document: Document) -> Option<Vec<u8>> {
         let account = self.account;
         match document {
-            Document::Counting => Some(persist::document(&account.ledger.persisted())),
-            Document::CollectorState => Some(persist::document(&CollectorState {
+            Document::Totals => Some(persist::write_document(&account.ledger.persisted())),
+            Document::CollectorState => Some(persist::write_document(&CollectorState {
                 overview: account.overview.clone(),
                 up: account.up,
                 last_success: account.last_success.clone(),
@@ -104,9 +112,9 @@ impl Changes<'_> {
                 labels_settled: account.labels == LabelsReady::Yes,
                 audited: account.audit.position(),
             })),
-            Document::Behaviors => account.behaviors.as_ref().map(persist::document),
-            Document::Integrations => account.integrations.as_ref().map(persist::document),
-            // It is the budget's to write.
+            Document::Behaviors => account.behaviors.as_ref().map(persist::write_document),
+            Document::Integrations => account.integrations.as_ref().map(persist::write_document),
+            // The budget's journal writes it.
             Document::Spending => None,
         }
     }

@@ -1,7 +1,7 @@
-//! What the durable copy of an account does not hold yet.
+//! Which rows of the durable copy of an account are out of date.
 //!
-//! What changes is marked, and its rows are written from what is known when they are saved: a commit that
-//! fails loses nothing, and many changes of one user are one row.
+//! A change only marks its rows. Their content is taken from the account when they are saved, so a failed commit
+//! loses nothing, and many changes of one user are one row.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::collector::persist::Document;
 use crate::model::UserId;
 use crate::store::row::Table;
 
-/// What has changed since the last commit.
+/// What changed since the last commit.
 #[derive(Debug)]
 pub(super) enum Unsaved {
     /// Nothing was ever committed.
@@ -18,7 +18,7 @@ pub(super) enum Unsaved {
     Rows(Rows),
 }
 
-/// Rows that have changed, or are gone.
+/// Rows that changed or were removed.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     pub(super) documents: BTreeSet<Document>,

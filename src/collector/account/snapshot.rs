@@ -1,11 +1,11 @@
-//! What the page shows of an account.
+//! What is published of an account.
 
 use super::{Account, LabelsReady};
 use crate::collector::roster::Overview;
 use crate::model::{Behavior, BehaviorStatus, EventTotals, Snapshot, UserSeries, Users};
 
 impl Account {
-    /// The account as it is now, for the page.
+    /// An immutable copy of what is published.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             account: self.name.clone(),
@@ -25,20 +25,20 @@ impl Account {
 
     fn users(&self, overview: &Overview) -> Users {
         let series: Vec<_> = self
-            .series
-            .chosen()
+            .top_users
+            .selected()
             .iter()
-            .filter_map(|chosen| {
-                let user = self.roster.get(chosen.id)?;
+            .filter_map(|selected| {
+                let user = self.roster.get(selected.id)?;
                 Some(UserSeries {
-                    id: chosen.id,
-                    label: self.naming.label(chosen.id)?,
-                    reported_events: chosen.tuple.count,
-                    level: chosen.tuple.level,
+                    id: selected.id,
+                    label: self.user_label.label(selected.id)?,
+                    reported_events: selected.fingerprint.count,
+                    level: selected.fingerprint.level,
                     since: user.since,
-                    last_event: chosen.tuple.last_event,
-                    last_reset: self.ledger.last_reset(chosen.id),
-                    identity: chosen.identity.clone(),
+                    last_event: selected.fingerprint.last_event,
+                    last_reset: self.ledger.last_reset(selected.id),
+                    identity: selected.identity.clone(),
                 })
             })
             .collect();
@@ -57,7 +57,7 @@ impl Account {
     fn behavior_statuses(&self, behaviors: &[Behavior]) -> Vec<BehaviorStatus> {
         let status = |behavior: &Behavior| {
             let label = self.ledger.label_of(&behavior.id)?;
-            // A behavior beyond the bound has no label of its own, and no series.
+            // A behavior beyond the limit has the label `other`, and no series of its own.
             (label == behavior.id).then(|| BehaviorStatus {
                 label: label.to_owned(),
                 name: behavior.name.clone(),

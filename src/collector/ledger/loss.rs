@@ -1,24 +1,24 @@
 //! Why events could not be counted.
 
-/// Why events that the counts speak of could not be found; the label `reason`.
+/// Why events that the summary counts could not be found; the label `reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// The listing was cut short.
+    /// The list of events was incomplete.
     Capped,
     /// The user was reset before they were read.
     Reset,
     /// The user was removed before they were read.
     Removed,
-    /// They surfaced with an old time.
+    /// They appeared with an old timestamp.
     Late,
-    /// They had no valid time.
+    /// They had no valid timestamp.
     Timestamp,
-    /// Nothing explains it.
+    /// No explanation is known.
     Unknown,
 }
 
 impl Loss {
-    /// All reasons, in the order of their labels' positions.
+    /// All reasons, in the order of their numbers.
     pub const ALL: [Self; 6] =
         [Self::Capped, Self::Reset, Self::Removed, Self::Late, Self::Timestamp, Self::Unknown];
 

@@ -1,4 +1,4 @@
-//! The totals of a ledger in the form in which the next process finds them.
+//! The totals of a ledger as they are saved.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,39 +10,39 @@ use crate::collector::behavior_labels::{LabelId, Labels};
 use crate::model::{Histogram, LevelChanges, PerLevel, UserId};
 use crate::store::row::Unreadable;
 
-const BAD_KEY: Unreadable = Unreadable("the key of a forgotten user is no number");
+const BAD_KEY: Unreadable = Unreadable("the key of a forgotten user is not a number");
 
-/// Everything counted, but for the records of single users.
+/// Everything counted, without the records of single users.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Totals {
     /// Since when events are counted.
     pub epoch: Option<Timestamp>,
-    /// Events at or before it are not counted.
+    /// Events at or before this time are not counted.
     pub floor: Option<Timestamp>,
-    /// Keys the hashes of events: 32 hexadecimal digits.
+    /// The key of the hashes: 32 hexadecimal digits.
     pub secret: String,
     /// The floors of forgotten users by [`super::forgotten_key`]: 16 hexadecimal digits.
     pub forgotten: BTreeMap<String, Timestamp>,
-    /// The labels given so far.
+    /// The labels of behaviors.
     pub labels: Labels,
     /// Events by label.
     pub events: Vec<PerLevel<u64>>,
     /// Users with a first event by label.
     pub behavior_users: Vec<u64>,
-    /// Moves between levels.
+    /// Observed changes of level.
     pub level_changes: LevelChanges,
     /// Distinct resets.
     pub resets: u64,
     /// Events that could not be found, by [`Loss`].
     pub losses: [u64; Loss::ALL.len()],
-    /// From an event to its first sight.
+    /// Seconds from an event to its first observation.
     pub observation_delay: SavedHistogram,
-    /// From reaching a level to the reset.
+    /// Seconds from reaching a level to the reset.
     pub time_to_reset: PerLevel<SavedHistogram>,
 }
 
-/// A histogram without its bounds, which belong to the program.
+/// A histogram without its bounds, which are constants of the program.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SavedHistogram {
@@ -67,7 +67,7 @@ impl SavedHistogram {
 }
 
 impl Ledger {
-    /// What of the ledger is durable, but for the records.
+    /// The totals, to be saved.
     pub(crate) fn persisted(&self) -> Totals {
         Totals {
             epoch: self.epoch,
@@ -85,10 +85,10 @@ impl Ledger {
         }
     }
 
-    /// The ledger that an earlier process left.
+    /// Restores the ledger of an earlier process.
     ///
     /// # Errors
-    /// What it left does not fit together.
+    /// The totals and records contradict each other.
     pub(crate) fn restore(totals: Totals, records: HashMap<UserId, Record>) -> Result<Self, Unreadable> {
         let Totals {
             epoch,
@@ -111,7 +111,7 @@ impl Ledger {
             && behavior_users.len() <= known
             && records.values().all(|record| record.since_reset.iter().all(is_known));
         if !fits {
-            return Err(Unreadable("the counts do not fit the labels"));
+            return Err(Unreadable("the totals do not match the labels"));
         }
         let [unknown, low, medium, high] = time_to_reset.map(|saved| saved.restore(RESET_BOUNDS));
         Ok(Self {
@@ -135,12 +135,12 @@ impl Ledger {
     }
 }
 
-/// The secret as text.
+/// The secret as hexadecimal digits.
 pub(crate) fn hex(secret: &[u8; 16]) -> String {
     format!("{:032x}", u128::from_be_bytes(*secret))
 }
 
-/// The secret from its text.
+/// Parses what [`hex`] returns.
 pub(crate) fn from_hex(text: &str) -> Result<[u8; 16], Unreadable> {
     let number = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32);
     number.map(u128::to_be_bytes).ok_or(Unreadable("the secret is not 32 hexadecimal digits"))

@@ -1,82 +1,89 @@
-//! Why a user's events are read, and what one reading of them changes.
+//! A request for a user's events, and the changes that its answer makes.
 
 use super::loss::Loss;
 use super::user_record::Record;
 use crate::collector::behavior_labels::{LabelId, Labels};
-use crate::collector::queue::{Pending, Reason, Tries};
-use crate::collector::roster::{Standing, User};
+use crate::collector::queue::{Attempts, Pending, Reason};
+use crate::collector::roster::{LevelSince, User};
 use crate::model::{Level, RowFingerprint};
 
-/// What was known of a user before its events were asked for. What happens while the request is under way
-/// differs from it, and so is read next time.
+/// A request for a user's events, with what was known about the user when it was sent. A change that happens during the
+/// request differs from it, and is read next time.
 #[derive(Clone, Copy, Debug)]
 pub struct DetailRequest {
-    /// The user's row.
+    /// The user as known.
     pub user: User,
-    /// What the summary last said.
-    pub tuple: RowFingerprint,
+    /// The latest row in the summary.
+    pub fingerprint: RowFingerprint,
     /// Why the events are read.
-    pub why: FetchReason,
-    /// The standing before the first change that was unread.
-    pub before: Standing,
-    /// The highest count from which the summary's has fallen while nothing was read.
+    pub reason: FetchReason,
+    /// The level before the first change that was not read yet.
+    pub level_before: LevelSince,
+    /// The highest count since the last reading, if the latest is lower; otherwise 0.
     pub(super) peak: u32,
     /// What earlier readings that were short left behind.
-    pub(super) tries: Tries,
+    pub(super) attempts: Attempts,
 }
 
 /// Why a user's events are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FetchReason {
-    /// The summary says that something changed.
+    /// The summary shows a change.
     Changed,
-    /// The user is gone from the summary.
+    /// The user left the list.
     Gone,
-    /// Nothing says that anything changed; what a coincidence hid is looked for.
+    /// The summary shows no change; a coincidence may have hidden one.
     Audit,
 }
 
 impl DetailRequest {
-    /// For a user who waits in the queue.
+    /// A request for a user who waits in the queue.
     pub fn pending(user: User, pending: &Pending) -> Self {
-        let why = match pending.reason {
+        let reason = match pending.reason {
             Reason::Changed => FetchReason::Changed,
             Reason::Gone => FetchReason::Gone,
         };
-        let before = pending.before.unwrap_or(user.standing());
-        Self { user, tuple: pending.latest, why, before, peak: pending.peak, tries: pending.tries }
+        let level_before = pending.level_before.unwrap_or(user.level_since());
+        Self {
+            user,
+            fingerprint: pending.latest,
+            reason,
+            level_before,
+            peak: pending.peak,
+            attempts: pending.attempts,
+        }
     }
 
-    /// For a user of whom nothing new is known.
+    /// A request for a user without a known change.
     pub fn audit(user: User) -> Self {
         Self {
             user,
-            tuple: user.covered,
-            why: FetchReason::Audit,
-            before: user.standing(),
+            fingerprint: user.covered,
+            reason: FetchReason::Audit,
+            level_before: user.level_since(),
             peak: 0,
-            tries: Tries::default(),
+            attempts: Attempts::default(),
         }
     }
 }
 
-/// Whether a reading explains what the summary said.
+/// Whether a reading explains the count in the summary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It does, or nothing more is to be had.
+    /// It does, or no more retries are left.
     Done,
-    /// Fewer events were listed than counted: read again later, with this in mind.
-    Short(Tries),
+    /// Fewer events were found than the summary counts: they are looked for again later.
+    Short(Attempts),
 }
 
-/// All that one reading of a user's events changes.
+/// All changes that one reading of a user's events makes.
 #[derive(Debug)]
 pub(crate) struct Reading {
-    /// Whether the user is to be read again.
+    /// Whether the user must be read again.
     pub verdict: Verdict,
-    /// The user's new row.
+    /// The user from now on.
     pub user: User,
-    /// What is kept of the user from now on, if that changes.
+    /// The record from now on, if it changes.
     pub(super) record: Option<Record>,
     pub(super) events: Vec<(LabelId, Level)>,
     pub(super) delays: Vec<f64>,
@@ -84,6 +91,6 @@ pub(crate) struct Reading {
     pub(super) resets: u64,
     pub(super) time_to_reset: Option<(Level, f64)>,
     pub(super) losses: Vec<(Loss, u64)>,
-    /// The table of labels, if it grew.
+    /// The labels, if there are new ones.
     pub(super) labels: Option<Labels>,
 }

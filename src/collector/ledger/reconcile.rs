@@ -1,4 +1,4 @@
-//! What was listed of a user against what was counted: what one reading changes.
+//! Compares a user's listed events with the counted ones.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -8,27 +8,27 @@ use super::user_record::Record;
 use super::{Ledger, Loss};
 use crate::clock::Timestamp;
 use crate::collector::behavior_labels::{LabelId, Labels};
-use crate::collector::queue::{SHORT_RETRIES, Tries};
-use crate::collector::roster::{Coverage, Origin, Presence, Standing, User};
+use crate::collector::queue::{Attempts, SHORT_RETRIES};
+use crate::collector::roster::{Coverage, LevelSince, Origin, Presence, User};
 use crate::model::{Completeness, Event, Level, UserId, UserRisk};
 
-/// A reset may be dated this much later than the answer that shows it. One dated in a distant future is no
-/// reset yet: it would hide all real ones until then.
+/// A reset may be dated this much later than the answer that shows it. One with a later date is ignored: it would hide
+/// all real resets until then.
 const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
 impl Ledger {
-    /// Compares a user's events, read when Cloudflare's clock showed `date`, with what was counted.
+    /// Compares a user's events, read at `date` on Cloudflare's clock, with the counted ones.
     ///
-    /// Before counting began nothing is counted: the epoch must be set first.
-    pub(crate) fn reconcile(&self, asked: &DetailRequest, risk: &UserRisk, date: Timestamp) -> Reading {
-        let id = asked.user.id;
+    /// Before counting starts, no event is counted.
+    pub(crate) fn reconcile(&self, request: &DetailRequest, risk: &UserRisk, date: Timestamp) -> Reading {
+        let id = request.user.id;
         let known = self.records.get(&id);
         let mut record = known.cloned().unwrap_or_default();
         let newer_reset = risk.last_reset.filter(|&reset| {
             record.last_reset.is_none_or(|stored| reset > stored) && reset <= date + CLOCK_SKEW
         });
         let counted_reset = newer_reset.filter(|&reset| reset > self.floor_of(id));
-        let Sighting { new, listed, beyond } = self.see(id, &record, &risk.events, date);
+        let ListedEvents { new, listed, too_far_ahead } = self.find_new(id, &record, &risk.events, date);
 
         let mut labels = None;
         let label = |event: &Event, labels: &mut Option<Labels>| match self.labels.get(&event.name) {
@@ -43,47 +43,48 @@ impl Ledger {
         let is_whole = risk.completeness == Completeness::Complete && risk.rejected == 0;
         record.listed(|key| listed.contains(&key), is_whole.then_some(date));
         record.last_reset = newer_reset.or(record.last_reset);
-        let newly_beyond = beyond.saturating_sub(record.beyond);
-        record.beyond += newly_beyond;
+        let newly_skipped = too_far_ahead.saturating_sub(record.future_skipped);
+        record.future_skipped += newly_skipped;
 
-        let mut user = asked.user;
-        let mut tries = asked.tries;
-        // One that an earlier reading showed, before the count fell, began it anew as well.
+        let mut user = request.user;
+        let mut attempts = request.attempts;
+        // A reset that an earlier reading showed before the count fell may be the cause as well.
         let is_unexplained = |reset: &Timestamp| user.covered.count > 0 && *reset > user.covered.last_event;
         let reset_of_count = newer_reset.or_else(|| record.last_reset.filter(is_unexplained));
-        tries.reset = reset_of_count.or(tries.reset);
-        let found = u32::try_from(new.len()).unwrap_or(u32::MAX).saturating_add(newly_beyond);
-        tries.found = tries.found.saturating_add(found);
-        let highest = asked.peak.max(user.covered.count);
-        let (covered_event, latest_event) = (user.covered.last_event, asked.tuple.last_event);
-        let began_anew = |reset: Timestamp| {
-            // The count or the latest event fell, or that came after a reset later than all that is covered.
-            asked.tuple.count < highest
+        attempts.reset = reset_of_count.or(attempts.reset);
+        let found = u32::try_from(new.len()).unwrap_or(u32::MAX).saturating_add(newly_skipped);
+        attempts.found = attempts.found.saturating_add(found);
+        let highest = request.peak.max(user.covered.count);
+        let (covered_event, latest_event) = (user.covered.last_event, request.fingerprint.last_event);
+        let restarted_count = |reset: Timestamp| {
+            // The count or the time of the latest event fell, or the latest event came after a reset that is later than the
+            // covered ones.
+            request.fingerprint.count < highest
                 || latest_event < covered_event
                 || (covered_event < reset && reset <= latest_event)
         };
-        if reset_of_count.is_some_and(began_anew) {
-            // The count began anew: what it last spoke of before is still owed.
-            tries.owed = (highest - user.covered.count).saturating_sub(user.ahead);
+        if reset_of_count.is_some_and(restarted_count) {
+            // The count started again from 0; the rest of the count before the reset is still expected.
+            attempts.owed = (highest - user.covered.count).saturating_sub(user.ahead);
             (user.covered.count, user.ahead) = (0, 0);
         }
-        let Explanation { missing, ahead } = explain(asked, &user, listed.len(), &tries);
-        let short =
-            asked.why != FetchReason::Audit && (missing > 0 || risk.completeness != Completeness::Complete);
-        let verdict = if short && usize::from(tries.count) < SHORT_RETRIES.len() {
-            user.coverage = Coverage::Nothing;
-            tries.count += 1;
-            Verdict::Short(tries)
+        let Explanation { missing, ahead } = explain(request, &user, listed.len(), &attempts);
+        let short = request.reason != FetchReason::Audit
+            && (missing > 0 || risk.completeness != Completeness::Complete);
+        let verdict = if short && usize::from(attempts.count) < SHORT_RETRIES.len() {
+            user.coverage = Coverage::Uncovered;
+            attempts.count += 1;
+            Verdict::Short(attempts)
         } else {
-            settle(&mut user, asked, ahead, tries.reset);
+            cover(&mut user, request, ahead, attempts.reset);
             Verdict::Done
         };
         let mut losses = Vec::new();
-        if newly_beyond > 0 {
-            losses.push((Loss::Timestamp, newly_beyond.into()));
+        if newly_skipped > 0 {
+            losses.push((Loss::Timestamp, newly_skipped.into()));
         }
         if verdict == Verdict::Done && missing > 0 {
-            losses.push((reason(asked, risk, missing, tries.reset), missing.into()));
+            losses.push((reason(request, risk, missing, attempts.reset), missing.into()));
         }
         if let Some(reset) = newer_reset
             && user.since < reset
@@ -91,7 +92,7 @@ impl Ledger {
         {
             user.since = reset;
             if user.level.is_known() {
-                // At which level a user was when counting began stays unknown.
+                // If the level in the baseline is unknown, since when the user has had it stays unknown.
                 user.origin = Origin::Observed;
             }
         }
@@ -102,24 +103,25 @@ impl Ledger {
             delays: new.iter().map(|(_, event)| date.since(event.timestamp).as_secs_f64()).collect(),
             first_of_behavior,
             resets: u64::from(counted_reset.is_some()),
-            time_to_reset: counted_reset.and_then(|reset| time_to_reset(&asked.user, asked.before, reset)),
+            time_to_reset: counted_reset
+                .and_then(|reset| time_to_reset(&request.user, request.level_before, reset)),
             losses,
             labels,
             record: (record != *known.unwrap_or(&Record::default())).then_some(record),
         }
     }
 
-    /// Takes the answer that there is no such user: what was unread is lost, and so is who it was. Keys of
-    /// a user who is gone are absent without being marked.
-    pub(crate) fn reconcile_not_found(&self, asked: &DetailRequest) -> Reading {
-        let lost = asked
-            .tuple
+    /// Takes the answer that the user does not exist: events that were not read are lost. The keys of a user who left the
+    /// list count as absent without being marked.
+    pub(crate) fn reconcile_not_found(&self, request: &DetailRequest) -> Reading {
+        let lost = request
+            .fingerprint
             .count
-            .saturating_sub(asked.user.covered.count)
-            .saturating_sub(asked.tries.found)
-            .saturating_sub(asked.user.ahead);
-        let mut user = asked.user;
-        (user.covered.count, user.ahead, user.coverage) = (0, 0, Coverage::Nothing);
+            .saturating_sub(request.user.covered.count)
+            .saturating_sub(request.attempts.found)
+            .saturating_sub(request.user.ahead);
+        let mut user = request.user;
+        (user.covered.count, user.ahead, user.coverage) = (0, 0, Coverage::Uncovered);
         Reading {
             verdict: Verdict::Done,
             user,
@@ -134,94 +136,100 @@ impl Ledger {
         }
     }
 
-    /// Compares the events listed at `date` with those that were counted.
-    fn see<'a>(&self, id: UserId, record: &Record, events: &'a [Event], date: Timestamp) -> Sighting<'a> {
+    /// Finds the events, listed at `date`, that were not counted yet.
+    fn find_new<'a>(
+        &self,
+        id: UserId,
+        record: &Record,
+        events: &'a [Event],
+        date: Timestamp,
+    ) -> ListedEvents<'a> {
         let floor = self.floor_of(id).max(record.floor.unwrap_or(Timestamp::from_millis(i64::MIN)));
         let mut room = record.room_in_future(date);
-        let mut sighting = Sighting { new: Vec::new(), listed: HashSet::new(), beyond: 0 };
+        let mut found = ListedEvents { new: Vec::new(), listed: HashSet::new(), too_far_ahead: 0 };
         for event in events {
             let key = self.key(id, event);
-            let is_first = sighting.listed.insert(key);
+            let is_first = found.listed.insert(key);
             if !is_first || event.timestamp <= floor || record.has(key) {
                 continue;
             }
             if event.timestamp > date {
                 if room == 0 {
-                    sighting.beyond = sighting.beyond.saturating_add(1);
+                    found.too_far_ahead = found.too_far_ahead.saturating_add(1);
                     continue;
                 }
                 room -= 1;
             }
-            sighting.new.push((key, event));
+            found.new.push((key, event));
         }
-        sighting
+        found
     }
 }
 
-/// What a listing shows of a user's events.
-struct Sighting<'a> {
+/// A user's listed events, compared with the counted ones.
+struct ListedEvents<'a> {
     /// The events to count, each once, with their keys.
     new: Vec<(u64, &'a Event)>,
-    /// The keys of all that is listed.
+    /// The keys of all listed events.
     listed: HashSet<u64>,
-    /// Events dated in the future that are too many to be counted.
-    beyond: u32,
+    /// How many events are dated in the future, beyond the limit of such events.
+    too_far_ahead: u32,
 }
 
-/// How a reading and the count compare. An estimate: it takes `event_count` to count listed events.
+/// How a reading compares with the count. An estimate, because it assumes that `event_count` counts listed events.
 struct Explanation {
-    /// Events that the count speaks of and no reading found.
+    /// Events in the count that no reading found.
     missing: u32,
-    /// Events found that the count does not speak of yet.
+    /// Events found that the count does not include yet.
     ahead: u32,
 }
 
-fn explain(asked: &DetailRequest, user: &User, listed: usize, tries: &Tries) -> Explanation {
-    let mut found = user.ahead.saturating_add(tries.found);
-    if asked.why == FetchReason::Audit {
+fn explain(request: &DetailRequest, user: &User, listed: usize, attempts: &Attempts) -> Explanation {
+    let mut found = user.ahead.saturating_add(attempts.found);
+    if request.reason == FetchReason::Audit {
         return Explanation { missing: 0, ahead: found };
     }
     if user.covered.count == 0 {
-        // Old events of a user who is back, or was listed late, are not lost: they are there.
+        // Old events of a user who returned, or was first listed late, are listed, so they are not lost.
         found = found.max(u32::try_from(listed).unwrap_or(u32::MAX));
     }
-    let expected = asked.tuple.count.saturating_sub(user.covered.count).saturating_add(tries.owed);
+    let expected = request.fingerprint.count.saturating_sub(user.covered.count).saturating_add(attempts.owed);
     Explanation { missing: expected.saturating_sub(found), ahead: found.saturating_sub(expected) }
 }
 
-/// Nothing more is to be had: what was asked for is covered.
-fn settle(user: &mut User, asked: &DetailRequest, ahead: u32, reset: Option<Timestamp>) {
+/// Marks the requested row as covered.
+fn cover(user: &mut User, request: &DetailRequest, ahead: u32, reset: Option<Timestamp>) {
     user.ahead = ahead;
-    match asked.why {
+    match request.reason {
         FetchReason::Audit => {}
-        FetchReason::Changed => (user.covered, user.coverage) = (asked.tuple, Coverage::Covered),
+        FetchReason::Changed => (user.covered, user.coverage) = (request.fingerprint, Coverage::Covered),
         FetchReason::Gone => {
-            // A user who comes back after a reset starts from nothing.
-            user.covered.count = if reset.is_some() { 0 } else { asked.tuple.count };
-            user.coverage = Coverage::Nothing;
+            // The count of a user who returns after a reset starts from 0.
+            user.covered.count = if reset.is_some() { 0 } else { request.fingerprint.count };
+            user.coverage = Coverage::Uncovered;
         }
     }
 }
 
-fn reason(asked: &DetailRequest, risk: &UserRisk, missing: u32, reset: Option<Timestamp>) -> Loss {
+fn reason(request: &DetailRequest, risk: &UserRisk, missing: u32, reset: Option<Timestamp>) -> Loss {
     if risk.completeness != Completeness::Complete {
         Loss::Capped
     } else if risk.rejected >= missing {
         Loss::Timestamp
     } else if reset.is_some() {
         Loss::Reset
-    } else if asked.why == FetchReason::Gone {
+    } else if request.reason == FetchReason::Gone {
         Loss::Removed
-    } else if asked.tuple.last_event == asked.user.covered.last_event {
-        // The count rose and the latest event did not change: it surfaced behind it.
+    } else if request.fingerprint.last_event == request.user.covered.last_event {
+        // The count rose and the latest event did not change, so an older event appeared.
         Loss::Late
     } else {
         Loss::Unknown
     }
 }
 
-/// Adds the behaviors of `new` to those that had an event since the last reset, and returns those that had
-/// their first.
+/// Adds the behaviors of the `new` events to those that had an event since the last reset. Returns the behaviors that had
+/// their first event.
 fn first_of_behavior(
     since_reset: &mut Vec<LabelId>,
     new: &[(LabelId, &Event)],
@@ -247,10 +255,10 @@ fn first_of_behavior(
     first
 }
 
-/// How long the user had the level that the reset ended: the present one, if it is older than the reset,
-/// else the one before.
-fn time_to_reset(user: &User, before: Standing, reset: Timestamp) -> Option<(Level, f64)> {
-    let ended = if user.since <= reset { user.standing() } else { before };
+/// How long the user had the level that the reset ended: the present level, if the user had it before the reset,
+/// otherwise the level before.
+fn time_to_reset(user: &User, level_before: LevelSince, reset: Timestamp) -> Option<(Level, f64)> {
+    let ended = if user.since <= reset { user.level_since() } else { level_before };
     let observed = ended.origin == Origin::Observed && ended.level.is_known();
     (observed && ended.since <= reset).then(|| (ended.level, reset.since(ended.since).as_secs_f64()))
 }

@@ -1,30 +1,30 @@
-//! What is kept of one user's events, and for how long.
+//! What is kept about one user's events, and for how long.
 
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::collector::behavior_labels::LabelId;
 
-/// An event that has not been listed for so long is forgotten, and none that is older is counted any more.
+/// The key of an event that has been absent this long is forgotten. Older events are no longer counted.
 const ABSENT: Duration = Duration::from_secs(7 * 86_400);
 
-/// Keys of a user that are dated later than the answer that lists them. Such a key cannot be forgotten
-/// before its time, so there must not be too many.
-const FUTURE: usize = 1_000;
+/// The most keys of a user that are dated later than the answer that lists them. They cannot be forgotten before their
+/// date, so their number must be bounded.
+const MAX_FUTURE_KEYS: usize = 1_000;
 
-/// What is kept of a user whose events or reset were seen.
+/// What is kept about a user with a counted event or a known reset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     /// The counted events, sorted by key.
     pub keys: Vec<Counted>,
-    /// The latest reset that was read.
+    /// The latest known reset.
     pub last_reset: Option<Timestamp>,
-    /// The behaviors that had an event since then.
+    /// The behaviors with an event since that reset.
     pub since_reset: Vec<LabelId>,
-    /// Events at or before it are not counted, because their keys may be forgotten.
+    /// Events at or before this time are not counted, because their keys may be forgotten.
     pub floor: Option<Timestamp>,
-    /// Events dated in the future that were too many to be counted.
-    pub beyond: u32,
+    /// How many events dated in the future were not counted, because there were too many of them.
+    pub future_skipped: u32,
 }
 
 /// A counted event.
@@ -34,7 +34,7 @@ pub struct Counted {
     pub key: u64,
     /// When it happened.
     pub at: Timestamp,
-    /// Since when whole listings have been without it; `None` while it is listed.
+    /// Since when complete lists have not contained it; `None` while it is listed.
     pub absent_since: Option<Timestamp>,
 }
 
@@ -44,19 +44,19 @@ impl Record {
         self.position(key).is_ok()
     }
 
-    /// Counts an event that was not counted yet.
+    /// Adds the key of an event, unless it is there.
     pub(super) fn count(&mut self, key: u64, at: Timestamp) {
         if let Err(place) = self.position(key) {
             self.keys.insert(place, Counted { key, at, absent_since: None });
         }
     }
 
-    /// How many more events may be counted that are dated later than `date`.
+    /// How many more events dated later than `date` may be counted.
     pub(super) fn room_in_future(&self, date: Timestamp) -> usize {
-        FUTURE.saturating_sub(self.keys.iter().filter(|counted| counted.at > date).count())
+        MAX_FUTURE_KEYS.saturating_sub(self.keys.iter().filter(|counted| counted.at > date).count())
     }
 
-    /// These keys were listed at `date`. Only a whole list tells which were not.
+    /// Marks the keys that a list shows. A complete list, whose date is `whole`, also shows which keys are absent.
     pub(super) fn listed(&mut self, listed: impl Fn(u64) -> bool, whole: Option<Timestamp>) {
         for counted in &mut self.keys {
             if listed(counted.key) {
@@ -67,10 +67,10 @@ impl Record {
         }
     }
 
-    /// Forgets the events that have been absent long enough, counted from their own time if that is later;
-    /// the floor rises to each of them, so that they cannot be counted again. One dated in the future stays
-    /// until then: a floor up there would hide all that comes before. For a user who is off the list since
-    /// `gone`, everything is absent since then.
+    /// Forgets the keys that have been absent long enough, measured from the event's own time if that is later. The floor
+    /// rises to each of these events, so that they cannot be counted again. A key dated in the future stays until then,
+    /// because so high a floor would hide all earlier events. If the user left the list at `gone`, all keys are absent
+    /// since then.
     pub(super) fn forget_absent(&mut self, date: Timestamp, gone: Option<Timestamp>) {
         let floor = &mut self.floor;
         self.keys.retain(|counted| {

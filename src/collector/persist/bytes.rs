@@ -3,14 +3,14 @@
 use crate::clock::Timestamp;
 use crate::store::row::Unreadable;
 
-/// Stands for a time that there is not.
+/// Stands for an absent time.
 const NO_TIME: i64 = i64::MIN;
 
-/// A row that is being written.
+/// Writes a row.
 #[derive(Debug, Default)]
-pub(super) struct Row(Vec<u8>);
+pub(super) struct RowWriter(Vec<u8>);
 
-impl Row {
+impl RowWriter {
     pub(super) fn u8(&mut self, number: u8) -> &mut Self {
         self.put([number])
     }
@@ -35,7 +35,7 @@ impl Row {
         self.put(time.map_or(NO_TIME, Timestamp::millis).to_le_bytes())
     }
 
-    pub(super) fn done(self) -> Vec<u8> {
+    pub(super) fn finish(self) -> Vec<u8> {
         self.0
     }
 
@@ -45,11 +45,11 @@ impl Row {
     }
 }
 
-/// A row that is being read.
+/// Reads a row.
 #[derive(Debug)]
-pub(super) struct Reader<'a>(&'a [u8]);
+pub(super) struct RowReader<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> RowReader<'a> {
     pub(super) fn new(row: &'a [u8]) -> Self {
         Self(row)
     }
@@ -79,7 +79,7 @@ impl<'a> Reader<'a> {
         Ok((millis != NO_TIME).then(|| Timestamp::from_millis(millis)))
     }
 
-    /// The value whose number is its position.
+    /// Reads the position of one of `values`.
     pub(super) fn one_of<T: Copy>(&mut self, values: &[T]) -> Result<T, Unreadable> {
         let number = usize::from(self.u8()?);
         values.get(number).copied().ok_or(Unreadable("a row has an unknown value"))

@@ -1,22 +1,28 @@
-//! `reset`: clears the risk of users, one after the other, and stops at the first that fails.
+//! `reset`: resets the risk of users, one after the other, and stops at the first failure.
+
+use std::path::Path;
 
 use serde::Serialize;
 
 use super::args::Reset;
-use super::change_log::{Operation, Outcome, record};
+use super::change_log::{Actor, Change, Operation, Outcome, record_accepted, record_failed};
 use super::find_user::{Target, target};
 use super::people::{People, Person, sheet};
-use super::{Failure, Report};
+use super::{Failure, Report, saved_events};
 use crate::app::logging::Colour;
 use crate::commands::session::Session;
 use crate::commands::terminal::confirm::{self, Confirmation};
 use crate::commands::terminal::counted;
-use crate::commands::terminal::interrupt::{Interrupt, Wish};
+use crate::commands::terminal::interrupt::Interrupt;
 use crate::commands::terminal::progress::Progress;
 use crate::commands::terminal::table::{Column, Sheet};
 
+/// Stands above the question.
+const WARNING: &str = "Cloudflare's API reference says that a reset clears the accumulated risk history of a user; --save FILE keeps \
+                       the events.";
+
 /// # Errors
-/// Before the first user is reset: it is not clear who is meant, nobody agreed, or the budget is too small.
+/// Only before the first reset: a name is unclear, the change was not confirmed, or the budget is too small.
 pub(super) async fn run(session: &Session, reset: &Reset) -> Result<Report, Failure> {
     let confirmation = reset.consent.confirmation()?;
     let people = People::read(session).await?;
@@ -27,28 +33,37 @@ pub(super) async fn run(session: &Session, reset: &Reset) -> Result<Report, Fail
             Target::Listed(person) => targets.push(person),
             Target::Unlisted(user) => {
                 let message = format!("the user {user} is not on the risk list of {}", session.alias);
-                return Err(Failure::Unclear(people.lacks().unwrap_or(message)));
+                return Err(Failure::Unclear(people.incomplete().unwrap_or(message)));
             }
             Target::Several(report) => return Ok(report),
         }
     }
-    affordable(session, &targets)?;
+    if let Some(path) = &reset.save {
+        saved_events::refuse_existing(path)?;
+    }
+    affordable(session, &targets, reset.save.as_deref())?;
     let preview = sheet(session, &people, &targets, 0, 0).table(Colour::Off, confirm::width());
     let question = format!("Reset the risk of {}?", counted(targets.len(), "user"));
-    confirmation.confirm(preview, question).await?;
-    if confirmation == Confirmation::DetailRequest {
+    confirmation.confirm(format!("{preview}{WARNING}\n"), question).await?;
+    if confirmation == Confirmation::AtTerminal {
         let now = People::read(session).await?;
         unchanged(&targets, &now)?;
-        affordable(session, &targets)?;
+    }
+    let actor = Actor::identify(session).await;
+    affordable(session, &targets, reset.save.as_deref())?;
+    if let Some(path) = &reset.save {
+        saved_events::save(session, &targets, path).await?;
     }
     let stopping = Interrupt::listen()?;
-    Ok(all(session, &targets, stopping).await)
+    Ok(all(session, &actor, &targets, stopping).await)
 }
 
-/// The budget has a request for each: whoever begins can end.
-fn affordable(session: &Session, targets: &[Person]) -> Result<(), Failure> {
+/// Fails if the budget has too few requests: a reset of several users should not stop halfway for that.
+fn affordable(session: &Session, targets: &[Person], save: Option<&Path>) -> Result<(), Failure> {
     let left = session.budget().remaining as usize;
-    if targets.len() <= left {
+    // Saving the events takes another request for each user.
+    let needed = if save.is_some() { 2 * targets.len() } else { targets.len() };
+    if needed <= left {
         return Ok(());
     }
     Err(Failure::Runtime(format!(
@@ -58,45 +73,47 @@ fn affordable(session: &Session, targets: &[Person]) -> Result<(), Failure> {
     )))
 }
 
-/// What a person agreed to is what would be cleared now.
+/// Fails if a user's risk changed after the user confirmed the reset.
 fn unchanged(targets: &[Person], now: &People<'_>) -> Result<(), Failure> {
     match targets.iter().find(|person| now.listed(person.id).as_ref() != Some(*person)) {
         None => Ok(()),
         Some(person) => Err(Failure::Runtime(format!(
-            "nothing was reset: the risk of {} changed meanwhile; look again",
+            "nothing was reset: the risk of {} changed meanwhile; review it and try again",
             person.id
         ))),
     }
 }
 
-async fn all(session: &Session, targets: &[Person], mut stopping: Interrupt) -> Report {
+async fn all(session: &Session, actor: &Actor, targets: &[Person], mut stopping: Interrupt) -> Report {
     let mut progress = Progress::new("resetting user", targets.len(), session.clock.now());
     let mut done: Vec<(Outcome, Option<String>)> = Vec::new();
     let mut failure = None;
     for person in targets {
         let result = stopping.after(session.client.reset(person.id)).await;
         let subject = person.id.to_string();
-        progress.suspend(|| record(session, Operation::ResetUser, &subject, None, &result));
+        let logged = Change { operation: Operation::ResetUser, subject: &subject, change: None };
         let ray = match &result {
             Ok(()) => session.ray(),
             Err(error) => error.response().and_then(|answer| answer.ray.clone()),
         };
-        done.push((Outcome::of(&result), ray));
+        let outcome = result.as_ref().err().map_or(Outcome::Done, Outcome::of_failure);
+        progress.suspend(|| match &result {
+            Ok(()) => record_accepted(session, actor, logged, outcome, ray.as_deref()),
+            Err(error) => record_failed(session, actor, logged, error),
+        });
+        done.push((outcome, ray));
         if let Err(error) = result {
             let why = Failure::change(&error, &format!("user {subject}"));
             let (before, total) = (done.len() - 1, targets.len());
-            let text =
-                format!("user {subject}: {why}; {before} of {total} were reset before, and none after");
+            let text = format!(
+                "user {subject}: {why}; {before} of {total} users were reset, and the command stopped"
+            );
             failure = Some(if total == 1 { why } else { Failure::Runtime(text) });
             break;
         }
         progress.set(done.len(), None, session.clock.now());
-        if stopping.wish() == Wish::Stop && done.len() < targets.len() {
-            let text = format!(
-                "stopped by a signal; {} of {} were reset, and none after",
-                done.len(),
-                targets.len()
-            );
+        if stopping.is_received() && done.len() < targets.len() {
+            let text = format!("stopped by a signal; {} of {} users were reset", done.len(), targets.len());
             failure = Some(Failure::Runtime(text));
             break;
         }
@@ -122,7 +139,7 @@ struct Shown<'a> {
     cf_ray: Option<&'a str>,
 }
 
-/// What became of each; those without an outcome were not tried. Level and count are those from before.
+/// The result for each user, with the level and the count from before the reset. Users without an outcome were not tried.
 fn outcomes(session: &Session, targets: &[Person], done: &[(Outcome, Option<String>)]) -> Sheet {
     const COLUMNS: &[Column] = &[
         Column::Stacked("id"),

@@ -1,4 +1,4 @@
-//! How long the rest will take.
+//! Estimates the remaining time.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::clock::Instant;
 use crate::cloudflare::limit::BudgetStatus;
 use crate::cloudflare::limit::WINDOW;
 
-/// How long so many requests take that last `each`, with this left of the budget.
+/// How long `requests` requests take, if one takes `each` and this much of the budget is left.
 pub(super) fn time_left(requests: u64, each: Duration, budget: BudgetStatus, now: Instant) -> Duration {
     let block = budget.blocked_until.map_or(Duration::ZERO, |until| until.since(now));
     let later = requests.saturating_sub(budget.remaining.into());

@@ -73,7 +73,9 @@ fn a_person_sees_what_will_be_cleared_and_decides() {
         let rig = Rig::new();
         let (seen, ended) = at_terminal(&rig, 200, None, || typed, &["reset", "ann", BOB]);
         let (shown, after) = seen.split_once("Reset the risk of 2 users? [y/N] ").unwrap();
-        for word in [ANN, BOB, "Ann Lee", "bob@example.com", "high", "low", "event count"] {
+        for word in
+            [ANN, BOB, "Ann Lee", "bob@example.com", "high", "low", "event count", "accumulated risk history"]
+        {
             assert!(shown.contains(word), "{word} in {shown}");
         }
         assert_eq!((ended, rig.resets().len()), (code, resets), "{typed:?}: {after}");
@@ -92,7 +94,9 @@ fn what_happens_while_a_person_thinks_is_not_cleared_unseen() {
     let (seen, code) = at_terminal(&rig, 200, None, answer, &["reset", BOB, ANN]);
     assert_eq!((code, rig.resets().len()), (1, 0), "{seen}");
     assert!(
-        seen.contains(&format!("nothing was reset: the risk of {ANN} changed meanwhile; look again")),
+        seen.contains(&format!(
+            "nothing was reset: the risk of {ANN} changed meanwhile; review it and try again"
+        )),
         "{seen}"
     );
 }
@@ -120,7 +124,10 @@ fn every_other_change_asks_too() {
             &["integrations", "create", "--tenant-url", "https://new.okta.com"],
             "\"https://new.okta.com\" from now on? [y/N] ",
         ),
-        (&["integrations", "update", integration, "--deactivate"], "Make the first the second? [y/N] "),
+        (
+            &["integrations", "update", integration, "--deactivate"],
+            "Replace the first with the second? [y/N] ",
+        ),
         (&["integrations", "delete", integration], "Delete this integration? [y/N] "),
     ] {
         let (seen, code) = at_terminal(&rig, 200, None, || "n\n", arguments);

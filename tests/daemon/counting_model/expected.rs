@@ -1,7 +1,7 @@
-//! What must have been counted, from what was delivered: the rules of counting, written down a second time.
+//! What must have been counted after the delivered answers: a second implementation of the rules of counting.
 //!
-//! It knows nothing of how the account keeps its books. Only whom the account drops after 90 days is read
-//! from the rows it saves, and then checked: the rule says when a user may go, not on which day.
+//! It shares no code with the account. Only the users whom the account drops after 90 days are taken from its saved rows,
+//! and checked: the rule says from when a user may be dropped, not on which day.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,29 +10,29 @@ use zt_risk_exporter::model::{Completeness, EventTotals, Level, LevelChanges, Su
 
 use super::world::{DAY, HOUR, MINUTE, behavior_id};
 
-/// A key that whole listings have been without for so long is forgotten.
+/// A key that complete lists have not contained for this long is forgotten.
 const ABSENT: i64 = 7 * DAY;
-/// A user off the list for so long is dropped, if no keys are left.
+/// A user who left the list this long ago is dropped, if it has no keys.
 const UNLISTED: i64 = 90 * DAY;
-/// Future-dated keys of a user.
+/// The most keys of a user that are dated in the future.
 const FUTURE: usize = 1_000;
-/// A reset dated later than this much after the answer is none yet.
+/// A reset dated more than this after the answer is ignored.
 const CLOCK_SKEW: i64 = 5 * MINUTE;
-/// A process looks no more often for what may be forgotten.
-const FORGETTING: i64 = HOUR;
+/// How often a process looks for expired keys.
+const CLEANUP_INTERVAL: i64 = HOUR;
 
-/// What counts as one event of a user: id and time.
+/// What identifies an event of a user: id and time.
 pub(crate) type Key = (u64, i64);
 
-/// All that must be known and counted after the answers so far.
+/// What must be known and counted after the answers so far.
 #[derive(Clone, Default)]
 pub(crate) struct Expected {
     pub(crate) epoch: Option<i64>,
-    /// Events and resets at or before it are not counted, once a user was dropped.
+    /// Events and resets at or before this time are not counted, because users were dropped.
     floor: Option<i64>,
-    /// Whether labels may be given, and whether the behaviors are known.
-    settled: bool,
-    listed: bool,
+    /// Whether events may get labels, and whether the behaviors are known.
+    labels_ready: bool,
+    behaviors_known: bool,
     events: BTreeMap<(String, usize), u64>,
     behavior_users: BTreeMap<String, u64>,
     level_changes: LevelChanges,
@@ -40,52 +40,52 @@ pub(crate) struct Expected {
     users: BTreeMap<u128, Known>,
     /// Every key that was ever counted.
     pub(crate) counted: BTreeSet<(u128, Key)>,
-    /// When it was last looked for what may be forgotten, by the process that runs.
-    forgot: Option<i64>,
+    /// When the current process last looked for expired keys.
+    last_cleanup: Option<i64>,
 }
 
-/// What must be known of a user.
+/// What must be known about a user.
 #[derive(Clone, Default)]
 struct Known {
-    standing: Standing,
-    /// Whole summaries in a row that were without the user, two at most, and the date of the second.
+    level: LastLevel,
+    /// How many complete summaries in a row did not contain the user, at most two, and the date of the second.
     missing: u8,
     gone_since: Option<i64>,
-    /// Counted and not forgotten, with the date since when whole listings have been without it.
+    /// Keys that were counted and not forgotten, with the date since when complete lists have not contained them.
     keys: BTreeMap<Key, Option<i64>>,
     floor: Option<i64>,
     last_reset: Option<i64>,
-    /// The behaviors that had an event since then.
+    /// The behaviors with an event since then.
     since_reset: BTreeSet<String>,
 }
 
-/// The level at which the last change left a user.
+/// The last known level of a user.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Standing {
-    /// Not on the list, or only ever at an unknown level since.
+enum LastLevel {
+    /// Not listed, or listed at an unknown level only.
     #[default]
     None,
-    /// On the list when counting began, at an unknown level.
+    /// Part of the baseline, at an unknown level.
     Unclear,
     At(Level),
 }
 
 impl Expected {
-    /// A new process has taken over.
+    /// A new process started.
     pub(crate) fn restarted(&mut self) {
-        self.forgot = None;
+        self.last_cleanup = None;
     }
 
     pub(crate) fn behaviors_read(&mut self) {
-        (self.settled, self.listed) = (true, true);
+        (self.labels_ready, self.behaviors_known) = (true, true);
     }
 
     pub(crate) fn behaviors_refused(&mut self) {
-        self.settled = true;
+        self.labels_ready = true;
     }
 
     pub(crate) fn may_ask_for_users(&self) -> bool {
-        self.settled && self.epoch.is_some()
+        self.labels_ready && self.epoch.is_some()
     }
 
     /// A list of users of `date` was read.
@@ -112,11 +112,11 @@ impl Expected {
             let known = self.users.entry(*user).or_default();
             (known.missing, known.gone_since) = (0, None);
             if is_baseline {
-                let at = if *level == Level::Unknown { Standing::Unclear } else { Standing::At(*level) };
-                known.standing = at;
+                let at = if *level == Level::Unknown { LastLevel::Unclear } else { LastLevel::At(*level) };
+                known.level = at;
             } else if *level != Level::Unknown {
-                let to = Standing::At(*level);
-                count_move(&mut self.level_changes, std::mem::replace(&mut known.standing, to), to);
+                let to = LastLevel::At(*level);
+                count_level_change(&mut self.level_changes, std::mem::replace(&mut known.level, to), to);
             }
         }
         if summary.anonymous == 0 {
@@ -125,8 +125,8 @@ impl Expected {
                 known.missing += u8::from(known.missing < 2);
                 if known.missing == 2 && known.gone_since.is_none() {
                     known.gone_since = Some(date);
-                    let from = std::mem::take(&mut known.standing);
-                    count_move(&mut self.level_changes, from, Standing::None);
+                    let from = std::mem::take(&mut known.level);
+                    count_level_change(&mut self.level_changes, from, LastLevel::None);
                 }
             }
         }
@@ -134,10 +134,10 @@ impl Expected {
     }
 
     fn forget(&mut self, date: i64) {
-        if self.forgot.is_some_and(|forgot| date < forgot + FORGETTING) {
+        if self.last_cleanup.is_some_and(|last| date < last + CLEANUP_INTERVAL) {
             return;
         }
-        self.forgot = Some(date);
+        self.last_cleanup = Some(date);
         for known in self.users.values_mut() {
             let Known { keys, floor, gone_since, .. } = known;
             keys.retain(|(_, at), absent_since| {
@@ -151,7 +151,7 @@ impl Expected {
         }
     }
 
-    /// The account says that it keeps nothing of the user any more. It may only after 90 days without keys.
+    /// The account dropped the user, which it may do 90 days after the user left, if no keys are left.
     pub(crate) fn dropped(&mut self, user: u128, date: i64) {
         let Some(known) = self.users.remove(&user) else { return };
         let is_due = known.gone_since.is_some_and(|since| since + UNLISTED <= date);
@@ -161,9 +161,9 @@ impl Expected {
 
     /// The events of a user were read at `date`.
     pub(crate) fn user_read(&mut self, user: u128, risk: &UserRisk, date: i64) {
-        let epoch = self.epoch.expect("nobody is asked for before the first list");
+        let epoch = self.epoch.expect("users are read only after the first list");
         let of_account = epoch.max(self.floor.unwrap_or(epoch));
-        let known = self.users.get_mut(&user).expect("only who was listed is asked for");
+        let known = self.users.get_mut(&user).expect("only users who were listed are read");
         let floor = of_account.max(known.floor.unwrap_or(epoch));
         let reset = risk.last_reset.map(Timestamp::millis);
         let newer_reset = reset.filter(|reset| {
@@ -188,7 +188,7 @@ impl Expected {
             }
             known.keys.insert(key, None);
             assert!(self.counted.insert((user, key)), "the rules count {key:?} of user {user} twice");
-            let id = if self.listed { behavior_id(&event.name) } else { None };
+            let id = if self.behaviors_known { behavior_id(&event.name) } else { None };
             let label = id.unwrap_or(&event.name).to_owned();
             *self.events.entry((label.clone(), event.level.index())).or_default() += 1;
             new.push((key.1, label));
@@ -201,7 +201,7 @@ impl Expected {
                 absent_since.get_or_insert(date);
             }
         }
-        // What happened up to a reset belongs to the time before it.
+        // Events up to a reset belong to the time before it.
         new.sort_by_key(|(at, _)| *at > newer_reset.unwrap_or(i64::MAX));
         let mut reset = newer_reset;
         for (at, label) in new {
@@ -224,7 +224,7 @@ impl Expected {
         floors.into_iter().flatten().all(|floor| at > floor)
     }
 
-    /// Whether a reset of the user had to be seen by now, because the user left the list after it, and was not.
+    /// Whether a reset of the user should be known by now, because the user left the list after it, but is not.
     pub(crate) fn misses_reset(&self, user: u128, reset: i64) -> bool {
         let known = self.users.get(&user);
         known.is_some_and(|known| {
@@ -232,12 +232,12 @@ impl Expected {
         })
     }
 
-    /// Of whom something must still be kept, and how many keys of each.
+    /// The users who must be kept, with their numbers of keys.
     pub(crate) fn kept(&self) -> BTreeMap<u128, usize> {
         self.users.iter().map(|(user, known)| (*user, known.keys.len())).collect()
     }
 
-    /// Whether that is what the page shows.
+    /// Asserts that these totals are published.
     pub(crate) fn check(&self, shown: &EventTotals) {
         let each = |(label, levels): (&String, &[u64; 4])| {
             let label = label.clone();
@@ -262,12 +262,12 @@ impl Expected {
     }
 }
 
-/// Counts a move; none to or from a level that is not known.
-fn count_move(changes: &mut LevelChanges, from: Standing, to: Standing) {
-    let index = |standing| match standing {
-        Standing::None => Some(0),
-        Standing::Unclear => None,
-        Standing::At(level) => Some(level.index()),
+/// Counts a change of level, unless one of the two levels is unknown.
+fn count_level_change(changes: &mut LevelChanges, from: LastLevel, to: LastLevel) {
+    let index = |level| match level {
+        LastLevel::None => Some(0),
+        LastLevel::Unclear => None,
+        LastLevel::At(level) => Some(level.index()),
     };
     if let (Some(from), Some(to)) = (index(from), index(to))
         && from != to

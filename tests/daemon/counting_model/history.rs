@@ -1,10 +1,10 @@
-//! One history: an account watches a world, its state is saved or not, and its process may end at any step.
+//! One history: an account polls a world, its changes are saved or not, and its process may end at any step.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use zt_risk_exporter::clock::Instant;
-use zt_risk_exporter::internals::collector::account::{Account, Question, Settings, Step};
+use zt_risk_exporter::internals::collector::account::{Account, Fetch, Settings, Step};
 use zt_risk_exporter::internals::collector::ledger::FetchReason;
 use zt_risk_exporter::internals::collector::persist::{Now, Saved};
 use zt_risk_exporter::internals::collector::user_label::UserLabel;
@@ -15,10 +15,10 @@ use zt_risk_exporter::model::{AccountName, Completeness, EventTotals, Listing, R
 use super::expected::Expected;
 use super::world::{Answer, DAY, Faith, HOUR, MINUTE, UserAnswer, World};
 
-/// More answers than any span of a history needs: beyond, somebody asks for ever.
+/// More answers than any span of a history needs. Reaching it means an endless loop of requests.
 const STEPS: u32 = 100_000;
 
-/// Whether the audit reads users of whom nothing new is known.
+/// Whether the audit runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Audits {
     On,
@@ -26,42 +26,42 @@ pub(crate) enum Audits {
     Off,
 }
 
-/// What becomes of an answer.
+/// What happens after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Saved,
-    /// It cannot be saved now.
+    /// The changes cannot be saved now.
     Unsaved,
     CrashBeforeCommit,
-    /// It was saved, and nobody saw it.
+    /// The changes were saved, but not published.
     CrashAfterCommit,
-    /// The file was gone: everything is saved to a new one.
-    SavedAnew,
+    /// The file was lost: everything is saved to a new one.
+    SavedToNewFile,
 }
 
-/// The rows on disk, as far as they were committed.
+/// The committed rows.
 type Store = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
-/// An account, the world it watches, and what it must know of it.
+/// An account, the world it polls, and what the account must know.
 pub(crate) struct History {
     random: fastrand::Rng,
     audits: Audits,
     settings: Settings,
     world: World,
     account: Account,
-    /// When the process that runs started, on Cloudflare's clock.
+    /// When the current process started, on Cloudflare's clock.
     started: i64,
     store: Store,
-    /// After all answers, after those that were committed (if that is not the same), and what the page shows.
+    /// What must be known after all answers, after the committed answers (if that differs), and what is published.
     expected: Expected,
     committed: Option<Expected>,
     published: EventTotals,
-    /// Of a thousand answers, how many end the process, and how many begin a time without commits.
+    /// Of a thousand answers, how many end the process, and how many start a time without commits.
     crashes: u32,
     failures: u32,
     is_failing: bool,
     answers: u32,
-    /// When the process that runs last read each user.
+    /// When the current process last read each user.
     read: BTreeMap<u128, Instant>,
 }
 
@@ -84,8 +84,8 @@ impl History {
                 audit,
             },
             budget: random.u32(20..300),
-            series: 3,
-            naming: UserLabel::Id,
+            user_limit: 3,
+            user_label: UserLabel::Id,
             secret: std::array::from_fn(|_| random.u8(..)),
             seed,
         };
@@ -120,12 +120,12 @@ impl History {
             let span = match self.random.u32(0..100) {
                 0..2 if days => self.random.i64(DAY..12 * DAY),
                 2 if days && self.random.bool() => self.random.i64(60 * DAY..130 * DAY),
-                // Long enough for a user to leave, or to be read again.
+                // Long enough for a user to leave the list, or to be read again.
                 3..8 => self.random.i64(HOUR / 4..HOUR),
                 _ => self.random.i64(1_000..3 * MINUTE),
             };
             if span >= DAY {
-                // The process sleeps, or cannot reach anybody.
+                // The process sleeps, or cannot reach Cloudflare.
                 self.world.now += span;
             }
             self.pass(span.min(HOUR));
@@ -136,8 +136,8 @@ impl History {
         self.forgets();
     }
 
-    /// How long after the last trouble everything readable must have been counted: the longest that a user
-    /// is put off, the retries of a short listing, the lag, and a round of the audit with all to be read.
+    /// How long after the last failure everything readable must have been counted: the longest delay of a user, the
+    /// retries of missing events, the lag, and a round of the audit.
     fn settled(&self) -> i64 {
         let audit = match self.audits {
             Audits::On => i64::try_from(self.settings.intervals.audit.as_millis()).expect("hours"),
@@ -152,16 +152,16 @@ impl History {
     }
 
     fn now(&self) -> Now {
-        Now { moment: self.moment(), date: self.world.ours() }
+        Now { instant: self.moment(), date: self.world.local_date() }
     }
 
-    /// Time passes, and every question is answered; safety holds after each answer.
+    /// Lets time pass, and answers all requests.
     fn pass(&mut self, span: i64) {
         let end = self.world.now + span;
         for _ in 0..STEPS {
             match self.account.plan(self.moment()) {
-                Step::Ask(question) => {
-                    self.step(&question);
+                Step::Fetch(fetch) => {
+                    self.step(&fetch);
                     // A request takes its time.
                     self.world.now += self.random.i64(1..300);
                 }
@@ -172,39 +172,39 @@ impl History {
                         self.world.now = self.world.now.max(end);
                         return;
                     }
-                    assert!(until > self.world.now, "the account waits for the past");
+                    assert!(until > self.world.now, "the account waits for a time in the past");
                     self.world.now = until;
                 }
             }
         }
-        panic!("the account asks without end");
+        panic!("the account sends requests without end");
     }
 
-    fn step(&mut self, question: &Question) {
+    fn step(&mut self, fetch: &Fetch) {
         let fate = self.fate();
         if fate != Fate::Saved && self.committed.is_none() {
             self.committed = Some(self.expected.clone());
         }
-        self.answer(question);
-        if fate == Fate::SavedAnew {
-            // Whom this answer drops, no row of the new file says.
-            self.hand_out(Fate::Unsaved);
+        self.answer(fetch);
+        if fate == Fate::SavedToNewFile {
+            // The new file has no rows of users whom this answer drops, so they are noted first.
+            self.collect_changes(Fate::Unsaved);
             self.store.clear();
             self.account.save_everything();
         }
-        self.hand_out(fate);
+        self.collect_changes(fate);
         if !matches!(fate, Fate::Unsaved | Fate::CrashBeforeCommit) {
             self.committed = None;
         }
         match fate {
-            Fate::Saved | Fate::SavedAnew => self.account.saved(),
+            Fate::Saved | Fate::SavedToNewFile => self.account.saved(),
             Fate::Unsaved => {}
             Fate::CrashBeforeCommit | Fate::CrashAfterCommit => self.restart(),
         }
         let expected = self.committed.as_ref().unwrap_or(&self.expected);
         self.world.epoch = expected.epoch;
         let totals = self.account.snapshot().totals;
-        falls_nowhere(&self.published, &totals);
+        assert_no_counter_fell(&self.published, &totals);
         expected.check(&totals);
         self.published = totals;
     }
@@ -215,7 +215,7 @@ impl History {
             return Fate::Saved;
         }
         let draw = self.random.u32(0..1_000);
-        // Much is saved for the first time in the beginning.
+        // Most kinds of rows are saved for the first time at the start.
         self.answers += 1;
         let crashes = if self.answers < 20 { self.crashes * 10 } else { self.crashes };
         if draw < crashes {
@@ -225,21 +225,21 @@ impl History {
         self.is_failing = if self.is_failing { draw < 900 } else { draw >= 1_000 - self.failures };
         match self.is_failing {
             true => Fate::Unsaved,
-            false if draw == 500 => Fate::SavedAnew,
+            false if draw == 500 => Fate::SavedToNewFile,
             false => Fate::Saved,
         }
     }
 
-    /// Takes what the account wants to be saved, and commits it if that is its fate.
-    fn hand_out(&mut self, fate: Fate) {
+    /// Collects the changes of the account, and commits them if the fate says so.
+    fn collect_changes(&mut self, fate: Fate) {
         let date = self.world.now;
         let mut rows = Vec::new();
         let handed = self.account.changes(self.now()).each(|put| {
             rows.push(((put.table, put.key.to_vec()), put.value.map(<[u8]>::to_vec)));
-            // A disk that fills up does so at any row; what was handed out before is not kept either.
+            // A disk may become full at any row; the earlier rows of the transaction are not kept either.
             if fate == Fate::Unsaved && put.table == Table::TopUsers { Err(()) } else { Ok(()) }
         });
-        assert!(handed.is_ok() || fate == Fate::Unsaved, "an error of nobody");
+        assert!(handed.is_ok() || fate == Fate::Unsaved, "an unexpected error");
         for ((table, key), value) in rows {
             if table == Table::Users && value.is_none() {
                 let id = zt_risk_exporter::model::UserId::from_slice(&key).expect("a user's key is its id");
@@ -255,7 +255,7 @@ impl History {
         }
     }
 
-    /// The process ends, and another goes on from the rows on disk.
+    /// Ends the process, and starts the next one from the committed rows.
     fn restart(&mut self) {
         self.world.now += self.random.i64(0..MINUTE);
         self.started = self.world.now;
@@ -264,32 +264,32 @@ impl History {
         }
         self.expected.restarted();
         self.read.clear();
-        // Each process draws a secret; the one in the state is the one that counts.
+        // Each process draws a secret, but must use the one in the state.
         self.random.fill(&mut self.settings.secret);
         self.account = Account::restore(self.settings.clone(), self.saved(), self.now())
-            .expect("what was saved can be read");
+            .expect("saved rows can be read");
     }
 
     fn saved(&self) -> Saved {
         let mut saved = Saved::default();
         for ((table, key), value) in &self.store {
-            saved.add(*table, key, value).expect("what was saved can be read");
+            saved.add(*table, key, value).expect("saved rows can be read");
         }
         saved
     }
 
-    fn answer(&mut self, question: &Question) {
+    fn answer(&mut self, fetch: &Fetch) {
         let Self { random, world, account, expected, read, .. } = self;
-        let (date, ours) = (world.now, world.ours());
+        let (date, local_date) = (world.now, world.local_date());
         let now = Instant::after_start(Duration::from_millis(
             u64::try_from(date - self.started).expect("time does not go back"),
         ));
-        match question {
-            Question::Poll(endpoint @ Resource::Summary) => match world.summary(random) {
-                Answer::Failed(setback) => account.failed(*endpoint, setback, now),
+        match fetch {
+            Fetch::Resource(endpoint @ Resource::Summary) => match world.summary(random) {
+                Answer::Failed(failure) => account.failed(*endpoint, failure, now),
                 Answer::Read(summary) => {
                     let was_baseline = expected.epoch.is_none();
-                    account.summary_read(&summary, now, ours);
+                    account.summary_read(&summary, now, local_date);
                     expected.summary_read(&summary, date);
                     if was_baseline && summary.completeness == Completeness::Complete {
                         let users = account.snapshot().users.expect("a whole list was read");
@@ -297,39 +297,39 @@ impl History {
                     }
                 }
             },
-            Question::Poll(endpoint @ Resource::Behaviors) => match world.behaviors(random) {
-                Answer::Failed(setback) => {
-                    use zt_risk_exporter::internals::collector::schedule::FailureClass::{Closed, Unusable};
-                    account.failed(*endpoint, setback, now);
-                    if matches!(setback, Closed | Unusable) {
+            Fetch::Resource(endpoint @ Resource::Behaviors) => match world.behaviors(random) {
+                Answer::Failed(failure) => {
+                    use zt_risk_exporter::internals::collector::schedule::FailureClass::{Denied, Unusable};
+                    account.failed(*endpoint, failure, now);
+                    if matches!(failure, Denied | Unusable) {
                         expected.behaviors_refused();
                     }
                 }
                 Answer::Read(behaviors) => {
-                    account.behaviors_read(behaviors, now, ours);
+                    account.behaviors_read(behaviors, now, local_date);
                     expected.behaviors_read();
                 }
             },
-            Question::Poll(Resource::Integrations) => {
-                account.integrations_read(Listing::default(), now, ours);
+            Fetch::Resource(Resource::Integrations) => {
+                account.integrations_read(Listing::default(), now, local_date);
             }
-            Question::Poll(resource) => account.read(*resource, now),
-            Question::User(asked) => {
+            Fetch::Resource(resource) => account.read(*resource, now),
+            Fetch::User(request) => {
                 assert!(expected.may_ask_for_users(), "a user's events were read before the behaviors");
-                let user = asked.user.id.as_u128();
+                let user = request.user.id.as_u128();
                 let earlier = read.get(&user).copied();
                 assert!(
-                    asked.why != FetchReason::Audit
+                    request.reason != FetchReason::Audit
                         || earlier.is_none_or(|read| now.since(read) >= self.settings.intervals.audit),
-                    "user {user} is audited again too soon"
+                    "user {user} was audited too early"
                 );
                 world.meanwhile(user, random);
-                match world.user(asked, random) {
-                    UserAnswer::NotFound => account.user_not_found(asked, now),
-                    UserAnswer::Failed(setback) => account.user_failed(asked, setback, now),
+                match world.user(request, random) {
+                    UserAnswer::NotFound => account.user_not_found(request, now),
+                    UserAnswer::Failed(failure) => account.user_failed(request, failure, now),
                     UserAnswer::Read(risk) => {
                         read.insert(user, now);
-                        account.user_read(asked, &risk, now, ours);
+                        account.user_read(request, &risk, now, local_date);
                         expected.user_read(user, &risk, date);
                     }
                 }
@@ -337,10 +337,10 @@ impl History {
         }
     }
 
-    /// Everything that can be read was counted, and nobody waits.
+    /// Everything that can be read was counted, and the queue is empty.
     fn is_complete(&self) {
         let pending = self.account.snapshot().users.expect("a list was read by now").pending;
-        assert_eq!(pending, 0, "somebody still waits");
+        assert_eq!(pending, 0, "the queue is empty");
         let saved = self.saved();
         let kept = saved.records.iter().map(|(id, record)| (id.as_u128(), record.keys.len()));
         let kept: BTreeMap<_, _> = kept.filter(|(_, keys)| *keys > 0).collect();
@@ -368,7 +368,7 @@ impl History {
         }
     }
 
-    /// After a hundred days without anybody on the list nothing is kept, but for what is dated later.
+    /// After a hundred days with an empty list, only events dated in the future are kept.
     fn forgets(&mut self) {
         self.world.end(&mut self.random);
         for days in [0, 8, 91, 1] {
@@ -384,16 +384,16 @@ impl History {
         }
         for record in saved.records.values() {
             let later = record.keys.iter().filter(|counted| counted.at > self.world.date()).count();
-            assert_eq!(later, record.keys.len(), "keys are kept that are dated in the past");
+            assert_eq!(later, record.keys.len(), "keys with past dates are kept");
         }
         assert_eq!(saved.users.len(), records.len(), "records are kept without users");
         assert_eq!(records, self.expected.kept(), "users kept, with their keys");
-        assert!(saved.pending.is_empty() && saved.series.is_empty(), "somebody waits who is not there");
+        assert!(saved.pending.is_empty() && saved.series.is_empty(), "the queue and the selection are empty");
     }
 }
 
-/// No counter may fall, whatever it counts.
-fn falls_nowhere(before: &EventTotals, after: &EventTotals) {
+/// No counter may fall.
+fn assert_no_counter_fell(before: &EventTotals, after: &EventTotals) {
     let labels = before.events.iter().flat_map(|(label, levels)| {
         let now = after.events.get(label).copied().unwrap_or_default();
         levels.iter().copied().zip(now)

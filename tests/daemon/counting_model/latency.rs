@@ -1,10 +1,10 @@
-//! How late a change is counted when many users change, and that noisy users starve nobody.
+//! How late a change is counted when many users change, and that noisy users do not starve the others.
 
 use std::time::Duration;
 
 use zt_risk_exporter::clock::{Instant, Timestamp};
 use zt_risk_exporter::cloudflare::limit::{Admission, RateLimit, WINDOW};
-use zt_risk_exporter::internals::collector::account::{Account, Question, Settings, Step};
+use zt_risk_exporter::internals::collector::account::{Account, Fetch, Settings, Step};
 use zt_risk_exporter::internals::collector::ledger::DetailRequest;
 use zt_risk_exporter::internals::collector::user_label::UserLabel;
 use zt_risk_exporter::internals::model::resource::Intervals;
@@ -13,30 +13,30 @@ use zt_risk_exporter::model::{
     UserId, UserRisk,
 };
 
-/// A quarter of the 1,200 requests that Cloudflare allows in five minutes: what is configured by default.
+/// A quarter of the 1,200 requests that Cloudflare allows in five minutes: the default budget.
 const BUDGET: u32 = 300;
 /// Users on a page of the summary.
 const PAGE: usize = 1_000;
-/// What one request takes.
+/// The duration of one request.
 const REQUEST: Duration = Duration::from_millis(100);
 /// When counting begins, in seconds.
 const START: i64 = 1_700_000_000;
 
-/// What is asked of a crowd.
+/// How many users change, and how often.
 struct Plan {
     /// Users at high who change at every summary.
     noisy: usize,
-    /// Users at low of whom one changes now and then.
+    /// Users at low.
     quiet: usize,
-    /// How often one does.
+    /// The mean time between two changes of quiet users.
     every: Duration,
 }
 
-/// An account that watches a crowd, and since when a change of each user has not been counted.
+/// An account with many users, and since when each user has a change that was not counted.
 struct Crowd {
     plan: Plan,
     account: Account,
-    /// What the credential allows, for all requests together.
+    /// The limit of all requests together.
     limit: RateLimit,
     random: fastrand::Rng,
     now: Duration,
@@ -44,9 +44,9 @@ struct Crowd {
     counts: Vec<u32>,
     last: Vec<Duration>,
     waiting: Vec<Option<Duration>>,
-    /// Of the quiet users' changes, once the crowd is known.
+    /// How long each counted change of a quiet user waited.
     latencies: Vec<Duration>,
-    /// Users who changed, of all.
+    /// How many changes there were.
     changes: u64,
     longest_interval: Duration,
     last_summary: Duration,
@@ -65,8 +65,8 @@ impl Crowd {
             name: AccountName { alias: "crowd".to_owned(), id: "0".repeat(32) },
             intervals,
             budget: BUDGET,
-            series: 100,
-            naming: UserLabel::Id,
+            user_limit: 100,
+            user_label: UserLabel::Id,
             secret: [5; 16],
             seed: 1,
         });
@@ -101,7 +101,7 @@ impl Crowd {
         }
     }
 
-    /// What the quiet users did until now.
+    /// Applies the changes of quiet users up to now.
     fn catch_up(&mut self) {
         while self.next_change <= self.now {
             let user = self.plan.noisy + self.random.usize(0..self.plan.quiet);
@@ -124,9 +124,9 @@ impl Crowd {
         while self.now < end {
             match self.account.plan(Instant::after_start(self.now)) {
                 Step::Wait(until) => self.now = until.since(Instant::default()),
-                Step::Ask(Question::User(asked)) => self.user(&asked),
-                Step::Ask(Question::Poll(Resource::Summary)) => self.summary(),
-                Step::Ask(Question::Poll(endpoint)) => {
+                Step::Fetch(Fetch::User(request)) => self.user(&request),
+                Step::Fetch(Fetch::Resource(Resource::Summary)) => self.summary(),
+                Step::Fetch(Fetch::Resource(endpoint)) => {
                     self.request();
                     let (now, date) = (Instant::after_start(self.now), Self::date(self.now));
                     match endpoint {
@@ -142,7 +142,7 @@ impl Crowd {
         }
     }
 
-    /// The list is as it was when its first page was asked for.
+    /// Reads the list as it was when its first page was requested.
     fn summary(&mut self) {
         self.longest_interval = self.longest_interval.max(self.now.saturating_sub(self.last_summary));
         self.last_summary = self.now;
@@ -161,7 +161,7 @@ impl Crowd {
         };
         let rows: Vec<_> = (0..self.counts.len()).map(row).collect();
         if self.account.snapshot().counting_since.is_none() {
-            // What happened before the baseline is no change.
+            // Changes before the baseline do not count.
             self.waiting.fill(None);
             self.changes = 0;
         }
@@ -181,10 +181,10 @@ impl Crowd {
         self.account.summary_read(&summary, Instant::after_start(self.now), Self::date(self.now));
     }
 
-    fn user(&mut self, asked: &DetailRequest) {
+    fn user(&mut self, request: &DetailRequest) {
         self.request();
         self.catch_up();
-        let user = usize::try_from(asked.user.id.as_u128()).expect("users are numbered");
+        let user = usize::try_from(request.user.id.as_u128()).expect("users are numbered");
         // What the audit or the queue finds is counted either way.
         if let Some(since) = self.waiting[user].take()
             && user >= self.plan.noisy
@@ -209,17 +209,17 @@ impl Crowd {
             identity: None,
             pages: 1,
         };
-        self.account.user_read(asked, &risk, Instant::after_start(self.now), date);
+        self.account.user_read(request, &risk, Instant::after_start(self.now), date);
     }
 
-    /// The longest that anyone waits who waits still.
+    /// How long the oldest uncounted change has been waiting.
     fn still_waiting(&self) -> Duration {
         let quiet = self.waiting.iter().skip(self.plan.noisy).flatten();
         quiet.map(|since| self.now.saturating_sub(*since)).max().unwrap_or_default()
     }
 }
 
-/// Requests in five minutes that are left for changed users, the audit's tenth excluded.
+/// Requests in five minutes that are left for changed users, without the tenth of the audit.
 fn requests_for_changes(users: usize, interval: Duration) -> f64 {
     let summaries = users.div_ceil(PAGE) as f64 * WINDOW.as_secs_f64() / interval.as_secs_f64();
     // Behaviors, integrations, and the token.
@@ -227,14 +227,14 @@ fn requests_for_changes(users: usize, interval: Duration) -> f64 {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the figures are for whoever runs this")]
-fn noisy_users_starve_nobody() {
+#[expect(clippy::print_stdout, reason = "the figures are for the person who runs this")]
+fn noisy_users_do_not_starve_the_others() {
     let plan = Plan { noisy: 400, quiet: 20_000, every: Duration::from_secs(10) };
     let (noisy, users, every) = (plan.noisy, plan.noisy + plan.quiet, plan.every);
     let mut crowd = Crowd::new(plan);
     crowd.run(Duration::from_secs(4 * 3_600));
     let worst = crowd.latencies.iter().max().copied().unwrap_or_default().max(crowd.still_waiting());
-    // P + C / D, C being the users who change in five minutes and D the requests left for them.
+    // P + C / D: C users change in five minutes, and D requests are left for them.
     let interval = crowd.account.interval(Resource::Summary).expect("the summary has one");
     let changed = noisy as f64 + WINDOW.as_secs_f64() / every.as_secs_f64();
     let queue = WINDOW.mul_f64(changed / requests_for_changes(users, interval));
@@ -247,7 +247,7 @@ fn noisy_users_starve_nobody() {
 /// A fiftieth of the users have one event a day, spread evenly.
 #[test]
 #[ignore = "prints figures; a million users take a minute without optimisation"]
-#[expect(clippy::print_stdout, reason = "the figures are for whoever runs this")]
+#[expect(clippy::print_stdout, reason = "the figures are for the person who runs this")]
 fn latencies_by_size() {
     println!("users | changes counted | median | p99 | worst | still waiting");
     for users in [5_000, 100_000, 1_000_000] {

@@ -1,4 +1,4 @@
-//! Cloudflare as the histories have it: users to whom things happen, and what it answers of them.
+//! The simulated Cloudflare of the histories: its users, and its answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,37 +27,37 @@ const BEHAVIORS: [(&str, &str); 3] = [
     ("s1", "S1"),
 ];
 
-/// Who may be there.
+/// The number of users.
 const USERS: u128 = 12;
 
-/// How often in a row a faithful upstream gives one user's events in a way that hides some.
+/// How often in a row a faithful upstream hides events of a user.
 const HIDDEN_AT_MOST: u8 = 2;
 
-/// Whether every change shows in the summary, so that it is found without the audit.
+/// Whether the summary shows every change, so that it is found without the audit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Faith {
-    /// It does: the detail lags behind nothing, nothing is taken off a list but by a reset, no listing is
-    /// short for long, and no event surfaces that may not be counted.
+    /// It does: the details do not lag, events disappear from a list only by a reset, no list stays incomplete for long,
+    /// and every event may be counted.
     Kept,
-    /// One event in and one out may look like no change, a listing may stay short.
+    /// A change may look like none, and a list may stay incomplete.
     None,
 }
 
-/// How an upstream behaves where nobody knows.
+/// How the upstream behaves where Cloudflare's behavior is unknown.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Habits {
     pub(crate) faith: Faith,
-    /// How long after the summary the detail shows an event, in milliseconds.
+    /// How long after the summary the details show an event, in milliseconds.
     pub(crate) lag: i64,
-    /// Whether a reset takes the events off the user's list.
+    /// Whether a reset removes the events from the user's list.
     pub(crate) forgets: bool,
-    /// How many of ten answers are in trouble while there is any.
+    /// How many of ten answers have a fault, before the calm at the end.
     pub(crate) trouble: u32,
-    /// Whether ids come again, at other times.
+    /// Whether events with different times share an id.
     pub(crate) ids_repeat: bool,
-    /// Whether users have had more future-dated events than are kept.
+    /// Whether users have more events dated in the future than are kept.
     pub(crate) crowds: bool,
-    /// Our clock less Cloudflare's, in milliseconds.
+    /// The local clock minus Cloudflare's clock, in milliseconds.
     pub(crate) skew: i64,
 }
 
@@ -68,24 +68,24 @@ struct Happened {
     at: i64,
     behavior: usize,
     level: Level,
-    /// From when the detail shows it.
+    /// When the details first show it.
     shown: i64,
 }
 
-/// What the upstream holds of one user.
+/// What the upstream knows about one user.
 #[derive(Clone, Debug, Default)]
 struct Person {
     events: Vec<Happened>,
-    /// Events that fell off the list and may come back.
+    /// Events that disappeared from the list and may come back.
     hidden: Vec<Happened>,
     last_reset: Option<i64>,
-    /// How many events the summary speaks of.
+    /// The event count in the summary.
     count: u32,
     level: Level,
-    here: bool,
-    /// How many events are listed that nobody can read.
-    bad: u32,
-    /// How many of the latest readings hid something.
+    is_listed: bool,
+    /// How many listed events cannot be read.
+    unreadable: u32,
+    /// How many readings in a row hid events.
     short: u8,
 }
 
@@ -94,22 +94,22 @@ pub(crate) struct World {
     pub(crate) habits: Habits,
     /// Cloudflare's clock, in milliseconds.
     pub(crate) now: i64,
-    /// Whether answers may be in trouble.
+    /// Whether answers have no more faults.
     pub(crate) calm: bool,
-    /// Since when events are counted, once that is certain.
+    /// Since when events are counted, once that was committed.
     pub(crate) epoch: Option<i64>,
     people: BTreeMap<u128, Person>,
     next_id: u64,
 }
 
-/// What comes of a request for a user's events.
+/// The outcome of a request for a user's events.
 pub(crate) enum UserAnswer {
     Read(UserRisk),
     NotFound,
     Failed(FailureClass),
 }
 
-/// What comes of a request for the summary or the behaviors.
+/// The outcome of a request for the summary or the behaviors.
 pub(crate) enum Answer<T> {
     Read(T),
     Failed(FailureClass),
@@ -117,10 +117,10 @@ pub(crate) enum Answer<T> {
 
 fn failure(random: &mut fastrand::Rng) -> FailureClass {
     [
-        FailureClass::Passing,
-        FailureClass::Passing,
+        FailureClass::Transient,
+        FailureClass::Transient,
         FailureClass::Unusable,
-        FailureClass::Closed,
+        FailureClass::Denied,
         FailureClass::Refused,
     ][random.usize(0..5)]
 }
@@ -159,12 +159,12 @@ impl World {
         Timestamp::from_millis(self.now)
     }
 
-    /// Our own clock.
-    pub(crate) fn ours(&self) -> Timestamp {
+    /// The date on the local clock.
+    pub(crate) fn local_date(&self) -> Timestamp {
         Timestamp::from_millis(self.now + self.habits.skew)
     }
 
-    /// An event of `user`, so many milliseconds from now.
+    /// Adds an event of `user`, `when` milliseconds from now.
     fn append(&mut self, user: u128, when: i64, random: &mut fastrand::Rng) {
         let at = if when == DISTANT { DISTANT + random.i64(0..DAY) } else { self.now + when };
         if self.habits.faith == Faith::Kept && self.epoch.map_or(at > self.now, |epoch| at <= epoch) {
@@ -174,7 +174,7 @@ impl World {
         self.next_id += 1;
         let shown = self.now + self.habits.lag;
         let person = self.people.entry(user).or_default();
-        person.here = true;
+        person.is_listed = true;
         if person.events.iter().chain(&person.hidden).any(|known| (known.id, known.at) == (id, at)) {
             return;
         }
@@ -185,12 +185,12 @@ impl World {
         person.events.push(Happened { id, at, behavior, level, shown });
     }
 
-    /// Something happens to somebody.
+    /// Lets something happen to a user.
     pub(crate) fn happen(&mut self, random: &mut fastrand::Rng) {
         let user = random.u128(1..=USERS);
         match random.u32(0..40) {
             0..18 => self.append(user, -random.i64(0..MINUTE), random),
-            // Surfaces late, or so late that it may not be counted any more.
+            // Appears late, or too late to be counted.
             18..21 => self.append(user, -random.i64(MINUTE..HOUR), random),
             21 => self.append(user, -random.i64(DAY..20 * DAY), random),
             22 => self.append(user, random.i64(0..5 * MINUTE), random),
@@ -200,7 +200,7 @@ impl World {
             25 if self.habits.crowds => {
                 (0..1_100).for_each(|_| self.append(user, random.i64(HOUR..3 * DAY), random));
             }
-            // At the same time as another.
+            // At the same time as another event.
             25 | 26 => {
                 let Some(event) = self.people.get(&user).and_then(|person| person.events.last()) else {
                     return;
@@ -224,8 +224,8 @@ impl World {
         }
     }
 
-    /// While a user is asked for, something may happen to just that one. It is ahead of the summary then, and
-    /// the estimate of what a listing hides follows that only in part: a faithful world is spared it.
+    /// Something may happen to a user during the request for its events. The details are ahead of the summary then, which
+    /// the estimate of missing events handles only in part, so a faithful world does not do it.
     pub(crate) fn meanwhile(&mut self, user: u128, random: &mut fastrand::Rng) {
         match random.u32(0..40) {
             _ if self.calm || self.habits.faith == Faith::Kept => {}
@@ -237,10 +237,11 @@ impl World {
 
     /// An administrator resets the user.
     fn reset(&mut self, user: u128, random: &mut fastrand::Rng) {
-        let Some(person) = self.people.get_mut(&user).filter(|person| person.here) else { return };
+        let Some(person) = self.people.get_mut(&user).filter(|person| person.is_listed) else { return };
         let is_odd = self.habits.faith == Faith::None && random.u32(0..10) == 0;
         let when = if is_odd { DISTANT } else { self.now };
-        (person.last_reset, person.here, person.count, person.level) = (Some(when), false, 0, Level::Unknown);
+        (person.last_reset, person.is_listed, person.count, person.level) =
+            (Some(when), false, 0, Level::Unknown);
         if self.habits.forgets {
             person.events.clear();
             person.hidden.clear();
@@ -249,16 +250,16 @@ impl World {
 
     fn leave_or_return(&mut self, user: u128) {
         if let Some(person) = self.people.get_mut(&user) {
-            person.here = !person.here && !person.events.is_empty();
+            person.is_listed = !person.is_listed && !person.events.is_empty();
         }
     }
 
-    /// What the summary may hide.
+    /// Changes that the summary may hide.
     fn disturb(&mut self, user: u128, random: &mut fastrand::Rng) {
         let Some(person) = self.people.get_mut(&user) else { return };
         match random.u32(0..8) {
             0 => drop(self.people.remove(&user)),
-            // Some of the oldest fall off the list, whether the count says so or not.
+            // Some of the oldest events disappear from the list, with or without a lower count.
             1..4 => {
                 let gone = random.usize(0..=person.events.len());
                 person.hidden.extend(person.events.drain(..gone));
@@ -267,8 +268,8 @@ impl World {
                 }
             }
             4 | 5 => person.events.append(&mut person.hidden),
-            6 => person.bad = random.u32(0..2),
-            // One in, one out, and nothing to see of it.
+            6 => person.unreadable = random.u32(0..2),
+            // One event appears and one disappears, and the summary stays the same.
             _ => {
                 let (count, level) = (person.count, person.level);
                 if person.events.len() < 2 {
@@ -283,15 +284,15 @@ impl World {
         }
     }
 
-    /// All users leave the list, for good.
+    /// Takes all users off the list for good.
     pub(crate) fn end(&mut self, random: &mut fastrand::Rng) {
         if random.bool() {
             self.people.clear();
         }
-        self.people.values_mut().for_each(|person| person.here = false);
+        self.people.values_mut().for_each(|person| person.is_listed = false);
     }
 
-    fn is_in_trouble(&self, random: &mut fastrand::Rng) -> bool {
+    fn has_fault(&self, random: &mut fastrand::Rng) -> bool {
         !self.calm && random.u32(0..10) < self.habits.trouble
     }
 
@@ -306,7 +307,7 @@ impl World {
                 level: person.level,
             },
         };
-        let rows = self.people.iter().filter(|(_, person)| person.here).map(row).collect();
+        let rows = self.people.iter().filter(|(_, person)| person.is_listed).map(row).collect();
         let date = Some(self.date());
         let mut summary = Summary {
             rows,
@@ -318,14 +319,14 @@ impl World {
             identities: None,
             pages: 1,
         };
-        if self.is_in_trouble(random) {
+        if self.has_fault(random) {
             let lost = random.usize(0..=summary.rows.len());
             let rows = summary.rows.drain(lost..(lost + 1).min(summary.rows.len())).collect::<Vec<_>>();
             match random.u32(0..6) {
                 0 => return Answer::Failed(failure(random)),
                 1 => summary.unreadable.extend(rows.iter().map(|row| row.user)),
                 2 => summary.anonymous = 1,
-                // Whole as far as anyone can tell, and yet without a user.
+                // A user is missing, although the list claims to be complete.
                 3 => {}
                 _ => {
                     summary.rows.truncate(random.usize(0..=summary.rows.len()));
@@ -337,7 +338,7 @@ impl World {
     }
 
     pub(crate) fn behaviors(&self, random: &mut fastrand::Rng) -> Answer<Listing<Behavior>> {
-        if self.is_in_trouble(random) {
+        if self.has_fault(random) {
             return Answer::Failed(failure(random));
         }
         let behavior = |(id, name): (&str, &str)| Behavior {
@@ -354,21 +355,21 @@ impl World {
         })
     }
 
-    pub(crate) fn user(&mut self, asked: &DetailRequest, random: &mut fastrand::Rng) -> UserAnswer {
+    pub(crate) fn user(&mut self, request: &DetailRequest, random: &mut fastrand::Rng) -> UserAnswer {
         let is_faithful = self.habits.faith == Faith::Kept;
-        let mut incidents = || self.is_in_trouble(random).then(|| random.u32(0..6));
+        let mut incidents = || self.has_fault(random).then(|| random.u32(0..6));
         let trouble = incidents();
         let (now, date) = (self.now, self.date());
-        let Some(person) = self.people.get_mut(&asked.user.id.as_u128()) else {
+        let Some(person) = self.people.get_mut(&request.user.id.as_u128()) else {
             return UserAnswer::NotFound;
         };
         let shown = person.events.iter().filter(|event| event.shown <= now);
         let mut events: Vec<_> = shown.map(|event| shown_as(event, random)).collect();
         random.shuffle(&mut events);
         let (mut rejected, mut completeness, mut last_reset) =
-            (person.bad, Completeness::Complete, person.last_reset);
+            (person.unreadable, Completeness::Complete, person.last_reset);
         match trouble {
-            Some(0) if asked.why != FetchReason::Gone || !is_faithful => return UserAnswer::NotFound,
+            Some(0) if request.reason != FetchReason::Gone || !is_faithful => return UserAnswer::NotFound,
             Some(0 | 1) => return UserAnswer::Failed(failure(random)),
             Some(2) if !is_faithful => last_reset = None,
             Some(_) if is_faithful && person.short == HIDDEN_AT_MOST => {}
@@ -383,9 +384,9 @@ impl World {
             }
             None => {}
         }
-        let is_short = rejected > person.bad || completeness != Completeness::Complete;
+        let is_short = rejected > person.unreadable || completeness != Completeness::Complete;
         person.short = if is_short { person.short.saturating_add(1) } else { 0 };
-        // A row that is on two pages.
+        // A row that appears on two pages.
         if let Some(twice) = events.first().cloned()
             && random.u32(0..4) == 0
         {
@@ -404,21 +405,21 @@ impl World {
         })
     }
 
-    /// When the users who are not on the list were last reset.
+    /// When each user who is not listed was last reset.
     pub(crate) fn resets(&self) -> impl Iterator<Item = (u128, i64)> {
-        let away = self.people.iter().filter(|(_, person)| !person.here);
+        let away = self.people.iter().filter(|(_, person)| !person.is_listed);
         away.filter_map(|(user, person)| Some((*user, person.last_reset?)))
     }
 
-    /// What a reading would show now of the users on the list.
+    /// The events of listed users that a reading would show now.
     pub(crate) fn readable(&self) -> BTreeSet<(u128, u64, i64)> {
-        let here = self.people.iter().filter(|(_, person)| person.here);
+        let here = self.people.iter().filter(|(_, person)| person.is_listed);
         here.flat_map(|(user, person)| person.events.iter().map(|event| (*user, event.id, event.at)))
             .collect()
     }
 }
 
-/// An event as the detail shows it: the behavior by its id or by its display name.
+/// An event as the details show it, with the id or the display name of its behavior.
 fn shown_as(event: &Happened, random: &mut fastrand::Rng) -> Event {
     let (id, name) = BEHAVIORS[event.behavior];
     Event {
@@ -429,7 +430,7 @@ fn shown_as(event: &Happened, random: &mut fastrand::Rng) -> Event {
     }
 }
 
-/// The id of a behavior, by its id or its display name.
+/// The id of the behavior with this id or display name.
 pub(crate) fn behavior_id(name: &str) -> Option<&'static str> {
     BEHAVIORS.into_iter().find(|(id, display)| *id == name || *display == name).map(|(id, _)| id)
 }

@@ -1,4 +1,4 @@
-//! However often it is started, it sends no more than its budget, and nothing inside a block.
+//! An exporter that restarts often sends no more than its budget, and nothing during a block.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ const BUDGET: usize = 24;
 fn a_crash_loop_of_the_program_spends_one_budget_in_a_window_and_at_least_half_of_it() {
     let cloud = Cloud::start();
     let home = Home::new(&cloud, SHARE);
-    // A list that cannot be read is asked for at every start: nothing but the budget is in the way.
+    // A list that cannot be read is requested at every start, so only the budget limits the requests.
     cloud.simulator.inject(FaultRule::at(Endpoint::Summary, Fault::BadGateway));
     let since = cloud.clock.now();
     let mut random = fastrand::Rng::with_seed(1);
@@ -40,13 +40,13 @@ fn a_crash_loop_of_the_program_spends_one_budget_in_a_window_and_at_least_half_o
     for (account, ..) in ACCOUNTS {
         let sent =
             truth.requests.iter().filter(|request| request.account.as_deref() == Some(account)).count();
-        // The token's verification is paid from the budget too, but sent to no account.
+        // The verification of the token is charged to the budget too, but is no request of an account.
         assert!((BUDGET / 2 - 1..=BUDGET).contains(&sent), "{sent} requests of {BUDGET} after {took:?}");
     }
 }
 
-/// An exporter in this process, on a fast clock. It ends in order: what is sent was written down before, so that
-/// for the budget it is as good as killed.
+/// An exporter in this process, on a fast clock. It ends in order, but because requests are journaled before they are
+/// sent, the budget makes no difference between that and a kill.
 struct Life {
     stop: oneshot::Sender<()>,
     running: JoinHandle<Result<(), Error>>,
@@ -58,7 +58,7 @@ impl Life {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(exporter.run(listener, async {
-            // A test that ends early drops the other end, which is a stop as well.
+            // A test that ends early drops the sender, which stops the exporter as well.
             let _ = stopped.await;
         }));
         Self { stop, running }
@@ -100,7 +100,7 @@ async fn over_many_windows_a_crash_loop_spends_no_more_than_one_that_runs_may() 
     let mut random = fastrand::Rng::with_seed(2);
     let began = rig.clock.now();
     let mut lives = 0;
-    // Four windows, and a life ends after 2 to 40 s of them.
+    // Four windows; each process lives for 2 to 40 s of them.
     while rig.clock.now().since(began) < WINDOW * 4 {
         let life = Life::start(&rig.config, &rig.clock).await;
         rig.clock.sleep(Duration::from_secs(random.u64(2..40))).await;
@@ -130,7 +130,7 @@ async fn a_restart_within_a_block_sends_nothing_until_its_end() {
     while refused().is_none() {
         rig.clock.sleep(Duration::from_secs(1)).await;
     }
-    // The answer has to come back first: who is killed before that cannot know.
+    // The answer must arrive first: a process that is killed before does not know of the block.
     rig.clock.sleep(Duration::from_secs(20)).await;
     first.end().await;
     for _ in 0..8 {

@@ -25,16 +25,16 @@ enum Signal {
     Terminate,
 }
 
-/// When it is.
+/// When a process is ended.
 #[derive(Clone, Copy, Debug)]
 enum When {
-    /// So long after it was started.
+    /// This long after its start.
     Starting(Duration),
-    /// So long after its first page.
+    /// This long after its first scrape.
     Serving(Duration),
-    /// When its file was written to so many times.
+    /// After this many commits.
     Written(u32),
-    /// When its page shows a new event.
+    /// When it publishes a new event.
     News,
 }
 
@@ -49,22 +49,22 @@ impl When {
     }
 }
 
-/// No life lasts longer, even if what it waits for does not come.
+/// The longest life of a process, even if the awaited event does not come.
 const LONGEST_LIFE: Duration = Duration::from_millis(2_500);
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
-/// Lets users be risky until told to stop, in bursts; each is reset once at most, because two resets between two
-/// readings are one to whoever reads.
+/// Adds events in bursts until `stop`. Each user is reset once at most, because two resets between two readings count as
+/// one.
 fn live(cloud: &Cloud, random: &mut fastrand::Rng, stop: &AtomicBool, appended: &AtomicU64) {
     let mut reset = BTreeSet::new();
     let mut newcomers = 1_000;
     let mut tick = 0_u32;
     while !stop.load(Ordering::Relaxed) {
         for (account, ..) in ACCOUNTS {
-            // Few, so that most are read both before and after a restart.
+            // Few users, so that most are read both before and after a restart.
             let mut user = random.u128(1..=20);
             if random.u32(0..5) == 0 {
                 newcomers += 1;
@@ -84,7 +84,7 @@ fn live(cloud: &Cloud, random: &mut fastrand::Rng, stop: &AtomicBool, appended: 
     }
 }
 
-/// Scrapes an exporter until its moment has come; `last` is the latest page of all.
+/// Scrapes an exporter until it is to be ended; `last` is the latest scrape of all.
 fn watch(
     exporter: &mut Exporter,
     home: &Home,
@@ -148,7 +148,7 @@ fn round(signal: Signal, kills: u32, seed: u64) -> Tally {
         let mut of_world = random.fork();
         let (cloud, stop, appended) = (&cloud, &stop, &appended);
         scope.spawn(move || live(cloud, &mut of_world, stop, appended));
-        // However a life ends, the world does: else a failure would wait for it for ever.
+        // The world stops even if an assertion fails. Otherwise the failure would wait for it for ever.
         let _stopping = Stopping(stop);
         for life in 1..=kills {
             let when = When::random(&mut random);
@@ -160,7 +160,7 @@ fn round(signal: Signal, kills: u32, seed: u64) -> Tally {
                 Signal::Terminate => {
                     let status = exporter.terminate();
                     let logged = exporter.logged();
-                    // Before it has said where it serves it may not have learnt yet what the signal means.
+                    // Before it logs its address, the signal handler may not be installed yet.
                     let well = status.success() || !logged.contains("serving");
                     assert!(well, "{what}: {status}\n{logged}");
                 }
@@ -174,7 +174,7 @@ fn round(signal: Signal, kills: u32, seed: u64) -> Tally {
     );
     let page = exporter.until(&what, |page| cloud.agrees(page));
     page.assert_not_behind(&last, &format!("seed {seed}, after the last"));
-    // What is read again from now on counts nothing again.
+    // Readings from now on count nothing twice.
     let page = exporter.until("three lists more", |later| later.has_read_on(&page));
     assert!(cloud.agrees(&page), "seed {seed}: counted again\n{page}");
     assert_eq!(page.sum("events_unattributed_total"), 0.0, "seed {seed}: nothing was lost");
@@ -187,7 +187,7 @@ fn round(signal: Signal, kills: u32, seed: u64) -> Tally {
     Tally { scrapes, events: page.sum("events_total"), resets: page.sum("resets_total"), requests }
 }
 
-/// Says stop when it is dropped.
+/// Sets the flag when it is dropped.
 struct Stopping<'a>(&'a AtomicBool);
 
 impl Drop for Stopping<'_> {
@@ -217,11 +217,11 @@ fn play(signal: Signal) {
 }
 
 #[test]
-fn whatever_moment_it_is_killed_at_nothing_is_lost_and_nothing_counted_twice() {
+fn killed_at_any_moment_nothing_is_lost_and_nothing_counted_twice() {
     play(Signal::Kill);
 }
 
 #[test]
-fn whatever_moment_it_is_told_to_stop_at_nothing_is_lost_and_nothing_counted_twice() {
+fn stopped_at_any_moment_nothing_is_lost_and_nothing_counted_twice() {
     play(Signal::Terminate);
 }

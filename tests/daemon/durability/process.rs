@@ -1,4 +1,4 @@
-//! The real program as a process, with a home of its own, and the simulated Cloudflare it watches.
+//! The real program as a process, with a home directory of its own, and a simulated Cloudflare.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,19 +16,19 @@ use zt_risk_exporter::simulator::{Scenario, Simulator};
 
 use crate::program::{program, signal};
 
-/// The watched accounts: id, alias and token. Each token is a user's of its own, with a budget of its own.
+/// The accounts: id, alias and token. Each token belongs to a different user, and has a budget of its own.
 pub(crate) const ACCOUNTS: [(&str, &str, &str); 2] = [
     ("0123456789abcdef0123456789abcdef", "first", "one"),
     ("fedcba9876543210fedcba9876543210", "second", "two"),
 ];
 
-/// The users of each account who are listed when counting begins.
+/// How many users of each account are in the baseline.
 pub(crate) const USERS: u128 = 60;
 
-/// What a test may wait for anything.
+/// The longest that a test waits.
 const PATIENCE: Duration = Duration::from_secs(150);
 
-/// The families that must not fall over restarts.
+/// The metrics that must not fall over restarts.
 const DURABLE: [&str; 7] = [
     "events_total{",
     "behavior_users_total{",
@@ -47,8 +47,8 @@ pub(crate) struct Cloud {
 }
 
 impl Cloud {
-    /// Both accounts with [`USERS`] users each, a rate limit that nobody reaches, and resets that leave events
-    /// listed: then every event can be read, whenever it is.
+    /// Both accounts with [`USERS`] users each, and a rate limit that is never reached. Resets leave events listed, so every
+    /// event can be read at any time.
     pub(crate) fn start() -> Self {
         let users: String = (1..=USERS)
             .map(|user| {
@@ -76,13 +76,13 @@ impl Cloud {
         Self { simulator, clock, _runtime: runtime }
     }
 
-    /// Lets a user do something now.
+    /// Adds an event of a user.
     pub(crate) fn event(&self, account: &str, user: Uuid, behavior: &str) {
         let appended = self.simulator.append_event(account, user, behavior, self.clock.date());
         appended.expect("the account is there");
     }
 
-    /// What the page of an account must say when everything was counted: events by series, and resets.
+    /// What an account must publish once everything was counted: events by series, and resets.
     pub(crate) fn wanted(&self, alias: &str, page: &Page) -> Option<BTreeMap<String, f64>> {
         let (id, ..) = ACCOUNTS.into_iter().find(|(_, known, _)| *known == alias)?;
         let epoch = page.get(&format!("counting_since_timestamp_seconds{{account=\"{alias}\"}}"))?;
@@ -104,7 +104,7 @@ impl Cloud {
         Some(wanted)
     }
 
-    /// Whether the page says exactly what happened, in both accounts.
+    /// Whether the published counts are exactly what happened, in both accounts.
     pub(crate) fn agrees(&self, page: &Page) -> bool {
         ACCOUNTS.into_iter().all(|(_, alias, _)| {
             let Some(wanted) = self.wanted(alias, page) else { return false };
@@ -117,13 +117,13 @@ impl Cloud {
     }
 }
 
-/// Where an exporter has its configuration, its state and its logs.
+/// The directory of an exporter, with its configuration, state and logs.
 pub(crate) struct Home {
     folder: tempfile::TempDir,
 }
 
 impl Home {
-    /// A home of an exporter that watches both accounts with as many requests as `share` allows.
+    /// The home of an exporter for both accounts with this budget share.
     pub(crate) fn new(cloud: &Cloud, share: f64) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::create_dir(folder.path().join("state")).expect("a folder");
@@ -171,7 +171,7 @@ impl Home {
         self.spawn(&mut command)
     }
 
-    /// The exporter that this command starts. Its log comes by a pipe, which no limit on files concerns.
+    /// Starts an exporter with this command. Its log is a pipe, so that limits on files do not affect it.
     pub(crate) fn spawn(&self, command: &mut Command) -> Exporter {
         let path = self.folder.path().join("log");
         let mut log = File::options().append(true).create(true).open(&path).expect("a log");
@@ -183,7 +183,7 @@ impl Home {
         Exporter { child, log: path, from, address: None, clock: Clock::system() }
     }
 
-    /// What `state` says of the file, with these arguments.
+    /// The output of the command `state` with these arguments.
     pub(crate) fn inspect(&self, arguments: &[&str]) -> Output {
         let mut command = program();
         command.arg("state").args(arguments).arg("--state.path").arg(self.state());
@@ -195,7 +195,7 @@ impl Home {
 pub(crate) struct Exporter {
     child: Child,
     log: PathBuf,
-    /// Where its part of the log begins.
+    /// Where its part of the log starts.
     from: usize,
     address: Option<SocketAddr>,
     clock: Clock,
@@ -212,20 +212,20 @@ impl Exporter {
         self.child.id()
     }
 
-    /// SIGKILL, and the end of it.
+    /// Kills it, and waits for its end.
     pub(crate) fn kill(&mut self) {
-        // It has ended already, or nobody needs it any more.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// SIGTERM, and how it ended.
+    /// Sends SIGTERM, and returns the exit status.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
         signal(self.id(), "TERM");
         self.end()
     }
 
-    /// How it ended.
+    /// Waits for its end, and returns the exit status.
     pub(crate) fn end(&mut self) -> ExitStatus {
         let since = self.clock.now();
         loop {
@@ -242,7 +242,7 @@ impl Exporter {
         String::from_utf8_lossy(&log[self.from..]).into_owned()
     }
 
-    /// Where it serves, once it does.
+    /// Its address, once it serves.
     pub(crate) fn address(&mut self) -> Option<SocketAddr> {
         if self.address.is_none() {
             let log = self.logged();
@@ -253,7 +253,7 @@ impl Exporter {
         self.address
     }
 
-    /// The page, if it serves one.
+    /// Its metrics, if it serves them.
     pub(crate) fn scrape(&mut self) -> Option<Page> {
         let mut stream = TcpStream::connect(self.address()?).ok()?;
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").ok()?;
@@ -266,7 +266,7 @@ impl Exporter {
         whole.then(|| Page::read(body))
     }
 
-    /// The first page of which `holds` is true.
+    /// The first scrape for which `holds` is true.
     pub(crate) fn until(&mut self, what: &str, holds: impl Fn(&Page) -> bool) -> Page {
         let since = self.clock.now();
         loop {
@@ -289,17 +289,17 @@ impl Exporter {
     }
 }
 
-/// Lets other processes go on, for as long as patience lasts.
+/// Lets other processes run, at most until [`PATIENCE`] is over.
 fn pause(clock: &Clock, since: Instant, what: impl FnOnce() -> String) {
     assert!(clock.now().since(since) < PATIENCE, "{}", what());
     std::thread::park_timeout(Duration::from_millis(10));
 }
 
-/// The samples of a page by series, the metrics about Cloudflare without their prefix.
+/// The samples of a scrape by series; the metrics about Cloudflare without their prefix.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Page(BTreeMap<String, f64>);
 
-/// What differs from 0, a series a line.
+/// The series other than 0, one per line.
 impl fmt::Display for Page {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0
@@ -330,16 +330,16 @@ impl Page {
         self.0.iter().filter(|(series, _)| series.starts_with(&start)).map(|(_, value)| value).sum()
     }
 
-    /// The sum over a family.
+    /// The sum over all series of a metric.
     pub(crate) fn sum(&self, name: &str) -> f64 {
         let start = format!("{name}{{");
         self.0.iter().filter(|(series, _)| series.starts_with(&start)).map(|(_, value)| value).sum()
     }
 
-    /// How often this process has read the list of users of each account.
+    /// How often this process read the list of users of each account.
     pub(crate) fn lists(&self) -> [f64; ACCOUNTS.len()] {
         ACCOUNTS.map(|(_, alias, _)| {
-            let of_account = format!("account=\"{alias}\",endpoint=\"summary\",outcome=\"ok\"");
+            let of_account = format!("account=\"{alias}\",resource=\"summary\",outcome=\"ok\"");
             self.get(&format!("zt_risk_exporter_requests_total{{{of_account}}}")).unwrap_or(0.0)
         })
     }
@@ -358,7 +358,7 @@ impl Page {
         ACCOUNTS.into_iter().all(|(_, alias, _)| started(alias))
     }
 
-    /// What must neither fall nor go.
+    /// The samples that must neither fall nor disappear.
     pub(crate) fn durable(&self) -> impl Iterator<Item = (&str, f64)> {
         let is_durable = |series: &str| DURABLE.iter().any(|start| series.starts_with(start));
         self.0
@@ -367,7 +367,7 @@ impl Page {
             .filter(move |(series, _)| is_durable(series))
     }
 
-    /// Fails if anything durable is less than on `earlier`, or gone.
+    /// Asserts that no durable sample is lower than in `earlier`, or missing.
     pub(crate) fn assert_not_behind(&self, earlier: &Self, what: &str) {
         for (series, before) in earlier.durable() {
             let now = self.get(series);

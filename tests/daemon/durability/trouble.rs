@@ -1,5 +1,5 @@
-//! Files that cannot be used are refused and left as they are; trouble with a file in use stops no gauge, loses
-//! no event and needs no restart.
+//! Files that cannot be used are refused and not changed. If a file in use fails, gauges stay current, no event is lost,
+//! and no restart is necessary.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -17,15 +17,15 @@ use zt_risk_exporter::internals::store::{Settings, State};
 use super::process::{ACCOUNTS, Cloud, Exporter, Home, Page};
 use crate::program::{is_installed, program, skip};
 
-/// A user to whom nothing belongs, and the group.
+/// A user without files, and its group.
 const NOBODY: u32 = 65_534;
 
-/// Whether it could be done. Where it could not, the test that needs it says so and ends.
+/// Runs a command, and returns whether it succeeded. A test that needs it is skipped otherwise.
 fn run(words: &[&str]) -> bool {
     Command::new(words[0]).args(&words[1..]).output().is_ok_and(|output| output.status.success())
 }
 
-/// Starts with the file as it is: it has to end at once with these words, and leave the file alone.
+/// Starts the program, which must end at once with these words and not change the file.
 fn refused(cloud: &Cloud, home: &Home, what: &str, words: &str) {
     let read = |path: &Path| fs::read(path).ok();
     let before = read(&home.state());
@@ -41,12 +41,12 @@ fn refused(cloud: &Cloud, home: &Home, what: &str, words: &str) {
 }
 
 #[test]
-fn a_file_that_cannot_be_used_is_refused_within_a_second_and_left_as_it_is() {
+fn a_file_that_cannot_be_used_is_refused_within_a_second_and_not_changed() {
     let cloud = Cloud::start();
     let home = Home::new(&cloud, 1.0);
     let path = home.state();
     let clear = || {
-        // Whichever of the two it is.
+        // Either message is right.
         let _ = (fs::remove_file(&path), fs::remove_dir(&path));
     };
     home.start().until("counting begins", Page::counts);
@@ -102,7 +102,7 @@ fn a_file_that_cannot_be_used_is_refused_within_a_second_and_left_as_it_is() {
 }
 
 #[test]
-fn a_second_process_on_a_file_ends_within_a_second_and_the_first_goes_on() {
+fn a_second_process_with_the_same_file_ends_within_a_second_and_the_first_continues() {
     let cloud = Cloud::start();
     let home = Home::new(&cloud, 1.0);
     let mut first = home.start();
@@ -121,17 +121,17 @@ fn a_second_process_on_a_file_ends_within_a_second_and_the_first_goes_on() {
     assert_eq!(page.sum("events_total"), 1.0);
 }
 
-/// What becomes of the exporter in the middle of the trouble.
+/// What happens to the exporter while the file fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
-    /// It goes on.
+    /// It keeps running.
     GoesOn,
-    /// It is killed, and started again when all is well.
+    /// It is killed, and started again after the failure.
     Killed,
 }
 
 impl Fate {
-    /// Tries both at once, as each mostly waits.
+    /// Runs both at the same time, because each mostly waits.
     fn each(one: impl Fn(Self) + Sync) {
         std::thread::scope(|scope| {
             let other = scope.spawn(|| one(Self::Killed));
@@ -141,7 +141,7 @@ impl Fate {
     }
 }
 
-/// Lets some things happen that the page must show when all is well, among them a newcomer.
+/// Adds events that must be counted after the failure, some of them of a new user.
 fn happen(cloud: &Cloud, newcomer: u128) {
     for (account, ..) in ACCOUNTS {
         for user in 1..=20 {
@@ -156,7 +156,7 @@ fn happen(cloud: &Cloud, newcomer: u128) {
 const FAILED: &str = "zt_risk_exporter_state_commits_total{result=\"failed\"}";
 const DURABLE: &str = "zt_risk_exporter_state_durable";
 
-/// Lets the trouble begin and end again, and looks at what the page and the log say meanwhile.
+/// Makes the file fail for a while, and checks the metrics and the log.
 fn endures(
     cloud: &Cloud,
     home: &Home,
@@ -172,41 +172,42 @@ fn endures(
     happen(cloud, 102);
     cloud.simulator.reset(ACCOUNTS[0].0, Uuid::from_u128(50)).expect("the user is there");
     let first = exporter.until("the trouble shows", |page| page.get(FAILED) >= Some(1.0));
-    // By then a page was made of what had been saved before the trouble, if there was more than on this one.
+    // By then everything that was saved before the failure is published.
     let stopped = exporter.until("the gauges go on", |page| {
         page.has_read_on(&first) && page.get(DURABLE) == Some(0.0) && page.sum("users") > before.sum("users")
     });
     let page = exporter.until("it is tried again", |page| page.get(FAILED) >= Some(2.0));
     assert_eq!(page.get(DURABLE), Some(0.0));
-    stopped.assert_not_behind(&before, "in trouble");
+    stopped.assert_not_behind(&before, "during the failure");
     for (series, value) in page.durable() {
         assert_eq!(Some(value), stopped.get(series), "{series} stands still");
     }
-    assert!(!cloud.agrees(&page), "something is to be counted when the trouble is over");
+    assert!(!cloud.agrees(&page), "events remain to be counted after the failure");
     let log = exporter.logged();
-    let warnings: Vec<_> = log.lines().filter(|line| line.contains("the state cannot be written")).collect();
-    assert_eq!(warnings.len(), 1, "it is said once\n{log}");
+    let warnings: Vec<_> =
+        log.lines().filter(|line| line.contains("the state file cannot be written")).collect();
+    assert_eq!(warnings.len(), 1, "one warning\n{log}");
     if fate == Fate::Killed {
         exporter.kill();
         end(&exporter);
         exporter = home.start();
-        // Nothing was on the page that the file had not.
+        // Nothing was published that was not in the file.
         exporter
             .until("the last page is there at once", |_| true)
-            .assert_not_behind(&page, "killed in trouble");
+            .assert_not_behind(&page, "killed during the failure");
     } else {
         end(&exporter);
     }
     let page = exporter.until("it heals", |page| cloud.agrees(page) && page.get(DURABLE) == Some(1.0));
-    page.assert_not_behind(&before, "after the trouble");
+    page.assert_not_behind(&before, "after the failure");
     if fate == Fate::GoesOn {
-        exporter.until_logged("the state is written again, and the counters go on");
+        exporter.until_logged("the state file can be written again; the counters continue");
     }
-    // It was not only shown.
+    // It was saved, not only published.
     exporter.kill();
     let mut exporter = home.start();
     let kept = exporter.until("the last page is there at once", |_| true);
-    kept.assert_not_behind(&page, "after the trouble and a restart");
+    kept.assert_not_behind(&page, "after the failure and a restart");
     happen(cloud, 103);
     exporter.until("it counts on", |page| cloud.agrees(page));
     assert!(!home.log().contains("panicked") && !home.log().contains("damaged"), "{}", home.log());
@@ -216,7 +217,7 @@ fn endures(
 fn limited(home: &Home) -> Exporter {
     let binary = program().get_program().to_owned();
     let mut command = Command::new("sh");
-    // A write beyond the limit is an error only to who ignores the signal.
+    // A write beyond the limit is an error only if the process ignores the signal.
     command
         .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
         .arg(binary)
@@ -263,8 +264,7 @@ fn a_directory_that_is_gone_for_a_while_loses_nothing() {
     });
 }
 
-/// The exporter of this home as a user who may not write everywhere, to whom the home is given; `None` if there
-/// is no such user.
+/// The exporter of this home, run by an unprivileged user who owns the home; `None` if there is no such user.
 fn unprivileged(home: &Home) -> Option<Command> {
     let mut command = program();
     let is_root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
@@ -292,7 +292,7 @@ fn a_directory_that_may_not_be_written_loses_nothing() {
     };
     let folder = home.path().join("state");
     let begin = |_: &Exporter| {
-        // The open file could still be written. Whoever is killed now has lost it.
+        // The open file could still be written, but not after a restart.
         fs::remove_file(home.state()).expect("it is there");
         set_mode(&folder, 0o500);
     };
@@ -301,7 +301,7 @@ fn a_directory_that_may_not_be_written_loses_nothing() {
 }
 
 #[test]
-fn a_file_that_may_not_be_written_is_refused_and_left_as_it_is() {
+fn a_read_only_file_is_refused_and_not_changed() {
     let cloud = Cloud::start();
     let home = Home::new(&cloud, 1.0);
     home.start().until("counting begins", Page::counts);
@@ -322,7 +322,7 @@ struct Mount(PathBuf);
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        // Lazily: a process that is still about to end may have a file open.
+        // Lazily, because a process that is still ending may have a file open.
         run(&["umount", "--lazy", &self.0.to_string_lossy()]);
     }
 }
@@ -341,7 +341,7 @@ fn a_full_disk_loses_nothing() {
         let fill = |_: &Exporter| {
             let full = fs::write(&ballast, vec![1; 4 << 20]).expect_err("it is larger than the disk");
             assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
-            // What is free inside the file is used up first.
+            // Free space inside the file is used first.
             for (account, ..) in ACCOUNTS {
                 for event in 0..20_000 {
                     cloud.event(account, Uuid::from_u128(event % 40 + 1), "high_dlp");
@@ -354,7 +354,7 @@ fn a_full_disk_loses_nothing() {
 }
 
 #[test]
-fn a_file_that_is_removed_or_replaced_by_an_older_copy_is_written_anew() {
+fn a_file_that_is_removed_or_replaced_by_an_older_copy_is_written_again() {
     for older in [false, true] {
         let cloud = Cloud::start();
         let home = Home::new(&cloud, 1.0);
