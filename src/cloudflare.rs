@@ -18,6 +18,7 @@ mod http_client;
 pub mod limit;
 mod operation;
 mod options;
+mod page_size;
 mod pagination;
 mod proxy;
 mod report;
@@ -50,7 +51,7 @@ use crate::model::{
 use decode::Element;
 use limit::Budget;
 use operation::Operation;
-use pagination::Paging;
+use page_size::Paging;
 use request::{Answer, Request};
 use transport::{Deadline, Transport};
 

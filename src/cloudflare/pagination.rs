@@ -6,7 +6,6 @@
 //! counted element arrived.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -16,41 +15,11 @@ use super::decode::{Bounds, DecodedList, Element, Presence};
 use super::envelope::PageInfo;
 use super::error::{Error, Kind};
 use super::operation::Operation;
+use super::page_size::{PageSizeProbe, ProbeResult};
 use super::request::{Answer, Request};
 use super::transport::{Deadline, Transport};
 use crate::clock::Timestamp;
 use crate::model::{Completeness, Identities, OddFields, UserId};
-
-/// A list still counts as complete if at most one in this many elements is unreadable.
-const ONE_REJECTED_IN: usize = 100;
-
-/// So many unreadable elements are allowed in any list, if others are readable.
-const REJECTED_ALWAYS_ALLOWED: usize = 3;
-
-/// What the client knows about the page size of each list.
-#[derive(Debug)]
-pub(super) struct Paging {
-    pub(super) summary: PageSizeProbe,
-    pub(super) user: PageSizeProbe,
-}
-
-/// Finds out, once for each list, whether the server grants a larger page size.
-#[derive(Debug)]
-pub(super) struct PageSizeProbe {
-    /// The size to ask for once a list turns out to have pages.
-    size: u32,
-    result: Mutex<ProbeResult>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ProbeResult {
-    /// No list had pages so far.
-    Untried,
-    /// The server grants the larger size, so even the first request asks for it.
-    Granted,
-    /// The server keeps its own size, or refuses the request.
-    Refused,
-}
 
 /// All pages of a list.
 #[derive(Debug)]
@@ -203,31 +172,6 @@ fn is_account_wide(error: &Error) -> bool {
     )
 }
 
-impl Paging {
-    pub(super) fn new(size: u32) -> Self {
-        let probe = || PageSizeProbe { size, result: Mutex::new(ProbeResult::Untried) };
-        Self { summary: probe(), user: probe() }
-    }
-}
-
-impl PageSizeProbe {
-    fn granted(&self) -> Option<u32> {
-        (self.result() == ProbeResult::Granted).then_some(self.size)
-    }
-
-    fn untried(&self) -> bool {
-        self.result() == ProbeResult::Untried
-    }
-
-    fn result(&self) -> ProbeResult {
-        *self.result.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn record(&self, result: ProbeResult) {
-        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = result;
-    }
-}
-
 impl<E> List<E> {
     /// Deserializes the result of the first page without the list.
     pub(super) fn head<R: DeserializeOwned>(&mut self, operation: Operation) -> Result<R, Error> {
@@ -244,6 +188,7 @@ struct Accumulator<E: Element> {
     /// How many elements are kept, and how many bytes of text.
     most: usize,
     most_text: usize,
+    text_bytes: usize,
     /// Elements that were left out because of a limit.
     left_out: usize,
     identities: Option<Identities>,
@@ -308,6 +253,7 @@ impl<E: Element> Accumulator<E> {
             odd: list.odd,
             most: usize::MAX,
             most_text: usize::MAX,
+            text_bytes: list.items.iter().map(E::heap_bytes).sum(),
             left_out: list.left_out,
             first,
             items: list.items,
@@ -382,8 +328,8 @@ impl<E: Element> Accumulator<E> {
         self.duplicates += duplicates(&page.items, &page.unreadable);
         self.odd.append(&page.odd, self.received);
         self.left_out += page.left_out;
-        let text = |items: &[E]| items.iter().map(E::heap_bytes).sum::<usize>();
-        let has_room = text(&self.items) + text(&page.items) <= self.most_text;
+        self.text_bytes = self.text_bytes.saturating_add(page.text_bytes);
+        let has_room = self.text_bytes <= self.most_text;
         let room = if has_room { self.most.saturating_sub(self.items.len()) } else { 0 };
         self.left_out += page.items.len().saturating_sub(room);
         self.items.extend(page.items.into_iter().take(room));
@@ -446,9 +392,8 @@ impl<E: Element> Accumulator<E> {
         {
             return Some(format!("{arrived} of {total} elements arrived"));
         }
-        let allowed = (arrived / ONE_REJECTED_IN).max(REJECTED_ALWAYS_ALLOWED);
-        let is_unreadable = rejected > allowed || (rejected > 0 && self.items.is_empty());
-        is_unreadable.then(|| format!("{rejected} of {arrived} elements are unreadable: {}", self.odd))
+        (rejected > E::allowed_unreadable(self.items.len(), arrived))
+            .then(|| format!("{rejected} of {arrived} elements are unreadable: {}", self.odd))
     }
 
     /// Why elements were left out.

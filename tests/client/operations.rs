@@ -411,7 +411,11 @@ async fn events_whose_fields_change_shape_are_read_or_named() {
         let found = risk.events.first().map(|event| (event.id.as_str(), event.name.as_str(), event.level));
         assert_eq!((found, risk.rejected), (wanted, u32::from(wanted.is_none())), "{event:.200}");
         assert!(risk.events.iter().all(|event| event.timestamp == THEN), "{event:.200}");
-        assert_eq!(odd(&risk.odd), reasons, "{event:.200}");
+        assert_eq!(
+            (odd(&risk.odd), risk.completeness),
+            (reasons.to_vec(), Completeness::Complete),
+            "{event:.200}"
+        );
     }
     let head =
         r#"{"events":[],"last_reset_time":"0001-01-01T00:00:00Z","risk_level":7,"name":{},"email":null}"#;

@@ -10,6 +10,12 @@ use super::{fast_path, rfc3339};
 use crate::clock::Timestamp;
 use crate::model::{DetailedEvent, Event, Found, Identities, Level, Row, RowFingerprint, UserId};
 
+/// A list of users is complete if at most one in this many rows is unreadable.
+const ONE_UNREADABLE_IN: usize = 100;
+
+/// So many unreadable rows are allowed in any list of users, if others are readable.
+const UNREADABLE_ALWAYS_ALLOWED: usize = 3;
+
 /// An element that is complete.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::cloudflare) enum Read<E> {
@@ -33,6 +39,9 @@ pub(in crate::cloudflare) trait Element: Sized {
     /// How many elements are kept.
     fn limit(bounds: &Bounds) -> usize;
 
+    /// How many unreadable elements a complete list may have.
+    fn allowed_unreadable(readable: usize, total: usize) -> usize;
+
     fn key(&self) -> Self::Key;
 
     /// The bytes that the element has on the heap.
@@ -54,6 +63,10 @@ impl Element for Row {
     type Key = UserId;
 
     const LIST: &'static str = "users";
+
+    fn allowed_unreadable(readable: usize, total: usize) -> usize {
+        if readable == 0 { 0 } else { (total / ONE_UNREADABLE_IN).max(UNREADABLE_ALWAYS_ALLOWED) }
+    }
 
     fn limit(bounds: &Bounds) -> usize {
         bounds.elements
@@ -156,6 +169,11 @@ impl Element for Event {
 
     const LIST: &'static str = "events";
 
+    /// Any number: [`crate::model::UserRisk::rejected`] says how many.
+    fn allowed_unreadable(_: usize, total: usize) -> usize {
+        total
+    }
+
     fn limit(bounds: &Bounds) -> usize {
         bounds.events
     }
@@ -183,6 +201,10 @@ impl Element for DetailedEvent {
     type Key = (String, Timestamp);
 
     const LIST: &'static str = Event::LIST;
+
+    fn allowed_unreadable(readable: usize, total: usize) -> usize {
+        Event::allowed_unreadable(readable, total)
+    }
 
     fn limit(bounds: &Bounds) -> usize {
         bounds.events
