@@ -3,8 +3,9 @@
 //! Only the poller sees the [`Account`]; readers get immutable snapshots. Failed requests are logged when they
 //! begin, when their cause changes, and when they end. They never end the loop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::clock::{Clock, Instant};
 use crate::cloudflare::Credentials;
 use crate::cloudflare::limit::Budget;
 use crate::cloudflare::{Client, Error, Kind, Limiter, Outcome};
-use crate::collector::account::{Account, Fetch, Step};
+use crate::collector::account::{Account, Fetch, Hold, Step};
 use crate::collector::ledger::DetailRequest;
 use crate::collector::persist::Now;
 use crate::collector::schedule::FailureClass;
@@ -58,6 +59,8 @@ pub struct Poller {
     completeness: Completeness,
     /// The intervals as last reported.
     intervals: BTreeMap<Resource, Duration>,
+    /// How requests for users' events have failed since they last succeeded for all users.
+    user_incidents: BTreeSet<Outcome>,
     /// Until when the budget holds requests back, as it last said.
     held_until: Option<Instant>,
 }
@@ -70,6 +73,7 @@ impl Poller {
             incidents: BTreeMap::new(),
             completeness: Completeness::Complete,
             intervals: BTreeMap::new(),
+            user_incidents: BTreeSet::new(),
             held_until: None,
         }
     }
@@ -79,20 +83,47 @@ impl Poller {
         self.report_intervals();
         loop {
             let now = self.parts.clock.now();
-            let held =
-                self.parts.budget.level().blocked_until.max(self.held_until.filter(|until| now < *until));
+            let blocked_until = self.parts.budget.level().blocked_until;
+            let held = blocked_until.max(self.held_until.filter(|until| now < *until));
             let step = held.map_or_else(|| self.parts.account.plan(now), Step::Wait);
             match step {
                 Step::Wait(until) => {
-                    self.wait(until).await;
-                    continue;
+                    let hold = if blocked_until.is_some() { Hold::Blocked } else { Hold::Other };
+                    match self.parts.account.list_deadline(hold) {
+                        Some(deadline) if deadline <= now => self.parts.account.list_missed(),
+                        deadline => {
+                            self.wait(deadline.map_or(until, |deadline| deadline.min(until))).await;
+                            continue;
+                        }
+                    }
                 }
                 Step::Fetch(Fetch::Resource(resource)) => self.poll(resource).await,
                 Step::Fetch(Fetch::User(request)) => self.read_user(&request).await,
             }
-            self.save();
-            self.parts.snapshots.send_replace(Arc::new(self.parts.account.snapshot()));
+            self.publish();
         }
+    }
+
+    /// Saves the account, then publishes it.
+    fn publish(&mut self) {
+        self.save();
+        self.parts.snapshots.send_replace(Arc::new(self.parts.account.snapshot()));
+    }
+
+    /// Waits for an answer, and publishes that the list of users is overdue as soon as it is.
+    async fn answer<T>(&mut self, request: impl Future<Output = T>) -> T {
+        let mut request = pin!(request);
+        while let Some(deadline) = self.parts.account.list_deadline(Hold::Other) {
+            tokio::select! {
+                biased;
+                answer = &mut request => return answer,
+                () = self.parts.clock.sleep_until(deadline) => {
+                    self.parts.account.list_missed();
+                    self.publish();
+                }
+            }
+        }
+        request.await
     }
 
     /// Saves the account, if there is a state file.
@@ -120,11 +151,13 @@ impl Poller {
         match resource {
             Resource::Summary => self.read_summary().await,
             Resource::Behaviors => {
-                let answer = self.parts.client.behaviors().await;
+                let client = self.parts.client.clone();
+                let answer = self.answer(client.behaviors()).await;
                 self.apply(resource, answer, Account::behaviors_read);
             }
             Resource::Integrations => {
-                let answer = self.parts.client.integrations().await;
+                let client = self.parts.client.clone();
+                let answer = self.answer(client.integrations()).await;
                 self.apply(resource, answer, Account::integrations_read);
             }
             Resource::TokenVerify => self.verify_token().await,
@@ -133,7 +166,8 @@ impl Poller {
     }
 
     async fn read_summary(&mut self) {
-        let answer = self.parts.client.summary().await;
+        let client = self.parts.client.clone();
+        let answer = self.answer(client.summary()).await;
         let completeness = answer.as_ref().ok().map(|summary| summary.completeness.clone());
         self.apply(Resource::Summary, answer, |account, summary, now, local_date| {
             block_in_place(|| account.summary_read(&summary, now, local_date));
@@ -150,7 +184,8 @@ impl Poller {
             self.parts.account.read(Resource::TokenVerify, self.parts.clock.now());
             return;
         };
-        match self.parts.client.verify_token().await {
+        let client = self.parts.client.clone();
+        match self.answer(client.verify_token()).await {
             Ok(status) => {
                 self.parts.telemetry.token_expiry(&name, status.expires);
                 self.parts.account.read(Resource::TokenVerify, self.parts.clock.now());
@@ -165,7 +200,8 @@ impl Poller {
     }
 
     async fn read_user(&mut self, request: &DetailRequest) {
-        let answer = self.parts.client.user(request.user.id).await;
+        let client = self.parts.client.clone();
+        let answer = self.answer(client.user(request.user.id)).await;
         let Parts { account, clock, .. } = &mut self.parts;
         let now = clock.now();
         match &answer {
@@ -182,7 +218,7 @@ impl Poller {
         let is_incident =
             |error: &Error| !matches!(error.kind(), Kind::NotFound | Kind::Limited(Limiter::Budget));
         let incident = answer.err().filter(is_incident);
-        self.report(Resource::User, incident.as_ref());
+        self.report_user(incident.as_ref());
     }
 
     /// Applies the answer of a periodic request, or its failure.
@@ -226,6 +262,7 @@ impl Poller {
                 tracing::info!(account = name, "the credentials changed; the new ones are used from now on");
                 (*client, *credential) = (renewed, read);
                 account.retry_now(clock.now());
+                self.held_until = None;
             }
             Err(error) => tracing::warn!(account = name, %error, "the new credentials cannot be used"),
         }
@@ -251,6 +288,31 @@ impl Poller {
             None if self.incidents.remove(&resource).is_some() => {
                 telemetry.trouble_over(account, resource, clock.date());
                 tracing::info!(account, endpoint = resource_name, "requests succeed again");
+            }
+            None => {}
+        }
+    }
+
+    /// Logs the first failure of each kind, and the end of the failures, which is when no user fails any more: the next
+    /// user may well be read although this one cannot.
+    fn report_user(&mut self, failure: Option<&Error>) {
+        let Parts { account, clock, telemetry, .. } = &self.parts;
+        let (failing_users, account) = (account.failing_users(), &account.name().alias);
+        let endpoint = Resource::User.as_str();
+        match failure {
+            Some(error) => {
+                let cause = Cause::Request(error.outcome());
+                telemetry.trouble(account, Resource::User, cause, &error.to_string(), clock.date());
+                if self.user_incidents.insert(error.outcome()) {
+                    tracing::warn!(account, endpoint, %error, "cannot read the events of a user; trying again later");
+                } else {
+                    tracing::debug!(account, endpoint, failing_users, %error, "cannot read the events of a user");
+                }
+            }
+            None if failing_users == 0 && !self.user_incidents.is_empty() => {
+                self.user_incidents.clear();
+                telemetry.trouble_over(account, Resource::User, clock.date());
+                tracing::info!(account, endpoint, "the events of all users can be read again");
             }
             None => {}
         }
