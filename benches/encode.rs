@@ -1,5 +1,4 @@
-//! The cost of building the exposition after a change: encoding alone, and encoding with compression in both
-//! formats.
+//! The cost of a change of an account: encoding the exposition, and encoding and compressing it in both formats.
 
 #[path = "../tests/shared/accounts.rs"]
 mod accounts;
@@ -10,12 +9,12 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use zt_risk_exporter::internals::metrics::encode::Format;
 use zt_risk_exporter::internals::metrics::exposition::{Compressor, Exposition, encode};
 
-fn pages(criterion: &mut Criterion) {
+fn expositions(criterion: &mut Criterion) {
     for (name, accounts, users) in [("1 account, 100 users", 1, 100), ("20 accounts, 75 users each", 20, 75)]
     {
         let snapshots = accounts::many(accounts, users);
         let size = encode(Format::Text, &snapshots).len();
-        let mut group = criterion.benchmark_group(format!("page of {name}"));
+        let mut group = criterion.benchmark_group(format!("exposition of {name}"));
         group.throughput(Throughput::Bytes(size as u64));
         for format in Format::ALL {
             group.bench_function(format!("encode {}", format.as_str()), |bencher| {
@@ -30,5 +29,5 @@ fn pages(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, pages);
+criterion_group!(benches, expositions);
 criterion_main!(benches);

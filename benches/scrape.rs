@@ -1,7 +1,7 @@
 //! The cost of a scrape: the samples about this process, and the whole exchange over a persistent connection.
 //!
-//! `cargo bench --bench scrape -- --serve 127.0.0.1:PORT ACCOUNTS USERS` serves the same metrics until it is
-//! stopped, for `benches/compare-nginx`.
+//! `cargo bench --bench scrape -- --serve 127.0.0.1:PORT ACCOUNTS USERS` serves the same exposition until it is stopped,
+//! for `benches/compare-nginx`.
 
 #[path = "../tests/shared/accounts.rs"]
 mod accounts;
@@ -29,7 +29,7 @@ fn parts(accounts: u32, users: u32) -> Parts {
         telemetry.account(&snapshot.account.alias, Budget::new(0.25, clock.clone()));
     }
     Parts {
-        page: watch::channel(Arc::new(Exposition::build(&snapshots, &mut Compressor::new()))).1,
+        exposition: watch::channel(Arc::new(Exposition::build(&snapshots, &mut Compressor::new()))).1,
         telemetry,
         readiness: watch::channel(Readiness::Ready).1,
         status: None,
@@ -37,7 +37,7 @@ fn parts(accounts: u32, users: u32) -> Parts {
     }
 }
 
-/// One scrape, as Prometheus sends it. The bytes are discarded.
+/// One scrape as Prometheus does it; the bytes are thrown away.
 fn scrape(stream: &mut BufReader<TcpStream>, headers: &str) -> u64 {
     let request = format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
     stream.get_mut().write_all(request.as_bytes()).expect("the server listens");
@@ -64,12 +64,12 @@ fn measure(criterion: &mut Criterion) {
                 bencher.iter(|| parts.telemetry.render(format));
             });
         }
-        let page = Arc::clone(&parts.page.borrow());
+        let exposition = Arc::clone(&parts.exposition.borrow());
         let mut compressor = Compressor::new();
         group.bench_function("gzip of own samples", |bencher| {
             bencher.iter_batched(
                 || parts.telemetry.render(Format::Text),
-                |own| compressor.finish(&page.part(Format::Text).deflated, own.as_bytes()),
+                |own| compressor.finish(&exposition.part(Format::Text).deflated, own.as_bytes()),
                 BatchSize::SmallInput,
             );
         });

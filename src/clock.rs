@@ -1,10 +1,9 @@
-//! The only place that reads a clock, and the two kinds of time the rest is told.
+//! The only room that reads a clock, and the two types of time that it returns.
 //!
-//! A [`Instant`] orders what this process does (waits, budgets, schedules) and never goes back; a
-//! [`Timestamp`] is a date, Cloudflare's or ours, and goes on the page. A clock may run faster than the
-//! wall: tests play a day in minutes, with the poller and the simulator on the same clock.
+//! An [`Instant`] is monotonic: waits, budgets and schedules use it. A [`Timestamp`] is a date, by Cloudflare's clock or
+//! this machine's, and is exported. A clock may run faster than real time: tests play a day in minutes, with the poller
+//! and the simulator on the same clock.
 
-#[cfg(feature = "daemon")]
 pub(crate) mod duration;
 
 use std::fmt;
@@ -13,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Milliseconds since the Unix epoch, the resolution in which events are told apart.
+/// Milliseconds since the Unix epoch. Events are distinguished at this resolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
@@ -34,12 +33,12 @@ impl Timestamp {
         self.0
     }
 
-    /// Seconds since the Unix epoch, as Prometheus wants them.
+    /// Seconds since the Unix epoch, the unit that Prometheus uses.
     pub fn seconds(self) -> f64 {
         self.0 as f64 / 1000.0
     }
 
-    /// How long `self` is after `earlier`; zero if it is not.
+    /// The time from `earlier` to `self`; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -61,7 +60,7 @@ impl Sub<Duration> for Timestamp {
     }
 }
 
-/// RFC 3339 in UTC, as in logs.
+/// RFC 3339 in UTC.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_millisecond(self.0) {
@@ -71,17 +70,17 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Time since the clock was made: monotonic, for waits and windows.
+/// The time since the clock was created: monotonic, for waits and windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Instant(Duration);
 
 impl Instant {
-    /// The moment `span` after the clock's start.
+    /// The time `span` after the clock's start.
     pub const fn after_start(span: Duration) -> Self {
         Self(span)
     }
 
-    /// How long `self` is after `earlier`; zero if it is not.
+    /// The time from `earlier` to `self`; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
@@ -95,22 +94,22 @@ impl Add<Duration> for Instant {
     }
 }
 
-/// Tells the time and waits, at the wall's pace or a multiple of it.
+/// Tells the time and sleeps, in real time or a multiple of it.
 #[derive(Clone, Debug)]
 pub struct Clock {
     started: std::time::Instant,
-    /// For a scaled clock the date at which it started; the system's clock is read afresh each time.
+    /// The date at which a scaled clock started. `None` for the system's clock, which is read each time.
     origin: Option<Timestamp>,
     speed: f64,
 }
 
 impl Clock {
-    /// The machine's clock.
+    /// The system's clock.
     pub fn system() -> Self {
         Self { started: instant(), origin: None, speed: 1.0 }
     }
 
-    /// A clock that shows `origin` now and runs `speed` times as fast as the wall.
+    /// A clock that shows `origin` now and runs `speed` times as fast as real time.
     ///
     /// # Panics
     /// If `speed` is not a positive finite number.
@@ -119,12 +118,12 @@ impl Clock {
         Self { started: instant(), origin: Some(origin), speed }
     }
 
-    /// The moment it is.
+    /// The current monotonic time.
     pub fn now(&self) -> Instant {
         Instant(self.elapsed())
     }
 
-    /// The date it is.
+    /// The current date.
     pub fn date(&self) -> Timestamp {
         match self.origin {
             Some(origin) => origin + self.elapsed(),
@@ -132,12 +131,12 @@ impl Clock {
         }
     }
 
-    /// Waits until `span` of this clock's time has passed.
+    /// Sleeps for `span` of this clock's time.
     pub async fn sleep(&self, span: Duration) {
         tokio::time::sleep(self.real(span)).await;
     }
 
-    /// Waits until `moment`; returns at once if it has passed.
+    /// Sleeps until `moment`. Returns immediately if it has passed.
     pub async fn sleep_until(&self, moment: Instant) {
         self.sleep(moment.since(self.now())).await;
     }
@@ -147,7 +146,7 @@ impl Clock {
         if self.origin.is_some() { real.mul_f64(self.speed) } else { real }
     }
 
-    /// How long `span` takes on the wall.
+    /// How long `span` takes in real time.
     fn real(&self, span: Duration) -> Duration {
         Duration::try_from_secs_f64(span.as_secs_f64() / self.speed).unwrap_or(Duration::MAX)
     }
@@ -164,7 +163,7 @@ fn wall() -> Timestamp {
     Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Moments for the tests of those who are told the time.
+/// Times for tests of modules that take the time as an argument.
 #[cfg(test)]
 pub(crate) mod testing {
     use super::{Duration, Instant};

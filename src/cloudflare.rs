@@ -1,11 +1,11 @@
 //! The client of the Risk Scoring API: one method for each operation, answers as values of [`crate::model`].
 //!
-//! Every attempt is charged to the [`Budget`], and its result settles the permit: a block, the quota that the server
-//! still grants, or neither. The envelope decides whether an answer is good, not the status. Lists are decoded while
-//! they arrive ([`decode`]) and never held as text. Names and e-mail addresses are skipped unless [`Pii::Keep`]
-//! asks for them. Where Cloudflare's documentation is silent, a comment beside the code says so.
+//! Every attempt is charged to the [`Budget`], and its response updates the budget: it may start a block, or say how
+//! much of Cloudflare's own limit is left. The envelope decides whether a response is a success, not the status. Lists
+//! are decoded while they arrive ([`decode`]); their text is never held in memory as a whole. Names and e-mail
+//! addresses are skipped unless [`Pii::Keep`] asks for them. Where Cloudflare's documentation is silent, a comment
+//! beside the code says what was assumed.
 
-mod auth;
 mod base_url;
 mod connect_error;
 mod credentials;
@@ -37,7 +37,7 @@ use uuid::Uuid;
 pub use base_url::BASE_URL;
 pub use credentials::Credentials;
 pub use decode::{Bounds, Pii};
-pub use error::{Answered, Effect, Error, Kind, Lack, Limiter, Note, Outcome};
+pub use error::{ApiError, Error, Kind, Limiter, MissingGrant, Outcome, ResponseInfo, SideEffect};
 pub use options::Options;
 pub use report::{Observer, Report};
 pub use setup_error::SetupError;
@@ -61,8 +61,8 @@ pub struct Client {
     transport: Transport,
     account: Arc<str>,
     paging: Arc<Paging>,
-    names: Pii,
-    total_wait: Duration,
+    pii: Pii,
+    total_timeout: Duration,
 }
 
 impl Client {
@@ -82,16 +82,16 @@ impl Client {
         Ok(Self {
             account: Arc::from(account_id),
             paging: Arc::new(Paging::new(options.page_size)),
-            names: options.names,
-            total_wait: options.total_wait,
+            pii: options.pii,
+            total_timeout: options.total_timeout,
             transport: Transport::new(credentials, budget, options)?,
         })
     }
 
-    /// The same client with other credentials; connections that are open stay in use.
+    /// The same client with other credentials. Open connections are reused.
     ///
     /// # Errors
-    /// The credentials cannot be sent.
+    /// No HTTP header can carry the credentials.
     pub fn with_credentials(&self, credentials: Credentials) -> Result<Self, SetupError> {
         Ok(Self { transport: self.transport.with_credentials(credentials)?, ..self.clone() })
     }
@@ -105,7 +105,7 @@ impl Client {
         Ok(found.behaviors)
     }
 
-    /// Changes the behaviors named in `settings` and leaves the others; returns those that Cloudflare answers with.
+    /// Changes the behaviors in `settings` and leaves all others as they are. Returns the behaviors of the response.
     ///
     /// # Errors
     /// [`Kind::Invalid`], with nothing sent, if a level is unknown.
@@ -125,12 +125,13 @@ impl Client {
     /// All users at risk.
     ///
     /// # Errors
-    /// Also when a later page is refused or rate limited; a later page that fails otherwise makes the list
-    /// [`crate::model::Completeness::Partial`].
+    /// The first page failed, or a later page was refused or rate limited. If a later page fails in any other way, the
+    /// list is [`crate::model::Completeness::Partial`].
     pub async fn summary(&self) -> Result<Summary, Error> {
         let request = self.request(Operation::Summary, &["summary"]);
         let list =
-            pagination::read::<Row>(&self.transport, request, &self.paging.summary, self.total_wait).await?;
+            pagination::read::<Row>(&self.transport, request, &self.paging.summary, self.total_timeout)
+                .await?;
         Ok(Summary {
             rows: list.items,
             unreadable: list.unreadable,
@@ -150,7 +151,7 @@ impl Client {
         self.user_with(user).await
     }
 
-    /// The same with the details of each event.
+    /// One user's events, each with its details.
     ///
     /// # Errors
     /// As [`Client::user`].
@@ -161,9 +162,9 @@ impl Client {
     async fn user_with<E: Element>(&self, user: UserId) -> Result<UserRisk<E>, Error> {
         let request = self.request(Operation::User, &[&user.to_string()]);
         let mut list =
-            pagination::read::<E>(&self.transport, request, &self.paging.user, self.total_wait).await?;
+            pagination::read::<E>(&self.transport, request, &self.paging.user, self.total_timeout).await?;
         let head: wire::UserHead = list.head(Operation::User)?;
-        let identity = match self.names {
+        let identity = match self.pii {
             Pii::Keep => {
                 Some(Identity { email: head.email.unwrap_or_default(), name: head.name.unwrap_or_default() })
             }
@@ -181,7 +182,7 @@ impl Client {
         })
     }
 
-    /// Clears a user's score.
+    /// Resets a user's risk score.
     ///
     /// # Errors
     /// As [`Error`] sorts them.
@@ -189,7 +190,7 @@ impl Client {
         self.execute(self.request(Operation::Reset, &[&user.to_string(), "reset"])).await
     }
 
-    /// The integrations that changes of level are sent to.
+    /// The integrations that Cloudflare sends changes of a user's level to.
     ///
     /// # Errors
     /// As [`Error`] sorts them.
@@ -199,7 +200,7 @@ impl Client {
         Ok(found.integrations)
     }
 
-    /// Creates an integration with Okta, the only kind there is.
+    /// Creates an integration with Okta, the only type that Cloudflare supports.
     ///
     /// # Errors
     /// As [`Error`] sorts them.
@@ -242,29 +243,33 @@ impl Client {
         self.execute(self.request(Operation::DeleteIntegration, &["integrations", &id.to_string()])).await
     }
 
-    /// The integration whose owner gave it this id.
+    /// The integration with this reference id, which its owner chose.
     ///
     /// # Errors
     /// As [`Error`] sorts them.
     pub async fn integration_by_reference(&self, reference_id: &str) -> Result<Integration, Error> {
         let operation = Operation::IntegrationByReference;
-        // As a segment of a path these would lead to another resource.
+        // As path segments, these would address another resource.
         if matches!(reference_id, "" | "." | "..") || reference_id.contains(char::is_control) {
-            let reason = "the reference id is empty, dots, or holds control characters";
+            let reason = "a reference id cannot be empty, \".\", \"..\", or contain control characters";
             return Err(Error::new(operation, Kind::Invalid, reason));
         }
         let request = self.request(operation, &["integrations", "reference_id", reference_id]);
         self.fetch::<wire::Integration>(request).await.map(Into::into)
     }
 
-    /// Whether the token works, and until when.
+    /// The state of the token, and when it expires.
     ///
     /// # Errors
-    /// [`Kind::Invalid`], with nothing sent, for credentials that are not a token.
+    /// [`Kind::Invalid`], with nothing sent, if the credentials are an API key.
     pub async fn verify_token(&self) -> Result<TokenStatus, Error> {
         let operation = Operation::VerifyToken;
         if !self.transport.has_token() {
-            return Err(Error::new(operation, Kind::Invalid, "an API key is no token"));
+            return Err(Error::new(
+                operation,
+                Kind::Invalid,
+                "only an API token can be verified, not an API key",
+            ));
         }
         let request = Request::new(operation, self.transport.base(), &["user", "tokens", "verify"]);
         self.fetch::<wire::Token>(request).await.map(Into::into)
@@ -276,16 +281,16 @@ impl Client {
         Request::new(operation, self.transport.base(), &path)
     }
 
-    /// Runs an operation and reads its result.
+    /// Runs an operation and decodes its result.
     async fn fetch<R: serde::de::DeserializeOwned>(&self, request: Request) -> Result<R, Error> {
-        let mut deadline = Deadline::new(self.total_wait);
+        let mut deadline = Deadline::new(self.total_timeout);
         let take = |mut answer: Answer<()>| answer.take_result(request.operation);
         self.transport.text(&request, &mut deadline, take).await
     }
 
-    /// Runs an operation whose result does not matter.
+    /// Runs an operation and ignores its result.
     async fn execute(&self, request: Request) -> Result<(), Error> {
-        let mut deadline = Deadline::new(self.total_wait);
+        let mut deadline = Deadline::new(self.total_timeout);
         self.transport.text(&request, &mut deadline, |_| Ok(())).await
     }
 }

@@ -1,8 +1,8 @@
-//! The commands: one file for each, with its arguments beside what it does.
+//! The commands: one file per command, with its arguments and its code.
 //!
-//! A new command is a file of its own and an entry in [`Command`] and [`Cli::run`], which the compiler holds against
-//! each other. What several commands need stands in `args` (arguments), `setup` (configuration, logs, runtime),
-//! `session` (the client for an account), `terminal` (what is shown and asked), and `outcome` (how a command ends).
+//! A new command needs a file here and its entries in this file; the compiler asks for the second once the first is
+//! there. Several commands share `args` (arguments), `setup` (configuration, logs, runtime), `session` (the client for
+//! an account), `terminal` (output and questions) and `outcome` (results and exit codes).
 
 mod admin;
 mod args;
@@ -26,7 +26,7 @@ pub(crate) use outcome::{Failure, Outcome};
 
 /// Prometheus exporter and monitoring daemon for Cloudflare Zero Trust user risk.
 ///
-/// Without a command it serves. Two environment variables are enough to start: CLOUDFLARE_ACCOUNT_ID and
+/// The default command is serve. Two environment variables are enough to start: CLOUDFLARE_ACCOUNT_ID and
 /// CLOUDFLARE_API_TOKEN.
 #[derive(Debug, Parser)]
 #[command(name = "zt-risk-exporter", version, args_conflicts_with_subcommands = true)]
@@ -54,10 +54,10 @@ enum Command {
 }
 
 impl Cli {
-    /// Runs the command; without one, the exporter serves.
+    /// Runs the command, `serve` if none is given.
     ///
     /// # Errors
-    /// The command did not do what it was asked to do.
+    /// The command failed; the error has the message and the exit code.
     pub fn run(self) -> Outcome {
         match self.command.unwrap_or(Command::Serve(self.serve)) {
             Command::Serve(serve) => serve.run(),
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_means_the_same_behind_each_flag() {
+    fn every_flag_reads_a_time_in_the_same_way() {
         let flags: [&[&str]; 3] = [
             &["users", "--since"],
             &["backfill", "--file", "past.om", "--since"],
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_means_the_same_behind_each_flag() {
+    fn every_flag_reads_a_share_in_the_same_way() {
         let flags: [&[&str]; 2] =
             [&["plan", "--budget-share"], &["backfill", "--file", "x", "--budget-share"]];
         for (text, taken) in [("0.1", true), ("1", true), ("1e-1", false), ("+0.1", false), ("0.009", false)]
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_means_the_same_behind_each_flag() {
+    fn every_flag_reads_a_duration_in_the_same_way() {
         let flags: [&[&str]; 3] = [
             &["plan", "--summary-interval"],
             &["plan", "--audit-interval"],

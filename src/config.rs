@@ -1,14 +1,14 @@
-//! File, environment and flags in, checked configuration out.
+//! Reads and checks the configuration: file, environment and flags.
 //!
-//! Flags win over the environment, the environment over the file. The way of a setting: [`keys`] knows its
-//! name, [`document`] or the environment gives its text, [`layers`] lays one over the other, [`parse`] and
-//! [`accounts`] check what it says. A refusal is one sentence that names the key and where it was written.
-//! Secrets take another way: straight from the file or the environment into [`secrecy`]'s types.
+//! Flags take precedence over the environment, and the environment over the file. [`keys`] declares every setting;
+//! [`yaml`] and the environment give their texts; [`sources`] merges them; [`parse`] and [`accounts`] check them. An error
+//! is one sentence with the key and the place where it was written. Secrets do not pass through the merge: they go
+//! straight from the file or the environment into the types of [`secrecy`].
 
 mod accounts;
 mod error;
 mod flags;
-mod keys;
+pub(crate) mod keys;
 pub(crate) mod parse;
 mod secret_files;
 mod shard;
@@ -37,34 +37,40 @@ use crate::store;
 use sources::Layers;
 use yaml::Document;
 
-/// The page is built at most once a second, so that reading more often shows nothing new; a day without
-/// reading is no monitoring.
+/// The exposition is encoded at most once a second, so reading more often shows nothing new. A day without reading is no
+/// longer monitoring.
 pub(crate) const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
 
-/// An audit asks for users one by one, for hours at a time.
+/// An audit reads users one by one, which takes hours.
 pub(crate) const AUDIT_INTERVAL: RangeInclusive<Duration> =
     Duration::from_secs(60)..=Duration::from_secs(30 * 86_400);
 
-/// Everything that can be said before the start, checked.
+/// The highest `users.limit`: it already gives half a million series, so a higher number is a mistake.
+const MOST_USERS: usize = 100_000;
+
+/// The bounds of `state.cache_mib`. With less than 1 MiB every commit reads again what the last one wrote.
+const CACHE_MIB: RangeInclusive<usize> = 1..=4_096;
+
+/// The checked configuration of the exporter.
 #[derive(Debug)]
 pub struct Config {
-    /// Those of this shard: at least one, or none if there are other shards. Ids and aliases differ.
+    /// The accounts of this shard. If there is only one shard, it has at least one. Ids and aliases are unique.
     pub accounts: Vec<Account>,
-    /// Which part of all accounts these are.
+    /// The shard.
     pub shard: Shard,
-    /// Where the API is: https, or http on loopback; without a slash at the end unless the path is empty.
+    /// The address of the API: https, or http on loopback. It has no trailing slash, unless the path is empty.
     pub base_url: Url,
-    /// How often what is asked for.
+    /// How often each endpoint is read.
     pub intervals: Intervals,
-    /// What is shown of users.
+    /// How users appear in the metrics.
     pub users: Users,
-    /// What survives a restart; `None` for nothing.
+    /// The state file; without one nothing survives a restart.
     pub state: Option<store::Settings>,
-    /// Where pages are served.
+    /// The HTTP server.
     pub web: Web,
-    /// What is logged.
+    /// The log.
     pub log: Log,
-    /// What a person should know about this configuration, to be logged at the start.
+    /// Warnings to log at the start.
     pub warnings: Vec<String>,
 }
 
@@ -75,25 +81,25 @@ pub struct Account {
     pub id: String,
     /// The label `account`: what was configured, else the id.
     pub alias: String,
-    /// What its requests prove themselves with.
+    /// Where its credentials are.
     pub credentials: CredentialSource,
-    /// Which credential that is: accounts with the same number had the same credential when the
-    /// configuration was read, and share one budget (and have the same `budget_share`). Counted from 0.
+    /// The number of its credential, from 0. Accounts with the same number had the same credential when the configuration
+    /// was read; they share one budget and have the same `budget_share`.
     pub credential: usize,
-    /// The part of the 1,200 requests in five minutes that may be spent, from 0.01 to 1.
+    /// The share of the 1,200 requests in five minutes that may be used, from 0.01 to 1.
     pub budget_share: f64,
 }
 
-/// What is shown of users.
+/// How users appear in the metrics.
 #[derive(Debug)]
 pub struct Users {
-    /// How many users of each account have series of their own; 0 for none.
+    /// How many users of each account get their own series; 0 for none.
     pub limit: usize,
-    /// How they are named.
+    /// How the metrics name them.
     pub identity: IdentityPolicy,
 }
 
-/// How users are named on the page.
+/// How the metrics name users.
 #[derive(Debug)]
 pub enum IdentityPolicy {
     /// By Cloudflare's id.
@@ -103,49 +109,49 @@ pub enum IdentityPolicy {
         /// What `users.hash_key_file` holds, 16 to 1024 bytes.
         key: SecretSlice<u8>,
     },
-    /// By the id, with `user_info` giving e-mail address and name.
+    /// By the id, and `user_info` has the e-mail address and the name.
     Email,
-    /// Not at all: no series for single users.
+    /// Not at all: no user gets series of their own.
     None,
 }
 
-/// Where pages are served.
+/// The HTTP server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Web {
-    /// The addresses to try.
+    /// The address to listen on.
     pub listen: Listen,
-    /// Whether there is anything for people.
+    /// Whether the live page is served.
     pub page: WebPage,
 }
 
-/// Whether the page at `/` is served, and the status that it shows.
+/// Whether the live page at `/` and its JSON are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WebPage {
-    /// It is.
+    /// They are served.
     On,
-    /// There is nothing at these addresses.
+    /// Both are 404.
     Off,
 }
 
-/// What is logged, and how.
+/// The settings of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
-    /// What is logged.
+    /// Which lines are logged.
     pub level: Filter,
-    /// How.
+    /// The format of a line.
     pub format: LogFormat,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Plain text.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Directives that [`Targets`] takes.
+/// A log filter that was checked: directives for [`Targets`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter(String);
 
@@ -156,25 +162,25 @@ impl Filter {
     }
 }
 
-/// What concerns only this process, for commands that need no account.
+/// The part of the configuration that does not concern accounts, for commands that need none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
-    /// How often what is asked for.
+    /// How often each endpoint is read.
     pub intervals: Intervals,
-    /// What survives a restart; `None` for nothing.
+    /// The state file; without one nothing survives a restart.
     pub state: Option<store::Settings>,
-    /// Where pages are served.
+    /// The HTTP server.
     pub web: Web,
-    /// What is logged.
+    /// The log.
     pub log: Log,
 }
 
 impl Config {
-    /// Reads and checks everything: the flags, the environment as `std::env::vars_os` gives it, the file
-    /// they name, and the files with secrets that it names.
+    /// Reads and checks everything: the flags, the environment (from `std::env::vars_os`), the configuration file, and the
+    /// files with secrets.
     ///
     /// # Errors
-    /// The first thing that a person must mend.
+    /// The first problem that was found.
     pub fn load(
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -183,7 +189,7 @@ impl Config {
         let Local { intervals, state, web, log } = Local::from_layers(&layers)?;
         let base_url = parse::base_url(&layers.get_or_default(keys::BASE_URL))?;
         let users = Users {
-            limit: parse::user_limit(&layers.get_or_default(keys::LIMIT))?,
+            limit: layers.get_or_default(keys::LIMIT).parse(parse::whole_number(0..=MOST_USERS))?,
             identity: identity(&layers)?,
         };
         let shard = Shard::load(&layers)?;
@@ -196,10 +202,10 @@ impl Config {
         Ok(Self { accounts, shard, base_url, intervals, users, state, web, log, warnings })
     }
 
-    /// The account with this alias or id; without one, the only account.
+    /// The account with this alias or id; without a name, the only account.
     ///
     /// # Errors
-    /// There is none of that name, or none was named and there are several.
+    /// No account has that name, or there are several and none was named.
     pub fn account(&self, name: Option<&str>) -> Result<&Account, Error> {
         let known =
             || self.accounts.iter().map(|account| account.alias.as_str()).collect::<Vec<_>>().join(", ");
@@ -209,17 +215,17 @@ impl Config {
                 .find(|account| account.alias == name)
                 .or_else(|| accounts.iter().find(|account| account.id.eq_ignore_ascii_case(name)))
                 .ok_or_else(|| {
-                    Error::new(format!("no account {name:?} is configured; known are: {}", known()))
+                    Error::new(format!("no account {name:?} is configured; the accounts are: {}", known()))
                 }),
             (None, [only]) => Ok(only),
             (None, _) => Err(Error::new(format!(
-                "several accounts are configured; name one by --account: {}",
+                "several accounts are configured; choose one with --account: {}",
                 known()
             ))),
         }
     }
 
-    /// How many accounts share the budget of this one, itself included.
+    /// How many accounts share the budget of this account, including itself.
     pub fn sharing(&self, account: &Account) -> u32 {
         let same = self.accounts.iter().filter(|other| other.credential == account.credential).count();
         u32::try_from(same).unwrap_or(u32::MAX)
@@ -227,10 +233,10 @@ impl Config {
 }
 
 impl Local {
-    /// As [`Config::load`], without a look at accounts and what concerns them.
+    /// The same as [`Config::load`], without the accounts.
     ///
     /// # Errors
-    /// The first thing that a person must mend.
+    /// The first problem that was found.
     pub fn load(
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -240,8 +246,8 @@ impl Local {
 
     fn from_layers(layers: &Layers) -> Result<Self, Error> {
         let path = layers.get(keys::STATE_PATH).map(|setting| parse::path(&setting)).transpose()?;
-        let cache_bytes = parse::cache(&layers.get_or_default(keys::STATE_CACHE))?;
-        let state = path.map(|path| store::Settings { path, cache_bytes });
+        let cache_mib = layers.get_or_default(keys::STATE_CACHE).parse(parse::whole_number(CACHE_MIB))?;
+        let state = path.map(|path| store::Settings { path, cache_bytes: cache_mib << 20 });
         let web = Web {
             listen: layers.get_or_default(keys::LISTEN_ADDRESS).parse(str::parse::<Listen>)?,
             page: parse::web_page(&layers.get_or_default(keys::WEB_PAGE))?,
@@ -316,32 +322,5 @@ mod tests {
             })
             .collect();
         assert_eq!(load(&uncommented.join("\n")), load(EXAMPLE));
-    }
-
-    #[test]
-    fn the_example_shows_every_setting_once() {
-        let mut section = "";
-        let mut shown = Vec::new();
-        for line in EXAMPLE.lines() {
-            if let Some(name) = line.strip_suffix(':').filter(|name| !name.contains([' ', '#'])) {
-                section = name;
-            }
-            if let Some((name, value)) = commented_out(line).and_then(|setting| setting.split_once(": ")) {
-                shown.push((section, name, Some(value.trim_matches('"'))));
-            } else if let Some((name, _)) = line.trim_start_matches([' ', '#', '-']).split_once(": ")
-                && !name.contains(' ')
-            {
-                shown.push((section, name, None));
-            }
-        }
-        let settings = keys::ALL.iter().map(|key| (key.section, key.name, key.default));
-        let accounts = keys::ACCOUNT.iter().map(|name| {
-            let default = (*name == "budget_share").then_some("0.25");
-            (keys::ACCOUNTS, *name, default)
-        });
-        for wanted in settings.chain(accounts) {
-            let times = shown.iter().filter(|found| **found == wanted).count();
-            assert_eq!(times, 1, "{wanted:?} among {shown:?}");
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Accepts HTTP connections with limits, time-outs and a drain; the server and the simulator share it.
+//! An HTTP server with limits, time-outs and a drain, shared by the exporter's server and the simulator.
 
 mod body;
 #[cfg(feature = "daemon")]
@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
-pub use body::{Abort, Body, full, sentence};
+pub use body::{Abort, Body, full, plain_text};
 #[cfg(feature = "daemon")]
 pub(crate) use chained_body::chained;
 use per_peer::Peers;
@@ -32,27 +32,27 @@ use write_timeout::WriteTimeout;
 /// The limits of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Open connections; further ones wait to be accepted.
+    /// The maximum of open connections. Further ones wait to be accepted.
     pub connections: usize,
-    /// Open connections of one address; further ones are closed.
+    /// The maximum of open connections from one address. Further ones are closed.
     pub connections_of_one_peer: usize,
-    /// From the opening of a connection to the end of the first request's head.
+    /// The time from accepting a connection to the end of the first request's header.
     pub first_header_wait: Duration,
-    /// From an answer to the end of the next request's head.
+    /// The time from an answer to the end of the next request's header.
     pub header_wait: Duration,
-    /// Bytes of a request's head, at least 8 KiB.
+    /// The maximum size of a request's header, at least 8 KiB.
     pub header_bytes: usize,
-    /// From the end of a request's head to the answer; and again until the client has taken what was sent.
+    /// The time from the end of a request's header to the answer, and again until the client has received what was sent.
     pub answer_wait: Duration,
-    /// From accepting to the last byte of an answer after a stop was asked for.
+    /// The time that running requests get to end after `stop`.
     pub drain: Duration,
 }
 
-/// Answers requests on `listener` with `handle` until `stop` is ready, then lets running requests end.
+/// Answers requests on `listener` with `handle` until `stop` is ready, then waits for running requests to end.
 ///
-/// During the drain new connections are still accepted, for one request each, so that a client learns from the
-/// answer that the server stops. An `Err` of `handle`, or of the body it returns, closes the connection. Errors while
-/// accepting are logged; the server waits and goes on.
+/// During the drain, new connections are still accepted for one request each, so that a client learns from the answer
+/// that the server stops. An `Err` from `handle`, or from the body that it returns, closes the connection. Errors while
+/// accepting are logged; the server waits a second and continues.
 pub async fn serve<H, F>(listener: TcpListener, limits: Limits, stop: impl Future<Output = ()>, handle: H)
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
@@ -99,7 +99,7 @@ struct Acceptor<H> {
     protocol: http1::Builder,
     slots: Arc<Semaphore>,
     peers: Peers,
-    /// Dropping it, here or with the whole server, ends what is left of the connections.
+    /// Dropping this closes the connections that are still open.
     connections: JoinSet<()>,
 }
 
@@ -108,7 +108,7 @@ where
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Result<Response<Body>, Abort>> + Send + 'static,
 {
-    /// Serves every connection until this future is dropped; `graceful` ends the connections.
+    /// Serves connections until this future is dropped; `graceful` can shut them down.
     async fn accept(&mut self, graceful: &GracefulShutdown) {
         loop {
             let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else {
@@ -118,33 +118,33 @@ where
                 Ok(accepted) => accepted,
                 Err(error) => {
                     // The process is out of file descriptors, or the client is gone already.
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     continue;
                 }
             };
-            let Some(place) = self.peers.admit(peer.ip()) else {
-                tracing::debug!(peer = %peer.ip(), "a connection is refused: the peer has too many");
+            let Some(peer_slot) = self.peers.admit(peer.ip()) else {
+                tracing::debug!(peer = %peer.ip(), "refused a connection: the peer has too many");
                 continue;
             };
-            // Otherwise the second part of an answer waits until the client acknowledges the first.
+            // Without this, the second part of an answer waits until the client acknowledges the first (Nagle).
             let _ = stream.set_nodelay(true);
             let Limits { first_header_wait, answer_wait, .. } = self.limits;
             let stream = TokioIo::new(WriteTimeout::new(stream, answer_wait));
-            let asked = Arc::new(Notify::new());
-            let (handle, first) = (self.handle.clone(), Arc::clone(&asked));
+            let requested = Arc::new(Notify::new());
+            let (handle, first_request) = (self.handle.clone(), Arc::clone(&requested));
             let service = service_fn(move |request| {
-                first.notify_one();
-                in_time(answer_wait, handle(request))
+                first_request.notify_one();
+                with_timeout(answer_wait, handle(request))
             });
             let connection = graceful.watch(self.protocol.serve_connection(stream, service));
             self.connections.spawn(async move {
-                let _held = (slot, place);
+                let _held = (slot, peer_slot);
                 let mut connection = pin!(connection);
                 let ended = tokio::select! {
                     ended = &mut connection => ended,
-                    Err(_) = tokio::time::timeout(first_header_wait, asked.notified()) => {
-                        tracing::debug!("a connection asked for nothing in time");
+                    Err(_) = tokio::time::timeout(first_header_wait, requested.notified()) => {
+                        tracing::debug!("closed a connection that sent no request in time");
                         return;
                     }
                 };
@@ -157,13 +157,13 @@ where
     }
 }
 
-async fn in_time(
+async fn with_timeout(
     limit: Duration,
     answer: impl Future<Output = Result<Response<Body>, Abort>>,
 ) -> Result<Response<Body>, Abort> {
-    let late = |_| {
+    let timed_out = |_| {
         let text = "the answer took too long\n";
-        Ok(sentence(StatusCode::SERVICE_UNAVAILABLE, text))
+        Ok(plain_text(StatusCode::SERVICE_UNAVAILABLE, text))
     };
-    tokio::time::timeout(limit, answer).await.unwrap_or_else(late)
+    tokio::time::timeout(limit, answer).await.unwrap_or_else(timed_out)
 }

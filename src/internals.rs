@@ -59,19 +59,25 @@ pub mod commands {
 #[cfg(feature = "daemon")]
 pub mod config {
     pub use crate::config::{Config, CredentialSource, Error, Flags, IdentityPolicy, Local, LogFormat};
+    pub mod keys {
+        pub use crate::config::keys::{ALL, Change, Key};
+    }
 }
 
 pub mod http {
-    pub use crate::http::{Abort, Body, Limits, full, sentence, serve};
+    pub use crate::http::{Abort, Body, Limits, full, plain_text, serve};
 }
 
 #[cfg(feature = "daemon")]
 pub mod metrics {
     pub mod encode {
-        pub use crate::metrics::encode::{Format, Kind};
+        pub use crate::metrics::encode::Format;
     }
     pub mod exposition {
         pub use crate::metrics::exposition::{Compressor, Exposition, encode};
+    }
+    pub mod family {
+        pub use crate::metrics::family::Kind;
     }
     pub mod families {
         pub mod cloudflare {
@@ -82,7 +88,7 @@ pub mod metrics {
         }
     }
     pub mod telemetry {
-        pub use crate::metrics::telemetry::{Cause, Telemetry};
+        pub use crate::metrics::telemetry::{IncidentCause, Telemetry};
     }
 }
 

@@ -1,7 +1,7 @@
-//! A Prometheus exporter for the user risk that Cloudflare Zero Trust scores.
+//! A Prometheus exporter for Cloudflare Zero Trust user risk scores.
 //!
-//! Cloudflare shows a table of risky users. This crate reads it through the Risk Scoring API, counts the
-//! events, and serves the result on `/metrics`, within a fixed share of the account's request quota.
+//! Cloudflare shows a table of users at risk. This crate reads it through the Risk Scoring API, counts the risk events,
+//! and serves the result on `/metrics`. It uses at most a fixed share of the account's request quota.
 //!
 //! # The flow
 //!
@@ -15,10 +15,10 @@
 //!     |
 //! Arc<Snapshot>   one watch channel for each account
 //!     |
-//! server          its publisher encodes (metrics) at most once a second
+//! server          its publisher encodes them (metrics) at most once a second
 //!     |
 //! Arc<Exposition>, Arc<Status>
-//!     |  a scrape gets these bytes, with the few samples of metrics::telemetry after them
+//!     |  a scrape gets these bytes, followed by the few samples of metrics::telemetry
 //!     |
 //! Prometheus, and people
 //! ```
@@ -33,12 +33,12 @@
 //!
 //! - [`commands`]: one file for each subcommand: its arguments, and what it does.
 //! - [`app`]: wires the parts of the daemon, runs them, and stops them.
-//! - [`server`]: answers `/metrics`, health, readiness, the status document and the live page.
+//! - [`server`]: serves `/metrics`, health, readiness, the status document and the live page.
 //! - [`collector`]: what is known of each account, and the poller that keeps it up to date: who changed
 //!   (`roster`), in which order their events are read (`queue`, `audit`, `schedule`), which events were
 //!   counted (`ledger`), and what is saved (`persist`).
-//! - [`config`]: file, environment and flags in, checked configuration out.
-//! - [`metrics`]: every metric family, and how samples are encoded and compressed.
+//! - [`config`]: reads the file, the environment and the flags, and checks the result.
+//! - [`metrics`]: declares every metric, and encodes and compresses the samples.
 //! - [`store`]: rows of bytes in one file that survives restarts; it knows nothing about accounts.
 //! - [`cloudflare`]: the client: one method for each operation of the API, decoding, retries, and the request
 //!   budget (`limit`).
@@ -49,12 +49,11 @@
 //!
 //! # Where to start reading
 //!
-//! - *What does a sample on `/metrics` mean, and where is it from?* `metrics/families/cloudflare.rs` declares
+//! - *What does a sample on `/metrics` mean, and where does it come from?* `metrics/families/cloudflare.rs` declares
 //!   every metric about Cloudflare, and `metrics/families/exporter.rs` every metric about this process. From
 //!   a family, follow the field of [`model::Snapshot`] that fills it.
-//! - *How is an event counted once, and only once?* `collector/account.rs` is told what was read. `ledger`
-//!   reconciles a user's events with those counted before, and `collector/poller.rs` saves the result before
-//!   it publishes it.
+//! - *How is an event counted exactly once?* `collector/account.rs` gets what was read. `ledger` reconciles a user's
+//!   events with those counted before, and `collector/poller.rs` saves the result before it publishes it.
 //! - *When is Cloudflare asked, and what happens when a request fails?* `collector/schedule.rs` and
 //!   `cloudflare/limit` decide when, `cloudflare/exchange.rs` sends and retries, `cloudflare/error.rs` sorts
 //!   failures by what to do next (a 429, for example), and `collector/poller.rs` reacts.
@@ -64,35 +63,35 @@
 //! # What always holds
 //!
 //! 1. A scrape never sends a request to Cloudflare and never waits for one. The exposition is encoded when
-//!    something changed, at most once a second, off the threads that answer. Every scrape gets the same bytes,
-//!    with the few samples of `metrics::telemetry` after them.
-//! 2. A poller owns its account. Nothing else locks or sees it: readers get immutable snapshots.
+//!    something changed, at most once a second, and not on the threads that answer. Every scrape gets the same bytes,
+//!    followed by the few samples of `metrics::telemetry`.
+//! 2. A poller owns its account. Nothing else can read or lock it; readers get immutable snapshots.
 //! 3. The JSON of the API stays inside [`cloudflare`]. The values that come out have this crate's own names.
 //!    The client knows no database.
 //! 4. The simulator shares no code with the client, apart from [`http`] and [`clock`]: a client and a
 //!    simulator with the same mistake would agree. The published schema and the official SDKs check both.
-//! 5. The modules that decide are pure: the account and all that it asks, the rate limit and the encoder are
-//!    told the time. They read no clock and do no I/O.
-//! 6. A metric's name, type, help and labels stand once in `src/`. The golden file and the documentation are
+//! 5. The modules that decide are pure: the account with its submodules, the rate limit and the encoder read no clock
+//!    and do no I/O. Callers pass the time.
+//! 6. A metric's name, type, help and labels are in one place in `src/`. The golden files and the documentation are
 //!    checked against that place.
-//! 7. Each exposition is encoded from a snapshot. A user or behavior that is gone at Cloudflare is gone from
+//! 7. Each exposition is encoded from a snapshot, so a user or behavior that Cloudflare no longer lists is no longer on
 //!    `/metrics`. A metric is missing until its resource was read once; missing does not mean 0.
-//! 8. Ages are exported as timestamps, so that they stay right between two readings.
+//! 8. Ages are exported as timestamps, so that they stay correct between two readings.
 //! 9. Durable before visible. A reading is reconciled, applied as a whole, and saved in one transaction. Only
 //!    what was saved is published as counted. While the disk cannot be written, memory may be ahead of it, but
 //!    no published counter is. So no restart makes a counter fall, and a crash loses nothing that can be read
 //!    again.
-//! 10. No part dies in silence. [`app`] joins all parts, and the end of one ends the process with code 1, so
-//!     that `/metrics` never goes on with old numbers.
-//! 11. An error keeps the last good data, marked by its age. It never empties `/metrics`, and a list known to
-//!     be incomplete never passes for a complete one.
+//! 10. [`app`] joins all parts, and if one ends, the process ends with code 1. So `/metrics` never goes on with old
+//!     values because a part is gone.
+//! 11. After an error the last good data stays, with its age. An error never empties `/metrics`, and a list that is known
+//!     to be incomplete is never treated as complete.
 //! 12. Names and e-mail addresses are dropped where the answer is decoded, unless the configuration or an
-//!     operator's command asks for them. Tokens reach no log, label, panic message, argument list or file.
+//!     operator's command asks for them. Tokens never get into a log, a label, a panic message, an argument list or a file.
 //!
 //! # As a library
 //!
-//! Public are the client, the simulator, and the values they speak of. Without the default feature `daemon`
-//! the crate is only these four rooms and [`http`], and needs no database:
+//! The public modules are the client, the simulator, the values that they exchange, and the clock. Without the default
+//! feature `daemon` the crate has only these four rooms and [`http`], and needs no database:
 //!
 //! ```
 //! use zt_risk_exporter::clock::Clock;
@@ -103,7 +102,7 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     // In place of Cloudflare: one account of 100 users, and a token that may do everything.
+//!     // Instead of Cloudflare: one account with 100 users, and a token with all permissions.
 //!     let simulator = Simulator::start(Scenario::generated(100, 1), Clock::system()).await?;
 //!     let options = Options { base_url: simulator.base_url(), ..Options::default() };
 //!     // A quarter of the requests that Cloudflare allows. Clones of a budget share it.

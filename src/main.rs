@@ -1,4 +1,4 @@
-//! Command line in, exit code out.
+//! Parses the command line, runs the command, and returns its exit code.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use zt_risk_exporter::internals::commands::Cli;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        // The help and the version are "errors" too, with exit code 0. If standard error is closed, nobody reads them.
+        // To clap, help and version are errors too; their exit code is 0. A closed stream has no reader to tell.
         Err(error) => {
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });

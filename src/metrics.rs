@@ -1,11 +1,13 @@
-//! The metric families, and how samples are written for `/metrics`.
+//! The metrics: their declarations, and the text of `/metrics`.
 //!
-//! [`families`] declares each metric once. [`exposition`] encodes the snapshots of all accounts; [`telemetry`] adds
-//! the samples about this process at each scrape.
+//! [`families`] declares each metric once. `snapshot_samples` fills the metrics about Cloudflare from the snapshots of
+//! all accounts, and [`exposition`] keeps the result encoded and compressed. [`telemetry`] adds the samples about this
+//! process at each scrape.
 
 pub(crate) mod encode;
 pub(crate) mod exposition;
 pub(crate) mod families;
+pub(crate) mod family;
 mod gzip;
-mod samples;
+mod snapshot_samples;
 pub(crate) mod telemetry;

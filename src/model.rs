@@ -1,7 +1,7 @@
-//! What the program speaks of: levels, users, events, behaviors, integrations.
+//! The domain model: levels, users, events, behaviors, integrations.
 //!
-//! Plain values in our own names. They come out of [`crate::cloudflare`], are counted by
-//! [`crate::collector::ledger`], and leave as a [`Snapshot`] for [`crate::metrics::exposition`].
+//! Plain values with this crate's own names. [`crate::cloudflare`] returns them, [`crate::collector::ledger`] counts
+//! them, and [`crate::metrics::exposition`] encodes the result as a [`Snapshot`].
 
 pub(crate) mod resource;
 mod snapshot;
@@ -18,12 +18,12 @@ use crate::clock::Timestamp;
 /// A user's id at Cloudflare: a UUID.
 pub type UserId = uuid::Uuid;
 
-/// How risky Cloudflare holds a user, a behavior or an event to be.
+/// The risk level of a user, a behavior or an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Level {
-    /// Absent, null, or a word that was not documented when this was written.
+    /// Absent, null, or a word that Cloudflare does not document.
     #[default]
     Unknown = 0,
     /// `low`
@@ -38,7 +38,7 @@ impl Level {
     /// All levels, in the order of their risk.
     pub const ALL: [Self; 4] = [Self::Unknown, Self::Low, Self::Medium, Self::High];
 
-    /// The word for it in labels; the known ones are Cloudflare's.
+    /// The label value. The known levels use Cloudflare's words.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
@@ -48,7 +48,7 @@ impl Level {
         }
     }
 
-    /// Reads Cloudflare's word; any other is [`Level::Unknown`].
+    /// The level for Cloudflare's word; any other word is [`Level::Unknown`].
     pub fn from_word(word: &str) -> Self {
         match word {
             "low" => Self::Low,
@@ -58,13 +58,13 @@ impl Level {
         }
     }
 
-    /// The position of this level in [`Level::ALL`], and its value as a gauge.
+    /// The position of this level in [`Level::ALL`], which is also its value as a gauge.
     pub const fn index(self) -> usize {
         self as usize
     }
 }
 
-/// What the summary says of one user: a change of it means that the events are worth reading.
+/// What the summary says about one user. If it changes, the user's events must be read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowFingerprint {
     /// `last_event`
@@ -78,43 +78,43 @@ pub struct RowFingerprint {
 /// One row of the summary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Whose row it is.
+    /// The user's id.
     pub user: UserId,
-    /// What it says.
+    /// The other fields.
     pub tuple: RowFingerprint,
 }
 
-/// Whether a list is all there is.
+/// Whether a list is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Completeness {
-    /// Every page answered and the totals agree.
+    /// Every page arrived, and the totals agree.
     Complete,
-    /// Something is missing, and why that is known; never to be shown as all there is.
+    /// The list may lack elements; the text says why. It must never be shown as complete.
     Partial(String),
 }
 
-/// All users at risk, as listed by one reading of every page of the summary.
+/// All users at risk, from one reading of all pages of the summary.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// The rows that could be read, each user once, sorted by user.
+    /// The readable rows, each user once, sorted by user.
     pub rows: Vec<Row>,
-    /// Users whose row was there but could not be read: present, and taken as unchanged. Sorted.
+    /// Users whose row is unreadable. They are present and count as unchanged. Sorted.
     pub unreadable: Vec<UserId>,
-    /// Rows that could not be read and did not even say whose they are: nobody may be called absent.
+    /// The number of unreadable rows without a user id. If there are any, no user may be considered absent.
     pub anonymous: u32,
-    /// Whether these are all the users.
+    /// Whether the list is complete.
     pub completeness: Completeness,
-    /// Cloudflare's clock (the `Date` header) when the first page was answered.
+    /// The `Date` header of the first page: the time by Cloudflare's clock.
     pub date: Option<Timestamp>,
-    /// Names and e-mail addresses, only if they were asked for.
+    /// Names and e-mail addresses, only if the client keeps them.
     pub identities: Option<Identities>,
-    /// How many pages were asked for.
+    /// How many pages were requested.
     pub pages: u32,
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "daemon"))]
 impl Summary {
-    /// A whole list with these rows, sorted by user.
+    /// A complete list with these rows, sorted by user.
     pub(crate) fn whole(mut rows: Vec<Row>) -> Self {
         rows.sort_unstable_by_key(|row| row.user);
         Self {
@@ -129,16 +129,17 @@ impl Summary {
     }
 }
 
-/// Who the users are, kept as one text because there may be a million of them.
+/// The names and e-mail addresses of users, in one string because there may be a million of them.
 #[derive(Clone, Debug, Default)]
 pub struct Identities {
     text: String,
-    /// Sorted by user once finished: where its e-mail starts, where its name starts, where it ends.
+    /// For each user: where the e-mail address starts, where the name starts, and where it ends. Sorted by user once
+    /// finished.
     spans: Vec<(UserId, u32, u32, u32)>,
 }
 
 impl Identities {
-    /// Adds one user; text beyond 4 GiB is not kept.
+    /// Adds one user. Text beyond 4 GiB is dropped.
     pub fn push(&mut self, user: UserId, email: &str, name: &str) {
         let start = self.text.len();
         let ends = (start + email.len(), start + email.len() + name.len());
@@ -151,7 +152,7 @@ impl Identities {
         }
     }
 
-    /// Adds all of `others`.
+    /// Adds all users of `others`.
     pub fn append(&mut self, others: &Self) {
         for &(user, start, middle, end) in &others.spans {
             let email = others.text.get(start as usize..middle as usize);
@@ -160,7 +161,7 @@ impl Identities {
         }
     }
 
-    /// Sorts what was pushed, so that [`Identities::get`] finds it.
+    /// Sorts the users, so that [`Identities::get`] finds them.
     pub fn finish(&mut self) {
         self.spans.sort_unstable();
         self.spans.dedup_by_key(|span| span.0);
@@ -177,47 +178,47 @@ impl Identities {
 /// One risk event of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Cloudflare's id of it; not known to be unique across time.
+    /// Cloudflare's id of the event. It is not known to be unique over time.
     pub id: String,
-    /// The behavior: its id or its display name, Cloudflare does not say which.
+    /// The behavior's id or display name; Cloudflare does not document which.
     pub name: String,
-    /// The event's own level.
+    /// The level of the event.
     pub level: Level,
     /// When it happened.
     pub timestamp: Timestamp,
 }
 
-/// One risk event with what Cloudflare knows beside it: for a person who asks, never for a page or a state.
+/// A risk event with its details. Only commands that a person runs read details; they reach no metric and no file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DetailedEvent {
     /// The event.
     pub event: Event,
-    /// What else is known of it: JSON of any shape, if there is something.
+    /// The details: JSON of any shape, if there are any.
     pub details: Option<String>,
 }
 
-/// One user's events, as listed by one reading of every page.
+/// One user's events, from one reading of all pages.
 #[derive(Clone, Debug)]
 pub struct UserRisk<E = Event> {
-    /// The events that could be read, each id and time once, in the order they came.
+    /// The readable events, each id and time once, in the order of the response.
     pub events: Vec<E>,
-    /// Events that could not be read (no id, no name or no valid time).
+    /// The number of unreadable events (no id, no name or no valid time).
     pub rejected: u32,
     /// When the user was last reset.
     pub last_reset: Option<Timestamp>,
-    /// The user's level, where Cloudflare says it.
+    /// The user's level, if the response contains one.
     pub level: Option<Level>,
-    /// Whether these are all the events.
+    /// Whether the list is complete.
     pub completeness: Completeness,
-    /// Cloudflare's clock when the first page was answered.
+    /// The `Date` header of the first page: the time by Cloudflare's clock.
     pub date: Option<Timestamp>,
-    /// E-mail address and name, only if they were asked for.
+    /// E-mail address and name, only if the client keeps them.
     pub identity: Option<Identity>,
-    /// How many pages were asked for.
+    /// How many pages were requested.
     pub pages: u32,
 }
 
-/// Who a user is.
+/// A user's e-mail address and name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// E-mail address.
@@ -226,16 +227,16 @@ pub struct Identity {
     pub name: String,
 }
 
-/// A list whose rows are read one by one, so that one that is not as documented spoils no other.
+/// A list whose rows are decoded one by one, so that an unreadable row does not affect the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing<T> {
-    /// The rows that could be read.
+    /// The readable rows.
     pub rows: Vec<T>,
-    /// How many could not.
+    /// The number of unreadable rows.
     pub rejected: u32,
 }
 
-/// The empty list, whatever it is a list of.
+/// The empty list, for rows without a `Default` too.
 impl<T> Default for Listing<T> {
     fn default() -> Self {
         Self { rows: Vec::new(), rejected: 0 }
@@ -245,45 +246,45 @@ impl<T> Default for Listing<T> {
 /// A behavior that makes users risky.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Behavior {
-    /// Its id, such as `imp_travel`.
+    /// The id, such as `imp_travel`.
     pub id: String,
-    /// Its display name, such as `Impossible Travel`.
+    /// The display name, such as `Impossible Travel`.
     pub name: String,
-    /// What triggers it; on no page, and in no state.
+    /// What triggers the behavior. Neither exported nor stored.
     #[serde(skip)]
     pub description: String,
-    /// Whether it is looked for.
+    /// Whether the behavior is enabled.
     pub enabled: bool,
-    /// The level a user gets by it.
+    /// The level that the behavior gives a user.
     pub level: Level,
 }
 
-/// What may be changed of a behavior.
+/// The settings of a behavior that can be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BehaviorSetting {
-    /// Whether it is looked for.
+    /// Whether the behavior is enabled.
     pub enabled: bool,
-    /// The level a user gets by it; [`Level::Unknown`] is refused before anything is sent.
+    /// The level that the behavior gives a user. The client refuses [`Level::Unknown`].
     pub level: Level,
 }
 
-/// A receiver of changes of users' levels.
+/// An external system that Cloudflare sends changes of users' levels to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Integration {
-    /// Its id: a UUID.
+    /// The id.
     pub id: uuid::Uuid,
-    /// `Okta`, the only kind so far.
+    /// The type: `Okta` is the only one so far.
     pub kind: String,
-    /// The id its owner gave it.
+    /// The reference id, which its owner chose.
     pub reference_id: String,
-    /// The tenant it sends to, such as `https://tenant.okta.com`.
+    /// The URL of the tenant, such as `https://tenant.okta.com`.
     pub tenant_url: String,
-    /// Where the receiver finds the Shared Signals configuration; on no page, and in no state.
+    /// The URL of the Shared Signals configuration. Neither exported nor stored.
     #[serde(skip)]
     pub well_known_url: String,
     /// Whether changes are sent.
     pub active: bool,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 

@@ -1,7 +1,6 @@
-//! What Prometheus, an orchestrator and a person are answered: `/metrics`, health, readiness, the page at `/` and
-//! the status that it shows.
+//! The HTTP server: `/metrics`, health, readiness, the live page at `/`, and the status document that it shows.
 //!
-//! A scrape hands out the prepared page and the few samples about this process; it waits for nobody.
+//! A scrape gets the cached exposition and a few samples about this process; it waits for nothing.
 
 mod assets;
 mod negotiation;
@@ -24,11 +23,11 @@ use crate::http::{self, Body, Limits};
 use crate::metrics::exposition::{Compressor, Exposition};
 use crate::metrics::telemetry::Telemetry;
 use crate::server::status::Status;
-use negotiation::{Coding, Wanted};
+use negotiation::{Coding, Negotiated};
 
-/// A handful of Prometheus servers, a probe and a person need ten connections; each costs some 20 KiB. Who
-/// opens one has something to ask, so that idle ones soon make room. One that Prometheus keeps open between
-/// scrapes lasts for intervals up to half a minute. The drain and what surrounds it fit in five seconds.
+/// Some Prometheus servers, a probe and a person need about ten connections; each takes some 20 KiB. A connection
+/// without a request is closed soon, to make room for others. A connection that Prometheus keeps open between two scrapes
+/// stays open for scrape intervals of up to 30 s. The drain leaves time to stop the rest within five seconds.
 const LIMITS: Limits = Limits {
     connections: 256,
     connections_of_one_peer: 32,
@@ -39,119 +38,120 @@ const LIMITS: Limits = Limits {
     drain: Duration::from_secs(4),
 };
 
-/// Whether this process should be sent work, as `/-/ready` says it.
+/// What `/-/ready` reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// The state is not restored yet, or an account was not tried yet.
     Starting,
-    /// The page says what there is to say.
+    /// `/metrics` is complete.
     Ready,
-    /// The process is about to end.
+    /// The process is stopping.
     Draining,
 }
 
-/// What answers are made from.
+/// What the server answers with.
 #[derive(Clone, Debug)]
 pub struct Parts {
-    /// The prepared part of `/metrics`.
-    pub page: watch::Receiver<Arc<Exposition>>,
-    /// The rest of it.
+    /// The cached part of `/metrics`.
+    pub exposition: watch::Receiver<Arc<Exposition>>,
+    /// The rest of `/metrics`.
     pub telemetry: Telemetry,
-    /// What `/-/ready` says.
+    /// What `/-/ready` reports.
     pub readiness: watch::Receiver<Readiness>,
-    /// The prepared part of what the page at `/` shows; where there is none, there is no page either.
+    /// The cached part of the status document; `None` if the live page is off.
     pub status: Option<watch::Receiver<Arc<Status>>>,
-    /// Tells as of when it is.
+    /// The clock that dates the status document.
     pub clock: Clock,
 }
 
 struct Server {
     parts: Parts,
-    /// Shared, because a compressor is some 300 KiB; it is held for a few microseconds.
+    /// Shared by all connections, because a compressor takes some 380 kB. It is locked for a few microseconds.
     compressor: Mutex<Compressor>,
 }
 
-/// Answers requests on `listener` until `stop` is ready and those under way have ended, at most 4 s later; in
-/// between it still answers new ones.
+/// Answers requests on `listener` until `stop` is ready, and then until running requests have ended, for at most 4 s. In
+/// that time it still answers new requests.
 pub async fn run(listener: TcpListener, parts: Parts, stop: impl Future<Output = ()>) {
     let server = Arc::new(Server { parts, compressor: Mutex::default() });
     let handle = move |request| ready(Ok(server.answer(&request)));
     http::serve(listener, LIMITS, stop, handle).await;
 }
 
-/// What a path leads to.
-enum Place<'a> {
+/// What is at a path.
+enum Route<'a> {
     Metrics,
     Healthy,
     Ready,
-    Page(&'static assets::File),
+    Asset(&'static assets::File),
     Status(&'a watch::Receiver<Arc<Status>>),
 }
 
 impl Server {
     fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
-        let Some(place) = self.place(request.uri().path()) else {
-            return http::sentence(StatusCode::NOT_FOUND, "there is nothing here; try /metrics\n");
+        let Some(route) = self.route(request.uri().path()) else {
+            return http::plain_text(StatusCode::NOT_FOUND, "not found; the metrics are at /metrics\n");
         };
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut refused =
-                http::sentence(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are possible here\n");
+                http::plain_text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed here\n");
             refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return refused;
         }
-        let mut response = match place {
-            Place::Metrics => self.metrics(request),
-            Place::Healthy => http::sentence(StatusCode::OK, "healthy\n"),
-            Place::Ready => self.ready(),
-            Place::Page(file) => file.response(),
-            Place::Status(status) => self.status(status),
+        let mut response = match route {
+            Route::Metrics => self.metrics(request),
+            Route::Healthy => http::plain_text(StatusCode::OK, "healthy\n"),
+            Route::Ready => self.ready(),
+            Route::Asset(file) => file.response(),
+            Route::Status(status) => self.status(status),
         };
-        // hyper leaves out the body of an answer to HEAD, and its length too unless told.
+        // hyper leaves out the body of an answer to HEAD. Without this header it would leave out the length too.
         if let Some(length) = response.body().size_hint().exact() {
             response.headers_mut().insert(CONTENT_LENGTH, length.into());
         }
         response
     }
 
-    fn place(&self, path: &str) -> Option<Place<'_>> {
+    fn route(&self, path: &str) -> Option<Route<'_>> {
         match path {
-            "/metrics" => Some(Place::Metrics),
-            "/-/healthy" => Some(Place::Healthy),
-            "/-/ready" => Some(Place::Ready),
+            "/metrics" => Some(Route::Metrics),
+            "/-/healthy" => Some(Route::Healthy),
+            "/-/ready" => Some(Route::Ready),
             _ => {
                 let status = self.parts.status.as_ref()?;
                 match path {
-                    "/api/v1/status" => Some(Place::Status(status)),
-                    _ => assets::at(path).map(Place::Page),
+                    "/api/v1/status" => Some(Route::Status(status)),
+                    _ => assets::at(path).map(Route::Asset),
                 }
             }
         }
     }
 
     fn metrics(&self, request: &Request<Incoming>) -> Response<Body> {
-        let wanted = Wanted::from_headers(request.headers());
+        let negotiated = Negotiated::from_headers(request.headers());
         if request.method() == Method::GET {
-            self.parts.telemetry.scraped(wanted.format);
+            self.parts.telemetry.scraped(negotiated.format);
         }
-        let page = Arc::clone(&self.parts.page.borrow());
-        let part = page.part(wanted.format);
-        let own = self.parts.telemetry.render(wanted.format);
-        let body = match wanted.coding {
-            Coding::Identity => http::chained(part.plain.clone(), own.into()),
+        let exposition = Arc::clone(&self.parts.exposition.borrow());
+        let cached = exposition.part(negotiated.format);
+        let own = self.parts.telemetry.render(negotiated.format);
+        let body = match negotiated.coding {
+            Coding::Identity => http::chained(cached.plain.clone(), own.into()),
             Coding::Gzip => {
-                // Each use starts afresh, so a panic within one has not spoilt it.
+                // Each use resets the compressor, so it is usable even if the lock is poisoned.
                 let mut compressor = self.compressor.lock().unwrap_or_else(PoisonError::into_inner);
-                let own = compressor.finish(&part.deflated, own.as_bytes());
-                http::chained(part.deflated.bytes.clone(), own.into())
+                let own = compressor.finish(&cached.deflated, own.as_bytes());
+                http::chained(cached.deflated.bytes.clone(), own.into())
             }
         };
         let mut response = Response::new(body);
         let headers = response.headers_mut();
-        let content_type = Bytes::from(wanted.content_type());
-        let content_type = HeaderValue::from_maybe_shared(content_type).expect("made of known words");
+        let content_type = Bytes::from(negotiated.content_type());
+        let content_type =
+            HeaderValue::from_maybe_shared(content_type).expect("a content type is made of known words");
         headers.insert(CONTENT_TYPE, content_type);
         headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
-        if wanted.coding == Coding::Gzip {
+        if negotiated.coding == Coding::Gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         response
@@ -163,7 +163,7 @@ impl Server {
             Readiness::Ready => (StatusCode::OK, "ready\n"),
             Readiness::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         };
-        http::sentence(status, text)
+        http::plain_text(status, text)
     }
 
     fn status(&self, status: &watch::Receiver<Arc<Status>>) -> Response<Body> {

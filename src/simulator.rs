@@ -1,28 +1,26 @@
-//! A stand-in for the Risk Scoring API, on loopback: all its operations, a world in which things happen,
-//! and everything that can go wrong.
+//! A simulator of the Risk Scoring API on loopback: all operations, users to whom things happen, and faults.
 //!
-//! A [`Scenario`] says what there is; the clock says how much of it has happened. [`Simulator::start`]
-//! is for tests, [`serve`] for commands. What really happened is told by [`Simulator::truth`], or by
-//! `GET /__truth` to other processes.
+//! A [`Scenario`] defines the accounts; what happens in them follows from its seed and the clock. Tests use
+//! [`Simulator::start`], commands use [`serve`]. [`Simulator::truth`] returns what really happened;
+//! `GET /__truth` returns it to other processes.
 //!
-//! It shares no code with the client: a client and a simulator with the same mistake would agree.
-//! Cloudflare's published schema and its official SDKs are the referees.
+//! The simulator shares no code with the client: a client and a simulator with the same mistake would agree.
+//! Cloudflare's published schema and official SDKs check the simulator.
 //!
-//! # What we chose where the documentation is silent
+//! # Choices where the documentation says nothing
 //!
-//! [`ApiOptions`] has the questions with more than one answer. Beside these:
+//! [`ApiOptions`] has the questions for which the simulator knows several answers. For the others:
 //!
-//! - An unknown user or integration is 404 with code 1001; an id that is no UUID, a bad body, level or
-//!   `tenant_url` is 400 with 1002; a duplicate reference is 409 with 1003; a body too large is 413 with
-//!   1004; a wrong method is 405 with 7001 and an `Allow` header.
-//! - An account that is not there answers like one that the token may not use: 403 with 9109. One whose
-//!   id is not 32 hexadecimal digits is no path: 404 with 7003 and 7000.
-//! - Requests without valid credentials count against no limit; every other does, whatever it answers.
-//! - Users are listed in the order in which they came; events the newest first. Unknown query parameters,
-//!   order and direction among them, do nothing.
-//! - A user's level is the highest since the last reset, whatever became of the events.
-//! - In an integration's PUT a `reference_id` that is left out stays.
-//! - A reset connection ([`Fault::Reset`]) is one that is closed without an answer.
+//! - An unknown user or integration gets 404 with code 1001; an id that is not a UUID, or a bad body, level or
+//!   `tenant_url`, 400 with 1002; a duplicate reference 409 with 1003; a body that is too large 413 with 1004;
+//!   a wrong method 405 with 7001 and an `Allow` header.
+//! - An unknown account is answered like one that the token may not use: 403 with 9109. If the account id is
+//!   not 32 hexadecimal digits, the answer is 404 with 7003 and 7000.
+//! - Requests without valid credentials do not count against a rate limit. All others do, whatever the answer.
+//! - Users are listed in the order in which they were added, events newest first. Unknown query parameters
+//!   (including order and direction) are ignored.
+//! - A user's level is the highest since the last reset, even if the events are no longer listed.
+//! - A PUT of an integration without `reference_id` keeps the old one.
 
 mod account;
 mod admin_api;
@@ -66,20 +64,20 @@ pub use ground_truth::{
 };
 pub use scenario::{
     AccountSpec, BehaviorSpec, EventSpec, GENERATED_ACCOUNT, GENERATED_TOKEN, IntegrationSpec, KeySpec,
-    Level, LimitSpec, MOST_USERS, Permission, Plan, Scenario, ScenarioError, TokenSpec, UserSpec, When,
+    Level, LimitSpec, MAX_USERS, Permission, Plan, Scenario, ScenarioError, TimeSpec, TokenSpec, UserSpec,
 };
 pub use story::Story;
-pub use story::player::Teller;
-pub use world::Unknown;
+pub use story::player::StoryCallback;
+pub use world::NotFound;
 
 use crate::clock::{Clock, Timestamp};
 use crate::http::Limits;
 use account::NewEvent;
 use engine::Engine;
-use ground_truth::{Details, Wanted};
+use ground_truth::{Details, Include};
 use story::player::Player;
 
-/// Generous, so that a test of many clients tests these; a drain is short, because nobody's work is lost.
+/// Generous, so that a load test tests the clients. The drain is short, because no work is lost.
 const LIMITS: Limits = Limits {
     connections: 1_024,
     connections_of_one_peer: 1_024,
@@ -90,47 +88,49 @@ const LIMITS: Limits = Limits {
     drain: Duration::from_secs(1),
 };
 
-/// How often the world goes on while nobody asks, so that who asks then need not wait.
-const TICK: Duration = Duration::from_secs(1);
+/// How often the world advances without requests, so that the next request need not wait.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why a simulator could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The scenario makes no world.
+    /// The scenario is invalid.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
-    /// No port on loopback.
+    /// Loopback has no free port.
     #[error("cannot listen on loopback: {0}")]
     Listen(#[from] std::io::Error),
 }
 
-/// A running simulator; dropping it stops it.
+/// A running simulator. Dropping it stops it.
 pub struct Simulator {
     engine: Arc<Engine>,
     address: SocketAddr,
-    /// Dropped with this, which is the signal.
+    /// Dropping it is the signal to stop.
     _stop: oneshot::Sender<()>,
 }
 
-/// Answers on `listener` until `stop` is ready, even if that is before there is anything to answer. The world is built before the first answer, which takes
-/// seconds for a million users. `tell` is told what happens in the scenario's story.
+/// Answers on `listener` until `stop` is ready.
+///
+/// The world is built before the first answer, which takes seconds for a million users; `stop` ends that too.
+/// `callback` gets a line for each action of the scenario's story.
 ///
 /// # Errors
-/// If the scenario makes no world.
+/// The scenario is invalid.
 pub async fn serve(
     listener: TcpListener,
     scenario: Scenario,
     clock: Clock,
-    tell: Teller,
+    callback: StoryCallback,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let mut stop = pin!(stop);
-    let play = Player::of(&scenario);
+    let player = Player::new(&scenario);
     let engine = tokio::select! {
         built = build(scenario, clock) => built?,
         () = &mut stop => return Ok(()),
     };
-    run(listener, engine, play, tell, stop).await;
+    run(listener, engine, player, callback, stop).await;
     Ok(())
 }
 
@@ -138,25 +138,29 @@ impl Simulator {
     /// Starts on a free port of 127.0.0.1, in the current tokio runtime.
     ///
     /// # Errors
-    /// If the scenario makes no world, or no port is free.
+    /// The scenario is invalid, or no port is free.
     pub async fn start(scenario: Scenario, clock: Clock) -> Result<Self, Error> {
-        Self::start_telling(scenario, clock, Box::new(|_| {})).await
+        Self::start_with_callback(scenario, clock, Box::new(|_| {})).await
     }
 
-    /// The same; `tell` is told what happens in the scenario's story.
+    /// Like [`Self::start`]; `callback` gets a line for each action of the scenario's story.
     ///
     /// # Errors
-    /// The same.
-    pub async fn start_telling(scenario: Scenario, clock: Clock, tell: Teller) -> Result<Self, Error> {
-        let play = Player::of(&scenario);
+    /// The scenario is invalid, or no port is free.
+    pub async fn start_with_callback(
+        scenario: Scenario,
+        clock: Clock,
+        callback: StoryCallback,
+    ) -> Result<Self, Error> {
+        let player = Player::new(&scenario);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let engine = build(scenario, clock).await?;
         let (stop, stopped) = oneshot::channel();
         let running = Arc::clone(&engine);
         tokio::spawn(async move {
-            run(listener, running, play, tell, async {
-                // Nothing is ever sent: the sender's end is the signal.
+            run(listener, running, player, callback, async {
+                // Nothing is ever sent. Dropping the sender is the signal.
                 let _ = stopped.await;
             })
             .await;
@@ -164,62 +168,61 @@ impl Simulator {
         Ok(Self { engine, address, _stop: stop })
     }
 
-    /// Where it listens.
+    /// The address on which the simulator listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where the API begins, as Cloudflare's `https://api.cloudflare.com/client/v4`.
+    /// The base URL of the API, in place of `https://api.cloudflare.com/client/v4`.
     pub fn base_url(&self) -> String {
         format!("http://{}{}", self.address, routes::BASE)
     }
 
-    /// Everything that happened since the start, in all detail.
+    /// Everything that happened since the start, with all records.
     pub fn truth(&self) -> Truth {
         self.truth_of(None)
     }
 
-    /// What happened later than `since`, in all detail; requests from `since` on.
+    /// What happened after `since`, with all records; requests from `since` on.
     pub fn truth_since(&self, since: Timestamp) -> Truth {
         self.truth_of(Some(since))
     }
 
-    /// The totals of the same without single records: cheap, however large the world.
+    /// The totals only, which is cheap for a large world.
     pub fn totals_since(&self, since: Option<Timestamp>) -> Truth {
         let (world, now) = self.engine.now();
-        world.truth(now, since, Wanted::default())
+        world.truth(now, since, Include::default())
     }
 
-    /// Switches a fault on.
+    /// Adds a fault rule.
     pub fn inject(&self, rule: FaultRule) {
         self.engine.now().0.faults.add(rule);
     }
 
-    /// Switches all faults off; requests that hang or drip already go on doing so.
+    /// Removes all fault rules. Answers that already hang or are slow stay so.
     pub fn clear_faults(&self) {
         self.engine.now().0.faults.clear();
     }
 
-    /// Lets `user` do something risky at `timestamp`, which may be past; a user who is not there joins.
-    /// The level is that of the behavior.
+    /// Appends an event with the behavior's level. `timestamp` may be in the past. An unknown user is created.
     ///
     /// # Errors
-    /// If there is no such account.
+    /// There is no such account.
     pub fn append_event(
         &self,
         account: &str,
         user: Uuid,
         behavior: &str,
         timestamp: Timestamp,
-    ) -> Result<EventRecord, Unknown> {
+    ) -> Result<EventRecord, NotFound> {
         let new = NewEvent::of(behavior, timestamp);
         self.append(account, user, &new)
     }
 
-    /// The same with an id and a level of the event's own.
+    /// Appends an event with an id and a level of its own.
     ///
     /// # Errors
-    /// If there is no such account.
+    /// There is no such account.
     pub fn append_event_as(
         &self,
         account: &str,
@@ -228,48 +231,48 @@ impl Simulator {
         timestamp: Timestamp,
         id: &str,
         level: Level,
-    ) -> Result<EventRecord, Unknown> {
+    ) -> Result<EventRecord, NotFound> {
         let new = NewEvent { id: Some(id), level: Some(level), ..NewEvent::of(behavior, timestamp) };
         self.append(account, user, &new)
     }
 
-    /// Clears a user's risk, as an administrator would.
+    /// Resets a user's risk.
     ///
     /// # Errors
-    /// If there is no such account or user.
-    pub fn reset(&self, account: &str, user: Uuid) -> Result<(), Unknown> {
+    /// There is no such account or user.
+    pub fn reset(&self, account: &str, user: Uuid) -> Result<(), NotFound> {
         let (mut world, now) = self.engine.now();
         world.reset(account, user, now)
     }
 
-    /// Lets a user leave, with all events.
+    /// Removes a user with all events.
     ///
     /// # Errors
-    /// If there is no such account or user.
-    pub fn remove_user(&self, account: &str, user: Uuid) -> Result<(), Unknown> {
+    /// There is no such account or user.
+    pub fn remove_user(&self, account: &str, user: Uuid) -> Result<(), NotFound> {
         let (mut world, now) = self.engine.now();
         world.remove(account, user, now)
     }
 
-    /// Configures a behavior, or adds it.
+    /// Configures or adds a behavior.
     ///
     /// # Errors
-    /// If there is no such account.
-    pub fn set_behavior(&self, account: &str, behavior: BehaviorSpec) -> Result<(), Unknown> {
+    /// There is no such account.
+    pub fn set_behavior(&self, account: &str, behavior: BehaviorSpec) -> Result<(), NotFound> {
         let (mut world, _) = self.engine.now();
-        let account = world.account(account).ok_or(Unknown::Account)?;
+        let account = world.account(account).ok_or(NotFound::Account)?;
         account.set_behavior(behavior);
         Ok(())
     }
 
-    fn append(&self, account: &str, user: Uuid, new: &NewEvent<'_>) -> Result<EventRecord, Unknown> {
+    fn append(&self, account: &str, user: Uuid, new: &NewEvent<'_>) -> Result<EventRecord, NotFound> {
         let (mut world, now) = self.engine.now();
         world.append(account, user, new, now)
     }
 
     fn truth_of(&self, since: Option<Timestamp>) -> Truth {
         let (world, now) = self.engine.now();
-        let everything = Wanted { events: Details::All, requests: Details::All, users: Details::All };
+        let everything = Include { events: Details::All, requests: Details::All, users: Details::All };
         world.truth(now, since, everything)
     }
 }
@@ -283,22 +286,22 @@ async fn build(scenario: Scenario, clock: Clock) -> Result<Arc<Engine>, Error> {
 async fn run(
     listener: TcpListener,
     engine: Arc<Engine>,
-    play: Option<Player>,
-    tell: Teller,
+    player: Option<Player>,
+    callback: StoryCallback,
     stop: impl Future<Output = ()>,
 ) {
-    // They end with this function, when the set is dropped.
-    let mut world: JoinSet<()> = JoinSet::new();
+    // The tasks end when the set is dropped at the end of this function.
+    let mut tasks: JoinSet<()> = JoinSet::new();
     let ticking = Arc::clone(&engine);
-    world.spawn(async move {
+    tasks.spawn(async move {
         loop {
-            tokio::time::sleep(TICK).await;
+            tokio::time::sleep(REFRESH_INTERVAL).await;
             let (mut world, now) = ticking.now();
             world.refresh(now);
         }
     });
-    if let Some(play) = play {
-        world.spawn(play.run(Arc::clone(&engine), tell));
+    if let Some(player) = player {
+        tasks.spawn(player.run(Arc::clone(&engine), callback));
     }
     let handler = Arc::clone(&engine);
     let stop = async {

@@ -1,31 +1,29 @@
-//! The one way from a configured account to a client for it.
+//! Builds the client of a configured account; the daemon and all commands do it here.
 
 use crate::cloudflare::Credentials;
 use crate::cloudflare::limit::Budget;
 use crate::cloudflare::{Client, Options, SetupError};
 use crate::config::{self, Account, Config};
 
-/// Why there is no client for an account.
+/// Why the client of an account cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The credentials cannot be read.
     #[error(transparent)]
     Credentials(#[from] config::Error),
-    /// The credentials or the address cannot be used.
+    /// The credentials or the address of the API are invalid.
     #[error(transparent)]
     Setup(#[from] SetupError),
 }
 
-/// A client, and the credentials that it sends.
+/// A client and the credentials that it sends.
 pub(crate) struct Connected {
-    /// The client.
     pub client: Client,
-    /// What was read for it.
     pub credentials: Credentials,
 }
 
-/// Reads the credentials of `account` and makes a client that sends them to the configured address, which replaces
-/// the one in `options`. Nothing is sent yet.
+/// Reads the credentials of `account` and builds a client for the configured address, which replaces the one in
+/// `options`. Sends nothing yet.
 ///
 /// # Errors
 /// As [`ClientError`] sorts them.

@@ -1,5 +1,4 @@
-//! What a drill needs beside the simulator: a state file that is gone afterwards, and which may say that the
-//! account has been watched for a while.
+//! The state file of a demo: temporary, and backdated if the demo continues the history of an account.
 
 use std::fs;
 use std::io;
@@ -14,25 +13,25 @@ use crate::collector::persist::Saved;
 use crate::collector::poller;
 use crate::store::{self, State};
 
-/// More than the whole state of a few hundred users.
+/// Holds the whole state of a few hundred users.
 const CACHE_BYTES: usize = 1024 * 1024;
 
-/// A directory of this process alone, removed with all that is in it when this is dropped.
+/// A directory that only this process uses. Dropping it removes the directory with its content.
 #[derive(Debug)]
 pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {
-    /// Makes one among the system's temporary files.
+    /// Creates the directory below the system's directory for temporary files.
     ///
     /// # Errors
-    /// It cannot be made there.
+    /// It cannot be created.
     pub(crate) fn new() -> io::Result<Self> {
         let path = std::env::temp_dir().join(format!("zt-risk-exporter-{}", uuid::Uuid::new_v4()));
         fs::DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(path))
     }
 
-    /// A state file in it.
+    /// A state file in this directory.
     pub(crate) fn state(&self) -> store::Settings {
         store::Settings { path: self.0.join("state.redb"), cache_bytes: CACHE_BYTES }
     }
@@ -41,39 +40,40 @@ impl TempDir {
 impl Drop for TempDir {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::warn!(path = %self.0.display(), %error, "a temporary directory stays");
+            tracing::warn!(path = %self.0.display(), %error, "cannot remove a temporary directory");
         }
     }
 }
 
-/// Why the past of an account could not be written down.
+/// Why the state file could not be backdated.
 #[derive(Debug, thiserror::Error)]
-pub enum PastError {
+pub enum BackdateError {
     /// The list of users could not be read.
-    #[error("the list of users: {0}")]
+    #[error("cannot read the list of users: {0}")]
     List(#[from] Error),
-    /// The state could not be written.
+    /// The state file could not be written.
     #[error(transparent)]
     State(#[from] store::Error),
 }
 
-/// Leaves a state as of an exporter that began to watch so long ago and has seen the same list ever since.
+/// Writes the state that an exporter would have if it had started `watched` ago and seen today's list of users ever
+/// since.
 ///
 /// # Errors
-/// The list cannot be read, or the state not be written.
-pub(crate) async fn pretend(
+/// The list of users cannot be read, or the state file cannot be written.
+pub(crate) async fn backdate(
     client: &Client,
     watched: Duration,
     settings: Settings,
     file: &store::Settings,
     clock: &Clock,
-) -> Result<(), PastError> {
-    let began = clock.date() - watched;
+) -> Result<(), BackdateError> {
+    let start = clock.date() - watched;
     let mut summary = client.summary().await?;
-    summary.date = Some(began);
+    summary.date = Some(start);
     let (state, _) = State::open(file, vec![settings.name.id.clone()], clock, Saved::add)?;
     let mut account = Account::new(settings);
-    account.summary_read(&summary, clock.now(), began);
+    account.summary_read(&summary, clock.now(), start);
     poller::save(&mut account, &state, &mut state.generation(), clock);
     state.close();
     Ok(())
@@ -84,11 +84,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scratch_directory_is_gone_with_all_that_is_in_it() {
-        let scratch = TempDir::new().unwrap();
-        let file = scratch.state().path;
+    fn a_temporary_directory_is_removed_with_its_content() {
+        let directory = TempDir::new().unwrap();
+        let file = directory.state().path;
         fs::write(&file, "x").unwrap();
-        drop(scratch);
+        drop(directory);
         assert!(file.parent().is_some_and(|directory| !directory.exists()));
     }
 }

@@ -1,45 +1,45 @@
-//! Whether every part still turns: each is asked, and has to come back from its own work to answer.
+//! Detects a part that hangs: each part is sent a ping, which it can answer only between two steps of its work.
 //!
-//! A timer of its own would tick on beside a part that waits for ever for a disk or a lock.
+//! A separate timer would not do: it would go on while a part waits forever for a disk or a lock.
 
 use std::pin::pin;
 
 use tokio::sync::{mpsc, oneshot};
 
-/// Answered by a part between two of its steps.
-type Question = oneshot::Sender<()>;
+/// A part sends the answer here.
+type Ping = oneshot::Sender<()>;
 
-/// The parts that are asked.
+/// The parts that are pinged.
 #[derive(Debug, Default)]
 pub(crate) struct Liveness {
-    parts: Vec<mpsc::Sender<Question>>,
+    parts: Vec<mpsc::Sender<Ping>>,
 }
 
 impl Liveness {
-    /// The same work, which answers from now on whenever it has nothing to do but wait.
+    /// Wraps `work` so that it answers pings whenever it is waiting.
     pub(crate) fn watch<F: Future>(&mut self, work: F) -> impl Future<Output = F::Output> + use<F> {
-        let (ask, mut asked) = mpsc::channel::<Question>(1);
-        self.parts.push(ask);
+        let (sender, mut pings) = mpsc::channel::<Ping>(1);
+        self.parts.push(sender);
         async move {
             let mut work = pin!(work);
             loop {
                 tokio::select! {
                     biased;
                     ended = &mut work => return ended,
-                    Some(question) = asked.recv() => {
-                        // Who asked may have gone.
-                        let _ = question.send(());
+                    Some(ping) = pings.recv() => {
+                        // The sender of the ping may have given up.
+                        let _ = ping.send(());
                     }
                 }
             }
         }
     }
 
-    /// Ready once every part has answered; never, if one has ended or hangs.
+    /// Waits until every part has answered a ping. Never returns if a part has ended or hangs.
     pub(crate) async fn beat(&self) {
         for part in &self.parts {
-            let (question, answer) = oneshot::channel();
-            if part.send(question).await.is_err() || answer.await.is_err() {
+            let (ping, answer) = oneshot::channel();
+            if part.send(ping).await.is_err() || answer.await.is_err() {
                 std::future::pending::<()>().await;
             }
         }
@@ -54,35 +54,35 @@ mod tests {
 
     use super::*;
 
-    /// Whether it is ready when it is asked once.
+    /// Whether the future is ready at the first poll.
     fn is_ready(future: std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
         future.poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(())
     }
 
     #[tokio::test]
-    async fn parts_that_wait_have_a_pulse_time_and_again() {
-        let mut pulse = Liveness::default();
+    async fn parts_that_wait_answer_every_ping() {
+        let mut liveness = Liveness::default();
         for _ in 0..3 {
-            tokio::spawn(pulse.watch(pending::<()>()));
+            tokio::spawn(liveness.watch(pending::<()>()));
         }
-        pulse.beat().await;
-        pulse.beat().await;
+        liveness.beat().await;
+        liveness.beat().await;
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_part_that_does_not_come_back_has_none_until_it_does() {
-        let mut pulse = Liveness::default();
-        tokio::spawn(pulse.watch(pending::<()>()));
+    async fn a_part_that_hangs_does_not_answer_until_it_goes_on() {
+        let mut liveness = Liveness::default();
+        tokio::spawn(liveness.watch(pending::<()>()));
         let (release, held) = sync_channel::<()>(0);
         let (hold, holds) = oneshot::channel();
-        tokio::spawn(pulse.watch(async move {
+        tokio::spawn(liveness.watch(async move {
             hold.send(()).expect("the test waits for it");
             tokio::task::block_in_place(|| held.recv().expect("the test lets go"));
             pending::<()>().await;
         }));
         holds.await.expect("it begins");
-        let mut beat = pin!(pulse.beat());
-        // The other part answers in between, this one cannot.
+        let mut beat = pin!(liveness.beat());
+        // The other part can answer, this one cannot.
         for _ in 0..100 {
             assert!(!is_ready(beat.as_mut()));
             tokio::task::yield_now().await;
@@ -92,11 +92,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_part_that_ended_has_none() {
-        let mut pulse = Liveness::default();
-        let ended = tokio::spawn(pulse.watch(async { 7 }));
+    async fn a_part_that_ended_does_not_answer() {
+        let mut liveness = Liveness::default();
+        let ended = tokio::spawn(liveness.watch(async { 7 }));
         assert_eq!(ended.await.expect("it ends well"), 7);
-        let mut beat = pin!(pulse.beat());
+        let mut beat = pin!(liveness.beat());
         for _ in 0..100 {
             assert!(!is_ready(beat.as_mut()));
             tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! Log lines: to standard error, as text for people or JSON for machines.
+//! Writes log lines to standard error, as text or as JSON.
 
 use std::io::{self, IsTerminal};
 
@@ -9,32 +9,32 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::config::{Log, LogFormat};
 
-/// Whether text is coloured.
+/// Whether log lines have colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colour {
-    /// With escape sequences, for a terminal.
+    /// With ANSI escape sequences.
     On,
-    /// Without.
+    /// Without escape sequences.
     Off,
 }
 
 impl Colour {
-    /// On for a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
+    /// Colours for a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
     pub fn for_stream(stream: &impl IsTerminal) -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         if wanted && stream.is_terminal() { Self::On } else { Self::Off }
     }
 }
 
-/// Sends what is logged to standard error from here on.
+/// Sends the log of this process to standard error.
 ///
 /// # Errors
-/// Logs of this process go somewhere already.
+/// A subscriber is installed already.
 pub(crate) fn start(log: &Log) -> Result<(), tracing::subscriber::SetGlobalDefaultError> {
     tracing::subscriber::set_global_default(subscriber(log, Colour::for_stream(&io::stderr()), io::stderr))
 }
 
-/// What writes log lines to `writer`: a time in RFC 3339 and UTC, the level, the fields.
+/// A subscriber that writes lines to `writer`: the time (RFC 3339, UTC), the level, the message and the fields.
 pub fn subscriber<W>(log: &Log, colour: Colour, writer: W) -> Box<dyn Subscriber + Send + Sync>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -43,7 +43,7 @@ where
     let builder = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::TRACE)
         .with_ansi(colour == Colour::On)
-        // It would be said on standard error, by a macro that panics if that cannot be written to.
+        // Internal errors would be printed with `eprintln!`, which panics if standard error is closed.
         .log_internal_errors(false)
         .with_writer(writer);
     match log.format {
@@ -85,24 +85,24 @@ mod tests {
         let writer = lines.clone();
         let subscriber = subscriber(&log, colour, move || writer.clone());
         tracing::subscriber::with_default(subscriber, || {
-            tracing::warn!(account = "acme", "one thing");
-            tracing::info!(target: "other", "another");
+            tracing::warn!(account = "acme", "no answer");
+            tracing::info!(target: "other", "filtered out");
         });
         let bytes = lines.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
     }
 
-    /// The time at the start of a line or in its JSON is one, and the rest of it.
+    /// Whether `text` is a time in RFC 3339 and UTC.
     fn is_date(text: &str) -> bool {
         text.ends_with('Z') && text.parse::<jiff::Timestamp>().is_ok()
     }
 
     #[test]
-    fn text_has_a_date_a_level_and_fields_and_colours_only_if_wanted() {
+    fn text_has_a_date_a_level_and_fields_and_colours_only_if_asked_for() {
         let text = logged("info,other=off", LogFormat::Text, Colour::Off);
         let (date, rest) = text.split_once(' ').unwrap();
         assert!(is_date(date), "{text}");
-        assert_eq!(rest, " WARN zt_risk_exporter::app::logging::tests: one thing account=\"acme\"\n");
+        assert_eq!(rest, " WARN zt_risk_exporter::app::logging::tests: no answer account=\"acme\"\n");
         assert!(logged("info", LogFormat::Text, Colour::On).contains('\u{1b}'));
     }
 
@@ -112,6 +112,6 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert!(line["timestamp"].as_str().is_some_and(is_date), "{text}");
         let fields = ["level", "target", "message", "account"].map(|name| line[name].as_str().unwrap());
-        assert_eq!(fields, ["WARN", "zt_risk_exporter::app::logging::tests", "one thing", "acme"]);
+        assert_eq!(fields, ["WARN", "zt_risk_exporter::app::logging::tests", "no answer", "acme"]);
     }
 }

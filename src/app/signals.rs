@@ -1,14 +1,15 @@
-//! The signals that ask a process to stop.
+//! SIGTERM and SIGINT: the first asks the process to stop, the second ends it at once.
 
 use std::future::Future;
 use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Ready when a first signal asks to stop; a second one ends the process at once.
+/// Installs the handlers and returns a future that is ready at the first signal. A second signal ends the process at
+/// once.
 ///
 /// # Errors
-/// The signals cannot be awaited.
+/// The handlers cannot be installed.
 pub(crate) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

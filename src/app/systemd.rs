@@ -1,6 +1,6 @@
-//! Tells systemd, or who else started this process and listens at `NOTIFY_SOCKET`, how it is doing.
+//! Notifies systemd, or another service manager that set `NOTIFY_SOCKET`, of readiness, liveness and the stop.
 //!
-//! Without that variable nothing is said to anybody.
+//! Does nothing if that variable is not set.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -10,33 +10,32 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::app::liveness::Liveness;
 
-/// It serves, and knows what can be known at first.
+/// Reports that the exporter is ready.
 pub(crate) fn ready() {
-    tell(NotifyState::Ready);
+    notify(NotifyState::Ready);
 }
 
-/// It was asked to stop, and does.
+/// Reports that the exporter is stopping.
 pub(crate) fn stopping() {
-    tell(NotifyState::Stopping);
+    notify(NotifyState::Stopping);
 }
 
-/// Feeds the watchdog for as long as all parts have a pulse, twice in the time that it allows; if there is
-/// one.
-pub(crate) async fn feed_watchdog(pulse: Liveness) -> Infallible {
-    let Some(allowed) = sd_notify::watchdog_enabled().filter(|allowed| !allowed.is_zero()) else {
+/// Feeds the watchdog, if there is one, as long as all parts answer; twice within its timeout.
+pub(crate) async fn feed_watchdog(liveness: Liveness) -> Infallible {
+    let Some(timeout) = sd_notify::watchdog_enabled().filter(|timeout| !timeout.is_zero()) else {
         return pending().await;
     };
-    let mut turn = interval(allowed / 2);
-    turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = interval(timeout / 2);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        turn.tick().await;
-        pulse.beat().await;
-        tell(NotifyState::Watchdog);
+        ticks.tick().await;
+        liveness.beat().await;
+        notify(NotifyState::Watchdog);
     }
 }
 
-fn tell(state: NotifyState<'_>) {
+fn notify(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::warn!(%error, "the service manager cannot be told how the exporter is doing");
+        tracing::warn!(%error, "cannot notify the service manager");
     }
 }

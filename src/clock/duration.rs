@@ -1,11 +1,11 @@
-//! Durations as Prometheus writes them: `30s`, `5m`, `1h30m`.
+//! Durations in Prometheus notation: `30s`, `5m`, `1h30m`.
 
 use std::time::Duration;
 
-/// The units, the longest first, in milliseconds.
+/// The units in milliseconds, longest first.
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
-/// Reads whole numbers with units, each unit once and the longest first.
+/// Parses whole numbers with units: each unit at most once, longest first.
 pub(crate) fn parse(text: &str) -> Option<Duration> {
     let (mut rest, mut units, mut total) = (text, UNITS.iter(), 0_u64);
     if text.is_empty() {
@@ -16,7 +16,7 @@ pub(crate) fn parse(text: &str) -> Option<Duration> {
         let (number, after) = rest.split_at(digits);
         let letters = after.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(after.len());
         let (unit, after) = after.split_at(letters);
-        // What is left of the iterator are the shorter units.
+        // The iterator continues, so only shorter units are left.
         let (_, millis) = units.find(|(name, _)| *name == unit)?;
         let span = number.parse::<u64>().ok()?.checked_mul(*millis)?;
         total = total.checked_add(span)?;
@@ -25,7 +25,8 @@ pub(crate) fn parse(text: &str) -> Option<Duration> {
     Some(Duration::from_millis(total))
 }
 
-/// Writes what [`parse`] reads; below a millisecond nothing is shown.
+/// Formats a duration for [`parse`]. Fractions of a millisecond are dropped.
+#[cfg(feature = "daemon")]
 pub(crate) fn spell(span: Duration) -> String {
     let mut rest = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     let mut text = String::new();
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_numbers_with_units_the_longest_first() {
+    fn durations_are_numbers_with_units_longest_first() {
         let table = [
             ("30s", Some(30_000)),
             ("5m", Some(300_000)),
@@ -71,8 +72,9 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "daemon")]
     #[test]
-    fn what_is_spelled_is_read_back() {
+    fn a_formatted_duration_can_be_parsed() {
         for text in ["30s", "1h30m", "1d", "2d3h4m5s6ms", "0s"] {
             assert_eq!(parse(text).map(spell).as_deref(), Some(text));
         }

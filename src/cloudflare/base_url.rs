@@ -1,30 +1,30 @@
-//! The address of the API: which base URLs a client accepts, and which kind of place each leads to.
+//! The base URL of the API: which URLs a client accepts, and whether they lead to a remote host or to this machine.
 
 use reqwest::Url;
 
 use super::setup_error::SetupError;
 
-/// Cloudflare's own address of the API.
+/// The base URL of Cloudflare's API.
 pub const BASE_URL: &str = "https://api.cloudflare.com/client/v4";
 
 /// Where the base URL leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Site {
-    /// Over TLS, by a proxy if the environment says so.
+    /// To a remote host over TLS, through a proxy if the environment names one.
     Remote,
-    /// In clear text on this machine.
+    /// To this machine, in clear text.
     Loopback,
 }
 
 /// Checks a base URL: HTTPS anywhere, plain HTTP on loopback alone.
 pub(super) fn parse(text: &str) -> Result<(Url, Site), SetupError> {
     let refused = |reason: &str| SetupError::BaseUrl(reason.to_owned());
-    let url = Url::parse(text).map_err(|error| SetupError::BaseUrl(format!("is no URL: {error}")))?;
+    let url = Url::parse(text).map_err(|error| SetupError::BaseUrl(format!("is not a URL: {error}")))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(refused("must not hold a user name or a password"));
+        return Err(refused("must not contain a user name or a password"));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(refused("must end with its path"));
+        return Err(refused("must not have a query or a fragment"));
     }
     let loopback = url.host_str().is_some_and(|host| {
         let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -34,8 +34,8 @@ pub(super) fn parse(text: &str) -> Result<(Url, Site), SetupError> {
     match url.scheme() {
         "https" => Ok((url, Site::Remote)),
         "http" if loopback => Ok((url, Site::Loopback)),
-        "http" => Err(refused("must be https: over plain HTTP the credentials could be read on the way")),
-        _ => Err(refused("must begin with https")),
+        "http" => Err(refused("must use https: plain HTTP would expose the credentials")),
+        _ => Err(refused("must start with https://")),
     }
 }
 
@@ -53,16 +53,13 @@ mod tests {
             ("http://2130706433/", Ok(Site::Loopback)),
             (
                 "http://api.cloudflare.com/client/v4",
-                Err("must be https: over plain HTTP the credentials could be read on the way"),
+                Err("must use https: plain HTTP would expose the credentials"),
             ),
-            (
-                "http://127.0.0.1.example.com",
-                Err("must be https: over plain HTTP the credentials could be read on the way"),
-            ),
-            ("ftp://127.0.0.1", Err("must begin with https")),
-            ("https://me:secret@example.com", Err("must not hold a user name or a password")),
-            ("https://example.com/?a=b", Err("must end with its path")),
-            ("example.com", Err("is no URL: relative URL without a base")),
+            ("http://127.0.0.1.example.com", Err("must use https: plain HTTP would expose the credentials")),
+            ("ftp://127.0.0.1", Err("must start with https://")),
+            ("https://me:secret@example.com", Err("must not contain a user name or a password")),
+            ("https://example.com/?a=b", Err("must not have a query or a fragment")),
+            ("example.com", Err("is not a URL: relative URL without a base")),
         ] {
             let site = parse(text).map(|(_, site)| site).map_err(|error| error.to_string());
             assert_eq!(site, wanted.map_err(|reason| format!("the base URL {reason}")), "{text}");

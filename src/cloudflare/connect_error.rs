@@ -1,4 +1,4 @@
-//! Why there is no connection to the API, in words that name the host, the proxy and what to check.
+//! Why the API cannot be connected to: names the host, the proxy, the cause, and what to check.
 
 use std::error::Error as StdError;
 use std::{fmt, io};
@@ -8,10 +8,10 @@ use reqwest::Url;
 use rustls::CertificateError;
 
 use super::base_url::Site;
-use super::envelope::tidy;
+use super::envelope::sanitize;
 
-/// Characters that are quoted of a cause.
-const CAUSE: usize = 300;
+/// The longest cause that a message quotes, in characters.
+const MAX_CAUSE: usize = 300;
 
 /// The host that a connection leads to, and the proxy on the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ struct Proxy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ConnectFailure {
     pub(super) cause: String,
-    /// What to do, if it is more than to try again later.
+    /// What to do, if trying again later is not enough.
     pub(super) remedy: Option<String>,
     pub(super) permanence: Permanence,
 }
@@ -39,18 +39,18 @@ pub(super) struct ConnectFailure {
 /// Whether another attempt may succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Permanence {
-    /// It may.
+    /// Another attempt may succeed.
     Transient,
     /// A person must change something first.
     Permanent,
 }
 
-/// `api.cloudflare.com`, or `api.cloudflare.com by the proxy proxy.example.com:3128`.
+/// `api.cloudflare.com`, or `api.cloudflare.com through the proxy proxy.example.com:3128`.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.host)?;
         match &self.proxy {
-            Some(proxy) => write!(f, " by the proxy {}", proxy.host),
+            Some(proxy) => write!(f, " through the proxy {}", proxy.host),
             None => Ok(()),
         }
     }
@@ -63,7 +63,7 @@ impl Target {
             Site::Remote => proxy(base),
             Site::Loopback => None,
         };
-        Self { host: place(base.host_str(), base.port()), proxy }
+        Self { host: host_and_port(base.host_str(), base.port()), proxy }
     }
 
     /// What to do if there is no connection for a transient reason.
@@ -71,12 +71,12 @@ impl Target {
         self.proxy.as_ref().map(|proxy| format!("check {}, and ask again later", proxy.variable))
     }
 
-    /// Explains `error` for this target.
+    /// Why a connection to this target failed with `error`.
     pub(super) fn failure(&self, error: &reqwest::Error) -> ConnectFailure {
         match tls(error) {
             Some(rustls::Error::InvalidCertificate(error)) => ConnectFailure {
                 cause: certificate(error).to_owned(),
-                remedy: Some("check SSL_CERT_FILE, or what stands between".to_owned()),
+                remedy: Some("check SSL_CERT_FILE, and whether a proxy inspects TLS".to_owned()),
                 permanence: Permanence::Permanent,
             },
             _ => ConnectFailure {
@@ -88,13 +88,13 @@ impl Target {
     }
 }
 
-/// The innermost cause of an error. The outer ones say where in the HTTP client it arose, and the outermost holds
-/// the URL.
+/// The innermost cause of an error. The outer errors only say where in the HTTP client it occurred, and the outermost
+/// contains the URL.
 pub(super) fn cause(error: &reqwest::Error) -> String {
     match (tls(error), causes(error).last()) {
         (Some(error), _) => handshake(error).to_owned(),
-        (None, Some(cause)) => tidy(&cause.to_string(), CAUSE),
-        (None, None) => "no cause is known".to_owned(),
+        (None, Some(cause)) => sanitize(&cause.to_string(), MAX_CAUSE),
+        (None, None) => "unknown cause".to_owned(),
     }
 }
 
@@ -105,31 +105,33 @@ fn tls(error: &reqwest::Error) -> Option<&rustls::Error> {
 /// The causes of an error, the innermost last.
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
     std::iter::successors(error.source(), |&cause| match cause.downcast_ref::<io::Error>() {
-        // Its source is not the error that it wraps but the source of that.
+        // The source of an `io::Error` is the source of the wrapped error, so it would skip the wrapped error itself.
         Some(wrapper) => wrapper.get_ref().map(|inner| inner as _),
         None => cause.source(),
     })
 }
 
-/// The library prints the names of its variants, which tell an operator nothing.
+/// The library's own messages contain names of enum variants, which an operator cannot use.
 fn handshake(error: &rustls::Error) -> &'static str {
     match error {
         rustls::Error::InvalidCertificate(error) => certificate(error),
-        rustls::Error::InvalidMessage(_) => "what answers there does not speak TLS",
-        rustls::Error::AlertReceived(_) => "the other side broke TLS off",
-        rustls::Error::PeerIncompatible(_) => "the other side speaks no TLS that is safe today",
-        _ => "TLS failed",
+        rustls::Error::InvalidMessage(_) => "the server does not speak TLS",
+        rustls::Error::AlertReceived(_) => "the server aborted the TLS handshake",
+        rustls::Error::PeerIncompatible(_) => {
+            "the server supports no TLS version or cipher that is still considered safe"
+        }
+        _ => "the TLS connection failed",
     }
 }
 
 fn certificate(error: &CertificateError) -> &'static str {
     match error {
-        CertificateError::UnknownIssuer => "nobody who is trusted has signed its certificate",
+        CertificateError::UnknownIssuer => "its certificate is not signed by a trusted authority",
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "its certificate has expired, by this machine's clock"
+            "its certificate has expired, according to this machine's clock"
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "its certificate is not valid yet, by this machine's clock"
+            "its certificate is not valid yet, according to this machine's clock"
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "its certificate is for another name"
@@ -144,12 +146,12 @@ fn proxy(base: &Url) -> Option<Proxy> {
     let intercept = Matcher::from_system().intercept(&target)?;
     let is_set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.is_empty());
     let variable = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().find(is_set)?;
-    // Neither part holds the user name or the password.
-    Some(Proxy { variable, host: place(intercept.uri().host(), intercept.uri().port_u16()) })
+    // Host and port contain neither the user name nor the password.
+    Some(Proxy { variable, host: host_and_port(intercept.uri().host(), intercept.uri().port_u16()) })
 }
 
-fn place(host: Option<&str>, port: Option<u16>) -> String {
-    let host = tidy(host.unwrap_or("nowhere"), 100);
+fn host_and_port(host: Option<&str>, port: Option<u16>) -> String {
+    let host = sanitize(host.unwrap_or("unknown host"), 100);
     port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
 }
 
@@ -160,27 +162,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tls_errors_are_explained_without_names_of_variants() {
+    fn tls_errors_are_explained_without_variant_names() {
         let other = CertificateError::Other(OtherError(std::sync::Arc::new(io::Error::other("CaUsed"))));
         for (error, wanted) in [
             (
                 rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer),
-                "nobody who is trusted has signed its certificate",
+                "its certificate is not signed by a trusted authority",
             ),
             (rustls::Error::InvalidCertificate(other), "its certificate cannot be trusted"),
             (
                 rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType),
-                "what answers there does not speak TLS",
+                "the server does not speak TLS",
             ),
             (
                 rustls::Error::AlertReceived(AlertDescription::HandshakeFailure),
-                "the other side broke TLS off",
+                "the server aborted the TLS handshake",
             ),
             (
                 rustls::Error::PeerIncompatible(PeerIncompatible::NoKxGroupsInCommon),
-                "the other side speaks no TLS that is safe today",
+                "the server supports no TLS version or cipher that is still considered safe",
             ),
-            (rustls::Error::DecryptError, "TLS failed"),
+            (rustls::Error::DecryptError, "the TLS connection failed"),
         ] {
             assert_eq!(handshake(&error), wanted);
         }
@@ -193,7 +195,7 @@ mod tests {
         assert_eq!((direct.to_string().as_str(), direct.remedy()), ("127.0.0.1:8787", None));
         let proxy = Proxy { variable: "ALL_PROXY", host: "proxy.example.com:3128".to_owned() };
         let by_proxy = Target { host: "api.cloudflare.com".to_owned(), proxy: Some(proxy) };
-        assert_eq!(by_proxy.to_string(), "api.cloudflare.com by the proxy proxy.example.com:3128");
+        assert_eq!(by_proxy.to_string(), "api.cloudflare.com through the proxy proxy.example.com:3128");
         assert_eq!(by_proxy.remedy().as_deref(), Some("check ALL_PROXY, and ask again later"));
     }
 }

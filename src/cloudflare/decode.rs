@@ -1,7 +1,7 @@
-//! From the bytes of an answer to values: unpacked, scanned and read while they arrive.
+//! Decodes the bytes of a response into values while they arrive.
 //!
-//! `gunzip` feeds a `sink`; `stream` is the sink of lists. It looks for the list with `envelope_scan` and
-//! reads its elements with `element`: rows in their usual spelling by `fast_path`, everything else by `json`.
+//! `gunzip` decompresses into a `sink`. `stream` is the sink for lists: it finds the list with `envelope_scan` and
+//! decodes its elements with `element`. Rows in their usual form take `fast_path`; everything else takes `json`.
 
 mod bounds;
 mod element;
@@ -20,6 +20,6 @@ pub use bounds::{Bounds, Pii};
 pub(super) use element::Element;
 pub(crate) use error::DecodeError;
 pub(super) use gunzip::Body;
-pub(super) use sink::{Sink, Whole};
+pub(super) use sink::{Sink, TextSink};
 pub use stream::summary_rows;
-pub(super) use stream::{Listing, Reader, Seen};
+pub(super) use stream::{DecodedList, Presence, Reader};

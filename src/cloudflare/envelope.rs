@@ -1,32 +1,32 @@
-//! The envelope around every result, and what its errors mean.
+//! The JSON envelope around every result, and what its errors mean.
 
 use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::decode::DecodeError;
-use super::error::{Kind, Lack, Limiter, Note};
+use super::error::{ApiError, Kind, Limiter, MissingGrant};
 
-/// As many errors are kept of an answer; more repeat themselves.
-const NOTES: usize = 5;
+/// How many errors of a response are kept. Further ones usually repeat the first.
+const MAX_ERRORS: usize = 5;
 
-/// As many characters are kept of a message.
-const MESSAGE: usize = 200;
+/// The longest error message that is kept, in characters.
+const MAX_MESSAGE: usize = 200;
 
-/// What stands around a result.
+/// A response without its list.
 #[derive(Debug, Default)]
 pub(super) struct Envelope {
-    /// What decides, whatever the status.
+    /// Whether the request succeeded. It decides even if the HTTP status says otherwise.
     pub(super) success: Option<bool>,
-    /// The result, where it is not null.
+    /// The result, if it is present and not null.
     pub(super) result: Option<Value>,
-    /// The errors, which may be there beside success.
-    pub(super) notes: Vec<Note>,
-    /// What it says of pages.
+    /// The errors. A successful response may have some too.
+    pub(super) errors: Vec<ApiError>,
+    /// What the response says about pages.
     pub(super) info: PageInfo,
 }
 
-/// The numbers of `result_info` that can be relied on; all optional.
+/// The fields of `result_info` that are used; all optional.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct PageInfo {
     pub(super) total_pages: Option<u64>,
@@ -34,13 +34,13 @@ pub(super) struct PageInfo {
 }
 
 impl Envelope {
-    /// Reads an envelope. A missing `success` is no error here.
+    /// Parses an envelope. A missing `success` is not an error here.
     pub(super) fn parse(text: &[u8], secrets: &[SecretString]) -> Result<Self, DecodeError> {
         let mut value: Value = serde_json::from_slice(text).map_err(|error| {
             if error.is_eof() {
                 return DecodeError::Truncated { bytes: text.len() as u64 };
             }
-            DecodeError::Json { offset: 0, what: tidy(&error.to_string(), 100) }
+            DecodeError::Json { offset: 0, what: sanitize(&error.to_string(), 100) }
         })?;
         let Value::Object(fields) = &mut value else {
             return Err(DecodeError::Json { offset: 0, what: "an object was expected".to_owned() });
@@ -48,19 +48,19 @@ impl Envelope {
         let info = fields.get("result_info").unwrap_or(&Value::Null);
         Ok(Self {
             success: fields.get("success").and_then(Value::as_bool),
-            notes: notes(fields.get("errors").unwrap_or(&Value::Null), secrets),
+            errors: errors(fields.get("errors").unwrap_or(&Value::Null), secrets),
             info: PageInfo {
-                total_pages: whole(info.get("total_pages")),
-                total_count: whole(info.get("total_count")),
+                total_pages: whole_number(info.get("total_pages")),
+                total_count: whole_number(info.get("total_count")),
             },
             result: fields.remove("result").filter(|result| !result.is_null()),
         })
     }
 }
 
-/// What an answer without success asks for, by its status and Cloudflare's codes.
-pub(super) fn kind(status: StatusCode, notes: &[Note]) -> Kind {
-    let has = |code: i64| notes.iter().any(|note| note.code == code);
+/// The kind of error of a failed response, from its HTTP status and Cloudflare's codes.
+pub(super) fn kind(status: StatusCode, errors: &[ApiError]) -> Kind {
+    let has = |code: i64| errors.iter().any(|error| error.code == code);
     if status == StatusCode::TOO_MANY_REQUESTS || has(971) {
         return Kind::Limited(Limiter::Cloudflare);
     }
@@ -74,31 +74,32 @@ pub(super) fn kind(status: StatusCode, notes: &[Note]) -> Kind {
         return Kind::NotEntitled;
     }
     if has(9109) {
-        return Kind::Forbidden(Lack::Account);
+        return Kind::Forbidden(MissingGrant::Account);
     }
     if has(10001) {
-        // The one code with two meanings: refused for good, and trouble that passes.
-        let internal = |note: &Note| note.code == 10001 && note.message.to_lowercase().contains("internal");
-        return if notes.iter().any(internal) {
+        // This code has two meanings: a permission that is missing, and a transient error at Cloudflare.
+        let internal =
+            |error: &ApiError| error.code == 10001 && error.message.to_lowercase().contains("internal");
+        return if errors.iter().any(internal) {
             Kind::Unavailable
         } else {
-            Kind::Forbidden(Lack::Permission)
+            Kind::Forbidden(MissingGrant::Permission)
         };
     }
     match status {
         StatusCode::UNAUTHORIZED => Kind::Refused,
-        StatusCode::FORBIDDEN => Kind::Forbidden(Lack::Permission),
+        StatusCode::FORBIDDEN => Kind::Forbidden(MissingGrant::Permission),
         _ if has(10000) => Kind::Refused,
         StatusCode::NOT_FOUND => Kind::NotFound,
         _ if has(7000) || has(7003) => Kind::NotFound,
         _ if status.is_client_error() => Kind::Invalid,
-        // A success that reports an error it has no documented code for.
+        // HTTP success with `success: false` and an undocumented code.
         _ => Kind::Unavailable,
     }
 }
 
-/// `text` without control characters and e-mail addresses, at most `limit` characters long.
-pub(super) fn tidy(text: &str, limit: usize) -> String {
+/// Removes control characters, replaces e-mail addresses, and cuts `text` to `limit` characters.
+pub(super) fn sanitize(text: &str, limit: usize) -> String {
     let text = without_addresses(&printable(text));
     match text.char_indices().nth(limit) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
@@ -106,8 +107,8 @@ pub(super) fn tidy(text: &str, limit: usize) -> String {
     }
 }
 
-/// The errors of an envelope, the links of their chains behind each.
-fn notes(errors: &Value, secrets: &[SecretString]) -> Vec<Note> {
+/// The errors of an envelope, each followed by the errors of its chain.
+fn errors(errors: &Value, secrets: &[SecretString]) -> Vec<ApiError> {
     let links = |error: &Value| match error.get("error_chain") {
         Some(Value::Array(chain)) => chain.clone(),
         _ => Vec::new(),
@@ -116,30 +117,30 @@ fn notes(errors: &Value, secrets: &[SecretString]) -> Vec<Note> {
     errors
         .iter()
         .flat_map(|error| std::iter::once(error.clone()).chain(links(error)))
-        .take(NOTES)
-        .map(|error| Note {
+        .take(MAX_ERRORS)
+        .map(|error| ApiError {
             code: error.get("code").and_then(Value::as_i64).unwrap_or_default(),
             message: message(error.get("message").and_then(Value::as_str).unwrap_or_default(), secrets),
         })
         .collect()
 }
 
-/// A message that may be shown, even if the server repeats in it what it was sent.
+/// Makes an error message safe to show: servers sometimes echo what they were sent.
 fn message(text: &str, secrets: &[SecretString]) -> String {
-    // A secret that a control character breaks in two would be put together again if it were looked for first.
+    // Control characters go first: removing them later could join the halves of a secret that they had split.
     let text = secrets
         .iter()
         .fold(printable(text), |text, secret| text.replace(secret.expose_secret(), "[redacted]"));
-    tidy(&text, MESSAGE)
+    sanitize(&text, MAX_MESSAGE)
 }
 
 fn printable(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_control()).collect()
 }
 
-/// `text` with every word that looks like an e-mail address, as it is or as in a URL, replaced.
+/// Replaces every word that looks like an e-mail address, plain or URL-encoded.
 fn without_addresses(text: &str) -> String {
-    // None of these stands in an address as people have them, so beside one they may stay.
+    // Addresses in practice do not contain these characters, so they end a word.
     let ends_word = |letter: char| letter.is_whitespace() || "<>()[]{}\",;:".contains(letter);
     let piece = |piece: &str| {
         let word = piece.trim_end_matches(ends_word);
@@ -159,8 +160,8 @@ fn is_address(word: &str) -> bool {
         .any(|(before, after)| has_letters(before) && has_letters(after))
 }
 
-/// A number that counts something; the schema says number, not integer.
-fn whole(value: Option<&Value>) -> Option<u64> {
+/// A non-negative whole number. The schema says "number", so `3.0` is valid too.
+fn whole_number(value: Option<&Value>) -> Option<u64> {
     let number = value?.as_f64()?;
     (number >= 0.0 && number.fract() == 0.0 && number < 1e15).then_some(number as u64)
 }
@@ -170,18 +171,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_and_status_say_what_to_do() {
+    fn the_kind_of_an_error_depends_on_status_and_code() {
         for (status, code, message, wanted) in [
             (400, 9106, "Missing X-Auth-Key", Kind::Credentials),
             (400, 6003, "Invalid request headers", Kind::Credentials),
             (401, 10000, "Authentication error", Kind::Refused),
             (401, 0, "", Kind::Refused),
             (200, 10000, "Authentication error", Kind::Refused),
-            (403, 10000, "Authentication error", Kind::Forbidden(Lack::Permission)),
-            (403, 0, "", Kind::Forbidden(Lack::Permission)),
-            (403, 9109, "Unauthorized to access", Kind::Forbidden(Lack::Account)),
+            (403, 10000, "Authentication error", Kind::Forbidden(MissingGrant::Permission)),
+            (403, 0, "", Kind::Forbidden(MissingGrant::Permission)),
+            (403, 9109, "Unauthorized to access", Kind::Forbidden(MissingGrant::Account)),
             (403, 3314, "Forbidden", Kind::NotEntitled),
-            (403, 10001, "Method not allowed for token", Kind::Forbidden(Lack::Permission)),
+            (403, 10001, "Method not allowed for token", Kind::Forbidden(MissingGrant::Permission)),
             (403, 10001, "Internal error", Kind::Unavailable),
             (404, 7003, "Could not route", Kind::NotFound),
             (400, 7000, "No route for that URI", Kind::NotFound),
@@ -197,28 +198,28 @@ mod tests {
             (200, 1000, "something", Kind::Unavailable),
             (200, 0, "", Kind::Unavailable),
         ] {
-            let notes = [Note { code, message: message.to_owned() }];
+            let errors = [ApiError { code, message: message.to_owned() }];
             let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(kind(status, &notes), wanted, "{status} {code} {message}");
+            assert_eq!(kind(status, &errors), wanted, "{status} {code} {message}");
         }
     }
 
     #[test]
-    fn what_is_quoted_is_short_and_clean() {
+    fn quoted_errors_are_short_and_without_control_characters() {
         let long = "x".repeat(500);
         let text = format!(
             r#"{{"errors":[{{"code":6003,"message":"bad\u001b[31m\n","error_chain":[{{"code":6111,"message":"{long}"}}]}},
                null,{{"code":"7"}},{{}},{{}},{{}},{{}}]}}"#
         );
-        let notes = Envelope::parse(text.as_bytes(), &[]).unwrap().notes;
-        assert_eq!(notes.len(), NOTES);
-        assert_eq!((notes[0].code, notes[0].message.as_str()), (6003, "bad[31m"));
-        assert_eq!((notes[1].code, notes[1].message.chars().count()), (6111, MESSAGE + 1));
-        assert_eq!(notes[3], Note { code: 0, message: String::new() });
+        let errors = Envelope::parse(text.as_bytes(), &[]).unwrap().errors;
+        assert_eq!(errors.len(), MAX_ERRORS);
+        assert_eq!((errors[0].code, errors[0].message.as_str()), (6003, "bad[31m"));
+        assert_eq!((errors[1].code, errors[1].message.chars().count()), (6111, MAX_MESSAGE + 1));
+        assert_eq!(errors[3], ApiError { code: 0, message: String::new() });
     }
 
     #[test]
-    fn what_is_quoted_holds_no_secret_and_no_address() {
+    fn quoted_errors_contain_no_secret_and_no_address() {
         let secrets = ["s3cret", "me at work"].map(SecretString::from);
         for (text, shown) in [
             ("bad s3cret.", "bad [redacted]."),
@@ -237,12 +238,12 @@ mod tests {
         ] {
             assert_eq!(message(text, &secrets), shown, "{text:?}");
         }
-        let long = format!("{}ann@example.com", " ".repeat(MESSAGE - 3));
-        assert!(message(&long, &[]).ends_with(" [ad…"), "an address is seen before it is cut");
+        let long = format!("{}ann@example.com", " ".repeat(MAX_MESSAGE - 3));
+        assert!(message(&long, &[]).ends_with(" [ad…"), "addresses are replaced before the message is cut");
     }
 
     #[test]
-    fn numbers_of_pages_are_whole_and_not_negative() {
+    fn totals_are_whole_and_not_negative() {
         for (text, wanted) in [
             ("3", Some(3)),
             ("3.0", Some(3)),

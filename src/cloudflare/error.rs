@@ -1,15 +1,15 @@
-//! Why a request gave nothing usable, sorted by what to do next.
+//! Why a request failed, sorted by what to do next.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::operation::Operation;
 
-/// A request that gave nothing usable.
+/// A failed request.
 ///
-/// Its text is one sentence that says what to do, then what is known of the answer; what was asked stands
-/// beside it, in [`Error::operation`]. It never holds a credential, and what it quotes is bounded in length,
-/// and free of e-mail addresses and control characters.
+/// `Display` writes one sentence that says what to do, followed by what is known of the response. It does not name the
+/// operation; see [`Error::operation`]. It never contains a credential. Quoted text is bounded in length, and contains no
+/// e-mail addresses and no control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error(Box<Inner>);
 
@@ -17,11 +17,11 @@ pub struct Error(Box<Inner>);
 struct Inner {
     operation: Operation,
     kind: Kind,
-    /// What exactly was seen, for the kinds whose sentence needs it.
+    /// The cause, for the kinds whose sentence contains one.
     reason: String,
-    /// What to do about trouble on the way, if it is not to ask again later.
+    /// What to do, if it is not simply to try again later.
     remedy: Option<String>,
-    answer: Option<Answered>,
+    answer: Option<ResponseInfo>,
     retry_after: Option<Duration>,
     sent: Sent,
 }
@@ -29,57 +29,57 @@ struct Inner {
 /// Whether the request left this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sent {
-    Perhaps,
+    Maybe,
     No,
 }
 
-/// What a failed request did at Cloudflare.
+/// What a failed request may have changed at Cloudflare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Nothing: it was not sent, or refused.
-    Nothing,
-    /// It may have done what it asks for: no answer came that says.
+pub enum SideEffect {
+    /// Nothing: the request was refused, or never sent.
+    None,
+    /// The change may have been made: no response says.
     Unknown,
 }
 
-/// The kinds of [`Error`], by the reaction they ask for.
+/// The kinds of [`Error`], by how to react to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// No credentials arrived, or malformed ones: a person must look at the configuration.
+    /// The credentials are missing or malformed: a person must correct the configuration.
     Credentials,
-    /// The credentials are not, or no longer, valid: a person must replace them.
+    /// The credentials are not valid, or no longer: a person must replace them.
     Refused,
-    /// The credentials are valid, but not for this: a person must mend what they cover.
-    Forbidden(Lack),
+    /// The credentials are valid, but do not allow this: a person must extend them.
+    Forbidden(MissingGrant),
     /// The account's plan has no user risk scoring.
     NotEntitled,
     /// There is no such user, integration or account.
     NotFound,
-    /// Too many requests: ask again after [`Error::retry_after`].
+    /// Too many requests: retry after [`Error::retry_after`].
     Limited(Limiter),
-    /// Passing trouble on the way or at Cloudflare: ask again later.
+    /// A transient failure of the network or at Cloudflare: retry later.
     Unavailable,
-    /// The answer did not come in time: ask again later.
+    /// The response did not arrive in time: retry later.
     Timeout,
-    /// The answer does not have its documented shape; it stays out of the model.
+    /// The response does not have its documented shape, and is discarded.
     Shape,
-    /// The request itself was refused, here or by Cloudflare: asking the same again will not help.
+    /// The request itself is not acceptable, to this client or to Cloudflare: a retry would not help.
     Invalid,
 }
 
-/// What valid credentials lack.
+/// What valid credentials do not grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lack {
-    /// The permission of [`Error::permission`].
+pub enum MissingGrant {
+    /// The permission that [`Error::permission`] names.
     Permission,
-    /// The account: they belong to another one.
+    /// The account: the credentials are for another one.
     Account,
 }
 
-/// Who holds a request back.
+/// Who limits the rate of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limiter {
-    /// Cloudflare, by a 429 or code 971.
+    /// Cloudflare, with a 429 or code 971.
     Cloudflare,
     /// The budget of this process: nothing was sent.
     Budget,
@@ -88,7 +88,7 @@ pub enum Limiter {
 /// How an attempt ended; the label `outcome`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
-    /// A usable answer.
+    /// A usable response.
     Ok,
     /// [`Kind::Credentials`]
     Credentials,
@@ -112,23 +112,23 @@ pub enum Outcome {
     Invalid,
 }
 
-/// What came back: the part of an answer that helps to find out what went wrong.
+/// The parts of a response that help to diagnose a failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answered {
+pub struct ResponseInfo {
     /// The HTTP status.
     pub status: u16,
-    /// Cloudflare's own codes and messages, at most a few.
-    pub notes: Vec<Note>,
-    /// The CF-Ray id, by which Cloudflare's support finds the request.
+    /// Cloudflare's codes and messages, at most five.
+    pub errors: Vec<ApiError>,
+    /// The CF-Ray id, with which Cloudflare's support can find the request.
     pub ray: Option<String>,
 }
 
-/// One of the errors of Cloudflare's envelope.
+/// One error of Cloudflare's envelope.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// Its number, 0 where there is none.
+pub struct ApiError {
+    /// Cloudflare's error code; 0 if there is none.
     pub code: i64,
-    /// Its words, shortened.
+    /// The message, cut to 200 characters.
     pub message: String,
 }
 
@@ -153,7 +153,7 @@ impl Outcome {
         self as usize
     }
 
-    /// The word for it in labels.
+    /// The value of the label `outcome`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -173,17 +173,17 @@ impl Outcome {
 
 impl Error {
     pub(super) fn new(operation: Operation, kind: Kind, reason: impl Into<String>) -> Self {
-        let (remedy, answer, retry_after, sent) = (None, None, None, Sent::Perhaps);
+        let (remedy, answer, retry_after, sent) = (None, None, None, Sent::Maybe);
         Self(Box::new(Inner { operation, kind, reason: reason.into(), remedy, answer, retry_after, sent }))
     }
 
-    /// The same of a request for which there was not even a connection.
+    /// Marks the request as never sent, because there was no connection.
     pub(super) fn unsent(mut self) -> Self {
         self.0.sent = Sent::No;
         self
     }
 
-    pub(super) fn answered(mut self, answer: Answered) -> Self {
+    pub(super) fn answered(mut self, answer: ResponseInfo) -> Self {
         self.0.answer = Some(answer);
         self
     }
@@ -198,12 +198,12 @@ impl Error {
         self
     }
 
-    /// What to do about it.
+    /// The kind of error, which decides how to react.
     pub fn kind(&self) -> Kind {
         self.0.kind
     }
 
-    /// The same for a label.
+    /// The kind of error as a label value.
     pub fn outcome(&self) -> Outcome {
         match self.0.kind {
             Kind::Credentials => Outcome::Credentials,
@@ -219,13 +219,13 @@ impl Error {
         }
     }
 
-    /// What the request did, if it was to change something.
-    pub fn effect(&self) -> Effect {
+    /// Whether the request may have changed something at Cloudflare.
+    pub fn effect(&self) -> SideEffect {
         match (self.0.sent, self.0.kind) {
-            (Sent::No, _) => Effect::Nothing,
-            (Sent::Perhaps, Kind::Unavailable | Kind::Timeout | Kind::Shape) => Effect::Unknown,
+            (Sent::No, _) => SideEffect::None,
+            (Sent::Maybe, Kind::Unavailable | Kind::Timeout | Kind::Shape) => SideEffect::Unknown,
             (
-                Sent::Perhaps,
+                Sent::Maybe,
                 Kind::Credentials
                 | Kind::Refused
                 | Kind::Forbidden(_)
@@ -233,7 +233,7 @@ impl Error {
                 | Kind::NotFound
                 | Kind::Limited(_)
                 | Kind::Invalid,
-            ) => Effect::Nothing,
+            ) => SideEffect::None,
         }
     }
 
@@ -242,23 +242,23 @@ impl Error {
         self.0.operation.as_str()
     }
 
-    /// What came back, if anything did.
-    pub fn answer(&self) -> Option<&Answered> {
+    /// The response, if one arrived.
+    pub fn response(&self) -> Option<&ResponseInfo> {
         self.0.answer.as_ref()
     }
 
-    /// How long to wait before asking again: always there for [`Kind::Limited`], for
-    /// [`Kind::Unavailable`] where the server said so.
+    /// How long to wait before a retry: always known for [`Kind::Limited`], and for [`Kind::Unavailable`] if the
+    /// server said so.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// The permission that the request needs, in quotes as part of a sentence: `"Zero Trust: PII Read"`.
+    /// The permission that the request needs, quoted for use in a sentence: `"Zero Trust: PII Read"`.
     pub fn permission(&self) -> &'static str {
         self.0.operation.permission()
     }
 
-    /// What to do, in a sentence.
+    /// One sentence that says what happened and what to do.
     fn advice(&self) -> String {
         let Inner { operation, kind, reason, remedy, retry_after, answer: _, sent: _ } = &*self.0;
         let or = |usual: &'static str| remedy.as_deref().unwrap_or(usual);
@@ -270,39 +270,39 @@ impl Error {
                     .to_owned()
             }
             Kind::Refused => {
-                "the credentials are refused; check that the token is active and not expired, or \
+                "the credentials were rejected; check that the token is active and not expired, or \
                  create a new one"
                     .to_owned()
             }
-            Kind::Forbidden(Lack::Permission) => {
+            Kind::Forbidden(MissingGrant::Permission) => {
                 format!("the credentials lack a permission; add {} to the token", operation.permission())
             }
-            Kind::Forbidden(Lack::Account) => {
+            Kind::Forbidden(MissingGrant::Account) => {
                 "the credentials do not cover this account; check the account id \
                  and the accounts the token is for"
                     .to_owned()
             }
             Kind::NotEntitled => {
                 "the account has no user risk scoring; it is part of Cloudflare's Enterprise \
-                 plans, ask the account team"
+                 plans, so ask the account team"
                     .to_owned()
             }
             Kind::NotFound => operation.not_found().to_owned(),
             Kind::Limited(Limiter::Cloudflare) => format!(
-                "cloudflare's rate limit is reached; ask again in {seconds} s, and lower the budget share if \
-                 this returns"
+                "cloudflare's rate limit is reached; retry in {seconds} s, and lower the budget share if \
+                 this happens again"
             ),
             Kind::Limited(Limiter::Budget) => {
-                format!("the request budget is spent; the next request may go in {seconds} s")
+                format!("the request budget is used up; the next request is allowed in {seconds} s")
             }
             Kind::Unavailable => {
-                format!("{reason}; {}", or("ask again later, and look into it if it lasts"))
+                format!("{reason}; {}", or("retry later; investigate if it persists"))
             }
             Kind::Timeout => {
-                format!("{reason}; {}", or("ask again later, and check the network if it lasts"))
+                format!("{reason}; {}", or("retry later; check the network if it persists"))
             }
-            Kind::Shape => format!("unexpected answer: {reason}"),
-            Kind::Invalid => format!("the request is refused: {reason}"),
+            Kind::Shape => format!("unexpected response: {reason}"),
+            Kind::Invalid => format!("the request was rejected: {reason}"),
         }
     }
 }
@@ -310,11 +310,11 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.advice())?;
-        let Some(Answered { status, notes, ray }) = &self.0.answer else {
+        let Some(ResponseInfo { status, errors, ray }) = &self.0.answer else {
             return Ok(());
         };
         write!(f, " (HTTP {status}")?;
-        for Note { code, message } in notes {
+        for ApiError { code, message } in errors {
             write!(f, ", {code} {message}")?;
         }
         if let Some(ray) = ray {

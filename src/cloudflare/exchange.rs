@@ -1,5 +1,4 @@
-//! One request and its answer. Sends the request, reads the answer within its time, sorts it, and settles the permit
-//! by it.
+//! One HTTP exchange: sends a request, reads the response within its time limits, classifies it, and tells the budget.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,11 +6,11 @@ use std::time::Duration;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Response, StatusCode, Url};
 
-use super::auth::Auth;
 use super::connect_error::{Permanence, Target, cause};
-use super::decode::{Body, Bounds, DecodeError, Sink, Whole};
-use super::envelope::{self, Envelope, tidy};
-use super::error::{Answered, Error, Kind, Limiter};
+use super::credentials::Auth;
+use super::decode::{Body, Bounds, DecodeError, Sink, TextSink};
+use super::envelope::{self, Envelope, sanitize};
+use super::error::{Error, Kind, Limiter, ResponseInfo};
 use super::headers::{self, Coding};
 use super::request::{Answer, Request};
 use super::retry::{FailedAttempt, Retry};
@@ -19,24 +18,24 @@ use crate::clock::Clock;
 use crate::cloudflare::limit::Permit;
 use crate::cloudflare::limit::WINDOW;
 
-/// How long a 429 without `Retry-After` blocks: as long as Cloudflare documents.
+/// The length of the block after a 429 without `Retry-After`, as Cloudflare documents it.
 const DOCUMENTED_BLOCK: Duration = WINDOW;
 
-/// How one account's API is reached; cheap to clone.
+/// What a client needs to send requests; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Connection {
     pub(super) http: reqwest::Client,
     pub(super) target: Arc<Target>,
     pub(super) auth: Arc<Auth>,
     pub(super) bounds: Bounds,
-    pub(super) connect_wait: Duration,
-    pub(super) idle_wait: Duration,
-    /// Dates in headers are compared with this clock.
+    pub(super) connect_timeout: Duration,
+    pub(super) idle_timeout: Duration,
+    /// Dates in headers are compared with this clock if the response has no `Date`.
     pub(super) clock: Clock,
 }
 
 impl Connection {
-    /// Sends the request and waits for the head of the answer.
+    /// Sends the request and waits for the headers of the response.
     pub(super) async fn send(&self, request: &Request) -> Result<Response, FailedAttempt> {
         let mut outgoing = self
             .http
@@ -49,11 +48,11 @@ impl Connection {
                 .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
                 .body(body.clone());
         }
-        let wait = self.connect_wait.saturating_add(self.idle_wait);
+        let wait = self.connect_timeout.saturating_add(self.idle_timeout);
         match tokio::time::timeout(wait, outgoing.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) if error.is_connect() && error.is_timeout() => {
-                let reason = format!("no connection to {} within {:?}", self.target, self.connect_wait);
+                let reason = format!("no connection to {} within {:?}", self.target, self.connect_timeout);
                 let error = Error::new(request.operation, Kind::Timeout, reason).unsent();
                 Err(FailedAttempt { error: error.advising(self.target.remedy()), retry: Retry::Always })
             }
@@ -69,17 +68,17 @@ impl Connection {
                 Err(FailedAttempt { error, retry })
             }
             Ok(Err(error)) => {
-                let reason = format!("the connection broke: {}", cause(&error));
+                let reason = format!("the connection was closed: {}", cause(&error));
                 Err(FailedAttempt::new(request, Kind::Unavailable, reason, Retry::IfRead))
             }
             Err(_) => {
-                let reason = format!("nothing was answered within {wait:?}");
+                let reason = format!("no response within {wait:?}");
                 Err(FailedAttempt::new(request, Kind::Timeout, reason, Retry::IfRead))
             }
         }
     }
 
-    /// Reads an answer and settles the permit by it.
+    /// Reads a response and tells the permit what it says about the rate limit.
     pub(super) async fn receive<S: Sink>(
         &self,
         request: &Request,
@@ -111,7 +110,7 @@ impl Connection {
         }
     }
 
-    /// Reads an answer with a success status.
+    /// Reads a response with a success status.
     async fn success<S: Sink>(
         &self,
         request: &Request,
@@ -120,39 +119,42 @@ impl Connection {
     ) -> Result<Answer<S::Out>, FailedAttempt> {
         let status = response.status();
         let date = headers::date(response.headers());
-        let mut answered =
-            Answered { status: status.as_u16(), notes: Vec::new(), ray: headers::ray(response.headers()) };
-        let misshapen = |reason: String, answered: Answered| {
+        let mut answered = ResponseInfo {
+            status: status.as_u16(),
+            errors: Vec::new(),
+            ray: headers::ray(response.headers()),
+        };
+        let shape_error = |reason: String, answered: ResponseInfo| {
             FailedAttempt::for_good(Error::new(request.operation, Kind::Shape, reason).answered(answered))
         };
-        if let Some(media) = headers::foreign_type(response.headers()) {
-            return Err(misshapen(format!("it is {media}, not JSON"), answered));
+        if let Some(media) = headers::non_json_type(response.headers()) {
+            return Err(shape_error(format!("it is {media}, not JSON"), answered));
         }
         let (text, list) = match self.read(request, response, sink).await {
             Ok(read) => read,
-            Err(Unread::Undecodable(broken)) => return Err(misshapen(broken.to_string(), answered)),
+            Err(Unread::Undecodable(broken)) => return Err(shape_error(broken.to_string(), answered)),
             Err(Unread::Incomplete(failure)) => {
                 return Err(FailedAttempt { error: failure.error.answered(answered), retry: failure.retry });
             }
         };
         let envelope = match Envelope::parse(&text, &self.auth.secrets) {
             Ok(envelope) => envelope,
-            Err(broken) => return Err(misshapen(broken.to_string(), answered)),
+            Err(broken) => return Err(shape_error(broken.to_string(), answered)),
         };
         match envelope.success {
             Some(true) => Ok(Answer { envelope, list, date, answered }),
             Some(false) => {
-                let kind = envelope::kind(status, &envelope.notes);
-                answered.notes = envelope.notes;
+                let kind = envelope::kind(status, &envelope.errors);
+                answered.errors = envelope.errors;
                 let reason = "cloudflare reports a failure";
                 let error = Error::new(request.operation, kind, reason).answered(answered);
                 Err(FailedAttempt::for_good(error))
             }
-            None => Err(misshapen("it does not say whether it is a success".to_owned(), answered)),
+            None => Err(shape_error("it has no \"success\" field".to_owned(), answered)),
         }
     }
 
-    /// Reads an answer with an error status.
+    /// Reads a response with an error status.
     async fn failure(
         &self,
         request: &Request,
@@ -160,27 +162,32 @@ impl Connection {
         retry_after: Option<Duration>,
     ) -> FailedAttempt {
         let status = response.status();
-        let mut answered =
-            Answered { status: status.as_u16(), notes: Vec::new(), ray: headers::ray(response.headers()) };
+        let mut answered = ResponseInfo {
+            status: status.as_u16(),
+            errors: Vec::new(),
+            ray: headers::ray(response.headers()),
+        };
         if status.is_redirection() || status.is_informational() {
-            let reason =
-                format!("it leads to {}, where nothing is sent; check the base URL", destination(&response));
+            let reason = format!(
+                "it redirects to {}, and redirects are not followed; check the base URL",
+                destination(&response)
+            );
             return FailedAttempt::for_good(
                 Error::new(request.operation, Kind::Shape, reason).answered(answered),
             );
         }
-        // A gateway in trouble writes HTML or nothing; then only the status is known.
-        let text = match headers::foreign_type(response.headers()) {
-            None => self.read(request, response, Whole::new(&self.bounds)).await.ok(),
+        // A failing gateway sends HTML or nothing, so only the status is known.
+        let text = match headers::non_json_type(response.headers()) {
+            None => self.read(request, response, TextSink::new(&self.bounds)).await.ok(),
             Some(_) => None,
         };
         if let Some(envelope) = text.and_then(|(text, ())| Envelope::parse(&text, &self.auth.secrets).ok()) {
-            answered.notes = envelope.notes;
+            answered.errors = envelope.errors;
         }
-        let kind = envelope::kind(status, &answered.notes);
+        let kind = envelope::kind(status, &answered.errors);
         let reason = match kind {
-            Kind::Invalid => "cloudflare does not accept it as it is",
-            _ => "cloudflare is in trouble",
+            Kind::Invalid => "cloudflare does not accept it",
+            _ => "cloudflare is unavailable",
         };
         let error = Error::new(request.operation, kind, reason).answered(answered);
         let retry = if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
@@ -203,25 +210,25 @@ impl Connection {
             Coding::Plain => Body::plain(sink, &self.bounds),
             Coding::Gzip => Body::gzip(sink, &self.bounds),
             Coding::Other => {
-                let what = "it is packed in a way that was not asked for".to_owned();
+                let what = "its Content-Encoding was not requested".to_owned();
                 return Err(Unread::Undecodable(DecodeError::Compression(what)));
             }
         };
         loop {
-            // Once a body has begun, the request is not repeated: the next poll is soon enough.
+            // After the first byte of the body there is no retry: the next poll comes soon enough.
             let lost =
                 |kind, reason| Unread::Incomplete(FailedAttempt::new(request, kind, reason, Retry::No));
-            match tokio::time::timeout(self.idle_wait, response.chunk()).await {
+            match tokio::time::timeout(self.idle_timeout, response.chunk()).await {
                 Ok(Ok(Some(bytes))) => body.push(&bytes).map_err(Unread::Undecodable)?,
                 Ok(Ok(None)) => return body.finish().map_err(Unread::Undecodable),
                 Ok(Err(error)) => {
                     let (bytes, why) = (body.decoded(), cause(&error));
-                    let reason = format!("the answer broke off after {bytes} bytes: {why}");
+                    let reason = format!("the response was cut off after {bytes} bytes: {why}");
                     return Err(lost(Kind::Unavailable, reason));
                 }
                 Err(_) => {
-                    let (bytes, wait) = (body.decoded(), self.idle_wait);
-                    let reason = format!("the answer stood still for {wait:?} after {bytes} bytes");
+                    let (bytes, wait) = (body.decoded(), self.idle_timeout);
+                    let reason = format!("the response stalled for {wait:?} after {bytes} bytes");
                     return Err(lost(Kind::Timeout, reason));
                 }
             }
@@ -231,18 +238,18 @@ impl Connection {
 
 /// Why a body could not be read.
 enum Unread {
-    /// It arrived, but cannot be decoded.
+    /// The body arrived, but cannot be decoded.
     Undecodable(DecodeError),
-    /// It did not arrive completely.
+    /// The body did not arrive completely.
     Incomplete(FailedAttempt),
 }
 
-/// The host that a redirect names. The rest of the URL is left out: it may hold personal data.
+/// The host that a redirect leads to. The rest of the URL is left out, because it may contain personal data.
 fn destination(response: &Response) -> String {
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let target = location.and_then(|location| response.url().join(location).ok());
     match target.as_ref().and_then(Url::host_str) {
-        Some(host) => tidy(host, 100),
-        None => "another place".to_owned(),
+        Some(host) => sanitize(host, 100),
+        None => "an unknown host".to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! Reads the headers of an answer: its date, how long to wait, and what is left of the rate limit.
+//! Reads the headers of a response: its date, how long to wait, and what is left of the rate limit.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFT
 use crate::clock::Timestamp;
 use crate::cloudflare::limit::{ServerLimit, WINDOW};
 
-/// A longer wait is a mistake of the server (milliseconds, or a date as a number) and is ignored.
+/// A longer wait must be an error of the server (milliseconds, or a date as a number) and is ignored.
 const LONGEST_WAIT: Duration = Duration::from_secs(366 * 86_400);
 
-/// A wait of zero is raised to this, so that nothing spins.
+/// A wait of zero is raised to this, so that no loop sends requests without a pause.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
-/// No window is 30 years long: from here on a number of seconds is a date, of 2001 and later.
+/// No window is 30 years long: from here on, a number of seconds is a date after 2001.
 const SECONDS_ARE_DATES: u64 = 1_000_000_000;
 
-/// The same in milliseconds; as seconds it would be a date 30,000 years away.
+/// From here on, a number is a date in milliseconds: in seconds it would be 30,000 years away.
 const MILLIS_ARE_DATES: u64 = 1_000_000_000_000;
 
-/// How a body is packed.
+/// The `Content-Encoding` of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
     Plain,
@@ -27,12 +27,11 @@ pub(super) enum Coding {
     Other,
 }
 
-/// Cloudflare's clock.
+/// The `Date` header: the time by Cloudflare's clock.
 pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
     http_date(headers.get(DATE)?.to_str().ok()?)
 }
 
-/// How the body is packed.
 pub(super) fn coding(headers: &HeaderMap) -> Coding {
     match headers.get(CONTENT_ENCODING).map(|value| value.as_bytes().to_ascii_lowercase()) {
         None => Coding::Plain,
@@ -44,12 +43,12 @@ pub(super) fn coding(headers: &HeaderMap) -> Coding {
     }
 }
 
-/// The media type, where the answer claims to be something else than JSON.
-pub(super) fn foreign_type(headers: &HeaderMap) -> Option<String> {
+/// The media type, if the response says that it is not JSON.
+pub(super) fn non_json_type(headers: &HeaderMap) -> Option<String> {
     let value = String::from_utf8_lossy(headers.get(CONTENT_TYPE)?.as_bytes()).to_ascii_lowercase();
     let media = value.split(';').next().unwrap_or_default().trim();
     let json = media == "application/json" || media.ends_with("+json");
-    (!json).then(|| super::envelope::tidy(media, 60))
+    (!json).then(|| super::envelope::sanitize(media, 60))
 }
 
 /// The CF-Ray id, if it looks like one.
@@ -60,8 +59,8 @@ pub(super) fn ray(headers: &HeaderMap) -> Option<String> {
     fits.then(|| value.to_owned())
 }
 
-/// How long the server wants to be left alone, however long that is: whole seconds, or a date seen from
-/// the answer's own (`now` without one). The longest of several; `None` if it says nothing that makes sense.
+/// The `Retry-After` header, in whole seconds or as a date. A date is compared with the response's own `Date`, or with
+/// `now` if it has none. The longest of several values; `None` if no value is valid.
 pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let now = date(headers).unwrap_or(now);
     let wait = |text: &str| {
@@ -80,7 +79,7 @@ pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duratio
         .map(|wait| wait.max(SHORTEST_WAIT))
 }
 
-/// The tightest of what the server says is left, in any of the spellings that occur.
+/// The tightest rate limit that the headers mention, in any of the spellings that occur.
 pub(super) fn server_limit(headers: &HeaderMap, now: Timestamp) -> Option<ServerLimit> {
     let now = date(headers).unwrap_or(now);
     let windows = windows(headers);
@@ -93,7 +92,7 @@ pub(super) fn server_limit(headers: &HeaderMap, now: Timestamp) -> Option<Server
     listed.chain(apart).min_by_key(|limit| (limit.remaining, std::cmp::Reverse(limit.resets_in)))
 }
 
-/// `"burst";q=100;w=60, "default";q=1200;w=300`: how long the window of each policy is.
+/// The length of each policy's window: `"burst";q=100;w=60, "default";q=1200;w=300`.
 fn windows(headers: &HeaderMap) -> Vec<(String, Duration)> {
     headers
         .get_all("ratelimit-policy")
@@ -111,16 +110,19 @@ fn windows(headers: &HeaderMap) -> Vec<(String, Duration)> {
 fn members(list: &str, windows: &[(String, Duration)], now: Timestamp) -> Vec<ServerLimit> {
     if let Some(remaining) = parameter(list, ',', "remaining").or_else(|| parameter(list, ';', "remaining")) {
         let reset = parameter(list, ',', "reset").or_else(|| parameter(list, ';', "reset"));
-        return vec![ServerLimit { remaining, resets_in: reset.map_or(WINDOW, |reset| span(reset, now)) }];
+        return vec![ServerLimit {
+            remaining,
+            resets_in: reset.map_or(WINDOW, |reset| until_reset(reset, now)),
+        }];
     }
     let limit = |member: &str| {
         let name = member.split(';').next()?.trim();
         let window = windows.iter().find(|(known, _)| known == name);
         Some(ServerLimit {
             remaining: parameter(member, ';', "r")?,
-            // Without `t` the longest it can be: the policy's window, else Cloudflare's.
+            // Without `t`, assume the longest possible time: the policy's window, or else Cloudflare's.
             resets_in: match (parameter(member, ';', "t"), window) {
-                (Some(reset), _) => span(reset, now),
+                (Some(reset), _) => until_reset(reset, now),
                 (None, Some((_, length))) => WINDOW.min(*length),
                 (None, None) => WINDOW,
             },
@@ -136,15 +138,15 @@ fn separate(headers: &HeaderMap, name: &str, now: Timestamp) -> Option<ServerLim
         value.to_str().ok()?.trim().parse::<u64>().ok()
     };
     let remaining = number("remaining")?;
-    let resets_in = number("reset").map_or(WINDOW, |reset| span(reset, now));
+    let resets_in = number("reset").map_or(WINDOW, |reset| until_reset(reset, now));
     Some(ServerLimit { remaining, resets_in })
 }
 
-/// How long it is to a reset, which is given in seconds or as a date in seconds or milliseconds.
+/// The time until a reset, which is given in seconds, or as a date in seconds or milliseconds.
 ///
-/// At most a window: by then Cloudflare has forgotten every request, and whoever is told more has been told
-/// it in a unit that nobody documented. Only a refusal may ask for a longer silence.
-fn span(reset: u64, now: Timestamp) -> Duration {
+/// At most one window: by then no earlier request counts, so a longer time must be in an undocumented unit. Only
+/// `Retry-After` may ask for a longer wait.
+fn until_reset(reset: u64, now: Timestamp) -> Duration {
     let until = |millis: u64| Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX)).since(now);
     let span = match reset {
         0..SECONDS_ARE_DATES => Duration::from_secs(reset),
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_seconds_or_a_date_and_nonsense_is_none() {
+    fn a_wait_is_seconds_or_a_date_and_invalid_values_are_ignored() {
         let (day, year) = (86_400, 366 * 86_400);
         for (value, wait) in [
             ("1", Some(1)),
@@ -214,7 +216,7 @@ mod tests {
             ("retry-after", "Wed, 21 Oct 2015 09:28:00 GMT"),
             ("date", "Wed, 21 Oct 2015 09:27:00 GMT"),
         ]);
-        assert_eq!(retry_after(&skewed, NOW), Some(Duration::from_secs(60)), "by the answer's clock");
+        assert_eq!(retry_after(&skewed, NOW), Some(Duration::from_secs(60)), "by the server's clock");
         let several = head(&[("retry-after", "5"), ("retry-after", "50")]);
         assert_eq!(retry_after(&several, NOW), Some(Duration::from_secs(50)));
     }
@@ -289,8 +291,8 @@ mod tests {
             ("application/problem+json", None),
             ("Text/HTML; charset=utf-8", Some("text/html")),
         ] {
-            assert_eq!(foreign_type(&head(&[("content-type", value)])).as_deref(), foreign);
+            assert_eq!(non_json_type(&head(&[("content-type", value)])).as_deref(), foreign);
         }
-        assert_eq!(foreign_type(&head(&[])), None, "what says nothing may be JSON");
+        assert_eq!(non_json_type(&head(&[])), None, "a response without a media type may be JSON");
     }
 }

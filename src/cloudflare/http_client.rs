@@ -1,4 +1,4 @@
-//! The HTTP client below everything: TLS, no redirects, no retries of its own, and a proxy only for remote hosts.
+//! Builds the HTTP client: TLS, no redirects, no retries of its own, and a proxy only for remote hosts.
 
 use std::time::Duration;
 
@@ -7,8 +7,7 @@ use super::connect_error;
 use super::setup_error::SetupError;
 use super::tls;
 
-/// Builds the client for this kind of place.
-pub(super) fn build(site: Site, connect_wait: Duration) -> Result<reqwest::Client, SetupError> {
+pub(super) fn build(site: Site, connect_timeout: Duration) -> Result<reqwest::Client, SetupError> {
     let tls = match site {
         Site::Remote => tls::with_anchors().map_err(SetupError::Trust)?,
         Site::Loopback => tls::without_anchors(),
@@ -21,10 +20,10 @@ pub(super) fn build(site: Site, connect_wait: Duration) -> Result<reqwest::Clien
         .referer(false)
         .http1_only()
         .pool_max_idle_per_host(2)
-        .connect_timeout(connect_wait);
+        .connect_timeout(connect_timeout);
     let builder = match site {
         Site::Remote => builder,
-        // In clear text to a proxy elsewhere the credentials would leave the machine.
+        // Through a proxy, the credentials would leave the machine in clear text.
         Site::Loopback => builder.no_proxy(),
     };
     builder.build().map_err(|error| SetupError::Http(connect_error::cause(&error)))

@@ -1,7 +1,7 @@
-//! How many requests may be sent, and when: the budget of a credential and the rate limit inside it.
+//! How many requests may be sent, and when: the budget of a credential, and the rate limit that it enforces.
 
 mod budget;
 mod rate_limit;
 
-pub use budget::{Budget, Journal, Level, Permit, Spending};
-pub use rate_limit::{QUOTA, RateLimit, ServerLimit, Turn, WINDOW};
+pub use budget::{Budget, BudgetStatus, Journal, Permit, Spending};
+pub use rate_limit::{Admission, QUOTA, RateLimit, ServerLimit, WINDOW};

@@ -22,7 +22,7 @@ pub(super) enum Operation {
 }
 
 impl Operation {
-    /// What it reads or changes. Its requests are counted as requests for this resource.
+    /// The resource that it reads or changes. Its requests are counted as requests for this resource.
     pub(super) const fn resource(self) -> Resource {
         match self {
             Self::Behaviors | Self::UpdateBehaviors => Resource::Behaviors,
@@ -62,7 +62,7 @@ impl Operation {
         }
     }
 
-    /// The permission a token needs for it, as Cloudflare's token page names it.
+    /// The permission that a token needs, as Cloudflare's token page names it.
     pub(super) const fn permission(self) -> &'static str {
         match self {
             Self::Summary | Self::User => "\"Zero Trust: PII Read\"",
@@ -78,15 +78,15 @@ impl Operation {
         }
     }
 
-    /// What a 404 means here, and what to do.
+    /// What a 404 means for this operation, and what to do.
     pub(super) const fn not_found(self) -> &'static str {
         match self {
-            Self::User | Self::Reset => "cloudflare knows no such user in this account",
+            Self::User | Self::Reset => "the account has no such user",
             Self::Integration
             | Self::UpdateIntegration
             | Self::DeleteIntegration
-            | Self::IntegrationByReference => "there is no such integration in this account",
-            _ => "there is nothing at this address; check the account id and the base URL",
+            | Self::IntegrationByReference => "the account has no such integration",
+            _ => "cloudflare does not know this address; check the account id and the base URL",
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Reads lists that may come in pages. The server may not say that there are pages, or may count them wrongly.
 //!
-//! Today's schema has no pages; older ones had, and the envelope still counts them. So the first request asks for
-//! no page, and only an answer that counts more elements than it holds leads to further requests. A list is
-//! complete only if every counted element came.
+//! Today's schema has no pages. Older versions had, and the envelope still counts them. So the first request asks for
+//! no particular page. More requests follow only if the response counts more elements than it contains. A list is
+//! complete only if every counted element arrived.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::decode::{Element, Listing, Seen};
+use super::decode::{DecodedList, Element, Presence};
 use super::envelope::PageInfo;
 use super::error::{Error, Kind};
 use super::operation::Operation;
@@ -20,7 +20,7 @@ use super::transport::{Deadline, Transport};
 use crate::clock::Timestamp;
 use crate::model::{Completeness, Identities, UserId};
 
-/// A list still counts as complete if at most one element in this many is unreadable.
+/// A list still counts as complete if at most one in this many elements is unreadable.
 const ONE_REJECTED_IN: usize = 100;
 
 /// What the client knows about the page size of each list.
@@ -30,17 +30,17 @@ pub(super) struct Paging {
     pub(super) user: PageSizeProbe,
 }
 
-/// Finds out once whether the server grants a larger page size for a list.
+/// Finds out, once for each list, whether the server grants a larger page size.
 #[derive(Debug)]
 pub(super) struct PageSizeProbe {
-    /// The size to try once a list turns out to have pages.
+    /// The size to ask for once a list turns out to have pages.
     size: u32,
     result: Mutex<ProbeResult>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ProbeResult {
-    /// No list needed pages so far.
+    /// No list had pages so far.
     Untried,
     /// The server grants the larger size, so even the first request asks for it.
     Granted,
@@ -53,12 +53,12 @@ enum ProbeResult {
 pub(super) struct List<E> {
     /// Without duplicates.
     pub(super) items: Vec<E>,
-    /// Sorted; no user in it has a readable element.
+    /// Users without a readable element, sorted.
     pub(super) unreadable: Vec<UserId>,
     pub(super) anonymous: u32,
     pub(super) identities: Option<Identities>,
     pub(super) completeness: Completeness,
-    /// Cloudflare's clock when the first page was answered.
+    /// The `Date` header of the first page: the time by Cloudflare's clock.
     pub(super) date: Option<Timestamp>,
     /// How many pages were requested, repeated ones included.
     pub(super) pages: u32,
@@ -68,14 +68,14 @@ pub(super) struct List<E> {
 /// Reads all pages of a list.
 ///
 /// # Errors
-/// The first page failed; or a later one did for a reason that concerns every request, such as a rate limit.
+/// The first page failed, or a later page failed for a reason that applies to every request, such as a rate limit.
 pub(super) async fn read<E: Element>(
     transport: &Transport,
     request: Request,
     probe: &PageSizeProbe,
-    total_wait: Duration,
+    total_timeout: Duration,
 ) -> Result<List<E>, Error> {
-    let mut deadline = Deadline::new(total_wait);
+    let mut deadline = Deadline::new(total_timeout);
     let (operation, mut size) = (request.operation, probe.granted());
     let begin = |page| Accumulator::<E>::begin(page, operation, Position::First);
     let mut pages = 1;
@@ -92,7 +92,7 @@ pub(super) async fn read<E: Element>(
         },
     };
     let date = list.first.date;
-    if list.wants_more(1) && probe.untried() {
+    if list.has_more(1) && probe.untried() {
         let larger = request.page(1, Some(probe.size)).continuation();
         pages += 1;
         match transport.list(&larger, &mut deadline, begin).await {
@@ -102,15 +102,15 @@ pub(super) async fn read<E: Element>(
                 list = larger;
             }
             Ok(_) => probe.record(ProbeResult::Refused),
-            Err(error) if concerns_all(&error) => return Err(error),
+            Err(error) if is_account_wide(&error) => return Err(error),
             Err(error) if error.kind() == Kind::Invalid => probe.record(ProbeResult::Refused),
-            // A transient error proves nothing about the size; go on with the server's own.
+            // A transient error says nothing about the size, so this reading uses the server's default.
             Err(_) => {}
         }
     }
     let mut page = 1;
     let mut trouble = None;
-    while trouble.is_none() && list.wants_more(page) {
+    while trouble.is_none() && list.has_more(page) {
         if page >= transport.bounds().pages {
             trouble = Some(format!("there are more than {page} pages"));
             break;
@@ -121,22 +121,22 @@ pub(super) async fn read<E: Element>(
         let continuation = request.page(page, size).continuation();
         let added = transport.list(&continuation, &mut deadline, next).await;
         trouble = match added.map(|page| list.add(page)) {
-            Ok(Added::Something) => None,
-            Ok(Added::Nothing) => break,
-            Ok(Added::Repetition) => Some(format!("page {page} repeats earlier ones")),
-            Err(error) if concerns_all(&error) => return Err(error),
+            Ok(PageAdded::New) => None,
+            Ok(PageAdded::Empty) => break,
+            Ok(PageAdded::Repeated) => Some(format!("page {page} repeats earlier pages")),
+            Err(error) if is_account_wide(&error) => return Err(error),
             Err(error) => Some(format!("page {page} is missing: {error}")),
         };
         if list.received > transport.bounds().elements {
             let reason = format!("it is too large: more than {} elements", transport.bounds().elements);
-            return Err(list.first.misshapen(operation, &reason));
+            return Err(list.first.shape_error(operation, &reason));
         }
     }
     Ok(list.finish(trouble, date, pages))
 }
 
 /// Whether every further request would fail like this one.
-fn concerns_all(error: &Error) -> bool {
+fn is_account_wide(error: &Error) -> bool {
     matches!(
         error.kind(),
         Kind::Limited(_) | Kind::Credentials | Kind::Refused | Kind::Forbidden(_) | Kind::NotEntitled
@@ -144,7 +144,6 @@ fn concerns_all(error: &Error) -> bool {
 }
 
 impl Paging {
-    /// `size` is tried once a list turns out to have pages.
     pub(super) fn new(size: u32) -> Self {
         let probe = || PageSizeProbe { size, result: Mutex::new(ProbeResult::Untried) };
         Self { summary: probe(), user: probe() }
@@ -170,7 +169,7 @@ impl PageSizeProbe {
 }
 
 impl<E> List<E> {
-    /// Reads the first page's result without the list.
+    /// Deserializes the result of the first page without the list.
     pub(super) fn head<R: DeserializeOwned>(&mut self, operation: Operation) -> Result<R, Error> {
         self.first.take_result(operation)
     }
@@ -187,32 +186,33 @@ struct Accumulator<E: Element> {
     last: PageInfo,
     /// Number of elements received, readable or not, duplicates included.
     received: usize,
-    /// Keys of `items`; empty until there is a second page.
+    /// The keys of `items`; empty until there is a second page.
     known: HashSet<E::Key>,
     known_unreadable: HashSet<UserId>,
 }
 
-/// Which page an answer is.
+/// Whether a response is the first page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Position {
     First,
     Later,
 }
 
-/// What a further page added.
-enum Added {
-    Something,
-    /// It was empty: the end.
-    Nothing,
-    /// It holds only elements of earlier pages: the server ignores the page number.
-    Repetition,
+/// What a further page contained.
+enum PageAdded {
+    /// At least one new element.
+    New,
+    /// No element: this is the end of the list.
+    Empty,
+    /// Only elements of earlier pages: the server ignores the page number.
+    Repeated,
 }
 
 impl<E: Element> Accumulator<E> {
-    fn begin(page: Answer<Listing<E>>, operation: Operation, position: Position) -> Result<Self, Error> {
+    fn begin(page: Answer<DecodedList<E>>, operation: Operation, position: Position) -> Result<Self, Error> {
         let (first, list) = page.split();
-        if list.seen == Seen::No {
-            // An empty list may be written as null; on the first page only a count of 0 proves it.
+        if list.seen == Presence::Missing {
+            // Some servers write an empty list as null. On the first page, only a total of 0 proves that it is empty.
             let result = first.envelope.result.as_ref();
             let null = result.and_then(|result| result.get(E::LIST)) == Some(&Value::Null);
             let proven = position == Position::Later || first.envelope.info.total_count == Some(0);
@@ -221,7 +221,7 @@ impl<E: Element> Accumulator<E> {
                     None => "it has no result".to_owned(),
                     Some(_) => format!("its result has no list of {}", E::LIST),
                 };
-                return Err(first.misshapen(operation, &reason));
+                return Err(first.shape_error(operation, &reason));
             }
         }
         Ok(Self {
@@ -237,16 +237,16 @@ impl<E: Element> Accumulator<E> {
         })
     }
 
-    /// Whether the server counts more pages or elements than came up to `page`.
-    fn wants_more(&self, page: u32) -> bool {
+    /// Whether the server counts more pages than `page`, or more elements than arrived.
+    fn has_more(&self, page: u32) -> bool {
         let PageInfo { total_pages, total_count } = self.last;
         total_pages.is_some_and(|pages| pages > u64::from(page))
             || total_count.is_some_and(|count| count > self.received as u64)
     }
 
-    fn add(&mut self, page: Self) -> Added {
+    fn add(&mut self, page: Self) -> PageAdded {
         if page.received == 0 {
-            return Added::Nothing;
+            return PageAdded::Empty;
         }
         if self.known.is_empty() && self.known_unreadable.is_empty() {
             self.known.extend(self.items.iter().map(E::key));
@@ -256,7 +256,7 @@ impl<E: Element> Accumulator<E> {
         self.known.extend(page.items.iter().map(E::key));
         self.known_unreadable.extend(&page.unreadable);
         if (self.known.len(), self.known_unreadable.len()) == before {
-            return Added::Repetition;
+            return PageAdded::Repeated;
         }
         self.items.extend(page.items);
         self.unreadable.extend(page.unreadable);
@@ -266,11 +266,11 @@ impl<E: Element> Accumulator<E> {
         }
         self.received += page.received;
         self.last = page.last;
-        Added::Something
+        PageAdded::New
     }
 
     fn finish(mut self, trouble: Option<String>, date: Option<Timestamp>, pages: u32) -> List<E> {
-        E::settle(&mut self.items, &mut self.unreadable);
+        E::deduplicate(&mut self.items, &mut self.unreadable);
         if let Some(identities) = &mut self.identities {
             identities.finish();
         }
@@ -289,10 +289,10 @@ impl<E: Element> Accumulator<E> {
         }
     }
 
-    /// Why the list is incomplete, by the server's own counts.
+    /// Why the list is incomplete, according to the server's own counts.
     fn missing(&self) -> Option<String> {
         let rejected = self.unreadable.len() + self.anonymous as usize;
-        let came = self.items.len() + rejected;
+        let arrived = self.items.len() + rejected;
         let (first, last) = (self.first.envelope.info.total_count, self.last.total_count);
         if let (Some(first), Some(last)) = (first, last)
             && first != last
@@ -300,10 +300,11 @@ impl<E: Element> Accumulator<E> {
             return Some(format!("the total changed from {first} to {last} while the pages were read"));
         }
         if let Some(total) = first.or(last)
-            && total != came as u64
+            && total != arrived as u64
         {
-            return Some(format!("{came} of {total} came"));
+            return Some(format!("{arrived} of {total} elements arrived"));
         }
-        (rejected * ONE_REJECTED_IN > came).then(|| format!("{rejected} of {came} could not be read"))
+        (rejected * ONE_REJECTED_IN > arrived)
+            .then(|| format!("{rejected} of {arrived} elements are unreadable"))
     }
 }

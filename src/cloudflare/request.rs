@@ -1,9 +1,9 @@
-//! A request to the API, and the parts of a good answer.
+//! A request to the API, and a successful response.
 
 use reqwest::Url;
 
-use super::envelope::{Envelope, tidy};
-use super::error::{Answered, Error, Kind};
+use super::envelope::{Envelope, sanitize};
+use super::error::{Error, Kind, ResponseInfo};
 use super::operation::Operation;
 use crate::clock::Timestamp;
 
@@ -16,27 +16,27 @@ pub(super) struct Request {
     pub(super) sequence: Sequence,
 }
 
-/// Where in its operation a request stands.
+/// Whether a request is the first of its operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sequence {
     First,
-    /// A further page of a list. The pages before it are paid for, so it waits for the budget as long as a whole
-    /// window of the rate limit.
+    /// A further page of a list. It waits for the budget for up to a whole window of the rate limit, because giving up
+    /// would waste the requests for the pages before it.
     Continuation,
 }
 
-/// A good answer.
+/// A successful response.
 #[derive(Debug)]
 pub(super) struct Answer<T> {
     pub(super) envelope: Envelope,
     pub(super) list: T,
-    /// Cloudflare's clock, from the `Date` header.
+    /// The time by Cloudflare's clock, from the `Date` header.
     pub(super) date: Option<Timestamp>,
-    pub(super) answered: Answered,
+    pub(super) answered: ResponseInfo,
 }
 
 impl Request {
-    /// `segments` of the path below `base`, each encoded so that it stays one segment.
+    /// A request for `segments` below `base`. Each is percent-encoded, so that it stays one path segment.
     pub(super) fn new(operation: Operation, base: &Url, segments: &[&str]) -> Self {
         let mut url = base.clone();
         url.path_segments_mut()
@@ -51,7 +51,7 @@ impl Request {
         self
     }
 
-    /// The same request for one page, in the server's own page size or in `size`.
+    /// The same request for one page, of `size` elements or of the server's default size.
     pub(super) fn page(&self, page: u32, size: Option<u32>) -> Self {
         let mut request = self.clone();
         let mut query = request.url.query_pairs_mut();
@@ -63,7 +63,7 @@ impl Request {
         request
     }
 
-    /// The same request as one that follows pages which are already paid for.
+    /// The same request as [`Sequence::Continuation`].
     pub(super) fn continuation(mut self) -> Self {
         self.sequence = Sequence::Continuation;
         self
@@ -71,17 +71,17 @@ impl Request {
 }
 
 impl<T> Answer<T> {
-    /// Takes the result out of the envelope and reads it as `R`.
+    /// Takes the result out of the envelope and deserializes it.
     pub(super) fn take_result<R: serde::de::DeserializeOwned>(
         &mut self,
         operation: Operation,
     ) -> Result<R, Error> {
         let Some(result) = self.envelope.result.take() else {
-            return Err(self.misshapen(operation, "it has no result"));
+            return Err(self.shape_error(operation, "it has no result"));
         };
         serde_json::from_value(result).map_err(|error| {
-            let reason = format!("its result is not as documented: {}", tidy(&error.to_string(), 150));
-            self.misshapen(operation, &reason)
+            let reason = format!("its result is not as documented: {}", sanitize(&error.to_string(), 150));
+            self.shape_error(operation, &reason)
         })
     }
 
@@ -91,8 +91,8 @@ impl<T> Answer<T> {
         (around, self.list)
     }
 
-    /// The error for an answer whose shape is wrong because of `reason`.
-    pub(super) fn misshapen(&self, operation: Operation, reason: &str) -> Error {
+    /// The error for a response whose shape is wrong.
+    pub(super) fn shape_error(&self, operation: Operation, reason: &str) -> Error {
         Error::new(operation, Kind::Shape, reason).answered(self.answered.clone())
     }
 }
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_segment_stays_one() {
+    fn every_segment_stays_one_segment() {
         let base = Url::parse("https://example.com/client/v4/").unwrap();
         let request = Request::new(Operation::IntegrationByReference, &base, &["a", "b/../c?d#e%2f é"]);
         assert_eq!(request.url.as_str(), "https://example.com/client/v4/a/b%2F..%2Fc%3Fd%23e%252f%20%C3%A9");

@@ -7,20 +7,20 @@ use reqwest::Method;
 use super::error::{Error, Kind};
 use super::request::Request;
 
-/// An attempt without a usable answer, and whether another may follow.
+/// A failed attempt, and whether a retry may follow.
 pub(super) struct FailedAttempt {
     pub(super) error: Error,
     pub(super) retry: Retry,
 }
 
-/// Which requests may be repeated after a failed attempt.
+/// Which requests may be retried after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Retry {
-    /// Another attempt would end the same way.
+    /// A retry would fail in the same way.
     No,
-    /// Nothing was sent, so the request may be repeated whatever it does.
+    /// Nothing was sent, so any request may be retried.
     Always,
-    /// The request may have arrived, so it is repeated only if it changes nothing.
+    /// The request may have arrived, so only a request that changes nothing may be retried.
     IfRead,
 }
 
@@ -29,14 +29,14 @@ impl FailedAttempt {
         Self { error: Error::new(request.operation, kind, reason), retry }
     }
 
-    /// A failure that another attempt would not cure.
+    /// A failure for which a retry would not help.
     pub(super) fn for_good(error: Error) -> Self {
         let retry = Retry::No;
         Self { error, retry }
     }
 
-    /// How long to wait before the next attempt, if one may help: half to one and a half times 0.5 s, then
-    /// 2 s, and not before the server said.
+    /// How long to wait before a retry, if one may help: 0.5 s, then 2 s, each with a jitter of 50 %, and at least as
+    /// long as the server asked for.
     pub(super) fn retry_in(&self, method: &Method, attempt: u32) -> Option<Duration> {
         let helps = match self.retry {
             Retry::No => false,

@@ -1,21 +1,23 @@
-//! Why a client cannot be made.
+//! Why a client cannot be created.
 
-/// Why a client cannot be made.
+/// Why a client cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// The account id is not the 32 hexadecimal digits that Cloudflare shows.
+    /// The account id is not 32 hexadecimal digits.
     #[error("the account id must be 32 hexadecimal digits")]
     Account,
-    /// The base URL cannot be used, for this reason.
+    /// The base URL cannot be used; the text says why.
     #[error("the base URL {0}")]
     BaseUrl(String),
-    /// The credentials are empty or hold characters that no header can carry.
-    #[error("the credentials are empty or hold characters that cannot be sent; check for stray line ends")]
+    /// The credentials are empty, or contain characters that no HTTP header can carry.
+    #[error(
+        "the credentials are empty or contain characters that an HTTP header cannot carry; check for line breaks"
+    )]
     Credentials,
-    /// No trust anchor can be read.
+    /// The trust anchors in the files that the environment names cannot be read.
     #[error("the trust anchors cannot be read: {0}")]
     Trust(String),
-    /// The HTTP client cannot be made.
-    #[error("the HTTP client cannot be made: {0}")]
+    /// The HTTP client cannot be created.
+    #[error("the HTTP client cannot be created: {0}")]
     Http(String),
 }

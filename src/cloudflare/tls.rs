@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore};
 
-/// A configuration that trusts the platform's trust anchors, or those in the file of `SSL_CERT_FILE` and the directory
-/// of `SSL_CERT_DIR`. If the image has none, it trusts Mozilla's.
+/// A configuration that trusts the platform's trust anchors, or those in the file `SSL_CERT_FILE` and the directory
+/// `SSL_CERT_DIR`. If the platform has none, it trusts Mozilla's.
 ///
 /// # Errors
-/// The files named in the environment hold no certificate. Whoever named them wants no others to be trusted.
+/// The environment names a file or directory without certificates. There is no fallback, because the operator asked for
+/// these anchors only.
 pub(super) fn with_anchors() -> Result<ClientConfig, String> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
@@ -19,14 +20,14 @@ pub(super) fn with_anchors() -> Result<ClientConfig, String> {
             .find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
         if let Some(name) = chosen {
             let reason = found.errors.first().map_or_else(String::new, |error| format!(": {error}"));
-            return Err(format!("{name} leads to no trust anchor{reason}"));
+            return Err(format!("{name} contains no trust anchor{reason}"));
         }
         roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
     }
     Ok(config(roots))
 }
 
-/// A configuration for plain HTTP: it trusts no certificate, and reads none.
+/// A configuration for plain HTTP: it trusts no certificate and reads no files.
 pub(super) fn without_anchors() -> ClientConfig {
     config(RootCertStore::empty())
 }
@@ -34,7 +35,7 @@ pub(super) fn without_anchors() -> ClientConfig {
 fn config(roots: RootCertStore) -> ClientConfig {
     let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .expect("ring supports every version of TLS that rustls does")
+        .expect("ring supports every TLS version that rustls supports")
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

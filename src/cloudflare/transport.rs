@@ -1,15 +1,14 @@
-//! One operation: charged to the budget, bounded in time, retried where that helps.
+//! Runs one operation: charges each attempt to the budget, limits its time, and retries where that helps.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
-use reqwest::header::AUTHORIZATION;
 
-use super::auth::Auth;
 use super::base_url;
 use super::connect_error::Target;
-use super::decode::{Bounds, Element, Listing, Pii, Reader, Sink, Whole};
+use super::credentials::Auth;
+use super::decode::{Bounds, DecodedList, Element, Pii, Reader, Sink, TextSink};
 use super::error::{Error, Kind, Limiter, Outcome};
 use super::exchange::Connection;
 use super::http_client;
@@ -23,7 +22,7 @@ use crate::cloudflare::Credentials;
 use crate::cloudflare::limit::WINDOW;
 use crate::cloudflare::limit::{Budget, Permit};
 
-/// How long an operation may still be on the wire. Time spent waiting for the budget does not count.
+/// How much time an operation has left. Waiting for the budget does not count.
 #[derive(Debug)]
 pub(super) struct Deadline {
     total: Duration,
@@ -36,12 +35,12 @@ pub(super) struct Transport {
     connection: Connection,
     base: Url,
     budget: Budget,
-    names: Pii,
-    permit_wait: Duration,
+    pii: Pii,
+    permit_timeout: Duration,
     attempts: u32,
-    retry_wait: Duration,
+    max_retry_wait: Duration,
     observer: Option<Observer>,
-    /// Attempts are measured in real time even if the budget's clock is scaled.
+    /// Measures attempts in real time, even if the budget's clock is scaled.
     stopwatch: Clock,
 }
 
@@ -63,22 +62,22 @@ impl Transport {
     ) -> Result<Self, SetupError> {
         let (base, site) = base_url::parse(&options.base_url)?;
         let connection = Connection {
-            http: http_client::build(site, options.connect_wait)?,
+            http: http_client::build(site, options.connect_timeout)?,
             target: Arc::new(Target::new(&base, site)),
             auth: Arc::new(Auth::new(credentials)?),
             bounds: options.bounds,
-            connect_wait: options.connect_wait,
-            idle_wait: options.idle_wait,
+            connect_timeout: options.connect_timeout,
+            idle_timeout: options.idle_timeout,
             clock: budget.clock().clone(),
         };
         Ok(Self {
             connection,
             base,
             budget,
-            names: options.names,
-            permit_wait: options.permit_wait,
+            pii: options.pii,
+            permit_timeout: options.permit_timeout,
             attempts: options.attempts,
-            retry_wait: options.retry_wait,
+            max_retry_wait: options.max_retry_wait,
             observer: options.observer,
             stopwatch: Clock::system(),
         })
@@ -100,27 +99,27 @@ impl Transport {
 
     /// Whether the credentials are a token.
     pub(super) fn has_token(&self) -> bool {
-        self.connection.auth.headers.contains_key(AUTHORIZATION)
+        self.connection.auth.is_token()
     }
 
-    /// Runs an operation whose answer is small; `take` reads the answer.
+    /// Runs an operation whose response is small; `take` reads the response.
     pub(super) async fn text<T>(
         &self,
         request: &Request,
         deadline: &mut Deadline,
         take: impl Fn(Answer<()>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.run(request, deadline, || Whole::new(self.bounds()), take).await
+        self.run(request, deadline, || TextSink::new(self.bounds()), take).await
     }
 
-    /// Runs an operation whose answer is a list; `take` reads the answer.
+    /// Runs an operation whose response is a list; `take` reads the response.
     pub(super) async fn list<E: Element, T>(
         &self,
         request: &Request,
         deadline: &mut Deadline,
-        take: impl Fn(Answer<Listing<E>>) -> Result<T, Error>,
+        take: impl Fn(Answer<DecodedList<E>>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.run(request, deadline, || Reader::new(self.bounds(), self.names), take).await
+        self.run(request, deadline, || Reader::new(self.bounds(), self.pii), take).await
     }
 
     async fn run<S: Sink, T>(
@@ -144,18 +143,18 @@ impl Transport {
             deadline.spend(took);
             let ray = match &answer {
                 Ok(answer) => answer.answered.ray.clone(),
-                Err(failure) => failure.error.answer().and_then(|answered| answered.ray.clone()),
+                Err(failure) => failure.error.response().and_then(|answered| answered.ray.clone()),
             };
             let result = answer.and_then(|answer| take(answer).map_err(FailedAttempt::for_good));
             let outcome = result.as_ref().map_or_else(|failure| failure.error.outcome(), |_| Outcome::Ok);
             if let Some(observer) = &self.observer {
-                observer(&Report { endpoint: request.operation.resource(), outcome, took, attempt, ray });
+                observer(&Report { resource: request.operation.resource(), outcome, took, attempt, ray });
             }
             let failure = match result {
                 Ok(taken) => return Ok(taken),
                 Err(failure) => failure,
             };
-            let short_enough = failure.error.retry_after().is_none_or(|told| told <= self.retry_wait);
+            let short_enough = failure.error.retry_after().is_none_or(|told| told <= self.max_retry_wait);
             match failure.retry_in(&request.operation.method(), attempt) {
                 Some(wait) if attempt < self.attempts && short_enough => {
                     self.budget.clock().sleep(wait).await;
@@ -167,14 +166,14 @@ impl Transport {
         }
     }
 
-    /// Waits until the budget permits the request.
+    /// Waits until the budget allows the request.
     async fn permit(&self, request: &Request) -> Result<Permit, Error> {
         let wait = match request.sequence {
-            Sequence::First => self.permit_wait,
-            Sequence::Continuation => self.permit_wait.max(WINDOW),
+            Sequence::First => self.permit_timeout,
+            Sequence::Continuation => self.permit_timeout.max(WINDOW),
         };
-        self.budget.take(wait).await.map_err(|moment| {
-            let limiter = match self.budget.level().blocked_until {
+        self.budget.acquire(wait).await.map_err(|moment| {
+            let limiter = match self.budget.status().blocked_until {
                 Some(_) => Limiter::Cloudflare,
                 None => Limiter::Budget,
             };
@@ -197,7 +196,7 @@ impl Transport {
         match tokio::time::timeout(deadline.left, exchange).await {
             Ok(result) => result,
             Err(_) => {
-                let reason = format!("there was no whole answer within {:?}", deadline.total);
+                let reason = format!("the response was not complete within {:?}", deadline.total);
                 Err(FailedAttempt::new(request, Kind::Timeout, reason, Retry::No))
             }
         }

@@ -1,46 +1,46 @@
-//! Values of the API that only commands need: what they send, and what Cloudflare answers.
+//! Values of the API that only commands need: what they send, and what Cloudflare responds.
 //! Everything that the exporter keeps is in [`crate::model`].
 
 use crate::clock::Timestamp;
 use crate::model::Level;
 
-/// A changed behavior, as the API answers it: without name and description.
+/// A changed behavior as the API returns it, without name and description.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpdatedBehavior {
     /// Its id.
     pub id: String,
-    /// Whether Cloudflare looks for it.
+    /// Whether the behavior is enabled.
     pub enabled: bool,
-    /// The risk level that it gives a user.
+    /// The risk level of the behavior.
     pub level: Level,
 }
 
-/// An integration to create; it starts active.
+/// An integration to create. Cloudflare creates it as active.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewIntegration {
-    /// The tenant it sends to.
+    /// The URL of the tenant that changes of level are sent to.
     pub tenant_url: String,
-    /// An id of the caller's choice; without one Cloudflare creates a UUID.
+    /// An id of the caller's choice. Without one, Cloudflare generates a UUID.
     pub reference_id: Option<String>,
 }
 
-/// The new settings of an integration; they replace all old ones.
+/// The new settings of an integration. They replace all existing settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IntegrationSetting {
-    /// The tenant it sends to.
+    /// The URL of the tenant that changes of level are sent to.
     pub tenant_url: String,
-    /// Whether changes are sent.
+    /// Whether changes of level are sent.
     pub active: bool,
     /// An id of the caller's choice.
     pub reference_id: Option<String>,
 }
 
-/// Whether a token works, and until when.
+/// The state of a token, and when it expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenStatus {
     /// Its state.
     pub state: TokenState,
-    /// When it expires, if ever.
+    /// When the token expires; `None` if it does not expire.
     pub expires: Option<Timestamp>,
 }
 
@@ -49,10 +49,10 @@ pub struct TokenStatus {
 pub enum TokenState {
     /// The token works.
     Active,
-    /// Its owner disabled it.
+    /// The token was disabled by its owner.
     Disabled,
-    /// It has expired.
+    /// The token has expired.
     Expired,
-    /// A state that Cloudflare does not document.
+    /// Any state that Cloudflare does not document.
     Unknown,
 }

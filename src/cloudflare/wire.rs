@@ -1,4 +1,4 @@
-//! The JSON of small answers and of request bodies, as Cloudflare writes it.
+//! The JSON of small responses and of request bodies.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(super) struct Behaviors {
     pub(super) behaviors: Listing<model::Behavior>,
 }
 
-/// The same after a change, without names and descriptions.
+/// The response to a change of behaviors: the same, but name and description may be missing.
 #[derive(Debug, Deserialize)]
 pub(super) struct UpdatedBehaviors {
     behaviors: BTreeMap<String, Behavior>,
@@ -43,7 +43,7 @@ impl UpdatedBehaviors {
     }
 }
 
-/// A user's result without the events.
+/// The result for one user, without the events.
 #[derive(Debug, Deserialize)]
 pub(super) struct UserHead {
     pub(super) name: Option<String>,
@@ -60,7 +60,6 @@ pub(super) struct Integrations {
     pub(super) integrations: Listing<model::Integration>,
 }
 
-/// An integration.
 #[derive(Debug, Deserialize)]
 pub(super) struct Integration {
     #[serde(deserialize_with = "uuid")]
@@ -89,7 +88,6 @@ impl From<Integration> for model::Integration {
     }
 }
 
-/// The answer of the token verification.
 #[derive(Debug, Deserialize)]
 pub(super) struct Token {
     status: String,
@@ -155,7 +153,7 @@ fn read<T: DeserializeOwned>(row: Value) -> serde_json::Result<T> {
     serde_json::from_value(row)
 }
 
-/// The rows that could be read. Where none of them could, it is the list that is not as documented.
+/// Collects the readable rows. If no row is readable, the whole list has an unexpected shape.
 fn listing<T, E: serde::de::Error>(
     rows: impl Iterator<Item = serde_json::Result<T>>,
 ) -> Result<Listing<T>, E> {
@@ -171,7 +169,7 @@ fn listing<T, E: serde::de::Error>(
         }
     }
     match first {
-        Some(error) if list.rows.is_empty() => Err(E::custom(format_args!("no row can be read: {error}"))),
+        Some(error) if list.rows.is_empty() => Err(E::custom(format_args!("no row is readable: {error}"))),
         _ => Ok(list),
     }
 }
@@ -182,10 +180,10 @@ fn level(word: Option<&str>) -> Level {
 
 fn uuid<'de, D: Deserializer<'de>>(source: D) -> Result<uuid::Uuid, D::Error> {
     let text = String::deserialize(source)?;
-    uuid::Uuid::try_parse(&text).map_err(|_| D::Error::custom("the id is no UUID"))
+    uuid::Uuid::try_parse(&text).map_err(|_| D::Error::custom("the id is not a UUID"))
 }
 
 fn date<'de, D: Deserializer<'de>>(source: D) -> Result<Timestamp, D::Error> {
     let text = String::deserialize(source)?;
-    rfc3339::parse(text.as_bytes()).ok_or_else(|| D::Error::custom("created_at is no RFC 3339 date"))
+    rfc3339::parse(text.as_bytes()).ok_or_else(|| D::Error::custom("created_at is not an RFC 3339 date"))
 }

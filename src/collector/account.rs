@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use crate::clock::{Instant, Timestamp};
-use crate::cloudflare::limit::Turn;
+use crate::cloudflare::limit::Admission;
 use crate::collector::audit::Audit;
 use crate::collector::ledger::{
     CountingStart, DetailRequest, FetchReason, Ledger, Reading, UNLISTED, Verdict,
@@ -270,19 +270,19 @@ impl Account {
         }
         let change = self.schedule.user_turn(Purpose::Change, now);
         let audit = self.schedule.user_turn(Purpose::Audit, now);
-        if change == Turn::Now
+        if change == Admission::Now
             && let Some(request) = self.next_pending(now)
         {
             return Step::Fetch(Fetch::User(request));
         }
-        if audit == Turn::Now
+        if audit == Admission::Now
             && let Some(request) = self.next_audited(now)
         {
             return Step::Fetch(Fetch::User(request));
         }
         let starts = |turn, due: Option<Instant>| match turn {
-            Turn::At(free) => Some(free),
-            Turn::Now | Turn::AfterAnswer => due,
+            Admission::At(free) => Some(free),
+            Admission::Now | Admission::AfterResponse => due,
         };
         let users = [starts(change, self.queue.next_due()), starts(audit, self.audit.next_due())];
         let next = users.into_iter().flatten().filter(|due| *due > now).fold(next_poll, Instant::min);

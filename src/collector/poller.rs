@@ -21,7 +21,7 @@ use crate::collector::ledger::DetailRequest;
 use crate::collector::persist::Now;
 use crate::collector::schedule::FailureClass;
 use crate::config::CredentialSource;
-use crate::metrics::telemetry::{Cause, Telemetry};
+use crate::metrics::telemetry::{IncidentCause, Telemetry};
 use crate::model::{Completeness, Resource, Snapshot};
 use crate::store::{Commit, ExistingRows, Generation, State};
 
@@ -83,7 +83,7 @@ impl Poller {
         self.report_intervals();
         loop {
             let now = self.parts.clock.now();
-            let blocked_until = self.parts.budget.level().blocked_until;
+            let blocked_until = self.parts.budget.status().blocked_until;
             let held = blocked_until.max(self.held_until.filter(|until| now < *until));
             let step = held.map_or_else(|| self.parts.account.plan(now), Step::Wait);
             match step {
@@ -274,8 +274,8 @@ impl Poller {
         let account = &account.name().alias;
         let resource_name = resource.as_str();
         if let Some(error) = failure {
-            let cause = Cause::Request(error.outcome());
-            telemetry.trouble(account, resource, cause, &error.to_string(), clock.date());
+            let cause = IncidentCause::Request(error.outcome());
+            telemetry.incident(account, resource, cause, &error.to_string(), clock.date());
         }
         match failure {
             Some(error) if self.incidents.get(&resource) == Some(&error.outcome()) => {
@@ -286,7 +286,7 @@ impl Poller {
                 self.incidents.insert(resource, error.outcome());
             }
             None if self.incidents.remove(&resource).is_some() => {
-                telemetry.trouble_over(account, resource, clock.date());
+                telemetry.incident_over(account, resource, clock.date());
                 tracing::info!(account, endpoint = resource_name, "requests succeed again");
             }
             None => {}
@@ -301,8 +301,8 @@ impl Poller {
         let endpoint = Resource::User.as_str();
         match failure {
             Some(error) => {
-                let cause = Cause::Request(error.outcome());
-                telemetry.trouble(account, Resource::User, cause, &error.to_string(), clock.date());
+                let cause = IncidentCause::Request(error.outcome());
+                telemetry.incident(account, Resource::User, cause, &error.to_string(), clock.date());
                 if self.user_incidents.insert(error.outcome()) {
                     tracing::warn!(account, endpoint, %error, "cannot read the events of a user; trying again later");
                 } else {
@@ -311,7 +311,7 @@ impl Poller {
             }
             None if failing_users == 0 && !self.user_incidents.is_empty() => {
                 self.user_incidents.clear();
-                telemetry.trouble_over(account, Resource::User, clock.date());
+                telemetry.incident_over(account, Resource::User, clock.date());
                 tracing::info!(account, endpoint, "the events of all users can be read again");
             }
             None => {}
@@ -326,14 +326,14 @@ impl Poller {
         if let Completeness::Partial(reason) = &completeness {
             let sentence =
                 format!("the list of users is incomplete, so the last complete one stays: {reason}");
-            telemetry.trouble(account, Resource::Summary, Cause::Partial, &sentence, clock.date());
+            telemetry.incident(account, Resource::Summary, IncidentCause::Partial, &sentence, clock.date());
         }
         if self.completeness == completeness {
             return;
         }
         match &completeness {
             Completeness::Complete => {
-                telemetry.trouble_over(account, Resource::Summary, clock.date());
+                telemetry.incident_over(account, Resource::Summary, clock.date());
                 tracing::info!(account, "the list of users is complete again");
             }
             Completeness::Partial(reason) => {

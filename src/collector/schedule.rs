@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::clock::Instant;
-use crate::cloudflare::limit::{RateLimit, Turn, WINDOW};
+use crate::cloudflare::limit::{Admission, RateLimit, WINDOW};
 use crate::model::Resource;
 use crate::model::resource::Intervals;
 
@@ -174,11 +174,11 @@ impl Schedule {
     }
 
     /// When a user's events may be requested.
-    pub fn user_turn(&self, purpose: Purpose, now: Instant) -> Turn {
+    pub fn user_turn(&self, purpose: Purpose, now: Instant) -> Admission {
         let denied = self.refused_until.max(self.users_denied_until).filter(|until| now < *until);
         match denied {
-            Some(until) => Turn::At(until),
-            None => self.limit(purpose).turn(now),
+            Some(until) => Admission::At(until),
+            None => self.limit(purpose).admission(now),
         }
     }
 
@@ -355,12 +355,12 @@ mod tests {
         for (purpose, allowed) in [(Purpose::Change, 259), (Purpose::Audit, 28)] {
             let mut schedule = schedule(300);
             let sent = (0..300).take_while(|_| {
-                let free = schedule.user_turn(purpose, at(1)) == Turn::Now;
+                let free = schedule.user_turn(purpose, at(1)) == Admission::Now;
                 schedule.spent(purpose, 1, at(1));
                 free
             });
             assert_eq!(sent.count(), allowed, "{purpose:?}");
-            assert_eq!(schedule.user_turn(purpose, at(301)), Turn::Now, "{purpose:?}, a window later");
+            assert_eq!(schedule.user_turn(purpose, at(301)), Admission::Now, "{purpose:?}, a window later");
         }
     }
 
@@ -370,7 +370,7 @@ mod tests {
         schedule.read(Resource::Summary, 1_000, at(0));
         // 300 requests, less 150 for the summary and 3 others; a tenth of the rest is the audit's.
         let sent = (0..300).take_while(|_| {
-            let free = schedule.user_turn(Purpose::Change, at(1)) == Turn::Now;
+            let free = schedule.user_turn(Purpose::Change, at(1)) == Admission::Now;
             schedule.spent(Purpose::Change, 1, at(1));
             free
         });
@@ -386,7 +386,7 @@ mod tests {
             schedule.failed(resource, FailureClass::Refused, at(now));
             let next = at(now + wait);
             assert_eq!((schedule.due(at(now + wait - 1)), schedule.next_due()), (None, next));
-            assert_eq!(schedule.user_turn(Purpose::Change, at(now + wait - 1)), Turn::At(next));
+            assert_eq!(schedule.user_turn(Purpose::Change, at(now + wait - 1)), Admission::At(next));
             now += wait;
         }
         schedule.retry_now(at(now - 100));
@@ -452,18 +452,20 @@ mod tests {
     fn a_missing_permission_stops_its_resource_alone() {
         let mut schedule = schedule(300);
         schedule.users_denied(at(0));
-        let Turn::At(next) = schedule.user_turn(Purpose::Audit, at(0)) else { panic!("users are denied") };
+        let Admission::At(next) = schedule.user_turn(Purpose::Audit, at(0)) else {
+            panic!("users are denied")
+        };
         assert!((at(300)..at(331)).contains(&next), "{next:?}");
         assert_eq!(read_all(&mut schedule, at(0)), PERIODIC);
-        for second in [31, 37, 48] {
+        for second in [33, 39, 50] {
             assert_eq!(schedule.due(at(second)), Some(Resource::Summary));
             schedule.failed(Resource::Summary, FailureClass::Denied, at(second));
             assert!(!schedule.is_denied(Resource::Summary), "second {second}");
         }
-        schedule.failed(Resource::Summary, FailureClass::Denied, at(70));
+        schedule.failed(Resource::Summary, FailureClass::Denied, at(72));
         assert!(schedule.is_denied(Resource::Summary));
         assert_eq!(schedule.due(at(299)), None);
-        assert!(schedule.due_at(Resource::Summary) >= Some(at(370)));
+        assert!(schedule.due_at(Resource::Summary) >= Some(at(372)));
     }
 
     #[test]

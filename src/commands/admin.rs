@@ -1,8 +1,8 @@
-//! The commands by which a person looks at users, behaviors and integrations, and changes them.
+//! The commands that show and change users, behaviors and integrations.
 //!
-//! They send requests to Cloudflare themselves and know nothing of a running exporter. Results go to standard output,
-//! with names and e-mail addresses, because a person asked for them; remarks and errors go to standard error, without
-//! them. A change is shown, confirmed, sent once, and logged ([`change_log`]).
+//! They send requests to Cloudflare directly and do not contact a running exporter. Results go to standard output, with
+//! names and e-mail addresses, because the user asked for them. Remarks and errors go to standard error, without names
+//! and addresses. A change is shown, confirmed, sent once, and logged ([`change_log`]).
 
 mod args;
 mod baseline;
@@ -20,7 +20,7 @@ use std::io;
 use clap::Subcommand;
 
 use super::session::{FOREGROUND_WAIT, Session, foreground};
-use super::terminal::table::{Sheet, visible, width};
+use super::terminal::table::{Sheet, printable, width};
 use super::terminal::{self, counted};
 use super::{Failure, Outcome, setup};
 use crate::app::logging::Colour;
@@ -30,7 +30,6 @@ use crate::cloudflare::{Options, Pii};
 use crate::config::Config;
 use args::Common;
 
-/// The commands for people who administer an account.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Admin {
     Users(args::Users),
@@ -40,7 +39,7 @@ pub(crate) enum Admin {
     Integrations(args::Integrations),
 }
 
-/// What a command has to say, and how it ends.
+/// What a command prints, and how it ends.
 #[derive(Debug)]
 pub(crate) struct Report {
     sheet: Option<Sheet>,
@@ -51,7 +50,7 @@ pub(crate) struct Report {
 impl Admin {
     pub(crate) fn run(&self) -> Outcome {
         let config = setup::configure(&self.common().flags())?;
-        let report = setup::wait(self.report(&config, &Clock::system()))?;
+        let report = setup::block_on(self.report(&config, &Clock::system()))?;
         let colour = Colour::for_stream(&io::stdout());
         let sheet = report.sheet.as_ref();
         let text = sheet.map(|sheet| sheet.render(self.common().output, colour, width())).unwrap_or_default();
@@ -59,7 +58,7 @@ impl Admin {
         for remark in &report.remarks {
             terminal::remark(remark);
         }
-        // How a change ended matters more than that standard output is full.
+        // The result of a change matters more than a failure to print it.
         report.failure.map_or(Ok(()), Err).and(printed)
     }
 
@@ -91,7 +90,7 @@ impl Admin {
 fn open(config: &Config, wanted: Option<&str>, clock: &Clock) -> Result<Session, Failure> {
     let account = config.account(wanted)?;
     let budget = Budget::new(account.budget_share, clock.clone());
-    let options = Options { names: Pii::Keep, retry_wait: FOREGROUND_WAIT, ..foreground() };
+    let options = Options { pii: Pii::Keep, max_retry_wait: FOREGROUND_WAIT, ..foreground() };
     Session::open(config, account, budget, options, clock)
         .map_err(|error| Failure::Usage(format!("account {}: {error}", account.alias)))
 }
@@ -117,8 +116,8 @@ fn unreadable(number: u32, noun: &str) -> Option<String> {
     (number > 0).then(|| format!("{} could not be read", counted(number, noun)))
 }
 
-/// Texts with commas between them, or a word for none.
+/// Texts separated by commas, or "none".
 fn listed<'a>(texts: impl Iterator<Item = &'a str>) -> String {
-    let texts: Vec<_> = texts.map(visible).collect();
+    let texts: Vec<_> = texts.map(printable).collect();
     if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }
 }

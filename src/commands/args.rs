@@ -1,7 +1,7 @@
-//! The arguments that several commands take, and the grammar of their values.
+//! Arguments that several commands take, and the parsers of their values.
 //!
-//! Durations and shares are read by the parsers of the configuration (`config::parse`): a value means the same
-//! in the file, in the environment and behind a flag.
+//! Durations, shares and numbers use the parsers of the configuration (`config::parse`), so that a value means the
+//! same in the file, in the environment and as a flag.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,33 +9,34 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::clock::{Timestamp, duration};
+use crate::config::parse::{decimal, whole_number};
 use crate::simulator::Scenario;
 
-/// The simulated world.
+/// The size and the seed of a generated world.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct World {
-    /// How many users there are, 1 to 1,000,000
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    /// The number of users, 1 to 1000000
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = whole_number(1..=1_000_000_u32))]
     pub(crate) users: u32,
-    /// The same seed and clock give the same world
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    /// The seed of the random numbers: the same seed at the same time gives the same users and events
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole_number(0..=u64::MAX))]
     pub(crate) seed: u64,
 }
 
 impl World {
-    /// The scenario of this world, `speed` times as busy as a real one.
+    /// The scenario of this world, in which events come `speed` times as often as in a real account.
     pub(crate) fn scenario(&self, speed: f64) -> Scenario {
         Scenario { speed, ..Scenario::generated(self.users, self.seed) }
     }
 }
 
-/// Reads how many times as often events come. Below a tenth nothing can be seen; faster than an hour in a second the
-/// events of a campaign are one.
+/// Reads the factor by which events come more often. Below 0.1 almost nothing happens; above 3600, when an hour passes
+/// in a second, all events of a campaign come at once.
 ///
 /// # Errors
-/// It is no number from 0.1 to 3600; the text says so.
+/// The text is not a number from 0.1 to 3600.
 pub(crate) fn speed(text: &str) -> Result<f64, String> {
-    let speed = text.parse().ok().filter(|speed| (0.1..=3_600.0).contains(speed));
+    let speed = decimal(text).filter(|speed| (0.1..=3_600.0).contains(speed));
     speed.ok_or_else(|| "must be a number from 0.1 to 3600".to_owned())
 }
 
@@ -53,12 +54,12 @@ enum Time {
 }
 
 impl TimeArg {
-    /// As it was written.
+    /// The text as the user wrote it.
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The date that was meant, if it was written at `now`.
+    /// The date that it means at the time `now`.
     pub(crate) fn date(&self, now: Timestamp) -> Timestamp {
         match self.time {
             Time::Ago(span) => now - span,
@@ -73,7 +74,7 @@ impl FromStr for TimeArg {
     fn from_str(text: &str) -> Result<Self, String> {
         let ago = || duration::parse(text).map(Time::Ago);
         let date = || text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond);
-        // As a metric has it. The bound is far beyond any date that is meant.
+        // As the value of a metric. The bound is the year 5138.
         let seconds = || text.parse::<f64>().ok().filter(|date| (0.0..1e11).contains(date));
         let millis = || date().or_else(|| seconds().map(|seconds| (seconds * 1_000.0).round() as i64));
         let time = ago().or_else(|| millis().map(|millis| Time::At(Timestamp::from_millis(millis))));

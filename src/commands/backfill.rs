@@ -1,8 +1,8 @@
-//! `backfill`: writes the past that Cloudflare still lists, so that Prometheus can be given what it has not seen.
+//! `backfill`: writes the events that Cloudflare still lists to a file that Prometheus can load.
 //!
-//! Each user who had an event in that time is asked for once, within the budget. Their events are counted on
-//! a grid of dates ([`grid`]), and how far that is stays in a file ([`checkpoint`]), from which the same
-//! command goes on. What is written has a name of its own: what the exporter counts is not touched.
+//! It requests each user who had an event in that time once, within the budget, and counts the events on a grid of
+//! dates ([`grid`]). The progress is saved in a file ([`checkpoint`]), from which the same command continues. The metric
+//! has a separate name, so that it never mixes with what the exporter counts.
 
 mod args;
 mod checkpoint;
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 pub use args::Backfill;
 pub(crate) use checkpoint::Found;
-use checkpoint::{Checkpoint, Order, beside, replace};
+use checkpoint::{Checkpoint, Parameters, replace, with_suffix};
 use grid::{MOST_SAMPLES, Span};
 use time_left::time_left;
 
@@ -31,20 +31,20 @@ use crate::cloudflare::{self, Kind, Options};
 use crate::config::{Account, Config};
 use crate::model::{Completeness, Summary, UserId, UserRisk};
 
-/// Nobody waits at the terminal: a request waits for its turn, and for the end of a block.
+/// The command is not interactive, so a request may wait for the budget and for the end of a block.
 const PERMIT_WAIT: Duration = Duration::from_secs(2 * 3_600);
 
-/// Prometheus still writes to its latest blocks, and its documentation warns against adding to these.
+/// Prometheus still writes the blocks of the last three hours, and its documentation warns against loading data there.
 const UNSETTLED: Duration = Duration::from_secs(3 * 3_600);
 
-/// Passing trouble is waited out for so long, one after the other; then the command ends, and can be given again.
+/// The pauses before a request is tried again after a temporary error. After the last one the command ends.
 const WAITS: [Duration; 3] = [Duration::from_secs(60), Duration::from_secs(300), Duration::from_secs(900)];
 
 impl Backfill {
     pub(crate) fn run(&self) -> Outcome {
         let config = setup::configure(&(&self.file_flags).into())?;
         let account = config.account(self.account.as_deref())?;
-        let report = setup::wait(run(self, &config, account, &Clock::system()))?;
+        let report = setup::block_on(run(self, &config, account, &Clock::system()))?;
         let report = report.map_err(|error| match error {
             Error::Usage(_) => Failure::usage(error),
             _ => Failure::runtime(error),
@@ -53,37 +53,37 @@ impl Backfill {
     }
 }
 
-/// Why the past was not written.
+/// Why a backfill failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The command line must be mended.
+    /// The command line is invalid.
     #[error("{0}")]
     Usage(String),
-    /// There is no client for the account.
+    /// The client cannot be created.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// Cloudflare gave no usable answer.
-    #[error("{endpoint}: {source}; what was read is kept, and the same command goes on from there")]
+    /// A request failed.
+    #[error("{endpoint}: {source}; the progress is saved; run the same command to continue")]
     Request {
-        /// The part of the API.
+        /// The endpoint.
         endpoint: &'static str,
-        /// What was answered.
+        /// Why.
         source: cloudflare::Error,
     },
-    /// Some of the list is missing.
-    #[error("summary: the list is not whole: {0}; the same command tries again")]
+    /// The list of users is incomplete.
+    #[error("summary: the list is incomplete: {0}; run the same command to try again")]
     Partial(String),
     /// A file cannot be read or written.
     #[error("{}: {source}", path.display())]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
 }
 
-/// What was written.
+/// The result of a backfill.
 #[derive(Debug)]
 pub struct Report {
     account: String,
@@ -94,61 +94,62 @@ pub struct Report {
     found: Found,
 }
 
-/// Reads what is still to be read, and writes the file.
+/// Reads the users that are still to be read, and writes the file.
 ///
 /// # Errors
-/// As [`Error`] sorts them; what was read is kept.
+/// See [`Error`]. The progress is saved.
 pub async fn run(
     flags: &Backfill,
     config: &Config,
     account: &Account,
     clock: &Clock,
 ) -> Result<Report, Error> {
-    let mut past = Past::open(flags, account, clock)?;
-    let session = open(flags, config, account, clock, past.progress.sent())?;
-    let users = past.users(&session).await?;
-    past.read(&session, &users).await?;
-    past.write(&account.alias)
+    let mut job = Job::open(flags, account, clock)?;
+    let session = open(flags, config, account, clock, job.progress.sent())?;
+    let users = job.users(&session).await?;
+    job.read(&session, &users).await?;
+    job.write(&account.alias)
 }
 
-/// What is known of the past, and the files it is kept in.
-struct Past {
+/// A backfill in progress, and its files.
+struct Job {
     file: PathBuf,
-    kept_in: PathBuf,
+    progress_file: PathBuf,
     progress: Checkpoint,
 }
 
-impl Past {
+impl Job {
     fn open(flags: &Backfill, account: &Account, clock: &Clock) -> Result<Self, Error> {
-        let (file, kept_in) = (flags.file.clone(), beside(&flags.file, "progress"));
+        let (file, progress_file) = (flags.file.clone(), with_suffix(&flags.file, "progress"));
         if file.exists() {
-            let why = format!("{} is there already, and is not replaced; name another file", file.display());
+            let why =
+                format!("{} is there already and is not overwritten; name another file", file.display());
             return Err(Error::Usage(why));
         }
-        let order = Order {
+        let parameters = Parameters {
             account: account.id.clone(),
             since: flags.since.as_str().to_owned(),
             until: flags.until.as_ref().map(|until| until.as_str().to_owned()),
             step: flags.step,
         };
-        let known = Checkpoint::load(&kept_in).map_err(|error| {
-            let why = "cannot be used; remove it to begin anew";
-            Error::File { path: kept_in.clone(), source: io::Error::other(format!("{why}: {error}")) }
+        let known = Checkpoint::load(&progress_file).map_err(|error| {
+            let why = "cannot be used; remove it to start again";
+            Error::File { path: progress_file.clone(), source: io::Error::other(format!("{why}: {error}")) }
         })?;
         let progress = match known {
-            Some(progress) if progress.order == order => progress,
+            Some(progress) if progress.parameters == parameters => progress,
             Some(_) => {
-                let path = kept_in.display();
+                let path = progress_file.display();
                 return Err(Error::Usage(format!(
-                    "{path} is of another backfill; give its flags again, or remove it"
+                    "{path} is of another backfill; repeat its flags, or remove it"
                 )));
             }
-            None => Checkpoint::new(order, span(flags, clock.date())?, *uuid::Uuid::new_v4().as_bytes()),
+            None => Checkpoint::new(parameters, span(flags, clock.date())?, *uuid::Uuid::new_v4().as_bytes()),
         };
-        Ok(Self { file, kept_in, progress })
+        Ok(Self { file, progress_file, progress })
     }
 
-    /// Who is still to be read, in the order of reading.
+    /// The users that are still to be read, in the order of reading.
     async fn users(&mut self, session: &Session) -> Result<Vec<(u64, UserId)>, Error> {
         if self.progress.found == Found::default() {
             self.label(session).await?;
@@ -167,13 +168,13 @@ impl Past {
         Ok(users)
     }
 
-    /// Events may carry display names: the list of behaviors says whose. Without a permission for it, or where it
-    /// makes no sense, names stay as they are, as the exporter does it.
+    /// Reads the behaviors, because events may carry their display names. If the behaviors may not be read or make no
+    /// sense, the names stay as they are, as in the exporter.
     async fn label(&mut self, session: &Session) -> Result<(), Error> {
         match session.client.behaviors().await {
             Ok(behaviors) => self.progress.history.label(&behaviors.rows),
             Err(error) if matches!(error.kind(), Kind::Forbidden(_) | Kind::NotFound | Kind::Shape) => {
-                tracing::warn!(%error, "the behaviors are not known: events keep the names they carry");
+                tracing::warn!(%error, "the behaviors cannot be read; events keep the names they carry");
             }
             Err(error) => return Err(request("behaviors", error)),
         }
@@ -211,26 +212,28 @@ impl Past {
 
     fn save(&mut self, session: &Session) -> Result<(), Error> {
         self.progress.spent(session.take_sent(), session.clock.date());
-        self.progress.save(&self.kept_in).map_err(|source| Error::File { path: self.kept_in.clone(), source })
+        self.progress
+            .save(&self.progress_file)
+            .map_err(|source| Error::File { path: self.progress_file.clone(), source })
     }
 
     fn write(self, alias: &str) -> Result<Report, Error> {
-        let Self { file, kept_in, progress } = self;
+        let Self { file, progress_file, progress } = self;
         let at = |path: &Path, source| Error::File { path: path.to_owned(), source };
         replace(&file, |out| progress.history.write(alias, out)).map_err(|error| at(&file, error))?;
-        fs::remove_file(&kept_in).map_err(|error| at(&kept_in, error))?;
+        fs::remove_file(&progress_file).map_err(|error| at(&progress_file, error))?;
         let Span { since, until, .. } = *progress.history.span();
         let series = progress.history.series();
         Ok(Report { account: alias.to_owned(), file, since, until, series, found: progress.found })
     }
 }
 
-/// What came of asking for a user.
+/// The answer to the request for a user.
 enum Answer {
     Events(UserRisk),
-    /// Nobody knows the user any more.
+    /// The user no longer exists.
     Gone,
-    /// Nobody can make sense of the answer.
+    /// The answer has no documented shape.
     Unusable,
 }
 
@@ -243,11 +246,11 @@ fn open(
 ) -> Result<Session, ClientError> {
     let share = flags.budget_share.unwrap_or(account.budget_share);
     let budget = Budget::after(share, clock.clone(), earlier);
-    let options = Options { permit_wait: PERMIT_WAIT, ..Options::default() };
+    let options = Options { permit_timeout: PERMIT_WAIT, ..Options::default() };
     Session::open(config, account, budget, options, clock)
 }
 
-/// Asks until there is an answer, or until trouble has lasted too long.
+/// Requests a user, and again after temporary errors.
 async fn ask(session: &Session, user: UserId) -> Result<Answer, Error> {
     let mut waits = WAITS.into_iter();
     loop {
@@ -268,7 +271,7 @@ async fn ask(session: &Session, user: UserId) -> Result<Answer, Error> {
         }
         let Some(wait) = waits.next() else { return Err(request("user", error)) };
         let wait_seconds = wait.as_secs();
-        tracing::warn!(%error, wait_seconds, "no usable answer; asked again after a pause");
+        tracing::warn!(%error, wait_seconds, "no usable answer; trying again after a pause");
         session.clock.sleep(wait).await;
     }
 }
@@ -277,7 +280,7 @@ fn request(endpoint: &'static str, source: cloudflare::Error) -> Error {
     Error::Request { endpoint, source }
 }
 
-/// The users who may have events after `since`: those whose latest is, and those whose row could not be read.
+/// The users who may have events after `since`: those whose latest event is later, and those whose row is unreadable.
 fn eventful(summary: &Summary, since: Timestamp) -> impl Iterator<Item = UserId> {
     let recent = summary.rows.iter().filter(move |row| row.tuple.last_event > since).map(|row| row.user);
     recent.chain(summary.unreadable.iter().copied())
@@ -291,37 +294,34 @@ fn span(flags: &Backfill, now: Timestamp) -> Result<Span, Error> {
         return Err(Error::Usage(format!("--since ({since}) must be before --until ({until})")));
     }
     if span.steps() > MOST_SAMPLES {
-        let why = format!("from --since ({since}) on there are more than {MOST_SAMPLES} steps of --step");
+        let why = format!("since --since ({since}) there are more than {MOST_SAMPLES} steps of --step");
         return Err(Error::Usage(why));
     }
     Ok(span)
 }
 
-/// What to do with it, and what is not in it.
+/// A summary for the user: what the file holds, what it does not, and how to load it.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { account, file, since, until, series, found: Found { users, events, gone, cut } } = self;
         writeln!(
             f,
-            "account {account}: {events} events in {series} series, {since} to {until}; {users} users asked for"
+            "account {account}: {events} events in {series} series, {since} to {until}; {users} users read"
         )?;
         if *gone > 0 {
-            writeln!(f, "of them no longer known: {gone}")?;
+            writeln!(f, "users who no longer exist: {gone}")?;
         }
         if *cut > 0 {
-            writeln!(f, "of them not read whole: {cut}")?;
+            writeln!(f, "users whose events were not all read: {cut}")?;
         }
         writeln!(
             f,
-            "not in it: events that Cloudflare lists no more, and those of users who were reset since or are gone"
+            "not included: events that Cloudflare no longer lists, and events of users who were reset or removed since"
         )?;
         if *events == 0 {
             return writeln!(f, "there is nothing to load from {}", file.display());
         }
         let (from, file) = (*until + UNSETTLED, file.display());
-        writeln!(
-            f,
-            "load it, from {from} on:   promtool tsdb create-blocks-from openmetrics {file} DIRECTORY"
-        )
+        writeln!(f, "load it after {from}:   promtool tsdb create-blocks-from openmetrics {file} DIRECTORY")
     }
 }

@@ -1,6 +1,6 @@
-//! `check`: tries the credentials and each endpoint of every account once, and says what is missing.
+//! `check`: tries the credentials and each endpoint of every account once, and reports what is missing.
 //!
-//! It asks for what the exporter asks for and nothing else, changes nothing, and shows no user.
+//! It sends the requests that the exporter would send, changes nothing, and prints no personal data.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,11 +16,11 @@ use super::{Failure, Outcome, setup, terminal};
 use crate::app::logging::Colour;
 use crate::clock::{Clock, Timestamp};
 use crate::cloudflare::limit::Budget;
-use crate::cloudflare::{Client, Error, Kind, Lack, Limiter, Options, TokenState, TokenStatus};
+use crate::cloudflare::{Client, Error, Kind, Limiter, MissingGrant, Options, TokenState, TokenStatus};
 use crate::config::{Account, Config, CredentialSource, FileFlags};
 use crate::model::{Behavior, Completeness, Integration, Listing, Resource, Summary, UserId, UserRisk};
 
-/// Try the configuration, the credentials and each endpoint once, and say what is missing
+/// Try the configuration, the credentials and each endpoint once, and report what is missing
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Check {
     #[command(flatten)]
@@ -30,7 +30,7 @@ pub(crate) struct Check {
 impl Check {
     pub(crate) fn run(&self) -> Outcome {
         let config = setup::configure(&(&self.file).into())?;
-        let report = setup::wait(run(&config, &Clock::system()))?;
+        let report = setup::block_on(run(&config, &Clock::system()))?;
         terminal::print(report.render(Colour::for_stream(&io::stdout()), width()))?;
         match report.failures() {
             0 => Ok(()),
@@ -40,44 +40,43 @@ impl Check {
     }
 }
 
-/// What was found, in the order in which it was tried.
+/// The findings, in the order of the requests.
 #[derive(Debug)]
 pub struct Report {
     findings: Vec<Finding>,
 }
 
-/// How one endpoint of one account did.
+/// The result for one endpoint of one account.
 #[derive(Debug)]
 struct Finding {
     account: String,
     endpoint: Resource,
     verdict: Verdict,
-    /// What came, or why nothing came, in a few words.
+    /// What was answered, or why there was no answer, in a few words.
     text: String,
-    /// What else is to be said of it, such as what to do.
+    /// More about it in a sentence, such as what to do.
     remark: Option<String>,
     took: Option<Duration>,
-    /// Which error it was.
+    /// The kind of error, if it failed.
     kind: Option<Kind>,
-    /// The permission that the token lacks, if that is what failed.
+    /// The permission that the token lacks, if that is why it failed.
     lacks: Option<&'static str>,
 }
 
-/// What is wrong with an answer, or with the lack of one.
+/// What is wrong with an answer, or why there is none.
 struct Problem {
     /// In a few words.
     text: String,
-    /// In a sentence, with what to do.
+    /// In a sentence, with what to do about it.
     remark: String,
 }
 
-/// What is to be said of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Works,
     Fails,
-    NotKnown,
-    NotTried,
+    Unknown,
+    Skipped,
 }
 
 impl Verdict {
@@ -85,8 +84,8 @@ impl Verdict {
         match self {
             Self::Works => "works",
             Self::Fails => "fails",
-            Self::NotKnown => "not known",
-            Self::NotTried => "not tried",
+            Self::Unknown => "unknown",
+            Self::Skipped => "skipped",
         }
     }
 
@@ -94,7 +93,7 @@ impl Verdict {
         match self {
             Self::Works => Color::Green,
             Self::Fails => Color::Red,
-            Self::NotKnown | Self::NotTried => Color::Yellow,
+            Self::Unknown | Self::Skipped => Color::Yellow,
         }
     }
 }
@@ -108,13 +107,13 @@ pub async fn run(config: &Config, clock: &Clock) -> Report {
             .entry(account.credential)
             .or_insert_with(|| Budget::new(account.budget_share, clock.clone()));
         let mut trial = Trial { account, clock, findings: &mut report.findings };
-        // Whoever tries something wants to see how it goes, not how it goes at the third time.
+        // A retry would hide that the first attempt failed.
         let options = Options { attempts: 1, ..foreground() };
         match Session::open(config, account, budget.clone(), options, clock) {
             Ok(session) => trial.all(&session.client).await,
             Err(error) => {
                 let problem = Some(error.to_string());
-                trial.note(Resource::TokenVerify, Verdict::Fails, "cannot be asked", problem);
+                trial.note(Resource::TokenVerify, Verdict::Fails, "no client", problem);
             }
         }
     }
@@ -122,13 +121,13 @@ pub async fn run(config: &Config, clock: &Clock) -> Report {
 }
 
 impl Report {
-    /// How many endpoints failed.
+    /// The number of failed checks.
     pub fn failures(&self) -> usize {
         let failed = |finding: &&Finding| finding.verdict == Verdict::Fails;
         self.findings.iter().filter(failed).count()
     }
 
-    /// For each account a table at most `width` columns wide, and below it what is too long for it: each
+    /// A table for each account, at most `width` characters wide. Below it, because they are too long for a table: each
     /// remark once, and the permissions to add.
     pub fn render(&self, colour: Colour, width: Option<u16>) -> String {
         let same = |one: &Finding, other: &Finding| one.account == other.account;
@@ -137,10 +136,10 @@ impl Report {
     }
 }
 
-/// What was found of one account.
+/// The findings of one account.
 fn account(findings: &[Finding], colour: Colour, width: Option<u16>) -> String {
     let mut table = table(colour, width);
-    table.set_header(["endpoint", "result", "time", "what came"]);
+    table.set_header(["endpoint", "result", "time", "answer"]);
     for Finding { endpoint, verdict, text, took, .. } in findings {
         let took = took.map(|took| format!("{:.2} s", took.as_secs_f64()));
         table.add_row([
@@ -167,8 +166,8 @@ fn account(findings: &[Finding], colour: Colour, width: Option<u16>) -> String {
     text
 }
 
-/// Each remark once, with the endpoints it is about. Those that differ only in the CF-Ray id, as every
-/// request has its own, are one.
+/// Each remark once, with the endpoints it is about. Remarks that differ only in the CF-Ray id, which every request
+/// has its own, count as one.
 fn remarks(findings: &[Finding]) -> Vec<(Vec<&'static str>, &str)> {
     let without_ray = |remark: &str| remark.split(", CF-Ray ").next().map(str::to_owned);
     let mut remarks: Vec<(Vec<&'static str>, &str)> = Vec::new();
@@ -184,7 +183,7 @@ fn remarks(findings: &[Finding]) -> Vec<(Vec<&'static str>, &str)> {
     remarks
 }
 
-/// The trial of one account.
+/// Tries one account.
 struct Trial<'a> {
     account: &'a Account,
     clock: &'a Clock,
@@ -199,9 +198,9 @@ impl Trial<'_> {
             }
             CredentialSource::Key { .. } | CredentialSource::KeyFile { .. } => self.note(
                 Resource::TokenVerify,
-                Verdict::NotTried,
+                Verdict::Skipped,
                 "an API key is used",
-                Some("an API key may do everything; a token with two permissions may do less".to_owned()),
+                Some("an API key can do everything; a token with two permissions is safer".to_owned()),
             ),
         }
         self.ask(Resource::Behaviors, client.behaviors(), behaviors).await;
@@ -210,13 +209,14 @@ impl Trial<'_> {
         let first = summary.as_ref().map(|summary| summary.rows.first());
         match first {
             Some(Some(row)) => self.user(client, row.user).await,
-            Some(None) => self.not_tried("nobody is on the list"),
-            None => self.not_tried("the summary could not be read"),
+            Some(None) => self.skip_user("the list has no users"),
+            None => self.skip_user("the list of users could not be read"),
         }
         self.excuse_verification();
     }
 
-    /// A token that works although its verification is refused belongs to an account, not to a user.
+    /// Corrects a failed verification: if the token works elsewhere, it belongs to an account, and tokens of accounts are
+    /// verified at another address.
     fn excuse_verification(&mut self) {
         let alias = &self.account.alias;
         let of_account = |finding: &&mut Finding| finding.account == *alias;
@@ -229,10 +229,10 @@ impl Trial<'_> {
                 && matches!(finding.kind, Some(Kind::Credentials | Kind::Refused | Kind::Forbidden(_)))
         };
         for finding in self.findings.iter_mut().filter(of_account).filter(refused) {
-            finding.verdict = Verdict::NotKnown;
+            finding.verdict = Verdict::Unknown;
             finding.lacks = None;
             finding.remark = Some(
-                "tokens that belong to an account are verified elsewhere; nothing depends on it".to_owned(),
+                "a token that belongs to an account cannot be verified here, and need not be".to_owned(),
             );
         }
     }
@@ -241,22 +241,22 @@ impl Trial<'_> {
         self.ask(Resource::User, client.user(user), user_events).await;
     }
 
-    fn not_tried(&mut self, why: &str) {
-        self.note(Resource::User, Verdict::NotTried, why, None);
+    fn skip_user(&mut self, why: &str) {
+        self.note(Resource::User, Verdict::Skipped, why, None);
     }
 
-    /// Asks once; `judge` says what came, or what is wrong with it.
+    /// Sends one request. `judge` describes the answer, or what is wrong with it.
     async fn ask<T>(
         &mut self,
         endpoint: Resource,
         request: impl Future<Output = Result<T, Error>>,
-        reconcile: impl FnOnce(&T) -> Result<String, Problem>,
+        judge: impl FnOnce(&T) -> Result<String, Problem>,
     ) -> Option<T> {
         let before = self.clock.now();
         let answer = request.await;
         let took = Some(self.clock.now().since(before));
         let judged = match &answer {
-            Ok(found) => reconcile(found),
+            Ok(found) => judge(found),
             Err(error) => Err(Problem { text: in_short(error), remark: error.to_string() }),
         };
         let (verdict, text, remark) = match judged {
@@ -265,7 +265,7 @@ impl Trial<'_> {
         };
         let kind = answer.as_ref().err().map(Error::kind);
         let lacks = match &answer {
-            Err(error) if kind == Some(Kind::Forbidden(Lack::Permission)) => Some(error.permission()),
+            Err(error) if kind == Some(Kind::Forbidden(MissingGrant::Permission)) => Some(error.permission()),
             _ => None,
         };
         let account = self.account.alias.clone();
@@ -287,17 +287,17 @@ impl Trial<'_> {
     }
 }
 
-/// The error in a few words; its sentence stands below the table.
+/// The error in a few words, for the table. The whole sentence stands below it.
 fn in_short(error: &Error) -> String {
     let words = match error.kind() {
         Kind::Credentials => "missing or malformed credentials",
         Kind::Refused => "refused",
-        Kind::Forbidden(Lack::Permission) => {
-            // The first of those that would do, without its quotes.
+        Kind::Forbidden(MissingGrant::Permission) => {
+            // The name of the first permission that would be enough, without quotes.
             let name = error.permission().split('"').nth(1).unwrap_or("a permission");
             return format!("lacks {name}");
         }
-        Kind::Forbidden(Lack::Account) => "not for this account",
+        Kind::Forbidden(MissingGrant::Account) => "not for this account",
         Kind::NotEntitled => "no user risk scoring",
         Kind::NotFound => "not found",
         Kind::Limited(Limiter::Cloudflare) => "rate limit reached",
@@ -349,10 +349,10 @@ fn user_events(found: &UserRisk) -> Result<String, Problem> {
 fn whole(completeness: &Completeness, text: String, unreadable: usize) -> Result<String, Problem> {
     match (completeness, unreadable) {
         (Completeness::Complete, 0) => Ok(text),
-        (Completeness::Complete, _) => Ok(format!("{text}, and {unreadable} that cannot be read")),
+        (Completeness::Complete, _) => Ok(format!("{text}, {unreadable} unreadable")),
         (Completeness::Partial(reason), _) => {
-            let remark = format!("the list is not whole: {reason}");
-            Err(Problem { text: format!("{text}, but not all"), remark })
+            let remark = format!("the list is incomplete: {reason}");
+            Err(Problem { text: format!("{text}, incomplete"), remark })
         }
     }
 }

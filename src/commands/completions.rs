@@ -1,4 +1,4 @@
-//! `completions`: a completion script for a shell.
+//! `completions`: writes a completion script for a shell.
 
 use clap::{Args, CommandFactory};
 
@@ -7,7 +7,7 @@ use super::{Cli, Outcome, terminal};
 /// Write a completion script for a shell to standard output
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Completions {
-    /// Which shell
+    /// The shell
     shell: clap_complete::Shell,
 }
 

@@ -1,7 +1,7 @@
-//! `healthcheck`: asks a running exporter whether it is healthy, for a container without a shell or curl.
+//! `healthcheck`: requests `/-/healthy` from a running exporter, for containers without a shell or curl.
 //!
-//! Straight over TCP, without TLS, proxies or anything else that takes time to set up: it runs every few
-//! seconds beside the exporter.
+//! It speaks plain HTTP over TCP, without TLS, proxies or anything else that takes time to set up, because it runs
+//! every few seconds next to the exporter.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,19 +17,19 @@ use super::{Failure, Outcome, setup, terminal};
 use crate::config::{Flags, Local};
 use crate::http::listen::Listen;
 
-/// Below the 5 s that container engines commonly allow, so that the message is still written.
-const LIMIT: Duration = Duration::from_secs(3);
+/// Below the 5 s that container engines commonly allow, so that the message can still be written.
+const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Ask a running exporter whether it is healthy; for a container without a shell
+/// Request /-/healthy from a running exporter, for containers without a shell
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Healthcheck {
-    /// The configuration file of the exporter, for its address
+    /// The configuration file of the exporter, which has its address
     #[arg(long = "config.file", value_name = "FILE")]
     config_file: Option<PathBuf>,
-    /// The address of the exporter; without it, the one it is configured to serve on
+    /// The address of the exporter; the configured one if left out
     #[arg(long = "web.listen-address", value_name = "ADDRESS")]
     listen_address: Option<String>,
-    /// Ask this in place of http://ADDRESS/-/healthy
+    /// The URL to request, instead of http://ADDRESS/-/healthy
     #[arg(long, value_name = "URL", conflicts_with_all = ["config_file", "listen_address"])]
     url: Option<String>,
 }
@@ -40,7 +40,7 @@ impl Healthcheck {
             Some(url) => url.clone(),
             None => url(&Local::load(&self.flags(), std::env::vars_os())?.web.listen),
         };
-        setup::wait(ask(&url))?.map_err(|error| match error {
+        setup::block_on(ask(&url))?.map_err(|error| match error {
             Error::Url(_) => Failure::usage(error),
             _ => Failure::runtime(error),
         })?;
@@ -56,42 +56,19 @@ impl Healthcheck {
     }
 }
 
-/// Why an exporter cannot be called healthy.
+/// Why an exporter is not healthy.
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    /// What was given is no URL that can be asked.
-    #[error("{0:?} is no URL to ask, but must be such as http://127.0.0.1:10069/-/healthy")]
+    #[error("{0:?} is not a URL to request; it must be like http://127.0.0.1:10069/-/healthy")]
     Url(String),
-    /// Nobody answers.
     #[error("{url} does not answer: {source}")]
-    Connect {
-        /// What was asked.
-        url: Uri,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// What answers does not speak HTTP, or stopped.
+    Connect { url: Uri, source: std::io::Error },
     #[error("{url} does not answer as HTTP: {source}")]
-    Http {
-        /// What was asked.
-        url: Uri,
-        /// Why not.
-        source: hyper::Error,
-    },
-    /// The answer is something else than 200.
+    Http { url: Uri, source: hyper::Error },
     #[error("{url} answers {status}")]
-    Status {
-        /// What was asked.
-        url: Uri,
-        /// What came.
-        status: StatusCode,
-    },
-    /// No answer came in time.
-    #[error("{url} gave no answer within {} s", LIMIT.as_secs())]
-    TimedOut {
-        /// What was asked.
-        url: Uri,
-    },
+    Status { url: Uri, status: StatusCode },
+    #[error("{url} gave no answer within {} s", TIMEOUT.as_secs())]
+    TimedOut { url: Uri },
 }
 
 /// The URL for an exporter that listens at `listen`.
@@ -99,10 +76,7 @@ fn url(listen: &Listen) -> String {
     format!("http://{}/-/healthy", Listen::reach(listen.preferred()))
 }
 
-/// Asks `url` once; it is healthy if the answer is 200 within [`LIMIT`].
-///
-/// # Errors
-/// Why it is not.
+/// Requests `url` once; the exporter is healthy if it answers 200 within [`TIMEOUT`].
 async fn ask(url: &str) -> Result<(), Error> {
     let refuse = || Error::Url(url.to_owned());
     let uri: Uri = url.parse().map_err(|_| refuse())?;
@@ -118,7 +92,7 @@ async fn ask(url: &str) -> Result<(), Error> {
             .map_err(|source| Error::Connect { url: uri.clone(), source })?;
         get(&uri, authority.as_str(), stream).await.map_err(|source| Error::Http { url: uri.clone(), source })
     };
-    match tokio::time::timeout(LIMIT, answer).await {
+    match tokio::time::timeout(TIMEOUT, answer).await {
         Ok(Ok(StatusCode::OK)) => Ok(()),
         Ok(Ok(status)) => Err(Error::Status { url: uri, status }),
         Ok(Err(error)) => Err(error),

@@ -1,33 +1,32 @@
-//! How a command ends, and the exit code for it.
+//! The result of a command, and its exit code.
 
-use crate::cloudflare::{Effect, Error, Kind};
+use crate::cloudflare::{Error, Kind, SideEffect};
 use crate::config;
 
-/// How a command ends.
+/// The result of a command.
 pub(crate) type Outcome = Result<(), Failure>;
 
-/// Why a command did not do what it was asked to do; each kind has its exit code.
+/// Why a command failed. Each kind has its own exit code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// Something failed while the command ran: 1.
+    /// Something failed while the command ran. Exit code 1.
     #[error("{0}")]
     Runtime(String),
-    /// The command line, the configuration, or a file that they name must be corrected: 2.
+    /// The command line, the configuration, or a file that they name is invalid. Exit code 2.
     #[error("{0}")]
     Usage(String),
-    /// The account differs from the baseline: 3.
+    /// The account differs from the baseline. Exit code 3.
     #[error("{0}")]
     Differs(String),
-    /// The name fits nothing, or may fit several things: 4.
+    /// The given name matches nothing, or several things. Exit code 4.
     #[error("{0}")]
     Unclear(String),
-    /// Nobody confirmed the change: 5.
+    /// The change was not confirmed. Exit code 5.
     #[error("{0}")]
     Unconfirmed(String),
 }
 
 impl Failure {
-    /// The exit code of the process.
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Runtime(_) => 1,
@@ -38,24 +37,24 @@ impl Failure {
         }
     }
 
-    /// An error while the command ran, in its own words.
+    /// [`Failure::Runtime`] with the text of the error.
     #[expect(clippy::needless_pass_by_value, reason = "it is called by map_err")]
     pub(crate) fn runtime(error: impl ToString) -> Self {
         Self::Runtime(error.to_string())
     }
 
-    /// An error in what the user wrote, in its own words.
+    /// [`Failure::Usage`] with the text of the error.
     #[expect(clippy::needless_pass_by_value, reason = "it is called by map_err")]
     pub(crate) fn usage(error: impl ToString) -> Self {
         Self::Usage(error.to_string())
     }
 
-    /// A request that was not answered.
+    /// A request that failed.
     pub(crate) fn request(error: &Error) -> Self {
         Self::Runtime(format!("{}: {error}", error.operation()))
     }
 
-    /// The same for one thing that the user named.
+    /// A request for one thing that the user named: if it does not exist, the name is unclear.
     pub(crate) fn request_for_one(error: &Error) -> Self {
         match Self::request(error) {
             Self::Runtime(text) if error.kind() == Kind::NotFound => Self::Unclear(text),
@@ -63,12 +62,12 @@ impl Failure {
         }
     }
 
-    /// A change that failed; `look` is the command that shows the current state.
+    /// A change that failed. `look` is the command that shows the current state.
     pub(crate) fn change(error: &Error, look: &str) -> Self {
         match (Self::request(error), error.effect()) {
-            (failure, Effect::Nothing) => failure,
-            (failure, Effect::Unknown) => Self::Runtime(format!(
-                "{failure}; it may have happened all the same: see `zt-risk-exporter {look}` before you repeat it"
+            (failure, SideEffect::None) => failure,
+            (failure, SideEffect::Unknown) => Self::Runtime(format!(
+                "{failure}; the change may have happened anyway: check with `zt-risk-exporter {look}` before you repeat it"
             )),
         }
     }

@@ -1,10 +1,10 @@
-//! `plan`: what watching an account costs, and how late changes are counted, before anything runs.
+//! `plan`: computes what watching an account costs, and how late changes are counted, before the exporter is started.
 //!
-//! The intervals and the shares of the budget are those of the [`Schedule`] itself. On top of it stands one
-//! formula. A change waits for the next list, on average half of a cycle; then for the list's last page; then
-//! for its place among the changed users, of whom no more are read in five minutes than the schedule allows.
-//! Within a cycle each request is at a fixed place, and none may go before the one that many places earlier
-//! has left its window: from that the time of each place follows, and from these the median and the rest.
+//! Intervals and allowances come from the [`Schedule`] itself; the latency follows from a formula. A change waits for the
+//! next list, half a cycle on average; then for the last page of the list; then for its turn among the changed users, of
+//! whom the schedule reads a limited number in five minutes. Within a cycle each request has a fixed position, and may
+//! not be sent before the request that many positions earlier has left the window of the limit. That gives the time of
+//! each position ([`queueing`]), and so the median and the other quantiles.
 
 mod args;
 mod goal;
@@ -31,19 +31,19 @@ use crate::config::{self, Flags};
 use crate::model::Resource;
 use crate::model::resource::Intervals;
 
-/// What one request takes, where nobody measured it.
+/// How long one request takes, if it was not measured.
 const USER_TIME: Duration = Duration::from_millis(100);
 
-/// One user in fifty has an event in a day: what is assumed where nobody says better.
+/// The assumption without better data: one user in fifty has an event per day.
 const USERS_WITH_AN_EVENT_A_DAY: f64 = 0.02;
 
 impl PlanArgs {
     pub(crate) fn run(&self) -> Outcome {
-        let plan = Plan::of(self.over(self.load()?));
+        let plan = Plan::of(self.with_flags(self.load()?));
         terminal::print(render::render(&plan, self.output, width()))
     }
 
-    /// The load that the flags or the configured account give.
+    /// The load given by the flags, or measured on the configured account.
     fn load(&self) -> Result<Load, Failure> {
         let flags = Flags::from(&self.file);
         if let Some(users) = self.users {
@@ -52,48 +52,48 @@ impl PlanArgs {
         }
         let config = setup::configure(&flags)?;
         let account = config.account(self.account.as_deref())?;
-        setup::wait(measure(&config, account, &Clock::system()))?.map_err(Failure::runtime)
+        setup::block_on(measure(&config, account, &Clock::system()))?.map_err(Failure::runtime)
     }
 }
 
-/// What is to be watched, and what may be spent on it.
+/// The size of an account, and the budget for it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Load {
-    /// Users on the list.
+    /// The number of users on the list.
     pub users: u64,
-    /// Requests that the list takes.
+    /// The number of requests for the list.
     pub pages: u32,
-    /// Users that one of them may list.
+    /// The number of users in one request of the list.
     pub page_size: u32,
-    /// How long each of them takes.
+    /// How long each request for the list takes.
     pub page_time: Duration,
     /// How long a request for one user takes.
     pub user_time: Duration,
     /// Users who have an event within five minutes.
     pub changes: f64,
-    /// Where that number is from.
+    /// The source of `changes`.
     pub basis: Basis,
-    /// The part of the 1,200 requests in five minutes that may be spent.
+    /// The share of the 1,200 requests in five minutes that may be used.
     pub budget_share: f64,
-    /// How many accounts share it.
+    /// The number of accounts that share the budget.
     pub sharing: u32,
-    /// How often what is to be read.
+    /// The configured intervals.
     pub intervals: Intervals,
 }
 
-/// Where the number of changes is from.
+/// The source of the number of changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Basis {
-    /// Somebody said so.
+    /// The `--changes` flag.
     Given,
-    /// From the dates on the list: so many users had their latest event in the last hour, or in the last day.
+    /// The dates on the list: the number of users whose latest event was in the last hour, or in the last day.
     Measured,
-    /// One user in fifty a day.
+    /// One user in fifty per day.
     Assumed,
 }
 
 impl Basis {
-    /// The word for it.
+    /// The name in the output.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Given => "given",
@@ -103,53 +103,53 @@ impl Basis {
     }
 }
 
-/// What comes of a [`Load`].
+/// The result for a [`Load`].
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What it is for.
+    /// The load.
     pub load: Load,
-    /// Requests that may be sent in five minutes.
+    /// The budget: requests in five minutes.
     pub budget: u32,
-    /// Requests in five minutes, by what they are for.
+    /// Requests in five minutes, by purpose.
     pub requests: Vec<Requests>,
-    /// The time between two readings of the list, as the budget allows.
+    /// The interval of the list, as the budget allows.
     pub summary_interval: Duration,
-    /// How long one reading takes, waiting for the budget included.
+    /// How long reading the list takes, including waits for the budget.
     pub reading: Duration,
-    /// How late changes are counted; `None` if more change than can be read, so that the queue only grows.
+    /// How late changes are counted; `None` if more users change than can be read, so that the queue only grows.
     pub latency: Option<Latency>,
-    /// How long it takes until each user was read again.
+    /// How long it takes to read every user again.
     pub audit_round: Duration,
-    /// What holds, and what would.
+    /// Whether each goal is met, and what would meet it.
     pub goals: Vec<Goal>,
 }
 
-/// Requests of one kind.
+/// The requests of one kind.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Requests {
-    /// What they are for.
+    /// The kind.
     pub kind: RequestKind,
-    /// The time between two of them, or two readings; `None` for what comes as it comes.
+    /// The interval; `None` for requests that follow changes.
     pub interval: Option<Duration>,
-    /// How many in five minutes, on average.
+    /// The average number in five minutes.
     pub expected: f64,
-    /// How many in five minutes at most.
+    /// The highest number in five minutes.
     pub most: f64,
 }
 
-/// What requests are for.
+/// The purpose of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestKind {
-    /// An endpoint read by the clock.
+    /// An endpoint that is read at an interval.
     Poll(Resource),
-    /// Users who changed.
+    /// Users whose row in the list changed.
     Changes,
-    /// Users of whom nothing new is known.
+    /// Users whose row did not change.
     Audit,
 }
 
 impl RequestKind {
-    /// The word for it.
+    /// The name in the output.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Poll(endpoint) => endpoint.as_str(),
@@ -159,26 +159,26 @@ impl RequestKind {
     }
 }
 
-/// From an event to its count.
+/// The time from an event to its count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Latency {
-    /// Half of the changes are counted sooner.
+    /// The median.
     pub median: Duration,
-    /// All but one in a hundred.
+    /// The 99th percentile.
     pub p99: Duration,
-    /// All, while users change by chance and no more of them than planned.
+    /// The worst case, if users change at random and not more often than planned.
     pub bound: Duration,
 }
 
-/// The load of `users` on pages of `page_size` of whom nothing else is known.
+/// The load of an account with `users` users in pages of `page_size`, with assumptions for the rest.
 ///
 /// # Errors
-/// No list of so many pages is read whole.
+/// The list would have more pages than the client reads.
 fn assumed(users: u64, page_size: u32, intervals: Intervals) -> Result<Load, String> {
     let most = Bounds::default().pages;
     let pages = users.div_ceil(page_size.max(1).into()).max(1);
     let pages = u32::try_from(pages).ok().filter(|pages| *pages <= most);
-    let pages = pages.ok_or_else(|| format!("a list of more than {most} pages is not read whole"))?;
+    let pages = pages.ok_or_else(|| format!("the client reads at most {most} pages of a list"))?;
     Ok(Load {
         users,
         pages,
@@ -194,12 +194,12 @@ fn assumed(users: u64, page_size: u32, intervals: Intervals) -> Result<Load, Str
 }
 
 impl Plan {
-    /// Works it out.
+    /// Computes the plan.
     pub fn of(load: Load) -> Self {
-        let frame = Frame::of(load);
-        let latency = (frame.carries() >= load.changes).then(|| {
-            let cycle = &frame.cycle;
-            let worst = frame.worst();
+        let scheduled = ScheduledLoad::of(load);
+        let latency = (scheduled.capacity() >= load.changes).then(|| {
+            let cycle = &scheduled.cycle;
+            let worst = scheduled.worst();
             Latency {
                 median: Duration::from_secs_f64(cycle.quantile(0.5)),
                 p99: Duration::from_secs_f64(cycle.quantile(0.99)),
@@ -209,34 +209,34 @@ impl Plan {
         Self {
             load,
             budget: budget(&load),
-            requests: frame.requests(),
-            summary_interval: frame.interval(),
-            reading: Duration::from_secs_f64(frame.cycle.reading),
+            requests: scheduled.requests(),
+            summary_interval: scheduled.interval(),
+            reading: Duration::from_secs_f64(scheduled.cycle.reading),
             latency,
-            audit_round: frame.audit_round(),
-            goals: Aim::ALL.map(|aim| Goal::of(&frame, aim)).into(),
+            audit_round: scheduled.audit_round(),
+            goals: Aim::ALL.map(|aim| Goal::of(&scheduled, aim)).into(),
         }
     }
 }
 
-/// The account's part of the budget, in requests.
+/// The account's part of the budget, in requests in five minutes.
 fn budget(load: &Load) -> u32 {
     Budget::requests(load.budget_share) / load.sharing.max(1)
 }
 
-/// A load with the schedule it gets.
-struct Frame {
+/// A load with its schedule.
+struct ScheduledLoad {
     load: Load,
     schedule: Schedule,
     rates: queueing::Rates,
     cycle: Cycle,
-    /// The same if as many users changed as may be read.
+    /// The cycle in which as many users change as the schedule allows to read.
     busiest: Cycle,
 }
 
-impl Frame {
+impl ScheduledLoad {
     fn of(load: Load) -> Self {
-        let schedule = scheduled(&load);
+        let schedule = schedule_of(&load);
         let beside_the_list = schedule.polled().filter(|resource| *resource != Resource::Summary);
         let polls: f64 = beside_the_list.map(|resource| schedule.load(resource)).sum();
         let allowed = schedule.allowance(Purpose::Change);
@@ -255,8 +255,8 @@ impl Frame {
         Self { load, schedule, rates, cycle: Cycle::of(&rates), busiest }
     }
 
-    /// The longest that a change waits: the longest cycle, and the last place when more change by chance, three
-    /// standard deviations more. Not less than for a place behind all who change in a cycle, or in a window.
+    /// The longest time that a change waits: the longest cycle, and then the last position if by chance three standard
+    /// deviations more users change. At least as long as a wait behind all users who change in a cycle or a window.
     fn worst(&self) -> f64 {
         let window = WINDOW.as_secs_f64();
         let together = self.cycle.longest.max(window) / window;
@@ -270,7 +270,7 @@ impl Frame {
         summary_interval(&self.schedule)
     }
 
-    /// Requests for changed users that may go in five minutes.
+    /// The allowance for changed users: requests in five minutes.
     fn changes(&self) -> f64 {
         f64::from(self.schedule.allowance(Purpose::Change))
     }
@@ -279,13 +279,13 @@ impl Frame {
         f64::from(self.schedule.allowance(Purpose::Audit))
     }
 
-    /// How many changed users can be read in five minutes, with nobody read while the list is.
-    fn carries(&self) -> f64 {
-        self.changes() * self.busiest.open()
+    /// How many changed users can be read in five minutes. None is read while the list is.
+    fn capacity(&self) -> f64 {
+        self.changes() * self.busiest.usable()
     }
 
     fn audit_round(&self) -> Duration {
-        let rate = self.audits() * self.cycle.open() / WINDOW.as_secs_f64();
+        let rate = self.audits() * self.cycle.usable() / WINDOW.as_secs_f64();
         self.load.intervals.audit.max(Duration::from_secs_f64(self.load.users as f64 / rate))
     }
 
@@ -298,32 +298,32 @@ impl Frame {
         let changes = Requests {
             kind: RequestKind::Changes,
             interval: None,
-            expected: self.load.changes.min(self.carries()),
+            expected: self.load.changes.min(self.capacity()),
             most: self.changes(),
         };
         let audit = Requests {
             kind: RequestKind::Audit,
             interval: Some(self.audit_round()),
-            expected: audits_wanted(&self.load).min(self.audits() * self.cycle.open()),
+            expected: audits_wanted(&self.load).min(self.audits() * self.cycle.usable()),
             most: self.audits(),
         };
         self.schedule.polled().map(poll).chain([changes, audit]).collect()
     }
 }
 
-/// The schedule that a load gets.
-fn scheduled(load: &Load) -> Schedule {
-    // What jitter there is makes no difference to intervals and shares.
+/// The schedule for a load.
+fn schedule_of(load: &Load) -> Schedule {
+    // The seed of the jitter makes no difference to intervals and allowances.
     let mut schedule = Schedule::new(load.intervals, budget(load), 0);
     schedule.resume(load.pages, Instant::default(), Instant::default());
     schedule
 }
 
 fn summary_interval(schedule: &Schedule) -> Duration {
-    schedule.interval(Resource::Summary).expect("the list is read by the clock")
+    schedule.interval(Resource::Summary).expect("the list is read at an interval")
 }
 
-/// Requests for the audit that would go in five minutes, were there no limit.
+/// Requests for the audit in five minutes, if there were no limit.
 fn audits_wanted(load: &Load) -> f64 {
     load.users as f64 * WINDOW.as_secs_f64() / load.intervals.audit.as_secs_f64()
 }

@@ -1,4 +1,4 @@
-//! `serve`: the exporter itself.
+//! `serve`: runs the exporter.
 
 use clap::Args;
 
@@ -16,6 +16,6 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) fn run(&self) -> Outcome {
         let config = setup::configure(&self.flags)?;
-        setup::serve(app::serve(&config))?.map_err(Failure::runtime)
+        setup::block_on_threads(app::serve(&config))?.map_err(Failure::runtime)
     }
 }

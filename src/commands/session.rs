@@ -1,4 +1,4 @@
-//! One account, and the client that asks for it.
+//! One account and its client.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,41 +8,41 @@ use secrecy::ExposeSecret;
 
 use crate::app::{ClientError, Connected, connect};
 use crate::clock::Clock;
-use crate::cloudflare::limit::{Budget, Level};
+use crate::cloudflare::limit::{Budget, BudgetStatus};
 use crate::cloudflare::{Client, Options, Report};
 use crate::collector::user_label::UserLabel;
 use crate::config::{Account, Config, IdentityPolicy};
 
-/// How long a command that a person waits for may stand still: a block or a spent budget is reported instead.
+/// How long an interactive command waits for the budget or for the end of a block before it reports them instead.
 pub(crate) const FOREGROUND_WAIT: Duration = Duration::from_secs(5);
 
-/// The options of a command that a person waits for.
+/// The client options of an interactive command.
 pub(crate) fn foreground() -> Options {
-    Options { permit_wait: FOREGROUND_WAIT, ..Options::default() }
+    Options { permit_timeout: FOREGROUND_WAIT, ..Options::default() }
 }
 
-/// One account, and what is needed to ask for it.
+/// One account, its client and its request budget.
 pub(crate) struct Session {
     pub(crate) alias: String,
     pub(crate) client: Client,
     pub(crate) clock: Clock,
-    /// How the metrics name users, if they do it by a hash.
+    /// The hash by which the metrics name users, if `users.identity` is `hash`.
     pub(crate) hashes: Option<UserLabel>,
     budget: Budget,
-    seen: Arc<Seen>,
+    requests: Arc<RequestLog>,
 }
 
-/// What the client reported of its requests.
+/// What the client reported about its requests.
 #[derive(Default)]
-struct Seen {
-    /// Requests sent since the last look.
+struct RequestLog {
+    /// Requests sent since [`Session::take_sent`] was last called.
     sent: AtomicU32,
     /// The CF-Ray id of the latest answer.
     ray: Mutex<Option<String>>,
 }
 
 impl Session {
-    /// A client for `account`; its address and its observer replace those in `options`.
+    /// Creates a client for `account`. The configured address and the session's own observer replace those in `options`.
     ///
     /// # Errors
     /// The credentials cannot be read or used.
@@ -53,11 +53,11 @@ impl Session {
         options: Options,
         clock: &Clock,
     ) -> Result<Self, ClientError> {
-        let seen = Arc::new(Seen::default());
-        let told = Arc::clone(&seen);
+        let requests = Arc::new(RequestLog::default());
+        let log = Arc::clone(&requests);
         let observer = Arc::new(move |report: &Report| {
-            told.sent.fetch_add(1, Ordering::Relaxed);
-            told.ray.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&report.ray);
+            log.sent.fetch_add(1, Ordering::Relaxed);
+            log.ray.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&report.ray);
         });
         let options = Options { observer: Some(observer), ..options };
         let Connected { client, .. } = connect(config, account, budget.clone(), options)?;
@@ -65,21 +65,21 @@ impl Session {
             IdentityPolicy::Hash { key } => Some(UserLabel::hash(key.expose_secret())),
             IdentityPolicy::Id | IdentityPolicy::Email | IdentityPolicy::None => None,
         };
-        Ok(Self { alias: account.alias.clone(), client, clock: clock.clone(), hashes, budget, seen })
+        Ok(Self { alias: account.alias.clone(), client, clock: clock.clone(), hashes, budget, requests })
     }
 
-    /// What is left of the budget.
-    pub(crate) fn budget(&self) -> Level {
-        self.budget.level()
+    /// How much of the budget is left.
+    pub(crate) fn budget(&self) -> BudgetStatus {
+        self.budget.status()
     }
 
     /// The CF-Ray id of the latest answer.
     pub(crate) fn ray(&self) -> Option<String> {
-        self.seen.ray.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.requests.ray.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How many requests were sent since this was last called.
     pub(crate) fn take_sent(&self) -> u32 {
-        self.seen.sent.swap(0, Ordering::Relaxed)
+        self.requests.sent.swap(0, Ordering::Relaxed)
     }
 }

@@ -1,4 +1,4 @@
-//! `simulate`: the simulated API alone.
+//! `simulate`: runs the simulated API alone.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ use crate::simulator::{Scenario, Story};
 /// Simulate Cloudflare's Risk Scoring API alone
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Simulate {
-    /// Where to answer; it is meant for this machine only
+    /// The address to listen on; the simulator is meant for this machine only
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8069")]
     listen_address: Listen,
-    /// A file (YAML) that says what the world is, in place of a generated one
+    /// A scenario file (YAML), instead of a generated world
     #[arg(long, value_name = "FILE", conflicts_with_all = ["users", "seed", "speed", "story"])]
     scenario: Option<PathBuf>,
-    /// Play a story in a quiet account of its own
+    /// Play a story in an otherwise quiet account
     #[arg(long, value_name = "STORY", conflicts_with_all = ["users", "seed"])]
     story: Option<Story>,
     #[command(flatten)]
@@ -41,9 +41,10 @@ impl Simulate {
             (None, Some(story)) => Scenario::of_story(story, self.speed),
             (None, None) => self.world.scenario(self.speed),
         };
-        // The simulator goes on if nobody reads what it prints.
+        // The simulator continues if standard output is closed.
         let print = |text: &str| drop(terminal::print(text));
-        setup::serve(app::simulate(&self.listen_address, scenario, print))?.map_err(Failure::runtime)
+        setup::block_on_threads(app::simulate(&self.listen_address, scenario, print))?
+            .map_err(Failure::runtime)
     }
 }
 

@@ -1,4 +1,4 @@
-//! `state`: looks at the state file of an exporter that is not running.
+//! `state`: reads the state file of an exporter that is not running, and removes users from it.
 
 mod inspect;
 
@@ -11,14 +11,14 @@ use super::{Failure, Outcome, terminal};
 use crate::clock::Clock;
 use crate::config::{Flags, Local};
 
-/// Look at the file in which counts survive restarts; its exporter must not be running
+/// Show, check or clean up a state file; its exporter must not be running
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum State {
-    /// What the file holds
+    /// Show what the file holds
     Show(StateFile),
-    /// Whether the file is whole; it is not changed
+    /// Verify the file without changing it
     Check(StateFile),
-    /// Remove everything kept of a user; what was counted stays counted
+    /// Remove everything that the file holds about a user; counters stay as they are
     Forget {
         /// Cloudflare's id of the user, a UUID
         user: Uuid,
@@ -27,13 +27,13 @@ pub(crate) enum State {
     },
 }
 
-/// Which state file.
+/// The flags that name the state file.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct StateFile {
-    /// The configuration file of the exporter, for its state.path
+    /// The configuration file of the exporter, which has the state.path
     #[arg(long = "config.file", value_name = "FILE")]
     config_file: Option<PathBuf>,
-    /// The state file; without it, the one that is configured
+    /// The state file; the configured one if left out
     #[arg(long = "state.path", value_name = "FILE", conflicts_with = "config_file")]
     path: Option<PathBuf>,
 }
@@ -50,7 +50,7 @@ impl State {
 }
 
 impl StateFile {
-    /// The file that is named by its flag, else by the configuration.
+    /// The file that the flag names, or else the configuration.
     fn path(&self) -> Result<PathBuf, Failure> {
         if let Some(path) = &self.path {
             return Ok(path.clone());

@@ -1,4 +1,4 @@
-//! What commands print at a terminal, and what they ask there.
+//! What commands print, and what they ask at a terminal.
 
 pub(crate) mod confirm;
 pub(crate) mod interrupt;
@@ -10,10 +10,10 @@ use std::io::{self, Write};
 
 use super::{Failure, Outcome};
 
-/// Writes to standard output; it is no failure that the reader has gone.
+/// Writes to standard output. A reader that closed its end early is not a failure.
 ///
 /// # Errors
-/// Standard output takes nothing, such as when the disk is full.
+/// Standard output cannot be written, for example because the disk is full.
 pub(crate) fn print(text: impl AsRef<[u8]>) -> Outcome {
     match io::stdout().lock().write_all(text.as_ref()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -23,12 +23,12 @@ pub(crate) fn print(text: impl AsRef<[u8]>) -> Outcome {
     }
 }
 
-/// Writes a remark to standard error, if it can be written.
+/// Writes a remark to standard error; a failure to write it is ignored.
 pub(crate) fn remark(text: &str) {
     let _ = writeln!(io::stderr(), "zt-risk-exporter: {text}");
 }
 
-/// A number with the noun for it, which gets an `s` unless the number is 1.
+/// A number and its noun, with an `s` unless the number is 1.
 pub(crate) fn counted(number: impl fmt::Display, noun: &str) -> String {
     let number = number.to_string();
     let plural = if number == "1" { "" } else { "s" };

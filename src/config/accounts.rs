@@ -1,24 +1,24 @@
-//! The accounts: listed in the file, or the one that Cloudflare's own variables name.
+//! The accounts: listed in the file, or a single one from Cloudflare's own variables.
 
 use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::error::{Error, Origin};
-use super::keys;
+use super::keys::{self, Key};
 use super::secret_files::{CredentialSource, sendable, unusable};
 use super::sources::{CloudflareVariables, Layers, Setting, lists_accounts};
 use super::yaml::{Document, Field, Kind, Node};
 use super::{Account, parse};
 use crate::cloudflare::Credentials;
 
-/// A quarter of what Cloudflare allows leaves most to the dashboard and to other tools.
+/// A quarter of Cloudflare's limit leaves most of it to the dashboard and to other tools.
 pub(crate) const DEFAULT_SHARE: f64 = 0.25;
 
-/// A label is repeated on every line of the page.
+/// The alias is a label, and so repeated in every sample.
 const LONGEST_ALIAS: usize = 64;
 
-/// The accounts, each with its credential read once, and what a person should know about them.
+/// The accounts, and warnings about them. Each credential file was read once.
 pub(super) fn load(layers: &Layers) -> Result<(Vec<Account>, Vec<String>), Error> {
     match &layers.document {
         Some(document) if lists_accounts(document) => {
@@ -33,7 +33,7 @@ fn from_file(document: &Document) -> Result<Vec<Account>, Error> {
     let Kind::Map(fields) = &document.root.kind else {
         return Ok(Vec::new());
     };
-    let Some(field) = fields.iter().find(|field| field.name == keys::ACCOUNTS) else {
+    let Some(field) = fields.iter().find(|field| field.name == keys::ID.section) else {
         return Ok(Vec::new());
     };
     let Kind::List(nodes) = &field.value.kind else {
@@ -41,7 +41,7 @@ fn from_file(document: &Document) -> Result<Vec<Account>, Error> {
         return Err(Error::at(&document.origin(field.line), problem));
     };
     let mut accounts = Vec::new();
-    let mut known = Known::default();
+    let mut known = DistinctCredentials::default();
     for (index, node) in nodes.iter().enumerate() {
         let entry = Entry::new(document, index, node)?;
         let account = entry.account(&mut known)?;
@@ -51,11 +51,11 @@ fn from_file(document: &Document) -> Result<Vec<Account>, Error> {
     Ok(accounts)
 }
 
-/// The credentials met so far; the position of each is its number.
+/// The distinct credentials so far. The index of each is its number.
 #[derive(Default)]
-struct Known(Vec<Credentials>);
+struct DistinctCredentials(Vec<Credentials>);
 
-impl Known {
+impl DistinctCredentials {
     fn number(&mut self, credential: Credentials) -> usize {
         let same = self.0.iter().position(|known| *known == credential);
         same.unwrap_or_else(|| {
@@ -65,7 +65,7 @@ impl Known {
     }
 }
 
-/// One entry of the list.
+/// An account in the file.
 struct Entry<'a> {
     document: &'a Document,
     name: String,
@@ -75,13 +75,13 @@ struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     fn new(document: &'a Document, index: usize, node: &'a Node) -> Result<Self, Error> {
-        let name = format!("{}[{index}]", keys::ACCOUNTS);
+        let name = format!("{}[{index}]", keys::ID.section);
         let Kind::Map(fields) = &node.kind else {
             let problem = format!("{name} is {}, but must be a map with an id and a credential", node.noun());
             return Err(Error::at(&document.origin(node.line), problem));
         };
         for field in fields {
-            keys::known(document, &format!("{name}."), field, &keys::ACCOUNT)?;
+            keys::known(document, &format!("{name}."), field, &keys::names(keys::ID.section))?;
         }
         Ok(Self { document, name, line: node.line, fields })
     }
@@ -90,11 +90,11 @@ impl<'a> Entry<'a> {
         Error::at(&self.document.origin(self.line), format!("{} {problem}", self.name))
     }
 
-    fn get(&self, name: &str) -> Result<Option<Setting>, Error> {
-        let Some(field) = self.fields.iter().find(|field| field.name == name) else {
+    fn get(&self, key: Key) -> Result<Option<Setting>, Error> {
+        let Some(field) = self.fields.iter().find(|field| field.name == key.name) else {
             return Ok(None);
         };
-        let (name, origin) = (format!("{}.{name}", self.name), self.document.origin(field.line));
+        let (name, origin) = (format!("{}.{}", self.name, key.name), self.document.origin(field.line));
         match &field.value.kind {
             Kind::Null => Ok(None),
             Kind::Text(text) => Ok(Some(Setting { name, text: text.clone(), origin })),
@@ -105,14 +105,14 @@ impl<'a> Entry<'a> {
         }
     }
 
-    fn account(&self, known: &mut Known) -> Result<Account, Error> {
-        let id = self.get("id")?.ok_or_else(|| self.refuse("has no id"))?;
+    fn account(&self, known: &mut DistinctCredentials) -> Result<Account, Error> {
+        let id = self.get(keys::ID)?.ok_or_else(|| self.refuse("has no id"))?;
         let id = account_id(&id)?;
-        let alias = match self.get("alias")? {
+        let alias = match self.get(keys::ALIAS)? {
             Some(alias) => checked_alias(&alias)?,
             None => id.clone(),
         };
-        let budget_share = match self.get("budget_share")? {
+        let budget_share = match self.get(keys::BUDGET_SHARE)? {
             Some(share) => share.parse(parse::share)?,
             None => DEFAULT_SHARE,
         };
@@ -125,14 +125,13 @@ impl<'a> Entry<'a> {
         Ok(Account { id, alias, credentials, credential: known.number(credential), budget_share })
     }
 
-    /// Where the credential is, and the setting that says so.
+    /// The source of the credential, and the setting that names it.
     fn credentials(&self) -> Result<(CredentialSource, Setting), Error> {
-        const SECRETS: [&str; 4] = ["token", "token_file", "api_key", "api_key_file"];
         let mut given = Vec::new();
-        for name in SECRETS {
-            given.extend(self.get(name)?.map(|setting| (name, setting)));
+        for key in [keys::TOKEN, keys::TOKEN_FILE, keys::API_KEY, keys::API_KEY_FILE] {
+            given.extend(self.get(key)?.map(|setting| (key.name, setting)));
         }
-        let email = self.get("email")?;
+        let email = self.get(keys::EMAIL)?;
         if let [(first, _), (second, _), ..] = given.as_slice() {
             return Err(self.refuse(&format!("has both {first} and {second}, but must have one credential")));
         }
@@ -167,12 +166,12 @@ impl<'a> Entry<'a> {
         parse::path(setting).map(|path| self.document.directory().join(path))
     }
 
-    /// Labels and ids tell accounts apart, and one credential has one budget.
+    /// Ids and aliases must be unique, and accounts with one credential have one budget.
     fn check_against(&self, accounts: &[Account], account: &Account) -> Result<(), Error> {
         for (index, other) in accounts.iter().enumerate() {
             if other.id == account.id {
                 return Err(self.refuse(&format!(
-                    "has the id {} of accounts[{index}]; each account is listed once",
+                    "has the id {} of accounts[{index}]; an account may be listed only once",
                     other.id
                 )));
             }
@@ -216,7 +215,7 @@ fn from_variables(
         (Some(token), _, key) => {
             let token = variable_secret("CLOUDFLARE_API_TOKEN", token)?;
             let both = key.as_ref().map(|_| {
-                "CLOUDFLARE_API_TOKEN and CLOUDFLARE_API_KEY are both set: the token is used, which may do less"
+                "CLOUDFLARE_API_TOKEN and CLOUDFLARE_API_KEY are both set; the token is used, because it can do less"
                     .to_owned()
             });
             (CredentialSource::Token(token), both)
@@ -240,7 +239,7 @@ fn from_variables(
     Ok((vec![account], warning.into_iter().collect()))
 }
 
-/// One warning if variables are set that count only where the file lists no accounts.
+/// One warning if variables are set that are only used if the file lists no accounts.
 fn ignored(variables: &CloudflareVariables) -> Option<String> {
     let names = [
         ("CLOUDFLARE_ACCOUNT_ID", variables.account_id.is_some()),
@@ -256,10 +255,8 @@ fn ignored(variables: &CloudflareVariables) -> Option<String> {
 fn account_id(setting: &Setting) -> Result<String, Error> {
     let is_id = setting.text.len() == 32 && setting.text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !is_id {
-        // Not shown: it may be the token, put in the wrong place.
-        return Err(
-            setting.refuse("must be 32 hexadecimal digits, as the dashboard shows them in its address")
-        );
+        // The value is not shown, because it may be the token in the wrong place.
+        return Err(setting.refuse("must be 32 hexadecimal digits, as in the address of the dashboard"));
     }
     Ok(setting.text.to_ascii_lowercase())
 }
@@ -268,9 +265,9 @@ fn checked_alias(setting: &Setting) -> Result<String, Error> {
     let alias = &setting.text;
     let is_plain = alias.trim() == alias && !alias.is_empty() && !alias.chars().any(char::is_control);
     if !is_plain || alias.chars().count() > LONGEST_ALIAS {
-        return Err(
-            setting.must_be(&format!("1 to {LONGEST_ALIAS} characters on one line, without spaces around"))
-        );
+        return Err(setting.must_be(&format!(
+            "1 to {LONGEST_ALIAS} characters on one line, without leading or trailing spaces"
+        )));
     }
     Ok(alias.clone())
 }

@@ -1,10 +1,10 @@
-//! Why a configuration is refused, and where that was written.
+//! The error for an invalid configuration, and the place where a value was written.
 
 use std::fmt;
 
-/// A refusal: one sentence that names the key, what is wrong, and where it was written.
+/// An invalid configuration: one sentence with the key, the problem, and the place where it was written.
 ///
-/// A person must mend it; nothing else helps, so there is one kind. Secrets are never in it.
+/// There is one kind, because only a person can correct it. It never holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     problem: String,
@@ -23,18 +23,18 @@ impl fmt::Display for Error {
 }
 
 impl Error {
-    /// A problem of the whole, written nowhere in particular.
+    /// A problem without a place.
     pub(super) fn new(problem: impl Into<String>) -> Self {
         Self { problem: problem.into(), origin: None }
     }
 
-    /// A problem of what is written at `origin`.
+    /// A problem of the value at `origin`.
     pub(super) fn at(origin: &Origin, problem: impl Into<String>) -> Self {
         Self { problem: problem.into(), origin: Some(origin.clone()) }
     }
 }
 
-/// Where a value was written, in words.
+/// The place where a value was written, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Origin(String);
 
@@ -44,27 +44,26 @@ impl Origin {
         Self(format!("{path}, line {line}"))
     }
 
-    /// An environment variable.
     pub(super) fn variable(name: &str) -> Self {
         Self(format!("environment variable {name}"))
     }
 
-    /// A flag of the command line, without its dashes.
+    /// A flag; its name is given without the dashes.
     pub(super) fn flag(name: &str) -> Self {
         Self(format!("flag --{name}"))
     }
 
-    /// The value stands nowhere: it is the default.
+    /// The value is the default.
     pub(super) fn default_value() -> Self {
         Self("default".to_owned())
     }
 
-    /// What [`Origin::as_str`] gave.
+    /// The origin whose [`Origin::as_str`] is `words`.
     pub(super) fn from_words(words: &str) -> Self {
         Self(words.to_owned())
     }
 
-    /// The words, for whom can only carry text.
+    /// The words, for code that can only carry text.
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
@@ -76,7 +75,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A value as it may stand in a message: quoted, escaped, and not longer than a line.
+/// A value for a message: quoted, escaped, and cut after 60 characters.
 pub(super) fn shown(text: &str) -> String {
     const LONGEST: usize = 60;
     match text.char_indices().nth(LONGEST) {
@@ -85,10 +84,10 @@ pub(super) fn shown(text: &str) -> String {
     }
 }
 
-/// A key of the file as it may stand in a message: `token:abc`, which lacks a space, is a key to YAML, and
-/// so is a token without its key.
+/// A key of the file for a message. It is cut, because it may hold a secret: to YAML `token:abc`, which lacks a space, is
+/// a key, and so is a token without its key.
 pub(super) fn shown_key(text: &str) -> String {
-    // The longest known one has 14 characters, the shortest token 37.
+    // The longest known key has 14 characters, the shortest token 37.
     const LONGEST: usize = 20;
     let word = text.split(':').next().unwrap_or_default();
     match word.chars().count() {

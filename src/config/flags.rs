@@ -4,35 +4,32 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// The flags that win over the environment and the configuration file. Their values are checked with the rest of
-/// the configuration.
+use super::keys;
+
+/// The flags that take precedence over the environment and the configuration file. Their values are checked together
+/// with the rest of the configuration.
 #[derive(Debug, Clone, Default, Args)]
+#[allow(missing_docs, reason = "what a flag means is declared with its key")]
 pub struct Flags {
     /// The configuration file (YAML)
     #[arg(long = "config.file", value_name = "FILE")]
     pub config_file: Option<PathBuf>,
-    /// Where to serve, such as :10069 (the default) or 127.0.0.1:10069
-    #[arg(long = "web.listen-address", value_name = "ADDRESS")]
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", help = keys::LISTEN_ADDRESS.help())]
     pub listen_address: Option<String>,
-    /// Watch only the accounts of this shard, counted from 0
-    #[arg(long = "shard.index", value_name = "N")]
+    #[arg(long = "shard.index", value_name = "N", help = keys::SHARD_INDEX.help())]
     pub shard_index: Option<String>,
-    /// The number of shards, which divide the configured accounts among them
-    #[arg(long = "shard.total", value_name = "N")]
+    #[arg(long = "shard.total", value_name = "N", help = keys::SHARD_TOTAL.help())]
     pub shard_total: Option<String>,
-    /// What is logged, and how.
     #[command(flatten)]
     pub log: LogFlags,
 }
 
-/// The flags for logs.
+/// The flags for the log.
 #[derive(Debug, Clone, Default, Args)]
 pub struct LogFlags {
-    /// off, error, warn, info (the default), debug, trace, or directives such as info,hyper=warn
-    #[arg(long = "log.level", value_name = "LEVEL")]
+    #[arg(long = "log.level", value_name = "LEVEL", help = keys::LOG_LEVEL.help())]
     pub level: Option<String>,
-    /// text (the default) or json
-    #[arg(long = "log.format", value_name = "FORMAT")]
+    #[arg(long = "log.format", value_name = "FORMAT", help = keys::LOG_FORMAT.help())]
     pub format: Option<String>,
 }
 
@@ -42,7 +39,6 @@ pub struct FileFlags {
     /// The configuration file (YAML)
     #[arg(long = "config.file", value_name = "FILE")]
     pub config_file: Option<PathBuf>,
-    /// What is logged, and how.
     #[command(flatten)]
     pub log: LogFlags,
 }

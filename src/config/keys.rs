@@ -1,26 +1,41 @@
-//! The names of all settings, once: for the file, for the environment, and for what is said of a wrong one.
+//! Every setting, declared once: its names, default and meaning.
+//!
+//! The help of the flags is made from this list, and tests hold the manual, the example file and the schema of the
+//! Helm chart against it.
 
 use super::error::{Error, shown, shown_key};
 use super::yaml::{Document, Field, Kind};
 
-/// What starts the environment variables that are ours. Kubernetes sets `ZT_RISK_EXPORTER_PORT` and the
-/// like for a service of that name; those have one underscore and are not looked at.
+/// The prefix of this program's environment variables. It ends with two underscores, because Kubernetes sets
+/// `ZT_RISK_EXPORTER_PORT` and the like for a service named `zt-risk-exporter`.
 pub(super) const PREFIX: &str = "ZT_RISK_EXPORTER__";
 
-/// The variable for `--config.file`, which is no setting of the file itself.
+/// The variable for `--config.file`, which is not a key of the file itself.
 pub(super) const FILE_VARIABLE: &str = "ZT_RISK_EXPORTER__CONFIG__FILE";
 
-/// A setting that is a single value.
+/// A setting: everything that the program and its manual say about it, except how its text is read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Key {
-    /// The map in which it stands.
-    pub(super) section: &'static str,
-    /// Its name there.
-    pub(super) name: &'static str,
-    /// What holds when it is left out, if anything does.
-    pub(super) default: Option<&'static str>,
-    /// What its text is.
+pub struct Key {
+    /// The section of the file; [`ACCOUNTS`] for the fields of an account.
+    pub section: &'static str,
+    /// The name within the section.
+    pub name: &'static str,
+    /// The value that applies if the key is left out.
+    pub default: Option<&'static str>,
+    /// What the setting does, as the manual says it.
+    pub meaning: &'static str,
+    /// The variable of Cloudflare's own tools that sets it too.
+    pub cloudflare_variable: Option<&'static str>,
+    /// When a changed value takes effect.
+    pub change: Change,
     pub(super) form: Form,
+}
+
+/// When a changed value of a setting takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// At the next start.
+    Restart,
 }
 
 /// What the text of a setting is.
@@ -33,70 +48,167 @@ pub(super) enum Form {
 }
 
 impl Key {
+    const fn new(section: &'static str, name: &'static str, meaning: &'static str) -> Self {
+        Self {
+            section,
+            name,
+            default: None,
+            meaning,
+            cloudflare_variable: None,
+            change: Change::Restart,
+            form: Form::Value,
+        }
+    }
+
+    const fn default(self, value: &'static str) -> Self {
+        Self { default: Some(value), ..self }
+    }
+
+    const fn or_variable(self, name: &'static str) -> Self {
+        Self { cloudflare_variable: Some(name), ..self }
+    }
+
+    const fn file(self) -> Self {
+        Self { form: Form::Path, ..self }
+    }
+
     /// Its name in messages, such as `intervals.summary`.
-    pub(super) fn path(&self) -> String {
+    pub fn path(&self) -> String {
         format!("{}.{}", self.section, self.name)
     }
 
-    /// Its environment variable, such as `ZT_RISK_EXPORTER__INTERVALS__SUMMARY`.
-    pub(super) fn variable(&self) -> String {
-        format!("{PREFIX}{}__{}", self.section.to_uppercase(), self.name.to_uppercase())
+    /// Whether it is a field of an account, so that the file may hold it several times.
+    pub fn is_of_account(&self) -> bool {
+        self.section == ACCOUNTS
+    }
+
+    /// Its environment variable, such as `ZT_RISK_EXPORTER__INTERVALS__SUMMARY`; a field of an account has none.
+    pub fn variable(&self) -> Option<String> {
+        let name = || format!("{PREFIX}{}__{}", self.section.to_uppercase(), self.name.to_uppercase());
+        (!self.is_of_account()).then(name)
+    }
+
+    /// The name of its flag, without the dashes, for a key that has a flag.
+    pub(super) fn flag(&self) -> String {
+        self.path().replace('_', "-")
+    }
+
+    /// The help text of its flag.
+    pub(super) fn help(&self) -> String {
+        let meaning = self.meaning.replace('`', "");
+        let default = self.default.map(|value| format!(" [default: {value}]"));
+        format!("{}{}", meaning.trim_end_matches('.'), default.unwrap_or_default())
     }
 }
 
-const fn value(section: &'static str, name: &'static str, default: &'static str) -> Key {
-    Key { section, name, default: Some(default), form: Form::Value }
+/// Declares each key once, as a constant, and lists them all.
+macro_rules! keys {
+    ($($name:ident = $key:expr;)*) => {
+        $(pub(super) const $name: Key = $key;)*
+
+        /// Every key, in the order of the manual.
+        pub const ALL: &[Key] = &[$($name),*];
+    };
 }
 
-const fn path(section: &'static str, name: &'static str) -> Key {
-    Key { section, name, default: None, form: Form::Path }
+keys! {
+    ID = Key::new(ACCOUNTS, "id", "The account, 32 hexadecimal digits.").or_variable("CLOUDFLARE_ACCOUNT_ID");
+    ALIAS = Key::new(ACCOUNTS, "alias", "The label `account`, 1 to 64 characters. The id if left out.");
+    TOKEN = Key::new(ACCOUNTS, "token", "The API token itself.").or_variable("CLOUDFLARE_API_TOKEN");
+    TOKEN_FILE = Key::new(ACCOUNTS, "token_file", "A file with the API token, instead of `token`.").file();
+    EMAIL = Key::new(
+        ACCOUNTS,
+        "email",
+        "Instead of a token: a user's e-mail address, together with that user's global API key.",
+    )
+    .or_variable("CLOUDFLARE_EMAIL");
+    API_KEY = Key::new(ACCOUNTS, "api_key", "The global API key itself.").or_variable("CLOUDFLARE_API_KEY");
+    API_KEY_FILE =
+        Key::new(ACCOUNTS, "api_key_file", "A file with the global API key, instead of `api_key`.").file();
+    BUDGET_SHARE = Key::new(
+        ACCOUNTS,
+        "budget_share",
+        "The share of Cloudflare's limit (1,200 requests in 5 minutes) that the exporter may use, 0.01 to 1.",
+    )
+    .default("0.25");
+    BASE_URL = Key::new(
+        "cloudflare",
+        "base_url",
+        "The address of the API: https, or http on loopback.",
+    )
+    .default("https://api.cloudflare.com/client/v4")
+    .or_variable("CLOUDFLARE_BASE_URL");
+    SUMMARY =
+        Key::new("intervals", "summary", "How often the list of users is read, 1s to 1d.").default("30s");
+    BEHAVIORS =
+        Key::new("intervals", "behaviors", "How often the behaviors are read, 1s to 1d.").default("5m");
+    INTEGRATIONS =
+        Key::new("intervals", "integrations", "How often the integrations are read, 1s to 1d.").default("5m");
+    AUDIT = Key::new(
+        "intervals",
+        "audit",
+        "Users whose row in the list did not change are read again too, each at most once in this time, 1m to 30d.",
+    )
+    .default("6h");
+    LIMIT = Key::new(
+        "users",
+        "limit",
+        "How many users of each account get their own series, 0 to 100000. The users most at risk come first.",
+    )
+    .default("100");
+    IDENTITY =
+        Key::new("users", "identity", "How metrics name a user: `id`, `hash`, `email` or `none`.").default("id");
+    HASH_KEY_FILE =
+        Key::new("users", "hash_key_file", "The key for `hash`: a file of 16 to 1024 bytes.").file();
+    STATE_PATH = Key::new(
+        "state",
+        "path",
+        "The file that keeps counters across restarts. Without it, counters start from 0 at each start.",
+    )
+    .file();
+    STATE_CACHE = Key::new(
+        "state",
+        "cache_mib",
+        "How much of that file may be cached in memory, 1 to 4096 MiB.",
+    )
+    .default("32");
+    LISTEN_ADDRESS = Key::new(
+        "web",
+        "listen_address",
+        "The address to listen on. Without a host before the port: all interfaces.",
+    )
+    .default(":10069");
+    WEB_PAGE = Key::new(
+        "web",
+        "page",
+        "Whether to serve the live page at `/` and its JSON at `/api/v1/status`.",
+    )
+    .default("true");
+    SHARD_INDEX = Key::new("shard", "index", "Which of several exporters this is, counted from 0.");
+    SHARD_TOTAL = Key::new(
+        "shard",
+        "total",
+        "The number of shards: how many exporters share the accounts, 1 to 1000.",
+    )
+    .default("1");
+    LOG_LEVEL = Key::new(
+        "log",
+        "level",
+        "`off`, `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,hyper=warn`.",
+    )
+    .default("info");
+    LOG_FORMAT = Key::new("log", "format", "`text` or `json`.").default("text");
 }
 
-pub(super) const BASE_URL: Key = value("cloudflare", "base_url", "https://api.cloudflare.com/client/v4");
-pub(super) const SUMMARY: Key = value("intervals", "summary", "30s");
-pub(super) const BEHAVIORS: Key = value("intervals", "behaviors", "5m");
-pub(super) const INTEGRATIONS: Key = value("intervals", "integrations", "5m");
-pub(super) const AUDIT: Key = value("intervals", "audit", "6h");
-pub(super) const LIMIT: Key = value("users", "limit", "100");
-pub(super) const IDENTITY: Key = value("users", "identity", "id");
-pub(super) const HASH_KEY_FILE: Key = path("users", "hash_key_file");
-pub(super) const STATE_PATH: Key = path("state", "path");
-pub(super) const STATE_CACHE: Key = value("state", "cache_mib", "32");
-pub(super) const LISTEN_ADDRESS: Key = value("web", "listen_address", ":10069");
-pub(super) const WEB_PAGE: Key = value("web", "page", "true");
-pub(super) const SHARD_INDEX: Key = Key { section: "shard", name: "index", default: None, form: Form::Value };
-pub(super) const SHARD_TOTAL: Key = value("shard", "total", "1");
-pub(super) const LOG_LEVEL: Key = value("log", "level", "info");
-pub(super) const LOG_FORMAT: Key = value("log", "format", "text");
+/// The list of accounts; all other sections are maps.
+const ACCOUNTS: &str = "accounts";
 
-/// Every single value outside the list of accounts.
-pub(super) const ALL: [Key; 16] = [
-    BASE_URL,
-    SUMMARY,
-    BEHAVIORS,
-    INTEGRATIONS,
-    AUDIT,
-    LIMIT,
-    IDENTITY,
-    HASH_KEY_FILE,
-    STATE_PATH,
-    STATE_CACHE,
-    LISTEN_ADDRESS,
-    WEB_PAGE,
-    SHARD_INDEX,
-    SHARD_TOTAL,
-    LOG_LEVEL,
-    LOG_FORMAT,
-];
+/// The names within a section, in the order of the manual.
+pub(super) fn names(section: &str) -> Vec<&'static str> {
+    ALL.iter().filter(|key| key.section == section).map(|key| key.name).collect()
+}
 
-/// The list of accounts, the one setting that is not a single value.
-pub(super) const ACCOUNTS: &str = "accounts";
-
-/// What may be said of an account.
-pub(super) const ACCOUNT: [&str; 8] =
-    ["id", "alias", "token", "token_file", "email", "api_key", "api_key_file", "budget_share"];
-
-/// Refuses every key of the file that is not known, and every section that is no map.
+/// Refuses unknown keys in the file, and sections that are not maps.
 pub(super) fn check_file(document: &Document) -> Result<(), Error> {
     let Kind::Map(fields) = &document.root.kind else {
         let problem = format!(
@@ -105,24 +217,18 @@ pub(super) fn check_file(document: &Document) -> Result<(), Error> {
         );
         return Err(Error::at(&document.origin(document.root.line), problem));
     };
-    let mut sections: Vec<&str> = vec![ACCOUNTS];
-    for key in ALL {
-        if !sections.contains(&key.section) {
-            sections.push(key.section);
-        }
-    }
+    let mut sections: Vec<&str> = ALL.iter().map(|key| key.section).collect();
+    sections.dedup();
     for field in fields {
         known(document, "", field, &sections)?;
         if field.name == ACCOUNTS {
             continue;
         }
-        let names: Vec<&str> =
-            ALL.iter().filter(|key| key.section == field.name).map(|key| key.name).collect();
         match &field.value.kind {
             Kind::Null => {}
-            Kind::Map(inner) => inner
-                .iter()
-                .try_for_each(|inner| known(document, &format!("{}.", field.name), inner, &names))?,
+            Kind::Map(inner) => inner.iter().try_for_each(|inner| {
+                known(document, &format!("{}.", field.name), inner, &names(&field.name))
+            })?,
             _ => {
                 let problem = format!("{} is {}, but must be a map", field.name, field.value.noun());
                 return Err(Error::at(&document.origin(field.line), problem));
@@ -132,41 +238,41 @@ pub(super) fn check_file(document: &Document) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses the field if it is none of `names`; `parent` is put before the names that are shown.
+/// Refuses the field if it is not one of `names`. `parent` is put before the names in the message.
 pub(super) fn known(document: &Document, parent: &str, field: &Field, names: &[&str]) -> Result<(), Error> {
     if names.contains(&field.name.as_str()) {
         return Ok(());
     }
     let hint = match nearest(&field.name, names.iter().copied()) {
         Some(name) => format!("did you mean {parent}{name}?"),
-        None => format!("known here: {}", names.join(", ")),
+        None => format!("known keys: {}", names.join(", ")),
     };
     let problem = format!("{parent}{} is not a known key; {hint}", shown_key(&field.name));
     Err(Error::at(&document.origin(field.line), problem))
 }
 
-/// The setting that the variable `name` is for, or a refusal that suggests one.
+/// The key that the environment variable `name` sets, or an error that suggests one.
 pub(super) fn for_variable(name: &str) -> Result<Key, Error> {
-    if let Some(key) = ALL.into_iter().find(|key| key.variable() == name) {
-        return Ok(key);
+    if let Some(key) = ALL.iter().find(|key| key.variable().as_deref() == Some(name)) {
+        return Ok(*key);
     }
     let rest = name.strip_prefix(PREFIX).unwrap_or(name);
     let hint = if rest.starts_with("ACCOUNTS__") {
-        "accounts are listed in the configuration file, or there is one of CLOUDFLARE_ACCOUNT_ID with \
+        "accounts are set in the configuration file, or a single one by CLOUDFLARE_ACCOUNT_ID and \
          CLOUDFLARE_API_TOKEN"
             .to_owned()
     } else {
-        let variables: Vec<String> = ALL.iter().map(Key::variable).collect();
+        let variables: Vec<String> = ALL.iter().filter_map(Key::variable).collect();
         match nearest(name, variables.iter().map(String::as_str).chain([FILE_VARIABLE])) {
             Some(variable) => format!("did you mean {variable}?"),
-            None => format!("known are {PREFIX} with a section, two underscores and a key of the file"),
+            None => format!("a name is {PREFIX}, a section, two underscores and a key of that section"),
         }
     };
     let name = shown(name);
     Err(Error::new(format!("environment variable {} is not known; {hint}", name.trim_matches('"'))))
 }
 
-/// The name that `word` was probably meant to be: at most a third of it differs.
+/// The name that was probably meant by `word`: at most a third of its characters differ.
 fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase().replace('-', "_");
     names

@@ -1,6 +1,6 @@
-//! What a text must be, for each kind of value: one grammar, whether the text stands in the file, in the environment
-//! or behind a flag.
+//! Parsers for each kind of value. The file, the environment and the flags of all commands use the same ones.
 
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -15,23 +15,20 @@ use super::sources::Setting;
 use super::{AUDIT_INTERVAL, Filter, INTERVAL, LogFormat, WebPage};
 use crate::clock::duration;
 
-/// Half a million series for users; a page for more is a mistake in the number.
-const MOST_USERS: usize = 100_000;
-
-/// Reads a duration that lies within `bounds`.
+/// Reads a duration within `bounds`.
 ///
 /// # Errors
-/// It does not; the text says what it must be.
+/// The text is not such a duration.
 pub(crate) fn duration_within(text: &str, bounds: &RangeInclusive<Duration>) -> Result<Duration, String> {
     let (least, most) = (duration::spell(*bounds.start()), duration::spell(*bounds.end()));
     let span = duration::parse(text).filter(|span| bounds.contains(span));
     span.ok_or_else(|| format!("must be a duration from {least} to {most}, written like 30s, 5m or 1h30m"))
 }
 
-/// Reads how often an endpoint is polled.
+/// Reads the interval of an endpoint.
 ///
 /// # Errors
-/// It is no duration from a second to a day; the text says so.
+/// The text is not a duration from a second to a day.
 pub(crate) fn interval(text: &str) -> Result<Duration, String> {
     duration_within(text, &INTERVAL)
 }
@@ -39,42 +36,46 @@ pub(crate) fn interval(text: &str) -> Result<Duration, String> {
 /// Reads the interval of the audit.
 ///
 /// # Errors
-/// It is no duration from a minute to 30 days; the text says so.
+/// The text is not a duration from a minute to 30 days.
 pub(crate) fn audit_interval(text: &str) -> Result<Duration, String> {
     duration_within(text, &AUDIT_INTERVAL)
 }
 
-/// Reads a share of the request quota: digits and a point, without sign or exponent. With less than 12 requests in
-/// five minutes the list of users is read less often than once a minute, because it gets half of them.
+/// Reads a share of the request limit. With 0.01, which is 12 requests in five minutes, the list of users is read about
+/// once a minute, because it gets half of them.
 ///
 /// # Errors
-/// It is no fraction from 0.01 to 1; the text says so.
+/// The text is not a decimal number from 0.01 to 1.
 pub(crate) fn share(text: &str) -> Result<f64, String> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    text.parse().ok().filter(|share| plain && (0.01..=1.0).contains(share)).ok_or_else(|| {
+    decimal(text).filter(|share| (0.01..=1.0).contains(share)).ok_or_else(|| {
         "must be a fraction from 0.01 to 1 of the 1,200 requests that Cloudflare allows in 5 minutes"
             .to_owned()
     })
 }
 
-pub(super) fn user_limit(setting: &Setting) -> Result<usize, Error> {
-    // `parse` alone would also take a plus sign.
-    let is_number = setting.text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = setting.text.parse().ok().filter(|number| *number <= MOST_USERS);
-    number
-        .filter(|_| is_number)
-        .ok_or_else(|| setting.must_be(&format!("a whole number from 0 to {MOST_USERS}")))
+/// Reads digits and at most one point, without sign or exponent.
+pub(crate) fn decimal(text: &str) -> Option<f64> {
+    // `parse` alone would also accept `+1`, `1e3` and `inf`.
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    text.parse().ok().filter(|_| is_plain)
 }
 
-/// In bytes. With less than a MiB every commit reads what the last one wrote.
-pub(super) fn cache(setting: &Setting) -> Result<usize, Error> {
-    const MOST: usize = 4_096;
-    let is_number = setting.text.bytes().all(|byte| byte.is_ascii_digit());
-    let mebibytes: Option<usize> = setting.text.parse().ok().filter(|_| is_number);
-    mebibytes
-        .filter(|mebibytes| (1..=MOST).contains(mebibytes))
-        .map(|mebibytes| mebibytes << 20)
-        .ok_or_else(|| setting.must_be(&format!("a whole number of MiB from 1 to {MOST}")))
+/// The grammar of a whole number within `bounds`: digits, without a sign.
+///
+/// # Errors
+/// The grammar refuses every other text, and says what it must be.
+pub(crate) fn whole_number<T>(
+    bounds: RangeInclusive<T>,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
+where
+    T: FromStr + PartialOrd + fmt::Display + Clone + Send + Sync + 'static,
+{
+    move |text| {
+        // `parse` alone would also accept a plus sign.
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|number| is_plain && bounds.contains(number));
+        number.ok_or_else(|| format!("must be a whole number from {} to {}", bounds.start(), bounds.end()))
+    }
 }
 
 pub(super) fn path(setting: &Setting) -> Result<PathBuf, Error> {
@@ -84,8 +85,8 @@ pub(super) fn path(setting: &Setting) -> Result<PathBuf, Error> {
     Ok(PathBuf::from(&setting.text))
 }
 
-/// A token is only sent where nobody else can read it: over TLS, or within this machine. What is refused
-/// is not shown, because a password may be anywhere in it.
+/// Reads the address of the API. A token is sent over TLS or within this machine only. A refused address is not shown,
+/// because it may contain a password.
 pub(super) fn base_url(setting: &Setting) -> Result<Url, Error> {
     const WANTED: &str =
         "must be an https URL such as https://api.cloudflare.com/client/v4, or an http one on loopback";
@@ -131,8 +132,8 @@ impl FromStr for Filter {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // To the parser of directives, a word without `=` that is no level is the name of a module, so that `inof`
-        // would silence everything else. There are no spans to filter by.
+        // `Targets` reads a word without `=` that is not a level as the name of a module, so that the typo `inof` would
+        // silence everything else. The program has no spans to filter by.
         let is_plausible = |directive: &str| {
             (directive.contains('=') && !directive.contains('['))
                 || ["off", "error", "warn", "info", "debug", "trace"]

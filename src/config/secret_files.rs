@@ -1,4 +1,4 @@
-//! What a request proves itself with, and where that is read.
+//! Where credentials are, and how they are read.
 
 use std::fs;
 use std::io::Read;
@@ -10,27 +10,27 @@ use super::error::Error;
 use super::sources::Setting;
 use crate::cloudflare::Credentials;
 
-/// Cloudflare's tokens have 40 characters and its keys 37; anything near this is some other file.
+/// Cloudflare's tokens have 40 characters and its keys 37. Anything as long as this is another file.
 const LONGEST_SECRET: usize = 1024;
 
-/// A key that can be guessed does not hide a user id; 16 bytes cannot be.
+/// A key that can be guessed does not hide user ids. 16 random bytes cannot be guessed.
 const SHORTEST_HASH_KEY: usize = 16;
 
-/// Where the credential of an account is.
+/// The source of an account's credential.
 #[derive(Debug, Clone)]
 pub enum CredentialSource {
-    /// An API token, given as such.
+    /// An API token in the configuration.
     Token(SecretString),
-    /// A file that holds an API token; read again when it changes.
+    /// A file with an API token. It is read again when it changes.
     TokenFile(PathBuf),
-    /// The e-mail address of a user with the global API key, given as such.
+    /// A user's e-mail address and global API key in the configuration.
     Key {
         /// The user's e-mail address.
         email: String,
         /// The global API key.
         key: SecretString,
     },
-    /// The e-mail address of a user, and a file that holds the global API key; read again when it changes.
+    /// A user's e-mail address, and a file with the global API key. The file is read again when it changes.
     KeyFile {
         /// The user's e-mail address.
         email: String,
@@ -40,7 +40,7 @@ pub enum CredentialSource {
 }
 
 impl CredentialSource {
-    /// The file that may change, if the credential is in one.
+    /// The file that the credential is in, if it is in one.
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::TokenFile(path) | Self::KeyFile { path, .. } => Some(path),
@@ -48,10 +48,10 @@ impl CredentialSource {
         }
     }
 
-    /// The credential as it is now; reads the file, if it is in one. Line ends after it do not belong to it.
+    /// Reads the credential. Line ends after it are removed.
     ///
     /// # Errors
-    /// The file cannot be read, or what it holds cannot stand in a header of HTTP; never shows it.
+    /// The file cannot be read, or its content is not allowed in an HTTP header. The error does not show the content.
     pub fn read(&self) -> Result<Credentials, Error> {
         Ok(match self {
             Self::Token(token) => Credentials::Token(token.clone()),
@@ -64,8 +64,8 @@ impl CredentialSource {
     }
 }
 
-/// The refusal of a setting whose file gave no secret because of `error`. A bare name that is no file in
-/// `directory` is not shown: it may be the secret itself, put where its file should be.
+/// The error for a setting whose file has no usable secret. A bare name that is not a file in `directory` is not shown: it
+/// may be the secret itself, given instead of its file.
 pub(super) fn unusable(setting: &Setting, file: &Path, directory: &Path, error: &Error) -> Error {
     let as_written = file.strip_prefix(directory).unwrap_or(file);
     if as_written.components().count() > 1 || as_written.has_root() || file.exists() {
@@ -75,34 +75,34 @@ pub(super) fn unusable(setting: &Setting, file: &Path, directory: &Path, error: 
     }
 }
 
-/// A secret as it can be sent: without the line ends that editors and `echo` put after it.
+/// The secret without the line ends that editors and `echo` write after it.
 ///
 /// # Errors
-/// Why it cannot be sent, in words that follow its name.
+/// Why it cannot be sent in a request. The text continues a sentence that begins with the name of the secret.
 pub(super) fn sendable(text: &str) -> Result<SecretString, &'static str> {
     let secret = text.trim_end_matches(['\r', '\n']);
     if secret.is_empty() {
         return Err("is empty");
     }
     if secret.len() > LONGEST_SECRET {
-        return Err("is longer than 1024 characters, so it is no token or key of Cloudflare");
+        return Err("is longer than 1024 characters, so it is not a Cloudflare token or key");
     }
     if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(
-            "has a character that cannot stand in an HTTP header, such as a space, a line end or an accent",
+            "has a character that is not allowed in an HTTP header, such as a space, a line end or an accent",
         );
     }
     Ok(SecretString::from(secret))
 }
 
 fn secret_file(path: &Path) -> Result<SecretString, Error> {
-    let refuse = |why: &str| Error::new(format!("what {} holds {why}", path.display()));
+    let refuse = |why: &str| Error::new(format!("the content of {} {why}", path.display()));
     let bytes = read_bounded(path)?;
     let text = str::from_utf8(bytes.expose_secret()).map_err(|_| refuse("is not UTF-8 text"))?;
     sendable(text).map_err(refuse)
 }
 
-/// The key for hashing user ids: the bytes of the file without line ends after them.
+/// The key for hashing user ids: the bytes of the file, without line ends after them.
 pub(super) fn hash_key(path: &Path) -> Result<SecretSlice<u8>, Error> {
     let bytes = read_bounded(path)?;
     let all = bytes.expose_secret();

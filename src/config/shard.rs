@@ -1,54 +1,53 @@
-//! Which of the accounts are this process's, where several processes share them out.
+//! Divides the accounts among several exporters.
 //!
-//! Rendezvous hashing: each shard draws a number for an account, and the highest has it. All processes come to
-//! the same without a word, and when a shard is added or taken away, only what it gets or had moves.
+//! Rendezvous hashing: each shard has a pseudorandom number for an account, and the shard with the highest number gets
+//! it. All exporters come to the same result without communicating. When a shard is added or removed, only its own
+//! accounts move.
 //!
-//! Accounts with one credential have one budget and go together. They are known by the lowest of their ids, not
-//! by the credential: a token that is renewed must not carry its accounts away from where their state is.
+//! Accounts with the same credential share one budget, so they stay together. They are hashed by the lowest of their ids
+//! and not by the credential: a renewed token must not move its accounts away from their state.
 
 use std::collections::BTreeMap;
 
 use siphasher::sip::SipHasher24;
 
 use super::error::Error;
-use super::sources::{Layers, Setting};
+use super::parse::whole_number;
+use super::sources::Layers;
 use super::{Account, keys};
 
-/// As many as the longest list of accounts that fits in a configuration would ever need.
+/// The largest configuration file has a few thousand accounts, and one exporter can have hundreds.
 const MOST: u32 = 1_000;
 
-/// One of the processes that share out the accounts of one configuration.
+/// One of the exporters that share the accounts of one configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
-    /// Which one, counted from 0; below `total`.
+    /// Its number, from 0 and below `total`.
     pub index: u32,
-    /// How many there are; 1 has all accounts.
+    /// The number of shards.
     pub total: u32,
 }
 
 impl Shard {
-    /// The one process that has all accounts.
+    /// The only shard, which has all accounts.
     pub const WHOLE: Self = Self { index: 0, total: 1 };
 
     pub(super) fn load(layers: &Layers) -> Result<Self, Error> {
         let said = layers.get_or_default(keys::SHARD_TOTAL);
-        let total = number(&said)
-            .filter(|total| (1..=MOST).contains(total))
-            .ok_or_else(|| said.must_be(&format!("a whole number from 1 to {MOST}")))?;
+        let total = said.parse(whole_number(1..=MOST))?;
         match layers.get(keys::SHARD_INDEX) {
-            Some(said) => number(&said)
-                .filter(|index| *index < total)
-                .map(|index| Self { index, total })
-                .ok_or_else(|| {
-                    said.must_be(&format!("a whole number from 0 and below shard.total, which is {total}"))
-                }),
-            // With a default each of them would be the first, and nobody the others.
+            Some(said) => {
+                let wanted = |_| format!("must be a whole number below shard.total, which is {total}");
+                let index = said.parse(|text| whole_number(0..=total - 1)(text).map_err(wanted))?;
+                Ok(Self { index, total })
+            }
+            // With a default index, all exporters would be the first shard, and nobody the others.
             None if total > 1 => Err(said.refuse(&format!("is {total}, but shard.index is not set"))),
             None => Ok(Self::WHOLE),
         }
     }
 
-    /// Those of `accounts` that are this shard's, in their order.
+    /// The accounts of this shard, in the given order.
     pub(super) fn pick(self, mut accounts: Vec<Account>) -> Vec<Account> {
         let mut names: BTreeMap<usize, String> = BTreeMap::new();
         for account in &accounts {
@@ -62,20 +61,14 @@ impl Shard {
     }
 
     fn has(self, name: &str) -> bool {
-        // Of two equal numbers the last counts, for all alike.
+        // If two numbers are equal, the last shard wins, on all exporters alike.
         (0..self.total).max_by_key(|shard| draw(*shard, name)) == Some(self.index)
     }
 }
 
-/// What a shard draws for a name: `SipHash` without a key, as all of them must draw the same.
+/// The number of a shard for a name: `SipHash` without a key, because all exporters must get the same number.
 fn draw(shard: u32, name: &str) -> u64 {
     SipHasher24::new().hash(&[name.as_bytes(), &shard.to_be_bytes()].concat())
-}
-
-fn number(setting: &Setting) -> Option<u32> {
-    // `parse` alone would also take a plus sign.
-    let is_number = setting.text.bytes().all(|byte| byte.is_ascii_digit());
-    setting.text.parse().ok().filter(|_| is_number)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! File, environment and flags laid over each other, each value with the place it came from.
+//! Merges file, environment and flags, and keeps the place where each value was written.
 //!
-//! Only texts go through the merge, and only settings that are no secret: the parsers of
-//! [`super::parse`] then decide what a text means, so nothing is coerced on the way.
+//! The merge holds texts only, so that nothing is converted on the way; [`super::parse`] decides what they mean. Secrets
+//! are not in it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,16 +16,15 @@ use super::flags::Flags;
 use super::keys::{self, Form, Key};
 use super::yaml::{Document, Kind};
 
-/// Everything that was said, by file, environment and flags.
+/// The settings of the file, the environment and the flags.
 pub(super) struct Layers {
     merged: Map<String, Value>,
-    /// The file, if there is one.
+    /// The configuration file, if there is one.
     pub(super) document: Option<Document>,
-    /// What Cloudflare's own tools read.
     pub(super) cloudflare: CloudflareVariables,
 }
 
-/// The variables of Cloudflare's own tools, those that are set and not empty.
+/// The variables of Cloudflare's own tools that are set and not empty.
 #[derive(Default)]
 pub(super) struct CloudflareVariables {
     pub(super) account_id: Option<String>,
@@ -35,25 +34,23 @@ pub(super) struct CloudflareVariables {
     pub(super) base_url: Option<String>,
 }
 
-/// A setting as written, and where.
+/// The text of a setting, and the place where it was written.
 #[derive(Debug, Clone)]
 pub(super) struct Setting {
-    /// The name for messages.
+    /// Its name in messages.
     pub(super) name: String,
-    /// What it was set to.
     pub(super) text: String,
-    /// Where.
     pub(super) origin: Origin,
 }
 
 impl Setting {
-    /// The refusal of this value: it is not what it must be.
+    /// The error for a value that is not what it must be.
     pub(super) fn must_be(&self, allowed: &str) -> Error {
         let problem = format!("{} is {}, but must be {allowed}", self.name, shown(&self.text));
         Error::at(&self.origin, problem)
     }
 
-    /// What the text means by `grammar`, whose error begins with "must be".
+    /// Parses the text. The error of `grammar` begins with "must be".
     pub(super) fn parse<T, E: fmt::Display>(
         &self,
         grammar: impl FnOnce(&str) -> Result<T, E>,
@@ -64,14 +61,14 @@ impl Setting {
         })
     }
 
-    /// The refusal for what is said in `problem`, which does not show the value.
+    /// The error for a `problem`. The message does not show the value.
     pub(super) fn refuse(&self, problem: &str) -> Error {
         Error::at(&self.origin, format!("{} {problem}", self.name))
     }
 }
 
 impl Layers {
-    /// Reads the file that the flags or the environment name, and lays all over each other.
+    /// Reads the file that the flags or the environment name, and merges everything.
     pub(super) fn load(
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -101,7 +98,7 @@ impl Layers {
         Ok(Self { merged, document, cloudflare })
     }
 
-    /// What was last said of `key`, else its default, if it has one.
+    /// The text of `key`, or its default if it has one.
     pub(super) fn get(&self, key: Key) -> Option<Setting> {
         let said = self.find(key);
         let (text, origin) = match said {
@@ -111,7 +108,7 @@ impl Layers {
         Some(Setting { name: key.path(), text, origin })
     }
 
-    /// As [`Layers::get`], for a key with a default.
+    /// The text of a key that has a default.
     pub(super) fn get_or_default(&self, key: Key) -> Setting {
         self.get(key).expect("asked only for keys with a default")
     }
@@ -129,15 +126,15 @@ pub(super) fn lists_accounts(document: &Document) -> bool {
     let Kind::Map(fields) = &document.root.kind else {
         return false;
     };
-    fields.iter().filter(|field| field.name == keys::ACCOUNTS).any(|field| match &field.value.kind {
+    fields.iter().filter(|field| field.name == keys::ID.section).any(|field| match &field.value.kind {
         Kind::Null => false,
         Kind::List(accounts) => !accounts.is_empty(),
-        // Wrong, and to be refused as what it is.
+        // Not a list: reading the accounts refuses it.
         Kind::Text(_) | Kind::Map(_) => true,
     })
 }
 
-/// The settings of one layer: key, text, where it was written.
+/// The settings of one source: key, text, and place.
 #[derive(Debug, Clone)]
 struct Layer(Vec<(Key, String, Origin)>);
 
@@ -166,14 +163,14 @@ fn from_file(document: &Document) -> Result<Layer, Error> {
         };
         for field in fields {
             let is_this = |key: &Key| key.section == section.name && key.name == field.name;
-            let Some(key) = keys::ALL.into_iter().find(is_this) else {
+            let Some(key) = keys::ALL.iter().find(|key| is_this(key)) else {
                 continue;
             };
             let origin = document.origin(field.line);
             match &field.value.kind {
                 Kind::Null => {}
                 Kind::Text(text) => {
-                    layer.push((key, in_directory(key.form, document.directory(), text), origin));
+                    layer.push((*key, in_directory(key.form, document.directory(), text), origin));
                 }
                 Kind::List(_) | Kind::Map(_) => {
                     let problem =
@@ -186,8 +183,8 @@ fn from_file(document: &Document) -> Result<Layer, Error> {
     Ok(Layer(layer))
 }
 
-/// A path in a file is relative to that file, as in Prometheus: a service's working directory is a
-/// matter of chance.
+/// A path in a file is relative to the file's directory, as in Prometheus, because the working directory of a service
+/// can be anything.
 fn in_directory(form: Form, directory: &Path, text: &str) -> String {
     match form {
         Form::Path if !text.is_empty() => directory.join(text).display().to_string(),
@@ -205,19 +202,18 @@ fn from_variables(variables: BTreeMap<String, String>) -> Result<Layer, Error> {
 
 fn from_flags(flags: &Flags) -> Layer {
     let entries = [
-        (keys::LISTEN_ADDRESS, &flags.listen_address, "web.listen-address"),
-        (keys::SHARD_INDEX, &flags.shard_index, "shard.index"),
-        (keys::SHARD_TOTAL, &flags.shard_total, "shard.total"),
-        (keys::LOG_LEVEL, &flags.log.level, "log.level"),
-        (keys::LOG_FORMAT, &flags.log.format, "log.format"),
+        (keys::LISTEN_ADDRESS, &flags.listen_address),
+        (keys::SHARD_INDEX, &flags.shard_index),
+        (keys::SHARD_TOTAL, &flags.shard_total),
+        (keys::LOG_LEVEL, &flags.log.level),
+        (keys::LOG_FORMAT, &flags.log.format),
     ];
-    let entry = |(key, text, flag): (Key, &Option<String>, &str)| {
-        text.clone().map(|text| (key, text, Origin::flag(flag)))
-    };
+    let entry =
+        |(key, text): (Key, &Option<String>)| text.clone().map(|text| (key, text, Origin::flag(&key.flag())));
     Layer(entries.into_iter().filter_map(entry).collect())
 }
 
-/// Takes out of the environment what concerns this program. Empty variables count as unset.
+/// The variables of this program and those of Cloudflare's tools. Empty variables count as unset.
 fn split(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<(BTreeMap<String, String>, CloudflareVariables), Error> {
@@ -240,7 +236,7 @@ fn split(
             "CLOUDFLARE_EMAIL" => cloudflare.email = Some(text(value)?),
             "CLOUDFLARE_API_KEY" => cloudflare.api_key = Some(text(value)?.into()),
             "CLOUDFLARE_BASE_URL" => cloudflare.base_url = Some(text(value)?),
-            // Cloudflare's tools read others that mean nothing here.
+            // Other variables of Cloudflare's tools mean nothing here.
             _ if is_cloudflare => {}
             _ => {
                 let value = text(value)?;

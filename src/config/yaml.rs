@@ -1,58 +1,53 @@
-//! The configuration file as a tree of texts, each with its line.
+//! Reads the configuration file into a tree of texts with their lines.
 //!
-//! Texts stay as written: to YAML the account id `01234567890123456789012345678901` is a number and so
-//! is the token `0123`, and reading them as numbers spoils them. What a text means is for its key to say.
-//! Nothing here implements `Debug`, because the tree holds secrets.
+//! Texts stay as they were written: to YAML the account id `01234567890123456789012345678901` and the token `0123` are
+//! numbers, and reading them as numbers would change them. What a text means depends on its key. Nothing here implements
+//! `Debug`, because the tree holds secrets.
 
 use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-use yaml_rust2::parser::{Event, Parser};
-use yaml_rust2::scanner::{Marker, ScanError, TScalarStyle};
+use granit_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
 
 use super::error::{Error, Origin, shown_key};
 
-/// A thousand accounts fit in a tenth of it; more is some other file.
+/// A thousand accounts take a tenth of this. A longer file is another file.
 const LONGEST_FILE: u64 = 1 << 20;
 
-/// The format itself needs three.
+/// The configuration itself has three levels.
 const DEEPEST: usize = 16;
 
-/// A file that was read.
+/// A configuration file.
 pub(super) struct Document {
     path: String,
-    /// What stands at the top.
     pub(super) root: Node,
 }
 
 /// A value and the line on which it starts.
 pub(super) struct Node {
-    /// Counted from 1.
+    /// The line, counted from 1.
     pub(super) line: usize,
-    /// What it is.
     pub(super) kind: Kind,
 }
 
-/// The kinds of values.
+/// A value.
 pub(super) enum Kind {
-    /// Nothing, `~` or `null`.
+    /// Empty, `~` or `null`.
     Null,
     /// A single value, as written.
     Text(String),
     /// A list.
     List(Vec<Node>),
-    /// A map, in the order of the file, each key once.
+    /// A map, in the order of the file. Keys are unique.
     Map(Vec<Field>),
 }
 
 /// One entry of a map.
 pub(super) struct Field {
-    /// The key.
     pub(super) name: String,
     /// The line of the key.
     pub(super) line: usize,
-    /// The value.
     pub(super) value: Node,
 }
 
@@ -60,7 +55,7 @@ impl Document {
     /// Reads the YAML file at `path`; an empty one is an empty map.
     ///
     /// # Errors
-    /// The file cannot be read, is too long, or is no YAML of the kind read here.
+    /// The file cannot be read, is too long, or is not supported YAML.
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
         let name = path.display().to_string();
         let unreadable = |error| Error::new(format!("cannot read the configuration file {name}: {error}"));
@@ -83,12 +78,12 @@ impl Document {
         Ok(Self { path: path.to_owned(), root })
     }
 
-    /// The words for a line of this file.
+    /// The place of a line of this file, for messages.
     pub(super) fn origin(&self, line: usize) -> Origin {
         Origin::line(&self.path, line)
     }
 
-    /// Where the file is; paths in it are relative to that.
+    /// The directory of the file. Paths in the file are relative to it.
     pub(super) fn directory(&self) -> &Path {
         Path::new(&self.path).parent().unwrap_or(Path::new(""))
     }
@@ -100,7 +95,7 @@ impl Document {
 }
 
 impl Node {
-    /// What it is, in a message that does not give it away.
+    /// The kind of value, for a message that must not show the value.
     pub(super) fn noun(&self) -> &'static str {
         match self.kind {
             Kind::Null => "empty",
@@ -113,10 +108,10 @@ impl Node {
 
 struct Reader<'a> {
     path: &'a str,
-    parser: Parser<std::str::Chars<'a>>,
+    parser: Parser<'a, StrInput<'a>>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     fn document(&mut self) -> Result<Node, Error> {
         let mut root = Node { line: 1, kind: Kind::Map(Vec::new()) };
         let mut documents = 0;
@@ -124,10 +119,10 @@ impl Reader<'_> {
             let (event, mark) = self.next()?;
             match event {
                 Event::StreamEnd => return Ok(root),
-                Event::DocumentStart => {
+                Event::DocumentStart(..) => {
                     documents += 1;
                     if documents > 1 {
-                        return Err(self.refuse(mark, "only one YAML document may stand in the file"));
+                        return Err(self.refuse(mark, "the file may hold only one YAML document"));
                     }
                     let first = self.next()?;
                     let node = self.node(first, 0)?;
@@ -140,20 +135,20 @@ impl Reader<'_> {
         }
     }
 
-    fn node(&mut self, (event, mark): (Event, Marker), depth: usize) -> Result<Node, Error> {
+    fn node(&mut self, (event, mark): (Event<'a>, Marker), depth: usize) -> Result<Node, Error> {
         if depth > DEEPEST {
             return Err(self.refuse(mark, "the configuration is nested too deeply"));
         }
         let kind = match event {
             // The parser numbers anchors from 1.
-            Event::Scalar(text, style, 0, None) => match (style, text.as_str()) {
-                (TScalarStyle::Plain, "" | "~" | "null" | "Null" | "NULL") => Kind::Null,
-                _ => Kind::Text(text),
+            Event::Scalar(text, style, 0, None) => match (style, &*text) {
+                (ScalarStyle::Plain, "" | "~" | "null" | "Null" | "NULL") => Kind::Null,
+                _ => Kind::Text(text.into_owned()),
             },
-            Event::SequenceStart(0, None) => Kind::List(self.list(depth)?),
-            Event::MappingStart(0, None) => Kind::Map(self.map(depth)?),
+            Event::SequenceStart(_, 0, None) => Kind::List(self.list(depth)?),
+            Event::MappingStart(_, 0, None) => Kind::Map(self.map(depth)?),
             _ => {
-                return Err(self.refuse(mark, "anchors, aliases and tags of YAML are not supported here"));
+                return Err(self.refuse(mark, "YAML anchors, aliases and tags are not supported"));
             }
         };
         Ok(Node { line: mark.line(), kind })
@@ -174,8 +169,8 @@ impl Reader<'_> {
         loop {
             let (name, line) = match self.next()? {
                 (Event::MappingEnd, _) => return Ok(fields),
-                (Event::Scalar(name, _, 0, None), mark) => (name, mark.line()),
-                (_, mark) => return Err(self.refuse(mark, "the keys of a map must be plain words")),
+                (Event::Scalar(name, _, 0, None), mark) => (name.into_owned(), mark.line()),
+                (_, mark) => return Err(self.refuse(mark, "the keys of a map must be single words")),
             };
             if let Some(first) = fields.iter().find(|field| field.name == name) {
                 let problem = format!("{} is given twice, first on line {}", shown_key(&name), first.line);
@@ -187,10 +182,11 @@ impl Reader<'_> {
         }
     }
 
-    fn next(&mut self) -> Result<(Event, Marker), Error> {
-        self.parser.next_token().map_err(|error: ScanError| {
-            self.refuse(*error.marker(), &format!("not valid YAML: {}", error.info()))
-        })
+    fn next(&mut self) -> Result<(Event<'a>, Marker), Error> {
+        let next = self.parser.next_event().expect("nothing is read after the end of the stream or an error");
+        let (event, span) =
+            next.map_err(|error| self.refuse(*error.marker(), &format!("not valid YAML: {}", error.info())))?;
+        Ok((event, span.start))
     }
 
     fn refuse(&self, mark: Marker, problem: &str) -> Error {

@@ -1,4 +1,4 @@
-//! Bodies of answers, and the answers that are one sentence.
+//! Response bodies, and responses in plain text.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -9,19 +9,19 @@ use http_body_util::{BodyExt, Full};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 
-/// An error that ends a connection without an answer, or in the middle of one.
+/// An error that closes a connection without an answer, or in the middle of an answer.
 pub type Abort = Box<dyn Error + Send + Sync>;
 
-/// The body of an answer.
+/// The body of a response.
 pub type Body = UnsyncBoxBody<Bytes, Abort>;
 
-/// A body that is complete already.
+/// A body whose bytes are all there already.
 pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed_unsync()
 }
 
-/// An answer in plain text for people.
-pub fn sentence(status: StatusCode, text: &'static str) -> Response<Body> {
+/// A response with a plain text for people.
+pub fn plain_text(status: StatusCode, text: &'static str) -> Response<Body> {
     let mut response = Response::new(full(text));
     *response.status_mut() = status;
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");

@@ -1,4 +1,4 @@
-//! A body of two parts, of which neither is copied: one that many answers share, and one of this answer alone.
+//! A body made of two buffers without copying them: one that many responses share, and one of this response alone.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -25,8 +25,8 @@ impl hyper::body::Body for ChainedBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let next = self.0.iter_mut().find(|piece| !piece.is_empty());
-        Poll::Ready(next.map(|piece| Ok(Frame::data(std::mem::take(piece)))))
+        let next = self.0.iter_mut().find(|part| !part.is_empty());
+        Poll::Ready(next.map(|part| Ok(Frame::data(std::mem::take(part)))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -34,6 +34,6 @@ impl hyper::body::Body for ChainedBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0.iter().map(|piece| piece.len() as u64).sum())
+        SizeHint::with_exact(self.0.iter().map(|part| part.len() as u64).sum())
     }
 }

@@ -1,40 +1,40 @@
-//! Where to listen: an address and a port, or `:10069` for a port on all interfaces.
+//! The listen address: an address and a port, or `:10069` for a port on all interfaces.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-/// Addresses to try in turn until one can be bound; never empty.
+/// The addresses to try in this order until one can be bound; never empty.
 ///
-/// `:10069` is `[::]:10069`, which also takes IPv4 where the system has both (Linux does unless
-/// `net.ipv6.bindv6only` is set), then `0.0.0.0:10069` where there is no IPv6.
+/// `:10069` means `[::]:10069`, which accepts IPv4 too (on Linux, unless `net.ipv6.bindv6only` is set), and
+/// `0.0.0.0:10069` on a system without IPv6.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     addresses: Vec<SocketAddr>,
     text: String,
 }
 
-/// The text is no address to listen on.
+/// The text is not a listen address.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be an address and a port, such as :10069, 127.0.0.1:10069, [::1]:10069 or localhost:10069")]
 pub struct NotAnAddress;
 
 impl Listen {
-    /// The addresses, the best first, as `TcpListener::bind` takes them.
+    /// The addresses in the order in which `TcpListener::bind` tries them.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
     /// The address that is tried first.
     pub fn preferred(&self) -> SocketAddr {
-        *self.addresses.first().expect("reading gives at least one address")
+        *self.addresses.first().expect("parsing gives at least one address")
     }
 
-    /// Where a process on the same machine reaches a listener that is bound to `bound`.
+    /// The address at which a process on the same machine can connect to a listener that is bound to `bound`.
     pub fn reach(bound: SocketAddr) -> SocketAddr {
         let ip = match bound.ip() {
             ip if !ip.is_unspecified() => ip,
-            // `[::]` takes IPv4 as well, and loopback has IPv4 even where IPv6 is off.
+            // `[::]` accepts IPv4 too, and loopback has IPv4 even where IPv6 is off.
             _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
         };
         SocketAddr::new(ip, bound.port())
@@ -61,7 +61,7 @@ impl FromStr for Listen {
     }
 }
 
-/// As it was written.
+/// The text that was parsed.
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)

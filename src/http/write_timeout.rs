@@ -1,7 +1,7 @@
-//! A stream that fails when its peer does not read the answer in time.
+//! A stream whose writes time out if the peer reads too slowly.
 //!
-//! hyper limits how long a request may take to arrive, but not how long an answer may take to be sent. A client that
-//! reads nothing, or one byte a minute, would hold its connection and its copy of the answer for ever.
+//! hyper limits the time for receiving a request, but not the time for sending an answer. A client that reads nothing, or
+//! one byte a minute, would hold its connection and its answer in memory forever.
 
 use std::io;
 use std::pin::Pin;
@@ -11,17 +11,16 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-/// Writes fail with `TimedOut` when the peer is too slow, counted from the first write that waits to the next flush.
+/// Writes fail with `TimedOut` if more than `limit` passes between the first write that waits and the next flush.
 #[derive(Debug)]
 pub(super) struct WriteTimeout<S> {
     stream: S,
     limit: Duration,
-    /// Runs from the first write that had to wait until the next flush that did not.
+    /// Runs from the first write that waits to the next flush that does not.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> WriteTimeout<S> {
-    /// Waits for the peer of `stream` for at most `limit` between two flushes.
     pub(super) fn new(stream: S, limit: Duration) -> Self {
         Self { stream, limit, waiting: None }
     }
@@ -31,10 +30,7 @@ impl<S> WriteTimeout<S> {
         let limit = self.limit;
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
         ready!(waiting.as_mut().poll(context));
-        Poll::Ready(Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the client took too long to take the answer",
-        )))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client received the answer too slowly")))
     }
 }
 

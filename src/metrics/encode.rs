@@ -1,16 +1,17 @@
-//! Writers of the two formats that Prometheus reads: text 0.0.4 and OpenMetrics 1.0.
+//! Writes samples in the two formats that Prometheus reads: text 0.0.4 and OpenMetrics 1.0.
 //!
-//! They differ in little: OpenMetrics names a counter's family without `_total`, escapes quotes in help, and
-//! ends with a line that says so. Numbers never have an exponent, and `le` always has a decimal point:
-//! Prometheus 3 and OpenMetrics write it so, and a series keeps its name whoever scrapes it, and how.
+//! The differences are small: OpenMetrics names a counter's family without `_total`, escapes quotes in help texts, and
+//! ends with `# EOF`. Numbers never have an exponent, and `le` always has a decimal point, as in Prometheus 3 and
+//! OpenMetrics. So a series has the same labels in both formats.
 
 use std::fmt::Write as _;
 use std::iter;
 
+use super::family::{Family, Kind};
 use crate::clock::Timestamp;
 use crate::model::Histogram;
 
-/// How a page is written.
+/// An exposition format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Prometheus text format 0.0.4.
@@ -23,7 +24,7 @@ impl Format {
     /// Both formats.
     pub const ALL: [Self; 2] = [Self::Text, Self::OpenMetrics];
 
-    /// The word for it in labels.
+    /// The value of the label `format`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -32,69 +33,14 @@ impl Format {
     }
 }
 
-/// What a family's samples mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Goes up and down.
-    Gauge,
-    /// Only rises; its name ends in `_total`.
-    Counter,
-    /// Counts of observations at most as large as each `le`.
-    Histogram,
-}
-
-impl Kind {
-    /// The word for it in a `TYPE` line, the same in both formats.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Gauge => "gauge",
-            Self::Counter => "counter",
-            Self::Histogram => "histogram",
-        }
-    }
-}
-
-/// A metric, declared: what it is called, what it means and what its samples are told apart by.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Family<const N: usize> {
-    /// The full name; a counter's with `_total`.
-    pub name: &'static str,
-    /// What the samples mean.
-    pub kind: Kind,
-    /// One sentence for people.
-    pub help: &'static str,
-    /// The names of the labels, in the order in which samples give their values.
-    pub labels: [&'static str; N],
-}
-
-impl<const N: usize> Family<N> {
-    /// The same for lists, whatever the number of labels.
-    pub(crate) const fn declaration(&'static self) -> Declaration {
-        Declaration { name: self.name, kind: self.kind, help: self.help, labels: &self.labels }
-    }
-}
-
-/// A [`Family`] with any number of labels.
-#[derive(Clone, Copy, Debug)]
-pub struct Declaration {
-    /// The full name; a counter's with `_total`.
-    pub name: &'static str,
-    /// What the samples mean.
-    pub kind: Kind,
-    /// One sentence for people.
-    pub help: &'static str,
-    /// The names of the labels.
-    pub labels: &'static [&'static str],
-}
-
 /// The value of a sample.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Number {
-    /// A count.
+    /// An integer.
     Whole(u64),
-    /// A date, in seconds with milliseconds.
+    /// A timestamp, written in seconds with milliseconds.
     Date(Timestamp),
-    /// Any other.
+    /// Any other number.
     Real(f64),
 }
 
@@ -116,34 +62,34 @@ impl From<f64> for Number {
     }
 }
 
-/// A page, or a part of one, that grows by whole families.
+/// The text of an exposition, or a part of it, to which whole families are appended.
 #[derive(Debug)]
 pub(crate) struct Writer {
     format: Format,
     text: String,
 }
 
-/// The samples of one family; its head is written before the first, so that a family without samples
-/// leaves no trace.
+/// Appends the samples of one family. `HELP` and `TYPE` are written before the first sample, so a family without samples
+/// is not mentioned at all.
 #[derive(Debug)]
-pub(crate) struct Samples<'w, const N: usize> {
+pub(crate) struct FamilyWriter<'w, const N: usize> {
     writer: &'w mut Writer,
     family: &'w Family<N>,
-    headed: bool,
+    has_header: bool,
 }
 
 impl Writer {
-    /// Nothing yet, with room for `capacity` bytes.
+    /// An empty text with room for `capacity` bytes.
     pub(crate) fn new(format: Format, capacity: usize) -> Self {
         Self { format, text: String::with_capacity(capacity) }
     }
 
-    /// Begins `family`, whose samples all have to be put before another family begins.
-    pub(crate) fn family<'w, const N: usize>(&'w mut self, family: &'w Family<N>) -> Samples<'w, N> {
-        Samples { writer: self, family, headed: false }
+    /// Begins `family`. All its samples must be written before the next family begins.
+    pub(crate) fn family<'w, const N: usize>(&'w mut self, family: &'w Family<N>) -> FamilyWriter<'w, N> {
+        FamilyWriter { writer: self, family, has_header: false }
     }
 
-    /// Writes families of counters and gauges that the `prometheus` crate gathered.
+    /// Writes the counters and gauges of a `prometheus` registry.
     pub(crate) fn gathered(&mut self, families: &[prometheus::proto::MetricFamily]) {
         use prometheus::proto::{Metric, MetricType};
         type Value = fn(&Metric) -> f64;
@@ -151,11 +97,11 @@ impl Writer {
             let (kind, value): (Kind, Value) = match family.get_field_type() {
                 MetricType::COUNTER => (Kind::Counter, |metric| metric.get_counter().get_value()),
                 MetricType::GAUGE => (Kind::Gauge, |metric| metric.get_gauge().get_value()),
-                // No such metric is registered.
+                // None of these types is registered.
                 MetricType::HISTOGRAM | MetricType::SUMMARY | MetricType::UNTYPED => continue,
             };
             let name = family.name();
-            self.head(name, kind, family.help());
+            self.header(name, kind, family.help());
             for metric in family.get_metric() {
                 let labels = metric.get_label().iter().map(|pair| (pair.name(), pair.value()));
                 self.sample(name, "", labels, Number::Real(value(metric)));
@@ -163,12 +109,12 @@ impl Writer {
         }
     }
 
-    /// What was written, as a part that others follow.
+    /// The text, if more parts follow it.
     pub(crate) fn part(self) -> String {
         self.text
     }
 
-    /// What was written, as the last part of a page.
+    /// The text, if it is the last part of the exposition.
     pub(crate) fn last_part(mut self) -> String {
         if self.format == Format::OpenMetrics {
             self.text.push_str("# EOF\n");
@@ -176,7 +122,7 @@ impl Writer {
         self.text
     }
 
-    fn head(&mut self, name: &str, kind: Kind, help: &str) {
+    fn header(&mut self, name: &str, kind: Kind, help: &str) {
         let open_metrics = self.format == Format::OpenMetrics;
         let family = match name.strip_suffix("_total") {
             Some(stem) if open_metrics && kind == Kind::Counter => stem,
@@ -201,12 +147,12 @@ impl Writer {
         labels: impl Iterator<Item = (&'l str, &'l str)>,
         value: Number,
     ) {
-        self.name(name, suffix, labels, None);
+        self.series(name, suffix, labels, None);
         self.value(value);
     }
 
-    /// The beginning of a sample's line; `le` is the upper bound of a bucket.
-    fn name<'l>(
+    /// The name and the labels of a sample; `le` is the upper bound of a bucket.
+    fn series<'l>(
         &mut self,
         name: &str,
         suffix: &str,
@@ -237,13 +183,13 @@ impl Writer {
         self.text.push_str(if before == '{' { " " } else { "} " });
     }
 
-    /// The rest of a sample's line.
+    /// The value of a sample, which ends its line.
     fn value(&mut self, value: Number) {
         self.number(value);
         self.text.push('\n');
     }
 
-    /// `buckets` are upper bounds, rising, and how many observations were at most as large.
+    /// `buckets` are ascending upper bounds, each with the number of observations that are not greater.
     fn histogram<'l>(
         &mut self,
         name: &str,
@@ -253,18 +199,18 @@ impl Writer {
         sum: f64,
     ) {
         for (bound, below) in buckets.chain(iter::once((f64::INFINITY, count))) {
-            self.name(name, "_bucket", labels.clone(), Some(bound));
+            self.series(name, "_bucket", labels.clone(), Some(bound));
             self.value(Number::Whole(below));
         }
         self.sample(name, "_sum", labels.clone(), Number::Real(sum));
         self.sample(name, "_count", labels, Number::Whole(count));
     }
 
-    /// Writes `value` with backslashes and line ends escaped, and `quote` for each quote.
+    /// Writes `value` with backslashes and line feeds escaped, and `quote` in place of each quote.
     fn escaped(&mut self, value: &str, quote: &str) {
         let mut rest = value;
         while let Some(position) = memchr::memchr3(b'\\', b'"', b'\n', rest.as_bytes()) {
-            // All three are ASCII, so the text may be cut before and behind them.
+            // All three are ASCII, so both cuts are at character boundaries.
             let (plain, special) = rest.split_at(position);
             let (special, after) = special.split_at(1);
             self.text.push_str(plain);
@@ -294,38 +240,42 @@ impl Writer {
             Number::Real(value) if value.is_infinite() => write!(self.text, "-Inf"),
             Number::Real(value) => write!(self.text, "{value}"),
         };
-        written.expect("a string takes whatever is written to it");
+        written.expect("writing to a string does not fail");
     }
 }
 
-/// The lines of samples alone, to be kept and put into pages of either format with [`Samples::put_lines`].
-pub(crate) fn lines<const N: usize>(family: &Family<N>, write: impl FnOnce(&mut Samples<'_, N>)) -> String {
+/// The lines of some samples without `HELP` and `TYPE`. They can be cached, and inserted into either format with
+/// [`FamilyWriter::put_lines`].
+pub(crate) fn lines<const N: usize>(
+    family: &Family<N>,
+    write: impl FnOnce(&mut FamilyWriter<'_, N>),
+) -> String {
     let mut writer = Writer::new(Format::Text, 0);
-    write(&mut Samples { writer: &mut writer, family, headed: true });
+    write(&mut FamilyWriter { writer: &mut writer, family, has_header: true });
     writer.part()
 }
 
-impl<const N: usize> Samples<'_, N> {
-    /// Writes samples of this family that [`lines`] wrote before.
+impl<const N: usize> FamilyWriter<'_, N> {
+    /// Writes samples of this family that were encoded by [`lines`].
     pub(crate) fn put_lines(&mut self, lines: &str) {
         if !lines.is_empty() {
-            self.head();
+            self.header();
             self.writer.text.push_str(lines);
         }
     }
 
     /// Writes one sample; `values` are those of the family's labels.
     pub(crate) fn put(&mut self, values: [&str; N], value: impl Into<Number>) {
-        self.head();
+        self.header();
         let labels = self.family.labels.into_iter().zip(values);
         self.writer.sample(self.family.name, "", labels, value.into());
     }
 
-    /// Writes one sample of that date; in OpenMetrics the dates of a series rise.
+    /// Writes one sample with a timestamp. OpenMetrics requires that the timestamps of a series rise.
     pub(crate) fn put_at(&mut self, values: [&str; N], value: impl Into<Number>, date: Timestamp) {
-        self.head();
+        self.header();
         let labels = self.family.labels.into_iter().zip(values);
-        self.writer.name(self.family.name, "", labels, None);
+        self.writer.series(self.family.name, "", labels, None);
         self.writer.number(value.into());
         self.writer.text.push(' ');
         self.writer.value(Number::Date(date));
@@ -333,7 +283,7 @@ impl<const N: usize> Samples<'_, N> {
 
     /// Writes one histogram; `values` are those of the family's labels, without `le`.
     pub(crate) fn put_histogram(&mut self, values: [&str; N], histogram: &Histogram) {
-        self.head();
+        self.header();
         let labels = self.family.labels.into_iter().zip(values);
         let cumulative = histogram.counts.iter().scan(0, |below, count| {
             *below += count;
@@ -343,10 +293,10 @@ impl<const N: usize> Samples<'_, N> {
         self.writer.histogram(self.family.name, labels, buckets, histogram.count(), histogram.sum);
     }
 
-    fn head(&mut self) {
-        if !self.headed {
-            self.writer.head(self.family.name, self.family.kind, self.family.help);
-            self.headed = true;
+    fn header(&mut self) {
+        if !self.has_header {
+            self.writer.header(self.family.name, self.family.kind, self.family.help);
+            self.has_header = true;
         }
     }
 }
@@ -391,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_family_without_samples_leaves_no_trace() {
+    fn a_family_without_samples_is_not_mentioned() {
         let nothing = |writer: &mut Writer| {
             writer.family(&EVENTS);
         };

@@ -1,8 +1,8 @@
-//! From the accounts' snapshots to the page, in both formats, plain and compressed.
+//! The cached part of `/metrics`: the samples of all accounts, in both formats, plain and compressed.
 //!
-//! A page is made once for each change and handed out to everyone. What it lacks is the small part that
-//! [`crate::metrics::telemetry`] adds at each scrape; both parts together are one text, or one gzip member: the cached
-//! part ends at a byte boundary in the middle of a deflate stream, which the other part then ends.
+//! It is built once after each change, and every scrape gets the same bytes. The small part that
+//! [`crate::metrics::telemetry`] adds at each scrape follows it. Both parts together are one text, or one gzip member:
+//! the compressed cached part is a deflate stream that stops at a byte boundary, and the other part completes it.
 //!
 //! Pure: nothing here reads a clock or does I/O.
 
@@ -11,36 +11,36 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::encode::{Format, Writer};
-use super::samples;
+use super::snapshot_samples;
 use crate::model::Snapshot;
 
 pub use super::gzip::Compressor;
 pub(crate) use super::gzip::Deflated;
 
-/// What is known about Cloudflare, ready to be sent.
+/// The cached part of `/metrics` in both formats.
 #[derive(Clone, Debug)]
 pub struct Exposition {
     text: Part,
     open_metrics: Part,
 }
 
-/// The page in one format; more samples follow it.
+/// The cached part in one format; more samples follow it.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// As it is.
+    /// Uncompressed.
     pub plain: Bytes,
-    /// The same as the beginning of a gzip member.
+    /// The same text as the beginning of a gzip member.
     pub deflated: Deflated,
 }
 
 impl Exposition {
-    /// Writes and compresses what `snapshots` say, one for each account.
+    /// Encodes and compresses `snapshots`, one for each account.
     pub fn build(snapshots: &[Arc<Snapshot>], compressor: &mut Compressor) -> Self {
         let [text, open_metrics] = Format::ALL.map(|format| Part::build(format, snapshots, compressor));
         Self { text, open_metrics }
     }
 
-    /// The page in `format`.
+    /// The cached part in `format`.
     pub fn part(&self, format: Format) -> &Part {
         match format {
             Format::Text => &self.text,
@@ -56,13 +56,13 @@ impl Part {
     }
 }
 
-/// Writes what `snapshots` say; more families may follow.
+/// Encodes `snapshots`; more families may follow.
 pub fn encode(format: Format, snapshots: &[Arc<Snapshot>]) -> String {
-    // A user takes five series of about 130 bytes, and the rest of an account's page is about as large as
-    // that of 30 users: near enough to grow at most once.
+    // A user has five series of about 130 bytes, and the rest of an account takes about as much as 30 users. That is
+    // accurate enough for the string to grow at most once.
     let users = |snapshot: &Arc<Snapshot>| snapshot.users.as_ref().map_or(0, |users| users.series.len());
     let capacity = snapshots.iter().map(|snapshot| 700 * (users(snapshot) + 30)).sum();
     let mut writer = Writer::new(format, capacity);
-    samples::write(&mut writer, snapshots);
+    snapshot_samples::write(&mut writer, snapshots);
     writer.part()
 }

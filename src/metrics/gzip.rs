@@ -1,13 +1,14 @@
-//! One gzip member out of two parts: a long one compressed once, and a short one compressed for each scrape.
+//! Makes one gzip member of two parts: a long one that is compressed once, and a short one that is compressed for each
+//! scrape.
 //!
-//! The first part is flushed to a byte boundary, so the deflate stream may go on with blocks that another
-//! compressor wrote, as long as they refer to nothing before them. The checksum of both comes from the two
-//! checksums (RFC 1951, RFC 1952).
+//! The first part is flushed to a byte boundary. The deflate stream can continue with blocks from another compressor, as
+//! long as they do not refer to data before them. The checksum of the whole is computed from both checksums (RFC 1951,
+//! RFC 1952).
 
 use bytes::Bytes;
 use flate2::{Compress, Compression, FlushCompress, Status};
 
-/// Magic number, deflate, no name, no time (a page that did not change stays the same), unknown system.
+/// Magic number, deflate, no name, no time (so that the same text gives the same bytes), unknown operating system.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 
 /// The beginning of a gzip member.
@@ -19,31 +20,30 @@ pub struct Deflated {
     length: u32,
 }
 
-/// Compresses both parts of members, with the same 380 kB each time: given back and asked for again by changing
-/// threads they would stay in the memory of each.
+/// Compresses both parts of members. Its 380 kB are reused: if each scrape allocated them, the allocator would keep a
+/// copy for each thread.
 #[derive(Debug)]
 pub struct Compressor {
     compress: Compress,
 }
 
 impl Compressor {
-    /// A compressor that is used again and again, at the fastest level: label names repeat so much that the
-    /// others gain little.
+    /// Uses the fastest level: label names repeat so much that higher levels gain little.
     pub fn new() -> Self {
         Self { compress: Compress::new(Compression::fast(), false) }
     }
 
-    /// The beginning of a member: `text` compressed; something has to follow it.
+    /// Compresses `text` as the beginning of a member.
     pub fn begin(&mut self, text: &[u8]) -> Deflated {
         let mut bytes = HEADER.to_vec();
         self.compress.reset();
         deflate(&mut self.compress, text, FlushCompress::Sync, &mut bytes);
-        // It lives as long as the page does: not with room for more.
+        // The bytes are cached for long, so spare capacity is given back.
         bytes.shrink_to_fit();
         Deflated { bytes: bytes.into(), checksum: checksum(text), length: modular_length(text) }
     }
 
-    /// The end of the member that `beginning` begins: `text` compressed, then checksum and length of both.
+    /// The end of the member that `beginning` begins: `text` compressed, then the checksum and the length of the whole.
     pub fn finish(&mut self, beginning: &Deflated, text: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
         self.compress.reset();
@@ -67,15 +67,15 @@ fn deflate(compress: &mut Compress, text: &[u8], flush: FlushCompress, out: &mut
     let before = compress.total_in();
     let mut rest = text;
     loop {
-        // More than pages need, which shrink to a tenth; the loop goes on if it was too little.
+        // An exposition shrinks to a tenth, so this is more than enough. For other texts the loop continues.
         out.reserve(rest.len() / 4 + 64);
         let room = out.capacity() - out.len();
         let filled = out.len();
-        let status = compress
-            .compress_vec(rest, out, flush)
-            .expect("deflate refuses nothing but a stream that has ended");
-        let taken = usize::try_from(compress.total_in() - before).expect("no more was taken than given");
-        rest = text.get(taken..).unwrap_or_default();
+        let status =
+            compress.compress_vec(rest, out, flush).expect("deflate fails only on a stream that has ended");
+        let consumed = usize::try_from(compress.total_in() - before)
+            .expect("the compressor reads no more than it was given");
+        rest = text.get(consumed..).unwrap_or_default();
         let flushed = rest.is_empty() && out.len() - filled < room;
         if status == Status::StreamEnd || (flushed && flush == FlushCompress::Sync) {
             return;
@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    /// Decodes exactly one member, and nothing may follow it.
+    /// Decodes exactly one member, and panics if anything follows it.
     fn gunzip(member: &[u8]) -> Vec<u8> {
         let mut decoder = flate2::bufread::GzDecoder::new(member);
         let mut text = Vec::new();

@@ -1,8 +1,8 @@
-//! What this process did itself, and what it may still do: the part of `/metrics` made at each scrape.
+//! The metrics about this process: the part of `/metrics` that is written at each scrape.
 //!
-//! It has to be cheap, because it is all that a scrape costs beside sending the page. So what belongs to an
-//! account is kept with the account, its lines written when they change; a registry of our own (`prometheus`
-//! crate) has counters and gauges of which there are always as many; and the kernel is asked. Each metric is declared in [`families`].
+//! This must be cheap, because apart from sending the bytes it is all that a scrape costs. The request counters of an
+//! account are encoded when they change. Metrics with a fixed set of labels are in a registry of the `prometheus` crate.
+//! The `process_*` metrics are read from the kernel. Each metric is declared in [`super::families`].
 
 mod accounts;
 mod durations;
@@ -19,17 +19,18 @@ use super::families::exporter as f;
 use crate::clock::{Clock, Timestamp};
 use crate::cloudflare::Outcome;
 use crate::cloudflare::limit::Budget;
-use crate::metrics::encode::{Family, Format, Writer};
+use crate::metrics::encode::{Format, Writer};
+use crate::metrics::family::Family;
 use crate::model::Resource;
 use crate::store::{Recovery, StoreStats};
 use accounts::Accounts;
 pub(crate) use accounts::{Activity, BudgetLevel};
 use durations::Durations;
-pub use incidents::Cause;
 pub(crate) use incidents::Incident;
+pub use incidents::IncidentCause;
 use process::Process;
 
-/// Where everything is recorded; cloned handles record in the same place.
+/// Records what the process does. Clones share the same data.
 #[derive(Clone, Debug)]
 pub struct Telemetry {
     inner: Arc<Inner>,
@@ -42,25 +43,25 @@ struct Inner {
     accounts: Accounts,
     durations: Durations,
     retries: IntCounterVec,
-    page_size: IntGauge,
-    page_build: Gauge,
+    exposition_size: IntGauge,
+    exposition_build: Gauge,
     scrapes: IntCounterVec,
     state: Arc<StoreStats>,
 }
 
-/// Where the counts are that a restart must not lose.
+/// Where the counts are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// In memory only, as configured.
+    /// In memory only, because no state file is configured.
     Memory,
-    /// On disk.
+    /// In the state file.
     Disk,
-    /// In memory, because the file cannot be written.
+    /// In memory, because the state file cannot be written.
     Failing,
 }
 
 impl Durability {
-    /// The word for it.
+    /// The word in the status document.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Memory => "memory",
@@ -71,32 +72,32 @@ impl Durability {
 }
 
 impl Telemetry {
-    /// Nothing recorded yet, and no state; counters whose labels are known are there, at 0. `clock` is the
-    /// budgets' clock.
+    /// Telemetry without a state file. Counters whose labels are known exist from the start, at 0. `clock` is the clock of
+    /// the budgets.
     pub fn new(clock: Clock) -> Self {
         Self::with_state(clock, Arc::default())
     }
 
-    /// As [`Telemetry::new`], telling of a state file too.
+    /// Like [`Telemetry::new`], with the statistics of a state file.
     pub fn with_state(clock: Clock, state: Arc<StoreStats>) -> Self {
         let registry = Registry::new();
         let build_info = IntGaugeVec::new(options(&f::BUILD_INFO), &f::BUILD_INFO.labels);
         registered(&registry, build_info).with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         gauge(&registry, &f::CONFIG_RELOADED).set(1);
-        let page_build = Gauge::with_opts(options(&f::PAGE_BUILD));
+        let exposition_build = Gauge::with_opts(options(&f::PAGE_BUILD));
         let inner = Inner {
             process: Process::new(),
             accounts: Accounts::new(clock),
             durations: Durations::new(),
             retries: counters(&registry, &f::RETRIES),
-            page_size: gauge(&registry, &f::PAGE_SIZE),
-            page_build: registered(&registry, page_build),
+            exposition_size: gauge(&registry, &f::PAGE_SIZE),
+            exposition_build: registered(&registry, exposition_build),
             scrapes: counters(&registry, &f::SCRAPES),
             state,
             registry,
         };
-        for endpoint in Resource::ALL {
-            inner.retries.with_label_values(&[endpoint.as_str()]);
+        for resource in Resource::ALL {
+            inner.retries.with_label_values(&[resource.as_str()]);
         }
         for format in Format::ALL {
             inner.scrapes.with_label_values(&[format.as_str()]);
@@ -104,53 +105,60 @@ impl Telemetry {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Makes an account known by its alias, with the budget of its credential.
+    /// Adds an account by its alias, with the budget of its credential.
     pub fn account(&self, account: &str, budget: Budget) {
-        self.inner.accounts.known(account, budget);
+        self.inner.accounts.add(account, budget);
     }
 
-    /// A request ended, `took` after it was sent.
-    pub fn request(&self, account: &str, endpoint: Resource, outcome: Outcome, took: Duration) {
-        self.inner.accounts.request(account, endpoint, outcome);
-        self.inner.durations.observe(endpoint, took);
+    /// A request ended `took` after it was sent.
+    pub fn request(&self, account: &str, resource: Resource, outcome: Outcome, took: Duration) {
+        self.inner.accounts.request(account, resource, outcome);
+        self.inner.durations.observe(resource, took);
     }
 
-    /// A request is sent once more.
-    pub fn retried(&self, endpoint: Resource) {
-        self.inner.retries.with_label_values(&[endpoint.as_str()]).inc();
+    /// A request is sent again after a failure.
+    pub fn retried(&self, resource: Resource) {
+        self.inner.retries.with_label_values(&[resource.as_str()]).inc();
     }
 
-    /// How often an endpoint is really read.
-    pub fn poll_interval(&self, account: &str, endpoint: Resource, interval: Duration) {
-        self.inner.accounts.poll_interval(account, endpoint, interval);
+    /// The effective polling interval of a resource.
+    pub fn poll_interval(&self, account: &str, resource: Resource, interval: Duration) {
+        self.inner.accounts.poll_interval(account, resource, interval);
     }
 
-    /// When the account's token expires, if it does and that is known.
+    /// When the account's token expires; `None` if it does not expire or if that is unknown.
     pub fn token_expiry(&self, account: &str, expiry: Option<Timestamp>) {
         self.inner.accounts.token_expiry(account, expiry);
     }
 
-    /// An endpoint could not be read, or not whole; `sentence` says why.
-    pub fn trouble(&self, account: &str, endpoint: Resource, cause: Cause, sentence: &str, date: Timestamp) {
-        self.inner.accounts.trouble(account, endpoint, cause, sentence, date);
+    /// A resource could not be read, or not completely; `message` says why.
+    pub fn incident(
+        &self,
+        account: &str,
+        resource: Resource,
+        cause: IncidentCause,
+        message: &str,
+        date: Timestamp,
+    ) {
+        self.inner.accounts.incident(account, resource, cause, message, date);
     }
 
-    /// The trouble with an endpoint is over.
-    pub fn trouble_over(&self, account: &str, endpoint: Resource, date: Timestamp) {
-        self.inner.accounts.trouble_over(account, endpoint, date);
+    /// A resource could be read completely again.
+    pub fn incident_over(&self, account: &str, resource: Resource, date: Timestamp) {
+        self.inner.accounts.incident_over(account, resource, date);
     }
 
-    /// What was done for an account, for people.
+    /// Intervals, token expiry and incidents of an account, for the status document.
     pub fn activity(&self, account: &str) -> Activity {
         self.inner.accounts.activity(account)
     }
 
-    /// What the account's budget looks like now.
+    /// The state of the account's budget now.
     pub fn budget(&self, account: &str) -> Option<BudgetLevel> {
         self.inner.accounts.budget(account)
     }
 
-    /// Where the counts are now, and how many bytes they take on disk.
+    /// Where the counts are kept now, and the size of the state file in bytes.
     pub fn durability(&self) -> (Durability, u64) {
         let state = &self.inner.state;
         let durability = match state.is_durable() {
@@ -163,20 +171,20 @@ impl Telemetry {
         (durability, state.size())
     }
 
-    /// A page was made, of `bytes` in text format.
-    pub fn page_built(&self, bytes: usize, took: Duration) {
-        self.inner.page_size.set(whole(bytes as u64));
-        self.inner.page_build.set(took.as_secs_f64());
+    /// The cached part of `/metrics` was built; it has `bytes` in text format.
+    pub fn exposition_built(&self, bytes: usize, took: Duration) {
+        self.inner.exposition_size.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.inner.exposition_build.set(took.as_secs_f64());
     }
 
-    /// A page was handed out.
+    /// A scrape is answered.
     pub fn scraped(&self, format: Format) {
         self.inner.scrapes.with_label_values(&[format.as_str()]).inc();
     }
 
-    /// Everything recorded, as the last part of a page.
+    /// All metrics about this process, as the last part of the exposition.
     pub fn render(&self, format: Format) -> String {
-        // What an account takes is mostly its 55 lines of requests, of about 100 bytes.
+        // Most of an account's part are its 55 request counters of about 100 bytes each.
         let capacity = 16 * 1024 + 6 * 1024 * self.inner.accounts.count();
         let mut writer = Writer::new(format, capacity);
         writer.gathered(&self.inner.registry.gather());
@@ -217,11 +225,6 @@ fn gauge(registry: &Registry, family: &Family<0>) -> IntGauge {
 
 fn registered<M: Collector + Clone + 'static>(registry: &Registry, metric: prometheus::Result<M>) -> M {
     let metric = metric.expect("the names in `families` are valid");
-    registry.register(Box::new(metric.clone())).expect("each name stands once in `families`");
+    registry.register(Box::new(metric.clone())).expect("each name occurs once in `families`");
     metric
-}
-
-/// A gauge of the `prometheus` crate holds no more.
-fn whole(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -1,12 +1,12 @@
-//! What is polled: what each resource is called, whether it has rows, and when it is read.
+//! The resources that are polled: their names, whether they have rows, and how often they are read.
 
 #[cfg(feature = "daemon")]
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The parts of the API that are polled; the label `endpoint`. All that differs from one to another in more than a
-/// value is a method here or an exhaustive `match`, so that the compiler finds what a new one lacks.
+/// A part of the API that is polled; the label `endpoint`. Every property of a resource is a method here or an exhaustive
+/// `match` elsewhere, so that the compiler finds all places that a new resource needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resource {
@@ -14,11 +14,11 @@ pub enum Resource {
     Summary,
     /// One user's events.
     User,
-    /// What counts as risky.
+    /// The behaviors that count as risky.
     Behaviors,
-    /// Where changes of level are sent.
+    /// The integrations that changes of level are sent to.
     Integrations,
-    /// What the token is and until when.
+    /// The state of the API token, and when it expires.
     TokenVerify,
 }
 
@@ -27,7 +27,7 @@ impl Resource {
     pub const ALL: [Self; 5] =
         [Self::Summary, Self::User, Self::Behaviors, Self::Integrations, Self::TokenVerify];
 
-    /// The word for it in labels, in messages and in the state file.
+    /// The name in labels, messages and the state file.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Summary => "summary",
@@ -43,7 +43,7 @@ impl Resource {
         self as usize
     }
 
-    /// Whether its answers have rows, some of which may be unreadable.
+    /// Whether its responses have rows, which may be unreadable one by one.
     const fn has_rows(self) -> bool {
         match self {
             Self::Summary | Self::User | Self::Behaviors | Self::Integrations => true,
@@ -51,13 +51,13 @@ impl Resource {
         }
     }
 
-    /// The resources whose answers have rows.
+    /// The resources whose responses have rows.
     pub fn with_rows() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|resource| resource.has_rows())
     }
 }
 
-/// The token's expiry changes when somebody changes the token: then it is another one, and read at once.
+/// The expiry of a token rarely changes. A new token is verified at once.
 #[cfg(feature = "daemon")]
 const TOKEN_INTERVAL: Duration = Duration::from_secs(3600);
 
@@ -67,17 +67,17 @@ const TOKEN_INTERVAL: Duration = Duration::from_secs(3600);
 pub struct Intervals {
     /// All users with their level; from 1 s to a day.
     pub summary: Duration,
-    /// What counts as risky; from 1 s to a day.
+    /// The behaviors; from 1 s to a day.
     pub behaviors: Duration,
-    /// Where changes are sent; from 1 s to a day.
+    /// The integrations; from 1 s to a day.
     pub integrations: Duration,
-    /// One user's events, when nothing says that they changed; from a minute to 30 days.
+    /// One user's events, if nothing indicates that they changed; from a minute to 30 days.
     pub audit: Duration,
 }
 
 #[cfg(feature = "daemon")]
 impl Intervals {
-    /// The time between two readings of a resource; `None` for one that is read when something else says so.
+    /// The time between two readings of a resource; `None` for a resource without a fixed interval.
     pub const fn of(&self, resource: Resource) -> Option<Duration> {
         match resource {
             Resource::Summary => Some(self.summary),

@@ -1,4 +1,4 @@
-//! What one account's page needs, and nothing more: aggregates, and the few users with series of their own.
+//! What `/metrics` shows of one account, and nothing more: aggregates, and the few users with their own series.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use crate::clock::Timestamp;
 /// One value for each of [`Level::ALL`].
 pub type PerLevel<T> = [T; 4];
 
-/// Moves between levels, `changes[from][to]`; index 0 is none (not on the list), then low, medium, high.
+/// Counts of level changes, `changes[from][to]`. Index 0 is "none" (not on the list), then low, medium, high.
 pub type LevelChanges = [[u64; 4]; 4];
 
-/// What an account is called.
+/// The names of an account.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AccountName {
     /// The label `account`: the alias from the configuration, else the id.
@@ -20,113 +20,113 @@ pub struct AccountName {
     pub id: String,
 }
 
-/// An account as its poller last left it; immutable once published.
+/// The published state of an account. Immutable.
 ///
-/// Presence: `None` means that the endpoint was never read whole, and its families stay off the page.
+/// `None` means that the resource was never read completely; its metrics are not exported.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Whose snapshot this is.
+    /// The account.
     pub account: AccountName,
-    /// Whether the latest attempt to read the summary gave a whole one; `None` before the first ended.
+    /// Whether the latest attempt to read the summary gave a complete one; `None` before the first attempt ended.
     pub up: Option<bool>,
-    /// When each endpoint was last read whole.
+    /// When each resource was last read completely.
     pub last_success: BTreeMap<Resource, Timestamp>,
     /// From the summary.
     pub users: Option<Users>,
-    /// The epoch: since when events are counted.
+    /// The epoch: the time from which events are counted.
     pub counting_since: Option<Timestamp>,
     /// From the behaviors, sorted by id.
     pub behaviors: Option<Vec<BehaviorStatus>>,
     /// From the integrations, sorted by id.
     pub integrations: Option<Vec<Integration>>,
-    /// Everything counted from events; a sample for every pair of known behavior and level, 0 included.
+    /// Everything counted from events. Every pair of a known behavior and a level has a sample, even if it is 0.
     pub totals: EventTotals,
-    /// Rows of answers that could not be read, by endpoint, since the start.
+    /// The number of unreadable rows since the start, by resource.
     pub rejected_rows: BTreeMap<Resource, u64>,
 }
 
 /// Users on the risk list.
 #[derive(Clone, Debug)]
 pub struct Users {
-    /// How many, by highest level.
+    /// The number of users, by highest level.
     pub count: PerLevel<u64>,
-    /// The sum of their `event_count`.
+    /// The sum of their `event_count`, by highest level.
     pub reported_events: PerLevel<u64>,
-    /// Since when the longest-standing user at each level has been there.
+    /// For each level, since when the user who has been there longest has been there.
     pub oldest: PerLevel<Option<Timestamp>>,
-    /// The users with series of their own, in the order of their risk.
+    /// The users with their own series, in the order of their risk.
     pub series: Vec<UserSeries>,
-    /// How many have none because of the limit.
+    /// The number of users without their own series, because of the limit.
     pub omitted: u64,
-    /// Users whose new events are still to be read.
+    /// The number of users whose new events are not read yet.
     pub pending: u64,
-    /// Since when the longest waiting of them has been waiting.
+    /// Since when the user who has waited longest has been waiting.
     pub oldest_pending: Option<Timestamp>,
 }
 
-/// One user with series of its own.
+/// One user with its own series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UserSeries {
-    /// Whose they are.
+    /// The user's id.
     pub id: UserId,
-    /// The label `user`: the id, or its keyed hash, as the identity policy says.
+    /// The label `user`: the id or its keyed hash, depending on the identity policy.
     pub label: String,
     /// `event_count`
     pub reported_events: u32,
     /// `max_risk_level`
     pub level: Level,
-    /// Since when the user has had that level, as far as observed.
+    /// Since when the user has had this level, as far as observed.
     pub since: Timestamp,
     /// `last_event`
     pub last_event: Timestamp,
-    /// When the user was last reset, if that was ever read.
+    /// When the user was last reset, if known.
     pub last_reset: Option<Timestamp>,
     /// E-mail address and name, only with the identity policy `email`.
     pub identity: Option<super::Identity>,
 }
 
-/// A behavior's configuration, as the page shows it.
+/// A behavior's configuration, as exported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BehaviorStatus {
-    /// The label `behavior`: its id, bounded in length and number.
+    /// The label `behavior`: the id. The length and the number of labels are limited.
     pub label: String,
     /// The display name.
     pub name: String,
-    /// Whether it is looked for.
+    /// Whether the behavior is enabled.
     pub enabled: bool,
-    /// The level a user gets by it.
+    /// The level that the behavior gives a user.
     pub level: Level,
 }
 
-/// What was counted, each event once.
+/// The counters. Each event was counted once.
 #[derive(Clone, Debug, Default)]
 pub struct EventTotals {
-    /// Whether counting has begun (a whole summary was seen and the behaviors were read or refused);
-    /// before that there are no samples.
+    /// Whether counting has started: a complete summary was read, and the behaviors were read or refused. Before that,
+    /// there are no samples.
     pub started: bool,
     /// Distinct events by behavior label, then level.
     pub events: BTreeMap<String, PerLevel<u64>>,
-    /// Users with a first event of the behavior since their last reset, by behavior label.
+    /// Users who had their first event of a behavior since their last reset, by behavior label.
     pub behavior_users: BTreeMap<String, u64>,
-    /// Moves between levels.
+    /// Changes between levels.
     pub level_changes: LevelChanges,
     /// Distinct resets.
     pub resets: u64,
-    /// Events known from counts that could not be found, by reason (each known reason has an entry).
+    /// Events that Cloudflare's counts include but that could not be found, by reason. Every reason has an entry.
     pub unattributed: BTreeMap<&'static str, u64>,
-    /// From an event's timestamp to when it was first seen here, in seconds.
+    /// The time from an event's timestamp to its first observation, in seconds.
     pub observation_delay: Histogram,
-    /// From reaching a level to the reset, in seconds, by that level.
+    /// The time from reaching a level to the reset, in seconds, by that level.
     pub time_to_reset: PerLevel<Histogram>,
 }
 
-/// Counts in cumulative-free buckets: `counts[i]` observations were at most `bounds[i]` and above the
-/// bound before; the last count is for everything above all bounds.
+/// A histogram with separate (not cumulative) buckets: `counts[i]` is the number of observations up to `bounds[i]` and
+/// above the previous bound. The last count is for observations above all bounds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Histogram {
-    /// Upper bounds in seconds, rising.
+    /// Upper bounds in seconds, ascending.
     pub bounds: &'static [f64],
-    /// One more than `bounds`.
+    /// One count for each bucket: one more than `bounds`.
     pub counts: Vec<u64>,
     /// The sum of all observations, in seconds.
     pub sum: f64,
@@ -147,7 +147,7 @@ impl Histogram {
         }
     }
 
-    /// How many observations there were.
+    /// The number of observations.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_observation_on_a_bound_falls_below_it() {
+    fn an_observation_equal_to_a_bound_counts_in_its_bucket() {
         for (seconds, bucket) in [(0.0, 0), (1.0, 0), (1.1, 1), (5.0, 1), (5.1, 2)] {
             let mut histogram = Histogram::new(&[1.0, 5.0]);
             histogram.observe(seconds);

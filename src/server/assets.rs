@@ -1,6 +1,6 @@
-//! The page at `/`: a few files that are compiled in. All that it shows, it asks of `/api/v1/status`.
+//! The files of the live page, which are compiled in. The page reads its data from `/api/v1/status`.
 //!
-//! It links to everything by relative addresses, so that a proxy may put it below a path of its own.
+//! All its links are relative, so that a reverse proxy can serve it below a path.
 
 use hyper::Response;
 use hyper::header::{
@@ -9,13 +9,13 @@ use hyper::header::{
 
 use crate::http::{self, Body};
 
-/// Nothing but what this server has, nothing written into the page itself, and no place in another's frame.
+/// The page may load only files of this server, may run no inline scripts or styles, and may not be framed.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// A file of the page.
+/// A file of the live page.
 pub(super) struct File {
     path: &'static str,
     content_type: &'static str,
@@ -39,17 +39,16 @@ const FILES: [File; 5] = [
         content_type: "text/javascript; charset=utf-8",
         text: include_str!("assets/draw.js"),
     },
-    // Browsers ask for one in any case, and would log that the policy forbids it.
+    // Browsers request an icon in any case, and would log that the policy forbids it.
     File { path: "/icon.svg", content_type: "image/svg+xml", text: include_str!("assets/icon.svg") },
 ];
 
-/// The file at `path`.
 pub(super) fn at(path: &str) -> Option<&'static File> {
     FILES.iter().find(|file| file.path == path)
 }
 
 impl File {
-    /// The answer with this file. A browser that has it asks all the same: after an update it is another.
+    /// The response with this file. Browsers must ask for it again each time, because an update may change it.
     pub(super) fn response(&self) -> Response<Body> {
         let mut response = guarded(self.content_type, "no-cache", http::full(self.text));
         let policy = HeaderValue::from_static(POLICY);
@@ -58,12 +57,12 @@ impl File {
     }
 }
 
-/// What `/api/v1/status` answers.
+/// The response of `/api/v1/status`.
 pub(super) fn status(json: Vec<u8>) -> Response<Body> {
     guarded("application/json", "no-store", http::full(json))
 }
 
-/// An answer that no other site can use as its own.
+/// A response that other sites cannot embed or read.
 fn guarded(content_type: &'static str, cache: &'static str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     for (name, value) in [

@@ -1,32 +1,31 @@
-//! Which format and which coding a client wants, from `Accept` and `Accept-Encoding` (RFC 9110, section 12).
+//! Content negotiation: the format and the coding of an answer, from `Accept` and `Accept-Encoding` (RFC 9110, section
+//! 12).
 //!
 //! Prometheus 2.42 asks for `application/openmetrics-text;version=1.0.0, ...;q=0.75, text/plain;version=0.0.4;q=0.5,
-//! */*;q=0.1`; 3.x weighs each of its `scrape_protocols` and adds `escaping=allow-utf-8`. Whoever asks for
-//! nothing that is here gets the text format: a page that a person can read is better than a 406.
+//! */*;q=0.1`; 3.x gives each of its `scrape_protocols` a weight and adds `escaping=allow-utf-8`. A client that accepts
+//! neither format gets the text format: readable text is more useful than a 406.
 
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName};
 
 use crate::metrics::encode::Format;
 
-/// What an answer is to look like.
+/// What was negotiated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(super) struct Negotiated {
     pub(super) format: Format,
-    /// The escaping of names that was asked for, where it changes nothing about our names.
+    /// The escaping scheme that the client asked for, if it leaves our metric names as they are.
     escaping: Option<&'static str>,
     pub(super) coding: Coding,
 }
 
-/// How the page's bytes are coded.
+/// The content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
-    /// As they are.
     Identity,
-    /// Compressed.
     Gzip,
 }
 
-/// In thousandths; a quality has at most three digits.
+/// A quality value in thousandths; it has at most three digits.
 type Quality = u16;
 
 /// One element of a list such as `text/plain;version=0.0.4;q=0.5`.
@@ -37,8 +36,7 @@ struct Range<'h> {
     quality: Quality,
 }
 
-impl Wanted {
-    /// Reads the headers of a request.
+impl Negotiated {
     pub(super) fn from_headers(headers: &HeaderMap) -> Self {
         let (format, escaping) = format(headers);
         Self { format, escaping, coding: coding(headers) }
@@ -57,7 +55,7 @@ impl Wanted {
     }
 }
 
-/// OpenMetrics only for those that ask for it by name and like the text format no better.
+/// OpenMetrics is only for clients that name it and do not prefer the text format.
 fn format(headers: &HeaderMap) -> (Format, Option<&'static str>) {
     let ranges: Vec<Range<'_>> = elements(headers, ACCEPT).collect();
     let open_metrics = ranges
@@ -118,13 +116,13 @@ impl<'h> Range<'h> {
         self.name.eq_ignore_ascii_case(name)
     }
 
-    /// A range that names no version takes any.
+    /// A range without a version accepts any.
     fn version_is(&self, version: &str) -> bool {
         self.version.is_none_or(|wanted| wanted == version)
     }
 }
 
-/// These three leave names such as ours as they are; `dots` would double their underscores.
+/// These three leave our metric names as they are; `dots` would double their underscores.
 fn known_escaping(value: &str) -> Option<&'static str> {
     ["allow-utf-8", "underscores", "values"].into_iter().find(|known| *known == value)
 }
@@ -141,16 +139,16 @@ mod tests {
     const OPEN_METRICS_UTF8: &str =
         "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8";
 
-    fn wanted(name: &HeaderName, values: &[&str]) -> Wanted {
+    fn negotiated(name: &HeaderName, values: &[&str]) -> Negotiated {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(name, HeaderValue::from_str(value).unwrap());
         }
-        Wanted::from_headers(&headers)
+        Negotiated::from_headers(&headers)
     }
 
     #[test]
-    fn each_client_gets_the_format_it_likes_best() {
+    fn each_client_gets_the_format_it_prefers() {
         let cases: [(&[&str], &str); 18] = [
             (&[], TEXT),
             (&[""], TEXT),
@@ -163,7 +161,7 @@ mod tests {
                 ],
                 OPEN_METRICS,
             ),
-            // Prometheus 3.0, which weighs and escapes everything.
+            // Prometheus 3.0, which gives weights and an escaping scheme.
             (
                 &["application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
                    application/openmetrics-text;version=0.0.1;escaping=allow-utf-8;q=0.4,\
@@ -171,7 +169,7 @@ mod tests {
                    text/plain;version=0.0.4;escaping=allow-utf-8;q=0.2,*/*;q=0.1"],
                 OPEN_METRICS_UTF8,
             ),
-            // Later ones, forced to one protocol each.
+            // Later versions, each configured with one protocol.
             (
                 &["application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,*/*;q=0.5"],
                 OPEN_METRICS_UTF8,
@@ -197,12 +195,12 @@ mod tests {
             (&["application/openmetrics-text;escaping=dots;q=nan,text/plain;q=x;escaping=a\tb"], TEXT),
         ];
         for (accept, content_type) in cases {
-            assert_eq!(wanted(&ACCEPT, accept).content_type(), content_type, "{accept:?}");
+            assert_eq!(negotiated(&ACCEPT, accept).content_type(), content_type, "{accept:?}");
         }
     }
 
     #[test]
-    fn gzip_is_for_those_that_take_it_and_like_identity_no_better() {
+    fn gzip_is_for_clients_that_accept_it_and_do_not_prefer_identity() {
         let cases: [(&[&str], Coding); 12] = [
             (&[], Coding::Identity),
             (&["gzip"], Coding::Gzip),
@@ -218,7 +216,7 @@ mod tests {
             (&["br, zstd"], Coding::Identity),
         ];
         for (accept, coding) in cases {
-            assert_eq!(wanted(&ACCEPT_ENCODING, accept).coding, coding, "{accept:?}");
+            assert_eq!(negotiated(&ACCEPT_ENCODING, accept).coding, coding, "{accept:?}");
         }
     }
 }

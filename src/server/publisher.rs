@@ -1,5 +1,5 @@
-//! Makes a new page, and a new status, when an account changed; at most once a second, beside the threads that
-//! answer.
+//! Builds a new exposition and a new status document when an account changed: at most once a second, and not on the
+//! threads that answer requests.
 
 use std::future::{Future as _, poll_fn};
 use std::panic::resume_unwind;
@@ -18,22 +18,22 @@ use crate::metrics::telemetry::Telemetry;
 use crate::model::Snapshot;
 use crate::server::status::{Recorder, Status};
 
-/// Nobody scrapes more often, and a burst of changes costs one page.
-const REST: Duration = Duration::from_secs(1);
+/// The pause after each build. No scraper scrapes more often, and a burst of changes costs one build.
+const PAUSE: Duration = Duration::from_secs(1);
 
-/// What pages are made with, and where they go.
+/// What the publisher builds with, and where the results go.
 #[derive(Debug)]
 pub struct Outputs {
-    /// Compresses pages.
+    /// The compressor of the exposition.
     pub compressor: Compressor,
-    /// Where pages for Prometheus go.
-    pub page: watch::Sender<Arc<Exposition>>,
-    /// What the status is made with, and where it goes, if anybody may see it.
+    /// Where the cached part of `/metrics` goes.
+    pub exposition: watch::Sender<Arc<Exposition>>,
+    /// What builds the status document and where it goes; `None` if the live page is off.
     pub status: Option<(Recorder, watch::Sender<Arc<Status>>)>,
 }
 
-/// Publishes a page for what `snapshots` say now and each time one of them changes; ends when one of them
-/// will not change any more.
+/// Publishes the current `snapshots`, and again each time one of them changes. Ends when the sender of one of them is
+/// dropped.
 pub async fn run(
     mut snapshots: Vec<watch::Receiver<Arc<Snapshot>>>,
     mut outputs: Outputs,
@@ -43,18 +43,18 @@ pub async fn run(
     loop {
         let current: Vec<_> =
             snapshots.iter_mut().map(|snapshot| Arc::clone(&snapshot.borrow_and_update())).collect();
-        let (clock_there, telemetry_there) = (clock.clone(), telemetry.clone());
-        let making = tokio::task::spawn_blocking(move || {
-            outputs.make(&current, &telemetry_there, &clock_there);
+        let (build_clock, build_telemetry) = (clock.clone(), telemetry.clone());
+        let building = tokio::task::spawn_blocking(move || {
+            outputs.build(&current, &build_telemetry, &build_clock);
             outputs
         });
-        outputs = match making.await.map_err(JoinError::try_into_panic) {
-            Ok(made) => made,
+        outputs = match building.await.map_err(JoinError::try_into_panic) {
+            Ok(outputs) => outputs,
             Err(Ok(panic)) => resume_unwind(panic),
-            // The runtime is going down.
+            // The task was cancelled: the runtime is shutting down.
             Err(Err(_)) => return,
         };
-        clock.sleep(REST).await;
+        clock.sleep(PAUSE).await;
         if any_changed(&mut snapshots).await.is_err() {
             return;
         }
@@ -62,18 +62,18 @@ pub async fn run(
 }
 
 impl Outputs {
-    fn make(&mut self, snapshots: &[Arc<Snapshot>], telemetry: &Telemetry, clock: &Clock) {
+    fn build(&mut self, snapshots: &[Arc<Snapshot>], telemetry: &Telemetry, clock: &Clock) {
         let started = clock.now();
-        let made = Exposition::build(snapshots, &mut self.compressor);
-        telemetry.page_built(made.part(Format::Text).plain.len(), clock.now().since(started));
-        self.page.send_replace(Arc::new(made));
+        let exposition = Exposition::build(snapshots, &mut self.compressor);
+        telemetry.exposition_built(exposition.part(Format::Text).plain.len(), clock.now().since(started));
+        self.exposition.send_replace(Arc::new(exposition));
         if let Some((recorder, status)) = &mut self.status {
             status.send_replace(Arc::new(recorder.prepare(snapshots, telemetry, clock.now(), clock.date())));
         }
     }
 }
 
-/// Waits until one of the snapshots has changed; an error if one will not any more.
+/// Waits until one of the snapshots has changed; an error if the sender of one is gone.
 async fn any_changed(snapshots: &mut [watch::Receiver<Arc<Snapshot>>]) -> Result<(), RecvError> {
     let mut changes: Vec<_> = snapshots.iter_mut().map(|snapshot| Box::pin(snapshot.changed())).collect();
     poll_fn(|context| {

@@ -1,7 +1,7 @@
-//! What `/api/v1/status` says: how each account is doing now, and how it did in the last hours.
+//! The document at `/api/v1/status`: the state of each account now and in the last hours.
 //!
-//! Prepared like the page for Prometheus, when something changed. At a request only the date, how the state is
-//! kept and what is left of the budgets are added, which change by themselves. There is nothing of single users in it.
+//! Like the exposition, it is built when something changed. A request adds only what changes by itself: the date, the
+//! durability of the state, and the budgets. The document contains nothing about single users.
 
 mod advice;
 mod document;
@@ -18,33 +18,33 @@ use crate::model::{Resource, Snapshot};
 use crate::server::status::history::History;
 use document::{Account, Budget, Head, State};
 
-/// Keeps what accounts were like, and writes what they are like.
+/// Records the history of the accounts and builds the document.
 #[derive(Debug)]
 pub struct Recorder {
     histories: Vec<History>,
 }
 
-/// The prepared part of the document.
+/// The cached part of the document.
 #[derive(Debug)]
 pub struct Status {
-    accounts: Vec<Prepared>,
+    accounts: Vec<CachedAccount>,
 }
 
 #[derive(Debug)]
-struct Prepared {
+struct CachedAccount {
     alias: String,
-    /// An object that is still open.
+    /// An object without its closing brace.
     json: Vec<u8>,
 }
 
 impl Recorder {
-    /// Begins with what is known of the accounts; `step` is the time between two points of a trend.
+    /// Begins with the restored accounts; `step` is the time between two points of a trend.
     pub fn new(step: Duration, snapshots: &[Arc<Snapshot>]) -> Self {
         Self { histories: snapshots.iter().map(|snapshot| History::new(step, snapshot)).collect() }
     }
 
-    /// Takes over what is new in `snapshots`, which come in the order of those at the beginning, and writes
-    /// what they say. `now` and `date` are the same instant.
+    /// Records `snapshots`, which have the same order as in [`Recorder::new`], and builds the document. `now` and `date`
+    /// are the same instant.
     pub fn prepare(
         &mut self,
         snapshots: &[Arc<Snapshot>],
@@ -52,17 +52,17 @@ impl Recorder {
         now: Instant,
         date: Timestamp,
     ) -> Status {
-        let prepared = self.histories.iter_mut().zip(snapshots).map(|(history, snapshot)| {
+        let accounts = self.histories.iter_mut().zip(snapshots).map(|(history, snapshot)| {
             let alias = &snapshot.account.alias;
             let activity = telemetry.activity(alias);
             let interval = activity.poll_intervals.get(&Resource::Summary).copied().unwrap_or_default();
             history.record(snapshot, interval, now);
             let dated =
-                |moment: Instant| document::whole_seconds(date + moment.since(now) - now.since(moment));
+                |instant: Instant| document::whole_seconds(date + instant.since(now) - now.since(instant));
             let account = Account::new(snapshot, history, &activity, dated);
-            Prepared { alias: alias.clone(), json: open(&account) }
+            CachedAccount { alias: alias.clone(), json: unclosed(&account) }
         });
-        Status { accounts: prepared.collect() }
+        Status { accounts: accounts.collect() }
     }
 }
 
@@ -71,7 +71,7 @@ impl Status {
     pub fn document(&self, telemetry: &Telemetry, date: Timestamp) -> Vec<u8> {
         let (durability, size_bytes) = telemetry.durability();
         let state = State { kept: durability.as_str(), size_bytes };
-        let mut json = open(&Head { version: env!("CARGO_PKG_VERSION"), now: date.to_string(), state });
+        let mut json = unclosed(&Head { version: env!("CARGO_PKG_VERSION"), now: date.to_string(), state });
         json.extend_from_slice(b",\"accounts\":[");
         for (index, account) in self.accounts.iter().enumerate() {
             if index > 0 {
@@ -87,13 +87,13 @@ impl Status {
     }
 }
 
-/// An object without the brace at its end, so that more can follow.
-fn open(object: &impl Serialize) -> Vec<u8> {
+/// An object without its closing brace, so that more fields can follow.
+fn unclosed(object: &impl Serialize) -> Vec<u8> {
     let mut json = to_json(object);
     json.pop();
     json
 }
 
 fn to_json(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("strings and numbers can be written as JSON")
+    serde_json::to_vec(value).expect("strings and numbers can be serialized as JSON")
 }

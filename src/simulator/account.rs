@@ -1,7 +1,9 @@
-//! One account's users, events, behaviors and integrations, and the verbs that change them.
+//! One account's users, events, behaviors and integrations, and the methods that change them.
 //!
-//! Told the time, like everything that can be tested without waiting. Whatever changes a row of the
-//! summary marks its part of the [`SummaryCache`] as stale.
+//! Callers pass the time, so tests need not wait. Each method that changes a row of the summary marks that
+//! part of the [`SummaryCache`] as stale.
+
+mod user;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,11 +14,13 @@ use super::sample_data::Person;
 use super::scenario::{AccountSpec, BehaviorSpec, IntegrationSpec, Level, Plan};
 use super::summary_cache::{Row, SummaryCache};
 use crate::clock::Timestamp;
+use user::{Appended, Era, Presence};
+pub(super) use user::{Event, NewEvent, User};
 
-/// Events kept of one user; the oldest go first, so that a demonstration may run for months.
-const MOST_EVENTS: usize = 10_000;
+/// Events kept for one user. Older ones are dropped, so that a demo can run for months.
+const MAX_EVENTS_PER_USER: usize = 10_000;
 
-/// How the questions are answered that a world has to know about.
+/// The API options that affect the state of an account.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
     pub(super) retention_ms: Option<i64>,
@@ -35,11 +39,11 @@ pub(super) struct Account {
     rules: Rules,
     users: Vec<User>,
     by_id: HashMap<Uuid, u32>,
-    listing: SummaryCache,
-    /// Ids of behaviors; events say the position.
+    summary: SummaryCache,
+    /// Ids of behaviors that events refer to by index.
     behavior_ids: Vec<String>,
-    /// How many events and integrations were ever made, for their ids.
-    made: u64,
+    /// How many ids of events and integrations were issued.
+    ids_issued: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -59,117 +63,9 @@ pub(super) struct Integration {
     pub(super) created_at: Timestamp,
 }
 
-#[derive(Debug)]
-pub(super) struct User {
-    pub(super) id: Uuid,
-    pub(super) person: Person,
-    pub(super) last_reset: Option<Timestamp>,
-    presence: Presence,
-    /// In the order in which they came.
-    events: Vec<Event>,
-    /// Since the last reset.
-    count: u32,
-    level: Option<Level>,
-    last_event: Timestamp,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Presence {
-    Here,
-    Gone,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Event {
-    pub(super) number: u64,
-    given_id: Option<Box<str>>,
-    behavior: u16,
-    pub(super) level: Level,
-    pub(super) timestamp: Timestamp,
-    /// When it became known, which may be later than when it happened.
-    pub(super) appended: Timestamp,
-    era: Era,
-}
-
-/// On which side of the last reset an event is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Era {
-    BeforeReset,
-    Current,
-}
-
-/// What an event is to be.
-#[derive(Clone, Debug)]
-pub(super) struct NewEvent<'a> {
-    pub(super) id: Option<&'a str>,
-    pub(super) behavior: &'a str,
-    pub(super) level: Option<Level>,
-    pub(super) timestamp: Timestamp,
-}
-
-impl<'a> NewEvent<'a> {
-    /// An event of `behavior` with its level.
-    pub(super) fn of(behavior: &'a str, timestamp: Timestamp) -> Self {
-        Self { id: None, behavior, level: None, timestamp }
-    }
-}
-
-/// What was appended.
-#[derive(Clone, Debug)]
-pub(super) struct Appended {
-    pub(super) id: String,
-    pub(super) level: Level,
-}
-
-impl User {
-    fn new(id: Uuid, person: Person) -> Self {
-        Self {
-            id,
-            person,
-            last_reset: None,
-            presence: Presence::Here,
-            events: Vec::new(),
-            count: 0,
-            level: None,
-            last_event: Timestamp::default(),
-        }
-    }
-
-    /// The level, for a user on the list.
-    pub(super) fn level(&self) -> Option<Level> {
-        self.level.filter(|_| self.presence == Presence::Here)
-    }
-
-    /// What the summary says at `now`, and when that changes by retention alone.
-    fn row(&self, rules: Rules, now: Timestamp) -> Option<(Row<'_>, Option<Timestamp>)> {
-        let max_risk_level = self.level()?;
-        let (event_count, changes) = match (rules.event_count, rules.retention_ms) {
-            (EventCount::Retained, Some(retention)) => {
-                let expiry = |event: &Event| Timestamp::from_millis(event.timestamp.millis() + retention);
-                let mut expiries: Vec<_> = self.current().map(expiry).filter(|date| *date > now).collect();
-                expiries.sort_unstable();
-                (u32::try_from(expiries.len()).unwrap_or(u32::MAX), expiries.first().copied())
-            }
-            _ => (self.count, None),
-        };
-        let row = Row {
-            user_id: self.id,
-            person: &self.person,
-            max_risk_level,
-            event_count,
-            last_event: self.last_event,
-        };
-        Some((row, changes))
-    }
-
-    fn current(&self) -> impl Iterator<Item = &Event> {
-        self.events.iter().filter(|event| event.era == Era::Current)
-    }
-}
-
 impl Account {
-    /// The account as its scenario states it, before anybody lives in it by a seed. The events that the
-    /// scenario gives to users are appended by the caller, who keeps the record.
+    /// The account with the users that its scenario lists, before users are generated. The caller appends the
+    /// events that the scenario lists, because it keeps the log.
     pub(super) fn new(spec: &AccountSpec, rules: Rules, seed: u64, start: Timestamp) -> Self {
         let standard;
         let behaviors = match &spec.behaviors {
@@ -195,9 +91,9 @@ impl Account {
             rules,
             users: Vec::new(),
             by_id: HashMap::new(),
-            listing: SummaryCache::default(),
+            summary: SummaryCache::default(),
             behavior_ids: Vec::new(),
-            made: 0,
+            ids_issued: 0,
         };
         behaviors.iter().for_each(|behavior| account.set_behavior(behavior.clone()));
         for user in &spec.users {
@@ -221,45 +117,45 @@ impl Account {
         self.behaviors.insert(spec.id, behavior);
     }
 
-    /// How many users there ever were; each has the same position for ever.
+    /// How many users the account ever had. A user's slot never changes.
     pub(super) fn slots(&self) -> usize {
         self.users.len()
     }
 
-    /// The user at a position, unless the user left.
+    /// The user in a slot, unless the user was removed.
     pub(super) fn at(&self, slot: usize) -> Option<&User> {
-        self.users.get(slot).filter(|user| user.presence == Presence::Here)
+        self.users.get(slot).filter(|user| user.presence == Presence::Listed)
     }
 
     pub(super) fn find(&self, user: Uuid) -> Option<&User> {
         self.slot(user).and_then(|slot| self.at(slot))
     }
 
-    /// Everybody who has not left.
+    /// All users who were not removed.
     pub(super) fn users(&self) -> impl Iterator<Item = &User> {
-        self.users.iter().filter(|user| user.presence == Presence::Here)
+        self.users.iter().filter(|user| user.presence == Presence::Listed)
     }
 
-    /// The position of a user, who is new or returns if need be.
+    /// The slot of a user. An unknown user is created, a removed one returns.
     pub(super) fn user_or_new(&mut self, user: Uuid) -> usize {
         match self.slot(user) {
             Some(slot) => {
                 if let Some(known) = self.users.get_mut(slot) {
-                    known.presence = Presence::Here;
+                    known.presence = Presence::Listed;
                 }
                 slot
             }
             None => {
                 let slot = self.users.len();
-                let number = u32::try_from(slot).expect("a world has far fewer than 2^32 users");
+                let number = u32::try_from(slot).expect("an account has far fewer than 2^32 users");
                 self.by_id.insert(user, number);
-                self.users.push(User::new(user, Person::made_up(number)));
+                self.users.push(User::new(user, Person::generated(number)));
                 slot
             }
         }
     }
 
-    /// Appends an event to the user at `slot`; its level is that of the behavior unless it says its own.
+    /// Appends an event to the user at `slot`. Without a level of its own it gets the behavior's.
     pub(super) fn append(&mut self, slot: usize, new: &NewEvent<'_>, now: Timestamp) -> Option<Appended> {
         let behavior = self.behavior_number(new.behavior);
         let configured = self.behaviors.get(new.behavior).map(|behavior| behavior.level);
@@ -279,7 +175,7 @@ impl Account {
             appended: now,
             era,
         };
-        if user.events.len() == MOST_EVENTS {
+        if user.events.len() == MAX_EVENTS_PER_USER {
             user.events.remove(0);
         }
         if era == Era::Current {
@@ -288,16 +184,16 @@ impl Account {
             user.last_event = user.last_event.max(new.timestamp);
         }
         user.events.push(event.clone());
-        self.listing.changed(slot);
+        self.summary.changed(slot);
         let id = self.event_id(&event);
         Some(Appended { id, level })
     }
 
-    /// Clears a user's risk. `None` if there is no such user.
+    /// Resets a user's risk. `None` if there is no such user.
     pub(super) fn reset(&mut self, user: Uuid, now: Timestamp) -> Option<()> {
         let slot = self.slot(user)?;
         let reset_events = self.rules.reset_events;
-        let user = self.users.get_mut(slot).filter(|user| user.presence == Presence::Here)?;
+        let user = self.users.get_mut(slot).filter(|user| user.presence == Presence::Listed)?;
         user.last_reset = Some(now);
         user.count = 0;
         user.level = None;
@@ -310,21 +206,21 @@ impl Account {
                 }
             }
         }
-        self.listing.changed(slot);
+        self.summary.changed(slot);
         Some(())
     }
 
-    /// The user leaves, with all events. `None` if there is no such user.
+    /// Removes a user with all events. `None` if there is no such user.
     pub(super) fn remove(&mut self, user: Uuid) -> Option<()> {
         let slot = self.slot(user)?;
-        let user = self.users.get_mut(slot).filter(|user| user.presence == Presence::Here)?;
+        let user = self.users.get_mut(slot).filter(|user| user.presence == Presence::Listed)?;
         *user = User::new(user.id, user.person.clone());
-        user.presence = Presence::Gone;
-        self.listing.changed(slot);
+        user.presence = Presence::Removed;
+        self.summary.changed(slot);
         Some(())
     }
 
-    /// The events of `user` that a listing of `now` shows, the newest first.
+    /// The events of `user` that the API lists at `now`, the newest first. Events appended after `seen_by` are not listed yet.
     pub(super) fn listed_events<'a>(
         &self,
         user: &'a User,
@@ -345,43 +241,43 @@ impl Account {
         events
     }
 
-    /// The id by which the API lists an event.
+    /// The id of an event in the API.
     pub(super) fn event_id(&self, event: &Event) -> String {
         match (&event.given_id, self.rules.event_ids) {
             (Some(id), _) => id.to_string(),
             (None, EventIds::Behavior) => self.behavior_id(event).to_owned(),
-            (None, EventIds::Unique) => made_uuid(self.seed, event.number).to_string(),
+            (None, EventIds::Unique) => numbered_uuid(self.seed, event.number).to_string(),
         }
     }
 
-    /// The id of the behavior an event is of.
+    /// The id of an event's behavior.
     pub(super) fn behavior_id(&self, event: &Event) -> &str {
         self.behavior_ids.get(usize::from(event.behavior)).map_or("", String::as_str)
     }
 
-    /// A UUID that was not there before.
+    /// A new unique UUID.
     pub(super) fn next_uuid(&mut self) -> Uuid {
         let number = self.next_number();
-        made_uuid(self.seed, number)
+        numbered_uuid(self.seed, number)
     }
 
-    /// What the summary says of a user at `now`; nothing of one who is not on the list.
+    /// The user's row in the summary at `now`; `None` if the user is not on the list.
     pub(super) fn row<'a>(&self, user: &'a User, now: Timestamp) -> Option<Row<'a>> {
         user.row(self.rules, now).map(|(row, _)| row)
     }
 
-    /// The user at `slot` was reset before anything else happened.
-    pub(super) fn was_reset(&mut self, slot: usize, date: Option<Timestamp>) {
+    /// Sets when the user at `slot` was last reset, before any event is appended.
+    pub(super) fn set_last_reset(&mut self, slot: usize, date: Option<Timestamp>) {
         if let Some(user) = self.users.get_mut(slot) {
             user.last_reset = date;
         }
     }
 
-    /// The summary's rows as they are at `now`.
-    pub(super) fn listing(&mut self, now: Timestamp) -> &SummaryCache {
+    /// The rows of the summary at `now`.
+    pub(super) fn summary(&mut self, now: Timestamp) -> &SummaryCache {
         let rules = self.rules;
-        self.listing.refresh(&self.users, now, |user| user.row(rules, now));
-        &self.listing
+        self.summary.refresh(&self.users, now, |user| user.row(rules, now));
+        &self.summary
     }
 
     fn slot(&self, user: Uuid) -> Option<usize> {
@@ -398,14 +294,14 @@ impl Account {
     }
 
     fn next_number(&mut self) -> u64 {
-        self.made += 1;
-        self.made
+        self.ids_issued += 1;
+        self.ids_issued
     }
 }
 
-/// A UUIDv4 from a seed and a number, by the finaliser of SplitMix64, which is a bijection: within a
-/// seed no two are the same in their first 64 bits but for those that the version takes.
-fn made_uuid(seed: u64, number: u64) -> Uuid {
+/// A UUIDv4 from a seed and a number, by the finalizer of SplitMix64. That is a bijection, so for one seed
+/// the first 64 bits differ for each number, apart from the bits that the version overwrites.
+fn numbered_uuid(seed: u64, number: u64) -> Uuid {
     let mix = |value: u64| {
         let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,5 +1,5 @@
-//! The paths that are no part of the API: what really happened, and the levers of tests in other
-//! processes. They need no credentials and are neither recorded nor limited.
+//! The control paths, which are not part of Cloudflare's API. They report what really happened, and let tests
+//! in other processes change the world. They need no credentials and are neither logged nor limited.
 //!
 //! | Method and path | Body | Answer |
 //! |---|---|---|
@@ -21,14 +21,14 @@ use uuid::Uuid;
 use super::account::NewEvent;
 use super::engine::Engine;
 use super::faults::FaultRule;
-use super::ground_truth::{Details, Wanted};
+use super::ground_truth::{Details, Include};
 use super::routes::parameter;
 use super::scenario::Level;
-use super::world::Unknown;
+use super::world::NotFound;
 use crate::clock::Timestamp;
 use crate::http::{Abort, Body, full};
 
-/// The largest body here: a list of faults.
+/// The largest body of a control request: a list of faults.
 pub(super) const BODY_BYTES: usize = 1024 * 1024;
 
 #[derive(Deserialize)]
@@ -56,37 +56,39 @@ enum FaultBody {
     Several(Vec<FaultRule>),
 }
 
-/// What there is to say, or why not.
-enum Said {
+/// The body of a successful answer.
+enum Answer {
     Json(String),
-    Nothing,
+    Empty,
 }
 
-/// Whether a path is one of these.
+/// Whether a path is a control path.
 pub(super) fn is_control(path: &str) -> bool {
     path == "/__truth" || path.starts_with("/__control/")
 }
 
-/// Answers a request to one of these paths.
+/// Answers a control request.
 pub(super) fn answer(
     engine: &Engine,
     parts: &Parts,
     body: &Result<Bytes, usize>,
 ) -> Result<Response<Body>, Abort> {
-    let said = match body {
+    let result = match body {
         Ok(body) => perform(engine, parts, body),
-        Err(largest) => Err((StatusCode::PAYLOAD_TOO_LARGE, format!("at most {largest} bytes"))),
+        Err(largest) => {
+            Err((StatusCode::PAYLOAD_TOO_LARGE, format!("the body must have at most {largest} bytes")))
+        }
     };
-    let (status, text) = match said {
-        Ok(Said::Json(text)) => (StatusCode::OK, text),
-        Ok(Said::Nothing) => (StatusCode::NO_CONTENT, String::new()),
+    let (status, text) = match result {
+        Ok(Answer::Json(text)) => (StatusCode::OK, text),
+        Ok(Answer::Empty) => (StatusCode::NO_CONTENT, String::new()),
         Err((status, error)) => (status, json!({"error": error}).to_string()),
     };
     let response = Response::builder().status(status);
     Ok(response.header(CONTENT_TYPE, "application/json").body(full(text))?)
 }
 
-fn perform(engine: &Engine, parts: &Parts, body: &[u8]) -> Result<Said, (StatusCode, String)> {
+fn perform(engine: &Engine, parts: &Parts, body: &[u8]) -> Result<Answer, (StatusCode, String)> {
     let (mut world, now) = engine.now();
     match (&parts.method, parts.uri.path()) {
         (&Method::GET, "/__truth") => {
@@ -94,14 +96,14 @@ fn perform(engine: &Engine, parts: &Parts, body: &[u8]) -> Result<Said, (StatusC
             let since = match parameter(query, "since_ms").map(|text| text.parse()) {
                 None => None,
                 Some(Ok(millis)) => Some(Timestamp::from_millis(millis)),
-                Some(Err(error)) => return Err(bad(&format!("since_ms: {error}"))),
+                Some(Err(error)) => return Err(bad_request(&format!("since_ms: {error}"))),
             };
             let details = |name| match parameter(query, name).as_deref() {
                 Some("1") => Details::All,
                 _ => Details::Totals,
             };
             let wanted =
-                Wanted { events: details("events"), requests: details("requests"), users: details("users") };
+                Include { events: details("events"), requests: details("requests"), users: details("users") };
             let truth = world.truth(now, since, wanted);
             json_of(&truth)
         }
@@ -110,11 +112,11 @@ fn perform(engine: &Engine, parts: &Parts, body: &[u8]) -> Result<Said, (StatusC
                 FaultBody::One(rule) => world.faults.add(*rule),
                 FaultBody::Several(rules) => rules.into_iter().for_each(|rule| world.faults.add(rule)),
             }
-            Ok(Said::Nothing)
+            Ok(Answer::Empty)
         }
         (&Method::DELETE, "/__control/faults") => {
             world.faults.clear();
-            Ok(Said::Nothing)
+            Ok(Answer::Empty)
         }
         (&Method::POST, "/__control/events") => {
             let event: EventBody = read(body)?;
@@ -124,40 +126,40 @@ fn perform(engine: &Engine, parts: &Parts, body: &[u8]) -> Result<Said, (StatusC
                 level: event.risk_level,
                 timestamp: event.timestamp_ms.map_or(now, Timestamp::from_millis),
             };
-            let appended = world.append(&event.account, user(&event.user)?, &new, now).map_err(missing)?;
+            let appended = world.append(&event.account, user(&event.user)?, &new, now).map_err(not_found)?;
             json_of(&appended)
         }
         (&Method::POST, "/__control/reset") => {
             let body: UserBody = read(body)?;
-            world.reset(&body.account, user(&body.user)?, now).map_err(missing)?;
-            Ok(Said::Nothing)
+            world.reset(&body.account, user(&body.user)?, now).map_err(not_found)?;
+            Ok(Answer::Empty)
         }
         (&Method::POST, "/__control/remove") => {
             let body: UserBody = read(body)?;
-            world.remove(&body.account, user(&body.user)?, now).map_err(missing)?;
-            Ok(Said::Nothing)
+            world.remove(&body.account, user(&body.user)?, now).map_err(not_found)?;
+            Ok(Answer::Empty)
         }
-        (method, path) => Err((StatusCode::NOT_FOUND, format!("no {method} {path} here"))),
+        (method, path) => Err((StatusCode::NOT_FOUND, format!("unknown control path: {method} {path}"))),
     }
 }
 
 fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, (StatusCode, String)> {
-    serde_json::from_slice(body).map_err(|error| bad(&error.to_string()))
+    serde_json::from_slice(body).map_err(|error| bad_request(&error.to_string()))
 }
 
 fn user(text: &str) -> Result<Uuid, (StatusCode, String)> {
-    Uuid::try_parse(text).map_err(|error| bad(&format!("user: {error}")))
+    Uuid::try_parse(text).map_err(|error| bad_request(&format!("user: {error}")))
 }
 
-fn json_of<T: serde::Serialize>(value: &T) -> Result<Said, (StatusCode, String)> {
-    let text = serde_json::to_string(value).expect("the maps in a truth have words as keys");
-    Ok(Said::Json(text))
+fn json_of<T: serde::Serialize>(value: &T) -> Result<Answer, (StatusCode, String)> {
+    let text = serde_json::to_string(value).expect("all keys of the maps are strings");
+    Ok(Answer::Json(text))
 }
 
-fn bad(reason: &str) -> (StatusCode, String) {
+fn bad_request(reason: &str) -> (StatusCode, String) {
     (StatusCode::BAD_REQUEST, reason.to_owned())
 }
 
-fn missing(what: Unknown) -> (StatusCode, String) {
+fn not_found(what: NotFound) -> (StatusCode, String) {
     (StatusCode::NOT_FOUND, what.to_string())
 }

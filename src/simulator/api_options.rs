@@ -1,20 +1,20 @@
-//! What the API does where Cloudflare's documentation is silent: for each question our choice, which is
-//! the default, and the others.
+//! How the API behaves where Cloudflare's documentation says nothing. Each option has several possible
+//! behaviors; the default is our choice.
 
 use serde::Deserialize;
 
-/// One answer to each open question.
+/// The behavior of the API in all open questions.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ApiOptions {
-    /// Whether the lists of the summary and of a user's events come in pages.
+    /// Whether the users of the summary and the events of a user are split into pages.
     pub pages: Pages,
-    /// How much later than in the summary an event shows among its user's events, in milliseconds.
+    /// How much later than in the summary an event appears in the user's list, in milliseconds.
     pub detail_lag_ms: u64,
-    /// How long an event stays listed; left out: for ever.
+    /// How long an event stays listed. Without it, events stay listed without end.
     pub retention_seconds: Option<u64>,
-    /// The most events of a user that are listed, the newest first; `total_count` does not say that there
-    /// were more. Left out: all.
+    /// How many events of a user are listed at most, the newest first. `total_count` counts only those.
+    /// Without it, all are listed.
     pub listing_cap: Option<u32>,
     /// What `event_count` counts.
     pub event_count: EventCount,
@@ -22,49 +22,49 @@ pub struct ApiOptions {
     pub event_ids: EventIds,
     /// What `events[].name` is.
     pub event_names: EventNames,
-    /// What a user answers after a reset, until the next event.
+    /// The answer for a user after a reset, until the next event.
     pub reset_user: ResetUser,
     /// Whether events from before a reset are still listed.
     pub reset_events: ResetEvents,
-    /// What is said of a user that nobody knows.
+    /// The answer for an unknown user.
     pub unknown_user: UnknownUser,
-    /// What a PUT with an unknown behavior does.
+    /// The effect of a PUT with an unknown behavior.
     pub unknown_behavior: UnknownBehavior,
-    /// What a PUT of behaviors answers.
+    /// The answer to a PUT of behaviors.
     pub behaviors_answer: BehaviorsAnswer,
-    /// What a second integration with a known reference does.
+    /// The effect of creating an integration with a reference that is in use.
     pub duplicate_reference: DuplicateReference,
-    /// What a reset or a deletion has as its result.
+    /// The result of a reset or a deletion.
     pub empty_result: EmptyResult,
-    /// How much of the envelope refusals of credentials have.
+    /// Which fields the envelope of an authentication error has.
     pub refusals: Refusals,
     /// Whether answers are compressed for clients that accept it.
     pub compression: Compression,
 }
 
-/// How lists are cut.
+/// How lists are split into pages.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Pages {
     /// Everything in one answer.
     #[default]
     Whole,
-    /// By `page` (from 1) and `per_page`; a `per_page` above the largest is taken as the largest.
+    /// By `page` (from 1) and `per_page`. A larger `per_page` means the largest page size.
     Sized {
-        /// Rows of a page when `per_page` is left out.
+        /// The page size without `per_page`.
         standard: u32,
-        /// The most rows of a page.
+        /// The largest page size.
         largest: u32,
     },
-    /// The first rows, whatever `page` says, under totals that count all.
+    /// Always the first rows, whatever `page` is. The totals count all rows.
     Repeated {
-        /// Rows of the only page.
+        /// The number of rows.
         size: u32,
     },
 }
 
 impl Pages {
-    /// The key of a size that is zero.
+    /// The key of a page size that is zero.
     pub(super) fn zero_size(self) -> Option<&'static str> {
         match self {
             Self::Sized { standard: 0, .. } => Some("standard"),
@@ -82,7 +82,7 @@ pub enum EventCount {
     /// Every event since the last reset, listed or not.
     #[default]
     Recorded,
-    /// The events since the last reset within retention: it falls.
+    /// The listed events since the last reset. The count falls when their retention ends.
     Retained,
 }
 
@@ -90,7 +90,7 @@ pub enum EventCount {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventIds {
-    /// A UUID of the event.
+    /// A UUID for each event.
     #[default]
     Unique,
     /// The behavior's id, the same for all of its events.
@@ -108,29 +108,29 @@ pub enum EventNames {
     Id,
 }
 
-/// What GET of a reset user answers.
+/// The answer for a user after a reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResetUser {
     /// 200 with `last_reset_time`.
     #[default]
     Present,
-    /// 404, as for a user that nobody knows.
+    /// 404.
     Missing,
 }
 
-/// What becomes of events at a reset.
+/// What happens to events at a reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResetEvents {
-    /// They are gone.
+    /// They are no longer listed.
     #[default]
     Hidden,
-    /// They stay listed, but count for nothing.
+    /// They stay listed, but do not count.
     Listed,
 }
 
-/// What is said of a user that nobody knows.
+/// The answer for an unknown user.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownUser {
@@ -141,40 +141,40 @@ pub enum UnknownUser {
     Empty,
 }
 
-/// What a PUT with an unknown behavior does.
+/// The effect of a PUT with an unknown behavior.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownBehavior {
-    /// 400, and nothing is changed.
+    /// 400; nothing is changed.
     #[default]
     Refused,
-    /// The others are changed.
+    /// The unknown behavior is ignored, the others are changed.
     Ignored,
 }
 
-/// What a PUT of behaviors answers.
+/// The answer to a PUT of behaviors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BehaviorsAnswer {
     /// Every behavior with name and description, as in 2024.
     #[default]
     Full,
-    /// Every behavior, level and switch only, as in today's schema.
+    /// Every behavior with `enabled` and `risk_level` only, as in today's schema.
     Settings,
 }
 
-/// What a second integration with a known reference does.
+/// The effect of creating an integration with a reference that is in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DuplicateReference {
     /// 409.
     #[default]
     Refused,
-    /// Both exist; the older one is found by the reference.
+    /// Both exist. The reference selects the older one.
     Allowed,
 }
 
-/// The result of a change that has nothing to tell.
+/// The result of a reset or a deletion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EmptyResult {
@@ -187,14 +187,14 @@ pub enum EmptyResult {
     Absent,
 }
 
-/// How much of the envelope refusals of credentials have.
+/// Which fields the envelope of an authentication error has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Refusals {
-    /// All that the schema demands.
+    /// All fields that the schema requires.
     #[default]
     Full,
-    /// `success` and `errors` only, as often seen.
+    /// `success` and `errors` only, as Cloudflare often answers.
     Terse,
 }
 
@@ -202,7 +202,7 @@ pub enum Refusals {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compression {
-    /// Never: loopback is faster than gzip.
+    /// Never, because loopback is faster than gzip.
     #[default]
     None,
     /// By gzip.

@@ -1,4 +1,4 @@
-//! Who may ask, for what, and how often.
+//! Credentials, their permissions and their rate limits.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -9,29 +9,29 @@ use hyper::header::AUTHORIZATION;
 use super::scenario::{KeySpec, LimitSpec, Permission, TokenSpec};
 use crate::clock::{Instant, Timestamp};
 
-/// Every credential there is, and what each has left of its limit.
+/// All credentials, and how much of its limit each one has used.
 #[derive(Debug)]
 pub(super) struct Auth {
     tokens: BTreeMap<String, Credential>,
     keys: BTreeMap<(String, String), Credential>,
-    standing: Standing,
+    token_state: TokenState,
     limits: BTreeMap<String, Limit>,
     spec: LimitSpec,
 }
 
-/// Whether tokens are taken.
+/// Whether tokens are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// As the scenario says.
+pub(super) enum TokenState {
+    /// Tokens are valid until they expire.
     Valid,
-    /// All were revoked.
+    /// All tokens are revoked.
     Revoked,
 }
 
-/// What a credential may do.
+/// The owner and the rights of a credential.
 #[derive(Clone, Debug)]
 pub(super) struct Credential {
-    /// Whose rate limit it spends; never the secret.
+    /// The name of the rate limit that it is counted against; never the secret.
     pub(super) user: String,
     /// `None` for every account.
     accounts: Option<Vec<String>>,
@@ -46,18 +46,18 @@ pub(super) enum Kind {
     GlobalKey,
 }
 
-/// Why a request's credentials are no good.
+/// Why a request's credentials are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// None, or an e-mail address without a key.
+    /// No credentials, or an e-mail address without a key.
     Missing,
-    /// An `Authorization` header that is no bearer token.
+    /// The `Authorization` header is not a bearer token.
     Malformed,
-    /// A token or key that is not known, or no longer.
+    /// The token or key is unknown, expired or revoked.
     Invalid,
 }
 
-/// What is left of a limit, for the headers of every answer.
+/// What is left of a limit, for the headers of each response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Quota {
     pub(super) remaining: u32,
@@ -73,7 +73,7 @@ pub(super) enum Admission {
     Blocked(Quota, Duration),
 }
 
-/// The requests of one window, and the block that came of too many.
+/// The requests within one window, and the block after too many.
 #[derive(Debug, Default)]
 struct Limit {
     admitted: VecDeque<Instant>,
@@ -85,7 +85,7 @@ impl Credential {
         self.accounts.as_ref().is_none_or(|accounts| accounts.iter().any(|known| known == account))
     }
 
-    /// Whether it has one of these permissions.
+    /// Whether the credential has at least one of these permissions.
     pub(super) fn has_any(&self, permissions: &[Permission]) -> bool {
         permissions.iter().any(|wanted| self.permissions.contains(wanted))
     }
@@ -116,19 +116,20 @@ impl Auth {
         Self {
             tokens: tokens.iter().enumerate().map(token).collect(),
             keys: keys.iter().enumerate().map(key).collect(),
-            standing: Standing::Valid,
+            token_state: TokenState::Valid,
             limits: BTreeMap::new(),
             spec,
         }
     }
 
-    /// Whose request this is. A token goes before a key, where a client sends both.
+    /// The credential of a request. If a client sends a token and a key, the token counts.
     pub(super) fn identify(&self, headers: &HeaderMap, now: Timestamp) -> Result<Credential, Refusal> {
         if let Some(value) = headers.get(AUTHORIZATION) {
             let text = value.to_str().map_err(|_| Refusal::Malformed)?;
             let token = bearer(text).ok_or(Refusal::Malformed)?;
             let credential = self.tokens.get(token).ok_or(Refusal::Invalid)?;
-            if self.standing == Standing::Revoked || credential.expires_on.is_some_and(|expiry| expiry <= now)
+            if self.token_state == TokenState::Revoked
+                || credential.expires_on.is_some_and(|expiry| expiry <= now)
             {
                 return Err(Refusal::Invalid);
             }
@@ -143,11 +144,11 @@ impl Auth {
     }
 
     /// Revokes all tokens, or makes them valid again.
-    pub(super) fn stand(&mut self, standing: Standing) {
-        self.standing = standing;
+    pub(super) fn set_token_state(&mut self, token_state: TokenState) {
+        self.token_state = token_state;
     }
 
-    /// Counts a request. Past the quota everything is blocked; asking inside a block does not prolong it.
+    /// Counts a request. Beyond the quota all requests are blocked; requests during a block do not prolong it.
     pub(super) fn admit(&mut self, credential: &Credential, now: Instant) -> Admission {
         let window = Duration::from_secs(self.spec.window_seconds);
         let limit = self.limits.entry(credential.user.clone()).or_default();
@@ -191,7 +192,7 @@ mod tests {
         Instant::after_start(Duration::from_secs(count))
     }
 
-    fn access() -> Auth {
+    fn auth() -> Auth {
         let token = |token: &str, user: Option<&str>| TokenSpec {
             token: token.to_owned(),
             permissions: BTreeSet::from([Permission::Read]),
@@ -205,8 +206,8 @@ mod tests {
     }
 
     #[test]
-    fn past_the_quota_everything_of_a_user_is_blocked_for_five_minutes() {
-        let mut access = access();
+    fn beyond_the_quota_a_user_is_blocked_for_five_minutes() {
+        let mut auth = auth();
         for (at, token, blocked) in [
             (0, "a", None),
             (10, "b", None),
@@ -216,8 +217,8 @@ mod tests {
             (598, "a", Some(1)),
             (599, "a", None),
         ] {
-            let credential = access.tokens.get(token).unwrap().clone();
-            let wait = match access.admit(&credential, seconds(at)) {
+            let credential = auth.tokens.get(token).unwrap().clone();
+            let wait = match auth.admit(&credential, seconds(at)) {
                 Admission::Admitted(_) => None,
                 Admission::Blocked(_, wait) => Some(wait.as_secs()),
             };
@@ -226,21 +227,23 @@ mod tests {
     }
 
     #[test]
-    fn revoked_tokens_are_no_good_until_they_are_valid_again() {
-        let mut access = access();
+    fn revoked_tokens_are_refused_until_they_are_valid_again() {
+        let mut auth = auth();
         let headers = HeaderMap::from_iter([(AUTHORIZATION, "Bearer a".parse().unwrap())]);
-        for (standing, refusal) in [(Standing::Revoked, Some(Refusal::Invalid)), (Standing::Valid, None)] {
-            access.stand(standing);
-            assert_eq!(access.identify(&headers, Timestamp::default()).err(), refusal, "{standing:?}");
+        for (token_state, refusal) in
+            [(TokenState::Revoked, Some(Refusal::Invalid)), (TokenState::Valid, None)]
+        {
+            auth.set_token_state(token_state);
+            assert_eq!(auth.identify(&headers, Timestamp::default()).err(), refusal, "{token_state:?}");
         }
     }
 
     #[test]
     fn the_quota_slides() {
-        let mut access = access();
-        let credential = access.tokens.get("c").unwrap().clone();
+        let mut auth = auth();
+        let credential = auth.tokens.get("c").unwrap().clone();
         for (at, remaining, resets_in) in [(0, 1, 300), (200, 0, 100), (300, 0, 200), (500, 0, 100)] {
-            let Admission::Admitted(quota) = access.admit(&credential, seconds(at)) else {
+            let Admission::Admitted(quota) = auth.admit(&credential, seconds(at)) else {
                 panic!("blocked at second {at}");
             };
             let seen = (quota.remaining, quota.resets_in.as_secs());
@@ -249,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_is_no_bearer_token_is_malformed() {
+    fn a_header_without_a_bearer_token_is_malformed() {
         for (text, wanted) in [
             ("Bearer abc", Some("abc")),
             ("bearer a.b_c-d~e+f/g=", Some("a.b_c-d~e+f/g=")),

@@ -1,4 +1,4 @@
-//! The running world behind its lock, with the clock that drives it and the signal that ends it.
+//! The running world behind its lock, with the clock that drives it and the signal that stops it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use super::scenario::Scenario;
 use super::world::World;
 use crate::clock::{Clock, Timestamp};
 
-/// What every connection and every task of the simulator shares.
+/// The state that all connections and tasks of the simulator share.
 pub(super) struct Engine {
     world: Mutex<World>,
     pub(super) clock: Clock,
@@ -33,14 +33,14 @@ impl Engine {
 
     /// The world as it is now.
     pub(super) fn now(&self) -> (MutexGuard<'_, World>, Timestamp) {
-        // Whatever was half done when a holder panicked is no worse than a fault.
+        // After a panic the world may be inconsistent. For a simulator this is no worse than a fault.
         let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.date();
         world.advance(now);
         (world, now)
     }
 
-    /// Ends answers that would not end by themselves.
+    /// Ends responses that would not end by themselves.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
         self.stopping.notify_waiters();

@@ -1,8 +1,8 @@
-//! What can go wrong, where, and how often.
+//! Faults: what goes wrong, for which requests, and how often.
 
 use serde::{Deserialize, Serialize};
 
-/// The parts of the API, as faults aim at them and the record of requests names them.
+/// The endpoints of the API, for fault rules and for the log of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Endpoint {
@@ -22,34 +22,34 @@ pub enum Endpoint {
     Reference,
     /// `/user/tokens/verify`
     TokenVerify,
-    /// No path of the API.
+    /// Not a path of the API.
     Unrouted,
 }
 
-/// A fault, where it strikes, and how often.
+/// A fault and the requests that it affects.
 ///
-/// It strikes requests whose credentials are good and whose rate limit is kept. Of several rules that
-/// fit, the oldest strikes.
+/// A rule affects only requests with valid credentials within the rate limit. If several rules match a
+/// request, the oldest one applies.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FaultRule {
     /// What goes wrong.
     pub fault: Fault,
-    /// Where; left out: everywhere.
+    /// The endpoint; without it, all endpoints.
     pub endpoint: Option<Endpoint>,
-    /// In which account; left out: in all.
+    /// The account; without it, all accounts.
     pub account: Option<String>,
-    /// How many requests; left out: until cleared.
+    /// How many requests are affected; without it, all until the rule is removed.
     pub count: Option<u32>,
 }
 
 impl FaultRule {
-    /// `fault` at `endpoint` in all accounts until cleared.
+    /// `fault` at `endpoint` in all accounts, until the rule is removed.
     pub const fn at(endpoint: Endpoint, fault: Fault) -> Self {
         Self { fault, endpoint: Some(endpoint), account: None, count: None }
     }
 
-    /// The same for the next `count` requests only.
+    /// Affects only the next `count` requests.
     #[must_use]
     pub const fn times(mut self, count: u32) -> Self {
         self.count = Some(count);
@@ -59,19 +59,18 @@ impl FaultRule {
 
 /// What goes wrong.
 ///
-/// The first group takes the answer's place, the second changes a good answer, the third changes how it
-/// is sent.
+/// The first group replaces the answer, the second changes a good answer, the third changes how it is sent.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Fault {
-    /// 429 with code 971, although the limit is kept.
+    /// 429 with code 971, although the rate limit is not exceeded.
     Limited {
-        /// The `Retry-After` header as it is; left out: none, and no `Ratelimit` headers either.
+        /// The value of `Retry-After`. Without it, the answer has neither this header nor `Ratelimit` headers.
         retry_after: Option<String>,
     },
     /// This status with an error envelope.
     Status {
-        /// From 400 up; anything else is taken as 500.
+        /// 400 or above; other values mean 500.
         status: u16,
         /// The error's code.
         code: u32,
@@ -91,34 +90,34 @@ pub enum Fault {
     MissingResult,
     /// 200 with `result: null`.
     NullResult,
-    /// 302 to another place.
+    /// 302 to another address.
     Redirect {
-        /// Where to.
+        /// The value of `Location`.
         location: String,
     },
     /// The connection is closed without an answer.
     Reset,
-    /// No answer ever.
+    /// The request is never answered.
     Hang,
 
     /// Every level is null.
     NullLevels,
-    /// Every level is a word that nobody knows.
+    /// Every level is an unknown word.
     UnknownLevels,
-    /// A behavior that nobody knows is listed, and every event is of it.
+    /// An unknown behavior is listed, and every event belongs to it.
     UnknownBehaviors,
-    /// The last row of a page comes again on the next; on a whole list the first row comes again at its end.
+    /// The last row of a page is repeated on the next page. In a list without pages the first row is repeated at the end.
     DuplicatedRows,
-    /// Rows move up between pages, so that each page but the first lacks one; a whole list lacks its first row.
+    /// Rows move up between pages, so that each page except the first lacks one. A list without pages lacks its first row.
     ShiftedRows,
-    /// `total_count` is wrong by this many.
+    /// `total_count` is wrong.
     LyingTotals {
         /// Added to the true number.
         by: i64,
     },
-    /// JSON that says it is HTML.
+    /// JSON with the content type of HTML.
     WrongContentType,
-    /// The `Date` header is wrong by this many seconds.
+    /// The `Date` header is wrong.
     ClockSkew {
         /// Added to the true time.
         seconds: i64,
@@ -126,9 +125,9 @@ pub enum Fault {
 
     /// The connection is closed in the middle of the body.
     TruncatedBody,
-    /// The body comes in small parts.
+    /// The body is sent in small parts.
     SlowBody {
-        /// Bytes of a part.
+        /// The size of a part, in bytes.
         bytes: u32,
         /// Wall time between parts, in milliseconds.
         pause_ms: u64,
@@ -138,16 +137,16 @@ pub enum Fault {
         /// Wall time, in milliseconds.
         by_ms: u64,
     },
-    /// Valid rows for ever.
+    /// A body without end, of valid rows.
     EndlessBody,
-    /// A small gzip body that becomes this many bytes of JSON white space.
+    /// A small gzip body that decompresses to JSON with much white space.
     CompressedBomb {
-        /// Mebibytes after decompression.
+        /// The decompressed size in mebibytes.
         mebibytes: u32,
     },
 }
 
-/// The rules in force.
+/// The active fault rules.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     rules: Vec<FaultRule>,
@@ -166,14 +165,14 @@ impl Faults {
         self.rules.clear();
     }
 
-    /// The fault that strikes this request, if one does.
-    pub(super) fn strike(&mut self, endpoint: Endpoint, account: Option<&str>) -> Option<Fault> {
-        let fits = |rule: &FaultRule| {
+    /// The fault for this request, if a rule matches.
+    pub(super) fn take(&mut self, endpoint: Endpoint, account: Option<&str>) -> Option<Fault> {
+        let matches = |rule: &FaultRule| {
             rule.endpoint.is_none_or(|at| at == endpoint)
                 && (rule.account.is_none() || rule.account.as_deref() == account)
         };
         self.rules.retain(|rule| rule.count != Some(0));
-        let rule = self.rules.iter_mut().find(|rule| fits(rule))?;
+        let rule = self.rules.iter_mut().find(|rule| matches(rule))?;
         if let Some(count) = &mut rule.count {
             *count -= 1;
         }
@@ -186,19 +185,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_strikes_where_it_is_aimed_and_as_often_as_it_says() {
+    fn a_fault_affects_matching_requests_as_often_as_its_count_says() {
         let mut rule = FaultRule::at(Endpoint::Summary, Fault::Hang).times(1);
         rule.account = Some("a".to_owned());
         let mut faults = Faults::new(vec![rule]);
-        for (endpoint, account, struck) in [
+        for (endpoint, account, affected) in [
             (Endpoint::User, Some("a"), false),
             (Endpoint::Summary, Some("b"), false),
             (Endpoint::Summary, None, false),
             (Endpoint::Summary, Some("a"), true),
             (Endpoint::Summary, Some("a"), false),
         ] {
-            let fault = faults.strike(endpoint, account);
-            assert_eq!(fault.is_some(), struck, "{endpoint:?} {account:?}");
+            let fault = faults.take(endpoint, account);
+            assert_eq!(fault.is_some(), affected, "{endpoint:?} {account:?}");
         }
     }
 }

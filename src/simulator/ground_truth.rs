@@ -1,8 +1,8 @@
-//! What really happened, for tests to compare with what was counted.
+//! What really happened in the simulated world, so that tests can compare it with what the exporter counted.
 //!
-//! `GET /__truth` answers it as JSON: totals always; single events, requests and users only with
-//! `?events=1`, `?requests=1`, `?users=1`, because there may be many. `?since_ms=` leaves out events,
-//! resets and removals dated at or before it, and requests that arrived before it.
+//! `GET /__truth` returns it as JSON. Totals are always included. Single events, requests and users are
+//! included only with `?events=1`, `?requests=1`, `?users=1`, because there may be many. `?since_ms=` leaves
+//! out events, resets and removals dated at or before that time, and requests that arrived before it.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -14,11 +14,11 @@ use super::scenario::Level;
 use super::summary_cache::as_text;
 use crate::clock::Timestamp;
 
-/// Records of each kind that are kept; totals since a date are made of these.
-const MOST_RECORDS: usize = 1_000_000;
+/// How many records of each kind are kept. Totals since a date are computed from them.
+const MAX_RECORDS: usize = 1_000_000;
 
-/// What happened since the simulator started, or since a later date. The past that generated users are
-/// born with is not in it; events that a scenario lists are.
+/// What happened since the simulator started, or since a later date. Events that a scenario lists are
+/// included; the history of generated users from before the start is not.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Truth {
     /// The date on the simulator's clock.
@@ -27,15 +27,15 @@ pub struct Truth {
     pub accounts: BTreeMap<String, AccountTruth>,
     /// Requests received, by account, endpoint, method and status.
     pub requests_total: Vec<RequestTotal>,
-    /// Records that are no longer kept, so that totals may be too low.
+    /// How many records were dropped; if it is not 0, totals may be too low.
     pub forgotten: u64,
     /// Every event, in the order in which they were appended.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<EventRecord>,
-    /// Every reset, by the API or by an administrator of the world.
+    /// Every reset, through the API, the control path or the workload.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub resets: Vec<ChangeRecord>,
-    /// Every user who left.
+    /// Every removed user.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub removals: Vec<ChangeRecord>,
     /// Every request, in the order in which they arrived.
@@ -51,30 +51,30 @@ pub struct Truth {
 pub struct AccountTruth {
     /// Users on the list now.
     pub listed: u64,
-    /// The same by highest level, in the order low, medium, high.
+    /// Users on the list now, by highest level.
     pub by_level: BTreeMap<Level, u64>,
     /// Events appended.
     pub events_total: u64,
     /// Events appended, by behavior id and by the event's level.
     pub events_by_behavior: BTreeMap<String, BTreeMap<Level, u64>>,
-    /// Resets.
+    /// User resets.
     pub resets: u64,
-    /// Users who left.
+    /// Removed users.
     pub removals: u64,
 }
 
-/// How many requests of a kind came.
+/// The number of requests with the same account, endpoint, method and status.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct RequestTotal {
-    /// The account in the path; none if there is none.
+    /// The account in the path, if the path names one.
     pub account: Option<String>,
-    /// The part of the API.
+    /// The endpoint.
     pub endpoint: Endpoint,
-    /// Such as `GET`.
+    /// The HTTP method, such as `GET`.
     pub method: String,
     /// The status of the answer; 0 if the connection was closed or left hanging.
     pub status: u16,
-    /// How many.
+    /// The number of requests.
     pub count: u64,
 }
 
@@ -83,19 +83,19 @@ pub struct RequestTotal {
 pub struct EventRecord {
     /// The account's id.
     pub account: String,
-    /// Whose it is.
+    /// The user's id.
     #[serde(serialize_with = "as_text")]
     pub user: Uuid,
-    /// Its id in the API.
+    /// The event's id in the API.
     pub id: String,
     /// The behavior's id.
     pub behavior: String,
-    /// Its level.
+    /// The event's level.
     pub risk_level: Level,
-    /// When it happened.
+    /// When the event happened.
     #[serde(rename = "timestamp_ms", serialize_with = "millis")]
     pub timestamp: Timestamp,
-    /// When it became known to the API.
+    /// When the summary began to include the event.
     #[serde(rename = "appended_ms", serialize_with = "millis")]
     pub appended: Timestamp,
 }
@@ -105,10 +105,10 @@ pub struct EventRecord {
 pub struct ChangeRecord {
     /// The account's id.
     pub account: String,
-    /// Whose.
+    /// The user's id.
     #[serde(serialize_with = "as_text")]
     pub user: Uuid,
-    /// When.
+    /// When the user was reset or removed.
     #[serde(rename = "date_ms", serialize_with = "millis")]
     pub date: Timestamp,
 }
@@ -116,16 +116,16 @@ pub struct ChangeRecord {
 /// One request.
 #[derive(Clone, Debug, Serialize)]
 pub struct RequestRecord {
-    /// When its head had arrived, on the simulator's clock.
+    /// When the request's headers had arrived, on the simulator's clock.
     #[serde(rename = "arrived_ms", serialize_with = "millis")]
     pub arrived: Timestamp,
-    /// The account in the path; none if there is none.
+    /// The account in the path, if the path names one.
     pub account: Option<String>,
-    /// The part of the API.
+    /// The endpoint.
     pub endpoint: Endpoint,
-    /// Such as `GET`.
+    /// The HTTP method, such as `GET`.
     pub method: String,
-    /// Whose rate limit it was counted against, as named in the scenario; never the secret.
+    /// The name of the rate limit that the request was counted against; never the secret.
     pub credential: Option<String>,
     /// The status of the answer; 0 if the connection was closed or left hanging.
     pub status: u16,
@@ -136,21 +136,21 @@ pub struct RequestRecord {
 pub struct UserRecord {
     /// The account's id.
     pub account: String,
-    /// Who.
+    /// The user's id.
     #[serde(serialize_with = "as_text")]
     pub user: Uuid,
     /// The highest level since the last reset.
     pub max_risk_level: Level,
-    /// As the summary says it.
+    /// The summary's `event_count`.
     pub event_count: u32,
-    /// As the summary says it.
+    /// The summary's `last_event`.
     #[serde(rename = "last_event_ms", serialize_with = "millis")]
     pub last_event: Timestamp,
 }
 
-/// Which of the details are wanted.
+/// Which records to include besides the totals.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Wanted {
+pub(super) struct Include {
     pub(super) events: Details,
     pub(super) requests: Details,
     pub(super) users: Details,
@@ -163,7 +163,7 @@ pub(super) enum Details {
     All,
 }
 
-/// Everything that is written down while the world goes on.
+/// The log of everything that happened.
 #[derive(Debug, Default)]
 pub(super) struct Record {
     events: Log<EventRecord>,
@@ -189,8 +189,8 @@ impl Record {
         self.requests.push(request);
     }
 
-    /// The truth but for what only the accounts know: who is on the list.
-    pub(super) fn truth(&self, now: Timestamp, since: Option<Timestamp>, wanted: Wanted) -> Truth {
+    /// The truth without the users on the list, which only the accounts know.
+    pub(super) fn truth(&self, now: Timestamp, since: Option<Timestamp>, include: Include) -> Truth {
         let later = |date: Timestamp| since.is_none_or(|since| date > since);
         let events = || self.events.kept.iter().filter(|event| later(event.timestamp));
         let resets = || self.resets.kept.iter().filter(|reset| later(reset.date));
@@ -236,19 +236,19 @@ impl Record {
                 + self.requests.forgotten,
             ..Truth::default()
         };
-        if wanted.events == Details::All {
+        if include.events == Details::All {
             truth.events = events().cloned().collect();
             truth.resets = resets().cloned().collect();
             truth.removals = removals().cloned().collect();
         }
-        if wanted.requests == Details::All {
+        if include.requests == Details::All {
             truth.requests = requests().cloned().collect();
         }
         truth
     }
 }
 
-/// The latest records.
+/// The most recent records.
 #[derive(Debug)]
 struct Log<T> {
     kept: VecDeque<T>,
@@ -263,7 +263,7 @@ impl<T> Default for Log<T> {
 
 impl<T> Log<T> {
     fn push(&mut self, record: T) {
-        if self.kept.len() == MOST_RECORDS {
+        if self.kept.len() == MAX_RECORDS {
             self.kept.pop_front();
             self.forgotten += 1;
         }

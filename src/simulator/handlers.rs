@@ -1,4 +1,4 @@
-//! The operations: from a request that was let in to a result.
+//! The operations: from an authorized request to its result.
 
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
@@ -19,7 +19,7 @@ use super::scenario::Level;
 use super::world::World;
 use crate::clock::Timestamp;
 
-/// A request that was let in.
+/// A request that passed authentication, authorization and the rate limit.
 #[derive(Debug)]
 pub(super) struct ApiRequest<'a> {
     pub(super) route: &'a Route,
@@ -27,7 +27,7 @@ pub(super) struct ApiRequest<'a> {
     pub(super) query: Option<&'a str>,
     pub(super) body: &'a [u8],
     pub(super) credential: &'a Credential,
-    /// Changes which rows of a list come, and the totals.
+    /// May change the rows and the totals of a list.
     pub(super) fault: Option<&'a Fault>,
 }
 
@@ -36,7 +36,7 @@ struct NewBehaviors {
     behaviors: std::collections::BTreeMap<String, NewBehavior>,
 }
 
-/// What may be changed; name and description may be there and do nothing.
+/// The fields that a PUT changes. Cloudflare accepts name and description too, and ignores them.
 #[derive(Deserialize)]
 struct NewBehavior {
     enabled: bool,
@@ -63,7 +63,7 @@ struct ChangedIntegration {
 }
 
 impl World {
-    /// Does what is asked.
+    /// Performs the operation.
     pub(super) fn perform(&mut self, request: &ApiRequest<'_>, now: Timestamp) -> Result<Success, Failure> {
         let subject = &request.route.subject;
         let Some(account) = request.route.account.as_deref() else {
@@ -77,7 +77,7 @@ impl World {
             (Endpoint::Reset, _) => {
                 let user = user_id(subject)?;
                 self.reset(account, user, now).map_err(|_| Failure::not_found("user"))?;
-                Ok(self.nothing())
+                Ok(self.empty_success())
             }
             (Endpoint::Integrations, &Method::GET) => {
                 let all = self.known(account)?;
@@ -88,31 +88,31 @@ impl World {
             (Endpoint::Integrations, _) => self.create_integration(account, request.body, now),
             (Endpoint::Integration, &Method::GET) => {
                 let all = self.known(account)?;
-                let at = position(all, subject)?;
-                found(all, at)
+                let index = position(all, subject)?;
+                found(all, index)
             }
             (Endpoint::Integration, &Method::PUT) => self.change_integration(account, subject, request.body),
             (Endpoint::Integration, _) => {
                 let all = self.known(account)?;
-                let at = position(all, subject)?;
-                all.integrations.remove(at);
-                Ok(self.nothing())
+                let index = position(all, subject)?;
+                all.integrations.remove(index);
+                Ok(self.empty_success())
             }
             (Endpoint::Reference, _) => {
                 let all = self.known(account)?;
-                let at = all.integrations.iter().position(|one| one.reference_id == *subject);
-                found(all, at.ok_or_else(|| Failure::not_found("integration"))?)
+                let index = all.integrations.iter().position(|one| one.reference_id == *subject);
+                found(all, index.ok_or_else(|| Failure::not_found("integration"))?)
             }
             (Endpoint::TokenVerify | Endpoint::Unrouted, _) => Err(Failure::unrouted()),
         }
     }
 
-    /// The account of a request that was let in, which there is.
+    /// The account of an authorized request; authorization checked that it exists.
     fn known(&mut self, account: &str) -> Result<&mut Account, Failure> {
         self.account(account).ok_or_else(Failure::unrouted)
     }
 
-    fn nothing(&self) -> Success {
+    fn empty_success(&self) -> Success {
         match self.options.empty_result {
             EmptyResult::Object => Success::single(json!({})),
             EmptyResult::Null => Success::single(Value::Null),
@@ -120,8 +120,8 @@ impl World {
         }
     }
 
-    fn behaviors(&mut self, account: &str, extent: BehaviorsAnswer) -> Success {
-        let shown = |behavior: &Behavior| match extent {
+    fn behaviors(&mut self, account: &str, fields: BehaviorsAnswer) -> Success {
+        let shown = |behavior: &Behavior| match fields {
             BehaviorsAnswer::Full => json!({
                 "name": behavior.name,
                 "description": behavior.description,
@@ -161,17 +161,17 @@ impl World {
         let Some(account) = self.account(account) else {
             return Success::single(json!({"users": []}));
         };
-        let listing = account.listing(now);
-        let cut = PageSlice::of(pages, request.query, request.fault, listing.len());
+        let summary = account.summary(now);
+        let slice = PageSlice::of(pages, request.query, request.fault, summary.len());
         let mut rows = Vec::new();
-        for (skip, take) in cut.ranges() {
-            let pieces = listing.pieces(skip, take);
+        for (skip, take) in slice.ranges() {
+            let pieces = summary.pieces(skip, take);
             if !rows.is_empty() && !pieces.is_empty() {
                 rows.push(bytes::Bytes::from_static(b","));
             }
             rows.extend(pieces);
         }
-        Success { result: Outcome::Users(rows), info: Some(cut.info) }
+        Success { result: Outcome::Users(rows), info: Some(slice.info) }
     }
 
     fn user(
@@ -191,18 +191,18 @@ impl World {
             if options.unknown_user == UnknownUser::NotFound {
                 return Err(Failure::not_found("user"));
             }
-            let cut = PageSlice::of(options.pages, request.query, request.fault, 0);
+            let slice = PageSlice::of(options.pages, request.query, request.fault, 0);
             return Ok(Success {
                 result: Outcome::Json(json!({"name": "", "email": "", "events": []})),
-                info: Some(cut.info),
+                info: Some(slice.info),
             });
         };
         let mut events = account.listed_events(user, seen_by, now);
         if let Some(cap) = options.listing_cap {
             events.truncate(cap as usize);
         }
-        let cut = PageSlice::of(options.pages, request.query, request.fault, events.len());
-        let listed: Vec<Value> = cut
+        let slice = PageSlice::of(options.pages, request.query, request.fault, events.len());
+        let listed: Vec<Value> = slice
             .ranges()
             .flat_map(|(skip, take)| events.iter().skip(skip).take(take))
             .map(|event| json_values::event(account, event, options.event_names))
@@ -217,7 +217,7 @@ impl World {
                 fields.insert("risk_level".to_owned(), json!(level));
             }
         }
-        Ok(Success { result: Outcome::Json(result), info: Some(cut.info) })
+        Ok(Success { result: Outcome::Json(result), info: Some(slice.info) })
     }
 
     fn create_integration(&mut self, account: &str, body: &[u8], now: Timestamp) -> Result<Success, Failure> {
@@ -238,24 +238,24 @@ impl World {
         Ok(Success::single(result))
     }
 
-    /// Overwrites; a reference that is left out stays, since there must be one.
+    /// Overwrites an integration. An omitted reference stays, because every integration has one.
     fn change_integration(&mut self, account: &str, id: &str, body: &[u8]) -> Result<Success, Failure> {
         let new: ChangedIntegration = parsed(body)?;
         let duplicates = self.options.duplicate_reference;
         let known = self.known(account)?;
-        let at = position(known, id)?;
+        let index = position(known, id)?;
         checked_url(&new.tenant_url)?;
         if let Some(reference) = &new.reference_id {
-            checked_reference(known, reference, Some(at), duplicates)?;
+            checked_reference(known, reference, Some(index), duplicates)?;
         }
-        if let Some(integration) = known.integrations.get_mut(at) {
+        if let Some(integration) = known.integrations.get_mut(index) {
             integration.tenant_url = new.tenant_url;
             integration.active = new.active;
             if let Some(reference) = new.reference_id {
                 integration.reference_id = reference;
             }
         }
-        found(known, at)
+        found(known, index)
     }
 }
 
@@ -284,8 +284,8 @@ fn position(account: &Account, id: &str) -> Result<usize, Failure> {
     position.ok_or_else(|| Failure::not_found("integration"))
 }
 
-fn found(account: &Account, at: usize) -> Result<Success, Failure> {
-    let integration = account.integrations.get(at).ok_or_else(|| Failure::not_found("integration"))?;
+fn found(account: &Account, index: usize) -> Result<Success, Failure> {
+    let integration = account.integrations.get(index).ok_or_else(|| Failure::not_found("integration"))?;
     Ok(Success::single(json_values::integration(&account.id, integration)))
 }
 

@@ -1,4 +1,4 @@
-//! HTTP: from a request to a performed call, through credentials, limits and faults, and back.
+//! HTTP: from a request through credentials, limits and faults to an operation, and back to a response.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use super::engine::Engine;
 use super::faults::{Endpoint, Fault};
 use super::ground_truth::RequestRecord;
 use super::handlers::ApiRequest;
-use super::response::{Failure, Outcome, Success, known, limit_headers, relevel};
+use super::response::{Failure, Outcome, Success, known, limit_headers, replace_levels};
 use super::response_body::Delivery;
 use super::routes::{self, Route};
 use super::scenario::Plan;
@@ -29,15 +29,15 @@ use super::world::World;
 use crate::clock::Timestamp;
 use crate::http::{Abort, Body};
 
-/// The largest body of the API's own paths; a PUT of 256 behaviors has some 30 kB.
+/// The largest request body of the API; a PUT of 256 behaviors has some 30 kB.
 const BODY_BYTES: usize = 256 * 1024;
 
 /// How long a client may take to send a body.
-const BODY_WAIT: Duration = Duration::from_secs(30);
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 const JSON: &str = "application/json; charset=UTF-8";
 
-/// An answer before it has become HTTP.
+/// A response before it is sent.
 #[derive(Default)]
 struct Reply {
     status: StatusCode,
@@ -61,14 +61,14 @@ enum Ending {
 }
 
 impl Engine {
-    /// Answers a request, of the API or of the control path.
+    /// Answers a request to the API or to a control path.
     pub(super) async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Body>, Abort> {
         let (parts, body) = request.into_parts();
         let arrived = self.clock.date();
         let largest =
             if admin_api::is_control(parts.uri.path()) { admin_api::BODY_BYTES } else { BODY_BYTES };
         let body = Limited::new(body, largest).collect();
-        let body = match tokio::time::timeout(BODY_WAIT, body).await? {
+        let body = match tokio::time::timeout(BODY_TIMEOUT, body).await? {
             Ok(body) => Ok(body.to_bytes()),
             Err(error) if error.is::<LengthLimitError>() => Err(largest),
             Err(error) => return Err(error),
@@ -91,7 +91,7 @@ impl Engine {
         }
     }
 
-    /// Decides, and writes down what was decided.
+    /// Decides what to answer, and logs the request.
     fn reply(&self, parts: &Parts, body: Result<Bytes, usize>, arrived: Timestamp) -> Reply {
         let (mut world, now) = self.now();
         let mut reply = Reply::default();
@@ -147,7 +147,7 @@ impl Reply {
     }
 }
 
-/// Who asks, whether they may, and what comes of it; in the order in which Cloudflare seems to look.
+/// Authenticates, limits, authorizes and performs a request, in the order in which Cloudflare seems to check.
 fn decide(
     world: &mut World,
     engine: &Engine,
@@ -159,10 +159,10 @@ fn decide(
     let route = Route::of(parts.uri.path());
     reply.endpoint = route.as_ref().map(|route| route.endpoint);
     reply.account = route.as_ref().and_then(|route| route.account.clone());
-    let extent = world.options.refusals;
+    let body_fields = world.options.refusals;
 
     let credential =
-        world.auth.identify(&parts.headers, now).map_err(|refusal| Failure::refused(refusal, extent))?;
+        world.auth.identify(&parts.headers, now).map_err(|refusal| Failure::refused(refusal, body_fields))?;
     reply.credential = Some(credential.user.clone());
     match world.auth.admit(&credential, engine.clock.now()) {
         Admission::Admitted(quota) => add_limit(reply, quota),
@@ -184,24 +184,24 @@ fn decide(
         }
         let plan = world.account(account).map(|account| account.plan);
         let Some(plan) = plan.filter(|_| credential.may_use(account)) else {
-            return Err(Failure::known(StatusCode::FORBIDDEN, known::WRONG_ACCOUNT).extent(extent));
+            return Err(Failure::known(StatusCode::FORBIDDEN, known::WRONG_ACCOUNT).with_fields(body_fields));
         };
         if plan == Plan::NotEntitled {
-            return Err(Failure::known(StatusCode::FORBIDDEN, known::NOT_ENTITLED).extent(extent));
+            return Err(Failure::known(StatusCode::FORBIDDEN, known::NOT_ENTITLED).with_fields(body_fields));
         }
     }
     if !allowed.is_empty() && !credential.has_any(allowed) {
-        return Err(Failure::known(StatusCode::FORBIDDEN, known::AUTHENTICATION).extent(extent));
+        return Err(Failure::known(StatusCode::FORBIDDEN, known::AUTHENTICATION).with_fields(body_fields));
     }
 
-    let fault = world.faults.strike(route.endpoint, route.account.as_deref());
+    let fault = world.faults.take(route.endpoint, route.account.as_deref());
     if let Some(fault) = &fault
-        && instead(fault, reply)?
+        && replace_answer(fault, reply)?
     {
         return Ok(());
     }
     let body = body.map_err(|largest| {
-        let message = format!("a body has at most {largest} bytes");
+        let message = format!("the body must have at most {largest} bytes");
         Failure::new(StatusCode::PAYLOAD_TOO_LARGE, super::response::chosen::TOO_LARGE, &message)
     })?;
     let call = ApiRequest {
@@ -221,7 +221,7 @@ fn decide(
     if accepts_gzip && world.options.compression == Compression::Gzip {
         reply.delivery = Delivery::Gzip;
     }
-    spoil(success, fault.as_ref(), reply);
+    apply_fault(success, fault.as_ref(), reply);
     Ok(())
 }
 
@@ -240,8 +240,8 @@ fn wrong_method(parts: &Parts, methods: &[(hyper::Method, routes::Allowed)]) -> 
     failure
 }
 
-/// The faults that take the answer's place: whether this is one of them.
-fn instead(fault: &Fault, reply: &mut Reply) -> Result<bool, Failure> {
+/// Applies a fault that replaces the whole answer. Returns whether this fault is of that kind.
+fn replace_answer(fault: &Fault, reply: &mut Reply) -> Result<bool, Failure> {
     match fault {
         Fault::Limited { retry_after } => {
             match retry_after {
@@ -275,20 +275,22 @@ fn instead(fault: &Fault, reply: &mut Reply) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// Puts a good answer into its envelope, and does to it what the fault does.
-fn spoil(mut success: Success, fault: Option<&Fault>, reply: &mut Reply) {
+/// Puts a good answer into its envelope, and applies the fault to it.
+fn apply_fault(mut success: Success, fault: Option<&Fault>, reply: &mut Reply) {
     reply.status = StatusCode::OK;
     match fault {
         Some(Fault::MissingResult) => success.result = Outcome::Absent,
         Some(Fault::NullResult) => success.result = Outcome::Json(Value::Null),
-        Some(Fault::UnknownBehaviors) => unheard_of(&mut success.result),
+        Some(Fault::UnknownBehaviors) => add_unknown_behavior(&mut success.result),
         _ => {}
     }
     let mut pieces = success.pieces();
     match fault {
-        Some(Fault::NullLevels) => pieces = pieces.iter().map(|piece| relevel(piece, "null")).collect(),
+        Some(Fault::NullLevels) => {
+            pieces = pieces.iter().map(|piece| replace_levels(piece, "null")).collect()
+        }
         Some(Fault::UnknownLevels) => {
-            pieces = pieces.iter().map(|piece| relevel(piece, "\"critical\"")).collect();
+            pieces = pieces.iter().map(|piece| replace_levels(piece, "\"critical\"")).collect();
         }
         Some(Fault::ClockSkew { seconds }) => reply.date_skew = seconds.saturating_mul(1_000),
         Some(Fault::TruncatedBody) => reply.delivery = Delivery::Truncated,
@@ -313,8 +315,8 @@ fn spoil(mut success: Success, fault: Option<&Fault>, reply: &mut Reply) {
     }
 }
 
-/// Lists a behavior that nobody knows, and makes every event one of it.
-fn unheard_of(result: &mut Outcome) {
+/// Lists an unknown behavior, and assigns all events to it.
+fn add_unknown_behavior(result: &mut Outcome) {
     const ID: &str = "unheard_of";
     let Outcome::Json(result) = result else { return };
     if let Some(behaviors) = result.get_mut("behaviors").and_then(Value::as_object_mut) {
@@ -329,7 +331,7 @@ fn unheard_of(result: &mut Outcome) {
     }
 }
 
-/// As RFC 9110 wants it; none for a date before year 1 or after 9999.
+/// A date for an HTTP header; `None` before year 1 or after 9999.
 fn http_date(millis: i64) -> Option<String> {
     let date = jiff::Timestamp::from_millisecond(millis).ok()?;
     jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&date).ok()

@@ -1,4 +1,4 @@
-//! Integrations and events as the API writes them.
+//! Integrations and events as JSON.
 
 use serde_json::{Value, json};
 
@@ -28,17 +28,17 @@ pub(super) fn event(account: &Account, event: &Event, names: EventNames) -> Valu
         EventNames::Display => display.unwrap_or(behavior),
         EventNames::Id => behavior,
     };
-    let mut shown = json!({
+    let mut value = json!({
         "id": account.event_id(event),
         "name": name,
         "risk_level": event.level,
-        // More digits than a date needs, and none, are both RFC 3339.
+        // RFC 3339 allows any number of fractional digits, so some events have nine.
         "timestamp": match event.number % 3 {
             0 => precise(event.timestamp),
             _ => event.timestamp.to_string(),
         },
     });
-    // Details are any JSON, or absent.
+    // The schema allows any JSON as details, and none.
     let details = match event.number % 4 {
         0 => Some(
             json!({"location": {"from": "Lisbon", "to": "Osaka"}, "km": 11_120.5, "devices": ["a", null]}),
@@ -47,13 +47,13 @@ pub(super) fn event(account: &Account, event: &Event, names: EventNames) -> Valu
         2 => Some(Value::Null),
         _ => None,
     };
-    if let (Some(fields), Some(details)) = (shown.as_object_mut(), details) {
+    if let (Some(fields), Some(details)) = (value.as_object_mut(), details) {
         fields.insert("event_details".to_owned(), details);
     }
-    shown
+    value
 }
 
-/// With nine fractional digits.
+/// A date with nine fractional digits.
 fn precise(date: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(date.millis())
         .map_or_else(|_| date.to_string(), |date| format!("{date:.9}"))

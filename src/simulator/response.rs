@@ -1,4 +1,4 @@
-//! Answers before they are sent: envelopes, error codes, and what a fault makes of them.
+//! Envelopes, error codes, and faults that change a serialized answer.
 
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::api_options::Refusals;
 use super::auth::{Quota, Refusal};
 
-/// Codes and messages as Cloudflare's are known to be.
+/// Codes and messages that Cloudflare is known to use.
 pub(super) mod known {
     pub(in crate::simulator) const MISSING: (u32, &str) =
         (9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers");
@@ -25,7 +25,7 @@ pub(super) mod known {
         (971, "Please wait and consider throttling your request speed");
 }
 
-/// Codes that we chose, because Cloudflare's are not known.
+/// Codes that we chose because Cloudflare's are unknown.
 pub(super) mod chosen {
     pub(in crate::simulator) const METHOD: u32 = 7001;
     pub(in crate::simulator) const NOT_FOUND: u32 = 1001;
@@ -34,13 +34,13 @@ pub(super) mod chosen {
     pub(in crate::simulator) const TOO_LARGE: u32 = 1004;
 }
 
-/// Why there is no result.
+/// An error answer.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
     pub(super) status: StatusCode,
     errors: Vec<Value>,
-    extent: Refusals,
-    /// The header that says what would have been right, for the statuses that have one.
+    body_fields: Refusals,
+    /// An extra header, such as `Allow` with a 405.
     pub(super) header: Option<(hyper::header::HeaderName, String)>,
 }
 
@@ -49,7 +49,7 @@ impl Failure {
         Self {
             status,
             errors: vec![json!({"code": code, "message": message})],
-            extent: Refusals::Full,
+            body_fields: Refusals::Full,
             header: None,
         }
     }
@@ -72,7 +72,7 @@ impl Failure {
         failure
     }
 
-    pub(super) fn refused(refusal: Refusal, extent: Refusals) -> Self {
+    pub(super) fn refused(refusal: Refusal, body_fields: Refusals) -> Self {
         let failure = match refusal {
             Refusal::Missing => Self::known(StatusCode::BAD_REQUEST, known::MISSING),
             Refusal::Invalid => Self::known(StatusCode::UNAUTHORIZED, known::AUTHENTICATION),
@@ -86,17 +86,17 @@ impl Failure {
                 failure
             }
         };
-        failure.extent(extent)
+        failure.with_fields(body_fields)
     }
 
     #[must_use]
-    pub(super) fn extent(mut self, extent: Refusals) -> Self {
-        self.extent = extent;
+    pub(super) fn with_fields(mut self, body_fields: Refusals) -> Self {
+        self.body_fields = body_fields;
         self
     }
 
     pub(super) fn body(&self) -> Bytes {
-        let body = match self.extent {
+        let body = match self.body_fields {
             Refusals::Full => {
                 json!({"success": false, "errors": self.errors, "messages": [], "result": null})
             }
@@ -106,7 +106,7 @@ impl Failure {
     }
 }
 
-/// A result, in its envelope once [`Success::pieces`] is called.
+/// A result; [`Success::pieces`] puts it into its envelope.
 #[derive(Clone, Debug)]
 pub(super) struct Success {
     pub(super) result: Outcome,
@@ -118,7 +118,7 @@ pub(super) enum Outcome {
     /// No `result` at all.
     Absent,
     Json(Value),
-    /// `{"users": [...]}` from rows that are JSON already.
+    /// `{"users": [...]}` of serialized rows.
     Users(Vec<Bytes>),
 }
 
@@ -164,8 +164,8 @@ impl Success {
 
 /// Replaces the value of every `risk_level` and `max_risk_level` by `word`, which is JSON.
 ///
-/// No text inside a JSON string can look like the key, since its quotes would be escaped.
-pub(super) fn relevel(piece: &Bytes, word: &str) -> Bytes {
+/// Text inside a JSON string cannot look like the key, because its quotes would be escaped.
+pub(super) fn replace_levels(piece: &Bytes, word: &str) -> Bytes {
     const KEY: &[u8] = b"risk_level\":\"";
     let mut out = Vec::with_capacity(piece.len());
     let mut rest: &[u8] = piece;
@@ -180,9 +180,9 @@ pub(super) fn relevel(piece: &Bytes, word: &str) -> Bytes {
     Bytes::from(out)
 }
 
-/// `Ratelimit` and `Ratelimit-Policy` as every answer to a known credential has them.
+/// The headers `Ratelimit` and `Ratelimit-Policy`, for each answer to a known credential.
 pub(super) fn limit_headers(quota: Quota) -> [(&'static str, String); 2] {
-    // Whole seconds, and never so few that a client comes back too early.
+    // Rounded up, so that a client does not come back too early.
     let seconds = quota.resets_in.as_millis().div_ceil(1_000);
     [
         ("ratelimit", format!("\"default\";r={};t={seconds}", quota.remaining)),
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn levels_are_replaced_wherever_they_stand_and_nowhere_else() {
+    fn only_levels_are_replaced() {
         for (piece, wanted) in [
             (
                 r#"{"max_risk_level":"high","a":1},{"risk_level":"low"}"#,
@@ -207,15 +207,16 @@ mod tests {
             (r#"{"name":"risk_level\":\"low"}"#, r#"{"name":"risk_level\":\"low"}"#),
             ("", ""),
         ] {
-            assert_eq!(relevel(&Bytes::from(piece), "null"), wanted);
+            assert_eq!(replace_levels(&Bytes::from(piece), "null"), wanted);
         }
     }
 
     #[test]
-    fn every_failure_has_what_the_schema_demands_unless_terse() {
+    fn failures_have_all_fields_of_the_schema_unless_terse() {
         for refusal in [Refusal::Missing, Refusal::Malformed, Refusal::Invalid] {
-            for (extent, keys) in [(Refusals::Full, 4), (Refusals::Terse, 2)] {
-                let body: Value = serde_json::from_slice(&Failure::refused(refusal, extent).body()).unwrap();
+            for (body_fields, keys) in [(Refusals::Full, 4), (Refusals::Terse, 2)] {
+                let body: Value =
+                    serde_json::from_slice(&Failure::refused(refusal, body_fields).body()).unwrap();
                 assert_eq!(body.as_object().unwrap().len(), keys, "{refusal:?}");
                 assert_eq!(body["success"], false);
                 assert!(body["errors"][0]["code"].as_u64().unwrap() >= 1_000);

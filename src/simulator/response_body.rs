@@ -1,4 +1,4 @@
-//! Bodies as they leave: whole, cut, slow, without end, compressed.
+//! Response bodies: plain, compressed, truncated, slow or endless.
 
 use std::io::Write;
 use std::pin::Pin;
@@ -18,22 +18,22 @@ use crate::http::{Abort, Body};
 
 const MEBIBYTE: usize = 1 << 20;
 
-/// Rows of an endless body that are made at a time: some 30 kB.
+/// Rows in one chunk of an endless body: some 30 kB.
 const ENDLESS_PART: u128 = 200;
 
-/// How an answer is sent.
+/// How a body is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Delivery {
     #[default]
     Plain,
     Gzip,
-    /// Half of it, under the length of all of it.
+    /// The first half, with the `Content-Length` of the whole body.
     Truncated,
     Slow {
         bytes: usize,
         pause: Duration,
     },
-    /// Rows of a summary that never ends.
+    /// The rows of a summary without end.
     Endless,
     Bomb {
         mebibytes: usize,
@@ -46,10 +46,10 @@ impl Delivery {
         matches!(self, Self::Gzip | Self::Bomb { .. }).then_some("gzip")
     }
 
-    /// The body of these pieces. Once `stopped` is set, one that takes long ends early.
+    /// The body of these pieces. Slow and endless bodies end once `stopped` is set.
     pub(super) fn body(self, pieces: Vec<Bytes>, stopped: &Arc<AtomicBool>) -> Body {
         let length: usize = pieces.iter().map(Bytes::len).sum();
-        let mut feed = ResponseBody {
+        let mut body = ResponseBody {
             pieces: Box::new(pieces.into_iter()),
             length: None,
             encoder: None,
@@ -58,24 +58,24 @@ impl Delivery {
             stopped: Arc::clone(stopped),
         };
         match self {
-            Self::Plain => feed.length = Some(length as u64),
-            Self::Gzip => feed.encoder = Some(GzEncoder::new(Vec::new(), Compression::fast())),
+            Self::Plain => body.length = Some(length as u64),
+            Self::Gzip => body.encoder = Some(GzEncoder::new(Vec::new(), Compression::fast())),
             Self::Truncated => {
-                feed.length = Some(length as u64);
-                feed.pieces = Box::new(first(length / 2, feed.pieces));
-                feed.end = End::Cutting;
+                body.length = Some(length as u64);
+                body.pieces = Box::new(first(length / 2, body.pieces));
+                body.end = End::Cutting;
             }
             Self::Slow { bytes, pause } => {
-                feed.length = Some(length as u64);
-                feed.pieces = Box::new(feed.pieces.flat_map(move |piece| parts(piece, bytes.max(1))));
-                feed.pace = Some(Pace { pause, sleep: Box::pin(tokio::time::sleep(Duration::ZERO)) });
+                body.length = Some(length as u64);
+                body.pieces = Box::new(body.pieces.flat_map(move |piece| parts(piece, bytes.max(1))));
+                body.pace = Some(Pace { pause, sleep: Box::pin(tokio::time::sleep(Duration::ZERO)) });
             }
-            Self::Endless => feed.pieces = Box::new(endless()),
+            Self::Endless => body.pieces = Box::new(endless()),
             Self::Bomb { mebibytes } => {
-                feed.pieces = Box::new(bomb(mebibytes));
+                body.pieces = Box::new(bomb(mebibytes));
             }
         }
-        feed.boxed_unsync()
+        body.boxed_unsync()
     }
 }
 
@@ -96,13 +96,13 @@ struct Pace {
 #[derive(Clone, Copy)]
 enum End {
     Whole,
-    /// There is more, but first what there is must leave: an error would take it along.
+    /// The body will be cut, but what was written must be flushed first: an error would discard it.
     Cutting,
     Cut,
 }
 
 impl ResponseBody {
-    /// The next bytes, compressed if they are to be; none at the end.
+    /// The next bytes, compressed if there is an encoder; `None` at the end.
     fn next(&mut self) -> std::io::Result<Option<Bytes>> {
         loop {
             let piece = self.pieces.next();
@@ -132,22 +132,22 @@ impl HttpBody for ResponseBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Abort>>> {
-        let feed = &mut *self;
-        if feed.length.is_none() && feed.stopped.load(Ordering::Relaxed) {
+        let body = &mut *self;
+        if body.length.is_none() && body.stopped.load(Ordering::Relaxed) {
             return Poll::Ready(Some(Err("the simulator stops".into())));
         }
-        if let Some(pace) = &mut feed.pace {
-            if feed.stopped.load(Ordering::Relaxed) {
+        if let Some(pace) = &mut body.pace {
+            if body.stopped.load(Ordering::Relaxed) {
                 return Poll::Ready(Some(Err("the simulator stops".into())));
             }
             std::task::ready!(pace.sleep.as_mut().poll(context));
             pace.sleep = Box::pin(tokio::time::sleep(pace.pause));
         }
-        match (feed.next(), feed.end) {
+        match (body.next(), body.end) {
             (Ok(Some(piece)), _) => Poll::Ready(Some(Ok(Frame::data(piece)))),
             (Ok(None), End::Whole) => Poll::Ready(None),
             (Ok(None), End::Cutting) => {
-                feed.end = End::Cut;
+                body.end = End::Cut;
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -170,12 +170,12 @@ fn first(count: usize, pieces: impl Iterator<Item = Bytes>) -> impl Iterator<Ite
     })
 }
 
-/// `piece` in parts of at most `size` bytes.
+/// Splits `piece` into parts of at most `size` bytes.
 fn parts(mut piece: Bytes, size: usize) -> impl Iterator<Item = Bytes> {
     std::iter::from_fn(move || (!piece.is_empty()).then(|| piece.split_to(size.min(piece.len()))))
 }
 
-/// A summary whose rows never end, each of another user.
+/// A summary without end; each row has another user.
 fn endless() -> impl Iterator<Item = Bytes> {
     let row = |number: u128| {
         let id = uuid::Uuid::from_u128(number << 80 | 0x4000_8000_0000_0000_0000);
@@ -191,12 +191,12 @@ fn endless() -> impl Iterator<Item = Bytes> {
     std::iter::once(Bytes::from_static(b"{\"success\":true,\"result\":{\"users\":[")).chain(rows)
 }
 
-/// A valid, empty summary in so much white space, as one gzip member.
+/// A valid, empty summary padded with white space, as one gzip member.
 ///
-/// A block that ends in a full flush depends on nothing before it, so one block of white space is
-/// compressed once and sent as often as it takes; only the checksum has to be put together.
+/// A block that ends with a full flush does not depend on earlier ones. So one block of white space is
+/// compressed once and sent repeatedly; only the checksum has to be combined.
 fn bomb(mebibytes: usize) -> impl Iterator<Item = Bytes> {
-    // RFC 1952: magic, deflate, no flags, no time, no hints, system unknown.
+    // RFC 1952: magic number, deflate, no flags, no time, no hints, unknown system.
     const HEADER: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
     const HEAD: &[u8] = b"{\"success\":true,\"errors\":[],\"messages\":[],\"result\":{\"users\":[";
     const TAIL: &[u8] = b"]}}";
@@ -215,7 +215,7 @@ fn bomb(mebibytes: usize) -> impl Iterator<Item = Bytes> {
     }
     sum.combine(&checksum(TAIL));
     let length = HEAD.len() + mebibytes * MEBIBYTE + TAIL.len();
-    // The length is kept modulo 2^32.
+    // RFC 1952 stores the length modulo 2^32.
     let trailer = [sum.finalize().to_le_bytes(), (length as u32).to_le_bytes()].concat();
 
     [Bytes::from_static(HEADER), deflated(HEAD, FlushCompress::Full)]
@@ -229,7 +229,7 @@ fn deflated(text: &[u8], flush: FlushCompress) -> Bytes {
     let mut out = Vec::with_capacity(text.len() / 64 + 128);
     Compress::new(Compression::default(), false)
         .compress_vec(text, &mut out, flush)
-        .expect("deflate has no bad input");
+        .expect("deflate accepts every input");
     Bytes::from(out)
 }
 
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_cut_where_they_are_to_be_cut() {
+    fn pieces_are_truncated_and_split() {
         let pieces = || ["abc", "de", "f"].into_iter().map(Bytes::from);
         for (count, wanted) in [(0, ""), (2, "ab"), (3, "abc"), (4, "abcd"), (9, "abcdef")] {
             assert_eq!(joined(first(count, pieces())), wanted.as_bytes(), "{count}");
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_bomb_is_small_until_it_is_opened() {
+    async fn a_bomb_is_small_until_it_is_decompressed() {
         let body = Delivery::Bomb { mebibytes: 8 }.body(Vec::new(), &Arc::default());
         let bytes = body.collect().await.unwrap().to_bytes();
         assert!(bytes.len() < MEBIBYTE / 16, "{}", bytes.len());

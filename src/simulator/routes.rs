@@ -1,6 +1,6 @@
-//! Paths and methods: which operation a request asks for, and who may.
+//! Paths and methods: which operation a request selects, and which permissions it needs.
 //!
-//! Literal paths go before `/{user_id}`, which would also match them.
+//! Literal paths are matched before `/{user_id}`, which would match them too.
 
 use std::borrow::Cow;
 
@@ -10,23 +10,23 @@ use percent_encoding::percent_decode_str;
 use super::faults::Endpoint;
 use super::scenario::Permission;
 
-/// Where the API begins, as at Cloudflare.
+/// The path prefix of Cloudflare's API.
 pub(super) const BASE: &str = "/client/v4";
 
-/// What a path names.
+/// The endpoint of a path, with the ids in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Route {
     pub(super) endpoint: Endpoint,
     pub(super) account: Option<String>,
-    /// The user, integration or reference that the path names, else empty.
+    /// The user, integration or reference in the path, or empty.
     pub(super) subject: String,
 }
 
-/// Any of these permissions is enough; none means that any valid token may.
+/// One of these permissions is enough. An empty list means that every valid token is allowed.
 pub(super) type Allowed = &'static [Permission];
 
 impl Route {
-    /// The route of a path as it stands in the request, or none.
+    /// The route of a percent-encoded path; `None` if it is not a path of the API.
     pub(super) fn of(path: &str) -> Option<Self> {
         let path = path.strip_prefix(BASE)?.strip_prefix('/')?;
         let parts: Vec<String> = path.split('/').map(decoded).collect();
@@ -52,7 +52,7 @@ impl Route {
     }
 }
 
-/// The methods of an endpoint, with the permissions of which one is needed.
+/// The methods of an endpoint, each with the permissions of which one is needed.
 pub(super) fn methods(endpoint: Endpoint) -> &'static [(Method, Allowed)] {
     const READ: Allowed = &[Permission::Read, Permission::Write];
     const WRITE: Allowed = &[Permission::Write];
@@ -69,7 +69,7 @@ pub(super) fn methods(endpoint: Endpoint) -> &'static [(Method, Allowed)] {
     }
 }
 
-/// The value of a query parameter, the first if there are several.
+/// The first value of a query parameter.
 pub(super) fn parameter<'a>(query: Option<&'a str>, name: &str) -> Option<Cow<'a, str>> {
     let pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
     let (_, value) = pairs.into_iter().find(|(key, _)| *key == name)?;
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn literal_paths_go_before_users() {
+    fn literal_paths_are_matched_before_users() {
         for (path, wanted) in [
             ("behaviors", Some((Endpoint::Behaviors, ""))),
             ("summary", Some((Endpoint::Summary, ""))),

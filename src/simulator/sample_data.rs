@@ -1,14 +1,14 @@
-//! Made-up people, and the behaviors that Cloudflare documents.
+//! Generated names and addresses, and the behaviors that Cloudflare documents.
 
 use serde::Serialize;
 use serde::ser::SerializeStruct;
 
 use super::scenario::{BehaviorSpec, Level};
 
-/// A user's name and e-mail address; made up from a number unless given, so that a million cost nothing.
+/// A user's name and e-mail address. Generated from a number unless the scenario gives them, so that a million users need little memory.
 #[derive(Clone, Debug)]
 pub(super) enum Person {
-    MadeUp(u32),
+    Generated(u32),
     Given(Box<Identity>),
 }
 
@@ -19,11 +19,11 @@ pub(super) struct Identity {
 }
 
 impl Person {
-    pub(super) const fn made_up(number: u32) -> Self {
-        Self::MadeUp(number)
+    pub(super) const fn generated(number: u32) -> Self {
+        Self::Generated(number)
     }
 
-    /// The same person with the name and the address that are given.
+    /// The same person with another name or address.
     pub(super) fn named(&self, name: Option<String>, email: Option<String>) -> Self {
         if name.is_none() && email.is_none() {
             return self.clone();
@@ -35,7 +35,7 @@ impl Person {
     /// Name and e-mail address.
     pub(super) fn texts(&self) -> (String, String) {
         match self {
-            Self::MadeUp(number) => {
+            Self::Generated(number) => {
                 let (first, last) = names(*number);
                 let email = format!("{}.{}.{number}@example.com", first.to_lowercase(), last.to_lowercase());
                 (format!("{first} {last}"), email)
@@ -78,12 +78,12 @@ fn names(number: u32) -> (&'static str, &'static str) {
         "Okafor",
         "Patel",
     ];
-    // Neighbours share no name: 11 has no factor in common with 16.
+    // Consecutive users have different names, because 11 and 16 have no common factor.
     let number = number as usize;
     (FIRST[number * 11 % 16], LAST[(number / 16 * 11 + number * 5) % 16])
 }
 
-/// The behaviors with an id that was seen, and those that are documented without one, for which we chose.
+/// The behaviors that Cloudflare documents. Some of their ids are known, the others are our choice.
 pub(super) fn standard_behaviors() -> Vec<BehaviorSpec> {
     let table = [
         (
@@ -141,7 +141,7 @@ pub(super) fn standard_behaviors() -> Vec<BehaviorSpec> {
             id: id.to_owned(),
             name: name.to_owned(),
             description: description.to_owned(),
-            // As in the recorded answer, one is off.
+            // Recorded answers of Cloudflare have this one disabled.
             enabled: id != "sentinel_one",
             risk_level,
         })

@@ -1,7 +1,7 @@
-//! Stories: what happens in a drill, and when, so that one sees which alert fires and can practise what to do.
+//! Stories: the scripts of drills, which show the alerts that fire and let people practise how to react.
 //!
-//! A story is data: scenes by the minute. Minutes are the world's: at speed 60 each takes a second. Beside
-//! the scenes only everyday events happen, too few for any alert.
+//! A story is data: a list of scenes by the minute. Minutes are simulated minutes: at speed 60 each takes a
+//! second. Besides the scenes there are only background events, too few for any alert.
 
 mod cast;
 pub(super) mod player;
@@ -30,94 +30,98 @@ pub enum Story {
     Outage,
 }
 
-/// What happens in one minute, or in each of some that follow each other.
+/// An action in one minute, or in each of several consecutive minutes.
 #[derive(Clone, Copy, Debug)]
 struct Scene {
     /// The first of the minutes, counted from the start.
     minute: u64,
-    /// In how many minutes.
+    /// The number of minutes.
     minutes: u64,
     action: SceneAction,
 }
 
-/// What is done to the world.
+/// A change of the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SceneAction {
-    /// So many users who are not at high risk get an event that puts them there.
-    Hit { users: usize, behavior: &'static str },
-    /// The insider does it again.
-    Offend { behavior: &'static str },
+    /// This many users who are not at high risk get an event that raises them to high.
+    RaiseToHigh { users: usize, behavior: &'static str },
+    /// The insider gets another event.
+    InsiderEvent { behavior: &'static str },
     /// The insider is reset.
-    Forgive,
-    /// So many users of medium risk or more are reset.
+    ResetInsider,
+    /// This many users at medium risk or above are reset.
     Reset { users: usize },
-    /// A behavior is no longer looked for.
+    /// A behavior is disabled.
     Disable { behavior: &'static str },
-    /// It is again.
+    /// A behavior is enabled again.
     Enable { behavior: &'static str },
     /// All tokens are revoked.
-    Revoke,
-    /// They are valid again.
-    Reinstate,
-    /// Nothing is answered but errors.
+    RevokeToken,
+    /// All tokens are valid again.
+    RestoreToken,
+    /// Every request fails.
     Fail,
-    /// Answers are good again, whatever faults there were.
+    /// All faults end.
     Recover,
-    /// What was to be seen has been seen.
+    /// The story is over.
     End,
 }
 
-/// Before this nothing happens, so that whoever watches has seen what is usual.
-const CALM: u64 = 20;
+/// Nothing happens in the first minutes, so that the normal state can be seen.
+const QUIET_MINUTES: u64 = 20;
 
-/// How long there is trouble: longer than each alert about stale data takes.
-const TROUBLE: u64 = 30;
+/// How long a failure lasts: longer than each alert about stale data needs to fire.
+const TROUBLE_MINUTES: u64 = 30;
 
-/// A wave that comes in over some minutes and ends above the number that is a campaign even where nothing is known
-/// as usual.
+/// A wave of events over some minutes. It ends above the threshold for a campaign, even without a baseline of
+/// normal activity.
 const CAMPAIGN: [Scene; 2] = [
-    Scene { minute: CALM, minutes: 12, action: SceneAction::Hit { users: 5, behavior: "malicious_file" } },
-    // An hour after the wave it is in no hourly increase.
+    Scene {
+        minute: QUIET_MINUTES,
+        minutes: 12,
+        action: SceneAction::RaiseToHigh { users: 5, behavior: "malicious_file" },
+    },
+    // An hour after the wave no hourly increase contains it.
     Scene::once(100, SceneAction::End),
 ];
 
 const INSIDER: [Scene; 4] = [
-    Scene::once(2, SceneAction::Offend { behavior: "imp_travel" }),
-    Scene { minute: 11, minutes: 5, action: SceneAction::Offend { behavior: "imp_travel" } },
-    Scene::once(40, SceneAction::Forgive),
+    Scene::once(2, SceneAction::InsiderEvent { behavior: "imp_travel" }),
+    Scene { minute: 11, minutes: 5, action: SceneAction::InsiderEvent { behavior: "imp_travel" } },
+    Scene::once(40, SceneAction::ResetInsider),
     Scene::once(50, SceneAction::End),
 ];
 
 const MASS_RESET: [Scene; 2] = [
-    Scene { minute: CALM, minutes: 6, action: SceneAction::Reset { users: 5 } },
+    Scene { minute: QUIET_MINUTES, minutes: 6, action: SceneAction::Reset { users: 5 } },
     Scene::once(100, SceneAction::End),
 ];
 
 const BEHAVIOR_DISABLED: [Scene; 3] = [
-    Scene::once(CALM, SceneAction::Disable { behavior: "malicious_file" }),
-    Scene::once(CALM + TROUBLE, SceneAction::Enable { behavior: "malicious_file" }),
-    Scene::once(CALM + TROUBLE + 20, SceneAction::End),
+    Scene::once(QUIET_MINUTES, SceneAction::Disable { behavior: "malicious_file" }),
+    Scene::once(QUIET_MINUTES + TROUBLE_MINUTES, SceneAction::Enable { behavior: "malicious_file" }),
+    Scene::once(QUIET_MINUTES + TROUBLE_MINUTES + 20, SceneAction::End),
 ];
 
 const TOKEN_REVOKED: [Scene; 3] = [
-    Scene::once(CALM, SceneAction::Revoke),
-    Scene::once(CALM + TROUBLE, SceneAction::Reinstate),
-    Scene::once(CALM + TROUBLE + 20, SceneAction::End),
+    Scene::once(QUIET_MINUTES, SceneAction::RevokeToken),
+    Scene::once(QUIET_MINUTES + TROUBLE_MINUTES, SceneAction::RestoreToken),
+    Scene::once(QUIET_MINUTES + TROUBLE_MINUTES + 20, SceneAction::End),
 ];
 
 const OUTAGE: [Scene; 3] = [
-    Scene::once(CALM, SceneAction::Fail),
-    Scene::once(CALM + TROUBLE, SceneAction::Recover),
-    Scene::once(CALM + TROUBLE + 20, SceneAction::End),
+    Scene::once(QUIET_MINUTES, SceneAction::Fail),
+    Scene::once(QUIET_MINUTES + TROUBLE_MINUTES, SceneAction::Recover),
+    Scene::once(QUIET_MINUTES + TROUBLE_MINUTES + 20, SceneAction::End),
 ];
 
 const INSIDER_ID: Uuid = Uuid::from_u128(0x5d1f_9e3a_6c07_4b2e_9a44_0f3b_7ce1_28d6);
 
-/// How long the insider has been watched when the story begins: ten minutes less than a day.
+/// How long the insider has been at high risk when the story begins: ten minutes less than a day.
 const WATCHED: Duration = minutes(24 * 60 - 10);
 
 impl Story {
-    /// All of them.
+    /// All stories.
     pub const ALL: [Self; 6] = [
         Self::Campaign,
         Self::Insider,
@@ -127,7 +131,7 @@ impl Story {
         Self::Outage,
     ];
 
-    /// What it is called.
+    /// The story's name in files, in messages and on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Campaign => "campaign",
@@ -139,8 +143,8 @@ impl Story {
         }
     }
 
-    /// For how long, at this speed, an exporter has watched when the story begins, if the story asks for that.
-    /// Until then everything was as it is at the start.
+    /// For how long an exporter must already have run, at this speed, when the story begins; `None` if it need
+    /// not have run before. During that time nothing changed.
     pub fn watched(self, speed: f64) -> Option<Duration> {
         (self == Self::Insider).then(|| WATCHED.div_f64(speed))
     }
@@ -156,7 +160,7 @@ impl Story {
         }
     }
 
-    /// What happens in this minute.
+    /// The actions in this minute.
     fn actions(self, minute: u64) -> impl Iterator<Item = SceneAction> {
         let now = move |scene: &&Scene| (scene.minute..scene.minute + scene.minutes).contains(&minute);
         self.scenes().iter().filter(now).map(|scene| scene.action)
@@ -170,20 +174,20 @@ impl Scene {
 }
 
 impl SceneAction {
-    /// What is told of it.
-    fn line(self) -> String {
+    /// The line that announces the action.
+    fn description(self) -> String {
         match self {
-            Self::Hit { users, behavior } => format!("{users} users get {behavior}"),
-            Self::Offend { behavior } => format!("one user gets {behavior} again"),
-            Self::Forgive => "that user is reset".to_owned(),
+            Self::RaiseToHigh { users, behavior } => format!("{users} users get {behavior}"),
+            Self::InsiderEvent { behavior } => format!("one user gets {behavior} again"),
+            Self::ResetInsider => "that user is reset".to_owned(),
             Self::Reset { users } => format!("{users} users are reset"),
             Self::Disable { behavior } => format!("{behavior} is disabled"),
             Self::Enable { behavior } => format!("{behavior} is enabled again"),
-            Self::Revoke => "the token is revoked".to_owned(),
-            Self::Reinstate => "the token is valid again".to_owned(),
-            Self::Fail => "Cloudflare answers nothing but errors".to_owned(),
+            Self::RevokeToken => "the token is revoked".to_owned(),
+            Self::RestoreToken => "the token is valid again".to_owned(),
+            Self::Fail => "Cloudflare answers every request with an error".to_owned(),
             Self::Recover => "Cloudflare answers again".to_owned(),
-            Self::End => "this was the story; everyday events go on".to_owned(),
+            Self::End => "the story is over; background events go on".to_owned(),
         }
     }
 }
@@ -227,15 +231,15 @@ mod tests {
 
     #[test]
     fn what_happens_in_a_minute() {
-        let hit = SceneAction::Hit { users: 5, behavior: "malicious_file" };
+        let hit = SceneAction::RaiseToHigh { users: 5, behavior: "malicious_file" };
         for (story, minute, wanted) in [
             (Story::Campaign, 19, vec![]),
             (Story::Campaign, 20, vec![hit]),
             (Story::Campaign, 31, vec![hit]),
             (Story::Campaign, 32, vec![]),
             (Story::MassReset, 25, vec![SceneAction::Reset { users: 5 }]),
-            (Story::TokenRevoked, 20, vec![SceneAction::Revoke]),
-            (Story::TokenRevoked, 50, vec![SceneAction::Reinstate]),
+            (Story::TokenRevoked, 20, vec![SceneAction::RevokeToken]),
+            (Story::TokenRevoked, 50, vec![SceneAction::RestoreToken]),
             (Story::Outage, 50, vec![SceneAction::Recover]),
         ] {
             assert_eq!(story.actions(minute).collect::<Vec<_>>(), wanted, "{story:?} at minute {minute}");
@@ -243,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn the_insider_alone_has_been_watched_for_nearly_a_day() {
+    fn only_the_insider_has_been_watched_for_nearly_a_day() {
         for story in Story::ALL {
             let wanted = (story == Story::Insider).then(|| Duration::from_secs(23 * 60 + 50));
             assert_eq!(story.watched(60.0), wanted, "{story:?}");

@@ -1,7 +1,7 @@
-//! The rows of the summary as bytes, ready to be sent.
+//! The rows of the summary as serialized bytes.
 //!
-//! A summary of a million users has 200 MB, and a few users change between two requests. So rows are
-//! kept in chunks, and only chunks with a changed user are written again. Any page is a few slices.
+//! The summary of a million users has 200 MB, but only a few users change between two requests. So the rows
+//! are kept in chunks, and only chunks with a changed user are serialized again. A page is a few slices.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use super::sample_data::Person;
 use super::scenario::Level;
 use crate::clock::Timestamp;
 
-/// Users in a chunk: about 200 kB, written again in less than a millisecond, a good size to send.
+/// Users in a chunk. It has about 200 kB, which are serialized in less than a millisecond.
 const CHUNK: usize = 1_024;
 
 /// One user in the summary.
@@ -27,7 +27,7 @@ pub(super) struct Row<'a> {
     pub(super) last_event: Timestamp,
 }
 
-/// All rows, in the order of the users' positions.
+/// All rows, in the order of the users' slots.
 #[derive(Debug, Default)]
 pub(super) struct SummaryCache {
     chunks: Vec<Chunk>,
@@ -35,7 +35,7 @@ pub(super) struct SummaryCache {
 
 #[derive(Clone, Debug, Default)]
 struct Chunk {
-    /// The rows of those of its users that are on the list, separated by commas.
+    /// The rows of the chunk's users that are on the list, separated by commas.
     rows: Bytes,
     /// Where each row ends.
     ends: Vec<u32>,
@@ -51,14 +51,14 @@ enum State {
 }
 
 impl SummaryCache {
-    /// Something about the user at `slot` is no longer as written.
+    /// Marks the row of the user at `slot` as changed.
     pub(super) fn changed(&mut self, slot: usize) {
         if let Some(chunk) = self.chunks.get_mut(slot / CHUNK) {
             chunk.state = State::Stale;
         }
     }
 
-    /// Writes what is stale. `row` says what a user's row is and until when.
+    /// Serializes stale chunks. `row` returns a user's row, and when it will change without a call of [`Self::changed`].
     pub(super) fn refresh<'a, U>(
         &mut self,
         users: &'a [U],
@@ -83,7 +83,7 @@ impl SummaryCache {
         }
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub(super) fn len(&self) -> usize {
         self.chunks.iter().map(|chunk| chunk.ends.len()).sum()
     }
@@ -122,7 +122,7 @@ impl Chunk {
             if !rows.is_empty() {
                 rows.push(b',');
             }
-            serde_json::to_writer(&mut rows, &row).expect("a row has no key that is not a string");
+            serde_json::to_writer(&mut rows, &row).expect("all keys of a row are strings");
             ends.push(u32::try_from(rows.len()).expect("a chunk is far smaller than 4 GiB"));
             until = match (until, changes) {
                 (Some(until), Some(changes)) => Some(until.min(changes)),
@@ -132,7 +132,7 @@ impl Chunk {
         Self { rows: Bytes::from(rows), ends, state: until.map_or(State::Fresh, State::FreshUntil) }
     }
 
-    /// `count` rows (at least 1) after the first `skip`; both within what there is.
+    /// `count` rows (at least 1) after the first `skip`. Both are within the chunk.
     fn slice(&self, skip: usize, count: usize) -> Bytes {
         let end = |rows: usize| self.ends.get(rows - 1).map_or(self.rows.len(), |end| *end as usize);
         let start = if skip == 0 { 0 } else { end(skip) + 1 };
@@ -140,7 +140,7 @@ impl Chunk {
     }
 }
 
-/// Any text as a JSON string.
+/// Serializes a value as a JSON string.
 pub(super) fn as_text<T: std::fmt::Display, S: serde::Serializer>(
     value: &T,
     serializer: S,
@@ -148,7 +148,7 @@ pub(super) fn as_text<T: std::fmt::Display, S: serde::Serializer>(
     serializer.collect_str(value)
 }
 
-/// A date as a JSON string, with as many fractional digits as it needs.
+/// Serializes a date as a JSON string, with as many fractional digits as it needs.
 pub(super) fn rfc3339<S: serde::Serializer>(date: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(date)
 }
@@ -159,7 +159,7 @@ mod tests {
 
     fn row(number: &u32) -> Option<(Row<'_>, Option<Timestamp>)> {
         // Every tenth user is not on the list.
-        static PERSON: Person = Person::made_up(0);
+        static PERSON: Person = Person::generated(0);
         (number % 10 != 9).then(|| {
             let row = Row {
                 user_id: Uuid::from_u128(u128::from(*number)),
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn any_page_is_cut_from_the_chunks() {
+    fn a_page_is_a_slice_of_the_chunks() {
         let mut listing = SummaryCache::default();
         let users: Vec<u32> = (0..3_000).collect();
         listing.refresh(&users, Timestamp::default(), row);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_changed_is_written_again_and_growth_is_seen() {
+    fn only_changed_chunks_are_serialized_again_and_new_users_appear() {
         let mut listing = SummaryCache::default();
         let mut users: Vec<u32> = (0..2_000).collect();
         listing.refresh(&users, Timestamp::default(), row);

@@ -1,8 +1,8 @@
-//! What happens to generated users: a past, and then a present that goes on with the clock.
+//! What happens to generated users: a history before the start, then actions that go on with the clock.
 //!
-//! The present is made minute by minute, each minute from the seed and its number alone, so that it does
-//! not matter when or how often anybody looks. The minutes are the world's: at a higher speed they are
-//! shorter on the clock, and since every time is mapped back to the clock, nothing lies in the future.
+//! Actions are generated minute by minute, each minute from the seed and its number alone. So the result does
+//! not depend on when or how often the world is read. Minutes are simulated minutes: at a higher speed they are
+//! shorter on the clock. Every time is mapped back to the clock, so no action is in the future.
 
 use std::collections::BTreeMap;
 
@@ -16,60 +16,60 @@ const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
-/// How far back the past goes: enough for "how long at this level" to have a spread.
+/// How far back the history goes: far enough that users have been at their level for different times.
 const PAST_DAYS: i64 = 28;
 
-/// Events of a user and day, most of them of few users; about what makes a security team look.
+/// Events for each user and day. Half of them belong to a few noisy users.
 const EVENTS_PER_USER_DAY: f64 = 0.2;
 
-/// So that even a handful of users is not silent: about one event in an hour.
+/// A lower bound, so that even a few users have about one event an hour.
 const LEAST_EVENTS_PER_DAY: f64 = 24.0;
 
-/// One in so many users is noisy, and these together have half of the events.
+/// One in this many users is noisy. Together the noisy users have half of the events.
 const NOISY_ONE_IN: usize = 40;
 
-/// Campaigns in a day: one wave of phishing, say.
+/// Campaigns a day, such as a wave of phishing.
 const CAMPAIGNS_PER_DAY: f64 = 1.0;
 
 /// Resets by an administrator for each user and day.
 const RESETS_PER_USER_DAY: f64 = 0.02;
 
-/// Users who leave, and as many who join, for each user and day.
+/// Users who are removed, and as many who are added, for each user and day.
 const TURNOVER_PER_USER_DAY: f64 = 0.001;
 
-/// Something that happens. What it is exactly depends on the world at that time, and on its seed alone.
+/// An action of the workload. Its target depends only on its seed and on the world at that time.
 #[derive(Clone, Debug)]
 pub(super) enum Action {
-    /// Somebody does something risky.
+    /// A random user gets an event of a random behavior.
     Event {
-        /// Chooses user and behavior.
+        /// Selects user and behavior.
         seed: RngSeed,
     },
-    /// Somebody is hit by a campaign: the same behavior for everybody hit.
-    Hit {
-        /// Chooses the user.
+    /// A random user gets an event of the campaign's behavior.
+    Campaign {
+        /// Selects the user.
         seed: RngSeed,
-        /// Chooses the behavior.
+        /// Selects the behavior, the same for all users of the campaign.
         campaign: RngSeed,
     },
-    /// An administrator clears a user of high or medium risk.
+    /// An administrator resets a user at high or medium risk.
     Reset {
-        /// Chooses the user.
+        /// Selects the user.
         seed: RngSeed,
     },
-    /// A user leaves.
-    Leave {
-        /// Chooses the user.
+    /// A user is removed.
+    Remove {
+        /// Selects the user.
         seed: RngSeed,
     },
-    /// A user joins.
-    Join {
+    /// A user is added.
+    Add {
         /// The user's id.
         user: Uuid,
     },
 }
 
-/// Chance, the same each time it is asked.
+/// The seed of a random generator, so that the same selection can be repeated.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RngSeed(u64);
 
@@ -78,7 +78,7 @@ impl RngSeed {
         ChaCha8Rng::seed_from_u64(self.0)
     }
 
-    /// The position of a user for whom something happens, with noisy ones as often as all others.
+    /// The slot of a random user. Noisy users are selected as often as all others together.
     pub(super) fn user(self, users: usize) -> usize {
         let mut rng = self.rng();
         let users = users.max(1);
@@ -90,30 +90,30 @@ impl RngSeed {
     }
 }
 
-/// The present of one account.
+/// The actions of one account.
 #[derive(Debug)]
 pub(super) struct Workload {
     seed: u64,
     speed: f64,
     population: f64,
-    /// When the present begins, on the clock and in the world.
+    /// When the workload begins, on the clock and in simulated time.
     start: Timestamp,
     world_start_ms: i64,
     next_minute: u64,
-    coming: BTreeMap<(Timestamp, u64), Action>,
-    numbered: u64,
+    pending: BTreeMap<(Timestamp, u64), Action>,
+    sequence: u64,
 }
 
 impl Workload {
-    /// Begins at the minute (in a fast world: the second) in which `start` lies, so that who starts a
-    /// moment later sees the same.
+    /// Begins at the start of the minute (at other speeds: of the second) that contains `start`. So a simulator
+    /// that starts a moment later has the same actions.
     pub(super) fn new(seed: u64, speed: f64, population: u32, start: Timestamp) -> Self {
         let real = speed == 1.0;
-        let start = whole(if real { MINUTE_MS } else { 1_000 }, start);
+        let start = round_down(if real { MINUTE_MS } else { 1_000 }, start);
         let world_start_ms = if real {
             start.millis()
         } else {
-            // A Monday, 9 o'clock: who plays a world fast wants to see something.
+            // A Monday, 9 o'clock, so that a fast world is busy at once.
             let day = start.millis().div_euclid(DAY_MS);
             let monday = day - (day + 3).rem_euclid(7);
             monday * DAY_MS + 9 * HOUR_MS
@@ -125,87 +125,87 @@ impl Workload {
             start,
             world_start_ms,
             next_minute: 0,
-            coming: BTreeMap::new(),
-            numbered: 0,
+            pending: BTreeMap::new(),
+            sequence: 0,
         }
     }
 
     /// The next action at or before `now`, oldest first.
     pub(super) fn next(&mut self, now: Timestamp) -> Option<(Timestamp, Action)> {
         loop {
-            let due = self.coming.first_key_value().map(|((date, _), _)| *date);
-            // Later minutes only bring later deeds, so the first one stands once its minute was made.
-            let made_to = self.on_clock(self.next_minute as i64 * MINUTE_MS);
+            let due = self.pending.first_key_value().map(|((date, _), _)| *date);
+            // Later minutes only add later actions, so the first one is final once its minute was generated.
+            let generated_to = self.on_clock(self.next_minute as i64 * MINUTE_MS);
             match due {
-                Some(date) if date <= now && date < made_to => {
-                    return self.coming.pop_first().map(|((date, _), action)| (date, action));
+                Some(date) if date <= now && date < generated_to => {
+                    return self.pending.pop_first().map(|((date, _), action)| (date, action));
                 }
-                _ if made_to <= now => self.make_minute(),
+                _ if generated_to <= now => self.generate_minute(),
                 _ => return None,
             }
         }
     }
 
-    fn make_minute(&mut self) {
+    fn generate_minute(&mut self) {
         let minute = self.next_minute;
         self.next_minute += 1;
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ minute.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let from = minute as i64 * MINUTE_MS;
-        let busy = business(self.world_start_ms + from);
+        let busy = activity(self.world_start_ms + from);
         let per_minute = |per_day: f64| per_day * busy / (24.0 * 60.0);
         let population = self.population;
 
         let events = (population * EVENTS_PER_USER_DAY).max(LEAST_EVENTS_PER_DAY);
         for _ in 0..poisson(&mut rng, per_minute(events)) {
             let seed = RngSeed(rng.random());
-            self.put(&mut rng, from, MINUTE_MS, Action::Event { seed });
+            self.schedule(&mut rng, from, MINUTE_MS, Action::Event { seed });
         }
         for _ in 0..poisson(&mut rng, per_minute(CAMPAIGNS_PER_DAY)) {
             // Between half a percent and two percent of the users within ten minutes.
-            let hit = (population * rng.random_range(0.005..0.02)).clamp(3.0, 2_000.0) as u32;
+            let users = (population * rng.random_range(0.005..0.02)).clamp(3.0, 2_000.0) as u32;
             let campaign = RngSeed(rng.random());
-            for _ in 0..hit {
+            for _ in 0..users {
                 let seed = RngSeed(rng.random());
-                self.put(&mut rng, from, 10 * MINUTE_MS, Action::Hit { seed, campaign });
+                self.schedule(&mut rng, from, 10 * MINUTE_MS, Action::Campaign { seed, campaign });
             }
         }
         for _ in 0..poisson(&mut rng, per_minute(population * RESETS_PER_USER_DAY)) {
             let seed = RngSeed(rng.random());
-            self.put(&mut rng, from, MINUTE_MS, Action::Reset { seed });
+            self.schedule(&mut rng, from, MINUTE_MS, Action::Reset { seed });
         }
         for _ in 0..poisson(&mut rng, per_minute(population * TURNOVER_PER_USER_DAY)) {
             let seed = RngSeed(rng.random());
-            self.put(&mut rng, from, MINUTE_MS, Action::Leave { seed });
+            self.schedule(&mut rng, from, MINUTE_MS, Action::Remove { seed });
             let user = random_uuid(&mut rng);
-            self.put(&mut rng, from, MINUTE_MS, Action::Join { user });
+            self.schedule(&mut rng, from, MINUTE_MS, Action::Add { user });
         }
     }
 
-    fn put(&mut self, rng: &mut ChaCha8Rng, from: i64, within: i64, action: Action) {
+    fn schedule(&mut self, rng: &mut ChaCha8Rng, from: i64, within: i64, action: Action) {
         let date = self.on_clock(from + rng.random_range(0..within));
-        self.numbered += 1;
-        self.coming.insert((date, self.numbered), action);
+        self.sequence += 1;
+        self.pending.insert((date, self.sequence), action);
     }
 
-    /// From milliseconds since the start in the world to the date on the clock.
+    /// Converts simulated milliseconds since the start to a date on the clock.
     fn on_clock(&self, world_ms: i64) -> Timestamp {
         Timestamp::from_millis(self.start.millis() + (world_ms as f64 / self.speed) as i64)
     }
 }
 
-/// The past of one generated user.
+/// The history of one generated user.
 #[derive(Debug)]
-pub(super) struct Past {
+pub(super) struct UserHistory {
     pub(super) user: Uuid,
     pub(super) last_reset: Option<Timestamp>,
-    /// When events happened, oldest first; every listed user has at least one.
+    /// Dates and seeds of the events, the oldest first. Every listed user has at least one.
     pub(super) events: Vec<(Timestamp, RngSeed)>,
 }
 
-/// The pasts of `users` users before `start`; then of some more who are on no list.
-pub(super) fn pasts(seed: u64, users: u32, start: Timestamp) -> impl Iterator<Item = Past> {
+/// The histories of `users` users before `start`, then of some more users without events.
+pub(super) fn histories(seed: u64, users: u32, start: Timestamp) -> impl Iterator<Item = UserHistory> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let end = whole(MINUTE_MS, start).millis();
+    let end = round_down(MINUTE_MS, start).millis();
     let unlisted = if users == 0 { 0 } else { users / 20 + 1 };
     (0..users + unlisted).map(move |number| {
         let user = random_uuid(&mut rng);
@@ -219,17 +219,17 @@ pub(super) fn pasts(seed: u64, users: u32, start: Timestamp) -> impl Iterator<It
             Timestamp::from_millis(end - (PAST_DAYS + 1) * DAY_MS - rng.random_range(0..7 * DAY_MS))
         });
         let mut events: Vec<_> =
-            (0..events).map(|_| (past_date(&mut rng, end), RngSeed(rng.random()))).collect();
+            (0..events).map(|_| (history_date(&mut rng, end), RngSeed(rng.random()))).collect();
         events.sort_unstable_by_key(|(date, _)| *date);
-        Past { user, last_reset, events }
+        UserHistory { user, last_reset, events }
     })
 }
 
-/// A date of the past, rather in working hours than at night.
-fn past_date(rng: &mut ChaCha8Rng, end: i64) -> Timestamp {
+/// A random date before `end`, more often in working hours than at night.
+fn history_date(rng: &mut ChaCha8Rng, end: i64) -> Timestamp {
     let mut date = end - rng.random_range(1..PAST_DAYS * DAY_MS);
     for _ in 0..4 {
-        if rng.random_bool(business(date) / BUSIEST) {
+        if rng.random_bool(activity(date) / MAX_ACTIVITY) {
             break;
         }
         date = end - rng.random_range(1..PAST_DAYS * DAY_MS);
@@ -237,23 +237,22 @@ fn past_date(rng: &mut ChaCha8Rng, end: i64) -> Timestamp {
     Timestamp::from_millis(date)
 }
 
-const BUSIEST: f64 = 2.1;
+const MAX_ACTIVITY: f64 = 2.1;
 
-/// How much more happens than on average over a week: a lot in working hours, little at night and on
-/// weekends.
-fn business(world_ms: i64) -> f64 {
+/// Activity relative to the average of a week: high in working hours, low at night and on weekends.
+fn activity(world_ms: i64) -> f64 {
     let hour = world_ms.rem_euclid(DAY_MS) / HOUR_MS;
     // The epoch was a Thursday.
     let weekend = matches!((world_ms.div_euclid(DAY_MS) + 3).rem_euclid(7), 5 | 6);
     let by_hour = match hour {
-        8..18 => BUSIEST,
+        8..18 => MAX_ACTIVITY,
         6..8 | 18..22 => 1.0,
         _ => 0.3,
     };
     if weekend { by_hour * 0.35 } else { by_hour }
 }
 
-/// By Knuth's method, which is exact and, for the hundreds that a minute can bring, fast enough.
+/// A Poisson-distributed number by Knuth's method, which is exact, and fast enough for hundreds of events.
 fn poisson(rng: &mut ChaCha8Rng, mean: f64) -> u32 {
     let limit = (-mean).exp();
     let mut product = rng.random::<f64>();
@@ -269,7 +268,7 @@ pub(super) fn random_uuid(rng: &mut ChaCha8Rng) -> Uuid {
     uuid::Builder::from_random_bytes(rng.random()).into_uuid()
 }
 
-fn whole(unit_ms: i64, date: Timestamp) -> Timestamp {
+fn round_down(unit_ms: i64, date: Timestamp) -> Timestamp {
     Timestamp::from_millis(date.millis() - date.millis().rem_euclid(unit_ms))
 }
 
@@ -277,31 +276,31 @@ fn whole(unit_ms: i64, date: Timestamp) -> Timestamp {
 mod tests {
     use super::*;
 
-    fn deeds(workload: &mut Workload, now: Timestamp) -> Vec<String> {
+    fn actions(workload: &mut Workload, now: Timestamp) -> Vec<String> {
         std::iter::from_fn(|| workload.next(now)).map(|action| format!("{action:?}")).collect()
     }
 
     #[test]
-    fn it_does_not_matter_how_often_one_looks() {
+    fn actions_do_not_depend_on_how_often_they_are_read() {
         let start = Timestamp::from_seconds(1_790_000_000);
         let end = start + std::time::Duration::from_secs(12 * 3_600);
         let mut once = Workload::new(5, 1.0, 500, start);
         let mut often = Workload::new(5, 1.0, 500, start + std::time::Duration::from_millis(10));
-        let wanted = deeds(&mut once, end);
+        let wanted = actions(&mut once, end);
         let mut seen = Vec::new();
         let mut now = start;
         while now < end {
             now = (now + std::time::Duration::from_millis(77_777)).min(end);
-            seen.extend(deeds(&mut often, now));
+            seen.extend(actions(&mut often, now));
         }
         assert_eq!(seen, wanted);
         assert!(wanted.len() > 20, "{}", wanted.len());
         let mut other = Workload::new(6, 1.0, 500, start);
-        assert_ne!(deeds(&mut other, end), wanted, "another seed, another world");
+        assert_ne!(actions(&mut other, end), wanted, "another seed gives other actions");
     }
 
     #[test]
-    fn a_fast_world_brings_more_and_nothing_from_the_future() {
+    fn a_fast_workload_has_more_actions_and_none_in_the_future() {
         let start = Timestamp::from_seconds(1_790_000_000);
         let mut workload = Workload::new(5, 600.0, 200, start);
         let mut before = start;

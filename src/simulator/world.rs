@@ -1,5 +1,5 @@
-//! Everything that is simulated, in one place: the accounts, what happens in them, who may ask, what goes
-//! wrong, and the record of it all. Told the time; [`super::engine`] holds the lock and the clock.
+//! The state of the simulated world: accounts and their workloads, credentials, faults, and the log of what
+//! happened. Callers pass the time; [`super::engine`] holds the lock and the clock.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use super::account::{Account, NewEvent, Rules};
 use super::api_options::ApiOptions;
 use super::auth::Auth;
 use super::faults::Faults;
-use super::ground_truth::{ChangeRecord, Details, EventRecord, Record, Truth, UserRecord, Wanted};
+use super::ground_truth::{ChangeRecord, Details, EventRecord, Include, Record, Truth, UserRecord};
 use super::scenario::{AccountSpec, Level, Scenario};
 use super::workload::{self, Action, RngSeed, Workload};
 use crate::clock::Timestamp;
 
-/// How often an administrator looks for somebody to reset.
-const LOOKS: u32 = 20;
+/// How many random users an administrator considers for a reset.
+const RESET_CANDIDATES: u32 = 20;
 
 #[derive(Debug)]
 pub(super) struct World {
@@ -24,34 +24,33 @@ pub(super) struct World {
     pub(super) auth: Auth,
     pub(super) faults: Faults,
     pub(super) record: Record,
-    tenants: BTreeMap<String, Tenant>,
+    accounts: BTreeMap<String, AccountSimulation>,
     seed: u64,
     answered: u64,
 }
 
-/// An account, and what keeps happening in it.
+/// An account and its workload.
 #[derive(Debug)]
-struct Tenant {
+struct AccountSimulation {
     account: Account,
     workload: Option<Workload>,
-    /// The positions before this belong to users that the scenario lists: nothing happens to them by
-    /// itself.
+    /// The slots below this belong to users that the scenario lists. The workload leaves them alone.
     first_generated: usize,
 }
 
-/// A verb that named something that is not there.
+/// A method was called for an account or a user that does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unknown {
-    /// No such account in the scenario.
+pub enum NotFound {
+    /// The scenario has no such account.
     #[error("no such account")]
     Account,
-    /// No such user, or one who left.
+    /// The account has no such user, or the user was removed.
     #[error("no such user")]
     User,
 }
 
 impl World {
-    /// The world of `scenario` as it is at `start`. Takes seconds for a million users.
+    /// Builds the world of `scenario` at `start`. Takes seconds for a million users.
     pub(super) fn new(scenario: &Scenario, start: Timestamp) -> Self {
         let options = scenario.api.clone();
         let rules = Rules {
@@ -67,14 +66,14 @@ impl World {
             auth: Auth::new(&scenario.tokens, &scenario.keys, scenario.limit, start),
             faults: Faults::new(scenario.faults.clone()),
             record: Record::default(),
-            tenants: BTreeMap::new(),
+            accounts: BTreeMap::new(),
             seed: scenario.seed,
             answered: 0,
         };
         for (spec, number) in scenario.accounts.iter().zip(1_u64..) {
             let seed = scenario.seed ^ number.wrapping_mul(0xd6e8_feb8_6659_fd93);
-            let tenant = Tenant::new(spec, rules, seed, scenario.speed, start);
-            world.tenants.insert(spec.id.clone(), tenant);
+            let simulation = AccountSimulation::new(spec, rules, seed, scenario.speed, start);
+            world.accounts.insert(spec.id.clone(), simulation);
             for user in &spec.users {
                 for event in &user.events {
                     let new = NewEvent {
@@ -84,7 +83,7 @@ impl World {
                         timestamp: event.at.date(start),
                     };
                     let appended = new.timestamp.min(start);
-                    world.append(&spec.id, user.id, &new, appended).expect("the account was made above");
+                    world.append(&spec.id, user.id, &new, appended).expect("the account was inserted above");
                 }
             }
         }
@@ -93,64 +92,65 @@ impl World {
     }
 
     pub(super) fn account(&mut self, id: &str) -> Option<&mut Account> {
-        self.tenants.get_mut(id).map(|tenant| &mut tenant.account)
+        self.accounts.get_mut(id).map(|simulation| &mut simulation.account)
     }
 
-    /// Lets happen what has happened by `now`.
+    /// Applies everything that the workloads have scheduled up to `now`.
     pub(super) fn advance(&mut self, now: Timestamp) {
-        for tenant in self.tenants.values_mut() {
-            while let Some((date, action)) = tenant.workload.as_mut().and_then(|workload| workload.next(now))
+        for simulation in self.accounts.values_mut() {
+            while let Some((date, action)) =
+                simulation.workload.as_mut().and_then(|workload| workload.next(now))
             {
-                tenant.play(&action, date, &mut self.record);
+                simulation.play(&action, date, &mut self.record);
             }
         }
     }
 
-    /// Writes the rows that changed ahead of the next request.
+    /// Serializes changed summary rows, so that the next request need not.
     pub(super) fn refresh(&mut self, now: Timestamp) {
-        for tenant in self.tenants.values_mut() {
-            tenant.account.listing(now);
+        for simulation in self.accounts.values_mut() {
+            simulation.account.summary(now);
         }
     }
 
-    /// Appends an event; a user who is not there joins.
+    /// Appends an event. An unknown user is created.
     pub(super) fn append(
         &mut self,
         account: &str,
         user: Uuid,
         new: &NewEvent<'_>,
         now: Timestamp,
-    ) -> Result<EventRecord, Unknown> {
-        let tenant = self.tenants.get_mut(account).ok_or(Unknown::Account)?;
-        let slot = tenant.account.user_or_new(user);
-        tenant.append(slot, new, now, &mut self.record).ok_or(Unknown::User)
+    ) -> Result<EventRecord, NotFound> {
+        let simulation = self.accounts.get_mut(account).ok_or(NotFound::Account)?;
+        let slot = simulation.account.user_or_new(user);
+        simulation.append(slot, new, now, &mut self.record).ok_or(NotFound::User)
     }
 
-    /// Clears a user's risk.
-    pub(super) fn reset(&mut self, account: &str, user: Uuid, now: Timestamp) -> Result<(), Unknown> {
-        let tenant = self.tenants.get_mut(account).ok_or(Unknown::Account)?;
-        tenant.reset(user, now, &mut self.record).ok_or(Unknown::User)
+    /// Resets a user's risk.
+    pub(super) fn reset(&mut self, account: &str, user: Uuid, now: Timestamp) -> Result<(), NotFound> {
+        let simulation = self.accounts.get_mut(account).ok_or(NotFound::Account)?;
+        simulation.reset(user, now, &mut self.record).ok_or(NotFound::User)
     }
 
-    /// Lets a user leave.
-    pub(super) fn remove(&mut self, account: &str, user: Uuid, now: Timestamp) -> Result<(), Unknown> {
-        let tenant = self.tenants.get_mut(account).ok_or(Unknown::Account)?;
-        tenant.remove(user, now, &mut self.record).ok_or(Unknown::User)
+    /// Removes a user.
+    pub(super) fn remove(&mut self, account: &str, user: Uuid, now: Timestamp) -> Result<(), NotFound> {
+        let simulation = self.accounts.get_mut(account).ok_or(NotFound::Account)?;
+        simulation.remove(user, now, &mut self.record).ok_or(NotFound::User)
     }
 
-    /// What happened, with the details that are wanted.
-    pub(super) fn truth(&self, now: Timestamp, since: Option<Timestamp>, wanted: Wanted) -> Truth {
-        let mut truth = self.record.truth(now, since, wanted);
-        for (id, tenant) in &self.tenants {
+    /// What happened, with the records to include.
+    pub(super) fn truth(&self, now: Timestamp, since: Option<Timestamp>, include: Include) -> Truth {
+        let mut truth = self.record.truth(now, since, include);
+        for (id, simulation) in &self.accounts {
             let totals = truth.accounts.entry(id.clone()).or_default();
             totals.by_level = Level::ALL.into_iter().map(|level| (level, 0)).collect();
-            for user in tenant.account.users() {
-                let Some(row) = tenant.account.row(user, now) else {
+            for user in simulation.account.users() {
+                let Some(row) = simulation.account.row(user, now) else {
                     continue;
                 };
                 totals.listed += 1;
                 *totals.by_level.entry(row.max_risk_level).or_default() += 1;
-                if wanted.users == Details::All {
+                if include.users == Details::All {
                     truth.users.push(UserRecord {
                         account: id.clone(),
                         user: row.user_id,
@@ -164,7 +164,7 @@ impl World {
         truth
     }
 
-    /// 16 hexadecimal digits and a data centre, different for each answer.
+    /// A unique value for `CF-Ray`: 16 hexadecimal digits and a data center.
     pub(super) fn next_ray(&mut self) -> String {
         self.answered += 1;
         let number = self.seed.rotate_left(32) ^ self.answered.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -172,52 +172,52 @@ impl World {
     }
 }
 
-impl Tenant {
+impl AccountSimulation {
     fn new(spec: &AccountSpec, rules: Rules, seed: u64, speed: f64, start: Timestamp) -> Self {
         let account = Account::new(spec, rules, seed, start);
         let first_generated = account.slots();
         let workload =
             (spec.generated_users > 0).then(|| Workload::new(seed, speed, spec.generated_users, start));
-        let mut tenant = Self { account, workload, first_generated };
-        for past in workload::pasts(seed, spec.generated_users, start) {
-            let slot = tenant.account.user_or_new(past.user);
-            tenant.account.was_reset(slot, past.last_reset);
-            for (date, seed) in past.events {
-                if let Some(behavior) = tenant.some_behavior(seed) {
+        let mut simulation = Self { account, workload, first_generated };
+        for history in workload::histories(seed, spec.generated_users, start) {
+            let slot = simulation.account.user_or_new(history.user);
+            simulation.account.set_last_reset(slot, history.last_reset);
+            for (date, seed) in history.events {
+                if let Some(behavior) = simulation.random_behavior(seed) {
                     let new = NewEvent::of(&behavior, date);
-                    tenant.account.append(slot, &new, date);
+                    simulation.account.append(slot, &new, date);
                 }
             }
         }
-        tenant
+        simulation
     }
 
     fn play(&mut self, action: &Action, date: Timestamp, record: &mut Record) {
         match action {
             Action::Event { seed } => {
                 let slot = self.slot(*seed);
-                if let (Some(slot), Some(behavior)) = (slot, self.some_behavior(*seed)) {
+                if let (Some(slot), Some(behavior)) = (slot, self.random_behavior(*seed)) {
                     self.append(slot, &NewEvent::of(&behavior, date), date, record);
                 }
             }
-            Action::Hit { seed, campaign } => {
+            Action::Campaign { seed, campaign } => {
                 let slot = self.slot(*seed);
-                if let (Some(slot), Some(behavior)) = (slot, self.some_behavior(*campaign)) {
+                if let (Some(slot), Some(behavior)) = (slot, self.random_behavior(*campaign)) {
                     self.append(slot, &NewEvent::of(&behavior, date), date, record);
                 }
             }
             Action::Reset { seed } => {
-                if let Some(user) = self.somebody_at_risk(*seed) {
+                if let Some(user) = self.user_at_risk(*seed) {
                     self.reset(user, date, record);
                 }
             }
-            Action::Leave { seed } => {
+            Action::Remove { seed } => {
                 let user = self.slot(*seed).and_then(|slot| self.account.at(slot));
                 if let Some(user) = user.map(|user| user.id) {
                     self.remove(user, date, record);
                 }
             }
-            Action::Join { user } => {
+            Action::Add { user } => {
                 self.account.user_or_new(*user);
             }
         }
@@ -260,24 +260,25 @@ impl Tenant {
         ChangeRecord { account: self.account.id.clone(), user, date }
     }
 
-    /// A generated user's position; `None` if that user left.
+    /// The slot of a random generated user; `None` if that user was removed.
     fn slot(&self, seed: RngSeed) -> Option<usize> {
         let slot = self.first_generated + seed.user(self.account.slots() - self.first_generated);
         self.account.at(slot).map(|_| slot)
     }
 
-    /// Somebody of high risk, or else of medium risk, if a few looks find one.
-    fn somebody_at_risk(&self, seed: RngSeed) -> Option<Uuid> {
+    /// A user at high risk, or else at medium risk, if there is one among a few random users.
+    fn user_at_risk(&self, seed: RngSeed) -> Option<Uuid> {
         let mut rng = seed.rng();
         let users = self.first_generated as u64..self.account.slots() as u64;
-        let seen: Vec<_> =
-            (0..LOOKS).filter_map(|_| self.account.at(rng.random_range(users.clone()) as usize)).collect();
-        let at = |level| seen.iter().find(|user| user.level() == Some(level));
+        let candidates: Vec<_> = (0..RESET_CANDIDATES)
+            .filter_map(|_| self.account.at(rng.random_range(users.clone()) as usize))
+            .collect();
+        let at = |level| candidates.iter().find(|user| user.level() == Some(level));
         at(Level::High).or_else(|| at(Level::Medium)).map(|user| user.id)
     }
 
-    /// An enabled behavior; the riskier, the rarer.
-    fn some_behavior(&self, seed: RngSeed) -> Option<String> {
+    /// A random enabled behavior. The higher its level, the rarer it is.
+    fn random_behavior(&self, seed: RngSeed) -> Option<String> {
         let weight = |level| match level {
             Level::Low => 12_u32,
             Level::Medium => 4,
@@ -288,7 +289,7 @@ impl Tenant {
         if total == 0 {
             return None;
         }
-        // The beginning of the sequence already chose the user; the behavior takes a later part.
+        // The beginning of the random sequence already selected the user, so the behavior takes a later part.
         let mut rng = seed.rng();
         rng.set_word_pos(64);
         let mut left = rng.random_range(0..total);
@@ -308,7 +309,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: Wanted = Wanted { events: Details::All, requests: Details::All, users: Details::All };
+    const ALL: Include = Include { events: Details::All, requests: Details::All, users: Details::All };
 
     fn start() -> Timestamp {
         Timestamp::from_seconds(1_790_000_000)
@@ -334,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generated_world_is_mostly_quiet_and_listed_from_the_start() {
+    fn generated_users_are_mostly_quiet_and_listed_from_the_start() {
         let world = World::new(&Scenario::generated(2_000, 1), start());
         let truth = world.truth(start(), None, ALL);
         let account = truth.accounts.values().next().unwrap();
@@ -349,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_week_brings_events_campaigns_resets_and_leavers() {
+    fn a_week_has_events_campaigns_resets_and_removals() {
         let mut world = World::new(&Scenario::generated(5_000, 1), start());
         let end = start() + Duration::from_secs(7 * 86_400);
         world.advance(end);
@@ -359,12 +360,13 @@ mod tests {
         assert!((4_000..12_000).contains(&account.events_total), "{}", account.events_total);
         assert!(account.resets > 100 && account.removals > 5, "{account:?}");
         assert!(truth.events.iter().all(|event| event.timestamp <= end));
-        assert!(truth.events.iter().all(|event| event.behavior != "sentinel_one"), "it is off");
-        let crowd = truth.events.windows(25).any(|events| {
-            let close = events[24].timestamp.since(events[0].timestamp) < Duration::from_secs(600);
-            let same = events.iter().filter(|event| event.behavior == events[0].behavior).count();
-            close && same >= 20
+        assert!(truth.events.iter().all(|event| event.behavior != "sentinel_one"), "it is disabled");
+        let campaign = truth.events.windows(25).any(|events| {
+            let within_ten_minutes =
+                events[24].timestamp.since(events[0].timestamp) < Duration::from_secs(600);
+            let same_behavior = events.iter().filter(|event| event.behavior == events[0].behavior).count();
+            within_ten_minutes && same_behavior >= 20
         });
-        assert!(crowd, "no campaign in a week");
+        assert!(campaign, "no campaign in a week");
     }
 }

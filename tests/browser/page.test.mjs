@@ -120,7 +120,7 @@ test("users, events, behaviors and integrations match the simulator and update a
   assert.deepEqual((await cells(rowOf(acme, "SentinelOne"))).slice(0, 2), ["disabled", "high"]);
   assert.deepEqual(await cells(rowOf(acme, "hr")), ["https://hr.okta.com", "active"]);
   assert.deepEqual(await cells(rowOf(acme, "sales")), ["https://sales.okta.com", "inactive"]);
-  assert.match(await acme.locator("dl").textContent(), /still to be readnoneRequests left in 5 minutes[\d,]+ of 1,200/);
+  assert.match(await acme.locator("dl").textContent(), /have not been read yetnoneRequests left in 5 minutes[\d,]+ of 1,200/);
   const label = await acme.locator(".tile.high svg").getAttribute("aria-label");
   assert.match(label, /^Users at high risk since \d\d:\d\d: .*\d/);
 });
@@ -140,7 +140,7 @@ test("an account with errors shows the error, since when, and what to do", async
   const notice = await branch.locator(".notice").textContent();
   assert.match(notice, /^List of users: the credentials lack a permission; add "Zero Trust: PII Read" to the token/);
   assert.match(notice, /The token stays the same.*First \d+ \w+ ago, last \d+ \w+ ago, 1 time\./);
-  assert.match(await branch.textContent(), /The list of users was not read yet/);
+  assert.match(await branch.textContent(), /The list of users has not been read yet/);
   assert.equal(await section("acme").locator(".notice").count(), 0);
 });
 
@@ -214,7 +214,7 @@ test("without JavaScript the page says so and links to the metrics", async () =>
   const plain = await browser.newContext({ javaScriptEnabled: false });
   const tab = await plain.newPage();
   await tab.goto(simulation.url);
-  assert.match(await tab.locator("body").innerText(), /This page is drawn by JavaScript, which is off/);
+  assert.match(await tab.locator("body").innerText(), /This page needs JavaScript, which is off/);
   await tab.locator("noscript a", { hasText: "metrics" }).click();
   assert.match(await tab.locator("body").innerText(), /cloudflare_zt_risk_users/);
   await plain.close();
@@ -232,7 +232,7 @@ test("past errors are collapsed, and stay expanded after a redraw", async () => 
   assert.equal(await past.locator("table").isVisible(), false);
   await past.locator("summary").click();
   assert.deepEqual(await cells(rowOf(past, "List of users")),
-    [await past.locator("td time").textContent(), "50 s", "attempt 131", "Wait. If it lasts, check the network on the way to Cloudflare."]);
+    [await past.locator("td time").textContent(), "50 s", "attempt 131", "Wait. If the error persists, check the network to Cloudflare."]);
   await waitForRedraw();
   assert.equal(await past.locator("table").isVisible(), true);
   await assertAccessible("unfolded");
@@ -255,17 +255,17 @@ test("a trend without data has a gap and a label that describes it", async () =>
     status.accounts[0].users.trend.until = "2026-11-21T00:00:01Z";
   });
   const chart = section("acme").locator(".tile.high svg");
-  assert.equal(await chart.locator(".hole").count(), 1);
+  assert.equal(await chart.locator(".gap").count(), 1);
   // At the end of twelve steps: two values, two steps without data, and one value.
   assert.equal(await chart.locator(".line").getAttribute("d"), "M7.5 92.0L8.5 71.0M11.5 8.0h0");
   const label = await chart.getAttribute("aria-label");
-  assert.equal(label, "Users at high risk since 23:55: from 2 to 6, last 6; nothing is known from 23:57 to 23:59");
+  assert.equal(label, "Users at high risk since 23:55: from 2 to 6, last 6; no data from 23:57 to 23:59");
 });
 
 test("trends end with the data, and show a gap after two missed reads", async () => {
   for (const [interval, gaps, words] of [
-    [900, 1, "nothing is known from 23:58 to 00:00"],
-    [30, 2, "nothing is known from 23:58 to 00:00, since 00:01"],
+    [900, 1, "no data from 23:58 to 00:00"],
+    [30, 2, "no data from 23:58 to 00:00, since 00:01"],
   ]) {
     await page.unroute("**/api/v1/status");
     await openPageWith((status) => {
@@ -276,7 +276,7 @@ test("trends end with the data, and show a gap after two missed reads", async ()
     const chart = section("acme").locator(".tile.high svg");
     const label = await chart.getAttribute("aria-label");
     assert.ok(label.endsWith(`; ${words}`), label);
-    assert.equal(await chart.locator(".hole").count(), gaps);
+    assert.equal(await chart.locator(".gap").count(), gaps);
     assert.equal(await chart.getAttribute("viewBox"), "0 0 35 100");
   }
 });
@@ -344,9 +344,9 @@ test("without the exporter the page reports since when, backs off, and recovers 
     assert.equal(failures.length, count, `before ${seconds} s`);
     await page.clock.runFor(1000);
     await failed;
-    await connection.filter({ hasText: "does not answer" }).waitFor();
+    await connection.filter({ hasText: "has not answered" }).waitFor();
   }
-  assert.match(await connection.textContent(), /^The exporter does not answer since \d\d:\d\d\. What is shown was read before that\.$/);
+  assert.match(await connection.textContent(), /^The exporter has not answered since \d\d:\d\d\. The data shown is from before that\.$/);
   assert.equal(await page.locator("body.stale").count(), 1);
   const withoutAges = (text) => text.replaceAll(/\d+ (s|min|h|days) ago/g, "");
   assert.equal(withoutAges(await page.locator("main").textContent()), withoutAges(had));

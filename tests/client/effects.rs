@@ -1,13 +1,13 @@
 //! What a change did that gave no good answer, by which answer it is found again, and an event's details.
 
-use zt_risk_exporter::cloudflare::{Client, Effect, Kind, Options};
+use zt_risk_exporter::cloudflare::{Client, Kind, Options, SideEffect};
 use zt_risk_exporter::model::{DetailedEvent, Event, Level};
 
 use crate::canned::{Canned, Step, answer, bad, budget, client, good, observed};
 
 const USER: &str = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e";
 
-async fn reset(client: &Client) -> (Effect, Kind) {
+async fn reset(client: &Client) -> (SideEffect, Kind) {
     let error = client.reset(USER.parse().unwrap()).await.unwrap_err();
     (error.effect(), error.kind())
 }
@@ -15,18 +15,18 @@ async fn reset(client: &Client) -> (Effect, Kind) {
 #[tokio::test]
 async fn a_change_without_an_answer_may_have_happened_and_a_refused_one_has_not() {
     for (step, wanted) in [
-        (Step::Close, Effect::Unknown),
-        (bad(500, 1000, "oops"), Effect::Unknown),
-        (bad(200, 1000, "oops"), Effect::Unknown),
-        (answer(200, &[], "no JSON"), Effect::Unknown),
-        (answer(502, &["Content-Type: text/html"], "<html>"), Effect::Unknown),
-        (bad(400, 1000, "no"), Effect::Nothing),
-        (bad(401, 10000, "no"), Effect::Nothing),
-        (bad(403, 10000, "no"), Effect::Nothing),
-        (bad(403, 3314, "no"), Effect::Nothing),
-        (bad(400, 9106, "no"), Effect::Nothing),
-        (bad(404, 1001, "no"), Effect::Nothing),
-        (bad(429, 971, "wait"), Effect::Nothing),
+        (Step::Close, SideEffect::Unknown),
+        (bad(500, 1000, "oops"), SideEffect::Unknown),
+        (bad(200, 1000, "oops"), SideEffect::Unknown),
+        (answer(200, &[], "no JSON"), SideEffect::Unknown),
+        (answer(502, &["Content-Type: text/html"], "<html>"), SideEffect::Unknown),
+        (bad(400, 1000, "no"), SideEffect::None),
+        (bad(401, 10000, "no"), SideEffect::None),
+        (bad(403, 10000, "no"), SideEffect::None),
+        (bad(403, 3314, "no"), SideEffect::None),
+        (bad(400, 9106, "no"), SideEffect::None),
+        (bad(404, 1001, "no"), SideEffect::None),
+        (bad(429, 971, "wait"), SideEffect::None),
     ] {
         let what = format!("{step:?}");
         let server = Canned::script([step]).await;
@@ -36,7 +36,7 @@ async fn a_change_without_an_answer_may_have_happened_and_a_refused_one_has_not(
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let options = Options { base_url: format!("http://{free}"), attempts: 1, ..Options::default() };
     let unreached = reset(&client(options, &budget())).await;
-    assert_eq!(unreached, (Effect::Nothing, Kind::Unavailable), "without a connection nothing was sent");
+    assert_eq!(unreached, (SideEffect::None, Kind::Unavailable), "without a connection nothing was sent");
 }
 
 #[tokio::test]

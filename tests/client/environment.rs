@@ -59,7 +59,7 @@ async fn https_goes_by_the_proxy_unless_excepted_and_loopback_never_does() {
     let remote = "https://api.cloudflare.invalid/client/v4";
     let text = said(remote, &[("HTTPS_PROXY", &at_proxy)]).await;
     let wanted = format!(
-        "no connection to api.cloudflare.invalid by the proxy {}: tunnel error: unsuccessful; check HTTPS_PROXY, and \
+        "no connection to api.cloudflare.invalid through the proxy {}: tunnel error: unsuccessful; check HTTPS_PROXY, and \
          ask again later",
         proxy.address
     );
@@ -70,7 +70,7 @@ async fn https_goes_by_the_proxy_unless_excepted_and_loopback_never_does() {
     let excepted = [("HTTPS_PROXY", at_proxy.as_str()), ("NO_PROXY", "cloudflare.invalid")];
     let text = said(remote, &excepted).await;
     assert!(text.starts_with("no connection to api.cloudflare.invalid: "), "{text}");
-    assert!(text.ends_with("; ask again later, and look into it if it lasts"), "{text}");
+    assert!(text.ends_with("; retry later; investigate if it persists"), "{text}");
     assert_eq!(proxy.asked().len(), 3, "excepted");
 
     let api = Canned::script([good("[]")]).await;
@@ -83,7 +83,7 @@ async fn https_goes_by_the_proxy_unless_excepted_and_loopback_never_does() {
 async fn trust_anchors_that_someone_chose_must_be_there() {
     let remote = "https://api.cloudflare.invalid";
     let text = said(remote, &[("SSL_CERT_FILE", "/nowhere/roots.pem")]).await;
-    let wanted = "the trust anchors cannot be read: SSL_CERT_FILE leads to no trust anchor: ";
+    let wanted = "the trust anchors cannot be read: SSL_CERT_FILE contains no trust anchor: ";
     assert!(text.starts_with(wanted) && text.contains("/nowhere/roots.pem"), "{text}");
     // On loopback nobody has to be trusted.
     let api = Canned::script([good("[]")]).await;
@@ -126,9 +126,13 @@ async fn a_certificate_that_is_not_trusted_is_told_in_words_and_not_tried_again(
     let chosen = tempfile::NamedTempFile::new().unwrap();
     let path = chosen.path().to_str().unwrap();
     for (params, variables, wanted) in [
-        (params("127.0.0.1"), &[][..], "nobody who is trusted has signed its certificate"),
+        (params("127.0.0.1"), &[][..], "its certificate is not signed by a trusted authority"),
         (params("example.com"), &[("SSL_CERT_FILE", path)][..], "its certificate is for another name"),
-        (past, &[("SSL_CERT_FILE", path)][..], "its certificate has expired, by this machine's clock"),
+        (
+            past,
+            &[("SSL_CERT_FILE", path)][..],
+            "its certificate has expired, according to this machine's clock",
+        ),
         (authority, &[("SSL_CERT_FILE", path)][..], "its certificate cannot be trusted"),
     ] {
         let key = KeyPair::generate().unwrap();
@@ -137,7 +141,9 @@ async fn a_certificate_that_is_not_trusted_is_told_in_words_and_not_tried_again(
         let (address, visits) = tls_server(&certificate, &key);
         assert_eq!(
             said(&format!("https://{address}"), variables).await,
-            format!("no connection to {address}: {wanted}; check SSL_CERT_FILE, or what stands between")
+            format!(
+                "no connection to {address}: {wanted}; check SSL_CERT_FILE, and whether a proxy inspects TLS"
+            )
         );
         assert_eq!(visits.load(Ordering::Relaxed), 1, "{wanted}");
     }
@@ -158,7 +164,7 @@ async fn what_does_not_speak_tls_is_told_in_words() {
     assert_eq!(
         said(&format!("https://{address}"), &[]).await,
         format!(
-            "no connection to {address}: what answers there does not speak TLS; ask again later, and look into it if \
+            "no connection to {address}: the server does not speak TLS; ask again later, and look into it if \
              it lasts"
         )
     );

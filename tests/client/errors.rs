@@ -1,7 +1,7 @@
 //! What each answer that is no success becomes: a kind, a sentence that says what to do, and no retry where
 //! none helps.
 
-use zt_risk_exporter::cloudflare::{Client, Credentials, Error, Kind, Lack};
+use zt_risk_exporter::cloudflare::{Client, Credentials, Error, Kind, MissingGrant};
 use zt_risk_exporter::model::Resource;
 
 use crate::canned::{Canned, Step, answer, bad, good};
@@ -50,7 +50,7 @@ async fn check(cases: impl IntoIterator<Item = (Ask, Step, Kind, &str)>) {
         let reports = reports.lock().unwrap();
         assert_eq!(reports.len(), 1);
         assert_eq!((reports[0].outcome, reports[0].attempt), (error.outcome(), 1));
-        assert_eq!((reports[0].endpoint, error.operation()), what.names());
+        assert_eq!((reports[0].resource, error.operation()), what.names());
     }
 }
 
@@ -69,34 +69,34 @@ async fn an_error_says_what_to_do() {
             Ask::Summary,
             bad(401, 10000, "Authentication error"),
             Kind::Refused,
-            "the credentials are refused; check that the token is active and not expired, or create a new one \
+            "the credentials were rejected; check that the token is active and not expired, or create a new one \
              (HTTP 401, 10000 Authentication error, CF-Ray 8f00ba4-FRA)",
         ),
         (
             Ask::Summary,
             bad(403, 10000, "Authentication error"),
-            Kind::Forbidden(Lack::Permission),
+            Kind::Forbidden(MissingGrant::Permission),
             "the credentials lack a permission; add \"Zero Trust: PII Read\" to the token (HTTP 403, 10000 \
              Authentication error, CF-Ray 8f00ba4-FRA)",
         ),
         (
             Ask::Behaviors,
             answer(403, &[], r#"{"success":false,"errors":[{"code":10000,"message":"Authentication error"}]}"#),
-            Kind::Forbidden(Lack::Permission),
+            Kind::Forbidden(MissingGrant::Permission),
             "the credentials lack a permission; add \"Zero Trust Read\" (or \"Zero Trust Write\") to the \
              token (HTTP 403, 10000 Authentication error, CF-Ray 8f00ba4-FRA)",
         ),
         (
             Ask::Reset,
             bad(403, 10001, "Method not allowed for token"),
-            Kind::Forbidden(Lack::Permission),
+            Kind::Forbidden(MissingGrant::Permission),
             "the credentials lack a permission; add \"Zero Trust Write\" to the token (HTTP 403, 10001 Method \
              not allowed for token, CF-Ray 8f00ba4-FRA)",
         ),
         (
             Ask::Summary,
             bad(403, 9109, "Unauthorized to access requested resource"),
-            Kind::Forbidden(Lack::Account),
+            Kind::Forbidden(MissingGrant::Account),
             "the credentials do not cover this account; check the account id and the accounts the token is \
              for (HTTP 403, 9109 Unauthorized to access requested resource, CF-Ray 8f00ba4-FRA)",
         ),
@@ -111,40 +111,40 @@ async fn an_error_says_what_to_do() {
             Ask::Summary,
             bad(404, 7003, "Could not route to /x, perhaps your object identifier is invalid?"),
             Kind::NotFound,
-            "there is nothing at this address; check the account id and the base URL (HTTP 404, 7003 Could \
+            "cloudflare does not know this address; check the account id and the base URL (HTTP 404, 7003 Could \
              not route to /x, perhaps your object identifier is invalid?, CF-Ray 8f00ba4-FRA)",
         ),
         (
             Ask::User,
             answer(404, &[], "{}"),
             Kind::NotFound,
-            "cloudflare knows no such user in this account (HTTP 404, CF-Ray 8f00ba4-FRA)",
+            "the account has no such user (HTTP 404, CF-Ray 8f00ba4-FRA)",
         ),
         (
             Ask::Integration,
             answer(404, &["Content-Type: text/html"], "<html>"),
             Kind::NotFound,
-            "there is no such integration in this account (HTTP 404, CF-Ray 8f00ba4-FRA)",
+            "the account has no such integration (HTTP 404, CF-Ray 8f00ba4-FRA)",
         ),
         (
             Ask::Reset,
             bad(422, 1234, "no"),
             Kind::Invalid,
-            "the request is refused: cloudflare does not accept it as it is (HTTP 422, 1234 no, CF-Ray \
+            "the request was rejected: cloudflare does not accept it (HTTP 422, 1234 no, CF-Ray \
              8f00ba4-FRA)",
         ),
         (
             Ask::Behaviors,
             bad(403, 10001, "Internal error"),
             Kind::Unavailable,
-            "cloudflare is in trouble; ask again later, and look into it if it lasts (HTTP 403, 10001 \
+            "cloudflare is unavailable; retry later; investigate if it persists (HTTP 403, 10001 \
              Internal error, CF-Ray 8f00ba4-FRA)",
         ),
         (
             Ask::Reset,
             answer(502, &["Content-Type: text/html"], "<html><h1>Bad gateway</h1></html>"),
             Kind::Unavailable,
-            "cloudflare is in trouble; ask again later, and look into it if it lasts (HTTP 502, CF-Ray \
+            "cloudflare is unavailable; retry later; investigate if it persists (HTTP 502, CF-Ray \
              8f00ba4-FRA)",
         ),
     ])
@@ -153,32 +153,28 @@ async fn an_error_says_what_to_do() {
 
 #[tokio::test]
 async fn the_envelope_decides_and_not_the_status() {
-    let shape = |what: &str| format!("unexpected answer: {what} (HTTP 200, CF-Ray 8f00ba4-FRA)");
+    let shape = |what: &str| format!("unexpected response: {what} (HTTP 200, CF-Ray 8f00ba4-FRA)");
     let json = |body: &str| answer(200, &[], body);
     for (step, kind, sentence) in [
         (
             bad(200, 1000, "something"),
             Kind::Unavailable,
-            "cloudflare reports a failure; ask again later, and look into it if it lasts (HTTP 200, 1000 \
+            "cloudflare reports a failure; retry later; investigate if it persists (HTTP 200, 1000 \
              something, CF-Ray 8f00ba4-FRA)"
                 .to_owned(),
         ),
         (json(r#"{"success":true}"#), Kind::Shape, shape("it has no result")),
         (good("null"), Kind::Shape, shape("it has no result")),
-        (
-            json(r#"{"result":{"behaviors":{}}}"#),
-            Kind::Shape,
-            shape("it does not say whether it is a success"),
-        ),
+        (json(r#"{"result":{"behaviors":{}}}"#), Kind::Shape, shape("it has no \"success\" field")),
         (
             json(r#"{"success":"true","result":{"behaviors":{}}}"#),
             Kind::Shape,
-            shape("it does not say whether it is a success"),
+            shape("it has no \"success\" field"),
         ),
         (good("{}"), Kind::Shape, shape("its result is not as documented: missing field `behaviors`")),
-        (json(r#"{"success":true,"#), Kind::Shape, shape("it ends after 16 bytes, before it is complete")),
-        (json(""), Kind::Shape, shape("it ends after 0 bytes, before it is complete")),
-        (json("[]"), Kind::Shape, shape("it is no JSON at byte 0: an object was expected")),
+        (json(r#"{"success":true,"#), Kind::Shape, shape("it is incomplete: it ends after 16 bytes")),
+        (json(""), Kind::Shape, shape("it is incomplete: it ends after 0 bytes")),
+        (json("[]"), Kind::Shape, shape("it is not valid JSON at byte 0: an object was expected")),
         (
             answer(200, &["Content-Type: text/html; charset=utf-8"], "<html>"),
             Kind::Shape,
@@ -187,7 +183,7 @@ async fn the_envelope_decides_and_not_the_status() {
         (
             answer(200, &["Content-Encoding: br"], "x"),
             Kind::Shape,
-            shape("it cannot be decompressed: it is packed in a way that was not asked for"),
+            shape("it cannot be decompressed: its Content-Encoding was not requested"),
         ),
     ] {
         check([(Ask::Behaviors, step, kind, sentence.as_str())]).await;
@@ -196,7 +192,7 @@ async fn the_envelope_decides_and_not_the_status() {
 
 #[tokio::test]
 async fn a_list_needs_its_result_and_its_list() {
-    let shape = |what: &str| format!("unexpected answer: {what} (HTTP 200, CF-Ray 8f00ba4-FRA)");
+    let shape = |what: &str| format!("unexpected response: {what} (HTTP 200, CF-Ray 8f00ba4-FRA)");
     let whole = r#"{"success":true,"result":{"users":[{"user_id":"#;
     for (step, what) in [
         (good("null"), "it has no result"),
@@ -204,8 +200,8 @@ async fn a_list_needs_its_result_and_its_list() {
         (good("[]"), "its result has no list of users"),
         (good(r#"{"users":null}"#), "its result has no list of users"),
         (good(r#"{"users":{}}"#), "its result has no list of users"),
-        (answer(200, &[], whole), "it ends after 46 bytes, before it is complete"),
-        (good(r#"{"users":[}]}"#), "it is no JSON at byte 61: a value was expected"),
+        (answer(200, &[], whole), "it is incomplete: it ends after 46 bytes"),
+        (good(r#"{"users":[}]}"#), "it is not valid JSON at byte 61: a value was expected"),
     ] {
         check([(Ask::Summary, step, Kind::Shape, shape(what).as_str())]).await;
     }
@@ -219,12 +215,12 @@ async fn redirects_are_not_followed_and_only_their_host_is_told() {
     for (location, told) in [
         ("Location: https://evil.example.com/steal?token=abc", "evil.example.com"),
         ("Location: /elsewhere", "127.0.0.1"),
-        ("Location: http://[", "another place"),
-        ("X-Nothing: 1", "another place"),
+        ("Location: http://[", "an unknown host"),
+        ("X-Nothing: 1", "an unknown host"),
     ] {
         for status in [301, 302, 307, 308] {
             let sentence = format!(
-                "unexpected answer: it leads to {told}, where nothing is sent; check the base URL (HTTP \
+                "unexpected response: it redirects to {told}, and redirects are not followed; check the base URL (HTTP \
                  {status}, CF-Ray 8f00ba4-FRA)"
             );
             check([(Ask::Summary, answer(status, &[location], ""), Kind::Shape, sentence.as_str())]).await;

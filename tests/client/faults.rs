@@ -31,7 +31,7 @@ async fn summary_error(step: Step, tune: impl FnOnce(&mut Options)) -> (Kind, St
 }
 
 fn shape(what: &str) -> (Kind, String) {
-    let sentence = format!("unexpected answer: {what} (HTTP 200, CF-Ray 8f00ba4-FRA)");
+    let sentence = format!("unexpected response: {what} (HTTP 200, CF-Ray 8f00ba4-FRA)");
     (Kind::Shape, sentence)
 }
 
@@ -61,9 +61,9 @@ async fn what_is_packed_badly_is_told() {
     let last = flipped.len() - 8;
     flipped[last] ^= 1;
     for (packed, what) in [
-        (whole[..whole.len() - 9].to_vec(), "it cannot be decompressed: it is cut short or damaged after "),
-        (whole[..0].to_vec(), "it cannot be decompressed: it is cut short or damaged after 0 bytes"),
-        (flipped, "it cannot be decompressed: it is cut short or damaged after 140 bytes"),
+        (whole[..whole.len() - 9].to_vec(), "it cannot be decompressed: it is damaged or incomplete after "),
+        (whole[..0].to_vec(), "it cannot be decompressed: it is damaged or incomplete after 0 bytes"),
+        (flipped, "it cannot be decompressed: it is damaged or incomplete after 140 bytes"),
         (b"plain".to_vec(), "it cannot be decompressed: "),
     ] {
         let (kind, text) = summary_error(answer(200, &["Content-Encoding: gzip"], packed), |_| {}).await;
@@ -83,7 +83,7 @@ async fn an_endless_answer_meets_its_bounds() {
         summary_error(endless(&spaces), |options| options.bounds.decoded_bytes = 1 << 22).await;
     assert_eq!((kind, text), shape("it is too large: more than 4194304 bytes"));
     let (kind, text) = summary_error(endless(&part), |options| {
-        options.total_wait = Duration::from_millis(300);
+        options.total_timeout = Duration::from_millis(300);
         options.bounds.elements = usize::MAX;
     })
     .await;
@@ -91,7 +91,7 @@ async fn an_endless_answer_meets_its_bounds() {
         (kind, text.as_str()),
         (
             Kind::Timeout,
-            "there was no whole answer within 300ms; ask again later, and check the network if it lasts"
+            "the response was not complete within 300ms; retry later; check the network if it persists"
         )
     );
 }
@@ -99,8 +99,8 @@ async fn an_endless_answer_meets_its_bounds() {
 #[tokio::test]
 async fn an_answer_that_stands_still_is_given_up() {
     let hasty = |options: &mut Options| {
-        options.idle_wait = Duration::from_millis(100);
-        options.connect_wait = Duration::from_millis(100);
+        options.idle_timeout = Duration::from_millis(100);
+        options.connect_timeout = Duration::from_millis(100);
     };
     let cut = [head(200, &[], 500), USERS.into()].concat();
     let (kind, text) = summary_error(Step::Stall(cut), hasty).await;
@@ -108,7 +108,7 @@ async fn an_answer_that_stands_still_is_given_up() {
         (kind, text.as_str()),
         (
             Kind::Timeout,
-            "the answer stood still for 100ms after 35 bytes; ask again later, and check the network if it \
+            "the response stalled for 100ms after 35 bytes; ask again later, and check the network if it \
              lasts (HTTP 200, CF-Ray 8f00ba4-FRA)"
         )
     );
@@ -119,10 +119,7 @@ async fn an_answer_that_stands_still_is_given_up() {
     hasty(&mut options);
     let asking = client(options, &budget());
     let error = within_seconds(asking.summary()).await.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "nothing was answered within 200ms; ask again later, and check the network if it lasts"
-    );
+    assert_eq!(error.to_string(), "no response within 200ms; retry later; check the network if it persists");
     assert_eq!(server.asked().len(), 3);
     let user = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e".parse().unwrap();
     assert_eq!(asking.reset(user).await.unwrap_err().kind(), Kind::Timeout);
@@ -134,5 +131,5 @@ async fn an_answer_that_breaks_off_says_how_far_it_came() {
     let cut = [head(200, &[], 500), USERS.into()].concat();
     let (kind, text) = summary_error(Step::Send(cut), |_| {}).await;
     assert_eq!(kind, Kind::Unavailable);
-    assert!(text.starts_with("the answer broke off after 35 bytes: "), "{text}");
+    assert!(text.starts_with("the response was cut off after 35 bytes: "), "{text}");
 }

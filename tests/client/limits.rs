@@ -85,11 +85,11 @@ async fn a_rate_limit_is_waited_out_if_that_is_bearable_and_told_if_not() {
             assert_eq!(
                 error.to_string(),
                 format!(
-                    "cloudflare's rate limit is reached; ask again in {seconds} s, and lower the budget \
+                    "cloudflare's rate limit is reached; retry in {seconds} s, and lower the budget \
                      share if this returns (HTTP {status}, 971 Please wait, CF-Ray 8f00ba4-FRA)"
                 )
             );
-            assert!(budget.level().blocked_until.is_some(), "{lines:?}");
+            assert!(budget.status().blocked_until.is_some(), "{lines:?}");
         }
     }
 }
@@ -97,7 +97,7 @@ async fn a_rate_limit_is_waited_out_if_that_is_bearable_and_told_if_not() {
 #[tokio::test]
 async fn a_wait_that_the_server_asks_for_is_no_wait_for_a_turn() {
     let patient = Duration::from_secs(330);
-    for (status, told, retry_wait, asked) in [
+    for (status, told, max_retry_wait, asked) in [
         (429, 5, 5, 2),
         (429, 6, 5, 1),
         (429, 300, 5, 1),
@@ -108,11 +108,11 @@ async fn a_wait_that_the_server_asks_for_is_no_wait_for_a_turn() {
     ] {
         let busy = answer(status, &[&format!("Retry-After: {told}")], "");
         let server = Canned::script([busy, good("[]")]).await;
-        let retry_wait = Duration::from_secs(retry_wait);
-        let options = Options { permit_wait: patient, retry_wait, ..server.options() };
+        let max_retry_wait = Duration::from_secs(max_retry_wait);
+        let options = Options { permit_timeout: patient, max_retry_wait, ..server.options() };
         let result = within_seconds(client(options, &budget()).integrations()).await;
         let told = Duration::from_secs(told);
-        assert_eq!(server.asked().len(), asked, "{status} {told:?} {retry_wait:?}");
+        assert_eq!(server.asked().len(), asked, "{status} {told:?} {max_retry_wait:?}");
         match result {
             Ok(_) => assert_eq!(asked, 2),
             Err(error) => assert_eq!((error.retry_after(), asked), (Some(told), 1)),
@@ -138,7 +138,7 @@ async fn inside_a_block_nothing_is_sent() {
     let error = asking.summary().await.unwrap_err();
     assert_eq!(error.kind(), Kind::Limited(Limiter::Cloudflare));
     assert!(error.retry_after().unwrap() > Duration::from_secs(80_000), "{error}");
-    assert!(error.answer().is_none());
+    assert!(error.response().is_none());
     assert_eq!(server.asked().len(), 1);
 }
 
@@ -151,7 +151,7 @@ async fn a_spent_budget_is_told_from_a_rate_limit() {
     asking.integrations().await.unwrap();
     let error = asking.integrations().await.unwrap_err();
     assert_eq!(error.kind(), Kind::Limited(Limiter::Budget));
-    assert_eq!(error.to_string(), "the request budget is spent; the next request may go in 300 s");
+    assert_eq!(error.to_string(), "the request budget is used up; the next request is allowed in 300 s");
     assert_eq!(server.asked().len(), 1);
 }
 
@@ -162,7 +162,7 @@ async fn what_the_server_says_is_left_narrows_the_budget() {
         let server = Canned::script([step]).await;
         let budget = Budget::new(1.0, Clock::scaled(Timestamp::from_seconds(0), 1.0));
         let _ = client(server.options(), &budget).integrations().await;
-        assert_eq!(budget.level().remaining, 7);
+        assert_eq!(budget.status().remaining, 7);
     }
 }
 

@@ -75,7 +75,7 @@ async fn behaviors_are_read_and_changed() {
     let refused = client.update_behaviors(&setting(Level::Unknown)).await.unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "the request is refused: behavior \"imp_travel\" needs the level low, medium or high"
+        "the request was rejected: behavior \"imp_travel\" needs the level low, medium or high"
     );
     assert_eq!(server.lines(), ["GET /behaviors", "PUT /behaviors", "PUT /behaviors"]);
     assert_eq!(
@@ -101,7 +101,7 @@ async fn a_row_that_is_not_as_documented_spoils_no_other() {
         assert_eq!((ids, found.rejected), (vec!["b"], 2), "{bad_row}");
         let error = client.behaviors().await.unwrap_err();
         assert_eq!(error.kind(), Kind::Shape, "{bad_row}");
-        assert!(error.to_string().contains("not as documented: no row can be read: "), "{error}");
+        assert!(error.to_string().contains("not as documented: no row is readable: "), "{error}");
     }
     for bad_row in [
         RECORDED.replace("true", "null"),
@@ -134,7 +134,7 @@ async fn the_summary_keeps_names_only_if_asked() {
     for names in [Pii::Drop, Pii::Keep] {
         let server = Canned::script([answer(200, &["Date: Wed, 21 Oct 2015 07:28:00 GMT"], SUMMARY)]).await;
         let mut options = server.options();
-        options.names = names;
+        options.pii = names;
         let summary = client(options, &budget()).summary().await.unwrap();
         let user: Uuid = USER.parse().unwrap();
         assert_eq!(summary.rows.len(), 1);
@@ -162,7 +162,7 @@ async fn a_user_is_read_with_what_stands_around_the_events() {
     ] {
         let server = Canned::script([good(&result)]).await;
         let mut options = server.options();
-        options.names = Pii::Keep;
+        options.pii = Pii::Keep;
         let user = client(options, &budget()).user(USER.parse().unwrap()).await.unwrap();
         let wanted = Event { id: "id".into(), name: "imp_travel".into(), level: Level::Low, timestamp: THEN };
         assert_eq!(user.events, vec![wanted; events]);
@@ -286,17 +286,17 @@ async fn requests_carry_one_kind_of_credentials_and_say_who_asks() {
         (
             ACCOUNT,
             key("", "b"),
-            "the credentials are empty or hold characters that cannot be sent; check for stray line ends",
+            "the credentials are empty or contain characters that an HTTP header cannot carry; check for line breaks",
         ),
         (
             ACCOUNT,
             key("a", ""),
-            "the credentials are empty or hold characters that cannot be sent; check for stray line ends",
+            "the credentials are empty or contain characters that an HTTP header cannot carry; check for line breaks",
         ),
         (
             ACCOUNT,
             Credentials::Token(SecretString::from("abc\n")),
-            "the credentials are empty or hold characters that cannot be sent; check for stray line ends",
+            "the credentials are empty or contain characters that an HTTP header cannot carry; check for line breaks",
         ),
     ] {
         let error = Client::new(account, credentials, budget(), server.options()).err();

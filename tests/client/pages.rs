@@ -67,7 +67,7 @@ async fn all_pages_are_read_in_the_largest_size_that_is_granted() {
         let total = if largest == 20 { 75 } else { 1_500 };
         let server = paging(total, largest).await;
         let mut options = server.options();
-        options.names = Pii::Keep;
+        options.pii = Pii::Keep;
         let summary = client(options, &budget()).summary().await.unwrap();
         assert_eq!((summary.rows.len(), &summary.completeness), (total, &Completeness::Complete));
         assert!(summary.rows.is_sorted_by_key(|row| row.user));
@@ -147,7 +147,7 @@ async fn without_a_promise_of_more_one_request_is_all() {
         (r#""total_count":3,"total_pages":1"#, Completeness::Complete),
         (r#""count":900,"per_page":1,"page":1"#, Completeness::Complete),
         (r#""total_count":null,"total_pages":"many""#, Completeness::Complete),
-        (r#""total_count":2"#, partial("3 of 2 came")),
+        (r#""total_count":2"#, partial("3 of 2 elements arrived")),
     ] {
         let server = Canned::script([page((0..3).map(user), info)]).await;
         let summary = read(&server).await;
@@ -160,24 +160,24 @@ async fn without_a_promise_of_more_one_request_is_all() {
 async fn a_server_that_does_not_turn_pages_is_noticed() {
     let server = Canned::script([page((0..3).map(user), r#""total_count":2000,"total_pages":100"#)]).await;
     let summary = read(&server).await;
-    assert_eq!((summary.rows.len(), summary.completeness), (3, partial("page 2 repeats earlier ones")));
+    assert_eq!((summary.rows.len(), summary.completeness), (3, partial("page 2 repeats earlier pages")));
     assert_eq!(server.asked().len(), 3);
 }
 
 #[tokio::test]
 async fn totals_that_are_not_delivered_make_a_list_partial() {
     for (second, completeness) in [
-        (page([], r#""total_count":5"#), partial("3 of 5 came")),
-        (page((3..4).map(user), r#""total_count":5"#), partial("page 3 repeats earlier ones")),
+        (page([], r#""total_count":5"#), partial("3 of 5 elements arrived")),
+        (page((3..4).map(user), r#""total_count":5"#), partial("page 3 repeats earlier pages")),
         (
             page((3..5).map(user), r#""total_count":6,"total_pages":2"#),
-            partial("page 3 repeats earlier ones"),
+            partial("page 3 repeats earlier pages"),
         ),
         (
             page((3..6).map(user), r#""total_count":6,"total_pages":2"#),
             partial("the total changed from 5 to 6 while the pages were read"),
         ),
-        (page((2..4).map(user), r#""total_count":5,"total_pages":2"#), partial("4 of 5 came")),
+        (page((2..4).map(user), r#""total_count":5,"total_pages":2"#), partial("4 of 5 elements arrived")),
         (page((3..5).map(user), r#""total_count":5,"total_pages":2"#), Completeness::Complete),
         (page((3..5).map(user), ""), Completeness::Complete),
     ] {
@@ -236,10 +236,10 @@ async fn rows_are_counted_whether_they_can_be_read_or_not() {
         (many, 200, (199, 0, 1, Completeness::Complete)),
         // One in a hundred may be unreadable.
         (one_broken(99), 100, (99, 1, 0, Completeness::Complete)),
-        (one_broken(98), 99, (98, 1, 0, partial("1 of 99 could not be read"))),
+        (one_broken(98), 99, (98, 1, 0, partial("1 of 99 elements are unreadable"))),
         (vec![user(1), user(1), broken(1)], 1, (1, 0, 0, Completeness::Complete)),
-        (vec![user(1), broken(2), broken(2)], 2, (1, 1, 0, partial("1 of 2 could not be read"))),
-        (vec![user(1), nobody], 2, (1, 0, 1, partial("1 of 2 could not be read"))),
+        (vec![user(1), broken(2), broken(2)], 2, (1, 1, 0, partial("1 of 2 elements are unreadable"))),
+        (vec![user(1), nobody], 2, (1, 0, 1, partial("1 of 2 elements are unreadable"))),
     ] {
         let server = Canned::script([page(users, &format!(r#""total_count":{total}"#))]).await;
         let summary = read(&server).await;
@@ -260,7 +260,7 @@ async fn unreadable_rows_are_known_again_however_many_they_are() {
     .await;
     let summary = read(&server).await;
     assert_eq!(summary.unreadable.len(), 2 * many);
-    assert_eq!(summary.completeness, partial("page 3 repeats earlier ones"));
+    assert_eq!(summary.completeness, partial("page 3 repeats earlier pages"));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The simulator over real HTTP: credentials, limits, lists, every operation, every fault, the truth.
+//! The simulator over HTTP: credentials, limits, lists, operations, faults, control paths.
 
 mod api;
 mod faults;
@@ -34,20 +34,20 @@ tokens:
 const A: &str = "00000000-0000-4000-8000-00000000000a";
 const B: &str = "00000000-0000-4000-8000-00000000000b";
 
-/// A simulator, and who asks it.
-struct Stand {
+/// A simulator and an HTTP client.
+struct TestServer {
     simulator: Simulator,
     client: reqwest::Client,
 }
 
-/// A date in the middle of a minute, on a clock that runs as fast as the wall.
+/// A clock at normal speed that starts in the middle of a minute.
 fn clock() -> Clock {
     Clock::scaled(Timestamp::from_seconds(1_790_000_000), 1.0)
 }
 
-impl Stand {
+impl TestServer {
     async fn of(scenario: Scenario) -> Self {
-        // The client wants a provider even for plain HTTP; a second test finds the first one's.
+        // The client needs a TLS provider even for plain HTTP. In later tests it is already installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .no_proxy()
@@ -59,12 +59,12 @@ impl Stand {
         Self { simulator, client }
     }
 
-    /// [`TWO_USERS`] with more keys.
+    /// The scenario [`TWO_USERS`] with more keys.
     async fn with(more: &str) -> Self {
         Self::of(Scenario::from_yaml(&format!("{TWO_USERS}{more}")).unwrap()).await
     }
 
-    /// A URL within the account.
+    /// A URL of the API for the account.
     fn url(&self, path: &str) -> String {
         format!("{}/accounts/{GENERATED_ACCOUNT}/zt_risk_scoring{path}", self.simulator.base_url())
     }
@@ -92,14 +92,14 @@ impl Stand {
         (answer.status().as_u16(), parsed(answer).await)
     }
 
-    /// The users that a summary lists, in its order.
+    /// The ids of the users in the summary, in its order.
     async fn users(&self, path: &str) -> Vec<String> {
         let (_, summary) = self.json(path).await;
         let users = summary["result"]["users"].as_array().unwrap();
         users.iter().map(|user| text(&user["user_id"])).collect()
     }
 
-    /// The ids of a user's events, in their order.
+    /// The ids of a user's events, in the order of the list.
     async fn events(&self, user: &str) -> Vec<String> {
         let (_, answer) = self.json(&format!("/{user}")).await;
         let events = answer["result"]["events"].as_array().unwrap();
@@ -120,7 +120,7 @@ fn header<'a>(answer: &'a Response, name: &str) -> Option<&'a str> {
     answer.headers().get(name).map(|value| value.to_str().unwrap())
 }
 
-/// The code of an envelope's first error.
+/// The code of the first error in an envelope.
 fn code(envelope: &Value) -> u64 {
     envelope["errors"][0]["code"].as_u64().unwrap_or_default()
 }

@@ -255,7 +255,7 @@ async fn passing_trouble_is_waited_out_and_a_user_who_left_is_passed_over() {
     let missing = Fault::Status { status: 404, code: 1_001, message: "no such user".to_owned() };
     rig.simulator.inject(FaultRule::at(Endpoint::User, missing).times(1));
     let report = rig.run("less.om", &[]).await.unwrap().to_string();
-    assert!(report.contains("of them no longer known: 1\n"), "{report}");
+    assert!(report.contains("users who no longer exist: 1\n"), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -100,7 +100,7 @@ async fn checked(api: SocketAddr, credential: &[(&str, &str)]) -> (Vec<String>, 
     let shown = report.render(Colour::Off, None);
     let (first, rest) = shown.split_once('\n').unwrap();
     assert_eq!(first, format!("account {ACCOUNT}"));
-    let lines = rest.lines().filter(|line| !line.starts_with(['┌', '╞', '└']) && !line.contains("what came"));
+    let lines = rest.lines().filter(|line| !line.starts_with(['┌', '╞', '└']) && !line.contains("┆ answer"));
     let plain = |line: &str| {
         let cells: Vec<&str> = line.trim_matches('│').split('┆').map(str::trim).collect();
         match cells.as_slice() {
@@ -135,7 +135,7 @@ async fn rows_that_cannot_be_read_are_told() {
         r#"{"success":true,"result":{"behaviors":{"a":{"enabled":true},"b":{"enabled":null}}}}"#;
     answers.insert("behaviors", (200, with_bad_row));
     let (lines, failures) = checked(api(answers).await, BY_TOKEN).await;
-    assert_eq!(lines[1], "behaviors works: 1 behavior, 1 enabled, and 1 that cannot be read");
+    assert_eq!(lines[1], "behaviors works: 1 behavior, 1 enabled, 1 unreadable");
     assert_eq!(failures, 0);
 }
 
@@ -151,7 +151,7 @@ async fn a_missing_permission_is_named_beside_the_endpoint_and_once_at_the_end()
         "behaviors fails: lacks Zero Trust Read",
         "integrations fails: lacks Zero Trust Read",
         "summary fails: lacks Zero Trust: PII Read",
-        "user not tried: the summary could not be read",
+        "user skipped: the list of users could not be read",
         "behaviors, integrations: the credentials lack a permission; add \"Zero Trust Read\" (or \"Zero Trust Write\") \
          to the token (HTTP 403, 10000 Authentication error)",
         "summary: the credentials lack a permission; add \"Zero Trust: PII Read\" to the token \
@@ -169,12 +169,12 @@ async fn what_is_not_tried_fails_nothing() {
     let key: &[(&str, &str)] = &[("CLOUDFLARE_EMAIL", "a@b"), ("CLOUDFLARE_API_KEY", "key")];
     let (lines, failures) = checked(api(answers).await, key).await;
     let wanted = [
-        "token_verify not tried: an API key is used",
+        "token_verify skipped: an API key is used",
         "behaviors works: 2 behaviors, 1 enabled",
         "integrations works: 1 integration, 1 active",
         "summary works: 0 users in 1 request",
-        "user not tried: nobody is on the list",
-        "token_verify: an API key may do everything; a token with two permissions may do less",
+        "user skipped: the list has no users",
+        "token_verify: an API key can do everything; a token with two permissions is safer",
     ];
     assert_eq!((lines, failures), (wanted.map(str::to_owned).to_vec(), 0));
 }
@@ -193,14 +193,14 @@ async fn a_refused_or_disabled_token_and_a_partial_list_fail() {
         "token_verify fails: disabled",
         "behaviors fails: refused",
         "integrations fails: refused",
-        "summary fails: 1 user in 3 requests, but not all",
+        "summary fails: 1 user in 3 requests, incomplete",
         "user works: 1 event of one user",
         "token_verify: the token is disabled; enable it, or create another",
-        "behaviors, integrations: the credentials are refused; check that the token is active and not expired, or \
+        "behaviors, integrations: the credentials were rejected; check that the token is active and not expired, or \
          create a new one (HTTP 401, 10000 Authentication error)",
     ];
     assert_eq!(lines[..7], rows);
-    assert!(lines[7].starts_with("summary: the list is not whole: "), "{}", lines[7]);
+    assert!(lines[7].starts_with("summary: the list is incomplete: "), "{}", lines[7]);
     assert_eq!((lines.len(), failures), (8, 4));
 }
 
@@ -209,9 +209,8 @@ async fn a_refused_verification_fails_nothing_where_the_token_works() {
     let mut answers = good();
     answers.insert("verify", (401, REFUSED));
     let (lines, failures) = checked(api(answers.clone()).await, BY_TOKEN).await;
-    assert_eq!((lines[0].as_str(), failures), ("token_verify not known: refused", 0));
-    let remark =
-        "token_verify: tokens that belong to an account are verified elsewhere; nothing depends on it";
+    assert_eq!((lines[0].as_str(), failures), ("token_verify unknown: refused", 0));
+    let remark = "token_verify: a token that belongs to an account cannot be verified here, and need not be";
     assert_eq!((lines.len(), lines[5].as_str()), (6, remark));
     for endpoint in ["behaviors", "integrations", "summary"] {
         answers.insert(endpoint, (401, REFUSED));
@@ -259,7 +258,7 @@ async fn each_endpoint_is_tried_exactly_once() {
         () = hang_up => {}
         (lines, failures) = checked(address, BY_TOKEN) => {
             assert_eq!(failures, 4);
-            assert_eq!(lines[4], "user not tried: the summary could not be read");
+            assert_eq!(lines[4], "user skipped: the list of users could not be read");
         }
     }
 }

@@ -101,7 +101,8 @@ fn a_refused_configuration_is_said_once_and_ends_with_2() {
                    127.0.0.1:10069, [::1]:10069 or localhost:10069 (flag --web.listen-address)";
     let level = "log.level is \"loud\", but must be off, error, warn, info, debug, trace, or directives such as \
                  info,hyper=warn (flag --log.level)";
-    let url = "\"https://127.0.0.1\" is no URL to ask, but must be such as http://127.0.0.1:10069/-/healthy";
+    let url =
+        "\"https://127.0.0.1\" is not a URL to request; it must be like http://127.0.0.1:10069/-/healthy";
     let table: [(&[&str], &str); 9] = [
         (&[], none),
         (&["serve"], none),
@@ -235,7 +236,7 @@ fn a_check_that_fails_shows_its_table_and_ends_with_1() {
         .unwrap();
     let (code, table, errors) = told(output);
     assert_eq!((code, errors.as_str()), (Some(1), "zt-risk-exporter: 4 checks failed\n"));
-    for word in ["token_verify", "behaviors", "integrations", "summary", "not tried", "HTTP 401"] {
+    for word in ["token_verify", "behaviors", "integrations", "summary", "skipped", "HTTP 401"] {
         assert!(table.contains(word), "{word} in {table}");
     }
     assert!(!table.contains("s3cr3t") && !table.contains('\u{1b}'), "{table}");

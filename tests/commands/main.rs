@@ -12,6 +12,7 @@ mod backfill;
 mod canned;
 mod check;
 mod cli;
+mod configuration;
 mod operator;
 mod plan;
 #[path = "../shared/program.rs"]

@@ -28,7 +28,6 @@ const DRILLS: &str = text!("docs/drills.md");
 const METRICS: &str = text!("docs/metrics.md");
 const SIMULATOR: &str = text!("docs/simulator.md");
 const TROUBLESHOOTING: &str = text!("docs/troubleshooting.md");
-const EXAMPLE: &str = text!("deploy/zt-risk-exporter.example.yaml");
 
 /// The cells of the table under this header line, row by row; the header itself must be there once.
 fn table(document: &'static str, header: &str) -> Vec<Vec<&'static str>> {
@@ -91,40 +90,6 @@ fn the_values_of_closed_labels_are_all_listed() {
     let losses: Vec<_> = Loss::ALL.map(Loss::as_str).into();
     let resources: Vec<_> = Resource::ALL.map(Resource::as_str).into();
     assert_eq!((values("outcome"), values("reason"), values("endpoint")), (outcomes, losses, resources));
-}
-
-/// The settings of the example: key, default.
-fn settings() -> Vec<(String, String)> {
-    let mut section = "";
-    let mut settings = Vec::new();
-    for line in EXAMPLE.lines() {
-        if let Some(name) = line.strip_suffix(':').filter(|name| !name.contains([' ', '#'])) {
-            section = name;
-        }
-        let setting = line.trim_start_matches([' ', '#', '-']).split_once(": ");
-        let Some((name, value)) = setting.filter(|(name, _)| !name.contains(' ')) else {
-            continue;
-        };
-        // `#key: value` is a default, `# key: example` is none.
-        let is_default = line.trim_start().strip_prefix('#').is_some_and(|rest| !rest.starts_with(' '));
-        let key =
-            if section == "accounts" { format!("accounts[].{name}") } else { format!("{section}.{name}") };
-        settings.push((key, if is_default { value.trim_matches('"').to_owned() } else { String::new() }));
-    }
-    settings
-}
-
-#[test]
-fn the_configuration_table_is_the_example_file() {
-    let rows = table(CONFIGURATION, "| Key | Default | Environment | Meaning |");
-    let said = rows.iter().map(|row| (code(row[0]).concat(), code(row[1]).concat()));
-    agree(said, settings());
-    for row in &rows {
-        let (key, variables) = (code(row[0]).concat(), code(row[2]));
-        let ours = format!("ZT_RISK_EXPORTER__{}", key.replace('.', "__").to_uppercase());
-        let wanted = !key.starts_with("accounts[]");
-        assert_eq!(variables.contains(&ours.as_str()), wanted, "{key}: {variables:?}");
-    }
 }
 
 #[test]

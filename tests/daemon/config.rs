@@ -154,7 +154,7 @@ fn texts_that_look_like_numbers_stay_as_written() {
     );
     assert_eq!(
         place.refusal(&[]),
-        "accounts[2].id must be 32 hexadecimal digits, as the dashboard shows them in its address (zt.yaml, line 4)"
+        "accounts[2].id must be 32 hexadecimal digits, as in the address of the dashboard (zt.yaml, line 4)"
     );
     let place = Place::new(
         "accounts:\n\
@@ -165,7 +165,7 @@ fn texts_that_look_like_numbers_stay_as_written() {
     );
     assert_eq!(
         place.refusal(&[]),
-        "accounts[3].token has a character that cannot stand in an HTTP header, such as a space, a line end or \
+        "accounts[3].token has a character that is not allowed in an HTTP header, such as a space, a line end or \
          an accent (zt.yaml, line 5)"
     );
     let place = Place::new(
@@ -266,7 +266,7 @@ fn what_is_set_but_not_used_is_said_once() {
             "",
             &[("CLOUDFLARE_ACCOUNT_ID", ID), ("CLOUDFLARE_API_TOKEN", "x"), ("CLOUDFLARE_API_KEY", "y")],
             &[
-                "CLOUDFLARE_API_TOKEN and CLOUDFLARE_API_KEY are both set: the token is used, which may do less",
+                "CLOUDFLARE_API_TOKEN and CLOUDFLARE_API_KEY are both set; the token is used, because it can do less",
             ],
         ),
         (
@@ -341,7 +341,7 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
         |value: &str| line_2(&format!("shard.total is {value}, but must be a whole number from 1 to 1000"));
     let index = |value: &str, total: u32| {
         line_2(&format!(
-            "shard.index is {value}, but must be a whole number from 0 and below shard.total, which is {total}"
+            "shard.index is {value}, but must be a whole number below shard.total, which is {total}"
         ))
     };
     let table: Vec<(String, String)> = vec![
@@ -393,7 +393,7 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
         (with_account("cloudflare: {base_url: 'ftp://127.0.0.1'}"), url.to_owned()),
         (with_account("cloudflare: {base_url: 'api.cloudflare.com'}"), url.to_owned()),
         (with_account("cloudflare: {base_url: 'https://me:pass@example.com'}"), line_2(
-            "cloudflare.base_url must not hold a user name or a password",
+            "cloudflare.base_url must not contain a user name or a password",
         )),
         (with_account("cloudflare: {base_url: 'https://example.com?x'}"), line_2(
             "cloudflare.base_url must be a URL without query and fragment",
@@ -415,10 +415,10 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
             "web.listen-address is not a known key; did you mean web.listen_address?",
         )),
         (with_account("log: {rotation: daily}"), line_2(
-            "log.rotation is not a known key; known here: level, format",
+            "log.rotation is not a known key; known keys: level, format",
         )),
         (with_account("<<: {}"), line_2(
-            "<< is not a known key; known here: accounts, cloudflare, intervals, users, state, web, shard, log",
+            "<< is not a known key; known keys: accounts, cloudflare, intervals, users, state, web, shard, log",
         )),
         (with_account("log: {level: info,\n  format: text, level: warn}"),
             "level is given twice, first on line 2 (zt.yaml, line 3)".to_owned()),
@@ -430,10 +430,10 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
             "the configuration is a single value, but must be a map of sections such as accounts and intervals (zt.yaml, line 3)".to_owned()),
         (with_account("intervals: [30s]"), line_2("intervals is a list, but must be a map")),
         (with_account("log: info"), line_2("log is a single value, but must be a map")),
-        (with_account("? [a]\n: b"), line_2("the keys of a map must be plain words")),
-        (with_account("--- \nlog:\n"), line_2("only one YAML document may stand in the file")),
-        (with_account("log: &x {level: info}"), line_2("anchors, aliases and tags of YAML are not supported here")),
-        (with_account("log: {level: !!str info}"), line_2("anchors, aliases and tags of YAML are not supported here")),
+        (with_account("? [a]\n: b"), line_2("the keys of a map must be single words")),
+        (with_account("--- \nlog:\n"), line_2("the file may hold only one YAML document")),
+        (with_account("log: &x {level: info}"), line_2("YAML anchors, aliases and tags are not supported")),
+        (with_account("log: {level: !!str info}"), line_2("YAML anchors, aliases and tags are not supported")),
         ("[".repeat(20), "the configuration is nested too deeply (zt.yaml, line 1)".to_owned()),
         ("#".repeat((1 << 20) + 1), "the configuration file zt.yaml is longer than 1 MiB".to_owned()),
     ];
@@ -449,7 +449,7 @@ fn each_refusal_of_an_account_names_it_and_shows_no_secret() {
     let one = |fields: &str| format!("accounts:\n- {{id: {ID}, {fields}}}");
     let two = |first: &str, second: &str| format!("accounts:\n- {{{first}}}\n- {{{second}}}\n");
     let header =
-        "has a character that cannot stand in an HTTP header, such as a space, a line end or an accent";
+        "has a character that is not allowed in an HTTP header, such as a space, a line end or an accent";
     let table: Vec<(String, String)> = vec![
         ("accounts: {}".to_owned(), "accounts is a map, but must be a list (zt.yaml, line 1)".to_owned()),
         ("accounts: s3cr3t".to_owned(), "accounts is a single value, but must be a list (zt.yaml, line 1)".to_owned()),
@@ -473,28 +473,28 @@ fn each_refusal_of_an_account_names_it_and_shows_no_secret() {
         (one("token: ''"), "accounts[0].token is empty (zt.yaml, line 2)".to_owned()),
         (one("token: [s3cr3t]"), "accounts[0].token is a list, but must be a single value (zt.yaml, line 2)".to_owned()),
         (one(&format!("token: {}", "s3cr3t".repeat(200))),
-            "accounts[0].token is longer than 1024 characters, so it is no token or key of Cloudflare (zt.yaml, line 2)".to_owned()),
+            "accounts[0].token is longer than 1024 characters, so it is not a Cloudflare token or key (zt.yaml, line 2)".to_owned()),
         (one("token_file: none-such"),
             "accounts[0].token_file must be the path of a file, but there is no file of that name (zt.yaml, line 2)".to_owned()),
         (one("\n  token_file: /none/such"),
             "accounts[0].token_file cannot be used: cannot read /none/such: No such file or directory (os error 2) \
              (zt.yaml, line 3)".to_owned()),
         (one("\n  token_file: empty"),
-            "accounts[0].token_file cannot be used: what empty holds is empty (zt.yaml, line 3)".to_owned()),
+            "accounts[0].token_file cannot be used: the content of empty is empty (zt.yaml, line 3)".to_owned()),
         (one("email: a@b,\n  api_key_file: /"),
             "accounts[0].api_key_file cannot be used: cannot read /: Is a directory (os error 21) (zt.yaml, line 3)".to_owned()),
         (one("token_file: two-lines"),
-            format!("accounts[0].token_file cannot be used: what two-lines holds {header} (zt.yaml, line 2)")),
+            format!("accounts[0].token_file cannot be used: the content of two-lines {header} (zt.yaml, line 2)")),
         (one("token_file: /"),
             "accounts[0].token_file cannot be used: cannot read /: Is a directory (os error 21) (zt.yaml, line 2)".to_owned()),
         (one("token: x, alias: ''"),
-            "accounts[0].alias is \"\", but must be 1 to 64 characters on one line, without spaces around (zt.yaml, line 2)".to_owned()),
+            "accounts[0].alias is \"\", but must be 1 to 64 characters on one line, without leading or trailing spaces (zt.yaml, line 2)".to_owned()),
         (one(&format!("token: x, alias: {}", "ä".repeat(65))),
-            format!("accounts[0].alias is \"{}\"..., but must be 1 to 64 characters on one line, without spaces around (zt.yaml, line 2)", "ä".repeat(60))),
+            format!("accounts[0].alias is \"{}\"..., but must be 1 to 64 characters on one line, without leading or trailing spaces (zt.yaml, line 2)", "ä".repeat(60))),
         (one("token: x, alias: \"a\\nb\""),
-            "accounts[0].alias is \"a\\nb\", but must be 1 to 64 characters on one line, without spaces around (zt.yaml, line 2)".to_owned()),
+            "accounts[0].alias is \"a\\nb\", but must be 1 to 64 characters on one line, without leading or trailing spaces (zt.yaml, line 2)".to_owned()),
         (two(&format!("id: {}, token: x", id(1)), &format!("id: {}, alias: y, token: x", id(1))),
-            format!("accounts[1] has the id {} of accounts[0]; each account is listed once (zt.yaml, line 3)", id(1))),
+            format!("accounts[1] has the id {} of accounts[0]; an account may be listed only once (zt.yaml, line 3)", id(1))),
         (two(&format!("id: {}, alias: y, token: x", id(1)), &format!("id: {}, alias: y, token: x", id(2))),
             "accounts[1] has the alias \"y\" of accounts[0]; aliases must differ (zt.yaml, line 3)".to_owned()),
         (two(&format!("id: {}, token: x", id(1)), &format!("id: {}, alias: {}, token: x", id(2), id(1))),
@@ -535,7 +535,7 @@ fn each_refusal_of_the_environment_names_the_variable_and_shows_no_secret() {
         (&[ACCOUNT], "CLOUDFLARE_ACCOUNT_ID is set, but CLOUDFLARE_API_TOKEN is not"),
         (
             &[("CLOUDFLARE_ACCOUNT_ID", "acme"), TOKEN],
-            "CLOUDFLARE_ACCOUNT_ID must be 32 hexadecimal digits, as the dashboard shows them in its address \
+            "CLOUDFLARE_ACCOUNT_ID must be 32 hexadecimal digits, as in the address of the dashboard \
              (environment)",
         ),
         (&[ACCOUNT, ("CLOUDFLARE_EMAIL", "a@b")], "CLOUDFLARE_EMAIL is set, but CLOUDFLARE_API_KEY is not"),
@@ -545,7 +545,7 @@ fn each_refusal_of_the_environment_names_the_variable_and_shows_no_secret() {
         ),
         (
             &[ACCOUNT, ("CLOUDFLARE_API_TOKEN", "Bearer s3cr3t")],
-            "CLOUDFLARE_API_TOKEN has a character that cannot stand in an HTTP header, such as a space, a line end \
+            "CLOUDFLARE_API_TOKEN has a character that is not allowed in an HTTP header, such as a space, a line end \
              or an accent",
         ),
         (
@@ -571,13 +571,13 @@ fn each_refusal_of_the_environment_names_the_variable_and_shows_no_secret() {
         ),
         (
             &[ACCOUNT, TOKEN, ("ZT_RISK_EXPORTER__ACCOUNTS__0__TOKEN", "s3cr3t")],
-            "environment variable ZT_RISK_EXPORTER__ACCOUNTS__0__TOKEN is not known; accounts are listed in the \
-             configuration file, or there is one of CLOUDFLARE_ACCOUNT_ID with CLOUDFLARE_API_TOKEN",
+            "environment variable ZT_RISK_EXPORTER__ACCOUNTS__0__TOKEN is not known; accounts are set in the \
+             configuration file, or a single one by CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN",
         ),
         (
             &[ACCOUNT, TOKEN, ("ZT_RISK_EXPORTER__NOTHING_OF_THE_KIND_AT_ALL", "1")],
-            "environment variable ZT_RISK_EXPORTER__NOTHING_OF_THE_KIND_AT_ALL is not known; known are \
-             ZT_RISK_EXPORTER__ with a section, two underscores and a key of the file",
+            "environment variable ZT_RISK_EXPORTER__NOTHING_OF_THE_KIND_AT_ALL is not known; a name \
+             is ZT_RISK_EXPORTER__, a section, two underscores and a key of that section",
         ),
         (
             &[ACCOUNT, TOKEN, ("ZT_RISK_EXPORTER__CONFIG__FILE", "/none/such")],

@@ -636,7 +636,7 @@ fn three_different_refused_users_in_a_row_stop_the_requests_for_users_for_a_whil
     let mut users = upstream.requested.clone();
     users.dedup();
     assert_eq!((upstream.requested.len(), users.len()), (3, 3), "{:?}", upstream.requested);
-    upstream.pass(400);
+    upstream.pass(200);
     assert_eq!(upstream.requested.len(), 4, "one request tests whether it is over: {:?}", upstream.requested);
     assert_eq!(upstream.snapshot().up, Some(true));
     upstream.failing.clear();
@@ -673,7 +673,8 @@ fn events_that_never_show_are_lost_although_the_user_stays_busy() {
         upstream.happens(1, &number.to_string(), second);
         upstream.pass(60);
     }
-    upstream.pass(4_000);
+    // The estimate takes missing events for late ones while later events are found, so it needs a calm time.
+    upstream.pass(8_000);
     assert_eq!((upstream.counted(), upstream.lost(), upstream.pending()), (100, vec![("unknown", 2)], 0));
 }
 

@@ -1,4 +1,4 @@
-//! The whole exporter through real HTTP, against the simulator.
+//! The whole exporter over HTTP, against the simulator.
 
 mod day;
 mod history;

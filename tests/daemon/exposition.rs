@@ -1,4 +1,4 @@
-//! The page: what each snapshot puts on it, in both formats, word for word.
+//! The text of `/metrics`: what it says for each snapshot, in both formats, compared with golden files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,10 +9,11 @@ use tokio::sync::watch;
 use zt_risk_exporter::clock::{Clock, Timestamp};
 use zt_risk_exporter::cloudflare::Outcome;
 use zt_risk_exporter::cloudflare::limit::Budget;
-use zt_risk_exporter::internals::metrics::encode::{Format, Kind};
-use zt_risk_exporter::internals::metrics::exposition::{self as page, Compressor, Exposition};
+use zt_risk_exporter::internals::metrics::encode::Format;
+use zt_risk_exporter::internals::metrics::exposition::{Compressor, Exposition, encode};
 use zt_risk_exporter::internals::metrics::families;
 use zt_risk_exporter::internals::metrics::families::exporter as own_families;
+use zt_risk_exporter::internals::metrics::family::Kind;
 use zt_risk_exporter::internals::metrics::telemetry::Telemetry;
 use zt_risk_exporter::internals::server::publisher::{self, Outputs};
 use zt_risk_exporter::model::{Resource, Snapshot};
@@ -23,43 +24,43 @@ fn shared(snapshots: impl IntoIterator<Item = Snapshot>) -> Vec<Arc<Snapshot>> {
     snapshots.into_iter().map(Arc::new).collect()
 }
 
-/// Compares with a file under `tests/golden`; `UPDATE_GOLDEN=1 cargo test` writes it instead, to be read
-/// line by line before it is committed.
-fn assert_golden(name: &str, page: &str) {
+/// Compares with a file in `tests/golden`. `UPDATE_GOLDEN=1 cargo test` writes the file; read each changed line before
+/// you commit it.
+fn assert_golden(name: &str, exposition: &str) {
     let path = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&path, page).unwrap();
+        std::fs::write(&path, exposition).unwrap();
     }
     let golden = std::fs::read_to_string(&path).unwrap_or_default();
-    for (number, (is, wanted)) in page.lines().zip(golden.lines()).enumerate() {
-        assert_eq!(is, wanted, "line {} of {name}; UPDATE_GOLDEN=1 writes it anew", number + 1);
+    for (number, (is, wanted)) in exposition.lines().zip(golden.lines()).enumerate() {
+        assert_eq!(is, wanted, "line {} of {name}; UPDATE_GOLDEN=1 writes the file", number + 1);
     }
-    assert_eq!(page.lines().count(), golden.lines().count(), "lines of {name}");
+    assert_eq!(exposition.lines().count(), golden.lines().count(), "lines of {name}");
 }
 
-/// Names and kinds in the order of the page's `TYPE` lines.
-fn types(page: &str) -> Vec<(&str, &str)> {
-    page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect()
+/// Names and types in the order of the `TYPE` lines.
+fn types(exposition: &str) -> Vec<(&str, &str)> {
+    exposition.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect()
 }
 
 #[test]
-fn the_page_is_the_golden_page() {
+fn the_exposition_is_the_golden_one() {
     let snapshots = shared([accounts::full(), accounts::unread()]);
-    for (format, name) in [(Format::Text, "page.prom"), (Format::OpenMetrics, "page.om")] {
-        assert_golden(name, &page::encode(format, &snapshots));
+    for (format, name) in [(Format::Text, "exposition.prom"), (Format::OpenMetrics, "exposition.om")] {
+        assert_golden(name, &encode(format, &snapshots));
     }
 }
 
 #[test]
-fn the_golden_account_has_every_family_that_is_declared_and_no_other() {
-    let text = page::encode(Format::Text, &shared([accounts::full()]));
+fn the_golden_account_has_every_declared_family_and_no_other() {
+    let text = encode(Format::Text, &shared([accounts::full()]));
     let declared: Vec<_> =
         families::cloudflare::ALL.iter().map(|family| (family.name, family.kind.as_str())).collect();
     assert_eq!(types(&text), declared);
 }
 
 #[test]
-fn names_are_declared_once_and_say_what_they_are() {
+fn names_are_unique_and_match_their_types() {
     let all = || families::cloudflare::ALL.iter().chain(&own_families::ALL);
     let names: BTreeSet<_> = all().map(|family| family.name).collect();
     assert_eq!(names.len(), all().count(), "a name is declared twice");
@@ -80,38 +81,38 @@ fn names_are_declared_once_and_say_what_they_are() {
 fn each_family_appears_once_however_many_accounts_there_are() {
     let mut other = accounts::full();
     other.account.alias = "other".to_owned();
-    let text = page::encode(Format::Text, &shared([accounts::full(), accounts::unread(), other]));
+    let text = encode(Format::Text, &shared([accounts::full(), accounts::unread(), other]));
     assert_eq!(types(&text).len(), families::cloudflare::ALL.len());
     let mut seen = BTreeSet::new();
     let samples = text.lines().filter(|line| !line.starts_with('#'));
     for series in samples.filter_map(|line| line.rsplit_once(' ')).map(|(series, _)| series) {
-        assert!(seen.insert(series), "{series} twice");
+        assert!(seen.insert(series), "{series} occurs twice");
     }
 }
 
 #[test]
-fn before_anything_was_read_an_account_is_known_by_name_only() {
-    let text = page::encode(Format::Text, &shared([accounts::unread()]));
+fn before_the_first_reading_an_account_has_only_its_name() {
+    let text = encode(Format::Text, &shared([accounts::unread()]));
     let names: Vec<_> = types(&text).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["cloudflare_zt_risk_account_info", "zt_risk_exporter_rejected_rows_total"]);
 }
 
 #[test]
-fn a_failed_first_attempt_is_down_and_shows_no_users() {
+fn after_a_failed_first_attempt_up_is_0_and_there_are_no_users() {
     let mut failed = accounts::unread();
     failed.up = Some(false);
-    let text = page::encode(Format::Text, &shared([failed]));
+    let text = encode(Format::Text, &shared([failed]));
     assert!(text.contains("cloudflare_zt_risk_up{account=\"branch\"} 0\n"), "{text}");
     assert!(!text.contains("cloudflare_zt_risk_users"), "{text}");
 }
 
 #[test]
-fn counters_begin_at_zero_for_every_level_and_every_move() {
+fn counters_begin_at_0_for_every_level_and_every_change() {
     let mut fresh = accounts::unread();
     fresh.totals.started = true;
     fresh.totals.events = BTreeMap::from([("imp_travel".to_owned(), [0; 4])]);
     fresh.totals.behavior_users = BTreeMap::from([("imp_travel".to_owned(), 0)]);
-    let text = page::encode(Format::Text, &shared([fresh]));
+    let text = encode(Format::Text, &shared([fresh]));
     for (prefix, samples) in [
         ("cloudflare_zt_risk_events_total{account=\"branch\",behavior=\"imp_travel\",", 4),
         ("cloudflare_zt_risk_behavior_users_total{account=\"branch\",behavior=\"imp_travel\"}", 1),
@@ -127,7 +128,7 @@ fn counters_begin_at_zero_for_every_level_and_every_move() {
 }
 
 #[test]
-fn the_exporters_own_families_are_those_declared() {
+fn the_families_about_the_exporter_are_those_declared() {
     let clock = Clock::system();
     let telemetry = Telemetry::new(clock.clone());
     telemetry.account("acme", Budget::new(0.25, clock));
@@ -138,7 +139,7 @@ fn the_exporters_own_families_are_those_declared() {
     let declared: BTreeSet<_> = own_families::ALL
         .iter()
         .map(|family| (family.name, family.kind.as_str()))
-        // There is no block, and there may be no limit of files.
+        // There is no block, and the number of open files may be unlimited.
         .filter(|(name, _)| *name != "zt_risk_exporter_blocked_until_timestamp_seconds")
         .collect();
     let optional = ("process_max_fds", "gauge");
@@ -146,12 +147,12 @@ fn the_exporters_own_families_are_those_declared() {
     assert_eq!(
         declared.difference(&is).filter(|family| **family != optional).collect::<Vec<_>>(),
         Vec::<&(&str, &str)>::new(),
-        "not there"
+        "missing"
     );
 }
 
 #[test]
-fn the_exporters_own_counters_are_there_before_anything_happened_and_count_it_then() {
+fn the_counters_about_the_exporter_exist_before_anything_happened() {
     let clock = Clock::system();
     let telemetry = Telemetry::new(clock.clone());
     telemetry.account("acme", Budget::new(0.25, clock));
@@ -198,12 +199,12 @@ fn the_exporters_own_counters_are_there_before_anything_happened_and_count_it_th
 }
 
 #[tokio::test]
-async fn a_block_is_on_the_page_until_it_ends() {
+async fn a_block_is_shown_with_its_end() {
     let clock = Clock::scaled(Timestamp::from_seconds(1_000), 1.0);
     let telemetry = Telemetry::new(clock.clone());
     let budget = Budget::new(0.25, clock);
     telemetry.account("acme", budget.clone());
-    let permit = budget.take(Duration::ZERO).await.unwrap();
+    let permit = budget.acquire(Duration::ZERO).await.unwrap();
     permit.limited(Duration::from_secs(300));
     let text = telemetry.render(Format::Text);
     let prefix = "zt_risk_exporter_blocked_until_timestamp_seconds{account=\"acme\"} ";
@@ -213,46 +214,46 @@ async fn a_block_is_on_the_page_until_it_ends() {
 }
 
 #[tokio::test]
-async fn there_is_a_second_between_two_pages_however_often_accounts_change() {
+async fn there_is_a_second_between_two_builds_however_often_accounts_change() {
     let clock = Clock::scaled(Timestamp::from_seconds(0), 10.0);
     let telemetry = Telemetry::new(clock.clone());
     let (account, snapshots) = watch::channel(Arc::new(accounts::unread()));
     let mut compressor = Compressor::new();
-    let (sender, mut pages) = watch::channel(Arc::new(Exposition::build(&[], &mut compressor)));
-    let outputs = Outputs { compressor, page: sender, status: None };
-    let began = clock.now();
+    let (sender, mut expositions) = watch::channel(Arc::new(Exposition::build(&[], &mut compressor)));
+    let outputs = Outputs { compressor, exposition: sender, status: None };
+    let start = clock.now();
     let running = tokio::spawn(publisher::run(vec![snapshots], outputs, telemetry, clock.clone()));
-    pages.changed().await.unwrap();
-    for page in 1..=4 {
+    expositions.changed().await.unwrap();
+    for build in 1..=4 {
         account.send_replace(Arc::new(accounts::full()));
-        pages.changed().await.unwrap();
-        let since = clock.now().since(began);
-        assert!(since >= Duration::from_secs(page), "page {page} after {since:?}");
+        expositions.changed().await.unwrap();
+        let since = clock.now().since(start);
+        assert!(since >= Duration::from_secs(build), "build {build} after {since:?}");
     }
     drop(account);
     running.await.unwrap();
 }
 
 #[tokio::test]
-async fn a_change_becomes_a_page_and_the_end_of_an_account_ends_the_publisher() {
+async fn a_change_is_published_and_the_end_of_an_account_ends_the_publisher() {
     let clock = Clock::scaled(Timestamp::from_seconds(0), 1_000.0);
     let telemetry = Telemetry::new(clock.clone());
     let (account, snapshots) = watch::channel(Arc::new(accounts::unread()));
     let mut compressor = Compressor::new();
-    let (sender, mut pages) = watch::channel(Arc::new(Exposition::build(&[], &mut compressor)));
-    let outputs = Outputs { compressor, page: sender, status: None };
+    let (sender, mut expositions) = watch::channel(Arc::new(Exposition::build(&[], &mut compressor)));
+    let outputs = Outputs { compressor, exposition: sender, status: None };
     let publisher = publisher::run(vec![snapshots], outputs, telemetry.clone(), clock);
     let running = tokio::spawn(publisher);
-    let has_users = |page: &Arc<Exposition>| {
-        let text = String::from_utf8(page.part(Format::Text).plain.to_vec()).unwrap();
+    let has_users = |exposition: &Arc<Exposition>| {
+        let text = String::from_utf8(exposition.part(Format::Text).plain.to_vec()).unwrap();
         text.contains("cloudflare_zt_risk_users{")
     };
-    pages.changed().await.unwrap();
-    assert!(!has_users(&pages.borrow_and_update()));
+    expositions.changed().await.unwrap();
+    assert!(!has_users(&expositions.borrow_and_update()));
     account.send_replace(Arc::new(accounts::full()));
-    pages.changed().await.unwrap();
-    assert!(has_users(&pages.borrow_and_update()));
-    let size = pages.borrow().part(Format::Text).plain.len();
+    expositions.changed().await.unwrap();
+    assert!(has_users(&expositions.borrow_and_update()));
+    let size = expositions.borrow().part(Format::Text).plain.len();
     let line = format!("zt_risk_exporter_page_size_bytes {size}\n");
     assert!(telemetry.render(Format::Text).contains(&line), "{line}");
     drop(account);

@@ -1,4 +1,4 @@
-//! The program as an operator meets it: started, asked, stopped, and told wrong things.
+//! The program as an operator runs it: start, requests, signals, and wrong settings.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,8 +12,8 @@ use zt_risk_exporter::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, Scenario, 
 
 use crate::program::{program, signal};
 
-/// What a process may take before a test has failed; nothing here should take seconds.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A test fails if it waits longer than this for a process; nothing here should take seconds.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running program, killed at the end of its test.
 struct Program {
@@ -23,7 +23,7 @@ struct Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It has ended already, or nobody needs it any more.
+        // An error means that the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -37,7 +37,7 @@ impl Program {
     }
 
     fn log(&mut self) -> BufReader<ChildStderr> {
-        BufReader::new(self.child.stderr.take().expect("it is read once"))
+        BufReader::new(self.child.stderr.take().expect("it is taken once"))
     }
 
     /// The first line of the log with `part`.
@@ -50,7 +50,7 @@ impl Program {
         signal(self.child.id(), name);
     }
 
-    /// How it ended, and how long that took.
+    /// Waits for the end, and returns how it ended and how long that took.
     fn end(&mut self) -> (ExitStatus, Duration) {
         let since = self.clock.now();
         loop {
@@ -62,13 +62,13 @@ impl Program {
     }
 }
 
-/// Lets other processes go on, for as long as patience lasts.
+/// Waits a moment, and panics with `what` if more than [`TIMEOUT`] has passed since `since`.
 fn pause(clock: &Clock, since: Instant, what: &str) {
-    assert!(clock.now().since(since) < PATIENCE, "{what}");
+    assert!(clock.now().since(since) < TIMEOUT, "{what}");
     std::thread::park_timeout(Duration::from_millis(10));
 }
 
-/// `serve` with nothing but the environment.
+/// `serve`, configured by environment variables only.
 fn exporter(upstream: &str, token: &str) -> Command {
     let mut command = program();
     command
@@ -79,7 +79,7 @@ fn exporter(upstream: &str, token: &str) -> Command {
     command
 }
 
-/// The same, started against a simulated Cloudflare.
+/// The same, running against the simulator.
 fn serve(simulator: &Simulator, token: &str) -> Program {
     Program::start(&mut exporter(&simulator.base_url(), token))
 }
@@ -100,7 +100,7 @@ fn get(address: SocketAddr, path: &str) -> String {
     answer
 }
 
-/// The first answer of which `holds` is true.
+/// Repeats the request until `holds` is true for the answer.
 fn until(address: SocketAddr, path: &str, holds: impl Fn(&str) -> bool) -> String {
     let clock = Clock::system();
     let since = clock.now();
@@ -114,8 +114,8 @@ fn until(address: SocketAddr, path: &str, holds: impl Fn(&str) -> bool) -> Strin
 }
 
 /// The sum of a family's samples.
-fn sum(page: &str, family: &str) -> f64 {
-    let samples = page.lines().filter(|line| line.starts_with(&format!("{family}{{")));
+fn sum(metrics: &str, family: &str) -> f64 {
+    let samples = metrics.lines().filter(|line| line.starts_with(&format!("{family}{{")));
     samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
 }
 
@@ -126,15 +126,15 @@ fn simulator(scenario: Scenario) -> (tokio::runtime::Runtime, Simulator) {
 }
 
 #[test]
-fn two_environment_variables_are_enough_and_sigterm_ends_it_well() {
+fn two_environment_variables_are_enough_and_sigterm_stops_with_code_0() {
     let (_runtime, simulator) = simulator(Scenario::generated(50, 1));
     let mut exporter = serve(&simulator, GENERATED_TOKEN);
     let mut log = exporter.log();
     let address = address(&mut log);
     until(address, "/-/ready", |answer| answer.starts_with("HTTP/1.1 200"));
-    let page = until(address, "/metrics", |answer| sum(answer, "cloudflare_zt_risk_up") > 0.0);
-    assert!(sum(&page, "cloudflare_zt_risk_users") > 0.0, "{page}");
-    // A connection that stays open, as Prometheus's does, delays nothing.
+    let metrics = until(address, "/metrics", |answer| sum(answer, "cloudflare_zt_risk_up") > 0.0);
+    assert!(sum(&metrics, "cloudflare_zt_risk_users") > 0.0, "{metrics}");
+    // An idle connection, such as Prometheus keeps, does not delay the stop.
     let mut idle = TcpStream::connect(address).expect("it listens");
     idle.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: test\r\n\r\n").expect("a request goes out");
     let mut first = [0; 12];
@@ -149,22 +149,22 @@ fn two_environment_variables_are_enough_and_sigterm_ends_it_well() {
     assert!(!rest.contains(GENERATED_TOKEN), "{rest}");
 }
 
-/// What comes next at the socket of a service manager, and when.
-fn told(socket: &UnixDatagram, clock: &Clock) -> (String, Instant) {
+/// The next message at the socket of a service manager, and when it came.
+fn next_message(socket: &UnixDatagram, clock: &Clock) -> (String, Instant) {
     let mut message = [0; 64];
     let length = socket.recv(&mut message).expect("a message comes in time");
     (String::from_utf8_lossy(&message[..length]).trim().to_owned(), clock.now())
 }
 
 #[test]
-fn a_service_manager_is_told_of_readiness_life_and_the_end() {
-    // Takes connections and says nothing, until it is dropped.
+fn a_service_manager_is_notified_of_readiness_liveness_and_the_stop() {
+    // Accepts connections and sends nothing, until it is dropped.
     let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let upstream = format!("http://{}", silent.local_addr().expect("its address"));
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("notify");
     let socket = UnixDatagram::bind(&path).expect("a socket");
-    socket.set_read_timeout(Some(PATIENCE)).expect("it takes a limit");
+    socket.set_read_timeout(Some(TIMEOUT)).expect("it takes a limit");
     let allowed = Duration::from_secs(2);
     let mut exporter = Program::start(
         exporter(&upstream, GENERATED_TOKEN)
@@ -175,45 +175,48 @@ fn a_service_manager_is_told_of_readiness_life_and_the_end() {
     let address = address(&mut log);
 
     let clock = Clock::system();
-    let next = || told(&socket, &clock);
+    let next = || next_message(&socket, &clock);
     let fed: Vec<_> = (0..4).map(|_| next()).collect();
     for pair in fed.windows(2) {
         let between = pair[1].1.since(pair[0].1);
         assert!(between > allowed / 4 && between < allowed, "{between:?}");
     }
-    assert!(fed.iter().all(|(word, _)| word == "WATCHDOG=1"), "no attempt has ended: {fed:?}");
+    assert!(
+        fed.iter().all(|(word, _)| word == "WATCHDOG=1"),
+        "not ready before the first attempt has ended: {fed:?}"
+    );
     assert!(get(address, "/-/ready").starts_with("HTTP/1.1 503"));
 
     drop(silent);
-    let mut news = std::iter::repeat_with(|| next().0).filter(|word| word != "WATCHDOG=1");
-    assert_eq!(news.next().as_deref(), Some("READY=1"));
+    let mut messages = std::iter::repeat_with(|| next().0).filter(|word| word != "WATCHDOG=1");
+    assert_eq!(messages.next().as_deref(), Some("READY=1"));
     assert!(get(address, "/-/ready").starts_with("HTTP/1.1 200"));
     exporter.signal("TERM");
-    assert_eq!(news.next().as_deref(), Some("STOPPING=1"));
+    assert_eq!(messages.next().as_deref(), Some("STOPPING=1"));
     assert!(exporter.end().0.success());
 }
 
 #[test]
-fn a_log_that_nobody_reads_any_more_ends_nothing() {
+fn a_closed_standard_error_does_not_end_the_exporter() {
     let (_runtime, simulator) = simulator(Scenario::generated(10, 1));
     let mut program = serve(&simulator, GENERATED_TOKEN);
     let mut log = program.log();
     let address = address(&mut log);
     drop(log);
     until(address, "/-/ready", |answer| answer.starts_with("HTTP/1.1 200"));
-    // It says that it stops.
+    // This writes a log line.
     program.signal("TERM");
     let (status, _) = program.end();
     assert_eq!(status.code(), Some(0));
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_signal_stops_at_once_with_code_1() {
     let (_runtime, simulator) = simulator(Scenario::generated(50, 1));
     let mut exporter = serve(&simulator, GENERATED_TOKEN);
     let mut log = exporter.log();
     let address = address(&mut log);
-    // Half a request holds the drain up.
+    // A half-sent request delays the drain.
     let mut half = TcpStream::connect(address).expect("it listens");
     half.write_all(b"GET /metrics HTTP/1.1\r\nHost:").expect("half a request goes out");
     until(address, "/-/healthy", |answer| answer.starts_with("HTTP/1.1 200"));
@@ -223,12 +226,12 @@ fn a_second_signal_ends_it_at_once() {
     assert!(unready.starts_with("HTTP/1.1 503"), "{unready}");
     exporter.signal("INT");
     let (status, took) = exporter.end();
-    assert_eq!(status.code(), Some(1), "a drain that was not waited for is no good end");
+    assert_eq!(status.code(), Some(1), "an interrupted drain is a failure");
     assert!(took < Duration::from_secs(3), "{took:?}");
 }
 
 #[test]
-fn sigterm_while_a_large_world_is_built_ends_it_well() {
+fn sigterm_while_a_large_world_is_built_stops_with_code_0() {
     for command in [["demo", "--web.listen-address"], ["simulate", "--listen-address"]] {
         let mut building =
             Program::start(program().args(command).args(["127.0.0.1:0", "--users", "1000000"]));
@@ -242,20 +245,20 @@ fn sigterm_while_a_large_world_is_built_ends_it_well() {
 }
 
 #[test]
-fn a_wrong_token_is_on_the_page_and_in_the_log_and_ends_nothing() {
+fn a_wrong_token_is_reported_and_does_not_end_the_exporter() {
     let (_runtime, simulator) = simulator(Scenario::generated(5, 1));
     let mut exporter = serve(&simulator, "not-this-one");
     let mut log = exporter.log();
     let address = address(&mut log);
     let warning = Program::line(&mut log, "WARN");
     assert!(warning.contains("token") && !warning.contains("not-this-one"), "{warning}");
-    let page = until(address, "/metrics", |answer| answer.contains("cloudflare_zt_risk_up{"));
-    assert_eq!(sum(&page, "cloudflare_zt_risk_up"), 0.0, "{page}");
+    let metrics = until(address, "/metrics", |answer| answer.contains("cloudflare_zt_risk_up{"));
+    assert_eq!(sum(&metrics, "cloudflare_zt_risk_up"), 0.0, "{metrics}");
     until(address, "/-/ready", |answer| answer.starts_with("HTTP/1.1 200"));
 }
 
 #[test]
-fn a_port_in_use_is_named_and_ends_with_1() {
+fn a_port_in_use_is_named_and_exits_with_code_1() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("its address").to_string();
     for command in ["demo", "serve"] {
@@ -272,10 +275,10 @@ fn a_port_in_use_is_named_and_ends_with_1() {
 }
 
 #[test]
-fn shards_say_which_accounts_they_have_and_one_without_any_serves_too() {
+fn shards_log_their_accounts_and_a_shard_without_accounts_serves_too() {
     let (_runtime, simulator) = simulator(Scenario::generated(5, 1));
-    // Of two shards the second has this account; see the tests of the split.
-    let table = [(0, "no account is this shard's", 0.0), (1, "this shard has these accounts", 1.0)];
+    // The second of two shards has this account.
+    let table = [(0, "this shard has no accounts", 0.0), (1, "this shard has these accounts", 1.0)];
     for (index, said, up) in table {
         let directory = tempfile::tempdir().expect("a directory");
         let mut shard = Program::start(
@@ -288,53 +291,57 @@ fn shards_say_which_accounts_they_have_and_one_without_any_serves_too() {
         assert_eq!(line.contains(GENERATED_ACCOUNT), up > 0.0, "{line}");
         let address = address(&mut log);
         until(address, "/-/ready", |answer| answer.starts_with("HTTP/1.1 200"));
-        let page = until(address, "/metrics", |answer| sum(answer, "cloudflare_zt_risk_up") == up);
-        assert!(page.contains("zt_risk_exporter_state_durable 1"), "{page}");
-        assert_eq!(page.contains("cloudflare_zt_risk_"), up > 0.0, "{page}");
+        let metrics = until(address, "/metrics", |answer| sum(answer, "cloudflare_zt_risk_up") == up);
+        assert!(metrics.contains("zt_risk_exporter_state_durable 1"), "{metrics}");
+        assert_eq!(metrics.contains("cloudflare_zt_risk_"), up > 0.0, "{metrics}");
     }
 }
 
 #[test]
-fn the_demo_says_where_to_look_and_its_counters_move() {
+fn the_demo_prints_its_addresses_and_its_counters_rise() {
     let mut demo = Program::start(program().args(["demo", "--web.listen-address", "127.0.0.1:0"]));
-    let mut said = BufReader::new(demo.child.stdout.take().expect("it is read once")).lines();
-    let page = said.by_ref().map(|line| line.expect("text")).find(|line| line.ends_with("/metrics"));
-    let page = page.expect("the page for Prometheus is named");
-    let (_, rest) = page.split_once("http://").expect("a URL");
+    let mut printed = BufReader::new(demo.child.stdout.take().expect("it is taken once")).lines();
+    let url = printed.by_ref().map(|line| line.expect("text")).find(|line| line.ends_with("/metrics"));
+    let url = url.expect("the address of the metrics is printed");
+    let (_, rest) = url.split_once("http://").expect("a URL");
     let address: SocketAddr = rest.trim_end_matches("/metrics").parse().expect("an address");
-    let page = until(address, "/metrics", |answer| sum(answer, "cloudflare_zt_risk_events_total") > 0.0);
+    let metrics = until(address, "/metrics", |answer| sum(answer, "cloudflare_zt_risk_events_total") > 0.0);
     for family in ["users", "behavior_enabled", "integration_active", "reported_events"] {
-        assert!(sum(&page, &format!("cloudflare_zt_risk_{family}")) > 0.0, "{family}\n{page}");
+        assert!(sum(&metrics, &format!("cloudflare_zt_risk_{family}")) > 0.0, "{family}\n{metrics}");
     }
     demo.signal("INT");
     assert!(demo.end().0.success());
 }
 
-/// A demonstration that plays a story and may write to `directory` only, its output, and the address of its page.
-fn drill(story: &str, speed: &str, directory: &Path) -> (Program, impl Iterator<Item = String>, SocketAddr) {
+/// A demo that plays a story and has its temporary files in `directory`, with its output and its address.
+fn story_demo(
+    story: &str,
+    speed: &str,
+    directory: &Path,
+) -> (Program, impl Iterator<Item = String>, SocketAddr) {
     let arguments = ["demo", "--web.listen-address", "127.0.0.1:0", "--story", story, "--speed", speed];
     let mut demo = Program::start(program().args(arguments).env("TMPDIR", directory));
-    let said = BufReader::new(demo.child.stdout.take().expect("it is read once")).lines();
-    let mut said = said.map(|line| line.expect("text"));
-    let page = said.find(|line| line.ends_with("/metrics")).expect("the page for Prometheus is named");
-    let (_, rest) = page.split_once("http://").expect("a URL");
+    let printed = BufReader::new(demo.child.stdout.take().expect("it is taken once")).lines();
+    let mut printed = printed.map(|line| line.expect("text"));
+    let url = printed.find(|line| line.ends_with("/metrics")).expect("the address of the metrics is printed");
+    let (_, rest) = url.split_once("http://").expect("a URL");
     let address = rest.trim_end_matches("/metrics").parse().expect("an address");
-    (demo, said, address)
+    (demo, printed, address)
 }
 
 #[test]
-fn a_story_is_told_as_it_happens_and_its_state_is_gone_afterwards() {
+fn a_story_is_printed_as_it_happens_and_its_state_file_is_removed() {
     let directory = tempfile::tempdir().expect("a directory");
-    let (mut demo, said, address) = drill("mass-reset", "600", directory.path());
+    let (mut demo, printed, address) = story_demo("mass-reset", "600", directory.path());
     let files = || directory.path().read_dir().expect("it can be read").count();
-    let told: Vec<_> = said
+    let lines: Vec<_> = printed
         .skip_while(|line| !line.contains("mass-reset: "))
         .take(6)
         .map(|line| line[9..].to_owned())
         .collect();
-    assert_eq!(told, vec!["mass-reset: 5 users are reset"; 6]);
-    let page = until(address, "/metrics", |answer| sum(answer, "cloudflare_zt_risk_resets_total") >= 30.0);
-    assert!(page.contains("zt_risk_exporter_state_durable 1"), "{page}");
+    assert_eq!(lines, vec!["mass-reset: 5 users are reset"; 6]);
+    let metrics = until(address, "/metrics", |answer| sum(answer, "cloudflare_zt_risk_resets_total") >= 30.0);
+    assert!(metrics.contains("zt_risk_exporter_state_durable 1"), "{metrics}");
     assert_eq!(files(), 1);
     demo.signal("INT");
     assert!(demo.end().0.success());
@@ -342,20 +349,20 @@ fn a_story_is_told_as_it_happens_and_its_state_is_gone_afterwards() {
 }
 
 #[test]
-fn the_insider_has_been_watched_for_nearly_a_day_when_the_story_begins() {
+fn the_story_insider_begins_with_a_backdated_state_file() {
     let directory = tempfile::tempdir().expect("a directory");
-    let (_demo, _said, address) = drill("insider", "60", directory.path());
+    let (_demo, _printed, address) = story_demo("insider", "60", directory.path());
     let high = r#"cloudflare_zt_risk_oldest_user_timestamp_seconds{account="demo",max_risk_level="high"} "#;
-    let page = until(address, "/metrics", |answer| sum(answer, "cloudflare_zt_risk_up") > 0.0);
+    let metrics = until(address, "/metrics", |answer| sum(answer, "cloudflare_zt_risk_up") > 0.0);
     let since =
-        page.lines().find_map(|line| line.strip_prefix(high)).and_then(|date| date.parse::<f64>().ok());
-    let watched = Clock::system().date().seconds() - since.expect("somebody is at high risk");
+        metrics.lines().find_map(|line| line.strip_prefix(high)).and_then(|date| date.parse::<f64>().ok());
+    let watched = Clock::system().date().seconds() - since.expect("a user is at high risk");
     // 23 h 50 min at speed 60, and however long this test took.
-    assert!((1_430.0..1_430.0 + PATIENCE.as_secs_f64()).contains(&watched), "{watched} s");
+    assert!((1_430.0..1_430.0 + TIMEOUT.as_secs_f64()).contains(&watched), "{watched} s");
 }
 
 #[test]
-fn an_unknown_story_is_refused_with_the_known_ones() {
+fn an_unknown_story_is_refused_with_a_list_of_the_known_ones() {
     for command in ["demo", "simulate"] {
         let output = program().args([command, "--story", "outrage"]).output().expect("the program runs");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -366,7 +373,7 @@ fn an_unknown_story_is_refused_with_the_known_ones() {
 }
 
 #[test]
-fn a_check_of_a_good_account_says_so_and_of_a_poor_token_what_to_add() {
+fn a_check_reports_success_or_what_the_token_lacks() {
     let scenario = "
 accounts: [{ id: 0123456789abcdef0123456789abcdef, generated_users: 5 }]
 tokens:

@@ -1,4 +1,4 @@
-//! What comes back over the wire: every path, format and coding, and what happens at the limits.
+//! The HTTP server over real sockets: every path, format and coding, and the limits.
 
 use std::io::Read as _;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use zt_risk_exporter::internals::server::{self, Parts, Readiness};
 
 use crate::accounts;
 
-/// What came back: the status line and headers in lower case, and the bytes after them.
+/// An answer: the status line and the headers in lower case, and the body.
 struct Answer {
     head: String,
     body: Vec<u8>,
@@ -56,7 +56,7 @@ async fn read_answer(mut stream: TcpStream) -> Answer {
     Answer { head: String::from_utf8(bytes).unwrap().to_lowercase(), body }
 }
 
-/// Asks once; `headers` are whole lines.
+/// Sends one request; `headers` are whole lines.
 async fn ask(address: SocketAddr, method: &str, path: &str, headers: &str) -> Answer {
     let request =
         format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n");
@@ -66,35 +66,35 @@ async fn ask(address: SocketAddr, method: &str, path: &str, headers: &str) -> An
 /// A server with the golden accounts.
 struct Exporter {
     address: SocketAddr,
-    page: Arc<Exposition>,
+    exposition: Arc<Exposition>,
     readiness: watch::Sender<Readiness>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
 }
 
-/// Whether there is something for people.
+/// Whether the live page is served.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum People {
-    Welcome,
-    Unwelcome,
+enum LivePage {
+    On,
+    Off,
 }
 
 async fn exporter() -> Exporter {
-    exporter_for(People::Welcome).await
+    exporter_with(LivePage::On).await
 }
 
-async fn exporter_for(people: People) -> Exporter {
+async fn exporter_with(live_page: LivePage) -> Exporter {
     let clock = Clock::scaled(Timestamp::from_seconds(1_795_219_230), 1.0);
     let snapshots = [accounts::full(), accounts::unread()].map(Arc::new);
-    let page = Arc::new(Exposition::build(&snapshots, &mut Compressor::new()));
+    let exposition = Arc::new(Exposition::build(&snapshots, &mut Compressor::new()));
     let (readiness, receiver) = watch::channel(Readiness::Starting);
     let telemetry = Telemetry::new(clock.clone());
-    let status = (people == People::Welcome).then(|| {
+    let status = (live_page == LivePage::On).then(|| {
         let mut recorder = Recorder::new(Duration::from_secs(60), &snapshots);
         recorder.prepare(&snapshots, &telemetry, clock.now(), clock.date())
     });
     let parts = Parts {
-        page: watch::channel(Arc::clone(&page)).1,
+        exposition: watch::channel(Arc::clone(&exposition)).1,
         telemetry,
         readiness: receiver,
         status: status.map(|status| watch::channel(Arc::new(status)).1),
@@ -106,11 +106,11 @@ async fn exporter_for(people: People) -> Exporter {
     let running = tokio::spawn(server::run(listener, parts, async {
         let _ = stopped.await;
     }));
-    Exporter { address, page, readiness, stop, running }
+    Exporter { address, exposition, readiness, stop, running }
 }
 
 #[tokio::test]
-async fn metrics_come_in_the_format_and_coding_that_was_asked_for() {
+async fn metrics_have_the_negotiated_format_and_coding() {
     use zt_risk_exporter::internals::metrics::encode::Format;
     let exporter = exporter().await;
     let text = "text/plain; version=0.0.4; charset=utf-8";
@@ -145,9 +145,9 @@ async fn metrics_come_in_the_format_and_coding_that_was_asked_for() {
             Some(_) => gunzip(&answer.body),
             None => answer.text().to_owned(),
         };
-        let page = &exporter.page.part(format).plain;
-        assert_eq!(body.as_bytes().get(..page.len()), Some(page.as_ref()), "{headers}");
-        let own = body.get(page.len()..).unwrap();
+        let cached = &exporter.exposition.part(format).plain;
+        assert_eq!(body.as_bytes().get(..cached.len()), Some(cached.as_ref()), "{headers}");
+        let own = body.get(cached.len()..).unwrap();
         assert!(own.starts_with("# HELP zt_risk_exporter_"), "{own}");
         assert_eq!(own.ends_with("# EOF\n"), format == Format::OpenMetrics, "{own}");
     }
@@ -156,7 +156,7 @@ async fn metrics_come_in_the_format_and_coding_that_was_asked_for() {
     assert!(last.text().contains(counted), "{}", last.text());
 }
 
-/// Decodes exactly one member, and nothing may follow it.
+/// Decodes exactly one member, and panics if anything follows it.
 fn gunzip(member: &[u8]) -> String {
     let mut decoder = flate2::bufread::GzDecoder::new(member);
     let mut text = String::new();
@@ -213,7 +213,7 @@ async fn head_has_the_headers_of_get_and_no_body() {
         let [get, head] =
             [ask(exporter.address, "GET", path, "").await, ask(exporter.address, "HEAD", path, "").await];
         assert!(head.body.is_empty() && !get.body.is_empty(), "{path}");
-        // The date and, with it, the CPU time on the page may have moved on.
+        // Values change between the two requests, so only the names of the headers are compared.
         let names = |answer: &Answer| -> Vec<String> {
             let lines = answer.head.lines().filter_map(|line| line.split_once(": "));
             lines.map(|(name, _)| name.to_owned()).collect()
@@ -225,7 +225,7 @@ async fn head_has_the_headers_of_get_and_no_body() {
 }
 
 #[tokio::test]
-async fn readiness_is_what_it_is_told_and_health_is_not() {
+async fn readiness_changes_and_health_does_not() {
     let exporter = exporter().await;
     for (readiness, status, text) in [
         (Readiness::Starting, "503", "starting\n"),
@@ -241,7 +241,7 @@ async fn readiness_is_what_it_is_told_and_health_is_not() {
 }
 
 #[tokio::test]
-async fn the_page_may_load_only_what_this_server_has_and_run_nothing_that_is_written_into_it() {
+async fn the_live_page_may_load_only_files_of_this_server_and_run_no_inline_scripts() {
     let exporter = exporter().await;
     let policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                   base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -271,7 +271,7 @@ async fn the_page_may_load_only_what_this_server_has_and_run_nothing_that_is_wri
 }
 
 #[tokio::test]
-async fn the_status_says_how_the_accounts_are_at_the_time_of_the_request() {
+async fn the_status_document_is_as_of_the_request() {
     let exporter = exporter().await;
     let answer = ask(exporter.address, "GET", "/api/v1/status", "").await;
     let status: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
@@ -288,8 +288,8 @@ async fn the_status_says_how_the_accounts_are_at_the_time_of_the_request() {
 }
 
 #[tokio::test]
-async fn with_the_page_off_there_is_nothing_for_people_and_everything_else() {
-    let exporter = exporter_for(People::Unwelcome).await;
+async fn with_the_live_page_off_only_its_paths_are_gone() {
+    let exporter = exporter_with(LivePage::Off).await;
     exporter.readiness.send_replace(Readiness::Ready);
     for (path, status) in [
         ("/", "404"),
@@ -308,7 +308,7 @@ async fn with_the_page_off_there_is_nothing_for_people_and_everything_else() {
 }
 
 #[tokio::test]
-async fn a_stopped_server_ends_though_a_connection_is_kept_open() {
+async fn a_stopped_server_ends_even_if_a_connection_is_kept_open() {
     let exporter = exporter().await;
     let mut idle = TcpStream::connect(exporter.address).await.unwrap();
     let request = b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -333,7 +333,7 @@ const WIDE: Limits = Limits {
 
 const SHORT: Duration = Duration::from_millis(50);
 
-/// Serves `handle` within `limits` for as long as the sender lives.
+/// Serves `handle` within `limits` until the sender is used or dropped.
 async fn serve<H, F>(limits: Limits, handle: H) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<()>)
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
@@ -349,11 +349,11 @@ where
 }
 
 async fn short(_: Request<Incoming>) -> Result<Response<Body>, Abort> {
-    Ok(http::sentence(StatusCode::OK, "short\n"))
+    Ok(http::plain_text(StatusCode::OK, "short\n"))
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_end_ends_the_connection() {
+async fn a_header_that_does_not_end_closes_the_connection() {
     let answered = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let half = "GET / HTTP/1.1\r\nHost: loc";
     let first = Limits { first_header_wait: SHORT, ..WIDE };
@@ -375,7 +375,7 @@ async fn a_head_that_does_not_end_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn a_connection_that_has_asked_is_kept_longer_than_one_that_has_not() {
+async fn a_connection_with_a_request_is_kept_longer_than_one_without() {
     let limits = Limits { first_header_wait: SHORT, ..WIDE };
     let (address, _stop, _) = serve(limits, short).await;
     let mut kept = TcpStream::connect(address).await.unwrap();
@@ -385,14 +385,14 @@ async fn a_connection_that_has_asked_is_kept_longer_than_one_that_has_not() {
         while !answer.ends_with(b"short\n") {
             answer.push(kept.read_u8().await.unwrap());
         }
-        // Opened later, and closed because it was too late.
+        // Opened later, and closed because no request came in time.
         let idle = exchange(address, "").await;
         assert_eq!(idle.head, "");
     }
 }
 
 #[tokio::test]
-async fn a_peer_with_all_its_connections_keeps_nobody_else_out() {
+async fn a_peer_with_all_its_connections_locks_no_other_peer_out() {
     let limits = Limits { connections_of_one_peer: 2, ..WIDE };
     let (address, _stop, _) = serve(limits, short).await;
     let _idle = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
@@ -405,7 +405,7 @@ async fn a_peer_with_all_its_connections_keeps_nobody_else_out() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_large_is_refused() {
+async fn a_header_that_is_too_large_is_refused() {
     let (address, _stop, _) = serve(WIDE, short).await;
     let padding = format!("X-Padding: {}\r\n", "x".repeat(WIDE.header_bytes));
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -425,7 +425,7 @@ async fn an_answer_that_does_not_come_is_a_503() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_take_its_answer_makes_room_for_the_next() {
+async fn a_client_that_does_not_read_its_answer_is_disconnected() {
     let limits = Limits { connections: 1, answer_wait: SHORT, ..WIDE };
     let handle = |request: Request<Incoming>| async move {
         match request.uri().path() {
@@ -434,19 +434,19 @@ async fn a_client_that_does_not_take_its_answer_makes_room_for_the_next() {
         }
     };
     let (address, _stop, _) = serve(limits, handle).await;
-    let mut lazy = TcpStream::connect(address).await.unwrap();
-    lazy.write_all(b"GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    slow.write_all(b"GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let mut first = [0; 12];
-    lazy.read_exact(&mut first).await.unwrap();
+    slow.read_exact(&mut first).await.unwrap();
     let next = ask(address, "GET", "/", "").await;
     assert_eq!(next.status(), "200");
     let mut rest = Vec::new();
-    let taken = lazy.read_to_end(&mut rest).await;
-    assert!(taken.is_err() || rest.len() < 100_000_000, "the long answer came whole");
+    let read = slow.read_to_end(&mut rest).await;
+    assert!(read.is_err() || rest.len() < 100_000_000, "the long answer was sent completely");
 }
 
 #[tokio::test]
-async fn an_answer_under_way_is_finished_after_the_stop() {
+async fn a_running_answer_is_finished_after_the_stop() {
     let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let handle = {
         let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
@@ -469,7 +469,7 @@ async fn an_answer_under_way_is_finished_after_the_stop() {
 }
 
 #[tokio::test]
-async fn who_asks_during_the_drain_is_answered_for_the_last_time() {
+async fn a_request_during_the_drain_is_answered_and_its_connection_closed() {
     let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let handle = {
         let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
@@ -504,7 +504,7 @@ async fn who_asks_during_the_drain_is_answered_for_the_last_time() {
     answer.notify_one();
     running.await.unwrap();
     assert_eq!(slow.await.unwrap().text(), "short\n");
-    assert!(TcpStream::connect(address).await.is_err(), "nobody listens after the end");
+    assert!(TcpStream::connect(address).await.is_err(), "the listener is closed after the drain");
 }
 
 #[tokio::test]

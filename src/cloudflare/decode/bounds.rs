@@ -1,19 +1,19 @@
-//! Limits of an answer, and whether names are kept.
+//! The limits of a response, and whether names and e-mail addresses are kept.
 
-/// The limits of an answer. An answer beyond them is an error; it is never cut.
+/// The limits of a response. A response beyond them is an error; it is never cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Bytes of JSON. A million users take 200 MB.
     pub decoded_bytes: u64,
-    /// Bytes that one compressed byte may become, after the first MiB. JSON reaches 5 to 30.
+    /// The largest compression ratio, after the first MiB. JSON reaches 5 to 30.
     pub ratio: u64,
     /// Elements of a list, over all its pages.
     pub elements: usize,
     /// Bytes of one element.
     pub element_bytes: usize,
-    /// Bytes around a list, or of an answer without a list.
+    /// Bytes outside the list, or of a response without a list.
     pub head_bytes: usize,
-    /// How deep values may nest.
+    /// Levels of nested arrays and objects.
     pub nesting: u32,
     /// Pages of one list: at 20 users each, 200,000 users.
     pub pages: u32,
@@ -33,12 +33,12 @@ impl Default for Bounds {
     }
 }
 
-/// Whether names and e-mail addresses are kept after decoding.
+/// Whether names and e-mail addresses are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Pii {
-    /// They are skipped and never stored.
+    /// Names and e-mail addresses are skipped and never stored.
     #[default]
     Drop,
-    /// They are kept beside the rows.
+    /// Names and e-mail addresses are kept next to the rows.
     Keep,
 }

@@ -1,4 +1,4 @@
-//! The elements of the lists that are decoded as they arrive: a user of the summary, an event of a user.
+//! The elements of lists that are decoded while they arrive: the users of the summary, and the events of a user.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -8,31 +8,30 @@ use super::{fast_path, rfc3339};
 use crate::clock::Timestamp;
 use crate::model::{DetailedEvent, Event, Identities, Level, Row, RowFingerprint, UserId};
 
-/// An element that was read to its end.
+/// An element that is complete.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::cloudflare) enum Read<E> {
-    /// It says all it must.
+    /// The element has all required fields.
     Good(E),
-    /// It does not; whose it is, if it says at least that.
+    /// A required field is missing or invalid. The user id, if at least that is valid.
     Rejected(Option<UserId>),
 }
 
-/// What can stand in a list.
+/// An element of a list.
 pub(in crate::cloudflare) trait Element: Sized {
-    /// By what an element is known again on another page.
+    /// What identifies an element, so that duplicates on other pages are found.
     type Key: Eq + Hash;
 
     /// The name of the list in `result`.
     const LIST: &'static str;
 
-    /// By what this one is known again.
     fn key(&self) -> Self::Key;
 
-    /// Reads one; names and e-mail addresses go to `identities`, and nowhere without.
+    /// Reads one element. Names and e-mail addresses go to `identities`, or are skipped if there is none.
     fn read(cursor: &mut Cursor<'_>, identities: Option<&mut Identities>) -> Result<Read<Self>, Stop>;
 
-    /// Keeps each once, and of the unreadable (sorted, each once) those that nothing readable stands for.
-    fn settle(elements: &mut Vec<Self>, unreadable: &mut Vec<UserId>);
+    /// Removes duplicate elements, and sorts `unreadable` and removes the users who have a readable element too.
+    fn deduplicate(elements: &mut Vec<Self>, unreadable: &mut Vec<UserId>);
 }
 
 impl Element for Row {
@@ -55,7 +54,7 @@ impl Element for Row {
                 let [email, name] = [fields.email, fields.name].map(String::from_utf8_lossy);
                 identities.push(user, &email, &name);
             }
-            return Ok(reconcile(fields.user, fields.last_event, fields.count, fields.level));
+            return Ok(checked_row(fields.user, fields.last_event, fields.count, fields.level));
         }
         let (mut user, mut last_event, mut count, mut level) = (None, None, None, Level::Unknown);
         let (mut name, mut email) = (None, None);
@@ -64,7 +63,7 @@ impl Element for Row {
                 b"user_id" => user = cursor.string_or_skip()?.and_then(uuid),
                 b"last_event" => last_event = cursor.string_or_skip()?.and_then(date),
                 b"event_count" => count = cursor.count_or_skip()?,
-                b"max_risk_level" => level = cursor.string_or_skip()?.map_or(Level::Unknown, word),
+                b"max_risk_level" => level = cursor.string_or_skip()?.map_or(Level::Unknown, level_word),
                 b"name" if identities.is_some() => name = cursor.string_or_skip()?,
                 b"email" if identities.is_some() => email = cursor.string_or_skip()?,
                 _ => cursor.skip()?,
@@ -76,13 +75,13 @@ impl Element for Row {
             let [email, name] = [&email, &name].map(|text| String::from_utf8_lossy(text));
             identities.push(user, &email, &name);
         }
-        Ok(reconcile(user, last_event, count, level))
+        Ok(checked_row(user, last_event, count, level))
     }
 
-    /// Sorts by user; of several rows of a user the one that came last stays.
-    fn settle(rows: &mut Vec<Self>, unreadable: &mut Vec<UserId>) {
+    /// Sorts by user. If a user has several rows, the last one stays.
+    fn deduplicate(rows: &mut Vec<Self>, unreadable: &mut Vec<UserId>) {
         if !rows.is_sorted_by_key(|row| row.user) {
-            // As a number, an id is compared in two steps and not in sixteen; the order is the same.
+            // Comparing ids as numbers takes two steps instead of sixteen, and gives the same order.
             rows.sort_by_key(|row| row.user.as_u128());
         }
         rows.dedup_by(|later, kept| {
@@ -111,8 +110,8 @@ impl Element for Event {
         event(cursor, |_, cursor| cursor.skip())
     }
 
-    /// Keeps the order; of several events with one id and time the first stays.
-    fn settle(events: &mut Vec<Self>, _: &mut Vec<UserId>) {
+    /// Keeps the order. If several events have the same id and time, the first one stays.
+    fn deduplicate(events: &mut Vec<Self>, _: &mut Vec<UserId>) {
         let mut known = HashSet::new();
         events.retain(|event| known.insert(event.key()));
     }
@@ -145,14 +144,13 @@ impl Element for DetailedEvent {
         })
     }
 
-    /// As for events without details.
-    fn settle(events: &mut Vec<Self>, _: &mut Vec<UserId>) {
+    fn deduplicate(events: &mut Vec<Self>, _: &mut Vec<UserId>) {
         let mut known = HashSet::new();
         events.retain(|event| known.insert(event.key()));
     }
 }
 
-/// Reads an event; `other` moves past the values of all other keys.
+/// Reads an event; `other` must skip or read the value of any other key.
 fn event<'a>(
     cursor: &mut Cursor<'a>,
     mut other: impl FnMut(&[u8], &mut Cursor<'a>) -> Result<(), Stop>,
@@ -167,7 +165,7 @@ fn event<'a>(
             b"id" => id = cursor.string_or_skip()?.and_then(Text::read),
             b"name" => name = cursor.string_or_skip()?.and_then(Text::read),
             b"timestamp" => timestamp = cursor.string_or_skip()?.and_then(date),
-            b"risk_level" => level = cursor.string_or_skip()?.map_or(Level::Unknown, word),
+            b"risk_level" => level = cursor.string_or_skip()?.map_or(Level::Unknown, level_word),
             key => other(key, cursor)?,
         }
         Ok(())
@@ -180,8 +178,8 @@ fn event<'a>(
     })
 }
 
-/// A row must say whose it is, how many events there are and when the last one was.
-fn reconcile(
+/// A row needs a user id, an event count and the time of the last event.
+fn checked_row(
     user: Option<UserId>,
     last_event: Option<Timestamp>,
     count: Option<u32>,
@@ -195,10 +193,10 @@ fn reconcile(
     }
 }
 
-/// A UUID with its hyphens, in either case.
+/// A UUID with hyphens, in upper or lower case.
 fn uuid(text: Text<'_>) -> Option<UserId> {
     let bytes = text.bytes();
-    // Without its hyphens, in braces or as a URN the library would take it too.
+    // The library would accept other forms too: without hyphens, in braces, or as a URN.
     (bytes.len() == 36).then(|| UserId::try_parse_ascii(&bytes).ok())?
 }
 
@@ -206,6 +204,6 @@ fn date(text: Text<'_>) -> Option<Timestamp> {
     rfc3339::parse(&text.bytes())
 }
 
-fn word(text: Text<'_>) -> Level {
+fn level_word(text: Text<'_>) -> Level {
     text.read().map_or(Level::Unknown, |word| Level::from_word(&word))
 }

@@ -1,10 +1,10 @@
-//! Finds the list in the result: scans the envelope byte by byte, with just enough JSON for that.
+//! Finds the list in the result: scans the envelope byte by byte, and tracks only strings, keys and nesting.
 //!
-//! The scan does not validate the envelope; serde_json does when the copy is read.
+//! The scan does not validate the envelope. serde_json does, when it parses the copy.
 
 use super::json::Stop;
 
-/// What a byte outside the list begins.
+/// Whether a byte outside the list opens it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cloudflare) enum Opens {
     Nothing,
@@ -15,16 +15,16 @@ pub(in crate::cloudflare) enum Opens {
 #[derive(Debug, Default)]
 pub(in crate::cloudflare) struct EnvelopeScan {
     depth: u32,
-    /// One bit for each depth, set for an object.
+    /// One bit for each depth: set for an object, clear for an array.
     objects: u64,
     string: InString,
-    /// The next string is a key.
+    /// Whether the next string is a key.
     key_due: bool,
-    /// Where in the copy the key began that is being read.
+    /// Where in the copy the current key starts.
     key_start: Option<usize>,
-    /// The value at depth 1 is that of `result`.
+    /// Whether the current value at depth 1 is that of `result`.
     in_result: bool,
-    /// The next value is that of the list's key in `result`.
+    /// Whether the next value is that of the list's key in `result`.
     list_due: bool,
 }
 
@@ -37,7 +37,7 @@ enum InString {
 }
 
 impl EnvelopeScan {
-    /// Takes in a byte, which is already the last of `copy`.
+    /// Processes a byte, which is already the last byte of `copy`.
     pub(in crate::cloudflare) fn step(
         &mut self,
         byte: u8,
@@ -67,7 +67,7 @@ impl EnvelopeScan {
                 let opens = self.list_due && byte == b'[';
                 self.list_due = false;
                 if self.depth >= nesting.min(u64::BITS - 1) {
-                    return Err(Stop::Invalid("it nests too deep"));
+                    return Err(Stop::Invalid("it is nested too deeply"));
                 }
                 self.depth += 1;
                 self.key_due = byte == b'{';
@@ -80,7 +80,7 @@ impl EnvelopeScan {
             (InString::No, b'}' | b']') => {
                 let opened = if byte == b'}' { 1 } else { 0 };
                 if self.depth == 0 || (self.objects >> self.depth) & 1 != opened {
-                    return Err(Stop::Invalid("a bracket closes what was not opened"));
+                    return Err(Stop::Invalid("a closing bracket has no opening bracket"));
                 }
                 self.closed();
             }
@@ -101,7 +101,7 @@ impl EnvelopeScan {
         }
     }
 
-    /// An object or array ended.
+    /// Processes the end of an object or array.
     pub(in crate::cloudflare) fn closed(&mut self) {
         self.depth = self.depth.saturating_sub(1);
         self.key_due = false;

@@ -1,37 +1,36 @@
-//! Why an answer cannot be decoded.
+//! Why a response cannot be decoded.
 
-/// Why an answer cannot be read; the text completes "unexpected answer:".
+/// Why a response cannot be decoded. The text continues "unexpected response:".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// It ends before the JSON does.
-    #[error("it ends after {bytes} bytes, before it is complete")]
+    /// The response ends before the JSON does.
+    #[error("it is incomplete: it ends after {bytes} bytes")]
     Truncated {
-        /// Bytes that arrived.
+        /// The decoded bytes that arrived.
         bytes: u64,
     },
-    /// It is not JSON.
-    #[error("it is no JSON at byte {offset}: {what}")]
+    /// The response is not JSON.
+    #[error("it is not valid JSON at byte {offset}: {what}")]
     Json {
-        /// Where, in decoded bytes.
+        /// The position in decoded bytes.
         offset: u64,
-        /// What was found.
+        /// What is wrong there.
         what: String,
     },
-    /// It holds more than [`super::Bounds`] allow.
+    /// The response exceeds the [`super::Bounds`].
     #[error("it is too large: more than {limit} {what}")]
     TooLarge {
-        /// The bound.
+        /// The limit.
         limit: u64,
-        /// What the bound counts.
+        /// What the limit counts.
         what: &'static str,
     },
-    /// Its compression is damaged or unknown.
+    /// The compressed body is damaged, or its encoding is unknown.
     #[error("it cannot be decompressed: {0}")]
     Compression(String),
 }
 
 impl DecodeError {
-    /// More than `limit` of `what`.
     pub(super) fn too_large(limit: usize, what: &'static str) -> Self {
         Self::TooLarge { limit: limit as u64, what }
     }

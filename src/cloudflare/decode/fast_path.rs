@@ -1,15 +1,14 @@
-//! A row of the summary in the one spelling that is seen in practice: known keys in any order, no spaces, no
-//! escapes, values as documented.
+//! Reads a row of the summary in its usual form: known keys in any order, no spaces, no escapes, documented values.
 //!
-//! A million rows are read at a time, and looking for these very bytes takes half the time that JSON in
-//! general does. Whatever looks different in the least, or is cut, is left to the strict reader.
+//! A summary may have a million rows. Matching these exact bytes takes half the time of a general JSON parser. Any row
+//! that differs or is incomplete is left to the strict parser.
 
 use super::json::plain_length;
 use super::rfc3339;
 use crate::clock::Timestamp;
 use crate::model::{Level, UserId};
 
-/// What a row says, as far as it does.
+/// The fields of a row that are present.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::cloudflare) struct Fields<'a> {
     pub(in crate::cloudflare) user: Option<UserId>,
@@ -20,12 +19,12 @@ pub(in crate::cloudflare) struct Fields<'a> {
     pub(in crate::cloudflare) name: &'a [u8],
 }
 
-/// The row at the beginning of `text` and how long it is; `None` says nothing about it.
+/// The row at the start of `text`, and its length. `None` means that the strict parser must decide.
 pub(in crate::cloudflare) fn row(text: &[u8]) -> Option<(Fields<'_>, usize)> {
     let mut fields = Fields::default();
     let mut rest = text.strip_prefix(b"{")?;
     loop {
-        // The third byte tells the keys apart.
+        // The third byte distinguishes most keys.
         rest = match *rest.get(2)? {
             b's' => {
                 let (id, rest) = rest.strip_prefix(b"\"user_id\":\"")?.split_first_chunk::<36>()?;
@@ -67,14 +66,14 @@ pub(in crate::cloudflare) fn row(text: &[u8]) -> Option<(Fields<'_>, usize)> {
     }
 }
 
-/// A string without escapes, behind its first quote.
+/// Splits off the rest of a string without escapes, whose opening quote is already consumed.
 #[inline]
 fn text_of(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (said, rest) = text.split_at_checked(plain_length(text))?;
-    Some((said, rest.strip_prefix(b"\"")?))
+    let (content, rest) = text.split_at_checked(plain_length(text))?;
+    Some((content, rest.strip_prefix(b"\"")?))
 }
 
-/// A number of at most nine digits; what follows decides whether that was all of it.
+/// Splits off a whole number of at most nine digits. The caller checks that it ends there.
 #[inline]
 fn count(text: &[u8]) -> Option<(u32, &[u8])> {
     let length = text.iter().take(10).take_while(|byte| byte.is_ascii_digit()).count();
@@ -94,7 +93,7 @@ mod tests {
     const ROW: &str = r#"{"email":"a@b","event_count":3,"last_event":"2019-12-27T18:11:19.117Z","max_risk_level":"high","name":"é","user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e"}"#;
 
     #[test]
-    fn the_usual_spelling_is_read_in_any_order() {
+    fn a_usual_row_is_read_with_its_keys_in_any_order() {
         let inner = ROW.trim_matches(['{', '}']);
         let mut fields: Vec<&str> = inner.split(',').collect();
         for _ in 0..fields.len() {
@@ -110,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_unusual_or_cut_is_left_to_the_strict_reader() {
+    fn an_unusual_or_incomplete_row_is_left_to_the_strict_parser() {
         for end in 0..ROW.len() {
             assert_eq!(row(&ROW.as_bytes()[..end]), None, "cut at {end}");
         }

@@ -1,4 +1,4 @@
-//! Bodies unpacked as they arrive, within bounds that a bomb or an endless body meets early.
+//! Decompresses bodies while they arrive. Limits on size and ratio stop decompression bombs and endless bodies early.
 
 use std::io::{self, Write};
 
@@ -8,22 +8,22 @@ use super::bounds::Bounds;
 use super::error::DecodeError;
 use super::sink::Sink;
 
-/// Up to here any ratio is fine: small answers are repetitive.
+/// The ratio is not limited up to this size: small responses are repetitive.
 const FREE_BYTES: u64 = 1 << 20;
 
-/// Takes in a body as it came over the wire.
+/// Decodes a body as it comes over the wire.
 pub(in crate::cloudflare) enum Body<S: Sink> {
     Plain(Bounded<S>),
     Gzip(Box<MultiGzDecoder<Bounded<S>>>),
 }
 
-/// Counts what goes to the sink.
+/// Counts and limits the bytes that go to the sink.
 pub(in crate::cloudflare) struct Bounded<S> {
     sink: S,
     bounds: Bounds,
     received: u64,
     decoded: u64,
-    /// Why the sink takes no more; `io::Error` cannot carry it.
+    /// Why the sink failed. `io::Error` cannot carry it without losing its type.
     broken: Option<DecodeError>,
 }
 
@@ -36,7 +36,7 @@ impl<S: Sink> Body<S> {
         Self::Gzip(Box::new(MultiGzDecoder::new(Bounded::new(sink, bounds))))
     }
 
-    /// Takes in what arrived.
+    /// Decodes the next bytes.
     pub(in crate::cloudflare) fn push(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
         match self {
             Self::Plain(bounded) => bounded.push(bytes),
@@ -48,7 +48,7 @@ impl<S: Sink> Body<S> {
         }
     }
 
-    /// How many decoded bytes there were.
+    /// The number of decoded bytes so far.
     pub(in crate::cloudflare) fn decoded(&self) -> u64 {
         match self {
             Self::Plain(bounded) => bounded.decoded,
@@ -56,14 +56,14 @@ impl<S: Sink> Body<S> {
         }
     }
 
-    /// The text of the envelope, and what was taken out of it.
+    /// The text of the envelope, and the values that the sink took out of it.
     pub(in crate::cloudflare) fn finish(self) -> Result<(Vec<u8>, S::Out), DecodeError> {
         match self {
             Self::Plain(bounded) => bounded.sink.finish(),
             Self::Gzip(mut decoder) => {
                 if decoder.try_finish().is_err() {
                     let bounded = decoder.get_mut();
-                    let what = format!("it is cut short or damaged after {} bytes", bounded.decoded);
+                    let what = format!("it is damaged or incomplete after {} bytes", bounded.decoded);
                     return Err(bounded.broken.take().unwrap_or(DecodeError::Compression(what)));
                 }
                 let bounded =
@@ -87,7 +87,7 @@ impl<S: Sink> Bounded<S> {
         self.sink.push(bytes)
     }
 
-    fn inflated(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+    fn push_inflated(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
         self.push(bytes)?;
         if self.decoded > FREE_BYTES && self.decoded / self.bounds.ratio > self.received {
             return Err(DecodeError::TooLarge {
@@ -108,11 +108,11 @@ impl<S: Sink> Bounded<S> {
 
 impl<S: Sink> Write for Bounded<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.inflated(bytes) {
+        match self.push_inflated(bytes) {
             Ok(()) => Ok(bytes.len()),
             Err(broken) => {
                 self.broken = Some(broken);
-                Err(io::Error::other("the bytes are not wanted"))
+                Err(io::Error::other("the sink refused the bytes"))
             }
         }
     }

@@ -1,36 +1,36 @@
-//! A strict reader of JSON over bytes that may still be arriving.
+//! A strict JSON parser for bytes that may still be arriving.
 //!
-//! It tells the end of what is there ([`Stop::Incomplete`]) from what can never be JSON
-//! ([`Stop::Invalid`]), and skips values without making anything of them.
+//! It distinguishes the end of the available bytes ([`Stop::Incomplete`]) from bytes that are not valid JSON
+//! ([`Stop::Invalid`]), and skips values without building them.
 
 use std::borrow::Cow;
 
-/// Why a value was not read.
+/// Why a value could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cloudflare) enum Stop {
     /// More bytes are needed.
     Incomplete,
-    /// No further bytes would make this JSON; what is wrong.
+    /// The bytes are not valid JSON, whatever follows. The text says what is wrong.
     Invalid(&'static str),
 }
 
-/// A position in bytes of JSON.
+/// A position in JSON text.
 #[derive(Debug)]
 pub(in crate::cloudflare) struct Cursor<'a> {
     text: &'a [u8],
     at: usize,
-    /// How deep values may still nest.
+    /// How many more levels values may nest.
     nesting: u32,
 }
 
-/// A string as it stands in JSON, quotes included.
+/// A JSON string in its encoded form, quotes included.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::cloudflare) struct Text<'a> {
     quoted: &'a [u8],
     escaped: Escaped,
 }
 
-/// Whether there is a backslash in a string.
+/// Whether a string contains a backslash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Escaped {
     No,
@@ -38,7 +38,7 @@ enum Escaped {
 }
 
 impl<'a> Text<'a> {
-    /// What the string says; `None` for half a surrogate pair or broken UTF-8.
+    /// The decoded string; `None` for half a surrogate pair or invalid UTF-8.
     pub(in crate::cloudflare) fn read(self) -> Option<Cow<'a, str>> {
         match self.escaped {
             Escaped::Yes => serde_json::from_slice(self.quoted).ok().map(Cow::Owned),
@@ -46,7 +46,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// The same as bytes, which need not be UTF-8: for what is compared with known words only.
+    /// The decoded string as bytes, which may be invalid UTF-8: for comparison with known words.
     pub(in crate::cloudflare) fn bytes(self) -> Cow<'a, [u8]> {
         match self.escaped {
             Escaped::No => Cow::Borrowed(self.raw()),
@@ -60,27 +60,27 @@ impl<'a> Text<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// At the beginning of `text`, for values that nest at most `nesting` deep.
+    /// A cursor at the start of `text`, for values that nest at most `nesting` levels.
     pub(in crate::cloudflare) fn new(text: &'a [u8], nesting: u32) -> Self {
         Self { text, at: 0, nesting }
     }
 
-    /// How many bytes were read.
+    /// The number of bytes read.
     pub(in crate::cloudflare) fn position(&self) -> usize {
         self.at
     }
 
-    /// What was not read yet.
+    /// The bytes that were not read yet.
     pub(in crate::cloudflare) fn rest(&self) -> &'a [u8] {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    /// Moves past `length` bytes of [`Cursor::rest`].
+    /// Consumes `length` bytes of [`Cursor::rest`].
     pub(in crate::cloudflare) fn advance(&mut self, length: usize) {
         self.at += length;
     }
 
-    /// The next byte that is no space, which stays unread.
+    /// Skips whitespace and returns the next byte without consuming it.
     #[inline]
     pub(in crate::cloudflare) fn peek(&mut self) -> Result<u8, Stop> {
         loop {
@@ -92,13 +92,13 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Moves past a byte that [`Cursor::peek`] showed.
+    /// Consumes the byte that [`Cursor::peek`] returned.
     #[inline]
     pub(in crate::cloudflare) fn pass(&mut self) {
         self.at += 1;
     }
 
-    /// Reads an object, calling `field` at each value.
+    /// Reads an object. Calls `field` at each value, which it must read or skip.
     #[inline]
     pub(in crate::cloudflare) fn object(
         &mut self,
@@ -135,7 +135,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Reads a string if the value is one, else skips it.
+    /// Reads the value if it is a string; skips it otherwise.
     #[inline]
     pub(in crate::cloudflare) fn string_or_skip(&mut self) -> Result<Option<Text<'a>>, Stop> {
         if self.peek()? == b'"' {
@@ -145,7 +145,7 @@ impl<'a> Cursor<'a> {
         Ok(None)
     }
 
-    /// Reads a whole number that fits, if the value is one (`3` and `3.0` are), else skips it.
+    /// Reads the value if it is a whole number that fits (`3` or `3.0`); skips it otherwise.
     #[inline]
     pub(in crate::cloudflare) fn count_or_skip(&mut self) -> Result<Option<u32>, Stop> {
         if !matches!(self.peek()?, b'-' | b'0'..=b'9') {
@@ -163,7 +163,7 @@ impl<'a> Cursor<'a> {
         Ok(whole.then_some(count as u32))
     }
 
-    /// Moves past one value of any kind.
+    /// Skips one value of any type.
     pub(in crate::cloudflare) fn skip(&mut self) -> Result<(), Stop> {
         match self.peek()? {
             b'"' => self.string().map(drop),
@@ -196,11 +196,11 @@ impl<'a> Cursor<'a> {
     }
 
     fn deeper(&mut self) -> Result<(), Stop> {
-        self.nesting = self.nesting.checked_sub(1).ok_or(Stop::Invalid("it nests too deep"))?;
+        self.nesting = self.nesting.checked_sub(1).ok_or(Stop::Invalid("it is nested too deeply"))?;
         Ok(())
     }
 
-    /// Reads the string that begins here.
+    /// Reads the string that starts here.
     #[inline]
     fn string(&mut self) -> Result<Text<'a>, Stop> {
         let start = self.at;
@@ -214,7 +214,7 @@ impl<'a> Cursor<'a> {
                     escaped = Escaped::Yes;
                     at += self.escape(at + 1)?;
                 }
-                Some(_) => return Err(Stop::Invalid("a control character stands in a string")),
+                Some(_) => return Err(Stop::Invalid("a string contains a control character")),
                 None => return Err(Stop::Incomplete),
             }
         }
@@ -222,7 +222,7 @@ impl<'a> Cursor<'a> {
         Ok(Text { quoted: self.text.get(start..self.at).unwrap_or_default(), escaped })
     }
 
-    /// The length of an escape, the backslash before `at` included.
+    /// The length of the escape sequence whose backslash is before `at`.
     fn escape(&self, at: usize) -> Result<usize, Stop> {
         match self.text.get(at) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(2),
@@ -230,13 +230,13 @@ impl<'a> Cursor<'a> {
                 for place in at + 1..at + 5 {
                     match self.text.get(place) {
                         Some(byte) if byte.is_ascii_hexdigit() => {}
-                        Some(_) => return Err(Stop::Invalid("an escape is no character")),
+                        Some(_) => return Err(Stop::Invalid("an escape sequence is invalid")),
                         None => return Err(Stop::Incomplete),
                     }
                 }
                 Ok(6)
             }
-            Some(_) => Err(Stop::Invalid("an escape is not known")),
+            Some(_) => Err(Stop::Invalid("an escape sequence is unknown")),
             None => Err(Stop::Incomplete),
         }
     }
@@ -244,7 +244,7 @@ impl<'a> Cursor<'a> {
     fn number(&mut self) -> Result<&'a [u8], Stop> {
         let rest = self.rest();
         let part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
-        // A number at the end of what is there may go on.
+        // A number at the end of the available bytes may continue.
         let length = rest.iter().position(|byte| !part(byte)).ok_or(Stop::Incomplete)?;
         let number = rest.get(..length).unwrap_or_default();
         if !is_number(number) {
@@ -262,12 +262,12 @@ impl<'a> Cursor<'a> {
         } else if word.starts_with(rest) {
             Err(Stop::Incomplete)
         } else {
-            Err(Stop::Invalid("a word is none of true, false and null"))
+            Err(Stop::Invalid("only true, false and null are valid words"))
         }
     }
 }
 
-/// How many bytes come before a quote, a backslash or a control character; eight are looked at in one go.
+/// The number of bytes before a quote, a backslash or a control character. Examines eight bytes at a time.
 #[inline]
 pub(in crate::cloudflare) fn plain_length(text: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
@@ -276,8 +276,8 @@ pub(in crate::cloudflare) fn plain_length(text: &[u8]) -> usize {
     for (index, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
         let (quote, backslash) = (word ^ (ONES * 0x22), word ^ (ONES * 0x5c));
-        // Subtracting sets the high bit of a byte that is too small for it. It may borrow from bytes above,
-        // so only the lowest bit is certain, and only that is used.
+        // Subtracting sets the high bit of a byte that is too small. It may borrow from higher bytes, so only the
+        // lowest such bit is reliable, and only that one is used.
         let special = word.wrapping_sub(ONES * 0x20) & !word
             | quote.wrapping_sub(ONES) & !quote
             | backslash.wrapping_sub(ONES) & !backslash;
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_is_incomplete_and_what_is_wrong_is_invalid() {
+    fn cut_text_is_incomplete_and_wrong_text_is_invalid() {
         let whole = r#"{"a":[1,-2.5e+3,{}],"é\u00e9\n":true,"c":null} "#;
         assert_eq!(skip(whole), Ok(whole.len() - 1));
         for end in 0..whole.len() - 1 {
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_ends_at_its_quote_wherever_that_stands() {
+    fn a_string_ends_at_its_quote_at_any_position() {
         for length in 0..40 {
             for special in ["\"", "\\\"\"", "\\u0041\""] {
                 let text = format!("\"{}{special} rest", "é".repeat(length));
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_whole_and_fit() {
+    fn counts_are_whole_numbers_that_fit() {
         for (text, count) in [
             ("0 ", Some(0)),
             ("3.0 ", Some(3)),

@@ -1,4 +1,4 @@
-//! Random answers, read by serde_json too: both must find the same, however an answer is cut into chunks.
+//! Random responses, also decoded with serde_json: both must agree, however a response is cut into chunks.
 
 use serde_json::{Value, json};
 
@@ -7,8 +7,8 @@ use super::rfc3339;
 use super::stream::tests::read;
 use crate::model::{Level, Row, RowFingerprint, UserId};
 
-/// What serde_json and the specification make of an answer.
-fn second_opinion(answer: &Value) -> (Vec<Row>, Vec<UserId>, u32) {
+/// Decodes a response with serde_json, following the specification.
+fn reference_decode(answer: &Value) -> (Vec<Row>, Vec<UserId>, u32) {
     let (mut rows, mut unreadable, mut anonymous) = (Vec::new(), Vec::new(), 0);
     for element in answer["result"]["users"].as_array().unwrap() {
         let text = |key: &str| element.get(key).and_then(Value::as_str);
@@ -78,7 +78,7 @@ fn random_user(random: &mut fastrand::Rng) -> Value {
     user
 }
 
-/// Writes `value` with spaces and escapes where they may stand, about `odd` in 64 of them.
+/// Writes `value` with whitespace and escapes at about `odd` in 64 of the places where they are allowed.
 fn write(value: &Value, odd: u8, random: &mut fastrand::Rng, out: &mut String) {
     let space = |random: &mut fastrand::Rng, out: &mut String| {
         if random.u8(0..64) < odd {
@@ -124,7 +124,7 @@ fn write(value: &Value, odd: u8, random: &mut fastrand::Rng, out: &mut String) {
 }
 
 #[test]
-fn serde_json_reads_the_same_in_random_answers_however_they_are_cut() {
+fn random_responses_decode_as_with_serde_json_however_they_are_cut() {
     let mut random = fastrand::Rng::with_seed(11);
     let (mut good, mut bad) = (0, 0);
     for round in 0..1_500 {
@@ -152,7 +152,7 @@ fn serde_json_reads_the_same_in_random_answers_however_they_are_cut() {
         }
         let (mut envelope, rows, unreadable, anonymous, _) = read(&chunks, &Bounds::default(), Pii::Drop)
             .unwrap_or_else(|error| panic!("round {round}: {error}\n{text}"));
-        let wanted = second_opinion(&answer);
+        let wanted = reference_decode(&answer);
         assert_eq!(
             (&rows, &unreadable, anonymous),
             (&wanted.0, &wanted.1, wanted.2),
@@ -163,5 +163,5 @@ fn serde_json_reads_the_same_in_random_answers_however_they_are_cut() {
         good += rows.len();
         bad += unreadable.len();
     }
-    assert!(good > 1_000 && bad > 300, "the generator makes both: {good} and {bad}");
+    assert!(good > 1_000 && bad > 300, "the generator makes good and bad rows: {good} and {bad}");
 }

@@ -1,18 +1,18 @@
-//! RFC 3339 dates as Cloudflare writes them, with 0 to 9 digits of a fraction.
+//! RFC 3339 dates as Cloudflare writes them, with 0 to 9 fractional digits.
 
 use crate::clock::Timestamp;
 
-/// The date in `text`, cut to milliseconds; `None` if it is none.
+/// Parses a date and truncates it to milliseconds.
 pub(in crate::cloudflare) fn parse(text: &[u8]) -> Option<Timestamp> {
     utc(text).or_else(|| {
-        // Offsets, leap seconds and the like are legal and rare.
+        // Offsets, leap seconds and other valid but rare forms.
         let date: jiff::Timestamp = std::str::from_utf8(text).ok()?.parse().ok()?;
         let millis = date.as_nanosecond().div_euclid(1_000_000);
         Some(Timestamp::from_millis(i64::try_from(millis).ok()?))
     })
 }
 
-/// `YYYY-MM-DDTHH:MM:SS[.f]Z`, the one form seen in practice; a million of them are read at a time.
+/// Parses `YYYY-MM-DDTHH:MM:SS[.f]Z`, the usual form. A summary may have a million of them.
 pub(in crate::cloudflare) fn utc(text: &[u8]) -> Option<Timestamp> {
     let (&[y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', n0, n1, b':', s0, s1], fraction) =
         text.split_first_chunk::<19>()?
@@ -63,8 +63,8 @@ fn days_in(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days from 1970-01-01 in the Gregorian calendar, counted in years that begin in March so that the leap
-/// day is the last.
+/// Days since 1970-01-01 in the Gregorian calendar. Years are counted from March, so that the leap day is the last day
+/// of a year.
 fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
     let year = if month < 3 { year - 1 } else { year };
     let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_have_zero_to_nine_digits_of_a_fraction_and_any_offset() {
+    fn dates_have_zero_to_nine_fractional_digits_and_any_offset() {
         for (text, millis) in [
             ("1970-01-01T00:00:00Z", Some(0)),
             ("2019-12-27T18:11:19.117Z", Some(1_577_470_279_117)),
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_quick_way_agrees_with_the_library_on_every_day_of_1600_to_2400() {
+    fn the_fast_parser_agrees_with_the_library_on_every_day_from_1600_to_2400() {
         let mut day = jiff::civil::date(1600, 1, 1);
         while day.year() < 2400 {
             let text = format!("{day}T12:34:56.789Z");

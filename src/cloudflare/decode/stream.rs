@@ -1,8 +1,8 @@
 //! Decodes lists while they arrive.
 //!
-//! An answer may be 200 MB long. Whatever stands around the list (`$.result.users`, `$.result.events`) is
-//! copied into a small text in which the list is empty, to be read as JSON at the end; the elements of the
-//! list are read one by one from the bytes that have arrived, and only the compact values stay.
+//! A response may be 200 MB long. Everything outside the list (`$.result.users`, `$.result.events`) is copied into a
+//! small text in which the list is empty; it is parsed at the end. The elements of the list are decoded one by one from
+//! the bytes that have arrived, and only their compact values are kept.
 
 use super::bounds::{Bounds, Pii};
 use super::element::{Element, Read};
@@ -12,60 +12,60 @@ use super::json::{Cursor, Stop};
 use super::sink::Sink;
 use crate::model::{Identities, Row, UserId};
 
-/// The elements of one answer.
+/// The elements of one response.
 #[derive(Debug)]
-pub(in crate::cloudflare) struct Listing<E> {
-    /// Readable elements, in the order of the answer.
+pub(in crate::cloudflare) struct DecodedList<E> {
+    /// The readable elements, in the order of the response.
     pub(in crate::cloudflare) items: Vec<E>,
-    /// The users of unreadable elements.
+    /// The user ids of unreadable elements.
     pub(in crate::cloudflare) unreadable: Vec<UserId>,
-    /// Number of unreadable elements without a readable user id.
+    /// The number of unreadable elements without a readable user id.
     pub(in crate::cloudflare) anonymous: u32,
     /// Names and e-mail addresses, if they are kept.
     pub(in crate::cloudflare) identities: Option<Identities>,
-    /// Whether there was a list at all.
-    pub(in crate::cloudflare) seen: Seen,
+    /// Whether the response contained the list.
+    pub(in crate::cloudflare) seen: Presence,
 }
 
-/// Whether an answer had the list.
+/// Whether a response contained the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cloudflare) enum Seen {
-    No,
-    Yes,
+pub(in crate::cloudflare) enum Presence {
+    Missing,
+    Found,
 }
 
-impl<E> Listing<E> {
-    /// How many elements there were, readable or not.
+impl<E> DecodedList<E> {
+    /// The number of elements, readable or not.
     pub(in crate::cloudflare) fn received(&self) -> usize {
         self.items.len() + self.unreadable.len() + self.anonymous as usize
     }
 }
 
-/// Takes the list out of an answer while it arrives.
+/// Decodes the list of a response while it arrives.
 #[derive(Debug)]
 pub(in crate::cloudflare) struct Reader<E> {
     bounds: Bounds,
     head: Vec<u8>,
     scan: EnvelopeScan,
     place: Place,
-    /// Bytes that arrived and are not decoded yet.
+    /// Bytes that arrived but are not decoded yet.
     buffer: Vec<u8>,
-    /// An incomplete element is read again once the buffer has this many bytes. The number doubles each time, so that
-    /// slow arrival costs at most one more reading.
+    /// An incomplete element is tried again once the buffer has this many bytes. The number doubles each time, so that
+    /// slow arrival at most doubles the work.
     enough: usize,
     received: u64,
-    listing: Listing<E>,
+    listing: DecodedList<E>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// Before the list, or after it.
+    /// Outside the list.
     Around,
-    /// Right behind `[`.
+    /// Directly after `[`.
     Opened,
-    /// Where an element must begin.
+    /// Where an element must start.
     Element,
-    /// Behind an element.
+    /// After an element.
     Comma,
 }
 
@@ -77,7 +77,7 @@ enum Step<E> {
 }
 
 impl<E: Element> Reader<E> {
-    pub(in crate::cloudflare) fn new(bounds: &Bounds, names: Pii) -> Self {
+    pub(in crate::cloudflare) fn new(bounds: &Bounds, pii: Pii) -> Self {
         Self {
             bounds: *bounds,
             head: Vec::new(),
@@ -86,17 +86,17 @@ impl<E: Element> Reader<E> {
             buffer: Vec::new(),
             enough: 0,
             received: 0,
-            listing: Listing {
+            listing: DecodedList {
                 items: Vec::new(),
                 unreadable: Vec::new(),
                 anonymous: 0,
-                identities: matches!(names, Pii::Keep).then(Identities::default),
-                seen: Seen::No,
+                identities: matches!(pii, Pii::Keep).then(Identities::default),
+                seen: Presence::Missing,
             },
         }
     }
 
-    /// Reads what can be read of the buffer.
+    /// Decodes as much of the buffer as possible.
     fn advance(&mut self) -> Result<(), DecodeError> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut at = 0;
@@ -129,7 +129,7 @@ impl<E: Element> Reader<E> {
             }
             let bounds = self.bounds;
             if self.head.len() > bounds.head_bytes {
-                break Err(DecodeError::too_large(bounds.head_bytes, "bytes around the list"));
+                break Err(DecodeError::too_large(bounds.head_bytes, "bytes outside the list"));
             }
             if self.listing.received() > bounds.elements {
                 break Err(DecodeError::too_large(bounds.elements, "elements"));
@@ -140,17 +140,16 @@ impl<E: Element> Reader<E> {
         result
     }
 
-    /// Copies up to and including the `[` of the list; says how much that was, or where it
-    /// stopped.
+    /// Copies bytes up to and including the `[` of the list. Returns how many, or the position of an error.
     fn copy_around(&mut self, text: &[u8]) -> Result<usize, (usize, Stop)> {
         for (index, byte) in text.iter().enumerate() {
             self.head.push(*byte);
             let opens = self.scan.step(*byte, &self.head, E::LIST, self.bounds.nesting);
             if opens.map_err(|stop| (index, stop))? == Opens::List {
-                if self.listing.seen == Seen::Yes {
-                    return Err((index, Stop::Invalid("the list is there twice")));
+                if self.listing.seen == Presence::Found {
+                    return Err((index, Stop::Invalid("the list occurs twice")));
                 }
-                self.listing.seen = Seen::Yes;
+                self.listing.seen = Presence::Found;
                 self.place = Place::Opened;
                 return Ok(index + 1);
             }
@@ -158,10 +157,9 @@ impl<E: Element> Reader<E> {
         Ok(text.len())
     }
 
-    /// Reads elements to the end of the list or of the text; says how much that was, or where it
-    /// stopped.
+    /// Decodes elements up to the end of the list or of the text. Returns how many bytes, or the position of an error.
     fn read_list(&mut self, text: &[u8]) -> Result<usize, (usize, Stop)> {
-        // The list itself stands at depth 3.
+        // The list itself is at depth 3.
         let mut cursor = Cursor::new(text, self.bounds.nesting.saturating_sub(3));
         let mut read = 0;
         while self.listing.received() <= self.bounds.elements {
@@ -207,7 +205,7 @@ impl<E: Element> Reader<E> {
 }
 
 impl<E: Element> Sink for Reader<E> {
-    type Out = Listing<E>;
+    type Out = DecodedList<E>;
 
     fn push(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
         self.received += bytes.len() as u64;
@@ -219,7 +217,7 @@ impl<E: Element> Sink for Reader<E> {
         self.advance()
     }
 
-    fn finish(mut self) -> Result<(Vec<u8>, Listing<E>), DecodeError> {
+    fn finish(mut self) -> Result<(Vec<u8>, DecodedList<E>), DecodeError> {
         self.advance()?;
         if self.place != Place::Around {
             return Err(DecodeError::Truncated { bytes: self.received });
@@ -228,23 +226,22 @@ impl<E: Element> Sink for Reader<E> {
     }
 }
 
-/// The rows of a summary that arrives in `chunks`, each user once, sorted; for recorded answers, and to
-/// measure the decoding by itself.
+/// Decodes a summary that arrives in `chunks`: each user once, sorted. For benches, which measure only the decoding.
 ///
 /// # Errors
-/// The answer is no JSON, or exceeds `bounds`.
+/// The response is not valid JSON, or exceeds `bounds`.
 pub fn summary_rows<'a>(
     chunks: impl IntoIterator<Item = &'a [u8]>,
     bounds: &Bounds,
-    names: Pii,
+    pii: Pii,
 ) -> Result<Vec<Row>, DecodeError> {
-    let mut reader = Reader::<Row>::new(bounds, names);
+    let mut reader = Reader::<Row>::new(bounds, pii);
     for chunk in chunks {
         reader.push(chunk)?;
     }
     let (_, listing) = reader.finish()?;
     let (mut rows, mut unreadable) = (listing.items, listing.unreadable);
-    Row::settle(&mut rows, &mut unreadable);
+    Row::deduplicate(&mut rows, &mut unreadable);
     Ok(rows)
 }
 
@@ -258,16 +255,16 @@ pub(super) mod tests {
 
     const ANNA: &str = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e";
 
-    /// What is left of an answer: envelope, rows, unreadable, anonymous, and each user's e-mail and name.
+    /// A decoded response: envelope, rows, unreadable, anonymous, and each user's e-mail address and name.
     pub(in crate::cloudflare::decode) type Outcome =
         (Value, Vec<Row>, Vec<UserId>, u32, Vec<(String, String)>);
 
     pub(in crate::cloudflare::decode) fn read(
         chunks: &[&[u8]],
         bounds: &Bounds,
-        names: Pii,
+        pii: Pii,
     ) -> Result<Outcome, DecodeError> {
-        let mut reader = Reader::<Row>::new(bounds, names);
+        let mut reader = Reader::<Row>::new(bounds, pii);
         for chunk in chunks {
             reader.push(chunk)?;
         }
@@ -301,7 +298,7 @@ pub(super) mod tests {
         }
     }
 
-    /// Everything that is legal and inconvenient, in one answer.
+    /// Everything that is valid but unusual, in one response.
     const NASTY: &str = r#" { "x":{"users":[{"user_id":1}]}, "result_info" : {"users":["no"],"total_count":9.0},
         "\u0072esult": {"other":[[],{"users":[{}]}], "use\u0072s" : [
         {"user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e","name":"A\"nn\\a\u00e9 \ud83d\ude00","email":"a@b.c","max_risk_level":"high",
@@ -318,7 +315,7 @@ pub(super) mod tests {
         ], "tail":"users\":[" }, "success" :true , "é":["\\"] } "#;
 
     #[test]
-    fn a_nasty_answer_is_read_as_documented() {
+    fn a_valid_but_unusual_response_is_decoded() {
         let (envelope, rows, unreadable, anonymous, people) = at_once(NASTY).unwrap();
         assert_eq!(
             rows,
@@ -339,7 +336,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn how_an_answer_is_cut_into_chunks_changes_nothing() {
+    fn the_size_of_chunks_does_not_matter() {
         let bytes = NASTY.as_bytes();
         let wanted = at_once(NASTY);
         let bounds = Bounds::default();
@@ -354,7 +351,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_answer_that_ends_early_is_never_taken_for_whole() {
+    fn a_response_that_ends_early_is_never_complete() {
         let whole = NASTY.trim_end();
         for end in 0..whole.len() {
             let result = read(&[&whole.as_bytes()[..end]], &Bounds::default(), Pii::Drop);
@@ -368,16 +365,16 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_refused_where_it_stands() {
+    fn invalid_json_is_refused_with_its_position() {
         for (list, offset, what) in [
             ("[{},,{}]", 24, "a value was expected"),
             ("[,]", 21, "a value was expected"),
             ("[{} {}]", 24, "a comma or the end of the list was expected"),
             ("[{},]", 24, "a value was expected"),
             ("[{\"user_id\" 1}]", 32, "a colon was expected"),
-            ("[nil]", 21, "a word is none of true, false and null"),
-            ("[],\"users\":[1]", 31, "the list is there twice"),
-            ("[]]", 22, "a bracket closes what was not opened"),
+            ("[nil]", 21, "only true, false and null are valid words"),
+            ("[],\"users\":[1]", 31, "the list occurs twice"),
+            ("[]]", 22, "a closing bracket has no opening bracket"),
         ] {
             let text = format!("{{\"result\": {{\"users\":{list}");
             let what = what.to_owned();
@@ -386,7 +383,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn every_bound_ends_in_an_error_that_names_it() {
+    fn every_limit_ends_in_an_error_that_names_it() {
         let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         let bounds =
             Bounds { elements: 3, element_bytes: 1_000, head_bytes: 500, nesting: 10, ..Bounds::default() };
@@ -398,11 +395,11 @@ pub(super) mod tests {
                 String::new(),
                 Some("it is too large: more than 1000 bytes in one element"),
             ),
-            (String::new(), " ".repeat(500), Some("it is too large: more than 500 bytes around the list")),
+            (String::new(), " ".repeat(500), Some("it is too large: more than 500 bytes outside the list")),
             (deep(7), String::new(), None),
-            (deep(8), String::new(), Some("it nests too deep")),
+            (deep(8), String::new(), Some("it is nested too deeply")),
             (String::new(), format!(",\"x\":{}", deep(8)), None),
-            (String::new(), format!(",\"x\":{}", deep(9)), Some("it nests too deep")),
+            (String::new(), format!(",\"x\":{}", deep(9)), Some("it is nested too deeply")),
         ] {
             let text = format!("{{\"result\":{{\"users\":[{users}]{after}}}}}");
             for size in [1, 7, 4_096] {
@@ -448,8 +445,8 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn slow_arrival_costs_no_more_than_a_second_reading() {
-        // One element of 2 MB in small pieces: read anew at each of them it would take minutes.
+    fn slow_arrival_does_not_parse_an_element_for_every_chunk() {
+        // One element of 2 MB in small chunks: parsing it again for each chunk would take minutes.
         let big = format!(r#"{{"result":{{"users":[{{"name":"{}"}}]}}}}"#, "x".repeat(2 << 20));
         let chunks: Vec<&[u8]> = big.as_bytes().chunks(16).collect();
         let (.., anonymous, _) = read(&chunks, &Bounds::default(), Pii::Drop).unwrap();

@@ -1,11 +1,11 @@
-//! The budget of one credential: a [`RateLimit`] that requests wait for in turns.
+//! The budget of one credential: a [`RateLimit`] that requests wait for, first come, first served.
 //!
-//! Cloudflare counts by credential, so accounts that share one share its budget. The lock stays behind
-//! the verbs here and is never held while waiting.
+//! Cloudflare counts requests by credential, so accounts with the same credential share a budget. The lock of the rate
+//! limit is private to this module and never held across an await.
 //!
-//! A process that is started over and over must not spend a budget each time. So with a [`Journal`] requests
-//! are leased, a few at a time, and each lease is told to the journal before its requests go: after a crash
-//! all of a lease counts as spent.
+//! A process that restarts again and again must not spend a whole budget each time. So a budget with a [`Journal`]
+//! leases requests, a few at a time, and writes each lease to the journal before it sends any of its requests. After a
+//! crash, the whole lease counts as spent.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,20 +14,20 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::clock::{Clock, Instant, Timestamp};
-use crate::cloudflare::limit::{QUOTA, RateLimit, ServerLimit, Turn, WINDOW};
+use crate::cloudflare::limit::{Admission, QUOTA, RateLimit, ServerLimit, WINDOW};
 
-/// A lease is good for so long: at its end, or at the next start, its requests are all held to be sent.
+/// How long a lease is valid. When it ends, or at the next start, all of its requests count as sent.
 const LEASE: Duration = Duration::from_secs(30);
 
-/// A lease is as large as what this process has sent already, so that however often it is started, at least
-/// half of the budget is really spent; and at most the budget's twentieth, so that a start after a crash finds
-/// at most a twentieth spent that was not.
+/// A lease is as large as the number of requests that this process has sent already, so that a process that restarts
+/// again and again can still use at least half of its budget. It is at most 1/20 of the budget, so that a crash wastes
+/// at most that much.
 const LEASES: u32 = 20;
 
-/// A block that an earlier process met is believed for so long; then one request finds out.
+/// The longest that a block of an earlier process is respected. After that, one request tests whether it is over.
 const LONGEST_BLOCK: Duration = Duration::from_secs(3_600);
 
-/// What one credential may spend; cloned handles spend from the same.
+/// The requests that one credential may send. Clones share the same budget.
 #[derive(Clone, Debug)]
 pub struct Budget {
     inner: Arc<Inner>,
@@ -36,7 +36,7 @@ pub struct Budget {
 #[derive(Debug)]
 struct Inner {
     limit: Mutex<RateLimit>,
-    /// First come, first served: only the holder waits for the limit.
+    /// First come, first served: only the holder of this lock waits for the limit.
     turn: tokio::sync::Mutex<()>,
     answered: Notify,
     share: f64,
@@ -44,35 +44,35 @@ struct Inner {
     journaled: Option<Journaled>,
 }
 
-/// Requests that still count against a budget, and until when Cloudflare blocks all of them.
+/// Requests that still count against a budget, and the end of a block.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Spending {
-    /// How many requests were sent by when, at the latest.
+    /// How many requests were sent, each with the latest time at which they were sent.
     pub leases: Vec<(Timestamp, u32)>,
     /// The end of a block by Cloudflare.
     pub blocked_until: Option<Timestamp>,
 }
 
 impl Spending {
-    /// Adds what another account of the same budget spent.
+    /// Adds the spending of another account with the same budget.
     pub fn add(&mut self, other: Self) {
         self.leases.extend(other.leases);
         self.blocked_until = self.blocked_until.max(other.blocked_until);
     }
 
-    /// Forgets what no longer counts at `date`, and what a clock that was ahead has written.
-    fn forget(&mut self, date: Timestamp) {
+    /// Removes what no longer counts at `date`, and leases from the future, which a wrong clock has written.
+    fn expire(&mut self, date: Timestamp) {
         self.leases.retain(|(until, _)| *until + WINDOW > date && *until <= date + WINDOW);
         self.blocked_until = self.blocked_until.filter(|until| *until > date);
     }
 }
 
-/// Makes the spending of a budget durable. It returns when that is done, or when it has failed: requests do
-/// not wait for a disk in trouble. It may block, and says so to the runtime.
+/// Makes the spending of a budget durable. The function returns when that is done or has failed: requests do not wait
+/// for a failing disk. It may block, if it tells the runtime so.
 pub struct Journal(Box<dyn Fn(&Spending) + Send + Sync>);
 
 impl Journal {
-    /// A journal that writes with this function.
+    /// A journal that calls `write` with the spending to store.
     pub fn new(write: impl Fn(&Spending) + Send + Sync + 'static) -> Self {
         Self(Box::new(write))
     }
@@ -88,60 +88,60 @@ impl fmt::Debug for Journal {
     }
 }
 
-/// A journal, and what was written to it last.
+/// A journal, and the lease that was last written to it.
 #[derive(Debug)]
 struct Journaled {
     journal: Journal,
     lease: Mutex<Lease>,
 }
 
-/// Requests that may go without being written down again.
+/// Requests that may be sent without another write to the journal.
 #[derive(Debug, Default)]
 struct Lease {
     left: u32,
     until: Timestamp,
-    /// How many requests went from this and earlier leases.
+    /// How many requests were sent from this and earlier leases.
     sent: u32,
     spending: Spending,
 }
 
-/// Whether a request was taken from a lease that is written down, or from one that is to be.
+/// Whether a request was taken from a lease that the journal has, or from a new one, which must be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Taken {
     FromOld,
     FromNew,
 }
 
-/// Leave to send one request; the request counts as answered when this is dropped.
+/// The permission to send one request. Dropping it marks the request as finished.
 #[derive(Debug)]
 pub struct Permit {
     inner: Arc<Inner>,
 }
 
-/// What the budget looks like now, for the page.
+/// The state of a budget, for metrics and messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Level {
+pub struct BudgetStatus {
     /// Requests allowed in five minutes.
     pub limit: u32,
-    /// Requests that may still go now.
+    /// Requests that may still be sent now.
     pub remaining: u32,
-    /// Until when Cloudflare blocks every request, if it does.
+    /// The end of a block by Cloudflare, if there is one.
     pub blocked_until: Option<Instant>,
 }
 
 impl Budget {
-    /// How many requests in five minutes such a share is.
+    /// The number of requests in five minutes for this share.
     pub fn requests(share: f64) -> u32 {
         (f64::from(QUOTA) * share) as u32
     }
 
-    /// `share` of the 1,200 requests that Cloudflare allows in five minutes: above 0, and at most 1 but for
-    /// a simulator that allows more.
+    /// A budget of `share` of the 1,200 requests that Cloudflare allows in five minutes. The share is above 0, and at most
+    /// 1 except for a simulator that allows more.
     pub fn new(share: f64, clock: Clock) -> Self {
         Self::with(RateLimit::new(Self::requests(share), WINDOW), share, clock, None)
     }
 
-    /// As [`Budget::new`], after an earlier process sent so many requests, the latest of them at these dates.
+    /// Like [`Budget::new`], but earlier processes have sent requests: pairs of the latest time and the number.
     pub fn after(share: f64, clock: Clock, sent: &[(Timestamp, u32)]) -> Self {
         let (now, date) = (clock.now(), clock.date());
         let mut limit = RateLimit::new(Self::requests(share), WINDOW);
@@ -151,12 +151,11 @@ impl Budget {
         Self::with(limit, share, clock, None)
     }
 
-    /// As [`Budget::new`], going on from what earlier processes spent, and telling `journal` what this one
-    /// spends.
+    /// Like [`Budget::new`], but continues from the spending of earlier processes and writes its own to `journal`.
     pub fn durable(share: f64, clock: Clock, mut spending: Spending, journal: Journal) -> Self {
         let (now, date) = (clock.now(), clock.date());
         let mut limit = RateLimit::new(Self::requests(share), WINDOW);
-        spending.forget(date);
+        spending.expire(date);
         for (until, requests) in &spending.leases {
             limit.spent_before(*requests, now + (*until + WINDOW).since(date), now);
         }
@@ -179,66 +178,66 @@ impl Budget {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Waits until a request may go, behind those that came before.
+    /// Waits until a request may be sent, first come, first served.
     ///
     /// # Errors
-    /// The moment at which one might go, if that is more than `patience` away.
-    pub async fn take(&self, patience: Duration) -> Result<Permit, Instant> {
+    /// The earliest time for the request, if that is more than `max_wait` away.
+    pub async fn acquire(&self, max_wait: Duration) -> Result<Permit, Instant> {
         let inner = &self.inner;
-        let deadline = inner.clock.now() + patience;
+        let deadline = inner.clock.now() + max_wait;
         let _turn = inner.turn.lock().await;
         loop {
             let answered = inner.answered.notified();
             let now = inner.clock.now();
-            let turn = inner.limit().turn(now);
-            match turn {
-                Turn::Now => {
+            let admission = inner.limit().admission(now);
+            match admission {
+                Admission::Now => {
                     inner.lease();
-                    // To write a lease down may take a while, in which another request may have met a block.
+                    // Writing a lease may take a while. Meanwhile another request may have started a block.
                     let now = inner.clock.now();
-                    if inner.limit().turn(now) != Turn::Now {
+                    if inner.limit().admission(now) != Admission::Now {
                         continue;
                     }
                     inner.limit().begin(now);
                     return Ok(Permit { inner: Arc::clone(inner) });
                 }
-                Turn::At(moment) if moment > deadline => return Err(moment),
-                Turn::At(moment) => inner.clock.sleep_until(moment).await,
-                Turn::AfterAnswer => answered.await,
+                Admission::At(moment) if moment > deadline => return Err(moment),
+                Admission::At(moment) => inner.clock.sleep_until(moment).await,
+                Admission::AfterResponse => answered.await,
             }
         }
     }
 
-    /// What is left now.
-    pub fn level(&self) -> Level {
+    /// The current state of the budget.
+    pub fn status(&self) -> BudgetStatus {
         let (limit, now) = (self.inner.limit(), self.inner.clock.now());
-        Level {
+        BudgetStatus {
             limit: limit.limit(),
             remaining: limit.remaining(now),
             blocked_until: limit.blocked_until(now),
         }
     }
 
-    /// The clock the budget runs on; retries wait by the same.
+    /// The clock of the budget, by which retries wait too.
     pub fn clock(&self) -> &Clock {
         &self.inner.clock
     }
 }
 
 impl Permit {
-    /// The answer was not a refusal for the rate limit.
+    /// Records a response that was not a rate-limit error.
     pub fn passed(&self) {
         let now = self.inner.clock.now();
         self.inner.limit().passed(now);
         if let Some(journaled) = &self.inner.journaled
             && self.inner.limit().blocked_until(now).is_none()
         {
-            // It is over, whenever it was to be; the next lease says so.
+            // The block is over, perhaps early. The next lease writes that down.
             journaled.lease().spending.blocked_until = None;
         }
     }
 
-    /// The answer was a refusal for the rate limit: nothing goes for `wait`.
+    /// Records a rate-limit error: nothing is sent for `wait`.
     pub fn limited(&self, wait: Duration) {
         self.inner.limit().block(self.inner.clock.now(), wait);
         if let Some(journaled) = &self.inner.journaled {
@@ -247,7 +246,7 @@ impl Permit {
         }
     }
 
-    /// The answer said what is left of the server's limit.
+    /// Records how much of its limit the server says is left.
     pub fn narrow(&self, server: ServerLimit) {
         self.inner.limit().narrow(self.inner.clock.now(), server, self.inner.share);
     }
@@ -261,7 +260,7 @@ impl Drop for Permit {
 }
 
 impl Inner {
-    /// Takes a request from the lease, or from a new one.
+    /// Takes a request from the current lease, or from a new one.
     fn lease(&self) {
         let Some(journaled) = &self.journaled else { return };
         let (limit, remaining) = {
@@ -275,15 +274,15 @@ impl Inner {
     }
 
     fn limit(&self) -> MutexGuard<'_, RateLimit> {
-        // The limit is whole after each of its verbs, so a panic elsewhere has not spoilt it.
+        // Each method leaves the limit consistent, so a panic elsewhere did not damage it.
         self.limit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Lease {
-    /// Takes a request at `date`, of which `remaining` may still go of the `limit` for a window.
+    /// Takes a request at `date`, when `remaining` of the `limit` of a window are left.
     fn take(&mut self, date: Timestamp, limit: u32, remaining: u32) -> Taken {
-        // A clock that was set back makes no lease last longer.
+        // Setting the clock back must not extend a lease.
         let is_over = self.left == 0 || date > self.until || date + LEASE < self.until;
         if is_over {
             self.renew(self.sent.min(limit / LEASES).min(remaining).max(1), date);
@@ -293,14 +292,14 @@ impl Lease {
         if is_over { Taken::FromNew } else { Taken::FromOld }
     }
 
-    /// Ends the lease, whose rest will not be sent, and begins one of `size` requests.
+    /// Ends the lease, whose remaining requests will not be sent, and starts one of `size` requests.
     fn renew(&mut self, size: u32, date: Timestamp) {
         let (until, rest) = (self.until, std::mem::replace(&mut self.left, size));
         if let Some((_, requests)) = self.spending.leases.iter_mut().rfind(|(known, _)| *known == until) {
             *requests = requests.saturating_sub(rest);
         }
         self.until = date + LEASE;
-        self.spending.forget(date);
+        self.spending.expire(date);
         self.spending.leases.push((self.until, size));
     }
 }
@@ -313,7 +312,7 @@ impl Journaled {
     }
 
     fn lease(&self) -> MutexGuard<'_, Lease> {
-        // A lease that was not written is written with the next one.
+        // A lease whose write panicked is written with the next one.
         self.lease.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -327,7 +326,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_start_finds_at_most_twice_what_was_sent_and_a_twentieth_more_than_it() {
+    async fn leases_exceed_the_requests_sent_at_most_twofold_and_by_at_most_a_twentieth_of_the_budget() {
         for requests in [1, 2, 3, 10, 40, 200, 290] {
             let last = Arc::new(Mutex::new(Spending::default()));
             let journal = {
@@ -336,7 +335,7 @@ mod tests {
             };
             let budget = Budget::durable(0.25, Clock::system(), Spending::default(), journal);
             for _ in 0..requests {
-                drop(budget.take(Duration::ZERO).await.unwrap());
+                drop(budget.acquire(Duration::ZERO).await.unwrap());
             }
             let written = written(&last.lock().unwrap());
             let most = (2 * requests).min(requests + 300 / LEASES);
@@ -345,8 +344,8 @@ mod tests {
     }
 
     #[test]
-    fn what_ended_leases_left_is_not_spent() {
-        // Each lease ends before the next request; the latest is as large as what was sent before it.
+    fn the_rest_of_an_ended_lease_is_not_spent() {
+        // Each lease ends before the next request. The latest is as large as the number of requests before it.
         let (mut lease, mut date) = (Lease::default(), Timestamp::from_seconds(1_900_000_000));
         for sent in 0..8 {
             assert_eq!(lease.take(date, 300, 300 - sent), Taken::FromNew);

@@ -9,16 +9,17 @@ use uuid::Uuid;
 use crate::commands::args::TimeArg;
 use crate::commands::terminal::confirm::Consent;
 use crate::commands::terminal::table::Output;
+use crate::config::parse::whole_number;
 use crate::config::{FileFlags, Flags};
 use crate::model::Level;
 
 /// The arguments of all these commands.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Common {
-    /// The account, by alias or id; needed only if several are configured
+    /// The account, by alias or id; required if several are configured
     #[arg(long, value_name = "ALIAS")]
     pub(super) account: Option<String>,
-    /// How the result is written
+    /// The format of the result
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Output::Table)]
     pub(super) output: Output,
     #[command(flatten)]
@@ -28,56 +29,55 @@ pub(crate) struct Common {
 /// List the users at risk
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Users {
-    /// A part of the name, the e-mail address or the id
+    /// Only users whose name, e-mail address or id contains this text
     #[arg(value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     pub(super) text: Option<String>,
-    /// Only users of this level; may be given several times, or with commas
+    /// Only users of this level; give several with commas, or repeat the flag
     #[arg(id = "risk_level", long = "level", value_name = "LEVEL", value_delimiter = ',', value_parser = listed_level())]
     pub(super) level: Vec<Level>,
-    /// Only users with an event of this behavior, by its id; this takes a request for each user that fits otherwise
+    /// Only users with an event of this behavior, given by id; needs one request for each user that the other filters leave
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub(super) behavior: Option<String>,
-    /// Only users whose last event is not older: a duration before now such as 90m or 30d, an RFC 3339 date, or
-    /// seconds since 1970
+    /// Only users whose last event is not older than this: a duration before now such as 90m or 30d, an RFC 3339 date,
+    /// or seconds since 1970
     #[arg(long, value_name = "WHEN")]
     pub(super) since: Option<TimeArg>,
-    /// Who comes first
+    /// The order of the users
     #[arg(long, value_name = "ORDER", value_enum, default_value_t = Sort::Risk)]
     pub(super) sort: Sort,
-    /// How many users at most
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Show at most this many users
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = whole_number(1..=u32::MAX))]
     pub(super) limit: u32,
     #[command(flatten)]
     pub(super) common: Common,
 }
 
-/// Who comes first in a list of users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Sort {
-    /// The highest level, and in it the latest event.
+    /// The highest level first, and within a level the latest event.
     Risk,
-    /// The latest event.
+    /// The latest event first.
     LastEvent,
-    /// The most events.
+    /// The most events first.
     Events,
-    /// By the alphabet.
+    /// By name.
     Name,
 }
 
 /// Show one user: level, events with their details, last reset
 #[derive(Debug, Clone, Args)]
 pub(crate) struct User {
-    /// The id, the e-mail address, a part of the name that fits nobody else, or the hash on the page
+    /// The id, the e-mail address, a part of the name that matches no other user, or the hash from the metrics
     #[arg(value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
     pub(super) user: String,
     #[command(flatten)]
     pub(super) common: Common,
 }
 
-/// Clear the risk of users, after asking
+/// Reset the risk of users, after confirmation
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Reset {
-    /// Whom; named as for the command user
+    /// The users to reset, named as for the command user
     #[arg(value_name = "USER", required = true, value_parser = NonEmptyStringValueParser::new())]
     pub(super) users: Vec<String>,
     #[command(flatten)]
@@ -86,7 +86,7 @@ pub(crate) struct Reset {
     pub(super) common: Common,
 }
 
-/// What counts as risky; without a further word: list
+/// List, change and compare the behaviors that make a user risky; the default is list
 #[derive(Debug, Clone, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Behaviors {
@@ -96,33 +96,31 @@ pub(crate) struct Behaviors {
     list: Common,
 }
 
-/// What is done with behaviors.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum BehaviorsAction {
-    /// List what counts as risky
+    /// List the behaviors and their settings
     List(Common),
-    /// Change one behavior, after asking
+    /// Change one behavior, after confirmation
     Set(SetBehavior),
-    /// Compare with a baseline file; a difference ends with code 3
+    /// Compare the behaviors with a baseline file; exit code 3 if they differ
     Diff(Baseline),
-    /// Make the behaviors what a baseline file says, after asking
+    /// Change the behaviors to match a baseline file, after confirmation
     Apply(ApplyBaseline),
 }
 
-/// `behaviors set`
 #[derive(Debug, Clone, Args)]
 #[command(group = ArgGroup::new("change").args(["enable", "disable", "risk_level"]).required(true).multiple(true))]
 pub(crate) struct SetBehavior {
     /// The behavior's id, such as imp_travel
     #[arg(value_name = "ID")]
     pub(super) id: String,
-    /// Look for it
+    /// Enable the behavior
     #[arg(long, conflicts_with = "disable")]
     pub(super) enable: bool,
-    /// Do not look for it
+    /// Disable the behavior
     #[arg(long)]
     pub(super) disable: bool,
-    /// The level that a user gets by it
+    /// The risk level that the behavior gives a user
     #[arg(id = "risk_level", long = "level", value_name = "LEVEL", value_parser = known_level())]
     pub(super) level: Option<Level>,
     #[command(flatten)]
@@ -131,7 +129,6 @@ pub(crate) struct SetBehavior {
     pub(super) common: Common,
 }
 
-/// `behaviors diff`
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Baseline {
     /// The baseline (YAML), with lines such as imp_travel: { enabled: true, risk_level: high }
@@ -141,7 +138,6 @@ pub(crate) struct Baseline {
     pub(super) common: Common,
 }
 
-/// `behaviors apply`
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ApplyBaseline {
     #[command(flatten)]
@@ -150,7 +146,7 @@ pub(crate) struct ApplyBaseline {
     pub(super) consent: Consent,
 }
 
-/// Where changes of level are sent; without a further word: list
+/// List and change the systems that receive level changes; the default is list
 #[derive(Debug, Clone, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Integrations {
@@ -160,14 +156,13 @@ pub(crate) struct Integrations {
     list: Common,
 }
 
-/// What is done with integrations.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum IntegrationsAction {
-    /// List where changes of level are sent
+    /// List the integrations
     List(Common),
-    /// Show one, by Cloudflare's id
+    /// Show one integration, by Cloudflare's id
     Get(OneIntegration),
-    /// Show one, by the id that its owner gave it
+    /// Show one integration, by its reference id
     ByReference {
         /// The reference id
         #[arg(value_name = "REFERENCE")]
@@ -175,11 +170,11 @@ pub(crate) enum IntegrationsAction {
         #[command(flatten)]
         common: Common,
     },
-    /// Make one with Okta, after asking; it is active at once
+    /// Create an integration with Okta, after confirmation; it is active at once
     Create(CreateIntegration),
-    /// Change one, after asking
+    /// Change an integration, after confirmation
     Update(UpdateIntegration),
-    /// Remove one, after asking
+    /// Delete an integration, after confirmation
     Delete {
         #[command(flatten)]
         one: OneIntegration,
@@ -188,7 +183,6 @@ pub(crate) enum IntegrationsAction {
     },
 }
 
-/// Which integration.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct OneIntegration {
     /// Cloudflare's id of the integration, a UUID
@@ -198,13 +192,12 @@ pub(crate) struct OneIntegration {
     pub(super) common: Common,
 }
 
-/// `integrations create`
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CreateIntegration {
-    /// The tenant that changes are sent to, an https URL
+    /// The tenant that receives level changes, an https URL
     #[arg(long, value_name = "URL", value_parser = tenant)]
     pub(super) tenant_url: String,
-    /// An id of your choice; without it Cloudflare makes one
+    /// A reference id of your choice; Cloudflare generates one if left out
     #[arg(long, value_name = "REFERENCE", value_parser = NonEmptyStringValueParser::new())]
     pub(super) reference_id: Option<String>,
     #[command(flatten)]
@@ -213,7 +206,6 @@ pub(crate) struct CreateIntegration {
     pub(super) common: Common,
 }
 
-/// `integrations update`
 #[derive(Debug, Clone, Args)]
 #[command(group = ArgGroup::new("change")
     .args(["tenant_url", "reference_id", "activate", "deactivate"])
@@ -222,16 +214,16 @@ pub(crate) struct CreateIntegration {
 pub(crate) struct UpdateIntegration {
     #[command(flatten)]
     pub(super) one: OneIntegration,
-    /// The tenant that changes are sent to, an https URL
+    /// The tenant that receives level changes, an https URL
     #[arg(long, value_name = "URL", value_parser = tenant)]
     pub(super) tenant_url: Option<String>,
-    /// An id of your choice
+    /// A reference id of your choice
     #[arg(long, value_name = "REFERENCE", value_parser = NonEmptyStringValueParser::new())]
     pub(super) reference_id: Option<String>,
-    /// Send changes
+    /// Start sending level changes
     #[arg(long, conflicts_with = "deactivate")]
     pub(super) activate: bool,
-    /// Send nothing
+    /// Stop sending level changes
     #[arg(long)]
     pub(super) deactivate: bool,
     #[command(flatten)]
@@ -239,7 +231,7 @@ pub(crate) struct UpdateIntegration {
 }
 
 impl Common {
-    /// The flags for the configuration. All of its accounts count: shards are for exporters.
+    /// The flags for the configuration, with all of its accounts: shards only divide the work of exporters.
     pub(super) fn flags(&self) -> Flags {
         Flags {
             shard_index: Some("0".to_owned()),
@@ -278,30 +270,28 @@ impl Integrations {
 }
 
 impl Behaviors {
-    /// What to do; to list, where nothing is said.
+    /// The chosen action, `list` by default.
     pub(super) fn action(&self) -> BehaviorsAction {
         self.action.clone().unwrap_or_else(|| BehaviorsAction::List(self.list.clone()))
     }
 }
 
 impl Integrations {
-    /// What to do; to list, where nothing is said.
+    /// The chosen action, `list` by default.
     pub(super) fn action(&self) -> IntegrationsAction {
         self.action.clone().unwrap_or_else(|| IntegrationsAction::List(self.list.clone()))
     }
 }
 
-/// A level that a behavior can have.
 fn known_level() -> impl TypedValueParser<Value = Level> {
     PossibleValuesParser::new(["low", "medium", "high"]).map(|word| Level::from_word(&word))
 }
 
-/// A level that a user can have.
 fn listed_level() -> impl TypedValueParser<Value = Level> {
     PossibleValuesParser::new(["low", "medium", "high", "unknown"]).map(|word| Level::from_word(&word))
 }
 
-/// Who is at risk must not go over the network in the clear.
+/// Reads an https URL: over plain HTTP anyone on the path could see who is at risk.
 fn tenant(text: &str) -> Result<String, String> {
     let is_https = text.parse().is_ok_and(|url: reqwest::Url| url.scheme() == "https" && url.has_host());
     if is_https { Ok(text.to_owned()) } else { Err("must be an https URL".to_owned()) }

@@ -1,4 +1,4 @@
-//! A baseline: what behaviors should be set to, declared in a file, and how it differs from what they are.
+//! A baseline: a file with the settings that behaviors should have, and how they differ from the current settings.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,10 +9,10 @@ use super::{Failure, listed};
 use crate::commands::terminal::table::{Column, Sheet};
 use crate::model::{Behavior, BehaviorSetting, Level};
 
-/// What behaviors should be set to, by id.
+/// The settings of behaviors, by id.
 pub(super) type Settings = BTreeMap<String, BehaviorSetting>;
 
-/// A behavior that is not as it should be.
+/// A behavior whose setting differs from the wanted one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Difference {
     pub(super) id: String,
@@ -47,14 +47,14 @@ impl From<Entry> for BehaviorSetting {
 }
 
 /// # Errors
-/// The file cannot be read, or is no baseline.
+/// The file cannot be read, or is not a baseline.
 pub(super) fn read(path: &Path) -> Result<Settings, Failure> {
     let refuse =
         |why: &dyn std::fmt::Display| Failure::Usage(format!("the baseline {}: {why}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| refuse(&error))?;
     let settings = parse(&text).map_err(|why| refuse(&why))?;
     if settings.is_empty() {
-        return Err(refuse(&"it names no behavior"));
+        return Err(refuse(&"it has no behaviors"));
     }
     Ok(settings)
 }
@@ -66,10 +66,10 @@ fn parse(text: &str) -> Result<Settings, String> {
     Ok(entries.into_iter().map(|(id, entry)| (id, entry.into())).collect())
 }
 
-/// What differs from `wanted`.
+/// The behaviors whose settings differ from `wanted`.
 ///
 /// # Errors
-/// A behavior is wanted that is not there.
+/// `wanted` has the id of a behavior that does not exist.
 pub(super) fn differences(behaviors: &[Behavior], wanted: &Settings) -> Result<Vec<Difference>, Failure> {
     let now = settings(behaviors);
     let unknown = wanted.keys().filter(|id| !now.contains_key(*id)).map(String::as_str);
@@ -82,13 +82,13 @@ pub(super) fn differences(behaviors: &[Behavior], wanted: &Settings) -> Result<V
     Ok(differing.map(|(id, now, wanted)| Difference { id: id.clone(), now: *now, wanted: *wanted }).collect())
 }
 
-/// The refusal of ids that no behavior has.
+/// The error for ids that no behavior has.
 pub(super) fn unknown_ids(ids: &[&str], behaviors: &[Behavior]) -> Failure {
     let known = listed(behaviors.iter().map(|behavior| behavior.id.as_str()));
-    Failure::Usage(format!("no such behavior: {}; known are: {known}", listed(ids.iter().copied())))
+    Failure::Usage(format!("no such behavior: {}; the behaviors are: {known}", listed(ids.iter().copied())))
 }
 
-/// What the behaviors are set to.
+/// The current settings of the behaviors.
 pub(super) fn settings(behaviors: &[Behavior]) -> Settings {
     let setting = |behavior: &Behavior| BehaviorSetting { enabled: behavior.enabled, level: behavior.level };
     behaviors.iter().map(|behavior| (behavior.id.clone(), setting(behavior))).collect()
@@ -108,16 +108,15 @@ impl Difference {
     }
 }
 
-/// What was done about differences.
+/// What happened to the differences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// They were found.
     Found,
-    /// They are to be shown to a person, or were not there.
+    /// There were none.
     NothingDone,
-    /// They are gone.
+    /// They were removed.
     Done,
-    /// They may be gone: Cloudflare's answer does not show it.
+    /// They may have been removed: Cloudflare's answer does not show it.
     Unknown,
 }
 
@@ -149,7 +148,7 @@ struct Shown<'a> {
     risk_level_wanted: &'static str,
 }
 
-/// The differences; `undeclared` behaviors are in no baseline.
+/// The differences. The baseline does not have the `undeclared` behaviors.
 pub(super) fn sheet(account: &str, differences: &[Difference], undeclared: &[String], stage: Stage) -> Sheet {
     const COLUMNS: &[Column] = &[
         Column::Plain("id"),
@@ -232,6 +231,6 @@ mod tests {
             assert_eq!(found.first().map(Difference::text).as_deref(), text);
         }
         let refusal = differences(&now, &wanted("d", true, Level::Low)).unwrap_err();
-        assert_eq!(refusal, Failure::Usage("no such behavior: d; known are: a, b, c".to_owned()));
+        assert_eq!(refusal, Failure::Usage("no such behavior: d; the behaviors are: a, b, c".to_owned()));
     }
 }

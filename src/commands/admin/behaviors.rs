@@ -1,7 +1,7 @@
-//! `behaviors`: what counts as risky, and changes of it.
+//! `behaviors`: lists, compares and changes the behaviors that make a user risky.
 //!
-//! Cloudflare takes a change of some behaviors and leaves the others, so only what differs is sent. What is
-//! changed is read again right before that: nobody's change in between is undone unseen.
+//! Cloudflare accepts a change of some behaviors and leaves the others as they are, so only differences are sent. The
+//! behaviors are read again right before: if someone else changed them meanwhile, the command stops.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ use crate::commands::terminal::table::{Column, Sheet};
 use crate::model::{Behavior, BehaviorSetting, Level, Listing};
 
 /// # Errors
-/// The behaviors cannot be read, an id is not known, nobody agreed, or the change was refused.
+/// The behaviors cannot be read, an id does not exist, the change was not confirmed, or it was refused.
 pub(super) async fn run(session: &Session, action: &BehaviorsAction) -> Result<Report, Failure> {
     match action {
         BehaviorsAction::List(_) => {
@@ -56,7 +56,7 @@ async fn read(session: &Session) -> Result<Listing<Behavior>, Failure> {
     session.client.behaviors().await.map_err(|error| Failure::request(&error))
 }
 
-/// What differs from a baseline, and which behaviors it says nothing of.
+/// The differences from a baseline, and the behaviors that it does not have.
 async fn compare(session: &Session, file: &Path) -> Result<(Vec<Difference>, Vec<String>), Failure> {
     let wanted = baseline::read(file)?;
     let found = read(session).await?;
@@ -71,11 +71,11 @@ fn differ(number: usize) -> String {
 
 fn remarks(undeclared: &[String]) -> Vec<String> {
     let names = || listed(undeclared.iter().map(String::as_str));
-    let remark = (!undeclared.is_empty()).then(|| format!("the baseline says nothing of: {}", names()));
+    let remark = (!undeclared.is_empty()).then(|| format!("not in the baseline: {}", names()));
     remark.into_iter().collect()
 }
 
-/// What a behavior becomes: what the flags say, and else what it is.
+/// The new setting of a behavior: the flags, and for the rest the current setting.
 fn setting(set: &SetBehavior, behaviors: &[Behavior]) -> Result<BehaviorSetting, Failure> {
     let Some(now) = behaviors.iter().find(|behavior| behavior.id == set.id) else {
         return Err(baseline::unknown_ids(&[&set.id], behaviors));
@@ -84,7 +84,7 @@ fn setting(set: &SetBehavior, behaviors: &[Behavior]) -> Result<BehaviorSetting,
     match set.level.unwrap_or(now.level) {
         Level::Unknown => {
             let text = format!(
-                "the level of {} is none that can be sent back; give --level",
+                "the level of {} is unknown and cannot be sent back; give --level",
                 listed([&*set.id].into_iter())
             );
             Err(Failure::Usage(text))
@@ -93,7 +93,7 @@ fn setting(set: &SetBehavior, behaviors: &[Behavior]) -> Result<BehaviorSetting,
     }
 }
 
-/// Shows the differences, asks, and makes them go.
+/// Shows the differences, asks for confirmation, and changes them.
 async fn change(
     session: &Session,
     confirmation: Confirmation,
@@ -103,7 +103,7 @@ async fn change(
     let sheet = |stage| baseline::sheet(&session.alias, &differences, undeclared, stage);
     if differences.is_empty() {
         let mut remarks = remarks(undeclared);
-        remarks.push("nothing is to be changed".to_owned());
+        remarks.push("there is nothing to change".to_owned());
         return Ok(Report::found(sheet(Stage::NothingDone)).remarking(remarks));
     }
     let preview = sheet(Stage::Found).table(Colour::Off, confirm::width());
@@ -113,7 +113,9 @@ async fn change(
         differences.iter().find(|difference| now.get(&difference.id) != Some(&difference.now))
     {
         let id = listed([changed.id.as_str()].into_iter());
-        return Err(Failure::Runtime(format!("nothing was changed: {id} was changed meanwhile; look again")));
+        return Err(Failure::Runtime(format!(
+            "nothing was changed: {id} was changed meanwhile; review it and try again"
+        )));
     }
     let wanted = differences.iter().map(|difference| (difference.id.clone(), difference.wanted)).collect();
     let result = Interrupt::listen()?.after(session.client.update_behaviors(&wanted)).await;
@@ -128,14 +130,16 @@ async fn change(
     }
     let contradicted = differences.iter().find(contradicts).map(|difference| {
         let id = listed([difference.id.as_str()].into_iter());
-        Failure::Runtime(format!("cloudflare took the change, but does not say that {id} is changed"))
+        Failure::Runtime(format!(
+            "cloudflare accepted the change, but its answer does not show that {id} has changed"
+        ))
     });
     result.map_err(|error| Failure::change(&error, "behaviors"))?;
     let stage = if contradicted.is_some() { Stage::Unknown } else { Stage::Done };
     Ok(Report::found(sheet(stage)).remarking(remarks(undeclared)).failing(contradicted))
 }
 
-/// Whether the answer to a change says of this behavior that it is something else.
+/// Whether the answer to a change shows another setting for this behavior.
 fn contradict(answered: &[UpdatedBehavior], difference: &Difference) -> bool {
     answered.iter().any(|answered| {
         let says = BehaviorSetting { enabled: answered.enabled, level: answered.level };
@@ -184,7 +188,7 @@ fn list(session: &Session, behaviors: &[Behavior]) -> Sheet {
     Sheet::new(format!("account {}", session.alias), COLUMNS, rows, &document)
 }
 
-/// Which behavior an event is of: events name it by id or by display name.
+/// Maps events to behaviors: an event names its behavior by id or by display name.
 pub(super) struct Catalogue {
     behaviors: Vec<Behavior>,
     labels: Labels,
@@ -197,10 +201,10 @@ impl Catalogue {
         Ok(Self::of(found.rows, unreadable(found.rejected, "behavior")))
     }
 
-    /// The same, or a remark and nothing: for who can do without it.
+    /// The same, but if the behaviors cannot be read, an empty catalogue with a remark.
     pub(super) async fn read_if_allowed(session: &Session) -> Self {
         Self::read(session).await.unwrap_or_else(|failure| {
-            Self::of(Vec::new(), Some(format!("behaviors are called as the events call them: {failure}")))
+            Self::of(Vec::new(), Some(format!("behaviors have the names that the events give: {failure}")))
         })
     }
 
@@ -221,13 +225,13 @@ impl Catalogue {
         if known { Ok(()) } else { Err(baseline::unknown_ids(&[id], &self.behaviors)) }
     }
 
-    /// The id of the behavior that an event names; what it says, if that is none.
+    /// The id of the behavior that an event names `said`; `said` itself if no behavior has that name.
     pub(super) fn id<'a>(&'a self, said: &'a str) -> &'a str {
         let label = self.labels.get(said).and_then(|label| self.labels.names().get(label.index()));
         label.map_or(said, String::as_str)
     }
 
-    /// The display name of the same.
+    /// The display name of the behavior that an event names `said`.
     pub(super) fn name<'a>(&'a self, said: &'a str) -> &'a str {
         let id = self.id(said);
         let behavior = self.behaviors.iter().find(|behavior| behavior.id == id);

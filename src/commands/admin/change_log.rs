@@ -1,12 +1,12 @@
-//! The log line for each change: the account, the operation, the thing that was changed, and how it ended.
+//! The log line for each change: the account, the operation, what was changed, and the result.
 //!
-//! It names things by their ids. Whatever a person reads beside it, no name and no e-mail address is in it.
+//! It has ids only, no names and no e-mail addresses.
 
-use crate::cloudflare::{Effect, Error};
+use crate::cloudflare::{Error, SideEffect};
 
 use crate::commands::session::Session;
 
-/// What is asked of Cloudflare.
+/// What Cloudflare was asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
     ResetUser,
@@ -28,15 +28,15 @@ impl Operation {
     }
 }
 
-/// How a change ended.
+/// The result of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Done,
-    /// It was refused, or never sent.
+    /// It was refused, or was never sent.
     NotDone,
-    /// No answer says whether it happened.
+    /// It is not known whether it happened.
     Unknown,
-    /// An earlier one failed.
+    /// The command stopped before it.
     NotTried,
 }
 
@@ -53,13 +53,13 @@ impl Outcome {
     pub(super) fn of<T>(result: &Result<T, Error>) -> Self {
         match result.as_ref().map_err(Error::effect) {
             Ok(_) => Self::Done,
-            Err(Effect::Nothing) => Self::NotDone,
-            Err(Effect::Unknown) => Self::Unknown,
+            Err(SideEffect::None) => Self::NotDone,
+            Err(SideEffect::Unknown) => Self::Unknown,
         }
     }
 }
 
-/// Logs a change that Cloudflare took, though its answer does not show it.
+/// Logs a change that Cloudflare accepted, although its answer does not show it.
 pub(super) fn record_unconfirmed(session: &Session, operation: Operation, subject: &str, change: &str) {
     let (account, cf_ray) = (session.alias.as_str(), session.ray());
     let (operation, outcome) = (operation.as_str(), Outcome::Unknown.as_str());
@@ -69,7 +69,7 @@ pub(super) fn record_unconfirmed(session: &Session, operation: Operation, subjec
     );
 }
 
-/// Logs the change of `subject`, an id, as the latest request of the session; `change` says what of it.
+/// Logs the change of `subject`, an id. It must have been the latest request of the session. `change` says what changed.
 pub(super) fn record<T>(
     session: &Session,
     operation: Operation,
@@ -88,7 +88,7 @@ pub(super) fn record<T>(
             );
         }
         Err(error) => {
-            let cf_ray = error.answer().and_then(|answer| answer.ray.as_deref());
+            let cf_ray = error.response().and_then(|answer| answer.ray.as_deref());
             tracing::warn!(
                 target: "zt_risk_exporter::operator", account, operation, subject, change, outcome, cf_ray,
                 %error, "a change failed"

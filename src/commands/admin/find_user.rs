@@ -1,41 +1,41 @@
-//! Which user a person means, or what there is to say instead.
+//! Finds the user that a text names, or says why that is not clear.
 
-use super::people::{Meant, People, Person, sheet};
+use super::people::{Match, People, Person, sheet};
 use super::{Failure, Report};
 use crate::commands::session::Session;
 use crate::model::UserId;
 
-/// Who is meant.
+/// The user that a text names.
 pub(super) enum Target {
     /// A user on the risk list.
     Listed(Person),
-    /// A user who is not on it, by id.
+    /// A user who is not on the risk list, by id.
     Unlisted(UserId),
-    /// Several fit: they are listed, and the command ends.
+    /// Several users match. The report lists them.
     Several(Report),
 }
 
 /// # Errors
-/// Nobody fits, or the list is not whole and somebody who is not on it may be meant.
+/// No user matches; or the list is incomplete, so that a missing user may match as well.
 pub(super) fn target(session: &Session, people: &People<'_>, text: &str) -> Result<Target, Failure> {
-    match (people.meant(text), people.lacks()) {
-        (Meant::Listed(person), _) | (Meant::Named(person), None) => Ok(Target::Listed(person)),
-        (Meant::Named(_), Some(reason)) => Err(Failure::Unclear(format!("{reason}; name the user by id"))),
-        (Meant::Unlisted(user), _) => Ok(Target::Unlisted(user)),
-        (Meant::Several(candidates), _) => {
-            let message = format!("{} fits {} users; name one by id", quoted(text), candidates.len());
+    match (people.resolve(text), people.incomplete()) {
+        (Match::Listed(person), _) | (Match::Named(person), None) => Ok(Target::Listed(person)),
+        (Match::Named(_), Some(reason)) => Err(Failure::Unclear(format!("{reason}; name the user by id"))),
+        (Match::Unlisted(user), _) => Ok(Target::Unlisted(user)),
+        (Match::Several(candidates), _) => {
+            let message = format!("{} matches {} users; name one by id", quoted(text), candidates.len());
             let report = Report::found(sheet(session, people, &candidates, 0, 0));
             Ok(Target::Several(report.failing(Some(Failure::Unclear(message)))))
         }
-        (Meant::Nobody, Some(reason)) => Err(Failure::Unclear(reason)),
-        (Meant::Nobody, None) => {
-            let message = format!("nobody on the risk list of {} fits {}", session.alias, quoted(text));
+        (Match::Nobody, Some(reason)) => Err(Failure::Unclear(reason)),
+        (Match::Nobody, None) => {
+            let message = format!("no user on the risk list of {} matches {}", session.alias, quoted(text));
             Err(Failure::Unclear(message))
         }
     }
 }
 
-/// What was asked for, where it may stand beside a log: an address is not repeated.
+/// The text for a message. An e-mail address is not repeated, because messages may end up in a log.
 fn quoted(text: &str) -> String {
     if text.contains('@') { "the e-mail address given".to_owned() } else { format!("{text:?}") }
 }

@@ -1,4 +1,4 @@
-//! `integrations`: where changes of level are sent, and changes of that.
+//! `integrations`: lists and changes the systems that receive level changes.
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -15,7 +15,7 @@ use crate::commands::terminal::table::{Column, Sheet};
 use crate::model::Integration;
 
 /// # Errors
-/// There is no such integration, nobody agreed, or Cloudflare refused.
+/// There is no such integration, the change was not confirmed, or Cloudflare refused it.
 pub(super) async fn run(session: &Session, action: &IntegrationsAction) -> Result<Report, Failure> {
     match action {
         IntegrationsAction::List(_) => {
@@ -42,11 +42,10 @@ async fn make(session: &Session, create: &CreateIntegration) -> Result<Report, F
     let confirmation = create.consent.confirmation()?;
     let new =
         NewIntegration { tenant_url: create.tenant_url.clone(), reference_id: create.reference_id.clone() };
-    let question =
-        format!("Send the changes of risk of {} to {:?} from now on?", session.alias, new.tenant_url);
+    let question = format!("Send risk changes of {} to {:?} from now on?", session.alias, new.tenant_url);
     confirmation.confirm(String::new(), question).await?;
     let result = Interrupt::listen()?.after(session.client.create_integration(&new)).await;
-    // It has no id before it is made.
+    // A new integration has no id yet.
     let subject = result.as_ref().map_or_else(|_| "new".to_owned(), |made| made.id.to_string());
     record(session, Operation::CreateIntegration, &subject, None, &result);
     let made = result.map_err(|error| Failure::change(&error, "integrations"))?;
@@ -63,13 +62,13 @@ async fn change(session: &Session, update: &UpdateIntegration) -> Result<Report,
         ..now.clone()
     };
     if wanted == now {
-        let remarks = vec!["nothing is to be changed".to_owned()];
+        let remarks = vec!["there is nothing to change".to_owned()];
         return Ok(Report::found(sheet(session, &[now], Outcome::NothingDone)).remarking(remarks));
     }
     let both = sheet(session, &[now.clone(), wanted.clone()], Outcome::Read);
     let preview = both.table(Colour::Off, confirm::width());
-    confirmation.confirm(preview, "Make the first the second?".to_owned()).await?;
-    // A change overwrites everything.
+    confirmation.confirm(preview, "Replace the first with the second?".to_owned()).await?;
+    // An update overwrites all fields.
     unchanged(session, &now).await?;
     let Integration { tenant_url, active, reference_id, .. } = wanted;
     let setting = IntegrationSetting { tenant_url, active, reference_id: Some(reference_id) };
@@ -81,7 +80,7 @@ async fn change(session: &Session, update: &UpdateIntegration) -> Result<Report,
     Ok(Report::found(sheet(session, &[changed], Outcome::Updated)))
 }
 
-/// What is changed, without the texts that somebody wrote.
+/// The changed fields, without free text.
 fn changed(now: &Integration, wanted: &IntegrationSetting) -> String {
     let active = (now.active != wanted.active).then(|| format!("active {} -> {}", now.active, wanted.active));
     let tenant = (now.tenant_url != wanted.tenant_url).then(|| "tenant_url".to_owned());
@@ -94,13 +93,13 @@ async fn read(session: &Session, id: Uuid) -> Result<Integration, Failure> {
     session.client.integration(id).await.map_err(|error| Failure::request_for_one(&error))
 }
 
-/// It is still as it was shown: what somebody else did meanwhile must not be undone unseen.
+/// Fails if someone else has changed the integration since it was shown.
 async fn unchanged(session: &Session, shown: &Integration) -> Result<(), Failure> {
     let id = shown.id;
     if read(session, id).await? == *shown {
         return Ok(());
     }
-    Err(Failure::Runtime(format!("nothing was changed: {id} was changed meanwhile; look again")))
+    Err(Failure::Runtime(format!("nothing was changed: {id} was changed meanwhile; review it and try again")))
 }
 
 async fn delete(session: &Session, id: Uuid, consent: &Consent) -> Result<Report, Failure> {
@@ -117,7 +116,6 @@ async fn delete(session: &Session, id: Uuid, consent: &Consent) -> Result<Report
     Ok(Report::found(sheet(session, &integrations, Outcome::Deleted)))
 }
 
-/// What was done with the integrations that are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Read,

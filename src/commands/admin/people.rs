@@ -1,4 +1,4 @@
-//! The users at risk, and which of them a person means.
+//! The users on the risk list, and which of them a text names.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::commands::session::Session;
 use crate::commands::terminal::table::{Column, Sheet};
 use crate::model::{Completeness, Level, Row, Summary, UserId};
 
-/// A user as listed.
+/// A user on the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Person {
     pub(super) id: UserId,
@@ -17,29 +17,28 @@ pub(super) struct Person {
     pub(super) level: Level,
     pub(super) events: u32,
     pub(super) last_event: Timestamp,
-    /// Events of the behavior that was asked for.
+    /// The number of events of the behavior that `--behavior` names.
     pub(super) behavior_events: Option<usize>,
 }
 
-/// Whether a name and an e-mail address fit a text, and what is meant if those of one user do.
-type Fit = (fn((&str, &str), &str) -> bool, fn(Person) -> Meant);
+/// A rule that compares name and e-mail address with a text, and the match if one user satisfies it.
+type Rule = (fn((&str, &str), &str) -> bool, fn(Person) -> Match);
 
-/// The users at risk, as listed by one reading.
+/// The risk list, read once.
 pub(super) struct People<'a> {
     session: &'a Session,
     summary: Summary,
 }
 
-/// Whom a text means.
+/// The users that a text names.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Meant {
+pub(super) enum Match {
     /// One user on the list, by hash, id or e-mail address.
     Listed(Person),
-    /// One user on the list, by name only: one who is not on the list may fit as well.
+    /// One user on the list, by name: a user who is missing from the list may have the same name.
     Named(Person),
     /// A user who is not on the list, by id.
     Unlisted(UserId),
-    /// Any of these.
     Several(Vec<Person>),
     Nobody,
 }
@@ -54,21 +53,21 @@ impl<'a> People<'a> {
         &self.summary.rows
     }
 
-    /// Why the list is not all there is, if it is not.
-    pub(super) fn lacks(&self) -> Option<String> {
+    /// Why the list is incomplete, if it is.
+    pub(super) fn incomplete(&self) -> Option<String> {
         match &self.summary.completeness {
             Completeness::Complete => None,
-            Completeness::Partial(reason) => Some(format!("the list of users is not whole: {reason}")),
+            Completeness::Partial(reason) => Some(format!("the list of users is incomplete: {reason}")),
         }
     }
 
-    /// What a person should know of the list.
+    /// What the user should know about the list.
     pub(super) fn remarks(&self) -> Vec<String> {
         let lost = self.summary.unreadable.len() as u32 + self.summary.anonymous;
-        self.lacks().into_iter().chain(unreadable(lost, "user")).collect()
+        self.incomplete().into_iter().chain(unreadable(lost, "user")).collect()
     }
 
-    /// Name and e-mail address.
+    /// The name and the e-mail address of a user.
     pub(super) fn identity(&self, user: UserId) -> (&str, &str) {
         let identities = self.summary.identities.as_ref();
         let (email, name) = identities.and_then(|all| all.get(user)).unwrap_or_default();
@@ -93,40 +92,41 @@ impl<'a> People<'a> {
         self.rows().get(at).map(|row| self.person(row))
     }
 
-    /// Whom `text` means: by hash, id, e-mail address, whole name, or part of the name, the first that fits anybody.
-    pub(super) fn meant(&self, text: &str) -> Meant {
+    /// The users that `text` names, by the first of these that matches: hash, id, e-mail address, whole name, part of
+    /// the name.
+    pub(super) fn resolve(&self, text: &str) -> Match {
         if let Some(naming) = &self.session.hashes
             && let Some(row) =
                 self.rows().iter().find(|row| naming.label(row.user).is_some_and(|hash| hash == text))
         {
-            return Meant::Listed(self.person(row));
+            return Match::Listed(self.person(row));
         }
         if let Ok(user) = UserId::try_parse(text) {
-            return self.listed(user).map_or(Meant::Unlisted(user), Meant::Listed);
+            return self.listed(user).map_or(Match::Unlisted(user), Match::Listed);
         }
         let text = text.to_lowercase();
-        let fits: [Fit; 3] = [
-            (|(_, email), text| email.to_lowercase() == text, Meant::Listed),
-            (|(name, _), text| name.to_lowercase() == text, Meant::Named),
-            (|(name, _), text| name.to_lowercase().contains(text), Meant::Named),
+        let rules: [Rule; 3] = [
+            (|(_, email), text| email.to_lowercase() == text, Match::Listed),
+            (|(name, _), text| name.to_lowercase() == text, Match::Named),
+            (|(name, _), text| name.to_lowercase().contains(text), Match::Named),
         ];
-        for (fits, meant) in fits {
+        for (fits, found) in rules {
             let fitting = self.rows().iter().filter(|row| fits(self.identity(row.user), &text));
             let mut people: Vec<Person> = fitting.map(|row| self.person(row)).collect();
             match (people.pop(), people.is_empty()) {
                 (None, _) => {}
-                (Some(person), true) => return meant(person),
+                (Some(person), true) => return found(person),
                 (Some(person), false) => {
                     people.push(person);
-                    return Meant::Several(people);
+                    return Match::Several(people);
                 }
             }
         }
-        Meant::Nobody
+        Match::Nobody
     }
 }
 
-/// These of the listed users; `omitted` more fit, and `unread` were not looked at.
+/// The `shown` users. `omitted` more match, and `unread` were not checked.
 pub(super) fn sheet(
     session: &Session,
     people: &People<'_>,
@@ -145,7 +145,7 @@ pub(super) fn sheet(
     ];
     let users: Vec<Shown<'_>> = shown.iter().map(Shown::from).collect();
     let rows = users.iter().map(Shown::texts).collect();
-    let whole = people.lacks().is_none();
+    let whole = people.incomplete().is_none();
     let document = Document { account: &session.alias, users: &users, omitted, unread, whole };
     Sheet::new(format!("account {}", session.alias), COLUMNS, rows, &document)
 }

@@ -1,4 +1,4 @@
-//! `reset`: clears the risk of users, one after the other, and stops at the first that fails.
+//! `reset`: resets the risk of users, one after the other, and stops at the first failure.
 
 use serde::Serialize;
 
@@ -11,12 +11,12 @@ use crate::app::logging::Colour;
 use crate::commands::session::Session;
 use crate::commands::terminal::confirm::{self, Confirmation};
 use crate::commands::terminal::counted;
-use crate::commands::terminal::interrupt::{Interrupt, Wish};
+use crate::commands::terminal::interrupt::Interrupt;
 use crate::commands::terminal::progress::Progress;
 use crate::commands::terminal::table::{Column, Sheet};
 
 /// # Errors
-/// Before the first user is reset: it is not clear who is meant, nobody agreed, or the budget is too small.
+/// Only before the first reset: a name is unclear, the change was not confirmed, or the budget is too small.
 pub(super) async fn run(session: &Session, reset: &Reset) -> Result<Report, Failure> {
     let confirmation = reset.consent.confirmation()?;
     let people = People::read(session).await?;
@@ -27,7 +27,7 @@ pub(super) async fn run(session: &Session, reset: &Reset) -> Result<Report, Fail
             Target::Listed(person) => targets.push(person),
             Target::Unlisted(user) => {
                 let message = format!("the user {user} is not on the risk list of {}", session.alias);
-                return Err(Failure::Unclear(people.lacks().unwrap_or(message)));
+                return Err(Failure::Unclear(people.incomplete().unwrap_or(message)));
             }
             Target::Several(report) => return Ok(report),
         }
@@ -36,7 +36,7 @@ pub(super) async fn run(session: &Session, reset: &Reset) -> Result<Report, Fail
     let preview = sheet(session, &people, &targets, 0, 0).table(Colour::Off, confirm::width());
     let question = format!("Reset the risk of {}?", counted(targets.len(), "user"));
     confirmation.confirm(preview, question).await?;
-    if confirmation == Confirmation::DetailRequest {
+    if confirmation == Confirmation::AtTerminal {
         let now = People::read(session).await?;
         unchanged(&targets, &now)?;
         affordable(session, &targets)?;
@@ -45,7 +45,7 @@ pub(super) async fn run(session: &Session, reset: &Reset) -> Result<Report, Fail
     Ok(all(session, &targets, stopping).await)
 }
 
-/// The budget has a request for each: whoever begins can end.
+/// Fails if the budget has too few requests: a reset of several users should not stop halfway for that.
 fn affordable(session: &Session, targets: &[Person]) -> Result<(), Failure> {
     let left = session.budget().remaining as usize;
     if targets.len() <= left {
@@ -58,12 +58,12 @@ fn affordable(session: &Session, targets: &[Person]) -> Result<(), Failure> {
     )))
 }
 
-/// What a person agreed to is what would be cleared now.
+/// Fails if a user's risk changed after the user confirmed the reset.
 fn unchanged(targets: &[Person], now: &People<'_>) -> Result<(), Failure> {
     match targets.iter().find(|person| now.listed(person.id).as_ref() != Some(*person)) {
         None => Ok(()),
         Some(person) => Err(Failure::Runtime(format!(
-            "nothing was reset: the risk of {} changed meanwhile; look again",
+            "nothing was reset: the risk of {} changed meanwhile; review it and try again",
             person.id
         ))),
     }
@@ -79,24 +79,21 @@ async fn all(session: &Session, targets: &[Person], mut stopping: Interrupt) -> 
         progress.suspend(|| record(session, Operation::ResetUser, &subject, None, &result));
         let ray = match &result {
             Ok(()) => session.ray(),
-            Err(error) => error.answer().and_then(|answer| answer.ray.clone()),
+            Err(error) => error.response().and_then(|answer| answer.ray.clone()),
         };
         done.push((Outcome::of(&result), ray));
         if let Err(error) = result {
             let why = Failure::change(&error, &format!("user {subject}"));
             let (before, total) = (done.len() - 1, targets.len());
-            let text =
-                format!("user {subject}: {why}; {before} of {total} were reset before, and none after");
+            let text = format!(
+                "user {subject}: {why}; {before} of {total} users were reset, and the command stopped"
+            );
             failure = Some(if total == 1 { why } else { Failure::Runtime(text) });
             break;
         }
         progress.set(done.len(), None, session.clock.now());
-        if stopping.wish() == Wish::Stop && done.len() < targets.len() {
-            let text = format!(
-                "stopped by a signal; {} of {} were reset, and none after",
-                done.len(),
-                targets.len()
-            );
+        if stopping.is_received() && done.len() < targets.len() {
+            let text = format!("stopped by a signal; {} of {} users were reset", done.len(), targets.len());
             failure = Some(Failure::Runtime(text));
             break;
         }
@@ -122,7 +119,7 @@ struct Shown<'a> {
     cf_ray: Option<&'a str>,
 }
 
-/// What became of each; those without an outcome were not tried. Level and count are those from before.
+/// The result for each user, with the level and the count from before the reset. Users without an outcome were not tried.
 fn outcomes(session: &Session, targets: &[Person], done: &[(Outcome, Option<String>)]) -> Sheet {
     const COLUMNS: &[Column] = &[
         Column::Stacked("id"),

@@ -1,4 +1,4 @@
-//! `user`: one user's level, events with their details, and last reset.
+//! `user`: shows one user: level, events with their details, last reset.
 
 use std::cmp::Reverse;
 
@@ -11,7 +11,7 @@ use super::people::People;
 use super::{Failure, Report, unreadable};
 use crate::commands::session::Session;
 use crate::commands::terminal::counted;
-use crate::commands::terminal::table::{Column, Sheet, visible};
+use crate::commands::terminal::table::{Column, Sheet, printable};
 use crate::model::{Completeness, DetailedEvent, Identity, UserId, UserRisk};
 
 const COLUMNS: &[Column] = &[
@@ -24,10 +24,10 @@ const COLUMNS: &[Column] = &[
 ];
 
 /// # Errors
-/// It is not clear who is meant, or Cloudflare does not say.
+/// The name is unclear, or a request failed.
 pub(super) async fn show(session: &Session, text: &str) -> Result<Report, Failure> {
     let user = match UserId::try_parse(text) {
-        // A hash has no hyphens, an id as Cloudflare writes it has: nobody has to be looked for.
+        // An id with hyphens cannot be a hash, so the list need not be read.
         Ok(user) if text.contains('-') => user,
         _ => {
             let people = People::read(session).await?;
@@ -44,7 +44,7 @@ pub(super) async fn show(session: &Session, text: &str) -> Result<Report, Failur
     let catalogue = Catalogue::read_if_allowed(session).await;
     let mut remarks = catalogue.remarks();
     if let Completeness::Partial(reason) = &risk.completeness {
-        remarks.push(format!("the list of events is not whole: {reason}"));
+        remarks.push(format!("the list of events is incomplete: {reason}"));
     }
     remarks.extend(unreadable(risk.rejected, "event"));
     Ok(Report::found(events(session, user, &risk, &catalogue)).remarking(remarks))
@@ -108,11 +108,11 @@ fn events(session: &Session, user: UserId, risk: &UserRisk<DetailedEvent>, catal
         "account {}\nuser {}: {} <{}>\nrisk level {}, {}, last reset {}",
         session.alias,
         user,
-        visible(&identity.name),
-        visible(&identity.email),
+        printable(&identity.name),
+        printable(&identity.email),
         document.risk_level.unwrap_or("none"),
         counted(risk.events.len(), "event"),
-        document.last_reset.as_deref().unwrap_or("not known"),
+        document.last_reset.as_deref().unwrap_or("unknown"),
     );
     Sheet::new(heading, COLUMNS, rows, &document)
 }

@@ -1,4 +1,4 @@
-//! `users`: who is at risk, narrowed down and sorted.
+//! `users`: lists the users at risk, filtered and sorted.
 
 use std::cmp::Reverse;
 
@@ -14,7 +14,7 @@ use crate::commands::terminal::progress::Progress;
 use crate::model::{Completeness, Row};
 
 /// # Errors
-/// The list cannot be read, or the behavior is not known.
+/// The list cannot be read, or the behavior does not exist.
 pub(super) async fn list(session: &Session, wanted: &Users) -> Result<Report, Failure> {
     let catalogue = match &wanted.behavior {
         Some(behavior) => Some((Catalogue::read(session).await?, behavior)),
@@ -44,13 +44,16 @@ pub(super) async fn list(session: &Session, wanted: &Users) -> Result<Report, Fa
         }
     };
     if omitted > 0 {
-        remarks.push(format!("{omitted} more fit; --limit {limit} leaves them out"));
+        remarks.push(format!(
+            "showing {limit} of {}; raise --limit to see more",
+            counted(fitting.len(), "user")
+        ));
     }
     let sheet = sheet(session, &people, &shown, omitted, unread);
     Ok(Report::found(sheet).remarking(remarks).failing(failure))
 }
 
-/// The users that fit by what the list says of them.
+/// The users that match the filters on fields of the list, sorted.
 fn sorted(people: &People<'_>, wanted: &Users, now: Timestamp) -> Vec<Row> {
     let text = wanted.text.as_deref().map(str::to_lowercase);
     let from = wanted.since.as_ref().map(|since| since.date(now));
@@ -64,7 +67,7 @@ fn sorted(people: &People<'_>, wanted: &Users, now: Timestamp) -> Vec<Row> {
             })
     };
     let mut rows: Vec<Row> = people.rows().iter().filter(fits).copied().collect();
-    // The rows come sorted by id, and those that are equal stay so.
+    // The rows are sorted by id, and sorting keeps that order among equal rows.
     match wanted.sort {
         Sort::Risk => rows.sort_by_key(|row| Reverse((row.tuple.level, row.tuple.last_event))),
         Sort::LastEvent => rows.sort_by_key(|row| Reverse(row.tuple.last_event)),
@@ -74,7 +77,7 @@ fn sorted(people: &People<'_>, wanted: &Users, now: Timestamp) -> Vec<Row> {
     rows
 }
 
-/// A look at the events of one user after the other.
+/// Reads the events of one user after the other.
 struct Search<'a> {
     session: &'a Session,
     people: &'a People<'a>,
@@ -82,20 +85,20 @@ struct Search<'a> {
     behavior: &'a str,
 }
 
-/// What a search came to.
+/// The result of a search.
 struct Found {
     people: Vec<Person>,
-    /// How many users were not looked at.
+    /// How many users were not checked.
     unread: usize,
-    /// Of how many users who were looked at some events could not be read.
+    /// For how many of the checked users some events could not be read.
     unsure: usize,
-    /// Why it could not go on.
+    /// Why it stopped early, if it failed.
     failure: Option<Failure>,
 }
 
 impl Search<'_> {
-    /// Those of `rows` with an event of the behavior: at most `limit`, and as far as the budget and Cloudflare let
-    /// it come.
+    /// The users of `rows` with an event of the behavior. Stops at `limit` users, when the budget is spent, or at a
+    /// failure.
     async fn run(&self, rows: &[Row], limit: usize, remarks: &mut Vec<String>) -> Found {
         let mut found = Found { people: Vec::new(), unread: 0, unsure: 0, failure: None };
         let mut progress = Progress::new("reading events of user", rows.len(), self.session.clock.now());
@@ -103,7 +106,7 @@ impl Search<'_> {
             found.unread = rows.len() - looked_at;
             let unread = were(found.unread);
             if found.people.len() == limit {
-                remarks.push(format!("{unread} not looked at: --limit {limit} is reached"));
+                remarks.push(format!("{unread} not checked: --limit {limit} is reached"));
                 return found;
             }
             match self.session.client.user(row.user).await {
@@ -118,16 +121,16 @@ impl Search<'_> {
                         found.people.push(Person { behavior_events: Some(count), ..person });
                     }
                 }
-                // Reset or gone since the list was read.
+                // The user was reset or removed since the list was read.
                 Err(error) if error.kind() == Kind::NotFound => {}
                 Err(error) if error.kind() == Kind::Limited(Limiter::Budget) => {
                     remarks.push(format!(
-                        "{unread} not looked at: the request budget is spent; narrow it down by --level, --since or TEXT"
+                        "{unread} not checked: the request budget is spent; narrow the search with --level, --since or TEXT"
                     ));
                     return found;
                 }
                 Err(error) => {
-                    remarks.push(format!("{unread} not looked at"));
+                    remarks.push(format!("{unread} not checked"));
                     found.failure = Some(Failure::request(&error));
                     return found;
                 }

@@ -10,33 +10,33 @@ use crate::commands::args::TimeArg;
 use crate::config::FileFlags;
 use crate::config::parse::{duration_within, share};
 
-/// Write the past that Cloudflare still lists, for `promtool tsdb create-blocks-from openmetrics`
+/// Write past events that Cloudflare still lists, for `promtool tsdb create-blocks-from openmetrics`
 #[derive(Debug, Clone, Args)]
 pub struct Backfill {
-    /// Whose past; can be left out if there is only one account
+    /// The account, by alias or id; required if several are configured
     #[arg(long, value_name = "ALIAS")]
     pub account: Option<String>,
-    /// Where the past is written, in OpenMetrics; how far it is read is kept beside it, in FILE.progress
+    /// The file to write, in OpenMetrics; the progress is saved in FILE.progress
     #[arg(long, value_name = "FILE")]
     pub file: PathBuf,
-    /// From when on: a duration before now such as 90m or 30d, an RFC 3339 date, or seconds since 1970
+    /// The start: a duration before now such as 90m or 30d, an RFC 3339 date, or seconds since 1970
     #[arg(long, value_name = "WHEN", default_value = "30d")]
     pub since: TimeArg,
-    /// Up to when, best when the exporter began to count; now, if left out
+    /// The end; best the time when the exporter began to count. Now if left out
     #[arg(long, value_name = "WHEN")]
     pub until: Option<TimeArg>,
     /// The time between two samples, 15s to 5m
     #[arg(long, value_name = "SPAN", default_value = "5m", value_parser = step)]
     pub step: Duration,
-    /// In place of the configured budget_share: a fraction from 0.01 to 1 such as 0.25
+    /// The budget share, instead of the configured one: 0.01 to 1
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub budget_share: Option<f64>,
-    /// Where the configuration is, and what is logged.
+    /// The configuration file and the log.
     #[command(flatten)]
     pub file_flags: FileFlags,
 }
 
-/// Prometheus looks back 5 minutes for the latest sample; a longer step would leave gaps.
+/// Prometheus looks back 5 minutes for the latest sample, so a longer step would leave gaps.
 const STEP: RangeInclusive<Duration> = Duration::from_secs(15)..=Duration::from_secs(300);
 
 fn step(text: &str) -> Result<Duration, String> {

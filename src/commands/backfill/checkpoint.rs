@@ -1,8 +1,8 @@
-//! How far the past is read: a file beside the one that is to be written, so that whoever is stopped goes on.
+//! The progress of a backfill, in a file next to the one to write, so that an interrupted command can continue.
 //!
-//! Users are read in the order of keyed hashes of their ids, and the file knows the last hash. So it does not
-//! grow with users, goes on right though the list has changed, and holds nothing of a user but that hash; of
-//! events it holds counts, and no id. It is replaced as a whole after each user.
+//! Users are read in the order of keyed hashes of their ids, and the file holds the last hash. So it does not grow with
+//! the number of users, stays valid when the list changes, and holds nothing about a user but that hash. Of events it
+//! holds counts and no ids. It is replaced as a whole after each user.
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::Hasher as _;
@@ -20,52 +20,54 @@ use crate::cloudflare::limit::WINDOW;
 use crate::collector::ledger::persisted::{from_hex, hex};
 use crate::model::UserId;
 
-/// The format written here; another one is refused.
+/// The format version. Files of another version are refused.
 const FORMAT: u32 = 1;
 
-/// Requests are remembered in spans of this length, which costs as much of the budget after a restart.
+/// Requests within this time are saved as one number, with the latest time. After a restart they count for this much
+/// longer.
 const SPENT_TOGETHER: Duration = Duration::from_secs(10);
 
-/// What was asked for, in the words of the command line: the same command goes on, another does not.
+/// The flags as they were written: only a command with the same flags continues.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Order {
+pub(super) struct Parameters {
     pub(super) account: String,
     pub(super) since: String,
     pub(super) until: Option<String>,
     pub(super) step: Duration,
 }
 
-/// How far it is, and what was found so far.
+/// The progress of a backfill, and the counts so far.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Checkpoint {
     format: u32,
-    pub(super) order: Order,
+    #[serde(rename = "order")]
+    pub(super) parameters: Parameters,
     secret: String,
-    /// The place of the user read last.
+    /// The hash of the user that was read last.
     done: Option<u64>,
     pub(super) history: History,
     pub(super) found: Found,
-    /// Requests of the last minutes, by when the latest of them went.
+    /// Requests of the last minutes, with the time of the latest in each group.
     sent: Vec<(Timestamp, u32)>,
 }
 
-/// What was found, in numbers.
+/// Totals for the report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Found {
-    /// Users who were asked for.
+    /// Users who were requested.
     pub users: u64,
     /// Events counted.
     pub events: u64,
-    /// Of them, those whom Cloudflare knew no more.
+    /// Users who no longer exist, of those requested.
     pub gone: u64,
-    /// Of them, those of whose events some or all could not be read.
+    /// Users whose events could not be read completely, of those requested.
     pub cut: u64,
 }
 
-/// Where a user stands in the order of reading.
+/// The hash that gives the order of reading.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Places([u8; 16]);
 
@@ -78,11 +80,11 @@ impl Places {
 }
 
 impl Checkpoint {
-    /// Nothing is read yet.
-    pub(super) fn new(order: Order, span: Span, secret: [u8; 16]) -> Self {
+    /// Starts a backfill.
+    pub(super) fn new(parameters: Parameters, span: Span, secret: [u8; 16]) -> Self {
         Self {
             format: FORMAT,
-            order,
+            parameters,
             secret: hex(&secret),
             done: None,
             history: History::new(span),
@@ -91,10 +93,10 @@ impl Checkpoint {
         }
     }
 
-    /// What an earlier process left, if it left anything.
+    /// The progress that an earlier process saved, if any.
     ///
     /// # Errors
-    /// The file cannot be read, or is not one that this program wrote.
+    /// The file cannot be read, or this program did not write it.
     pub(super) fn load(path: &Path) -> io::Result<Option<Self>> {
         let text = match fs::read(path) {
             Ok(text) => text,
@@ -103,33 +105,32 @@ impl Checkpoint {
         };
         let read: Self = serde_json::from_slice(&text).map_err(io::Error::other)?;
         let is_sound = read.format == FORMAT && read.history.is_sound() && from_hex(&read.secret).is_ok();
-        is_sound.then_some(Some(read)).ok_or_else(|| io::Error::other("it does not fit together"))
+        is_sound.then_some(Some(read)).ok_or_else(|| io::Error::other("its parts contradict each other"))
     }
 
     /// Replaces the file at `path`.
     ///
     /// # Errors
-    /// It cannot be written; the old one is as it was.
+    /// The file cannot be written. The old one is unchanged.
     pub(super) fn save(&self, path: &Path) -> io::Result<()> {
         replace(path, |out| serde_json::to_writer(out, self).map_err(io::Error::other))
     }
 
-    /// The order of reading.
     pub(super) fn places(&self) -> Places {
         Places(from_hex(&self.secret).expect("the secret was made here, or checked when it was read"))
     }
 
-    /// Whether the user at this place was read.
+    /// Whether the user with this hash was read.
     pub(super) fn is_done(&self, place: u64) -> bool {
         self.done.is_some_and(|done| place <= done)
     }
 
-    /// The user at this place was read.
+    /// Marks the user with this hash as read.
     pub(super) fn done(&mut self, place: u64) {
         self.done = Some(place);
     }
 
-    /// So many requests went, the latest at `date`.
+    /// Adds requests to the spent budget; the latest was sent at `date`.
     pub(super) fn spent(&mut self, requests: u32, date: Timestamp) {
         self.sent.retain(|(at, _)| *at + WINDOW > date);
         match self.sent.last_mut() {
@@ -145,15 +146,15 @@ impl Checkpoint {
     }
 }
 
-/// Writes a file that only its owner may read, and puts it in the place of `path` when it is whole and on disk.
+/// Writes a file that only its owner may read, and moves it to `path` once it is complete and on disk.
 ///
 /// # Errors
-/// It cannot be written; `path` is as it was.
+/// The file cannot be written. `path` is unchanged.
 pub(super) fn replace(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let new = beside(path, "new");
+    let new = with_suffix(path, "new");
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     let mut out = BufWriter::new(file);
     write(&mut out)?;
@@ -161,8 +162,8 @@ pub(super) fn replace(
     fs::rename(&new, path)
 }
 
-/// The path with `.suffix` after it.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// The path with `.suffix` appended.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".");
     name.push(suffix);
@@ -177,13 +178,17 @@ mod tests {
 
     fn checkpoint() -> Checkpoint {
         let at = Timestamp::from_seconds;
-        let order = Order {
+        let parameters = Parameters {
             account: "acme".to_owned(),
             since: "1d".to_owned(),
             until: None,
             step: Duration::from_secs(60),
         };
-        Checkpoint::new(order, Span { since: at(0), until: at(600), step: Duration::from_secs(60) }, [7; 16])
+        Checkpoint::new(
+            parameters,
+            Span { since: at(0), until: at(600), step: Duration::from_secs(60) },
+            [7; 16],
+        )
     }
 
     #[test]
@@ -197,7 +202,7 @@ mod tests {
         checkpoint.save(&path).unwrap();
         checkpoint.save(&path).unwrap();
         let read = Checkpoint::load(&path).unwrap().unwrap();
-        assert_eq!((read.found, &read.order), (checkpoint.found, &checkpoint.order));
+        assert_eq!((read.found, &read.parameters), (checkpoint.found, &checkpoint.parameters));
         assert_eq!([u64::MAX - 1, u64::MAX].map(|place| read.is_done(place)), [true, false]);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else stays");

@@ -1,7 +1,7 @@
-//! Events of the past, counted on a grid of dates, and written as OpenMetrics with timestamps.
+//! Counts past events on a grid of dates, and writes them as OpenMetrics with timestamps.
 //!
-//! A sample counts the events up to its date. Only where there are events something is kept, so that memory
-//! depends on events and not on users; at most it is a number for each behavior, level and date.
+//! A sample counts the events up to its date. Only dates with events are stored, so memory depends on the events and not
+//! on the users: at most one number for each behavior, level and date.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -15,21 +15,21 @@ use crate::metrics::encode::{Format, Writer, lines};
 use crate::metrics::families::cloudflare::BACKFILL_EVENTS;
 use crate::model::{Behavior, Event, Level};
 
-/// The labels that Prometheus gives to what it scrapes: dashboards ask for them.
+/// The labels that Prometheus adds to scraped samples. The dashboards select by them.
 const JOB: &str = "zt-risk-exporter";
 const INSTANCE: &str = "backfill";
 
-/// Samples of a series; over a year of them in steps of five minutes.
+/// The most samples of a series: more than a year in steps of five minutes.
 pub(super) const MOST_SAMPLES: u64 = 120_000;
 
-/// Which part of the past, and how finely.
+/// The time range and the step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Span {
-    /// Events at or before it are not counted.
+    /// Events at or before this date are not counted.
     pub(super) since: Timestamp,
-    /// Later ones neither.
+    /// Events after this date are not counted.
     pub(super) until: Timestamp,
-    /// Between two samples.
+    /// The time between two samples.
     pub(super) step: Duration,
 }
 
@@ -38,18 +38,19 @@ impl Span {
         i64::try_from(self.step.as_millis()).unwrap_or(i64::MAX).max(1)
     }
 
-    /// The date of the first sample, which is 0: a multiple of the step, so that hours begin with a sample.
+    /// The date of the first sample, whose value is 0. It is a multiple of the step, so that each hour starts with a
+    /// sample.
     fn first(&self) -> i64 {
         self.since.millis().div_euclid(self.step_millis()) * self.step_millis()
     }
 
-    /// How many steps there are; the last may be shorter.
+    /// The number of steps. The last one may be shorter.
     pub(super) fn steps(&self) -> u64 {
         let span = self.until.millis().saturating_sub(self.first());
         u64::try_from(span).unwrap_or(0).div_ceil(self.step_millis().unsigned_abs())
     }
 
-    /// The number of the first sample that counts what happened at `date`, if any does.
+    /// The number of the first sample that counts an event at `date`, if it is within the range.
     fn step_of(&self, date: Timestamp) -> Option<u32> {
         if date <= self.since || date > self.until {
             return None;
@@ -66,17 +67,17 @@ impl Span {
     }
 }
 
-/// What happened in a span of the past.
+/// The counts of a time range.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct History {
     span: Span,
     labels: Labels,
-    series: Vec<TopUsers>,
+    series: Vec<Series>,
 }
 
 /// Events of one behavior and level, by the number of the first sample that counts them.
 #[derive(Debug, Serialize, Deserialize)]
-struct TopUsers {
+struct Series {
     behavior: LabelId,
     level: Level,
     events: BTreeMap<u32, u32>,
@@ -91,12 +92,11 @@ impl History {
         &self.span
     }
 
-    /// How many series there are.
     pub(super) fn series(&self) -> usize {
         self.series.len()
     }
 
-    /// Whether this, as read from a file, is one that this program wrote.
+    /// Whether a history that was read from a file is consistent.
     pub(super) fn is_sound(&self) -> bool {
         let names = self.labels.names().len();
         let last = self.span.steps();
@@ -107,12 +107,12 @@ impl History {
             })
     }
 
-    /// Gives the listed behaviors their labels; comes before any event.
+    /// Sets the labels of the listed behaviors. Must be called before [`History::add`].
     pub(super) fn label(&mut self, behaviors: &[Behavior]) {
         self.labels.list(behaviors);
     }
 
-    /// Counts the events of one user that lie within the span; says how many.
+    /// Counts the events of one user within the range, and returns how many there are.
     pub(super) fn add(&mut self, events: &[Event]) -> u64 {
         let mut counted = 0;
         for event in events {
@@ -125,19 +125,19 @@ impl History {
         counted
     }
 
-    fn series_of(&mut self, behavior: LabelId, level: Level) -> &mut TopUsers {
-        let same = |series: &TopUsers| (series.behavior, series.level) == (behavior, level);
+    fn series_of(&mut self, behavior: LabelId, level: Level) -> &mut Series {
+        let same = |series: &Series| (series.behavior, series.level) == (behavior, level);
         let at = self.series.iter().position(same).unwrap_or_else(|| {
-            self.series.push(TopUsers { behavior, level, events: BTreeMap::new() });
+            self.series.push(Series { behavior, level, events: BTreeMap::new() });
             self.series.len() - 1
         });
         &mut self.series[at]
     }
 
-    /// Writes one family, each series whole, its dates rising.
+    /// Writes the family: one series after the other, each in order of time.
     ///
     /// # Errors
-    /// `out` takes no more.
+    /// `out` cannot be written.
     pub(super) fn write(&self, account: &str, out: &mut impl Write) -> io::Result<()> {
         let mut names: Vec<_> = self.series.iter().map(|series| (self.name(series), series)).collect();
         names.sort_by_key(|(name, series)| (*name, series.level));
@@ -164,12 +164,12 @@ impl History {
         out.write_all(Writer::new(Format::OpenMetrics, 0).last_part().as_bytes())
     }
 
-    fn name(&self, series: &TopUsers) -> &str {
+    fn name(&self, series: &Series) -> &str {
         self.labels.names().get(series.behavior.index()).map_or("", String::as_str)
     }
 }
 
-/// A family begins once.
+/// Whether the header of the family was written.
 enum Head {
     Missing,
     Written,

@@ -1,13 +1,13 @@
-//! How long the rest will take.
+//! Estimates the remaining time.
 
 use std::time::Duration;
 
 use crate::clock::Instant;
-use crate::cloudflare::limit::Level;
+use crate::cloudflare::limit::BudgetStatus;
 use crate::cloudflare::limit::WINDOW;
 
-/// How long so many requests take that last `each`, with this left of the budget.
-pub(super) fn time_left(requests: u64, each: Duration, budget: Level, now: Instant) -> Duration {
+/// How long `requests` requests take, if one takes `each` and this much of the budget is left.
+pub(super) fn time_left(requests: u64, each: Duration, budget: BudgetStatus, now: Instant) -> Duration {
     let block = budget.blocked_until.map_or(Duration::ZERO, |until| until.since(now));
     let later = requests.saturating_sub(budget.remaining.into());
     let windows = later as f64 / f64::from(budget.limit.max(1));
@@ -21,7 +21,7 @@ mod tests {
 
     #[test]
     fn the_rest_takes_as_long_as_the_budget_or_the_answers() {
-        let level = |remaining, blocked_until| Level { limit: 300, remaining, blocked_until };
+        let level = |remaining, blocked_until| BudgetStatus { limit: 300, remaining, blocked_until };
         for (requests, budget, wanted) in [
             (0, level(0, None), 0),
             (100, level(200, None), 10),

@@ -7,41 +7,41 @@ use clap::Args;
 use super::{Basis, Load};
 use crate::commands::terminal::table::Output;
 use crate::config::FileFlags;
-use crate::config::parse::{audit_interval, interval, share};
+use crate::config::parse::{audit_interval, decimal, interval, share, whole_number};
 use crate::model::resource::Intervals;
 
-/// Say what watching an account costs, how late changes are counted, and where the budget breaks
+/// Compute what watching an account costs, how late changes are counted, and what the budget is enough for
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PlanArgs {
-    /// Ask this account for its list; can be left out if there is only one
+    /// The account whose list is read once; required if several are configured
     #[arg(long, value_name = "ALIAS", conflicts_with = "users")]
     pub(super) account: Option<String>,
-    /// Ask nobody, and plan for so many users at risk
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=10_000_000))]
+    /// Send no requests, and plan for this number of users at risk
+    #[arg(long, value_name = "N", value_parser = whole_number(0..=10_000_000_u64))]
     pub(super) users: Option<u64>,
-    // What is asked for once a list turns out to have pages. Today's documentation knows no pages.
-    /// Users on a page of the list
-    #[arg(long, value_name = "N", default_value_t = 1_000, requires = "users", value_parser = clap::value_parser!(u32).range(1..))]
+    // The page size that the client requests if a list has pages. The documented API has none.
+    /// The number of users per request of the list
+    #[arg(long, value_name = "N", default_value_t = 1_000, requires = "users", value_parser = whole_number(1..=u32::MAX))]
     pub(super) page_size: u32,
-    /// Users who have an event within five minutes; else an estimate
+    /// The number of users who have an event within 5 minutes; estimated if left out
     #[arg(long, value_name = "N", value_parser = changes)]
     pub(super) changes: Option<f64>,
-    /// In place of the configured budget_share: a fraction from 0.01 to 1 such as 0.25
+    /// The budget share, instead of the configured one: 0.01 to 1
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub(super) budget_share: Option<f64>,
-    /// In place of the configured intervals.summary
+    /// The interval of the list, instead of intervals.summary
     #[arg(long, value_name = "INTERVAL", value_parser = interval)]
     pub(super) summary_interval: Option<Duration>,
-    /// In place of the configured intervals.behaviors
+    /// The interval of the behaviors, instead of intervals.behaviors
     #[arg(long, value_name = "INTERVAL", value_parser = interval)]
     pub(super) behaviors_interval: Option<Duration>,
-    /// In place of the configured intervals.integrations
+    /// The interval of the integrations, instead of intervals.integrations
     #[arg(long, value_name = "INTERVAL", value_parser = interval)]
     pub(super) integrations_interval: Option<Duration>,
-    /// In place of the configured intervals.audit
+    /// The interval of the audit, instead of intervals.audit
     #[arg(long, value_name = "INTERVAL", value_parser = audit_interval)]
     pub(super) audit_interval: Option<Duration>,
-    /// How it is written
+    /// The format of the result
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub(super) output: Output,
     #[command(flatten)]
@@ -49,8 +49,8 @@ pub(crate) struct PlanArgs {
 }
 
 impl PlanArgs {
-    /// The load with what is said here in place of what it says.
-    pub(super) fn over(&self, load: Load) -> Load {
+    /// The load with the values that the flags give.
+    pub(super) fn with_flags(&self, load: Load) -> Load {
         let Intervals { summary, behaviors, integrations, audit } = load.intervals;
         Load {
             changes: self.changes.unwrap_or(load.changes),
@@ -67,8 +67,8 @@ impl PlanArgs {
     }
 }
 
-/// More than a change of everybody in five minutes is none; a million users are the largest account.
+/// Reads a number of changes. The largest planned account has a million users, who can all change in five minutes.
 fn changes(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|number| (0.0..=1_000_000.0).contains(number));
+    let number = decimal(text).filter(|number| (0.0..=1_000_000.0).contains(number));
     number.ok_or_else(|| "must be a number from 0 to 1000000".to_owned())
 }

@@ -1,55 +1,55 @@
-//! What a budget is to be enough for, whether it is, and with which share or interval it would be.
+//! The goals of a plan: whether the budget is enough for each, and which share or interval would be.
 
 use std::time::Duration;
 
-use super::{Frame, Load, audits_wanted, budget, scheduled};
+use super::{Load, ScheduledLoad, audits_wanted, budget, schedule_of};
 use crate::cloudflare::limit::WINDOW;
 use crate::collector::schedule::Purpose;
 use crate::config::{AUDIT_INTERVAL, INTERVAL};
 use crate::model::Resource;
 use crate::model::resource::Intervals;
 
-/// Above this part of what can be read, chance makes users wait longer than the formula says: at three quarters the
-/// slowest hundredth waited up to a fifth longer, at nine tenths up to twice as long.
+/// Above this part of the capacity, users wait longer by chance than the formula says. In trials the slowest 1 % waited
+/// up to a fifth longer at 75 % of the capacity, and up to twice as long at 90 %.
 const COMFORT: f64 = 0.7;
 
-/// Intervals to propose; a day is the longest that the configuration takes.
+/// The intervals that may be proposed, in seconds. The configuration takes at most a day.
 const PROPOSED: [u64; 12] = [60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400];
 
-/// Something that the budget is enough for, or not.
+/// A goal, and how far the budget goes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Goal {
-    /// What.
+    /// The goal.
     pub aim: Aim,
-    /// How well it is met.
+    /// Whether it is met.
     pub verdict: Verdict,
-    /// Of what there is: users, or changes in five minutes.
+    /// The current load: users, or changes in five minutes.
     pub now: f64,
-    /// How much of it the budget is enough for.
+    /// The highest load for which the budget is enough.
     pub up_to: f64,
-    /// The smallest share that would do, in whole hundredths.
+    /// The smallest share that would be enough, in steps of 0.01.
     pub share: Option<f64>,
-    /// The shortest interval (the list's, or the audit's) that would do with the share there is, if the configuration
-    /// takes it.
+    /// The shortest interval of the list or the audit for which the current share would be enough, if the configuration
+    /// accepts it.
     pub interval: Option<Duration>,
 }
 
-/// What the budget is to be enough for.
+/// What the budget should be enough for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aim {
     /// The list is read as often as configured.
     SummaryInterval,
-    /// Changed users are read as they come.
+    /// All changed users are read.
     Changes,
-    /// Everybody is read again within the audit's interval.
+    /// Every user is read again within the interval of the audit.
     AuditInterval,
 }
 
 impl Aim {
-    /// All of them.
+    /// All goals.
     pub const ALL: [Self; 3] = [Self::SummaryInterval, Self::Changes, Self::AuditInterval];
 
-    /// The word for it.
+    /// The name in the output.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SummaryInterval => "summary_interval",
@@ -66,7 +66,7 @@ impl Aim {
         }
     }
 
-    /// The same for one.
+    /// The unit in the singular.
     pub(super) const fn noun(self) -> &'static str {
         match self {
             Self::SummaryInterval | Self::AuditInterval => "user",
@@ -75,19 +75,19 @@ impl Aim {
     }
 }
 
-/// How well a goal is met.
+/// Whether a goal is met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// With room to spare.
+    /// It is met with room to spare.
     Holds,
-    /// On average; chance may make it miss.
+    /// It is met on average, and may be missed by chance.
     Tight,
-    /// Not.
+    /// It is not met.
     Breaks,
 }
 
 impl Verdict {
-    /// The word for it.
+    /// The name in the output.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Holds => "holds",
@@ -98,62 +98,64 @@ impl Verdict {
 }
 
 impl Goal {
-    /// Whether the aim is met, and if not, what would meet it.
-    pub(super) fn of(frame: &Frame, aim: Aim) -> Self {
-        let (now, up_to) = measure(frame, aim);
-        let verdict = verdict(frame, aim);
+    /// Evaluates a goal, and what would meet it if it is not met.
+    pub(super) fn of(scheduled: &ScheduledLoad, aim: Aim) -> Self {
+        let (now, up_to) = measure(scheduled, aim);
+        let verdict = verdict(scheduled, aim);
         let (share, interval) = match verdict {
             Verdict::Holds => (None, None),
-            Verdict::Tight | Verdict::Breaks => (least_share(frame.load, aim), least_interval(frame, aim)),
+            Verdict::Tight | Verdict::Breaks => {
+                (least_share(scheduled.load, aim), least_interval(scheduled, aim))
+            }
         };
         Self { aim, verdict, now, up_to, share, interval }
     }
 }
 
-/// How much of what an aim is about there is, and how much the budget is enough for.
-fn measure(frame: &Frame, aim: Aim) -> (f64, f64) {
-    let users = frame.load.users as f64;
+/// The current load for a goal, and the load for which the budget is enough.
+fn measure(scheduled: &ScheduledLoad, aim: Aim) -> (f64, f64) {
+    let users = scheduled.load.users as f64;
     match aim {
         Aim::SummaryInterval => {
-            let configured = frame.load.intervals.summary.as_secs_f64();
+            let configured = scheduled.load.intervals.summary.as_secs_f64();
             let pages =
-                (f64::from(budget(&frame.load).max(2)) / 2.0 * configured / WINDOW.as_secs_f64()).floor();
-            (users, pages * f64::from(frame.load.page_size))
+                (f64::from(budget(&scheduled.load).max(2)) / 2.0 * configured / WINDOW.as_secs_f64()).floor();
+            (users, pages * f64::from(scheduled.load.page_size))
         }
-        Aim::Changes => (frame.load.changes, frame.carries()),
+        Aim::Changes => (scheduled.load.changes, scheduled.capacity()),
         Aim::AuditInterval => {
-            let windows = frame.load.intervals.audit.as_secs_f64() / WINDOW.as_secs_f64();
-            (users, frame.audits() * frame.cycle.open() * windows)
+            let windows = scheduled.load.intervals.audit.as_secs_f64() / WINDOW.as_secs_f64();
+            (users, scheduled.audits() * scheduled.cycle.usable() * windows)
         }
     }
 }
 
-fn verdict(frame: &Frame, aim: Aim) -> Verdict {
+fn verdict(scheduled: &ScheduledLoad, aim: Aim) -> Verdict {
     let holds = match aim {
-        Aim::SummaryInterval => frame.interval() <= frame.load.intervals.summary,
-        Aim::Changes => frame.load.changes <= frame.carries(),
-        Aim::AuditInterval => frame.audit_round() <= frame.load.intervals.audit,
+        Aim::SummaryInterval => scheduled.interval() <= scheduled.load.intervals.summary,
+        Aim::Changes => scheduled.load.changes <= scheduled.capacity(),
+        Aim::AuditInterval => scheduled.audit_round() <= scheduled.load.intervals.audit,
     };
     match (holds, aim) {
         (false, _) => Verdict::Breaks,
-        (true, Aim::Changes) if frame.load.changes > COMFORT * frame.carries() => Verdict::Tight,
+        (true, Aim::Changes) if scheduled.load.changes > COMFORT * scheduled.capacity() => Verdict::Tight,
         (true, _) => Verdict::Holds,
     }
 }
 
-/// The smallest share with which the aim is met, in whole hundredths.
+/// The smallest share that meets the goal, in steps of 0.01.
 fn least_share(load: Load, aim: Aim) -> Option<f64> {
     let shares = (1..=100_u32).map(|hundredths| f64::from(hundredths) / 100.0);
     let meets = |share: &f64| {
         let load = Load { budget_share: *share, ..load };
-        could(&load, aim) && verdict(&Frame::of(load), aim) == Verdict::Holds
+        is_possible(&load, aim) && verdict(&ScheduledLoad::of(load), aim) == Verdict::Holds
     };
     shares.filter(|share| *share > load.budget_share).find(meets)
 }
 
-/// Whether the aim may be met at all, by the schedule alone: to work out a cycle takes longer.
-fn could(load: &Load, aim: Aim) -> bool {
-    let schedule = scheduled(load);
+/// Whether the goal can be met, judged by the schedule alone. This is cheaper than computing a cycle.
+fn is_possible(load: &Load, aim: Aim) -> bool {
+    let schedule = schedule_of(load);
     match aim {
         Aim::SummaryInterval => schedule.interval(Resource::Summary) <= Some(load.intervals.summary),
         Aim::Changes => load.changes <= COMFORT * f64::from(schedule.allowance(Purpose::Change)),
@@ -161,19 +163,19 @@ fn could(load: &Load, aim: Aim) -> bool {
     }
 }
 
-/// The shortest interval with which the aim is met: of the list, or of the audit.
-fn least_interval(frame: &Frame, aim: Aim) -> Option<Duration> {
-    let load = frame.load;
+/// The shortest interval of the list or the audit that meets the goal.
+fn least_interval(scheduled: &ScheduledLoad, aim: Aim) -> Option<Duration> {
+    let load = scheduled.load;
     match aim {
-        Aim::SummaryInterval => Some(frame.interval()).filter(|interval| INTERVAL.contains(interval)),
-        Aim::AuditInterval => Some(frame.audit_round()).filter(|round| AUDIT_INTERVAL.contains(round)),
+        Aim::SummaryInterval => Some(scheduled.interval()).filter(|interval| INTERVAL.contains(interval)),
+        Aim::AuditInterval => Some(scheduled.audit_round()).filter(|round| AUDIT_INTERVAL.contains(round)),
         Aim::Changes => PROPOSED
             .into_iter()
             .map(Duration::from_secs)
-            .filter(|proposed| *proposed > frame.interval())
+            .filter(|proposed| *proposed > scheduled.interval())
             .find(|proposed| {
                 let load = Load { intervals: Intervals { summary: *proposed, ..load.intervals }, ..load };
-                could(&load, aim) && verdict(&Frame::of(load), aim) == Verdict::Holds
+                is_possible(&load, aim) && verdict(&ScheduledLoad::of(load), aim) == Verdict::Holds
             }),
     }
 }

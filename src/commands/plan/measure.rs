@@ -1,4 +1,4 @@
-//! Asks an account how large it is: by its list, once.
+//! Measures an account: reads its list once.
 
 use std::time::Duration;
 
@@ -15,24 +15,21 @@ use crate::model::{Completeness, Row, Summary};
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Why an account could not be asked.
+/// Why an account could not be measured.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    /// There is no client for it.
+    /// The client cannot be created.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// There was no usable answer.
+    /// The request failed.
     #[error("summary: {0}")]
     Request(#[from] cloudflare::Error),
-    /// Some of the list is missing.
-    #[error("summary: the list is not whole: {0}")]
+    /// The list is incomplete.
+    #[error("summary: the list is incomplete: {0}")]
     Partial(String),
 }
 
-/// What there is to watch in an account, by one reading of its list.
-///
-/// # Errors
-/// As [`Error`] sorts them.
+/// Measures the load of an account by reading its list once.
 pub(super) async fn measure(config: &Config, account: &Account, clock: &Clock) -> Result<Load, Error> {
     let budget = Budget::new(account.budget_share, clock.clone());
     let session = Session::open(config, account, budget, foreground(), clock)?;
@@ -58,19 +55,20 @@ pub(super) async fn measure(config: &Config, account: &Account, clock: &Clock) -
     })
 }
 
-/// The first reading of a list in pages asks for one page more, to find out how large they may be.
+/// The pages of a list. The first reading of a list with pages sends one request more, to find the largest page size.
 fn pages(summary: &Summary) -> u32 {
     if summary.pages > 1 { summary.pages - 1 } else { 1 }
 }
 
-/// What a page lists, by how many it took; what a single one might list, nobody knows: at least what is asked for as
-/// soon as there are pages.
+/// The users on a page. If there was only one page, its size is unknown: at least what the client requests when there are
+/// pages.
 fn page_size(users: usize, pages: u32) -> u32 {
     let listed = u32::try_from(users.div_ceil(pages as usize)).unwrap_or(u32::MAX);
     if pages == 1 { listed.max(Options::default().page_size) } else { listed }
 }
 
-/// Users whose latest event is that new, in five minutes: within the last hour or the last day, whichever is more.
+/// Users who change in five minutes, by how many had their latest event in the last hour or in the last day, whichever
+/// gives more.
 fn changes(rows: &[Row], date: Timestamp) -> f64 {
     let within = |span: Duration| {
         let recent = rows.iter().filter(|row| row.tuple.last_event + span > date).count();

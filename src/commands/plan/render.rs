@@ -10,7 +10,7 @@ use crate::clock::duration;
 use crate::commands::terminal;
 use crate::commands::terminal::table::{self, Output};
 
-/// The plan in this form; tables are at most `width` columns wide.
+/// The plan in this format. Tables are at most `width` characters wide.
 pub(super) fn render(plan: &Plan, output: Output, width: Option<u16>) -> String {
     match output {
         Output::Table => tables(plan, width),
@@ -23,11 +23,11 @@ pub(super) fn render(plan: &Plan, output: Output, width: Option<u16>) -> String 
     }
 }
 
-/// Two tables, at most `width` columns wide, with what they mean.
+/// Two tables, at most `width` characters wide, with a summary of each.
 fn tables(plan: &Plan, width: Option<u16>) -> String {
     let load = &plan.load;
     let head = format!(
-        "{} in {}; {} in 5 minutes ({}); {} in 5 minutes to spend\n",
+        "{} in {}; {} in 5 minutes ({}); budget: {} in 5 minutes\n",
         counted(load.users as f64, "user"),
         counted(load.pages.into(), "request"),
         counted(load.changes, "change"),
@@ -37,18 +37,11 @@ fn tables(plan: &Plan, width: Option<u16>) -> String {
     let mut requests = table::table(Colour::Off, width);
     requests.set_header(["requests for", "every", "in 5 minutes", "at most"]);
     for row in &plan.requests {
-        let every = row.interval.map_or_else(|| "as they come".to_owned(), rounded);
+        let every = row.interval.map_or_else(|| "on change".to_owned(), rounded);
         requests.add_row([row.kind.as_str().to_owned(), every, number(row.expected), number(row.most)]);
     }
     let mut goals = table::table(Colour::Off, width);
-    goals.set_header([
-        "the budget is",
-        "result",
-        "there are",
-        "enough for",
-        "or budget_share",
-        "or interval",
-    ]);
+    goals.set_header(["goal", "result", "now", "up to", "needs budget_share", "or interval"]);
     for goal in &plan.goals {
         goals.add_row([
             meaning(plan, goal.aim),
@@ -62,7 +55,7 @@ fn tables(plan: &Plan, width: Option<u16>) -> String {
     format!("{head}{requests}\n{}\n{goals}\n", latency(plan))
 }
 
-/// One object; times in seconds, rates in five minutes.
+/// One JSON object, with times in seconds and rates per five minutes.
 fn document(plan: &Plan) -> Value {
     let load = &plan.load;
     let requests = plan.requests.iter().map(|row| {
@@ -104,7 +97,7 @@ fn document(plan: &Plan) -> Value {
     })
 }
 
-/// A row for each number, named by its place in the object.
+/// One row for each number, with its path in the object as its name.
 fn flatten(name: &str, value: &Value, rows: &mut Vec<Vec<String>>) {
     let Value::Object(fields) = value else {
         let text = match value {
@@ -122,15 +115,14 @@ fn flatten(name: &str, value: &Value, rows: &mut Vec<Vec<String>>) {
 }
 
 fn latency(plan: &Plan) -> String {
-    let audit = format!("everybody is read again within {}", rounded(plan.audit_round));
+    let audit = format!("every user is read again within {}", rounded(plan.audit_round));
     let Some(Latency { median, p99, bound }) = plan.latency else {
-        return format!("more users change than can be read: the queue grows without end\n{audit}");
+        return format!("more users change than can be read, so the queue only grows\n{audit}");
     };
     let verdict = plan.goals.iter().find(|goal| goal.aim == Aim::Changes).map(|goal| goal.verdict);
-    let doubt =
-        if verdict == Some(Verdict::Tight) { ", and longer by chance, this near the limit" } else { "" };
+    let doubt = if verdict == Some(Verdict::Tight) { "; so close to the limit it may be longer" } else { "" };
     format!(
-        "a change is counted after {} (median), {} (all but one in 100), {} (at worst){doubt}\n{audit}",
+        "a change is counted after {} (median), {} (99th percentile), {} (worst case){doubt}\n{audit}",
         rounded(median),
         rounded(p99),
         rounded(bound)
@@ -140,9 +132,9 @@ fn latency(plan: &Plan) -> String {
 fn meaning(plan: &Plan, aim: Aim) -> String {
     let intervals = &plan.load.intervals;
     match aim {
-        Aim::SummaryInterval => format!("for a list every {}", duration::spell(intervals.summary)),
-        Aim::Changes => "for all who change".to_owned(),
-        Aim::AuditInterval => format!("to audit all every {}", duration::spell(intervals.audit)),
+        Aim::SummaryInterval => format!("read the list every {}", duration::spell(intervals.summary)),
+        Aim::Changes => "read all changed users".to_owned(),
+        Aim::AuditInterval => format!("audit all users every {}", duration::spell(intervals.audit)),
     }
 }
 
@@ -151,7 +143,7 @@ fn proposed(goal: &Goal, proposal: Option<String>) -> String {
     proposal.unwrap_or_else(|| nothing.to_owned())
 }
 
-/// A span that a person can take in: seconds, above ten minutes minutes, above ten hours hours.
+/// A duration rounded up for reading: to seconds up to ten minutes, to minutes up to ten hours, then to hours.
 fn rounded(span: Duration) -> String {
     let whole = span.as_secs_f64().ceil() as u64;
     let unit = match whole {
@@ -162,7 +154,7 @@ fn rounded(span: Duration) -> String {
     duration::spell(Duration::from_secs(whole.div_ceil(unit) * unit))
 }
 
-/// With one digit behind the point where that says more than none.
+/// A number below 10 with one decimal, others without.
 fn number(value: f64) -> String {
     if value < 10.0 && value.fract() != 0.0 { format!("{value:.1}") } else { format!("{value:.0}") }
 }
@@ -171,7 +163,7 @@ fn counted(value: f64, noun: &str) -> String {
     terminal::counted(number(value), noun)
 }
 
-/// Three digits behind the point, for readers that compare.
+/// A number with three decimals.
 fn tidy(value: f64) -> f64 {
     (value * 1_000.0).round() / 1_000.0
 }
@@ -185,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_are_rounded_up_to_what_a_person_takes_in() {
+    fn durations_are_rounded_up_for_reading() {
         let table = [
             (0.2, "1s"),
             (15.1, "16s"),

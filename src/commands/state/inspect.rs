@@ -1,4 +1,4 @@
-//! The operations of the `state` command on a file that no exporter uses: show it, check it, forget a user in it.
+//! The operations of the `state` command: show a file, check it, and remove a user from it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,34 +10,27 @@ use crate::collector::ledger::persisted::from_hex;
 use crate::collector::ledger::{Ledger, Record, forgotten_key};
 use crate::collector::persist::{Document, Saved, write_document};
 use crate::collector::roster::Presence;
+use crate::commands::terminal::counted;
 use crate::model::{EventTotals, Resource, UserId};
 use crate::store;
 use crate::store::offline::{Change, Inspected};
 use crate::store::row::{FORMAT, Table};
 
-/// The clock here and Cloudflare's may differ by so much.
+/// How far the clock of this machine and Cloudflare's may differ.
 const CLOCK_SKEW: Duration = Duration::from_secs(86_400);
 
-/// Why the command could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    /// The file cannot be used.
     #[error(transparent)]
     State(#[from] store::Error),
-    /// No account in the file knows the user.
-    #[error("nobody in {path} has the id {user}")]
-    UnknownUser {
-        /// Which file.
-        path: PathBuf,
-        /// The id that was looked for.
-        user: UserId,
-    },
+    #[error("no user in {path} has the id {user}")]
+    UnknownUser { path: PathBuf, user: UserId },
 }
 
 /// What `state show` prints.
 ///
 /// # Errors
-/// The file is not there, in use, or damaged; it is as it was.
+/// The file is missing, in use, or damaged. It is not changed.
 pub(super) fn show(path: &Path) -> Result<String, Error> {
     let found = Inspected::open(path, Saved::add)?;
     let mut text = format!(
@@ -53,10 +46,10 @@ pub(super) fn show(path: &Path) -> Result<String, Error> {
     Ok(text)
 }
 
-/// What `state check` prints about a file that is whole.
+/// What `state check` prints about an intact file.
 ///
 /// # Errors
-/// The file is not there, in use, or damaged; it is as it was.
+/// The file is missing, in use, or damaged. It is not changed.
 pub(super) fn check(path: &Path) -> Result<String, Error> {
     let found = Inspected::open(path, Saved::add)?;
     for saved in found.accounts.values() {
@@ -64,21 +57,21 @@ pub(super) fn check(path: &Path) -> Result<String, Error> {
     }
     let accounts = counted(found.accounts.len(), "account");
     found.close();
-    Ok(format!("{} is whole: {accounts}\n", path.display()))
+    Ok(format!("{} is intact: {accounts}\n", path.display()))
 }
 
-/// Removes everything kept of a user from all accounts, and remembers by a keyed hash that none of its events
-/// up to `date` may be counted again. Totals stay. Returns what to print.
+/// Removes everything about a user from all accounts, and stores a keyed hash of the user, so that no event up to `date`
+/// is counted again. Totals stay. Returns the text to print.
 ///
 /// # Errors
-/// The file is not there, in use, or damaged, or it cannot be written; or nobody in it has that id.
+/// The file is missing, in use or damaged, or cannot be written; or no user in it has that id.
 pub(super) fn forget(path: &Path, user: UserId, date: Timestamp) -> Result<String, Error> {
     let found = Inspected::open(path, Saved::add)?;
     let (mut text, mut changes) = (String::new(), BTreeMap::new());
     for (id, saved) in found.accounts.iter().filter(|(_, saved)| knows(saved, user)) {
         changes.insert(id.clone(), without(saved, user, date));
         let events = saved.records.get(&user).map_or(0, |record| record.keys.len());
-        let _ = writeln!(text, "account {id}: forgot user {user} and {}", counted(events, "key of events"));
+        let _ = writeln!(text, "account {id}: forgot user {user} and {}", counted(events, "event key"));
     }
     if changes.is_empty() {
         found.close();
@@ -88,7 +81,7 @@ pub(super) fn forget(path: &Path, user: UserId, date: Timestamp) -> Result<Strin
     Ok(text)
 }
 
-/// Whether anything is kept of the user.
+/// Whether the file holds anything about the user.
 fn knows(saved: &Saved, user: UserId) -> bool {
     saved.users.binary_search_by_key(&user, |known| known.id).is_ok()
         || saved.records.contains_key(&user)
@@ -121,15 +114,15 @@ fn without(saved: &Saved, user: UserId, date: Timestamp) -> Vec<Change> {
     changes
 }
 
-/// Up to when the events and resets of a forgotten user are not counted: at least up to the latest that was,
-/// but for those dated so far ahead that no clock is that wrong.
+/// The date up to which no event or reset of a removed user is counted again: at least that of the latest counted one.
+/// Dates further in the future than [`CLOCK_SKEW`] do not count.
 fn floor(record: Option<&Record>, date: Timestamp) -> Timestamp {
     let Some(record) = record else { return date };
     let counted = record.keys.iter().map(|counted| counted.at).filter(|at| *at <= date + CLOCK_SKEW);
     counted.chain(record.floor).chain(record.last_reset).fold(date, Timestamp::max)
 }
 
-/// What was counted; an error if the rows do not fit together.
+/// The totals; an error if the rows contradict each other.
 fn totals(path: &Path, saved: &Saved) -> Result<EventTotals, store::Error> {
     let Some(totals) = saved.totals.clone() else { return Ok(EventTotals::default()) };
     let ledger = Ledger::restore(totals, saved.records.clone())
@@ -167,13 +160,5 @@ fn describe(text: &mut String, id: &str, saved: &Saved, totals: &EventTotals) {
     );
     for (behavior, levels) in &totals.events {
         let _ = writeln!(text, "  events of {behavior}: {}", levels.iter().sum::<u64>());
-    }
-}
-
-fn counted(number: usize, noun: &str) -> String {
-    match (number, noun) {
-        (1, _) => format!("1 {noun}"),
-        (_, "key of events") => format!("{number} keys of events"),
-        _ => format!("{number} {noun}s"),
     }
 }

@@ -1,4 +1,4 @@
-//! Asking a person whether something is to be done.
+//! Asks the user to confirm a change.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
@@ -7,10 +7,10 @@ use comfy_table::Table;
 
 use crate::commands::Failure;
 
-/// Whether a command that changes something asks first.
+/// The flag of commands that change something.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Consent {
-    /// Do it without asking; without a terminal nothing is done unless this is given
+    /// Do not ask for confirmation; required if there is no terminal
     #[arg(long)]
     yes: bool,
 }
@@ -20,18 +20,18 @@ pub(crate) struct Consent {
 pub(crate) enum Confirmation {
     /// By `--yes`.
     Given,
-    /// By the user, who is still to be asked.
-    DetailRequest,
+    /// By the user, who will be asked at the terminal.
+    AtTerminal,
 }
 
-/// How wide the terminal is at which a person is asked, wherever standard output goes.
+/// The width of the terminal that shows the question. Standard output may go elsewhere.
 pub(crate) fn width() -> Option<u16> {
     Table::new().use_stderr().width()
 }
 
 impl Consent {
-    /// How the change will be confirmed. The question goes to standard error and the answer comes from standard
-    /// input, so both must be a terminal.
+    /// How the change will be confirmed. The question goes to standard error and the answer comes from standard input,
+    /// so both must be terminals.
     ///
     /// # Errors
     /// There is no terminal, and `--yes` was not given.
@@ -40,34 +40,37 @@ impl Consent {
             return Ok(Confirmation::Given);
         }
         if io::stdin().is_terminal() && io::stderr().is_terminal() {
-            return Ok(Confirmation::DetailRequest);
+            return Ok(Confirmation::AtTerminal);
         }
-        Err(Failure::Unconfirmed("nothing was done: there is no terminal to ask at; give --yes".to_owned()))
+        Err(Failure::Unconfirmed(
+            "nothing was done: there is no terminal to confirm it; give --yes".to_owned(),
+        ))
     }
 }
 
 impl Confirmation {
-    /// Shows what will be done and asks, unless it was confirmed already.
+    /// Shows the change and asks, unless `--yes` was given.
     ///
     /// # Errors
-    /// The answer is not yes, or none came.
+    /// The answer is not yes, or there is none.
     pub(crate) async fn confirm(self, preview: String, question: String) -> Result<(), Failure> {
         if self == Self::Given {
             return Ok(());
         }
-        // On a thread of its own: connections that end while a person thinks are noticed meanwhile.
+        // On a separate thread, so that the client notices connections that are closed in the meantime.
         let answer = tokio::task::spawn_blocking(move || {
             ask(&preview, &question, &mut io::stdin().lock(), &mut io::stderr().lock())
         });
         match answer.await.map_err(io::Error::other).flatten() {
             Ok(Answer::Yes) => Ok(()),
             Ok(Answer::No) => Err(Failure::Unconfirmed("nothing was done".to_owned())),
-            Err(error) => Err(Failure::Runtime(format!("nothing was done: the terminal fails: {error}"))),
+            Err(error) => {
+                Err(Failure::Runtime(format!("nothing was done: cannot use the terminal: {error}")))
+            }
         }
     }
 }
 
-/// What a person says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
     Yes,

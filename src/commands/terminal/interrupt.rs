@@ -1,47 +1,48 @@
-//! A wish to stop while something is changed: the change under way comes to its end, and is logged, first.
+//! Stops a command between two changes: the current change is finished and logged first.
 
 use std::pin::Pin;
 
 use crate::app::signals::stop_signal;
 use crate::commands::Failure;
 
-/// Hears signals from its making on. Until then one ends the process at once, as it should at a question.
+/// Listens for SIGINT and SIGTERM from its creation on. Before, a signal ends the process at once, as it should while
+/// the user is being asked.
 pub(crate) struct Interrupt {
     signal: Pin<Box<dyn Future<Output = ()>>>,
-    wish: Wish,
+    state: State,
 }
 
-/// What a person wishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wish {
-    GoOn,
-    Stop,
+enum State {
+    Listening,
+    Received,
 }
 
 impl Interrupt {
     /// # Errors
-    /// Signals cannot be heard.
+    /// The signal handlers cannot be installed.
     pub(crate) fn listen() -> Result<Self, Failure> {
         let signal =
-            stop_signal().map_err(|error| Failure::Runtime(format!("cannot wait for signals: {error}")))?;
-        Ok(Self { signal: Box::pin(signal), wish: Wish::GoOn })
+            stop_signal().map_err(|error| Failure::Runtime(format!("cannot listen for signals: {error}")))?;
+        Ok(Self { signal: Box::pin(signal), state: State::Listening })
     }
 
-    /// Does `change` to its end, whatever comes in between; a second signal ends the process all the same.
+    /// Runs `change` to its end, even if a signal comes. A second signal ends the process.
     pub(crate) async fn after<T>(&mut self, change: impl Future<Output = T>) -> T {
         let mut change = std::pin::pin!(change);
-        if self.wish == Wish::GoOn {
+        if self.state == State::Listening {
             tokio::select! {
-                // The signal first, so that one that came before the answer is not overlooked.
+                // The signal is polled first, so that one that came before the answer is not missed.
                 biased;
-                () = &mut self.signal => self.wish = Wish::Stop,
+                () = &mut self.signal => self.state = State::Received,
                 done = &mut change => return done,
             }
         }
         change.await
     }
 
-    pub(crate) fn wish(&self) -> Wish {
-        self.wish
+    /// Whether a signal came.
+    pub(crate) fn is_received(&self) -> bool {
+        self.state == State::Received
     }
 }

@@ -1,4 +1,4 @@
-//! How far a command is that sends a request for each of many users: a bar on a terminal, a line now and then elsewhere.
+//! Progress of a command that sends one request per user: a bar on a terminal, occasional lines elsewhere.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -7,13 +7,13 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::clock::{Instant, duration};
 
-/// Without a terminal, a line is written for each tenth of the work,
+/// Without a terminal, one line is written per tenth of the work.
 const LINES: u64 = 10;
 
-/// and after this time, if a tenth takes longer.
+/// If a tenth takes longer than this, a line is written anyway.
 const LINE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What is shown on standard error while a command works.
+/// The progress that is shown on standard error.
 pub(crate) struct Progress {
     what: &'static str,
     total: u64,
@@ -26,7 +26,7 @@ enum Shown {
 }
 
 impl Progress {
-    /// `what` is done `total` times.
+    /// Starts the progress of something (`what`, such as "resetting user") that is done `total` times.
     pub(crate) fn new(what: &'static str, total: usize, now: Instant) -> Self {
         let total = total as u64;
         if !io::stderr().is_terminal() {
@@ -34,13 +34,13 @@ impl Progress {
         }
         let style = ProgressStyle::with_template("{prefix} {bar:30} {pos} of {len}{msg}");
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr())
-            .with_style(style.expect("the template is one"))
+            .with_style(style.expect("the template is valid"))
             .with_prefix(what);
         bar.tick();
         Self { what, total, shown: Shown::Bar(bar) }
     }
 
-    /// So many are done, and the rest takes the time that is `left`, if that is known.
+    /// Shows that `done` are done, and how long the rest takes, if that is known.
     pub(crate) fn set(&mut self, done: usize, left: Option<Duration>, now: Instant) {
         let done = done as u64;
         let whole_seconds = |left: Duration| Duration::from_secs(left.as_secs_f64().ceil() as u64);
@@ -54,14 +54,14 @@ impl Progress {
             Shown::Lines { last } => {
                 if is_tenth(done, self.total) || now.since(*last) >= LINE_INTERVAL {
                     *last = now;
-                    // A reader that has gone needs no line.
+                    // A closed standard error has no reader.
                     let _ = writeln!(io::stderr(), "{} {done} of {}{left}", self.what, self.total);
                 }
             }
         }
     }
 
-    /// Runs `write`, which writes to standard error too.
+    /// Runs `write`, which writes to standard error itself, without mixing its lines with the bar.
     pub(crate) fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
         match &self.shown {
             Shown::Bar(bar) => bar.suspend(write),
@@ -78,8 +78,7 @@ impl Drop for Progress {
     }
 }
 
-/// Whether a tenth of the work was just completed: each of a few, each tenth of many, and the last. One alone needs no
-/// line.
+/// Whether another tenth of the work is complete. With fewer than ten, that is after each; a single one needs no line.
 fn is_tenth(done: u64, total: u64) -> bool {
     total > 1 && done > 0 && (done == total || done.is_multiple_of(total.div_ceil(LINES)))
 }

@@ -1,7 +1,7 @@
-//! What a command found, as a table for people, as JSON, or as CSV.
+//! Results as a table, as JSON, or as CSV.
 //!
-//! Names, addresses and details are whatever somebody wrote into them. In none of the three forms do they
-//! reach a terminal as control characters, and in CSV none begins a formula.
+//! Names, addresses and details may hold any text. None of the three formats writes control characters to a terminal,
+//! and no CSV cell starts a formula.
 
 use clap::ValueEnum;
 use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, Width, presets};
@@ -9,26 +9,26 @@ use serde::Serialize;
 
 use crate::app::logging::Colour;
 
-/// A UUID has 36 characters, and stands between two spaces.
+/// A UUID has 36 characters, with a space on each side.
 const ID_WIDTH: u16 = 38;
 
-/// How a result is written.
+/// The format of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
-    /// For people.
+    /// A table for people.
     Table,
-    /// One document.
+    /// One JSON document.
     Json,
-    /// One row a line, below a header.
+    /// CSV with a header line.
     Csv,
 }
 
-/// How wide standard output is, if it is a terminal.
+/// The width of standard output, if it is a terminal.
 pub(crate) fn width() -> Option<u16> {
     Table::new().width()
 }
 
-/// An empty table at most `width` columns wide.
+/// An empty table, at most `width` characters wide.
 pub(crate) fn table(colour: Colour, width: Option<u16>) -> Table {
     let mut table = Table::new();
     table
@@ -44,43 +44,43 @@ pub(crate) fn table(colour: Colour, width: Option<u16>) -> Table {
     table
 }
 
-/// A document as JSON in lines.
+/// A document as indented JSON.
 pub(crate) fn json(document: &impl Serialize) -> String {
-    let json = serde_json::to_string_pretty(document).expect("the keys of its maps are words");
-    format!("{}\n", escaped(&json))
+    let json = serde_json::to_string_pretty(document).expect("all its maps have string keys");
+    format!("{}\n", printable_json(&json))
 }
 
 /// A header and rows as CSV.
 pub(crate) fn csv<'a>(header: impl IntoIterator<Item = &'a str>, rows: &[Vec<String>]) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let in_memory = "memory takes whatever is written, and all rows have the header's length";
+    let in_memory = "writing to memory does not fail, and all rows have as many cells as the header";
     writer.write_record(header).expect(in_memory);
     for row in rows {
-        writer.write_record(row.iter().map(|text| inert(&visible(text)))).expect(in_memory);
+        writer.write_record(row.iter().map(|text| formula_safe(&printable(text)))).expect(in_memory);
     }
-    String::from_utf8(writer.into_inner().expect(in_memory)).expect("it is made of texts")
+    String::from_utf8(writer.into_inner().expect(in_memory)).expect("it was made from strings")
 }
 
-/// What a command found: rows under columns, and the same as a document.
+/// A result: rows and columns, and the same as a JSON document.
 #[derive(Debug)]
 pub(crate) struct Sheet {
-    /// Stands above the table.
+    /// The lines above the table.
     pub(crate) heading: String,
     pub(crate) columns: &'static [Column],
-    /// One text for each column.
+    /// One cell per column.
     pub(crate) rows: Vec<Vec<String>>,
-    /// JSON.
+    /// The result as JSON.
     pub(crate) document: String,
 }
 
-/// A column, by the name of the field in JSON.
+/// A column, with the name of its field in JSON.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Column {
     Plain(&'static str),
-    /// Where the table would be too wide, these stand below each other in one cell: an id that is broken
-    /// into pieces cannot be copied.
+    /// If the table is too wide, these columns share one cell, one below the other. An id that is broken over two lines
+    /// cannot be copied.
     Stacked(&'static str),
-    /// Too wide for a table.
+    /// Shown in CSV only, because it is too wide for a table.
     CsvOnly(&'static str),
 }
 
@@ -109,23 +109,23 @@ impl Sheet {
         }
     }
 
-    /// The heading, and the table at most `width` columns wide.
+    /// The heading and the table, at most `width` characters wide.
     pub(crate) fn table(&self, colour: Colour, width: Option<u16>) -> String {
-        let heading = lines(&self.heading);
+        let heading = printable_lines(&self.heading);
         if self.rows.is_empty() {
             return format!("{heading}\nnone\n");
         }
-        let beside = self.beside(colour, None);
+        let plain = self.plain(colour, None);
         let too_wide = |width: u16| {
-            let line = beside.lines().next().unwrap_or_default();
+            let line = plain.lines().next().unwrap_or_default();
             line.chars().filter(|letter| *letter == '─' || *letter == '┬').count() + 2 > usize::from(width)
         };
-        let table = if width.is_some_and(too_wide) { self.stacked(colour, width) } else { beside };
+        let table = if width.is_some_and(too_wide) { self.stacked(colour, width) } else { plain };
         format!("{heading}\n{table}\n")
     }
 
-    /// Each column for itself.
-    fn beside(&self, colour: Colour, width: Option<u16>) -> Table {
+    /// A table with one cell per column.
+    fn plain(&self, colour: Colour, width: Option<u16>) -> Table {
         let mut table = table(colour, width);
         let shown = |column: &Column| !matches!(column, Column::CsvOnly(_));
         let columns = self.columns.iter().filter(|column| shown(column));
@@ -137,7 +137,7 @@ impl Sheet {
         table
     }
 
-    /// The same with what can stand in one cell in the first.
+    /// A table with all [`Column::Stacked`] in the first cell.
     fn stacked(&self, colour: Colour, width: Option<u16>) -> Table {
         let mut table = table(colour, width);
         table.load_preset(presets::UTF8_FULL);
@@ -146,7 +146,7 @@ impl Sheet {
             let cells = || self.columns.iter().zip(texts);
             let stack: Vec<String> = cells()
                 .filter(|(column, _)| matches!(column, Column::Stacked(_)))
-                .map(|(_, text)| visible(text))
+                .map(|(_, text)| printable(text))
                 .collect();
             let plain = cells().filter(|(column, _)| matches!(column, Column::Plain(_)));
             let stack = (!stack.is_empty()).then(|| Cell::new(stack.join("\n")));
@@ -166,7 +166,7 @@ impl Sheet {
 }
 
 fn cell(text: &str) -> Cell {
-    let cell = Cell::new(visible(text));
+    let cell = Cell::new(printable(text));
     match text {
         "high" | "not_done" | "unknown" => cell.fg(Color::Red),
         "medium" | "not_tried" => cell.fg(Color::Yellow),
@@ -176,38 +176,38 @@ fn cell(text: &str) -> Cell {
 }
 
 /// Several lines, each without control characters.
-fn lines(text: &str) -> String {
-    text.lines().map(visible).collect::<Vec<_>>().join("\n")
+fn printable_lines(text: &str) -> String {
+    text.lines().map(printable).collect::<Vec<_>>().join("\n")
 }
 
-/// `text` with what a terminal or an eye would not take for text written out: `\u{1b}`.
-pub(crate) fn visible(text: &str) -> String {
+/// `text` with control characters and direction marks escaped, such as `\u{1b}`.
+pub(crate) fn printable(text: &str) -> String {
     let letter = |letter: char| match letter {
-        letter if deceives(letter) => letter.escape_default().to_string(),
+        letter if is_unprintable(letter) => letter.escape_default().to_string(),
         letter => letter.to_string(),
     };
     text.chars().map(letter).collect()
 }
 
-/// Control characters, line ends, and what turns the direction of writing around.
-fn deceives(letter: char) -> bool {
+/// Whether it is a control character, a line separator, or a mark that changes the writing direction.
+fn is_unprintable(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// JSON that means the same, without what [`visible`] would not leave; its own line ends stay.
-fn escaped(json: &str) -> String {
+/// Equivalent JSON without the characters that [`printable`] escapes, except for the line ends between its fields.
+fn printable_json(json: &str) -> String {
     let letter = |letter: char| match letter {
         '\n' => "\n".to_owned(),
-        // Outside of strings JSON has none of these, and all of them have four digits.
-        letter if deceives(letter) => format!("\\u{:04x}", u32::from(letter)),
+        // JSON has these characters inside strings only, and their numbers have at most four digits.
+        letter if is_unprintable(letter) => format!("\\u{:04x}", u32::from(letter)),
         letter => letter.to_string(),
     };
     json.chars().map(letter).collect()
 }
 
-/// A cell that no spreadsheet takes for a formula: an apostrophe stands before what would begin one.
-fn inert(text: &str) -> String {
+/// A CSV cell that no spreadsheet reads as a formula: it gets an apostrophe if it would start one.
+fn formula_safe(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text.to_owned() }
 }
 
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn no_form_lets_a_control_character_or_a_turn_of_direction_through() {
+    fn no_format_writes_control_characters_or_direction_marks() {
         let nasty = "a\u{1b}[31m\u{9b}2J\u{7}\r\u{7f}\u{61c}\u{202e}b";
         for output in [Output::Table, Output::Json, Output::Csv] {
             let shown = sheet(nasty).render(output, Colour::Off, None);
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_only_the_columns_that_fit_one() {
+    fn a_table_leaves_out_the_columns_for_csv() {
         let shown = sheet("Ann").table(Colour::Off, None);
         assert_eq!(shown, "account acme\nAnn\n┌──────┐\n│ name │\n╞══════╡\n│ Ann  │\n└──────┘\n");
     }

@@ -1,29 +1,27 @@
-//! Every metric about this process, declared once; see [`crate::metrics::families::cloudflare`] for those about Cloudflare.
+//! Every metric about this process: the only place for its name, type, help and labels.
+//! [`crate::metrics::families::cloudflare`] has the metrics about Cloudflare.
 
 use super::families;
-use crate::metrics::encode::{Family, Kind};
+use crate::metrics::family::{Family, Kind};
 
 families! {
-    /// Every family declared here.
+    /// Every family in this file.
     ALL
 
-    /// Which build this is.
     pub(crate) const BUILD_INFO: Family<1> = Family {
         name: "zt_risk_exporter_build_info",
         kind: Kind::Gauge,
-        help: "Always 1; the version of this exporter.",
+        help: "Always 1; the version of the exporter.",
         labels: ["version"],
     };
 
-    /// Requests to Cloudflare, by how they ended.
     pub(crate) const REQUESTS: Family<3> = Family {
         name: "zt_risk_exporter_requests_total",
         kind: Kind::Counter,
-        help: "Requests sent to Cloudflare, by endpoint and by how they ended.",
+        help: "Requests sent to Cloudflare, by resource and outcome.",
         labels: ["account", "endpoint", "outcome"],
     };
 
-    /// How long Cloudflare takes.
     pub(crate) const REQUEST_DURATION: Family<1> = Family {
         name: "zt_risk_exporter_request_duration_seconds",
         kind: Kind::Histogram,
@@ -31,15 +29,13 @@ families! {
         labels: ["endpoint"],
     };
 
-    /// Requests that were sent again.
     pub(crate) const RETRIES: Family<1> = Family {
         name: "zt_risk_exporter_retries_total",
         kind: Kind::Counter,
-        help: "Requests to Cloudflare that were sent again because they failed in passing.",
+        help: "Requests to Cloudflare that were sent again after a temporary failure.",
         labels: ["endpoint"],
     };
 
-    /// What an account's credential may spend.
     pub(crate) const BUDGET_LIMIT: Family<1> = Family {
         name: "zt_risk_exporter_budget_limit_requests",
         kind: Kind::Gauge,
@@ -47,7 +43,6 @@ families! {
         labels: ["account"],
     };
 
-    /// What is left of it.
     pub(crate) const BUDGET_REMAINING: Family<1> = Family {
         name: "zt_risk_exporter_budget_remaining_requests",
         kind: Kind::Gauge,
@@ -55,55 +50,48 @@ families! {
         labels: ["account"],
     };
 
-    /// Until when Cloudflare answers no request.
     pub(crate) const BLOCKED_UNTIL: Family<1> = Family {
         name: "zt_risk_exporter_blocked_until_timestamp_seconds",
         kind: Kind::Gauge,
-        help: "Until when nothing is sent because Cloudflare's rate limit was hit; absent if it was not.",
+        help: "Until when no request is sent because Cloudflare's rate limit was exceeded; absent if it was not.",
         labels: ["account"],
     };
 
-    /// How often an endpoint is really read.
     pub(crate) const POLL_INTERVAL: Family<2> = Family {
         name: "zt_risk_exporter_poll_interval_seconds",
         kind: Kind::Gauge,
-        help: "How often the endpoint is read: as configured, or more slowly where the budget demands it.",
+        help: "How often the resource is read: the configured interval, or a longer one if the budget requires it.",
         labels: ["account", "endpoint"],
     };
 
-    /// Until when a token is good.
     pub(crate) const TOKEN_EXPIRY: Family<1> = Family {
         name: "zt_risk_exporter_token_expiry_timestamp_seconds",
         kind: Kind::Gauge,
-        help: "When the account's API token expires; absent if it does not or if that is unknown.",
+        help: "When the account's API token expires; absent if it does not expire or if that is unknown.",
         labels: ["account"],
     };
 
-    /// How large the page is.
     pub(crate) const PAGE_SIZE: Family<0> = Family {
         name: "zt_risk_exporter_page_size_bytes",
         kind: Kind::Gauge,
-        help: "Size of the prepared part of the page, in text format and uncompressed.",
+        help: "Size of the cached part of /metrics in text format, uncompressed.",
         labels: [],
     };
 
-    /// How long the page took.
     pub(crate) const PAGE_BUILD: Family<0> = Family {
         name: "zt_risk_exporter_page_build_seconds",
         kind: Kind::Gauge,
-        help: "Time that the latest page took to be encoded and compressed in both formats.",
+        help: "Time it took to encode and compress the latest cached part of /metrics in both formats.",
         labels: [],
     };
 
-    /// Pages handed out.
     pub(crate) const SCRAPES: Family<1> = Family {
         name: "zt_risk_exporter_scrapes_total",
         kind: Kind::Counter,
-        help: "Scrapes answered, this one included, by format.",
+        help: "Scrapes answered, including this one, by format.",
         labels: ["format"],
     };
 
-    /// Whether counters survive a restart.
     pub(crate) const STATE_DURABLE: Family<0> = Family {
         name: "zt_risk_exporter_state_durable",
         kind: Kind::Gauge,
@@ -111,31 +99,27 @@ families! {
         labels: [],
     };
 
-    /// How large the state is on disk.
     pub(crate) const STATE_SIZE: Family<0> = Family {
         name: "zt_risk_exporter_state_size_bytes",
         kind: Kind::Gauge,
-        help: "Size of the state on disk; 0 if it is kept in memory only.",
+        help: "Size of the state file; 0 if there is none.",
         labels: [],
     };
 
-    /// Writes of the state.
     pub(crate) const STATE_COMMITS: Family<1> = Family {
         name: "zt_risk_exporter_state_commits_total",
         kind: Kind::Counter,
-        help: "Attempts to write the state to disk, by result.",
+        help: "Attempts to write to the state file, by result.",
         labels: ["result"],
     };
 
-    /// Readings of the state at start.
     pub(crate) const STATE_RECOVERIES: Family<1> = Family {
         name: "zt_risk_exporter_state_recoveries_total",
         kind: Kind::Counter,
-        help: "Attempts to restore the state from disk, by result.",
+        help: "Attempts to restore the state file, by result.",
         labels: ["result"],
     };
 
-    /// Whether the configuration in force is the latest that was asked for.
     pub(crate) const CONFIG_RELOADED: Family<0> = Family {
         name: "zt_risk_exporter_config_last_reload_successful",
         kind: Kind::Gauge,
@@ -143,7 +127,6 @@ families! {
         labels: [],
     };
 
-    /// CPU time.
     pub(crate) const PROCESS_CPU: Family<0> = Family {
         name: "process_cpu_seconds_total",
         kind: Kind::Counter,
@@ -151,19 +134,16 @@ families! {
         labels: [],
     };
 
-    /// Open files.
     pub(crate) const PROCESS_OPEN_FDS: Family<0> =
         Family { name: "process_open_fds", kind: Kind::Gauge, help: "Open file descriptors.", labels: [] };
 
-    /// How many files may be open.
     pub(crate) const PROCESS_MAX_FDS: Family<0> = Family {
         name: "process_max_fds",
         kind: Kind::Gauge,
-        help: "File descriptors that may be open at the same time; absent if there is no limit.",
+        help: "Maximum number of open file descriptors; absent if there is no limit.",
         labels: [],
     };
 
-    /// Address space.
     pub(crate) const PROCESS_VIRTUAL_MEMORY: Family<0> = Family {
         name: "process_virtual_memory_bytes",
         kind: Kind::Gauge,
@@ -171,7 +151,6 @@ families! {
         labels: [],
     };
 
-    /// Memory.
     pub(crate) const PROCESS_RESIDENT_MEMORY: Family<0> = Family {
         name: "process_resident_memory_bytes",
         kind: Kind::Gauge,
@@ -179,7 +158,6 @@ families! {
         labels: [],
     };
 
-    /// Since when the process runs.
     pub(crate) const PROCESS_START_TIME: Family<0> = Family {
         name: "process_start_time_seconds",
         kind: Kind::Gauge,
@@ -187,7 +165,6 @@ families! {
         labels: [],
     };
 
-    /// Threads.
     pub(crate) const PROCESS_THREADS: Family<0> =
         Family { name: "process_threads", kind: Kind::Gauge, help: "Operating system threads.", labels: [] };
 }

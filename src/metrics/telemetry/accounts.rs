@@ -1,10 +1,10 @@
-//! What is recorded for each account.
+//! The metrics of each account about its requests, its budget and its token.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::incidents::{Cause, Incident, Incidents};
+use super::incidents::{Incident, IncidentCause, Incidents};
 use crate::clock::{Clock, Instant, Timestamp};
 use crate::cloudflare::Outcome;
 use crate::cloudflare::limit::{self, Budget};
@@ -16,41 +16,41 @@ use crate::model::Resource;
 #[derive(Debug)]
 pub(super) struct Accounts {
     by_alias: Mutex<BTreeMap<String, Account>>,
-    /// The budgets' clock.
+    /// The clock of the budgets.
     clock: Clock,
 }
 
 #[derive(Debug, Default)]
 struct Account {
     budget: Option<Budget>,
-    /// By endpoint, then by outcome.
+    /// By resource, then by outcome.
     requests: [[u64; Outcome::ALL.len()]; Resource::ALL.len()],
-    /// The lines of `requests`. Written at each request, which is rarer than a scrape and less hurried.
+    /// `requests`, encoded. Written at each request: unlike a scrape, a request does not wait for it.
     requests_lines: String,
     poll_intervals: BTreeMap<Resource, Duration>,
     token_expiry: Option<Timestamp>,
     incidents: Incidents,
 }
 
-/// What was done for an account lately.
+/// What the status document shows of an account's requests.
 #[derive(Clone, Debug, Default)]
 pub struct Activity {
-    /// How often each endpoint is really read.
+    /// The effective polling intervals.
     pub poll_intervals: BTreeMap<Resource, Duration>,
-    /// When its token expires, if it does and that is known.
+    /// When the token expires; `None` if it does not expire or if that is unknown.
     pub token_expiry: Option<Timestamp>,
-    /// What went wrong, the oldest first; bounded.
+    /// The latest incidents, oldest first; bounded.
     pub incidents: Vec<Incident>,
 }
 
-/// What a budget looks like now.
+/// The state of a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetLevel {
     /// Requests allowed in five minutes.
     pub limit: u32,
-    /// Requests that may still go now.
+    /// Requests that may still be sent now.
     pub remaining: u32,
-    /// Until when Cloudflare blocks every request, if it does.
+    /// When Cloudflare's block of all requests ends, if there is one.
     pub blocked_until: Option<Timestamp>,
 }
 
@@ -63,23 +63,23 @@ impl Accounts {
         self.lock().len()
     }
 
-    pub(super) fn known(&self, alias: &str, budget: Budget) {
+    pub(super) fn add(&self, alias: &str, budget: Budget) {
         self.change(alias, |account| {
             account.budget = Some(budget);
             account.write_requests(alias);
         });
     }
 
-    pub(super) fn request(&self, alias: &str, endpoint: Resource, outcome: Outcome) {
+    pub(super) fn request(&self, alias: &str, resource: Resource, outcome: Outcome) {
         self.change(alias, |account| {
-            account.requests[endpoint.index()][outcome.index()] += 1;
+            account.requests[resource.index()][outcome.index()] += 1;
             account.write_requests(alias);
         });
     }
 
-    pub(super) fn poll_interval(&self, alias: &str, endpoint: Resource, interval: Duration) {
+    pub(super) fn poll_interval(&self, alias: &str, resource: Resource, interval: Duration) {
         self.change(alias, |account| {
-            account.poll_intervals.insert(endpoint, interval);
+            account.poll_intervals.insert(resource, interval);
         });
     }
 
@@ -87,19 +87,19 @@ impl Accounts {
         self.change(alias, |account| account.token_expiry = expiry);
     }
 
-    pub(super) fn trouble(
+    pub(super) fn incident(
         &self,
         alias: &str,
-        endpoint: Resource,
-        cause: Cause,
-        sentence: &str,
+        resource: Resource,
+        cause: IncidentCause,
+        message: &str,
         date: Timestamp,
     ) {
-        self.change(alias, |account| account.incidents.seen(endpoint, cause, sentence, date));
+        self.change(alias, |account| account.incidents.record(resource, cause, message, date));
     }
 
-    pub(super) fn trouble_over(&self, alias: &str, endpoint: Resource, date: Timestamp) {
-        self.change(alias, |account| account.incidents.over(endpoint, date));
+    pub(super) fn incident_over(&self, alias: &str, resource: Resource, date: Timestamp) {
+        self.change(alias, |account| account.incidents.end(resource, date));
     }
 
     pub(super) fn activity(&self, alias: &str) -> Activity {
@@ -113,8 +113,8 @@ impl Accounts {
     }
 
     pub(super) fn budget(&self, alias: &str) -> Option<BudgetLevel> {
-        let level = self.lock().get(alias)?.budget.as_ref()?.level();
-        let limit::Level { limit, remaining, blocked_until } = level;
+        let level = self.lock().get(alias)?.budget.as_ref()?.status();
+        let limit::BudgetStatus { limit, remaining, blocked_until } = level;
         Some(BudgetLevel {
             limit,
             remaining,
@@ -122,13 +122,14 @@ impl Accounts {
         })
     }
 
-    /// In whole seconds, because the two clocks are not read at the same instant: the same end is the same number.
+    /// Rounded to whole seconds. The two clocks are not read at the same instant, and the value should not vary between
+    /// scrapes.
     fn end_of_block(&self, until: Instant) -> Timestamp {
         let seconds = (self.clock.date() + until.since(self.clock.now())).seconds().ceil();
         Timestamp::from_seconds(seconds as i64)
     }
 
-    /// Writes the families that are by account.
+    /// Writes the families with the label `account`.
     pub(super) fn write(&self, writer: &mut Writer) {
         let accounts = self.lock();
         let mut out = writer.family(&f::REQUESTS);
@@ -137,8 +138,8 @@ impl Accounts {
         }
         let mut out = writer.family(&f::POLL_INTERVAL);
         for (alias, account) in &*accounts {
-            for (endpoint, interval) in &account.poll_intervals {
-                out.put([alias, endpoint.as_str()], interval.as_secs_f64());
+            for (resource, interval) in &account.poll_intervals {
+                out.put([alias, resource.as_str()], interval.as_secs_f64());
             }
         }
         let mut out = writer.family(&f::TOKEN_EXPIRY);
@@ -147,9 +148,9 @@ impl Accounts {
                 out.put([alias], expiry);
             }
         }
-        let levels: Vec<(&str, limit::Level)> = accounts
+        let levels: Vec<(&str, limit::BudgetStatus)> = accounts
             .iter()
-            .filter_map(|(alias, account)| Some((alias.as_str(), account.budget.as_ref()?.level())))
+            .filter_map(|(alias, account)| Some((alias.as_str(), account.budget.as_ref()?.status())))
             .collect();
         let mut out = writer.family(&f::BUDGET_LIMIT);
         for (alias, level) in &levels {
@@ -173,18 +174,18 @@ impl Accounts {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Account>> {
-        // Every change leaves an account whole, so a panic elsewhere has not spoilt it.
+        // Changes do not panic half-way, so the data is consistent even if the lock is poisoned.
         self.by_alias.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Account {
-    /// A line for every outcome of every resource, so that each counter is there from the start.
+    /// Encodes a counter for every outcome of every resource, so that each counter exists from the start.
     fn write_requests(&mut self, alias: &str) {
         self.requests_lines = lines(&f::REQUESTS, |out| {
-            for (endpoint, counts) in Resource::ALL.into_iter().zip(self.requests) {
+            for (resource, counts) in Resource::ALL.into_iter().zip(self.requests) {
                 for (outcome, count) in Outcome::ALL.into_iter().zip(counts) {
-                    out.put([alias, endpoint.as_str(), outcome.as_str()], count);
+                    out.put([alias, resource.as_str(), outcome.as_str()], count);
                 }
             }
         });

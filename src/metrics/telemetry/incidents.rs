@@ -1,42 +1,42 @@
-//! What went wrong with an account lately, for people.
+//! The latest incidents of an account, for the status document.
 
 use crate::clock::Timestamp;
 use crate::cloudflare::Outcome;
 use crate::model::Resource;
 
-/// How many are kept of each account: a screen full. At most one for each endpoint can be going on.
+/// How many incidents are kept for each account: as many as fit on a screen. At most one for each resource is ongoing.
 const KEPT: usize = 10;
 
-/// Trouble with an endpoint, from its first failure to the next answer that can be used.
+/// A resource that cannot be read, from the first failure to the next usable answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incident {
-    /// What could not be read.
-    pub endpoint: Resource,
-    /// Why.
-    pub cause: Cause,
-    /// When it was first seen.
+    /// The resource that cannot be read.
+    pub resource: Resource,
+    /// Why it cannot be read.
+    pub cause: IncidentCause,
+    /// When it failed first.
     pub first: Timestamp,
-    /// When it was last seen.
+    /// When it failed last.
     pub last: Timestamp,
-    /// How often it was seen.
+    /// How often it failed.
     pub times: u64,
-    /// When it was over, or became another; `None` while it goes on.
+    /// When it ended, or another cause replaced this one; `None` while it is ongoing.
     pub over: Option<Timestamp>,
-    /// The error of the last time, in a sentence, as in the log.
-    pub sentence: String,
+    /// The message of the latest failure, as in the log.
+    pub message: String,
 }
 
-/// Why an endpoint could not be read.
+/// Why a resource could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// A request ended like this.
+pub enum IncidentCause {
+    /// A request ended with this outcome.
     Request(Outcome),
-    /// Every request was answered, and the list was not whole.
+    /// Every request was answered, but the list was incomplete.
     Partial,
 }
 
-impl Cause {
-    /// The word for it.
+impl IncidentCause {
+    /// The word in the status document.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Request(outcome) => outcome.as_str(),
@@ -45,32 +45,38 @@ impl Cause {
     }
 }
 
-/// Those of one account, the oldest first.
+/// The incidents of one account, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Incidents(Vec<Incident>);
 
 impl Incidents {
-    /// It is there, or still there.
-    pub(super) fn seen(&mut self, endpoint: Resource, cause: Cause, sentence: &str, date: Timestamp) {
-        let sentence = without_ids(sentence);
-        let same = |trouble: &&mut Incident| trouble.is_of(endpoint) && trouble.cause == cause;
+    /// A resource failed: begins an incident, or continues the ongoing one if the cause is the same.
+    pub(super) fn record(
+        &mut self,
+        resource: Resource,
+        cause: IncidentCause,
+        message: &str,
+        date: Timestamp,
+    ) {
+        let message = without_ids(message);
+        let same = |incident: &&mut Incident| incident.is_ongoing(resource) && incident.cause == cause;
         if let Some(known) = self.0.iter_mut().find(same) {
-            (known.last, known.times, known.sentence) = (date, known.times + 1, sentence);
+            (known.last, known.times, known.message) = (date, known.times + 1, message);
             return;
         }
-        self.over(endpoint, date);
+        self.end(resource, date);
         if self.0.len() == KEPT {
-            let oldest = self.0.iter().position(|trouble| trouble.over.is_some()).unwrap_or_default();
+            let oldest = self.0.iter().position(|incident| incident.over.is_some()).unwrap_or_default();
             self.0.remove(oldest);
         }
         let (first, last) = (date, date);
-        self.0.push(Incident { endpoint, cause, first, last, times: 1, over: None, sentence });
+        self.0.push(Incident { resource, cause, first, last, times: 1, over: None, message });
     }
 
-    /// The endpoint gave what it should.
-    pub(super) fn over(&mut self, endpoint: Resource, date: Timestamp) {
-        if let Some(trouble) = self.0.iter_mut().find(|trouble| trouble.is_of(endpoint)) {
-            trouble.over = Some(date);
+    /// The resource was read completely, which ends its incident.
+    pub(super) fn end(&mut self, resource: Resource, date: Timestamp) {
+        if let Some(incident) = self.0.iter_mut().find(|incident| incident.is_ongoing(resource)) {
+            incident.over = Some(date);
         }
     }
 
@@ -79,12 +85,13 @@ impl Incidents {
     }
 }
 
-/// The sentence without ids of users, which Cloudflare might quote: the identity policy may be to show none.
-fn without_ids(sentence: &str) -> String {
-    let mut kept = String::with_capacity(sentence.len());
-    let mut rest = sentence;
+/// Replaces ids of users, which Cloudflare may quote in a message: the identity policy may forbid to show them.
+fn without_ids(message: &str) -> String {
+    let mut kept = String::with_capacity(message.len());
+    let mut rest = message;
     while let Some(first) = rest.chars().next() {
-        // The parser alone would also take 36 characters that end with a UUID in braces, or begin with `urn:`.
+        // The check of the hyphen excludes the other forms that the parser accepts: in braces, with `urn:`, or without
+        // hyphens.
         let id = rest
             .get(..36)
             .filter(|id| id.as_bytes().get(8) == Some(&b'-') && uuid::Uuid::try_parse(id).is_ok());
@@ -97,8 +104,8 @@ fn without_ids(sentence: &str) -> String {
 }
 
 impl Incident {
-    fn is_of(&self, endpoint: Resource) -> bool {
-        self.endpoint == endpoint && self.over.is_none()
+    fn is_ongoing(&self, resource: Resource) -> bool {
+        self.resource == resource && self.over.is_none()
     }
 }
 
@@ -106,43 +113,43 @@ impl Incident {
 mod tests {
     use super::*;
 
-    const TIMEOUT: Cause = Cause::Request(Outcome::Timeout);
+    const TIMEOUT: IncidentCause = IncidentCause::Request(Outcome::Timeout);
 
     fn date(second: i64) -> Timestamp {
         Timestamp::from_seconds(second)
     }
 
     #[test]
-    fn trouble_that_goes_on_is_one_and_another_cause_or_an_answer_ends_it() {
+    fn repeated_failures_are_one_incident_which_another_cause_or_an_answer_ends() {
         let mut incidents = Incidents::default();
-        incidents.over(Resource::Summary, date(0));
-        incidents.seen(Resource::Summary, TIMEOUT, "first", date(1));
-        incidents.seen(Resource::Behaviors, TIMEOUT, "elsewhere", date(2));
-        incidents.seen(Resource::Summary, TIMEOUT, "again", date(3));
-        incidents.seen(Resource::Summary, Cause::Partial, "not whole", date(4));
-        incidents.over(Resource::Summary, date(5));
-        incidents.seen(Resource::Summary, Cause::Partial, "anew", date(6));
+        incidents.end(Resource::Summary, date(0));
+        incidents.record(Resource::Summary, TIMEOUT, "first", date(1));
+        incidents.record(Resource::Behaviors, TIMEOUT, "elsewhere", date(2));
+        incidents.record(Resource::Summary, TIMEOUT, "again", date(3));
+        incidents.record(Resource::Summary, IncidentCause::Partial, "incomplete", date(4));
+        incidents.end(Resource::Summary, date(5));
+        incidents.record(Resource::Summary, IncidentCause::Partial, "back", date(6));
         let found: Vec<_> = incidents
             .all()
             .into_iter()
-            .map(|trouble| {
-                let span = (trouble.first.seconds(), trouble.last.seconds(), trouble.times);
-                (trouble.sentence, span, trouble.over)
+            .map(|incident| {
+                let span = (incident.first.seconds(), incident.last.seconds(), incident.times);
+                (incident.message, span, incident.over)
             })
             .collect();
         let wanted = [
             ("again", (1.0, 3.0, 2), Some(date(4))),
             ("elsewhere", (2.0, 2.0, 1), None),
-            ("not whole", (4.0, 4.0, 1), Some(date(5))),
-            ("anew", (6.0, 6.0, 1), None),
+            ("incomplete", (4.0, 4.0, 1), Some(date(5))),
+            ("back", (6.0, 6.0, 1), None),
         ];
-        assert_eq!(found, wanted.map(|(sentence, span, over)| (sentence.to_owned(), span, over)));
+        assert_eq!(found, wanted.map(|(message, span, over)| (message.to_owned(), span, over)));
     }
 
     #[test]
     fn ids_of_users_are_not_shown() {
         let id = "6c3d41f4-0141-4643-8fd2-2cf6cd6f9c39";
-        for (sentence, wanted) in [
+        for (message, wanted) in [
             (format!("no user {id}, {} nor {id}", id.to_uppercase()), "no user (id), (id) nor (id)"),
             (format!("Größe {id}"), "Größe (id)"),
             (
@@ -151,19 +158,19 @@ mod tests {
             ),
             (String::new(), ""),
         ] {
-            assert_eq!(without_ids(&sentence), wanted);
+            assert_eq!(without_ids(&message), wanted);
         }
     }
 
     #[test]
-    fn what_goes_on_is_kept_longer_than_what_is_over() {
+    fn ongoing_incidents_are_kept_longer_than_those_that_are_over() {
         let mut incidents = Incidents::default();
-        incidents.seen(Resource::Behaviors, TIMEOUT, "goes on", date(0));
+        incidents.record(Resource::Behaviors, TIMEOUT, "goes on", date(0));
         for second in 1..100 {
-            incidents.seen(Resource::Summary, TIMEOUT, &second.to_string(), date(second));
-            incidents.over(Resource::Summary, date(second));
+            incidents.record(Resource::Summary, TIMEOUT, &second.to_string(), date(second));
+            incidents.end(Resource::Summary, date(second));
         }
-        let kept: Vec<String> = incidents.all().into_iter().map(|trouble| trouble.sentence).collect();
+        let kept: Vec<String> = incidents.all().into_iter().map(|incident| incident.message).collect();
         let latest = (91..100).map(|second| second.to_string());
         assert_eq!(kept, ["goes on".to_owned()].into_iter().chain(latest).collect::<Vec<_>>());
     }

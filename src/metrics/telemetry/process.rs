@@ -1,4 +1,4 @@
-//! The `process_*` metrics that every exporter has, from Linux's `/proc`; elsewhere there are none.
+//! The standard `process_*` metrics, read from `/proc` on Linux. They are missing on other systems.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
@@ -6,18 +6,18 @@ use std::os::unix::fs::FileExt as _;
 use crate::metrics::encode::Writer;
 use crate::metrics::families::exporter as f;
 
-/// What does not change while the process runs.
+/// Values that do not change while the process runs.
 #[derive(Debug)]
 pub(super) struct Process {
     units: Units,
-    /// `/proc/self/stat`, kept open: reading it again is a third of opening it.
+    /// `/proc/self/stat`, kept open: reading it again takes a third of the time of opening and reading it.
     stat: Option<File>,
     /// Seconds since the epoch.
     started: Option<f64>,
     max_fds: Option<u64>,
 }
 
-/// What the kernel counts in.
+/// The units of the kernel's numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Units {
     page_bytes: u64,
@@ -35,7 +35,6 @@ struct Stat {
 }
 
 impl Process {
-    /// Reads what stays.
     pub(super) fn new() -> Self {
         let units = fs::read("/proc/self/auxv").map_or_else(|_| Units::USUAL, |auxv| Units::parse(&auxv));
         let stat = File::open("/proc/self/stat").ok();
@@ -49,7 +48,7 @@ impl Process {
         Self { units, stat, started, max_fds: max_fds(&limits) }
     }
 
-    /// Reads what changes, and writes all.
+    /// Reads the other values and writes all.
     pub(super) fn write(&self, writer: &mut Writer) {
         if let Some(stat) = self.stat.as_ref().and_then(Stat::read) {
             let cpu = stat.cpu_ticks as f64 / self.units.ticks_per_second;
@@ -74,7 +73,7 @@ impl Process {
 impl Units {
     const USUAL: Self = Self { page_bytes: 4096, ticks_per_second: 100.0 };
 
-    /// From `/proc/self/auxv`: pairs of machine words, a kind and a value.
+    /// Parses `/proc/self/auxv`: pairs of machine words, a type and a value.
     fn parse(auxv: &[u8]) -> Self {
         const PAGE_SIZE: usize = 6;
         const CLOCK_TICKS: usize = 17;
@@ -95,16 +94,16 @@ impl Units {
 
 impl Stat {
     fn read(file: &File) -> Option<Self> {
-        // 52 numbers of at most 20 digits, and a name of at most 64 bytes.
+        // 52 numbers of at most 20 digits with a space, and a name of at most 64 bytes.
         let mut line = [0; 52 * 21 + 64];
         let length = file.read_at(&mut line, 0).ok()?;
         Self::parse(&String::from_utf8_lossy(line.get(..length)?))
     }
 
-    /// The second field is the command's name in brackets and may hold anything, spaces and brackets too.
+    /// The second field is the command's name in brackets. It may contain anything, spaces and brackets too.
     fn parse(line: &str) -> Option<Self> {
         let (_, fields) = line.rsplit_once(')')?;
-        // proc(5) counts from 1, and two fields are gone.
+        // Fields are numbered from 1 in proc(5), and the first two are cut off.
         let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
         let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
         Some(Self {
@@ -117,17 +116,17 @@ impl Stat {
     }
 }
 
-/// Since Linux 6.2 the directory's size says it; before, its entries have to be counted.
+/// Since Linux 6.2 the size of the directory is the number of open files. Before, the entries must be counted.
 fn open_fds() -> Option<u64> {
     let directory = "/proc/self/fd";
     match fs::metadata(directory).ok()?.len() {
-        // Reading the directory opens one more.
+        // Reading the directory opens one more file.
         0 => Some(fs::read_dir(directory).ok()?.count().saturating_sub(1) as u64),
         open => Some(open),
     }
 }
 
-/// From `/proc/stat`, in seconds since the epoch.
+/// When the system booted, from `/proc/stat`, in seconds since the epoch.
 fn boot_time(stat: &str) -> Option<f64> {
     stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
 }
@@ -188,7 +187,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn this_process_has_started_and_has_memory_and_files() {
+    fn this_process_has_a_start_time_memory_and_open_files() {
         let mut writer = Writer::new(Format::Text, 0);
         Process::new().write(&mut writer);
         let text = writer.part();
@@ -202,7 +201,7 @@ mod tests {
         ] {
             let line = text.lines().find_map(|line| line.strip_prefix(name));
             let value: f64 = line.unwrap_or_else(|| panic!("{name} in\n{text}")).trim().parse().unwrap();
-            // A test that has just started may have used no CPU yet.
+            // A test that has just started may have used less than one tick of CPU time.
             assert!(value > 0.0 || name.contains("cpu"), "{name} is {value}");
         }
     }

@@ -1,6 +1,6 @@
-// Draws what /api/v1/status says, and keeps it up to date.
+// Shows the document at /api/v1/status and keeps it up to date.
 
-import { ago, bars, become, clock, line, make, number, plural, setTime, span, table, tick } from "./draw.js";
+import { ago, bars, clock, element, line, morph, number, plural, setTime, span, table, tick } from "./draw.js";
 
 /* Accounts. */
 
@@ -11,24 +11,24 @@ const ENDPOINTS = {
 const STATES = {
   true: ["good", "up to date"],
   false: ["bad", "users could not be read"],
-  null: ["plain", "not asked yet"],
+  null: ["plain", "not read yet"],
 };
 
 function account(status, index) {
   const id = `account-${index}`;
   const [kind, words] = STATES[String(status.up)];
-  const going = status.errors.filter((error) => error.over === null);
-  return make("section", { "aria-labelledby": id },
-    make("h2", { id }, status.account, " ", make("span", { class: `state ${kind}` }, words)),
-    grouped(going).map(trouble),
+  const ongoing = status.errors.filter((error) => error.over === null);
+  return element("section", { "aria-labelledby": id },
+    element("h2", { id }, status.account, " ", element("span", { class: `state ${kind}` }, words)),
+    grouped(ongoing).map(errorNotice),
     people(status),
     facts(status),
     events(status),
-    make("div", { class: "columns" }, freshness(status), integrations(status)),
+    element("div", { class: "columns" }, freshness(status), integrations(status)),
     errors(status));
 }
 
-/** Errors with what is the same for several endpoints said once, though every answer has a CF-Ray id of its own. */
+/** Groups errors that are the same for several endpoints except for the CF-Ray id, which differs in every answer. */
 function grouped(errors) {
   const groups = Map.groupBy(errors, ({ error, what_to_do }) => `${error.replace(/, CF-Ray \w+(-\w+)?/, "")} ${what_to_do}`);
   return [...groups.values()].map((group) => ({
@@ -40,34 +40,34 @@ function grouped(errors) {
   }));
 }
 
-function trouble({ endpoints, error, what_to_do: advice, first, last, times }) {
-  return make("div", { class: "notice bad" },
-    make("p", {}, make("strong", {}, `${endpoints.join(", ")}: `), error),
-    make("p", {}, advice),
-    make("p", { class: "small" }, "First ", ago(first), ", last ", ago(last), `, ${plural(times, "time", "times")}.`));
+function errorNotice({ endpoints, error, what_to_do: advice, first, last, times }) {
+  return element("div", { class: "notice bad" },
+    element("p", {}, element("strong", {}, `${endpoints.join(", ")}: `), error),
+    element("p", {}, advice),
+    element("p", { class: "small" }, "First ", ago(first), ", last ", ago(last), `, ${plural(times, "time", "times")}.`));
 }
 
 function people({ users, endpoints }) {
   const interval = endpoints.summary.interval_seconds ?? 0;
-  if (users === null) return make("p", {}, "The list of users was not read yet.");
+  if (users === null) return element("p", {}, "The list of users has not been read yet.");
   const tiles = LEVELS.filter((level) => level !== "unknown" || users.by_level.unknown > 0).map((level) => {
     const name = level === "unknown" ? "of unknown level" : level;
     const trend = users.trend && line(users.trend, users.trend.values[level], interval, `Users at ${level} risk`);
-    return make("li", { class: `tile ${level}` },
-      make("span", { class: "name" }, name),
-      make("strong", {}, number(users.by_level[level])),
+    return element("li", { class: `tile ${level}` },
+      element("span", { class: "name" }, name),
+      element("strong", {}, number(users.by_level[level])),
       trend?.chart,
-      trend && make("span", { class: "small range" },
-        make("span", {}, `since ${clock(trend.from)}`),
-        make("span", {}, trend.least === trend.most ? "no change" : `${number(trend.least)} to ${number(trend.most)}`)));
+      trend && element("span", { class: "small range" },
+        element("span", {}, `since ${clock(trend.from)}`),
+        element("span", {}, trend.least === trend.most ? "no change" : `${number(trend.least)} to ${number(trend.most)}`)));
   });
-  return make("div", {}, make("h3", {}, "Users at risk"), make("ul", { class: "tiles" }, tiles));
+  return element("div", {}, element("h3", {}, "Users at risk"), element("ul", { class: "tiles" }, tiles));
 }
 
 function facts({ users, events, budget, token_expiry: expiry }) {
   const list = [];
   if (users) {
-    list.push(["Users whose events are still to be read", users.pending === 0
+    list.push(["Users whose new events have not been read yet", users.pending === 0
       ? "none"
       : [`${number(users.pending)}, the first one `, ago(users.oldest_pending, "now")]]);
   }
@@ -77,15 +77,15 @@ function facts({ users, events, budget, token_expiry: expiry }) {
       list.push(["Cloudflare blocks requests until", clock(Date.parse(budget.blocked_until))]);
     }
   }
-  if (events?.counting_since) list.push(["Events are counted since", clock(Date.parse(events.counting_since))]);
+  if (events?.counting_since) list.push(["Events counted since", clock(Date.parse(events.counting_since))]);
   if (expiry) list.push(["The token expires", clock(Date.parse(expiry))]);
-  return list.length > 0 && make("dl", {}, list.map(([term, words]) => make("div", {}, make("dt", {}, term), make("dd", {}, words))));
+  return list.length > 0 && element("dl", {}, list.map(([term, words]) => element("div", {}, element("dt", {}, term), element("dd", {}, words))));
 }
 
-/** What is known of behaviors, and of what was counted by them: those with the most events lately come first. */
+/** The behaviors and their events. Those with the most recent events come first. */
 function events({ behaviors, events: counted, endpoints }) {
   const interval = endpoints.summary.interval_seconds ?? 0;
-  if (behaviors === null && counted === null) return make("p", {}, "Behaviors were not read yet.");
+  if (behaviors === null && counted === null) return element("p", {}, "Behaviors have not been read yet.");
   const listed = new Map((behaviors ?? []).map((behavior) => [behavior.behavior, behavior]));
   const counts = counted?.by_behavior ?? {};
   const labels = [...new Set([...listed.keys(), ...Object.keys(counts)])];
@@ -96,9 +96,9 @@ function events({ behaviors, events: counted, endpoints }) {
     const name = behavior?.name ?? label;
     const values = counted?.trend?.values[label];
     const settings = [
-      [name, name === label ? null : make("span", { class: "small id" }, label)],
-      behavior?.enabled ? "enabled" : make("span", { class: "faint" }, behavior ? "disabled" : "not listed"),
-      behavior ? make("span", { class: `level ${behavior.risk_level}` }, behavior.risk_level) : "unknown",
+      [name, name === label ? null : element("span", { class: "small id" }, label)],
+      behavior?.enabled ? "enabled" : element("span", { class: "faint" }, behavior ? "disabled" : "not listed"),
+      behavior ? element("span", { class: `level ${behavior.risk_level}` }, behavior.risk_level) : "unknown",
     ];
     return counted === null ? settings : [
       ...settings,
@@ -108,7 +108,7 @@ function events({ behaviors, events: counted, endpoints }) {
     ];
   });
   const columns = [{ heading: "Behavior" }, { heading: "State" }, { heading: "Level" }];
-  if (counted === null) return table("Behaviors, of which no events are counted yet", columns, rows);
+  if (counted === null) return table("Behaviors (no events counted yet)", columns, rows);
   const hours = counted.trend ? span(counted.trend.step_seconds * 36000) : "the last hours";
   return table("Behaviors and their events", [
     ...columns,
@@ -122,30 +122,30 @@ function freshness({ endpoints }) {
     return [name, ago(read), interval === null ? "on change" : `every ${brief(interval)}`, number(rejected)];
   });
   return table("Freshness", [
-    { heading: "What" }, { heading: "Last read" }, { heading: "Is read" }, { heading: "Rows left out", kind: "number" },
+    { heading: "Data" }, { heading: "Last read" }, { heading: "Read" }, { heading: "Rejected rows", kind: "number" },
   ], rows);
 }
 
 const brief = (seconds) => seconds < 10 ? `${Number(seconds.toPrecision(2))} s` : span(seconds * 1000);
 
 function integrations({ integrations: known }) {
-  if (known === null) return make("p", {}, "Integrations were not read yet.");
-  if (known.length === 0) return make("p", {}, "No integration is told of changes of risk.");
+  if (known === null) return element("p", {}, "Integrations have not been read yet.");
+  if (known.length === 0) return element("p", {}, "No integration is configured to receive risk changes.");
   return table("Integrations", [{ heading: "Integration", kind: "wide" }, { heading: "Tenant", kind: "wide" }, { heading: "State" }],
     known.map((integration) => [
-      [integration.reference_id, make("span", { class: "small id" }, integration.integration_type)],
+      [integration.reference_id, element("span", { class: "small id" }, integration.integration_type)],
       integration.tenant_url,
-      make("span", { class: integration.active ? null : "warning" }, integration.active ? "active" : "inactive"),
+      element("span", { class: integration.active ? null : "warning" }, integration.active ? "active" : "inactive"),
     ]));
 }
 
 function errors({ errors: known }) {
   const past = known.filter((error) => error.over !== null);
   if (past.length === 0) return null;
-  return make("details", {},
-    make("summary", {}, `${plural(past.length, "error", "errors")} that ${past.length === 1 ? "is" : "are"} over`),
-    table("Errors that are over", [
-      { heading: "What" }, { heading: "Over" }, { heading: "Lasted" }, { heading: "Error", kind: "wide" },
+  return element("details", {},
+    element("summary", {}, plural(past.length, "past error", "past errors")),
+    table("Past errors", [
+      { heading: "Data" }, { heading: "Ended" }, { heading: "Lasted" }, { heading: "Error", kind: "wide" },
       { heading: "What to do", kind: "wide" },
     ], past.map((error) => [
       ENDPOINTS[error.endpoint] ?? error.endpoint,
@@ -156,10 +156,10 @@ function errors({ errors: known }) {
     ])));
 }
 
-/** Where there are several accounts: all of them at a glance, with links. */
+/** All accounts at a glance with links, if there are several. */
 function overview(accounts) {
   if (accounts.length < 2) return null;
-  return make("section", {}, table("Accounts", [
+  return element("section", {}, table("Accounts", [
     { heading: "Account" }, { heading: "State", kind: "bare" },
     ...["High", "Medium", "Low"].map((heading) => ({ heading, kind: "number" })),
     { heading: "Users last read" },
@@ -167,28 +167,28 @@ function overview(accounts) {
     const [kind, words] = STATES[String(status.up)];
     const count = (level) => status.users === null ? "unknown" : number(status.users.by_level[level]);
     return [
-      make("a", { href: `#account-${index}` }, status.account),
-      make("span", { class: `state ${kind}` }, words),
+      element("a", { href: `#account-${index}` }, status.account),
+      element("span", { class: `state ${kind}` }, words),
       count("high"), count("medium"), count("low"),
       ago(status.endpoints.summary.last_success),
     ];
   })));
 }
 
-const KEPT = {
-  memory: "Counts are kept in memory and begin anew with each start.",
+const STORAGE = {
+  memory: "Counts are kept in memory and start from 0 at each start.",
   disk: "Counts survive restarts.",
-  failing: "The state cannot be written: counts stand still until it can. See the log.",
+  failing: "The state file cannot be written. Counts do not change until it can. See the log.",
 };
 
-function show(status) {
+function render(status) {
   const { state, version } = status;
-  become(document.getElementById("exporter"), make("p", { id: "exporter" },
+  morph(document.getElementById("exporter"), element("p", { id: "exporter" },
     `zt-risk-exporter ${version}. `,
-    make("span", { class: state.kept === "failing" ? "warning" : null }, KEPT[state.kept] ?? ""), " ",
-    make("span", { class: "small" }, "Updated ", ago(status.now), ".")));
+    element("span", { class: state.kept === "failing" ? "warning" : null }, STORAGE[state.kept] ?? ""), " ",
+    element("span", { class: "small" }, "Updated ", ago(status.now), ".")));
   const main = document.getElementById("accounts");
-  become(main, make("main", { id: "accounts", tabindex: "-1" },
+  morph(main, element("main", { id: "accounts", tabindex: "-1" },
     overview(status.accounts), status.accounts.map(account)));
 }
 
@@ -196,26 +196,26 @@ function show(status) {
 
 const INTERVAL_SECONDS = 5;
 const LONGEST_INTERVAL_SECONDS = 60;
-const PATIENCE_SECONDS = 10;
+const TIMEOUT_SECONDS = 10;
 
-/** What is shown, the next attempt, the one under way, how many failed, and since when. */
+/** The shown document, the timer of the next request, the running request, the number of failures, and since when. */
 let latest = null;
 let timer = null;
-let asking = null;
+let request = null;
 let failures = 0;
-let silentSince = null;
+let unreachableSince = null;
 
-/** The words are set only when they change, so that they are read out once. */
-function tell(words) {
+/** Sets the message about the connection. It is set only when it changes, so that screen readers read it once. */
+function setConnectionMessage(words) {
   const place = document.getElementById("connection");
   if (place.textContent !== words) place.textContent = words;
-  const isSilent = silentSince !== null;
-  place.className = isSilent ? "notice bad" : "";
-  document.body.classList.toggle("stale", isSilent && latest !== null);
+  const isUnreachable = unreachableSince !== null;
+  place.className = isUnreachable ? "notice bad" : "";
+  document.body.classList.toggle("stale", isUnreachable && latest !== null);
 }
 
-/** The status, or null if none comes. */
-async function read(signal) {
+/** The status document, or null if there is no answer. */
+async function fetchStatus(signal) {
   try {
     const response = await fetch("api/v1/status", { cache: "no-store", signal });
     return response.ok ? await response.json() : null;
@@ -224,54 +224,54 @@ async function read(signal) {
   }
 }
 
-async function ask() {
+async function refresh() {
   clearTimeout(timer);
-  asking?.abort();
-  const mine = new AbortController();
-  asking = mine;
-  const patience = setTimeout(() => mine.abort(), PATIENCE_SECONDS * 1000);
-  const status = await read(mine.signal);
-  clearTimeout(patience);
-  if (mine !== asking) return;
+  request?.abort();
+  const current = new AbortController();
+  request = current;
+  const timeout = setTimeout(() => current.abort(), TIMEOUT_SECONDS * 1000);
+  const status = await fetchStatus(current.signal);
+  clearTimeout(timeout);
+  if (current !== request) return;
   failures = status === null ? failures + 1 : 0;
-  plan(Math.min(INTERVAL_SECONDS * 2 ** failures, LONGEST_INTERVAL_SECONDS));
-  if (status === null) lost();
-  else found(status);
+  schedule(Math.min(INTERVAL_SECONDS * 2 ** failures, LONGEST_INTERVAL_SECONDS));
+  if (status === null) onFailure();
+  else onStatus(status);
 }
 
-function lost() {
-  silentSince ??= Date.now();
-  const kept = latest === null ? "Nothing was read yet." : "What is shown was read before that.";
-  tell(`The exporter does not answer since ${clock(silentSince)}. ${kept}`);
+function onFailure() {
+  unreachableSince ??= Date.now();
+  const shown = latest === null ? "No data has been read yet." : "The data shown is from before that.";
+  setConnectionMessage(`The exporter has not answered since ${clock(unreachableSince)}. ${shown}`);
 }
 
-function found(status) {
-  // Another version may say it in another way, and brings a page of its own.
+function onStatus(status) {
+  // Another version may have another document and comes with its own page.
   if (latest !== null && latest.version !== status.version) {
     location.reload();
     return;
   }
   const isFirst = latest === null;
-  [latest, silentSince] = [status, null];
+  [latest, unreachableSince] = [status, null];
   setTime(status.now);
-  show(status);
-  tell("");
-  // What the address leads to was not there before.
+  render(status);
+  setConnectionMessage("");
+  // The target of the address's fragment did not exist before.
   if (isFirst && location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
 }
 
-/** Asks again later, unless nobody looks. */
-function plan(seconds) {
+/** Schedules the next request, unless the page is hidden. */
+function schedule(seconds) {
   clearTimeout(timer);
-  if (document.visibilityState === "visible") timer = setTimeout(ask, seconds * 1000);
+  if (document.visibilityState === "visible") timer = setTimeout(refresh, seconds * 1000);
 }
 
 document.addEventListener("visibilitychange", () => {
-  if (document.visibilityState === "visible") ask();
+  if (document.visibilityState === "visible") refresh();
   else clearTimeout(timer);
 });
 setInterval(() => {
   if (document.visibilityState === "visible") document.querySelectorAll("time[data-age]").forEach(tick);
 }, 1000);
-tell("Asking the exporter.");
-ask();
+setConnectionMessage("Connecting to the exporter.");
+refresh();

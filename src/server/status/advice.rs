@@ -1,37 +1,38 @@
-//! What a person can do about an error, in a sentence; docs/troubleshooting.md has the same at more length.
+//! What to do about an error, in one or two sentences. docs/troubleshooting.md says more.
 
 use crate::cloudflare::Outcome;
-use crate::metrics::telemetry::Cause;
+use crate::metrics::telemetry::IncidentCause;
 
-/// What to do about trouble of this cause.
-pub(super) const fn what_to_do(cause: Cause) -> &'static str {
+pub(super) const fn what_to_do(cause: IncidentCause) -> &'static str {
     match cause {
-        Cause::Partial => {
-            "Wait: it may be a change during the reading. If it stays, report it with the reason."
+        IncidentCause::Partial => {
+            "Wait: the list may have changed while it was read. If the error persists, report it with its reason."
         }
-        Cause::Request(outcome) => match outcome {
+        IncidentCause::Request(outcome) => match outcome {
             Outcome::Ok => "Nothing.",
             Outcome::Credentials => "Copy the token again, exactly as Cloudflare showed it.",
             Outcome::Refused => {
-                "Create a new token with the same permissions. Written into the token file, it is used at once."
+                "Create a new token with the same permissions and write it to the token file. The exporter uses it at once."
             }
             Outcome::Forbidden => {
-                "At Cloudflare, add to the token what the error names. The token stays the same, and is tried \
-                 again every 5 minutes."
+                "Add the permission that the error names to the token at Cloudflare. The token stays the same; the \
+                 exporter tries it again every 5 minutes."
             }
             Outcome::NotEntitled => {
-                "Ask Cloudflare's account team: user risk scoring is part of Enterprise plans."
+                "Ask your Cloudflare account team: user risk scoring is part of Enterprise plans."
             }
-            Outcome::NotFound => "Compare the account id and cloudflare.base_url with what Cloudflare says.",
+            Outcome::NotFound => "Check the account id and cloudflare.base_url.",
             Outcome::Limited => {
-                "Wait. If it returns, give the exporter a token of a user of its own, or lower budget_share."
+                "Wait. If it happens again, give the exporter a token of a separate user, or lower budget_share."
             }
             Outcome::Unavailable => {
-                "Wait; see cloudflarestatus.com. If it lasts, check the network on the way to Cloudflare."
+                "Wait; see cloudflarestatus.com. If the error persists, check the network to Cloudflare."
             }
-            Outcome::Timeout => "Wait. If it lasts, check the network on the way to Cloudflare.",
-            Outcome::Shape => "Check whether a proxy answers in Cloudflare's place. If not, report it.",
-            Outcome::Invalid => "Report it, with the error: the exporter should not ask this.",
+            Outcome::Timeout => "Wait. If the error persists, check the network to Cloudflare.",
+            Outcome::Shape => {
+                "Check whether a proxy answers in place of Cloudflare. If not, report the error."
+            }
+            Outcome::Invalid => "Report the error: the exporter should not send this request.",
         },
     }
 }

@@ -1,4 +1,4 @@
-//! The shapes of the document; docs/live-page.md explains them, and a change of one is a change of the API.
+//! The JSON types of the document. docs/live-page.md describes them; changing a field changes the API.
 
 use std::collections::BTreeMap;
 
@@ -73,10 +73,10 @@ struct Count {
     by_level: Levels<u64>,
 }
 
-/// Values step by step, the oldest first; `None` where nothing is known.
+/// One value for each step, oldest first; `None` where it is not known.
 type Series = Vec<Option<u32>>;
 
-/// Such values; the last step ends at `until`.
+/// One or more series; their last step ends at `until`.
 #[derive(Serialize)]
 struct Trend<T> {
     step_seconds: f64,
@@ -124,12 +124,12 @@ struct Failure<'a> {
 impl From<BudgetLevel> for Budget {
     fn from(level: BudgetLevel) -> Self {
         let BudgetLevel { limit, remaining, blocked_until } = level;
-        Self { limit, remaining, blocked_until: text(blocked_until) }
+        Self { limit, remaining, blocked_until: rfc3339(blocked_until) }
     }
 }
 
 impl<'a> Account<'a> {
-    /// What is known of one account; `dated` says which date a moment is.
+    /// `dated` converts an instant to a date.
     pub(super) fn new(
         snapshot: &'a Snapshot,
         history: &History,
@@ -147,10 +147,10 @@ impl<'a> Account<'a> {
             totals,
             rejected_rows,
         } = snapshot;
-        let freshness = |endpoint: Resource| Freshness {
-            last_success: text(last_success.get(&endpoint).copied()),
-            interval_seconds: activity.poll_intervals.get(&endpoint).map(std::time::Duration::as_secs_f64),
-            rejected_rows: rejected_rows.get(&endpoint).copied().unwrap_or_default(),
+        let freshness = |resource: Resource| Freshness {
+            last_success: rfc3339(last_success.get(&resource).copied()),
+            interval_seconds: activity.poll_intervals.get(&resource).map(std::time::Duration::as_secs_f64),
+            rejected_rows: rejected_rows.get(&resource).copied().unwrap_or_default(),
         };
         Self {
             account: &account.alias,
@@ -163,7 +163,7 @@ impl<'a> Account<'a> {
             events: totals.started.then(|| Events::new(totals, *counting_since, history, &dated)),
             behaviors: behaviors.as_ref().map(|known| known.iter().map(Behavior::new).collect()),
             integrations: integrations.as_ref().map(|known| known.iter().map(Integration::new).collect()),
-            token_expiry: text(activity.token_expiry),
+            token_expiry: rfc3339(activity.token_expiry),
             errors: activity.incidents.iter().rev().map(Failure::new).collect(),
         }
     }
@@ -179,7 +179,7 @@ impl Users {
         Self {
             by_level: Levels::new(users.count),
             pending: users.pending,
-            oldest_pending: text(users.oldest_pending),
+            oldest_pending: rfc3339(users.oldest_pending),
             trend,
         }
     }
@@ -204,7 +204,7 @@ impl<'a> Events<'a> {
             values: behaviors().map(|(label, _)| (label, history.events(label).collect())).collect(),
         });
         Self {
-            counting_since: text(since),
+            counting_since: rfc3339(since),
             by_behavior: behaviors().map(|(label, levels)| (label, count(label, levels))).collect(),
             trend,
         }
@@ -212,7 +212,7 @@ impl<'a> Events<'a> {
 }
 
 impl<T> Levels<T> {
-    /// Takes them in the order of [`Level::ALL`].
+    /// Takes the values in the order of [`Level::ALL`].
     fn new([unknown, low, medium, high]: PerLevel<T>) -> Self {
         Self { unknown, low, medium, high }
     }
@@ -239,26 +239,27 @@ impl<'a> Integration<'a> {
 }
 
 impl<'a> Failure<'a> {
-    fn new(trouble: &'a Incident) -> Self {
-        let Incident { endpoint, cause, first, last, times, over, sentence } = trouble;
+    fn new(incident: &'a Incident) -> Self {
+        let Incident { resource, cause, first, last, times, over, message } = incident;
         Self {
-            endpoint: endpoint.as_str(),
+            endpoint: resource.as_str(),
             cause: cause.as_str(),
             first: first.to_string(),
             last: last.to_string(),
             times: *times,
-            over: text(*over),
-            error: sentence,
+            over: rfc3339(*over),
+            error: message,
             what_to_do: what_to_do(*cause),
         }
     }
 }
 
-fn text(date: Option<Timestamp>) -> Option<String> {
+fn rfc3339(date: Option<Timestamp>) -> Option<String> {
     date.map(|date| date.to_string())
 }
 
-/// The date to the second: the end of a step stays the same, though two clocks are read at two instants.
+/// Rounds to the second. The two clocks are not read at the same instant, and the end of a step should not vary between
+/// documents.
 pub(super) fn whole_seconds(date: Timestamp) -> Timestamp {
-    Timestamp::from_seconds((date.seconds()).round() as i64)
+    Timestamp::from_seconds(date.seconds().round() as i64)
 }

@@ -1,4 +1,4 @@
-//! The users of a story, as they are when it begins.
+//! The users of a story at its beginning.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::{INSIDER_ID, Story, WATCHED, minutes};
-use crate::simulator::scenario::{AccountSpec, EventSpec, Scenario, UserSpec, When};
+use crate::simulator::scenario::{AccountSpec, EventSpec, Scenario, TimeSpec, UserSpec};
 use crate::simulator::workload::random_uuid;
 
-/// Enough for 30 resets to be a tenth, and for 60 new users at high risk to leave most of them calm.
+/// Enough that 30 resets are a tenth, and that 60 new users at high risk are a minority.
 const USERS: usize = 300;
 
-/// One in so many is at medium risk; only the insider is at high.
+/// One in this many users is at medium risk. Only the insider is at high risk.
 const MEDIUM_ONE_IN: usize = 5;
 
 impl Scenario {
-    /// The account and the token of [`Scenario::generated`] with 300 calm users, and a story that happens to them.
+    /// A story with 300 quiet users, in the account and with the token of [`Scenario::generated`].
     pub fn of_story(story: Story, speed: f64) -> Self {
         let world = Self::generated(0, 1);
         let with_users = |account| AccountSpec { users: cast(story, speed), ..account };
@@ -25,7 +25,7 @@ impl Scenario {
     }
 }
 
-/// The users at the start, with one event each; the insider has one too.
+/// The users at the start, with one event each.
 fn cast(story: Story, speed: f64) -> Vec<UserSpec> {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let user = |id, behavior: &str, age: Duration| UserSpec {
@@ -37,17 +37,17 @@ fn cast(story: Story, speed: f64) -> Vec<UserSpec> {
             id: None,
             behavior: behavior.to_owned(),
             level: None,
-            at: When::BeforeStart(age.div_f64(speed)),
+            at: TimeSpec::BeforeStart(age.div_f64(speed)),
         }],
     };
-    let somebody = |number: usize| {
+    let background_user = |number: usize| {
         let behavior =
             if number.is_multiple_of(MEDIUM_ONE_IN) { "security_domain" } else { "high_risk_domain" };
-        // Spread over the weeks before, none of them within the day that the insider is watched.
+        // The events are spread over the weeks before; none is within the day that the insider is watched.
         let age = minutes(24 * 60 * (2 + number as u64 % 20));
         user(random_uuid(&mut rng), behavior, age)
     };
-    let mut cast: Vec<_> = (0..USERS).map(somebody).collect();
+    let mut cast: Vec<_> = (0..USERS).map(background_user).collect();
     if story == Story::Insider {
         cast.push(user(INSIDER_ID, "imp_travel", WATCHED + minutes(10)));
     }

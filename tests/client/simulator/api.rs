@@ -7,7 +7,7 @@ use super::*;
 
 #[tokio::test]
 async fn credentials_are_refused_as_cloudflare_refuses_them() {
-    let stand = Stand::with(
+    let server = TestServer::with(
         "  - { token: old, permissions: [], expires_on: -1h }
   - { token: settings, permissions: [Zero Trust Read] }
 keys: [{ email: a@example.com, key: k }]",
@@ -25,7 +25,7 @@ keys: [{ email: a@example.com, key: k }]",
         (vec![("x-auth-email", "a@example.com"), ("x-auth-key", "k")], 200, 0),
         (vec![("authorization", "Bearer simulated-token")], 200, 0),
     ] {
-        let mut request = stand.client.get(stand.url("/summary"));
+        let mut request = server.client.get(server.url("/summary"));
         for (name, value) in &headers {
             request = request.header(*name, *value);
         }
@@ -42,8 +42,8 @@ keys: [{ email: a@example.com, key: k }]",
 
 #[tokio::test]
 async fn a_malformed_token_has_its_reason_in_the_chain_and_refusals_may_be_terse() {
-    let stand = Stand::with("api: { refusals: terse }").await;
-    let request = stand.client.get(stand.url("/summary"));
+    let server = TestServer::with("api: { refusals: terse }").await;
+    let request = server.client.get(server.url("/summary"));
     let answer = request.header("authorization", "Bearer a b").send().await.unwrap();
     assert_eq!(
         parsed(answer).await,
@@ -54,9 +54,9 @@ async fn a_malformed_token_has_its_reason_in_the_chain_and_refusals_may_be_terse
 
 #[tokio::test]
 async fn past_the_limit_everything_is_blocked_and_the_headers_say_so() {
-    let stand = Stand::with("limit: { quota: 2 }").await;
+    let server = TestServer::with("limit: { quota: 2 }").await;
     for (path, status, remaining) in [("/summary", 200, 1), ("/behaviors", 200, 0), ("/summary", 429, 0)] {
-        let answer = stand.get(path).await;
+        let answer = server.get(path).await;
         assert_eq!(answer.status().as_u16(), status);
         let limit = header(&answer, "ratelimit").unwrap();
         assert!(limit.starts_with(&format!("\"default\";r={remaining};t=")), "{limit}");
@@ -71,7 +71,7 @@ async fn past_the_limit_everything_is_blocked_and_the_headers_say_so() {
 
 #[tokio::test]
 async fn paths_and_methods_that_are_not_there_are_refused() {
-    let stand = Stand::with("").await;
+    let server = TestServer::with("").await;
     let account = format!("/accounts/{GENERATED_ACCOUNT}");
     for (method, path, status, error) in [
         (Method::GET, "/accounts/acme/zt_risk_scoring/summary".to_owned(), 404, 7003),
@@ -83,8 +83,8 @@ async fn paths_and_methods_that_are_not_there_are_refused() {
         (Method::GET, format!("{account}/zt_risk_scoring/nobody"), 400, 1002),
         (Method::GET, format!("{account}/zt_risk_scoring/{}", A.replace('a', "c")), 404, 1001),
     ] {
-        let url = format!("{}{path}", stand.simulator.base_url());
-        let request = stand.client.request(method, url).bearer_auth(GENERATED_TOKEN);
+        let url = format!("{}{path}", server.simulator.base_url());
+        let request = server.client.request(method, url).bearer_auth(GENERATED_TOKEN);
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status().as_u16(), status, "{path}");
         assert_eq!(answer.headers().contains_key("allow"), status == 405, "{path}");
@@ -97,17 +97,17 @@ async fn paths_and_methods_that_are_not_there_are_refused() {
 
 #[tokio::test]
 async fn a_body_that_is_too_large_is_refused() {
-    let stand = Stand::with("").await;
+    let server = TestServer::with("").await;
     let large = " ".repeat(300 * 1024);
-    let answer = stand.send(Method::PUT, "/behaviors", &large).await.unwrap();
+    let answer = server.send(Method::PUT, "/behaviors", &large).await.unwrap();
     assert_eq!(answer.status().as_u16(), 413);
 }
 
 #[tokio::test]
 async fn a_token_says_until_when_it_is_good() {
-    let stand = Stand::with("").await;
-    let url = format!("{}/user/tokens/verify", stand.simulator.base_url());
-    let answer = stand.client.get(url).bearer_auth(GENERATED_TOKEN).send().await.unwrap();
+    let server = TestServer::with("").await;
+    let url = format!("{}/user/tokens/verify", server.simulator.base_url());
+    let answer = server.client.get(url).bearer_auth(GENERATED_TOKEN).send().await.unwrap();
     assert_eq!(parsed(answer).await["result"]["status"], "active");
 }
 
@@ -119,7 +119,7 @@ async fn a_summary_comes_whole_in_pages_or_always_the_same() {
         scenario.api = api;
         scenario
     };
-    let whole = Stand::of(generated("whole")).await.users("/summary").await;
+    let whole = TestServer::of(generated("whole")).await.users("/summary").await;
     assert_eq!(whole.len(), 25);
     for (pages, query, rows, info) in [
         ("whole", "?page=2&per_page=10", 0..25, (1, 25, 25, 1)),
@@ -130,13 +130,13 @@ async fn a_summary_comes_whole_in_pages_or_always_the_same() {
         ("{ sized: { standard: 10, largest: 20 } }", "?page=x&per_page=0", 0..10, (1, 10, 25, 3)),
         ("{ repeated: { size: 10 } }", "?page=2", 0..10, (1, 10, 25, 3)),
     ] {
-        let stand = Stand::of(generated(pages)).await;
+        let server = TestServer::of(generated(pages)).await;
         let path = format!("/summary{query}");
-        assert_eq!(stand.users(&path).await, whole[rows.clone()], "{pages} {query}");
+        assert_eq!(server.users(&path).await, whole[rows.clone()], "{pages} {query}");
         let (page, per_page, total_count, total_pages) = info;
         let wanted = json!({"page": page, "per_page": per_page, "count": rows.len(),
             "total_count": total_count, "total_pages": total_pages});
-        assert_eq!(stand.json(&path).await.1["result_info"], wanted, "{pages} {query}");
+        assert_eq!(server.json(&path).await.1["result_info"], wanted, "{pages} {query}");
     }
 }
 
@@ -151,29 +151,29 @@ async fn events_are_listed_as_the_scenario_chooses() {
         // They were appended at their own time, which is longer ago.
         ("{ detail_lag_ms: 5400000 }", vec!["one"]),
     ] {
-        let stand = Stand::with(&format!("api: {api}")).await;
-        assert_eq!(stand.events(A).await, wanted, "{api}");
+        let server = TestServer::with(&format!("api: {api}")).await;
+        assert_eq!(server.events(A).await, wanted, "{api}");
     }
 }
 
 #[tokio::test]
 async fn a_new_event_shows_in_the_summary_at_once_and_in_the_details_after_the_lag() {
-    let stand = Stand::with("api: { detail_lag_ms: 5400000 }").await;
+    let server = TestServer::with("api: { detail_lag_ms: 5400000 }").await;
     let now = clock().date();
     let user = A.parse().unwrap();
-    stand.simulator.append_event(GENERATED_ACCOUNT, user, "imp_travel", now).unwrap();
-    let (_, summary) = stand.json("/summary").await;
+    server.simulator.append_event(GENERATED_ACCOUNT, user, "imp_travel", now).unwrap();
+    let (_, summary) = server.json("/summary").await;
     assert_eq!(summary["result"]["users"][0]["event_count"], 3);
     assert_eq!(summary["result"]["users"][0]["last_event"], now.to_string());
-    assert_eq!(stand.events(A).await, ["one"]);
+    assert_eq!(server.events(A).await, ["one"]);
 }
 
 #[tokio::test]
 async fn event_ids_and_names_may_be_the_behaviors() {
-    let stand = Stand::with("api: { event_ids: behavior, event_names: id }").await;
+    let server = TestServer::with("api: { event_ids: behavior, event_names: id }").await;
     let now = clock().date();
-    stand.simulator.append_event(GENERATED_ACCOUNT, B.parse().unwrap(), "imp_travel", now).unwrap();
-    let (_, answer) = stand.json(&format!("/{B}")).await;
+    server.simulator.append_event(GENERATED_ACCOUNT, B.parse().unwrap(), "imp_travel", now).unwrap();
+    let (_, answer) = server.json(&format!("/{B}")).await;
     let event = &answer["result"]["events"][0];
     assert_eq!((&event["id"], &event["name"]), (&json!("imp_travel"), &json!("imp_travel")));
 }
@@ -181,8 +181,9 @@ async fn event_ids_and_names_may_be_the_behaviors() {
 #[tokio::test]
 async fn counts_fall_with_retention_if_the_scenario_says_so() {
     for (count, wanted) in [("recorded", 2), ("retained", 1)] {
-        let stand = Stand::with(&format!("api: {{ retention_seconds: 5400, event_count: {count} }}")).await;
-        let (_, summary) = stand.json("/summary").await;
+        let server =
+            TestServer::with(&format!("api: {{ retention_seconds: 5400, event_count: {count} }}")).await;
+        let (_, summary) = server.json("/summary").await;
         let user = &summary["result"]["users"][0];
         assert_eq!(user["event_count"], wanted, "{count}");
         assert_eq!(user["max_risk_level"], "high", "a level never decays");
@@ -196,11 +197,11 @@ async fn a_reset_takes_a_user_off_the_list_and_leaves_what_the_scenario_chooses(
         ("{ reset_events: listed }", 200, Some(2)),
         ("{ reset_user: missing }", 404, None),
     ] {
-        let stand = Stand::with(&format!("api: {api}")).await;
-        let answer = stand.send(Method::POST, &format!("/{A}/reset"), "").await.unwrap();
+        let server = TestServer::with(&format!("api: {api}")).await;
+        let answer = server.send(Method::POST, &format!("/{A}/reset"), "").await.unwrap();
         assert_eq!(parsed(answer).await["result"], json!({}));
-        assert_eq!(stand.users("/summary").await, [B], "{api}");
-        let (seen, user) = stand.json(&format!("/{A}")).await;
+        assert_eq!(server.users("/summary").await, [B], "{api}");
+        let (seen, user) = server.json(&format!("/{A}")).await;
         assert_eq!(seen, status, "{api}");
         assert_eq!(user["result"]["events"].as_array().map(Vec::len), events, "{api}");
         assert_eq!(user["result"]["last_reset_time"].is_string(), status == 200, "{api}");
@@ -209,8 +210,8 @@ async fn a_reset_takes_a_user_off_the_list_and_leaves_what_the_scenario_chooses(
         // The next event brings the user back, with a count that starts again.
         let user = A.parse().unwrap();
         let later = clock().date() + Duration::from_secs(60);
-        stand.simulator.append_event(GENERATED_ACCOUNT, user, "high_risk_domain", later).unwrap();
-        let (_, summary) = stand.json("/summary").await;
+        server.simulator.append_event(GENERATED_ACCOUNT, user, "high_risk_domain", later).unwrap();
+        let (_, summary) = server.json("/summary").await;
         let row = &summary["result"]["users"][0];
         assert_eq!((&row["user_id"], &row["event_count"]), (&json!(A), &json!(1)), "{api}");
         assert_eq!(row["max_risk_level"], "low", "{api}");
@@ -231,16 +232,16 @@ async fn other_choices_can_be_made() {
         ("{}", Method::POST, "/integrations".to_owned(), twice.as_str(), 409),
         ("{ duplicate_reference: allowed }", Method::POST, "/integrations".to_owned(), twice.as_str(), 200),
     ] {
-        let stand = Stand::with(&format!("api: {api}")).await;
+        let server = TestServer::with(&format!("api: {api}")).await;
         if method == Method::POST {
-            stand.send(Method::POST, &path, body).await.unwrap();
+            server.send(Method::POST, &path, body).await.unwrap();
         }
-        let answer = stand.send(method, &path, body).await.unwrap();
+        let answer = server.send(method, &path, body).await.unwrap();
         assert_eq!(answer.status().as_u16(), status, "{api} {path}");
     }
     for (api, wanted) in [("object", Some(json!({}))), ("null", Some(json!(null))), ("absent", None)] {
-        let stand = Stand::with(&format!("api: {{ empty_result: {api} }}")).await;
-        let answer = stand.send(Method::POST, &format!("/{A}/reset"), "").await.unwrap();
+        let server = TestServer::with(&format!("api: {{ empty_result: {api} }}")).await;
+        let answer = server.send(Method::POST, &format!("/{A}/reset"), "").await.unwrap();
         assert_eq!(parsed(answer).await.get("result").cloned(), wanted, "{api}");
     }
 }
@@ -250,8 +251,8 @@ async fn a_put_of_behaviors_answers_all_of_them_in_either_shape() {
     let body =
         json!({"behaviors": {"imp_travel": {"enabled": false, "risk_level": "medium", "name": "Mine"}}});
     for (api, name) in [("full", Some("Impossible Travel")), ("settings", None)] {
-        let stand = Stand::with(&format!("api: {{ behaviors_answer: {api} }}")).await;
-        let answer = stand.send(Method::PUT, "/behaviors", &body.to_string()).await.unwrap();
+        let server = TestServer::with(&format!("api: {{ behaviors_answer: {api} }}")).await;
+        let answer = server.send(Method::PUT, "/behaviors", &body.to_string()).await.unwrap();
         let behaviors = parsed(answer).await["result"]["behaviors"].clone();
         assert_eq!(behaviors.as_object().unwrap().len(), 8);
         assert_eq!(behaviors["imp_travel"]["enabled"], false);
@@ -265,8 +266,8 @@ async fn answers_are_compressed_where_the_scenario_and_the_client_want_it() {
     use std::io::Read;
     for (api, accept, compressed) in [("none", "gzip", false), ("gzip", "gzip", true), ("gzip", "br", false)]
     {
-        let stand = Stand::with(&format!("api: {{ compression: {api} }}")).await;
-        let request = stand.client.get(stand.url("/summary")).bearer_auth(GENERATED_TOKEN);
+        let server = TestServer::with(&format!("api: {{ compression: {api} }}")).await;
+        let request = server.client.get(server.url("/summary")).bearer_auth(GENERATED_TOKEN);
         let answer = request.header("accept-encoding", accept).send().await.unwrap();
         assert_eq!(answer.headers().contains_key("content-encoding"), compressed, "{api}");
         let bytes = answer.bytes().await.unwrap();

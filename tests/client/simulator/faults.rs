@@ -5,10 +5,10 @@ use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule};
 
 use super::*;
 
-async fn struck(endpoint: Endpoint, fault: Fault) -> Stand {
-    let stand = Stand::with("").await;
-    stand.simulator.inject(FaultRule::at(endpoint, fault));
-    stand
+async fn with_fault(endpoint: Endpoint, fault: Fault) -> TestServer {
+    let server = TestServer::with("").await;
+    server.simulator.inject(FaultRule::at(endpoint, fault));
+    server
 }
 
 fn text_of(words: &str) -> String {
@@ -24,8 +24,8 @@ async fn faults_that_take_the_answers_place() {
         (Fault::Status { status: 500, code: 1000, message: text_of("internal") }, 500, 1000),
         (Fault::Unsuccessful { code: code_971, message }, 200, 971),
     ] {
-        let stand = struck(Endpoint::Summary, fault.clone()).await;
-        let answer = stand.get("/summary").await;
+        let server = with_fault(Endpoint::Summary, fault.clone()).await;
+        let answer = server.get("/summary").await;
         assert_eq!(answer.status().as_u16(), status, "{fault:?}");
         let wanted = matches!(fault, Fault::Limited { retry_after: Some(_) }).then_some("7");
         assert_eq!(header(&answer, "retry-after"), wanted);
@@ -33,23 +33,23 @@ async fn faults_that_take_the_answers_place() {
         assert_eq!(header(&answer, "ratelimit").is_none(), silent, "{fault:?}");
         let envelope = parsed(answer).await;
         assert_eq!((code(&envelope), &envelope["success"]), (error, &json!(false)), "{fault:?}");
-        assert_eq!(stand.get("/behaviors").await.status(), 200, "elsewhere all is well");
-        stand.simulator.clear_faults();
-        assert_eq!(stand.get("/summary").await.status(), 200, "cleared");
+        assert_eq!(server.get("/behaviors").await.status(), 200, "elsewhere all is well");
+        server.simulator.clear_faults();
+        assert_eq!(server.get("/summary").await.status(), 200, "cleared");
     }
 }
 
 #[tokio::test]
 async fn a_bad_gateway_speaks_html_and_a_redirect_points_away() {
-    let stand = struck(Endpoint::Summary, Fault::BadGateway).await;
-    let answer = stand.get("/summary").await;
+    let server = with_fault(Endpoint::Summary, Fault::BadGateway).await;
+    let answer = server.get("/summary").await;
     assert_eq!(answer.status(), 502);
     assert_eq!(header(&answer, "content-type"), Some("text/html; charset=UTF-8"));
     assert!(answer.text().await.unwrap().starts_with("<!DOCTYPE html>"));
 
     let location = text_of("https://example.com/elsewhere");
-    let stand = struck(Endpoint::Summary, Fault::Redirect { location: location.clone() }).await;
-    let answer = stand.get("/summary").await;
+    let server = with_fault(Endpoint::Summary, Fault::Redirect { location: location.clone() }).await;
+    let answer = server.get("/summary").await;
     assert_eq!(answer.status(), 302);
     assert_eq!(header(&answer, "location"), Some(location.as_str()));
 }
@@ -57,8 +57,8 @@ async fn a_bad_gateway_speaks_html_and_a_redirect_points_away() {
 #[tokio::test]
 async fn results_can_be_missing_or_null() {
     for (fault, wanted) in [(Fault::MissingResult, None), (Fault::NullResult, Some(json!(null)))] {
-        let stand = struck(Endpoint::Summary, fault).await;
-        let (status, envelope) = stand.json("/summary").await;
+        let server = with_fault(Endpoint::Summary, fault).await;
+        let (status, envelope) = server.json("/summary").await;
         assert_eq!((status, &envelope["success"]), (200, &json!(true)));
         assert_eq!(envelope.get("result").cloned(), wanted);
     }
@@ -67,25 +67,25 @@ async fn results_can_be_missing_or_null() {
 #[tokio::test]
 async fn levels_and_behaviors_can_be_strange() {
     for (fault, wanted) in [(Fault::NullLevels, json!(null)), (Fault::UnknownLevels, json!("critical"))] {
-        let stand = Stand::with("").await;
+        let server = TestServer::with("").await;
         for endpoint in [Endpoint::Summary, Endpoint::User, Endpoint::Behaviors] {
-            stand.simulator.inject(FaultRule::at(endpoint, fault.clone()));
+            server.simulator.inject(FaultRule::at(endpoint, fault.clone()));
         }
-        let (_, summary) = stand.json("/summary").await;
+        let (_, summary) = server.json("/summary").await;
         for row in summary["result"]["users"].as_array().unwrap() {
             assert_eq!(row["max_risk_level"], wanted);
         }
-        let (_, user) = stand.json(&format!("/{A}")).await;
+        let (_, user) = server.json(&format!("/{A}")).await;
         assert_eq!(user["result"]["risk_level"], wanted);
         assert_eq!(user["result"]["events"][0]["risk_level"], wanted);
-        let (_, behaviors) = stand.json("/behaviors").await;
+        let (_, behaviors) = server.json("/behaviors").await;
         assert_eq!(behaviors["result"]["behaviors"]["imp_travel"]["risk_level"], wanted);
     }
-    let stand = struck(Endpoint::Behaviors, Fault::UnknownBehaviors).await;
-    stand.simulator.inject(FaultRule::at(Endpoint::User, Fault::UnknownBehaviors));
-    let (_, behaviors) = stand.json("/behaviors").await;
+    let server = with_fault(Endpoint::Behaviors, Fault::UnknownBehaviors).await;
+    server.simulator.inject(FaultRule::at(Endpoint::User, Fault::UnknownBehaviors));
+    let (_, behaviors) = server.json("/behaviors").await;
     assert_eq!(behaviors["result"]["behaviors"]["unheard_of"]["name"], "Unheard Of");
-    let (_, user) = stand.json(&format!("/{A}")).await;
+    let (_, user) = server.json(&format!("/{A}")).await;
     assert_eq!(user["result"]["events"][1]["name"], "unheard_of");
     assert_eq!(user["result"]["name"], "A");
 }
@@ -102,14 +102,14 @@ async fn rows_move_between_pages() {
         ("whole", Some(Fault::ShiftedRows), "123456789"),
     ] {
         let mut scenario = Scenario::generated(10, 1);
-        let all = Stand::of(scenario.clone()).await.users("/summary").await;
+        let all = TestServer::of(scenario.clone()).await.users("/summary").await;
         scenario.api = pages(kind);
-        let stand = Stand::of(scenario).await;
+        let server = TestServer::of(scenario).await;
         if let Some(fault) = fault.clone() {
-            stand.simulator.inject(FaultRule::at(Endpoint::Summary, fault));
+            server.simulator.inject(FaultRule::at(Endpoint::Summary, fault));
         }
         for (page, wanted) in rows.split(' ').enumerate() {
-            let seen = stand.users(&format!("/summary?page={}", page + 1)).await;
+            let seen = server.users(&format!("/summary?page={}", page + 1)).await;
             let digits: String = seen
                 .iter()
                 .map(|user| all.iter().position(|known| known == user).unwrap().to_string())
@@ -121,29 +121,29 @@ async fn rows_move_between_pages() {
 
 #[tokio::test]
 async fn totals_clocks_and_content_types_can_lie() {
-    let stand = struck(Endpoint::Summary, Fault::LyingTotals { by: 5 }).await;
-    assert_eq!(stand.json("/summary").await.1["result_info"]["total_count"], 7);
+    let server = with_fault(Endpoint::Summary, Fault::LyingTotals { by: 5 }).await;
+    assert_eq!(server.json("/summary").await.1["result_info"]["total_count"], 7);
 
-    let stand = struck(Endpoint::Summary, Fault::ClockSkew { seconds: -86_400 }).await;
+    let server = with_fault(Endpoint::Summary, Fault::ClockSkew { seconds: -86_400 }).await;
     let date = |answer: &Response| header(answer, "date").unwrap().to_owned();
     // 1,790,000,000 s after the epoch, on the simulator's clock, is a Monday in September.
-    let (honest, skewed) = (date(&stand.get("/behaviors").await), date(&stand.get("/summary").await));
+    let (honest, skewed) = (date(&server.get("/behaviors").await), date(&server.get("/summary").await));
     assert!(honest.starts_with("Mon, 21 Sep 2026 14:1"), "{honest}");
     assert!(skewed.starts_with("Sun, 20 Sep 2026 14:1"), "{skewed}");
 
-    let stand = struck(Endpoint::Summary, Fault::WrongContentType).await;
-    let answer = stand.get("/summary").await;
+    let server = with_fault(Endpoint::Summary, Fault::WrongContentType).await;
+    let answer = server.get("/summary").await;
     assert_eq!(header(&answer, "content-type"), Some("text/html; charset=UTF-8"));
     assert_eq!(parsed(answer).await["success"], true);
 }
 
 #[tokio::test]
 async fn connections_can_close_before_or_within_an_answer() {
-    let stand = struck(Endpoint::Summary, Fault::Reset).await;
-    assert!(stand.send(Method::GET, "/summary", "").await.is_err());
+    let server = with_fault(Endpoint::Summary, Fault::Reset).await;
+    assert!(server.send(Method::GET, "/summary", "").await.is_err());
 
-    let stand = struck(Endpoint::Summary, Fault::TruncatedBody).await;
-    let answer = stand.get("/summary").await;
+    let server = with_fault(Endpoint::Summary, Fault::TruncatedBody).await;
+    let answer = server.get("/summary").await;
     assert_eq!(answer.status(), 200);
     assert!(answer.content_length().unwrap() > 100);
     assert!(answer.bytes().await.is_err());
@@ -153,30 +153,30 @@ async fn connections_can_close_before_or_within_an_answer() {
 async fn a_slow_body_arrives_whole_and_a_late_answer_too() {
     let slow = Fault::SlowBody { bytes: 100, pause_ms: 1 };
     for fault in [slow, Fault::Late { by_ms: 5 }] {
-        let stand = struck(Endpoint::Summary, fault).await;
-        assert_eq!(stand.users("/summary").await, [A, B]);
+        let server = with_fault(Endpoint::Summary, fault).await;
+        assert_eq!(server.users("/summary").await, [A, B]);
     }
 }
 
 #[tokio::test]
 async fn an_endless_body_goes_on_and_a_bomb_is_gzip() {
-    let stand = struck(Endpoint::Summary, Fault::EndlessBody).await;
-    let mut answer = stand.get("/summary").await;
+    let server = with_fault(Endpoint::Summary, Fault::EndlessBody).await;
+    let mut answer = server.get("/summary").await;
     let mut seen = 0;
     while seen < 2 << 20 {
         seen += answer.chunk().await.unwrap().unwrap().len();
     }
 
-    let stand = struck(Endpoint::Summary, Fault::CompressedBomb { mebibytes: 64 }).await;
-    let answer = stand.get("/summary").await;
+    let server = with_fault(Endpoint::Summary, Fault::CompressedBomb { mebibytes: 64 }).await;
+    let answer = server.get("/summary").await;
     assert_eq!(header(&answer, "content-encoding"), Some("gzip"));
     assert!(answer.bytes().await.unwrap().len() < 1 << 20);
 }
 
 #[tokio::test]
 async fn a_hanging_request_is_let_go_when_the_simulator_stops() {
-    let stand = struck(Endpoint::Summary, Fault::Hang).await;
-    let Stand { simulator, client } = stand;
+    let server = with_fault(Endpoint::Summary, Fault::Hang).await;
+    let TestServer { simulator, client } = server;
     let url = format!("{}/accounts/{GENERATED_ACCOUNT}/zt_risk_scoring/summary", simulator.base_url());
     let waiting = tokio::spawn(client.get(url).bearer_auth(GENERATED_TOKEN).send());
     while simulator.truth().requests.is_empty() {

@@ -7,21 +7,21 @@ use super::*;
 
 #[tokio::test]
 async fn the_truth_has_every_event_reset_removal_and_request() {
-    let stand = Stand::with("").await;
+    let server = TestServer::with("").await;
     let (a, b) = (A.parse().unwrap(), B.parse().unwrap());
     let now = clock().date();
-    let event = stand
+    let event = server
         .simulator
         .append_event_as(GENERATED_ACCOUNT, b, "malicious_file", now, "mine", Level::Medium)
         .unwrap();
     assert_eq!((event.id.as_str(), event.risk_level, event.timestamp), ("mine", Level::Medium, now));
-    stand.simulator.reset(GENERATED_ACCOUNT, a).unwrap();
-    stand.simulator.remove_user(GENERATED_ACCOUNT, b).unwrap();
-    assert_eq!(stand.simulator.reset(GENERATED_ACCOUNT, b), Err(simulator::Unknown::User));
-    assert!(stand.users("/summary").await.is_empty());
-    stand.get(&format!("/{B}")).await;
+    server.simulator.reset(GENERATED_ACCOUNT, a).unwrap();
+    server.simulator.remove_user(GENERATED_ACCOUNT, b).unwrap();
+    assert_eq!(server.simulator.reset(GENERATED_ACCOUNT, b), Err(simulator::NotFound::User));
+    assert!(server.users("/summary").await.is_empty());
+    server.get(&format!("/{B}")).await;
 
-    let truth = stand.simulator.truth();
+    let truth = server.simulator.truth();
     let account = &truth.accounts[GENERATED_ACCOUNT];
     assert_eq!((account.listed, account.resets, account.removals), (0, 1, 1));
     assert_eq!(account.events_total, 4);
@@ -38,15 +38,15 @@ async fn the_truth_has_every_event_reset_removal_and_request() {
 
     // Only the event of today is later than an hour ago.
     let since = now - Duration::from_secs(20 * 60);
-    let later = stand.simulator.truth_since(since);
+    let later = server.simulator.truth_since(since);
     assert_eq!(later.accounts[GENERATED_ACCOUNT].events_total, 1);
 }
 
 #[tokio::test]
 async fn the_control_path_does_what_the_verbs_do_and_is_not_recorded() {
-    let stand = Stand::with("").await;
+    let server = TestServer::with("").await;
     let post = async |path: &str, body: Value| {
-        let request = stand.client.post(stand.root(path)).body(body.to_string());
+        let request = server.client.post(server.root(path)).body(body.to_string());
         request.send().await.unwrap()
     };
     let event = json!({"account": GENERATED_ACCOUNT, "user": A.replace('a', "d"), "behavior": "imp_travel"});
@@ -59,7 +59,7 @@ async fn the_control_path_does_what_the_verbs_do_and_is_not_recorded() {
     assert_eq!(post("/__control/remove", user).await.status(), 404);
 
     let truth = |query: &'static str| {
-        let request = stand.client.get(stand.root(&format!("/__truth{query}")));
+        let request = server.client.get(server.root(&format!("/__truth{query}")));
         async move { parsed(request.send().await.unwrap()).await }
     };
     let totals = truth("").await;
@@ -81,9 +81,9 @@ async fn the_control_path_does_what_the_verbs_do_and_is_not_recorded() {
         let answer = post("/__control/faults", body.clone()).await;
         assert_eq!(answer.status().as_u16(), status, "{body}");
     }
-    assert_eq!(stand.json("/behaviors").await.1["result"], json!(null));
-    assert_ne!(stand.json("/behaviors").await.1["result"], json!(null), "it was for one request");
-    let cleared = stand.client.delete(stand.root("/__control/faults"));
+    assert_eq!(server.json("/behaviors").await.1["result"], json!(null));
+    assert_ne!(server.json("/behaviors").await.1["result"], json!(null), "it was for one request");
+    let cleared = server.client.delete(server.root("/__control/faults"));
     assert_eq!(cleared.send().await.unwrap().status(), 204);
 }
 
@@ -92,10 +92,10 @@ async fn two_simulators_with_the_same_seed_and_clock_show_the_same_world() {
     let clock = clock();
     let mut bodies = Vec::new();
     for _ in 0..2 {
-        let stand = Stand::of(Scenario::generated(3_000, 9)).await;
-        // The clock of `Stand` starts with it, in the same minute of the same day.
+        let server = TestServer::of(Scenario::generated(3_000, 9)).await;
+        // The clock of `TestServer` starts with it, in the same minute of the same day.
         assert!(clock.date().since(Timestamp::from_seconds(1_790_000_000)) < Duration::from_secs(20));
-        bodies.push(stand.get("/summary").await.text().await.unwrap());
+        bodies.push(server.get("/summary").await.text().await.unwrap());
     }
     assert!(bodies[0].len() > 3_000 * 150);
     assert_eq!(bodies[0], bodies[1]);
@@ -105,12 +105,12 @@ async fn two_simulators_with_the_same_seed_and_clock_show_the_same_world() {
 async fn a_fast_world_on_a_wall_clock_lives_and_never_shows_the_future() {
     let mut scenario = Scenario::generated(200, 1);
     scenario.speed = 10_000.0;
-    let stand = Stand::of(scenario).await;
+    let server = TestServer::of(scenario).await;
     // A fast world has some hundred events in a second: this waits for the first few.
-    while stand.simulator.truth().events.len() < 5 {
+    while server.simulator.truth().events.len() < 5 {
         tokio::task::yield_now().await;
     }
-    let truth = stand.simulator.truth();
+    let truth = server.simulator.truth();
     assert!(truth.events.iter().all(|event| event.timestamp.millis() <= truth.now_ms));
     assert!(truth.events.iter().all(|event| event.appended == event.timestamp));
 }

@@ -80,8 +80,7 @@ fn struck(fault: Fault) -> (Rig, Ended) {
 #[test]
 fn a_reset_that_fails_is_not_repeated_and_says_whether_it_may_have_happened() {
     let status = |status| Fault::Status { status, code: 1000, message: "ann@example.com oops".to_owned() };
-    let may =
-        "it may have happened all the same: see `zt-risk-exporter user 11111111-1111-4111-8111-111111111111`";
+    let may = "the change may have happened anyway: check with `zt-risk-exporter user 11111111-1111-4111-8111-111111111111`";
     for (fault, outcome, happened, said) in [
         (Fault::Reset, "unknown", 0, may),
         (Fault::TruncatedBody, "unknown", 1, may),
@@ -92,9 +91,9 @@ fn a_reset_that_fails_is_not_repeated_and_says_whether_it_may_have_happened() {
             Fault::Limited { retry_after: Some("1".to_owned()) },
             "not_done",
             0,
-            "rate limit is reached; ask again in 1 s",
+            "rate limit is reached; retry in 1 s",
         ),
-        (Fault::Limited { retry_after: None }, "not_done", 0, "rate limit is reached; ask again in 300 s"),
+        (Fault::Limited { retry_after: None }, "not_done", 0, "rate limit is reached; retry in 300 s"),
         (status(400), "not_done", 0, "the request is refused"),
         (status(403), "not_done", 0, "add \"Zero Trust Write\" to the token"),
     ] {
@@ -113,7 +112,7 @@ fn a_reset_that_fails_is_not_repeated_and_says_whether_it_may_have_happened() {
         let last = ended.err.lines().last().unwrap();
         assert!(last.contains(said), "{what}: {last}");
         assert_eq!(last.contains("may have happened"), outcome == "unknown", "{what}: {last}");
-        assert!(last.ends_with("0 of 2 were reset before, and none after"), "{what}: {last}");
+        assert!(last.ends_with("0 of 2 users were reset, and the command stopped"), "{what}: {last}");
         assert!(!ended.err.contains('@'), "{what}: {}", ended.err);
     }
 }
@@ -147,7 +146,7 @@ fn what_was_done_before_the_first_refusal_stays_done_and_is_said() {
         )),
         "{last}"
     );
-    assert!(last.ends_with("1 of 3 were reset before, and none after"), "{last}");
+    assert!(last.ends_with("1 of 3 users were reset, and the command stopped"), "{last}");
     assert_eq!(ended.code, Some(1));
     let posts: Vec<_> = server.lines().into_iter().filter(|line| line.starts_with("POST")).collect();
     assert_eq!(posts, [format!("POST /{ANN}/reset"), format!("POST /{BOB}/reset")]);
@@ -181,7 +180,7 @@ fn a_signal_lets_the_reset_under_way_end_and_begins_no_other() {
     let resets: Value = serde_json::from_str(&ended.out).unwrap();
     assert_eq!(texts(&resets["resets"], "outcome"), ["done", "not_tried"]);
     assert_eq!(ended.changes().iter().map(log).collect::<Vec<_>>(), [("reset_user", ANN, "done", "INFO")]);
-    let last = "zt-risk-exporter: stopped by a signal; 1 of 2 were reset, and none after\n";
+    let last = "zt-risk-exporter: stopped by a signal; 1 of 2 users were reset\n";
     assert!(ended.err.ends_with(last), "{}", ended.err);
 }
 

@@ -70,7 +70,7 @@ fn users_have_a_stable_document_a_csv_and_a_table() {
     let eve = format!("{EVE},'=Eve\\u{{1b}}[31m\\u{{202e}},eve@example.com,low,1,2020-01-02T09:00:00Z,");
     let ann = format!("{ANN},Ann Lee,ann@example.com,high,2,2020-01-03T08:00:00Z,");
     assert_eq!(csv.out, format!("{header}\n{eve}\n{ann}\n"));
-    assert_eq!(csv.err, "zt-risk-exporter: 1 more fit; --limit 2 leaves them out\n");
+    assert_eq!(csv.err, "zt-risk-exporter: showing 2 of 3 users; raise --limit to see more\n");
 
     let table = rig.run(&["users", "--level", "high"]);
     let wanted = format!(
@@ -125,7 +125,7 @@ fn a_list_is_cut_at_fifty_users_unless_another_limit_is_given() {
         let found: Value = serde_json::from_str(&ended.out).unwrap();
         let seen = (found["users"].as_array().unwrap().len() as u64, found["omitted"].as_u64());
         assert_eq!(seen, (shown, Some(listed - shown)), "{limit:?}");
-        let remark = format!("{} more fit; --limit 50 leaves them out", listed - 50);
+        let remark = format!("showing 50 of {listed} users; raise --limit to see more");
         assert_eq!(ended.err.contains(&remark), shown == 50, "{}", ended.err);
     }
 }
@@ -253,18 +253,18 @@ fn nobody_and_several_are_said_without_an_address_beside_the_log() {
     let several = rig.run(&["user", "lee", "--output", "json"]);
     assert_eq!(
         (several.code, several.err.as_str()),
-        (Some(4), "zt-risk-exporter: \"lee\" fits 2 users; name one by id\n")
+        (Some(4), "zt-risk-exporter: \"lee\" matches 2 users; name one by id\n")
     );
     let candidates: Value = serde_json::from_str(&several.out).unwrap();
     assert_eq!(texts(&candidates["users"], "id"), [ANN, CEM]);
     for (text, shown) in [("nobody", "\"nobody\""), ("no@example.com", "the e-mail address given")] {
         let ended = rig.run(&["user", text]);
-        let wanted = format!("zt-risk-exporter: nobody on the risk list of {ACCOUNT} fits {shown}\n");
+        let wanted = format!("zt-risk-exporter: no user on the risk list of {ACCOUNT} matches {shown}\n");
         assert_eq!((ended.code, ended.out.as_str(), ended.err), (Some(4), "", wanted));
     }
     let unknown = rig.run(&["user", "99999999-9999-4999-8999-999999999999"]);
     assert_eq!(unknown.code, Some(4));
-    assert!(unknown.err.contains("user: cloudflare knows no such user in this account"), "{}", unknown.err);
+    assert!(unknown.err.contains("user: the account has no such user"), "{}", unknown.err);
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn on_a_list_that_is_not_whole_a_name_proves_nobody() {
     let listed = rig.run(&["users", "--output", "json"]);
     let found: Value = serde_json::from_str(&listed.out).unwrap();
     assert_eq!((found["whole"].as_bool(), listed.code), (Some(false), Some(0)));
-    let why = "the list of users is not whole: page 2 repeats earlier ones";
+    let why = "the list of users is incomplete: page 2 repeats earlier pages";
     assert!(listed.err.contains(why), "{}", listed.err);
     for (user, code) in [("bob", 4), ("nobody", 4), (BOB, 0), ("bob@example.com", 0)] {
         let ended = rig.run(&["user", user]);
@@ -299,7 +299,7 @@ fn a_search_by_behavior_ends_with_the_budget_and_says_who_was_not_looked_at() {
     // Of 12 requests one goes to the behaviors and one to the list.
     let listed = rig.truth().accounts["fedcba9876543210fedcba9876543210"].listed;
     assert_eq!(found["unread"].as_u64(), Some(listed - 10), "{ended:?}");
-    assert!(ended.err.contains("not looked at: the request budget is spent"), "{}", ended.err);
+    assert!(ended.err.contains("not checked: the request budget is spent"), "{}", ended.err);
     assert_eq!(rig.requests("GET"), 12);
 }
 
@@ -331,7 +331,7 @@ fn what_a_search_found_before_it_fails_is_shown() {
     let found: Value = serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {ended:?}"));
     assert_eq!(texts(&found["users"], "id"), [ANN]);
     assert_eq!((ended.code, found["unread"].as_u64()), (Some(1), Some(2)));
-    for remark in ["2 users were not looked at\n", "not all events of 1 user could be read\n"] {
+    for remark in ["2 users were not checked\n", "not all events of 1 user could be read\n"] {
         assert!(ended.err.contains(remark), "{remark}: {}", ended.err);
     }
     assert!(ended.err.contains("user: cloudflare's rate limit is reached"), "{}", ended.err);
@@ -343,9 +343,9 @@ fn reading_trouble_says_what_to_do() {
     for (fault, said) in [
         (
             Fault::Limited { retry_after: Some("20".to_owned()) },
-            "summary: cloudflare's rate limit is reached; ask again in 20 s",
+            "summary: cloudflare's rate limit is reached; retry in 20 s",
         ),
-        (Fault::MissingResult, "summary: unexpected answer: it has no result"),
+        (Fault::MissingResult, "summary: unexpected response: it has no result"),
     ] {
         let rig = Rig::new();
         rig.inject(FaultRule::at(Endpoint::Summary, fault));

@@ -28,7 +28,7 @@ fn without_a_terminal_and_without_yes_nothing_is_even_asked() {
     let baseline = rig.file("baseline.yaml", "imp_travel: { enabled: false, risk_level: low }\n");
     for (arguments, _) in changes(baseline.to_str().unwrap()) {
         let ended = rig.run(&arguments);
-        let wanted = "zt-risk-exporter: nothing was done: there is no terminal to ask at; give --yes\n";
+        let wanted = "zt-risk-exporter: nothing was done: there is no terminal to confirm it; give --yes\n";
         assert_eq!(
             (ended.code, ended.out.as_str(), ended.err.as_str()),
             (Some(5), "", wanted),
@@ -79,8 +79,8 @@ fn an_account_is_named_only_where_there_are_several_and_only_one_that_is_there()
     let config = rig.file("config.yaml", &both);
     let config = config.to_str().unwrap();
     for (account, code, said) in [
-        (None, 2, "several accounts are configured; name one by --account: acme, branch"),
-        (Some("nobody"), 2, "no account \"nobody\" is configured; known are: acme, branch"),
+        (None, 2, "several accounts are configured; choose one with --account: acme, branch"),
+        (Some("nobody"), 2, "no account \"nobody\" is configured; the accounts are: acme, branch"),
         (Some("acme"), 0, "account acme"),
         (Some("branch"), 0, "account branch"),
         (Some(ACCOUNT), 0, "account acme"),
@@ -104,8 +104,8 @@ fn who_is_not_on_the_list_is_not_reset() {
     let rig = Rig::new();
     for (users, said) in [
         (&[ANN, DAN][..], format!("the user {DAN} is not on the risk list of {ACCOUNT}")),
-        (&[ANN, "dan"], format!("nobody on the risk list of {ACCOUNT} fits \"dan\"")),
-        (&[ANN, "lee"], "\"lee\" fits 2 users; name one by id".to_owned()),
+        (&[ANN, "dan"], format!("no user on the risk list of {ACCOUNT} matches \"dan\"")),
+        (&[ANN, "lee"], "\"lee\" matches 2 users; name one by id".to_owned()),
     ] {
         let ended = rig.run(&[&["reset", "--yes"], users].concat());
         assert_eq!((ended.code, ended.err), (Some(4), format!("zt-risk-exporter: {said}\n")));

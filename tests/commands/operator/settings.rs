@@ -70,7 +70,7 @@ fn one_behavior_is_changed_in_what_is_said_and_in_nothing_else() {
     assert_eq!(rig.json(&["behaviors"]), before, "put back, and all others as they were");
     let ended = rig.run(&["behaviors", "set", "imp_travel", "--enable", "--yes"]);
     assert_eq!((ended.code, rig.requests("PUT")), (Some(0), 4), "nothing to change is not sent");
-    assert!(ended.err.contains("nothing is to be changed"), "{}", ended.err);
+    assert!(ended.err.contains("there is nothing to change"), "{}", ended.err);
 }
 
 const BASELINE: &str =
@@ -100,7 +100,7 @@ fn a_difference_from_the_baseline_ends_with_3_until_it_is_applied() {
             "outcome": outcome,
         })
     };
-    let remark = format!("zt-risk-exporter: the baseline says nothing of: {}\n", undeclared.join(", "));
+    let remark = format!("zt-risk-exporter: not in the baseline: {}\n", undeclared.join(", "));
     let differs = rig.run(&["behaviors", "diff", file, "--output", "json"]);
     let found: Value = serde_json::from_str(&differs.out).unwrap();
     assert_eq!((differs.code, found), (Some(3), document("found")));
@@ -126,14 +126,14 @@ fn what_no_behavior_is_called_is_refused_with_what_they_are_called() {
     let empty = rig.file("empty.yaml", "{}");
     let broken = rig.file("broken.yaml", "high_dlp: { enabled: false, risk_level: low, level: low }");
     let [unknown, empty, broken] = [&unknown, &empty, &broken].map(|path| path.to_str().unwrap());
-    let known = "no such behavior: nonsense; known are: crowdstrike_low_zta, crowdstrike_medium_zta, high_dlp, \
+    let known = "no such behavior: nonsense; the behaviors are: crowdstrike_low_zta, crowdstrike_medium_zta, high_dlp, \
                  high_risk_domain, imp_travel, malicious_file, security_domain, sentinel_one\n";
     for (arguments, said) in [
         (&["behaviors", "set", "nonsense", "--disable", "--yes"][..], known),
         (&["behaviors", "diff", unknown], known),
         (&["behaviors", "apply", unknown, "--yes"], known),
         (&["users", "--behavior", "nonsense"], known),
-        (&["behaviors", "diff", empty], "empty.yaml: it names no behavior\n"),
+        (&["behaviors", "diff", empty], "empty.yaml: it has no behaviors\n"),
         (&["behaviors", "diff", broken], "unknown field `level`"),
         (&["behaviors", "diff", "/none/such"], "the baseline /none/such: No such file or directory"),
     ] {
@@ -162,13 +162,19 @@ fn only_what_differs_is_sent_and_nothing_if_somebody_changed_it_meanwhile() {
     let unchanged = r#"{"behaviors":{"a":{"enabled":true,"risk_level":"low"}}}"#;
     for (results, code, sent, outcome, said) in [
         ([before.as_str(), &before, changed], 0, 1, Some("done"), ""),
-        ([&before, &after, changed], 1, 0, None, "nothing was changed: a was changed meanwhile; look again"),
+        (
+            [&before, &after, changed],
+            1,
+            0,
+            None,
+            "nothing was changed: a was changed meanwhile; review it and try again",
+        ),
         (
             [&before, &before, unchanged],
             1,
             1,
             Some("unknown"),
-            "cloudflare took the change, but does not say that a is changed",
+            "cloudflare accepted the change, but its answer does not show that a has changed",
         ),
     ] {
         let (server, ended) = rig.scripted(&results, &set);
@@ -186,7 +192,7 @@ fn only_what_differs_is_sent_and_nothing_if_somebody_changed_it_meanwhile() {
     let (_server, ended) = rig.scripted(&[&before], &["behaviors", "set", "odd", "--disable", "--yes"]);
     assert_eq!(ended.code, Some(2));
     assert!(
-        ended.err.contains("the level of odd is none that can be sent back; give --level"),
+        ended.err.contains("the level of odd is unknown and cannot be sent back; give --level"),
         "{}",
         ended.err
     );
@@ -240,7 +246,7 @@ fn integrations_are_listed_found_made_changed_and_removed() {
     assert_eq!(rig.json(&["integrations", "delete", id, "--yes"])["outcome"], "deleted");
     let gone = rig.run(&["integrations", "delete", id, "--yes"]);
     assert_eq!(gone.code, Some(4));
-    assert!(gone.err.contains("there is no such integration in this account"), "{}", gone.err);
+    assert!(gone.err.contains("the account has no such integration"), "{}", gone.err);
     assert_eq!(rig.requests("DELETE"), 1, "one that is not there is not deleted");
 }
 

@@ -92,7 +92,9 @@ fn what_happens_while_a_person_thinks_is_not_cleared_unseen() {
     let (seen, code) = at_terminal(&rig, 200, None, answer, &["reset", BOB, ANN]);
     assert_eq!((code, rig.resets().len()), (1, 0), "{seen}");
     assert!(
-        seen.contains(&format!("nothing was reset: the risk of {ANN} changed meanwhile; look again")),
+        seen.contains(&format!(
+            "nothing was reset: the risk of {ANN} changed meanwhile; review it and try again"
+        )),
         "{seen}"
     );
 }
@@ -120,7 +122,10 @@ fn every_other_change_asks_too() {
             &["integrations", "create", "--tenant-url", "https://new.okta.com"],
             "\"https://new.okta.com\" from now on? [y/N] ",
         ),
-        (&["integrations", "update", integration, "--deactivate"], "Make the first the second? [y/N] "),
+        (
+            &["integrations", "update", integration, "--deactivate"],
+            "Replace the first with the second? [y/N] ",
+        ),
         (&["integrations", "delete", integration], "Delete this integration? [y/N] "),
     ] {
         let (seen, code) = at_terminal(&rig, 200, None, || "n\n", arguments);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use zt_risk_exporter::clock::{Instant, Timestamp};
-use zt_risk_exporter::cloudflare::limit::{RateLimit, Turn, WINDOW};
+use zt_risk_exporter::cloudflare::limit::{Admission, RateLimit, WINDOW};
 use zt_risk_exporter::internals::collector::queue::Queue;
 use zt_risk_exporter::internals::collector::schedule::{Purpose, Schedule};
 use zt_risk_exporter::internals::commands::plan::Load;
@@ -91,14 +91,14 @@ impl World {
             }
             let change = self.schedule.user_turn(Purpose::Change, now);
             let audit = self.schedule.user_turn(Purpose::Audit, now);
-            if change == Turn::Now
+            if change == Admission::Now
                 && let Some(user) = self.queue.next(now)
             {
                 self.read(user);
-            } else if audit == Turn::Now && self.audit_due() <= self.now {
+            } else if audit == Admission::Now && self.audit_due() <= self.now {
                 self.audit();
             } else {
-                let turn = |turn, other| if let Turn::At(free) = turn { span(free) } else { other };
+                let turn = |turn, other| if let Admission::At(free) = turn { span(free) } else { other };
                 let change = if self.queue.is_empty() { Duration::MAX } else { turn(change, Duration::MAX) };
                 let next = change.min(turn(audit, self.audit_due()));
                 self.now = next.min(span(self.schedule.next_due()));
@@ -159,7 +159,7 @@ impl World {
     }
 
     fn request(&mut self, took: Duration) {
-        if let Turn::At(free) = self.limit.turn(self.moment()) {
+        if let Admission::At(free) = self.limit.admission(self.moment()) {
             self.now = span(free);
         }
         self.limit.begin(self.moment());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use zt_risk_exporter::clock::{Instant, Timestamp};
-use zt_risk_exporter::cloudflare::limit::{RateLimit, Turn, WINDOW};
+use zt_risk_exporter::cloudflare::limit::{Admission, RateLimit, WINDOW};
 use zt_risk_exporter::internals::collector::account::{Account, Fetch, Settings, Step};
 use zt_risk_exporter::internals::collector::ledger::DetailRequest;
 use zt_risk_exporter::internals::collector::user_label::UserLabel;
@@ -111,7 +111,7 @@ impl Crowd {
     }
 
     fn request(&mut self) {
-        if let Turn::At(free) = self.limit.turn(Instant::after_start(self.now)) {
+        if let Admission::At(free) = self.limit.admission(Instant::after_start(self.now)) {
             self.now = free.since(Instant::default());
         }
         self.limit.begin(Instant::after_start(self.now));

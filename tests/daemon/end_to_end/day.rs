@@ -1,19 +1,19 @@
-//! A day with thousands of users on a fast clock: within the budget, and every event counted once.
+//! A day with thousands of users on a fast clock: the budget is kept, and each event is counted once.
 //!
-//! `DAY=whole` plays 24 hours, on a clock for which a busy machine is too slow; without it one hour is played.
+//! `DAY=whole` simulates 24 hours at a speed that needs an idle machine. Without it one hour is simulated.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::rig::{Page, Rig, Setup};
+use super::rig::{Rig, Scrape, Setup};
 use zt_risk_exporter::clock::Timestamp;
 use zt_risk_exporter::cloudflare::limit::WINDOW;
 use zt_risk_exporter::internals::app::Tuning;
 use zt_risk_exporter::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, Scenario};
 
-/// How much is played, and how fast: HTTP takes the same time on the wall whatever the clock says, so that
-/// a faster one leaves too little of it between two readings.
-fn played() -> (Duration, f64) {
+/// The simulated time and the speed of the clock. HTTP takes the same real time at any speed, so at a higher
+/// speed too little of it is left between two polls.
+fn span_and_speed() -> (Duration, f64) {
     match std::env::var("DAY").as_deref() {
         Err(_) => (Duration::from_secs(3_600), 240.0),
         Ok("whole") => (Duration::from_secs(24 * 3_600), 1_200.0),
@@ -24,15 +24,15 @@ fn played() -> (Duration, f64) {
 const USERS: u32 = 5_000;
 
 async fn play(alias: &str, budget_share: f64, requests_allowed: usize) {
-    let (span, speed) = played();
+    let (span, speed) = span_and_speed();
     let config = format!(
         "accounts: [{{ id: {GENERATED_ACCOUNT}, alias: {alias}, token: {GENERATED_TOKEN}, budget_share: {budget_share} }}]"
     );
     let scenario = Scenario::generated(USERS, 7);
     let rig = Rig::start(alias, Setup { scenario, config: &config, speed, tuning: Tuning::default() }).await;
-    rig.until("counting begins", |page| page.has("events_total")).await;
+    rig.until("counting begins", |scrape| scrape.has("events_total")).await;
     rig.clock.sleep(span).await;
-    let page = until_counted(&rig).await;
+    let scrape = until_counted(&rig).await;
 
     let truth = rig.simulator.truth();
     let arrivals: Vec<Timestamp> = truth.requests.iter().map(|request| request.arrived).collect();
@@ -42,16 +42,16 @@ async fn play(alias: &str, budget_share: f64, requests_allowed: usize) {
     }
     let limited = truth.requests.iter().filter(|request| request.status == 429).count();
     assert_eq!(limited, 0, "answers with 429");
-    assert_eq!(page.sum("events_unattributed_total"), 0.0, "nothing was lost");
-    report(alias, &page, &arrivals, speed);
+    assert_eq!(scrape.sum("events_unattributed_total"), 0.0, "nothing was lost");
+    report(alias, &scrape, &arrivals, speed);
     rig.stop().await.expect("a clean end");
 }
 
-/// Waits for a moment at which the page and the truth agree, for each behavior and level. Events go on
-/// happening, but one that was missed or counted twice would keep them apart for ever.
-async fn until_counted(rig: &Rig) -> Page {
-    rig.until("the page agrees with the truth", |page| {
-        let Some(epoch) = page.get("counting_since_timestamp_seconds") else { return false };
+/// Waits until the exposition and the truth agree for each behavior and level. Events go on happening, but if
+/// one was missed or counted twice, the two would never agree.
+async fn until_counted(rig: &Rig) -> Scrape {
+    rig.until("the counters agree with the truth", |scrape| {
+        let Some(epoch) = scrape.get("counting_since_timestamp_seconds") else { return false };
         let epoch = Timestamp::from_millis((epoch * 1000.0) as i64);
         let totals = rig.simulator.totals_since(Some(epoch));
         let mut happened = BTreeMap::new();
@@ -65,21 +65,21 @@ async fn until_counted(rig: &Rig) -> Page {
             }
         }
         let counted =
-            happened.keys().map(|series| (series.clone(), page.get(series).unwrap_or(0.0))).collect();
-        page.sum("events_total") > 0.0
-            && page.sum("events_total") == happened.values().sum::<f64>()
+            happened.keys().map(|series| (series.clone(), scrape.get(series).unwrap_or(0.0))).collect();
+        scrape.sum("events_total") > 0.0
+            && scrape.sum("events_total") == happened.values().sum::<f64>()
             && happened == counted
     })
     .await
 }
 
-#[expect(clippy::print_stdout, reason = "the figures are for whoever runs this")]
-fn report(alias: &str, page: &Page, arrivals: &[Timestamp], speed: f64) {
-    let delays = page.get("event_observation_delay_seconds_count").unwrap_or(0.0);
-    let mean = page.get("event_observation_delay_seconds_sum").unwrap_or(0.0) / delays;
+#[expect(clippy::print_stdout, reason = "the figures are for the person who runs this")]
+fn report(alias: &str, scrape: &Scrape, arrivals: &[Timestamp], speed: f64) {
+    let delays = scrape.get("event_observation_delay_seconds_count").unwrap_or(0.0);
+    let mean = scrape.get("event_observation_delay_seconds_sum").unwrap_or(0.0) / delays;
     let within = |bound: &str| {
         let bucket = format!("event_observation_delay_seconds_bucket{{le=\"{bound}\"}}");
-        100.0 * page.get(&bucket).unwrap_or(0.0) / delays
+        100.0 * scrape.get(&bucket).unwrap_or(0.0) / delays
     };
     println!(
         "{alias}: {delays} events of {USERS} users counted, none lost or double, with {} requests; from event to \

@@ -1,8 +1,9 @@
-//! Records two eventful days of two accounts, as a Prometheus would have stored them: what dashboards are looked at with.
+//! Records two days of two accounts with many kinds of incidents, as Prometheus would have stored them. The dashboards are
+//! viewed with this data.
 //!
 //! `tests/dashboards/run` starts it, and `promtool tsdb create-blocks-from openmetrics` loads what it writes.
-//! `HISTORY_HOURS` makes the history longer, before its eventful last day; `HISTORY_PACE` sets how fast the clock
-//! runs, and with it by how much the time to build the page is overstated, which is taken by that clock.
+//! `HISTORY_HOURS` makes the history longer; all incidents are in its last day. `HISTORY_PACE` sets the speed of the
+//! clock. Measured durations, such as that of encoding, are too large by this factor.
 
 use std::env;
 use std::fs::File;
@@ -19,10 +20,10 @@ use zt_risk_exporter::simulator::{BehaviorSpec, Fault, FaultRule, Level, Scenari
 
 use super::rig::{Rig, Setup};
 
-/// The account in which most of it happens.
+/// The account with most of the incidents.
 const ACME: &str = "0123456789abcdef0123456789abcdef";
 
-/// A small one beside it, with credentials of its own.
+/// A small account with credentials of its own.
 const BRANCH: &str = "fedcba9876543210fedcba9876543210";
 
 const OKTA: Uuid = Uuid::from_u128(0x4cfe_8442_664b_4915_acd4_b39c_d65c_4314);
@@ -44,13 +45,13 @@ tokens:
   - { token: for-branch, permissions: [Zero Trust Read, 'Zero Trust: PII Read'], user: branch, expires_on: '2030-04-09T00:00:00Z' }
 ";
 
-/// How often the page is scraped, by the simulated clock.
+/// The scrape interval on the simulated clock.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// What each stored sample carries beside its own labels.
+/// The target labels of each stored sample.
 const TARGET: &str = r#"job="zt-risk-exporter",instance="localhost:10069""#;
 
-/// promtool reads a whole file again for every two hours in it, so a file must not have many.
+/// promtool reads the whole file once for every two hours in it, so a file must not cover many hours.
 const MINUTES_OF_A_PART: u32 = 6 * 60;
 
 /// A number from the environment.
@@ -61,8 +62,8 @@ fn setting(name: &str, default: u32) -> u32 {
     }
 }
 
-/// Lets happen what is due so many minutes before the end: all of it within the last day.
-async fn let_happen(rig: &Rig, minutes_left: u32, branch_token: &Path) {
+/// Causes the incidents that are due this many minutes before the end, all within the last day.
+async fn cause_incidents(rig: &Rig, minutes_left: u32, branch_token: &Path) {
     match minutes_left {
         1_200 => write_token(branch_token, "revoked"),
         1_140 => write_token(branch_token, "for-branch"),
@@ -73,7 +74,7 @@ async fn let_happen(rig: &Rig, minutes_left: u32, branch_token: &Path) {
         880 => rig.simulator.clear_faults(),
         560 => configure(rig, "high_dlp", "High Number of DLP Policies Triggered", false, Level::Medium),
         500 => configure(rig, "security_domain", "Suspicious Security Domain", true, Level::High),
-        // A campaign: sixty people in ten minutes.
+        // A campaign: sixty users in ten minutes.
         421..=430 => users(rig, Level::Low, 6).for_each(|user| act(rig, user, "malicious_file")),
         330 => deactivate(rig).await,
         240 => {
@@ -81,15 +82,15 @@ async fn let_happen(rig: &Rig, minutes_left: u32, branch_token: &Path) {
             let account = Some(ACME.to_owned());
             rig.inject(FaultRule { fault: limited, endpoint: None, account, count: Some(1) });
         }
-        // The campaign is cleaned up.
+        // The users of the campaign are reset.
         171..=180 => users(rig, Level::High, 6).for_each(|user| reset(rig, user)),
-        // Some of those do it again.
+        // Some of them get events again.
         90 | 100 | 110 | 120 => offend_again(rig),
         _ => {}
     }
 }
 
-/// The first users of that level in the large account.
+/// The first users at this level in the large account.
 fn users(rig: &Rig, level: Level, count: usize) -> impl Iterator<Item = Uuid> {
     let truth = rig.simulator.truth_since(rig.clock.date());
     let listed =
@@ -124,7 +125,7 @@ fn configure(rig: &Rig, id: &str, name: &str, enabled: bool, risk_level: Level) 
     rig.simulator.set_behavior(ACME, behavior).expect("the account exists");
 }
 
-/// As an administrator would, by the API: the simulator has no other way.
+/// Deactivates an integration through the API, as an administrator would.
 async fn deactivate(rig: &Rig) {
     let body = r#"{"tenant_url":"https://example.okta.com","active":false}"#;
     let request = format!(
@@ -153,7 +154,7 @@ async fn scrape(rig: &Rig, pace: f64, start: Timestamp, out: &mut impl Write) {
     let mut scraped = 0;
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let (series, value) = line.rsplit_once(' ').expect("a series and a value");
-        // The only date on the page that the operating system tells.
+        // The only timestamp in the exposition that comes from the operating system.
         let value = if series == "process_start_time_seconds" { &started } else { value };
         match series.split_once('{') {
             Some((name, labels)) => writeln!(out, "{name}{{{TARGET},{labels} {value} {at}"),
@@ -162,13 +163,13 @@ async fn scrape(rig: &Rig, pace: f64, start: Timestamp, out: &mut impl Write) {
         .expect("the file takes it");
         scraped += 1;
     }
-    // What Prometheus adds to each scrape.
+    // The series that Prometheus adds to each scrape.
     writeln!(out, "up{{{TARGET}}} 1 {at}").expect("the file takes it");
     writeln!(out, "scrape_duration_seconds{{{TARGET}}} {took} {at}").expect("the file takes it");
     writeln!(out, "scrape_samples_scraped{{{TARGET}}} {scraped} {at}").expect("the file takes it");
 }
 
-/// A file for the next hours.
+/// The output file for the next hours.
 fn part(folder: &Path, number: u32) -> BufWriter<File> {
     BufWriter::new(File::create(folder.join(format!("{number:03}.om"))).expect("a file can be made"))
 }
@@ -195,12 +196,12 @@ async fn a_history_for_the_dashboards() {
     let scenario = Scenario::from_yaml(WORLD).expect("a scenario");
     let setup = Setup { scenario, config: &config, speed: pace, tuning: Tuning::default() };
     let rig = Rig::start("history", setup).await;
-    rig.until("both accounts count", |page| {
+    rig.until("both accounts count", |scrape| {
         ["acme", "branch"]
             .iter()
-            .all(|account| page.get_of(account, "counting_since_timestamp_seconds").is_some())
-            && page.has("events_total")
-            && page.has("integration_active")
+            .all(|account| scrape.get_of(account, "counting_since_timestamp_seconds").is_some())
+            && scrape.has("events_total")
+            && scrape.has("integration_active")
     })
     .await;
 
@@ -213,16 +214,16 @@ async fn a_history_for_the_dashboards() {
         }
         rig.clock.sleep_until(start + INTERVAL * minute).await;
         scrape(&rig, pace, date, &mut out).await;
-        let_happen(&rig, minutes - minute, &token).await;
+        cause_incidents(&rig, minutes - minute, &token).await;
     }
     end(out);
 
-    let page = rig.page().await;
-    let campaign = page.get("events_total{behavior=\"malicious_file\",risk_level=\"high\"}");
+    let scrape = rig.scrape().await;
+    let campaign = scrape.get("events_total{behavior=\"malicious_file\",risk_level=\"high\"}");
     assert!(campaign >= Some(60.0), "events of the campaign: {campaign:?}");
-    assert!(page.get_of("acme", "resets_total") >= Some(60.0), "the mass reset");
-    assert_eq!(page.get("behavior_enabled{behavior=\"high_dlp\"}"), Some(0.0));
-    assert_eq!(page.get("behavior_risk_level{behavior=\"security_domain\"}"), Some(3.0));
+    assert!(scrape.get_of("acme", "resets_total") >= Some(60.0), "the mass reset");
+    assert_eq!(scrape.get("behavior_enabled{behavior=\"high_dlp\"}"), Some(0.0));
+    assert_eq!(scrape.get("behavior_risk_level{behavior=\"security_domain\"}"), Some(3.0));
     let requests = rig.simulator.truth().requests;
     for (account, status) in [(ACME, 429), (ACME, 503), (BRANCH, 503), (BRANCH, 401)] {
         let met = requests.iter().any(|one| one.account.as_deref() == Some(account) && one.status == status);

@@ -1,4 +1,4 @@
-//! What `/api/v1/status` says when things go right, and when they go wrong.
+//! The content of `/api/v1/status` in normal operation and during failures.
 
 use std::time::Duration;
 
@@ -25,13 +25,13 @@ async fn start(alias: &str, config: &str) -> Rig {
     Rig::start(alias, Setup { scenario, config, speed: 100.0, tuning: Tuning::default() }).await
 }
 
-/// What is said of the account, as soon as `holds` is true of it; fails, saying what was awaited, if it never is.
+/// Waits until `holds` is true of the account's status, and returns it. Panics with `what` after a timeout.
 async fn until(rig: &Rig, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
-    let mut looks = tokio::time::interval(Duration::from_millis(20));
+    let mut poll = tokio::time::interval(Duration::from_millis(20));
     let mut latest = Value::Null;
-    let search = async {
+    let wait = async {
         loop {
-            looks.tick().await;
+            poll.tick().await;
             let (status, text) = rig.get("/api/v1/status").await;
             assert_eq!(status, 200);
             let document: Value = serde_json::from_str(&text).expect("JSON");
@@ -41,13 +41,13 @@ async fn until(rig: &Rig, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
             }
         }
     };
-    match tokio::time::timeout(Duration::from_secs(30), search).await {
+    match tokio::time::timeout(Duration::from_secs(30), wait).await {
         Ok(account) => account,
-        Err(_) => panic!("{what}: did not come to pass\n{}\n{latest:#}", rig.logs().join("\n")),
+        Err(_) => panic!("{what}: did not happen\n{}\n{latest:#}", rig.logs().join("\n")),
     }
 }
 
-/// The latest error of the account: what it is, whether it goes on, and how often it was seen.
+/// The latest error of the account: endpoint, cause, whether it continues, and how often it occurred.
 fn error(account: &Value) -> (&str, &str, bool, u64) {
     let error = &account["errors"][0];
     let word = |name: &str| error[name].as_str().unwrap_or_default();
@@ -55,7 +55,7 @@ fn error(account: &Value) -> (&str, &str, bool, u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_status_tells_of_each_trouble_from_its_beginning_to_its_end_and_keeps_the_data() {
+async fn the_status_has_each_failure_with_its_beginning_and_end_and_keeps_the_data() {
     let rig = start("live", "users: { identity: email }").await;
     let is_up = |account: &Value| account["up"] == true;
     let before =
@@ -89,9 +89,9 @@ async fn the_status_tells_of_each_trouble_from_its_beginning_to_its_end_and_keep
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_configuration_turns_the_page_and_the_status_off_and_nothing_else() {
+async fn the_configuration_disables_only_the_page_and_the_status() {
     let rig = start("no_page", "web: { page: false }").await;
-    rig.until("a first reading", |page| page.get("up") == Some(1.0)).await;
+    rig.until("a first reading", |scrape| scrape.get("up") == Some(1.0)).await;
     for (path, wanted) in [("/", 404), ("/api/v1/status", 404), ("/-/ready", 200), ("/-/healthy", 200)] {
         assert_eq!(rig.get(path).await.0, wanted, "{path}");
     }

@@ -1,4 +1,4 @@
-//! The whole exporter on a simulated Cloudflare, both on one clock, talking real HTTP.
+//! The exporter and the simulator on one clock, connected by HTTP.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -16,25 +16,25 @@ use zt_risk_exporter::internals::app::{Error, Exporter, Tuning};
 use zt_risk_exporter::internals::config::{Config, Flags};
 use zt_risk_exporter::simulator::{Fault, FaultRule, Scenario, Simulator};
 
-/// The account that scenarios speak of unless they name another.
+/// The account of scenarios that name no other.
 pub(crate) const ACCOUNT: &str = "0123456789abcdef0123456789abcdef";
 
-/// What a scenario may take on the wall before it has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// After this real time without the expected result a test fails.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What to start.
 pub(crate) struct Setup<'a> {
-    /// The world, as a file for `simulate` says it.
+    /// The simulated world.
     pub(crate) scenario: Scenario,
-    /// The exporter's configuration, but for the upstream; without accounts it watches [`ACCOUNT`].
+    /// The exporter's configuration without the base URL. Without accounts it polls [`ACCOUNT`].
     pub(crate) config: &'a str,
-    /// How fast the clock runs.
+    /// The speed of the clock, relative to real time.
     pub(crate) speed: f64,
-    /// How long the exporter waits.
+    /// The exporter's timeouts.
     pub(crate) tuning: Tuning,
 }
 
-/// Simulator and exporter, running.
+/// A running simulator and a running exporter.
 pub(crate) struct Rig {
     pub(crate) simulator: Simulator,
     pub(crate) clock: Clock,
@@ -45,13 +45,13 @@ pub(crate) struct Rig {
     _folder: tempfile::TempDir,
 }
 
-/// The samples of a page, by series as written.
+/// The samples of one scrape, by series as in the exposition.
 #[derive(Debug, Default)]
-pub(crate) struct Page(BTreeMap<String, f64>);
+pub(crate) struct Scrape(BTreeMap<String, f64>);
 
-impl Page {
-    /// The value of a series of the metrics about Cloudflare, such as `users{max_risk_level="high"}`; the
-    /// account's label is added.
+impl Scrape {
+    /// The value of a series about Cloudflare, such as `users{max_risk_level="high"}`. The label `account` is
+    /// added.
     pub(crate) fn get(&self, series: &str) -> Option<f64> {
         let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
         let start = format!("cloudflare_zt_risk_{name}{{account=");
@@ -61,12 +61,12 @@ impl Page {
             .map(|(_, value)| *value)
     }
 
-    /// The same for one of several accounts.
+    /// The value of a series about one of several accounts.
     pub(crate) fn get_of(&self, account: &str, name: &str) -> Option<f64> {
         self.0.get(&format!("cloudflare_zt_risk_{name}{{account=\"{account}\"}}")).copied()
     }
 
-    /// The same for the exporter's own metrics, of the account or of none.
+    /// The value of a series of the exporter's own metrics, with or without the label `account`.
     pub(crate) fn own(&self, series: &str) -> Option<f64> {
         let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
         let start = format!("zt_risk_exporter_{name}");
@@ -75,13 +75,13 @@ impl Page {
         self.0.iter().find(|(key, _)| is_named(key) && ends_with_labels(key, labels)).map(|(_, value)| *value)
     }
 
-    /// The sum over all series of a family of the metrics about Cloudflare.
+    /// The sum of all series of a metric about Cloudflare.
     pub(crate) fn sum(&self, name: &str) -> f64 {
         let start = format!("cloudflare_zt_risk_{name}{{");
         self.0.iter().filter(|(key, _)| key.starts_with(&start)).map(|(_, value)| value).sum()
     }
 
-    /// Whether any series of the metrics about Cloudflare begins like this.
+    /// Whether any series about Cloudflare begins like this.
     pub(crate) fn has(&self, start: &str) -> bool {
         let start = format!("cloudflare_zt_risk_{start}");
         self.0.keys().any(|key| key.starts_with(&start))
@@ -93,28 +93,27 @@ fn ends_with_labels(key: &str, labels: &str) -> bool {
 }
 
 impl Rig {
-    /// Starts both; `alias` is the account's label, and tells its log lines from those of other tests.
+    /// Starts both. `alias` is the account's label; it also separates the log lines from those of other tests.
     pub(crate) async fn start(alias: &str, setup: Setup<'_>) -> Self {
-        // A date that has nothing to do with today, so that whoever asks the wall's clock is found out.
+        // A date far from today, so that code that reads the system clock fails.
         let clock = Clock::scaled(Timestamp::from_seconds(1_900_000_000), setup.speed);
-        let simulator =
-            Simulator::start(setup.scenario, clock.clone()).await.expect("a scenario that can be played");
+        let simulator = Simulator::start(setup.scenario, clock.clone()).await.expect("a valid scenario");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = configure(&folder, alias, setup.config, &simulator.base_url());
-        listen_to_logs(&config);
+        capture_logs(&config);
         let exporter = Exporter::new(&config, &clock, &setup.tuning).expect("an exporter");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(exporter.run(listener, async {
-            // A test that ends early drops the other end, which is a stop as well.
+            // If a test ends early, the other end is dropped, which stops the exporter too.
             let _ = stopped.await;
         }));
         let (stop, running) = (Some(stop), Some(running));
         Self { simulator, clock, address, alias: alias.to_owned(), stop, running, _folder: folder }
     }
 
-    /// The status and the text of a page.
+    /// The status and the body of a response.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.address).await.expect("the exporter listens");
         let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
@@ -126,8 +125,8 @@ impl Rig {
         (status, body.to_owned())
     }
 
-    /// The samples of `/metrics`.
-    pub(crate) async fn page(&self) -> Page {
+    /// Scrapes `/metrics`.
+    pub(crate) async fn scrape(&self) -> Scrape {
         let (status, text) = self.get("/metrics").await;
         assert_eq!(status, 200);
         let samples = text.lines().filter(|line| !line.starts_with('#'));
@@ -135,43 +134,43 @@ impl Rig {
             let (series, value) = line.rsplit_once(' ').expect("a series and a value");
             (series.to_owned(), value.parse().expect("a number"))
         };
-        Page(samples.map(sample).collect())
+        Scrape(samples.map(sample).collect())
     }
 
-    /// The first page of which `holds` is true; fails, saying what was awaited, if none comes in time.
-    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Page) -> bool) -> Page {
-        let mut looks = tokio::time::interval(Duration::from_millis(20));
-        let search = async {
+    /// Scrapes until `holds` is true, and returns that scrape. Panics with `what` after a timeout.
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Scrape) -> bool) -> Scrape {
+        let mut poll = tokio::time::interval(Duration::from_millis(20));
+        let wait = async {
             loop {
-                looks.tick().await;
-                let page = self.page().await;
-                if holds(&page) {
-                    return page;
+                poll.tick().await;
+                let scrape = self.scrape().await;
+                if holds(&scrape) {
+                    return scrape;
                 }
             }
         };
-        match tokio::time::timeout(PATIENCE, search).await {
-            Ok(page) => page,
+        match tokio::time::timeout(TIMEOUT, wait).await {
+            Ok(scrape) => scrape,
             Err(_) => {
-                panic!("{what}: did not come to pass\n{}\n{:#?}", self.logs().join("\n"), self.page().await)
+                panic!("{what}: did not happen\n{}\n{:#?}", self.logs().join("\n"), self.scrape().await)
             }
         }
     }
 
     /// Waits for a log line of the account that contains all `parts`.
     pub(crate) async fn until_logged(&self, parts: &[&str]) {
-        let mut looks = tokio::time::interval(Duration::from_millis(20));
-        let search = async {
+        let mut poll = tokio::time::interval(Duration::from_millis(20));
+        let wait = async {
             while !self.logs().iter().any(|line| parts.iter().all(|part| line.contains(part))) {
-                looks.tick().await;
+                poll.tick().await;
             }
         };
-        if tokio::time::timeout(PATIENCE, search).await.is_err() {
+        if tokio::time::timeout(TIMEOUT, wait).await.is_err() {
             panic!("no log line with {parts:?} among\n{}", self.logs().join("\n"));
         }
     }
 
-    /// Switches a fault on.
+    /// Adds a fault rule.
     pub(crate) fn inject(&self, rule: FaultRule) {
         self.simulator.inject(rule);
     }
@@ -183,14 +182,14 @@ impl Rig {
         lines.split('\n').filter(|line| line.contains(&marked)).map(str::to_owned).collect()
     }
 
-    /// Asks the exporter to stop, and says how it ended.
+    /// Stops the exporter, and returns its result.
     pub(crate) async fn stop(mut self) -> Result<(), Error> {
         drop(self.stop.take());
         self.running.take().expect("it was not stopped before").await.expect("no panic")
     }
 }
 
-/// A fault everywhere on the summary.
+/// A fault rule for the summary of all accounts.
 pub(crate) fn on_summary(fault: Fault) -> FaultRule {
     FaultRule::at(zt_risk_exporter::simulator::Endpoint::Summary, fault)
 }
@@ -209,13 +208,13 @@ fn configure(folder: &tempfile::TempDir, alias: &str, text: &str, base_url: &str
     Config::load(&flags, []).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// All log lines of this process.
+/// All log lines of the test process.
 fn log_lines() -> &'static Arc<Mutex<String>> {
     static LINES: OnceLock<Arc<Mutex<String>>> = OnceLock::new();
     LINES.get_or_init(Arc::default)
 }
 
-/// Appends to the shared text.
+/// Appends to the shared log.
 struct Lines;
 
 impl Write for Lines {
@@ -230,7 +229,7 @@ impl Write for Lines {
     }
 }
 
-fn listen_to_logs(config: &Config) {
-    // Each test binary has one subscriber; later tests find it in place.
+fn capture_logs(config: &Config) {
+    // A test process has one subscriber. Later tests use the first one.
     let _ = tracing::subscriber::set_global_default(logging::subscriber(&config.log, Colour::Off, || Lines));
 }

@@ -1,17 +1,17 @@
-//! What the page, `up`, readiness and the log say when things go right, and when they go wrong.
+//! The exposition, `up`, readiness and the log in normal operation and during failures.
 //!
-//! The clock runs a hundred times as fast as the wall; time-outs are the wall's.
+//! The clock runs a hundred times faster than real time. Timeouts are real time.
 
 use std::time::Duration;
 
-use super::rig::{ACCOUNT, Page, Rig, Setup, on_summary};
+use super::rig::{ACCOUNT, Rig, Scrape, Setup, on_summary};
 use uuid::Uuid;
 use zt_risk_exporter::internals::app::Tuning;
 use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule, Scenario};
 
 const HIGH: Uuid = Uuid::from_u128(1);
 
-/// Three users, one at each level, of six events altogether.
+/// Three users, one at each level, with six events in total.
 const WORLD: &str = "
 accounts:
   - id: 0123456789abcdef0123456789abcdef
@@ -42,31 +42,35 @@ fn world(more: &str) -> Scenario {
 }
 
 fn quick() -> Tuning {
-    Tuning { idle_wait: Duration::from_millis(300), total_wait: Duration::from_secs(2), ..Tuning::default() }
+    Tuning {
+        idle_timeout: Duration::from_millis(300),
+        total_timeout: Duration::from_secs(2),
+        ..Tuning::default()
+    }
 }
 
 async fn start(alias: &str, scenario: Scenario, config: &str) -> Rig {
     Rig::start(alias, Setup { scenario, config, speed: 100.0, tuning: quick() }).await
 }
 
-fn is_up(page: &Page) -> bool {
-    page.get("up") == Some(1.0)
+fn is_up(scrape: &Scrape) -> bool {
+    scrape.get("up") == Some(1.0)
 }
 
-fn is_down(page: &Page) -> bool {
-    page.get("up") == Some(0.0)
+fn is_down(scrape: &Scrape) -> bool {
+    scrape.get("up") == Some(0.0)
 }
 
-/// Everything of the first good reading is still there.
-fn keeps_the_last_good_data(page: &Page) {
+/// The data of the first successful poll is still exported.
+fn keeps_the_last_good_data(scrape: &Scrape) {
     for (level, users) in [("low", 1.0), ("medium", 1.0), ("high", 1.0), ("unknown", 0.0)] {
-        assert_eq!(page.get(&format!("users{{max_risk_level=\"{level}\"}}")), Some(users), "{level}");
+        assert_eq!(scrape.get(&format!("users{{max_risk_level=\"{level}\"}}")), Some(users), "{level}");
     }
-    assert!(page.get("last_success_timestamp_seconds{endpoint=\"summary\"}").is_some());
+    assert!(scrape.get("last_success_timestamp_seconds{endpoint=\"summary\"}").is_some());
 }
 
-/// The exporter reads the world once, then `fault` strikes the summary until it is switched off.
-async fn endures(alias: &str, tuning: Tuning, fault: Fault, outcome: &str, said: &str) {
+/// The exporter polls once, then the summary fails with `fault` until the fault is removed.
+async fn survives(alias: &str, tuning: Tuning, fault: Fault, outcome: &str, message: &str) {
     let rig = Rig::start(alias, Setup { scenario: world(""), config: "", speed: 100.0, tuning }).await;
     let before = rig.until("first reading", is_up).await;
     keeps_the_last_good_data(&before);
@@ -75,110 +79,110 @@ async fn endures(alias: &str, tuning: Tuning, fault: Fault, outcome: &str, said:
     keeps_the_last_good_data(&during);
     let refused = format!("requests_total{{endpoint=\"summary\",outcome=\"{outcome}\"}}");
     assert!(during.own(&refused) >= Some(1.0), "{refused} {:?}", rig.logs());
-    assert_eq!(rig.get("/-/ready").await.0, 200, "trouble upstream is no reason to take the exporter out");
+    assert_eq!(rig.get("/-/ready").await.0, 200, "a failure of the API does not make the exporter unready");
     rig.until_logged(&["WARN", "the request failed", "endpoint=\"summary\""]).await;
     let warning = rig.logs().into_iter().find(|line| line.contains("the request failed")).expect("just seen");
-    let (_, sentence) = warning.split_once("error=").expect("the log says which");
-    assert!(sentence.contains(said), "{said}: {sentence}");
+    let (_, sentence) = warning.split_once("error=").expect("the line has an error");
+    assert!(sentence.contains(message), "{message}: {sentence}");
     rig.simulator.clear_faults();
     rig.until("it is over", is_up).await;
     rig.until_logged(&["INFO", "requests succeed again", "endpoint=\"summary\""]).await;
     let warnings = rig.logs().iter().filter(|line| line.contains("the request failed")).count();
-    assert_eq!(warnings, 1, "said once: {:#?}", rig.logs());
+    assert_eq!(warnings, 1, "logged once: {:#?}", rig.logs());
     rig.stop().await.expect("a clean end");
 }
 
-macro_rules! endures {
-    ($($name:ident: $fault:expr, $outcome:literal, $said:literal;)*) => {
+macro_rules! survives {
+    ($($name:ident: $fault:expr, $outcome:literal, $message:literal;)*) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                endures(stringify!($name), quick(), $fault, $outcome, $said).await;
+                survives(stringify!($name), quick(), $fault, $outcome, $message).await;
             }
         )*
     };
 }
 
-endures! {
-    a_429_with_retry_after_blocks_for_as_long: Fault::Limited { retry_after: Some("20".to_owned()) }, "limited", "ask again in 20 s";
-    a_429_without_headers_blocks_for_five_minutes: Fault::Limited { retry_after: None }, "limited", "ask again in 300 s";
-    a_500_is_passing: Fault::Status { status: 500, code: 1000, message: "oops".to_owned() }, "unavailable", "HTTP 500, 1000 oops";
-    a_502_with_html_is_passing: Fault::BadGateway, "unavailable", "cloudflare is in trouble; ask again later";
-    a_200_without_success_is_an_error: Fault::Unsuccessful { code: 1_234, message: "no".to_owned() }, "unavailable", "reports a failure; ask again later, and look into it if it lasts (HTTP 200, 1234 no";
+survives! {
+    a_429_with_retry_after_blocks_for_that_time: Fault::Limited { retry_after: Some("20".to_owned()) }, "limited", "retry in 20 s";
+    a_429_without_headers_blocks_for_five_minutes: Fault::Limited { retry_after: None }, "limited", "retry in 300 s";
+    a_500_is_transient: Fault::Status { status: 500, code: 1000, message: "oops".to_owned() }, "unavailable", "HTTP 500, 1000 oops";
+    a_502_with_html_is_transient: Fault::BadGateway, "unavailable", "cloudflare is unavailable; retry later";
+    a_200_without_success_is_an_error: Fault::Unsuccessful { code: 1_234, message: "no".to_owned() }, "unavailable", "reports a failure; retry later; investigate if it persists (HTTP 200, 1234 no";
     a_200_without_result_is_an_error: Fault::MissingResult, "shape", "it has no result";
     a_200_with_null_result_is_an_error: Fault::NullResult, "shape", "it has no result";
-    a_redirect_is_not_followed: Fault::Redirect { location: "http://127.0.0.1:1/steal".to_owned() }, "shape", "it leads to 127.0.0.1, where nothing is sent";
-    a_connection_reset_is_passing: Fault::Reset, "unavailable", "connection closed before message completed";
-    a_hang_is_given_up: Fault::Hang, "timeout", "no whole answer within 2s";
-    a_slow_body_is_given_up: Fault::SlowBody { bytes: 1, pause_ms: 50 }, "timeout", "no whole answer within 2s";
-    a_stalled_body_is_given_up: Fault::SlowBody { bytes: 200, pause_ms: 5_000 }, "timeout", "stood still for 300ms";
-    a_truncated_body_is_no_list: Fault::TruncatedBody, "unavailable", "the answer broke off after";
-    a_wrong_content_type_is_no_list: Fault::WrongContentType, "shape", "it is text/html, not JSON";
-    a_compressed_bomb_is_not_unpacked: Fault::CompressedBomb { mebibytes: 4_096 }, "shape", "more than 200 times its compressed size";
+    a_redirect_is_not_followed: Fault::Redirect { location: "http://127.0.0.1:1/steal".to_owned() }, "shape", "it redirects to 127.0.0.1, and redirects are not followed";
+    a_connection_reset_is_transient: Fault::Reset, "unavailable", "connection closed before message completed";
+    a_hanging_request_times_out: Fault::Hang, "timeout", "the response was not complete within 2s";
+    a_slow_body_times_out: Fault::SlowBody { bytes: 1, pause_ms: 50 }, "timeout", "the response was not complete within 2s";
+    a_stalled_body_times_out: Fault::SlowBody { bytes: 200, pause_ms: 5_000 }, "timeout", "the response stalled for 300ms";
+    a_truncated_body_is_discarded: Fault::TruncatedBody, "unavailable", "the response was cut off after";
+    a_wrong_content_type_is_discarded: Fault::WrongContentType, "shape", "it is text/html, not JSON";
+    a_compressed_bomb_is_not_decompressed: Fault::CompressedBomb { mebibytes: 4_096 }, "shape", "more than 200 times its compressed size";
 }
 
-/// It is given all the time it wants: how much of it fits in 2 s is the machine's affair.
+/// With the default timeouts: how many elements arrive within 2 s depends on the machine.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endless_body_ends() {
-    let said = "too large: more than 2000000 elements";
-    endures("an_endless_body_ends", Tuning::default(), Fault::EndlessBody, "shape", said).await;
+    let message = "too large: more than 2000000 elements";
+    survives("an_endless_body_ends", Tuning::default(), Fault::EndlessBody, "shape", message).await;
 }
 
-/// The exporter reads the world, then `fault` strikes the summary, which stays a whole list.
-async fn bears(alias: &str, fault: Fault, shows: impl Fn(&Page) -> bool) -> Rig {
+/// The exporter polls once, then `fault` changes the summary, and the list still counts as complete.
+async fn stays_up_with(alias: &str, fault: Fault, shows: impl Fn(&Scrape) -> bool) -> Rig {
     let rig = start(alias, world(""), "").await;
     rig.until("first reading", is_up).await;
     rig.inject(on_summary(fault));
-    let page = rig.until("the fault shows", shows).await;
-    assert!(is_up(&page));
+    let scrape = rig.until("the fault shows", shows).await;
+    assert!(is_up(&scrape));
     rig
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn null_levels_are_unknown_and_no_moves() {
-    let unknown = |page: &Page| page.get("users{max_risk_level=\"unknown\"}") == Some(3.0);
+async fn null_levels_are_unknown_and_are_not_level_changes() {
+    let unknown = |scrape: &Scrape| scrape.get("users{max_risk_level=\"unknown\"}") == Some(3.0);
     for (alias, fault) in [("null_levels", Fault::NullLevels), ("unknown_levels", Fault::UnknownLevels)] {
-        let rig = bears(alias, fault, unknown).await;
-        let page = rig.page().await;
-        assert_eq!(page.sum("level_changes_total"), 0.0);
-        assert_eq!(page.sum("users"), 3.0);
+        let rig = stays_up_with(alias, fault, unknown).await;
+        let scrape = rig.scrape().await;
+        assert_eq!(scrape.sum("level_changes_total"), 0.0);
+        assert_eq!(scrape.sum("users"), 3.0);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unknown_behaviors_get_labels_of_their_own() {
     let rig = start("unknown_behaviors", world(""), "").await;
-    rig.until("counting begins", |page| page.has("events_total") && is_up(page)).await;
+    rig.until("counting begins", |scrape| scrape.has("events_total") && is_up(scrape)).await;
     rig.inject(FaultRule::at(Endpoint::User, Fault::UnknownBehaviors));
     rig.simulator.append_event(ACCOUNT, HIGH, "imp_travel", rig.clock.date()).expect("user 1");
-    let page = rig.until("the event is counted", |page| page.sum("events_total") == 1.0).await;
-    assert_eq!(page.get("events_total{behavior=\"imp_travel\",risk_level=\"high\"}"), Some(0.0));
+    let scrape = rig.until("the event is counted", |scrape| scrape.sum("events_total") == 1.0).await;
+    assert_eq!(scrape.get("events_total{behavior=\"imp_travel\",risk_level=\"high\"}"), Some(0.0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn behaviors_of_an_unknown_shape_hold_no_event_back() {
+async fn malformed_behaviors_do_not_delay_events() {
     let faults = "faults: [{ fault: missing_result, endpoint: behaviors }]";
     let rig = start("misshapen_behaviors", world(faults), "").await;
-    rig.until("counting begins", |page| page.has("resets_total") && is_up(page)).await;
+    rig.until("counting begins", |scrape| scrape.has("resets_total") && is_up(scrape)).await;
     rig.simulator.append_event(ACCOUNT, HIGH, "imp_travel", rig.clock.date()).expect("user 1");
-    rig.until("the event is counted", |page| page.sum("events_total") == 1.0).await;
+    rig.until("the event is counted", |scrape| scrape.sum("events_total") == 1.0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn duplicated_rows_are_counted_once() {
     let rig = start("duplicated", world(""), "").await;
     rig.inject(on_summary(Fault::DuplicatedRows));
-    let page = rig.until("a reading", |page| page.get("up").is_some()).await;
-    assert_eq!((page.get("up"), page.sum("users")), (Some(1.0), 3.0));
+    let scrape = rig.until("a reading", |scrape| scrape.get("up").is_some()).await;
+    assert_eq!((scrape.get("up"), scrape.sum("users")), (Some(1.0), 3.0));
 }
 
-/// A list that cannot be whole is never shown as whole.
-async fn is_not_whole(alias: &str, fault: Fault, more: &str) {
+/// An incomplete list is never exported as complete.
+async fn is_incomplete(alias: &str, fault: Fault, more: &str) {
     let rig = start(alias, world(more), "").await;
     rig.until("first reading", is_up).await;
     rig.inject(on_summary(fault));
-    let page = rig.until("the fault shows", is_down).await;
-    keeps_the_last_good_data(&page);
+    let scrape = rig.until("the fault shows", is_down).await;
+    keeps_the_last_good_data(&scrape);
     rig.until_logged(&["WARN", "list of users is incomplete", "reason="]).await;
     rig.simulator.clear_faults();
     rig.until("it is over", is_up).await;
@@ -186,58 +190,58 @@ async fn is_not_whole(alias: &str, fault: Fault, more: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn totals_that_lie_make_no_whole_list() {
-    is_not_whole("lying_totals", Fault::LyingTotals { by: 1 }, "").await;
-    is_not_whole("lying_low", Fault::LyingTotals { by: -1 }, "").await;
+async fn a_list_with_wrong_totals_is_incomplete() {
+    is_incomplete("lying_totals", Fault::LyingTotals { by: 1 }, "").await;
+    is_incomplete("lying_low", Fault::LyingTotals { by: -1 }, "").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_that_shift_between_pages_make_no_whole_list() {
-    is_not_whole("shifted", Fault::ShiftedRows, "api: { pages: { sized: { standard: 2, largest: 2 } } }")
+async fn a_list_with_shifted_rows_is_incomplete() {
+    is_incomplete("shifted", Fault::ShiftedRows, "api: { pages: { sized: { standard: 2, largest: 2 } } }")
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn servers_that_page_are_followed_and_those_that_ignore_page_are_found_out() {
+async fn pages_are_followed_and_a_server_that_ignores_page_is_detected() {
     for (alias, pages, whole) in [
         ("sized", "sized: { standard: 2, largest: 100 }", true),
         ("small", "sized: { standard: 1, largest: 1 }", true),
         ("repeated", "repeated: { size: 2 }", false),
     ] {
         let rig = start(alias, world(&format!("api: {{ pages: {{ {pages} }} }}")), "").await;
-        let page = rig.until("a reading", |page| page.get("up").is_some()).await;
-        assert_eq!(page.get("up"), Some(f64::from(u8::from(whole))), "{alias} {:?}", rig.logs());
+        let scrape = rig.until("a reading", |scrape| scrape.get("up").is_some()).await;
+        assert_eq!(scrape.get("up"), Some(f64::from(u8::from(whole))), "{alias} {:?}", rig.logs());
         if whole {
-            keeps_the_last_good_data(&page);
+            keeps_the_last_good_data(&scrape);
         } else {
-            assert!(!page.has("users{"), "part of a list is not shown: {page:?}");
+            assert!(!scrape.has("users{"), "an incomplete list is not exported: {scrape:?}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn counting_follows_cloudflares_clock_and_ages_follow_ours() {
+async fn counting_uses_cloudflares_clock_and_ages_use_the_exporters() {
     let rig = start("skewed", world("faults: [{ fault: { clock_skew: { seconds: -86400 } } }]"), "").await;
-    let page =
-        rig.until("counting begins", |page| page.get("counting_since_timestamp_seconds").is_some()).await;
+    let scrape =
+        rig.until("counting begins", |scrape| scrape.get("counting_since_timestamp_seconds").is_some()).await;
     let ours = rig.clock.date().seconds();
-    let since = page.get("counting_since_timestamp_seconds").expect("just seen");
-    let read = page.get("last_success_timestamp_seconds{endpoint=\"summary\"}").expect("a reading");
+    let since = scrape.get("counting_since_timestamp_seconds").expect("just seen");
+    let read = scrape.get("last_success_timestamp_seconds{endpoint=\"summary\"}").expect("a reading");
     assert!((ours - 86_400.0 - since).abs() < 600.0, "{since} is not a day before {ours}");
-    assert!((ours - read).abs() < 600.0, "{read} is not our clock's {ours}");
+    assert!((ours - read).abs() < 600.0, "{read} is not the exporter's {ours}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn events_resets_and_moves_are_counted_and_attributed() {
+async fn events_resets_and_level_changes_are_counted_and_attributed() {
     let rig = start("counted", world(""), "").await;
-    rig.until("counting begins", |page| page.has("events_total") && is_up(page)).await;
+    rig.until("counting begins", |scrape| scrape.has("events_total") && is_up(scrape)).await;
     let quiet = Uuid::from_u128(3);
     rig.simulator.append_event(ACCOUNT, quiet, "imp_travel", rig.clock.date()).expect("user 3");
     rig.simulator.append_event(ACCOUNT, quiet, "high_dlp", rig.clock.date()).expect("user 3");
     rig.simulator
         .append_event(ACCOUNT, Uuid::from_u128(9), "high_dlp", rig.clock.date())
         .expect("a new user");
-    let page = rig.until("three events", |page| page.sum("events_total") == 3.0).await;
+    let scrape = rig.until("three events", |scrape| scrape.sum("events_total") == 3.0).await;
     for (series, wanted) in [
         ("events_total{behavior=\"imp_travel\",risk_level=\"high\"}", 1.0),
         ("events_total{behavior=\"high_dlp\",risk_level=\"medium\"}", 2.0),
@@ -247,21 +251,21 @@ async fn events_resets_and_moves_are_counted_and_attributed() {
         ("users{max_risk_level=\"high\"}", 2.0),
         ("user_max_risk_level{user=\"00000000-0000-0000-0000-000000000003\"}", 3.0),
     ] {
-        assert_eq!(page.get(series), Some(wanted), "{series}");
+        assert_eq!(scrape.get(series), Some(wanted), "{series}");
     }
     rig.simulator.reset(ACCOUNT, quiet).expect("user 3");
-    let page = rig.until("the reset", |page| page.get("resets_total") == Some(1.0)).await;
-    assert_eq!(page.get("level_changes_total{from=\"high\",to=\"none\"}"), Some(1.0));
-    assert_eq!(page.get("users{max_risk_level=\"high\"}"), Some(1.0));
-    assert_eq!(page.sum("events_unattributed_total"), 0.0, "{:?}", rig.logs());
-    assert_eq!(page.sum("events_total"), 3.0);
+    let scrape = rig.until("the reset", |scrape| scrape.get("resets_total") == Some(1.0)).await;
+    assert_eq!(scrape.get("level_changes_total{from=\"high\",to=\"none\"}"), Some(1.0));
+    assert_eq!(scrape.get("users{max_risk_level=\"high\"}"), Some(1.0));
+    assert_eq!(scrape.sum("events_unattributed_total"), 0.0, "{:?}", rig.logs());
+    assert_eq!(scrape.sum("events_total"), 3.0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_name_and_no_address_reaches_the_page_unless_asked_for() {
+async fn names_and_addresses_are_exported_only_if_configured() {
     for (alias, config, shown) in [("silent", "", false), ("open", "users: { identity: email }", true)] {
         let rig = start(alias, world(""), config).await;
-        rig.until("first reading", |page| is_up(page) && page.has("user_max_risk_level")).await;
+        rig.until("first reading", |scrape| is_up(scrape) && scrape.has("user_max_risk_level")).await;
         let (_, text) = rig.get("/metrics").await;
         assert_eq!(text.contains("ada@example.com") && text.contains("Ada"), shown, "{alias}");
         assert_eq!(text.contains("example.com"), shown, "{alias}");
@@ -275,7 +279,7 @@ async fn no_name_and_no_address_reaches_the_page_unless_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn refused_tokens_are_tried_seldom_and_at_once_when_the_file_changes() {
+async fn a_refused_token_is_retried_rarely_and_a_new_one_at_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let token = folder.path().join("token");
     std::fs::write(&token, "wrong\n").expect("a file");
@@ -284,9 +288,9 @@ async fn refused_tokens_are_tried_seldom_and_at_once_when_the_file_changes() {
     rig.until("refused", is_down).await;
     assert_eq!(rig.get("/-/ready").await.0, 200);
     let began = rig.clock.now();
-    rig.until("one probe in five minutes", |page| {
-        page.own("requests_total{endpoint=\"behaviors\",outcome=\"refused\"}") == Some(1.0)
-            || page.own("requests_total{endpoint=\"summary\",outcome=\"refused\"}") == Some(2.0)
+    rig.until("one probe in five minutes", |scrape| {
+        scrape.own("requests_total{endpoint=\"behaviors\",outcome=\"refused\"}") == Some(1.0)
+            || scrape.own("requests_total{endpoint=\"summary\",outcome=\"refused\"}") == Some(2.0)
     })
     .await;
     assert!(rig.clock.now().since(began) > Duration::from_secs(240), "the next probe came too soon");
@@ -297,7 +301,7 @@ async fn refused_tokens_are_tried_seldom_and_at_once_when_the_file_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_token_may_not_do_is_said_with_the_permission_to_add() {
+async fn a_missing_permission_is_logged_by_its_name() {
     for (alias, token, said, up) in [
         ("no_pii", "token: seven, permissions: [Zero Trust Read]", "Zero Trust: PII Read", Some(0.0)),
         ("no_settings", "token: seven, permissions: ['Zero Trust: PII Read']", "Zero Trust Read", Some(1.0)),
@@ -306,14 +310,14 @@ async fn what_the_token_may_not_do_is_said_with_the_permission_to_add() {
         let config = format!("accounts: [{{ id: {ACCOUNT}, alias: {alias}, token: seven }}]");
         let rig = start(alias, scenario, &config).await;
         rig.until_logged(&["WARN", said]).await;
-        let page = rig.until("a first attempt", |page| page.get("up").is_some()).await;
-        assert_eq!(page.get("up"), up, "{alias}");
-        assert_eq!(page.has("behavior_enabled"), up == Some(0.0), "{alias}");
+        let scrape = rig.until("a first attempt", |scrape| scrape.get("up").is_some()).await;
+        assert_eq!(scrape.get("up"), up, "{alias}");
+        assert_eq!(scrape.has("behavior_enabled"), up == Some(0.0), "{alias}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_account_without_the_product_is_said_to_be_one_and_delays_no_other() {
+async fn an_account_without_risk_scoring_is_logged_and_delays_no_other() {
     let scenario =
         Scenario::from_yaml(&WORLD.replace(
             "tokens:\n",
@@ -326,55 +330,56 @@ async fn an_account_without_the_product_is_said_to_be_one_and_delays_no_other() 
     );
     let rig = start("poor", scenario, &config).await;
     rig.until_logged(&["WARN", "Enterprise"]).await;
-    rig.until("one is down and the other read", |page| {
-        page.get_of("poor", "up") == Some(0.0)
-            && page.get_of("rich", "up") == Some(1.0)
-            && page.sum("users") == 3.0
+    rig.until("one is down and the other read", |scrape| {
+        scrape.get_of("poor", "up") == Some(0.0)
+            && scrape.get_of("rich", "up") == Some(1.0)
+            && scrape.sum("users") == 3.0
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_sent_inside_a_block_and_one_probe_after_it() {
+async fn no_request_is_sent_during_a_block_and_one_probe_after_it() {
     let rig = start("blocked", world(""), "").await;
     rig.until("first reading", is_up).await;
     let limited = Fault::Limited { retry_after: Some("400".to_owned()) };
     rig.inject(on_summary(limited).times(1));
-    let page = rig
-        .until("blocked", |page| page.own("blocked_until_timestamp_seconds").is_some() && is_down(page))
+    let scrape = rig
+        .until("blocked", |scrape| scrape.own("blocked_until_timestamp_seconds").is_some() && is_down(scrape))
         .await;
-    keeps_the_last_good_data(&page);
+    keeps_the_last_good_data(&scrape);
     rig.until_logged(&["WARN", "the request failed", "400"]).await;
-    let until = page.own("blocked_until_timestamp_seconds").expect("just seen");
-    rig.until("over", |page| is_up(page) && page.own("blocked_until_timestamp_seconds").is_none()).await;
+    let until = scrape.own("blocked_until_timestamp_seconds").expect("just seen");
+    rig.until("over", |scrape| is_up(scrape) && scrape.own("blocked_until_timestamp_seconds").is_none())
+        .await;
     let requests = rig.simulator.truth().requests;
     let refused = requests.iter().position(|request| request.status == 429).expect("one was");
     let next = requests.get(refused + 1).expect("it went on");
     let gap = next.arrived.since(requests[refused].arrived);
     assert!(gap >= Duration::from_secs(400), "the next came after {gap:?}");
-    assert!((next.arrived.seconds() - until).abs() < 60.0, "the page said {until}");
+    assert!((next.arrived.seconds() - until).abs() < 60.0, "the metric said {until}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ready_means_that_each_account_was_tried_once() {
+async fn the_exporter_is_ready_once_each_account_was_tried() {
     let scenario = world("faults: [{ fault: hang, endpoint: summary, count: 1 }]");
-    // Time enough for the questions that come before the first attempt ends.
-    let tuning = Tuning { idle_wait: Duration::from_secs(5), ..Tuning::default() };
+    // Long enough for the checks below before the first attempt ends.
+    let tuning = Tuning { idle_timeout: Duration::from_secs(5), ..Tuning::default() };
     let rig = Rig::start("late", Setup { scenario, config: "", speed: 100.0, tuning }).await;
     assert_eq!(rig.get("/-/ready").await.0, 503, "nothing was tried yet");
     assert_eq!(rig.get("/-/healthy").await.0, 200);
-    let page = rig.page().await;
-    assert!(!page.has("users{") && !page.has("up{"), "{page:?}");
-    rig.until("a first attempt", |page| page.get("up").is_some()).await;
+    let scrape = rig.scrape().await;
+    assert!(!scrape.has("users{") && !scrape.has("up{"), "{scrape:?}");
+    rig.until("a first attempt", |scrape| scrape.get("up").is_some()).await;
     assert_eq!(rig.get("/-/ready").await.0, 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_budget_too_small_for_the_interval_stretches_it_and_says_so() {
+async fn a_small_budget_lengthens_the_interval_and_logs_it() {
     // A hundredth of 1,200 requests in five minutes, half of it for the summary: one in 50 s.
     let config = format!("accounts: [{{ id: {ACCOUNT}, alias: thrifty, token: good, budget_share: 0.01 }}]");
     let rig = start("thrifty", world(""), &config).await;
     rig.until_logged(&["WARN", "to stay in the budget", "endpoint=\"summary\"", "interval_seconds=50"]).await;
-    let page = rig.until("first reading", is_up).await;
-    assert_eq!(page.own("poll_interval_seconds{endpoint=\"summary\"}"), Some(50.0));
+    let scrape = rig.until("first reading", is_up).await;
+    assert_eq!(scrape.own("poll_interval_seconds{endpoint=\"summary\"}"), Some(50.0));
 }
