@@ -228,7 +228,7 @@ impl Account {
         self.schedule.configured(resource)
     }
 
-    /// How many users left the list and were not queued, because too many did.
+    /// How many users left the list since the start and were not queued, because too many did.
     pub fn departures_skipped(&self) -> u64 {
         self.departures_skipped
     }

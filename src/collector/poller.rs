@@ -22,7 +22,7 @@ use crate::collector::persist::Now;
 use crate::collector::schedule::FailureClass;
 use crate::config::CredentialSource;
 use crate::metrics::telemetry::{IncidentCause, Telemetry};
-use crate::model::{Completeness, Resource, Snapshot};
+use crate::model::{Completeness, Resource, Snapshot, UserRisk};
 use crate::store::{Commit, ExistingRows, Generation, State};
 
 /// How often a file with credentials is checked for a change.
@@ -59,10 +59,19 @@ pub struct Poller {
     completeness: Completeness,
     /// The intervals as last reported.
     intervals: BTreeMap<Resource, Duration>,
+    /// Whether events that cannot be read were logged.
+    unreadable_events: Reported,
     /// How requests for users' events have failed since they last succeeded for all users.
     user_incidents: BTreeSet<Outcome>,
     /// Until when the budget holds requests back, as it last said.
     held_until: Option<Instant>,
+}
+
+/// Whether a problem was logged already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reported {
+    Yes,
+    NotYet,
 }
 
 impl Poller {
@@ -73,6 +82,7 @@ impl Poller {
             incidents: BTreeMap::new(),
             completeness: Completeness::Complete,
             intervals: BTreeMap::new(),
+            unreadable_events: Reported::NotYet,
             user_incidents: BTreeSet::new(),
             held_until: None,
         }
@@ -169,9 +179,15 @@ impl Poller {
         let client = self.parts.client.clone();
         let answer = self.answer(client.summary()).await;
         let completeness = answer.as_ref().ok().map(|summary| summary.completeness.clone());
+        let skipped = self.parts.account.departures_skipped();
         self.apply(Resource::Summary, answer, |account, summary, now, local_date| {
             block_in_place(|| account.summary_read(&summary, now, local_date));
         });
+        let account = &self.parts.account;
+        let (skipped, account) = (account.departures_skipped() - skipped, &account.name().alias);
+        if skipped > 0 {
+            tracing::warn!(account, skipped, "too many users left the list to read each of them once more");
+        }
         if let Some(completeness) = completeness {
             self.report_completeness(completeness);
         }
@@ -215,10 +231,20 @@ impl Poller {
                 _ => account.user_failed(request, failure_class(error), now),
             },
         }
+        let (rejected, reason) = match &answer {
+            Ok(UserRisk { rejected, completeness: Completeness::Partial(reason), .. }) => {
+                (*rejected, reason.clone())
+            }
+            Ok(UserRisk { rejected, .. }) => (*rejected, "without an id, a name or a valid time".to_owned()),
+            Err(_) => (0, String::new()),
+        };
         let is_incident =
             |error: &Error| !matches!(error.kind(), Kind::NotFound | Kind::Limited(Limiter::Budget));
         let incident = answer.err().filter(is_incident);
         self.report_user(incident.as_ref());
+        if rejected > 0 {
+            self.report_unreadable(rejected, &reason);
+        }
     }
 
     /// Applies the answer of a periodic request, or its failure.
@@ -290,6 +316,18 @@ impl Poller {
                 tracing::info!(account, endpoint = resource_name, "requests succeed again");
             }
             None => {}
+        }
+    }
+
+    /// Logs once that events of users cannot be read, and keeps it in the status.
+    fn report_unreadable(&mut self, events: u32, reason: &str) {
+        let Parts { account, clock, telemetry, .. } = &self.parts;
+        let account = &account.name().alias;
+        let message = format!("{events} events of a user cannot be read: {reason}");
+        telemetry.incident(account, Resource::User, IncidentCause::Partial, &message, clock.date());
+        if self.unreadable_events == Reported::NotYet {
+            tracing::warn!(account, events, reason, "events of a user cannot be read");
+            self.unreadable_events = Reported::Yes;
         }
     }
 
