@@ -104,6 +104,8 @@ pub(crate) struct World {
     /// Since when events are counted, once that was committed.
     pub(crate) epoch: Option<i64>,
     people: BTreeMap<u128, Person>,
+    /// The events that resets removed.
+    removed: Vec<(u128, u64, i64)>,
     next_id: u64,
 }
 
@@ -154,7 +156,7 @@ impl World {
         };
         let habits = Habits { precision_varies: !habits.ids_repeat && random.bool(), ..habits };
         let (people, now, calm) = (BTreeMap::new(), START, false);
-        let mut world = Self { habits, now, calm, epoch: None, people, next_id: 0 };
+        let mut world = Self { habits, now, calm, epoch: None, people, removed: Vec::new(), next_id: 0 };
         for _ in 0..20 {
             let user = random.u128(1..=USERS);
             world.append(user, -random.i64(0..2 * DAY), random);
@@ -256,8 +258,8 @@ impl World {
         (person.last_reset, person.is_listed, person.count, person.level) =
             (Some(when), false, 0, Level::Unknown);
         if self.habits.forgets {
-            person.events.clear();
-            person.hidden.clear();
+            let events = person.events.drain(..).chain(person.hidden.drain(..));
+            self.removed.extend(events.map(|event| (user, event.id, event.at)));
         }
     }
 
@@ -423,6 +425,11 @@ impl World {
     pub(crate) fn resets(&self) -> impl Iterator<Item = (u128, i64)> {
         let away = self.people.iter().filter(|(_, person)| !person.is_listed);
         away.filter_map(|(user, person)| Some((*user, person.last_reset?)))
+    }
+
+    /// The events that resets removed.
+    pub(crate) fn removed(&self) -> &[(u128, u64, i64)] {
+        &self.removed
     }
 
     /// The events of listed users that a reading would show now.
