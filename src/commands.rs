@@ -22,6 +22,7 @@ mod terminal;
 
 use clap::{Parser, Subcommand};
 
+use crate::app::logging;
 pub(crate) use outcome::{Failure, Outcome};
 
 /// Prometheus exporter and monitoring daemon for Cloudflare Zero Trust user risk.
@@ -59,7 +60,7 @@ impl Cli {
     /// # Errors
     /// The command failed; the error has the message and the exit code.
     pub fn run(self) -> Outcome {
-        match self.command.unwrap_or(Command::Serve(self.serve)) {
+        let outcome = match self.command.unwrap_or(Command::Serve(self.serve)) {
             Command::Serve(serve) => serve.run(),
             Command::Demo(demo) => demo.run(),
             Command::Simulate(simulate) => simulate.run(),
@@ -70,7 +71,9 @@ impl Cli {
             Command::Admin(admin) => admin.run(),
             Command::State(state) => state.run(),
             Command::Completions(completions) => completions.run(),
-        }
+        };
+        logging::finish();
+        outcome
     }
 }
 

@@ -88,7 +88,7 @@ pub mod metrics {
         }
     }
     pub mod telemetry {
-        pub use crate::metrics::telemetry::{IncidentCause, Telemetry};
+        pub use crate::metrics::telemetry::{IncidentCause, IncidentSource, Telemetry};
     }
 }
 

@@ -17,11 +17,12 @@ use crate::cloudflare::Credentials;
 use crate::cloudflare::limit::Budget;
 use crate::cloudflare::{Client, Error, Kind, Limiter, Outcome};
 use crate::collector::account::{Account, Fetch, Hold, Step};
+use crate::collector::credential_watch::{Change, CredentialWatch};
 use crate::collector::ledger::DetailRequest;
 use crate::collector::persist::Now;
 use crate::collector::schedule::FailureClass;
 use crate::config::CredentialSource;
-use crate::metrics::telemetry::{IncidentCause, Telemetry};
+use crate::metrics::telemetry::{IncidentCause, IncidentSource, Telemetry};
 use crate::model::{Completeness, Resource, Snapshot, UserRisk};
 use crate::store::{Commit, ExistingRows, Generation, State};
 
@@ -65,6 +66,7 @@ pub struct Poller {
     user_incidents: BTreeSet<Outcome>,
     /// Until when the budget holds requests back, as it last said.
     held_until: Option<Instant>,
+    credential_watch: CredentialWatch,
 }
 
 /// Whether a problem was logged already.
@@ -85,6 +87,7 @@ impl Poller {
             unreadable_events: Reported::NotYet,
             user_incidents: BTreeSet::new(),
             held_until: None,
+            credential_watch: CredentialWatch::default(),
         }
     }
 
@@ -152,7 +155,7 @@ impl Poller {
             None => clock.sleep_until(until).await,
             Some(_) => {
                 clock.sleep_until(until.min(clock.now() + CREDENTIAL_CHECK_INTERVAL)).await;
-                self.reload_credentials();
+                self.reload_credentials().await;
             }
         }
     }
@@ -272,26 +275,52 @@ impl Poller {
         }
     }
 
-    fn reload_credentials(&mut self) {
-        let Parts { account, client, credential, source, clock, .. } = &mut self.parts;
-        let name = &account.name().alias;
-        let read = match source.read() {
-            Ok(read) if read == *credential => return,
-            Ok(read) => read,
-            Err(error) => {
-                tracing::debug!(account = name, %error, "cannot read the file with the credentials");
+    async fn reload_credentials(&mut self) {
+        let read = self.credential_watch.read(&self.parts.source).await;
+        let used = read.and_then(|read| self.use_credentials(read));
+        let change = self.credential_watch.record(&used);
+        let Parts { account, clock, telemetry, .. } = &self.parts;
+        let account = &account.name().alias;
+        let message =
+            "the file with the credentials is unusable; the credentials that were read last stay in use";
+        match (used, change) {
+            (Err(error), Change::None) => {
+                tracing::debug!(account, error, "cannot use the file with the credentials");
                 return;
             }
-        };
-        match client.with_credentials(read.clone()) {
-            Ok(renewed) => {
-                tracing::info!(account = name, "the credentials changed; the new ones are used from now on");
-                (*client, *credential) = (renewed, read);
-                account.retry_now(clock.now());
-                self.held_until = None;
+            (Err(error), change) => {
+                let (source, cause) = (IncidentSource::CredentialFile, IncidentCause::CredentialFile);
+                telemetry.incident(account, source, cause, &error, clock.date());
+                match change {
+                    Change::Failing => tracing::warn!(account, error, "{message}"),
+                    _ => tracing::debug!(account, error, "{message}"),
+                }
             }
-            Err(error) => tracing::warn!(account = name, %error, "the new credentials cannot be used"),
+            (Ok(()), Change::Recovered) => {
+                telemetry.incident_over(account, IncidentSource::CredentialFile, clock.date());
+                tracing::info!(account, "the file with the credentials is usable again");
+            }
+            (Ok(()), _) => return,
         }
+        // The status document is built when a snapshot comes.
+        self.parts.snapshots.send_replace(Arc::new(self.parts.account.snapshot()));
+    }
+
+    /// Sends these credentials from now on, if they changed.
+    fn use_credentials(&mut self, read: Credentials) -> Result<(), String> {
+        let Parts { account, client, credential, clock, .. } = &mut self.parts;
+        if read == *credential {
+            return Ok(());
+        }
+        *client = client.with_credentials(read.clone()).map_err(|error| error.to_string())?;
+        *credential = read;
+        account.retry_now(clock.now());
+        self.held_until = None;
+        tracing::info!(
+            account = account.name().alias,
+            "the credentials changed; the new ones are used from now on"
+        );
+        Ok(())
     }
 
     /// Logs the first failure of each kind, and the end of the failures.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::account::{MAX_BEHAVIORS, MAX_EVENTS_PER_USER};
 use super::api_options::ApiOptions;
 use super::faults::FaultRule;
 use super::story::Story;
@@ -152,20 +153,34 @@ impl Scenario {
         if let Some(key) = self.api.pages.zero_size() {
             return refuse(format!("api.pages.{key}"), "must be at least 1");
         }
+        if self.api.detail_lag_max_ms.is_some_and(|most| most < self.api.detail_lag_ms) {
+            return refuse("api.detail_lag_max_ms".into(), "must be at least detail_lag_ms");
+        }
         if self.story.is_some() && self.accounts.is_empty() {
             return refuse("story".into(), "needs at least one account");
         }
         let mut accounts = BTreeSet::new();
         for (index, account) in self.accounts.iter().enumerate() {
             let key = format!("accounts[{index}]");
-            if account.id.len() != 32 || !account.id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                return refuse(format!("{key}.id"), "must be 32 hexadecimal digits");
+            if account.id.is_empty() {
+                return refuse(format!("{key}.id"), "must not be empty");
             }
             if !accounts.insert(account.id.as_str()) {
                 return refuse(format!("{key}.id"), "is also the id of another account");
             }
             if account.generated_users > MAX_USERS {
                 return refuse(format!("{key}.generated_users"), "must be at most 1000000");
+            }
+            let events = || account.users.iter().flat_map(|user| &user.events);
+            let behaviors: BTreeSet<_> = events().map(|event| event.behavior.as_str()).collect();
+            if behaviors.len() > MAX_BEHAVIORS || account.behaviors.iter().flatten().count() > MAX_BEHAVIORS {
+                return refuse(format!("{key}.behaviors"), "must be at most 65536");
+            }
+            if events().any(|event| event.count as usize > MAX_EVENTS_PER_USER) {
+                return refuse(format!("{key}.users"), "must have at most 10000 events each");
+            }
+            if events().any(|event| event.count != 1 && event.id.is_some()) {
+                return refuse(format!("{key}.users"), "must not have an event with both id and count");
             }
             let mut users = BTreeSet::new();
             if let Some(twice) = account.users.iter().position(|user| !users.insert(user.id)) {
@@ -228,7 +243,9 @@ mod tests {
             ("api: { pages: { sized: { standard: 20, largst: 5 } } }", "largst"),
             ("api: { pages: { sized: { standard: 0, largest: 5 } } }", "api.pages.standard"),
             ("speed: 0", "speed"),
-            ("accounts: [{ id: abc }]", "accounts[0].id"),
+            ("api: { detail_lag_ms: 5, detail_lag_max_ms: 4 }", "api.detail_lag_max_ms"),
+            ("faults: [{ fault: hang, share: 1.5 }]", "share"),
+            ("accounts: [{ id: '' }]", "accounts[0].id"),
             ("accounts: [{ id: 0123456789abcdef0123456789abcdef, user: [] }]", "user"),
             ("tokens: [{ token: a, permissions: [Zero Trust Admin] }]", "Zero Trust Admin"),
             ("tokens: [{ token: a, permissions: [], accounts: [x] }]", "tokens[0].accounts"),

@@ -3,7 +3,7 @@
 
 The test creates a campaign and a mass reset. Then every rule must evaluate without error, every recording rule must
 have a result, and exactly the declared alerts must fire. The server must also accept each expression of the production
-rules without error or warning. ZT_RISK_EXPORTER is the path of the exporter. ../conformance-prometheus/prometheus-3
+rules without error or warning. ZT_RISK_EXPORTER is the path of the exporter. ../conformance-prometheus/download
 downloads Prometheus 3, unless PROMETHEUS_3 is its path; without it, the test reports that it skipped this part.
 """
 
@@ -172,8 +172,8 @@ def prometheus_3() -> str | None:
     given = os.environ.get("PROMETHEUS_3")
     if given:
         return given
-    download = HERE.parent / "conformance-prometheus/prometheus-3"
-    done = subprocess.run([download], stdout=subprocess.PIPE, text=True, check=False)
+    download = HERE.parent / "conformance-prometheus/download"
+    done = subprocess.run([download, "prometheus"], stdout=subprocess.PIPE, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None
 
 

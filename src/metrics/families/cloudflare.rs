@@ -37,7 +37,7 @@ families! {
         name: "cloudflare_zt_risk_last_success_timestamp_seconds",
         kind: Kind::Gauge,
         help: "When the resource was last read completely.",
-        labels: ["account", "endpoint"],
+        labels: ["account", "resource"],
     };
 
     /// Belongs to the exporter by its prefix, but is filled from the snapshots.
@@ -45,7 +45,7 @@ families! {
         name: "zt_risk_exporter_rejected_rows_total",
         kind: Kind::Counter,
         help: "Rows of Cloudflare's answers that were left out because they could not be read, since the exporter started.",
-        labels: ["account", "endpoint"],
+        labels: ["account", "resource"],
     };
 
     pub(crate) const USERS: Family<2> = Family {
