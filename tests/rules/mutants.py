@@ -64,6 +64,7 @@ EDITS = [
     ("ZtRiskExporterEventsRejected", "> 0", ">= 0"),
     ("ZtRiskExporterRowsRejected", "max by (job, account, resource)", "max by (job, instance, account, resource)"),
     ("ZtRiskExporterEventsUnattributed", "max by (job, account, reason)", "max by (job, instance, account, reason)"),
+    ("ZtRiskExporterUsersSkipped", "max by (job, account)", "max by (job, instance, account)"),
     ("ZtRiskExporterLogLinesDropped", "> 0", ">= 0"),
     ("ZtRiskExporterReloadFailed", "== 0", ">= 0"),
     (recorded.EVENTS, "increase(cloudflare_zt_risk_events_total[1h]) < ", "0 * "),

@@ -221,6 +221,25 @@ def reading_alerts(s: Settings) -> list[Alert]:
             events within the last {s.lost_window} appear in Cloudflare's counts, but were not found and so not counted
             """,
         ),
+        Alert(
+            name="ZtRiskExporterUsersSkipped",
+            severity=WARNING,
+            expr=f"""
+            max by (job, account) (
+              {indented(14, rose("cloudflare_zt_risk_departed_users_skipped_total", s.lost_window))}
+            )
+            """,
+            for_duration="0s",
+            summary="Too many users of {{ $labels.account }} left the risk list at once.",
+            description="""
+            So many users left the risk list of {{ $labels.account }} at once that the exporter does not read all of them
+            once more. Resets and last events of the others are not counted. Find out why they left: a mass reset, users
+            who were deleted, or a list that Cloudflare cut short.
+            """,
+            fires_when=f"""
+            within the last {s.lost_window} so many users left the risk list that some were not read once more
+            """,
+        ),
     ]
 
 
