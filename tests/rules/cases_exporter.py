@@ -329,12 +329,6 @@ def lost() -> list[Case]:
     """The alerts that fire for an hour after their counter rose."""
     kinds = [
         (
-            "ZtRiskExporterEventsRejected",
-            "zt_risk_exporter_rejected_events_total reason=timestamp",
-            "account reason",
-            "acme timestamp",
-        ),
-        (
             "ZtRiskExporterRowsRejected",
             "zt_risk_exporter_rejected_rows_total resource=summary",
             "account resource",
