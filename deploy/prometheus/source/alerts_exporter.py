@@ -179,9 +179,9 @@ def reading_alerts(s: Settings) -> list[Alert]:
             for_duration="0s",
             summary="Parts of the {{ $labels.resource }} of {{ $labels.account }} cannot be read.",
             description="""
-            Cloudflare's answers for the resource {{ $labels.resource }} of {{ $labels.account }} have rows or events that
-            the exporter cannot read, so these are missing from the metrics. The exporter's log names the field. Look at
-            these users or settings in Cloudflare, and update the exporter.
+            Cloudflare's answers for the resource {{ $labels.resource }} of {{ $labels.account }} have rows or events
+            that the exporter cannot read, so these are missing from the metrics. The exporter's log names the field.
+            Look at these users or settings in Cloudflare, and update the exporter.
             """,
             fires_when=f"a row or an event within the last {s.lost_window} had a form that the exporter cannot read",
         ),
