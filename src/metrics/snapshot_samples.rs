@@ -129,6 +129,9 @@ fn pending(families: &mut Families<'_>) {
             out.put([account], since);
         }
     });
+    families.users(&f::DEPARTED_USERS_SKIPPED, |account, users, out| {
+        out.put([account], users.departures_skipped);
+    });
 }
 
 fn user_series(families: &mut Families<'_>) {

@@ -3,6 +3,7 @@
 //! All keys of the top level have defaults, so that a scenario contains only what its test is about. Unknown keys
 //! are errors, and an error in a file names the line and the key.
 
+mod key_lines;
 mod specs;
 mod time_spec;
 
@@ -90,8 +91,10 @@ pub enum ScenarioError {
         source: Box<serde_saphyr::Error>,
     },
     /// A value that the types allow is out of range or contradicts another one.
-    #[error("{key}: {reason}")]
+    #[error("{key}: {reason}{}", line.map(|line| format!(" at line {line}")).unwrap_or_default())]
     Value {
+        /// The line in the file, if the scenario is from a file.
+        line: Option<u64>,
         /// The key in the file.
         key: String,
         /// What is wrong with its value.
@@ -111,7 +114,12 @@ impl Scenario {
             let key = error.location().and_then(|location| key_before(text, location));
             ScenarioError::Text { key, source: Box::new(error) }
         })?;
-        scenario.check()?;
+        scenario.check().map_err(|error| match error {
+            ScenarioError::Value { key, reason, .. } => {
+                ScenarioError::Value { line: key_lines::line_of(text, &key), key, reason }
+            }
+            other => other,
+        })?;
         Ok(scenario)
     }
 
@@ -143,7 +151,9 @@ impl Scenario {
 
     /// Refuses values that the types allow but that are out of range or contradict each other.
     pub(super) fn check(&self) -> Result<(), ScenarioError> {
-        let refuse = |key: String, reason: &str| Err(ScenarioError::Value { key, reason: reason.to_owned() });
+        let refuse = |key: String, reason: &str| {
+            Err(ScenarioError::Value { line: None, key, reason: reason.to_owned() })
+        };
         if !(self.speed > 0.0 && self.speed <= MAX_SPEED) {
             return refuse("speed".into(), "must be above 0 and at most 10000");
         }
@@ -229,6 +239,7 @@ mod tests {
             ),
             (integration("yesterday"), "created_at: `yesterday` is neither"),
             ("seed: 1\nspeed: fast".to_owned(), "speed: "),
+            ("seed: 1\nspeed: 0".to_owned(), "speed: must be above 0 and at most 10000 at line 2"),
             ("tokens:\n  - token: a\n    permissions: none".to_owned(), "permissions: "),
         ] {
             let error = Scenario::from_yaml(&text).unwrap_err().to_string();

@@ -140,6 +140,13 @@ families! {
         labels: ["account"],
     };
 
+    pub(crate) const DEPARTED_USERS_SKIPPED: Family<1> = Family {
+        name: "cloudflare_zt_risk_departed_users_skipped_total",
+        kind: Kind::Counter,
+        help: "Users who left the list and were not read once more, because too many users left at once.",
+        labels: ["account"],
+    };
+
     pub(crate) const USER_REPORTED_EVENTS: Family<2> = Family {
         name: "cloudflare_zt_risk_user_reported_events",
         kind: Kind::Gauge,

@@ -96,7 +96,7 @@ async fn a_bad_hour_loses_no_event_and_keeps_the_list_fresh() {
             .append_event(ACCOUNT, user(number), behavior, rig.clock.date())
             .expect("the account exists");
         let scrape = rig.scrape().await;
-        let read = scrape.sum("last_success_timestamp_seconds{account=\"bad_hour\",endpoint=\"summary\"");
+        let read = scrape.sum("last_success_timestamp_seconds{account=\"bad_hour\",resource=\"summary\"");
         oldest = oldest.max(rig.clock.date().since(Timestamp::from_millis((read * 1_000.0) as i64)));
     }
     assert!(oldest <= INTERVAL * 3, "the list was {oldest:?} old\n{}", rig.logs().join("\n"));
