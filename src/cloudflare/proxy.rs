@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Url;
+use reqwest::header::HeaderValue;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -29,6 +30,8 @@ pub(super) struct Proxy {
     /// The environment variable that names it.
     pub(super) variable: &'static str,
     url: Url,
+    /// User name and password, as `Proxy-Authorization`.
+    authorization: Option<HeaderValue>,
 }
 
 impl Proxy {
@@ -60,8 +63,8 @@ impl Proxy {
         let url = parse(&value).map_err(|reason| SetupError::Proxy { variable, reason })?;
         let exceptions = first_of(&EXCEPTIONS)?.map(|(_, hosts)| hosts).unwrap_or_default();
         let matcher = Matcher::builder().all(url.as_str().to_owned()).no(exceptions).build();
-        let is_excepted = base.as_str().parse().is_ok_and(|base| matcher.intercept(&base).is_none());
-        Ok((!is_excepted).then_some(Self { variable, url }))
+        let intercept = base.as_str().parse().ok().and_then(|base| matcher.intercept(&base));
+        Ok(intercept.map(|intercept| Self { variable, url, authorization: intercept.basic_auth().cloned() }))
     }
 
     /// Host and port, without the user name and the password.
@@ -82,8 +85,15 @@ impl Proxy {
         let status = async {
             let proxy = (self.url.host_str()?.trim_matches(['[', ']']), self.url.port_or_known_default()?);
             let mut stream = TcpStream::connect(proxy).await.ok()?;
-            let request = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n");
-            stream.write_all(request.as_bytes()).await.ok()?;
+            let mut request =
+                format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n").into_bytes();
+            if let Some(authorization) = &self.authorization {
+                request.extend_from_slice(b"Proxy-Authorization: ");
+                request.extend_from_slice(authorization.as_bytes());
+                request.extend_from_slice(b"\r\n");
+            }
+            request.extend_from_slice(b"\r\n");
+            stream.write_all(&request).await.ok()?;
             let mut line = Vec::new();
             while !line.contains(&b'\n') && line.len() < 1_024 {
                 if stream.read_buf(&mut line).await.ok()? == 0 {
