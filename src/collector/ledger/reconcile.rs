@@ -53,9 +53,12 @@ impl Ledger {
 
         let mut user = request.user;
         let mut attempts = request.attempts;
-        // A reset that an earlier reading showed before the count fell may be the cause as well.
+        // A reset that an earlier reading showed before the count fell may be the cause as well, even if the covered event is
+        // dated later, in a distant future.
         let is_unexplained = |reset: &Timestamp| user.covered.count > 0 && *reset > user.covered.last_event;
-        let reset_of_count = newer_reset.or_else(|| record.last_reset.filter(is_unexplained));
+        let reset_of_count = newer_reset
+            .or_else(|| record.last_reset.filter(is_unexplained))
+            .or(attempts.reset.filter(|_| user.covered.count > 0));
         attempts.reset = reset_of_count.or(attempts.reset);
         let found = u32::try_from(new.len()).unwrap_or(u32::MAX).saturating_add(newly_skipped);
         attempts.found = attempts.found.saturating_add(found);
