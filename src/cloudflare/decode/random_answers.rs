@@ -176,7 +176,7 @@ fn random_responses_decode_as_with_serde_json_however_they_are_cut() {
         good += rows.len();
         bad += unreadable.len();
     }
-    assert!(good > 1_000 && bad > 50, "the generator makes good and bad rows: {good} and {bad}");
+    assert!(good > 1_000 && bad > 20, "the generator makes good and bad rows: {good} and {bad}");
 }
 
 /// Replaces a value by one that Cloudflare does not document for it.
