@@ -2,7 +2,7 @@
 //!
 //! A new command needs a file here and its entries in this file; the compiler asks for the second once the first is
 //! there. Several commands share `args` (arguments), `setup` (configuration, logs, runtime), `session` (the client for
-//! an account), `terminal` (output and questions) and `outcome` (results and exit codes).
+//! an account), `terminal` (output and questions) and `outcome` (results and exit codes), and `input_file` (bounded reads).
 
 mod admin;
 mod args;
@@ -11,6 +11,7 @@ pub(crate) mod check;
 mod completions;
 mod demo;
 mod healthcheck;
+mod input_file;
 mod outcome;
 pub(crate) mod plan;
 mod serve;

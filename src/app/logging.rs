@@ -24,6 +24,9 @@ const QUEUED_LINES: usize = 4096;
 /// What [`start`] made: the counter of dropped lines, and the guard that writes the last lines when it is dropped.
 static STARTED: OnceLock<(ErrorCounter, Mutex<Option<WorkerGuard>>)> = OnceLock::new();
 
+/// The target of the lines that record a change made by an operator's command.
+pub(crate) const OPERATOR: &str = "zt_risk_exporter::operator";
+
 /// Whether log lines have colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colour {
@@ -75,7 +78,8 @@ pub fn subscriber<W>(log: &Log, colour: Colour, writer: W) -> Box<dyn Subscriber
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let targets = log.level.to_targets();
+    // Changes that a person makes are logged whatever the level is.
+    let targets = log.level.to_targets().with_target(OPERATOR, LevelFilter::INFO);
     let builder = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::TRACE)
         .with_ansi(colour == Colour::On)

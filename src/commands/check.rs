@@ -265,7 +265,7 @@ impl Trial<'_> {
         };
         let kind = answer.as_ref().err().map(Error::kind);
         let lacks = match &answer {
-            Err(error) if kind == Some(Kind::Forbidden(MissingGrant::Permission)) => Some(error.permission()),
+            Err(error) if error.kind() == Kind::Forbidden(MissingGrant::Permission) => error.permission(),
             _ => None,
         };
         let account = self.account.alias.clone();
@@ -294,8 +294,10 @@ fn in_short(error: &Error) -> String {
         Kind::Refused => "refused",
         Kind::Forbidden(MissingGrant::Permission) => {
             // The name of the first permission that would be enough, without quotes.
-            let name = error.permission().split('"').nth(1).unwrap_or("a permission");
-            return format!("lacks {name}");
+            return match error.permission().and_then(|permission| permission.split('"').nth(1)) {
+                Some(name) => format!("lacks {name}"),
+                None => "refused".to_owned(),
+            };
         }
         Kind::Forbidden(MissingGrant::Account) => "not for this account",
         Kind::NotEntitled => "no user risk scoring",

@@ -62,6 +62,8 @@ pub struct Users {
     pub pending: u64,
     /// Since when the user who has waited longest has been waiting.
     pub oldest_pending: Option<Timestamp>,
+    /// Users who left the list since the start and were not queued, because too many did.
+    pub departures_skipped: u64,
 }
 
 /// One user with its own series.
@@ -77,7 +79,7 @@ pub struct UserSeries {
     pub level: Level,
     /// Since when the user has had this level, as far as observed.
     pub since: Timestamp,
-    /// `last_event`
+    /// `last_event`; [`Timestamp::UNKNOWN`] is not exported.
     pub last_event: Timestamp,
     /// When the user was last reset, if known.
     pub last_reset: Option<Timestamp>,

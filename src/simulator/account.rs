@@ -14,17 +14,11 @@ use uuid::Uuid;
 
 use super::api_options::{EventCount, EventIds, ResetEvents};
 use super::sample_data::Person;
-use super::scenario::{AccountSpec, BehaviorSpec, IntegrationSpec, Level, Plan};
+use super::scenario::{AccountSpec, BehaviorSpec, IntegrationSpec, Level, MAX_EVENTS_PER_USER, Plan};
 use super::summary_cache::{Row, SummaryCache};
 use crate::clock::Timestamp;
 use user::{Appended, Era, Presence};
 pub(super) use user::{Event, NewEvent, User};
-
-/// Events kept for one user. Older ones are dropped, so that a demo can run for months.
-pub(super) const MAX_EVENTS_PER_USER: usize = 10_000;
-
-/// Behaviors of one account: events refer to them by a 16-bit index.
-pub(super) const MAX_BEHAVIORS: usize = 1 << 16;
 
 /// The API options that affect the state of an account.
 #[derive(Clone, Copy, Debug)]

@@ -129,10 +129,9 @@ fn a_scenario_that_cannot_be_played_is_named_and_ends_with_2() {
         (None, "No such file or directory (os error 2)"),
         (Some(""), "it lists no accounts, so there is nothing to ask for"),
         (Some("seed: 7\n"), "it lists no accounts, so there is nothing to ask for"),
-        (Some("accounts: [{ id: abc }]\n"), "accounts[0].id: must be 32 hexadecimal digits"),
         (
             Some("accounts:\n- id: 0123456789abcdef0123456789abcdef\n  users: [{ id: x }]\n"),
-            "`x` is no UUID: failed to parse a UUID at line 3, column 17",
+            "id: `x` is not a UUID: failed to parse a UUID at line 3, column 17",
         ),
     ];
     for (text, message) in table {
@@ -143,6 +142,18 @@ fn a_scenario_that_cannot_be_played_is_named_and_ends_with_2() {
         let scenario = path.to_str().unwrap();
         let found = run(&["simulate", "--listen-address", "127.0.0.1:0", "--scenario", scenario]);
         assert_eq!(found, (Some(2), String::new(), wanted), "{text:?}");
+    }
+}
+
+#[test]
+fn files_that_do_not_end_are_refused() {
+    for arguments in [
+        &["simulate", "--listen-address", "127.0.0.1:0", "--scenario", "/dev/zero"][..],
+        &["--config.file", "/dev/zero"],
+    ] {
+        let (code, output, errors) = run(arguments);
+        assert_eq!((code, output.as_str()), (Some(2), ""), "{arguments:?}: {errors}");
+        assert!(errors.contains(" longer than "), "{arguments:?}: {errors}");
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory as _;
@@ -121,7 +122,9 @@ fn every_variable_of_the_configuration_table_is_known() {
 #[test]
 fn the_configuration_of_the_manual_loads() {
     let directory = tempfile::tempdir().unwrap();
-    fs::write(directory.path().join("token"), "secret\n").unwrap();
+    let token = directory.path().join("token");
+    fs::write(&token, "secret\n").unwrap();
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
     let yaml = blocks(CONFIGURATION, "yaml").into_iter().find(|text| text.starts_with("accounts:")).unwrap();
     let file = directory.path().join("zt.yaml");
     fs::write(&file, yaml).unwrap();

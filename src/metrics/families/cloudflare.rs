@@ -29,7 +29,7 @@ families! {
     pub(crate) const UP: Family<1> = Family {
         name: "cloudflare_zt_risk_up",
         kind: Kind::Gauge,
-        help: "1 if the latest attempt to read the list of users at risk returned the complete list, 0 if not.",
+        help: "1 if the list of users at risk was last read completely and is not overdue, 0 if not.",
         labels: ["account"],
     };
 
@@ -137,6 +137,13 @@ families! {
         name: "cloudflare_zt_risk_oldest_pending_timestamp_seconds",
         kind: Kind::Gauge,
         help: "Since when the user who has waited longest for its new events to be read has been waiting; absent if no user waits.",
+        labels: ["account"],
+    };
+
+    pub(crate) const DEPARTED_USERS_SKIPPED: Family<1> = Family {
+        name: "cloudflare_zt_risk_departed_users_skipped_total",
+        kind: Kind::Counter,
+        help: "Users who left the list and were not read once more, because too many users left at once.",
         labels: ["account"],
     };
 

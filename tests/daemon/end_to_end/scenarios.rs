@@ -187,7 +187,7 @@ async fn is_incomplete(alias: &str, fault: Fault, more: &str) {
     rig.until_logged(&["WARN", "list of users is incomplete", "reason="]).await;
     rig.simulator.clear_faults();
     rig.until("it is over", is_up).await;
-    rig.until_logged(&["INFO", "whole again"]).await;
+    rig.until_logged(&["INFO", "complete again"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
