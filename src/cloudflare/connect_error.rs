@@ -6,6 +6,7 @@ use std::{fmt, io};
 use reqwest::Url;
 use rustls::CertificateError;
 
+use super::base_url::host_and_port;
 use super::envelope::sanitize;
 use super::proxy::Proxy;
 
@@ -145,11 +146,6 @@ fn certificate(error: &CertificateError) -> &'static str {
         CertificateError::Revoked => "its certificate is revoked",
         _ => "its certificate cannot be trusted",
     }
-}
-
-pub(super) fn host_and_port(host: Option<&str>, port: Option<u16>) -> String {
-    let host = sanitize(host.unwrap_or("unknown host"), 100);
-    port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
 }
 
 #[cfg(test)]

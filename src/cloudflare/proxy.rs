@@ -12,7 +12,7 @@ use reqwest::header::HeaderValue;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::connect_error::host_and_port;
+use super::base_url::host_and_port;
 use super::setup_error::SetupError;
 
 /// In this order; the first that is not empty counts. The base URL of a remote host is always https.

@@ -42,6 +42,8 @@ pub(super) struct Account {
     summary: SummaryCache,
     /// Ids of behaviors that events refer to by index.
     behavior_ids: Vec<String>,
+    /// The index of each of these ids.
+    behavior_indices: HashMap<String, u16>,
     /// How many ids of events and integrations were issued.
     ids_issued: u64,
 }
@@ -95,6 +97,7 @@ impl Account {
             by_id: HashMap::new(),
             summary: SummaryCache::default(),
             behavior_ids: Vec::new(),
+            behavior_indices: HashMap::new(),
             ids_issued: 0,
         };
         for behavior in behaviors {
@@ -306,12 +309,12 @@ impl Account {
 
     /// The index of a behavior; `None` if there are too many.
     fn behavior_number(&mut self, id: &str) -> Option<u16> {
-        let known = self.behavior_ids.iter().position(|known| known == id);
-        let number = known.unwrap_or(self.behavior_ids.len());
-        let index = u16::try_from(number).ok()?;
-        if known.is_none() {
-            self.behavior_ids.push(id.to_owned());
+        if let Some(index) = self.behavior_indices.get(id) {
+            return Some(*index);
         }
+        let index = u16::try_from(self.behavior_ids.len()).ok()?;
+        self.behavior_ids.push(id.to_owned());
+        self.behavior_indices.insert(id.to_owned(), index);
         Some(index)
     }
 
