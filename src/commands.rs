@@ -2,7 +2,7 @@
 //!
 //! A new command needs a file here and its entries in this file; the compiler asks for the second once the first is
 //! there. Several commands share `args` (arguments), `setup` (configuration, logs, runtime), `session` (the client for
-//! an account), `terminal` (output and questions) and `outcome` (results and exit codes).
+//! an account), `terminal` (output and questions) and `outcome` (results and exit codes), and `input_file` (bounded reads).
 
 mod admin;
 mod args;
@@ -11,6 +11,7 @@ pub(crate) mod check;
 mod completions;
 mod demo;
 mod healthcheck;
+mod input_file;
 mod outcome;
 pub(crate) mod plan;
 mod serve;
@@ -22,6 +23,7 @@ mod terminal;
 
 use clap::{Parser, Subcommand};
 
+use crate::app::logging;
 pub(crate) use outcome::{Failure, Outcome};
 
 /// Prometheus exporter and monitoring daemon for Cloudflare Zero Trust user risk.
@@ -59,7 +61,7 @@ impl Cli {
     /// # Errors
     /// The command failed; the error has the message and the exit code.
     pub fn run(self) -> Outcome {
-        match self.command.unwrap_or(Command::Serve(self.serve)) {
+        let outcome = match self.command.unwrap_or(Command::Serve(self.serve)) {
             Command::Serve(serve) => serve.run(),
             Command::Demo(demo) => demo.run(),
             Command::Simulate(simulate) => simulate.run(),
@@ -70,7 +72,9 @@ impl Cli {
             Command::Admin(admin) => admin.run(),
             Command::State(state) => state.run(),
             Command::Completions(completions) => completions.run(),
-        }
+        };
+        logging::finish();
+        outcome
     }
 }
 

@@ -17,7 +17,7 @@ mod yaml;
 
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::Url;
@@ -195,6 +195,12 @@ impl Config {
         let shard = Shard::load(&layers)?;
         let (accounts, mut warnings) = accounts::load(&layers)?;
         let accounts = shard.pick(accounts);
+        warnings.splice(0..0, layers.warnings.iter().cloned());
+        if let IdentityPolicy::Hash { .. } = &users.identity
+            && let Some(path) = hash_key_file(&layers)?
+        {
+            warnings.extend(secret_files::readable_by_all(&path));
+        }
         let has_key = layers.get(keys::HASH_KEY_FILE).is_some();
         if has_key && !matches!(users.identity, IdentityPolicy::Hash { .. }) {
             warnings.push("users.hash_key_file is not used, because users.identity is not hash".to_owned());
@@ -265,6 +271,11 @@ impl Local {
         };
         Ok(Self { intervals, state, web, log })
     }
+}
+
+/// The path of the key for hashes, if one is set.
+fn hash_key_file(layers: &Layers) -> Result<Option<PathBuf>, Error> {
+    layers.get(keys::HASH_KEY_FILE).map(|file| parse::path(&file)).transpose()
 }
 
 fn identity(layers: &Layers) -> Result<IdentityPolicy, Error> {

@@ -20,7 +20,7 @@ pub mod cloudflare {
 #[cfg(feature = "daemon")]
 pub mod collector {
     pub mod account {
-        pub use crate::collector::account::{Account, Fetch, Settings, Step};
+        pub use crate::collector::account::{Account, Fetch, Hold, Settings, Step};
     }
     pub mod ledger {
         pub use crate::collector::ledger::{DetailRequest, FetchReason, Loss};
@@ -88,7 +88,7 @@ pub mod metrics {
         }
     }
     pub mod telemetry {
-        pub use crate::metrics::telemetry::{IncidentCause, Telemetry};
+        pub use crate::metrics::telemetry::{IncidentCause, IncidentSource, Telemetry};
     }
 }
 

@@ -4,10 +4,12 @@
 //! all accounts, and [`exposition`] keeps the result encoded and compressed. [`telemetry`] adds the samples about this
 //! process at each scrape.
 
+mod account_rows;
 pub(crate) mod encode;
 pub(crate) mod exposition;
 pub(crate) mod families;
 pub(crate) mod family;
 mod gzip;
+pub(crate) mod label_text;
 mod snapshot_samples;
 pub(crate) mod telemetry;

@@ -14,8 +14,8 @@
 //! - An unknown user or integration gets 404 with code 1001; an id that is not a UUID, or a bad body, level or
 //!   `tenant_url`, 400 with 1002; a duplicate reference 409 with 1003; a body that is too large 413 with 1004;
 //!   a wrong method 405 with 7001 and an `Allow` header.
-//! - An unknown account is answered like one that the token may not use: 403 with 9109. If the account id is
-//!   not 32 hexadecimal digits, the answer is 404 with 7003 and 7000.
+//! - An unknown account is answered like one that the token may not use: 403 with 9109. If its id does
+//!   not have 32 hexadecimal digits, the answer is 404 with 7003 and 7000.
 //! - Requests without valid credentials do not count against a rate limit. All others do, whatever the answer.
 //! - Users are listed in the order in which they were added, events newest first. Unknown query parameters
 //!   (including order and direction) are ignored.
@@ -31,6 +31,7 @@ mod faults;
 mod ground_truth;
 mod handlers;
 mod http;
+mod json_faults;
 mod json_values;
 mod page_slice;
 mod response;
@@ -56,9 +57,9 @@ use uuid::Uuid;
 
 pub use api_options::{
     ApiOptions, BehaviorsAnswer, Compression, DuplicateReference, EmptyResult, EventCount, EventIds,
-    EventNames, Pages, Refusals, ResetEvents, ResetUser, UnknownBehavior, UnknownUser,
+    EventNames, NextPage, Pages, Refusals, ResetEvents, ResetUser, Totals, UnknownBehavior, UnknownUser,
 };
-pub use faults::{Endpoint, Fault, FaultRule};
+pub use faults::{DateFormat, Endpoint, Fault, FaultRule, Share};
 pub use ground_truth::{
     AccountTruth, ChangeRecord, EventRecord, RequestRecord, RequestTotal, Truth, UserRecord,
 };
@@ -68,7 +69,7 @@ pub use scenario::{
 };
 pub use story::Story;
 pub use story::player::StoryCallback;
-pub use world::NotFound;
+pub use world::ActionError;
 
 use crate::clock::{Clock, Timestamp};
 use crate::http::Limits;
@@ -207,14 +208,14 @@ impl Simulator {
     /// Appends an event with the behavior's level. `timestamp` may be in the past. An unknown user is created.
     ///
     /// # Errors
-    /// There is no such account.
+    /// There is no such account, or it has too many behaviors.
     pub fn append_event(
         &self,
         account: &str,
         user: Uuid,
         behavior: &str,
         timestamp: Timestamp,
-    ) -> Result<EventRecord, NotFound> {
+    ) -> Result<EventRecord, ActionError> {
         let new = NewEvent::of(behavior, timestamp);
         self.append(account, user, &new)
     }
@@ -222,7 +223,7 @@ impl Simulator {
     /// Appends an event with an id and a level of its own.
     ///
     /// # Errors
-    /// There is no such account.
+    /// There is no such account, or it has too many behaviors.
     pub fn append_event_as(
         &self,
         account: &str,
@@ -231,7 +232,7 @@ impl Simulator {
         timestamp: Timestamp,
         id: &str,
         level: Level,
-    ) -> Result<EventRecord, NotFound> {
+    ) -> Result<EventRecord, ActionError> {
         let new = NewEvent { id: Some(id), level: Some(level), ..NewEvent::of(behavior, timestamp) };
         self.append(account, user, &new)
     }
@@ -240,7 +241,7 @@ impl Simulator {
     ///
     /// # Errors
     /// There is no such account or user.
-    pub fn reset(&self, account: &str, user: Uuid) -> Result<(), NotFound> {
+    pub fn reset(&self, account: &str, user: Uuid) -> Result<(), ActionError> {
         let (mut world, now) = self.engine.now();
         world.reset(account, user, now)
     }
@@ -249,7 +250,7 @@ impl Simulator {
     ///
     /// # Errors
     /// There is no such account or user.
-    pub fn remove_user(&self, account: &str, user: Uuid) -> Result<(), NotFound> {
+    pub fn remove_user(&self, account: &str, user: Uuid) -> Result<(), ActionError> {
         let (mut world, now) = self.engine.now();
         world.remove(account, user, now)
     }
@@ -257,15 +258,13 @@ impl Simulator {
     /// Configures or adds a behavior.
     ///
     /// # Errors
-    /// There is no such account.
-    pub fn set_behavior(&self, account: &str, behavior: BehaviorSpec) -> Result<(), NotFound> {
-        let (mut world, _) = self.engine.now();
-        let account = world.account(account).ok_or(NotFound::Account)?;
-        account.set_behavior(behavior);
-        Ok(())
+    /// There is no such account, or it has too many behaviors.
+    pub fn set_behavior(&self, account: &str, behavior: BehaviorSpec) -> Result<(), ActionError> {
+        let (mut world, now) = self.engine.now();
+        world.set_behavior(account, behavior, now)
     }
 
-    fn append(&self, account: &str, user: Uuid, new: &NewEvent<'_>) -> Result<EventRecord, NotFound> {
+    fn append(&self, account: &str, user: Uuid, new: &NewEvent<'_>) -> Result<EventRecord, ActionError> {
         let (mut world, now) = self.engine.now();
         world.append(account, user, new, now)
     }

@@ -10,6 +10,7 @@ pub(crate) mod offline;
 mod overlay;
 pub(crate) mod row;
 mod stats;
+mod watchdog;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +23,7 @@ pub(crate) use database::{ExistingRows, RowError, Sink};
 pub use error::Error;
 use row::{Put, Table, Unreadable};
 pub use stats::{Recovery, StoreStats};
+use watchdog::Watchdog;
 
 /// How long to wait before an unusable file is opened again. Checking a large file takes a second.
 const RETRY: Duration = Duration::from_secs(10);
@@ -38,6 +40,7 @@ struct Inner {
     accounts: Vec<String>,
     clock: Clock,
     stats: Arc<StoreStats>,
+    watchdog: Watchdog,
     store: Mutex<Store>,
 }
 
@@ -100,7 +103,8 @@ impl State {
             // This was logged when the file was renamed.
             Recovery::Damaged => {}
         }
-        let stats = StoreStats::default();
+        let stats = Arc::new(StoreStats::default());
+        let watchdog = Watchdog::start(&settings.path, Arc::clone(&stats), watchdog::LIMIT);
         stats.recovered(recovery, opened.size());
         let store = Store {
             opened: Some(opened),
@@ -113,7 +117,8 @@ impl State {
             settings: settings.clone(),
             accounts,
             clock: clock.clone(),
-            stats: Arc::new(stats),
+            stats,
+            watchdog,
             store: Mutex::new(store),
         };
         Ok((Self { inner: Arc::new(inner) }, saved))
@@ -148,6 +153,7 @@ impl State {
     /// Identifies the file that is written now, after opening it again if necessary; `None` while it cannot be used.
     pub fn usable(&self) -> Option<Generation> {
         let mut store = self.store();
+        let _operation = self.inner.watchdog.begin();
         self.inner.is_open(&mut store).then_some(store.generation)
     }
 
@@ -162,6 +168,7 @@ impl State {
         each: impl Fn(&mut Sink<'_>) -> Result<(), RowError>,
     ) -> Commit {
         let mut store = self.store();
+        let _operation = self.inner.watchdog.begin();
         if store.generation != generation {
             return Commit::OtherFile;
         }
@@ -183,6 +190,7 @@ impl State {
     pub fn put(&self, account: &str, table: Table, key: &[u8], value: Vec<u8>) {
         let inner = &self.inner;
         let mut store = self.store();
+        let _operation = inner.watchdog.begin();
         if inner.is_open(&mut store) {
             let put = Put { table, key, value: Some(&value) };
             inner.write(&mut store, account, ExistingRows::Keep, |sink| sink(put));

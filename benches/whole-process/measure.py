@@ -38,7 +38,7 @@ def refreshes(report, binary, users, limits):
                 each.append(cpu - before)
             report.line(f"{users:,} users: refresh, CPU, median", statistics.median(each), "s", limits.get("cpu"))
             report.line(f"{users:,} users: refresh, CPU, worst", max(each), "s", limits.get("cpu"))
-            details = sum(metrics.samples("zt_risk_exporter_requests_total", 'endpoint="user"'))
+            details = sum(metrics.samples("zt_risk_exporter_requests_total", 'resource="user"'))
             report.line(f"{users:,} users: users' events read meanwhile", details, "")
             report.line(f"{users:,} users: RSS between refreshes", process.memory("VmRSS") / MIB, "MiB")
             report.line(f"{users:,} users: RSS, peak", process.memory("VmHWM") / MIB, "MiB", limits["peak"])

@@ -119,7 +119,7 @@ class Metrics:
 
     def last_summary(self):
         name = "cloudflare_zt_risk_last_success_timestamp_seconds"
-        return next(iter(self.samples(name, 'endpoint="summary"')), 0)
+        return next(iter(self.samples(name, 'resource="summary"')), 0)
 
     def until(self, process, condition, pause):
         """Scrapes until the condition holds. Returns the time when it did."""

@@ -4,10 +4,12 @@ from typing import Any
 
 from .kit import (
     BAD,
+    COUNT,
     GOOD,
     LEVELS,
     NOTICE,
     bar_panel,
+    changes,
     column,
     deduplicated,
     increase_in_range,
@@ -44,10 +46,6 @@ SILENT = (
 )
 
 
-def _changes(metric: str, *labels: str) -> str:
-    return f"sum({deduplicated(f'changes({risk_metric(metric)}[$__range])', *labels)})"
-
-
 def _silent() -> Any:
     text = (
         "Enabled behaviors without an event during the selected time. This is common over a day. Over a month, a"
@@ -59,7 +57,7 @@ def _silent() -> Any:
     columns = {"name": "Behavior", "account": "Account", "Value #A": "Level"}
     styles = {"Account": column(90), "Level": column(90, LEVEL_TEXTS)}
     queries = [table_query(level), table_query(name)]
-    return table_panel("Enabled, without events", text, queries, columns, width=8, height=9, styles=styles)
+    return table_panel("Enabled, without events", text, queries, columns, height=8, styles=styles)
 
 
 def _delay() -> Any:
@@ -71,7 +69,7 @@ def _delay() -> Any:
         range_query(quantile(q, "event_observation_delay_seconds", "1h", "account"), "{{account}}, " + name)
         for q, name in ((0.5, "median"), (0.95, "p95"))
     ]
-    return line_panel("Delay from event to observation", text, queries, "s", width=8, height=9)
+    return line_panel("Delay from event to observation", text, queries, "s")
 
 
 def _states() -> Any:
@@ -89,9 +87,7 @@ def _states() -> Any:
         "Behaviors by state",
         text,
         queries,
-        "short",
-        width=8,
-        height=9,
+        COUNT,
         colors=colors,
         calcs=("lastNotNull",),
         decimals=0,
@@ -102,58 +98,54 @@ def dashboard() -> Any:
     """The dashboard for administrators of the risk configuration."""
     enabled = deduplicated(risk_metric("behavior_enabled"), "behavior")
     active = deduplicated(risk_metric("integration_active"), "integration")
-    changes = f"{_changes('behavior_enabled', 'behavior')} + {_changes('behavior_risk_level', 'behavior')}"
+    changed = f"sum({changes('behavior_enabled', 'behavior')}) + sum({changes('behavior_risk_level', 'behavior')})"
     panels = [
         stat_panel(
             "Behaviors enabled",
             "Behaviors that Cloudflare looks for.",
             instant_query(f"sum({enabled})"),
-            "short",
+            COUNT,
             NO_THRESHOLDS,
         ),
         stat_panel(
             "Disabled",
             "Behaviors that Cloudflare does not look for.",
             instant_query(f"sum(1 - {enabled})"),
-            "short",
+            COUNT,
             NO_THRESHOLDS,
-            width=2,
         ),
         stat_panel(
             "Enabled, without events",
             "Enabled behaviors without an event during the selected time.",
             instant_query(or_zero(f"count({SILENT})")),
-            "short",
+            COUNT,
             ORANGE_FROM_1,
             mappings=NONE_TEXT,
         ),
         stat_panel(
             "Changes",
             "How often a behavior was enabled, disabled or given another level during the selected time.",
-            instant_query(changes),
-            "short",
+            instant_query(changed),
+            COUNT,
             ORANGE_FROM_1,
             mappings=NONE_TEXT,
-            width=2,
         ),
         stat_panel(
             "Integrations active",
             "Receivers that get changes of risk.",
             instant_query(f"sum({active})"),
-            "short",
+            COUNT,
             NO_THRESHOLDS,
             no_value="none",
-            width=4,
         ),
         stat_panel(
             "Integrations inactive",
             "Receivers that do not get changes of risk.",
             instant_query(f"sum(1 - {active})"),
-            "short",
+            COUNT,
             RED_FROM_1,
             mappings=NONE_TEXT,
             no_value="none",
-            width=4,
         ),
         stat_panel(
             "Median delay",
@@ -168,7 +160,7 @@ def dashboard() -> Any:
             "Events during the selected time that appear in Cloudflare's counts but could not be found. This is an"
             " estimate.",
             instant_query(increase_in_range("events_unattributed_total", "reason")),
-            "short",
+            COUNT,
             ORANGE_FROM_1,
             mappings=NONE_TEXT,
         ),
@@ -179,8 +171,8 @@ def dashboard() -> Any:
             " are probably a campaign. Many events of few users are probably a noisy device or rule.",
             [range_query(increase_per_bar("behavior_users_total", "behavior", by="behavior"), "{{behavior}}")],
         ),
-        behaviors(14, 11),
-        integrations(10, 11),
+        behaviors(24, 11),
+        integrations(12, 8),
         _silent(),
         _states(),
         _delay(),

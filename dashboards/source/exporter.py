@@ -6,6 +6,8 @@ from grafana_foundation_sdk.builders import dashboard as builders
 
 from .kit import (
     BAD,
+    BAR,
+    COUNT,
     DAY,
     GOOD,
     LEVELS,
@@ -52,7 +54,7 @@ def _summary() -> list[Any]:
             "Exporters down",
             "Exporters that Prometheus could not scrape.",
             instant_query(f"sum(1 - {plain_metric('up')})"),
-            "short",
+            COUNT,
             RED_FROM_1,
             mappings=NONE_TEXT,
         ),
@@ -60,7 +62,7 @@ def _summary() -> list[Any]:
             "Accounts failing",
             "Accounts whose last attempt to read the list of users failed.",
             instant_query(f"sum(1 - {deduplicated(risk_metric('up'))})"),
-            "short",
+            COUNT,
             RED_FROM_1,
             mappings=NONE_TEXT,
         ),
@@ -80,15 +82,15 @@ def _summary() -> list[Any]:
             instant_query(
                 or_zero(f"count({deduplicated(exporter_metric('blocked_until_timestamp_seconds'))} > time())")
             ),
-            "short",
+            COUNT,
             RED_FROM_1,
             mappings=NONE_TEXT,
         ),
         stat_panel(
             "Pending users",
             "Users with new events that the exporter has not read yet.",
-            range_query(total(risk_metric("pending_users")), ""),
-            "short",
+            instant_query(total(risk_metric("pending_users"))),
+            COUNT,
             steps((None, GOOD), (100, NOTICE)),
         ),
         stat_panel(
@@ -103,7 +105,7 @@ def _summary() -> list[Any]:
             "Storage of counters",
             "Counters in memory are lost at a restart. Counters on disk survive it.",
             instant_query(f"min({plain_metric('zt_risk_exporter_state_durable')})"),
-            "short",
+            COUNT,
             NO_THRESHOLDS,
             mappings=STATE,
         ),
@@ -111,39 +113,39 @@ def _summary() -> list[Any]:
 
 
 def _cloudflare() -> list[Any]:
-    ages = age(deduplicated(risk_metric("last_success_timestamp_seconds"), "endpoint"))
+    ages = age(deduplicated(risk_metric("last_success_timestamp_seconds"), "resource"))
     sent = exporter_metric("requests_total", when=RATE)
-    failed = exporter_metric("requests_total", 'outcome!="ok"', "[$__interval]")
+    failed = exporter_metric("requests_total", 'outcome!="ok"', BAR)
 
     def duration_rate(part: str) -> str:
         return (
-            f"sum by (endpoint) (rate({plain_metric(f'zt_risk_exporter_request_duration_seconds_{part}', when=RATE)}))"
+            f"sum by (resource) (rate({plain_metric(f'zt_risk_exporter_request_duration_seconds_{part}', when=RATE)}))"
         )
 
     return [
         line_panel(
-            "Age of the data, by endpoint",
-            "The time since the last complete read of each endpoint, for the account with the longest time. A sawtooth"
+            "Age of the data, by resource",
+            "The time since the last complete read of each resource, for the account with the longest time. A sawtooth"
             " is normal. A constant rise is an outage.",
-            [range_query(f"max by (endpoint) ({ages})", "{{endpoint}}")],
+            [range_query(f"max by (resource) ({ages})", "{{resource}}")],
             "s",
             width=8,
         ),
         line_panel(
             "Requests to Cloudflare",
-            "Requests per minute, by endpoint, including retries.",
-            [range_query(f"60 * sum by (endpoint) (rate({sent}))", "{{endpoint}}")],
-            "short",
+            "Requests per minute, by resource, including retries.",
+            [range_query(f"60 * sum by (resource) (rate({sent}))", "{{resource}}")],
+            COUNT,
             width=8,
             stacked=True,
             calcs=("mean", "max"),
         ),
         bar_panel(
             "Failed requests",
-            "Requests without a usable answer, by endpoint and outcome. limited: the rate limit. refused, credentials,"
+            "Requests without a usable answer, by resource and outcome. limited: the rate limit. refused, credentials,"
             " forbidden: the token. unavailable, timeout: Cloudflare or the network. shape, invalid: the answer differs"
             " from the documentation.",
-            [range_query(f"sum by (endpoint, outcome) (increase({failed})) > 0", "{{endpoint}} {{outcome}}")],
+            [range_query(f"sum by (resource, outcome) (increase({failed})) > 0", "{{resource}} {{outcome}}")],
             width=8,
             interval="10m",
         ),
@@ -154,24 +156,24 @@ def _cloudflare() -> list[Any]:
                 range_query(deduplicated(exporter_metric("budget_remaining_requests")), "{{account}} remaining"),
                 range_query(deduplicated(exporter_metric("budget_limit_requests")), "{{account}} limit"),
             ],
-            "short",
+            COUNT,
             width=8,
             calcs=("lastNotNull", "min"),
         ).override_by_regexp(".* limit", properties(custom__lineStyle={"fill": "dash", "dash": [8, 8]})),
         line_panel(
             "Request duration",
-            "The mean time from sending a request to the end of its answer, by endpoint. A list with several pages"
+            "The mean time from sending a request to the end of its answer, by resource. A list with several pages"
             " needs several requests.",
-            [range_query(without_nan(f"{duration_rate('sum')} / {duration_rate('count')}"), "{{endpoint}}")],
+            [range_query(without_nan(f"{duration_rate('sum')} / {duration_rate('count')}"), "{{resource}}")],
             "s",
             width=8,
             calcs=("mean", "max"),
         ),
         bar_gauge(
             "Poll interval",
-            "The interval between reads of each endpoint. It is longer than configured if the budget is too small.",
+            "The interval between reads of each resource. It is longer than configured if the budget is too small.",
             instant_query(
-                deduplicated(exporter_metric("poll_interval_seconds"), "endpoint"), "{{account}} {{endpoint}}"
+                deduplicated(exporter_metric("poll_interval_seconds"), "resource"), "{{account}} {{resource}}"
             ),
             "s",
             NO_THRESHOLDS,
@@ -188,7 +190,7 @@ def _counting() -> list[Any]:
             "Users with new events that the exporter has not read yet. A short peak is a campaign or a restart. A"
             " plateau means that the budget is too small.",
             [range_query(deduplicated(risk_metric("pending_users")), "{{account}}")],
-            "short",
+            COUNT,
             width=6,
             height=8,
             decimals=0,
@@ -202,7 +204,7 @@ def _counting() -> list[Any]:
             height=8,
         ),
         line_panel(
-            "Delay from event to observation, p95",
+            "Observation delay, p95",
             "95 % of the events had a shorter delay. Each point covers the hour before it.",
             [range_query(quantile(0.95, "event_observation_delay_seconds", "1h", "account"), "{{account}}")],
             "s",
@@ -214,8 +216,8 @@ def _counting() -> list[Any]:
             "Events that could not be attributed, rows of answers that could not be decoded, and retries of requests.",
             [
                 range_query(increase_per_bar("events_unattributed_total", "reason"), "events not attributed"),
-                range_query(f"sum(increase({exporter_metric('rejected_rows_total')}[$__interval]))", "rows rejected"),
-                range_query(f"sum(increase({plain_metric('zt_risk_exporter_retries_total')}[$__interval]))", "retries"),
+                range_query(f"sum(increase({exporter_metric('rejected_rows_total', when=BAR)}))", "rows rejected"),
+                range_query(f"sum(increase({plain_metric('zt_risk_exporter_retries_total', when=BAR)}))", "retries"),
             ],
             width=6,
             height=8,
@@ -263,6 +265,7 @@ def _exposition() -> builders.Row:
             "bytes",
             width=6,
             height=7,
+            calcs=("lastNotNull",),
         ),
         line_panel(
             "Exposition build time",
@@ -271,14 +274,16 @@ def _exposition() -> builders.Row:
             "s",
             width=6,
             height=7,
+            calcs=("lastNotNull",),
         ),
         line_panel(
             "Scrapes",
             "Answered scrapes per minute, by format.",
             [range_query(f"60 * sum by (instance, format) (rate({scraped}))", "{{instance}} {{format}}")],
-            "short",
+            COUNT,
             width=6,
             height=7,
+            calcs=("lastNotNull",),
         ),
         line_panel(
             "Scrape duration",
@@ -287,6 +292,7 @@ def _exposition() -> builders.Row:
             "s",
             width=6,
             height=7,
+            calcs=("lastNotNull",),
         ),
     ]
     return _row("Exposition and scrapes", panels)
@@ -307,7 +313,7 @@ def _state() -> builders.Row:
             "Commits",
             "Attempts to write the state to disk per minute, by result.",
             [range_query(f"60 * sum by (result) (rate({commits}))", "{{result}}")],
-            "short",
+            COUNT,
             width=8,
             height=7,
         ),
@@ -320,7 +326,7 @@ def _state() -> builders.Row:
                     "{{result}}",
                 )
             ],
-            "short",
+            COUNT,
             width=8,
             height=7,
             decimals=0,
@@ -339,6 +345,7 @@ def _process() -> builders.Row:
             "percentunit",
             width=6,
             height=7,
+            calcs=("lastNotNull",),
         ),
         line_panel(
             "Memory",
@@ -347,23 +354,26 @@ def _process() -> builders.Row:
             "bytes",
             width=6,
             height=7,
+            calcs=("lastNotNull",),
         ),
         line_panel(
             "Open files",
             "File descriptors in use.",
             [range_query(plain_metric("process_open_fds"), by)],
-            "short",
+            COUNT,
             width=6,
             height=7,
+            calcs=("lastNotNull",),
             decimals=0,
         ),
         line_panel(
             "Threads",
             "Threads of the operating system.",
             [range_query(plain_metric("process_threads"), by)],
-            "short",
+            COUNT,
             width=6,
             height=7,
+            calcs=("lastNotNull",),
             decimals=0,
         ),
     ]

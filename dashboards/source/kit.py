@@ -16,9 +16,18 @@ ACCOUNT = 'account=~"$account"'
 
 LEVELS = {"high": "red", "medium": "orange", "low": "yellow", "unknown": "#8e8e8e"}
 GOOD, NOTICE, BAD, PLAIN = "green", "orange", "red", "text"
+# Lower than any value of a panel.
+LOWEST = -1e15
 
 HOUR, DAY = 3_600, 86_400
 
+# The unit of counts and rates. The unit `short` would show 1,050 and 1,450 both as "1 K".
+COUNT = "locale"
+
+
+# The window of one bar: the time after its point. Grafana puts the points at full steps of the interval. With the time
+# before each point, the newest bar would be missing until its interval ends, and so would all bars after a start.
+BAR = "[$__interval] offset -$__interval"
 
 # Expressions. `when` is a window such as `[1h]`, or ` offset 1d`. If two exporters watch one account, `deduplicated`
 # takes the value of one of them, so that each user counts once.
@@ -53,19 +62,36 @@ def total(expr: str, *labels: str, by: str = "") -> str:
     return f"sum {f'by ({by}) ' if by else ''}({deduplicated(expr, *labels)})"
 
 
-def increase(metric: str, window: str, *labels: str, by: str = "", matching: str = "") -> str:
+def increase(metric: str, when: str, *labels: str, by: str = "", matching: str = "") -> str:
     """The increase of a counter about Cloudflare, over all accounts; `labels` are all labels of the counter."""
-    return total(f"increase({risk_metric(metric, matching, f'[{window}]')})", *labels, by=by)
+    return total(f"increase({risk_metric(metric, matching, when)})", *labels, by=by)
 
 
 def increase_in_range(metric: str, *labels: str, by: str = "", matching: str = "") -> str:
     """The increase of a counter during the selected time, rounded because Prometheus extrapolates."""
-    return f"round({increase(metric, '$__range', *labels, by=by, matching=matching)})"
+    return f"round({increase(metric, '[$__range]', *labels, by=by, matching=matching)})"
 
 
 def increase_per_bar(metric: str, *labels: str, by: str = "", matching: str = "") -> str:
     """The increase of a counter during one bar."""
-    return increase(metric, "$__interval", *labels, by=by, matching=matching)
+    return increase(metric, BAR, *labels, by=by, matching=matching)
+
+
+def changed(metric: str, when: str) -> str:
+    """The series of a metric about Cloudflare that changed within a window. Their values have no meaning.
+
+    `changes` of VictoriaMetrics counts the first sample of a series.
+    """
+    series = risk_metric(metric, when=when)
+    return f"max_over_time({series}) != min_over_time({series})"
+
+
+def changes(metric: str, *labels: str) -> str:
+    """How often a metric about Cloudflare changed during the selected time."""
+    series = risk_metric(metric, when="[$__range]")
+    return deduplicated(
+        f"changes({series}) and {changed(metric, '[$__range]')} or 0 * count_over_time({series})", *labels
+    )
 
 
 def quantile(q: float, metric: str, window: str, *labels: str, matching: str = "") -> str:
@@ -116,6 +142,9 @@ def table_query(expr: str) -> prometheus.Dataquery:
 
 def steps(*pairs: tuple[float | None, str]) -> builders.ThresholdsConfig:
     """Threshold steps as pairs of lowest value and color; None for the first."""
+    if pairs[0][1] != PLAIN:
+        # Grafana shows a missing value in the color of the first step. A missing value is neither good nor bad.
+        pairs = ((None, PLAIN), (LOWEST, pairs[0][1]), *pairs[1:])
     thresholds = [d.Threshold(value=value, color=color) for value, color in pairs]
     return builders.ThresholdsConfig().mode(d.ThresholdsMode.ABSOLUTE).steps(thresholds)
 
@@ -171,15 +200,14 @@ def stat_panel(
     unit: str,
     thresholds: builders.ThresholdsConfig,
     *,
-    width: int = 3,
+    width: int = 6,
     mappings: Sequence[d.ValueMapping] = (),
     no_value: str = "no data",
     decimals: int | None = None,
 ) -> stat.Panel:
-    """A single number, or one for each query."""
+    """A single number, or one for each query. Four fit into a row, so that their titles fit into 1280 pixels."""
     queries = [queries] if isinstance(queries, prometheus.Dataquery) else queries
-    drawn = any(not query.build().instant for query in queries)
-    panel = _finish(stat.Panel(), title, description, queries, unit).span(width).height(4)
+    panel = _finish(stat.Panel(), title, description, queries, unit).span(width).height(3)
     reduce = common.ReduceDataOptions().calcs(["lastNotNull"]).values(False)
     if len(queries) > 1:
         panel = panel.text_mode(c.BigValueTextMode.VALUE_AND_NAME)
@@ -190,7 +218,7 @@ def stat_panel(
         .mappings(list(mappings))
         .no_value(no_value)
         .color_mode(c.BigValueColorMode.VALUE)
-        .graph_mode(c.BigValueGraphMode.AREA if drawn else c.BigValueGraphMode.NONE)
+        .graph_mode(c.BigValueGraphMode.NONE)
         .color_scheme(builders.FieldColor().mode(d.FieldColorModeId.THRESHOLDS))
         .reduce_options(reduce)
     )
@@ -229,7 +257,7 @@ def bar_panel(
     title: str,
     description: str,
     queries: Sequence[prometheus.Dataquery],
-    unit: str = "short",
+    unit: str = COUNT,
     *,
     width: int = 12,
     height: int = 9,
@@ -238,7 +266,7 @@ def bar_panel(
     calcs: Sequence[str] = ("sum",),
     interval: str = "30m",
 ) -> timeseries.Panel:
-    """Stacked counts for each interval. Series named in `below` are drawn below zero."""
+    """Stacked counts for each interval; queries use the window BAR. Series named in `below` are drawn below zero."""
     panel = line_panel(
         title,
         description,
@@ -253,7 +281,7 @@ def bar_panel(
         decimals=0,
     )
     panel = panel.draw_style(c.GraphDrawStyle.BARS).fill_opacity(80).line_width(0).bar_width_factor(0.85)
-    panel = panel.bar_alignment(c.BarAlignment.BEFORE).interval(interval)
+    panel = panel.bar_alignment(c.BarAlignment.AFTER).interval(interval)
     for name in below:
         panel = panel.override_by_name(name, properties(custom__transform="negative-Y"))
     return panel
@@ -308,7 +336,7 @@ def table_panel(
     no_value: str = "none",
 ) -> table.Panel:
     """A table with these columns by field, in this order, joined on `key` or on all common labels of the queries."""
-    panel = _finish(table.Panel(), title, description, queries, "short").span(width).height(height)
+    panel = _finish(table.Panel(), title, description, queries, COUNT).span(width).height(height)
     if "Value #A" in columns:
         # Without a letter if all other queries are empty. The query for names is empty unless names are enabled.
         columns = {**columns, "Value": columns["Value #A"]}

@@ -4,6 +4,7 @@ from typing import Any
 
 from .kit import (
     BAD,
+    COUNT,
     GOOD,
     HOUR,
     LEVELS,
@@ -50,14 +51,14 @@ def _against(days: int, title: str, then: str) -> Any:
         f"The difference to the number of users at high risk {then} at this time. Orange from one more, red from ten."
     )
     return stat_panel(
-        title, text, instant_query(f"{_high()} - {_high(f' offset {days}d')}"), "short", RISES, no_value="no data"
+        title, text, instant_query(f"{_high()} - {_high(f' offset {days}d')}"), COUNT, RISES, no_value="no data"
     )
 
 
 def _new() -> Any:
     text = "How often a user reached high risk during the selected time, from another level or from no level."
     expr = increase_in_range("level_changes_total", "from", matching='to="high"')
-    return stat_panel("New at high risk", text, instant_query(expr), "short", RISES)
+    return stat_panel("New at high risk", text, instant_query(expr), COUNT, RISES)
 
 
 def _events() -> Any:
@@ -66,20 +67,25 @@ def _events() -> Any:
         "Risk events",
         text,
         instant_query(increase_in_range("events_total", "behavior", "risk_level")),
-        "short",
+        COUNT,
         NO_THRESHOLDS,
     )
 
 
 def _freshness() -> Any:
     text = (
-        "The time since the last complete read of each endpoint. By default the exporter reads behaviors and"
+        "The time since the last complete read of each resource. By default the exporter reads behaviors and"
         " integrations every five minutes. It reads a single user after a change, or for the audit."
     )
-    ages = age(deduplicated(risk_metric("last_success_timestamp_seconds"), "endpoint"))
+    ages = age(deduplicated(risk_metric("last_success_timestamp_seconds"), "resource"))
     thresholds = steps((None, GOOD), (900, NOTICE), (HOUR, BAD))
     return bar_gauge(
-        "Age of the data, by endpoint", text, instant_query(ages, "{{account}} {{endpoint}}"), "s", thresholds
+        "Age of the data, by resource",
+        text,
+        instant_query(ages, "{{account}} {{resource}}"),
+        "s",
+        thresholds,
+        width=12,
     )
 
 
@@ -98,7 +104,7 @@ def dashboard() -> Any:
             "Users at risk, by level",
             "Users on the risk list, by their highest level. High risk is at the bottom.",
             by_level(total(risk_metric("users", 'max_risk_level="LEVEL"'))),
-            "short",
+            COUNT,
             colors=LEVELS,
             stacked=True,
             calcs=("lastNotNull", "min", "max"),
@@ -113,7 +119,7 @@ def dashboard() -> Any:
                 range_query(_high(" offset 1d"), "yesterday"),
                 range_query(_high(" offset 7d"), "last week"),
             ],
-            "short",
+            COUNT,
             colors={"now": LEVELS["high"], "yesterday": "blue", "last week": LEVELS["unknown"]},
             calcs=("lastNotNull", "min", "max"),
             minimum=None,
@@ -138,8 +144,8 @@ def dashboard() -> Any:
             below=["reset"],
             width=6,
         ),
-        with_link(behaviors(12, 9), "zt-risk-behaviors", "More about behaviors"),
-        with_link(integrations(6, 9), "zt-risk-behaviors", "More about integrations"),
+        with_link(behaviors(24, 9), "zt-risk-behaviors", "More about behaviors"),
+        with_link(integrations(12, 9), "zt-risk-behaviors", "More about integrations"),
         _freshness(),
     ]
     text = "Users at risk, recent changes, and the age of the data, for a quick look."

@@ -8,6 +8,8 @@ from grafana_foundation_sdk.models import dashboard as d
 
 from .kit import (
     BAD,
+    BAR,
+    COUNT,
     DAY,
     GOOD,
     HOUR,
@@ -18,6 +20,8 @@ from .kit import (
     TARGET,
     age,
     bar_panel,
+    changed,
+    changes,
     column,
     deduplicated,
     increase_in_range,
@@ -35,7 +39,7 @@ from .kit import (
 
 TAG = "cloudflare-zt-risk"
 HIGH = 'max_risk_level="high"'
-SUMMARY = 'endpoint="summary"'
+SUMMARY = 'resource="summary"'
 
 NO_THRESHOLDS = steps((None, PLAIN))
 ORANGE_FROM_1 = steps((None, GOOD), (1, NOTICE))
@@ -63,7 +67,7 @@ def by_level(expr: str) -> list[Any]:
 
 def high_now() -> Any:
     text = "Users at high risk now. Each of them needs an investigation and a reset of the score."
-    panel = stat_panel("High-risk users", text, range_query(total(risk_metric("users", HIGH)), ""), "short", RED_FROM_1)
+    panel = stat_panel("High-risk users", text, instant_query(total(risk_metric("users", HIGH))), COUNT, RED_FROM_1)
     return with_link(panel, "zt-risk-users", "Show these users")
 
 
@@ -81,7 +85,7 @@ def longest_high() -> Any:
 
 def resets() -> Any:
     text = "Users whose risk was reset during the selected time."
-    return stat_panel("Resets", text, instant_query(increase_in_range("resets_total")), "short", NO_THRESHOLDS)
+    return stat_panel("Resets", text, instant_query(increase_in_range("resets_total")), COUNT, NO_THRESHOLDS)
 
 
 def data_age() -> Any:
@@ -101,7 +105,7 @@ def events_by_behavior(width: int) -> Any:
     )
     # Events that the exporter counted, and older events from `backfill`. Their instances differ, so `or` keeps both.
     counted, backfilled = (
-        f"increase({risk_metric(f'{name}_total', when='[$__interval]')})" for name in ("events", "backfill_events")
+        f"increase({risk_metric(f'{name}_total', when=BAR)})" for name in ("events", "backfill_events")
     )
     expr = total(f"{counted} or {backfilled}", "behavior", "risk_level", by="behavior")
     query = range_query(expr, "{{behavior}}")
@@ -115,15 +119,12 @@ def behaviors(width: int, height: int) -> Any:
     )
     events = f"increase({risk_metric('events_total', when='[$__range]')})"
     users = f"increase({risk_metric('behavior_users_total', when='[$__range]')})"
-    switched, leveled = (
-        f"changes({risk_metric(f'behavior_{what}', when='[$__range]')})" for what in ("enabled", "risk_level")
-    )
     queries = [
         table_query(deduplicated(risk_metric("behavior_enabled"), "behavior")),
         table_query(deduplicated(risk_metric("behavior_risk_level"), "behavior")),
         table_query(f"round(sum by (account, behavior) ({deduplicated(events, 'behavior', 'risk_level')}))"),
         table_query(f"round({deduplicated(users, 'behavior')})"),
-        table_query(f"{deduplicated(switched, 'behavior')} + {deduplicated(leveled, 'behavior')}"),
+        table_query(f"{changes('behavior_enabled', 'behavior')} + {changes('behavior_risk_level', 'behavior')}"),
         table_query(deduplicated(risk_metric("behavior_info"), "behavior", "name")),
     ]
     columns = {
@@ -217,18 +218,15 @@ def _variables() -> list[Any]:
 
 
 def _annotations() -> list[Any]:
-    def changed(name: str, metric: str, label: str, title: str) -> Any:
-        window = risk_metric(metric, when="[$__rate_interval]")
-        expr = f"{deduplicated(f'changes({window})', label)} > 0"
-        mark = builders.AnnotationQuery().name(name).datasource(SOURCE).enable(True).icon_color("purple").expr(expr)
-        return mark.title_format(title).text_format("account {{account}}").tag_keys(f"account,{label}").step("60s")
+    def mark(name: str, metric: str, label: str, title: str) -> Any:
+        expr = deduplicated(changed(metric, "[$__rate_interval]"), label)
+        query = builders.AnnotationQuery().name(name).datasource(SOURCE).enable(True).icon_color("purple").expr(expr)
+        return query.title_format(title).text_format("account {{account}}").tag_keys(f"account,{label}").step("60s")
 
     return [
-        changed(
-            "Behaviors enabled or disabled", "behavior_enabled", "behavior", "{{behavior}} was enabled or disabled"
-        ),
-        changed("Behavior levels changed", "behavior_risk_level", "behavior", "the level of {{behavior}} changed"),
-        changed(
+        mark("Behaviors enabled or disabled", "behavior_enabled", "behavior", "{{behavior}} was enabled or disabled"),
+        mark("Behavior levels changed", "behavior_risk_level", "behavior", "the level of {{behavior}} changed"),
+        mark(
             "Integrations activated or deactivated",
             "integration_active",
             "integration",

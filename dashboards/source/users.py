@@ -4,6 +4,7 @@ from typing import Any
 
 from .kit import (
     BAD,
+    COUNT,
     DAY,
     GOOD,
     HOUR,
@@ -27,8 +28,9 @@ from .kit import (
     table_panel,
     table_query,
     total,
+    value_mappings,
 )
-from .shared import HIGH, LEVEL_TEXTS, NO_THRESHOLDS, ORANGE_FROM_1, UNATTENDED, frame, high_now, longest_high, resets
+from .shared import HIGH, NO_THRESHOLDS, ORANGE_FROM_1, UNATTENDED, frame, high_now, longest_high, resets
 
 # Cloudflare does not document a URL for a single user, so the link leads to the account.
 CLOUDFLARE = {
@@ -50,12 +52,23 @@ def _age(what: str) -> str:
     return age(_by_user(risk_metric(f"user_{what}_timestamp_seconds")))
 
 
-def _level(compared: str) -> str:
-    return f"{_by_user(risk_metric('user_max_risk_level'))} {compared}"
+# A level that the exporter does not know has the value 0. It may be above high, so tables show and sort it as 4.
+UNKNOWN = 4
+USER_LEVEL_TEXTS = value_mappings(
+    _4=("unknown", "purple"), _3=("high", LEVELS["high"]), _2=("medium", LEVELS["medium"]), _1=("low", LEVELS["low"])
+)
+
+
+def _ranked(level: str) -> str:
+    """The level of each user, with the unknown one on top."""
+    return f"{level} > 0 or {level} + {UNKNOWN}"
+
+
+LEVEL = _ranked(_by_user(risk_metric("user_max_risk_level")))
 
 
 WHO = f"max by (user, name, email) ({risk_metric('user_info')})"
-OFFENDERS = f"({_age('last_reset')} < {30 * DAY}) and on (user) ({_level('> 0')})"
+OFFENDERS = f"({_age('last_reset')} < {30 * DAY}) and on (user) ({LEVEL})"
 
 
 def _most_at_risk() -> Any:
@@ -64,10 +77,10 @@ def _most_at_risk() -> Any:
         " are ids or keyed hashes. The last columns: the time at the current level, and the times since the last event"
         " and the last reset."
     )
-    level = deduplicated(risk_metric("user_max_risk_level"), "user")
+    level = _ranked(deduplicated(risk_metric("user_max_risk_level"), "user"))
     account = deduplicated(risk_metric("account_info"), "account_id")
     queries = [
-        table_query(f"{level} * on (account) group_left (account_id) {account}"),
+        table_query(f"({level}) * on (account) group_left (account_id) {account}"),
         table_query(_by_user(risk_metric("user_reported_events"))),
         table_query(_age("since")),
         table_query(_age("last_event")),
@@ -81,18 +94,22 @@ def _most_at_risk() -> Any:
         "Value #A": "Level",
         "Value #B": "Events",
         **ages,
-        "account_id": "Cloudflare",
+        "account_id": "Link",
     }
     styles = {
+        # All columns together fit into 1280 pixels.
         "User": flexible_column(315),
-        "Name": column(165),
-        "E-mail address": flexible_column(200),
-        "Account": column(90),
-        "Level": column(90, LEVEL_TEXTS),
-        "Events": column(75),
-        **{title: properties(unit="s", decimals=1, noValue="never", custom__width=115) for title in ages.values()},
-        "Cloudflare": properties(
-            links=[CLOUDFLARE], mappings=OPENS, custom__cellOptions={"type": "color-text"}, custom__width=90
+        "Name": column(115),
+        "E-mail address": column(245),
+        "Account": column(70),
+        "Level": column(72, USER_LEVEL_TEXTS),
+        "Events": column(65),
+        **{
+            title: properties(unit="s", decimals=1, noValue="never", custom__width=width)
+            for title, width in zip(ages.values(), (96, 105, 90), strict=True)
+        },
+        "Link": properties(
+            links=[CLOUDFLARE], mappings=OPENS, custom__cellOptions={"type": "color-text"}, custom__width=55
         ),
     }
     sort = [("Level", True), ("Last event", False)]
@@ -105,12 +122,13 @@ def _waiting() -> Any:
     text = (
         "The ten users who have been at high risk for longest without a reset, among the users with their own series."
     )
-    queries = [table_query(f"topk(10, ({_age('since')}) and on (user) ({_level('== 3')}))"), table_query(WHO)]
+    queries = [table_query(f"topk(10, ({_age('since')}) and on (user) (({LEVEL}) == 3))"), table_query(WHO)]
     columns = {"Value #A": "At high risk for", "user": "User", "name": "Name"}
     bar = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
     thresholds = UNATTENDED.build().to_json()
     styles = {
         "User": flexible_column(315),
+        "Name": column(120),
         "At high risk for": properties(
             unit="s",
             decimals=1,
@@ -118,7 +136,7 @@ def _waiting() -> Any:
             thresholds=thresholds,
             color={"mode": "thresholds"},
             custom__cellOptions=bar,
-            custom__width=200,
+            custom__width=160,
         ),
     }
     return table_panel(
@@ -135,12 +153,13 @@ def _waiting() -> Any:
 
 def _offenders() -> Any:
     text = "Users who were reset within the last 30 days and are on the risk list again."
-    queries = [table_query(OFFENDERS), table_query(f"({_level('> 0')}) and on (user) ({OFFENDERS})"), table_query(WHO)]
+    queries = [table_query(OFFENDERS), table_query(f"({LEVEL}) and on (user) ({OFFENDERS})"), table_query(WHO)]
     columns = {"Value #A": "Last reset", "Value #B": "Level", "user": "User", "name": "Name"}
     styles = {
         "User": flexible_column(315),
-        "Last reset": properties(unit="s", decimals=1, custom__width=110),
-        "Level": column(90, LEVEL_TEXTS),
+        "Name": column(115),
+        "Last reset": properties(unit="s", decimals=1, custom__width=105),
+        "Level": column(75, USER_LEVEL_TEXTS),
     }
     return table_panel(
         "Repeat offenders",
@@ -212,7 +231,6 @@ def dashboard() -> Any:
             instant_query(median),
             "s",
             steps((None, GOOD), (8 * HOUR, NOTICE), (3 * DAY, BAD)),
-            width=4,
             no_value="no resets",
         ),
         resets(),
@@ -221,25 +239,26 @@ def dashboard() -> Any:
             "Users who were reset within the last 30 days and are on the risk list again, among the users with their"
             " own series.",
             instant_query(or_zero(f"count({OFFENDERS})")),
-            "short",
+            COUNT,
             ORANGE_FROM_1,
-            width=4,
+            width=8,
         ),
         stat_panel(
             "Users on the list",
             "All users on the risk list, at any level.",
             instant_query(total(risk_metric("users"), "max_risk_level")),
-            "short",
+            COUNT,
             NO_THRESHOLDS,
-            width=4,
+            width=8,
         ),
         stat_panel(
             "Without own series",
             "Users on the list without their own series, because of users.limit or users.identity: none. They are"
             " counted, but the tables here do not show them.",
             instant_query(total(risk_metric("users_omitted"))),
-            "short",
+            COUNT,
             NO_THRESHOLDS,
+            width=8,
         ),
         _most_at_risk(),
         _waiting(),

@@ -1,13 +1,31 @@
 //! Writes log lines to standard error, as text or as JSON.
+//!
+//! A thread of its own writes them, from a bounded queue. If nobody reads standard error, lines are dropped and counted, and
+//! no other thread waits.
+
+mod text_fields;
 
 use std::io::{self, IsTerminal};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tracing::Subscriber;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::config::{Log, LogFormat};
+use text_fields::TextFields;
+
+/// How many lines may wait to be written: many more than the start of a process with many accounts writes at once, and
+/// less than a megabyte.
+const QUEUED_LINES: usize = 4096;
+
+/// What [`start`] made: the counter of dropped lines, and the guard that writes the last lines when it is dropped.
+static STARTED: OnceLock<(ErrorCounter, Mutex<Option<WorkerGuard>>)> = OnceLock::new();
+
+/// The target of the lines that record a change made by an operator's command.
+pub(crate) const OPERATOR: &str = "zt_risk_exporter::operator";
 
 /// Whether log lines have colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +49,28 @@ impl Colour {
 /// # Errors
 /// A subscriber is installed already.
 pub(crate) fn start(log: &Log) -> Result<(), tracing::subscriber::SetGlobalDefaultError> {
-    tracing::subscriber::set_global_default(subscriber(log, Colour::for_stream(&io::stderr()), io::stderr))
+    let (queue, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(QUEUED_LINES)
+        .lossy(true)
+        .thread_name("log")
+        .finish(io::stderr());
+    let dropped = queue.error_counter();
+    tracing::subscriber::set_global_default(subscriber(log, Colour::for_stream(&io::stderr()), queue))?;
+    // It is empty: only one subscriber can be installed.
+    let _ = STARTED.set((dropped, Mutex::new(Some(guard))));
+    Ok(())
+}
+
+/// Writes the lines that still wait; gives up after about a second. Later lines are lost.
+pub(crate) fn finish() {
+    if let Some((_, guard)) = STARTED.get() {
+        drop(guard.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+/// How many lines were dropped because the queue was full.
+pub(crate) fn dropped_lines() -> u64 {
+    STARTED.get().map_or(0, |(dropped, _)| dropped.dropped_lines() as u64)
 }
 
 /// A subscriber that writes lines to `writer`: the time (RFC 3339, UTC), the level, the message and the fields.
@@ -39,7 +78,8 @@ pub fn subscriber<W>(log: &Log, colour: Colour, writer: W) -> Box<dyn Subscriber
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let targets = log.level.to_targets();
+    // Changes that a person makes are logged whatever the level is.
+    let targets = log.level.to_targets().with_target(OPERATOR, LevelFilter::INFO);
     let builder = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::TRACE)
         .with_ansi(colour == Colour::On)
@@ -47,7 +87,7 @@ where
         .log_internal_errors(false)
         .with_writer(writer);
     match log.format {
-        LogFormat::Text => Box::new(builder.finish().with(targets)),
+        LogFormat::Text => Box::new(builder.fmt_fields(TextFields).finish().with(targets)),
         LogFormat::Json => Box::new(
             builder
                 .json()
@@ -104,6 +144,24 @@ mod tests {
         assert!(is_date(date), "{text}");
         assert_eq!(rest, " WARN zt_risk_exporter::app::logging::tests: no answer account=\"acme\"\n");
         assert!(logged("info", LogFormat::Text, Colour::On).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn text_from_outside_forges_no_line_and_no_field() {
+        let hostile = "no\n2026-11-21T00:00:00Z  INFO x: all is well level=\"none\"\u{202e}\u{2028}\u{1b}[2J";
+        let log = Log { level: "info".parse().unwrap(), format: LogFormat::Text };
+        let lines = Lines::default();
+        let writer = lines.clone();
+        tracing::subscriber::with_default(subscriber(&log, Colour::Off, move || writer.clone()), || {
+            tracing::warn!(name = hostile, error = %hostile, plain = %"127.0.0.1:80", count = 3, "{hostile}");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let escaped = "no\\n2026-11-21T00:00:00Z  INFO x: all is well level=";
+        let message = format!("{escaped}\"none\"\\u{{202e}}\\u{{2028}}\\u{{1b}}[2J");
+        let field = format!("\"{escaped}\\\"none\\\"\\u{{202e}}\\u{{2028}}\\u{{1b}}[2J\"");
+        let wanted = format!(": {message} name={field} error={field} plain=127.0.0.1:80 count=3\n");
+        assert!(text.ends_with(&wanted), "{text}\n{wanted}");
+        assert_eq!(text.matches(char::is_control).count(), 1, "{text}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::watch;
 use tokio::task::block_in_place;
 
-use super::{Connected, Error, connect};
+use super::{Connected, Error, connect, logging};
 use crate::clock::Clock;
 use crate::cloudflare::limit::{Budget, Journal, Spending, WINDOW};
 use crate::cloudflare::{Options, Pii};
@@ -87,6 +87,7 @@ impl Exporter {
         };
         let stats = state.as_ref().map_or_else(Arc::default, |(state, _)| state.stats());
         let telemetry = Telemetry::with_state(clock.clone(), stats);
+        telemetry.observe_log(logging::dropped_lines);
         let trend_step = match config.web.page {
             WebPage::On => Some(TREND_STEP.div_f64(tuning.pace).max(SHORTEST_TREND_STEP)),
             WebPage::Off => None,

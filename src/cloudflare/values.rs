@@ -36,8 +36,10 @@ pub struct IntegrationSetting {
 }
 
 /// The state of a token, and when it expires.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenStatus {
+    /// The id of the token, which is not a secret.
+    pub id: Option<String>,
     /// Its state.
     pub state: TokenState,
     /// When the token expires; `None` if it does not expire.

@@ -90,13 +90,17 @@ impl From<Integration> for model::Integration {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Token {
+    id: Option<String>,
     status: String,
     expires_on: Option<String>,
 }
 
 impl From<Token> for TokenStatus {
     fn from(wire: Token) -> Self {
+        // Cloudflare's ids have 32 hexadecimal digits.
+        let is_id = |id: &String| id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
         Self {
+            id: wire.id.filter(is_id),
             state: match wire.status.as_str() {
                 "active" => TokenState::Active,
                 "disabled" => TokenState::Disabled,

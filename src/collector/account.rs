@@ -9,7 +9,8 @@ mod dirty;
 mod restore;
 mod snapshot;
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use crate::clock::{Instant, Timestamp};
@@ -27,13 +28,26 @@ use crate::collector::user_label::UserLabel;
 use crate::model::resource::Intervals;
 use crate::model::{
     AccountName, Behavior, Completeness, EventTotals, Integration, LevelChanges, Listing, Resource, Summary,
-    UserRisk,
+    UserId, UserRisk,
 };
 use crate::store::row::Table;
 use dirty::Unsaved;
 
 /// The most integrations with series of their own. Cloudflare knows one kind, and a tenant has one or two.
 const MAX_INTEGRATIONS: usize = 256;
+
+/// Refusals of so many different users in a row concern all users, not these.
+const REFUSED_USERS: usize = 3;
+
+/// The most users without an answer that are known at a time.
+const MAX_FAILING_USERS: usize = 10_000;
+
+/// The most names of behaviors that are looked up because an event had them. Cloudflare documents eight behaviors.
+const MAX_LOOKUPS: usize = 256;
+
+/// The most users who left the list and whose events are still to be read. Resetting or removing more users at once is a
+/// change of the whole account, not of users.
+const MAX_DEPARTED: usize = 10_000;
 
 /// How often expired keys and users are looked for. Nothing expires within less than a week.
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(3_600);
@@ -45,6 +59,15 @@ pub enum Step {
     Fetch(Fetch),
     /// Nothing is due before this instant.
     Wait(Instant),
+}
+
+/// Why a due request has to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// Cloudflare blocks all requests.
+    Blocked,
+    /// Another reason, such as the budget, or a request that takes long.
+    Other,
 }
 
 /// A request to send to Cloudflare.
@@ -97,8 +120,28 @@ pub struct Account {
     rejected: BTreeMap<Resource, u64>,
     /// When expired keys and users were last looked for, on Cloudflare's clock.
     last_cleanup: Option<Timestamp>,
+    /// Events of a behavior without a label, which wait for the behaviors to be read.
+    unlabelled: Option<Unlabelled>,
+    /// The names for which the behaviors were read, so that each causes one request.
+    looked_up: BTreeSet<String>,
+    /// Users who left the list and were not queued, since the start.
+    departures_skipped: u64,
+    /// The latest users in a row whose events were refused, at most [`REFUSED_USERS`].
+    refused_users: Vec<UserId>,
+    /// The users whose latest request failed.
+    failing_users: HashSet<UserId>,
     unsaved: Unsaved,
     published: Published,
+}
+
+/// A reading that cannot be counted yet: the behavior of an event is unknown, and its display name must not become a label
+/// while Cloudflare may list it.
+#[derive(Debug)]
+struct Unlabelled {
+    names: Vec<String>,
+    request: DetailRequest,
+    risk: UserRisk,
+    date: Timestamp,
 }
 
 /// The totals as last saved. No published counter may be ahead of the durable copy.
@@ -145,6 +188,11 @@ impl Account {
             last_success: BTreeMap::new(),
             rejected: BTreeMap::new(),
             last_cleanup: None,
+            unlabelled: None,
+            looked_up: BTreeSet::new(),
+            departures_skipped: 0,
+            refused_users: Vec::new(),
+            failing_users: HashSet::new(),
             unsaved: Unsaved::Everything,
             published: Published::default(),
         }
@@ -180,8 +228,36 @@ impl Account {
         self.schedule.configured(resource)
     }
 
+    /// How many users left the list since the start and were not queued, because too many did.
+    pub fn departures_skipped(&self) -> u64 {
+        self.departures_skipped
+    }
+
+    /// How many users could not be read when they were last requested.
+    pub fn failing_users(&self) -> usize {
+        self.failing_users.len()
+    }
+
+    /// When `up` becomes 0 unless the summary is read before. `None` if it is not 1.
+    pub fn list_deadline(&self, hold: Hold) -> Option<Instant> {
+        let due = self.schedule.due_at(Resource::Summary).filter(|_| self.up == Some(true))?;
+        match hold {
+            Hold::Blocked => Some(due),
+            Hold::Other => self.interval(Resource::Summary).map(|interval| due + interval),
+        }
+    }
+
+    /// The summary could not be requested in time, whatever the reason.
+    pub fn list_missed(&mut self) {
+        self.up = Some(false);
+        self.unsaved.document(Document::CollectorState);
+    }
+
     /// What to do next.
     pub fn plan(&mut self, now: Instant) -> Step {
+        if self.unlabelled.is_some() {
+            return Step::Fetch(Fetch::Resource(Resource::Behaviors));
+        }
         if let Some(resource) = self.schedule.due(now) {
             return Step::Fetch(Fetch::Resource(resource));
         }
@@ -249,19 +325,36 @@ impl Account {
         now: Instant,
         local_date: Timestamp,
     ) {
+        self.user_answered(request);
         self.reject(Resource::User, u64::from(risk.rejected));
         if risk.completeness == Completeness::Complete {
             self.last_success.insert(Resource::User, local_date);
         }
         let date = risk.date.unwrap_or(local_date);
-        let reading = self.ledger.reconcile(request, risk, date);
         self.spent(request, risk.pages, now);
+        let names = self.ledger.unknown_behaviors(request, risk, date);
+        let room = MAX_LOOKUPS.saturating_sub(self.looked_up.len());
+        if names.len() <= room && names.iter().any(|name| !self.looked_up.contains(name)) {
+            self.unlabelled = Some(Unlabelled { names, request: *request, risk: risk.clone(), date });
+            return;
+        }
+        let reading = self.ledger.reconcile(request, risk, date);
         self.apply_reading(request, reading, now);
+    }
+
+    /// The behaviors were read, or are denied: counts the events that waited for them.
+    fn count_unlabelled(&mut self, now: Instant) {
+        if let Some(Unlabelled { names, request, risk, date }) = self.unlabelled.take() {
+            self.looked_up.extend(names);
+            let reading = self.ledger.reconcile(&request, &risk, date);
+            self.apply_reading(&request, reading, now);
+        }
     }
 
     /// Cloudflare does not know the user. If the user left the list, that was a removal; if the user is listed, a
     /// later request may find it.
     pub fn user_not_found(&mut self, request: &DetailRequest, now: Instant) {
+        self.user_answered(request);
         self.spent(request, 1, now);
         if request.reason == FetchReason::Gone {
             let reading = self.ledger.reconcile_not_found(request);
@@ -274,12 +367,32 @@ impl Account {
     /// A user's events could not be read. An audited user gets another turn in the next round.
     pub fn user_failed(&mut self, request: &DetailRequest, failure: FailureClass, now: Instant) {
         self.spent(request, 1, now);
-        match failure {
-            FailureClass::Transient | FailureClass::Unusable => self.back_off(request, now),
-            FailureClass::Refused | FailureClass::Denied => {
-                self.schedule.failed(Resource::User, failure, now);
-            }
+        let id = request.user.id;
+        if self.failing_users.len() < MAX_FAILING_USERS {
+            self.failing_users.insert(id);
         }
+        if matches!(failure, FailureClass::Transient | FailureClass::Unusable) {
+            return self.back_off(request, now);
+        }
+        if !self.refused_users.contains(&id) {
+            self.refused_users.truncate(REFUSED_USERS - 1);
+            self.refused_users.insert(0, id);
+        }
+        if self.refused_users.len() < REFUSED_USERS {
+            return self.back_off(request, now);
+        }
+        // All users are refused. After the pause another user is the next test.
+        self.queue.postpone(id, now);
+        self.audit.read(id, now);
+        self.unsaved.user(Table::Pending, id);
+        self.schedule.users_denied(now);
+    }
+
+    /// Cloudflare answered a request for a user's events.
+    fn user_answered(&mut self, request: &DetailRequest) {
+        self.refused_users.clear();
+        self.failing_users.remove(&request.user.id);
+        self.schedule.accepted();
     }
 
     /// The behaviors were read.
@@ -297,6 +410,7 @@ impl Account {
         self.unsaved.document(Document::CollectorState);
         self.last_success.insert(Resource::Behaviors, local_date);
         self.schedule.read(Resource::Behaviors, 1, now);
+        self.count_unlabelled(now);
     }
 
     /// The integrations were read.
@@ -322,16 +436,22 @@ impl Account {
         if resource == Resource::Summary {
             (self.up, self.reachability) = (Some(false), Reachability::Silent);
         }
-        if resource == Resource::Behaviors && matches!(failure, FailureClass::Denied | FailureClass::Unusable)
-        {
-            self.labels = LabelsReady::Yes;
-        }
         self.unsaved.document(Document::CollectorState);
         self.schedule.failed(resource, failure, now);
+        let is_final = failure == FailureClass::Unusable || self.schedule.is_denied(resource);
+        if resource == Resource::Behaviors && is_final {
+            self.labels = LabelsReady::Yes;
+            self.count_unlabelled(now);
+        } else if resource == Resource::Behaviors
+            && let Some(Unlabelled { request, .. }) = self.unlabelled.take()
+        {
+            self.back_off(&request, now);
+        }
     }
 
     /// The credentials changed: everything is due now.
     pub fn retry_now(&mut self, now: Instant) {
+        self.refused_users.clear();
         self.schedule.retry_now(now);
     }
 
@@ -343,7 +463,7 @@ impl Account {
     fn next_pending(&mut self, now: Instant) -> Option<DetailRequest> {
         let id = self.queue.next(now)?;
         let (user, pending) = (self.roster.get(id)?, self.queue.get(id)?);
-        let request = DetailRequest::pending(*user, pending);
+        let request = DetailRequest::pending(*user, pending, now);
         self.queue.served();
         Some(request)
     }
@@ -356,7 +476,7 @@ impl Account {
 
     fn apply_comparison(&mut self, comparison: Comparison, date: Timestamp) {
         let Comparison { users, changed, gone, level_changes, overview } = comparison;
-        let left = gone.iter().filter_map(|id| self.roster.get(*id).copied()).collect::<Vec<_>>();
+        let mut left = gone.iter().filter_map(|id| self.roster.get(*id).copied()).collect::<Vec<_>>();
         self.unsaved.users(Table::Users, users.iter().map(|user| user.id));
         self.roster.apply(users, date);
         if level_changes != LevelChanges::default() {
@@ -368,7 +488,12 @@ impl Account {
                 self.unsaved.user(Table::Pending, id);
             }
         }
+        left.sort_by_key(|user| Reverse(user.level));
         for user in left {
+            if self.queue.departed() >= MAX_DEPARTED && self.queue.get(user.id).is_none() {
+                self.departures_skipped += 1;
+                continue;
+            }
             self.queue.gone(user.id, user.covered, user.level_since(), date);
             self.unsaved.user(Table::Pending, user.id);
         }
@@ -388,7 +513,7 @@ impl Account {
         self.unsaved.document(Document::Totals);
         self.unsaved.document(Document::CollectorState);
         match verdict {
-            Verdict::Short(attempts) => self.queue.short(user.id, attempts, now),
+            Verdict::Short(attempts, retry) => self.queue.short(user.id, attempts, retry, now),
             Verdict::Done if request.reason == FetchReason::Audit => {}
             Verdict::Done => drop(self.queue.remove(user.id)),
         }
@@ -417,6 +542,7 @@ impl Account {
         for table in [Table::Users, Table::Records] {
             self.unsaved.users(table, dropped.iter().copied());
         }
+        self.failing_users.retain(|id| !dropped.contains(id));
         self.roster.remove(dropped);
     }
 

@@ -72,6 +72,11 @@ impl Labels {
         self.by_name.get(name).copied()
     }
 
+    /// Whether the name, if it is unknown, could be the display name of a behavior that was not listed yet.
+    pub fn may_be_listed_later(&self, name: &str) -> bool {
+        self.get(name).is_none() && !name.is_empty() && name.len() <= MAX_LENGTH
+    }
+
     /// The label of the behavior that an event names; a new one, if it has none.
     pub fn learn(&mut self, name: &str) -> LabelId {
         if let Some(label) = self.get(name) {

@@ -11,6 +11,7 @@ mod loss;
 pub(crate) mod persisted;
 mod reading;
 mod reconcile;
+mod retries;
 mod user_record;
 
 use std::collections::{BTreeMap, HashMap};
@@ -26,7 +27,7 @@ pub(crate) use user_record::{Counted, Record};
 
 use crate::clock::Timestamp;
 use crate::collector::behavior_labels::Labels;
-use crate::model::{Behavior, Event, EventTotals, Histogram, LevelChanges, PerLevel, UserId};
+use crate::model::{Behavior, EventTotals, Histogram, LevelChanges, PerLevel, UserId};
 
 /// Seconds from an event to its first observation: one poll (30 s), a few polls, the queue during a campaign (minutes to
 /// hours), or the end of an outage?
@@ -254,11 +255,11 @@ impl Ledger {
     }
 
     /// The key of an event. The id alone might turn out to be that of the behavior.
-    fn key(&self, user: UserId, event: &Event) -> u64 {
+    fn key(&self, user: UserId, event: &str, at: Timestamp) -> u64 {
         let mut hasher = SipHasher24::new_with_key(&self.secret);
         hasher.write(user.as_bytes());
-        hasher.write(&event.timestamp.millis().to_le_bytes());
-        hasher.write(event.id.as_bytes());
+        hasher.write(&at.millis().to_le_bytes());
+        hasher.write(event.as_bytes());
         hasher.finish()
     }
 }

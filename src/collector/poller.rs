@@ -3,8 +3,9 @@
 //! Only the poller sees the [`Account`]; readers get immutable snapshots. Failed requests are logged when they
 //! begin, when their cause changes, and when they end. They never end the loop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,13 +16,14 @@ use crate::clock::{Clock, Instant};
 use crate::cloudflare::Credentials;
 use crate::cloudflare::limit::Budget;
 use crate::cloudflare::{Client, Error, Kind, Limiter, Outcome};
-use crate::collector::account::{Account, Fetch, Step};
+use crate::collector::account::{Account, Fetch, Hold, Step};
+use crate::collector::credential_watch::{Change, CredentialWatch};
 use crate::collector::ledger::DetailRequest;
 use crate::collector::persist::Now;
 use crate::collector::schedule::FailureClass;
 use crate::config::CredentialSource;
-use crate::metrics::telemetry::{IncidentCause, Telemetry};
-use crate::model::{Completeness, Resource, Snapshot};
+use crate::metrics::telemetry::{IncidentCause, IncidentSource, Telemetry};
+use crate::model::{Completeness, Resource, Snapshot, UserRisk};
 use crate::store::{Commit, ExistingRows, Generation, State};
 
 /// How often a file with credentials is checked for a change.
@@ -58,8 +60,20 @@ pub struct Poller {
     completeness: Completeness,
     /// The intervals as last reported.
     intervals: BTreeMap<Resource, Duration>,
+    /// Whether events that cannot be read were logged.
+    unreadable_events: Reported,
+    /// How requests for users' events have failed since they last succeeded for all users.
+    user_incidents: BTreeSet<Outcome>,
     /// Until when the budget holds requests back, as it last said.
     held_until: Option<Instant>,
+    credential_watch: CredentialWatch,
+}
+
+/// Whether a problem was logged already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reported {
+    Yes,
+    NotYet,
 }
 
 impl Poller {
@@ -70,7 +84,10 @@ impl Poller {
             incidents: BTreeMap::new(),
             completeness: Completeness::Complete,
             intervals: BTreeMap::new(),
+            unreadable_events: Reported::NotYet,
+            user_incidents: BTreeSet::new(),
             held_until: None,
+            credential_watch: CredentialWatch::default(),
         }
     }
 
@@ -79,20 +96,47 @@ impl Poller {
         self.report_intervals();
         loop {
             let now = self.parts.clock.now();
-            let held =
-                self.parts.budget.status().blocked_until.max(self.held_until.filter(|until| now < *until));
+            let blocked_until = self.parts.budget.status().blocked_until;
+            let held = blocked_until.max(self.held_until.filter(|until| now < *until));
             let step = held.map_or_else(|| self.parts.account.plan(now), Step::Wait);
             match step {
                 Step::Wait(until) => {
-                    self.wait(until).await;
-                    continue;
+                    let hold = if blocked_until.is_some() { Hold::Blocked } else { Hold::Other };
+                    match self.parts.account.list_deadline(hold) {
+                        Some(deadline) if deadline <= now => self.parts.account.list_missed(),
+                        deadline => {
+                            self.wait(deadline.map_or(until, |deadline| deadline.min(until))).await;
+                            continue;
+                        }
+                    }
                 }
                 Step::Fetch(Fetch::Resource(resource)) => self.poll(resource).await,
                 Step::Fetch(Fetch::User(request)) => self.read_user(&request).await,
             }
-            self.save();
-            self.parts.snapshots.send_replace(Arc::new(self.parts.account.snapshot()));
+            self.publish();
         }
+    }
+
+    /// Saves the account, then publishes it.
+    fn publish(&mut self) {
+        self.save();
+        self.parts.snapshots.send_replace(Arc::new(self.parts.account.snapshot()));
+    }
+
+    /// Waits for an answer, and publishes that the list of users is overdue as soon as it is.
+    async fn answer<T>(&mut self, request: impl Future<Output = T>) -> T {
+        let mut request = pin!(request);
+        while let Some(deadline) = self.parts.account.list_deadline(Hold::Other) {
+            tokio::select! {
+                biased;
+                answer = &mut request => return answer,
+                () = self.parts.clock.sleep_until(deadline) => {
+                    self.parts.account.list_missed();
+                    self.publish();
+                }
+            }
+        }
+        request.await
     }
 
     /// Saves the account, if there is a state file.
@@ -111,7 +155,7 @@ impl Poller {
             None => clock.sleep_until(until).await,
             Some(_) => {
                 clock.sleep_until(until.min(clock.now() + CREDENTIAL_CHECK_INTERVAL)).await;
-                self.reload_credentials();
+                self.reload_credentials().await;
             }
         }
     }
@@ -120,11 +164,13 @@ impl Poller {
         match resource {
             Resource::Summary => self.read_summary().await,
             Resource::Behaviors => {
-                let answer = self.parts.client.behaviors().await;
+                let client = self.parts.client.clone();
+                let answer = self.answer(client.behaviors()).await;
                 self.apply(resource, answer, Account::behaviors_read);
             }
             Resource::Integrations => {
-                let answer = self.parts.client.integrations().await;
+                let client = self.parts.client.clone();
+                let answer = self.answer(client.integrations()).await;
                 self.apply(resource, answer, Account::integrations_read);
             }
             Resource::TokenVerify => self.verify_token().await,
@@ -133,11 +179,18 @@ impl Poller {
     }
 
     async fn read_summary(&mut self) {
-        let answer = self.parts.client.summary().await;
+        let client = self.parts.client.clone();
+        let answer = self.answer(client.summary()).await;
         let completeness = answer.as_ref().ok().map(|summary| summary.completeness.clone());
+        let skipped = self.parts.account.departures_skipped();
         self.apply(Resource::Summary, answer, |account, summary, now, local_date| {
             block_in_place(|| account.summary_read(&summary, now, local_date));
         });
+        let account = &self.parts.account;
+        let (skipped, account) = (account.departures_skipped() - skipped, &account.name().alias);
+        if skipped > 0 {
+            tracing::warn!(account, skipped, "too many users left the list to read each of them once more");
+        }
         if let Some(completeness) = completeness {
             self.report_completeness(completeness);
         }
@@ -150,7 +203,8 @@ impl Poller {
             self.parts.account.read(Resource::TokenVerify, self.parts.clock.now());
             return;
         };
-        match self.parts.client.verify_token().await {
+        let client = self.parts.client.clone();
+        match self.answer(client.verify_token()).await {
             Ok(status) => {
                 self.parts.telemetry.token_expiry(&name, status.expires);
                 self.parts.account.read(Resource::TokenVerify, self.parts.clock.now());
@@ -165,7 +219,8 @@ impl Poller {
     }
 
     async fn read_user(&mut self, request: &DetailRequest) {
-        let answer = self.parts.client.user(request.user.id).await;
+        let client = self.parts.client.clone();
+        let answer = self.answer(client.user(request.user.id)).await;
         let Parts { account, clock, .. } = &mut self.parts;
         let now = clock.now();
         match &answer {
@@ -179,10 +234,20 @@ impl Poller {
                 _ => account.user_failed(request, failure_class(error), now),
             },
         }
+        let (rejected, reason) = match &answer {
+            Ok(UserRisk { rejected, completeness: Completeness::Partial(reason), .. }) => {
+                (*rejected, reason.clone())
+            }
+            Ok(UserRisk { rejected, .. }) => (*rejected, "without an id, a name or a valid time".to_owned()),
+            Err(_) => (0, String::new()),
+        };
         let is_incident =
             |error: &Error| !matches!(error.kind(), Kind::NotFound | Kind::Limited(Limiter::Budget));
         let incident = answer.err().filter(is_incident);
-        self.report(Resource::User, incident.as_ref());
+        self.report_user(incident.as_ref());
+        if rejected > 0 {
+            self.report_unreadable(rejected, &reason);
+        }
     }
 
     /// Applies the answer of a periodic request, or its failure.
@@ -210,25 +275,52 @@ impl Poller {
         }
     }
 
-    fn reload_credentials(&mut self) {
-        let Parts { account, client, credential, source, clock, .. } = &mut self.parts;
-        let name = &account.name().alias;
-        let read = match source.read() {
-            Ok(read) if read == *credential => return,
-            Ok(read) => read,
-            Err(error) => {
-                tracing::debug!(account = name, %error, "cannot read the file with the credentials");
+    async fn reload_credentials(&mut self) {
+        let read = self.credential_watch.read(&self.parts.source).await;
+        let used = read.and_then(|read| self.use_credentials(read));
+        let change = self.credential_watch.record(&used);
+        let Parts { account, clock, telemetry, .. } = &self.parts;
+        let account = &account.name().alias;
+        let message =
+            "the file with the credentials is unusable; the credentials that were read last stay in use";
+        match (used, change) {
+            (Err(error), Change::None) => {
+                tracing::debug!(account, error, "cannot use the file with the credentials");
                 return;
             }
-        };
-        match client.with_credentials(read.clone()) {
-            Ok(renewed) => {
-                tracing::info!(account = name, "the credentials changed; the new ones are used from now on");
-                (*client, *credential) = (renewed, read);
-                account.retry_now(clock.now());
+            (Err(error), change) => {
+                let (source, cause) = (IncidentSource::CredentialFile, IncidentCause::CredentialFile);
+                telemetry.incident(account, source, cause, &error, clock.date());
+                match change {
+                    Change::Failing => tracing::warn!(account, error, "{message}"),
+                    _ => tracing::debug!(account, error, "{message}"),
+                }
             }
-            Err(error) => tracing::warn!(account = name, %error, "the new credentials cannot be used"),
+            (Ok(()), Change::Recovered) => {
+                telemetry.incident_over(account, IncidentSource::CredentialFile, clock.date());
+                tracing::info!(account, "the file with the credentials is usable again");
+            }
+            (Ok(()), _) => return,
         }
+        // The status document is built when a snapshot comes.
+        self.parts.snapshots.send_replace(Arc::new(self.parts.account.snapshot()));
+    }
+
+    /// Sends these credentials from now on, if they changed.
+    fn use_credentials(&mut self, read: Credentials) -> Result<(), String> {
+        let Parts { account, client, credential, clock, .. } = &mut self.parts;
+        if read == *credential {
+            return Ok(());
+        }
+        *client = client.with_credentials(read.clone()).map_err(|error| error.to_string())?;
+        *credential = read;
+        account.retry_now(clock.now());
+        self.held_until = None;
+        tracing::info!(
+            account = account.name().alias,
+            "the credentials changed; the new ones are used from now on"
+        );
+        Ok(())
     }
 
     /// Logs the first failure of each kind, and the end of the failures.
@@ -251,6 +343,43 @@ impl Poller {
             None if self.incidents.remove(&resource).is_some() => {
                 telemetry.incident_over(account, resource, clock.date());
                 tracing::info!(account, endpoint = resource_name, "requests succeed again");
+            }
+            None => {}
+        }
+    }
+
+    /// Logs once that events of users cannot be read, and keeps it in the status.
+    fn report_unreadable(&mut self, events: u32, reason: &str) {
+        let Parts { account, clock, telemetry, .. } = &self.parts;
+        let account = &account.name().alias;
+        let message = format!("{events} events of a user cannot be read: {reason}");
+        telemetry.incident(account, Resource::User, IncidentCause::Partial, &message, clock.date());
+        if self.unreadable_events == Reported::NotYet {
+            tracing::warn!(account, events, reason, "events of a user cannot be read");
+            self.unreadable_events = Reported::Yes;
+        }
+    }
+
+    /// Logs the first failure of each kind, and the end of the failures, which is when no user fails any more: the next
+    /// user may well be read although this one cannot.
+    fn report_user(&mut self, failure: Option<&Error>) {
+        let Parts { account, clock, telemetry, .. } = &self.parts;
+        let (failing_users, account) = (account.failing_users(), &account.name().alias);
+        let endpoint = Resource::User.as_str();
+        match failure {
+            Some(error) => {
+                let cause = IncidentCause::Request(error.outcome());
+                telemetry.incident(account, Resource::User, cause, &error.to_string(), clock.date());
+                if self.user_incidents.insert(error.outcome()) {
+                    tracing::warn!(account, endpoint, %error, "cannot read the events of a user; trying again later");
+                } else {
+                    tracing::debug!(account, endpoint, failing_users, %error, "cannot read the events of a user");
+                }
+            }
+            None if failing_users == 0 && !self.user_incidents.is_empty() => {
+                self.user_incidents.clear();
+                telemetry.incident_over(account, Resource::User, clock.date());
+                tracing::info!(account, endpoint, "the events of all users can be read again");
             }
             None => {}
         }

@@ -61,6 +61,30 @@ pub struct Pending {
     pub attempts: Attempts,
     /// How many requests failed in a row.
     pub failures: u8,
+    /// The next retry, if events were missing. It is not saved: after a restart the delays start again.
+    pub retry: Option<Retry>,
+}
+
+/// A retry of a reading with missing events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// The count in the summary when the first of the delays started. Events that it does not include may be listed late, so
+    /// they get delays of their own.
+    pub target: u32,
+    /// The end of the delay.
+    pub due: Instant,
+}
+
+/// What a reading with missing events does to the delays of the retries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextRetry {
+    /// Nothing: the user was read early, because of another change. The delay goes on.
+    AsPlanned,
+    /// The next delay starts; see [`Retry::target`].
+    Later {
+        /// The count that the next retry must explain.
+        target: u32,
+    },
 }
 
 /// What readings with missing events have found so far.
@@ -84,7 +108,16 @@ impl Pending {
         reason: Reason,
         since: Timestamp,
     ) -> Self {
-        Self { latest, level_before, reason, since, peak: 0, attempts: Attempts::default(), failures: 0 }
+        Self {
+            latest,
+            level_before,
+            reason,
+            since,
+            peak: 0,
+            attempts: Attempts::default(),
+            failures: 0,
+            retry: None,
+        }
     }
 
     fn lane(&self) -> Lane {
@@ -125,6 +158,8 @@ pub struct Queue {
     later: BTreeMap<(Instant, u64), UserId>,
     /// How many users have been waiting since when. There are few dates, because each summary has one.
     waiting_since: BTreeMap<Timestamp, u64>,
+    /// How many users left the list.
+    departed: usize,
     next_ticket: u64,
     turn: u8,
 }
@@ -135,7 +170,13 @@ impl Queue {
         let mut users: Vec<_> = users.into_iter().collect();
         users.sort_by_key(|(id, pending, _)| (pending.since, *id));
         let mut queue = Self::default();
-        for (id, pending, due) in users {
+        for (id, mut pending, due) in users {
+            if pending.attempts.count > 0 {
+                // The target is not saved, so the latest count gets all delays again.
+                pending.attempts.count = 1;
+                let target = pending.latest.count;
+                pending.retry = Some(Retry { target, due: due.unwrap_or_default() });
+            }
             let place = match due {
                 Some(due) => queue.enter_later(id, due),
                 None => queue.enter(id, pending.lane()),
@@ -172,6 +213,7 @@ impl Queue {
         if latest.count < pending.latest.count {
             pending.peak = pending.peak.max(pending.latest.count);
         }
+        self.departed -= usize::from(pending.reason == Reason::Gone);
         (pending.latest, pending.reason) = (latest, Reason::Changed);
         self.waiting.insert(id, Waiting { pending, place });
         if known == (pending, place) { QueueChange::Unchanged } else { QueueChange::Changed }
@@ -218,11 +260,12 @@ impl Queue {
         self.waiting.get(&id).map(|waiting| &waiting.pending)
     }
 
-    /// The instant before which the user must not be read, if there is one.
+    /// The instant before which the user must not be read, or need not be read without another change.
     pub fn due(&self, id: UserId) -> Option<Instant> {
-        match self.waiting.get(&id)?.place {
-            Place::Lane(..) => None,
-            Place::Later(due, _) => Some(due),
+        let Waiting { pending, place } = self.waiting.get(&id)?;
+        match place {
+            Place::Lane(..) => pending.retry.map(|retry| retry.due),
+            Place::Later(due, _) => Some(*due),
         }
     }
 
@@ -235,6 +278,7 @@ impl Queue {
     pub fn remove(&mut self, id: UserId) -> Option<Pending> {
         let Waiting { pending, place } = self.waiting.remove(&id)?;
         self.leave(place);
+        self.departed -= usize::from(pending.reason == Reason::Gone);
         if let Some(waiting) = self.waiting_since.get_mut(&pending.since) {
             *waiting -= 1;
             if *waiting == 0 {
@@ -245,13 +289,18 @@ impl Queue {
     }
 
     /// Events were missing: the user is read again later.
-    pub fn short(&mut self, id: UserId, attempts: Attempts, now: Instant) {
-        if let Some(mut known) = self.remove(id) {
-            let wait =
-                SHORT_RETRIES[usize::from(attempts.count.saturating_sub(1)).min(SHORT_RETRIES.len() - 1)];
-            (known.attempts, known.failures) = (attempts, 0);
-            self.delay(id, known, now + wait);
-        }
+    pub fn short(&mut self, id: UserId, attempts: Attempts, next: NextRetry, now: Instant) {
+        let Some(mut known) = self.remove(id) else { return };
+        let step = usize::from(attempts.count.saturating_sub(1)).min(SHORT_RETRIES.len() - 1);
+        let retry = match (next, known.retry) {
+            (NextRetry::AsPlanned, Some(retry)) => retry,
+            (NextRetry::AsPlanned, None) => {
+                Retry { target: known.latest.count, due: now + SHORT_RETRIES[step] }
+            }
+            (NextRetry::Later { target }, _) => Retry { target, due: now + SHORT_RETRIES[step] },
+        };
+        (known.attempts, known.failures, known.retry) = (attempts, 0, Some(retry));
+        self.delay(id, known, retry.due);
     }
 
     /// The request for the user's events failed.
@@ -263,6 +312,13 @@ impl Queue {
         }
     }
 
+    /// All users are refused at the moment: the user is tried again later, without a longer delay after each failure.
+    pub fn postpone(&mut self, id: UserId, now: Instant) {
+        if let Some(known) = self.remove(id) {
+            self.delay(id, known, now + FIRST_BACKOFF);
+        }
+    }
+
     /// When the next delayed user is due.
     pub fn next_due(&self) -> Option<Instant> {
         self.later.first_key_value().map(|(&(due, _), _)| due)
@@ -271,6 +327,11 @@ impl Queue {
     /// How many users wait.
     pub fn len(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// How many of them left the list.
+    pub fn departed(&self) -> usize {
+        self.departed
     }
 
     /// Whether no user waits.
@@ -285,6 +346,7 @@ impl Queue {
 
     fn add(&mut self, id: UserId, pending: Pending, place: Place) {
         *self.waiting_since.entry(pending.since).or_default() += 1;
+        self.departed += usize::from(pending.reason == Reason::Gone);
         self.waiting.insert(id, Waiting { pending, place });
     }
 
@@ -385,7 +447,8 @@ mod tests {
         change(&mut queue, 1, 3, Level::Low);
         let mut now = 0;
         for (count, wait) in [(1, 60), (2, 300), (3, 1_800)] {
-            queue.short(id(1), Attempts { count, found: 1, ..Attempts::default() }, at(now));
+            let attempts = Attempts { count, found: 1, ..Attempts::default() };
+            queue.short(id(1), attempts, NextRetry::Later { target: 3 }, at(now));
             assert_eq!((queue.next(at(now + wait - 1)), queue.next_due()), (None, Some(at(now + wait))));
             now += wait;
             assert_eq!(queue.next(at(now)), Some(id(1)), "after {wait} seconds");
@@ -402,13 +465,32 @@ mod tests {
             if failing {
                 queue.failed(id(1), at(0));
             } else {
-                queue.short(id(1), Attempts { count: 1, ..Attempts::default() }, at(0));
+                let attempts = Attempts { count: 1, ..Attempts::default() };
+                queue.short(id(1), attempts, NextRetry::Later { target: 3 }, at(0));
             }
             change(&mut queue, 1, 3, Level::Low);
             assert_eq!(queue.next(at(0)), None, "nothing new, failing: {failing}");
             change(&mut queue, 1, 4, Level::Low);
             assert_eq!(queue.next(at(0)), wanted, "failing: {failing}");
         }
+    }
+
+    #[test]
+    fn a_reading_before_the_retry_is_due_leaves_its_delay_unchanged() {
+        let mut queue = Queue::default();
+        change(&mut queue, 1, 3, Level::Low);
+        let attempts = Attempts { count: 1, ..Attempts::default() };
+        queue.short(id(1), attempts, NextRetry::Later { target: 3 }, at(0));
+        for second in [10, 20] {
+            change(&mut queue, 1, 3 + second, Level::Low);
+            assert_eq!(queue.next(at(second.into())), Some(id(1)));
+            queue.short(id(1), attempts, NextRetry::AsPlanned, at(second.into()));
+            assert_eq!((queue.next_due(), queue.due(id(1))), (Some(at(60)), Some(at(60))));
+        }
+        assert_eq!(
+            queue.get(id(1)).and_then(|pending| pending.retry),
+            Some(Retry { target: 3, due: at(60) })
+        );
     }
 
     #[test]

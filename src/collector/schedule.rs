@@ -14,6 +14,11 @@ use crate::model::resource::Intervals;
 /// How often refused credentials, or a missing permission, are tried again: a person must act first.
 pub(crate) const REFUSED_INTERVAL: Duration = Duration::from_secs(300);
 
+/// Valid credentials are refused now and then, so the first refusals in a row are tried again after these delays. Together
+/// with an interval of 30 s they are shorter than three intervals.
+pub(crate) const REFUSAL_RETRIES: [Duration; 3] =
+    [Duration::from_secs(5), Duration::from_secs(10), Duration::from_secs(20)];
+
 /// The delay of a retry after a transient failure, for resources that are read every few minutes.
 const TRANSIENT_RETRY: Duration = Duration::from_secs(30);
 
@@ -44,6 +49,8 @@ pub enum Purpose {
 struct Poll {
     interval: Duration,
     due: Instant,
+    /// How often in a row the credentials were not allowed to read it.
+    denials: usize,
 }
 
 /// When each request of one account may be sent.
@@ -58,6 +65,8 @@ pub struct Schedule {
     audits: RateLimit,
     /// The credentials were refused: nothing is sent before this instant.
     refused_until: Option<Instant>,
+    /// How often in a row the credentials were refused.
+    refusals: usize,
     /// Users' events were denied: none are requested before this instant.
     users_denied_until: Option<Instant>,
     random: fastrand::Rng,
@@ -69,7 +78,7 @@ impl Schedule {
     pub fn new(intervals: Intervals, budget: u32, seed: u64) -> Self {
         let poll = |resource| {
             let interval = intervals.of(resource)?;
-            Some((resource, Poll { interval, due: Instant::default() }))
+            Some((resource, Poll { interval, due: Instant::default(), denials: 0 }))
         };
         let mut schedule = Self {
             polls: Resource::ALL.into_iter().filter_map(poll).collect(),
@@ -79,6 +88,7 @@ impl Schedule {
             changes: RateLimit::new(1, WINDOW),
             audits: RateLimit::new(1, WINDOW),
             refused_until: None,
+            refusals: 0,
             users_denied_until: None,
             random: fastrand::Rng::with_seed(seed),
         };
@@ -174,7 +184,10 @@ impl Schedule {
 
     /// `resource` was read with `pages` requests, so the credentials are valid.
     pub fn read(&mut self, resource: Resource, pages: u32, now: Instant) {
-        self.refused_until = None;
+        self.accepted();
+        if let Some(poll) = self.polls.get_mut(&resource) {
+            poll.denials = 0;
+        }
         if resource == Resource::Summary && pages != self.summary_pages {
             self.summary_pages = pages.max(1);
             self.divide();
@@ -182,6 +195,26 @@ impl Schedule {
         if let Some(interval) = self.interval(resource) {
             self.postpone(resource, now, interval);
         }
+    }
+
+    /// Cloudflare accepted the credentials.
+    pub fn accepted(&mut self) {
+        (self.refused_until, self.refusals) = (None, 0);
+    }
+
+    /// Whether the credentials may not read `resource`: all retries were refused as well.
+    pub fn is_denied(&self, resource: Resource) -> bool {
+        self.polls.get(&resource).is_some_and(|poll| poll.denials > REFUSAL_RETRIES.len())
+    }
+
+    /// When `resource` is due, if it is read periodically.
+    pub fn due_at(&self, resource: Resource) -> Option<Instant> {
+        self.polls.get(&resource).map(|poll| poll.due)
+    }
+
+    /// Users' events were refused, whichever user was requested: none is requested for a while.
+    pub fn users_denied(&mut self, now: Instant) {
+        self.users_denied_until = Some(now + self.jittered(self.refused_interval));
     }
 
     /// A user's events were requested, with `pages` requests.
@@ -201,26 +234,32 @@ impl Schedule {
         let interval = self.interval(resource).unwrap_or(TRANSIENT_RETRY);
         let wait = match failure {
             FailureClass::Refused => {
-                self.refused_until = Some(now + self.refused_interval);
-                self.refused_interval
+                self.refusals += 1;
+                let wait = self.refusal_wait(self.refusals, interval, self.refused_interval);
+                self.refused_until = Some(now + wait);
+                wait
             }
-            FailureClass::Denied => interval.max(self.refused_interval),
+            FailureClass::Denied => {
+                let denials = self.polls.get_mut(&resource).map_or(usize::MAX, |poll| {
+                    poll.denials += 1;
+                    poll.denials
+                });
+                self.refusal_wait(denials, interval, interval.max(self.refused_interval))
+            }
             FailureClass::Transient | FailureClass::Unusable if resource == Resource::TokenVerify => interval,
             FailureClass::Transient | FailureClass::Unusable => {
                 interval.min(TRANSIENT_RETRY.max(self.summary_interval()))
             }
         };
-        if resource == Resource::User && failure == FailureClass::Denied {
-            self.users_denied_until = Some(now + wait);
-        }
         self.postpone(resource, now, wait);
     }
 
     /// The credentials changed: everything is due at once.
     pub fn retry_now(&mut self, now: Instant) {
-        (self.refused_until, self.users_denied_until) = (None, None);
+        self.accepted();
+        self.users_denied_until = None;
         for poll in self.polls.values_mut() {
-            poll.due = now;
+            (poll.due, poll.denials) = (now, 0);
         }
     }
 
@@ -228,11 +267,22 @@ impl Schedule {
         self.interval(Resource::Summary).unwrap_or(TRANSIENT_RETRY)
     }
 
-    /// Adds jitter of at most a tenth. It never shortens a delay, so it costs no budget.
+    /// The delay after so many refusals in a row: short at first, then `longest`.
+    fn refusal_wait(&self, refusals: usize, interval: Duration, longest: Duration) -> Duration {
+        let retry = REFUSAL_RETRIES.get(refusals.saturating_sub(1));
+        retry.map_or(longest, |wait| (*wait).min(interval).min(self.refused_interval))
+    }
+
     fn postpone(&mut self, resource: Resource, now: Instant, wait: Duration) {
+        let wait = self.jittered(wait);
         if let Some(poll) = self.polls.get_mut(&resource) {
-            poll.due = now + wait.mul_f64(1.0 + self.random.f64() / 10.0);
+            poll.due = now + wait;
         }
+    }
+
+    /// Adds jitter of at most a tenth. It never shortens a delay, so it costs no budget.
+    fn jittered(&mut self, wait: Duration) -> Duration {
+        wait.mul_f64(1.0 + self.random.f64() / 10.0)
     }
 
     fn limit(&self, purpose: Purpose) -> &RateLimit {
@@ -328,18 +378,46 @@ mod tests {
     }
 
     #[test]
-    fn refused_credentials_are_tried_once_in_five_minutes_and_at_once_when_they_change() {
+    fn refused_credentials_are_retried_soon_then_every_five_minutes_and_at_once_when_they_change() {
         let mut schedule = schedule(300);
-        schedule.failed(Resource::Summary, FailureClass::Refused, at(0));
-        assert_eq!(
-            (schedule.due(at(299)), schedule.user_turn(Purpose::Change, at(299))),
-            (None, Admission::At(at(300)))
-        );
-        assert_eq!(schedule.due(at(300)), Some(Resource::Behaviors), "one probe, by what is due longest");
-        schedule.failed(Resource::Behaviors, FailureClass::Refused, at(300));
-        assert_eq!((schedule.due(at(599)), schedule.next_due()), (None, at(600)));
-        schedule.retry_now(at(400));
-        assert_eq!(schedule.due(at(400)), Some(Resource::Summary));
+        let mut now = 0;
+        for wait in [5, 10, 20, 300, 300] {
+            let resource = schedule.due(at(now)).expect("one request tests the credentials");
+            schedule.failed(resource, FailureClass::Refused, at(now));
+            let next = at(now + wait);
+            assert_eq!((schedule.due(at(now + wait - 1)), schedule.next_due()), (None, next));
+            assert_eq!(schedule.user_turn(Purpose::Change, at(now + wait - 1)), Admission::At(next));
+            now += wait;
+        }
+        schedule.retry_now(at(now - 100));
+        assert_eq!(schedule.due(at(now - 100)), Some(Resource::Summary));
+        schedule.failed(Resource::Summary, FailureClass::Refused, at(now));
+        assert_eq!(schedule.next_due(), at(now + 5), "the new credentials get their own retries");
+    }
+
+    #[test]
+    fn a_success_starts_the_retries_of_refusals_again() {
+        let mut schedule = schedule(300);
+        for second in [0, 100] {
+            for failure in [FailureClass::Refused, FailureClass::Denied] {
+                schedule.failed(Resource::Summary, failure, at(second));
+                assert!(schedule.due_at(Resource::Summary) < Some(at(second + 6)), "{failure:?}");
+                read_all(&mut schedule, at(second + 50));
+            }
+        }
+    }
+
+    #[test]
+    fn no_retry_of_a_refusal_waits_longer_than_the_interval() {
+        let intervals = Intervals {
+            summary: seconds(1),
+            behaviors: seconds(300),
+            integrations: seconds(300),
+            audit: seconds(3_600),
+        };
+        let mut schedule = Schedule::new(intervals, 1_200, 1);
+        schedule.failed(Resource::Summary, FailureClass::Denied, at(0));
+        assert!(schedule.due_at(Resource::Summary) < Some(at(2)));
     }
 
     #[test]
@@ -373,11 +451,21 @@ mod tests {
     #[test]
     fn a_missing_permission_stops_its_resource_alone() {
         let mut schedule = schedule(300);
-        schedule.failed(Resource::User, FailureClass::Denied, at(0));
-        assert_eq!(schedule.user_turn(Purpose::Audit, at(0)), Admission::At(at(300)));
-        schedule.failed(Resource::Summary, FailureClass::Denied, at(0));
-        assert_eq!(read_all(&mut schedule, at(0)), PERIODIC[1..]);
+        schedule.users_denied(at(0));
+        let Admission::At(next) = schedule.user_turn(Purpose::Audit, at(0)) else {
+            panic!("users are denied")
+        };
+        assert!((at(300)..at(331)).contains(&next), "{next:?}");
+        assert_eq!(read_all(&mut schedule, at(0)), PERIODIC);
+        for second in [33, 39, 50] {
+            assert_eq!(schedule.due(at(second)), Some(Resource::Summary));
+            schedule.failed(Resource::Summary, FailureClass::Denied, at(second));
+            assert!(!schedule.is_denied(Resource::Summary), "second {second}");
+        }
+        schedule.failed(Resource::Summary, FailureClass::Denied, at(72));
+        assert!(schedule.is_denied(Resource::Summary));
         assert_eq!(schedule.due(at(299)), None);
+        assert!(schedule.due_at(Resource::Summary) >= Some(at(372)));
     }
 
     #[test]

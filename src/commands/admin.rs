@@ -12,6 +12,7 @@ mod find_user;
 mod integrations;
 mod people;
 mod reset;
+mod saved_events;
 mod user;
 mod users;
 

@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::args::{World, speed};
-use super::{Failure, Outcome, setup, terminal};
+use super::{Failure, Outcome, input_file, setup, terminal};
 use crate::app;
 use crate::config::{Flags, LogFlags};
 use crate::http::listen::Listen;
 use crate::simulator::{Scenario, Story};
+
+/// 100,000 listed users with a few events each take about 40 MiB; more users are generated.
+const LONGEST_SCENARIO_MIB: u64 = 64;
 
 /// Simulate Cloudflare's Risk Scoring API alone
 #[derive(Debug, Clone, Args)]
@@ -50,7 +53,7 @@ impl Simulate {
 
 fn read(path: &Path) -> Result<Scenario, Failure> {
     let refuse = |why: &dyn fmt::Display| Failure::Usage(format!("the scenario {}: {why}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| refuse(&error))?;
+    let text = input_file::read_text(path, LONGEST_SCENARIO_MIB).map_err(|error| refuse(&error))?;
     let scenario = Scenario::from_yaml(&text).map_err(|error| refuse(&error))?;
     if scenario.accounts.is_empty() {
         return Err(refuse(&"it lists no accounts, so there is nothing to ask for"));

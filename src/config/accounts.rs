@@ -1,12 +1,12 @@
 //! The accounts: listed in the file, or a single one from Cloudflare's own variables.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::error::{Error, Origin};
 use super::keys::{self, Key};
-use super::secret_files::{CredentialSource, sendable, unusable};
+use super::secret_files::{CredentialSource, readable_by_all, sendable, unusable};
 use super::sources::{CloudflareVariables, Layers, Setting, lists_accounts};
 use super::yaml::{Document, Field, Kind, Node};
 use super::{Account, parse};
@@ -23,7 +23,13 @@ pub(super) fn load(layers: &Layers) -> Result<(Vec<Account>, Vec<String>), Error
     match &layers.document {
         Some(document) if lists_accounts(document) => {
             let accounts = from_file(document)?;
-            Ok((accounts, ignored(&layers.cloudflare).into_iter().collect()))
+            let mut files: Vec<&Path> =
+                accounts.iter().filter_map(|account| account.credentials.file()).collect();
+            files.sort_unstable();
+            files.dedup();
+            let readable = files.into_iter().filter_map(readable_by_all);
+            let warnings = ignored(&layers.cloudflare).into_iter().chain(readable).collect();
+            Ok((accounts, warnings))
         }
         document => from_variables(&layers.cloudflare, document.as_ref()),
     }
@@ -209,7 +215,8 @@ fn from_variables(
         };
         return Err(Error::new(problem));
     };
-    let id = account_id(&setting("CLOUDFLARE_ACCOUNT_ID", id))?;
+    // A line end after it is as common as after the token, and means nothing.
+    let id = account_id(&setting("CLOUDFLARE_ACCOUNT_ID", id.trim_end_matches(['\r', '\n'])))?;
     let email = variables.email.as_deref();
     let (credentials, warning) = match (&variables.api_token, email, &variables.api_key) {
         (Some(token), _, key) => {

@@ -272,6 +272,19 @@ pub(super) fn for_variable(name: &str) -> Result<Key, Error> {
     Err(Error::new(format!("environment variable {} is not known; {hint}", name.trim_matches('"'))))
 }
 
+/// The variable of this program that `name` would be with other underscores: `ZT_RISK_EXPORTER_LOG_LEVEL` looks right,
+/// and has no effect.
+pub(super) fn with_other_underscores(name: &str) -> Option<String> {
+    let words = |name: &str| -> Vec<String> {
+        name.split('_').filter(|word| !word.is_empty()).map(str::to_uppercase).collect()
+    };
+    if name.starts_with(PREFIX) {
+        return None;
+    }
+    let variables = ALL.iter().filter_map(Key::variable).chain([FILE_VARIABLE.to_owned()]);
+    variables.into_iter().find(|variable| words(variable) == words(name))
+}
+
 /// The name that was probably meant by `word`: at most a third of its characters differ.
 fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase().replace('-', "_");

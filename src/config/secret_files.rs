@@ -1,7 +1,8 @@
 //! Where credentials are, and how they are read.
 
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
@@ -118,11 +119,30 @@ pub(super) fn hash_key(path: &Path) -> Result<SecretSlice<u8>, Error> {
     Ok(key.to_vec().into())
 }
 
-/// Reads at most a little more than any secret is long, so that `/dev/zero` ends in a message.
+/// A warning if every user of this machine may read the file.
+pub(super) fn readable_by_all(path: &Path) -> Option<String> {
+    const READ_BY_OTHERS: u32 = 0o004;
+    let mode = fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    (mode & READ_BY_OTHERS != 0).then(|| {
+        let path = path.display();
+        format!("every user of this machine may read the secret in {path} (mode {mode:04o}); run chmod o-rwx on it")
+    })
+}
+
+/// Reads a regular file, and at most a little more than any secret is long.
+///
+/// Other files are refused, because reading them may not end: a pipe blocks until somebody writes to it. The type is
+/// checked before the file is opened, because opening a pipe blocks too.
 fn read_bounded(path: &Path) -> Result<SecretSlice<u8>, Error> {
     let unreadable = |error| Error::new(format!("cannot read {}: {error}", path.display()));
     let mut bytes = Vec::with_capacity(LONGEST_SECRET * 2);
+    let regular = |metadata: fs::Metadata| match metadata.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::other("it is not a regular file")),
+    };
+    fs::metadata(path).and_then(regular).map_err(unreadable)?;
     let file = fs::File::open(path).map_err(unreadable)?;
+    file.metadata().and_then(regular).map_err(unreadable)?;
     file.take(LONGEST_SECRET as u64 * 2).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes.into())
 }

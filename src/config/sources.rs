@@ -22,6 +22,8 @@ pub(super) struct Layers {
     /// The configuration file, if there is one.
     pub(super) document: Option<Document>,
     pub(super) cloudflare: CloudflareVariables,
+    /// One for each variable that is probably meant for this program, but does not have its prefix.
+    pub(super) warnings: Vec<String>,
 }
 
 /// The variables of Cloudflare's own tools that are set and not empty.
@@ -73,8 +75,8 @@ impl Layers {
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Error> {
-        let (mut variables, cloudflare) = split(environment)?;
-        let variable = variables.remove(keys::FILE_VARIABLE).map(PathBuf::from);
+        let Environment { mut ours, cloudflare, warnings } = split(environment)?;
+        let variable = ours.remove(keys::FILE_VARIABLE).map(PathBuf::from);
         let file = flags.config_file.clone().or(variable);
         let document = file.as_deref().map(Document::read).transpose()?;
 
@@ -90,12 +92,12 @@ impl Layers {
             builder = builder.add_source(Layer(vec![(keys::BASE_URL, url.clone(), origin)]));
         }
         let merged = builder
-            .add_source(from_variables(variables)?)
+            .add_source(from_variables(ours)?)
             .add_source(from_flags(flags))
             .build()
             .and_then(|merged| merged.collect())
             .map_err(|error| Error::new(error.to_string()))?;
-        Ok(Self { merged, document, cloudflare })
+        Ok(Self { merged, document, cloudflare, warnings })
     }
 
     /// The text of `key`, or its default if it has one.
@@ -213,16 +215,28 @@ fn from_flags(flags: &Flags) -> Layer {
     Layer(entries.into_iter().filter_map(entry).collect())
 }
 
+/// The part of the environment that concerns this program.
+#[derive(Default)]
+struct Environment {
+    /// The variables with the prefix of this program.
+    ours: BTreeMap<String, String>,
+    cloudflare: CloudflareVariables,
+    warnings: Vec<String>,
+}
+
 /// The variables of this program and those of Cloudflare's tools. Empty variables count as unset.
-fn split(
-    environment: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<(BTreeMap<String, String>, CloudflareVariables), Error> {
-    let (mut ours, mut cloudflare) = (BTreeMap::new(), CloudflareVariables::default());
+fn split(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Environment, Error> {
+    let Environment { mut ours, mut cloudflare, mut warnings } = Environment::default();
     for (name, value) in environment {
         let Ok(name) = name.into_string() else {
             continue;
         };
         let is_cloudflare = name.starts_with("CLOUDFLARE_");
+        if !value.is_empty()
+            && let Some(variable) = keys::with_other_underscores(&name)
+        {
+            warnings.push(format!("environment variable {name} is not used; did you mean {variable}?"));
+        }
         if value.is_empty() || !(is_cloudflare || name.starts_with(keys::PREFIX)) {
             continue;
         }
@@ -244,5 +258,5 @@ fn split(
             }
         }
     }
-    Ok((ours, cloudflare))
+    Ok(Environment { ours, cloudflare, warnings })
 }

@@ -6,6 +6,7 @@
 //!
 //! Pure: nothing here reads a clock or does I/O.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -64,5 +65,15 @@ pub fn encode(format: Format, snapshots: &[Arc<Snapshot>]) -> String {
     let capacity = snapshots.iter().map(|snapshot| 700 * (users(snapshot) + 30)).sum();
     let mut writer = Writer::new(format, capacity);
     snapshot_samples::write(&mut writer, snapshots);
-    writer.part()
+    let text = writer.part();
+    debug_assert_eq!(repeated_series(&text), None, "a series occurs twice");
+    text
+}
+
+/// A series that has more than one sample in a text without timestamps.
+pub(super) fn repeated_series(text: &str) -> Option<&str> {
+    let mut seen = BTreeSet::new();
+    let samples = text.lines().filter(|line| !line.starts_with('#'));
+    let mut series = samples.filter_map(|line| Some(line.rsplit_once(' ')?.0));
+    series.find(|series| !seen.insert(*series))
 }

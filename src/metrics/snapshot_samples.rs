@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
+use super::account_rows::{AccountRows, account_rows};
 use super::encode::{FamilyWriter, Number, Writer};
 use super::families::cloudflare as f;
 use super::family::Family;
-use crate::model::{
-    BehaviorStatus, EventTotals, Integration, Level, PerLevel, Resource, Snapshot, UserSeries, Users,
-};
+use super::label_text::label_text;
+use crate::model::{EventTotals, Level, PerLevel, Resource, Snapshot, UserSeries, Users};
 
 /// The value of an `_info` sample.
 const ONE: u64 = 1;
@@ -20,7 +20,7 @@ const LEVELS_AND_NONE: [&str; 4] = ["none", "low", "medium", "high"];
 
 /// Writes every family that has samples, each for all accounts, because a family may occur only once.
 pub(super) fn write(writer: &mut Writer, snapshots: &[Arc<Snapshot>]) {
-    let out = &mut Families { writer, snapshots };
+    let out = &mut Families { writer, accounts: &account_rows(snapshots) };
     accounts(out);
     users(out);
     totals(out);
@@ -32,7 +32,7 @@ pub(super) fn write(writer: &mut Writer, snapshots: &[Arc<Snapshot>]) {
 
 struct Families<'a> {
     writer: &'a mut Writer,
-    snapshots: &'a [Arc<Snapshot>],
+    accounts: &'a [AccountRows<'a>],
 }
 
 fn accounts(families: &mut Families<'_>) {
@@ -45,14 +45,14 @@ fn accounts(families: &mut Families<'_>) {
         }
     });
     families.family(&f::LAST_SUCCESS, |account, snapshot, out| {
-        for (endpoint, date) in &snapshot.last_success {
-            out.put([account, endpoint.as_str()], *date);
+        for (resource, date) in &snapshot.last_success {
+            out.put([account, resource.as_str()], *date);
         }
     });
     families.family(&f::REJECTED_ROWS, |account, snapshot, out| {
-        for endpoint in Resource::with_rows() {
-            let rows = snapshot.rejected_rows.get(&endpoint).copied().unwrap_or(0);
-            out.put([account, endpoint.as_str()], rows);
+        for resource in Resource::with_rows() {
+            let rows = snapshot.rejected_rows.get(&resource).copied().unwrap_or(0);
+            out.put([account, resource.as_str()], rows);
         }
     });
 }
@@ -81,16 +81,16 @@ fn totals(families: &mut Families<'_>) {
             out.put([account], since);
         }
     });
-    families.totals(&f::EVENTS, |account, totals, out| {
-        for (behavior, counts) in &totals.events {
-            by_level(counts, |level, count| {
-                out.put([account, behavior, level], *count);
+    families.rows(&f::EVENTS, |account, out| {
+        for (behavior, counts) in account.events() {
+            by_level(&counts, |level, count| {
+                out.put([account.alias, &behavior, level], *count);
             });
         }
     });
-    families.totals(&f::BEHAVIOR_USERS, |account, totals, out| {
-        for (behavior, count) in &totals.behavior_users {
-            out.put([account, behavior], *count);
+    families.rows(&f::BEHAVIOR_USERS, |account, out| {
+        for (behavior, count) in account.behavior_users() {
+            out.put([account.alias, &behavior], count);
         }
     });
     families.totals(&f::LEVEL_CHANGES, |account, totals, out| {
@@ -129,6 +129,9 @@ fn pending(families: &mut Families<'_>) {
             out.put([account], since);
         }
     });
+    families.users(&f::DEPARTED_USERS_SKIPPED, |account, users, out| {
+        out.put([account], users.departures_skipped);
+    });
 }
 
 fn user_series(families: &mut Families<'_>) {
@@ -137,10 +140,11 @@ fn user_series(families: &mut Families<'_>) {
     families.user(&f::USER_SINCE, |user| Some(user.since.into()));
     families.user(&f::USER_LAST_EVENT, |user| Some(user.last_event.into()));
     families.user(&f::USER_LAST_RESET, |user| user.last_reset.map(Number::from));
-    families.users(&f::USER_INFO, |account, users, out| {
-        for user in &users.series {
-            if let Some(who) = &user.identity {
-                out.put([account, &user.label, &who.email, &who.name], ONE);
+    families.rows(&f::USER_INFO, |account, out| {
+        for user in &account.users {
+            if let Some(identity) = &user.identity {
+                let (email, name) = (label_text(&identity.email), label_text(&identity.name));
+                out.put([account.alias, &user.label, &email, &name], ONE);
             }
         }
     });
@@ -150,36 +154,55 @@ fn user_series(families: &mut Families<'_>) {
 }
 
 fn behaviors(families: &mut Families<'_>) {
-    families.behaviors(&f::BEHAVIOR_ENABLED, |account, behavior, out| {
-        out.put([account, &behavior.label], u64::from(behavior.enabled));
+    families.rows(&f::BEHAVIOR_ENABLED, |account, out| {
+        for behavior in &account.behaviors {
+            out.put([account.alias, &behavior.label], u64::from(behavior.enabled));
+        }
     });
-    families.behaviors(&f::BEHAVIOR_RISK_LEVEL, |account, behavior, out| {
-        out.put([account, &behavior.label], as_number(behavior.level));
+    families.rows(&f::BEHAVIOR_RISK_LEVEL, |account, out| {
+        for behavior in &account.behaviors {
+            out.put([account.alias, &behavior.label], as_number(behavior.level));
+        }
     });
-    families.behaviors(&f::BEHAVIOR_INFO, |account, behavior, out| {
-        out.put([account, &behavior.label, &behavior.name], ONE);
+    families.rows(&f::BEHAVIOR_INFO, |account, out| {
+        for behavior in &account.behaviors {
+            out.put([account.alias, &behavior.label, &behavior.name], ONE);
+        }
     });
 }
 
 fn integrations(families: &mut Families<'_>) {
-    families.integrations(&f::INTEGRATION_ACTIVE, |account, id, integration, out| {
-        out.put([account, id, &integration.kind], u64::from(integration.active));
+    families.rows(&f::INTEGRATION_ACTIVE, |account, out| {
+        for integration in &account.integrations {
+            out.put([account.alias, &integration.id, &integration.kind], u64::from(integration.active));
+        }
     });
-    families.integrations(&f::INTEGRATION_INFO, |account, id, integration, out| {
-        out.put([account, id, &integration.reference_id, &integration.tenant_url], ONE);
+    families.rows(&f::INTEGRATION_INFO, |account, out| {
+        for integration in &account.integrations {
+            let [reference_id, tenant_url] = [&integration.reference_id, &integration.tenant_url];
+            out.put([account.alias, &integration.id, reference_id, tenant_url], ONE);
+        }
     });
 }
 
 impl Families<'_> {
+    fn rows<const N: usize>(
+        &mut self,
+        family: &Family<N>,
+        samples: impl Fn(&AccountRows<'_>, &mut FamilyWriter<'_, N>),
+    ) {
+        let mut out = self.writer.family(family);
+        for account in self.accounts {
+            samples(account, &mut out);
+        }
+    }
+
     fn family<const N: usize>(
         &mut self,
         family: &Family<N>,
         samples: impl Fn(&str, &Snapshot, &mut FamilyWriter<'_, N>),
     ) {
-        let mut out = self.writer.family(family);
-        for snapshot in self.snapshots {
-            samples(&snapshot.account.alias, snapshot, &mut out);
-        }
+        self.rows(family, |account, out| samples(account.alias, account.snapshot, out));
     }
 
     fn users<const N: usize>(
@@ -195,10 +218,10 @@ impl Families<'_> {
     }
 
     fn user(&mut self, family: &Family<2>, value: impl Fn(&UserSeries) -> Option<Number>) {
-        self.users(family, |account, users, out| {
-            for user in &users.series {
+        self.rows(family, |account, out| {
+            for user in &account.users {
                 if let Some(value) = value(user) {
-                    out.put([account, &user.label], value);
+                    out.put([account.alias, &user.label], value);
                 }
             }
         });
@@ -212,30 +235,6 @@ impl Families<'_> {
         self.family(family, |account, snapshot, out| {
             if snapshot.totals.started {
                 samples(account, &snapshot.totals, out);
-            }
-        });
-    }
-
-    fn behaviors<const N: usize>(
-        &mut self,
-        family: &Family<N>,
-        samples: impl Fn(&str, &BehaviorStatus, &mut FamilyWriter<'_, N>),
-    ) {
-        self.family(family, |account, snapshot, out| {
-            for behavior in snapshot.behaviors.iter().flatten() {
-                samples(account, behavior, out);
-            }
-        });
-    }
-
-    fn integrations<const N: usize>(
-        &mut self,
-        family: &Family<N>,
-        samples: impl Fn(&str, &str, &Integration, &mut FamilyWriter<'_, N>),
-    ) {
-        self.family(family, |account, snapshot, out| {
-            for integration in snapshot.integrations.iter().flatten() {
-                samples(account, &integration.id.to_string(), integration, out);
             }
         });
     }

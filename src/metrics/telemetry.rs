@@ -9,7 +9,7 @@ mod durations;
 mod incidents;
 mod process;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -20,6 +20,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::cloudflare::Outcome;
 use crate::cloudflare::limit::Budget;
 use crate::metrics::encode::{Format, Writer};
+use crate::metrics::exposition::repeated_series;
 use crate::metrics::family::Family;
 use crate::model::Resource;
 use crate::store::{Recovery, StoreStats};
@@ -27,7 +28,7 @@ use accounts::Accounts;
 pub(crate) use accounts::{Activity, BudgetLevel};
 use durations::Durations;
 pub(crate) use incidents::Incident;
-pub use incidents::IncidentCause;
+pub use incidents::{IncidentCause, IncidentSource};
 use process::Process;
 
 /// Records what the process does. Clones share the same data.
@@ -47,6 +48,8 @@ struct Inner {
     exposition_build: Gauge,
     scrapes: IntCounterVec,
     state: Arc<StoreStats>,
+    /// Returns the number of dropped log lines.
+    dropped_log_lines: OnceLock<fn() -> u64>,
 }
 
 /// Where the counts are kept.
@@ -83,7 +86,6 @@ impl Telemetry {
         let registry = Registry::new();
         let build_info = IntGaugeVec::new(options(&f::BUILD_INFO), &f::BUILD_INFO.labels);
         registered(&registry, build_info).with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        gauge(&registry, &f::CONFIG_RELOADED).set(1);
         let exposition_build = Gauge::with_opts(options(&f::PAGE_BUILD));
         let inner = Inner {
             process: Process::new(),
@@ -94,6 +96,7 @@ impl Telemetry {
             exposition_build: registered(&registry, exposition_build),
             scrapes: counters(&registry, &f::SCRAPES),
             state,
+            dropped_log_lines: OnceLock::new(),
             registry,
         };
         for resource in Resource::ALL {
@@ -131,21 +134,27 @@ impl Telemetry {
         self.inner.accounts.token_expiry(account, expiry);
     }
 
-    /// A resource could not be read, or not completely; `message` says why.
+    /// Shows the number of dropped log lines that `count` returns; it is 0 without this.
+    pub fn observe_log(&self, count: fn() -> u64) {
+        // If it is set already, it is the same function.
+        let _ = self.inner.dropped_log_lines.set(count);
+    }
+
+    /// Something could not be read, or not completely; `message` says why.
     pub fn incident(
         &self,
         account: &str,
-        resource: Resource,
+        source: impl Into<IncidentSource>,
         cause: IncidentCause,
         message: &str,
         date: Timestamp,
     ) {
-        self.inner.accounts.incident(account, resource, cause, message, date);
+        self.inner.accounts.incident(account, source.into(), cause, message, date);
     }
 
-    /// A resource could be read completely again.
-    pub fn incident_over(&self, account: &str, resource: Resource, date: Timestamp) {
-        self.inner.accounts.incident_over(account, resource, date);
+    /// It could be read completely again.
+    pub fn incident_over(&self, account: &str, source: impl Into<IncidentSource>, date: Timestamp) {
+        self.inner.accounts.incident_over(account, source.into(), date);
     }
 
     /// Intervals, token expiry and incidents of an account, for the status document.
@@ -189,10 +198,14 @@ impl Telemetry {
         let mut writer = Writer::new(format, capacity);
         writer.gathered(&self.inner.registry.gather());
         self.inner.write_state(&mut writer);
+        let dropped = self.inner.dropped_log_lines.get().map_or(0, |count| count());
+        writer.family(&f::LOG_LINES_DROPPED).put([], dropped);
         self.inner.durations.write(&mut writer);
         self.inner.accounts.write(&mut writer);
         self.inner.process.write(&mut writer);
-        writer.last_part()
+        let text = writer.last_part();
+        debug_assert_eq!(repeated_series(&text), None, "a series occurs twice");
+        text
     }
 }
 

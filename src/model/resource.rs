@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A part of the API that is polled; the label `endpoint`. Every property of a resource is a method here or an exhaustive
+/// A part of the API that is polled; the label `resource`. Every property of a resource is a method here or an exhaustive
 /// `match` elsewhere, so that the compiler finds all places that a new resource needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -62,6 +62,8 @@ pub struct Users {
     pub pending: u64,
     /// Since when the user who has waited longest has been waiting.
     pub oldest_pending: Option<Timestamp>,
+    /// Users who left the list since the start and were not queued, because too many did.
+    pub departures_skipped: u64,
 }
 
 /// One user with its own series.

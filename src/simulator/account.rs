@@ -6,7 +6,10 @@
 mod user;
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::api_options::{EventCount, EventIds, ResetEvents};
@@ -18,7 +21,10 @@ use user::{Appended, Era, Presence};
 pub(super) use user::{Event, NewEvent, User};
 
 /// Events kept for one user. Older ones are dropped, so that a demo can run for months.
-const MAX_EVENTS_PER_USER: usize = 10_000;
+pub(super) const MAX_EVENTS_PER_USER: usize = 10_000;
+
+/// Behaviors of one account: events refer to them by a 16-bit index.
+pub(super) const MAX_BEHAVIORS: usize = 1 << 16;
 
 /// The API options that affect the state of an account.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +58,8 @@ pub(super) struct Behavior {
     pub(super) description: String,
     pub(super) enabled: bool,
     pub(super) level: Level,
+    /// When the list of behaviors begins to contain it.
+    pub(super) listed_from: Timestamp,
 }
 
 #[derive(Clone, Debug)]
@@ -95,7 +103,9 @@ impl Account {
             behavior_ids: Vec::new(),
             ids_issued: 0,
         };
-        behaviors.iter().for_each(|behavior| account.set_behavior(behavior.clone()));
+        for behavior in behaviors {
+            account.set_behavior(behavior.clone(), Timestamp::from_millis(i64::MIN));
+        }
         for user in &spec.users {
             let slot = account.user_or_new(user.id);
             if let Some(known) = account.users.get_mut(slot) {
@@ -106,9 +116,11 @@ impl Account {
         account
     }
 
-    /// Configures a behavior, or adds it.
-    pub(super) fn set_behavior(&mut self, spec: BehaviorSpec) {
+    /// Configures a behavior, or adds it; a new one is listed from `listed_from` on.
+    pub(super) fn set_behavior(&mut self, spec: BehaviorSpec, listed_from: Timestamp) {
+        let known = self.behaviors.get(&spec.id);
         let behavior = Behavior {
+            listed_from: known.map_or(listed_from, |known| known.listed_from),
             name: spec.name,
             description: spec.description,
             enabled: spec.enabled,
@@ -155,9 +167,10 @@ impl Account {
         }
     }
 
-    /// Appends an event to the user at `slot`. Without a level of its own it gets the behavior's.
+    /// Appends an event to the user at `slot`. Without a level of its own it gets the behavior's. `None` if there are
+    /// too many behaviors.
     pub(super) fn append(&mut self, slot: usize, new: &NewEvent<'_>, now: Timestamp) -> Option<Appended> {
-        let behavior = self.behavior_number(new.behavior);
+        let behavior = self.behavior_number(new.behavior)?;
         let configured = self.behaviors.get(new.behavior).map(|behavior| behavior.level);
         let level = new.level.or(configured).unwrap_or(Level::Low);
         let number = self.next_number();
@@ -220,23 +233,26 @@ impl Account {
         Some(())
     }
 
-    /// The events of `user` that the API lists at `now`, the newest first. Events appended after `seen_by` are not listed yet.
+    /// The events of `user` that the API lists at `now`, the newest first. Each event is listed with a delay.
     pub(super) fn listed_events<'a>(
         &self,
         user: &'a User,
-        seen_by: Timestamp,
+        lag_ms: RangeInclusive<u64>,
         now: Timestamp,
     ) -> Vec<&'a Event> {
+        let visible = |event: &Event| {
+            let (least, most) = (*lag_ms.start(), *lag_ms.end());
+            let random = numbered_uuid(self.seed, event.number).as_u64_pair().1;
+            let lag = least + random % (most - least).saturating_add(1);
+            event.appended + Duration::from_millis(lag) <= now
+        };
         let retained = |event: &Event| match self.rules.retention_ms {
             Some(retention) => event.timestamp.millis() + retention > now.millis(),
             None => true,
         };
         let era = |event: &Event| event.era == Era::Current || self.rules.reset_events == ResetEvents::Listed;
-        let mut events: Vec<_> = user
-            .events
-            .iter()
-            .filter(|event| event.appended <= seen_by && retained(event) && era(event))
-            .collect();
+        let mut events: Vec<_> =
+            user.events.iter().filter(|event| visible(event) && retained(event) && era(event)).collect();
         events.sort_by_key(|event| std::cmp::Reverse((event.timestamp, event.number)));
         events
     }
@@ -246,7 +262,17 @@ impl Account {
         match (&event.given_id, self.rules.event_ids) {
             (Some(id), _) => id.to_string(),
             (None, EventIds::Behavior) => self.behavior_id(event).to_owned(),
-            (None, EventIds::Unique) => numbered_uuid(self.seed, event.number).to_string(),
+            (None, EventIds::Number) => event.number.to_string(),
+            (None, EventIds::Unique | EventIds::Null) => numbered_uuid(self.seed, event.number).to_string(),
+        }
+    }
+
+    /// The id of an event as JSON.
+    pub(super) fn event_id_json(&self, event: &Event) -> Value {
+        match (&event.given_id, self.rules.event_ids) {
+            (None, EventIds::Number) => json!(event.number),
+            (None, EventIds::Null) => Value::Null,
+            _ => json!(self.event_id(event)),
         }
     }
 
@@ -284,13 +310,15 @@ impl Account {
         self.by_id.get(&user).map(|slot| *slot as usize)
     }
 
-    fn behavior_number(&mut self, id: &str) -> u16 {
+    /// The index of a behavior; `None` if there are too many.
+    fn behavior_number(&mut self, id: &str) -> Option<u16> {
         let known = self.behavior_ids.iter().position(|known| known == id);
-        let number = known.unwrap_or_else(|| {
+        let number = known.unwrap_or(self.behavior_ids.len());
+        let index = u16::try_from(number).ok()?;
+        if known.is_none() {
             self.behavior_ids.push(id.to_owned());
-            self.behavior_ids.len() - 1
-        });
-        u16::try_from(number).expect("nobody makes up 65,536 behaviors")
+        }
+        Some(index)
     }
 
     fn next_number(&mut self) -> u64 {

@@ -4,9 +4,10 @@
 //! | Method and path | Body | Answer |
 //! |---|---|---|
 //! | `GET /__truth?since_ms=&events=1&requests=1&users=1` | - | [`super::Truth`] |
-//! | `POST /__control/faults` | `{"fault": .., "endpoint"?, "account"?, "count"?}`, or a list of these | 204 |
+//! | `POST /__control/faults` | `{"fault": .., "endpoint"?, "account"?, "user"?, "share"?, "count"?}`, or a list of these | 204 |
 //! | `DELETE /__control/faults` | - | 204 |
-//! | `POST /__control/events` | `{"account", "user", "behavior", "id"?, "risk_level"?, "timestamp_ms"?}` | the event as recorded |
+//! | `POST /__control/events` | `{"account", "user", "behavior", "id"?, "risk_level"?, "timestamp_ms"?, "count"?}` | the last event |
+//! | `POST /__control/behaviors` | `{"account", "behavior": {"id", "name", "description"?, "enabled", "risk_level"}}` | 204 |
 //! | `POST /__control/reset` | `{"account", "user"}` | 204 |
 //! | `POST /__control/remove` | `{"account", "user"}` | 204 |
 
@@ -18,13 +19,13 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::account::NewEvent;
+use super::account::{MAX_EVENTS_PER_USER, NewEvent};
 use super::engine::Engine;
 use super::faults::FaultRule;
 use super::ground_truth::{Details, Include};
 use super::routes::parameter;
-use super::scenario::Level;
-use super::world::NotFound;
+use super::scenario::{BehaviorSpec, Level};
+use super::world::ActionError;
 use crate::clock::Timestamp;
 use crate::http::{Abort, Body, full};
 
@@ -40,6 +41,14 @@ struct EventBody {
     id: Option<String>,
     risk_level: Option<Level>,
     timestamp_ms: Option<i64>,
+    count: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BehaviorBody {
+    account: String,
+    behavior: BehaviorSpec,
 }
 
 #[derive(Deserialize)]
@@ -126,17 +135,29 @@ fn perform(engine: &Engine, parts: &Parts, body: &[u8]) -> Result<Answer, (Statu
                 level: event.risk_level,
                 timestamp: event.timestamp_ms.map_or(now, Timestamp::from_millis),
             };
-            let appended = world.append(&event.account, user(&event.user)?, &new, now).map_err(not_found)?;
-            json_of(&appended)
+            let count = event.count.unwrap_or(1);
+            if count == 0 || count as usize > MAX_EVENTS_PER_USER || (count > 1 && event.id.is_some()) {
+                return Err(bad_request("count must be from 1 to 10000, and 1 for an event with an id"));
+            }
+            let user = user(&event.user)?;
+            for _ in 1..count {
+                world.append(&event.account, user, &new, now).map_err(impossible)?;
+            }
+            json_of(&world.append(&event.account, user, &new, now).map_err(impossible)?)
+        }
+        (&Method::POST, "/__control/behaviors") => {
+            let body: BehaviorBody = read(body)?;
+            world.set_behavior(&body.account, body.behavior, now).map_err(impossible)?;
+            Ok(Answer::Empty)
         }
         (&Method::POST, "/__control/reset") => {
             let body: UserBody = read(body)?;
-            world.reset(&body.account, user(&body.user)?, now).map_err(not_found)?;
+            world.reset(&body.account, user(&body.user)?, now).map_err(impossible)?;
             Ok(Answer::Empty)
         }
         (&Method::POST, "/__control/remove") => {
             let body: UserBody = read(body)?;
-            world.remove(&body.account, user(&body.user)?, now).map_err(not_found)?;
+            world.remove(&body.account, user(&body.user)?, now).map_err(impossible)?;
             Ok(Answer::Empty)
         }
         (method, path) => Err((StatusCode::NOT_FOUND, format!("unknown control path: {method} {path}"))),
@@ -160,6 +181,10 @@ fn bad_request(reason: &str) -> (StatusCode, String) {
     (StatusCode::BAD_REQUEST, reason.to_owned())
 }
 
-fn not_found(what: NotFound) -> (StatusCode, String) {
-    (StatusCode::NOT_FOUND, what.to_string())
+fn impossible(error: ActionError) -> (StatusCode, String) {
+    let status = match error {
+        ActionError::UnknownAccount | ActionError::UnknownUser => StatusCode::NOT_FOUND,
+        ActionError::TooManyBehaviors => StatusCode::BAD_REQUEST,
+    };
+    (status, error.to_string())
 }

@@ -1,6 +1,8 @@
 //! How the API behaves where Cloudflare's documentation says nothing. Each option has several possible
 //! behaviors; the default is our choice.
 
+use std::ops::RangeInclusive;
+
 use serde::Deserialize;
 
 /// The behavior of the API in all open questions.
@@ -9,8 +11,17 @@ use serde::Deserialize;
 pub struct ApiOptions {
     /// Whether the users of the summary and the events of a user are split into pages.
     pub pages: Pages,
+    /// What `result_info` says about the number of rows.
+    pub totals: Totals,
+    /// How an answer refers to the next page.
+    pub next_page: NextPage,
     /// How much later than in the summary an event appears in the user's list, in milliseconds.
     pub detail_lag_ms: u64,
+    /// The largest such delay, in milliseconds; each event has a random one between the two. Without it, all
+    /// events have the same.
+    pub detail_lag_max_ms: Option<u64>,
+    /// How much later a behavior that is added after the start appears in the list of behaviors, in milliseconds.
+    pub behavior_lag_ms: u64,
     /// How long an event stays listed. Without it, events stay listed without end.
     pub retention_seconds: Option<u64>,
     /// How many events of a user are listed at most, the newest first. `total_count` counts only those.
@@ -40,6 +51,13 @@ pub struct ApiOptions {
     pub refusals: Refusals,
     /// Whether answers are compressed for clients that accept it.
     pub compression: Compression,
+}
+
+impl ApiOptions {
+    /// The smallest and the largest delay of events in a user's list, in milliseconds.
+    pub(super) fn detail_lag(&self) -> RangeInclusive<u64> {
+        self.detail_lag_ms..=self.detail_lag_max_ms.unwrap_or(self.detail_lag_ms).max(self.detail_lag_ms)
+    }
 }
 
 /// How lists are split into pages.
@@ -75,6 +93,55 @@ impl Pages {
     }
 }
 
+/// What `result_info` says about the number of rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Totals {
+    /// `total_count` and `total_pages` are numbers.
+    #[default]
+    Numbers,
+    /// All numbers in `result_info` are strings.
+    Strings,
+    /// They are null.
+    Null,
+    /// They are 0, and `count` too.
+    Zero,
+    /// They are absent.
+    Absent,
+    /// The whole `result_info` is absent.
+    NoInfo,
+}
+
+/// How an answer refers to the next page. Only for pages of the kind [`Pages::Sized`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NextPage {
+    /// It does not; a client counts up `page`.
+    #[default]
+    Page,
+    /// A header `Link` with `rel="next"`; `page` works too.
+    Link,
+    /// `result_info.cursor`, for the parameter `cursor`; `page` is ignored.
+    Cursor,
+    /// `result_info.cursors.after`, for the parameter `cursor`; `page` is ignored.
+    CursorsAfter,
+    /// `result_info.next_cursor`, for the parameter `cursor`; `page` is ignored.
+    NextCursor,
+    /// `result_info.next_page_token`, for the parameter `page_token`; `page` is ignored.
+    NextPageToken,
+}
+
+impl NextPage {
+    /// The query parameter of a cursor; `None` if pages are selected by number.
+    pub(super) const fn parameter(self) -> Option<&'static str> {
+        match self {
+            Self::Page | Self::Link => None,
+            Self::Cursor | Self::CursorsAfter | Self::NextCursor => Some("cursor"),
+            Self::NextPageToken => Some("page_token"),
+        }
+    }
+}
+
 /// What `event_count` counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -95,6 +162,10 @@ pub enum EventIds {
     Unique,
     /// The behavior's id, the same for all of its events.
     Behavior,
+    /// A JSON number for each event.
+    Number,
+    /// Null.
+    Null,
 }
 
 /// What `events[].name` is.

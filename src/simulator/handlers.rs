@@ -28,7 +28,7 @@ pub(super) struct ApiRequest<'a> {
     pub(super) body: &'a [u8],
     pub(super) credential: &'a Credential,
     /// May change the rows and the totals of a list.
-    pub(super) fault: Option<&'a Fault>,
+    pub(super) faults: &'a [Fault],
 }
 
 #[derive(Deserialize)]
@@ -70,8 +70,8 @@ impl World {
             return verify(request.credential);
         };
         match (request.route.endpoint, request.method) {
-            (Endpoint::Behaviors, &Method::GET) => Ok(self.behaviors(account, BehaviorsAnswer::Full)),
-            (Endpoint::Behaviors, _) => self.change_behaviors(account, request.body),
+            (Endpoint::Behaviors, &Method::GET) => Ok(self.behaviors(account, BehaviorsAnswer::Full, now)),
+            (Endpoint::Behaviors, _) => self.change_behaviors(account, request.body, now),
             (Endpoint::Summary, _) => Ok(self.summary(account, request, now)),
             (Endpoint::User, _) => self.user(account, user_id(subject)?, request, now),
             (Endpoint::Reset, _) => {
@@ -81,8 +81,11 @@ impl World {
             }
             (Endpoint::Integrations, &Method::GET) => {
                 let all = self.known(account)?;
-                let list =
+                let mut list: Vec<_> =
                     all.integrations.iter().map(|one| json_values::integration(&all.id, one)).collect();
+                if request.faults.iter().any(|fault| matches!(fault, Fault::DuplicatedRows)) {
+                    list.extend(list.first().cloned());
+                }
                 Ok(Success::single(Value::Array(list)))
             }
             (Endpoint::Integrations, _) => self.create_integration(account, request.body, now),
@@ -120,7 +123,7 @@ impl World {
         }
     }
 
-    fn behaviors(&mut self, account: &str, fields: BehaviorsAnswer) -> Success {
+    fn behaviors(&mut self, account: &str, fields: BehaviorsAnswer, now: Timestamp) -> Success {
         let shown = |behavior: &Behavior| match fields {
             BehaviorsAnswer::Full => json!({
                 "name": behavior.name,
@@ -134,14 +137,15 @@ impl World {
             .account(account)
             .into_iter()
             .flat_map(|account| &account.behaviors)
+            .filter(|(_, behavior)| behavior.listed_from <= now)
             .map(|(id, behavior)| (id.clone(), shown(behavior)))
             .collect();
         Success::single(json!({"behaviors": behaviors}))
     }
 
-    fn change_behaviors(&mut self, account: &str, body: &[u8]) -> Result<Success, Failure> {
+    fn change_behaviors(&mut self, account: &str, body: &[u8], now: Timestamp) -> Result<Success, Failure> {
         let new: NewBehaviors = parsed(body)?;
-        let extent = self.options.behaviors_answer;
+        let fields = self.options.behaviors_answer;
         let refusing = self.options.unknown_behavior == UnknownBehavior::Refused;
         let known = self.known(account)?;
         if refusing && let Some(id) = new.behaviors.keys().find(|id| !known.behaviors.contains_key(*id)) {
@@ -153,16 +157,16 @@ impl World {
                 behavior.level = new.risk_level;
             }
         }
-        Ok(self.behaviors(account, extent))
+        Ok(self.behaviors(account, fields, now))
     }
 
     fn summary(&mut self, account: &str, request: &ApiRequest<'_>, now: Timestamp) -> Success {
-        let pages = self.options.pages;
+        let options = self.options.clone();
         let Some(account) = self.account(account) else {
             return Success::single(json!({"users": []}));
         };
         let summary = account.summary(now);
-        let slice = PageSlice::of(pages, request.query, request.fault, summary.len());
+        let slice = PageSlice::of(&options, request.query, request.faults, summary.len());
         let mut rows = Vec::new();
         for (skip, take) in slice.ranges() {
             let pieces = summary.pieces(skip, take);
@@ -182,7 +186,6 @@ impl World {
         now: Timestamp,
     ) -> Result<Success, Failure> {
         let options = self.options.clone();
-        let seen_by = now - std::time::Duration::from_millis(options.detail_lag_ms);
         let account = self.known(account)?;
         let missing = |user: &User| {
             options.reset_user == ResetUser::Missing && user.last_reset.is_some() && user.level().is_none()
@@ -191,17 +194,17 @@ impl World {
             if options.unknown_user == UnknownUser::NotFound {
                 return Err(Failure::not_found("user"));
             }
-            let slice = PageSlice::of(options.pages, request.query, request.fault, 0);
+            let slice = PageSlice::of(&options, request.query, request.faults, 0);
             return Ok(Success {
                 result: Outcome::Json(json!({"name": "", "email": "", "events": []})),
                 info: Some(slice.info),
             });
         };
-        let mut events = account.listed_events(user, seen_by, now);
+        let mut events = account.listed_events(user, options.detail_lag(), now);
         if let Some(cap) = options.listing_cap {
             events.truncate(cap as usize);
         }
-        let slice = PageSlice::of(options.pages, request.query, request.fault, events.len());
+        let slice = PageSlice::of(&options, request.query, request.faults, events.len());
         let listed: Vec<Value> = slice
             .ranges()
             .flat_map(|(skip, take)| events.iter().skip(skip).take(take))

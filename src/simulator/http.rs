@@ -7,12 +7,13 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{
-    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderName, HeaderValue, LOCATION,
-    RETRY_AFTER,
+    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, DATE, HOST, HeaderName, HeaderValue, LINK,
+    LOCATION, RETRY_AFTER,
 };
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
-use serde_json::{Value, json};
+use rand::Rng;
+use serde_json::Value;
 
 use super::admin_api;
 use super::api_options::Compression;
@@ -21,7 +22,9 @@ use super::engine::Engine;
 use super::faults::{Endpoint, Fault};
 use super::ground_truth::RequestRecord;
 use super::handlers::ApiRequest;
-use super::response::{Failure, Outcome, Success, known, limit_headers, replace_levels};
+use super::json_faults;
+use super::page_slice::PageInfo;
+use super::response::{Failure, Outcome, Success, known, limit_headers};
 use super::response_body::Delivery;
 use super::routes::{self, Route};
 use super::scenario::Plan;
@@ -140,6 +143,15 @@ impl Reply {
         self.pieces = pieces;
     }
 
+    fn html(&mut self, status: StatusCode) {
+        self.status = status;
+        self.headers.push((CONTENT_TYPE, "text/html; charset=UTF-8".to_owned()));
+        self.pieces = vec![Bytes::from(format!(
+            "<!DOCTYPE html>\n<html><head><title>{status}</title></head>\
+             <body><center><h1>{status}</h1></center></body></html>\n"
+        ))];
+    }
+
     fn fail(&mut self, failure: &Failure) {
         self.status = failure.status;
         self.headers.extend(failure.header.clone());
@@ -179,10 +191,11 @@ fn decide(
         return Err(wrong_method(parts, methods));
     };
     if let Some(account) = route.account.as_deref() {
-        if account.len() != 32 || !account.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        let plan = world.account(account).map(|account| account.plan);
+        let looks_like_an_id = account.len() == 32 && account.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if plan.is_none() && !looks_like_an_id {
             return Err(Failure::unrouted());
         }
-        let plan = world.account(account).map(|account| account.plan);
         let Some(plan) = plan.filter(|_| credential.may_use(account)) else {
             return Err(Failure::known(StatusCode::FORBIDDEN, known::WRONG_ACCOUNT).with_fields(body_fields));
         };
@@ -194,11 +207,11 @@ fn decide(
         return Err(Failure::known(StatusCode::FORBIDDEN, known::AUTHENTICATION).with_fields(body_fields));
     }
 
-    let fault = world.faults.take(route.endpoint, route.account.as_deref());
-    if let Some(fault) = &fault
-        && replace_answer(fault, reply)?
-    {
-        return Ok(());
+    let faults = world.faults.take(&route);
+    for fault in &faults {
+        if replace_answer(fault, reply)? {
+            return Ok(());
+        }
     }
     let body = body.map_err(|largest| {
         let message = format!("the body must have at most {largest} bytes");
@@ -210,7 +223,7 @@ fn decide(
         query: parts.uri.query(),
         body: &body,
         credential: &credential,
-        fault: fault.as_ref(),
+        faults: &faults,
     };
     let success = world.perform(&call, now)?;
     let accepts_gzip = parts
@@ -221,7 +234,12 @@ fn decide(
     if accepts_gzip && world.options.compression == Compression::Gzip {
         reply.delivery = Delivery::Gzip;
     }
-    apply_fault(success, fault.as_ref(), reply);
+    if let Some(query) = success.info.as_ref().and_then(PageInfo::link) {
+        let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let next = format!("<http://{host}{}?{query}>; rel=\"next\"", parts.uri.path());
+        reply.headers.push((LINK, next));
+    }
+    apply_faults(success, &faults, &mut world.faults.rng, reply);
     Ok(())
 }
 
@@ -251,19 +269,12 @@ fn replace_answer(fault: &Fault, reply: &mut Reply) -> Result<bool, Failure> {
             return Err(Failure::known(StatusCode::TOO_MANY_REQUESTS, known::LIMITED));
         }
         Fault::Status { status, code, message } => {
-            let status = StatusCode::from_u16(*status).ok().filter(|status| status.as_u16() >= 400);
-            let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            return Err(Failure::new(status, *code, message));
+            return Err(Failure::new(error_status(*status), *code, message));
         }
         Fault::Unsuccessful { code, message } => return Err(Failure::new(StatusCode::OK, *code, message)),
-        Fault::BadGateway => {
-            reply.status = StatusCode::BAD_GATEWAY;
-            reply.headers.push((CONTENT_TYPE, "text/html; charset=UTF-8".to_owned()));
-            reply.pieces = vec![Bytes::from_static(
-                b"<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head>\
-                  <body><center><h1>502 Bad Gateway</h1></center></body></html>\n",
-            )];
-        }
+        Fault::BadGateway => reply.html(StatusCode::BAD_GATEWAY),
+        Fault::Html { status } => reply.html(error_status(*status)),
+        Fault::NotModified => reply.status = StatusCode::NOT_MODIFIED,
         Fault::Redirect { location } => {
             reply.status = StatusCode::FOUND;
             reply.headers.push((LOCATION, location.clone()));
@@ -275,58 +286,50 @@ fn replace_answer(fault: &Fault, reply: &mut Reply) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// Puts a good answer into its envelope, and applies the fault to it.
-fn apply_fault(mut success: Success, fault: Option<&Fault>, reply: &mut Reply) {
-    reply.status = StatusCode::OK;
-    match fault {
-        Some(Fault::MissingResult) => success.result = Outcome::Absent,
-        Some(Fault::NullResult) => success.result = Outcome::Json(Value::Null),
-        Some(Fault::UnknownBehaviors) => add_unknown_behavior(&mut success.result),
-        _ => {}
-    }
-    let mut pieces = success.pieces();
-    match fault {
-        Some(Fault::NullLevels) => {
-            pieces = pieces.iter().map(|piece| replace_levels(piece, "null")).collect()
-        }
-        Some(Fault::UnknownLevels) => {
-            pieces = pieces.iter().map(|piece| replace_levels(piece, "\"critical\"")).collect();
-        }
-        Some(Fault::ClockSkew { seconds }) => reply.date_skew = seconds.saturating_mul(1_000),
-        Some(Fault::TruncatedBody) => reply.delivery = Delivery::Truncated,
-        Some(Fault::SlowBody { bytes, pause_ms }) => {
-            reply.delivery =
-                Delivery::Slow { bytes: *bytes as usize, pause: Duration::from_millis(*pause_ms) };
-        }
-        Some(Fault::Late { by_ms }) => reply.late = Duration::from_millis(*by_ms),
-        Some(Fault::EndlessBody) => reply.delivery = Delivery::Endless,
-        Some(Fault::CompressedBomb { mebibytes }) => {
-            reply.delivery = Delivery::Bomb { mebibytes: *mebibytes as usize };
-        }
-        _ => {}
-    }
-    reply.json(pieces);
-    if let Some(Fault::WrongContentType) = fault {
-        for (name, value) in &mut reply.headers {
-            if *name == CONTENT_TYPE {
-                "text/html; charset=UTF-8".clone_into(value);
-            }
-        }
-    }
+/// A status of 400 or above; other values mean 500.
+fn error_status(status: u16) -> StatusCode {
+    let status = StatusCode::from_u16(status).ok().filter(|status| status.as_u16() >= 400);
+    status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// Lists an unknown behavior, and assigns all events to it.
-fn add_unknown_behavior(result: &mut Outcome) {
-    const ID: &str = "unheard_of";
-    let Outcome::Json(result) = result else { return };
-    if let Some(behaviors) = result.get_mut("behaviors").and_then(Value::as_object_mut) {
-        let behavior = json!({"name": "Unheard Of", "description": "", "enabled": true, "risk_level": "low"});
-        behaviors.insert(ID.to_owned(), behavior);
+/// Puts a good answer into its envelope, and applies the faults to it.
+fn apply_faults(mut success: Success, faults: &[Fault], rng: &mut impl Rng, reply: &mut Reply) {
+    reply.status = StatusCode::OK;
+    for fault in faults {
+        match fault {
+            Fault::MissingResult => success.result = Outcome::Absent,
+            Fault::NullResult => success.result = Outcome::Json(Value::Null),
+            _ => {}
+        }
     }
-    let events = result.get_mut("events").and_then(Value::as_array_mut);
-    for event in events.into_iter().flatten() {
-        if let Some(event) = event.as_object_mut() {
-            event.insert("name".to_owned(), json!(ID));
+    let mut pieces = success.pieces();
+    if faults.iter().any(json_faults::changes_json) {
+        let mut answer: Value = serde_json::from_slice(&pieces.concat()).expect("an envelope is JSON");
+        faults.iter().for_each(|fault| json_faults::apply(fault, &mut answer, rng));
+        pieces = vec![Bytes::from(answer.to_string())];
+    }
+    reply.json(pieces);
+    for fault in faults {
+        match fault {
+            Fault::ClockSkew { seconds } => reply.date_skew = seconds.saturating_mul(1_000),
+            Fault::TruncatedBody => reply.delivery = Delivery::Truncated,
+            Fault::SlowBody { bytes, pause_ms } => {
+                reply.delivery =
+                    Delivery::Slow { bytes: *bytes as usize, pause: Duration::from_millis(*pause_ms) };
+            }
+            Fault::Late { by_ms } => reply.late = Duration::from_millis(*by_ms),
+            Fault::EndlessBody => reply.delivery = Delivery::Endless,
+            Fault::CompressedBomb { mebibytes } => {
+                reply.delivery = Delivery::Bomb { mebibytes: *mebibytes as usize };
+            }
+            Fault::WrongContentType => {
+                for (name, value) in &mut reply.headers {
+                    if *name == CONTENT_TYPE {
+                        "text/html; charset=UTF-8".clone_into(value);
+                    }
+                }
+            }
+            _ => {}
         }
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn event(account: &Account, event: &Event, names: EventNames) -> Valu
         EventNames::Id => behavior,
     };
     let mut value = json!({
-        "id": account.event_id(event),
+        "id": account.event_id_json(event),
         "name": name,
         "risk_level": event.level,
         // RFC 3339 allows any number of fractional digits, so some events have nine.

@@ -1,12 +1,16 @@
 //! Which rows of a list are on one page, and the page's `result_info`.
 
-use super::api_options::Pages;
+use serde_json::{Map, Value, json};
+
+use super::api_options::{ApiOptions, NextPage, Pages, Totals};
 use super::faults::Fault;
-use super::response::PageInfo;
 use super::routes::parameter;
 
+/// A cursor is this text with the number of rows before the page. A client must encode it in a query.
+const CURSOR: (&str, &str) = ("next+", "/=");
+
 /// The rows of a page and its `result_info`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct PageSlice {
     skip: usize,
     take: usize,
@@ -15,44 +19,119 @@ pub(super) struct PageSlice {
     pub(super) info: PageInfo,
 }
 
+/// `result_info` and the `Link` header.
+#[derive(Clone, Debug)]
+pub(super) struct PageInfo {
+    page: usize,
+    per_page: usize,
+    count: usize,
+    total_count: i64,
+    total_pages: usize,
+    totals: Totals,
+    next_page: NextPage,
+    /// How many rows are before the next page; `None` on the last page.
+    next_start: Option<usize>,
+}
+
 impl PageSlice {
     /// The page for a query. A `page` that is not a number from 1 up means the first page.
-    pub(super) fn of(pages: Pages, query: Option<&str>, fault: Option<&Fault>, total: usize) -> Self {
+    pub(super) fn of(options: &ApiOptions, query: Option<&str>, faults: &[Fault], total: usize) -> Self {
         let number = |name| parameter(query, name).and_then(|text| text.parse::<usize>().ok());
         let asked = number("page").filter(|page| *page > 0).unwrap_or(1);
-        let (page, per_page, start) = match pages {
+        let (page, per_page, start) = match options.pages {
             Pages::Whole => (1, total.max(1), 0),
             Pages::Sized { standard, largest } => {
                 let size = number("per_page").filter(|size| *size > 0);
                 let size = size.unwrap_or(standard as usize).min(largest as usize);
-                (asked, size, (asked - 1).saturating_mul(size))
+                match options.next_page.parameter() {
+                    None => (asked, size, (asked - 1).saturating_mul(size)),
+                    Some(name) => {
+                        let start = parameter(query, name).and_then(|cursor| cursor_start(&cursor));
+                        let start = start.unwrap_or(0);
+                        (start / size + 1, size, start)
+                    }
+                }
             }
             Pages::Repeated { size } => (1, size as usize, 0),
         };
         let total_pages = total.div_ceil(per_page).max(1);
         let one_page = total_pages == 1;
-        let (skip, repeated) = match fault {
-            Some(Fault::DuplicatedRows) if one_page => (start, 1),
-            Some(Fault::DuplicatedRows) => (start.saturating_sub(1), 0),
-            Some(Fault::ShiftedRows) if one_page || start > 0 => (start.saturating_add(1), 0),
-            _ => (start, 0),
-        };
-        let by = match fault {
-            Some(Fault::LyingTotals { by }) => *by,
-            _ => 0,
-        };
+        let (mut skip, mut repeated, mut by) = (start, 0, 0);
+        for fault in faults {
+            match fault {
+                Fault::DuplicatedRows if one_page => repeated = 1,
+                Fault::DuplicatedRows => skip = skip.saturating_sub(1),
+                Fault::ShiftedRows if one_page || start > 0 => skip = skip.saturating_add(1),
+                Fault::LyingTotals { by: more } => by = *more,
+                _ => {}
+            }
+        }
         let info = PageInfo {
             page,
             per_page,
             count: total.saturating_sub(skip).min(per_page) + repeated,
             total_count: (total as i64).saturating_add(by),
             total_pages,
+            totals: options.totals,
+            next_page: options.next_page,
+            next_start: start.checked_add(per_page).filter(|next| *next < total),
         };
         Self { skip, take: per_page, repeated, info }
     }
 
     /// Pairs of how many rows to skip and how many to take.
-    pub(super) fn ranges(self) -> impl Iterator<Item = (usize, usize)> {
+    pub(super) fn ranges(&self) -> impl Iterator<Item = (usize, usize)> {
         [(self.skip, self.take), (0, self.repeated)].into_iter()
     }
+}
+
+impl PageInfo {
+    /// `result_info`; `None` if the answer has none.
+    pub(super) fn json(&self) -> Option<Value> {
+        let (count, total_count, total_pages) = (self.count, self.total_count, self.total_pages);
+        let mut info = Map::from_iter([
+            ("page".to_owned(), json!(self.page)),
+            ("per_page".to_owned(), json!(self.per_page)),
+            ("count".to_owned(), json!(count)),
+        ]);
+        let totals = match self.totals {
+            Totals::Numbers => Some((json!(total_count), json!(total_pages))),
+            Totals::Strings => {
+                info.values_mut().for_each(|value| *value = json!(value.to_string()));
+                Some((json!(total_count.to_string()), json!(total_pages.to_string())))
+            }
+            Totals::Null => Some((Value::Null, Value::Null)),
+            Totals::Zero => {
+                info.insert("count".to_owned(), json!(0));
+                Some((json!(0), json!(0)))
+            }
+            Totals::Absent => None,
+            Totals::NoInfo => return None,
+        };
+        if let Some((count, pages)) = totals {
+            info.insert("total_count".to_owned(), count);
+            info.insert("total_pages".to_owned(), pages);
+        }
+        let cursor = self.next_start.map(|start| format!("{}{start}{}", CURSOR.0, CURSOR.1));
+        // The last page has an empty cursor, as Cloudflare's other lists do.
+        let cursor = cursor.unwrap_or_default();
+        match self.next_page {
+            NextPage::Page | NextPage::Link => None,
+            NextPage::Cursor => info.insert("cursor".to_owned(), json!(cursor)),
+            NextPage::CursorsAfter => info.insert("cursors".to_owned(), json!({"after": cursor})),
+            NextPage::NextCursor => info.insert("next_cursor".to_owned(), json!(cursor)),
+            NextPage::NextPageToken => info.insert("next_page_token".to_owned(), json!(cursor)),
+        };
+        Some(Value::Object(info))
+    }
+
+    /// The query of the next page for a `Link` header, if the answer has one.
+    pub(super) fn link(&self) -> Option<String> {
+        (self.next_page == NextPage::Link && self.next_start.is_some())
+            .then(|| format!("page={}&per_page={}", self.page + 1, self.per_page))
+    }
+}
+
+fn cursor_start(cursor: &str) -> Option<usize> {
+    cursor.strip_prefix(CURSOR.0)?.strip_suffix(CURSOR.1)?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! Envelopes, error codes, and faults that change a serialized answer.
+//! Envelopes and error codes.
 
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::api_options::Refusals;
 use super::auth::{Quota, Refusal};
+use super::page_slice::PageInfo;
 
 /// Codes and messages that Cloudflare is known to use.
 pub(super) mod known {
@@ -122,28 +123,13 @@ pub(super) enum Outcome {
     Users(Vec<Bytes>),
 }
 
-/// `result_info`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PageInfo {
-    pub(super) page: usize,
-    pub(super) per_page: usize,
-    pub(super) count: usize,
-    pub(super) total_count: i64,
-    pub(super) total_pages: usize,
-}
-
 impl Success {
     pub(super) fn single(result: Value) -> Self {
         Self { result: Outcome::Json(result), info: None }
     }
 
     pub(super) fn pieces(self) -> Vec<Bytes> {
-        let info = self.info.map(|info| {
-            let PageInfo { page, per_page, count, total_count, total_pages } = info;
-            let json = json!({"page": page, "per_page": per_page, "count": count,
-                "total_count": total_count, "total_pages": total_pages});
-            format!(",\"result_info\":{json}")
-        });
+        let info = self.info.and_then(|info| info.json()).map(|info| format!(",\"result_info\":{info}"));
         let tail = Bytes::from(format!(
             "{},\"success\":true,\"errors\":[],\"messages\":[]}}",
             info.unwrap_or_default()
@@ -162,24 +148,6 @@ impl Success {
     }
 }
 
-/// Replaces the value of every `risk_level` and `max_risk_level` by `word`, which is JSON.
-///
-/// Text inside a JSON string cannot look like the key, because its quotes would be escaped.
-pub(super) fn replace_levels(piece: &Bytes, word: &str) -> Bytes {
-    const KEY: &[u8] = b"risk_level\":\"";
-    let mut out = Vec::with_capacity(piece.len());
-    let mut rest: &[u8] = piece;
-    while let Some(at) = memchr::memmem::find(rest, KEY) {
-        let (before, after) = rest.split_at(at + KEY.len() - 1);
-        out.extend_from_slice(before);
-        out.extend_from_slice(word.as_bytes());
-        let end = after.iter().skip(1).position(|byte| *byte == b'"');
-        rest = after.get(end.map_or(after.len(), |end| end + 2)..).unwrap_or_default();
-    }
-    out.extend_from_slice(rest);
-    Bytes::from(out)
-}
-
 /// The headers `Ratelimit` and `Ratelimit-Policy`, for each answer to a known credential.
 pub(super) fn limit_headers(quota: Quota) -> [(&'static str, String); 2] {
     // Rounded up, so that a client does not come back too early.
@@ -196,20 +164,6 @@ pub(super) fn limit_headers(quota: Quota) -> [(&'static str, String); 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_levels_are_replaced() {
-        for (piece, wanted) in [
-            (
-                r#"{"max_risk_level":"high","a":1},{"risk_level":"low"}"#,
-                r#"{"max_risk_level":null,"a":1},{"risk_level":null}"#,
-            ),
-            (r#"{"name":"risk_level\":\"low"}"#, r#"{"name":"risk_level\":\"low"}"#),
-            ("", ""),
-        ] {
-            assert_eq!(replace_levels(&Bytes::from(piece), "null"), wanted);
-        }
-    }
 
     #[test]
     fn failures_have_all_fields_of_the_schema_unless_terse() {

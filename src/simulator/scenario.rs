@@ -3,6 +3,7 @@
 //! All keys of the top level have defaults, so that a scenario contains only what its test is about. Unknown keys
 //! are errors, and an error in a file names the line and the key.
 
+mod key_lines;
 mod specs;
 mod time_spec;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::account::{MAX_BEHAVIORS, MAX_EVENTS_PER_USER};
 use super::api_options::ApiOptions;
 use super::faults::FaultRule;
 use super::story::Story;
@@ -89,8 +91,10 @@ pub enum ScenarioError {
         source: Box<serde_saphyr::Error>,
     },
     /// A value that the types allow is out of range or contradicts another one.
-    #[error("{key}: {reason}")]
+    #[error("{key}: {reason}{}", line.map(|line| format!(" at line {line}")).unwrap_or_default())]
     Value {
+        /// The line in the file, if the scenario is from a file.
+        line: Option<u64>,
         /// The key in the file.
         key: String,
         /// What is wrong with its value.
@@ -110,7 +114,12 @@ impl Scenario {
             let key = error.location().and_then(|location| key_before(text, location));
             ScenarioError::Text { key, source: Box::new(error) }
         })?;
-        scenario.check()?;
+        scenario.check().map_err(|error| match error {
+            ScenarioError::Value { key, reason, .. } => {
+                ScenarioError::Value { line: key_lines::line_of(text, &key), key, reason }
+            }
+            other => other,
+        })?;
         Ok(scenario)
     }
 
@@ -142,7 +151,9 @@ impl Scenario {
 
     /// Refuses values that the types allow but that are out of range or contradict each other.
     pub(super) fn check(&self) -> Result<(), ScenarioError> {
-        let refuse = |key: String, reason: &str| Err(ScenarioError::Value { key, reason: reason.to_owned() });
+        let refuse = |key: String, reason: &str| {
+            Err(ScenarioError::Value { line: None, key, reason: reason.to_owned() })
+        };
         if !(self.speed > 0.0 && self.speed <= MAX_SPEED) {
             return refuse("speed".into(), "must be above 0 and at most 10000");
         }
@@ -152,20 +163,34 @@ impl Scenario {
         if let Some(key) = self.api.pages.zero_size() {
             return refuse(format!("api.pages.{key}"), "must be at least 1");
         }
+        if self.api.detail_lag_max_ms.is_some_and(|most| most < self.api.detail_lag_ms) {
+            return refuse("api.detail_lag_max_ms".into(), "must be at least detail_lag_ms");
+        }
         if self.story.is_some() && self.accounts.is_empty() {
             return refuse("story".into(), "needs at least one account");
         }
         let mut accounts = BTreeSet::new();
         for (index, account) in self.accounts.iter().enumerate() {
             let key = format!("accounts[{index}]");
-            if account.id.len() != 32 || !account.id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                return refuse(format!("{key}.id"), "must be 32 hexadecimal digits");
+            if account.id.is_empty() {
+                return refuse(format!("{key}.id"), "must not be empty");
             }
             if !accounts.insert(account.id.as_str()) {
                 return refuse(format!("{key}.id"), "is also the id of another account");
             }
             if account.generated_users > MAX_USERS {
                 return refuse(format!("{key}.generated_users"), "must be at most 1000000");
+            }
+            let events = || account.users.iter().flat_map(|user| &user.events);
+            let behaviors: BTreeSet<_> = events().map(|event| event.behavior.as_str()).collect();
+            if behaviors.len() > MAX_BEHAVIORS || account.behaviors.iter().flatten().count() > MAX_BEHAVIORS {
+                return refuse(format!("{key}.behaviors"), "must be at most 65536");
+            }
+            if events().any(|event| event.count as usize > MAX_EVENTS_PER_USER) {
+                return refuse(format!("{key}.users"), "must have at most 10000 events each");
+            }
+            if events().any(|event| event.count != 1 && event.id.is_some()) {
+                return refuse(format!("{key}.users"), "must not have an event with both id and count");
             }
             let mut users = BTreeSet::new();
             if let Some(twice) = account.users.iter().position(|user| !users.insert(user.id)) {
@@ -214,6 +239,7 @@ mod tests {
             ),
             (integration("yesterday"), "created_at: `yesterday` is neither"),
             ("seed: 1\nspeed: fast".to_owned(), "speed: "),
+            ("seed: 1\nspeed: 0".to_owned(), "speed: must be above 0 and at most 10000 at line 2"),
             ("tokens:\n  - token: a\n    permissions: none".to_owned(), "permissions: "),
         ] {
             let error = Scenario::from_yaml(&text).unwrap_err().to_string();
@@ -228,7 +254,9 @@ mod tests {
             ("api: { pages: { sized: { standard: 20, largst: 5 } } }", "largst"),
             ("api: { pages: { sized: { standard: 0, largest: 5 } } }", "api.pages.standard"),
             ("speed: 0", "speed"),
-            ("accounts: [{ id: abc }]", "accounts[0].id"),
+            ("api: { detail_lag_ms: 5, detail_lag_max_ms: 4 }", "api.detail_lag_max_ms"),
+            ("faults: [{ fault: hang, share: 1.5 }]", "share"),
+            ("accounts: [{ id: '' }]", "accounts[0].id"),
             ("accounts: [{ id: 0123456789abcdef0123456789abcdef, user: [] }]", "user"),
             ("tokens: [{ token: a, permissions: [Zero Trust Admin] }]", "Zero Trust Admin"),
             ("tokens: [{ token: a, permissions: [], accounts: [x] }]", "tokens[0].accounts"),

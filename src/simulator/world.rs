@@ -2,16 +2,17 @@
 //! happened. Callers pass the time; [`super::engine`] holds the lock and the clock.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rand::Rng;
 use uuid::Uuid;
 
-use super::account::{Account, NewEvent, Rules};
+use super::account::{Account, MAX_BEHAVIORS, NewEvent, Rules};
 use super::api_options::ApiOptions;
 use super::auth::Auth;
 use super::faults::Faults;
 use super::ground_truth::{ChangeRecord, Details, EventRecord, Include, Record, Truth, UserRecord};
-use super::scenario::{AccountSpec, Level, Scenario};
+use super::scenario::{AccountSpec, BehaviorSpec, Level, Scenario};
 use super::workload::{self, Action, RngSeed, Workload};
 use crate::clock::Timestamp;
 
@@ -38,15 +39,18 @@ struct AccountSimulation {
     first_generated: usize,
 }
 
-/// A method was called for an account or a user that does not exist.
+/// Why a change of the world is impossible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotFound {
+pub enum ActionError {
     /// The scenario has no such account.
     #[error("no such account")]
-    Account,
+    UnknownAccount,
     /// The account has no such user, or the user was removed.
     #[error("no such user")]
-    User,
+    UnknownUser,
+    /// An account has at most 65,536 behaviors.
+    #[error("an account has at most 65536 behaviors")]
+    TooManyBehaviors,
 }
 
 impl World {
@@ -64,7 +68,7 @@ impl World {
         let mut world = Self {
             options,
             auth: Auth::new(&scenario.tokens, &scenario.keys, scenario.limit, start),
-            faults: Faults::new(scenario.faults.clone()),
+            faults: Faults::new(scenario.faults.clone(), scenario.seed),
             record: Record::default(),
             accounts: BTreeMap::new(),
             seed: scenario.seed,
@@ -83,7 +87,11 @@ impl World {
                         timestamp: event.at.date(start),
                     };
                     let appended = new.timestamp.min(start);
-                    world.append(&spec.id, user.id, &new, appended).expect("the account was inserted above");
+                    for _ in 0..event.count {
+                        world
+                            .append(&spec.id, user.id, &new, appended)
+                            .expect("the account was inserted above, and the scenario was checked");
+                    }
                 }
             }
         }
@@ -120,22 +128,38 @@ impl World {
         user: Uuid,
         new: &NewEvent<'_>,
         now: Timestamp,
-    ) -> Result<EventRecord, NotFound> {
-        let simulation = self.accounts.get_mut(account).ok_or(NotFound::Account)?;
+    ) -> Result<EventRecord, ActionError> {
+        let simulation = self.accounts.get_mut(account).ok_or(ActionError::UnknownAccount)?;
         let slot = simulation.account.user_or_new(user);
-        simulation.append(slot, new, now, &mut self.record).ok_or(NotFound::User)
+        simulation.append(slot, new, now, &mut self.record).ok_or(ActionError::TooManyBehaviors)
+    }
+
+    /// Configures or adds a behavior.
+    pub(super) fn set_behavior(
+        &mut self,
+        account: &str,
+        spec: BehaviorSpec,
+        now: Timestamp,
+    ) -> Result<(), ActionError> {
+        let listed_from = now + Duration::from_millis(self.options.behavior_lag_ms);
+        let account = self.account(account).ok_or(ActionError::UnknownAccount)?;
+        if !account.behaviors.contains_key(&spec.id) && account.behaviors.len() >= MAX_BEHAVIORS {
+            return Err(ActionError::TooManyBehaviors);
+        }
+        account.set_behavior(spec, listed_from);
+        Ok(())
     }
 
     /// Resets a user's risk.
-    pub(super) fn reset(&mut self, account: &str, user: Uuid, now: Timestamp) -> Result<(), NotFound> {
-        let simulation = self.accounts.get_mut(account).ok_or(NotFound::Account)?;
-        simulation.reset(user, now, &mut self.record).ok_or(NotFound::User)
+    pub(super) fn reset(&mut self, account: &str, user: Uuid, now: Timestamp) -> Result<(), ActionError> {
+        let simulation = self.accounts.get_mut(account).ok_or(ActionError::UnknownAccount)?;
+        simulation.reset(user, now, &mut self.record).ok_or(ActionError::UnknownUser)
     }
 
     /// Removes a user.
-    pub(super) fn remove(&mut self, account: &str, user: Uuid, now: Timestamp) -> Result<(), NotFound> {
-        let simulation = self.accounts.get_mut(account).ok_or(NotFound::Account)?;
-        simulation.remove(user, now, &mut self.record).ok_or(NotFound::User)
+    pub(super) fn remove(&mut self, account: &str, user: Uuid, now: Timestamp) -> Result<(), ActionError> {
+        let simulation = self.accounts.get_mut(account).ok_or(ActionError::UnknownAccount)?;
+        simulation.remove(user, now, &mut self.record).ok_or(ActionError::UnknownUser)
     }
 
     /// What happened, with the records to include.
@@ -305,8 +329,6 @@ impl AccountSimulation {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const ALL: Include = Include { events: Details::All, requests: Details::All, users: Details::All };

@@ -31,6 +31,8 @@ impl Recovery {
 #[derive(Debug, Default)]
 pub struct StoreStats {
     durable: AtomicBool,
+    /// An operation on the file takes too long.
+    hanging: AtomicBool,
     size: AtomicU64,
     commits: AtomicU64,
     failures: AtomicU64,
@@ -39,9 +41,9 @@ pub struct StoreStats {
 
 // The numbers are independent of each other, so relaxed ordering is enough.
 impl StoreStats {
-    /// Whether everything counted is on disk.
+    /// Whether everything counted is on disk, or on its way there without delay.
     pub fn is_durable(&self) -> bool {
-        self.durable.load(Ordering::Relaxed)
+        self.durable.load(Ordering::Relaxed) && !self.hanging.load(Ordering::Relaxed)
     }
 
     /// The size of the file in bytes.
@@ -80,6 +82,16 @@ impl StoreStats {
     pub fn failed(&self) {
         self.failures.fetch_add(1, Ordering::Relaxed);
         self.durable.store(false, Ordering::Relaxed);
+    }
+
+    /// An operation on the file takes too long.
+    pub(super) fn hangs(&self) {
+        self.hanging.store(true, Ordering::Relaxed);
+    }
+
+    /// The operation has ended.
+    pub(super) fn answers(&self) {
+        self.hanging.store(false, Ordering::Relaxed);
     }
 
     fn on_disk(&self, bytes: u64) {

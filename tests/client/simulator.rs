@@ -2,6 +2,7 @@
 
 mod api;
 mod faults;
+mod misbehavior;
 mod world;
 
 use std::time::Duration;

@@ -220,6 +220,21 @@ async fn a_refused_verification_fails_nothing_where_the_token_works() {
 }
 
 #[tokio::test]
+async fn a_refused_verification_asks_for_no_permission() {
+    let mut answers = good();
+    for endpoint in ["behaviors", "integrations", "summary"] {
+        answers.insert(endpoint, (401, REFUSED));
+    }
+    answers.insert("verify", (403, FORBIDDEN));
+    let (lines, failures) = checked(api(answers).await, BY_TOKEN).await;
+    assert_eq!((lines[0].as_str(), failures), ("token_verify fails: refused", 4));
+    let wanted = "token_verify: the verification was refused, although it needs no permission; check that the token is active \
+                  (HTTP 403, 10000 Authentication error)";
+    assert_eq!(lines[5], wanted);
+    assert!(!lines.iter().any(|line| line.contains("add ")), "{lines:?}");
+}
+
+#[tokio::test]
 async fn the_table_fits_a_terminal_with_and_without_colour() {
     let mut answers = good();
     answers.insert("behaviors", (403, FORBIDDEN));

@@ -147,6 +147,18 @@ fn a_scenario_that_cannot_be_played_is_named_and_ends_with_2() {
 }
 
 #[test]
+fn files_that_do_not_end_are_refused() {
+    for arguments in [
+        &["simulate", "--listen-address", "127.0.0.1:0", "--scenario", "/dev/zero"][..],
+        &["--config.file", "/dev/zero"],
+    ] {
+        let (code, output, errors) = run(arguments);
+        assert_eq!((code, output.as_str()), (Some(2), ""), "{arguments:?}: {errors}");
+        assert!(errors.contains(" longer than "), "{arguments:?}: {errors}");
+    }
+}
+
+#[test]
 fn completions_are_written_for_each_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let (code, script, errors) = run(&["completions", shell]);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory as _;
@@ -89,7 +90,7 @@ fn the_values_of_closed_labels_are_all_listed() {
     let outcomes: Vec<_> = Outcome::ALL.map(Outcome::as_str).into();
     let losses: Vec<_> = Loss::ALL.map(Loss::as_str).into();
     let resources: Vec<_> = Resource::ALL.map(Resource::as_str).into();
-    assert_eq!((values("outcome"), values("reason"), values("endpoint")), (outcomes, losses, resources));
+    assert_eq!((values("outcome"), values("reason"), values("resource")), (outcomes, losses, resources));
 }
 
 #[test]
@@ -121,7 +122,9 @@ fn every_variable_of_the_configuration_table_is_known() {
 #[test]
 fn the_configuration_of_the_manual_loads() {
     let directory = tempfile::tempdir().unwrap();
-    fs::write(directory.path().join("token"), "secret\n").unwrap();
+    let token = directory.path().join("token");
+    fs::write(&token, "secret\n").unwrap();
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
     let yaml = blocks(CONFIGURATION, "yaml").into_iter().find(|text| text.starts_with("accounts:")).unwrap();
     let file = directory.path().join("zt.yaml");
     fs::write(&file, yaml).unwrap();
@@ -149,10 +152,22 @@ fn known(nonsense: &str) -> Vec<String> {
 fn the_manual_knows_every_key_and_choice_of_a_scenario() {
     let keys = table(SIMULATOR, "| Key | Meaning |").into_iter().map(|row| code(row[0]).concat());
     agree(keys, known("nonsense: 1"));
-    let (_, choices) = SIMULATOR.split_once("The keys of `api` are: ").unwrap();
-    let (choices, _) = choices.split_once(". ").unwrap();
-    let choices = code(choices).into_iter().map(str::to_owned);
-    agree(choices, known("api: { nonsense: 1 }"));
+    let options = table(SIMULATOR, "| Option | Values | What it controls |");
+    agree(options.iter().map(|row| code(row[0]).concat()), known("api: { nonsense: 1 }"));
+    for row in options {
+        let key = code(row[0]).concat();
+        // Values that are not words are numbers.
+        let values = if code(row[1]).is_empty() { vec!["7"] } else { code(row[1]) };
+        for value in values {
+            let scenario = Scenario::from_yaml(&format!("api: {{ {key}: {value} }}"));
+            assert_eq!(scenario.map(|_| ()).map_err(|error| error.to_string()), Ok(()), "{key}: {value}");
+        }
+        if !code(row[1]).is_empty() && key != "pages" {
+            agree(code(row[1]).into_iter().map(str::to_owned), known(&format!("api: {{ {key}: nonsense }}")));
+        }
+    }
+    let rules = table(SIMULATOR, "| Rule | Meaning |").into_iter().map(|row| code(row[0]).concat());
+    agree(rules, known("faults: [{ nonsense: 1 }]"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +12,9 @@ use zt_risk_exporter::cloudflare::Credentials;
 use zt_risk_exporter::internals::config::{
     Config, CredentialSource, Error, Flags, IdentityPolicy, Local, LogFormat,
 };
+
+/// Only its owner may read it.
+const PRIVATE: u32 = 0o600;
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 
@@ -36,6 +40,11 @@ impl Place {
 
     fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         fs::write(self.path(name), content).unwrap();
+        self.set_mode(name, PRIVATE);
+    }
+
+    fn set_mode(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -283,6 +292,88 @@ fn what_is_set_but_not_used_is_said_once() {
 }
 
 #[test]
+fn line_ends_after_the_variables_of_cloudflares_tools_mean_nothing() {
+    for end in ["\n", "\r\n"] {
+        let (id, token) = (format!("{ID}{end}"), format!("secret{end}"));
+        let environment = [("CLOUDFLARE_ACCOUNT_ID", &*id), ("CLOUDFLARE_API_TOKEN", &*token)];
+        let config = Config::load(&Flags::default(), variables(&environment)).unwrap();
+        assert_eq!((&*config.accounts[0].id, &*config.accounts[0].alias), (ID, ID), "{end:?}");
+        assert_eq!(token_of(&config.accounts[0].credentials), "secret", "{end:?}");
+    }
+}
+
+#[test]
+fn a_variable_with_other_underscores_is_not_used_and_said() {
+    let place = Place::new(with_account(""));
+    for (name, meant) in [
+        ("ZT_RISK_EXPORTER_LOG_LEVEL", Some("ZT_RISK_EXPORTER__LOG__LEVEL")),
+        ("ZT_RISK_EXPORTER_LOG__LEVEL", Some("ZT_RISK_EXPORTER__LOG__LEVEL")),
+        ("ZT_RISK_EXPORTER_WEB_LISTEN_ADDRESS", Some("ZT_RISK_EXPORTER__WEB__LISTEN_ADDRESS")),
+        ("ZT_RISK_EXPORTER_CONFIG_FILE", Some("ZT_RISK_EXPORTER__CONFIG__FILE")),
+        ("zt_risk_exporter_users_limit", Some("ZT_RISK_EXPORTER__USERS__LIMIT")),
+        ("ZT_RISK_EXPORTER_PORT", None),
+        ("ZT_RISK_EXPORTER_SERVICE_HOST", None),
+        ("LOG_LEVEL", None),
+    ] {
+        let wanted =
+            meant.map(|meant| format!("environment variable {name} is not used; did you mean {meant}?"));
+        let warnings = place.load(&[(name, "nonsense")]).unwrap().warnings;
+        assert_eq!(warnings, wanted.into_iter().collect::<Vec<_>>(), "{name}");
+        assert_eq!(
+            place.load(&[(name, "")]).unwrap().warnings,
+            Vec::<String>::new(),
+            "an empty {name} is unset"
+        );
+    }
+}
+
+#[test]
+fn a_secret_that_everybody_may_read_is_said_once_for_each_file() {
+    let place = Place::new(format!(
+        "accounts:\n- {{id: {ID}, token_file: token}}\n- {{id: {}, token_file: token}}\n\
+         - {{id: {}, email: a@b, api_key_file: other-token}}\nusers: {{identity: hash, hash_key_file: hash-key}}",
+        ID.replace('0', "1"),
+        ID.replace('0', "2"),
+    ));
+    for (mode, count) in [(0o600, 0), (0o640, 0), (0o644, 3), (0o604, 3)] {
+        for name in ["token", "other-token", "hash-key"] {
+            place.set_mode(name, mode);
+        }
+        let warnings = place.load(&[]).unwrap().warnings;
+        assert_eq!(warnings.len(), count, "{mode:o}: {warnings:?}");
+        for name in ["token", "other-token", "hash-key"] {
+            let wanted = format!("/{name} (mode {mode:04o})");
+            assert_eq!(
+                warnings.iter().filter(|warning| warning.contains(&wanted)).count(),
+                count / 3,
+                "{warnings:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn only_regular_files_are_read_for_secrets() {
+    let place = Place::new("");
+    let pipe = place.path("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    for (path, what) in [("pipe", "a pipe without a writer"), ("/dev/zero", "a device"), (".", "a directory")]
+    {
+        place.write("zt.yaml", format!("accounts: [{{id: {ID}, token_file: {path}}}]"));
+        let refusal = place.refusal(&[]);
+        assert!(refusal.contains("it is not a regular file (zt.yaml, line 1)"), "{what}: {refusal}");
+    }
+    std::os::unix::fs::symlink("token", place.path("link")).unwrap();
+    place.write("zt.yaml", format!("accounts: [{{id: {ID}, token_file: link}}]"));
+    assert_eq!(
+        token_of(&place.load(&[]).unwrap().accounts[0].credentials),
+        "secret-token",
+        "a link is followed"
+    );
+}
+
+#[test]
 fn good_settings_are_taken() {
     for rest in [
         "cloudflare: {base_url: 'http://localhost:1'}",
@@ -434,7 +525,7 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
         (with_account("--- \nlog:\n"), line_2("the file may hold only one YAML document")),
         (with_account("log: &x {level: info}"), line_2("YAML anchors, aliases and tags are not supported")),
         (with_account("log: {level: !!str info}"), line_2("YAML anchors, aliases and tags are not supported")),
-        ("[".repeat(20), "the configuration is nested too deeply (zt.yaml, line 1)".to_owned()),
+        ("[".repeat(20) + &"]".repeat(20), "the configuration is nested too deeply (zt.yaml, line 1)".to_owned()),
         ("#".repeat((1 << 20) + 1), "the configuration file zt.yaml is longer than 1 MiB".to_owned()),
     ];
     for (file, message) in table {
@@ -482,11 +573,11 @@ fn each_refusal_of_an_account_names_it_and_shows_no_secret() {
         (one("\n  token_file: empty"),
             "accounts[0].token_file cannot be used: the content of empty is empty (zt.yaml, line 3)".to_owned()),
         (one("email: a@b,\n  api_key_file: /"),
-            "accounts[0].api_key_file cannot be used: cannot read /: Is a directory (os error 21) (zt.yaml, line 3)".to_owned()),
+            "accounts[0].api_key_file cannot be used: cannot read /: it is not a regular file (zt.yaml, line 3)".to_owned()),
         (one("token_file: two-lines"),
             format!("accounts[0].token_file cannot be used: the content of two-lines {header} (zt.yaml, line 2)")),
         (one("token_file: /"),
-            "accounts[0].token_file cannot be used: cannot read /: Is a directory (os error 21) (zt.yaml, line 2)".to_owned()),
+            "accounts[0].token_file cannot be used: cannot read /: it is not a regular file (zt.yaml, line 2)".to_owned()),
         (one("token: x, alias: ''"),
             "accounts[0].alias is \"\", but must be 1 to 64 characters on one line, without leading or trailing spaces (zt.yaml, line 2)".to_owned()),
         (one(&format!("token: x, alias: {}", "ä".repeat(65))),
@@ -670,14 +761,14 @@ fn a_variable_that_is_no_text_is_named() {
 #[test]
 fn broken_yaml_is_refused_with_its_line() {
     let table = [
-        ("accounts: [", "while parsing a node, did not find expected node content (zt.yaml, line 2)"),
+        ("accounts: [", "unclosed bracket '[' (zt.yaml, line 1)"),
         ("a: b: c", "mapping values are not allowed in this context (zt.yaml, line 1)"),
         ("log:\n\tlevel: info", "tabs disallowed within this context (block indentation) (zt.yaml, line 2)"),
         (
             "log: {level: info\nweb: x",
             "while parsing a flow mapping, did not find expected ',' or '}' (zt.yaml, line 2)",
         ),
-        ("log: 'info", "while scanning a quoted scalar, found unexpected end of stream (zt.yaml, line 1)"),
+        ("log: 'info", "unclosed quote (zt.yaml, line 1)"),
     ];
     for (file, message) in table {
         let refusal = Place::new(file).refusal(&[]);

@@ -26,6 +26,11 @@ struct Upstream {
     completeness: Completeness,
     unreadable: Vec<UserId>,
     anonymous: u32,
+    /// Users whose events cannot be read, and why.
+    failing: BTreeMap<u128, FailureClass>,
+    /// How long after its time an event is listed in the details.
+    lag: Duration,
+    behaviors: Listing<Behavior>,
     /// Users whose events were requested, in order.
     requested: Vec<u128>,
 }
@@ -114,6 +119,9 @@ impl Upstream {
             completeness: Completeness::Complete,
             unreadable: Vec::new(),
             anonymous: 0,
+            failing: BTreeMap::new(),
+            lag: Duration::ZERO,
+            behaviors: behaviors(),
             requested: Vec::new(),
         }
     }
@@ -176,17 +184,24 @@ impl Upstream {
         let (now, date) = (self.moment(), self.date());
         match fetch {
             Fetch::Resource(Resource::Summary) => self.summary(),
-            Fetch::Resource(Resource::Behaviors) => self.account.behaviors_read(behaviors(), now, date),
+            Fetch::Resource(Resource::Behaviors) => {
+                self.account.behaviors_read(self.behaviors.clone(), now, date)
+            }
             Fetch::Resource(Resource::Integrations) => {
                 self.account.integrations_read(Listing::default(), now, date);
             }
             Fetch::Resource(resource) => self.account.read(*resource, now),
-            Fetch::User(asked) => {
-                let user = asked.user.id.as_u128();
+            Fetch::User(request) => {
+                let user = request.user.id.as_u128();
                 self.requested.push(user);
-                match self.risks.get(&user) {
-                    Some(risk) => self.account.user_read(asked, risk, now, date),
-                    None => self.account.user_not_found(asked, now),
+                let is_shown = |event: &Event| self.lag.is_zero() || event.timestamp + self.lag <= date;
+                match (self.failing.get(&user), self.risks.get(&user).cloned()) {
+                    (Some(failure), _) => self.account.user_failed(request, *failure, now),
+                    (None, Some(mut risk)) => {
+                        risk.events.retain(is_shown);
+                        self.account.user_read(request, &risk, now, date);
+                    }
+                    (None, None) => self.account.user_not_found(request, now),
                 }
             }
         }
@@ -281,12 +296,12 @@ fn a_change_during_the_request_is_read_next_time() {
     upstream.pass(20);
     upstream.happens(1, "a", 10);
     upstream.summary();
-    let Step::Fetch(Fetch::User(asked)) = upstream.account.plan(upstream.moment()) else {
+    let Step::Fetch(Fetch::User(request)) = upstream.account.plan(upstream.moment()) else {
         panic!("the user changed")
     };
     // During the request another event happens, too late for the answer.
     upstream.listed.insert(1, fingerprint(3, 12, Level::High));
-    upstream.answer(&Fetch::User(asked));
+    upstream.answer(&Fetch::User(request));
     assert_eq!((upstream.counted(), upstream.pending()), (1, 0));
     upstream.risk(1).events.push(event("b", 12));
     upstream.summary();
@@ -561,17 +576,23 @@ fn an_unknown_level_is_no_change_and_a_fall_is_one() {
 
 #[test]
 fn no_event_gets_a_label_before_the_behaviors_were_read_or_refused() {
-    for (failure, wanted) in [(FailureClass::Denied, vec![1]), (FailureClass::Transient, vec![])] {
+    let table = [
+        (FailureClass::Denied, 4, vec![1]),
+        (FailureClass::Denied, 3, vec![]),
+        (FailureClass::Unusable, 1, vec![1]),
+        (FailureClass::Transient, 4, vec![]),
+    ];
+    for (failure, times, wanted) in table {
         let mut upstream = Upstream::untouched();
         upstream.summary();
         upstream.happens(1, "a", 10);
         upstream.now = 20;
         upstream.summary();
         let now = upstream.moment();
-        upstream.account.failed(Resource::Behaviors, failure, now);
-        assert_eq!(upstream.snapshot().totals.started, failure == FailureClass::Denied);
+        (0..times).for_each(|_| upstream.account.failed(Resource::Behaviors, failure, now));
+        assert_eq!(upstream.snapshot().totals.started, !wanted.is_empty(), "{times} times {failure:?}");
         upstream.pass(1);
-        assert_eq!(upstream.requested, wanted, "{failure:?}");
+        assert_eq!(upstream.requested, wanted, "{times} times {failure:?}");
     }
 }
 
@@ -587,4 +608,156 @@ fn no_user_is_read_while_the_summary_does_not_answer() {
     assert_eq!((upstream.requested.len(), upstream.pending()), (0, 1));
     upstream.pass(10);
     assert_eq!((upstream.requested.len(), upstream.counted()), (1, 1));
+}
+
+#[test]
+fn a_user_who_is_refused_delays_no_other() {
+    for failure in [FailureClass::Refused, FailureClass::Denied] {
+        let mut upstream = Upstream::with_users(30);
+        upstream.pass(60);
+        upstream.failing.insert(7, failure);
+        (1..=30).for_each(|user| upstream.happens(user, "a", 61));
+        upstream.pass(120);
+        assert_eq!((upstream.counted(), upstream.pending()), (29, 1), "{failure:?}");
+        upstream.failing.clear();
+        upstream.pass(600);
+        assert_eq!((upstream.counted(), upstream.lost()), (30, vec![]), "{failure:?}");
+    }
+}
+
+#[test]
+fn three_different_refused_users_in_a_row_stop_the_requests_for_users_for_a_while() {
+    let mut upstream = Upstream::with_users(30);
+    upstream.pass(60);
+    upstream.requested.clear();
+    upstream.failing = (1..=30).map(|user| (user, FailureClass::Denied)).collect();
+    (1..=30).for_each(|user| upstream.happens(user, "a", 61));
+    upstream.pass(290);
+    let mut users = upstream.requested.clone();
+    users.dedup();
+    assert_eq!((upstream.requested.len(), users.len()), (3, 3), "{:?}", upstream.requested);
+    upstream.pass(200);
+    assert_eq!(upstream.requested.len(), 4, "one request tests whether it is over: {:?}", upstream.requested);
+    assert_eq!(upstream.snapshot().up, Some(true));
+    upstream.failing.clear();
+    upstream.pass(700);
+    assert_eq!((upstream.counted(), upstream.lost(), upstream.pending()), (30, vec![], 0));
+}
+
+#[test]
+fn details_that_lag_delay_the_count_and_lose_nothing() {
+    for lag in [5, 60, 300] {
+        for events in [1, 4, 60, 1_000] {
+            let mut upstream = Upstream::with_users(1);
+            upstream.pass(60);
+            upstream.lag = seconds(lag);
+            for number in 0..events {
+                let second = i64::try_from(upstream.now).expect("an hour");
+                upstream.happens(1, &number.to_string(), second);
+                upstream.pass(3);
+            }
+            upstream.pass(4_000);
+            let counts = (upstream.counted(), upstream.lost(), upstream.pending());
+            assert_eq!(counts, (events, vec![], 0), "{events} events, {lag} s of lag");
+        }
+    }
+}
+
+#[test]
+fn events_that_never_show_are_lost_although_the_user_stays_busy() {
+    let mut upstream = Upstream::with_users(1);
+    upstream.pass(60);
+    upstream.listed.insert(1, fingerprint(3, 60, Level::High));
+    for number in 0..100 {
+        let second = i64::try_from(upstream.now).expect("an hour");
+        upstream.happens(1, &number.to_string(), second);
+        upstream.pass(60);
+    }
+    // The estimate takes missing events for late ones while later events are found, so it needs a calm time.
+    upstream.pass(8_000);
+    assert_eq!((upstream.counted(), upstream.lost(), upstream.pending()), (100, vec![("unknown", 2)], 0));
+}
+
+#[test]
+fn an_event_of_an_unknown_behavior_is_counted_after_one_reading_of_the_behaviors() {
+    for is_listed in [true, false] {
+        let mut upstream = Upstream::with_users(1);
+        upstream.pass(60);
+        let new = Behavior {
+            id: "brand_new".to_owned(),
+            name: "Brand New".to_owned(),
+            ..behaviors().rows[0].clone()
+        };
+        upstream.behaviors.rows.extend(is_listed.then_some(new));
+        for second in [61, 100] {
+            upstream.happens(1, &second.to_string(), second);
+            upstream.risk(1).events.last_mut().expect("it just happened").name = "Brand New".to_owned();
+            upstream.pass(40);
+        }
+        let label = if is_listed { "brand_new" } else { "Brand New" };
+        assert_eq!(upstream.snapshot().totals.events[label], [0, 0, 0, 2]);
+        assert_eq!(upstream.snapshot().totals.events.len(), 2, "no other label");
+    }
+}
+
+#[test]
+fn the_same_id_with_a_time_of_another_precision_is_one_event() {
+    let precise = |id: &str| Event { timestamp: at(10) + Duration::from_millis(123), ..event(id, 10) };
+    for (first, then) in [(event("a", 10), precise("a")), (precise("a"), event("a", 10))] {
+        let mut upstream = Upstream::with_users(1);
+        upstream.happens(1, "a", 10);
+        upstream.risk(1).events = vec![first];
+        upstream.pass(60);
+        upstream.happens(1, "b", 70);
+        upstream.risk(1).events = vec![then.clone(), event("b", 70), precise("c"), event("c", 10)];
+        upstream.pass(60);
+        assert_eq!((upstream.counted(), upstream.lost()), (3, vec![]), "then {:?}", then.timestamp);
+    }
+}
+
+#[test]
+fn events_without_a_valid_time_have_that_as_the_reason_even_in_an_incomplete_list() {
+    let mut upstream = Upstream::with_users(1);
+    upstream.pass(60);
+    upstream.listed.insert(1, fingerprint(3, 61, Level::High));
+    *upstream.risk(1) = UserRisk { rejected: 2, completeness: cut_short(), ..risk(Vec::new()) };
+    upstream.pass(4_000);
+    assert_eq!((upstream.lost(), upstream.pending()), (vec![("timestamp", 2)], 0));
+}
+
+#[test]
+fn a_reset_in_the_year_1_is_none() {
+    let mut upstream = Upstream::with_users(1);
+    upstream.risk(1).last_reset = Some(Timestamp::from_seconds(-62_135_596_800));
+    upstream.pass(60);
+    assert_eq!(upstream.snapshot().users.expect("listed").series[0].last_reset, None);
+}
+
+#[test]
+fn users_who_leave_are_queued_up_to_a_limit_and_the_rest_is_counted() {
+    let mut upstream = Upstream::with_users(10_100);
+    upstream.pass(1);
+    upstream.listed.insert(10_100, fingerprint(1, -100, Level::High));
+    upstream.summary();
+    upstream.listed.clear();
+    upstream.summary();
+    upstream.summary();
+    assert_eq!((upstream.pending(), upstream.account.departures_skipped()), (10_000, 100));
+    upstream.requested.clear();
+    upstream.pass(1);
+    assert_eq!(upstream.requested.first(), Some(&10_100), "the highest level comes first");
+}
+
+#[test]
+fn a_list_that_is_overdue_sets_up_to_0() {
+    use zt_risk_exporter::internals::collector::account::Hold;
+    let mut upstream = Upstream::with_users(1);
+    let (blocked, other) =
+        (upstream.account.list_deadline(Hold::Blocked), upstream.account.list_deadline(Hold::Other));
+    let after = |deadline: Option<Instant>| deadline.map(|at| at.since(Instant::default()).as_secs());
+    assert!(matches!(after(blocked), Some(30..=33)), "when it is due: {blocked:?}");
+    assert!(matches!(after(other), Some(60..=63)), "an interval later: {other:?}");
+    upstream.account.list_missed();
+    assert_eq!(upstream.snapshot().up, Some(false));
+    assert_eq!(upstream.account.list_deadline(Hold::Blocked), None);
 }

@@ -1,7 +1,10 @@
 //! The whole exporter over HTTP, against the simulator.
 
+mod bad_hour;
 mod day;
 mod history;
 mod live;
+mod random_api;
 mod rig;
+mod rotation;
 mod scenarios;

@@ -16,7 +16,7 @@ use zt_risk_exporter::internals::metrics::families::exporter as own_families;
 use zt_risk_exporter::internals::metrics::family::Kind;
 use zt_risk_exporter::internals::metrics::telemetry::Telemetry;
 use zt_risk_exporter::internals::server::publisher::{self, Outputs};
-use zt_risk_exporter::model::{Resource, Snapshot};
+use zt_risk_exporter::model::{BehaviorStatus, Identity, Integration, Resource, Snapshot};
 
 use crate::accounts;
 
@@ -77,6 +77,81 @@ fn names_are_unique_and_match_their_types() {
     }
 }
 
+/// The target labels that Prometheus, its operator, VictoriaMetrics' operator, Grafana Alloy and Google's managed service
+/// set, and the labels that formats reserve. If a metric had one of them, the scraper would rename or overwrite it, and
+/// every rule with it would be silent.
+const TARGET_LABELS: [&str; 34] = [
+    "app",
+    "cluster",
+    "component",
+    "container",
+    "container_id",
+    "endpoint",
+    "environment",
+    "host",
+    "ingress",
+    "instance",
+    "job",
+    "k8s_cluster_name",
+    "location",
+    "metrics_path",
+    "monitor",
+    "namespace",
+    "node",
+    "nodename",
+    "pod",
+    "pod_name",
+    "pod_uid",
+    "project_id",
+    "prometheus",
+    "prometheus_replica",
+    "quantile",
+    "replica",
+    "scheme",
+    "scrape_job",
+    "service",
+    "service_name",
+    "shard",
+    "source",
+    "target",
+    "tenant",
+];
+
+/// The names of the labels in a text of `/metrics`, `le` included.
+fn label_names(exposition: &str) -> BTreeSet<&str> {
+    let mut names = BTreeSet::new();
+    for line in exposition.lines().filter(|line| !line.starts_with('#')) {
+        let mut rest = line.split_once('{').map_or("", |(_, labels)| labels);
+        while let Some((name, quoted)) = rest.split_once("=\"") {
+            names.insert(name.trim_start_matches(','));
+            let mut escaped = false;
+            let end = quoted.find(|character| {
+                let ends = character == '"' && !escaped;
+                escaped = character == '\\' && !escaped;
+                ends
+            });
+            rest = quoted.get(end.expect("a label value ends") + 1..).unwrap_or_default();
+        }
+    }
+    names
+}
+
+#[test]
+fn no_label_has_the_name_of_a_target_label() {
+    let telemetry = Telemetry::new(Clock::system());
+    telemetry.account("acme", Budget::new(0.25, Clock::system()));
+    telemetry.poll_interval("acme", Resource::Summary, Duration::from_secs(30));
+    let text = encode(Format::Text, &shared([accounts::full()])) + &telemetry.render(Format::Text);
+    let found = label_names(&text);
+    let declared = families::cloudflare::ALL.iter().chain(&own_families::ALL);
+    let declared: BTreeSet<_> =
+        declared.flat_map(|family| family.labels.iter().copied()).chain(["le"]).collect();
+    assert_eq!(found, declared, "labels on /metrics, and those declared");
+    let reserved =
+        |name: &&str| TARGET_LABELS.contains(name) || name.starts_with("__") || name.starts_with("exported_");
+    assert_eq!(found.into_iter().filter(reserved).collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
 #[test]
 fn each_family_appears_once_however_many_accounts_there_are() {
     let mut other = accounts::full();
@@ -88,6 +163,70 @@ fn each_family_appears_once_however_many_accounts_there_are() {
     for series in samples.filter_map(|line| line.rsplit_once(' ')).map(|(series, _)| series) {
         assert!(seen.insert(series), "{series} occurs twice");
     }
+}
+
+#[test]
+fn no_row_that_is_listed_twice_makes_a_repeated_series() {
+    let once = accounts::full();
+    let mut twice = accounts::full();
+    let users = twice.users.as_mut().unwrap();
+    let mut again = users.series[0].clone();
+    again.reported_events += 1;
+    users.series.push(again);
+    for behavior in twice.behaviors.clone().unwrap() {
+        twice.behaviors.as_mut().unwrap().push(BehaviorStatus {
+            enabled: !behavior.enabled,
+            name: "another".to_owned(),
+            ..behavior
+        });
+    }
+    for integration in twice.integrations.clone().unwrap() {
+        let active = !integration.active;
+        let kind = "Other".to_owned();
+        twice.integrations.as_mut().unwrap().push(Integration { active, kind, ..integration });
+    }
+    for format in Format::ALL {
+        let wanted = encode(format, &shared([once.clone()]));
+        assert_eq!(encode(format, &shared([twice.clone()])), wanted);
+        assert_eq!(encode(format, &shared([once.clone(), twice.clone()])), wanted, "an alias used twice");
+    }
+}
+
+#[test]
+fn texts_from_outside_end_no_line_and_have_a_bounded_length() {
+    let hostile = |number: u32| {
+        let text = "Some\u{2028}Body\u{85}\u{b}\u{202e}\r\n# EOF\n";
+        format!("{text}{}{number}", "x".repeat(3_000))
+    };
+    let mut snapshot = accounts::full();
+    let user = &mut snapshot.users.as_mut().unwrap().series[0];
+    user.identity = Some(Identity { email: hostile(1), name: hostile(2) });
+    let behaviors = snapshot.behaviors.as_mut().unwrap();
+    let kept = behaviors[0].clone();
+    for number in 3..6 {
+        // All three have the same label, once they are cut.
+        let (label, name) = (hostile(number), hostile(number));
+        behaviors.push(BehaviorStatus { label: label.clone(), name, ..kept.clone() });
+        snapshot.totals.events.insert(label.clone(), [1, 0, 0, 10]);
+        snapshot.totals.behavior_users.insert(label, 1);
+    }
+    let integration = &mut snapshot.integrations.as_mut().unwrap()[0];
+    (integration.kind, integration.reference_id, integration.tenant_url) =
+        (hostile(6), hostile(7), hostile(8));
+
+    let plain = encode(Format::Text, &shared([accounts::full()]));
+    let text = encode(Format::Text, &shared([snapshot]));
+    let control = |character: &char| character.is_control() && *character != '\n';
+    assert_eq!(text.chars().find(control), None);
+    for separator in ['\u{2028}', '\u{2029}', '\u{202e}'] {
+        assert!(!text.contains(separator), "{separator:?}");
+    }
+    assert!(text.lines().all(|line| line.len() < 700), "a line is too long");
+    // Of the three behaviors one is left in each family: three gauges, four counters by level, and one of users.
+    assert_eq!(text.lines().count(), plain.lines().count() + 3 + 4 + 1);
+    let sums =
+        |count| text.lines().filter(|line| line.contains("Some�Body") && line.ends_with(count)).count();
+    assert_eq!((sums(" 30"), sums(" 3")), (1, 2), "behaviors with the same label are added up");
 }
 
 #[test]
@@ -156,9 +295,9 @@ fn the_counters_about_the_exporter_exist_before_anything_happened() {
     let clock = Clock::system();
     let telemetry = Telemetry::new(clock.clone());
     telemetry.account("acme", Budget::new(0.25, clock));
-    let series = |endpoint: &str, outcome: &str| {
+    let series = |resource: &str, outcome: &str| {
         format!(
-            "zt_risk_exporter_requests_total{{account=\"acme\",endpoint=\"{endpoint}\",outcome=\"{outcome}\"}} "
+            "zt_risk_exporter_requests_total{{account=\"acme\",resource=\"{resource}\",outcome=\"{outcome}\"}} "
         )
     };
     let before = telemetry.render(Format::OpenMetrics);
@@ -184,8 +323,8 @@ fn the_counters_about_the_exporter_exist_before_anything_happened() {
     let after = telemetry.render(Format::OpenMetrics);
     for line in [
         series("summary", "limited") + "1\n",
-        "zt_risk_exporter_request_duration_seconds_bucket{endpoint=\"summary\",le=\"1.0\"} 0\n".to_owned(),
-        "zt_risk_exporter_request_duration_seconds_bucket{endpoint=\"summary\",le=\"2.0\"} 1\n".to_owned(),
+        "zt_risk_exporter_request_duration_seconds_bucket{resource=\"summary\",le=\"1.0\"} 0\n".to_owned(),
+        "zt_risk_exporter_request_duration_seconds_bucket{resource=\"summary\",le=\"2.0\"} 1\n".to_owned(),
         "zt_risk_exporter_token_expiry_timestamp_seconds{account=\"acme\"} 1800000000\n".to_owned(),
         "zt_risk_exporter_budget_limit_requests{account=\"acme\"} 300\n".to_owned(),
         "zt_risk_exporter_scrapes_total{format=\"text\"} 1\n".to_owned(),

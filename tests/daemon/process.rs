@@ -211,6 +211,38 @@ fn a_closed_standard_error_does_not_end_the_exporter() {
 }
 
 #[test]
+fn a_log_that_is_not_read_blocks_nothing_and_its_lost_lines_are_counted() {
+    let (_runtime, simulator) = simulator(Scenario::generated(10, 1));
+    let mut command = exporter(&simulator.base_url(), GENERATED_TOKEN);
+    let mut program = Program::start(command.args(["--log.level", "debug"]));
+    // The pipe stays open. Nobody reads it after the first lines, so it fills up.
+    let mut log = program.log();
+    let address = address(&mut log);
+    let dropped = |answer: &str| {
+        let value =
+            answer.lines().find_map(|line| line.strip_prefix("zt_risk_exporter_log_lines_dropped_total "));
+        value.and_then(|value| value.parse::<f64>().ok()).is_some_and(|lines| lines > 0.0)
+    };
+    let clock = Clock::system();
+    let since = clock.now();
+    while !dropped(&get(address, "/metrics")) {
+        assert!(clock.now().since(since) < TIMEOUT, "no line was dropped");
+        for _ in 0..500 {
+            // Each connection ends early, which is a line at level debug.
+            let mut stream = TcpStream::connect(address).expect("it listens");
+            stream.write_all(b"no HTTP\r\n\r\n").expect("it is sent");
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+    }
+    assert!(get(address, "/-/healthy").starts_with("HTTP/1.1 200"));
+    program.signal("TERM");
+    let (status, took) = program.end();
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    drop(log);
+}
+
+#[test]
 fn a_second_signal_stops_at_once_with_code_1() {
     let (_runtime, simulator) = simulator(Scenario::generated(50, 1));
     let mut exporter = serve(&simulator, GENERATED_TOKEN);

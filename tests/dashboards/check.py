@@ -18,9 +18,11 @@ from grafana_foundation_sdk.models import common, dashboard, timeseries
 import boards
 import history
 import lint
+from target_labels import with_target_labels
 
 HERE = Path(__file__).resolve().parent
 DAY = 86_400
+SCREEN = 1_260  # pixels for panels on a screen of 1280
 
 KINDS = {"timeseries", "stat", "bargauge", "table", "text"}
 # The documented options of the transformations in use, because the SDK does not check them.
@@ -112,6 +114,38 @@ def frame_errors(found: dict[str, dict[str, Any]]) -> list[str]:
     return wrong
 
 
+def alarming_without_a_value(found: dict[str, dict[str, Any]]) -> list[str]:
+    """Panels that show a missing value, such as a token without a date, in the color of a bad one."""
+    return [
+        f"{name}: {panel['title']}: a missing value is {color}"
+        for name, board in found.items()
+        for panel in boards.panels(board)
+        if panel["type"] == "stat"
+        for color in [panel["fieldConfig"]["defaults"]["thresholds"]["steps"][0]["color"]]
+        if color != "text"
+    ]
+
+
+def cut_off(found: dict[str, dict[str, Any]]) -> list[str]:
+    """Titles and columns that are wider than their panel on a screen of 1280 pixels."""
+    wrong = []
+    for name, board in found.items():
+        for panel in boards.panels(board):
+            where, width = f"{name}: {panel['title']}", SCREEN * panel["gridPos"]["w"] / 24
+            # An average letter of a title has 8 pixels. Beside it there are margins and the icon of the description.
+            if 8 * len(panel["title"]) + 48 > width:
+                wrong.append(f"{where}: the title is cut off")
+            columns = [
+                one["value"]
+                for override in panel.get("fieldConfig", {}).get("overrides", [])
+                for one in override["properties"]
+                if panel["type"] == "table" and one["id"] in ("custom.width", "custom.minWidth")
+            ]
+            if sum(columns) + 16 > width:
+                wrong.append(f"{where}: the columns need {sum(columns)} of {width:.0f} pixels")
+    return wrong
+
+
 def unknown_metrics(found: dict[str, dict[str, Any]]) -> list[str]:
     """Metrics in queries that the exporter does not have."""
     declared = set()
@@ -168,7 +202,33 @@ def run_query(server: history.Prometheus, query: boards.Query, expr: str, end: i
     if query.instant:
         return server.get("query", query=expr, time=end)["result"]
     step = boards.step(query, DAY)
-    return server.get("query_range", query=expr, start=end - DAY, end=end, step=step)["result"]
+    # Grafana puts the points at full steps.
+    first, last = ((end - DAY) // step * step, end // step * step)
+    return server.get("query_range", query=expr, start=first, end=last, step=step)["result"]
+
+
+def bars_of_past_intervals(found: dict[str, dict[str, Any]]) -> list[str]:
+    """Bars that cover the time before their point. The bar of the current interval would be missing until its end."""
+    return [
+        f"{query}: a bar must cover the time after its point"
+        for name, board in found.items()
+        for query in boards.queries(name, board)
+        if query.expr.count("[$__interval]") != query.expr.count("[$__interval] offset -$__interval")
+    ]
+
+
+def missing_bars(server: history.Prometheus, found: dict[str, dict[str, Any]], start: int) -> list[str]:
+    """Panels of bars that are empty five minutes after the start of the exporter."""
+    wrong = []
+    for name, board in found.items():
+        for query in boards.queries(name, board):
+            # Without failures, the panel of failed requests has no bars.
+            if "$__interval" not in query.expr or query.expr.endswith("> 0"):
+                continue
+            expr = boards.substituted(query, DAY, boards.all_values(board))
+            if all(math.isnan(value) for value in _values(run_query(server, query, expr, start + 300))):
+                wrong.append(f"Prometheus {server.version}: {query}: no bar five minutes after the start")
+    return wrong
 
 
 def exit_on(wrong: list[str]) -> None:
@@ -184,7 +244,14 @@ def main() -> None:
     found = boards.load()
     exit_on(outdated_files())
     exit_on([complaint for name, board in found.items() for complaint in unknown_keys(name, board)])
-    exit_on(frame_errors(found) + unknown_metrics(found) + lint.complaints(found))
+    exit_on(
+        frame_errors(found)
+        + alarming_without_a_value(found)
+        + cut_off(found)
+        + bars_of_past_intervals(found)
+        + unknown_metrics(found)
+        + lint.complaints(found)
+    )
     print(f"{len(found)} dashboards are up to date and follow {len(lint.RULES)} rules")
 
     with ExitStack() as stack:
@@ -193,13 +260,14 @@ def main() -> None:
         if "HISTORY" not in os.environ:
             recorded.mkdir(parents=True)
             history.record(recorded)
-        history.load(recorded, blocks)
-        end = history.end(recorded)
+        history.relabeled(recorded, work / "scraped", with_target_labels)
+        history.load(work / "scraped", blocks)
+        start, end = history.start(recorded), history.end(recorded)
         newer = history.prometheus_3()
         for binary in filter(None, ("prometheus", newer)):
             server = history.Prometheus(stack, binary, blocks)
             sent, wrong = query_errors(server, found, end)
-            exit_on(wrong)
+            exit_on(wrong + missing_bars(server, found, start))
             print(f"Prometheus {server.version}: {sent} queries answered")
         if "KEEP" in os.environ:
             (work / "prometheus.yml").write_text("{}", encoding="utf-8")

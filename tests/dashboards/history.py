@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,33 @@ def end(folder: Path) -> int:
         part.seek(-4_096, os.SEEK_END)
         lines = part.read().decode().splitlines()
     return int(float(lines[-2].rsplit(" ", 1)[1]))
+
+
+def start(folder: Path) -> int:
+    """The timestamp of the first sample, in seconds."""
+    with parts(folder)[0].open(encoding="utf-8") as part:
+        first = next(line for line in part if not line.startswith("#"))
+    return int(float(first.rsplit(" ", 1)[1]))
+
+
+def relabeled(folder: Path, into: Path, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
+    """Writes the samples with other labels."""
+    into.mkdir(parents=True)
+    known: dict[str, str] = {}
+    for part in parts(folder):
+        with part.open(encoding="utf-8") as lines, (into / part.name).open("w", encoding="utf-8") as output:
+            for line in lines:
+                if line.startswith("#"):
+                    output.write(line)
+                    continue
+                series, value, timestamp = line.rsplit(" ", 2)
+                if series not in known:
+                    name, _, labels = series.partition("{")
+                    found = dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', labels))
+                    known[series] = (
+                        name + "{" + ",".join(f'{key}="{text}"' for key, text in change(found).items()) + "}"
+                    )
+                output.write(f"{known[series]} {value} {timestamp}")
 
 
 def load(folder: Path, data: Path) -> None:
@@ -104,6 +133,6 @@ def prometheus_3() -> str | None:
     """The path of Prometheus 3, or None if it is not available."""
     if given := os.environ.get("PROMETHEUS_3"):
         return given
-    download = ROOT / "tests/conformance-prometheus/prometheus-3"
-    done = subprocess.run([download], stdout=subprocess.PIPE, text=True, check=False)
+    download = ROOT / "tests/conformance-prometheus/download"
+    done = subprocess.run([download, "prometheus"], stdout=subprocess.PIPE, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None

@@ -109,6 +109,8 @@ def panel_units(board: Board) -> Iterator[Complaint]:
         for unit in used:
             if unit not in UNITS:
                 yield panel["title"], f"{unit!r} is not a unit in Grafana"
+            if unit == "short":
+                yield panel["title"], "the unit short shows 1,050 and 1,450 both as 1 K"
 
 
 def panel_no_targets(board: Board) -> Iterator[Complaint]:

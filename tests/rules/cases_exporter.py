@@ -3,10 +3,10 @@
 from history import DAY, HOUR, Case, History, climb, clock, gap, hold, stairs
 
 UP = "up account="
-SUMMARY_READ = "cloudflare_zt_risk_last_success_timestamp_seconds endpoint=summary"
-SUMMARY_INTERVAL = "zt_risk_exporter_poll_interval_seconds endpoint=summary"
-BEHAVIORS_READ = "cloudflare_zt_risk_last_success_timestamp_seconds endpoint=behaviors"
-BEHAVIORS_INTERVAL = "zt_risk_exporter_poll_interval_seconds endpoint=behaviors"
+SUMMARY_READ = "cloudflare_zt_risk_last_success_timestamp_seconds resource=summary"
+SUMMARY_INTERVAL = "zt_risk_exporter_poll_interval_seconds resource=summary"
+BEHAVIORS_READ = "cloudflare_zt_risk_last_success_timestamp_seconds resource=behaviors"
+BEHAVIORS_INTERVAL = "zt_risk_exporter_poll_interval_seconds resource=behaviors"
 STARTED = "process_start_time_seconds account="
 PENDING = "cloudflare_zt_risk_oldest_pending_timestamp_seconds"
 EXPIRY = "zt_risk_exporter_token_expiry_timestamp_seconds"
@@ -15,15 +15,17 @@ DURABLE = "zt_risk_exporter_state_durable account="
 FAILED = "zt_risk_exporter_state_commits_total account= result=failed"
 COMMITTED = "zt_risk_exporter_state_commits_total account= result=ok"
 DAMAGED = "zt_risk_exporter_state_recoveries_total account= result=damaged"
+RELOADED = "zt_risk_exporter_config_last_reload_successful account="
+DROPPED = "zt_risk_exporter_log_lines_dropped_total account="
 RESTORED = "zt_risk_exporter_state_recoveries_total account= result=restored"
 
 
-def requests(endpoint: str, outcome: str) -> str:
-    return f"zt_risk_exporter_requests_total endpoint={endpoint} outcome={outcome}"
+def requests(resource: str, outcome: str) -> str:
+    return f"zt_risk_exporter_requests_total resource={resource} outcome={outcome}"
 
 
 def cases() -> list[Case]:
-    return [*down(), *stale(), *credentials(), *limits(), *state()]
+    return [*down(), *stale(), *credentials(), *limits(), *lost(), *reload_failed(), *state()]
 
 
 def down() -> list[Case]:
@@ -68,7 +70,7 @@ def stale() -> list[Case]:
         return Case("ZtRiskExporterUserListStale", sentence, series, firing)
 
     def settings(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
-        return Case("ZtRiskExporterSettingsStale", sentence, series, firing, by="account endpoint")
+        return Case("ZtRiskExporterSettingsStale", sentence, series, firing, by="account resource")
 
     stops = clock(0, 60) + hold(59 * 60, 60)
     half = {SUMMARY_INTERVAL: hold(30, 120), STARTED: hold(0, 120)}
@@ -157,7 +159,7 @@ def credentials() -> list[Case]:
         return Case("ZtRiskExporterTokenExpiring", sentence, series, firing)
 
     def missing(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
-        return Case("ZtRiskExporterPermissionMissing", sentence, series, firing, by="account endpoint")
+        return Case("ZtRiskExporterPermissionMissing", sentence, series, firing, by="account resource")
 
     ok, bad = requests("summary", "ok"), requests("summary", "refused")
     works = climb(0, 60, 60)
@@ -238,9 +240,9 @@ def credentials() -> list[Case]:
             {1: ["acme"], 50: ["acme"], 61: [], 70: []},
         ),
         missing(
-            "an endpoint that the token may not read fires after 15 minutes and five more",
+            "a resource that the token may not read fires after 15 minutes and five more",
             {read: answers + hold(12, 60), closed: hold(0, 60) + stairs(5, 60)},
-            {69: [], 74: [], 76: forbidden, 110: forbidden},
+            {69: [], 73: [], 76: forbidden, 110: forbidden},
         ),
         missing(
             "an account without user risk scoring fires too",
@@ -319,6 +321,91 @@ def limits() -> list[Case]:
             "a gap in the scrapes ends the alert, and after the gap it fires again",
             {PENDING: hold(0, 75) + gap(10) + hold(0, 60)},
             {80: [], 95: ["acme"]},
+        ),
+    ]
+
+
+def lost() -> list[Case]:
+    """The alerts that fire for an hour after their counter rose."""
+    kinds = [
+        ("ZtRiskExporterEventsRejected", "zt_risk_exporter_rejected_events_total reason=timestamp", "acme timestamp"),
+        ("ZtRiskExporterRowsRejected", "zt_risk_exporter_rejected_rows_total resource=summary", "acme summary"),
+        ("ZtRiskExporterEventsUnattributed", "cloudflare_zt_risk_events_unattributed_total reason=late", "acme late"),
+        ("ZtRiskExporterLogLinesDropped", DROPPED, "a:10069"),
+    ]
+    by = {"timestamp": "account reason", "summary": "account resource", "late": "account reason"}
+    return [
+        case
+        for alert, series, who in kinds
+        for case in lost_of(alert, series, who, by.get(who.split()[-1], "instance"))
+    ]
+
+
+def lost_of(alert: str, series: str, firing_labels: str, by: str) -> list[Case]:
+    who = [firing_labels]
+
+    def case(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case(alert, sentence, series, firing, by=by)
+
+    found = [
+        case("one fires for an hour", {series: hold(0, 60) + hold(1, 120)}, {59: [], 61: who, 115: who, 122: []}),
+        case("none is quiet", {series: hold(0, 120)}, {30: [], 100: []}),
+        case("old ones are quiet in the first hour of an installation", {series: hold(5, 60)}, {1: [], 30: []}),
+        case(
+            "a restart at 0 is quiet, and the next one fires",
+            {series: hold(5, 90) + gap(2) + hold(0, 30) + hold(1, 30)},
+            {95: [], 115: [], 125: who},
+        ),
+        case(
+            "a restart that continues the counter is quiet",
+            {series: hold(5, 90) + gap(2) + hold(5, 60)},
+            {95: [], 140: []},
+        ),
+        case(
+            "a pod with another name that continues the counter is quiet",
+            {series: hold(5, 90), f"{series} instance=b:10069": gap(91) + hold(5, 60)},
+            {95: [], 140: []},
+        ),
+        case("one during a gap fires after the gap", {series: hold(3, 30) + gap(20) + hold(4, 30)}, {40: [], 52: who}),
+    ]
+    if by != "instance":
+        second = f"{series} instance=b:10069"
+        both = hold(0, 60) + hold(1, 60)
+        found.append(case("two exporters of one account fire one alert", {series: both, second: both}, {90: who}))
+    return found
+
+
+def reload_failed() -> list[Case]:
+    def case(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZtRiskExporterReloadFailed", sentence, series, firing, by="instance")
+
+    who = ["a:10069"]
+    return [
+        case(
+            "a failed reload fires after five minutes until the next one succeeds",
+            {RELOADED: hold(1, 60) + hold(0, 60) + hold(1, 30)},
+            {59: [], 64: [], 65: who, 119: who, 121: []},
+        ),
+        case("a configuration that is in use is quiet", {RELOADED: hold(1, 120)}, {1: [], 100: []}),
+        case(
+            "an error that is corrected within four minutes is quiet",
+            {RELOADED: hold(1, 60) + hold(0, 4) + hold(1, 30)},
+            {66: []},
+        ),
+        case(
+            "a restart with the corrected file ends the alert",
+            {RELOADED: hold(0, 30) + gap(2) + hold(1, 30)},
+            {25: who, 31: [], 40: []},
+        ),
+        case(
+            "a gap ends the alert, and after the gap it fires again",
+            {RELOADED: hold(0, 30) + gap(10) + hold(0, 30)},
+            {35: [], 43: [], 46: who},
+        ),
+        case(
+            "only the exporter that failed fires",
+            {RELOADED: hold(0, 60), f"{RELOADED} instance=b:10069": hold(1, 60)},
+            {30: who},
         ),
     ]
 

@@ -7,7 +7,7 @@ ENABLED = "cloudflare_zt_risk_behavior_enabled behavior=imp_travel"
 OTHER_ENABLED = "cloudflare_zt_risk_behavior_enabled behavior=high_dlp"
 LEVEL = "cloudflare_zt_risk_behavior_risk_level behavior=imp_travel"
 ACTIVE = "cloudflare_zt_risk_integration_active integration=4cfe8442 integration_type=Okta"
-INTEGRATIONS_READ = "cloudflare_zt_risk_last_success_timestamp_seconds endpoint=integrations"
+INTEGRATIONS_READ = "cloudflare_zt_risk_last_success_timestamp_seconds resource=integrations"
 
 
 def on_instance(name: str, series: str) -> str:
@@ -22,7 +22,8 @@ def cases() -> list[Case]:
         return Case("ZeroTrustBehaviorLevelChanged", sentence, series, firing, by="account behavior", step=5)
 
     def silent(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
-        return Case("ZeroTrustBehaviorSilent", sentence, series, firing, by="account behavior", step=30)
+        # Small steps, because an engine whose windows are open at their start sees one sample less.
+        return Case("ZeroTrustBehaviorSilent", sentence, series, firing, by="account behavior", step=10)
 
     def inactive(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
         return Case(

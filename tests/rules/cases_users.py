@@ -9,6 +9,7 @@ EVENTS = "cloudflare_zt_risk_events_total behavior=imp_travel risk_level=high"
 EVENTS_LOW = "cloudflare_zt_risk_events_total behavior=imp_travel risk_level=low"
 HIT = "cloudflare_zt_risk_behavior_users_total behavior=imp_travel"
 OLDEST = "cloudflare_zt_risk_oldest_user_timestamp_seconds max_risk_level=high"
+UNKNOWN = "cloudflare_zt_risk_users max_risk_level=unknown"
 RESETS = "cloudflare_zt_risk_resets_total"
 
 
@@ -17,7 +18,7 @@ def on_instance(name: str, series: str) -> str:
 
 
 def cases() -> list[Case]:
-    return [*rising(), *unusual(), *campaign(), *unattended(), *mass_reset()]
+    return [*rising(), *unusual(), *campaign(), *unattended(), *unknown(), *mass_reset()]
 
 
 def rising() -> list[Case]:
@@ -239,6 +240,16 @@ def campaign() -> list[Case]:
             {day + 30: []},
         ),
         case(
+            "a pod with another name and a small state is quiet, also when it counts its next event",
+            {
+                EVENTS: calm,
+                HIT: hold(15, day),
+                on_instance("b", EVENTS): gap(day) + hold(50, 5) + hold(58, HOUR),
+                on_instance("b", HIT): gap(day) + hold(15, 5) + hold(18, HOUR),
+            },
+            {day + 5: [], day + 30: []},
+        ),
+        case(
             "two exporters that see the same six users are quiet",
             {
                 EVENTS: calm + climb(50, 80, HOUR),
@@ -281,6 +292,41 @@ def unattended() -> list[Case]:
     ]
 
 
+def unknown() -> list[Case]:
+    def case(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZeroTrustUnknownRiskLevel", sentence, series, firing)
+
+    return [
+        case(
+            "one user at an unknown level fires after five minutes until the level is known",
+            {UNKNOWN: hold(0, 60) + hold(1, 30) + hold(0, 30)},
+            {59: [], 62: [], 64: [], 65: ["acme"], 89: ["acme"], 91: []},
+        ),
+        case("no user at an unknown level is quiet", {UNKNOWN: hold(0, 60), HIGH: hold(20, 60)}, {30: []}),
+        case("an exporter without this level is quiet", {HIGH: hold(20, 60)}, {30: []}),
+        case(
+            "an answer that is odd for two minutes is quiet",
+            {UNKNOWN: hold(0, 30) + hold(9, 2) + hold(0, 30)},
+            {36: []},
+        ),
+        case(
+            "an unknown level from the start of an installation fires",
+            {UNKNOWN: hold(3, 30)},
+            {4: [], 6: ["acme"]},
+        ),
+        case(
+            "a restart and a gap end the alert, and it fires again",
+            {UNKNOWN: hold(1, 30) + gap(10) + hold(1, 30)},
+            {25: ["acme"], 35: [], 42: [], 46: ["acme"]},
+        ),
+        case(
+            "two exporters of one account fire one alert",
+            {UNKNOWN: hold(2, 60), on_instance("b", UNKNOWN): hold(2, 60)},
+            {30: ["acme"]},
+        ),
+    ]
+
+
 def mass_reset() -> list[Case]:
     def case(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
         return Case("ZeroTrustMassReset", sentence, series, firing)
@@ -318,6 +364,11 @@ def mass_reset() -> list[Case]:
             "a restart with a state file is quiet",
             {RESETS: hold(300, 90), on_instance("b", RESETS): gap(91) + hold(300, 60), **few},
             {100: [], 150: []},
+        ),
+        case(
+            "a restart with a small state file is quiet, also when the next user is reset",
+            {RESETS: hold(15, 90), on_instance("b", RESETS): gap(91) + hold(15, 2) + hold(17, 60), **few},
+            {95: [], 150: []},
         ),
         case(
             "ten resets in the first hour of an installation fire",

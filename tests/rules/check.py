@@ -15,6 +15,7 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from shutil import which
+from typing import Any
 
 import yaml
 from grafana_foundation_sdk.models.alerting import Rule as GrafanaRule
@@ -22,15 +23,18 @@ from grafana_foundation_sdk.models.alerting import Rule as GrafanaRule
 import cases_exporter
 import cases_settings
 import cases_users
+import grafana
 import make_rules
-from history import Case
+from engines import Engine, promtool, vmalert_tool
+from history import Case, Scraped, plain
 from mutants import current, survivors
-from promtool import failures
 from rules import alerts, recordings
 from settings import Settings
+from target_labels import with_target_labels
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
+GRAFANA_ALERTS = "grafana/provisioning/alerting/zt-risk-exporter.yml"
 YAML_DIRECTORIES = [DEPLOY / name for name in ("prometheus", "grafana", "alertmanager", "compose")]
 
 
@@ -114,23 +118,67 @@ def the_rules_use_only_declared_metrics_and_labels() -> None:
                 assert label in families[name], f"{rule}: {name} has no label {label}"
 
 
+def grafana_rules(text: str) -> list[dict[str, Any]]:
+    """The rules of a provisioning file as Grafana has them after the import."""
+    return [rule for group in grafana.read(yaml.safe_load(text))["groups"] for rule in group["rules"]]
+
+
 def grafana_gets_the_same_alerts() -> None:
-    text = (DEPLOY / "grafana/provisioning/alerting/zt-risk-exporter.yml").read_text(encoding="utf-8")
-    text = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)
-    assert not re.search(r"(?<!\$)\$(?!\$)", text), "there is a `$` that is not doubled"
-    provisioned = yaml.safe_load(text.replace("$$", "$"))
-    rules = [rule for group in provisioned["groups"] for rule in group["rules"]]
+    rules = grafana_rules((DEPLOY / GRAFANA_ALERTS).read_text(encoding="utf-8"))
     wanted = alerts(Settings())
     assert [rule["title"] for rule in rules] == [alert.name for alert in wanted]
     for rule, alert in zip(rules, wanted, strict=True):
         assert rule["data"][0]["model"]["expr"] == alert.expr, alert.name
         assert (rule["for"], rule["labels"]["severity"]) == (alert.for_duration, alert.severity), alert.name
         assert len(rule["uid"]) <= 40, f"{rule['uid']}: longer than Grafana allows"
-        # The SDK drops keys that it does not know.
-        parsed = GrafanaRule.from_json(rule).to_json()
-        assert set(rule) <= set(parsed), f"{alert.name}: unknown keys {set(rule) - set(parsed)}"
+        grafana.check_rule(rule)
+        for annotation, text in make_rules.annotations(alert, make_rules.RUNBOOKS).items():
+            assert rule["annotations"][annotation] == re.sub(r"\$value\b", "$values.A.Value", text), alert.name
+        # The SDK drops keys that it does not know. It does not know this key of newer versions.
+        known = {**rule}
+        assert known.pop("missing_series_evals_to_resolve") == 1, alert.name
+        parsed = GrafanaRule.from_json(known).to_json()
+        assert set(known) <= set(parsed), f"{alert.name}: unknown keys {set(known) - set(parsed)}"
+    # If Prometheus cannot be queried, one alert says so, and it says it without labels and values.
+    (reports,) = [rule for rule in rules if rule["execErrState"] != "OK"]
+    assert reports["execErrState"] == "Error" and not grafana.without_values(reports), reports["title"]
     sources = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/prometheus.yml").read_text(encoding="utf-8"))
     assert make_rules.DATA_SOURCE in [source["uid"] for source in sources["datasources"]]
+
+
+def the_uid_of_grafanas_data_source_is_an_option() -> None:
+    text = make_rules.generated_files(Settings(), data_source="p$1")[GRAFANA_ALERTS]
+    for rule in grafana_rules(text):
+        grafana.check_rule(rule)
+        assert [query["datasourceUid"] for query in rule["data"]] == ["p$1", grafana.EXPRESSIONS], rule["title"]
+
+
+def the_check_of_grafanas_file_finds_mistakes() -> None:
+    right = make_rules.generated_files(Settings())[GRAFANA_ALERTS]
+    mistakes = [
+        ("is_number($A)", "is_number($$A)"),
+        ("is_number($A)", "is_number($C)"),
+        ("is_number($A)", "isnumber($A)"),
+        ("is_number($A)", "is_number($A"),
+        ("{{ $labels.account }}", "{{ $$labels.account }}"),
+        ("{{ $labels.account }}", "{{ $label.account }}"),
+        ("{{ $labels.account }}", "{{ $labels.account }"),
+        ("{{ $labels.account }}", "${ACCOUNT}"),
+        ("humanizeDuration $values.A.Value", "humanizeDuration $value"),
+        ("humanizeDuration $values.A.Value", "humaniseDuration $values.A.Value"),
+        ("{{ end }}", ""),
+        ("title: ZeroTrustMassReset", "title: $ZeroTrustMassReset"),
+        ("severity: critical", "severity: ${SEVERITY}"),
+        ("datasourceUid: prometheus", "datasourceUid: $PROMETHEUS"),
+    ]
+    for old, new in mistakes:
+        assert old in right, old
+        try:
+            for rule in grafana_rules(right.replace(old, new)):
+                grafana.check_rule(rule)
+        except grafana.GrafanaError:
+            continue
+        raise AssertionError(f"{new} is not found")
 
 
 def the_manual_has_the_table_and_a_runbook_for_each_alert() -> None:
@@ -156,16 +204,44 @@ def every_alert_has_cases_in_which_it_fires_and_cases_in_which_it_does_not_fire(
         assert any(not any(case.firing.values()) for case in cases), f"{alert} fires in every case"
 
 
-def every_case_passes() -> None:
+def all_cases_pass(engine: Engine, scraped: Scraped) -> None:
     rules = current()
 
     def failed(cases_of_alert: tuple[str, list[Case]]) -> str | None:
         with tempfile.TemporaryDirectory() as directory:
-            return failures(*cases_of_alert, rules, Path(directory))
+            return engine.failures(*cases_of_alert, rules, Path(directory), scraped)
 
     with ThreadPoolExecutor(2) as pool:
         messages = [text for text in pool.map(failed, all_cases().items()) if text]
     assert not messages, "\n".join(messages)
+
+
+def every_case_passes() -> None:
+    all_cases_pass(promtool(), plain)
+
+
+def every_case_passes_with_the_target_labels_of_operators() -> None:
+    all_cases_pass(promtool(), with_target_labels)
+
+
+def downloaded(program: str) -> str | None:
+    """The path of a program that this release of Debian does not have, or None if it cannot be downloaded."""
+    download = ROOT / "tests/conformance-prometheus/download"
+    done = subprocess.run([download, program], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        print(f"skipped: the cases of the rules in {program}, because it could not be downloaded", file=sys.stderr)
+        return None
+    return done.stdout.strip()
+
+
+def every_case_passes_in_prometheus_3() -> None:
+    if newer := downloaded("promtool"):
+        all_cases_pass(promtool(newer), with_target_labels)
+
+
+def every_case_passes_in_victoriametrics() -> None:
+    if vmalert := downloaded("vmalert-tool"):
+        all_cases_pass(vmalert_tool(vmalert), with_target_labels)
 
 
 def the_cases_detect_every_mutant() -> None:
@@ -180,9 +256,14 @@ CHECKS = [
     compose_accepts_its_file_alone_and_the_account_file_only_with_a_token,
     the_rules_use_only_declared_metrics_and_labels,
     grafana_gets_the_same_alerts,
+    the_uid_of_grafanas_data_source_is_an_option,
+    the_check_of_grafanas_file_finds_mistakes,
     the_manual_has_the_table_and_a_runbook_for_each_alert,
     every_alert_has_cases_in_which_it_fires_and_cases_in_which_it_does_not_fire,
     every_case_passes,
+    every_case_passes_with_the_target_labels_of_operators,
+    every_case_passes_in_prometheus_3,
+    every_case_passes_in_victoriametrics,
     the_cases_detect_every_mutant,
 ]
 
@@ -194,7 +275,7 @@ def main() -> None:
         try:
             check()
             print(f"ok: {sentence}", flush=True)
-        except AssertionError as error:
+        except (AssertionError, grafana.GrafanaError) as error:
             failed += 1
             print(f"FAILED: {sentence}: {error}", file=sys.stderr, flush=True)
     cases = sum(len(found) for found in all_cases().values())

@@ -1,4 +1,4 @@
-"""Describes series over time and the alerts that should fire, and converts them to test files for promtool.
+"""Describes series over time and the alerts that should fire, and converts them to test files.
 
 Times are minutes since the start. A history is a list of segments: `hold(20, 2 * HOUR) + gap(5) + hold(30, HOUR)`. A
 series is written as `metric label=value ...`. The labels job, instance and account have default values; an empty value
@@ -7,12 +7,14 @@ removes the label.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 HOUR = 60
 DAY = 24 * HOUR
 
+Scraped = Callable[[dict[str, str]], dict[str, str]]  # from the labels of a case to those in the database
 Segment = tuple[float, float | None, float | None]  # minutes, first value, value at the start of the next segment
 History = list[Segment]
 
@@ -60,14 +62,15 @@ def label(name: str, value: str) -> str:
     return f'{name}="{value}"'
 
 
-def selector(series: str) -> str:
+def selector(series: str, scraped: Scraped) -> str:
     name, *given = series.split(" ")
     labels = {"job": "zt-risk-exporter", "instance": "a:10069", "account": "acme"}
     labels |= dict(part.split("=", 1) for part in given)
-    return name + "{" + ", ".join(label(key, value) for key, value in labels.items() if value) + "}"
+    labels = scraped({key: value for key, value in labels.items() if value})
+    return name + "{" + ", ".join(label(key, value) for key, value in labels.items()) + "}"
 
 
-def promtool_values(history: History, step: float) -> str:
+def test_values(history: History, step: float) -> str:
     samples: list[str] = []
     present = False
     for minutes, start, end in history:
@@ -81,8 +84,13 @@ def promtool_values(history: History, step: float) -> str:
     return " ".join(samples)
 
 
-def promtool_test(case: Case) -> dict[str, Any]:
-    """One entry of `tests:` in a test file of promtool."""
+def plain(labels: dict[str, str]) -> dict[str, str]:
+    """A scrape that adds only job and instance."""
+    return labels
+
+
+def rule_test(case: Case, queries: str, scraped: Scraped) -> dict[str, Any]:
+    """One entry of `tests:` in a test file. `queries` is the key of its queries."""
 
     def expected(values: str) -> dict[str, Any]:
         pairs = zip(case.by.split(" "), values.split(" "), strict=True)
@@ -93,10 +101,10 @@ def promtool_test(case: Case) -> dict[str, Any]:
         "name": f"{case.alert}: {case.sentence}",
         "interval": f"{round(case.step * 60)}s",
         "input_series": [
-            {"series": selector(series), "values": promtool_values(history, case.step)}
+            {"series": selector(series, scraped), "values": test_values(history, case.step)}
             for series, history in case.series.items()
         ],
-        "promql_expr_test": [
+        queries: [
             {
                 "expr": f"count by ({', '.join(case.by.split(' '))}) ({firing})",
                 "eval_time": f"{round(at * 60)}s",

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Loads the drill rules into real servers, Prometheus 2.42 and 3.x, which scrape the exporter with its simulator.
+"""Loads the drill rules into real servers, which scrape the exporter with its simulator: Prometheus 2.42 and 3.x, and
+VictoriaMetrics with vmalert.
 
 The test creates a campaign and a mass reset. Then every rule must evaluate without error, every recording rule must
 have a result, and exactly the declared alerts must fire. The server must also accept each expression of the production
-rules without error or warning. ZT_RISK_EXPORTER is the path of the exporter. ../conformance-prometheus/prometheus-3
-downloads Prometheus 3, unless PROMETHEUS_3 is its path; without it, the test reports that it skipped this part.
+rules without error or warning. ZT_RISK_EXPORTER is the path of the exporter. ../conformance-prometheus/download
+downloads the newer servers, unless PROMETHEUS_3 is the path of Prometheus 3; without one, the test reports that it
+skipped this part.
 """
 
 from __future__ import annotations
@@ -94,44 +96,38 @@ def week_of_history(now: float) -> str:
     return "\n".join([f"# TYPE {HIGH} gauge", *samples, "# EOF", ""])
 
 
-class Prometheus:
-    """A Prometheus server with the drill rules."""
+def scrape_every_second(target: str) -> dict[str, Any]:
+    """The configuration of a server without rules."""
+    return {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+        "scrape_configs": [{"job_name": Settings().job, "static_configs": [{"targets": [target]}]}],
+    }
 
-    def __init__(self, stack: ExitStack, binary: str, target: str) -> None:
-        work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        self.url = f"http://127.0.0.1:{free_port()}"
-        (work / "history.om").write_text(week_of_history(time.time()), encoding="utf-8")
-        backfill = ["promtool", "tsdb", "create-blocks-from", "openmetrics", f"{work}/history.om", f"{work}/data"]
-        subprocess.run(backfill, check=True, capture_output=True)
-        configuration = {
-            "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-            "rule_files": [str(DRILL_RULES)],
-            "scrape_configs": [{"job_name": Settings().job, "static_configs": [{"targets": [target]}]}],
-        }
-        # JSON is valid YAML.
-        (work / "prometheus.yml").write_text(json.dumps(configuration), encoding="utf-8")
-        command = [
-            binary,
-            f"--config.file={work}/prometheus.yml",
-            f"--storage.tsdb.path={work}/data",
-            f"--web.listen-address={self.url.removeprefix('http://')}",
-        ]
-        start(stack, command, work / "log")
-        build = until(f"{binary} answers", lambda: self.get("status/buildinfo"))
-        self.version = build["data"]["version"]
 
-    def get(self, path: str, **query: str) -> dict[str, Any]:
-        answer = json.loads(fetch(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(query)}"))
+def local_address() -> str:
+    return f"127.0.0.1:{free_port()}"
+
+
+class Server:
+    """A server with the drill rules."""
+
+    def __init__(self, name: str, queries: str, rules: str) -> None:
+        self.name = name
+        self.queries_at, self.rules_at = f"http://{queries}", f"http://{rules}"
+
+    def get(self, url: str, **query: str) -> dict[str, Any]:
+        answer = json.loads(fetch(f"{url}?{urllib.parse.urlencode(query)}"))
         assert answer["status"] == "success", answer
         return dict(answer)
 
     def query(self, expression: str) -> list[Any]:
-        answer = self.get("query", query=expression)
+        answer = self.get(f"{self.queries_at}/api/v1/query", query=expression)
         assert not answer.get("warnings"), f"{expression}: {answer['warnings']}"
         return list(answer["data"]["result"])
 
     def rules(self) -> list[dict[str, Any]]:
-        return [rule for group in self.get("rules")["data"]["groups"] for rule in group["rules"]]
+        groups = self.get(f"{self.rules_at}/api/v1/rules")["data"]["groups"]
+        return [rule for group in groups for rule in group["rules"]]
 
     def has_counters(self) -> None:
         assert self.query("count_over_time(cloudflare_zt_risk_resets_total[10s]) >= 3"), "no counters yet"
@@ -157,6 +153,67 @@ class Prometheus:
         return len(wanted)
 
 
+def prometheus(stack: ExitStack, binary: str, target: str) -> Server:
+    work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    address = local_address()
+    (work / "history.om").write_text(week_of_history(time.time()), encoding="utf-8")
+    backfill = ["promtool", "tsdb", "create-blocks-from", "openmetrics", f"{work}/history.om", f"{work}/data"]
+    subprocess.run(backfill, check=True, capture_output=True)
+    configuration = scrape_every_second(target) | {"rule_files": [str(DRILL_RULES)]}
+    configuration["global"]["evaluation_interval"] = "1s"
+    # JSON is valid YAML.
+    (work / "prometheus.yml").write_text(json.dumps(configuration), encoding="utf-8")
+    command = [
+        binary,
+        f"--config.file={work}/prometheus.yml",
+        f"--storage.tsdb.path={work}/data",
+        f"--web.listen-address={address}",
+    ]
+    start(stack, command, work / "log")
+    server = Server("", address, address)
+    build = until(f"{binary} answers", lambda: server.get(f"http://{address}/api/v1/status/buildinfo"))
+    server.name = f"Prometheus {build['data']['version']}"
+    return server
+
+
+def victoriametrics(stack: ExitStack, binary: str, target: str) -> Server:
+    work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    queries, rules = local_address(), local_address()
+    # JSON is valid YAML.
+    (work / "scrape.yml").write_text(json.dumps(scrape_every_second(target)), encoding="utf-8")
+    database = [
+        binary,
+        f"-promscrape.config={work}/scrape.yml",
+        f"-storageDataPath={work}/data",
+        f"-httpListenAddr={queries}",
+        # For production, where scrapes are further apart, the defaults hide the newest 30 s.
+        "-search.latencyOffset=0s",
+    ]
+    start(stack, database, work / "log")
+    until(f"{binary} answers", lambda: fetch(f"http://{queries}/health"))
+    samples = re.sub(
+        r" ([\d.]+)$", lambda at: f" {float(at[1]) * 1000:.0f}", week_of_history(time.time()), flags=re.MULTILINE
+    )
+    request = urllib.request.Request(f"http://{queries}/api/v1/import/prometheus", data=samples.encode())
+    with urllib.request.urlopen(request, timeout=10):
+        pass
+    vmalert = [
+        str(Path(binary).with_name("vmalert")),
+        f"-rule={DRILL_RULES}",
+        f"-datasource.url=http://{queries}",
+        f"-remoteWrite.url=http://{queries}",
+        f"-httpListenAddr={rules}",
+        "-notifier.blackhole",
+        "-evaluationInterval=1s",
+        "-rule.evalDelay=0s",
+        "-remoteWrite.flushInterval=200ms",
+    ]
+    start(stack, vmalert, work / "vmalert.log")
+    server = Server("VictoriaMetrics", queries, rules)
+    until("vmalert answers", server.rules)
+    return server
+
+
 def make_events_and_resets(api: str) -> None:
     """Creates a campaign among users who are not at high risk, and resets other users."""
     users = json.loads(fetch(f"{api}/__truth?users=1"))["users"]
@@ -168,17 +225,18 @@ def make_events_and_resets(api: str) -> None:
         fetch(f"{api}/__control/reset", {"account": ACCOUNT, "user": user})
 
 
-def prometheus_3() -> str | None:
-    given = os.environ.get("PROMETHEUS_3")
-    if given:
-        return given
-    download = HERE.parent / "conformance-prometheus/prometheus-3"
-    done = subprocess.run([download], stdout=subprocess.PIPE, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else None
+def downloaded(program: str) -> str | None:
+    download = HERE.parent / "conformance-prometheus/download"
+    done = subprocess.run([download, program], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        print(f"skipped: rules with a newer {program}, because it could not be downloaded", file=sys.stderr)
+        return None
+    return done.stdout.strip()
 
 
 def main() -> None:
-    newer = prometheus_3()
+    newer = os.environ.get("PROMETHEUS_3") or downloaded("prometheus")
+    victoria = downloaded("victoria-metrics")
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         target = f"127.0.0.1:{free_port()}"
@@ -192,16 +250,15 @@ def main() -> None:
             return found[1]
 
         api = until("the simulator starts", address)
-        servers = [Prometheus(stack, binary, target) for binary in ("prometheus", newer) if binary]
+        servers = [prometheus(stack, binary, target) for binary in ("prometheus", newer) if binary]
+        servers += [victoriametrics(stack, victoria, target)] if victoria else []
         for server in servers:
-            until(f"Prometheus {server.version} has counters", server.has_counters)
+            until(f"{server.name} has counters", server.has_counters)
         make_events_and_resets(api)
         for server in servers:
-            until(f"Prometheus {server.version} fires", server.fires_as_declared)
+            until(f"{server.name} fires", server.fires_as_declared)
             count = server.evaluates_everything()
-            print(f"Prometheus {server.version}: {count} rules evaluated, {len(FIRING)} alerts fire as declared")
-    if not newer:
-        print("skipped: rules with Prometheus 3, because it could not be downloaded", file=sys.stderr)
+            print(f"{server.name}: {count} rules evaluated, {len(FIRING)} alerts fire as declared")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from typing import Any
 
 import recordings as recorded
 import rules
+from engines import Rule, name, needed, promtool
 from history import Case
-from promtool import Rule, failures, name, needed
 from settings import Duration, Settings
 
 # Settings that are not thresholds or windows, or whose effect is not visible in steps of a minute.
@@ -48,15 +48,27 @@ EDITS = [
     ("ZtRiskExporterUserListStale", "unless on (job, instance) time()", "and on (job, instance) time()"),
     ("ZtRiskExporterSettingsStale", "behaviors|integrations", "behaviors|summary"),
     ("ZtRiskExporterTokenRefused", "credentials|refused", "refused"),
-    ("ZtRiskExporterTokenRefused", 'refused",endpoint!="token_verify"', 'refused"'),
-    ("ZtRiskExporterTokenRefused", 'ok",endpoint!="token_verify"', 'ok"'),
+    ("ZtRiskExporterTokenRefused", 'refused",resource!="token_verify"', 'refused"'),
+    ("ZtRiskExporterTokenRefused", 'ok",resource!="token_verify"', 'ok"'),
     ("ZtRiskExporterTokenRefused", "unless", "and"),
     ("ZtRiskExporterPermissionMissing", "forbidden|not_entitled", "forbidden"),
     ("ZtRiskExporterPermissionMissing", "forbidden|not_entitled", "forbidden|not_entitled|not_found"),
-    ("ZtRiskExporterPermissionMissing", 'not_entitled",endpoint!="token_verify"', 'not_entitled"'),
+    ("ZtRiskExporterPermissionMissing", 'not_entitled",resource!="token_verify"', 'not_entitled"'),
     ("ZtRiskExporterPermissionMissing", "unless", "and"),
     ("ZtRiskExporterRateLimited", "\nor\nzt_risk_exporter_blocked_until_timestamp_seconds > time()", ""),
     ("ZtRiskExporterRateLimited", "blocked_until_timestamp_seconds > time()", "blocked_until_timestamp_seconds > 0"),
+    ("ZeroTrustUnknownRiskLevel", "max by (job, account)", "max by (job, instance, account)"),
+    ("ZeroTrustUnknownRiskLevel", '{max_risk_level="unknown"}', ""),
+    ("ZeroTrustUnknownRiskLevel", "> 0", ">= 0"),
+    ("ZtRiskExporterEventsRejected", "max by (job, account, reason)", "max by (job, instance, account, reason)"),
+    ("ZtRiskExporterEventsRejected", "> 0", ">= 0"),
+    ("ZtRiskExporterRowsRejected", "max by (job, account, resource)", "max by (job, instance, account, resource)"),
+    ("ZtRiskExporterEventsUnattributed", "max by (job, account, reason)", "max by (job, instance, account, reason)"),
+    ("ZtRiskExporterLogLinesDropped", "> 0", ">= 0"),
+    ("ZtRiskExporterReloadFailed", "== 0", ">= 0"),
+    (recorded.EVENTS, "increase(cloudflare_zt_risk_events_total[1h]) < ", "0 * "),
+    (recorded.NEW_USERS, "increase(cloudflare_zt_risk_behavior_users_total[1h]) < ", "0 * "),
+    (recorded.RESETS, "increase(cloudflare_zt_risk_resets_total[1h]) < ", "0 * "),
     ("ZtRiskExporterStateNotDurable", "== 0", ">= 0"),
     ("ZtRiskExporterStateNotDurable", "== 0", "> 0"),
     ("ZtRiskExporterStateCommitFailed", '{result="failed"}', ""),
@@ -120,7 +132,7 @@ def survivors(cases: dict[str, list[Case]]) -> tuple[int, list[str]]:
                 if needed(alert, baseline) == needed(alert, mutant.rules):
                     continue
                 for case in ordered[alert]:
-                    output = failures(alert, [case], mutant.rules, Path(directory))
+                    output = promtool().failures(alert, [case], mutant.rules, Path(directory))
                     if output:
                         # Any case would fail with invalid rules, so make sure that the values differ.
                         assert "got:" in output, f"{mutant.description}: {output}"

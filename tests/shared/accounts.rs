@@ -67,6 +67,7 @@ pub(crate) fn full() -> Snapshot {
             omitted: 2,
             pending: 1,
             oldest_pending: Some(Timestamp::from_seconds(1_795_219_199)),
+            departures_skipped: 0,
         }),
         counting_since: Some(Timestamp::from_seconds(1_794_000_000)),
         behaviors: Some(vec![

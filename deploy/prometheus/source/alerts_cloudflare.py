@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from model import CRITICAL, WARNING, Alert
+from promql import changed
 from recordings import (
     ACTIVE,
     ENABLED,
@@ -110,6 +111,19 @@ def risk_alerts(s: Settings) -> list[Alert]:
             fires_when=f"a user has been at high risk for {s.unattended} without a reset",
         ),
         Alert(
+            name="ZeroTrustUnknownRiskLevel",
+            severity=WARNING,
+            expr='max by (job, account) (cloudflare_zt_risk_users{max_risk_level="unknown"}) > 0',
+            for_duration=str(s.unknown_for),
+            summary='{{ printf "%.0f" $value }} users of {{ $labels.account }} have an unknown risk level.',
+            description="""
+            Cloudflare gives {{ printf "%.0f" $value }} users of {{ $labels.account }} a risk level that the exporter
+            does not know. The exporter ranks them above high, but alerts about high risk do not count them. Look at
+            these users in Cloudflare. The exporter's log has the word for the level. Update the exporter.
+            """,
+            fires_when="Cloudflare gives a user a risk level that the exporter does not know",
+        ),
+        Alert(
             name="ZeroTrustMassReset",
             severity=WARNING,
             expr=f"""
@@ -157,7 +171,7 @@ def settings_alerts(s: Settings) -> list[Alert]:
         Alert(
             name="ZeroTrustBehaviorLevelChanged",
             severity=WARNING,
-            expr=f"changes({LEVEL}[{s.change_window}]) > 0",
+            expr=changed(LEVEL, s.change_window),
             for_duration=str(s.change_for),
             summary="The level of {{ $labels.behavior }} in {{ $labels.account }} was changed.",
             description="""
@@ -200,7 +214,7 @@ def settings_alerts(s: Settings) -> list[Alert]:
             or
             (
               (max_over_time({ACTIVE}[{s.integration_memory}]) == 1 unless {ACTIVE})
-                and on (job, account) cloudflare_zt_risk_last_success_timestamp_seconds{{endpoint="integrations"}}
+                and on (job, account) cloudflare_zt_risk_last_success_timestamp_seconds{{resource="integrations"}}
             )
             """,
             for_duration=str(s.integration_for),

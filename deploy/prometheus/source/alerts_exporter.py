@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 from model import CRITICAL, WARNING, Alert
-from settings import Settings
+from promql import indented, rose
+from settings import Duration, Settings
 
 
-def stale(endpoints: str, s: Settings) -> str:
-    """An expression for endpoints that were read too long ago, or not at all since the start."""
-    read = f'cloudflare_zt_risk_last_success_timestamp_seconds{{endpoint=~"{endpoints}"}}'
-    interval = f'zt_risk_exporter_poll_interval_seconds{{endpoint=~"{endpoints}"}}'
+def stale(resources: str, s: Settings) -> str:
+    """An expression for resources that were read too long ago, or not at all since the start."""
+    read = f'cloudflare_zt_risk_last_success_timestamp_seconds{{resource=~"{resources}"}}'
+    interval = f'zt_risk_exporter_poll_interval_seconds{{resource=~"{resources}"}}'
     return f"""
             (
               time() - {read} > {s.stale_minimum.seconds}
-                unless on (job, instance, account, endpoint)
-                  (time() - {read}) <= on (job, instance, account, endpoint) {s.stale_polls} * {interval}
+                unless on (job, instance, account, resource)
+                  (time() - {read}) <= on (job, instance, account, resource) {s.stale_polls} * {interval}
             )
             or
             (
               {interval}
-                unless on (job, instance, account, endpoint) {read}
+                unless on (job, instance, account, resource) {read}
                 unless on (job, instance) time() - process_start_time_seconds < {s.stale_startup.seconds}
             )
             """
 
 
 def reading_alerts(s: Settings) -> list[Alert]:
-    # Cloudflare may refuse `token_verify` to a valid token. No data depends on it.
-    data = 'endpoint!="token_verify"'
+    def requests(outcome: str, window: Duration) -> str:
+        # Cloudflare may refuse `token_verify` to a valid token. No data depends on it.
+        return rose(f'zt_risk_exporter_requests_total{{{outcome},resource!="token_verify"}}', window)
+
     return [
         Alert(
             name="ZtRiskExporterDown",
@@ -54,8 +57,8 @@ def reading_alerts(s: Settings) -> list[Alert]:
             summary="The list of users at risk of {{ $labels.account }} is out of date.",
             description=f"""
             The list of users of {{{{ $labels.account }}}} was not read completely for {s.stale_polls} polling
-            intervals, so the metrics show old data. The exporter's log says why, under the endpoint summary. The
-            command zt-risk-exporter check tries the endpoint at once. If Cloudflare has an outage, wait until it ends.
+            intervals, so the metrics show old data. The exporter's log says why, for the resource summary. The
+            command zt-risk-exporter check tries to read it at once. If Cloudflare has an outage, wait until it ends.
             """,
             fires_when=f"""
             the list of users was not read for {s.stale_polls} intervals and at least {s.stale_minimum}, or never
@@ -66,11 +69,11 @@ def reading_alerts(s: Settings) -> list[Alert]:
             severity=WARNING,
             expr=stale("behaviors|integrations", s),
             for_duration=str(s.stale_for),
-            summary="The {{ $labels.endpoint }} of {{ $labels.account }} are out of date.",
+            summary="The {{ $labels.resource }} of {{ $labels.account }} are out of date.",
             description=f"""
-            The {{{{ $labels.endpoint }}}} of {{{{ $labels.account }}}} were not read for {s.stale_polls} polling
+            The {{{{ $labels.resource }}}} of {{{{ $labels.account }}}} were not read for {s.stale_polls} polling
             intervals, so the exporter does not see changes of them. Its log says why. The command zt-risk-exporter
-            check tries the endpoint at once.
+            check tries to read them at once.
             """,
             fires_when=f"""
             behaviors or integrations were not read for {s.stale_polls} intervals and at least {s.stale_minimum}, or
@@ -82,11 +85,11 @@ def reading_alerts(s: Settings) -> list[Alert]:
             severity=CRITICAL,
             expr=f"""
             sum by (job, instance, account) (
-              increase(zt_risk_exporter_requests_total{{outcome=~"credentials|refused",{data}}}[{s.refused_window}])
-            ) > 0
+              {indented(14, requests('outcome=~"credentials|refused"', s.refused_window))}
+            )
               unless sum by (job, instance, account) (
-                increase(zt_risk_exporter_requests_total{{outcome="ok",{data}}}[{s.refused_no_success}])
-              ) > 0
+                {indented(16, requests('outcome="ok"', s.refused_no_success))}
+              )
             """,
             for_duration="0s",
             summary="Cloudflare refuses the credentials of {{ $labels.account }}.",
@@ -116,28 +119,28 @@ def reading_alerts(s: Settings) -> list[Alert]:
             name="ZtRiskExporterPermissionMissing",
             severity=WARNING,
             expr=f"""
-            sum by (job, instance, account, endpoint) (
-              increase(zt_risk_exporter_requests_total{{outcome=~"forbidden|not_entitled",{data}}}[{s.forbidden_window}])
-            ) > 0
-              unless sum by (job, instance, account, endpoint) (
-                increase(zt_risk_exporter_requests_total{{outcome="ok",{data}}}[{s.forbidden_window}])
-              ) > 0
+            sum by (job, instance, account, resource) (
+              {indented(14, requests('outcome=~"forbidden|not_entitled"', s.forbidden_window))}
+            )
+              unless sum by (job, instance, account, resource) (
+                {indented(16, requests('outcome="ok"', s.forbidden_window))}
+              )
             """,
             for_duration=str(s.forbidden_for),
-            summary="The token of {{ $labels.account }} may not read {{ $labels.endpoint }}.",
+            summary="The token of {{ $labels.account }} may not read {{ $labels.resource }}.",
             description="""
-            Cloudflare does not let the token of {{ $labels.account }} read {{ $labels.endpoint }}. Run zt-risk-exporter
+            Cloudflare does not let the token of {{ $labels.account }} read {{ $labels.resource }}. Run zt-risk-exporter
             check: it says which permission group the token needs, or that the account has no user risk scoring.
             """,
-            fires_when=f"the token may not read an endpoint, and no read succeeded for {s.forbidden_window}",
+            fires_when=f"the token may not read a resource, and no read succeeded for {s.forbidden_window}",
         ),
         Alert(
             name="ZtRiskExporterRateLimited",
             severity=WARNING,
             expr=f"""
             sum by (job, instance, account) (
-              increase(zt_risk_exporter_requests_total{{outcome="limited"}}[{s.limited_window}])
-            ) > 0
+              {indented(14, rose('zt_risk_exporter_requests_total{outcome="limited"}', s.limited_window))}
+            )
             or
             zt_risk_exporter_blocked_until_timestamp_seconds > time()
             """,
@@ -161,15 +164,94 @@ def reading_alerts(s: Settings) -> list[Alert]:
             description="""
             A user of {{ $labels.account }} has had unread events for {{ humanizeDuration $value }}, so counters lag
             behind. If many users are waiting, raise budget_share, or raise intervals.summary, which leaves more
-            requests for users. If one user is waiting, the log says why the endpoint user fails.
+            requests for users. If one user is waiting, the log says why the resource user fails.
             """,
             fires_when=f"a user's new events have been unread for {s.pending}",
+        ),
+        Alert(
+            name="ZtRiskExporterEventsRejected",
+            severity=WARNING,
+            expr=f"""
+            max by (job, account, reason) (
+              {indented(14, rose("zt_risk_exporter_rejected_events_total", s.lost_window))}
+            )
+            """,
+            for_duration="0s",
+            summary="Events of {{ $labels.account }} cannot be read: {{ $labels.reason }}.",
+            description="""
+            Cloudflare lists events of {{ $labels.account }} that the exporter cannot read, because of their
+            {{ $labels.reason }}, and so it does not count them. The exporter's log names the field. Look at these users
+            in Cloudflare, and update the exporter.
+            """,
+            fires_when=f"an event within the last {s.lost_window} had a form that the exporter cannot read",
+        ),
+        Alert(
+            name="ZtRiskExporterRowsRejected",
+            severity=WARNING,
+            expr=f"""
+            max by (job, account, resource) (
+              {indented(14, rose("zt_risk_exporter_rejected_rows_total", s.lost_window))}
+            )
+            """,
+            for_duration="0s",
+            summary="Rows of the {{ $labels.resource }} of {{ $labels.account }} cannot be read.",
+            description="""
+            Cloudflare's answer for the {{ $labels.resource }} of {{ $labels.account }} has rows that the exporter
+            cannot read, so these rows are missing from the metrics. The exporter's log names the field. Update the
+            exporter.
+            """,
+            fires_when=f"a row of an answer within the last {s.lost_window} had a form that the exporter cannot read",
+        ),
+        Alert(
+            name="ZtRiskExporterEventsUnattributed",
+            severity=WARNING,
+            expr=f"""
+            max by (job, account, reason) (
+              {indented(14, rose("cloudflare_zt_risk_events_unattributed_total", s.lost_window))}
+            )
+            """,
+            for_duration="0s",
+            summary="Events of {{ $labels.account }} were not found: {{ $labels.reason }}.",
+            description="""
+            Cloudflare's counts for users of {{ $labels.account }} rose by events that the exporter did not find in the
+            lists of events, for the reason {{ $labels.reason }}. So cloudflare_zt_risk_events_total is too low. The
+            runbook explains the reasons.
+            """,
+            fires_when=f"""
+            events within the last {s.lost_window} appear in Cloudflare's counts, but were not found and so not counted
+            """,
         ),
     ]
 
 
 def state_alerts(s: Settings) -> list[Alert]:
     return [
+        Alert(
+            name="ZtRiskExporterReloadFailed",
+            severity=WARNING,
+            expr="zt_risk_exporter_config_last_reload_successful == 0",
+            for_duration=str(s.reload_for),
+            summary="The exporter {{ $labels.instance }} could not read its new configuration or credentials.",
+            description="""
+            The exporter {{ $labels.instance }} still uses its old configuration and credentials, because it could not
+            read or use the new ones. Do not delete an old token at Cloudflare before this alert has ended. The log and
+            the live page name the file and the error. Correct the file. The exporter reads tokens and keys again by
+            itself, and the configuration file after a reload.
+            """,
+            fires_when="the exporter could not use a changed configuration, token or key",
+        ),
+        Alert(
+            name="ZtRiskExporterLogLinesDropped",
+            severity=WARNING,
+            expr=rose("zt_risk_exporter_log_lines_dropped_total", s.lost_window),
+            for_duration="0s",
+            summary="The log of {{ $labels.instance }} is incomplete.",
+            description="""
+            The exporter {{ $labels.instance }} dropped log lines, because nothing reads its standard error fast enough.
+            Metrics are not affected. Check the program that collects the log, and the disk that it writes to.
+            """,
+            fires_when=f"the exporter dropped log lines within the last {s.lost_window}",
+        ),
         Alert(
             name="ZtRiskExporterStateNotDurable",
             severity=WARNING,
@@ -186,7 +268,7 @@ def state_alerts(s: Settings) -> list[Alert]:
         Alert(
             name="ZtRiskExporterStateCommitFailed",
             severity=WARNING,
-            expr=f'increase(zt_risk_exporter_state_commits_total{{result="failed"}}[{s.commit_window}]) > 0',
+            expr=rose('zt_risk_exporter_state_commits_total{result="failed"}', s.commit_window),
             for_duration="0s",
             summary="The exporter {{ $labels.instance }} could not write its state.",
             description="""

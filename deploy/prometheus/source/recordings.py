@@ -5,6 +5,7 @@ from __future__ import annotations
 from textwrap import dedent
 
 from model import Recording
+from promql import increase, indented
 from settings import Settings
 
 HIGH = "job_account:cloudflare_zt_risk_users_high:max"
@@ -48,17 +49,28 @@ def recordings(s: Settings) -> list[Recording]:
             EVENTS,
             f"""
             max by (job, account, behavior) (
-              sum by (job, instance, account, behavior) (increase(cloudflare_zt_risk_events_total[{s.campaign_window}]))
+              sum by (job, instance, account, behavior) (
+                {indented(16, increase("cloudflare_zt_risk_events_total", s.campaign_window))}
+              )
             )
             """,
         ),
         Recording(
             NEW_USERS,
-            f"max by (job, account, behavior) (increase(cloudflare_zt_risk_behavior_users_total[{s.campaign_window}]))",
+            f"""
+            max by (job, account, behavior) (
+              {indented(14, increase("cloudflare_zt_risk_behavior_users_total", s.campaign_window))}
+            )
+            """,
         ),
-        Recording(RESETS, f"max by (job, account) (increase(cloudflare_zt_risk_resets_total[{s.reset_window}]))"),
-        # Of two exporters, the one that has not read the settings again still has the old ones. `min` takes the newer
-        # value.
+        Recording(
+            RESETS,
+            f"""
+            max by (job, account) (
+              {indented(14, increase("cloudflare_zt_risk_resets_total", s.reset_window))}
+            )
+            """,
+        ),
         Recording(ENABLED, "min by (job, account, behavior) (cloudflare_zt_risk_behavior_enabled)"),
         # 0 means that Cloudflare did not send a level.
         Recording(LEVEL, "max by (job, account, behavior) (cloudflare_zt_risk_behavior_risk_level > 0)"),

@@ -6,8 +6,9 @@ Principles of all rules:
   account, over all instances. They use `max`, because two exporters that watch the same account show the same values.
 - A missing series must not fire an alert by itself, and must not keep an alert from firing. So conditions that suppress
   an alert use `unless`, which allows their series to be missing.
-- `increase` handles restarts: when a counter falls, it restarted at 0. The exporter exposes its counters with 0 before
-  it counts anything, so that Prometheus sees the first events too. Comments name the exceptions.
+- Rules use the functions of promql.py for increases and changes. An increase handles restarts: when a counter falls, it
+  restarted at 0. The exporter exposes its counters with 0 before it counts anything, so that Prometheus sees the first
+  events too. Comments name the exceptions.
 """
 
 from __future__ import annotations

@@ -155,6 +155,14 @@ class Settings:
     pending: Duration = hours(1)
     pending_for: Duration = minutes(5)
 
+    # EventsRejected, RowsRejected, EventsUnattributed and LogLinesDropped: one is enough, because each is missing data.
+    # They fire for an hour.
+    lost_window: Duration = hours(1)
+    # ReloadFailed: long enough to correct a typing error. The exporter itself waits for several looks at a token file.
+    reload_for: Duration = minutes(5)
+    # UnknownRiskLevel: ten polls.
+    unknown_for: Duration = minutes(5)
+
     # StateNotDurable: long enough that a short test run does not fire.
     state_for: Duration = minutes(15)
     # StateCommitFailed: one failure is enough, because a disk error does not depend on polls. It fires for an hour.

@@ -9,6 +9,7 @@ use crate::collector::persist::{Now, Saved};
 use crate::collector::queue::{LONGEST_BACKOFF, Queue};
 use crate::collector::roster::Roster;
 use crate::collector::top_users::{MINIMUM_LIFETIME, TopUsers};
+use crate::collector::user_label::UserLabel;
 use crate::model::Resource;
 use crate::store::row::{Table, Unreadable};
 
@@ -59,16 +60,22 @@ impl Account {
         let audits_free = now.instant_of(last + WINDOW, WINDOW);
         account.schedule.resume(collector.summary_pages, audits_free, now.instant);
         for (&resource, &read) in &collector.last_success {
+            // E-mail addresses and names are not saved, so the list must be read again.
+            let lacks_names = matches!(account.user_label, UserLabel::Email) && resource == Resource::Summary;
             let is_fresh = resource != Resource::Summary || collector.up == Some(true);
             if is_fresh && let Some(interval) = account.schedule.interval(resource) {
                 let due = now.instant_of(read + interval, interval);
-                account.schedule.resume_at(resource, due);
+                if !lacks_names {
+                    account.schedule.resume_at(resource, due);
+                }
                 if resource == Resource::Summary && due > now.instant {
                     (account.up, account.reachability) = (Some(true), Reachability::Answered);
                 }
             }
         }
-        account.last_success = collector.last_success;
+        // A clock that was ahead must not leave times in the future, which would be negative ages.
+        account.last_success =
+            collector.last_success.into_iter().map(|(resource, at)| (resource, at.min(now.date))).collect();
         account.publish();
         Ok(account)
     }

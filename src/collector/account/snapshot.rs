@@ -51,6 +51,7 @@ impl Account {
             series,
             pending: self.queue.len() as u64,
             oldest_pending: self.queue.oldest(),
+            departures_skipped: self.departures_skipped,
         }
     }
 

@@ -2,8 +2,9 @@
 
 use super::loss::Loss;
 use super::user_record::Record;
+use crate::clock::Instant;
 use crate::collector::behavior_labels::{LabelId, Labels};
-use crate::collector::queue::{Attempts, Pending, Reason};
+use crate::collector::queue::{Attempts, NextRetry, Pending, Reason};
 use crate::collector::roster::{LevelSince, User};
 use crate::model::{Level, RowFingerprint};
 
@@ -23,6 +24,22 @@ pub struct DetailRequest {
     pub(super) peak: u32,
     /// What earlier readings that were short left behind.
     pub(super) attempts: Attempts,
+    /// Whether the request is a retry.
+    pub(super) timing: Timing,
+}
+
+/// When a user is read, in relation to the retries of readings with missing events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timing {
+    /// No reading of this change had missing events.
+    First,
+    /// Another change came before the retry was due.
+    Early,
+    /// The retry is due.
+    Retry {
+        /// The count that it must explain.
+        target: u32,
+    },
 }
 
 /// Why a user's events are read.
@@ -38,7 +55,7 @@ pub enum FetchReason {
 
 impl DetailRequest {
     /// A request for a user who waits in the queue.
-    pub fn pending(user: User, pending: &Pending) -> Self {
+    pub fn pending(user: User, pending: &Pending, now: Instant) -> Self {
         let reason = match pending.reason {
             Reason::Changed => FetchReason::Changed,
             Reason::Gone => FetchReason::Gone,
@@ -51,6 +68,11 @@ impl DetailRequest {
             level_before,
             peak: pending.peak,
             attempts: pending.attempts,
+            timing: match pending.retry {
+                None => Timing::First,
+                Some(retry) if now < retry.due => Timing::Early,
+                Some(retry) => Timing::Retry { target: retry.target },
+            },
         }
     }
 
@@ -63,6 +85,7 @@ impl DetailRequest {
             level_before: user.level_since(),
             peak: 0,
             attempts: Attempts::default(),
+            timing: Timing::First,
         }
     }
 }
@@ -73,7 +96,7 @@ pub(crate) enum Verdict {
     /// It does, or no more retries are left.
     Done,
     /// Fewer events were found than the summary counts: they are looked for again later.
-    Short(Attempts),
+    Short(Attempts, NextRetry),
 }
 
 /// All changes that one reading of a user's events makes.

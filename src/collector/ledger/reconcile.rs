@@ -1,16 +1,20 @@
 //! Compares a user's listed events with the counted ones.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use super::reading::{DetailRequest, FetchReason, Reading, Verdict};
+use super::retries::{CountHistory, decide};
 use super::user_record::Record;
 use super::{Ledger, Loss};
 use crate::clock::Timestamp;
 use crate::collector::behavior_labels::{LabelId, Labels};
-use crate::collector::queue::{Attempts, SHORT_RETRIES};
+use crate::collector::queue::Attempts;
 use crate::collector::roster::{Coverage, LevelSince, Origin, Presence, User};
 use crate::model::{Completeness, Event, Level, UserId, UserRisk};
+
+/// A reset before 1970 is none: Cloudflare may write the year 1 for "never".
+const EARLIEST_RESET: Timestamp = Timestamp::from_seconds(0);
 
 /// A reset may be dated this much later than the answer that shows it. One with a later date is ignored: it would hide
 /// all real resets until then.
@@ -25,7 +29,8 @@ impl Ledger {
         let known = self.records.get(&id);
         let mut record = known.cloned().unwrap_or_default();
         let newer_reset = risk.last_reset.filter(|&reset| {
-            record.last_reset.is_none_or(|stored| reset > stored) && reset <= date + CLOCK_SKEW
+            let is_new = record.last_reset.is_none_or(|stored| reset > stored);
+            is_new && reset <= date + CLOCK_SKEW && reset >= EARLIEST_RESET
         });
         let counted_reset = newer_reset.filter(|&reset| reset > self.floor_of(id));
         let ListedEvents { new, listed, too_far_ahead } = self.find_new(id, &record, &risk.events, date);
@@ -63,28 +68,25 @@ impl Ledger {
                 || latest_event < covered_event
                 || (covered_event < reset && reset <= latest_event)
         };
+        let mut history = CountHistory::Continued;
         if reset_of_count.is_some_and(restarted_count) {
+            history = CountHistory::Restarted;
             // The count started again from 0; the rest of the count before the reset is still expected.
             attempts.owed = (highest - user.covered.count).saturating_sub(user.ahead);
             (user.covered.count, user.ahead) = (0, 0);
         }
         let Explanation { missing, ahead } = explain(request, &user, listed.len(), &attempts);
-        let short = request.reason != FetchReason::Audit
-            && (missing > 0 || risk.completeness != Completeness::Complete);
-        let verdict = if short && usize::from(attempts.count) < SHORT_RETRIES.len() {
-            user.coverage = Coverage::Uncovered;
-            attempts.count += 1;
-            Verdict::Short(attempts)
-        } else {
-            cover(&mut user, request, ahead, attempts.reset);
-            Verdict::Done
-        };
+        let (verdict, lost) = decide(request, &risk.completeness, missing, history, &mut attempts);
+        match verdict {
+            Verdict::Short(..) => user.coverage = Coverage::Uncovered,
+            Verdict::Done => cover(&mut user, request, ahead, attempts.reset),
+        }
         let mut losses = Vec::new();
         if newly_skipped > 0 {
             losses.push((Loss::Timestamp, newly_skipped.into()));
         }
-        if verdict == Verdict::Done && missing > 0 {
-            losses.push((reason(request, risk, missing, attempts.reset), missing.into()));
+        if lost > 0 {
+            losses.push((reason(request, risk, lost, attempts.reset), lost.into()));
         }
         if let Some(reset) = newer_reset
             && user.since < reset
@@ -109,6 +111,24 @@ impl Ledger {
             labels,
             record: (record != *known.unwrap_or(&Record::default())).then_some(record),
         }
+    }
+
+    /// The behaviors of events that would be counted, but have no label yet. Each name occurs once.
+    pub(crate) fn unknown_behaviors(
+        &self,
+        request: &DetailRequest,
+        risk: &UserRisk,
+        date: Timestamp,
+    ) -> Vec<String> {
+        let is_unknown = |event: &Event| self.labels.may_be_listed_later(&event.name);
+        if !risk.events.iter().any(is_unknown) {
+            return Vec::new();
+        }
+        let id = request.user.id;
+        let record = self.records.get(&id).cloned().unwrap_or_default();
+        let new = self.find_new(id, &record, &risk.events, date).new;
+        let names = new.into_iter().map(|(_, event)| event).filter(|event| is_unknown(event));
+        names.map(|event| event.name.clone()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Takes the answer that the user does not exist: events that were not read are lost. The keys of a user who left the
@@ -147,8 +167,9 @@ impl Ledger {
         let floor = self.floor_of(id).max(record.floor.unwrap_or(Timestamp::from_millis(i64::MIN)));
         let mut room = record.room_in_future(date);
         let mut found = ListedEvents { new: Vec::new(), listed: HashSet::new(), too_far_ahead: 0 };
+        let mut times = EventTimes::default();
         for event in events {
-            let key = self.key(id, event);
+            let key = self.key_of_listed(id, event, record, &found.listed, &mut times);
             let is_first = found.listed.insert(key);
             if !is_first || event.timestamp <= floor || record.has(key) {
                 continue;
@@ -164,6 +185,58 @@ impl Ledger {
         }
         found
     }
+}
+
+impl Ledger {
+    /// The key of a listed event. If the same id was counted or listed before with the time in another precision, it is the
+    /// key of that event.
+    fn key_of_listed(
+        &self,
+        user: UserId,
+        event: &Event,
+        record: &Record,
+        listed: &HashSet<u64>,
+        times: &mut EventTimes,
+    ) -> u64 {
+        let key = self.key(user, &event.id, event.timestamp);
+        if record.has(key) || listed.contains(&key) {
+            return key;
+        }
+        let others = times.in_second_of(event.timestamp, record);
+        let is_known = |key: &u64| record.has(*key) || listed.contains(key);
+        let other = others
+            .iter()
+            .filter(|at| is_whole_second(**at) != is_whole_second(event.timestamp))
+            .map(|at| self.key(user, &event.id, *at))
+            .find(is_known);
+        others.push(event.timestamp);
+        other.unwrap_or(key)
+    }
+}
+
+/// The times of counted and listed events, by second. They are collected once an unknown event is listed.
+#[derive(Default)]
+struct EventTimes(Option<HashMap<i64, Vec<Timestamp>>>);
+
+impl EventTimes {
+    fn in_second_of(&mut self, at: Timestamp, record: &Record) -> &mut Vec<Timestamp> {
+        let times = self.0.get_or_insert_with(|| {
+            let mut times: HashMap<i64, Vec<Timestamp>> = HashMap::new();
+            for counted in &record.keys {
+                times.entry(second(counted.at)).or_default().push(counted.at);
+            }
+            times
+        });
+        times.entry(second(at)).or_default()
+    }
+}
+
+fn second(at: Timestamp) -> i64 {
+    at.millis().div_euclid(1_000)
+}
+
+fn is_whole_second(at: Timestamp) -> bool {
+    at.millis().rem_euclid(1_000) == 0
 }
 
 /// A user's listed events, compared with the counted ones.
@@ -212,10 +285,10 @@ fn cover(user: &mut User, request: &DetailRequest, ahead: u32, reset: Option<Tim
 }
 
 fn reason(request: &DetailRequest, risk: &UserRisk, missing: u32, reset: Option<Timestamp>) -> Loss {
-    if risk.completeness != Completeness::Complete {
-        Loss::Capped
-    } else if risk.rejected >= missing {
+    if risk.rejected >= missing {
         Loss::Timestamp
+    } else if risk.completeness != Completeness::Complete {
+        Loss::Capped
     } else if reset.is_some() {
         Loss::Reset
     } else if request.reason == FetchReason::Gone {

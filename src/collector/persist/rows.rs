@@ -71,7 +71,7 @@ pub(crate) fn write_record(record: &Record) -> Vec<u8> {
 
 /// Writes an entry of the queue.
 pub(crate) fn write_pending(pending: &Pending, due: Option<Instant>, now: Now) -> Vec<u8> {
-    let Pending { latest, level_before, reason, since, peak, attempts, failures } = pending;
+    let Pending { latest, level_before, reason, since, peak, attempts, failures, retry: _ } = pending;
     let Attempts { count, found, reset, owed } = attempts;
     let mut row = RowWriter::default();
     put_fingerprint(&mut row, latest);

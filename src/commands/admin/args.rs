@@ -74,12 +74,16 @@ pub(crate) struct User {
     pub(super) common: Common,
 }
 
-/// Reset the risk of users, after confirmation
+/// Reset the risk of users, after confirmation. Cloudflare's API reference says that this clears the accumulated risk
+/// history of a user
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Reset {
     /// The users to reset, named as for the command user
     #[arg(value_name = "USER", required = true, value_parser = NonEmptyStringValueParser::new())]
     pub(super) users: Vec<String>,
+    /// Save the users' events to this new file (JSON, mode 0600) before the reset
+    #[arg(long, value_name = "FILE")]
+    pub(super) save: Option<PathBuf>,
     #[command(flatten)]
     pub(super) consent: Consent,
     #[command(flatten)]

@@ -6,8 +6,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, listed};
+use crate::commands::input_file::read_text;
 use crate::commands::terminal::table::{Column, Sheet};
 use crate::model::{Behavior, BehaviorSetting, Level};
+
+/// Cloudflare has fewer than 20 behaviors, which take a few kilobytes.
+const LONGEST_MIB: u64 = 1;
 
 /// The settings of behaviors, by id.
 pub(super) type Settings = BTreeMap<String, BehaviorSetting>;
@@ -51,7 +55,7 @@ impl From<Entry> for BehaviorSetting {
 pub(super) fn read(path: &Path) -> Result<Settings, Failure> {
     let refuse =
         |why: &dyn std::fmt::Display| Failure::Usage(format!("the baseline {}: {why}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| refuse(&error))?;
+    let text = read_text(path, LONGEST_MIB).map_err(|error| refuse(&error))?;
     let settings = parse(&text).map_err(|why| refuse(&why))?;
     if settings.is_empty() {
         return Err(refuse(&"it has no behaviors"));

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::args::{BehaviorsAction, SetBehavior};
 use super::baseline::{self, Difference, Settings, Stage};
-use super::change_log::{Operation, record, record_unconfirmed};
+use super::change_log::{Actor, Change, Operation, Outcome, lacks_result, record_accepted, record_failed};
 use super::{Failure, Report, listed, unreadable};
 use crate::app::logging::Colour;
 use crate::cloudflare::UpdatedBehavior;
@@ -118,25 +118,63 @@ async fn change(
         )));
     }
     let wanted = differences.iter().map(|difference| (difference.id.clone(), difference.wanted)).collect();
+    let actor = Actor::identify(session).await;
     let result = Interrupt::listen()?.after(session.client.update_behaviors(&wanted)).await;
-    let contradicts = |difference: &&Difference| result.as_ref().is_ok_and(|all| contradict(all, difference));
-    for difference in &differences {
-        let (id, text) = (&difference.id, difference.text());
-        if contradicts(&difference) {
-            record_unconfirmed(session, Operation::SetBehavior, id, &text);
-        } else {
-            record(session, Operation::SetBehavior, id, Some(&text), &result);
+    let cf_ray = session.ray();
+    let is_doubtful = match &result {
+        Ok(answered) => differences.iter().any(|difference| contradict(answered, difference)),
+        Err(error) => lacks_result(error),
+    };
+    if let (Err(error), false) = (&result, is_doubtful) {
+        for difference in &differences {
+            record_failed(session, &actor, difference.logged(&difference.text()), error);
         }
+        return Err(Failure::change(error, "behaviors"));
     }
-    let contradicted = differences.iter().find(contradicts).map(|difference| {
+    let outcomes = if is_doubtful {
+        settle(session, &differences).await
+    } else {
+        vec![Outcome::Done; differences.len()]
+    };
+    for (difference, outcome) in differences.iter().zip(&outcomes) {
+        record_accepted(session, &actor, difference.logged(&difference.text()), *outcome, cf_ray.as_deref());
+    }
+    let is = |wanted: Outcome| outcomes.iter().all(|outcome| *outcome == wanted);
+    let stage = match () {
+        () if is(Outcome::Done) => Stage::Done,
+        () if is(Outcome::NotDone) => Stage::NothingDone,
+        () => Stage::Unknown,
+    };
+    let undone = differences.iter().zip(&outcomes).find(|(_, outcome)| **outcome != Outcome::Done);
+    let failure = undone.map(|(difference, outcome)| {
         let id = listed([difference.id.as_str()].into_iter());
-        Failure::Runtime(format!(
-            "cloudflare accepted the change, but its answer does not show that {id} has changed"
-        ))
+        Failure::Runtime(match outcome {
+            Outcome::NotDone => format!("cloudflare accepted the change, but {id} has not changed"),
+            _ => format!(
+                "cloudflare accepted the change, but it is unclear whether {id} has changed: check with \
+                 `zt-risk-exporter behaviors` before you repeat it"
+            ),
+        })
     });
-    result.map_err(|error| Failure::change(&error, "behaviors"))?;
-    let stage = if contradicted.is_some() { Stage::Unknown } else { Stage::Done };
-    Ok(Report::found(sheet(stage)).remarking(remarks(undeclared)).failing(contradicted))
+    Ok(Report::found(sheet(stage)).remarking(remarks(undeclared)).failing(failure))
+}
+
+/// The outcome of each change that Cloudflare accepted without showing the result, by reading the behaviors again.
+async fn settle(session: &Session, differences: &[Difference]) -> Vec<Outcome> {
+    let now = read(session).await.map(|found| baseline::settings(&found.rows)).unwrap_or_default();
+    let outcome = |difference: &Difference| match now.get(&difference.id) {
+        Some(now) if *now == difference.wanted => Outcome::Done,
+        Some(now) if *now == difference.now => Outcome::NotDone,
+        Some(_) | None => Outcome::Unknown,
+    };
+    differences.iter().map(outcome).collect()
+}
+
+impl Difference {
+    /// The change that removes it, for the log.
+    fn logged<'a>(&'a self, text: &'a str) -> Change<'a> {
+        Change { operation: Operation::SetBehavior, subject: &self.id, change: Some(text) }
+    }
 }
 
 /// Whether the answer to a change shows another setting for this behavior.

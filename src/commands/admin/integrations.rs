@@ -4,7 +4,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::args::{CreateIntegration, IntegrationsAction, UpdateIntegration};
-use super::change_log::{Operation, record};
+use super::change_log::{self, Actor, Change, Operation, lacks_result, record_accepted, record_failed};
 use super::{Failure, Report, unreadable};
 use crate::app::logging::Colour;
 use crate::cloudflare::{Error, IntegrationSetting, NewIntegration};
@@ -44,12 +44,56 @@ async fn make(session: &Session, create: &CreateIntegration) -> Result<Report, F
         NewIntegration { tenant_url: create.tenant_url.clone(), reference_id: create.reference_id.clone() };
     let question = format!("Send risk changes of {} to {:?} from now on?", session.alias, new.tenant_url);
     confirmation.confirm(String::new(), question).await?;
+    let before = list(session).await?;
+    let actor = Actor::identify(session).await;
     let result = Interrupt::listen()?.after(session.client.create_integration(&new)).await;
+    let cf_ray = session.ray();
+    let made = settle(result, async || {
+        let is_new = |found: &Integration| before.iter().all(|known| known.id != found.id);
+        let fits = |found: &Integration| {
+            found.tenant_url == new.tenant_url
+                && new.reference_id.as_ref().is_none_or(|reference| *reference == found.reference_id)
+        };
+        list(session).await.ok()?.into_iter().find(|found| is_new(found) && fits(found))
+    });
+    let made = made.await;
     // A new integration has no id yet.
-    let subject = result.as_ref().map_or_else(|_| "new".to_owned(), |made| made.id.to_string());
-    record(session, Operation::CreateIntegration, &subject, None, &result);
-    let made = result.map_err(|error| Failure::change(&error, "integrations"))?;
+    let subject = made.as_ref().map_or_else(|_| "new".to_owned(), |made| made.id.to_string());
+    let logged = Change { operation: Operation::CreateIntegration, subject: &subject, change: None };
+    let made = finish(session, &actor, logged, made, cf_ray.as_deref(), "integrations")?;
     Ok(Report::found(sheet(session, &[made], Outcome::Created)))
+}
+
+async fn list(session: &Session) -> Result<Vec<Integration>, Failure> {
+    let found = session.client.integrations().await.map_err(|error| Failure::request(&error))?;
+    Ok(found.rows)
+}
+
+/// The result of a change. If Cloudflare answered with success but without the result, reading again may find it.
+async fn settle(
+    result: Result<Integration, Error>,
+    read_again: impl AsyncFnOnce() -> Option<Integration>,
+) -> Result<Integration, Error> {
+    match result {
+        Err(error) if lacks_result(&error) => read_again().await.ok_or(error),
+        result => result,
+    }
+}
+
+/// Logs a change, and turns its error into that of the command; `look` is the command that shows the current state.
+fn finish<T>(
+    session: &Session,
+    actor: &Actor,
+    change: Change<'_>,
+    result: Result<T, Error>,
+    cf_ray: Option<&str>,
+    look: &str,
+) -> Result<T, Failure> {
+    match &result {
+        Ok(_) => record_accepted(session, actor, change, change_log::Outcome::Done, cf_ray),
+        Err(error) => record_failed(session, actor, change, error),
+    }
+    result.map_err(|error| Failure::change(&error, look))
 }
 
 async fn change(session: &Session, update: &UpdateIntegration) -> Result<Report, Failure> {
@@ -72,11 +116,15 @@ async fn change(session: &Session, update: &UpdateIntegration) -> Result<Report,
     unchanged(session, &now).await?;
     let Integration { tenant_url, active, reference_id, .. } = wanted;
     let setting = IntegrationSetting { tenant_url, active, reference_id: Some(reference_id) };
+    let actor = Actor::identify(session).await;
     let result = Interrupt::listen()?.after(session.client.update_integration(now.id, &setting)).await;
-    let text = changed(&now, &setting);
-    record(session, Operation::UpdateIntegration, &now.id.to_string(), Some(&text), &result);
-    let look = format!("integrations get {}", now.id);
-    let changed = result.map_err(|error| Failure::change(&error, &look))?;
+    let cf_ray = session.ray();
+    let is_wanted = |found: &Integration| changed(found, &setting).is_empty();
+    let result = settle(result, async || read(session, now.id).await.ok().filter(is_wanted)).await;
+    let (subject, text) = (now.id.to_string(), changed(&now, &setting));
+    let logged = Change { operation: Operation::UpdateIntegration, subject: &subject, change: Some(&text) };
+    let look = format!("integrations get {subject}");
+    let changed = finish(session, &actor, logged, result, cf_ray.as_deref(), &look)?;
     Ok(Report::found(sheet(session, &[changed], Outcome::Updated)))
 }
 
@@ -110,9 +158,11 @@ async fn delete(session: &Session, id: Uuid, consent: &Consent) -> Result<Report
     confirmation.confirm(preview, "Delete this integration?".to_owned()).await?;
     let [now] = &integrations;
     unchanged(session, now).await?;
+    let actor = Actor::identify(session).await;
     let result = Interrupt::listen()?.after(session.client.delete_integration(id)).await;
-    record(session, Operation::DeleteIntegration, &id.to_string(), None, &result);
-    result.map_err(|error| Failure::change(&error, "integrations"))?;
+    let (subject, cf_ray) = (id.to_string(), session.ray());
+    let logged = Change { operation: Operation::DeleteIntegration, subject: &subject, change: None };
+    finish(session, &actor, logged, result, cf_ray.as_deref(), "integrations")?;
     Ok(Report::found(sheet(session, &integrations, Outcome::Deleted)))
 }
 

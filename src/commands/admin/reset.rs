@@ -1,12 +1,14 @@
 //! `reset`: resets the risk of users, one after the other, and stops at the first failure.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::args::Reset;
-use super::change_log::{Operation, Outcome, record};
+use super::change_log::{Actor, Change, Operation, Outcome, record_accepted, record_failed};
 use super::find_user::{Target, target};
 use super::people::{People, Person, sheet};
-use super::{Failure, Report};
+use super::{Failure, Report, saved_events};
 use crate::app::logging::Colour;
 use crate::commands::session::Session;
 use crate::commands::terminal::confirm::{self, Confirmation};
@@ -14,6 +16,10 @@ use crate::commands::terminal::counted;
 use crate::commands::terminal::interrupt::Interrupt;
 use crate::commands::terminal::progress::Progress;
 use crate::commands::terminal::table::{Column, Sheet};
+
+/// Stands above the question.
+const WARNING: &str = "Cloudflare's API reference says that a reset clears the accumulated risk history of a user; --save FILE keeps \
+                       the events.";
 
 /// # Errors
 /// Only before the first reset: a name is unclear, the change was not confirmed, or the budget is too small.
@@ -32,23 +38,32 @@ pub(super) async fn run(session: &Session, reset: &Reset) -> Result<Report, Fail
             Target::Several(report) => return Ok(report),
         }
     }
-    affordable(session, &targets)?;
+    if let Some(path) = &reset.save {
+        saved_events::refuse_existing(path)?;
+    }
+    affordable(session, &targets, reset.save.as_deref())?;
     let preview = sheet(session, &people, &targets, 0, 0).table(Colour::Off, confirm::width());
     let question = format!("Reset the risk of {}?", counted(targets.len(), "user"));
-    confirmation.confirm(preview, question).await?;
+    confirmation.confirm(format!("{preview}{WARNING}\n"), question).await?;
     if confirmation == Confirmation::AtTerminal {
         let now = People::read(session).await?;
         unchanged(&targets, &now)?;
-        affordable(session, &targets)?;
+    }
+    let actor = Actor::identify(session).await;
+    affordable(session, &targets, reset.save.as_deref())?;
+    if let Some(path) = &reset.save {
+        saved_events::save(session, &targets, path).await?;
     }
     let stopping = Interrupt::listen()?;
-    Ok(all(session, &targets, stopping).await)
+    Ok(all(session, &actor, &targets, stopping).await)
 }
 
 /// Fails if the budget has too few requests: a reset of several users should not stop halfway for that.
-fn affordable(session: &Session, targets: &[Person]) -> Result<(), Failure> {
+fn affordable(session: &Session, targets: &[Person], save: Option<&Path>) -> Result<(), Failure> {
     let left = session.budget().remaining as usize;
-    if targets.len() <= left {
+    // Saving the events takes another request for each user.
+    let needed = if save.is_some() { 2 * targets.len() } else { targets.len() };
+    if needed <= left {
         return Ok(());
     }
     Err(Failure::Runtime(format!(
@@ -69,19 +84,24 @@ fn unchanged(targets: &[Person], now: &People<'_>) -> Result<(), Failure> {
     }
 }
 
-async fn all(session: &Session, targets: &[Person], mut stopping: Interrupt) -> Report {
+async fn all(session: &Session, actor: &Actor, targets: &[Person], mut stopping: Interrupt) -> Report {
     let mut progress = Progress::new("resetting user", targets.len(), session.clock.now());
     let mut done: Vec<(Outcome, Option<String>)> = Vec::new();
     let mut failure = None;
     for person in targets {
         let result = stopping.after(session.client.reset(person.id)).await;
         let subject = person.id.to_string();
-        progress.suspend(|| record(session, Operation::ResetUser, &subject, None, &result));
+        let logged = Change { operation: Operation::ResetUser, subject: &subject, change: None };
         let ray = match &result {
             Ok(()) => session.ray(),
             Err(error) => error.response().and_then(|answer| answer.ray.clone()),
         };
-        done.push((Outcome::of(&result), ray));
+        let outcome = result.as_ref().err().map_or(Outcome::Done, Outcome::of_failure);
+        progress.suspend(|| match &result {
+            Ok(()) => record_accepted(session, actor, logged, outcome, ray.as_deref()),
+            Err(error) => record_failed(session, actor, logged, error),
+        });
+        done.push((outcome, ray));
         if let Err(error) = result {
             let why = Failure::change(&error, &format!("user {subject}"));
             let (before, total) = (done.len() - 1, targets.len());

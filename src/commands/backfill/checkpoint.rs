@@ -18,7 +18,11 @@ use super::grid::{History, Span};
 use crate::clock::Timestamp;
 use crate::cloudflare::limit::WINDOW;
 use crate::collector::ledger::persisted::{from_hex, hex};
+use crate::commands::input_file::read;
 use crate::model::UserId;
+
+/// The most counts, one for each sample of some hundred series, take less than this.
+const LONGEST_MIB: u64 = 1_024;
 
 /// The format version. Files of another version are refused.
 const FORMAT: u32 = 1;
@@ -98,7 +102,7 @@ impl Checkpoint {
     /// # Errors
     /// The file cannot be read, or this program did not write it.
     pub(super) fn load(path: &Path) -> io::Result<Option<Self>> {
-        let text = match fs::read(path) {
+        let text = match read(path, LONGEST_MIB) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),

@@ -37,7 +37,7 @@ families! {
         name: "cloudflare_zt_risk_last_success_timestamp_seconds",
         kind: Kind::Gauge,
         help: "When the resource was last read completely.",
-        labels: ["account", "endpoint"],
+        labels: ["account", "resource"],
     };
 
     /// Belongs to the exporter by its prefix, but is filled from the snapshots.
@@ -45,7 +45,7 @@ families! {
         name: "zt_risk_exporter_rejected_rows_total",
         kind: Kind::Counter,
         help: "Rows of Cloudflare's answers that were left out because they could not be read, since the exporter started.",
-        labels: ["account", "endpoint"],
+        labels: ["account", "resource"],
     };
 
     pub(crate) const USERS: Family<2> = Family {
@@ -137,6 +137,13 @@ families! {
         name: "cloudflare_zt_risk_oldest_pending_timestamp_seconds",
         kind: Kind::Gauge,
         help: "Since when the user who has waited longest for its new events to be read has been waiting; absent if no user waits.",
+        labels: ["account"],
+    };
+
+    pub(crate) const DEPARTED_USERS_SKIPPED: Family<1> = Family {
+        name: "cloudflare_zt_risk_departed_users_skipped_total",
+        kind: Kind::Counter,
+        help: "Users who left the list and were not read once more, because too many users left at once.",
         labels: ["account"],
     };
 

@@ -19,21 +19,21 @@ families! {
         name: "zt_risk_exporter_requests_total",
         kind: Kind::Counter,
         help: "Requests sent to Cloudflare, by resource and outcome.",
-        labels: ["account", "endpoint", "outcome"],
+        labels: ["account", "resource", "outcome"],
     };
 
     pub(crate) const REQUEST_DURATION: Family<1> = Family {
         name: "zt_risk_exporter_request_duration_seconds",
         kind: Kind::Histogram,
         help: "Time from sending a request to the end of its answer.",
-        labels: ["endpoint"],
+        labels: ["resource"],
     };
 
     pub(crate) const RETRIES: Family<1> = Family {
         name: "zt_risk_exporter_retries_total",
         kind: Kind::Counter,
         help: "Requests to Cloudflare that were sent again after a temporary failure.",
-        labels: ["endpoint"],
+        labels: ["resource"],
     };
 
     pub(crate) const BUDGET_LIMIT: Family<1> = Family {
@@ -61,7 +61,7 @@ families! {
         name: "zt_risk_exporter_poll_interval_seconds",
         kind: Kind::Gauge,
         help: "How often the resource is read: the configured interval, or a longer one if the budget requires it.",
-        labels: ["account", "endpoint"],
+        labels: ["account", "resource"],
     };
 
     pub(crate) const TOKEN_EXPIRY: Family<1> = Family {
@@ -123,7 +123,14 @@ families! {
     pub(crate) const CONFIG_RELOADED: Family<0> = Family {
         name: "zt_risk_exporter_config_last_reload_successful",
         kind: Kind::Gauge,
-        help: "1 if the configuration was read without error when it was last read, 0 if an older one is still in force.",
+        help: "1 if the configuration and the credential files could be read, 0 if values from before a failure are in use.",
+        labels: [],
+    };
+
+    pub(crate) const LOG_LINES_DROPPED: Family<0> = Family {
+        name: "zt_risk_exporter_log_lines_dropped_total",
+        kind: Kind::Counter,
+        help: "Log lines that were dropped because standard error was not read fast enough.",
         labels: [],
     };
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::incidents::{Incident, IncidentCause, Incidents};
+use super::incidents::{Incident, IncidentCause, IncidentSource, Incidents};
 use crate::clock::{Clock, Instant, Timestamp};
 use crate::cloudflare::Outcome;
 use crate::cloudflare::limit::{self, Budget};
@@ -90,16 +90,16 @@ impl Accounts {
     pub(super) fn incident(
         &self,
         alias: &str,
-        resource: Resource,
+        source: IncidentSource,
         cause: IncidentCause,
         message: &str,
         date: Timestamp,
     ) {
-        self.change(alias, |account| account.incidents.record(resource, cause, message, date));
+        self.change(alias, |account| account.incidents.record(source, cause, message, date));
     }
 
-    pub(super) fn incident_over(&self, alias: &str, resource: Resource, date: Timestamp) {
-        self.change(alias, |account| account.incidents.end(resource, date));
+    pub(super) fn incident_over(&self, alias: &str, source: IncidentSource, date: Timestamp) {
+        self.change(alias, |account| account.incidents.end(source, date));
     }
 
     pub(super) fn activity(&self, alias: &str) -> Activity {
@@ -129,9 +129,12 @@ impl Accounts {
         Timestamp::from_seconds(seconds as i64)
     }
 
-    /// Writes the families with the label `account`.
+    /// Writes the families with the label `account`, and those about all accounts together.
     pub(super) fn write(&self, writer: &mut Writer) {
         let accounts = self.lock();
+        let are_read =
+            accounts.values().all(|account| !account.incidents.is_ongoing(IncidentSource::CredentialFile));
+        writer.family(&f::CONFIG_RELOADED).put([], u64::from(are_read));
         let mut out = writer.family(&f::REQUESTS);
         for account in accounts.values() {
             out.put_lines(&account.requests_lines);

@@ -4,14 +4,14 @@ use crate::clock::Timestamp;
 use crate::cloudflare::Outcome;
 use crate::model::Resource;
 
-/// How many incidents are kept for each account: as many as fit on a screen. At most one for each resource is ongoing.
+/// How many incidents are kept for each account: as many as fit on a screen. At most one for each source is ongoing.
 const KEPT: usize = 10;
 
-/// A resource that cannot be read, from the first failure to the next usable answer.
+/// Something that cannot be read, from the first failure to the next success.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incident {
-    /// The resource that cannot be read.
-    pub resource: Resource,
+    /// What cannot be read.
+    pub source: IncidentSource,
     /// Why it cannot be read.
     pub cause: IncidentCause,
     /// When it failed first.
@@ -26,13 +26,40 @@ pub struct Incident {
     pub message: String,
 }
 
-/// Why a resource could not be read.
+/// What cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IncidentSource {
+    /// A resource of the API.
+    Resource(Resource),
+    /// The file with the account's credentials.
+    CredentialFile,
+}
+
+impl IncidentSource {
+    /// The word in the status document.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Resource(resource) => resource.as_str(),
+            Self::CredentialFile => "credential_file",
+        }
+    }
+}
+
+impl From<Resource> for IncidentSource {
+    fn from(resource: Resource) -> Self {
+        Self::Resource(resource)
+    }
+}
+
+/// Why something could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IncidentCause {
     /// A request ended with this outcome.
     Request(Outcome),
     /// Every request was answered, but the list was incomplete.
     Partial,
+    /// The credential file cannot be read, or has no usable credentials.
+    CredentialFile,
 }
 
 impl IncidentCause {
@@ -41,6 +68,7 @@ impl IncidentCause {
         match self {
             Self::Request(outcome) => outcome.as_str(),
             Self::Partial => "partial",
+            Self::CredentialFile => "credential_file",
         }
     }
 }
@@ -50,34 +78,38 @@ impl IncidentCause {
 pub(super) struct Incidents(Vec<Incident>);
 
 impl Incidents {
-    /// A resource failed: begins an incident, or continues the ongoing one if the cause is the same.
+    /// A read failed: begins an incident, or continues the ongoing one if the cause is the same.
     pub(super) fn record(
         &mut self,
-        resource: Resource,
+        source: IncidentSource,
         cause: IncidentCause,
         message: &str,
         date: Timestamp,
     ) {
         let message = without_ids(message);
-        let same = |incident: &&mut Incident| incident.is_ongoing(resource) && incident.cause == cause;
+        let same = |incident: &&mut Incident| incident.is_ongoing(source) && incident.cause == cause;
         if let Some(known) = self.0.iter_mut().find(same) {
             (known.last, known.times, known.message) = (date, known.times + 1, message);
             return;
         }
-        self.end(resource, date);
+        self.end(source, date);
         if self.0.len() == KEPT {
             let oldest = self.0.iter().position(|incident| incident.over.is_some()).unwrap_or_default();
             self.0.remove(oldest);
         }
         let (first, last) = (date, date);
-        self.0.push(Incident { resource, cause, first, last, times: 1, over: None, message });
+        self.0.push(Incident { source, cause, first, last, times: 1, over: None, message });
     }
 
-    /// The resource was read completely, which ends its incident.
-    pub(super) fn end(&mut self, resource: Resource, date: Timestamp) {
-        if let Some(incident) = self.0.iter_mut().find(|incident| incident.is_ongoing(resource)) {
+    /// A read succeeded, which ends the incident.
+    pub(super) fn end(&mut self, source: IncidentSource, date: Timestamp) {
+        if let Some(incident) = self.0.iter_mut().find(|incident| incident.is_ongoing(source)) {
             incident.over = Some(date);
         }
+    }
+
+    pub(super) fn is_ongoing(&self, source: IncidentSource) -> bool {
+        self.0.iter().any(|incident| incident.is_ongoing(source))
     }
 
     pub(super) fn all(&self) -> Vec<Incident> {
@@ -104,8 +136,8 @@ fn without_ids(message: &str) -> String {
 }
 
 impl Incident {
-    fn is_ongoing(&self, resource: Resource) -> bool {
-        self.resource == resource && self.over.is_none()
+    fn is_ongoing(&self, source: IncidentSource) -> bool {
+        self.source == source && self.over.is_none()
     }
 }
 
@@ -122,13 +154,13 @@ mod tests {
     #[test]
     fn repeated_failures_are_one_incident_which_another_cause_or_an_answer_ends() {
         let mut incidents = Incidents::default();
-        incidents.end(Resource::Summary, date(0));
-        incidents.record(Resource::Summary, TIMEOUT, "first", date(1));
-        incidents.record(Resource::Behaviors, TIMEOUT, "elsewhere", date(2));
-        incidents.record(Resource::Summary, TIMEOUT, "again", date(3));
-        incidents.record(Resource::Summary, IncidentCause::Partial, "incomplete", date(4));
-        incidents.end(Resource::Summary, date(5));
-        incidents.record(Resource::Summary, IncidentCause::Partial, "back", date(6));
+        incidents.end(Resource::Summary.into(), date(0));
+        incidents.record(Resource::Summary.into(), TIMEOUT, "first", date(1));
+        incidents.record(Resource::Behaviors.into(), TIMEOUT, "elsewhere", date(2));
+        incidents.record(Resource::Summary.into(), TIMEOUT, "again", date(3));
+        incidents.record(Resource::Summary.into(), IncidentCause::Partial, "incomplete", date(4));
+        incidents.end(Resource::Summary.into(), date(5));
+        incidents.record(Resource::Summary.into(), IncidentCause::Partial, "back", date(6));
         let found: Vec<_> = incidents
             .all()
             .into_iter()
@@ -165,10 +197,10 @@ mod tests {
     #[test]
     fn ongoing_incidents_are_kept_longer_than_those_that_are_over() {
         let mut incidents = Incidents::default();
-        incidents.record(Resource::Behaviors, TIMEOUT, "goes on", date(0));
+        incidents.record(Resource::Behaviors.into(), TIMEOUT, "goes on", date(0));
         for second in 1..100 {
-            incidents.record(Resource::Summary, TIMEOUT, &second.to_string(), date(second));
-            incidents.end(Resource::Summary, date(second));
+            incidents.record(Resource::Summary.into(), TIMEOUT, &second.to_string(), date(second));
+            incidents.end(Resource::Summary.into(), date(second));
         }
         let kept: Vec<String> = incidents.all().into_iter().map(|incident| incident.message).collect();
         let latest = (91..100).map(|second| second.to_string());

@@ -7,6 +7,7 @@ import { ago, bars, clock, element, line, morph, number, plural, setTime, span, 
 const LEVELS = ["high", "medium", "low", "unknown"];
 const ENDPOINTS = {
   summary: "List of users", user: "Events of single users", behaviors: "Behaviors", integrations: "Integrations",
+  credential_file: "Credential file",
 };
 const STATES = {
   true: ["good", "up to date"],

@@ -240,9 +240,9 @@ impl<'a> Integration<'a> {
 
 impl<'a> Failure<'a> {
     fn new(incident: &'a Incident) -> Self {
-        let Incident { resource, cause, first, last, times, over, message } = incident;
+        let Incident { source, cause, first, last, times, over, message } = incident;
         Self {
-            endpoint: resource.as_str(),
+            endpoint: source.as_str(),
             cause: cause.as_str(),
             first: first.to_string(),
             last: last.to_string(),

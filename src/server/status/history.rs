@@ -241,6 +241,7 @@ mod tests {
                 omitted: 0,
                 pending: 0,
                 oldest_pending: None,
+                departures_skipped: 0,
             }),
             counting_since: None,
             behaviors: None,

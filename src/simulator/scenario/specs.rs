@@ -11,7 +11,7 @@ use super::time_spec::TimeSpec;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccountSpec {
-    /// 32 hexadecimal digits.
+    /// The id. Cloudflare's have 32 hexadecimal digits; the schema allows any text.
     pub id: String,
     /// Whether the plan includes risk scoring.
     #[serde(default)]
@@ -70,6 +70,9 @@ pub struct EventSpec {
     pub level: Option<Level>,
     /// When the event happened.
     pub at: TimeSpec,
+    /// How many such events there are.
+    #[serde(default = "one")]
+    pub count: u32,
 }
 
 /// A behavior as configured at the start.
@@ -191,6 +194,10 @@ impl Level {
             Self::High => "high",
         }
     }
+}
+
+const fn one() -> u32 {
+    1
 }
 
 fn uuid<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {

@@ -38,6 +38,7 @@ fn cast(story: Story, speed: f64) -> Vec<UserSpec> {
             behavior: behavior.to_owned(),
             level: None,
             at: TimeSpec::BeforeStart(age.div_f64(speed)),
+            count: 1,
         }],
     };
     let background_user = |number: usize| {

@@ -91,7 +91,7 @@ impl Player {
             SceneAction::RestoreToken => world.auth.set_token_state(TokenState::Valid),
             SceneAction::Fail => {
                 let fault = Fault::Status { status: 503, code: 1000, message: "unavailable".to_owned() };
-                world.faults.add(FaultRule { fault, endpoint: None, account: None, count: None });
+                world.faults.add(FaultRule::everywhere(fault));
             }
             SceneAction::Recover => world.faults.clear(),
             SceneAction::End => {}
@@ -149,6 +149,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::simulator::faults::Endpoint;
     use crate::simulator::ground_truth::{AccountTruth, Include};
+    use crate::simulator::routes::Route;
     use crate::simulator::scenario::{GENERATED_ACCOUNT, GENERATED_TOKEN};
 
     fn stage(story: Story) -> (Player, Engine) {
@@ -193,7 +194,9 @@ mod tests {
             !world.account(GENERATED_ACCOUNT).unwrap().behaviors["malicious_file"].enabled
         }
         fn failing(world: &mut World) -> bool {
-            world.faults.take(Endpoint::Behaviors, Some(GENERATED_ACCOUNT)).is_some()
+            let account = Some(GENERATED_ACCOUNT.to_owned());
+            let route = Route { endpoint: Endpoint::Behaviors, account, subject: String::new() };
+            !world.faults.take(&route).is_empty()
         }
         type IsFailing = fn(&mut World) -> bool;
         let table: [(Story, IsFailing); 3] =

@@ -41,7 +41,7 @@ keys: [{ email: a@example.com, key: k }]",
 }
 
 #[tokio::test]
-async fn a_malformed_token_has_its_reason_in_the_chain_and_refusals_may_be_terse() {
+async fn a_malformed_token_has_an_error_chain_and_refusals_may_be_terse() {
     let server = TestServer::with("api: { refusals: terse }").await;
     let request = server.client.get(server.url("/summary"));
     let answer = request.header("authorization", "Bearer a b").send().await.unwrap();
@@ -53,7 +53,7 @@ async fn a_malformed_token_has_its_reason_in_the_chain_and_refusals_may_be_terse
 }
 
 #[tokio::test]
-async fn past_the_limit_everything_is_blocked_and_the_headers_say_so() {
+async fn beyond_the_limit_all_requests_are_blocked_and_the_headers_show_it() {
     let server = TestServer::with("limit: { quota: 2 }").await;
     for (path, status, remaining) in [("/summary", 200, 1), ("/behaviors", 200, 0), ("/summary", 429, 0)] {
         let answer = server.get(path).await;
@@ -70,7 +70,7 @@ async fn past_the_limit_everything_is_blocked_and_the_headers_say_so() {
 }
 
 #[tokio::test]
-async fn paths_and_methods_that_are_not_there_are_refused() {
+async fn unknown_paths_and_methods_are_refused() {
     let server = TestServer::with("").await;
     let account = format!("/accounts/{GENERATED_ACCOUNT}");
     for (method, path, status, error) in [
@@ -96,7 +96,7 @@ async fn paths_and_methods_that_are_not_there_are_refused() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_is_refused() {
+async fn a_large_body_is_refused() {
     let server = TestServer::with("").await;
     let large = " ".repeat(300 * 1024);
     let answer = server.send(Method::PUT, "/behaviors", &large).await.unwrap();
@@ -104,7 +104,7 @@ async fn a_body_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn a_token_says_until_when_it_is_good() {
+async fn a_token_can_be_verified() {
     let server = TestServer::with("").await;
     let url = format!("{}/user/tokens/verify", server.simulator.base_url());
     let answer = server.client.get(url).bearer_auth(GENERATED_TOKEN).send().await.unwrap();
@@ -112,7 +112,7 @@ async fn a_token_says_until_when_it_is_good() {
 }
 
 #[tokio::test]
-async fn a_summary_comes_whole_in_pages_or_always_the_same() {
+async fn a_summary_is_whole_or_in_pages_or_repeats_its_first_page() {
     let generated = |pages: &str| {
         let mut scenario = Scenario::generated(25, 1);
         let api = Scenario::from_yaml(&format!("api: {{ pages: {pages} }}")).unwrap().api;
@@ -141,14 +141,14 @@ async fn a_summary_comes_whole_in_pages_or_always_the_same() {
 }
 
 #[tokio::test]
-async fn events_are_listed_as_the_scenario_chooses() {
+async fn options_decide_which_events_are_listed() {
     for (api, wanted) in [
         ("{}", vec!["two", "one"]),
         ("{ listing_cap: 1 }", vec!["two"]),
         ("{ retention_seconds: 5400 }", vec!["two"]),
         ("{ retention_seconds: 60 }", vec![]),
         ("{ pages: { sized: { standard: 1, largest: 5 } } }", vec!["two"]),
-        // They were appended at their own time, which is longer ago.
+        // The events were appended at their own time, which is longer ago.
         ("{ detail_lag_ms: 5400000 }", vec!["one"]),
     ] {
         let server = TestServer::with(&format!("api: {api}")).await;
@@ -157,7 +157,7 @@ async fn events_are_listed_as_the_scenario_chooses() {
 }
 
 #[tokio::test]
-async fn a_new_event_shows_in_the_summary_at_once_and_in_the_details_after_the_lag() {
+async fn a_new_event_is_in_the_summary_at_once_and_in_the_list_after_the_lag() {
     let server = TestServer::with("api: { detail_lag_ms: 5400000 }").await;
     let now = clock().date();
     let user = A.parse().unwrap();
@@ -169,7 +169,7 @@ async fn a_new_event_shows_in_the_summary_at_once_and_in_the_details_after_the_l
 }
 
 #[tokio::test]
-async fn event_ids_and_names_may_be_the_behaviors() {
+async fn event_ids_and_names_may_be_the_id_of_the_behavior() {
     let server = TestServer::with("api: { event_ids: behavior, event_names: id }").await;
     let now = clock().date();
     server.simulator.append_event(GENERATED_ACCOUNT, B.parse().unwrap(), "imp_travel", now).unwrap();
@@ -179,7 +179,7 @@ async fn event_ids_and_names_may_be_the_behaviors() {
 }
 
 #[tokio::test]
-async fn counts_fall_with_retention_if_the_scenario_says_so() {
+async fn counts_fall_with_retention_if_the_option_is_set() {
     for (count, wanted) in [("recorded", 2), ("retained", 1)] {
         let server =
             TestServer::with(&format!("api: {{ retention_seconds: 5400, event_count: {count} }}")).await;
@@ -191,7 +191,7 @@ async fn counts_fall_with_retention_if_the_scenario_says_so() {
 }
 
 #[tokio::test]
-async fn a_reset_takes_a_user_off_the_list_and_leaves_what_the_scenario_chooses() {
+async fn a_reset_removes_a_user_from_the_list() {
     for (api, status, events) in [
         ("{}", 200, Some(0)),
         ("{ reset_events: listed }", 200, Some(2)),
@@ -207,7 +207,7 @@ async fn a_reset_takes_a_user_off_the_list_and_leaves_what_the_scenario_chooses(
         assert_eq!(user["result"]["last_reset_time"].is_string(), status == 200, "{api}");
         assert!(user["result"].get("risk_level").is_none(), "{api}");
 
-        // The next event brings the user back, with a count that starts again.
+        // The next event returns the user to the list, and the count starts again.
         let user = A.parse().unwrap();
         let later = clock().date() + Duration::from_secs(60);
         server.simulator.append_event(GENERATED_ACCOUNT, user, "high_risk_domain", later).unwrap();
@@ -219,7 +219,7 @@ async fn a_reset_takes_a_user_off_the_list_and_leaves_what_the_scenario_chooses(
 }
 
 #[tokio::test]
-async fn other_choices_can_be_made() {
+async fn other_options_have_an_effect() {
     let unknown = A.replace('a', "c");
     let behaviors = json!({"behaviors": {"nap": {"enabled": true, "risk_level": "low"}}}).to_string();
     let twice = json!({"integration_type": "Okta", "tenant_url": "https://a.okta.com", "reference_id": "r"});
@@ -247,7 +247,7 @@ async fn other_choices_can_be_made() {
 }
 
 #[tokio::test]
-async fn a_put_of_behaviors_answers_all_of_them_in_either_shape() {
+async fn a_put_of_behaviors_returns_all_of_them_in_either_shape() {
     let body =
         json!({"behaviors": {"imp_travel": {"enabled": false, "risk_level": "medium", "name": "Mine"}}});
     for (api, name) in [("full", Some("Impossible Travel")), ("settings", None)] {
@@ -262,7 +262,7 @@ async fn a_put_of_behaviors_answers_all_of_them_in_either_shape() {
 }
 
 #[tokio::test]
-async fn answers_are_compressed_where_the_scenario_and_the_client_want_it() {
+async fn answers_are_compressed_if_the_option_and_the_client_allow_it() {
     use std::io::Read;
     for (api, accept, compressed) in [("none", "gzip", false), ("gzip", "gzip", true), ("gzip", "br", false)]
     {

@@ -1,4 +1,4 @@
-//! Every fault, as a client sees it.
+//! Faults as a client sees them.
 
 use serde_json::json;
 use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule};
@@ -16,7 +16,7 @@ fn text_of(words: &str) -> String {
 }
 
 #[tokio::test]
-async fn faults_that_take_the_answers_place() {
+async fn some_faults_replace_the_answer() {
     let (code_971, message) = (971, text_of("Please wait"));
     for (fault, status, error) in [
         (Fault::Limited { retry_after: Some(text_of("7")) }, 429, 971),
@@ -33,14 +33,14 @@ async fn faults_that_take_the_answers_place() {
         assert_eq!(header(&answer, "ratelimit").is_none(), silent, "{fault:?}");
         let envelope = parsed(answer).await;
         assert_eq!((code(&envelope), &envelope["success"]), (error, &json!(false)), "{fault:?}");
-        assert_eq!(server.get("/behaviors").await.status(), 200, "elsewhere all is well");
+        assert_eq!(server.get("/behaviors").await.status(), 200, "other endpoints work");
         server.simulator.clear_faults();
-        assert_eq!(server.get("/summary").await.status(), 200, "cleared");
+        assert_eq!(server.get("/summary").await.status(), 200, "without the fault");
     }
 }
 
 #[tokio::test]
-async fn a_bad_gateway_speaks_html_and_a_redirect_points_away() {
+async fn a_bad_gateway_is_html_and_a_redirect_has_a_location() {
     let server = with_fault(Endpoint::Summary, Fault::BadGateway).await;
     let answer = server.get("/summary").await;
     assert_eq!(answer.status(), 502);
@@ -65,7 +65,7 @@ async fn results_can_be_missing_or_null() {
 }
 
 #[tokio::test]
-async fn levels_and_behaviors_can_be_strange() {
+async fn levels_and_behaviors_can_be_unknown() {
     for (fault, wanted) in [(Fault::NullLevels, json!(null)), (Fault::UnknownLevels, json!("critical"))] {
         let server = TestServer::with("").await;
         for endpoint in [Endpoint::Summary, Endpoint::User, Endpoint::Behaviors] {
@@ -120,7 +120,7 @@ async fn rows_move_between_pages() {
 }
 
 #[tokio::test]
-async fn totals_clocks_and_content_types_can_lie() {
+async fn totals_clocks_and_content_types_can_be_wrong() {
     let server = with_fault(Endpoint::Summary, Fault::LyingTotals { by: 5 }).await;
     assert_eq!(server.json("/summary").await.1["result_info"]["total_count"], 7);
 
@@ -138,7 +138,7 @@ async fn totals_clocks_and_content_types_can_lie() {
 }
 
 #[tokio::test]
-async fn connections_can_close_before_or_within_an_answer() {
+async fn connections_can_close_before_or_during_an_answer() {
     let server = with_fault(Endpoint::Summary, Fault::Reset).await;
     assert!(server.send(Method::GET, "/summary", "").await.is_err());
 
@@ -159,7 +159,7 @@ async fn a_slow_body_arrives_whole_and_a_late_answer_too() {
 }
 
 #[tokio::test]
-async fn an_endless_body_goes_on_and_a_bomb_is_gzip() {
+async fn an_endless_body_does_not_end_and_a_bomb_is_gzip() {
     let server = with_fault(Endpoint::Summary, Fault::EndlessBody).await;
     let mut answer = server.get("/summary").await;
     let mut seen = 0;
@@ -174,7 +174,7 @@ async fn an_endless_body_goes_on_and_a_bomb_is_gzip() {
 }
 
 #[tokio::test]
-async fn a_hanging_request_is_let_go_when_the_simulator_stops() {
+async fn a_hanging_request_ends_when_the_simulator_stops() {
     let server = with_fault(Endpoint::Summary, Fault::Hang).await;
     let TestServer { simulator, client } = server;
     let url = format!("{}/accounts/{GENERATED_ACCOUNT}/zt_risk_scoring/summary", simulator.base_url());

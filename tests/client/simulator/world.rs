@@ -1,4 +1,4 @@
-//! What happens, what is written down, and the control path.
+//! What happens, what is logged, and the control path.
 
 use serde_json::json;
 use zt_risk_exporter::simulator::{self, Endpoint, Level};
@@ -17,7 +17,7 @@ async fn the_truth_has_every_event_reset_removal_and_request() {
     assert_eq!((event.id.as_str(), event.risk_level, event.timestamp), ("mine", Level::Medium, now));
     server.simulator.reset(GENERATED_ACCOUNT, a).unwrap();
     server.simulator.remove_user(GENERATED_ACCOUNT, b).unwrap();
-    assert_eq!(server.simulator.reset(GENERATED_ACCOUNT, b), Err(simulator::NotFound::User));
+    assert_eq!(server.simulator.reset(GENERATED_ACCOUNT, b), Err(simulator::ActionError::UnknownUser));
     assert!(server.users("/summary").await.is_empty());
     server.get(&format!("/{B}")).await;
 
@@ -43,7 +43,7 @@ async fn the_truth_has_every_event_reset_removal_and_request() {
 }
 
 #[tokio::test]
-async fn the_control_path_does_what_the_verbs_do_and_is_not_recorded() {
+async fn control_requests_change_the_world_and_are_not_logged() {
     let server = TestServer::with("").await;
     let post = async |path: &str, body: Value| {
         let request = server.client.post(server.root(path)).body(body.to_string());
@@ -82,13 +82,13 @@ async fn the_control_path_does_what_the_verbs_do_and_is_not_recorded() {
         assert_eq!(answer.status().as_u16(), status, "{body}");
     }
     assert_eq!(server.json("/behaviors").await.1["result"], json!(null));
-    assert_ne!(server.json("/behaviors").await.1["result"], json!(null), "it was for one request");
+    assert_ne!(server.json("/behaviors").await.1["result"], json!(null), "the rule was for one request");
     let cleared = server.client.delete(server.root("/__control/faults"));
     assert_eq!(cleared.send().await.unwrap().status(), 204);
 }
 
 #[tokio::test]
-async fn two_simulators_with_the_same_seed_and_clock_show_the_same_world() {
+async fn two_simulators_with_the_same_seed_and_clock_have_the_same_users() {
     let clock = clock();
     let mut bodies = Vec::new();
     for _ in 0..2 {
@@ -102,7 +102,7 @@ async fn two_simulators_with_the_same_seed_and_clock_show_the_same_world() {
 }
 
 #[tokio::test]
-async fn a_fast_world_on_a_wall_clock_lives_and_never_shows_the_future() {
+async fn a_fast_world_has_no_events_in_the_future() {
     let mut scenario = Scenario::generated(200, 1);
     scenario.speed = 10_000.0;
     let server = TestServer::of(scenario).await;

@@ -1,5 +1,6 @@
 //! Resetting users: each at most once, each with a line in the log, and none after the first that fails.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
@@ -61,11 +62,51 @@ fn a_reset_is_written_as_csv_and_as_a_table_too() {
     assert!(row.starts_with(&format!("{BOB},Bob Ray,bob@example.com,low,1,done,")), "{row}");
     let line = csv.err.lines().find(|line| line.contains("zt_risk_exporter::operator")).unwrap();
     let fields =
-        format!("account=\"{ACCOUNT}\" operation=\"reset_user\" subject=\"{BOB}\" outcome=\"done\" cf_ray=");
+        format!("account=\"{ACCOUNT}\" operation=\"reset_user\" subject=\"{BOB}\" outcome=\"done\" os_user=");
     assert!(line.contains(" INFO ") && line.contains(&fields), "{line}");
     let table = rig.run(&["reset", CEM, "--yes"]).out;
     for word in ["outcome", "done", CEM, "Cem Lee"] {
         assert!(table.contains(word), "{word} in {table}");
+    }
+}
+
+#[test]
+fn the_events_are_saved_before_the_reset_to_a_new_file_of_its_owner() {
+    let rig = Rig::new();
+    let path = rig.file("here", "").with_file_name("saved.json");
+    let path = path.to_str().unwrap();
+    let ended = rig.run(&["reset", ANN, BOB, "--yes", "--save", path]);
+    assert_eq!((ended.code, rig.resets().len()), (Some(0), 2), "{ended:?}");
+    let mode = std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+    let saved: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    assert_eq!((&saved["account"], texts(&saved["users"], "id")), (&json!(ACCOUNT), vec![ANN, BOB]));
+    assert_eq!(texts(&saved["users"][0]["events"], "id"), ["a-2", "a-3"]);
+    assert_eq!(saved["users"][0]["last_reset"], "2020-01-01T12:00:00Z");
+    assert!(saved["users"][0]["events"][0]["details"].is_object(), "{saved}");
+
+    let before = std::fs::read(path).unwrap();
+    let ended = rig.run(&["reset", CEM, "--yes", "--save", path]);
+    assert_eq!((ended.code, rig.resets().len()), (Some(2), 2), "{ended:?}");
+    assert!(
+        ended.err.contains("nothing was reset: ") && ended.err.contains("is not overwritten"),
+        "{}",
+        ended.err
+    );
+    assert_eq!(std::fs::read(path).unwrap(), before);
+}
+
+#[test]
+fn nobody_is_reset_whose_events_cannot_all_be_saved() {
+    let rig = Rig::new();
+    let path = rig.file("here", "").with_file_name("saved.json");
+    for fault in [Fault::BadGateway, Fault::NullResult] {
+        rig.inject(FaultRule::at(Endpoint::User, fault));
+        let ended = rig.run(&["reset", ANN, "--yes", "--save", path.to_str().unwrap()]);
+        assert_eq!((ended.code, rig.resets().len()), (Some(1), 0), "{ended:?}");
+        assert!(ended.err.contains("nothing was reset: user "), "{}", ended.err);
+        assert!(!path.exists());
+        rig.clear_faults();
     }
 }
 
@@ -165,6 +206,9 @@ fn a_signal_lets_the_reset_under_way_end_and_begins_no_other() {
     let server = rig.runtime().block_on(Canned::start(move |_, asked| {
         if asked.line.ends_with("summary") {
             return good(&list);
+        }
+        if asked.line.ends_with("/tokens/verify") {
+            return good("{}");
         }
         // The answer goes out after the signal.
         signal(told.recv().unwrap(), "INT");

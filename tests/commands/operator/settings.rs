@@ -159,7 +159,6 @@ fn only_what_differs_is_sent_and_nothing_if_somebody_changed_it_meanwhile() {
     let set =
         ["behaviors", "set", "a", "--level", "high", "--yes", "--log.format", "json", "--output", "json"];
     let changed = r#"{"behaviors":{"a":{"enabled":true,"risk_level":"high"}}}"#;
-    let unchanged = r#"{"behaviors":{"a":{"enabled":true,"risk_level":"low"}}}"#;
     for (results, code, sent, outcome, said) in [
         ([before.as_str(), &before, changed], 0, 1, Some("done"), ""),
         (
@@ -168,13 +167,6 @@ fn only_what_differs_is_sent_and_nothing_if_somebody_changed_it_meanwhile() {
             0,
             None,
             "nothing was changed: a was changed meanwhile; review it and try again",
-        ),
-        (
-            [&before, &before, unchanged],
-            1,
-            1,
-            Some("unknown"),
-            "cloudflare accepted the change, but its answer does not show that a has changed",
         ),
     ] {
         let (server, ended) = rig.scripted(&results, &set);
@@ -196,6 +188,94 @@ fn only_what_differs_is_sent_and_nothing_if_somebody_changed_it_meanwhile() {
         "{}",
         ended.err
     );
+}
+
+#[test]
+fn a_change_of_behaviors_without_a_clear_result_is_settled_by_reading_again() {
+    let rig = Rig::new();
+    let before = behaviors(true);
+    let after = before.replacen(r#""risk_level":"low""#, r#""risk_level":"high""#, 1);
+    let other = before.replacen(r#""risk_level":"low""#, r#""risk_level":"medium""#, 1);
+    let contradicts = r#"{"behaviors":{"a":{"enabled":true,"risk_level":"low"}}}"#;
+    let set =
+        ["behaviors", "set", "a", "--level", "high", "--yes", "--log.format", "json", "--output", "json"];
+    for answer in ["null", contradicts] {
+        for (now, code, outcome, logged, said) in [
+            (&after, 0, "done", "done", ""),
+            (&before, 1, "nothing_done", "not_done", "cloudflare accepted the change, but a has not changed"),
+            (
+                &other,
+                1,
+                "unknown",
+                "unknown",
+                "it is unclear whether a has changed: check with `zt-risk-exporter behaviors`",
+            ),
+        ] {
+            let (_server, ended) = rig.scripted(&[&before, &before, answer, now], &set);
+            assert_eq!(ended.code, Some(code), "{answer}: {ended:?}");
+            assert!(ended.err.contains(said), "{answer}: {}", ended.err);
+            let found: Value = serde_json::from_str(&ended.out).unwrap();
+            assert_eq!(found["outcome"], outcome, "{answer}");
+            let lines = ended.changes();
+            assert_eq!(lines.iter().map(|line| &line["outcome"]).collect::<Vec<_>>(), [logged], "{answer}");
+        }
+    }
+}
+
+#[test]
+fn a_change_of_integrations_without_a_result_is_settled_by_reading_again() {
+    let rig = Rig::new();
+    let one = |id: &str, active: bool| {
+        format!(
+            r#"{{"id":"{id}","integration_type":"Okta","reference_id":"hr","tenant_url":"https://a.okta.com",
+                "well_known_url":"","active":{active},"created_at":"2020-01-01T00:00:00Z"}}"#
+        )
+    };
+    let (on, off) = (one(INTEGRATION, true), one(INTEGRATION, false));
+    let update = ["integrations", "update", INTEGRATION, "--deactivate", "--yes"];
+    for (now, code) in [(&off, 0), (&on, 1)] {
+        let (_server, ended) = rig.scripted(&[&on, &on, "null", now], &update);
+        assert_eq!(ended.code, Some(code), "{ended:?}");
+        assert_eq!(ended.err.contains("may have happened"), code == 1, "{}", ended.err);
+    }
+    let create =
+        ["integrations", "create", "--tenant-url", "https://a.okta.com", "--yes", "--output", "json"];
+    let (old, new) =
+        (format!("[{on}]"), format!("[{on},{}]", one("00000000-0000-4000-8000-000000000001", true)));
+    for (now, code) in [(&new, 0), (&old, 1)] {
+        let (_server, ended) = rig.scripted(&[&old, "null", now], &create);
+        assert_eq!(ended.code, Some(code), "{ended:?}");
+        assert_eq!(ended.out.contains("00000000-0000-4000-8000-000000000001"), code == 0, "{}", ended.out);
+    }
+}
+
+#[test]
+fn a_change_is_logged_with_who_made_it_at_every_level() {
+    let rig = Rig::new();
+    let (before, changed) = (behaviors(true), r#"{"behaviors":{"a":{"enabled":true,"risk_level":"high"}}}"#);
+    for level in ["off", "error", "info", "zt_risk_exporter=off"] {
+        let set = [
+            "behaviors",
+            "set",
+            "a",
+            "--level",
+            "high",
+            "--yes",
+            "--log.format",
+            "json",
+            "--log.level",
+            level,
+        ];
+        let (_server, ended) = rig.scripted(&[&before, &before, changed], &set);
+        let lines = ended.changes();
+        let [line] = lines.as_slice() else { panic!("{level}: {ended:?}") };
+        assert_eq!(
+            (&line["outcome"], &line["token_id"]),
+            (&json!("done"), &json!("ed17574386854bf78a67040be0a770b0"))
+        );
+        let uid = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap());
+        assert!(line["os_user"].as_str().is_some_and(|user| user.contains(&uid.to_string())), "{line}");
+    }
 }
 
 #[test]
@@ -273,7 +353,9 @@ fn an_integration_that_somebody_changed_meanwhile_is_neither_overwritten_nor_del
         assert_eq!(server.asked().len(), 2, "{arguments:?}");
     }
     let (server, _) = rig.scripted(&[&before, &before, &before], &update);
-    let body: Value = serde_json::from_str(&server.asked()[2].body).unwrap();
+    let asked = server.asked();
+    let put = asked.iter().find(|asked| asked.line.starts_with("PUT")).unwrap();
+    let body: Value = serde_json::from_str(&put.body).unwrap();
     let wanted = json!({ "tenant_url": "https://a.okta.com", "active": false, "reference_id": "hr" });
     assert_eq!(body, wanted, "what is not changed is sent as it is, since a change overwrites all");
 }

@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use zt_risk_exporter::clock::Timestamp;
-use zt_risk_exporter::model::{Completeness, EventTotals, Level, LevelChanges, Summary, UserRisk};
+use zt_risk_exporter::internals::collector::schedule::FailureClass;
+use zt_risk_exporter::model::{Behavior, Completeness, EventTotals, Level, LevelChanges, Summary, UserRisk};
 
-use super::world::{DAY, HOUR, MINUTE, behavior_id};
+use super::world::{DAY, HOUR, MINUTE, SECOND};
 
 /// A key that complete lists have not contained for this long is forgotten.
 const ABSENT: i64 = 7 * DAY;
@@ -30,9 +31,16 @@ pub(crate) struct Expected {
     pub(crate) epoch: Option<i64>,
     /// Events and resets at or before this time are not counted, because users were dropped.
     floor: Option<i64>,
-    /// Whether events may get labels, and whether the behaviors are known.
+    /// Whether events may get labels.
     labels_ready: bool,
-    behaviors_known: bool,
+    /// The label of each behavior by its id and its display name, and those learned from events.
+    labels: BTreeMap<String, String>,
+    /// The names for which the current process read the behaviors.
+    looked_up: BTreeSet<String>,
+    /// An answer that is counted once the behaviors were read.
+    held: Option<(u128, UserRisk, i64)>,
+    /// How often in a row the current process was not allowed to read the behaviors.
+    denials: u8,
     events: BTreeMap<(String, usize), u64>,
     behavior_users: BTreeMap<String, u64>,
     level_changes: LevelChanges,
@@ -74,14 +82,46 @@ impl Expected {
     /// A new process started.
     pub(crate) fn restarted(&mut self) {
         self.last_cleanup = None;
+        self.looked_up.clear();
+        (self.held, self.denials) = (None, 0);
     }
 
-    pub(crate) fn behaviors_read(&mut self) {
-        (self.labels_ready, self.behaviors_known) = (true, true);
+    pub(crate) fn behaviors_read(&mut self, behaviors: &[Behavior]) {
+        (self.labels_ready, self.denials) = (true, 0);
+        for Behavior { id, name, .. } in behaviors {
+            self.labels.insert(id.clone(), id.clone());
+            self.labels.insert(name.clone(), id.clone());
+        }
+        self.count_held();
     }
 
-    pub(crate) fn behaviors_refused(&mut self) {
-        self.labels_ready = true;
+    /// The behaviors could not be read. After four refusals in a row, or an answer that cannot be used, events are counted
+    /// without them.
+    pub(crate) fn behaviors_failed(&mut self, failure: FailureClass) {
+        self.denials += u8::from(failure == FailureClass::Denied);
+        if failure == FailureClass::Unusable || self.denials > 3 {
+            self.labels_ready = true;
+            self.count_held();
+        } else {
+            self.held = None;
+        }
+    }
+
+    fn count_held(&mut self) {
+        if let Some((user, risk, date)) = self.held.take() {
+            self.looked_up.extend(self.unknown_behaviors(user, &risk, date));
+            self.count(user, &risk, date);
+        }
+    }
+
+    /// The behaviors without a label of the events that this answer adds.
+    fn unknown_behaviors(&self, user: u128, risk: &UserRisk, date: i64) -> BTreeSet<String> {
+        if risk.events.iter().all(|event| self.labels.contains_key(&event.name)) {
+            return BTreeSet::new();
+        }
+        let mut after = self.clone();
+        after.count(user, risk, date);
+        after.labels.into_keys().filter(|name| !self.labels.contains_key(name)).collect()
     }
 
     pub(crate) fn may_ask_for_users(&self) -> bool {
@@ -159,8 +199,16 @@ impl Expected {
         self.floor = self.floor.max(known.floor).max(known.last_reset);
     }
 
-    /// The events of a user were read at `date`.
+    /// The events of a user were read at `date`. If they have an unknown behavior, the behaviors are read first.
     pub(crate) fn user_read(&mut self, user: u128, risk: &UserRisk, date: i64) {
+        if self.unknown_behaviors(user, risk, date).is_subset(&self.looked_up) {
+            self.count(user, risk, date);
+        } else {
+            self.held = Some((user, risk.clone(), date));
+        }
+    }
+
+    fn count(&mut self, user: u128, risk: &UserRisk, date: i64) {
         let epoch = self.epoch.expect("users are read only after the first list");
         let of_account = epoch.max(self.floor.unwrap_or(epoch));
         let known = self.users.get_mut(&user).expect("only users who were listed are read");
@@ -177,6 +225,9 @@ impl Expected {
         let mut new = Vec::new();
         for event in &risk.events {
             let key = (event.id.parse().expect("ids are numbers here"), event.timestamp.millis());
+            let of_id = (key.0, i64::MIN)..=(key.0, i64::MAX);
+            let mut others = known.keys.range(of_id.clone()).map(|(other, _)| other).chain(seen.range(of_id));
+            let key = *others.find(|other| is_same_event(**other, key)).unwrap_or(&key);
             if !seen.insert(key) || key.1 <= floor || known.keys.contains_key(&key) {
                 continue;
             }
@@ -188,8 +239,7 @@ impl Expected {
             }
             known.keys.insert(key, None);
             assert!(self.counted.insert((user, key)), "the rules count {key:?} of user {user} twice");
-            let id = if self.behaviors_known { behavior_id(&event.name) } else { None };
-            let label = id.unwrap_or(&event.name).to_owned();
+            let label = self.labels.entry(event.name.clone()).or_insert(event.name.clone()).clone();
             *self.events.entry((label.clone(), event.level.index())).or_default() += 1;
             new.push((key.1, label));
         }
@@ -218,8 +268,15 @@ impl Expected {
         }
     }
 
-    /// Whether an event of the user at this time could be counted now.
+    /// Whether the event was counted, whatever the precision of its time.
+    pub(crate) fn was_counted(&self, user: u128, key: Key) -> bool {
+        let of_user = self.counted.range((user, (key.0, i64::MIN))..=(user, (key.0, i64::MAX)));
+        of_user.into_iter().any(|(_, other)| is_same_event(*other, key))
+    }
+
+    /// Whether an event of the user at this time could be counted now, even if it is shown without fractions of a second.
     pub(crate) fn is_countable(&self, user: u128, at: i64) -> bool {
+        let at = at - at.rem_euclid(SECOND);
         let floors = [self.epoch, self.floor, self.users.get(&user).and_then(|known| known.floor)];
         floors.into_iter().flatten().all(|floor| at > floor)
     }
@@ -260,6 +317,12 @@ impl Expected {
         assert_eq!(shown.level_changes, self.level_changes, "level_changes_total");
         assert_eq!(shown.resets, self.resets, "resets_total");
     }
+}
+
+/// Whether two keys are of one event, whose time may be shown without fractions of a second.
+fn is_same_event(one: Key, other: Key) -> bool {
+    let whole = |key: Key| key.1 - key.1.rem_euclid(SECOND);
+    one == other || one.0 == other.0 && (whole(one) == other.1 || one.1 == whole(other))
 }
 
 /// Counts a change of level, unless one of the two levels is unknown.

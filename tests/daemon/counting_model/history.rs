@@ -299,15 +299,13 @@ impl History {
             },
             Fetch::Resource(endpoint @ Resource::Behaviors) => match world.behaviors(random) {
                 Answer::Failed(failure) => {
-                    use zt_risk_exporter::internals::collector::schedule::FailureClass::{Denied, Unusable};
                     account.failed(*endpoint, failure, now);
-                    if matches!(failure, Denied | Unusable) {
-                        expected.behaviors_refused();
-                    }
+                    expected.behaviors_failed(failure);
                 }
                 Answer::Read(behaviors) => {
+                    let rows = behaviors.rows.clone();
                     account.behaviors_read(behaviors, now, local_date);
-                    expected.behaviors_read();
+                    expected.behaviors_read(&rows);
                 }
             },
             Fetch::Resource(Resource::Integrations) => {
@@ -339,6 +337,12 @@ impl History {
 
     /// Everything that can be read was counted, and the queue is empty.
     fn is_complete(&self) {
+        if self.world.habits.faith == Faith::Kept && !self.world.habits.crowds {
+            let lost: u64 = self.published.unattributed.values().sum();
+            let is_lost = |(user, id, at): &&(u128, u64, i64)| !self.expected.was_counted(*user, (*id, *at));
+            let removed = self.world.removed().iter().filter(is_lost).count() as u64;
+            assert!(lost <= removed, "{lost} events count as lost, and only {removed} could not be read");
+        }
         let pending = self.account.snapshot().users.expect("a list was read by now").pending;
         assert_eq!(pending, 0, "the queue is empty");
         let saved = self.saved();
@@ -359,7 +363,7 @@ impl History {
         }
         let crowds = self.world.habits.crowds;
         for (user, id, at) in self.world.readable() {
-            let is_counted = self.expected.counted.contains(&(user, (id, at)));
+            let is_counted = self.expected.was_counted(user, (id, at));
             let is_beyond = crowds && at > self.world.now - 4 * DAY;
             assert!(
                 is_counted || is_beyond || !self.expected.is_countable(user, at),

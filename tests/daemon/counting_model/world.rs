@@ -21,10 +21,11 @@ pub(crate) const START: i64 = 1_700_000_000 * SECOND;
 pub(crate) const DISTANT: i64 = 32_480_000_000 * SECOND;
 
 /// The behaviors, by id and display name.
-const BEHAVIORS: [(&str, &str); 3] = [
+const BEHAVIORS: [(&str, &str); 4] = [
     ("imp_travel", "Impossible Travel"),
     ("high_dlp", "High Number of DLP Policies Triggered"),
     ("s1", "S1"),
+    ("brand_new", "Brand New"),
 ];
 
 /// The number of users.
@@ -36,8 +37,8 @@ const HIDDEN_AT_MOST: u8 = 2;
 /// Whether the summary shows every change, so that it is found without the audit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Faith {
-    /// It does: the details do not lag, events disappear from a list only by a reset, no list stays incomplete for long,
-    /// and every event may be counted.
+    /// It does: events disappear from a list only by a reset, no list stays incomplete for long, every event may be
+    /// counted, and the details lag by five minutes at most.
     Kept,
     /// A change may look like none, and a list may stay incomplete.
     None,
@@ -53,6 +54,10 @@ pub(crate) struct Habits {
     pub(crate) forgets: bool,
     /// How many of ten answers have a fault, before the calm at the end.
     pub(crate) trouble: u32,
+    /// When the last of the behaviors appears.
+    pub(crate) new_behavior_at: i64,
+    /// Whether the details show some times without fractions of a second.
+    pub(crate) precision_varies: bool,
     /// Whether events with different times share an id.
     pub(crate) ids_repeat: bool,
     /// Whether users have more events dated in the future than are kept.
@@ -99,6 +104,8 @@ pub(crate) struct World {
     /// Since when events are counted, once that was committed.
     pub(crate) epoch: Option<i64>,
     people: BTreeMap<u128, Person>,
+    /// The events that resets removed.
+    removed: Vec<(u128, u64, i64)>,
     next_id: u64,
 }
 
@@ -134,15 +141,22 @@ impl World {
         let faith = if random.bool() { Faith::Kept } else { Faith::None };
         let habits = Habits {
             faith,
-            lag: if faith == Faith::Kept || random.bool() { 0 } else { random.i64(0..10 * MINUTE) },
+            lag: match (random.bool(), faith) {
+                (true, _) => 0,
+                (false, Faith::Kept) => random.i64(0..5 * MINUTE),
+                (false, Faith::None) => random.i64(0..10 * MINUTE),
+            },
+            new_behavior_at: START + random.i64(0..2 * HOUR),
+            precision_varies: false,
             forgets: faith == Faith::Kept || random.bool(),
             trouble: random.u32(0..5),
             ids_repeat: random.bool(),
             crowds: random.u32(0..100) == 0,
             skew: [0, 0, 17 * MINUTE, -17 * MINUTE, 40 * DAY, -40 * DAY][random.usize(0..6)],
         };
+        let habits = Habits { precision_varies: !habits.ids_repeat && random.bool(), ..habits };
         let (people, now, calm) = (BTreeMap::new(), START, false);
-        let mut world = Self { habits, now, calm, epoch: None, people, next_id: 0 };
+        let mut world = Self { habits, now, calm, epoch: None, people, removed: Vec::new(), next_id: 0 };
         for _ in 0..20 {
             let user = random.u128(1..=USERS);
             world.append(user, -random.i64(0..2 * DAY), random);
@@ -173,6 +187,7 @@ impl World {
         let id = if self.habits.ids_repeat && random.u32(0..3) == 0 { 1 } else { self.next_id + 2 };
         self.next_id += 1;
         let shown = self.now + self.habits.lag;
+        let behavior_count = self.behavior_count();
         let person = self.people.entry(user).or_default();
         person.is_listed = true;
         if person.events.iter().chain(&person.hidden).any(|known| (known.id, known.at) == (id, at)) {
@@ -181,7 +196,7 @@ impl World {
         let level = level(random);
         person.level = if random.u32(0..8) == 0 { Level::Unknown } else { person.level.max(level) };
         person.count += 1;
-        let behavior = random.usize(0..BEHAVIORS.len());
+        let behavior = random.usize(0..behavior_count);
         person.events.push(Happened { id, at, behavior, level, shown });
     }
 
@@ -243,8 +258,8 @@ impl World {
         (person.last_reset, person.is_listed, person.count, person.level) =
             (Some(when), false, 0, Level::Unknown);
         if self.habits.forgets {
-            person.events.clear();
-            person.hidden.clear();
+            let events = person.events.drain(..).chain(person.hidden.drain(..));
+            self.removed.extend(events.map(|event| (user, event.id, event.at)));
         }
     }
 
@@ -347,7 +362,13 @@ impl World {
             enabled: true,
             level: Level::Low,
         };
-        Answer::Read(Listing { rows: BEHAVIORS.into_iter().map(behavior).collect(), rejected: 0 })
+        let rows = BEHAVIORS.into_iter().take(self.behavior_count()).map(behavior).collect();
+        Answer::Read(Listing { rows, rejected: 0 })
+    }
+
+    /// How many behaviors exist by now.
+    fn behavior_count(&self) -> usize {
+        BEHAVIORS.len() - usize::from(self.now < self.habits.new_behavior_at)
     }
 
     pub(crate) fn user(&mut self, request: &DetailRequest, random: &mut fastrand::Rng) -> UserAnswer {
@@ -358,8 +379,9 @@ impl World {
         let Some(person) = self.people.get_mut(&request.user.id.as_u128()) else {
             return UserAnswer::NotFound;
         };
+        let precision_varies = self.habits.precision_varies;
         let shown = person.events.iter().filter(|event| event.shown <= now);
-        let mut events: Vec<_> = shown.map(|event| shown_as(event, random)).collect();
+        let mut events: Vec<_> = shown.map(|event| shown_as(event, precision_varies, random)).collect();
         random.shuffle(&mut events);
         let (mut rejected, mut completeness, mut last_reset) =
             (person.unreadable, Completeness::Complete, person.last_reset);
@@ -405,6 +427,11 @@ impl World {
         away.filter_map(|(user, person)| Some((*user, person.last_reset?)))
     }
 
+    /// The events that resets removed.
+    pub(crate) fn removed(&self) -> &[(u128, u64, i64)] {
+        &self.removed
+    }
+
     /// The events of listed users that a reading would show now.
     pub(crate) fn readable(&self) -> BTreeSet<(u128, u64, i64)> {
         let here = self.people.iter().filter(|(_, person)| person.is_listed);
@@ -414,17 +441,13 @@ impl World {
 }
 
 /// An event as the details show it, with the id or the display name of its behavior.
-fn shown_as(event: &Happened, random: &mut fastrand::Rng) -> Event {
+fn shown_as(event: &Happened, precision_varies: bool, random: &mut fastrand::Rng) -> Event {
     let (id, name) = BEHAVIORS[event.behavior];
+    let fraction = if precision_varies && random.bool() { event.at.rem_euclid(SECOND) } else { 0 };
     Event {
         id: event.id.to_string(),
         name: if random.bool() { id } else { name }.to_owned(),
         level: event.level,
-        timestamp: Timestamp::from_millis(event.at),
+        timestamp: Timestamp::from_millis(event.at - fraction),
     }
-}
-
-/// The id of the behavior with this id or display name.
-pub(crate) fn behavior_id(name: &str) -> Option<&'static str> {
-    BEHAVIORS.into_iter().find(|(id, display)| *id == name || *display == name).map(|(id, _)| id)
 }

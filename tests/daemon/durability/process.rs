@@ -339,7 +339,7 @@ impl Page {
     /// How often this process read the list of users of each account.
     pub(crate) fn lists(&self) -> [f64; ACCOUNTS.len()] {
         ACCOUNTS.map(|(_, alias, _)| {
-            let of_account = format!("account=\"{alias}\",endpoint=\"summary\",outcome=\"ok\"");
+            let of_account = format!("account=\"{alias}\",resource=\"summary\",outcome=\"ok\"");
             self.get(&format!("zt_risk_exporter_requests_total{{{of_account}}}")).unwrap_or(0.0)
         })
     }

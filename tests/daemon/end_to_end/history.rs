@@ -69,7 +69,7 @@ async fn cause_incidents(rig: &Rig, minutes_left: u32, branch_token: &Path) {
         1_140 => write_token(branch_token, "for-branch"),
         900 => {
             let status = Fault::Status { status: 503, code: 1000, message: "unavailable".to_owned() };
-            rig.inject(FaultRule { fault: status, endpoint: None, account: None, count: None });
+            rig.inject(FaultRule::everywhere(status));
         }
         880 => rig.simulator.clear_faults(),
         560 => configure(rig, "high_dlp", "High Number of DLP Policies Triggered", false, Level::Medium),
@@ -79,8 +79,7 @@ async fn cause_incidents(rig: &Rig, minutes_left: u32, branch_token: &Path) {
         330 => deactivate(rig).await,
         240 => {
             let limited = Fault::Limited { retry_after: Some("400".to_owned()) };
-            let account = Some(ACME.to_owned());
-            rig.inject(FaultRule { fault: limited, endpoint: None, account, count: Some(1) });
+            rig.inject(FaultRule::everywhere(limited).in_account(ACME).times(1));
         }
         // The users of the campaign are reset.
         171..=180 => users(rig, Level::High, 6).for_each(|user| reset(rig, user)),

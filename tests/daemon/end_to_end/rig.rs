@@ -62,8 +62,15 @@ impl Scrape {
     }
 
     /// The value of a series about one of several accounts.
-    pub(crate) fn get_of(&self, account: &str, name: &str) -> Option<f64> {
-        self.0.get(&format!("cloudflare_zt_risk_{name}{{account=\"{account}\"}}")).copied()
+    pub(crate) fn get_of(&self, account: &str, series: &str) -> Option<f64> {
+        let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+        let comma = if labels == "}" { "" } else { "," };
+        self.0.get(&format!("cloudflare_zt_risk_{name}{{account=\"{account}\"{comma}{labels}")).copied()
+    }
+
+    /// The sum of all series of a metric about one of several accounts.
+    pub(crate) fn sum_of(&self, account: &str, name: &str) -> f64 {
+        self.sum(&format!("{name}{{account=\"{account}\""))
     }
 
     /// The value of a series of the exporter's own metrics, with or without the label `account`.
@@ -77,7 +84,8 @@ impl Scrape {
 
     /// The sum of all series of a metric about Cloudflare.
     pub(crate) fn sum(&self, name: &str) -> f64 {
-        let start = format!("cloudflare_zt_risk_{name}{{");
+        let brace = if name.contains('{') { "" } else { "{" };
+        let start = format!("cloudflare_zt_risk_{name}{brace}");
         self.0.iter().filter(|(key, _)| key.starts_with(&start)).map(|(_, value)| value).sum()
     }
 
@@ -125,16 +133,17 @@ impl Rig {
         (status, body.to_owned())
     }
 
-    /// Scrapes `/metrics`.
+    /// Scrapes `/metrics`. Panics if a series is repeated, because other tools then reject the whole scrape.
     pub(crate) async fn scrape(&self) -> Scrape {
         let (status, text) = self.get("/metrics").await;
         assert_eq!(status, 200);
-        let samples = text.lines().filter(|line| !line.starts_with('#'));
-        let sample = |line: &str| {
+        let mut scrape = Scrape::default();
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
             let (series, value) = line.rsplit_once(' ').expect("a series and a value");
-            (series.to_owned(), value.parse().expect("a number"))
-        };
-        Scrape(samples.map(sample).collect())
+            let repeated = scrape.0.insert(series.to_owned(), value.parse().expect("a number"));
+            assert_eq!(repeated, None, "a repeated series: {series}");
+        }
+        scrape
     }
 
     /// Scrapes until `holds` is true, and returns that scrape. Panics with `what` after a timeout.

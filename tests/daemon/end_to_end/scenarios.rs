@@ -66,7 +66,7 @@ fn keeps_the_last_good_data(scrape: &Scrape) {
     for (level, users) in [("low", 1.0), ("medium", 1.0), ("high", 1.0), ("unknown", 0.0)] {
         assert_eq!(scrape.get(&format!("users{{max_risk_level=\"{level}\"}}")), Some(users), "{level}");
     }
-    assert!(scrape.get("last_success_timestamp_seconds{endpoint=\"summary\"}").is_some());
+    assert!(scrape.get("last_success_timestamp_seconds{resource=\"summary\"}").is_some());
 }
 
 /// The exporter polls once, then the summary fails with `fault` until the fault is removed.
@@ -77,12 +77,13 @@ async fn survives(alias: &str, tuning: Tuning, fault: Fault, outcome: &str, mess
     rig.inject(on_summary(fault));
     let during = rig.until("the fault shows", is_down).await;
     keeps_the_last_good_data(&during);
-    let refused = format!("requests_total{{endpoint=\"summary\",outcome=\"{outcome}\"}}");
+    let refused = format!("requests_total{{resource=\"summary\",outcome=\"{outcome}\"}}");
     assert!(during.own(&refused) >= Some(1.0), "{refused} {:?}", rig.logs());
     assert_eq!(rig.get("/-/ready").await.0, 200, "a failure of the API does not make the exporter unready");
     rig.until_logged(&["WARN", "the request failed", "endpoint=\"summary\""]).await;
     let warning = rig.logs().into_iter().find(|line| line.contains("the request failed")).expect("just seen");
     let (_, sentence) = warning.split_once("error=").expect("the line has an error");
+    let sentence = sentence.replace("\\\"", "\"");
     assert!(sentence.contains(message), "{message}: {sentence}");
     rig.simulator.clear_faults();
     rig.until("it is over", is_up).await;
@@ -186,7 +187,7 @@ async fn is_incomplete(alias: &str, fault: Fault, more: &str) {
     rig.until_logged(&["WARN", "list of users is incomplete", "reason="]).await;
     rig.simulator.clear_faults();
     rig.until("it is over", is_up).await;
-    rig.until_logged(&["INFO", "whole again"]).await;
+    rig.until_logged(&["INFO", "complete again"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -226,7 +227,7 @@ async fn counting_uses_cloudflares_clock_and_ages_use_the_exporters() {
         rig.until("counting begins", |scrape| scrape.get("counting_since_timestamp_seconds").is_some()).await;
     let ours = rig.clock.date().seconds();
     let since = scrape.get("counting_since_timestamp_seconds").expect("just seen");
-    let read = scrape.get("last_success_timestamp_seconds{endpoint=\"summary\"}").expect("a reading");
+    let read = scrape.get("last_success_timestamp_seconds{resource=\"summary\"}").expect("a reading");
     assert!((ours - 86_400.0 - since).abs() < 600.0, "{since} is not a day before {ours}");
     assert!((ours - read).abs() < 600.0, "{read} is not the exporter's {ours}");
 }
@@ -289,8 +290,8 @@ async fn a_refused_token_is_retried_rarely_and_a_new_one_at_once() {
     assert_eq!(rig.get("/-/ready").await.0, 200);
     let began = rig.clock.now();
     rig.until("one probe in five minutes", |scrape| {
-        scrape.own("requests_total{endpoint=\"behaviors\",outcome=\"refused\"}") == Some(1.0)
-            || scrape.own("requests_total{endpoint=\"summary\",outcome=\"refused\"}") == Some(2.0)
+        scrape.own("requests_total{resource=\"behaviors\",outcome=\"refused\"}") == Some(1.0)
+            || scrape.own("requests_total{resource=\"summary\",outcome=\"refused\"}") == Some(2.0)
     })
     .await;
     assert!(rig.clock.now().since(began) > Duration::from_secs(240), "the next probe came too soon");
@@ -379,7 +380,8 @@ async fn a_small_budget_lengthens_the_interval_and_logs_it() {
     // A hundredth of 1,200 requests in five minutes, half of it for the summary: one in 50 s.
     let config = format!("accounts: [{{ id: {ACCOUNT}, alias: thrifty, token: good, budget_share: 0.01 }}]");
     let rig = start("thrifty", world(""), &config).await;
-    rig.until_logged(&["WARN", "to stay in the budget", "endpoint=\"summary\"", "interval_seconds=50"]).await;
+    rig.until_logged(&["WARN", "to stay within the budget", "endpoint=\"summary\"", "interval_seconds=50"])
+        .await;
     let scrape = rig.until("first reading", is_up).await;
-    assert_eq!(scrape.own("poll_interval_seconds{endpoint=\"summary\"}"), Some(50.0));
+    assert_eq!(scrape.own("poll_interval_seconds{resource=\"summary\"}"), Some(50.0));
 }

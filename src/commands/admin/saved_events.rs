@@ -1,0 +1,103 @@
+//! Saves the events of users to a file before a reset, because Cloudflare may not list them afterwards.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Failure;
+use super::people::Person;
+use crate::commands::session::Session;
+use crate::commands::terminal::table;
+use crate::model::{Completeness, DetailedEvent, UserRisk};
+
+#[derive(Serialize)]
+struct Document<'a> {
+    account: &'a str,
+    saved_at: String,
+    users: Vec<User<'a>>,
+}
+
+#[derive(Serialize)]
+struct User<'a> {
+    id: String,
+    name: &'a str,
+    email: &'a str,
+    risk_level: &'static str,
+    last_reset: Option<String>,
+    events: Vec<Event>,
+}
+
+#[derive(Serialize)]
+struct Event {
+    id: String,
+    /// The id or the display name of the behavior, as Cloudflare gives it.
+    name: String,
+    risk_level: &'static str,
+    timestamp: String,
+    details: Option<Value>,
+}
+
+/// # Errors
+/// There is something at `path`.
+pub(super) fn refuse_existing(path: &Path) -> Result<(), Failure> {
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Failure::Usage(format!("nothing was reset: {}: {error}", path.display()))),
+        Ok(_) => Err(Failure::Usage(format!(
+            "nothing was reset: {} is there already and is not overwritten; name another file",
+            path.display()
+        ))),
+    }
+}
+
+/// Reads the events of all `targets`, and writes them to a new file that only its owner may read.
+///
+/// # Errors
+/// Some events cannot be read, or the file cannot be written or exists. Nothing was reset.
+pub(super) async fn save(session: &Session, targets: &[Person], path: &Path) -> Result<(), Failure> {
+    let mut users = Vec::new();
+    for person in targets {
+        let risk = session.client.user_in_detail(person.id).await;
+        let risk = risk
+            .map_err(|error| Failure::Runtime(format!("nothing was reset: user {}: {error}", person.id)))?;
+        if risk.completeness != Completeness::Complete || risk.rejected > 0 {
+            return Err(Failure::Runtime(format!(
+                "nothing was reset: not all events of user {} can be read and saved",
+                person.id
+            )));
+        }
+        users.push(user(person, risk));
+    }
+    let document = Document { account: &session.alias, saved_at: session.clock.date().to_string(), users };
+    write(path, table::json(&document).as_bytes())
+        .map_err(|error| Failure::Runtime(format!("nothing was reset: {}: {error}", path.display())))
+}
+
+fn user(person: &Person, risk: UserRisk<DetailedEvent>) -> User<'_> {
+    let event = |DetailedEvent { event, details }: DetailedEvent| Event {
+        id: event.id,
+        name: event.name,
+        risk_level: event.level.as_str(),
+        timestamp: event.timestamp.to_string(),
+        details: details.as_deref().and_then(|json| serde_json::from_str(json).ok()),
+    };
+    User {
+        id: person.id.to_string(),
+        name: &person.name,
+        email: &person.email,
+        risk_level: person.level.as_str(),
+        last_reset: risk.last_reset.map(|date| date.to_string()),
+        events: risk.events.into_iter().map(event).collect(),
+    }
+}
+
+/// Writes a new file of mode 0600, and waits until it is on disk.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
