@@ -8,7 +8,9 @@ use zt_risk_exporter::clock::{Instant, Timestamp};
 use zt_risk_exporter::internals::collector::account::{Account, Settings};
 use zt_risk_exporter::internals::collector::user_label::UserLabel;
 use zt_risk_exporter::internals::model::resource::Intervals;
-use zt_risk_exporter::model::{AccountName, Completeness, Level, Row, RowFingerprint, Summary, UserId};
+use zt_risk_exporter::model::{
+    AccountName, Completeness, Level, OddFields, Row, RowFingerprint, Summary, UserId,
+};
 
 fn account() -> Account {
     let intervals = Intervals {
@@ -42,6 +44,7 @@ fn summary(users: u32, changed: Option<u32>) -> Summary {
         rows: rows.collect(),
         unreadable: Vec::new(),
         anonymous: 0,
+        odd: OddFields::default(),
         completeness: Completeness::Complete,
         date: Some(Timestamp::from_seconds(1_800_000_000)),
         identities: None,

@@ -15,8 +15,8 @@ use zt_risk_exporter::internals::collector::user_label::UserLabel;
 use zt_risk_exporter::internals::model::resource::Intervals;
 use zt_risk_exporter::internals::store::{Generation, Settings as File, State};
 use zt_risk_exporter::model::{
-    AccountName, Completeness, Event, Level, Listing, Resource, Row, RowFingerprint, Summary, UserId,
-    UserRisk,
+    AccountName, Completeness, Event, Level, Listing, OddFields, Resource, Row, RowFingerprint, Summary,
+    UserId, UserRisk,
 };
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
@@ -56,6 +56,7 @@ fn summary(users: u32, every: u32, more: u32) -> Summary {
         rows: rows.collect(),
         unreadable: Vec::new(),
         anonymous: 0,
+        odd: OddFields::default(),
         completeness: Completeness::Complete,
         date: Some(DATE),
         identities: None,
@@ -74,6 +75,7 @@ fn risk(round: u64) -> UserRisk {
     UserRisk {
         events: (0..5).map(event).collect(),
         rejected: 0,
+        odd: OddFields::default(),
         last_reset: None,
         level: None,
         completeness: Completeness::Complete,

@@ -18,6 +18,9 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// Stands for a date that Cloudflare does not say: earlier than every date, and never exported.
+    pub const UNKNOWN: Self = Self(i64::MIN);
+
     /// From milliseconds since the Unix epoch.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
@@ -60,9 +63,12 @@ impl Sub<Duration> for Timestamp {
     }
 }
 
-/// RFC 3339 in UTC.
+/// RFC 3339 in UTC, or `unknown`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::UNKNOWN {
+            return f.write_str("unknown");
+        }
         match jiff::Timestamp::from_millisecond(self.0) {
             Ok(date) => write!(f, "{date}"),
             Err(_) => write!(f, "{} ms since the epoch", self.0),

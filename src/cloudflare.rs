@@ -18,7 +18,9 @@ mod http_client;
 pub mod limit;
 mod operation;
 mod options;
+mod page_size;
 mod pagination;
+mod proxy;
 mod report;
 mod request;
 mod retry;
@@ -44,14 +46,12 @@ pub use setup_error::SetupError;
 pub use values::{IntegrationSetting, NewIntegration, TokenState, TokenStatus, UpdatedBehavior};
 
 use crate::model::{
-    Behavior, BehaviorSetting, DetailedEvent, Identity, Integration, Level, Listing, Row, Summary, UserId,
-    UserRisk,
+    Behavior, BehaviorSetting, DetailedEvent, Identity, Integration, Listing, Row, Summary, UserId, UserRisk,
 };
 use decode::Element;
-use decode::rfc3339;
 use limit::Budget;
 use operation::Operation;
-use pagination::Paging;
+use page_size::Paging;
 use request::{Answer, Request};
 use transport::{Deadline, Transport};
 
@@ -88,7 +88,8 @@ impl Client {
         })
     }
 
-    /// The same client with other credentials. Open connections are reused.
+    /// The same client with other credentials. Open connections are reused. If the credentials differ, a block by
+    /// Cloudflare ends, for all clones of the budget too: it belonged to the earlier credentials.
     ///
     /// # Errors
     /// No HTTP header can carry the credentials.
@@ -114,7 +115,7 @@ impl Client {
         settings: &BTreeMap<String, BehaviorSetting>,
     ) -> Result<Vec<UpdatedBehavior>, Error> {
         let operation = Operation::UpdateBehaviors;
-        if let Some((id, _)) = settings.iter().find(|(_, setting)| setting.level == Level::Unknown) {
+        if let Some((id, _)) = settings.iter().find(|(_, setting)| !setting.level.is_known()) {
             let reason = format!("behavior {id:?} needs the level low, medium or high");
             return Err(Error::new(operation, Kind::Invalid, reason));
         }
@@ -136,6 +137,7 @@ impl Client {
             rows: list.items,
             unreadable: list.unreadable,
             anonymous: list.anonymous,
+            odd: list.odd,
             completeness: list.completeness,
             date: list.date,
             identities: list.identities,
@@ -172,8 +174,12 @@ impl Client {
         };
         Ok(UserRisk {
             rejected: list.anonymous,
-            last_reset: head.last_reset_time.as_deref().and_then(|text| rfc3339::parse(text.as_bytes())),
-            level: head.risk_level.as_deref().map(Level::from_word),
+            odd: {
+                list.odd.append(&head.odd, 0);
+                list.odd
+            },
+            last_reset: head.last_reset_time,
+            level: head.risk_level,
             completeness: list.completeness,
             date: list.date,
             identity,

@@ -3,9 +3,11 @@
 //! Plain values with this crate's own names. [`crate::cloudflare`] returns them, [`crate::collector::ledger`] counts
 //! them, and [`crate::metrics::exposition`] encodes the result as a [`Snapshot`].
 
+mod odd;
 pub(crate) mod resource;
 mod snapshot;
 
+pub use odd::{Found, OddField, OddFields};
 pub use resource::Resource;
 pub use snapshot::{
     AccountName, BehaviorStatus, EventTotals, Histogram, LevelChanges, PerLevel, Snapshot, UserSeries, Users,
@@ -21,55 +23,71 @@ pub type UserId = uuid::Uuid;
 /// The risk level of a user, a behavior or an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[repr(u8)]
 pub enum Level {
-    /// Absent, null, or a word that Cloudflare does not document.
+    /// Absent or null.
     #[default]
-    Unknown = 0,
+    Unknown,
     /// `low`
-    Low = 1,
+    Low,
     /// `medium`
-    Medium = 2,
+    Medium,
     /// `high`
-    High = 3,
+    High,
+    /// A word that Cloudflare does not document, such as a level that is newer than this program. It may be the most
+    /// dangerous one, so it ranks above all others. Labels and the state file show it as `unknown`.
+    #[serde(rename = "unknown", skip_deserializing)]
+    Unrecognized,
 }
 
 impl Level {
-    /// All levels, in the order of their risk.
+    /// One level for each label value.
     pub const ALL: [Self; 4] = [Self::Unknown, Self::Low, Self::Medium, Self::High];
 
     /// The label value. The known levels use Cloudflare's words.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Unknown => "unknown",
+            Self::Unknown | Self::Unrecognized => "unknown",
             Self::Low => "low",
             Self::Medium => "medium",
             Self::High => "high",
         }
     }
 
-    /// The level for Cloudflare's word; any other word is [`Level::Unknown`].
+    /// The level for Cloudflare's word in upper or lower case; any other word is [`Level::Unrecognized`].
     pub fn from_word(word: &str) -> Self {
         match word {
             "low" => Self::Low,
             "medium" => Self::Medium,
             "high" => Self::High,
-            _ => Self::Unknown,
+            _ => [Self::Low, Self::Medium, Self::High]
+                .into_iter()
+                .find(|level| word.eq_ignore_ascii_case(level.as_str()))
+                .unwrap_or(Self::Unrecognized),
         }
     }
 
-    /// The position of this level in [`Level::ALL`], which is also its value as a gauge.
+    /// Whether Cloudflare documents this level.
+    pub const fn is_known(self) -> bool {
+        matches!(self, Self::Low | Self::Medium | Self::High)
+    }
+
+    /// The position of this level's label value in [`Level::ALL`], which is also its value as a gauge.
     pub const fn index(self) -> usize {
-        self as usize
+        match self {
+            Self::Unknown | Self::Unrecognized => 0,
+            Self::Low => 1,
+            Self::Medium => 2,
+            Self::High => 3,
+        }
     }
 }
 
 /// What the summary says about one user. If it changes, the user's events must be read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowFingerprint {
-    /// `last_event`
+    /// `last_event`; [`Timestamp::UNKNOWN`] if it is missing or unreadable.
     pub last_event: Timestamp,
-    /// `event_count`
+    /// `event_count`; 0 if it is missing or unreadable, which claims no events.
     pub count: u32,
     /// `max_risk_level`
     pub level: Level,
@@ -102,6 +120,8 @@ pub struct Summary {
     pub unreadable: Vec<UserId>,
     /// The number of unreadable rows without a user id. If there are any, no user may be considered absent.
     pub anonymous: u32,
+    /// Fields without their documented form, also of readable rows.
+    pub odd: OddFields,
     /// Whether the list is complete.
     pub completeness: Completeness,
     /// The `Date` header of the first page: the time by Cloudflare's clock.
@@ -121,6 +141,7 @@ impl Summary {
             rows,
             unreadable: Vec::new(),
             anonymous: 0,
+            odd: OddFields::default(),
             completeness: Completeness::Complete,
             date: None,
             identities: None,
@@ -139,6 +160,11 @@ pub struct Identities {
 }
 
 impl Identities {
+    /// Whether the text has reached its limit: 64 MiB, and 256 bytes for each user.
+    pub(crate) fn is_full(&self) -> bool {
+        self.text.len() > (64 << 20) + 256 * self.spans.len()
+    }
+
     /// Adds one user. Text beyond 4 GiB is dropped.
     pub fn push(&mut self, user: UserId, email: &str, name: &str) {
         let start = self.text.len();
@@ -202,8 +228,10 @@ pub struct DetailedEvent {
 pub struct UserRisk<E = Event> {
     /// The readable events, each id and time once, in the order of the response.
     pub events: Vec<E>,
-    /// The number of unreadable events (no id, no name or no valid time).
+    /// The number of unreadable events (no name, no valid time, or an id that is no scalar or too long).
     pub rejected: u32,
+    /// Why events are unreadable, and other fields without their documented form.
+    pub odd: OddFields,
     /// When the user was last reset.
     pub last_reset: Option<Timestamp>,
     /// The user's level, if the response contains one.
@@ -234,12 +262,14 @@ pub struct Listing<T> {
     pub rows: Vec<T>,
     /// The number of unreadable rows.
     pub rejected: u32,
+    /// Fields without their documented form, also of readable rows.
+    pub odd: OddFields,
 }
 
 /// The empty list, for rows without a `Default` too.
 impl<T> Default for Listing<T> {
     fn default() -> Self {
-        Self { rows: Vec::new(), rejected: 0 }
+        Self { rows: Vec::new(), rejected: 0, odd: OddFields::default() }
     }
 }
 
@@ -284,7 +314,7 @@ pub struct Integration {
     pub well_known_url: String,
     /// Whether changes are sent.
     pub active: bool,
-    /// When it was created.
+    /// When it was created; [`Timestamp::UNKNOWN`] if Cloudflare does not say.
     pub created_at: Timestamp,
 }
 
@@ -309,5 +339,22 @@ mod tests {
         assert_eq!(Resource::ALL.map(Resource::index), [0, 1, 2, 3, 4]);
         assert_eq!(variants::<Level>(), Level::ALL.map(Level::as_str));
         assert_eq!(Level::ALL.map(Level::index), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn an_undocumented_level_ranks_on_top_and_no_level_ranks_lowest() {
+        for (word, level) in [
+            ("low", Level::Low),
+            ("Medium", Level::Medium),
+            ("HIGH", Level::High),
+            ("critical", Level::Unrecognized),
+            ("", Level::Unrecognized),
+        ] {
+            assert_eq!(Level::from_word(word), level, "{word}");
+        }
+        let ranked = [Level::Unknown, Level::Low, Level::Medium, Level::High, Level::Unrecognized];
+        assert!(ranked.is_sorted(), "{ranked:?}");
+        assert_eq!((Level::Unrecognized.as_str(), Level::Unrecognized.index()), ("unknown", 0));
+        assert_eq!(serde_json::to_string(&Level::Unrecognized).unwrap(), "\"unknown\"");
     }
 }

@@ -26,6 +26,7 @@ mod account;
 mod admin_api;
 mod api_options;
 mod auth;
+mod endpoint;
 mod engine;
 mod faults;
 mod ground_truth;
@@ -59,13 +60,14 @@ pub use api_options::{
     ApiOptions, BehaviorsAnswer, Compression, DuplicateReference, EmptyResult, EventCount, EventIds,
     EventNames, NextPage, Pages, Refusals, ResetEvents, ResetUser, Totals, UnknownBehavior, UnknownUser,
 };
-pub use faults::{DateFormat, Endpoint, Fault, FaultRule, Share};
+pub use endpoint::{Endpoint, Permission};
+pub use faults::{DateFormat, Fault, FaultRule, Share};
 pub use ground_truth::{
     AccountTruth, ChangeRecord, EventRecord, RequestRecord, RequestTotal, Truth, UserRecord,
 };
 pub use scenario::{
     AccountSpec, BehaviorSpec, EventSpec, GENERATED_ACCOUNT, GENERATED_TOKEN, IntegrationSpec, KeySpec,
-    Level, LimitSpec, MAX_USERS, Permission, Plan, Scenario, ScenarioError, TimeSpec, TokenSpec, UserSpec,
+    Level, LimitSpec, MAX_USERS, Plan, Scenario, ScenarioError, TimeSpec, TokenSpec, UserSpec,
 };
 pub use story::Story;
 pub use story::player::StoryCallback;

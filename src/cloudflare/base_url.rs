@@ -2,6 +2,7 @@
 
 use reqwest::Url;
 
+use super::envelope::sanitize;
 use super::setup_error::SetupError;
 
 /// The base URL of Cloudflare's API.
@@ -37,6 +38,12 @@ pub(super) fn parse(text: &str) -> Result<(Url, Site), SetupError> {
         "http" => Err(refused("must use https: plain HTTP would expose the credentials")),
         _ => Err(refused("must start with https://")),
     }
+}
+
+/// A host with its port, for messages.
+pub(super) fn host_and_port(host: Option<&str>, port: Option<u16>) -> String {
+    let host = sanitize(host.unwrap_or("unknown host"), 100);
+    port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
 }
 
 #[cfg(test)]

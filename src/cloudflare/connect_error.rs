@@ -3,12 +3,12 @@
 use std::error::Error as StdError;
 use std::{fmt, io};
 
-use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Url;
 use rustls::CertificateError;
 
-use super::base_url::Site;
+use super::base_url::host_and_port;
 use super::envelope::sanitize;
+use super::proxy::Proxy;
 
 /// The longest cause that a message quotes, in characters.
 const MAX_CAUSE: usize = 300;
@@ -16,15 +16,10 @@ const MAX_CAUSE: usize = 300;
 /// The host that a connection leads to, and the proxy on the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
+    /// Host and port as in the base URL.
     host: String,
+    base: Url,
     proxy: Option<Proxy>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Proxy {
-    /// The environment variable that names it.
-    variable: &'static str,
-    host: String,
 }
 
 /// Why there is no connection.
@@ -50,29 +45,24 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.host)?;
         match &self.proxy {
-            Some(proxy) => write!(f, " through the proxy {}", proxy.host),
+            Some(proxy) => write!(f, " through the proxy {}", proxy.host()),
             None => Ok(()),
         }
     }
 }
 
 impl Target {
-    /// The target of `base`, with the proxy that the HTTP client takes from the environment.
-    pub(super) fn new(base: &Url, site: Site) -> Self {
-        let proxy = match site {
-            Site::Remote => proxy(base),
-            Site::Loopback => None,
-        };
-        Self { host: host_and_port(base.host_str(), base.port()), proxy }
+    pub(super) fn new(base: &Url, proxy: Option<Proxy>) -> Self {
+        Self { host: host_and_port(base.host_str(), base.port()), base: base.clone(), proxy }
     }
 
     /// What to do if there is no connection for a transient reason.
     pub(super) fn remedy(&self) -> Option<String> {
-        self.proxy.as_ref().map(|proxy| format!("check {}, and ask again later", proxy.variable))
+        self.proxy.as_ref().map(|proxy| format!("check {}, and retry later", proxy.variable))
     }
 
     /// Why a connection to this target failed with `error`.
-    pub(super) fn failure(&self, error: &reqwest::Error) -> ConnectFailure {
+    pub(super) async fn failure(&self, error: &reqwest::Error) -> ConnectFailure {
         match tls(error) {
             Some(rustls::Error::InvalidCertificate(error)) => ConnectFailure {
                 cause: certificate(error).to_owned(),
@@ -80,11 +70,28 @@ impl Target {
                 permanence: Permanence::Permanent,
             },
             _ => ConnectFailure {
-                cause: cause(error),
+                cause: match self.refusal(error).await {
+                    Some(status) => format!("the proxy refuses the connection (HTTP {status})"),
+                    None => cause(error),
+                },
                 remedy: self.remedy(),
                 permanence: Permanence::Transient,
             },
         }
+    }
+
+    /// The HTTP status with which the proxy refused the connection.
+    async fn refusal(&self, error: &reqwest::Error) -> Option<u16> {
+        let proxy = self.proxy.as_ref()?;
+        // The type of this error is private to the library.
+        let is_tunnel = |cause: &(dyn StdError + 'static)| cause.to_string().starts_with("tunnel error: ");
+        if !causes(error).any(is_tunnel) {
+            return None;
+        }
+        if causes(error).any(|cause| cause.to_string().ends_with("proxy authorization required")) {
+            return Some(407);
+        }
+        proxy.refusal(self.base.host_str()?, self.base.port_or_known_default()?).await
     }
 }
 
@@ -141,20 +148,6 @@ fn certificate(error: &CertificateError) -> &'static str {
     }
 }
 
-fn proxy(base: &Url) -> Option<Proxy> {
-    let target = base.as_str().parse().ok()?;
-    let intercept = Matcher::from_system().intercept(&target)?;
-    let is_set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.is_empty());
-    let variable = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().find(is_set)?;
-    // Host and port contain neither the user name nor the password.
-    Some(Proxy { variable, host: host_and_port(intercept.uri().host(), intercept.uri().port_u16()) })
-}
-
-fn host_and_port(host: Option<&str>, port: Option<u16>) -> String {
-    let host = sanitize(host.unwrap_or("unknown host"), 100);
-    port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
-}
-
 #[cfg(test)]
 mod tests {
     use rustls::{AlertDescription, InvalidMessage, OtherError, PeerIncompatible};
@@ -189,13 +182,9 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_named_with_its_port_and_its_proxy() {
+    fn a_target_is_named_with_its_port() {
         let to = |base: &str| Url::parse(base).unwrap();
-        let direct = Target::new(&to("http://127.0.0.1:8787/client/v4"), Site::Loopback);
+        let direct = Target::new(&to("http://127.0.0.1:8787/client/v4"), None);
         assert_eq!((direct.to_string().as_str(), direct.remedy()), ("127.0.0.1:8787", None));
-        let proxy = Proxy { variable: "ALL_PROXY", host: "proxy.example.com:3128".to_owned() };
-        let by_proxy = Target { host: "api.cloudflare.com".to_owned(), proxy: Some(proxy) };
-        assert_eq!(by_proxy.to_string(), "api.cloudflare.com through the proxy proxy.example.com:3128");
-        assert_eq!(by_proxy.remedy().as_deref(), Some("check ALL_PROXY, and ask again later"));
     }
 }

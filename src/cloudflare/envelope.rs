@@ -27,13 +27,45 @@ pub(super) struct Envelope {
 }
 
 /// The fields of `result_info` that are used; all optional.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct PageInfo {
     pub(super) total_pages: Option<u64>,
     pub(super) total_count: Option<u64>,
+    pub(super) per_page: Option<u64>,
+    /// Where the next page starts.
+    pub(super) cursor: Option<PageCursor>,
 }
 
+/// A cursor, and the query parameter that it belongs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PageCursor {
+    pub(super) parameter: &'static str,
+    pub(super) value: String,
+}
+
+/// Where Cloudflare's APIs and others put a cursor, as a path in `result_info`, and the parameter that takes it.
+const CURSORS: [(&[&str], &str); 9] = [
+    (&["cursor"], "cursor"),
+    (&["cursors", "after"], "cursor"),
+    (&["cursors", "next"], "cursor"),
+    (&["next_cursor"], "cursor"),
+    (&["nextCursor"], "cursor"),
+    (&["after"], "after"),
+    (&["next_page_token"], "page_token"),
+    (&["nextPageToken"], "pageToken"),
+    (&["continuation_token"], "continuation_token"),
+];
+
+/// The longest cursor that is sent back, in bytes.
+const MAX_CURSOR: usize = 2_048;
+
 impl Envelope {
+    /// Whether Cloudflare's API wrote this, and not a proxy or the edge: it says whether the request succeeded, or has
+    /// errors.
+    pub(super) fn is_from_api(&self) -> bool {
+        self.success.is_some() || !self.errors.is_empty()
+    }
+
     /// Parses an envelope. A missing `success` is not an error here.
     pub(super) fn parse(text: &[u8], secrets: &[SecretString]) -> Result<Self, DecodeError> {
         let mut value: Value = serde_json::from_slice(text).map_err(|error| {
@@ -52,15 +84,25 @@ impl Envelope {
             info: PageInfo {
                 total_pages: whole_number(info.get("total_pages")),
                 total_count: whole_number(info.get("total_count")),
+                per_page: whole_number(info.get("per_page")),
+                cursor: cursor(info),
             },
             result: fields.remove("result").filter(|result| !result.is_null()),
         })
     }
 }
 
-/// The kind of error of a failed response, from its HTTP status and Cloudflare's codes.
+/// Messages that mean that the credentials themselves are refused, under codes that also mean a missing permission.
+const REFUSALS: [&str; 4] =
+    ["invalid access token", "cannot use the access token", "max auth failures", "unable to authenticate"];
+
+/// The kind of error of a failed response, from its HTTP status and Cloudflare's codes and messages.
 pub(super) fn kind(status: StatusCode, errors: &[ApiError]) -> Kind {
     let has = |code: i64| errors.iter().any(|error| error.code == code);
+    let refuses = |error: &ApiError| {
+        let message = error.message.to_lowercase();
+        error.code == 9103 || REFUSALS.iter().any(|refusal| message.contains(refusal))
+    };
     if status == StatusCode::TOO_MANY_REQUESTS || has(971) {
         return Kind::Limited(Limiter::Cloudflare);
     }
@@ -69,6 +111,9 @@ pub(super) fn kind(status: StatusCode, errors: &[ApiError]) -> Kind {
     }
     if has(9106) || has(6003) || has(6111) {
         return Kind::Credentials;
+    }
+    if errors.iter().any(refuses) {
+        return Kind::Refused;
     }
     if has(3314) {
         return Kind::NotEntitled;
@@ -160,9 +205,24 @@ fn is_address(word: &str) -> bool {
         .any(|(before, after)| has_letters(before) && has_letters(after))
 }
 
-/// A non-negative whole number. The schema says "number", so `3.0` is valid too.
+fn cursor(info: &Value) -> Option<PageCursor> {
+    CURSORS.into_iter().find_map(|(path, parameter)| {
+        let value = path.iter().try_fold(info, |value, key| value.get(key))?;
+        let value = match value {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            _ => return None,
+        };
+        (1..=MAX_CURSOR).contains(&value.len()).then_some(PageCursor { parameter, value })
+    })
+}
+
+/// A non-negative whole number, also as a string. The schema says "number", so `3.0` is valid too.
 fn whole_number(value: Option<&Value>) -> Option<u64> {
-    let number = value?.as_f64()?;
+    let number = match value? {
+        Value::String(text) => text.trim().parse().ok()?,
+        value => value.as_f64()?,
+    };
     (number >= 0.0 && number.fract() == 0.0 && number < 1e15).then_some(number as u64)
 }
 
@@ -181,6 +241,12 @@ mod tests {
             (403, 10000, "Authentication error", Kind::Forbidden(MissingGrant::Permission)),
             (403, 0, "", Kind::Forbidden(MissingGrant::Permission)),
             (403, 9109, "Unauthorized to access", Kind::Forbidden(MissingGrant::Account)),
+            (403, 9109, "Invalid access token", Kind::Refused),
+            (401, 9109, "Invalid access token", Kind::Refused),
+            (403, 9109, "Cannot use the access token from location: 203.0.113.7", Kind::Refused),
+            (403, 9109, "Max auth failures reached, please check your Authorization header.", Kind::Refused),
+            (400, 10001, "Unable to authenticate request", Kind::Refused),
+            (403, 9103, "Unknown X-Auth-Key or X-Auth-Email", Kind::Refused),
             (403, 3314, "Forbidden", Kind::NotEntitled),
             (403, 10001, "Method not allowed for token", Kind::Forbidden(MissingGrant::Permission)),
             (403, 10001, "Internal error", Kind::Unavailable),
@@ -251,7 +317,9 @@ mod tests {
             ("-1", None),
             ("2.5", None),
             ("1e300", None),
-            ("\"3\"", None),
+            ("\"3\"", Some(3)),
+            ("\"three\"", None),
+            ("\"inf\"", None),
             ("null", None),
         ] {
             let text = format!(r#"{{"result_info":{{"total_count":{text}}}}}"#);

@@ -254,7 +254,8 @@ impl Error {
     }
 
     /// The permission that the request needs, quoted for use in a sentence: `"Zero Trust: PII Read"`.
-    pub fn permission(&self) -> &'static str {
+    /// `None` if every token may send it.
+    pub fn permission(&self) -> Option<&'static str> {
         self.0.operation.permission()
     }
 
@@ -274,9 +275,15 @@ impl Error {
                  create a new one"
                     .to_owned()
             }
-            Kind::Forbidden(MissingGrant::Permission) => {
-                format!("the credentials lack a permission; add {} to the token", operation.permission())
-            }
+            Kind::Forbidden(MissingGrant::Permission) => match operation.permission() {
+                Some(permission) => {
+                    format!("the credentials lack a permission; add {permission} to the token")
+                }
+                None => {
+                    "the verification was refused, although it needs no permission; check that the token is active"
+                        .to_owned()
+                }
+            },
             Kind::Forbidden(MissingGrant::Account) => {
                 "the credentials do not cover this account; check the account id \
                  and the accounts the token is for"

@@ -57,7 +57,7 @@ impl Connection {
                 Err(FailedAttempt { error: error.advising(self.target.remedy()), retry: Retry::Always })
             }
             Ok(Err(error)) if error.is_connect() => {
-                let failure = self.target.failure(&error);
+                let failure = self.target.failure(&error).await;
                 let reason = format!("no connection to {}: {}", self.target, failure.cause);
                 let error = Error::new(request.operation, Kind::Unavailable, reason).unsent();
                 let error = error.advising(failure.remedy);
@@ -119,6 +119,7 @@ impl Connection {
     ) -> Result<Answer<S::Out>, FailedAttempt> {
         let status = response.status();
         let date = headers::date(response.headers());
+        let next_link = headers::next_link(response.headers());
         let mut answered = ResponseInfo {
             status: status.as_u16(),
             errors: Vec::new(),
@@ -142,7 +143,7 @@ impl Connection {
             Err(broken) => return Err(shape_error(broken.to_string(), answered)),
         };
         match envelope.success {
-            Some(true) => Ok(Answer { envelope, list, date, answered }),
+            Some(true) => Ok(Answer { envelope, list, date, next_link, answered }),
             Some(false) => {
                 let kind = envelope::kind(status, &envelope.errors);
                 answered.errors = envelope.errors;
@@ -167,6 +168,11 @@ impl Connection {
             errors: Vec::new(),
             ray: headers::ray(response.headers()),
         };
+        if status == StatusCode::NOT_MODIFIED {
+            let reason = "a cache responded instead of the API (304 Not Modified)";
+            let error = Error::new(request.operation, Kind::Unavailable, reason).answered(answered);
+            return FailedAttempt::for_good(error);
+        }
         if status.is_redirection() || status.is_informational() {
             let reason = format!(
                 "it redirects to {}, and redirects are not followed; check the base URL",
@@ -181,12 +187,21 @@ impl Connection {
             None => self.read(request, response, TextSink::new(&self.bounds)).await.ok(),
             Some(_) => None,
         };
-        if let Some(envelope) = text.and_then(|(text, ())| Envelope::parse(&text, &self.auth.secrets).ok()) {
-            answered.errors = envelope.errors;
-        }
-        let kind = envelope::kind(status, &answered.errors);
+        let envelope = text.and_then(|(text, ())| Envelope::parse(&text, &self.auth.secrets).ok());
+        let envelope = envelope.filter(Envelope::is_from_api);
+        let is_from_api = envelope.is_some();
+        answered.errors = envelope.map_or_else(Vec::new, |envelope| envelope.errors);
+        let kind = match envelope::kind(status, &answered.errors) {
+            Kind::Limited(limiter) => Kind::Limited(limiter),
+            // Without an envelope, a proxy or the edge responded. That says nothing about token, user or request.
+            _ if !is_from_api => Kind::Unavailable,
+            kind => kind,
+        };
         let reason = match kind {
             Kind::Invalid => "cloudflare does not accept it",
+            _ if status.is_client_error() && !is_from_api => {
+                "something between here and cloudflare responded instead of the API"
+            }
             _ => "cloudflare is unavailable",
         };
         let error = Error::new(request.operation, kind, reason).answered(answered);

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, LINK, RETRY_AFTER};
 
 use crate::clock::Timestamp;
 use crate::cloudflare::limit::{ServerLimit, WINDOW};
 
 /// A longer wait must be an error of the server (milliseconds, or a date as a number) and is ignored.
 const LONGEST_WAIT: Duration = Duration::from_secs(366 * 86_400);
+
+/// A longer wait is cut to this. After an hour, one request finds out whether the server still refuses.
+pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(3_600);
 
 /// A wait of zero is raised to this, so that no loop sends requests without a pause.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
@@ -60,7 +63,7 @@ pub(super) fn ray(headers: &HeaderMap) -> Option<String> {
 }
 
 /// The `Retry-After` header, in whole seconds or as a date. A date is compared with the response's own `Date`, or with
-/// `now` if it has none. The longest of several values; `None` if no value is valid.
+/// `now` if it has none. The longest of several values, but at most an hour; `None` if no value is valid.
 pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let now = date(headers).unwrap_or(now);
     let wait = |text: &str| {
@@ -76,7 +79,29 @@ pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duratio
         .filter_map(|value| wait(value.to_str().ok()?.trim()))
         .filter(|wait| *wait <= LONGEST_WAIT)
         .max()
-        .map(|wait| wait.max(SHORTEST_WAIT))
+        .map(|wait| wait.clamp(SHORTEST_WAIT, LONGEST_SILENCE))
+}
+
+/// The URL of the next page: `Link: <https://example.com/?page=2>; rel="next"`.
+pub(super) fn next_link(headers: &HeaderMap) -> Option<String> {
+    let is_next = |parameter: &str| {
+        let (name, value) = parameter.split_once('=')?;
+        let mut words = value.trim().trim_matches('"').split_ascii_whitespace();
+        (name.trim().eq_ignore_ascii_case("rel") && words.any(|word| word.eq_ignore_ascii_case("next")))
+            .then_some(())
+    };
+    headers
+        .get_all(LINK)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        // A URL may contain commas, so links are separated where the next one opens.
+        .flat_map(|value| value.split('<').skip(1))
+        .find_map(|link| {
+            let (url, parameters) = link.split_once('>')?;
+            let parameters = parameters.trim_end_matches([',', ' ']);
+            parameters.split(';').find_map(is_next)?;
+            Some(url.to_owned())
+        })
 }
 
 /// The tightest rate limit that the headers mention, in any of the spellings that occur.
@@ -189,13 +214,17 @@ mod tests {
 
     #[test]
     fn a_wait_is_seconds_or_a_date_and_invalid_values_are_ignored() {
-        let (day, year) = (86_400, 366 * 86_400);
+        let hour = 3_600;
         for (value, wait) in [
             ("1", Some(1)),
             ("300", Some(300)),
             (" 300 ", Some(300)),
-            ("86400", Some(day)),
-            ("31622400", Some(year)),
+            ("3600", Some(hour)),
+            ("3601", Some(hour)),
+            ("86400", Some(hour)),
+            ("300000", Some(hour)),
+            ("31536000", Some(hour)),
+            ("31622400", Some(hour)),
             ("31622401", None),
             ("99999999999999999999999", None),
             ("0", Some(1)),
@@ -204,7 +233,7 @@ mod tests {
             ("", None),
             ("soon", None),
             ("Wed, 21 Oct 2015 07:28:00 GMT", Some(60)),
-            ("Thu, 22 Oct 2015 07:27:00 GMT", Some(day)),
+            ("Thu, 22 Oct 2015 07:27:00 GMT", Some(hour)),
             ("Wed, 21 Oct 2015 07:27:00 GMT", Some(1)),
             ("Wed, 21 Oct 2015 07:26:59 GMT", None),
             ("Wed, 21 Oct 9015 07:26:59 GMT", None),
@@ -282,6 +311,23 @@ mod tests {
         let policy = [("ratelimit", "\"day\";r=0"), ("ratelimit-policy", "\"day\";q=9000;w=86400")];
         let wanted = ServerLimit { remaining: 0, resets_in: WINDOW };
         assert_eq!(server_limit(&head(&policy), NOW), Some(wanted));
+    }
+
+    #[test]
+    fn the_link_to_the_next_page_is_found() {
+        for (value, wanted) in [
+            ("<https://a/?page=2>; rel=\"next\"", Some("https://a/?page=2")),
+            ("<?page=1>; rel=prev, <?page=3>; rel=next, <?page=9>; rel=last", Some("?page=3")),
+            ("</x?ids=1,2>; title=\"a\"; rel=\"last next\"", Some("/x?ids=1,2")),
+            ("<?page=2>; REL=Next", Some("?page=2")),
+            ("<?page=2>; rel=prev", None),
+            ("<?page=2>", None),
+            ("next", None),
+            ("", None),
+        ] {
+            assert_eq!(next_link(&head(&[("link", value)])).as_deref(), wanted, "{value}");
+        }
+        assert_eq!(next_link(&head(&[])), None);
     }
 
     #[test]

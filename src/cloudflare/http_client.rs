@@ -4,10 +4,16 @@ use std::time::Duration;
 
 use super::base_url::Site;
 use super::connect_error;
+use super::proxy::Proxy;
 use super::setup_error::SetupError;
 use super::tls;
 
-pub(super) fn build(site: Site, connect_timeout: Duration) -> Result<reqwest::Client, SetupError> {
+pub(super) fn build(
+    site: Site,
+    proxy: Option<&Proxy>,
+    connect_timeout: Duration,
+) -> Result<reqwest::Client, SetupError> {
+    let failed = |error: reqwest::Error| SetupError::Http(connect_error::cause(&error));
     let tls = match site {
         Site::Remote => tls::with_anchors().map_err(SetupError::Trust)?,
         Site::Loopback => tls::without_anchors(),
@@ -19,12 +25,13 @@ pub(super) fn build(site: Site, connect_timeout: Duration) -> Result<reqwest::Cl
         .retry(reqwest::retry::never())
         .referer(false)
         .http1_only()
+        // Only the proxy that was checked.
+        .no_proxy()
         .pool_max_idle_per_host(2)
         .connect_timeout(connect_timeout);
-    let builder = match site {
-        Site::Remote => builder,
-        // Through a proxy, the credentials would leave the machine in clear text.
-        Site::Loopback => builder.no_proxy(),
+    let builder = match proxy {
+        Some(proxy) => builder.proxy(proxy.for_client().map_err(failed)?),
+        None => builder,
     };
-    builder.build().map_err(|error| SetupError::Http(connect_error::cause(&error)))
+    builder.build().map_err(failed)
 }

@@ -62,19 +62,19 @@ impl Operation {
         }
     }
 
-    /// The permission that a token needs, as Cloudflare's token page names it.
-    pub(super) const fn permission(self) -> &'static str {
+    /// The permission that a token needs, as Cloudflare's token page names it; `None` if every token may do this.
+    pub(super) const fn permission(self) -> Option<&'static str> {
         match self {
-            Self::Summary | Self::User => "\"Zero Trust: PII Read\"",
+            Self::Summary | Self::User => Some("\"Zero Trust: PII Read\""),
             Self::Behaviors | Self::Integrations | Self::Integration | Self::IntegrationByReference => {
-                "\"Zero Trust Read\" (or \"Zero Trust Write\")"
+                Some("\"Zero Trust Read\" (or \"Zero Trust Write\")")
             }
             Self::UpdateBehaviors
             | Self::Reset
             | Self::CreateIntegration
             | Self::UpdateIntegration
-            | Self::DeleteIntegration => "\"Zero Trust Write\"",
-            Self::VerifyToken => "no permission",
+            | Self::DeleteIntegration => Some("\"Zero Trust Write\""),
+            Self::VerifyToken => None,
         }
     }
 

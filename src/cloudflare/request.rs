@@ -2,7 +2,7 @@
 
 use reqwest::Url;
 
-use super::envelope::{Envelope, sanitize};
+use super::envelope::{Envelope, PageCursor, sanitize};
 use super::error::{Error, Kind, ResponseInfo};
 use super::operation::Operation;
 use crate::clock::Timestamp;
@@ -32,6 +32,8 @@ pub(super) struct Answer<T> {
     pub(super) list: T,
     /// The time by Cloudflare's clock, from the `Date` header.
     pub(super) date: Option<Timestamp>,
+    /// The URL of the next page, from the `Link` header.
+    pub(super) next_link: Option<String>,
     pub(super) answered: ResponseInfo,
 }
 
@@ -63,6 +65,31 @@ impl Request {
         request
     }
 
+    /// The same request for the page that a cursor points to.
+    pub(super) fn after_cursor(&self, cursor: &PageCursor, size: Option<u32>) -> Self {
+        let mut request = self.clone();
+        let mut query = request.url.query_pairs_mut();
+        query.append_pair(cursor.parameter, &cursor.value);
+        if let Some(size) = size {
+            query.append_pair("per_page", &size.to_string());
+        }
+        drop(query);
+        request
+    }
+
+    /// The same request with the query of a link to the next page; `None` if the link leads to another resource, which
+    /// could be another host. Only the query is taken, so the credentials go nowhere else in any case.
+    pub(super) fn follow(&self, link: &str) -> Option<Self> {
+        let next = self.url.join(link).ok()?;
+        if next.path() != self.url.path() || next.host_str() != self.url.host_str() || next.query().is_none()
+        {
+            return None;
+        }
+        let mut request = self.clone();
+        request.url.set_query(next.query());
+        Some(request)
+    }
+
     /// The same request as [`Sequence::Continuation`].
     pub(super) fn continuation(mut self) -> Self {
         self.sequence = Sequence::Continuation;
@@ -87,7 +114,13 @@ impl<T> Answer<T> {
 
     /// Separates the envelope from the list.
     pub(super) fn split(self) -> (Answer<()>, T) {
-        let around = Answer { envelope: self.envelope, list: (), date: self.date, answered: self.answered };
+        let around = Answer {
+            envelope: self.envelope,
+            list: (),
+            date: self.date,
+            next_link: self.next_link,
+            answered: self.answered,
+        };
         (around, self.list)
     }
 

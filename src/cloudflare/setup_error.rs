@@ -17,6 +17,14 @@ pub enum SetupError {
     /// The trust anchors in the files that the environment names cannot be read.
     #[error("the trust anchors cannot be read: {0}")]
     Trust(String),
+    /// An environment variable for the proxy cannot be used.
+    #[error("{variable} is not the URL of a proxy: {reason}")]
+    Proxy {
+        /// The variable.
+        variable: &'static str,
+        /// What is wrong. The value is left out, because it may contain a password.
+        reason: String,
+    },
     /// The HTTP client cannot be created.
     #[error("the HTTP client cannot be created: {0}")]
     Http(String),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 
-use super::base_url;
+use super::base_url::{self, Site};
 use super::connect_error::Target;
 use super::credentials::Auth;
 use super::decode::{Bounds, DecodedList, Element, Pii, Reader, Sink, TextSink};
@@ -13,6 +13,7 @@ use super::error::{Error, Kind, Limiter, Outcome};
 use super::exchange::Connection;
 use super::http_client;
 use super::options::Options;
+use super::proxy::Proxy;
 use super::report::{Observer, Report};
 use super::request::{Answer, Request, Sequence};
 use super::retry::{FailedAttempt, Retry};
@@ -61,9 +62,14 @@ impl Transport {
         options: Options,
     ) -> Result<Self, SetupError> {
         let (base, site) = base_url::parse(&options.base_url)?;
+        let proxy = match site {
+            Site::Remote => Proxy::from_environment(&base)?,
+            // Through a proxy, the credentials would leave the machine in clear text.
+            Site::Loopback => None,
+        };
         let connection = Connection {
-            http: http_client::build(site, options.connect_timeout)?,
-            target: Arc::new(Target::new(&base, site)),
+            http: http_client::build(site, proxy.as_ref(), options.connect_timeout)?,
+            target: Arc::new(Target::new(&base, proxy)),
             auth: Arc::new(Auth::new(credentials)?),
             bounds: options.bounds,
             connect_timeout: options.connect_timeout,
@@ -85,6 +91,9 @@ impl Transport {
 
     pub(super) fn with_credentials(&self, credentials: Credentials) -> Result<Self, SetupError> {
         let auth = Arc::new(Auth::new(credentials)?);
+        if auth.headers != self.connection.auth.headers {
+            self.budget.credential_changed();
+        }
         let connection = Connection { auth, ..self.connection.clone() };
         Ok(Self { connection, ..self.clone() })
     }

@@ -1,15 +1,15 @@
 //! The JSON of small responses and of request bodies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::decode::rfc3339;
 use super::values::{IntegrationSetting, NewIntegration, TokenState, TokenStatus, UpdatedBehavior};
 use crate::clock::Timestamp;
-use crate::model::{self, BehaviorSetting, Level, Listing};
+use crate::model::{self, BehaviorSetting, Found, Level, Listing, OddFields};
 
 /// `{behaviors: {id: {name, description, enabled, risk_level}}}`
 #[derive(Debug, Deserialize)]
@@ -21,35 +21,44 @@ pub(super) struct Behaviors {
 /// The response to a change of behaviors: the same, but name and description may be missing.
 #[derive(Debug, Deserialize)]
 pub(super) struct UpdatedBehaviors {
-    behaviors: BTreeMap<String, Behavior>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Behavior {
-    name: Option<String>,
-    description: Option<String>,
-    enabled: bool,
-    risk_level: Option<String>,
+    #[serde(deserialize_with = "behaviors")]
+    behaviors: Listing<model::Behavior>,
 }
 
 impl UpdatedBehaviors {
     pub(super) fn into_updated(self) -> Vec<UpdatedBehavior> {
-        let behavior = |(id, wire): (String, Behavior)| UpdatedBehavior {
-            level: level(wire.risk_level.as_deref()),
-            enabled: wire.enabled,
-            id,
+        let behavior = |behavior: model::Behavior| UpdatedBehavior {
+            level: behavior.level,
+            enabled: behavior.enabled,
+            id: behavior.id,
         };
-        self.behaviors.into_iter().map(behavior).collect()
+        self.behaviors.rows.into_iter().map(behavior).collect()
     }
 }
 
-/// The result for one user, without the events.
-#[derive(Debug, Deserialize)]
+/// The result for one user, without the events. Fields of an unexpected type count as missing.
+#[derive(Debug)]
 pub(super) struct UserHead {
     pub(super) name: Option<String>,
     pub(super) email: Option<String>,
-    pub(super) last_reset_time: Option<String>,
-    pub(super) risk_level: Option<String>,
+    pub(super) last_reset_time: Option<Timestamp>,
+    pub(super) risk_level: Option<Level>,
+    pub(super) odd: OddFields,
+}
+
+impl<'de> Deserialize<'de> for UserHead {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let row = Map::deserialize(source)?;
+        let mut odd = OddFields::default();
+        let mut fields = Fields { row: &row, odd: &mut odd, index: None };
+        Ok(Self {
+            name: fields.optional("name", text),
+            email: fields.optional("email", text),
+            last_reset_time: fields.date("last_reset_time"),
+            risk_level: fields.level("risk_level"),
+            odd,
+        })
+    }
 }
 
 /// `[integration]`
@@ -61,30 +70,15 @@ pub(super) struct Integrations {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(transparent)]
 pub(super) struct Integration {
-    #[serde(deserialize_with = "uuid")]
-    id: uuid::Uuid,
-    integration_type: String,
-    reference_id: String,
-    tenant_url: String,
-    #[serde(default)]
-    well_known_url: Option<String>,
-    active: bool,
-    #[serde(deserialize_with = "date")]
-    created_at: Timestamp,
+    #[serde(deserialize_with = "integration")]
+    integration: model::Integration,
 }
 
 impl From<Integration> for model::Integration {
     fn from(wire: Integration) -> Self {
-        Self {
-            id: wire.id,
-            kind: wire.integration_type,
-            reference_id: wire.reference_id,
-            tenant_url: wire.tenant_url,
-            well_known_url: wire.well_known_url.unwrap_or_default(),
-            active: wire.active,
-            created_at: wire.created_at,
-        }
+        wire.integration
     }
 }
 
@@ -92,7 +86,8 @@ impl From<Integration> for model::Integration {
 pub(super) struct Token {
     id: Option<String>,
     status: String,
-    expires_on: Option<String>,
+    #[serde(default)]
+    expires_on: Value,
 }
 
 impl From<Token> for TokenStatus {
@@ -107,7 +102,7 @@ impl From<Token> for TokenStatus {
                 "expired" => TokenState::Expired,
                 _ => TokenState::Unknown,
             },
-            expires: wire.expires_on.as_deref().and_then(|text| rfc3339::parse(text.as_bytes())),
+            expires: date(&wire.expires_on),
         }
     }
 }
@@ -137,57 +132,150 @@ pub(super) fn integration_setting(setting: &IntegrationSetting) -> Value {
 }
 
 fn behaviors<'de, D: Deserializer<'de>>(source: D) -> Result<Listing<model::Behavior>, D::Error> {
-    let behavior = |id: String, wire: Behavior| model::Behavior {
-        level: level(wire.risk_level.as_deref()),
-        name: wire.name.unwrap_or_default(),
-        description: wire.description.unwrap_or_default(),
-        enabled: wire.enabled,
-        id,
-    };
     let rows = BTreeMap::<String, Value>::deserialize(source)?;
-    listing(rows.into_iter().map(|(id, row)| read(row).map(|wire| behavior(id, wire))))
+    listing(rows.into_iter(), |id, fields| {
+        Some(model::Behavior {
+            enabled: fields.required("enabled", flag)?,
+            level: fields.level("risk_level").unwrap_or(Level::Unknown),
+            name: fields.optional("name", text).unwrap_or_default(),
+            description: fields.optional("description", text).unwrap_or_default(),
+            id,
+        })
+    })
 }
 
+/// If an integration is listed more than once, the last row stays.
 fn integrations<'de, D: Deserializer<'de>>(source: D) -> Result<Listing<model::Integration>, D::Error> {
     let rows = Vec::<Value>::deserialize(source)?;
-    listing(rows.into_iter().map(|row| read(row).map(Integration::into)))
+    let mut list = listing(rows.into_iter().map(|row| ((), row)), |(), fields| read_integration(fields))?;
+    let mut known = HashSet::new();
+    list.rows.reverse();
+    list.rows.retain(|integration| known.insert(integration.id));
+    list.rows.reverse();
+    Ok(list)
 }
 
-fn read<T: DeserializeOwned>(row: Value) -> serde_json::Result<T> {
-    serde_json::from_value(row)
+fn integration<'de, D: Deserializer<'de>>(source: D) -> Result<model::Integration, D::Error> {
+    let row = Map::deserialize(source)?;
+    let mut odd = OddFields::default();
+    let found = read_integration(&mut Fields { row: &row, odd: &mut odd, index: None });
+    found.ok_or_else(|| D::Error::custom(&odd))
+}
+
+/// An integration needs its id. An `active` that is unreadable counts as false, which is the state that raises an alert.
+fn read_integration(fields: &mut Fields<'_>) -> Option<model::Integration> {
+    Some(model::Integration {
+        id: fields.required("id", uuid)?,
+        kind: fields.required("integration_type", text).unwrap_or_default(),
+        reference_id: fields.required("reference_id", text).unwrap_or_default(),
+        tenant_url: fields.required("tenant_url", text).unwrap_or_default(),
+        well_known_url: fields.optional("well_known_url", text).unwrap_or_default(),
+        active: fields.required("active", flag).unwrap_or(false),
+        created_at: fields.required("created_at", date).unwrap_or(Timestamp::UNKNOWN),
+    })
 }
 
 /// Collects the readable rows. If no row is readable, the whole list has an unexpected shape.
-fn listing<T, E: serde::de::Error>(
-    rows: impl Iterator<Item = serde_json::Result<T>>,
+fn listing<K, T, E: serde::de::Error>(
+    rows: impl Iterator<Item = (K, Value)>,
+    mut read: impl FnMut(K, &mut Fields<'_>) -> Option<T>,
 ) -> Result<Listing<T>, E> {
     let mut list = Listing::default();
-    let mut first = None;
-    for row in rows {
-        match row {
-            Ok(row) => list.rows.push(row),
-            Err(error) => {
-                list.rejected = list.rejected.saturating_add(1);
-                first.get_or_insert(error);
+    for (index, (key, row)) in rows.enumerate() {
+        let read = match &row {
+            Value::Object(row) => read(key, &mut Fields { row, odd: &mut list.odd, index: Some(index) }),
+            other => {
+                list.odd.add("row", found(Some(other)), Some(index));
+                None
             }
+        };
+        match read {
+            Some(row) => list.rows.push(row),
+            None => list.rejected = list.rejected.saturating_add(1),
         }
     }
-    match first {
-        Some(error) if list.rows.is_empty() => Err(E::custom(format_args!("no row is readable: {error}"))),
-        _ => Ok(list),
+    if list.rejected > 0 && list.rows.is_empty() {
+        return Err(E::custom(format_args!("no row is readable: {}", list.odd)));
+    }
+    Ok(list)
+}
+
+/// The fields of one row.
+struct Fields<'a> {
+    row: &'a Map<String, Value>,
+    odd: &'a mut OddFields,
+    /// `None` outside a list.
+    index: Option<usize>,
+}
+
+impl Fields<'_> {
+    /// A field that Cloudflare documents as always present.
+    fn required<T>(&mut self, field: &'static str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
+        let value = self.row.get(field);
+        let result = value.and_then(read);
+        if result.is_none() {
+            self.odd.add(field, found(value), self.index);
+        }
+        result
+    }
+
+    /// A field that may be missing or null.
+    fn optional<T>(&mut self, field: &'static str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
+        match self.row.get(field) {
+            None | Some(Value::Null) => None,
+            Some(_) => self.required(field, read),
+        }
+    }
+
+    /// An optional date. Go's zero time means that there is none.
+    fn date(&mut self, field: &'static str) -> Option<Timestamp> {
+        self.optional(field, |value| rfc3339::parse(value.as_str()?.as_bytes()))
+            .filter(|date| !rfc3339::is_never(*date))
+    }
+
+    /// An optional level. A word that is not documented is kept, and counts as unexpected.
+    fn level(&mut self, field: &'static str) -> Option<Level> {
+        let level = self.optional(field, |value| value.as_str().map(Level::from_word));
+        if level == Some(Level::Unrecognized) {
+            self.odd.add(field, Found::String, self.index);
+        }
+        level
     }
 }
 
-fn level(word: Option<&str>) -> Level {
-    word.map_or(Level::Unknown, Level::from_word)
+fn found(value: Option<&Value>) -> Found {
+    match value {
+        None => Found::Absent,
+        Some(Value::Null) => Found::Null,
+        Some(Value::Bool(_)) => Found::Boolean,
+        Some(Value::Number(_)) => Found::Number,
+        Some(Value::String(_)) => Found::String,
+        Some(Value::Array(_)) => Found::Array,
+        Some(Value::Object(_)) => Found::Object,
+    }
 }
 
-fn uuid<'de, D: Deserializer<'de>>(source: D) -> Result<uuid::Uuid, D::Error> {
-    let text = String::deserialize(source)?;
-    uuid::Uuid::try_parse(&text).map_err(|_| D::Error::custom("the id is not a UUID"))
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
 }
 
-fn date<'de, D: Deserializer<'de>>(source: D) -> Result<Timestamp, D::Error> {
-    let text = String::deserialize(source)?;
-    rfc3339::parse(text.as_bytes()).ok_or_else(|| D::Error::custom("created_at is not an RFC 3339 date"))
+fn flag(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(*flag),
+        Value::String(word) => word.to_ascii_lowercase().parse().ok(),
+        _ => None,
+    }
+}
+
+/// A date; Go's zero time means that there is none.
+fn date(value: &Value) -> Option<Timestamp> {
+    rfc3339::parse(value.as_str()?.as_bytes()).filter(|date| !rfc3339::is_never(*date))
+}
+
+fn uuid(value: &Value) -> Option<uuid::Uuid> {
+    uuid::Uuid::try_parse(value.as_str()?).ok()
 }

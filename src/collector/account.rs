@@ -397,7 +397,7 @@ impl Account {
 
     /// The behaviors were read.
     pub fn behaviors_read(&mut self, found: Listing<Behavior>, now: Instant, local_date: Timestamp) {
-        let Listing { rows: mut behaviors, rejected } = found;
+        let Listing { rows: mut behaviors, rejected, odd: _ } = found;
         self.reject(Resource::Behaviors, rejected.into());
         behaviors.sort_by(|a, b| a.id.cmp(&b.id));
         self.ledger.list_behaviors(&behaviors);
@@ -415,7 +415,7 @@ impl Account {
 
     /// The integrations were read.
     pub fn integrations_read(&mut self, found: Listing<Integration>, now: Instant, local_date: Timestamp) {
-        let Listing { rows: mut integrations, rejected } = found;
+        let Listing { rows: mut integrations, rejected, odd: _ } = found;
         self.reject(Resource::Integrations, rejected.into());
         integrations.sort_by_key(|integration| integration.id);
         integrations.truncate(MAX_INTEGRATIONS);

@@ -326,13 +326,13 @@ impl Comparison {
         let mut now = User { presence: Presence::Listed, ..*user };
         let from = match (user.presence, user.origin, user.level) {
             // The level at which the user was first listed is known only now.
-            (Presence::Gone, ..) | (_, Origin::Observed, Level::Unknown) => None,
+            (Presence::Gone, ..) | (_, Origin::Observed, Level::Unknown | Level::Unrecognized) => None,
             _ => Some(user.level),
         };
         if user.presence == Presence::Gone {
             now.coverage = Coverage::Uncovered;
             (now.level, now.since, now.origin) = (fingerprint.level, date, Origin::Observed);
-        } else if fingerprint.level != user.level && fingerprint.level != Level::Unknown {
+        } else if fingerprint.level != user.level && fingerprint.level.is_known() {
             (now.level, now.since, now.origin) = (fingerprint.level, date, Origin::Observed);
         }
         if from != Some(now.level) {
@@ -371,7 +371,7 @@ impl Comparison {
 
     /// Counts a change of level, unless one of the two levels is unknown.
     fn count_level_change(&mut self, from: Option<Level>, to: Option<Level>) {
-        if from != Some(Level::Unknown) && to != Some(Level::Unknown) {
+        if from.is_none_or(Level::is_known) && to.is_none_or(Level::is_known) {
             let index = |level: Option<Level>| level.map_or(0, Level::index);
             self.level_changes[index(from)][index(to)] += 1;
         }

@@ -408,6 +408,30 @@ mod tests {
     }
 
     #[test]
+    fn with_2_percent_of_stray_401s_and_403s_the_list_is_never_older_than_three_intervals() {
+        let (mut schedule, mut random) = (schedule(300), fastrand::Rng::with_seed(4));
+        let (mut now, mut last, mut oldest) = (at(0), at(0), Duration::ZERO);
+        for _ in 0..20_000 {
+            now = now.max(schedule.next_due());
+            let Some(resource) = schedule.due(now) else { continue };
+            let request = Duration::from_millis(random.u64(50..2_000));
+            now = now + request;
+            match random.u32(0..100) {
+                0..2 => schedule.failed(resource, FailureClass::Refused, now),
+                2..4 => schedule.failed(resource, FailureClass::Denied, now),
+                _ => {
+                    schedule.read(resource, 1, now);
+                    if resource == Resource::Summary {
+                        oldest = oldest.max(now.since(last));
+                        last = now;
+                    }
+                }
+            }
+        }
+        assert!(oldest > seconds(40) && oldest <= seconds(90), "{oldest:?}");
+    }
+
+    #[test]
     fn no_retry_of_a_refusal_waits_longer_than_the_interval() {
         let intervals = Intervals {
             summary: seconds(1),

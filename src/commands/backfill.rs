@@ -282,7 +282,11 @@ fn request(endpoint: &'static str, source: cloudflare::Error) -> Error {
 
 /// The users who may have events after `since`: those whose latest event is later, and those whose row is unreadable.
 fn eventful(summary: &Summary, since: Timestamp) -> impl Iterator<Item = UserId> {
-    let recent = summary.rows.iter().filter(move |row| row.tuple.last_event > since).map(|row| row.user);
+    let recent = summary
+        .rows
+        .iter()
+        .filter(move |row| row.tuple.last_event > since || row.tuple.last_event == Timestamp::UNKNOWN)
+        .map(|row| row.user);
     recent.chain(summary.unreadable.iter().copied())
 }
 

@@ -257,7 +257,7 @@ impl Trial<'_> {
         let took = Some(self.clock.now().since(before));
         let judged = match &answer {
             Ok(found) => judge(found),
-            Err(error) => Err(Problem { text: in_short(error), remark: explained(error, endpoint) }),
+            Err(error) => Err(Problem { text: in_short(error), remark: error.to_string() }),
         };
         let (verdict, text, remark) = match judged {
             Ok(text) => (Verdict::Works, text, None),
@@ -265,7 +265,7 @@ impl Trial<'_> {
         };
         let kind = answer.as_ref().err().map(Error::kind);
         let lacks = match &answer {
-            Err(error) if may_lack_permission(error, endpoint) => Some(error.permission()),
+            Err(error) if error.kind() == Kind::Forbidden(MissingGrant::Permission) => error.permission(),
             _ => None,
         };
         let account = self.account.alias.clone();
@@ -287,24 +287,6 @@ impl Trial<'_> {
     }
 }
 
-/// Whether a permission is missing. The verification of a token needs none.
-fn may_lack_permission(error: &Error, endpoint: Resource) -> bool {
-    endpoint != Resource::TokenVerify && error.kind() == Kind::Forbidden(MissingGrant::Permission)
-}
-
-/// The error in a sentence, with what to do.
-fn explained(error: &Error, endpoint: Resource) -> String {
-    let sentence = error.to_string();
-    if endpoint != Resource::TokenVerify || error.kind() != Kind::Forbidden(MissingGrant::Permission) {
-        return sentence;
-    }
-    let answer =
-        sentence.split_once(" (HTTP ").map(|(_, answer)| format!(" (HTTP {answer}")).unwrap_or_default();
-    format!(
-        "the verification was refused, although it needs no permission; check that the token is active{answer}"
-    )
-}
-
 /// The error in a few words, for the table. The whole sentence stands below it.
 fn in_short(error: &Error) -> String {
     let words = match error.kind() {
@@ -312,7 +294,7 @@ fn in_short(error: &Error) -> String {
         Kind::Refused => "refused",
         Kind::Forbidden(MissingGrant::Permission) => {
             // The name of the first permission that would be enough, without quotes.
-            return match error.permission().split('"').nth(1) {
+            return match error.permission().and_then(|permission| permission.split('"').nth(1)) {
                 Some(name) => format!("lacks {name}"),
                 None => "refused".to_owned(),
             };

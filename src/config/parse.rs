@@ -92,7 +92,7 @@ pub(super) fn base_url(setting: &Setting) -> Result<Url, Error> {
         "must be an https URL such as https://api.cloudflare.com/client/v4, or an http one on loopback";
     let mut url = Url::parse(&setting.text).map_err(|_| setting.refuse(WANTED))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(setting.refuse("must not hold a user name or a password"));
+        return Err(setting.refuse("must not contain a user name or a password"));
     }
     let is_loopback = url.host_str().is_some_and(|host| {
         host == "localhost"

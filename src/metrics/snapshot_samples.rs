@@ -10,6 +10,7 @@ use super::encode::{FamilyWriter, Number, Writer};
 use super::families::cloudflare as f;
 use super::family::Family;
 use super::label_text::label_text;
+use crate::clock::Timestamp;
 use crate::model::{EventTotals, Level, PerLevel, Resource, Snapshot, UserSeries, Users};
 
 /// The value of an `_info` sample.
@@ -138,7 +139,9 @@ fn user_series(families: &mut Families<'_>) {
     families.user(&f::USER_REPORTED_EVENTS, |user| Some(u64::from(user.reported_events).into()));
     families.user(&f::USER_MAX_RISK_LEVEL, |user| Some(as_number(user.level)));
     families.user(&f::USER_SINCE, |user| Some(user.since.into()));
-    families.user(&f::USER_LAST_EVENT, |user| Some(user.last_event.into()));
+    families.user(&f::USER_LAST_EVENT, |user| {
+        (user.last_event != Timestamp::UNKNOWN).then(|| user.last_event.into())
+    });
     families.user(&f::USER_LAST_RESET, |user| user.last_reset.map(Number::from));
     families.rows(&f::USER_INFO, |account, out| {
         for user in &account.users {

@@ -79,7 +79,7 @@ pub struct UserSeries {
     pub level: Level,
     /// Since when the user has had this level, as far as observed.
     pub since: Timestamp,
-    /// `last_event`
+    /// `last_event`; [`Timestamp::UNKNOWN`] is not exported.
     pub last_event: Timestamp,
     /// When the user was last reset, if known.
     pub last_reset: Option<Timestamp>,

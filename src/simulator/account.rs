@@ -14,17 +14,11 @@ use uuid::Uuid;
 
 use super::api_options::{EventCount, EventIds, ResetEvents};
 use super::sample_data::Person;
-use super::scenario::{AccountSpec, BehaviorSpec, IntegrationSpec, Level, Plan};
+use super::scenario::{AccountSpec, BehaviorSpec, IntegrationSpec, Level, MAX_EVENTS_PER_USER, Plan};
 use super::summary_cache::{Row, SummaryCache};
 use crate::clock::Timestamp;
 use user::{Appended, Era, Presence};
 pub(super) use user::{Event, NewEvent, User};
-
-/// Events kept for one user. Older ones are dropped, so that a demo can run for months.
-pub(super) const MAX_EVENTS_PER_USER: usize = 10_000;
-
-/// Behaviors of one account: events refer to them by a 16-bit index.
-pub(super) const MAX_BEHAVIORS: usize = 1 << 16;
 
 /// The API options that affect the state of an account.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +42,8 @@ pub(super) struct Account {
     summary: SummaryCache,
     /// Ids of behaviors that events refer to by index.
     behavior_ids: Vec<String>,
+    /// The index of each of these ids.
+    behavior_indices: HashMap<String, u16>,
     /// How many ids of events and integrations were issued.
     ids_issued: u64,
 }
@@ -101,6 +97,7 @@ impl Account {
             by_id: HashMap::new(),
             summary: SummaryCache::default(),
             behavior_ids: Vec::new(),
+            behavior_indices: HashMap::new(),
             ids_issued: 0,
         };
         for behavior in behaviors {
@@ -312,12 +309,12 @@ impl Account {
 
     /// The index of a behavior; `None` if there are too many.
     fn behavior_number(&mut self, id: &str) -> Option<u16> {
-        let known = self.behavior_ids.iter().position(|known| known == id);
-        let number = known.unwrap_or(self.behavior_ids.len());
-        let index = u16::try_from(number).ok()?;
-        if known.is_none() {
-            self.behavior_ids.push(id.to_owned());
+        if let Some(index) = self.behavior_indices.get(id) {
+            return Some(*index);
         }
+        let index = u16::try_from(self.behavior_ids.len()).ok()?;
+        self.behavior_ids.push(id.to_owned());
+        self.behavior_indices.insert(id.to_owned(), index);
         Some(index)
     }
 

@@ -19,11 +19,12 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::account::{MAX_EVENTS_PER_USER, NewEvent};
+use super::account::NewEvent;
 use super::engine::Engine;
 use super::faults::FaultRule;
 use super::ground_truth::{Details, Include};
 use super::routes::parameter;
+use super::scenario::MAX_EVENTS_PER_USER;
 use super::scenario::{BehaviorSpec, Level};
 use super::world::ActionError;
 use crate::clock::Timestamp;

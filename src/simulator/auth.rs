@@ -6,7 +6,8 @@ use std::time::Duration;
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 
-use super::scenario::{KeySpec, LimitSpec, Permission, TokenSpec};
+use super::endpoint::Permission;
+use super::scenario::{KeySpec, LimitSpec, TokenSpec};
 use crate::clock::{Instant, Timestamp};
 
 /// All credentials, and how much of its limit each one has used.

@@ -2,35 +2,12 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::endpoint::Endpoint;
 use super::routes::Route;
-
-/// The endpoints of the API, for fault rules and for the log of requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Endpoint {
-    /// `/behaviors`
-    Behaviors,
-    /// `/summary`
-    Summary,
-    /// `/{user_id}`
-    User,
-    /// `/{user_id}/reset`
-    Reset,
-    /// `/integrations`
-    Integrations,
-    /// `/integrations/{integration_id}`
-    Integration,
-    /// `/integrations/reference_id/{reference_id}`
-    Reference,
-    /// `/user/tokens/verify`
-    TokenVerify,
-    /// Not a path of the API.
-    Unrouted,
-}
 
 /// A fault and the requests that it affects.
 ///

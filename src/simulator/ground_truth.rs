@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::faults::Endpoint;
+use super::endpoint::Endpoint;
 use super::scenario::Level;
 use super::summary_cache::as_text;
 use crate::clock::Timestamp;

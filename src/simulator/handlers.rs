@@ -10,7 +10,8 @@ use super::api_options::{
     BehaviorsAnswer, DuplicateReference, EmptyResult, ResetUser, UnknownBehavior, UnknownUser,
 };
 use super::auth::{Credential, Kind};
-use super::faults::{Endpoint, Fault};
+use super::endpoint::Endpoint;
+use super::faults::Fault;
 use super::json_values;
 use super::page_slice::PageSlice;
 use super::response::{Failure, Outcome, Success, chosen};

@@ -39,7 +39,8 @@ impl PageSlice {
         let number = |name| parameter(query, name).and_then(|text| text.parse::<usize>().ok());
         let asked = number("page").filter(|page| *page > 0).unwrap_or(1);
         let (page, per_page, start) = match options.pages {
-            Pages::Whole => (1, total.max(1), 0),
+            // Larger than the list, because a full page is a sign of more.
+            Pages::Whole => (1, total + 100, 0),
             Pages::Sized { standard, largest } => {
                 let size = number("per_page").filter(|size| *size > 0);
                 let size = size.unwrap_or(standard as usize).min(largest as usize);

@@ -7,8 +7,7 @@ use std::borrow::Cow;
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 
-use super::faults::Endpoint;
-use super::scenario::Permission;
+use super::endpoint::{Endpoint, Permission};
 
 /// The path prefix of Cloudflare's API.
 pub(super) const BASE: &str = "/client/v4";

@@ -13,13 +13,13 @@ use std::time::Duration;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::account::{MAX_BEHAVIORS, MAX_EVENTS_PER_USER};
 use super::api_options::ApiOptions;
+use super::endpoint::Permission;
 use super::faults::FaultRule;
 use super::story::Story;
 pub use specs::{
-    AccountSpec, BehaviorSpec, EventSpec, IntegrationSpec, KeySpec, Level, LimitSpec, Permission, Plan,
-    TokenSpec, UserSpec,
+    AccountSpec, BehaviorSpec, EventSpec, IntegrationSpec, KeySpec, Level, LimitSpec, Plan, TokenSpec,
+    UserSpec,
 };
 pub use time_spec::TimeSpec;
 
@@ -28,6 +28,12 @@ pub const GENERATED_ACCOUNT: &str = "0123456789abcdef0123456789abcdef";
 
 /// The token of [`Scenario::generated`]. It has all permissions.
 pub const GENERATED_TOKEN: &str = "simulated-token";
+
+/// Events kept for one user. Older ones are dropped, so that a demo can run for months.
+pub(super) const MAX_EVENTS_PER_USER: usize = 10_000;
+
+/// Behaviors of one account: events refer to them by a 16-bit index.
+pub(super) const MAX_BEHAVIORS: usize = 1 << 16;
 
 /// The largest number of users of an account. With about 200 bytes a row the summary has 200 MB.
 pub const MAX_USERS: u32 = 1_000_000;

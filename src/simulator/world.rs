@@ -7,12 +7,12 @@ use std::time::Duration;
 use rand::Rng;
 use uuid::Uuid;
 
-use super::account::{Account, MAX_BEHAVIORS, NewEvent, Rules};
+use super::account::{Account, NewEvent, Rules};
 use super::api_options::ApiOptions;
 use super::auth::Auth;
 use super::faults::Faults;
 use super::ground_truth::{ChangeRecord, Details, EventRecord, Include, Record, Truth, UserRecord};
-use super::scenario::{AccountSpec, BehaviorSpec, Level, Scenario};
+use super::scenario::{AccountSpec, BehaviorSpec, Level, MAX_BEHAVIORS, Scenario};
 use super::workload::{self, Action, RngSeed, Workload};
 use crate::clock::Timestamp;
 

@@ -13,7 +13,7 @@ use rustls::{ServerConfig, ServerConnection};
 use secrecy::SecretString;
 use zt_risk_exporter::cloudflare::{Client, Credentials, Options};
 
-use crate::canned::{ACCOUNT, Canned, answer, budget, good};
+use crate::canned::{ACCOUNT, Canned, DetailRequest, answer, budget, good};
 
 /// Set in the second process: what it is to ask.
 const BASE: &str = "ZT_TEST_BASE_URL";
@@ -59,24 +59,47 @@ async fn https_goes_by_the_proxy_unless_excepted_and_loopback_never_does() {
     let remote = "https://api.cloudflare.invalid/client/v4";
     let text = said(remote, &[("HTTPS_PROXY", &at_proxy)]).await;
     let wanted = format!(
-        "no connection to api.cloudflare.invalid through the proxy {}: tunnel error: unsuccessful; check HTTPS_PROXY, and \
-         ask again later",
+        "no connection to api.cloudflare.invalid through the proxy {}: the proxy refuses the connection (HTTP 502); check \
+         HTTPS_PROXY, and retry later",
         proxy.address
     );
     assert_eq!(text, wanted);
     let lines: Vec<String> = proxy.asked().into_iter().map(|asked| asked.line).collect();
-    assert_eq!(lines, vec!["CONNECT api.cloudflare.invalid:443"; 3], "a refused tunnel is asked for again");
+    let twice = "a refused tunnel is asked for three times, and each time once more for its status";
+    assert_eq!(lines, vec!["CONNECT api.cloudflare.invalid:443"; 6], "{twice}");
+    let authorized =
+        |asked: &DetailRequest| asked.head.to_lowercase().contains("proxy-authorization: basic bwu6cznjcmv0");
+    assert!(proxy.asked().iter().all(authorized), "{:?}", proxy.asked());
+
+    for (value, wanted) in [
+        (format!("{at_proxy}\n"), "the proxy refuses the connection (HTTP 502)"),
+        (format!(" {at_proxy} "), "the proxy refuses the connection (HTTP 502)"),
+        (
+            "http://me:s3cret@pro xy:3128".to_owned(),
+            "HTTPS_PROXY is not the URL of a proxy: it contains blanks",
+        ),
+        (
+            "socks5://me:s3cret@proxy".to_owned(),
+            "HTTPS_PROXY is not the URL of a proxy: it must start with http",
+        ),
+    ] {
+        let text = said(remote, &[("HTTPS_PROXY", &value)]).await;
+        assert!(text.contains(wanted) && !text.contains("s3cret"), "{value:?}: {text}");
+    }
+    let text = said(remote, &[("HTTPS_PROXY", ""), ("https_proxy", &at_proxy)]).await;
+    assert!(text.contains("(HTTP 502); check https_proxy"), "{text}");
+    let asked = proxy.asked().len();
 
     let excepted = [("HTTPS_PROXY", at_proxy.as_str()), ("NO_PROXY", "cloudflare.invalid")];
     let text = said(remote, &excepted).await;
     assert!(text.starts_with("no connection to api.cloudflare.invalid: "), "{text}");
     assert!(text.ends_with("; retry later; investigate if it persists"), "{text}");
-    assert_eq!(proxy.asked().len(), 3, "excepted");
+    assert_eq!(proxy.asked().len(), asked, "excepted");
 
     let api = Canned::script([good("[]")]).await;
     let base = format!("http://{}/client/v4", api.address);
     assert_eq!(said(&base, &[("HTTP_PROXY", &at_proxy), ("ALL_PROXY", &at_proxy)]).await, "answered");
-    assert_eq!((proxy.asked().len(), api.asked().len()), (3, 1), "loopback");
+    assert_eq!((proxy.asked().len(), api.asked().len()), (asked, 1), "loopback");
 }
 
 #[tokio::test]
@@ -164,8 +187,7 @@ async fn what_does_not_speak_tls_is_told_in_words() {
     assert_eq!(
         said(&format!("https://{address}"), &[]).await,
         format!(
-            "no connection to {address}: the server does not speak TLS; ask again later, and look into it if \
-             it lasts"
+            "no connection to {address}: the server does not speak TLS; retry later; investigate if it persists"
         )
     );
 }

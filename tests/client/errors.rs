@@ -104,8 +104,7 @@ async fn an_error_says_what_to_do() {
             Ask::Summary,
             bad(403, 3314, "Forbidden"),
             Kind::NotEntitled,
-            "the account has no user risk scoring; it is part of Cloudflare's Enterprise plans, ask the \
-             account team (HTTP 403, 3314 Forbidden, CF-Ray 8f00ba4-FRA)",
+            "the account has no user risk scoring; it is part of Cloudflare's Enterprise plans, so ask the account team (HTTP 403, 3314 Forbidden, CF-Ray 8f00ba4-FRA)",
         ),
         (
             Ask::Summary,
@@ -116,15 +115,15 @@ async fn an_error_says_what_to_do() {
         ),
         (
             Ask::User,
-            answer(404, &[], "{}"),
+            bad(404, 0, ""),
             Kind::NotFound,
-            "the account has no such user (HTTP 404, CF-Ray 8f00ba4-FRA)",
+            "the account has no such user (HTTP 404, 0 , CF-Ray 8f00ba4-FRA)",
         ),
         (
             Ask::Integration,
-            answer(404, &["Content-Type: text/html"], "<html>"),
+            bad(404, 1001, "no"),
             Kind::NotFound,
-            "the account has no such integration (HTTP 404, CF-Ray 8f00ba4-FRA)",
+            "the account has no such integration (HTTP 404, 1001 no, CF-Ray 8f00ba4-FRA)",
         ),
         (
             Ask::Reset,
@@ -198,7 +197,6 @@ async fn a_list_needs_its_result_and_its_list() {
         (good("null"), "it has no result"),
         (good("{}"), "its result has no list of users"),
         (good("[]"), "its result has no list of users"),
-        (good(r#"{"users":null}"#), "its result has no list of users"),
         (good(r#"{"users":{}}"#), "its result has no list of users"),
         (answer(200, &[], whole), "it is incomplete: it ends after 46 bytes"),
         (good(r#"{"users":[}]}"#), "it is not valid JSON at byte 61: a value was expected"),
@@ -247,4 +245,44 @@ async fn what_the_server_repeats_of_the_credentials_is_not_told() {
 
     let error = client.behaviors().await.unwrap_err();
     assert!(!format!("{error:?}").contains("ann"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_refused_token_is_told_from_a_missing_permission_by_its_message() {
+    for (status, code, message, kind) in [
+        (403, 9109, "Invalid access token", Kind::Refused),
+        (401, 9109, "Invalid access token", Kind::Refused),
+        (403, 9109, "Cannot use the access token from location: 203.0.113.7", Kind::Refused),
+        (403, 9109, "Max auth failures reached, please check your Authorization header.", Kind::Refused),
+        (400, 10001, "Unable to authenticate request", Kind::Refused),
+        (403, 9103, "Unknown X-Auth-Key or X-Auth-Email", Kind::Refused),
+        (403, 9109, "Unauthorized to access requested resource", Kind::Forbidden(MissingGrant::Account)),
+        (403, 10000, "Authentication error", Kind::Forbidden(MissingGrant::Permission)),
+    ] {
+        let server = Canned::script([bad(status, code, message)]).await;
+        let error = server.client().summary().await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{status} {code} {message}");
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_is_not_from_the_api_says_nothing_of_token_and_user() {
+    let html = &["Content-Type: text/html"][..];
+    for (status, lines, body) in [
+        (403, html, "<html>blocked by corporate proxy</html>"),
+        (401, html, "<html>"),
+        (404, html, "<html>"),
+        (400, html, "<html>"),
+        (403, &[][..], ""),
+        (404, &[][..], "{}"),
+        (404, &[][..], r#"{"error":"no such page"}"#),
+        (304, &[][..], ""),
+    ] {
+        let server = Canned::script([answer(status, lines, body)]).await;
+        for what in [Ask::Summary, Ask::User] {
+            let error = ask(&server.client(), what).await;
+            assert_eq!(error.kind(), Kind::Unavailable, "{status} {body}: {error}");
+            assert!(error.to_string().contains("instead of the API"), "{error}");
+        }
+    }
 }

@@ -108,8 +108,7 @@ async fn an_answer_that_stands_still_is_given_up() {
         (kind, text.as_str()),
         (
             Kind::Timeout,
-            "the response stalled for 100ms after 35 bytes; ask again later, and check the network if it \
-             lasts (HTTP 200, CF-Ray 8f00ba4-FRA)"
+            "the response stalled for 100ms after 35 bytes; retry later; check the network if it persists (HTTP 200, CF-Ray 8f00ba4-FRA)"
         )
     );
 

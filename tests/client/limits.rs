@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use secrecy::SecretString;
 use zt_risk_exporter::clock::{Clock, Timestamp};
 use zt_risk_exporter::cloudflare::limit::Budget;
-use zt_risk_exporter::cloudflare::{Kind, Limiter, Options, Outcome};
+use zt_risk_exporter::cloudflare::{Credentials, Kind, Limiter, Options, Outcome};
 
-use crate::canned::{Canned, Step, answer, bad, budget, client, good, observed, within_seconds};
+use crate::canned::{Canned, Step, TOKEN, answer, bad, budget, client, good, observed, within_seconds};
 
 #[tokio::test]
 async fn what_may_pass_is_asked_three_times_and_a_change_only_once() {
@@ -45,8 +46,7 @@ async fn a_change_is_repeated_if_the_connection_was_never_made() {
     assert_eq!(
         text,
         format!(
-            "no connection to {address}: Connection refused (os error 111); ask again later, and look into it if it \
-             lasts"
+            "no connection to {address}: Connection refused (os error 111); retry later; investigate if it persists"
         )
     );
 }
@@ -59,8 +59,9 @@ async fn a_rate_limit_is_waited_out_if_that_is_bearable_and_told_if_not() {
         (&["Retry-After: Wed, 21 Oct 2015 07:27:30 GMT", date][..], Duration::from_secs(30)),
         (&["Retry-After: 0"][..], Duration::from_secs(1)),
         (&["Retry-After: 61"][..], Duration::from_secs(61)),
-        (&["Retry-After: 86400"][..], Duration::from_secs(86_400)),
-        (&["Retry-After: Thu, 22 Oct 2015 07:27:00 GMT", date][..], Duration::from_secs(86_400)),
+        (&["Retry-After: 86400"][..], Duration::from_secs(3_600)),
+        (&["Retry-After: 31536000"][..], Duration::from_secs(3_600)),
+        (&["Retry-After: Thu, 22 Oct 2015 07:27:00 GMT", date][..], Duration::from_secs(3_600)),
         (&["Retry-After: soon"][..], Duration::from_secs(300)),
         (&["Retry-After: -1"][..], Duration::from_secs(300)),
         (&[][..], Duration::from_secs(300)),
@@ -85,8 +86,7 @@ async fn a_rate_limit_is_waited_out_if_that_is_bearable_and_told_if_not() {
             assert_eq!(
                 error.to_string(),
                 format!(
-                    "cloudflare's rate limit is reached; retry in {seconds} s, and lower the budget \
-                     share if this returns (HTTP {status}, 971 Please wait, CF-Ray 8f00ba4-FRA)"
+                    "cloudflare's rate limit is reached; retry in {seconds} s, and lower the budget share if this happens again (HTTP {status}, 971 Please wait, CF-Ray 8f00ba4-FRA)"
                 )
             );
             assert!(budget.status().blocked_until.is_some(), "{lines:?}");
@@ -137,7 +137,7 @@ async fn inside_a_block_nothing_is_sent() {
     asking.behaviors().await.unwrap_err();
     let error = asking.summary().await.unwrap_err();
     assert_eq!(error.kind(), Kind::Limited(Limiter::Cloudflare));
-    assert!(error.retry_after().unwrap() > Duration::from_secs(80_000), "{error}");
+    assert!(error.retry_after().unwrap() > Duration::from_secs(60), "{error}");
     assert!(error.response().is_none());
     assert_eq!(server.asked().len(), 1);
 }
@@ -179,4 +179,25 @@ async fn a_server_in_trouble_may_say_how_long() {
     let error = server.client().integrations().await.unwrap_err();
     assert_eq!((error.kind(), error.retry_after()), (Kind::Unavailable, Some(Duration::from_secs(3_600))));
     assert_eq!(server.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_block_belongs_to_its_credential() {
+    let server = Canned::start(|_, asked| match asked.head.contains("other-token") {
+        true => good("[]"),
+        false => answer(429, &["Retry-After: 86400"], ""),
+    })
+    .await;
+    let budget = budget();
+    let blocked = client(server.options(), &budget);
+    blocked.integrations().await.unwrap_err();
+    assert!(budget.status().blocked_until.is_some());
+    let same = blocked.with_credentials(Credentials::Token(SecretString::from(TOKEN))).unwrap();
+    assert!(same.integrations().await.is_err());
+    assert_eq!(server.asked().len(), 1, "the same token stays blocked");
+
+    let other = blocked.with_credentials(Credentials::Token(SecretString::from("other-token"))).unwrap();
+    assert_eq!(budget.status().blocked_until, None);
+    other.integrations().await.unwrap();
+    assert_eq!(server.asked().len(), 2);
 }

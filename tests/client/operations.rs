@@ -9,10 +9,15 @@ use zt_risk_exporter::cloudflare::{
     Client, Credentials, IntegrationSetting, Kind, NewIntegration, Pii, TokenState, UpdatedBehavior,
 };
 use zt_risk_exporter::model::{
-    BehaviorSetting, Completeness, Event, Identity, Integration, Level, Listing, RowFingerprint,
+    BehaviorSetting, Completeness, Event, Identity, Integration, Level, Listing, OddFields, RowFingerprint,
 };
 
 use crate::canned::{ACCOUNT, Canned, answer, budget, client, good};
+
+/// What an unexpected field says, without its value.
+fn odd(fields: &OddFields) -> Vec<(&'static str, &'static str, Option<usize>)> {
+    fields.iter().map(|odd| (odd.field, odd.found.as_str(), odd.first_row)).collect()
+}
 
 const USER: &str = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e";
 const INTEGRATION: &str = "4cfe8442-664b-4915-acd4-b39cd65c4314";
@@ -61,7 +66,7 @@ async fn behaviors_are_read_and_changed() {
     assert_eq!(
         read,
         [
-            ("high_dlp", "DLP", "Often.", false, Level::Unknown),
+            ("high_dlp", "DLP", "Often.", false, Level::Unrecognized),
             ("imp_travel", "Impossible Travel", "Far.", true, Level::High),
         ]
     );
@@ -87,9 +92,7 @@ async fn behaviors_are_read_and_changed() {
 #[tokio::test]
 async fn a_row_that_is_not_as_documented_spoils_no_other() {
     let good_row = r#"{"enabled":true,"risk_level":"low"}"#;
-    for bad_row in
-        [r#"{"enabled":null}"#, r#"{"risk_level":"low"}"#, r#"{"enabled":true,"name":5}"#, "null", "[]"]
-    {
+    for bad_row in [r#"{"enabled":null}"#, r#"{"risk_level":"low"}"#, r#"{"enabled":{}}"#, "null", "[]"] {
         let server = Canned::script([
             good(&format!(r#"{{"behaviors":{{"a":{bad_row},"b":{good_row},"c":{bad_row}}}}}"#)),
             good(&format!(r#"{{"behaviors":{{"a":{bad_row}}}}}"#)),
@@ -103,18 +106,14 @@ async fn a_row_that_is_not_as_documented_spoils_no_other() {
         assert_eq!(error.kind(), Kind::Shape, "{bad_row}");
         assert!(error.to_string().contains("not as documented: no row is readable: "), "{error}");
     }
-    for bad_row in [
-        RECORDED.replace("true", "null"),
-        RECORDED.replace("4cfe8442", "x"),
-        RECORDED.replace("2025-03-19T", "on the 19th at "),
-        RECORDED.replace("reference_id", "reference"),
-        "7".to_owned(),
-    ] {
+    for bad_row in
+        [RECORDED.replace("4cfe8442", "x"), RECORDED.replace("\"id\":", "\"id\":null,\"_\":"), "7".to_owned()]
+    {
         let server =
             Canned::script([good(&format!("[{bad_row},{RECORDED}]")), good(&format!("[{bad_row}]"))]).await;
         let client = server.client();
         let found = client.integrations().await.unwrap();
-        assert_eq!(found, Listing { rows: vec![recorded()], rejected: 1 }, "{bad_row}");
+        assert_eq!((found.rows, found.rejected), (vec![recorded()], 1), "{bad_row}");
         assert_eq!(client.integrations().await.unwrap_err().kind(), Kind::Shape, "{bad_row}");
     }
     let server = Canned::script([good(r#"{"behaviors":{}}"#), good("[]")]).await;
@@ -155,7 +154,7 @@ async fn a_user_is_read_with_what_stands_around_the_events() {
     let event = r#"{"id":"id","name":"imp_travel","risk_level":"low","timestamp":"2019-12-27T18:11:19.117Z","event_details":{}}"#;
     let around =
         r#""name":"name","email":"email","last_reset_time":"2019-12-27T18:11:19.117Z","risk_level":"odd""#;
-    let reset = (Some(THEN), Some(Level::Unknown));
+    let reset = (Some(THEN), Some(Level::Unrecognized));
     for (result, events, rejected, (last_reset, level)) in [
         (format!(r#"{{{around},"events":[{event},{event},{{"id":"x"}}]}}"#), 1, 1, reset),
         (r#"{"events":[],"risk_level":null}"#.to_owned(), 0, 0, (None, None)),
@@ -212,7 +211,10 @@ async fn integrations_are_listed_made_read_changed_and_found() {
         active: false,
         reference_id: Some("mine".into()),
     };
-    assert_eq!(client.integrations().await.unwrap(), Listing { rows: vec![recorded()], rejected: 0 });
+    assert_eq!(
+        client.integrations().await.unwrap(),
+        Listing { rows: vec![recorded()], ..Listing::default() }
+    );
     assert_eq!(client.create_integration(&new(None)).await.unwrap(), recorded());
     assert_eq!(client.create_integration(&new(Some("mine"))).await.unwrap(), recorded());
     assert_eq!(client.integration(id).await.unwrap(), recorded());
@@ -302,4 +304,149 @@ async fn requests_carry_one_kind_of_credentials_and_say_who_asks() {
         let error = Client::new(account, credentials, budget(), server.options()).err();
         assert_eq!(error.map(|error| error.to_string()).as_deref(), Some(wanted));
     }
+}
+
+#[tokio::test]
+async fn a_user_is_not_lost_for_an_odd_field() {
+    let row = |fields: &str| format!(r#"{{"user_id":"{USER}",{fields}}}"#);
+    let unknown = Timestamp::UNKNOWN;
+    for (fields, tuple, wanted) in [
+        (
+            r#""max_risk_level":"high","event_count":1,"last_event":null"#,
+            (unknown, 1, Level::High),
+            &[("last_event", "null", Some(1))][..],
+        ),
+        (
+            r#""max_risk_level":"HIGH","event_count":"12""#,
+            (unknown, 12, Level::High),
+            &[("last_event", "absent", Some(1))],
+        ),
+        (
+            r#""max_risk_level":"low","event_count":99999999999,"last_event":"2019-12-27 18:11:19.117 +0000 UTC""#,
+            (THEN, 0, Level::Low),
+            &[("event_count", "number", Some(1))],
+        ),
+        (
+            r#""max_risk_level":"low","event_count":"many","last_event":"0001-01-01T00:00:00Z""#,
+            (unknown, 0, Level::Low),
+            &[("event_count", "string", Some(1))],
+        ),
+        (
+            r#""max_risk_level":"critical","event_count":-3,"last_event":1577470279"#,
+            (unknown, 0, Level::Unrecognized),
+            &[
+                ("event_count", "number", Some(1)),
+                ("last_event", "number", Some(1)),
+                ("max_risk_level", "string", Some(1)),
+            ],
+        ),
+        (
+            r#""max_risk_level":null,"event_count":{},"last_event":"2019-12-27T18:11:19.117000000Z""#,
+            (THEN, 0, Level::Unknown),
+            &[("event_count", "object", Some(1)), ("max_risk_level", "null", Some(1))],
+        ),
+    ] {
+        let server = Canned::script([good(&format!(r#"{{"users":[{}]}}"#, row(fields)))]).await;
+        let summary = server.client().summary().await.unwrap();
+        let (last_event, count, level) = tuple;
+        assert_eq!(summary.rows[0].tuple, RowFingerprint { last_event, count, level }, "{fields}");
+        assert_eq!(summary.completeness, Completeness::Complete, "{fields}");
+        assert_eq!(odd(&summary.odd), wanted, "{fields}");
+    }
+}
+
+#[tokio::test]
+async fn events_whose_fields_change_shape_are_read_or_named() {
+    let date = r#""timestamp":"2019-12-27T18:11:19.117Z""#;
+    for (event, wanted, reasons) in [
+        (
+            r#"{"id":"a","name":"n","risk_level":"high","timestamp":"2019-12-27 18:11:19.117 +0000 UTC"}"#
+                .to_owned(),
+            Some(("a", "n", Level::High)),
+            &[][..],
+        ),
+        (format!(r#"{{"id":7,"name":"n","risk_level":"High",{date}}}"#), Some(("7", "n", Level::High)), &[]),
+        (format!(r#"{{"id":null,"name":"n","risk_level":"low",{date}}}"#), Some(("n", "n", Level::Low)), &[]),
+        (format!(r#"{{"name":"n","risk_level":"low",{date}}}"#), Some(("n", "n", Level::Low)), &[]),
+        (
+            format!(r#"{{"id":true,"name":3,"risk_level":"low",{date}}}"#),
+            Some(("true", "3", Level::Low)),
+            &[],
+        ),
+        (
+            format!(r#"{{"id":"a","name":"n","risk_level":"worst",{date}}}"#),
+            Some(("a", "n", Level::Unrecognized)),
+            &[("risk_level", "string", Some(1))],
+        ),
+        (
+            format!(r#"{{"id":"a","name":"n","risk_level":[],{date}}}"#),
+            Some(("a", "n", Level::Unrecognized)),
+            &[("risk_level", "array", Some(1))],
+        ),
+        (format!(r#"{{"id":[],"name":"n","risk_level":"low",{date}}}"#), None, &[("id", "array", Some(1))]),
+        (
+            format!(r#"{{"id":"{}","name":"n","risk_level":"low",{date}}}"#, "x".repeat(100_000)),
+            None,
+            &[("id", "too_long", Some(1))],
+        ),
+        (
+            format!(r#"{{"id":"a","name":null,"risk_level":"low",{date}}}"#),
+            None,
+            &[("name", "null", Some(1))],
+        ),
+        (
+            r#"{"id":"a","name":"n","risk_level":"low","timestamp":"0001-01-01T00:00:00Z"}"#.to_owned(),
+            None,
+            &[("timestamp", "string", Some(1))],
+        ),
+        (
+            r#"{"id":"a","name":"n","risk_level":"low","timestamp":1577470279}"#.to_owned(),
+            None,
+            &[("timestamp", "number", Some(1))],
+        ),
+        ("5".to_owned(), None, &[("event", "number", Some(1))]),
+    ] {
+        let server = Canned::script([good(&format!(r#"{{"events":[{event}]}}"#))]).await;
+        let risk = server.client().user(USER.parse().unwrap()).await.unwrap();
+        let found = risk.events.first().map(|event| (event.id.as_str(), event.name.as_str(), event.level));
+        assert_eq!((found, risk.rejected), (wanted, u32::from(wanted.is_none())), "{event:.200}");
+        assert!(risk.events.iter().all(|event| event.timestamp == THEN), "{event:.200}");
+        assert_eq!(
+            (odd(&risk.odd), risk.completeness),
+            (reasons.to_vec(), Completeness::Complete),
+            "{event:.200}"
+        );
+    }
+    let head =
+        r#"{"events":[],"last_reset_time":"0001-01-01T00:00:00Z","risk_level":7,"name":{},"email":null}"#;
+    let server = Canned::script([good(head)]).await;
+    let risk = server.client().user(USER.parse().unwrap()).await.unwrap();
+    assert_eq!((risk.last_reset, risk.level), (None, None));
+    assert_eq!(odd(&risk.odd), [("name", "object", None), ("risk_level", "number", None)]);
+}
+
+#[tokio::test]
+async fn an_integration_with_null_fields_stays_and_one_listed_twice_is_one() {
+    let nulls = format!(
+        r#"[{{"id":"{INTEGRATION}","active":null,"reference_id":null,"tenant_url":null,"integration_type":null,"created_at":null}}]"#
+    );
+    let twice = format!("[{RECORDED},{}]", RECORDED.replace("true", "false"));
+    let server = Canned::script([good(&nulls), good(&twice)]).await;
+    let client = server.client();
+    let found = client.integrations().await.unwrap();
+    let wanted = Integration {
+        kind: String::new(),
+        reference_id: String::new(),
+        tenant_url: String::new(),
+        well_known_url: String::new(),
+        active: false,
+        created_at: Timestamp::UNKNOWN,
+        ..recorded()
+    };
+    assert_eq!((found.rows, found.rejected), (vec![wanted], 0));
+    let fields: Vec<_> = found.odd.iter().map(|odd| odd.field).collect();
+    assert_eq!(fields, ["active", "created_at", "integration_type", "reference_id", "tenant_url"]);
+
+    let found = client.integrations().await.unwrap();
+    assert_eq!(found.rows, [Integration { active: false, ..recorded() }]);
 }

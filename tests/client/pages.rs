@@ -12,7 +12,7 @@ use crate::canned::{Canned, DetailRequest, Step, answer, bad, budget, client, wi
 fn user(number: usize) -> String {
     let id = Uuid::from_u128(number as u128);
     format!(
-        r#"{{"user_id":"{id}","last_event":"2019-12-27T18:11:19Z","event_count":{number},"email":"{number}@e","name":"n"}}"#
+        r#"{{"user_id":"{id}","last_event":"2019-12-27T18:11:19Z","event_count":{number},"max_risk_level":"low","email":"{number}@e","name":"n"}}"#
     )
 }
 
@@ -228,18 +228,55 @@ async fn a_page_that_fails_makes_the_list_partial_unless_every_request_would_fai
 #[tokio::test]
 async fn rows_are_counted_whether_they_can_be_read_or_not() {
     let nobody = "{}".to_owned();
-    let broken = |number: usize| user(number).replace("2019", "year");
+    let broken = |number: usize| user(number).replace("\"low\"", "[]");
     let mut many: Vec<String> = (0..199).map(user).collect();
     many.push(nobody.clone());
-    let one_broken = |whole: usize| (0..whole).map(user).chain([broken(whole)]).collect();
+    let broken_from =
+        |good: usize, bad: usize| (0..good).map(user).chain((good..good + bad).map(broken)).collect();
+    let one_broken = |good: usize| broken_from(good, 1);
     for (users, total, wanted) in [
         (many, 200, (199, 0, 1, Completeness::Complete)),
-        // One in a hundred may be unreadable.
-        (one_broken(99), 100, (99, 1, 0, Completeness::Complete)),
-        (one_broken(98), 99, (98, 1, 0, partial("1 of 99 elements are unreadable"))),
+        // Three may be unreadable, or one in a hundred.
+        (one_broken(4), 5, (4, 1, 0, Completeness::Complete)),
+        (broken_from(2, 3), 5, (2, 3, 0, Completeness::Complete)),
+        (
+            broken_from(2, 4),
+            6,
+            (
+                2,
+                4,
+                0,
+                partial(
+                    "4 of 6 elements are unreadable: max_risk_level of row 3 is an unexpected array (and 3 more)",
+                ),
+            ),
+        ),
+        (broken_from(396, 4), 400, (396, 4, 0, Completeness::Complete)),
+        (
+            broken_from(395, 4),
+            399,
+            (
+                395,
+                4,
+                0,
+                partial(
+                    "4 of 399 elements are unreadable: max_risk_level of row 396 is an unexpected array (and 3 more)",
+                ),
+            ),
+        ),
+        (
+            broken_from(0, 1),
+            1,
+            (
+                0,
+                1,
+                0,
+                partial("1 of 1 elements are unreadable: max_risk_level of row 1 is an unexpected array"),
+            ),
+        ),
         (vec![user(1), user(1), broken(1)], 1, (1, 0, 0, Completeness::Complete)),
-        (vec![user(1), broken(2), broken(2)], 2, (1, 1, 0, partial("1 of 2 elements are unreadable"))),
-        (vec![user(1), nobody], 2, (1, 0, 1, partial("1 of 2 elements are unreadable"))),
+        (vec![user(1), broken(2), broken(2)], 2, (1, 1, 0, Completeness::Complete)),
+        (vec![user(1), nobody], 2, (1, 0, 1, Completeness::Complete)),
     ] {
         let server = Canned::script([page(users, &format!(r#""total_count":{total}"#))]).await;
         let summary = read(&server).await;
@@ -250,7 +287,7 @@ async fn rows_are_counted_whether_they_can_be_read_or_not() {
 
 #[tokio::test]
 async fn unreadable_rows_are_known_again_however_many_they_are() {
-    let broken = |number: usize| user(number).replace("2019-12", "a year");
+    let broken = |number: usize| user(number).replace("\"low\"", "[]");
     let many = 100_000;
     let server = Canned::start(move |_, asked| {
         // As many unreadable rows on each page, all of them known from the third page on.
@@ -301,4 +338,209 @@ async fn events_come_in_pages_too() {
     let user = server.client().user(Uuid::from_u128(1)).await.unwrap();
     let ids: Vec<&str> = user.events.iter().map(|event| event.id.as_str()).collect();
     assert_eq!((ids, user.completeness), (vec!["e0", "e1", "e2", "e3", "e4", "e5"], Completeness::Complete));
+}
+
+/// 45 users in pages of 20, and how the server says that there are more: as `(result_info, Link)` for a page.
+async fn without_totals(
+    how: impl Fn(usize) -> (String, String) + Send + 'static,
+    follow: impl Fn(&DetailRequest) -> usize + Send + 'static,
+) -> Canned {
+    Canned::start(move |_, asked| {
+        let number = follow(asked);
+        let from = (number - 1) * 20;
+        let users: Vec<String> = (from.min(45)..45.min(from + 20)).map(user).collect();
+        let (info, link) = how(number);
+        let body = format!(
+            r#"{{"success":true,"result":{{"users":[{}]}},"result_info":{{{info}}}}}"#,
+            users.join(",")
+        );
+        let lines: Vec<&str> = if link.is_empty() { Vec::new() } else { vec![&link] };
+        answer(200, &lines, body)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn every_sign_of_more_is_followed_to_the_end() {
+    let by_page = |asked: &DetailRequest| query(asked, "page").unwrap_or(1);
+    let by_cursor =
+        |parameter: &'static str| move |asked: &DetailRequest| query(asked, parameter).unwrap_or(1);
+    let no_link = String::new;
+    let more = |number: usize| number < 3;
+    let count = move |number: usize| if more(number) { 20 } else { 5 };
+    let cursor = move |name: &'static str| {
+        move |number: usize| {
+            let cursor = if more(number) { format!(r#","{name}":"{}""#, number + 1) } else { String::new() };
+            (format!(r#""per_page":20,"count":{}{cursor}"#, count(number)), no_link())
+        }
+    };
+    let servers = [
+        without_totals(
+            move |number| (format!(r#""page":{number},"per_page":20,"count":{}"#, count(number)), no_link()),
+            by_page,
+        )
+        .await,
+        without_totals(
+            move |_| (r#""per_page":20,"total_count":null,"total_pages":null"#.to_owned(), no_link()),
+            by_page,
+        )
+        .await,
+        without_totals(
+            move |number| {
+                (
+                    format!(r#""page":"{number}","per_page":"20","total_count":"45","total_pages":"3""#),
+                    no_link(),
+                )
+            },
+            by_page,
+        )
+        .await,
+        // Each page counts itself.
+        without_totals(
+            move |number| {
+                (format!(r#""per_page":20,"total_count":{},"total_pages":1"#, count(number)), no_link())
+            },
+            by_page,
+        )
+        .await,
+        without_totals(cursor("cursor"), by_cursor("cursor")).await,
+        without_totals(cursor("next_cursor"), by_cursor("cursor")).await,
+        without_totals(cursor("nextCursor"), by_cursor("cursor")).await,
+        without_totals(cursor("after"), by_cursor("after")).await,
+        without_totals(cursor("next_page_token"), by_cursor("page_token")).await,
+        without_totals(
+            move |number| {
+                let cursor = if more(number) {
+                    format!(r#""cursors":{{"after":"{}"}}"#, number + 1)
+                } else {
+                    String::new()
+                };
+                (cursor, no_link())
+            },
+            by_cursor("cursor"),
+        )
+        .await,
+        // A cursor that the server ignores: the pages are numbered.
+        without_totals(cursor("cursor"), by_page).await,
+        without_totals(
+            move |number| {
+                let link = if more(number) {
+                    format!("Link: <?page={}>; rel=\"next\"", number + 1)
+                } else {
+                    no_link()
+                };
+                (String::new(), link)
+            },
+            by_page,
+        )
+        .await,
+    ];
+    for (case, server) in servers.iter().enumerate() {
+        let client = server.client();
+        for _ in 0..2 {
+            let summary = within_seconds(client.summary()).await.unwrap();
+            assert_eq!(
+                (summary.rows.len(), summary.completeness),
+                (45, Completeness::Complete),
+                "case {case}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sign_of_more_that_cannot_be_followed_makes_a_list_partial() {
+    for (info, link, completeness, requests) in [
+        // Nothing but a full page speaks for more, and the server has no pages.
+        (r#""per_page":20"#, "", Completeness::Complete, 3),
+        (r#""per_page":20,"cursor":"abc""#, "", partial("page 2 repeats earlier pages"), 4),
+        (r#""per_page":20,"total_count":"45""#, "", partial("page 2 repeats earlier pages"), 3),
+        (
+            "",
+            "Link: <https://elsewhere.example.com/x?page=2>; rel=next",
+            partial("the link to the next page leads elsewhere"),
+            2,
+        ),
+        (r#""per_page":21"#, "", Completeness::Complete, 1),
+    ] {
+        let server = without_totals(move |_| (info.to_owned(), link.to_owned()), |_| 1).await;
+        let summary = read(&server).await;
+        assert_eq!((summary.rows.len(), summary.completeness), (20, completeness), "{info} {link}");
+        assert_eq!(server.asked().len(), requests, "{info} {link}: {:?}", server.lines());
+    }
+}
+
+#[tokio::test]
+async fn totals_that_count_something_else_are_no_proof_of_a_cut() {
+    for (users, info, rows) in [
+        (
+            vec![user(0), user(1), user(1)],
+            r#""page":1,"per_page":100,"count":3,"total_count":3,"total_pages":1"#,
+            2,
+        ),
+        (vec![user(0), user(1)], r#""page":1,"per_page":20,"count":0,"total_count":0,"total_pages":0"#, 2),
+        (Vec::new(), r#""page":1,"per_page":20,"total_count":0"#, 0),
+    ] {
+        let server = Canned::script([page(users, info)]).await;
+        let summary = read(&server).await;
+        assert_eq!((summary.rows.len(), summary.completeness), (rows, Completeness::Complete), "{info}");
+        assert_eq!(server.asked().len(), 1, "{info}");
+    }
+    let null =
+        |info: &str| answer(200, &[], format!(r#"{{"success":true,"result":{{"users":null}}{info}}}"#));
+    for (info, is_list) in [
+        ("", true),
+        (r#","result_info":{"total_count":0}"#, true),
+        (r#","result_info":{"total_count":null}"#, true),
+        (r#","result_info":{"total_count":4}"#, false),
+    ] {
+        let server = Canned::script([null(info)]).await;
+        match within_seconds(server.client().summary()).await {
+            Ok(summary) => assert_eq!(
+                (summary.rows.len(), summary.completeness, is_list),
+                (0, Completeness::Complete, true),
+                "{info}"
+            ),
+            Err(error) => assert_eq!((error.kind(), is_list), (Kind::Shape, false), "{info}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_users_events_are_followed_and_bounded_too() {
+    let event = |number: usize| {
+        format!(
+            r#"{{"id":"e{number}","name":"n","risk_level":"high","timestamp":"2019-12-27T18:{:02}:{:02}Z"}}"#,
+            number / 60,
+            number % 60
+        )
+    };
+    let server = Canned::start(move |_, asked| {
+        let number = query(asked, "page").unwrap_or(1);
+        let from = ((number - 1) * 20).min(144);
+        let events: Vec<String> = (from..144.min(from + 20)).map(event).collect();
+        answer(
+            200,
+            &[],
+            format!(
+                r#"{{"success":true,"result":{{"events":[{}]}},"result_info":{{"per_page":20}}}}"#,
+                events.join(",")
+            ),
+        )
+    })
+    .await;
+    let user = server.client().user(Uuid::from_u128(1)).await.unwrap();
+    assert_eq!((user.events.len(), user.completeness), (144, Completeness::Complete));
+
+    for (events, text_bytes, kept, reason) in [
+        (50, 1 << 20, 50, "it has more than 50 elements"),
+        (10, 1 << 20, 10, "it has more than 10 elements"),
+        (1_000, 100, 20, "its elements have more than 100 bytes of text"),
+        (1_000, 10, 3, "its elements have more than 10 bytes of text"),
+    ] {
+        let mut options = server.options();
+        (options.bounds.events, options.bounds.text_bytes) = (events, text_bytes);
+        let user = client(options, &budget()).user(Uuid::from_u128(1)).await.unwrap();
+        assert_eq!((user.events.len(), user.completeness), (kept, partial(reason)));
+    }
 }

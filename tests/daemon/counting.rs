@@ -9,8 +9,8 @@ use zt_risk_exporter::internals::collector::schedule::FailureClass;
 use zt_risk_exporter::internals::collector::user_label::UserLabel;
 use zt_risk_exporter::internals::model::resource::Intervals;
 use zt_risk_exporter::model::{
-    AccountName, Behavior, Completeness, Event, Level, Listing, Resource, Row, RowFingerprint, Snapshot,
-    Summary, UserId, UserRisk,
+    AccountName, Behavior, Completeness, Event, Level, Listing, OddFields, Resource, Row, RowFingerprint,
+    Snapshot, Summary, UserId, UserRisk,
 };
 
 /// When counting begins in these tests, in seconds on Cloudflare's clock.
@@ -69,13 +69,14 @@ fn behaviors() -> Listing<Behavior> {
         enabled: true,
         level: Level::High,
     };
-    Listing { rows: vec![behavior], rejected: 0 }
+    Listing { rows: vec![behavior], rejected: 0, odd: OddFields::default() }
 }
 
 fn risk(events: Vec<Event>) -> UserRisk {
     UserRisk {
         events,
         rejected: 0,
+        odd: OddFields::default(),
         last_reset: None,
         level: None,
         completeness: Completeness::Complete,
@@ -152,6 +153,7 @@ impl Upstream {
             rows,
             unreadable: self.unreadable.clone(),
             anonymous: self.anonymous,
+            odd: OddFields::default(),
             completeness: self.completeness.clone(),
             date: Some(self.date()),
             identities: None,
@@ -442,7 +444,7 @@ fn rows_that_cannot_be_read_are_counted_by_resource() {
     for _ in 0..2 {
         let (moment, date) = (upstream.moment(), upstream.date());
         upstream.account.behaviors_read(Listing { rejected: 3, ..behaviors() }, moment, date);
-        upstream.account.integrations_read(Listing { rejected: 4, rows: Vec::new() }, moment, date);
+        upstream.account.integrations_read(Listing { rejected: 4, ..Listing::default() }, moment, date);
     }
     let snapshot = upstream.snapshot();
     let wanted = [(Resource::Summary, 2), (Resource::Behaviors, 6), (Resource::Integrations, 8)];

@@ -19,8 +19,8 @@ use zt_risk_exporter::internals::model::resource::Intervals;
 use zt_risk_exporter::internals::store::row::{Put, Table};
 use zt_risk_exporter::internals::store::{self, Error, State};
 use zt_risk_exporter::model::{
-    AccountName, Behavior, Completeness, Event, Level, Listing, Resource, Row, RowFingerprint, Summary,
-    UserRisk,
+    AccountName, Behavior, Completeness, Event, Level, Listing, OddFields, Resource, Row, RowFingerprint,
+    Summary, UserRisk,
 };
 
 /// An ordinary run flips one byte in so many. It is a prime, so that all offsets within rows occur.
@@ -87,6 +87,7 @@ fn summary(changed: u128, date: Timestamp) -> Summary {
         rows,
         unreadable: Vec::new(),
         anonymous: 0,
+        odd: OddFields::default(),
         completeness: Completeness::Complete,
         date: Some(date),
         identities: None,
@@ -107,6 +108,7 @@ fn events_of(user: Uuid, changed: u128, date: Timestamp) -> UserRisk {
     UserRisk {
         events,
         rejected: 0,
+        odd: OddFields::default(),
         last_reset: (has_changed && user.as_u128() == 2).then(|| later(5)),
         level: None,
         completeness: Completeness::Complete,
@@ -131,10 +133,18 @@ fn answer(account: &mut Account, changed: u128, users: u32, second: u64) {
                     enabled: true,
                     level: Level::High,
                 };
-                account.behaviors_read(Listing { rows: vec![behavior], rejected: 0 }, moment, date);
+                account.behaviors_read(
+                    Listing { rows: vec![behavior], rejected: 0, odd: OddFields::default() },
+                    moment,
+                    date,
+                );
             }
             Fetch::Resource(Resource::Integrations) => {
-                account.integrations_read(Listing { rows: Vec::new(), rejected: 0 }, moment, date);
+                account.integrations_read(
+                    Listing { rows: Vec::new(), rejected: 0, odd: OddFields::default() },
+                    moment,
+                    date,
+                );
             }
             Fetch::Resource(resource) => account.read(resource, moment),
             Fetch::User(_) if read == users => return,

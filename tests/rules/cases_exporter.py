@@ -328,20 +328,25 @@ def limits() -> list[Case]:
 def lost() -> list[Case]:
     """The alerts that fire for an hour after their counter rose."""
     kinds = [
-        ("ZtRiskExporterEventsRejected", "zt_risk_exporter_rejected_events_total reason=timestamp", "acme timestamp"),
-        ("ZtRiskExporterRowsRejected", "zt_risk_exporter_rejected_rows_total resource=summary", "acme summary"),
-        ("ZtRiskExporterEventsUnattributed", "cloudflare_zt_risk_events_unattributed_total reason=late", "acme late"),
-        ("ZtRiskExporterLogLinesDropped", DROPPED, "a:10069"),
+        (
+            "ZtRiskExporterRowsRejected",
+            "zt_risk_exporter_rejected_rows_total resource=summary",
+            "account resource",
+            "acme summary",
+        ),
+        (
+            "ZtRiskExporterEventsUnattributed",
+            "cloudflare_zt_risk_events_unattributed_total reason=late",
+            "account reason",
+            "acme late",
+        ),
+        ("ZtRiskExporterUsersSkipped", "cloudflare_zt_risk_departed_users_skipped_total", "account", "acme"),
+        ("ZtRiskExporterLogLinesDropped", DROPPED, "instance", "a:10069"),
     ]
-    by = {"timestamp": "account reason", "summary": "account resource", "late": "account reason"}
-    return [
-        case
-        for alert, series, who in kinds
-        for case in lost_of(alert, series, who, by.get(who.split()[-1], "instance"))
-    ]
+    return [case for kind in kinds for case in lost_of(*kind)]
 
 
-def lost_of(alert: str, series: str, firing_labels: str, by: str) -> list[Case]:
+def lost_of(alert: str, series: str, by: str, firing_labels: str) -> list[Case]:
     who = [firing_labels]
 
     def case(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:

@@ -169,23 +169,6 @@ def reading_alerts(s: Settings) -> list[Alert]:
             fires_when=f"a user's new events have been unread for {s.pending}",
         ),
         Alert(
-            name="ZtRiskExporterEventsRejected",
-            severity=WARNING,
-            expr=f"""
-            max by (job, account, reason) (
-              {indented(14, rose("zt_risk_exporter_rejected_events_total", s.lost_window))}
-            )
-            """,
-            for_duration="0s",
-            summary="Events of {{ $labels.account }} cannot be read: {{ $labels.reason }}.",
-            description="""
-            Cloudflare lists events of {{ $labels.account }} that the exporter cannot read, because of their
-            {{ $labels.reason }}, and so it does not count them. The exporter's log names the field. Look at these users
-            in Cloudflare, and update the exporter.
-            """,
-            fires_when=f"an event within the last {s.lost_window} had a form that the exporter cannot read",
-        ),
-        Alert(
             name="ZtRiskExporterRowsRejected",
             severity=WARNING,
             expr=f"""
@@ -194,13 +177,13 @@ def reading_alerts(s: Settings) -> list[Alert]:
             )
             """,
             for_duration="0s",
-            summary="Rows of the {{ $labels.resource }} of {{ $labels.account }} cannot be read.",
+            summary="Parts of the {{ $labels.resource }} of {{ $labels.account }} cannot be read.",
             description="""
-            Cloudflare's answer for the {{ $labels.resource }} of {{ $labels.account }} has rows that the exporter
-            cannot read, so these rows are missing from the metrics. The exporter's log names the field. Update the
-            exporter.
+            Cloudflare's answers for the resource {{ $labels.resource }} of {{ $labels.account }} have rows or events
+            that the exporter cannot read, so these are missing from the metrics. The exporter's log names the field.
+            Look at these users or settings in Cloudflare, and update the exporter.
             """,
-            fires_when=f"a row of an answer within the last {s.lost_window} had a form that the exporter cannot read",
+            fires_when=f"a row or an event within the last {s.lost_window} had a form that the exporter cannot read",
         ),
         Alert(
             name="ZtRiskExporterEventsUnattributed",
@@ -219,6 +202,25 @@ def reading_alerts(s: Settings) -> list[Alert]:
             """,
             fires_when=f"""
             events within the last {s.lost_window} appear in Cloudflare's counts, but were not found and so not counted
+            """,
+        ),
+        Alert(
+            name="ZtRiskExporterUsersSkipped",
+            severity=WARNING,
+            expr=f"""
+            max by (job, account) (
+              {indented(14, rose("cloudflare_zt_risk_departed_users_skipped_total", s.lost_window))}
+            )
+            """,
+            for_duration="0s",
+            summary="Too many users of {{ $labels.account }} left the risk list at once.",
+            description="""
+            So many users left the risk list of {{ $labels.account }} at once that the exporter does not read all of
+            them once more. Resets and last events of the others are not counted. Find out why they left: a mass reset,
+            users who were deleted, or a list that Cloudflare cut short.
+            """,
+            fires_when=f"""
+            within the last {s.lost_window} so many users left the risk list that some were not read once more
             """,
         ),
     ]

@@ -155,7 +155,7 @@ class Settings:
     pending: Duration = hours(1)
     pending_for: Duration = minutes(5)
 
-    # EventsRejected, RowsRejected, EventsUnattributed and LogLinesDropped: one is enough, because each is missing data.
+    # RowsRejected, EventsUnattributed, UsersSkipped and LogLinesDropped: one is enough, because each is missing data.
     # They fire for an hour.
     lost_window: Duration = hours(1)
     # ReloadFailed: long enough to correct a typing error. The exporter itself waits for several looks at a token file.

@@ -1,10 +1,23 @@
 //! The limits of a response, and whether names and e-mail addresses are kept.
 
-/// The limits of a response. A response beyond them is an error; it is never cut.
+/// The longest id of an event, in bytes. Ids are UUIDs in practice.
+pub(super) const MAX_ID: usize = 1_024;
+
+/// The longest name of a user or a behavior, in bytes; a longer one is cut.
+pub(super) const MAX_NAME: usize = 1_024;
+
+/// The longest e-mail address, in bytes; the longest valid one has 254.
+pub(super) const MAX_EMAIL: usize = 320;
+
+/// The limits of a response. A response beyond them is an error, unless a limit says that the list is partial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Bytes of JSON. A million users take 200 MB.
     pub decoded_bytes: u64,
+    /// Events of one user, over all pages. Further events are left out, and the list is partial.
+    pub events: usize,
+    /// Bytes of text in one list: ids, names and details. Further elements are left out, and the list is partial.
+    pub text_bytes: usize,
     /// The largest compression ratio, after the first MiB. JSON reaches 5 to 30.
     pub ratio: u64,
     /// Elements of a list, over all its pages.
@@ -23,6 +36,8 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             decoded_bytes: 1 << 30,
+            events: 100_000,
+            text_bytes: 32 << 20,
             ratio: 200,
             elements: 2_000_000,
             element_bytes: 4 << 20,

@@ -1,12 +1,20 @@
 //! The elements of lists that are decoded while they arrive: the users of the summary, and the events of a user.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::Hash;
 
+use super::bounds::{Bounds, MAX_EMAIL, MAX_ID, MAX_NAME};
 use super::json::{Cursor, Stop, Text};
 use super::{fast_path, rfc3339};
 use crate::clock::Timestamp;
-use crate::model::{DetailedEvent, Event, Identities, Level, Row, RowFingerprint, UserId};
+use crate::model::{DetailedEvent, Event, Found, Identities, Level, Row, RowFingerprint, UserId};
+
+/// A list of users is complete if at most one in this many rows is unreadable.
+const ONE_UNREADABLE_IN: usize = 100;
+
+/// So many unreadable rows are allowed in any list of users, if others are readable.
+const UNREADABLE_ALWAYS_ALLOWED: usize = 3;
 
 /// An element that is complete.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,6 +25,9 @@ pub(in crate::cloudflare) enum Read<E> {
     Rejected(Option<UserId>),
 }
 
+/// The unexpected fields of one element.
+pub(in crate::cloudflare) type Odd = Vec<(&'static str, Found)>;
+
 /// An element of a list.
 pub(in crate::cloudflare) trait Element: Sized {
     /// What identifies an element, so that duplicates on other pages are found.
@@ -25,10 +36,24 @@ pub(in crate::cloudflare) trait Element: Sized {
     /// The name of the list in `result`.
     const LIST: &'static str;
 
+    /// How many elements are kept.
+    fn limit(bounds: &Bounds) -> usize;
+
+    /// How many unreadable elements a complete list may have.
+    fn allowed_unreadable(readable: usize, total: usize) -> usize;
+
     fn key(&self) -> Self::Key;
 
-    /// Reads one element. Names and e-mail addresses go to `identities`, or are skipped if there is none.
-    fn read(cursor: &mut Cursor<'_>, identities: Option<&mut Identities>) -> Result<Read<Self>, Stop>;
+    /// The bytes that the element has on the heap.
+    fn heap_bytes(&self) -> usize;
+
+    /// Reads one element and adds its unexpected fields to `odd`. Names and e-mail addresses go to `identities`, or are
+    /// skipped if there is none.
+    fn read(
+        cursor: &mut Cursor<'_>,
+        identities: Option<&mut Identities>,
+        odd: &mut Odd,
+    ) -> Result<Read<Self>, Stop>;
 
     /// Removes duplicate elements, and sorts `unreadable` and removes the users who have a readable element too.
     fn deduplicate(elements: &mut Vec<Self>, unreadable: &mut Vec<UserId>);
@@ -39,43 +64,85 @@ impl Element for Row {
 
     const LIST: &'static str = "users";
 
+    fn allowed_unreadable(readable: usize, total: usize) -> usize {
+        if readable == 0 { 0 } else { (total / ONE_UNREADABLE_IN).max(UNREADABLE_ALWAYS_ALLOWED) }
+    }
+
+    fn limit(bounds: &Bounds) -> usize {
+        bounds.elements
+    }
+
     fn key(&self) -> UserId {
         self.user
     }
 
-    fn read(cursor: &mut Cursor<'_>, identities: Option<&mut Identities>) -> Result<Read<Self>, Stop> {
+    fn heap_bytes(&self) -> usize {
+        0
+    }
+
+    fn read(
+        cursor: &mut Cursor<'_>,
+        identities: Option<&mut Identities>,
+        odd: &mut Odd,
+    ) -> Result<Read<Self>, Stop> {
         if cursor.peek()? != b'{' {
+            odd.push(("user", cursor.kind()?));
             cursor.skip()?;
             return Ok(Read::Rejected(None));
         }
+        let identities = match identities {
+            Some(full) if full.is_full() => {
+                odd.push(("name", Found::TooLong));
+                None
+            }
+            identities => identities,
+        };
         if let Some((fields, length)) = fast_path::row(cursor.rest()) {
             cursor.advance(length);
-            if let (Some(identities), Some(user)) = (identities, fields.user) {
+            if let Some(identities) = identities {
                 let [email, name] = [fields.email, fields.name].map(String::from_utf8_lossy);
-                identities.push(user, &email, &name);
+                identities.push(fields.row.user, &email, &name);
             }
-            return Ok(checked_row(fields.user, fields.last_event, fields.count, fields.level));
+            return Ok(Read::Good(fields.row));
         }
-        let (mut user, mut last_event, mut count, mut level) = (None, None, None, Level::Unknown);
+        let (mut user, mut last_event) = (Field::ABSENT, Field::ABSENT);
+        let (mut count, mut level) = (Field::ABSENT, Field::ABSENT);
         let (mut name, mut email) = (None, None);
         cursor.object(|key, cursor| {
             match key.bytes().as_ref() {
-                b"user_id" => user = cursor.string_or_skip()?.and_then(uuid),
-                b"last_event" => last_event = cursor.string_or_skip()?.and_then(date),
-                b"event_count" => count = cursor.count_or_skip()?,
-                b"max_risk_level" => level = cursor.string_or_skip()?.map_or(Level::Unknown, level_word),
+                b"user_id" => user = string(cursor, uuid)?,
+                b"last_event" => last_event = string(cursor, date)?,
+                b"event_count" => count = event_count(cursor)?,
+                b"max_risk_level" => level = string(cursor, level_word)?,
                 b"name" if identities.is_some() => name = cursor.string_or_skip()?,
                 b"email" if identities.is_some() => email = cursor.string_or_skip()?,
                 _ => cursor.skip()?,
             }
             Ok(())
         })?;
-        if let (Some(identities), Some(user)) = (identities, user) {
-            let [email, name] = [email, name].map(|text| text.map(Text::bytes).unwrap_or_default());
-            let [email, name] = [&email, &name].map(|text| String::from_utf8_lossy(text));
-            identities.push(user, &email, &name);
+        if let (Some(identities), Field::Good(user)) = (identities, &user) {
+            let mut text = |field, text: Option<Text<'_>>, limit| {
+                let bytes = text.map(Text::bytes).unwrap_or_default();
+                let (text, is_cut) = cut(String::from_utf8_lossy(&bytes), limit);
+                if is_cut == Cut::Yes {
+                    odd.push((field, Found::TooLong));
+                }
+                text.into_owned()
+            };
+            let email = text("email", email, MAX_EMAIL);
+            identities.push(*user, &email, &text("name", name, MAX_NAME));
         }
-        Ok(checked_row(user, last_event, count, level))
+        let user = user.or_odd("user_id", odd);
+        let last_event = last_event.or_odd("last_event", odd).unwrap_or(Timestamp::UNKNOWN);
+        let count = count.or_odd("event_count", odd).unwrap_or(0);
+        let level = level.level("max_risk_level", odd);
+        Ok(match (user, level) {
+            (Some(user), Some(level)) => {
+                let last_event = if rfc3339::is_never(last_event) { Timestamp::UNKNOWN } else { last_event };
+                Read::Good(Self { user, tuple: RowFingerprint { last_event, count, level } })
+            }
+            (user, _) => Read::Rejected(user),
+        })
     }
 
     /// Sorts by user. If a user has several rows, the last one stays.
@@ -102,12 +169,25 @@ impl Element for Event {
 
     const LIST: &'static str = "events";
 
+    /// Any number: [`crate::model::UserRisk::rejected`] says how many.
+    fn allowed_unreadable(_: usize, total: usize) -> usize {
+        total
+    }
+
+    fn limit(bounds: &Bounds) -> usize {
+        bounds.events
+    }
+
     fn key(&self) -> Self::Key {
         (self.id.clone(), self.timestamp)
     }
 
-    fn read(cursor: &mut Cursor<'_>, _: Option<&mut Identities>) -> Result<Read<Self>, Stop> {
-        event(cursor, |_, cursor| cursor.skip())
+    fn heap_bytes(&self) -> usize {
+        self.id.len() + self.name.len()
+    }
+
+    fn read(cursor: &mut Cursor<'_>, _: Option<&mut Identities>, odd: &mut Odd) -> Result<Read<Self>, Stop> {
+        event(cursor, odd, |_, cursor| cursor.skip())
     }
 
     /// Keeps the order. If several events have the same id and time, the first one stays.
@@ -122,13 +202,25 @@ impl Element for DetailedEvent {
 
     const LIST: &'static str = Event::LIST;
 
+    fn allowed_unreadable(readable: usize, total: usize) -> usize {
+        Event::allowed_unreadable(readable, total)
+    }
+
+    fn limit(bounds: &Bounds) -> usize {
+        bounds.events
+    }
+
     fn key(&self) -> Self::Key {
         self.event.key()
     }
 
-    fn read(cursor: &mut Cursor<'_>, _: Option<&mut Identities>) -> Result<Read<Self>, Stop> {
+    fn heap_bytes(&self) -> usize {
+        self.event.heap_bytes() + self.details.as_ref().map_or(0, String::len)
+    }
+
+    fn read(cursor: &mut Cursor<'_>, _: Option<&mut Identities>, odd: &mut Odd) -> Result<Read<Self>, Stop> {
         let mut details = None;
-        let read = event(cursor, |key, cursor| {
+        let read = event(cursor, odd, |key, cursor| {
             if key != b"event_details" || cursor.peek()? == b'n' {
                 return cursor.skip();
             }
@@ -151,46 +243,154 @@ impl Element for DetailedEvent {
 }
 
 /// Reads an event; `other` must skip or read the value of any other key.
+///
+/// An event without an id is identified by its behavior and its time.
 fn event<'a>(
     cursor: &mut Cursor<'a>,
+    odd: &mut Odd,
     mut other: impl FnMut(&[u8], &mut Cursor<'a>) -> Result<(), Stop>,
 ) -> Result<Read<Event>, Stop> {
     if cursor.peek()? != b'{' {
+        odd.push(("event", cursor.kind()?));
         cursor.skip()?;
         return Ok(Read::Rejected(None));
     }
-    let (mut id, mut name, mut timestamp, mut level) = (None, None, None, Level::Unknown);
+    let (mut id, mut name) = (Field::ABSENT, Field::ABSENT);
+    let (mut timestamp, mut level) = (Field::ABSENT, Field::ABSENT);
     cursor.object(|key, cursor| {
         match key.bytes().as_ref() {
-            b"id" => id = cursor.string_or_skip()?.and_then(Text::read),
-            b"name" => name = cursor.string_or_skip()?.and_then(Text::read),
-            b"timestamp" => timestamp = cursor.string_or_skip()?.and_then(date),
-            b"risk_level" => level = cursor.string_or_skip()?.map_or(Level::Unknown, level_word),
+            b"id" => id = scalar(cursor)?,
+            b"name" => name = scalar(cursor)?,
+            b"timestamp" => {
+                timestamp = string(cursor, |text| date(text).filter(|date| !rfc3339::is_never(*date)))?
+            }
+            b"risk_level" => level = string(cursor, level_word)?,
             key => other(key, cursor)?,
         }
         Ok(())
     })?;
+    let id = match id {
+        Field::Good(id) if id.len() > MAX_ID => Field::Odd(Found::TooLong),
+        Field::Odd(Found::Absent | Found::Null) => match &name {
+            Field::Good(name) => Field::Good(name.clone()),
+            Field::Odd(_) => id,
+        },
+        id => id,
+    };
+    // Not a reason to reject an event, so it counts as the most dangerous level.
+    let level = level.level("risk_level", odd).unwrap_or(Level::Unrecognized);
+    let (id, name) = (id.or_odd("id", odd), name.or_odd("name", odd));
+    let timestamp = timestamp.or_odd("timestamp", odd);
     Ok(match (id, name, timestamp) {
         (Some(id), Some(name), Some(timestamp)) => {
+            let (name, is_cut) = cut(name, MAX_NAME);
+            if is_cut == Cut::Yes {
+                odd.push(("name", Found::TooLong));
+            }
+            let (id, _) = cut(id, MAX_ID);
             Read::Good(Event { id: id.into_owned(), name: name.into_owned(), level, timestamp })
         }
         _ => Read::Rejected(None),
     })
 }
 
-/// A row needs a user id, an event count and the time of the last event.
-fn checked_row(
-    user: Option<UserId>,
-    last_event: Option<Timestamp>,
-    count: Option<u32>,
-    level: Level,
-) -> Read<Row> {
-    match (user, last_event, count) {
-        (Some(user), Some(last_event), Some(count)) => {
-            Read::Good(Row { user, tuple: RowFingerprint { last_event, count, level } })
+/// A field of an element.
+enum Field<T> {
+    Good(T),
+    /// The field does not have its documented form.
+    Odd(Found),
+}
+
+impl<T> Field<T> {
+    const ABSENT: Self = Self::Odd(Found::Absent);
+
+    /// The value. Without one, the field is added to `odd`.
+    fn or_odd(self, field: &'static str, odd: &mut Odd) -> Option<T> {
+        match self {
+            Self::Good(value) => Some(value),
+            Self::Odd(found) => {
+                odd.push((field, found));
+                None
+            }
         }
-        _ => Read::Rejected(user),
     }
+}
+
+impl Field<Level> {
+    /// The level; `None` if the value is neither a word nor null.
+    fn level(self, field: &'static str, odd: &mut Odd) -> Option<Level> {
+        let (level, found) = match self {
+            Self::Good(Level::Unrecognized) => (Some(Level::Unrecognized), Some(Found::String)),
+            Self::Good(level) => (Some(level), None),
+            Self::Odd(found @ (Found::Absent | Found::Null)) => (Some(Level::Unknown), Some(found)),
+            Self::Odd(found) => (None, Some(found)),
+        };
+        odd.extend(found.map(|found| (field, found)));
+        level
+    }
+}
+
+/// Reads a string that `parse` accepts; skips any other value.
+fn string<'a, T>(
+    cursor: &mut Cursor<'a>,
+    parse: impl FnOnce(Text<'a>) -> Option<T>,
+) -> Result<Field<T>, Stop> {
+    let found = cursor.kind()?;
+    Ok(match cursor.string_or_skip()?.and_then(parse) {
+        Some(value) => Field::Good(value),
+        None => Field::Odd(found),
+    })
+}
+
+/// Reads a string, a number or a boolean as text; skips any other value.
+fn scalar<'a>(cursor: &mut Cursor<'a>) -> Result<Field<Cow<'a, str>>, Stop> {
+    let found = cursor.kind()?;
+    if !matches!(found, Found::Number | Found::Boolean) {
+        return string(cursor, Text::read);
+    }
+    let (rest, start) = (cursor.rest(), cursor.position());
+    cursor.skip()?;
+    let value = rest.get(..cursor.position() - start).unwrap_or_default();
+    Ok(match std::str::from_utf8(value) {
+        Ok(text) => Field::Good(Cow::Borrowed(text)),
+        Err(_) => Field::Odd(found),
+    })
+}
+
+/// Reads a count, which may be written as a string.
+fn event_count(cursor: &mut Cursor<'_>) -> Result<Field<u32>, Stop> {
+    let found = cursor.kind()?;
+    if found == Found::String {
+        return string(cursor, |text| text.read()?.trim().parse().ok());
+    }
+    Ok(match cursor.count_or_skip()? {
+        Some(count) => Field::Good(count),
+        None => Field::Odd(found),
+    })
+}
+
+/// Whether a text was too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    No,
+    Yes,
+}
+
+/// Cuts `text` to at most `limit` bytes, at the end of a character.
+fn cut(text: Cow<'_, str>, limit: usize) -> (Cow<'_, str>, Cut) {
+    if text.len() <= limit {
+        return (text, Cut::No);
+    }
+    let end = text.floor_char_boundary(limit);
+    let text = match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.get(..end).unwrap_or_default()),
+        Cow::Owned(mut text) => {
+            text.truncate(end);
+            text.shrink_to_fit();
+            Cow::Owned(text)
+        }
+    };
+    (text, Cut::Yes)
 }
 
 /// A UUID with hyphens, in upper or lower case.
@@ -204,6 +404,7 @@ fn date(text: Text<'_>) -> Option<Timestamp> {
     rfc3339::parse(&text.bytes())
 }
 
-fn level_word(text: Text<'_>) -> Level {
-    text.read().map_or(Level::Unknown, |word| Level::from_word(&word))
+fn level_word(text: Text<'_>) -> Option<Level> {
+    // A word that is no UTF-8 is not a documented one either.
+    Some(text.read().map_or(Level::Unrecognized, |word| Level::from_word(&word)))
 }

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use crate::model::Found;
+
 /// Why a value could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cloudflare) enum Stop {
@@ -89,6 +91,19 @@ impl<'a> Cursor<'a> {
                 Some(byte) => return Ok(*byte),
                 None => return Err(Stop::Incomplete),
             }
+        }
+    }
+
+    /// The kind of the next value, without consuming it.
+    pub(in crate::cloudflare) fn kind(&mut self) -> Result<Found, Stop> {
+        match self.peek()? {
+            b'"' => Ok(Found::String),
+            b'{' => Ok(Found::Object),
+            b'[' => Ok(Found::Array),
+            b'-' | b'0'..=b'9' => Ok(Found::Number),
+            b't' | b'f' => Ok(Found::Boolean),
+            b'n' => Ok(Found::Null),
+            _ => Err(Stop::Invalid("a value was expected")),
         }
     }
 

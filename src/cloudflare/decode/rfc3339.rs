@@ -1,15 +1,38 @@
-//! RFC 3339 dates as Cloudflare writes them, with 0 to 9 fractional digits.
+//! Dates as Cloudflare writes them: RFC 3339 with 0 to 9 fractional digits, and Go's default format.
 
 use crate::clock::Timestamp;
+
+/// `0001-01-01T00:00:00Z`: what Go programs write for "never".
+const GO_ZERO: Timestamp = Timestamp::from_seconds(-62_135_596_800);
 
 /// Parses a date and truncates it to milliseconds.
 pub(in crate::cloudflare) fn parse(text: &[u8]) -> Option<Timestamp> {
     utc(text).or_else(|| {
+        let text = std::str::from_utf8(text).ok()?;
         // Offsets, leap seconds and other valid but rare forms.
-        let date: jiff::Timestamp = std::str::from_utf8(text).ok()?.parse().ok()?;
+        let date: jiff::Timestamp = text.parse().ok().or_else(|| go_format(text)?.parse().ok())?;
         let millis = date.as_nanosecond().div_euclid(1_000_000);
         Some(Timestamp::from_millis(i64::try_from(millis).ok()?))
     })
+}
+
+/// Whether a date is Go's zero time, which means "never".
+pub(in crate::cloudflare) fn is_never(date: Timestamp) -> bool {
+    date == GO_ZERO
+}
+
+/// Turns `2019-06-19 11:19:00.5 +0000 UTC`, the default format of Go's `time.Time`, into RFC 3339. Only the name of a
+/// time zone may follow the offset, and Go's monotonic clock reading `m=+0.5`.
+fn go_format(text: &str) -> Option<String> {
+    let mut parts = text.split(' ');
+    let (date, time, offset) = (parts.next()?, parts.next()?, parts.next()?);
+    let (hours, minutes) = offset.split_at_checked(3)?;
+    let zone = parts.next().unwrap_or("UTC");
+    let monotonic = parts.next().unwrap_or("m=");
+    let is_known = zone.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-".contains(&byte))
+        && monotonic.starts_with("m=")
+        && parts.next().is_none();
+    is_known.then(|| format!("{date}T{time}{hours}:{minutes}"))
 }
 
 /// Parses `YYYY-MM-DDTHH:MM:SS[.f]Z`, the usual form. A summary may have a million of them.
@@ -90,6 +113,15 @@ mod tests {
             ("1969-12-31T23:59:59.999Z", Some(-1)),
             ("1969-12-31T23:59:59.9985+00:00", Some(-2)),
             ("2999-01-01T00:00:00Z", Some(32_472_144_000_000)),
+            ("2019-06-19 11:19:00 +0000 UTC", Some(1_560_943_140_000)),
+            ("2019-06-19 13:19:00.123456789 +0200 CEST", Some(1_560_943_140_123)),
+            ("2019-06-19 11:19:00 +0000 +0000 m=+0.000012", Some(1_560_943_140_000)),
+            ("2019-06-19 11:19:00Z", Some(1_560_943_140_000)),
+            ("0001-01-01T00:00:00Z", Some(-62_135_596_800_000)),
+            ("0001-01-01 00:00:00 +0000 UTC", Some(-62_135_596_800_000)),
+            ("2019-06-19 11:19:00 +0000 UTC today", None),
+            ("2019-06-19 11:19:00 UTC", None),
+            ("2019-06-19 25:19:00 +0000 UTC", None),
             ("2023-02-29T00:00:00Z", None),
             ("2024-13-01T00:00:00Z", None),
             ("2024-01-01T24:00:00Z", None),

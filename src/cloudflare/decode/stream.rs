@@ -5,12 +5,12 @@
 //! the bytes that have arrived, and only their compact values are kept.
 
 use super::bounds::{Bounds, Pii};
-use super::element::{Element, Read};
+use super::element::{Element, Odd, Read};
 use super::envelope_scan::{EnvelopeScan, Opens};
 use super::error::DecodeError;
 use super::json::{Cursor, Stop};
 use super::sink::Sink;
-use crate::model::{Identities, Row, UserId};
+use crate::model::{Identities, OddFields, Row, UserId};
 
 /// The elements of one response.
 #[derive(Debug)]
@@ -21,6 +21,10 @@ pub(in crate::cloudflare) struct DecodedList<E> {
     pub(in crate::cloudflare) unreadable: Vec<UserId>,
     /// The number of unreadable elements without a readable user id.
     pub(in crate::cloudflare) anonymous: u32,
+    /// The fields without their documented form.
+    pub(in crate::cloudflare) odd: OddFields,
+    /// The number of elements that were left out because the list exceeded a limit.
+    pub(in crate::cloudflare) left_out: usize,
     /// Names and e-mail addresses, if they are kept.
     pub(in crate::cloudflare) identities: Option<Identities>,
     /// Whether the response contained the list.
@@ -37,7 +41,7 @@ pub(in crate::cloudflare) enum Presence {
 impl<E> DecodedList<E> {
     /// The number of elements, readable or not.
     pub(in crate::cloudflare) fn received(&self) -> usize {
-        self.items.len() + self.unreadable.len() + self.anonymous as usize
+        self.items.len() + self.unreadable.len() + self.anonymous as usize + self.left_out
     }
 }
 
@@ -54,6 +58,8 @@ pub(in crate::cloudflare) struct Reader<E> {
     /// slow arrival at most doubles the work.
     enough: usize,
     received: u64,
+    /// Bytes of text in the elements so far.
+    text_bytes: usize,
     listing: DecodedList<E>,
 }
 
@@ -86,10 +92,13 @@ impl<E: Element> Reader<E> {
             buffer: Vec::new(),
             enough: 0,
             received: 0,
+            text_bytes: 0,
             listing: DecodedList {
                 items: Vec::new(),
                 unreadable: Vec::new(),
                 anonymous: 0,
+                odd: OddFields::default(),
+                left_out: 0,
                 identities: matches!(pii, Pii::Keep).then(Identities::default),
                 seen: Presence::Missing,
             },
@@ -161,13 +170,17 @@ impl<E: Element> Reader<E> {
     fn read_list(&mut self, text: &[u8]) -> Result<usize, (usize, Stop)> {
         // The list itself is at depth 3.
         let mut cursor = Cursor::new(text, self.bounds.nesting.saturating_sub(3));
-        let mut read = 0;
+        let (mut read, mut odd) = (0, Odd::new());
         while self.listing.received() <= self.bounds.elements {
-            match self.step(&mut cursor) {
+            match self.step(&mut cursor, &mut odd) {
                 Ok(Step::Read(element)) => {
                     self.place = Place::Comma;
+                    let index = self.listing.received();
+                    for (field, found) in odd.drain(..) {
+                        self.listing.odd.add(field, found, Some(index));
+                    }
                     match element {
-                        Read::Good(item) => self.listing.items.push(item),
+                        Read::Good(item) => self.keep(item),
                         Read::Rejected(Some(user)) => self.listing.unreadable.push(user),
                         Read::Rejected(None) => self.listing.anonymous += 1,
                     }
@@ -187,7 +200,17 @@ impl<E: Element> Reader<E> {
         Ok(read)
     }
 
-    fn step(&mut self, cursor: &mut Cursor<'_>) -> Result<Step<E>, Stop> {
+    /// Keeps an element, unless the list has reached a limit.
+    fn keep(&mut self, item: E) {
+        self.text_bytes = self.text_bytes.saturating_add(item.heap_bytes());
+        if self.listing.items.len() < E::limit(&self.bounds) && self.text_bytes <= self.bounds.text_bytes {
+            self.listing.items.push(item);
+        } else {
+            self.listing.left_out += 1;
+        }
+    }
+
+    fn step(&mut self, cursor: &mut Cursor<'_>, odd: &mut Odd) -> Result<Step<E>, Stop> {
         let next = cursor.peek()?;
         match (self.place, next) {
             (Place::Opened | Place::Comma, b']') => {
@@ -199,7 +222,10 @@ impl<E: Element> Reader<E> {
                 Ok(Step::Comma)
             }
             (Place::Comma, _) => Err(Stop::Invalid("a comma or the end of the list was expected")),
-            _ => E::read(cursor, self.listing.identities.as_mut()).map(Step::Read),
+            _ => {
+                odd.clear();
+                E::read(cursor, self.listing.identities.as_mut(), odd).map(Step::Read)
+            }
         }
     }
 }
@@ -310,6 +336,7 @@ pub(super) mod tests {
         {"user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab272","last_event":"yesterday","event_count":1},
         {"user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab273","last_event":null,"event_count":1},
         {"user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab274","last_event":"2019-12-27T18:11:19Z","event_count":4294967296},
+        {"user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab275","last_event":"2019-12-27T18:11:19Z","event_count":1,"max_risk_level":7},
         {"user_id":"nobody","last_event":"2019-12-27T18:11:19Z","event_count":1},
         {}, null, 5, "user", [{"user_id":"182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e"}]
         ], "tail":"users\":[" }, "success" :true , "é":["\\"] } "#;
@@ -317,16 +344,25 @@ pub(super) mod tests {
     #[test]
     fn a_valid_but_unusual_response_is_decoded() {
         let (envelope, rows, unreadable, anonymous, people) = at_once(NASTY).unwrap();
+        let undated = |user| {
+            let mut row = row(user, "2019-12-27T18:11:19Z", 1, Level::Unknown);
+            row.tuple.last_event = crate::clock::Timestamp::UNKNOWN;
+            row
+        };
         assert_eq!(
             rows,
             [
                 row(ANNA, "2019-12-27T18:11:19.117Z", 3, Level::High),
                 row("182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26f", "2019-12-27T18:11:19Z", 3, Level::Unknown),
-                row("182bd5e5-6e1a-4fe4-a799-aa6d9a6ab270", "2019-12-27T18:11:19Z", 0, Level::Unknown),
+                row("182bd5e5-6e1a-4fe4-a799-aa6d9a6ab270", "2019-12-27T18:11:19Z", 0, Level::Unrecognized),
+                row("182bd5e5-6e1a-4fe4-a799-aa6d9a6ab271", "2019-12-27T18:11:19Z", 0, Level::Low),
+                undated("182bd5e5-6e1a-4fe4-a799-aa6d9a6ab272"),
+                undated("182bd5e5-6e1a-4fe4-a799-aa6d9a6ab273"),
+                row("182bd5e5-6e1a-4fe4-a799-aa6d9a6ab274", "2019-12-27T18:11:19Z", 0, Level::Unknown),
             ]
         );
         let last = |user: &UserId| user.to_string().split_off(33);
-        assert_eq!(unreadable.iter().map(last).collect::<Vec<_>>(), ["271", "272", "273", "274"]);
+        assert_eq!(unreadable.iter().map(last).collect::<Vec<_>>(), ["275"]);
         assert_eq!(anonymous, 6);
         assert_eq!(people[0], ("a@b.c".to_owned(), "A\"nn\\aé 😀".to_owned()));
         assert_eq!(people[1], (String::new(), String::new()));
@@ -439,9 +475,10 @@ pub(super) mod tests {
             [
                 event("a", "imp_travel", Level::Low, "2019-12-27T18:11:19.117Z"),
                 event("bA", "", Level::Unknown, "2019-12-27T18:11:19Z"),
+                event("7", "n", Level::Unknown, "2019-12-27T18:11:19Z"),
             ]
         );
-        assert_eq!(listing.anonymous, 3);
+        assert_eq!(listing.anonymous, 2);
     }
 
     #[test]

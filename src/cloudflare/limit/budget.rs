@@ -8,6 +8,7 @@
 //! crash, the whole lease counts as spent.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,9 +40,12 @@ struct Inner {
     /// First come, first served: only the holder of this lock waits for the limit.
     turn: tokio::sync::Mutex<()>,
     answered: Notify,
+    unblocked: Notify,
     share: f64,
     clock: Clock,
     journaled: Option<Journaled>,
+    /// Counts the changes of the credential.
+    credential: AtomicU32,
 }
 
 /// Requests that still count against a budget, and the end of a block.
@@ -116,6 +120,8 @@ enum Taken {
 #[derive(Debug)]
 pub struct Permit {
     inner: Arc<Inner>,
+    /// [`Inner::credential`] when the permit was given.
+    credential: u32,
 }
 
 /// The state of a budget, for metrics and messages.
@@ -171,9 +177,11 @@ impl Budget {
             limit: Mutex::new(limit),
             turn: tokio::sync::Mutex::default(),
             answered: Notify::new(),
+            unblocked: Notify::new(),
             share: share.min(1.0),
             clock,
             journaled,
+            credential: AtomicU32::new(0),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -188,6 +196,7 @@ impl Budget {
         let _turn = inner.turn.lock().await;
         loop {
             let answered = inner.answered.notified();
+            let unblocked = inner.unblocked.notified();
             let now = inner.clock.now();
             let admission = inner.limit().admission(now);
             match admission {
@@ -199,13 +208,30 @@ impl Budget {
                         continue;
                     }
                     inner.limit().begin(now);
-                    return Ok(Permit { inner: Arc::clone(inner) });
+                    return Ok(Permit {
+                        credential: inner.credential.load(Ordering::Relaxed),
+                        inner: Arc::clone(inner),
+                    });
                 }
                 Admission::At(moment) if moment > deadline => return Err(moment),
-                Admission::At(moment) => inner.clock.sleep_until(moment).await,
+                Admission::At(moment) => tokio::select! {
+                    () = inner.clock.sleep_until(moment) => {}
+                    () = unblocked => {}
+                },
                 Admission::AfterResponse => answered.await,
             }
         }
+    }
+
+    /// Ends a block, because it belongs to a credential that is no longer used. The requests so far still count: the new
+    /// credential may belong to the same user.
+    pub fn credential_changed(&self) {
+        self.inner.credential.fetch_add(1, Ordering::Relaxed);
+        self.inner.limit().unblock();
+        if let Some(journaled) = &self.inner.journaled {
+            journaled.write(|spending| spending.blocked_until = None);
+        }
+        self.inner.unblocked.notify_waiters();
     }
 
     /// The current state of the budget.
@@ -237,8 +263,11 @@ impl Permit {
         }
     }
 
-    /// Records a rate-limit error: nothing is sent for `wait`.
+    /// Records a rate-limit error: nothing is sent for `wait`. An error for an earlier credential is ignored.
     pub fn limited(&self, wait: Duration) {
+        if self.credential != self.inner.credential.load(Ordering::Relaxed) {
+            return;
+        }
         self.inner.limit().block(self.inner.clock.now(), wait);
         if let Some(journaled) = &self.inner.journaled {
             let until = self.inner.clock.date() + wait;
@@ -341,6 +370,31 @@ mod tests {
             let most = (2 * requests).min(requests + 300 / LEASES);
             assert!((requests..=most).contains(&written), "{written} for {requests}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_block_ends_with_its_credential() {
+        let last = Arc::new(Mutex::new(Spending::default()));
+        let journal = {
+            let last = Arc::clone(&last);
+            Journal::new(move |spending| *last.lock().unwrap() = spending.clone())
+        };
+        let budget = Budget::durable(0.25, Clock::system(), Spending::default(), journal);
+        let early = budget.acquire(Duration::ZERO).await.unwrap();
+        let late = budget.acquire(Duration::ZERO).await.unwrap();
+        early.limited(Duration::from_secs(300));
+        drop(early);
+        assert!(budget.status().blocked_until.is_some());
+        assert!(last.lock().unwrap().blocked_until.is_some());
+
+        let waiting = budget.clone();
+        let waiting = tokio::spawn(async move { waiting.acquire(Duration::from_secs(3_600)).await.is_ok() });
+        tokio::task::yield_now().await;
+        budget.credential_changed();
+        assert!(waiting.await.unwrap(), "a request that waited for the end of the block is sent at once");
+        assert_eq!((budget.status().blocked_until, last.lock().unwrap().blocked_until), (None, None));
+        late.limited(Duration::from_secs(300));
+        assert_eq!(budget.status().blocked_until, None, "an error for the earlier credential");
     }
 
     #[test]

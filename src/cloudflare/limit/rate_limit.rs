@@ -156,6 +156,11 @@ impl RateLimit {
         self.blocked_until = Some(self.blocked_until.map_or(until, |known| known.max(until)));
     }
 
+    /// Ends a block, and forgets what the server said about its limit.
+    pub fn unblock(&mut self) {
+        (self.blocked_until, self.narrowed) = (None, None);
+    }
+
     /// Records what the server says about its own limit. This process may use `share` (0 to 1) of it, rounded up.
     pub fn narrow(&mut self, now: Instant, server: ServerLimit, share: f64) {
         let left = (server.remaining as f64 * share).ceil() as u64;

@@ -53,9 +53,12 @@ impl Ledger {
 
         let mut user = request.user;
         let mut attempts = request.attempts;
-        // A reset that an earlier reading showed before the count fell may be the cause as well.
+        // A reset that an earlier reading showed before the count fell may be the cause as well, even if the covered event is
+        // dated later, in a distant future.
         let is_unexplained = |reset: &Timestamp| user.covered.count > 0 && *reset > user.covered.last_event;
-        let reset_of_count = newer_reset.or_else(|| record.last_reset.filter(is_unexplained));
+        let reset_of_count = newer_reset
+            .or_else(|| record.last_reset.filter(is_unexplained))
+            .or(attempts.reset.filter(|_| user.covered.count > 0));
         attempts.reset = reset_of_count.or(attempts.reset);
         let found = u32::try_from(new.len()).unwrap_or(u32::MAX).saturating_add(newly_skipped);
         attempts.found = attempts.found.saturating_add(found);
@@ -93,7 +96,7 @@ impl Ledger {
             && user.presence != Presence::Gone
         {
             user.since = reset;
-            if user.level != Level::Unknown {
+            if user.level.is_known() {
                 // If the level in the baseline is unknown, since when the user has had it stays unknown.
                 user.origin = Origin::Observed;
             }
@@ -332,6 +335,6 @@ fn first_of_behavior(
 /// otherwise the level before.
 fn time_to_reset(user: &User, level_before: LevelSince, reset: Timestamp) -> Option<(Level, f64)> {
     let ended = if user.since <= reset { user.level_since() } else { level_before };
-    let observed = ended.origin == Origin::Observed && ended.level != Level::Unknown;
+    let observed = ended.origin == Origin::Observed && ended.level.is_known();
     (observed && ended.since <= reset).then(|| (ended.level, reset.since(ended.since).as_secs_f64()))
 }

@@ -46,7 +46,7 @@ pub(crate) fn write_user(user: &User, gone: Option<Timestamp>) -> Vec<u8> {
     let User { id: _, covered, ahead, since, level, presence, coverage, origin } = user;
     let mut row = RowWriter::default();
     put_fingerprint(&mut row, covered);
-    row.u32(*ahead).time(*since).u8(*level as u8);
+    row.u32(*ahead).time(*since).u8(level.index() as u8);
     row.u8(*presence as u8).u8(*coverage as u8).u8(*origin as u8);
     if let Some(gone) = gone {
         row.time(gone);
@@ -79,7 +79,7 @@ pub(crate) fn write_pending(pending: &Pending, due: Option<Instant>, now: Now) -
     row.u8(*count).u32(*found).maybe_time(*reset).u32(*owed);
     row.maybe_time(due.map(|due| now.date_of(due)));
     if let Some(LevelSince { level, since, origin }) = level_before {
-        row.u8(*level as u8).time(*since).u8(*origin as u8);
+        row.u8(level.index() as u8).time(*since).u8(*origin as u8);
     }
     row.finish()
 }
@@ -94,7 +94,7 @@ pub(crate) fn write_selection(selection: &Selection, protected_until: Option<Ins
 
 fn put_fingerprint(row: &mut RowWriter, fingerprint: &RowFingerprint) {
     let RowFingerprint { last_event, count, level } = fingerprint;
-    row.time(*last_event).u32(*count).u8(*level as u8);
+    row.time(*last_event).u32(*count).u8(level.index() as u8);
 }
 
 pub(super) fn read_user(

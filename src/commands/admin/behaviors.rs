@@ -82,7 +82,7 @@ fn setting(set: &SetBehavior, behaviors: &[Behavior]) -> Result<BehaviorSetting,
     };
     let enabled = if set.enable || set.disable { set.enable } else { now.enabled };
     match set.level.unwrap_or(now.level) {
-        Level::Unknown => {
+        Level::Unknown | Level::Unrecognized => {
             let text = format!(
                 "the level of {} is unknown and cannot be sent back; give --level",
                 listed([&*set.id].into_iter())

@@ -18,8 +18,8 @@ use crate::commands::terminal::progress::Progress;
 use crate::commands::terminal::table::{Column, Sheet};
 
 /// Stands above the question.
-const WARNING: &str = "Cloudflare's API reference says that a reset clears the accumulated risk history of a user; --save FILE keeps \
-                       the events.";
+const WARNING: &str = "Cloudflare's API reference says that a reset clears the accumulated\nrisk history of a user. \
+                       --save FILE keeps the events.";
 
 /// # Errors
 /// Only before the first reset: a name is unclear, the change was not confirmed, or the budget is too small.

@@ -29,7 +29,7 @@ families! {
     pub(crate) const UP: Family<1> = Family {
         name: "cloudflare_zt_risk_up",
         kind: Kind::Gauge,
-        help: "1 if the latest attempt to read the list of users at risk returned the complete list, 0 if not.",
+        help: "1 if the list of users at risk was last read completely and is not overdue, 0 if not.",
         labels: ["account"],
     };
 

@@ -85,6 +85,10 @@ impl<'de> Visitor<'de> for NodeVisitor {
         Ok(Node::Scalar)
     }
 
+    fn visit_none<E>(self) -> Result<Node, E> {
+        Ok(Node::Scalar)
+    }
+
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
         deserializer.deserialize_any(Self)
     }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::time_spec::TimeSpec;
+use crate::simulator::endpoint::Permission;
 
 /// One account.
 #[derive(Clone, Debug, Deserialize)]
@@ -135,20 +136,6 @@ pub struct KeySpec {
     pub key: String,
     /// The owner, as for tokens.
     pub user: Option<String>,
-}
-
-/// A permission group of a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-pub enum Permission {
-    /// Read settings.
-    #[serde(rename = "Zero Trust Read")]
-    Read,
-    /// Read and change settings.
-    #[serde(rename = "Zero Trust Write")]
-    Write,
-    /// Read users and events.
-    #[serde(rename = "Zero Trust: PII Read")]
-    PiiRead,
 }
 
 /// The rate limit of a credential.

@@ -147,7 +147,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
-    use crate::simulator::faults::Endpoint;
+    use crate::simulator::endpoint::Endpoint;
     use crate::simulator::ground_truth::{AccountTruth, Include};
     use crate::simulator::routes::Route;
     use crate::simulator::scenario::{GENERATED_ACCOUNT, GENERATED_TOKEN};

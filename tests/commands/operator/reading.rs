@@ -361,5 +361,5 @@ fn reading_trouble_says_what_to_do() {
     assert_eq!(nowhere.status.code(), Some(1), "an address that leads nowhere is no user who is not there");
     let ended = rig.run_as("nonsense", &["users"]);
     assert_eq!(ended.code, Some(1));
-    assert!(ended.err.contains("summary: the credentials are refused"), "{}", ended.err);
+    assert!(ended.err.contains("summary: the credentials were rejected"), "{}", ended.err);
 }

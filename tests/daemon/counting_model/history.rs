@@ -340,8 +340,11 @@ impl History {
         if self.world.habits.faith == Faith::Kept && !self.world.habits.crowds {
             let lost: u64 = self.published.unattributed.values().sum();
             let is_lost = |(user, id, at): &&(u128, u64, i64)| !self.expected.was_counted(*user, (*id, *at));
-            let removed = self.world.removed().iter().filter(is_lost).count() as u64;
-            assert!(lost <= removed, "{lost} events count as lost, and only {removed} could not be read");
+            let removed = self.world.removed().iter().filter(is_lost).count();
+            // Events from before the epoch may be listed late.
+            let uncountable = self.world.readable().iter().filter(is_lost).count();
+            let most = (removed + uncountable) as u64;
+            assert!(lost <= most, "{lost} events count as lost, and only {most} could not be counted");
         }
         let pending = self.account.snapshot().users.expect("a list was read by now").pending;
         assert_eq!(pending, 0, "the queue is empty");
@@ -350,7 +353,9 @@ impl History {
         let kept: BTreeMap<_, _> = kept.filter(|(_, keys)| *keys > 0).collect();
         let expected = self.expected.kept().into_iter().filter(|(_, keys)| *keys > 0).collect();
         assert_eq!(kept, expected, "keys kept, by user");
-        if self.audits == Audits::Off && self.world.habits.faith == Faith::None {
+        // Without the audit, a lagging event may stay hidden behind the estimate until the user changes again.
+        let is_exact = self.world.habits.faith == Faith::Kept && self.world.habits.lag == 0;
+        if self.audits == Audits::Off && !is_exact {
             return;
         }
         if self.world.habits.faith == Faith::Kept {

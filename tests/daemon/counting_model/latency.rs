@@ -9,8 +9,8 @@ use zt_risk_exporter::internals::collector::ledger::DetailRequest;
 use zt_risk_exporter::internals::collector::user_label::UserLabel;
 use zt_risk_exporter::internals::model::resource::Intervals;
 use zt_risk_exporter::model::{
-    AccountName, Completeness, Event, Level, Listing, Resource, Row, RowFingerprint, Summary, UserId,
-    UserRisk,
+    AccountName, Completeness, Event, Level, Listing, OddFields, Resource, Row, RowFingerprint, Summary,
+    UserId, UserRisk,
 };
 
 /// A quarter of the 1,200 requests that Cloudflare allows in five minutes: the default budget.
@@ -172,6 +172,7 @@ impl Crowd {
             rows,
             unreadable: Vec::new(),
             anonymous: 0,
+            odd: OddFields::default(),
             completeness: Completeness::Complete,
             date,
             identities: None,
@@ -200,6 +201,7 @@ impl Crowd {
         let risk = UserRisk {
             events: (0..self.counts[user]).map(event).collect(),
             rejected: 0,
+            odd: OddFields::default(),
             last_reset: None,
             level: None,
             completeness: Completeness::Complete,

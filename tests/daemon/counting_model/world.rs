@@ -6,7 +6,7 @@ use zt_risk_exporter::clock::Timestamp;
 use zt_risk_exporter::internals::collector::ledger::{DetailRequest, FetchReason};
 use zt_risk_exporter::internals::collector::schedule::FailureClass;
 use zt_risk_exporter::model::{
-    Behavior, Completeness, Event, Level, Listing, Row, RowFingerprint, Summary, UserId, UserRisk,
+    Behavior, Completeness, Event, Level, Listing, OddFields, Row, RowFingerprint, Summary, UserId, UserRisk,
 };
 
 pub(crate) const SECOND: i64 = 1_000;
@@ -325,6 +325,7 @@ impl World {
         let rows = self.people.iter().filter(|(_, person)| person.is_listed).map(row).collect();
         let date = Some(self.date());
         let mut summary = Summary {
+            odd: OddFields::default(),
             rows,
             unreadable: Vec::new(),
             anonymous: 0,
@@ -363,7 +364,7 @@ impl World {
             level: Level::Low,
         };
         let rows = BEHAVIORS.into_iter().take(self.behavior_count()).map(behavior).collect();
-        Answer::Read(Listing { rows, rejected: 0 })
+        Answer::Read(Listing { rows, rejected: 0, odd: OddFields::default() })
     }
 
     /// How many behaviors exist by now.
@@ -410,6 +411,7 @@ impl World {
             events.push(twice);
         }
         UserAnswer::Read(UserRisk {
+            odd: OddFields::default(),
             events,
             rejected,
             last_reset: last_reset.map(Timestamp::from_millis),
