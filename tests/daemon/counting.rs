@@ -187,7 +187,7 @@ impl Upstream {
         match fetch {
             Fetch::Resource(Resource::Summary) => self.summary(),
             Fetch::Resource(Resource::Behaviors) => {
-                self.account.behaviors_read(self.behaviors.clone(), now, date)
+                self.account.behaviors_read(self.behaviors.clone(), now, date);
             }
             Fetch::Resource(Resource::Integrations) => {
                 self.account.integrations_read(Listing::default(), now, date);

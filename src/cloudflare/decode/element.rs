@@ -262,7 +262,7 @@ fn event<'a>(
             b"id" => id = scalar(cursor)?,
             b"name" => name = scalar(cursor)?,
             b"timestamp" => {
-                timestamp = string(cursor, |text| date(text).filter(|date| !rfc3339::is_never(*date)))?
+                timestamp = string(cursor, |text| date(text).filter(|date| !rfc3339::is_never(*date)))?;
             }
             b"risk_level" => level = string(cursor, level_word)?,
             key => other(key, cursor)?,
