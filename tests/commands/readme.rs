@@ -223,8 +223,8 @@ fn commands(command: &clap::Command, before: &str) -> Vec<(String, BTreeSet<Stri
     found
 }
 
-/// The text of all sources, with strings as the program has them: in one line, quotes unescaped.
-fn sources() -> String {
+/// The text of all files below a directory of the repository.
+fn text_below(directory: &str) -> String {
     fn collect(directory: &Path, text: &mut String) {
         for entry in fs::read_dir(directory).expect("sources are there") {
             let path = entry.expect("sources can be listed").path();
@@ -236,7 +236,13 @@ fn sources() -> String {
         }
     }
     let mut text = String::new();
-    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut text);
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join(directory), &mut text);
+    text
+}
+
+/// The text of all sources, with strings as the program has them: in one line, quotes unescaped.
+fn sources() -> String {
+    let text = text_below("src");
     let mut parts = text.split("\\\n");
     let first = parts.next().unwrap_or_default().to_owned();
     let joined = parts.fold(first, |text, part| text + part.trim_start());
@@ -340,4 +346,22 @@ fn the_readme_is_a_first_look_and_leads_to_the_whole_manual() {
         let name = name.to_str().expect("names are UTF-8");
         assert_eq!(index.matches(&format!("](docs/{name})")).count(), 1, "{name} in the index");
     }
+}
+
+#[test]
+fn every_file_and_test_that_the_recipes_name_exists() {
+    let (_, recipes) = text!(".github/CONTRIBUTING.md").split_once("\n## Recipes\n").expect("the recipes");
+    let code_of_tests = ["src", "tests/client", "tests/commands", "tests/daemon"].map(text_below).concat();
+    let (mut files, mut tests) = (0, 0);
+    for name in code(recipes) {
+        if ["src/", "docs/", "deploy/", "tests/"].iter().any(|folder| name.starts_with(folder)) {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name.replace("NAME", "check"));
+            assert!(path.exists(), "{name} does not exist");
+            files += 1;
+        } else if name.matches('_').count() > 3 {
+            assert!(code_of_tests.contains(&format!("fn {name}(")), "there is no test {name}");
+            tests += 1;
+        }
+    }
+    assert!(files > 25 && tests > 8, "{files} files and {tests} tests were found");
 }

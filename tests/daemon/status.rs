@@ -195,3 +195,14 @@ fn an_exporter_without_accounts_has_a_status_document_too() {
     let status = Recorder::new(Duration::from_secs(60), &[]).prepare(&[], &telemetry, minutes(1), DATE);
     assert_eq!(parsed(&status.document(&telemetry, DATE))["accounts"], Value::Array(Vec::new()));
 }
+
+#[test]
+fn the_live_page_names_every_resource_with_rows() {
+    let script = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/server/assets/page.js"));
+    let (_, names) = script.split_once("const ENDPOINTS = {").unwrap();
+    let (names, _) = names.split_once("};").unwrap();
+    let known: BTreeSet<_> = names.split(": \"").filter_map(|text| text.rsplit([' ', '{']).next()).collect();
+    for resource in Resource::with_rows() {
+        assert!(known.contains(resource.as_str()), "{} in {known:?}", resource.as_str());
+    }
+}
