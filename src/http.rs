@@ -6,6 +6,11 @@ mod chained_body;
 #[cfg(feature = "daemon")]
 pub(crate) mod listen;
 mod per_peer;
+mod protocol;
+mod security;
+mod stream;
+#[cfg(feature = "daemon")]
+pub(crate) mod tls;
 mod write_timeout;
 
 use std::future::Future;
@@ -14,20 +19,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 
 pub use body::{Abort, Body, full, plain_text};
 #[cfg(feature = "daemon")]
 pub(crate) use chained_body::chained;
 use per_peer::Peers;
-use write_timeout::WriteTimeout;
+use protocol::{Ending, Protocol};
+pub use security::{Listener, Security};
 
 /// The limits of a server.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +38,7 @@ pub struct Limits {
     pub connections: usize,
     /// The maximum of open connections from one address. Further ones are closed.
     pub connections_of_one_peer: usize,
-    /// The time from accepting a connection to the end of the first request's header.
+    /// The time from accepting a connection to the end of the first request's header, with the TLS handshake.
     pub first_header_wait: Duration,
     /// The time from an answer to the end of the next request's header.
     pub header_wait: Duration,
@@ -53,22 +55,21 @@ pub struct Limits {
 /// During the drain, new connections are still accepted for one request each, so that a client learns from the answer
 /// that the server stops. An `Err` from `handle`, or from the body that it returns, closes the connection. Errors while
 /// accepting are logged; the server waits a second and continues.
-pub async fn serve<H, F>(listener: TcpListener, limits: Limits, stop: impl Future<Output = ()>, handle: H)
-where
+pub async fn serve<H, F>(
+    listener: impl Into<Listener>,
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+    handle: H,
+) where
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Result<Response<Body>, Abort>> + Send + 'static,
 {
-    let mut protocol = http1::Builder::new();
-    protocol
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_wait)
-        .max_buf_size(limits.header_bytes)
-        .half_close(true);
     let mut acceptor = Acceptor {
-        listener,
+        listener: listener.into(),
         limits,
         handle,
-        protocol,
+        protocol: Protocol::new(limits),
+        stopping: watch::Sender::new(()),
         slots: Arc::new(Semaphore::new(limits.connections)),
         peers: Peers::new(limits.connections_of_one_peer),
         connections: JoinSet::new(),
@@ -78,7 +79,8 @@ where
         () = acceptor.accept(&before) => {}
         () = stop => {}
     }
-    acceptor.protocol.keep_alive(false);
+    acceptor.protocol.close_after_answer();
+    acceptor.stopping.send_replace(());
     let drained = async {
         tokio::select! {
             () = acceptor.accept(&after) => {}
@@ -93,10 +95,12 @@ where
 
 /// Accepts connections and serves them.
 struct Acceptor<H> {
-    listener: TcpListener,
+    listener: Listener,
     limits: Limits,
     handle: H,
-    protocol: http1::Builder,
+    protocol: Protocol,
+    /// Changes when the server stops.
+    stopping: watch::Sender<()>,
     slots: Arc<Semaphore>,
     peers: Peers,
     /// Dropping this closes the connections that are still open.
@@ -114,7 +118,7 @@ where
             let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else {
                 return;
             };
-            let (stream, peer) = match self.listener.accept().await {
+            let (stream, peer) = match self.listener.socket.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     // The process is out of file descriptors, or the client is gone already.
@@ -130,16 +134,23 @@ where
             // Without this, the second part of an answer waits until the client acknowledges the first (Nagle).
             let _ = stream.set_nodelay(true);
             let Limits { first_header_wait, answer_wait, .. } = self.limits;
-            let stream = TokioIo::new(WriteTimeout::new(stream, answer_wait));
             let requested = Arc::new(Notify::new());
             let (handle, first_request) = (self.handle.clone(), Arc::clone(&requested));
-            let service = service_fn(move |request| {
+            let service = move |request| {
                 first_request.notify_one();
                 with_timeout(answer_wait, handle(request))
-            });
-            let connection = graceful.watch(self.protocol.serve_connection(stream, service));
+            };
+            let ending = Ending { watcher: graceful.watcher(), stopping: self.stopping.subscribe() };
+            let (limits, security, protocol) =
+                (self.limits, self.listener.security.clone(), self.protocol.clone());
             self.connections.spawn(async move {
                 let _held = (slot, peer_slot);
+                let connection = async {
+                    match security.secure(stream, &limits, ending.stopping.clone()).await {
+                        Some(secured) => protocol.serve(secured, ending, service).await,
+                        None => Ok(()),
+                    }
+                };
                 let mut connection = pin!(connection);
                 let ended = tokio::select! {
                     ended = &mut connection => ended,

@@ -3,11 +3,12 @@
 //! A scrape gets the cached exposition and a few samples about this process; it waits for nothing.
 
 mod assets;
+mod listeners;
 mod negotiation;
 pub(crate) mod publisher;
 pub(crate) mod status;
 
-use std::future::{Future, ready};
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,14 +16,17 @@ use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, VARY};
 use hyper::{Method, Request, Response, StatusCode};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::http::{self, Body, Limits};
+use crate::http::{Listener, Security};
 use crate::metrics::exposition::{Compressor, Exposition};
 use crate::metrics::telemetry::Telemetry;
 use crate::server::status::Status;
+use crate::web::Web;
+pub use listeners::Sockets;
+use listeners::{Serving, run_all, stopped};
 use negotiation::{Coding, Negotiated};
 
 /// Some Prometheus servers, a probe and a person need about ten connections; each takes some 20 KiB. A connection
@@ -37,6 +41,9 @@ const LIMITS: Limits = Limits {
     answer_wait: Duration::from_secs(30),
     drain: Duration::from_secs(4),
 };
+
+/// Some kubelets, load balancers and container engines need one connection each.
+const HEALTH_LIMITS: Limits = Limits { connections: 64, connections_of_one_peer: 16, ..LIMITS };
 
 /// What `/-/ready` reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +69,10 @@ pub struct Parts {
     pub status: Option<watch::Receiver<Arc<Status>>>,
     /// The clock that dates the status document.
     pub clock: Clock,
+    /// What guards the port; `None` if nothing does.
+    pub web: Option<Web>,
+    /// The path of the metrics.
+    pub metrics_path: String,
 }
 
 struct Server {
@@ -70,12 +81,27 @@ struct Server {
     compressor: Mutex<Compressor>,
 }
 
-/// Answers requests on `listener` until `stop` is ready, and then until running requests have ended, for at most 4 s. In
+/// Answers requests on `sockets` until `stop` is ready, and then until running requests have ended, for at most 4 s. In
 /// that time it still answers new requests.
-pub async fn run(listener: TcpListener, parts: Parts, stop: impl Future<Output = ()>) {
+pub async fn run(sockets: impl Into<Sockets>, parts: Parts, stop: impl Future<Output = ()>) {
+    let Sockets { main, health } = sockets.into();
     let server = Arc::new(Server { parts, compressor: Mutex::default() });
-    let handle = move |request| ready(Ok(server.answer(&request)));
-    http::serve(listener, LIMITS, stop, handle).await;
+    let security = server.parts.web.as_ref().map_or(Security::Plain, Web::security);
+    let stopping = watch::Sender::new(());
+    let mut servings: Vec<Serving> = Vec::new();
+    for socket in main {
+        let (listener, server) = (Listener { socket, security: security.clone() }, Arc::clone(&server));
+        let handle = move |request| {
+            let server = Arc::clone(&server);
+            async move { Ok(server.guarded(&request).await) }
+        };
+        servings.push(Box::pin(http::serve(listener, LIMITS, stopped(stopping.subscribe()), handle)));
+    }
+    if let Some(socket) = health {
+        let handle = move |request| std::future::ready(Ok(server.health(&request)));
+        servings.push(Box::pin(http::serve(socket, HEALTH_LIMITS, stopped(stopping.subscribe()), handle)));
+    }
+    run_all(servings, stopping, stop).await;
 }
 
 /// What is at a path.
@@ -88,10 +114,39 @@ enum Route<'a> {
 }
 
 impl Server {
+    /// The answer, unless the web configuration refuses the request.
+    async fn guarded(&self, request: &Request<Incoming>) -> Response<Body> {
+        match &self.parts.web {
+            Some(web) => web.guard(request.headers(), async { self.answer(request) }).await,
+            None => self.answer(request),
+        }
+    }
+
+    /// The answer on the address that has the health alone.
+    fn health(&self, request: &Request<Incoming>) -> Response<Body> {
+        match request.uri().path() {
+            "/-/healthy" => self.route_answer(request, &Route::Healthy),
+            "/-/ready" => self.route_answer(request, &Route::Ready),
+            _ => {
+                http::plain_text(StatusCode::NOT_FOUND, "not found; only /-/healthy and /-/ready are here\n")
+            }
+        }
+    }
+
     fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
-        let Some(route) = self.route(request.uri().path()) else {
-            return http::plain_text(StatusCode::NOT_FOUND, "not found; the metrics are at /metrics\n");
-        };
+        let path = request.uri().path();
+        match self.route(path) {
+            Some(route) => self.route_answer(request, &route),
+            None => {
+                let mut response = http::plain_text(StatusCode::NOT_FOUND, "");
+                let text = format!("not found; the metrics are at {}\n", self.parts.metrics_path);
+                *response.body_mut() = http::full(text);
+                response
+            }
+        }
+    }
+
+    fn route_answer(&self, request: &Request<Incoming>, route: &Route<'_>) -> Response<Body> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut refused =
                 http::plain_text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed here\n");
@@ -102,7 +157,7 @@ impl Server {
             Route::Metrics => self.metrics(request),
             Route::Healthy => http::plain_text(StatusCode::OK, "healthy\n"),
             Route::Ready => self.ready(),
-            Route::Asset(file) => file.response(),
+            Route::Asset(file) => file.response(&self.parts.metrics_path),
             Route::Status(status) => self.status(status),
         };
         // hyper leaves out the body of an answer to HEAD. Without this header it would leave out the length too.
@@ -113,8 +168,10 @@ impl Server {
     }
 
     fn route(&self, path: &str) -> Option<Route<'_>> {
+        if path == self.parts.metrics_path {
+            return Some(Route::Metrics);
+        }
         match path {
-            "/metrics" => Some(Route::Metrics),
             "/-/healthy" => Some(Route::Healthy),
             "/-/ready" => Some(Route::Ready),
             _ => {

@@ -8,6 +8,7 @@ mod accounts;
 mod durations;
 mod incidents;
 mod process;
+mod web;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -30,6 +31,8 @@ use durations::Durations;
 pub(crate) use incidents::Incident;
 pub use incidents::{IncidentCause, IncidentSource};
 use process::Process;
+pub(crate) use web::Rejection;
+use web::WebCounts;
 
 /// Records what the process does. Clones share the same data.
 #[derive(Clone, Debug)]
@@ -48,6 +51,7 @@ struct Inner {
     exposition_build: Gauge,
     scrapes: IntCounterVec,
     state: Arc<StoreStats>,
+    web: WebCounts,
     /// Returns the number of dropped log lines.
     dropped_log_lines: OnceLock<fn() -> u64>,
 }
@@ -96,6 +100,7 @@ impl Telemetry {
             exposition_build: registered(&registry, exposition_build),
             scrapes: counters(&registry, &f::SCRAPES),
             state,
+            web: WebCounts::new(),
             dropped_log_lines: OnceLock::new(),
             registry,
         };
@@ -191,6 +196,21 @@ impl Telemetry {
         self.inner.scrapes.with_label_values(&[format.as_str()]).inc();
     }
 
+    /// A request was refused before it was routed.
+    pub(crate) fn web_rejected(&self, reason: Rejection) {
+        self.inner.web.rejected(reason);
+    }
+
+    /// A client that began a TLS handshake did not finish it.
+    pub(crate) fn tls_handshake_failed(&self) {
+        self.inner.web.handshake_failed();
+    }
+
+    /// When the certificate ends that the server presents now.
+    pub(crate) fn web_certificate(&self, end: Timestamp) {
+        self.inner.web.certificate_ends(end);
+    }
+
     /// All metrics about this process, as the last part of the exposition.
     pub fn render(&self, format: Format) -> String {
         // Most of an account's part are its 55 request counters of about 100 bytes each.
@@ -198,6 +218,7 @@ impl Telemetry {
         let mut writer = Writer::new(format, capacity);
         writer.gathered(&self.inner.registry.gather());
         self.inner.write_state(&mut writer);
+        self.inner.web.write(&mut writer);
         let dropped = self.inner.dropped_log_lines.get().map_or(0, |count| count());
         writer.family(&f::LOG_LINES_DROPPED).put([], dropped);
         self.inner.durations.write(&mut writer);
