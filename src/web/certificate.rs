@@ -73,3 +73,61 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rustls::pki_types::pem::PemObject as _;
+
+    use super::*;
+
+    /// `openssl req -x509 -days 36500`, with a subjectAltName.
+    const CURRENT: &str = "-----BEGIN CERTIFICATE-----\n\
+        MIIByDCCAW6gAwIBAgIUQFW6axX01tr+MpB2oLTumUlW3/cwCgYIKoZIzj0EAwIw\n\
+        ETEPMA0GA1UEAwwGY2xpZW50MCAXDTI2MTEyODE3MTIxNloYDzIxMjYxMTA0MTcx\n\
+        MjE2WjARMQ8wDQYDVQQDDAZjbGllbnQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC\n\
+        AAStIvyJ7Qx6Zv08jjCl9ZVvfs/DBb5+FU58+jcM5ddy7usXQUt2k2W4CzzsojqH\n\
+        CyLROQN+MjjlJu/KXF9l5qEUo4GhMIGeMB0GA1UdDgQWBBQGmashmxq7mRmbKtwL\n\
+        g+qBUV3H8TAfBgNVHSMEGDAWgBQGmashmxq7mRmbKtwLg+qBUV3H8TAPBgNVHRMB\n\
+        Af8EBTADAQH/MEsGA1UdEQREMEKCC2NsaWVudC50ZXN0hwTAAAIHhxAgAQ24AAAA\n\
+        AAAAAAAAAAABhgxzcGlmZmU6Ly9hL2KBDXhAZXhhbXBsZS5jb20wCgYIKoZIzj0E\n\
+        AwIDSAAwRQIhANKH1oWz3f/5X2ry1qVs6NmDLuEUy+ZPR+Rwsj1UODCHAiBEEgIW\n\
+        GHLSVK/rETwkOuZqtZ0DX9bEzT7PIgNSIzPMLQ==\n\
+        -----END CERTIFICATE-----";
+
+    /// `openssl x509 -req` without a file of extensions.
+    const VERSION_1: &str = "-----BEGIN CERTIFICATE-----\n\
+        MIIBFzCBvwIUfm23jLtXUtL3IRmIKR9HE0sHBYMwCgYIKoZIzj0EAwIwDjEMMAoG\n\
+        A1UEAwwDb2xkMCAXDTI2MTEyODE3MTIxNloYDzIxMjYxMTA0MTcxMjE2WjAOMQww\n\
+        CgYDVQQDDANvbGQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQgUz5Wwx3fba4y\n\
+        W3dTqRXRPLANJV7J3vGMffl678DdDY832Bfccas0/rsZ3+Sj32aSQLBugSED60f+\n\
+        yaflC4srMAoGCCqGSM49BAMCA0cAMEQCIEoAnA2rbAsbaiBAfgQmA+i2gq2JfrQK\n\
+        YoKKnzpMO4rCAiByZMtySyZU6+2Q8gDfjk92GGpQQWBu+YpppKsFQFju/A==\n\
+        -----END CERTIFICATE-----";
+
+    fn parse(pem: &str) -> Result<Certificate, Unusable> {
+        Certificate::parse(&CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn a_certificate_has_names_of_every_kind_and_dates() {
+        let certificate = parse(CURRENT).unwrap();
+        let names = ["client.test", "192.0.2.7", "2001:db8::1", "spiffe://a/b", "x@example.com"];
+        assert_eq!(certificate.names, names);
+        assert_eq!(certificate.not_before.to_string(), "2026-11-28T17:12:16Z");
+        assert_eq!(certificate.not_after.to_string(), "2126-11-04T17:12:16Z");
+        assert!(certificate.may_be_client, "nothing limits its use");
+        let from = u64::try_from(certificate.not_before.millis() / 1_000).unwrap();
+        for (seconds, wanted) in [(from - 1, false), (from, true), (from + 100 * 365 * 86_400 + 1, false)] {
+            let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+            assert_eq!(certificate.is_valid_at(now), wanted, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn version_1_and_other_bytes_are_refused() {
+        assert_eq!(parse(VERSION_1), Err(Unusable::OldVersion));
+        assert_eq!(Certificate::parse(&CertificateDer::from(vec![0x30, 0x00])), Err(Unusable::Unreadable));
+    }
+}

@@ -282,3 +282,6 @@ fn rate_limit(root: &Section<'_>, warnings: &mut Vec<String>) -> Result<Option<R
     }
     Ok(Some(RateLimit { interval, burst }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use zt_risk_exporter::cloudflare::Credentials;
 use zt_risk_exporter::internals::config::{
-    Config, CredentialSource, Error, Flags, IdentityPolicy, Local, LogFormat,
+    Config, CredentialSource, Error, Flags, IdentityPolicy, Local, LogFormat, WebFlags,
 };
 
 /// Only its owner may read it.
@@ -130,7 +130,8 @@ fn flags_win_over_the_environment_and_the_environment_over_the_file() {
         ("ZT_RISK_EXPORTER__USERS__LIMIT", "6"),
         ("ZT_RISK_EXPORTER__INTERVALS__SUMMARY", ""),
     ]);
-    let flags = Flags { listen_address: Some(":3".to_owned()), ..place.flags() };
+    let web = WebFlags { listen_address: vec![":3".to_owned()], ..WebFlags::default() };
+    let flags = Flags { web, ..place.flags() };
     let config = Config::load(&flags, environment.clone()).unwrap();
     assert_eq!(config.web.listen.to_string(), ":3", "the flag");
     assert_eq!(config.log.level.to_targets().to_string(), "hyper=off,warn", "the environment");
