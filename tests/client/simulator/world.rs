@@ -1,6 +1,8 @@
 //! What happens, what is logged, and the control path.
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use zt_risk_exporter::simulator::{self, Endpoint, Level};
 
 use super::*;
@@ -119,6 +121,19 @@ async fn control_paths_refuse_what_a_web_page_can_send() {
         ("DELETE", "/__control/faults", &[], 204),
     ] {
         assert_eq!(control(method, path, headers).await, status, "{method} {path} {headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_of_http_1_1_has_exactly_one_host() {
+    let server = TestServer::with("").await;
+    for (hosts, status) in [("Host: localhost\r\n", "200"), ("", "400"), ("Host: a\r\nHost: a\r\n", "400")] {
+        let mut stream = TcpStream::connect(server.simulator.address()).await.unwrap();
+        let request = format!("GET /__truth HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{hosts:?}");
     }
 }
 
