@@ -36,6 +36,7 @@ fn parts(accounts: u32, users: u32) -> Parts {
         clock,
         web: None,
         metrics_path: "/metrics".to_owned(),
+        allowed_hosts: Vec::new(),
     }
 }
 

@@ -127,6 +127,8 @@ pub struct Web {
     pub telemetry_path: String,
     /// The second address, which has the health alone.
     pub health_address: Option<Listen>,
+    /// Names that `Host` may have on a loopback address, in lower case.
+    pub allowed_hosts: Vec<String>,
     /// Whether the live page is served.
     pub page: WebPage,
 }
@@ -281,6 +283,10 @@ impl Local {
                 .get(keys::HEALTH_ADDRESS)
                 .map(|setting| setting.parse(str::parse::<Listen>))
                 .transpose()?,
+            allowed_hosts: match layers.get(keys::ALLOWED_HOSTS) {
+                Some(setting) => setting.parse(parse::host_names)?,
+                None => Vec::new(),
+            },
             page: parse::web_page(&layers.get_or_default(keys::WEB_PAGE))?,
         };
         let log = Log {

@@ -67,7 +67,10 @@ pub mod config {
 }
 
 pub mod http {
-    pub use crate::http::{Abort, Body, Limits, Listener, Security, full, plain_text, serve};
+    pub use crate::http::{
+        Abort, Body, CloseReason, CommonHeaders, ConnectionStats, Connections, Limits, Listener, Security, full, plain_text,
+        serve,
+    };
 }
 
 #[cfg(feature = "daemon")]

@@ -28,7 +28,7 @@ impl Exporter {
     /// # Errors
     /// A part ended. The exporter stops then, because `/metrics` would go on with values that no longer change.
     pub async fn run(self, ports: impl Into<Ports>, stop: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { pollers, snapshots, telemetry, clock, state, trend_step } = self;
+        let Self { pollers, snapshots, telemetry, clock, state, trend_step, allowed_hosts } = self;
         let Ports { sockets, web, metrics_path } = ports.into();
         let (readiness, readiness_changes) = watch::channel(Readiness::Starting);
         let mut compressor = Compressor::new();
@@ -50,6 +50,7 @@ impl Exporter {
             clock: clock.clone(),
             web: web.map(|web| Web::new(web, telemetry.clone(), clock.clone())),
             metrics_path,
+            allowed_hosts,
         };
         let mut liveness = Liveness::default();
         let mut polling: JoinSet<Infallible> =

@@ -212,6 +212,11 @@ keys! {
         "health_address",
         "A second address with `/-/healthy` and `/-/ready` only, without TLS and password, for probes.",
     );
+    ALLOWED_HOSTS = Key::new(
+        "web",
+        "allowed_hosts",
+        "Further names, separated by commas, that a request's `Host` may have when the exporter listens on loopback.",
+    );
     WEB_PAGE = Key::new(
         "web",
         "page",

@@ -20,6 +20,7 @@ use super::families::exporter as f;
 use crate::clock::{Clock, Timestamp};
 use crate::cloudflare::Outcome;
 use crate::cloudflare::limit::Budget;
+use crate::http::{CloseReason, ConnectionStats};
 use crate::metrics::encode::{Format, Writer};
 use crate::metrics::exposition::repeated_series;
 use crate::metrics::family::Family;
@@ -52,6 +53,7 @@ struct Inner {
     scrapes: IntCounterVec,
     state: Arc<StoreStats>,
     web: WebCounts,
+    connections: Arc<ConnectionStats>,
     /// Returns the number of dropped log lines.
     dropped_log_lines: OnceLock<fn() -> u64>,
 }
@@ -101,6 +103,7 @@ impl Telemetry {
             scrapes: counters(&registry, &f::SCRAPES),
             state,
             web: WebCounts::new(),
+            connections: Arc::default(),
             dropped_log_lines: OnceLock::new(),
             registry,
         };
@@ -211,12 +214,18 @@ impl Telemetry {
         self.inner.web.certificate_ends(end);
     }
 
+    /// Where the server counts its connections.
+    pub fn connections(&self) -> Arc<ConnectionStats> {
+        Arc::clone(&self.inner.connections)
+    }
+
     /// All metrics about this process, as the last part of the exposition.
     pub fn render(&self, format: Format) -> String {
         // Most of an account's part are its 55 request counters of about 100 bytes each.
         let capacity = 16 * 1024 + 6 * 1024 * self.inner.accounts.count();
         let mut writer = Writer::new(format, capacity);
         writer.gathered(&self.inner.registry.gather());
+        self.inner.write_connections(&mut writer);
         self.inner.write_state(&mut writer);
         self.inner.web.write(&mut writer);
         let dropped = self.inner.dropped_log_lines.get().map_or(0, |count| count());
@@ -231,6 +240,16 @@ impl Telemetry {
 }
 
 impl Inner {
+    fn write_connections(&self, writer: &mut Writer) {
+        let connections = &self.connections;
+        writer.family(&f::WEB_CONNECTIONS).put([], connections.open());
+        let mut out = writer.family(&f::WEB_CONNECTIONS_CLOSED);
+        for reason in CloseReason::ALL {
+            out.put([reason.as_str()], connections.closed(reason));
+        }
+        writer.family(&f::WEB_UNSENT_BYTES).put([], connections.unsent_bytes());
+    }
+
     fn write_state(&self, writer: &mut Writer) {
         let state = &self.state;
         writer.family(&f::STATE_DURABLE).put([], u64::from(state.is_durable()));
