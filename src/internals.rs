@@ -68,8 +68,8 @@ pub mod config {
 
 pub mod http {
     pub use crate::http::{
-        Abort, Body, CloseReason, CommonHeaders, ConnectionStats, Connections, Limits, Listener, Security, full, plain_text,
-        serve,
+        Abort, Body, CloseReason, CommonHeaders, ConnectionStats, Connections, Limits, Listener, Security,
+        full, plain_text, serve,
     };
 }
 

@@ -3,9 +3,7 @@
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::Limits;
 use super::stream::Stream;
-use super::write_timeout::WriteTimeout;
 
 /// A bound socket, and how its connections are protected.
 #[derive(Debug)]
@@ -49,15 +47,12 @@ impl Security {
     pub(super) async fn secure(
         &self,
         stream: TcpStream,
-        limits: &Limits,
         stopping: watch::Receiver<()>,
     ) -> Option<(Stream, Version)> {
         match self {
-            Self::Plain => {
-                Some((Stream::Plain(WriteTimeout::new(stream, limits.answer_wait)), Version::Http1))
-            }
+            Self::Plain => Some((Stream::Plain(stream), Version::Http1)),
             #[cfg(feature = "daemon")]
-            Self::Tls(tls) => tls.accept(stream, limits, stopping).await,
+            Self::Tls(tls) => tls.accept(stream, stopping).await,
         }
     }
 }

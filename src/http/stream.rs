@@ -7,14 +7,12 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::write_timeout::WriteTimeout;
-
 /// A stream that HTTP is spoken over. One type for both kinds, so that the code of HTTP is compiled once.
 #[derive(Debug)]
 pub(super) enum Stream {
-    Plain(WriteTimeout<TcpStream>),
+    Plain(TcpStream),
     #[cfg(feature = "daemon")]
-    Tls(Box<tokio_rustls::server::TlsStream<WriteTimeout<TcpStream>>>),
+    Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
 }
 
 /// Calls a method on the stream of either kind.

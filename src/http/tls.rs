@@ -14,10 +14,8 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::LazyConfigAcceptor;
 
-use super::Limits;
 use super::security::Version;
 use super::stream::Stream;
-use super::write_timeout::WriteTimeout;
 
 /// The name of HTTP/2 in the handshake (ALPN).
 pub(crate) const HTTP2: &[u8] = b"h2";
@@ -35,6 +33,9 @@ const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; c
 /// How long the answer to a request in plain HTTP waits for the client to close the connection. Without the wait, what
 /// the client sent and nobody read would make the kernel discard the answer.
 const CLOSE_WAIT: Duration = Duration::from_millis(500);
+
+/// How much of a request in plain HTTP is read before it is answered.
+const LONGEST_HEADER: u64 = 16 * 1024;
 
 /// Why there is no configuration for a handshake. The owner of the configuration logs the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +72,6 @@ impl Tls {
     pub(super) async fn accept(
         &self,
         stream: TcpStream,
-        limits: &Limits,
         mut stopping: watch::Receiver<()>,
     ) -> Option<(Stream, Version)> {
         let mut first = [0];
@@ -84,9 +84,8 @@ impl Tls {
             return None;
         }
         let mut attempt = Attempt { tls: self, succeeded: false };
-        let stream = WriteTimeout::new(stream, limits.answer_wait);
         if first != [HANDSHAKE] {
-            refuse_plain_http(stream, limits.header_bytes).await;
+            refuse_plain_http(stream).await;
             return None;
         }
         match self.handshake(stream).await {
@@ -101,7 +100,7 @@ impl Tls {
         }
     }
 
-    async fn handshake(&self, stream: WriteTimeout<TcpStream>) -> io::Result<(Stream, Version)> {
+    async fn handshake(&self, stream: TcpStream) -> io::Result<(Stream, Version)> {
         let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let config = (self.configuration)().await;
         let config =
@@ -130,9 +129,9 @@ impl Drop for Attempt<'_> {
 }
 
 /// Answers 400 if the client sent the header of a request in plain HTTP.
-async fn refuse_plain_http(mut stream: WriteTimeout<TcpStream>, header_bytes: usize) {
+async fn refuse_plain_http(mut stream: TcpStream) {
     let mut header = Vec::new();
-    let mut limited = (&mut stream).take(header_bytes as u64);
+    let mut limited = (&mut stream).take(LONGEST_HEADER);
     while !header.windows(4).any(|four| four == b"\r\n\r\n") {
         match limited.read_buf(&mut header).await {
             Ok(0) | Err(_) => break,
