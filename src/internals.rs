@@ -93,7 +93,7 @@ pub mod metrics {
         }
     }
     pub mod telemetry {
-        pub use crate::metrics::telemetry::{IncidentCause, IncidentSource, Telemetry};
+        pub use crate::metrics::telemetry::{IncidentCause, IncidentSource, Rejection, Telemetry};
     }
 }
 

@@ -32,7 +32,7 @@ use durations::Durations;
 pub(crate) use incidents::Incident;
 pub use incidents::{IncidentCause, IncidentSource};
 use process::Process;
-pub(crate) use web::Rejection;
+pub use web::Rejection;
 use web::WebCounts;
 
 /// Records what the process does. Clones share the same data.

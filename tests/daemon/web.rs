@@ -4,5 +4,6 @@ mod certificates;
 mod configuration;
 mod guard;
 mod listeners;
+mod process;
 mod rig;
 mod tls;

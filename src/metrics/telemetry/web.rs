@@ -8,7 +8,7 @@ use crate::metrics::encode::Writer;
 
 /// Why a request was refused before it was routed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rejection {
+pub enum Rejection {
     /// No user name with its password.
     Auth,
     /// More requests than the rate limit allows.
@@ -18,9 +18,11 @@ pub(crate) enum Rejection {
 }
 
 impl Rejection {
-    const ALL: [Self; 3] = [Self::Auth, Self::RateLimit, Self::Config];
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::Auth, Self::RateLimit, Self::Config];
 
-    const fn as_str(self) -> &'static str {
+    /// The value of the label `reason`.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Auth => "auth",
             Self::RateLimit => "rate_limit",
