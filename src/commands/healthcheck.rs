@@ -86,7 +86,7 @@ impl Healthcheck {
         let web = WebFlags {
             listen_address: self.listen_address.iter().cloned().collect(),
             health_address: self.health_address.clone(),
-            config_file: self.web_config_file.clone(),
+            web_config_file: self.web_config_file.clone(),
             ..WebFlags::default()
         };
         Flags { config_file: self.config_file.clone(), web, ..Flags::default() }

@@ -34,7 +34,7 @@ pub struct WebFlags {
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub systemd_socket: Option<String>,
     #[arg(long = "web.config.file", value_name = "FILE", help = keys::WEB_CONFIG_FILE.help())]
-    pub config_file: Option<String>,
+    pub web_config_file: Option<String>,
     #[arg(long = "web.telemetry-path", value_name = "PATH", help = keys::TELEMETRY_PATH.help())]
     pub telemetry_path: Option<String>,
     #[arg(long = "web.health-address", value_name = "ADDRESS", help = keys::HEALTH_ADDRESS.help())]

@@ -225,7 +225,7 @@ fn from_flags(flags: &Flags) -> Layer {
     let entries = [
         (keys::LISTEN_ADDRESS, &addresses),
         (keys::SYSTEMD_SOCKET, &web.systemd_socket),
-        (keys::WEB_CONFIG_FILE, &web.config_file),
+        (keys::WEB_CONFIG_FILE, &web.web_config_file),
         (keys::TELEMETRY_PATH, &web.telemetry_path),
         (keys::HEALTH_ADDRESS, &web.health_address),
         (keys::SHARD_INDEX, &flags.shard_index),
