@@ -7,7 +7,7 @@ mod odd;
 pub(crate) mod resource;
 mod snapshot;
 
-pub use odd::{Found, OddField, OddFields};
+pub use odd::{Found, LevelWord, OddField, OddFields};
 pub use resource::Resource;
 pub use snapshot::{
     AccountName, BehaviorStatus, EventTotals, Histogram, LevelChanges, PerLevel, Snapshot, UserSeries, Users,

@@ -213,10 +213,19 @@ def _counting() -> list[Any]:
         ),
         bar_panel(
             "Data problems",
-            "Events that could not be attributed, rows of answers that could not be decoded, and retries of requests.",
+            "Events that could not be attributed, rows and fields of answers that could not be decoded, users who left"
+            " and were not read once more, log lines that were dropped, and retries of requests.",
             [
                 range_query(increase_per_bar("events_unattributed_total", "reason"), "events not attributed"),
                 range_query(f"sum(increase({exporter_metric('rejected_rows_total', when=BAR)}))", "rows rejected"),
+                range_query(
+                    f"sum(increase({exporter_metric('unexpected_fields_total', when=BAR)}))", "unexpected fields"
+                ),
+                range_query(increase_per_bar("departed_users_skipped_total"), "users skipped"),
+                range_query(
+                    f"sum(increase({plain_metric('zt_risk_exporter_log_lines_dropped_total', when=BAR)}))",
+                    "log lines dropped",
+                ),
                 range_query(f"sum(increase({plain_metric('zt_risk_exporter_retries_total', when=BAR)}))", "retries"),
             ],
             width=6,

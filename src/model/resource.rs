@@ -51,6 +51,29 @@ impl Resource {
         }
     }
 
+    /// The fields whose form is checked, by their names at Cloudflare, in alphabetical order. `user`, `event` and `row` stand for
+    /// a whole row that is no object. Each has a counter from the start.
+    pub const fn checked_fields(self) -> &'static [&'static str] {
+        match self {
+            Self::Summary => {
+                &["email", "event_count", "last_event", "max_risk_level", "name", "user", "user_id"]
+            }
+            Self::User => &["email", "event", "id", "last_reset_time", "name", "risk_level", "timestamp"],
+            Self::Behaviors => &["description", "enabled", "name", "risk_level", "row"],
+            Self::Integrations => &[
+                "active",
+                "created_at",
+                "id",
+                "integration_type",
+                "reference_id",
+                "row",
+                "tenant_url",
+                "well_known_url",
+            ],
+            Self::TokenVerify => &[],
+        }
+    }
+
     /// The resources whose responses have rows.
     pub fn with_rows() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|resource| resource.has_rows())

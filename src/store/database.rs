@@ -76,6 +76,7 @@ pub(super) struct Opened {
     path: PathBuf,
     backend: Backend,
     database: Database,
+    format: u64,
     accounts: BTreeMap<String, u16>,
 }
 
@@ -105,8 +106,9 @@ pub(super) fn open(settings: &Settings) -> Result<(Opened, Origin), Problem> {
         if length > 0 {
             database.check_integrity().map_err(of_database)?;
         }
-        let accounts = if length > 0 { read_about(&database, path)? } else { BTreeMap::new() };
-        Ok(Opened { path: path.clone(), backend: backend.clone(), database, accounts })
+        let (format, accounts) =
+            if length > 0 { read_about(&database, path)? } else { (FORMAT.into(), BTreeMap::new()) };
+        Ok(Opened { path: path.clone(), backend: backend.clone(), database, format, accounts })
     };
     let opened = catch_panics(open).map_err(Problem::damaged).and_then(|opened| opened);
     let opened = opened.map_err(|problem| problem.locked(&backend))?;
@@ -156,7 +158,8 @@ fn check_header(file: &File, path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn read_about(database: &Database, path: &Path) -> Result<BTreeMap<String, u16>, Problem> {
+/// The file's format and its accounts.
+fn read_about(database: &Database, path: &Path) -> Result<(u64, BTreeMap<String, u16>), Problem> {
     let read = || -> Result<_, redb::Error> {
         let transaction = database.begin_read()?;
         let format = transaction.open_table(ABOUT)?.get("format")?.map(|format| format.value());
@@ -169,7 +172,7 @@ fn read_about(database: &Database, path: &Path) -> Result<BTreeMap<String, u16>,
     };
     let (format, accounts) = read().map_err(|error| Problem::damaged(error.to_string()))?;
     match format {
-        Some(format) if format == u64::from(FORMAT) => Ok(accounts),
+        Some(format) if (1..=u64::from(FORMAT)).contains(&format) => Ok((format, accounts)),
         Some(format) if format > u64::from(FORMAT) => {
             Err(Problem::Refused(Error::Newer { path: path.to_owned() }))
         }
@@ -178,6 +181,11 @@ fn read_about(database: &Database, path: &Path) -> Result<BTreeMap<String, u16>,
 }
 
 impl Opened {
+    /// The format in which the file was written.
+    pub(super) fn format(&self) -> u64 {
+        self.format
+    }
+
     /// The accounts in the file.
     pub(super) fn accounts(&self) -> impl Iterator<Item = &str> {
         self.accounts.keys().map(String::as_str)

@@ -16,9 +16,9 @@ use crate::model::{Completeness, Event, Level, UserId, UserRisk};
 /// A reset before 1970 is none: Cloudflare may write the year 1 for "never".
 const EARLIEST_RESET: Timestamp = Timestamp::from_seconds(0);
 
-/// A reset may be dated this much later than the answer that shows it. One with a later date is ignored: it would hide
-/// all real resets until then.
-const CLOCK_SKEW: Duration = Duration::from_secs(300);
+/// How far clocks may differ. A reset may be dated this much later than the answer that shows it. One with a later date is
+/// ignored: it would hide all real resets until then.
+pub(crate) const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
 impl Ledger {
     /// Compares a user's events, read at `date` on Cloudflare's clock, with the counted ones.
@@ -88,8 +88,13 @@ impl Ledger {
         if newly_skipped > 0 {
             losses.push((Loss::Timestamp, newly_skipped.into()));
         }
-        if lost > 0 {
-            losses.push((reason(request, risk, lost, attempts.reset), lost.into()));
+        // Events that are listed but cannot be read explain as many of the missing ones.
+        let unreadable = lost.min(risk.rejected);
+        if unreadable > 0 {
+            losses.push((Loss::Unreadable, unreadable.into()));
+        }
+        if lost > unreadable {
+            losses.push((reason(request, risk, attempts.reset), (lost - unreadable).into()));
         }
         if let Some(reset) = newer_reset
             && user.since < reset
@@ -287,10 +292,9 @@ fn cover(user: &mut User, request: &DetailRequest, ahead: u32, reset: Option<Tim
     }
 }
 
-fn reason(request: &DetailRequest, risk: &UserRisk, missing: u32, reset: Option<Timestamp>) -> Loss {
-    if risk.rejected >= missing {
-        Loss::Timestamp
-    } else if risk.completeness != Completeness::Complete {
+/// Why events that are not listed are missing.
+fn reason(request: &DetailRequest, risk: &UserRisk, reset: Option<Timestamp>) -> Loss {
+    if risk.completeness != Completeness::Complete {
         Loss::Capped
     } else if reset.is_some() {
         Loss::Reset

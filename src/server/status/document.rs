@@ -146,6 +146,7 @@ impl<'a> Account<'a> {
             integrations,
             totals,
             rejected_rows,
+            unexpected_fields: _,
         } = snapshot;
         let freshness = |resource: Resource| Freshness {
             last_success: rfc3339(last_success.get(&resource).copied()),
