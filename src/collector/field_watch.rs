@@ -1,7 +1,9 @@
-//! Which unexpected fields were reported, so that each is reported once until all answers have it in its documented form again.
+//! Which unexpected fields were reported, so that each is reported once until all answers have it in its documented
+//! form again.
 //!
-//! A list is read as a whole, so one answer shows whether a field is well again. Events are read user by user: a field of theirs is
-//! well again when this holds for every listed user who had it in another form. Incomplete lists of events are watched the same way.
+//! A list is read as a whole, so one answer shows whether a field is well again. Events are read user by user: a field
+//! of theirs is well again when this holds for every listed user who had it in another form. Incomplete lists of events
+//! are watched the same way.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 

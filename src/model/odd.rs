@@ -1,7 +1,7 @@
 //! Fields of responses that do not have their documented form: which field, what was found, where, and how often.
 //!
-//! The values themselves are never kept: they may be personal data. The one exception is an unknown level that is a single
-//! short word, because nobody can act on an unknown level without its name.
+//! The values themselves are never kept: they may be personal data. The one exception is an unknown level that is a
+//! single short word, because nobody can act on an unknown level without its name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -68,8 +68,8 @@ impl Found {
 pub struct LevelWord(String);
 
 impl LevelWord {
-    /// The word, if it looks like one: 1 to 32 ASCII letters, digits, hyphens and underscores. Anything else may be text about a
-    /// person that is in the wrong field.
+    /// The word, if it looks like one: 1 to 32 ASCII letters, digits, hyphens and underscores. Anything else may be
+    /// text about a person that is in the wrong field.
     pub(crate) fn new(text: &str) -> Option<Self> {
         let is_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         ((1..=32).contains(&text.len()) && text.bytes().all(is_word)).then(|| Self(text.to_owned()))

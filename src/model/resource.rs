@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A part of the API that is polled; the label `resource`. Every property of a resource is a method here or an exhaustive
-/// `match` elsewhere, so that the compiler finds all places that a new resource needs.
+/// A part of the API that is polled; the label `resource`. Every property of a resource is a method here or an
+/// exhaustive `match` elsewhere, so that the compiler finds all places that a new resource needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resource {
@@ -51,8 +51,8 @@ impl Resource {
         }
     }
 
-    /// The fields whose form is checked, by their names at Cloudflare, in alphabetical order. `user`, `event` and `row` stand for
-    /// a whole row that is no object. Each has a counter from the start.
+    /// The fields whose form is checked, by their names at Cloudflare, in alphabetical order. `user`, `event` and `row`
+    /// stand for a whole row that is no object. Each has a counter from the start.
     pub const fn checked_fields(self) -> &'static [&'static str] {
         match self {
             Self::Summary => {

@@ -2,8 +2,8 @@
 //!
 //! The store does not interpret rows.
 
-/// The version of the file and of everything in it. It rises when the meaning of a row changes, or when a row has something
-/// that the version before would refuse. This program reads the rows of every older format.
+/// The version of the file and of everything in it. It rises when the meaning of a row changes, or when a row has
+/// something that the version before would refuse. This program reads the rows of every older format.
 ///
 /// 2: events that were not counted have a seventh reason.
 pub(crate) const FORMAT: u32 = 2;

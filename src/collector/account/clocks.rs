@@ -1,9 +1,10 @@
-//! What a clock that was wrong leaves behind: dates in the future. Until that future has come, their age would be negative, and no
-//! alert about it could fire.
+//! What a clock that was wrong leaves behind: dates in the future. Until that future has come, their age would be
+//! negative, and no alert about it could fire.
 //!
-//! Dates of lists are Cloudflare's, or ours if an answer has none; dates of readings are ours. Either clock may be ahead for a
-//! while and then be right. So dates that were taken from a clock are moved to the present when both clocks are behind them.
-//! One clock alone proves nothing: a cache may send an old date. Dates that Cloudflare writes in its answers are kept as they are, because they identify events.
+//! Dates of lists are Cloudflare's, or ours if an answer has none; dates of readings are ours. Either clock may be
+//! ahead for a while and then be right. So dates that were taken from a clock are moved to the present when both clocks
+//! are behind them. One clock alone proves nothing: a cache may send an old date. Dates that Cloudflare writes in its
+//! answers are kept as they are, because they identify events.
 
 use super::Account;
 use crate::clock::Timestamp;
@@ -33,7 +34,8 @@ impl Clocks {
         self.present().map_or(date, |present| date.min(present))
     }
 
-    /// The date of an event as Cloudflare writes it, as exported: not in the future, and unknown if it is later than clocks differ.
+    /// The date of an event as Cloudflare writes it, as exported: not in the future, and unknown if it is later than
+    /// clocks differ.
     pub(super) fn of_event(self, date: Timestamp) -> Timestamp {
         match self.present() {
             Some(present) if date > present + CLOCK_SKEW => Timestamp::UNKNOWN,
@@ -51,8 +53,8 @@ impl Account {
         }
     }
 
-    /// A list of users was read at `date` on Cloudflare's clock. If a clock was set back since the list before, or if this is the
-    /// first list, what is dated later than both clocks began now at the latest.
+    /// A list of users was read at `date` on Cloudflare's clock. If a clock was set back since the list before, or if
+    /// this is the first list, what is dated later than both clocks began now at the latest.
     pub(super) fn at_date_of_list(&mut self, date: Timestamp, local_date: Timestamp) {
         (self.clocks.local, self.clocks.cloudflare) = (Some(local_date), Some(date));
         let present = date.max(local_date);
