@@ -284,10 +284,15 @@ impl History {
         let now = Instant::after_start(Duration::from_millis(
             u64::try_from(date - self.started).expect("time does not go back"),
         ));
+        let mut up = account.snapshot().up;
         match fetch {
             Fetch::Resource(endpoint @ Resource::Summary) => match world.summary(random) {
-                Answer::Failed(failure) => account.failed(*endpoint, failure, now),
+                Answer::Failed(failure) => {
+                    account.failed(*endpoint, failure, now);
+                    up = Some(false);
+                }
                 Answer::Read(summary) => {
+                    up = Some(summary.completeness == Completeness::Complete);
                     let was_baseline = expected.epoch.is_none();
                     account.summary_read(&summary, now, local_date);
                     expected.summary_read(&summary, date);
@@ -333,6 +338,11 @@ impl History {
                 }
             }
         }
+        assert_eq!(
+            account.snapshot().up,
+            up,
+            "up is 0 if the list of users was not read completely, else unchanged"
+        );
     }
 
     /// Everything that can be read was counted, and the queue is empty.
