@@ -285,8 +285,8 @@ impl History {
             u64::try_from(date - self.started).expect("time does not go back"),
         ));
         match fetch {
-            Fetch::Resource(endpoint @ Resource::Summary) => match world.summary(random) {
-                Answer::Failed(failure) => account.failed(*endpoint, failure, now),
+            Fetch::Resource(resource @ Resource::Summary) => match world.summary(random) {
+                Answer::Failed(failure) => account.failed(*resource, failure, now),
                 Answer::Read(summary) => {
                     let was_baseline = expected.epoch.is_none();
                     account.summary_read(&summary, now, local_date);
@@ -297,9 +297,9 @@ impl History {
                     }
                 }
             },
-            Fetch::Resource(endpoint @ Resource::Behaviors) => match world.behaviors(random) {
+            Fetch::Resource(resource @ Resource::Behaviors) => match world.behaviors(random) {
                 Answer::Failed(failure) => {
-                    account.failed(*endpoint, failure, now);
+                    account.failed(*resource, failure, now);
                     expected.behaviors_failed(failure);
                 }
                 Answer::Read(behaviors) => {
