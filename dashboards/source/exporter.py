@@ -270,7 +270,7 @@ def _exposition() -> builders.Row:
         line_panel(
             "Exposition size",
             "The size of /metrics in text format, uncompressed.",
-            [range_query(plain_metric("zt_risk_exporter_page_size_bytes"), by)],
+            [range_query(plain_metric("zt_risk_exporter_exposition_size_bytes"), by)],
             "bytes",
             width=6,
             height=7,
@@ -279,7 +279,7 @@ def _exposition() -> builders.Row:
         line_panel(
             "Exposition build time",
             "The time to encode and compress /metrics in both formats. Scrapes do not wait for it.",
-            [range_query(plain_metric("zt_risk_exporter_page_build_seconds"), by)],
+            [range_query(plain_metric("zt_risk_exporter_exposition_build_seconds"), by)],
             "s",
             width=6,
             height=7,

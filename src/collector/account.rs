@@ -135,8 +135,17 @@ pub struct Account {
     refused_users: Vec<UserId>,
     /// The users whose latest request failed.
     failing_users: HashSet<UserId>,
+    turn: Turn,
     unsaved: Unsaved,
     published: Published,
+}
+
+/// Which request goes first if a resource and a user's events are due. They take turns: if it takes longer than the
+/// interval to read and save a list, the list is always due, and no user's events would be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Resource,
+    User,
 }
 
 /// A reading that cannot be counted yet: the behavior of an event is unknown, and its display name must not become a label
@@ -200,6 +209,7 @@ impl Account {
             departures_skipped: 0,
             refused_users: Vec::new(),
             failing_users: HashSet::new(),
+            turn: Turn::Resource,
             unsaved: Unsaved::Everything,
             published: Published::default(),
         }
@@ -265,35 +275,55 @@ impl Account {
         if self.unlabelled.is_some() {
             return Step::Fetch(Fetch::Resource(Resource::Behaviors));
         }
-        if let Some(resource) = self.schedule.due(now) {
+        if self.turn == Turn::Resource
+            && let Some(resource) = self.schedule.due(now)
+        {
+            self.turn = Turn::User;
             return Step::Fetch(Fetch::Resource(resource));
         }
+        self.turn = Turn::Resource;
+        if let Some(request) = self.next_user(now) {
+            return Step::Fetch(Fetch::User(request));
+        }
+        if let Some(resource) = self.schedule.due(now) {
+            self.turn = Turn::User;
+            return Step::Fetch(Fetch::Resource(resource));
+        }
+        Step::Wait(self.next_due(now))
+    }
+
+    /// Whether users' events may be read and counted.
+    fn is_counting(&self) -> bool {
+        self.ledger.epoch().is_some()
+            && self.labels == LabelsReady::Yes
+            && self.reachability == Reachability::Answered
+    }
+
+    /// The user whose events are to be read now.
+    fn next_user(&mut self, now: Instant) -> Option<DetailRequest> {
+        if !self.is_counting() {
+            return None;
+        }
+        let may = |purpose| self.schedule.user_turn(purpose, now) == Admission::Now;
+        let (change, audit) = (may(Purpose::Change), may(Purpose::Audit));
+        let pending = if change { self.next_pending(now) } else { None };
+        pending.or_else(|| if audit { self.next_audited(now) } else { None })
+    }
+
+    /// When the next request is due, if none is due now.
+    fn next_due(&self, now: Instant) -> Instant {
         let next_poll = self.schedule.next_due();
-        if self.ledger.epoch().is_none()
-            || self.labels == LabelsReady::NotYet
-            || self.reachability == Reachability::Silent
-        {
-            return Step::Wait(next_poll);
+        if !self.is_counting() {
+            return next_poll;
         }
         let change = self.schedule.user_turn(Purpose::Change, now);
         let audit = self.schedule.user_turn(Purpose::Audit, now);
-        if change == Admission::Now
-            && let Some(request) = self.next_pending(now)
-        {
-            return Step::Fetch(Fetch::User(request));
-        }
-        if audit == Admission::Now
-            && let Some(request) = self.next_audited(now)
-        {
-            return Step::Fetch(Fetch::User(request));
-        }
         let starts = |turn, due: Option<Instant>| match turn {
             Admission::At(free) => Some(free),
             Admission::Now | Admission::AfterResponse => due,
         };
         let users = [starts(change, self.queue.next_due()), starts(audit, self.audit.next_due())];
-        let next = users.into_iter().flatten().filter(|due| *due > now).fold(next_poll, Instant::min);
-        Step::Wait(next)
+        users.into_iter().flatten().filter(|due| *due > now).fold(next_poll, Instant::min)
     }
 
     /// The summary was read. `local_date` is the date on our own clock.

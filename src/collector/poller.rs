@@ -327,15 +327,15 @@ impl Poller {
         }
         match failure {
             Some(error) if self.incidents.get(&resource) == Some(&error.outcome()) => {
-                tracing::debug!(account, endpoint = resource_name, %error, "the request failed again");
+                tracing::debug!(account, resource = resource_name, %error, "the request failed again");
             }
             Some(error) => {
-                tracing::warn!(account, endpoint = resource_name, %error, "the request failed");
+                tracing::warn!(account, resource = resource_name, %error, "the request failed");
                 self.incidents.insert(resource, error.outcome());
             }
             None if self.incidents.remove(&resource).is_some() => {
                 telemetry.incident_over(account, resource, clock.date());
-                tracing::info!(account, endpoint = resource_name, "requests succeed again");
+                tracing::info!(account, resource = resource_name, "requests succeed again");
             }
             None => {}
         }
@@ -346,21 +346,21 @@ impl Poller {
     fn report_user(&mut self, failure: Option<&Error>) {
         let Parts { account, clock, telemetry, .. } = &self.parts;
         let (failing_users, account) = (account.failing_users(), &account.name().alias);
-        let endpoint = Resource::User.as_str();
+        let resource = Resource::User.as_str();
         match failure {
             Some(error) => {
                 let cause = IncidentCause::Request(error.outcome());
                 telemetry.incident(account, Resource::User, cause, &error.to_string(), clock.date());
                 if self.user_incidents.insert(error.outcome()) {
-                    tracing::warn!(account, endpoint, %error, "cannot read the events of a user; trying again later");
+                    tracing::warn!(account, resource, %error, "cannot read the events of a user; trying again later");
                 } else {
-                    tracing::debug!(account, endpoint, failing_users, %error, "cannot read the events of a user");
+                    tracing::debug!(account, resource, failing_users, %error, "cannot read the events of a user");
                 }
             }
             None if failing_users == 0 && !self.user_incidents.is_empty() => {
                 self.user_incidents.clear();
                 telemetry.incident_over(account, Resource::User, clock.date());
-                tracing::info!(account, endpoint, "the events of all users can be read again");
+                tracing::info!(account, resource, "the events of all users can be read again");
             }
             None => {}
         }
@@ -410,10 +410,10 @@ impl Poller {
                 .configured_interval(resource)
                 .is_some_and(|configured| configured < interval)
             {
-                let (endpoint, interval_seconds) = (resource.as_str(), interval.as_secs());
+                let (resource, interval_seconds) = (resource.as_str(), interval.as_secs());
                 tracing::warn!(
                     account = name,
-                    endpoint,
+                    resource,
                     interval_seconds,
                     "read less often than configured, to stay within the budget"
                 );

@@ -398,7 +398,7 @@ async fn a_change_is_published_and_the_end_of_an_account_ends_the_publisher() {
     expositions.changed().await.unwrap();
     assert!(has_users(&expositions.borrow_and_update()));
     let size = expositions.borrow().part(Format::Text).plain.len();
-    let line = format!("zt_risk_exporter_page_size_bytes {size}\n");
+    let line = format!("zt_risk_exporter_exposition_size_bytes {size}\n");
     assert!(telemetry.render(Format::Text).contains(&line), "{line}");
     drop(account);
     running.await.unwrap();

@@ -40,9 +40,6 @@ impl Odd {
 
 /// An element of a list.
 pub(in crate::cloudflare) trait Element: Sized {
-    /// What identifies an element, so that duplicates on other pages are found.
-    type Key: Eq + Hash;
-
     /// The name of the list in `result`.
     const LIST: &'static str;
 
@@ -52,7 +49,8 @@ pub(in crate::cloudflare) trait Element: Sized {
     /// How many unreadable elements a complete list may have.
     fn allowed_unreadable(readable: usize, total: usize) -> usize;
 
-    fn key(&self) -> Self::Key;
+    /// What identifies an element, so that duplicates are found.
+    fn key(&self) -> impl Eq + Hash;
 
     /// The bytes that the element has on the heap.
     fn heap_bytes(&self) -> usize;
@@ -70,8 +68,6 @@ pub(in crate::cloudflare) trait Element: Sized {
 }
 
 impl Element for Row {
-    type Key = UserId;
-
     const LIST: &'static str = "users";
 
     fn allowed_unreadable(readable: usize, total: usize) -> usize {
@@ -82,7 +78,7 @@ impl Element for Row {
         bounds.elements
     }
 
-    fn key(&self) -> UserId {
+    fn key(&self) -> impl Eq + Hash {
         self.user
     }
 
@@ -175,8 +171,6 @@ impl Element for Row {
 }
 
 impl Element for Event {
-    type Key = (String, Timestamp);
-
     const LIST: &'static str = "events";
 
     /// Any number: [`crate::model::UserRisk::rejected`] says how many.
@@ -188,8 +182,8 @@ impl Element for Event {
         bounds.events
     }
 
-    fn key(&self) -> Self::Key {
-        (self.id.clone(), self.timestamp)
+    fn key(&self) -> impl Eq + Hash {
+        (self.id.as_str(), self.timestamp)
     }
 
     fn heap_bytes(&self) -> usize {
@@ -200,16 +194,12 @@ impl Element for Event {
         event(cursor, odd, |_, cursor| cursor.skip())
     }
 
-    /// Keeps the order. If several events have the same id and time, the first one stays.
     fn deduplicate(events: &mut Vec<Self>, _: &mut Vec<UserId>) {
-        let mut known = HashSet::new();
-        events.retain(|event| known.insert(event.key()));
+        keep_first(events);
     }
 }
 
 impl Element for DetailedEvent {
-    type Key = (String, Timestamp);
-
     const LIST: &'static str = Event::LIST;
 
     fn allowed_unreadable(readable: usize, total: usize) -> usize {
@@ -220,7 +210,7 @@ impl Element for DetailedEvent {
         bounds.events
     }
 
-    fn key(&self) -> Self::Key {
+    fn key(&self) -> impl Eq + Hash {
         self.event.key()
     }
 
@@ -247,9 +237,18 @@ impl Element for DetailedEvent {
     }
 
     fn deduplicate(events: &mut Vec<Self>, _: &mut Vec<UserId>) {
-        let mut known = HashSet::new();
-        events.retain(|event| known.insert(event.key()));
+        keep_first(events);
     }
+}
+
+/// Keeps the order. If several elements have the same key, the first one stays.
+fn keep_first<E: Element>(elements: &mut Vec<E>) {
+    // The keys are borrowed: copies of them may take as much memory as the list.
+    let mut known = HashSet::new();
+    let is_first: Vec<bool> = elements.iter().map(|element| known.insert(element.key())).collect();
+    drop(known);
+    let mut is_first = is_first.into_iter();
+    elements.retain(|_| is_first.next().unwrap_or(true));
 }
 
 /// Reads an event; `other` must skip or read the value of any other key.

@@ -99,7 +99,7 @@ impl<E: Element> Reader<E> {
                 anonymous: 0,
                 odd: OddFields::default(),
                 left_out: 0,
-                identities: matches!(pii, Pii::Keep).then(Identities::default),
+                identities: matches!(pii, Pii::Keep).then(|| Identities::within(bounds.text_bytes)),
                 seen: Presence::Missing,
             },
         }

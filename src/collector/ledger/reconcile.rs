@@ -42,9 +42,7 @@ impl Ledger {
         };
         let labelled: Vec<_> = new.iter().map(|(_, event)| (label(event, &mut labels), *event)).collect();
         let first_of_behavior = first_of_behavior(&mut record.since_reset, &labelled, newer_reset);
-        for (key, event) in &new {
-            record.count(*key, event.timestamp);
-        }
+        record.count(new.iter().map(|(key, event)| (*key, event.timestamp)));
         let is_whole = risk.completeness == Completeness::Complete && risk.rejected == 0;
         record.listed(|key| listed.contains(&key), is_whole.then_some(date));
         record.last_reset = newer_reset.or(record.last_reset);
@@ -217,12 +215,14 @@ impl Ledger {
             .filter(|at| is_whole_second(**at) != is_whole_second(event.timestamp))
             .map(|at| self.key(user, &event.id, *at))
             .find(is_known);
-        others.push(event.timestamp);
+        if !others.contains(&event.timestamp) {
+            others.push(event.timestamp);
+        }
         other.unwrap_or(key)
     }
 }
 
-/// The times of counted and listed events, by second. They are collected once an unknown event is listed.
+/// The times of counted and listed events, by second, each once: thousands of events may have the same time. They are collected once an unknown event is listed.
 #[derive(Default)]
 struct EventTimes(Option<HashMap<i64, Vec<Timestamp>>>);
 
@@ -231,7 +231,10 @@ impl EventTimes {
         let times = self.0.get_or_insert_with(|| {
             let mut times: HashMap<i64, Vec<Timestamp>> = HashMap::new();
             for counted in &record.keys {
-                times.entry(second(counted.at)).or_default().push(counted.at);
+                let of_second = times.entry(second(counted.at)).or_default();
+                if !of_second.contains(&counted.at) {
+                    of_second.push(counted.at);
+                }
             }
             times
         });

@@ -41,7 +41,7 @@ impl Poller {
     }
 
     fn report_fields(&self, resource: Resource, odd: &OddFields, changes: Changes) {
-        let (parts, endpoint) = (&self.parts, resource.as_str());
+        let parts = &self.parts;
         let (account, date) = (&parts.account.name().alias, parts.clock.date());
         let source = IncidentSource::Fields(resource);
         if !odd.is_empty() {
@@ -53,7 +53,7 @@ impl Poller {
             let (name, problem) = (field.field, field.to_string());
             tracing::warn!(
                 account,
-                endpoint,
+                resource = resource.as_str(),
                 field = name,
                 problem,
                 "a field does not have its documented form"
@@ -63,13 +63,18 @@ impl Poller {
             let level = level.as_str();
             tracing::warn!(
                 account,
-                endpoint,
+                resource = resource.as_str(),
                 level,
                 "Cloudflare uses a risk level that is not documented; it ranks above all others and is shown as unknown"
             );
         }
         for field in over {
-            tracing::info!(account, endpoint, field, "the field has its documented form again");
+            tracing::info!(
+                account,
+                resource = resource.as_str(),
+                field,
+                "the field has its documented form again"
+            );
         }
         if !self.field_watch.is_ongoing(resource) {
             parts.telemetry.incident_over(account, source, date);
@@ -77,17 +82,17 @@ impl Poller {
     }
 
     fn report_event_lists(&self, change: EventLists, risk: &UserRisk) {
-        let (parts, endpoint) = (&self.parts, Resource::User.as_str());
+        let (parts, resource) = (&self.parts, Resource::User.as_str());
         let (account, date) = (&parts.account.name().alias, parts.clock.date());
         if let Completeness::Partial(reason) = &risk.completeness {
             let message = format!("the list of a user's events is incomplete: {reason}");
             parts.telemetry.incident(account, Resource::User, IncidentCause::Partial, &message, date);
             if change == EventLists::Incomplete {
-                tracing::warn!(account, endpoint, reason, "the list of a user's events is incomplete");
+                tracing::warn!(account, resource, reason, "the list of a user's events is incomplete");
             }
         } else if change == EventLists::CompleteAgain {
             parts.telemetry.incident_over(account, Resource::User, date);
-            tracing::info!(account, endpoint, "the lists of users' events are complete again");
+            tracing::info!(account, resource, "the lists of users' events are complete again");
         }
     }
 }

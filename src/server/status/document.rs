@@ -35,7 +35,7 @@ pub(super) struct Account<'a> {
     account: &'a str,
     account_id: &'a str,
     up: Option<bool>,
-    endpoints: BTreeMap<&'static str, Freshness>,
+    resources: BTreeMap<&'static str, Freshness>,
     users: Option<Users>,
     events: Option<Events<'a>>,
     behaviors: Option<Vec<Behavior<'a>>>,
@@ -111,7 +111,7 @@ struct Integration<'a> {
 
 #[derive(Serialize)]
 struct Failure<'a> {
-    endpoint: &'static str,
+    resource: &'static str,
     cause: &'static str,
     first: String,
     last: String,
@@ -157,7 +157,7 @@ impl<'a> Account<'a> {
             account: &account.alias,
             account_id: &account.id,
             up: *up,
-            endpoints: Resource::with_rows()
+            resources: Resource::with_rows()
                 .map(|resource| (resource.as_str(), freshness(resource)))
                 .collect(),
             users: users.as_ref().map(|users| Users::new(users, history, &dated)),
@@ -243,7 +243,7 @@ impl<'a> Failure<'a> {
     fn new(incident: &'a Incident) -> Self {
         let Incident { source, cause, first, last, times, over, message } = incident;
         Self {
-            endpoint: source.as_str(),
+            resource: source.as_str(),
             cause: cause.as_str(),
             first: first.to_string(),
             last: last.to_string(),

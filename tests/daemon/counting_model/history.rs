@@ -286,9 +286,9 @@ impl History {
         ));
         let mut up = account.snapshot().up;
         match fetch {
-            Fetch::Resource(endpoint @ Resource::Summary) => match world.summary(random) {
+            Fetch::Resource(resource @ Resource::Summary) => match world.summary(random) {
                 Answer::Failed(failure) => {
-                    account.failed(*endpoint, failure, now);
+                    account.failed(*resource, failure, now);
                     up = Some(false);
                 }
                 Answer::Read(summary) => {
@@ -302,9 +302,9 @@ impl History {
                     }
                 }
             },
-            Fetch::Resource(endpoint @ Resource::Behaviors) => match world.behaviors(random) {
+            Fetch::Resource(resource @ Resource::Behaviors) => match world.behaviors(random) {
                 Answer::Failed(failure) => {
-                    account.failed(*endpoint, failure, now);
+                    account.failed(*resource, failure, now);
                     expected.behaviors_failed(failure);
                 }
                 Answer::Read(behaviors) => {

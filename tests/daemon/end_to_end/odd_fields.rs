@@ -41,7 +41,7 @@ fn unexpected(scrape: &Scrape, resource: &str, field: &str) -> f64 {
     scrape.own(&series).unwrap_or_else(|| panic!("{series} is there from the start"))
 }
 
-/// The errors with this cause in the status document: endpoint, message, and whether it is over.
+/// The errors with this cause in the status document: resource, message, and whether it is over.
 async fn errors(rig: &Rig, cause: &str) -> Vec<(String, String, bool)> {
     let document: Value = serde_json::from_str(&rig.get("/api/v1/status").await.1).expect("JSON");
     let errors = document.pointer("/accounts/0/errors").and_then(Value::as_array).expect("a list");
@@ -49,7 +49,7 @@ async fn errors(rig: &Rig, cause: &str) -> Vec<(String, String, bool)> {
     errors
         .iter()
         .filter(|error| error["cause"] == cause)
-        .map(|error| (text(&error["endpoint"]), text(&error["error"]), !error["over"].is_null()))
+        .map(|error| (text(&error["resource"]), text(&error["error"]), !error["over"].is_null()))
         .collect()
 }
 

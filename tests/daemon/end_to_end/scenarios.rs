@@ -81,14 +81,14 @@ async fn survives(alias: &str, tuning: Tuning, fault: Fault, outcome: &str, mess
     // `up` is 0 as soon as the list is overdue, which may be before the request ends.
     rig.until("the failure is counted", |scrape| scrape.own(&refused) >= Some(1.0)).await;
     assert_eq!(rig.get("/-/ready").await.0, 200, "a failure of the API does not make the exporter unready");
-    rig.until_logged(&["WARN", "the request failed", "endpoint=\"summary\""]).await;
+    rig.until_logged(&["WARN", "the request failed", "resource=\"summary\""]).await;
     let warning = rig.logs().into_iter().find(|line| line.contains("the request failed")).expect("just seen");
     let (_, sentence) = warning.split_once("error=").expect("the line has an error");
     let sentence = sentence.replace("\\\"", "\"");
     assert!(sentence.contains(message), "{message}: {sentence}");
     rig.simulator.clear_faults();
     rig.until("it is over", is_up).await;
-    rig.until_logged(&["INFO", "requests succeed again", "endpoint=\"summary\""]).await;
+    rig.until_logged(&["INFO", "requests succeed again", "resource=\"summary\""]).await;
     let warnings = rig.logs().iter().filter(|line| line.contains("the request failed")).count();
     assert_eq!(warnings, 1, "logged once: {:#?}", rig.logs());
     rig.stop().await.expect("a clean end");
@@ -403,7 +403,7 @@ async fn a_small_budget_lengthens_the_interval_and_logs_it() {
     // A hundredth of 1,200 requests in five minutes, half of it for the summary: one in 50 s.
     let config = format!("accounts: [{{ id: {ACCOUNT}, alias: thrifty, token: good, budget_share: 0.01 }}]");
     let rig = start("thrifty", world(""), &config).await;
-    rig.until_logged(&["WARN", "to stay within the budget", "endpoint=\"summary\"", "interval_seconds=50"])
+    rig.until_logged(&["WARN", "to stay within the budget", "resource=\"summary\"", "interval_seconds=50"])
         .await;
     let scrape = rig.until("first reading", is_up).await;
     assert_eq!(scrape.own("poll_interval_seconds{resource=\"summary\"}"), Some(50.0));
