@@ -34,6 +34,7 @@ fn parts(accounts: u32, users: u32) -> Parts {
         readiness: watch::channel(Readiness::Ready).1,
         status: None,
         clock,
+        allowed_hosts: Vec::new(),
     }
 }
 

@@ -120,6 +120,8 @@ pub enum IdentityPolicy {
 pub struct Web {
     /// The address to listen on.
     pub listen: Listen,
+    /// Names that `Host` may have on a loopback address, in lower case.
+    pub allowed_hosts: Vec<String>,
     /// Whether the live page is served.
     pub page: WebPage,
 }
@@ -256,6 +258,10 @@ impl Local {
         let state = path.map(|path| store::Settings { path, cache_bytes: cache_mib << 20 });
         let web = Web {
             listen: layers.get_or_default(keys::LISTEN_ADDRESS).parse(str::parse::<Listen>)?,
+            allowed_hosts: match layers.get(keys::ALLOWED_HOSTS) {
+                Some(setting) => setting.parse(parse::host_names)?,
+                None => Vec::new(),
+            },
             page: parse::web_page(&layers.get_or_default(keys::WEB_PAGE))?,
         };
         let log = Log {

@@ -65,7 +65,10 @@ pub mod config {
 }
 
 pub mod http {
-    pub use crate::http::{Abort, Body, Limits, full, plain_text, serve};
+    pub use crate::http::{
+        Abort, Body, CloseReason, CommonHeaders, ConnectionStats, Connections, Limits, full, plain_text,
+        serve,
+    };
 }
 
 #[cfg(feature = "daemon")]

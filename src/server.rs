@@ -3,6 +3,7 @@
 //! A scrape gets the cached exposition and a few samples about this process; it waits for nothing.
 
 mod assets;
+mod host_policy;
 mod negotiation;
 pub(crate) mod publisher;
 pub(crate) mod status;
@@ -13,21 +14,26 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, VARY};
+use hyper::header::{
+    ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, VARY,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::http::{self, Body, Limits};
+use crate::http::{self, Body, Connections, Limits};
 use crate::metrics::exposition::{Compressor, Exposition};
 use crate::metrics::telemetry::Telemetry;
 use crate::server::status::Status;
+use host_policy::HostPolicy;
 use negotiation::{Coding, Negotiated};
 
 /// Some Prometheus servers, a probe and a person need about ten connections; each takes some 20 KiB. A connection
-/// without a request is closed soon, to make room for others. A connection that Prometheus keeps open between two scrapes
-/// stays open for scrape intervals of up to 30 s. The drain leaves time to stop the rest within five seconds.
+/// without a request is closed soon. A connection that Prometheus keeps open between two scrapes stays open for scrape
+/// intervals of up to 30 s, unless there is no room for another one. Unsent answers take little memory beside the rest,
+/// unless the exposition is large. The drain leaves time to stop the rest within five seconds.
 const LIMITS: Limits = Limits {
     connections: 256,
     connections_of_one_peer: 32,
@@ -35,8 +41,15 @@ const LIMITS: Limits = Limits {
     header_wait: Duration::from_secs(30),
     header_bytes: 16 * 1024,
     answer_wait: Duration::from_secs(30),
+    unsent_bytes: 16 << 20,
     drain: Duration::from_secs(4),
 };
+
+/// No answer may be read, embedded or reinterpreted by pages of other sites.
+static COMMON_HEADERS: [(HeaderName, HeaderValue); 2] = [
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+];
 
 /// What `/-/ready` reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,10 +75,13 @@ pub struct Parts {
     pub status: Option<watch::Receiver<Arc<Status>>>,
     /// The clock that dates the status document.
     pub clock: Clock,
+    /// The names that `Host` may have on a loopback address, beside `localhost` and loopback addresses; in lower case.
+    pub allowed_hosts: Vec<String>,
 }
 
 struct Server {
     parts: Parts,
+    hosts: HostPolicy,
     /// Shared by all connections, because a compressor takes some 380 kB. It is locked for a few microseconds.
     compressor: Mutex<Compressor>,
 }
@@ -73,9 +89,16 @@ struct Server {
 /// Answers requests on `listener` until `stop` is ready, and then until running requests have ended, for at most 4 s. In
 /// that time it still answers new requests.
 pub async fn run(listener: TcpListener, parts: Parts, stop: impl Future<Output = ()>) {
-    let server = Arc::new(Server { parts, compressor: Mutex::default() });
+    let connections = Connections::new(LIMITS, parts.telemetry.connections());
+    // Without its address, the stricter policy applies.
+    let is_loopback = listener.local_addr().map_or(true, |address| address.ip().is_loopback());
+    let hosts = match is_loopback {
+        true => HostPolicy::Loopback { names: parts.allowed_hosts.clone() },
+        false => HostPolicy::Any,
+    };
+    let server = Arc::new(Server { parts, hosts, compressor: Mutex::default() });
     let handle = move |request| ready(Ok(server.answer(&request)));
-    http::serve(listener, LIMITS, stop, handle).await;
+    http::serve(listener, connections, &COMMON_HEADERS, stop, handle).await;
 }
 
 /// What is at a path.
@@ -89,6 +112,9 @@ enum Route<'a> {
 
 impl Server {
     fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
+        if !self.hosts.allows(request) {
+            return http::plain_text(StatusCode::MISDIRECTED_REQUEST, host_policy::REFUSAL);
+        }
         let Some(route) = self.route(request.uri().path()) else {
             return http::plain_text(StatusCode::NOT_FOUND, "not found; the metrics are at /metrics\n");
         };

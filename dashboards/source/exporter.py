@@ -266,6 +266,7 @@ def _instances() -> Any:
 def _exposition() -> builders.Row:
     by = "{{instance}}"
     scraped = plain_metric("zt_risk_exporter_scrapes_total", when=RATE)
+    closed = plain_metric("zt_risk_exporter_web_connections_closed_total", when=RATE)
     panels = [
         line_panel(
             "Exposition size",
@@ -300,6 +301,34 @@ def _exposition() -> builders.Row:
             [range_query(plain_metric("scrape_duration_seconds"), by)],
             "s",
             width=6,
+            height=7,
+            calcs=("lastNotNull",),
+        ),
+        line_panel(
+            "Connections",
+            "Open connections to the exporter. At most 256, and at most 32 of one address.",
+            [range_query(plain_metric("zt_risk_exporter_web_connections"), by)],
+            COUNT,
+            width=8,
+            height=7,
+            calcs=("lastNotNull",),
+            decimals=0,
+        ),
+        line_panel(
+            "Closed connections",
+            "Connections that the exporter closed or could not accept, per minute, by reason.",
+            [range_query(f"60 * sum by (instance, reason) (rate({closed}))", "{{instance}} {{reason}}")],
+            COUNT,
+            width=8,
+            height=7,
+            calcs=("lastNotNull",),
+        ),
+        line_panel(
+            "Unsent answers",
+            "The size of answers that clients have not received yet.",
+            [range_query(plain_metric("zt_risk_exporter_web_unsent_bytes"), by)],
+            "bytes",
+            width=8,
             height=7,
             calcs=("lastNotNull",),
         ),

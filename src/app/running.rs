@@ -28,7 +28,7 @@ impl Exporter {
     /// # Errors
     /// A part ended. The exporter stops then, because `/metrics` would go on with values that no longer change.
     pub async fn run(self, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { pollers, snapshots, telemetry, clock, state, trend_step } = self;
+        let Self { pollers, snapshots, telemetry, clock, state, trend_step, allowed_hosts } = self;
         let (readiness, readiness_changes) = watch::channel(Readiness::Starting);
         let mut compressor = Compressor::new();
         // The first exposition is built before the first request is answered, so that no scrape lacks the counts from
@@ -47,6 +47,7 @@ impl Exporter {
             readiness: readiness_changes.clone(),
             status: status.as_ref().map(|(_, status)| status.subscribe()),
             clock: clock.clone(),
+            allowed_hosts,
         };
         let mut liveness = Liveness::default();
         let mut polling: JoinSet<Infallible> =

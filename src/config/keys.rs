@@ -178,6 +178,11 @@ keys! {
         "The address to listen on. Without a host before the port: all interfaces.",
     )
     .default(":10069");
+    ALLOWED_HOSTS = Key::new(
+        "web",
+        "allowed_hosts",
+        "Further names, separated by commas, that a request's `Host` may have when the exporter listens on loopback.",
+    );
     WEB_PAGE = Key::new(
         "web",
         "page",

@@ -15,6 +15,9 @@ use super::sources::Setting;
 use super::{AUDIT_INTERVAL, Filter, INTERVAL, LogFormat, WebPage};
 use crate::clock::duration;
 
+/// The longest name in DNS (RFC 1035, section 3.1).
+const MAX_HOST_NAME: usize = 253;
+
 /// Reads a duration within `bounds`.
 ///
 /// # Errors
@@ -110,6 +113,22 @@ pub(super) fn base_url(setting: &Setting) -> Result<Url, Error> {
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
     Ok(url)
+}
+
+/// Reads host names without ports, separated by commas; the result is in lower case.
+pub(super) fn host_names(text: &str) -> Result<Vec<String>, &'static str> {
+    let is_name = |name: &str| {
+        let label = |label: &str| {
+            !label.is_empty()
+                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        };
+        name.len() <= MAX_HOST_NAME && name.split('.').all(label)
+    };
+    let names: Vec<String> = text.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
+    match names.iter().all(|name| is_name(name)) {
+        true => Ok(names),
+        false => Err("must be host names without ports, separated by commas, such as exporter.internal"),
+    }
 }
 
 pub(super) fn web_page(setting: &Setting) -> Result<WebPage, Error> {

@@ -19,6 +19,7 @@ use super::families::exporter as f;
 use crate::clock::{Clock, Timestamp};
 use crate::cloudflare::Outcome;
 use crate::cloudflare::limit::Budget;
+use crate::http::{CloseReason, ConnectionStats};
 use crate::metrics::encode::{Format, Writer};
 use crate::metrics::exposition::repeated_series;
 use crate::metrics::family::Family;
@@ -48,6 +49,7 @@ struct Inner {
     exposition_build: Gauge,
     scrapes: IntCounterVec,
     state: Arc<StoreStats>,
+    connections: Arc<ConnectionStats>,
     /// Returns the number of dropped log lines.
     dropped_log_lines: OnceLock<fn() -> u64>,
 }
@@ -96,6 +98,7 @@ impl Telemetry {
             exposition_build: registered(&registry, exposition_build),
             scrapes: counters(&registry, &f::SCRAPES),
             state,
+            connections: Arc::default(),
             dropped_log_lines: OnceLock::new(),
             registry,
         };
@@ -191,12 +194,18 @@ impl Telemetry {
         self.inner.scrapes.with_label_values(&[format.as_str()]).inc();
     }
 
+    /// Where the server counts its connections.
+    pub fn connections(&self) -> Arc<ConnectionStats> {
+        Arc::clone(&self.inner.connections)
+    }
+
     /// All metrics about this process, as the last part of the exposition.
     pub fn render(&self, format: Format) -> String {
         // Most of an account's part are its 55 request counters of about 100 bytes each.
         let capacity = 16 * 1024 + 6 * 1024 * self.inner.accounts.count();
         let mut writer = Writer::new(format, capacity);
         writer.gathered(&self.inner.registry.gather());
+        self.inner.write_connections(&mut writer);
         self.inner.write_state(&mut writer);
         let dropped = self.inner.dropped_log_lines.get().map_or(0, |count| count());
         writer.family(&f::LOG_LINES_DROPPED).put([], dropped);
@@ -210,6 +219,16 @@ impl Telemetry {
 }
 
 impl Inner {
+    fn write_connections(&self, writer: &mut Writer) {
+        let connections = &self.connections;
+        writer.family(&f::WEB_CONNECTIONS).put([], connections.open());
+        let mut out = writer.family(&f::WEB_CONNECTIONS_CLOSED);
+        for reason in CloseReason::ALL {
+            out.put([reason.as_str()], connections.closed(reason));
+        }
+        writer.family(&f::WEB_UNSENT_BYTES).put([], connections.unsent_bytes());
+    }
+
     fn write_state(&self, writer: &mut Writer) {
         let state = &self.state;
         writer.family(&f::STATE_DURABLE).put([], u64::from(state.is_durable()));

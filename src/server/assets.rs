@@ -3,17 +3,13 @@
 //! All its links are relative, so that a reverse proxy can serve it below a path.
 
 use hyper::Response;
-use hyper::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
-};
+use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY};
 
 use crate::http::{self, Body};
 
 /// The page may load only files of this server, may run no inline scripts or styles, and may not be framed.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// A file of the live page.
 pub(super) struct File {
@@ -50,7 +46,7 @@ pub(super) fn at(path: &str) -> Option<&'static File> {
 impl File {
     /// The response with this file. Browsers must ask for it again each time, because an update may change it.
     pub(super) fn response(&self) -> Response<Body> {
-        let mut response = guarded(self.content_type, "no-cache", http::full(self.text));
+        let mut response = private(self.content_type, "no-cache", http::full(self.text));
         let policy = HeaderValue::from_static(POLICY);
         response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
         response
@@ -59,19 +55,15 @@ impl File {
 
 /// The response of `/api/v1/status`.
 pub(super) fn status(json: Vec<u8>) -> Response<Body> {
-    guarded("application/json", "no-store", http::full(json))
+    private("application/json", "no-store", http::full(json))
 }
 
-/// A response that other sites cannot embed or read.
-fn guarded(content_type: &'static str, cache: &'static str, body: Body) -> Response<Body> {
+/// A response that is asked for again each time, and whose address links do not tell other sites.
+fn private(content_type: &'static str, cache: &'static str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
-    for (name, value) in [
-        (CONTENT_TYPE, content_type),
-        (CACHE_CONTROL, cache),
-        (hyper::header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (REFERRER_POLICY, "no-referrer"),
-        (CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"),
-    ] {
+    for (name, value) in
+        [(CONTENT_TYPE, content_type), (CACHE_CONTROL, cache), (REFERRER_POLICY, "no-referrer")]
+    {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response

@@ -494,6 +494,10 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
         (with_account("log: {level: 'info,[span]=debug'}"), level("\"info,[span]=debug\"")),
         (with_account("log: {level: ''}"), level("\"\"")),
         (with_account("log: {format: xml}"), line_2("log.format is \"xml\", but must be text or json")),
+        (with_account("web: {allowed_hosts: 'a.example,http://b.example'}"), line_2(
+            "web.allowed_hosts is \"a.example,http://b.example\", but must be host names without ports, separated by \
+             commas, such as exporter.internal",
+        )),
         (with_account("web: {page: off}"), line_2("web.page is \"off\", but must be true or false")),
         // Keys.
         (with_account("interval: {summary: 30s}"), line_2(

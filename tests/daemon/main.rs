@@ -11,6 +11,7 @@
 #[path = "../shared/accounts.rs"]
 mod accounts;
 mod config;
+mod connections;
 mod counting;
 mod counting_model;
 mod damage;

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from model import CRITICAL, WARNING, Alert
-from promql import indented, rose
+from promql import increase, indented, rose
 from settings import Duration, Settings
+
+# Connections that the exporter closed although their clients may have wanted to use them.
+CLOSED = (
+    "zt_risk_exporter_web_connections_closed_total"
+    '{reason=~"accept_failed|connection_limit|peer_limit|slow_reader|unsent_bytes"}'
+)
 
 
 # Only people read names and e-mail addresses, and ZeroTrustUnknownRiskLevel reports the levels of users.
@@ -265,6 +271,27 @@ def state_alerts(s: Settings) -> list[Alert]:
             itself, and the configuration file after a reload.
             """,
             fires_when="the exporter could not use a changed configuration, token or key",
+        ),
+        Alert(
+            name="ZtRiskExporterConnectionsClosed",
+            severity=WARNING,
+            expr=f"""
+            (
+              {indented(14, increase(CLOSED, s.closed_window))}
+            ) >= {s.closed_connections}
+            """,
+            for_duration="0s",
+            summary="The exporter {{ $labels.instance }} closes connections: {{ $labels.reason }}.",
+            description=f"""
+            Within {s.closed_window} the exporter {{{{ $labels.instance }}}} closed {{{{ printf "%.0f" $value }}}}
+            connections, or could not accept them, for the reason {{{{ $labels.reason }}}}. Scrapes get through as long
+            as there is an idle connection to close instead. The log has the address of a client that opened too many,
+            and the runbook explains the reasons.
+            """,
+            fires_when=f"""
+            within the last {s.closed_window} at least {s.closed_connections} connections were closed to make room for
+            others, were too slow, or could not be accepted
+            """,
         ),
         Alert(
             name="ZtRiskExporterLogLinesDropped",

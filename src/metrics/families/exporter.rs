@@ -92,6 +92,27 @@ families! {
         labels: ["format"],
     };
 
+    pub(crate) const WEB_CONNECTIONS: Family<0> = Family {
+        name: "zt_risk_exporter_web_connections",
+        kind: Kind::Gauge,
+        help: "Open connections to the exporter's HTTP server.",
+        labels: [],
+    };
+
+    pub(crate) const WEB_CONNECTIONS_CLOSED: Family<1> = Family {
+        name: "zt_risk_exporter_web_connections_closed_total",
+        kind: Kind::Counter,
+        help: "Connections that the exporter closed or could not accept, by reason.",
+        labels: ["reason"],
+    };
+
+    pub(crate) const WEB_UNSENT_BYTES: Family<0> = Family {
+        name: "zt_risk_exporter_web_unsent_bytes",
+        kind: Kind::Gauge,
+        help: "Size of answers that clients have not received yet; a buffer that several answers share counts once.",
+        labels: [],
+    };
+
     pub(crate) const STATE_DURABLE: Family<0> = Family {
         name: "zt_risk_exporter_state_durable",
         kind: Kind::Gauge,
