@@ -763,3 +763,21 @@ fn a_list_that_is_overdue_sets_up_to_0() {
     assert_eq!(upstream.snapshot().up, Some(false));
     assert_eq!(upstream.account.list_deadline(Hold::Blocked), None);
 }
+
+#[test]
+fn events_are_read_even_if_the_lists_are_always_due() {
+    let mut upstream = Upstream::with_users(3);
+    for user in 1..=3 {
+        upstream.happens(user, "new", 10);
+    }
+    upstream.now = 600;
+    // Each answer takes longer than the longest interval.
+    for _ in 0..12 {
+        let Step::Fetch(fetch) = upstream.account.plan(upstream.moment()) else {
+            panic!("everything is due")
+        };
+        upstream.answer(&fetch);
+        upstream.now += 600;
+    }
+    assert_eq!((upstream.counted(), upstream.pending()), (3, 0));
+}
