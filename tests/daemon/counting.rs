@@ -61,7 +61,8 @@ fn event(id: &str, second: i64) -> Event {
     }
 }
 
-fn behaviors() -> Listing<Behavior> {
+/// The one behavior that Cloudflare lists here.
+pub(crate) fn behaviors() -> Listing<Behavior> {
     let behavior = Behavior {
         id: "imp_travel".to_owned(),
         name: "Impossible Travel".to_owned(),
