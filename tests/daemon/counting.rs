@@ -63,7 +63,8 @@ fn event(id: &str, second: i64) -> Event {
     }
 }
 
-fn behaviors() -> Listing<Behavior> {
+/// The one behavior that Cloudflare lists here.
+pub(crate) fn behaviors() -> Listing<Behavior> {
     let behavior = Behavior {
         id: "imp_travel".to_owned(),
         name: "Impossible Travel".to_owned(),
@@ -850,4 +851,22 @@ fn dates_of_events_that_cannot_be_are_not_exported() {
         let users = upstream.snapshot().users.expect("a list was read");
         assert_eq!(users.series[0].last_event, shown, "{last_event}");
     }
+}
+
+#[test]
+fn events_are_read_even_if_the_lists_are_always_due() {
+    let mut upstream = Upstream::with_users(3);
+    for user in 1..=3 {
+        upstream.happens(user, "new", 10);
+    }
+    upstream.now = 600;
+    // Each answer takes longer than the longest interval.
+    for _ in 0..12 {
+        let Step::Fetch(fetch) = upstream.account.plan(upstream.moment()) else {
+            panic!("everything is due")
+        };
+        upstream.answer(&fetch);
+        upstream.now += 600;
+    }
+    assert_eq!((upstream.counted(), upstream.pending()), (3, 0));
 }
