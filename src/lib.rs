@@ -34,6 +34,7 @@
 //! - [`commands`]: one file for each subcommand: its arguments, and what it does.
 //! - [`app`]: wires the parts of the daemon, runs them, and stops them.
 //! - [`server`]: serves `/metrics`, health, readiness, the status document and the live page.
+//! - [`web`]: what protects the port: TLS, passwords, a rate limit and headers, as the web configuration says.
 //! - [`collector`]: what is known of each account, and the poller that keeps it up to date: who changed
 //!   (`roster`), in which order their events are read (`queue`, `audit`, `schedule`), which events were
 //!   counted (`ledger`), and what is saved (`persist`).
@@ -148,6 +149,8 @@ mod metrics;
 mod server;
 #[cfg(feature = "daemon")]
 mod store;
+#[cfg(feature = "daemon")]
+mod web;
 
 #[doc(hidden)]
 #[allow(

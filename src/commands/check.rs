@@ -19,6 +19,7 @@ use crate::cloudflare::limit::Budget;
 use crate::cloudflare::{Client, Error, Kind, Limiter, MissingGrant, Options, TokenState, TokenStatus};
 use crate::config::{Account, Config, CredentialSource, FileFlags};
 use crate::model::{Behavior, Completeness, Integration, Listing, Resource, Summary, UserId, UserRisk};
+use crate::web::Checked;
 
 /// Try the configuration, the credentials and each resource once, and report what is missing
 #[derive(Debug, Clone, Args)]
@@ -30,8 +31,13 @@ pub(crate) struct Check {
 impl Check {
     pub(crate) fn run(&self) -> Outcome {
         let config = setup::configure(&(&self.file).into())?;
+        let web = config.web.config_file.as_deref().map(Checked::load).transpose()?;
         let report = setup::block_on(run(&config, &Clock::system()))?;
-        terminal::print(report.render(Colour::for_stream(&io::stdout()), width()))?;
+        let mut text = report.render(Colour::for_stream(&io::stdout()), width());
+        if let Some(web) = &web {
+            text.push_str(&format!("\n{}", web.summary()));
+        }
+        terminal::print(text)?;
         match report.failures() {
             0 => Ok(()),
             1 => Err(Failure::runtime("one check failed")),

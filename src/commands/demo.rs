@@ -6,7 +6,7 @@ use clap::builder::ArgPredicate;
 use super::args::{World, speed};
 use super::{Failure, Outcome, setup, terminal};
 use crate::app;
-use crate::config::{Flags, LogFlags};
+use crate::config::{Flags, LogFlags, WebFlags};
 use crate::simulator::Story;
 
 /// Run the simulator and the exporter in one process, without a Cloudflare account
@@ -25,20 +25,21 @@ pub(crate) struct Demo {
     speed: f64,
     /// The address to listen on, such as :10069 (the default) or 127.0.0.1:10069
     #[arg(long = "web.listen-address", value_name = "ADDRESS")]
-    listen_address: Option<String>,
+    listen_address: Vec<String>,
     #[command(flatten)]
     log: LogFlags,
 }
 
 impl Demo {
     pub(crate) fn run(&self) -> Outcome {
-        let flags =
-            Flags { listen_address: self.listen_address.clone(), log: self.log.clone(), ..Flags::default() };
+        let web = WebFlags { listen_address: self.listen_address.clone(), ..WebFlags::default() };
+        let flags = Flags { web, log: self.log.clone(), ..Flags::default() };
         let local = setup::configure_local(&flags)?;
+        let web = setup::web(&local.web)?;
         let World { users, seed } = self.world;
         let demo = app::Demo { users, seed, story: self.story, speed: self.speed };
         // The demo continues if standard output is closed.
         let print = |text: &str| drop(terminal::print(text));
-        setup::block_on_threads(app::demo(&demo, local, print))?.map_err(Failure::runtime)
+        setup::block_on_threads(app::demo(&demo, local, web, print))?.map_err(Failure::runtime)
     }
 }

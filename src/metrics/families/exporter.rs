@@ -92,6 +92,27 @@ families! {
         labels: ["format"],
     };
 
+    pub(crate) const WEB_REJECTED: Family<1> = Family {
+        name: "zt_risk_exporter_web_requests_rejected_total",
+        kind: Kind::Counter,
+        help: "Requests that the web configuration refused, by reason.",
+        labels: ["reason"],
+    };
+
+    pub(crate) const WEB_HANDSHAKE_FAILURES: Family<0> = Family {
+        name: "zt_risk_exporter_web_tls_handshake_failures_total",
+        kind: Kind::Counter,
+        help: "TLS handshakes that clients began and that did not succeed.",
+        labels: [],
+    };
+
+    pub(crate) const WEB_CERTIFICATE_NOT_AFTER: Family<0> = Family {
+        name: "zt_risk_exporter_web_certificate_not_after_timestamp_seconds",
+        kind: Kind::Gauge,
+        help: "When the certificate ends that the exporter presents; absent without TLS.",
+        labels: [],
+    };
+
     pub(crate) const WEB_CONNECTIONS: Family<0> = Family {
         name: "zt_risk_exporter_web_connections",
         kind: Kind::Gauge,

@@ -98,9 +98,9 @@ def the_container_has_only_the_rights_that_it_needs() -> None:
             assert (context["runAsUser"], context["runAsGroup"]) == (65532, 0 if "sidecar" in name else 65532), name
         assert set(container["resources"]["requests"]) == {"cpu", "memory"}, name
         assert "memory" in container["resources"]["limits"], name
-        assert [(port["name"], port["containerPort"]) for port in container["ports"]] == [("zt-risk-metrics", 10069)], (
-            name
-        )
+        # The kubelet can present neither a certificate nor a password.
+        ports = {"zt-risk-metrics": 10069} | ({"zt-risk-health": 10070} if "protected" in name else {})
+        assert {port["name"]: port["containerPort"] for port in container["ports"]} == ports, name
         probes = {key: probe["httpGet"] for key, probe in container.items() if key.endswith("Probe")}
         wanted = {"livenessProbe": "/-/healthy"}
         if own:
@@ -114,7 +114,8 @@ def the_container_has_only_the_rights_that_it_needs() -> None:
             ]
             (volume,) = [v for v in pod["volumes"] if v["name"] == tokens[0]["name"]]
             assert volume["emptyDir"] == {}, f"{name}: the pod's service account token is visible"
-        assert probes == {k: {"path": path, "port": "zt-risk-metrics"} for k, path in wanted.items()}, name
+        probed = "zt-risk-health" if "protected" in name else "zt-risk-metrics"
+        assert probes == {k: {"path": path, "port": probed} for k, path in wanted.items()}, name
 
 
 def only_the_exporter_mounts_its_secrets() -> None:
