@@ -61,7 +61,7 @@ pub struct Config {
     pub shard: Shard,
     /// The address of the API: https, or http on loopback. It has no trailing slash, unless the path is empty.
     pub base_url: Url,
-    /// How often each endpoint is read.
+    /// How often each resource is read.
     pub intervals: Intervals,
     /// How users appear in the metrics.
     pub users: Users,
@@ -183,7 +183,7 @@ impl Filter {
 /// The part of the configuration that does not concern accounts, for commands that need none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
-    /// How often each endpoint is read.
+    /// How often each resource is read.
     pub intervals: Intervals,
     /// The state file; without one nothing survives a restart.
     pub state: Option<store::Settings>,

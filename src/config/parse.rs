@@ -30,7 +30,7 @@ pub(crate) fn duration_within(text: &str, bounds: &RangeInclusive<Duration>) -> 
     span.ok_or_else(|| format!("must be a duration from {least} to {most}, written like 30s, 5m or 1h30m"))
 }
 
-/// Reads the interval of an endpoint.
+/// Reads the interval of a resource.
 ///
 /// # Errors
 /// The text is not a duration from a second to a day.

@@ -92,13 +92,13 @@ impl Telemetry {
         let registry = Registry::new();
         let build_info = IntGaugeVec::new(options(&f::BUILD_INFO), &f::BUILD_INFO.labels);
         registered(&registry, build_info).with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let exposition_build = Gauge::with_opts(options(&f::PAGE_BUILD));
+        let exposition_build = Gauge::with_opts(options(&f::EXPOSITION_BUILD));
         let inner = Inner {
             process: Process::new(),
             accounts: Accounts::new(clock),
             durations: Durations::new(),
             retries: counters(&registry, &f::RETRIES),
-            exposition_size: gauge(&registry, &f::PAGE_SIZE),
+            exposition_size: gauge(&registry, &f::EXPOSITION_SIZE),
             exposition_build: registered(&registry, exposition_build),
             scrapes: counters(&registry, &f::SCRAPES),
             state,

@@ -207,7 +207,7 @@ async fn the_connection_that_has_been_idle_for_longest_makes_room_and_not_one_th
     let slow = tokio::spawn(async move { ask(address, "GET", "/slow", "").await });
     asked.notified().await;
     let [mut first, mut second] =
-        [connect_from(address, "127.0.0.1").await, connect_from(address, "127.0.0.2").await];
+        [connect_from(address, "127.0.0.4").await, connect_from(address, "127.0.0.2").await];
     begin(&mut second, "/").await;
     begin(&mut first, "/").await;
     let mut newest = connect_from(address, "127.0.0.3").await;

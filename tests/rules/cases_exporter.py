@@ -347,6 +347,12 @@ def lost() -> list[Case]:
             "acme summary",
         ),
         (
+            "ZtRiskExporterUnexpectedFields",
+            "zt_risk_exporter_unexpected_fields_total resource=summary field=last_event",
+            "account resource field",
+            "acme summary last_event",
+        ),
+        (
             "ZtRiskExporterEventsUnattributed",
             "cloudflare_zt_risk_events_unattributed_total reason=late",
             "account reason",
@@ -355,7 +361,15 @@ def lost() -> list[Case]:
         ("ZtRiskExporterUsersSkipped", "cloudflare_zt_risk_departed_users_skipped_total", "account", "acme"),
         ("ZtRiskExporterLogLinesDropped", DROPPED, "instance", "a:10069"),
     ]
-    return [case for kind in kinds for case in lost_of(*kind)]
+    fields = "zt_risk_exporter_unexpected_fields_total resource=summary field"
+    quiet = Case(
+        "ZtRiskExporterUnexpectedFields",
+        "names, e-mail addresses and the levels of users are quiet",
+        {f"{fields}={field}": hold(0, 60) + hold(1, 60) for field in ("name", "email", "max_risk_level")},
+        {61: [], 100: []},
+        by="account resource field",
+    )
+    return [*(case for kind in kinds for case in lost_of(*kind)), quiet]
 
 
 def lost_of(alert: str, series: str, by: str, firing_labels: str) -> list[Case]:

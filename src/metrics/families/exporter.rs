@@ -71,15 +71,15 @@ families! {
         labels: ["account"],
     };
 
-    pub(crate) const PAGE_SIZE: Family<0> = Family {
-        name: "zt_risk_exporter_page_size_bytes",
+    pub(crate) const EXPOSITION_SIZE: Family<0> = Family {
+        name: "zt_risk_exporter_exposition_size_bytes",
         kind: Kind::Gauge,
         help: "Size of the cached part of /metrics in text format, uncompressed.",
         labels: [],
     };
 
-    pub(crate) const PAGE_BUILD: Family<0> = Family {
-        name: "zt_risk_exporter_page_build_seconds",
+    pub(crate) const EXPOSITION_BUILD: Family<0> = Family {
+        name: "zt_risk_exporter_exposition_build_seconds",
         kind: Kind::Gauge,
         help: "Time it took to encode and compress the latest cached part of /metrics in both formats.",
         labels: [],
