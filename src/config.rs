@@ -13,7 +13,7 @@ pub(crate) mod parse;
 mod secret_files;
 mod shard;
 mod sources;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
@@ -26,8 +26,9 @@ use tracing_subscriber::filter::Targets;
 
 pub(crate) use accounts::DEFAULT_SHARE;
 pub use error::Error;
-pub use flags::Flags;
+pub(crate) use error::{shown, shown_key};
 pub(crate) use flags::{FileFlags, LogFlags};
+pub use flags::{Flags, WebFlags};
 pub use secret_files::CredentialSource;
 pub(crate) use shard::Shard;
 
@@ -60,7 +61,7 @@ pub struct Config {
     pub shard: Shard,
     /// The address of the API: https, or http on loopback. It has no trailing slash, unless the path is empty.
     pub base_url: Url,
-    /// How often each endpoint is read.
+    /// How often each resource is read.
     pub intervals: Intervals,
     /// How users appear in the metrics.
     pub users: Users,
@@ -118,12 +119,27 @@ pub enum IdentityPolicy {
 /// The HTTP server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Web {
-    /// The address to listen on.
-    pub listen: Listen,
+    /// Where the sockets come from.
+    pub sockets: Sockets,
+    /// The web configuration, with TLS and passwords.
+    pub config_file: Option<PathBuf>,
+    /// The path of the metrics.
+    pub telemetry_path: String,
+    /// The second address, which has the health alone.
+    pub health_address: Option<Listen>,
     /// Names that `Host` may have on a loopback address, in lower case.
     pub allowed_hosts: Vec<String>,
     /// Whether the live page is served.
     pub page: WebPage,
+}
+
+/// Where the sockets to listen on come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sockets {
+    /// They are bound to these addresses; there is at least one.
+    Bind(Vec<Listen>),
+    /// systemd opened them.
+    Systemd,
 }
 
 /// Whether the live page at `/` and its JSON are served.
@@ -167,7 +183,7 @@ impl Filter {
 /// The part of the configuration that does not concern accounts, for commands that need none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
-    /// How often each endpoint is read.
+    /// How often each resource is read.
     pub intervals: Intervals,
     /// The state file; without one nothing survives a restart.
     pub state: Option<store::Settings>,
@@ -257,7 +273,16 @@ impl Local {
         let cache_mib = layers.get_or_default(keys::STATE_CACHE).parse(parse::whole_number(CACHE_MIB))?;
         let state = path.map(|path| store::Settings { path, cache_bytes: cache_mib << 20 });
         let web = Web {
-            listen: layers.get_or_default(keys::LISTEN_ADDRESS).parse(str::parse::<Listen>)?,
+            sockets: parse::sockets(layers)?,
+            config_file: layers
+                .get(keys::WEB_CONFIG_FILE)
+                .map(|setting| parse::path(&setting))
+                .transpose()?,
+            telemetry_path: parse::telemetry_path(&layers.get_or_default(keys::TELEMETRY_PATH))?,
+            health_address: layers
+                .get(keys::HEALTH_ADDRESS)
+                .map(|setting| setting.parse(str::parse::<Listen>))
+                .transpose()?,
             allowed_hosts: match layers.get(keys::ALLOWED_HOSTS) {
                 Some(setting) => setting.parse(parse::host_names)?,
                 None => Vec::new(),

@@ -6,8 +6,13 @@ mod host;
 mod limits;
 #[cfg(feature = "daemon")]
 pub(crate) mod listen;
+mod protocol;
+mod security;
 mod stats;
+mod stream;
 mod table;
+#[cfg(feature = "daemon")]
+pub(crate) mod tls;
 
 use std::future::Future;
 use std::pin::pin;
@@ -16,13 +21,9 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderName, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 #[cfg(feature = "daemon")]
@@ -33,6 +34,8 @@ pub use connections::Connections;
 use connections::OpenRequest;
 use host::BadHost;
 pub use limits::Limits;
+use protocol::Protocol;
+pub use security::{Listener, Security};
 pub use stats::{CloseReason, ConnectionStats};
 
 /// Headers that every answer has, unless it sets them itself.
@@ -47,7 +50,7 @@ const CLOSING: usize = 32;
 /// that a client learns from the answer that the server stops. An `Err` from `handle`, or from the body that it returns,
 /// closes the connection. Errors while accepting are logged; the server waits a second and continues.
 pub async fn serve<H, F>(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     connections: Connections,
     common: CommonHeaders,
     stop: impl Future<Output = ()>,
@@ -57,15 +60,13 @@ pub async fn serve<H, F>(
     F: Future<Output = Result<Response<Body>, Abort>> + Send + 'static,
 {
     let limits = *connections.limits();
-    let mut protocol = http1::Builder::new();
-    // The table of connections limits the time of each header, and that of each answer, which hyper does not.
-    protocol.header_read_timeout(None).max_buf_size(limits.header_bytes).half_close(true);
     let mut acceptor = Acceptor {
-        listener,
+        listener: listener.into(),
         slots: Arc::new(Semaphore::new(limits.connections + CLOSING)),
         connections: connections.clone(),
         responder: Responder { handle, common, answer_wait: limits.answer_wait },
-        protocol,
+        protocol: Protocol::new(limits.header_bytes),
+        stopping: watch::Sender::new(()),
         tasks: JoinSet::new(),
     };
     let accepted = async {
@@ -74,7 +75,8 @@ pub async fn serve<H, F>(
             () = acceptor.accept(&before) => {}
             () = stop => {}
         }
-        acceptor.protocol.keep_alive(false);
+        acceptor.protocol.close_after_answer();
+        acceptor.stopping.send_replace(());
         let drained = async {
             tokio::select! {
                 () = acceptor.accept(&after) => {}
@@ -94,12 +96,14 @@ pub async fn serve<H, F>(
 
 /// Accepts connections and serves them.
 struct Acceptor<H> {
-    listener: TcpListener,
+    listener: Listener,
     /// Limits the open connections and those that are being closed, and with them the open files.
     slots: Arc<Semaphore>,
     connections: Connections,
     responder: Responder<H>,
-    protocol: http1::Builder,
+    protocol: Protocol,
+    /// Changes when the server stops.
+    stopping: watch::Sender<()>,
     /// Dropping this closes the connections that are still open.
     tasks: JoinSet<()>,
 }
@@ -123,7 +127,7 @@ where
             let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else {
                 return;
             };
-            let (stream, peer) = match self.listener.accept().await {
+            let (stream, peer) = match self.listener.socket.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     // The process is out of file descriptors, or the client is gone already.
@@ -137,14 +141,21 @@ where
             let _ = stream.set_nodelay(true);
             let (open, closing) = self.connections.admit(peer.ip());
             let (responder, requests) = (self.responder.clone(), open.handle());
-            let service = service_fn(move |request| {
+            let service = move |request| {
                 let open = requests.request();
                 let answer = host::check(&request).map(|()| (responder.handle)(request));
                 respond(answer, open, responder.common, responder.answer_wait)
-            });
-            let connection = graceful.watch(self.protocol.serve_connection(TokioIo::new(stream), service));
+            };
+            let (security, protocol) = (self.listener.security.clone(), self.protocol.clone());
+            let (watcher, stopping) = (graceful.watcher(), self.stopping.subscribe());
             self.tasks.spawn(async move {
                 let _held = (slot, open);
+                let connection = async {
+                    match security.secure(stream, stopping).await {
+                        Some(secured) => protocol.serve(secured, watcher, service).await,
+                        None => Ok(()),
+                    }
+                };
                 let mut connection = pin!(connection);
                 tokio::select! {
                     ended = &mut connection => {

@@ -5,7 +5,7 @@
 
 #[cfg(feature = "daemon")]
 pub mod app {
-    pub use crate::app::{Error, Exporter, Tuning};
+    pub use crate::app::{Error, Exporter, Ports, Tuning};
     pub mod logging {
         pub use crate::app::logging::{Colour, subscriber};
     }
@@ -58,7 +58,9 @@ pub mod commands {
 
 #[cfg(feature = "daemon")]
 pub mod config {
-    pub use crate::config::{Config, CredentialSource, Error, Flags, IdentityPolicy, Local, LogFormat};
+    pub use crate::config::{
+        Config, CredentialSource, Error, Flags, IdentityPolicy, Local, LogFormat, Sockets, WebFlags,
+    };
     pub mod keys {
         pub use crate::config::keys::{ALL, Change, Key};
     }
@@ -66,8 +68,8 @@ pub mod config {
 
 pub mod http {
     pub use crate::http::{
-        Abort, Body, CloseReason, CommonHeaders, ConnectionStats, Connections, Limits, full, plain_text,
-        serve,
+        Abort, Body, CloseReason, CommonHeaders, ConnectionStats, Connections, Limits, Listener, Security,
+        full, plain_text, serve,
     };
 }
 
@@ -91,7 +93,7 @@ pub mod metrics {
         }
     }
     pub mod telemetry {
-        pub use crate::metrics::telemetry::{IncidentCause, IncidentSource, Telemetry};
+        pub use crate::metrics::telemetry::{IncidentCause, IncidentSource, Rejection, Telemetry};
     }
 }
 
@@ -104,7 +106,7 @@ pub mod model {
 
 #[cfg(feature = "daemon")]
 pub mod server {
-    pub use crate::server::{Parts, Readiness, run};
+    pub use crate::server::{Parts, Readiness, Sockets, run};
     pub mod publisher {
         pub use crate::server::publisher::{Outputs, run};
     }
@@ -119,4 +121,9 @@ pub mod store {
     pub mod row {
         pub use crate::store::row::{Put, Table};
     }
+}
+
+#[cfg(feature = "daemon")]
+pub mod web {
+    pub use crate::web::{Checked, Web};
 }

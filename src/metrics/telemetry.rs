@@ -8,6 +8,7 @@ mod accounts;
 mod durations;
 mod incidents;
 mod process;
+mod web;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -31,6 +32,8 @@ use durations::Durations;
 pub(crate) use incidents::Incident;
 pub use incidents::{IncidentCause, IncidentSource};
 use process::Process;
+pub use web::Rejection;
+use web::WebCounts;
 
 /// Records what the process does. Clones share the same data.
 #[derive(Clone, Debug)]
@@ -49,6 +52,7 @@ struct Inner {
     exposition_build: Gauge,
     scrapes: IntCounterVec,
     state: Arc<StoreStats>,
+    web: WebCounts,
     connections: Arc<ConnectionStats>,
     /// Returns the number of dropped log lines.
     dropped_log_lines: OnceLock<fn() -> u64>,
@@ -88,16 +92,17 @@ impl Telemetry {
         let registry = Registry::new();
         let build_info = IntGaugeVec::new(options(&f::BUILD_INFO), &f::BUILD_INFO.labels);
         registered(&registry, build_info).with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let exposition_build = Gauge::with_opts(options(&f::PAGE_BUILD));
+        let exposition_build = Gauge::with_opts(options(&f::EXPOSITION_BUILD));
         let inner = Inner {
             process: Process::new(),
             accounts: Accounts::new(clock),
             durations: Durations::new(),
             retries: counters(&registry, &f::RETRIES),
-            exposition_size: gauge(&registry, &f::PAGE_SIZE),
+            exposition_size: gauge(&registry, &f::EXPOSITION_SIZE),
             exposition_build: registered(&registry, exposition_build),
             scrapes: counters(&registry, &f::SCRAPES),
             state,
+            web: WebCounts::new(),
             connections: Arc::default(),
             dropped_log_lines: OnceLock::new(),
             registry,
@@ -194,6 +199,21 @@ impl Telemetry {
         self.inner.scrapes.with_label_values(&[format.as_str()]).inc();
     }
 
+    /// A request was refused before it was routed.
+    pub(crate) fn web_rejected(&self, reason: Rejection) {
+        self.inner.web.rejected(reason);
+    }
+
+    /// A client that began a TLS handshake did not finish it.
+    pub(crate) fn tls_handshake_failed(&self) {
+        self.inner.web.handshake_failed();
+    }
+
+    /// When the certificate ends that the server presents now.
+    pub(crate) fn web_certificate(&self, end: Timestamp) {
+        self.inner.web.certificate_ends(end);
+    }
+
     /// Where the server counts its connections.
     pub fn connections(&self) -> Arc<ConnectionStats> {
         Arc::clone(&self.inner.connections)
@@ -207,6 +227,7 @@ impl Telemetry {
         writer.gathered(&self.inner.registry.gather());
         self.inner.write_connections(&mut writer);
         self.inner.write_state(&mut writer);
+        self.inner.web.write(&mut writer);
         let dropped = self.inner.dropped_log_lines.get().map_or(0, |count| count());
         writer.family(&f::LOG_LINES_DROPPED).put([], dropped);
         self.inner.durations.write(&mut writer);

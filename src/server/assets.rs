@@ -11,6 +11,9 @@ use crate::http::{self, Body};
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// The path of the metrics in the files.
+const METRICS_PATH: &str = "/metrics";
+
 /// A file of the live page.
 pub(super) struct File {
     path: &'static str,
@@ -44,9 +47,17 @@ pub(super) fn at(path: &str) -> Option<&'static File> {
 }
 
 impl File {
-    /// The response with this file. Browsers must ask for it again each time, because an update may change it.
-    pub(super) fn response(&self) -> Response<Body> {
-        let mut response = private(self.content_type, "no-cache", http::full(self.text));
+    /// The response with this file, whose links go to the metrics at `metrics_path`. Browsers must ask for it again each
+    /// time, because an update may change it.
+    pub(super) fn response(&self, metrics_path: &str) -> Response<Body> {
+        let body = match metrics_path {
+            METRICS_PATH => http::full(self.text),
+            path => {
+                let link = format!("href=\"{}\"", path.trim_start_matches('/'));
+                http::full(self.text.replace("href=\"metrics\"", &link))
+            }
+        };
+        let mut response = private(self.content_type, "no-cache", body);
         let policy = HeaderValue::from_static(POLICY);
         response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
         response

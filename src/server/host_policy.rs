@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use hyper::Request;
 use hyper::header::HOST;
 use hyper::http::uri::Authority;
+use tokio::net::TcpListener;
 
 /// The text of the answer to a request that is not allowed.
 pub(super) const REFUSAL: &str =
@@ -23,6 +24,15 @@ pub(super) enum HostPolicy {
 }
 
 impl HostPolicy {
+    /// The policy for a socket; `names` are allowed if it is bound to loopback.
+    pub(super) fn of(socket: &TcpListener, names: &[String]) -> Self {
+        // Without its address, the stricter policy applies.
+        match socket.local_addr().map_or(true, |address| address.ip().is_loopback()) {
+            true => Self::Loopback { names: names.to_vec() },
+            false => Self::Any,
+        }
+    }
+
     /// Whether a request may be answered. A request that names no host is not from a browser.
     pub(super) fn allows<B>(&self, request: &Request<B>) -> bool {
         let Self::Loopback { names } = self else { return true };

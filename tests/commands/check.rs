@@ -101,7 +101,7 @@ async fn report(api: SocketAddr, credential: &[(&str, &str)]) -> check::Report {
     check::run(&config, &Clock::system()).await
 }
 
-/// What `check` shows, but for times: a line for each row, `endpoint result: text`, then the rest.
+/// What `check` shows, but for times: a line for each row, `resource result: text`, then the rest.
 async fn checked(api: SocketAddr, credential: &[(&str, &str)]) -> (Vec<String>, usize) {
     let report = report(api, credential).await;
     let shown = report.render(Colour::Off, None);

@@ -13,6 +13,7 @@ use zt_risk_exporter::internals::commands::Cli;
 use zt_risk_exporter::internals::config::{Config, Flags};
 use zt_risk_exporter::internals::http::CloseReason;
 use zt_risk_exporter::internals::metrics::families;
+use zt_risk_exporter::internals::metrics::telemetry::Rejection;
 use zt_risk_exporter::model::Resource;
 use zt_risk_exporter::simulator::{Scenario, Story};
 
@@ -93,6 +94,8 @@ fn the_values_of_closed_labels_are_all_listed() {
     let losses: Vec<_> = Loss::ALL.map(Loss::as_str).into();
     let resources: Vec<_> = Resource::ALL.map(Resource::as_str).into();
     assert_eq!(values("zt_risk_exporter_web_connections_closed_total"), closed);
+    let rejected: Vec<_> = Rejection::ALL.map(Rejection::as_str).into();
+    assert_eq!(values("zt_risk_exporter_web_requests_rejected_total"), rejected);
     assert_eq!((values("outcome"), values("reason"), values("resource")), (outcomes, losses, resources));
 }
 

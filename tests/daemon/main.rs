@@ -23,3 +23,4 @@ mod process;
 mod program;
 mod server;
 mod status;
+mod web;

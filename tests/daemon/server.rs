@@ -96,6 +96,8 @@ async fn exporter_with(live_page: LivePage) -> Exporter {
         readiness: receiver,
         status: status.map(|status| watch::channel(Arc::new(status)).1),
         clock,
+        web: None,
+        metrics_path: "/metrics".to_owned(),
         allowed_hosts: vec!["exporter.internal".to_owned()],
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -13,6 +13,10 @@ CLOSED = (
 )
 
 
+# Only people read names and e-mail addresses, and ZeroTrustUnknownRiskLevel reports the levels of users.
+QUIET_FIELDS = "email|max_risk_level|name"
+
+
 def stale(resources: str, s: Settings) -> str:
     """An expression for resources that were read too long ago, or not at all since the start."""
     read = f'cloudflare_zt_risk_last_success_timestamp_seconds{{resource=~"{resources}"}}'
@@ -192,6 +196,26 @@ def reading_alerts(s: Settings) -> list[Alert]:
             fires_when=f"a row or an event within the last {s.lost_window} had a form that the exporter cannot read",
         ),
         Alert(
+            name="ZtRiskExporterUnexpectedFields",
+            severity=WARNING,
+            expr=f"""
+            max by (job, account, resource, field) (
+              {indented(14, rose(f'zt_risk_exporter_unexpected_fields_total{{field!~"{QUIET_FIELDS}"}}', s.lost_window))}
+            )
+            """,
+            for_duration="0s",
+            summary="The field {{ $labels.field }} in the {{ $labels.resource }} of {{ $labels.account }} is unexpected.",
+            description="""
+            Cloudflare's answers for the resource {{ $labels.resource }} of {{ $labels.account }} have the field
+            {{ $labels.field }} in a form that is not documented. The exporter works without it. Its log and the live
+            page say what the field contains. Compare with Cloudflare's dashboard, and update the exporter.
+            """,
+            fires_when=f"""
+            a field within the last {s.lost_window} did not have its documented form; names, e-mail addresses and the
+            levels of users are left out
+            """,
+        ),
+        Alert(
             name="ZtRiskExporterEventsUnattributed",
             severity=WARNING,
             expr=f"""
@@ -268,6 +292,20 @@ def state_alerts(s: Settings) -> list[Alert]:
             within the last {s.closed_window} at least {s.closed_connections} connections were closed to make room for
             others, were too slow, or could not be accepted
             """,
+        ),
+        Alert(
+            name="ZtRiskExporterCertificateExpiring",
+            severity=WARNING,
+            expr=f"""
+            zt_risk_exporter_web_certificate_not_after_timestamp_seconds - time() < {s.expiry_notice.seconds}
+            """,
+            for_duration="0s",
+            summary="The certificate of {{ $labels.instance }} ends in {{ humanizeDuration $value }}.",
+            description="""
+            The certificate that the exporter {{ $labels.instance }} presents ends in {{ humanizeDuration $value }}.
+            Write a new one with its key into the same files. The exporter presents it at the next connection.
+            """,
+            fires_when=f"the certificate of the exporter ends within {s.expiry_notice}",
         ),
         Alert(
             name="ZtRiskExporterLogLinesDropped",
