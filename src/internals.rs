@@ -29,7 +29,7 @@ pub mod collector {
         pub use crate::collector::persist::{Document, Now, Saved, write_spending};
     }
     pub mod poller {
-        pub use crate::collector::poller::{Parts, Poller, save};
+        pub use crate::collector::poller::save;
     }
     pub mod queue {
         pub use crate::collector::queue::Queue;
@@ -58,7 +58,9 @@ pub mod commands {
 
 #[cfg(feature = "daemon")]
 pub mod config {
-    pub use crate::config::{Config, CredentialSource, Error, Flags, IdentityPolicy, Local, LogFormat};
+    pub use crate::config::{
+        Config, CredentialSource, Error, Flags, IdentityPolicy, Local, LogFormat,
+    };
     pub mod keys {
         pub use crate::config::keys::{ALL, Change, Key};
     }
@@ -103,7 +105,10 @@ pub mod model {
 pub mod server {
     pub use crate::server::{Parts, Readiness, run};
     pub mod publisher {
-        pub use crate::server::publisher::{Outputs, run};
+        pub use crate::server::publisher::{Outputs, Source, run};
+    }
+    pub mod lifecycle {
+        pub use crate::server::lifecycle::{Lifecycle, ReloadRequest, ReloadResult};
     }
     pub mod status {
         pub use crate::server::status::{Recorder, Status};

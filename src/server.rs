@@ -3,11 +3,12 @@
 //! A scrape gets the cached exposition and a few samples about this process; it waits for nothing.
 
 mod assets;
+pub(crate) mod lifecycle;
 mod negotiation;
 pub(crate) mod publisher;
 pub(crate) mod status;
 
-use std::future::{Future, ready};
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use crate::clock::Clock;
 use crate::http::{self, Body, Limits};
 use crate::metrics::exposition::{Compressor, Exposition};
 use crate::metrics::telemetry::Telemetry;
+use crate::server::lifecycle::Lifecycle;
 use crate::server::status::Status;
 use negotiation::{Coding, Negotiated};
 
@@ -60,6 +62,8 @@ pub struct Parts {
     pub readiness: watch::Receiver<Readiness>,
     /// The cached part of the status document; `None` if the live page is off.
     pub status: Option<watch::Receiver<Arc<Status>>>,
+    /// Whether `/-/reload` is allowed.
+    pub lifecycle: Lifecycle,
     /// The clock that dates the status document.
     pub clock: Clock,
 }
@@ -74,7 +78,15 @@ struct Server {
 /// that time it still answers new requests.
 pub async fn run(listener: TcpListener, parts: Parts, stop: impl Future<Output = ()>) {
     let server = Arc::new(Server { parts, compressor: Mutex::default() });
-    let handle = move |request| ready(Ok(server.answer(&request)));
+    let handle = move |request: Request<Incoming>| {
+        let server = Arc::clone(&server);
+        async move {
+            match request.uri().path() {
+                "/-/reload" => Ok(server.parts.lifecycle.clone().answer(request.into_parts().0.method).await),
+                _ => Ok(server.answer(&request)),
+            }
+        }
+    };
     http::serve(listener, LIMITS, stop, handle).await;
 }
 

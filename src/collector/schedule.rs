@@ -51,6 +51,15 @@ struct Poll {
     due: Instant,
     /// How often in a row the credentials were not allowed to read it.
     denials: usize,
+    latest: Latest,
+}
+
+/// How the latest request for a resource ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Latest {
+    /// With the resource, or there was no request yet.
+    Read,
+    Failed,
 }
 
 /// When each request of one account may be sent.
@@ -78,7 +87,7 @@ impl Schedule {
     pub fn new(intervals: Intervals, budget: u32, seed: u64) -> Self {
         let poll = |resource| {
             let interval = intervals.of(resource)?;
-            Some((resource, Poll { interval, due: Instant::default(), denials: 0 }))
+            Some((resource, Poll { interval, due: Instant::default(), denials: 0, latest: Latest::Read }))
         };
         let mut schedule = Self {
             polls: Resource::ALL.into_iter().filter_map(poll).collect(),
@@ -186,7 +195,7 @@ impl Schedule {
     pub fn read(&mut self, resource: Resource, pages: u32, now: Instant) {
         self.accepted();
         if let Some(poll) = self.polls.get_mut(&resource) {
-            poll.denials = 0;
+            (poll.denials, poll.latest) = (0, Latest::Read);
         }
         if resource == Resource::Summary && pages != self.summary_pages {
             self.summary_pages = pages.max(1);
@@ -251,15 +260,38 @@ impl Schedule {
                 interval.min(TRANSIENT_RETRY.max(self.summary_interval()))
             }
         };
+        if let Some(poll) = self.polls.get_mut(&resource) {
+            poll.latest = Latest::Failed;
+        }
         self.postpone(resource, now, wait);
     }
 
-    /// The credentials changed: everything is due at once.
+    /// The credentials changed: everything that could not be read is due at once, and so is the expiry of the new token.
+    /// What could be read is not read twice within its interval.
     pub fn retry_now(&mut self, now: Instant) {
         self.accepted();
         self.users_denied_until = None;
-        for poll in self.polls.values_mut() {
-            (poll.due, poll.denials) = (now, 0);
+        for (resource, poll) in &mut self.polls {
+            if poll.latest == Latest::Failed || *resource == Resource::TokenVerify {
+                poll.due = poll.due.min(now);
+            }
+            poll.denials = 0;
+        }
+    }
+
+    /// Other intervals and another budget apply from now on. A resource is read when it was due already, or after its new
+    /// interval if that is sooner.
+    pub fn retune(&mut self, intervals: Intervals, budget: u32, now: Instant) {
+        self.budget = budget;
+        for (resource, poll) in &mut self.polls {
+            poll.interval = intervals.of(*resource).unwrap_or(poll.interval);
+        }
+        self.divide();
+        for resource in Resource::ALL {
+            let Some(interval) = self.interval(resource) else { continue };
+            if let Some(poll) = self.polls.get_mut(&resource).filter(|poll| poll.latest == Latest::Read) {
+                poll.due = poll.due.min(now + interval);
+            }
         }
     }
 

@@ -55,6 +55,25 @@ impl TopUsers {
         Self { limit, selected: users.into_iter().map(|(user, _)| user).collect(), protected_until }
     }
 
+    /// Chooses at most `limit` users from now on, and drops those beyond it. More are chosen from the next summary.
+    /// Returns the dropped users.
+    pub(crate) fn set_limit(&mut self, limit: usize) -> Vec<UserId> {
+        self.limit = limit;
+        let dropped = self.selected.split_off(limit.min(self.selected.len()));
+        let dropped: Vec<_> = dropped.into_iter().map(|user| user.id).collect();
+        for id in &dropped {
+            self.protected_until.remove(id);
+        }
+        dropped
+    }
+
+    /// Forgets e-mail addresses and names.
+    pub(crate) fn forget_identities(&mut self) {
+        for user in &mut self.selected {
+            user.identity = None;
+        }
+    }
+
     /// Until when the user keeps its series.
     pub(crate) fn protected_until(&self, id: UserId) -> Option<Instant> {
         self.protected_until.get(&id).copied()

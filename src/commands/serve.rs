@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{Failure, Outcome, setup};
 use crate::app;
-use crate::config::Flags;
+use crate::config::{ConfigSource, Flags};
 
 /// Watch the configured accounts and serve /metrics (the default)
 #[derive(Debug, Clone, Args)]
@@ -16,6 +16,7 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) fn run(&self) -> Outcome {
         let config = setup::configure(&self.flags)?;
-        setup::block_on_threads(app::serve(&config))?.map_err(Failure::runtime)
+        let source = ConfigSource::new(self.flags.clone(), std::env::vars_os());
+        setup::block_on_threads(app::serve(config, source))?.map_err(Failure::runtime)
     }
 }

@@ -12,7 +12,7 @@ use tracing_subscriber::filter::Targets;
 
 use super::error::Error;
 use super::sources::Setting;
-use super::{AUDIT_INTERVAL, Filter, INTERVAL, LogFormat, WebPage};
+use super::{AUDIT_INTERVAL, Filter, INTERVAL, LogFormat};
 use crate::clock::duration;
 
 /// Reads a duration within `bounds`.
@@ -112,10 +112,11 @@ pub(super) fn base_url(setting: &Setting) -> Result<Url, Error> {
     Ok(url)
 }
 
-pub(super) fn web_page(setting: &Setting) -> Result<WebPage, Error> {
+/// Reads `true` or `false`, which stand for `on` and `off`.
+pub(super) fn switch<T>(setting: &Setting, on: T, off: T) -> Result<T, Error> {
     match setting.text.as_str() {
-        "true" => Ok(WebPage::On),
-        "false" => Ok(WebPage::Off),
+        "true" => Ok(on),
+        "false" => Ok(off),
         _ => Err(setting.must_be("true or false")),
     }
 }

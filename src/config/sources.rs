@@ -14,6 +14,7 @@ use secrecy::SecretString;
 use super::error::{Error, Origin, shown};
 use super::flags::Flags;
 use super::keys::{self, Form, Key};
+use super::reread::Files;
 use super::yaml::{Document, Kind};
 
 /// The settings of the file, the environment and the flags.
@@ -21,6 +22,8 @@ pub(super) struct Layers {
     merged: Map<String, Value>,
     /// The configuration file, if there is one.
     pub(super) document: Option<Document>,
+    /// The configuration file, if there is one, as it was just before it was read.
+    pub(super) files: Files,
     pub(super) cloudflare: CloudflareVariables,
     /// One for each variable that is probably meant for this program, but does not have its prefix.
     pub(super) warnings: Vec<String>,
@@ -78,6 +81,7 @@ impl Layers {
         let Environment { mut ours, cloudflare, warnings } = split(environment)?;
         let variable = ours.remove(keys::FILE_VARIABLE).map(PathBuf::from);
         let file = flags.config_file.clone().or(variable);
+        let files = Files::of(file.as_deref());
         let document = file.as_deref().map(Document::read).transpose()?;
 
         let mut builder = Merged::builder();
@@ -97,7 +101,7 @@ impl Layers {
             .build()
             .and_then(|merged| merged.collect())
             .map_err(|error| Error::new(error.to_string()))?;
-        Ok(Self { merged, document, cloudflare, warnings })
+        Ok(Self { merged, document, files, cloudflare, warnings })
     }
 
     /// The text of `key`, or its default if it has one.
@@ -204,6 +208,9 @@ fn from_variables(variables: BTreeMap<String, String>) -> Result<Layer, Error> {
 
 fn from_flags(flags: &Flags) -> Layer {
     let entries = [
+        (keys::AUTO_RELOAD, &flags.auto_reload),
+        (keys::AUTO_RELOAD_INTERVAL, &flags.auto_reload_interval),
+        (keys::ENABLE_LIFECYCLE, &flags.enable_lifecycle),
         (keys::LISTEN_ADDRESS, &flags.listen_address),
         (keys::SHARD_INDEX, &flags.shard_index),
         (keys::SHARD_TOTAL, &flags.shard_total),

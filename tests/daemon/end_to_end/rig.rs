@@ -109,7 +109,7 @@ impl Rig {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = configure(&folder, alias, setup.config, &simulator.base_url());
         capture_logs(&config);
-        let exporter = Exporter::new(&config, &clock, &setup.tuning).expect("an exporter");
+        let exporter = Exporter::new(Arc::new(config), &clock, &setup.tuning).expect("an exporter");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
         let (stop, stopped) = oneshot::channel();
