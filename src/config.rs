@@ -31,8 +31,8 @@ pub(crate) use accounts::DEFAULT_SHARE;
 pub(crate) use background::BackgroundRead;
 pub use error::Error;
 pub use flags::Flags;
-pub(crate) use reread::{ConfigSource, Files, Fixed};
 pub(crate) use flags::{FileFlags, LogFlags};
+pub(crate) use reread::{ConfigSource, Files, Fixed};
 pub use secret_files::CredentialSource;
 pub(crate) use shard::Shard;
 

@@ -58,9 +58,7 @@ pub mod commands {
 
 #[cfg(feature = "daemon")]
 pub mod config {
-    pub use crate::config::{
-        Config, CredentialSource, Error, Flags, IdentityPolicy, Local, LogFormat,
-    };
+    pub use crate::config::{Config, CredentialSource, Error, Flags, IdentityPolicy, Local, LogFormat};
     pub mod keys {
         pub use crate::config::keys::{ALL, Change, Key};
     }

@@ -137,7 +137,8 @@ impl Budgets {
 /// accounts that used a credential have the same new one, the budget goes with them: the new credential may belong to the
 /// same user, for whom Cloudflare counts the requests.
 fn continued(before: &[&Group], groups: &[Group]) -> Vec<Option<usize>> {
-    let with_credential = |credential: &Credentials| before.iter().position(|known| known.credential == *credential);
+    let with_credential =
+        |credential: &Credentials| before.iter().position(|known| known.credential == *credential);
     let mut found: Vec<_> = groups.iter().map(|group| with_credential(&group.credential)).collect();
     let is_configured = |id: &String| groups.iter().any(|group| group.accounts.contains(id));
     for (index, known) in before.iter().enumerate() {

@@ -109,6 +109,7 @@ impl Exporter {
         readiness.send_replace(Readiness::Draining);
         // The server limits the time of its own drain.
         let drained = server.await.map_err(|_| Error::PartEnded("the server"));
+        reloader.abort();
         supervisor.shutdown().await;
         if let Some(state) = state {
             state.close();

@@ -147,9 +147,11 @@ impl Supervisor {
         if !fixed.is_empty() {
             return Err(Refusal::NeedsRestart(fixed));
         }
-        let prepared = self.prepare(Arc::clone(&config), &mut self.shared.clone())?;
         let changes = plan::changes(&self.config, &config);
-        self.commit(prepared);
+        if !changes.is_empty() {
+            let prepared = self.prepare(config, &mut self.shared.clone())?;
+            self.commit(prepared);
+        }
         Ok(changes)
     }
 
@@ -184,7 +186,12 @@ impl Supervisor {
     }
 
     /// The connection that the account has already, unless the configuration asks for another one.
-    fn connection(&self, config: &Config, account: &Account, budget: &Budget) -> Result<Arc<Connection>, Error> {
+    fn connection(
+        &self,
+        config: &Config,
+        account: &Account,
+        budget: &Budget,
+    ) -> Result<Arc<Connection>, Error> {
         let with_names = |config: &Config| matches!(config.users.identity, IdentityPolicy::Email);
         let before = self.config.accounts.iter().find(|known| known.id == account.id);
         let polled = self.polled.get(&account.id).filter(|polled| polled.stage != Stage::Leaving);
@@ -208,8 +215,7 @@ impl Supervisor {
         let budget_of = |account: &PreparedAccount| account.assignment.connection.budget.clone();
         let named = accounts.iter().map(|(name, account)| (name.clone(), budget_of(account)));
         self.shared.telemetry.accounts(named.collect::<Vec<_>>());
-        for (id, polled) in self.polled.iter_mut().filter(|(id, _)| !ids.contains(id)) {
-            tracing::info!(account = polled.assignment.settings.name.alias, id, "the account is no longer polled");
+        for (_, polled) in self.polled.iter_mut().filter(|(id, _)| !ids.contains(id)) {
             polled.stop();
         }
         let mut sources = Vec::new();

@@ -204,10 +204,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-fn from_variables(
-    variables: &CloudflareVariables,
-    document: Option<&Document>,
-) -> Result<Loaded, Error> {
+fn from_variables(variables: &CloudflareVariables, document: Option<&Document>) -> Result<Loaded, Error> {
     const NEEDED: &str = "set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN";
     let setting = |name: &str, text: &str| Setting {
         name: name.to_owned(),

@@ -27,10 +27,8 @@ impl Lifecycle {
     /// The answer to a request with this method. A request that comes during a reload waits for a reload of its own.
     pub(super) async fn answer(self, method: Method) -> Response<Body> {
         if !matches!(method, Method::POST | Method::PUT) {
-            let mut refused = http::plain_text(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "only POST and PUT are allowed here\n",
-            );
+            let mut refused =
+                http::plain_text(StatusCode::METHOD_NOT_ALLOWED, "only POST and PUT are allowed here\n");
             refused.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, PUT"));
             return refused;
         }

@@ -3,5 +3,5 @@
 mod budget;
 mod commands;
 mod kill;
-mod process;
+pub(crate) mod process;
 mod trouble;

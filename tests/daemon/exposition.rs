@@ -436,7 +436,9 @@ fn accounts_come_and_go_and_keep_their_counters_under_another_name() {
     };
     let requests = |alias: &str| {
         let text = telemetry.render(Format::Text);
-        let start = format!("zt_risk_exporter_requests_total{{account=\"{alias}\",resource=\"summary\",outcome=\"ok\"}} ");
+        let start = format!(
+            "zt_risk_exporter_requests_total{{account=\"{alias}\",resource=\"summary\",outcome=\"ok\"}} "
+        );
         text.lines().find_map(|line| line.strip_prefix(&start).map(str::to_owned))
     };
     let some = |count: &str| Some(count.to_owned());
@@ -449,7 +451,11 @@ fn accounts_come_and_go_and_keep_their_counters_under_another_name() {
     assert_eq!((requests("two"), requests("one")), (some("3"), some("0")));
     set(&[("one", "2")]);
     telemetry.request("1", Resource::Summary, Outcome::Ok, Duration::ZERO);
-    assert_eq!((requests("two"), requests("one")), (None, some("0")), "its last request ends after it is gone");
+    assert_eq!(
+        (requests("two"), requests("one")),
+        (None, some("0")),
+        "its last request ends after it is gone"
+    );
     set(&[("two", "1"), ("one", "2")]);
     assert_eq!(requests("two"), some("0"), "it begins again");
 }

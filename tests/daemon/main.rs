@@ -20,5 +20,6 @@ mod exposition;
 mod process;
 #[path = "../shared/program.rs"]
 mod program;
+mod reload;
 mod server;
 mod status;

@@ -54,7 +54,8 @@ struct Life {
 
 impl Life {
     async fn start(config: &Arc<Config>, clock: &Clock) -> Self {
-        let exporter = Exporter::new(Arc::clone(config), clock, &Tuning::default()).expect("the file is free");
+        let exporter =
+            Exporter::new(Arc::clone(config), clock, &Tuning::default()).expect("the file is free");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(exporter.run(listener, async {

@@ -176,7 +176,14 @@ def every_value_has_a_default_and_a_schema_and_is_used_by_a_test() -> None:
 
 def the_chart_accepts_every_setting_of_the_exporter() -> None:
     """Except those that the chart sets itself."""
-    own = {"web.listen_address", "state.path", "users.hash_key_file", "shard.index", "shard.total"}
+    own = {
+        "web.listen_address",
+        "state.path",
+        "users.hash_key_file",
+        "shard.index",
+        "shard.total",
+        "config.auto_reload",
+    }
     section, settings = "", set()
     for line in SETTINGS.read_text(encoding="utf-8").splitlines():
         if found := re.match(r"(\w+):$", line):

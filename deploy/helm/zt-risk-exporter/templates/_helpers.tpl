@@ -111,6 +111,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toYaml $config }}
 {{- end }}
 
+{{/* The part of the configuration file that the exporter does not reload. */}}
+{{- define "zt-risk-exporter.fixedConfig" -}}
+{{- $config := omit (include "zt-risk-exporter.config" . | fromYaml) "accounts" "intervals" }}
+{{- with $config.users }}{{ $_ := set $config "users" (pick . "hash_key_file") }}{{ end }}
+{{- with $config.log }}{{ $_ := set $config "log" (pick . "format") }}{{ end }}
+{{- toYaml $config }}
+{{- end }}
+
 {{/* The spec of the claim for the state. */}}
 {{- define "zt-risk-exporter.claim" -}}
 spec:
