@@ -428,6 +428,59 @@ mod tests {
     }
 
     #[test]
+    fn new_credentials_read_nothing_twice_within_its_interval_but_what_failed() {
+        let mut schedule = schedule(300);
+        read_all(&mut schedule, at(0));
+        schedule.failed(Resource::Integrations, FailureClass::Denied, at(1));
+        let due = schedule.due_at(Resource::Summary);
+        schedule.retry_now(at(2));
+        assert_eq!(read_all(&mut schedule, at(2)), [Resource::Integrations, Resource::TokenVerify]);
+        assert_eq!(schedule.due_at(Resource::Summary), due);
+    }
+
+    #[test]
+    fn a_shorter_interval_applies_at_once_and_a_longer_one_after_the_next_reading() {
+        let intervals = |summary: u64| Intervals {
+            summary: seconds(summary),
+            behaviors: seconds(300),
+            integrations: seconds(300),
+            audit: seconds(21_600),
+        };
+        let mut schedule = schedule(300);
+        read_all(&mut schedule, at(0));
+        let due = schedule.due_at(Resource::Summary);
+        schedule.retune(intervals(600), 300, at(1));
+        assert_eq!(schedule.due_at(Resource::Summary), due, "as it was");
+        schedule.read(Resource::Summary, 1, at(33));
+        assert!(schedule.due_at(Resource::Summary) >= Some(at(633)));
+        schedule.retune(intervals(10), 300, at(40));
+        assert_eq!(schedule.due_at(Resource::Summary), Some(at(50)));
+        // A retry after a failure is neither earlier nor later.
+        schedule.failed(Resource::Summary, FailureClass::Refused, at(50));
+        let retry = schedule.due_at(Resource::Summary);
+        schedule.retune(intervals(1), 300, at(50));
+        assert_eq!(schedule.due_at(Resource::Summary), retry);
+    }
+
+    #[test]
+    fn another_budget_is_divided_at_once() {
+        let mut schedule = schedule(300);
+        let intervals = Intervals {
+            summary: seconds(30),
+            behaviors: seconds(300),
+            integrations: seconds(300),
+            audit: seconds(21_600),
+        };
+        let before = schedule.allowance(Purpose::Change);
+        schedule.retune(intervals, 600, at(0));
+        assert_eq!(schedule.allowance(Purpose::Change), before + 270, "nine tenths of what was added");
+        schedule.read(Resource::Summary, 30, at(0));
+        assert_eq!(schedule.interval(Resource::Summary), Some(seconds(30)));
+        schedule.retune(intervals, 60, at(1));
+        assert_eq!(schedule.interval(Resource::Summary), Some(seconds(300)), "half of the budget");
+    }
+
+    #[test]
     fn a_success_starts_the_retries_of_refusals_again() {
         let mut schedule = schedule(300);
         for second in [0, 100] {

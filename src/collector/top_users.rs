@@ -177,4 +177,18 @@ mod tests {
         assert_eq!(select(&mut users, &[(1, Medium, 30)], 62), [1], "the other is gone");
         assert_eq!(select(&mut users, &[(1, Medium, 30), (3, High, 1)], 63), [3], "outranked");
     }
+
+    #[test]
+    fn a_lower_limit_drops_the_last_at_once_and_a_higher_one_waits_for_the_next_list() {
+        use Level::{High, Low, Medium};
+        let rows = [(1, Low, 90), (2, High, 10), (3, Medium, 50)];
+        let mut users = TopUsers::new(3);
+        assert_eq!(select(&mut users, &rows, 0), [2, 3, 1]);
+        assert_eq!(users.set_limit(1), [UserId::from_u128(3), UserId::from_u128(1)]);
+        assert_eq!(users.selected().len(), 1);
+        assert_eq!(users.protected_until(UserId::from_u128(3)), None);
+        assert_eq!(users.set_limit(2), []);
+        assert_eq!(users.selected().len(), 1);
+        assert_eq!(select(&mut users, &rows, 1), [2, 3]);
+    }
 }

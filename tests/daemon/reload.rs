@@ -282,3 +282,21 @@ fn a_date_of_the_last_success_is_exported() {
     reload(&world, &home, &mut exporter, &[first], FAST);
     assert!(date(&exporter.scrape().unwrap()) > before);
 }
+
+#[test]
+fn an_account_joins_only_while_its_saved_counters_can_be_read() {
+    let (world, home) = (World::start(), Home::empty());
+    let [first, second] = [Listed::new(0, "first", "t0"), Listed::new(1, "second", "t1")];
+    let mut exporter = start(&world, &home, &[first], FAST);
+    exporter.until("counting", up("first"));
+    let (directory, elsewhere) = (home.path().join("state"), home.path().join("elsewhere"));
+    std::fs::rename(&directory, &elsewhere).expect("it is there");
+    home.configure(&world.config(&home, &[first, second], FAST));
+    let (status, reason) = exporter.reload();
+    assert_eq!(status, 500, "{reason}");
+    assert!(reason.ends_with("cannot be used at the moment; the log says why"), "{reason}");
+    std::fs::rename(&elsewhere, &directory).expect("it is there");
+    exporter.until("the file is used again", |page| page.get("zt_risk_exporter_state_durable") == Some(1.0));
+    assert_eq!(exporter.reload(), (200, "account \"second\" was added".to_owned()));
+    exporter.until("both are read", |page| up("first")(page) && up("second")(page));
+}
