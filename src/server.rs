@@ -82,7 +82,7 @@ pub async fn run(listener: TcpListener, parts: Parts, stop: impl Future<Output =
         let server = Arc::clone(&server);
         async move {
             match request.uri().path() {
-                "/-/reload" => Ok(server.parts.lifecycle.clone().answer(request.into_parts().0.method).await),
+                "/-/reload" => Ok(server.parts.lifecycle.clone().answer(request.into_parts().0).await),
                 _ => Ok(server.answer(&request)),
             }
         }

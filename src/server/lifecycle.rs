@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use hyper::header::{ALLOW, HeaderValue};
+use hyper::header::{ALLOW, HeaderValue, ORIGIN};
+use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
@@ -24,9 +25,9 @@ pub enum Lifecycle {
 }
 
 impl Lifecycle {
-    /// The answer to a request with this method. A request that comes during a reload waits for a reload of its own.
-    pub(super) async fn answer(self, method: Method) -> Response<Body> {
-        if !matches!(method, Method::POST | Method::PUT) {
+    /// The answer to a request with this head. A request that comes during a reload waits for a reload of its own.
+    pub(super) async fn answer(self, request: Parts) -> Response<Body> {
+        if !matches!(request.method, Method::POST | Method::PUT) {
             let mut refused =
                 http::plain_text(StatusCode::METHOD_NOT_ALLOWED, "only POST and PUT are allowed here\n");
             refused.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, PUT"));
@@ -36,6 +37,10 @@ impl Lifecycle {
             let text = "reloading over HTTP is off; --web.enable-lifecycle turns it on\n";
             return http::plain_text(StatusCode::FORBIDDEN, text);
         };
+        // A browser adds this header to what a page sends, and no page of this server sends such a request.
+        if request.headers.contains_key(ORIGIN) {
+            return http::plain_text(StatusCode::FORBIDDEN, "a web page may not reload the configuration\n");
+        }
         let (request, result) = oneshot::channel();
         // Either fails only if the exporter is stopping.
         let result = match requests.send(request).await {

@@ -223,6 +223,9 @@ async fn a_reload_is_a_post_or_put_where_it_is_enabled_and_answers_with_its_resu
         let (status, allow, _) = reload(exporter, "GET").await;
         assert_eq!((status.as_str(), allow.as_deref()), ("405 Method Not Allowed", Some("POST, PUT")));
     }
+    let forged =
+        ask(on.address, "POST", "/-/reload", "Content-Length: 0\r\nOrigin: http://evil.example\r\n").await;
+    assert_eq!(forged.status(), "403 Forbidden");
     let results: [(&str, ReloadResult, &str); 2] = [
         ("POST", Ok("a changed; b changed".into()), "200 OK"),
         ("PUT", Err("no such file".into()), "500 Internal Server Error"),

@@ -136,6 +136,8 @@ fn round(reloads: u64, seed: u64) -> Tally {
                 tally.kills += 1;
                 exporter.kill();
                 exporter = home.start();
+                // It has read its configuration.
+                exporter.until_logged("serving /metrics");
             }
         }
     });
