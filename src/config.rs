@@ -8,6 +8,7 @@
 mod accounts;
 mod background;
 mod error;
+mod files;
 mod flags;
 pub(crate) mod keys;
 pub(crate) mod parse;
@@ -30,9 +31,10 @@ use tracing_subscriber::filter::Targets;
 pub(crate) use accounts::DEFAULT_SHARE;
 pub(crate) use background::BackgroundRead;
 pub use error::Error;
+pub(crate) use files::Files;
 pub use flags::Flags;
 pub(crate) use flags::{FileFlags, LogFlags};
-pub(crate) use reread::{ConfigSource, Files, Fixed};
+pub(crate) use reread::{ConfigSource, Fixed};
 pub use secret_files::CredentialSource;
 pub(crate) use shard::Shard;
 

@@ -272,9 +272,9 @@ impl Schedule {
         self.accepted();
         self.users_denied_until = None;
         for (resource, poll) in &mut self.polls {
-            if poll.latest == Latest::Failed || *resource == Resource::TokenVerify {
-                poll.due = poll.due.min(now);
-            }
+            let is_due = poll.latest == Latest::Failed || *resource == Resource::TokenVerify;
+            // What was due before comes in the usual order.
+            poll.due = if is_due { now } else { poll.due.max(now) };
             poll.denials = 0;
         }
     }

@@ -12,9 +12,9 @@ use config::{Config as Merged, ConfigError, Map, Source, Value};
 use secrecy::SecretString;
 
 use super::error::{Error, Origin, shown};
+use super::files::Files;
 use super::flags::Flags;
 use super::keys::{self, Form, Key};
-use super::reread::Files;
 use super::yaml::{Document, Kind};
 
 /// The settings of the file, the environment and the flags.
