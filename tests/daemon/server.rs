@@ -215,20 +215,20 @@ async fn a_reload_is_a_post_or_put_where_it_is_enabled_and_answers_with_its_resu
     };
     let refused = "reloading over HTTP is off; --web.enable-lifecycle turns it on\n";
     for method in ["POST", "PUT"] {
-        assert_eq!(reload(&off, method).await, ("403 Forbidden".to_owned(), None, refused.to_owned()));
+        assert_eq!(reload(&off, method).await, ("403".to_owned(), None, refused.to_owned()));
     }
     let (requests, mut reloads) = mpsc::channel::<ReloadRequest>(1);
     let on = exporter_with(LivePage::On, Lifecycle::Enabled(requests)).await;
     for exporter in [&off, &on] {
         let (status, allow, _) = reload(exporter, "GET").await;
-        assert_eq!((status.as_str(), allow.as_deref()), ("405 Method Not Allowed", Some("POST, PUT")));
+        assert_eq!((status.as_str(), allow.as_deref()), ("405", Some("POST, PUT")));
     }
     let forged =
         ask(on.address, "POST", "/-/reload", "Content-Length: 0\r\nOrigin: http://evil.example\r\n").await;
-    assert_eq!(forged.status(), "403 Forbidden");
+    assert_eq!(forged.status(), "403");
     let results: [(&str, ReloadResult, &str); 2] = [
-        ("POST", Ok("a changed; b changed".into()), "200 OK"),
-        ("PUT", Err("no such file".into()), "500 Internal Server Error"),
+        ("POST", Ok("a changed; b changed".into()), "200"),
+        ("PUT", Err("no such file".into()), "500"),
     ];
     for (method, result, status) in results {
         let text = result.clone().unwrap_or_else(|reason| reason);
@@ -238,9 +238,9 @@ async fn a_reload_is_a_post_or_put_where_it_is_enabled_and_answers_with_its_resu
     }
     // The exporter is stopping: one request was not taken up, the next cannot be sent.
     let (found, ()) = tokio::join!(reload(&on, "POST"), async { drop(reloads.recv().await) });
-    assert_eq!(found.0, "503 Service Unavailable");
+    assert_eq!(found.0, "503");
     drop(reloads);
-    assert_eq!(reload(&on, "POST").await.0, "503 Service Unavailable");
+    assert_eq!(reload(&on, "POST").await.0, "503");
 }
 
 #[tokio::test]

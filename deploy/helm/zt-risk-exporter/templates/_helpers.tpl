@@ -114,8 +114,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* The part of the configuration file that the exporter does not reload. */}}
 {{- define "zt-risk-exporter.fixedConfig" -}}
 {{- $config := omit (include "zt-risk-exporter.config" . | fromYaml) "accounts" "intervals" }}
-{{- with $config.users }}{{ $_ := set $config "users" (pick . "hash_key_file") }}{{ end }}
-{{- with $config.log }}{{ $_ := set $config "log" (pick . "format") }}{{ end }}
+{{- $_ := set $config "users" (pick (default dict $config.users) "hash_key_file") }}
+{{- $_ := set $config "log" (pick (default dict $config.log) "format") }}
 {{- toYaml $config }}
 {{- end }}
 
