@@ -226,10 +226,8 @@ async fn a_reload_is_a_post_or_put_where_it_is_enabled_and_answers_with_its_resu
     let forged =
         ask(on.address, "POST", "/-/reload", "Content-Length: 0\r\nOrigin: http://evil.example\r\n").await;
     assert_eq!(forged.status(), "403");
-    let results: [(&str, ReloadResult, &str); 2] = [
-        ("POST", Ok("a changed; b changed".into()), "200"),
-        ("PUT", Err("no such file".into()), "500"),
-    ];
+    let results: [(&str, ReloadResult, &str); 2] =
+        [("POST", Ok("a changed; b changed".into()), "200"), ("PUT", Err("no such file".into()), "500")];
     for (method, result, status) in results {
         let text = result.clone().unwrap_or_else(|reason| reason);
         let answer = async { reloads.recv().await.unwrap().send(result).unwrap() };
