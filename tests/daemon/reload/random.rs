@@ -10,7 +10,7 @@ use std::time::Duration;
 use zt_risk_exporter::clock::{Clock, Timestamp};
 
 use super::FAST;
-use super::world::{ACCOUNTS, Listed, World};
+use super::world::{ACCOUNTS, Listed, World, id};
 use crate::durability::process::{Exporter, Home, Page};
 
 /// How many reloads one world lasts: each new credential has a budget of five minutes, and what a killed process had leased
@@ -86,6 +86,13 @@ impl Counts {
     }
 }
 
+/// An exporter that has read its configuration.
+fn started(home: &Home) -> Exporter {
+    let exporter = home.start();
+    exporter.until_logged("serving /metrics");
+    exporter
+}
+
 struct Tally {
     reloads: u64,
     broken: u64,
@@ -101,7 +108,7 @@ fn round(reloads: u64, seed: u64) -> Tally {
     let (stop, mut counts) = (AtomicBool::new(false), Counts::default());
     let mut accounts = random_accounts(&mut random);
     home.configure(&world.config(&home, &accounts, FAST));
-    let mut exporter = home.start();
+    let mut exporter = started(&home);
     std::thread::scope(|scope| {
         let mut of_world = random.fork();
         let (world, stop) = (&world, &stop);
@@ -135,9 +142,7 @@ fn round(reloads: u64, seed: u64) -> Tally {
             if random.u32(0..10) == 0 {
                 tally.kills += 1;
                 exporter.kill();
-                exporter = home.start();
-                // It has read its configuration.
-                exporter.until_logged("serving /metrics");
+                exporter = started(&home);
             }
         }
     });
@@ -146,11 +151,14 @@ fn round(reloads: u64, seed: u64) -> Tally {
     tally
 }
 
-/// Whether the budgets of these accounts are shown, and of no others.
+/// Whether these accounts are shown under their aliases, and no others. What is about Cloudflare is published at most once a
+/// second.
 fn is_shown(page: &Page, accounts: &[Listed<'_>]) -> bool {
-    let budget = |alias: &str| format!("zt_risk_exporter_budget_limit_requests{{account=\"{alias}\"}}");
-    accounts.iter().all(|one| page.get(&budget(one.alias)).is_some())
-        && page.series("zt_risk_exporter_budget_limit_requests{") == accounts.len()
+    let info = |one: &Listed<'_>| {
+        format!("account_info{{account=\"{}\",account_id=\"{}\"}}", one.alias, id(one.account))
+    };
+    accounts.iter().all(|one| page.get(&info(one)).is_some())
+        && page.series("account_info{") == accounts.len()
 }
 
 /// At the end all accounts are polled: all that happened is counted, once.
@@ -161,7 +169,8 @@ fn finish(world: &World, home: &Home, exporter: &mut Exporter, counts: &mut Coun
     home.configure(&world.config(home, &all, FAST));
     let (status, text) = exporter.reload();
     assert_eq!(status, 200, "{what}: {text}");
-    let page = exporter.until(&format!("{what}: everything is counted"), |page| world.agrees(page, &all));
+    let is_counted = |page: &Page| is_shown(page, &all) && world.agrees(page, &all);
+    let page = exporter.until(&format!("{what}: everything is counted"), is_counted);
     counts.record(&page, &all, what);
     assert_eq!(page.sum("events_unattributed_total"), 0.0, "{what}: nothing was lost");
     world.assert_polled_once(&all);
