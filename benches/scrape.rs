@@ -36,6 +36,9 @@ fn parts(accounts: u32, users: u32) -> Parts {
         status: None,
         lifecycle: Lifecycle::Disabled,
         clock,
+        web: None,
+        metrics_path: "/metrics".to_owned(),
+        allowed_hosts: Vec::new(),
     }
 }
 

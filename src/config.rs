@@ -16,7 +16,7 @@ mod reread;
 mod secret_files;
 mod shard;
 mod sources;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -31,9 +31,10 @@ use tracing_subscriber::filter::Targets;
 pub(crate) use accounts::DEFAULT_SHARE;
 pub(crate) use background::BackgroundRead;
 pub use error::Error;
+pub(crate) use error::{shown, shown_key};
 pub(crate) use files::Files;
-pub use flags::Flags;
 pub(crate) use flags::{FileFlags, LogFlags};
+pub use flags::{Flags, WebFlags};
 pub(crate) use reread::{ConfigSource, Fixed};
 pub use secret_files::CredentialSource;
 pub(crate) use shard::Shard;
@@ -68,7 +69,7 @@ pub struct Config {
     pub shard: Shard,
     /// The address of the API: https, or http on loopback. It has no trailing slash, unless the path is empty.
     pub base_url: Url,
-    /// How often each endpoint is read.
+    /// How often each resource is read.
     pub intervals: Intervals,
     /// How users appear in the metrics.
     pub users: Users,
@@ -134,8 +135,16 @@ pub enum IdentityPolicy {
 /// The HTTP server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Web {
-    /// The address to listen on.
-    pub listen: Listen,
+    /// Where the sockets come from.
+    pub sockets: Sockets,
+    /// The web configuration, with TLS and passwords.
+    pub config_file: Option<PathBuf>,
+    /// The path of the metrics.
+    pub telemetry_path: String,
+    /// The second address, which has the health alone.
+    pub health_address: Option<Listen>,
+    /// Names that `Host` may have on a loopback address, in lower case.
+    pub allowed_hosts: Vec<String>,
     /// Whether the live page is served.
     pub page: WebPage,
     /// Whether a request may reload the configuration.
@@ -149,6 +158,15 @@ pub enum Lifecycle {
     Enabled,
     /// It is 403.
     Disabled,
+}
+
+/// Where the sockets to listen on come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sockets {
+    /// They are bound to these addresses; there is at least one.
+    Bind(Vec<Listen>),
+    /// systemd opened them.
+    Systemd,
 }
 
 /// Whether the live page at `/` and its JSON are served.
@@ -198,7 +216,7 @@ impl Filter {
 /// The part of the configuration that does not concern accounts, for commands that need none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
-    /// How often each endpoint is read.
+    /// How often each resource is read.
     pub intervals: Intervals,
     /// The state file; without one nothing survives a restart.
     pub state: Option<store::Settings>,
@@ -305,7 +323,20 @@ impl Local {
         let cache_mib = layers.get_or_default(keys::STATE_CACHE).parse(parse::whole_number(CACHE_MIB))?;
         let state = path.map(|path| store::Settings { path, cache_bytes: cache_mib << 20 });
         let web = Web {
-            listen: layers.get_or_default(keys::LISTEN_ADDRESS).parse(str::parse::<Listen>)?,
+            sockets: parse::sockets(layers)?,
+            config_file: layers
+                .get(keys::WEB_CONFIG_FILE)
+                .map(|setting| parse::path(&setting))
+                .transpose()?,
+            telemetry_path: parse::telemetry_path(&layers.get_or_default(keys::TELEMETRY_PATH))?,
+            health_address: layers
+                .get(keys::HEALTH_ADDRESS)
+                .map(|setting| setting.parse(str::parse::<Listen>))
+                .transpose()?,
+            allowed_hosts: match layers.get(keys::ALLOWED_HOSTS) {
+                Some(setting) => setting.parse(parse::host_names)?,
+                None => Vec::new(),
+            },
             page: parse::switch(&layers.get_or_default(keys::WEB_PAGE), WebPage::On, WebPage::Off)?,
             lifecycle: parse::switch(
                 &layers.get_or_default(keys::ENABLE_LIFECYCLE),

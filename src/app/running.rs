@@ -5,12 +5,11 @@ use std::future::{Future, pending};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use super::reload::Reloader;
 use super::shared::Shared;
-use super::{Error, Exporter};
+use super::{Error, Exporter, Ports};
 use crate::app::liveness::Liveness;
 use crate::app::systemd;
 use crate::config;
@@ -19,6 +18,7 @@ use crate::server::lifecycle::Lifecycle;
 use crate::server::publisher::{self, Outputs, Source};
 use crate::server::status::Recorder;
 use crate::server::{self, Readiness};
+use crate::web::Web;
 
 /// The exporter becomes ready after this time even if an account was not tried yet: trouble with Cloudflare is shown on
 /// `/metrics` and does not take the pod out of service.
@@ -32,8 +32,9 @@ impl Exporter {
     ///
     /// # Errors
     /// A part ended. The exporter stops then, because `/metrics` would go on with values that no longer change.
-    pub async fn run(self, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<(), Error> {
+    pub async fn run(self, ports: impl Into<Ports>, stop: impl Future<Output = ()>) -> Result<(), Error> {
         let Self { mut supervisor, shared, config, trend_step, reloading } = self;
+        let Ports { sockets, web, metrics_path } = ports.into();
         let Shared { telemetry, clock, state, .. } = shared;
         let (readiness, readiness_changes) = watch::channel(Readiness::Starting);
         let mut compressor = Compressor::new();
@@ -59,6 +60,9 @@ impl Exporter {
                 config::Lifecycle::Enabled | config::Lifecycle::Disabled => Lifecycle::Disabled,
             },
             clock: clock.clone(),
+            web: web.map(|web| Web::new(web, telemetry.clone(), clock.clone())),
+            metrics_path,
+            allowed_hosts: config.web.allowed_hosts.clone(),
         };
         let liveness = Liveness::default();
         let (applies, mut applied) = mpsc::channel(1);
@@ -81,7 +85,7 @@ impl Exporter {
             // An error means that the sender was dropped, which happens only after the server ended.
             let _ = draining.wait_for(|readiness| *readiness == Readiness::Draining).await;
         };
-        let mut server = tokio::spawn(liveness.watch(server::run(listener, parts, drain)));
+        let mut server = tokio::spawn(liveness.watch(server::run(sockets, parts, drain)));
         let ready = first_attempts(published);
         let watchdog = systemd::feed_watchdog(liveness.clone());
         let ended = {

@@ -50,7 +50,7 @@ impl Hangup {
     /// Waits for the signal. Signals that come before the next call count as one.
     pub(crate) async fn recv(&mut self) {
         if self.0.recv().await.is_none() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

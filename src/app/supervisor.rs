@@ -251,7 +251,10 @@ impl Supervisor {
         let Polled { assignment, snapshots, stage, .. } = self.polled.remove(&id)?;
         match stage {
             Stage::Polling => None,
-            Stage::Returning => Some(self.begin(id, assignment, parts, snapshots)),
+            Stage::Returning => {
+                self.begin(id, assignment, parts, snapshots);
+                Some(())
+            }
             Stage::Leaving => {
                 if let Some(state) = &self.shared.state {
                     state.leave(&id);

@@ -1,4 +1,4 @@
-//! `check`: tries the credentials and each endpoint of every account once, and reports what is missing.
+//! `check`: tries the credentials and each resource of every account once, and reports what is missing.
 //!
 //! It sends the requests that the exporter would send, changes nothing, and prints no personal data.
 
@@ -19,8 +19,9 @@ use crate::cloudflare::limit::Budget;
 use crate::cloudflare::{Client, Error, Kind, Limiter, MissingGrant, Options, TokenState, TokenStatus};
 use crate::config::{Account, Config, CredentialSource, FileFlags};
 use crate::model::{Behavior, Completeness, Integration, Listing, Resource, Summary, UserId, UserRisk};
+use crate::web::Checked;
 
-/// Try the configuration, the credentials and each endpoint once, and report what is missing
+/// Try the configuration, the credentials and each resource once, and report what is missing
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Check {
     #[command(flatten)]
@@ -30,8 +31,13 @@ pub(crate) struct Check {
 impl Check {
     pub(crate) fn run(&self) -> Outcome {
         let config = setup::configure(&(&self.file).into())?;
+        let web = config.web.config_file.as_deref().map(Checked::load).transpose()?;
         let report = setup::block_on(run(&config, &Clock::system()))?;
-        terminal::print(report.render(Colour::for_stream(&io::stdout()), width()))?;
+        let mut text = report.render(Colour::for_stream(&io::stdout()), width());
+        if let Some(web) = &web {
+            text.push_str(&format!("\n{}", web.summary()));
+        }
+        terminal::print(text)?;
         match report.failures() {
             0 => Ok(()),
             1 => Err(Failure::runtime("one check failed")),
@@ -46,11 +52,11 @@ pub struct Report {
     findings: Vec<Finding>,
 }
 
-/// The result for one endpoint of one account.
+/// The result for one resource of one account.
 #[derive(Debug)]
 struct Finding {
     account: String,
-    endpoint: Resource,
+    resource: Resource,
     verdict: Verdict,
     /// What was answered, or why there was no answer, in a few words.
     text: String,
@@ -139,11 +145,11 @@ impl Report {
 /// The findings of one account.
 fn account(findings: &[Finding], colour: Colour, width: Option<u16>) -> String {
     let mut table = table(colour, width);
-    table.set_header(["endpoint", "result", "time", "answer"]);
-    for Finding { endpoint, verdict, text, took, .. } in findings {
+    table.set_header(["resource", "result", "time", "answer"]);
+    for Finding { resource, verdict, text, took, .. } in findings {
         let took = took.map(|took| format!("{:.2} s", took.as_secs_f64()));
         table.add_row([
-            Cell::new(endpoint.as_str()),
+            Cell::new(resource.as_str()),
             Cell::new(verdict.as_str()).fg(verdict.colour()),
             Cell::new(took.unwrap_or_default()),
             Cell::new(text),
@@ -151,8 +157,8 @@ fn account(findings: &[Finding], colour: Colour, width: Option<u16>) -> String {
     }
     let name = findings.first().map_or("", |finding| &finding.account);
     let mut text = format!("account {name}\n{table}\n");
-    for (endpoints, remark) in remarks(findings) {
-        text.push_str(&format!("{}: {remark}\n", endpoints.join(", ")));
+    for (resources, remark) in remarks(findings) {
+        text.push_str(&format!("{}: {remark}\n", resources.join(", ")));
     }
     let mut lacking: Vec<&str> = Vec::new();
     for permission in findings.iter().filter_map(|finding| finding.lacks) {
@@ -166,18 +172,18 @@ fn account(findings: &[Finding], colour: Colour, width: Option<u16>) -> String {
     text
 }
 
-/// Each remark once, with the endpoints it is about. Remarks that differ only in the CF-Ray id, which every request
+/// Each remark once, with the resources it is about. Remarks that differ only in the CF-Ray id, which every request
 /// has its own, count as one.
 fn remarks(findings: &[Finding]) -> Vec<(Vec<&'static str>, &str)> {
     let without_ray = |remark: &str| remark.split(", CF-Ray ").next().map(str::to_owned);
     let mut remarks: Vec<(Vec<&'static str>, &str)> = Vec::new();
     for finding in findings {
-        let (endpoint, Some(remark)) = (finding.endpoint.as_str(), finding.remark.as_deref()) else {
+        let (resource, Some(remark)) = (finding.resource.as_str(), finding.remark.as_deref()) else {
             continue;
         };
         match remarks.iter_mut().find(|(_, known)| without_ray(known) == without_ray(remark)) {
-            Some((endpoints, _)) => endpoints.push(endpoint),
-            None => remarks.push((vec![endpoint], remark)),
+            Some((resources, _)) => resources.push(resource),
+            None => remarks.push((vec![resource], remark)),
         }
     }
     remarks
@@ -225,7 +231,7 @@ impl Trial<'_> {
             return;
         }
         let refused = |finding: &&mut Finding| {
-            finding.endpoint == Resource::TokenVerify
+            finding.resource == Resource::TokenVerify
                 && matches!(finding.kind, Some(Kind::Credentials | Kind::Refused | Kind::Forbidden(_)))
         };
         for finding in self.findings.iter_mut().filter(of_account).filter(refused) {
@@ -248,7 +254,7 @@ impl Trial<'_> {
     /// Sends one request. `judge` describes the answer, or what is wrong with it.
     async fn ask<T>(
         &mut self,
-        endpoint: Resource,
+        resource: Resource,
         request: impl Future<Output = Result<T, Error>>,
         judge: impl FnOnce(&T) -> Result<String, Problem>,
     ) -> Option<T> {
@@ -269,14 +275,14 @@ impl Trial<'_> {
             _ => None,
         };
         let account = self.account.alias.clone();
-        self.findings.push(Finding { account, endpoint, verdict, text, remark, took, kind, lacks });
+        self.findings.push(Finding { account, resource, verdict, text, remark, took, kind, lacks });
         answer.ok()
     }
 
-    fn note(&mut self, endpoint: Resource, verdict: Verdict, text: &str, remark: Option<String>) {
+    fn note(&mut self, resource: Resource, verdict: Verdict, text: &str, remark: Option<String>) {
         self.findings.push(Finding {
             account: self.account.alias.clone(),
-            endpoint,
+            resource,
             verdict,
             text: text.to_owned(),
             remark,

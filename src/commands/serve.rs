@@ -17,6 +17,7 @@ impl Serve {
     pub(crate) fn run(&self) -> Outcome {
         let config = setup::configure(&self.flags)?;
         let source = ConfigSource::new(self.flags.clone(), std::env::vars_os());
-        setup::block_on_threads(app::serve(config, source))?.map_err(Failure::runtime)
+        let web = setup::web(&config.web)?;
+        setup::block_on_threads(app::serve(config, source, web))?.map_err(Failure::runtime)
     }
 }

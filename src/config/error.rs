@@ -24,47 +24,47 @@ impl fmt::Display for Error {
 
 impl Error {
     /// A problem without a place.
-    pub(super) fn new(problem: impl Into<String>) -> Self {
+    pub(crate) fn new(problem: impl Into<String>) -> Self {
         Self { problem: problem.into(), origin: None }
     }
 
     /// A problem of the value at `origin`.
-    pub(super) fn at(origin: &Origin, problem: impl Into<String>) -> Self {
+    pub(crate) fn at(origin: &Origin, problem: impl Into<String>) -> Self {
         Self { problem: problem.into(), origin: Some(origin.clone()) }
     }
 }
 
 /// The place where a value was written, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Origin(String);
+pub(crate) struct Origin(String);
 
 impl Origin {
     /// A line of a file, counted from 1.
-    pub(super) fn line(path: &str, line: usize) -> Self {
+    pub(crate) fn line(path: &str, line: usize) -> Self {
         Self(format!("{path}, line {line}"))
     }
 
-    pub(super) fn variable(name: &str) -> Self {
+    pub(crate) fn variable(name: &str) -> Self {
         Self(format!("environment variable {name}"))
     }
 
     /// A flag; its name is given without the dashes.
-    pub(super) fn flag(name: &str) -> Self {
+    pub(crate) fn flag(name: &str) -> Self {
         Self(format!("flag --{name}"))
     }
 
     /// The value is the default.
-    pub(super) fn default_value() -> Self {
+    pub(crate) fn default_value() -> Self {
         Self("default".to_owned())
     }
 
     /// The origin whose [`Origin::as_str`] is `words`.
-    pub(super) fn from_words(words: &str) -> Self {
+    pub(crate) fn from_words(words: &str) -> Self {
         Self(words.to_owned())
     }
 
     /// The words, for code that can only carry text.
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -76,7 +76,7 @@ impl fmt::Display for Origin {
 }
 
 /// A value for a message: quoted, escaped, and cut after 60 characters.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     const LONGEST: usize = 60;
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{:?}...", text.get(..end).unwrap_or_default()),
@@ -86,7 +86,7 @@ pub(super) fn shown(text: &str) -> String {
 
 /// A key of the file for a message. It is cut, because it may hold a secret: to YAML `token:abc`, which lacks a space, is
 /// a key, and so is a token without its key.
-pub(super) fn shown_key(text: &str) -> String {
+pub(crate) fn shown_key(text: &str) -> String {
     // The longest known key has 14 characters, the shortest token 37.
     const LONGEST: usize = 20;
     let word = text.split(':').next().unwrap_or_default();

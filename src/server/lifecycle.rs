@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use hyper::header::{ALLOW, HeaderValue, ORIGIN};
-use hyper::http::request::Parts;
-use hyper::{Method, Response, StatusCode};
+use hyper::{HeaderMap, Method, Response, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::http::{self, Body};
@@ -25,9 +24,9 @@ pub enum Lifecycle {
 }
 
 impl Lifecycle {
-    /// The answer to a request with this head. A request that comes during a reload waits for a reload of its own.
-    pub(super) async fn answer(self, request: Parts) -> Response<Body> {
-        if !matches!(request.method, Method::POST | Method::PUT) {
+    /// The answer to a request with this method and these headers. A request that comes during a reload waits for a reload of its own.
+    pub(super) async fn answer(&self, method: &Method, headers: &HeaderMap) -> Response<Body> {
+        if !matches!(*method, Method::POST | Method::PUT) {
             let mut refused =
                 http::plain_text(StatusCode::METHOD_NOT_ALLOWED, "only POST and PUT are allowed here\n");
             refused.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, PUT"));
@@ -38,7 +37,7 @@ impl Lifecycle {
             return http::plain_text(StatusCode::FORBIDDEN, text);
         };
         // A browser adds this header to what a page sends, and no page of this server sends such a request.
-        if request.headers.contains_key(ORIGIN) {
+        if headers.contains_key(ORIGIN) {
             return http::plain_text(StatusCode::FORBIDDEN, "a web page may not reload the configuration\n");
         }
         let (request, result) = oneshot::channel();

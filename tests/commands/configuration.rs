@@ -114,10 +114,13 @@ fn the_example_shows_each_key_once_with_its_default_and_meaning() {
 }
 
 /// The keys that the chart sets itself, from other values.
-const SET_BY_THE_CHART: [&str; 6] = [
+const SET_BY_THE_CHART: [&str; 9] = [
     "users.hash_key_file",
     "state.path",
     "web.listen_address",
+    "web.systemd_socket",
+    "web.config_file",
+    "web.health_address",
     "shard.index",
     "shard.total",
     "config.auto_reload",

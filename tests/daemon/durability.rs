@@ -2,6 +2,7 @@
 
 mod budget;
 mod commands;
+mod formats;
 mod kill;
 pub(crate) mod process;
 mod trouble;

@@ -11,6 +11,7 @@
 #[path = "../shared/accounts.rs"]
 mod accounts;
 mod config;
+mod connections;
 mod counting;
 mod counting_model;
 mod damage;
@@ -23,3 +24,4 @@ mod program;
 mod reload;
 mod server;
 mod status;
+mod web;

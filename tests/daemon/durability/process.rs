@@ -322,7 +322,7 @@ impl Client {
     pub(crate) fn reload(&self) -> io::Result<(u16, String)> {
         let mut stream = TcpStream::connect(self.0)?;
         stream.write_all(
-            b"POST /-/reload HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            b"POST /-/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
         )?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;

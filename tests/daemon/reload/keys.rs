@@ -28,6 +28,11 @@ const CHANGES: &[(&str, &str, &str, &str)] = &[
     ("state.path", "STATE", "other.redb", ""),
     ("state.cache_mib", "32", "33", ""),
     ("web.listen_address", "127.0.0.1:0", "127.0.0.1:1", ""),
+    ("web.allowed_hosts", "a.example", "b.example", ""),
+    ("web.systemd_socket", "false", "true", ""),
+    ("web.config_file", "web-a", "web-b", ""),
+    ("web.telemetry_path", "/metrics", "/other", ""),
+    ("web.health_address", "127.0.0.1:0", "127.0.0.1:1", ""),
     ("web.page", "true", "false", ""),
     ("web.enable_lifecycle", "true", "false", ""),
     ("shard.index", "0", "1", ""),
@@ -95,9 +100,14 @@ fn a_reload_does_with_every_key_what_its_declaration_says() {
     let world = World::start();
     for (key, before, after, said) in CHANGES {
         let home = Home::empty();
-        for (file, content) in
-            [("a", "t0"), ("b", "t1"), ("key-a", "0123456789abcdef"), ("key-b", "fedcba9876543210")]
-        {
+        for (file, content) in [
+            ("a", "t0"),
+            ("b", "t1"),
+            ("key-a", "0123456789abcdef"),
+            ("key-b", "fedcba9876543210"),
+            ("web-a", ""),
+            ("web-b", ""),
+        ] {
             std::fs::write(home.path().join(file), content).expect("a file");
         }
         home.configure(&config(&world, &home, key, before));
