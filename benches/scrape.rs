@@ -19,20 +19,22 @@ use zt_risk_exporter::cloudflare::limit::Budget;
 use zt_risk_exporter::internals::metrics::encode::Format;
 use zt_risk_exporter::internals::metrics::exposition::{Compressor, Exposition};
 use zt_risk_exporter::internals::metrics::telemetry::Telemetry;
+use zt_risk_exporter::internals::server::lifecycle::Lifecycle;
 use zt_risk_exporter::internals::server::{self, Parts, Readiness};
 
 fn parts(accounts: u32, users: u32) -> Parts {
     let clock = Clock::system();
     let snapshots = accounts::many(accounts, users);
     let telemetry = Telemetry::new(clock.clone());
-    for snapshot in &snapshots {
-        telemetry.account(&snapshot.account.alias, Budget::new(0.25, clock.clone()));
-    }
+    telemetry.accounts(
+        snapshots.iter().map(|snapshot| (snapshot.account.clone(), Budget::new(0.25, clock.clone()))),
+    );
     Parts {
         exposition: watch::channel(Arc::new(Exposition::build(&snapshots, &mut Compressor::new()))).1,
         telemetry,
         readiness: watch::channel(Readiness::Ready).1,
         status: None,
+        lifecycle: Lifecycle::Disabled,
         clock,
         web: None,
         metrics_path: "/metrics".to_owned(),

@@ -1,30 +1,38 @@
 //! Runs the daemon, the demo and the simulator: everything that needs more than one room.
 //!
-//! [`wiring`] builds the parts, [`running`] spawns and joins them.
+//! [`wiring`] builds the parts, [`running`] spawns and joins them. [`supervisor`] owns the pollers, and [`reload`] gives it
+//! another configuration while they run.
 
+mod budgets;
 mod client;
 mod demo;
 pub(crate) mod demo_state;
 pub(crate) mod liveness;
 pub(crate) mod logging;
+mod plan;
 mod ports;
+mod reload;
 mod running;
+mod shared;
 pub(crate) mod signals;
+mod supervisor;
 pub(crate) mod systemd;
 mod wiring;
 
 use std::io;
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use crate::app::signals::stop_signal;
+use crate::app::signals::{Hangup, stop_signal};
 use crate::clock::Clock;
-use crate::config::{Config, IdentityPolicy};
+use crate::config::{Config, ConfigSource, IdentityPolicy};
 use crate::http::listen::Listen;
 use crate::simulator::{self, Scenario};
 use crate::store;
+use crate::store::row::Unreadable;
 use crate::web::Checked;
-pub(crate) use client::{ClientError, Connected, connect};
+pub(crate) use client::{ClientError, connect};
 pub(crate) use demo::{Demo, demo};
 use ports::Exposure;
 pub use ports::Ports;
@@ -59,6 +67,14 @@ pub enum Error {
         /// What is wrong with its credentials or with the address of the API.
         source: ClientError,
     },
+    /// The saved rows of an account that joins the running exporter contradict each other.
+    #[error("the state file has unusable rows of account {account}: {why}")]
+    Rows {
+        /// The account's id.
+        account: String,
+        /// What is wrong with them.
+        why: Unreadable,
+    },
     /// The state file cannot be used.
     #[error(transparent)]
     State(#[from] store::Error),
@@ -92,17 +108,20 @@ pub(crate) async fn bind(listen: &Listen) -> Result<TcpListener, Error> {
         .map_err(|source| Error::Listen { listen: listen.clone(), source })
 }
 
-/// Polls the configured accounts and serves the metrics, guarded by `web`, until a signal asks to stop.
+/// Polls the configured accounts and serves the metrics, guarded by `web`, until a signal asks to stop. The configuration can
+/// be read again from `source`.
 ///
 /// # Errors
 /// The exporter cannot start, or a part ended.
-pub(crate) async fn serve(config: &Config, web: Option<Checked>) -> Result<(), Error> {
+pub(crate) async fn serve(config: Config, source: ConfigSource, web: Option<Checked>) -> Result<(), Error> {
     let stop = stop_signal().map_err(Error::Signals)?;
+    let hangup = Hangup::new().map_err(Error::Signals)?;
     let ports = Ports::open(&config.web, web).await?;
-    let exporter = Exporter::new(config, &Clock::system(), &Tuning::default())?;
+    let config = Arc::new(config);
+    let exporter = Exporter::new(Arc::clone(&config), &Clock::system(), &Tuning::default())?;
     log_addresses(&ports);
-    warn_of_exposure(config, &ports);
-    exporter.run(ports, stop).await
+    warn_of_exposure(&config, &ports);
+    exporter.reloading(source, hangup).run(ports, stop).await
 }
 
 /// Serves the simulated API alone until a signal asks to stop. `print` gets the API's address as the first line, and

@@ -6,16 +6,20 @@
 //! straight from the file or the environment into the types of [`secrecy`].
 
 mod accounts;
+mod background;
 mod error;
+mod files;
 mod flags;
 pub(crate) mod keys;
 pub(crate) mod parse;
+mod reread;
 mod secret_files;
 mod shard;
 mod sources;
 pub(crate) mod yaml;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,13 +29,17 @@ use secrecy::SecretSlice;
 use tracing_subscriber::filter::Targets;
 
 pub(crate) use accounts::DEFAULT_SHARE;
+pub(crate) use background::BackgroundRead;
 pub use error::Error;
 pub(crate) use error::{shown, shown_key};
+pub(crate) use files::Files;
 pub(crate) use flags::{FileFlags, LogFlags};
 pub use flags::{Flags, WebFlags};
+pub(crate) use reread::{ConfigSource, Fixed};
 pub use secret_files::CredentialSource;
 pub(crate) use shard::Shard;
 
+use crate::cloudflare::Credentials;
 use crate::http::listen::Listen;
 use crate::model::resource::Intervals;
 use crate::store;
@@ -71,8 +79,16 @@ pub struct Config {
     pub web: Web,
     /// The log.
     pub log: Log,
-    /// Warnings to log at the start.
+    /// Warnings to log.
     pub warnings: Vec<String>,
+    /// The credentials, by [`Account::credential`], as they were when the configuration was read.
+    pub credentials: Vec<Credentials>,
+    /// How often the files are compared with what was read; `None` if they are not.
+    pub auto_reload: Option<Duration>,
+    /// The files that were read, apart from those with credentials: the pollers read these again themselves.
+    pub files: Files,
+    /// What a reload must not change.
+    pub fixed: Fixed,
 }
 
 /// An account to watch.
@@ -131,6 +147,17 @@ pub struct Web {
     pub allowed_hosts: Vec<String>,
     /// Whether the live page is served.
     pub page: WebPage,
+    /// Whether a request may reload the configuration.
+    pub lifecycle: Lifecycle,
+}
+
+/// Whether `/-/reload` reloads the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifecycle {
+    /// It does.
+    Enabled,
+    /// It is 403.
+    Disabled,
 }
 
 /// Where the sockets to listen on come from.
@@ -173,6 +200,12 @@ pub enum LogFormat {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter(String);
 
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl Filter {
     /// The filter for tracing.
     pub fn to_targets(&self) -> Targets {
@@ -204,26 +237,43 @@ impl Config {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Error> {
         let layers = Layers::load(flags, environment)?;
+        let mut files = layers.files.clone();
         let Local { intervals, state, web, log } = Local::from_layers(&layers)?;
+        let key_file = hash_key_file(&layers)?;
+        files.extend(key_file.as_deref());
         let base_url = parse::base_url(&layers.get_or_default(keys::BASE_URL))?;
         let users = Users {
             limit: layers.get_or_default(keys::LIMIT).parse(parse::whole_number(0..=MOST_USERS))?,
             identity: identity(&layers)?,
         };
         let shard = Shard::load(&layers)?;
-        let (accounts, mut warnings) = accounts::load(&layers)?;
+        let accounts::Loaded { accounts, credentials, mut warnings } = accounts::load(&layers)?;
         let accounts = shard.pick(accounts);
         warnings.splice(0..0, layers.warnings.iter().cloned());
-        if let IdentityPolicy::Hash { .. } = &users.identity
-            && let Some(path) = hash_key_file(&layers)?
-        {
-            warnings.extend(secret_files::readable_by_all(&path));
+        if let Some(path) = &key_file {
+            warnings.extend(secret_files::readable_by_all(path));
         }
+        let auto_reload = auto_reload(&layers)?;
+        let fixed = Fixed::of(&layers);
         let has_key = layers.get(keys::HASH_KEY_FILE).is_some();
         if has_key && !matches!(users.identity, IdentityPolicy::Hash { .. }) {
             warnings.push("users.hash_key_file is not used, because users.identity is not hash".to_owned());
         }
-        Ok(Self { accounts, shard, base_url, intervals, users, state, web, log, warnings })
+        Ok(Self {
+            accounts,
+            shard,
+            base_url,
+            intervals,
+            users,
+            state,
+            web,
+            log,
+            warnings,
+            credentials,
+            auto_reload,
+            files,
+            fixed,
+        })
     }
 
     /// The account with this alias or id; without a name, the only account.
@@ -287,7 +337,12 @@ impl Local {
                 Some(setting) => setting.parse(parse::host_names)?,
                 None => Vec::new(),
             },
-            page: parse::web_page(&layers.get_or_default(keys::WEB_PAGE))?,
+            page: parse::switch(&layers.get_or_default(keys::WEB_PAGE), WebPage::On, WebPage::Off)?,
+            lifecycle: parse::switch(
+                &layers.get_or_default(keys::ENABLE_LIFECYCLE),
+                Lifecycle::Enabled,
+                Lifecycle::Disabled,
+            )?,
         };
         let log = Log {
             level: layers.get_or_default(keys::LOG_LEVEL).parse(str::parse::<Filter>)?,
@@ -304,8 +359,16 @@ impl Local {
     }
 }
 
-/// The path of the key for hashes, if one is set.
+fn auto_reload(layers: &Layers) -> Result<Option<Duration>, Error> {
+    let interval = layers.get_or_default(keys::AUTO_RELOAD_INTERVAL).parse(parse::interval)?;
+    parse::switch(&layers.get_or_default(keys::AUTO_RELOAD), Some(interval), None)
+}
+
+/// The path of the key for hashes, if users are named by a hash and a key is set.
 fn hash_key_file(layers: &Layers) -> Result<Option<PathBuf>, Error> {
+    if layers.get_or_default(keys::IDENTITY).text != "hash" {
+        return Ok(None);
+    }
     layers.get(keys::HASH_KEY_FILE).map(|file| parse::path(&file)).transpose()
 }
 

@@ -29,7 +29,7 @@ pub mod collector {
         pub use crate::collector::persist::{Document, Now, Saved, write_spending};
     }
     pub mod poller {
-        pub use crate::collector::poller::{Parts, Poller, save};
+        pub use crate::collector::poller::save;
     }
     pub mod queue {
         pub use crate::collector::queue::Queue;
@@ -108,7 +108,10 @@ pub mod model {
 pub mod server {
     pub use crate::server::{Parts, Readiness, Sockets, run};
     pub mod publisher {
-        pub use crate::server::publisher::{Outputs, run};
+        pub use crate::server::publisher::{Outputs, Source, run};
+    }
+    pub mod lifecycle {
+        pub use crate::server::lifecycle::{Lifecycle, ReloadRequest, ReloadResult};
     }
     pub mod status {
         pub use crate::server::status::{Recorder, Status};

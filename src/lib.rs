@@ -32,7 +32,7 @@
 //! below it. A test reads this list and fails on an import that points up.
 //!
 //! - [`commands`]: one file for each subcommand: its arguments, and what it does.
-//! - [`app`]: wires the parts of the daemon, runs them, and stops them.
+//! - [`app`]: wires the parts of the daemon, runs them, gives them another configuration, and stops them.
 //! - [`server`]: serves `/metrics`, health, readiness, the status document and the live page.
 //! - [`web`]: what protects the port: TLS, passwords, a rate limit and headers, as the web configuration says.
 //! - [`collector`]: what is known of each account, and the poller that keeps it up to date: who changed
@@ -62,6 +62,8 @@
 //!   to do next, and `collector/poller.rs` reacts.
 //! - *Where is a 429 handled?* `cloudflare/envelope.rs` recognizes it, `cloudflare/exchange.rs` starts a block in
 //!   `cloudflare/limit`, and `collector/poller.rs` sends nothing until its end.
+//! - *What happens at a reload?* `app/reload.rs` reads the configuration again, `app/plan.rs` compares it with the one in use,
+//!   and `app/supervisor.rs` gives the pollers their new orders.
 //! - *What must be touched to add a metric, a setting, a polled resource or a command?* The recipes in
 //!   `.github/CONTRIBUTING.md` list every file.
 //! - *Which personal data leaves the process?* `docs/privacy.md` lists every field, and which of them reach Prometheus.
@@ -91,12 +93,15 @@
 //!    what was saved is published as counted. While the disk cannot be written, memory may be ahead of it, but
 //!    no published counter is. So no restart makes a counter fall, and a crash loses nothing that can be read
 //!    again.
-//! 10. [`app`] joins all parts, and if one ends, the process ends with code 1. So `/metrics` never goes on with old
-//!     values because a part is gone.
+//! 10. [`app`] joins all parts, and if one ends that was not told to, the process ends with code 1. So `/metrics` never
+//!     goes on with old values because a part is gone.
 //! 11. After an error the last good data stays, with its age. An error never empties `/metrics`, and a list that is known
 //!     to be incomplete is never treated as complete.
 //! 12. Names and e-mail addresses are dropped where the answer is decoded, unless the configuration or an
 //!     operator's command asks for them. Tokens never get into a log, a label, a panic message, an argument list or a file.
+//! 13. A reload uses a configuration as a whole, or not at all. What can fail is prepared before anything changes. Each key
+//!     declares whether a reload may change it. An account never has two pollers, and a credential never gets a new budget
+//!     while requests of its old one count.
 //!
 //! # As a library
 //!

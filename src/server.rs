@@ -4,6 +4,7 @@
 
 mod assets;
 mod host_policy;
+pub(crate) mod lifecycle;
 mod listeners;
 mod negotiation;
 pub(crate) mod publisher;
@@ -26,6 +27,7 @@ use crate::clock::Clock;
 use crate::http::{self, Body, Connections, Limits, Listener, Security};
 use crate::metrics::exposition::{Compressor, Exposition};
 use crate::metrics::telemetry::Telemetry;
+use crate::server::lifecycle::Lifecycle;
 use crate::server::status::Status;
 use crate::web::Web;
 use host_policy::HostPolicy;
@@ -78,6 +80,8 @@ pub struct Parts {
     pub readiness: watch::Receiver<Readiness>,
     /// The cached part of the status document; `None` if the live page is off.
     pub status: Option<watch::Receiver<Arc<Status>>>,
+    /// Whether `/-/reload` is allowed.
+    pub lifecycle: Lifecycle,
     /// The clock that dates the status document.
     pub clock: Clock,
     /// What guards the port; `None` if nothing does.
@@ -137,8 +141,8 @@ impl Server {
     /// The answer, unless the web configuration refuses the request.
     async fn guarded(&self, request: &Request<Incoming>, hosts: &HostPolicy) -> Response<Body> {
         match &self.parts.web {
-            Some(web) => web.guard(request.headers(), async { self.answer(request, hosts) }).await,
-            None => self.answer(request, hosts),
+            Some(web) => web.guard(request.headers(), self.answer(request, hosts)).await,
+            None => self.answer(request, hosts).await,
         }
     }
 
@@ -153,9 +157,12 @@ impl Server {
         }
     }
 
-    fn answer(&self, request: &Request<Incoming>, hosts: &HostPolicy) -> Response<Body> {
+    async fn answer(&self, request: &Request<Incoming>, hosts: &HostPolicy) -> Response<Body> {
         if !hosts.allows(request) {
             return http::plain_text(StatusCode::MISDIRECTED_REQUEST, host_policy::REFUSAL);
+        }
+        if request.uri().path() == "/-/reload" {
+            return self.parts.lifecycle.answer(request.method(), request.headers()).await;
         }
         match self.route(request.uri().path()) {
             Some(route) => self.route_answer(request, &route),

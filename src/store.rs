@@ -38,7 +38,6 @@ pub struct State {
 #[derive(Debug)]
 struct Inner {
     settings: Settings,
-    accounts: Vec<String>,
     clock: Clock,
     stats: Arc<StoreStats>,
     watchdog: Watchdog,
@@ -49,6 +48,8 @@ struct Inner {
 struct Store {
     /// The open file; `None` while it cannot be used.
     opened: Option<Opened>,
+    /// The accounts (ids) whose rows this process writes.
+    accounts: Vec<String>,
     /// Rises whenever the file is opened, because its content may be different then.
     generation: Generation,
     /// The rows that were written with [`State::put`], by account. They must be written again to a new file.
@@ -109,6 +110,7 @@ impl State {
         stats.recovered(recovery, opened.size());
         let store = Store {
             opened: Some(opened),
+            accounts,
             generation: Generation(0),
             standalone: BTreeMap::new(),
             logged_problem: None,
@@ -116,7 +118,6 @@ impl State {
         };
         let inner = Inner {
             settings: settings.clone(),
-            accounts,
             clock: clock.clone(),
             stats,
             watchdog,
@@ -134,11 +135,52 @@ impl State {
         let mut store = self.store();
         let damage = Damage { why: why.to_owned(), lock: store.opened.as_ref().map(Opened::lock) };
         database::close(store.opened.take());
-        let opened = replace_damaged(&inner.settings, &inner.accounts, damage, &inner.clock)?;
+        let opened = replace_damaged(&inner.settings, &store.accounts, damage, &inner.clock)?;
         inner.stats.recovered(Recovery::Damaged, opened.size());
         store.opened = Some(opened);
         store.generation.0 += 1;
         Ok(())
+    }
+
+    /// Passes the rows of an account that joins a running process to `add`, sorted by table and key. Changes nothing.
+    /// Also returns the file that has them.
+    ///
+    /// # Errors
+    /// The file cannot be used now, or has a row that `add` cannot read.
+    pub fn read<T: Default>(
+        &self,
+        account: &str,
+        add: impl Fn(&mut T, Table, &[u8], &[u8]) -> Result<(), Unreadable>,
+    ) -> Result<(T, Generation), Error> {
+        let mut store = self.store();
+        let _operation = self.inner.watchdog.begin();
+        let path = || self.inner.settings.path.clone();
+        if !self.inner.is_open(&mut store) {
+            return Err(Error::Unusable { path: path() });
+        }
+        let opened = store.opened.as_ref().ok_or_else(|| Error::Unusable { path: path() })?;
+        let rows = opened.read(account, add).map_err(|why| Error::Damaged { path: path(), why })?;
+        Ok((rows, store.generation))
+    }
+
+    /// Lets commits write rows of these accounts from now on. If that fails, the file is opened again later, as after any
+    /// failure, and has them then.
+    pub fn join(&self, accounts: &[String]) {
+        let mut store = self.store();
+        let _operation = self.inner.watchdog.begin();
+        let added: Vec<_> = accounts.iter().filter(|id| !store.accounts.contains(*id)).cloned().collect();
+        store.accounts.extend(added);
+        let Store { opened: Some(opened), accounts, .. } = &mut *store else { return };
+        if let Err(error) = opened.accept(accounts) {
+            self.inner.give_up(&mut store, &error.to_string());
+        }
+    }
+
+    /// No more rows of this account will be written. Its rows stay in the file.
+    pub fn leave(&self, account: &str) {
+        let mut store = self.store();
+        store.accounts.retain(|id| id != account);
+        store.standalone.remove(account);
     }
 
     /// The health of the file, for metrics.
@@ -227,7 +269,7 @@ impl Inner {
             return false;
         }
         store.retry_at = now + RETRY;
-        match self.open_again() {
+        match self.open_again(&store.accounts) {
             Ok(opened) => {
                 // This may be an older copy that was put there meanwhile, so everything is written again.
                 store.generation.0 += 1;
@@ -239,8 +281,8 @@ impl Inner {
         store.opened.is_some()
     }
 
-    fn open_again(&self) -> Result<Opened, Error> {
-        let Self { settings, accounts, clock, .. } = self;
+    fn open_again(&self, accounts: &[String]) -> Result<Opened, Error> {
+        let Self { settings, clock, .. } = self;
         match open_for(settings, accounts).and_then(|opened| accept(opened, accounts)) {
             Ok((opened, Origin::Existing)) => Ok(opened),
             Ok((opened, Origin::Created)) => {
@@ -271,13 +313,17 @@ impl Inner {
                 true
             }
             Err(why) => {
-                // After an error the database refuses all further writes.
-                database::close(store.opened.take());
-                store.retry_at = self.clock.now() + RETRY;
-                self.report(store, &why);
+                self.give_up(store, &why);
                 false
             }
         }
+    }
+
+    /// Closes the file until the next attempt: after an error the database refuses all further writes.
+    fn give_up(&self, store: &mut Store, why: &str) {
+        database::close(store.opened.take());
+        store.retry_at = self.clock.now() + RETRY;
+        self.report(store, why);
     }
 
     fn report(&self, store: &mut Store, why: &str) {

@@ -1,6 +1,5 @@
-//! Builds the client of a configured account; the daemon and all commands do it here.
+//! Builds the client of a configured account, for commands. The daemon builds those of all accounts together.
 
-use crate::cloudflare::Credentials;
 use crate::cloudflare::limit::Budget;
 use crate::cloudflare::{Client, Options, SetupError};
 use crate::config::{self, Account, Config};
@@ -16,12 +15,6 @@ pub enum ClientError {
     Setup(#[from] SetupError),
 }
 
-/// A client and the credentials that it sends.
-pub(crate) struct Connected {
-    pub client: Client,
-    pub credentials: Credentials,
-}
-
 /// Reads the credentials of `account` and builds a client for the configured address, which replaces the one in
 /// `options`. Sends nothing yet.
 ///
@@ -32,9 +25,7 @@ pub(crate) fn connect(
     account: &Account,
     budget: Budget,
     options: Options,
-) -> Result<Connected, ClientError> {
-    let credentials = account.credentials.read()?;
+) -> Result<Client, ClientError> {
     let options = Options { base_url: config.base_url.to_string(), ..options };
-    let client = Client::new(&account.id, credentials.clone(), budget, options)?;
-    Ok(Connected { client, credentials })
+    Ok(Client::new(&account.id, account.credentials.read()?, budget, options)?)
 }

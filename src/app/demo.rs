@@ -1,17 +1,18 @@
 //! `demo`: the simulator and the exporter in one process.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::wiring::settings;
-use super::{Connected, Error, Exporter, Ports, Tuning, connect, log_building};
+use super::shared::settings;
+use super::{Error, Exporter, Ports, Tuning, connect, log_building};
 use crate::app::demo_state::{self, TempDir};
 use crate::app::signals::stop_signal;
 use crate::clock::Clock;
-use crate::cloudflare::Options;
 use crate::cloudflare::limit::Budget;
 use crate::cloudflare::limit::QUOTA;
-use crate::config::{self, Config, CredentialSource, IdentityPolicy, Local, Shard};
+use crate::cloudflare::{Credentials, Options};
+use crate::config::{self, Config, CredentialSource, Files, Fixed, IdentityPolicy, Local, Shard};
 use crate::model::resource::Intervals;
 use crate::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, LimitSpec, Scenario, Simulator, Story};
 use crate::web::Checked;
@@ -56,12 +57,12 @@ pub(crate) async fn demo(
         started = Simulator::start_with_callback(scenario, Clock::system(), Box::new(print.clone())) => started?,
         () = &mut stop => return Ok(()),
     };
-    let config = demo_config(demo, local, &simulator, temp_dir.as_ref());
+    let config = Arc::new(demo_config(demo, local, &simulator, temp_dir.as_ref()));
     if let Some(story) = demo.story {
         backdate(&config, story, demo.speed).await?;
     }
     let exporter =
-        Exporter::new(&config, &Clock::system(), &Tuning { pace: demo.speed, ..Tuning::default() })?;
+        Exporter::new(config, &Clock::system(), &Tuning { pace: demo.speed, ..Tuning::default() })?;
     let url = ports.urls().into_iter().next().ok_or(Error::NothingInherited)?;
     print(&format!(
         "{world}, {speed} times as busy as a real one.\n\
@@ -104,6 +105,10 @@ fn demo_config(demo: &Demo, local: Local, simulator: &Simulator, temp_dir: Optio
         web: local.web,
         log: local.log,
         warnings: Vec::new(),
+        credentials: vec![Credentials::Token(GENERATED_TOKEN.into())],
+        auto_reload: None,
+        files: Files::default(),
+        fixed: Fixed::default(),
     }
 }
 
@@ -114,7 +119,7 @@ async fn backdate(config: &Config, story: Story, speed: f64) -> Result<(), Error
     for account in &config.accounts {
         let budget = Budget::new(account.budget_share * speed, clock.clone());
         let settings = settings(config, account, budget.status().limit);
-        let Connected { client, .. } = connect(config, account, budget, Options::default())
+        let client = connect(config, account, budget, Options::default())
             .map_err(|source| Error::Client { account: account.alias.clone(), source })?;
         demo_state::backdate(&client, watched, settings, file, &clock).await?;
     }

@@ -3,44 +3,75 @@
 //! A separate timer would not do: it would go on while a part waits forever for a disk or a lock.
 
 use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+
+/// How long to wait before looking again whether a part that does not answer has ended.
+const ENDING: Duration = Duration::from_millis(100);
 
 /// A part sends the answer here.
 type Ping = oneshot::Sender<()>;
 
-/// The parts that are pinged.
-#[derive(Debug, Default)]
+/// The parts that are pinged. Clones are the same list.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Liveness {
-    parts: Vec<mpsc::Sender<Ping>>,
+    parts: Arc<Mutex<Vec<mpsc::Sender<Ping>>>>,
 }
 
 impl Liveness {
-    /// Wraps `work` so that it answers pings whenever it is waiting.
-    pub(crate) fn watch<F: Future>(&mut self, work: F) -> impl Future<Output = F::Output> + use<F> {
-        let (sender, mut pings) = mpsc::channel::<Ping>(1);
-        self.parts.push(sender);
+    /// Wraps `work`, which never ends, so that it answers pings whenever it is waiting.
+    pub(crate) fn watch<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
+        answering(work, self.add().1)
+    }
+
+    /// The same for work that may end: it is no longer pinged then.
+    pub(crate) fn watch_until_end<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
+        let (part, pings) = self.add();
+        let liveness = self.clone();
         async move {
-            let mut work = pin!(work);
-            loop {
-                tokio::select! {
-                    biased;
-                    ended = &mut work => return ended,
-                    Some(ping) = pings.recv() => {
-                        // The sender of the ping may have given up.
-                        let _ = ping.send(());
-                    }
-                }
-            }
+            let ended = answering(work, pings).await;
+            liveness.parts().retain(|other| !other.same_channel(&part));
+            ended
         }
     }
 
     /// Waits until every part has answered a ping. Never returns if a part has ended or hangs.
     pub(crate) async fn beat(&self) {
-        for part in &self.parts {
+        let parts = self.parts().clone();
+        for part in parts {
             let (ping, answer) = oneshot::channel();
             if part.send(ping).await.is_err() || answer.await.is_err() {
-                std::future::pending::<()>().await;
+                // A part that may end removes itself as soon as it has ended.
+                while self.parts().iter().any(|other| other.same_channel(&part)) {
+                    tokio::time::sleep(ENDING).await;
+                }
+            }
+        }
+    }
+
+    fn add(&self) -> (mpsc::Sender<Ping>, mpsc::Receiver<Ping>) {
+        let (sender, pings) = mpsc::channel(1);
+        self.parts().push(sender.clone());
+        (sender, pings)
+    }
+
+    fn parts(&self) -> MutexGuard<'_, Vec<mpsc::Sender<Ping>>> {
+        // A list with one element more or less is consistent.
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn answering<F: Future>(work: F, mut pings: mpsc::Receiver<Ping>) -> F::Output {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            ended = &mut work => return ended,
+            Some(ping) = pings.recv() => {
+                // The sender of the ping may have given up.
+                let _ = ping.send(());
             }
         }
     }
@@ -61,7 +92,7 @@ mod tests {
 
     #[tokio::test]
     async fn parts_that_wait_answer_every_ping() {
-        let mut liveness = Liveness::default();
+        let liveness = Liveness::default();
         for _ in 0..3 {
             tokio::spawn(liveness.watch(pending::<()>()));
         }
@@ -71,7 +102,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_part_that_hangs_does_not_answer_until_it_goes_on() {
-        let mut liveness = Liveness::default();
+        let liveness = Liveness::default();
         tokio::spawn(liveness.watch(pending::<()>()));
         let (release, held) = sync_channel::<()>(0);
         let (hold, holds) = oneshot::channel();
@@ -93,7 +124,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_part_that_ended_does_not_answer() {
-        let mut liveness = Liveness::default();
+        let liveness = Liveness::default();
         let ended = tokio::spawn(liveness.watch(async { 7 }));
         assert_eq!(ended.await.expect("it ends well"), 7);
         let mut beat = pin!(liveness.beat());
@@ -101,5 +132,21 @@ mod tests {
             assert!(!is_ready(beat.as_mut()));
             tokio::task::yield_now().await;
         }
+    }
+
+    #[tokio::test]
+    async fn a_part_that_may_end_is_not_pinged_any_more_after_its_end() {
+        let liveness = Liveness::default();
+        let ended = tokio::spawn(liveness.watch_until_end(async { 7 }));
+        assert_eq!(ended.await.expect("it ends well"), 7);
+        liveness.beat().await;
+        // It ends while the beat waits for it.
+        let (end, ends) = oneshot::channel::<()>();
+        let part = tokio::spawn(liveness.watch_until_end(ends));
+        let beating = liveness.clone();
+        let beat = tokio::spawn(async move { beating.beat().await });
+        end.send(()).expect("it waits");
+        beat.await.expect("it answers, or has ended");
+        part.await.expect("it ends well").expect("it was told to");
     }
 }

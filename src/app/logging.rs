@@ -10,19 +10,30 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tracing::Subscriber;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::reload;
 
-use crate::config::{Log, LogFormat};
+use crate::config::{Filter, Log, LogFormat};
 use text_fields::TextFields;
 
 /// How many lines may wait to be written: many more than the start of a process with many accounts writes at once, and
 /// less than a megabyte.
 const QUEUED_LINES: usize = 4096;
 
-/// What [`start`] made: the counter of dropped lines, and the guard that writes the last lines when it is dropped.
-static STARTED: OnceLock<(ErrorCounter, Mutex<Option<WorkerGuard>>)> = OnceLock::new();
+/// What [`start`] made.
+static STARTED: OnceLock<Started> = OnceLock::new();
+
+struct Started {
+    dropped: ErrorCounter,
+    /// Writes the last lines when it is dropped.
+    guard: Mutex<Option<WorkerGuard>>,
+    set_targets: SetTargets,
+}
+
+/// Logs these targets from now on.
+type SetTargets = Box<dyn Fn(Targets) + Send + Sync>;
 
 /// The target of the lines that record a change made by an operator's command.
 pub(crate) const OPERATOR: &str = "zt_risk_exporter::operator";
@@ -55,22 +66,30 @@ pub(crate) fn start(log: &Log) -> Result<(), tracing::subscriber::SetGlobalDefau
         .thread_name("log")
         .finish(io::stderr());
     let dropped = queue.error_counter();
-    tracing::subscriber::set_global_default(subscriber(log, Colour::for_stream(&io::stderr()), queue))?;
+    let (subscriber, set_targets) = adjustable(log, Colour::for_stream(&io::stderr()), queue);
+    tracing::subscriber::set_global_default(subscriber)?;
     // It is empty: only one subscriber can be installed.
-    let _ = STARTED.set((dropped, Mutex::new(Some(guard))));
+    let _ = STARTED.set(Started { dropped, guard: Mutex::new(Some(guard)), set_targets });
     Ok(())
+}
+
+/// Logs the lines of this level from now on, if the log of this process was started.
+pub(crate) fn set_level(level: &Filter) {
+    if let Some(started) = STARTED.get() {
+        (started.set_targets)(targets(level));
+    }
 }
 
 /// Writes the lines that still wait; gives up after about a second. Later lines are lost.
 pub(crate) fn finish() {
-    if let Some((_, guard)) = STARTED.get() {
+    if let Some(Started { guard, .. }) = STARTED.get() {
         drop(guard.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
 /// How many lines were dropped because the queue was full.
 pub(crate) fn dropped_lines() -> u64 {
-    STARTED.get().map_or(0, |(dropped, _)| dropped.dropped_lines() as u64)
+    STARTED.get().map_or(0, |started| started.dropped.dropped_lines() as u64)
 }
 
 /// A subscriber that writes lines to `writer`: the time (RFC 3339, UTC), the level, the message and the fields.
@@ -78,8 +97,14 @@ pub fn subscriber<W>(log: &Log, colour: Colour, writer: W) -> Box<dyn Subscriber
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    // Changes that a person makes are logged whatever the level is.
-    let targets = log.level.to_targets().with_target(OPERATOR, LevelFilter::INFO);
+    adjustable(log, colour, writer).0
+}
+
+/// The same, with a function that changes which lines are written.
+fn adjustable<W>(log: &Log, colour: Colour, writer: W) -> (Box<dyn Subscriber + Send + Sync>, SetTargets)
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let builder = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::TRACE)
         .with_ansi(colour == Colour::On)
@@ -87,17 +112,27 @@ where
         .log_internal_errors(false)
         .with_writer(writer);
     match log.format {
-        LogFormat::Text => Box::new(builder.fmt_fields(TextFields).finish().with(targets)),
-        LogFormat::Json => Box::new(
-            builder
-                .json()
-                .flatten_event(true)
-                .with_current_span(false)
-                .with_span_list(false)
-                .finish()
-                .with(targets),
-        ),
+        LogFormat::Text => filtered(builder.fmt_fields(TextFields).finish(), &log.level),
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_current_span(false).with_span_list(false);
+            filtered(builder.finish(), &log.level)
+        }
     }
+}
+
+fn filtered<S>(subscriber: S, level: &Filter) -> (Box<dyn Subscriber + Send + Sync>, SetTargets)
+where
+    S: Subscriber + Send + Sync + 'static,
+{
+    let (filter, handle) = reload::Layer::new(targets(level));
+    // An error means that the subscriber is gone.
+    let set_targets = Box::new(move |targets| handle.reload(targets).unwrap_or_default());
+    (Box::new(subscriber.with(filter)), set_targets)
+}
+
+/// Changes that a person makes are logged whatever the level is.
+fn targets(level: &Filter) -> Targets {
+    level.to_targets().with_target(OPERATOR, LevelFilter::INFO)
 }
 
 #[cfg(test)]

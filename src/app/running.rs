@@ -1,19 +1,21 @@
 //! Spawns the parts of the daemon, joins them, and stops them.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, watch};
 
+use super::reload::Reloader;
+use super::shared::Shared;
 use super::{Error, Exporter, Ports};
 use crate::app::liveness::Liveness;
 use crate::app::systemd;
+use crate::config;
 use crate::metrics::exposition::{Compressor, Exposition};
-use crate::model::Snapshot;
-use crate::server::publisher::{self, Outputs};
+use crate::server::lifecycle::Lifecycle;
+use crate::server::publisher::{self, Outputs, Source};
 use crate::server::status::Recorder;
 use crate::server::{self, Readiness};
 use crate::web::Web;
@@ -22,19 +24,24 @@ use crate::web::Web;
 /// `/metrics` and does not take the pod out of service.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
+/// How many requests for a reload may wait; more wait until there is room, each for as long as its answer may take.
+const WAITING_RELOADS: usize = 16;
+
 impl Exporter {
     /// Runs until `stop` is ready and the connections are drained, or until a part ends.
     ///
     /// # Errors
     /// A part ended. The exporter stops then, because `/metrics` would go on with values that no longer change.
     pub async fn run(self, ports: impl Into<Ports>, stop: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { pollers, snapshots, telemetry, clock, state, trend_step, allowed_hosts } = self;
+        let Self { mut supervisor, shared, config, trend_step, reloading } = self;
         let Ports { sockets, web, metrics_path } = ports.into();
+        let Shared { telemetry, clock, state, .. } = shared;
         let (readiness, readiness_changes) = watch::channel(Readiness::Starting);
         let mut compressor = Compressor::new();
+        let published = supervisor.published();
         // The first exposition is built before the first request is answered, so that no scrape lacks the counts from
         // before a restart.
-        let restored: Vec<_> = snapshots.iter().map(|snapshot| Arc::clone(&snapshot.borrow())).collect();
+        let restored: Vec<_> = published.borrow().iter().map(|source| source.clone().latest()).collect();
         let (exposition, expositions) =
             watch::channel(Arc::new(Exposition::build(&restored, &mut compressor)));
         let status = trend_step.map(|step| {
@@ -42,21 +49,36 @@ impl Exporter {
             let first = recorder.prepare(&restored, &telemetry, clock.now(), clock.date());
             (recorder, watch::channel(Arc::new(first)).0)
         });
+        let (reload_sender, reload_requests) = mpsc::channel(WAITING_RELOADS);
         let parts = server::Parts {
             exposition: expositions,
             telemetry: telemetry.clone(),
             readiness: readiness_changes.clone(),
             status: status.as_ref().map(|(_, status)| status.subscribe()),
+            lifecycle: match config.web.lifecycle {
+                config::Lifecycle::Enabled if reloading.is_some() => Lifecycle::Enabled(reload_sender),
+                config::Lifecycle::Enabled | config::Lifecycle::Disabled => Lifecycle::Disabled,
+            },
             clock: clock.clone(),
             web: web.map(|web| Web::new(web, telemetry.clone(), clock.clone())),
             metrics_path,
-            allowed_hosts,
+            allowed_hosts: config.web.allowed_hosts.clone(),
         };
-        let mut liveness = Liveness::default();
-        let mut polling: JoinSet<Infallible> =
-            pollers.into_iter().map(|poller| liveness.watch(poller.run())).collect();
+        let liveness = Liveness::default();
+        let (applies, mut applied) = mpsc::channel(1);
+        let reloading = reloading.map(|(source, hangup)| {
+            let reloader = Reloader::new(source, config, applies, telemetry.clone(), clock.clone());
+            liveness.watch(reloader.run(hangup, reload_requests))
+        });
+        let reloading = async move {
+            match reloading {
+                Some(reloading) => match reloading.await {},
+                None => pending::<Infallible>().await,
+            }
+        };
+        let mut reloader = tokio::spawn(reloading);
         let outputs = Outputs { compressor, exposition, status };
-        let publishing = publisher::run(snapshots.clone(), outputs, telemetry, clock);
+        let publishing = publisher::run(published.clone(), outputs, telemetry, clock);
         let mut publisher = tokio::spawn(liveness.watch(publishing));
         let mut draining = readiness_changes;
         let drain = async move {
@@ -64,28 +86,36 @@ impl Exporter {
             let _ = draining.wait_for(|readiness| *readiness == Readiness::Draining).await;
         };
         let mut server = tokio::spawn(liveness.watch(server::run(sockets, parts, drain)));
-        let ready = first_attempts(snapshots);
-        let watchdog = systemd::feed_watchdog(liveness);
-        tokio::pin!(stop, ready, watchdog);
-        loop {
-            tokio::select! {
-                () = &mut stop => break,
-                () = &mut ready, if *readiness.borrow() == Readiness::Starting => {
-                    readiness.send_replace(Readiness::Ready);
-                    systemd::ready();
+        let ready = first_attempts(published);
+        let watchdog = systemd::feed_watchdog(liveness.clone());
+        let ended = {
+            let polling = supervisor.run(&mut applied, &liveness);
+            tokio::pin!(stop, ready, watchdog, polling);
+            loop {
+                tokio::select! {
+                    () = &mut stop => break None,
+                    () = &mut ready, if *readiness.borrow() == Readiness::Starting => {
+                        readiness.send_replace(Readiness::Ready);
+                        systemd::ready();
+                    }
+                    never = &mut watchdog => match never {},
+                    error = &mut polling => break Some(error),
+                    _ = &mut reloader => break Some(Error::PartEnded("the reloader")),
+                    _ = &mut publisher => break Some(Error::PartEnded("the publisher")),
+                    _ = &mut server => break Some(Error::PartEnded("the server")),
                 }
-                never = &mut watchdog => match never {},
-                Some(_) = polling.join_next() => return Err(Error::PartEnded("a poller")),
-                _ = &mut publisher => return Err(Error::PartEnded("the publisher")),
-                _ = &mut server => return Err(Error::PartEnded("the server")),
             }
+        };
+        if let Some(error) = ended {
+            return Err(error);
         }
         systemd::stopping();
         readiness.send_replace(Readiness::Draining);
         // The server limits the time of its own drain.
         let drained = server.await.map_err(|_| Error::PartEnded("the server"));
-        polling.shutdown().await;
-        if let Some((state, _)) = state {
+        reloader.abort();
+        supervisor.shutdown().await;
+        if let Some(state) = state {
             state.close();
         }
         drained
@@ -93,12 +123,21 @@ impl Exporter {
 }
 
 /// Waits until the summary of each account was requested once, successfully or not, or until [`READY_WITHIN`] has
-/// passed.
-async fn first_attempts(snapshots: Vec<watch::Receiver<Arc<Snapshot>>>) {
+/// passed. An account that is removed meanwhile is not waited for.
+async fn first_attempts(mut published: watch::Receiver<Vec<Source>>) {
     let attempted = async {
-        for mut snapshots in snapshots {
-            // An error means that the poller ended, which `run` notices itself.
-            let _ = snapshots.wait_for(|snapshot| snapshot.up.is_some()).await;
+        loop {
+            let sources = published.borrow_and_update().clone();
+            let all = async {
+                for mut source in sources {
+                    // An error means that the poller ended, which the supervisor notices itself.
+                    let _ = source.snapshots.wait_for(|snapshot| snapshot.up.is_some()).await;
+                }
+            };
+            tokio::select! {
+                () = all => return,
+                Ok(()) = published.changed() => {}
+            }
         }
     };
     let _ = tokio::time::timeout(READY_WITHIN, attempted).await;

@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: the first asks the process to stop, the second ends it at once.
+//! SIGTERM and SIGINT: the first asks the process to stop, the second ends it at once. SIGHUP asks for a reload.
 
 use std::future::Future;
 use std::io;
@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The exit code of a process that did not wait for its drain.
 const STOPPED_AT_ONCE: i32 = 1;
@@ -33,4 +33,24 @@ pub(crate) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
         }
         tracing::info!("stopping; a second signal stops at once");
     })
+}
+
+/// Receives SIGHUP, which would end the process otherwise.
+pub(crate) struct Hangup(Signal);
+
+impl Hangup {
+    /// Installs the handler.
+    ///
+    /// # Errors
+    /// It cannot be installed.
+    pub(crate) fn new() -> io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for the signal. Signals that come before the next call count as one.
+    pub(crate) async fn recv(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
 }

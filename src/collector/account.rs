@@ -183,13 +183,12 @@ impl Account {
     /// An account about which nothing is known yet.
     pub fn new(settings: Settings) -> Self {
         let Settings { name, intervals, budget, user_limit, user_label, secret, seed } = settings;
-        let user_limit = if matches!(user_label, UserLabel::Omitted) { 0 } else { user_limit };
         Self {
             name,
-            user_label,
             roster: Roster::default(),
             overview: None,
-            top_users: TopUsers::new(user_limit),
+            top_users: TopUsers::new(shown_users(user_limit, &user_label)),
+            user_label,
             queue: Queue::default(),
             audit: Audit::new(intervals.audit),
             ledger: Ledger::new(secret),
@@ -491,7 +490,22 @@ impl Account {
         }
     }
 
-    /// The credentials changed: everything is due now.
+    /// Other settings apply from now on. The secret and the seed stay as they are, because counted events are recognized by
+    /// the secret.
+    pub fn retune(&mut self, settings: Settings, now: Instant) {
+        let Settings { name, intervals, budget, user_limit, user_label, secret: _, seed: _ } = settings;
+        self.name = name;
+        self.schedule.retune(intervals, budget, now);
+        self.audit.set_interval(intervals.audit);
+        let dropped = self.top_users.set_limit(shown_users(user_limit, &user_label));
+        self.unsaved.users(Table::TopUsers, dropped);
+        if !matches!(user_label, UserLabel::Email) {
+            self.top_users.forget_identities();
+        }
+        self.user_label = user_label;
+    }
+
+    /// The credentials changed: everything that they could not read is due now.
     pub fn retry_now(&mut self, now: Instant) {
         self.refused_users.clear();
         self.schedule.retry_now(now);
@@ -602,4 +616,9 @@ impl Account {
             *self.unexpected.entry((resource, field.field)).or_default() += u64::from(field.count);
         }
     }
+}
+
+/// How many users have series of their own.
+fn shown_users(limit: usize, label: &UserLabel) -> usize {
+    if matches!(label, UserLabel::Omitted) { 0 } else { limit }
 }

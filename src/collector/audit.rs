@@ -28,6 +28,11 @@ impl Audit {
         Self { interval, last: None, read: HashMap::new(), order: VecDeque::new() }
     }
 
+    /// Reads no user again sooner than `interval` after the last reading, from now on.
+    pub(crate) fn set_interval(&mut self, interval: Duration) {
+        self.interval = interval;
+    }
+
     /// Continues the round after this user.
     pub(crate) fn resume(&mut self, last: Option<UserId>) {
         self.last = last;

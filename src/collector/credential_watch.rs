@@ -1,12 +1,9 @@
 //! Checks the file with an account's credentials for a change, without waiting for a file system that hangs.
 
-use std::thread;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
 use crate::cloudflare::Credentials;
-use crate::config::CredentialSource;
+use crate::config::{BackgroundRead, CredentialSource};
 
 /// How long a check waits for the file. A check that takes longer fails, and the next check waits for the same read.
 const READ_WAIT: Duration = Duration::from_secs(1);
@@ -32,36 +29,26 @@ pub(crate) enum Change {
 }
 
 /// The state of the checks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct CredentialWatch {
-    /// The read that the latest check did not wait for to the end. There is never more than one, so that a file system
-    /// that hangs keeps one thread and not one for each check.
-    pending: Option<oneshot::Receiver<Read>>,
+    reads: BackgroundRead<Read>,
     failures: u32,
 }
 
+impl Default for CredentialWatch {
+    fn default() -> Self {
+        Self { reads: BackgroundRead::new("credentials", READ_WAIT), failures: 0 }
+    }
+}
+
 impl CredentialWatch {
-    /// Reads the credentials on a thread of its own.
+    /// Reads the credentials.
     ///
     /// # Errors
     /// The file cannot be read in time, or has no usable credentials.
     pub(crate) async fn read(&mut self, source: &CredentialSource) -> Read {
         let source = source.clone();
-        self.read_with(move || source.read().map_err(|error| error.to_string())).await
-    }
-
-    async fn read_with(&mut self, read: impl FnOnce() -> Read + Send + 'static) -> Read {
-        let mut answer = match self.pending.take() {
-            Some(pending) => pending,
-            None => spawn(read)?,
-        };
-        match tokio::time::timeout(READ_WAIT, &mut answer).await {
-            Ok(read) => read.unwrap_or_else(|_| Err("the read ended unexpectedly".to_owned())),
-            Err(_) => {
-                self.pending = Some(answer);
-                Err(format!("the file cannot be read within {} s", READ_WAIT.as_secs()))
-            }
-        }
+        self.reads.read(move || source.read().map_err(|error| error.to_string())).await?
     }
 
     /// Records whether a check gave usable credentials.
@@ -79,45 +66,9 @@ impl CredentialWatch {
     }
 }
 
-/// A thread, because a blocking task of the runtime would delay its shutdown, and hung tasks would use up its threads.
-fn spawn(read: impl FnOnce() -> Read + Send + 'static) -> Result<oneshot::Receiver<Read>, String> {
-    let (sender, receiver) = oneshot::channel();
-    let run = move || {
-        // The watch may be gone.
-        let _ = sender.send(read());
-    };
-    let thread = thread::Builder::new().name("credentials".to_owned()).spawn(run);
-    thread.map(|_| receiver).map_err(|error| format!("no thread can be started: {error}"))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::sync_channel;
-
     use super::*;
-
-    fn token(text: &str) -> Credentials {
-        Credentials::Token(text.into())
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_read_that_hangs_fails_without_blocking_and_is_not_started_again() {
-        let mut watch = CredentialWatch::default();
-        let (release, held) = sync_channel::<()>(0);
-        let hanging = move || {
-            held.recv().expect("the test lets go");
-            Ok(token("late"))
-        };
-        assert!(watch.read_with(hanging).await.is_err());
-        for _ in 0..3 {
-            let read = watch.read_with(|| panic!("the first read still hangs")).await;
-            assert_eq!(read.unwrap_err(), "the file cannot be read within 1 s");
-        }
-        tokio::time::resume();
-        release.send(()).expect("it hangs");
-        assert_eq!(watch.read_with(|| Ok(token("next"))).await, Ok(token("late")));
-        assert_eq!(watch.read_with(|| Ok(token("next"))).await, Ok(token("next")));
-    }
 
     #[test]
     fn the_third_failure_in_a_row_is_reported_and_so_is_the_end() {

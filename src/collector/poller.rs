@@ -6,7 +6,6 @@
 mod field_reports;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +17,7 @@ use crate::clock::{Clock, Instant};
 use crate::cloudflare::Credentials;
 use crate::cloudflare::limit::Budget;
 use crate::cloudflare::{Client, Error, Kind, Limiter, Outcome};
-use crate::collector::account::{Account, Fetch, Hold, Step};
+use crate::collector::account::{Account, Fetch, Hold, Settings, Step};
 use crate::collector::credential_watch::{Change, CredentialWatch};
 use crate::collector::field_watch::FieldWatch;
 use crate::collector::ledger::DetailRequest;
@@ -26,16 +25,15 @@ use crate::collector::persist::Now;
 use crate::collector::schedule::FailureClass;
 use crate::config::CredentialSource;
 use crate::metrics::telemetry::{IncidentCause, IncidentSource, Telemetry};
-use crate::model::{Completeness, Resource, Snapshot};
+use crate::model::{AccountName, Completeness, Resource, Snapshot};
 use crate::store::{Commit, ExistingRows, Generation, State};
 
 /// How often a file with credentials is checked for a change.
 const CREDENTIAL_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Everything that a poller needs.
-pub struct Parts {
-    /// What is known about the account.
-    pub account: Account,
+/// How the requests of an account are sent.
+#[derive(Clone)]
+pub(crate) struct Connection {
     /// Sends the requests.
     pub client: Client,
     /// The credentials of the client.
@@ -44,6 +42,30 @@ pub struct Parts {
     pub source: CredentialSource,
     /// The budget that requests are charged to.
     pub budget: Budget,
+}
+
+/// What the configuration says of an account.
+pub(crate) struct Assignment {
+    /// How it is polled and shown.
+    pub settings: Settings,
+    /// How its requests are sent.
+    pub connection: Arc<Connection>,
+}
+
+/// What a poller should do. It reads its order between two steps: a request in flight ends first, and what was read is
+/// applied, saved and published.
+#[derive(Clone)]
+pub(crate) enum Order {
+    /// Poll the account as this says.
+    Poll(Arc<Assignment>),
+    /// End.
+    Stop,
+}
+
+/// Everything that a poller needs, apart from its orders.
+pub(crate) struct Parts {
+    /// What is known about the account.
+    pub account: Account,
     /// The time, for the account and for waiting.
     pub clock: Clock,
     /// Counts what the poller does.
@@ -55,8 +77,13 @@ pub struct Parts {
 }
 
 /// Polls one account.
-pub struct Poller {
+pub(crate) struct Poller {
     parts: Parts,
+    orders: watch::Receiver<Order>,
+    /// The latest order.
+    assignment: Arc<Assignment>,
+    /// The connection of the assignment, with the latest credentials from its file.
+    connection: Connection,
     /// How the latest request failed, by resource; resources that answer are not in it.
     incidents: BTreeMap<Resource, Outcome>,
     /// Whether the latest summary was complete.
@@ -72,11 +99,22 @@ pub struct Poller {
     credential_watch: CredentialWatch,
 }
 
+/// What the order says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Poll,
+    Stop,
+}
+
 impl Poller {
-    /// A poller that has sent no request yet.
-    pub fn new(parts: Parts) -> Self {
+    /// A poller that has sent no request yet. It begins with `assignment`; later ones come through `orders`.
+    pub(crate) fn new(mut parts: Parts, assignment: Arc<Assignment>, orders: watch::Receiver<Order>) -> Self {
+        parts.account.retune(assignment.settings.clone(), parts.clock.now());
         Self {
             parts,
+            orders,
+            connection: Connection::clone(&assignment.connection),
+            assignment,
             incidents: BTreeMap::new(),
             completeness: Completeness::Complete,
             intervals: BTreeMap::new(),
@@ -87,12 +125,17 @@ impl Poller {
         }
     }
 
-    /// Polls for ever. Needs a multi-threaded runtime, because a list of a million users keeps one thread busy.
-    pub async fn run(mut self) -> Infallible {
+    /// Polls until the order to stop, or until nobody can give orders any more. Returns the parts, with which polling can
+    /// go on. Needs a multi-threaded runtime, because a list of a million users keeps one thread busy.
+    pub(crate) async fn run(mut self) -> Parts {
         self.report_intervals();
         loop {
+            if self.obey() == Next::Stop {
+                self.save();
+                return self.parts;
+            }
             let now = self.parts.clock.now();
-            let blocked_until = self.parts.budget.status().blocked_until;
+            let blocked_until = self.connection.budget.status().blocked_until;
             let held = blocked_until.max(self.held_until.filter(|until| now < *until));
             let step = held.map_or_else(|| self.parts.account.plan(now), Step::Wait);
             match step {
@@ -110,6 +153,50 @@ impl Poller {
                 Step::Fetch(Fetch::User(request)) => self.read_user(&request).await,
             }
             self.publish();
+        }
+    }
+
+    /// Takes up a new order, if there is one.
+    fn obey(&mut self) -> Next {
+        if self.orders.has_changed().is_err() {
+            return Next::Stop;
+        }
+        let order = self.orders.borrow_and_update().clone();
+        match order {
+            Order::Stop => return Next::Stop,
+            Order::Poll(assignment) if Arc::ptr_eq(&assignment, &self.assignment) => {}
+            Order::Poll(assignment) => self.assign(assignment),
+        }
+        Next::Poll
+    }
+
+    fn assign(&mut self, assignment: Arc<Assignment>) {
+        let now = self.parts.clock.now();
+        self.parts.account.retune(assignment.settings.clone(), now);
+        if !Arc::ptr_eq(&assignment.connection, &self.assignment.connection) {
+            self.connect(Connection::clone(&assignment.connection), now);
+        }
+        self.assignment = assignment;
+        self.report_intervals();
+        self.publish();
+    }
+
+    /// Sends requests over another connection from now on.
+    fn connect(&mut self, connection: Connection, now: Instant) {
+        let Parts { account, telemetry, clock, .. } = &mut self.parts;
+        let before = std::mem::replace(&mut self.connection, connection);
+        let Connection { credential, source, budget, .. } = &self.connection;
+        if source.file() != before.source.file() {
+            self.credential_watch = CredentialWatch::default();
+            telemetry.incident_over(&account.name().id, IncidentSource::CredentialFile, clock.date());
+        }
+        self.held_until = None;
+        if *credential != before.credential {
+            if budget.is_same(&before.budget) {
+                budget.credential_changed();
+            }
+            account.retry_now(now);
+            log_new_credentials(account);
         }
     }
 
@@ -145,14 +232,19 @@ impl Poller {
         }
     }
 
-    /// Waits until `until`, or until the file with the credentials must be checked.
+    /// Waits until `until`, until an order comes, or until the file with the credentials must be checked.
     async fn wait(&mut self, until: Instant) {
-        let Parts { clock, source, .. } = &self.parts;
-        match source.file() {
-            None => clock.sleep_until(until).await,
-            Some(_) => {
-                clock.sleep_until(until.min(clock.now() + CREDENTIAL_CHECK_INTERVAL)).await;
-                self.reload_credentials().await;
+        let clock = &self.parts.clock;
+        let has_file = self.connection.source.file().is_some();
+        let check = has_file.then(|| clock.now() + CREDENTIAL_CHECK_INTERVAL);
+        tokio::select! {
+            biased;
+            // An error means that there are no more orders, which `obey` notices.
+            _ = self.orders.changed() => {}
+            () = clock.sleep_until(check.map_or(until, |check| until.min(check))) => {
+                if has_file {
+                    self.reload_credentials().await;
+                }
             }
         }
     }
@@ -161,14 +253,14 @@ impl Poller {
         match resource {
             Resource::Summary => self.read_summary().await,
             Resource::Behaviors => {
-                let client = self.parts.client.clone();
+                let client = self.connection.client.clone();
                 let answer = self.answer(client.behaviors()).await;
                 let odd = answer.as_ref().ok().map(|found| found.odd.clone());
                 self.apply(resource, answer, Account::behaviors_read);
                 self.report_list(resource, odd.as_ref(), &Completeness::Complete);
             }
             Resource::Integrations => {
-                let client = self.parts.client.clone();
+                let client = self.connection.client.clone();
                 let answer = self.answer(client.integrations()).await;
                 let odd = answer.as_ref().ok().map(|found| found.odd.clone());
                 self.apply(resource, answer, Account::integrations_read);
@@ -180,7 +272,7 @@ impl Poller {
     }
 
     async fn read_summary(&mut self) {
-        let client = self.parts.client.clone();
+        let client = self.connection.client.clone();
         let answer = self.answer(client.summary()).await;
         let found = answer.as_ref().ok().map(|summary| (summary.completeness.clone(), summary.odd.clone()));
         let skipped = self.parts.account.departures_skipped();
@@ -200,20 +292,21 @@ impl Poller {
     }
 
     async fn verify_token(&mut self) {
-        let name = self.parts.account.name().alias.clone();
-        let Credentials::Token(_) = self.parts.credential else {
+        let AccountName { id, alias } = self.parts.account.name().clone();
+        let Credentials::Token(_) = self.connection.credential else {
+            self.parts.telemetry.token_expiry(&id, None);
             self.parts.account.read(Resource::TokenVerify, self.parts.clock.now());
             return;
         };
-        let client = self.parts.client.clone();
+        let client = self.connection.client.clone();
         match self.answer(client.verify_token()).await {
             Ok(status) => {
-                self.parts.telemetry.token_expiry(&name, status.expires);
+                self.parts.telemetry.token_expiry(&id, status.expires);
                 self.parts.account.read(Resource::TokenVerify, self.parts.clock.now());
             }
             Err(error) => {
                 // Account-owned tokens are verified elsewhere. Nothing depends on the answer.
-                tracing::debug!(account = name, %error, "the token's expiry is unknown");
+                tracing::debug!(account = alias, %error, "the token's expiry is unknown");
                 let now = self.parts.clock.now();
                 self.parts.account.failed(Resource::TokenVerify, FailureClass::Transient, now);
             }
@@ -221,7 +314,7 @@ impl Poller {
     }
 
     async fn read_user(&mut self, request: &DetailRequest) {
-        let client = self.parts.client.clone();
+        let client = self.connection.client.clone();
         let answer = self.answer(client.user(request.user.id)).await;
         let Parts { account, clock, .. } = &mut self.parts;
         let now = clock.now();
@@ -269,11 +362,11 @@ impl Poller {
     }
 
     async fn reload_credentials(&mut self) {
-        let read = self.credential_watch.read(&self.parts.source).await;
+        let read = self.credential_watch.read(&self.connection.source).await;
         let used = read.and_then(|read| self.use_credentials(read));
         let change = self.credential_watch.record(&used);
         let Parts { account, clock, telemetry, .. } = &self.parts;
-        let account = &account.name().alias;
+        let AccountName { id, alias: account } = account.name();
         let message =
             "the file with the credentials is unusable; the credentials that were read last stay in use";
         match (used, change) {
@@ -283,14 +376,14 @@ impl Poller {
             }
             (Err(error), change) => {
                 let (source, cause) = (IncidentSource::CredentialFile, IncidentCause::CredentialFile);
-                telemetry.incident(account, source, cause, &error, clock.date());
+                telemetry.incident(id, source, cause, &error, clock.date());
                 match change {
                     Change::Failing => tracing::warn!(account, error, "{message}"),
                     _ => tracing::debug!(account, error, "{message}"),
                 }
             }
             (Ok(()), Change::Recovered) => {
-                telemetry.incident_over(account, IncidentSource::CredentialFile, clock.date());
+                telemetry.incident_over(id, IncidentSource::CredentialFile, clock.date());
                 tracing::info!(account, "the file with the credentials is usable again");
             }
             (Ok(()), _) => return,
@@ -301,29 +394,26 @@ impl Poller {
 
     /// Sends these credentials from now on, if they changed.
     fn use_credentials(&mut self, read: Credentials) -> Result<(), String> {
-        let Parts { account, client, credential, clock, .. } = &mut self.parts;
+        let Connection { client, credential, .. } = &mut self.connection;
         if read == *credential {
             return Ok(());
         }
         *client = client.with_credentials(read.clone()).map_err(|error| error.to_string())?;
         *credential = read;
-        account.retry_now(clock.now());
+        self.parts.account.retry_now(self.parts.clock.now());
         self.held_until = None;
-        tracing::info!(
-            account = account.name().alias,
-            "the credentials changed; the new ones are used from now on"
-        );
+        log_new_credentials(&self.parts.account);
         Ok(())
     }
 
     /// Logs the first failure of each kind, and the end of the failures.
     fn report(&mut self, resource: Resource, failure: Option<&Error>) {
         let Parts { account, clock, telemetry, .. } = &self.parts;
-        let account = &account.name().alias;
+        let AccountName { id, alias: account } = account.name();
         let resource_name = resource.as_str();
         if let Some(error) = failure {
             let cause = IncidentCause::Request(error.outcome());
-            telemetry.incident(account, resource, cause, &error.to_string(), clock.date());
+            telemetry.incident(id, resource, cause, &error.to_string(), clock.date());
         }
         match failure {
             Some(error) if self.incidents.get(&resource) == Some(&error.outcome()) => {
@@ -334,7 +424,7 @@ impl Poller {
                 self.incidents.insert(resource, error.outcome());
             }
             None if self.incidents.remove(&resource).is_some() => {
-                telemetry.incident_over(account, resource, clock.date());
+                telemetry.incident_over(id, resource, clock.date());
                 tracing::info!(account, resource = resource_name, "requests succeed again");
             }
             None => {}
@@ -345,12 +435,13 @@ impl Poller {
     /// user may well be read although this one cannot.
     fn report_user(&mut self, failure: Option<&Error>) {
         let Parts { account, clock, telemetry, .. } = &self.parts;
-        let (failing_users, account) = (account.failing_users(), &account.name().alias);
+        let failing_users = account.failing_users();
+        let AccountName { id, alias: account } = account.name();
         let resource = Resource::User.as_str();
         match failure {
             Some(error) => {
                 let cause = IncidentCause::Request(error.outcome());
-                telemetry.incident(account, Resource::User, cause, &error.to_string(), clock.date());
+                telemetry.incident(id, Resource::User, cause, &error.to_string(), clock.date());
                 if self.user_incidents.insert(error.outcome()) {
                     tracing::warn!(account, resource, %error, "cannot read the events of a user; trying again later");
                 } else {
@@ -359,7 +450,7 @@ impl Poller {
             }
             None if failing_users == 0 && !self.user_incidents.is_empty() => {
                 self.user_incidents.clear();
-                telemetry.incident_over(account, Resource::User, clock.date());
+                telemetry.incident_over(id, Resource::User, clock.date());
                 tracing::info!(account, resource, "the events of all users can be read again");
             }
             None => {}
@@ -370,18 +461,18 @@ impl Poller {
     /// list for a success.
     fn report_completeness(&mut self, completeness: Completeness) {
         let Parts { account, clock, telemetry, .. } = &self.parts;
-        let account = &account.name().alias;
+        let AccountName { id, alias: account } = account.name();
         if let Completeness::Partial(reason) = &completeness {
             let sentence =
                 format!("the list of users is incomplete, so the last complete one stays: {reason}");
-            telemetry.incident(account, Resource::Summary, IncidentCause::Partial, &sentence, clock.date());
+            telemetry.incident(id, Resource::Summary, IncidentCause::Partial, &sentence, clock.date());
         }
         if self.completeness == completeness {
             return;
         }
         match &completeness {
             Completeness::Complete => {
-                telemetry.incident_over(account, Resource::Summary, clock.date());
+                telemetry.incident_over(id, Resource::Summary, clock.date());
                 tracing::info!(account, "the list of users is complete again");
             }
             Completeness::Partial(reason) => {
@@ -397,13 +488,13 @@ impl Poller {
 
     /// Publishes the effective intervals, and logs when the budget lengthens one.
     fn report_intervals(&mut self) {
-        let name = &self.parts.account.name().alias;
+        let AccountName { id, alias } = self.parts.account.name();
         for resource in Resource::ALL {
             let Some(interval) = self.parts.account.interval(resource) else { continue };
             if self.intervals.insert(resource, interval) == Some(interval) {
                 continue;
             }
-            self.parts.telemetry.poll_interval(name, resource, interval);
+            self.parts.telemetry.poll_interval(id, resource, interval);
             if self
                 .parts
                 .account
@@ -412,7 +503,7 @@ impl Poller {
             {
                 let (resource, interval_seconds) = (resource.as_str(), interval.as_secs());
                 tracing::warn!(
-                    account = name,
+                    account = alias,
                     resource,
                     interval_seconds,
                     "read less often than configured, to stay within the budget"
@@ -449,6 +540,13 @@ pub fn save(account: &mut Account, state: &State, last: &mut Generation, clock: 
             Commit::OtherFile => {}
         }
     }
+}
+
+fn log_new_credentials(account: &Account) {
+    tracing::info!(
+        account = account.name().alias,
+        "the credentials changed; the new ones are used from now on"
+    );
 }
 
 /// Until when the budget holds requests back.

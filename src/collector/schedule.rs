@@ -51,6 +51,15 @@ struct Poll {
     due: Instant,
     /// How often in a row the credentials were not allowed to read it.
     denials: usize,
+    latest: Latest,
+}
+
+/// How the latest request for a resource ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Latest {
+    /// With the resource, or there was no request yet.
+    Read,
+    Failed,
 }
 
 /// When each request of one account may be sent.
@@ -78,7 +87,7 @@ impl Schedule {
     pub fn new(intervals: Intervals, budget: u32, seed: u64) -> Self {
         let poll = |resource| {
             let interval = intervals.of(resource)?;
-            Some((resource, Poll { interval, due: Instant::default(), denials: 0 }))
+            Some((resource, Poll { interval, due: Instant::default(), denials: 0, latest: Latest::Read }))
         };
         let mut schedule = Self {
             polls: Resource::ALL.into_iter().filter_map(poll).collect(),
@@ -186,7 +195,7 @@ impl Schedule {
     pub fn read(&mut self, resource: Resource, pages: u32, now: Instant) {
         self.accepted();
         if let Some(poll) = self.polls.get_mut(&resource) {
-            poll.denials = 0;
+            (poll.denials, poll.latest) = (0, Latest::Read);
         }
         if resource == Resource::Summary && pages != self.summary_pages {
             self.summary_pages = pages.max(1);
@@ -251,15 +260,38 @@ impl Schedule {
                 interval.min(TRANSIENT_RETRY.max(self.summary_interval()))
             }
         };
+        if let Some(poll) = self.polls.get_mut(&resource) {
+            poll.latest = Latest::Failed;
+        }
         self.postpone(resource, now, wait);
     }
 
-    /// The credentials changed: everything is due at once.
+    /// The credentials changed: everything that could not be read is due at once, and so is the expiry of the new token.
+    /// What could be read is not read twice within its interval.
     pub fn retry_now(&mut self, now: Instant) {
         self.accepted();
         self.users_denied_until = None;
-        for poll in self.polls.values_mut() {
-            (poll.due, poll.denials) = (now, 0);
+        for (resource, poll) in &mut self.polls {
+            let is_due = poll.latest == Latest::Failed || *resource == Resource::TokenVerify;
+            // What was due before comes in the usual order.
+            poll.due = if is_due { now } else { poll.due.max(now) };
+            poll.denials = 0;
+        }
+    }
+
+    /// Other intervals and another budget apply from now on. A resource is read when it was due already, or after its new
+    /// interval if that is sooner.
+    pub fn retune(&mut self, intervals: Intervals, budget: u32, now: Instant) {
+        self.budget = budget;
+        for (resource, poll) in &mut self.polls {
+            poll.interval = intervals.of(*resource).unwrap_or(poll.interval);
+        }
+        self.divide();
+        for resource in Resource::ALL {
+            let Some(interval) = self.interval(resource) else { continue };
+            if let Some(poll) = self.polls.get_mut(&resource).filter(|poll| poll.latest == Latest::Read) {
+                poll.due = poll.due.min(now + interval);
+            }
         }
     }
 
@@ -393,6 +425,59 @@ mod tests {
         assert_eq!(schedule.due(at(now - 100)), Some(Resource::Summary));
         schedule.failed(Resource::Summary, FailureClass::Refused, at(now));
         assert_eq!(schedule.next_due(), at(now + 5), "the new credentials get their own retries");
+    }
+
+    #[test]
+    fn new_credentials_read_nothing_twice_within_its_interval_but_what_failed() {
+        let mut schedule = schedule(300);
+        read_all(&mut schedule, at(0));
+        schedule.failed(Resource::Integrations, FailureClass::Denied, at(1));
+        let due = schedule.due_at(Resource::Summary);
+        schedule.retry_now(at(2));
+        assert_eq!(read_all(&mut schedule, at(2)), [Resource::Integrations, Resource::TokenVerify]);
+        assert_eq!(schedule.due_at(Resource::Summary), due);
+    }
+
+    #[test]
+    fn a_shorter_interval_applies_at_once_and_a_longer_one_after_the_next_reading() {
+        let intervals = |summary: u64| Intervals {
+            summary: seconds(summary),
+            behaviors: seconds(300),
+            integrations: seconds(300),
+            audit: seconds(21_600),
+        };
+        let mut schedule = schedule(300);
+        read_all(&mut schedule, at(0));
+        let due = schedule.due_at(Resource::Summary);
+        schedule.retune(intervals(600), 300, at(1));
+        assert_eq!(schedule.due_at(Resource::Summary), due, "as it was");
+        schedule.read(Resource::Summary, 1, at(33));
+        assert!(schedule.due_at(Resource::Summary) >= Some(at(633)));
+        schedule.retune(intervals(10), 300, at(40));
+        assert_eq!(schedule.due_at(Resource::Summary), Some(at(50)));
+        // A retry after a failure is neither earlier nor later.
+        schedule.failed(Resource::Summary, FailureClass::Refused, at(50));
+        let retry = schedule.due_at(Resource::Summary);
+        schedule.retune(intervals(1), 300, at(50));
+        assert_eq!(schedule.due_at(Resource::Summary), retry);
+    }
+
+    #[test]
+    fn another_budget_is_divided_at_once() {
+        let mut schedule = schedule(300);
+        let intervals = Intervals {
+            summary: seconds(30),
+            behaviors: seconds(300),
+            integrations: seconds(300),
+            audit: seconds(21_600),
+        };
+        let before = schedule.allowance(Purpose::Change);
+        schedule.retune(intervals, 600, at(0));
+        assert_eq!(schedule.allowance(Purpose::Change), before + 270, "nine tenths of what was added");
+        schedule.read(Resource::Summary, 30, at(0));
+        assert_eq!(schedule.interval(Resource::Summary), Some(seconds(30)));
+        schedule.retune(intervals, 60, at(1));
+        assert_eq!(schedule.interval(Resource::Summary), Some(seconds(300)), "half of the budget");
     }
 
     #[test]

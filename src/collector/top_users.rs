@@ -55,6 +55,25 @@ impl TopUsers {
         Self { limit, selected: users.into_iter().map(|(user, _)| user).collect(), protected_until }
     }
 
+    /// Chooses at most `limit` users from now on, and drops those beyond it. More are chosen from the next summary.
+    /// Returns the dropped users.
+    pub(crate) fn set_limit(&mut self, limit: usize) -> Vec<UserId> {
+        self.limit = limit;
+        let dropped = self.selected.split_off(limit.min(self.selected.len()));
+        let dropped: Vec<_> = dropped.into_iter().map(|user| user.id).collect();
+        for id in &dropped {
+            self.protected_until.remove(id);
+        }
+        dropped
+    }
+
+    /// Forgets e-mail addresses and names.
+    pub(crate) fn forget_identities(&mut self) {
+        for user in &mut self.selected {
+            user.identity = None;
+        }
+    }
+
     /// Until when the user keeps its series.
     pub(crate) fn protected_until(&self, id: UserId) -> Option<Instant> {
         self.protected_until.get(&id).copied()
@@ -157,5 +176,19 @@ mod tests {
         assert_eq!(select(&mut users, &[(1, Medium, 30), (2, Medium, 20)], 61), [2]);
         assert_eq!(select(&mut users, &[(1, Medium, 30)], 62), [1], "the other is gone");
         assert_eq!(select(&mut users, &[(1, Medium, 30), (3, High, 1)], 63), [3], "outranked");
+    }
+
+    #[test]
+    fn a_lower_limit_drops_the_last_at_once_and_a_higher_one_waits_for_the_next_list() {
+        use Level::{High, Low, Medium};
+        let rows = [(1, Low, 90), (2, High, 10), (3, Medium, 50)];
+        let mut users = TopUsers::new(3);
+        assert_eq!(select(&mut users, &rows, 0), [2, 3, 1]);
+        assert_eq!(users.set_limit(1), [UserId::from_u128(3), UserId::from_u128(1)]);
+        assert_eq!(users.selected().len(), 1);
+        assert_eq!(users.protected_until(UserId::from_u128(3)), None);
+        assert!(users.set_limit(2).is_empty());
+        assert_eq!(users.selected().len(), 1);
+        assert_eq!(select(&mut users, &rows, 1), [2, 3]);
     }
 }

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{Failure, Outcome, setup};
 use crate::app;
-use crate::config::Flags;
+use crate::config::{ConfigSource, Flags};
 
 /// Watch the configured accounts and serve /metrics (the default)
 #[derive(Debug, Clone, Args)]
@@ -16,7 +16,8 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) fn run(&self) -> Outcome {
         let config = setup::configure(&self.flags)?;
+        let source = ConfigSource::new(self.flags.clone(), std::env::vars_os());
         let web = setup::web(&config.web)?;
-        setup::block_on_threads(app::serve(&config, web))?.map_err(Failure::runtime)
+        setup::block_on_threads(app::serve(config, source, web))?.map_err(Failure::runtime)
     }
 }

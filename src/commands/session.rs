@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use crate::app::{ClientError, Connected, connect};
+use crate::app::{ClientError, connect};
 use crate::clock::Clock;
 use crate::cloudflare::limit::{Budget, BudgetStatus};
 use crate::cloudflare::{Client, Options, Report};
@@ -60,7 +60,7 @@ impl Session {
             log.ray.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&report.ray);
         });
         let options = Options { observer: Some(observer), ..options };
-        let Connected { client, .. } = connect(config, account, budget.clone(), options)?;
+        let client = connect(config, account, budget.clone(), options)?;
         let hashes = match &config.users.identity {
             IdentityPolicy::Hash { key } => Some(UserLabel::hash(key.expose_secret())),
             IdentityPolicy::Id | IdentityPolicy::Email | IdentityPolicy::None => None,

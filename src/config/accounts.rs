@@ -18,29 +18,35 @@ pub(crate) const DEFAULT_SHARE: f64 = 0.25;
 /// The alias is a label, and so repeated in every sample.
 const LONGEST_ALIAS: usize = 64;
 
-/// The accounts, and warnings about them. Each credential file was read once.
-pub(super) fn load(layers: &Layers) -> Result<(Vec<Account>, Vec<String>), Error> {
+/// The accounts, their distinct credentials by number, and warnings about them. Each credential file was read once.
+pub(super) struct Loaded {
+    pub(super) accounts: Vec<Account>,
+    pub(super) credentials: Vec<Credentials>,
+    pub(super) warnings: Vec<String>,
+}
+
+pub(super) fn load(layers: &Layers) -> Result<Loaded, Error> {
     match &layers.document {
         Some(document) if lists_accounts(document) => {
-            let accounts = from_file(document)?;
+            let (accounts, credentials) = from_file(document)?;
             let mut files: Vec<&Path> =
                 accounts.iter().filter_map(|account| account.credentials.file()).collect();
             files.sort_unstable();
             files.dedup();
             let readable = files.into_iter().filter_map(readable_by_all);
             let warnings = ignored(&layers.cloudflare).into_iter().chain(readable).collect();
-            Ok((accounts, warnings))
+            Ok(Loaded { accounts, credentials, warnings })
         }
         document => from_variables(&layers.cloudflare, document.as_ref()),
     }
 }
 
-fn from_file(document: &Document) -> Result<Vec<Account>, Error> {
+fn from_file(document: &Document) -> Result<(Vec<Account>, Vec<Credentials>), Error> {
     let Kind::Map(fields) = &document.root.kind else {
-        return Ok(Vec::new());
+        return Ok(Default::default());
     };
     let Some(field) = fields.iter().find(|field| field.name == keys::ID.section) else {
-        return Ok(Vec::new());
+        return Ok(Default::default());
     };
     let Kind::List(nodes) = &field.value.kind else {
         let problem = format!("accounts is {}, but must be a list", field.value.noun());
@@ -54,7 +60,7 @@ fn from_file(document: &Document) -> Result<Vec<Account>, Error> {
         entry.check_against(&accounts, &account)?;
         accounts.push(account);
     }
-    Ok(accounts)
+    Ok((accounts, known.0))
 }
 
 /// The distinct credentials so far. The index of each is its number.
@@ -198,10 +204,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-fn from_variables(
-    variables: &CloudflareVariables,
-    document: Option<&Document>,
-) -> Result<(Vec<Account>, Vec<String>), Error> {
+fn from_variables(variables: &CloudflareVariables, document: Option<&Document>) -> Result<Loaded, Error> {
     const NEEDED: &str = "set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN";
     let setting = |name: &str, text: &str| Setting {
         name: name.to_owned(),
@@ -243,7 +246,8 @@ fn from_variables(
         }
     };
     let account = Account { alias: id.clone(), id, credentials, credential: 0, budget_share: DEFAULT_SHARE };
-    Ok((vec![account], warning.into_iter().collect()))
+    let credentials = vec![account.credentials.read()?];
+    Ok(Loaded { accounts: vec![account], credentials, warnings: warning.into_iter().collect() })
 }
 
 /// One warning if variables are set that are only used if the file lists no accounts.

@@ -14,6 +14,26 @@ pub struct Flags {
     /// The configuration file (YAML)
     #[arg(long = "config.file", value_name = "FILE")]
     pub config_file: Option<PathBuf>,
+    #[arg(
+        long = "config.auto-reload",
+        value_name = "true|false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        help = keys::AUTO_RELOAD.help()
+    )]
+    pub auto_reload: Option<String>,
+    #[arg(long = "config.auto-reload-interval", value_name = "DURATION", help = keys::AUTO_RELOAD_INTERVAL.help())]
+    pub auto_reload_interval: Option<String>,
+    #[arg(
+        long = "web.enable-lifecycle",
+        value_name = "true|false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        help = keys::ENABLE_LIFECYCLE.help()
+    )]
+    pub enable_lifecycle: Option<String>,
     #[command(flatten)]
     pub web: WebFlags,
     #[arg(long = "shard.index", value_name = "N", help = keys::SHARD_INDEX.help())]

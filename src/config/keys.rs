@@ -36,8 +36,20 @@ pub struct Key {
 /// When a changed value of a setting takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// At the next start.
+    /// When the configuration is reloaded.
+    Reload,
+    /// At the next start. A reload that changes it is refused.
     Restart,
+}
+
+impl Change {
+    /// The word in the manual.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reload => "reload",
+            Self::Restart => "restart",
+        }
+    }
 }
 
 /// What the text of a setting is.
@@ -75,6 +87,11 @@ impl Key {
 
     const fn file(self) -> Self {
         Self { form: Form::Path, ..self }
+    }
+
+    /// A reload may change it.
+    const fn reloads(self) -> Self {
+        Self { change: Change::Reload, ..self }
     }
 
     const fn list(self) -> Self {
@@ -125,25 +142,33 @@ macro_rules! keys {
 }
 
 keys! {
-    ID = Key::new(ACCOUNTS, "id", "The account, 32 hexadecimal digits.").or_variable("CLOUDFLARE_ACCOUNT_ID");
-    ALIAS = Key::new(ACCOUNTS, "alias", "The label `account`, 1 to 64 characters. The id if left out.");
-    TOKEN = Key::new(ACCOUNTS, "token", "The API token itself.").or_variable("CLOUDFLARE_API_TOKEN");
-    TOKEN_FILE = Key::new(ACCOUNTS, "token_file", "A file with the API token, instead of `token`.").file();
+    ID = Key::new(ACCOUNTS, "id", "The account, 32 hexadecimal digits.").or_variable("CLOUDFLARE_ACCOUNT_ID")
+    .reloads();
+    ALIAS = Key::new(ACCOUNTS, "alias", "The label `account`, 1 to 64 characters. The id if left out.")
+    .reloads();
+    TOKEN = Key::new(ACCOUNTS, "token", "The API token itself.").or_variable("CLOUDFLARE_API_TOKEN")
+    .reloads();
+    TOKEN_FILE = Key::new(ACCOUNTS, "token_file", "A file with the API token, instead of `token`.").file()
+    .reloads();
     EMAIL = Key::new(
         ACCOUNTS,
         "email",
         "Instead of a token: a user's e-mail address, together with that user's global API key.",
     )
-    .or_variable("CLOUDFLARE_EMAIL");
-    API_KEY = Key::new(ACCOUNTS, "api_key", "The global API key itself.").or_variable("CLOUDFLARE_API_KEY");
+    .or_variable("CLOUDFLARE_EMAIL")
+    .reloads();
+    API_KEY = Key::new(ACCOUNTS, "api_key", "The global API key itself.").or_variable("CLOUDFLARE_API_KEY")
+    .reloads();
     API_KEY_FILE =
-        Key::new(ACCOUNTS, "api_key_file", "A file with the global API key, instead of `api_key`.").file();
+        Key::new(ACCOUNTS, "api_key_file", "A file with the global API key, instead of `api_key`.").file()
+    .reloads();
     BUDGET_SHARE = Key::new(
         ACCOUNTS,
         "budget_share",
         "The share of Cloudflare's limit (1,200 requests in 5 minutes) that the exporter may use, 0.01 to 1.",
     )
-    .default("0.25");
+    .default("0.25")
+    .reloads();
     BASE_URL = Key::new(
         "cloudflare",
         "base_url",
@@ -152,25 +177,31 @@ keys! {
     .default("https://api.cloudflare.com/client/v4")
     .or_variable("CLOUDFLARE_BASE_URL");
     SUMMARY =
-        Key::new("intervals", "summary", "How often the list of users is read, 1s to 1d.").default("30s");
+        Key::new("intervals", "summary", "How often the list of users is read, 1s to 1d.").default("30s")
+    .reloads();
     BEHAVIORS =
-        Key::new("intervals", "behaviors", "How often the behaviors are read, 1s to 1d.").default("5m");
+        Key::new("intervals", "behaviors", "How often the behaviors are read, 1s to 1d.").default("5m")
+    .reloads();
     INTEGRATIONS =
-        Key::new("intervals", "integrations", "How often the integrations are read, 1s to 1d.").default("5m");
+        Key::new("intervals", "integrations", "How often the integrations are read, 1s to 1d.").default("5m")
+    .reloads();
     AUDIT = Key::new(
         "intervals",
         "audit",
         "Users whose row in the list did not change are read again too, each at most once in this time, 1m to 30d.",
     )
-    .default("6h");
+    .default("6h")
+    .reloads();
     LIMIT = Key::new(
         "users",
         "limit",
         "How many users of each account get their own series, 0 to 100000. The users most at risk come first.",
     )
-    .default("100");
+    .default("100")
+    .reloads();
     IDENTITY =
-        Key::new("users", "identity", "How metrics name a user: `id`, `hash`, `email` or `none`.").default("id");
+        Key::new("users", "identity", "How metrics name a user: `id`, `hash`, `email` or `none`.").default("id")
+    .reloads();
     HASH_KEY_FILE =
         Key::new("users", "hash_key_file", "The key for `hash`: a file of 16 to 1024 bytes.").file();
     STATE_PATH = Key::new(
@@ -223,6 +254,12 @@ keys! {
         "Whether to serve the live page at `/` and its JSON at `/api/v1/status`.",
     )
     .default("true");
+    ENABLE_LIFECYCLE = Key::new(
+        "web",
+        "enable_lifecycle",
+        "Whether a POST or PUT request to `/-/reload` reloads the configuration.",
+    )
+    .default("false");
     SHARD_INDEX = Key::new("shard", "index", "Which of several exporters this is, counted from 0.");
     SHARD_TOTAL = Key::new(
         "shard",
@@ -235,8 +272,21 @@ keys! {
         "level",
         "`off`, `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,hyper=warn`.",
     )
-    .default("info");
+    .default("info")
+    .reloads();
     LOG_FORMAT = Key::new("log", "format", "`text` or `json`.").default("text");
+    AUTO_RELOAD = Key::new(
+        "config",
+        "auto_reload",
+        "Whether to reload the configuration when the content of its files changes.",
+    )
+    .default("false");
+    AUTO_RELOAD_INTERVAL = Key::new(
+        "config",
+        "auto_reload_interval",
+        "How often the files are compared for that, 1s to 1d.",
+    )
+    .default("30s");
 }
 
 /// The list of accounts; all other sections are maps.

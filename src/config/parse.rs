@@ -13,7 +13,7 @@ use tracing_subscriber::filter::Targets;
 use super::error::Error;
 use super::sources::Layers;
 use super::sources::Setting;
-use super::{AUDIT_INTERVAL, Filter, INTERVAL, LogFormat, Sockets, WebPage, keys};
+use super::{AUDIT_INTERVAL, Filter, INTERVAL, LogFormat, Sockets, keys};
 use crate::clock::duration;
 use crate::http::listen::{Listen, NotAnAddress};
 
@@ -168,10 +168,11 @@ pub(super) fn host_names(text: &str) -> Result<Vec<String>, &'static str> {
     }
 }
 
-pub(super) fn web_page(setting: &Setting) -> Result<WebPage, Error> {
+/// Reads `true` or `false`, which stand for `on` and `off`.
+pub(super) fn switch<T>(setting: &Setting, on: T, off: T) -> Result<T, Error> {
     match setting.text.as_str() {
-        "true" => Ok(WebPage::On),
-        "false" => Ok(WebPage::Off),
+        "true" => Ok(on),
+        "false" => Ok(off),
         _ => Err(setting.must_be("true or false")),
     }
 }

@@ -12,6 +12,7 @@ use config::{Config as Merged, ConfigError, Map, Source, Value};
 use secrecy::SecretString;
 
 use super::error::{Error, Origin, shown};
+use super::files::Files;
 use super::flags::Flags;
 use super::keys::{self, Form, Key};
 use super::yaml::{Document, Kind, Node};
@@ -21,6 +22,8 @@ pub(super) struct Layers {
     merged: Map<String, Value>,
     /// The configuration file, if there is one.
     pub(super) document: Option<Document>,
+    /// The configuration file, if there is one, as it was just before it was read.
+    pub(super) files: Files,
     pub(super) cloudflare: CloudflareVariables,
     /// One for each variable that is probably meant for this program, but does not have its prefix.
     pub(super) warnings: Vec<String>,
@@ -78,6 +81,7 @@ impl Layers {
         let Environment { mut ours, cloudflare, warnings } = split(environment)?;
         let variable = ours.remove(keys::FILE_VARIABLE).map(PathBuf::from);
         let file = flags.config_file.clone().or(variable);
+        let files = Files::of(file.as_deref());
         let document = file.as_deref().map(Document::read).transpose()?;
 
         let mut builder = Merged::builder();
@@ -97,7 +101,7 @@ impl Layers {
             .build()
             .and_then(|merged| merged.collect())
             .map_err(|error| Error::new(error.to_string()))?;
-        Ok(Self { merged, document, cloudflare, warnings })
+        Ok(Self { merged, document, files, cloudflare, warnings })
     }
 
     /// The text of `key`, or its default if it has one.
@@ -223,6 +227,9 @@ fn from_flags(flags: &Flags) -> Layer {
     let web = &flags.web;
     let addresses = (!web.listen_address.is_empty()).then(|| web.listen_address.join(","));
     let entries = [
+        (keys::AUTO_RELOAD, &flags.auto_reload),
+        (keys::AUTO_RELOAD_INTERVAL, &flags.auto_reload_interval),
+        (keys::ENABLE_LIFECYCLE, &flags.enable_lifecycle),
         (keys::LISTEN_ADDRESS, &addresses),
         (keys::SYSTEMD_SOCKET, &web.systemd_socket),
         (keys::WEB_CONFIG_FILE, &web.web_config_file),

@@ -58,7 +58,7 @@ where
 }
 
 /// A response with a plain text for people.
-pub fn plain_text(status: StatusCode, text: &'static str) -> Response<Body> {
+pub fn plain_text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(full(text));
     *response.status_mut() = status;
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");

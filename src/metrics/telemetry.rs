@@ -10,7 +10,7 @@ mod incidents;
 mod process;
 mod web;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -24,7 +24,7 @@ use crate::http::{CloseReason, ConnectionStats};
 use crate::metrics::encode::{Format, Writer};
 use crate::metrics::exposition::repeated_series;
 use crate::metrics::family::Family;
-use crate::model::Resource;
+use crate::model::{AccountName, Resource};
 use crate::store::{Recovery, StoreStats};
 use accounts::Accounts;
 pub(crate) use accounts::{Activity, BudgetLevel};
@@ -48,6 +48,7 @@ struct Inner {
     accounts: Accounts,
     durations: Durations,
     retries: IntCounterVec,
+    config: Mutex<ConfigState>,
     exposition_size: IntGauge,
     exposition_build: Gauge,
     scrapes: IntCounterVec,
@@ -56,6 +57,22 @@ struct Inner {
     connections: Arc<ConnectionStats>,
     /// Returns the number of dropped log lines.
     dropped_log_lines: OnceLock<fn() -> u64>,
+}
+
+/// How the configuration was last read.
+#[derive(Debug, Default)]
+struct ConfigState {
+    /// When the configuration that is in use was read.
+    loaded: Option<Timestamp>,
+    latest: Load,
+}
+
+/// How the latest attempt to read the configuration ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Load {
+    #[default]
+    Succeeded,
+    Failed,
 }
 
 /// Where the counts are kept.
@@ -98,6 +115,7 @@ impl Telemetry {
             accounts: Accounts::new(clock),
             durations: Durations::new(),
             retries: counters(&registry, &f::RETRIES),
+            config: Mutex::default(),
             exposition_size: gauge(&registry, &f::EXPOSITION_SIZE),
             exposition_build: registered(&registry, exposition_build),
             scrapes: counters(&registry, &f::SCRAPES),
@@ -116,9 +134,20 @@ impl Telemetry {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Adds an account by its alias, with the budget of its credential.
-    pub fn account(&self, account: &str, budget: Budget) {
-        self.inner.accounts.add(account, budget);
+    /// These are the accounts from now on, each with the budget of its credential. Those that stay keep their counters.
+    /// All other methods take the account's id, and record nothing about other accounts.
+    pub fn accounts(&self, accounts: impl IntoIterator<Item = (AccountName, Budget)>) {
+        self.inner.accounts.set(accounts);
+    }
+
+    /// A configuration was read and is in use.
+    pub fn config_loaded(&self, date: Timestamp) {
+        *self.inner.config() = ConfigState { loaded: Some(date), latest: Load::Succeeded };
+    }
+
+    /// The configuration was read again and cannot be used, so the earlier one stays in use.
+    pub fn config_refused(&self) {
+        self.inner.config().latest = Load::Failed;
     }
 
     /// A request ended `took` after it was sent.
@@ -230,6 +259,7 @@ impl Telemetry {
         self.inner.web.write(&mut writer);
         let dropped = self.inner.dropped_log_lines.get().map_or(0, |count| count());
         writer.family(&f::LOG_LINES_DROPPED).put([], dropped);
+        self.inner.write_config(&mut writer);
         self.inner.durations.write(&mut writer);
         self.inner.accounts.write(&mut writer);
         self.inner.process.write(&mut writer);
@@ -240,6 +270,21 @@ impl Telemetry {
 }
 
 impl Inner {
+    fn config(&self) -> MutexGuard<'_, ConfigState> {
+        // Each change is one assignment, so a panic elsewhere did not damage it.
+        self.config.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_config(&self, writer: &mut Writer) {
+        let ConfigState { loaded, latest } = *self.config();
+        let is_latest = latest == Load::Succeeded && self.accounts.have_latest_credentials();
+        writer.family(&f::CONFIG_RELOADED).put([], u64::from(is_latest));
+        let mut out = writer.family(&f::CONFIG_RELOAD_TIME);
+        if let Some(loaded) = loaded {
+            out.put([], loaded);
+        }
+    }
+
     fn write_connections(&self, writer: &mut Writer) {
         let connections = &self.connections;
         writer.family(&f::WEB_CONNECTIONS).put([], connections.open());

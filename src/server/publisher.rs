@@ -8,14 +8,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::sync::watch::error::RecvError;
 use tokio::task::JoinError;
 
 use crate::clock::Clock;
 use crate::metrics::encode::Format;
 use crate::metrics::exposition::{Compressor, Exposition};
 use crate::metrics::telemetry::Telemetry;
-use crate::model::Snapshot;
+use crate::model::{AccountName, Snapshot};
 use crate::server::status::{Recorder, Status};
 
 /// The pause after each build. No scraper scrapes more often, and a burst of changes costs one build.
@@ -32,17 +31,37 @@ pub struct Outputs {
     pub status: Option<(Recorder, watch::Sender<Arc<Status>>)>,
 }
 
-/// Publishes the current `snapshots`, and again each time one of them changes. Ends when the sender of one of them is
-/// dropped.
+/// An account whose snapshots are published.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// What the account is called now. Its latest snapshot may be from before it was renamed.
+    pub name: AccountName,
+    /// Its snapshots.
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+}
+
+impl Source {
+    /// The latest snapshot, under the current name.
+    pub fn latest(&mut self) -> Arc<Snapshot> {
+        let snapshot = Arc::clone(&self.snapshots.borrow_and_update());
+        if snapshot.account == self.name {
+            return snapshot;
+        }
+        Arc::new(Snapshot { account: self.name.clone(), ..Snapshot::clone(&snapshot) })
+    }
+}
+
+/// Publishes the current snapshots of all `sources`, and again each time one of them changes, or the list itself. Ends when
+/// the sender of the list is dropped.
 pub async fn run(
-    mut snapshots: Vec<watch::Receiver<Arc<Snapshot>>>,
+    mut sources: watch::Receiver<Vec<Source>>,
     mut outputs: Outputs,
     telemetry: Telemetry,
     clock: Clock,
 ) {
+    let mut listed = sources.borrow_and_update().clone();
     loop {
-        let current: Vec<_> =
-            snapshots.iter_mut().map(|snapshot| Arc::clone(&snapshot.borrow_and_update())).collect();
+        let current: Vec<_> = listed.iter_mut().map(Source::latest).collect();
         let (build_clock, build_telemetry) = (clock.clone(), telemetry.clone());
         let building = tokio::task::spawn_blocking(move || {
             outputs.build(&current, &build_telemetry, &build_clock);
@@ -55,8 +74,13 @@ pub async fn run(
             Err(Err(_)) => return,
         };
         clock.sleep(PAUSE).await;
-        if any_changed(&mut snapshots).await.is_err() {
-            return;
+        tokio::select! {
+            biased;
+            changed = sources.changed() => match changed {
+                Ok(()) => listed.clone_from(&sources.borrow_and_update()),
+                Err(_) => return,
+            },
+            () = any_changed(&mut listed) => {}
         }
     }
 }
@@ -73,15 +97,20 @@ impl Outputs {
     }
 }
 
-/// Waits until one of the snapshots has changed; an error if the sender of one is gone.
-async fn any_changed(snapshots: &mut [watch::Receiver<Arc<Snapshot>>]) -> Result<(), RecvError> {
-    let mut changes: Vec<_> = snapshots.iter_mut().map(|snapshot| Box::pin(snapshot.changed())).collect();
+/// Waits until one of the snapshots has changed. A source whose sender is gone does not change any more.
+async fn any_changed(sources: &mut [Source]) {
+    let mut changes: Vec<_> = sources.iter_mut().map(|source| Box::pin(source.snapshots.changed())).collect();
     poll_fn(|context| {
-        let ready = changes.iter_mut().find_map(|change| match change.as_mut().poll(context) {
-            Poll::Ready(changed) => Some(changed),
-            Poll::Pending => None,
+        let mut has_changed = false;
+        changes.retain_mut(|change| match change.as_mut().poll(context) {
+            Poll::Ready(Ok(())) => {
+                has_changed = true;
+                false
+            }
+            Poll::Ready(Err(_)) => false,
+            Poll::Pending => true,
         });
-        ready.map_or(Poll::Pending, Poll::Ready)
+        if has_changed { Poll::Ready(()) } else { Poll::Pending }
     })
-    .await
+    .await;
 }

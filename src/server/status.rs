@@ -7,6 +7,7 @@ mod advice;
 mod document;
 mod history;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,9 @@ use document::{Account, Budget, Head, State};
 /// Records the history of the accounts and builds the document.
 #[derive(Debug)]
 pub struct Recorder {
-    histories: Vec<History>,
+    step: Duration,
+    /// By account id.
+    histories: BTreeMap<String, History>,
 }
 
 /// The cached part of the document.
@@ -32,7 +35,7 @@ pub struct Status {
 
 #[derive(Debug)]
 struct CachedAccount {
-    alias: String,
+    id: String,
     /// An object without its closing brace.
     json: Vec<u8>,
 }
@@ -40,11 +43,22 @@ struct CachedAccount {
 impl Recorder {
     /// Begins with the restored accounts; `step` is the time between two points of a trend.
     pub fn new(step: Duration, snapshots: &[Arc<Snapshot>]) -> Self {
-        Self { histories: snapshots.iter().map(|snapshot| History::new(step, snapshot)).collect() }
+        let mut recorder = Self { step, histories: BTreeMap::new() };
+        recorder.follow(snapshots);
+        recorder
     }
 
-    /// Records `snapshots`, which have the same order as in [`Recorder::new`], and builds the document. `now` and `date`
-    /// are the same instant.
+    /// Begins a history for each new account, and drops those of accounts that are gone.
+    fn follow(&mut self, snapshots: &[Arc<Snapshot>]) {
+        let mut before = std::mem::take(&mut self.histories);
+        self.histories.extend(snapshots.iter().map(|snapshot| {
+            let id = &snapshot.account.id;
+            let history = before.remove(id).unwrap_or_else(|| History::new(self.step, snapshot));
+            (id.clone(), history)
+        }));
+    }
+
+    /// Records `snapshots` and builds the document. `now` and `date` are the same instant.
     pub fn prepare(
         &mut self,
         snapshots: &[Arc<Snapshot>],
@@ -52,15 +66,17 @@ impl Recorder {
         now: Instant,
         date: Timestamp,
     ) -> Status {
-        let accounts = self.histories.iter_mut().zip(snapshots).map(|(history, snapshot)| {
-            let alias = &snapshot.account.alias;
-            let activity = telemetry.activity(alias);
+        self.follow(snapshots);
+        let accounts = snapshots.iter().filter_map(|snapshot| {
+            let id = &snapshot.account.id;
+            let history = self.histories.get_mut(id)?;
+            let activity = telemetry.activity(id);
             let interval = activity.poll_intervals.get(&Resource::Summary).copied().unwrap_or_default();
             history.record(snapshot, interval, now);
             let dated =
                 |instant: Instant| document::whole_seconds(date + instant.since(now) - now.since(instant));
             let account = Account::new(snapshot, history, &activity, dated);
-            CachedAccount { alias: alias.clone(), json: unclosed(&account) }
+            Some(CachedAccount { id: id.clone(), json: unclosed(&account) })
         });
         Status { accounts: accounts.collect() }
     }
@@ -79,7 +95,7 @@ impl Status {
             }
             json.extend_from_slice(&account.json);
             json.extend_from_slice(b",\"budget\":");
-            json.extend_from_slice(&to_json(&telemetry.budget(&account.alias).map(Budget::from)));
+            json.extend_from_slice(&to_json(&telemetry.budget(&account.id).map(Budget::from)));
             json.push(b'}');
         }
         json.extend_from_slice(b"]}\n");

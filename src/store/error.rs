@@ -44,13 +44,19 @@ pub enum Error {
         /// The ids in it.
         found: String,
     },
-    /// It is damaged. Only commands that inspect it return this.
+    /// It is damaged. At the start it is replaced instead.
     #[error("the state file {path} is damaged: {why}")]
     Damaged {
         /// The state file.
         path: PathBuf,
         /// What is wrong.
         why: String,
+    },
+    /// It cannot be written at the moment, so nothing can be read from it either.
+    #[error("the state file {path} cannot be used at the moment; the log says why")]
+    Unusable {
+        /// The state file.
+        path: PathBuf,
     },
     /// It does not exist. Only commands that inspect it return this.
     #[error("there is no state file {path}")]

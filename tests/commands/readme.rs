@@ -101,7 +101,7 @@ fn the_values_of_closed_labels_are_all_listed() {
 
 #[test]
 fn every_variable_of_the_configuration_table_is_known() {
-    let rows = table(CONFIGURATION, "| Key | Default | Environment | Meaning |");
+    let rows = table(CONFIGURATION, "| Key | Default | Environment | Change | Meaning |");
     for row in rows {
         let value = match code(row[0]).concat().as_str() {
             // Looked at only with the identity `hash`, and then it has to be there.

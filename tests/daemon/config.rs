@@ -514,7 +514,7 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
             "log.rotation is not a known key; known keys: level, format",
         )),
         (with_account("<<: {}"), line_2(
-            "<< is not a known key; known keys: accounts, cloudflare, intervals, users, state, web, shard, log",
+            "<< is not a known key; known keys: accounts, cloudflare, intervals, users, state, web, shard, log, config",
         )),
         (with_account("log: {level: info,\n  format: text, level: warn}"),
             "level is given twice, first on line 2 (zt.yaml, line 3)".to_owned()),

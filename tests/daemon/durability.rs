@@ -4,5 +4,5 @@ mod budget;
 mod commands;
 mod formats;
 mod kill;
-mod process;
+pub(crate) mod process;
 mod trouble;

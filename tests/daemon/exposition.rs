@@ -15,13 +15,24 @@ use zt_risk_exporter::internals::metrics::families;
 use zt_risk_exporter::internals::metrics::families::exporter as own_families;
 use zt_risk_exporter::internals::metrics::family::Kind;
 use zt_risk_exporter::internals::metrics::telemetry::Telemetry;
-use zt_risk_exporter::internals::server::publisher::{self, Outputs};
-use zt_risk_exporter::model::{BehaviorStatus, Identity, Integration, Resource, Snapshot};
+use zt_risk_exporter::internals::server::publisher::{self, Outputs, Source};
+use zt_risk_exporter::model::{AccountName, BehaviorStatus, Identity, Integration, Resource, Snapshot};
 
 use crate::accounts;
 
 fn shared(snapshots: impl IntoIterator<Item = Snapshot>) -> Vec<Arc<Snapshot>> {
     snapshots.into_iter().map(Arc::new).collect()
+}
+
+/// The account of the tests of telemetry. Its id is its alias.
+fn acme() -> AccountName {
+    AccountName { alias: "acme".to_owned(), id: "acme".to_owned() }
+}
+
+/// The list of accounts of a publisher, with one account.
+fn listed(snapshots: &watch::Receiver<Arc<Snapshot>>) -> watch::Sender<Vec<Source>> {
+    let name = snapshots.borrow().account.clone();
+    watch::Sender::new(vec![Source { name, snapshots: snapshots.clone() }])
 }
 
 /// Compares with a file in `tests/golden`. `UPDATE_GOLDEN=1 cargo test` writes the file; read each changed line before
@@ -139,7 +150,7 @@ fn label_names(exposition: &str) -> BTreeSet<&str> {
 #[test]
 fn no_label_has_the_name_of_a_target_label() {
     let telemetry = Telemetry::new(Clock::system());
-    telemetry.account("acme", Budget::new(0.25, Clock::system()));
+    telemetry.accounts([(acme(), Budget::new(0.25, Clock::system()))]);
     telemetry.poll_interval("acme", Resource::Summary, Duration::from_secs(30));
     let text = encode(Format::Text, &shared([accounts::full()])) + &telemetry.render(Format::Text);
     let found = label_names(&text);
@@ -275,10 +286,11 @@ fn counters_begin_at_0_for_every_level_and_every_change() {
 fn the_families_about_the_exporter_are_those_declared() {
     let clock = Clock::system();
     let telemetry = Telemetry::new(clock.clone());
-    telemetry.account("acme", Budget::new(0.25, clock));
+    telemetry.accounts([(acme(), Budget::new(0.25, clock))]);
     telemetry.poll_interval("acme", Resource::Summary, Duration::from_secs(30));
     telemetry.token_expiry("acme", Some(Timestamp::from_seconds(1_800_000_000)));
     telemetry.web_certificate(Timestamp::from_seconds(1_800_000_000));
+    telemetry.config_loaded(Timestamp::from_seconds(1_790_000_000));
     let text = telemetry.render(Format::Text);
     let is: BTreeSet<_> = types(&text).into_iter().collect();
     let declared: BTreeSet<_> = own_families::ALL
@@ -300,7 +312,7 @@ fn the_families_about_the_exporter_are_those_declared() {
 fn the_counters_about_the_exporter_exist_before_anything_happened() {
     let clock = Clock::system();
     let telemetry = Telemetry::new(clock.clone());
-    telemetry.account("acme", Budget::new(0.25, clock));
+    telemetry.accounts([(acme(), Budget::new(0.25, clock))]);
     let series = |resource: &str, outcome: &str| {
         format!(
             "zt_risk_exporter_requests_total{{account=\"acme\",resource=\"{resource}\",outcome=\"{outcome}\"}} "
@@ -348,7 +360,7 @@ async fn a_block_is_shown_with_its_end() {
     let clock = Clock::scaled(Timestamp::from_seconds(1_000), 1.0);
     let telemetry = Telemetry::new(clock.clone());
     let budget = Budget::new(0.25, clock);
-    telemetry.account("acme", budget.clone());
+    telemetry.accounts([(acme(), budget.clone())]);
     let permit = budget.acquire(Duration::ZERO).await.unwrap();
     permit.limited(Duration::from_secs(300));
     let text = telemetry.render(Format::Text);
@@ -367,7 +379,8 @@ async fn there_is_a_second_between_two_builds_however_often_accounts_change() {
     let (sender, mut expositions) = watch::channel(Arc::new(Exposition::build(&[], &mut compressor)));
     let outputs = Outputs { compressor, exposition: sender, status: None };
     let start = clock.now();
-    let running = tokio::spawn(publisher::run(vec![snapshots], outputs, telemetry, clock.clone()));
+    let list = listed(&snapshots);
+    let running = tokio::spawn(publisher::run(list.subscribe(), outputs, telemetry, clock.clone()));
     expositions.changed().await.unwrap();
     for build in 1..=4 {
         account.send_replace(Arc::new(accounts::full()));
@@ -375,19 +388,20 @@ async fn there_is_a_second_between_two_builds_however_often_accounts_change() {
         let since = clock.now().since(start);
         assert!(since >= Duration::from_secs(build), "build {build} after {since:?}");
     }
-    drop(account);
+    drop(list);
     running.await.unwrap();
 }
 
 #[tokio::test]
-async fn a_change_is_published_and_the_end_of_an_account_ends_the_publisher() {
+async fn changes_of_an_account_and_of_the_list_are_published_and_the_end_of_the_list_ends_the_publisher() {
     let clock = Clock::scaled(Timestamp::from_seconds(0), 1_000.0);
     let telemetry = Telemetry::new(clock.clone());
     let (account, snapshots) = watch::channel(Arc::new(accounts::unread()));
     let mut compressor = Compressor::new();
     let (sender, mut expositions) = watch::channel(Arc::new(Exposition::build(&[], &mut compressor)));
     let outputs = Outputs { compressor, exposition: sender, status: None };
-    let publisher = publisher::run(vec![snapshots], outputs, telemetry.clone(), clock);
+    let list = listed(&snapshots);
+    let publisher = publisher::run(list.subscribe(), outputs, telemetry.clone(), clock);
     let running = tokio::spawn(publisher);
     let has_users = |exposition: &Arc<Exposition>| {
         let text = String::from_utf8(exposition.part(Format::Text).plain.to_vec()).unwrap();
@@ -401,6 +415,73 @@ async fn a_change_is_published_and_the_end_of_an_account_ends_the_publisher() {
     let size = expositions.borrow().part(Format::Text).plain.len();
     let line = format!("zt_risk_exporter_exposition_size_bytes {size}\n");
     assert!(telemetry.render(Format::Text).contains(&line), "{line}");
+    // The account's poller ends, and its samples stay until it leaves the list.
     drop(account);
+    let renamed = AccountName { alias: "renamed".to_owned(), ..accounts::full().account };
+    list.send_replace(vec![Source { name: renamed, snapshots }]);
+    expositions.changed().await.unwrap();
+    let text = String::from_utf8(expositions.borrow_and_update().part(Format::Text).plain.to_vec()).unwrap();
+    let users: Vec<_> = text.lines().filter(|line| line.starts_with("cloudflare_zt_risk_users{")).collect();
+    assert_eq!(users.len(), 4);
+    assert!(users.iter().all(|line| line.contains("{account=\"renamed\",")), "{users:?}");
+    list.send_replace(Vec::new());
+    expositions.changed().await.unwrap();
+    assert!(!has_users(&expositions.borrow_and_update()));
+    drop(list);
     running.await.unwrap();
+}
+
+#[test]
+fn accounts_come_and_go_and_keep_their_counters_under_another_name() {
+    let clock = Clock::system();
+    let telemetry = Telemetry::new(clock.clone());
+    let name = |alias: &str, id: &str| AccountName { alias: alias.to_owned(), id: id.to_owned() };
+    let set = |accounts: &[(&str, &str)]| {
+        let budget = || Budget::new(0.25, clock.clone());
+        telemetry.accounts(accounts.iter().map(|(alias, id)| (name(alias, id), budget())));
+    };
+    let requests = |alias: &str| {
+        let text = telemetry.render(Format::Text);
+        let start = format!(
+            "zt_risk_exporter_requests_total{{account=\"{alias}\",resource=\"summary\",outcome=\"ok\"}} "
+        );
+        text.lines().find_map(|line| line.strip_prefix(&start).map(str::to_owned))
+    };
+    let some = |count: &str| Some(count.to_owned());
+    set(&[("one", "1"), ("two", "2")]);
+    for _ in 0..3 {
+        telemetry.request("1", Resource::Summary, Outcome::Ok, Duration::ZERO);
+    }
+    // The two exchange their names.
+    set(&[("two", "1"), ("one", "2")]);
+    assert_eq!((requests("two"), requests("one")), (some("3"), some("0")));
+    set(&[("one", "2")]);
+    telemetry.request("1", Resource::Summary, Outcome::Ok, Duration::ZERO);
+    assert_eq!(
+        (requests("two"), requests("one")),
+        (None, some("0")),
+        "its last request ends after it is gone"
+    );
+    set(&[("two", "1"), ("one", "2")]);
+    assert_eq!(requests("two"), some("0"), "it begins again");
+}
+
+#[test]
+fn a_refused_configuration_is_shown_until_one_is_read() {
+    let telemetry = Telemetry::new(Clock::system());
+    let shown = || {
+        let text = telemetry.render(Format::Text);
+        let value = |name: &str| {
+            let start = format!("zt_risk_exporter_config_last_reload_{name} ");
+            text.lines().find_map(|line| line.strip_prefix(&start).map(str::to_owned))
+        };
+        (value("successful").unwrap(), value("success_timestamp_seconds"))
+    };
+    let loaded = |seconds| telemetry.config_loaded(Timestamp::from_seconds(seconds));
+    loaded(1_000);
+    assert_eq!(shown(), ("1".to_owned(), Some("1000".to_owned())));
+    telemetry.config_refused();
+    assert_eq!(shown(), ("0".to_owned(), Some("1000".to_owned())));
+    loaded(2_000);
+    assert_eq!(shown(), ("1".to_owned(), Some("2000".to_owned())));
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use zt_risk_exporter::clock::{Clock, Timestamp};
 use zt_risk_exporter::internals::metrics::exposition::{Compressor, Exposition};
 use zt_risk_exporter::internals::metrics::telemetry::Telemetry;
+use zt_risk_exporter::internals::server::lifecycle::{Lifecycle, ReloadRequest, ReloadResult};
 use zt_risk_exporter::internals::server::status::Recorder;
 use zt_risk_exporter::internals::server::{self, Parts, Readiness};
 
@@ -77,10 +78,10 @@ enum LivePage {
 }
 
 pub(crate) async fn exporter() -> Exporter {
-    exporter_with(LivePage::On).await
+    exporter_with(LivePage::On, Lifecycle::Disabled).await
 }
 
-async fn exporter_with(live_page: LivePage) -> Exporter {
+async fn exporter_with(live_page: LivePage, lifecycle: Lifecycle) -> Exporter {
     let clock = Clock::scaled(Timestamp::from_seconds(1_795_219_230), 1.0);
     let snapshots = [accounts::full(), accounts::unread()].map(Arc::new);
     let exposition = Arc::new(Exposition::build(&snapshots, &mut Compressor::new()));
@@ -95,6 +96,7 @@ async fn exporter_with(live_page: LivePage) -> Exporter {
         telemetry,
         readiness: receiver,
         status: status.map(|status| watch::channel(Arc::new(status)).1),
+        lifecycle,
         clock,
         web: None,
         metrics_path: "/metrics".to_owned(),
@@ -207,6 +209,41 @@ async fn every_path_and_method_has_its_answer() {
 }
 
 #[tokio::test]
+async fn a_reload_is_a_post_or_put_where_it_is_enabled_and_answers_with_its_result() {
+    let off = exporter().await;
+    let reload = async |exporter: &Exporter, method: &str| {
+        let answer = ask(exporter.address, method, "/-/reload", "Content-Length: 0\r\n").await;
+        (answer.status().to_owned(), answer.header("allow").map(str::to_owned), answer.text().to_owned())
+    };
+    let refused = "reloading over HTTP is off; --web.enable-lifecycle turns it on\n";
+    for method in ["POST", "PUT"] {
+        assert_eq!(reload(&off, method).await, ("403".to_owned(), None, refused.to_owned()));
+    }
+    let (requests, mut reloads) = mpsc::channel::<ReloadRequest>(1);
+    let on = exporter_with(LivePage::On, Lifecycle::Enabled(requests)).await;
+    for exporter in [&off, &on] {
+        let (status, allow, _) = reload(exporter, "GET").await;
+        assert_eq!((status.as_str(), allow.as_deref()), ("405", Some("post, put")));
+    }
+    let forged =
+        ask(on.address, "POST", "/-/reload", "Content-Length: 0\r\nOrigin: http://evil.example\r\n").await;
+    assert_eq!(forged.status(), "403");
+    let results: [(&str, ReloadResult, &str); 2] =
+        [("POST", Ok("a changed; b changed".into()), "200"), ("PUT", Err("no such file".into()), "500")];
+    for (method, result, status) in results {
+        let text = result.clone().unwrap_or_else(|reason| reason);
+        let answer = async { reloads.recv().await.unwrap().send(result).unwrap() };
+        let (found, ()) = tokio::join!(reload(&on, method), answer);
+        assert_eq!(found, (status.to_owned(), None, format!("{text}\n")));
+    }
+    // The exporter is stopping: one request was not taken up, the next cannot be sent.
+    let (found, ()) = tokio::join!(reload(&on, "POST"), async { drop(reloads.recv().await) });
+    assert_eq!(found.0, "503");
+    drop(reloads);
+    assert_eq!(reload(&on, "POST").await.0, "503");
+}
+
+#[tokio::test]
 async fn head_has_the_headers_of_get_and_no_body() {
     let exporter = exporter().await;
     for path in
@@ -290,7 +327,7 @@ async fn the_status_document_is_as_of_the_request() {
 
 #[tokio::test]
 async fn with_the_live_page_off_only_its_paths_are_gone() {
-    let exporter = exporter_with(LivePage::Off).await;
+    let exporter = exporter_with(LivePage::Off, Lifecycle::Disabled).await;
     exporter.readiness.send_replace(Readiness::Ready);
     for (path, status) in [
         ("/", "404"),

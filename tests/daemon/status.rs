@@ -48,20 +48,21 @@ fn world() -> (Status, Telemetry) {
     let stats = Arc::new(StoreStats::default());
     stats.recovered(Recovery::Fresh, 1_048_576);
     let telemetry = Telemetry::with_state(clock.clone(), stats);
-    let alias = accounts::full().account.alias;
-    telemetry.account(&alias, Budget::new(0.25, clock));
-    telemetry.poll_interval(&alias, Resource::Summary, Duration::from_secs(30));
-    telemetry.poll_interval(&alias, Resource::Behaviors, Duration::from_secs(300));
-    telemetry.token_expiry(&alias, Some(Timestamp::from_seconds(1_800_000_000)));
+    let name = accounts::full().account;
+    let id = name.id.clone();
+    telemetry.accounts([(name, Budget::new(0.25, clock))]);
+    telemetry.poll_interval(&id, Resource::Summary, Duration::from_secs(30));
+    telemetry.poll_interval(&id, Resource::Behaviors, Duration::from_secs(300));
+    telemetry.token_expiry(&id, Some(Timestamp::from_seconds(1_800_000_000)));
     let timeout = IncidentCause::Request(Outcome::Timeout);
     for second in [100, 131] {
         let date = Timestamp::from_seconds(1_795_219_000 + second);
-        telemetry.incident(&alias, Resource::Summary, timeout, &format!("attempt {second}"), date);
+        telemetry.incident(&id, Resource::Summary, timeout, &format!("attempt {second}"), date);
     }
-    telemetry.incident_over(&alias, Resource::Summary, Timestamp::from_seconds(1_795_219_150));
+    telemetry.incident_over(&id, Resource::Summary, Timestamp::from_seconds(1_795_219_150));
     let forbidden = IncidentCause::Request(Outcome::Forbidden);
     let date = Timestamp::from_seconds(1_795_219_190);
-    telemetry.incident(&alias, Resource::Integrations, forbidden, "no \"permission\"", date);
+    telemetry.incident(&id, Resource::Integrations, forbidden, "no \"permission\"", date);
 
     let mut recorder =
         Recorder::new(Duration::from_secs(60), &shared([accounts::full(), accounts::unread()]));
@@ -140,9 +141,12 @@ fn the_document_has_nothing_about_single_users() {
 #[test]
 fn an_error_is_shown_without_ids_of_users() {
     let telemetry = Telemetry::new(stopped_clock());
+    let name = accounts::unread().account;
+    let account = name.id.clone();
     let id = "00000000-0000-0000-0000-000000000001";
     let cause = IncidentCause::Request(Outcome::NotFound);
-    telemetry.incident("branch", Resource::User, cause, &format!("no user {id} (HTTP 404)"), DATE);
+    telemetry.accounts([(name, Budget::new(0.25, stopped_clock()))]);
+    telemetry.incident(&account, Resource::User, cause, &format!("no user {id} (HTTP 404)"), DATE);
     let accounts = shared([accounts::unread()]);
     let status =
         Recorder::new(Duration::from_secs(60), &accounts).prepare(&accounts, &telemetry, minutes(1), DATE);
@@ -153,9 +157,10 @@ fn an_error_is_shown_without_ids_of_users() {
 #[test]
 fn a_trend_has_no_gap_between_readings_that_are_in_time() {
     let telemetry = Telemetry::new(stopped_clock());
-    let alias = accounts::full().account.alias;
-    telemetry.account(&alias, Budget::new(0.25, stopped_clock()));
-    telemetry.poll_interval(&alias, Resource::Summary, Duration::from_secs(300));
+    let name = accounts::full().account;
+    let id = name.id.clone();
+    telemetry.accounts([(name, Budget::new(0.25, stopped_clock()))]);
+    telemetry.poll_interval(&id, Resource::Summary, Duration::from_secs(300));
     let mut recorder = Recorder::new(Duration::from_secs(60), &shared([accounts::full()]));
     recorder.prepare(&shared([later(1)]), &telemetry, minutes(1), DATE);
     let status = recorder.prepare(&shared([later(6)]), &telemetry, minutes(6), DATE);
@@ -171,7 +176,7 @@ async fn budget_and_state_are_as_of_the_request() {
     let (clock, stats) = (stopped_clock(), Arc::new(StoreStats::default()));
     let telemetry = Telemetry::with_state(clock.clone(), Arc::clone(&stats));
     let budget = Budget::new(0.25, clock);
-    telemetry.account("branch", budget.clone());
+    telemetry.accounts([(accounts::unread().account, budget.clone())]);
     let accounts = shared([accounts::unread()]);
     let status =
         Recorder::new(Duration::from_secs(60), &accounts).prepare(&accounts, &telemetry, minutes(1), DATE);

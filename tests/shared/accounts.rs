@@ -137,7 +137,7 @@ pub(crate) fn unread() -> Snapshot {
 pub(crate) fn many(count: u32, users: u32) -> Vec<std::sync::Arc<Snapshot>> {
     let account = |number| {
         let mut snapshot = full();
-        snapshot.account.alias = format!("account-{number}");
+        snapshot.account = AccountName { alias: format!("account-{number}"), id: format!("{number:032x}") };
         if let Some(listed) = &mut snapshot.users {
             let template = listed.series[0].clone();
             let user = |id| UserSeries {

@@ -41,7 +41,7 @@ struct Inner {
     turn: tokio::sync::Mutex<()>,
     answered: Notify,
     unblocked: Notify,
-    share: f64,
+    share: Mutex<f64>,
     clock: Clock,
     journaled: Option<Journaled>,
     /// Counts the changes of the credential.
@@ -178,7 +178,7 @@ impl Budget {
             turn: tokio::sync::Mutex::default(),
             answered: Notify::new(),
             unblocked: Notify::new(),
-            share: share.min(1.0),
+            share: Mutex::new(share.min(1.0)),
             clock,
             journaled,
             credential: AtomicU32::new(0),
@@ -234,6 +234,31 @@ impl Budget {
         self.inner.unblocked.notify_waiters();
     }
 
+    /// Allows `share` of the requests from now on. The requests so far still count.
+    pub fn set_share(&self, share: f64) {
+        let inner = &self.inner;
+        *inner.share() = share.min(1.0);
+        inner.limit().resize(Self::requests(share));
+        inner.unblocked.notify_waiters();
+    }
+
+    /// Writes the spending to the journal, because the journal keeps it in another place from now on.
+    pub fn write_journal(&self) {
+        if let Some(journaled) = &self.inner.journaled {
+            journaled.write(|_| {});
+        }
+    }
+
+    /// Whether nothing counts against the budget, so that a new budget would allow the same requests.
+    pub fn is_unspent(&self) -> bool {
+        self.inner.limit().is_unspent(self.inner.clock.now())
+    }
+
+    /// Whether `other` is a clone of this budget.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     /// The current state of the budget.
     pub fn status(&self) -> BudgetStatus {
         let (limit, now) = (self.inner.limit(), self.inner.clock.now());
@@ -277,7 +302,7 @@ impl Permit {
 
     /// Records how much of its limit the server says is left.
     pub fn narrow(&self, server: ServerLimit) {
-        self.inner.limit().narrow(self.inner.clock.now(), server, self.inner.share);
+        self.inner.limit().narrow(self.inner.clock.now(), server, *self.inner.share());
     }
 }
 
@@ -300,6 +325,10 @@ impl Inner {
         if lease.take(self.clock.date(), limit, remaining) == Taken::FromNew {
             journaled.journal.write(&lease.spending);
         }
+    }
+
+    fn share(&self) -> MutexGuard<'_, f64> {
+        self.share.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn limit(&self) -> MutexGuard<'_, RateLimit> {
@@ -395,6 +424,29 @@ mod tests {
         assert_eq!((budget.status().blocked_until, last.lock().unwrap().blocked_until), (None, None));
         late.limited(Duration::from_secs(300));
         assert_eq!(budget.status().blocked_until, None, "an error for the earlier credential");
+    }
+
+    #[tokio::test]
+    async fn another_share_allows_more_or_fewer_requests_and_those_sent_still_count() {
+        let budget = Budget::new(0.01, Clock::system());
+        assert!(budget.is_unspent());
+        for _ in 0..12 {
+            drop(budget.acquire(Duration::ZERO).await.unwrap());
+        }
+        assert!(budget.acquire(Duration::ZERO).await.is_err());
+        let waiting = budget.clone();
+        let waiting = tokio::spawn(async move { waiting.acquire(Duration::from_secs(3_600)).await.is_ok() });
+        tokio::task::yield_now().await;
+        for (share, limit, remaining) in [(0.02, 24, 11), (0.01, 12, 0), (0.005, 6, 0), (0.02, 24, 11)] {
+            budget.set_share(share);
+            if share == 0.02 {
+                tokio::task::yield_now().await;
+            }
+            let status = budget.status();
+            assert_eq!((status.limit, status.remaining), (limit, remaining), "{share}");
+        }
+        assert!(waiting.await.unwrap(), "a request that waited for the window is sent at once");
+        assert!(!budget.is_unspent());
     }
 
     #[test]

@@ -87,6 +87,12 @@ impl RateLimit {
         }
     }
 
+    /// Whether no request counts, and neither a block nor the server's own limit holds requests back.
+    pub fn is_unspent(&self, now: Instant) -> bool {
+        let is_narrowed = self.narrowed.is_some_and(|server| now < server.until);
+        self.counted(now) == 0 && self.blocked_until(now).is_none() && !is_narrowed
+    }
+
     /// The end of the current block.
     pub fn blocked_until(&self, now: Instant) -> Option<Instant> {
         self.blocked_until.filter(|until| now < *until)

@@ -5,7 +5,7 @@ use crate::cloudflare::{Error, Kind};
 use crate::collector::field_watch::{Changes, EventLists, Listing};
 use crate::collector::ledger::{DetailRequest, FetchReason};
 use crate::metrics::telemetry::{IncidentCause, IncidentSource};
-use crate::model::{Completeness, OddFields, Resource, UserRisk};
+use crate::model::{AccountName, Completeness, OddFields, Resource, UserRisk};
 
 impl Poller {
     /// Reports the unexpected fields of a list, if it was read.
@@ -42,11 +42,12 @@ impl Poller {
 
     fn report_fields(&self, resource: Resource, odd: &OddFields, changes: Changes) {
         let parts = &self.parts;
-        let (account, date) = (&parts.account.name().alias, parts.clock.date());
+        let AccountName { id, alias: account } = parts.account.name();
+        let date = parts.clock.date();
         let source = IncidentSource::Fields(resource);
         if !odd.is_empty() {
             let message = format!("fields do not have their documented form: {odd}");
-            parts.telemetry.incident(account, source, IncidentCause::UnexpectedFields, &message, date);
+            parts.telemetry.incident(id, source, IncidentCause::UnexpectedFields, &message, date);
         }
         let Changes { begun, over, levels, events: _ } = changes;
         for field in begun {
@@ -77,21 +78,22 @@ impl Poller {
             );
         }
         if !self.field_watch.is_ongoing(resource) {
-            parts.telemetry.incident_over(account, source, date);
+            parts.telemetry.incident_over(id, source, date);
         }
     }
 
     fn report_event_lists(&self, change: EventLists, risk: &UserRisk) {
         let (parts, resource) = (&self.parts, Resource::User.as_str());
-        let (account, date) = (&parts.account.name().alias, parts.clock.date());
+        let AccountName { id, alias: account } = parts.account.name();
+        let date = parts.clock.date();
         if let Completeness::Partial(reason) = &risk.completeness {
             let message = format!("the list of a user's events is incomplete: {reason}");
-            parts.telemetry.incident(account, Resource::User, IncidentCause::Partial, &message, date);
+            parts.telemetry.incident(id, Resource::User, IncidentCause::Partial, &message, date);
             if change == EventLists::Incomplete {
                 tracing::warn!(account, resource, reason, "the list of a user's events is incomplete");
             }
         } else if change == EventLists::CompleteAgain {
-            parts.telemetry.incident_over(account, Resource::User, date);
+            parts.telemetry.incident_over(id, Resource::User, date);
             tracing::info!(account, resource, "the lists of users' events are complete again");
         }
     }

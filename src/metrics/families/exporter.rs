@@ -169,6 +169,13 @@ families! {
         labels: [],
     };
 
+    pub(crate) const CONFIG_RELOAD_TIME: Family<0> = Family {
+        name: "zt_risk_exporter_config_last_reload_success_timestamp_seconds",
+        kind: Kind::Gauge,
+        help: "When the configuration that is in use was read.",
+        labels: [],
+    };
+
     pub(crate) const LOG_LINES_DROPPED: Family<0> = Family {
         name: "zt_risk_exporter_log_lines_dropped_total",
         kind: Kind::Counter,

@@ -10,19 +10,20 @@ use crate::cloudflare::Outcome;
 use crate::cloudflare::limit::{self, Budget};
 use crate::metrics::encode::{Writer, lines};
 use crate::metrics::families::exporter as f;
-use crate::model::Resource;
+use crate::model::{AccountName, Resource};
 
-/// All accounts, by the label `account`.
+/// All accounts, by id: the label `account` may change.
 #[derive(Debug)]
 pub(super) struct Accounts {
-    by_alias: Mutex<BTreeMap<String, Account>>,
+    by_id: Mutex<BTreeMap<String, Account>>,
     /// The clock of the budgets.
     clock: Clock,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Account {
-    budget: Option<Budget>,
+    alias: String,
+    budget: Budget,
     /// By resource, then by outcome.
     requests: [[u64; Outcome::ALL.len()]; Resource::ALL.len()],
     /// `requests`, encoded. Written at each request: unlike a scrape, a request does not wait for it.
@@ -56,64 +57,71 @@ pub struct BudgetLevel {
 
 impl Accounts {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { by_alias: Mutex::default(), clock }
+        Self { by_id: Mutex::default(), clock }
     }
 
     pub(super) fn count(&self) -> usize {
         self.lock().len()
     }
 
-    pub(super) fn add(&self, alias: &str, budget: Budget) {
-        self.change(alias, |account| {
-            account.budget = Some(budget);
-            account.write_requests(alias);
-        });
+    /// Replaces the accounts. Those that stay keep their counters.
+    pub(super) fn set(&self, accounts: impl IntoIterator<Item = (AccountName, Budget)>) {
+        let mut by_id = self.lock();
+        let mut before = std::mem::take(&mut *by_id);
+        by_id.extend(accounts.into_iter().map(|(AccountName { alias, id }, budget)| {
+            let account = match before.remove(&id) {
+                Some(known) if known.alias == alias => Account { budget, ..known },
+                Some(known) => Account { alias, budget, ..known }.with_requests_written(),
+                None => Account::new(alias, budget),
+            };
+            (id, account)
+        }));
     }
 
-    pub(super) fn request(&self, alias: &str, resource: Resource, outcome: Outcome) {
-        self.change(alias, |account| {
+    pub(super) fn request(&self, id: &str, resource: Resource, outcome: Outcome) {
+        self.change(id, |account| {
             account.requests[resource.index()][outcome.index()] += 1;
-            account.write_requests(alias);
+            account.write_requests();
         });
     }
 
-    pub(super) fn poll_interval(&self, alias: &str, resource: Resource, interval: Duration) {
-        self.change(alias, |account| {
+    pub(super) fn poll_interval(&self, id: &str, resource: Resource, interval: Duration) {
+        self.change(id, |account| {
             account.poll_intervals.insert(resource, interval);
         });
     }
 
-    pub(super) fn token_expiry(&self, alias: &str, expiry: Option<Timestamp>) {
-        self.change(alias, |account| account.token_expiry = expiry);
+    pub(super) fn token_expiry(&self, id: &str, expiry: Option<Timestamp>) {
+        self.change(id, |account| account.token_expiry = expiry);
     }
 
     pub(super) fn incident(
         &self,
-        alias: &str,
+        id: &str,
         source: IncidentSource,
         cause: IncidentCause,
         message: &str,
         date: Timestamp,
     ) {
-        self.change(alias, |account| account.incidents.record(source, cause, message, date));
+        self.change(id, |account| account.incidents.record(source, cause, message, date));
     }
 
-    pub(super) fn incident_over(&self, alias: &str, source: IncidentSource, date: Timestamp) {
-        self.change(alias, |account| account.incidents.end(source, date));
+    pub(super) fn incident_over(&self, id: &str, source: IncidentSource, date: Timestamp) {
+        self.change(id, |account| account.incidents.end(source, date));
     }
 
-    pub(super) fn activity(&self, alias: &str) -> Activity {
+    pub(super) fn activity(&self, id: &str) -> Activity {
         let accounts = self.lock();
         let activity = |account: &Account| Activity {
             poll_intervals: account.poll_intervals.clone(),
             token_expiry: account.token_expiry,
             incidents: account.incidents.all(),
         };
-        accounts.get(alias).map(activity).unwrap_or_default()
+        accounts.get(id).map(activity).unwrap_or_default()
     }
 
-    pub(super) fn budget(&self, alias: &str) -> Option<BudgetLevel> {
-        let level = self.lock().get(alias)?.budget.as_ref()?.status();
+    pub(super) fn budget(&self, id: &str) -> Option<BudgetLevel> {
+        let level = self.lock().get(id)?.budget.status();
         let limit::BudgetStatus { limit, remaining, blocked_until } = level;
         Some(BudgetLevel {
             limit,
@@ -129,32 +137,33 @@ impl Accounts {
         Timestamp::from_seconds(seconds as i64)
     }
 
-    /// Writes the families with the label `account`, and those about all accounts together.
+    /// Whether the latest credentials of all accounts are in use.
+    pub(super) fn have_latest_credentials(&self) -> bool {
+        let is_latest = |account: &Account| !account.incidents.is_ongoing(IncidentSource::CredentialFile);
+        self.lock().values().all(is_latest)
+    }
+
+    /// Writes the families with the label `account`.
     pub(super) fn write(&self, writer: &mut Writer) {
         let accounts = self.lock();
-        let are_read =
-            accounts.values().all(|account| !account.incidents.is_ongoing(IncidentSource::CredentialFile));
-        writer.family(&f::CONFIG_RELOADED).put([], u64::from(are_read));
         let mut out = writer.family(&f::REQUESTS);
         for account in accounts.values() {
             out.put_lines(&account.requests_lines);
         }
         let mut out = writer.family(&f::POLL_INTERVAL);
-        for (alias, account) in &*accounts {
+        for account in accounts.values() {
             for (resource, interval) in &account.poll_intervals {
-                out.put([alias, resource.as_str()], interval.as_secs_f64());
+                out.put([&account.alias, resource.as_str()], interval.as_secs_f64());
             }
         }
         let mut out = writer.family(&f::TOKEN_EXPIRY);
-        for (alias, account) in &*accounts {
+        for account in accounts.values() {
             if let Some(expiry) = account.token_expiry {
-                out.put([alias], expiry);
+                out.put([&account.alias], expiry);
             }
         }
-        let levels: Vec<(&str, limit::BudgetStatus)> = accounts
-            .iter()
-            .filter_map(|(alias, account)| Some((alias.as_str(), account.budget.as_ref()?.status())))
-            .collect();
+        let level = |account: &'_ Account| (account.alias.clone(), account.budget.status());
+        let levels: Vec<(String, limit::BudgetStatus)> = accounts.values().map(level).collect();
         let mut out = writer.family(&f::BUDGET_LIMIT);
         for (alias, level) in &levels {
             out.put([alias], u64::from(level.limit));
@@ -171,20 +180,41 @@ impl Accounts {
         }
     }
 
-    fn change(&self, alias: &str, change: impl FnOnce(&mut Account)) {
-        let mut accounts = self.lock();
-        change(accounts.entry(alias.to_owned()).or_default());
+    /// Changes nothing if the account is gone: its last request may still be running.
+    fn change(&self, id: &str, change: impl FnOnce(&mut Account)) {
+        if let Some(account) = self.lock().get_mut(id) {
+            change(account);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Account>> {
         // Changes do not panic half-way, so the data is consistent even if the lock is poisoned.
-        self.by_alias.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Account {
+    fn new(alias: String, budget: Budget) -> Self {
+        let account = Self {
+            alias,
+            budget,
+            requests: Default::default(),
+            requests_lines: String::new(),
+            poll_intervals: BTreeMap::new(),
+            token_expiry: None,
+            incidents: Incidents::default(),
+        };
+        account.with_requests_written()
+    }
+
+    fn with_requests_written(mut self) -> Self {
+        self.write_requests();
+        self
+    }
+
     /// Encodes a counter for every outcome of every resource, so that each counter exists from the start.
-    fn write_requests(&mut self, alias: &str) {
+    fn write_requests(&mut self) {
+        let alias = &self.alias;
         self.requests_lines = lines(&f::REQUESTS, |out| {
             for (resource, counts) in Resource::ALL.into_iter().zip(self.requests) {
                 for (outcome, count) in Outcome::ALL.into_iter().zip(counts) {

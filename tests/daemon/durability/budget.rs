@@ -53,8 +53,9 @@ struct Life {
 }
 
 impl Life {
-    async fn start(config: &Config, clock: &Clock) -> Self {
-        let exporter = Exporter::new(config, clock, &Tuning::default()).expect("the file is free");
+    async fn start(config: &Arc<Config>, clock: &Clock) -> Self {
+        let exporter =
+            Exporter::new(Arc::clone(config), clock, &Tuning::default()).expect("the file is free");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(exporter.run(listener, async {
@@ -73,7 +74,7 @@ impl Life {
 struct Rig {
     simulator: Arc<Simulator>,
     clock: Clock,
-    config: Config,
+    config: Arc<Config>,
     _folder: tempfile::TempDir,
 }
 
@@ -91,6 +92,7 @@ async fn rig(share: f64, speed: f64) -> Rig {
     std::fs::write(&path, text).expect("the configuration can be written");
     let flags = Flags { config_file: Some(path), ..Flags::default() };
     let config = Config::load(&flags, []).unwrap_or_else(|error| panic!("{error}"));
+    let config = Arc::new(config);
     Rig { simulator, clock, config, _folder: folder }
 }
 

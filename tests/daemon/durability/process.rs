@@ -125,9 +125,7 @@ pub(crate) struct Home {
 impl Home {
     /// The home of an exporter for both accounts with this budget share.
     pub(crate) fn new(cloud: &Cloud, share: f64) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        fs::create_dir(folder.path().join("state")).expect("a folder");
-        let home = Self { folder };
+        let home = Self::empty();
         let mut text = format!(
             "cloudflare: {{ base_url: \"{}\" }}\nstate: {{ path: {} }}\nweb: {{ listen_address: \"127.0.0.1:0\" }}\n\
              intervals: {{ summary: 1s }}\naccounts:\n",
@@ -137,8 +135,22 @@ impl Home {
         for (id, alias, token) in ACCOUNTS {
             text += &format!("  - {{ id: {id}, alias: {alias}, token: {token}, budget_share: {share} }}\n");
         }
-        fs::write(home.config(), text).expect("the configuration can be written");
+        home.configure(&text);
         home
+    }
+
+    /// A home without a configuration.
+    pub(crate) fn empty() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::create_dir(folder.path().join("state")).expect("a folder");
+        Self { folder }
+    }
+
+    /// Writes the configuration, as an editor does: the file is always whole.
+    pub(crate) fn configure(&self, text: &str) {
+        let new = self.folder.path().join("config.new");
+        fs::write(&new, text).expect("the configuration can be written");
+        fs::rename(&new, self.config()).expect("the same folder");
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -236,6 +248,12 @@ impl Exporter {
         }
     }
 
+    /// Another way to send requests to it, which does not end it.
+    pub(crate) fn client(&mut self) -> Client {
+        self.until_logged("serving /metrics");
+        Client(self.address().expect("it serves"))
+    }
+
     /// What it has logged.
     pub(crate) fn logged(&self) -> String {
         let log = fs::read(&self.log).expect("a log");
@@ -251,6 +269,11 @@ impl Exporter {
             self.address = Some(address.parse().expect("an address"));
         }
         self.address
+    }
+
+    /// Sends a request to reload the configuration, and returns the status and the text of the answer.
+    pub(crate) fn reload(&mut self) -> (u16, String) {
+        self.client().reload().expect("an answer")
     }
 
     /// Its metrics, if it serves them.
@@ -289,6 +312,26 @@ impl Exporter {
     }
 }
 
+/// Sends requests to an exporter.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Client(SocketAddr);
+
+impl Client {
+    /// Sends a request to reload the configuration, and returns the status and the text of the answer. An error means that
+    /// the exporter has ended.
+    pub(crate) fn reload(&self) -> io::Result<(u16, String)> {
+        let mut stream = TcpStream::connect(self.0)?;
+        stream.write_all(
+            b"POST /-/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+        let status = head.get(9..12).and_then(|status| status.parse().ok()).expect("a status");
+        Ok((status, body.trim_end().to_owned()))
+    }
+}
+
 /// Lets other processes run, at most until [`PATIENCE`] is over.
 fn pause(clock: &Clock, since: Instant, what: impl FnOnce() -> String) {
     assert!(clock.now().since(since) < PATIENCE, "{}", what());
@@ -322,6 +365,16 @@ impl Page {
 
     pub(crate) fn get(&self, series: &str) -> Option<f64> {
         self.0.get(series).copied()
+    }
+
+    /// Whether a series begins like this.
+    pub(crate) fn has(&self, start: &str) -> bool {
+        self.0.keys().any(|series| series.starts_with(start))
+    }
+
+    /// How many series begin like this.
+    pub(crate) fn series(&self, start: &str) -> usize {
+        self.0.keys().filter(|series| series.starts_with(start)).count()
     }
 
     /// All events counted in an account.

@@ -40,7 +40,7 @@ pub(crate) struct Rig {
     pub(crate) clock: Clock,
     address: std::net::SocketAddr,
     alias: String,
-    config: Config,
+    config: Arc<Config>,
     tuning: Tuning,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<Result<(), Error>>>,
@@ -125,7 +125,7 @@ impl Rig {
             clock,
             address,
             alias,
-            config,
+            config: Arc::new(config),
             tuning,
             stop: None,
             running: None,
@@ -136,7 +136,8 @@ impl Rig {
     }
 
     fn launch(&mut self, listener: TcpListener) {
-        let exporter = Exporter::new(&self.config, &self.clock, &self.tuning).expect("an exporter");
+        let exporter =
+            Exporter::new(Arc::clone(&self.config), &self.clock, &self.tuning).expect("an exporter");
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(exporter.run(listener, async {
             // If a test ends early, the other end is dropped, which stops the exporter too.

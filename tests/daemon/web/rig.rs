@@ -21,6 +21,7 @@ use tokio_rustls::client::TlsStream;
 use zt_risk_exporter::clock::Clock;
 use zt_risk_exporter::internals::metrics::exposition::{Compressor, Exposition};
 use zt_risk_exporter::internals::metrics::telemetry::Telemetry;
+use zt_risk_exporter::internals::server::lifecycle::Lifecycle;
 use zt_risk_exporter::internals::server::{self, Parts, Readiness, Sockets};
 use zt_risk_exporter::internals::web::{Checked, Web};
 
@@ -86,6 +87,7 @@ impl Place {
             telemetry: telemetry.clone(),
             readiness: watch::channel(Readiness::Ready).1,
             status: None,
+            lifecycle: Lifecycle::Disabled,
             clock: clock.clone(),
             allowed_hosts: Vec::new(),
             web: Some(Web::new(self.load().unwrap(), telemetry.clone(), clock)),

@@ -96,12 +96,42 @@ def the_chart_and_the_base_are_equivalent() -> None:
     assert comparable(charted(ONE | {"terminationGracePeriodSeconds": 16})) != comparable(base)
 
 
-def a_changed_configuration_starts_a_new_pod() -> None:
-    def template(values: dict[str, Any]) -> Any:
-        return only(charted(values), "Deployment")["spec"]["template"]
+ACCOUNT = ONE["accounts"][0]
 
-    assert template(ONE) == template(deepcopy(ONE))
-    assert template(ONE) != template(ONE | {"config": {"log": {"level": "debug"}}})
+
+def only_settings_that_need_a_restart_start_a_new_pod() -> None:
+    def rendered(values: dict[str, Any]) -> tuple[Any, Any]:
+        found = charted(values)
+        return only(found, "Deployment")["spec"]["template"], only(found, "ConfigMap")["data"]
+
+    # A second account whose token is in the Secret that is mounted already.
+    second = {"id": "f" * 32, "alias": "second", "tokenSecret": {"name": "zt-risk-exporter", "key": "second"}}
+    reloaded: list[dict[str, Any]] = [
+        {"accounts": [ACCOUNT | {"alias": "other", "budgetShare": 0.5}]},
+        {"accounts": [ACCOUNT, second]},
+        {"config": {"intervals": {"summary": "1m"}}},
+        {"config": {"users": {"limit": 1, "identity": "none"}}},
+        {"config": {"log": {"level": "debug"}}},
+    ]
+    restarted: list[dict[str, Any]] = [
+        {"config": {"log": {"format": "text"}}},
+        {"config": {"web": {"page": False}}},
+        {"config": {"state": {"cache_mib": 64}}},
+        {"config": {"cloudflare": {"base_url": "https://api.example.com"}}},
+        {"config": {"config": {"auto_reload_interval": "1m"}}},
+    ]
+    one = ONE | {"config": {}}
+    pod, config = rendered(one)
+    assert rendered(deepcopy(one)) == (pod, config)
+    for values in reloaded:
+        changed = rendered(one | values)
+        assert changed[0] == pod and changed[1] != config, values
+    for values in restarted:
+        assert rendered(one | values)[0] != pod, values
+    # The exporter reloads the file, so the name of the ConfigMap must stay the same.
+    for name in ("base", "example", "example-sidecar", "example-sharded"):
+        maps = [found["metadata"]["name"] for found in kustomized(KUBERNETES / name) if found["kind"] == "ConfigMap"]
+        assert "zt-risk-exporter" in maps, f"{name}: {maps}"
 
 
 def helm_lint_accepts_the_chart() -> None:
@@ -112,7 +142,6 @@ def helm_lint_accepts_the_chart() -> None:
         assert report["total_charts_linted"] == 1 and not errors and not report["errors"], f"{name}: {report}"
 
 
-ACCOUNT = ONE["accounts"][0]
 # Wrong values, and the expected part of the error message.
 REJECTED: list[tuple[dict[str, Any], str]] = [
     ({}, "accounts is empty: list at least one"),
@@ -185,7 +214,7 @@ def every_value_has_a_default_and_a_schema_and_is_used_by_a_test() -> None:
 
 def the_chart_accepts_every_setting_of_the_exporter() -> None:
     """Except those that the chart sets itself."""
-    own = {"state.path", "users.hash_key_file", "shard.index", "shard.total"}
+    own = {"state.path", "users.hash_key_file", "shard.index", "shard.total", "config.auto_reload"}
     own |= {f"web.{key}" for key in ("listen_address", "systemd_socket", "config_file", "health_address")}
     section, settings = "", set()
     for line in SETTINGS.read_text(encoding="utf-8").splitlines():
@@ -246,7 +275,7 @@ def the_exporter_accepts_every_configuration() -> None:
 CHECKS = [
     rules_and_dashboards_are_up_to_date,
     the_chart_and_the_base_are_equivalent,
-    a_changed_configuration_starts_a_new_pod,
+    only_settings_that_need_a_restart_start_a_new_pod,
     helm_lint_accepts_the_chart,
     a_wrong_value_is_rejected_with_a_message,
     every_value_has_a_default_and_a_schema_and_is_used_by_a_test,

@@ -59,7 +59,7 @@ def objects_in_commands_exist() -> None:
 def a_check_in_the_pod_uses_the_configuration_of_the_exporter() -> None:
     (shown,) = commands("With kustomize", "kubectl --namespace zt-risk-exporter exec ")
     workload = sources.only(sources.kustomized(KUBERNETES / "example"), "Deployment")
-    _, config = sources.exporter_in(sources.pod_of(workload))["args"]
+    _, config, *_ = sources.exporter_in(sources.pod_of(workload))["args"]
     assert shown.endswith(f" deployment/{workload['metadata']['name']} -- /zt-risk-exporter check {config}"), shown
 
 

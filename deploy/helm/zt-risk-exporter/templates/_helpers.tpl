@@ -115,6 +115,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toYaml $config }}
 {{- end }}
 
+{{/* The part of the configuration file that the exporter does not reload. */}}
+{{- define "zt-risk-exporter.fixedConfig" -}}
+{{- $config := omit (include "zt-risk-exporter.config" . | fromYaml) "accounts" "intervals" }}
+{{- $_ := set $config "users" (pick (default dict $config.users) "hash_key_file") }}
+{{- $_ := set $config "log" (pick (default dict $config.log) "format") }}
+{{- toYaml $config }}
+{{- end }}
+
 {{/* The port that probes use. */}}
 {{- define "zt-risk-exporter.probePort" -}}
 {{- ternary "zt-risk-health" "zt-risk-metrics" (ne .Values.web.configSecret "") }}

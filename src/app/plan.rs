@@ -1,0 +1,173 @@
+//! What a reload changes: the difference between two configurations. Pure.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::clock::duration;
+use crate::cloudflare::Credentials;
+use crate::config::{Account, Config, IdentityPolicy};
+
+/// A difference between the configuration that is in use and the next one.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Change {
+    /// An account is new.
+    Added { alias: String },
+    /// An account is gone.
+    Removed { alias: String },
+    /// An account has another alias.
+    Renamed { from: String, to: String },
+    /// An account has another credential, or another file with it.
+    Credential { alias: String },
+    /// An account has another share of the request limit.
+    Share { alias: String, from: f64, to: f64 },
+    /// A setting has another value.
+    Setting { key: &'static str, from: String, to: String },
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Added { alias } => write!(f, "account {alias:?} was added"),
+            Self::Removed { alias } => write!(f, "account {alias:?} was removed"),
+            Self::Renamed { from, to } => write!(f, "account {from:?} is called {to:?} now"),
+            Self::Credential { alias } => write!(f, "account {alias:?} has another credential"),
+            Self::Share { alias, from, to } => {
+                write!(f, "account {alias:?} has the budget_share {to}, was {from}")
+            }
+            Self::Setting { key, from, to } => write!(f, "{key} is {to}, was {from}"),
+        }
+    }
+}
+
+/// The differences: accounts in the order of `after`, then those that are gone, then settings.
+pub(super) fn changes(before: &Config, after: &Config) -> Vec<Change> {
+    let known: BTreeMap<&str, &Account> =
+        before.accounts.iter().map(|account| (account.id.as_str(), account)).collect();
+    let mut changes = Vec::new();
+    for account in &after.accounts {
+        let alias = account.alias.clone();
+        let Some(known) = known.get(account.id.as_str()) else {
+            changes.push(Change::Added { alias });
+            continue;
+        };
+        if known.alias != alias {
+            changes.push(Change::Renamed { from: known.alias.clone(), to: alias.clone() });
+        }
+        if is_recredentialed((before, known), (after, account)) {
+            changes.push(Change::Credential { alias: alias.clone() });
+        }
+        if known.budget_share != account.budget_share {
+            let (from, to) = (known.budget_share, account.budget_share);
+            changes.push(Change::Share { alias, from, to });
+        }
+    }
+    let is_gone = |account: &&Account| after.accounts.iter().all(|other| other.id != account.id);
+    let gone = before.accounts.iter().filter(is_gone);
+    changes.extend(gone.map(|account| Change::Removed { alias: account.alias.clone() }));
+    changes.extend(settings(before, after));
+    changes
+}
+
+/// Whether the credential of an account, or the file that it is in, is another one.
+pub(super) fn is_recredentialed(before: (&Config, &Account), after: (&Config, &Account)) -> bool {
+    before.1.credentials.file() != after.1.credentials.file() || credential(before) != credential(after)
+}
+
+fn credential<'a>((config, account): (&'a Config, &Account)) -> Option<&'a Credentials> {
+    config.credentials.get(account.credential)
+}
+
+fn settings(before: &Config, after: &Config) -> impl Iterator<Item = Change> {
+    let [from, to] = [&before.intervals, &after.intervals].map(|intervals| {
+        [intervals.summary, intervals.behaviors, intervals.integrations, intervals.audit].map(duration::spell)
+    });
+    let names = ["intervals.summary", "intervals.behaviors", "intervals.integrations", "intervals.audit"];
+    let others = [
+        ("users.limit", before.users.limit.to_string(), after.users.limit.to_string()),
+        ("users.identity", identity(before), identity(after)),
+        ("log.level", before.log.level.to_string(), after.log.level.to_string()),
+    ];
+    let intervals = names.into_iter().zip(from).zip(to).map(|((key, from), to)| (key, from, to));
+    let all = intervals.chain(others).filter(|(_, from, to)| from != to);
+    all.map(|(key, from, to)| Change::Setting { key, from, to })
+}
+
+fn identity(config: &Config) -> String {
+    let name = match config.users.identity {
+        IdentityPolicy::Id => "id",
+        IdentityPolicy::Hash { .. } => "hash",
+        IdentityPolicy::Email => "email",
+        IdentityPolicy::None => "none",
+    };
+    name.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Flags;
+
+    /// The configuration in a file with this content.
+    fn loaded(text: &str) -> Config {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.yaml");
+        std::fs::write(&path, text).unwrap();
+        let flags = Flags { config_file: Some(path), ..Flags::default() };
+        Config::load(&flags, []).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    const ONE: &str = "id: 11111111111111111111111111111111";
+    const TWO: &str = "id: 22222222222222222222222222222222";
+
+    #[test]
+    fn every_kind_of_difference_is_named_and_nothing_else() {
+        let one = format!("accounts: [{{ {ONE}, alias: one, token: a }}]");
+        for (before, after, wanted) in [
+            (one.clone(), one.clone(), vec![]),
+            (
+                one.clone(),
+                format!("accounts: [{{ {TWO}, alias: two, token: a }}, {{ {ONE}, alias: one, token: a }}]"),
+                vec!["account \"two\" was added"],
+            ),
+            (
+                one.clone(),
+                format!("accounts: [{{ {TWO}, alias: one, token: a }}]"),
+                vec!["account \"one\" was added", "account \"one\" was removed"],
+            ),
+            (
+                one.clone(),
+                format!("accounts: [{{ {ONE}, alias: uno, token: b, budget_share: 0.5 }}]"),
+                vec![
+                    "account \"one\" is called \"uno\" now",
+                    "account \"uno\" has another credential",
+                    "account \"uno\" has the budget_share 0.5, was 0.25",
+                ],
+            ),
+            (
+                one.clone(),
+                format!("accounts: [{{ {ONE}, alias: one, email: a@b, api_key: a }}]"),
+                vec!["account \"one\" has another credential"],
+            ),
+            (
+                one.clone(),
+                format!(
+                    "{one}\nintervals: {{ summary: 1m, behaviors: 90s, integrations: 1h, audit: 1d }}\n\
+                     users: {{ limit: 5, identity: none }}\nlog: {{ level: 'debug' }}"
+                ),
+                vec![
+                    "intervals.summary is 1m, was 30s",
+                    "intervals.behaviors is 1m30s, was 5m",
+                    "intervals.integrations is 1h, was 5m",
+                    "intervals.audit is 1d, was 6h",
+                    "users.limit is 5, was 100",
+                    "users.identity is none, was id",
+                    "log.level is debug, was info",
+                ],
+            ),
+        ] {
+            let found = changes(&loaded(&before), &loaded(&after));
+            let found: Vec<String> = found.iter().map(Change::to_string).collect();
+            assert_eq!(found, wanted, "{before}\n{after}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Reloads the configuration: on SIGHUP, on a request to `/-/reload`, and when a file has changed.
+//!
+//! One reload at a time. What comes in the meantime waits, and gets the result of a reload that began after it asked. A
+//! configuration that cannot be used changes nothing.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::plan::Change;
+use super::supervisor::{Apply, Refusal};
+use crate::app::signals::Hangup;
+use crate::clock::Clock;
+use crate::config::{self, BackgroundRead, Config, ConfigSource};
+use crate::metrics::telemetry::Telemetry;
+use crate::server::lifecycle::{ReloadRequest, ReloadResult};
+
+/// How long a reload waits for the files. A request waits 30 s for its answer, and perhaps for an earlier read.
+const READ_WAIT: Duration = Duration::from_secs(10);
+
+/// What a reload needs.
+pub(super) struct Reloader {
+    source: ConfigSource,
+    reads: BackgroundRead<Result<Config, config::Error>>,
+    comparisons: BackgroundRead<Comparison>,
+    /// The configuration that is in use.
+    config: Arc<Config>,
+    /// Why the latest reload failed; `None` if it did not.
+    failure: Option<Arc<str>>,
+    applies: mpsc::Sender<Apply>,
+    telemetry: Telemetry,
+    clock: Clock,
+}
+
+/// Whether files are still what was read from them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Comparison {
+    Same,
+    Changed,
+}
+
+/// Why a configuration is not used.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// Its files cannot be read in time.
+    #[error("{0}")]
+    Slow(String),
+    /// It is invalid.
+    #[error(transparent)]
+    Invalid(#[from] config::Error),
+    /// It is valid, but cannot be used now.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The exporter stops.
+    #[error("the exporter is stopping")]
+    Stopping,
+}
+
+/// Who asked for a reload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trigger {
+    Signal,
+    Request,
+    File,
+}
+
+impl Trigger {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Signal => "SIGHUP",
+            Self::Request => "/-/reload",
+            Self::File => "a changed file",
+        }
+    }
+}
+
+impl Reloader {
+    pub(super) fn new(
+        source: ConfigSource,
+        config: Arc<Config>,
+        applies: mpsc::Sender<Apply>,
+        telemetry: Telemetry,
+        clock: Clock,
+    ) -> Self {
+        let reads = BackgroundRead::new("configuration", READ_WAIT);
+        let comparisons = BackgroundRead::new("comparison", READ_WAIT);
+        Self { source, reads, comparisons, config, failure: None, applies, telemetry, clock }
+    }
+
+    /// Reloads each time somebody asks for it.
+    pub(super) async fn run(
+        mut self,
+        mut hangup: Hangup,
+        mut requests: mpsc::Receiver<ReloadRequest>,
+    ) -> Infallible {
+        loop {
+            tokio::select! {
+                () = hangup.recv() => drop(self.reload(Trigger::Signal).await),
+                Some(request) = requests.recv() => {
+                    let result = self.reload(Trigger::Request).await;
+                    // The one who asked may be gone.
+                    let _ = request.send(result);
+                }
+                () = self.a_file_changes() => drop(self.reload(Trigger::File).await),
+            }
+        }
+    }
+
+    /// Compares the files until one has changed. After a failed reload the next one comes in any case: a file with a
+    /// credential may have been missing, or a file may be again what it was.
+    async fn a_file_changes(&mut self) {
+        let Some(interval) = self.config.auto_reload else { return std::future::pending().await };
+        loop {
+            self.clock.sleep(interval).await;
+            if self.failure.is_some() {
+                return;
+            }
+            let config = Arc::clone(&self.config);
+            let compare = move || match config.files.have_changed() {
+                true => Comparison::Changed,
+                false => Comparison::Same,
+            };
+            if self.comparisons.read(compare).await == Ok(Comparison::Changed) {
+                return;
+            }
+        }
+    }
+
+    async fn reload(&mut self, trigger: Trigger) -> ReloadResult {
+        let by = trigger.as_str();
+        match self.try_reload().await {
+            Ok(changes) => {
+                let changes = match changes.as_slice() {
+                    [] => "nothing changed".to_owned(),
+                    changes => changes.iter().map(Change::to_string).collect::<Vec<_>>().join("; "),
+                };
+                tracing::info!(by, changes, "the configuration was reloaded");
+                self.failure = None;
+                self.telemetry.config_loaded(self.clock.date());
+                Ok(changes.into())
+            }
+            Err(failure) => {
+                let reason: Arc<str> = failure.to_string().into();
+                let message = "the configuration cannot be reloaded; the one from before stays in use";
+                // A file is tried again and again.
+                if trigger == Trigger::File && self.failure.as_ref() == Some(&reason) {
+                    tracing::debug!(by, reason = &*reason, "{message}");
+                } else {
+                    tracing::warn!(by, reason = &*reason, "{message}");
+                }
+                self.failure = Some(Arc::clone(&reason));
+                self.telemetry.config_refused();
+                Err(reason)
+            }
+        }
+    }
+
+    async fn try_reload(&mut self) -> Result<Vec<Change>, Failure> {
+        self.reads.discard_earlier().await.map_err(Failure::Slow)?;
+        let source = self.source.clone();
+        let config = Arc::new(self.reads.read(move || source.load()).await.map_err(Failure::Slow)??);
+        let (answer, answered) = oneshot::channel();
+        let apply = Apply { config: Arc::clone(&config), answer };
+        self.applies.send(apply).await.map_err(|_| Failure::Stopping)?;
+        let changes = answered.await.map_err(|_| Failure::Stopping)??;
+        for warning in &config.warnings {
+            tracing::warn!(warning, "a warning about the configuration");
+        }
+        self.config = config;
+        Ok(changes)
+    }
+}

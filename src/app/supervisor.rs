@@ -1,0 +1,296 @@
+//! The accounts that are polled: begins, changes and ends their pollers as the configuration says.
+//!
+//! A configuration is used as a whole or not at all. Everything that can fail is prepared first, and changes nothing; the
+//! rest cannot fail. A poller takes up its new orders between two steps, and ends between two steps. If its account comes
+//! back before it has ended, it is begun again with what it knows, so an account never has two pollers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinSet, block_in_place};
+
+use super::Error;
+use super::budgets::{self, Budgets, Group};
+use super::plan::{self, Change};
+use super::shared::{Rows, Shared, settings};
+use crate::app::liveness::Liveness;
+use crate::app::logging;
+use crate::cloudflare::Credentials;
+use crate::cloudflare::limit::Budget;
+use crate::collector::persist::Saved;
+use crate::collector::poller::{Assignment, Connection, Order, Parts, Poller};
+use crate::config::{Account, Config, IdentityPolicy};
+use crate::model::{AccountName, Snapshot};
+use crate::server::publisher::Source;
+use crate::store::Generation;
+
+/// The pollers and their orders.
+pub(super) struct Supervisor {
+    shared: Shared,
+    /// The configuration that is in use.
+    config: Arc<Config>,
+    budgets: Budgets,
+    /// By account id.
+    polled: BTreeMap<String, Polled>,
+    /// Pollers that are not running yet.
+    begun: Vec<(String, Poller)>,
+    running: JoinSet<(String, Parts)>,
+    published: watch::Sender<Vec<Source>>,
+}
+
+/// An account whose poller has not ended.
+struct Polled {
+    orders: watch::Sender<Order>,
+    assignment: Arc<Assignment>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    stage: Stage,
+}
+
+/// Whether a poller is to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Polling,
+    /// It was told to stop.
+    Leaving,
+    /// It was told to stop, and is to begin again after that.
+    Returning,
+}
+
+/// Asks for another configuration. The answer says what changed.
+pub(super) struct Apply {
+    pub(super) config: Arc<Config>,
+    pub(super) answer: oneshot::Sender<Result<Vec<Change>, Refusal>>,
+}
+
+/// Why a configuration is not used. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    /// Settings differ that need a restart.
+    #[error("a change of {} needs a restart", .0.join(", "))]
+    NeedsRestart(Vec<String>),
+    /// It cannot be used.
+    #[error(transparent)]
+    Unusable(#[from] Error),
+}
+
+/// A configuration that can be used.
+struct Prepared {
+    config: Arc<Config>,
+    budgets: budgets::Prepared,
+    /// By id, in the order of the configuration.
+    accounts: Vec<(AccountName, PreparedAccount)>,
+}
+
+struct PreparedAccount {
+    assignment: Arc<Assignment>,
+    /// The parts of a new poller; `None` if the account has one that has not ended.
+    parts: Option<(Parts, watch::Receiver<Arc<Snapshot>>)>,
+}
+
+impl Supervisor {
+    /// Polls the accounts of `config` once it runs. `rows` has what is known of them.
+    ///
+    /// # Errors
+    /// A client cannot be built, or the state file cannot be used.
+    pub(super) fn new(shared: Shared, config: Arc<Config>, rows: &mut impl Rows) -> Result<Self, Error> {
+        let mut supervisor = Self {
+            shared,
+            config: Arc::clone(&config),
+            budgets: Budgets::default(),
+            polled: BTreeMap::new(),
+            begun: Vec::new(),
+            running: JoinSet::new(),
+            published: watch::Sender::new(Vec::new()),
+        };
+        let prepared = supervisor.prepare(config, rows)?;
+        supervisor.commit(prepared);
+        Ok(supervisor)
+    }
+
+    /// The accounts whose snapshots are published. The list changes with the configuration.
+    pub(super) fn published(&self) -> watch::Receiver<Vec<Source>> {
+        self.published.subscribe()
+    }
+
+    /// Runs the pollers, and uses the configurations that come through `requests`. Returns only if a poller ended that was
+    /// not told to.
+    pub(super) async fn run(&mut self, requests: &mut mpsc::Receiver<Apply>, liveness: &Liveness) -> Error {
+        loop {
+            for (id, poller) in self.begun.drain(..) {
+                let polling = liveness.watch_until_end(poller.run());
+                self.running.spawn(async move { (id, polling.await) });
+            }
+            tokio::select! {
+                Some(ended) = self.running.join_next() => {
+                    if ended.ok().and_then(|(id, parts)| self.ended(id, parts)).is_none() {
+                        return Error::PartEnded("a poller");
+                    }
+                }
+                Some(Apply { config, answer }) = requests.recv() => {
+                    // The one who asked may be gone.
+                    let _ = answer.send(block_in_place(|| self.apply(config)));
+                }
+                else => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Ends all pollers.
+    pub(super) async fn shutdown(&mut self) {
+        self.running.shutdown().await;
+    }
+
+    /// Uses `config` from now on. Returns what changed.
+    fn apply(&mut self, config: Arc<Config>) -> Result<Vec<Change>, Refusal> {
+        let fixed = self.config.need_restart(&config);
+        if !fixed.is_empty() {
+            return Err(Refusal::NeedsRestart(fixed));
+        }
+        let changes = plan::changes(&self.config, &config);
+        if !changes.is_empty() {
+            let prepared = self.prepare(config, &mut self.shared.clone())?;
+            self.commit(prepared);
+        }
+        Ok(changes)
+    }
+
+    /// Prepares everything that can fail. Changes nothing.
+    fn prepare(&self, config: Arc<Config>, rows: &mut impl Rows) -> Result<Prepared, Error> {
+        let mut saved: BTreeMap<&str, (Saved, Option<Generation>)> = BTreeMap::new();
+        for account in config.accounts.iter().filter(|account| !self.polled.contains_key(&account.id)) {
+            saved.insert(&account.id, rows.read(&account.id)?);
+        }
+        let spending = |id: &str| saved.get(id).map(|(saved, _)| saved.spending.clone());
+        let groups = groups(&config, self.shared.tuning.pace);
+        let budgets = self.budgets.prepare(groups, &self.shared.clock, self.shared.state.as_ref(), spending);
+        let mut accounts = Vec::new();
+        for account in &config.accounts {
+            let budget = budgets.of(&account.id).expect("every account is in a group");
+            let part = budget.requests_of_one();
+            let settings = settings(&config, account, part);
+            let connection = self.connection(&config, account, &budget.budget)?;
+            let parts = match saved.remove(account.id.as_str()) {
+                None => None,
+                Some((saved, generation)) => {
+                    let restored = self.shared.restore(settings.clone(), saved, rows)?;
+                    Some(self.shared.parts(restored, generation))
+                }
+            };
+            let name = settings.name.clone();
+            let assignment = Arc::new(Assignment { settings, connection });
+            accounts.push((name, PreparedAccount { assignment, parts }));
+        }
+        drop(saved);
+        Ok(Prepared { config, budgets, accounts })
+    }
+
+    /// The connection that the account has already, unless the configuration asks for another one.
+    fn connection(
+        &self,
+        config: &Config,
+        account: &Account,
+        budget: &Budget,
+    ) -> Result<Arc<Connection>, Error> {
+        let with_names = |config: &Config| matches!(config.users.identity, IdentityPolicy::Email);
+        let before = self.config.accounts.iter().find(|known| known.id == account.id);
+        let polled = self.polled.get(&account.id).filter(|polled| polled.stage != Stage::Leaving);
+        if let (Some(before), Some(polled)) = (before, polled)
+            && polled.assignment.connection.budget.is_same(budget)
+            && !plan::is_recredentialed((&self.config, before), (config, account))
+            && with_names(&self.config) == with_names(config)
+        {
+            return Ok(Arc::clone(&polled.assignment.connection));
+        }
+        self.shared.connection(config, account, budget.clone()).map(Arc::new)
+    }
+
+    /// Uses what was prepared. Cannot fail.
+    fn commit(&mut self, Prepared { config, budgets, accounts }: Prepared) {
+        let ids: Vec<_> = accounts.iter().map(|(name, _)| name.id.clone()).collect();
+        if let Some(state) = &self.shared.state {
+            state.join(&ids);
+        }
+        self.budgets.commit(budgets);
+        let budget_of = |account: &PreparedAccount| account.assignment.connection.budget.clone();
+        let named = accounts.iter().map(|(name, account)| (name.clone(), budget_of(account)));
+        self.shared.telemetry.accounts(named.collect::<Vec<_>>());
+        for (_, polled) in self.polled.iter_mut().filter(|(id, _)| !ids.contains(id)) {
+            polled.stop();
+        }
+        let mut sources = Vec::new();
+        for (name, PreparedAccount { assignment, parts }) in accounts {
+            if let Some((parts, snapshots)) = parts {
+                self.begin(name.id.clone(), assignment, parts, snapshots);
+            } else if let Some(polled) = self.polled.get_mut(&name.id) {
+                polled.assign(assignment);
+            }
+            if let Some(polled) = self.polled.get(&name.id) {
+                sources.push(Source { name, snapshots: polled.snapshots.clone() });
+            }
+        }
+        self.published.send_replace(sources);
+        logging::set_level(&config.log.level);
+        self.config = config;
+    }
+
+    fn begin(
+        &mut self,
+        id: String,
+        assignment: Arc<Assignment>,
+        parts: Parts,
+        snapshots: watch::Receiver<Arc<Snapshot>>,
+    ) {
+        let (orders, received) = watch::channel(Order::Poll(Arc::clone(&assignment)));
+        self.begun.push((id.clone(), Poller::new(parts, Arc::clone(&assignment), received)));
+        self.polled.insert(id, Polled { orders, assignment, snapshots, stage: Stage::Polling });
+    }
+
+    /// A poller has ended. `None` if it was not told to.
+    fn ended(&mut self, id: String, parts: Parts) -> Option<()> {
+        let Polled { assignment, snapshots, stage, .. } = self.polled.remove(&id)?;
+        match stage {
+            Stage::Polling => None,
+            Stage::Returning => {
+                self.begin(id, assignment, parts, snapshots);
+                Some(())
+            }
+            Stage::Leaving => {
+                if let Some(state) = &self.shared.state {
+                    state.leave(&id);
+                }
+                Some(())
+            }
+        }
+    }
+}
+
+impl Polled {
+    fn stop(&mut self) {
+        self.stage = Stage::Leaving;
+        self.orders.send_replace(Order::Stop);
+    }
+
+    /// Polls the account as `assignment` says, after the poller has ended if it was told to stop.
+    fn assign(&mut self, assignment: Arc<Assignment>) {
+        self.assignment = Arc::clone(&assignment);
+        match self.stage {
+            Stage::Polling => drop(self.orders.send_replace(Order::Poll(assignment))),
+            Stage::Leaving | Stage::Returning => self.stage = Stage::Returning,
+        }
+    }
+}
+
+/// The accounts by credential.
+fn groups(config: &Config, pace: f64) -> Vec<Group> {
+    let group = |(number, credential): (usize, &Credentials)| {
+        let sharing: Vec<&Account> =
+            config.accounts.iter().filter(|account| account.credential == number).collect();
+        Some(Group {
+            credential: credential.clone(),
+            share: sharing.first()?.budget_share * pace,
+            accounts: sharing.into_iter().map(|account| account.id.clone()).collect(),
+        })
+    };
+    config.credentials.iter().enumerate().filter_map(group).collect()
+}

@@ -1,0 +1,78 @@
+//! The files of a configuration, to find out whether one of them has changed.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use ring::digest::{SHA256, digest};
+
+/// No file of the configuration is longer. Of a longer one, only the beginning is compared.
+const COMPARED: u64 = 1 << 20;
+
+/// The files of a configuration, with what identifies their content: replacing a file by an equal one changes nothing. Each
+/// was looked at just before it was read, so a change in between is noticed later.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Files(Vec<(PathBuf, Option<Vec<u8>>)>);
+
+impl Files {
+    /// These files as they are now. A file that cannot be read counts as a content of its own.
+    pub(super) fn of<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Self {
+        Self(paths.into_iter().map(|path| (path.to_owned(), hash(path).ok())).collect())
+    }
+
+    /// Adds these files as they are now.
+    pub(super) fn extend<'a>(&mut self, paths: impl IntoIterator<Item = &'a Path>) {
+        self.0.extend(Self::of(paths).0);
+    }
+
+    /// Whether the content of a file is a different one now.
+    pub fn have_changed(&self) -> bool {
+        self.0.iter().any(|(path, content)| hash(path).ok() != *content)
+    }
+}
+
+/// Shows the paths. The hash of a key should not be in a log.
+impl fmt::Debug for Files {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(path, _)| path)).finish()
+    }
+}
+
+/// Only of a regular file, because reading others may not end.
+fn hash(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(COMPARED).read_to_end(&mut bytes)?;
+    Ok(digest(&SHA256, &bytes).as_ref().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_change_with_their_content_however_they_are_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let (config, key) = (path("config"), path("key"));
+        let of = || Files::of([&*config, &*key]);
+        let missing = of();
+        fs::write(&config, "a").unwrap();
+        assert!(missing.have_changed());
+        let one = of();
+        fs::write(path("other"), "a").unwrap();
+        fs::rename(path("other"), &config).unwrap();
+        assert!(!one.have_changed(), "another file with the same content");
+        fs::write(&key, "").unwrap();
+        assert!(one.have_changed(), "a second file");
+        fs::remove_file(&key).unwrap();
+        assert!(!one.have_changed());
+        fs::remove_file(&config).unwrap();
+        std::os::unix::fs::symlink(path("now"), &config).unwrap();
+        fs::write(path("now"), "a").unwrap();
+        assert!(!one.have_changed(), "a link to the same content");
+    }
+}

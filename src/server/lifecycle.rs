@@ -1,0 +1,59 @@
+//! `/-/reload`: asks for the configuration to be read again, and answers with what came of it.
+
+use std::sync::Arc;
+
+use hyper::header::{ALLOW, HeaderValue, ORIGIN};
+use hyper::{HeaderMap, Method, Response, StatusCode};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::http::{self, Body};
+
+/// How a reload ended: what changed, or why the earlier configuration stays in use. One or more lines.
+pub type ReloadResult = Result<Arc<str>, Arc<str>>;
+
+/// Asks for a reload. The result comes back through it.
+pub type ReloadRequest = oneshot::Sender<ReloadResult>;
+
+/// Whether a request over HTTP may reload the configuration.
+#[derive(Clone, Debug)]
+pub enum Lifecycle {
+    /// It may; this receives the requests.
+    Enabled(mpsc::Sender<ReloadRequest>),
+    /// It may not.
+    Disabled,
+}
+
+impl Lifecycle {
+    /// The answer to a request with this method and these headers. A request that comes during a reload waits for a reload of its own.
+    pub(super) async fn answer(&self, method: &Method, headers: &HeaderMap) -> Response<Body> {
+        if !matches!(*method, Method::POST | Method::PUT) {
+            let mut refused =
+                http::plain_text(StatusCode::METHOD_NOT_ALLOWED, "only POST and PUT are allowed here\n");
+            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, PUT"));
+            return refused;
+        }
+        let Self::Enabled(requests) = self else {
+            let text = "reloading over HTTP is off; --web.enable-lifecycle turns it on\n";
+            return http::plain_text(StatusCode::FORBIDDEN, text);
+        };
+        // A browser adds this header to what a page sends, and no page of this server sends such a request.
+        if headers.contains_key(ORIGIN) {
+            return http::plain_text(StatusCode::FORBIDDEN, "a web page may not reload the configuration\n");
+        }
+        let (request, result) = oneshot::channel();
+        // Either fails only if the exporter is stopping.
+        let result = match requests.send(request).await {
+            Ok(()) => result.await,
+            Err(_) => return stopping(),
+        };
+        match result {
+            Ok(Ok(changes)) => http::plain_text(StatusCode::OK, format!("{changes}\n")),
+            Ok(Err(reason)) => http::plain_text(StatusCode::INTERNAL_SERVER_ERROR, format!("{reason}\n")),
+            Err(_) => stopping(),
+        }
+    }
+}
+
+fn stopping() -> Response<Body> {
+    http::plain_text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+}

@@ -1,0 +1,129 @@
+//! Every key is what its declaration says: a reload takes the change up, or refuses it and names the key.
+
+use std::collections::BTreeSet;
+
+use zt_risk_exporter::internals::config::keys::{ALL, Change};
+
+use super::world::{World, id};
+use crate::durability::process::Home;
+
+/// For each key: its text before, its text after, and what the answer to a reload says of the change.
+const CHANGES: &[(&str, &str, &str, &str)] = &[
+    ("accounts.id", "ID", "OTHER", "account \"one\" was added; account \"one\" was removed"),
+    ("accounts.alias", "one", "uno", "account \"one\" is called \"uno\" now"),
+    ("accounts.token", "t0", "t1", "account \"one\" has another credential"),
+    ("accounts.token_file", "a", "b", "account \"one\" has another credential"),
+    ("accounts.email", "a@example.com", "b@example.com", "account \"one\" has another credential"),
+    ("accounts.api_key", "t0", "t1", "account \"one\" has another credential"),
+    ("accounts.api_key_file", "a", "b", "account \"one\" has another credential"),
+    ("accounts.budget_share", "0.25", "0.5", "account \"one\" has the budget_share 0.5, was 0.25"),
+    ("cloudflare.base_url", "BASE", "http://127.0.0.1:9/client/v4", ""),
+    ("intervals.summary", "1h", "2h", "intervals.summary is 2h, was 1h"),
+    ("intervals.behaviors", "1h", "2h", "intervals.behaviors is 2h, was 1h"),
+    ("intervals.integrations", "1h", "2h", "intervals.integrations is 2h, was 1h"),
+    ("intervals.audit", "1h", "2h", "intervals.audit is 2h, was 1h"),
+    ("users.limit", "5", "6", "users.limit is 6, was 5"),
+    ("users.identity", "id", "none", "users.identity is none, was id"),
+    ("users.hash_key_file", "key-a", "key-b", ""),
+    ("state.path", "STATE", "other.redb", ""),
+    ("state.cache_mib", "32", "33", ""),
+    ("web.listen_address", "127.0.0.1:0", "127.0.0.1:1", ""),
+    ("web.allowed_hosts", "a.example", "b.example", ""),
+    ("web.systemd_socket", "false", "true", ""),
+    ("web.config_file", "web-a", "web-b", ""),
+    ("web.telemetry_path", "/metrics", "/other", ""),
+    ("web.health_address", "127.0.0.1:0", "127.0.0.1:1", ""),
+    ("web.page", "true", "false", ""),
+    ("web.enable_lifecycle", "true", "false", ""),
+    ("shard.index", "0", "1", ""),
+    ("shard.total", "2", "3", ""),
+    ("log.level", "info", "warn", "log.level is warn, was info"),
+    ("log.format", "text", "json", ""),
+    ("config.auto_reload", "false", "true", ""),
+    ("config.auto_reload_interval", "1h", "2h", ""),
+];
+
+/// A configuration in which `key` has this value, and everything that it needs.
+fn config(world: &World, home: &Home, key: &str, value: &str) -> String {
+    let (section, name) = key.split_once('.').expect("a section and a name");
+    let value = match value {
+        "ID" => format!("'{}'", id(0)),
+        "OTHER" => format!("'{}'", id(1)),
+        "BASE" => world.simulator.base_url(),
+        "STATE" => home.state().display().to_string(),
+        value => value.to_owned(),
+    };
+    let mut settings: Vec<(&str, &str, String)> = vec![
+        ("cloudflare", "base_url", world.simulator.base_url()),
+        ("state", "path", home.state().display().to_string()),
+        ("web", "listen_address", "127.0.0.1:0".to_owned()),
+        ("web", "enable_lifecycle", "true".to_owned()),
+    ];
+    let mut account = vec![("id", format!("'{}'", id(0))), ("alias", "one".to_owned())];
+    match name {
+        "token_file" => {}
+        "email" => account.push(("api_key", "k".to_owned())),
+        "api_key" | "api_key_file" => account.push(("email", "a@example.com".to_owned())),
+        "token" => {}
+        _ => account.push(("token", "t0".to_owned())),
+    }
+    match name {
+        "hash_key_file" => settings.push(("users", "identity", "hash".to_owned())),
+        "index" => settings.push(("shard", "total", "2".to_owned())),
+        "total" => settings.push(("shard", "index", "0".to_owned())),
+        _ => {}
+    }
+    if section == "accounts" {
+        account.retain(|(other, _)| *other != name);
+        account.push((name, value));
+    } else {
+        settings.retain(|(one, other, _)| (*one, *other) != (section, name));
+        settings.push((section, name, value));
+    }
+    let sections: BTreeSet<&str> = settings.iter().map(|(section, ..)| *section).collect();
+    let mut text = String::new();
+    for section in sections {
+        text += &format!("{section}:\n");
+        for (_, name, value) in settings.iter().filter(|(other, ..)| *other == section) {
+            text += &format!("  {name}: \"{value}\"\n");
+        }
+    }
+    let account: Vec<_> = account.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    text + &format!("accounts:\n  - {{ {} }}\n", account.join(", "))
+}
+
+#[test]
+fn a_reload_does_with_every_key_what_its_declaration_says() {
+    let keys: BTreeSet<String> = ALL.iter().map(|key| key.path()).collect();
+    let tried: BTreeSet<String> = CHANGES.iter().map(|(key, ..)| (*key).to_owned()).collect();
+    assert_eq!(tried, keys, "each key needs a row above");
+    let world = World::start();
+    for (key, before, after, said) in CHANGES {
+        let home = Home::empty();
+        for (file, content) in [
+            ("a", "t0"),
+            ("b", "t1"),
+            ("key-a", "0123456789abcdef"),
+            ("key-b", "fedcba9876543210"),
+            ("web-a", ""),
+            ("web-b", ""),
+        ] {
+            std::fs::write(home.path().join(file), content).expect("a file");
+        }
+        home.configure(&config(&world, &home, key, before));
+        let mut exporter = home.start();
+        exporter.until_logged("serving /metrics");
+        home.configure(&config(&world, &home, key, after));
+        let (status, text) = exporter.reload();
+        let declared = ALL.iter().find(|known| known.path() == *key).expect("it is one of them").change;
+        let wanted = match declared {
+            Change::Reload => (200, (*said).to_owned()),
+            Change::Restart => (500, format!("a change of {key} needs a restart")),
+        };
+        assert_eq!((status, text), wanted, "{key}");
+        // With the values from before, everything is as it was.
+        home.configure(&config(&world, &home, key, before));
+        let (status, text) = exporter.reload();
+        assert_eq!((status, text == "nothing changed"), (200, declared == Change::Restart), "{key}: {text}");
+    }
+}

@@ -1,0 +1,168 @@
+//! What asks for a reload: a signal, a request, and a file that has changed.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use super::world::{Listed, World};
+use super::{FAST, start, up};
+use crate::durability::process::{Exporter, Home, Page};
+use crate::program::{program, signal};
+
+const SUCCESSFUL: &str = "zt_risk_exporter_config_last_reload_successful";
+
+fn is_reloaded(value: f64) -> impl Fn(&Page) -> bool {
+    move |page| page.get(SUCCESSFUL) == Some(value)
+}
+
+fn hang_up(exporter: &Exporter) {
+    signal(exporter.id(), "HUP");
+}
+
+#[test]
+fn sighup_reloads_and_a_broken_file_changes_nothing() {
+    let (world, home) = (World::start(), Home::empty());
+    let [first, second] = [Listed::new(0, "first", "t0"), Listed::new(1, "second", "t1")];
+    let mut exporter = start(&world, &home, &[first], FAST);
+    exporter.until("counting", |page| up("first")(page) && is_reloaded(1.0)(page));
+
+    home.configure(&world.config(
+        &home,
+        &[first, second],
+        "intervals: { summary: 1s }\nlog: { level: debug }",
+    ));
+    hang_up(&exporter);
+    exporter.until("the second is read", up("second"));
+    exporter.until_logged("the configuration was reloaded by=\"SIGHUP\"");
+    exporter.until_logged(" DEBUG ");
+
+    home.configure(&world.config(&home, &[second], "intervals: { sumary: 1s }"));
+    hang_up(&exporter);
+    exporter.until("the failure is shown", is_reloaded(0.0));
+    exporter.until_logged("the configuration cannot be reloaded; the one from before stays in use");
+    assert!(exporter.logged().contains("intervals.sumary is not a known key"), "{}", exporter.logged());
+    world.events(0, 3);
+    exporter.until("the first is polled on", |page| page.counted("first") == 3.0);
+
+    home.configure(&world.config(&home, &[second], FAST));
+    hang_up(&exporter);
+    exporter.until("the first is gone", |page| is_reloaded(1.0)(page) && !page.has("up{account=\"first\""));
+    assert!(exporter.terminate().success());
+}
+
+#[test]
+fn a_request_gets_what_changed_or_why_nothing_did() {
+    let (world, home) = (World::start(), Home::empty());
+    let first = Listed::new(0, "first", "t0");
+    let mut exporter = start(&world, &home, &[first], FAST);
+    assert_eq!(exporter.reload(), (200, "nothing changed".to_owned()));
+    let broken: [(String, &str); 4] = [
+        ("accounts: [".to_owned(), "not valid YAML"),
+        (
+            world.config(&home, &[first, Listed::new(0, "again", "t0")], FAST),
+            "an account may be listed only once",
+        ),
+        (
+            world.config(
+                &home,
+                &[Listed::new(1, "other", "t1")],
+                "users: { identity: hash, hash_key_file: none }",
+            ),
+            "users.hash_key_file",
+        ),
+        (
+            world.config(&home, &[first], "log: { format: json }\nshard: { index: 0, total: 2 }"),
+            "a change of log.format, shard.index, shard.total needs a restart",
+        ),
+    ];
+    for (text, wanted) in broken {
+        home.configure(&text);
+        let (status, reason) = exporter.reload();
+        assert_eq!(status, 500, "{reason}");
+        assert!(reason.contains(wanted), "{reason:?} does not say {wanted:?}");
+    }
+    exporter.until("the first is polled on", |page| up("first")(page) && is_reloaded(0.0)(page));
+    fs::remove_file(home.config()).expect("it is there");
+    let (status, reason) = exporter.reload();
+    assert!(status == 500 && reason.contains("No such file"), "{status} {reason}");
+    home.configure(&world.config(&home, &[first], FAST));
+    assert_eq!(exporter.reload(), (200, "nothing changed".to_owned()));
+    assert!(is_reloaded(1.0)(&exporter.scrape().expect("a page")));
+}
+
+#[test]
+fn requests_at_the_same_time_wait_each_for_a_reload_of_its_own() {
+    /// More than may wait in the queue, and fewer than the connections of one peer.
+    const REQUESTS: usize = 24;
+    let (world, home) = (World::start(), Home::empty());
+    let first = Listed::new(0, "first", "t0");
+    let mut exporter = start(&world, &home, &[first], FAST);
+    exporter.until("counting", up("first"));
+    let client = exporter.client();
+    let results: Vec<(u16, String)> = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..REQUESTS).map(|_| scope.spawn(move || client.reload())).collect();
+        asking.into_iter().map(|asking| asking.join().expect("no panic").expect("an answer")).collect()
+    });
+    assert!(results.iter().all(|result| *result == (200, "nothing changed".to_owned())), "{results:?}");
+    let reloads = exporter.logged().matches("the configuration was reloaded").count();
+    assert_eq!(reloads, REQUESTS);
+}
+
+/// Where a volume of Kubernetes has its files: `config.yaml` leads to `..data/config.yaml`, and `..data` to a directory that
+/// is replaced with all its files.
+struct Volume<'a>(&'a Home);
+
+impl Volume<'_> {
+    fn publish(&self, version: u32, text: &str) {
+        let root = self.0.path().join("volume");
+        let directory = root.join(format!("..{version}"));
+        fs::create_dir_all(&directory).expect("a directory");
+        fs::write(directory.join("config.yaml"), text).expect("a file");
+        let link = root.join("..new");
+        symlink(format!("..{version}"), &link).expect("a link");
+        fs::rename(&link, root.join("..data")).expect("the same directory");
+        if !root.join("config.yaml").exists() {
+            symlink("..data/config.yaml", root.join("config.yaml")).expect("a link");
+        }
+    }
+
+    fn start(&self) -> Exporter {
+        let mut command = program();
+        command
+            .args(["--config.auto-reload", "--config.auto-reload-interval=1s", "--config.file"])
+            .arg(self.0.path().join("volume/config.yaml"));
+        self.0.spawn(&mut command)
+    }
+}
+
+#[test]
+fn a_volume_whose_files_are_replaced_is_noticed_and_a_missing_token_is_tried_again() {
+    let (world, home) = (World::start(), Home::empty());
+    let [first, second] = [Listed::new(0, "first", "t0"), Listed::new(1, "second", "t1")];
+    let volume = Volume(&home);
+    volume.publish(1, &world.config(&home, &[first], FAST));
+    let mut exporter = volume.start();
+    exporter.until("counting", up("first"));
+    // The same content is no change.
+    volume.publish(2, &world.config(&home, &[first], FAST));
+    volume.publish(3, &world.config(&home, &[first, second], FAST));
+    exporter.until("the second is read", up("second"));
+    assert_eq!(exporter.logged().matches("the configuration was reloaded").count(), 1);
+
+    // The file of a token comes after the configuration that names it.
+    let token = home.path().join("token");
+    let text = world
+        .config(&home, &[second], FAST)
+        .replace("token: t1", &format!("token_file: {}", token.display()));
+    volume.publish(4, &text);
+    exporter.until("the token is missing", |page| is_reloaded(0.0)(page) && up("first")(page));
+    fs::write(&token, "t1\n").expect("a file");
+    exporter.until("the first is gone", |page| is_reloaded(1.0)(page) && !page.has("up{account=\"first\""));
+    let warnings = exporter.logged().matches("the configuration cannot be reloaded").count();
+    assert_eq!(warnings, 1, "{}", exporter.logged());
+
+    // A broken file that becomes again what it was.
+    volume.publish(5, "accounts: none");
+    exporter.until("the failure is shown", is_reloaded(0.0));
+    volume.publish(6, &text);
+    exporter.until("it is over", is_reloaded(1.0));
+}
