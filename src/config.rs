@@ -1,11 +1,12 @@
 //! Reads and checks the configuration: file, environment and flags.
 //!
 //! Flags take precedence over the environment, and the environment over the file. [`keys`] declares every setting;
-//! [`yaml`] and the environment give their texts; [`sources`] merges them; [`parse`] and [`accounts`] check them. An error
-//! is one sentence with the key and the place where it was written. Secrets do not pass through the merge: they go
-//! straight from the file or the environment into the types of [`secrecy`].
+//! [`yaml`] and the environment give their texts; [`sources`] merges them; [`parse`] and [`accounts`] check them. All
+//! mistakes are found at once, each a sentence with the key and the place where it was written. Secrets do not pass
+//! through the merge: they go straight from the file or the environment into the types of [`secrecy`].
 
 mod accounts;
+mod declared;
 mod error;
 mod flags;
 pub(crate) mod keys;
@@ -17,7 +18,6 @@ mod yaml;
 
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::Url;
@@ -25,7 +25,9 @@ use secrecy::SecretSlice;
 use tracing_subscriber::filter::Targets;
 
 pub(crate) use accounts::DEFAULT_SHARE;
+pub(crate) use declared::Offline;
 pub use error::Error;
+pub(crate) use error::Mistake;
 pub use flags::Flags;
 pub(crate) use flags::{FileFlags, LogFlags};
 pub use secret_files::CredentialSource;
@@ -34,8 +36,9 @@ pub(crate) use shard::Shard;
 use crate::http::listen::Listen;
 use crate::model::resource::Intervals;
 use crate::store;
+use declared::{Declared, Naming, Secrets};
+use error::Mistakes;
 use sources::Layers;
-use yaml::Document;
 
 /// The exposition is encoded at most once a second, so reading more often shows nothing new. A day without reading is no
 /// longer monitoring.
@@ -180,32 +183,32 @@ impl Config {
     /// files with secrets.
     ///
     /// # Errors
-    /// The first problem that was found.
+    /// All mistakes.
     pub fn load(
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Error> {
-        let layers = Layers::load(flags, environment)?;
-        let Local { intervals, state, web, log } = Local::from_layers(&layers)?;
-        let base_url = parse::base_url(&layers.get_or_default(keys::BASE_URL))?;
-        let users = Users {
-            limit: layers.get_or_default(keys::LIMIT).parse(parse::whole_number(0..=MOST_USERS))?,
-            identity: identity(&layers)?,
-        };
-        let shard = Shard::load(&layers)?;
-        let (accounts, mut warnings) = accounts::load(&layers)?;
-        let accounts = shard.pick(accounts);
-        warnings.splice(0..0, layers.warnings.iter().cloned());
-        if let IdentityPolicy::Hash { .. } = &users.identity
-            && let Some(path) = hash_key_file(&layers)?
-        {
-            warnings.extend(secret_files::readable_by_all(&path));
-        }
-        let has_key = layers.get(keys::HASH_KEY_FILE).is_some();
-        if has_key && !matches!(users.identity, IdentityPolicy::Hash { .. }) {
-            warnings.push("users.hash_key_file is not used, because users.identity is not hash".to_owned());
-        }
-        Ok(Self { accounts, shard, base_url, intervals, users, state, web, log, warnings })
+        let mut mistakes = Mistakes::default();
+        let config = Layers::load(flags, environment, &mut mistakes).map(|layers| {
+            let Declared { local, base_url, limit, naming, shard, accounts, mut warnings } =
+                Declared::from_layers(&layers, Secrets::Read, &mut mistakes);
+            warnings.extend(naming.as_ref().and_then(Naming::warning));
+            let identity = naming.and_then(|naming| mistakes.note(naming.policy()));
+            let Local { intervals, state, web, log } = local?;
+            Some(Self {
+                accounts: shard?.pick(accounts),
+                shard: shard?,
+                base_url: base_url?,
+                intervals,
+                users: Users { limit: limit?, identity: identity? },
+                state,
+                web,
+                log,
+                warnings,
+            })
+        });
+        let config = mistakes.note(config).flatten();
+        mistakes.finish(config)
     }
 
     /// The account with this alias or id; without a name, the only account.
@@ -213,20 +216,12 @@ impl Config {
     /// # Errors
     /// No account has that name, or there are several and none was named.
     pub fn account(&self, name: Option<&str>) -> Result<&Account, Error> {
-        let known =
-            || self.accounts.iter().map(|account| account.alias.as_str()).collect::<Vec<_>>().join(", ");
         match (name, self.accounts.as_slice()) {
-            (Some(name), accounts) => accounts
-                .iter()
-                .find(|account| account.alias == name)
-                .or_else(|| accounts.iter().find(|account| account.id.eq_ignore_ascii_case(name)))
-                .ok_or_else(|| {
-                    Error::new(format!("no account {name:?} is configured; the accounts are: {}", known()))
-                }),
+            (Some(name), accounts) => find_account(accounts, name),
             (None, [only]) => Ok(only),
-            (None, _) => Err(Error::new(format!(
+            (None, accounts) => Err(Error::new(format!(
                 "several accounts are configured; choose one with --account: {}",
-                known()
+                aliases(accounts)
             ))),
         }
     }
@@ -238,64 +233,68 @@ impl Config {
     }
 }
 
+/// The account with this alias or id.
+///
+/// # Errors
+/// No account has that name.
+pub(crate) fn find_account<'a>(accounts: &'a [Account], name: &str) -> Result<&'a Account, Error> {
+    accounts
+        .iter()
+        .find(|account| account.alias == name)
+        .or_else(|| accounts.iter().find(|account| account.id.eq_ignore_ascii_case(name)))
+        .ok_or_else(|| {
+            Error::new(format!("no account {name:?} is configured; the accounts are: {}", aliases(accounts)))
+        })
+}
+
+fn aliases(accounts: &[Account]) -> String {
+    accounts.iter().map(|account| account.alias.as_str()).collect::<Vec<_>>().join(", ")
+}
+
 impl Local {
     /// The same as [`Config::load`], without the accounts.
     ///
     /// # Errors
-    /// The first problem that was found.
+    /// All mistakes that do not concern accounts.
     pub fn load(
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Error> {
-        Self::from_layers(&Layers::load(flags, environment)?)
+        let mut mistakes = Mistakes::default();
+        let layers = Layers::load(flags, environment, &mut mistakes);
+        let local = mistakes.note(layers).and_then(|layers| Self::from_layers(&layers, &mut mistakes));
+        mistakes.finish(local)
     }
 
-    fn from_layers(layers: &Layers) -> Result<Self, Error> {
-        let path = layers.get(keys::STATE_PATH).map(|setting| parse::path(&setting)).transpose()?;
-        let cache_mib = layers.get_or_default(keys::STATE_CACHE).parse(parse::whole_number(CACHE_MIB))?;
-        let state = path.map(|path| store::Settings { path, cache_bytes: cache_mib << 20 });
-        let web = Web {
-            listen: layers.get_or_default(keys::LISTEN_ADDRESS).parse(str::parse::<Listen>)?,
-            page: parse::web_page(&layers.get_or_default(keys::WEB_PAGE))?,
-        };
-        let log = Log {
-            level: layers.get_or_default(keys::LOG_LEVEL).parse(str::parse::<Filter>)?,
-            format: parse::log_format(&layers.get_or_default(keys::LOG_FORMAT))?,
-        };
-        let interval = |key| layers.get_or_default(key).parse(parse::interval);
-        let intervals = Intervals {
-            summary: interval(keys::SUMMARY)?,
-            behaviors: interval(keys::BEHAVIORS)?,
-            integrations: interval(keys::INTEGRATIONS)?,
-            audit: layers.get_or_default(keys::AUDIT).parse(parse::audit_interval)?,
-        };
-        Ok(Self { intervals, state, web, log })
+    /// `None` if there are mistakes.
+    fn from_layers(layers: &Layers, mistakes: &mut Mistakes) -> Option<Self> {
+        // Each value is read before the first one that is missing ends this function, so that all mistakes are found.
+        let path = layers.get(keys::STATE_PATH).map(|setting| parse::path(&setting)).transpose();
+        let path = mistakes.note(path);
+        let cache_mib = layers.get_or_default(keys::STATE_CACHE).parse(parse::whole_number(CACHE_MIB));
+        let cache_mib = mistakes.note(cache_mib);
+        let listen = mistakes.note(layers.get_or_default(keys::LISTEN_ADDRESS).parse(str::parse::<Listen>));
+        let page = mistakes.note(parse::web_page(&layers.get_or_default(keys::WEB_PAGE)));
+        let level = mistakes.note(layers.get_or_default(keys::LOG_LEVEL).parse(str::parse::<Filter>));
+        let format = mistakes.note(parse::log_format(&layers.get_or_default(keys::LOG_FORMAT)));
+        let mut interval = |key| mistakes.note(layers.get_or_default(key).parse(parse::interval));
+        let summary = interval(keys::SUMMARY);
+        let behaviors = interval(keys::BEHAVIORS);
+        let integrations = interval(keys::INTEGRATIONS);
+        let audit = mistakes.note(layers.get_or_default(keys::AUDIT).parse(parse::audit_interval));
+        let cache_bytes = cache_mib? << 20;
+        Some(Self {
+            intervals: Intervals {
+                summary: summary?,
+                behaviors: behaviors?,
+                integrations: integrations?,
+                audit: audit?,
+            },
+            state: path?.map(|path| store::Settings { path, cache_bytes }),
+            web: Web { listen: listen?, page: page? },
+            log: Log { level: level?, format: format? },
+        })
     }
-}
-
-/// The path of the key for hashes, if one is set.
-fn hash_key_file(layers: &Layers) -> Result<Option<PathBuf>, Error> {
-    layers.get(keys::HASH_KEY_FILE).map(|file| parse::path(&file)).transpose()
-}
-
-fn identity(layers: &Layers) -> Result<IdentityPolicy, Error> {
-    let setting = layers.get_or_default(keys::IDENTITY);
-    Ok(match setting.text.as_str() {
-        "id" => IdentityPolicy::Id,
-        "email" => IdentityPolicy::Email,
-        "none" => IdentityPolicy::None,
-        "hash" => {
-            let Some(file) = layers.get(keys::HASH_KEY_FILE) else {
-                return Err(setting.refuse("is hash, but users.hash_key_file is not set"));
-            };
-            let path = parse::path(&file)?;
-            let directory = layers.document.as_ref().map_or(Path::new(""), Document::directory);
-            let key = secret_files::hash_key(&path)
-                .map_err(|error| secret_files::unusable(&file, &path, directory, &error))?;
-            IdentityPolicy::Hash { key }
-        }
-        _ => return Err(setting.must_be("id, hash, email or none")),
-    })
 }
 
 #[cfg(test)]
