@@ -1,14 +1,16 @@
 //! The accounts: listed in the file, or a single one from Cloudflare's own variables.
 
+mod variables;
+
 use std::path::{Path, PathBuf};
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::declared::Secrets;
-use super::error::{Error, Mistakes, Origin};
+use super::error::{Error, Mistakes};
 use super::keys::{self, Key};
 use super::secret_files::{CredentialSource, readable_by_all, sendable, unusable};
-use super::sources::{CloudflareVariables, Layers, Setting, lists_accounts};
+use super::sources::{Layers, Setting, lists_accounts};
 use super::yaml::{Document, Field, Kind, Node};
 use super::{Account, parse};
 use crate::cloudflare::Credentials;
@@ -35,15 +37,12 @@ pub(super) fn load(
             files.sort_unstable();
             files.dedup();
             let readable = files.into_iter().filter_map(readable_by_all);
-            let warnings = ignored(&layers.cloudflare).into_iter().chain(readable).collect();
+            let warnings = variables::ignored(&layers.cloudflare).into_iter().chain(readable).collect();
             (accounts, warnings)
         }
         // The accounts are in the file, but under a misspelled key.
         _ if layers.is_misspelled(keys::ID) => Default::default(),
-        document => {
-            let found = from_variables(&layers.cloudflare, document.as_ref());
-            mistakes.note(found).map(|(account, warnings)| (vec![account], warnings)).unwrap_or_default()
-        }
+        document => variables::account(&layers.cloudflare, document.as_ref(), secrets, mistakes),
     }
 }
 
@@ -311,67 +310,6 @@ impl<'a> Entry<'a> {
     }
 }
 
-fn from_variables(
-    variables: &CloudflareVariables,
-    document: Option<&Document>,
-) -> Result<(Account, Vec<String>), Error> {
-    const NEEDED: &str = "set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN";
-    let setting = |name: &str, text: &str| Setting {
-        name: name.to_owned(),
-        text: text.to_owned(),
-        origin: Origin::Environment,
-    };
-    let Some(id) = &variables.account_id else {
-        let problem = match document {
-            Some(document) => format!("{} lists no accounts: list one there, or {NEEDED}", document.path()),
-            None => format!("no account is configured: {NEEDED}, or name a file with --config.file"),
-        };
-        return Err(Error::new(problem));
-    };
-    // A line end after it is as common as after the token, and means nothing.
-    let id = account_id(&setting("CLOUDFLARE_ACCOUNT_ID", id.trim_end_matches(['\r', '\n'])))?;
-    let email = variables.email.as_deref();
-    let (credentials, warning) = match (&variables.api_token, email, &variables.api_key) {
-        (Some(token), _, key) => {
-            let token = variable_secret("CLOUDFLARE_API_TOKEN", token)?;
-            let both = key.as_ref().map(|_| {
-                "CLOUDFLARE_API_TOKEN and CLOUDFLARE_API_KEY are both set; the token is used, because it can do less"
-                    .to_owned()
-            });
-            (CredentialSource::Token(token), both)
-        }
-        (None, Some(email), Some(key)) => {
-            let email = checked_email(&setting("CLOUDFLARE_EMAIL", email))?;
-            let key = variable_secret("CLOUDFLARE_API_KEY", key)?;
-            (CredentialSource::Key { email, key }, None)
-        }
-        (None, None, Some(_)) => {
-            return Err(Error::new("CLOUDFLARE_API_KEY is set, but CLOUDFLARE_EMAIL is not"));
-        }
-        (None, Some(_), None) => {
-            return Err(Error::new("CLOUDFLARE_EMAIL is set, but CLOUDFLARE_API_KEY is not"));
-        }
-        (None, None, None) => {
-            return Err(Error::new("CLOUDFLARE_ACCOUNT_ID is set, but CLOUDFLARE_API_TOKEN is not"));
-        }
-    };
-    let account = Account { alias: id.clone(), id, credentials, credential: 0, budget_share: DEFAULT_SHARE };
-    Ok((account, warning.into_iter().collect()))
-}
-
-/// One warning if variables are set that are only used if the file lists no accounts.
-fn ignored(variables: &CloudflareVariables) -> Option<String> {
-    let names = [
-        ("CLOUDFLARE_ACCOUNT_ID", variables.account_id.is_some()),
-        ("CLOUDFLARE_API_TOKEN", variables.api_token.is_some()),
-        ("CLOUDFLARE_EMAIL", variables.email.is_some()),
-        ("CLOUDFLARE_API_KEY", variables.api_key.is_some()),
-        ("CLOUDFLARE_BASE_URL", variables.base_url.is_some()),
-    ];
-    let set: Vec<&str> = names.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect();
-    (!set.is_empty()).then(|| format!("not used, because the file lists accounts: {}", set.join(", ")))
-}
-
 fn account_id(setting: &Setting) -> Result<String, Error> {
     let is_id = setting.text.len() == 32 && setting.text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !is_id {
@@ -405,8 +343,4 @@ fn checked_email(setting: &Setting) -> Result<String, Error> {
 
 fn checked_secret(setting: &Setting) -> Result<SecretString, Error> {
     sendable(&setting.text).map_err(|problem| setting.refuse(problem))
-}
-
-fn variable_secret(name: &str, secret: &SecretString) -> Result<SecretString, Error> {
-    sendable(secret.expose_secret()).map_err(|problem| Error::new(format!("{name} {problem}")))
 }

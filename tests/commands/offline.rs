@@ -53,10 +53,7 @@ const MISTAKES: [(usize, &str); 15] = [
     ),
     (13, "accounts[2] has the alias \"acme\" of accounts[0]; aliases must differ"),
     (14, "accounts[3].id must be 32 hexadecimal digits, as in the address of the dashboard"),
-    (
-        15,
-        "accounts[4] has no credential: give it token_file, token, or email with api_key_file or api_key",
-    ),
+    (15, "accounts[4] has no credential: give it token_file, token, or email with api_key_file or api_key"),
     (16, "accounts[5] is a single value, but must be a map with an id and a credential"),
 ];
 
@@ -139,7 +136,7 @@ fn the_document_has_each_mistake_with_its_place() {
     program.env("ZT_RISK_EXPORTER__INTERVALS__AUDIT", "never").env("CLOUDFLARE_ACCOUNT_ID", "acme");
     let (code, output, errors) = place.told(&mut program);
     let document: Value = serde_json::from_str(&output).unwrap();
-    let places: Vec<_> = document["mistakes"].as_array().unwrap().iter().map(|mistake| {
+    let places = document["mistakes"].as_array().unwrap().iter().map(|mistake| {
         let place = ["file", "line", "column", "variable", "flag"].map(|field| mistake[field].clone());
         let message = mistake["message"].as_str().unwrap();
         (json!(place), message.split(' ').next().unwrap().to_owned())
@@ -148,10 +145,7 @@ fn the_document_has_each_mistake_with_its_place() {
     let wanted = [
         (json!(["zt.yaml", 1, null, null, null]), "log.level"),
         (json!(["zt.yaml", 2, null, null, null]), "users.limit"),
-        (
-            json!([null, null, null, "ZT_RISK_EXPORTER__INTERVALS__AUDIT", null]),
-            "intervals.audit",
-        ),
+        (json!([null, null, null, "ZT_RISK_EXPORTER__INTERVALS__AUDIT", null]), "intervals.audit"),
         (json!([null, null, null, null, "log.format"]), "log.format"),
         (json!([null, null, null, null, null]), "CLOUDFLARE_ACCOUNT_ID"),
     ];
@@ -192,11 +186,10 @@ fn at_most_a_hundred_mistakes_are_printed() {
     let lines: Vec<&str> = output.lines().collect();
     assert_eq!((code, lines.len()), (Some(2), 102));
     assert!(lines[99].starts_with("zt.yaml:100: key_99 is not a known key; "), "{}", lines[99]);
-    // The other mistake is that no account is configured.
-    assert_eq!(lines[100..], ["and 4 more", "1 check: 1 failed"]);
-    assert_eq!(errors, "zt-risk-exporter: the configuration has 104 mistakes\n");
+    assert_eq!(lines[100..], ["and 3 more", "1 check: 1 failed"]);
+    assert_eq!(errors, "zt-risk-exporter: the configuration has 103 mistakes\n");
     let (_, document) = place.json(&[]);
-    assert_eq!((document["mistakes"].as_array().unwrap().len(), &document["omitted"]), (100, &json!(4)));
+    assert_eq!((document["mistakes"].as_array().unwrap().len(), &document["omitted"]), (100, &json!(3)));
 }
 
 #[test]
@@ -231,9 +224,13 @@ fn a_good_file_needs_no_secret_no_network_and_no_port() {
         [json!(null), json!("state"), json!("skipped"), json!("none/state.redb was not looked at")],
     ];
     assert_eq!(rows, wanted);
-    assert_eq!(document["sums"], json!({"accounts": 2, "checks": 5, "passed": 2, "warning": 0, "failed": 0, "skipped": 3}));
+    assert_eq!(
+        document["sums"],
+        json!({"accounts": 2, "checks": 5, "passed": 2, "warning": 0, "failed": 0, "skipped": 3})
+    );
     assert!(api.accept().is_err(), "nothing asked for a connection");
-    let files: Vec<_> = fs::read_dir(place.0.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let files: Vec<_> =
+        fs::read_dir(place.0.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(files, ["zt.yaml"], "no file was made");
 }
 
@@ -260,6 +257,90 @@ fn a_warning_of_the_configuration_is_a_finding() {
 }
 
 #[test]
+fn the_variables_of_an_account_may_be_set_elsewhere() {
+    let file = Place::new("log: {level: info}\n");
+    let id = ("CLOUDFLARE_ACCOUNT_ID", "00000000000000000000000000000001");
+    let elsewhere = "it must be set where the exporter runs";
+    let table: [(&[(&str, &str)], i32, String); 5] = [
+        (
+            &[],
+            0,
+            "configuration: zt.yaml lists no accounts, so CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN must be set where \
+             the exporter runs"
+                .to_owned(),
+        ),
+        (&[id], 0, format!("configuration: CLOUDFLARE_API_TOKEN is not set here; {elsewhere}")),
+        (
+            &[id, ("CLOUDFLARE_EMAIL", "a@b")],
+            0,
+            format!("configuration: CLOUDFLARE_API_KEY is not set here; {elsewhere}"),
+        ),
+        (
+            &[id, ("CLOUDFLARE_API_KEY", "s3cr3t")],
+            2,
+            "CLOUDFLARE_API_KEY is set, but CLOUDFLARE_EMAIL is not".to_owned(),
+        ),
+        (
+            &[("CLOUDFLARE_ACCOUNT_ID", "acme")],
+            2,
+            "environment: CLOUDFLARE_ACCOUNT_ID must be 32 hexadecimal digits, as in the address of the dashboard"
+                .to_owned(),
+        ),
+    ];
+    for (variables, wanted, message) in table {
+        let mut program = file.program(&["check", "--offline"]);
+        let (code, output, _) = file.told(program.envs(variables.iter().copied()));
+        assert_eq!(code, Some(wanted), "{variables:?}: {output}");
+        assert!(output.lines().any(|line| line == message), "{message} in {output}");
+        assert!(!output.contains("s3cr3t"), "{output}");
+    }
+    let nothing = program().args(["check", "--offline"]).output().unwrap();
+    assert_eq!(nothing.status.code(), Some(2), "without a file and without variables nothing is configured");
+}
+
+#[test]
+fn what_is_misspelled_is_not_called_missing_too() {
+    let account = "accounts: [{id: 00000000000000000000000000000001, token: s3cr3t}]\n";
+    let entry = |fields: &str| format!("accounts: [{{{fields}}}]\n");
+    let id = "id: 00000000000000000000000000000001";
+    for (file, message) in [
+        (account.replace("accounts", "acounts"), "acounts is not a known key; did you mean accounts?"),
+        (
+            format!("users: {{identity: hash, hash_key_fil: key}}\n{account}"),
+            "users.hash_key_fil is not a known key; did you mean users.hash_key_file?",
+        ),
+        (
+            format!("user: {{identity: hash, hash_key_file: key}}\n{account}"),
+            "user is not a known key; did you mean users?",
+        ),
+        (
+            format!("shard: {{total: 3, indx: 1}}\n{account}"),
+            "shard.indx is not a known key; did you mean shard.index?",
+        ),
+        (
+            entry("Id: 00000000000000000000000000000001, token: s3cr3t"),
+            "accounts[0].Id is not a known key; did you mean accounts[0].id?",
+        ),
+        (
+            entry(&format!("{id}, token-file: token")),
+            "accounts[0].token-file is not a known key; did you mean accounts[0].token_file?",
+        ),
+        (
+            entry(&format!("{id}, emial: a@b, api_key: s3cr3t")),
+            "accounts[0].emial is not a known key; did you mean accounts[0].email?",
+        ),
+        (
+            entry(&format!("{id}, email: a@b, apikey: s3cr3t")),
+            "accounts[0].apikey is not a known key; did you mean accounts[0].api_key?",
+        ),
+    ] {
+        let place = Place::new(&file);
+        let (_, output, _) = place.check(&[]);
+        assert_eq!(output, format!("zt.yaml:1: {message}\n1 check: 1 failed\n"), "{file}");
+    }
+}
+
+#[test]
 fn accounts_are_selected_by_alias_or_id_and_a_wrong_name_is_refused() {
     let place = Place::new(GOOD);
     let second = "00000000000000000000000000000002";
@@ -273,7 +354,8 @@ fn accounts_are_selected_by_alias_or_id_and_a_wrong_name_is_refused() {
         let accounts: Vec<_> = rows.filter_map(|row| row["account"].as_str()).collect();
         assert_eq!((code, accounts.as_slice()), (Some(0), wanted), "{arguments:?}");
     }
-    let refusal = "zt-risk-exporter: no account \"other\" is configured; the accounts are: acme, subsidiary\n";
+    let refusal =
+        "zt-risk-exporter: no account \"other\" is configured; the accounts are: acme, subsidiary\n";
     let found = place.check(&["--account", "acme", "--account", "other"]);
     assert_eq!(found, (Some(2), String::new(), refusal.to_owned()));
 }
@@ -290,4 +372,66 @@ fn accounts_whose_credentials_are_in_one_file_share_one_budget() {
     let wanted = "zt.yaml:4: accounts[2] has budget_share 0.5, but \"a\" has 0.25 with the same credential, and they share \
                   one budget\n1 check: 1 failed\n";
     assert_eq!((code, output.as_str()), (Some(2), wanted));
+}
+
+#[test]
+fn every_configuration_file_of_the_deployments_passes() {
+    for name in [
+        "kubernetes/base/config.yaml",
+        "kubernetes/example/config.yaml",
+        "kubernetes/example-sharded/config.yaml",
+        "kubernetes/example-sidecar/config.yaml",
+        "systemd/config.yaml",
+        "zt-risk-exporter.example.yaml",
+    ] {
+        let path = format!("{}/deploy/{name}", env!("CARGO_MANIFEST_DIR"));
+        let output = program().args(["check", "--offline", "--config.file", &path]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!((output.status.code(), text.contains("warning")), (Some(0), false), "{name}: {text}");
+    }
+}
+
+/// The fenced block after the command that makes it.
+fn example() -> &'static str {
+    const COMMANDS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/commands.md"));
+    let (_, after) = COMMANDS.split_once("check --offline --config.file zt.yaml\n```\n\n```text\n").unwrap();
+    after.split_once("```").unwrap().0
+}
+
+#[test]
+fn the_output_in_the_manual_is_that_of_the_program() {
+    let place = Place::new(
+        "accounts:\n\
+         - id: 0123456789abcdef0123456789abcdef\n  tokn_file: token\n  alias: acme\n\
+         - id: 0123456789abcdef0123456789abcdef\n  token_file: token\n\
+         users: { limit: many }\n",
+    );
+    let (code, output, errors) = place.check(&[]);
+    assert_eq!((code, format!("{output}{errors}").as_str()), (Some(2), example()));
+}
+
+#[test]
+fn the_manual_lists_the_fields_of_the_document() {
+    const COMMANDS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/commands.md"));
+    let (_, table) = COMMANDS.split_once("| Field | Content |\n|---|---|\n").unwrap();
+    let (table, _) = table.split_once("\n\n").unwrap();
+    let rows: Vec<(&str, &str)> =
+        table.lines().map(|row| row.trim_matches(['|', ' ']).split_once(" | ").unwrap()).collect();
+    let (_, document) = Place::new("log: {level: loud}\nx: 1\n").json(&[]);
+    let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    for name in names(&document) {
+        let (_, content) = rows
+            .iter()
+            .find(|(field, _)| *field == format!("`{name}`"))
+            .unwrap_or_else(|| panic!("{name} is not in the manual"));
+        let fields = match &document[&name] {
+            Value::Array(items) => names(&items[0]),
+            Value::Object(_) => names(&document[&name]),
+            _ => Vec::new(),
+        };
+        for field in fields {
+            assert!(content.contains(&format!("`{field}`")), "{name}.{field} is not in the manual");
+        }
+    }
+    assert_eq!(rows.len(), names(&document).len());
 }

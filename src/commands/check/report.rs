@@ -299,7 +299,7 @@ fn render_table(findings: &[Finding], colour: Colour, width: Option<u16>) -> Str
     }
     let title = match findings.first().and_then(Finding::table) {
         Some(account) => format!("account {account}"),
-        None => "without a request".to_owned(),
+        None => "configuration".to_owned(),
     };
     let mut text = format!("{title}\n{table}\n");
     for (subjects, remark) in remarks(findings) {
