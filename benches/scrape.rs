@@ -34,6 +34,9 @@ fn parts(accounts: u32, users: u32) -> Parts {
         readiness: watch::channel(Readiness::Ready).1,
         status: None,
         clock,
+        web: None,
+        metrics_path: "/metrics".to_owned(),
+        allowed_hosts: Vec::new(),
     }
 }
 

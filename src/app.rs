@@ -7,6 +7,7 @@ mod demo;
 pub(crate) mod demo_state;
 pub(crate) mod liveness;
 pub(crate) mod logging;
+mod ports;
 mod running;
 pub(crate) mod signals;
 pub(crate) mod systemd;
@@ -18,12 +19,15 @@ use tokio::net::TcpListener;
 
 use crate::app::signals::stop_signal;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, IdentityPolicy};
 use crate::http::listen::Listen;
 use crate::simulator::{self, Scenario};
 use crate::store;
+use crate::web::Checked;
 pub(crate) use client::{ClientError, Connected, connect};
 pub(crate) use demo::{Demo, demo};
+use ports::Exposure;
+pub use ports::Ports;
 pub use wiring::{Exporter, Tuning};
 
 /// Why the exporter could not start, or why it ended.
@@ -37,6 +41,16 @@ pub enum Error {
         /// The error of the operating system.
         source: io::Error,
     },
+    /// A socket that systemd passed is no TCP socket, or cannot be used.
+    #[error(
+        "a socket that systemd opened cannot be used: {0}; the socket unit must have ListenStream with a port"
+    )]
+    Inherited(io::Error),
+    /// systemd passed no socket.
+    #[error(
+        "web.systemd_socket is true, but systemd passed no socket; start the exporter through its socket unit"
+    )]
+    NothingInherited,
     /// The client of an account cannot be built.
     #[error("account {account}: {source}")]
     Client {
@@ -78,16 +92,17 @@ pub(crate) async fn bind(listen: &Listen) -> Result<TcpListener, Error> {
         .map_err(|source| Error::Listen { listen: listen.clone(), source })
 }
 
-/// Polls the configured accounts and serves `/metrics` until a signal asks to stop.
+/// Polls the configured accounts and serves the metrics, guarded by `web`, until a signal asks to stop.
 ///
 /// # Errors
 /// The exporter cannot start, or a part ended.
-pub(crate) async fn serve(config: &Config) -> Result<(), Error> {
+pub(crate) async fn serve(config: &Config, web: Option<Checked>) -> Result<(), Error> {
     let stop = stop_signal().map_err(Error::Signals)?;
-    let listener = bind(&config.web.listen).await?;
+    let ports = Ports::open(&config.web, web).await?;
     let exporter = Exporter::new(config, &Clock::system(), &Tuning::default())?;
-    log_address(&listener);
-    exporter.run(listener, stop).await
+    log_addresses(&ports);
+    warn_of_exposure(config, &ports);
+    exporter.run(ports, stop).await
 }
 
 /// Serves the simulated API alone until a signal asks to stop. `print` gets the API's address as the first line, and
@@ -113,8 +128,26 @@ fn log_building() {
     tracing::info!("building the simulated world");
 }
 
-fn log_address(listener: &TcpListener) {
-    if let Ok(address) = listener.local_addr() {
-        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving /metrics");
+fn log_addresses(ports: &Ports) {
+    let version = env!("CARGO_PKG_VERSION");
+    for socket in &ports.sockets.main {
+        if let Ok(address) = socket.local_addr() {
+            tracing::info!(%address, version, "serving {}", ports.metrics_path);
+        }
+    }
+    if let Some(Ok(address)) = ports.sockets.health.as_ref().map(TcpListener::local_addr) {
+        tracing::info!(%address, "serving /-/healthy and /-/ready");
+    }
+}
+
+/// Warns if anyone on the network can read who is at risk.
+fn warn_of_exposure(config: &Config, ports: &Ports) {
+    let shows_users =
+        config.users.limit > 0 && matches!(config.users.identity, IdentityPolicy::Id | IdentityPolicy::Email);
+    if shows_users && ports.exposure() == Exposure::Open {
+        tracing::warn!(
+            "the metrics identify users, and neither TLS nor a password protects the port; set web.config_file, or \
+             listen on loopback only"
+        );
     }
 }

@@ -63,15 +63,18 @@ impl Sub<Duration> for Timestamp {
     }
 }
 
-/// RFC 3339 in UTC, or `unknown`.
+/// RFC 3339 in UTC up to the end of the year 9999, or `unknown`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if *self == Self::UNKNOWN {
             return f.write_str("unknown");
         }
-        match jiff::Timestamp::from_millisecond(self.0) {
-            Ok(date) => write!(f, "{date}"),
-            Err(_) => write!(f, "{} ms since the epoch", self.0),
+        // The range of `jiff::Timestamp` ends a day before the last date of four digits, which many programs write for "never".
+        let epoch = jiff::civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+        match epoch.checked_add(jiff::SignedDuration::from_millis(self.0)) {
+            Ok(date) => write!(f, "{date}Z"),
+            Err(_) if self.0 > 0 => f.write_str("after the year 9999"),
+            Err(_) => f.write_str("before the year -9999"),
         }
     }
 }
@@ -197,6 +200,23 @@ mod tests {
             Timestamp::from_millis(i64::MAX) + Duration::from_secs(1),
             Timestamp::from_millis(i64::MAX)
         );
+    }
+
+    #[test]
+    fn every_date_is_readable() {
+        for (millis, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (1_795_219_200_250, "2026-11-21T00:00:00.25Z"),
+            (-62_135_596_800_000, "0001-01-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+            (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+            (253_402_300_800_000, "after the year 9999"),
+            (i64::MAX, "after the year 9999"),
+            (i64::MIN + 1, "before the year -9999"),
+            (i64::MIN, "unknown"),
+        ] {
+            assert_eq!(Timestamp::from_millis(millis).to_string(), text, "{millis}");
+        }
     }
 
     #[test]

@@ -25,7 +25,7 @@ mod report;
 mod request;
 mod retry;
 mod setup_error;
-mod tls;
+pub(crate) mod tls;
 mod transport;
 mod values;
 mod wire;

@@ -8,6 +8,7 @@ pub(crate) mod account;
 pub(crate) mod audit;
 pub(crate) mod behavior_labels;
 mod credential_watch;
+mod field_watch;
 pub(crate) mod ledger;
 pub(crate) mod persist;
 pub(crate) mod poller;

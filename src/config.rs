@@ -14,10 +14,11 @@ pub(crate) mod parse;
 mod secret_files;
 mod shard;
 mod sources;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -27,9 +28,9 @@ use tracing_subscriber::filter::Targets;
 pub(crate) use accounts::DEFAULT_SHARE;
 pub(crate) use declared::Offline;
 pub use error::Error;
-pub(crate) use error::Mistake;
-pub use flags::Flags;
+pub(crate) use error::{Mistake, Mistakes, shown, shown_key};
 pub(crate) use flags::{FileFlags, LogFlags};
+pub use flags::{Flags, WebFlags};
 pub use secret_files::CredentialSource;
 pub(crate) use shard::Shard;
 
@@ -37,7 +38,6 @@ use crate::http::listen::Listen;
 use crate::model::resource::Intervals;
 use crate::store;
 use declared::{Declared, Naming, Secrets};
-use error::Mistakes;
 use sources::Layers;
 
 /// The exposition is encoded at most once a second, so reading more often shows nothing new. A day without reading is no
@@ -63,7 +63,7 @@ pub struct Config {
     pub shard: Shard,
     /// The address of the API: https, or http on loopback. It has no trailing slash, unless the path is empty.
     pub base_url: Url,
-    /// How often each endpoint is read.
+    /// How often each resource is read.
     pub intervals: Intervals,
     /// How users appear in the metrics.
     pub users: Users,
@@ -121,10 +121,27 @@ pub enum IdentityPolicy {
 /// The HTTP server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Web {
-    /// The address to listen on.
-    pub listen: Listen,
+    /// Where the sockets come from.
+    pub sockets: Sockets,
+    /// The web configuration, with TLS and passwords.
+    pub config_file: Option<PathBuf>,
+    /// The path of the metrics.
+    pub telemetry_path: String,
+    /// The second address, which has the health alone.
+    pub health_address: Option<Listen>,
+    /// Names that `Host` may have on a loopback address, in lower case.
+    pub allowed_hosts: Vec<String>,
     /// Whether the live page is served.
     pub page: WebPage,
+}
+
+/// Where the sockets to listen on come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sockets {
+    /// They are bound to these addresses; there is at least one.
+    Bind(Vec<Listen>),
+    /// systemd opened them.
+    Systemd,
 }
 
 /// Whether the live page at `/` and its JSON are served.
@@ -168,7 +185,7 @@ impl Filter {
 /// The part of the configuration that does not concern accounts, for commands that need none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
-    /// How often each endpoint is read.
+    /// How often each resource is read.
     pub intervals: Intervals,
     /// The state file; without one nothing survives a restart.
     pub state: Option<store::Settings>,
@@ -273,7 +290,16 @@ impl Local {
         let path = mistakes.note(path);
         let cache_mib = layers.get_or_default(keys::STATE_CACHE).parse(parse::whole_number(CACHE_MIB));
         let cache_mib = mistakes.note(cache_mib);
-        let listen = mistakes.note(layers.get_or_default(keys::LISTEN_ADDRESS).parse(str::parse::<Listen>));
+        let sockets = parse::sockets(layers, mistakes);
+        let config_file = layers.get(keys::WEB_CONFIG_FILE).map(|setting| parse::path(&setting)).transpose();
+        let config_file = mistakes.note(config_file);
+        let telemetry_path = parse::telemetry_path(&layers.get_or_default(keys::TELEMETRY_PATH));
+        let telemetry_path = mistakes.note(telemetry_path);
+        let health_address = layers.get(keys::HEALTH_ADDRESS);
+        let health_address = health_address.map(|setting| setting.parse(str::parse::<Listen>)).transpose();
+        let health_address = mistakes.note(health_address);
+        let hosts = layers.get(keys::ALLOWED_HOSTS).map(|setting| setting.parse(parse::host_names));
+        let hosts = mistakes.note(hosts.transpose());
         let page = mistakes.note(parse::web_page(&layers.get_or_default(keys::WEB_PAGE)));
         let level = mistakes.note(layers.get_or_default(keys::LOG_LEVEL).parse(str::parse::<Filter>));
         let format = mistakes.note(parse::log_format(&layers.get_or_default(keys::LOG_FORMAT)));
@@ -291,7 +317,14 @@ impl Local {
                 audit: audit?,
             },
             state: path?.map(|path| store::Settings { path, cache_bytes }),
-            web: Web { listen: listen?, page: page? },
+            web: Web {
+                sockets: sockets?,
+                config_file: config_file?,
+                telemetry_path: telemetry_path?,
+                health_address: health_address?,
+                allowed_hosts: hosts?.unwrap_or_default(),
+                page: page?,
+            },
             log: Log { level: level?, format: format? },
         })
     }

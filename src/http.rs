@@ -1,12 +1,18 @@
 //! An HTTP server with limits, time-outs and a drain, shared by the exporter's server and the simulator.
 
 mod body;
-#[cfg(feature = "daemon")]
-mod chained_body;
+mod connections;
+mod host;
+mod limits;
 #[cfg(feature = "daemon")]
 pub(crate) mod listen;
-mod per_peer;
-mod write_timeout;
+mod protocol;
+mod security;
+mod stats;
+mod stream;
+mod table;
+#[cfg(feature = "daemon")]
+pub(crate) mod tls;
 
 use std::future::Future;
 use std::pin::pin;
@@ -14,93 +20,100 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::header::{CONNECTION, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-pub use body::{Abort, Body, full, plain_text};
 #[cfg(feature = "daemon")]
-pub(crate) use chained_body::chained;
-use per_peer::Peers;
-use write_timeout::WriteTimeout;
+pub(crate) use body::chained;
+pub(crate) use body::stream;
+pub use body::{Abort, Body, full, plain_text};
+pub use connections::Connections;
+use connections::OpenRequest;
+use host::BadHost;
+pub use limits::Limits;
+use protocol::Protocol;
+pub use security::{Listener, Security};
+pub use stats::{CloseReason, ConnectionStats};
 
-/// The limits of a server.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// The maximum of open connections. Further ones wait to be accepted.
-    pub connections: usize,
-    /// The maximum of open connections from one address. Further ones are closed.
-    pub connections_of_one_peer: usize,
-    /// The time from accepting a connection to the end of the first request's header.
-    pub first_header_wait: Duration,
-    /// The time from an answer to the end of the next request's header.
-    pub header_wait: Duration,
-    /// The maximum size of a request's header, at least 8 KiB.
-    pub header_bytes: usize,
-    /// The time from the end of a request's header to the answer, and again until the client has received what was sent.
-    pub answer_wait: Duration,
-    /// The time that running requests get to end after `stop`.
-    pub drain: Duration,
-}
+/// Headers that every answer has, unless it sets them itself.
+pub type CommonHeaders = &'static [(HeaderName, HeaderValue)];
+
+/// How many connections may be in the process of being closed, beside those that are open.
+const CLOSING: usize = 32;
 
 /// Answers requests on `listener` with `handle` until `stop` is ready, then waits for running requests to end.
 ///
-/// During the drain, new connections are still accepted for one request each, so that a client learns from the answer
-/// that the server stops. An `Err` from `handle`, or from the body that it returns, closes the connection. Errors while
-/// accepting are logged; the server waits a second and continues.
-pub async fn serve<H, F>(listener: TcpListener, limits: Limits, stop: impl Future<Output = ()>, handle: H)
-where
+/// Each answer gets the headers `common`. During the drain, new connections are still accepted for one request each, so
+/// that a client learns from the answer that the server stops. An `Err` from `handle`, or from the body that it returns,
+/// closes the connection. Errors while accepting are logged; the server waits a second and continues.
+pub async fn serve<H, F>(
+    listener: impl Into<Listener>,
+    connections: Connections,
+    common: CommonHeaders,
+    stop: impl Future<Output = ()>,
+    handle: H,
+) where
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Result<Response<Body>, Abort>> + Send + 'static,
 {
-    let mut protocol = http1::Builder::new();
-    protocol
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_wait)
-        .max_buf_size(limits.header_bytes)
-        .half_close(true);
+    let limits = *connections.limits();
     let mut acceptor = Acceptor {
-        listener,
-        limits,
-        handle,
-        protocol,
-        slots: Arc::new(Semaphore::new(limits.connections)),
-        peers: Peers::new(limits.connections_of_one_peer),
-        connections: JoinSet::new(),
+        listener: listener.into(),
+        slots: Arc::new(Semaphore::new(limits.connections + CLOSING)),
+        connections: connections.clone(),
+        responder: Responder { handle, common, answer_wait: limits.answer_wait },
+        protocol: Protocol::new(limits.header_bytes),
+        stopping: watch::Sender::new(()),
+        tasks: JoinSet::new(),
     };
-    let [before, after] = [GracefulShutdown::new(), GracefulShutdown::new()];
-    tokio::select! {
-        () = acceptor.accept(&before) => {}
-        () = stop => {}
-    }
-    acceptor.protocol.keep_alive(false);
-    let drained = async {
+    let accepted = async {
+        let [before, after] = [GracefulShutdown::new(), GracefulShutdown::new()];
         tokio::select! {
-            () = acceptor.accept(&after) => {}
-            () = before.shutdown() => {}
+            () = acceptor.accept(&before) => {}
+            () = stop => {}
         }
-        after.shutdown().await;
+        acceptor.protocol.close_after_answer();
+        acceptor.stopping.send_replace(());
+        let drained = async {
+            tokio::select! {
+                () = acceptor.accept(&after) => {}
+                () = before.shutdown() => {}
+            }
+            after.shutdown().await;
+        };
+        if tokio::time::timeout(limits.drain, drained).await.is_err() {
+            tracing::warn!("connections were still open at the end of the drain");
+        }
     };
-    if tokio::time::timeout(limits.drain, drained).await.is_err() {
-        tracing::warn!("connections were still open at the end of the drain");
+    tokio::select! {
+        () = accepted => {}
+        () = connections.close_overdue() => {}
     }
 }
 
 /// Accepts connections and serves them.
 struct Acceptor<H> {
-    listener: TcpListener,
-    limits: Limits,
-    handle: H,
-    protocol: http1::Builder,
+    listener: Listener,
+    /// Limits the open connections and those that are being closed, and with them the open files.
     slots: Arc<Semaphore>,
-    peers: Peers,
+    connections: Connections,
+    responder: Responder<H>,
+    protocol: Protocol,
+    /// Changes when the server stops.
+    stopping: watch::Sender<()>,
     /// Dropping this closes the connections that are still open.
-    connections: JoinSet<()>,
+    tasks: JoinSet<()>,
+}
+
+/// Answers the requests of a connection.
+#[derive(Clone)]
+struct Responder<H> {
+    handle: H,
+    common: CommonHeaders,
+    answer_wait: Duration,
 }
 
 impl<H, F> Acceptor<H>
@@ -114,47 +127,72 @@ where
             let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else {
                 return;
             };
-            let (stream, peer) = match self.listener.accept().await {
+            let (stream, peer) = match self.listener.socket.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     // The process is out of file descriptors, or the client is gone already.
                     tracing::warn!(%error, "cannot accept a connection");
+                    self.connections.not_accepted();
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     continue;
                 }
             };
-            let Some(peer_slot) = self.peers.admit(peer.ip()) else {
-                tracing::debug!(peer = %peer.ip(), "refused a connection: the peer has too many");
-                continue;
-            };
             // Without this, the second part of an answer waits until the client acknowledges the first (Nagle).
             let _ = stream.set_nodelay(true);
-            let Limits { first_header_wait, answer_wait, .. } = self.limits;
-            let stream = TokioIo::new(WriteTimeout::new(stream, answer_wait));
-            let requested = Arc::new(Notify::new());
-            let (handle, first_request) = (self.handle.clone(), Arc::clone(&requested));
-            let service = service_fn(move |request| {
-                first_request.notify_one();
-                with_timeout(answer_wait, handle(request))
-            });
-            let connection = graceful.watch(self.protocol.serve_connection(stream, service));
-            self.connections.spawn(async move {
-                let _held = (slot, peer_slot);
-                let mut connection = pin!(connection);
-                let ended = tokio::select! {
-                    ended = &mut connection => ended,
-                    Err(_) = tokio::time::timeout(first_header_wait, requested.notified()) => {
-                        tracing::debug!("closed a connection that sent no request in time");
-                        return;
+            let (open, closing) = self.connections.admit(peer.ip());
+            let (responder, requests) = (self.responder.clone(), open.handle());
+            let service = move |request| {
+                let open = requests.request();
+                let answer = host::check(&request).map(|()| (responder.handle)(request));
+                respond(answer, open, responder.common, responder.answer_wait)
+            };
+            let (security, protocol) = (self.listener.security.clone(), self.protocol.clone());
+            let (watcher, stopping) = (graceful.watcher(), self.stopping.subscribe());
+            self.tasks.spawn(async move {
+                let _held = (slot, open);
+                let connection = async {
+                    match security.secure(stream, stopping).await {
+                        Some(secured) => protocol.serve(secured, watcher, service).await,
+                        None => Ok(()),
                     }
                 };
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection ended early");
+                let mut connection = pin!(connection);
+                tokio::select! {
+                    ended = &mut connection => {
+                        if let Err(error) = ended {
+                            tracing::debug!(%error, "a connection ended early");
+                        }
+                    }
+                    _ = closing => {}
                 }
             });
-            while self.connections.try_join_next().is_some() {}
+            while self.tasks.try_join_next().is_some() {}
         }
     }
+}
+
+/// The response to a request, with the headers `common`; `answer` is the handler's, unless `Host` cannot be used.
+async fn respond(
+    answer: Result<impl Future<Output = Result<Response<Body>, Abort>>, BadHost>,
+    request: OpenRequest,
+    common: CommonHeaders,
+    limit: Duration,
+) -> Result<Response<Body>, Abort> {
+    let mut response = match answer {
+        Ok(answer) => with_timeout(limit, answer).await?,
+        Err(bad) => refused(bad),
+    };
+    for (name, value) in common {
+        response.headers_mut().entry(name).or_insert_with(|| value.clone());
+    }
+    Ok(response.map(|body| body.answering(request)))
+}
+
+/// The answer to a request whose `Host` cannot be used. What follows on the connection cannot be trusted either.
+fn refused(bad: BadHost) -> Response<Body> {
+    let mut response = plain_text(StatusCode::BAD_REQUEST, bad.as_str());
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 async fn with_timeout(

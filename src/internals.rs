@@ -5,7 +5,7 @@
 
 #[cfg(feature = "daemon")]
 pub mod app {
-    pub use crate::app::{Error, Exporter, Tuning};
+    pub use crate::app::{Error, Exporter, Ports, Tuning};
     pub mod logging {
         pub use crate::app::logging::{Colour, subscriber};
     }
@@ -58,14 +58,19 @@ pub mod commands {
 
 #[cfg(feature = "daemon")]
 pub mod config {
-    pub use crate::config::{Config, CredentialSource, Error, Flags, IdentityPolicy, Local, LogFormat};
+    pub use crate::config::{
+        Config, CredentialSource, Error, Flags, IdentityPolicy, Local, LogFormat, Sockets, WebFlags,
+    };
     pub mod keys {
         pub use crate::config::keys::{ALL, Change, Key};
     }
 }
 
 pub mod http {
-    pub use crate::http::{Abort, Body, Limits, full, plain_text, serve};
+    pub use crate::http::{
+        Abort, Body, CloseReason, CommonHeaders, ConnectionStats, Connections, Limits, Listener, Security,
+        full, plain_text, serve,
+    };
 }
 
 #[cfg(feature = "daemon")]
@@ -88,7 +93,7 @@ pub mod metrics {
         }
     }
     pub mod telemetry {
-        pub use crate::metrics::telemetry::{IncidentCause, IncidentSource, Telemetry};
+        pub use crate::metrics::telemetry::{IncidentCause, IncidentSource, Rejection, Telemetry};
     }
 }
 
@@ -101,7 +106,7 @@ pub mod model {
 
 #[cfg(feature = "daemon")]
 pub mod server {
-    pub use crate::server::{Parts, Readiness, run};
+    pub use crate::server::{Parts, Readiness, Sockets, run};
     pub mod publisher {
         pub use crate::server::publisher::{Outputs, run};
     }
@@ -116,4 +121,9 @@ pub mod store {
     pub mod row {
         pub use crate::store::row::{Put, Table};
     }
+}
+
+#[cfg(feature = "daemon")]
+pub mod web {
+    pub use crate::web::{Checked, Web};
 }

@@ -34,6 +34,7 @@
 //! - [`commands`]: one file for each subcommand: its arguments, and what it does.
 //! - [`app`]: wires the parts of the daemon, runs them, and stops them.
 //! - [`server`]: serves `/metrics`, health, readiness, the status document and the live page.
+//! - [`web`]: what protects the port: TLS, passwords, a rate limit and headers, as the web configuration says.
 //! - [`collector`]: what is known of each account, and the poller that keeps it up to date: who changed
 //!   (`roster`), in which order their events are read (`queue`, `audit`, `schedule`), which events were
 //!   counted (`ledger`), and what is saved (`persist`).
@@ -54,11 +55,20 @@
 //!   a family, follow the field of [`model::Snapshot`] that fills it.
 //! - *How is an event counted exactly once?* `collector/account.rs` gets what was read. `ledger` reconciles a user's
 //!   events with those counted before, and `collector/poller.rs` saves the result before it publishes it.
+//! - *When does a count become durable?* In `save` of `collector/poller.rs`, which commits the changes to `store`
+//!   before they are published.
 //! - *When is Cloudflare asked, and what happens when a request fails?* `collector/schedule.rs` and
-//!   `cloudflare/limit` decide when, `cloudflare/exchange.rs` sends and retries, `cloudflare/error.rs` sorts
-//!   failures by what to do next (a 429, for example), and `collector/poller.rs` reacts.
-//! - *Which personal data leaves the process?* `cloudflare/decode` drops names and addresses unless they were
-//!   asked for; `collector/user_label.rs` decides what a user is called in a label.
+//!   `cloudflare/limit` decide when, `cloudflare/transport.rs` retries, `cloudflare/error.rs` sorts failures by what
+//!   to do next, and `collector/poller.rs` reacts.
+//! - *Where is a 429 handled?* `cloudflare/envelope.rs` recognizes it, `cloudflare/exchange.rs` starts a block in
+//!   `cloudflare/limit`, and `collector/poller.rs` sends nothing until its end.
+//! - *What must be touched to add a metric, a setting, a polled resource or a command?* The recipes in
+//!   `.github/CONTRIBUTING.md` list every file.
+//! - *Which personal data leaves the process?* `docs/privacy.md` lists every field, and which of them reach Prometheus.
+//!   `cloudflare/decode` drops names and addresses unless they were asked for; `collector/user_label.rs` decides what
+//!   a user is called in a label.
+//! - *How much memory may an answer take?* `cloudflare/decode/bounds.rs` has the limits of lists, and
+//!   `cloudflare/envelope.rs` those of everything else.
 //!
 //! # What always holds
 //!
@@ -139,6 +149,8 @@ mod metrics;
 mod server;
 #[cfg(feature = "daemon")]
 mod store;
+#[cfg(feature = "daemon")]
+mod web;
 
 #[doc(hidden)]
 #[allow(

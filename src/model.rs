@@ -7,7 +7,7 @@ mod odd;
 pub(crate) mod resource;
 mod snapshot;
 
-pub use odd::{Found, OddField, OddFields};
+pub use odd::{Found, LevelWord, OddField, OddFields};
 pub use resource::Resource;
 pub use snapshot::{
     AccountName, BehaviorStatus, EventTotals, Histogram, LevelChanges, PerLevel, Snapshot, UserSeries, Users,
@@ -151,18 +151,33 @@ impl Summary {
 }
 
 /// The names and e-mail addresses of users, in one string because there may be a million of them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Identities {
     text: String,
+    /// How much of the text may exceed [`Identities::BYTES_EACH`] for each user.
+    excess_limit: usize,
     /// For each user: where the e-mail address starts, where the name starts, and where it ends. Sorted by user once
     /// finished.
     spans: Vec<(UserId, u32, u32, u32)>,
 }
 
 impl Identities {
-    /// Whether the text has reached its limit: 64 MiB, and 256 bytes for each user.
+    /// Bytes that an e-mail address and a name may have together without counting against the limit.
+    const BYTES_EACH: usize = 256;
+
+    /// No users yet. Beyond 256 bytes for each user, the text is limited to `bytes`.
+    pub fn within(bytes: usize) -> Self {
+        Self { text: String::new(), excess_limit: bytes, spans: Vec::new() }
+    }
+
+    /// How many bytes of the text count against the limit.
+    pub(crate) fn excess_bytes(&self) -> usize {
+        self.text.len().saturating_sub(Self::BYTES_EACH * self.spans.len())
+    }
+
+    /// Whether the text has reached its limit.
     pub(crate) fn is_full(&self) -> bool {
-        self.text.len() > (64 << 20) + 256 * self.spans.len()
+        self.excess_bytes() >= self.excess_limit.max(1)
     }
 
     /// Adds one user. Text beyond 4 GiB is dropped.

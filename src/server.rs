@@ -3,31 +3,40 @@
 //! A scrape gets the cached exposition and a few samples about this process; it waits for nothing.
 
 mod assets;
+mod host_policy;
+mod listeners;
 mod negotiation;
 pub(crate) mod publisher;
 pub(crate) mod status;
 
-use std::future::{Future, ready};
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, VARY};
+use hyper::header::{
+    ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, VARY,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Method, Request, Response, StatusCode};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::http::{self, Body, Limits};
+use crate::http::{self, Body, Connections, Limits, Listener, Security};
 use crate::metrics::exposition::{Compressor, Exposition};
 use crate::metrics::telemetry::Telemetry;
 use crate::server::status::Status;
+use crate::web::Web;
+use host_policy::HostPolicy;
+pub use listeners::Sockets;
+use listeners::{Serving, run_all, stopped};
 use negotiation::{Coding, Negotiated};
 
 /// Some Prometheus servers, a probe and a person need about ten connections; each takes some 20 KiB. A connection
-/// without a request is closed soon, to make room for others. A connection that Prometheus keeps open between two scrapes
-/// stays open for scrape intervals of up to 30 s. The drain leaves time to stop the rest within five seconds.
+/// without a request is closed soon. A connection that Prometheus keeps open between two scrapes stays open for scrape
+/// intervals of up to 30 s, unless there is no room for another one. Unsent answers take little memory beside the rest,
+/// unless the exposition is large. The drain leaves time to stop the rest within five seconds.
 const LIMITS: Limits = Limits {
     connections: 256,
     connections_of_one_peer: 32,
@@ -35,8 +44,17 @@ const LIMITS: Limits = Limits {
     header_wait: Duration::from_secs(30),
     header_bytes: 16 * 1024,
     answer_wait: Duration::from_secs(30),
+    unsent_bytes: 16 << 20,
     drain: Duration::from_secs(4),
 };
+
+/// Some kubelets, load balancers and container engines need one connection each.
+const HEALTH_LIMITS: Limits = Limits { connections: 64, connections_of_one_peer: 16, ..LIMITS };
+/// No answer may be read, embedded or reinterpreted by pages of other sites.
+static COMMON_HEADERS: [(HeaderName, HeaderValue); 2] = [
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+];
 
 /// What `/-/ready` reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +80,12 @@ pub struct Parts {
     pub status: Option<watch::Receiver<Arc<Status>>>,
     /// The clock that dates the status document.
     pub clock: Clock,
+    /// What guards the port; `None` if nothing does.
+    pub web: Option<Web>,
+    /// The path of the metrics.
+    pub metrics_path: String,
+    /// The names that `Host` may have on a loopback address, beside `localhost` and loopback addresses; in lower case.
+    pub allowed_hosts: Vec<String>,
 }
 
 struct Server {
@@ -70,12 +94,34 @@ struct Server {
     compressor: Mutex<Compressor>,
 }
 
-/// Answers requests on `listener` until `stop` is ready, and then until running requests have ended, for at most 4 s. In
+/// Answers requests on `sockets` until `stop` is ready, and then until running requests have ended, for at most 4 s. In
 /// that time it still answers new requests.
-pub async fn run(listener: TcpListener, parts: Parts, stop: impl Future<Output = ()>) {
+pub async fn run(sockets: impl Into<Sockets>, parts: Parts, stop: impl Future<Output = ()>) {
+    let Sockets { main, health } = sockets.into();
+    let connections = Connections::new(LIMITS, parts.telemetry.connections());
+    let security = parts.web.as_ref().map_or(Security::Plain, Web::security);
     let server = Arc::new(Server { parts, compressor: Mutex::default() });
-    let handle = move |request| ready(Ok(server.answer(&request)));
-    http::serve(listener, LIMITS, stop, handle).await;
+    let stopping = watch::Sender::new(());
+    let mut servings: Vec<Serving> = Vec::new();
+    for socket in main {
+        let hosts = Arc::new(HostPolicy::of(&socket, &server.parts.allowed_hosts));
+        let server = Arc::clone(&server);
+        let handle = move |request| {
+            let (server, hosts) = (Arc::clone(&server), Arc::clone(&hosts));
+            async move { Ok(server.guarded(&request, &hosts).await) }
+        };
+        let listener = Listener { socket, security: security.clone() };
+        let stop = stopped(stopping.subscribe());
+        servings.push(Box::pin(http::serve(listener, connections.clone(), &COMMON_HEADERS, stop, handle)));
+    }
+    if let Some(socket) = health {
+        // With a table of its own, whose statistics nobody sees: what happens here says nothing about scrapes.
+        let connections = Connections::new(HEALTH_LIMITS, Arc::default());
+        let handle = move |request| std::future::ready(Ok(server.health(&request)));
+        let stop = stopped(stopping.subscribe());
+        servings.push(Box::pin(http::serve(socket, connections, &COMMON_HEADERS, stop, handle)));
+    }
+    run_all(servings, stopping, stop).await;
 }
 
 /// What is at a path.
@@ -88,10 +134,41 @@ enum Route<'a> {
 }
 
 impl Server {
-    fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
-        let Some(route) = self.route(request.uri().path()) else {
-            return http::plain_text(StatusCode::NOT_FOUND, "not found; the metrics are at /metrics\n");
-        };
+    /// The answer, unless the web configuration refuses the request.
+    async fn guarded(&self, request: &Request<Incoming>, hosts: &HostPolicy) -> Response<Body> {
+        match &self.parts.web {
+            Some(web) => web.guard(request.headers(), async { self.answer(request, hosts) }).await,
+            None => self.answer(request, hosts),
+        }
+    }
+
+    /// The answer on the address that has the health alone.
+    fn health(&self, request: &Request<Incoming>) -> Response<Body> {
+        match request.uri().path() {
+            "/-/healthy" => self.route_answer(request, &Route::Healthy),
+            "/-/ready" => self.route_answer(request, &Route::Ready),
+            _ => {
+                http::plain_text(StatusCode::NOT_FOUND, "not found; only /-/healthy and /-/ready are here\n")
+            }
+        }
+    }
+
+    fn answer(&self, request: &Request<Incoming>, hosts: &HostPolicy) -> Response<Body> {
+        if !hosts.allows(request) {
+            return http::plain_text(StatusCode::MISDIRECTED_REQUEST, host_policy::REFUSAL);
+        }
+        match self.route(request.uri().path()) {
+            Some(route) => self.route_answer(request, &route),
+            None => {
+                let mut response = http::plain_text(StatusCode::NOT_FOUND, "");
+                let text = format!("not found; the metrics are at {}\n", self.parts.metrics_path);
+                *response.body_mut() = http::full(text);
+                response
+            }
+        }
+    }
+
+    fn route_answer(&self, request: &Request<Incoming>, route: &Route<'_>) -> Response<Body> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut refused =
                 http::plain_text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed here\n");
@@ -102,7 +179,7 @@ impl Server {
             Route::Metrics => self.metrics(request),
             Route::Healthy => http::plain_text(StatusCode::OK, "healthy\n"),
             Route::Ready => self.ready(),
-            Route::Asset(file) => file.response(),
+            Route::Asset(file) => file.response(&self.parts.metrics_path),
             Route::Status(status) => self.status(status),
         };
         // hyper leaves out the body of an answer to HEAD. Without this header it would leave out the length too.
@@ -113,8 +190,10 @@ impl Server {
     }
 
     fn route(&self, path: &str) -> Option<Route<'_>> {
+        if path == self.parts.metrics_path {
+            return Some(Route::Metrics);
+        }
         match path {
-            "/metrics" => Some(Route::Metrics),
             "/-/healthy" => Some(Route::Healthy),
             "/-/ready" => Some(Route::Ready),
             _ => {

@@ -74,7 +74,7 @@ pub use story::player::StoryCallback;
 pub use world::ActionError;
 
 use crate::clock::{Clock, Timestamp};
-use crate::http::Limits;
+use crate::http::{Connections, Limits};
 use account::NewEvent;
 use engine::Engine;
 use ground_truth::{Details, Include};
@@ -88,6 +88,7 @@ const LIMITS: Limits = Limits {
     header_wait: Duration::from_secs(60),
     header_bytes: 64 * 1024,
     answer_wait: Duration::from_secs(600),
+    unsent_bytes: 1 << 30,
     drain: Duration::from_secs(1),
 };
 
@@ -309,5 +310,7 @@ async fn run(
         stop.await;
         engine.stop();
     };
-    crate::http::serve(listener, LIMITS, stop, move |request| Arc::clone(&handler).handle(request)).await;
+    let connections = Connections::new(LIMITS, Arc::default());
+    let handle = move |request| Arc::clone(&handler).handle(request);
+    crate::http::serve(listener, connections, &[], stop, handle).await;
 }

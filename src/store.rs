@@ -6,6 +6,7 @@
 
 mod database;
 mod error;
+mod file;
 pub(crate) mod offline;
 mod overlay;
 pub(crate) mod row;
@@ -326,14 +327,24 @@ fn open_for(settings: &Settings, accounts: &[String]) -> Result<(Opened, Origin)
     Err(Problem::Refused(Error::OtherAccounts { path, found }))
 }
 
-/// Lets the file be changed from now on.
+/// Lets the file be changed from now on. A file that is too open is used nevertheless.
 fn accept(opened: (Opened, Origin), accounts: &[String]) -> Result<(Opened, Origin), Problem> {
     let (mut opened, origin) = opened;
     match opened.accept(accounts) {
-        Ok(()) => Ok((opened, origin)),
+        Ok(()) => {
+            if let Some(mode) = opened.open_to_all() {
+                let mode = format!("{mode:04o}");
+                tracing::warn!(
+                    path = %opened.path().display(),
+                    mode,
+                    "every user of this machine may read or change the state file, which has the ids of users; run chmod o= on it"
+                );
+            }
+            Ok((opened, origin))
+        }
         Err(error) => {
             if origin == Origin::Created {
-                opened.truncate();
+                opened.discard();
             }
             database::close(Some(opened));
             Err(Problem::Refused(error))
@@ -349,7 +360,7 @@ fn replace_damaged(
     clock: &Clock,
 ) -> Result<Opened, Error> {
     let Damage { why, lock } = damage;
-    let renamed = database::rename_damaged(&settings.path, clock.date())?;
+    let renamed = file::rename_damaged(&settings.path, clock.date())?;
     // The damaged file is out of the way, so its lock is no longer needed.
     drop(lock);
     let path = settings.path.display();

@@ -100,7 +100,7 @@ def many_accounts(report, binary):
                 report.line(f"{what}: exposition, gzip", compressed[0][0] / MIB, "MiB")
                 median = statistics.median(wall for _, wall in compressed)
                 report.line(f"{what}: scrape, gzip, median", median * 1000, "ms")
-                (build,) = metrics.samples("zt_risk_exporter_page_build_seconds")
+                (build,) = metrics.samples("zt_risk_exporter_exposition_build_seconds")
                 report.line(f"{what}: build of the exposition", build * 1000, "ms")
                 state = Path(directory, "state.redb").stat().st_size
                 report.line(f"{what}: state file", state / MIB, "MiB")

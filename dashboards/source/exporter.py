@@ -213,10 +213,19 @@ def _counting() -> list[Any]:
         ),
         bar_panel(
             "Data problems",
-            "Events that could not be attributed, rows of answers that could not be decoded, and retries of requests.",
+            "Events that could not be attributed, rows and fields of answers that could not be decoded, users who left"
+            " and were not read once more, log lines that were dropped, and retries of requests.",
             [
                 range_query(increase_per_bar("events_unattributed_total", "reason"), "events not attributed"),
                 range_query(f"sum(increase({exporter_metric('rejected_rows_total', when=BAR)}))", "rows rejected"),
+                range_query(
+                    f"sum(increase({exporter_metric('unexpected_fields_total', when=BAR)}))", "unexpected fields"
+                ),
+                range_query(increase_per_bar("departed_users_skipped_total"), "users skipped"),
+                range_query(
+                    f"sum(increase({plain_metric('zt_risk_exporter_log_lines_dropped_total', when=BAR)}))",
+                    "log lines dropped",
+                ),
                 range_query(f"sum(increase({plain_metric('zt_risk_exporter_retries_total', when=BAR)}))", "retries"),
             ],
             width=6,
@@ -257,11 +266,12 @@ def _instances() -> Any:
 def _exposition() -> builders.Row:
     by = "{{instance}}"
     scraped = plain_metric("zt_risk_exporter_scrapes_total", when=RATE)
+    closed = plain_metric("zt_risk_exporter_web_connections_closed_total", when=RATE)
     panels = [
         line_panel(
             "Exposition size",
             "The size of /metrics in text format, uncompressed.",
-            [range_query(plain_metric("zt_risk_exporter_page_size_bytes"), by)],
+            [range_query(plain_metric("zt_risk_exporter_exposition_size_bytes"), by)],
             "bytes",
             width=6,
             height=7,
@@ -270,7 +280,7 @@ def _exposition() -> builders.Row:
         line_panel(
             "Exposition build time",
             "The time to encode and compress /metrics in both formats. Scrapes do not wait for it.",
-            [range_query(plain_metric("zt_risk_exporter_page_build_seconds"), by)],
+            [range_query(plain_metric("zt_risk_exporter_exposition_build_seconds"), by)],
             "s",
             width=6,
             height=7,
@@ -291,6 +301,34 @@ def _exposition() -> builders.Row:
             [range_query(plain_metric("scrape_duration_seconds"), by)],
             "s",
             width=6,
+            height=7,
+            calcs=("lastNotNull",),
+        ),
+        line_panel(
+            "Connections",
+            "Open connections to the exporter. At most 256, and at most 32 of one address.",
+            [range_query(plain_metric("zt_risk_exporter_web_connections"), by)],
+            COUNT,
+            width=8,
+            height=7,
+            calcs=("lastNotNull",),
+            decimals=0,
+        ),
+        line_panel(
+            "Closed connections",
+            "Connections that the exporter closed or could not accept, per minute, by reason.",
+            [range_query(f"60 * sum by (instance, reason) (rate({closed}))", "{{instance}} {{reason}}")],
+            COUNT,
+            width=8,
+            height=7,
+            calcs=("lastNotNull",),
+        ),
+        line_panel(
+            "Unsent answers",
+            "The size of answers that clients have not received yet.",
+            [range_query(plain_metric("zt_risk_exporter_web_unsent_bytes"), by)],
+            "bytes",
+            width=8,
             height=7,
             calcs=("lastNotNull",),
         ),

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use super::wiring::settings;
-use super::{Connected, Error, Exporter, Tuning, bind, connect, log_building};
+use super::{Connected, Error, Exporter, Ports, Tuning, connect, log_building};
 use crate::app::demo_state::{self, TempDir};
 use crate::app::signals::stop_signal;
 use crate::clock::Clock;
@@ -12,9 +12,9 @@ use crate::cloudflare::Options;
 use crate::cloudflare::limit::Budget;
 use crate::cloudflare::limit::QUOTA;
 use crate::config::{self, Config, CredentialSource, IdentityPolicy, Local, Shard};
-use crate::http::listen::Listen;
 use crate::model::resource::Intervals;
 use crate::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, LimitSpec, Scenario, Simulator, Story};
+use crate::web::Checked;
 
 /// What the demo simulates, and how fast.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,10 +37,11 @@ pub(crate) struct Demo {
 pub(crate) async fn demo(
     demo: &Demo,
     local: Local,
+    web: Option<Checked>,
     print: impl Fn(&str) + Clone + Send + Sync + 'static,
 ) -> Result<(), Error> {
     let mut stop = pin!(stop_signal().map_err(Error::Signals)?);
-    let listener = bind(&local.web.listen).await?;
+    let ports = Ports::open(&local.web, web).await?;
     let scenario = match demo.story {
         Some(story) => Scenario::of_story(story, demo.speed),
         None => Scenario { speed: demo.speed, ..Scenario::generated(demo.users, demo.seed) },
@@ -61,11 +62,11 @@ pub(crate) async fn demo(
     }
     let exporter =
         Exporter::new(&config, &Clock::system(), &Tuning { pace: demo.speed, ..Tuning::default() })?;
-    let address = listener.local_addr().map(Listen::reach).map_err(Error::Address)?;
+    let url = ports.urls().into_iter().next().ok_or(Error::NothingInherited)?;
     print(&format!(
         "{world}, {speed} times as busy as a real one.\n\
-         Live page:     http://{address}/\n\
-         Metrics:       http://{address}/metrics\n\
+         Live page:     {url}/\n\
+         Metrics:       {url}{metrics}\n\
          Simulated API: {api} (token: {GENERATED_TOKEN})\n\
          Stop with Ctrl-C.\n",
         world = match demo.story {
@@ -73,9 +74,10 @@ pub(crate) async fn demo(
             None => format!("A simulated account of {} users", demo.users),
         },
         speed = demo.speed,
+        metrics = ports.metrics_path,
         api = simulator.base_url(),
     ));
-    exporter.run(listener, stop).await
+    exporter.run(ports, stop).await
 }
 
 /// The configuration of the demo's exporter.

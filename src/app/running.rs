@@ -5,11 +5,10 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Error, Exporter};
+use super::{Error, Exporter, Ports};
 use crate::app::liveness::Liveness;
 use crate::app::systemd;
 use crate::metrics::exposition::{Compressor, Exposition};
@@ -17,6 +16,7 @@ use crate::model::Snapshot;
 use crate::server::publisher::{self, Outputs};
 use crate::server::status::Recorder;
 use crate::server::{self, Readiness};
+use crate::web::Web;
 
 /// The exporter becomes ready after this time even if an account was not tried yet: trouble with Cloudflare is shown on
 /// `/metrics` and does not take the pod out of service.
@@ -27,8 +27,9 @@ impl Exporter {
     ///
     /// # Errors
     /// A part ended. The exporter stops then, because `/metrics` would go on with values that no longer change.
-    pub async fn run(self, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { pollers, snapshots, telemetry, clock, state, trend_step } = self;
+    pub async fn run(self, ports: impl Into<Ports>, stop: impl Future<Output = ()>) -> Result<(), Error> {
+        let Self { pollers, snapshots, telemetry, clock, state, trend_step, allowed_hosts } = self;
+        let Ports { sockets, web, metrics_path } = ports.into();
         let (readiness, readiness_changes) = watch::channel(Readiness::Starting);
         let mut compressor = Compressor::new();
         // The first exposition is built before the first request is answered, so that no scrape lacks the counts from
@@ -47,6 +48,9 @@ impl Exporter {
             readiness: readiness_changes.clone(),
             status: status.as_ref().map(|(_, status)| status.subscribe()),
             clock: clock.clone(),
+            web: web.map(|web| Web::new(web, telemetry.clone(), clock.clone())),
+            metrics_path,
+            allowed_hosts,
         };
         let mut liveness = Liveness::default();
         let mut polling: JoinSet<Infallible> =
@@ -59,7 +63,7 @@ impl Exporter {
             // An error means that the sender was dropped, which happens only after the server ended.
             let _ = draining.wait_for(|readiness| *readiness == Readiness::Draining).await;
         };
-        let mut server = tokio::spawn(liveness.watch(server::run(listener, parts, drain)));
+        let mut server = tokio::spawn(liveness.watch(server::run(sockets, parts, drain)));
         let ready = first_attempts(snapshots);
         let watchdog = systemd::feed_watchdog(liveness);
         tokio::pin!(stop, ready, watchdog);

@@ -63,6 +63,8 @@ pub struct Exporter {
     pub(super) state: Option<(State, Generation)>,
     /// The time between two points of a trend; `None` if the live page is off.
     pub(super) trend_step: Option<Duration>,
+    /// The names that `Host` may have on a loopback address.
+    pub(super) allowed_hosts: Vec<String>,
 }
 
 impl Exporter {
@@ -93,7 +95,9 @@ impl Exporter {
             WebPage::Off => None,
         };
         let (pollers, snapshots) = (Vec::new(), Vec::new());
-        let mut exporter = Self { pollers, snapshots, telemetry, clock: clock.clone(), state, trend_step };
+        let allowed_hosts = config.web.allowed_hosts.clone();
+        let mut exporter =
+            Self { pollers, snapshots, telemetry, clock: clock.clone(), state, trend_step, allowed_hosts };
         let mut by_credential: BTreeMap<usize, Vec<&config::Account>> = BTreeMap::new();
         for account in &config.accounts {
             by_credential.entry(account.credential).or_default().push(account);

@@ -13,6 +13,10 @@ const MAX_ERRORS: usize = 5;
 /// The longest error message that is kept, in characters.
 const MAX_MESSAGE: usize = 200;
 
+/// The most values in an envelope. As a tree, a value of a few bytes takes up to 700 bytes of memory. Two envelopes are
+/// in memory while a list is read in pages.
+const MAX_VALUES: usize = 30_000;
+
 /// A response without its list.
 #[derive(Debug, Default)]
 pub(super) struct Envelope {
@@ -68,6 +72,9 @@ impl Envelope {
 
     /// Parses an envelope. A missing `success` is not an error here.
     pub(super) fn parse(text: &[u8], secrets: &[SecretString]) -> Result<Self, DecodeError> {
+        if values(text) > MAX_VALUES {
+            return Err(DecodeError::TooLarge { limit: MAX_VALUES as u64, what: "values" });
+        }
         let mut value: Value = serde_json::from_slice(text).map_err(|error| {
             if error.is_eof() {
                 return DecodeError::Truncated { bytes: text.len() as u64 };
@@ -153,21 +160,32 @@ pub(super) fn sanitize(text: &str, limit: usize) -> String {
 }
 
 /// The errors of an envelope, each followed by the errors of its chain.
-fn errors(errors: &Value, secrets: &[SecretString]) -> Vec<ApiError> {
-    let links = |error: &Value| match error.get("error_chain") {
-        Some(Value::Array(chain)) => chain.clone(),
-        _ => Vec::new(),
-    };
-    let errors = errors.as_array().map(Vec::as_slice).unwrap_or_default();
+fn errors<'a>(errors: &'a Value, secrets: &[SecretString]) -> Vec<ApiError> {
+    let links = |error: &'a Value| error.get("error_chain").and_then(Value::as_array).into_iter().flatten();
+    let errors = errors.as_array().into_iter().flatten();
     errors
-        .iter()
-        .flat_map(|error| std::iter::once(error.clone()).chain(links(error)))
+        .flat_map(|error| std::iter::once(error).chain(links(error)))
         .take(MAX_ERRORS)
         .map(|error| ApiError {
             code: error.get("code").and_then(Value::as_i64).unwrap_or_default(),
             message: message(error.get("message").and_then(Value::as_str).unwrap_or_default(), secrets),
         })
         .collect()
+}
+
+/// How many values JSON text has: each is the first of an array or an object, or follows a comma.
+fn values(text: &[u8]) -> usize {
+    let (mut values, mut in_string, mut bytes) = (1, false, text.iter());
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => in_string = !in_string,
+            // The next byte is part of the escape sequence.
+            b'\\' if in_string => drop(bytes.next()),
+            b'[' | b'{' | b',' if !in_string => values += 1,
+            _ => {}
+        }
+    }
+    values
 }
 
 /// Makes an error message safe to show: servers sometimes echo what they were sent.
@@ -325,6 +343,24 @@ mod tests {
             let text = format!(r#"{{"result_info":{{"total_count":{text}}}}}"#);
             let envelope = Envelope::parse(text.as_bytes(), &[]).unwrap();
             assert_eq!(envelope.info.total_count, wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_envelope_has_a_bounded_number_of_values() {
+        let filled =
+            |value: &str, count: usize| format!(r#"{{"result":[{}]}}"#, vec![value; count].join(","));
+        for (text, is_read) in [
+            (filled("0", MAX_VALUES - 2), true),
+            (filled("0", MAX_VALUES - 1), false),
+            (filled("{}", MAX_VALUES / 2 - 1), true),
+            (filled("{}", MAX_VALUES / 2), false),
+            (filled(r#"",[{\\\",,\\""#, 1), true),
+            (format!(r#"{{"result":"{}"}}"#, ",[{\\\"".repeat(MAX_VALUES)), true),
+        ] {
+            let wanted = DecodeError::TooLarge { limit: MAX_VALUES as u64, what: "values" };
+            let read = Envelope::parse(text.as_bytes(), &[]).map(|_| ());
+            assert_eq!(read, if is_read { Ok(()) } else { Err(wanted) }, "{:.60}", text);
         }
     }
 }

@@ -6,6 +6,7 @@
 //! counted element arrived.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -50,26 +51,27 @@ pub(super) async fn read<E: Element>(
     total_timeout: Duration,
 ) -> Result<List<E>, Error> {
     let mut deadline = Deadline::new(total_timeout);
+    let bounds = transport.bounds();
     let (operation, mut size) = (request.operation, probe.granted());
     let begin = |page| Accumulator::<E>::begin(page, operation, Position::First);
     let mut pages = 1;
     let mut list = match size {
-        None => transport.list(&request, &mut deadline, begin).await?,
-        Some(_) => match transport.list(&request.page(1, size), &mut deadline, begin).await {
+        None => transport.list(&request, bounds, &mut deadline, begin).await?,
+        Some(_) => match transport.list(&request.page(1, size), bounds, &mut deadline, begin).await {
             Err(error) if error.kind() == Kind::Invalid => {
                 probe.record(ProbeResult::Refused);
                 size = None;
                 pages += 1;
-                transport.list(&request, &mut deadline, begin).await?
+                transport.list(&request, bounds, &mut deadline, begin).await?
             }
             first => first?,
         },
     };
     let date = list.first.date;
-    if list.sign_of_more(1, size).is_some() && probe.untried() {
+    if list.sign_of_more(1, size).is_some() && probe.untried() && list.is_small(probe.size, bounds) {
         let larger = request.page(1, Some(probe.size)).continuation();
         pages += 1;
-        match transport.list(&larger, &mut deadline, begin).await {
+        match transport.list(&larger, bounds, &mut deadline, begin).await {
             Ok(larger) if larger.received > list.received => {
                 probe.record(ProbeResult::Granted);
                 size = Some(probe.size);
@@ -82,7 +84,6 @@ pub(super) async fn read<E: Element>(
             Err(_) => {}
         }
     }
-    (list.most, list.most_text) = (E::limit(transport.bounds()), transport.bounds().text_bytes);
     let mut page = 1;
     let mut trouble = None;
     // Whether the server ignores cursors and links, so that only page numbers are left.
@@ -90,7 +91,7 @@ pub(super) async fn read<E: Element>(
     while trouble.is_none()
         && let Some(sign) = list.sign_of_more(page, size)
     {
-        if page >= transport.bounds().pages {
+        if page >= bounds.pages {
             trouble = Some(format!("there are more than {page} pages"));
             break;
         }
@@ -107,7 +108,8 @@ pub(super) async fn read<E: Element>(
             }
         };
         let begin = |page| Accumulator::<E>::begin(page, operation, Position::Later);
-        let added = transport.list(&next.continuation(), &mut deadline, begin).await;
+        let room = list.room(bounds);
+        let added = transport.list(&next.continuation(), &room, &mut deadline, begin).await;
         trouble = match added.map(|page| list.add(page)) {
             Ok(PageAdded::New) => None,
             Ok(PageAdded::Empty) => break,
@@ -121,12 +123,12 @@ pub(super) async fn read<E: Element>(
             Err(error) if is_account_wide(&error) => return Err(error),
             Err(error) => Some(format!("page {page} is missing: {error}")),
         };
-        if list.received > transport.bounds().elements {
-            let reason = format!("it is too large: more than {} elements", transport.bounds().elements);
+        if list.received > bounds.elements {
+            let reason = format!("it is too large: more than {} elements", bounds.elements);
             return Err(list.first.shape_error(operation, &reason));
         }
     }
-    let trouble = trouble.or_else(|| list.limit_reached(transport.bounds()));
+    let trouble = trouble.or_else(|| list.limit_reached(bounds));
     Ok(list.finish(trouble, date, pages))
 }
 
@@ -157,11 +159,36 @@ enum ByNumber {
     Always,
 }
 
-/// How many elements of one page occur on it more than once.
-fn duplicates<E: Element>(items: &[E], unreadable: &[UserId]) -> usize {
-    let keys: HashSet<_> = items.iter().map(E::key).collect();
-    let users: HashSet<_> = unreadable.iter().collect();
-    items.len() - keys.len() + unreadable.len() - users.len()
+/// Which elements were read, as hashes of their keys: the keys of a million rows would take more memory than the rows.
+///
+/// Two elements with the same hash count as duplicates. Among two million elements, this happens in one list of ten
+/// million, and makes that reading partial.
+#[derive(Default)]
+struct Seen {
+    hasher: RandomState,
+    hashes: HashSet<u64>,
+}
+
+impl Seen {
+    /// The hashes of one page's elements, and how many elements occur on it more than once.
+    fn page<E: Element>(&self, items: &[E], unreadable: &[UserId]) -> (HashSet<u64>, usize) {
+        let total = items.len() + unreadable.len();
+        let mut hashes = HashSet::with_capacity(total);
+        hashes.extend(items.iter().map(|item| self.hasher.hash_one(item.key())));
+        // The flag distinguishes the unreadable row of a user from a readable one.
+        hashes.extend(unreadable.iter().map(|user| self.hasher.hash_one((user, true))));
+        let duplicates = total - hashes.len();
+        (hashes, duplicates)
+    }
+
+    /// Adds the elements of a page.
+    fn add(&mut self, page: HashSet<u64>) {
+        if self.hashes.is_empty() {
+            self.hashes = page;
+        } else {
+            self.hashes.extend(page);
+        }
+    }
 }
 
 /// Whether every further request would fail like this one.
@@ -185,9 +212,7 @@ struct Accumulator<E: Element> {
     unreadable: Vec<UserId>,
     anonymous: u32,
     odd: OddFields,
-    /// How many elements are kept, and how many bytes of text.
-    most: usize,
-    most_text: usize,
+    /// Bytes of text in `items`.
     text_bytes: usize,
     /// Elements that were left out because of a limit.
     left_out: usize,
@@ -205,9 +230,8 @@ struct Accumulator<E: Element> {
     duplicates: usize,
     /// Number of elements received, readable or not, duplicates included.
     received: usize,
-    /// The keys of `items`; empty until there is a second page.
-    known: HashSet<E::Key>,
-    known_unreadable: HashSet<UserId>,
+    /// Empty until there is a second page.
+    seen: Seen,
 }
 
 /// Whether a response is the first page.
@@ -251,8 +275,6 @@ impl<E: Element> Accumulator<E> {
             last_page: list.received(),
             duplicates: 0,
             odd: list.odd,
-            most: usize::MAX,
-            most_text: usize::MAX,
             text_bytes: list.items.iter().map(E::heap_bytes).sum(),
             left_out: list.left_out,
             first,
@@ -260,9 +282,27 @@ impl<E: Element> Accumulator<E> {
             unreadable: list.unreadable,
             anonymous: list.anonymous,
             identities: list.identities,
-            known: HashSet::new(),
-            known_unreadable: HashSet::new(),
+            seen: Seen::default(),
         })
+    }
+
+    /// Whether larger pages of `size` elements may help: they would have more elements, and all of these would be kept.
+    fn is_small(&self, size: u32, bounds: &Bounds) -> bool {
+        self.received < size as usize && self.used_text() <= bounds.text_bytes / 4
+    }
+
+    /// The bounds of the next page, so that all pages together stay within `bounds`.
+    fn room(&self, bounds: &Bounds) -> Bounds {
+        Bounds {
+            events: bounds.events.saturating_sub(self.items.len()),
+            text_bytes: bounds.text_bytes.saturating_sub(self.used_text()),
+            ..*bounds
+        }
+    }
+
+    /// Bytes that count against [`Bounds::text_bytes`].
+    fn used_text(&self) -> usize {
+        self.text_bytes + self.identities.as_ref().map_or(0, Identities::excess_bytes)
     }
 
     /// Why there may be more elements after `page`, which was requested with this size.
@@ -314,25 +354,22 @@ impl<E: Element> Accumulator<E> {
         if page.received == 0 {
             return PageAdded::Empty;
         }
-        if self.known.is_empty() && self.known_unreadable.is_empty() {
-            self.known.extend(self.items.iter().map(E::key));
-            self.known_unreadable.extend(&self.unreadable);
-            self.duplicates = duplicates(&self.items, &self.unreadable);
+        if self.seen.hashes.is_empty() {
+            let (hashes, duplicates) = self.seen.page(&self.items, &self.unreadable);
+            self.seen.add(hashes);
+            self.duplicates = duplicates;
         }
-        let before = (self.known.len(), self.known_unreadable.len());
-        self.known.extend(page.items.iter().map(E::key));
-        self.known_unreadable.extend(&page.unreadable);
-        if (self.known.len(), self.known_unreadable.len()) == before {
+        let before = self.seen.hashes.len();
+        let (hashes, duplicates) = self.seen.page(&page.items, &page.unreadable);
+        self.seen.add(hashes);
+        if self.seen.hashes.len() == before && page.left_out == 0 {
             return PageAdded::Repeated;
         }
-        self.duplicates += duplicates(&page.items, &page.unreadable);
+        self.duplicates += duplicates;
         self.odd.append(&page.odd, self.received);
         self.left_out += page.left_out;
-        self.text_bytes = self.text_bytes.saturating_add(page.text_bytes);
-        let has_room = self.text_bytes <= self.most_text;
-        let room = if has_room { self.most.saturating_sub(self.items.len()) } else { 0 };
-        self.left_out += page.items.len().saturating_sub(room);
-        self.items.extend(page.items.into_iter().take(room));
+        self.text_bytes += page.text_bytes;
+        self.items.extend(page.items);
         self.unreadable.extend(page.unreadable);
         self.anonymous += page.anonymous;
         if let (Some(all), Some(these)) = (&mut self.identities, page.identities) {
@@ -381,11 +418,8 @@ impl<E: Element> Accumulator<E> {
             return Some(format!("the total changed from {first} to {last} while the pages were read"));
         }
         // Some servers count duplicates, which is no sign of missing elements.
-        let duplicates = if self.known.is_empty() && self.known_unreadable.is_empty() {
-            self.received.saturating_sub(arrived)
-        } else {
-            self.duplicates
-        };
+        let duplicates =
+            if self.seen.hashes.is_empty() { self.received.saturating_sub(arrived) } else { self.duplicates };
         let counts = [arrived as u64, (arrived + duplicates) as u64];
         if let Some(total) = first.or(last)
             && !counts.contains(&total)

@@ -10,7 +10,7 @@ use rustls::{ClientConfig, RootCertStore};
 /// # Errors
 /// The environment names a file or directory without certificates. There is no fallback, because the operator asked for
 /// these anchors only.
-pub(super) fn with_anchors() -> Result<ClientConfig, String> {
+pub(crate) fn with_anchors() -> Result<ClientConfig, String> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
@@ -24,15 +24,16 @@ pub(super) fn with_anchors() -> Result<ClientConfig, String> {
         }
         roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
     }
-    Ok(config(roots))
+    Ok(trusting(roots))
 }
 
 /// A configuration for plain HTTP: it trusts no certificate and reads no files.
-pub(super) fn without_anchors() -> ClientConfig {
-    config(RootCertStore::empty())
+pub(crate) fn without_anchors() -> ClientConfig {
+    trusting(RootCertStore::empty())
 }
 
-fn config(roots: RootCertStore) -> ClientConfig {
+/// A configuration that trusts `roots`.
+pub(crate) fn trusting(roots: RootCertStore) -> ClientConfig {
     let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("ring supports every TLS version that rustls supports")

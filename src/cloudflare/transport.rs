@@ -121,14 +121,15 @@ impl Transport {
         self.run(request, deadline, || TextSink::new(self.bounds()), take).await
     }
 
-    /// Runs an operation whose response is a list; `take` reads the response.
+    /// Runs an operation whose response is a list, of which at most `room` is kept; `take` reads the response.
     pub(super) async fn list<E: Element, T>(
         &self,
         request: &Request,
+        room: &Bounds,
         deadline: &mut Deadline,
         take: impl Fn(Answer<DecodedList<E>>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.run(request, deadline, || Reader::new(self.bounds(), self.pii), take).await
+        self.run(request, deadline, || Reader::new(room, self.pii), take).await
     }
 
     async fn run<S: Sink, T>(

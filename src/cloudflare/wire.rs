@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::decode::rfc3339;
 use super::values::{IntegrationSetting, NewIntegration, TokenState, TokenStatus, UpdatedBehavior};
 use crate::clock::Timestamp;
-use crate::model::{self, BehaviorSetting, Found, Level, Listing, OddFields};
+use crate::model::{self, BehaviorSetting, Found, Level, LevelWord, Listing, OddFields};
 
 /// `{behaviors: {id: {name, description, enabled, risk_level}}}`
 #[derive(Debug, Deserialize)]
@@ -235,11 +235,15 @@ impl Fields<'_> {
 
     /// An optional level. A word that is not documented is kept, and counts as unexpected.
     fn level(&mut self, field: &'static str) -> Option<Level> {
-        let level = self.optional(field, |value| value.as_str().map(Level::from_word));
-        if level == Some(Level::Unrecognized) {
-            self.odd.add(field, Found::String, self.index);
+        let word = self.optional(field, |value| value.as_str().map(str::to_owned))?;
+        let level = Level::from_word(&word);
+        if level == Level::Unrecognized {
+            self.odd.add(field, Found::UnknownLevel, self.index);
+            if let Some(word) = LevelWord::new(&word) {
+                self.odd.add_level(word);
+            }
         }
-        level
+        Some(level)
     }
 }
 

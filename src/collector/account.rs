@@ -5,6 +5,7 @@
 //! published as counted ([`Account::saved`]).
 
 mod changes;
+mod clocks;
 mod dirty;
 mod restore;
 mod snapshot;
@@ -27,10 +28,11 @@ use crate::collector::top_users::TopUsers;
 use crate::collector::user_label::UserLabel;
 use crate::model::resource::Intervals;
 use crate::model::{
-    AccountName, Behavior, Completeness, EventTotals, Integration, LevelChanges, Listing, Resource, Summary,
-    UserId, UserRisk,
+    AccountName, Behavior, Completeness, EventTotals, Integration, LevelChanges, Listing, OddFields,
+    Resource, Summary, UserId, UserRisk,
 };
 use crate::store::row::Table;
+use clocks::Clocks;
 use dirty::Unsaved;
 
 /// The most integrations with series of their own. Cloudflare knows one kind, and a tenant has one or two.
@@ -117,7 +119,10 @@ pub struct Account {
     reachability: Reachability,
     labels: LabelsReady,
     last_success: BTreeMap<Resource, Timestamp>,
+    clocks: Clocks,
     rejected: BTreeMap<Resource, u64>,
+    /// How often each field did not have its documented form.
+    unexpected: BTreeMap<(Resource, &'static str), u64>,
     /// When expired keys and users were last looked for, on Cloudflare's clock.
     last_cleanup: Option<Timestamp>,
     /// Events of a behavior without a label, which wait for the behaviors to be read.
@@ -130,8 +135,17 @@ pub struct Account {
     refused_users: Vec<UserId>,
     /// The users whose latest request failed.
     failing_users: HashSet<UserId>,
+    turn: Turn,
     unsaved: Unsaved,
     published: Published,
+}
+
+/// Which request goes first if a resource and a user's events are due. They take turns: if it takes longer than the
+/// interval to read and save a list, the list is always due, and no user's events would be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Resource,
+    User,
 }
 
 /// A reading that cannot be counted yet: the behavior of an event is unknown, and its display name must not become a label
@@ -186,13 +200,16 @@ impl Account {
             reachability: Reachability::Silent,
             labels: LabelsReady::NotYet,
             last_success: BTreeMap::new(),
+            clocks: Clocks::default(),
             rejected: BTreeMap::new(),
+            unexpected: BTreeMap::new(),
             last_cleanup: None,
             unlabelled: None,
             looked_up: BTreeSet::new(),
             departures_skipped: 0,
             refused_users: Vec::new(),
             failing_users: HashSet::new(),
+            turn: Turn::Resource,
             unsaved: Unsaved::Everything,
             published: Published::default(),
         }
@@ -258,42 +275,64 @@ impl Account {
         if self.unlabelled.is_some() {
             return Step::Fetch(Fetch::Resource(Resource::Behaviors));
         }
-        if let Some(resource) = self.schedule.due(now) {
+        if self.turn == Turn::Resource
+            && let Some(resource) = self.schedule.due(now)
+        {
+            self.turn = Turn::User;
             return Step::Fetch(Fetch::Resource(resource));
         }
+        self.turn = Turn::Resource;
+        if let Some(request) = self.next_user(now) {
+            return Step::Fetch(Fetch::User(request));
+        }
+        if let Some(resource) = self.schedule.due(now) {
+            self.turn = Turn::User;
+            return Step::Fetch(Fetch::Resource(resource));
+        }
+        Step::Wait(self.next_due(now))
+    }
+
+    /// Whether users' events may be read and counted.
+    fn is_counting(&self) -> bool {
+        self.ledger.epoch().is_some()
+            && self.labels == LabelsReady::Yes
+            && self.reachability == Reachability::Answered
+    }
+
+    /// The user whose events are to be read now.
+    fn next_user(&mut self, now: Instant) -> Option<DetailRequest> {
+        if !self.is_counting() {
+            return None;
+        }
+        let may = |purpose| self.schedule.user_turn(purpose, now) == Admission::Now;
+        let (change, audit) = (may(Purpose::Change), may(Purpose::Audit));
+        let pending = if change { self.next_pending(now) } else { None };
+        pending.or_else(|| if audit { self.next_audited(now) } else { None })
+    }
+
+    /// When the next request is due, if none is due now.
+    fn next_due(&self, now: Instant) -> Instant {
         let next_poll = self.schedule.next_due();
-        if self.ledger.epoch().is_none()
-            || self.labels == LabelsReady::NotYet
-            || self.reachability == Reachability::Silent
-        {
-            return Step::Wait(next_poll);
+        if !self.is_counting() {
+            return next_poll;
         }
         let change = self.schedule.user_turn(Purpose::Change, now);
         let audit = self.schedule.user_turn(Purpose::Audit, now);
-        if change == Admission::Now
-            && let Some(request) = self.next_pending(now)
-        {
-            return Step::Fetch(Fetch::User(request));
-        }
-        if audit == Admission::Now
-            && let Some(request) = self.next_audited(now)
-        {
-            return Step::Fetch(Fetch::User(request));
-        }
         let starts = |turn, due: Option<Instant>| match turn {
             Admission::At(free) => Some(free),
             Admission::Now | Admission::AfterResponse => due,
         };
         let users = [starts(change, self.queue.next_due()), starts(audit, self.audit.next_due())];
-        let next = users.into_iter().flatten().filter(|due| *due > now).fold(next_poll, Instant::min);
-        Step::Wait(next)
+        users.into_iter().flatten().filter(|due| *due > now).fold(next_poll, Instant::min)
     }
 
     /// The summary was read. `local_date` is the date on our own clock.
     pub fn summary_read(&mut self, summary: &Summary, now: Instant, local_date: Timestamp) {
         let date = summary.date.unwrap_or(local_date);
+        self.at_date_of_list(date, local_date);
         self.reachability = Reachability::Answered;
         self.reject(Resource::Summary, summary.unreadable.len() as u64 + u64::from(summary.anonymous));
+        self.add_unexpected(Resource::Summary, &summary.odd);
         self.schedule.read(Resource::Summary, summary.pages, now);
         let whole = summary.completeness == Completeness::Complete;
         self.up = Some(whole);
@@ -327,6 +366,7 @@ impl Account {
     ) {
         self.user_answered(request);
         self.reject(Resource::User, u64::from(risk.rejected));
+        self.add_unexpected(Resource::User, &risk.odd);
         if risk.completeness == Completeness::Complete {
             self.last_success.insert(Resource::User, local_date);
         }
@@ -397,8 +437,9 @@ impl Account {
 
     /// The behaviors were read.
     pub fn behaviors_read(&mut self, found: Listing<Behavior>, now: Instant, local_date: Timestamp) {
-        let Listing { rows: mut behaviors, rejected, odd: _ } = found;
+        let Listing { rows: mut behaviors, rejected, odd } = found;
         self.reject(Resource::Behaviors, rejected.into());
+        self.add_unexpected(Resource::Behaviors, &odd);
         behaviors.sort_by(|a, b| a.id.cmp(&b.id));
         self.ledger.list_behaviors(&behaviors);
         self.labels = LabelsReady::Yes;
@@ -415,8 +456,9 @@ impl Account {
 
     /// The integrations were read.
     pub fn integrations_read(&mut self, found: Listing<Integration>, now: Instant, local_date: Timestamp) {
-        let Listing { rows: mut integrations, rejected, odd: _ } = found;
+        let Listing { rows: mut integrations, rejected, odd } = found;
         self.reject(Resource::Integrations, rejected.into());
+        self.add_unexpected(Resource::Integrations, &odd);
         integrations.sort_by_key(|integration| integration.id);
         integrations.truncate(MAX_INTEGRATIONS);
         self.integrations = Some(integrations);
@@ -527,7 +569,7 @@ impl Account {
 
     /// Removes what has expired: keys of events absent for a week, then users gone for 90 days.
     fn clean_up(&mut self, date: Timestamp) {
-        if self.last_cleanup.is_some_and(|last| date < last + CLEANUP_INTERVAL) {
+        if self.last_cleanup.is_some_and(|last| last <= date && date < last + CLEANUP_INTERVAL) {
             return;
         }
         self.last_cleanup = Some(date);
@@ -553,5 +595,11 @@ impl Account {
 
     fn reject(&mut self, resource: Resource, rows: u64) {
         *self.rejected.entry(resource).or_default() += rows;
+    }
+
+    fn add_unexpected(&mut self, resource: Resource, odd: &OddFields) {
+        for field in odd.iter() {
+            *self.unexpected.entry((resource, field.field)).or_default() += u64::from(field.count);
+        }
     }
 }

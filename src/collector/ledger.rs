@@ -23,6 +23,7 @@ use siphasher::sip::SipHasher24;
 pub use loss::Loss;
 pub use reading::{DetailRequest, FetchReason};
 pub(crate) use reading::{Reading, Verdict};
+pub(crate) use reconcile::CLOCK_SKEW;
 pub(crate) use user_record::{Counted, Record};
 
 use crate::clock::Timestamp;
@@ -101,6 +102,17 @@ impl Ledger {
         let start = if self.epoch.is_none() { CountingStart::Now } else { CountingStart::Earlier };
         self.epoch.get_or_insert(epoch);
         start
+    }
+
+    /// If counting starts at `limit` or later, it starts at `date` from now on. Returns whether it does.
+    ///
+    /// No event is counted twice: those that were counted stay known, and those up to `date` are still not counted.
+    pub(crate) fn move_start(&mut self, limit: Timestamp, date: Timestamp) -> bool {
+        let is_late = self.epoch.is_some_and(|epoch| epoch >= limit);
+        if is_late {
+            self.epoch = Some(date);
+        }
+        is_late
     }
 
     /// Makes the ids of the listed behaviors labels.

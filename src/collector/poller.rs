@@ -3,6 +3,8 @@
 //! Only the poller sees the [`Account`]; readers get immutable snapshots. Failed requests are logged when they
 //! begin, when their cause changes, and when they end. They never end the loop.
 
+mod field_reports;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::pin::pin;
@@ -18,12 +20,13 @@ use crate::cloudflare::limit::Budget;
 use crate::cloudflare::{Client, Error, Kind, Limiter, Outcome};
 use crate::collector::account::{Account, Fetch, Hold, Step};
 use crate::collector::credential_watch::{Change, CredentialWatch};
+use crate::collector::field_watch::FieldWatch;
 use crate::collector::ledger::DetailRequest;
 use crate::collector::persist::Now;
 use crate::collector::schedule::FailureClass;
 use crate::config::CredentialSource;
 use crate::metrics::telemetry::{IncidentCause, IncidentSource, Telemetry};
-use crate::model::{Completeness, Resource, Snapshot, UserRisk};
+use crate::model::{Completeness, Resource, Snapshot};
 use crate::store::{Commit, ExistingRows, Generation, State};
 
 /// How often a file with credentials is checked for a change.
@@ -60,20 +63,13 @@ pub struct Poller {
     completeness: Completeness,
     /// The intervals as last reported.
     intervals: BTreeMap<Resource, Duration>,
-    /// Whether events that cannot be read were logged.
-    unreadable_events: Reported,
+    /// Which unexpected fields were logged.
+    field_watch: FieldWatch,
     /// How requests for users' events have failed since they last succeeded for all users.
     user_incidents: BTreeSet<Outcome>,
     /// Until when the budget holds requests back, as it last said.
     held_until: Option<Instant>,
     credential_watch: CredentialWatch,
-}
-
-/// Whether a problem was logged already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reported {
-    Yes,
-    NotYet,
 }
 
 impl Poller {
@@ -84,7 +80,7 @@ impl Poller {
             incidents: BTreeMap::new(),
             completeness: Completeness::Complete,
             intervals: BTreeMap::new(),
-            unreadable_events: Reported::NotYet,
+            field_watch: FieldWatch::default(),
             user_incidents: BTreeSet::new(),
             held_until: None,
             credential_watch: CredentialWatch::default(),
@@ -119,6 +115,7 @@ impl Poller {
 
     /// Saves the account, then publishes it.
     fn publish(&mut self) {
+        self.parts.account.at_local_date(self.parts.clock.date());
         self.save();
         self.parts.snapshots.send_replace(Arc::new(self.parts.account.snapshot()));
     }
@@ -166,12 +163,16 @@ impl Poller {
             Resource::Behaviors => {
                 let client = self.parts.client.clone();
                 let answer = self.answer(client.behaviors()).await;
+                let odd = answer.as_ref().ok().map(|found| found.odd.clone());
                 self.apply(resource, answer, Account::behaviors_read);
+                self.report_list(resource, odd.as_ref(), &Completeness::Complete);
             }
             Resource::Integrations => {
                 let client = self.parts.client.clone();
                 let answer = self.answer(client.integrations()).await;
+                let odd = answer.as_ref().ok().map(|found| found.odd.clone());
                 self.apply(resource, answer, Account::integrations_read);
+                self.report_list(resource, odd.as_ref(), &Completeness::Complete);
             }
             Resource::TokenVerify => self.verify_token().await,
             Resource::User => unreachable!("{} is not read periodically", resource.as_str()),
@@ -181,7 +182,7 @@ impl Poller {
     async fn read_summary(&mut self) {
         let client = self.parts.client.clone();
         let answer = self.answer(client.summary()).await;
-        let completeness = answer.as_ref().ok().map(|summary| summary.completeness.clone());
+        let found = answer.as_ref().ok().map(|summary| (summary.completeness.clone(), summary.odd.clone()));
         let skipped = self.parts.account.departures_skipped();
         self.apply(Resource::Summary, answer, |account, summary, now, local_date| {
             block_in_place(|| account.summary_read(&summary, now, local_date));
@@ -191,7 +192,8 @@ impl Poller {
         if skipped > 0 {
             tracing::warn!(account, skipped, "too many users left the list to read each of them once more");
         }
-        if let Some(completeness) = completeness {
+        if let Some((completeness, odd)) = found {
+            self.report_list(Resource::Summary, Some(&odd), &completeness);
             self.report_completeness(completeness);
         }
         self.report_intervals();
@@ -234,20 +236,11 @@ impl Poller {
                 _ => account.user_failed(request, failure_class(error), now),
             },
         }
-        let (rejected, reason) = match &answer {
-            Ok(UserRisk { rejected, completeness: Completeness::Partial(reason), .. }) => {
-                (*rejected, reason.clone())
-            }
-            Ok(UserRisk { rejected, .. }) => (*rejected, "without an id, a name or a valid time".to_owned()),
-            Err(_) => (0, String::new()),
-        };
+        self.report_events(request, &answer);
         let is_incident =
             |error: &Error| !matches!(error.kind(), Kind::NotFound | Kind::Limited(Limiter::Budget));
         let incident = answer.err().filter(is_incident);
         self.report_user(incident.as_ref());
-        if rejected > 0 {
-            self.report_unreadable(rejected, &reason);
-        }
     }
 
     /// Applies the answer of a periodic request, or its failure.
@@ -334,29 +327,17 @@ impl Poller {
         }
         match failure {
             Some(error) if self.incidents.get(&resource) == Some(&error.outcome()) => {
-                tracing::debug!(account, endpoint = resource_name, %error, "the request failed again");
+                tracing::debug!(account, resource = resource_name, %error, "the request failed again");
             }
             Some(error) => {
-                tracing::warn!(account, endpoint = resource_name, %error, "the request failed");
+                tracing::warn!(account, resource = resource_name, %error, "the request failed");
                 self.incidents.insert(resource, error.outcome());
             }
             None if self.incidents.remove(&resource).is_some() => {
                 telemetry.incident_over(account, resource, clock.date());
-                tracing::info!(account, endpoint = resource_name, "requests succeed again");
+                tracing::info!(account, resource = resource_name, "requests succeed again");
             }
             None => {}
-        }
-    }
-
-    /// Logs once that events of users cannot be read, and keeps it in the status.
-    fn report_unreadable(&mut self, events: u32, reason: &str) {
-        let Parts { account, clock, telemetry, .. } = &self.parts;
-        let account = &account.name().alias;
-        let message = format!("{events} events of a user cannot be read: {reason}");
-        telemetry.incident(account, Resource::User, IncidentCause::Partial, &message, clock.date());
-        if self.unreadable_events == Reported::NotYet {
-            tracing::warn!(account, events, reason, "events of a user cannot be read");
-            self.unreadable_events = Reported::Yes;
         }
     }
 
@@ -365,21 +346,21 @@ impl Poller {
     fn report_user(&mut self, failure: Option<&Error>) {
         let Parts { account, clock, telemetry, .. } = &self.parts;
         let (failing_users, account) = (account.failing_users(), &account.name().alias);
-        let endpoint = Resource::User.as_str();
+        let resource = Resource::User.as_str();
         match failure {
             Some(error) => {
                 let cause = IncidentCause::Request(error.outcome());
                 telemetry.incident(account, Resource::User, cause, &error.to_string(), clock.date());
                 if self.user_incidents.insert(error.outcome()) {
-                    tracing::warn!(account, endpoint, %error, "cannot read the events of a user; trying again later");
+                    tracing::warn!(account, resource, %error, "cannot read the events of a user; trying again later");
                 } else {
-                    tracing::debug!(account, endpoint, failing_users, %error, "cannot read the events of a user");
+                    tracing::debug!(account, resource, failing_users, %error, "cannot read the events of a user");
                 }
             }
             None if failing_users == 0 && !self.user_incidents.is_empty() => {
                 self.user_incidents.clear();
                 telemetry.incident_over(account, Resource::User, clock.date());
-                tracing::info!(account, endpoint, "the events of all users can be read again");
+                tracing::info!(account, resource, "the events of all users can be read again");
             }
             None => {}
         }
@@ -429,10 +410,10 @@ impl Poller {
                 .configured_interval(resource)
                 .is_some_and(|configured| configured < interval)
             {
-                let (endpoint, interval_seconds) = (resource.as_str(), interval.as_secs());
+                let (resource, interval_seconds) = (resource.as_str(), interval.as_secs());
                 tracing::warn!(
                     account = name,
-                    endpoint,
+                    resource,
                     interval_seconds,
                     "read less often than configured, to stay within the budget"
                 );

@@ -230,6 +230,21 @@ impl Queue {
         self.add(id, pending, place);
     }
 
+    /// Users who wait since `limit` or a later date wait since `date` from now on. Returns these users.
+    pub fn move_starts(&mut self, limit: Timestamp, date: Timestamp) -> Vec<UserId> {
+        let late: u64 = self.waiting_since.split_off(&limit).into_values().sum();
+        if late == 0 {
+            return Vec::new();
+        }
+        *self.waiting_since.entry(date).or_default() += late;
+        let late = self.waiting.iter_mut().filter(|(_, waiting)| waiting.pending.since >= limit);
+        late.map(|(id, waiting)| {
+            waiting.pending.since = date;
+            *id
+        })
+        .collect()
+    }
+
     /// The user to read next. Users whose delay is over return to their lanes first.
     pub fn next(&mut self, now: Instant) -> Option<UserId> {
         while let Some((&(due, ticket), &id)) = self.later.first_key_value()

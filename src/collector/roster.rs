@@ -175,6 +175,20 @@ impl Roster {
         self.gone.iter().filter(|(_, since)| **since + span <= date).map(|(id, _)| *id).collect()
     }
 
+    /// Levels and absences that began at `limit` or later began at `date` from now on. Returns the users that changed.
+    pub(crate) fn move_starts(&mut self, limit: Timestamp, date: Timestamp) -> Vec<UserId> {
+        let mut changed = Vec::new();
+        for user in self.users.iter_mut().filter(|user| user.since >= limit) {
+            user.since = date;
+            changed.push(user.id);
+        }
+        for (id, gone) in self.gone.iter_mut().filter(|(_, gone)| **gone >= limit) {
+            *gone = date;
+            changed.push(*id);
+        }
+        changed
+    }
+
     /// Removes users for good.
     pub(crate) fn remove(&mut self, mut ids: Vec<UserId>) {
         ids.sort_unstable();

@@ -63,10 +63,10 @@ pub enum Error {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// A request failed.
-    #[error("{endpoint}: {source}; the progress is saved; run the same command to continue")]
+    #[error("{resource}: {source}; the progress is saved; run the same command to continue")]
     Request {
-        /// The endpoint.
-        endpoint: &'static str,
+        /// The resource.
+        resource: &'static str,
         /// Why.
         source: cloudflare::Error,
     },
@@ -276,8 +276,8 @@ async fn ask(session: &Session, user: UserId) -> Result<Answer, Error> {
     }
 }
 
-fn request(endpoint: &'static str, source: cloudflare::Error) -> Error {
-    Error::Request { endpoint, source }
+fn request(resource: &'static str, source: cloudflare::Error) -> Error {
+    Error::Request { resource, source }
 }
 
 /// The users who may have events after `since`: those whose latest event is later, and those whose row is unreadable.

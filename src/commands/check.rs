@@ -1,4 +1,4 @@
-//! `check`: tries the configuration, the credentials and each endpoint of every account once, and reports what is missing.
+//! `check`: tries the configuration, the credentials and each resource of every account once, and reports what is missing.
 //!
 //! It sends the requests that the exporter would send, changes nothing, and prints no personal data. With `--offline` it
 //! judges the configuration alone.
@@ -22,11 +22,12 @@ use crate::cloudflare::Options;
 use crate::cloudflare::limit::Budget;
 use crate::config::{Account, Config, FileFlags, Flags, find_account};
 use crate::model::Resource;
+use crate::web::Checked;
 pub use report::Report;
 use report::{Finding, Mode, Verdict};
 use trial::Trial;
 
-/// Try the configuration, the credentials and each endpoint once, and report what is missing
+/// Try the configuration, the credentials and each resource once, and report what is missing
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Check {
     /// Judge the configuration alone: ask nothing of Cloudflare, and look at no other file
@@ -75,7 +76,18 @@ impl Check {
         };
         setup::start_log(&config)?;
         config.accounts = self.selected(config.accounts)?;
-        setup::block_on(run(&config, &Clock::system()))
+        let web = match config.web.config_file.as_deref().map(Checked::load).transpose() {
+            Ok(web) => web,
+            Err(mistakes) => return Ok(Report::of_mistakes(Mode::Online, mistakes)),
+        };
+        let mut findings = local::configuration(config.accounts.len(), &config.warnings);
+        findings.extend(web.iter().flat_map(local::web));
+        findings.extend(setup::block_on(ask(&config, &Clock::system()))?);
+        let report = Report::new(Mode::Online, findings);
+        Ok(match web {
+            Some(web) => report.with_web(web.summary().to_string()),
+            None => report,
+        })
     }
 
     fn offline(&self) -> Result<Report, Failure> {
@@ -84,7 +96,10 @@ impl Check {
             Err(mistakes) => return Ok(Report::of_mistakes(Mode::Offline, mistakes)),
         };
         offline.accounts = self.selected(offline.accounts)?;
-        Ok(Report::new(Mode::Offline, local::offline(&offline)))
+        Ok(match local::offline(&offline) {
+            Ok(findings) => Report::new(Mode::Offline, findings),
+            Err(mistakes) => Report::of_mistakes(Mode::Offline, mistakes),
+        })
     }
 
     /// The flags of the configuration. An account that is named may belong to any shard.
@@ -108,10 +123,14 @@ impl Check {
     }
 }
 
-/// Tries everything, one request after the other.
+/// Tries each account, one request after the other.
 pub async fn run(config: &Config, clock: &Clock) -> Report {
+    Report::new(Mode::Online, ask(config, clock).await)
+}
+
+async fn ask(config: &Config, clock: &Clock) -> Vec<Finding> {
     let mut budgets: BTreeMap<usize, Budget> = BTreeMap::new();
-    let mut findings: Vec<Finding> = local::online(config);
+    let mut findings = Vec::new();
     for account in &config.accounts {
         let budget = budgets
             .entry(account.credential)
@@ -127,5 +146,5 @@ pub async fn run(config: &Config, clock: &Clock) -> Report {
             }
         }
     }
-    Report::new(Mode::Online, findings)
+    findings
 }

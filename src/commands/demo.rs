@@ -6,7 +6,7 @@ use clap::builder::ArgPredicate;
 use super::args::{World, speed};
 use super::{Failure, Outcome, setup, terminal};
 use crate::app;
-use crate::config::{Flags, LogFlags};
+use crate::config::{Flags, LogFlags, WebFlags};
 use crate::simulator::Story;
 
 /// Run the simulator and the exporter in one process, without a Cloudflare account
@@ -19,26 +19,27 @@ pub(crate) struct Demo {
     story: Option<Story>,
     // At the default a day passes in two and a half minutes; at a tenth of it the first event may take half a minute.
     // The alerting rules for drills divide all times by 60, so a story runs at 60.
-    /// How many times as often events come and endpoints are read; timestamps stay in real time
+    /// How many times as often events come and resources are read; timestamps stay in real time
     #[arg(long, value_name = "FACTOR", default_value = "600", value_parser = speed)]
     #[arg(default_value_if("story", ArgPredicate::IsPresent, "60"))]
     speed: f64,
     /// The address to listen on, such as :10069 (the default) or 127.0.0.1:10069
     #[arg(long = "web.listen-address", value_name = "ADDRESS")]
-    listen_address: Option<String>,
+    listen_address: Vec<String>,
     #[command(flatten)]
     log: LogFlags,
 }
 
 impl Demo {
     pub(crate) fn run(&self) -> Outcome {
-        let flags =
-            Flags { listen_address: self.listen_address.clone(), log: self.log.clone(), ..Flags::default() };
+        let web = WebFlags { listen_address: self.listen_address.clone(), ..WebFlags::default() };
+        let flags = Flags { web, log: self.log.clone(), ..Flags::default() };
         let local = setup::configure_local(&flags)?;
+        let web = setup::web(&local.web)?;
         let World { users, seed } = self.world;
         let demo = app::Demo { users, seed, story: self.story, speed: self.speed };
         // The demo continues if standard output is closed.
         let print = |text: &str| drop(terminal::print(text));
-        setup::block_on_threads(app::demo(&demo, local, print))?.map_err(Failure::runtime)
+        setup::block_on_threads(app::demo(&demo, local, web, print))?.map_err(Failure::runtime)
     }
 }

@@ -1,24 +1,21 @@
 //! `healthcheck`: requests `/-/healthy` from a running exporter, for containers without a shell or curl.
 //!
-//! It speaks plain HTTP over TCP, without TLS, proxies or anything else that takes time to set up, because it runs
-//! every few seconds next to the exporter.
+//! It uses `web.health_address` if that is configured. Otherwise it speaks to the main port as the web configuration
+//! says, but sends no password and no client certificate: that the exporter asks for them shows that it runs.
+
+mod request;
+mod trust;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use bytes::Bytes;
 use clap::Args;
-use http_body_util::Empty;
-use hyper::{Request, StatusCode, Uri, header};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
 use super::{Failure, Outcome, setup, terminal};
-use crate::config::{Flags, Local};
+use crate::config::{Flags, Local, Sockets, WebFlags};
 use crate::http::listen::Listen;
-
-/// Below the 5 s that container engines commonly allow, so that the message can still be written.
-const TIMEOUT: Duration = Duration::from_secs(3);
+use crate::web::Checked;
+use request::{Error, Sign, ask};
+use trust::Trust;
 
 /// Request /-/healthy from a running exporter, for containers without a shell
 #[derive(Debug, Clone, Args)]
@@ -29,86 +26,87 @@ pub(crate) struct Healthcheck {
     /// The address of the exporter; the configured one if left out
     #[arg(long = "web.listen-address", value_name = "ADDRESS")]
     listen_address: Option<String>,
-    /// The URL to request, instead of http://ADDRESS/-/healthy
-    #[arg(long, value_name = "URL", conflicts_with_all = ["config_file", "listen_address"])]
+    /// The address of the exporter that has the health alone; the configured one if left out
+    #[arg(long = "web.health-address", value_name = "ADDRESS")]
+    health_address: Option<String>,
+    /// The web configuration of the exporter; the configured one if left out
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    web_config_file: Option<String>,
+    /// The URL to request, instead of the exporter's own address
+    #[arg(long, value_name = "URL")]
+    #[arg(conflicts_with_all = ["config_file", "listen_address", "health_address", "web_config_file"])]
     url: Option<String>,
+    /// The CAs of the exporter's certificate (PEM); without this, the exporter's own certificate must be presented, or
+    /// with --url one that the platform trusts
+    #[arg(long = "ca-file", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Accept any certificate of the exporter
+    #[arg(long, conflicts_with = "ca_file")]
+    insecure: bool,
+}
+
+/// What to request, and which certificate to accept.
+struct Target {
+    url: String,
+    trust: Trust,
 }
 
 impl Healthcheck {
     pub(crate) fn run(&self) -> Outcome {
-        let url = match &self.url {
-            Some(url) => url.clone(),
-            None => url(&Local::load(&self.flags(), std::env::vars_os())?.web.listen),
-        };
-        setup::block_on(ask(&url))?.map_err(|error| match error {
-            Error::Url(_) => Failure::usage(error),
+        let Target { url, trust } = self.target()?;
+        let sign = setup::block_on(ask(&url, trust))?.map_err(|error| match error {
+            Error::Url(_) | Error::Trust(_) => Failure::usage(error),
             _ => Failure::runtime(error),
         })?;
-        terminal::print(format!("{url} answers 200\n"))
+        terminal::print(match sign {
+            Sign::Healthy => format!("{url} answers 200\n"),
+            Sign::Refused(status) => format!("{url} answers {status}, so the exporter runs\n"),
+            Sign::AsksForCertificate => {
+                format!(
+                    "{url} requires a client certificate, so the exporter runs; set web.health_address to ask for more\n"
+                )
+            }
+        })
+    }
+
+    fn target(&self) -> Result<Target, Failure> {
+        let found = match &self.url {
+            Some(url) => Target { url: url.clone(), trust: Trust::Platform },
+            None => configured(&Local::load(&self.flags(), std::env::vars_os())?.web)?,
+        };
+        let trust = match &self.ca_file {
+            Some(path) => Trust::from_file(path).map_err(Failure::usage)?,
+            None if self.insecure => Trust::Any,
+            None => found.trust,
+        };
+        Ok(Target { trust, ..found })
     }
 
     fn flags(&self) -> Flags {
-        Flags {
-            config_file: self.config_file.clone(),
-            listen_address: self.listen_address.clone(),
-            ..Flags::default()
-        }
+        let web = WebFlags {
+            listen_address: self.listen_address.iter().cloned().collect(),
+            health_address: self.health_address.clone(),
+            web_config_file: self.web_config_file.clone(),
+            ..WebFlags::default()
+        };
+        Flags { config_file: self.config_file.clone(), web, ..Flags::default() }
     }
 }
 
-/// Why an exporter is not healthy.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error("{0:?} is not a URL to request; it must be like http://127.0.0.1:10069/-/healthy")]
-    Url(String),
-    #[error("{url} does not answer: {source}")]
-    Connect { url: Uri, source: std::io::Error },
-    #[error("{url} does not answer as HTTP: {source}")]
-    Http { url: Uri, source: hyper::Error },
-    #[error("{url} answers {status}")]
-    Status { url: Uri, status: StatusCode },
-    #[error("{url} gave no answer within {} s", TIMEOUT.as_secs())]
-    TimedOut { url: Uri },
-}
-
-/// The URL for an exporter that listens at `listen`.
-fn url(listen: &Listen) -> String {
-    format!("http://{}/-/healthy", Listen::reach(listen.preferred()))
-}
-
-/// Requests `url` once; the exporter is healthy if it answers 200 within [`TIMEOUT`].
-async fn ask(url: &str) -> Result<(), Error> {
-    let refuse = || Error::Url(url.to_owned());
-    let uri: Uri = url.parse().map_err(|_| refuse())?;
-    let authority = uri.authority().cloned().ok_or_else(refuse)?;
-    if uri.scheme_str() != Some("http") {
-        return Err(refuse());
+/// The health of an exporter that is configured so.
+fn configured(web: &crate::config::Web) -> Result<Target, Failure> {
+    let url = |scheme, listen: &Listen| format!("{scheme}://{}/-/healthy", Listen::reach(listen.preferred()));
+    if let Some(address) = &web.health_address {
+        return Ok(Target { url: url("http", address), trust: Trust::Platform });
     }
-    let host = authority.host().trim_matches(['[', ']']).to_owned();
-    let port = authority.port_u16().unwrap_or(80);
-    let answer = async {
-        let stream = TcpStream::connect((host.as_str(), port))
-            .await
-            .map_err(|source| Error::Connect { url: uri.clone(), source })?;
-        get(&uri, authority.as_str(), stream).await.map_err(|source| Error::Http { url: uri.clone(), source })
+    let Sockets::Bind(addresses) = &web.sockets else {
+        let problem = "web.systemd_socket is true, so the address is not known here; set web.health_address, or use --url";
+        return Err(Failure::usage(problem));
     };
-    match tokio::time::timeout(TIMEOUT, answer).await {
-        Ok(Ok(StatusCode::OK)) => Ok(()),
-        Ok(Ok(status)) => Err(Error::Status { url: uri, status }),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(Error::TimedOut { url: uri }),
-    }
-}
-
-async fn get(uri: &Uri, authority: &str, stream: TcpStream) -> Result<StatusCode, hyper::Error> {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let request = Request::get(path)
-        .header(header::HOST, authority)
-        .body(Empty::<Bytes>::new())
-        .expect("path and authority come from a parsed URI");
-    tokio::select! {
-        answer = sender.send_request(request) => Ok(answer?.status()),
-        Err(error) = connection => Err(error),
-    }
+    let address = addresses.first().expect("at least one address is configured");
+    let checked = web.config_file.as_deref().map(Checked::load).transpose()?;
+    Ok(match checked.as_ref().and_then(Checked::certificate) {
+        Some(certificate) => Target { url: url("https", address), trust: Trust::Only(certificate.clone()) },
+        None => Target { url: url("http", address), trust: Trust::Platform },
+    })
 }

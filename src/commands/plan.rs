@@ -140,7 +140,7 @@ pub struct Requests {
 /// The purpose of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestKind {
-    /// An endpoint that is read at an interval.
+    /// A resource that is read at an interval.
     Poll(Resource),
     /// Users whose row in the list changed.
     Changes,
@@ -152,7 +152,7 @@ impl RequestKind {
     /// The name in the output.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Poll(endpoint) => endpoint.as_str(),
+            Self::Poll(resource) => resource.as_str(),
             Self::Changes => "user_changes",
             Self::Audit => "user_audit",
         }
@@ -290,10 +290,10 @@ impl ScheduledLoad {
     }
 
     fn requests(&self) -> Vec<Requests> {
-        let poll = |endpoint| {
-            let rate = self.schedule.load(endpoint);
-            let interval = self.schedule.interval(endpoint);
-            Requests { kind: RequestKind::Poll(endpoint), interval, expected: rate, most: rate.ceil() }
+        let poll = |resource| {
+            let rate = self.schedule.load(resource);
+            let interval = self.schedule.interval(resource);
+            Requests { kind: RequestKind::Poll(resource), interval, expected: rate, most: rate.ceil() }
         };
         let changes = Requests {
             kind: RequestKind::Changes,

@@ -16,6 +16,7 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) fn run(&self) -> Outcome {
         let config = setup::configure(&self.flags)?;
-        setup::block_on_threads(app::serve(&config))?.map_err(Failure::runtime)
+        let web = setup::web(&config.web)?;
+        setup::block_on_threads(app::serve(&config, web))?.map_err(Failure::runtime)
     }
 }

@@ -4,7 +4,8 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::Failure;
 use crate::app::logging;
-use crate::config::{Config, Flags, Local, Shard};
+use crate::config::{self, Config, Flags, Local, Shard};
+use crate::web::Checked;
 
 /// Loads the configuration and starts logging as it says.
 ///
@@ -37,6 +38,19 @@ pub(crate) fn configure_local(flags: &Flags) -> Result<Local, Failure> {
     let local = Local::load(flags, std::env::vars_os())?;
     logging::start(&local.log).map_err(Failure::runtime)?;
     Ok(local)
+}
+
+/// Reads the web configuration, if there is one, and logs its warnings.
+///
+/// # Errors
+/// It cannot be used.
+pub(crate) fn web(config: &config::Web) -> Result<Option<Checked>, Failure> {
+    let Some(path) = &config.config_file else { return Ok(None) };
+    let checked = Checked::load(path)?;
+    for warning in checked.summary().warnings() {
+        tracing::warn!(warning, "a warning about the web configuration");
+    }
+    Ok(Some(checked))
 }
 
 /// Logs the accounts of this shard, if there are several shards.

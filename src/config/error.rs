@@ -45,12 +45,12 @@ impl fmt::Display for Mistake {
 
 impl Error {
     /// A problem without a place.
-    pub(super) fn new(problem: impl Into<String>) -> Self {
+    pub(crate) fn new(problem: impl Into<String>) -> Self {
         Self { mistakes: vec![Mistake { problem: problem.into(), origin: None }] }
     }
 
     /// A problem of the value at `origin`.
-    pub(super) fn at(origin: &Origin, problem: impl Into<String>) -> Self {
+    pub(crate) fn at(origin: &Origin, problem: impl Into<String>) -> Self {
         Self { mistakes: vec![Mistake { problem: problem.into(), origin: Some(origin.clone()) }] }
     }
 
@@ -106,15 +106,15 @@ impl Mistake {
 
 /// The mistakes that were found so far. Reading goes on after a mistake, so that one run finds all of them.
 #[derive(Debug, Default)]
-pub(super) struct Mistakes(Vec<Mistake>);
+pub(crate) struct Mistakes(Vec<Mistake>);
 
 impl Mistakes {
     /// The value; if there is none, the mistakes that are the reason are added.
-    pub(super) fn note<T>(&mut self, found: Result<T, Error>) -> Option<T> {
+    pub(crate) fn note<T>(&mut self, found: Result<T, Error>) -> Option<T> {
         found.map_err(|error| self.add(error)).ok()
     }
 
-    pub(super) fn add(&mut self, error: Error) {
+    pub(crate) fn add(&mut self, error: Error) {
         self.0.extend(error.mistakes);
     }
 
@@ -122,7 +122,7 @@ impl Mistakes {
     ///
     /// # Errors
     /// All mistakes: those in the file in the order of its lines, then those in the environment, in flags, and the rest.
-    pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, Error> {
+    pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, Error> {
         let mut mistakes = self.0;
         match (value, mistakes.is_empty()) {
             (Some(value), true) => Ok(value),
@@ -138,7 +138,7 @@ impl Mistakes {
 
 /// The place where a value was written. The order is that of mistakes: by file and line, then what has no line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     Line {
         path: Arc<str>,
         line: usize,
@@ -154,21 +154,21 @@ pub(super) enum Origin {
 
 impl Origin {
     /// A line of a file, counted from 1.
-    pub(super) fn line(path: &Arc<str>, line: usize) -> Self {
+    pub(crate) fn line(path: &Arc<str>, line: usize) -> Self {
         Self::Line { path: Arc::clone(path), line, column: None }
     }
 
     /// A line and a column of a file, both counted from 1.
-    pub(super) fn column(path: &Arc<str>, line: usize, column: usize) -> Self {
+    pub(crate) fn column(path: &Arc<str>, line: usize, column: usize) -> Self {
         Self::Line { path: Arc::clone(path), line, column: Some(column) }
     }
 
-    pub(super) fn variable(name: &str) -> Self {
+    pub(crate) fn variable(name: &str) -> Self {
         Self::Variable(name.to_owned())
     }
 
     /// A flag; its name is given without the dashes.
-    pub(super) fn flag(name: &str) -> Self {
+    pub(crate) fn flag(name: &str) -> Self {
         Self::Flag(name.to_owned())
     }
 }
@@ -188,7 +188,7 @@ impl fmt::Display for Origin {
 }
 
 /// A value for a message: quoted, escaped, and cut after 60 characters.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     const LONGEST: usize = 60;
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{:?}...", text.get(..end).unwrap_or_default()),
@@ -198,7 +198,7 @@ pub(super) fn shown(text: &str) -> String {
 
 /// A key of the file for a message. It is cut, because it may hold a secret: to YAML `token:abc`, which lacks a space, is
 /// a key, and so is a token without its key.
-pub(super) fn shown_key(text: &str) -> String {
+pub(crate) fn shown_key(text: &str) -> String {
     // The longest known key has 14 characters, the shortest token 37.
     const LONGEST: usize = 20;
     let word = text.split(':').next().unwrap_or_default();

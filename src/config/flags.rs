@@ -14,14 +14,31 @@ pub struct Flags {
     /// The configuration file (YAML)
     #[arg(long = "config.file", value_name = "FILE")]
     pub config_file: Option<PathBuf>,
-    #[arg(long = "web.listen-address", value_name = "ADDRESS", help = keys::LISTEN_ADDRESS.help())]
-    pub listen_address: Option<String>,
+    #[command(flatten)]
+    pub web: WebFlags,
     #[arg(long = "shard.index", value_name = "N", help = keys::SHARD_INDEX.help())]
     pub shard_index: Option<String>,
     #[arg(long = "shard.total", value_name = "N", help = keys::SHARD_TOTAL.help())]
     pub shard_total: Option<String>,
     #[command(flatten)]
     pub log: LogFlags,
+}
+
+/// The flags for the port.
+#[derive(Debug, Clone, Default, Args)]
+#[allow(missing_docs, reason = "what a flag means is declared with its key")]
+pub struct WebFlags {
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", help = keys::LISTEN_ADDRESS.help())]
+    pub listen_address: Vec<String>,
+    #[arg(long = "web.systemd-socket", value_name = "BOOL", help = keys::SYSTEMD_SOCKET.help())]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub systemd_socket: Option<String>,
+    #[arg(long = "web.config.file", value_name = "FILE", help = keys::WEB_CONFIG_FILE.help())]
+    pub web_config_file: Option<String>,
+    #[arg(long = "web.telemetry-path", value_name = "PATH", help = keys::TELEMETRY_PATH.help())]
+    pub telemetry_path: Option<String>,
+    #[arg(long = "web.health-address", value_name = "ADDRESS", help = keys::HEALTH_ADDRESS.help())]
+    pub health_address: Option<String>,
 }
 
 /// The flags for the log.

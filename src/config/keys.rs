@@ -31,6 +31,8 @@ pub struct Key {
     /// When a changed value takes effect.
     pub change: Change,
     pub(super) form: Form,
+    /// The name of its flag, without the dashes, where it is not the key's own.
+    flag: Option<&'static str>,
 }
 
 /// When a changed value of a setting takes effect.
@@ -47,6 +49,8 @@ pub(super) enum Form {
     Value,
     /// A path; in the file, relative to the file's directory.
     Path,
+    /// Several values, separated by commas; in the file, they may be a list.
+    List,
 }
 
 impl Key {
@@ -59,6 +63,7 @@ impl Key {
             cloudflare_variable: None,
             change: Change::Restart,
             form: Form::Value,
+            flag: None,
         }
     }
 
@@ -72,6 +77,14 @@ impl Key {
 
     const fn file(self) -> Self {
         Self { form: Form::Path, ..self }
+    }
+
+    const fn list(self) -> Self {
+        Self { form: Form::List, ..self }
+    }
+
+    const fn flag_name(self, name: &'static str) -> Self {
+        Self { flag: Some(name), ..self }
     }
 
     /// Its name in messages, such as `intervals.summary`.
@@ -92,7 +105,7 @@ impl Key {
 
     /// The name of its flag, without the dashes, for a key that has a flag.
     pub(super) fn flag(&self) -> String {
-        self.path().replace('_', "-")
+        self.flag.map_or_else(|| self.path().replace('_', "-"), str::to_owned)
     }
 
     /// The help text of its flag.
@@ -177,9 +190,35 @@ keys! {
     LISTEN_ADDRESS = Key::new(
         "web",
         "listen_address",
-        "The address to listen on. Without a host before the port: all interfaces.",
+        "The address to listen on, or a list of them. Without a host before the port: all interfaces.",
     )
-    .default(":10069");
+    .default(":10069")
+    .list();
+    SYSTEMD_SOCKET = Key::new(
+        "web",
+        "systemd_socket",
+        "Whether to use the sockets that systemd opened, instead of `web.listen_address`.",
+    )
+    .default("false");
+    WEB_CONFIG_FILE = Key::new(
+        "web",
+        "config_file",
+        "The file with TLS, passwords, headers and the rate limit, in the format of the Prometheus exporters.",
+    )
+    .file()
+    .flag_name("web.config.file");
+    TELEMETRY_PATH =
+        Key::new("web", "telemetry_path", "The path of the metrics.").default("/metrics");
+    HEALTH_ADDRESS = Key::new(
+        "web",
+        "health_address",
+        "A second address with `/-/healthy` and `/-/ready` only, without TLS and password, for probes.",
+    );
+    ALLOWED_HOSTS = Key::new(
+        "web",
+        "allowed_hosts",
+        "Further names, separated by commas, that a request's `Host` may have when the exporter listens on loopback.",
+    );
     WEB_PAGE = Key::new(
         "web",
         "page",
@@ -259,7 +298,7 @@ pub(super) fn meant<'a>(field: &Field, names: &[&'a str]) -> Option<&'a str> {
 }
 
 /// Refuses the field if it is not one of `names`. `parent` is put before the names in the message.
-pub(super) fn known(document: &Document, parent: &str, field: &Field, names: &[&str]) -> Result<(), Error> {
+pub(crate) fn known(document: &Document, parent: &str, field: &Field, names: &[&str]) -> Result<(), Error> {
     if names.contains(&field.name.as_str()) {
         return Ok(());
     }

@@ -10,10 +10,15 @@ use std::time::Duration;
 use reqwest::Url;
 use tracing_subscriber::filter::Targets;
 
-use super::error::Error;
+use super::error::{Error, Mistakes};
+use super::sources::Layers;
 use super::sources::Setting;
-use super::{AUDIT_INTERVAL, Filter, INTERVAL, LogFormat, WebPage};
+use super::{AUDIT_INTERVAL, Filter, INTERVAL, LogFormat, Sockets, WebPage, keys};
 use crate::clock::duration;
+use crate::http::listen::{Listen, NotAnAddress};
+
+/// The longest name in DNS (RFC 1035, section 3.1).
+const MAX_HOST_NAME: usize = 253;
 
 /// Reads a duration within `bounds`.
 ///
@@ -25,7 +30,7 @@ pub(crate) fn duration_within(text: &str, bounds: &RangeInclusive<Duration>) -> 
     span.ok_or_else(|| format!("must be a duration from {least} to {most}, written like 30s, 5m or 1h30m"))
 }
 
-/// Reads the interval of an endpoint.
+/// Reads the interval of a resource.
 ///
 /// # Errors
 /// The text is not a duration from a second to a day.
@@ -110,6 +115,60 @@ pub(super) fn base_url(setting: &Setting) -> Result<Url, Error> {
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
     Ok(url)
+}
+
+/// Reads the addresses to listen on, separated by commas.
+pub(super) fn listen_addresses(setting: &Setting) -> Result<Vec<Listen>, Error> {
+    setting.parse(|text| {
+        let addresses: Vec<Listen> =
+            text.split(',').map(|address| address.trim().parse()).collect::<Result<_, _>>()?;
+        Ok::<_, NotAnAddress>(addresses)
+    })
+}
+
+/// Whether the addresses or the sockets of systemd are used.
+pub(super) fn sockets(layers: &Layers, mistakes: &mut Mistakes) -> Option<Sockets> {
+    // The addresses are checked even if they are not used.
+    let addresses = mistakes.note(listen_addresses(&layers.get_or_default(keys::LISTEN_ADDRESS)));
+    let setting = layers.get_or_default(keys::SYSTEMD_SOCKET);
+    match setting.text.as_str() {
+        "true" => Some(Sockets::Systemd),
+        "false" => addresses.map(Sockets::Bind),
+        _ => {
+            mistakes.add(setting.must_be("true or false"));
+            None
+        }
+    }
+}
+
+/// Reads the path of the metrics. It must not hide what is served at other paths.
+pub(super) fn telemetry_path(setting: &Setting) -> Result<String, Error> {
+    let path = setting.text.as_str();
+    let is_plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte));
+    let is_taken = ["/-/", "/api/"].iter().any(|taken| path.starts_with(taken));
+    match path.starts_with('/') && path.len() > 1 && is_plain && !is_taken {
+        true => Ok(path.to_owned()),
+        false => Err(setting.must_be(
+            "a path such as /metrics, of letters, digits, and the characters - . _ ~ /, which does not begin with \
+             /-/ or /api/",
+        )),
+    }
+}
+
+/// Reads host names without ports, separated by commas; the result is in lower case.
+pub(super) fn host_names(text: &str) -> Result<Vec<String>, &'static str> {
+    let is_name = |name: &str| {
+        let label = |label: &str| {
+            !label.is_empty()
+                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        };
+        name.len() <= MAX_HOST_NAME && name.split('.').all(label)
+    };
+    let names: Vec<String> = text.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
+    match names.iter().all(|name| is_name(name)) {
+        true => Ok(names),
+        false => Err("must be host names without ports, separated by commas, such as exporter.internal"),
+    }
 }
 
 pub(super) fn web_page(setting: &Setting) -> Result<WebPage, Error> {

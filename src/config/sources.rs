@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use super::error::{Error, Mistakes, Origin, shown};
 use super::flags::Flags;
 use super::keys::{self, Form, Key};
-use super::yaml::{Document, Kind};
+use super::yaml::{Document, Kind, Node};
 
 /// The settings of the file, the environment and the flags.
 pub(super) struct Layers {
@@ -190,6 +190,14 @@ fn from_file(document: &Document, mistakes: &mut Mistakes) -> Layer {
                 Kind::Text(text) => {
                     layer.push((*key, in_directory(key.form, document.directory(), text), origin));
                 }
+                Kind::List(items) if key.form == Form::List => {
+                    if let Some(text) = joined(items) {
+                        layer.push((*key, text, origin));
+                    } else {
+                        let problem = format!("{} must be a list of texts", key.path());
+                        mistakes.add(Error::at(&origin, problem));
+                    }
+                }
                 Kind::List(_) | Kind::Map(_) => {
                     let problem =
                         format!("{} is {}, but must be a single value", key.path(), field.value.noun());
@@ -206,8 +214,17 @@ fn from_file(document: &Document, mistakes: &mut Mistakes) -> Layer {
 fn in_directory(form: Form, directory: &Path, text: &str) -> String {
     match form {
         Form::Path if !text.is_empty() => directory.join(text).display().to_string(),
-        Form::Path | Form::Value => text.to_owned(),
+        Form::Path | Form::Value | Form::List => text.to_owned(),
     }
+}
+
+/// The values of a list as one text; `None` if one of them is not a text.
+fn joined(items: &[Node]) -> Option<String> {
+    let text = |item: &Node| match &item.kind {
+        Kind::Text(text) => Some(text.clone()),
+        Kind::Null | Kind::List(_) | Kind::Map(_) => None,
+    };
+    Some(items.iter().map(text).collect::<Option<Vec<_>>>()?.join(","))
 }
 
 fn from_variables(variables: BTreeMap<String, String>, mistakes: &mut Mistakes) -> Layer {
@@ -219,8 +236,14 @@ fn from_variables(variables: BTreeMap<String, String>, mistakes: &mut Mistakes) 
 }
 
 fn from_flags(flags: &Flags) -> Layer {
+    let web = &flags.web;
+    let addresses = (!web.listen_address.is_empty()).then(|| web.listen_address.join(","));
     let entries = [
-        (keys::LISTEN_ADDRESS, &flags.listen_address),
+        (keys::LISTEN_ADDRESS, &addresses),
+        (keys::SYSTEMD_SOCKET, &web.systemd_socket),
+        (keys::WEB_CONFIG_FILE, &web.web_config_file),
+        (keys::TELEMETRY_PATH, &web.telemetry_path),
+        (keys::HEALTH_ADDRESS, &web.health_address),
         (keys::SHARD_INDEX, &flags.shard_index),
         (keys::SHARD_TOTAL, &flags.shard_total),
         (keys::LOG_LEVEL, &flags.log.level),

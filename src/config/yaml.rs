@@ -21,20 +21,20 @@ const LONGEST_FILE: u64 = 1 << 20;
 const DEEPEST: usize = 16;
 
 /// A configuration file.
-pub(super) struct Document {
+pub(crate) struct Document {
     path: Arc<str>,
-    pub(super) root: Node,
+    pub(crate) root: Node,
 }
 
 /// A value and the line on which it starts.
-pub(super) struct Node {
+pub(crate) struct Node {
     /// The line, counted from 1.
-    pub(super) line: usize,
-    pub(super) kind: Kind,
+    pub(crate) line: usize,
+    pub(crate) kind: Kind,
 }
 
 /// A value.
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Empty, `~` or `null`.
     Null,
     /// A single value, as written.
@@ -46,11 +46,11 @@ pub(super) enum Kind {
 }
 
 /// One entry of a map.
-pub(super) struct Field {
-    pub(super) name: String,
+pub(crate) struct Field {
+    pub(crate) name: String,
     /// The line of the key.
-    pub(super) line: usize,
-    pub(super) value: Node,
+    pub(crate) line: usize,
+    pub(crate) value: Node,
 }
 
 impl Document {
@@ -59,47 +59,62 @@ impl Document {
     ///
     /// # Errors
     /// The file cannot be read, is too long, or is not supported YAML.
-    pub(super) fn read(path: &Path, mistakes: &mut Mistakes) -> Result<Self, Error> {
-        let name = path.display().to_string();
-        let unreadable = |error| Error::new(format!("cannot read the configuration file {name}: {error}"));
-        let mut bytes = Vec::new();
-        let file = fs::File::open(path).map_err(unreadable)?;
-        file.take(LONGEST_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        if bytes.len() as u64 > LONGEST_FILE {
-            return Err(Error::new(format!("the configuration file {name} is longer than 1 MiB")));
-        }
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let valid = error.utf8_error().valid_up_to();
-            Error::new(format!("the configuration file {name} is not UTF-8 text (byte {valid})"))
-        })?;
-        Self::parse(&name, text.strip_prefix('\u{feff}').unwrap_or(&text), mistakes)
+    pub(crate) fn read(path: &Path, mistakes: &mut Mistakes) -> Result<Self, Error> {
+        Self::parse(&path.display().to_string(), &read_text(path)?, mistakes)
     }
 
-    fn parse(path: &str, text: &str, mistakes: &mut Mistakes) -> Result<Self, Error> {
+    /// Parses `text`, the content of the file at `path`, as [`Document::read`] does.
+    ///
+    /// # Errors
+    /// It is not supported YAML.
+    pub(crate) fn parse(path: &str, text: &str, mistakes: &mut Mistakes) -> Result<Self, Error> {
         let mut reader = Reader { path: path.into(), parser: Parser::new_from_str(text), mistakes };
         let root = reader.document()?;
         Ok(Self { path: reader.path, root })
     }
 
     /// The place of a line of this file, for messages.
-    pub(super) fn origin(&self, line: usize) -> Origin {
+    pub(crate) fn origin(&self, line: usize) -> Origin {
         Origin::line(&self.path, line)
     }
 
     /// The directory of the file. Paths in the file are relative to it.
-    pub(super) fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         Path::new(&*self.path).parent().unwrap_or(Path::new(""))
     }
 
     /// The file's path, for messages.
-    pub(super) fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         &self.path
     }
 }
 
+/// Reads the text of the configuration file at `path`.
+///
+/// # Errors
+/// The file cannot be read, is too long, or is not UTF-8 text.
+pub(crate) fn read_text(path: &Path) -> Result<String, Error> {
+    let name = path.display();
+    let unreadable = |error| Error::new(format!("cannot read the configuration file {name}: {error}"));
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(unreadable)?;
+    file.take(LONGEST_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > LONGEST_FILE {
+        return Err(Error::new(format!("the configuration file {name} is longer than 1 MiB")));
+    }
+    let mut text = String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        Error::new(format!("the configuration file {name} is not UTF-8 text (byte {valid})"))
+    })?;
+    if text.starts_with('\u{feff}') {
+        text.remove(0);
+    }
+    Ok(text)
+}
+
 impl Node {
     /// The kind of value, for a message that must not show the value.
-    pub(super) fn noun(&self) -> &'static str {
+    pub(crate) fn noun(&self) -> &'static str {
         match self.kind {
             Kind::Null => "empty",
             Kind::Text(_) => "a single value",

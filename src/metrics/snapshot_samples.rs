@@ -56,6 +56,14 @@ fn accounts(families: &mut Families<'_>) {
             out.put([account, resource.as_str()], rows);
         }
     });
+    families.family(&f::UNEXPECTED_FIELDS, |account, snapshot, out| {
+        for resource in Resource::with_rows() {
+            for field in resource.checked_fields() {
+                let times = snapshot.unexpected_fields.get(&(resource, *field)).copied().unwrap_or(0);
+                out.put([account, resource.as_str(), field], times);
+            }
+        }
+    });
 }
 
 fn users(families: &mut Families<'_>) {

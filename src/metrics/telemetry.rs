@@ -8,6 +8,7 @@ mod accounts;
 mod durations;
 mod incidents;
 mod process;
+mod web;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use super::families::exporter as f;
 use crate::clock::{Clock, Timestamp};
 use crate::cloudflare::Outcome;
 use crate::cloudflare::limit::Budget;
+use crate::http::{CloseReason, ConnectionStats};
 use crate::metrics::encode::{Format, Writer};
 use crate::metrics::exposition::repeated_series;
 use crate::metrics::family::Family;
@@ -30,6 +32,8 @@ use durations::Durations;
 pub(crate) use incidents::Incident;
 pub use incidents::{IncidentCause, IncidentSource};
 use process::Process;
+pub use web::Rejection;
+use web::WebCounts;
 
 /// Records what the process does. Clones share the same data.
 #[derive(Clone, Debug)]
@@ -48,6 +52,8 @@ struct Inner {
     exposition_build: Gauge,
     scrapes: IntCounterVec,
     state: Arc<StoreStats>,
+    web: WebCounts,
+    connections: Arc<ConnectionStats>,
     /// Returns the number of dropped log lines.
     dropped_log_lines: OnceLock<fn() -> u64>,
 }
@@ -86,16 +92,18 @@ impl Telemetry {
         let registry = Registry::new();
         let build_info = IntGaugeVec::new(options(&f::BUILD_INFO), &f::BUILD_INFO.labels);
         registered(&registry, build_info).with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let exposition_build = Gauge::with_opts(options(&f::PAGE_BUILD));
+        let exposition_build = Gauge::with_opts(options(&f::EXPOSITION_BUILD));
         let inner = Inner {
             process: Process::new(),
             accounts: Accounts::new(clock),
             durations: Durations::new(),
             retries: counters(&registry, &f::RETRIES),
-            exposition_size: gauge(&registry, &f::PAGE_SIZE),
+            exposition_size: gauge(&registry, &f::EXPOSITION_SIZE),
             exposition_build: registered(&registry, exposition_build),
             scrapes: counters(&registry, &f::SCRAPES),
             state,
+            web: WebCounts::new(),
+            connections: Arc::default(),
             dropped_log_lines: OnceLock::new(),
             registry,
         };
@@ -191,13 +199,35 @@ impl Telemetry {
         self.inner.scrapes.with_label_values(&[format.as_str()]).inc();
     }
 
+    /// A request was refused before it was routed.
+    pub(crate) fn web_rejected(&self, reason: Rejection) {
+        self.inner.web.rejected(reason);
+    }
+
+    /// A client that began a TLS handshake did not finish it.
+    pub(crate) fn tls_handshake_failed(&self) {
+        self.inner.web.handshake_failed();
+    }
+
+    /// When the certificate ends that the server presents now.
+    pub(crate) fn web_certificate(&self, end: Timestamp) {
+        self.inner.web.certificate_ends(end);
+    }
+
+    /// Where the server counts its connections.
+    pub fn connections(&self) -> Arc<ConnectionStats> {
+        Arc::clone(&self.inner.connections)
+    }
+
     /// All metrics about this process, as the last part of the exposition.
     pub fn render(&self, format: Format) -> String {
         // Most of an account's part are its 55 request counters of about 100 bytes each.
         let capacity = 16 * 1024 + 6 * 1024 * self.inner.accounts.count();
         let mut writer = Writer::new(format, capacity);
         writer.gathered(&self.inner.registry.gather());
+        self.inner.write_connections(&mut writer);
         self.inner.write_state(&mut writer);
+        self.inner.web.write(&mut writer);
         let dropped = self.inner.dropped_log_lines.get().map_or(0, |count| count());
         writer.family(&f::LOG_LINES_DROPPED).put([], dropped);
         self.inner.durations.write(&mut writer);
@@ -210,6 +240,16 @@ impl Telemetry {
 }
 
 impl Inner {
+    fn write_connections(&self, writer: &mut Writer) {
+        let connections = &self.connections;
+        writer.family(&f::WEB_CONNECTIONS).put([], connections.open());
+        let mut out = writer.family(&f::WEB_CONNECTIONS_CLOSED);
+        for reason in CloseReason::ALL {
+            out.put([reason.as_str()], connections.closed(reason));
+        }
+        writer.family(&f::WEB_UNSENT_BYTES).put([], connections.unsent_bytes());
+    }
+
     fn write_state(&self, writer: &mut Writer) {
         let state = &self.state;
         writer.family(&f::STATE_DURABLE).put([], u64::from(state.is_durable()));

@@ -1,9 +1,13 @@
 //! Fields of responses that do not have their documented form: which field, what was found, where, and how often.
 //!
-//! The values themselves are never kept: they may be personal data.
+//! The values themselves are never kept: they may be personal data. The one exception is an unknown level that is a
+//! single short word, because nobody can act on an unknown level without its name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+
+/// The most unknown levels that are kept of one response. Cloudflare documents three levels.
+const MAX_LEVELS: usize = 4;
 
 /// What a field contained instead of its documented form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,8 +20,10 @@ pub enum Found {
     Boolean,
     /// A number that the field cannot have.
     Number,
-    /// A string that the field cannot have, such as a date in an unknown format or an unknown level.
+    /// A string that the field cannot have, such as a date in an unknown format.
     String,
+    /// A word for a level that Cloudflare does not document.
+    UnknownLevel,
     /// An array.
     Array,
     /// An object.
@@ -27,7 +33,7 @@ pub enum Found {
 }
 
 impl Found {
-    /// The name in labels.
+    /// A word for programs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Absent => "absent",
@@ -35,6 +41,7 @@ impl Found {
             Self::Boolean => "boolean",
             Self::Number => "number",
             Self::String => "string",
+            Self::UnknownLevel => "unknown_level",
             Self::Array => "array",
             Self::Object => "object",
             Self::TooLong => "too_long",
@@ -48,6 +55,7 @@ impl Found {
             Self::Boolean => "is an unexpected boolean",
             Self::Number => "is an unexpected number",
             Self::String => "is an unexpected string",
+            Self::UnknownLevel => "is an unknown level",
             Self::Array => "is an unexpected array",
             Self::Object => "is an unexpected object",
             Self::TooLong => "is too long",
@@ -55,9 +63,30 @@ impl Found {
     }
 }
 
+/// The word for a level that Cloudflare does not document.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LevelWord(String);
+
+impl LevelWord {
+    /// The word, if it looks like one: 1 to 32 ASCII letters, digits, hyphens and underscores. Anything else may be
+    /// text about a person that is in the wrong field.
+    pub(crate) fn new(text: &str) -> Option<Self> {
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        ((1..=32).contains(&text.len()) && text.bytes().all(is_word)).then(|| Self(text.to_owned()))
+    }
+
+    /// The word as Cloudflare wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The unexpected fields of one response, without their values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OddFields(BTreeMap<(&'static str, Found), Occurrences>);
+pub struct OddFields {
+    fields: BTreeMap<(&'static str, Found), Occurrences>,
+    levels: BTreeSet<LevelWord>,
+}
 
 /// How often a field had one unexpected form, and where first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,27 +112,42 @@ pub struct OddField {
 impl OddFields {
     /// Adds that `field` contained `found`, in the row at `index` (from 0) or outside the list.
     pub(crate) fn add(&mut self, field: &'static str, found: Found, index: Option<usize>) {
-        let entry = self.0.entry((field, found)).or_insert(Occurrences { count: 0, first: index });
+        let entry = self.fields.entry((field, found)).or_insert(Occurrences { count: 0, first: index });
         entry.count = entry.count.saturating_add(1);
+    }
+
+    /// Adds an unknown level.
+    pub(crate) fn add_level(&mut self, word: LevelWord) {
+        if self.levels.len() < MAX_LEVELS {
+            self.levels.insert(word);
+        }
     }
 
     /// Adds the fields of a further page, which comes after `rows` rows.
     pub(crate) fn append(&mut self, page: &Self, rows: usize) {
-        for ((field, found), Occurrences { count, first }) in &page.0 {
+        for ((field, found), Occurrences { count, first }) in &page.fields {
             let first = first.map(|first| rows + first);
-            let entry = self.0.entry((field, *found)).or_insert(Occurrences { count: 0, first });
+            let entry = self.fields.entry((field, *found)).or_insert(Occurrences { count: 0, first });
             entry.count = entry.count.saturating_add(*count);
+        }
+        for word in &page.levels {
+            self.add_level(word.clone());
         }
     }
 
     /// Whether all fields had their documented form.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.fields.is_empty()
+    }
+
+    /// The unknown levels that are words, sorted; at most four.
+    pub fn levels(&self) -> impl Iterator<Item = &LevelWord> {
+        self.levels.iter()
     }
 
     /// The unexpected fields, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = OddField> {
-        self.0.iter().map(|((field, found), Occurrences { count, first })| OddField {
+        self.fields.iter().map(|((field, found), Occurrences { count, first })| OddField {
             field,
             found: *found,
             count: *count,
@@ -131,7 +175,7 @@ impl fmt::Display for OddFields {
             let separator = if index > 0 { ", " } else { "" };
             write!(f, "{separator}{field}")?;
         }
-        if self.0.len() > SHOWN { f.write_str(", and other fields") } else { Ok(()) }
+        if self.fields.len() > SHOWN { f.write_str(", and other fields") } else { Ok(()) }
     }
 }
 
@@ -155,5 +199,33 @@ mod tests {
         assert_eq!(head.to_string(), "last_reset_time is an unexpected string");
         let places: Vec<_> = all.iter().map(|odd| (odd.field, odd.count, odd.first_row)).collect();
         assert_eq!(places, [("last_event", 2, Some(15)), ("user_id", 2, Some(3))]);
+    }
+    #[test]
+    fn only_a_short_word_is_kept_of_an_unknown_level() {
+        for (text, kept) in [
+            ("critical", true),
+            ("VERY_high-2", true),
+            (&"x".repeat(32), true),
+            (&"x".repeat(33), false),
+            ("", false),
+            ("ada@example.com", false),
+            ("Ada Lovelace", false),
+            ("größer", false),
+            ("a\nb", false),
+        ] {
+            assert_eq!(
+                LevelWord::new(text).map(|word| word.as_str().to_owned()),
+                kept.then(|| text.to_owned())
+            );
+        }
+        let mut page = OddFields::default();
+        let words = |odd: &OddFields| odd.levels().map(|word| word.as_str().to_owned()).collect::<Vec<_>>();
+        for number in 0..9 {
+            page.add_level(LevelWord::new(&format!("level{number}")).unwrap());
+        }
+        let mut all = OddFields::default();
+        all.add_level(LevelWord::new("critical").unwrap());
+        all.append(&page, 5);
+        assert_eq!(words(&all), ["critical", "level0", "level1", "level2"]);
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A part of the API that is polled; the label `resource`. Every property of a resource is a method here or an exhaustive
-/// `match` elsewhere, so that the compiler finds all places that a new resource needs.
+/// A part of the API that is polled; the label `resource`. Every property of a resource is a method here or an
+/// exhaustive `match` elsewhere, so that the compiler finds all places that a new resource needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resource {
@@ -48,6 +48,29 @@ impl Resource {
         match self {
             Self::Summary | Self::User | Self::Behaviors | Self::Integrations => true,
             Self::TokenVerify => false,
+        }
+    }
+
+    /// The fields whose form is checked, by their names at Cloudflare, in alphabetical order. `user`, `event` and `row`
+    /// stand for a whole row that is no object. Each has a counter from the start.
+    pub const fn checked_fields(self) -> &'static [&'static str] {
+        match self {
+            Self::Summary => {
+                &["email", "event_count", "last_event", "max_risk_level", "name", "user", "user_id"]
+            }
+            Self::User => &["email", "event", "id", "last_reset_time", "name", "risk_level", "timestamp"],
+            Self::Behaviors => &["description", "enabled", "name", "risk_level", "row"],
+            Self::Integrations => &[
+                "active",
+                "created_at",
+                "id",
+                "integration_type",
+                "reference_id",
+                "row",
+                "tenant_url",
+                "well_known_url",
+            ],
+            Self::TokenVerify => &[],
         }
     }
 

@@ -43,6 +43,9 @@ pub struct Snapshot {
     pub totals: EventTotals,
     /// The number of unreadable rows since the start, by resource.
     pub rejected_rows: BTreeMap<Resource, u64>,
+    /// How often a field did not have its documented form since the start, by resource and field. Only fields in
+    /// [`Resource::checked_fields`] occur.
+    pub unexpected_fields: BTreeMap<(Resource, &'static str), u64>,
 }
 
 /// Users on the risk list.

@@ -3,9 +3,7 @@
 //! All its links are relative, so that a reverse proxy can serve it below a path.
 
 use hyper::Response;
-use hyper::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
-};
+use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY};
 
 use crate::http::{self, Body};
 
@@ -13,7 +11,8 @@ use crate::http::{self, Body};
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+/// The path of the metrics in the files.
+const METRICS_PATH: &str = "/metrics";
 
 /// A file of the live page.
 pub(super) struct File {
@@ -48,9 +47,17 @@ pub(super) fn at(path: &str) -> Option<&'static File> {
 }
 
 impl File {
-    /// The response with this file. Browsers must ask for it again each time, because an update may change it.
-    pub(super) fn response(&self) -> Response<Body> {
-        let mut response = guarded(self.content_type, "no-cache", http::full(self.text));
+    /// The response with this file, whose links go to the metrics at `metrics_path`. Browsers must ask for it again each
+    /// time, because an update may change it.
+    pub(super) fn response(&self, metrics_path: &str) -> Response<Body> {
+        let body = match metrics_path {
+            METRICS_PATH => http::full(self.text),
+            path => {
+                let link = format!("href=\"{}\"", path.trim_start_matches('/'));
+                http::full(self.text.replace("href=\"metrics\"", &link))
+            }
+        };
+        let mut response = private(self.content_type, "no-cache", body);
         let policy = HeaderValue::from_static(POLICY);
         response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
         response
@@ -59,19 +66,15 @@ impl File {
 
 /// The response of `/api/v1/status`.
 pub(super) fn status(json: Vec<u8>) -> Response<Body> {
-    guarded("application/json", "no-store", http::full(json))
+    private("application/json", "no-store", http::full(json))
 }
 
-/// A response that other sites cannot embed or read.
-fn guarded(content_type: &'static str, cache: &'static str, body: Body) -> Response<Body> {
+/// A response that is asked for again each time, and whose address links do not tell other sites.
+fn private(content_type: &'static str, cache: &'static str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
-    for (name, value) in [
-        (CONTENT_TYPE, content_type),
-        (CACHE_CONTROL, cache),
-        (hyper::header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (REFERRER_POLICY, "no-referrer"),
-        (CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"),
-    ] {
+    for (name, value) in
+        [(CONTENT_TYPE, content_type), (CACHE_CONTROL, cache), (REFERRER_POLICY, "no-referrer")]
+    {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response

@@ -1,6 +1,10 @@
 //! The control paths, which are not part of Cloudflare's API. They report what really happened, and let tests
 //! in other processes change the world. They need no credentials and are neither logged nor limited.
 //!
+//! A web page in a browser on the same machine must not be able to use them. A browser sends `Origin` with each request that
+//! could change something, and asks first before it sends `application/json` to another site. So a request with an
+//! `Origin`, and a body that is not declared as JSON, are refused.
+//!
 //! | Method and path | Body | Answer |
 //! |---|---|---|
 //! | `GET /__truth?since_ms=&events=1&requests=1&users=1` | - | [`super::Truth`] |
@@ -12,9 +16,9 @@
 //! | `POST /__control/remove` | `{"account", "user"}` | 204 |
 
 use bytes::Bytes;
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{CONTENT_TYPE, ORIGIN};
 use hyper::http::request::Parts;
-use hyper::{Method, Response, StatusCode};
+use hyper::{HeaderMap, Method, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -83,12 +87,12 @@ pub(super) fn answer(
     parts: &Parts,
     body: &Result<Bytes, usize>,
 ) -> Result<Response<Body>, Abort> {
-    let result = match body {
+    let result = not_from_a_web_page(&parts.method, &parts.headers).and_then(|()| match body {
         Ok(body) => perform(engine, parts, body),
         Err(largest) => {
             Err((StatusCode::PAYLOAD_TOO_LARGE, format!("the body must have at most {largest} bytes")))
         }
-    };
+    });
     let (status, text) = match result {
         Ok(Answer::Json(text)) => (StatusCode::OK, text),
         Ok(Answer::Empty) => (StatusCode::NO_CONTENT, String::new()),
@@ -96,6 +100,21 @@ pub(super) fn answer(
     };
     let response = Response::builder().status(status);
     Ok(response.header(CONTENT_TYPE, "application/json").body(full(text))?)
+}
+
+/// Refuses what a web page can make a browser send.
+fn not_from_a_web_page(method: &Method, headers: &HeaderMap) -> Result<(), (StatusCode, String)> {
+    if headers.contains_key(ORIGIN) {
+        let reason = "control paths refuse requests with an Origin, because they come from a web page";
+        return Err((StatusCode::FORBIDDEN, reason.to_owned()));
+    }
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    if *method == Method::POST && !essence.eq_ignore_ascii_case("application/json") {
+        let reason = "the Content-Type must be application/json";
+        return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, reason.to_owned()));
+    }
+    Ok(())
 }
 
 fn perform(engine: &Engine, parts: &Parts, body: &[u8]) -> Result<Answer, (StatusCode, String)> {

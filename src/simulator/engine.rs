@@ -17,6 +17,8 @@ pub(super) struct Engine {
     pub(super) latency: Duration,
     pub(super) stopped: Arc<AtomicBool>,
     stopping: Notify,
+    /// The list of users was read. Only the story waits for that.
+    list_read: Notify,
 }
 
 impl Engine {
@@ -28,6 +30,7 @@ impl Engine {
             latency: Duration::from_millis(scenario.latency_ms),
             stopped: Arc::default(),
             stopping: Notify::new(),
+            list_read: Notify::new(),
         }
     }
 
@@ -38,6 +41,16 @@ impl Engine {
         let now = self.clock.date();
         world.advance(now);
         (world, now)
+    }
+
+    /// The list of users is part of a response.
+    pub(super) fn list_is_read(&self) {
+        self.list_read.notify_one();
+    }
+
+    /// Waits until the list of users was read, which may have been before.
+    pub(super) async fn until_list_is_read(&self) {
+        self.list_read.notified().await;
     }
 
     /// Ends responses that would not end by themselves.

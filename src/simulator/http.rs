@@ -227,6 +227,9 @@ fn decide(
         faults: &faults,
     };
     let success = world.perform(&call, now)?;
+    if route.endpoint == Endpoint::Summary {
+        engine.list_is_read();
+    }
     let accepts_gzip = parts
         .headers
         .get_all(ACCEPT_ENCODING)

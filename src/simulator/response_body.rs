@@ -10,11 +10,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use flate2::write::GzEncoder;
 use flate2::{Compress, Compression, FlushCompress};
-use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Sleep;
 
-use crate::http::{Abort, Body};
+use crate::http::{Abort, Body, stream};
 
 const MEBIBYTE: usize = 1 << 20;
 
@@ -75,7 +74,7 @@ impl Delivery {
                 body.pieces = Box::new(bomb(mebibytes));
             }
         }
-        body.boxed_unsync()
+        stream(body)
     }
 }
 
@@ -236,6 +235,8 @@ fn deflated(text: &[u8], flush: FlushCompress) -> Bytes {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+
+    use http_body_util::BodyExt as _;
 
     use super::*;
 

@@ -2,33 +2,26 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Once;
-use std::time::SystemTime;
 
 use redb::{
     Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
 };
 
 use super::error::Error;
+use super::file::{Identity, check_header, is_missing, sync_directory, unfinished_name};
 use super::overlay::Backend;
 use super::row::{FORMAT, Put, Table, Unreadable};
-use crate::clock::Timestamp;
 
 /// Facts about the file itself: `format`, and `twin` (see [`Opened::commit`]).
 const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("about");
 /// The accounts by id, with the number that is the prefix of the keys of their rows.
 const ACCOUNTS: TableDefinition<'_, &str, u16> = TableDefinition::new("accounts");
-
-/// The first bytes of a redb file of any version, and the offsets of the version in its two commit slots.
-const MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
-const VERSIONS: [usize; 2] = [64, 192];
-/// The version of redb files that this program writes.
-const VERSION: u8 = 3;
 
 /// Where the state file is, and how much memory it may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,8 +67,11 @@ impl Problem {
 #[derive(Debug)]
 pub(super) struct Opened {
     path: PathBuf,
+    /// Where the file is until its first commit, if it is new.
+    unfinished: Option<PathBuf>,
     backend: Backend,
     database: Database,
+    format: u64,
     accounts: BTreeMap<String, u16>,
 }
 
@@ -83,16 +79,23 @@ pub(super) struct Opened {
 pub(super) fn open(settings: &Settings) -> Result<(Opened, Origin), Problem> {
     let path = &settings.path;
     let failed = |source| Problem::Refused(Error::Io { path: path.clone(), source });
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    let unfinished = is_missing(path).then(|| unfinished_name(path));
+    let place = unfinished.as_deref().unwrap_or(path);
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(place);
     let backend = Backend::lock(file.map_err(failed)?)
         .map_err(failed)?
         .ok_or_else(|| Problem::Refused(Error::InUse { path: path.clone() }))?;
     let metadata = backend.file().metadata().map_err(failed)?;
-    if !fs::metadata(path).is_ok_and(|there| Identity::of(&there) == Identity::of(&metadata)) {
+    let is_there = fs::metadata(place).is_ok_and(|there| Identity::of(&there) == Identity::of(&metadata));
+    if !is_there || (unfinished.is_some() && !is_missing(path)) {
         // Another process renamed it while this one waited for the lock.
         return Err(Problem::Refused(Error::InUse { path: path.clone() }));
     }
-    let length = metadata.len();
+    if unfinished.is_some() {
+        // What a process left that ended before its first commit.
+        backend.empty().map_err(failed)?;
+    }
+    let length = backend.file().metadata().map_err(failed)?.len();
     check_header(backend.file(), path).map_err(Problem::Refused)?;
     let of_database = |error| match error {
         DatabaseError::Storage(error) => of_storage(error, path),
@@ -105,27 +108,14 @@ pub(super) fn open(settings: &Settings) -> Result<(Opened, Origin), Problem> {
         if length > 0 {
             database.check_integrity().map_err(of_database)?;
         }
-        let accounts = if length > 0 { read_about(&database, path)? } else { BTreeMap::new() };
-        Ok(Opened { path: path.clone(), backend: backend.clone(), database, accounts })
+        let (format, accounts) =
+            if length > 0 { read_about(&database, path)? } else { (FORMAT.into(), BTreeMap::new()) };
+        let (path, unfinished, backend) = (path.clone(), unfinished.clone(), backend.clone());
+        Ok(Opened { path, unfinished, backend, database, format, accounts })
     };
     let opened = catch_panics(open).map_err(Problem::damaged).and_then(|opened| opened);
     let opened = opened.map_err(|problem| problem.locked(&backend))?;
     Ok((opened, if length > 0 { Origin::Existing } else { Origin::Created }))
-}
-
-/// Identifies a file, to tell it from a later one at the same path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity {
-    device: u64,
-    inode: u64,
-    /// The inode number of a removed file may be used again.
-    created: Option<SystemTime>,
-}
-
-impl Identity {
-    fn of(metadata: &fs::Metadata) -> Self {
-        Self { device: metadata.dev(), inode: metadata.ino(), created: metadata.created().ok() }
-    }
 }
 
 /// Whether the file existed.
@@ -137,26 +127,8 @@ pub(super) enum Origin {
     Created,
 }
 
-/// Refuses files that were never a state file, and files of a newer version of redb. A few wrong bytes are damage.
-fn check_header(file: &File, path: &Path) -> Result<(), Error> {
-    let mut head = [0; 320];
-    // If the file cannot be read, opening the database reports it.
-    let length = file.read_at(&mut head, 0).unwrap_or(0);
-    if head.iter().all(|byte| *byte == 0) {
-        return Ok(());
-    }
-    let matching = head[..length].iter().zip(MAGIC).filter(|(found, wanted)| **found == *wanted).count();
-    if matching < length.min(MAGIC.len()).div_ceil(2) {
-        return Err(Error::Foreign { path: path.to_owned() });
-    }
-    let [one, other] = VERSIONS.map(|at| head[at]);
-    if one == other && one > VERSION {
-        return Err(Error::Newer { path: path.to_owned() });
-    }
-    Ok(())
-}
-
-fn read_about(database: &Database, path: &Path) -> Result<BTreeMap<String, u16>, Problem> {
+/// The file's format and its accounts.
+fn read_about(database: &Database, path: &Path) -> Result<(u64, BTreeMap<String, u16>), Problem> {
     let read = || -> Result<_, redb::Error> {
         let transaction = database.begin_read()?;
         let format = transaction.open_table(ABOUT)?.get("format")?.map(|format| format.value());
@@ -169,7 +141,7 @@ fn read_about(database: &Database, path: &Path) -> Result<BTreeMap<String, u16>,
     };
     let (format, accounts) = read().map_err(|error| Problem::damaged(error.to_string()))?;
     match format {
-        Some(format) if format == u64::from(FORMAT) => Ok(accounts),
+        Some(format) if (1..=u64::from(FORMAT)).contains(&format) => Ok((format, accounts)),
         Some(format) if format > u64::from(FORMAT) => {
             Err(Problem::Refused(Error::Newer { path: path.to_owned() }))
         }
@@ -178,6 +150,11 @@ fn read_about(database: &Database, path: &Path) -> Result<BTreeMap<String, u16>,
 }
 
 impl Opened {
+    /// The format in which the file was written.
+    pub(super) fn format(&self) -> u64 {
+        self.format
+    }
+
     /// The accounts in the file.
     pub(super) fn accounts(&self) -> impl Iterator<Item = &str> {
         self.accounts.keys().map(String::as_str)
@@ -194,10 +171,11 @@ impl Opened {
         self.backend.clone()
     }
 
-    /// Empties a new file that could not be completed.
-    pub(super) fn truncate(&self) {
+    /// Empties a new file that could not be completed, and removes it if it has not got its name yet.
+    pub(super) fn discard(&self) {
         // If this fails too, the next start finds an incomplete file.
         let _ = self.backend.file().set_len(0);
+        let _ = self.unfinished.as_ref().map(fs::remove_file);
     }
 
     /// The identity of the open file, if the operating system returns it.
@@ -205,9 +183,21 @@ impl Opened {
         self.backend.file().metadata().ok().as_ref().map(Identity::of)
     }
 
+    /// The path of the file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The file's size in bytes.
     pub(super) fn size(&self) -> u64 {
         self.backend.file().metadata().map_or(0, |metadata| metadata.len())
+    }
+
+    /// The mode of the file, if every user of the machine may read or change it.
+    pub(super) fn open_to_all(&self) -> Option<u32> {
+        const OTHERS: u32 = 0o006;
+        let mode = self.backend.file().metadata().ok()?.permissions().mode() & 0o777;
+        (mode & OTHERS != 0).then_some(mode)
     }
 
     /// Passes all rows of the account to `add`, and returns the result.
@@ -248,8 +238,6 @@ impl Opened {
         let path = self.path.clone();
         let failed = |source| Error::Io { path: path.clone(), source };
         self.backend.accept().map_err(failed)?;
-        // Some file systems cannot sync a directory; there is nothing more to do on them.
-        let _ = sync_directory(&self.path);
         let mut accepted = || -> Result<(), redb::Error> {
             let transaction = self.database.begin_write()?;
             {
@@ -269,7 +257,14 @@ impl Opened {
         };
         let accepted =
             catch_panics(&mut accepted).and_then(|accepted| accepted.map_err(|error| error.to_string()));
-        accepted.map_err(|why| failed(io::Error::other(why)))
+        accepted.map_err(|why| failed(io::Error::other(why)))?;
+        if let Some(unfinished) = self.unfinished.take() {
+            let renamed = fs::rename(&unfinished, &self.path);
+            renamed.inspect_err(|_| self.unfinished = Some(unfinished)).map_err(failed)?;
+        }
+        // Some file systems cannot sync a directory; there is nothing more to do on them.
+        let _ = sync_directory(&self.path);
+        Ok(())
     }
 
     /// Writes rows of an account in one transaction: all of them, or none.
@@ -353,32 +348,6 @@ impl RowError {
     }
 }
 
-/// Renames a damaged file to a name with the date, and returns the new path.
-pub(super) fn rename_damaged(path: &Path, date: Timestamp) -> Result<PathBuf, Error> {
-    let stamp: String = date
-        .to_string()
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric())
-        .take("20261121T034442".len())
-        .collect();
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut renamed = path.with_file_name(format!("{name}.damaged-{stamp}Z"));
-    for number in 2.. {
-        if !renamed.exists() {
-            break;
-        }
-        renamed = path.with_file_name(format!("{name}.damaged-{stamp}Z-{number}"));
-    }
-    fs::rename(path, &renamed).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    Ok(renamed)
-}
-
-/// Makes sure that the name of a new file survives a power failure.
-fn sync_directory(path: &Path) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
-}
-
 const fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
     TableDefinition::new(table.as_str())
 }
@@ -421,4 +390,33 @@ fn catch_panics<T>(work: impl FnOnce() -> T) -> Result<T, String> {
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
         format!("the database panicked: {text}")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_file_gets_its_name_with_its_first_commit() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = Settings { path: directory.path().join("state.redb"), cache_bytes: 1 << 20 };
+        let names = || {
+            let entries = directory.path().read_dir().unwrap();
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
+        };
+        let (first, _) = open(&settings).unwrap();
+        assert_eq!(names(), ["state.redb.new"]);
+        assert!(matches!(open(&settings), Err(Problem::Refused(Error::InUse { .. }))));
+        close(Some(first));
+        // What an interrupted start left is no reason to refuse or to rename anything.
+        fs::write(unfinished_name(&settings.path), [7; 10_000]).unwrap();
+        let (mut second, origin) = open(&settings).unwrap();
+        assert_eq!(origin, Origin::Created);
+        second.accept(&["a".to_owned()]).unwrap();
+        assert_eq!(names(), ["state.redb"]);
+        close(Some(second));
+        let (third, origin) = open(&settings).unwrap();
+        assert_eq!((origin, third.accounts().collect::<Vec<_>>()), (Origin::Existing, vec!["a"]));
+        close(Some(third));
+    }
 }

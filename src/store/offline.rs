@@ -68,6 +68,11 @@ impl<T: Default> Inspected<T> {
         Ok(Self { path: path.to_owned(), opened, accounts })
     }
 
+    /// The format in which the file was written.
+    pub(crate) fn format(&self) -> u64 {
+        self.opened.format()
+    }
+
     /// The file's size in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.opened.size()

@@ -70,6 +70,14 @@ impl Backend {
         Ok(())
     }
 
+    /// Empties the file, which was not accepted yet.
+    pub(super) fn empty(&self) -> io::Result<()> {
+        let mut overlay = self.overlay();
+        self.inner.file.set_len(0)?;
+        *overlay = Some(Overlay { length: 0, pages: BTreeMap::new() });
+        Ok(())
+    }
+
     fn overlay(&self) -> MutexGuard<'_, Option<Overlay>> {
         // The database is expected to panic on some damaged files. That leaves the overlay consistent.
         self.inner.overlay.lock().unwrap_or_else(PoisonError::into_inner)

@@ -2,8 +2,11 @@
 //!
 //! The store does not interpret rows.
 
-/// The version of the file and of everything in it. It rises when the meaning of a row changes.
-pub(crate) const FORMAT: u32 = 1;
+/// The version of the file and of everything in it. It rises when the meaning of a row changes, or when a row has
+/// something that the version before would refuse. This program reads the rows of every older format.
+///
+/// 2: events that were not counted have a seventh reason.
+pub(crate) const FORMAT: u32 = 2;
 
 /// A table of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -144,9 +144,9 @@ test("an account with errors shows the error, since when, and what to do", async
   assert.equal(await section("acme").locator(".notice").count(), 0);
 });
 
-test("the same error of several endpoints is shown once, although each answer has its own CF-Ray id", async () => {
-  const failure = (endpoint, error, ray) => ({
-    endpoint, cause: "refused", first: "2026-11-21T00:00:00Z", last: "2026-11-21T00:05:00Z", times: 2, over: null,
+test("the same error of several resources is shown once, although each answer has its own CF-Ray id", async () => {
+  const failure = (resource, error, ray) => ({
+    resource, cause: "refused", first: "2026-11-21T00:00:00Z", last: "2026-11-21T00:05:00Z", times: 2, over: null,
     error: `${error} (HTTP 401, 10000 no, CF-Ray ${ray})`, what_to_do: "Create a new token.",
   });
   await openPageWith((status) => {
@@ -270,7 +270,7 @@ test("trends end with the data, and show a gap after two missed reads", async ()
     await page.unroute("**/api/v1/status");
     await openPageWith((status) => {
       status.now = "2026-11-21T00:31:30Z";
-      status.accounts[0].endpoints.summary.interval_seconds = interval;
+      status.accounts[0].resources.summary.interval_seconds = interval;
       status.accounts[0].users.trend.until = "2026-11-21T00:01:00Z";
     });
     const chart = section("acme").locator(".tile.high svg");

@@ -104,7 +104,11 @@ export class Simulation {
 
   async addEvent(behavior, user = USER) {
     const body = JSON.stringify({ account: ACME, user, behavior });
-    const answer = await fetch(new URL("/__control/events", this.baseUrl), { method: "POST", body });
+    const answer = await fetch(new URL("/__control/events", this.baseUrl), {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body,
+    });
     if (!answer.ok) throw new Error(await answer.text());
   }
 

@@ -337,7 +337,7 @@ async fn a_user_is_not_lost_for_an_odd_field() {
             &[
                 ("event_count", "number", Some(1)),
                 ("last_event", "number", Some(1)),
-                ("max_risk_level", "string", Some(1)),
+                ("max_risk_level", "unknown_level", Some(1)),
             ],
         ),
         (
@@ -376,7 +376,7 @@ async fn events_whose_fields_change_shape_are_read_or_named() {
         (
             format!(r#"{{"id":"a","name":"n","risk_level":"worst",{date}}}"#),
             Some(("a", "n", Level::Unrecognized)),
-            &[("risk_level", "string", Some(1))],
+            &[("risk_level", "unknown_level", Some(1))],
         ),
         (
             format!(r#"{{"id":"a","name":"n","risk_level":[],{date}}}"#),

@@ -535,12 +535,52 @@ async fn a_users_events_are_followed_and_bounded_too() {
     for (events, text_bytes, kept, reason) in [
         (50, 1 << 20, 50, "it has more than 50 elements"),
         (10, 1 << 20, 10, "it has more than 10 elements"),
-        (1_000, 100, 20, "its elements have more than 100 bytes of text"),
+        (1_000, 100, 27, "its elements have more than 100 bytes of text"),
         (1_000, 10, 3, "its elements have more than 10 bytes of text"),
     ] {
         let mut options = server.options();
         (options.bounds.events, options.bounds.text_bytes) = (events, text_bytes);
         let user = client(options, &budget()).user(Uuid::from_u128(1)).await.unwrap();
         assert_eq!((user.events.len(), user.completeness), (kept, partial(reason)));
+    }
+}
+
+#[tokio::test]
+async fn the_names_of_all_pages_share_one_limit() {
+    let named = |number: usize| user(number).replace(r#""name":"n""#, &format!(r#""name":"{:n>1000}""#, "n"));
+    let server = Canned::start(move |_, asked| {
+        let number = query(asked, "page").unwrap_or(1);
+        page((((number - 1) * 5)..(number * 5).min(20)).map(named), r#""total_count":20"#)
+    })
+    .await;
+    for (text_bytes, with_names) in [(1 << 20, 20), (3_000, 5), (0, 2)] {
+        let mut options = server.options();
+        (options.pii, options.bounds.text_bytes) = (Pii::Keep, text_bytes);
+        let summary = client(options, &budget()).summary().await.unwrap();
+        assert_eq!((summary.rows.len(), &summary.completeness), (20, &Completeness::Complete));
+        let identities = summary.identities.unwrap();
+        let known = summary.rows.iter().filter(|row| identities.get(row.user).is_some()).count();
+        assert_eq!(known, with_names, "{text_bytes} bytes");
+        let cut = summary.odd.iter().find(|odd| odd.field == "name").map_or(0, |odd| odd.count as usize);
+        assert_eq!(cut, 20 - with_names, "{text_bytes} bytes");
+    }
+}
+
+#[tokio::test]
+async fn larger_pages_are_not_tried_where_they_would_not_help() {
+    // A page that is as large as the one that would be asked for, and a page whose text takes much of the room.
+    for (users, pii, text_bytes) in [(1_000, Pii::Drop, 1 << 20), (20, Pii::Keep, 100)] {
+        let server = Canned::start(move |_, asked| {
+            let from = (query(asked, "page").unwrap_or(1) - 1) * users;
+            let named =
+                |number: usize| user(number).replace(r#""name":"n""#, &format!(r#""name":"{:n>400}""#, "n"));
+            page((from..from + users).map(named), &format!(r#""total_count":{}"#, users * 2))
+        })
+        .await;
+        let mut options = server.options();
+        (options.pii, options.bounds.text_bytes) = (pii, text_bytes);
+        let summary = client(options, &budget()).summary().await.unwrap();
+        assert_eq!((summary.rows.len(), &summary.completeness), (users * 2, &Completeness::Complete));
+        assert_eq!(server.lines(), ["/summary", "/summary?page=2"]);
     }
 }

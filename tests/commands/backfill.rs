@@ -228,12 +228,12 @@ async fn other_flags_or_a_spoilt_file_do_not_go_on() {
     let rig = Rig::start(scenario(3, ""), 1.0).await;
     rig.simulator.inject(FaultRule::at(Endpoint::User, Fault::NullResult));
     rig.simulator.inject(FaultRule::at(Endpoint::Summary, Fault::BadGateway));
-    assert!(matches!(rig.run("past.om", &[]).await, Err(Error::Request { endpoint: "summary", .. })));
+    assert!(matches!(rig.run("past.om", &[]).await, Err(Error::Request { resource: "summary", .. })));
     rig.simulator.clear_faults();
     let unauthorized =
         Fault::Status { status: 403, code: 10_000, message: "Authentication error".to_owned() };
     rig.simulator.inject(FaultRule::at(Endpoint::User, unauthorized));
-    assert!(matches!(rig.run("past.om", &[]).await, Err(Error::Request { endpoint: "user", .. })));
+    assert!(matches!(rig.run("past.om", &[]).await, Err(Error::Request { resource: "user", .. })));
     rig.simulator.clear_faults();
     assert!(matches!(rig.run("past.om", &["--step", "1m"]).await, Err(Error::Usage(_))));
     let kept = rig.text("past.om.progress");

@@ -12,7 +12,7 @@ use zt_risk_exporter::clock::Clock;
 use zt_risk_exporter::internals::app::logging::Colour;
 use zt_risk_exporter::internals::commands::check;
 use zt_risk_exporter::internals::config::{Config, Flags};
-use zt_risk_exporter::internals::http::{Abort, Limits, full, serve};
+use zt_risk_exporter::internals::http::{Abort, Connections, Limits, full, serve};
 use zt_risk_exporter::model::Resource;
 
 const ACCOUNT: &str = "0123456789abcdef0123456789abcdef";
@@ -66,6 +66,7 @@ async fn api(answers: Answers) -> SocketAddr {
         header_wait: Duration::from_secs(10),
         header_bytes: 16_384,
         answer_wait: Duration::from_secs(10),
+        unsent_bytes: 1 << 20,
         drain: Duration::ZERO,
     };
     let handle = move |request: hyper::Request<hyper::body::Incoming>| {
@@ -80,7 +81,13 @@ async fn api(answers: Answers) -> SocketAddr {
             answer.map_err(Abort::from)
         }
     };
-    tokio::spawn(serve(listener, limits, std::future::pending(), handle));
+    tokio::spawn(serve(
+        listener,
+        Connections::new(limits, Arc::default()),
+        &[],
+        std::future::pending(),
+        handle,
+    ));
     address
 }
 
@@ -94,7 +101,7 @@ async fn report(api: SocketAddr, credential: &[(&str, &str)]) -> check::Report {
     check::run(&config, &Clock::system()).await
 }
 
-/// What `check` shows of the account, but for times: a line for each row, `endpoint result: text`, then the rest.
+/// What `check` shows of the account, but for times: a line for each row, `resource result: text`, then the rest.
 async fn checked(api: SocketAddr, credential: &[(&str, &str)]) -> (Vec<String>, usize) {
     let report = report(api, credential).await;
     let shown = report.render(Colour::Off, None);

@@ -101,8 +101,7 @@ fn a_refused_configuration_is_said_once_and_ends_with_2() {
                    :10069, 127.0.0.1:10069, [::1]:10069 or localhost:10069";
     let level = "flag --log.level: log.level is \"loud\", but must be off, error, warn, info, debug, trace, or directives \
                  such as info,hyper=warn";
-    let url =
-        "\"https://127.0.0.1\" is not a URL to request; it must be like http://127.0.0.1:10069/-/healthy";
+    let url = "\"ftp://127.0.0.1\" is not a URL to request; it must be like http://127.0.0.1:10069/-/healthy";
     let table: [(&[&str], &str); 7] = [
         (&[], none),
         (&["serve"], none),
@@ -110,7 +109,7 @@ fn a_refused_configuration_is_said_once_and_ends_with_2() {
         (&["--web.listen-address=10069"], address),
         (&["healthcheck", "--web.listen-address=10069"], address),
         (&["users", "--log.level=loud"], level),
-        (&["healthcheck", "--url", "https://127.0.0.1"], url),
+        (&["healthcheck", "--url", "ftp://127.0.0.1"], url),
     ];
     for (arguments, message) in table {
         let wanted = (Some(2), String::new(), format!("zt-risk-exporter: {message}\n"));

@@ -125,8 +125,16 @@ fn the_example_shows_each_key_once_with_its_default_and_meaning() {
 }
 
 /// The keys that the chart sets itself, from other values.
-const SET_BY_THE_CHART: [&str; 5] =
-    ["users.hash_key_file", "state.path", "web.listen_address", "shard.index", "shard.total"];
+const SET_BY_THE_CHART: [&str; 8] = [
+    "users.hash_key_file",
+    "state.path",
+    "web.listen_address",
+    "web.systemd_socket",
+    "web.config_file",
+    "web.health_address",
+    "shard.index",
+    "shard.total",
+];
 
 #[test]
 fn the_chart_takes_every_key_that_it_does_not_set_itself() {

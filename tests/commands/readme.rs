@@ -11,7 +11,9 @@ use zt_risk_exporter::cloudflare::Outcome;
 use zt_risk_exporter::internals::collector::ledger::Loss;
 use zt_risk_exporter::internals::commands::Cli;
 use zt_risk_exporter::internals::config::{Config, Flags};
+use zt_risk_exporter::internals::http::CloseReason;
 use zt_risk_exporter::internals::metrics::families;
+use zt_risk_exporter::internals::metrics::telemetry::Rejection;
 use zt_risk_exporter::model::Resource;
 use zt_risk_exporter::simulator::{Scenario, Story};
 
@@ -88,8 +90,12 @@ fn the_values_of_closed_labels_are_all_listed() {
         code(row.unwrap_or_else(|| panic!("{label}"))[1])
     };
     let outcomes: Vec<_> = Outcome::ALL.map(Outcome::as_str).into();
+    let closed: Vec<_> = CloseReason::ALL.map(CloseReason::as_str).into();
     let losses: Vec<_> = Loss::ALL.map(Loss::as_str).into();
     let resources: Vec<_> = Resource::ALL.map(Resource::as_str).into();
+    assert_eq!(values("zt_risk_exporter_web_connections_closed_total"), closed);
+    let rejected: Vec<_> = Rejection::ALL.map(Rejection::as_str).into();
+    assert_eq!(values("zt_risk_exporter_web_requests_rejected_total"), rejected);
     assert_eq!((values("outcome"), values("reason"), values("resource")), (outcomes, losses, resources));
 }
 

@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use zt_risk_exporter::cloudflare::Credentials;
 use zt_risk_exporter::internals::config::{
-    Config, CredentialSource, Error, Flags, IdentityPolicy, Local, LogFormat,
+    Config, CredentialSource, Error, Flags, IdentityPolicy, Local, LogFormat, Sockets, WebFlags,
 };
 
 /// Only its owner may read it.
@@ -100,7 +100,7 @@ fn two_variables_are_enough_and_everything_else_has_its_default() {
     assert_eq!(config.intervals.audit, Duration::from_secs(6 * 3600));
     assert_eq!(config.users.limit, 100);
     assert!(matches!(config.users.identity, IdentityPolicy::Id));
-    assert_eq!(config.web.listen.to_string(), ":10069");
+    assert_eq!(config.web.sockets, Sockets::Bind(vec![":10069".parse().unwrap()]));
     assert_eq!(config.log.level.to_targets().to_string(), "info");
     assert_eq!(config.log.format, LogFormat::Text);
     assert_eq!(config.warnings, Vec::<String>::new());
@@ -130,9 +130,10 @@ fn flags_win_over_the_environment_and_the_environment_over_the_file() {
         ("ZT_RISK_EXPORTER__USERS__LIMIT", "6"),
         ("ZT_RISK_EXPORTER__INTERVALS__SUMMARY", ""),
     ]);
-    let flags = Flags { listen_address: Some(":3".to_owned()), ..place.flags() };
+    let web = WebFlags { listen_address: vec![":3".to_owned()], ..WebFlags::default() };
+    let flags = Flags { web, ..place.flags() };
     let config = Config::load(&flags, environment.clone()).unwrap();
-    assert_eq!(config.web.listen.to_string(), ":3", "the flag");
+    assert_eq!(config.web.sockets, Sockets::Bind(vec![":3".parse().unwrap()]), "the flag");
     assert_eq!(config.log.level.to_targets().to_string(), "hyper=off,warn", "the environment");
     assert_eq!(config.users.limit, 6, "the environment");
     assert_eq!(config.log.format, LogFormat::Json, "the file");
@@ -494,6 +495,10 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
         (with_account("log: {level: 'info,[span]=debug'}"), level("\"info,[span]=debug\"")),
         (with_account("log: {level: ''}"), level("\"\"")),
         (with_account("log: {format: xml}"), line_2("log.format is \"xml\", but must be text or json")),
+        (with_account("web: {allowed_hosts: 'a.example,http://b.example'}"), line_2(
+            "web.allowed_hosts is \"a.example,http://b.example\", but must be host names without ports, separated by \
+             commas, such as exporter.internal",
+        )),
         (with_account("web: {page: off}"), line_2("web.page is \"off\", but must be true or false")),
         // Keys.
         (with_account("interval: {summary: 30s}"), line_2(

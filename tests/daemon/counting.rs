@@ -30,6 +30,8 @@ struct Upstream {
     failing: BTreeMap<u128, FailureClass>,
     /// How long after its time an event is listed in the details.
     lag: Duration,
+    /// How far both clocks are ahead.
+    ahead: Duration,
     behaviors: Listing<Behavior>,
     /// Users whose events were requested, in order.
     requested: Vec<u128>,
@@ -61,7 +63,8 @@ fn event(id: &str, second: i64) -> Event {
     }
 }
 
-fn behaviors() -> Listing<Behavior> {
+/// The one behavior that Cloudflare lists here.
+pub(crate) fn behaviors() -> Listing<Behavior> {
     let behavior = Behavior {
         id: "imp_travel".to_owned(),
         name: "Impossible Travel".to_owned(),
@@ -122,6 +125,7 @@ impl Upstream {
             anonymous: 0,
             failing: BTreeMap::new(),
             lag: Duration::ZERO,
+            ahead: Duration::ZERO,
             behaviors: behaviors(),
             requested: Vec::new(),
         }
@@ -143,13 +147,20 @@ impl Upstream {
     }
 
     fn date(&self) -> Timestamp {
-        at(i64::try_from(self.now).expect("tests are short"))
+        at(i64::try_from(self.now).expect("tests are short")) + self.ahead
     }
 
     /// Answers the summary, but no request for a user's events.
     fn summary(&mut self) {
+        let (now, date) = (self.moment(), self.date());
+        self.account.summary_read(&self.list(), now, date);
+        self.account.saved();
+    }
+
+    /// The summary as it is now.
+    fn list(&self) -> Summary {
         let rows = self.listed.iter().map(|(&user, &tuple)| Row { user: id(user), tuple }).collect();
-        let summary = Summary {
+        Summary {
             rows,
             unreadable: self.unreadable.clone(),
             anonymous: self.anonymous,
@@ -158,10 +169,7 @@ impl Upstream {
             date: Some(self.date()),
             identities: None,
             pages: 1,
-        };
-        let (now, date) = (self.moment(), self.date());
-        self.account.summary_read(&summary, now, date);
-        self.account.saved();
+        }
     }
 
     /// Lets time pass, and answers all requests.
@@ -417,22 +425,28 @@ fn an_unusable_list_of_behaviors_makes_labels_ready_as_a_refusal_does() {
 
 #[test]
 fn losses_have_a_reason() {
-    let bad_time = UserRisk { rejected: 1, ..risk(Vec::new()) };
+    let unreadable = UserRisk { rejected: 1, ..risk(Vec::new()) };
+    let cut = UserRisk { completeness: cut_short(), ..risk(Vec::new()) };
+    let both = UserRisk { rejected: 1, ..cut.clone() };
     let reset = UserRisk { last_reset: Some(at(500)), ..risk(Vec::new()) };
     let table = [
-        ("timestamp", fingerprint(2, 10, Level::High), bad_time),
-        ("late", fingerprint(2, -100, Level::Low), risk(Vec::new())),
-        ("unknown", fingerprint(2, 10, Level::High), risk(Vec::new())),
-        ("reset", fingerprint(2, 10, Level::High), reset),
+        (vec![("unreadable", 1)], fingerprint(2, 10, Level::High), unreadable.clone()),
+        (vec![("unknown", 2), ("unreadable", 1)], fingerprint(4, 10, Level::High), unreadable),
+        (vec![("capped", 2)], fingerprint(3, 10, Level::High), cut),
+        (vec![("unreadable", 1)], fingerprint(2, 10, Level::High), both.clone()),
+        (vec![("capped", 3), ("unreadable", 1)], fingerprint(5, 10, Level::High), both),
+        (vec![("late", 1)], fingerprint(2, -100, Level::Low), risk(Vec::new())),
+        (vec![("unknown", 1)], fingerprint(2, 10, Level::High), risk(Vec::new())),
+        (vec![("reset", 1)], fingerprint(2, 10, Level::High), reset),
     ];
-    for (reason, listed, says) in table {
+    for (reasons, listed, says) in table {
         let mut upstream = Upstream::with_users(1);
         upstream.listed.insert(1, listed);
         // The reset comes before the last retry.
-        upstream.pass(if reason == "reset" { 600 } else { 0 });
+        upstream.pass(if says.last_reset.is_some() { 600 } else { 0 });
         *upstream.risk(1) = says;
         upstream.pass(3_600);
-        assert_eq!((upstream.counted(), upstream.lost()), (0, vec![(reason, 1)]));
+        assert_eq!((upstream.counted(), upstream.lost()), (0, reasons));
     }
 }
 
@@ -718,13 +732,13 @@ fn the_same_id_with_a_time_of_another_precision_is_one_event() {
 }
 
 #[test]
-fn events_without_a_valid_time_have_that_as_the_reason_even_in_an_incomplete_list() {
+fn unreadable_events_are_the_reason_even_in_an_incomplete_list() {
     let mut upstream = Upstream::with_users(1);
     upstream.pass(60);
     upstream.listed.insert(1, fingerprint(3, 61, Level::High));
     *upstream.risk(1) = UserRisk { rejected: 2, completeness: cut_short(), ..risk(Vec::new()) };
     upstream.pass(4_000);
-    assert_eq!((upstream.lost(), upstream.pending()), (vec![("timestamp", 2)], 0));
+    assert_eq!((upstream.lost(), upstream.pending()), (vec![("unreadable", 2)], 0));
 }
 
 #[test]
@@ -762,4 +776,97 @@ fn a_list_that_is_overdue_sets_up_to_0() {
     upstream.account.list_missed();
     assert_eq!(upstream.snapshot().up, Some(false));
     assert_eq!(upstream.account.list_deadline(Hold::Blocked), None);
+}
+
+#[test]
+fn a_clock_that_was_ahead_leaves_no_date_in_the_future_and_hides_no_event() {
+    const DAYS: u64 = 2 * 86_400;
+    let mut upstream = Upstream::untouched();
+    upstream.ahead = seconds(DAYS);
+    upstream.listed.insert(1, fingerprint(1, -100, Level::Low));
+    upstream.risk(1).events.push(event("old", -100));
+    upstream.pass(40);
+    // A user who is first listed, and waits for its events, while the clocks are ahead.
+    upstream.failing.insert(2, FailureClass::Transient);
+    upstream.listed.insert(2, fingerprint(1, 30, Level::High));
+    upstream.pass(40);
+    upstream.account.at_local_date(upstream.date());
+    let ahead = upstream.snapshot();
+    assert!(ahead.counting_since > Some(at(80)), "{:?}", ahead.counting_since);
+    assert!(ahead.last_success[&Resource::Behaviors] > at(80), "{:?}", ahead.last_success);
+
+    upstream.ahead = Duration::ZERO;
+    // The list is not read, and still no reading is dated in the future.
+    upstream.account.failed(Resource::Summary, FailureClass::Transient, upstream.moment());
+    upstream.account.at_local_date(upstream.date());
+    assert!(upstream.snapshot().last_success.values().all(|read| *read <= upstream.date()));
+    upstream.pass(40);
+    let now = upstream.date();
+    let (snapshot, users) = (upstream.snapshot(), upstream.snapshot().users.expect("a list was read"));
+    let oldest = users.oldest.iter().flatten().copied();
+    let dates = oldest.chain(users.oldest_pending).chain(snapshot.counting_since);
+    let series = users.series.iter().map(|user| user.since);
+    for date in dates.chain(series).chain(snapshot.last_success.into_values()) {
+        assert!(date <= now, "{date} is after {now}");
+    }
+    assert_eq!((users.pending, users.oldest_pending.is_some()), (1, true));
+    // The dates stay where they are: an age that stays 0 would be one that no alert sees.
+    upstream.pass(3_600);
+    let later = upstream.snapshot();
+    assert!(later.counting_since <= Some(now), "{:?}", later.counting_since);
+    assert!(later.users.and_then(|users| users.oldest_pending) <= Some(now));
+
+    upstream.happens(1, "new", 3_700);
+    upstream.pass(60);
+    assert_eq!(upstream.counted(), 1, "events are counted from then on");
+}
+
+#[test]
+fn one_clock_that_is_behind_for_a_moment_moves_no_date() {
+    let mut upstream = Upstream::with_users(1);
+    upstream.pass(86_400);
+    let since = upstream.snapshot().counting_since;
+    // A cache answers with a page from before counting began.
+    let (now, local_date) = (upstream.moment(), upstream.date());
+    let summary = Summary { date: Some(at(-1_000)), ..upstream.list() };
+    upstream.account.summary_read(&summary, now, local_date);
+    upstream.account.saved();
+    assert_eq!(upstream.snapshot().counting_since, since);
+}
+
+#[test]
+fn dates_of_events_that_cannot_be_are_not_exported() {
+    let year = |year: i64| Timestamp::from_seconds((year - 1970) * 31_556_952);
+    for (last_event, shown) in [
+        (at(20), at(20)),
+        (at(100), at(60)),
+        (year(9999), Timestamp::UNKNOWN),
+        (Timestamp::UNKNOWN, Timestamp::UNKNOWN),
+        (year(1), year(1)),
+    ] {
+        let mut upstream = Upstream::with_users(1);
+        upstream.listed.insert(1, RowFingerprint { last_event, count: 1, level: Level::High });
+        upstream.pass(60);
+        upstream.account.at_local_date(upstream.date());
+        let users = upstream.snapshot().users.expect("a list was read");
+        assert_eq!(users.series[0].last_event, shown, "{last_event}");
+    }
+}
+
+#[test]
+fn events_are_read_even_if_the_lists_are_always_due() {
+    let mut upstream = Upstream::with_users(3);
+    for user in 1..=3 {
+        upstream.happens(user, "new", 10);
+    }
+    upstream.now = 600;
+    // Each answer takes longer than the longest interval.
+    for _ in 0..12 {
+        let Step::Fetch(fetch) = upstream.account.plan(upstream.moment()) else {
+            panic!("everything is due")
+        };
+        upstream.answer(&fetch);
+        upstream.now += 600;
+    }
+    assert_eq!((upstream.counted(), upstream.pending()), (3, 0));
 }

@@ -10,6 +10,7 @@
 //! - the published events, first users of a behavior, level changes and resets are those of the committed answers, by
 //!   label, each once;
 //! - no published counter falls;
+//! - `up` is 1 after a complete list of users, 0 after any other answer to a request for it, and changes with no other answer;
 //! - the baseline costs no request, and no event gets a label before the behaviors were read or refused.
 //!
 //! Checked at the end: within 8 hours and a round of the audit after the last failure, everything that can be read is

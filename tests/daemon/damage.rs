@@ -19,9 +19,11 @@ use zt_risk_exporter::internals::model::resource::Intervals;
 use zt_risk_exporter::internals::store::row::{Put, Table};
 use zt_risk_exporter::internals::store::{self, Error, State};
 use zt_risk_exporter::model::{
-    AccountName, Behavior, Completeness, Event, Level, Listing, OddFields, Resource, Row, RowFingerprint,
-    Summary, UserRisk,
+    AccountName, Completeness, Event, Level, Listing, OddFields, Resource, Row, RowFingerprint, Summary,
+    UserRisk,
 };
+
+use crate::counting::behaviors;
 
 /// An ordinary run flips one byte in so many. It is a prime, so that all offsets within rows occur.
 const SAMPLED: usize = 499;
@@ -125,26 +127,9 @@ fn answer(account: &mut Account, changed: u128, users: u32, second: u64) {
     while let Step::Fetch(fetch) = account.plan(moment) {
         match fetch {
             Fetch::Resource(Resource::Summary) => account.summary_read(&summary(changed, date), moment, date),
-            Fetch::Resource(Resource::Behaviors) => {
-                let behavior = Behavior {
-                    id: "imp_travel".to_owned(),
-                    name: "Impossible Travel".to_owned(),
-                    description: String::new(),
-                    enabled: true,
-                    level: Level::High,
-                };
-                account.behaviors_read(
-                    Listing { rows: vec![behavior], rejected: 0, odd: OddFields::default() },
-                    moment,
-                    date,
-                );
-            }
+            Fetch::Resource(Resource::Behaviors) => account.behaviors_read(behaviors(), moment, date),
             Fetch::Resource(Resource::Integrations) => {
-                account.integrations_read(
-                    Listing { rows: Vec::new(), rejected: 0, odd: OddFields::default() },
-                    moment,
-                    date,
-                );
+                account.integrations_read(Listing::default(), moment, date);
             }
             Fetch::Resource(resource) => account.read(resource, moment),
             Fetch::User(_) if read == users => return,

@@ -2,6 +2,7 @@
 
 mod budget;
 mod commands;
+mod formats;
 mod kill;
 mod process;
 mod trouble;

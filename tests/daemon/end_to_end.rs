@@ -4,6 +4,7 @@ mod bad_hour;
 mod day;
 mod history;
 mod live;
+mod odd_fields;
 mod random_api;
 mod rig;
 mod rotation;

@@ -233,7 +233,12 @@ fn texts_from_outside_end_no_line_and_have_a_bounded_length() {
 fn before_the_first_reading_an_account_has_only_its_name() {
     let text = encode(Format::Text, &shared([accounts::unread()]));
     let names: Vec<_> = types(&text).into_iter().map(|(name, _)| name).collect();
-    assert_eq!(names, ["cloudflare_zt_risk_account_info", "zt_risk_exporter_rejected_rows_total"]);
+    let wanted = [
+        "cloudflare_zt_risk_account_info",
+        "zt_risk_exporter_rejected_rows_total",
+        "zt_risk_exporter_unexpected_fields_total",
+    ];
+    assert_eq!(names, wanted);
 }
 
 #[test]
@@ -393,7 +398,7 @@ async fn a_change_is_published_and_the_end_of_an_account_ends_the_publisher() {
     expositions.changed().await.unwrap();
     assert!(has_users(&expositions.borrow_and_update()));
     let size = expositions.borrow().part(Format::Text).plain.len();
-    let line = format!("zt_risk_exporter_page_size_bytes {size}\n");
+    let line = format!("zt_risk_exporter_exposition_size_bytes {size}\n");
     assert!(telemetry.render(Format::Text).contains(&line), "{line}");
     drop(account);
     running.await.unwrap();

@@ -11,6 +11,7 @@
 #[path = "../shared/accounts.rs"]
 mod accounts;
 mod config;
+mod connections;
 mod counting;
 mod counting_model;
 mod damage;
@@ -22,3 +23,4 @@ mod process;
 mod program;
 mod server;
 mod status;
+mod web;

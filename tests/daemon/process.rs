@@ -1,129 +1,19 @@
 //! The program as an operator runs it: start, requests, signals, and wrong settings.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+mod memory;
+mod rig;
+mod stories;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use zt_risk_exporter::clock::{Clock, Instant};
-use zt_risk_exporter::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, Scenario, Simulator, Story};
+use zt_risk_exporter::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, Scenario};
 
-use crate::program::{program, signal};
-
-/// A test fails if it waits longer than this for a process; nothing here should take seconds.
-const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// A running program, killed at the end of its test.
-struct Program {
-    child: Child,
-    clock: Clock,
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // An error means that the process has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Program {
-    fn start(command: &mut Command) -> Self {
-        let child =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
-        Self { child, clock: Clock::system() }
-    }
-
-    fn log(&mut self) -> BufReader<ChildStderr> {
-        BufReader::new(self.child.stderr.take().expect("it is taken once"))
-    }
-
-    /// The first line of the log with `part`.
-    fn line(log: &mut BufReader<ChildStderr>, part: &str) -> String {
-        let mut lines = log.by_ref().lines().map(|line| line.expect("text"));
-        lines.find(|line| line.contains(part)).unwrap_or_else(|| panic!("no line with {part}"))
-    }
-
-    fn signal(&self, name: &str) {
-        signal(self.child.id(), name);
-    }
-
-    /// Waits for the end, and returns how it ended and how long that took.
-    fn end(&mut self) -> (ExitStatus, Duration) {
-        let since = self.clock.now();
-        loop {
-            if let Some(status) = self.child.try_wait().expect("a child") {
-                return (status, self.clock.now().since(since));
-            }
-            pause(&self.clock, since, "the program did not end");
-        }
-    }
-}
-
-/// Waits a moment, and panics with `what` if more than [`TIMEOUT`] has passed since `since`.
-fn pause(clock: &Clock, since: Instant, what: &str) {
-    assert!(clock.now().since(since) < TIMEOUT, "{what}");
-    std::thread::park_timeout(Duration::from_millis(10));
-}
-
-/// `serve`, configured by environment variables only.
-fn exporter(upstream: &str, token: &str) -> Command {
-    let mut command = program();
-    command
-        .args(["--web.listen-address", "127.0.0.1:0"])
-        .env("CLOUDFLARE_BASE_URL", upstream)
-        .env("CLOUDFLARE_ACCOUNT_ID", GENERATED_ACCOUNT)
-        .env("CLOUDFLARE_API_TOKEN", token);
-    command
-}
-
-/// The same, running against the simulator.
-fn serve(simulator: &Simulator, token: &str) -> Program {
-    Program::start(&mut exporter(&simulator.base_url(), token))
-}
-
-/// The address in a log line such as `serving /metrics address=127.0.0.1:1234`.
-fn address(log: &mut BufReader<ChildStderr>) -> SocketAddr {
-    let line = Program::line(log, "serving /metrics");
-    let (_, rest) = line.split_once("address=").expect("an address");
-    rest.split(' ').next().and_then(|text| text.parse().ok()).expect("an address")
-}
-
-fn get(address: SocketAddr, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).expect("it listens");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
-        .expect("a request goes out");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    answer
-}
-
-/// Repeats the request until `holds` is true for the answer.
-fn until(address: SocketAddr, path: &str, holds: impl Fn(&str) -> bool) -> String {
-    let clock = Clock::system();
-    let since = clock.now();
-    loop {
-        let answer = get(address, path);
-        if holds(&answer) {
-            return answer;
-        }
-        pause(&clock, since, &answer);
-    }
-}
-
-/// The sum of a family's samples.
-fn sum(metrics: &str, family: &str) -> f64 {
-    let samples = metrics.lines().filter(|line| line.starts_with(&format!("{family}{{")));
-    samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
-}
-
-fn simulator(scenario: Scenario) -> (tokio::runtime::Runtime, Simulator) {
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let simulator = runtime.block_on(Simulator::start(scenario, Clock::system())).expect("a world");
-    (runtime, simulator)
-}
+use crate::program::program;
+use rig::{Program, TIMEOUT, address, exporter, get, serve, simulator, sum, until};
 
 #[test]
 fn two_environment_variables_are_enough_and_sigterm_stops_with_code_0() {
@@ -326,81 +216,6 @@ fn shards_log_their_accounts_and_a_shard_without_accounts_serves_too() {
         let metrics = until(address, "/metrics", |answer| sum(answer, "cloudflare_zt_risk_up") == up);
         assert!(metrics.contains("zt_risk_exporter_state_durable 1"), "{metrics}");
         assert_eq!(metrics.contains("cloudflare_zt_risk_"), up > 0.0, "{metrics}");
-    }
-}
-
-#[test]
-fn the_demo_prints_its_addresses_and_its_counters_rise() {
-    let mut demo = Program::start(program().args(["demo", "--web.listen-address", "127.0.0.1:0"]));
-    let mut printed = BufReader::new(demo.child.stdout.take().expect("it is taken once")).lines();
-    let url = printed.by_ref().map(|line| line.expect("text")).find(|line| line.ends_with("/metrics"));
-    let url = url.expect("the address of the metrics is printed");
-    let (_, rest) = url.split_once("http://").expect("a URL");
-    let address: SocketAddr = rest.trim_end_matches("/metrics").parse().expect("an address");
-    let metrics = until(address, "/metrics", |answer| sum(answer, "cloudflare_zt_risk_events_total") > 0.0);
-    for family in ["users", "behavior_enabled", "integration_active", "reported_events"] {
-        assert!(sum(&metrics, &format!("cloudflare_zt_risk_{family}")) > 0.0, "{family}\n{metrics}");
-    }
-    demo.signal("INT");
-    assert!(demo.end().0.success());
-}
-
-/// A demo that plays a story and has its temporary files in `directory`, with its output and its address.
-fn story_demo(
-    story: &str,
-    speed: &str,
-    directory: &Path,
-) -> (Program, impl Iterator<Item = String>, SocketAddr) {
-    let arguments = ["demo", "--web.listen-address", "127.0.0.1:0", "--story", story, "--speed", speed];
-    let mut demo = Program::start(program().args(arguments).env("TMPDIR", directory));
-    let printed = BufReader::new(demo.child.stdout.take().expect("it is taken once")).lines();
-    let mut printed = printed.map(|line| line.expect("text"));
-    let url = printed.find(|line| line.ends_with("/metrics")).expect("the address of the metrics is printed");
-    let (_, rest) = url.split_once("http://").expect("a URL");
-    let address = rest.trim_end_matches("/metrics").parse().expect("an address");
-    (demo, printed, address)
-}
-
-#[test]
-fn a_story_is_printed_as_it_happens_and_its_state_file_is_removed() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let (mut demo, printed, address) = story_demo("mass-reset", "600", directory.path());
-    let files = || directory.path().read_dir().expect("it can be read").count();
-    let lines: Vec<_> = printed
-        .skip_while(|line| !line.contains("mass-reset: "))
-        .take(6)
-        .map(|line| line[9..].to_owned())
-        .collect();
-    assert_eq!(lines, vec!["mass-reset: 5 users are reset"; 6]);
-    let metrics = until(address, "/metrics", |answer| sum(answer, "cloudflare_zt_risk_resets_total") >= 30.0);
-    assert!(metrics.contains("zt_risk_exporter_state_durable 1"), "{metrics}");
-    assert_eq!(files(), 1);
-    demo.signal("INT");
-    assert!(demo.end().0.success());
-    assert_eq!(files(), 0);
-}
-
-#[test]
-fn the_story_insider_begins_with_a_backdated_state_file() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let (_demo, _printed, address) = story_demo("insider", "60", directory.path());
-    let high = r#"cloudflare_zt_risk_oldest_user_timestamp_seconds{account="demo",max_risk_level="high"} "#;
-    let metrics = until(address, "/metrics", |answer| sum(answer, "cloudflare_zt_risk_up") > 0.0);
-    let since =
-        metrics.lines().find_map(|line| line.strip_prefix(high)).and_then(|date| date.parse::<f64>().ok());
-    let watched = Clock::system().date().seconds() - since.expect("a user is at high risk");
-    // 23 h 50 min at speed 60, and however long this test took.
-    assert!((1_430.0..1_430.0 + TIMEOUT.as_secs_f64()).contains(&watched), "{watched} s");
-}
-
-#[test]
-fn an_unknown_story_is_refused_with_a_list_of_the_known_ones() {
-    for command in ["demo", "simulate"] {
-        let output = program().args([command, "--story", "outrage"]).output().expect("the program runs");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        let known = Story::ALL.map(Story::as_str).join(", ");
-        assert!(said.contains("'outrage'") && said.contains(&known), "{said}");
     }
 }
 

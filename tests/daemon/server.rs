@@ -1,19 +1,16 @@
-//! The HTTP server over real sockets: every path, format and coding, and the limits.
+//! The exporter's server over real sockets: every path, format and coding, and whom it answers.
 
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::{Request, Response, StatusCode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use zt_risk_exporter::clock::{Clock, Timestamp};
-use zt_risk_exporter::internals::http::{self, Abort, Body, Limits};
 use zt_risk_exporter::internals::metrics::exposition::{Compressor, Exposition};
 use zt_risk_exporter::internals::metrics::telemetry::Telemetry;
 use zt_risk_exporter::internals::server::status::Recorder;
@@ -22,33 +19,33 @@ use zt_risk_exporter::internals::server::{self, Parts, Readiness};
 use crate::accounts;
 
 /// An answer: the status line and the headers in lower case, and the body.
-struct Answer {
-    head: String,
-    body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    fn status(&self) -> &str {
+    pub(crate) fn status(&self) -> &str {
         self.head.split(' ').nth(1).unwrap_or_default()
     }
 
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 
-    fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 }
 
 /// Sends `request` and reads until the server closes the connection.
-async fn exchange(address: SocketAddr, request: &str) -> Answer {
+pub(crate) async fn exchange(address: SocketAddr, request: &str) -> Answer {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     read_answer(stream).await
 }
 
-async fn read_answer(mut stream: TcpStream) -> Answer {
+pub(crate) async fn read_answer(mut stream: TcpStream) -> Answer {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.unwrap();
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
@@ -57,15 +54,15 @@ async fn read_answer(mut stream: TcpStream) -> Answer {
 }
 
 /// Sends one request; `headers` are whole lines.
-async fn ask(address: SocketAddr, method: &str, path: &str, headers: &str) -> Answer {
+pub(crate) async fn ask(address: SocketAddr, method: &str, path: &str, headers: &str) -> Answer {
     let request =
         format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n");
     exchange(address, &request).await
 }
 
 /// A server with the golden accounts.
-struct Exporter {
-    address: SocketAddr,
+pub(crate) struct Exporter {
+    pub(crate) address: SocketAddr,
     exposition: Arc<Exposition>,
     readiness: watch::Sender<Readiness>,
     stop: oneshot::Sender<()>,
@@ -79,7 +76,7 @@ enum LivePage {
     Off,
 }
 
-async fn exporter() -> Exporter {
+pub(crate) async fn exporter() -> Exporter {
     exporter_with(LivePage::On).await
 }
 
@@ -99,6 +96,9 @@ async fn exporter_with(live_page: LivePage) -> Exporter {
         readiness: receiver,
         status: status.map(|status| watch::channel(Arc::new(status)).1),
         clock,
+        web: None,
+        metrics_path: "/metrics".to_owned(),
+        allowed_hosts: vec!["exporter.internal".to_owned()],
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -199,6 +199,8 @@ async fn every_path_and_method_has_its_answer() {
         let answer = ask(exporter.address, method, path, "").await;
         assert_eq!(answer.status(), status, "{method} {path}");
         assert!(answer.header("content-type").is_some(), "{method} {path}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{method} {path}");
+        assert_eq!(answer.header("cross-origin-resource-policy"), Some("same-origin"), "{method} {path}");
         let allow = (status == "405").then_some("get, head");
         assert_eq!(answer.header("allow"), allow, "{method} {path}");
     }
@@ -235,6 +237,7 @@ async fn readiness_changes_and_health_does_not() {
         exporter.readiness.send_replace(readiness);
         let answer = ask(exporter.address, "GET", "/-/ready", "").await;
         assert_eq!((answer.status(), answer.text()), (status, text));
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{text}");
         let answer = ask(exporter.address, "GET", "/-/healthy", "").await;
         assert_eq!(answer.status(), "200");
     }
@@ -257,9 +260,7 @@ async fn the_live_page_may_load_only_files_of_this_server_and_run_no_inline_scri
         assert_eq!(answer.header("content-type"), Some(content_type), "{path}");
         assert_eq!(answer.header("cache-control"), Some(cache), "{path}");
         assert_eq!(answer.header("content-security-policy"), policy, "{path}");
-        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
         assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{path}");
-        assert_eq!(answer.header("cross-origin-resource-policy"), Some("same-origin"), "{path}");
         for foreign in
             ["http:", "https:", "//cdn", " style=", " onclick=", " onload=", "javascript:", "innerHTML"]
         {
@@ -308,6 +309,56 @@ async fn with_the_live_page_off_only_its_paths_are_gone() {
 }
 
 #[tokio::test]
+async fn a_page_of_another_site_cannot_read_a_loopback_listener_through_its_own_name() {
+    let exporter = exporter().await;
+    for (host, status) in [
+        ("localhost", "200"),
+        ("127.0.0.1:10069", "200"),
+        ("exporter.internal", "200"),
+        ("attacker.example", "421"),
+        ("attacker.example:10069", "421"),
+    ] {
+        for path in ["/metrics", "/", "/api/v1/status", "/-/healthy"] {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+            let answer = exchange(exporter.address, &request).await;
+            assert_eq!(answer.status(), status, "{host} {path}");
+            assert_eq!(answer.header("cross-origin-resource-policy"), Some("same-origin"), "{host} {path}");
+            assert_eq!(answer.text().contains("web.allowed_hosts"), status == "421", "{host} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_of_http_1_1_has_exactly_one_host() {
+    let exporter = exporter().await;
+    for (version, headers, status) in [
+        ("1.1", "Host: localhost\r\n", "200"),
+        ("1.1", "Host:\r\n", "200"),
+        ("1.1", "", "400"),
+        ("1.1", "Host: localhost\r\nHost: localhost\r\n", "400"),
+        ("1.1", "Host: localhost\r\nHost: attacker.example\r\n", "400"),
+        ("1.1", "Host: local host\r\n", "400"),
+        ("1.1", "Host: user@localhost\r\n", "400"),
+        ("1.1", "Host: localhost/path\r\n", "400"),
+        ("1.0", "", "200"),
+        ("1.0", "Host: localhost\r\nHost: localhost\r\n", "400"),
+    ] {
+        let request = format!("GET /metrics HTTP/{version}\r\n{headers}\r\n");
+        let mut stream = TcpStream::connect(exporter.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        // Every refusal closes the connection. The others are closed by this end.
+        stream.shutdown().await.unwrap();
+        let answer = read_answer(stream).await;
+        assert_eq!(answer.status(), status, "{version} {headers:?}");
+        if status == "400" {
+            assert!(answer.text().starts_with("the header Host "), "{}", answer.text());
+            assert_eq!(answer.header("connection"), Some("close"), "{version} {headers:?}");
+            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{version} {headers:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_stopped_server_ends_even_if_a_connection_is_kept_open() {
     let exporter = exporter().await;
     let mut idle = TcpStream::connect(exporter.address).await.unwrap();
@@ -319,215 +370,4 @@ async fn a_stopped_server_ends_even_if_a_connection_is_kept_open() {
     exporter.stop.send(()).unwrap();
     exporter.running.await.unwrap();
     assert!(TcpStream::connect(exporter.address).await.is_err());
-}
-
-const WIDE: Limits = Limits {
-    connections: 10,
-    connections_of_one_peer: 10,
-    first_header_wait: Duration::from_secs(60),
-    header_wait: Duration::from_secs(60),
-    header_bytes: 8 * 1024,
-    answer_wait: Duration::from_secs(60),
-    drain: Duration::from_secs(60),
-};
-
-const SHORT: Duration = Duration::from_millis(50);
-
-/// Serves `handle` within `limits` until the sender is used or dropped.
-async fn serve<H, F>(limits: Limits, handle: H) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<()>)
-where
-    H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
-    F: Future<Output = Result<Response<Body>, Abort>> + Send + 'static,
-{
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (stop, stopped) = oneshot::channel::<()>();
-    let stopped = async {
-        let _ = stopped.await;
-    };
-    (address, stop, tokio::spawn(http::serve(listener, limits, stopped, handle)))
-}
-
-async fn short(_: Request<Incoming>) -> Result<Response<Body>, Abort> {
-    Ok(http::plain_text(StatusCode::OK, "short\n"))
-}
-
-#[tokio::test]
-async fn a_header_that_does_not_end_closes_the_connection() {
-    let answered = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    let half = "GET / HTTP/1.1\r\nHost: loc";
-    let first = Limits { first_header_wait: SHORT, ..WIDE };
-    let next = Limits { header_wait: SHORT, ..WIDE };
-    for (limits, beginning, answers) in [
-        (first, String::new(), 0),
-        (first, half.to_owned(), 0),
-        (next, answered.to_owned(), 1),
-        (next, format!("{answered}{half}"), 1),
-    ] {
-        let (address, _stop, _) = serve(limits, short).await;
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(beginning.as_bytes()).await.unwrap();
-        let mut bytes = Vec::new();
-        let _ = stream.read_to_end(&mut bytes).await;
-        let text = String::from_utf8(bytes).unwrap();
-        assert_eq!(text.matches("HTTP/1.1 200").count(), answers, "{beginning:?}: {text}");
-    }
-}
-
-#[tokio::test]
-async fn a_connection_with_a_request_is_kept_longer_than_one_without() {
-    let limits = Limits { first_header_wait: SHORT, ..WIDE };
-    let (address, _stop, _) = serve(limits, short).await;
-    let mut kept = TcpStream::connect(address).await.unwrap();
-    for _ in 0..2 {
-        kept.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"short\n") {
-            answer.push(kept.read_u8().await.unwrap());
-        }
-        // Opened later, and closed because no request came in time.
-        let idle = exchange(address, "").await;
-        assert_eq!(idle.head, "");
-    }
-}
-
-#[tokio::test]
-async fn a_peer_with_all_its_connections_locks_no_other_peer_out() {
-    let limits = Limits { connections_of_one_peer: 2, ..WIDE };
-    let (address, _stop, _) = serve(limits, short).await;
-    let _idle = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
-    assert_eq!(exchange(address, "").await.head, "", "one more is closed at once");
-    let other = TcpSocket::new_v4().unwrap();
-    other.bind("127.0.0.2:0".parse().unwrap()).unwrap();
-    let mut other = other.connect(address).await.unwrap();
-    other.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
-    assert_eq!(read_answer(other).await.text(), "short\n");
-}
-
-#[tokio::test]
-async fn a_header_that_is_too_large_is_refused() {
-    let (address, _stop, _) = serve(WIDE, short).await;
-    let padding = format!("X-Padding: {}\r\n", "x".repeat(WIDE.header_bytes));
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET / HTTP/1.1\r\n{padding}\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut status = [0; 12];
-    stream.read_exact(&mut status).await.unwrap();
-    assert_eq!(&status, b"HTTP/1.1 431");
-}
-
-#[tokio::test]
-async fn an_answer_that_does_not_come_is_a_503() {
-    let limits = Limits { answer_wait: SHORT, ..WIDE };
-    let (address, _stop, _) = serve(limits, |_| std::future::pending()).await;
-    let answer = ask(address, "GET", "/", "").await;
-    assert_eq!((answer.status(), answer.text()), ("503", "the answer took too long\n"));
-}
-
-#[tokio::test]
-async fn a_client_that_does_not_read_its_answer_is_disconnected() {
-    let limits = Limits { connections: 1, answer_wait: SHORT, ..WIDE };
-    let handle = |request: Request<Incoming>| async move {
-        match request.uri().path() {
-            "/long" => Ok(Response::new(http::full(vec![0; 100_000_000]))),
-            _ => short(request).await,
-        }
-    };
-    let (address, _stop, _) = serve(limits, handle).await;
-    let mut slow = TcpStream::connect(address).await.unwrap();
-    slow.write_all(b"GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-    let mut first = [0; 12];
-    slow.read_exact(&mut first).await.unwrap();
-    let next = ask(address, "GET", "/", "").await;
-    assert_eq!(next.status(), "200");
-    let mut rest = Vec::new();
-    let read = slow.read_to_end(&mut rest).await;
-    assert!(read.is_err() || rest.len() < 100_000_000, "the long answer was sent completely");
-}
-
-#[tokio::test]
-async fn a_running_answer_is_finished_after_the_stop() {
-    let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let handle = {
-        let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
-        move |request| {
-            let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
-            async move {
-                asked.notify_one();
-                answer.notified().await;
-                short(request).await
-            }
-        }
-    };
-    let (address, stop, running) = serve(WIDE, handle).await;
-    let client = tokio::spawn(async move { ask(address, "GET", "/", "").await });
-    asked.notified().await;
-    stop.send(()).unwrap();
-    answer.notify_one();
-    running.await.unwrap();
-    assert_eq!(client.await.unwrap().text(), "short\n");
-}
-
-#[tokio::test]
-async fn a_request_during_the_drain_is_answered_and_its_connection_closed() {
-    let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let handle = {
-        let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
-        move |request: Request<Incoming>| {
-            let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
-            async move {
-                if request.uri().path() == "/slow" {
-                    asked.notify_one();
-                    answer.notified().await;
-                }
-                short(request).await
-            }
-        }
-    };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let [stop, draining] = [Arc::new(Notify::new()), Arc::new(Notify::new())];
-    let stopped = {
-        let (stop, draining) = (Arc::clone(&stop), Arc::clone(&draining));
-        async move {
-            stop.notified().await;
-            draining.notify_one();
-        }
-    };
-    let running = tokio::spawn(http::serve(listener, WIDE, stopped, handle));
-    let slow = tokio::spawn(async move { ask(address, "GET", "/slow", "").await });
-    asked.notified().await;
-    stop.notify_one();
-    draining.notified().await;
-    let late = exchange(address, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    assert_eq!((late.text(), late.header("connection")), ("short\n", Some("close")));
-    answer.notify_one();
-    running.await.unwrap();
-    assert_eq!(slow.await.unwrap().text(), "short\n");
-    assert!(TcpStream::connect(address).await.is_err(), "the listener is closed after the drain");
-}
-
-#[tokio::test]
-async fn an_answer_that_never_ends_does_not_outlive_the_drain() {
-    let asked = Arc::new(Notify::new());
-    let handle = {
-        let asked = Arc::clone(&asked);
-        move |_| {
-            asked.notify_one();
-            std::future::pending()
-        }
-    };
-    let limits = Limits { drain: SHORT, ..WIDE };
-    let (address, stop, running) = serve(limits, handle).await;
-    let client = tokio::spawn(async move {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-        let mut nothing = Vec::new();
-        let _ = stream.read_to_end(&mut nothing).await;
-        nothing
-    });
-    asked.notified().await;
-    stop.send(()).unwrap();
-    running.await.unwrap();
-    assert_eq!(client.await.unwrap(), b"");
 }

@@ -94,14 +94,14 @@ fn the_status_document_is_the_golden_one() {
     assert_eq!(json.lines().count(), golden.lines().count(), "lines of status.json");
 }
 
-/// The names of all fields. The keys of `endpoints`, `by_behavior`, `by_level` and `values` are data, not names.
+/// The names of all fields. The keys of `resources`, `by_behavior`, `by_level` and `values` are data, not names.
 fn fields(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(object) => {
             for (name, below) in object {
                 found.insert(name.clone());
                 match (name.as_str(), below) {
-                    ("endpoints" | "by_behavior", Value::Object(data)) => {
+                    ("resources" | "by_behavior", Value::Object(data)) => {
                         data.values().for_each(|datum| fields(datum, found));
                     }
                     ("values" | "by_level", _) => {}
@@ -199,7 +199,7 @@ fn an_exporter_without_accounts_has_a_status_document_too() {
 #[test]
 fn the_live_page_names_every_resource_with_rows() {
     let script = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/server/assets/page.js"));
-    let (_, names) = script.split_once("const ENDPOINTS = {").unwrap();
+    let (_, names) = script.split_once("const RESOURCES = {").unwrap();
     let (names, _) = names.split_once("};").unwrap();
     let known: BTreeSet<_> = names.split(": \"").filter_map(|text| text.rsplit([' ', '{']).next()).collect();
     for resource in Resource::with_rows() {

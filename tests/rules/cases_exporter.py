@@ -17,6 +17,8 @@ COMMITTED = "zt_risk_exporter_state_commits_total account= result=ok"
 DAMAGED = "zt_risk_exporter_state_recoveries_total account= result=damaged"
 RELOADED = "zt_risk_exporter_config_last_reload_successful account="
 DROPPED = "zt_risk_exporter_log_lines_dropped_total account="
+CLOSED = "zt_risk_exporter_web_connections_closed_total account= reason="
+CERTIFICATE = "zt_risk_exporter_web_certificate_not_after_timestamp_seconds account="
 RESTORED = "zt_risk_exporter_state_recoveries_total account= result=restored"
 
 
@@ -25,7 +27,7 @@ def requests(resource: str, outcome: str) -> str:
 
 
 def cases() -> list[Case]:
-    return [*down(), *stale(), *credentials(), *limits(), *lost(), *reload_failed(), *state()]
+    return [*down(), *stale(), *credentials(), *limits(), *lost(), *connections_closed(), *certificate(), *reload_failed(), *state()]
 
 
 def down() -> list[Case]:
@@ -335,6 +337,12 @@ def lost() -> list[Case]:
             "acme summary",
         ),
         (
+            "ZtRiskExporterUnexpectedFields",
+            "zt_risk_exporter_unexpected_fields_total resource=summary field=last_event",
+            "account resource field",
+            "acme summary last_event",
+        ),
+        (
             "ZtRiskExporterEventsUnattributed",
             "cloudflare_zt_risk_events_unattributed_total reason=late",
             "account reason",
@@ -343,7 +351,15 @@ def lost() -> list[Case]:
         ("ZtRiskExporterUsersSkipped", "cloudflare_zt_risk_departed_users_skipped_total", "account", "acme"),
         ("ZtRiskExporterLogLinesDropped", DROPPED, "instance", "a:10069"),
     ]
-    return [case for kind in kinds for case in lost_of(*kind)]
+    fields = "zt_risk_exporter_unexpected_fields_total resource=summary field"
+    quiet = Case(
+        "ZtRiskExporterUnexpectedFields",
+        "names, e-mail addresses and the levels of users are quiet",
+        {f"{fields}={field}": hold(0, 60) + hold(1, 60) for field in ("name", "email", "max_risk_level")},
+        {61: [], 100: []},
+        by="account resource field",
+    )
+    return [*(case for kind in kinds for case in lost_of(*kind)), quiet]
 
 
 def lost_of(alert: str, series: str, by: str, firing_labels: str) -> list[Case]:
@@ -378,6 +394,57 @@ def lost_of(alert: str, series: str, by: str, firing_labels: str) -> list[Case]:
         both = hold(0, 60) + hold(1, 60)
         found.append(case("two exporters of one account fire one alert", {series: both, second: both}, {90: who}))
     return found
+
+
+def certificate() -> list[Case]:
+    def case(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZtRiskExporterCertificateExpiring", sentence, series, firing, by="instance")
+
+    return [
+        case(
+            "a certificate fires fourteen days before it ends",
+            {CERTIFICATE: hold(14 * 86400 + 3600, 120)},
+            {58: [], 62: ["a:10069"]},
+        ),
+        case("a certificate that has ended fires", {CERTIFICATE: hold(-86400, 60)}, {1: ["a:10069"], 50: ["a:10069"]}),
+        case(
+            "a new certificate ends the alert",
+            {CERTIFICATE: hold(86400, 60) + hold(90 * 86400, 60)},
+            {50: ["a:10069"], 61: [], 100: []},
+        ),
+    ]
+
+
+def connections_closed() -> list[Case]:
+    def case(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZtRiskExporterConnectionsClosed", sentence, series, firing, by="instance reason")
+
+    limit = f"{CLOSED}peer_limit"
+    who = ["a:10069 peer_limit"]
+    fires = [
+        case(
+            f"ten for {reason} fire for a quarter of an hour",
+            {f"{CLOSED}{reason}": hold(0, 60) + hold(10, 60)},
+            {59: [], 61: [f"a:10069 {reason}"], 73: [f"a:10069 {reason}"], 77: []},
+        )
+        for reason in ("accept_failed", "connection_limit", "peer_limit", "slow_reader", "unsent_bytes")
+    ]
+    quiet = [
+        case(
+            f"any number for {reason} is quiet",
+            {f"{CLOSED}{reason}": hold(0, 60) + hold(1000, 60)},
+            {61: [], 70: []},
+        )
+        for reason in ("idle", "no_request")
+    ]
+    return [
+        *fires,
+        *quiet,
+        case("nine are quiet", {limit: hold(0, 60) + hold(9, 60)}, {61: [], 70: []}),
+        case("one in a minute fires", {limit: stairs(1, 60)}, {30: who}),
+        case("one in two minutes is quiet", {limit: stairs(2, 60)}, {30: [], 50: []}),
+        case("a restart is quiet", {limit: hold(50, 60) + gap(2) + hold(0, 60)}, {63: [], 70: []}),
+    ]
 
 
 def reload_failed() -> list[Case]:

@@ -107,6 +107,10 @@ pub(crate) fn full() -> Snapshot {
             time_to_reset,
         },
         rejected_rows: BTreeMap::from([(Resource::Summary, 3)]),
+        unexpected_fields: BTreeMap::from([
+            ((Resource::Summary, "last_event"), 4),
+            ((Resource::User, "timestamp"), 5),
+        ]),
     }
 }
 
@@ -125,6 +129,7 @@ pub(crate) fn unread() -> Snapshot {
         integrations: None,
         totals: EventTotals::default(),
         rejected_rows: BTreeMap::new(),
+        unexpected_fields: BTreeMap::new(),
     }
 }
 

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from model import CRITICAL, WARNING, Alert
-from promql import indented, rose
+from promql import increase, indented, rose
 from settings import Duration, Settings
+
+# Connections that the exporter closed although their clients may have wanted to use them.
+CLOSED = (
+    "zt_risk_exporter_web_connections_closed_total"
+    '{reason=~"accept_failed|connection_limit|peer_limit|slow_reader|unsent_bytes"}'
+)
+
+
+# Only people read names and e-mail addresses, and ZeroTrustUnknownRiskLevel reports the levels of users.
+QUIET_FIELDS = "email|max_risk_level|name"
 
 
 def stale(resources: str, s: Settings) -> str:
@@ -186,6 +196,26 @@ def reading_alerts(s: Settings) -> list[Alert]:
             fires_when=f"a row or an event within the last {s.lost_window} had a form that the exporter cannot read",
         ),
         Alert(
+            name="ZtRiskExporterUnexpectedFields",
+            severity=WARNING,
+            expr=f"""
+            max by (job, account, resource, field) (
+              {indented(14, rose(f'zt_risk_exporter_unexpected_fields_total{{field!~"{QUIET_FIELDS}"}}', s.lost_window))}
+            )
+            """,
+            for_duration="0s",
+            summary="The field {{ $labels.field }} in the {{ $labels.resource }} of {{ $labels.account }} is unexpected.",
+            description="""
+            Cloudflare's answers for the resource {{ $labels.resource }} of {{ $labels.account }} have the field
+            {{ $labels.field }} in a form that is not documented. The exporter works without it. Its log and the live
+            page say what the field contains. Compare with Cloudflare's dashboard, and update the exporter.
+            """,
+            fires_when=f"""
+            a field within the last {s.lost_window} did not have its documented form; names, e-mail addresses and the
+            levels of users are left out
+            """,
+        ),
+        Alert(
             name="ZtRiskExporterEventsUnattributed",
             severity=WARNING,
             expr=f"""
@@ -241,6 +271,41 @@ def state_alerts(s: Settings) -> list[Alert]:
             itself, and the configuration file after a reload.
             """,
             fires_when="the exporter could not use a changed configuration, token or key",
+        ),
+        Alert(
+            name="ZtRiskExporterConnectionsClosed",
+            severity=WARNING,
+            expr=f"""
+            (
+              {indented(14, increase(CLOSED, s.closed_window))}
+            ) >= {s.closed_connections}
+            """,
+            for_duration="0s",
+            summary="The exporter {{ $labels.instance }} closes connections: {{ $labels.reason }}.",
+            description=f"""
+            Within {s.closed_window} the exporter {{{{ $labels.instance }}}} closed {{{{ printf "%.0f" $value }}}}
+            connections, or could not accept them, for the reason {{{{ $labels.reason }}}}. Scrapes get through as long
+            as there is an idle connection to close instead. The log has the address of a client that opened too many,
+            and the runbook explains the reasons.
+            """,
+            fires_when=f"""
+            within the last {s.closed_window} at least {s.closed_connections} connections were closed to make room for
+            others, were too slow, or could not be accepted
+            """,
+        ),
+        Alert(
+            name="ZtRiskExporterCertificateExpiring",
+            severity=WARNING,
+            expr=f"""
+            zt_risk_exporter_web_certificate_not_after_timestamp_seconds - time() < {s.expiry_notice.seconds}
+            """,
+            for_duration="0s",
+            summary="The certificate of {{ $labels.instance }} ends in {{ humanizeDuration $value }}.",
+            description="""
+            The certificate that the exporter {{ $labels.instance }} presents ends in {{ humanizeDuration $value }}.
+            Write a new one with its key into the same files. The exporter presents it at the next connection.
+            """,
+            fires_when=f"the certificate of the exporter ends within {s.expiry_notice}",
         ),
         Alert(
             name="ZtRiskExporterLogLinesDropped",

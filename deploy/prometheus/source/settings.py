@@ -158,6 +158,10 @@ class Settings:
     # RowsRejected, EventsUnattributed, UsersSkipped and LogLinesDropped: one is enough, because each is missing data.
     # They fire for an hour.
     lost_window: Duration = hours(1)
+    # ConnectionsClosed: one a minute, such as a scraper on a slow line whose every scrape is cut off, but not a few at
+    # once.
+    closed_window: Duration = minutes(15)
+    closed_connections: int = 10
     # ReloadFailed: long enough to correct a typing error. The exporter itself waits for several looks at a token file.
     reload_for: Duration = minutes(5)
     # UnknownRiskLevel: ten polls.

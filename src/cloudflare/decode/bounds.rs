@@ -16,7 +16,8 @@ pub struct Bounds {
     pub decoded_bytes: u64,
     /// Events of one user, over all pages. Further events are left out, and the list is partial.
     pub events: usize,
-    /// Bytes of text in one list: ids, names and details. Further elements are left out, and the list is partial.
+    /// Bytes of text in one list: ids, names and details. Further elements are left out, and the list is partial. Of the
+    /// names and addresses of users it limits what exceeds 256 bytes for each user; further ones are dropped.
     pub text_bytes: usize,
     /// The largest compression ratio, after the first MiB. JSON reaches 5 to 30.
     pub ratio: u64,
@@ -37,7 +38,8 @@ impl Default for Bounds {
         Self {
             decoded_bytes: 1 << 30,
             events: 100_000,
-            text_bytes: 32 << 20,
+            // 160 bytes for each of 100,000 events; an id and a name have 60 in practice.
+            text_bytes: 16 << 20,
             ratio: 200,
             elements: 2_000_000,
             element_bytes: 4 << 20,

@@ -8,7 +8,7 @@ use super::bounds::{Bounds, MAX_EMAIL, MAX_ID, MAX_NAME};
 use super::json::{Cursor, Stop, Text};
 use super::{fast_path, rfc3339};
 use crate::clock::Timestamp;
-use crate::model::{DetailedEvent, Event, Found, Identities, Level, Row, RowFingerprint, UserId};
+use crate::model::{DetailedEvent, Event, Found, Identities, Level, LevelWord, Row, RowFingerprint, UserId};
 
 /// A list of users is complete if at most one in this many rows is unreadable.
 const ONE_UNREADABLE_IN: usize = 100;
@@ -26,13 +26,20 @@ pub(in crate::cloudflare) enum Read<E> {
 }
 
 /// The unexpected fields of one element.
-pub(in crate::cloudflare) type Odd = Vec<(&'static str, Found)>;
+#[derive(Default)]
+pub(in crate::cloudflare) struct Odd {
+    pub(in crate::cloudflare) fields: Vec<(&'static str, Found)>,
+    pub(in crate::cloudflare) level: Option<LevelWord>,
+}
+
+impl Odd {
+    fn push(&mut self, field: &'static str, found: Found) {
+        self.fields.push((field, found));
+    }
+}
 
 /// An element of a list.
 pub(in crate::cloudflare) trait Element: Sized {
-    /// What identifies an element, so that duplicates on other pages are found.
-    type Key: Eq + Hash;
-
     /// The name of the list in `result`.
     const LIST: &'static str;
 
@@ -42,7 +49,8 @@ pub(in crate::cloudflare) trait Element: Sized {
     /// How many unreadable elements a complete list may have.
     fn allowed_unreadable(readable: usize, total: usize) -> usize;
 
-    fn key(&self) -> Self::Key;
+    /// What identifies an element, so that duplicates are found.
+    fn key(&self) -> impl Eq + Hash;
 
     /// The bytes that the element has on the heap.
     fn heap_bytes(&self) -> usize;
@@ -60,8 +68,6 @@ pub(in crate::cloudflare) trait Element: Sized {
 }
 
 impl Element for Row {
-    type Key = UserId;
-
     const LIST: &'static str = "users";
 
     fn allowed_unreadable(readable: usize, total: usize) -> usize {
@@ -72,7 +78,7 @@ impl Element for Row {
         bounds.elements
     }
 
-    fn key(&self) -> UserId {
+    fn key(&self) -> impl Eq + Hash {
         self.user
     }
 
@@ -86,13 +92,13 @@ impl Element for Row {
         odd: &mut Odd,
     ) -> Result<Read<Self>, Stop> {
         if cursor.peek()? != b'{' {
-            odd.push(("user", cursor.kind()?));
+            odd.push("user", cursor.kind()?);
             cursor.skip()?;
             return Ok(Read::Rejected(None));
         }
         let identities = match identities {
             Some(full) if full.is_full() => {
-                odd.push(("name", Found::TooLong));
+                odd.push("name", Found::TooLong);
                 None
             }
             identities => identities,
@@ -125,7 +131,7 @@ impl Element for Row {
                 let bytes = text.map(Text::bytes).unwrap_or_default();
                 let (text, is_cut) = cut(String::from_utf8_lossy(&bytes), limit);
                 if is_cut == Cut::Yes {
-                    odd.push((field, Found::TooLong));
+                    odd.push(field, Found::TooLong);
                 }
                 text.into_owned()
             };
@@ -165,8 +171,6 @@ impl Element for Row {
 }
 
 impl Element for Event {
-    type Key = (String, Timestamp);
-
     const LIST: &'static str = "events";
 
     /// Any number: [`crate::model::UserRisk::rejected`] says how many.
@@ -178,8 +182,8 @@ impl Element for Event {
         bounds.events
     }
 
-    fn key(&self) -> Self::Key {
-        (self.id.clone(), self.timestamp)
+    fn key(&self) -> impl Eq + Hash {
+        (self.id.as_str(), self.timestamp)
     }
 
     fn heap_bytes(&self) -> usize {
@@ -190,16 +194,12 @@ impl Element for Event {
         event(cursor, odd, |_, cursor| cursor.skip())
     }
 
-    /// Keeps the order. If several events have the same id and time, the first one stays.
     fn deduplicate(events: &mut Vec<Self>, _: &mut Vec<UserId>) {
-        let mut known = HashSet::new();
-        events.retain(|event| known.insert(event.key()));
+        keep_first(events);
     }
 }
 
 impl Element for DetailedEvent {
-    type Key = (String, Timestamp);
-
     const LIST: &'static str = Event::LIST;
 
     fn allowed_unreadable(readable: usize, total: usize) -> usize {
@@ -210,7 +210,7 @@ impl Element for DetailedEvent {
         bounds.events
     }
 
-    fn key(&self) -> Self::Key {
+    fn key(&self) -> impl Eq + Hash {
         self.event.key()
     }
 
@@ -237,9 +237,18 @@ impl Element for DetailedEvent {
     }
 
     fn deduplicate(events: &mut Vec<Self>, _: &mut Vec<UserId>) {
-        let mut known = HashSet::new();
-        events.retain(|event| known.insert(event.key()));
+        keep_first(events);
     }
+}
+
+/// Keeps the order. If several elements have the same key, the first one stays.
+fn keep_first<E: Element>(elements: &mut Vec<E>) {
+    // The keys are borrowed: copies of them may take as much memory as the list.
+    let mut known = HashSet::new();
+    let is_first: Vec<bool> = elements.iter().map(|element| known.insert(element.key())).collect();
+    drop(known);
+    let mut is_first = is_first.into_iter();
+    elements.retain(|_| is_first.next().unwrap_or(true));
 }
 
 /// Reads an event; `other` must skip or read the value of any other key.
@@ -251,7 +260,7 @@ fn event<'a>(
     mut other: impl FnMut(&[u8], &mut Cursor<'a>) -> Result<(), Stop>,
 ) -> Result<Read<Event>, Stop> {
     if cursor.peek()? != b'{' {
-        odd.push(("event", cursor.kind()?));
+        odd.push("event", cursor.kind()?);
         cursor.skip()?;
         return Ok(Read::Rejected(None));
     }
@@ -285,7 +294,7 @@ fn event<'a>(
         (Some(id), Some(name), Some(timestamp)) => {
             let (name, is_cut) = cut(name, MAX_NAME);
             if is_cut == Cut::Yes {
-                odd.push(("name", Found::TooLong));
+                odd.push("name", Found::TooLong);
             }
             let (id, _) = cut(id, MAX_ID);
             Read::Good(Event { id: id.into_owned(), name: name.into_owned(), level, timestamp })
@@ -309,25 +318,36 @@ impl<T> Field<T> {
         match self {
             Self::Good(value) => Some(value),
             Self::Odd(found) => {
-                odd.push((field, found));
+                odd.push(field, found);
                 None
             }
         }
     }
 }
 
-impl Field<Level> {
+impl Field<Word> {
     /// The level; `None` if the value is neither a word nor null.
     fn level(self, field: &'static str, odd: &mut Odd) -> Option<Level> {
-        let (level, found) = match self {
-            Self::Good(Level::Unrecognized) => (Some(Level::Unrecognized), Some(Found::String)),
-            Self::Good(level) => (Some(level), None),
-            Self::Odd(found @ (Found::Absent | Found::Null)) => (Some(Level::Unknown), Some(found)),
-            Self::Odd(found) => (None, Some(found)),
-        };
-        odd.extend(found.map(|found| (field, found)));
-        level
+        match self {
+            Self::Good(Word { level: Level::Unrecognized, unknown }) => {
+                odd.push(field, Found::UnknownLevel);
+                odd.level = unknown;
+                Some(Level::Unrecognized)
+            }
+            Self::Good(Word { level, .. }) => Some(level),
+            Self::Odd(found) => {
+                odd.push(field, found);
+                matches!(found, Found::Absent | Found::Null).then_some(Level::Unknown)
+            }
+        }
     }
+}
+
+/// A string where a level is expected.
+struct Word {
+    level: Level,
+    /// The word, if Cloudflare does not document it.
+    unknown: Option<LevelWord>,
 }
 
 /// Reads a string that `parse` accepts; skips any other value.
@@ -404,7 +424,10 @@ fn date(text: Text<'_>) -> Option<Timestamp> {
     rfc3339::parse(&text.bytes())
 }
 
-fn level_word(text: Text<'_>) -> Option<Level> {
+fn level_word(text: Text<'_>) -> Option<Word> {
     // A word that is no UTF-8 is not a documented one either.
-    Some(text.read().map_or(Level::Unrecognized, |word| Level::from_word(&word)))
+    let word = text.read();
+    let level = word.as_deref().map_or(Level::Unrecognized, Level::from_word);
+    let unknown = word.filter(|_| level == Level::Unrecognized).and_then(|word| LevelWord::new(&word));
+    Some(Word { level, unknown })
 }

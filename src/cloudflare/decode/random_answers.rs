@@ -11,7 +11,7 @@ use super::stream::{DecodedList, Reader};
 use crate::clock::Timestamp;
 use crate::cloudflare::envelope::Envelope;
 use crate::cloudflare::wire::{Behaviors, Integrations, UserHead};
-use crate::model::{DetailedEvent, Level, Row, RowFingerprint, UserId};
+use crate::model::{DetailedEvent, Level, OddFields, Resource, Row, RowFingerprint, UserId};
 
 /// Decodes a response with serde_json, following the specification.
 fn reference_decode(answer: &Value) -> (Vec<Row>, Vec<UserId>, u32) {
@@ -223,6 +223,12 @@ fn list<E: Element>(name: &str, rows: &[Value], pii: Pii, random: &mut fastrand:
     reader.finish().unwrap().1
 }
 
+/// Every unexpected field has a counter.
+fn are_checked(resource: Resource, odd: &OddFields, seed: u64) {
+    let unknown = odd.iter().find(|odd| !resource.checked_fields().contains(&odd.field));
+    assert_eq!(unknown, None, "seed {seed}: a field of {} without a counter", resource.as_str());
+}
+
 /// How many histories of mutations are played.
 const SEEDS: u64 = 10_000;
 
@@ -246,6 +252,7 @@ fn no_odd_field_loses_another_row() {
         let missing = before.iter().enumerate().find(|(n, row)| *n != odd && !after.items.contains(row));
         assert_eq!(missing, None, "seed {seed}: {rows:?}");
         assert_eq!(after.received(), rows.len(), "seed {seed}: every row is accounted for");
+        are_checked(Resource::Summary, &after.odd, seed);
 
         let mut rows: Vec<Value> = events.collect();
         let before = list::<DetailedEvent>("events", &rows, pii, &mut random).items;
@@ -253,6 +260,7 @@ fn no_odd_field_loses_another_row() {
         let after = list::<DetailedEvent>("events", &rows, pii, &mut random);
         let missing = before.iter().enumerate().find(|(n, row)| *n != odd && !after.items.contains(row));
         assert_eq!(missing, None, "seed {seed}: {rows:?}");
+        are_checked(Resource::User, &after.odd, seed);
         let says_why = after.anonymous == 0 || !after.odd.is_empty();
         assert!(says_why, "seed {seed}: a rejected event has a reason: {rows:?}");
 
@@ -261,6 +269,7 @@ fn no_odd_field_loses_another_row() {
         let named: serde_json::Map<_, _> =
             rows.iter().enumerate().map(|(n, row)| (format!("b{n}"), row.clone())).collect();
         let found: Behaviors = serde_json::from_value(json!({"behaviors": named})).unwrap();
+        are_checked(Resource::Behaviors, &found.behaviors.odd, seed);
         let found: Vec<_> = found.behaviors.rows.iter().map(|behavior| behavior.id.clone()).collect();
         let missing = (0..rows.len()).find(|n| *n != odd && !found.contains(&format!("b{n}")));
         assert_eq!(missing, None, "seed {seed}: {rows:?}");
@@ -268,6 +277,7 @@ fn no_odd_field_loses_another_row() {
         let mut rows: Vec<Value> = integrations.collect();
         let odd = mutate_row(&mut rows, &mut random);
         let found: Integrations = serde_json::from_value(json!(rows)).unwrap();
+        are_checked(Resource::Integrations, &found.integrations.odd, seed);
         let mut found: Vec<_> = found.integrations.rows.iter().map(|integration| integration.id).collect();
         let missing = (0..6).find(|n| *n != odd && !found.contains(&UserId::from_u128(*n as u128)));
         assert_eq!(missing, None, "seed {seed}: {rows:?}");
@@ -281,6 +291,7 @@ fn no_odd_field_loses_another_row() {
         let key = ["name", "email", "last_reset_time", "risk_level"][random.usize(0..4)];
         mutate(&mut fields[key], &mut random);
         let read: UserHead = serde_json::from_value(head).unwrap();
+        are_checked(Resource::User, &read.odd, seed);
         let kept = [
             read.name.is_some(),
             read.email.is_some(),

@@ -99,7 +99,7 @@ impl<E: Element> Reader<E> {
                 anonymous: 0,
                 odd: OddFields::default(),
                 left_out: 0,
-                identities: matches!(pii, Pii::Keep).then(Identities::default),
+                identities: matches!(pii, Pii::Keep).then(|| Identities::within(bounds.text_bytes)),
                 seen: Presence::Missing,
             },
         }
@@ -170,14 +170,17 @@ impl<E: Element> Reader<E> {
     fn read_list(&mut self, text: &[u8]) -> Result<usize, (usize, Stop)> {
         // The list itself is at depth 3.
         let mut cursor = Cursor::new(text, self.bounds.nesting.saturating_sub(3));
-        let (mut read, mut odd) = (0, Odd::new());
+        let (mut read, mut odd) = (0, Odd::default());
         while self.listing.received() <= self.bounds.elements {
             match self.step(&mut cursor, &mut odd) {
                 Ok(Step::Read(element)) => {
                     self.place = Place::Comma;
                     let index = self.listing.received();
-                    for (field, found) in odd.drain(..) {
+                    for (field, found) in odd.fields.drain(..) {
                         self.listing.odd.add(field, found, Some(index));
+                    }
+                    if let Some(word) = odd.level.take() {
+                        self.listing.odd.add_level(word);
                     }
                     match element {
                         Read::Good(item) => self.keep(item),
@@ -223,7 +226,8 @@ impl<E: Element> Reader<E> {
             }
             (Place::Comma, _) => Err(Stop::Invalid("a comma or the end of the list was expected")),
             _ => {
-                odd.clear();
+                // What an incomplete element left is found again.
+                *odd = Odd::default();
                 E::read(cursor, self.listing.identities.as_mut(), odd).map(Step::Read)
             }
         }

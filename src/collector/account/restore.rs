@@ -73,9 +73,8 @@ impl Account {
                 }
             }
         }
-        // A clock that was ahead must not leave times in the future, which would be negative ages.
-        account.last_success =
-            collector.last_success.into_iter().map(|(resource, at)| (resource, at.min(now.date))).collect();
+        account.last_success = collector.last_success;
+        account.at_local_date(now.date);
         account.publish();
         Ok(account)
     }

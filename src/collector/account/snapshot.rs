@@ -12,7 +12,7 @@ impl Account {
             up: self.up,
             last_success: self.last_success.clone(),
             users: self.overview.as_ref().map(|overview| self.users(overview)),
-            counting_since: self.published.since,
+            counting_since: self.published.since.map(|since| self.clocks.until_now(since)),
             behaviors: self.behaviors.as_ref().map(|behaviors| self.behavior_statuses(behaviors)),
             integrations: self.integrations.clone(),
             totals: EventTotals {
@@ -20,10 +20,12 @@ impl Account {
                 ..self.published.totals.clone()
             },
             rejected_rows: self.rejected.clone(),
+            unexpected_fields: self.unexpected.clone(),
         }
     }
 
     fn users(&self, overview: &Overview) -> Users {
+        let clocks = self.clocks;
         let series: Vec<_> = self
             .top_users
             .selected()
@@ -35,9 +37,9 @@ impl Account {
                     label: self.user_label.label(selected.id)?,
                     reported_events: selected.fingerprint.count,
                     level: selected.fingerprint.level,
-                    since: user.since,
-                    last_event: selected.fingerprint.last_event,
-                    last_reset: self.ledger.last_reset(selected.id),
+                    since: clocks.until_now(user.since),
+                    last_event: clocks.of_event(selected.fingerprint.last_event),
+                    last_reset: self.ledger.last_reset(selected.id).map(|reset| clocks.until_now(reset)),
                     identity: selected.identity.clone(),
                 })
             })
@@ -47,10 +49,10 @@ impl Account {
             omitted: count.iter().sum::<u64>().saturating_sub(series.len() as u64),
             count,
             reported_events,
-            oldest,
+            oldest: oldest.map(|since| since.map(|since| clocks.until_now(since))),
             series,
             pending: self.queue.len() as u64,
-            oldest_pending: self.queue.oldest(),
+            oldest_pending: self.queue.oldest().map(|since| clocks.until_now(since)),
             departures_skipped: self.departures_skipped,
         }
     }

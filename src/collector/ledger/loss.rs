@@ -11,16 +11,25 @@ pub enum Loss {
     Removed,
     /// They appeared with an old timestamp.
     Late,
-    /// They had no valid timestamp.
+    /// They were dated too far in the future.
     Timestamp,
     /// No explanation is known.
     Unknown,
+    /// They were listed, but a field of theirs could not be read.
+    Unreadable,
 }
 
 impl Loss {
-    /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 6] =
-        [Self::Capped, Self::Reset, Self::Removed, Self::Late, Self::Timestamp, Self::Unknown];
+    /// All reasons, in the order of their numbers, which the state file has. A new one comes last.
+    pub const ALL: [Self; 7] = [
+        Self::Capped,
+        Self::Reset,
+        Self::Removed,
+        Self::Late,
+        Self::Timestamp,
+        Self::Unknown,
+        Self::Unreadable,
+    ];
 
     /// The word for it in labels.
     pub const fn as_str(self) -> &'static str {
@@ -31,6 +40,7 @@ impl Loss {
             Self::Late => "late",
             Self::Timestamp => "timestamp",
             Self::Unknown => "unknown",
+            Self::Unreadable => "unreadable",
         }
     }
 }

@@ -34,8 +34,8 @@ pub struct Totals {
     pub level_changes: LevelChanges,
     /// Distinct resets.
     pub resets: u64,
-    /// Events that could not be found, by [`Loss`].
-    pub losses: [u64; Loss::ALL.len()],
+    /// Events that could not be found, by [`Loss`]. A file of format 1 has no number for the last reason.
+    pub losses: Vec<u64>,
     /// Seconds from an event to its first observation.
     pub observation_delay: SavedHistogram,
     /// Seconds from reaching a level to the reset.
@@ -79,7 +79,7 @@ impl Ledger {
             behavior_users: self.behavior_users.clone(),
             level_changes: self.level_changes,
             resets: self.resets,
-            losses: self.losses,
+            losses: self.losses.to_vec(),
             observation_delay: (&self.delay).into(),
             time_to_reset: self.time_to_reset.each_ref().map(Into::into),
         }
@@ -113,6 +113,9 @@ impl Ledger {
         if !fits {
             return Err(Unreadable("the totals do not match the labels"));
         }
+        if losses.len() > Loss::ALL.len() {
+            return Err(Unreadable("there are more reasons than this version knows"));
+        }
         let [unknown, low, medium, high] = time_to_reset.map(|saved| saved.restore(RESET_BOUNDS));
         Ok(Self {
             secret: from_hex(&secret)?,
@@ -128,7 +131,7 @@ impl Ledger {
             behavior_users,
             level_changes,
             resets,
-            losses,
+            losses: std::array::from_fn(|reason| losses.get(reason).copied().unwrap_or(0)),
             delay: observation_delay.restore(DELAY_BOUNDS)?,
             time_to_reset: [unknown?, low?, medium?, high?],
         })

@@ -16,9 +16,9 @@ use crate::model::{Completeness, Event, Level, UserId, UserRisk};
 /// A reset before 1970 is none: Cloudflare may write the year 1 for "never".
 const EARLIEST_RESET: Timestamp = Timestamp::from_seconds(0);
 
-/// A reset may be dated this much later than the answer that shows it. One with a later date is ignored: it would hide
-/// all real resets until then.
-const CLOCK_SKEW: Duration = Duration::from_secs(300);
+/// How far clocks may differ. A reset may be dated this much later than the answer that shows it. One with a later date is
+/// ignored: it would hide all real resets until then.
+pub(crate) const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
 impl Ledger {
     /// Compares a user's events, read at `date` on Cloudflare's clock, with the counted ones.
@@ -42,9 +42,7 @@ impl Ledger {
         };
         let labelled: Vec<_> = new.iter().map(|(_, event)| (label(event, &mut labels), *event)).collect();
         let first_of_behavior = first_of_behavior(&mut record.since_reset, &labelled, newer_reset);
-        for (key, event) in &new {
-            record.count(*key, event.timestamp);
-        }
+        record.count(new.iter().map(|(key, event)| (*key, event.timestamp)));
         let is_whole = risk.completeness == Completeness::Complete && risk.rejected == 0;
         record.listed(|key| listed.contains(&key), is_whole.then_some(date));
         record.last_reset = newer_reset.or(record.last_reset);
@@ -88,8 +86,13 @@ impl Ledger {
         if newly_skipped > 0 {
             losses.push((Loss::Timestamp, newly_skipped.into()));
         }
-        if lost > 0 {
-            losses.push((reason(request, risk, lost, attempts.reset), lost.into()));
+        // Events that are listed but cannot be read explain as many of the missing ones.
+        let unreadable = lost.min(risk.rejected);
+        if unreadable > 0 {
+            losses.push((Loss::Unreadable, unreadable.into()));
+        }
+        if lost > unreadable {
+            losses.push((reason(request, risk, attempts.reset), (lost - unreadable).into()));
         }
         if let Some(reset) = newer_reset
             && user.since < reset
@@ -212,12 +215,14 @@ impl Ledger {
             .filter(|at| is_whole_second(**at) != is_whole_second(event.timestamp))
             .map(|at| self.key(user, &event.id, *at))
             .find(is_known);
-        others.push(event.timestamp);
+        if !others.contains(&event.timestamp) {
+            others.push(event.timestamp);
+        }
         other.unwrap_or(key)
     }
 }
 
-/// The times of counted and listed events, by second. They are collected once an unknown event is listed.
+/// The times of counted and listed events, by second, each once: thousands of events may have the same time. They are collected once an unknown event is listed.
 #[derive(Default)]
 struct EventTimes(Option<HashMap<i64, Vec<Timestamp>>>);
 
@@ -226,7 +231,10 @@ impl EventTimes {
         let times = self.0.get_or_insert_with(|| {
             let mut times: HashMap<i64, Vec<Timestamp>> = HashMap::new();
             for counted in &record.keys {
-                times.entry(second(counted.at)).or_default().push(counted.at);
+                let of_second = times.entry(second(counted.at)).or_default();
+                if !of_second.contains(&counted.at) {
+                    of_second.push(counted.at);
+                }
             }
             times
         });
@@ -287,10 +295,9 @@ fn cover(user: &mut User, request: &DetailRequest, ahead: u32, reset: Option<Tim
     }
 }
 
-fn reason(request: &DetailRequest, risk: &UserRisk, missing: u32, reset: Option<Timestamp>) -> Loss {
-    if risk.rejected >= missing {
-        Loss::Timestamp
-    } else if risk.completeness != Completeness::Complete {
+/// Why events that are not listed are missing.
+fn reason(request: &DetailRequest, risk: &UserRisk, reset: Option<Timestamp>) -> Loss {
+    if risk.completeness != Completeness::Complete {
         Loss::Capped
     } else if reset.is_some() {
         Loss::Reset

@@ -44,11 +44,10 @@ impl Record {
         self.position(key).is_ok()
     }
 
-    /// Adds the key of an event, unless it is there.
-    pub(super) fn count(&mut self, key: u64, at: Timestamp) {
-        if let Err(place) = self.position(key) {
-            self.keys.insert(place, Counted { key, at, absent_since: None });
-        }
+    /// Adds the keys and times of events that are not there yet.
+    pub(super) fn count(&mut self, new: impl Iterator<Item = (u64, Timestamp)>) {
+        self.keys.extend(new.map(|(key, at)| Counted { key, at, absent_since: None }));
+        self.keys.sort_unstable_by_key(|counted| counted.key);
     }
 
     /// How many more events dated later than `date` may be counted.

@@ -17,6 +17,8 @@ use crate::model::Resource;
 pub struct Report {
     mode: Mode,
     findings: Vec<Finding>,
+    /// What the web configuration does, in a few lines.
+    web: Option<String>,
     /// What is wrong with the configuration, so that nothing else could be checked.
     mistakes: Option<config::Error>,
 }
@@ -52,6 +54,8 @@ pub(super) struct Finding {
 pub(super) enum Subject {
     /// The file, the environment and the flags.
     Configuration,
+    /// TLS, passwords and limits of the port.
+    WebConfiguration,
     /// The file with the credential of an account.
     Credential,
     /// The file with the key for hashes.
@@ -66,6 +70,7 @@ impl Subject {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Configuration => "configuration",
+            Self::WebConfiguration => "web_configuration",
             Self::Credential => "credential",
             Self::HashKey => "hash_key",
             Self::State => "state",
@@ -113,7 +118,11 @@ impl Finding {
     fn table(&self) -> Option<&str> {
         match self.subject {
             Subject::Endpoint(_) => self.account.as_deref(),
-            Subject::Configuration | Subject::Credential | Subject::HashKey | Subject::State => None,
+            Subject::Configuration
+            | Subject::WebConfiguration
+            | Subject::Credential
+            | Subject::HashKey
+            | Subject::State => None,
         }
     }
 }
@@ -134,14 +143,19 @@ impl Report {
             table.sort_by_key(|finding| finding.verdict);
         }
         tables.sort_by_key(|table| table.first().map(|finding| finding.verdict));
-        Self { mode, findings: tables.into_iter().flatten().collect(), mistakes: None }
+        Self { mode, findings: tables.into_iter().flatten().collect(), web: None, mistakes: None }
     }
 
     /// A configuration that cannot be used.
     pub(super) fn of_mistakes(mode: Mode, mistakes: config::Error) -> Self {
         let text = counted(mistakes.count(), "mistake");
         let findings = vec![Finding::new(Subject::Configuration, Verdict::Failed, text)];
-        Self { mode, findings, mistakes: Some(mistakes) }
+        Self { mode, findings, web: None, mistakes: Some(mistakes) }
+    }
+
+    /// The report with what the web configuration does, in a few lines.
+    pub(super) fn with_web(self, web: String) -> Self {
+        Self { web: Some(web), ..self }
     }
 
     /// The number of failed checks.
@@ -174,7 +188,8 @@ impl Report {
         }
         let same = |one: &Finding, other: &Finding| one.table() == other.table();
         let tables = self.findings.chunk_by(same).map(|findings| render_table(findings, colour, width));
-        tables.chain([format!("{}\n", self.sums())]).collect::<Vec<_>>().join("\n")
+        let parts = tables.chain(self.web.clone()).chain([format!("{}\n", self.sums())]);
+        parts.collect::<Vec<_>>().join("\n")
     }
 
     /// Such as `12 checks of 3 accounts: 10 passed, 1 warning, 1 failed`.

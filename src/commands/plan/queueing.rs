@@ -31,7 +31,7 @@ pub(super) struct Rates {
     /// The limit of requests for changed users.
     pub(super) allowed: usize,
     pub(super) changes: f64,
-    /// Requests for the audit and the other endpoints.
+    /// Requests for the audit and the other resources.
     pub(super) others: f64,
 }
 

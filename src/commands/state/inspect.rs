@@ -14,7 +14,7 @@ use crate::commands::terminal::counted;
 use crate::model::{EventTotals, Resource, UserId};
 use crate::store;
 use crate::store::offline::{Change, Inspected};
-use crate::store::row::{FORMAT, Table};
+use crate::store::row::Table;
 
 /// How far the clock of this machine and Cloudflare's may differ.
 const CLOCK_SKEW: Duration = Duration::from_secs(86_400);
@@ -34,8 +34,9 @@ pub(super) enum Error {
 pub(super) fn show(path: &Path) -> Result<String, Error> {
     let found = Inspected::open(path, Saved::add)?;
     let mut text = format!(
-        "{}: format {FORMAT}, {} bytes, {}\n",
+        "{}: format {}, {} bytes, {}\n",
         path.display(),
+        found.format(),
         found.size(),
         counted(found.accounts.len(), "account")
     );

@@ -48,6 +48,14 @@ families! {
         labels: ["account", "resource"],
     };
 
+    /// Belongs to the exporter by its prefix, but is filled from the snapshots.
+    pub(crate) const UNEXPECTED_FIELDS: Family<3> = Family {
+        name: "zt_risk_exporter_unexpected_fields_total",
+        kind: Kind::Counter,
+        help: "Fields in Cloudflare's answers that did not have their documented form, since the exporter started.",
+        labels: ["account", "resource", "field"],
+    };
+
     pub(crate) const USERS: Family<2> = Family {
         name: "cloudflare_zt_risk_users",
         kind: Kind::Gauge,

@@ -71,15 +71,15 @@ families! {
         labels: ["account"],
     };
 
-    pub(crate) const PAGE_SIZE: Family<0> = Family {
-        name: "zt_risk_exporter_page_size_bytes",
+    pub(crate) const EXPOSITION_SIZE: Family<0> = Family {
+        name: "zt_risk_exporter_exposition_size_bytes",
         kind: Kind::Gauge,
         help: "Size of the cached part of /metrics in text format, uncompressed.",
         labels: [],
     };
 
-    pub(crate) const PAGE_BUILD: Family<0> = Family {
-        name: "zt_risk_exporter_page_build_seconds",
+    pub(crate) const EXPOSITION_BUILD: Family<0> = Family {
+        name: "zt_risk_exporter_exposition_build_seconds",
         kind: Kind::Gauge,
         help: "Time it took to encode and compress the latest cached part of /metrics in both formats.",
         labels: [],
@@ -90,6 +90,48 @@ families! {
         kind: Kind::Counter,
         help: "Scrapes answered, including this one, by format.",
         labels: ["format"],
+    };
+
+    pub(crate) const WEB_REJECTED: Family<1> = Family {
+        name: "zt_risk_exporter_web_requests_rejected_total",
+        kind: Kind::Counter,
+        help: "Requests that the web configuration refused, by reason.",
+        labels: ["reason"],
+    };
+
+    pub(crate) const WEB_HANDSHAKE_FAILURES: Family<0> = Family {
+        name: "zt_risk_exporter_web_tls_handshake_failures_total",
+        kind: Kind::Counter,
+        help: "TLS handshakes that clients began and that did not succeed.",
+        labels: [],
+    };
+
+    pub(crate) const WEB_CERTIFICATE_NOT_AFTER: Family<0> = Family {
+        name: "zt_risk_exporter_web_certificate_not_after_timestamp_seconds",
+        kind: Kind::Gauge,
+        help: "When the certificate ends that the exporter presents; absent without TLS.",
+        labels: [],
+    };
+
+    pub(crate) const WEB_CONNECTIONS: Family<0> = Family {
+        name: "zt_risk_exporter_web_connections",
+        kind: Kind::Gauge,
+        help: "Open connections to the exporter's HTTP server.",
+        labels: [],
+    };
+
+    pub(crate) const WEB_CONNECTIONS_CLOSED: Family<1> = Family {
+        name: "zt_risk_exporter_web_connections_closed_total",
+        kind: Kind::Counter,
+        help: "Connections that the exporter closed or could not accept, by reason.",
+        labels: ["reason"],
+    };
+
+    pub(crate) const WEB_UNSENT_BYTES: Family<0> = Family {
+        name: "zt_risk_exporter_web_unsent_bytes",
+        kind: Kind::Gauge,
+        help: "Size of answers that clients have not received yet; a buffer that several answers share counts once.",
+        labels: [],
     };
 
     pub(crate) const STATE_DURABLE: Family<0> = Family {

@@ -31,6 +31,8 @@ pub struct Incident {
 pub enum IncidentSource {
     /// A resource of the API.
     Resource(Resource),
+    /// Fields of a resource that was read.
+    Fields(Resource),
     /// The file with the account's credentials.
     CredentialFile,
 }
@@ -39,7 +41,7 @@ impl IncidentSource {
     /// The word in the status document.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Resource(resource) => resource.as_str(),
+            Self::Resource(resource) | Self::Fields(resource) => resource.as_str(),
             Self::CredentialFile => "credential_file",
         }
     }
@@ -58,6 +60,8 @@ pub enum IncidentCause {
     Request(Outcome),
     /// Every request was answered, but the list was incomplete.
     Partial,
+    /// Fields of the answer do not have their documented form.
+    UnexpectedFields,
     /// The credential file cannot be read, or has no usable credentials.
     CredentialFile,
 }
@@ -68,6 +72,7 @@ impl IncidentCause {
         match self {
             Self::Request(outcome) => outcome.as_str(),
             Self::Partial => "partial",
+            Self::UnexpectedFields => "unexpected_fields",
             Self::CredentialFile => "credential_file",
         }
     }

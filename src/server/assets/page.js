@@ -5,7 +5,7 @@ import { ago, bars, clock, element, line, morph, number, plural, setTime, span, 
 /* Accounts. */
 
 const LEVELS = ["high", "medium", "low", "unknown"];
-const ENDPOINTS = {
+const RESOURCES = {
   summary: "List of users", user: "Events of single users", behaviors: "Behaviors", integrations: "Integrations",
   credential_file: "Credential file",
 };
@@ -29,27 +29,27 @@ function account(status, index) {
     errors(status));
 }
 
-/** Groups errors that are the same for several endpoints except for the CF-Ray id, which differs in every answer. */
+/** Groups errors that are the same for several resources except for the CF-Ray id, which differs in every answer. */
 function grouped(errors) {
   const groups = Map.groupBy(errors, ({ error, what_to_do }) => `${error.replace(/, CF-Ray \w+(-\w+)?/, "")} ${what_to_do}`);
   return [...groups.values()].map((group) => ({
     ...group[0],
-    endpoints: group.map(({ endpoint }) => ENDPOINTS[endpoint] ?? endpoint).sort(),
+    resources: group.map(({ resource }) => RESOURCES[resource] ?? resource).sort(),
     first: group.map(({ first }) => first).sort()[0],
     last: group.map(({ last }) => last).sort().at(-1),
     times: group.reduce((sum, { times }) => sum + times, 0),
   }));
 }
 
-function errorNotice({ endpoints, error, what_to_do: advice, first, last, times }) {
+function errorNotice({ resources, error, what_to_do: advice, first, last, times }) {
   return element("div", { class: "notice bad" },
-    element("p", {}, element("strong", {}, `${endpoints.join(", ")}: `), error),
+    element("p", {}, element("strong", {}, `${resources.join(", ")}: `), error),
     element("p", {}, advice),
     element("p", { class: "small" }, "First ", ago(first), ", last ", ago(last), `, ${plural(times, "time", "times")}.`));
 }
 
-function people({ users, endpoints }) {
-  const interval = endpoints.summary.interval_seconds ?? 0;
+function people({ users, resources }) {
+  const interval = resources.summary.interval_seconds ?? 0;
   if (users === null) return element("p", {}, "The list of users has not been read yet.");
   const tiles = LEVELS.filter((level) => level !== "unknown" || users.by_level.unknown > 0).map((level) => {
     const name = level === "unknown" ? "of unknown level" : level;
@@ -84,8 +84,8 @@ function facts({ users, events, budget, token_expiry: expiry }) {
 }
 
 /** The behaviors and their events. Those with the most recent events come first. */
-function events({ behaviors, events: counted, endpoints }) {
-  const interval = endpoints.summary.interval_seconds ?? 0;
+function events({ behaviors, events: counted, resources }) {
+  const interval = resources.summary.interval_seconds ?? 0;
   if (behaviors === null && counted === null) return element("p", {}, "Behaviors have not been read yet.");
   const listed = new Map((behaviors ?? []).map((behavior) => [behavior.behavior, behavior]));
   const counts = counted?.by_behavior ?? {};
@@ -117,9 +117,9 @@ function events({ behaviors, events: counted, endpoints }) {
   ], rows);
 }
 
-function freshness({ endpoints }) {
-  const rows = Object.entries(ENDPOINTS).filter(([endpoint]) => endpoints[endpoint]).map(([endpoint, name]) => {
-    const { last_success: read, interval_seconds: interval, rejected_rows: rejected } = endpoints[endpoint];
+function freshness({ resources }) {
+  const rows = Object.entries(RESOURCES).filter(([resource]) => resources[resource]).map(([resource, name]) => {
+    const { last_success: read, interval_seconds: interval, rejected_rows: rejected } = resources[resource];
     return [name, ago(read), interval === null ? "on change" : `every ${brief(interval)}`, number(rejected)];
   });
   return table("Freshness", [
@@ -149,7 +149,7 @@ function errors({ errors: known }) {
       { heading: "Data" }, { heading: "Ended" }, { heading: "Lasted" }, { heading: "Error", kind: "wide" },
       { heading: "What to do", kind: "wide" },
     ], past.map((error) => [
-      ENDPOINTS[error.endpoint] ?? error.endpoint,
+      RESOURCES[error.resource] ?? error.resource,
       ago(error.over),
       span(Date.parse(error.over) - Date.parse(error.first)),
       error.error,
@@ -171,7 +171,7 @@ function overview(accounts) {
       element("a", { href: `#account-${index}` }, status.account),
       element("span", { class: `state ${kind}` }, words),
       count("high"), count("medium"), count("low"),
-      ago(status.endpoints.summary.last_success),
+      ago(status.resources.summary.last_success),
     ];
   })));
 }

@@ -8,6 +8,10 @@ pub(super) const fn what_to_do(cause: IncidentCause) -> &'static str {
         IncidentCause::Partial => {
             "Wait: the list may have changed while it was read. If the error persists, report it with its reason."
         }
+        IncidentCause::UnexpectedFields => {
+            "Look at rejected_rows: if it rises, rows or events are missing from the metrics. Update the exporter, or report \
+             the error."
+        }
         IncidentCause::CredentialFile => {
             "Check the path, the permissions and the content of the file. Until then the exporter uses the credentials \
              that it read last."

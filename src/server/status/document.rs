@@ -35,7 +35,7 @@ pub(super) struct Account<'a> {
     account: &'a str,
     account_id: &'a str,
     up: Option<bool>,
-    endpoints: BTreeMap<&'static str, Freshness>,
+    resources: BTreeMap<&'static str, Freshness>,
     users: Option<Users>,
     events: Option<Events<'a>>,
     behaviors: Option<Vec<Behavior<'a>>>,
@@ -111,7 +111,7 @@ struct Integration<'a> {
 
 #[derive(Serialize)]
 struct Failure<'a> {
-    endpoint: &'static str,
+    resource: &'static str,
     cause: &'static str,
     first: String,
     last: String,
@@ -146,6 +146,7 @@ impl<'a> Account<'a> {
             integrations,
             totals,
             rejected_rows,
+            unexpected_fields: _,
         } = snapshot;
         let freshness = |resource: Resource| Freshness {
             last_success: rfc3339(last_success.get(&resource).copied()),
@@ -156,7 +157,7 @@ impl<'a> Account<'a> {
             account: &account.alias,
             account_id: &account.id,
             up: *up,
-            endpoints: Resource::with_rows()
+            resources: Resource::with_rows()
                 .map(|resource| (resource.as_str(), freshness(resource)))
                 .collect(),
             users: users.as_ref().map(|users| Users::new(users, history, &dated)),
@@ -242,7 +243,7 @@ impl<'a> Failure<'a> {
     fn new(incident: &'a Incident) -> Self {
         let Incident { source, cause, first, last, times, over, message } = incident;
         Self {
-            endpoint: source.as_str(),
+            resource: source.as_str(),
             cause: cause.as_str(),
             first: first.to_string(),
             last: last.to_string(),

@@ -254,6 +254,7 @@ mod tests {
                 ..EventTotals::default()
             },
             rejected_rows: BTreeMap::new(),
+            unexpected_fields: BTreeMap::new(),
         }
     }
 

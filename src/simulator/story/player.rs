@@ -45,8 +45,10 @@ impl Player {
         Some(Self { story: scenario.story?, speed: scenario.speed, account })
     }
 
-    /// Plays the story, and background events without end.
+    /// Plays the story from the first reading of the list of users on, and background events without end. An exporter that
+    /// starts slowly would miss the beginning, and never count it.
     pub(in crate::simulator) async fn run(self, engine: Arc<Engine>, callback: StoryCallback) {
+        engine.until_list_is_read().await;
         let start = engine.clock.now();
         for minute in 0_u32.. {
             engine.clock.sleep_until(start + (MINUTE * minute).div_f64(self.speed)).await;

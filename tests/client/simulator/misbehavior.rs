@@ -191,7 +191,11 @@ async fn an_account_may_have_any_id_of_the_schema() {
 async fn events_are_added_in_bulk_and_too_many_behaviors_are_refused() {
     let server = TestServer::with("").await;
     let post = async |path: &str, body: Value| {
-        let request = server.client.post(server.root(path)).body(body.to_string());
+        let request = server
+            .client
+            .post(server.root(path))
+            .header("content-type", "application/json")
+            .body(body.to_string());
         request.send().await.unwrap().status().as_u16()
     };
     let event = |count: u32| json!({"account": GENERATED_ACCOUNT, "user": B, "behavior": "imp_travel", "count": count});

@@ -1,6 +1,8 @@
 //! What happens, what is logged, and the control path.
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use zt_risk_exporter::simulator::{self, Endpoint, Level};
 
 use super::*;
@@ -46,7 +48,11 @@ async fn the_truth_has_every_event_reset_removal_and_request() {
 async fn control_requests_change_the_world_and_are_not_logged() {
     let server = TestServer::with("").await;
     let post = async |path: &str, body: Value| {
-        let request = server.client.post(server.root(path)).body(body.to_string());
+        let request = server
+            .client
+            .post(server.root(path))
+            .header("content-type", "application/json")
+            .body(body.to_string());
         request.send().await.unwrap()
     };
     let event = json!({"account": GENERATED_ACCOUNT, "user": A.replace('a', "d"), "behavior": "imp_travel"});
@@ -85,6 +91,50 @@ async fn control_requests_change_the_world_and_are_not_logged() {
     assert_ne!(server.json("/behaviors").await.1["result"], json!(null), "the rule was for one request");
     let cleared = server.client.delete(server.root("/__control/faults"));
     assert_eq!(cleared.send().await.unwrap().status(), 204);
+}
+
+#[tokio::test]
+async fn control_paths_refuse_what_a_web_page_can_send() {
+    let server = TestServer::with("").await;
+    let control = |method: &str, path: &str, headers: &[(&str, &str)]| {
+        let mut request = server.client.request(method.parse().unwrap(), server.root(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if method == "POST" {
+            request = request.body(r#"{"fault": "null_result", "endpoint": "integrations"}"#);
+        }
+        async move { request.send().await.unwrap().status().as_u16() }
+    };
+    let (json, origin) = (("content-type", "application/json"), ("origin", "http://localhost:8069"));
+    for (method, path, headers, status) in [
+        ("POST", "/__control/faults", [json].as_slice(), 204),
+        ("POST", "/__control/faults", &[("content-type", "Application/JSON; charset=utf-8")], 204),
+        ("POST", "/__control/faults", &[], 415),
+        ("POST", "/__control/faults", &[("content-type", "text/plain")], 415),
+        ("POST", "/__control/faults", &[("content-type", "text/plain; application/json")], 415),
+        ("POST", "/__control/faults", &[json, origin], 403),
+        ("POST", "/__control/faults", &[json, ("origin", "null")], 403),
+        ("DELETE", "/__control/faults", &[origin], 403),
+        ("GET", "/__truth", &[origin], 403),
+        ("GET", "/__truth", &[], 200),
+        ("DELETE", "/__control/faults", &[], 204),
+    ] {
+        assert_eq!(control(method, path, headers).await, status, "{method} {path} {headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_of_http_1_1_has_exactly_one_host() {
+    let server = TestServer::with("").await;
+    for (hosts, status) in [("Host: localhost\r\n", "200"), ("", "400"), ("Host: a\r\nHost: a\r\n", "400")] {
+        let mut stream = TcpStream::connect(server.simulator.address()).await.unwrap();
+        let request = format!("GET /__truth HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{hosts:?}");
+    }
 }
 
 #[tokio::test]

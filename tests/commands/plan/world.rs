@@ -85,8 +85,8 @@ impl World {
     fn run(&mut self, end: Duration) {
         while self.now < end {
             let now = self.moment();
-            if let Some(endpoint) = self.schedule.due(now) {
-                self.poll(endpoint);
+            if let Some(resource) = self.schedule.due(now) {
+                self.poll(resource);
                 continue;
             }
             let change = self.schedule.user_turn(Purpose::Change, now);
@@ -106,10 +106,10 @@ impl World {
         }
     }
 
-    fn poll(&mut self, endpoint: Resource) {
-        if endpoint != Resource::Summary {
+    fn poll(&mut self, resource: Resource) {
+        if resource != Resource::Summary {
             self.request(self.load.user_time);
-            self.schedule.read(endpoint, 1, self.moment());
+            self.schedule.read(resource, 1, self.moment());
             return;
         }
         self.catch_up();

@@ -284,10 +284,15 @@ impl History {
         let now = Instant::after_start(Duration::from_millis(
             u64::try_from(date - self.started).expect("time does not go back"),
         ));
+        let mut up = account.snapshot().up;
         match fetch {
-            Fetch::Resource(endpoint @ Resource::Summary) => match world.summary(random) {
-                Answer::Failed(failure) => account.failed(*endpoint, failure, now),
+            Fetch::Resource(resource @ Resource::Summary) => match world.summary(random) {
+                Answer::Failed(failure) => {
+                    account.failed(*resource, failure, now);
+                    up = Some(false);
+                }
                 Answer::Read(summary) => {
+                    up = Some(summary.completeness == Completeness::Complete);
                     let was_baseline = expected.epoch.is_none();
                     account.summary_read(&summary, now, local_date);
                     expected.summary_read(&summary, date);
@@ -297,9 +302,9 @@ impl History {
                     }
                 }
             },
-            Fetch::Resource(endpoint @ Resource::Behaviors) => match world.behaviors(random) {
+            Fetch::Resource(resource @ Resource::Behaviors) => match world.behaviors(random) {
                 Answer::Failed(failure) => {
-                    account.failed(*endpoint, failure, now);
+                    account.failed(*resource, failure, now);
                     expected.behaviors_failed(failure);
                 }
                 Answer::Read(behaviors) => {
@@ -333,6 +338,11 @@ impl History {
                 }
             }
         }
+        assert_eq!(
+            account.snapshot().up,
+            up,
+            "up is 0 if the list of users was not read completely, else unchanged"
+        );
     }
 
     /// Everything that can be read was counted, and the queue is empty.
@@ -353,7 +363,9 @@ impl History {
         let kept: BTreeMap<_, _> = kept.filter(|(_, keys)| *keys > 0).collect();
         let expected = self.expected.kept().into_iter().filter(|(_, keys)| *keys > 0).collect();
         assert_eq!(kept, expected, "keys kept, by user");
-        // Without the audit, a lagging event may stay hidden behind the estimate until the user changes again.
+        // Without the audit, a lagging event may stay uncounted until the user changes again, as rules 6 and 8 allow: it is
+        // hidden behind the estimate, or the lag used up the first retries and the last ones found lists that were cut or
+        // partly unreadable (seed 218). Then the event counts as lost, its user is covered, and only the audit reads on.
         let is_exact = self.world.habits.faith == Faith::Kept && self.world.habits.lag == 0;
         if self.audits == Audits::Off && !is_exact {
             return;

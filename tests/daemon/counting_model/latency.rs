@@ -126,15 +126,15 @@ impl Crowd {
                 Step::Wait(until) => self.now = until.since(Instant::default()),
                 Step::Fetch(Fetch::User(request)) => self.user(&request),
                 Step::Fetch(Fetch::Resource(Resource::Summary)) => self.summary(),
-                Step::Fetch(Fetch::Resource(endpoint)) => {
+                Step::Fetch(Fetch::Resource(resource)) => {
                     self.request();
                     let (now, date) = (Instant::after_start(self.now), Self::date(self.now));
-                    match endpoint {
+                    match resource {
                         Resource::Behaviors => self.account.behaviors_read(Listing::default(), now, date),
                         Resource::Integrations => {
                             self.account.integrations_read(Listing::default(), now, date);
                         }
-                        _ => self.account.read(endpoint, now),
+                        _ => self.account.read(resource, now),
                     }
                 }
             }

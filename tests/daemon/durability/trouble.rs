@@ -317,6 +317,36 @@ fn a_read_only_file_is_refused_and_not_changed() {
     assert!(home.bytes() == before, "it was changed");
 }
 
+#[test]
+fn a_file_that_every_user_may_read_or_change_is_used_with_a_warning() {
+    let cloud = Cloud::start();
+    let home = Home::new(&cloud, 1.0);
+    home.start().until("counting begins", Page::counts);
+    for (mode, warned) in [(0o600, false), (0o660, false), (0o644, true), (0o602, true)] {
+        set_mode(&home.state(), mode);
+        let mut exporter = home.start();
+        exporter.until("counting continues", Page::counts);
+        let logged = exporter.logged();
+        assert_eq!(logged.contains("may read or change the state file"), warned, "{mode:o}: {logged}");
+        assert_eq!(logged.contains(&format!("mode=\"{mode:04o}\"")), warned, "{mode:o}: {logged}");
+    }
+}
+
+#[test]
+fn a_first_start_that_was_cut_off_is_no_damage() {
+    let cloud = Cloud::start();
+    for left in [Vec::new(), vec![0; 1 << 20], b"redb half".to_vec()] {
+        let home = Home::new(&cloud, 1.0);
+        fs::write(home.path().join("state/state.redb.new"), left).expect("it can be written");
+        let mut exporter = home.start();
+        exporter.until("counting begins", Page::counts);
+        assert!(exporter.logged().contains("created a new state file"), "{}", exporter.logged());
+        let names = fs::read_dir(home.path().join("state")).expect("a folder");
+        let names: Vec<_> = names.map(|entry| entry.expect("an entry").file_name()).collect();
+        assert_eq!(names, ["state.redb"]);
+    }
+}
+
 /// A mount that ends with its test.
 struct Mount(PathBuf);
 

@@ -47,11 +47,11 @@ async fn until(rig: &Rig, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
     }
 }
 
-/// The latest error of the account: endpoint, cause, whether it continues, and how often it occurred.
+/// The latest error of the account: resource, cause, whether it continues, and how often it occurred.
 fn error(account: &Value) -> (&str, &str, bool, u64) {
     let error = &account["errors"][0];
     let word = |name: &str| error[name].as_str().unwrap_or_default();
-    (word("endpoint"), word("cause"), error["over"].is_null(), error["times"].as_u64().unwrap_or_default())
+    (word("resource"), word("cause"), error["over"].is_null(), error["times"].as_u64().unwrap_or_default())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,7 +61,7 @@ async fn the_status_has_each_failure_with_its_beginning_and_end_and_keeps_the_da
     let before =
         until(&rig, "a first reading", |account| is_up(account) && !account["events"].is_null()).await;
     assert_eq!(before["errors"], Value::Array(Vec::new()));
-    assert_eq!(before["endpoints"]["summary"]["interval_seconds"], 30.0);
+    assert_eq!(before["resources"]["summary"]["interval_seconds"], 30.0);
 
     rig.inject(on_summary(Fault::BadGateway));
     until(&rig, "a failure", |account| error(account) == ("summary", "unavailable", true, 2)).await;

@@ -125,6 +125,21 @@ async fn play(seed: u64) {
         happened(&rig, &scrape, of_calm, "imp_travel"),
         "seed {seed}"
     );
+    // What alerts depend on: the other account never failed, and the random answers were noticed.
+    let failed = |alias: &str, resource: &str| {
+        let all = format!("requests_total{{account=\"{alias}\",resource=\"{resource}\"");
+        scrape.own_sum(&all) - scrape.own_sum(&format!("{all},outcome=\"ok\""))
+    };
+    let noticed = |alias: &str, resource: &str| {
+        let of = |name: &str| scrape.own_sum(&format!("{name}{{account=\"{alias}\",resource=\"{resource}\""));
+        of("unexpected_fields_total") + of("rejected_rows_total") + failed(alias, resource)
+    };
+    let lists = ["summary", "behaviors", "integrations"];
+    for resource in lists {
+        assert_eq!(noticed(&calm, resource), 0.0, "seed {seed}: {resource} of the other account");
+    }
+    let of_odd: f64 = lists.map(|resource| noticed(&odd, resource)).iter().sum();
+    assert!(of_odd > 0.0, "seed {seed}: random answers are noticed");
     rig.stop().await.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
 }
 

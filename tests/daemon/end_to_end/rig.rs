@@ -40,6 +40,8 @@ pub(crate) struct Rig {
     pub(crate) clock: Clock,
     address: std::net::SocketAddr,
     alias: String,
+    config: Config,
+    tuning: Tuning,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<Result<(), Error>>>,
     _folder: tempfile::TempDir,
@@ -82,6 +84,12 @@ impl Scrape {
         self.0.iter().find(|(key, _)| is_named(key) && ends_with_labels(key, labels)).map(|(_, value)| *value)
     }
 
+    /// The sum of all series of the exporter's own metrics that begin like this.
+    pub(crate) fn own_sum(&self, start: &str) -> f64 {
+        let start = format!("zt_risk_exporter_{start}");
+        self.0.iter().filter(|(key, _)| key.starts_with(&start)).map(|(_, value)| value).sum()
+    }
+
     /// The sum of all series of a metric about Cloudflare.
     pub(crate) fn sum(&self, name: &str) -> f64 {
         let brace = if name.contains('{') { "" } else { "{" };
@@ -109,16 +117,40 @@ impl Rig {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = configure(&folder, alias, setup.config, &simulator.base_url());
         capture_logs(&config);
-        let exporter = Exporter::new(&config, &clock, &setup.tuning).expect("an exporter");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
+        let (alias, tuning) = (alias.to_owned(), setup.tuning);
+        let mut rig = Self {
+            simulator,
+            clock,
+            address,
+            alias,
+            config,
+            tuning,
+            stop: None,
+            running: None,
+            _folder: folder,
+        };
+        rig.launch(listener);
+        rig
+    }
+
+    fn launch(&mut self, listener: TcpListener) {
+        let exporter = Exporter::new(&self.config, &self.clock, &self.tuning).expect("an exporter");
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(exporter.run(listener, async {
             // If a test ends early, the other end is dropped, which stops the exporter too.
             let _ = stopped.await;
         }));
-        let (stop, running) = (Some(stop), Some(running));
-        Self { simulator, clock, address, alias: alias.to_owned(), stop, running, _folder: folder }
+        (self.stop, self.running) = (Some(stop), Some(running));
+    }
+
+    /// Stops the exporter, and starts it again with the same configuration and state.
+    pub(crate) async fn restart(&mut self) {
+        self.end().await.expect("a clean end");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        self.address = listener.local_addr().expect("its address");
+        self.launch(listener);
     }
 
     /// The status and the body of a response.
@@ -193,6 +225,10 @@ impl Rig {
 
     /// Stops the exporter, and returns its result.
     pub(crate) async fn stop(mut self) -> Result<(), Error> {
+        self.end().await
+    }
+
+    async fn end(&mut self) -> Result<(), Error> {
         drop(self.stop.take());
         self.running.take().expect("it was not stopped before").await.expect("no panic")
     }

@@ -20,7 +20,7 @@ tokens:
 async fn errors(rig: &Rig) -> Vec<(Option<String>, String)> {
     let document: Value = serde_json::from_str(&rig.get("/api/v1/status").await.1).expect("JSON");
     let errors = document.pointer("/accounts/0/errors").and_then(Value::as_array).expect("a list");
-    let of_file = errors.iter().filter(|error| error["endpoint"] == "credential_file");
+    let of_file = errors.iter().filter(|error| error["resource"] == "credential_file");
     let text = |value: &Value| value.as_str().map(str::to_owned);
     of_file
         .map(|error| {

@@ -81,14 +81,14 @@ async fn survives(alias: &str, tuning: Tuning, fault: Fault, outcome: &str, mess
     // `up` is 0 as soon as the list is overdue, which may be before the request ends.
     rig.until("the failure is counted", |scrape| scrape.own(&refused) >= Some(1.0)).await;
     assert_eq!(rig.get("/-/ready").await.0, 200, "a failure of the API does not make the exporter unready");
-    rig.until_logged(&["WARN", "the request failed", "endpoint=\"summary\""]).await;
+    rig.until_logged(&["WARN", "the request failed", "resource=\"summary\""]).await;
     let warning = rig.logs().into_iter().find(|line| line.contains("the request failed")).expect("just seen");
     let (_, sentence) = warning.split_once("error=").expect("the line has an error");
     let sentence = sentence.replace("\\\"", "\"");
     assert!(sentence.contains(message), "{message}: {sentence}");
     rig.simulator.clear_faults();
     rig.until("it is over", is_up).await;
-    rig.until_logged(&["INFO", "requests succeed again", "endpoint=\"summary\""]).await;
+    rig.until_logged(&["INFO", "requests succeed again", "resource=\"summary\""]).await;
     let warnings = rig.logs().iter().filter(|line| line.contains("the request failed")).count();
     assert_eq!(warnings, 1, "logged once: {:#?}", rig.logs());
     rig.stop().await.expect("a clean end");
@@ -281,6 +281,26 @@ async fn names_and_addresses_are_exported_only_if_configured() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_and_addresses_are_read_again_at_the_start_because_they_are_not_saved() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("state.redb");
+    // At this speed a day takes a quarter of an hour, much longer than the test waits.
+    let config = format!(
+        "users: {{ identity: email }}\nintervals: {{ summary: 1d }}\nstate: {{ path: '{}' }}",
+        path.display()
+    );
+    let mut rig = start("renamed", world(""), &config).await;
+    let is_named = |scrape: &Scrape| scrape.has("user_info{");
+    rig.until("the first list", is_named).await;
+    rig.restart().await;
+    let scrape = rig.until("the list is read again", is_named).await;
+    assert!(is_up(&scrape));
+    let (_, text) = rig.get("/metrics").await;
+    assert!(text.contains("email=\"ada@example.com\",name=\"Ada\""), "{text}");
+    rig.stop().await.expect("a clean end");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_token_is_retried_three_times_then_rarely_and_a_new_one_at_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let token = folder.path().join("token");
@@ -383,8 +403,33 @@ async fn a_small_budget_lengthens_the_interval_and_logs_it() {
     // A hundredth of 1,200 requests in five minutes, half of it for the summary: one in 50 s.
     let config = format!("accounts: [{{ id: {ACCOUNT}, alias: thrifty, token: good, budget_share: 0.01 }}]");
     let rig = start("thrifty", world(""), &config).await;
-    rig.until_logged(&["WARN", "to stay within the budget", "endpoint=\"summary\"", "interval_seconds=50"])
+    rig.until_logged(&["WARN", "to stay within the budget", "resource=\"summary\"", "interval_seconds=50"])
         .await;
     let scrape = rig.until("first reading", is_up).await;
     assert_eq!(scrape.own("poll_interval_seconds{resource=\"summary\"}"), Some(50.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stray_refusal_of_working_credentials_is_retried_long_before_five_minutes() {
+    for (alias, status) in [("stray_401", 401), ("stray_403", 403)] {
+        // Five minutes are 15 s here, and the retries after 5 and 10 s are less than one.
+        let setup = Setup { scenario: world(""), config: "", speed: 20.0, tuning: quick() };
+        let rig = Rig::start(alias, setup).await;
+        rig.until("first reading", is_up).await;
+        let refused = Fault::Status { status, code: 10_000, message: "Authentication error".to_owned() };
+        rig.inject(on_summary(refused).times(2));
+        rig.until("the list is refused", is_down).await;
+        let began = rig.clock.now();
+        let scrape = rig.until("the list is read again", is_up).await;
+        let took = rig.clock.now().since(began);
+        assert!(took < Duration::from_secs(300), "{alias}: the retry came after {took:?}");
+        keeps_the_last_good_data(&scrape);
+        let failed: f64 = ["refused", "credentials", "forbidden"]
+            .map(|outcome| format!("requests_total{{resource=\"summary\",outcome=\"{outcome}\"}}"))
+            .iter()
+            .filter_map(|series| scrape.own(series))
+            .sum();
+        assert_eq!(failed, 2.0, "{alias}: each refusal is retried once");
+        rig.stop().await.expect("a clean end");
+    }
 }

@@ -94,12 +94,13 @@ def the_container_has_only_the_rights_that_it_needs() -> None:
         assert context["readOnlyRootFilesystem"] and context["allowPrivilegeEscalation"] is False, name
         assert context["runAsNonRoot"] is True and context["seccompProfile"] == {"type": "RuntimeDefault"}, name
         if "everything of the pod" not in name:
-            assert (context["runAsUser"], context["runAsGroup"]) == (65532, 65532), name
+            # A sidecar reads its token as group root, because it must not set the pod's fsGroup.
+            assert (context["runAsUser"], context["runAsGroup"]) == (65532, 0 if "sidecar" in name else 65532), name
         assert set(container["resources"]["requests"]) == {"cpu", "memory"}, name
         assert "memory" in container["resources"]["limits"], name
-        assert [(port["name"], port["containerPort"]) for port in container["ports"]] == [("zt-risk-metrics", 10069)], (
-            name
-        )
+        # The kubelet can present neither a certificate nor a password.
+        ports = {"zt-risk-metrics": 10069} | ({"zt-risk-health": 10070} if "protected" in name else {})
+        assert {port["name"]: port["containerPort"] for port in container["ports"]} == ports, name
         probes = {key: probe["httpGet"] for key, probe in container.items() if key.endswith("Probe")}
         wanted = {"livenessProbe": "/-/healthy"}
         if own:
@@ -113,7 +114,8 @@ def the_container_has_only_the_rights_that_it_needs() -> None:
             ]
             (volume,) = [v for v in pod["volumes"] if v["name"] == tokens[0]["name"]]
             assert volume["emptyDir"] == {}, f"{name}: the pod's service account token is visible"
-        assert probes == {k: {"path": path, "port": "zt-risk-metrics"} for k, path in wanted.items()}, name
+        probed = "zt-risk-health" if "protected" in name else "zt-risk-metrics"
+        assert probes == {k: {"path": path, "port": probed} for k, path in wanted.items()}, name
 
 
 def only_the_exporter_mounts_its_secrets() -> None:
@@ -128,11 +130,9 @@ def only_the_exporter_mounts_its_secrets() -> None:
             assert mount["readOnly"] and "subPath" not in mount, name
             others = [one for one in pod_security.containers(pod) if one["name"] != container["name"]]
             assert not any(volume["name"] == m["name"] for one in others for m in one.get("volumeMounts", [])), name
-            if "sidecar" in name:
-                # The sidecar must not set the pod's group.
-                assert volume["secret"]["defaultMode"] == 0o444, name
-            else:
-                assert volume["secret"]["defaultMode"] == 0o440 and pod["securityContext"]["fsGroup"], name
+            # The exporter warns of a token that others may read.
+            assert volume["secret"]["defaultMode"] == 0o440, name
+            assert "sidecar" in name or pod["securityContext"]["fsGroup"], name
         assert not any("secretKeyRef" in json.dumps(variable) for variable in container.get("env", [])), name
 
 

@@ -17,7 +17,7 @@ from helm_python.errors import HelmError
 
 import scraping
 import sources
-from sources import CHART, KUBERNETES, ONE, ROOT, Object, charted, kustomized, only
+from sources import CHART, KUBERNETES, ONE, ROOT, Object, charted, kustomized, only, pod_of
 
 SETTINGS = ROOT / "deploy/zt-risk-exporter.example.yaml"
 
@@ -75,10 +75,19 @@ def comparable(found: list[Object]) -> list[Object]:
     return sorted(kept, key=lambda one: (one["kind"], one["metadata"]["name"]))
 
 
+def only_named(found: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    (one,) = [one for one in found if one["name"] == name]
+    return one
+
+
 def the_chart_and_the_base_are_equivalent() -> None:
     base = kustomized(KUBERNETES / "base")
     assert comparable(charted(ONE)) == comparable(base)
-    assert comparable(charted(ONE | {"shards": 2})) == comparable(sources.sharded_base())
+    assert comparable(charted(ONE | {"shards": 2})) == comparable(sources.base_with("sharded"))
+    secret = "zt-risk-exporter-web"
+    protected = pod_of(only(charted(ONE | {"web": {"configSecret": secret}}), "Deployment"))
+    kustomized_pod = pod_of(only(sources.base_with("protected"), "Deployment"))
+    assert only_named(protected["volumes"], "web") == only_named(kustomized_pod["volumes"], "web")
     switched_on = charted(ONE | {"networkPolicy": {"enabled": True}, "dashboards": {"enabled": True}})
     example = kustomized(KUBERNETES / "example")
     assert only(switched_on, "NetworkPolicy")["spec"] == only(example, "NetworkPolicy")["spec"]
@@ -176,7 +185,8 @@ def every_value_has_a_default_and_a_schema_and_is_used_by_a_test() -> None:
 
 def the_chart_accepts_every_setting_of_the_exporter() -> None:
     """Except those that the chart sets itself."""
-    own = {"web.listen_address", "state.path", "users.hash_key_file", "shard.index", "shard.total"}
+    own = {"state.path", "users.hash_key_file", "shard.index", "shard.total"}
+    own |= {f"web.{key}" for key in ("listen_address", "systemd_socket", "config_file", "health_address")}
     section, settings = "", set()
     for line in SETTINGS.read_text(encoding="utf-8").splitlines():
         if found := re.match(r"(\w+):$", line):

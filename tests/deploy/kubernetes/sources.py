@@ -63,13 +63,13 @@ def with_components(*components: str, neighbour: str | None = None) -> list[Obje
         return kustomized(work)
 
 
-def sharded_base() -> list[Object]:
-    """The base with the component `sharded`."""
+def base_with(*components: str) -> list[Object]:
+    """The base with these components of deploy/kubernetes."""
     with tempfile.TemporaryDirectory() as directory:
         work = Path(directory).resolve()
         kustomization = {
-            key: [os.path.relpath(KUBERNETES / name, work)]
-            for key, name in (("resources", "base"), ("components", "sharded"))
+            key: [os.path.relpath(KUBERNETES / name, work) for name in names]
+            for key, names in (("resources", ("base",)), ("components", components))
         }
         (work / "kustomization.yaml").write_text(json.dumps(kustomization), encoding="utf-8")
         return kustomized(work)
@@ -154,6 +154,38 @@ VALUES: dict[str, dict[str, Any]] = {
         "podMonitor": {"enabled": True},
         "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"}],
     },
+    "a protected port": ONE
+    | {
+        "web": {"configSecret": "web"},
+        "config": {"web": {"allowed_hosts": "exporter.internal", "telemetry_path": "/risk"}},
+        "podMonitor": {
+            "enabled": True,
+            "scheme": "https",
+            "tlsConfig": {"ca": {"secret": {"name": "web", "key": "ca.crt"}}, "serverName": "exporter.internal"},
+            "basicAuth": {
+                "username": {"name": "web", "key": "username"},
+                "password": {"name": "web", "key": "password"},
+            },
+        },
+    },
+    "a protected port behind a Service": ONE
+    | {
+        "web": {"configSecret": "web"},
+        "serviceMonitor": {
+            "enabled": True,
+            "scheme": "https",
+            "tlsConfig": {"insecureSkipVerify": True},
+            "basicAuth": {
+                "username": {"name": "web", "key": "username"},
+                "password": {"name": "web", "key": "password"},
+            },
+        },
+    },
+    "protected shards": {
+        "accounts": [{"id": digit * 32} for digit in "abc"],
+        "shards": 2,
+        "web": {"configSecret": "web"},
+    },
     "shards without a volume": ONE | {"shards": 2, "persistence": {"enabled": False}},
     "a custom volume": ONE
     | {
@@ -197,6 +229,8 @@ def charted(values: dict[str, Any], release: str = "zt-risk-exporter") -> list[O
 def everything() -> dict[str, list[Object]]:
     """All rendered objects, by their name in messages."""
     found = {name: kustomized(KUBERNETES / name) for name in ("base", "example", "example-sidecar", "example-sharded")}
+    found["the protected base"] = base_with("protected")
+    found["protected shards of the base"] = base_with("sharded", "protected")
     found["a native sidecar"] = with_components("sidecar/native")
     found["a durable sidecar"] = with_components("sidecar/container", "sidecar/durable")
     found["a durable native sidecar"] = with_components("sidecar/native", "sidecar/durable")

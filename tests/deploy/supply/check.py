@@ -85,6 +85,17 @@ def no_job_has_more_rights_than_it_needs() -> None:
             assert step["with"]["persist-credentials"] is False, where
 
 
+def only_reviewed_code_runs_in_a_privileged_container() -> None:
+    for path in WORKFLOWS:
+        workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for name, job in workflow["jobs"].items():
+            container = job.get("container", {})
+            options = container.get("options", "") if isinstance(container, dict) else ""
+            assert options in ("", "${{ github.event_name != 'pull_request' && '--privileged' || '' }}"), (
+                f"{path.name}, {name}: {options}"
+            )
+
+
 def scripts_in_workflows_pass_shellcheck() -> None:
     scripts = [(where, step["run"]) for where, step in steps() if "run" in step]
     assert len(scripts) > 10
@@ -177,6 +188,7 @@ CHECKS = [
     every_action_is_pinned_and_says_its_version,
     an_action_has_one_version_everywhere,
     no_job_has_more_rights_than_it_needs,
+    only_reviewed_code_runs_in_a_privileged_container,
     scripts_in_workflows_pass_shellcheck,
     all_files_use_the_same_toolchain_and_it_is_new_enough,
     the_sbom_is_valid_cyclonedx,

@@ -108,7 +108,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- fail "hashKeySecret is set, but config.users.identity is not hash" }}
 {{- end }}
 {{- $_ := set $config "state" (set (default dict $config.state) "path" "/var/lib/zt-risk-exporter/state.redb") }}
+{{- if .Values.web.configSecret }}
+{{- $protected := dict "config_file" "/etc/zt-risk-exporter-web/web.yaml" "health_address" ":10070" }}
+{{- $_ := set $config "web" (merge $protected (default dict $config.web)) }}
+{{- end }}
 {{- toYaml $config }}
+{{- end }}
+
+{{/* The port that probes use. */}}
+{{- define "zt-risk-exporter.probePort" -}}
+{{- ternary "zt-risk-health" "zt-risk-metrics" (ne .Values.web.configSecret "") }}
 {{- end }}
 
 {{/* The spec of the claim for the state. */}}
@@ -130,10 +139,22 @@ pods never run at the same time. So `instance` does not contain the pod's name, 
 what was counted in between. With several shards, `instance` ends with the index.
 */}}
 {{- define "zt-risk-exporter.endpoint" -}}
+{{- $web := default dict (index . 0).Values.config.web }}
+{{- with index . 1 }}
 port: zt-risk-metrics
-path: /metrics
+path: {{ default "/metrics" $web.telemetry_path }}
 interval: {{ .interval }}
 scrapeTimeout: {{ .scrapeTimeout }}
+scheme: {{ .scheme }}
+{{- with .tlsConfig }}
+tlsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .basicAuth }}
+basicAuth:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
 relabelings:
   - targetLabel: job
     replacement: zt-risk-exporter

@@ -1,0 +1,58 @@
+//! How a listener protects its connections, and which version of HTTP they speak.
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use super::stream::Stream;
+
+/// A bound socket, and how its connections are protected.
+#[derive(Debug)]
+pub struct Listener {
+    /// The socket.
+    pub socket: TcpListener,
+    /// How its connections are protected.
+    pub security: Security,
+}
+
+/// A listener without TLS.
+impl From<TcpListener> for Listener {
+    fn from(socket: TcpListener) -> Self {
+        Self { socket, security: Security::Plain }
+    }
+}
+
+/// How connections are protected.
+#[derive(Clone, Debug)]
+pub enum Security {
+    /// Not at all.
+    Plain,
+    /// By TLS.
+    #[cfg(feature = "daemon")]
+    Tls(super::tls::Tls),
+}
+
+/// The version of HTTP that a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    Http1,
+    /// Only over TLS, where the handshake agreed on it.
+    #[cfg(feature = "daemon")]
+    Http2,
+}
+
+impl Security {
+    /// Makes a connection ready for HTTP; `None` if it was closed instead. The caller limits the time. `stopping` closes
+    /// connections on which nothing was received yet.
+    #[cfg_attr(not(feature = "daemon"), expect(unused_variables, reason = "only a handshake waits"))]
+    pub(super) async fn secure(
+        &self,
+        stream: TcpStream,
+        stopping: watch::Receiver<()>,
+    ) -> Option<(Stream, Version)> {
+        match self {
+            Self::Plain => Some((Stream::Plain(stream), Version::Http1)),
+            #[cfg(feature = "daemon")]
+            Self::Tls(tls) => tls.accept(stream, stopping).await,
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Builds the TLS configuration of the server from the web configuration and the files that it names.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use ring::digest;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{InconsistentKeys, ServerConfig};
+use secrecy::{ExposeSecret as _, SecretSlice};
+
+use super::certificate::{Certificate, Unusable};
+use super::client_verifier::Verifier;
+use super::file::{Http2, Pem, Preference, TlsSettings};
+use super::policy::ClientAuth;
+use crate::http::tls::{HTTP1, HTTP2};
+
+/// A chain of certificates takes some 10 kB, a bundle of CAs 250 kB. A longer file is another file.
+const LONGEST_PEM: u64 = 1 << 20;
+
+/// The TLS that the files make up at one time.
+#[derive(Debug)]
+pub(super) struct Tls {
+    /// Its tickets and cached sessions end with it.
+    pub(super) config: Arc<ServerConfig>,
+    /// The server's own certificate.
+    pub(super) leaf: CertificateDer<'static>,
+    /// What it says.
+    pub(super) certificate: Certificate,
+}
+
+/// Why there is no TLS.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Error {
+    /// A file that is named cannot be read.
+    #[error("cannot read {name}: {reason}")]
+    Unreadable { name: String, reason: String },
+    /// A file, or an inline text, is not what it must be.
+    #[error("{name} {reason}")]
+    Content { name: String, reason: String },
+    #[error("the key does not belong to the certificate")]
+    Mismatch,
+    #[error("the TLS settings cannot be used together: {0}")]
+    Settings(String),
+}
+
+/// The bytes that the settings name. They decide, with the settings, what [`Materials::build`] gives.
+pub(super) struct Materials {
+    cert: Material,
+    key: Material,
+    client_ca: Option<Material>,
+}
+
+struct Material {
+    /// What it is called in messages.
+    name: String,
+    bytes: SecretSlice<u8>,
+}
+
+impl Materials {
+    /// Reads the files, which may block.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub(super) fn read(settings: &TlsSettings) -> Result<Self, Error> {
+        Ok(Self {
+            cert: Material::read("tls_server_config.cert", &settings.cert)?,
+            key: Material::read("tls_server_config.key", &settings.key)?,
+            client_ca: settings
+                .client_ca
+                .as_ref()
+                .map(|pem| Material::read("tls_server_config.client_ca", pem))
+                .transpose()?,
+        })
+    }
+
+    /// A digest of the bytes.
+    pub(super) fn digest(&self) -> Vec<u8> {
+        let mut context = digest::Context::new(&digest::SHA256);
+        for material in [&self.cert, &self.key].into_iter().chain(&self.client_ca) {
+            let bytes = material.bytes.expose_secret();
+            // The lengths keep apart bytes that moved from one file to the next.
+            context.update(&(bytes.len() as u64).to_le_bytes());
+            context.update(bytes);
+        }
+        context.finish().as_ref().to_vec()
+    }
+
+    /// Checks the bytes and builds the configuration.
+    ///
+    /// # Errors
+    /// The bytes are not what they must be, or do not belong together.
+    pub(super) fn build(&self, settings: &TlsSettings, http2: Http2) -> Result<Tls, Error> {
+        let chain = self.cert.certificates()?;
+        let leaf = chain.first().ok_or_else(|| self.cert.refuse("has no certificate"))?;
+        let leaf = leaf.clone();
+        let certificate = Certificate::parse(&leaf).map_err(|reason| self.cert.unusable(reason))?;
+        let provider = CryptoProvider {
+            cipher_suites: settings.suites.supported(),
+            kx_groups: settings.curves.supported(),
+            ..default_provider()
+        };
+        let refuse = |error: rustls::Error| match error {
+            rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => Error::Mismatch,
+            error => Error::Settings(error.to_string()),
+        };
+        let builder = ServerConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&settings.versions.supported())
+            .map_err(refuse)?;
+        let builder = match settings.client_auth {
+            ClientAuth::None => builder.with_no_client_auth(),
+            policy => builder.with_client_cert_verifier(Arc::new(self.verifier(settings, policy)?)),
+        };
+        let mut config = builder.with_single_cert(chain, self.key.private_key()?).map_err(refuse)?;
+        config.ignore_client_order = settings.preference == Preference::Server;
+        config.alpn_protocols = match http2 {
+            Http2::On => vec![HTTP2.to_vec(), HTTP1.to_vec()],
+            Http2::Off => vec![HTTP1.to_vec()],
+        };
+        Ok(Tls { config: Arc::new(config), leaf, certificate })
+    }
+
+    fn verifier(&self, settings: &TlsSettings, policy: ClientAuth) -> Result<Verifier, Error> {
+        let anchors = match (&self.client_ca, policy.verifies()) {
+            (Some(material), true) => {
+                let anchors = material.certificates()?;
+                for anchor in &anchors {
+                    Certificate::parse(anchor).map_err(|reason| material.unusable(reason))?;
+                }
+                anchors
+            }
+            _ => Vec::new(),
+        };
+        let name = self.client_ca.as_ref().map_or("client_ca", |material| &material.name);
+        Verifier::new(policy, anchors, settings.allowed_sans.clone())
+            .map_err(|reason| Error::Content { name: name.to_owned(), reason })
+    }
+}
+
+impl Material {
+    fn read(name: &str, pem: &Pem) -> Result<Self, Error> {
+        match pem {
+            Pem::Inline(text) => {
+                Ok(Self { name: name.to_owned(), bytes: text.expose_secret().as_bytes().to_vec().into() })
+            }
+            Pem::File(path) => {
+                let name = path.display().to_string();
+                match read_bounded(path) {
+                    Ok(bytes) => Ok(Self { name, bytes }),
+                    Err(error) => Err(Error::Unreadable { name, reason: error.to_string() }),
+                }
+            }
+        }
+    }
+
+    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, Error> {
+        let certificates =
+            CertificateDer::pem_slice_iter(self.bytes.expose_secret()).collect::<Result<Vec<_>, _>>();
+        certificates
+            .ok()
+            .filter(|certificates| !certificates.is_empty())
+            .ok_or_else(|| self.refuse("has no certificate in PEM form"))
+    }
+
+    fn private_key(&self) -> Result<PrivateKeyDer<'static>, Error> {
+        PrivateKeyDer::from_pem_slice(self.bytes.expose_secret())
+            .map_err(|_| self.refuse("has no private key in PEM form, without a passphrase"))
+    }
+
+    fn refuse(&self, reason: &str) -> Error {
+        Error::Content { name: self.name.clone(), reason: reason.to_owned() }
+    }
+
+    fn unusable(&self, reason: Unusable) -> Error {
+        self.refuse(&reason.to_string())
+    }
+}
+
+fn read_bounded(path: &Path) -> std::io::Result<SecretSlice<u8>> {
+    // Opening a pipe waits for a writer, so that a mistaken path would stop every request.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LONGEST_PEM + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST_PEM {
+        return Err(std::io::Error::other("it is longer than 1 MiB"));
+    }
+    Ok(bytes.into())
+}

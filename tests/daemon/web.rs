@@ -1,0 +1,9 @@
+//! The web configuration over real sockets: TLS, client certificates, passwords, headers, and changes while it is served.
+
+mod certificates;
+mod configuration;
+mod guard;
+mod listeners;
+mod process;
+mod rig;
+mod tls;

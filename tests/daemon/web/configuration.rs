@@ -1,0 +1,63 @@
+//! Configurations that name files: what is refused before anything is served.
+
+use super::rig::{Place, TLS};
+
+#[test]
+fn files_that_cannot_be_used_are_refused_with_their_name() {
+    let verified = format!("{TLS}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n");
+    let inline = |cert: &str| {
+        format!(
+            "tls_server_config:\n  cert: |\n    {}\n  key_file: server.key\n",
+            cert.replace('\n', "\n    ")
+        )
+    };
+    let (other_key, ca) = (Place::new("").renew().key, Place::new("").authority.cert());
+    let none = "No such file or directory (os error 2)";
+    for (config, files, message) in [
+        (TLS.to_owned(), vec![("server.crt", "")], "server.crt has no certificate in PEM form".to_owned()),
+        (TLS.to_owned(), vec![("server.crt", "junk")], "server.crt has no certificate in PEM form".to_owned()),
+        (TLS.to_owned(), vec![("server.key", "")], "server.key has no private key in PEM form, without a passphrase".to_owned()),
+        (TLS.to_owned(), vec![("server.key", &other_key)], "the key does not belong to the certificate".to_owned()),
+        (TLS.replace("server.crt", "none.crt"), vec![], format!("cannot read none.crt: {none}")),
+        (TLS.replace("server.key", "none.key"), vec![], format!("cannot read none.key: {none}")),
+        (TLS.replace("server.", "none."), vec![], format!("cannot read none.crt: {none}")),
+        (TLS.replace("server.key", "."), vec![], "cannot read .: it is not a regular file".to_owned()),
+        (inline("junk"), vec![], "tls_server_config.cert has no certificate in PEM form".to_owned()),
+        (verified.clone(), vec![], format!("cannot read ca.crt: {none}")),
+        (verified.clone(), vec![("ca.crt", "junk")], "ca.crt has no certificate in PEM form".to_owned()),
+        (verified.clone(), vec![("ca.crt", VERSION_1)], "ca.crt is an X.509 certificate of version 1, but version 3 is needed; make it with a subjectAltName".to_owned()),
+        (TLS.to_owned(), vec![("server.crt", VERSION_1)], "server.crt is an X.509 certificate of version 1, but version 3 is needed; make it with a subjectAltName".to_owned()),
+    ] {
+        let place = Place::new(&config);
+        files.iter().for_each(|(name, text)| place.write(name, text));
+        let found = place.load().err();
+        // A directory that is read gives the path of the directory itself.
+        let wanted = format!("web configuration web.yaml: {message}");
+        assert_eq!(found.map(|text| text.replace("/.:", ".:")), Some(wanted), "{config}");
+    }
+    let place = Place::new(&verified);
+    place.write("ca.crt", &ca);
+    place.load().unwrap();
+}
+
+#[test]
+fn a_file_that_is_missing_or_no_text_is_refused() {
+    let place = Place::new("");
+    std::fs::remove_file(place.path()).unwrap();
+    assert_eq!(
+        place.load().err().unwrap(),
+        "cannot read the configuration file web.yaml: No such file or directory (os error 2)"
+    );
+    std::fs::write(place.path(), [0xff, 0xfe]).unwrap();
+    assert_eq!(place.load().err().unwrap(), "the configuration file web.yaml is not UTF-8 text (byte 0)");
+}
+
+/// `openssl x509 -req` without a file of extensions.
+const VERSION_1: &str = "-----BEGIN CERTIFICATE-----\n\
+    MIIBFzCBvwIUfm23jLtXUtL3IRmIKR9HE0sHBYMwCgYIKoZIzj0EAwIwDjEMMAoG\n\
+    A1UEAwwDb2xkMCAXDTI2MTEyODE3MTIxNloYDzIxMjYxMTA0MTcxMjE2WjAOMQww\n\
+    CgYDVQQDDANvbGQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQgUz5Wwx3fba4y\n\
+    W3dTqRXRPLANJV7J3vGMffl678DdDY832Bfccas0/rsZ3+Sj32aSQLBugSED60f+\n\
+    yaflC4srMAoGCCqGSM49BAMCA0cAMEQCIEoAnA2rbAsbaiBAfgQmA+i2gq2JfrQK\n\
+    YoKKnzpMO4rCAiByZMtySyZU6+2Q8gDfjk92GGpQQWBu+YpppKsFQFju/A==\n\
+    -----END CERTIFICATE-----";
