@@ -1,12 +1,13 @@
 //! Reads and checks the configuration: file, environment and flags.
 //!
 //! Flags take precedence over the environment, and the environment over the file. [`keys`] declares every setting;
-//! [`yaml`] and the environment give their texts; [`sources`] merges them; [`parse`] and [`accounts`] check them. An error
-//! is one sentence with the key and the place where it was written. Secrets do not pass through the merge: they go
-//! straight from the file or the environment into the types of [`secrecy`].
+//! [`yaml`] and the environment give their texts; [`sources`] merges them; [`parse`] and [`accounts`] check them. All
+//! mistakes are found at once, each a sentence with the key and the place where it was written. Secrets do not pass
+//! through the merge: they go straight from the file or the environment into the types of [`secrecy`].
 
 mod accounts;
 mod background;
+mod declared;
 mod error;
 mod files;
 mod flags;
@@ -21,7 +22,7 @@ pub(crate) mod yaml;
 use std::ffi::OsString;
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -30,8 +31,9 @@ use tracing_subscriber::filter::Targets;
 
 pub(crate) use accounts::DEFAULT_SHARE;
 pub(crate) use background::BackgroundRead;
+pub(crate) use declared::Offline;
 pub use error::Error;
-pub(crate) use error::{shown, shown_key};
+pub(crate) use error::{Mistake, Mistakes, shown, shown_key};
 pub(crate) use files::Files;
 pub(crate) use flags::{FileFlags, LogFlags};
 pub use flags::{Flags, WebFlags};
@@ -43,8 +45,8 @@ use crate::cloudflare::Credentials;
 use crate::http::listen::Listen;
 use crate::model::resource::Intervals;
 use crate::store;
+use declared::{Declared, Naming, Secrets};
 use sources::Layers;
-use yaml::Document;
 
 /// The exposition is encoded at most once a second, so reading more often shows nothing new. A day without reading is no
 /// longer monitoring.
@@ -224,6 +226,8 @@ pub struct Local {
     pub web: Web,
     /// The log.
     pub log: Log,
+    /// How often the files are compared with what was read; `None` if they are not.
+    pub auto_reload: Option<Duration>,
 }
 
 impl Config {
@@ -231,49 +235,38 @@ impl Config {
     /// files with secrets.
     ///
     /// # Errors
-    /// The first problem that was found.
+    /// All mistakes.
     pub fn load(
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Error> {
-        let layers = Layers::load(flags, environment)?;
-        let mut files = layers.files.clone();
-        let Local { intervals, state, web, log } = Local::from_layers(&layers)?;
-        let key_file = hash_key_file(&layers)?;
-        files.extend(key_file.as_deref());
-        let base_url = parse::base_url(&layers.get_or_default(keys::BASE_URL))?;
-        let users = Users {
-            limit: layers.get_or_default(keys::LIMIT).parse(parse::whole_number(0..=MOST_USERS))?,
-            identity: identity(&layers)?,
-        };
-        let shard = Shard::load(&layers)?;
-        let accounts::Loaded { accounts, credentials, mut warnings } = accounts::load(&layers)?;
-        let accounts = shard.pick(accounts);
-        warnings.splice(0..0, layers.warnings.iter().cloned());
-        if let Some(path) = &key_file {
-            warnings.extend(secret_files::readable_by_all(path));
-        }
-        let auto_reload = auto_reload(&layers)?;
-        let fixed = Fixed::of(&layers);
-        let has_key = layers.get(keys::HASH_KEY_FILE).is_some();
-        if has_key && !matches!(users.identity, IdentityPolicy::Hash { .. }) {
-            warnings.push("users.hash_key_file is not used, because users.identity is not hash".to_owned());
-        }
-        Ok(Self {
-            accounts,
-            shard,
-            base_url,
-            intervals,
-            users,
-            state,
-            web,
-            log,
-            warnings,
-            credentials,
-            auto_reload,
-            files,
-            fixed,
-        })
+        let mut mistakes = Mistakes::default();
+        let config = Layers::load(flags, environment, &mut mistakes).map(|layers| {
+            let Declared { local, base_url, limit, naming, shard, accounts, credentials, mut warnings } =
+                Declared::from_layers(&layers, Secrets::Read, &mut mistakes);
+            let mut files = layers.files.clone();
+            files.extend(naming.as_ref().and_then(Naming::key_file));
+            warnings.extend(naming.as_ref().and_then(Naming::warning));
+            let identity = naming.and_then(|naming| mistakes.note(naming.policy()));
+            let Local { intervals, state, web, log, auto_reload } = local?;
+            Some(Self {
+                accounts: shard?.pick(accounts),
+                shard: shard?,
+                base_url: base_url?,
+                intervals,
+                users: Users { limit: limit?, identity: identity? },
+                state,
+                web,
+                log,
+                warnings,
+                credentials: credentials?,
+                auto_reload,
+                files,
+                fixed: Fixed::of(&layers),
+            })
+        });
+        let config = mistakes.note(config).flatten();
+        mistakes.finish(config)
     }
 
     /// The account with this alias or id; without a name, the only account.
@@ -281,20 +274,12 @@ impl Config {
     /// # Errors
     /// No account has that name, or there are several and none was named.
     pub fn account(&self, name: Option<&str>) -> Result<&Account, Error> {
-        let known =
-            || self.accounts.iter().map(|account| account.alias.as_str()).collect::<Vec<_>>().join(", ");
         match (name, self.accounts.as_slice()) {
-            (Some(name), accounts) => accounts
-                .iter()
-                .find(|account| account.alias == name)
-                .or_else(|| accounts.iter().find(|account| account.id.eq_ignore_ascii_case(name)))
-                .ok_or_else(|| {
-                    Error::new(format!("no account {name:?} is configured; the accounts are: {}", known()))
-                }),
+            (Some(name), accounts) => find_account(accounts, name),
             (None, [only]) => Ok(only),
-            (None, _) => Err(Error::new(format!(
+            (None, accounts) => Err(Error::new(format!(
                 "several accounts are configured; choose one with --account: {}",
-                known()
+                aliases(accounts)
             ))),
         }
     }
@@ -306,90 +291,92 @@ impl Config {
     }
 }
 
+/// The account with this alias or id.
+///
+/// # Errors
+/// No account has that name.
+pub(crate) fn find_account<'a>(accounts: &'a [Account], name: &str) -> Result<&'a Account, Error> {
+    accounts
+        .iter()
+        .find(|account| account.alias == name)
+        .or_else(|| accounts.iter().find(|account| account.id.eq_ignore_ascii_case(name)))
+        .ok_or_else(|| {
+            Error::new(format!("no account {name:?} is configured; the accounts are: {}", aliases(accounts)))
+        })
+}
+
+fn aliases(accounts: &[Account]) -> String {
+    accounts.iter().map(|account| account.alias.as_str()).collect::<Vec<_>>().join(", ")
+}
+
 impl Local {
     /// The same as [`Config::load`], without the accounts.
     ///
     /// # Errors
-    /// The first problem that was found.
+    /// All mistakes that do not concern accounts.
     pub fn load(
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Error> {
-        Self::from_layers(&Layers::load(flags, environment)?)
+        let mut mistakes = Mistakes::default();
+        let layers = Layers::load(flags, environment, &mut mistakes);
+        let local = mistakes.note(layers).and_then(|layers| Self::from_layers(&layers, &mut mistakes));
+        mistakes.finish(local)
     }
 
-    fn from_layers(layers: &Layers) -> Result<Self, Error> {
-        let path = layers.get(keys::STATE_PATH).map(|setting| parse::path(&setting)).transpose()?;
-        let cache_mib = layers.get_or_default(keys::STATE_CACHE).parse(parse::whole_number(CACHE_MIB))?;
-        let state = path.map(|path| store::Settings { path, cache_bytes: cache_mib << 20 });
-        let web = Web {
-            sockets: parse::sockets(layers)?,
-            config_file: layers
-                .get(keys::WEB_CONFIG_FILE)
-                .map(|setting| parse::path(&setting))
-                .transpose()?,
-            telemetry_path: parse::telemetry_path(&layers.get_or_default(keys::TELEMETRY_PATH))?,
-            health_address: layers
-                .get(keys::HEALTH_ADDRESS)
-                .map(|setting| setting.parse(str::parse::<Listen>))
-                .transpose()?,
-            allowed_hosts: match layers.get(keys::ALLOWED_HOSTS) {
-                Some(setting) => setting.parse(parse::host_names)?,
-                None => Vec::new(),
+    /// `None` if there are mistakes.
+    fn from_layers(layers: &Layers, mistakes: &mut Mistakes) -> Option<Self> {
+        // Each value is read before the first one that is missing ends this function, so that all mistakes are found.
+        let path = layers.get(keys::STATE_PATH).map(|setting| parse::path(&setting)).transpose();
+        let path = mistakes.note(path);
+        let cache_mib = layers.get_or_default(keys::STATE_CACHE).parse(parse::whole_number(CACHE_MIB));
+        let cache_mib = mistakes.note(cache_mib);
+        let sockets = parse::sockets(layers, mistakes);
+        let config_file = layers.get(keys::WEB_CONFIG_FILE).map(|setting| parse::path(&setting)).transpose();
+        let config_file = mistakes.note(config_file);
+        let telemetry_path = parse::telemetry_path(&layers.get_or_default(keys::TELEMETRY_PATH));
+        let telemetry_path = mistakes.note(telemetry_path);
+        let health_address = layers.get(keys::HEALTH_ADDRESS);
+        let health_address = health_address.map(|setting| setting.parse(str::parse::<Listen>)).transpose();
+        let health_address = mistakes.note(health_address);
+        let hosts = layers.get(keys::ALLOWED_HOSTS).map(|setting| setting.parse(parse::host_names));
+        let hosts = mistakes.note(hosts.transpose());
+        let page = parse::switch(&layers.get_or_default(keys::WEB_PAGE), WebPage::On, WebPage::Off);
+        let page = mistakes.note(page);
+        let lifecycle = layers.get_or_default(keys::ENABLE_LIFECYCLE);
+        let lifecycle = mistakes.note(parse::switch(&lifecycle, Lifecycle::Enabled, Lifecycle::Disabled));
+        let level = mistakes.note(layers.get_or_default(keys::LOG_LEVEL).parse(str::parse::<Filter>));
+        let format = mistakes.note(parse::log_format(&layers.get_or_default(keys::LOG_FORMAT)));
+        let mut interval = |key| mistakes.note(layers.get_or_default(key).parse(parse::interval));
+        let summary = interval(keys::SUMMARY);
+        let behaviors = interval(keys::BEHAVIORS);
+        let integrations = interval(keys::INTEGRATIONS);
+        let comparisons = interval(keys::AUTO_RELOAD_INTERVAL);
+        let auto_reload = parse::switch(&layers.get_or_default(keys::AUTO_RELOAD), comparisons, None);
+        let auto_reload = mistakes.note(auto_reload);
+        let audit = mistakes.note(layers.get_or_default(keys::AUDIT).parse(parse::audit_interval));
+        let cache_bytes = cache_mib? << 20;
+        Some(Self {
+            intervals: Intervals {
+                summary: summary?,
+                behaviors: behaviors?,
+                integrations: integrations?,
+                audit: audit?,
             },
-            page: parse::switch(&layers.get_or_default(keys::WEB_PAGE), WebPage::On, WebPage::Off)?,
-            lifecycle: parse::switch(
-                &layers.get_or_default(keys::ENABLE_LIFECYCLE),
-                Lifecycle::Enabled,
-                Lifecycle::Disabled,
-            )?,
-        };
-        let log = Log {
-            level: layers.get_or_default(keys::LOG_LEVEL).parse(str::parse::<Filter>)?,
-            format: parse::log_format(&layers.get_or_default(keys::LOG_FORMAT))?,
-        };
-        let interval = |key| layers.get_or_default(key).parse(parse::interval);
-        let intervals = Intervals {
-            summary: interval(keys::SUMMARY)?,
-            behaviors: interval(keys::BEHAVIORS)?,
-            integrations: interval(keys::INTEGRATIONS)?,
-            audit: layers.get_or_default(keys::AUDIT).parse(parse::audit_interval)?,
-        };
-        Ok(Self { intervals, state, web, log })
+            state: path?.map(|path| store::Settings { path, cache_bytes }),
+            web: Web {
+                sockets: sockets?,
+                config_file: config_file?,
+                telemetry_path: telemetry_path?,
+                health_address: health_address?,
+                allowed_hosts: hosts?.unwrap_or_default(),
+                page: page?,
+                lifecycle: lifecycle?,
+            },
+            log: Log { level: level?, format: format? },
+            auto_reload: auto_reload?,
+        })
     }
-}
-
-fn auto_reload(layers: &Layers) -> Result<Option<Duration>, Error> {
-    let interval = layers.get_or_default(keys::AUTO_RELOAD_INTERVAL).parse(parse::interval)?;
-    parse::switch(&layers.get_or_default(keys::AUTO_RELOAD), Some(interval), None)
-}
-
-/// The path of the key for hashes, if users are named by a hash and a key is set.
-fn hash_key_file(layers: &Layers) -> Result<Option<PathBuf>, Error> {
-    if layers.get_or_default(keys::IDENTITY).text != "hash" {
-        return Ok(None);
-    }
-    layers.get(keys::HASH_KEY_FILE).map(|file| parse::path(&file)).transpose()
-}
-
-fn identity(layers: &Layers) -> Result<IdentityPolicy, Error> {
-    let setting = layers.get_or_default(keys::IDENTITY);
-    Ok(match setting.text.as_str() {
-        "id" => IdentityPolicy::Id,
-        "email" => IdentityPolicy::Email,
-        "none" => IdentityPolicy::None,
-        "hash" => {
-            let Some(file) = layers.get(keys::HASH_KEY_FILE) else {
-                return Err(setting.refuse("is hash, but users.hash_key_file is not set"));
-            };
-            let path = parse::path(&file)?;
-            let directory = layers.document.as_ref().map_or(Path::new(""), Document::directory);
-            let key = secret_files::hash_key(&path)
-                .map_err(|error| secret_files::unusable(&file, &path, directory, &error))?;
-            IdentityPolicy::Hash { key }
-        }
-        _ => return Err(setting.must_be("id, hash, email or none")),
-    })
 }
 
 #[cfg(test)]

@@ -59,6 +59,14 @@ impl Checked {
         }
     }
 
+    /// Judges the web configuration at `path` without the files that it names, and returns its warnings.
+    ///
+    /// # Errors
+    /// As [`Checked::load`].
+    pub(crate) fn without_files(path: &Path) -> Result<Vec<String>, config::Error> {
+        WebFile::parse(path, &config::yaml::read_text(path)?).map(|file| file.warnings)
+    }
+
     /// What is on, for people, without a secret.
     pub(crate) fn summary(&self) -> Summary<'_> {
         let tls = self.view.tls.as_ref().and_then(|tls| tls.as_ref().ok());

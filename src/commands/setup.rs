@@ -13,12 +13,21 @@ use crate::web::Checked;
 /// The configuration is invalid, or logging was started before.
 pub(crate) fn configure(flags: &Flags) -> Result<Config, Failure> {
     let config = Config::load(flags, std::env::vars_os())?;
-    logging::start(&config.log).map_err(Failure::runtime)?;
+    start_log(&config)?;
     for warning in &config.warnings {
         tracing::warn!(warning, "a warning about the configuration");
     }
-    log_shard(&config);
     Ok(config)
+}
+
+/// Starts logging as `config` says, for a command that shows the warnings about the configuration itself.
+///
+/// # Errors
+/// Logging was started before.
+pub(crate) fn start_log(config: &Config) -> Result<(), Failure> {
+    logging::start(&config.log).map_err(Failure::runtime)?;
+    log_shard(config);
+    Ok(())
 }
 
 /// The same as [`configure`], for a command that needs no account.

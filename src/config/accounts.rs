@@ -1,13 +1,16 @@
 //! The accounts: listed in the file, or a single one from Cloudflare's own variables.
 
+mod variables;
+
 use std::path::{Path, PathBuf};
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
-use super::error::{Error, Origin};
+use super::declared::Secrets;
+use super::error::{Error, Mistakes};
 use super::keys::{self, Key};
 use super::secret_files::{CredentialSource, readable_by_all, sendable, unusable};
-use super::sources::{CloudflareVariables, Layers, Setting, lists_accounts};
+use super::sources::{Layers, Setting, lists_accounts};
 use super::yaml::{Document, Field, Kind, Node};
 use super::{Account, parse};
 use crate::cloudflare::Credentials;
@@ -18,68 +21,127 @@ pub(crate) const DEFAULT_SHARE: f64 = 0.25;
 /// The alias is a label, and so repeated in every sample.
 const LONGEST_ALIAS: usize = 64;
 
-/// The accounts, their distinct credentials by number, and warnings about them. Each credential file was read once.
+/// The accounts, their distinct credentials by number, and warnings about them. Each credential file was read once, or
+/// never.
+#[derive(Default)]
 pub(super) struct Loaded {
     pub(super) accounts: Vec<Account>,
-    pub(super) credentials: Vec<Credentials>,
+    /// `None` if one of them was not read.
+    pub(super) credentials: Option<Vec<Credentials>>,
     pub(super) warnings: Vec<String>,
 }
 
-pub(super) fn load(layers: &Layers) -> Result<Loaded, Error> {
+pub(super) fn load(layers: &Layers, secrets: Secrets, mistakes: &mut Mistakes) -> Loaded {
     match &layers.document {
         Some(document) if lists_accounts(document) => {
-            let (accounts, credentials) = from_file(document)?;
-            let mut files: Vec<&Path> =
-                accounts.iter().filter_map(|account| account.credentials.file()).collect();
+            let (accounts, credentials) = from_file(document, secrets, mistakes);
+            let mut files: Vec<&Path> = match secrets {
+                Secrets::Read => accounts.iter().filter_map(|account| account.credentials.file()).collect(),
+                Secrets::Leave => Vec::new(),
+            };
             files.sort_unstable();
             files.dedup();
             let readable = files.into_iter().filter_map(readable_by_all);
-            let warnings = ignored(&layers.cloudflare).into_iter().chain(readable).collect();
-            Ok(Loaded { accounts, credentials, warnings })
+            let warnings = variables::ignored(&layers.cloudflare).into_iter().chain(readable).collect();
+            Loaded { accounts, credentials: credentials.contents(), warnings }
         }
-        document => from_variables(&layers.cloudflare, document.as_ref()),
+        // The accounts are in the file, but under a misspelled key.
+        _ if layers.is_misspelled(keys::ID) => Loaded::default(),
+        document => variables::account(&layers.cloudflare, document.as_ref(), secrets, mistakes),
     }
 }
 
-fn from_file(document: &Document) -> Result<(Vec<Account>, Vec<Credentials>), Error> {
+fn from_file(
+    document: &Document,
+    secrets: Secrets,
+    mistakes: &mut Mistakes,
+) -> (Vec<Account>, DistinctCredentials) {
     let Kind::Map(fields) = &document.root.kind else {
-        return Ok(Default::default());
+        return Default::default();
     };
     let Some(field) = fields.iter().find(|field| field.name == keys::ID.section) else {
-        return Ok(Default::default());
+        return Default::default();
     };
     let Kind::List(nodes) = &field.value.kind else {
         let problem = format!("accounts is {}, but must be a list", field.value.noun());
-        return Err(Error::at(&document.origin(field.line), problem));
+        mistakes.add(Error::at(&document.origin(field.line), problem));
+        return Default::default();
     };
-    let mut accounts = Vec::new();
     let mut known = DistinctCredentials::default();
+    let mut listed: Vec<Listed> = Vec::new();
     for (index, node) in nodes.iter().enumerate() {
-        let entry = Entry::new(document, index, node)?;
-        let account = entry.account(&mut known)?;
-        entry.check_against(&accounts, &account)?;
-        accounts.push(account);
+        if let Some(entry) = mistakes.note(Entry::new(document, index, node)) {
+            let account = entry.listed(&mut known, secrets, mistakes);
+            entry.check_against(&listed, &account, mistakes);
+            listed.push(account);
+        }
     }
-    Ok((accounts, known.0))
+    (listed.into_iter().filter_map(Listed::account).collect(), known)
 }
 
 /// The distinct credentials so far. The index of each is its number.
 #[derive(Default)]
-struct DistinctCredentials(Vec<Credentials>);
+struct DistinctCredentials(Vec<Identification>);
+
+/// By what a credential is told from others.
+#[derive(PartialEq)]
+enum Identification {
+    Content(Credentials),
+    /// It was not read. The same file, with the same address, has the same credential.
+    Place(Option<String>, PathBuf),
+}
 
 impl DistinctCredentials {
-    fn number(&mut self, credential: Credentials) -> usize {
+    fn number(&mut self, credential: Identification) -> usize {
         let same = self.0.iter().position(|known| *known == credential);
         same.unwrap_or_else(|| {
             self.0.push(credential);
             self.0.len() - 1
         })
     }
+
+    /// The credentials by number; `None` if one of them was not read.
+    fn contents(self) -> Option<Vec<Credentials>> {
+        let content = |credential| match credential {
+            Identification::Content(credentials) => Some(credentials),
+            Identification::Place(..) => None,
+        };
+        self.0.into_iter().map(content).collect()
+    }
+}
+
+/// What the file says of an account. What is missing is a mistake.
+struct Listed {
+    index: usize,
+    id: Option<String>,
+    alias: Option<String>,
+    credentials: Option<CredentialSource>,
+    credential: Option<usize>,
+    budget_share: Option<f64>,
+}
+
+impl Listed {
+    fn account(self) -> Option<Account> {
+        let Self { id, alias, credentials, credential, budget_share, .. } = self;
+        Some(Account {
+            id: id?,
+            alias: alias?,
+            credentials: credentials?,
+            credential: credential?,
+            budget_share: budget_share?,
+        })
+    }
+
+    /// Its name in a message about another account.
+    fn name(&self) -> String {
+        self.alias.clone().unwrap_or_else(|| format!("{}[{}]", keys::ID.section, self.index))
+    }
 }
 
 /// An account in the file.
 struct Entry<'a> {
     document: &'a Document,
+    index: usize,
     name: String,
     line: usize,
     fields: &'a [Field],
@@ -92,10 +154,7 @@ impl<'a> Entry<'a> {
             let problem = format!("{name} is {}, but must be a map with an id and a credential", node.noun());
             return Err(Error::at(&document.origin(node.line), problem));
         };
-        for field in fields {
-            keys::known(document, &format!("{name}."), field, &keys::names(keys::ID.section))?;
-        }
-        Ok(Self { document, name, line: node.line, fields })
+        Ok(Self { document, index, name, line: node.line, fields })
     }
 
     fn refuse(&self, problem: &str) -> Error {
@@ -117,61 +176,123 @@ impl<'a> Entry<'a> {
         }
     }
 
-    fn account(&self, known: &mut DistinctCredentials) -> Result<Account, Error> {
-        let id = self.get(keys::ID)?.ok_or_else(|| self.refuse("has no id"))?;
-        let id = account_id(&id)?;
-        let alias = match self.get(keys::ALIAS)? {
-            Some(alias) => checked_alias(&alias)?,
+    fn listed(&self, known: &mut DistinctCredentials, secrets: Secrets, mistakes: &mut Mistakes) -> Listed {
+        let names = keys::names(keys::ID.section);
+        let mut misspelled = Vec::new();
+        for field in self.fields {
+            if mistakes.note(keys::known(self.document, &format!("{}.", self.name), field, &names)).is_none()
+            {
+                misspelled.extend(keys::meant(field, &names));
+            }
+        }
+        let id = mistakes.note(self.get(keys::ID)).and_then(|id| match id {
+            Some(id) => mistakes.note(account_id(&id)),
+            None => {
+                if !misspelled.contains(&keys::ID.name) {
+                    mistakes.add(self.refuse("has no id"));
+                }
+                None
+            }
+        });
+        let alias = mistakes.note(self.get(keys::ALIAS)).and_then(|alias| match alias {
+            Some(alias) => mistakes.note(checked_alias(&alias)),
             None => id.clone(),
-        };
-        let budget_share = match self.get(keys::BUDGET_SHARE)? {
-            Some(share) => share.parse(parse::share)?,
-            None => DEFAULT_SHARE,
-        };
-        let (credentials, secret) = self.credentials()?;
-        let directory = self.document.directory();
-        let credential = credentials.read().map_err(|error| match credentials.file() {
-            Some(file) => unusable(&secret, file, directory, &error),
-            None => secret.refuse(&format!("cannot be used: {error}")),
-        })?;
-        Ok(Account { id, alias, credentials, credential: known.number(credential), budget_share })
+        });
+        let budget_share = mistakes.note(self.get(keys::BUDGET_SHARE)).and_then(|share| match share {
+            Some(share) => mistakes.note(share.parse(parse::share)),
+            None => Some(DEFAULT_SHARE),
+        });
+        let (credentials, secret) = self.credentials(&misspelled, mistakes).unzip();
+        let credential = credentials.as_ref().zip(secret).and_then(|(source, secret)| {
+            let found = self.identify(source, &secret, secrets);
+            mistakes.note(found).map(|identification| known.number(identification))
+        });
+        Listed { index: self.index, id, alias, credentials, credential, budget_share }
     }
 
-    /// The source of the credential, and the setting that names it.
-    fn credentials(&self) -> Result<(CredentialSource, Setting), Error> {
-        let mut given = Vec::new();
-        for key in [keys::TOKEN, keys::TOKEN_FILE, keys::API_KEY, keys::API_KEY_FILE] {
-            given.extend(self.get(key)?.map(|setting| (key.name, setting)));
-        }
-        let email = self.get(keys::EMAIL)?;
-        if let [(first, _), (second, _), ..] = given.as_slice() {
-            return Err(self.refuse(&format!("has both {first} and {second}, but must have one credential")));
-        }
-        let Some((kind, secret)) = given.pop() else {
-            return Err(self.refuse(match email {
-                Some(_) => "has an email, but neither api_key_file nor api_key",
-                None => "has no credential: give it token_file, token, or email with api_key_file or api_key",
-            }));
-        };
-        let source = match (kind, email) {
-            ("token" | "token_file", Some(_)) => {
-                return Err(self.refuse(&format!(
-                    "has both {kind} and email, but an email goes with api_key_file or api_key"
-                )));
+    /// Reads the credential, if its file is to be read. `secret` is the setting that names it.
+    fn identify(
+        &self,
+        source: &CredentialSource,
+        secret: &Setting,
+        secrets: Secrets,
+    ) -> Result<Identification, Error> {
+        match (secrets, source.file()) {
+            (Secrets::Leave, Some(file)) => {
+                Ok(Identification::Place(source.email().map(str::to_owned), file.to_owned()))
             }
-            ("token", None) => CredentialSource::Token(checked_secret(&secret)?),
-            ("token_file", None) => CredentialSource::TokenFile(self.path(&secret)?),
-            (_, None) => return Err(self.refuse(&format!("has {kind}, but no email"))),
-            (_, Some(email)) => {
-                let email = checked_email(&email)?;
-                if kind == "api_key" {
-                    CredentialSource::Key { email, key: checked_secret(&secret)? }
-                } else {
-                    CredentialSource::KeyFile { email, path: self.path(&secret)? }
-                }
+            (_, file) => source.read().map(Identification::Content).map_err(|error| match file {
+                Some(file) => unusable(secret, file, self.document.directory(), &error),
+                None => error,
+            }),
+        }
+    }
+
+    /// The source of the credential, and the setting that names it. `misspelled` are the keys that are not missing.
+    fn credentials(
+        &self,
+        misspelled: &[&str],
+        mistakes: &mut Mistakes,
+    ) -> Option<(CredentialSource, Setting)> {
+        const KINDS: [Key; 4] = [keys::TOKEN, keys::TOKEN_FILE, keys::API_KEY, keys::API_KEY_FILE];
+        let found = KINDS.map(|key| (key.name, mistakes.note(self.get(key))));
+        let email = mistakes.note(self.get(keys::EMAIL));
+        // What has the wrong type was refused already, and what goes with it cannot be judged.
+        let found: Option<Vec<_>> = found.into_iter().map(|(kind, found)| Some((kind, found?))).collect();
+        let given = found?.into_iter().filter_map(|(kind, setting)| Some((kind, setting?)));
+        let (given, email): (Vec<_>, _) = (given.collect(), email?);
+        let (problem, missing): (String, &[Key]) = match (given.as_slice(), &email) {
+            ([(first, _), (second, _), ..], _) => {
+                (format!("has both {first} and {second}, but must have one credential"), &[])
+            }
+            ([], Some(_)) => (
+                "has an email, but neither api_key_file nor api_key".to_owned(),
+                &[keys::API_KEY, keys::API_KEY_FILE],
+            ),
+            ([], None) => (
+                "has no credential: give it token_file, token, or email with api_key_file or api_key"
+                    .to_owned(),
+                &KINDS,
+            ),
+            ([(kind @ ("token" | "token_file"), _)], Some(_)) => {
+                (format!("has both {kind} and email, but an email goes with api_key_file or api_key"), &[])
+            }
+            ([(kind @ ("api_key" | "api_key_file"), _)], None) => {
+                (format!("has {kind}, but no email"), &[keys::EMAIL])
+            }
+            ([(kind, secret)], email) => {
+                let source = self.source(kind, secret, email.as_ref(), mistakes)?;
+                return Some((source, secret.clone()));
             }
         };
-        Ok((source, secret))
+        if !missing.iter().any(|key| misspelled.contains(&key.name)) {
+            mistakes.add(self.refuse(&problem));
+        }
+        None
+    }
+
+    /// The source of a credential of this kind. Only an API key has an address.
+    fn source(
+        &self,
+        kind: &str,
+        secret: &Setting,
+        email: Option<&Setting>,
+        mistakes: &mut Mistakes,
+    ) -> Option<CredentialSource> {
+        let email = mistakes.note(email.map(checked_email).transpose());
+        if kind == keys::TOKEN.name || kind == keys::API_KEY.name {
+            let secret = mistakes.note(checked_secret(secret));
+            Some(match email? {
+                None => CredentialSource::Token(secret?),
+                Some(email) => CredentialSource::Key { email, key: secret? },
+            })
+        } else {
+            let path = mistakes.note(self.path(secret));
+            Some(match email? {
+                None => CredentialSource::TokenFile(path?),
+                Some(email) => CredentialSource::KeyFile { email, path: path? },
+            })
+        }
     }
 
     fn path(&self, setting: &Setting) -> Result<PathBuf, Error> {
@@ -179,88 +300,32 @@ impl<'a> Entry<'a> {
     }
 
     /// Ids and aliases must be unique, and accounts with one credential have one budget.
-    fn check_against(&self, accounts: &[Account], account: &Account) -> Result<(), Error> {
-        for (index, other) in accounts.iter().enumerate() {
-            if other.id == account.id {
-                return Err(self.refuse(&format!(
-                    "has the id {} of accounts[{index}]; an account may be listed only once",
-                    other.id
-                )));
-            }
-            if other.alias == account.alias {
-                return Err(self.refuse(&format!(
-                    "has the alias {:?} of accounts[{index}]; aliases must differ",
-                    other.alias
-                )));
-            }
-            if other.credential == account.credential && other.budget_share != account.budget_share {
-                return Err(self.refuse(&format!(
-                    "has budget_share {}, but {:?} has {} with the same credential, and they share one budget",
-                    account.budget_share, other.alias, other.budget_share
-                )));
-            }
+    fn check_against(&self, others: &[Listed], account: &Listed, mistakes: &mut Mistakes) {
+        let same = |one: &Option<String>, other: &Option<String>| one.is_some() && one == other;
+        let same_id = others.iter().find(|other| same(&other.id, &account.id));
+        let same_alias = others.iter().find(|other| same(&other.alias, &account.alias));
+        if let (Some(other), Some(id)) = (same_id, &account.id) {
+            mistakes.add(self.refuse(&format!(
+                "has the id {id} of accounts[{}]; an account may be listed only once",
+                other.index
+            )));
+        } else if let (Some(other), Some(alias)) = (same_alias, &account.alias) {
+            mistakes.add(self.refuse(&format!(
+                "has the alias {alias:?} of accounts[{}]; aliases must differ",
+                other.index
+            )));
         }
-        Ok(())
+        let shares = |other: &&Listed| other.credential.is_some() && other.credential == account.credential;
+        if let Some(other) = others.iter().find(shares)
+            && let (Some(own), Some(others)) = (account.budget_share, other.budget_share)
+            && own != others
+        {
+            mistakes.add(self.refuse(&format!(
+                "has budget_share {own}, but {:?} has {others} with the same credential, and they share one budget",
+                other.name()
+            )));
+        }
     }
-}
-
-fn from_variables(variables: &CloudflareVariables, document: Option<&Document>) -> Result<Loaded, Error> {
-    const NEEDED: &str = "set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN";
-    let setting = |name: &str, text: &str| Setting {
-        name: name.to_owned(),
-        text: text.to_owned(),
-        origin: Origin::from_words("environment"),
-    };
-    let Some(id) = &variables.account_id else {
-        let problem = match document {
-            Some(document) => format!("{} lists no accounts: list one there, or {NEEDED}", document.path()),
-            None => format!("no account is configured: {NEEDED}, or name a file with --config.file"),
-        };
-        return Err(Error::new(problem));
-    };
-    // A line end after it is as common as after the token, and means nothing.
-    let id = account_id(&setting("CLOUDFLARE_ACCOUNT_ID", id.trim_end_matches(['\r', '\n'])))?;
-    let email = variables.email.as_deref();
-    let (credentials, warning) = match (&variables.api_token, email, &variables.api_key) {
-        (Some(token), _, key) => {
-            let token = variable_secret("CLOUDFLARE_API_TOKEN", token)?;
-            let both = key.as_ref().map(|_| {
-                "CLOUDFLARE_API_TOKEN and CLOUDFLARE_API_KEY are both set; the token is used, because it can do less"
-                    .to_owned()
-            });
-            (CredentialSource::Token(token), both)
-        }
-        (None, Some(email), Some(key)) => {
-            let email = checked_email(&setting("CLOUDFLARE_EMAIL", email))?;
-            let key = variable_secret("CLOUDFLARE_API_KEY", key)?;
-            (CredentialSource::Key { email, key }, None)
-        }
-        (None, None, Some(_)) => {
-            return Err(Error::new("CLOUDFLARE_API_KEY is set, but CLOUDFLARE_EMAIL is not"));
-        }
-        (None, Some(_), None) => {
-            return Err(Error::new("CLOUDFLARE_EMAIL is set, but CLOUDFLARE_API_KEY is not"));
-        }
-        (None, None, None) => {
-            return Err(Error::new("CLOUDFLARE_ACCOUNT_ID is set, but CLOUDFLARE_API_TOKEN is not"));
-        }
-    };
-    let account = Account { alias: id.clone(), id, credentials, credential: 0, budget_share: DEFAULT_SHARE };
-    let credentials = vec![account.credentials.read()?];
-    Ok(Loaded { accounts: vec![account], credentials, warnings: warning.into_iter().collect() })
-}
-
-/// One warning if variables are set that are only used if the file lists no accounts.
-fn ignored(variables: &CloudflareVariables) -> Option<String> {
-    let names = [
-        ("CLOUDFLARE_ACCOUNT_ID", variables.account_id.is_some()),
-        ("CLOUDFLARE_API_TOKEN", variables.api_token.is_some()),
-        ("CLOUDFLARE_EMAIL", variables.email.is_some()),
-        ("CLOUDFLARE_API_KEY", variables.api_key.is_some()),
-        ("CLOUDFLARE_BASE_URL", variables.base_url.is_some()),
-    ];
-    let set: Vec<&str> = names.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect();
-    (!set.is_empty()).then(|| format!("not used, because the file lists accounts: {}", set.join(", ")))
 }
 
 fn account_id(setting: &Setting) -> Result<String, Error> {
@@ -296,8 +361,4 @@ fn checked_email(setting: &Setting) -> Result<String, Error> {
 
 fn checked_secret(setting: &Setting) -> Result<SecretString, Error> {
     sendable(&setting.text).map_err(|problem| setting.refuse(problem))
-}
-
-fn variable_secret(name: &str, secret: &SecretString) -> Result<SecretString, Error> {
-    sendable(secret.expose_secret()).map_err(|problem| Error::new(format!("{name} {problem}")))
 }

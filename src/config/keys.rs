@@ -3,7 +3,9 @@
 //! The help of the flags is made from this list, and tests hold the manual, the example file and the schema of the
 //! Helm chart against it.
 
-use super::error::{Error, shown, shown_key};
+use std::collections::BTreeSet;
+
+use super::error::{Error, Mistakes, shown, shown_key};
 use super::yaml::{Document, Field, Kind};
 
 /// The prefix of this program's environment variables. It ends with two underscores, because Kubernetes sets
@@ -297,8 +299,12 @@ pub(super) fn names(section: &str) -> Vec<&'static str> {
     ALL.iter().filter(|key| key.section == section).map(|key| key.name).collect()
 }
 
-/// Refuses unknown keys in the file, and sections that are not maps.
-pub(super) fn check_file(document: &Document) -> Result<(), Error> {
+/// Finds unknown keys in the file, and sections that are not maps. Returns the sections and keys that the unknown ones
+/// probably stand for: they are not missing, but misspelled.
+///
+/// # Errors
+/// The file as a whole is not a map.
+pub(super) fn check_file(document: &Document, mistakes: &mut Mistakes) -> Result<BTreeSet<String>, Error> {
     let Kind::Map(fields) = &document.root.kind else {
         let problem = format!(
             "the configuration is {}, but must be a map of sections such as accounts and intervals",
@@ -308,23 +314,37 @@ pub(super) fn check_file(document: &Document) -> Result<(), Error> {
     };
     let mut sections: Vec<&str> = ALL.iter().map(|key| key.section).collect();
     sections.dedup();
+    let mut misspelled = BTreeSet::new();
     for field in fields {
-        known(document, "", field, &sections)?;
+        if mistakes.note(known(document, "", field, &sections)).is_none() {
+            misspelled.extend(meant(field, &sections).map(str::to_owned));
+            continue;
+        }
         if field.name == ACCOUNTS {
             continue;
         }
         match &field.value.kind {
             Kind::Null => {}
-            Kind::Map(inner) => inner.iter().try_for_each(|inner| {
-                known(document, &format!("{}.", field.name), inner, &names(&field.name))
-            })?,
-            _ => {
+            Kind::Map(inner) => {
+                let (parent, names) = (format!("{}.", field.name), names(&field.name));
+                for field in inner {
+                    if mistakes.note(known(document, &parent, field, &names)).is_none() {
+                        misspelled.extend(meant(field, &names).map(|name| format!("{parent}{name}")));
+                    }
+                }
+            }
+            Kind::Text(_) | Kind::List(_) => {
                 let problem = format!("{} is {}, but must be a map", field.name, field.value.noun());
-                return Err(Error::at(&document.origin(field.line), problem));
+                mistakes.add(Error::at(&document.origin(field.line), problem));
             }
         }
     }
-    Ok(())
+    Ok(misspelled)
+}
+
+/// The one of `names` that an unknown field probably stands for.
+pub(super) fn meant<'a>(field: &Field, names: &[&'a str]) -> Option<&'a str> {
+    nearest(&field.name, names.iter().copied())
 }
 
 /// Refuses the field if it is not one of `names`. `parent` is put before the names in the message.
@@ -332,7 +352,7 @@ pub(crate) fn known(document: &Document, parent: &str, field: &Field, names: &[&
     if names.contains(&field.name.as_str()) {
         return Ok(());
     }
-    let hint = match nearest(&field.name, names.iter().copied()) {
+    let hint = match meant(field, names) {
         Some(name) => format!("did you mean {parent}{name}?"),
         None => format!("known keys: {}", names.join(", ")),
     };

@@ -10,7 +10,7 @@ use std::time::Duration;
 use reqwest::Url;
 use tracing_subscriber::filter::Targets;
 
-use super::error::Error;
+use super::error::{Error, Mistakes};
 use super::sources::Layers;
 use super::sources::Setting;
 use super::{AUDIT_INTERVAL, Filter, INTERVAL, LogFormat, Sockets, keys};
@@ -127,14 +127,17 @@ pub(super) fn listen_addresses(setting: &Setting) -> Result<Vec<Listen>, Error> 
 }
 
 /// Whether the addresses or the sockets of systemd are used.
-pub(super) fn sockets(layers: &Layers) -> Result<Sockets, Error> {
+pub(super) fn sockets(layers: &Layers, mistakes: &mut Mistakes) -> Option<Sockets> {
     // The addresses are checked even if they are not used.
-    let addresses = listen_addresses(&layers.get_or_default(keys::LISTEN_ADDRESS))?;
+    let addresses = mistakes.note(listen_addresses(&layers.get_or_default(keys::LISTEN_ADDRESS)));
     let setting = layers.get_or_default(keys::SYSTEMD_SOCKET);
     match setting.text.as_str() {
-        "true" => Ok(Sockets::Systemd),
-        "false" => Ok(Sockets::Bind(addresses)),
-        _ => Err(setting.must_be("true or false")),
+        "true" => Some(Sockets::Systemd),
+        "false" => addresses.map(Sockets::Bind),
+        _ => {
+            mistakes.add(setting.must_be("true or false"));
+            None
+        }
     }
 }
 

@@ -26,7 +26,7 @@ impl ConfigSource {
     /// Reads the configuration as its files are now.
     ///
     /// # Errors
-    /// The first problem that was found.
+    /// All mistakes.
     pub(crate) fn load(&self) -> Result<Config, Error> {
         Config::load(&self.flags, self.environment.iter().cloned())
     }

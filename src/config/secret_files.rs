@@ -49,6 +49,14 @@ impl CredentialSource {
         }
     }
 
+    /// The user's e-mail address, for an API key.
+    pub(super) fn email(&self) -> Option<&str> {
+        match self {
+            Self::Key { email, .. } | Self::KeyFile { email, .. } => Some(email),
+            Self::Token(_) | Self::TokenFile(_) => None,
+        }
+    }
+
     /// Reads the credential. Line ends after it are removed.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use siphasher::sip::SipHasher24;
 
-use super::error::Error;
+use super::error::Mistakes;
 use super::parse::whole_number;
 use super::sources::Layers;
 use super::{Account, keys};
@@ -32,18 +32,27 @@ impl Shard {
     /// The only shard, which has all accounts.
     pub const WHOLE: Self = Self { index: 0, total: 1 };
 
-    pub(super) fn load(layers: &Layers) -> Result<Self, Error> {
+    pub(super) fn load(layers: &Layers, mistakes: &mut Mistakes) -> Option<Self> {
         let said = layers.get_or_default(keys::SHARD_TOTAL);
-        let total = said.parse(whole_number(1..=MOST))?;
-        match layers.get(keys::SHARD_INDEX) {
-            Some(said) => {
+        let total = mistakes.note(said.parse(whole_number(1..=MOST)));
+        let index = layers.get(keys::SHARD_INDEX).map(|said| match total {
+            Some(total) => {
                 let wanted = |_| format!("must be a whole number below shard.total, which is {total}");
-                let index = said.parse(|text| whole_number(0..=total - 1)(text).map_err(wanted))?;
-                Ok(Self { index, total })
+                said.parse(|text| whole_number(0..=total - 1)(text).map_err(wanted))
             }
+            None => said.parse(whole_number(0..=MOST - 1)),
+        });
+        let (index, total) = (mistakes.note(index.transpose())?, total?);
+        match index {
+            Some(index) => Some(Self { index, total }),
             // With a default index, all exporters would be the first shard, and nobody the others.
-            None if total > 1 => Err(said.refuse(&format!("is {total}, but shard.index is not set"))),
-            None => Ok(Self::WHOLE),
+            None if total > 1 => {
+                if !layers.is_misspelled(keys::SHARD_INDEX) {
+                    mistakes.add(said.refuse(&format!("is {total}, but shard.index is not set")));
+                }
+                None
+            }
+            None => Some(Self::WHOLE),
         }
     }
 

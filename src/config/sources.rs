@@ -3,7 +3,7 @@
 //! The merge holds texts only, so that nothing is converted on the way; [`super::parse`] decides what they mean. Secrets
 //! are not in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use config::{Config as Merged, ConfigError, Map, Source, Value};
 use secrecy::SecretString;
 
-use super::error::{Error, Origin, shown};
+use super::error::{Error, Mistakes, Origin, shown};
 use super::files::Files;
 use super::flags::Flags;
 use super::keys::{self, Form, Key};
@@ -20,6 +20,10 @@ use super::yaml::{Document, Kind, Node};
 /// The settings of the file, the environment and the flags.
 pub(super) struct Layers {
     merged: Map<String, Value>,
+    /// The places of all values, by their text: the merge carries a place as text only.
+    places: BTreeMap<String, Origin>,
+    /// The sections and keys that are not missing from the file, but misspelled.
+    misspelled: BTreeSet<String>,
     /// The configuration file, if there is one.
     pub(super) document: Option<Document>,
     /// The configuration file, if there is one, as it was just before it was read.
@@ -73,43 +77,56 @@ impl Setting {
 }
 
 impl Layers {
-    /// Reads the file that the flags or the environment name, and merges everything.
+    /// Reads the file that the flags or the environment name, and merges everything that can be used.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not YAML with sections, so that nothing more can be said about it.
     pub(super) fn load(
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
+        mistakes: &mut Mistakes,
     ) -> Result<Self, Error> {
-        let Environment { mut ours, cloudflare, warnings } = split(environment)?;
+        let Environment { mut ours, cloudflare, warnings } = split(environment, mistakes);
         let variable = ours.remove(keys::FILE_VARIABLE).map(PathBuf::from);
         let file = flags.config_file.clone().or(variable);
         let files = Files::of(file.as_deref());
-        let document = file.as_deref().map(Document::read).transpose()?;
+        let document = file.as_deref().map(|file| Document::read(file, mistakes)).transpose()?;
 
-        let mut builder = Merged::builder();
+        let mut misspelled = BTreeSet::new();
+        let mut layers = Vec::new();
         if let Some(document) = &document {
-            keys::check_file(document)?;
-            builder = builder.add_source(from_file(document)?);
+            misspelled = keys::check_file(document, mistakes)?;
+            layers.push(from_file(document, mistakes));
         }
         if let Some(url) = &cloudflare.base_url
             && !document.as_ref().is_some_and(lists_accounts)
         {
             let origin = Origin::variable("CLOUDFLARE_BASE_URL");
-            builder = builder.add_source(Layer(vec![(keys::BASE_URL, url.clone(), origin)]));
+            layers.push(Layer(vec![(keys::BASE_URL, url.clone(), origin)]));
         }
-        let merged = builder
-            .add_source(from_variables(ours)?)
-            .add_source(from_flags(flags))
+        layers.extend([from_variables(ours, mistakes), from_flags(flags)]);
+        let entries = layers.iter().flat_map(|Layer(entries)| entries);
+        let places = entries.map(|(_, _, origin)| (origin.to_string(), origin.clone())).collect();
+        let merged = layers
+            .into_iter()
+            .fold(Merged::builder(), |builder, layer| builder.add_source(layer))
             .build()
             .and_then(|merged| merged.collect())
             .map_err(|error| Error::new(error.to_string()))?;
-        Ok(Self { merged, document, files, cloudflare, warnings })
+        Ok(Self { merged, places, misspelled, document, files, cloudflare, warnings })
+    }
+
+    /// Whether the file has an unknown key that probably stands for this one, or an unknown section that probably stands
+    /// for this key's section.
+    pub(super) fn is_misspelled(&self, key: Key) -> bool {
+        self.misspelled.contains(key.section) || self.misspelled.contains(&key.path())
     }
 
     /// The text of `key`, or its default if it has one.
     pub(super) fn get(&self, key: Key) -> Option<Setting> {
-        let said = self.find(key);
-        let (text, origin) = match said {
-            Some((text, origin)) => (text, Origin::from_words(&origin)),
-            None => (key.default?.to_owned(), Origin::default_value()),
+        let (text, origin) = match self.find(key) {
+            Some(said) => said,
+            None => (key.default?.to_owned(), Origin::Default),
         };
         Some(Setting { name: key.path(), text, origin })
     }
@@ -119,10 +136,10 @@ impl Layers {
         self.get(key).expect("asked only for keys with a default")
     }
 
-    fn find(&self, key: Key) -> Option<(String, String)> {
+    fn find(&self, key: Key) -> Option<(String, Origin)> {
         let mut section = self.merged.get(key.section)?.clone().into_table().ok()?;
         let value = section.remove(key.name)?;
-        let origin = value.origin()?.to_owned();
+        let origin = self.places.get(value.origin()?)?.clone();
         Some((value.into_string().ok()?, origin))
     }
 }
@@ -151,17 +168,16 @@ impl Source for Layer {
 
     fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
         let entry = |(key, text, origin): &(Key, String, Origin)| {
-            let origin = origin.as_str().to_owned();
-            (key.path(), Value::new(Some(&origin), text.clone()))
+            (key.path(), Value::new(Some(&origin.to_string()), text.clone()))
         };
         Ok(self.0.iter().map(entry).collect())
     }
 }
 
-fn from_file(document: &Document) -> Result<Layer, Error> {
+fn from_file(document: &Document, mistakes: &mut Mistakes) -> Layer {
     let mut layer = Vec::new();
     let Kind::Map(sections) = &document.root.kind else {
-        return Ok(Layer(layer));
+        return Layer(layer);
     };
     for section in sections {
         let Kind::Map(fields) = &section.value.kind else {
@@ -183,18 +199,18 @@ fn from_file(document: &Document) -> Result<Layer, Error> {
                         layer.push((*key, text, origin));
                     } else {
                         let problem = format!("{} must be a list of texts", key.path());
-                        return Err(Error::at(&origin, problem));
+                        mistakes.add(Error::at(&origin, problem));
                     }
                 }
                 Kind::List(_) | Kind::Map(_) => {
                     let problem =
                         format!("{} is {}, but must be a single value", key.path(), field.value.noun());
-                    return Err(Error::at(&origin, problem));
+                    mistakes.add(Error::at(&origin, problem));
                 }
             }
         }
     }
-    Ok(Layer(layer))
+    Layer(layer)
 }
 
 /// A path in a file is relative to the file's directory, as in Prometheus, because the working directory of a service
@@ -215,12 +231,12 @@ fn joined(items: &[Node]) -> Option<String> {
     Some(items.iter().map(text).collect::<Option<Vec<_>>>()?.join(","))
 }
 
-fn from_variables(variables: BTreeMap<String, String>) -> Result<Layer, Error> {
+fn from_variables(variables: BTreeMap<String, String>, mistakes: &mut Mistakes) -> Layer {
     let entry = |(name, text): (String, String)| {
-        let key = keys::for_variable(&name)?;
-        Ok((key, text, Origin::variable(&name)))
+        let key = mistakes.note(keys::for_variable(&name))?;
+        Some((key, text, Origin::variable(&name)))
     };
-    variables.into_iter().map(entry).collect::<Result<_, _>>().map(Layer)
+    Layer(variables.into_iter().filter_map(entry).collect())
 }
 
 fn from_flags(flags: &Flags) -> Layer {
@@ -255,7 +271,10 @@ struct Environment {
 }
 
 /// The variables of this program and those of Cloudflare's tools. Empty variables count as unset.
-fn split(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Environment, Error> {
+fn split(
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    mistakes: &mut Mistakes,
+) -> Environment {
     let Environment { mut ours, mut cloudflare, mut warnings } = Environment::default();
     for (name, value) in environment {
         let Ok(name) = name.into_string() else {
@@ -270,23 +289,23 @@ fn split(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<
         if value.is_empty() || !(is_cloudflare || name.starts_with(keys::PREFIX)) {
             continue;
         }
-        let text = |value: OsString| {
+        let mut text = |value: OsString| {
             let refuse = |_| Error::new(format!("environment variable {name} is not UTF-8 text"));
-            value.into_string().map_err(refuse)
+            mistakes.note(value.into_string().map_err(refuse))
         };
         match name.as_str() {
-            "CLOUDFLARE_ACCOUNT_ID" => cloudflare.account_id = Some(text(value)?),
-            "CLOUDFLARE_API_TOKEN" => cloudflare.api_token = Some(text(value)?.into()),
-            "CLOUDFLARE_EMAIL" => cloudflare.email = Some(text(value)?),
-            "CLOUDFLARE_API_KEY" => cloudflare.api_key = Some(text(value)?.into()),
-            "CLOUDFLARE_BASE_URL" => cloudflare.base_url = Some(text(value)?),
+            "CLOUDFLARE_ACCOUNT_ID" => cloudflare.account_id = text(value),
+            "CLOUDFLARE_API_TOKEN" => cloudflare.api_token = text(value).map(SecretString::from),
+            "CLOUDFLARE_EMAIL" => cloudflare.email = text(value),
+            "CLOUDFLARE_API_KEY" => cloudflare.api_key = text(value).map(SecretString::from),
+            "CLOUDFLARE_BASE_URL" => cloudflare.base_url = text(value),
             // Other variables of Cloudflare's tools mean nothing here.
             _ if is_cloudflare => {}
             _ => {
-                let value = text(value)?;
-                ours.insert(name, value);
+                let value = text(value);
+                ours.extend(value.map(|value| (name, value)));
             }
         }
     }
-    Ok(Environment { ours, cloudflare, warnings })
+    Environment { ours, cloudflare, warnings }
 }

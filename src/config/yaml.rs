@@ -4,13 +4,15 @@
 //! numbers, and reading them as numbers would change them. What a text means depends on its key. Nothing here implements
 //! `Debug`, because the tree holds secrets.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
 
-use super::error::{Error, Origin, shown_key};
+use super::error::{Error, Mistakes, Origin, shown_key};
 
 /// A thousand accounts take a tenth of this. A longer file is another file.
 const LONGEST_FILE: u64 = 1 << 20;
@@ -20,7 +22,7 @@ const DEEPEST: usize = 16;
 
 /// A configuration file.
 pub(crate) struct Document {
-    path: String,
+    path: Arc<str>,
     pub(crate) root: Node,
 }
 
@@ -52,22 +54,23 @@ pub(crate) struct Field {
 }
 
 impl Document {
-    /// Reads the YAML file at `path`; an empty one is an empty map.
+    /// Reads the YAML file at `path`; an empty one is an empty map. Of a key that is given twice the first value counts, and
+    /// the second is added to `mistakes`.
     ///
     /// # Errors
     /// The file cannot be read, is too long, or is not supported YAML.
-    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
-        Self::parse(&path.display().to_string(), &read_text(path)?)
+    pub(crate) fn read(path: &Path, mistakes: &mut Mistakes) -> Result<Self, Error> {
+        Self::parse(&path.display().to_string(), &read_text(path)?, mistakes)
     }
 
-    /// Parses `text`, the content of the file at `path`; an empty one is an empty map.
+    /// Parses `text`, the content of the file at `path`, as [`Document::read`] does.
     ///
     /// # Errors
     /// It is not supported YAML.
-    pub(crate) fn parse(path: &str, text: &str) -> Result<Self, Error> {
-        let mut reader = Reader { path, parser: Parser::new_from_str(text) };
+    pub(crate) fn parse(path: &str, text: &str, mistakes: &mut Mistakes) -> Result<Self, Error> {
+        let mut reader = Reader { path: path.into(), parser: Parser::new_from_str(text), mistakes };
         let root = reader.document()?;
-        Ok(Self { path: path.to_owned(), root })
+        Ok(Self { path: reader.path, root })
     }
 
     /// The place of a line of this file, for messages.
@@ -77,7 +80,7 @@ impl Document {
 
     /// The directory of the file. Paths in the file are relative to it.
     pub(crate) fn directory(&self) -> &Path {
-        Path::new(&self.path).parent().unwrap_or(Path::new(""))
+        Path::new(&*self.path).parent().unwrap_or(Path::new(""))
     }
 
     /// The file's path, for messages.
@@ -121,12 +124,13 @@ impl Node {
     }
 }
 
-struct Reader<'a> {
-    path: &'a str,
+struct Reader<'a, 'm> {
+    path: Arc<str>,
     parser: Parser<'a, StrInput<'a>>,
+    mistakes: &'m mut Mistakes,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> Reader<'a, '_> {
     fn document(&mut self) -> Result<Node, Error> {
         let mut root = Node { line: 1, kind: Kind::Map(Vec::new()) };
         let mut documents = 0;
@@ -180,20 +184,23 @@ impl<'a> Reader<'a> {
     }
 
     fn map(&mut self, depth: usize) -> Result<Vec<Field>, Error> {
-        let mut fields: Vec<Field> = Vec::new();
+        let mut fields = Vec::new();
+        let mut lines: BTreeMap<String, usize> = BTreeMap::new();
         loop {
             let (name, line) = match self.next()? {
                 (Event::MappingEnd, _) => return Ok(fields),
                 (Event::Scalar(name, _, 0, None), mark) => (name.into_owned(), mark.line()),
                 (_, mark) => return Err(self.refuse(mark, "the keys of a map must be single words")),
             };
-            if let Some(first) = fields.iter().find(|field| field.name == name) {
-                let problem = format!("{} is given twice, first on line {}", shown_key(&name), first.line);
-                return Err(Error::at(&Origin::line(self.path, line), problem));
-            }
             let next = self.next()?;
             let value = self.node(next, depth + 1)?;
-            fields.push(Field { name, line, value });
+            if let Some(first) = lines.get(&name) {
+                let problem = format!("{} is given twice, first on line {first}", shown_key(&name));
+                self.mistakes.add(Error::at(&Origin::line(&self.path, line), problem));
+            } else {
+                lines.insert(name.clone(), line);
+                fields.push(Field { name, line, value });
+            }
         }
     }
 
@@ -205,6 +212,7 @@ impl<'a> Reader<'a> {
     }
 
     fn refuse(&self, mark: Marker, problem: &str) -> Error {
-        Error::at(&Origin::line(self.path, mark.line()), problem)
+        // The parser counts columns from 0.
+        Error::at(&Origin::column(&self.path, mark.line(), mark.col() + 1), problem)
     }
 }

@@ -12,8 +12,8 @@ use secrecy::SecretString;
 
 use super::policy::{CipherSuites, ClientAuth, Curves, Http2, Preference, Versions};
 use super::section::{Section, go_duration};
-use crate::config::Error;
 use crate::config::yaml::Document;
+use crate::config::{Error, Mistakes};
 
 /// What a web configuration says.
 #[derive(Debug)]
@@ -83,7 +83,10 @@ impl WebFile {
     /// # Errors
     /// The first mistake, with its line. It shows no hash, no key and no password.
     pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Error> {
-        let document = Document::parse(&path.display().to_string(), text)?;
+        let mut doubled = Mistakes::default();
+        let document = Document::parse(&path.display().to_string(), text, &mut doubled);
+        let document = doubled.note(document);
+        let document = doubled.finish(document)?;
         let root = Section::root(
             &document,
             &["tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"],

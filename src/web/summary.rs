@@ -7,7 +7,7 @@ use super::certificate::Certificate;
 use super::file::WebFile;
 use super::policy::{Http2, Versions};
 
-/// Describes a web configuration, without hashes and keys.
+/// Describes a web configuration, without hashes and keys. Its warnings are apart.
 pub(crate) struct Summary<'a> {
     pub(super) path: &'a Path,
     pub(super) file: &'a WebFile,
@@ -59,7 +59,7 @@ impl fmt::Display for Summary<'_> {
             let names: Vec<&str> = self.file.headers.iter().map(|(name, _)| name.as_str()).collect();
             writeln!(f, "headers: {}", names.join(", "))?;
         }
-        self.warnings().iter().try_for_each(|warning| writeln!(f, "warning: {warning}"))
+        Ok(())
     }
 }
 

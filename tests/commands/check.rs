@@ -101,12 +101,12 @@ async fn report(api: SocketAddr, credential: &[(&str, &str)]) -> check::Report {
     check::run(&config, &Clock::system()).await
 }
 
-/// What `check` shows, but for times: a line for each row, `resource result: text`, then the rest.
+/// What `check` shows of the account, but for times: a line for each row, `resource result: text`, then the rest.
 async fn checked(api: SocketAddr, credential: &[(&str, &str)]) -> (Vec<String>, usize) {
     let report = report(api, credential).await;
     let shown = report.render(Colour::Off, None);
-    let (first, rest) = shown.split_once('\n').unwrap();
-    assert_eq!(first, format!("account {ACCOUNT}"));
+    let parts: Vec<&str> = shown.split("\n\n").collect();
+    let rest = parts.iter().find_map(|part| part.strip_prefix(&format!("account {ACCOUNT}\n"))).unwrap();
     let lines = rest.lines().filter(|line| !line.starts_with(['┌', '╞', '└']) && !line.contains("┆ answer"));
     let plain = |line: &str| {
         let cells: Vec<&str> = line.trim_matches('│').split('┆').map(str::trim).collect();
@@ -124,11 +124,11 @@ const BY_TOKEN: &[(&str, &str)] = &[("CLOUDFLARE_API_TOKEN", "secret")];
 async fn an_api_that_answers_well_works() {
     let (lines, failures) = checked(api(good()).await, BY_TOKEN).await;
     let wanted = [
-        "token_verify works: active, expires 2030-01-01T00:00:00Z",
-        "behaviors works: 2 behaviors, 1 enabled",
-        "integrations works: 1 integration, 1 active",
-        "summary works: 1 user in 1 request",
-        "user works: 1 event of one user",
+        "token_verify passed: active, expires 2030-01-01T00:00:00Z",
+        "behaviors passed: 2 behaviors, 1 enabled",
+        "integrations passed: 1 integration, 1 active",
+        "summary passed: 1 user in 1 request",
+        "user passed: 1 event of one user",
     ];
     assert_eq!((lines, failures), (wanted.map(str::to_owned).to_vec(), 0));
     let tried = BTreeSet::from(wanted.map(|line| line.split(' ').next().unwrap()));
@@ -142,7 +142,7 @@ async fn rows_that_cannot_be_read_are_told() {
         r#"{"success":true,"result":{"behaviors":{"a":{"enabled":true},"b":{"enabled":null}}}}"#;
     answers.insert("behaviors", (200, with_bad_row));
     let (lines, failures) = checked(api(answers).await, BY_TOKEN).await;
-    assert_eq!(lines[1], "behaviors works: 1 behavior, 1 enabled, 1 unreadable");
+    assert_eq!(lines[0], "behaviors warning: 1 behavior, 1 enabled, 1 unreadable");
     assert_eq!(failures, 0);
 }
 
@@ -154,10 +154,10 @@ async fn a_missing_permission_is_named_beside_the_endpoint_and_once_at_the_end()
     }
     let (lines, failures) = checked(api(answers).await, BY_TOKEN).await;
     let wanted = [
-        "token_verify works: active, expires 2030-01-01T00:00:00Z",
-        "behaviors fails: lacks Zero Trust Read",
-        "integrations fails: lacks Zero Trust Read",
-        "summary fails: lacks Zero Trust: PII Read",
+        "behaviors failed: lacks Zero Trust Read",
+        "integrations failed: lacks Zero Trust Read",
+        "summary failed: lacks Zero Trust: PII Read",
+        "token_verify passed: active, expires 2030-01-01T00:00:00Z",
         "user skipped: the list of users could not be read",
         "behaviors, integrations: the credentials lack a permission; add \"Zero Trust Read\" (or \"Zero Trust Write\") \
          to the token (HTTP 403, 10000 Authentication error)",
@@ -176,10 +176,10 @@ async fn what_is_not_tried_fails_nothing() {
     let key: &[(&str, &str)] = &[("CLOUDFLARE_EMAIL", "a@b"), ("CLOUDFLARE_API_KEY", "key")];
     let (lines, failures) = checked(api(answers).await, key).await;
     let wanted = [
+        "behaviors passed: 2 behaviors, 1 enabled",
+        "integrations passed: 1 integration, 1 active",
+        "summary passed: 0 users in 1 request",
         "token_verify skipped: an API key is used",
-        "behaviors works: 2 behaviors, 1 enabled",
-        "integrations works: 1 integration, 1 active",
-        "summary works: 0 users in 1 request",
         "user skipped: the list has no users",
         "token_verify: an API key can do everything; a token with two permissions is safer",
     ];
@@ -197,11 +197,11 @@ async fn a_refused_or_disabled_token_and_a_partial_list_fail() {
     let (lines, failures) = checked(api(answers).await, BY_TOKEN).await;
     // The second page repeats the first; asking for larger pages is one request more.
     let rows = [
-        "token_verify fails: disabled",
-        "behaviors fails: refused",
-        "integrations fails: refused",
-        "summary fails: 1 user in 3 requests, incomplete",
-        "user works: 1 event of one user",
+        "token_verify failed: disabled",
+        "behaviors failed: refused",
+        "integrations failed: refused",
+        "summary failed: 1 user in 3 requests, incomplete",
+        "user passed: 1 event of one user",
         "token_verify: the token is disabled; enable it, or create another",
         "behaviors, integrations: the credentials were rejected; check that the token is active and not expired, or \
          create a new one (HTTP 401, 10000 Authentication error)",
@@ -216,14 +216,14 @@ async fn a_refused_verification_fails_nothing_where_the_token_works() {
     let mut answers = good();
     answers.insert("verify", (401, REFUSED));
     let (lines, failures) = checked(api(answers.clone()).await, BY_TOKEN).await;
-    assert_eq!((lines[0].as_str(), failures), ("token_verify unknown: refused", 0));
+    assert_eq!((lines[0].as_str(), failures), ("token_verify warning: refused", 0));
     let remark = "token_verify: a token that belongs to an account cannot be verified here, and need not be";
     assert_eq!((lines.len(), lines[5].as_str()), (6, remark));
     for endpoint in ["behaviors", "integrations", "summary"] {
         answers.insert(endpoint, (401, REFUSED));
     }
     let (lines, failures) = checked(api(answers).await, BY_TOKEN).await;
-    assert_eq!((lines[0].as_str(), failures), ("token_verify fails: refused", 4));
+    assert_eq!((lines[0].as_str(), failures), ("token_verify failed: refused", 4));
 }
 
 #[tokio::test]
@@ -234,7 +234,7 @@ async fn a_refused_verification_asks_for_no_permission() {
     }
     answers.insert("verify", (403, FORBIDDEN));
     let (lines, failures) = checked(api(answers).await, BY_TOKEN).await;
-    assert_eq!((lines[0].as_str(), failures), ("token_verify fails: refused", 4));
+    assert_eq!((lines[0].as_str(), failures), ("token_verify failed: refused", 4));
     let wanted = "token_verify: the verification was refused, although it needs no permission; check that the token is active \
                   (HTTP 403, 10000 Authentication error)";
     assert_eq!(lines[5], wanted);
@@ -258,11 +258,13 @@ async fn the_table_fits_a_terminal_with_and_without_colour() {
                 None => part,
             })
             .collect();
+        let (_, plain) = plain.split_once("account ").unwrap_or_else(|| panic!("{plain}"));
+        let (plain, _) = plain.split_once("\n\n").unwrap_or_else(|| panic!("{plain}"));
         let table: Vec<&str> = plain.lines().filter(|line| line.starts_with(['┌', '│', '╞', '└'])).collect();
         let rows = table.len() - 4;
         assert!(table.iter().all(|line| line.chars().count() <= usize::from(width)), "{plain}");
         assert_eq!(rows == 5, width == 80, "nothing is wrapped at 80 columns: {plain}");
-        assert!(plain.starts_with(&format!("account {ACCOUNT}\n")), "{plain}");
+        assert!(plain.starts_with(&format!("{ACCOUNT}\n")), "{plain}");
     }
 }
 

@@ -13,6 +13,7 @@ mod canned;
 mod check;
 mod cli;
 mod configuration;
+mod offline;
 mod operator;
 mod plan;
 #[path = "../shared/program.rs"]

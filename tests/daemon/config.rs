@@ -116,6 +116,8 @@ fn email_and_key_do_instead_of_a_token() {
     ];
     let config = Config::load(&Flags::default(), variables(&environment)).unwrap();
     assert_eq!(token_of(&config.accounts[0].credentials), "ann@example.com key");
+    let key = Credentials::Key { email: "ann@example.com".to_owned(), key: "key".to_owned().into() };
+    assert_eq!(config.credentials, [key]);
     assert_eq!(config.base_url.as_str(), "http://127.0.0.1:8069/client/v4");
 }
 
@@ -164,7 +166,7 @@ fn texts_that_look_like_numbers_stay_as_written() {
     );
     assert_eq!(
         place.refusal(&[]),
-        "accounts[2].id must be 32 hexadecimal digits, as in the address of the dashboard (zt.yaml, line 4)"
+        "zt.yaml:4: accounts[2].id must be 32 hexadecimal digits, as in the address of the dashboard"
     );
     let place = Place::new(
         "accounts:\n\
@@ -175,8 +177,8 @@ fn texts_that_look_like_numbers_stay_as_written() {
     );
     assert_eq!(
         place.refusal(&[]),
-        "accounts[3].token has a character that is not allowed in an HTTP header, such as a space, a line end or \
-         an accent (zt.yaml, line 5)"
+        "zt.yaml:5: accounts[3].token has a character that is not allowed in an HTTP header, such as a space, a line end or \
+         an accent"
     );
     let place = Place::new(
         "accounts:\n\
@@ -211,6 +213,9 @@ fn accounts_with_the_same_credential_share_its_number() {
     let config = place.load(&[]).unwrap();
     let numbers: Vec<usize> = config.accounts.iter().map(|account| account.credential).collect();
     assert_eq!(numbers, [0, 1, 0, 0, 2, 2]);
+    let token = |text: &str| Credentials::Token(text.to_owned().into());
+    let key = Credentials::Key { email: "a@b".to_owned(), key: "secret-token".to_owned().into() };
+    assert_eq!(config.credentials, [token("secret-token"), token("other-secret"), key]);
     assert_eq!(config.accounts[0].credentials.file(), Some(place.path("token").as_path()));
     assert_eq!(config.accounts[3].credentials.file(), None);
 }
@@ -363,7 +368,7 @@ fn only_regular_files_are_read_for_secrets() {
     {
         place.write("zt.yaml", format!("accounts: [{{id: {ID}, token_file: {path}}}]"));
         let refusal = place.refusal(&[]);
-        assert!(refusal.contains("it is not a regular file (zt.yaml, line 1)"), "{what}: {refusal}");
+        assert!(refusal.ends_with("it is not a regular file"), "{what}: {refusal}");
     }
     std::os::unix::fs::symlink("token", place.path("link")).unwrap();
     place.write("zt.yaml", format!("accounts: [{{id: {ID}, token_file: link}}]"));
@@ -414,21 +419,21 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
     let intervals = |value: &str| with_account(&format!("intervals:\n  summary: {value}"));
     let duration = |value: &str| {
         format!(
-            "intervals.summary is {value}, but must be a duration from 1s to 1d, written like 30s, 5m or 1h30m (zt.yaml, line 3)"
+            "zt.yaml:3: intervals.summary is {value}, but must be a duration from 1s to 1d, written like 30s, 5m or 1h30m"
         )
     };
     let limit = |value: &str| {
-        format!("users.limit is {value}, but must be a whole number from 0 to 100000 (zt.yaml, line 2)")
+        format!("zt.yaml:2: users.limit is {value}, but must be a whole number from 0 to 100000")
     };
-    let url = "cloudflare.base_url must be an https URL such as https://api.cloudflare.com/client/v4, \
-               or an http one on loopback (zt.yaml, line 2)";
+    let url = "zt.yaml:2: cloudflare.base_url must be an https URL such as https://api.cloudflare.com/client/v4, \
+               or an http one on loopback";
     let level = |value: &str| {
         format!(
-            "log.level is {value}, but must be off, error, warn, info, debug, trace, or directives such as \
-             info,hyper=warn (zt.yaml, line 2)"
+            "zt.yaml:2: log.level is {value}, but must be off, error, warn, info, debug, trace, or directives such as \
+             info,hyper=warn"
         )
     };
-    let line_2 = |problem: &str| format!("{problem} (zt.yaml, line 2)");
+    let line_2 = |problem: &str| format!("zt.yaml:2: {problem}");
     let total =
         |value: &str| line_2(&format!("shard.total is {value}, but must be a whole number from 1 to 1000"));
     let index = |value: &str, total: u32| {
@@ -500,6 +505,16 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
              commas, such as exporter.internal",
         )),
         (with_account("web: {page: off}"), line_2("web.page is \"off\", but must be true or false")),
+        (with_account("web: {enable_lifecycle: yes}"), line_2(
+            "web.enable_lifecycle is \"yes\", but must be true or false",
+        )),
+        (with_account("config: {auto_reload: 30s}"), line_2(
+            "config.auto_reload is \"30s\", but must be true or false",
+        )),
+        // Also if the files are not compared.
+        (with_account("config: {auto_reload_interval: 2d}"), line_2(
+            "config.auto_reload_interval is \"2d\", but must be a duration from 1s to 1d, written like 30s, 5m or 1h30m",
+        )),
         // Keys.
         (with_account("interval: {summary: 30s}"), line_2(
             "interval is not a known key; did you mean intervals?",
@@ -517,20 +532,20 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
             "<< is not a known key; known keys: accounts, cloudflare, intervals, users, state, web, shard, log, config",
         )),
         (with_account("log: {level: info,\n  format: text, level: warn}"),
-            "level is given twice, first on line 2 (zt.yaml, line 3)".to_owned()),
+            "zt.yaml:3: level is given twice, first on line 2".to_owned()),
         (with_account("accounts: []"), line_2("accounts is given twice, first on line 1")),
         // Shapes.
         ("[]".to_owned(),
-            "the configuration is a list, but must be a map of sections such as accounts and intervals (zt.yaml, line 1)".to_owned()),
+            "zt.yaml:1: the configuration is a list, but must be a map of sections such as accounts and intervals".to_owned()),
         ("\n\nsecret-token\n".to_owned(),
-            "the configuration is a single value, but must be a map of sections such as accounts and intervals (zt.yaml, line 3)".to_owned()),
+            "zt.yaml:3: the configuration is a single value, but must be a map of sections such as accounts and intervals".to_owned()),
         (with_account("intervals: [30s]"), line_2("intervals is a list, but must be a map")),
         (with_account("log: info"), line_2("log is a single value, but must be a map")),
-        (with_account("? [a]\n: b"), line_2("the keys of a map must be single words")),
-        (with_account("--- \nlog:\n"), line_2("the file may hold only one YAML document")),
-        (with_account("log: &x {level: info}"), line_2("YAML anchors, aliases and tags are not supported")),
-        (with_account("log: {level: !!str info}"), line_2("YAML anchors, aliases and tags are not supported")),
-        ("[".repeat(20) + &"]".repeat(20), "the configuration is nested too deeply (zt.yaml, line 1)".to_owned()),
+        (with_account("? [a]\n: b"), "zt.yaml:2:3: the keys of a map must be single words".to_owned()),
+        (with_account("--- \nlog:\n"), "zt.yaml:2:1: the file may hold only one YAML document".to_owned()),
+        (with_account("log: &x {level: info}"), "zt.yaml:2:9: YAML anchors, aliases and tags are not supported".to_owned()),
+        (with_account("log: {level: !!str info}"), "zt.yaml:2:20: YAML anchors, aliases and tags are not supported".to_owned()),
+        ("[".repeat(20) + &"]".repeat(20), "zt.yaml:1:18: the configuration is nested too deeply".to_owned()),
         ("#".repeat((1 << 20) + 1), "the configuration file zt.yaml is longer than 1 MiB".to_owned()),
     ];
     for (file, message) in table {
@@ -547,57 +562,56 @@ fn each_refusal_of_an_account_names_it_and_shows_no_secret() {
     let header =
         "has a character that is not allowed in an HTTP header, such as a space, a line end or an accent";
     let table: Vec<(String, String)> = vec![
-        ("accounts: {}".to_owned(), "accounts is a map, but must be a list (zt.yaml, line 1)".to_owned()),
-        ("accounts: s3cr3t".to_owned(), "accounts is a single value, but must be a list (zt.yaml, line 1)".to_owned()),
+        ("accounts: {}".to_owned(), "zt.yaml:1: accounts is a map, but must be a list".to_owned()),
+        ("accounts: s3cr3t".to_owned(), "zt.yaml:1: accounts is a single value, but must be a list".to_owned()),
         ("accounts:\n- s3cr3t".to_owned(),
-            "accounts[0] is a single value, but must be a map with an id and a credential (zt.yaml, line 2)".to_owned()),
-        ("accounts:\n- alias: x".to_owned(), "accounts[0] has no id (zt.yaml, line 2)".to_owned()),
+            "zt.yaml:2: accounts[0] is a single value, but must be a map with an id and a credential".to_owned()),
+        ("accounts:\n- {alias: x, token: s3cr3t}".to_owned(), "zt.yaml:2: accounts[0] has no id".to_owned()),
         (one("tokn: s3cr3t"),
-            "accounts[0].tokn is not a known key; did you mean accounts[0].token? (zt.yaml, line 2)".to_owned()),
+            "zt.yaml:2: accounts[0].tokn is not a known key; did you mean accounts[0].token?".to_owned()),
         (one("alias: x"),
-            "accounts[0] has no credential: give it token_file, token, or email with api_key_file or api_key (zt.yaml, line 2)".to_owned()),
+            "zt.yaml:2: accounts[0] has no credential: give it token_file, token, or email with api_key_file or api_key".to_owned()),
         (one("token: s3cr3t, token_file: token"),
-            "accounts[0] has both token and token_file, but must have one credential (zt.yaml, line 2)".to_owned()),
+            "zt.yaml:2: accounts[0] has both token and token_file, but must have one credential".to_owned()),
         (one("token: s3cr3t, email: a@b"),
-            "accounts[0] has both token and email, but an email goes with api_key_file or api_key (zt.yaml, line 2)".to_owned()),
-        (one("email: a@b"), "accounts[0] has an email, but neither api_key_file nor api_key (zt.yaml, line 2)".to_owned()),
-        (one("api_key: s3cr3t"), "accounts[0] has api_key, but no email (zt.yaml, line 2)".to_owned()),
+            "zt.yaml:2: accounts[0] has both token and email, but an email goes with api_key_file or api_key".to_owned()),
+        (one("email: a@b"), "zt.yaml:2: accounts[0] has an email, but neither api_key_file nor api_key".to_owned()),
+        (one("api_key: s3cr3t"), "zt.yaml:2: accounts[0] has api_key, but no email".to_owned()),
         (one("api_key: s3cr3t, email: someone"),
-            "accounts[0].email must be an e-mail address in ASCII (zt.yaml, line 2)".to_owned()),
-        (one("token: 's3cr3t two'"), format!("accounts[0].token {header} (zt.yaml, line 2)")),
-        (one("token: 's3cr3té'"), format!("accounts[0].token {header} (zt.yaml, line 2)")),
-        (one("token: ''"), "accounts[0].token is empty (zt.yaml, line 2)".to_owned()),
-        (one("token: [s3cr3t]"), "accounts[0].token is a list, but must be a single value (zt.yaml, line 2)".to_owned()),
+            "zt.yaml:2: accounts[0].email must be an e-mail address in ASCII".to_owned()),
+        (one("token: 's3cr3t two'"), format!("zt.yaml:2: accounts[0].token {header}")),
+        (one("token: 's3cr3té'"), format!("zt.yaml:2: accounts[0].token {header}")),
+        (one("token: ''"), "zt.yaml:2: accounts[0].token is empty".to_owned()),
+        (one("token: [s3cr3t]"), "zt.yaml:2: accounts[0].token is a list, but must be a single value".to_owned()),
         (one(&format!("token: {}", "s3cr3t".repeat(200))),
-            "accounts[0].token is longer than 1024 characters, so it is not a Cloudflare token or key (zt.yaml, line 2)".to_owned()),
+            "zt.yaml:2: accounts[0].token is longer than 1024 characters, so it is not a Cloudflare token or key".to_owned()),
         (one("token_file: none-such"),
-            "accounts[0].token_file must be the path of a file, but there is no file of that name (zt.yaml, line 2)".to_owned()),
+            "zt.yaml:2: accounts[0].token_file must be the path of a file, but there is no file of that name".to_owned()),
         (one("\n  token_file: /none/such"),
-            "accounts[0].token_file cannot be used: cannot read /none/such: No such file or directory (os error 2) \
-             (zt.yaml, line 3)".to_owned()),
+            "zt.yaml:3: accounts[0].token_file cannot be used: cannot read /none/such: No such file or directory (os error 2)".to_owned()),
         (one("\n  token_file: empty"),
-            "accounts[0].token_file cannot be used: the content of empty is empty (zt.yaml, line 3)".to_owned()),
+            "zt.yaml:3: accounts[0].token_file cannot be used: the content of empty is empty".to_owned()),
         (one("email: a@b,\n  api_key_file: /"),
-            "accounts[0].api_key_file cannot be used: cannot read /: it is not a regular file (zt.yaml, line 3)".to_owned()),
+            "zt.yaml:3: accounts[0].api_key_file cannot be used: cannot read /: it is not a regular file".to_owned()),
         (one("token_file: two-lines"),
-            format!("accounts[0].token_file cannot be used: the content of two-lines {header} (zt.yaml, line 2)")),
+            format!("zt.yaml:2: accounts[0].token_file cannot be used: the content of two-lines {header}")),
         (one("token_file: /"),
-            "accounts[0].token_file cannot be used: cannot read /: it is not a regular file (zt.yaml, line 2)".to_owned()),
+            "zt.yaml:2: accounts[0].token_file cannot be used: cannot read /: it is not a regular file".to_owned()),
         (one("token: x, alias: ''"),
-            "accounts[0].alias is \"\", but must be 1 to 64 characters on one line, without leading or trailing spaces (zt.yaml, line 2)".to_owned()),
+            "zt.yaml:2: accounts[0].alias is \"\", but must be 1 to 64 characters on one line, without leading or trailing spaces".to_owned()),
         (one(&format!("token: x, alias: {}", "ä".repeat(65))),
-            format!("accounts[0].alias is \"{}\"..., but must be 1 to 64 characters on one line, without leading or trailing spaces (zt.yaml, line 2)", "ä".repeat(60))),
+            format!("zt.yaml:2: accounts[0].alias is \"{}\"..., but must be 1 to 64 characters on one line, without leading or trailing spaces", "ä".repeat(60))),
         (one("token: x, alias: \"a\\nb\""),
-            "accounts[0].alias is \"a\\nb\", but must be 1 to 64 characters on one line, without leading or trailing spaces (zt.yaml, line 2)".to_owned()),
+            "zt.yaml:2: accounts[0].alias is \"a\\nb\", but must be 1 to 64 characters on one line, without leading or trailing spaces".to_owned()),
         (two(&format!("id: {}, token: x", id(1)), &format!("id: {}, alias: y, token: x", id(1))),
-            format!("accounts[1] has the id {} of accounts[0]; an account may be listed only once (zt.yaml, line 3)", id(1))),
+            format!("zt.yaml:3: accounts[1] has the id {} of accounts[0]; an account may be listed only once", id(1))),
         (two(&format!("id: {}, alias: y, token: x", id(1)), &format!("id: {}, alias: y, token: x", id(2))),
-            "accounts[1] has the alias \"y\" of accounts[0]; aliases must differ (zt.yaml, line 3)".to_owned()),
+            "zt.yaml:3: accounts[1] has the alias \"y\" of accounts[0]; aliases must differ".to_owned()),
         (two(&format!("id: {}, token: x", id(1)), &format!("id: {}, alias: {}, token: x", id(2), id(1))),
-            format!("accounts[1] has the alias {:?} of accounts[0]; aliases must differ (zt.yaml, line 3)", id(1))),
+            format!("zt.yaml:3: accounts[1] has the alias {:?} of accounts[0]; aliases must differ", id(1))),
         (two(&format!("id: {}, alias: y, token_file: token", id(1)),
              &format!("id: {}, alias: z, token: secret-token, budget_share: 0.5", id(2))),
-            "accounts[1] has budget_share 0.5, but \"y\" has 0.25 with the same credential, and they share one budget (zt.yaml, line 3)".to_owned()),
+            "zt.yaml:3: accounts[1] has budget_share 0.5, but \"y\" has 0.25 with the same credential, and they share one budget".to_owned()),
     ];
     for (file, message) in table {
         let place = Place::new(&file);
@@ -611,8 +625,8 @@ fn each_refusal_of_an_account_names_it_and_shows_no_secret() {
         assert_eq!(
             Place::new(one(&format!("token: x, budget_share: {share}"))).refusal(&[]),
             format!(
-                "accounts[0].budget_share is {share:?}, but must be a fraction from 0.01 to 1 of the 1,200 requests \
-                 that Cloudflare allows in 5 minutes (zt.yaml, line 2)"
+                "zt.yaml:2: accounts[0].budget_share is {share:?}, but must be a fraction from 0.01 to 1 of the 1,200 requests \
+                 that Cloudflare allows in 5 minutes"
             )
         );
     }
@@ -631,8 +645,7 @@ fn each_refusal_of_the_environment_names_the_variable_and_shows_no_secret() {
         (&[ACCOUNT], "CLOUDFLARE_ACCOUNT_ID is set, but CLOUDFLARE_API_TOKEN is not"),
         (
             &[("CLOUDFLARE_ACCOUNT_ID", "acme"), TOKEN],
-            "CLOUDFLARE_ACCOUNT_ID must be 32 hexadecimal digits, as in the address of the dashboard \
-             (environment)",
+            "environment: CLOUDFLARE_ACCOUNT_ID must be 32 hexadecimal digits, as in the address of the dashboard",
         ),
         (&[ACCOUNT, ("CLOUDFLARE_EMAIL", "a@b")], "CLOUDFLARE_EMAIL is set, but CLOUDFLARE_API_KEY is not"),
         (
@@ -646,14 +659,13 @@ fn each_refusal_of_the_environment_names_the_variable_and_shows_no_secret() {
         ),
         (
             &[ACCOUNT, TOKEN, ("CLOUDFLARE_BASE_URL", "http://example.com")],
-            "cloudflare.base_url must be an https URL such as \
-             https://api.cloudflare.com/client/v4, or an http one on loopback (environment variable \
-             CLOUDFLARE_BASE_URL)",
+            "environment variable CLOUDFLARE_BASE_URL: cloudflare.base_url must be an https URL such as \
+             https://api.cloudflare.com/client/v4, or an http one on loopback",
         ),
         (
             &[ACCOUNT, TOKEN, ("ZT_RISK_EXPORTER__INTERVALS__SUMMARY", "soon")],
-            "intervals.summary is \"soon\", but must be a duration from 1s to 1d, written like 30s, 5m or 1h30m \
-             (environment variable ZT_RISK_EXPORTER__INTERVALS__SUMMARY)",
+            "environment variable ZT_RISK_EXPORTER__INTERVALS__SUMMARY: intervals.summary is \"soon\", but must be a \
+             duration from 1s to 1d, written like 30s, 5m or 1h30m",
         ),
         (
             &[ACCOUNT, TOKEN, ("ZT_RISK_EXPORTER__INTERVAL__SUMMARY", "30s")],
@@ -766,18 +778,19 @@ fn a_variable_that_is_no_text_is_named() {
 #[test]
 fn broken_yaml_is_refused_with_its_line() {
     let table = [
-        ("accounts: [", "unclosed bracket '[' (zt.yaml, line 1)"),
-        ("a: b: c", "mapping values are not allowed in this context (zt.yaml, line 1)"),
-        ("log:\n\tlevel: info", "tabs disallowed within this context (block indentation) (zt.yaml, line 2)"),
+        ("accounts: [", "zt.yaml:1:11", "unclosed bracket '['"),
+        ("a: b: c", "zt.yaml:1:5", "mapping values are not allowed in this context"),
+        ("log:\n\tlevel: info", "zt.yaml:2:2", "tabs disallowed within this context (block indentation)"),
         (
             "log: {level: info\nweb: x",
-            "while parsing a flow mapping, did not find expected ',' or '}' (zt.yaml, line 2)",
+            "zt.yaml:2:1",
+            "while parsing a flow mapping, did not find expected ',' or '}'",
         ),
-        ("log: 'info", "unclosed quote (zt.yaml, line 1)"),
+        ("log: 'info", "zt.yaml:1:6", "unclosed quote"),
     ];
-    for (file, message) in table {
+    for (file, place, message) in table {
         let refusal = Place::new(file).refusal(&[]);
-        assert_eq!(refusal, format!("not valid YAML: {message}"), "{file:?}");
+        assert_eq!(refusal, format!("{place}: not valid YAML: {message}"), "{file:?}");
     }
 }
 

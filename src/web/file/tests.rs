@@ -386,7 +386,7 @@ fn a_mistake_is_refused_with_its_line() {
         ),
     ] {
         let error = parse(&text).err();
-        assert_eq!(error, Some(format!("{message} (/etc/exporter/web.yaml, line {line})")), "{text}");
+        assert_eq!(error, Some(format!("/etc/exporter/web.yaml:{line}: {message}")), "{text}");
     }
 }
 

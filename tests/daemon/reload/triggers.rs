@@ -90,6 +90,42 @@ fn a_request_gets_what_changed_or_why_nothing_did() {
 }
 
 #[test]
+fn the_answer_names_all_mistakes_and_the_log_has_them_in_one_line() {
+    let (world, home) = (World::start(), Home::empty());
+    let first = Listed::new(0, "first", "t0");
+    let mut exporter = start(&world, &home, &[first], FAST);
+    let broken = "\
+        web: {enable_lifecycle: maybe}\n\
+        users: {identity: hash, hash_key_file: none/key, limit: many}\n\
+        config: {auto_reload: maybe, auto_reload_interval: 0s}\n\
+        accounts:\n\
+        - {id: acme, token_file: none/token}\n\
+        - {id: 00000000000000000000000000000001, tokn: t0}\n";
+    home.configure(broken);
+    let (status, reason) = exporter.reload();
+    let path = format!("{}/", home.path().display());
+    let duration = "a duration from 1s to 1d, written like 30s, 5m or 1h30m";
+    let wanted = [
+        "the configuration has 8 mistakes:".to_owned(),
+        "config.yaml:1: web.enable_lifecycle is \"maybe\", but must be true or false".to_owned(),
+        "config.yaml:2: users.limit is \"many\", but must be a whole number from 0 to 100000".to_owned(),
+        "config.yaml:2: users.hash_key_file cannot be used: cannot read none/key: No such file or directory (os error 2)"
+            .to_owned(),
+        format!("config.yaml:3: config.auto_reload_interval is \"0s\", but must be {duration}"),
+        "config.yaml:3: config.auto_reload is \"maybe\", but must be true or false".to_owned(),
+        "config.yaml:5: accounts[0].id must be 32 hexadecimal digits, as in the address of the dashboard".to_owned(),
+        "config.yaml:5: accounts[0].token_file cannot be used: cannot read none/token: No such file or directory (os error 2)"
+            .to_owned(),
+        "config.yaml:6: accounts[1].tokn is not a known key; did you mean accounts[1].token?".to_owned(),
+    ];
+    assert_eq!((status, reason.replace(&path, "")), (500, wanted.join("\n")));
+    exporter.until_logged(&format!("by=\"/-/reload\" reason={reason:?}"));
+    exporter.until("the first is polled on", |page| up("first")(page) && is_reloaded(0.0)(page));
+    home.configure(&world.config(&home, &[first], FAST));
+    assert_eq!(exporter.reload(), (200, "nothing changed".to_owned()));
+}
+
+#[test]
 fn requests_at_the_same_time_wait_each_for_a_reload_of_its_own() {
     /// More than may wait in the queue, and fewer than the connections of one peer.
     const REQUESTS: usize = 24;

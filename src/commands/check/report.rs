@@ -1,0 +1,350 @@
+//! The findings of a check, and how they are shown: what failed first, and the sums last.
+
+use std::time::Duration;
+
+use comfy_table::{Cell, Color};
+use serde::Serialize;
+
+use crate::app::logging::Colour;
+use crate::cloudflare::Kind;
+use crate::commands::terminal::counted;
+use crate::commands::terminal::table::{json, table};
+use crate::config;
+use crate::model::Resource;
+
+/// What was found.
+#[derive(Debug)]
+pub struct Report {
+    mode: Mode,
+    findings: Vec<Finding>,
+    /// What the web configuration does, in a few lines.
+    web: Option<String>,
+    /// What is wrong with the configuration, so that nothing else could be checked.
+    mistakes: Option<config::Error>,
+}
+
+/// Whether Cloudflare was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Mode {
+    Online,
+    Offline,
+}
+
+/// The result of one check.
+#[derive(Debug)]
+pub(super) struct Finding {
+    /// The alias of the account that it is about.
+    pub(super) account: Option<String>,
+    pub(super) subject: Subject,
+    pub(super) verdict: Verdict,
+    /// What was answered, or why there was no answer, in a few words.
+    pub(super) text: String,
+    /// More about it in a sentence, such as what to do.
+    pub(super) remark: Option<String>,
+    pub(super) took: Option<Duration>,
+    /// The kind of error, if it failed.
+    pub(super) kind: Option<Kind>,
+    /// The permission that the token lacks, if that is why it failed.
+    pub(super) lacks: Option<&'static str>,
+}
+
+/// What a check is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// The file, the environment and the flags.
+    Configuration,
+    /// TLS, passwords and limits of the port.
+    WebConfiguration,
+    /// The file with the credential of an account.
+    Credential,
+    /// The file with the key for hashes.
+    HashKey,
+    /// The state file.
+    State,
+    /// One request to Cloudflare.
+    Endpoint(Resource),
+}
+
+impl Subject {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Configuration => "configuration",
+            Self::WebConfiguration => "web_configuration",
+            Self::Credential => "credential",
+            Self::HashKey => "hash_key",
+            Self::State => "state",
+            Self::Endpoint(resource) => resource.as_str(),
+        }
+    }
+}
+
+/// The result, with the most important first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Verdict {
+    Failed,
+    /// It works, but a person should look.
+    Warning,
+    Passed,
+    /// It was not tried.
+    Skipped,
+}
+
+impl Verdict {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Warning => "warning",
+            Self::Passed => "passed",
+            Self::Skipped => "skipped",
+        }
+    }
+
+    const fn colour(self) -> Color {
+        match self {
+            Self::Passed => Color::Green,
+            Self::Failed => Color::Red,
+            Self::Warning | Self::Skipped => Color::Yellow,
+        }
+    }
+}
+
+impl Finding {
+    pub(super) fn new(subject: Subject, verdict: Verdict, text: String) -> Self {
+        Self { account: None, subject, verdict, text, remark: None, took: None, kind: None, lacks: None }
+    }
+
+    /// The account whose table it is in. The checks that need no request have a table of their own.
+    fn table(&self) -> Option<&str> {
+        match self.subject {
+            Subject::Endpoint(_) => self.account.as_deref(),
+            Subject::Configuration
+            | Subject::WebConfiguration
+            | Subject::Credential
+            | Subject::HashKey
+            | Subject::State => None,
+        }
+    }
+}
+
+impl Report {
+    /// The findings, in the order of the checks. Those of one account are together.
+    pub(super) fn new(mode: Mode, mut findings: Vec<Finding>) -> Self {
+        let mut tables: Vec<Vec<Finding>> = Vec::new();
+        for finding in findings.drain(..) {
+            match tables.last_mut() {
+                Some(last) if last.first().is_some_and(|one| one.table() == finding.table()) => {
+                    last.push(finding);
+                }
+                _ => tables.push(vec![finding]),
+            }
+        }
+        for table in &mut tables {
+            table.sort_by_key(|finding| finding.verdict);
+        }
+        tables.sort_by_key(|table| table.first().map(|finding| finding.verdict));
+        Self { mode, findings: tables.into_iter().flatten().collect(), web: None, mistakes: None }
+    }
+
+    /// A configuration that cannot be used.
+    pub(super) fn of_mistakes(mode: Mode, mistakes: config::Error) -> Self {
+        let text = counted(mistakes.count(), "mistake");
+        let findings = vec![Finding::new(Subject::Configuration, Verdict::Failed, text)];
+        Self { mode, findings, web: None, mistakes: Some(mistakes) }
+    }
+
+    /// The report with what the web configuration does, in a few lines.
+    pub(super) fn with_web(self, web: String) -> Self {
+        Self { web: Some(web), ..self }
+    }
+
+    /// The number of failed checks.
+    pub fn failures(&self) -> usize {
+        self.count(Verdict::Failed)
+    }
+
+    /// The number of mistakes in the configuration.
+    pub(super) fn mistakes(&self) -> usize {
+        self.mistakes.as_ref().map_or(0, config::Error::count)
+    }
+
+    fn count(&self, verdict: Verdict) -> usize {
+        self.findings.iter().filter(|finding| finding.verdict == verdict).count()
+    }
+
+    fn accounts(&self) -> usize {
+        let mut accounts: Vec<&str> =
+            self.findings.iter().filter_map(|finding| finding.account.as_deref()).collect();
+        accounts.sort_unstable();
+        accounts.dedup();
+        accounts.len()
+    }
+
+    /// A table for each account, at most `width` characters wide. Below it, because they are too long for a table: each
+    /// remark once, and the permissions to add. Mistakes in the configuration are lines instead, as compilers write them.
+    pub fn render(&self, colour: Colour, width: Option<u16>) -> String {
+        if let Some(mistakes) = &self.mistakes {
+            return format!("{}\n{}\n", mistakes.lines(), self.sums());
+        }
+        let same = |one: &Finding, other: &Finding| one.table() == other.table();
+        let tables = self.findings.chunk_by(same).map(|findings| render_table(findings, colour, width));
+        let parts = tables.chain(self.web.clone()).chain([format!("{}\n", self.sums())]);
+        parts.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Such as `12 checks of 3 accounts: 10 passed, 1 warning, 1 failed`.
+    fn sums(&self) -> String {
+        let of_accounts = match self.accounts() {
+            0 => String::new(),
+            accounts => format!(" of {}", counted(accounts, "account")),
+        };
+        let number = |verdict| match (verdict, self.count(verdict)) {
+            (_, 0) => None,
+            (Verdict::Warning, count) => Some(counted(count, "warning")),
+            (_, count) => Some(format!("{count} {}", verdict.as_str())),
+        };
+        let numbers: Vec<String> = [Verdict::Passed, Verdict::Warning, Verdict::Failed, Verdict::Skipped]
+            .into_iter()
+            .filter_map(number)
+            .collect();
+        format!("{}{of_accounts}: {}", counted(self.findings.len(), "check"), numbers.join(", "))
+    }
+
+    /// The same as one JSON document.
+    pub fn json(&self) -> String {
+        let shown = self.mistakes.as_ref().map(config::Error::shown).unwrap_or_default();
+        json(&Document {
+            mode: self.mode,
+            mistakes: shown.iter().map(MistakeRow::new).collect(),
+            omitted: self.mistakes() - shown.len(),
+            checks: self.findings.iter().map(CheckRow::new).collect(),
+            sums: Sums {
+                accounts: self.accounts(),
+                checks: self.findings.len(),
+                passed: self.count(Verdict::Passed),
+                warning: self.count(Verdict::Warning),
+                failed: self.count(Verdict::Failed),
+                skipped: self.count(Verdict::Skipped),
+            },
+        })
+    }
+}
+
+/// The JSON document. Its fields are in the manual.
+#[derive(Serialize)]
+struct Document<'a> {
+    mode: Mode,
+    mistakes: Vec<MistakeRow<'a>>,
+    omitted: usize,
+    checks: Vec<CheckRow<'a>>,
+    sums: Sums,
+}
+
+#[derive(Serialize)]
+struct MistakeRow<'a> {
+    file: Option<&'a str>,
+    line: Option<usize>,
+    column: Option<usize>,
+    variable: Option<&'a str>,
+    flag: Option<&'a str>,
+    message: &'a str,
+}
+
+#[derive(Serialize)]
+struct CheckRow<'a> {
+    account: Option<&'a str>,
+    check: &'static str,
+    result: &'static str,
+    answer: &'a str,
+    remark: Option<&'a str>,
+    permission: Option<&'static str>,
+    seconds: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Sums {
+    accounts: usize,
+    checks: usize,
+    passed: usize,
+    warning: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+impl<'a> MistakeRow<'a> {
+    fn new(mistake: &'a config::Mistake) -> Self {
+        let position = mistake.position();
+        Self {
+            file: position.map(|(file, ..)| file),
+            line: position.map(|(_, line, _)| line),
+            column: position.and_then(|(.., column)| column),
+            variable: mistake.variable(),
+            flag: mistake.flag(),
+            message: mistake.problem(),
+        }
+    }
+}
+
+impl<'a> CheckRow<'a> {
+    fn new(finding: &'a Finding) -> Self {
+        Self {
+            account: finding.account.as_deref(),
+            check: finding.subject.as_str(),
+            result: finding.verdict.as_str(),
+            answer: &finding.text,
+            remark: finding.remark.as_deref(),
+            permission: finding.lacks,
+            seconds: finding.took.map(|took| took.as_secs_f64()),
+        }
+    }
+}
+
+/// The findings of one account, or those that need no request.
+fn render_table(findings: &[Finding], colour: Colour, width: Option<u16>) -> String {
+    let mut table = table(colour, width);
+    table.set_header(["check", "result", "time", "answer"]);
+    for Finding { subject, verdict, text, took, .. } in findings {
+        let took = took.map(|took| format!("{:.2} s", took.as_secs_f64()));
+        table.add_row([
+            Cell::new(subject.as_str()),
+            Cell::new(verdict.as_str()).fg(verdict.colour()),
+            Cell::new(took.unwrap_or_default()),
+            Cell::new(text),
+        ]);
+    }
+    let title = match findings.first().and_then(Finding::table) {
+        Some(account) => format!("account {account}"),
+        None => "configuration".to_owned(),
+    };
+    let mut text = format!("{title}\n{table}\n");
+    for (subjects, remark) in remarks(findings) {
+        text.push_str(&format!("{}: {remark}\n", subjects.join(", ")));
+    }
+    let mut lacking: Vec<&str> = Vec::new();
+    for permission in findings.iter().filter_map(|finding| finding.lacks) {
+        if !lacking.contains(&permission) {
+            lacking.push(permission);
+        }
+    }
+    if !lacking.is_empty() {
+        text.push_str(&format!("add to the token: {}\n", lacking.join(" and ")));
+    }
+    text
+}
+
+/// Each remark once, with the checks it is about. Remarks that differ only in the CF-Ray id, which every request has its
+/// own, count as one.
+fn remarks(findings: &[Finding]) -> Vec<(Vec<&'static str>, &str)> {
+    let without_ray = |remark: &str| remark.split(", CF-Ray ").next().map(str::to_owned);
+    let mut remarks: Vec<(Vec<&'static str>, &str)> = Vec::new();
+    for finding in findings {
+        let (subject, Some(remark)) = (finding.subject.as_str(), finding.remark.as_deref()) else {
+            continue;
+        };
+        match remarks.iter_mut().find(|(_, known)| without_ray(known) == without_ray(remark)) {
+            Some((subjects, _)) => subjects.push(subject),
+            None => remarks.push((vec![subject], remark)),
+        }
+    }
+    remarks
+}

@@ -1,0 +1,166 @@
+//! What file, environment and flags declare, before a file with a key for hashes is read.
+//!
+//! The start of the exporter, `check` and `check --offline` read the same declaration, so they find the same mistakes.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use reqwest::Url;
+
+use super::accounts::{self, Loaded};
+use super::error::{Error, Mistakes};
+use super::sources::{Layers, Setting};
+use super::yaml::Document;
+use super::{Account, Config, Flags, IdentityPolicy, Local, MOST_USERS, Shard, keys, parse, secret_files};
+use crate::cloudflare::Credentials;
+
+/// Whether files with tokens and API keys are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Secrets {
+    /// A file that is missing or has no usable secret is a mistake.
+    Read,
+    /// The files may be elsewhere.
+    Leave,
+}
+
+/// A configuration without its key for hashes. What is missing is a mistake.
+pub(super) struct Declared {
+    pub(super) local: Option<Local>,
+    pub(super) base_url: Option<Url>,
+    pub(super) limit: Option<usize>,
+    pub(super) naming: Option<Naming>,
+    pub(super) shard: Option<Shard>,
+    /// The accounts of all shards.
+    pub(super) accounts: Vec<Account>,
+    /// The distinct credentials by number; `None` if one of them was not read.
+    pub(super) credentials: Option<Vec<Credentials>>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// How the metrics name users, as it is declared.
+pub(super) enum Naming {
+    Id,
+    Email,
+    None,
+    Hash(KeyFile),
+}
+
+/// The file with the key for hashes.
+pub(super) struct KeyFile {
+    setting: Setting,
+    path: PathBuf,
+    /// The directory of the configuration file.
+    directory: PathBuf,
+}
+
+impl Declared {
+    pub(super) fn from_layers(layers: &Layers, secrets: Secrets, mistakes: &mut Mistakes) -> Self {
+        let local = Local::from_layers(layers, mistakes);
+        let base_url = mistakes.note(parse::base_url(&layers.get_or_default(keys::BASE_URL)));
+        let limit = layers.get_or_default(keys::LIMIT).parse(parse::whole_number(0..=MOST_USERS));
+        let limit = mistakes.note(limit);
+        let naming = Naming::from_layers(layers, mistakes);
+        let shard = Shard::load(layers, mistakes);
+        let Loaded { accounts, credentials, warnings } = accounts::load(layers, secrets, mistakes);
+        let mut warnings = [layers.warnings.clone(), warnings].concat();
+        let has_key = layers.get(keys::HASH_KEY_FILE).is_some();
+        if has_key && matches!(naming, Some(Naming::Id | Naming::Email | Naming::None)) {
+            warnings.push("users.hash_key_file is not used, because users.identity is not hash".to_owned());
+        }
+        Self { local, base_url, limit, naming, shard, accounts, credentials, warnings }
+    }
+}
+
+impl Naming {
+    fn from_layers(layers: &Layers, mistakes: &mut Mistakes) -> Option<Self> {
+        let file = layers.get(keys::HASH_KEY_FILE);
+        let path = mistakes.note(file.as_ref().map(parse::path).transpose());
+        let setting = layers.get_or_default(keys::IDENTITY);
+        match setting.text.as_str() {
+            "id" => Some(Self::Id),
+            "email" => Some(Self::Email),
+            "none" => Some(Self::None),
+            "hash" => match (file, path?) {
+                (Some(setting), Some(path)) => {
+                    let directory = layers.document.as_ref().map_or(Path::new(""), Document::directory);
+                    Some(Self::Hash(KeyFile { setting, path, directory: directory.to_owned() }))
+                }
+                _ => {
+                    if !layers.is_misspelled(keys::HASH_KEY_FILE) {
+                        mistakes.add(setting.refuse("is hash, but users.hash_key_file is not set"));
+                    }
+                    None
+                }
+            },
+            _ => {
+                mistakes.add(setting.must_be("id, hash, email or none"));
+                None
+            }
+        }
+    }
+
+    /// The policy; for hashes, with the key from its file.
+    ///
+    /// # Errors
+    /// The file has no usable key.
+    pub(super) fn policy(self) -> Result<IdentityPolicy, Error> {
+        Ok(match self {
+            Self::Id => IdentityPolicy::Id,
+            Self::Email => IdentityPolicy::Email,
+            Self::None => IdentityPolicy::None,
+            Self::Hash(KeyFile { setting, path, directory }) => {
+                let key = secret_files::hash_key(&path)
+                    .map_err(|error| secret_files::unusable(&setting, &path, &directory, &error))?;
+                IdentityPolicy::Hash { key }
+            }
+        })
+    }
+
+    /// A warning if every user of this machine may read the key.
+    pub(super) fn warning(&self) -> Option<String> {
+        secret_files::readable_by_all(self.key_file()?)
+    }
+
+    /// The file with the key for hashes, if users are named by a hash.
+    pub(super) fn key_file(&self) -> Option<&Path> {
+        match self {
+            Self::Hash(file) => Some(&file.path),
+            Self::Id | Self::Email | Self::None => None,
+        }
+    }
+}
+
+/// A configuration that was checked without a secret: no file but the configuration itself was looked at.
+#[derive(Debug)]
+pub struct Offline {
+    /// The accounts of all shards. Accounts whose credentials are in different files have different numbers of a
+    /// credential.
+    pub accounts: Vec<Account>,
+    /// The file with the key for hashes.
+    pub hash_key_file: Option<PathBuf>,
+    /// The part that does not concern accounts.
+    pub local: Local,
+    /// What is allowed, but probably not meant.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// Checks everything that [`Config::load`] checks, except the files with secrets.
+    ///
+    /// # Errors
+    /// All mistakes.
+    pub fn check_offline(
+        flags: &Flags,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Offline, Error> {
+        let mut mistakes = Mistakes::default();
+        let layers = Layers::load(flags, environment, &mut mistakes);
+        let offline = mistakes.note(layers).and_then(|layers| {
+            let Declared { local, naming, accounts, warnings, .. } =
+                Declared::from_layers(&layers, Secrets::Leave, &mut mistakes);
+            let hash_key_file = naming?.key_file().map(Path::to_owned);
+            Some(Offline { accounts, hash_key_file, local: local?, warnings })
+        });
+        mistakes.finish(offline)
+    }
+}
