@@ -9,6 +9,7 @@ mod file;
 mod password;
 mod policy;
 mod rate;
+mod section;
 mod source;
 mod summary;
 mod tls;

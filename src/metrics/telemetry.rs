@@ -239,7 +239,7 @@ impl Telemetry {
     }
 
     /// When the certificate ends that the server presents now.
-    pub(crate) fn web_certificate(&self, end: Timestamp) {
+    pub fn web_certificate(&self, end: Timestamp) {
         self.inner.web.certificate_ends(end);
     }
 

@@ -3,8 +3,6 @@
 //! Parsing is strict, and needs no other file. What is known but cannot be done is a warning, as long as something is left
 //! that can.
 
-mod section;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,11 +10,10 @@ use std::time::Duration;
 use hyper::header::{HeaderName, HeaderValue};
 use secrecy::SecretString;
 
-use super::policy::{CipherSuites, ClientAuth, Curves, Versions};
+use super::policy::{CipherSuites, ClientAuth, Curves, Http2, Preference, Versions};
+use super::section::{Section, go_duration};
 use crate::config::Error;
 use crate::config::yaml::Document;
-pub(super) use section::Value;
-use section::{Section, go_duration};
 
 /// What a web configuration says.
 #[derive(Debug)]
@@ -34,13 +31,6 @@ pub(super) struct WebFile {
     pub(super) warnings: Vec<String>,
 }
 
-/// Whether HTTP/2 is offered to clients that speak TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Http2 {
-    On,
-    Off,
-}
-
 /// The section `tls_server_config`.
 #[derive(Debug)]
 pub(super) struct TlsSettings {
@@ -54,13 +44,6 @@ pub(super) struct TlsSettings {
     pub(super) suites: CipherSuites,
     pub(super) curves: Curves,
     pub(super) preference: Preference,
-}
-
-/// Whose order of cipher suites decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Preference {
-    Server,
-    Client,
 }
 
 /// Where certificates or a key are.

@@ -4,8 +4,22 @@ use rustls::crypto::SupportedKxGroup;
 use rustls::crypto::ring::{cipher_suite as suite, kx_group};
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion, version};
 
-use super::file::{Http2, Value};
+use super::section::Value;
 use crate::config::Error;
+
+/// Whether HTTP/2 is offered to clients that speak TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Http2 {
+    On,
+    Off,
+}
+
+/// Whose order of cipher suites decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Preference {
+    Server,
+    Client,
+}
 
 /// Which client certificates are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,8 @@ use std::time::Duration;
 use ring::digest;
 
 use super::Protection;
-use super::file::{Http2, WebFile};
+use super::file::WebFile;
+use super::policy::Http2;
 use super::tls::{self, Materials, Tls};
 use crate::config;
 use crate::config::yaml;
@@ -115,7 +116,10 @@ impl Source {
         let (path, known, fixed) = (self.path.clone(), Arc::clone(&view), self.fixed);
         let read =
             tokio::task::spawn_blocking(move || Arc::new(View::read(&path, Some((&known, fixed))))).await;
-        *view = read.expect("reading does not panic, and is not cancelled while somebody waits for it");
+        // An error means that the process ends.
+        if let Ok(read) = read {
+            *view = read;
+        }
         Arc::clone(&view)
     }
 

@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::Path;
 
 use super::certificate::Certificate;
-use super::file::{Http2, WebFile};
-use super::policy::Versions;
+use super::file::WebFile;
+use super::policy::{Http2, Versions};
 
 /// Describes a web configuration, without hashes and keys.
 pub(crate) struct Summary<'a> {

@@ -15,8 +15,8 @@ use secrecy::{ExposeSecret as _, SecretSlice};
 
 use super::certificate::{Certificate, Unusable};
 use super::client_verifier::Verifier;
-use super::file::{Http2, Pem, Preference, TlsSettings};
-use super::policy::ClientAuth;
+use super::file::{Pem, TlsSettings};
+use super::policy::{ClientAuth, Http2, Preference};
 use crate::http::tls::{HTTP1, HTTP2};
 
 /// A chain of certificates takes some 10 kB, a bundle of CAs 250 kB. A longer file is another file.

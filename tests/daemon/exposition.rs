@@ -289,6 +289,7 @@ fn the_families_about_the_exporter_are_those_declared() {
     telemetry.accounts([(acme(), Budget::new(0.25, clock))]);
     telemetry.poll_interval("acme", Resource::Summary, Duration::from_secs(30));
     telemetry.token_expiry("acme", Some(Timestamp::from_seconds(1_800_000_000)));
+    telemetry.web_certificate(Timestamp::from_seconds(1_800_000_000));
     telemetry.config_loaded(Timestamp::from_seconds(1_790_000_000));
     let text = telemetry.render(Format::Text);
     let is: BTreeSet<_> = types(&text).into_iter().collect();

@@ -27,7 +27,17 @@ def requests(resource: str, outcome: str) -> str:
 
 
 def cases() -> list[Case]:
-    return [*down(), *stale(), *credentials(), *limits(), *lost(), *connections_closed(), *certificate(), *reload_failed(), *state()]
+    return [
+        *down(),
+        *stale(),
+        *credentials(),
+        *limits(),
+        *lost(),
+        *connections_closed(),
+        *certificate(),
+        *reload_failed(),
+        *state(),
+    ]
 
 
 def down() -> list[Case]:

@@ -190,7 +190,7 @@ async fn configured_headers_replace_those_of_the_answer_and_are_on_every_answer(
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_while_its_password_is_compared_holds_up_nobody() {
+async fn clients_that_leave_while_their_passwords_are_compared_do_not_stop_the_next_comparison() {
     // A comparison at this cost takes about a tenth of a second.
     let slow = bcrypt::hash("slow", 11).unwrap();
     let place = Place::new(&format!("basic_auth_users:\n  anna: {}\n  slow: {slow}\n", hash()));

@@ -8,6 +8,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme, SupportedProtocolVersion};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -193,8 +194,8 @@ impl Client {
         Self { identity: Some(identity), ..Self::default() }
     }
 
-    /// The handshake. With TLS 1.3 a server's refusal of the client comes only with the first answer.
-    pub(super) async fn connect(&self, address: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
+    /// The configuration, which keeps the tickets of its sessions.
+    pub(super) fn config(&self) -> Arc<ClientConfig> {
         let builder = ClientConfig::builder_with_provider(Arc::new(self.provider.clone()))
             .with_protocol_versions(&self.versions)
             .unwrap()
@@ -203,16 +204,20 @@ impl Client {
         let mut config = match &self.identity {
             Some(Pair { cert, key }) => {
                 let chain = CertificateDer::pem_slice_iter(cert.as_bytes()).map(Result::unwrap).collect();
-                builder
-                    .with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap())
-                    .unwrap()
+                let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+                // Not checked, so that a client can present a certificate whose key it does not have.
+                let key = CertifiedKey::new(chain, self.provider.key_provider.load_private_key(key).unwrap());
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key)))
             }
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = self.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let stream = TcpStream::connect(address).await?;
-        let name = ServerName::try_from("localhost").unwrap();
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+        Arc::new(config)
+    }
+
+    /// The handshake. With TLS 1.3 a server's refusal of the client comes only with the first answer.
+    pub(super) async fn connect(&self, address: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
+        connect(self.config(), address).await
     }
 
     pub(super) async fn get(&self, address: SocketAddr, path: &str, headers: &str) -> io::Result<Answer> {
@@ -224,6 +229,16 @@ impl Client {
         let stream = self.connect(address).await.unwrap();
         stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
     }
+}
+
+/// The handshake with a configuration of its own.
+pub(super) async fn connect(
+    config: Arc<ClientConfig>,
+    address: SocketAddr,
+) -> io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("localhost").unwrap();
+    TlsConnector::from(config).connect(name, stream).await
 }
 
 #[derive(Debug)]

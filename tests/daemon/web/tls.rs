@@ -1,7 +1,9 @@
 //! Handshakes: versions, suites, curves, client certificates, and certificates that are renewed.
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 
+use rustls::HandshakeKind;
 use rustls::crypto::ring::{cipher_suite, kx_group};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::version::{TLS12, TLS13};
@@ -9,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::certificates::{Authority, Pair, self_signed, self_signed_ended};
-use super::rig::{Client, Exporter, Place, TLS, get};
+use super::rig::{Client, Exporter, Place, TLS, connect, exchange, get};
 
 const FAILURES: &str = "zt_risk_exporter_web_tls_handshake_failures_total";
 
@@ -292,13 +294,21 @@ async fn a_session_of_an_old_policy_is_not_resumed() {
     let place = Place::new(TLS);
     place.write("ca.crt", &authority.cert());
     let exporter = place.serve().await;
-    let client = Client::default();
-    // One configuration, and so one store of tickets, for all connections of this client.
-    assert!(is_answered(&client, &exporter).await);
-    place.write(
-        "web.yaml",
-        &format!("{TLS}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n"),
-    );
-    assert!(!is_answered(&client, &exporter).await);
-    assert!(is_answered(&Client::with(authority.issue(&["client.test"])), &exporter).await);
+    for version in [&TLS12, &TLS13] {
+        place.write("web.yaml", TLS);
+        let client = Client { versions: vec![version], ..Client::default() }.config();
+        for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+            let mut stream = connect(Arc::clone(&client), exporter.address()).await.unwrap();
+            assert_eq!(exchange(&mut stream, "/-/healthy", "").await.unwrap().status(), "200");
+            assert_eq!(stream.get_ref().1.handshake_kind(), Some(kind), "{version:?}");
+        }
+        let policy = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n";
+        place.write("web.yaml", &format!("{TLS}{policy}"));
+        let refused = match connect(client, exporter.address()).await {
+            Ok(stream) => exchange(stream, "/-/healthy", "").await.is_err(),
+            Err(_) => true,
+        };
+        assert!(refused, "{version:?}");
+        assert!(is_answered(&Client::with(authority.issue(&["client.test"])), &exporter).await);
+    }
 }

@@ -51,7 +51,10 @@ def each_shard_has_its_own_name_and_state() -> None:
 def shards_have_another_service_than_a_single_exporter() -> None:
     """A cluster refuses to remove the clusterIP of an existing Service, which would fail the upgrade."""
     base, charted = sources.everything()["base"], sources.everything()["the chart, one account"]
-    for before, after in ((base, sources.base_with("sharded")), (charted, sources.charted(sources.ONE | {"shards": 2}))):
+    for before, after in (
+        (base, sources.base_with("sharded")),
+        (charted, sources.charted(sources.ONE | {"shards": 2})),
+    ):
         names = [sources.only(found, "Service")["metadata"]["name"] for found in (before, after)]
         assert names == ["zt-risk-exporter", "zt-risk-exporter-shards"], names
 

@@ -16,8 +16,8 @@ pub(super) struct Section<'a> {
 }
 
 /// A single value, with its place.
-pub(in crate::web) struct Value<'a> {
-    pub(in crate::web) text: &'a str,
+pub(super) struct Value<'a> {
+    pub(super) text: &'a str,
     name: String,
     line: usize,
     document: &'a Document,
@@ -25,13 +25,13 @@ pub(in crate::web) struct Value<'a> {
 
 impl Value<'_> {
     /// The error for a value that is not what it must be. It shows the value.
-    pub(in crate::web) fn must_be(&self, allowed: &str) -> Error {
+    pub(super) fn must_be(&self, allowed: &str) -> Error {
         let problem = format!("{} is {}, but must be {allowed}", self.name, crate::config::shown(self.text));
         Error::at(&self.document.origin(self.line), problem)
     }
 
     /// The error for a `problem`, which does not show the value.
-    pub(in crate::web) fn refuse(&self, problem: &str) -> Error {
+    pub(super) fn refuse(&self, problem: &str) -> Error {
         Error::at(&self.document.origin(self.line), format!("{} {problem}", self.name))
     }
 }
