@@ -783,7 +783,7 @@ fn broken_yaml_is_refused_with_its_line() {
         ("log:\n\tlevel: info", "zt.yaml:2:2", "tabs disallowed within this context (block indentation)"),
         (
             "log: {level: info\nweb: x",
-            "zt.yaml:2:1",
+            "zt.yaml:2:4",
             "while parsing a flow mapping, did not find expected ',' or '}'",
         ),
         ("log: 'info", "zt.yaml:1:6", "unclosed quote"),
