@@ -45,7 +45,8 @@ use crate::cloudflare::Credentials;
 use crate::http::listen::Listen;
 use crate::model::resource::Intervals;
 use crate::store;
-use declared::{Declared, Naming, Secrets};
+use declared::{Declared, Naming};
+use secret_files::Secrets;
 use sources::Layers;
 
 /// The exposition is encoded at most once a second, so reading more often shows nothing new. A day without reading is no

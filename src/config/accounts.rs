@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
-use super::declared::Secrets;
 use super::error::{Error, Mistakes};
 use super::keys::{self, Key};
-use super::secret_files::{CredentialSource, readable_by_all, sendable, unusable};
+use super::secret_files::{CredentialSource, Secrets, readable_by_all, sendable, unusable};
 use super::sources::{Layers, Setting, lists_accounts};
 use super::yaml::{Document, Field, Kind, Node};
 use super::{Account, parse};

@@ -9,19 +9,11 @@ use reqwest::Url;
 
 use super::accounts::{self, Loaded};
 use super::error::{Error, Mistakes};
+use super::secret_files::{self, Secrets};
 use super::sources::{Layers, Setting};
 use super::yaml::Document;
-use super::{Account, Config, Flags, IdentityPolicy, Local, MOST_USERS, Shard, keys, parse, secret_files};
+use super::{Account, Config, Flags, IdentityPolicy, Local, MOST_USERS, Shard, keys, parse};
 use crate::cloudflare::Credentials;
-
-/// Whether files with tokens and API keys are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Secrets {
-    /// A file that is missing or has no usable secret is a mistake.
-    Read,
-    /// The files may be elsewhere.
-    Leave,
-}
 
 /// A configuration without its key for hashes. What is missing is a mistake.
 pub(super) struct Declared {

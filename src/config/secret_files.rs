@@ -17,6 +17,15 @@ const LONGEST_SECRET: usize = 1024;
 /// A key that can be guessed does not hide user ids. 16 random bytes cannot be guessed.
 const SHORTEST_HASH_KEY: usize = 16;
 
+/// Whether files with tokens and API keys are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Secrets {
+    /// A file that is missing or has no usable secret is a mistake.
+    Read,
+    /// The files may be elsewhere.
+    Leave,
+}
+
 /// The source of an account's credential.
 #[derive(Debug, Clone)]
 pub enum CredentialSource {

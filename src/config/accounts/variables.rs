@@ -2,9 +2,8 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::super::declared::Secrets;
 use super::super::error::{Error, Mistakes, Origin};
-use super::super::secret_files::{CredentialSource, sendable};
+use super::super::secret_files::{CredentialSource, Secrets, sendable};
 use super::super::sources::{CloudflareVariables, Setting};
 use super::super::yaml::Document;
 use super::{Account, DEFAULT_SHARE, Loaded, account_id, checked_email};
@@ -71,12 +70,14 @@ fn credentials(
         }
         (None, None, Some(_)) => Err(Error::new("CLOUDFLARE_API_KEY is set, but CLOUDFLARE_EMAIL is not")),
         (None, email, None) => {
-            let (set, missing) = match email.transpose()? {
-                Some(_) => ("CLOUDFLARE_EMAIL", "CLOUDFLARE_API_KEY"),
-                None => ("CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_API_TOKEN"),
+            let (problem, missing) = match email.transpose()? {
+                Some(_) => ("CLOUDFLARE_EMAIL is set, but CLOUDFLARE_API_KEY is not", "CLOUDFLARE_API_KEY"),
+                None => {
+                    ("CLOUDFLARE_ACCOUNT_ID is set, but CLOUDFLARE_API_TOKEN is not", "CLOUDFLARE_API_TOKEN")
+                }
             };
             match secrets {
-                Secrets::Read => Err(Error::new(format!("{set} is set, but {missing} is not"))),
+                Secrets::Read => Err(Error::new(problem)),
                 Secrets::Leave => {
                     warnings
                         .push(format!("{missing} is not set here; it must be set where the exporter runs"));
