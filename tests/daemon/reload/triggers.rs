@@ -94,6 +94,7 @@ fn the_answer_names_all_mistakes_and_the_log_has_them_in_one_line() {
     let (world, home) = (World::start(), Home::empty());
     let first = Listed::new(0, "first", "t0");
     let mut exporter = start(&world, &home, &[first], FAST);
+    exporter.until("counting", up("first"));
     let broken = "\
         web: {enable_lifecycle: maybe}\n\
         users: {identity: hash, hash_key_file: none/key, limit: many}\n\
