@@ -161,6 +161,11 @@ pub struct Identities {
     spans: Vec<(UserId, u32, u32, u32)>,
 }
 
+/// The text of [`Identities`] has reached its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("names and e-mail addresses have reached their limit")]
+pub struct NoRoom;
+
 impl Identities {
     /// Bytes that an e-mail address and a name may have together without counting against the limit.
     const BYTES_EACH: usize = 256;
@@ -175,22 +180,21 @@ impl Identities {
         self.text.len().saturating_sub(Self::BYTES_EACH * self.spans.len())
     }
 
-    /// Whether the text has reached its limit.
-    pub(crate) fn is_full(&self) -> bool {
-        self.excess_bytes() >= self.excess_limit.max(1)
-    }
-
-    /// Adds one user. Text beyond 4 GiB is dropped.
-    pub fn push(&mut self, user: UserId, email: &str, name: &str) {
+    /// Adds one user.
+    ///
+    /// # Errors
+    /// The text has no room for both within its limit, or within 4 GiB. The user was not added.
+    pub fn push(&mut self, user: UserId, email: &str, name: &str) -> Result<(), NoRoom> {
         let start = self.text.len();
-        let ends = (start + email.len(), start + email.len() + name.len());
-        if let (Ok(start), Ok(middle), Ok(end)) =
-            (u32::try_from(start), u32::try_from(ends.0), u32::try_from(ends.1))
-        {
-            self.text.push_str(email);
-            self.text.push_str(name);
-            self.spans.push((user, start, middle, end));
+        let (middle, end) = (start + email.len(), start + email.len() + name.len());
+        if end.saturating_sub(Self::BYTES_EACH * (self.spans.len() + 1)) > self.excess_limit {
+            return Err(NoRoom);
         }
+        let position = |at: usize| u32::try_from(at).map_err(|_| NoRoom);
+        self.spans.push((user, position(start)?, position(middle)?, position(end)?));
+        self.text.push_str(email);
+        self.text.push_str(name);
+        Ok(())
     }
 
     /// Adds all users of `others`.
@@ -198,7 +202,8 @@ impl Identities {
         for &(user, start, middle, end) in &others.spans {
             let email = others.text.get(start as usize..middle as usize);
             let name = others.text.get(middle as usize..end as usize);
-            self.push(user, email.unwrap_or_default(), name.unwrap_or_default());
+            // Both have room: the others were limited to what these had left.
+            let _ = self.push(user, email.unwrap_or_default(), name.unwrap_or_default());
         }
     }
 

@@ -31,6 +31,7 @@ use crate::http::{self, Body, Security};
 use crate::metrics::telemetry::{Rejection, Telemetry};
 use file::WebFile;
 use password::{Login, Passwords, Verdict};
+pub(crate) use policy::Protection;
 use rate::{Admission, Bucket};
 use source::{Fixed, Source, View};
 pub(crate) use summary::Summary;
@@ -85,13 +86,6 @@ impl Checked {
             None => Transport::Plain,
         }
     }
-}
-
-/// Whether TLS or a password protects the port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protection {
-    On,
-    Off,
 }
 
 /// What a listener speaks below HTTP.

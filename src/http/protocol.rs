@@ -14,8 +14,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::Watcher;
 
 use super::body::{Abort, Body};
-use super::security::Version;
-use super::stream::Stream;
+use super::stream::{Stream, Version};
 
 /// The requests that a connection of HTTP/2 may have running. A browser asks for the files of the live page at once;
 /// Prometheus sends one request at a time.

@@ -3,7 +3,7 @@
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::stream::Stream;
+use super::stream::{Stream, Version};
 
 /// A bound socket, and how its connections are protected.
 #[derive(Debug)]
@@ -29,15 +29,6 @@ pub enum Security {
     /// By TLS.
     #[cfg(feature = "daemon")]
     Tls(super::tls::Tls),
-}
-
-/// The version of HTTP that a connection speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
-    Http1,
-    /// Only over TLS, where the handshake agreed on it.
-    #[cfg(feature = "daemon")]
-    Http2,
 }
 
 impl Security {

@@ -69,3 +69,12 @@ impl AsyncWrite for Stream {
         either!(&mut *self, poll_shutdown(context))
     }
 }
+
+/// The version of HTTP that a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    Http1,
+    /// Only over TLS, where the handshake agreed on it.
+    #[cfg(feature = "daemon")]
+    Http2,
+}

@@ -7,6 +7,13 @@ use rustls::{SupportedCipherSuite, SupportedProtocolVersion, version};
 use super::section::Value;
 use crate::config::Error;
 
+/// Whether TLS or a password protects the port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protection {
+    On,
+    Off,
+}
+
 /// Whether HTTP/2 is offered to clients that speak TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Http2 {

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use ring::digest;
 
-use super::Protection;
 use super::file::WebFile;
-use super::policy::Http2;
+use super::policy::{Http2, Protection};
 use super::tls::{self, Materials, Tls};
 use crate::config;
 use crate::config::yaml;

@@ -553,7 +553,7 @@ async fn the_names_of_all_pages_share_one_limit() {
         page((((number - 1) * 5)..(number * 5).min(20)).map(named), r#""total_count":20"#)
     })
     .await;
-    for (text_bytes, with_names) in [(1 << 20, 20), (3_000, 5), (0, 2)] {
+    for (text_bytes, with_names) in [(1 << 20, 20), (3_000, 4), (0, 0)] {
         let mut options = server.options();
         (options.pii, options.bounds.text_bytes) = (Pii::Keep, text_bytes);
         let summary = client(options, &budget()).summary().await.unwrap();
@@ -581,6 +581,6 @@ async fn larger_pages_are_not_tried_where_they_would_not_help() {
         (options.pii, options.bounds.text_bytes) = (pii, text_bytes);
         let summary = client(options, &budget()).summary().await.unwrap();
         assert_eq!((summary.rows.len(), &summary.completeness), (users * 2, &Completeness::Complete));
-        assert_eq!(server.lines(), ["/summary", "/summary?page=2"]);
+        assert_eq!(server.lines(), ["GET /summary", "GET /summary?page=2"]);
     }
 }

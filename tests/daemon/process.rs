@@ -26,7 +26,7 @@ fn two_environment_variables_are_enough_and_sigterm_stops_with_code_0() {
     assert!(sum(&metrics, "cloudflare_zt_risk_users") > 0.0, "{metrics}");
     // An idle connection, such as Prometheus keeps, does not delay the stop.
     let mut idle = TcpStream::connect(address).expect("it listens");
-    idle.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: test\r\n\r\n").expect("a request goes out");
+    idle.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("a request goes out");
     let mut first = [0; 12];
     idle.read_exact(&mut first).expect("an answer");
     exporter.signal("TERM");

@@ -96,18 +96,13 @@ impl Element for Row {
             cursor.skip()?;
             return Ok(Read::Rejected(None));
         }
-        let identities = match identities {
-            Some(full) if full.is_full() => {
-                odd.push("name", Found::TooLong);
-                None
-            }
-            identities => identities,
-        };
         if let Some((fields, length)) = fast_path::row(cursor.rest()) {
             cursor.advance(length);
             if let Some(identities) = identities {
                 let [email, name] = [fields.email, fields.name].map(String::from_utf8_lossy);
-                identities.push(fields.row.user, &email, &name);
+                if identities.push(fields.row.user, &email, &name).is_err() {
+                    odd.push("name", Found::TooLong);
+                }
             }
             return Ok(Read::Good(fields.row));
         }
@@ -135,8 +130,10 @@ impl Element for Row {
                 }
                 text.into_owned()
             };
-            let email = text("email", email, MAX_EMAIL);
-            identities.push(*user, &email, &text("name", name, MAX_NAME));
+            let (email, name) = (text("email", email, MAX_EMAIL), text("name", name, MAX_NAME));
+            if identities.push(*user, &email, &name).is_err() {
+                odd.push("name", Found::TooLong);
+            }
         }
         let user = user.or_odd("user_id", odd);
         let last_event = last_event.or_odd("last_event", odd).unwrap_or(Timestamp::UNKNOWN);

@@ -128,7 +128,7 @@ fn configure(rig: &Rig, id: &str, name: &str, enabled: bool, risk_level: Level) 
 async fn deactivate(rig: &Rig) {
     let body = r#"{"tenant_url":"https://example.okta.com","active":false}"#;
     let request = format!(
-        "PUT /client/v4/accounts/{ACME}/zt_risk_scoring/integrations/{OKTA} HTTP/1.1\r\nHost: test\r\n\
+        "PUT /client/v4/accounts/{ACME}/zt_risk_scoring/integrations/{OKTA} HTTP/1.1\r\nHost: localhost\r\n\
          Authorization: Bearer for-acme\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     );

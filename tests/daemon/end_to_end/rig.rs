@@ -157,7 +157,7 @@ impl Rig {
     /// The status and the body of a response.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.address).await.expect("the exporter listens");
-        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("a request goes out");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("an answer in UTF-8");

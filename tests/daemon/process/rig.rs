@@ -102,7 +102,7 @@ pub(super) fn address(log: &mut BufReader<ChildStderr>) -> SocketAddr {
 
 pub(super) fn get(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("it listens");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         .expect("a request goes out");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
