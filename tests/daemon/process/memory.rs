@@ -220,16 +220,16 @@ fn no_answer_takes_more_than_64_mib() {
     let _log = program.drained_log();
     let process = program.id();
 
-    let give = |answer: Answer| {
+    let give = |what: &str, answer: Answer| {
         send_answer.send(answer).expect("the server runs");
-        processed.recv_timeout(TIMEOUT).expect("the answer is processed");
+        processed.recv_timeout(TIMEOUT).unwrap_or_else(|_| panic!("{what} is not processed"));
     };
-    give(users(1, 10, 10));
-    give(events(1, 10, 10));
+    give("a user", users(1, 10, 10));
+    give("an event", events(1, 10, 10));
     for (what, answer) in answers() {
         forget_peak(process);
         let before = peak(process);
-        give(answer);
+        give(what, answer);
         let more = peak(process) - before;
         assert!(more < MOST, "{what}: {} MiB", more / MIB);
     }
