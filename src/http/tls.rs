@@ -84,6 +84,8 @@ impl Tls {
         }
         let mut attempt = Attempt { tls: self, succeeded: false };
         if first != [HANDSHAKE] {
+            // Counted before the answer, so that a client that has it finds it counted.
+            drop(attempt);
             refuse_plain_http(stream).await;
             return None;
         }

@@ -86,9 +86,10 @@ impl ClientCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         if let Some(chains) = &self.chains {
-            match self.anchors.iter().any(|anchor| anchor == leaf) {
-                true => Self::verify_anchor(leaf, now)?,
-                false => drop(chains.verify_client_cert(leaf, intermediates, now)?),
+            if self.anchors.iter().any(|anchor| anchor == leaf) {
+                Self::verify_anchor(leaf, now)?;
+            } else {
+                chains.verify_client_cert(leaf, intermediates, now)?;
             }
         }
         if let Some(allowed) = &self.allowed_names {

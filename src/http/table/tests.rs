@@ -88,12 +88,14 @@ fn named(closing: Vec<Closing<&'static str>>) -> Vec<(&'static str, CloseReason)
     closing.into_iter().map(|closing| (closing.closer, closing.reason)).collect()
 }
 
+/// What happens in a case: when in milliseconds, to which connection, and what.
+type Steps = &'static [(u64, &'static str, Do)];
+
 const PAGE: Do = Send(&[(1, 100)]);
 
 #[test]
 fn the_connection_that_has_been_idle_or_slow_for_longest_makes_room() {
     use CloseReason::{ConnectionLimit, PeerLimit};
-    type Steps = &'static [(u64, &'static str, Do)];
     let cases: [(&str, Steps, &[(&str, CloseReason)]); 15] = [
         ("there is room", &[(0, "a", Open("10.0.0.1"))], &[]),
         (
@@ -286,7 +288,7 @@ fn two_networks_of_ipv6_are_two_peers_and_the_newcomers_network_pays() {
 fn each_wait_has_its_end() {
     use CloseReason::{Idle, NoRequest, SlowReader};
     const OPEN: (u64, &str, Do) = (0, "a", Open("10.0.0.1"));
-    let cases: [(&str, &[(u64, &'static str, Do)], u64, Option<CloseReason>); 6] = [
+    let cases: [(&str, Steps, u64, Option<CloseReason>); 6] = [
         ("a first request", &[OPEN], 5_000, Some(NoRequest)),
         (
             "another request",

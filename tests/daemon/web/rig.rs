@@ -35,7 +35,7 @@ pub(super) fn hash() -> String {
 
 /// A directory with a web configuration, a certificate of the server, and its CA.
 pub(super) struct Place {
-    directory: TempDir,
+    directory: Arc<TempDir>,
     pub(super) authority: Authority,
 }
 
@@ -44,7 +44,10 @@ pub(super) const TLS: &str = "tls_server_config:\n  cert_file: server.crt\n  key
 
 impl Place {
     pub(super) fn new(config: &str) -> Self {
-        let place = Self { directory: tempfile::tempdir().unwrap(), authority: Authority::new("server CA") };
+        let place = Self {
+            directory: Arc::new(tempfile::tempdir().unwrap()),
+            authority: Authority::new("server CA"),
+        };
         place.write("web.yaml", config);
         place.renew();
         place
@@ -102,7 +105,7 @@ impl Place {
         let running = tokio::spawn(server::run(Sockets { main, health }, parts, async {
             let _ = stopped.await;
         }));
-        Exporter { addresses, telemetry, stop, running }
+        Exporter { addresses, telemetry, stop, running, _files: Arc::clone(&self.directory) }
     }
 }
 
@@ -110,6 +113,8 @@ impl Place {
 pub(super) struct Exporter {
     pub(super) addresses: Vec<SocketAddr>,
     telemetry: Telemetry,
+    /// The files are read at each request.
+    _files: Arc<TempDir>,
     pub(super) stop: oneshot::Sender<()>,
     pub(super) running: JoinHandle<()>,
 }
