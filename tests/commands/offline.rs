@@ -261,7 +261,8 @@ fn the_variables_of_an_account_may_be_set_elsewhere() {
     let file = Place::new("log: {level: info}\n");
     let id = ("CLOUDFLARE_ACCOUNT_ID", "00000000000000000000000000000001");
     let elsewhere = "it must be set where the exporter runs";
-    let table: [(&[(&str, &str)], i32, String); 5] = [
+    type Variables = &'static [(&'static str, &'static str)];
+    let table: [(Variables, i32, String); 5] = [
         (
             &[],
             0,

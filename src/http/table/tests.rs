@@ -91,12 +91,15 @@ fn named(closing: Vec<Closing<&'static str>>) -> Vec<(&'static str, CloseReason)
 /// What happens in a case: when in milliseconds, to which connection, and what.
 type Steps = &'static [(u64, &'static str, Do)];
 
+/// Which connections are closed.
+type Closed = &'static [(&'static str, CloseReason)];
+
 const PAGE: Do = Send(&[(1, 100)]);
 
 #[test]
 fn the_connection_that_has_been_idle_or_slow_for_longest_makes_room() {
     use CloseReason::{ConnectionLimit, PeerLimit};
-    let cases: [(&str, Steps, &[(&str, CloseReason)]); 15] = [
+    let cases: [(&str, Steps, Closed); 15] = [
         ("there is room", &[(0, "a", Open("10.0.0.1"))], &[]),
         (
             "of one peer, the one that was opened first",
