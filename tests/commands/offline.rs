@@ -259,7 +259,7 @@ fn a_warning_of_the_configuration_is_a_finding() {
 #[test]
 fn the_variables_of_an_account_may_be_set_elsewhere() {
     let file = Place::new("log: {level: info}\n");
-    let id = ("CLOUDFLARE_ACCOUNT_ID", "00000000000000000000000000000001");
+    const ID: (&str, &str) = ("CLOUDFLARE_ACCOUNT_ID", "00000000000000000000000000000001");
     let elsewhere = "it must be set where the exporter runs";
     type Variables = &'static [(&'static str, &'static str)];
     let table: [(Variables, i32, String); 5] = [
@@ -270,14 +270,14 @@ fn the_variables_of_an_account_may_be_set_elsewhere() {
              the exporter runs"
                 .to_owned(),
         ),
-        (&[id], 0, format!("configuration: CLOUDFLARE_API_TOKEN is not set here; {elsewhere}")),
+        (&[ID], 0, format!("configuration: CLOUDFLARE_API_TOKEN is not set here; {elsewhere}")),
         (
-            &[id, ("CLOUDFLARE_EMAIL", "a@b")],
+            &[ID, ("CLOUDFLARE_EMAIL", "a@b")],
             0,
             format!("configuration: CLOUDFLARE_API_KEY is not set here; {elsewhere}"),
         ),
         (
-            &[id, ("CLOUDFLARE_API_KEY", "s3cr3t")],
+            &[ID, ("CLOUDFLARE_API_KEY", "s3cr3t")],
             2,
             "CLOUDFLARE_API_KEY is set, but CLOUDFLARE_EMAIL is not".to_owned(),
         ),
