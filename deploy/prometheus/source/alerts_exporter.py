@@ -15,6 +15,7 @@ CLOSED = (
 
 # Only people read names and e-mail addresses, and ZeroTrustUnknownRiskLevel reports the levels of users.
 QUIET_FIELDS = "email|max_risk_level|name"
+UNEXPECTED_FIELDS = f'zt_risk_exporter_unexpected_fields_total{{field!~"{QUIET_FIELDS}"}}'
 
 
 def stale(resources: str, s: Settings) -> str:
@@ -200,11 +201,13 @@ def reading_alerts(s: Settings) -> list[Alert]:
             severity=WARNING,
             expr=f"""
             max by (job, account, resource, field) (
-              {indented(14, rose(f'zt_risk_exporter_unexpected_fields_total{{field!~"{QUIET_FIELDS}"}}', s.lost_window))}
+              {indented(14, rose(UNEXPECTED_FIELDS, s.lost_window))}
             )
             """,
             for_duration="0s",
-            summary="The field {{ $labels.field }} in the {{ $labels.resource }} of {{ $labels.account }} is unexpected.",
+            summary=(
+                "The field {{ $labels.field }} in the {{ $labels.resource }} of {{ $labels.account }} is unexpected."
+            ),
             description="""
             Cloudflare's answers for the resource {{ $labels.resource }} of {{ $labels.account }} have the field
             {{ $labels.field }} in a form that is not documented. The exporter works without it. Its log and the live

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -147,7 +147,7 @@ fn requested(mut stream: &TcpStream) -> String {
 
 /// Serves small answers, and each answer that comes through `answers` once. Confirms it when the client has processed it,
 /// which is when it sends further requests: one poller sends them all.
-fn serve(listener: &TcpListener, answers: &Receiver<Answer>, processed: &Sender<()>) {
+fn serve(listener: &TcpListener, answers: &Receiver<Answer>, processed: &SyncSender<()>) {
     let mut next: Option<Answer> = None;
     let (mut listed, mut further) = (vec![Uuid::from_u128(1)], None);
     for stream in listener.incoming() {
@@ -203,8 +203,8 @@ fn peak(process: u32) -> usize {
 fn no_answer_takes_more_than_64_mib() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address: SocketAddr = listener.local_addr().expect("its address");
-    let (send_answer, next_answers) = mpsc::channel();
-    let (send_processed, processed) = mpsc::channel();
+    let (send_answer, next_answers) = mpsc::sync_channel(1);
+    let (send_processed, processed) = mpsc::sync_channel(1);
     std::thread::spawn(move || serve(&listener, &next_answers, &send_processed));
     let directory = tempfile::tempdir().expect("a directory");
     let config = directory.path().join("config.yaml");

@@ -28,24 +28,24 @@ impl Authority {
 
     /// A certificate for `names`.
     pub(super) fn issue(&self, names: &[&str]) -> Pair {
-        self.sign(params(names))
+        self.sign(&params(names))
     }
 
     /// A certificate that has ended.
     pub(super) fn issue_ended(&self, names: &[&str]) -> Pair {
         let mut params = params(names);
         (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
-        self.sign(params)
+        self.sign(&params)
     }
 
     /// A certificate for servers only.
     pub(super) fn issue_for_server(&self, names: &[&str]) -> Pair {
         let mut params = params(names);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        self.sign(params)
+        self.sign(&params)
     }
 
-    fn sign(&self, params: CertificateParams) -> Pair {
+    fn sign(&self, params: &CertificateParams) -> Pair {
         let key = KeyPair::generate().unwrap();
         let cert = params.signed_by(&key, &self.0).unwrap();
         Pair { cert: cert.pem(), key: key.serialize_pem() }
