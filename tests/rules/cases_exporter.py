@@ -417,6 +417,7 @@ def certificate() -> list[Case]:
             {58: [], 62: ["a:10069"]},
         ),
         case("a certificate that has ended fires", {CERTIFICATE: hold(-86400, 60)}, {1: ["a:10069"], 50: ["a:10069"]}),
+        case("a certificate that ends in fifteen days is quiet", {CERTIFICATE: hold(15 * 86400, 60)}, {1: [], 50: []}),
         case(
             "a new certificate ends the alert",
             {CERTIFICATE: hold(86400, 60) + hold(90 * 86400, 60)},

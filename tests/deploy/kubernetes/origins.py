@@ -254,8 +254,16 @@ def the_exporter_accepts_every_configuration() -> None:
                 file.write_text(
                     "simulated-token" if path.endswith("/token") else path.replace("/", "-"), encoding="utf-8"
                 )
+            web = set(re.findall(r"/etc/zt-risk-exporter-web/[^\s\"']+", text))
+            assert all(str(Path(path).parent) in mounts for path in web), f"{source}: {mounts}"
+            for path in web:
+                file = work / path.removeprefix("/")
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text("{}\n", encoding="utf-8")
             config = work / "config.yaml"
-            config.write_text(text.replace("/run/secrets/", f"{work}/run/secrets/"), encoding="utf-8")
+            for mounted in ("/run/secrets/", "/etc/zt-risk-exporter-web/"):
+                text = text.replace(mounted, f"{work}{mounted}")
+            config.write_text(text, encoding="utf-8")
             environment = os.environ | {"ZT_RISK_EXPORTER__CLOUDFLARE__BASE_URL": url}
             done = subprocess.run(
                 [exporter, "check", f"--config.file={config}"],
