@@ -4,12 +4,8 @@
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-
-/// How long to wait before looking again whether a part that does not answer has ended.
-const ENDING: Duration = Duration::from_millis(100);
 
 /// A part sends the answer here.
 type Ping = oneshot::Sender<()>;
@@ -23,15 +19,17 @@ pub(crate) struct Liveness {
 impl Liveness {
     /// Wraps `work`, which never ends, so that it answers pings whenever it is waiting.
     pub(crate) fn watch<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
-        answering(work, self.add().1)
+        let (_, mut pings) = self.add();
+        async move { answering(work, &mut pings).await }
     }
 
     /// The same for work that may end: it is no longer pinged then.
     pub(crate) fn watch_until_end<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
-        let (part, pings) = self.add();
+        let (part, mut pings) = self.add();
         let liveness = self.clone();
         async move {
-            let ended = answering(work, pings).await;
+            let ended = answering(work, &mut pings).await;
+            // Before `pings` is dropped, so that a beat that gets no answer finds the part gone.
             liveness.parts().retain(|other| !other.same_channel(&part));
             ended
         }
@@ -43,9 +41,9 @@ impl Liveness {
         for part in parts {
             let (ping, answer) = oneshot::channel();
             if part.send(ping).await.is_err() || answer.await.is_err() {
-                // A part that may end removes itself as soon as it has ended.
-                while self.parts().iter().any(|other| other.same_channel(&part)) {
-                    tokio::time::sleep(ENDING).await;
+                // A part that may end has removed itself.
+                if self.parts().iter().any(|other| other.same_channel(&part)) {
+                    std::future::pending::<()>().await;
                 }
             }
         }
@@ -63,7 +61,7 @@ impl Liveness {
     }
 }
 
-async fn answering<F: Future>(work: F, mut pings: mpsc::Receiver<Ping>) -> F::Output {
+async fn answering<F: Future>(work: F, pings: &mut mpsc::Receiver<Ping>) -> F::Output {
     let mut work = pin!(work);
     loop {
         tokio::select! {
