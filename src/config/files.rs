@@ -1,11 +1,12 @@
 //! The files of a configuration, to find out whether one of them has changed.
 
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use ring::digest::{SHA256, digest};
+
+use super::regular_file::read_regular_file;
 
 /// No file of the configuration is longer. Of a longer one, only the beginning is compared.
 const COMPARED: u64 = 1 << 20;
@@ -39,18 +40,14 @@ impl fmt::Debug for Files {
     }
 }
 
-/// Only of a regular file, because reading others may not end.
 fn hash(path: &Path) -> io::Result<Vec<u8>> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(COMPARED).read_to_end(&mut bytes)?;
-    Ok(digest(&SHA256, &bytes).as_ref().to_vec())
+    Ok(digest(&SHA256, &read_regular_file(path, COMPARED)?).as_ref().to_vec())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -1,13 +1,13 @@
 //! Where credentials are, and how they are read.
 
 use std::fs;
-use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
 use super::error::Error;
+use super::regular_file::read_regular_file;
 use super::sources::Setting;
 use crate::cloudflare::Credentials;
 
@@ -147,19 +147,7 @@ pub(super) fn readable_by_all(path: &Path) -> Option<String> {
 }
 
 /// Reads a regular file, and at most a little more than any secret is long.
-///
-/// Other files are refused, because reading them may not end: a pipe blocks until somebody writes to it. The type is
-/// checked before the file is opened, because opening a pipe blocks too.
 fn read_bounded(path: &Path) -> Result<SecretSlice<u8>, Error> {
-    let unreadable = |error| Error::new(format!("cannot read {}: {error}", path.display()));
-    let mut bytes = Vec::with_capacity(LONGEST_SECRET * 2);
-    let regular = |metadata: fs::Metadata| match metadata.is_file() {
-        true => Ok(()),
-        false => Err(io::Error::other("it is not a regular file")),
-    };
-    fs::metadata(path).and_then(regular).map_err(unreadable)?;
-    let file = fs::File::open(path).map_err(unreadable)?;
-    file.metadata().and_then(regular).map_err(unreadable)?;
-    file.take(LONGEST_SECRET as u64 * 2).read_to_end(&mut bytes).map_err(unreadable)?;
-    Ok(bytes.into())
+    let bytes = read_regular_file(path, LONGEST_SECRET as u64 * 2);
+    bytes.map(Into::into).map_err(|error| Error::new(format!("cannot read {}: {error}", path.display())))
 }

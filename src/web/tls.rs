@@ -1,7 +1,6 @@
 //! Builds the TLS configuration of the server from the web configuration and the files that it names.
 
-use std::fs::File;
-use std::io::Read as _;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,6 +16,7 @@ use super::certificate::{Certificate, Unusable};
 use super::client_verifier::Verifier;
 use super::file::{Pem, TlsSettings};
 use super::policy::{ClientAuth, Http2, Preference};
+use crate::config::read_regular_file;
 use crate::http::tls::{HTTP1, HTTP2};
 
 /// A chain of certificates takes some 10 kB, a bundle of CAs 250 kB. A longer file is another file.
@@ -180,15 +180,11 @@ impl Material {
     }
 }
 
-fn read_bounded(path: &Path) -> std::io::Result<SecretSlice<u8>> {
-    // Opening a pipe waits for a writer, so that a mistaken path would stop every request.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::other("it is not a regular file"));
+/// Reads a regular file: a pipe, named by mistake, would stop every request.
+fn read_bounded(path: &Path) -> io::Result<SecretSlice<u8>> {
+    let bytes = read_regular_file(path, LONGEST_PEM + 1)?;
+    match bytes.len() as u64 > LONGEST_PEM {
+        true => Err(io::Error::other("it is longer than 1 MiB")),
+        false => Ok(bytes.into()),
     }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(LONGEST_PEM + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LONGEST_PEM {
-        return Err(std::io::Error::other("it is longer than 1 MiB"));
-    }
-    Ok(bytes.into())
 }
