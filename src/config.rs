@@ -34,7 +34,7 @@ pub(crate) use accounts::DEFAULT_SHARE;
 pub(crate) use background::BackgroundRead;
 pub(crate) use declared::Offline;
 pub use error::Error;
-pub(crate) use error::{Mistake, Mistakes, shown, shown_key};
+pub(crate) use error::{Mistake, Mistakes, shown_key};
 pub(crate) use files::Files;
 pub(crate) use flags::{FileFlags, LogFlags};
 pub use flags::{Flags, WebFlags};
@@ -42,6 +42,7 @@ pub(crate) use regular_file::read_regular_file;
 pub(crate) use reread::{ConfigSource, Fixed};
 pub use secret_files::CredentialSource;
 pub(crate) use shard::Shard;
+pub(crate) use sources::Setting;
 
 use crate::cloudflare::Credentials;
 use crate::http::listen::Listen;

@@ -45,22 +45,22 @@ pub(super) struct CloudflareVariables {
 
 /// The text of a setting, and the place where it was written.
 #[derive(Debug, Clone)]
-pub(super) struct Setting {
+pub(crate) struct Setting {
     /// Its name in messages.
-    pub(super) name: String,
-    pub(super) text: String,
-    pub(super) origin: Origin,
+    pub(crate) name: String,
+    pub(crate) text: String,
+    pub(crate) origin: Origin,
 }
 
 impl Setting {
     /// The error for a value that is not what it must be.
-    pub(super) fn must_be(&self, allowed: &str) -> Error {
+    pub(crate) fn must_be(&self, allowed: &str) -> Error {
         let problem = format!("{} is {}, but must be {allowed}", self.name, shown(&self.text));
         Error::at(&self.origin, problem)
     }
 
     /// Parses the text. The error of `grammar` begins with "must be".
-    pub(super) fn parse<T, E: fmt::Display>(
+    pub(crate) fn parse<T, E: fmt::Display>(
         &self,
         grammar: impl FnOnce(&str) -> Result<T, E>,
     ) -> Result<T, Error> {
@@ -71,7 +71,7 @@ impl Setting {
     }
 
     /// The error for a `problem`. The message does not show the value.
-    pub(super) fn refuse(&self, problem: &str) -> Error {
+    pub(crate) fn refuse(&self, problem: &str) -> Error {
         Error::at(&self.origin, format!("{} {problem}", self.name))
     }
 }

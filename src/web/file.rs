@@ -12,6 +12,7 @@ use secrecy::SecretString;
 
 use super::policy::{CipherSuites, ClientAuth, Curves, Http2, Preference, Versions};
 use super::section::{Section, go_duration};
+use crate::config::parse::whole_number;
 use crate::config::yaml::Document;
 use crate::config::{Error, Mistakes};
 
@@ -130,7 +131,7 @@ fn tls(root: &Section<'_>, http2: Http2, warnings: &mut Vec<String>) -> Result<O
         pem(&section, "key", "key_file")?,
         pem(&section, "client_ca", "client_ca_file")?,
     ];
-    let policy = section.text("client_auth_type")?;
+    let policy = section.value("client_auth_type")?;
     let allowed_sans = section.list("client_allowed_sans")?;
     let versions = Versions::parse(&section.value("min_version")?, &section.value("max_version")?, warnings)?;
     let suites = CipherSuites::parse(&section.values("cipher_suites")?, versions, http2, warnings)?;
@@ -147,10 +148,7 @@ fn tls(root: &Section<'_>, http2: Http2, warnings: &mut Vec<String>) -> Result<O
     }
     let missing = |what: &str| section.refuse(&format!("lacks {what} or {what}_file, which TLS needs"));
     let (cert, key) = (cert.ok_or_else(|| missing("cert"))?, key.ok_or_else(|| missing("key"))?);
-    let client_auth = match section.value("client_auth_type")? {
-        Some(value) => ClientAuth::parse(&value)?,
-        None => ClientAuth::None,
-    };
+    let client_auth = policy.as_ref().map_or(Ok(ClientAuth::None), ClientAuth::parse)?;
     if client_ca.is_some() && client_auth == ClientAuth::None {
         return Err(section.refuse("has a client_ca, but client_auth_type asks for no client certificate"));
     }
@@ -206,11 +204,11 @@ fn headers(http: &Section<'_>) -> Result<Vec<(HeaderName, HeaderValue)>, Error> 
     let mut headers = Vec::new();
     for (name, allowed) in HEADERS {
         let Some(value) = section.value(name)? else { continue };
-        if !allowed.is_empty() && !allowed.contains(&value.text) {
+        if !allowed.is_empty() && !allowed.contains(&value.text.as_str()) {
             return Err(value.must_be(&allowed.join(" or ")));
         }
         let name = HeaderName::from_bytes(name.as_bytes()).expect("the names above are header names");
-        let content = HeaderValue::from_str(value.text)
+        let content = HeaderValue::from_str(&value.text)
             .map_err(|_| value.must_be("text that is allowed in an HTTP header"))?;
         headers.push((name, content));
     }
@@ -229,7 +227,7 @@ fn users(root: &Section<'_>, warnings: &mut Vec<String>) -> Result<BTreeMap<Stri
             return Err(value.refuse("has a colon in the user's name, which HTTP cannot send"));
         }
         costs.push(cost);
-        users.insert(name.to_owned(), value.text.to_owned().into());
+        users.insert(name.to_owned(), value.text.into());
     }
     if costs.iter().any(|cost| *cost < WEAK_COST) {
         warnings.push(format!(
@@ -247,19 +245,12 @@ fn users(root: &Section<'_>, warnings: &mut Vec<String>) -> Result<BTreeMap<Stri
 fn rate_limit(root: &Section<'_>, warnings: &mut Vec<String>) -> Result<Option<RateLimit>, Error> {
     let section = root.section("rate_limit", &["interval", "burst"])?;
     let interval = match section.value("interval")? {
-        Some(value) => go_duration(value.text)
+        Some(value) => go_duration(&value.text)
             .ok_or_else(|| value.must_be("a duration such as 500ms, 1s or 1m30s, or 0 for no limit"))?,
         None => Duration::ZERO,
     };
-    let burst = match section.value("burst")? {
-        Some(value) => value
-            .text
-            .parse()
-            .ok()
-            .filter(|_| value.text.bytes().all(|byte| byte.is_ascii_digit()))
-            .ok_or_else(|| value.must_be(&format!("a whole number from 0 to {}", u32::MAX)))?,
-        None => 0,
-    };
+    let burst = section.value("burst")?.map(|value| value.parse(whole_number(0..=u32::MAX))).transpose()?;
+    let burst = burst.unwrap_or(0);
     if interval.is_zero() {
         return Ok(None);
     }

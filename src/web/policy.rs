@@ -4,8 +4,7 @@ use rustls::crypto::SupportedKxGroup;
 use rustls::crypto::ring::{cipher_suite as suite, kx_group};
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion, version};
 
-use super::section::Value;
-use crate::config::Error;
+use crate::config::{Error, Setting};
 
 /// Whether TLS or a password protects the port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +38,8 @@ pub(super) enum ClientAuth {
 }
 
 impl ClientAuth {
-    pub(super) fn parse(value: &Value<'_>) -> Result<Self, Error> {
-        Ok(match value.text {
+    pub(super) fn parse(value: &Setting) -> Result<Self, Error> {
+        Ok(match value.text.as_str() {
             "NoClientCert" => Self::None,
             "RequestClientCert" => Self::Request,
             "RequireAnyClientCert" | "RequireClientCert" => Self::RequireAny,
@@ -102,12 +101,12 @@ impl Version {
 
 impl Versions {
     pub(super) fn parse(
-        min: &Option<Value<'_>>,
-        max: &Option<Value<'_>>,
+        min: &Option<Setting>,
+        max: &Option<Setting>,
         warnings: &mut Vec<String>,
     ) -> Result<Self, Error> {
         const NAMES: &str = "TLS10, TLS11, TLS12 or TLS13";
-        let min = match min.as_ref().map(|value| (value.text, value)) {
+        let min = match min.as_ref().map(|value| (value.text.as_str(), value)) {
             None | Some(("TLS12", _)) => Version::Tls12,
             Some(("TLS13", _)) => Version::Tls13,
             Some((old @ ("TLS10" | "TLS11"), _)) => {
@@ -117,7 +116,7 @@ impl Versions {
             Some((_, value)) => return Err(value.must_be(NAMES)),
         };
         let Some(value) = max else { return Ok(Self { min, max: Version::Tls13 }) };
-        let max = match value.text {
+        let max = match value.text.as_str() {
             "TLS13" => Version::Tls13,
             "TLS12" => Version::Tls12,
             "TLS10" | "TLS11" => {
@@ -187,7 +186,7 @@ const SUITES_OF_HTTP2: [&str; 2] =
 
 impl CipherSuites {
     pub(super) fn parse(
-        values: &[Value<'_>],
+        values: &[Setting],
         versions: Versions,
         http2: Http2,
         warnings: &mut Vec<String>,
@@ -199,13 +198,13 @@ impl CipherSuites {
         for value in values {
             if let Some((_, suite)) = SUITES.iter().find(|(name, _)| *name == value.text) {
                 suites.push(*suite);
-            } else if UNSUPPORTED_SUITES.contains(&value.text) {
+            } else if UNSUPPORTED_SUITES.contains(&value.text.as_str()) {
                 warnings.push(format!("the exporter does not support the cipher suite {}", value.text));
             } else if !SUITES_OF_TLS13.iter().any(|(name, _)| *name == value.text) {
                 return Err(value.must_be("a cipher suite that Go knows"));
             }
         }
-        let has_http2 = || values.iter().any(|value| SUITES_OF_HTTP2.contains(&value.text));
+        let has_http2 = || values.iter().any(|value| SUITES_OF_HTTP2.contains(&value.text.as_str()));
         if http2 == Http2::On && versions.min == Version::Tls12 && !has_http2() {
             return Err(first.refuse(&format!(
                 "lacks {} and {}, of which HTTP/2 requires one; add it, or set http_server_config.http2 to false",
@@ -233,7 +232,7 @@ const CURVES: [(&str, &dyn SupportedKxGroup); 3] =
     [("X25519", kx_group::X25519), ("CurveP256", kx_group::SECP256R1), ("CurveP384", kx_group::SECP384R1)];
 
 impl Curves {
-    pub(super) fn parse(values: &[Value<'_>], warnings: &mut Vec<String>) -> Result<Self, Error> {
+    pub(super) fn parse(values: &[Setting], warnings: &mut Vec<String>) -> Result<Self, Error> {
         let Some(first) = values.first() else {
             return Ok(Self(CURVES.iter().map(|(_, group)| *group).collect()));
         };

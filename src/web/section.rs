@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::config::Error;
 use crate::config::yaml::{Document, Field, Kind};
+use crate::config::{Error, Setting};
 
 /// A map of the document; one that is missing is empty.
 pub(super) struct Section<'a> {
@@ -13,27 +13,6 @@ pub(super) struct Section<'a> {
     prefix: String,
     line: usize,
     fields: &'a [Field],
-}
-
-/// A single value, with its place.
-pub(super) struct Value<'a> {
-    pub(super) text: &'a str,
-    name: String,
-    line: usize,
-    document: &'a Document,
-}
-
-impl Value<'_> {
-    /// The error for a value that is not what it must be. It shows the value.
-    pub(super) fn must_be(&self, allowed: &str) -> Error {
-        let problem = format!("{} is {}, but must be {allowed}", self.name, crate::config::shown(self.text));
-        Error::at(&self.document.origin(self.line), problem)
-    }
-
-    /// The error for a `problem`, which does not show the value.
-    pub(super) fn refuse(&self, problem: &str) -> Error {
-        Error::at(&self.document.origin(self.line), format!("{} {problem}", self.name))
-    }
 }
 
 impl<'a> Section<'a> {
@@ -97,17 +76,17 @@ impl<'a> Section<'a> {
     }
 
     /// The value of `name`, if it is there and not empty.
-    pub(super) fn value(&self, name: &str) -> Result<Option<Value<'a>>, Error> {
+    pub(super) fn value(&self, name: &str) -> Result<Option<Setting>, Error> {
         self.field(name).map_or(Ok(None), |field| self.single(field, format!("{}{name}", self.prefix)))
     }
 
     /// The text of [`Section::value`].
-    pub(super) fn text(&self, name: &str) -> Result<Option<&'a str>, Error> {
+    pub(super) fn text(&self, name: &str) -> Result<Option<String>, Error> {
         Ok(self.value(name)?.map(|value| value.text))
     }
 
     /// The values in the list `name`; none if it is not there.
-    pub(super) fn values(&self, name: &str) -> Result<Vec<Value<'a>>, Error> {
+    pub(super) fn values(&self, name: &str) -> Result<Vec<Setting>, Error> {
         let Some(field) = self.field(name) else { return Ok(Vec::new()) };
         let path = format!("{}{name}", self.prefix);
         match &field.value.kind {
@@ -115,9 +94,7 @@ impl<'a> Section<'a> {
             Kind::List(items) => items
                 .iter()
                 .map(|item| match &item.kind {
-                    Kind::Text(text) => {
-                        Ok(Value { text, name: path.clone(), line: item.line, document: self.document })
-                    }
+                    Kind::Text(text) => Ok(self.setting(path.clone(), text, item.line)),
                     _ => Err(Error::at(
                         &self.document.origin(item.line),
                         format!("{path} must be a list of texts"),
@@ -134,7 +111,7 @@ impl<'a> Section<'a> {
     pub(super) fn list(&self, name: &str) -> Result<Option<Vec<String>>, Error> {
         let values = self.values(name)?;
         let is_there = self.field(name).is_some_and(|field| !matches!(field.value.kind, Kind::Null));
-        Ok(is_there.then(|| values.iter().map(|value| value.text.to_owned()).collect()))
+        Ok(is_there.then(|| values.into_iter().map(|value| value.text).collect()))
     }
 
     /// A value that YAML reads as true or false.
@@ -148,7 +125,7 @@ impl<'a> Section<'a> {
     }
 
     /// The entries of the map `name`, whose keys may be anything.
-    pub(super) fn entries(&self, name: &str) -> Result<Vec<(&'a str, Value<'a>)>, Error> {
+    pub(super) fn entries(&self, name: &str) -> Result<Vec<(&'a str, Setting)>, Error> {
         let Some(field) = self.field(name) else { return Ok(Vec::new()) };
         let path = format!("{}{name}", self.prefix);
         let fields = match &field.value.kind {
@@ -167,15 +144,19 @@ impl<'a> Section<'a> {
         fields.iter().map(entry).collect()
     }
 
-    fn single(&self, field: &'a Field, name: String) -> Result<Option<Value<'a>>, Error> {
+    fn single(&self, field: &'a Field, name: String) -> Result<Option<Setting>, Error> {
         match &field.value.kind {
             Kind::Null => Ok(None),
             Kind::Text(text) if text.is_empty() => Ok(None),
-            Kind::Text(text) => Ok(Some(Value { text, name, line: field.line, document: self.document })),
+            Kind::Text(text) => Ok(Some(self.setting(name, text, field.line))),
             Kind::List(_) | Kind::Map(_) => {
                 Err(Error::at(&self.document.origin(field.line), format!("{name} must be a single value")))
             }
         }
+    }
+
+    fn setting(&self, name: String, text: &str, line: usize) -> Setting {
+        Setting { name, text: text.to_owned(), origin: self.document.origin(line) }
     }
 
     fn field(&self, name: &str) -> Option<&'a Field> {
