@@ -135,7 +135,7 @@ async fn ask(config: &Config, clock: &Clock) -> Vec<Finding> {
         let budget = budgets
             .entry(account.credential)
             .or_insert_with(|| Budget::new(account.budget_share, clock.clone()));
-        let mut trial = Trial { account, clock, findings: &mut findings };
+        let mut trial = Trial { account, clock, findings: Vec::new() };
         // A retry would hide that the first attempt failed.
         let options = Options { attempts: 1, ..foreground() };
         match Session::open(config, account, budget.clone(), options, clock) {
@@ -145,6 +145,7 @@ async fn ask(config: &Config, clock: &Clock) -> Vec<Finding> {
                 trial.note(Resource::TokenVerify, Verdict::Failed, "no client", problem);
             }
         }
+        findings.extend(trial.findings);
     }
     findings
 }

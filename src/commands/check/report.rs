@@ -129,9 +129,9 @@ impl Finding {
 
 impl Report {
     /// The findings, in the order of the checks. Those of one account are together.
-    pub(super) fn new(mode: Mode, mut findings: Vec<Finding>) -> Self {
+    pub(super) fn new(mode: Mode, findings: Vec<Finding>) -> Self {
         let mut tables: Vec<Vec<Finding>> = Vec::new();
-        for finding in findings.drain(..) {
+        for finding in findings {
             match tables.last_mut() {
                 Some(last) if last.first().is_some_and(|one| one.table() == finding.table()) => {
                     last.push(finding);
