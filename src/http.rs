@@ -26,10 +26,10 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-#[cfg(feature = "daemon")]
-pub(crate) use body::chained;
 pub(crate) use body::stream;
 pub use body::{Abort, Body, full, plain_text};
+#[cfg(feature = "daemon")]
+pub(crate) use body::{chained, method_not_allowed};
 pub use connections::Connections;
 use connections::OpenRequest;
 use host::BadHost;

@@ -17,8 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
-    ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, VARY,
-    X_CONTENT_TYPE_OPTIONS,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
@@ -52,6 +51,7 @@ const LIMITS: Limits = Limits {
 
 /// Some kubelets, load balancers and container engines need one connection each.
 const HEALTH_LIMITS: Limits = Limits { connections: 64, connections_of_one_peer: 16, ..LIMITS };
+
 /// No answer may be read, embedded or reinterpreted by pages of other sites.
 static COMMON_HEADERS: [(HeaderName, HeaderValue); 2] = [
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
@@ -167,20 +167,15 @@ impl Server {
         match self.route(request.uri().path()) {
             Some(route) => self.route_answer(request, &route),
             None => {
-                let mut response = http::plain_text(StatusCode::NOT_FOUND, "");
                 let text = format!("not found; the metrics are at {}\n", self.parts.metrics_path);
-                *response.body_mut() = http::full(text);
-                response
+                http::plain_text(StatusCode::NOT_FOUND, text)
             }
         }
     }
 
     fn route_answer(&self, request: &Request<Incoming>, route: &Route<'_>) -> Response<Body> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut refused =
-                http::plain_text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed here\n");
-            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return refused;
+            return http::method_not_allowed("GET, HEAD", "only GET and HEAD are allowed here\n");
         }
         let mut response = match route {
             Route::Metrics => self.metrics(request),

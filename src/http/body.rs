@@ -8,6 +8,8 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Frame, SizeHint};
+#[cfg(feature = "daemon")]
+use hyper::header::ALLOW;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 
@@ -63,6 +65,14 @@ pub fn plain_text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> 
     *response.status_mut() = status;
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, plain);
+    response
+}
+
+/// The answer to a request whose method is none of `allowed`.
+#[cfg(feature = "daemon")]
+pub(crate) fn method_not_allowed(allowed: &'static str, text: &'static str) -> Response<Body> {
+    let mut response = plain_text(StatusCode::METHOD_NOT_ALLOWED, text);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }
 

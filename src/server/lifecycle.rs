@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hyper::header::{ALLOW, HeaderValue, ORIGIN};
+use hyper::header::ORIGIN;
 use hyper::{HeaderMap, Method, Response, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
@@ -24,13 +24,11 @@ pub enum Lifecycle {
 }
 
 impl Lifecycle {
-    /// The answer to a request with this method and these headers. A request that comes during a reload waits for a reload of its own.
+    /// The answer to a request with this method and these headers. A request that comes during a reload waits for a reload
+    /// of its own.
     pub(super) async fn answer(&self, method: &Method, headers: &HeaderMap) -> Response<Body> {
         if !matches!(*method, Method::POST | Method::PUT) {
-            let mut refused =
-                http::plain_text(StatusCode::METHOD_NOT_ALLOWED, "only POST and PUT are allowed here\n");
-            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, PUT"));
-            return refused;
+            return http::method_not_allowed("POST, PUT", "only POST and PUT are allowed here\n");
         }
         let Self::Enabled(requests) = self else {
             let text = "reloading over HTTP is off; --web.enable-lifecycle turns it on\n";
