@@ -162,8 +162,8 @@ impl Accounts {
                 out.put([&account.alias], expiry);
             }
         }
-        let level = |account: &'_ Account| (account.alias.clone(), account.budget.status());
-        let levels: Vec<(String, limit::BudgetStatus)> = accounts.values().map(level).collect();
+        let levels: Vec<(&str, limit::BudgetStatus)> =
+            accounts.values().map(|account| (account.alias.as_str(), account.budget.status())).collect();
         let mut out = writer.family(&f::BUDGET_LIMIT);
         for (alias, level) in &levels {
             out.put([alias], u64::from(level.limit));

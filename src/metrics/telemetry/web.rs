@@ -50,10 +50,7 @@ impl WebCounts {
     }
 
     pub(super) fn rejected(&self, reason: Rejection) {
-        let known = Rejection::ALL.iter().zip(&self.rejected).find(|(known, _)| **known == reason);
-        if let Some((_, count)) = known {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
+        self.rejected[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn handshake_failed(&self) {
