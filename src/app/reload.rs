@@ -24,7 +24,8 @@ const READ_WAIT: Duration = Duration::from_secs(10);
 pub(super) struct Reloader {
     source: ConfigSource,
     reads: BackgroundRead<Result<Config, config::Error>>,
-    comparisons: BackgroundRead<Comparison>,
+    /// Whether a file is no longer what was read from it.
+    comparisons: BackgroundRead<bool>,
     /// The configuration that is in use.
     config: Arc<Config>,
     /// Why the latest reload failed; `None` if it did not.
@@ -32,13 +33,6 @@ pub(super) struct Reloader {
     applies: mpsc::Sender<Apply>,
     telemetry: Telemetry,
     clock: Clock,
-}
-
-/// Whether files are still what was read from them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Comparison {
-    Same,
-    Changed,
 }
 
 /// Why a configuration is not used.
@@ -118,11 +112,7 @@ impl Reloader {
                 return;
             }
             let config = Arc::clone(&self.config);
-            let compare = move || match config.files.have_changed() {
-                true => Comparison::Changed,
-                false => Comparison::Same,
-            };
-            if self.comparisons.read(compare).await == Ok(Comparison::Changed) {
+            if self.comparisons.read(move || config.files.have_changed()).await == Ok(true) {
                 return;
             }
         }

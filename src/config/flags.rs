@@ -50,7 +50,7 @@ pub struct Flags {
 pub struct WebFlags {
     #[arg(long = "web.listen-address", value_name = "ADDRESS", help = keys::LISTEN_ADDRESS.help())]
     pub listen_address: Vec<String>,
-    #[arg(long = "web.systemd-socket", value_name = "BOOL", help = keys::SYSTEMD_SOCKET.help())]
+    #[arg(long = "web.systemd-socket", value_name = "true|false", help = keys::SYSTEMD_SOCKET.help())]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub systemd_socket: Option<String>,
     #[arg(long = "web.config.file", value_name = "FILE", help = keys::WEB_CONFIG_FILE.help())]

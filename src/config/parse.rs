@@ -11,8 +11,7 @@ use reqwest::Url;
 use tracing_subscriber::filter::Targets;
 
 use super::error::{Error, Mistakes};
-use super::sources::Layers;
-use super::sources::Setting;
+use super::sources::{Layers, Setting};
 use super::{AUDIT_INTERVAL, Filter, INTERVAL, LogFormat, Sockets, keys};
 use crate::clock::duration;
 use crate::http::listen::{Listen, NotAnAddress};
@@ -130,15 +129,9 @@ pub(super) fn listen_addresses(setting: &Setting) -> Result<Vec<Listen>, Error> 
 pub(super) fn sockets(layers: &Layers, mistakes: &mut Mistakes) -> Option<Sockets> {
     // The addresses are checked even if they are not used.
     let addresses = mistakes.note(listen_addresses(&layers.get_or_default(keys::LISTEN_ADDRESS)));
-    let setting = layers.get_or_default(keys::SYSTEMD_SOCKET);
-    match setting.text.as_str() {
-        "true" => Some(Sockets::Systemd),
-        "false" => addresses.map(Sockets::Bind),
-        _ => {
-            mistakes.add(setting.must_be("true or false"));
-            None
-        }
-    }
+    let inherited = layers.get_or_default(keys::SYSTEMD_SOCKET);
+    let sockets = switch(&inherited, Some(Sockets::Systemd), addresses.map(Sockets::Bind));
+    mistakes.note(sockets).flatten()
 }
 
 /// Reads the path of the metrics. It must not hide what is served at other paths.
