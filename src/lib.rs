@@ -43,7 +43,7 @@
 //! - [`store`]: rows of bytes in one file that survives restarts; it knows nothing about accounts.
 //! - [`cloudflare`]: the client: one method for each operation of the API, decoding, retries, and the request
 //!   budget (`limit`).
-//! - [`simulator`]: a stand-in for the API, with users to whom things happen.
+//! - [`simulator`]: a stand-in for the API, with users, events and resets.
 //! - [`model`]: levels, users, events, behaviors, integrations, and the snapshot of an account.
 //! - [`http`]: accepts connections, with limits on everything.
 //! - [`clock`]: the only room that reads a clock.

@@ -1,4 +1,4 @@
-//! A simulator of the Risk Scoring API on loopback: all operations, users to whom things happen, and faults.
+//! A simulator of the Risk Scoring API on loopback: all operations, users with events and resets, and faults.
 //!
 //! A [`Scenario`] defines the accounts; what happens in them follows from its seed and the clock. Tests use
 //! [`Simulator::start`], commands use [`serve`]. [`Simulator::truth`] returns what really happened;

@@ -135,7 +135,7 @@ impl Budgets {
 
 /// Which of the budgets `before` each group continues. It is the one of the same credential. If there is none, and all
 /// accounts that used a credential have the same new one, the budget goes with them: the new credential may belong to the
-/// same user, for whom Cloudflare counts the requests.
+/// same user, and Cloudflare counts the requests of a user.
 fn continued(before: &[&Group], groups: &[Group]) -> Vec<Option<usize>> {
     let with_credential =
         |credential: &Credentials| before.iter().position(|known| known.credential == *credential);

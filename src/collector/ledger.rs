@@ -59,7 +59,7 @@ pub(crate) struct Ledger {
     epoch: Option<Timestamp>,
     /// Events and resets at or before this time are not counted: users with such events were dropped.
     floor: Option<Timestamp>,
-    /// The floors of users whom an operator had forgotten, by a keyed hash of the id.
+    /// The floors of users that `state forget` removed, by a keyed hash of the id.
     forgotten: BTreeMap<u64, Timestamp>,
     labels: Labels,
     records: HashMap<UserId, Record>,

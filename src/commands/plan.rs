@@ -1,8 +1,8 @@
 //! `plan`: computes what watching an account costs, and how late changes are counted, before the exporter is started.
 //!
 //! Intervals and allowances come from the [`Schedule`] itself; the latency follows from a formula. A change waits for the
-//! next list, half a cycle on average; then for the last page of the list; then for its turn among the changed users, of
-//! whom the schedule reads a limited number in five minutes. Within a cycle each request has a fixed position, and may
+//! next list, half a cycle on average; then for the last page of the list; then for its turn among the changed users. The
+//! schedule reads a limited number of these in five minutes. Within a cycle each request has a fixed position, and may
 //! not be sent before the request that many positions earlier has left the window of the limit. That gives the time of
 //! each position ([`queueing`]), and so the median and the other quantiles.
 

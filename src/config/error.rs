@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// How many mistakes are shown. Who wrote more of them has given another file, or generates it.
+/// How many mistakes are shown. A file with more of them is the wrong file, or was generated.
 const MOST_SHOWN: usize = 100;
 
 /// An invalid configuration: one mistake or several, in the order of the file.

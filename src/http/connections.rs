@@ -15,7 +15,7 @@ use crate::clock::{Clock, Instant};
 /// How often connections whose time is over are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// At most one warning in this time: whoever opens too many connections opens thousands.
+/// At most one warning in this time, because a client that opens too many connections opens thousands.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The connections of a server. Clones share the same limits.

@@ -222,7 +222,8 @@ impl Ledger {
     }
 }
 
-/// The times of counted and listed events, by second, each once: thousands of events may have the same time. They are collected once an unknown event is listed.
+/// The times of counted and listed events, by second, each once: thousands of events may have the same time. They are
+/// collected once an unknown event is listed.
 #[derive(Default)]
 struct EventTimes(Option<HashMap<i64, Vec<Timestamp>>>);
 

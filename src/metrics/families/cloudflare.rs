@@ -95,7 +95,7 @@ families! {
     pub(crate) const BEHAVIOR_USERS: Family<2> = Family {
         name: "cloudflare_zt_risk_behavior_users_total",
         kind: Kind::Counter,
-        help: "Users for whom a counted event was the first of that behavior since their last reset.",
+        help: "Users with a counted event that was their first of that behavior since their last reset.",
         labels: ["account", "behavior"],
     };
 
