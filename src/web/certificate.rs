@@ -97,14 +97,7 @@ mod tests {
         -----END CERTIFICATE-----";
 
     /// `openssl x509 -req` without a file of extensions.
-    const VERSION_1: &str = "-----BEGIN CERTIFICATE-----\n\
-        MIIBFzCBvwIUfm23jLtXUtL3IRmIKR9HE0sHBYMwCgYIKoZIzj0EAwIwDjEMMAoG\n\
-        A1UEAwwDb2xkMCAXDTI2MTEyODE3MTIxNloYDzIxMjYxMTA0MTcxMjE2WjAOMQww\n\
-        CgYDVQQDDANvbGQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQgUz5Wwx3fba4y\n\
-        W3dTqRXRPLANJV7J3vGMffl678DdDY832Bfccas0/rsZ3+Sj32aSQLBugSED60f+\n\
-        yaflC4srMAoGCCqGSM49BAMCA0cAMEQCIEoAnA2rbAsbaiBAfgQmA+i2gq2JfrQK\n\
-        YoKKnzpMO4rCAiByZMtySyZU6+2Q8gDfjk92GGpQQWBu+YpppKsFQFju/A==\n\
-        -----END CERTIFICATE-----";
+    const VERSION_1: &str = include_str!("../../tests/fixtures/x509-version-1.pem");
 
     fn parse(pem: &str) -> Result<Certificate, Unusable> {
         Certificate::parse(&CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())

@@ -63,6 +63,25 @@ async fn short(_: Request<Incoming>) -> Result<Response<Body>, Abort> {
     Ok(http::plain_text(StatusCode::OK, "short\n"))
 }
 
+/// Answers a request for `/slow` only when it is told to, and all others at once.
+#[derive(Clone, Default)]
+struct Slow {
+    /// `/slow` was asked for.
+    asked: Arc<Notify>,
+    /// It may be answered.
+    answer: Arc<Notify>,
+}
+
+impl Slow {
+    async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Abort> {
+        if request.uri().path() == "/slow" {
+            self.asked.notify_one();
+            self.answer.notified().await;
+        }
+        short(request).await
+    }
+}
+
 #[tokio::test]
 async fn a_header_that_does_not_end_closes_the_connection() {
     let answered = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -187,20 +206,9 @@ async fn a_scrape_gets_through_however_many_connections_are_kept_open() {
 
 #[tokio::test]
 async fn the_connection_that_has_been_idle_for_longest_makes_room_and_not_one_that_waits_for_its_answer() {
-    let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let handle = {
-        let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
-        move |request: Request<Incoming>| {
-            let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
-            async move {
-                if request.uri().path() == "/slow" {
-                    asked.notify_one();
-                    answer.notified().await;
-                }
-                short(request).await
-            }
-        }
-    };
+    let Slow { asked, answer } = Slow::default();
+    let slow = Slow { asked: Arc::clone(&asked), answer: Arc::clone(&answer) };
+    let handle = move |request| slow.clone().answer(request);
     let stats = Arc::<ConnectionStats>::default();
     let limits = Limits { connections: 3, ..WIDE };
     let (address, _stop, _) = serve_and_count(limits, Arc::clone(&stats), handle).await;
@@ -282,20 +290,11 @@ async fn superseded_answers_take_a_bounded_amount_of_memory() {
 
 #[tokio::test]
 async fn a_running_answer_is_finished_after_the_stop() {
-    let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let handle = {
-        let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
-        move |request| {
-            let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
-            async move {
-                asked.notify_one();
-                answer.notified().await;
-                short(request).await
-            }
-        }
-    };
+    let Slow { asked, answer } = Slow::default();
+    let slow = Slow { asked: Arc::clone(&asked), answer: Arc::clone(&answer) };
+    let handle = move |request| slow.clone().answer(request);
     let (address, stop, running) = serve(WIDE, handle).await;
-    let client = tokio::spawn(async move { ask(address, "GET", "/", "").await });
+    let client = tokio::spawn(async move { ask(address, "GET", "/slow", "").await });
     asked.notified().await;
     stop.send(()).unwrap();
     answer.notify_one();
@@ -305,20 +304,9 @@ async fn a_running_answer_is_finished_after_the_stop() {
 
 #[tokio::test]
 async fn a_request_during_the_drain_is_answered_and_its_connection_closed() {
-    let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let handle = {
-        let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
-        move |request: Request<Incoming>| {
-            let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
-            async move {
-                if request.uri().path() == "/slow" {
-                    asked.notify_one();
-                    answer.notified().await;
-                }
-                short(request).await
-            }
-        }
-    };
+    let Slow { asked, answer } = Slow::default();
+    let slow = Slow { asked: Arc::clone(&asked), answer: Arc::clone(&answer) };
+    let handle = move |request| slow.clone().answer(request);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let [stop, draining] = [Arc::new(Notify::new()), Arc::new(Notify::new())];

@@ -35,6 +35,8 @@ JOBS = 12
 # Exit codes of curl: it could not connect, the server closed the connection, and failures of TLS and HTTP/2.
 NO_ANSWER = {7, 16, 35, 52, 55, 56, 92}
 
+NEW_KEY = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+
 
 def run(*command: str, **options: Any) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, **options).stdout
@@ -63,84 +65,22 @@ class Place:
     path: Path
     number: int = field(default=0)
 
+    def openssl(self, command: str) -> None:
+        run("openssl", *command.split(), cwd=self.path)
+
     def authority(self, name: str) -> None:
-        run(
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-            "-days",
-            "30",
-            "-keyout",
-            f"{name}.key",
-            "-out",
-            f"{name}.crt",
-            "-subj",
-            f"/CN={name}",
-            cwd=self.path,
-        )
+        self.openssl(f"req -x509 {NEW_KEY} -days 30 -keyout {name}.key -out {name}.crt -subj /CN={name}")
 
     def issue(self, name: str, authority: str, names: str) -> None:
-        extensions = self.path / f"{name}.ext"
-        extensions.write_text(f"subjectAltName={names}\n", encoding="utf-8")
-        run(
-            "openssl",
-            "req",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-            "-keyout",
-            f"{name}.key",
-            "-out",
-            f"{name}.csr",
-            "-subj",
-            f"/CN={name}",
-            cwd=self.path,
-        )
-        run(
-            "openssl",
-            "x509",
-            "-req",
-            "-in",
-            f"{name}.csr",
-            "-CA",
-            f"{authority}.crt",
-            "-CAkey",
-            f"{authority}.key",
-            "-CAcreateserial",
-            "-days",
-            "30",
-            "-extfile",
-            str(extensions),
-            "-out",
-            f"{name}.crt",
-            cwd=self.path,
-        )
+        (self.path / f"{name}.ext").write_text(f"subjectAltName={names}\n", encoding="utf-8")
+        self.openssl(f"req {NEW_KEY} -keyout {name}.key -out {name}.csr -subj /CN={name}")
+        signer = f"-CA {authority}.crt -CAkey {authority}.key -CAcreateserial"
+        self.openssl(f"x509 -req -in {name}.csr {signer} -days 30 -extfile {name}.ext -out {name}.crt")
 
     def version_1(self, name: str) -> None:
         """A certificate without extensions is of version 1."""
-        run("openssl", "ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", f"{name}.key", cwd=self.path)
-        run("openssl", "req", "-new", "-key", f"{name}.key", "-out", f"{name}.csr", "-subj", "/CN=old", cwd=self.path)
-        run(
-            "openssl",
-            "x509",
-            "-req",
-            "-in",
-            f"{name}.csr",
-            "-signkey",
-            f"{name}.key",
-            "-days",
-            "30",
-            "-out",
-            f"{name}.crt",
-            cwd=self.path,
-        )
+        self.openssl(f"req {NEW_KEY} -keyout {name}.key -out {name}.csr -subj /CN={name}")
+        self.openssl(f"x509 -req -in {name}.csr -signkey {name}.key -days 30 -out {name}.crt")
 
     def config(self, text: str) -> Path:
         self.number += 1
