@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 
 import sources
-from chart_values import CHANGED, ONE, OWN_GROUP, TEAM, THRESHOLDS, VALUES
+from chart_parts import CHANGED, OWN_GROUP, TEAM, THRESHOLDS
+from chart_values import ONE, VALUES
 from model import Alert
 from rules import alerts, keeping, recordings
 from settings import COMMON, DAY, HOUR, MINUTE, Duration, Settings, camel_case
