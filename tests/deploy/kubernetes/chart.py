@@ -171,6 +171,26 @@ def the_chart_works_below_a_parent_with_values_of_its_own() -> None:
     assert sources.exporter_in(sources.pod_of(workload))["image"].startswith("mirror.example.com/zt-risk-exporter:")
 
 
+def global_values_are_used_where_the_chart_has_none_of_its_own() -> None:
+    def used(values: dict[str, Any]) -> tuple[str, Any, Any]:
+        found = charted(ONE | values)
+        pod = sources.pod_of(sources.only(found, "Deployment"))
+        claim = sources.only(found, "PersistentVolumeClaim")
+        image = sources.exporter_in(pod)["image"].partition(":0.")[0]
+        return image, pod.get("imagePullSecrets"), claim["spec"].get("storageClassName")
+
+    everywhere = {"imageRegistry": "mirror:5000/", "imagePullSecrets": ["a", {"name": "b"}], "storageClass": "slow"}
+    own = {
+        "image": {"registry": "own"},
+        "imagePullSecrets": [{"name": "c"}],
+        "persistence": {"storageClassName": "fast"},
+    }
+    names = [{"name": "a"}, {"name": "b"}]
+    assert used({}) == ("zt-risk-exporter", None, None)
+    assert used({"global": everywhere}) == ("mirror:5000/zt-risk-exporter", names, "slow")
+    assert used({"global": everywhere} | own) == ("own/zt-risk-exporter", [{"name": "c"}, *names], "fast")
+
+
 def the_annotations_for_artifact_hub_are_valid() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
     found = {key.removeprefix("artifacthub.io/"): value for key, value in chart["annotations"].items()}
@@ -192,5 +212,6 @@ CHECKS = [
     the_chart_accepts_every_setting_of_the_exporter,
     the_table_of_values_is_up_to_date_and_explains_each,
     the_chart_works_below_a_parent_with_values_of_its_own,
+    global_values_are_used_where_the_chart_has_none_of_its_own,
     the_annotations_for_artifact_hub_are_valid,
 ]

@@ -40,6 +40,7 @@ REJECTED: list[tuple[dict[str, Any], str]] = [
     (ONE | {"replicas": 2}, "additional properties 'replicas' not allowed"),
     (ONE | {"global": {"imageRegistri": "a"}}, "global.imageRegistri is not a value of this chart"),
     (ONE | {"global": {"imageRegistry": 1}}, "at '/global/imageRegistry': got number, want string"),
+    (ONE | {"global": {"imagePullSecrets": [{"nam": "a"}]}}, "additional properties 'nam' not allowed"),
     (ONE | {"shards": 0}, "at '/shards': minimum: got 0, want 1"),
     (ONE | {"shards": 2, "persistence": {"existingClaim": "mine"}}, "each shard needs its own claim"),
     (ONE | {"shards": 2, "service": {"type": "NodePort"}}, "one address for all shards would return the metrics"),
