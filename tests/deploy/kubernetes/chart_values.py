@@ -166,7 +166,11 @@ VALUES: dict[str, dict[str, Any]] = {
     },
     "a load balancer": ONE
     | {
-        "global": {"imageRegistry": "mirror.example.com/", "imagePullSecrets": ["mirror"], "storageClass": "slow"},
+        "global": {
+            "imageRegistry": "mirror.example.com/",
+            "imagePullSecrets": ["mirror", {"name": "second"}],
+            "storageClass": "slow",
+        },
         "service": {
             "type": "LoadBalancer",
             "loadBalancerClass": "internal",
