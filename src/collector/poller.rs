@@ -4,10 +4,14 @@
 //! begin, when their cause changes, and when they end. They never end the loop.
 
 mod field_reports;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::{pending, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -52,8 +56,8 @@ pub(crate) struct Assignment {
     pub connection: Arc<Connection>,
 }
 
-/// What a poller should do. It reads its order between two steps: a request in flight ends first, and what was read is
-/// applied, saved and published.
+/// What a poller should do. A request in flight ends first, and what was read is applied, saved and published. A request
+/// that only waits for the budget is given up, unless the order keeps the connection.
 #[derive(Clone)]
 pub(crate) enum Order {
     /// Poll the account as this says.
@@ -106,6 +110,13 @@ enum Next {
     Stop,
 }
 
+/// Whether a request is still what the orders want.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Orders {
+    Kept,
+    Changed,
+}
+
 impl Poller {
     /// A poller that has sent no request yet. It begins with `assignment`; later ones come through `orders`.
     pub(crate) fn new(mut parts: Parts, assignment: Arc<Assignment>, orders: watch::Receiver<Order>) -> Self {
@@ -153,6 +164,18 @@ impl Poller {
                 Step::Fetch(Fetch::User(request)) => self.read_user(&request).await,
             }
             self.publish();
+        }
+    }
+
+    /// Takes up a new order during a request, if it keeps the connection.
+    fn take_up(&mut self) -> Orders {
+        let order = self.orders.borrow_and_update().clone();
+        match order {
+            Order::Poll(assignment) if Arc::ptr_eq(&assignment.connection, &self.assignment.connection) => {
+                self.assign(assignment);
+                Orders::Kept
+            }
+            Order::Poll(_) | Order::Stop => Orders::Changed,
         }
     }
 
@@ -207,20 +230,41 @@ impl Poller {
         self.parts.snapshots.send_replace(Arc::new(self.parts.account.snapshot()));
     }
 
-    /// Waits for an answer, and publishes that the list of users is overdue as soon as it is.
-    async fn answer<T>(&mut self, request: impl Future<Output = T>) -> T {
+    /// Waits for an answer, and publishes that the list of users is overdue as soon as it is. Takes up orders that keep the
+    /// connection. `None` if the request waited for the budget when another order came: the budget of that connection may
+    /// stay exhausted for minutes.
+    async fn answer<T>(&mut self, request: impl Future<Output = T>) -> Option<T> {
         let mut request = pin!(request);
-        while let Some(deadline) = self.parts.account.list_deadline(Hold::Other) {
+        let client = self.connection.client.clone();
+        let mut orders = Orders::Kept;
+        loop {
+            let clock = self.parts.clock.clone();
+            let deadline = self.parts.account.list_deadline(Hold::Other);
+            let overdue = async move {
+                match deadline {
+                    Some(deadline) => clock.sleep_until(deadline).await,
+                    None => pending().await,
+                }
+            };
+            let answer = poll_fn(|context| match request.as_mut().poll(context) {
+                Poll::Pending if orders == Orders::Changed && client.waits_for_budget() => Poll::Ready(None),
+                polled => polled.map(Some),
+            });
             tokio::select! {
                 biased;
-                answer = &mut request => return answer,
-                () = self.parts.clock.sleep_until(deadline) => {
+                answer = answer => return answer,
+                changed = self.orders.changed(), if orders == Orders::Kept => {
+                    orders = match changed {
+                        Ok(()) => self.take_up(),
+                        Err(_) => Orders::Changed,
+                    };
+                }
+                () = overdue => {
                     self.parts.account.list_missed();
                     self.publish();
                 }
             }
         }
-        request.await
     }
 
     /// Saves the account, if there is a state file.
@@ -254,14 +298,14 @@ impl Poller {
             Resource::Summary => self.read_summary().await,
             Resource::Behaviors => {
                 let client = self.connection.client.clone();
-                let answer = self.answer(client.behaviors()).await;
+                let Some(answer) = self.answer(client.behaviors()).await else { return };
                 let odd = answer.as_ref().ok().map(|found| found.odd.clone());
                 self.apply(resource, answer, Account::behaviors_read);
                 self.report_list(resource, odd.as_ref(), &Completeness::Complete);
             }
             Resource::Integrations => {
                 let client = self.connection.client.clone();
-                let answer = self.answer(client.integrations()).await;
+                let Some(answer) = self.answer(client.integrations()).await else { return };
                 let odd = answer.as_ref().ok().map(|found| found.odd.clone());
                 self.apply(resource, answer, Account::integrations_read);
                 self.report_list(resource, odd.as_ref(), &Completeness::Complete);
@@ -273,7 +317,7 @@ impl Poller {
 
     async fn read_summary(&mut self) {
         let client = self.connection.client.clone();
-        let answer = self.answer(client.summary()).await;
+        let Some(answer) = self.answer(client.summary()).await else { return };
         let found = answer.as_ref().ok().map(|summary| (summary.completeness.clone(), summary.odd.clone()));
         let skipped = self.parts.account.departures_skipped();
         self.apply(Resource::Summary, answer, |account, summary, now, local_date| {
@@ -299,7 +343,8 @@ impl Poller {
             return;
         };
         let client = self.connection.client.clone();
-        match self.answer(client.verify_token()).await {
+        let Some(answer) = self.answer(client.verify_token()).await else { return };
+        match answer {
             Ok(status) => {
                 self.parts.telemetry.token_expiry(&id, status.expires);
                 self.parts.account.read(Resource::TokenVerify, self.parts.clock.now());
@@ -315,7 +360,7 @@ impl Poller {
 
     async fn read_user(&mut self, request: &DetailRequest) {
         let client = self.connection.client.clone();
-        let answer = self.answer(client.user(request.user.id)).await;
+        let Some(answer) = self.answer(client.user(request.user.id)).await else { return };
         let Parts { account, clock, .. } = &mut self.parts;
         let now = clock.now();
         match &answer {
