@@ -1,8 +1,8 @@
 //! The accounts that are polled: begins, changes and ends their pollers as the configuration says.
 //!
 //! A configuration is used as a whole or not at all. Everything that can fail is prepared first, and changes nothing; the
-//! rest cannot fail. A poller takes up its new orders between two steps, and ends between two steps. If its account comes
-//! back before it has ended, it is begun again with what it knows, so an account never has two pollers.
+//! rest cannot fail. A poller takes up its new orders and ends between two steps, or while its request waits for the budget. If
+//! its account comes back before it has ended, it is begun again with what it knows, so an account never has two pollers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -8,7 +8,9 @@ use tokio::task::yield_now;
 use super::*;
 use crate::cloudflare::Options;
 use crate::cloudflare::limit::WINDOW;
+use crate::collector::account::Settings;
 use crate::collector::user_label::UserLabel;
+use crate::model::AccountName;
 use crate::model::resource::Intervals;
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
