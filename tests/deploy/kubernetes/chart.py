@@ -101,8 +101,8 @@ def every_value_has_a_default_and_a_schema_and_is_used_by_a_test() -> None:
     paths = settable(schema, schema["definitions"])
     unused = {p for p in paths if not any(is_set(v, p.split(".")[1:]) for v in VALUES.values())}
     assert len(paths) > 250 and not unused, unused
-    # Below the first level, the sections that the table shows have a default for each key. The others are of the exporter
-    # and of Kubernetes.
+    # Below the first level, the sections that the table shows have a default for each key. The others are of the
+    # exporter and of Kubernetes.
     for section, inner in defaults.items():
         described = schema["properties"][section]
         described = schema["definitions"][described["$ref"].rpartition("/")[2]] if "$ref" in described else described
