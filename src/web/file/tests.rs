@@ -218,16 +218,6 @@ fn a_mistake_is_refused_with_its_line() {
             "tls_server_config lacks cert or cert_file, which TLS needs",
         ),
         (
-            "tls_server_config: {client_ca_file: x}".to_owned(),
-            1,
-            "tls_server_config lacks cert or cert_file, which TLS needs",
-        ),
-        (
-            "tls_server_config: {client_auth_type: NoClientCert}".to_owned(),
-            1,
-            "tls_server_config lacks cert or cert_file, which TLS needs",
-        ),
-        (
             tls("  cert: x\n"),
             1,
             "tls_server_config has both cert and cert_file, but only one of them may be given",
@@ -387,6 +377,118 @@ fn a_mistake_is_refused_with_its_line() {
     let alias = parse(&format!("tls_server_config: {{cipher_suites: [&a {suites}, *a]}}")).err();
     let message = "/etc/exporter/web.yaml:1:40: YAML anchors, aliases and tags are not supported";
     assert_eq!(alias.as_deref(), Some(message));
+}
+
+/// The lines of the mistakes, each with the beginning of its message.
+fn mistakes(text: &str) -> Vec<(usize, String)> {
+    let error = WebFile::parse(Path::new("web.yaml"), text).unwrap_err();
+    let mistakes = error.shown().iter().map(|mistake| {
+        let (_, line, _) = mistake.position().expect("each mistake has its line");
+        let words = mistake.problem().split(' ').take(4).collect::<Vec<_>>();
+        (line, words.join(" "))
+    });
+    mistakes.collect()
+}
+
+#[test]
+fn all_mistakes_are_found_at_once_in_the_order_of_their_lines() {
+    let text = "\
+tls_server_config:
+  cert: [x]
+  key: x
+  key_file: y
+  min_version: TLS14
+  max_version: TLS11
+  cipher_suites: [TLS_MADE_UP, TLS_RSA_WITH_RC4_128_SHA, TLS_INVENTED]
+  curve_preferences:
+  - CurveP224
+  - [X25519]
+  client_auth_type: Require
+  prefer_server_cipher_suites: 1
+http_server_config:
+  http2: maybe
+  headers:
+    X-Frame-Options: never
+    Server: x
+    X-Content-Type-Options: sniff
+basic_auth_users:
+  anna: my-password
+  ben:
+  'c:d': my-password
+rate_limit: {interval: 1, burst: -1}
+rate_limits: {}
+";
+    let wanted = [
+        (1, "tls_server_config has both key"),
+        (2, "tls_server_config.cert must be a"),
+        (5, "tls_server_config.min_version is \"TLS14\", but"),
+        (6, "tls_server_config.max_version would leave only"),
+        (7, "tls_server_config.cipher_suites is \"TLS_MADE_UP\", but"),
+        (7, "tls_server_config.cipher_suites is \"TLS_INVENTED\", but"),
+        (10, "tls_server_config.curve_preferences must be a"),
+        (11, "tls_server_config.client_auth_type is \"Require\", but"),
+        (12, "tls_server_config.prefer_server_cipher_suites is \"1\", but"),
+        (14, "http_server_config.http2 is \"maybe\", but"),
+        (16, "http_server_config.headers.X-Frame-Options is \"never\", but"),
+        (17, "http_server_config.headers.Server is not a"),
+        (18, "http_server_config.headers.X-Content-Type-Options is \"sniff\", but"),
+        (21, "basic_auth_users.ben is empty"),
+        (23, "rate_limit.interval is \"1\", but"),
+        (23, "rate_limit.burst is \"-1\", but"),
+        (24, "rate_limits is not a"),
+    ];
+    assert_eq!(mistakes(text), wanted.map(|(line, words)| (line, words.to_owned())));
+}
+
+#[test]
+fn a_mistake_is_not_the_reason_for_others() {
+    let lacks = |name| (1, format!("tls_server_config lacks {name} or"));
+    for (text, wanted) in [
+        ("tls_server_config: {client_auth_type: NoClientCert}", vec![lacks("cert"), lacks("key")]),
+        (
+            "tls_server_config: {client_ca_file: x}",
+            vec![lacks("cert"), lacks("key"), (1, "tls_server_config has a client_ca,".to_owned())],
+        ),
+        // What is misspelled, or wrong, is not missing too.
+        (
+            "tls_server_config: {cert_fil: x, key: y}",
+            vec![(1, "tls_server_config.cert_fil is not a".to_owned())],
+        ),
+        (
+            "tls_server_config: {cert: [x], key: y, client_ca_file: z, client_auth_typ: NoClientCert}",
+            vec![
+                (1, "tls_server_config.client_auth_typ is not a".to_owned()),
+                (1, "tls_server_config.cert must be a".to_owned()),
+            ],
+        ),
+        // Whether the suites are enough for HTTP/2 is not known.
+        (
+            "tls_server_config: {cert: x, key: y, cipher_suites: [TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384]}\n\
+             http_server_config: {http2: maybe}",
+            vec![(2, "http_server_config.http2 is \"maybe\", but".to_owned())],
+        ),
+        (
+            "tls_server_config: {cert: x, key: y, min_version: TLS14, cipher_suites: [TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384]}",
+            vec![(1, "tls_server_config.min_version is \"TLS14\", but".to_owned())],
+        ),
+        (
+            "tls_server_config: {cert: x, key: y, min_version: TLS14, max_version: TLS12}",
+            vec![(1, "tls_server_config.min_version is \"TLS14\", but".to_owned())],
+        ),
+        // Nothing is said about the keys of a section that cannot be read.
+        ("tls_server_config: x", vec![(1, "tls_server_config must be a".to_owned())]),
+        ("tls_server_confi: {cert: x}", vec![(1, "tls_server_confi is not a".to_owned())]),
+        (
+            "basic_auth_users:\n  anna: x\n  'b:c': x\n",
+            vec![
+                (2, "basic_auth_users.anna is not a".to_owned()),
+                (3, "basic_auth_users.b has a colon".to_owned()),
+                (3, "basic_auth_users.b is not a".to_owned()),
+            ],
+        ),
+    ] {
+        assert_eq!(mistakes(text), wanted, "{text}");
+    }
 }
 
 #[test]
