@@ -3,6 +3,7 @@
 use std::io::{Error, ErrorKind};
 
 /// The process has as many open files as it may (EMFILE), or the system has (ENFILE). The numbers are those of every Unix.
+#[cfg(feature = "daemon")]
 const OUT_OF_FILES: [i32; 2] = [24, 23];
 
 /// What to do after a failure.

@@ -168,7 +168,7 @@ impl<C> Table<C> {
     }
 
     /// A request waits for the turn of its login.
-    #[cfg(feature = "daemon")]
+    #[cfg(any(feature = "daemon", test))]
     pub(super) fn wait_began(&mut self, id: ConnectionId) {
         if let Some(connection) = self.open.get_mut(&id) {
             connection.waiting += 1;
@@ -176,7 +176,7 @@ impl<C> Table<C> {
     }
 
     /// A request waits no longer.
-    #[cfg(feature = "daemon")]
+    #[cfg(any(feature = "daemon", test))]
     pub(super) fn wait_ended(&mut self, id: ConnectionId) {
         if let Some(connection) = self.open.get_mut(&id) {
             connection.waiting -= 1;
