@@ -13,6 +13,7 @@ mod files;
 mod flags;
 pub(crate) mod keys;
 pub(crate) mod parse;
+mod reading;
 mod regular_file;
 mod reread;
 mod secret_files;
@@ -49,7 +50,7 @@ use crate::http::listen::Listen;
 use crate::model::resource::Intervals;
 use crate::store;
 use declared::{Declared, Naming};
-use keys::Key;
+use reading::Reading;
 use secret_files::Secrets;
 use sources::Layers;
 
@@ -333,7 +334,7 @@ impl Local {
     fn from_layers(layers: &Layers, mistakes: &mut Mistakes) -> Option<Self> {
         // Each value is read before the first one that is missing ends this function, so that all mistakes are found.
         let sockets = parse::sockets(layers, mistakes);
-        let mut read = Reading { layers, mistakes };
+        let mut read = Reading::new(layers, mistakes);
         let path = read.optional(keys::STATE_PATH, parse::path);
         let cache_mib = read.value(keys::STATE_CACHE, |it| it.parse(parse::whole_number(CACHE_MIB)));
         let config_file = read.optional(keys::WEB_CONFIG_FILE, parse::path);
@@ -371,28 +372,6 @@ impl Local {
             log: Log { level: level?, format: format? },
             auto_reload: auto_reload?,
         })
-    }
-}
-
-/// Reads values one by one, and notes what is wrong with them.
-struct Reading<'a> {
-    layers: &'a Layers,
-    mistakes: &'a mut Mistakes,
-}
-
-impl Reading<'_> {
-    /// The value of a key that has a default; `None` if it is a mistake.
-    fn value<T>(&mut self, key: Key, read: impl FnOnce(&Setting) -> Result<T, Error>) -> Option<T> {
-        self.mistakes.note(read(&self.layers.get_or_default(key)))
-    }
-
-    /// The value of another key, if it has one; `None` if it is a mistake.
-    fn optional<T>(
-        &mut self,
-        key: Key,
-        read: impl FnOnce(&Setting) -> Result<T, Error>,
-    ) -> Option<Option<T>> {
-        self.mistakes.note(self.layers.get(key).as_ref().map(read).transpose())
     }
 }
 
