@@ -147,10 +147,18 @@ where
                     accepted
                 }
                 Err(error) => {
-                    if Next::after(&error) == Next::MakeRoom {
-                        failures += 1;
-                        self.connections.not_accepted(&error);
-                        self.wait_for_room(failures).await;
+                    match Next::after(&error) {
+                        Next::Continue => {}
+                        Next::MakeRoom => {
+                            failures += 1;
+                            self.connections.not_accepted(&error);
+                            self.connections.make_room();
+                            self.wait_for_room(failures).await;
+                        }
+                        Next::Wait => {
+                            self.connections.not_accepted(&error);
+                            tokio::time::sleep(RETRY_WAIT).await;
+                        }
                     }
                     continue;
                 }

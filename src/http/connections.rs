@@ -16,7 +16,7 @@ use crate::clock::{Clock, Instant};
 /// How often connections whose time is over are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// At most one warning in this time, because a client that opens too many connections opens thousands.
+/// At most one warning of each kind in this time, because a client that opens too many connections opens thousands.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The connections of a server. Clones share the same limits.
@@ -38,8 +38,15 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     table: Table<Closer>,
-    last_warning: Option<Instant>,
+    /// When a connection was closed to make room.
+    closed: Warning,
+    /// When one could not be accepted.
+    not_accepted: Warning,
 }
+
+/// When something was logged as a warning.
+#[derive(Debug, Default)]
+struct Warning(Option<Instant>);
 
 /// Tells the task of a connection to close it.
 type Closer = oneshot::Sender<()>;
@@ -81,7 +88,11 @@ pub(super) struct OpenAnswer {
 impl Connections {
     /// No connections yet; `stats` shows what happens to them.
     pub fn new(limits: Limits, stats: Arc<ConnectionStats>) -> Self {
-        let state = Mutex::new(State { table: Table::new(limits), last_warning: None });
+        let state = Mutex::new(State {
+            table: Table::new(limits),
+            closed: Warning::default(),
+            not_accepted: Warning::default(),
+        });
         Self {
             shared: Arc::new(Shared {
                 limits,
@@ -115,14 +126,17 @@ impl Connections {
         super::Caller::new(ip, open.handle())
     }
 
-    /// Counts a connection that could not be accepted, and closes another one, which gives back the file descriptor that
-    /// may be missing.
+    /// Counts and logs that a connection could not be accepted.
     pub(super) fn not_accepted(&self, error: &io::Error) {
         self.shared.stats.add(CloseReason::AcceptFailed);
         let now = self.shared.clock.now();
-        if self.lock().may_warn(now) {
+        if self.lock().not_accepted.is_due(now) {
             tracing::warn!(%error, "cannot accept a connection; the next minute logs no further failures");
         }
+    }
+
+    /// Closes the connection that has been idle or slow for longest, which gives back its file descriptor and its memory.
+    pub(super) fn make_room(&self) {
         self.change(|table, now| ((), table.longest_idle_or_slow(now).into_iter().collect()));
     }
 
@@ -162,7 +176,7 @@ impl State {
         let reason_text = reason.as_str();
         match reason {
             CloseReason::PeerLimit | CloseReason::ConnectionLimit | CloseReason::UnsentBytes
-                if self.may_warn(now) =>
+                if self.closed.is_due(now) =>
             {
                 tracing::warn!(
                     %peer,
@@ -173,14 +187,16 @@ impl State {
             _ => tracing::debug!(%peer, reason = reason_text, "closed a connection"),
         }
     }
+}
 
-    /// Whether a warning is due, which then counts as logged.
-    fn may_warn(&mut self, now: Instant) -> bool {
-        let recently = self.last_warning.is_some_and(|last| now.since(last) < WARNING_INTERVAL);
-        if !recently {
-            self.last_warning = Some(now);
+impl Warning {
+    /// Whether the warning is due. It then counts as logged.
+    fn is_due(&mut self, now: Instant) -> bool {
+        let is_due = self.0.is_none_or(|last| now.since(last) >= WARNING_INTERVAL);
+        if is_due {
+            self.0 = Some(now);
         }
-        !recently
+        is_due
     }
 }
 
