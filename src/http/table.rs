@@ -97,11 +97,13 @@ struct Answer {
 enum Rank {
     /// Idle or slow, for longer than [`QUICK`].
     Stale { since: Instant },
-    /// Idle for a moment, or waiting for the turn of a login. So many connections were opened at once, or so many passwords
-    /// are guessed, that most of them cannot be those of a scraper; the peer with the most connections loses one.
-    Idle { connections_of_peer: Reverse<usize>, since: Instant },
-    /// In the middle of an answer.
-    Answering { connections_of_peer: Reverse<usize>, since: Instant },
+    /// Idle or receiving an answer for a moment, or waiting for the turn of a login. So many connections were opened at once,
+    /// or so many passwords are guessed, that most of them cannot be those of a scraper. The peer with the most connections
+    /// loses the one that is the oldest in this sense. What it does must not count: a client that only begins its first
+    /// request could not be told from one that will never send it, and would lose to clients that read slowly.
+    Recent { connections_of_peer: Reverse<usize>, since: Instant },
+    /// Its request is being handled, which takes long only for a reload.
+    Handling { connections_of_peer: Reverse<usize>, since: Instant },
 }
 
 impl<C> Table<C> {
@@ -228,11 +230,11 @@ impl<C> Table<C> {
         let _ = self.take_out(id);
     }
 
-    /// The connection to close when the operating system has no room for another one; none if all are in the middle of an
-    /// answer.
+    /// The connection to close when the operating system has no room for another one; none if all have a request that is
+    /// being handled.
     pub(super) fn longest_idle_or_slow(&mut self, now: Instant) -> Option<Closing<C>> {
         let id = self
-            .longest_waiting(now, |connection| !matches!(connection.rank(0, now), Rank::Answering { .. }))?;
+            .longest_waiting(now, |connection| !matches!(connection.rank(0, now), Rank::Handling { .. }))?;
         self.take(id, CloseReason::ConnectionLimit)
     }
 
@@ -315,15 +317,14 @@ impl<C> Connection<C> {
     fn rank(&self, connections_of_peer: usize, now: Instant) -> Rank {
         let connections_of_peer = Reverse(connections_of_peer);
         if self.handling > self.waiting {
-            return Rank::Answering { connections_of_peer, since: self.idle_since };
+            return Rank::Handling { connections_of_peer, since: self.idle_since };
         }
         let oldest = self.sending.values().next();
         let since = oldest.map_or(self.idle_since, |answer| answer.began);
         match oldest {
-            None if self.waiting > 0 => Rank::Idle { connections_of_peer, since },
+            None if self.waiting > 0 => Rank::Recent { connections_of_peer, since },
             _ if now.since(since) >= QUICK => Rank::Stale { since },
-            Some(_) => Rank::Answering { connections_of_peer, since },
-            None => Rank::Idle { connections_of_peer, since },
+            _ => Rank::Recent { connections_of_peer, since },
         }
     }
 

@@ -111,7 +111,7 @@ const PAGE: Do = Send(&[(1, 100)]);
 #[test]
 fn the_connection_that_has_been_idle_or_slow_for_longest_makes_room() {
     use CloseReason::{ConnectionLimit, PeerLimit};
-    let cases: [(&str, Steps, Closed); 19] = [
+    let cases: [(&str, Steps, Closed); 20] = [
         ("there is room", &[(0, "a", Open("10.0.0.1"))], &[]),
         (
             "of one peer, the one that was opened first",
@@ -154,7 +154,7 @@ fn the_connection_that_has_been_idle_or_slow_for_longest_makes_room() {
             &[("a", ConnectionLimit)],
         ),
         (
-            "idle for a moment before a quick answer that began earlier",
+            "in the middle of an answer that began before another one was idle",
             &[
                 (9_000, "a", Open("10.0.0.1")),
                 (9_200, "a", Ask),
@@ -164,7 +164,7 @@ fn the_connection_that_has_been_idle_or_slow_for_longest_makes_room() {
                 (9_960, "c", Ask),
                 (9_960, "c", PAGE),
             ],
-            &[("b", PeerLimit)],
+            &[("a", PeerLimit)],
         ),
         (
             "a slow reader before one that is idle for less time",
@@ -200,7 +200,7 @@ fn the_connection_that_has_been_idle_or_slow_for_longest_makes_room() {
             &[("b", PeerLimit)],
         ),
         (
-            "if all are in the middle of an answer, the oldest",
+            "of several in the middle of an answer, the oldest",
             &[
                 (9_500, "a", Open("10.0.0.1")),
                 (9_500, "a", Ask),
@@ -241,6 +241,19 @@ fn the_connection_that_has_been_idle_or_slow_for_longest_makes_room() {
             &[("a", ConnectionLimit)],
         ),
         (
+            "while many read slowly, one of them, and not one that just came",
+            &[
+                (9_100, "a", Open("10.0.0.1")),
+                (9_100, "a", Ask),
+                (9_100, "a", PAGE),
+                (9_200, "b", Open("10.0.0.1")),
+                (9_200, "b", Ask),
+                (9_200, "b", PAGE),
+                (9_990, "scraper", Open("10.0.0.1")),
+            ],
+            &[("a", PeerLimit)],
+        ),
+        (
             "a login that waits for long is not stale",
             &[
                 (0, "login", Open("10.0.0.2")),
@@ -264,7 +277,7 @@ fn the_connection_that_has_been_idle_or_slow_for_longest_makes_room() {
             &[("a", PeerLimit)],
         ),
         (
-            "a login that was right is in the middle of an answer",
+            "a login that was right is being handled",
             &[
                 (9_100, "a", Open("10.0.0.1")),
                 (9_100, "a", Ask),
