@@ -102,10 +102,8 @@ pub enum Error {
 ///
 /// # Errors
 /// No address can be bound.
-pub(crate) async fn bind(listen: &Listen) -> Result<TcpListener, Error> {
-    TcpListener::bind(listen.addresses())
-        .await
-        .map_err(|source| Error::Listen { listen: listen.clone(), source })
+pub(crate) fn bind(listen: &Listen) -> Result<TcpListener, Error> {
+    listen.bind().map_err(|source| Error::Listen { listen: listen.clone(), source })
 }
 
 /// Polls the configured accounts and serves the metrics, guarded by `web`, until a signal asks to stop. The configuration can
@@ -135,7 +133,7 @@ pub(crate) async fn simulate(
     print: impl Fn(&str) + Send + Sync + 'static,
 ) -> Result<(), Error> {
     let stop = stop_signal().map_err(Error::Signals)?;
-    let listener = bind(listen).await?;
+    let listener = bind(listen)?;
     let address = listener.local_addr().map_err(Error::Address)?;
     print(&format!("http://{address}/client/v4\n"));
     log_building();

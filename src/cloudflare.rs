@@ -25,6 +25,8 @@ mod report;
 mod request;
 mod retry;
 mod setup_error;
+#[cfg(feature = "daemon")]
+pub(crate) mod surroundings;
 pub(crate) mod tls;
 mod transport;
 mod values;

@@ -23,7 +23,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::http::{self, Body, Connections, Limits, Listener, Security};
+use crate::http::{self, Body, Caller, Connections, Limits, Listener, Security};
 use crate::metrics::exposition::{Compressor, Exposition};
 use crate::metrics::telemetry::Telemetry;
 use crate::server::lifecycle::Lifecycle;
@@ -141,7 +141,11 @@ impl Server {
     /// The answer, unless the web configuration refuses the request.
     async fn guarded(&self, request: &Request<Incoming>, hosts: &HostPolicy) -> Response<Body> {
         match &self.parts.web {
-            Some(web) => web.guard(request.headers(), self.answer(request, hosts)).await,
+            Some(web) => {
+                let caller = request.extensions().get::<Caller>();
+                let caller = caller.expect("the HTTP server gives each request its caller");
+                web.guard(request.headers(), caller, self.answer(request, hosts)).await
+            }
             None => self.answer(request, hosts).await,
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::logging;
 use super::plan::Change;
 use super::supervisor::{Apply, Refusal};
 use crate::app::signals::Hangup;
@@ -155,9 +156,7 @@ impl Reloader {
         let apply = Apply { config: Arc::clone(&config), answer };
         self.applies.send(apply).await.map_err(|_| Failure::Stopping)?;
         let changes = answered.await.map_err(|_| Failure::Stopping)??;
-        for warning in &config.warnings {
-            tracing::warn!(warning, "a warning about the configuration");
-        }
+        logging::warn_of(&config);
         self.config = config;
         Ok(changes)
     }

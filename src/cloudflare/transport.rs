@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 
-use super::base_url::{self, Site};
+use super::base_url;
 use super::connect_error::Target;
 use super::credentials::Auth;
 use super::decode::{Bounds, DecodedList, Element, Pii, Reader, Sink, TextSink};
@@ -81,11 +81,7 @@ impl Transport {
         options: Options,
     ) -> Result<Self, SetupError> {
         let (base, site) = base_url::parse(&options.base_url)?;
-        let proxy = match site {
-            Site::Remote => Proxy::from_environment(&base)?,
-            // Through a proxy, the credentials would leave the machine in clear text.
-            Site::Loopback => None,
-        };
+        let proxy = Proxy::from_environment(&base, site)?;
         let connection = Connection {
             http: http_client::build(site, proxy.as_ref(), options.connect_timeout)?,
             target: Arc::new(Target::new(&base, proxy)),
