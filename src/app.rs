@@ -26,6 +26,7 @@ use tokio::net::TcpListener;
 
 use crate::app::signals::{Hangup, stop_signal};
 use crate::clock::Clock;
+use crate::cloudflare::SetupError;
 use crate::config::{Config, ConfigSource, IdentityPolicy};
 use crate::http::listen::Listen;
 use crate::simulator::{self, Scenario};
@@ -59,12 +60,15 @@ pub enum Error {
         "web.systemd_socket is true, but systemd passed no socket; start the exporter through its socket unit"
     )]
     NothingInherited,
+    /// The API cannot be reached from here: its address, the trust anchors or the proxy are wrong.
+    #[error(transparent)]
+    Endpoint(#[from] SetupError),
     /// The client of an account cannot be built.
     #[error("account {account}: {source}")]
     Client {
         /// The account's alias.
         account: String,
-        /// What is wrong with its credentials or with the address of the API.
+        /// What is wrong with its credentials.
         source: ClientError,
     },
     /// The saved rows of an account that joins the running exporter contradict each other.

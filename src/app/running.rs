@@ -12,8 +12,10 @@ use super::shared::Shared;
 use super::{Error, Exporter, Ports};
 use crate::app::liveness::Liveness;
 use crate::app::systemd;
+use crate::clock::Clock;
 use crate::config;
-use crate::metrics::exposition::{Compressor, Exposition};
+use crate::metrics::exposition::Exposition;
+use crate::server::demand::Demand;
 use crate::server::lifecycle::Lifecycle;
 use crate::server::publisher::{self, Outputs, Source};
 use crate::server::status::Recorder;
@@ -37,13 +39,12 @@ impl Exporter {
         let Ports { sockets, web, metrics_path } = ports.into();
         let Shared { telemetry, clock, state, .. } = shared;
         let (readiness, readiness_changes) = watch::channel(Readiness::Starting);
-        let mut compressor = Compressor::new();
         let published = supervisor.published();
-        // The first exposition is built before the first request is answered, so that no scrape lacks the counts from
-        // before a restart.
         let restored: Vec<_> = published.borrow().iter().map(|source| source.clone().latest()).collect();
-        let (exposition, expositions) =
-            watch::channel(Arc::new(Exposition::build(&restored, &mut compressor)));
+        // The first scrape waits until the publisher has encoded what was restored, so no scrape lacks the counts from
+        // before a restart.
+        let (exposition, expositions) = watch::channel(Arc::new(Exposition::default()));
+        let demand = Demand::new(Clock::system());
         let status = trend_step.map(|step| {
             let mut recorder = Recorder::new(step, &restored);
             let first = recorder.prepare(&restored, &telemetry, clock.now(), clock.date());
@@ -52,6 +53,7 @@ impl Exporter {
         let (reload_sender, reload_requests) = mpsc::channel(WAITING_RELOADS);
         let parts = server::Parts {
             exposition: expositions,
+            demand: demand.clone(),
             telemetry: telemetry.clone(),
             readiness: readiness_changes.clone(),
             status: status.as_ref().map(|(_, status)| status.subscribe()),
@@ -77,7 +79,7 @@ impl Exporter {
             }
         };
         let mut reloader = tokio::spawn(reloading);
-        let outputs = Outputs { compressor, exposition, status };
+        let outputs = Outputs { exposition, demand, status };
         let publishing = publisher::run(published.clone(), outputs, telemetry, clock);
         let mut publisher = tokio::spawn(liveness.watch(publishing));
         let mut draining = readiness_changes;

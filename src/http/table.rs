@@ -17,7 +17,7 @@ use crate::clock::Instant;
 const QUICK: Duration = Duration::from_secs(1);
 
 /// The limit of unsent bytes is at least this many times the largest buffer: the current exposition in two formats, and
-/// one that was superseded.
+/// one that was superseded. Compressed ones are smaller.
 const LARGEST_BUFFERS: usize = 3;
 
 /// A connection; never used again for another one.
