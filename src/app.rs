@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use crate::app::signals::{Hangup, stop_signal};
+use crate::app::signals::{EarlyHangup, stop_signal};
 use crate::clock::Clock;
 use crate::cloudflare::SetupError;
 use crate::config::{Config, ConfigSource, IdentityPolicy};
@@ -111,18 +111,25 @@ pub(crate) fn bind(listen: &Listen) -> Result<TcpListener, Error> {
 }
 
 /// Polls the configured accounts and serves the metrics, guarded by `web`, until a signal asks to stop. The configuration can
-/// be read again from `source`.
+/// be read again from `source`; a `hangup` asks for that.
 ///
 /// # Errors
 /// The exporter cannot start, or a part ended.
-pub(crate) async fn serve(config: Config, source: ConfigSource, web: Option<Checked>) -> Result<(), Error> {
+pub(crate) async fn serve(
+    config: Config,
+    source: ConfigSource,
+    hangup: EarlyHangup,
+    web: Option<Checked>,
+) -> Result<(), Error> {
     let stop = stop_signal().map_err(Error::Signals)?;
-    let hangup = Hangup::new().map_err(Error::Signals)?;
+    let hangup = hangup.receive().map_err(Error::Signals)?;
     let ports = Ports::open(&config.web, web).await?;
     let config = Arc::new(config);
     let exporter = Exporter::new(Arc::clone(&config), &Clock::system(), &Tuning::default())?;
     log_addresses(&ports);
-    warn_of_exposure(&config, &ports);
+    if exposes_users(&config, ports.exposure()) {
+        warn_of_exposure();
+    }
     exporter.reloading(source, hangup).run(ports, stop).await
 }
 
@@ -161,14 +168,15 @@ fn log_addresses(ports: &Ports) {
     }
 }
 
-/// Warns if anyone on the network can read who is at risk.
-fn warn_of_exposure(config: &Config, ports: &Ports) {
-    let shows_users =
-        config.users.limit > 0 && matches!(config.users.identity, IdentityPolicy::Id | IdentityPolicy::Email);
-    if shows_users && ports.exposure() == Exposure::Open {
-        tracing::warn!(
-            "the metrics identify users, and neither TLS nor a password protects the port; set web.config_file, or \
-             listen on loopback only"
-        );
-    }
+/// Whether anyone on the network can read who is at risk.
+fn exposes_users(config: &Config, exposure: Exposure) -> bool {
+    let identify = matches!(config.users.identity, IdentityPolicy::Id | IdentityPolicy::Email);
+    config.users.limit > 0 && identify && exposure == Exposure::Open
+}
+
+fn warn_of_exposure() {
+    tracing::warn!(
+        "the metrics identify users, and neither TLS nor a password protects the port; set web.config_file, or \
+         listen on loopback only"
+    );
 }

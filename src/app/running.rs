@@ -36,7 +36,9 @@ impl Exporter {
     /// A part ended. The exporter stops then, because `/metrics` would go on with values that no longer change.
     pub async fn run(self, ports: impl Into<Ports>, stop: impl Future<Output = ()>) -> Result<(), Error> {
         let Self { mut supervisor, shared, config, trend_step, reloading } = self;
-        let Ports { sockets, web, metrics_path } = ports.into();
+        let ports = ports.into();
+        let exposure = ports.exposure();
+        let Ports { sockets, web, metrics_path } = ports;
         let Shared { telemetry, clock, state, .. } = shared;
         let (readiness, readiness_changes) = watch::channel(Readiness::Starting);
         let published = supervisor.published();
@@ -69,7 +71,7 @@ impl Exporter {
         let liveness = Liveness::default();
         let (applies, mut applied) = mpsc::channel(1);
         let reloading = reloading.map(|(source, hangup)| {
-            let reloader = Reloader::new(source, config, applies, telemetry.clone(), clock.clone());
+            let reloader = Reloader::new(source, config, applies, exposure, telemetry.clone(), clock.clone());
             liveness.watch(reloader.run(hangup, reload_requests))
         });
         let reloading = async move {
@@ -113,9 +115,10 @@ impl Exporter {
         }
         systemd::stopping();
         readiness.send_replace(Readiness::Draining);
+        // Requests that wait for a reload are answered at once.
+        reloader.abort();
         // The server limits the time of its own drain.
         let drained = server.await.map_err(|_| Error::PartEnded("the server"));
-        reloader.abort();
         supervisor.shutdown().await;
         if let Some(state) = state {
             state.close();
