@@ -76,7 +76,8 @@
 //!
 //! 1. A scrape never sends a request to Cloudflare and never waits for one. The exposition is encoded when
 //!    something changed, at most once a second, and not on the threads that answer. Every scrape gets the same bytes,
-//!    followed by the few samples of `metrics::telemetry`.
+//!    followed by the few samples of `metrics::telemetry`. A format and coding that nobody asked for lately is not
+//!    prepared: the first scrape in it waits until it is encoded, from the snapshots of the others.
 //! 2. A poller owns its account. Nothing else can read or lock it; readers get immutable snapshots.
 //! 3. The JSON of the API stays inside [`cloudflare`]. The values that come out have this crate's own names.
 //!    The client knows no database.

@@ -2,7 +2,7 @@
 //! credential that has spent requests already.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::block_in_place;
 
@@ -37,7 +37,15 @@ struct Known {
     home: Home,
 }
 
-/// The id of the account whose rows contain the spending of a budget.
+/// What a credential had spent when its budget went on with another credential. It still counts if the credential is used
+/// again.
+#[derive(Debug)]
+struct Left {
+    credential: Credentials,
+    spending: Spending,
+}
+
+/// The id of the account whose rows contain the spending of a budget. It is locked while they are written.
 #[derive(Clone, Debug)]
 struct Home(Arc<Mutex<String>>);
 
@@ -47,11 +55,15 @@ impl Home {
     }
 
     fn get(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().clone()
     }
 
     fn set(&self, account: &str) {
-        account.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        account.clone_into(&mut self.lock());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -59,6 +71,7 @@ impl Home {
 #[derive(Debug, Default)]
 pub(super) struct Budgets {
     known: Vec<Known>,
+    left: Vec<Left>,
 }
 
 /// The budgets of the next configuration, one for each group. Nothing uses them yet.
@@ -73,8 +86,17 @@ pub(super) struct PreparedBudget {
     home: Home,
     /// Where it is in [`Budgets::known`], if it is.
     known: Option<usize>,
-    /// The accounts whose saved spending a new budget continues.
-    sources: Vec<String>,
+    /// What a new budget continues.
+    sources: Vec<Source>,
+}
+
+/// Where a new budget has its spending from.
+#[derive(Debug, PartialEq)]
+enum Source {
+    /// The rows of an account.
+    Rows(String),
+    /// [`Budgets::left`].
+    Left,
 }
 
 impl PreparedBudget {
@@ -113,15 +135,15 @@ impl Budgets {
             for id in &group.accounts {
                 if let Some(saved) = saved(id).filter(|saved| *saved != Spending::default()) {
                     spending.add(saved);
-                    sources.push(id.clone());
+                    sources.push(Source::Rows(id.clone()));
                 }
             }
-            let budget = match state.cloned() {
-                None => Budget::new(group.share, clock.clone()),
-                Some(state) => {
-                    Budget::durable(group.share, clock.clone(), spending, journal(state, home.clone()))
-                }
-            };
+            if let Some(left) = self.left.iter().find(|left| left.credential == group.credential) {
+                spending.add(left.spending.clone());
+                sources.push(Source::Left);
+            }
+            let journal = state.map(|state| journal(state.clone(), home.clone()));
+            let budget = Budget::continued(group.share, clock.clone(), spending, journal);
             PreparedBudget { group, budget, home, known: None, sources }
         };
         Prepared(groups.into_iter().zip(continued).map(prepare).collect())
@@ -130,33 +152,47 @@ impl Budgets {
     /// Uses the prepared budgets from now on, with the shares of their groups. Forgets budgets that nobody uses and that
     /// have spent nothing that still counts. Each spending is in the rows of one account afterwards. Needs a
     /// multi-threaded runtime if there is a state.
-    pub(super) fn commit(&mut self, Prepared(prepared): Prepared, state: Option<&State>) {
+    pub(super) fn commit(&mut self, Prepared(prepared): Prepared, clock: &Clock, state: Option<&State>) {
         let mut before: Vec<Option<Known>> = std::mem::take(&mut self.known).into_iter().map(Some).collect();
         // The accounts whose rows have a spending that is in other rows from now on.
         let mut left = BTreeSet::new();
         for PreparedBudget { group, budget, home, known, sources } in prepared {
-            let known = known.and_then(|index| before.get_mut(index)?.take());
-            if let Some(known) = known
-                && known.group.share != group.share
-            {
-                budget.set_share(group.share);
+            if let Some(known) = known.and_then(|index| before.get_mut(index)?.take()) {
+                if known.group.share != group.share {
+                    budget.set_share(group.share);
+                }
+                if known.group.credential != group.credential {
+                    let spending = budget.spending();
+                    self.left.push(Left { credential: known.group.credential, spending });
+                }
             }
             let from = home.get();
             if !group.accounts.contains(&from) {
                 home.set(group.first());
                 budget.write_journal();
                 left.insert(from);
-            } else if sources.iter().any(|source| *source != from) {
+            } else if sources.iter().any(|source| *source != Source::Rows(from.clone())) {
                 budget.write_journal();
-                left.extend(sources.into_iter().filter(|source| *source != from));
+                let others = sources.into_iter().filter_map(|source| match source {
+                    Source::Rows(account) if account != from => Some(account),
+                    Source::Rows(_) | Source::Left => None,
+                });
+                left.extend(others);
             }
             self.known.push(Known { group, budget, home });
         }
         self.known.extend(before.into_iter().flatten().filter(|known| !known.budget.is_unspent()));
+        let known = &self.known;
+        self.left.retain_mut(|left| {
+            // A budget of the same credential has it in its own spending.
+            let is_known = known.iter().any(|known| known.group.credential == left.credential);
+            left.spending.expire(clock.date());
+            !is_known && left.spending != Spending::default()
+        });
         for account in left {
             match (self.known.iter().find(|known| known.home.get() == account), state) {
                 (Some(known), _) => known.budget.write_journal(),
-                (None, Some(state)) => write(state, &account, &Spending::default()),
+                (None, Some(state)) => block_in_place(|| write(state, &account, &Spending::default())),
                 (None, None) => {}
             }
         }
@@ -190,12 +226,12 @@ fn continued(before: &[&Group], groups: &[Group]) -> Vec<Option<usize>> {
 
 /// Writes the spending of a budget to the rows of the account that is its home. Needs a multi-threaded runtime.
 fn journal(state: State, home: Home) -> Journal {
-    Journal::new(move |spending| write(&state, &home.get(), spending))
+    Journal::new(move |spending| block_in_place(|| write(&state, &home.lock(), spending)))
 }
 
 fn write(state: &State, account: &str, spending: &Spending) {
     let (key, value) = (Document::Spending.as_str().as_bytes(), persist::write_spending(spending));
-    block_in_place(|| state.put(account, Table::Documents, key, value));
+    state.put(account, Table::Documents, key, value);
 }
 
 #[cfg(test)]

@@ -211,7 +211,7 @@ impl Supervisor {
         if let Some(state) = &self.shared.state {
             state.join(&ids);
         }
-        self.budgets.commit(budgets, self.shared.state.as_ref());
+        self.budgets.commit(budgets, &self.shared.clock, self.shared.state.as_ref());
         let budget_of = |account: &PreparedAccount| account.assignment.connection.budget.clone();
         let named = accounts.iter().map(|(name, account)| (name.clone(), budget_of(account)));
         self.shared.telemetry.accounts(named.collect::<Vec<_>>());

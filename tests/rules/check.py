@@ -65,6 +65,8 @@ def promtool_amtool_and_yamllint_accept_everything() -> None:
             DEPLOY / f"prometheus/zt-risk-exporter.{name}.yml",
         )
     run("promtool", "check", "config", DEPLOY / "prometheus/prometheus.yml")
+    # Its files with the CA and the password exist only where it is used.
+    run("promtool", "check", "config", "--syntax-only", DEPLOY / "prometheus/prometheus.protected.yml")
     run("amtool", "check-config", DEPLOY / "alertmanager/alertmanager.yml")
     run("yamllint", "--strict", "--config-file", Path(__file__).with_name("yamllint.yml"), *YAML_DIRECTORIES)
 
@@ -94,6 +96,29 @@ def compose_accepts_its_file_alone_and_the_account_file_only_with_a_token() -> N
         assert compose_accepts("--env-file", empty, *alone)
         assert compose_accepts("--env-file", filled, *with_account)
         assert not compose_accepts("--env-file", empty, *with_account)
+        protected = ("--file", compose / "compose.protected.yaml")
+        assert compose_accepts("--env-file", empty, *alone, *protected)
+        assert compose_accepts("--env-file", filled, *with_account, *protected)
+
+
+def the_protected_example_differs_only_by_its_protection() -> None:
+    def loaded(path: str) -> Any:
+        return yaml.safe_load((DEPLOY / path).read_text(encoding="utf-8"))
+
+    protected = loaded("prometheus/prometheus.protected.yml")
+    (job,) = protected["scrape_configs"]
+    added = {key: job.pop(key) for key in ("scheme", "tls_config", "basic_auth")}
+    assert protected == loaded("prometheus/prometheus.yml")
+    assert added["scheme"] == "https"
+    services = loaded("compose/compose.protected.yaml")["services"]
+    (mounted,) = services["prometheus"]["volumes"]
+    _, directory, _ = mounted.split(":")
+    for path in (added["tls_config"]["ca_file"], added["basic_auth"]["password_file"]):
+        assert path.rpartition("/")[0] == directory, path
+    # An override replaces the whole command.
+    plain = loaded("compose/compose.yaml")["services"]["prometheus"]["command"]
+    wanted = [flag.replace("prometheus.yml", "prometheus.protected.yml") for flag in plain]
+    assert services["prometheus"]["command"] == wanted
 
 
 def declared_families() -> dict[str, set[str]]:
@@ -324,6 +349,7 @@ CHECKS = [
     the_generated_files_are_up_to_date,
     promtool_amtool_and_yamllint_accept_everything,
     compose_accepts_its_file_alone_and_the_account_file_only_with_a_token,
+    the_protected_example_differs_only_by_its_protection,
     the_rules_use_only_declared_metrics_and_labels,
     grafana_gets_the_same_alerts,
     the_uid_of_grafanas_data_source_is_an_option,
