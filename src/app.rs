@@ -5,11 +5,11 @@
 
 mod budgets;
 mod client;
+mod config_changes;
 mod demo;
 pub(crate) mod demo_state;
 pub(crate) mod liveness;
 pub(crate) mod logging;
-mod plan;
 mod ports;
 mod reload;
 mod running;

@@ -39,7 +39,7 @@ pub(crate) use files::Files;
 pub(crate) use flags::{FileFlags, LogFlags};
 pub use flags::{Flags, WebFlags};
 pub(crate) use regular_file::read_regular_file;
-pub(crate) use reread::{ConfigSource, Fixed};
+pub(crate) use reread::{ConfigSource, SettingChange, SettingTexts};
 pub use secret_files::CredentialSource;
 pub(crate) use shard::Shard;
 pub(crate) use sources::Setting;
@@ -93,8 +93,8 @@ pub struct Config {
     pub auto_reload: Option<Duration>,
     /// The files that were read, apart from those with credentials: the pollers read these again themselves.
     pub files: Files,
-    /// What a reload must not change.
-    pub fixed: Fixed,
+    /// What a reload compares, apart from the accounts.
+    pub setting_texts: SettingTexts,
 }
 
 /// An account to watch.
@@ -266,7 +266,7 @@ impl Config {
                 credentials: credentials?,
                 auto_reload,
                 files,
-                fixed: Fixed::of(&layers),
+                setting_texts: SettingTexts::of(&layers),
             })
         });
         let config = mistakes.note(config).flatten();

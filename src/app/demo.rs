@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::cloudflare::limit::Budget;
 use crate::cloudflare::limit::QUOTA;
 use crate::cloudflare::{Credentials, Options};
-use crate::config::{self, Config, CredentialSource, Files, Fixed, IdentityPolicy, Local, Shard};
+use crate::config::{self, Config, CredentialSource, Files, IdentityPolicy, Local, SettingTexts, Shard};
 use crate::model::resource::Intervals;
 use crate::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, LimitSpec, Scenario, Simulator, Story};
 use crate::web::Checked;
@@ -108,7 +108,7 @@ fn demo_config(demo: &Demo, local: Local, simulator: &Simulator, temp_dir: Optio
         credentials: vec![Credentials::Token(GENERATED_TOKEN.into())],
         auto_reload: None,
         files: Files::default(),
-        fixed: Fixed::default(),
+        setting_texts: SettingTexts::default(),
     }
 }
 

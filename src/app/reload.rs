@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::plan::Change;
+use super::config_changes::Change;
 use super::supervisor::{Apply, Refusal};
 use crate::app::signals::Hangup;
 use crate::clock::Clock;

@@ -12,7 +12,7 @@ use tokio::task::{JoinSet, block_in_place};
 
 use super::Error;
 use super::budgets::{self, Budgets, Group};
-use super::plan::{self, Change};
+use super::config_changes::{self, Change};
 use super::shared::{Rows, Shared, settings};
 use crate::app::liveness::Liveness;
 use crate::app::logging;
@@ -147,7 +147,7 @@ impl Supervisor {
         if !fixed.is_empty() {
             return Err(Refusal::NeedsRestart(fixed));
         }
-        let changes = plan::changes(&self.config, &config);
+        let changes = config_changes::changes(&self.config, &config);
         if !changes.is_empty() {
             let prepared = self.prepare(config, &mut self.shared.clone())?;
             self.commit(prepared);
@@ -197,7 +197,7 @@ impl Supervisor {
         let polled = self.polled.get(&account.id).filter(|polled| polled.stage != Stage::Leaving);
         if let (Some(before), Some(polled)) = (before, polled)
             && polled.assignment.connection.budget.is_same(budget)
-            && !plan::is_recredentialed((&self.config, before), (config, account))
+            && !config_changes::is_recredentialed((&self.config, before), (config, account))
             && with_names(&self.config) == with_names(config)
         {
             return Ok(Arc::clone(&polled.assignment.connection));

@@ -5,8 +5,8 @@
 //! published as counted ([`Account::saved`]).
 
 mod changes;
-mod clocks;
 mod dirty;
+mod future_dates;
 mod restore;
 mod snapshot;
 
@@ -32,8 +32,8 @@ use crate::model::{
     Resource, Summary, UserId, UserRisk,
 };
 use crate::store::row::Table;
-use clocks::Clocks;
 use dirty::Unsaved;
+use future_dates::Clocks;
 
 /// The most integrations with series of their own. Cloudflare knows one kind, and a tenant has one or two.
 const MAX_INTEGRATIONS: usize = 256;

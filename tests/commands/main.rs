@@ -13,9 +13,10 @@ mod canned;
 mod check;
 mod cli;
 mod configuration;
+mod golden_table;
+mod manual;
 mod offline;
 mod operator;
 mod plan;
 #[path = "../shared/program.rs"]
 mod program;
-mod readme;

@@ -126,7 +126,7 @@ fn a_new_credential_keeps_the_counters_and_reads_no_list_twice_within_an_interva
     for token in ["expiring", "t2", "expiring"] {
         let with_token = Listed { token, ..first };
         let changes = reload(&world, &home, &mut exporter, &[with_token], SLOW);
-        assert_eq!(changes, "account \"first\" has another credential");
+        assert_eq!(changes, "the credential of account \"first\" changed");
         exporter
             .until("the new token is verified", |page| page.get(series).is_some() == (token == "expiring"));
         let now = world.requests(0, Endpoint::Summary);
@@ -180,7 +180,7 @@ fn what_a_credential_has_spent_counts_whatever_happens_to_its_accounts() {
     assert_counted(&mut exporter, &renewed, 12.0);
     let more = renewed.map(|account| Listed { share: "0.02", ..account });
     let changes = reload(&world, &home, &mut exporter, &more, FAST);
-    assert!(changes.contains("account \"first\" has the budget_share 0.02, was 0.01"), "{changes}");
+    assert!(changes.contains("budget_share of account \"first\" changed from 0.01 to 0.02"), "{changes}");
     assert_counted(&mut exporter, &more, 24.0);
     // The state file has the spending: the next process continues with it.
     reload(&world, &home, &mut exporter, &more[1..], FAST);

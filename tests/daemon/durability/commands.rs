@@ -105,6 +105,45 @@ fn ids(home: &Home) -> Vec<Uuid> {
 }
 
 #[test]
+fn show_prints_everything_about_a_user_and_only_a_hash_after_forget() {
+    let cloud = Cloud::start();
+    let home = Home::new(&cloud, 1.0);
+    let (mut exporter, _) = counted(&cloud, &home);
+    exporter.kill();
+    let whole = home.bytes();
+    let show = |id: Uuid| said(&home.inspect(&["show", "--user", &id.to_string()]));
+    let (code, text) = show(KNOWN);
+    assert_eq!(code, Some(0), "{text}");
+    for (id, ..) in ACCOUNTS {
+        let heading = format!("account {id}: user {KNOWN}\n");
+        let (_, of_account) = text.split_once(&heading).unwrap_or_else(|| panic!("{heading}: {text}"));
+        let of_account = of_account.split("account ").next().expect("the first part");
+        let lines = |name: &str| of_account.matches(&format!("  {name:<16} ")).count();
+        let names =
+            ["level", "listed", "read up to", "own series", "last reset", "behavior", "counted event"];
+        // Three events before the reset, and one after it.
+        assert_eq!(names.map(lines), [1, 1, 1, 1, 1, 1, 4], "{text}");
+        assert!(
+            of_account.contains("behavior         high_dlp\n") && !of_account.contains("forgotten"),
+            "{text}"
+        );
+    }
+    let stranger = Uuid::from_u128(99_999);
+    let (code, text) = show(stranger);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains(&format!("has the id {stranger}")), "{text}");
+    assert!(home.bytes() == whole, "showing changes nothing");
+
+    assert_eq!(said(&home.inspect(&["forget", &KNOWN.to_string()])).0, Some(0));
+    let (code, text) = show(KNOWN);
+    assert_eq!((code, text.lines().count()), (Some(0), 4), "{text}");
+    for (id, ..) in ACCOUNTS {
+        let wanted = format!("account {id}: user {KNOWN}\n  forgotten        a keyed hash, with the date ");
+        assert!(text.contains(&wanted), "{text}");
+    }
+}
+
+#[test]
 fn forget_leaves_nothing_of_a_user_and_counts_nothing_of_it_again() {
     let cloud = Cloud::start();
     let home = Home::new(&cloud, 1.0);
