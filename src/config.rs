@@ -147,7 +147,7 @@ pub struct Web {
     pub config_file: Option<PathBuf>,
     /// The path of the metrics.
     pub telemetry_path: String,
-    /// The second address, which has the health alone.
+    /// The second address, which serves only the health endpoints.
     pub health_address: Option<Listen>,
     /// Names that `Host` may have on a loopback address, in lower case.
     pub allowed_hosts: Vec<String>,

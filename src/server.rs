@@ -146,7 +146,7 @@ impl Server {
         }
     }
 
-    /// The answer on the address that has the health alone.
+    /// The answer on the address that serves only the health endpoints.
     fn health(&self, request: &Request<Incoming>) -> Response<Body> {
         match request.uri().path() {
             "/-/healthy" => self.route_answer(request, &Route::Healthy),

@@ -200,7 +200,7 @@ impl Inner {
                 self.source.log(None);
                 return Ok(Arc::clone(&tls.config));
             }
-            (Ok(_), None) => "it turns TLS off, which takes a restart".to_owned(),
+            (Ok(_), None) => "it turns TLS off, which needs a restart".to_owned(),
             _ => view.problem().unwrap_or_default(),
         };
         self.source.log(Some(problem));
@@ -212,7 +212,7 @@ impl Inner {
         let file = view.file.as_ref().map_err(ToString::to_string)?;
         match (self.transport, &file.tls) {
             // A client policy must not be without effect because the port was opened without TLS.
-            (Transport::Plain, Some(_)) => Err("it turns TLS on, which takes a restart".to_owned()),
+            (Transport::Plain, Some(_)) => Err("it turns TLS on, which needs a restart".to_owned()),
             _ => {
                 if view.problem().is_none() {
                     self.source.log(None);

@@ -133,7 +133,7 @@ impl Reloader {
             }
             Err(failure) => {
                 let reason: Arc<str> = failure.to_string().into();
-                let message = "the configuration cannot be reloaded; the one from before stays in use";
+                let message = "cannot reload the configuration; the previous one stays in use";
                 // A file is tried again and again.
                 if trigger == Trigger::File && self.failure.as_ref() == Some(&reason) {
                     tracing::debug!(by, reason = &*reason, "{message}");

@@ -123,7 +123,7 @@ impl Job {
         let (file, progress_file) = (flags.file.clone(), with_suffix(&flags.file, "progress"));
         if file.exists() {
             let why =
-                format!("{} is there already and is not overwritten; name another file", file.display());
+                format!("{} already exists and is not overwritten; choose another file", file.display());
             return Err(Error::Usage(why));
         }
         let parameters = Parameters {
@@ -141,7 +141,7 @@ impl Job {
             Some(_) => {
                 let path = progress_file.display();
                 return Err(Error::Usage(format!(
-                    "{path} is of another backfill; repeat its flags, or remove it"
+                    "{path} belongs to another backfill; use the same flags, or remove it"
                 )));
             }
             None => Checkpoint::new(parameters, span(flags, clock.date())?, *uuid::Uuid::new_v4().as_bytes()),

@@ -1,7 +1,7 @@
 //! `check`: tries the configuration, the credentials and each resource of every account once, and reports what is missing.
 //!
 //! It sends the requests that the exporter would send, changes nothing, and prints no personal data. With `--offline` it
-//! judges the configuration alone.
+//! checks only the configuration.
 
 mod local;
 mod report;
@@ -30,7 +30,7 @@ use trial::Trial;
 /// Try the configuration, the credentials and each resource once, and report what is missing
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Check {
-    /// Judge the configuration alone: ask nothing of Cloudflare, and look at no other file
+    /// Check only the configuration: send no requests and read no secrets
     #[arg(long)]
     offline: bool,
     /// Only this account, by alias or id; may be repeated
@@ -64,7 +64,7 @@ impl Check {
             (0, 1) => Err(Failure::runtime("one check failed")),
             (0, failures) => Err(Failure::Runtime(format!("{failures} checks failed"))),
             (mistakes, _) => {
-                Err(Failure::Usage(format!("the configuration has {}", counted(mistakes, "mistake"))))
+                Err(Failure::Usage(format!("the configuration has {}", counted(mistakes, "error"))))
             }
         }
     }

@@ -26,7 +26,7 @@ pub(crate) struct Healthcheck {
     /// The address of the exporter; the configured one if left out
     #[arg(long = "web.listen-address", value_name = "ADDRESS")]
     listen_address: Option<String>,
-    /// The address of the exporter that has the health alone; the configured one if left out
+    /// The exporter's health-only address [default: as configured]
     #[arg(long = "web.health-address", value_name = "ADDRESS")]
     health_address: Option<String>,
     /// The web configuration of the exporter; the configured one if left out

@@ -102,7 +102,7 @@ fn a_refused_configuration_is_said_once_and_ends_with_2() {
     let level = "flag --log.level: log.level is \"loud\", but must be off, error, warn, info, debug, trace, or directives \
                  such as info,hyper=warn";
     let url = "\"ftp://127.0.0.1\" is not a URL to request; it must be like http://127.0.0.1:10069/-/healthy";
-    let two = |mistake: &str| format!("the configuration has 2 mistakes:\n{mistake}\n{none}");
+    let two = |mistake: &str| format!("the configuration has 2 errors:\n{mistake}\n{none}");
     let (address_and_none, level_and_none) = (two(address), two(level));
     let table: [(&[&str], &str); 7] = [
         (&[], none),

@@ -114,7 +114,7 @@ fn the_fifteen_mistakes_of_a_file_are_named_in_the_order_of_their_lines() {
     let wanted = (
         Some(2),
         format!("{}1 check: 1 failed\n", lines()),
-        "zt-risk-exporter: the configuration has 15 mistakes\n".to_owned(),
+        "zt-risk-exporter: the configuration has 15 errors\n".to_owned(),
     );
     let place = Place::new(FIFTEEN);
     assert_eq!(place.check(&[]), wanted);
@@ -125,7 +125,7 @@ fn the_fifteen_mistakes_of_a_file_are_named_in_the_order_of_their_lines() {
 #[test]
 fn the_start_names_all_mistakes_too() {
     let place = Place::new(FIFTEEN);
-    let wanted = format!("zt-risk-exporter: the configuration has 15 mistakes:\n{}", lines());
+    let wanted = format!("zt-risk-exporter: the configuration has 15 errors:\n{}", lines());
     assert_eq!(place.told(&mut place.program(&[])), (Some(2), String::new(), wanted));
 }
 
@@ -136,7 +136,7 @@ fn the_document_has_each_mistake_with_its_place() {
     program.env("ZT_RISK_EXPORTER__INTERVALS__AUDIT", "never").env("CLOUDFLARE_ACCOUNT_ID", "acme");
     let (code, output, errors) = place.told(&mut program);
     let document: Value = serde_json::from_str(&output).unwrap();
-    let places = document["mistakes"].as_array().unwrap().iter().map(|mistake| {
+    let places = document["errors"].as_array().unwrap().iter().map(|mistake| {
         let place = ["file", "line", "column", "variable", "flag"].map(|field| mistake[field].clone());
         let message = mistake["message"].as_str().unwrap();
         (json!(place), message.split(' ').next().unwrap().to_owned())
@@ -151,7 +151,7 @@ fn the_document_has_each_mistake_with_its_place() {
     ];
     assert_eq!(places, wanted.map(|(place, word)| (place, word.to_owned())));
     assert_eq!((code, &document["omitted"]), (Some(2), &json!(0)));
-    assert_eq!(errors, "zt-risk-exporter: the configuration has 5 mistakes\n");
+    assert_eq!(errors, "zt-risk-exporter: the configuration has 5 errors\n");
 }
 
 #[test]
@@ -160,22 +160,22 @@ fn a_syntax_error_ends_the_list_with_its_line_and_column() {
     let message = "not valid YAML: tabs disallowed within this context (block indentation)";
     let (code, output, errors) = place.check(&[]);
     assert_eq!((code, output), (Some(2), format!("zt.yaml:4:2: {message}\n1 check: 1 failed\n")));
-    assert_eq!(errors, "zt-risk-exporter: the configuration has 1 mistake\n");
+    assert_eq!(errors, "zt-risk-exporter: the configuration has 1 error\n");
     let (_, document) = place.json(&[]);
     let wanted = json!({
         "mode": "offline",
-        "mistakes": [{
+        "errors": [{
             "file": place.file(), "line": 4, "column": 2, "variable": null, "flag": null, "message": message,
         }],
         "omitted": 0,
         "checks": [{
-            "account": null, "check": "configuration", "result": "failed", "answer": "1 mistake", "remark": null,
+            "account": null, "check": "configuration", "result": "failed", "answer": "1 error", "remark": null,
             "permission": null, "seconds": null,
         }],
-        "sums": {"accounts": 0, "checks": 1, "passed": 0, "warning": 0, "failed": 1, "skipped": 0},
+        "totals": {"accounts": 0, "checks": 1, "passed": 0, "warning": 0, "failed": 1, "skipped": 0},
     });
     let mut found = document;
-    found["mistakes"][0]["file"] = json!(place.file());
+    found["errors"][0]["file"] = json!(place.file());
     assert_eq!(found, wanted);
 }
 
@@ -187,9 +187,9 @@ fn at_most_a_hundred_mistakes_are_printed() {
     assert_eq!((code, lines.len()), (Some(2), 102));
     assert!(lines[99].starts_with("zt.yaml:100: key_99 is not a known key; "), "{}", lines[99]);
     assert_eq!(lines[100..], ["and 3 more", "1 check: 1 failed"]);
-    assert_eq!(errors, "zt-risk-exporter: the configuration has 103 mistakes\n");
+    assert_eq!(errors, "zt-risk-exporter: the configuration has 103 errors\n");
     let (_, document) = place.json(&[]);
-    assert_eq!((document["mistakes"].as_array().unwrap().len(), &document["omitted"]), (100, &json!(3)));
+    assert_eq!((document["errors"].as_array().unwrap().len(), &document["omitted"]), (100, &json!(3)));
 }
 
 #[test]
@@ -219,13 +219,13 @@ fn a_good_file_needs_no_secret_no_network_and_no_port() {
             json!("passed"),
             json!("subsidiary: is in the configuration"),
         ],
-        [json!("acme"), json!("credential"), json!("skipped"), json!("acme: none/token was not looked at")],
-        [json!(null), json!("hash_key"), json!("skipped"), json!("none/key was not looked at")],
-        [json!(null), json!("state"), json!("skipped"), json!("none/state.redb was not looked at")],
+        [json!("acme"), json!("credential"), json!("skipped"), json!("acme: none/token was not checked")],
+        [json!(null), json!("hash_key"), json!("skipped"), json!("none/key was not checked")],
+        [json!(null), json!("state"), json!("skipped"), json!("none/state.redb was not checked")],
     ];
     assert_eq!(rows, wanted);
     assert_eq!(
-        document["sums"],
+        document["totals"],
         json!({"accounts": 2, "checks": 5, "passed": 2, "warning": 0, "failed": 0, "skipped": 3})
     );
     assert!(api.accept().is_err(), "nothing asked for a connection");
@@ -239,7 +239,7 @@ fn the_sums_are_the_last_line_and_say_what_was_skipped() {
     let (code, output, errors) = Place::new(GOOD).check(&["--log.level", "trace"]);
     assert_eq!((code, errors.as_str()), (Some(0), ""));
     assert_eq!(output.lines().last(), Some("5 checks of 2 accounts: 2 passed, 3 skipped"));
-    assert!(output.contains("acme: none/token was not looked at"), "{output}");
+    assert!(output.contains("acme: none/token was not checked"), "{output}");
     assert!(!output.contains("s3cr3t"), "{output}");
 }
 
@@ -346,7 +346,7 @@ fn the_settings_of_a_reload_are_judged() {
     let settings = "web: {enable_lifecycle: yes}\nconfig: {auto_reload: 30s, auto_reload_interval: 2d, auto_relod: true}\n";
     let place = Place::new(&format!("{GOOD}{settings}"));
     let (code, document) = place.json(&[]);
-    let mistakes = document["mistakes"].as_array().unwrap().iter().map(|mistake| {
+    let mistakes = document["errors"].as_array().unwrap().iter().map(|mistake| {
         let message = mistake["message"].as_str().unwrap();
         (mistake["line"].as_u64().unwrap(), message.split_once(',').map_or(message, |(start, _)| start))
     });

@@ -7,7 +7,7 @@ use crate::commands::terminal::counted;
 use crate::config::{Account, Error, Offline};
 use crate::web::Checked;
 
-/// Everything that can be said without a network and without a secret, and what was not looked at.
+/// Everything that can be said without a network and without a secret, and what was not checked.
 ///
 /// # Errors
 /// The web configuration cannot be used.
@@ -40,7 +40,7 @@ fn web_offline(path: Option<&Path>) -> Result<Vec<Finding>, Error> {
         None => Vec::new(),
         Some(path) if !path.exists() => left(Subject::WebConfiguration, Some(path)),
         Some(path) => {
-            let text = "valid; the files that it names were not looked at".to_owned();
+            let text = "valid; the files it names were not checked".to_owned();
             valid(Subject::WebConfiguration, text, &Checked::without_files(path)?)
         }
     })
@@ -78,5 +78,5 @@ fn left(subject: Subject, file: Option<&Path>) -> Vec<Finding> {
 }
 
 fn not_looked_at(file: &Path) -> String {
-    format!("{} was not looked at", file.display())
+    format!("{} was not checked", file.display())
 }

@@ -159,7 +159,7 @@ fn token(status: &TokenStatus) -> Result<Answer, Problem> {
         }
         TokenState::Disabled => problem("disabled", "the token is disabled; enable it, or create another"),
         TokenState::Expired => problem("expired", "the token has expired; roll it, or create another"),
-        TokenState::Unknown => problem("not active", "Cloudflare does not call the token active"),
+        TokenState::Unknown => problem("not active", "Cloudflare reports that the token is not active"),
     }
 }
 

@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(lines.len(), 13);
         for (line, wanted) in [
             (&lines[0], "campaign: 5 users get malicious_file\n"),
-            (&lines[12], "campaign: the story is over; background events go on\n"),
+            (&lines[12], "campaign: the story is over; background events continue\n"),
         ] {
             let (time, announcement) = line.split_once(' ').unwrap();
             assert_eq!((time.len(), announcement), (8, wanted));

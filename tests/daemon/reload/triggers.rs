@@ -38,7 +38,7 @@ fn sighup_reloads_and_a_broken_file_changes_nothing() {
     home.configure(&world.config(&home, &[second], "intervals: { sumary: 1s }"));
     hang_up(&exporter);
     exporter.until("the failure is shown", is_reloaded(0.0));
-    exporter.until_logged("the configuration cannot be reloaded; the one from before stays in use");
+    exporter.until_logged("cannot reload the configuration; the previous one stays in use");
     assert!(exporter.logged().contains("intervals.sumary is not a known key"), "{}", exporter.logged());
     world.events(0, 3);
     exporter.until("the first is polled on", |page| page.counted("first") == 3.0);
@@ -107,7 +107,7 @@ fn the_answer_names_all_mistakes_and_the_log_has_them_in_one_line() {
     let path = format!("{}/", home.path().display());
     let duration = "a duration from 1s to 1d, written like 30s, 5m or 1h30m";
     let wanted = [
-        "the configuration has 8 mistakes:".to_owned(),
+        "the configuration has 8 errors:".to_owned(),
         "config.yaml:1: web.enable_lifecycle is \"maybe\", but must be true or false".to_owned(),
         "config.yaml:2: users.limit is \"many\", but must be a whole number from 0 to 100000".to_owned(),
         "config.yaml:2: users.hash_key_file cannot be used: cannot read none/key: No such file or directory (os error 2)"
