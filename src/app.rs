@@ -49,7 +49,7 @@ pub enum Error {
         /// The error of the operating system.
         source: io::Error,
     },
-    /// A socket that systemd passed is no TCP socket, or cannot be used.
+    /// A socket that systemd passed is not a TCP socket, or cannot be used.
     #[error(
         "a socket that systemd opened cannot be used: {0}; the socket unit must have ListenStream with a port"
     )]

@@ -93,8 +93,8 @@
 //!    what was saved is published as counted. While the disk cannot be written, memory may be ahead of it, but
 //!    no published counter is. So no restart makes a counter fall, and a crash loses nothing that can be read
 //!    again.
-//! 10. [`app`] joins all parts, and if one ends that was not told to, the process ends with code 1. So `/metrics` never
-//!     goes on with old values because a part is gone.
+//! 10. [`app`] joins all parts, and if a part ends unexpectedly, the process exits with code 1, so `/metrics` never
+//!     keeps serving stale values.
 //! 11. After an error the last good data stays, with its age. An error never empties `/metrics`, and a list that is known
 //!     to be incomplete is never treated as complete.
 //! 12. Names and e-mail addresses are dropped where the answer is decoded, unless the configuration or an

@@ -68,7 +68,7 @@ impl Checked {
         WebFile::parse(path, &config::yaml::read_text(path)?).map(|file| file.warnings)
     }
 
-    /// What is on, for people, without a secret.
+    /// A description of what is enabled, without secrets.
     pub(crate) fn summary(&self) -> Summary<'_> {
         let tls = self.view.tls.as_ref().and_then(|tls| tls.as_ref().ok());
         Summary { path: &self.path, file: &self.file, certificate: tls.map(|tls| &tls.certificate) }

@@ -1,6 +1,6 @@
 //! Reloads the configuration: on SIGHUP, on a request to `/-/reload`, and when a file has changed.
 //!
-//! One reload at a time. What comes in the meantime waits, and gets the result of a reload that began after it asked. A
+//! One reload at a time. Requests that arrive meanwhile wait, and get the result of a reload that began after them. A
 //! configuration that cannot be used changes nothing.
 
 use std::convert::Infallible;
@@ -24,7 +24,7 @@ const READ_WAIT: Duration = Duration::from_secs(10);
 pub(super) struct Reloader {
     source: ConfigSource,
     reads: BackgroundRead<Result<Config, config::Error>>,
-    /// Whether a file is no longer what was read from it.
+    /// Detects that a file differs from what was read.
     comparisons: BackgroundRead<bool>,
     /// The configuration that is in use.
     config: Arc<Config>,
@@ -102,7 +102,7 @@ impl Reloader {
         }
     }
 
-    /// Compares the files until one has changed. After a failed reload the next one comes in any case: a file with a
+    /// Compares the files until one has changed. After a failed reload it retries at each interval: a file with a
     /// credential may have been missing, or a file may be again what it was.
     async fn a_file_changes(&mut self) {
         let Some(interval) = self.config.auto_reload else { return std::future::pending().await };

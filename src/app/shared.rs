@@ -43,7 +43,7 @@ pub(super) trait Rows {
     /// The rows of an account, and the file that they are from, if there is a state file.
     fn read(&mut self, account: &str) -> Result<(Saved, Option<Generation>), Error>;
 
-    /// The rows of an account contradict each other. It may start from nothing, or not.
+    /// The rows of an account contradict each other. Decides whether the account may start from nothing.
     fn contradict(&mut self, account: &str, why: Unreadable) -> Result<(), Error>;
 }
 

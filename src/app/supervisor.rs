@@ -1,8 +1,8 @@
-//! The accounts that are polled: begins, changes and ends their pollers as the configuration says.
+//! The accounts that are polled: starts, changes and stops their pollers as the configuration says.
 //!
 //! A configuration is used as a whole or not at all. Everything that can fail is prepared first, and changes nothing; the
-//! rest cannot fail. A poller takes up its new orders between two steps, and ends between two steps. If its account comes
-//! back before it has ended, it is begun again with what it knows, so an account never has two pollers.
+//! rest cannot fail. A poller takes up its new orders between two steps, and stops between two steps. If its account comes
+//! back before it has stopped, it is restarted with its state, so an account never has two pollers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,13 +47,13 @@ struct Polled {
     stage: Stage,
 }
 
-/// Whether a poller is to go on.
+/// Whether a poller should keep running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Polling,
     /// It was told to stop.
     Leaving,
-    /// It was told to stop, and is to begin again after that.
+    /// It was told to stop, and will be restarted after it stopped.
     Returning,
 }
 
@@ -113,8 +113,8 @@ impl Supervisor {
         self.published.subscribe()
     }
 
-    /// Runs the pollers, and uses the configurations that come through `requests`. Returns only if a poller ended that was
-    /// not told to.
+    /// Runs the pollers, and uses the configurations that come through `requests`. Returns only if a poller ended
+    /// unexpectedly.
     pub(super) async fn run(&mut self, requests: &mut mpsc::Receiver<Apply>, liveness: &Liveness) -> Error {
         loop {
             for (id, poller) in self.begun.drain(..) {
@@ -246,7 +246,7 @@ impl Supervisor {
         self.polled.insert(id, Polled { orders, assignment, snapshots, stage: Stage::Polling });
     }
 
-    /// A poller has ended. `None` if it was not told to.
+    /// A poller has ended. `None` if it ended unexpectedly.
     fn ended(&mut self, id: String, parts: Parts) -> Option<()> {
         let Polled { assignment, snapshots, stage, .. } = self.polled.remove(&id)?;
         match stage {

@@ -26,7 +26,7 @@ const SHORTEST_TREND_STEP: Duration = Duration::from_secs(1);
 pub struct Tuning {
     /// Multiplies the request quota. More than 1 only for a simulator that allows more requests.
     pub pace: f64,
-    /// How long the API may send nothing.
+    /// Time limit between two parts of a response.
     pub idle_timeout: Duration,
     /// How long one whole answer may take, with all its pages.
     pub total_timeout: Duration,

@@ -125,8 +125,8 @@ impl Poller {
         }
     }
 
-    /// Polls until the order to stop, or until nobody can give orders any more. Returns the parts, with which polling can
-    /// go on. Needs a multi-threaded runtime, because a list of a million users keeps one thread busy.
+    /// Polls until the order to stop, or until the sender is dropped. Returns the parts, so that polling can be
+    /// resumed. Needs a multi-threaded runtime, because a list of a million users keeps one thread busy.
     pub(crate) async fn run(mut self) -> Parts {
         self.report_intervals();
         loop {

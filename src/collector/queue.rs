@@ -78,7 +78,7 @@ pub struct Retry {
 /// What a reading with missing events does to the delays of the retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextRetry {
-    /// Nothing: the user was read early, because of another change. The delay goes on.
+    /// Nothing: the user was read early, because of another change. The delay continues.
     AsPlanned,
     /// The next delay starts; see [`Retry::target`].
     Later {

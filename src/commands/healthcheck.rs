@@ -1,7 +1,7 @@
 //! `healthcheck`: requests `/-/healthy` from a running exporter, for containers without a shell or curl.
 //!
 //! It uses `web.health_address` if that is configured. Otherwise it speaks to the main port as the web configuration
-//! says, but sends no password and no client certificate: that the exporter asks for them shows that it runs.
+//! says, but sends no password and no client certificate: if the exporter asks for them, it is running.
 
 mod request;
 mod trust;

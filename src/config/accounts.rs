@@ -82,7 +82,7 @@ fn from_file(
 #[derive(Default)]
 struct DistinctCredentials(Vec<Identification>);
 
-/// By what a credential is told from others.
+/// What identifies a credential.
 #[derive(PartialEq)]
 enum Identification {
     Content(Credentials),
@@ -236,7 +236,7 @@ impl<'a> Entry<'a> {
         const KINDS: [Key; 4] = [keys::TOKEN, keys::TOKEN_FILE, keys::API_KEY, keys::API_KEY_FILE];
         let found = KINDS.map(|key| (key.name, mistakes.note(self.get(key))));
         let email = mistakes.note(self.get(keys::EMAIL));
-        // What has the wrong type was refused already, and what goes with it cannot be judged.
+        // What has the wrong type was refused already, and related fields cannot be checked.
         let found: Option<Vec<_>> = found.into_iter().map(|(kind, found)| Some((kind, found?))).collect();
         let given = found?.into_iter().filter_map(|(kind, setting)| Some((kind, setting?)));
         let (given, email): (Vec<_>, _) = (given.collect(), email?);

@@ -122,7 +122,7 @@ impl Naming {
     }
 }
 
-/// A configuration that was checked without a secret: no file but the configuration itself was looked at.
+/// A configuration that was checked without a secret: only the configuration file was read.
 #[derive(Debug)]
 pub struct Offline {
     /// The accounts of all shards. Accounts whose credentials are in different files have different numbers of a

@@ -104,7 +104,7 @@ impl Mistake {
     }
 }
 
-/// The mistakes that were found so far. Reading goes on after a mistake, so that one run finds all of them.
+/// The mistakes that were found so far. Reading continues after a mistake, so that one run finds all of them.
 #[derive(Debug, Default)]
 pub(crate) struct Mistakes(Vec<Mistake>);
 

@@ -12,7 +12,7 @@ use super::stats::{CloseReason, ConnectionStats};
 use super::table::{AnswerId, Buffer, Closing, ConnectionId, Table};
 use crate::clock::{Clock, Instant};
 
-/// How often connections whose time is over are looked for.
+/// How often timed-out connections are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// At most one warning in this time, because a client that opens too many connections opens thousands.
@@ -95,7 +95,7 @@ impl Connections {
         self.shared.stats.add(CloseReason::AcceptFailed);
     }
 
-    /// Closes connections whose time is over, until this future is dropped.
+    /// Closes timed-out connections, until this future is dropped.
     pub(super) async fn close_overdue(&self) {
         loop {
             tokio::time::sleep(SWEEP).await;

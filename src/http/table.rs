@@ -96,7 +96,7 @@ enum Rank {
     /// Idle or slow, for longer than [`QUICK`].
     Stale { since: Instant },
     /// Idle for a moment. So many connections were opened at once that most of them cannot be those of a scraper; the
-    /// peer with the most connections loses one.
+    /// oldest connection of the peer with most is closed.
     Idle { connections_of_peer: Reverse<usize>, since: Instant },
     /// In the middle of an answer.
     Answering { connections_of_peer: Reverse<usize>, since: Instant },
@@ -209,7 +209,7 @@ impl<C> Table<C> {
         let _ = self.take_out(id);
     }
 
-    /// The connections whose time is over.
+    /// The timed-out connections.
     pub(super) fn overdue(&mut self, now: Instant) -> Vec<Closing<C>> {
         let overdue: Vec<_> = self
             .open

@@ -1,4 +1,4 @@
-//! `/-/reload`: asks for the configuration to be read again, and answers with what came of it.
+//! `/-/reload`: asks for the configuration to be read again, and answers with the result.
 
 use std::sync::Arc;
 

@@ -15,14 +15,14 @@ use zt_risk_exporter::cloudflare::{Client, Credentials, Options};
 
 use crate::canned::{ACCOUNT, Canned, DetailRequest, answer, budget, good};
 
-/// Set in the second process: what it is to ask.
+/// Set in the second process: the base URL to request.
 const BASE: &str = "ZT_TEST_BASE_URL";
-/// Set in the second process: the file that takes what it has to say.
+/// Set in the second process: the file for the result.
 const SAID: &str = "ZT_TEST_SAID";
 
-/// Runs in the second process: says what came of asking.
+/// Runs in the second process: sends a request and writes the result.
 #[tokio::test]
-async fn asked_from_another_environment() {
+async fn request_with_another_environment() {
     let Ok(base_url) = std::env::var(BASE) else { return };
     let options = Options { base_url, ..Options::default() };
     let token = Credentials::Token(SecretString::from("t"));
@@ -36,11 +36,11 @@ async fn asked_from_another_environment() {
     std::fs::write(std::env::var(SAID).unwrap(), said).unwrap();
 }
 
-/// What a process with these variables, and none else that matters, makes of this base URL.
+/// The result of a request to this base URL in a process with these variables, and no others that matter.
 async fn said(base_url: &str, variables: &[(&str, &str)]) -> String {
     let file = tempfile::NamedTempFile::new().unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "environment::asked_from_another_environment"]);
+    command.args(["--exact", "environment::request_with_another_environment"]);
     for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"] {
         command.env_remove(name).env_remove(name.to_lowercase());
     }
@@ -53,7 +53,7 @@ async fn said(base_url: &str, variables: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn https_goes_by_the_proxy_unless_excepted_and_loopback_never_does() {
+async fn https_uses_the_proxy_unless_excluded_and_loopback_never_does() {
     let proxy = Canned::script([answer(502, &[], "")]).await;
     let at_proxy = format!("http://me:s3cret@{}", proxy.address);
     let remote = "https://api.cloudflare.invalid/client/v4";
@@ -103,7 +103,7 @@ async fn https_goes_by_the_proxy_unless_excepted_and_loopback_never_does() {
 }
 
 #[tokio::test]
-async fn trust_anchors_that_someone_chose_must_be_there() {
+async fn configured_trust_anchors_must_exist() {
     let remote = "https://api.cloudflare.invalid";
     let text = said(remote, &[("SSL_CERT_FILE", "/nowhere/roots.pem")]).await;
     let wanted = "the trust anchors cannot be read: SSL_CERT_FILE contains no trust anchor: ";
@@ -114,7 +114,7 @@ async fn trust_anchors_that_someone_chose_must_be_there() {
     assert_eq!(said(&base, &[("SSL_CERT_FILE", "/nowhere/roots.pem")]).await, "answered");
 }
 
-/// A server over TLS that has nothing to say, and how often someone came.
+/// A TLS server that never answers, and the number of its connections.
 fn tls_server(certificate: &Certificate, key: &KeyPair) -> (SocketAddr, Arc<AtomicUsize>) {
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -140,7 +140,7 @@ fn tls_server(certificate: &Certificate, key: &KeyPair) -> (SocketAddr, Arc<Atom
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_not_trusted_is_told_in_words_and_not_tried_again() {
+async fn an_untrusted_certificate_is_explained_and_not_retried() {
     let params = |name: &str| CertificateParams::new([name.to_owned()]).unwrap();
     let mut past = params("127.0.0.1");
     (past.not_before, past.not_after) = (date_time_ymd(1996, 1, 1), date_time_ymd(1997, 1, 1));
@@ -173,7 +173,7 @@ async fn a_certificate_that_is_not_trusted_is_told_in_words_and_not_tried_again(
 }
 
 #[tokio::test]
-async fn what_does_not_speak_tls_is_told_in_words() {
+async fn a_server_without_tls_is_explained() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {

@@ -1,12 +1,11 @@
-//! What each answer that is no success becomes: a kind, a sentence that says what to do, and no retry where
-//! none helps.
+//! How each failed response is classified: a kind, a sentence that says what to do, and no retry where none helps.
 
 use zt_risk_exporter::cloudflare::{Client, Credentials, Error, Kind, MissingGrant};
 use zt_risk_exporter::model::Resource;
 
 use crate::canned::{Canned, Step, answer, bad, good};
 
-/// What `Operation` below asks.
+/// The user of the requests below.
 #[derive(Clone, Copy, Debug)]
 enum Ask {
     Summary,
@@ -17,7 +16,7 @@ enum Ask {
 }
 
 impl Ask {
-    /// The resource whose requests it counts among, and what messages call it.
+    /// The resource that its requests count for, and its name in messages.
     const fn names(self) -> (Resource, &'static str) {
         match self {
             Self::Summary => (Resource::Summary, "summary"),
@@ -55,7 +54,7 @@ async fn check(cases: impl IntoIterator<Item = (Ask, Step, Kind, &str)>) {
 }
 
 #[tokio::test]
-async fn an_error_says_what_to_do() {
+async fn each_error_says_what_to_do() {
     check([
         (
             Ask::Summary,
@@ -190,7 +189,7 @@ async fn the_envelope_decides_and_not_the_status() {
 }
 
 #[tokio::test]
-async fn a_list_needs_its_result_and_its_list() {
+async fn a_list_response_needs_a_result_with_a_list() {
     let shape = |what: &str| format!("unexpected response: {what} (HTTP 200, CF-Ray 8f00ba4-FRA)");
     let whole = r#"{"success":true,"result":{"users":[{"user_id":"#;
     for (step, what) in [
@@ -209,7 +208,7 @@ async fn a_list_needs_its_result_and_its_list() {
 }
 
 #[tokio::test]
-async fn redirects_are_not_followed_and_only_their_host_is_told() {
+async fn redirects_are_not_followed_and_only_their_host_is_reported() {
     for (location, told) in [
         ("Location: https://evil.example.com/steal?token=abc", "evil.example.com"),
         ("Location: /elsewhere", "127.0.0.1"),
@@ -227,7 +226,7 @@ async fn redirects_are_not_followed_and_only_their_host_is_told() {
 }
 
 #[tokio::test]
-async fn what_the_server_repeats_of_the_credentials_is_not_told() {
+async fn credentials_that_the_server_repeats_are_not_reported() {
     let server = Canned::script([
         bad(400, 6003, r"bad header t0ken-of\u0000-the-tests"),
         bad(403, 9109, "me at work may not act for ann@example.com"),
@@ -248,7 +247,7 @@ async fn what_the_server_repeats_of_the_credentials_is_not_told() {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_told_from_a_missing_permission_by_its_message() {
+async fn a_refused_token_and_a_missing_permission_are_distinguished_by_the_message() {
     for (status, code, message, kind) in [
         (403, 9109, "Invalid access token", Kind::Refused),
         (401, 9109, "Invalid access token", Kind::Refused),
@@ -266,7 +265,7 @@ async fn a_refused_token_is_told_from_a_missing_permission_by_its_message() {
 }
 
 #[tokio::test]
-async fn a_response_that_is_not_from_the_api_says_nothing_of_token_and_user() {
+async fn a_response_that_is_not_from_the_api_proves_nothing_about_token_and_user() {
     let html = &["Content-Type: text/html"][..];
     for (status, lines, body) in [
         (403, html, "<html>blocked by corporate proxy</html>"),

@@ -1,4 +1,4 @@
-//! Retries and rate limits: who is asked again, when, and how often.
+//! Retries and rate limits: which requests are repeated, when, and how often.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use zt_risk_exporter::cloudflare::{Credentials, Kind, Limiter, Options, Outcome}
 use crate::canned::{Canned, Step, TOKEN, answer, bad, budget, client, good, observed, within_seconds};
 
 #[tokio::test]
-async fn what_may_pass_is_asked_three_times_and_a_change_only_once() {
+async fn transient_failures_are_retried_twice_and_changes_never() {
     for (name, step) in [
         ("500", bad(500, 1000, "internal")),
         ("503", answer(503, &["Content-Type: text/html"], "")),
@@ -34,7 +34,7 @@ async fn what_may_pass_is_asked_three_times_and_a_change_only_once() {
 }
 
 #[tokio::test]
-async fn a_change_is_repeated_if_the_connection_was_never_made() {
+async fn a_change_is_retried_if_no_connection_was_made() {
     // A port that was free a moment ago and has nobody listening.
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let options = Options { base_url: format!("http://{address}"), ..Options::default() };
@@ -52,7 +52,7 @@ async fn a_change_is_repeated_if_the_connection_was_never_made() {
 }
 
 #[tokio::test]
-async fn a_rate_limit_is_waited_out_if_that_is_bearable_and_told_if_not() {
+async fn a_short_rate_limit_is_waited_for_and_a_long_one_is_reported() {
     let date = "Date: Wed, 21 Oct 2015 07:27:00 GMT";
     for (lines, wait) in [
         (&["Retry-After: 30"][..], Duration::from_secs(30)),
@@ -95,7 +95,7 @@ async fn a_rate_limit_is_waited_out_if_that_is_bearable_and_told_if_not() {
 }
 
 #[tokio::test]
-async fn a_wait_that_the_server_asks_for_is_no_wait_for_a_turn() {
+async fn retry_after_does_not_count_against_max_wait() {
     let patient = Duration::from_secs(330);
     for (status, told, max_retry_wait, asked) in [
         (429, 5, 5, 2),
@@ -121,7 +121,7 @@ async fn a_wait_that_the_server_asks_for_is_no_wait_for_a_turn() {
 }
 
 #[tokio::test]
-async fn nothing_is_tried_more_often_than_allowed() {
+async fn attempts_never_exceed_the_maximum() {
     for (attempts, tries) in [(0, 1), (1, 1), (2, 2), (4, 4)] {
         let server = Canned::script([Step::Close]).await;
         let options = Options { attempts, ..server.options() };
@@ -131,7 +131,7 @@ async fn nothing_is_tried_more_often_than_allowed() {
 }
 
 #[tokio::test]
-async fn inside_a_block_nothing_is_sent() {
+async fn no_request_is_sent_during_a_block() {
     let server = Canned::script([answer(429, &["Retry-After: 86400"], "")]).await;
     let asking = server.client();
     asking.behaviors().await.unwrap_err();
@@ -143,7 +143,7 @@ async fn inside_a_block_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn a_spent_budget_is_told_from_a_rate_limit() {
+async fn a_spent_budget_and_a_rate_limit_are_distinguished() {
     let server = Canned::script([good("[]")]).await;
     // One request in five minutes, on a clock that keeps the wall's pace: no second one goes.
     let budget = Budget::new(1.0 / 1_200.0, Clock::system());
@@ -156,7 +156,7 @@ async fn a_spent_budget_is_told_from_a_rate_limit() {
 }
 
 #[tokio::test]
-async fn what_the_server_says_is_left_narrows_the_budget() {
+async fn the_remaining_requests_that_the_server_reports_reduce_the_budget() {
     let limits = ["Ratelimit: \"default\";r=50;t=30, \"burst\";r=7;t=20"];
     for step in [answer(200, &limits, r#"{"success":true,"result":[]}"#), answer(404, &limits, "")] {
         let server = Canned::script([step]).await;
@@ -167,7 +167,7 @@ async fn what_the_server_says_is_left_narrows_the_budget() {
 }
 
 #[tokio::test]
-async fn a_server_in_trouble_may_say_how_long() {
+async fn retry_after_of_an_unavailable_server_is_respected() {
     let busy = |wait: &str| answer(503, &[&format!("Retry-After: {wait}")], "");
     let server = Canned::script([busy("50"), good("[]")]).await;
     let budget = budget();

@@ -1,4 +1,4 @@
-//! Lists in pages: from servers that turn them, ignore the wish, count wrongly, or change in between.
+//! Lists in pages: from servers that page, ignore the page size, count wrongly, or change in between.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +29,7 @@ fn query(asked: &DetailRequest, key: &str) -> Option<usize> {
     Some(value.parse().unwrap())
 }
 
-/// A server of `total` users in pages of 20, or of the wanted size up to `largest`.
+/// A server of `total` users in pages of 20, or of the requested size up to `largest`.
 async fn paging(total: usize, largest: usize) -> Canned {
     Canned::start(move |_, asked| {
         let size = query(asked, "per_page").unwrap_or(20).min(largest);
@@ -50,7 +50,7 @@ fn partial(reason: &str) -> Completeness {
 }
 
 #[tokio::test]
-async fn all_pages_are_read_in_the_largest_size_that_is_granted() {
+async fn all_pages_are_read_in_the_largest_accepted_size() {
     for (largest, wanted) in [
         (1_000, &["/summary", "/summary?page=1&per_page=1000", "/summary?page=2&per_page=1000"][..]),
         (
@@ -80,7 +80,7 @@ async fn all_pages_are_read_in_the_largest_size_that_is_granted() {
 }
 
 #[tokio::test]
-async fn what_was_learned_of_pages_is_remembered() {
+async fn the_accepted_page_size_is_remembered() {
     for (largest, wanted) in [
         (1_000, vec!["GET /summary?page=1&per_page=1000"]),
         (20, vec!["GET /summary", "GET /summary?page=2"]),
@@ -95,7 +95,7 @@ async fn what_was_learned_of_pages_is_remembered() {
 }
 
 #[tokio::test]
-async fn a_size_that_is_refused_is_not_asked_for_again() {
+async fn a_refused_page_size_is_not_requested_again() {
     let server = Canned::start(|_, asked| match query(asked, "per_page") {
         Some(_) => bad(400, 1004, "per_page is too large"),
         None => {
@@ -115,7 +115,7 @@ async fn a_size_that_is_refused_is_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_size_that_is_refused_after_it_was_granted_is_not_asked_for_again() {
+async fn a_page_size_that_is_refused_later_is_not_requested_again() {
     let server = Canned::start(|before, asked| {
         let number = query(asked, "page").unwrap_or(1);
         match query(asked, "per_page") {
@@ -140,7 +140,7 @@ async fn a_size_that_is_refused_after_it_was_granted_is_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn without_a_promise_of_more_one_request_is_all() {
+async fn without_a_sign_of_more_pages_one_request_is_sent() {
     for (info, completeness) in [
         ("", Completeness::Complete),
         (r#""total_count":3"#, Completeness::Complete),
@@ -157,7 +157,7 @@ async fn without_a_promise_of_more_one_request_is_all() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_turn_pages_is_noticed() {
+async fn a_server_that_repeats_a_page_is_detected() {
     let server = Canned::script([page((0..3).map(user), r#""total_count":2000,"total_pages":100"#)]).await;
     let summary = read(&server).await;
     assert_eq!((summary.rows.len(), summary.completeness), (3, partial("page 2 repeats earlier pages")));
@@ -165,7 +165,7 @@ async fn a_server_that_does_not_turn_pages_is_noticed() {
 }
 
 #[tokio::test]
-async fn totals_that_are_not_delivered_make_a_list_partial() {
+async fn a_list_shorter_than_its_total_is_partial() {
     for (second, completeness) in [
         (page([], r#""total_count":5"#), partial("3 of 5 elements arrived")),
         (page((3..4).map(user), r#""total_count":5"#), partial("page 3 repeats earlier pages")),
@@ -191,7 +191,7 @@ async fn totals_that_are_not_delivered_make_a_list_partial() {
 }
 
 #[tokio::test]
-async fn a_page_that_fails_makes_the_list_partial_unless_every_request_would_fail() {
+async fn a_failed_page_makes_the_list_partial_unless_every_request_would_fail() {
     for (second, kind) in [
         (bad(429, 971, "wait"), Some(Kind::Limited(zt_risk_exporter::cloudflare::Limiter::Cloudflare))),
         (bad(401, 10000, "Authentication error"), Some(Kind::Refused)),
@@ -286,7 +286,7 @@ async fn rows_are_counted_whether_they_can_be_read_or_not() {
 }
 
 #[tokio::test]
-async fn unreadable_rows_are_known_again_however_many_they_are() {
+async fn unreadable_rows_are_recognized_on_later_pages() {
     let broken = |number: usize| user(number).replace("\"low\"", "[]");
     let many = 100_000;
     let server = Canned::start(move |_, asked| {
@@ -361,7 +361,7 @@ async fn without_totals(
 }
 
 #[tokio::test]
-async fn every_sign_of_more_is_followed_to_the_end() {
+async fn every_sign_of_more_pages_is_followed_to_the_end() {
     let by_page = |asked: &DetailRequest| query(asked, "page").unwrap_or(1);
     let by_cursor =
         |parameter: &'static str| move |asked: &DetailRequest| query(asked, parameter).unwrap_or(1);
@@ -449,7 +449,7 @@ async fn every_sign_of_more_is_followed_to_the_end() {
 }
 
 #[tokio::test]
-async fn a_sign_of_more_that_cannot_be_followed_makes_a_list_partial() {
+async fn a_sign_of_more_pages_that_cannot_be_followed_makes_a_list_partial() {
     for (info, link, completeness, requests) in [
         // Nothing but a full page speaks for more, and the server has no pages.
         (r#""per_page":20"#, "", Completeness::Complete, 3),
@@ -471,7 +471,7 @@ async fn a_sign_of_more_that_cannot_be_followed_makes_a_list_partial() {
 }
 
 #[tokio::test]
-async fn totals_that_count_something_else_are_no_proof_of_a_cut() {
+async fn totals_that_count_something_else_do_not_prove_truncation() {
     for (users, info, rows) in [
         (
             vec![user(0), user(1), user(1)],
@@ -507,7 +507,7 @@ async fn totals_that_count_something_else_are_no_proof_of_a_cut() {
 }
 
 #[tokio::test]
-async fn a_users_events_are_followed_and_bounded_too() {
+async fn the_pages_of_a_users_events_are_followed_and_bounded() {
     let event = |number: usize| {
         format!(
             r#"{{"id":"e{number}","name":"n","risk_level":"high","timestamp":"2019-12-27T18:{:02}:{:02}Z"}}"#,
@@ -567,7 +567,7 @@ async fn the_names_of_all_pages_share_one_limit() {
 }
 
 #[tokio::test]
-async fn larger_pages_are_not_tried_where_they_would_not_help() {
+async fn larger_pages_are_not_tried_if_they_would_not_help() {
     // A page that is as large as the one that would be asked for, and a page whose text takes much of the room.
     for (users, pii, text_bytes) in [(1_000, Pii::Drop, 1 << 20), (20, Pii::Keep, 10_000)] {
         let server = Canned::start(move |_, asked| {

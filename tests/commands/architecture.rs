@@ -41,7 +41,7 @@ fn module_of(path: &Path) -> Module {
     path.iter().map(|part| part.to_str().unwrap().to_owned()).collect()
 }
 
-/// The modules that `source` names by a path that begins with `crate::` or `super::`, comments apart.
+/// The modules that `source` names by a path that begins with `crate::` or `super::`, ignoring comments.
 fn imported(module: &Module, source: &str, modules: &BTreeSet<Module>) -> BTreeSet<Module> {
     let code: Vec<_> = source.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
     let code = code.join("\n");
@@ -60,7 +60,7 @@ fn imported(module: &Module, source: &str, modules: &BTreeSet<Module>) -> BTreeS
     found.into_iter().filter_map(file_of).filter(|imported| imported != module).collect()
 }
 
-/// The paths that a `use` or an expression goes on with, with those in braces, one by one.
+/// The paths after `crate::` in a `use` or an expression; those in braces one by one.
 fn targets(base: &[String], rest: &str) -> Vec<Module> {
     let mut path = base.to_vec();
     let mut rest = rest;

@@ -1,4 +1,4 @@
-//! `backfill` against the simulated API: what it writes is what happened, and it goes on where it was stopped.
+//! `backfill` against the simulated API: it writes the events that happened, and resumes where it was stopped.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ use zt_risk_exporter::internals::config::{Config, Flags};
 use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule, Scenario, Simulator};
 
 const ACCOUNT: &str = "0123456789abcdef0123456789abcdef";
-/// A date that has nothing to do with today.
+/// A fixed date, so that today's date does not matter.
 const NOW: i64 = 1_900_000_000;
 const HOUR: i64 = 3_600;
 const BEHAVIORS: [&str; 3] = ["imp_travel", "high_dlp", "malicious_file"];
@@ -92,7 +92,7 @@ impl Rig {
         fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// How often single users were asked for.
+    /// The number of requests for single users.
     fn asked(&self) -> usize {
         self.simulator.truth().requests.iter().filter(|request| request.endpoint == Endpoint::User).count()
     }
@@ -143,7 +143,7 @@ fn by_hour(text: &str) -> BTreeMap<(String, String, i64), u64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_written_is_what_happened_hour_by_hour() {
+async fn the_file_has_the_events_of_each_hour() {
     let rig = Rig::start(scenario(40, ""), 1.0).await;
     let report = rig.run("past.om", &[]).await.unwrap().to_string();
     let (text, truth) = (rig.text("past.om"), rig.truth());
@@ -159,7 +159,7 @@ async fn what_is_written_is_what_happened_hour_by_hour() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_there_is_not_replaced_and_nobody_is_asked() {
+async fn an_existing_file_is_not_replaced_and_no_request_is_sent() {
     let rig = Rig::start(scenario(3, ""), 1.0).await;
     fs::write(rig.path("past.om"), "mine").unwrap();
     assert!(matches!(rig.run("past.om", &[]).await, Err(Error::Usage(_))));
@@ -187,7 +187,7 @@ async fn an_event_that_is_listed_twice_counts_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stopped_anywhere_it_goes_on_and_writes_the_same() {
+async fn an_interrupted_backfill_resumes_with_the_same_result() {
     let users = 30;
     let rig = Rig::start(scenario(users, "latency_ms: 15"), 1.0).await;
     rig.run("whole.om", &["--budget-share", "1"]).await.unwrap();
@@ -224,7 +224,7 @@ async fn stopped_anywhere_it_goes_on_and_writes_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_flags_or_a_spoilt_file_do_not_go_on() {
+async fn other_flags_or_a_damaged_file_prevent_resuming() {
     let rig = Rig::start(scenario(3, ""), 1.0).await;
     rig.simulator.inject(FaultRule::at(Endpoint::User, Fault::NullResult));
     rig.simulator.inject(FaultRule::at(Endpoint::Summary, Fault::BadGateway));
@@ -245,7 +245,7 @@ async fn other_flags_or_a_spoilt_file_do_not_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn passing_trouble_is_waited_out_and_a_user_who_left_is_passed_over() {
+async fn temporary_errors_are_retried_and_removed_users_skipped() {
     // Fast enough for pauses of minutes.
     let rig = Rig::start(scenario(12, ""), 2_000.0).await;
     rig.simulator.inject(FaultRule::at(Endpoint::User, Fault::BadGateway).times(7));
@@ -259,7 +259,7 @@ async fn passing_trouble_is_waited_out_and_a_user_who_left_is_passed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_budget_is_kept_over_a_restart() {
+async fn the_budget_is_kept_across_a_restart() {
     let (users, speed) = (30, 500.0);
     let rig = Rig::start(scenario(users, ""), speed).await;
     // Of 1,200 requests 24: a first run that is stopped has spent some of them.
@@ -285,7 +285,7 @@ async fn the_budget_is_kept_over_a_restart() {
 }
 
 #[tokio::test]
-async fn spans_that_make_no_sense_are_refused() {
+async fn invalid_time_spans_are_refused() {
     let rig = Rig::start(scenario(1, ""), 1.0).await;
     for (since, until) in [("1d", "2d"), ("1d", "1d"), ("2000-01-01T00:00:00Z", "1d")] {
         let mut flags = rig.flags("past.om", &[]);

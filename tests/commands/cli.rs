@@ -71,7 +71,7 @@ fn there_is_no_flag_for_a_token() {
 }
 
 #[test]
-fn a_wrong_command_line_ends_with_2() {
+fn an_invalid_command_line_exits_with_2() {
     let table: [&[&str]; 11] = [
         &["nonsense"],
         &["--web.listen-addres", ":1"],

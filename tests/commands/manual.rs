@@ -1,4 +1,4 @@
-//! What the documents say is what the program does: names, defaults, flags, messages and examples.
+//! Compares the manual with the program: names, defaults, flags, messages and examples.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -49,7 +49,7 @@ fn tables(document: &'static str, header: &str) -> Vec<Vec<&'static str>> {
     rows.filter_map(cells).map(|row| row.split('|').map(str::trim).collect()).collect()
 }
 
-/// What stands in backticks.
+/// The texts in backticks.
 fn code(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
@@ -60,7 +60,7 @@ fn blocks(document: &'static str, language: &str) -> Vec<&'static str> {
     after.into_iter().filter_map(|text| text.split("```").next()).collect()
 }
 
-/// Fails unless the manual says exactly what is wanted, in whatever order.
+/// Fails unless the manual has exactly these values, in any order.
 fn agree<T: Ord + Debug>(said: impl IntoIterator<Item = T>, wanted: impl IntoIterator<Item = T>) {
     let said: BTreeSet<T> = said.into_iter().collect();
     let wanted: BTreeSet<T> = wanted.into_iter().collect();
@@ -155,7 +155,7 @@ fn the_scenario_of_the_manual_can_be_played() {
     assert_eq!((scenario.accounts.len(), scenario.tokens.len(), scenario.faults.len()), (1, 2, 1));
 }
 
-/// What a scenario may say where it says nonsense: the refusal lists it.
+/// The allowed values in place of the invalid one: the error lists them.
 fn known(nonsense: &str) -> Vec<String> {
     let refusal = Scenario::from_yaml(nonsense).expect_err("nonsense is refused").to_string();
     let list = refusal.split_once("expected one of ").and_then(|(_, list)| list.split_once(" at line "));

@@ -1,4 +1,4 @@
-//! `check --offline` through the real program: every mistake at once, and nothing touched but the configuration.
+//! `check --offline` through the real program: every error at once, and only the configuration file is read.
 
 use std::fs;
 use std::net::TcpListener;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::program::program;
 
-/// Mistakes on fifteen lines, in fifteen ways.
+/// Fifteen different errors on fifteen lines.
 const FIFTEEN: &str = "\
 interval: {summary: 30s}
 log: {level: loud}
@@ -57,7 +57,7 @@ const MISTAKES: [(usize, &str); 15] = [
     (16, "accounts[5] is a single value, but must be a map with an id and a credential"),
 ];
 
-/// Its secrets are nowhere.
+/// The files that it names do not exist.
 const GOOD: &str = "\
 accounts:
 - {id: 00000000000000000000000000000001, alias: acme, token_file: none/token}
@@ -110,7 +110,7 @@ fn lines() -> String {
 }
 
 #[test]
-fn the_fifteen_mistakes_of_a_file_are_named_in_the_order_of_their_lines() {
+fn the_fifteen_errors_of_a_file_are_reported_in_the_order_of_their_lines() {
     let wanted = (
         Some(2),
         format!("{}1 check: 1 failed\n", lines()),
@@ -123,14 +123,14 @@ fn the_fifteen_mistakes_of_a_file_are_named_in_the_order_of_their_lines() {
 }
 
 #[test]
-fn the_start_names_all_mistakes_too() {
+fn the_start_reports_all_errors_too() {
     let place = Place::new(FIFTEEN);
     let wanted = format!("zt-risk-exporter: the configuration has 15 errors:\n{}", lines());
     assert_eq!(place.told(&mut place.program(&[])), (Some(2), String::new(), wanted));
 }
 
 #[test]
-fn the_document_has_each_mistake_with_its_place() {
+fn the_document_has_each_error_with_its_place() {
     let place = Place::new("log: {level: loud}\nusers: {limit: [1]}\n");
     let mut program = place.program(&["check", "--offline", "--output", "json", "--log.format", "xml"]);
     program.env("ZT_RISK_EXPORTER__INTERVALS__AUDIT", "never").env("CLOUDFLARE_ACCOUNT_ID", "acme");
@@ -180,7 +180,7 @@ fn a_syntax_error_ends_the_list_with_its_line_and_column() {
 }
 
 #[test]
-fn at_most_a_hundred_mistakes_are_printed() {
+fn at_most_a_hundred_errors_are_printed() {
     let place = Place::new(&(0..103).map(|number| format!("key_{number}: x\n")).collect::<String>());
     let (code, output, errors) = place.check(&[]);
     let lines: Vec<&str> = output.lines().collect();
@@ -235,7 +235,7 @@ fn a_good_file_needs_no_secret_no_network_and_no_port() {
 }
 
 #[test]
-fn the_sums_are_the_last_line_and_say_what_was_skipped() {
+fn the_totals_are_the_last_line_and_count_skipped_checks() {
     let (code, output, errors) = Place::new(GOOD).check(&["--log.level", "trace"]);
     assert_eq!((code, errors.as_str()), (Some(0), ""));
     assert_eq!(output.lines().last(), Some("5 checks of 2 accounts: 2 passed, 3 skipped"));
@@ -300,7 +300,7 @@ fn the_variables_of_an_account_may_be_set_elsewhere() {
 }
 
 #[test]
-fn what_is_misspelled_is_not_called_missing_too() {
+fn a_misspelled_key_is_not_reported_as_missing_too() {
     let account = "accounts: [{id: 00000000000000000000000000000001, token: s3cr3t}]\n";
     let entry = |fields: &str| format!("accounts: [{{{fields}}}]\n");
     let id = "id: 00000000000000000000000000000001";
@@ -342,7 +342,7 @@ fn what_is_misspelled_is_not_called_missing_too() {
 }
 
 #[test]
-fn the_settings_of_a_reload_are_judged() {
+fn the_settings_of_reloads_are_checked() {
     let settings = "web: {enable_lifecycle: yes}\nconfig: {auto_reload: 30s, auto_reload_interval: 2d, auto_relod: true}\n";
     let place = Place::new(&format!("{GOOD}{settings}"));
     let (code, document) = place.json(&[]);
@@ -413,7 +413,7 @@ fn every_configuration_file_of_the_deployments_passes() {
     }
 }
 
-/// The fenced block after the command that makes it.
+/// The output in the manual: the fenced block after the command.
 fn example() -> &'static str {
     const COMMANDS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/commands.md"));
     let (_, after) = COMMANDS.split_once("check --offline --config.file zt.yaml\n```\n\n```text\n").unwrap();

@@ -1,4 +1,4 @@
-//! What configurations are taken, and exactly what is said of the others.
+//! Accepted configurations, and the exact messages for the others.
 
 use std::ffi::OsString;
 use std::fs;
@@ -237,7 +237,7 @@ fn a_shard_has_its_part_of_the_accounts_and_its_flags_win() {
 }
 
 #[test]
-fn a_credential_is_read_anew_each_time() {
+fn a_credential_is_read_again_each_time() {
     let place = Place::new(format!("accounts: [{{id: {ID}, token_file: token}}]"));
     let source = &place.load(&[]).unwrap().accounts[0].credentials;
     let before = source.read().unwrap();
@@ -268,7 +268,7 @@ fn a_file_without_settings_is_none_and_cloudflares_variables_do() {
 }
 
 #[test]
-fn what_is_set_but_not_used_is_said_once() {
+fn unused_settings_are_warned_about_once() {
     let listed = with_account("");
     let table: [(&str, Variables<'_>, &[&str]); 4] = [
         (&listed, &[("CLOUDFLARE_LOG", "debug"), ("CLOUDFLARE_API_TOKEN", "")], &[]),
@@ -736,7 +736,7 @@ fn a_secret_in_the_wrong_place_is_not_shown() {
 }
 
 #[test]
-fn a_file_that_is_no_text_or_cannot_be_read_is_named() {
+fn a_file_that_is_not_text_or_cannot_be_read_is_named() {
     let place = Place::new(b"accounts: []\n\xff\n");
     assert_eq!(place.refusal(&[]), "the configuration file zt.yaml is not UTF-8 text (byte 13)");
     fs::remove_file(place.path("zt.yaml")).unwrap();
@@ -753,7 +753,7 @@ fn a_file_that_is_no_text_or_cannot_be_read_is_named() {
 
 #[cfg(unix)]
 #[test]
-fn a_variable_that_is_no_text_is_named() {
+fn a_variable_that_is_not_text_is_named() {
     use std::os::unix::ffi::OsStringExt;
     let strange = OsString::from_vec(vec![0xff]);
     for (name, refused) in [

@@ -1,4 +1,4 @@
-//! Resetting users: each at most once, each with a line in the log, and none after the first that fails.
+//! Resetting users: each at most once, each with a log line, and none after the first failure.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
@@ -97,7 +97,7 @@ fn the_events_are_saved_before_the_reset_to_a_new_file_of_its_owner() {
 }
 
 #[test]
-fn nobody_is_reset_whose_events_cannot_all_be_saved() {
+fn a_user_whose_events_cannot_be_saved_is_not_reset() {
     let rig = Rig::new();
     let path = rig.file("here", "").with_file_name("saved.json");
     for fault in [Fault::BadGateway, Fault::NullResult] {
@@ -159,7 +159,7 @@ fn a_reset_that_fails_is_not_repeated_and_says_whether_it_may_have_happened() {
 }
 
 #[test]
-fn what_was_done_before_the_first_refusal_stays_done_and_is_said() {
+fn resets_before_the_first_refusal_stay_and_are_reported() {
     let rig = Rig::new();
     let row = |id: &str, name: &str| {
         format!(
@@ -194,7 +194,7 @@ fn what_was_done_before_the_first_refusal_stays_done_and_is_said() {
 }
 
 #[test]
-fn a_signal_lets_the_reset_under_way_end_and_begins_no_other() {
+fn a_signal_finishes_the_current_reset_and_starts_no_other() {
     let rig = Rig::new();
     let row = |id: &str| {
         format!(
@@ -229,7 +229,7 @@ fn a_signal_lets_the_reset_under_way_end_and_begins_no_other() {
 }
 
 #[test]
-fn more_users_than_the_budget_has_requests_are_not_begun_with() {
+fn a_reset_of_more_users_than_the_budget_allows_does_not_start() {
     let rig = Rig::playing(&format!("limit: {{ quota: 4 }}{}", super::rig::SCENARIO));
     let ended = rig.run(&["reset", ANN, BOB, CEM, "--yes"]);
     // Of the three requests that Cloudflare says are left a quarter is ours, rounded up.
@@ -239,7 +239,7 @@ fn more_users_than_the_budget_has_requests_are_not_begun_with() {
 }
 
 #[test]
-fn how_a_reset_ended_is_said_even_if_standard_output_is_full() {
+fn the_result_of_a_reset_is_reported_even_if_standard_output_is_full() {
     let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     for (fault, said) in [
         (None, "zt-risk-exporter: standard output: No space left on device (os error 28)\n"),
@@ -257,7 +257,7 @@ fn how_a_reset_ended_is_said_even_if_standard_output_is_full() {
 }
 
 #[test]
-fn a_log_that_nobody_can_read_or_keep_stops_no_reset() {
+fn a_log_that_cannot_be_written_does_not_stop_a_reset() {
     let nobody = || Stdio::from(std::io::pipe().unwrap().1);
     let full = || Stdio::from(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
     for (what, stream) in [("a pipe without a reader", nobody()), ("a full disk", full())] {

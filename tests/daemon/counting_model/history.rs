@@ -187,7 +187,7 @@ impl History {
         }
         self.answer(fetch);
         if fate == Fate::SavedToNewFile {
-            // The new file has no rows of users whom this answer drops, so they are noted first.
+            // The new file has no rows of users that this answer drops, so they are noted first.
             self.collect_changes(Fate::Unsaved);
             self.store.clear();
             self.account.save_everything();

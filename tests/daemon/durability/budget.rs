@@ -146,7 +146,7 @@ async fn a_restart_within_a_block_sends_nothing_until_its_end() {
     assert_eq!(next.filter(|next| next.since(at) < Duration::from_secs(400)), None, "refused at {at}");
     let _last = Life::start(&rig.config, &rig.clock).await;
     while refused().expect("it was").1.is_none() {
-        assert!(rig.clock.date().since(at) < Duration::from_secs(900), "it never asked again");
+        assert!(rig.clock.date().since(at) < Duration::from_secs(900), "it never sent another request");
         rig.clock.sleep(Duration::from_secs(1)).await;
     }
     let gap = refused().expect("it was").1.expect("just seen").since(at);

@@ -196,7 +196,7 @@ impl Drop for Stopping<'_> {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the figures are for whoever runs this")]
+#[expect(clippy::print_stdout, reason = "the figures are for the person who runs this test")]
 fn play(signal: Signal) {
     let mut left = number("KILLS").map_or(10, |kills| u32::try_from(kills).expect("a reasonable number"));
     let mut seed = number("KILLS_SEED").unwrap_or_else(|| fastrand::u64(..));

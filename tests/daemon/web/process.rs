@@ -156,7 +156,7 @@ async fn the_sockets_of_systemd_are_used_and_needed() {
     let simulator = simulator().await;
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
-    // systemd passes the socket as file descriptor 3, and says whom it is for.
+    // systemd passes the socket as file descriptor 3, and names the process that it is for.
     let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" --web.systemd-socket";
     let mut command = Command::new("/bin/sh");
     command.env_clear().args(["-c", script, env!("CARGO_BIN_EXE_zt-risk-exporter")]);
