@@ -16,7 +16,7 @@ use crate::store::row::Table;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Group {
     pub(super) credential: Credentials,
-    /// The share of the request limit, multiplied by the pace.
+    /// The share of the request limit, multiplied by the speed.
     pub(super) share: f64,
     /// Their ids; at least one.
     pub(super) accounts: Vec<String>,
@@ -24,17 +24,17 @@ pub(super) struct Group {
 
 /// A budget, and the group that uses it, or used it last.
 #[derive(Debug)]
-struct Known {
+struct KnownBudget {
     group: Group,
     budget: Budget,
-    home: Home,
+    journal_account: JournalAccount,
 }
 
 /// The id of the account whose rows contain the spending of a budget.
 #[derive(Clone, Debug)]
-struct Home(Arc<Mutex<String>>);
+struct JournalAccount(Arc<Mutex<String>>);
 
-impl Home {
+impl JournalAccount {
     fn new(account: &str) -> Self {
         Self(Arc::new(Mutex::new(account.to_owned())))
     }
@@ -51,7 +51,7 @@ impl Home {
 /// All budgets that are used, or have spent requests that still count.
 #[derive(Debug, Default)]
 pub(super) struct Budgets {
-    known: Vec<Known>,
+    known: Vec<KnownBudget>,
 }
 
 /// The budgets of the next configuration, one for each group. Nothing uses them yet.
@@ -63,7 +63,7 @@ pub(super) struct Prepared(Vec<PreparedBudget>);
 pub(super) struct PreparedBudget {
     group: Group,
     pub(super) budget: Budget,
-    home: Home,
+    journal_account: JournalAccount,
     /// Where it is in [`Budgets::known`], if it is.
     known: Option<usize>,
 }
@@ -95,19 +95,32 @@ impl Budgets {
         let before: Vec<&Group> = self.known.iter().map(|known| &known.group).collect();
         let continued = continued(&before, &groups);
         let prepare = |(group, known): (Group, Option<usize>)| {
-            if let Some(Known { budget, home, .. }) = known.and_then(|index| self.known.get(index)) {
-                return PreparedBudget { group, budget: budget.clone(), home: home.clone(), known };
+            if let Some(KnownBudget { budget, journal_account, .. }) =
+                known.and_then(|index| self.known.get(index))
+            {
+                return PreparedBudget {
+                    group,
+                    budget: budget.clone(),
+                    journal_account: journal_account.clone(),
+                    known,
+                };
             }
-            let home = Home::new(group.accounts.first().expect("a credential belongs to an account"));
+            let journal_account =
+                JournalAccount::new(group.accounts.first().expect("a credential belongs to an account"));
             let budget = match state.cloned() {
                 None => Budget::new(group.share, clock.clone()),
                 Some(state) => {
                     let mut spending = Spending::default();
                     group.accounts.iter().filter_map(|id| saved(id)).for_each(|saved| spending.add(saved));
-                    Budget::durable(group.share, clock.clone(), spending, journal(state, home.clone()))
+                    Budget::durable(
+                        group.share,
+                        clock.clone(),
+                        spending,
+                        journal(state, journal_account.clone()),
+                    )
                 }
             };
-            PreparedBudget { group, budget, home, known: None }
+            PreparedBudget { group, budget, journal_account, known: None }
         };
         Prepared(groups.into_iter().zip(continued).map(prepare).collect())
     }
@@ -115,19 +128,20 @@ impl Budgets {
     /// Uses the prepared budgets from now on, with the shares of their groups. Forgets budgets that nobody uses and that
     /// have spent nothing that still counts. Needs a multi-threaded runtime if there is a state.
     pub(super) fn commit(&mut self, Prepared(prepared): Prepared) {
-        let mut before: Vec<Option<Known>> = std::mem::take(&mut self.known).into_iter().map(Some).collect();
-        for PreparedBudget { group, budget, home, known } in prepared {
+        let mut before: Vec<Option<KnownBudget>> =
+            std::mem::take(&mut self.known).into_iter().map(Some).collect();
+        for PreparedBudget { group, budget, journal_account, known } in prepared {
             let known = known.and_then(|index| before.get_mut(index)?.take());
             if let Some(known) = known
                 && known.group.share != group.share
             {
                 budget.set_share(group.share);
             }
-            if !group.accounts.contains(&home.get()) {
-                home.set(group.accounts.first().expect("a credential belongs to an account"));
+            if !group.accounts.contains(&journal_account.get()) {
+                journal_account.set(group.accounts.first().expect("a credential belongs to an account"));
                 budget.write_journal();
             }
-            self.known.push(Known { group, budget, home });
+            self.known.push(KnownBudget { group, budget, journal_account });
         }
         self.known.extend(before.into_iter().flatten().filter(|known| !known.budget.is_unspent()));
     }
@@ -158,11 +172,11 @@ fn continued(before: &[&Group], groups: &[Group]) -> Vec<Option<usize>> {
     found
 }
 
-/// Writes the spending of a budget to the rows of the account that is its home. Needs a multi-threaded runtime.
-fn journal(state: State, home: Home) -> Journal {
+/// Writes the spending of a budget to the rows of the account that is its journal_account. Needs a multi-threaded runtime.
+fn journal(state: State, journal_account: JournalAccount) -> Journal {
     Journal::new(move |spending| {
         let (key, value) = (Document::Spending.as_str().as_bytes(), persist::write_spending(spending));
-        block_in_place(|| state.put(&home.get(), Table::Documents, key, value));
+        block_in_place(|| state.put(&journal_account.get(), Table::Documents, key, value));
     })
 }
 

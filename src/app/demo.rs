@@ -62,7 +62,7 @@ pub(crate) async fn demo(
         backdate(&config, story, demo.speed).await?;
     }
     let exporter =
-        Exporter::new(config, &Clock::system(), &Tuning { pace: demo.speed, ..Tuning::default() })?;
+        Exporter::new(config, &Clock::system(), &Tuning { speed: demo.speed, ..Tuning::default() })?;
     let url = ports.urls().into_iter().next().ok_or(Error::NothingInherited)?;
     print(&format!(
         "{world}, {speed} times as busy as a real one.\n\

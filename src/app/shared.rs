@@ -114,7 +114,7 @@ impl Shared {
                 Account::new(settings)
             }
         };
-        account.retry_refused_every(REFUSED_INTERVAL.div_f64(self.tuning.pace));
+        account.retry_refused_every(REFUSED_INTERVAL.div_f64(self.tuning.speed));
         Ok(account)
     }
 

@@ -162,7 +162,7 @@ impl Supervisor {
             saved.insert(&account.id, rows.read(&account.id)?);
         }
         let spending = |id: &str| saved.get(id).map(|(saved, _)| saved.spending.clone());
-        let groups = groups(&config, self.shared.tuning.pace);
+        let groups = groups(&config, self.shared.tuning.speed);
         let budgets = self.budgets.prepare(groups, &self.shared.clock, self.shared.state.as_ref(), spending);
         let mut accounts = Vec::new();
         for account in &config.accounts {
@@ -282,13 +282,13 @@ impl Polled {
 }
 
 /// The accounts by credential.
-fn groups(config: &Config, pace: f64) -> Vec<Group> {
+fn groups(config: &Config, speed: f64) -> Vec<Group> {
     let group = |(number, credential): (usize, &Credentials)| {
         let sharing: Vec<&Account> =
             config.accounts.iter().filter(|account| account.credential == number).collect();
         Some(Group {
             credential: credential.clone(),
-            share: sharing.first()?.budget_share * pace,
+            share: sharing.first()?.budget_share * speed,
             accounts: sharing.into_iter().map(|account| account.id.clone()).collect(),
         })
     };

@@ -130,7 +130,7 @@ impl Poller {
     pub(crate) async fn run(mut self) -> Parts {
         self.report_intervals();
         loop {
-            if self.obey() == Next::Stop {
+            if self.next_order() == Next::Stop {
                 self.save();
                 return self.parts;
             }
@@ -157,7 +157,7 @@ impl Poller {
     }
 
     /// Takes up a new order, if there is one.
-    fn obey(&mut self) -> Next {
+    fn next_order(&mut self) -> Next {
         if self.orders.has_changed().is_err() {
             return Next::Stop;
         }
@@ -239,7 +239,7 @@ impl Poller {
         let check = has_file.then(|| clock.now() + CREDENTIAL_CHECK_INTERVAL);
         tokio::select! {
             biased;
-            // An error means that there are no more orders, which `obey` notices.
+            // An error means that there are no more orders, which `next_order` notices.
             _ = self.orders.changed() => {}
             () = clock.sleep_until(check.map_or(until, |check| until.min(check))) => {
                 if has_file {

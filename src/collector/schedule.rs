@@ -183,7 +183,7 @@ impl Schedule {
     }
 
     /// When a user's events may be requested.
-    pub fn user_turn(&self, purpose: Purpose, now: Instant) -> Admission {
+    pub fn user_admission(&self, purpose: Purpose, now: Instant) -> Admission {
         let denied = self.refused_until.max(self.users_denied_until).filter(|until| now < *until);
         match denied {
             Some(until) => Admission::At(until),
@@ -387,12 +387,16 @@ mod tests {
         for (purpose, allowed) in [(Purpose::Change, 259), (Purpose::Audit, 28)] {
             let mut schedule = schedule(300);
             let sent = (0..300).take_while(|_| {
-                let free = schedule.user_turn(purpose, at(1)) == Admission::Now;
+                let free = schedule.user_admission(purpose, at(1)) == Admission::Now;
                 schedule.spent(purpose, 1, at(1));
                 free
             });
             assert_eq!(sent.count(), allowed, "{purpose:?}");
-            assert_eq!(schedule.user_turn(purpose, at(301)), Admission::Now, "{purpose:?}, a window later");
+            assert_eq!(
+                schedule.user_admission(purpose, at(301)),
+                Admission::Now,
+                "{purpose:?}, a window later"
+            );
         }
     }
 
@@ -402,7 +406,7 @@ mod tests {
         schedule.read(Resource::Summary, 1_000, at(0));
         // 300 requests, less 150 for the summary and 3 others; a tenth of the rest is the audit's.
         let sent = (0..300).take_while(|_| {
-            let free = schedule.user_turn(Purpose::Change, at(1)) == Admission::Now;
+            let free = schedule.user_admission(Purpose::Change, at(1)) == Admission::Now;
             schedule.spent(Purpose::Change, 1, at(1));
             free
         });
@@ -418,7 +422,7 @@ mod tests {
             schedule.failed(resource, FailureClass::Refused, at(now));
             let next = at(now + wait);
             assert_eq!((schedule.due(at(now + wait - 1)), schedule.next_due()), (None, next));
-            assert_eq!(schedule.user_turn(Purpose::Change, at(now + wait - 1)), Admission::At(next));
+            assert_eq!(schedule.user_admission(Purpose::Change, at(now + wait - 1)), Admission::At(next));
             now += wait;
         }
         schedule.retry_now(at(now - 100));
@@ -561,7 +565,7 @@ mod tests {
     fn a_missing_permission_stops_its_resource_alone() {
         let mut schedule = schedule(300);
         schedule.users_denied(at(0));
-        let Admission::At(next) = schedule.user_turn(Purpose::Audit, at(0)) else {
+        let Admission::At(next) = schedule.user_admission(Purpose::Audit, at(0)) else {
             panic!("users are denied")
         };
         assert!((at(300)..at(331)).contains(&next), "{next:?}");

@@ -159,9 +159,9 @@ impl Job {
         if let Completeness::Partial(reason) = summary.completeness {
             return Err(Error::Partial(reason));
         }
-        let places = self.progress.places();
+        let order = self.progress.reading_order();
         let mut users: Vec<_> = eventful(&summary, self.progress.history.span().since)
-            .map(|user| (places.of(user), user))
+            .map(|user| (order.of(user), user))
             .filter(|(place, _)| !self.progress.is_done(*place))
             .collect();
         users.sort_unstable();
@@ -191,7 +191,7 @@ impl Job {
             let each = now.since(begun).div_f64(done.max(1) as f64);
             let left = time_left(users.len() as u64 - done, each, session.budget(), now);
             shown.set(earlier as usize + done as usize, Some(left), now);
-            let answer = ask(session, *user).await?;
+            let answer = request_user(session, *user).await?;
             self.progress.found.users += 1;
             match answer {
                 Answer::Events(risk) => self.count(&risk),
@@ -251,7 +251,7 @@ fn open(
 }
 
 /// Requests a user, and again after temporary errors.
-async fn ask(session: &Session, user: UserId) -> Result<Answer, Error> {
+async fn request_user(session: &Session, user: UserId) -> Result<Answer, Error> {
     let mut waits = WAITS.into_iter();
     loop {
         let error = match session.client.user(user).await {

@@ -82,7 +82,7 @@ impl Check {
         };
         let mut findings = local::configuration(config.accounts.len(), &config.warnings);
         findings.extend(web.iter().flat_map(local::web));
-        findings.extend(setup::block_on(ask(&config, &Clock::system()))?);
+        findings.extend(setup::block_on(try_all(&config, &Clock::system()))?);
         let report = Report::new(Mode::Online, findings);
         Ok(match web {
             Some(web) => report.with_web(web.summary().to_string()),
@@ -125,10 +125,10 @@ impl Check {
 
 /// Tries each account, one request after the other.
 pub async fn run(config: &Config, clock: &Clock) -> Report {
-    Report::new(Mode::Online, ask(config, clock).await)
+    Report::new(Mode::Online, try_all(config, clock).await)
 }
 
-async fn ask(config: &Config, clock: &Clock) -> Vec<Finding> {
+async fn try_all(config: &Config, clock: &Clock) -> Vec<Finding> {
     let mut budgets: BTreeMap<usize, Budget> = BTreeMap::new();
     let mut findings = Vec::new();
     for account in &config.accounts {

@@ -14,7 +14,7 @@ use super::{Failure, Outcome, setup, terminal};
 use crate::config::{Flags, Local, Sockets, WebFlags};
 use crate::http::listen::Listen;
 use crate::web::Checked;
-use request::{Error, Sign, ask};
+use request::{Error, Evidence, send};
 use trust::Trust;
 
 /// Request /-/healthy from a running exporter, for containers without a shell
@@ -54,14 +54,14 @@ struct Target {
 impl Healthcheck {
     pub(crate) fn run(&self) -> Outcome {
         let Target { url, trust } = self.target()?;
-        let sign = setup::block_on(ask(&url, trust))?.map_err(|error| match error {
+        let evidence = setup::block_on(send(&url, trust))?.map_err(|error| match error {
             Error::Url(_) | Error::Trust(_) => Failure::usage(error),
             _ => Failure::runtime(error),
         })?;
-        terminal::print(match sign {
-            Sign::Healthy => format!("{url} answers 200\n"),
-            Sign::Refused(status) => format!("{url} answers {status}, so the exporter runs\n"),
-            Sign::AsksForCertificate => {
+        terminal::print(match evidence {
+            Evidence::Healthy => format!("{url} answers 200\n"),
+            Evidence::Refused(status) => format!("{url} answers {status}, so the exporter runs\n"),
+            Evidence::AsksForCertificate => {
                 format!(
                     "{url} requires a client certificate, so the exporter runs; set web.health_address to ask for more\n"
                 )

@@ -48,9 +48,9 @@ pub(crate) struct StateFile {
 impl State {
     pub(crate) fn run(&self) -> Outcome {
         let text = match self {
-            Self::Show { user: None, file } => inspect::show(&file.path()?).map_err(Failure::runtime),
+            Self::Show { user: None, file } => inspect::render(&file.path()?).map_err(Failure::runtime),
             Self::Show { user: Some(user), file } => {
-                user::show(&file.path()?, *user).map_err(Failure::runtime)
+                user::render(&file.path()?, *user).map_err(Failure::runtime)
             }
             Self::Check(file) => inspect::check(&file.path()?).map_err(Failure::runtime),
             Self::Forget { user, file } => {

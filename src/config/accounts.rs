@@ -36,7 +36,7 @@ pub(super) fn load(layers: &Layers, secrets: Secrets, mistakes: &mut Mistakes) -
             let (accounts, credentials) = from_file(document, secrets, mistakes);
             let mut files: Vec<&Path> = match secrets {
                 Secrets::Read => accounts.iter().filter_map(|account| account.credentials.file()).collect(),
-                Secrets::Leave => Vec::new(),
+                Secrets::Skip => Vec::new(),
             };
             files.sort_unstable();
             files.dedup();
@@ -217,7 +217,7 @@ impl<'a> Entry<'a> {
         secrets: Secrets,
     ) -> Result<Identification, Error> {
         match (secrets, source.file()) {
-            (Secrets::Leave, Some(file)) => {
+            (Secrets::Skip, Some(file)) => {
                 Ok(Identification::Place(source.email().map(str::to_owned), file.to_owned()))
             }
             (_, file) => source.read().map(Identification::Content).map_err(|error| match file {

@@ -149,7 +149,7 @@ impl Config {
         let layers = Layers::load(flags, environment, &mut mistakes);
         let offline = mistakes.note(layers).and_then(|layers| {
             let Declared { local, naming, accounts, warnings, .. } =
-                Declared::from_layers(&layers, Secrets::Leave, &mut mistakes);
+                Declared::from_layers(&layers, Secrets::Skip, &mut mistakes);
             let hash_key_file = naming?.key_file().map(Path::to_owned);
             Some(Offline { accounts, hash_key_file, local: local?, warnings })
         });

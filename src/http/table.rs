@@ -14,7 +14,7 @@ use crate::clock::Instant;
 
 /// A connection that is idle or receives an answer for longer than this is closed before others. A scraper on the same
 /// continent gets its answer in less.
-const QUICK: Duration = Duration::from_secs(1);
+const SLOW_AFTER: Duration = Duration::from_secs(1);
 
 /// The limit of unsent bytes is at least this many times the largest buffer: the current exposition in two formats, and
 /// one that was superseded.
@@ -93,7 +93,7 @@ struct Answer {
 /// In which order connections are closed to make room: the smallest first.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// Idle or slow, for longer than [`QUICK`].
+    /// Idle or slow, for longer than [`SLOW_AFTER`].
     Stale { since: Instant },
     /// Idle for a moment. So many connections were opened at once that most of them cannot be those of a scraper; the
     /// oldest connection of the peer with most is closed.
@@ -293,7 +293,7 @@ impl<C> Connection<C> {
         let oldest = self.sending.values().next();
         let since = oldest.map_or(self.idle_since, |answer| answer.began);
         match oldest {
-            _ if now.since(since) >= QUICK => Rank::Stale { since },
+            _ if now.since(since) >= SLOW_AFTER => Rank::Stale { since },
             Some(_) => Rank::Answering { connections_of_peer, since },
             None => Rank::Idle { connections_of_peer, since },
         }

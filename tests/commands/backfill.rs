@@ -94,13 +94,18 @@ impl Rig {
 
     /// The number of requests for single users.
     fn asked(&self) -> usize {
-        self.simulator.truth().requests.iter().filter(|request| request.endpoint == Endpoint::User).count()
+        self.simulator
+            .ground_truth()
+            .requests
+            .iter()
+            .filter(|request| request.endpoint == Endpoint::User)
+            .count()
     }
 
     /// What happened in each hour, by behavior and level.
-    fn truth(&self) -> BTreeMap<(String, String, i64), u64> {
+    fn ground_truth(&self) -> BTreeMap<(String, String, i64), u64> {
         let mut truth = BTreeMap::new();
-        for event in self.simulator.truth().events {
+        for event in self.simulator.ground_truth().events {
             let seconds = event.timestamp.millis().div_euclid(1_000);
             let late = event.timestamp.millis() % 1_000 > 0;
             if (1_899_827_200..NOW).contains(&(seconds - i64::from(!late))) {
@@ -146,7 +151,7 @@ fn by_hour(text: &str) -> BTreeMap<(String, String, i64), u64> {
 async fn the_file_has_the_events_of_each_hour() {
     let rig = Rig::start(scenario(40, ""), 1.0).await;
     let report = rig.run("past.om", &[]).await.unwrap().to_string();
-    let (text, truth) = (rig.text("past.om"), rig.truth());
+    let (text, truth) = (rig.text("past.om"), rig.ground_truth());
     assert!(truth.values().sum::<u64>() > 80, "{truth:?}");
     assert_eq!(by_hour(&text), truth);
     assert_eq!(text.lines().filter(|line| line.starts_with("# TYPE")).count(), 1);
@@ -163,7 +168,7 @@ async fn an_existing_file_is_not_replaced_and_no_request_is_sent() {
     let rig = Rig::start(scenario(3, ""), 1.0).await;
     fs::write(rig.path("past.om"), "mine").unwrap();
     assert!(matches!(rig.run("past.om", &[]).await, Err(Error::Usage(_))));
-    assert_eq!((rig.text("past.om").as_str(), rig.simulator.truth().requests.len()), ("mine", 0));
+    assert_eq!((rig.text("past.om").as_str(), rig.simulator.ground_truth().requests.len()), ("mine", 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,7 +177,7 @@ async fn an_event_that_is_listed_twice_counts_once() {
         let rig = Rig::start(scenario(users, &format!("api: {{ pages: {pages} }}")), 1.0).await;
         rig.simulator.inject(FaultRule::at(Endpoint::User, Fault::DuplicatedRows));
         rig.run("past.om", &["--budget-share", "1"]).await.unwrap();
-        let (found, truth) = (by_hour(&rig.text("past.om")), rig.truth());
+        let (found, truth) = (by_hour(&rig.text("past.om")), rig.ground_truth());
         if pages == "whole" {
             assert_eq!(found, truth);
         } else {
@@ -210,7 +215,7 @@ async fn an_interrupted_backfill_resumes_with_the_same_result() {
         for secret in ["@example.com", "Name ", "secret-"] {
             assert!(!kept.contains(secret), "{secret} in {kept}");
         }
-        for user in rig.simulator.truth().users {
+        for user in rig.simulator.ground_truth().users {
             assert!(!kept.contains(&user.user.to_string()), "{kept}");
         }
     }
@@ -241,7 +246,7 @@ async fn other_flags_or_a_damaged_file_prevent_resuming() {
     assert!(matches!(rig.run("past.om", &[]).await, Err(Error::File { .. })));
     fs::write(rig.path("past.om.progress"), kept).unwrap();
     rig.run("past.om", &[]).await.unwrap();
-    assert_eq!(by_hour(&rig.text("past.om")), rig.truth());
+    assert_eq!(by_hour(&rig.text("past.om")), rig.ground_truth());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -250,7 +255,7 @@ async fn temporary_errors_are_retried_and_removed_users_skipped() {
     let rig = Rig::start(scenario(12, ""), 2_000.0).await;
     rig.simulator.inject(FaultRule::at(Endpoint::User, Fault::BadGateway).times(7));
     rig.run("past.om", &[]).await.unwrap();
-    assert_eq!(by_hour(&rig.text("past.om")), rig.truth());
+    assert_eq!(by_hour(&rig.text("past.om")), rig.ground_truth());
 
     let missing = Fault::Status { status: 404, code: 1_001, message: "no such user".to_owned() };
     rig.simulator.inject(FaultRule::at(Endpoint::User, missing).times(1));
@@ -274,7 +279,8 @@ async fn the_budget_is_kept_across_a_restart() {
         () = stop => {}
     }
     rig.run("past.om", &flags).await.unwrap();
-    let mut arrived: Vec<_> = rig.simulator.truth().requests.iter().map(|request| request.arrived).collect();
+    let mut arrived: Vec<_> =
+        rig.simulator.ground_truth().requests.iter().map(|request| request.arrived).collect();
     arrived.sort_unstable();
     let busiest = arrived.iter().map(|end| {
         arrived.iter().filter(|other| *other <= end && end.since(**other) < Duration::from_secs(300)).count()
@@ -294,5 +300,5 @@ async fn invalid_time_spans_are_refused() {
         let result = backfill::run(&flags, &rig.config, account, &rig.clock).await;
         assert!(matches!(result, Err(Error::Usage(_))), "{since} to {until}");
     }
-    assert_eq!(rig.simulator.truth().requests.len(), 0);
+    assert_eq!(rig.simulator.ground_truth().requests.len(), 0);
 }

@@ -287,7 +287,7 @@ async fn the_list_of_an_account_is_requested_once() {
     for (code, _, errors) in refused {
         assert_eq!((code, errors.contains(": acme, subsidiary")), (Some(2), true), "{errors}");
     }
-    let requests = simulator.truth().requests;
+    let requests = simulator.ground_truth().requests;
     assert_eq!(requests.len(), 1, "{requests:?}");
 }
 

@@ -16,7 +16,7 @@ use crate::store::offline::Inspected;
 ///
 /// # Errors
 /// The file is missing, in use, or damaged. It is not changed.
-pub(super) fn show(path: &Path) -> Result<String, store::Error> {
+pub(super) fn render(path: &Path) -> Result<String, store::Error> {
     let found = Inspected::open(path, Saved::add)?;
     let mut text = format!(
         "{}: format {}, {} bytes, {}\n",

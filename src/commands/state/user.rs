@@ -31,7 +31,7 @@ pub(super) enum Error {
 ///
 /// # Errors
 /// The file is missing, in use or damaged, or holds nothing about the user. It is not changed.
-pub(super) fn show(path: &Path, user: UserId) -> Result<String, Error> {
+pub(super) fn render(path: &Path, user: UserId) -> Result<String, Error> {
     let found = Inspected::open(path, Saved::add)?;
     let mut text = String::new();
     for (id, saved) in &found.accounts {

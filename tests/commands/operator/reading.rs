@@ -119,7 +119,7 @@ fn a_list_has_at_most_fifty_users_unless_another_limit_is_given() {
     );
     let config = rig.file("config.yaml", &config);
     let arguments = ["users", "--output", "json", "--config.file", config.to_str().unwrap()];
-    let listed = rig.truth().accounts["fedcba9876543210fedcba9876543210"].listed;
+    let listed = rig.ground_truth().accounts["fedcba9876543210fedcba9876543210"].listed;
     for (limit, shown) in [(&[][..], 50), (&["--limit", "1000"], listed)] {
         let ended = rig.run(&[&arguments[..], limit].concat());
         let found: Value = serde_json::from_str(&ended.out).unwrap();
@@ -297,7 +297,7 @@ fn a_search_by_behavior_stops_with_the_budget_and_counts_unchecked_users() {
     let ended = rig.run(&[&arguments[..], &[config.to_str().unwrap()]].concat());
     let found: Value = serde_json::from_str(&ended.out).unwrap();
     // Of 12 requests one goes to the behaviors and one to the list.
-    let listed = rig.truth().accounts["fedcba9876543210fedcba9876543210"].listed;
+    let listed = rig.ground_truth().accounts["fedcba9876543210fedcba9876543210"].listed;
     assert_eq!(found["unread"].as_u64(), Some(listed - 10), "{ended:?}");
     assert!(ended.err.contains("not checked: the request budget is spent"), "{}", ended.err);
     assert_eq!(rig.requests("GET"), 12);

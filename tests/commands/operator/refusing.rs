@@ -35,7 +35,7 @@ fn without_a_terminal_and_without_yes_no_request_is_sent() {
             "{arguments:?}"
         );
     }
-    assert!(rig.truth().requests.is_empty());
+    assert!(rig.ground_truth().requests.is_empty());
 }
 
 #[test]
@@ -145,5 +145,5 @@ fn an_invalid_command_line_exits_with_2_and_sends_no_request() {
         assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{arguments:?}");
         assert!(ended.err.starts_with("error: "), "{arguments:?}: {}", ended.err);
     }
-    assert!(rig.truth().requests.is_empty());
+    assert!(rig.ground_truth().requests.is_empty());
 }

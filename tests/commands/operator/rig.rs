@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use zt_risk_exporter::clock::Clock;
-use zt_risk_exporter::simulator::{FaultRule, Scenario, Simulator, Truth};
+use zt_risk_exporter::simulator::{FaultRule, GroundTruth, Scenario, Simulator};
 
 use crate::canned::{Canned, good};
 
@@ -151,18 +151,18 @@ impl Rig {
         self.simulator.append_event(ACCOUNT, user.parse().unwrap(), behavior, now).unwrap();
     }
 
-    pub(crate) fn truth(&self) -> Truth {
-        self.simulator.truth()
+    pub(crate) fn ground_truth(&self) -> GroundTruth {
+        self.simulator.ground_truth()
     }
 
     /// The number of requests with this method.
     pub(crate) fn requests(&self, method: &str) -> usize {
-        self.truth().requests.iter().filter(|request| request.method == method).count()
+        self.ground_truth().requests.iter().filter(|request| request.method == method).count()
     }
 
     /// The users who were reset since the start, in that order.
     pub(crate) fn resets(&self) -> Vec<String> {
-        self.truth().resets.iter().map(|reset| reset.user.to_string()).collect()
+        self.ground_truth().resets.iter().map(|reset| reset.user.to_string()).collect()
     }
 
     /// Runs the program against an API that returns these results in order. The verification of the token has its own answer.

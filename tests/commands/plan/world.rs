@@ -89,8 +89,8 @@ impl World {
                 self.poll(resource);
                 continue;
             }
-            let change = self.schedule.user_turn(Purpose::Change, now);
-            let audit = self.schedule.user_turn(Purpose::Audit, now);
+            let change = self.schedule.user_admission(Purpose::Change, now);
+            let audit = self.schedule.user_admission(Purpose::Audit, now);
             if change == Admission::Now
                 && let Some(user) = self.queue.next(now)
             {
