@@ -160,9 +160,9 @@ pub struct Web {
 /// Whether `/-/reload` reloads the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lifecycle {
-    /// It does.
+    /// `/-/reload` reloads the configuration.
     Enabled,
-    /// It is 403.
+    /// `/-/reload` answers 403.
     Disabled,
 }
 
@@ -239,7 +239,7 @@ impl Config {
     /// files with secrets.
     ///
     /// # Errors
-    /// All mistakes.
+    /// The configuration is invalid; the error lists all mistakes.
     pub fn load(
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,

@@ -45,7 +45,6 @@ pub(crate) const UNLISTED: Duration = Duration::from_secs(90 * 86_400);
 /// Whether a summary starts the counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CountingStart {
-    /// It does.
     Now,
     /// Counting started with an earlier one.
     Earlier,

@@ -38,9 +38,9 @@ pub enum Reason {
 /// Whether the queue changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueChange {
-    /// It did.
+    /// An entry was added, changed or removed.
     Changed,
-    /// It did not.
+    /// All entries are as before.
     Unchanged,
 }
 

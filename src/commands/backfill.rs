@@ -65,9 +65,9 @@ pub enum Error {
     /// A request failed.
     #[error("{resource}: {source}; the progress is saved; run the same command to continue")]
     Request {
-        /// The resource.
+        /// The resource that was requested.
         resource: &'static str,
-        /// Why.
+        /// The failure of the request.
         source: cloudflare::Error,
     },
     /// The list of users is incomplete.
@@ -76,9 +76,9 @@ pub enum Error {
     /// A file cannot be read or written.
     #[error("{}: {source}", path.display())]
     File {
-        /// The file.
+        /// The output file, or the progress file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: io::Error,
     },
 }

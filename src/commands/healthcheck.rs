@@ -36,8 +36,8 @@ pub(crate) struct Healthcheck {
     #[arg(long, value_name = "URL")]
     #[arg(conflicts_with_all = ["config_file", "listen_address", "health_address", "web_config_file"])]
     url: Option<String>,
-    /// The CAs of the exporter's certificate (PEM); without this, the exporter's own certificate must be presented, or
-    /// with --url one that the platform trusts
+    /// The CAs of the exporter's certificate (PEM); by default only the configured certificate is accepted, or with
+    /// --url any that the platform trusts
     #[arg(long = "ca-file", value_name = "FILE")]
     ca_file: Option<PathBuf>,
     /// Accept any certificate of the exporter

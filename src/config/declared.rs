@@ -140,7 +140,7 @@ impl Config {
     /// Checks everything that [`Config::load`] checks, except the files with secrets.
     ///
     /// # Errors
-    /// All mistakes.
+    /// The configuration is invalid; the error lists all mistakes.
     pub fn check_offline(
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,

@@ -25,7 +25,7 @@ impl ConfigSource {
     /// Reads the configuration as its files are now.
     ///
     /// # Errors
-    /// All mistakes.
+    /// The configuration is invalid; the error lists all mistakes.
     pub(crate) fn load(&self) -> Result<Config, Error> {
         Config::load(&self.flags, self.environment.iter().cloned())
     }

@@ -44,7 +44,7 @@ pub enum CredentialSource {
     KeyFile {
         /// The user's e-mail address.
         email: String,
-        /// The file.
+        /// The file with the key.
         path: PathBuf,
     },
 }

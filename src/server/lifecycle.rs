@@ -17,9 +17,9 @@ pub type ReloadRequest = oneshot::Sender<ReloadResult>;
 /// Whether a request over HTTP may reload the configuration.
 #[derive(Clone, Debug)]
 pub enum Lifecycle {
-    /// It may; this receives the requests.
+    /// It may; the requests are sent here.
     Enabled(mpsc::Sender<ReloadRequest>),
-    /// It may not.
+    /// `/-/reload` answers 403.
     Disabled,
 }
 

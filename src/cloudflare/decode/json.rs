@@ -1,7 +1,8 @@
 //! A strict JSON parser for bytes that may still be arriving.
 //!
 //! It distinguishes the end of the available bytes ([`Stop::Incomplete`]) from bytes that are not valid JSON
-//! ([`Stop::Invalid`]), and skips values without building them.
+//! ([`Stop::Invalid`]), and skips values without building them. `serde_json` reports neither
+//! while bytes are missing, and parsing each row again from its start would cost time.
 
 use std::borrow::Cow;
 
