@@ -83,7 +83,7 @@ impl Reloader {
         Self { source, reads, comparisons, config, failure: None, applies, telemetry, clock }
     }
 
-    /// Reloads each time somebody asks for it.
+    /// Reloads at each request.
     pub(super) async fn run(
         mut self,
         mut hangup: Hangup,

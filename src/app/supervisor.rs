@@ -51,9 +51,9 @@ struct Polled {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Polling,
-    /// It was told to stop.
+    /// It was ordered to stop.
     Leaving,
-    /// It was told to stop, and will be restarted after it stopped.
+    /// It was ordered to stop, and will be restarted after it stopped.
     Returning,
 }
 
@@ -271,7 +271,7 @@ impl Polled {
         self.orders.send_replace(Order::Stop);
     }
 
-    /// Polls the account as `assignment` says, after the poller has ended if it was told to stop.
+    /// Polls the account as `assignment` says, after the poller has ended, if it is stopping.
     fn assign(&mut self, assignment: Arc<Assignment>) {
         self.assignment = Arc::clone(&assignment);
         match self.stage {

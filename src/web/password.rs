@@ -40,7 +40,7 @@ impl Login {
 
 /// Compares passwords, one at a time, and remembers the results.
 pub(super) struct Passwords {
-    /// Held by the comparison that runs, also if nobody waits for its result any more.
+    /// Held by the comparison that runs, even if its result is no longer awaited.
     turn: Arc<Semaphore>,
     /// Random, so that what is remembered is of no use outside this process.
     key: hmac::Key,

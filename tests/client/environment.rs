@@ -18,7 +18,7 @@ use crate::canned::{ACCOUNT, Canned, DetailRequest, answer, budget, good};
 /// Set in the second process: the base URL to request.
 const BASE: &str = "ZT_TEST_BASE_URL";
 /// Set in the second process: the file for the result.
-const SAID: &str = "ZT_TEST_SAID";
+const RESULT_FILE: &str = "ZT_TEST_SAID";
 
 /// Runs in the second process: sends a request and writes the result.
 #[tokio::test]
@@ -26,18 +26,18 @@ async fn request_with_another_environment() {
     let Ok(base_url) = std::env::var(BASE) else { return };
     let options = Options { base_url, ..Options::default() };
     let token = Credentials::Token(SecretString::from("t"));
-    let said = match Client::new(ACCOUNT, token, budget(), options) {
+    let result = match Client::new(ACCOUNT, token, budget(), options) {
         Err(error) => error.to_string(),
         Ok(client) => match client.integrations().await {
             Err(error) => error.to_string(),
             Ok(_) => "answered".to_owned(),
         },
     };
-    std::fs::write(std::env::var(SAID).unwrap(), said).unwrap();
+    std::fs::write(std::env::var(RESULT_FILE).unwrap(), result).unwrap();
 }
 
 /// The result of a request to this base URL in a process with these variables, and no others that matter.
-async fn said(base_url: &str, variables: &[(&str, &str)]) -> String {
+async fn result(base_url: &str, variables: &[(&str, &str)]) -> String {
     let file = tempfile::NamedTempFile::new().unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "environment::request_with_another_environment"]);
@@ -46,7 +46,7 @@ async fn said(base_url: &str, variables: &[(&str, &str)]) -> String {
     }
     command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
     command.envs(variables.iter().copied());
-    command.env(BASE, base_url).env(SAID, file.path());
+    command.env(BASE, base_url).env(RESULT_FILE, file.path());
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     std::fs::read_to_string(file.path()).unwrap()
@@ -57,7 +57,7 @@ async fn https_uses_the_proxy_unless_excluded_and_loopback_never_does() {
     let proxy = Canned::script([answer(502, &[], "")]).await;
     let at_proxy = format!("http://me:s3cret@{}", proxy.address);
     let remote = "https://api.cloudflare.invalid/client/v4";
-    let text = said(remote, &[("HTTPS_PROXY", &at_proxy)]).await;
+    let text = result(remote, &[("HTTPS_PROXY", &at_proxy)]).await;
     let wanted = format!(
         "no connection to api.cloudflare.invalid through the proxy {}: the proxy refuses the connection (HTTP 502); check \
          HTTPS_PROXY, and retry later",
@@ -83,35 +83,35 @@ async fn https_uses_the_proxy_unless_excluded_and_loopback_never_does() {
             "HTTPS_PROXY is not the URL of a proxy: it must start with http",
         ),
     ] {
-        let text = said(remote, &[("HTTPS_PROXY", &value)]).await;
+        let text = result(remote, &[("HTTPS_PROXY", &value)]).await;
         assert!(text.contains(wanted) && !text.contains("s3cret"), "{value:?}: {text}");
     }
-    let text = said(remote, &[("HTTPS_PROXY", ""), ("https_proxy", &at_proxy)]).await;
+    let text = result(remote, &[("HTTPS_PROXY", ""), ("https_proxy", &at_proxy)]).await;
     assert!(text.contains("(HTTP 502); check https_proxy"), "{text}");
     let asked = proxy.asked().len();
 
     let excepted = [("HTTPS_PROXY", at_proxy.as_str()), ("NO_PROXY", "cloudflare.invalid")];
-    let text = said(remote, &excepted).await;
+    let text = result(remote, &excepted).await;
     assert!(text.starts_with("no connection to api.cloudflare.invalid: "), "{text}");
     assert!(text.ends_with("; retry later; investigate if it persists"), "{text}");
     assert_eq!(proxy.asked().len(), asked, "excepted");
 
     let api = Canned::script([good("[]")]).await;
     let base = format!("http://{}/client/v4", api.address);
-    assert_eq!(said(&base, &[("HTTP_PROXY", &at_proxy), ("ALL_PROXY", &at_proxy)]).await, "answered");
+    assert_eq!(result(&base, &[("HTTP_PROXY", &at_proxy), ("ALL_PROXY", &at_proxy)]).await, "answered");
     assert_eq!((proxy.asked().len(), api.asked().len()), (asked, 1), "loopback");
 }
 
 #[tokio::test]
 async fn configured_trust_anchors_must_exist() {
     let remote = "https://api.cloudflare.invalid";
-    let text = said(remote, &[("SSL_CERT_FILE", "/nowhere/roots.pem")]).await;
+    let text = result(remote, &[("SSL_CERT_FILE", "/nowhere/roots.pem")]).await;
     let wanted = "the trust anchors cannot be read: SSL_CERT_FILE contains no trust anchor: ";
     assert!(text.starts_with(wanted) && text.contains("/nowhere/roots.pem"), "{text}");
     // On loopback nobody has to be trusted.
     let api = Canned::script([good("[]")]).await;
     let base = format!("http://{}", api.address);
-    assert_eq!(said(&base, &[("SSL_CERT_FILE", "/nowhere/roots.pem")]).await, "answered");
+    assert_eq!(result(&base, &[("SSL_CERT_FILE", "/nowhere/roots.pem")]).await, "answered");
 }
 
 /// A TLS server that never answers, and the number of its connections.
@@ -163,7 +163,7 @@ async fn an_untrusted_certificate_is_explained_and_not_retried() {
         std::fs::write(path, certificate.pem()).unwrap();
         let (address, visits) = tls_server(&certificate, &key);
         assert_eq!(
-            said(&format!("https://{address}"), variables).await,
+            result(&format!("https://{address}"), variables).await,
             format!(
                 "no connection to {address}: {wanted}; check SSL_CERT_FILE, and whether a proxy inspects TLS"
             )
@@ -185,7 +185,7 @@ async fn a_server_without_tls_is_explained() {
         }
     });
     assert_eq!(
-        said(&format!("https://{address}"), &[]).await,
+        result(&format!("https://{address}"), &[]).await,
         format!(
             "no connection to {address}: the server does not speak TLS; retry later; investigate if it persists"
         )

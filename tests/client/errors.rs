@@ -209,7 +209,7 @@ async fn a_list_response_needs_a_result_with_a_list() {
 
 #[tokio::test]
 async fn redirects_are_not_followed_and_only_their_host_is_reported() {
-    for (location, told) in [
+    for (location, shown) in [
         ("Location: https://evil.example.com/steal?token=abc", "evil.example.com"),
         ("Location: /elsewhere", "127.0.0.1"),
         ("Location: http://[", "an unknown host"),
@@ -217,7 +217,7 @@ async fn redirects_are_not_followed_and_only_their_host_is_reported() {
     ] {
         for status in [301, 302, 307, 308] {
             let sentence = format!(
-                "unexpected response: it redirects to {told}, and redirects are not followed; check the base URL (HTTP \
+                "unexpected response: it redirects to {shown}, and redirects are not followed; check the base URL (HTTP \
                  {status}, CF-Ray 8f00ba4-FRA)"
             );
             check([(Ask::Summary, answer(status, &[location], ""), Kind::Shape, sentence.as_str())]).await;

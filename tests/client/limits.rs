@@ -97,7 +97,7 @@ async fn a_short_rate_limit_is_waited_for_and_a_long_one_is_reported() {
 #[tokio::test]
 async fn retry_after_does_not_count_against_max_wait() {
     let patient = Duration::from_secs(330);
-    for (status, told, max_retry_wait, asked) in [
+    for (status, retry_after, max_retry_wait, asked) in [
         (429, 5, 5, 2),
         (429, 6, 5, 1),
         (429, 300, 5, 1),
@@ -106,16 +106,16 @@ async fn retry_after_does_not_count_against_max_wait() {
         (503, 6, 5, 1),
         (503, 1, 0, 1),
     ] {
-        let busy = answer(status, &[&format!("Retry-After: {told}")], "");
+        let busy = answer(status, &[&format!("Retry-After: {retry_after}")], "");
         let server = Canned::script([busy, good("[]")]).await;
         let max_retry_wait = Duration::from_secs(max_retry_wait);
         let options = Options { permit_timeout: patient, max_retry_wait, ..server.options() };
         let result = within_seconds(client(options, &budget()).integrations()).await;
-        let told = Duration::from_secs(told);
-        assert_eq!(server.asked().len(), asked, "{status} {told:?} {max_retry_wait:?}");
+        let retry_after = Duration::from_secs(retry_after);
+        assert_eq!(server.asked().len(), asked, "{status} {retry_after:?} {max_retry_wait:?}");
         match result {
             Ok(_) => assert_eq!(asked, 2),
-            Err(error) => assert_eq!((error.retry_after(), asked), (Some(told), 1)),
+            Err(error) => assert_eq!((error.retry_after(), asked), (Some(retry_after), 1)),
         }
     }
 }

@@ -227,10 +227,10 @@ async fn a_failed_page_makes_the_list_partial_unless_every_request_would_fail() 
 
 #[tokio::test]
 async fn rows_are_counted_whether_they_can_be_read_or_not() {
-    let nobody = "{}".to_owned();
+    let anonymous = "{}".to_owned();
     let broken = |number: usize| user(number).replace("\"low\"", "[]");
     let mut many: Vec<String> = (0..199).map(user).collect();
-    many.push(nobody.clone());
+    many.push(anonymous.clone());
     let broken_from =
         |good: usize, bad: usize| (0..good).map(user).chain((good..good + bad).map(broken)).collect();
     let one_broken = |good: usize| broken_from(good, 1);
@@ -276,7 +276,7 @@ async fn rows_are_counted_whether_they_can_be_read_or_not() {
         ),
         (vec![user(1), user(1), broken(1)], 1, (1, 0, 0, Completeness::Complete)),
         (vec![user(1), broken(2), broken(2)], 2, (1, 1, 0, Completeness::Complete)),
-        (vec![user(1), nobody], 2, (1, 0, 1, Completeness::Complete)),
+        (vec![user(1), anonymous], 2, (1, 0, 1, Completeness::Complete)),
     ] {
         let server = Canned::script([page(users, &format!(r#""total_count":{total}"#))]).await;
         let summary = read(&server).await;

@@ -68,12 +68,12 @@ fn shown() -> BTreeMap<(String, String), Vec<Shown>> {
         if let Some((name, value)) = key {
             // `#key: value` is a default, `# key: example` is none.
             let is_default = text.strip_prefix('#').is_some_and(|rest| !rest.starts_with(' '));
-            let said =
+            let found =
                 Shown { value: value.trim_matches('"').to_owned(), is_default, comment: comment.join(" ") };
-            shown.entry((section.clone(), name.to_owned())).or_default().push(said);
+            shown.entry((section.clone(), name.to_owned())).or_default().push(found);
             comment.clear();
-        } else if let Some(said) = text.strip_prefix('#') {
-            comment.push(said.trim().to_owned());
+        } else if let Some(found) = text.strip_prefix('#') {
+            comment.push(found.trim().to_owned());
         } else {
             comment.clear();
         }

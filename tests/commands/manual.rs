@@ -61,11 +61,11 @@ fn blocks(document: &'static str, language: &str) -> Vec<&'static str> {
 }
 
 /// Fails unless the manual has exactly these values, in any order.
-fn agree<T: Ord + Debug>(said: impl IntoIterator<Item = T>, wanted: impl IntoIterator<Item = T>) {
-    let said: BTreeSet<T> = said.into_iter().collect();
+fn agree<T: Ord + Debug>(documented: impl IntoIterator<Item = T>, wanted: impl IntoIterator<Item = T>) {
+    let documented: BTreeSet<T> = documented.into_iter().collect();
     let wanted: BTreeSet<T> = wanted.into_iter().collect();
-    let excess: Vec<&T> = said.difference(&wanted).collect();
-    let missing: Vec<&T> = wanted.difference(&said).collect();
+    let excess: Vec<&T> = documented.difference(&wanted).collect();
+    let missing: Vec<&T> = wanted.difference(&documented).collect();
     assert!(
         excess.is_empty() && missing.is_empty(),
         "only in the manual: {excess:#?}, only in the program: {missing:#?}"

@@ -88,7 +88,7 @@ impl Place {
     }
 
     /// Exit code, standard output and standard error, without the directory.
-    fn told(&self, command: &mut Command) -> (Option<i32>, String, String) {
+    fn outcome(&self, command: &mut Command) -> (Option<i32>, String, String) {
         let output = command.output().unwrap();
         let directory = format!("{}/", self.0.path().display());
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(&directory, "");
@@ -96,7 +96,7 @@ impl Place {
     }
 
     fn check(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
-        self.told(&mut self.program(&[&["check", "--offline"], arguments].concat()))
+        self.outcome(&mut self.program(&[&["check", "--offline"], arguments].concat()))
     }
 
     fn json(&self, arguments: &[&str]) -> (Option<i32>, Value) {
@@ -119,14 +119,14 @@ fn the_fifteen_errors_of_a_file_are_reported_in_the_order_of_their_lines() {
     let place = Place::new(FIFTEEN);
     assert_eq!(place.check(&[]), wanted);
     // With the network it is the same, because nothing is asked before.
-    assert_eq!(place.told(&mut place.program(&["check"])), wanted);
+    assert_eq!(place.outcome(&mut place.program(&["check"])), wanted);
 }
 
 #[test]
 fn the_start_reports_all_errors_too() {
     let place = Place::new(FIFTEEN);
     let wanted = format!("zt-risk-exporter: the configuration has 15 errors:\n{}", lines());
-    assert_eq!(place.told(&mut place.program(&[])), (Some(2), String::new(), wanted));
+    assert_eq!(place.outcome(&mut place.program(&[])), (Some(2), String::new(), wanted));
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn the_document_has_each_error_with_its_place() {
     let place = Place::new("log: {level: loud}\nusers: {limit: [1]}\n");
     let mut program = place.program(&["check", "--offline", "--output", "json", "--log.format", "xml"]);
     program.env("ZT_RISK_EXPORTER__INTERVALS__AUDIT", "never").env("CLOUDFLARE_ACCOUNT_ID", "acme");
-    let (code, output, errors) = place.told(&mut program);
+    let (code, output, errors) = place.outcome(&mut program);
     let document: Value = serde_json::from_str(&output).unwrap();
     let places = document["errors"].as_array().unwrap().iter().map(|mistake| {
         let place = ["file", "line", "column", "variable", "flag"].map(|field| mistake[field].clone());
@@ -202,7 +202,7 @@ fn a_good_file_needs_no_secret_no_network_and_no_port() {
     program
         .env("ZT_RISK_EXPORTER__WEB__LISTEN_ADDRESS", taken.local_addr().unwrap().to_string())
         .env("ZT_RISK_EXPORTER__CLOUDFLARE__BASE_URL", format!("http://{}", api.local_addr().unwrap()));
-    let (code, output, errors) = place.told(&mut program);
+    let (code, output, errors) = place.outcome(&mut program);
     assert_eq!((code, errors.as_str()), (Some(0), ""));
     let document: Value = serde_json::from_str(&output).unwrap();
     let rows: Vec<_> = document["checks"]
@@ -248,7 +248,7 @@ fn a_warning_of_the_configuration_is_a_finding() {
     let place = Place::new("accounts: [{id: 00000000000000000000000000000002, alias: acme, token: x}]\n");
     let mut program = place.program(&["check", "--offline"]);
     program.env("ZT_RISK_EXPORTER_LOG_LEVEL", "info");
-    let (code, output, errors) = place.told(&mut program);
+    let (code, output, errors) = place.outcome(&mut program);
     assert_eq!((code, errors.as_str()), (Some(0), ""));
     let remark = "configuration: environment variable ZT_RISK_EXPORTER_LOG_LEVEL is not used; did you mean \
                   ZT_RISK_EXPORTER__LOG__LEVEL?";
@@ -290,7 +290,7 @@ fn the_variables_of_an_account_may_be_set_elsewhere() {
     ];
     for (variables, wanted, message) in table {
         let mut program = file.program(&["check", "--offline"]);
-        let (code, output, _) = file.told(program.envs(variables.iter().copied()));
+        let (code, output, _) = file.outcome(program.envs(variables.iter().copied()));
         assert_eq!(code, Some(wanted), "{variables:?}: {output}");
         assert!(output.lines().any(|line| line == message), "{message} in {output}");
         assert!(!output.contains("s3cr3t"), "{output}");

@@ -105,8 +105,8 @@ fn names_are_shown_whatever_users_identity_is() {
     for identity in ["id", "email", "none"] {
         let mut command = program(&rig.upstream(), "everything", &["users", "ann", "--output", "csv"]);
         let output = command.env("ZT_RISK_EXPORTER__USERS__IDENTITY", identity).output().unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
-        assert!(said.contains("Ann Lee,ann@example.com"), "{identity}: {said}");
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert!(printed.contains("Ann Lee,ann@example.com"), "{identity}: {printed}");
     }
 }
 
@@ -158,10 +158,10 @@ fn a_user_is_found_by_the_hash_from_the_metrics() {
         command.env("ZT_RISK_EXPORTER__USERS__IDENTITY", identity);
         command.env("ZT_RISK_EXPORTER__USERS__HASH_KEY_FILE", &key);
         let output = command.output().unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
         // Taken for an id, it is nobody's.
-        assert_eq!(output.status.code() == Some(0), code == 0, "{identity}: {said}");
-        assert_eq!(said.contains(BOB), code == 0, "{identity}: {said}");
+        assert_eq!(output.status.code() == Some(0), code == 0, "{identity}: {printed}");
+        assert_eq!(printed.contains(BOB), code == 0, "{identity}: {printed}");
     }
 }
 
@@ -340,7 +340,7 @@ fn users_found_before_a_search_fails_are_shown() {
 
 #[test]
 fn errors_while_reading_say_what_to_do() {
-    for (fault, said) in [
+    for (fault, printed) in [
         (
             Fault::Limited { retry_after: Some("20".to_owned()) },
             "summary: cloudflare's rate limit is reached; retry in 20 s",
@@ -351,7 +351,7 @@ fn errors_while_reading_say_what_to_do() {
         rig.inject(FaultRule::at(Endpoint::Summary, fault));
         let ended = rig.run(&["users"]);
         assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""));
-        assert!(ended.err.contains(said), "{}", ended.err);
+        assert!(ended.err.contains(printed), "{}", ended.err);
         assert_eq!(rig.requests("GET"), 1, "a person is told at once");
         rig.clear_faults();
         assert_eq!(rig.run(&["users"]).code, Some(0), "a person's command leaves nothing behind");

@@ -32,7 +32,7 @@ fn counted(api: &SimulatedApi, home: &Home) -> (Exporter, Scrape) {
     (exporter, scrape)
 }
 
-fn said(output: &Output) -> (Option<i32>, String) {
+fn outcome(output: &Output) -> (Option<i32>, String) {
     let text = [output.stdout.as_slice(), &output.stderr].concat();
     (output.status.code(), String::from_utf8(text).expect("text"))
 }
@@ -43,13 +43,13 @@ fn show_and_check_say_what_is_there_and_change_nothing() {
     let home = Home::new(&api, 1.0);
     let (mut exporter, scrape) = counted(&api, &home);
     for action in [["show"], ["check"]] {
-        let (code, text) = said(&home.inspect(&action));
+        let (code, text) = outcome(&home.inspect(&action));
         assert_eq!(code, Some(1), "{text}");
         assert!(text.contains("in use by another process"), "{text}");
     }
     exporter.kill();
     let whole = home.bytes();
-    let (code, text) = said(&home.inspect(&["show"]));
+    let (code, text) = outcome(&home.inspect(&["show"]));
     assert_eq!(code, Some(0), "{text}");
     for (id, alias, _) in ACCOUNTS {
         assert!(text.contains(&format!("account {id}")), "{text}");
@@ -59,7 +59,7 @@ fn show_and_check_say_what_is_there_and_change_nothing() {
         );
     }
     assert!(text.contains("resets           1\n") && text.contains("events of imp_travel: 30\n"), "{text}");
-    let (code, text) = said(&home.inspect(&["check"]));
+    let (code, text) = outcome(&home.inspect(&["check"]));
     assert_eq!((code, text), (Some(0), format!("{} is intact: 2 accounts\n", home.state().display())));
     assert!(home.bytes() == whole, "looking changes nothing");
 
@@ -75,7 +75,7 @@ fn show_and_check_say_what_is_there_and_change_nothing() {
             None => fs::remove_file(home.state()).expect("it is there"),
         }
         for action in [vec!["show"], vec!["check"], vec!["forget", "00000000-0000-0000-0000-000000000007"]] {
-            let (code, text) = said(&home.inspect(&action));
+            let (code, text) = outcome(&home.inspect(&action));
             assert_eq!(code, Some(1), "{what}, {action:?}: {text}");
             assert!(text.contains(wanted) && !text.contains("panicked"), "{what}, {action:?}: {text}");
             assert!(fs::read(home.state()).ok() == bytes, "{what}, {action:?}: looking changes nothing");
@@ -111,7 +111,7 @@ fn show_prints_everything_about_a_user_and_only_a_hash_after_forget() {
     let (mut exporter, _) = counted(&api, &home);
     exporter.kill();
     let whole = home.bytes();
-    let show = |id: Uuid| said(&home.inspect(&["show", "--user", &id.to_string()]));
+    let show = |id: Uuid| outcome(&home.inspect(&["show", "--user", &id.to_string()]));
     let (code, text) = show(KNOWN);
     assert_eq!(code, Some(0), "{text}");
     for (id, ..) in ACCOUNTS {
@@ -134,7 +134,7 @@ fn show_prints_everything_about_a_user_and_only_a_hash_after_forget() {
     assert!(text.contains(&format!("has the id {stranger}")), "{text}");
     assert!(home.bytes() == whole, "showing changes nothing");
 
-    assert_eq!(said(&home.inspect(&["forget", &KNOWN.to_string()])).0, Some(0));
+    assert_eq!(outcome(&home.inspect(&["forget", &KNOWN.to_string()])).0, Some(0));
     let (code, text) = show(KNOWN);
     assert_eq!((code, text.lines().count()), (Some(0), 4), "{text}");
     for (id, ..) in ACCOUNTS {
@@ -148,15 +148,15 @@ fn forget_leaves_nothing_of_a_user_and_counts_nothing_of_it_again() {
     let api = SimulatedApi::start();
     let home = Home::new(&api, 1.0);
     let (mut exporter, before) = counted(&api, &home);
-    let forget = |id: Uuid| said(&home.inspect(&["forget", &id.to_string()]));
+    let forget = |id: Uuid| outcome(&home.inspect(&["forget", &id.to_string()]));
     assert_eq!(forget(KNOWN).0, Some(1), "it is in use");
     exporter.kill();
     let whole = home.bytes();
-    let nobody = Uuid::from_u128(99_999);
-    let (code, text) = forget(nobody);
+    let stranger = Uuid::from_u128(99_999);
+    let (code, text) = forget(stranger);
     assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains(&format!("has the id {nobody}")), "{text}");
-    assert!(home.bytes() == whole, "nobody is forgotten without a trace of it");
+    assert!(text.contains(&format!("has the id {stranger}")), "{text}");
+    assert!(home.bytes() == whole, "stranger is forgotten without a trace of it");
 
     assert!(ids(&home).contains(&KNOWN));
     let (code, text) = forget(KNOWN);
@@ -169,13 +169,13 @@ fn forget_leaves_nothing_of_a_user_and_counts_nothing_of_it_again() {
 
     // Cloudflare lists the user still, with all events and the reset.
     let mut exporter = home.start();
-    let learnt = |scrape: &Scrape| {
+    let is_listed_again = |scrape: &Scrape| {
         let series = |alias| format!("user_max_risk_level{{account=\"{alias}\",user=\"{KNOWN}\"}}");
         ACCOUNTS.into_iter().all(|(_, alias, _)| scrape.get(&series(alias)).is_some())
             && scrape.sum("pending_users") == 0.0
             && scrape.sum("zt_risk_exporter_requests_total") >= 8.0
     };
-    let scrape = exporter.until("the user is learnt again, and read", learnt);
+    let scrape = exporter.until("the user is is_listed_again again, and read", is_listed_again);
     scrape.assert_not_behind(&before, "after the user was forgotten");
     assert!(api.agrees(&scrape), "an old event or reset was counted again\n{scrape}");
     api.event(ACCOUNTS[0].0, KNOWN, "imp_travel");
