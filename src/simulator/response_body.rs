@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_truncated_and_split() {
+    fn chunks_are_truncated_and_split() {
         let chunks = || ["abc", "de", "f"].into_iter().map(Bytes::from);
         for (count, wanted) in [(0, ""), (2, "ab"), (3, "abc"), (4, "abcd"), (9, "abcdef")] {
             assert_eq!(joined(first(count, chunks())), wanted.as_bytes(), "{count}");

@@ -31,7 +31,7 @@ async fn a_change_without_an_answer_may_have_happened_and_a_refused_one_did_not(
         let what = format!("{step:?}");
         let server = Canned::script([step]).await;
         let (effect, kind) = reset(&server.client()).await;
-        assert_eq!((effect, server.asked().len()), (wanted, 1), "{kind:?} {what}");
+        assert_eq!((effect, server.requests().len()), (wanted, 1), "{kind:?} {what}");
     }
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let options = Options { base_url: format!("http://{free}"), attempts: 1, ..Options::default() };

@@ -64,12 +64,12 @@ async fn https_uses_the_proxy_unless_excluded_and_loopback_never_does() {
         proxy.address
     );
     assert_eq!(text, wanted);
-    let lines: Vec<String> = proxy.asked().into_iter().map(|asked| asked.line).collect();
+    let lines: Vec<String> = proxy.requests().into_iter().map(|asked| asked.line).collect();
     let twice = "a refused tunnel is asked for three times, and each time once more for its status";
     assert_eq!(lines, vec!["CONNECT api.cloudflare.invalid:443"; 6], "{twice}");
     let authorized =
         |asked: &DetailRequest| asked.head.to_lowercase().contains("proxy-authorization: basic bwu6cznjcmv0");
-    assert!(proxy.asked().iter().all(authorized), "{:?}", proxy.asked());
+    assert!(proxy.requests().iter().all(authorized), "{:?}", proxy.requests());
 
     for (value, wanted) in [
         (format!("{at_proxy}\n"), "the proxy refuses the connection (HTTP 502)"),
@@ -88,18 +88,18 @@ async fn https_uses_the_proxy_unless_excluded_and_loopback_never_does() {
     }
     let text = result(remote, &[("HTTPS_PROXY", ""), ("https_proxy", &at_proxy)]).await;
     assert!(text.contains("(HTTP 502); check https_proxy"), "{text}");
-    let asked = proxy.asked().len();
+    let asked = proxy.requests().len();
 
     let excepted = [("HTTPS_PROXY", at_proxy.as_str()), ("NO_PROXY", "cloudflare.invalid")];
     let text = result(remote, &excepted).await;
     assert!(text.starts_with("no connection to api.cloudflare.invalid: "), "{text}");
     assert!(text.ends_with("; retry later; investigate if it persists"), "{text}");
-    assert_eq!(proxy.asked().len(), asked, "excepted");
+    assert_eq!(proxy.requests().len(), asked, "excepted");
 
     let api = Canned::script([good("[]")]).await;
     let base = format!("http://{}/client/v4", api.address);
     assert_eq!(result(&base, &[("HTTP_PROXY", &at_proxy), ("ALL_PROXY", &at_proxy)]).await, "answered");
-    assert_eq!((proxy.asked().len(), api.asked().len()), (asked, 1), "loopback");
+    assert_eq!((proxy.requests().len(), api.requests().len()), (asked, 1), "loopback");
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn configured_trust_anchors_must_exist() {
     let text = result(remote, &[("SSL_CERT_FILE", "/nowhere/roots.pem")]).await;
     let wanted = "the trust anchors cannot be read: SSL_CERT_FILE contains no trust anchor: ";
     assert!(text.starts_with(wanted) && text.contains("/nowhere/roots.pem"), "{text}");
-    // On loopback nobody has to be trusted.
+    // On loopback no trust anchor is needed.
     let api = Canned::script([good("[]")]).await;
     let base = format!("http://{}", api.address);
     assert_eq!(result(&base, &[("SSL_CERT_FILE", "/nowhere/roots.pem")]).await, "answered");
@@ -132,7 +132,7 @@ fn tls_server(certificate: &Certificate, key: &KeyPair) -> (SocketAddr, Arc<Atom
         for stream in listener.incoming() {
             counted.fetch_add(1, Ordering::Relaxed);
             let mut connection = ServerConnection::new(Arc::clone(&config)).unwrap();
-            // That the client breaks the handshake off is what these tests are about.
+            // The client is expected to abort the handshake.
             let _ = connection.complete_io(&mut stream.unwrap());
         }
     });
@@ -179,7 +179,7 @@ async fn a_server_without_tls_is_explained() {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            // What is left unread would make the answer unreadable too.
+            // Unread data would make the kernel drop the answer.
             let _ = stream.read(&mut [0; 16_384]).unwrap();
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
         }

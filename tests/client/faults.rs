@@ -26,7 +26,7 @@ async fn summary_error(step: Step, tune: impl FnOnce(&mut Options)) -> (Kind, St
     let mut options = server.options();
     tune(&mut options);
     let error = within_seconds(client(options, &budget()).summary()).await.unwrap_err();
-    assert_eq!(server.asked().len(), 1, "{error}: a body that has begun is not asked for again");
+    assert_eq!(server.requests().len(), 1, "{error}: a body that has begun is not asked for again");
     (error.kind(), error.to_string())
 }
 
@@ -119,10 +119,10 @@ async fn a_stalled_response_is_abandoned() {
     let asking = client(options, &budget());
     let error = within_seconds(asking.summary()).await.unwrap_err();
     assert_eq!(error.to_string(), "no response within 200ms; retry later; check the network if it persists");
-    assert_eq!(server.asked().len(), 3);
+    assert_eq!(server.requests().len(), 3);
     let user = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e".parse().unwrap();
     assert_eq!(asking.reset(user).await.unwrap_err().kind(), Kind::Timeout);
-    assert_eq!(server.asked().len(), 4);
+    assert_eq!(server.requests().len(), 4);
 }
 
 #[tokio::test]

@@ -26,16 +26,16 @@ async fn transient_failures_are_retried_twice_and_changes_never() {
 
         let server = Canned::script([step]).await;
         assert_eq!(server.client().integrations().await.unwrap_err().kind(), Kind::Unavailable, "{name}");
-        assert_eq!(server.asked().len(), 3, "{name}");
+        assert_eq!(server.requests().len(), 3, "{name}");
         let user = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e".parse().unwrap();
         assert_eq!(server.client().reset(user).await.unwrap_err().kind(), Kind::Unavailable, "{name}");
-        assert_eq!(server.asked().len(), 4, "{name}");
+        assert_eq!(server.requests().len(), 4, "{name}");
     }
 }
 
 #[tokio::test]
 async fn a_change_is_retried_if_no_connection_was_made() {
-    // A port that was free a moment ago and has nobody listening.
+    // A port that was free a moment ago, so nothing listens on it.
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let options = Options { base_url: format!("http://{address}"), ..Options::default() };
     let (client, reports) = observed(options);
@@ -76,7 +76,7 @@ async fn a_short_rate_limit_is_waited_for_and_a_long_one_is_reported() {
             if wait <= Duration::from_secs(60) {
                 assert_eq!(result.unwrap().rows, []);
                 assert!(budget.clock().now().since(before) >= wait, "{lines:?}");
-                assert_eq!(server.asked().len(), 2, "{lines:?}");
+                assert_eq!(server.requests().len(), 2, "{lines:?}");
                 continue;
             }
             let error = result.unwrap_err();
@@ -112,7 +112,7 @@ async fn retry_after_does_not_count_against_max_wait() {
         let options = Options { permit_timeout: patient, max_retry_wait, ..server.options() };
         let result = within_seconds(client(options, &budget()).integrations()).await;
         let retry_after = Duration::from_secs(retry_after);
-        assert_eq!(server.asked().len(), asked, "{status} {retry_after:?} {max_retry_wait:?}");
+        assert_eq!(server.requests().len(), asked, "{status} {retry_after:?} {max_retry_wait:?}");
         match result {
             Ok(_) => assert_eq!(asked, 2),
             Err(error) => assert_eq!((error.retry_after(), asked), (Some(retry_after), 1)),
@@ -126,7 +126,7 @@ async fn attempts_never_exceed_the_maximum() {
         let server = Canned::script([Step::Close]).await;
         let options = Options { attempts, ..server.options() };
         within_seconds(client(options, &budget()).integrations()).await.unwrap_err();
-        assert_eq!(server.asked().len(), tries, "{attempts} allowed");
+        assert_eq!(server.requests().len(), tries, "{attempts} allowed");
     }
 }
 
@@ -139,20 +139,20 @@ async fn no_request_is_sent_during_a_block() {
     assert_eq!(error.kind(), Kind::Limited(Limiter::Cloudflare));
     assert!(error.retry_after().unwrap() > Duration::from_secs(60), "{error}");
     assert!(error.response().is_none());
-    assert_eq!(server.asked().len(), 1);
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
 async fn a_spent_budget_and_a_rate_limit_are_distinguished() {
     let server = Canned::script([good("[]")]).await;
-    // One request in five minutes, on a clock that keeps the wall's pace: no second one goes.
+    // One request in five minutes, on a clock at normal speed: a second one is not sent.
     let budget = Budget::new(1.0 / 1_200.0, Clock::system());
     let asking = client(server.options(), &budget);
     asking.integrations().await.unwrap();
     let error = asking.integrations().await.unwrap_err();
     assert_eq!(error.kind(), Kind::Limited(Limiter::Budget));
     assert_eq!(error.to_string(), "the request budget is used up; the next request is allowed in 300 s");
-    assert_eq!(server.asked().len(), 1);
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
@@ -178,7 +178,7 @@ async fn retry_after_of_an_unavailable_server_is_respected() {
     let server = Canned::script([busy("3600")]).await;
     let error = server.client().integrations().await.unwrap_err();
     assert_eq!((error.kind(), error.retry_after()), (Kind::Unavailable, Some(Duration::from_secs(3_600))));
-    assert_eq!(server.asked().len(), 1);
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
@@ -194,10 +194,10 @@ async fn a_block_belongs_to_its_credential() {
     assert!(budget.status().blocked_until.is_some());
     let same = blocked.with_credentials(Credentials::Token(SecretString::from(TOKEN))).unwrap();
     assert!(same.integrations().await.is_err());
-    assert_eq!(server.asked().len(), 1, "the same token stays blocked");
+    assert_eq!(server.requests().len(), 1, "the same token stays blocked");
 
     let other = blocked.with_credentials(Credentials::Token(SecretString::from("other-token"))).unwrap();
     assert_eq!(budget.status().blocked_until, None);
     other.integrations().await.unwrap();
-    assert_eq!(server.asked().len(), 2);
+    assert_eq!(server.requests().len(), 2);
 }

@@ -84,7 +84,7 @@ async fn behaviors_are_read_and_changed() {
     );
     assert_eq!(server.lines(), ["GET /behaviors", "PUT /behaviors", "PUT /behaviors"]);
     assert_eq!(
-        server.asked()[1].body,
+        server.requests()[1].body,
         r#"{"behaviors":{"imp_travel":{"enabled":false,"risk_level":"low"}}}"#
     );
 }
@@ -236,7 +236,7 @@ async fn integrations_are_listed_created_read_changed_and_found() {
         ]
     );
     let tenant = r#""tenant_url":"https://example.oktapreview.com""#;
-    let bodies: Vec<String> = server.asked().into_iter().map(|asked| asked.body).collect();
+    let bodies: Vec<String> = server.requests().into_iter().map(|asked| asked.body).collect();
     assert_eq!(bodies[1], format!(r#"{{"integration_type":"Okta",{tenant}}}"#));
     assert_eq!(bodies[2], format!(r#"{{"integration_type":"Okta","reference_id":"mine",{tenant}}}"#));
     assert_eq!(bodies[4], format!(r#"{{"active":false,"reference_id":"mine",{tenant}}}"#));
@@ -258,7 +258,7 @@ async fn the_verification_of_a_token_gives_its_expiry() {
         let server = Canned::script([good(result)]).await;
         let token = server.client().verify_token().await.unwrap();
         assert_eq!((token.state, token.expires), (state, expires), "{result}");
-        assert_eq!(server.asked()[0].line, "GET /client/v4/user/tokens/verify");
+        assert_eq!(server.requests()[0].line, "GET /client/v4/user/tokens/verify");
     }
 }
 
@@ -270,7 +270,7 @@ async fn requests_carry_one_kind_of_credentials_and_a_user_agent() {
     client.integrations().await.unwrap();
     let by_key = client.with_credentials(key("me@example.com", "k3y")).unwrap();
     by_key.integrations().await.unwrap();
-    let heads: Vec<String> = server.asked().into_iter().map(|asked| asked.head.to_lowercase()).collect();
+    let heads: Vec<String> = server.requests().into_iter().map(|asked| asked.head.to_lowercase()).collect();
     for (head, has, lacks) in [
         (&heads[0], "authorization: bearer t0ken-of-the-tests", "x-auth"),
         (&heads[1], "x-auth-email: me@example.com\r\nx-auth-key: k3y", "authorization"),
@@ -280,7 +280,7 @@ async fn requests_carry_one_kind_of_credentials_and_a_user_agent() {
         assert!(head.contains(agent) && head.contains("accept-encoding: gzip\r\n"), "{head}");
     }
     assert_eq!(by_key.verify_token().await.unwrap_err().kind(), Kind::Invalid);
-    assert_eq!(server.asked().len(), 2);
+    assert_eq!(server.requests().len(), 2);
 
     for (account, credentials, wanted) in [
         ("0123", key("a", "b"), "the account id must be 32 hexadecimal digits"),

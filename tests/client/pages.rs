@@ -88,7 +88,7 @@ async fn the_accepted_page_size_is_remembered() {
         let server = paging(40, largest).await;
         let client = server.client();
         client.summary().await.unwrap();
-        let before = server.asked().len();
+        let before = server.requests().len();
         assert_eq!(client.summary().await.unwrap().completeness, Completeness::Complete);
         assert_eq!(server.lines()[before..], wanted);
     }
@@ -119,7 +119,7 @@ async fn a_page_size_that_is_refused_later_is_not_requested_again() {
     let server = Canned::start(|before, asked| {
         let number = query(asked, "page").unwrap_or(1);
         match query(asked, "per_page") {
-            // The first reading asks without a size, then with one.
+            // The first reading sends a request without a size, then one with a size.
             Some(_) if before < 2 => page((0..4).map(user), r#""total_pages":1,"total_count":4"#),
             Some(_) => bad(400, 1004, "per_page is too large"),
             None => page((number * 2 - 2..number * 2).map(user), r#""total_pages":2,"total_count":4"#),
@@ -132,7 +132,7 @@ async fn a_page_size_that_is_refused_later_is_not_requested_again() {
         &["GET /summary?page=1&per_page=1000", "GET /summary", "GET /summary?page=2"],
         &["GET /summary", "GET /summary?page=2"],
     ] {
-        let before = server.asked().len();
+        let before = server.requests().len();
         let summary = client.summary().await.unwrap();
         assert_eq!((summary.rows.len(), summary.completeness), (4, Completeness::Complete));
         assert_eq!(server.lines()[before..], *wanted);
@@ -152,7 +152,7 @@ async fn without_a_sign_of_more_pages_one_request_is_sent() {
         let server = Canned::script([page((0..3).map(user), info)]).await;
         let summary = read(&server).await;
         assert_eq!((summary.rows.len(), summary.completeness), (3, completeness), "{info}");
-        assert_eq!(server.asked().len(), 1, "{info}");
+        assert_eq!(server.requests().len(), 1, "{info}");
     }
 }
 
@@ -161,7 +161,7 @@ async fn a_server_that_repeats_a_page_is_detected() {
     let server = Canned::script([page((0..3).map(user), r#""total_count":2000,"total_pages":100"#)]).await;
     let summary = read(&server).await;
     assert_eq!((summary.rows.len(), summary.completeness), (3, partial("page 2 repeats earlier pages")));
-    assert_eq!(server.asked().len(), 3);
+    assert_eq!(server.requests().len(), 3);
 }
 
 #[tokio::test]
@@ -340,7 +340,7 @@ async fn events_come_in_pages_too() {
     assert_eq!((ids, user.completeness), (vec!["e0", "e1", "e2", "e3", "e4", "e5"], Completeness::Complete));
 }
 
-/// 45 users in pages of 20, and how the server says that there are more: as `(result_info, Link)` for a page.
+/// 45 users in pages of 20, and the server's sign of more pages: as `(result_info, Link)` for a page.
 async fn without_totals(
     how: impl Fn(usize) -> (String, String) + Send + 'static,
     follow: impl Fn(&DetailRequest) -> usize + Send + 'static,
@@ -451,7 +451,7 @@ async fn every_sign_of_more_pages_is_followed_to_the_end() {
 #[tokio::test]
 async fn a_sign_of_more_pages_that_cannot_be_followed_makes_a_list_partial() {
     for (info, link, completeness, requests) in [
-        // Nothing but a full page speaks for more, and the server has no pages.
+        // Only a full page suggests more, and the server has no pages.
         (r#""per_page":20"#, "", Completeness::Complete, 3),
         (r#""per_page":20,"cursor":"abc""#, "", partial("page 2 repeats earlier pages"), 4),
         (r#""per_page":20,"total_count":"45""#, "", partial("page 2 repeats earlier pages"), 3),
@@ -466,7 +466,7 @@ async fn a_sign_of_more_pages_that_cannot_be_followed_makes_a_list_partial() {
         let server = without_totals(move |_| (info.to_owned(), link.to_owned()), |_| 1).await;
         let summary = read(&server).await;
         assert_eq!((summary.rows.len(), summary.completeness), (20, completeness), "{info} {link}");
-        assert_eq!(server.asked().len(), requests, "{info} {link}: {:?}", server.lines());
+        assert_eq!(server.requests().len(), requests, "{info} {link}: {:?}", server.lines());
     }
 }
 
@@ -484,7 +484,7 @@ async fn totals_that_count_something_else_do_not_prove_truncation() {
         let server = Canned::script([page(users, info)]).await;
         let summary = read(&server).await;
         assert_eq!((summary.rows.len(), summary.completeness), (rows, Completeness::Complete), "{info}");
-        assert_eq!(server.asked().len(), 1, "{info}");
+        assert_eq!(server.requests().len(), 1, "{info}");
     }
     let null =
         |info: &str| answer(200, &[], format!(r#"{{"success":true,"result":{{"users":null}}{info}}}"#));
@@ -568,7 +568,7 @@ async fn the_names_of_all_pages_share_one_limit() {
 
 #[tokio::test]
 async fn larger_pages_are_not_tried_if_they_would_not_help() {
-    // A page that is as large as the one that would be asked for, and a page whose text takes much of the room.
+    // A page as large as the one that would be requested, and a page whose text takes much of the limit.
     for (users, pii, text_bytes) in [(1_000, Pii::Drop, 1 << 20), (20, Pii::Keep, 10_000)] {
         let server = Canned::start(move |_, asked| {
             let from = (query(asked, "page").unwrap_or(1) - 1) * users;

@@ -93,7 +93,7 @@ impl Rig {
     }
 
     /// The number of requests for single users.
-    fn asked(&self) -> usize {
+    fn requests(&self) -> usize {
         self.simulator
             .ground_truth()
             .requests
@@ -156,7 +156,7 @@ async fn the_file_has_the_events_of_each_hour() {
     assert_eq!(by_hour(&text), truth);
     assert_eq!(text.lines().filter(|line| line.starts_with("# TYPE")).count(), 1);
     assert!(text.ends_with("\n# EOF\n"));
-    assert_eq!(rig.asked(), 40, "those with older events only are not asked for");
+    assert_eq!(rig.requests(), 40, "those with older events only are not asked for");
     assert!(report.contains(&format!("{} events", truth.values().sum::<u64>())), "{report}");
     let mode = fs::metadata(rig.path("past.om")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -196,13 +196,13 @@ async fn an_interrupted_backfill_resumes_with_the_same_result() {
     let users = 30;
     let rig = Rig::start(scenario(users, "latency_ms: 15"), 1.0).await;
     rig.run("whole.om", &["--budget-share", "1"]).await.unwrap();
-    let before = rig.asked();
+    let before = rig.requests();
     let mut stops = 0;
     loop {
-        let asked = rig.asked();
+        let asked = rig.requests();
         let stop = async {
             // Some users further, in the middle of a request.
-            while rig.asked() < asked + 7 {
+            while rig.requests() < asked + 7 {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
@@ -221,7 +221,7 @@ async fn an_interrupted_backfill_resumes_with_the_same_result() {
     }
     assert!(stops >= 3, "{stops}");
     assert_eq!(rig.text("parts.om"), rig.text("whole.om"));
-    let asked = rig.asked() - before;
+    let asked = rig.requests() - before;
     assert!(
         (users..=users + stops).contains(&asked),
         "{asked} requests for {users} users, stopped {stops} times"
@@ -270,7 +270,7 @@ async fn the_budget_is_kept_across_a_restart() {
     // Of 1,200 requests 24: a first run that is stopped has spent some of them.
     let flags = ["--budget-share", "0.02"];
     let stop = async {
-        while rig.asked() < 15 {
+        while rig.requests() < 15 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
@@ -287,7 +287,7 @@ async fn the_budget_is_kept_across_a_restart() {
     });
     // The one that was under way when it was stopped is in no file.
     assert!(busiest.max().unwrap() <= 25, "{arrived:?}");
-    assert!(rig.asked() >= users);
+    assert!(rig.requests() >= users);
 }
 
 #[tokio::test]

@@ -101,7 +101,7 @@ async fn report(api: SocketAddr, credential: &[(&str, &str)]) -> check::Report {
     check::run(&config, &Clock::system()).await
 }
 
-/// What `check` shows of the account, but for times: a line for each row, `resource result: text`, then the rest.
+/// The output of `check` about the account, except times: a line for each row, `resource result: text`, then the rest.
 async fn checked(api: SocketAddr, credential: &[(&str, &str)]) -> (Vec<String>, usize) {
     let report = report(api, credential).await;
     let shown = report.render(Colour::Off, None);
@@ -195,7 +195,7 @@ async fn a_refused_or_disabled_token_and_a_partial_list_fail() {
     answers.insert("verify", (200, DISABLED));
     answers.insert("summary", (200, PARTIAL));
     let (lines, failures) = checked(api(answers).await, BY_TOKEN).await;
-    // The second page repeats the first; asking for larger pages is one request more.
+    // The second page repeats the first; the request for larger pages is one more.
     let rows = [
         "token_verify failed: disabled",
         "behaviors failed: refused",

@@ -118,7 +118,7 @@ fn the_fifteen_errors_of_a_file_are_reported_in_the_order_of_their_lines() {
     );
     let place = Place::new(FIFTEEN);
     assert_eq!(place.check(&[]), wanted);
-    // With the network it is the same, because nothing is asked before.
+    // With the network it is the same, because no request is sent before.
     assert_eq!(place.outcome(&mut place.program(&["check"])), wanted);
 }
 

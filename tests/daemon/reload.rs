@@ -41,7 +41,7 @@ fn reload(
 }
 
 #[test]
-fn an_account_is_renamed_removed_and_added_again_and_its_counters_go_on() {
+fn an_account_is_renamed_removed_and_added_again_and_its_counters_continue() {
     let (world, home) = (World::start(), Home::empty());
     let [first, second] = [Listed::new(0, "first", "t0"), Listed::new(1, "second", "t1")];
     let mut exporter = start(&world, &home, &[first], FAST);

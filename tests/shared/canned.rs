@@ -86,13 +86,13 @@ impl Canned {
         Self::start(move |index, _| steps[index.min(steps.len() - 1)].clone()).await
     }
 
-    pub(crate) fn asked(&self) -> Vec<DetailRequest> {
+    pub(crate) fn requests(&self) -> Vec<DetailRequest> {
         self.asked.lock().unwrap().clone()
     }
 
     pub(crate) fn lines(&self) -> Vec<String> {
         let prefix = format!("/client/v4/accounts/{ACCOUNT}/zt_risk_scoring");
-        self.asked().into_iter().map(|asked| asked.line.replace(&prefix, "")).collect()
+        self.requests().into_iter().map(|asked| asked.line.replace(&prefix, "")).collect()
     }
 
     pub(crate) fn options(&self) -> Options {

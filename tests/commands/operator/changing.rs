@@ -232,7 +232,7 @@ fn a_signal_finishes_the_current_reset_and_starts_no_other() {
 fn a_reset_of_more_users_than_the_budget_allows_does_not_start() {
     let rig = Rig::playing(&format!("limit: {{ quota: 4 }}{}", super::rig::SCENARIO));
     let ended = rig.run(&["reset", ANN, BOB, CEM, "--yes"]);
-    // Of the three requests that Cloudflare says are left a quarter is ours, rounded up.
+    // Cloudflare reports three remaining requests; a quarter of them, rounded up, is ours.
     let wanted = "zt-risk-exporter: 3 users to reset, and the request budget has 1 request left; name fewer, or raise \
                   budget_share\n";
     assert_eq!((ended.code, ended.err.as_str(), rig.resets().len()), (Some(1), wanted, 0));

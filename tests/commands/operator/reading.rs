@@ -159,7 +159,7 @@ fn a_user_is_found_by_the_hash_from_the_metrics() {
         command.env("ZT_RISK_EXPORTER__USERS__HASH_KEY_FILE", &key);
         let output = command.output().unwrap();
         let printed = String::from_utf8(output.stdout).unwrap();
-        // Taken for an id, it is nobody's.
+        // Read as an id, it belongs to no user.
         assert_eq!(output.status.code() == Some(0), code == 0, "{identity}: {printed}");
         assert_eq!(printed.contains(BOB), code == 0, "{identity}: {printed}");
     }
@@ -296,7 +296,7 @@ fn a_search_by_behavior_stops_with_the_budget_and_counts_unchecked_users() {
     let arguments = ["users", "--behavior", "imp_travel", "--output", "json", "--config.file"];
     let ended = rig.run(&[&arguments[..], &[config.to_str().unwrap()]].concat());
     let found: Value = serde_json::from_str(&ended.out).unwrap();
-    // Of 12 requests one goes to the behaviors and one to the list.
+    // Two of the 12 requests are for the behaviors and the list.
     let listed = rig.ground_truth().accounts["fedcba9876543210fedcba9876543210"].listed;
     assert_eq!(found["unread"].as_u64(), Some(listed - 10), "{ended:?}");
     assert!(ended.err.contains("not checked: the request budget is spent"), "{}", ended.err);

@@ -90,7 +90,7 @@ fn account_is_needed_only_with_several_and_must_exist() {
         assert_eq!(ended.code, Some(code), "{account:?}: {ended:?}");
         assert!((ended.out + &ended.err).contains(said), "{account:?}");
     }
-    // The process that serves may have a part of the accounts; a person has them all.
+    // A serving process may have a part of the accounts; commands have them all.
     let mut command = super::rig::program(&upstream, "everything", &["users", "--config.file", config]);
     command.args(["--account", "acme"]).env("ZT_RISK_EXPORTER__SHARD__TOTAL", "2");
     for index in ["0", "1"] {

@@ -176,7 +176,7 @@ fn only_differences_are_sent_and_nothing_after_a_concurrent_change() {
         let logged = ended.changes();
         assert_eq!(found.as_ref().and_then(|found| found["outcome"].as_str()), outcome);
         assert_eq!(logged.first().and_then(|line| line["outcome"].as_str()), outcome, "{logged:?}");
-        let asked = server.asked();
+        let asked = server.requests();
         let puts: Vec<_> = asked.iter().filter(|asked| asked.line.starts_with("PUT")).collect();
         assert_eq!(puts.len(), sent);
         assert!(puts.iter().all(|put| put.body == changed), "{puts:?}");
@@ -350,10 +350,10 @@ fn a_concurrently_changed_integration_is_neither_overwritten_nor_deleted() {
             "{}",
             ended.err
         );
-        assert_eq!(server.asked().len(), 2, "{arguments:?}");
+        assert_eq!(server.requests().len(), 2, "{arguments:?}");
     }
     let (server, _) = rig.scripted(&[&before, &before, &before], &update);
-    let asked = server.asked();
+    let asked = server.requests();
     let put = asked.iter().find(|asked| asked.line.starts_with("PUT")).unwrap();
     let body: Value = serde_json::from_str(&put.body).unwrap();
     let wanted = json!({ "tenant_url": "https://a.okta.com", "active": false, "reference_id": "hr" });

@@ -52,7 +52,7 @@ fn watch(mut command: Command, terminal: OwnedFd, answer: impl FnOnce() -> &'sta
     let mut terminal = File::from(terminal);
     let (mut seen, mut answer) = (Vec::new(), Some(answer));
     let mut part = [0; 4096];
-    // The end of a terminal is an error.
+    // Reading a closed terminal is an error.
     while let Ok(length @ 1..) = terminal.read(&mut part) {
         seen.extend_from_slice(&part[..length]);
         if String::from_utf8_lossy(&seen).contains("[y/N] ")
@@ -103,7 +103,7 @@ fn a_change_during_the_question_stops_the_reset() {
 fn a_budget_that_became_too_small_during_the_question_stops_the_reset() {
     let rig = Rig::playing(&format!("limit: {{ quota: 10 }}{SCENARIO}"));
     let (seen, code) = at_terminal(&rig, 200, None, || "y\n", &["reset", ANN, BOB, CEM]);
-    // A quarter of what Cloudflare says is left is ours, rounded up: of 9 before the question, of 8 after it.
+    // A quarter of the remaining requests, rounded up, is ours: of 9 before the question, of 8 after it.
     assert!(seen.contains("Reset the risk of 3 users? [y/N] "), "{seen}");
     let said = "3 users to reset, and the request budget has 2 requests left";
     assert!(seen.contains(said), "{seen}");
@@ -145,7 +145,7 @@ fn the_table_of_a_question_fits_the_terminal_even_if_standard_output_is_a_file()
     let rig = Rig::new();
     let (terminal, path) = terminal(80);
     let reset = program(&rig.upstream(), "everything", &["reset", ANN]);
-    // A terminal tells its width to the session that it belongs to.
+    // A terminal reports its width to its own session.
     let mut command = Command::new("setsid");
     command.env_clear().arg("--ctty").arg(reset.get_program()).args(reset.get_args());
     for (name, value) in reset.get_envs() {

@@ -155,7 +155,7 @@ impl History {
         Now { instant: self.moment(), date: self.world.local_date() }
     }
 
-    /// Lets time pass, and answers all requests.
+    /// Advances the clocks, and answers all requests.
     fn pass(&mut self, span: i64) {
         let end = self.world.now + span;
         for _ in 0..STEPS {

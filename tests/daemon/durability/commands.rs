@@ -1,4 +1,4 @@
-//! `state show`, `state check` and `state forget`, and what is in a file at all.
+//! `state show`, `state check` and `state forget`, and the content of a file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use zt_risk_exporter::internals::store::{Settings, State};
 
 use super::process::{ACCOUNTS, Exporter, Home, Scrape, SimulatedApi};
 
-/// Somebody who did something risky, and was reset.
+/// A user with events who was reset.
 const KNOWN: Uuid = Uuid::from_u128(7);
 
 /// Two accounts with 30 events and a reset each, all counted.
@@ -38,7 +38,7 @@ fn outcome(output: &Output) -> (Option<i32>, String) {
 }
 
 #[test]
-fn show_and_check_say_what_is_there_and_change_nothing() {
+fn show_and_check_describe_the_file_and_do_not_change_it() {
     let api = SimulatedApi::start();
     let home = Home::new(&api, 1.0);
     let (mut exporter, scrape) = counted(&api, &home);

@@ -117,7 +117,7 @@ fn a_second_process_with_the_same_file_ends_within_a_second_and_the_first_contin
     assert_eq!(scrape.sum("events_total"), 1.0);
 }
 
-/// What happens to the exporter while the file fails.
+/// The exporter's fate while the file fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     /// It keeps running.
@@ -211,7 +211,7 @@ fn endures(
     assert!(!home.log().contains("panicked") && !home.log().contains("damaged"), "{}", home.log());
 }
 
-/// An exporter whose files may not grow beyond what a later `prlimit` says.
+/// An exporter whose files may not grow beyond the size of a later `prlimit`.
 fn limited(home: &Home) -> Exporter {
     let binary = program().get_program().to_owned();
     let mut command = Command::new("sh");
@@ -252,7 +252,7 @@ fn a_file_that_may_not_be_written_beyond_a_size_loses_nothing() {
 }
 
 #[test]
-fn a_directory_that_is_gone_for_a_while_loses_nothing() {
+fn a_temporarily_missing_directory_loses_nothing() {
     Fate::each(|fate| {
         let api = SimulatedApi::start();
         let home = Home::new(&api, 1.0);
@@ -331,7 +331,7 @@ fn a_file_that_every_user_may_read_or_change_is_used_with_a_warning() {
 }
 
 #[test]
-fn a_first_start_that_was_cut_off_is_no_damage() {
+fn an_interrupted_first_start_leaves_no_damaged_file() {
     let api = SimulatedApi::start();
     for left in [Vec::new(), vec![0; 1 << 20], b"redb half".to_vec()] {
         let home = Home::new(&api, 1.0);

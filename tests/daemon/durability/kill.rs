@@ -1,5 +1,5 @@
 //! The real program is killed at random moments while events come at a high rate: none is lost, none is
-//! counted twice, and nothing on the scrape ever falls.
+//! counted twice, and no durable sample ever falls.
 //!
 //! `KILLS` says how often (10 unless it is set), `KILLS_SEED` with which seed.
 
@@ -18,14 +18,14 @@ const KILLS_OF_A_ROUND: u32 = 100;
 const BEHAVIORS: [&str; 5] =
     ["imp_travel", "high_dlp", "malicious_file", "high_risk_domain", "crowdstrike_low_zta"];
 
-/// How a process is ended.
+/// How a process is stopped.
 #[derive(Clone, Copy, Debug)]
 enum Signal {
     Kill,
     Terminate,
 }
 
-/// When a process is ended.
+/// When a process is stopped.
 #[derive(Clone, Copy, Debug)]
 enum When {
     /// This long after its start.

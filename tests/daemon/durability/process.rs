@@ -25,7 +25,7 @@ pub(crate) const ACCOUNTS: [(&str, &str, &str); 2] = [
 /// How many users of each account are in the baseline.
 pub(crate) const USERS: u128 = 60;
 
-/// The longest that a test waits.
+/// The longest wait in a test.
 const TEST_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// The metrics that must not fall over restarts.
@@ -82,7 +82,7 @@ impl SimulatedApi {
         appended.expect("the account is there");
     }
 
-    /// What an account must publish once everything was counted: events by series, and resets.
+    /// The values that an account must publish once everything was counted: events by series, and resets.
     pub(crate) fn wanted(&self, alias: &str, scrape: &Scrape) -> Option<BTreeMap<String, f64>> {
         let (id, ..) = ACCOUNTS.into_iter().find(|(_, known, _)| *known == alias)?;
         let epoch = scrape.get(&format!("counting_since_timestamp_seconds{{account=\"{alias}\"}}"))?;

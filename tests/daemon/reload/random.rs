@@ -201,7 +201,7 @@ fn assert_within_budget(world: &World, what: &str) {
 
 #[test]
 #[expect(clippy::print_stdout, reason = "the figures are for the person who runs this test")]
-fn whatever_is_reloaded_the_counts_are_the_truth() {
+fn counts_are_exact_after_any_reload() {
     let mut left = number("RELOADS").unwrap_or(30);
     let mut seed = number("RELOADS_SEED").unwrap_or_else(|| fastrand::u64(..));
     while left > 0 {

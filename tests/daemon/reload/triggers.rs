@@ -51,7 +51,7 @@ fn sighup_reloads_and_a_broken_file_changes_nothing() {
 }
 
 #[test]
-fn a_request_gets_what_changed_or_why_nothing_did() {
+fn a_reload_request_returns_the_changes_or_the_reason_of_the_failure() {
     let (world, home) = (World::start(), Home::empty());
     let first = Listed::new(0, "first", "t0");
     let mut exporter = start(&world, &home, &[first], FAST);
@@ -91,7 +91,7 @@ fn a_request_gets_what_changed_or_why_nothing_did() {
 }
 
 #[test]
-fn the_answer_names_all_mistakes_and_the_log_has_them_in_one_line() {
+fn the_answer_lists_all_errors_and_the_log_has_them_in_one_line() {
     let (world, home) = (World::start(), Home::empty());
     let first = Listed::new(0, "first", "t0");
     let mut exporter = start(&world, &home, &[first], FAST);
