@@ -9,6 +9,7 @@
 #[path = "../shared/canned.rs"]
 mod canned;
 mod effects;
+mod endpoint;
 mod environment;
 mod errors;
 mod faults;

@@ -1,5 +1,7 @@
 //! `check --offline` through the real program: every error at once, and only the configuration file is read.
 
+mod beside;
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
