@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::config_changes::Change;
 use super::logging;
-use super::plan::Change;
 use super::ports::Exposure;
 use super::supervisor::{Apply, Refusal};
 use super::{exposes_users, warn_of_exposure};

@@ -6,6 +6,7 @@
 
 mod changes;
 mod dirty;
+mod future_dates;
 mod lists;
 mod plan;
 mod restore;

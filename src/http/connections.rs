@@ -140,7 +140,7 @@ impl Connections {
         self.change(|table, now| ((), table.longest_idle_or_slow(now).into_iter().collect()));
     }
 
-    /// Closes connections whose time is over, until this future is dropped. Each listener calls this, and one of them does
+    /// Closes timed-out connections, until this future is dropped. Each listener calls this, and one of them does
     /// it for all.
     pub(super) async fn close_overdue(&self) {
         let _sweeper = self.shared.sweeper.lock().await;

@@ -238,7 +238,7 @@ impl<C> Table<C> {
         self.take(id, CloseReason::ConnectionLimit)
     }
 
-    /// The connections whose time is over.
+    /// The timed-out connections.
     pub(super) fn overdue(&mut self, now: Instant) -> Vec<Closing<C>> {
         let overdue: Vec<_> = self
             .open
@@ -323,7 +323,7 @@ impl<C> Connection<C> {
         let since = oldest.map_or(self.idle_since, |answer| answer.began);
         match oldest {
             None if self.waiting > 0 => Rank::Recent { connections_of_peer, since },
-            _ if now.since(since) >= QUICK => Rank::Stale { since },
+            _ if now.since(since) >= SLOW_AFTER => Rank::Stale { since },
             _ => Rank::Recent { connections_of_peer, since },
         }
     }

@@ -43,7 +43,7 @@ pub(super) enum Error {
     /// Too many files are open, which says nothing about those that are named.
     #[error("cannot read {0}: too many files are open")]
     OutOfFiles(String),
-    /// A file, or an inline text, is not what it must be.
+    /// A file, or an inline text, is invalid.
     #[error("{name} {reason}")]
     Content { name: String, reason: String },
     #[error("the key does not belong to the certificate")]

@@ -338,7 +338,7 @@ def state_alerts(s: Settings) -> list[Alert]:
             """,
             command="zt-risk-exporter check",
             dashboard=EXPORTER_INSTANCE,
-            fires_when=f"the certificate of the exporter ends within {s.expiry_notice}",
+            fires_when=f"the exporter's certificate expires within {s.expiry_notice}",
         ),
         Alert(
             name="ZtRiskExporterLogLinesDropped",

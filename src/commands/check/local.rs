@@ -11,7 +11,7 @@ use crate::commands::terminal::counted;
 use crate::config::{Account, Error, Mistakes, Offline, Outline};
 use crate::web::Checked;
 
-/// What can be said of a valid configuration without a network and without a secret, and what was not looked at. `beside` is
+/// What can be said of a valid configuration without a network and without a secret, and what was not checked. `beside` is
 /// what is said of other things.
 pub(super) fn offline(offline: &Offline, beside: Vec<Finding>) -> Vec<Finding> {
     let findings = [
