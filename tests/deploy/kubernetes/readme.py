@@ -91,7 +91,7 @@ def the_values_are_valid_and_the_packaged_chart_renders_the_same() -> None:
     values, *others = map(yaml.safe_load, blocks("With Helm", "yaml"))
     own = (CHART / "README.md").read_text(encoding="utf-8")
     others += [yaml.safe_load(after.split("```")[0]) for after in own.split("```yaml\n")[1:]]
-    assert len(others) == 3
+    assert len(others) == 4
     for other in others:
         sources.charted(ONE | other)
     from_checkout = sources.chart_text(values)
