@@ -269,6 +269,11 @@ impl Account {
         self.unsaved.document(Document::CollectorState);
     }
 
+    /// Whether the events of so many different users in a row were refused that the refusal concerns all users.
+    pub fn users_are_refused(&self) -> bool {
+        self.refused_users.len() >= REFUSED_USERS
+    }
+
     /// What to do next.
     pub fn plan(&mut self, now: Instant) -> Step {
         if self.unlabelled.is_some() {
@@ -417,7 +422,7 @@ impl Account {
             self.refused_users.truncate(REFUSED_USERS - 1);
             self.refused_users.insert(0, id);
         }
-        if self.refused_users.len() < REFUSED_USERS {
+        if !self.users_are_refused() {
             return self.back_off(request, now);
         }
         // All users are refused. After the pause another user is the next test.

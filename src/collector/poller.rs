@@ -92,8 +92,8 @@ pub(crate) struct Poller {
     intervals: BTreeMap<Resource, Duration>,
     /// Which unexpected fields were logged.
     field_watch: FieldWatch,
-    /// How requests for users' events have failed since they last succeeded for all users.
-    user_incidents: BTreeSet<Outcome>,
+    /// Why requests for users' events have failed since they last succeeded for all users.
+    user_incidents: BTreeSet<IncidentCause>,
     /// Until when the budget holds requests back, as it last said.
     held_until: Option<Instant>,
     credential_watch: CredentialWatch,
@@ -436,22 +436,38 @@ impl Poller {
     fn report_user(&mut self, failure: Option<&Error>) {
         let Parts { account, clock, telemetry, .. } = &self.parts;
         let failing_users = account.failing_users();
-        let AccountName { id, alias: account } = account.name();
+        let AccountName { id, alias } = account.name();
         let resource = Resource::User.as_str();
         match failure {
             Some(error) => {
-                let cause = IncidentCause::Request(error.outcome());
-                telemetry.incident(id, Resource::User, cause, &error.to_string(), clock.date());
-                if self.user_incidents.insert(error.outcome()) {
-                    tracing::warn!(account, resource, %error, "cannot read the events of a user; trying again later");
+                let of_one_user =
+                    if account.users_are_refused() { None } else { error.refusal_of_one_user() };
+                let (cause, error) = match of_one_user {
+                    Some(sentence) => (IncidentCause::UserRefused, sentence),
+                    None => (IncidentCause::Request(error.outcome()), error.to_string()),
+                };
+                telemetry.incident(id, Resource::User, cause, &error, clock.date());
+                if self.user_incidents.insert(cause) {
+                    tracing::warn!(
+                        account = alias,
+                        resource,
+                        error,
+                        "cannot read the events of a user; trying again later"
+                    );
                 } else {
-                    tracing::debug!(account, resource, failing_users, %error, "cannot read the events of a user");
+                    tracing::debug!(
+                        account = alias,
+                        resource,
+                        failing_users,
+                        error,
+                        "cannot read the events of a user"
+                    );
                 }
             }
             None if failing_users == 0 && !self.user_incidents.is_empty() => {
                 self.user_incidents.clear();
                 telemetry.incident_over(id, Resource::User, clock.date());
-                tracing::info!(account, resource, "the events of all users can be read again");
+                tracing::info!(account = alias, resource, "the events of all users can be read again");
             }
             None => {}
         }

@@ -5,6 +5,10 @@ use crate::metrics::telemetry::IncidentCause;
 
 pub(super) const fn what_to_do(cause: IncidentCause) -> &'static str {
     match cause {
+        IncidentCause::UserRefused => {
+            "Nothing, unless it persists: the token is in order, and the user is tried again. Then look at the user at \
+             Cloudflare."
+        }
         IncidentCause::Partial => {
             "Wait: the list may have changed while it was read. If the error persists, report it with its reason."
         }

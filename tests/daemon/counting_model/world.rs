@@ -442,13 +442,14 @@ impl World {
     }
 }
 
-/// An event as the details show it, with the id or the display name of its behavior.
+/// An event as the details show it, with the id or the display name of its behavior, in either letter case.
 fn shown_as(event: &Happened, precision_varies: bool, random: &mut fastrand::Rng) -> Event {
     let (id, name) = BEHAVIORS[event.behavior];
     let fraction = if precision_varies && random.bool() { event.at.rem_euclid(SECOND) } else { 0 };
+    let name = if random.bool() { id } else { name };
     Event {
         id: event.id.to_string(),
-        name: if random.bool() { id } else { name }.to_owned(),
+        name: if random.u8(0..4) == 0 { name.to_uppercase() } else { name.to_owned() },
         level: event.level,
         timestamp: Timestamp::from_millis(event.at - fraction),
     }

@@ -101,6 +101,8 @@ async fn an_unknown_level_is_logged_once_with_its_word() {
         })
         .await;
     assert_eq!((is_up(&scrape), scrape.get("users{max_risk_level=\"unknown\"}")), (true, Some(1.0)));
+    assert_eq!(scrape.get(&format!("user_max_risk_level{{user=\"{FIRST}\"}}")), Some(0.0));
+    assert_eq!(scrape.get("behavior_risk_level{behavior=\"imp_travel\"}"), Some(0.0));
     let logs = rig.logs();
     let named = lines(&logs, &["WARN", "a risk level that is not documented", "level=\"catastrophic\""]);
     assert_eq!(named.len(), 1, "{logs:#?}");
