@@ -336,6 +336,16 @@ impl World {
         };
         if self.has_fault(random) {
             let lost = random.usize(0..=summary.rows.len());
+            if random.u32(0..7) == 0 {
+                // A row lacks a field, which claims nothing about the user's events.
+                summary
+                    .rows
+                    .iter_mut()
+                    .skip(lost)
+                    .take(1)
+                    .for_each(|row| row.tuple.last_event = Timestamp::UNKNOWN);
+                return Answer::Read(summary);
+            }
             let rows = summary.rows.drain(lost..(lost + 1).min(summary.rows.len())).collect::<Vec<_>>();
             match random.u32(0..6) {
                 0 => return Answer::Failed(failure(random)),

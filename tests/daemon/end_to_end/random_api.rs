@@ -3,7 +3,7 @@
 //! every listed event is counted and nothing odd is left.
 //!
 //! `RANDOM_API_SEEDS` sets how many seeds are tried, `RANDOM_API_FIRST_SEED` the first of them, and `RANDOM_API_PARALLEL`
-//! how many are tried at a time. A seed keeps a processor busy for a tenth of the time that it takes.
+//! how many are tried at a time. A seed keeps a processor busy for a third of a second, and waits for ten.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -34,6 +34,9 @@ const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Slow enough that an interval has room for the requests of many seeds that are played at a time.
 const SPEED: f64 = 50.0;
+
+/// Every so many seeds have a state file and a restart. Writing the file takes long.
+const RESTARTS: u64 = 4;
 
 /// The pause between two scrapes while a test waits.
 const SCRAPE_INTERVAL: Duration = Duration::from_secs(5);
@@ -107,8 +110,7 @@ impl Play {
     async fn start(seed: u64) -> Self {
         let (odd, calm) = (format!("odd_{seed}"), format!("calm_{seed}"));
         let interval = INTERVAL.as_secs();
-        // Writing a state file to disk takes long, so only some seeds have one.
-        let state = if seed.is_multiple_of(8) { "state: { path: state.redb }" } else { "" };
+        let state = if seed.is_multiple_of(RESTARTS) { "state: { path: state.redb }" } else { "" };
         let config = format!(
             "{state}\nintervals: {{ summary: {interval}s, behaviors: {interval}s, integrations: {interval}s }}\n\
              users: {{ identity: email }}\naccounts:\n\
@@ -181,7 +183,7 @@ impl Play {
             self.assert_up_is_true(&scrape, &self.odd);
             self.assert_up_is_true(&scrape, &self.calm);
             assert_eq!(scrape.sum_of(&self.calm, "users"), USERS as f64, "seed {}", self.seed);
-            if number == EVENTS / 2 && self.seed.is_multiple_of(8) {
+            if number == EVENTS / 2 && self.seed.is_multiple_of(RESTARTS) {
                 self.restart(&scrape).await;
             }
         }
