@@ -97,6 +97,12 @@ impl Client {
         Ok(Self { transport: self.transport.with_credentials(credentials)?, ..self.clone() })
     }
 
+    /// Whether an operation of this client or of a clone waits for the budget now. Nothing of it is in flight then, so
+    /// dropping it wastes no request, apart from earlier pages of a list.
+    pub fn waits_for_budget(&self) -> bool {
+        self.transport.waits_for_budget()
+    }
+
     /// The behaviors that count as risky, sorted by id.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Runs one operation: charges each attempt to the budget, limits its time, and retries where that helps.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use reqwest::Url;
@@ -36,6 +37,8 @@ pub(super) struct Transport {
     connection: Connection,
     base: Url,
     budget: Budget,
+    /// How many requests of this transport and its clones wait for the budget.
+    waiting: Arc<AtomicU32>,
     pii: Pii,
     permit_timeout: Duration,
     attempts: u32,
@@ -43,6 +46,22 @@ pub(super) struct Transport {
     observer: Option<Observer>,
     /// Measures attempts in real time, even if the budget's clock is scaled.
     stopwatch: Clock,
+}
+
+/// A request that waits for the budget until this is dropped.
+struct Waiting<'a>(&'a AtomicU32);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicU32) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Deadline {
@@ -80,6 +99,7 @@ impl Transport {
             connection,
             base,
             budget,
+            waiting: Arc::default(),
             pii: options.pii,
             permit_timeout: options.permit_timeout,
             attempts: options.attempts,
@@ -104,6 +124,11 @@ impl Transport {
 
     pub(super) fn bounds(&self) -> &Bounds {
         &self.connection.bounds
+    }
+
+    /// Whether a request of this transport or of a clone waits for the budget.
+    pub(super) fn waits_for_budget(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
     }
 
     /// Whether the credentials are a token.
@@ -182,6 +207,7 @@ impl Transport {
             Sequence::First => self.permit_timeout,
             Sequence::Continuation => self.permit_timeout.max(WINDOW),
         };
+        let _waiting = Waiting::begin(&self.waiting);
         self.budget.acquire(wait).await.map_err(|moment| {
             let limiter = match self.budget.status().blocked_until {
                 Some(_) => Limiter::Cloudflare,
