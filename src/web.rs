@@ -13,6 +13,7 @@ mod section;
 mod source;
 mod summary;
 mod tls;
+mod turns;
 
 use std::fmt;
 use std::future::Future;
@@ -27,7 +28,7 @@ use rustls::pki_types::CertificateDer;
 use crate::clock::Clock;
 use crate::config;
 use crate::http::tls::Unconfigured;
-use crate::http::{self, Body, Security};
+use crate::http::{self, Body, Caller, Security};
 use crate::metrics::telemetry::{Rejection, Telemetry};
 use file::WebFile;
 use password::{Login, Passwords, Verdict};
@@ -68,7 +69,7 @@ impl Checked {
         WebFile::parse(path, &config::yaml::read_text(path)?).map(|file| file.warnings)
     }
 
-    /// What is on, for people, without a secret.
+    /// A description of what is enabled, without secrets.
     pub(crate) fn summary(&self) -> Summary<'_> {
         let tls = self.view.tls.as_ref().and_then(|tls| tls.as_ref().ok());
         Summary { path: &self.path, file: &self.file, certificate: tls.map(|tls| &tls.certificate) }
@@ -132,7 +133,7 @@ impl Web {
         let Checked { path, view, file } = checked;
         let bucket = file.rate_limit.map(|limit| Mutex::new(Bucket::new(limit, clock.now())));
         let inner = Inner {
-            source: Source::new(path, view, Fixed { http2: file.http2, protection }),
+            source: Source::new(path, view, Fixed { http2: file.http2, protection }, clock.clone()),
             transport,
             bucket,
             passwords: Passwords::new(),
@@ -161,9 +162,10 @@ impl Web {
     /// Answers a request with `answer`, if the web configuration admits it. The order is that of exporter-toolkit: the
     /// file, the rate limit, the headers, the password. The rate limit comes before the password, or guessing passwords
     /// would be a way to use up the processor.
-    pub async fn guard(
+    pub(crate) async fn guard(
         &self,
         headers: &HeaderMap,
+        caller: &Caller,
         answer: impl Future<Output = Response<Body>>,
     ) -> Response<Body> {
         let inner = &self.inner;
@@ -179,7 +181,7 @@ impl Web {
         if inner.admit() == Admission::Refused {
             return inner.refuse(Rejection::RateLimit);
         }
-        let mut response = match inner.authenticate(&file, headers).await {
+        let mut response = match inner.authenticate(&file, headers, caller).await {
             Verdict::Right => answer.await,
             Verdict::Wrong => inner.refuse(Rejection::Auth),
         };
@@ -200,7 +202,7 @@ impl Inner {
                 self.source.log(None);
                 return Ok(Arc::clone(&tls.config));
             }
-            (Ok(_), None) => "it turns TLS off, which takes a restart".to_owned(),
+            (Ok(_), None) => "it turns TLS off, which needs a restart".to_owned(),
             _ => view.problem().unwrap_or_default(),
         };
         self.source.log(Some(problem));
@@ -212,7 +214,7 @@ impl Inner {
         let file = view.file.as_ref().map_err(ToString::to_string)?;
         match (self.transport, &file.tls) {
             // A client policy must not be without effect because the port was opened without TLS.
-            (Transport::Plain, Some(_)) => Err("it turns TLS on, which takes a restart".to_owned()),
+            (Transport::Plain, Some(_)) => Err("it turns TLS on, which needs a restart".to_owned()),
             _ => {
                 if view.problem().is_none() {
                     self.source.log(None);
@@ -233,12 +235,12 @@ impl Inner {
         bucket.lock().unwrap_or_else(PoisonError::into_inner).admit(self.clock.now())
     }
 
-    async fn authenticate(&self, file: &WebFile, headers: &HeaderMap) -> Verdict {
+    async fn authenticate(&self, file: &WebFile, headers: &HeaderMap, caller: &Caller) -> Verdict {
         if file.users.is_empty() {
             return Verdict::Right;
         }
         match headers.get(AUTHORIZATION).and_then(|value| Login::from_header(value.as_bytes())) {
-            Some(login) => self.passwords.check(&file.users, login).await,
+            Some(login) => self.passwords.check(&file.users, login, caller).await,
             None => Verdict::Wrong,
         }
     }

@@ -6,15 +6,12 @@ use std::time::Duration;
 
 use reqwest::Url;
 
-use super::base_url::{self, Site};
-use super::connect_error::Target;
 use super::credentials::Auth;
 use super::decode::{Bounds, DecodedList, Element, Pii, Reader, Sink, TextSink};
+use super::endpoint::Endpoint;
 use super::error::{Error, Kind, Limiter, Outcome};
 use super::exchange::Connection;
-use super::http_client;
 use super::options::Options;
-use super::proxy::Proxy;
 use super::report::{Observer, Report};
 use super::request::{Answer, Request, Sequence};
 use super::retry::{FailedAttempt, Retry};
@@ -35,7 +32,6 @@ pub(super) struct Deadline {
 #[derive(Clone)]
 pub(super) struct Transport {
     connection: Connection,
-    base: Url,
     budget: Budget,
     /// How many requests of this transport and its clones wait for the budget.
     waiting: Arc<AtomicU32>,
@@ -78,26 +74,18 @@ impl Transport {
     pub(super) fn new(
         credentials: Credentials,
         budget: Budget,
+        endpoint: Endpoint,
         options: Options,
     ) -> Result<Self, SetupError> {
-        let (base, site) = base_url::parse(&options.base_url)?;
-        let proxy = match site {
-            Site::Remote => Proxy::from_environment(&base)?,
-            // Through a proxy, the credentials would leave the machine in clear text.
-            Site::Loopback => None,
-        };
         let connection = Connection {
-            http: http_client::build(site, proxy.as_ref(), options.connect_timeout)?,
-            target: Arc::new(Target::new(&base, proxy)),
+            endpoint,
             auth: Arc::new(Auth::new(credentials)?),
             bounds: options.bounds,
-            connect_timeout: options.connect_timeout,
             idle_timeout: options.idle_timeout,
             clock: budget.clock().clone(),
         };
         Ok(Self {
             connection,
-            base,
             budget,
             waiting: Arc::default(),
             pii: options.pii,
@@ -119,7 +107,7 @@ impl Transport {
     }
 
     pub(super) fn base(&self) -> &Url {
-        &self.base
+        &self.connection.endpoint.base
     }
 
     pub(super) fn bounds(&self) -> &Bounds {

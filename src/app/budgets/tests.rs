@@ -47,7 +47,7 @@ fn a_budget_stays_with_its_credential_or_goes_with_all_of_its_accounts() {
 fn commit(budgets: &mut Budgets, groups: Vec<Group>) -> Vec<Budget> {
     let prepared = budgets.prepare(groups, &Clock::system(), None, |_| None);
     let used = prepared.0.iter().map(|prepared| prepared.budget.clone()).collect();
-    budgets.commit(prepared, None);
+    budgets.commit(prepared, &Clock::system(), None);
     used
 }
 
@@ -62,6 +62,34 @@ async fn a_budget_is_kept_without_accounts_as_long_as_its_requests_count() {
     let again = commit(&mut budgets, vec![again, group("unused", &["b"])]);
     let remaining = again.iter().map(|budget| budget.status().remaining).collect::<Vec<_>>();
     assert_eq!(remaining, [599, 300], "of 600 and 300");
+}
+
+#[tokio::test]
+async fn a_credential_that_is_used_again_has_spent_what_it_spent_before_its_accounts_left_it() {
+    let mut budgets = Budgets::default();
+    let moved = commit(&mut budgets, vec![group("t", &["a"])]).remove(0);
+    for _ in 0..3 {
+        drop(moved.acquire(Duration::ZERO).await.unwrap());
+    }
+    let in_flight = moved.acquire(Duration::ZERO).await.unwrap();
+    commit(&mut budgets, vec![group("u", &["a"])]);
+    drop(in_flight);
+    moved.acquire(Duration::ZERO).await.unwrap().limited(Duration::from_secs(300));
+    let both = commit(&mut budgets, vec![group("u", &["a"]), group("t", &["b"])]);
+    let shown = |budgets: &[Budget]| -> Vec<(u32, bool)> {
+        let statuses = budgets.iter().map(Budget::status);
+        statuses.map(|status| (status.remaining, status.blocked_until.is_some())).collect()
+    };
+    assert_eq!(shown(&both), [(295, true), (296, false)], "of 300 each");
+    // A block stays with the credential too, also while its accounts use another one.
+    both[1].acquire(Duration::ZERO).await.unwrap().limited(Duration::from_secs(300));
+    commit(&mut budgets, vec![group("u", &["a"]), group("v", &["b"])]);
+    both[1].credential_changed();
+    let all = commit(&mut budgets, vec![group("u", &["a"]), group("v", &["b"]), group("t", &["c"])]);
+    assert_eq!(shown(&all), [(295, true), (295, false), (295, true)]);
+    // No credential has two spendings.
+    commit(&mut budgets, vec![group("u", &["a"]), group("t", &["b"])]);
+    assert_eq!((budgets.known.len(), budgets.left.len()), (3, 0), "u and t, and v for as long as it counts");
 }
 
 /// A state file with these accounts.
@@ -85,7 +113,7 @@ async fn each_spending_is_saved_once_wherever_its_account_goes() {
     let mut assign = |groups: Vec<Group>| {
         let prepared = budgets.prepare(groups, &Clock::system(), Some(&state), |_| None);
         let used: Vec<_> = prepared.0.iter().map(|prepared| prepared.budget.clone()).collect();
-        budgets.commit(prepared, Some(&state));
+        budgets.commit(prepared, &Clock::system(), Some(&state));
         used
     };
     let saved = || ["a", "b", "c"].map(|id| spent(&state, id));
@@ -107,6 +135,6 @@ async fn each_spending_is_saved_once_wherever_its_account_goes() {
     let mut budgets = Budgets::default();
     let read = |id: &str| Some(state.read(id, Saved::add).unwrap().0.spending);
     let prepared = budgets.prepare(vec![group("w", &["a", "b"])], &Clock::system(), Some(&state), read);
-    budgets.commit(prepared, Some(&state));
+    budgets.commit(prepared, &Clock::system(), Some(&state));
     assert_eq!(saved(), [leased + 1, 0, 0]);
 }
