@@ -259,6 +259,15 @@ impl Error {
         self.0.operation.permission()
     }
 
+    /// What to say instead if this user was refused and others are not: then the credentials are in order. `None` if the
+    /// error is no refusal of credentials.
+    pub fn refusal_of_one_user(&self) -> Option<String> {
+        let refuses =
+            matches!(self.0.kind, Kind::Credentials | Kind::Refused | Kind::Forbidden(_) | Kind::NotEntitled);
+        let sentence = "cloudflare refuses the events of one user, and not those of others";
+        refuses.then(|| format!("{sentence}{}", ResponseText(self.response())))
+    }
+
     /// One sentence that says what happened and what to do.
     fn advice(&self) -> String {
         let Inner { operation, kind, reason, remedy, retry_after, answer: _, sent: _ } = &*self.0;
@@ -316,10 +325,16 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.advice())?;
-        let Some(ResponseInfo { status, errors, ray }) = &self.0.answer else {
-            return Ok(());
-        };
+        write!(f, "{}{}", self.advice(), ResponseText(self.response()))
+    }
+}
+
+/// The end of an error's text: what the response said, if one arrived.
+struct ResponseText<'a>(Option<&'a ResponseInfo>);
+
+impl fmt::Display for ResponseText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(ResponseInfo { status, errors, ray }) = self.0 else { return Ok(()) };
         write!(f, " (HTTP {status}")?;
         for ApiError { code, message } in errors {
             write!(f, ", {code} {message}")?;

@@ -1,9 +1,9 @@
 //! Which label the behavior of an event gets. Labels are few and stable, and all events of a behavior have the same.
 //!
-//! Cloudflare does not say whether an event names its behavior by id or by display name. Both lead to the id. A name that
-//! matches neither becomes a label itself. Labels are never removed, so no series changes its name.
+//! Cloudflare does not say whether an event names its behavior by id or by display name. Both lead to the id, in any letter
+//! case. A name that matches neither becomes a label itself. Labels are never removed, so no series changes its name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,8 @@ const MAX_LISTED: usize = 256;
 const MAX_LEARNED: usize = 64;
 /// The longest label in bytes. Known ids have about 12 bytes, display names about 50.
 const MAX_LENGTH: usize = 128;
+/// The most names that lead to labels. Each label has its own; the rest are display names, which Cloudflare may change.
+const MAX_NAMES: usize = 1_024;
 /// The label of all behaviors beyond these limits.
 const OTHER: &str = "other";
 
@@ -55,21 +57,29 @@ impl Labels {
         for behavior in behaviors {
             self.label_listed(&behavior.id);
         }
-        for behavior in behaviors {
+        let ids: BTreeSet<&str> = behaviors.iter().map(|behavior| behavior.id.as_str()).collect();
+        for Behavior { id, name, .. } in behaviors {
+            let Some(label) = self.get(id) else { continue };
+            self.lead(id, label, &ids);
             // A display name that is also an id leads to the behavior with that id.
-            let is_id = behaviors.iter().any(|other| other.id == behavior.name);
-            if !is_id
-                && behavior.name.len() <= MAX_LENGTH
-                && let Some(label) = self.get(&behavior.id)
-            {
-                self.by_name.insert(behavior.name.clone(), label);
+            if !ids.contains(name.as_str()) && name.len() <= MAX_LENGTH {
+                self.lead(name, label, &ids);
+                self.by_name.insert(name.clone(), label);
             }
+        }
+        if self.by_name.len() > MAX_NAMES {
+            let display_names: BTreeSet<&str> =
+                behaviors.iter().map(|behavior| behavior.name.as_str()).collect();
+            let names = &self.names;
+            self.by_name.retain(|name, _| display_names.contains(name.as_str()) || names.contains(name));
         }
     }
 
-    /// The label of a behavior by its id or display name, if it has one already.
+    /// The label of a behavior by its id or display name, if it has one already. A name in the same letter case goes
+    /// first.
     pub fn get(&self, name: &str) -> Option<LabelId> {
-        self.by_name.get(name).copied()
+        let in_any_case = || self.by_name.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        self.by_name.get(name).or_else(|| in_any_case().map(|(_, label)| label)).copied()
     }
 
     /// Whether the name, if it is unknown, could be the display name of a behavior that was not listed yet.
@@ -100,6 +110,12 @@ impl Labels {
         are_few
             && self.names.len() <= self.listed + self.learned + 1
             && self.by_name.values().all(|label| label.index() < self.names.len())
+    }
+
+    /// Lets the known names that differ from this one in letter case only lead to its label, except for other `ids`.
+    fn lead(&mut self, name: &str, label: LabelId, ids: &BTreeSet<&str>) {
+        let same = self.by_name.iter_mut().filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        same.filter(|(known, _)| !ids.contains(known.as_str())).for_each(|(_, leads_to)| *leads_to = label);
     }
 
     fn label_listed(&mut self, id: &str) {
@@ -161,8 +177,36 @@ mod tests {
             ("a", "a"),
             ("b", "b"),
             ("c", "b"),
+            ("IMP_TRAVEL", "imp_travel"),
+            ("IMPOSSIBLE TRAVEL", "imp_travel"),
+            ("impossible travel", "imp_travel"),
             ("Unheard Of", "Unheard Of"),
+            ("unheard of", "Unheard Of"),
         ] {
+            assert_eq!(text(&mut labels, name), label, "{name}");
+        }
+    }
+
+    #[test]
+    fn ids_that_differ_in_letter_case_only_are_different_behaviors() {
+        let mut labels = Labels::default();
+        assert_eq!(text(&mut labels, "A"), "A");
+        labels.list(&[behavior("a", "A"), behavior("B", "b"), behavior("b", "c")]);
+        for (name, label) in [("A", "a"), ("a", "a"), ("B", "B"), ("b", "b")] {
+            assert_eq!(text(&mut labels, name), label, "{name}");
+        }
+    }
+
+    #[test]
+    fn display_names_that_change_all_the_time_are_bounded() {
+        let mut labels = Labels::default();
+        for number in 0..2 * MAX_NAMES {
+            labels
+                .list(&[behavior("imp_travel", &format!("Impossible Travel {number}")), behavior("b", "B2")]);
+            assert!(labels.by_name.len() <= MAX_NAMES, "{}", labels.by_name.len());
+        }
+        let latest = format!("Impossible Travel {}", 2 * MAX_NAMES - 1);
+        for (name, label) in [("imp_travel", "imp_travel"), (latest.as_str(), "imp_travel"), ("b2", "b")] {
             assert_eq!(text(&mut labels, name), label, "{name}");
         }
     }
@@ -171,9 +215,17 @@ mod tests {
     fn a_learned_name_that_turns_out_to_be_a_display_name_leads_to_the_id_from_then_on() {
         let mut labels = Labels::default();
         assert_eq!(text(&mut labels, "Impossible Travel"), "Impossible Travel");
-        labels.list(&[behavior("imp_travel", "Impossible Travel")]);
-        assert_eq!(text(&mut labels, "Impossible Travel"), "imp_travel");
-        assert_eq!(labels.names(), ["Impossible Travel", "imp_travel"]);
+        assert_eq!(text(&mut labels, "HIGH_DLP"), "HIGH_DLP");
+        labels.list(&[behavior("imp_travel", "IMPOSSIBLE travel"), behavior("high_dlp", "DLP")]);
+        for (name, label) in [
+            ("Impossible Travel", "imp_travel"),
+            ("IMPOSSIBLE travel", "imp_travel"),
+            ("impossible travel", "imp_travel"),
+            ("HIGH_DLP", "high_dlp"),
+        ] {
+            assert_eq!(text(&mut labels, name), label, "{name}");
+        }
+        assert_eq!(labels.names(), ["Impossible Travel", "HIGH_DLP", "imp_travel", "high_dlp"]);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::collector::credential_watch::CredentialWatch;
 use crate::collector::field_watch::FieldWatch;
 use crate::collector::persist::Now;
 use crate::config::CredentialSource;
-use crate::metrics::telemetry::Telemetry;
+use crate::metrics::telemetry::{IncidentCause, Telemetry};
 use crate::model::{Completeness, Resource, Snapshot};
 use crate::store::{Commit, ExistingRows, Generation, State};
 use orders::Next;
@@ -75,8 +75,8 @@ pub(crate) struct Poller {
     intervals: BTreeMap<Resource, Duration>,
     /// Which unexpected fields were logged.
     field_watch: FieldWatch,
-    /// How requests for users' events have failed since they last succeeded for all users.
-    user_incidents: BTreeSet<Outcome>,
+    /// Why requests for users' events have failed since they last succeeded for all users.
+    user_incidents: BTreeSet<IncidentCause>,
     /// Until when the budget holds requests back, as it last said.
     held_until: Option<Instant>,
     credential_watch: CredentialWatch,

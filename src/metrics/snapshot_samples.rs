@@ -261,5 +261,5 @@ fn by_level<T>(values: &PerLevel<T>, mut each: impl FnMut(&'static str, &T)) {
 
 /// The value of a sample: 0 unknown, 1 low, 2 medium, 3 high.
 fn as_number(level: Level) -> Number {
-    Number::Whole(level as u64)
+    Number::Whole(level.index() as u64)
 }

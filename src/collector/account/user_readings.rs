@@ -80,7 +80,7 @@ impl Account {
             self.refused_users.truncate(REFUSED_USERS - 1);
             self.refused_users.insert(0, id);
         }
-        if self.refused_users.len() < REFUSED_USERS {
+        if !self.users_are_refused() {
             return self.back_off(request, now);
         }
         // All users are refused. After the pause another user is the next test.
@@ -88,6 +88,11 @@ impl Account {
         self.audit.read(id, now);
         self.unsaved.user(Table::Pending, id);
         self.schedule.users_denied(now);
+    }
+
+    /// Whether the events of so many different users in a row were refused that the refusal concerns all users.
+    pub fn users_are_refused(&self) -> bool {
+        self.refused_users.len() >= REFUSED_USERS
     }
 
     /// Cloudflare answered a request for a user's events.

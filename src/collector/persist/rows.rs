@@ -142,7 +142,9 @@ pub(super) fn read_pending(row: &mut RowReader<'_>) -> Result<SavedPending, Unre
 }
 
 pub(super) fn read_fingerprint(row: &mut RowReader<'_>) -> Result<RowFingerprint, Unreadable> {
-    Ok(RowFingerprint { last_event: row.time()?, count: row.u32()?, level: read_level(row)? })
+    // An unknown time is written as an absent one.
+    let last_event = row.maybe_time()?.unwrap_or(Timestamp::UNKNOWN);
+    Ok(RowFingerprint { last_event, count: row.u32()?, level: read_level(row)? })
 }
 
 fn read_level(row: &mut RowReader<'_>) -> Result<Level, Unreadable> {
@@ -151,4 +153,38 @@ fn read_level(row: &mut RowReader<'_>) -> Result<Level, Unreadable> {
 
 fn read_origin(row: &mut RowReader<'_>) -> Result<Origin, Unreadable> {
     row.one_of(&[Origin::Baseline, Origin::Observed])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_without_a_last_event_is_read_as_it_was_written() {
+        let id = UserId::from_u128(1);
+        let at = Timestamp::from_seconds(1_700_000_000);
+        let now = Now { instant: Instant::default(), date: at };
+        for last_event in [at, Timestamp::UNKNOWN] {
+            let fingerprint = RowFingerprint { last_event, count: 2, level: Level::High };
+            let user = User {
+                id,
+                covered: fingerprint,
+                ahead: 1,
+                since: at,
+                level: Level::High,
+                presence: Presence::Listed,
+                coverage: Coverage::Covered,
+                origin: Origin::Baseline,
+            };
+            let row = write_user(&user, None);
+            assert_eq!(read_user(id, &mut RowReader::new(&row)).unwrap(), (user, None));
+            let pending = Pending::new(fingerprint, Some(user.level_since()), Reason::Changed, at);
+            let row = write_pending(&pending, Some(now.instant), now);
+            let read = read_pending(&mut RowReader::new(&row)).unwrap();
+            assert_eq!((read.pending.latest, read.due), (fingerprint, Some(at)));
+            let selection = Selection { id, fingerprint, identity: None };
+            let row = write_selection(&selection, None, now);
+            assert_eq!(read_fingerprint(&mut RowReader::new(&row)).unwrap(), fingerprint);
+        }
+    }
 }

@@ -35,17 +35,32 @@ impl Poller {
     /// user may well be read although this one cannot.
     pub(super) fn report_user(&mut self, failure: Option<&Error>) {
         let Parts { account, clock, telemetry, .. } = &self.parts;
-        let failing_users = account.failing_users();
+        let (failing_users, all_are_refused) = (account.failing_users(), account.users_are_refused());
         let AccountName { id, alias: account } = account.name();
         let resource = Resource::User.as_str();
         match failure {
             Some(error) => {
-                let cause = IncidentCause::Request(error.outcome());
-                telemetry.incident(id, Resource::User, cause, &error.to_string(), clock.date());
-                if self.user_incidents.insert(error.outcome()) {
-                    tracing::warn!(account, resource, %error, "cannot read the events of a user; trying again later");
+                let of_one_user = if all_are_refused { None } else { error.refusal_of_one_user() };
+                let (cause, error) = match of_one_user {
+                    Some(sentence) => (IncidentCause::UserRefused, sentence),
+                    None => (IncidentCause::Request(error.outcome()), error.to_string()),
+                };
+                telemetry.incident(id, Resource::User, cause, &error, clock.date());
+                if self.user_incidents.insert(cause) {
+                    tracing::warn!(
+                        account,
+                        resource,
+                        error,
+                        "cannot read the events of a user; trying again later"
+                    );
                 } else {
-                    tracing::debug!(account, resource, failing_users, %error, "cannot read the events of a user");
+                    tracing::debug!(
+                        account,
+                        resource,
+                        failing_users,
+                        error,
+                        "cannot read the events of a user"
+                    );
                 }
             }
             None if failing_users == 0 && !self.user_incidents.is_empty() => {

@@ -54,10 +54,12 @@ impl From<Resource> for IncidentSource {
 }
 
 /// Why something could not be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum IncidentCause {
     /// A request ended with this outcome.
     Request(Outcome),
+    /// One user's events were refused, and not those of others.
+    UserRefused,
     /// Every request was answered, but the list was incomplete.
     Partial,
     /// Fields of the answer do not have their documented form.
@@ -71,6 +73,7 @@ impl IncidentCause {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Request(outcome) => outcome.as_str(),
+            Self::UserRefused => "user_refused",
             Self::Partial => "partial",
             Self::UnexpectedFields => "unexpected_fields",
             Self::CredentialFile => "credential_file",

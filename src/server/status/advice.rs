@@ -5,6 +5,10 @@ use crate::metrics::telemetry::IncidentCause;
 
 pub(super) const fn what_to_do(cause: IncidentCause) -> &'static str {
     match cause {
+        IncidentCause::UserRefused => {
+            "Nothing, unless it persists: the token is in order, and the user is tried again. Then look at the user at \
+             Cloudflare."
+        }
         IncidentCause::Partial => {
             "Wait: the list may have changed while it was read. If the error persists, report it with its reason."
         }
@@ -20,7 +24,8 @@ pub(super) const fn what_to_do(cause: IncidentCause) -> &'static str {
             Outcome::Ok => "Nothing.",
             Outcome::Credentials => "Copy the token again, exactly as Cloudflare showed it.",
             Outcome::Refused => {
-                "Create a new token with the same permissions and write it to the token file. The exporter uses it at once."
+                "Create a new token with the same permissions and write it to the token file. The exporter uses it at once. \
+                 If the error names a location, allow the address of this machine in the token's IP address filter."
             }
             Outcome::Forbidden => {
                 "Add the permission that the error names to the token at Cloudflare. The token stays the same; the \

@@ -33,7 +33,7 @@ pub(crate) struct Expected {
     floor: Option<i64>,
     /// Whether events may get labels.
     labels_ready: bool,
-    /// The label of each behavior by its id and its display name, and those learned from events.
+    /// The label of each behavior by its id and its display name, and those learned from events. The keys are in lower case.
     labels: BTreeMap<String, String>,
     /// The names for which the current process read the behaviors.
     looked_up: BTreeSet<String>,
@@ -89,8 +89,8 @@ impl Expected {
     pub(crate) fn behaviors_read(&mut self, behaviors: &[Behavior]) {
         (self.labels_ready, self.denials) = (true, 0);
         for Behavior { id, name, .. } in behaviors {
-            self.labels.insert(id.clone(), id.clone());
-            self.labels.insert(name.clone(), id.clone());
+            self.labels.insert(id.to_lowercase(), id.clone());
+            self.labels.insert(name.to_lowercase(), id.clone());
         }
         self.count_held();
     }
@@ -116,7 +116,7 @@ impl Expected {
 
     /// The behaviors without a label of the events that this answer adds.
     fn unknown_behaviors(&self, user: u128, risk: &UserRisk, date: i64) -> BTreeSet<String> {
-        if risk.events.iter().all(|event| self.labels.contains_key(&event.name)) {
+        if risk.events.iter().all(|event| self.labels.contains_key(&event.name.to_lowercase())) {
             return BTreeSet::new();
         }
         let mut after = self.clone();
@@ -239,7 +239,7 @@ impl Expected {
             }
             known.keys.insert(key, None);
             assert!(self.counted.insert((user, key)), "the rules count {key:?} of user {user} twice");
-            let label = self.labels.entry(event.name.clone()).or_insert(event.name.clone()).clone();
+            let label = self.labels.entry(event.name.to_lowercase()).or_insert(event.name.clone()).clone();
             *self.events.entry((label.clone(), event.level.index())).or_default() += 1;
             new.push((key.1, label));
         }

@@ -336,6 +336,16 @@ impl World {
         };
         if self.has_fault(random) {
             let lost = random.usize(0..=summary.rows.len());
+            if random.u32(0..7) == 0 {
+                // A row lacks a field, which claims nothing about the user's events.
+                summary
+                    .rows
+                    .iter_mut()
+                    .skip(lost)
+                    .take(1)
+                    .for_each(|row| row.tuple.last_event = Timestamp::UNKNOWN);
+                return Answer::Read(summary);
+            }
             let rows = summary.rows.drain(lost..(lost + 1).min(summary.rows.len())).collect::<Vec<_>>();
             match random.u32(0..6) {
                 0 => return Answer::Failed(failure(random)),
@@ -442,13 +452,14 @@ impl World {
     }
 }
 
-/// An event as the details show it, with the id or the display name of its behavior.
+/// An event as the details show it, with the id or the display name of its behavior, in either letter case.
 fn shown_as(event: &Happened, precision_varies: bool, random: &mut fastrand::Rng) -> Event {
     let (id, name) = BEHAVIORS[event.behavior];
     let fraction = if precision_varies && random.bool() { event.at.rem_euclid(SECOND) } else { 0 };
+    let name = if random.bool() { id } else { name };
     Event {
         id: event.id.to_string(),
-        name: if random.bool() { id } else { name }.to_owned(),
+        name: if random.u8(0..4) == 0 { name.to_uppercase() } else { name.to_owned() },
         level: event.level,
         timestamp: Timestamp::from_millis(event.at - fraction),
     }

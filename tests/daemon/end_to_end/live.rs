@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use uuid::Uuid;
 
-use super::rig::{Rig, Setup, on_summary};
+use super::rig::{ACCOUNT, Rig, Setup, on_summary};
 use zt_risk_exporter::internals::app::Tuning;
-use zt_risk_exporter::simulator::{Fault, Scenario};
+use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule, Scenario};
 
 const WORLD: &str = "
 accounts:
@@ -21,7 +22,11 @@ tokens:
 ";
 
 async fn start(alias: &str, config: &str) -> Rig {
-    let scenario = Scenario::from_yaml(WORLD).expect("a scenario");
+    start_with(WORLD, alias, config).await
+}
+
+async fn start_with(world: &str, alias: &str, config: &str) -> Rig {
+    let scenario = Scenario::from_yaml(world).expect("a scenario");
     Rig::start(alias, Setup { scenario, config, speed: 100.0, tuning: Tuning::default() }).await
 }
 
@@ -95,5 +100,46 @@ async fn the_configuration_disables_only_the_page_and_the_status() {
     for (path, wanted) in [("/", 404), ("/api/v1/status", 404), ("/-/ready", 200), ("/-/healthy", 200)] {
         assert_eq!(rig.get(path).await.0, wanted, "{path}");
     }
+    rig.stop().await.expect("a clean end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_refused_user_is_not_taken_for_a_token_without_permission() {
+    let users: String = (1..=3)
+        .map(|number| {
+            let id = Uuid::from_u128(number);
+            format!("      - {{ id: {id}, events: [{{ behavior: imp_travel, at: -1h }}] }}\n")
+        })
+        .collect();
+    let world = format!(
+        "accounts:\n  - id: {ACCOUNT}\n    users:\n{users}\
+         tokens: [{{ token: good, permissions: [Zero Trust Read, 'Zero Trust: PII Read'] }}]\n"
+    );
+    let rig = start_with(&world, "refused_user", "intervals: { summary: 10s }").await;
+    until(&rig, "counting begins", |account| !account["events"].is_null()).await;
+    let message = "Authentication error".to_owned();
+    rig.inject(FaultRule::at(Endpoint::User, Fault::Status { status: 403, code: 10_000, message }));
+    for (refused, cause) in [(1..=1, "user_refused"), (2..=3, "forbidden")] {
+        for number in refused {
+            rig.simulator
+                .append_event(ACCOUNT, Uuid::from_u128(number), "imp_travel", rig.clock.date())
+                .expect("the user exists");
+        }
+        let is_shown = |account: &Value| {
+            let (resource, found, is_ongoing, _) = error(account);
+            (resource, found, is_ongoing) == ("user", cause, true)
+        };
+        let account = until(&rig, cause, is_shown).await;
+        let text = account["errors"][0].to_string();
+        assert_eq!(text.contains("permission"), cause == "forbidden", "{text}");
+        assert!(text.contains("(HTTP 403, 10000 Authentication error"), "{text}");
+        rig.until_logged(&["WARN", "cannot read the events of a user", "10000 Authentication error"]).await;
+    }
+    rig.simulator.clear_faults();
+    rig.until_logged(&["INFO", "the events of all users can be read again"]).await;
+    until(&rig, "the errors are over", |account| {
+        account["errors"].as_array().is_some_and(|errors| errors.iter().all(|error| !error["over"].is_null()))
+    })
+    .await;
     rig.stop().await.expect("a clean end");
 }

@@ -11,6 +11,10 @@ const FIRST: Uuid = Uuid::from_u128(1);
 const SECOND: Uuid = Uuid::from_u128(2);
 
 async fn start(alias: &str) -> Rig {
+    start_with(alias, "").await
+}
+
+async fn start_with(alias: &str, settings: &str) -> Rig {
     let user = |id: Uuid| {
         format!(
             "      - {{ id: {id}, email: ada@example.com, events: [{{ behavior: imp_travel, at: -2d }}] }}\n"
@@ -22,7 +26,7 @@ async fn start(alias: &str) -> Rig {
         user(SECOND)
     );
     let scenario = Scenario::from_yaml(&text).expect("a scenario");
-    let config = "intervals: { summary: 10s, behaviors: 10s }";
+    let config = &format!("intervals: {{ summary: 10s, behaviors: 10s }}\n{settings}");
     let rig = Rig::start(alias, Setup { scenario, config, speed: 100.0, tuning: Tuning::default() }).await;
     rig.until("counting begins", |scrape| is_up(scrape) && scrape.has("events_total")).await;
     rig
@@ -101,6 +105,8 @@ async fn an_unknown_level_is_logged_once_with_its_word() {
         })
         .await;
     assert_eq!((is_up(&scrape), scrape.get("users{max_risk_level=\"unknown\"}")), (true, Some(1.0)));
+    assert_eq!(scrape.get(&format!("user_max_risk_level{{user=\"{FIRST}\"}}")), Some(0.0));
+    assert_eq!(scrape.get("behavior_risk_level{behavior=\"imp_travel\"}"), Some(0.0));
     let logs = rig.logs();
     let named = lines(&logs, &["WARN", "a risk level that is not documented", "level=\"catastrophic\""]);
     assert_eq!(named.len(), 1, "{logs:#?}");
@@ -129,4 +135,30 @@ async fn events_that_cannot_be_read_are_reported_by_their_field() {
     let logs = rig.logs();
     let begun = lines(&logs, &["a field does not have its documented form"]);
     assert_eq!(begun.len(), 1, "once for both users: {logs:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counters_survive_a_restart_whatever_a_users_row_lacks() {
+    let mut rig = start_with("odd_restart", "state: { path: state.redb }").await;
+    for field in ["last_event", "event_count", "max_risk_level", "email"] {
+        rig.inject(on_summary(set(&format!("/result/users/{FIRST}/{field}"), Value::Null)));
+    }
+    rig.until("the row is odd", |scrape| unexpected(scrape, "summary", "last_event") >= 3.0).await;
+    for user in [FIRST, SECOND] {
+        rig.simulator.append_event(ACCOUNT, user, "imp_travel", rig.clock.date()).expect("the user exists");
+    }
+    let before = rig.until("an event is counted", |scrape| scrape.sum("events_total") > 0.0).await;
+    rig.restart().await;
+    let after = rig.until("the list is read", is_up).await;
+    for series in
+        ["counting_since_timestamp_seconds", "events_total{behavior=\"imp_travel\",risk_level=\"high\"}"]
+    {
+        assert!(before.get(series).is_some() && after.get(series) >= before.get(series), "{series}");
+    }
+    let since = |scrape: &Scrape| scrape.get("counting_since_timestamp_seconds");
+    assert_eq!(since(&after), since(&before), "the state is the same");
+    assert_eq!(after.own_sum("state_recoveries_total{result=\"damaged\""), 0.0);
+    rig.simulator.clear_faults();
+    rig.until("all are counted", |scrape| scrape.sum("events_total") == 2.0).await;
+    rig.stop().await.expect("a clean end");
 }

@@ -75,6 +75,12 @@ impl Scrape {
         self.sum(&format!("{name}{{account=\"{account}\""))
     }
 
+    /// All series of a metric about one of several accounts: the labels after `account`, and the value.
+    pub(crate) fn series_of(&self, account: &str, name: &str) -> Vec<(&str, f64)> {
+        let start = format!("cloudflare_zt_risk_{name}{{account=\"{account}\"");
+        self.0.iter().filter_map(|(key, value)| Some((key.strip_prefix(&start)?, *value))).collect()
+    }
+
     /// The value of a series of the exporter's own metrics, with or without the label `account`.
     pub(crate) fn own(&self, series: &str) -> Option<f64> {
         let (name, labels) = series.split_once('{').unwrap_or((series, "}"));

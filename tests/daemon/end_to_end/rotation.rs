@@ -1,6 +1,7 @@
 //! The rotation of a token file: one that fails is reported, and so is its end.
 
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -50,16 +51,23 @@ async fn a_failed_rotation_and_its_end_are_reported_once() {
     let scrape = rig.until("a malformed token is reported", reload(0.0)).await;
     assert_eq!(scrape.get("up"), Some(1.0), "the first token stays in use");
     rig.until_logged(&["WARN", "the file with the credentials is unusable"]).await;
-    fs::remove_file(&token).expect("it is there");
     let mut poll = tokio::time::interval(Duration::from_millis(20));
-    let found = loop {
-        poll.tick().await;
-        match errors(&rig).await {
-            found if found.iter().any(|(_, error)| error.contains("No such file")) => break found,
-            _ => {}
-        }
-    };
-    assert_eq!((found.len(), &found[0].0), (1, &None), "one error, which is not over: {found:?}");
+    fs::remove_file(&token).expect("it is there");
+    // Nobody writes to the pipe, so opening it would not end.
+    let make_pipe = || assert!(Command::new("mkfifo").arg(&token).status().expect("mkfifo runs").success());
+    let steps: [(&dyn Fn(), &str); 2] = [(&|| {}, "No such file"), (&make_pipe, "it is not a regular file")];
+    for (step, problem) in steps {
+        step();
+        let found = loop {
+            poll.tick().await;
+            match errors(&rig).await {
+                found if found.iter().any(|(_, error)| error.contains(problem)) => break found,
+                _ => {}
+            }
+        };
+        assert_eq!((found.len(), &found[0].0), (1, &None), "one error, which is not over: {found:?}");
+    }
+    fs::remove_file(&token).expect("the pipe is there");
 
     write("second");
     rig.until("the second token is used", reload(1.0)).await;
