@@ -18,8 +18,9 @@ mod http_client;
 pub mod limit;
 mod operation;
 mod options;
-mod page_size;
+mod page_info;
 mod pagination;
+mod paging;
 mod proxy;
 mod report;
 mod request;
@@ -51,7 +52,7 @@ use crate::model::{
 use decode::Element;
 use limit::Budget;
 use operation::Operation;
-use page_size::Paging;
+use paging::Paging;
 use request::{Answer, Request};
 use transport::{Deadline, Transport};
 

@@ -135,6 +135,11 @@ pub enum Fault {
     Reset,
     /// The request is never answered.
     Hang,
+    /// 504 if the request asks for larger pages. Other requests get a good answer.
+    LargePages {
+        /// The largest `per_page` that works.
+        above: u32,
+    },
 
     /// One value in the JSON is replaced. If the path does not exist, nothing happens.
     Set {

@@ -1,7 +1,7 @@
 //! Lists in pages: from servers that turn them, ignore the wish, count wrongly, or change in between.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use uuid::Uuid;
 use zt_risk_exporter::cloudflare::{Kind, Pii};
@@ -140,19 +140,114 @@ async fn a_size_that_is_refused_after_it_was_granted_is_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn without_a_promise_of_more_one_request_is_all() {
-    for (info, completeness) in [
-        ("", Completeness::Complete),
-        (r#""total_count":3"#, Completeness::Complete),
-        (r#""total_count":3,"total_pages":1"#, Completeness::Complete),
-        (r#""count":900,"per_page":1,"page":1"#, Completeness::Complete),
-        (r#""total_count":null,"total_pages":"many""#, Completeness::Complete),
-        (r#""total_count":2"#, partial("3 of 2 elements arrived")),
+async fn a_list_without_pages_takes_one_request_once_its_size_is_known() {
+    for (info, completeness, requests) in [
+        // The answer names its size, or a total that it reaches.
+        (r#""per_page":20"#, Completeness::Complete, [1, 1, 1]),
+        (
+            r#""page":1,"per_page":20,"count":3,"total_count":3,"total_pages":1"#,
+            Completeness::Complete,
+            [1, 1, 1],
+        ),
+        // It does not, so the first reading asks for page 2, and the server repeats page 1.
+        ("", Completeness::Complete, [2, 1, 1]),
+        (r#""total_count":3"#, Completeness::Complete, [2, 1, 1]),
+        (r#""total_count":3,"total_pages":1"#, Completeness::Complete, [2, 1, 1]),
+        (r#""count":900,"per_page":1,"page":1"#, Completeness::Complete, [2, 1, 1]),
+        (r#""total_count":null,"total_pages":"many""#, Completeness::Complete, [2, 1, 1]),
+        (r#""total_count":2"#, partial("3 of 2 elements arrived"), [2, 2, 2]),
     ] {
         let server = Canned::script([page((0..3).map(user), info)]).await;
-        let summary = read(&server).await;
-        assert_eq!((summary.rows.len(), summary.completeness), (3, completeness), "{info}");
-        assert_eq!(server.asked().len(), 1, "{info}");
+        let client = server.client();
+        for requests in requests {
+            let before = server.asked().len();
+            let summary = within_seconds(client.summary()).await.unwrap();
+            assert_eq!((summary.rows.len(), &summary.completeness), (3, &completeness), "{info}");
+            assert_eq!(server.asked().len() - before, requests, "{info}: {:?}", server.lines());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_whose_size_is_unknown_is_asked_for_more_when_it_is_larger_than_ever() {
+    let users = Arc::new(AtomicUsize::new(0));
+    let now = Arc::clone(&users);
+    let server = Canned::start(move |_, asked| {
+        let from = (query(asked, "page").unwrap_or(1) - 1) * 20;
+        let total = now.load(Ordering::Relaxed);
+        page((from.min(total)..total.min(from + 20)).map(user), "")
+    })
+    .await;
+    let client = server.client();
+    for (total, requests) in [
+        // Page 2 is empty.
+        (10, &["GET /summary", "GET /summary?page=2"][..]),
+        (9, &["GET /summary"]),
+        // A page may have 10 users, and the server turns pages, so the larger size is tried once.
+        (10, &["GET /summary", "GET /summary?page=1&per_page=1000", "GET /summary?page=2"]),
+        (10, &["GET /summary", "GET /summary?page=2"]),
+        (45, &["GET /summary", "GET /summary?page=2", "GET /summary?page=3"]),
+        (19, &["GET /summary"]),
+        (20, &["GET /summary", "GET /summary?page=2"]),
+    ] {
+        users.store(total, Ordering::Relaxed);
+        let before = server.asked().len();
+        let summary = within_seconds(client.summary()).await.unwrap();
+        assert_eq!((summary.rows.len(), summary.completeness), (total, Completeness::Complete));
+        assert_eq!(server.lines()[before..], *requests, "{total} users");
+    }
+}
+
+/// A server whose larger pages fail as long as the flag is set. Without a size, it has pages of two users.
+async fn failing_when_large(fails: &Arc<AtomicBool>) -> Canned {
+    let fails = Arc::clone(fails);
+    Canned::start(move |_, asked| {
+        let size = query(asked, "per_page");
+        if size.is_some() && fails.load(Ordering::Relaxed) {
+            return answer(504, &["Content-Type: text/html"], "<html>gateway time-out</html>");
+        }
+        let (number, size) = (query(asked, "page").unwrap_or(1), size.unwrap_or(2));
+        let from = (number - 1) * size;
+        let info = format!(
+            r#""page":{number},"per_page":{size},"total_count":4,"total_pages":{}"#,
+            4_usize.div_ceil(size)
+        );
+        page((from.min(4)..4.min(from + size)).map(user), &info)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_granted_size_that_fails_twice_is_given_up_for_a_while() {
+    let fails = Arc::new(AtomicBool::new(false));
+    let server = failing_when_large(&fails).await;
+    let mut options = server.options();
+    options.attempts = 1;
+    let client = client(options, &budget());
+    let own_size = &["GET /summary", "GET /summary?page=2"][..];
+    let larger = &["GET /summary?page=1&per_page=1000"][..];
+    let mut readings = vec![
+        (false, true, [&own_size[..1], larger].concat()),
+        (false, true, larger.to_vec()),
+        (true, false, larger.to_vec()),
+        (true, true, [larger, own_size].concat()),
+    ];
+    readings.extend(std::iter::repeat_n((true, true, own_size.to_vec()), 15));
+    // Then it is tried again, and given up after two failures again.
+    readings.extend([
+        (true, true, [&own_size[..1], larger, &own_size[1..]].concat()),
+        (true, true, [&own_size[..1], larger, &own_size[1..]].concat()),
+        (false, true, own_size.to_vec()),
+    ]);
+    for (number, (failing, succeeds, wanted)) in readings.into_iter().enumerate() {
+        fails.store(failing, Ordering::Relaxed);
+        let before = server.asked().len();
+        let summary = within_seconds(client.summary()).await;
+        assert_eq!(summary.is_ok(), succeeds, "reading {number}: {summary:?}");
+        if let Ok(summary) = summary {
+            assert_eq!((summary.rows.len(), summary.completeness), (4, Completeness::Complete));
+        }
+        assert_eq!(server.lines()[before..], wanted, "reading {number}");
     }
 }
 
@@ -408,6 +503,35 @@ async fn every_sign_of_more_is_followed_to_the_end() {
         without_totals(cursor("nextCursor"), by_cursor("cursor")).await,
         without_totals(cursor("after"), by_cursor("after")).await,
         without_totals(cursor("next_page_token"), by_cursor("page_token")).await,
+        // A total of each page, and no size.
+        without_totals(
+            move |number| {
+                let cursor =
+                    if more(number) { format!(r#","cursor":"{}""#, number + 1) } else { String::new() };
+                (format!(r#""total_count":{}{cursor}"#, count(number)), no_link())
+            },
+            by_cursor("cursor"),
+        )
+        .await,
+        // Nothing at all, and a field that says no more than that there are more.
+        without_totals(move |_| (String::new(), no_link()), by_page).await,
+        without_totals(move |number| (format!(r#""has_more":{}"#, more(number)), no_link()), by_page).await,
+        without_totals(
+            move |number| {
+                (format!(r#""next_page":{}"#, if more(number) { number + 1 } else { 0 }), no_link())
+            },
+            by_page,
+        )
+        .await,
+        without_totals(
+            move |number| {
+                let next =
+                    if more(number) { format!(r#""?page={}""#, number + 1) } else { "null".to_owned() };
+                (format!(r#""next":{next}"#), no_link())
+            },
+            by_page,
+        )
+        .await,
         without_totals(
             move |number| {
                 let cursor = if more(number) {
@@ -458,9 +582,18 @@ async fn a_sign_of_more_that_cannot_be_followed_makes_a_list_partial() {
         (
             "",
             "Link: <https://elsewhere.example.com/x?page=2>; rel=next",
-            partial("the link to the next page leads elsewhere"),
-            2,
+            partial("the link to the next page leads elsewhere, and page 2 repeats earlier pages"),
+            3,
         ),
+        (
+            r#""next":"/client/v4/next?x=1","has_more":true"#,
+            "",
+            partial("the link to the next page leads elsewhere, and page 2 repeats earlier pages"),
+            3,
+        ),
+        (r#""has_more":true"#, "", partial("has_more is true, and page 2 repeats earlier pages"), 3),
+        // A total that is reached ends the list, but only after the pointer was followed.
+        (r#""total_count":20,"cursor":"abc""#, "", Completeness::Complete, 4),
         (r#""per_page":21"#, "", Completeness::Complete, 1),
     ] {
         let server = without_totals(move |_| (info.to_owned(), link.to_owned()), |_| 1).await;
