@@ -53,17 +53,17 @@
 //! - *What does a sample on `/metrics` mean, and where does it come from?* `metrics/families/cloudflare.rs` declares
 //!   every metric about Cloudflare, and `metrics/families/exporter.rs` every metric about this process. From
 //!   a family, follow the field of [`model::Snapshot`] that fills it.
-//! - *How is an event counted exactly once?* `collector/account.rs` gets what was read. `ledger` reconciles a user's
-//!   events with those counted before, and `collector/poller.rs` saves the result before it publishes it.
+//! - *How is an event counted exactly once?* `collector/account/user_readings.rs` gets what was read. `ledger` reconciles a
+//!   user's events with those counted before, and `collector/poller.rs` saves the result before it publishes it.
 //! - *When does a count become durable?* In `save` of `collector/poller.rs`, which commits the changes to `store`
 //!   before they are published.
 //! - *When is Cloudflare asked, and what happens when a request fails?* `collector/schedule.rs` and
 //!   `cloudflare/limit` decide when, `cloudflare/transport.rs` retries, `cloudflare/error.rs` sorts failures by what
-//!   to do next, and `collector/poller.rs` reacts.
+//!   to do next, and `collector/poller/requests.rs` reacts.
 //! - *Where is a 429 handled?* `cloudflare/envelope.rs` recognizes it, `cloudflare/exchange.rs` starts a block in
 //!   `cloudflare/limit`, and `collector/poller.rs` sends nothing until its end.
 //! - *What happens at a reload?* `app/reload.rs` reads the configuration again, `app/plan.rs` compares it with the one in use,
-//!   and `app/supervisor.rs` gives the pollers their new orders.
+//!   `app/supervisor.rs` gives the pollers their new orders, and `collector/poller/orders.rs` takes them up.
 //! - *What must be touched to add a metric, a setting, a polled resource or a command?* The recipes in
 //!   `.github/CONTRIBUTING.md` list every file.
 //! - *Which personal data leaves the process?* `docs/privacy.md` lists every field, and which of them reach Prometheus.
@@ -76,7 +76,8 @@
 //!
 //! 1. A scrape never sends a request to Cloudflare and never waits for one. The exposition is encoded when
 //!    something changed, at most once a second, and not on the threads that answer. Every scrape gets the same bytes,
-//!    followed by the few samples of `metrics::telemetry`.
+//!    followed by the few samples of `metrics::telemetry`. A format and coding that nobody asked for lately is not
+//!    prepared: the first scrape in it waits until it is encoded, from the snapshots of the others.
 //! 2. A poller owns its account. Nothing else can read or lock it; readers get immutable snapshots.
 //! 3. The JSON of the API stays inside [`cloudflare`]. The values that come out have this crate's own names.
 //!    The client knows no database.

@@ -13,6 +13,7 @@ mod section;
 mod source;
 mod summary;
 mod tls;
+mod turns;
 
 use std::fmt;
 use std::future::Future;
@@ -27,7 +28,7 @@ use rustls::pki_types::CertificateDer;
 use crate::clock::Clock;
 use crate::config;
 use crate::http::tls::Unconfigured;
-use crate::http::{self, Body, Security};
+use crate::http::{self, Body, Caller, Security};
 use crate::metrics::telemetry::{Rejection, Telemetry};
 use file::WebFile;
 use password::{Login, Passwords, Verdict};
@@ -132,7 +133,7 @@ impl Web {
         let Checked { path, view, file } = checked;
         let bucket = file.rate_limit.map(|limit| Mutex::new(Bucket::new(limit, clock.now())));
         let inner = Inner {
-            source: Source::new(path, view, Fixed { http2: file.http2, protection }),
+            source: Source::new(path, view, Fixed { http2: file.http2, protection }, clock.clone()),
             transport,
             bucket,
             passwords: Passwords::new(),
@@ -161,9 +162,10 @@ impl Web {
     /// Answers a request with `answer`, if the web configuration admits it. The order is that of exporter-toolkit: the
     /// file, the rate limit, the headers, the password. The rate limit comes before the password, or guessing passwords
     /// would be a way to use up the processor.
-    pub async fn guard(
+    pub(crate) async fn guard(
         &self,
         headers: &HeaderMap,
+        caller: &Caller,
         answer: impl Future<Output = Response<Body>>,
     ) -> Response<Body> {
         let inner = &self.inner;
@@ -179,7 +181,7 @@ impl Web {
         if inner.admit() == Admission::Refused {
             return inner.refuse(Rejection::RateLimit);
         }
-        let mut response = match inner.authenticate(&file, headers).await {
+        let mut response = match inner.authenticate(&file, headers, caller).await {
             Verdict::Right => answer.await,
             Verdict::Wrong => inner.refuse(Rejection::Auth),
         };
@@ -233,12 +235,12 @@ impl Inner {
         bucket.lock().unwrap_or_else(PoisonError::into_inner).admit(self.clock.now())
     }
 
-    async fn authenticate(&self, file: &WebFile, headers: &HeaderMap) -> Verdict {
+    async fn authenticate(&self, file: &WebFile, headers: &HeaderMap, caller: &Caller) -> Verdict {
         if file.users.is_empty() {
             return Verdict::Right;
         }
         match headers.get(AUTHORIZATION).and_then(|value| Login::from_header(value.as_bytes())) {
-            Some(login) => self.passwords.check(&file.users, login).await,
+            Some(login) => self.passwords.check(&file.users, login, caller).await,
             None => Verdict::Wrong,
         }
     }

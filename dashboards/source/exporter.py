@@ -270,7 +270,7 @@ def _exposition() -> builders.Row:
     panels = [
         line_panel(
             "Exposition size",
-            "The size of /metrics in text format, uncompressed.",
+            "The size of /metrics without its samples about the exporter, uncompressed.",
             [range_query(plain_metric("zt_risk_exporter_exposition_size_bytes"), by)],
             "bytes",
             width=6,
@@ -279,7 +279,7 @@ def _exposition() -> builders.Row:
         ),
         line_panel(
             "Exposition build time",
-            "The time to encode and compress /metrics in both formats. Scrapes do not wait for it.",
+            "The time to encode and compress /metrics in the formats in use. Only the first scrape in one waits.",
             [range_query(plain_metric("zt_risk_exporter_exposition_build_seconds"), by)],
             "s",
             width=6,

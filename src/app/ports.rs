@@ -37,12 +37,12 @@ impl Ports {
             Sockets::Systemd => main = inherited()?,
             Sockets::Bind(addresses) => {
                 for address in addresses {
-                    main.push(bind(address).await?);
+                    main.push(bind(address)?);
                 }
             }
         }
         let health = match &config.health_address {
-            Some(address) => Some(bind(address).await?),
+            Some(address) => Some(bind(address)?),
             None => None,
         };
         let metrics_path = config.telemetry_path.clone();

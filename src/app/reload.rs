@@ -9,8 +9,11 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::logging;
 use super::plan::Change;
+use super::ports::Exposure;
 use super::supervisor::{Apply, Refusal};
+use super::{exposes_users, warn_of_exposure};
 use crate::app::signals::Hangup;
 use crate::clock::Clock;
 use crate::config::{self, BackgroundRead, Config, ConfigSource};
@@ -31,6 +34,7 @@ pub(super) struct Reloader {
     /// Why the latest reload failed; `None` if it did not.
     failure: Option<Arc<str>>,
     applies: mpsc::Sender<Apply>,
+    exposure: Exposure,
     telemetry: Telemetry,
     clock: Clock,
 }
@@ -75,12 +79,13 @@ impl Reloader {
         source: ConfigSource,
         config: Arc<Config>,
         applies: mpsc::Sender<Apply>,
+        exposure: Exposure,
         telemetry: Telemetry,
         clock: Clock,
     ) -> Self {
         let reads = BackgroundRead::new("configuration", READ_WAIT);
         let comparisons = BackgroundRead::new("comparison", READ_WAIT);
-        Self { source, reads, comparisons, config, failure: None, applies, telemetry, clock }
+        Self { source, reads, comparisons, config, failure: None, applies, exposure, telemetry, clock }
     }
 
     /// Reloads each time somebody asks for it.
@@ -93,8 +98,12 @@ impl Reloader {
             tokio::select! {
                 () = hangup.recv() => drop(self.reload(Trigger::Signal).await),
                 Some(request) = requests.recv() => {
+                    // A client that gave up while it waited needs no reload.
+                    if request.is_closed() {
+                        continue;
+                    }
                     let result = self.reload(Trigger::Request).await;
-                    // The one who asked may be gone.
+                    // The client may have given up meanwhile.
                     let _ = request.send(result);
                 }
                 () = self.a_file_changes() => drop(self.reload(Trigger::File).await),
@@ -155,8 +164,9 @@ impl Reloader {
         let apply = Apply { config: Arc::clone(&config), answer };
         self.applies.send(apply).await.map_err(|_| Failure::Stopping)?;
         let changes = answered.await.map_err(|_| Failure::Stopping)??;
-        for warning in &config.warnings {
-            tracing::warn!(warning, "a warning about the configuration");
+        logging::warn_of(&config);
+        if exposes_users(&config, self.exposure) && !exposes_users(&self.config, self.exposure) {
+            warn_of_exposure();
         }
         self.config = config;
         Ok(changes)

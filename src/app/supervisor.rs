@@ -1,8 +1,8 @@
 //! The accounts that are polled: begins, changes and ends their pollers as the configuration says.
 //!
 //! A configuration is used as a whole or not at all. Everything that can fail is prepared first, and changes nothing; the
-//! rest cannot fail. A poller takes up its new orders between two steps, and ends between two steps. If its account comes
-//! back before it has ended, it is begun again with what it knows, so an account never has two pollers.
+//! rest cannot fail. A poller takes up its new orders and ends between two steps, or while its request waits for the budget. If
+//! its account comes back before it has ended, it is begun again with what it knows, so an account never has two pollers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -211,7 +211,7 @@ impl Supervisor {
         if let Some(state) = &self.shared.state {
             state.join(&ids);
         }
-        self.budgets.commit(budgets);
+        self.budgets.commit(budgets, &self.shared.clock, self.shared.state.as_ref());
         let budget_of = |account: &PreparedAccount| account.assignment.connection.budget.clone();
         let named = accounts.iter().map(|(name, account)| (name.clone(), budget_of(account)));
         self.shared.telemetry.accounts(named.collect::<Vec<_>>());

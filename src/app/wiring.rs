@@ -9,7 +9,7 @@ use super::supervisor::Supervisor;
 use super::{Error, logging};
 use crate::app::signals::Hangup;
 use crate::clock::Clock;
-use crate::cloudflare::Options;
+use crate::cloudflare::{Endpoint, Options};
 use crate::collector::persist::Saved;
 use crate::config::{Config, ConfigSource, WebPage};
 use crate::metrics::telemetry::Telemetry;
@@ -54,8 +54,9 @@ impl Exporter {
     /// Wires the configured accounts.
     ///
     /// # Errors
-    /// A client cannot be built, or the state file cannot be used.
+    /// The API cannot be reached from here, a client cannot be built, or the state file cannot be used.
     pub fn new(config: Arc<Config>, clock: &Clock, tuning: &Tuning) -> Result<Self, Error> {
+        let endpoint = Endpoint::new(config.base_url.as_str(), Options::default().connect_timeout)?;
         let (state, saved) = match &config.state {
             Some(settings) => {
                 let ids = config.accounts.iter().map(|account| account.id.clone()).collect();
@@ -77,7 +78,7 @@ impl Exporter {
         };
         let generation = state.as_ref().map(State::generation);
         let mut rows = RowsAtStart { state: state.clone(), generation, saved };
-        let shared = Shared { clock: clock.clone(), telemetry, state, tuning: *tuning };
+        let shared = Shared { clock: clock.clone(), telemetry, state, tuning: *tuning, endpoint };
         let supervisor = Supervisor::new(shared.clone(), Arc::clone(&config), &mut rows)?;
         Ok(Self { supervisor, shared, config, trend_step, reloading: None })
     }

@@ -20,7 +20,7 @@ use crate::app::logging::Colour;
 use crate::clock::Clock;
 use crate::cloudflare::Options;
 use crate::cloudflare::limit::Budget;
-use crate::config::{Account, Config, FileFlags, Flags, find_account};
+use crate::config::{Account, Config, FileFlags, Flags, Mistakes, find_account};
 use crate::model::Resource;
 use crate::web::Checked;
 pub use report::Report;
@@ -70,7 +70,13 @@ impl Check {
     }
 
     fn online(&self) -> Result<Report, Failure> {
-        let mut config = match Config::load(&self.flags(), std::env::vars_os()) {
+        let mut mistakes = Mistakes::default();
+        let config = mistakes.note(Config::load(&self.flags(), std::env::vars_os()));
+        if config.is_none() {
+            // With the configuration, these are judged by their use below.
+            local::beside(&Config::outline(&self.flags(), std::env::vars_os()), &mut mistakes);
+        }
+        let mut config = match mistakes.finish(config) {
             Ok(config) => config,
             Err(mistakes) => return Ok(Report::of_mistakes(Mode::Online, mistakes)),
         };
@@ -91,15 +97,16 @@ impl Check {
     }
 
     fn offline(&self) -> Result<Report, Failure> {
-        let mut offline = match Config::check_offline(&Flags::from(&self.file), std::env::vars_os()) {
+        let flags = Flags::from(&self.file);
+        let mut mistakes = Mistakes::default();
+        let offline = mistakes.note(Config::check_offline(&flags, std::env::vars_os()));
+        let beside = local::beside(&Config::outline(&flags, std::env::vars_os()), &mut mistakes);
+        let mut offline = match mistakes.finish(offline) {
             Ok(offline) => offline,
             Err(mistakes) => return Ok(Report::of_mistakes(Mode::Offline, mistakes)),
         };
         offline.accounts = self.selected(offline.accounts)?;
-        Ok(match local::offline(&offline) {
-            Ok(findings) => Report::new(Mode::Offline, findings),
-            Err(mistakes) => Report::of_mistakes(Mode::Offline, mistakes),
-        })
+        Ok(Report::new(Mode::Offline, local::offline(&offline, beside)))
     }
 
     /// The flags of the configuration. An account that is named may belong to any shard.

@@ -136,7 +136,31 @@ pub struct Offline {
     pub warnings: Vec<String>,
 }
 
+/// What other checks need to know of a configuration, also of one with mistakes.
+#[derive(Debug, Default)]
+pub(crate) struct Outline {
+    /// The web configuration.
+    pub(crate) web_config_file: Option<PathBuf>,
+    /// The address of the API.
+    pub(crate) base_url: Option<Url>,
+}
+
 impl Config {
+    /// What can be known although there may be mistakes, which are not reported here.
+    pub(crate) fn outline(
+        flags: &Flags,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Outline {
+        let Ok(layers) = Layers::load(flags, environment, &mut Mistakes::default()) else {
+            return Outline::default();
+        };
+        let web_config_file = layers.get(keys::WEB_CONFIG_FILE);
+        Outline {
+            web_config_file: web_config_file.and_then(|setting| parse::path(&setting).ok()),
+            base_url: parse::base_url(&layers.get_or_default(keys::BASE_URL)).ok(),
+        }
+    }
+
     /// Checks everything that [`Config::load`] checks, except the files with secrets.
     ///
     /// # Errors

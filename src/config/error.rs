@@ -54,6 +54,11 @@ impl Error {
         Self { mistakes: vec![Mistake { problem: problem.into(), origin: Some(origin.clone()) }] }
     }
 
+    /// A problem of the value of an environment variable.
+    pub(crate) fn of_variable(name: &str, problem: impl Into<String>) -> Self {
+        Self::at(&Origin::variable(name), problem)
+    }
+
     /// How many mistakes there are; at least one.
     pub fn count(&self) -> usize {
         self.mistakes.len()

@@ -343,7 +343,7 @@ pub(super) fn check_file(document: &Document, mistakes: &mut Mistakes) -> Result
 }
 
 /// The one of `names` that an unknown field probably stands for.
-pub(super) fn meant<'a>(field: &Field, names: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn meant<'a>(field: &Field, names: &[&'a str]) -> Option<&'a str> {
     nearest(&field.name, names.iter().copied())
 }
 

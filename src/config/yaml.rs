@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -94,11 +94,27 @@ impl Document {
 /// # Errors
 /// The file cannot be read, is too long, or is not UTF-8 text.
 pub(crate) fn read_text(path: &Path) -> Result<String, Error> {
-    let name = path.display();
-    let unreadable = |error| Error::new(format!("cannot read the configuration file {name}: {error}"));
+    text(path, read_bytes(path))
+}
+
+/// Reads the configuration file at `path`, at most one byte more than it may have.
+///
+/// # Errors
+/// The file cannot be read.
+pub(crate) fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(unreadable)?;
-    file.take(LONGEST_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    fs::File::open(path)?.take(LONGEST_FILE + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The text of the configuration file at `path`, of which [`read_bytes`] gave `bytes`.
+///
+/// # Errors
+/// As for [`read_text`].
+pub(crate) fn text(path: &Path, bytes: io::Result<Vec<u8>>) -> Result<String, Error> {
+    let name = path.display();
+    let bytes =
+        bytes.map_err(|error| Error::new(format!("cannot read the configuration file {name}: {error}")))?;
     if bytes.len() as u64 > LONGEST_FILE {
         return Err(Error::new(format!("the configuration file {name} is longer than 1 MiB")));
     }

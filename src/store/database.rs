@@ -160,6 +160,11 @@ impl Opened {
         self.accounts.keys().map(String::as_str)
     }
 
+    /// Whether the account has rows in the file, or may have them.
+    pub(super) fn knows(&self, account: &str) -> bool {
+        self.accounts.contains_key(account)
+    }
+
     /// Whether the path still leads to this file.
     pub(super) fn is_at(&self, path: &Path) -> bool {
         let there = fs::metadata(path).ok().as_ref().map(Identity::of);

@@ -1,14 +1,16 @@
 //! Checks a user name and a password against the bcrypt hashes of the web configuration.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ring::hmac;
 use ring::rand::SystemRandom;
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
-use tokio::sync::Semaphore;
+
+use super::turns::Turns;
+use crate::http::Caller;
 
 /// How many results of each kind are remembered. Results of wrong passwords never push out those of right ones, or an
 /// attacker could make every scrape wait for a comparison.
@@ -40,8 +42,7 @@ impl Login {
 
 /// Compares passwords, one at a time, and remembers the results.
 pub(super) struct Passwords {
-    /// Held by the comparison that runs, also if nobody waits for its result any more.
-    turn: Arc<Semaphore>,
+    turns: Turns,
     /// Random, so that what is remembered is of no use outside this process.
     key: hmac::Key,
     results: Mutex<Results>,
@@ -67,11 +68,16 @@ impl Passwords {
     pub(super) fn new() -> Self {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
             .expect("the kernel has random bytes once the process runs");
-        Self { turn: Arc::new(Semaphore::new(1)), key, results: Mutex::default() }
+        Self { turns: Turns::new(), key, results: Mutex::default() }
     }
 
     /// Compares `login` with the hash of its user in `users`. An unknown name takes as long as a known one.
-    pub(super) async fn check(&self, users: &BTreeMap<String, SecretString>, login: Login) -> Verdict {
+    pub(super) async fn check(
+        &self,
+        users: &BTreeMap<String, SecretString>,
+        login: Login,
+        caller: &Caller,
+    ) -> Verdict {
         let known = str::from_utf8(&login.user).ok().and_then(|name| users.get(name));
         let hash = match known {
             Some(hash) => hash.clone(),
@@ -81,13 +87,14 @@ impl Passwords {
         if let Some(verdict) = self.remembered(&tag) {
             return verdict;
         }
-        let Ok(turn) = Arc::clone(&self.turn).acquire_owned().await else { return Verdict::Wrong };
+        let turn = self.turns.next(caller).await;
         // The same login may have been compared while this one waited.
         if let Some(verdict) = self.remembered(&tag) {
             return verdict;
         }
         let is_known = known.is_some();
         let compared = tokio::task::spawn_blocking(move || {
+            // Until the comparison ends, also if nobody waits for its result any more.
             let _turn = turn;
             bcrypt::verify(login.password.expose_secret(), hash.expose_secret()).unwrap_or(false)
         });
@@ -139,12 +146,30 @@ fn decoy(users: &BTreeMap<String, SecretString>) -> SecretString {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use super::*;
+    use crate::http::{Connections, Limits};
 
     /// The lowest cost of bcrypt, so that the tests are quick.
     fn users(logins: &[(&str, &str)]) -> BTreeMap<String, SecretString> {
         let hash = |password: &str| bcrypt::hash(password, 4).unwrap().into();
         logins.iter().map(|(name, password)| ((*name).to_owned(), hash(password))).collect()
+    }
+
+    fn caller() -> Caller {
+        let limits = Limits {
+            connections: 1,
+            connections_of_one_peer: 1,
+            first_header_wait: Duration::ZERO,
+            header_wait: Duration::ZERO,
+            header_bytes: 8 * 1024,
+            answer_wait: Duration::ZERO,
+            unsent_bytes: 0,
+            drain: Duration::ZERO,
+        };
+        Connections::new(limits, Arc::default()).caller([127, 0, 0, 1].into())
     }
 
     fn login(user: &str, password: &str) -> Login {
@@ -178,7 +203,7 @@ mod tests {
     #[tokio::test]
     async fn a_login_is_right_only_with_its_own_password() {
         let users = users(&[("anna", "one"), ("ben", "two"), ("nobody's", "")]);
-        let passwords = Passwords::new();
+        let (passwords, caller) = (Passwords::new(), caller());
         // Twice, because the second result is remembered.
         for _ in 0..2 {
             for (user, password, wanted) in [
@@ -192,17 +217,22 @@ mod tests {
                 ("carl", "one", Verdict::Wrong),
                 ("anna\0", "one", Verdict::Wrong),
             ] {
-                assert_eq!(passwords.check(&users, login(user, password)).await, wanted, "{user}:{password}");
+                let verdict = passwords.check(&users, login(user, password), &caller).await;
+                assert_eq!(verdict, wanted, "{user}:{password}");
             }
         }
     }
 
     #[tokio::test]
     async fn a_remembered_login_ends_with_its_hash() {
-        let passwords = Passwords::new();
-        assert_eq!(passwords.check(&users(&[("anna", "one")]), login("anna", "one")).await, Verdict::Right);
-        assert_eq!(passwords.check(&users(&[("anna", "new")]), login("anna", "one")).await, Verdict::Wrong);
-        assert_eq!(passwords.check(&BTreeMap::new(), login("anna", "one")).await, Verdict::Wrong);
+        let (passwords, caller) = (Passwords::new(), caller());
+        for (users, wanted) in [
+            (users(&[("anna", "one")]), Verdict::Right),
+            (users(&[("anna", "new")]), Verdict::Wrong),
+            (BTreeMap::new(), Verdict::Wrong),
+        ] {
+            assert_eq!(passwords.check(&users, login("anna", "one"), &caller).await, wanted);
+        }
     }
 
     #[test]

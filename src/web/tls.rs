@@ -17,6 +17,7 @@ use super::client_verifier::Verifier;
 use super::file::{Pem, TlsSettings};
 use super::policy::{ClientAuth, Http2, Preference};
 use crate::config::read_regular_file;
+use crate::http::is_out_of_files;
 use crate::http::tls::{HTTP1, HTTP2};
 
 /// A chain of certificates takes some 10 kB, a bundle of CAs 250 kB. A longer file is another file.
@@ -39,6 +40,9 @@ pub(super) enum Error {
     /// A file that is named cannot be read.
     #[error("cannot read {name}: {reason}")]
     Unreadable { name: String, reason: String },
+    /// Too many files are open, which says nothing about those that are named.
+    #[error("cannot read {0}: too many files are open")]
+    OutOfFiles(String),
     /// A file, or an inline text, is not what it must be.
     #[error("{name} {reason}")]
     Content { name: String, reason: String },
@@ -53,6 +57,14 @@ pub(super) struct Materials {
     cert: Material,
     key: Material,
     client_ca: Option<Material>,
+}
+
+/// Digests of the bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Digests {
+    /// Of the certificate and its key.
+    pub(super) pair: Vec<u8>,
+    pub(super) client_ca: Vec<u8>,
 }
 
 struct Material {
@@ -78,16 +90,11 @@ impl Materials {
         })
     }
 
-    /// A digest of the bytes.
-    pub(super) fn digest(&self) -> Vec<u8> {
-        let mut context = digest::Context::new(&digest::SHA256);
-        for material in [&self.cert, &self.key].into_iter().chain(&self.client_ca) {
-            let bytes = material.bytes.expose_secret();
-            // The lengths keep apart bytes that moved from one file to the next.
-            context.update(&(bytes.len() as u64).to_le_bytes());
-            context.update(bytes);
+    pub(super) fn digests(&self) -> Digests {
+        Digests {
+            pair: digest(&[&self.cert, &self.key]),
+            client_ca: digest(&self.client_ca.iter().collect::<Vec<_>>()),
         }
-        context.finish().as_ref().to_vec()
     }
 
     /// Checks the bytes and builds the configuration.
@@ -151,6 +158,7 @@ impl Material {
                 let name = path.display().to_string();
                 match read_bounded(path) {
                     Ok(bytes) => Ok(Self { name, bytes }),
+                    Err(error) if is_out_of_files(&error) => Err(Error::OutOfFiles(name)),
                     Err(error) => Err(Error::Unreadable { name, reason: error.to_string() }),
                 }
             }
@@ -178,6 +186,17 @@ impl Material {
     fn unusable(&self, reason: Unusable) -> Error {
         self.refuse(&reason.to_string())
     }
+}
+
+fn digest(materials: &[&Material]) -> Vec<u8> {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for material in materials {
+        let bytes = material.bytes.expose_secret();
+        // The lengths keep apart bytes that moved from one file to the next.
+        context.update(&(bytes.len() as u64).to_le_bytes());
+        context.update(bytes);
+    }
+    context.finish().as_ref().to_vec()
 }
 
 /// Reads a regular file: a pipe, named by mistake, would stop every request.

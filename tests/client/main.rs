@@ -10,6 +10,7 @@
 mod canned;
 mod cut_lists;
 mod effects;
+mod endpoint;
 mod environment;
 mod errors;
 mod faults;

@@ -1,5 +1,7 @@
 //! `check --offline` through the real program: every mistake at once, and nothing touched but the configuration.
 
+mod beside;
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;

@@ -21,6 +21,7 @@ mod exposition;
 mod process;
 #[path = "../shared/program.rs"]
 mod program;
+mod publisher;
 mod reload;
 mod server;
 mod status;

@@ -173,6 +173,12 @@ impl RateLimit {
         self.narrowed = Some(Narrowed { left, until: now + server.resets_in });
     }
 
+    /// When each request that counts stops counting, if those in flight ended now.
+    pub fn counts_until(&self, now: Instant) -> impl Iterator<Item = Instant> {
+        let in_flight = (0..self.in_flight).map(move |_| now + self.window);
+        self.free_at.iter().copied().filter(move |free_at| *free_at > now).chain(in_flight)
+    }
+
     /// Requests that are in flight or ended within the last window.
     fn counted(&self, now: Instant) -> u32 {
         let recent = self.free_at.iter().rev().take_while(|free_at| **free_at > now).count();

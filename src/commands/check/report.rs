@@ -62,6 +62,10 @@ pub(super) enum Subject {
     HashKey,
     /// The state file.
     State,
+    /// The proxy that the environment names.
+    Proxy,
+    /// The trust anchors that the environment names.
+    TrustAnchors,
     /// One request to Cloudflare.
     Endpoint(Resource),
 }
@@ -74,6 +78,8 @@ impl Subject {
             Self::Credential => "credential",
             Self::HashKey => "hash_key",
             Self::State => "state",
+            Self::Proxy => "proxy",
+            Self::TrustAnchors => "trust_anchors",
             Self::Endpoint(resource) => resource.as_str(),
         }
     }
@@ -122,7 +128,9 @@ impl Finding {
             | Subject::WebConfiguration
             | Subject::Credential
             | Subject::HashKey
-            | Subject::State => None,
+            | Subject::State
+            | Subject::Proxy
+            | Subject::TrustAnchors => None,
         }
     }
 }

@@ -74,14 +74,14 @@ families! {
     pub(crate) const EXPOSITION_SIZE: Family<0> = Family {
         name: "zt_risk_exporter_exposition_size_bytes",
         kind: Kind::Gauge,
-        help: "Size of the cached part of /metrics in text format, uncompressed.",
+        help: "Size of the cached part of /metrics, uncompressed.",
         labels: [],
     };
 
     pub(crate) const EXPOSITION_BUILD: Family<0> = Family {
         name: "zt_risk_exporter_exposition_build_seconds",
         kind: Kind::Gauge,
-        help: "Time it took to encode and compress the latest cached part of /metrics in both formats.",
+        help: "Time it took to encode and compress the latest cached part of /metrics in the formats that are scraped.",
         labels: [],
     };
 

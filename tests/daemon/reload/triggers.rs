@@ -144,6 +144,40 @@ fn requests_at_the_same_time_wait_each_for_a_reload_of_its_own() {
     assert_eq!(reloads, REQUESTS);
 }
 
+#[test]
+fn reloads_do_not_delay_a_stop_and_are_answered() {
+    let (world, home) = (World::start(), Home::empty());
+    let first = Listed::new(0, "first", "t0");
+    for _ in 0..3 {
+        let mut exporter = start(&world, &home, &[first], FAST);
+        exporter.until("counting", up("first"));
+        let client = exporter.client();
+        let (began, begins) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                let began = began.clone();
+                scope.spawn(move || {
+                    // Until the exporter is stopping, or is gone.
+                    while let Ok((status, text)) = client.reload() {
+                        if status == 503 {
+                            assert_eq!(text, "stopping");
+                            return;
+                        }
+                        assert_eq!((status, text.as_str()), (200, "nothing changed"));
+                        let _ = began.send(());
+                    }
+                });
+            }
+            for _ in 0..8 {
+                begins.recv().expect("a reload");
+            }
+            assert!(exporter.terminate().success());
+        });
+        let log = exporter.logged();
+        assert!(!log.contains("connections were still open at the end of the drain"), "{log}");
+    }
+}
+
 /// Where a volume of Kubernetes has its files: `config.yaml` leads to `..data/config.yaml`, and `..data` to a directory that
 /// is replaced with all its files.
 struct Volume<'a>(&'a Home);

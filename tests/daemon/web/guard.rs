@@ -1,7 +1,7 @@
 //! Requests: the order of what refuses them, passwords, headers and the rate limit.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::rig::{Client, Exporter, Place, TLS, basic, get, hash};
 
@@ -68,6 +68,37 @@ async fn logins_at_once_each_get_their_own_answer() {
         }
     }
     assert_eq!(rejected(&exporter), [75.0, 0.0, 0.0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_login_waits_for_few_of_the_passwords_that_another_address_guesses() {
+    const GUESSES: usize = 20;
+    let cost = 9;
+    let exporter =
+        Place::new(&format!("basic_auth_users: {{anna: {}}}\n", bcrypt::hash("secret", cost).unwrap()))
+            .serve()
+            .await;
+    let mut guessing = Vec::new();
+    for number in 0..GUESSES {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        let mut stream = socket.connect(exporter.address()).await.unwrap();
+        let guess = basic("anna", &number.to_string());
+        let request = format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{guess}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        guessing.push(stream);
+    }
+    let scrape = get(exporter.address(), "/metrics", &basic("anna", "secret")).await.unwrap();
+    assert_eq!(scrape.status(), "200");
+    let series = "zt_risk_exporter_web_requests_rejected_total{reason=\"auth\"} ";
+    let guessed =
+        scrape.body.lines().find_map(|line| line.strip_prefix(series)?.parse::<usize>().ok()).unwrap();
+    assert!(guessed < GUESSES / 2, "{guessed} were compared before");
+    for mut stream in guessing {
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await.unwrap();
+        assert_eq!(&status, b"HTTP/1.1 401");
+    }
 }
 
 #[tokio::test]

@@ -259,16 +259,30 @@ async fn a_new_certificate_is_presented_at_the_next_handshake_and_shown() {
 }
 
 #[tokio::test]
-async fn a_handshake_waits_for_the_key_of_a_new_certificate() {
+async fn until_the_key_of_a_new_certificate_is_there_handshakes_get_the_certificate_from_before() {
     let place = Place::new(TLS);
     let exporter = place.serve().await;
+    let before = Client::default().server(exporter.address()).await;
     let new = place.authority.issue(&["localhost"]);
-    place.write("server.crt", &new.cert);
+    for (name, text) in [("server.crt", ""), ("server.crt", new.cert.as_str())] {
+        place.write(name, text);
+        assert_eq!(Client::default().server(exporter.address()).await, before, "{name} is {text:?}");
+    }
+    place.write("server.key", &new.key);
+    assert_ne!(Client::default().server(exporter.address()).await, before);
+    assert_eq!(exporter.sample(FAILURES), Some(0.0));
+}
+
+#[tokio::test]
+async fn a_handshake_waits_for_a_file_that_is_missing() {
+    let place = Place::new(TLS);
+    let exporter = place.serve().await;
+    std::fs::remove_file(place.path().with_file_name("server.key")).unwrap();
     let address = exporter.address();
     let waiting = tokio::spawn(async move { Client::default().get(address, "/-/healthy", "").await });
-    // The handshake began, or will begin, with a certificate and a key that do not belong together.
+    // The handshake began, or will begin, without a key.
     tokio::task::yield_now().await;
-    place.write("server.key", &new.key);
+    place.renew();
     assert_eq!(waiting.await.unwrap().unwrap().status(), "200");
     assert_eq!(exporter.sample(FAILURES), Some(0.0));
 }
