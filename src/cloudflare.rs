@@ -165,6 +165,7 @@ impl Client {
             unreadable: list.unreadable,
             anonymous: list.anonymous,
             odd: list.odd,
+            is_null: list.is_null,
             completeness: list.completeness,
             date: list.date,
             identities: list.identities,

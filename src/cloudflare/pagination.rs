@@ -32,6 +32,8 @@ pub(super) struct List<E> {
     pub(super) unreadable: Vec<UserId>,
     pub(super) anonymous: u32,
     pub(super) odd: OddFields,
+    /// Whether the server wrote null instead of a list.
+    pub(super) is_null: bool,
     pub(super) identities: Option<Identities>,
     pub(super) completeness: Completeness,
     /// The `Date` header of the first page: the time by Cloudflare's clock.

@@ -617,6 +617,7 @@ async fn totals_that_count_something_else_are_no_proof_of_a_cut() {
         let server = Canned::script([page(users, info)]).await;
         let summary = read(&server).await;
         assert_eq!((summary.rows.len(), summary.completeness), (rows, Completeness::Complete), "{info}");
+        assert!(!summary.is_null, "{info}");
         assert_eq!(server.asked().len(), 1, "{info}");
     }
     let null =
@@ -630,8 +631,8 @@ async fn totals_that_count_something_else_are_no_proof_of_a_cut() {
         let server = Canned::script([null(info)]).await;
         match within_seconds(server.client().summary()).await {
             Ok(summary) => assert_eq!(
-                (summary.rows.len(), summary.completeness, is_list),
-                (0, Completeness::Complete, true),
+                (summary.rows.len(), summary.completeness, summary.is_null, is_list),
+                (0, Completeness::Complete, true, true),
                 "{info}"
             ),
             Err(error) => assert_eq!((error.kind(), is_list), (Kind::Shape, false), "{info}"),

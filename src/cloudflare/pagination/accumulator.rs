@@ -30,6 +30,8 @@ pub(super) struct Accumulator<E: Element> {
     pub(super) first: Answer<()>,
     /// What the last page says of pages.
     last: PageInfo,
+    /// Whether the first page has null instead of a list.
+    is_null: bool,
     /// The link of the last page to the next one.
     next_link: Option<String>,
     /// Number of elements on the first page.
@@ -88,6 +90,7 @@ impl<E: Element> Accumulator<E> {
             }
         }
         Ok(Self {
+            is_null: list.seen == Presence::Missing,
             received: list.received(),
             last: first.envelope.info.clone(),
             next_link: first.next_link.clone(),
@@ -228,6 +231,7 @@ impl<E: Element> Accumulator<E> {
             unreadable: self.unreadable,
             anonymous: self.anonymous,
             odd: self.odd,
+            is_null: self.is_null,
             identities: self.identities,
             date,
             pages,
@@ -237,7 +241,7 @@ impl<E: Element> Accumulator<E> {
 
     /// Removes duplicate elements. The numbers of elements that the server may count are known only then.
     pub(super) fn deduplicate(&mut self) {
-        E::deduplicate(&mut self.items, &mut self.unreadable);
+        E::deduplicate(&mut self.items, &mut self.unreadable, &mut self.odd);
     }
 
     /// How many elements arrived, without and with duplicates: some servers count them.
