@@ -5,11 +5,11 @@
 
 mod budgets;
 mod client;
+mod config_changes;
 mod demo;
 pub(crate) mod demo_state;
 pub(crate) mod liveness;
 pub(crate) mod logging;
-mod plan;
 mod ports;
 mod reload;
 mod running;
@@ -50,7 +50,7 @@ pub enum Error {
         /// The error of the operating system.
         source: io::Error,
     },
-    /// A socket that systemd passed is no TCP socket, or cannot be used.
+    /// A socket that systemd passed is not a TCP socket, or cannot be used.
     #[error(
         "a socket that systemd opened cannot be used: {0}; the socket unit must have ListenStream with a port"
     )]

@@ -158,7 +158,7 @@ impl Server {
         }
     }
 
-    /// The answer on the address that has the health alone.
+    /// The answer on the address that serves only the health endpoints.
     async fn health(&self, request: &Request<Incoming>) -> Response<Body> {
         match request.uri().path() {
             "/-/healthy" => self.route_answer(request, &Route::Healthy).await,

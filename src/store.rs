@@ -1,4 +1,5 @@
-//! The state file: a [redb](https://docs.rs/redb) database of rows of bytes, by account.
+//! The state file: a [redb](https://docs.rs/redb) database of rows of bytes, grouped by an id that it
+//! does not interpret.
 //!
 //! A commit is atomic, and its rows are on disk when it returns. Once the process runs, problems with the file never end
 //! it: the accounts continue in memory without publishing new counts, and everything unsaved is written as soon as the
@@ -50,7 +51,7 @@ struct Inner {
 struct Store {
     /// The open file; `None` while it cannot be used.
     opened: Option<Opened>,
-    /// The accounts (ids) whose rows this process writes.
+    /// The ids (of accounts) whose rows this process writes.
     accounts: Vec<String>,
     /// Rises whenever the file is opened, because its content may be different then.
     generation: Generation,

@@ -197,7 +197,7 @@ def _counting() -> list[Any]:
         ),
         line_panel(
             "Longest pending time",
-            "How long the first of the pending users has been pending; 0 if there are none.",
+            "How long the longest-waiting user has been pending; 0 if there are none.",
             [range_query(f"time() - {oldest} or 0 * {deduplicated(risk_metric('pending_users'))}", "{{account}}")],
             "s",
             width=6,
@@ -306,7 +306,7 @@ def _exposition() -> builders.Row:
         ),
         line_panel(
             "Connections",
-            "Open connections to the exporter. At most 256, and at most 32 of one address.",
+            "Open connections to the exporter. At most 256, and at most 32 from one address.",
             [range_query(plain_metric("zt_risk_exporter_web_connections"), by)],
             COUNT,
             width=8,

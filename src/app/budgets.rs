@@ -17,7 +17,7 @@ use crate::store::row::Table;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Group {
     pub(super) credential: Credentials,
-    /// The share of the request limit, multiplied by the pace.
+    /// The share of the request limit, multiplied by the speed.
     pub(super) share: f64,
     /// Their ids; at least one.
     pub(super) accounts: Vec<String>,
@@ -31,10 +31,10 @@ impl Group {
 
 /// A budget, and the group that uses it, or used it last.
 #[derive(Debug)]
-struct Known {
+struct KnownBudget {
     group: Group,
     budget: Budget,
-    home: Home,
+    journal_account: JournalAccount,
 }
 
 /// What a credential had spent when its budget went on with another credential. It still counts if the credential is used
@@ -47,9 +47,9 @@ struct Left {
 
 /// The id of the account whose rows contain the spending of a budget. It is locked while they are written.
 #[derive(Clone, Debug)]
-struct Home(Arc<Mutex<String>>);
+struct JournalAccount(Arc<Mutex<String>>);
 
-impl Home {
+impl JournalAccount {
     fn new(account: &str) -> Self {
         Self(Arc::new(Mutex::new(account.to_owned())))
     }
@@ -70,7 +70,7 @@ impl Home {
 /// All budgets that are used, or have spent requests that still count.
 #[derive(Debug, Default)]
 pub(super) struct Budgets {
-    known: Vec<Known>,
+    known: Vec<KnownBudget>,
     left: Vec<Left>,
 }
 
@@ -83,7 +83,7 @@ pub(super) struct Prepared(Vec<PreparedBudget>);
 pub(super) struct PreparedBudget {
     group: Group,
     pub(super) budget: Budget,
-    home: Home,
+    journal_account: JournalAccount,
     /// Where it is in [`Budgets::known`], if it is.
     known: Option<usize>,
     /// What a new budget continues.
@@ -126,11 +126,13 @@ impl Budgets {
         let before: Vec<&Group> = self.known.iter().map(|known| &known.group).collect();
         let continued = continued(&before, &groups);
         let prepare = |(group, known): (Group, Option<usize>)| {
-            if let Some(Known { budget, home, .. }) = known.and_then(|index| self.known.get(index)) {
-                let (budget, home) = (budget.clone(), home.clone());
-                return PreparedBudget { group, budget, home, known, sources: Vec::new() };
+            if let Some(KnownBudget { budget, journal_account, .. }) =
+                known.and_then(|index| self.known.get(index))
+            {
+                let (budget, journal_account) = (budget.clone(), journal_account.clone());
+                return PreparedBudget { group, budget, journal_account, known, sources: Vec::new() };
             }
-            let home = Home::new(group.first());
+            let journal_account = JournalAccount::new(group.first());
             let (mut spending, mut sources) = (Spending::default(), Vec::new());
             for id in &group.accounts {
                 if let Some(saved) = saved(id).filter(|saved| *saved != Spending::default()) {
@@ -142,9 +144,9 @@ impl Budgets {
                 spending.add(left.spending.clone());
                 sources.push(Source::Left);
             }
-            let journal = state.map(|state| journal(state.clone(), home.clone()));
+            let journal = state.map(|state| journal(state.clone(), journal_account.clone()));
             let budget = Budget::continued(group.share, clock.clone(), spending, journal);
-            PreparedBudget { group, budget, home, known: None, sources }
+            PreparedBudget { group, budget, journal_account, known: None, sources }
         };
         Prepared(groups.into_iter().zip(continued).map(prepare).collect())
     }
@@ -153,10 +155,11 @@ impl Budgets {
     /// have spent nothing that still counts. Each spending is in the rows of one account afterwards. Needs a
     /// multi-threaded runtime if there is a state.
     pub(super) fn commit(&mut self, Prepared(prepared): Prepared, clock: &Clock, state: Option<&State>) {
-        let mut before: Vec<Option<Known>> = std::mem::take(&mut self.known).into_iter().map(Some).collect();
+        let mut before: Vec<Option<KnownBudget>> =
+            std::mem::take(&mut self.known).into_iter().map(Some).collect();
         // The accounts whose rows have a spending that is in other rows from now on.
         let mut left = BTreeSet::new();
-        for PreparedBudget { group, budget, home, known, sources } in prepared {
+        for PreparedBudget { group, budget, journal_account, known, sources } in prepared {
             if let Some(known) = known.and_then(|index| before.get_mut(index)?.take()) {
                 if known.group.share != group.share {
                     budget.set_share(group.share);
@@ -166,9 +169,9 @@ impl Budgets {
                     self.left.push(Left { credential: known.group.credential, spending });
                 }
             }
-            let from = home.get();
+            let from = journal_account.get();
             if !group.accounts.contains(&from) {
-                home.set(group.first());
+                journal_account.set(group.first());
                 budget.write_journal();
                 left.insert(from);
             } else if sources.iter().any(|source| *source != Source::Rows(from.clone())) {
@@ -179,7 +182,7 @@ impl Budgets {
                 });
                 left.extend(others);
             }
-            self.known.push(Known { group, budget, home });
+            self.known.push(KnownBudget { group, budget, journal_account });
         }
         self.known.extend(before.into_iter().flatten().filter(|known| !known.budget.is_unspent()));
         let known = &self.known;
@@ -190,7 +193,7 @@ impl Budgets {
             !is_known && left.spending != Spending::default()
         });
         for account in left {
-            match (self.known.iter().find(|known| known.home.get() == account), state) {
+            match (self.known.iter().find(|known| known.journal_account.get() == account), state) {
                 (Some(known), _) => known.budget.write_journal(),
                 (None, Some(state)) => block_in_place(|| write(state, &account, &Spending::default())),
                 (None, None) => {}
@@ -224,9 +227,9 @@ fn continued(before: &[&Group], groups: &[Group]) -> Vec<Option<usize>> {
     found
 }
 
-/// Writes the spending of a budget to the rows of the account that is its home. Needs a multi-threaded runtime.
-fn journal(state: State, home: Home) -> Journal {
-    Journal::new(move |spending| block_in_place(|| write(&state, &home.lock(), spending)))
+/// Writes the spending of a budget to the rows of the account that is its journal_account. Needs a multi-threaded runtime.
+fn journal(state: State, journal_account: JournalAccount) -> Journal {
+    Journal::new(move |spending| block_in_place(|| write(&state, &journal_account.lock(), spending)))
 }
 
 fn write(state: &State, account: &str, spending: &Spending) {

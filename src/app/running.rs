@@ -33,7 +33,7 @@ impl Exporter {
     /// Runs until `stop` is ready and the connections are drained, or until a part ends.
     ///
     /// # Errors
-    /// A part ended. The exporter stops then, because `/metrics` would go on with values that no longer change.
+    /// A part ended. The exporter stops then, because `/metrics` would keep serving values that no longer change.
     pub async fn run(self, ports: impl Into<Ports>, stop: impl Future<Output = ()>) -> Result<(), Error> {
         let Self { mut supervisor, shared, config, trend_step, reloading } = self;
         let ports = ports.into();

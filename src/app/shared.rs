@@ -45,7 +45,7 @@ pub(super) trait Rows {
     /// The rows of an account, and the file that they are from, if there is a state file.
     fn read(&mut self, account: &str) -> Result<(Saved, Option<Generation>), Error>;
 
-    /// The rows of an account contradict each other. It may start from nothing, or not.
+    /// The rows of an account contradict each other. Decides whether the account may start from nothing.
     fn contradict(&mut self, account: &str, why: Unreadable) -> Result<(), Error>;
 }
 
@@ -117,7 +117,7 @@ impl Shared {
                 Account::new(settings)
             }
         };
-        account.retry_refused_every(REFUSED_INTERVAL.div_f64(self.tuning.pace));
+        account.retry_refused_every(REFUSED_INTERVAL.div_f64(self.tuning.speed));
         Ok(account)
     }
 

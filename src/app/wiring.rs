@@ -25,8 +25,8 @@ const SHORTEST_TREND_STEP: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug)]
 pub struct Tuning {
     /// Multiplies the request quota. More than 1 only for a simulator that allows more requests.
-    pub pace: f64,
-    /// How long the API may send nothing.
+    pub speed: f64,
+    /// Time limit between two parts of a response.
     pub idle_timeout: Duration,
     /// How long one whole answer may take, with all its pages.
     pub total_timeout: Duration,
@@ -35,7 +35,7 @@ pub struct Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         let Options { idle_timeout, total_timeout, .. } = Options::default();
-        Self { pace: 1.0, idle_timeout, total_timeout }
+        Self { speed: 1.0, idle_timeout, total_timeout }
     }
 }
 
@@ -73,7 +73,7 @@ impl Exporter {
         telemetry.observe_log(logging::dropped_lines);
         telemetry.config_loaded(clock.date());
         let trend_step = match config.web.page {
-            WebPage::On => Some(TREND_STEP.div_f64(tuning.pace).max(SHORTEST_TREND_STEP)),
+            WebPage::On => Some(TREND_STEP.div_f64(tuning.speed).max(SHORTEST_TREND_STEP)),
             WebPage::Off => None,
         };
         let generation = state.as_ref().map(State::generation);

@@ -1,12 +1,12 @@
 //! Reads lists that may come in pages. The server may not say that there are pages, or may count them wrongly.
 //!
 //! Today's schema has no pages. Older versions had, and the envelope still counts them. So the first request asks for
-//! no particular page. More requests follow only if there is a sign of more elements: a total, a cursor, a link to the
-//! next page, a page that is full by its size, or one whose size nothing says. A list is complete only if every sign was
+//! no particular page. More requests follow only if there is a hint of more elements: a total, a cursor, a link to the
+//! next page, a page that is full by its size, or one whose size nothing says. A list is complete only if every hint was
 //! followed to the end and every counted element arrived.
 
 mod accumulator;
-mod sign;
+mod hint;
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use serde::de::DeserializeOwned;
 use super::decode::{Bounds, DecodedList, Element};
 use super::error::{Error, Kind};
 use super::operation::Operation;
-use super::paging::{Fallback, ListPaging, Turning};
+use super::paging::{Fallback, ListPaging, PageNumbers};
 use super::request::{Answer, Request};
 use super::transport::{Deadline, Transport};
 use crate::clock::Timestamp;
 use crate::model::{Completeness, Identities, OddFields, UserId};
 use accumulator::{Accumulator, PageAdded, Position};
-use sign::Sign;
+use hint::ContinuationHint;
 
 /// All pages of a list.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ struct Reading<'a> {
 struct NextRequest {
     request: Request,
     way: Way,
-    /// Why the sign of more elements itself cannot be followed, so that the number of the page is only a guess.
+    /// Why the hint of more elements itself cannot be followed, so that the number of the page is only a guess.
     obstacle: Option<String>,
 }
 
@@ -174,10 +174,10 @@ impl Reading<'_> {
         size: Option<u32>,
     ) -> Result<(Accumulator<E>, Option<u32>), Error> {
         let (bounds, facts, larger) = (self.transport.bounds(), self.paging.facts(), self.paging.larger_size);
-        let has_pages = match list.sign_of_more(1, size, facts) {
+        let has_pages = match list.continuation_hint(1, size, facts) {
             None => false,
-            Some(Sign::UnknownSize) => facts.turning == Turning::Turned,
-            Some(Sign::Total | Sign::Pointer | Sign::FullPage) => true,
+            Some(ContinuationHint::UnknownSize) => facts.page_numbers == PageNumbers::Used,
+            Some(ContinuationHint::Total | ContinuationHint::Pointer | ContinuationHint::FullPage) => true,
         };
         if !has_pages || size.is_some() || !list.is_small(larger, bounds) || !self.paging.try_larger() {
             return Ok((list, size));
@@ -201,7 +201,7 @@ impl Reading<'_> {
         Ok((list, None))
     }
 
-    /// Reads pages as long as there is a sign of more.
+    /// Reads pages as long as there is a hint of more.
     async fn further_pages<E: Element>(
         &mut self,
         mut list: Accumulator<E>,
@@ -212,7 +212,7 @@ impl Reading<'_> {
         let mut page = 1;
         // Whether the server ignores cursors and links, so that only page numbers are left.
         let mut by_number = ByNumber::IfNothingElse;
-        while let Some(sign) = list.sign_of_more(page, size, facts) {
+        while let Some(hint) = list.continuation_hint(page, size, facts) {
             if page >= bounds.pages {
                 return Ok((list, Trouble::Cut(format!("there are more than {page} pages"))));
             }
@@ -234,9 +234,9 @@ impl Reading<'_> {
                 Some(obstacle) => format!("{obstacle}, and page {page} {problem}"),
                 None => format!("page {page} {problem}"),
             };
-            if sign == Sign::UnknownSize {
+            if hint == ContinuationHint::UnknownSize {
                 let ignores = matches!(added, PageAdded::Repeated);
-                self.paging.turning(if ignores { Turning::Ignored } else { Turning::Turned });
+                self.paging.page_numbers(if ignores { PageNumbers::Ignored } else { PageNumbers::Used });
             }
             match added {
                 PageAdded::New => {}
@@ -244,8 +244,11 @@ impl Reading<'_> {
                     (by_number, page) = (ByNumber::Always, page - 1);
                 }
                 // A server without pages ignores the page number too, and its only page may look full.
-                PageAdded::Repeated if matches!(sign, Sign::FullPage | Sign::UnknownSize) => break,
-                PageAdded::Repeated if list.total_agrees() => break,
+                PageAdded::Repeated
+                    if matches!(hint, ContinuationHint::FullPage | ContinuationHint::UnknownSize) =>
+                {
+                    break;
+                }
                 PageAdded::Repeated => {
                     return Ok((list, Trouble::Cut(but("repeats earlier pages"))));
                 }
@@ -253,7 +256,7 @@ impl Reading<'_> {
                     let reason = but("has no elements, but says that there are more");
                     return Ok((list, Trouble::Cut(reason)));
                 }
-                PageAdded::Empty if sign == Sign::Total || obstacle.is_some() => {
+                PageAdded::Empty if hint == ContinuationHint::Total || obstacle.is_some() => {
                     return Ok((list, Trouble::Contradiction(but("has no elements"))));
                 }
                 PageAdded::Empty => break,

@@ -1,4 +1,4 @@
-//! What a client has learned about the pages of each list: which page size the server grants, whether it turns pages,
+//! What a client has learned about the pages of each list: which page size the server grants, whether it uses page numbers,
 //! and whether its totals count the whole list.
 //!
 //! Nothing of this is documented, and the answers may be silent about it. Then one more request shows it, and the result
@@ -58,16 +58,16 @@ enum Larger {
 pub(super) struct Facts {
     /// The rows of the largest page after which the list was followed to its end.
     pub(super) largest_page: usize,
-    pub(super) turning: Turning,
+    pub(super) page_numbers: PageNumbers,
     pub(super) totals: Totals,
 }
 
-/// Whether the server turns pages by their number.
+/// Whether the server uses the page number of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Turning {
+pub(super) enum PageNumbers {
     #[default]
     Unknown,
-    Turned,
+    Used,
     /// Another page number gave the same page.
     Ignored,
 }
@@ -178,8 +178,8 @@ impl ListPaging {
         facts.largest_page = facts.largest_page.max(largest_page);
     }
 
-    pub(super) fn turning(&self, turning: Turning) {
-        self.learned().facts.turning = turning;
+    pub(super) fn page_numbers(&self, page_numbers: PageNumbers) {
+        self.learned().facts.page_numbers = page_numbers;
     }
 
     pub(super) fn totals_are_proven(&self) {

@@ -5,8 +5,8 @@
 //! published as counted ([`Account::saved`]).
 
 mod changes;
-mod clocks;
 mod dirty;
+mod future_dates;
 mod lists;
 mod plan;
 mod restore;
@@ -27,8 +27,8 @@ use crate::collector::user_label::UserLabel;
 use crate::model::resource::Intervals;
 use crate::model::{AccountName, Behavior, EventTotals, Integration, OddFields, Resource, UserId, UserRisk};
 use crate::store::row::Table;
-use clocks::Clocks;
 use dirty::Unsaved;
+use future_dates::Clocks;
 
 /// What to do next.
 #[derive(Debug)]

@@ -101,12 +101,12 @@ impl Poller {
         }
     }
 
-    /// Polls until the order to stop, or until nobody can give orders any more. Returns the parts, with which polling can
-    /// go on. Needs a multi-threaded runtime, because a list of a million users keeps one thread busy.
+    /// Polls until the order to stop, or until the sender is dropped. Returns the parts, so that polling can be
+    /// resumed. Needs a multi-threaded runtime, because a list of a million users keeps one thread busy.
     pub(crate) async fn run(mut self) -> Parts {
         self.report_intervals();
         loop {
-            if self.obey() == Next::Stop {
+            if self.next_order() == Next::Stop {
                 self.save();
                 return self.parts;
             }
@@ -155,7 +155,7 @@ impl Poller {
         let check = has_file.then(|| clock.now() + credentials::CHECK_INTERVAL);
         tokio::select! {
             biased;
-            // An error means that there are no more orders, which `obey` notices.
+            // An error means that there are no more orders, which `next_order` notices.
             _ = self.orders.changed() => {}
             () = clock.sleep_until(check.map_or(until, |check| until.min(check))) => {
                 if has_file {

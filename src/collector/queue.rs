@@ -38,9 +38,9 @@ pub enum Reason {
 /// Whether the queue changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueChange {
-    /// It did.
+    /// An entry was added, changed or removed.
     Changed,
-    /// It did not.
+    /// All entries are as before.
     Unchanged,
 }
 
@@ -78,7 +78,7 @@ pub struct Retry {
 /// What a reading with missing events does to the delays of the retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextRetry {
-    /// Nothing: the user was read early, because of another change. The delay goes on.
+    /// Nothing: the user was read early, because of another change. The delay continues.
     AsPlanned,
     /// The next delay starts; see [`Retry::target`].
     Later {

@@ -29,7 +29,7 @@ pub enum FailureClass {
     Refused,
     /// The credentials may not read this resource.
     Denied,
-    /// It may be over soon.
+    /// A temporary failure.
     Transient,
     /// The answer cannot be used.
     Unusable,
@@ -166,7 +166,7 @@ impl Schedule {
         self.limit(purpose).limit()
     }
 
-    /// The resource to read now: the one that has been due longest. Otherwise a resource could wait for ever behind
+    /// The resource to read now: the one that has been due longest. Otherwise a resource could wait forever behind
     /// one whose requests take longer than its interval.
     pub fn due(&self, now: Instant) -> Option<Resource> {
         if self.refused_until.is_some_and(|until| now < until) {
@@ -183,7 +183,7 @@ impl Schedule {
     }
 
     /// When a user's events may be requested.
-    pub fn user_turn(&self, purpose: Purpose, now: Instant) -> Admission {
+    pub fn user_admission(&self, purpose: Purpose, now: Instant) -> Admission {
         let denied = self.refused_until.max(self.users_denied_until).filter(|until| now < *until);
         match denied {
             Some(until) => Admission::At(until),

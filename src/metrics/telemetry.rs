@@ -238,7 +238,7 @@ impl Telemetry {
         self.inner.web.handshake_failed();
     }
 
-    /// When the certificate ends that the server presents now.
+    /// When the certificate that the server presents now expires.
     pub fn web_certificate(&self, end: Timestamp) {
         self.inner.web.certificate_ends(end);
     }

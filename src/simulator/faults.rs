@@ -135,11 +135,6 @@ pub enum Fault {
     Reset,
     /// The request is never answered.
     Hang,
-    /// 504 if the request asks for larger pages. Other requests get a good answer.
-    LargePages {
-        /// The largest `per_page` that works.
-        above: u32,
-    },
 
     /// One value in the JSON is replaced. If the path does not exist, nothing happens.
     Set {
@@ -184,6 +179,11 @@ pub enum Fault {
     /// Each user and each integration has a second row that contradicts the first one: the level is `low`, and active
     /// is the opposite. Only in lists without pages.
     ContradictingRows,
+    /// 504 if the request asks for larger pages. Other requests get a good answer.
+    LargePages {
+        /// The largest `per_page` that works.
+        above: u32,
+    },
     /// `total_count` is wrong.
     LyingTotals {
         /// Added to the true number.

@@ -121,7 +121,6 @@ pub(super) fn open(settings: &Settings) -> Result<(Opened, Origin), Problem> {
 /// Whether the file existed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// It did.
     Existing,
     /// It was created, or was empty.
     Created,

@@ -221,7 +221,7 @@ fn a_behavior_that_never_said_whether_it_is_enabled_has_no_sample_of_that() {
 }
 
 #[test]
-fn no_row_that_is_listed_twice_makes_a_repeated_series() {
+fn a_row_that_is_listed_twice_makes_one_series() {
     let once = accounts::full();
     let mut twice = accounts::full();
     let users = twice.users.as_mut().unwrap();
@@ -248,7 +248,7 @@ fn no_row_that_is_listed_twice_makes_a_repeated_series() {
 }
 
 #[test]
-fn texts_from_outside_end_no_line_and_have_a_bounded_length() {
+fn texts_from_outside_contain_no_line_end_and_have_a_bounded_length() {
     let hostile = |number: u32| {
         let text = "Some\u{2028}Body\u{85}\u{b}\u{202e}\r\n# EOF\n";
         format!("{text}{}{number}", "x".repeat(3_000))

@@ -1,4 +1,4 @@
-//! The exporter's server over real sockets: every path, format and coding, and whom it answers.
+//! The exporter's server over real sockets: every path, format and coding, and which clients it answers.
 
 use std::io::Read as _;
 use std::net::SocketAddr;

@@ -195,6 +195,12 @@ def alerts_link_to_runbooks_and_dashboards_only_if_their_addresses_are_known() -
         assert not re.search(r"https?:|_url", unknown[path]), f"{path} has an address that nobody gave"
         found = grafana_rules(text) if path == GRAFANA_ALERTS else [rule for rule in rules_of(text) if "alert" in rule]
         assert len(found) == len(alerts(Settings())), path
+        if path != GRAFANA_ALERTS:
+            # It expands the templates in the links.
+            with tempfile.TemporaryDirectory() as directory:
+                file = Path(directory) / "rules.yml"
+                file.write_text(text, encoding="utf-8")
+                run("promtool", "check", "rules", file)
         for rule in found:
             links = rule["annotations"]
             name = rule.get("alert") or rule["title"]

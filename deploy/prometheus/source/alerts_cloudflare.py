@@ -238,7 +238,7 @@ def settings_alerts(s: Settings) -> list[Alert]:
             for_duration=str(s.integration_for),
             summary="The {{ $labels.integration_type }} integration of {{ $labels.account }} is not active.",
             description="""
-            Cloudflare does not send changes of risk in {{ $labels.account }} to the {{ $labels.integration_type }}
+            Cloudflare does not send risk changes in {{ $labels.account }} to the {{ $labels.integration_type }}
             integration {{ $labels.integration }}, because it is inactive or was deleted. Systems that rely on it, such
             as a step-up sign-in, no longer know who is at risk. Activate it in Zero Trust, or delete it if it is not
             needed.

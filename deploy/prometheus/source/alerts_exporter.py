@@ -331,14 +331,14 @@ def state_alerts(s: Settings) -> list[Alert]:
             zt_risk_exporter_web_certificate_not_after_timestamp_seconds - time() < {s.expiry_notice.seconds}
             """,
             for_duration="0s",
-            summary="The certificate of {{ $labels.instance }} ends in {{ humanizeDuration $value }}.",
+            summary="The certificate of {{ $labels.instance }} expires in {{ humanizeDuration $value }}.",
             description="""
-            The certificate that the exporter {{ $labels.instance }} presents ends in {{ humanizeDuration $value }}.
+            The certificate that the exporter {{ $labels.instance }} presents expires in {{ humanizeDuration $value }}.
             Write a new one with its key into the same files. The exporter presents it at the next connection.
             """,
             command="zt-risk-exporter check",
             dashboard=EXPORTER_INSTANCE,
-            fires_when=f"the certificate of the exporter ends within {s.expiry_notice}",
+            fires_when=f"the exporter's certificate expires within {s.expiry_notice}",
         ),
         Alert(
             name="ZtRiskExporterLogLinesDropped",

@@ -20,7 +20,7 @@ pub const WINDOW: Duration = Duration::from_secs(300);
 /// When the next request may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// Now.
+    /// It may be sent immediately.
     Now,
     /// At this time.
     At(Instant),

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use serde_json::Value;
 
-use super::sign::{Progress, Sign};
+use super::hint::{ContinuationHint, Progress};
 use super::{ByNumber, List, NextRequest, Way};
 use crate::clock::Timestamp;
 use crate::cloudflare::decode::{Bounds, DecodedList, Element, Presence};
@@ -63,7 +63,7 @@ pub(super) enum PageAdded {
     New,
     /// No element: this is the end of the list.
     Empty,
-    /// No element, but a sign of more.
+    /// No element, but a hint of more.
     EmptyWithMore,
     /// Only elements of earlier pages: the server ignores the page number.
     Repeated,
@@ -131,7 +131,12 @@ impl<E: Element> Accumulator<E> {
     }
 
     /// Why there may be more elements after `page`, which was requested with the size `asked`.
-    pub(super) fn sign_of_more(&self, page: u32, asked: Option<u32>, facts: Facts) -> Option<Sign> {
+    pub(super) fn continuation_hint(
+        &self,
+        page: u32,
+        asked: Option<u32>,
+        facts: Facts,
+    ) -> Option<ContinuationHint> {
         let progress = Progress {
             info: &self.last,
             link: self.next_link.as_deref(),
@@ -143,7 +148,7 @@ impl<E: Element> Accumulator<E> {
             promised: self.promised,
             facts,
         };
-        progress.sign()
+        progress.hint()
     }
 
     /// The request for `page`.
@@ -176,11 +181,6 @@ impl<E: Element> Accumulator<E> {
     pub(super) fn after_own_size(mut self, own: &Self) -> Self {
         self.promised = self.promised.max(own.promised);
         self
-    }
-
-    /// Whether the server counts exactly the elements that arrived.
-    pub(super) fn total_agrees(&self) -> bool {
-        self.last.total_count.is_some_and(|total| total > 0 && self.counts().contains(&total))
     }
 
     /// Whether the server counted more elements than one page has, and these are all of them.

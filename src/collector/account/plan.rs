@@ -51,7 +51,7 @@ impl Account {
         if !self.is_counting() {
             return None;
         }
-        let may = |purpose| self.schedule.user_turn(purpose, now) == Admission::Now;
+        let may = |purpose| self.schedule.user_admission(purpose, now) == Admission::Now;
         let (change, audit) = (may(Purpose::Change), may(Purpose::Audit));
         let pending = if change { self.next_pending(now) } else { None };
         pending.or_else(|| if audit { self.next_audited(now) } else { None })
@@ -63,8 +63,8 @@ impl Account {
         if !self.is_counting() {
             return next_poll;
         }
-        let change = self.schedule.user_turn(Purpose::Change, now);
-        let audit = self.schedule.user_turn(Purpose::Audit, now);
+        let change = self.schedule.user_admission(Purpose::Change, now);
+        let audit = self.schedule.user_admission(Purpose::Audit, now);
         let starts = |turn, due: Option<Instant>| match turn {
             Admission::At(free) => Some(free),
             Admission::Now | Admission::AfterResponse => due,

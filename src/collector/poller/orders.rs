@@ -58,7 +58,7 @@ impl Poller {
     }
 
     /// Takes up a new order, if there is one.
-    pub(super) fn obey(&mut self) -> Next {
+    pub(super) fn next_order(&mut self) -> Next {
         if self.orders.has_changed().is_err() {
             return Next::Stop;
         }

@@ -50,12 +50,12 @@ fn the_rest_of_the_budget_goes_to_users_and_a_tenth_of_it_to_the_audit() {
     for (purpose, allowed) in [(Purpose::Change, 259), (Purpose::Audit, 28)] {
         let mut schedule = schedule(300);
         let sent = (0..300).take_while(|_| {
-            let free = schedule.user_turn(purpose, at(1)) == Admission::Now;
+            let free = schedule.user_admission(purpose, at(1)) == Admission::Now;
             schedule.spent(purpose, 1, at(1));
             free
         });
         assert_eq!(sent.count(), allowed, "{purpose:?}");
-        assert_eq!(schedule.user_turn(purpose, at(301)), Admission::Now, "{purpose:?}, a window later");
+        assert_eq!(schedule.user_admission(purpose, at(301)), Admission::Now, "{purpose:?}, a window later");
     }
 }
 
@@ -65,7 +65,7 @@ fn a_summary_that_takes_several_windows_leaves_half_of_the_budget_too() {
     schedule.read(Resource::Summary, 1_000, at(0));
     // 300 requests, less 150 for the summary and 3 others; a tenth of the rest is the audit's.
     let sent = (0..300).take_while(|_| {
-        let free = schedule.user_turn(Purpose::Change, at(1)) == Admission::Now;
+        let free = schedule.user_admission(Purpose::Change, at(1)) == Admission::Now;
         schedule.spent(Purpose::Change, 1, at(1));
         free
     });
@@ -81,7 +81,7 @@ fn refused_credentials_are_retried_soon_then_every_five_minutes_and_at_once_when
         schedule.failed(resource, FailureClass::Refused, at(now));
         let next = at(now + wait);
         assert_eq!((schedule.due(at(now + wait - 1)), schedule.next_due()), (None, next));
-        assert_eq!(schedule.user_turn(Purpose::Change, at(now + wait - 1)), Admission::At(next));
+        assert_eq!(schedule.user_admission(Purpose::Change, at(now + wait - 1)), Admission::At(next));
         now += wait;
     }
     schedule.retry_now(at(now - 100));
@@ -224,7 +224,9 @@ fn each_resource_has_its_turn_if_every_request_takes_long() {
 fn a_missing_permission_stops_its_resource_alone() {
     let mut schedule = schedule(300);
     schedule.users_denied(at(0));
-    let Admission::At(next) = schedule.user_turn(Purpose::Audit, at(0)) else { panic!("users are denied") };
+    let Admission::At(next) = schedule.user_admission(Purpose::Audit, at(0)) else {
+        panic!("users are denied")
+    };
     assert!((at(300)..at(331)).contains(&next), "{next:?}");
     assert_eq!(read_all(&mut schedule, at(0)), PERIODIC);
     for second in [33, 39, 50] {

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import helm_python as helm
+import kubernetes_validate
 import yaml
 from helm_python.errors import HelmError
+from kubernetes_validate.utils import all_versions
 
 import sources
 from chart_mistakes import REJECTED
@@ -60,11 +62,16 @@ def error_of(values: dict[str, Any]) -> HelmError | None:
 
 
 def settable(schema: dict[str, Any], definitions: dict[str, Any], path: str = "") -> set[str]:
-    """The paths of all settings. An object with free keys, such as labels, counts as one setting."""
-    schema = definitions[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    """The paths of all settings. What has free keys, or the keys of Kubernetes or of the operator, counts as one."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        if name.startswith("secret"):
+            return {path}
+        schema = definitions[name]
     found: set[str] = set()
     for key, value in schema.get("items", schema).get("properties", {}).items():
-        found |= settable(value, definitions, f"{path}.{key}")
+        if value is not True:
+            found |= settable(value, definitions, f"{path}.{key}")
     free = schema.get("additionalProperties")
     if isinstance(free, dict) and "properties" in free:
         found |= settable(free, definitions, f"{path}.*")
@@ -93,18 +100,19 @@ def every_value_has_a_default_and_a_schema_and_is_used_by_a_test() -> None:
     assert set(schema["properties"]) == set(defaults)
     paths = settable(schema, schema["definitions"])
     unused = {p for p in paths if not any(is_set(v, p.split(".")[1:]) for v in VALUES.values())}
-    assert len(paths) > 300 and not unused, unused
-    # Below the first level, the sections that the table shows have a default for each key.
+    assert len(paths) > 250 and not unused, unused
+    # Below the first level, the sections that the table shows have a default for each key. The others are of the
+    # exporter and of Kubernetes.
     for section, inner in defaults.items():
         described = schema["properties"][section]
         described = schema["definitions"][described["$ref"].rpartition("/")[2]] if "$ref" in described else described
-        if isinstance(inner, dict) and inner and section not in ("config", "resources") and "Probe" not in section:
+        others = ("config", "resources", "podSecurityContext", "securityContext")
+        if isinstance(inner, dict) and inner and section not in others and "Probe" not in section:
             keys = set(described.get("properties", inner))
             assert keys == set(inner), f"{section}: {keys ^ set(inner)}"
 
 
-def no_object_takes_unknown_keys_without_a_reason() -> None:
-    """An object either lists its keys, or its keys are free, or Kubernetes and the operators define it."""
+def every_object_says_which_keys_it_may_have() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
 
     def open_objects(one: Any, path: str) -> set[str]:
@@ -113,19 +121,25 @@ def no_object_takes_unknown_keys_without_a_reason() -> None:
         if not isinstance(one, dict):
             return set()
         found = set().union(*(open_objects(inner, f"{path}.{key}") for key, inner in one.items()))
-        return found | ({path} if one.get("type") == "object" and "additionalProperties" not in one else set())
+        limited = {"additionalProperties", "propertyNames"} & set(one)
+        return found | ({path} if one.get("type") == "object" and not limited else set())
 
+    # The values of a parent chart, and the objects of the Gateway API, which another check validates.
     found = {re.sub(r"\.(properties|items|definitions)\b", "", path) for path in open_objects(schema, "")}
-    # Of Kubernetes, of the operator, and the values of a parent chart.
-    allowed = {
-        *(".global", ".podSecurityContext", ".securityContext", ".container", ".objects", ".extraVolumes", ".extraEnv"),
-        *(f".affinity.{kind}" for kind in ("nodeAffinity", "podAffinity", "podAntiAffinity")),
-        *(".lifecycle.preStop", ".lifecycle.postStart", ".env.valueFrom", ".topologySpreadConstraints.labelSelector"),
-        *(".extraEnvFrom.configMapRef", ".extraEnvFrom.secretRef"),
-        *(f".{kind}.{key}" for kind in ("monitor", "serviceMonitor") for key in ("oauth2",)),
-        *(f".{k}.tlsConfig.{key}" for k in ("monitor", "serviceMonitor") for key in ("ca", "cert", "keySecret")),
-    }
-    assert found <= allowed, found - allowed
+    assert found == {".global", ".objects"}, found
+
+
+def the_keys_of_objects_of_kubernetes_are_those_of_its_newest_known_version() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    newest = Path(kubernetes_validate.__file__).parent / f"kubernetes-json-schema/v{all_versions()[-1]}-local"
+    compared = 0
+    for name, described in schema["definitions"].items():
+        if described.get("description") == f"As {name} of Kubernetes.":
+            (file,) = newest.glob(f"{name.lower()}-*v1.json")
+            keys = json.loads(file.read_text(encoding="utf-8"))["properties"]
+            assert set(described["properties"]) == set(keys), name
+            compared += 1
+    assert compared > 10, compared
 
 
 def the_chart_accepts_every_setting_of_the_exporter() -> None:
@@ -208,7 +222,8 @@ CHECKS = [
     a_wrong_value_is_rejected_with_a_message,
     every_contradiction_is_in_the_table_of_mistakes,
     every_value_has_a_default_and_a_schema_and_is_used_by_a_test,
-    no_object_takes_unknown_keys_without_a_reason,
+    every_object_says_which_keys_it_may_have,
+    the_keys_of_objects_of_kubernetes_are_those_of_its_newest_known_version,
     the_chart_accepts_every_setting_of_the_exporter,
     the_table_of_values_is_up_to_date_and_explains_each,
     the_chart_works_below_a_parent_with_values_of_its_own,

@@ -19,7 +19,7 @@ def monitor(own: dict[str, Any]) -> dict[str, Any]:
         "scrapeTimeout": "1m",
         "scheme": "https",
         "tlsConfig": {
-            "ca": {"secret": {"name": "web", "key": "ca.crt"}},
+            "ca": {"configMap": {"name": "web", "key": "ca.crt"}},
             "cert": {"secret": {"name": "web", "key": "tls.crt"}},
             "keySecret": {"name": "web", "key": "tls.key"},
             "serverName": "exporter.internal",
@@ -30,6 +30,7 @@ def monitor(own: dict[str, Any]) -> dict[str, Any]:
         "proxyUrl": "http://proxy.example.com:3128",
         "params": {"mode": ["a", "b"]},
         "honorLabels": True,
+        "honorTimestamps": False,
         "followRedirects": False,
         "enableHttp2": True,
         "relabelings": [

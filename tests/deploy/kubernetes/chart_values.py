@@ -106,6 +106,7 @@ VALUES: dict[str, dict[str, Any]] = {
             "internalTrafficPolicy": "Local",
             "ipFamilyPolicy": "PreferDualStack",
             "ipFamilies": ["IPv4", "IPv6"],
+            "appProtocol": "http",
             "labels": TEAM,
             "annotations": NOTE,
         },
@@ -175,6 +176,7 @@ VALUES: dict[str, dict[str, Any]] = {
             "type": "LoadBalancer",
             "loadBalancerClass": "internal",
             "loadBalancerSourceRanges": ["10.0.0.0/8"],
+            "trafficDistribution": "PreferClose",
         },
         "httpRoute": {
             "enabled": True,
@@ -212,7 +214,8 @@ VALUES: dict[str, dict[str, Any]] = {
         "ingress": {"enabled": True, "hosts": ["risk.example.com"]},
         "httpRoute": {"enabled": True, "parentRefs": [{"name": "internal"}]},
     },
-    "without a Service": ONE | {"service": {"enabled": False}, "podMonitor": monitor({"authorization": AUTHORIZATION})},
+    "without a Service": ONE
+    | {"service": {"enabled": False}, "podMonitor": monitor({"authorization": AUTHORIZATION, "filterRunning": True})},
     "every setting of a ServiceMonitor": ONE
     | {"serviceMonitor": monitor({"oauth2": OAUTH2, "targetLabels": ["team"]})},
     "a ServiceMonitor with files of Prometheus": ONE
@@ -243,6 +246,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "networkPolicy": {"enabled": True, "from": []},
     },
     "shards": {
+        "persistence": {"retentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Delete"}},
         "accounts": [{"id": digit * 32, "tokenSecret": {"name": "tokens", "key": digit}} for digit in "abcdef"],
         "shards": 3,
         "podMonitor": {"enabled": True},
@@ -314,6 +318,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "persistence": {
             "storageClassName": "fast",
             "size": "2Gi",
+            "volumeName": "disk-1",
             "accessModes": ["ReadWriteOncePod"],
             "selector": {
                 "matchLabels": {"disk": "fast"},

@@ -17,9 +17,11 @@ import sources
 from chart_values import VALUES
 from sources import KUBERNETES, ROOT, exporter_in, only, pod_of
 
-# The versions that support `restartPolicy` in `initContainers`, and a budget's policy for unhealthy pods.
+# The versions that support `restartPolicy` in `initContainers`, a budget's policy for unhealthy pods, and a Service's
+# preference for endpoints.
 NATIVE_SINCE = "1.29"
 UNHEALTHY_SINCE = "1.27"
+TRAFFIC_SINCE = "1.31"
 
 
 def yamllint_accepts_the_sources_and_the_rendered_chart() -> None:
@@ -54,6 +56,8 @@ def oldest(one: dict[str, Any], known: str) -> str:
     """The oldest version that has everything of this object."""
     if is_native(one):
         return NATIVE_SINCE
+    if "trafficDistribution" in one.get("spec", {}):
+        return TRAFFIC_SINCE
     return UNHEALTHY_SINCE if "unhealthyPodEvictionPolicy" in one.get("spec", {}) else known
 
 

@@ -178,11 +178,21 @@ def the_steps_for_a_command_on_the_state_name_what_exists() -> None:
 
 
 def the_kustomization_of_a_sidecar_is_part_of_the_example() -> None:
-    (text,) = blocks("As a sidecar", "yaml")
-    shown = yaml.safe_load(text)
+    shown, _ = map(yaml.safe_load, blocks("As a sidecar", "yaml"))
     example = yaml.safe_load((KUBERNETES / "example-sidecar/kustomization.yaml").read_text(encoding="utf-8"))
     for key, items in shown.items():
         assert all(item in example[key] for item in items), key
+
+
+def a_sidecar_on_openshift_has_no_user() -> None:
+    _, shown = map(yaml.safe_load, blocks("As a sidecar", "yaml"))
+    native = json.loads(json.dumps(shown).replace("containers:", "initContainers:"))
+    for form, patches in (("container", shown["patches"]), ("native", native["patches"])):
+        before = sources.pod_of(sources.only(sources.with_components(f"sidecar/{form}"), "Deployment"))
+        found = sources.with_components(f"sidecar/{form}", patches=patches)
+        after = sources.pod_of(sources.only(found, "Deployment"))
+        assert sources.exporter_in(before)["securityContext"].pop("runAsUser") == 65532
+        assert sources.exporter_in(after) == sources.exporter_in(before), form
 
 
 CHECKS = [
@@ -194,4 +204,5 @@ CHECKS = [
     the_ways_to_change_the_rules_work,
     the_steps_for_a_command_on_the_state_name_what_exists,
     the_kustomization_of_a_sidecar_is_part_of_the_example,
+    a_sidecar_on_openshift_has_no_user,
 ]

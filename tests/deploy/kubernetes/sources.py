@@ -45,8 +45,10 @@ def kustomized(directory: Path) -> list[Object]:
 NEIGHBOUR = KUBERNETES / "example-sidecar/your-deployment.yaml"
 
 
-def with_components(*components: str, neighbour: str | None = None) -> list[Object]:
-    """A user's Deployment, by default that of the example, with these components of deploy/kubernetes."""
+def with_components(
+    *components: str, neighbour: str | None = None, patches: list[Object] | None = None
+) -> list[Object]:
+    """A user's Deployment, by default that of the example, with these components of deploy/kubernetes and patches."""
     with tempfile.TemporaryDirectory() as directory:
         # kustomize needs relative paths without symbolic links.
         work = Path(directory).resolve()
@@ -58,6 +60,7 @@ def with_components(*components: str, neighbour: str | None = None) -> list[Obje
             "resources": ["deployment.yaml"],
             "components": [os.path.relpath(KUBERNETES / name, work) for name in components],
             "configMapGenerator": [{"name": "zt-risk-exporter", "files": ["config.yaml"]}],
+            "patches": patches or [],
         }
         # JSON is valid YAML.
         (work / "kustomization.yaml").write_text(json.dumps(kustomization), encoding="utf-8")

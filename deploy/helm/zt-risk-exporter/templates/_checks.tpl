@@ -54,6 +54,12 @@
 {{- if and $sharded .Values.persistence.existingClaim }}
 {{- fail "persistence.existingClaim is set, but each shard needs its own claim" }}
 {{- end }}
+{{- if and $sharded .Values.persistence.volumeName }}
+{{- fail "persistence.volumeName is set, but each shard needs its own volume" }}
+{{- end }}
+{{- if and .Values.persistence.retentionPolicy (not $sharded) }}
+{{- fail "persistence.retentionPolicy is set, but shards is 1: helm.sh/resource-policy in persistence.annotations keeps the volume" }}
+{{- end }}
 {{- with .Values.podDisruptionBudget }}
 {{- if and .enabled (not $sharded) }}
 {{- fail "podDisruptionBudget.enabled is true, but a single exporter has one pod, so the budget would block every drain of its node" }}

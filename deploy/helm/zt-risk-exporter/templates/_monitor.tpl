@@ -11,8 +11,8 @@ path: {{ default "/metrics" $web.telemetry_path }}
 interval: {{ $monitor.interval }}
 scrapeTimeout: {{ $monitor.scrapeTimeout }}
 scheme: {{ $monitor.scheme }}
-{{- $names := list "tlsConfig" "basicAuth" "authorization" "oauth2" "proxyUrl" "params" "honorLabels" "followRedirects" "enableHttp2" }}
-{{- with include "zt-risk-exporter.given" (list $monitor $names) }}
+{{- $ways := list "tlsConfig" "basicAuth" "authorization" "oauth2" "proxyUrl" "params" "followRedirects" "enableHttp2" }}
+{{- with include "zt-risk-exporter.given" (list $monitor (concat $ways (list "honorLabels" "honorTimestamps" "filterRunning"))) }}
 {{ . }}
 {{- end }}
 relabelings:

@@ -14,6 +14,9 @@ spec:
   {{- with default .Values.global.storageClass .Values.persistence.storageClassName }}
   storageClassName: {{ . }}
   {{- end }}
+  {{- with .Values.persistence.volumeName }}
+  volumeName: {{ . }}
+  {{- end }}
   {{- with .Values.persistence.selector }}
   selector:
     {{- toYaml . | nindent 4 }}

@@ -1,11 +1,11 @@
 //! Whether there may be more elements than those that arrived, and what says so.
 
 use crate::cloudflare::page_info::{Next, PageInfo};
-use crate::cloudflare::paging::{Facts, Totals, Turning};
+use crate::cloudflare::paging::{Facts, PageNumbers, Totals};
 
 /// Why there may be more elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sign {
+pub(super) enum ContinuationHint {
     /// The server counts more.
     Total,
     /// There is a cursor, a link to the next page, or a field that says so.
@@ -38,19 +38,19 @@ pub(super) struct Progress<'a> {
 
 impl Progress<'_> {
     /// Why there may be more elements.
-    pub(super) fn sign(&self) -> Option<Sign> {
+    pub(super) fn hint(&self) -> Option<ContinuationHint> {
         let PageInfo { total_pages, total_count, per_page: _, next } = self.info;
         let received = self.received as u64;
         if total_pages.is_some_and(|pages| pages > u64::from(self.page))
             || total_count.is_some_and(|count| count > received)
         {
-            return Some(Sign::Total);
+            return Some(ContinuationHint::Total);
         }
         if *total_count == Some(received) && self.total_counts_the_list() {
             return None;
         }
         if self.link.is_some() || *next != Next::Unsaid {
-            return Some(Sign::Pointer);
+            return Some(ContinuationHint::Pointer);
         }
         if self.last_page == 0 { None } else { self.full_page() }
     }
@@ -63,19 +63,24 @@ impl Progress<'_> {
     }
 
     /// Whether the page may be full.
-    fn full_page(&self) -> Option<Sign> {
+    fn full_page(&self) -> Option<ContinuationHint> {
         let rows = self.last_page as u64;
         let asked = self.asked.map(u64::from);
         // A server may repeat the size that was asked for and grant less, and may name a size that it does not use.
         let named = self.info.per_page.filter(|size| Some(*size) != asked && *size >= rows);
         let largest = self.facts.largest_page as u64;
-        let is_known_end = self.info.total_count == Some(rows) || self.facts.turning == Turning::Ignored;
+        let is_known_end =
+            self.info.total_count == Some(rows) || self.facts.page_numbers == PageNumbers::Ignored;
         match named {
-            Some(size) => (size == rows).then_some(Sign::FullPage),
-            None if asked == Some(rows) => Some(Sign::FullPage),
+            Some(size) => (size == rows).then_some(ContinuationHint::FullPage),
+            None if asked == Some(rows) => Some(ContinuationHint::FullPage),
             // The pages before it have the size.
-            None if self.page > 1 => (self.last_page >= self.largest_page).then_some(Sign::FullPage),
-            None if rows > largest || (rows == largest && !is_known_end) => Some(Sign::UnknownSize),
+            None if self.page > 1 => {
+                (self.last_page >= self.largest_page).then_some(ContinuationHint::FullPage)
+            }
+            None if rows > largest || (rows == largest && !is_known_end) => {
+                Some(ContinuationHint::UnknownSize)
+            }
             None => None,
         }
     }
@@ -89,8 +94,8 @@ mod tests {
     #[test]
     fn a_page_is_the_last_one_only_if_something_proves_it() {
         let none = Facts::default();
-        let at_most = |largest_page| Facts { largest_page, turning: Turning::Turned, ..none };
-        let unpaged = |largest_page| Facts { largest_page, turning: Turning::Ignored, ..none };
+        let at_most = |largest_page| Facts { largest_page, page_numbers: PageNumbers::Used, ..none };
+        let unpaged = |largest_page| Facts { largest_page, page_numbers: PageNumbers::Ignored, ..none };
         let proven = Facts { totals: Totals::Proven, ..none };
         let info = |per_page, total_count| PageInfo { per_page, total_count, ..PageInfo::default() };
         let pages = |total_pages| PageInfo { total_pages: Some(total_pages), ..PageInfo::default() };
@@ -100,33 +105,33 @@ mod tests {
         for (rows, asked, info, facts, wanted) in [
             // The answer names its size.
             (19, None, info(Some(20), None), none, None),
-            (20, None, info(Some(20), None), none, Some(Sign::FullPage)),
-            (20, None, info(Some(20), Some(20)), none, Some(Sign::FullPage)),
+            (20, None, info(Some(20), None), none, Some(ContinuationHint::FullPage)),
+            (20, None, info(Some(20), Some(20)), none, Some(ContinuationHint::FullPage)),
             (20, None, info(Some(20), Some(20)), proven, None),
-            (20, None, info(Some(20), Some(45)), none, Some(Sign::Total)),
-            (20, None, pages(2), none, Some(Sign::Total)),
+            (20, None, info(Some(20), Some(45)), none, Some(ContinuationHint::Total)),
+            (20, None, pages(2), none, Some(ContinuationHint::Total)),
             // It repeats the size that was asked for, or names none, or a smaller one than it uses.
-            (100, Some(1_000), info(Some(1_000), None), none, Some(Sign::UnknownSize)),
-            (100, Some(1_000), info(Some(1_000), None), at_most(100), Some(Sign::UnknownSize)),
+            (100, Some(1_000), info(Some(1_000), None), none, Some(ContinuationHint::UnknownSize)),
+            (100, Some(1_000), info(Some(1_000), None), at_most(100), Some(ContinuationHint::UnknownSize)),
             (99, Some(1_000), info(Some(1_000), None), at_most(100), None),
-            (1_000, Some(1_000), info(Some(1_000), None), at_most(2_000), Some(Sign::FullPage)),
-            (100, Some(1_000), info(Some(100), None), at_most(2_000), Some(Sign::FullPage)),
-            (100, Some(1_000), info(None, None), none, Some(Sign::UnknownSize)),
-            (20, None, info(None, None), none, Some(Sign::UnknownSize)),
-            (150, None, info(Some(20), None), none, Some(Sign::UnknownSize)),
-            (150, None, info(Some(20), Some(150)), none, Some(Sign::UnknownSize)),
+            (1_000, Some(1_000), info(Some(1_000), None), at_most(2_000), Some(ContinuationHint::FullPage)),
+            (100, Some(1_000), info(Some(100), None), at_most(2_000), Some(ContinuationHint::FullPage)),
+            (100, Some(1_000), info(None, None), none, Some(ContinuationHint::UnknownSize)),
+            (20, None, info(None, None), none, Some(ContinuationHint::UnknownSize)),
+            (150, None, info(Some(20), None), none, Some(ContinuationHint::UnknownSize)),
+            (150, None, info(Some(20), Some(150)), none, Some(ContinuationHint::UnknownSize)),
             // A server without pages, and a total, need no second look until the list is larger than ever.
             (20, None, info(None, None), unpaged(20), None),
-            (21, None, info(None, None), unpaged(20), Some(Sign::UnknownSize)),
+            (21, None, info(None, None), unpaged(20), Some(ContinuationHint::UnknownSize)),
             (20, None, info(None, Some(20)), at_most(20), None),
-            (21, None, info(None, Some(21)), at_most(20), Some(Sign::UnknownSize)),
+            (21, None, info(None, Some(21)), at_most(20), Some(ContinuationHint::UnknownSize)),
             (21, None, info(None, Some(21)), proven, None),
             // A total of one page beats no cursor.
-            (20, None, pointing(Some(20), None), none, Some(Sign::Pointer)),
-            (20, None, pointing(Some(20), Some(20)), none, Some(Sign::Pointer)),
-            (150, None, pointing(Some(150), Some(20)), none, Some(Sign::Pointer)),
+            (20, None, pointing(Some(20), None), none, Some(ContinuationHint::Pointer)),
+            (20, None, pointing(Some(20), Some(20)), none, Some(ContinuationHint::Pointer)),
+            (150, None, pointing(Some(150), Some(20)), none, Some(ContinuationHint::Pointer)),
             (20, None, pointing(Some(20), None), proven, None),
-            (0, None, pointing(None, None), none, Some(Sign::Pointer)),
+            (0, None, pointing(None, None), none, Some(ContinuationHint::Pointer)),
             (0, None, info(None, Some(0)), none, None),
         ] {
             let progress = Progress {
@@ -140,19 +145,19 @@ mod tests {
                 promised: None,
                 facts,
             };
-            assert_eq!(progress.sign(), wanted, "{progress:?}");
+            assert_eq!(progress.hint(), wanted, "{progress:?}");
         }
     }
 
     #[test]
     fn a_later_page_is_full_if_it_is_as_large_as_those_before() {
         for (last_page, received, promised, total_count, wanted) in [
-            (20, 40, None, None, Some(Sign::FullPage)),
+            (20, 40, None, None, Some(ContinuationHint::FullPage)),
             (19, 39, None, None, None),
-            (20, 40, None, Some(20), Some(Sign::FullPage)),
+            (20, 40, None, Some(20), Some(ContinuationHint::FullPage)),
             (20, 40, None, Some(40), None),
             (20, 40, Some(40), Some(40), None),
-            (20, 40, Some(60), Some(60), Some(Sign::Total)),
+            (20, 40, Some(60), Some(60), Some(ContinuationHint::Total)),
         ] {
             let info = PageInfo { total_count, ..PageInfo::default() };
             let facts = Facts { largest_page: 90, ..Facts::default() };
@@ -168,7 +173,7 @@ mod tests {
                 promised,
                 facts,
             };
-            assert_eq!(progress.sign(), wanted, "{progress:?}");
+            assert_eq!(progress.hint(), wanted, "{progress:?}");
         }
     }
 }
