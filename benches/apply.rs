@@ -45,6 +45,7 @@ fn summary(users: u32, changed: Option<u32>) -> Summary {
         unreadable: Vec::new(),
         anonymous: 0,
         odd: OddFields::default(),
+        is_null: false,
         completeness: Completeness::Complete,
         date: Some(Timestamp::from_seconds(1_800_000_000)),
         identities: None,

@@ -57,6 +57,7 @@ fn summary(users: u32, every: u32, more: u32) -> Summary {
         unreadable: Vec::new(),
         anonymous: 0,
         odd: OddFields::default(),
+        is_null: false,
         completeness: Completeness::Complete,
         date: Some(DATE),
         identities: None,

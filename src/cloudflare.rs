@@ -19,8 +19,9 @@ mod http_client;
 pub mod limit;
 mod operation;
 mod options;
-mod page_size;
+mod page_info;
 mod pagination;
+mod paging;
 mod proxy;
 mod report;
 mod request;
@@ -55,7 +56,7 @@ use crate::model::{
 use decode::Element;
 use limit::Budget;
 use operation::Operation;
-use page_size::Paging;
+use paging::Paging;
 use request::{Answer, Request};
 use transport::{Deadline, Transport};
 
@@ -164,6 +165,7 @@ impl Client {
             unreadable: list.unreadable,
             anonymous: list.anonymous,
             odd: list.odd,
+            is_null: list.is_null,
             completeness: list.completeness,
             date: list.date,
             identities: list.identities,

@@ -122,6 +122,8 @@ pub struct Summary {
     pub anonymous: u32,
     /// Fields without their documented form, also of readable rows.
     pub odd: OddFields,
+    /// Whether the list was null. Some servers write an empty list like that.
+    pub is_null: bool,
     /// Whether the list is complete.
     pub completeness: Completeness,
     /// The `Date` header of the first page: the time by Cloudflare's clock.
@@ -142,6 +144,7 @@ impl Summary {
             unreadable: Vec::new(),
             anonymous: 0,
             odd: OddFields::default(),
+            is_null: false,
             completeness: Completeness::Complete,
             date: None,
             identities: None,
@@ -226,7 +229,7 @@ impl Identities {
 pub struct Event {
     /// Cloudflare's id of the event. It is not known to be unique over time.
     pub id: String,
-    /// The behavior's id or display name; Cloudflare does not document which.
+    /// The behavior's id or display name; Cloudflare does not document which. Empty if it is missing or unreadable.
     pub name: String,
     /// The level of the event.
     pub level: Level,
@@ -248,7 +251,7 @@ pub struct DetailedEvent {
 pub struct UserRisk<E = Event> {
     /// The readable events, each id and time once, in the order of the response.
     pub events: Vec<E>,
-    /// The number of unreadable events (no name, no valid time, or an id that is not a scalar or too long).
+    /// The number of unreadable events (no valid time, an id that is no scalar or too long, or neither id nor name).
     pub rejected: u32,
     /// Why events are unreadable, and other fields without their documented form.
     pub odd: OddFields,
@@ -303,8 +306,8 @@ pub struct Behavior {
     /// What triggers the behavior. Neither exported nor stored.
     #[serde(skip)]
     pub description: String,
-    /// Whether the behavior is enabled.
-    pub enabled: bool,
+    /// Whether the behavior is enabled; `None` if that is missing or unreadable.
+    pub enabled: Option<bool>,
     /// The level that the behavior gives a user.
     pub level: Level,
 }

@@ -58,7 +58,8 @@ use uuid::Uuid;
 
 pub use api_options::{
     ApiOptions, BehaviorsAnswer, Compression, DuplicateReference, EmptyResult, EventCount, EventIds,
-    EventNames, NextPage, Pages, Refusals, ResetEvents, ResetUser, Totals, UnknownBehavior, UnknownUser,
+    EventNames, NextPage, Pages, PerPage, Refusals, ResetEvents, ResetUser, Totals, UnknownBehavior,
+    UnknownUser,
 };
 pub use endpoint::{Endpoint, Permission};
 pub use faults::{DateFormat, Fault, FaultRule, Share};

@@ -2,9 +2,10 @@
 
 use reqwest::Url;
 
-use super::envelope::{Envelope, PageCursor, sanitize};
+use super::envelope::{Envelope, sanitize};
 use super::error::{Error, Kind, ResponseInfo};
 use super::operation::Operation;
+use super::page_info::PageCursor;
 use crate::clock::Timestamp;
 
 /// A request before it is sent.

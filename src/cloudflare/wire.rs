@@ -1,6 +1,6 @@
 //! The JSON of small responses and of request bodies.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -27,12 +27,11 @@ pub(super) struct UpdatedBehaviors {
 
 impl UpdatedBehaviors {
     pub(super) fn into_updated(self) -> Vec<UpdatedBehavior> {
-        let behavior = |behavior: model::Behavior| UpdatedBehavior {
-            level: behavior.level,
-            enabled: behavior.enabled,
-            id: behavior.id,
+        let behavior = |behavior: model::Behavior| {
+            let enabled = behavior.enabled?;
+            Some(UpdatedBehavior { level: behavior.level, enabled, id: behavior.id })
         };
-        self.behaviors.rows.into_iter().map(behavior).collect()
+        self.behaviors.rows.into_iter().filter_map(behavior).collect()
     }
 }
 
@@ -135,7 +134,7 @@ fn behaviors<'de, D: Deserializer<'de>>(source: D) -> Result<Listing<model::Beha
     let rows = BTreeMap::<String, Value>::deserialize(source)?;
     listing(rows.into_iter(), |id, fields| {
         Some(model::Behavior {
-            enabled: fields.required("enabled", flag)?,
+            enabled: fields.required("enabled", flag),
             level: fields.level("risk_level").unwrap_or(Level::Unknown),
             name: fields.optional("name", text).unwrap_or_default(),
             description: fields.optional("description", text).unwrap_or_default(),
@@ -144,13 +143,22 @@ fn behaviors<'de, D: Deserializer<'de>>(source: D) -> Result<Listing<model::Beha
     })
 }
 
-/// If an integration is listed more than once, the last row stays.
+/// If an integration is listed more than once, the last row stays, and one inactive row makes it inactive, which is the
+/// state that raises an alert.
 fn integrations<'de, D: Deserializer<'de>>(source: D) -> Result<Listing<model::Integration>, D::Error> {
     let rows = Vec::<Value>::deserialize(source)?;
     let mut list = listing(rows.into_iter().map(|row| ((), row)), |(), fields| read_integration(fields))?;
-    let mut known = HashSet::new();
+    let mut known: HashMap<uuid::Uuid, bool> = HashMap::new();
+    for row in &list.rows {
+        let active = known.entry(row.id).or_insert(row.active);
+        if *active != row.active {
+            *active = false;
+            list.odd.add("active", Found::Contradiction, None);
+        }
+    }
+    // Each is taken out at its last row.
     list.rows.reverse();
-    list.rows.retain(|integration| known.insert(integration.id));
+    list.rows.retain_mut(|row| known.remove(&row.id).map(|active| row.active = active).is_some());
     list.rows.reverse();
     Ok(list)
 }
@@ -282,4 +290,53 @@ fn date(value: &Value) -> Option<Timestamp> {
 
 fn uuid(value: &Value) -> Option<uuid::Uuid> {
     uuid::Uuid::try_parse(value.as_str()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_integration_with_contradicting_rows_is_inactive_in_any_order() {
+        let row = |id: u128, active: Value| {
+            let id = uuid::Uuid::from_u128(id);
+            json!({"id": id, "integration_type": "Okta", "reference_id": "r", "tenant_url": "https://a.example",
+                "active": active, "created_at": "2025-03-19T19:53:56Z"})
+        };
+        for (rows, wanted, contradictions) in [
+            (vec![row(1, json!(true))], vec![(1, true)], 0),
+            (vec![row(1, json!(true)), row(1, json!(true))], vec![(1, true)], 0),
+            (vec![row(1, json!(true)), row(1, json!(false))], vec![(1, false)], 1),
+            (vec![row(1, json!(false)), row(1, json!(true))], vec![(1, false)], 1),
+            (
+                vec![row(1, json!(false)), row(2, json!(true)), row(1, json!(true))],
+                vec![(2, true), (1, false)],
+                1,
+            ),
+            (vec![row(1, json!(true)), row(1, json!(false)), row(1, json!(true))], vec![(1, false)], 2),
+        ] {
+            let list: Integrations = serde_json::from_value(Value::Array(rows.clone())).unwrap();
+            let list = list.integrations;
+            let read: Vec<_> = list.rows.iter().map(|row| (row.id.as_u128(), row.active)).collect();
+            assert_eq!(read, wanted, "{rows:?}");
+            let said: u32 = list.odd.iter().map(|odd| odd.count).sum();
+            assert_eq!(said, contradictions, "{}", list.odd);
+        }
+    }
+
+    #[test]
+    fn a_behavior_stays_although_it_does_not_say_whether_it_is_enabled() {
+        for (enabled, wanted, odd) in [
+            (json!(true), Some(true), ""),
+            (json!("false"), Some(false), ""),
+            (json!(null), None, "enabled of row 1 is null"),
+            (json!(1), None, "enabled of row 1 is an unexpected number"),
+        ] {
+            let text = json!({"behaviors": {"imp_travel": {"name": "Impossible Travel", "enabled": enabled, "risk_level": "high"}}});
+            let list = serde_json::from_value::<Behaviors>(text).unwrap().behaviors;
+            let [behavior] = list.rows.as_slice() else { panic!("{list:?}") };
+            assert_eq!((behavior.enabled, behavior.level, list.rejected), (wanted, Level::High, 0));
+            assert_eq!(list.odd.to_string(), odd);
+        }
+    }
 }

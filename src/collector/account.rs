@@ -99,6 +99,8 @@ pub struct Account {
     rejected: BTreeMap<Resource, u64>,
     /// How often each field did not have its documented form.
     unexpected: BTreeMap<(Resource, &'static str), u64>,
+    /// Since when the list of users is null, although users were listed before.
+    null_since: Option<Instant>,
     /// When expired keys and users were last looked for, on Cloudflare's clock.
     last_cleanup: Option<Timestamp>,
     /// Events of a behavior without a label, which wait for the behaviors to be read.
@@ -178,6 +180,7 @@ impl Account {
             clocks: Clocks::default(),
             rejected: BTreeMap::new(),
             unexpected: BTreeMap::new(),
+            null_since: None,
             last_cleanup: None,
             unlabelled: None,
             looked_up: BTreeSet::new(),

@@ -157,7 +157,7 @@ mod tests {
             id: id.to_owned(),
             name: name.to_owned(),
             description: String::new(),
-            enabled: true,
+            enabled: Some(true),
             level: Level::High,
         }
     }

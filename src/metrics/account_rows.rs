@@ -22,7 +22,7 @@ pub(super) struct AccountRows<'a> {
 pub(super) struct BehaviorRow<'a> {
     pub(super) label: Cow<'a, str>,
     pub(super) name: Cow<'a, str>,
-    pub(super) enabled: bool,
+    pub(super) enabled: Option<bool>,
     pub(super) level: Level,
 }
 

@@ -167,7 +167,9 @@ fn user_series(families: &mut Families<'_>) {
 fn behaviors(families: &mut Families<'_>) {
     families.rows(&f::BEHAVIOR_ENABLED, |account, out| {
         for behavior in &account.behaviors {
-            out.put([account.alias, &behavior.label], u64::from(behavior.enabled));
+            if let Some(enabled) = behavior.enabled {
+                out.put([account.alias, &behavior.label], u64::from(enabled));
+            }
         }
     });
     families.rows(&f::BEHAVIOR_RISK_LEVEL, |account, out| {

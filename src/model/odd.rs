@@ -30,6 +30,8 @@ pub enum Found {
     Object,
     /// A value of the right type that is too long.
     TooLong,
+    /// Rows of the same user or object have different values.
+    Contradiction,
 }
 
 impl Found {
@@ -45,6 +47,7 @@ impl Found {
             Self::Array => "array",
             Self::Object => "object",
             Self::TooLong => "too_long",
+            Self::Contradiction => "contradiction",
         }
     }
 
@@ -59,6 +62,7 @@ impl Found {
             Self::Array => "is an unexpected array",
             Self::Object => "is an unexpected object",
             Self::TooLong => "is too long",
+            Self::Contradiction => "differs between two rows for the same id",
         }
     }
 }

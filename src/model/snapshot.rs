@@ -97,8 +97,8 @@ pub struct BehaviorStatus {
     pub label: String,
     /// The display name.
     pub name: String,
-    /// Whether the behavior is enabled.
-    pub enabled: bool,
+    /// Whether the behavior is enabled; `None` if that was never readable.
+    pub enabled: Option<bool>,
     /// The level that the behavior gives a user.
     pub level: Level,
 }

@@ -13,6 +13,8 @@ pub struct ApiOptions {
     pub pages: Pages,
     /// What `result_info` says about the number of rows.
     pub totals: Totals,
+    /// What `result_info` says about the size of a page.
+    pub per_page: PerPage,
     /// How an answer refers to the next page.
     pub next_page: NextPage,
     /// How much later than in the summary an event appears in the user's list, in milliseconds.
@@ -106,10 +108,25 @@ pub enum Totals {
     Null,
     /// They are 0, and `count` too.
     Zero,
+    /// They count the rows of the page, as if there were no others.
+    Page,
     /// They are absent.
     Absent,
     /// The whole `result_info` is absent.
     NoInfo,
+}
+
+/// What `result_info` says about the size of a page. Only for pages of the kind [`Pages::Sized`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PerPage {
+    /// The size that was used.
+    #[default]
+    Granted,
+    /// The size that was asked for, even if the largest page is smaller.
+    Asked,
+    /// Nothing.
+    Absent,
 }
 
 /// How an answer refers to the next page. Only for pages of the kind [`Pages::Sized`].
@@ -129,14 +146,22 @@ pub enum NextPage {
     NextCursor,
     /// `result_info.next_page_token`, for the parameter `page_token`; `page` is ignored.
     NextPageToken,
+    /// `result_info.next`, a relative URL; `page` works too.
+    Next,
+    /// `result_info.has_more` says whether there is one; a client counts up `page`.
+    HasMore,
+    /// `result_info.has_more` says that there is one, but no request leads to it: every page is the first one.
+    Nowhere,
+    /// `result_info.cursor` of 3,000 bytes, for the parameter `cursor`; `page` is ignored.
+    LongCursor,
 }
 
 impl NextPage {
     /// The query parameter of a cursor; `None` if pages are selected by number.
     pub(super) const fn parameter(self) -> Option<&'static str> {
         match self {
-            Self::Page | Self::Link => None,
-            Self::Cursor | Self::CursorsAfter | Self::NextCursor => Some("cursor"),
+            Self::Page | Self::Link | Self::Next | Self::HasMore | Self::Nowhere => None,
+            Self::Cursor | Self::CursorsAfter | Self::NextCursor | Self::LongCursor => Some("cursor"),
             Self::NextPageToken => Some("page_token"),
         }
     }

@@ -176,6 +176,14 @@ pub enum Fault {
     DuplicatedRows,
     /// Rows move up between pages, so that each page except the first lacks one. A list without pages lacks its first row.
     ShiftedRows,
+    /// Each user and each integration has a second row that contradicts the first one: the level is `low`, and active
+    /// is the opposite. Only in lists without pages.
+    ContradictingRows,
+    /// 504 if the request asks for larger pages. Other requests get a good answer.
+    LargePages {
+        /// The largest `per_page` that works.
+        above: u32,
+    },
     /// `total_count` is wrong.
     LyingTotals {
         /// Added to the true number.

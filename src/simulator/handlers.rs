@@ -15,7 +15,7 @@ use super::faults::Fault;
 use super::json_values;
 use super::page_slice::PageSlice;
 use super::response::{Failure, Outcome, Success, chosen};
-use super::routes::Route;
+use super::routes::{Route, parameter};
 use super::scenario::Level;
 use super::world::World;
 use crate::clock::Timestamp;
@@ -30,6 +30,17 @@ pub(super) struct ApiRequest<'a> {
     pub(super) credential: &'a Credential,
     /// May change the rows and the totals of a list.
     pub(super) faults: &'a [Fault],
+}
+
+impl ApiRequest<'_> {
+    /// Whether a fault refuses pages of this size.
+    fn asks_for_too_large_pages(&self) -> bool {
+        let size = parameter(self.query, "per_page").and_then(|text| text.parse::<u32>().ok());
+        self.faults.iter().any(|fault| match fault {
+            Fault::LargePages { above } => size.is_some_and(|size| size > *above),
+            _ => false,
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -66,6 +77,9 @@ struct ChangedIntegration {
 impl World {
     /// Performs the operation.
     pub(super) fn perform(&mut self, request: &ApiRequest<'_>, now: Timestamp) -> Result<Success, Failure> {
+        if request.asks_for_too_large_pages() {
+            return Err(Failure::new(StatusCode::GATEWAY_TIMEOUT, chosen::TIMEOUT, "gateway time-out"));
+        }
         let subject = &request.route.subject;
         let Some(account) = request.route.account.as_deref() else {
             return verify(request.credential);

@@ -39,6 +39,7 @@ pub(super) const fn changes_json(fault: &Fault) -> bool {
             | Fault::UnknownLevels
             | Fault::UppercaseLevels
             | Fault::UnknownBehaviors
+            | Fault::ContradictingRows
     )
 }
 
@@ -62,6 +63,7 @@ pub(super) fn apply(fault: &Fault, answer: &mut Value, rng: &mut impl Rng) {
             }
         }),
         Fault::UnknownBehaviors => add_unknown_behavior(answer),
+        Fault::ContradictingRows => contradict_rows(answer),
         _ => {}
     }
 }
@@ -186,6 +188,26 @@ fn add_unknown_behavior(answer: &mut Value) {
             event.insert("name".to_owned(), json!(UNKNOWN_BEHAVIOR));
         }
     }
+}
+
+/// Repeats all users and integrations with other values.
+fn contradict_rows(answer: &mut Value) {
+    let Some(result) = answer.get_mut("result") else { return };
+    let rows = match result {
+        Value::Array(integrations) => Some(integrations),
+        other => other.get_mut("users").and_then(Value::as_array_mut),
+    };
+    let Some(rows) = rows else { return };
+    let mut others = rows.clone();
+    for fields in others.iter_mut().filter_map(Value::as_object_mut) {
+        if let Some(level) = fields.get_mut("max_risk_level") {
+            *level = json!("low");
+        }
+        if let Some(Value::Bool(active)) = fields.get_mut("active") {
+            *active = !*active;
+        }
+    }
+    rows.extend(others);
 }
 
 fn replace_random_value(answer: &mut Value, rng: &mut impl Rng) {
@@ -325,6 +347,23 @@ mod tests {
         ] {
             let wanted = json!([{"max_risk_level": high, "name": "low"}, {"risk_level": null_level}]);
             assert_eq!(changed(&fault, answer.clone()), wanted, "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn rows_are_repeated_with_contradicting_values() {
+        for (answer, wanted) in [
+            (
+                json!({"result": {"users": [{"user_id": "a", "max_risk_level": "high"}]}}),
+                json!({"result": {"users": [{"user_id": "a", "max_risk_level": "high"}, {"user_id": "a", "max_risk_level": "low"}]}}),
+            ),
+            (
+                json!({"result": [{"id": "a", "active": false}]}),
+                json!({"result": [{"id": "a", "active": false}, {"id": "a", "active": true}]}),
+            ),
+            (json!({"result": {"behaviors": {}}}), json!({"result": {"behaviors": {}}})),
+        ] {
+            assert_eq!(changed(&Fault::ContradictingRows, answer), wanted);
         }
     }
 

@@ -2,12 +2,15 @@
 
 use serde_json::{Map, Value, json};
 
-use super::api_options::{ApiOptions, NextPage, Pages, Totals};
+use super::api_options::{ApiOptions, NextPage, Pages, PerPage, Totals};
 use super::faults::Fault;
 use super::routes::parameter;
 
 /// A cursor is this text with the number of rows before the page. A client must encode it in a query.
 const CURSOR: (&str, &str) = ("next+", "/=");
+
+/// The number in a long cursor has so many digits.
+const LONG_CURSOR: usize = 3_000;
 
 /// The rows of a page and its `result_info`.
 #[derive(Clone, Debug)]
@@ -23,6 +26,8 @@ pub(super) struct PageSlice {
 #[derive(Clone, Debug)]
 pub(super) struct PageInfo {
     page: usize,
+    /// What the answer says of the size.
+    named_size: Option<usize>,
     per_page: usize,
     count: usize,
     total_count: i64,
@@ -38,13 +43,14 @@ impl PageSlice {
     pub(super) fn of(options: &ApiOptions, query: Option<&str>, faults: &[Fault], total: usize) -> Self {
         let number = |name| parameter(query, name).and_then(|text| text.parse::<usize>().ok());
         let asked = number("page").filter(|page| *page > 0).unwrap_or(1);
+        let asked_size = number("per_page").filter(|size| *size > 0);
         let (page, per_page, start) = match options.pages {
             // Larger than the list, because a full page is a sign of more.
             Pages::Whole => (1, total + 100, 0),
             Pages::Sized { standard, largest } => {
-                let size = number("per_page").filter(|size| *size > 0);
-                let size = size.unwrap_or(standard as usize).min(largest as usize);
+                let size = asked_size.unwrap_or(standard as usize).min(largest as usize);
                 match options.next_page.parameter() {
+                    None if options.next_page == NextPage::Nowhere => (1, size, 0),
                     None => (asked, size, (asked - 1).saturating_mul(size)),
                     Some(name) => {
                         let start = parameter(query, name).and_then(|cursor| cursor_start(&cursor));
@@ -67,8 +73,15 @@ impl PageSlice {
                 _ => {}
             }
         }
+        let is_sized = matches!(options.pages, Pages::Sized { .. });
+        let named_size = match options.per_page {
+            PerPage::Asked if is_sized => Some(asked_size.unwrap_or(per_page)),
+            PerPage::Absent if is_sized => None,
+            _ => Some(per_page),
+        };
         let info = PageInfo {
             page,
+            named_size,
             per_page,
             count: total.saturating_sub(skip).min(per_page) + repeated,
             total_count: (total as i64).saturating_add(by),
@@ -90,11 +103,11 @@ impl PageInfo {
     /// `result_info`; `None` if the answer has none.
     pub(super) fn json(&self) -> Option<Value> {
         let (count, total_count, total_pages) = (self.count, self.total_count, self.total_pages);
-        let mut info = Map::from_iter([
-            ("page".to_owned(), json!(self.page)),
-            ("per_page".to_owned(), json!(self.per_page)),
-            ("count".to_owned(), json!(count)),
-        ]);
+        let mut info =
+            Map::from_iter([("page".to_owned(), json!(self.page)), ("count".to_owned(), json!(count))]);
+        if let Some(size) = self.named_size {
+            info.insert("per_page".to_owned(), json!(size));
+        }
         let totals = match self.totals {
             Totals::Numbers => Some((json!(total_count), json!(total_pages))),
             Totals::Strings => {
@@ -106,6 +119,7 @@ impl PageInfo {
                 info.insert("count".to_owned(), json!(0));
                 Some((json!(0), json!(0)))
             }
+            Totals::Page => Some((json!(count), json!(1))),
             Totals::Absent => None,
             Totals::NoInfo => return None,
         };
@@ -113,12 +127,20 @@ impl PageInfo {
             info.insert("total_count".to_owned(), count);
             info.insert("total_pages".to_owned(), pages);
         }
-        let cursor = self.next_start.map(|start| format!("{}{start}{}", CURSOR.0, CURSOR.1));
+        let digits = if self.next_page == NextPage::LongCursor { LONG_CURSOR } else { 0 };
+        let cursor = self.next_start.map(|start| format!("{}{start:0digits$}{}", CURSOR.0, CURSOR.1));
         // The last page has an empty cursor, as Cloudflare's other lists do.
         let cursor = cursor.unwrap_or_default();
         match self.next_page {
             NextPage::Page | NextPage::Link => None,
-            NextPage::Cursor => info.insert("cursor".to_owned(), json!(cursor)),
+            NextPage::Next => {
+                let url = self.next_start.map(|_| format!("?{}", self.next_query()));
+                info.insert("next".to_owned(), json!(url))
+            }
+            NextPage::HasMore | NextPage::Nowhere => {
+                info.insert("has_more".to_owned(), json!(self.next_start.is_some()))
+            }
+            NextPage::Cursor | NextPage::LongCursor => info.insert("cursor".to_owned(), json!(cursor)),
             NextPage::CursorsAfter => info.insert("cursors".to_owned(), json!({"after": cursor})),
             NextPage::NextCursor => info.insert("next_cursor".to_owned(), json!(cursor)),
             NextPage::NextPageToken => info.insert("next_page_token".to_owned(), json!(cursor)),
@@ -128,8 +150,11 @@ impl PageInfo {
 
     /// The query of the next page for a `Link` header, if the answer has one.
     pub(super) fn link(&self) -> Option<String> {
-        (self.next_page == NextPage::Link && self.next_start.is_some())
-            .then(|| format!("page={}&per_page={}", self.page + 1, self.per_page))
+        (self.next_page == NextPage::Link && self.next_start.is_some()).then(|| self.next_query())
+    }
+
+    fn next_query(&self) -> String {
+        format!("page={}&per_page={}", self.page + 1, self.per_page)
     }
 }
 

@@ -33,6 +33,7 @@ pub(super) mod chosen {
     pub(in crate::simulator) const INVALID: u32 = 1002;
     pub(in crate::simulator) const CONFLICT: u32 = 1003;
     pub(in crate::simulator) const TOO_LARGE: u32 = 1004;
+    pub(in crate::simulator) const TIMEOUT: u32 = 1005;
 }
 
 /// An error answer.

@@ -8,6 +8,7 @@
 
 #[path = "../shared/canned.rs"]
 mod canned;
+mod cut_lists;
 mod effects;
 mod endpoint;
 mod environment;

@@ -1,5 +1,7 @@
 //! Lists in pages: from servers that page, ignore the page size, count wrongly, or change in between.
 
+mod sizes;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -29,131 +31,12 @@ fn query(asked: &DetailRequest, key: &str) -> Option<usize> {
     Some(value.parse().unwrap())
 }
 
-/// A server of `total` users in pages of 20, or of the requested size up to `largest`.
-async fn paging(total: usize, largest: usize) -> Canned {
-    Canned::start(move |_, asked| {
-        let size = query(asked, "per_page").unwrap_or(20).min(largest);
-        let number = query(asked, "page").unwrap_or(1);
-        let from = (number - 1) * size;
-        let info = format!(r#""page":{number},"total_count":{total},"total_pages":{}"#, total.div_ceil(size));
-        page((from..total.min(from + size)).map(user), &info)
-    })
-    .await
-}
-
 async fn read(server: &Canned) -> Summary {
     within_seconds(server.client().summary()).await.unwrap()
 }
 
 fn partial(reason: &str) -> Completeness {
     Completeness::Partial(reason.to_owned())
-}
-
-#[tokio::test]
-async fn all_pages_are_read_in_the_largest_accepted_size() {
-    for (largest, wanted) in [
-        (1_000, &["/summary", "/summary?page=1&per_page=1000", "/summary?page=2&per_page=1000"][..]),
-        (
-            20,
-            &[
-                "/summary",
-                "/summary?page=1&per_page=1000",
-                "/summary?page=2",
-                "/summary?page=3",
-                "/summary?page=4",
-            ][..],
-        ),
-    ] {
-        let total = if largest == 20 { 75 } else { 1_500 };
-        let server = paging(total, largest).await;
-        let mut options = server.options();
-        options.pii = Pii::Keep;
-        let summary = client(options, &budget()).summary().await.unwrap();
-        assert_eq!((summary.rows.len(), &summary.completeness), (total, &Completeness::Complete));
-        assert!(summary.rows.is_sorted_by_key(|row| row.user));
-        let identities = summary.identities.unwrap();
-        assert_eq!(identities.get(Uuid::from_u128(74)), Some(("74@e", "n")));
-        let wanted: Vec<String> = wanted.iter().map(|line| format!("GET {line}")).collect();
-        assert_eq!(server.lines(), wanted);
-        assert_eq!(summary.pages as usize, wanted.len());
-    }
-}
-
-#[tokio::test]
-async fn the_accepted_page_size_is_remembered() {
-    for (largest, wanted) in [
-        (1_000, vec!["GET /summary?page=1&per_page=1000"]),
-        (20, vec!["GET /summary", "GET /summary?page=2"]),
-    ] {
-        let server = paging(40, largest).await;
-        let client = server.client();
-        client.summary().await.unwrap();
-        let before = server.requests().len();
-        assert_eq!(client.summary().await.unwrap().completeness, Completeness::Complete);
-        assert_eq!(server.lines()[before..], wanted);
-    }
-}
-
-#[tokio::test]
-async fn a_refused_page_size_is_not_requested_again() {
-    let server = Canned::start(|_, asked| match query(asked, "per_page") {
-        Some(_) => bad(400, 1004, "per_page is too large"),
-        None => {
-            let number = query(asked, "page").unwrap_or(1);
-            page((number * 2 - 2..number * 2).map(user), r#""total_pages":2,"total_count":4"#)
-        }
-    })
-    .await;
-    let client = server.client();
-    for pages in [3, 2] {
-        let summary = client.summary().await.unwrap();
-        assert_eq!(
-            (summary.rows.len(), summary.completeness, summary.pages),
-            (4, Completeness::Complete, pages)
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_page_size_that_is_refused_later_is_not_requested_again() {
-    let server = Canned::start(|before, asked| {
-        let number = query(asked, "page").unwrap_or(1);
-        match query(asked, "per_page") {
-            // The first reading sends a request without a size, then one with a size.
-            Some(_) if before < 2 => page((0..4).map(user), r#""total_pages":1,"total_count":4"#),
-            Some(_) => bad(400, 1004, "per_page is too large"),
-            None => page((number * 2 - 2..number * 2).map(user), r#""total_pages":2,"total_count":4"#),
-        }
-    })
-    .await;
-    let client = server.client();
-    for wanted in [
-        &["GET /summary", "GET /summary?page=1&per_page=1000"][..],
-        &["GET /summary?page=1&per_page=1000", "GET /summary", "GET /summary?page=2"],
-        &["GET /summary", "GET /summary?page=2"],
-    ] {
-        let before = server.requests().len();
-        let summary = client.summary().await.unwrap();
-        assert_eq!((summary.rows.len(), summary.completeness), (4, Completeness::Complete));
-        assert_eq!(server.lines()[before..], *wanted);
-    }
-}
-
-#[tokio::test]
-async fn without_a_sign_of_more_pages_one_request_is_sent() {
-    for (info, completeness) in [
-        ("", Completeness::Complete),
-        (r#""total_count":3"#, Completeness::Complete),
-        (r#""total_count":3,"total_pages":1"#, Completeness::Complete),
-        (r#""count":900,"per_page":1,"page":1"#, Completeness::Complete),
-        (r#""total_count":null,"total_pages":"many""#, Completeness::Complete),
-        (r#""total_count":2"#, partial("3 of 2 elements arrived")),
-    ] {
-        let server = Canned::script([page((0..3).map(user), info)]).await;
-        let summary = read(&server).await;
-        assert_eq!((summary.rows.len(), summary.completeness), (3, completeness), "{info}");
-        assert_eq!(server.requests().len(), 1, "{info}");
-    }
 }
 
 #[tokio::test]
@@ -408,6 +291,35 @@ async fn every_sign_of_more_pages_is_followed_to_the_end() {
         without_totals(cursor("nextCursor"), by_cursor("cursor")).await,
         without_totals(cursor("after"), by_cursor("after")).await,
         without_totals(cursor("next_page_token"), by_cursor("page_token")).await,
+        // A total of each page, and no size.
+        without_totals(
+            move |number| {
+                let cursor =
+                    if more(number) { format!(r#","cursor":"{}""#, number + 1) } else { String::new() };
+                (format!(r#""total_count":{}{cursor}"#, count(number)), no_link())
+            },
+            by_cursor("cursor"),
+        )
+        .await,
+        // Nothing at all, and a field that says no more than that there are more.
+        without_totals(move |_| (String::new(), no_link()), by_page).await,
+        without_totals(move |number| (format!(r#""has_more":{}"#, more(number)), no_link()), by_page).await,
+        without_totals(
+            move |number| {
+                (format!(r#""next_page":{}"#, if more(number) { number + 1 } else { 0 }), no_link())
+            },
+            by_page,
+        )
+        .await,
+        without_totals(
+            move |number| {
+                let next =
+                    if more(number) { format!(r#""?page={}""#, number + 1) } else { "null".to_owned() };
+                (format!(r#""next":{next}"#), no_link())
+            },
+            by_page,
+        )
+        .await,
         without_totals(
             move |number| {
                 let cursor = if more(number) {
@@ -458,9 +370,18 @@ async fn a_sign_of_more_pages_that_cannot_be_followed_makes_a_list_partial() {
         (
             "",
             "Link: <https://elsewhere.example.com/x?page=2>; rel=next",
-            partial("the link to the next page leads elsewhere"),
-            2,
+            partial("the link to the next page leads elsewhere, and page 2 repeats earlier pages"),
+            3,
         ),
+        (
+            r#""next":"/client/v4/next?x=1","has_more":true"#,
+            "",
+            partial("the link to the next page leads elsewhere, and page 2 repeats earlier pages"),
+            3,
+        ),
+        (r#""has_more":true"#, "", partial("has_more is true, and page 2 repeats earlier pages"), 3),
+        // The total may be that of the page.
+        (r#""total_count":20,"cursor":"abc""#, "", partial("page 2 repeats earlier pages"), 4),
         (r#""per_page":21"#, "", Completeness::Complete, 1),
     ] {
         let server = without_totals(move |_| (info.to_owned(), link.to_owned()), |_| 1).await;
@@ -484,6 +405,7 @@ async fn totals_that_count_something_else_do_not_prove_truncation() {
         let server = Canned::script([page(users, info)]).await;
         let summary = read(&server).await;
         assert_eq!((summary.rows.len(), summary.completeness), (rows, Completeness::Complete), "{info}");
+        assert!(!summary.is_null, "{info}");
         assert_eq!(server.requests().len(), 1, "{info}");
     }
     let null =
@@ -497,8 +419,8 @@ async fn totals_that_count_something_else_do_not_prove_truncation() {
         let server = Canned::script([null(info)]).await;
         match within_seconds(server.client().summary()).await {
             Ok(summary) => assert_eq!(
-                (summary.rows.len(), summary.completeness, is_list),
-                (0, Completeness::Complete, true),
+                (summary.rows.len(), summary.completeness, summary.is_null, is_list),
+                (0, Completeness::Complete, true, true),
                 "{info}"
             ),
             Err(error) => assert_eq!((error.kind(), is_list), (Kind::Shape, false), "{info}"),
@@ -563,24 +485,5 @@ async fn the_names_of_all_pages_share_one_limit() {
         assert_eq!(known, with_names, "{text_bytes} bytes");
         let cut = summary.odd.iter().find(|odd| odd.field == "name").map_or(0, |odd| odd.count as usize);
         assert_eq!(cut, 20 - with_names, "{text_bytes} bytes");
-    }
-}
-
-#[tokio::test]
-async fn larger_pages_are_not_tried_if_they_would_not_help() {
-    // A page as large as the one that would be requested, and a page whose text takes much of the limit.
-    for (users, pii, text_bytes) in [(1_000, Pii::Drop, 1 << 20), (20, Pii::Keep, 10_000)] {
-        let server = Canned::start(move |_, asked| {
-            let from = (query(asked, "page").unwrap_or(1) - 1) * users;
-            let named =
-                |number: usize| user(number).replace(r#""name":"n""#, &format!(r#""name":"{:n>400}""#, "n"));
-            page((from..from + users).map(named), &format!(r#""total_count":{}"#, users * 2))
-        })
-        .await;
-        let mut options = server.options();
-        (options.pii, options.bounds.text_bytes) = (pii, text_bytes);
-        let summary = client(options, &budget()).summary().await.unwrap();
-        assert_eq!((summary.rows.len(), &summary.completeness), (users * 2, &Completeness::Complete));
-        assert_eq!(server.lines(), ["GET /summary", "GET /summary?page=2"]);
     }
 }

@@ -142,7 +142,7 @@ async fn rows_that_cannot_be_read_are_told() {
         r#"{"success":true,"result":{"behaviors":{"a":{"enabled":true},"b":{"enabled":null}}}}"#;
     answers.insert("behaviors", (200, with_bad_row));
     let (lines, failures) = checked(api(answers).await, BY_TOKEN).await;
-    assert_eq!(lines[0], "behaviors warning: 1 behavior, 1 enabled, 1 unreadable");
+    assert_eq!(lines[0], "behaviors warning: 2 behaviors, 1 enabled, 1 unreadable");
     assert_eq!(failures, 0);
 }
 

@@ -69,7 +69,7 @@ pub(crate) fn behaviors() -> Listing<Behavior> {
         id: "imp_travel".to_owned(),
         name: "Impossible Travel".to_owned(),
         description: String::new(),
-        enabled: true,
+        enabled: Some(true),
         level: Level::High,
     };
     Listing { rows: vec![behavior], rejected: 0, odd: OddFields::default() }
@@ -165,6 +165,7 @@ impl Upstream {
             unreadable: self.unreadable.clone(),
             anonymous: self.anonymous,
             odd: OddFields::default(),
+            is_null: false,
             completeness: self.completeness.clone(),
             date: Some(self.date()),
             identities: None,
@@ -832,6 +833,40 @@ fn one_clock_that_is_behind_for_a_moment_moves_no_date() {
     upstream.account.summary_read(&summary, now, local_date);
     upstream.account.saved();
     assert_eq!(upstream.snapshot().counting_since, since);
+}
+
+#[test]
+fn a_list_that_is_null_empties_an_account_only_after_ten_minutes() {
+    let null = |upstream: &Upstream| Summary { is_null: true, rows: Vec::new(), ..upstream.list() };
+    let doubted = |upstream: &mut Upstream, mut summary: Summary| {
+        let (now, date) = (upstream.moment(), upstream.date());
+        upstream.account.doubt_null(&mut summary, now);
+        upstream.account.summary_read(&summary, now, date);
+        upstream.account.saved();
+        summary.completeness != Completeness::Complete
+    };
+    let mut upstream = Upstream::with_users(2);
+    for (second, is_null, is_partial, users) in [
+        (10, true, true, 2),
+        (600, true, true, 2),
+        // Another list in between begins a new doubt.
+        (605, false, false, 2),
+        (610, true, true, 2),
+        (1_209, true, true, 2),
+        (1_210, true, false, 0),
+        (1_220, true, false, 0),
+        // Nobody can be lost from an account without users.
+        (1_230, true, false, 0),
+    ] {
+        upstream.now = second;
+        let summary = if is_null { null(&upstream) } else { upstream.list() };
+        assert_eq!(doubted(&mut upstream, summary), is_partial, "at second {second}");
+        let listed: u64 = upstream.snapshot().users.expect("a list was read").count.iter().sum();
+        assert_eq!(listed, users, "at second {second}");
+    }
+    let mut empty = Upstream::with_users(0);
+    let summary = null(&empty);
+    assert!(!doubted(&mut empty, summary), "an account without users");
 }
 
 #[test]

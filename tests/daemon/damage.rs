@@ -90,6 +90,7 @@ fn summary(changed: u128, date: Timestamp) -> Summary {
         unreadable: Vec::new(),
         anonymous: 0,
         odd: OddFields::default(),
+        is_null: false,
         completeness: Completeness::Complete,
         date: Some(date),
         identities: None,

@@ -5,6 +5,7 @@ mod day;
 mod history;
 mod live;
 mod odd_fields;
+mod pages;
 mod random_api;
 mod rig;
 mod rotation;

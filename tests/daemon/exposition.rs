@@ -206,6 +206,21 @@ fn each_family_appears_once_however_many_accounts_there_are() {
 }
 
 #[test]
+fn a_behavior_that_never_said_whether_it_is_enabled_has_no_sample_of_that() {
+    let mut account = accounts::full();
+    let behavior = &mut account.behaviors.as_mut().unwrap()[0];
+    behavior.enabled = None;
+    let (label, start) = (behavior.label.clone(), "cloudflare_zt_risk_behavior_");
+    let text = encode(Format::ALL[0], &shared([account]));
+    let has = |name: &str| {
+        text.lines().any(|line| {
+            line.starts_with(&format!("{start}{name}{{")) && line.contains(&format!("behavior=\"{label}\""))
+        })
+    };
+    assert_eq!((has("enabled"), has("risk_level"), has("info")), (false, true, true));
+}
+
+#[test]
 fn a_row_that_is_listed_twice_makes_one_series() {
     let once = accounts::full();
     let mut twice = accounts::full();
@@ -215,7 +230,7 @@ fn a_row_that_is_listed_twice_makes_one_series() {
     users.series.push(again);
     for behavior in twice.behaviors.clone().unwrap() {
         twice.behaviors.as_mut().unwrap().push(BehaviorStatus {
-            enabled: !behavior.enabled,
+            enabled: behavior.enabled.map(|enabled| !enabled),
             name: "another".to_owned(),
             ..behavior
         });

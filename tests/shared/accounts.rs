@@ -74,13 +74,13 @@ pub(crate) fn full() -> Snapshot {
             BehaviorStatus {
                 label: "high_dlp".to_owned(),
                 name: "High Number of DLP Policies Triggered".to_owned(),
-                enabled: false,
+                enabled: Some(false),
                 level: Level::Unknown,
             },
             BehaviorStatus {
                 label: "imp_travel".to_owned(),
                 name: "Impossible Travel".to_owned(),
-                enabled: true,
+                enabled: Some(true),
                 level: Level::High,
             },
         ]),

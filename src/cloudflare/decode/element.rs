@@ -8,7 +8,9 @@ use super::bounds::{Bounds, MAX_EMAIL, MAX_ID, MAX_NAME};
 use super::json::{Cursor, Stop, Text};
 use super::{fast_path, rfc3339};
 use crate::clock::Timestamp;
-use crate::model::{DetailedEvent, Event, Found, Identities, Level, LevelWord, Row, RowFingerprint, UserId};
+use crate::model::{
+    DetailedEvent, Event, Found, Identities, Level, LevelWord, OddFields, Row, RowFingerprint, UserId,
+};
 
 /// A list of users is complete if at most one in this many rows is unreadable.
 const ONE_UNREADABLE_IN: usize = 100;
@@ -63,8 +65,9 @@ pub(in crate::cloudflare) trait Element: Sized {
         odd: &mut Odd,
     ) -> Result<Read<Self>, Stop>;
 
-    /// Removes duplicate elements, and sorts `unreadable` and removes the users who have a readable element too.
-    fn deduplicate(elements: &mut Vec<Self>, unreadable: &mut Vec<UserId>);
+    /// Removes duplicate elements, and sorts `unreadable` and removes the users who have a readable element too. Adds to
+    /// `odd` what duplicates contradict each other in.
+    fn deduplicate(elements: &mut Vec<Self>, unreadable: &mut Vec<UserId>, odd: &mut OddFields);
 }
 
 impl Element for Row {
@@ -148,15 +151,20 @@ impl Element for Row {
         })
     }
 
-    /// Sorts by user. If a user has several rows, the last one stays.
-    fn deduplicate(rows: &mut Vec<Self>, unreadable: &mut Vec<UserId>) {
+    /// Sorts by user. If a user has several rows, the one with the highest level stays, and then the latest: no order of
+    /// rows may hide a dangerous user.
+    fn deduplicate(rows: &mut Vec<Self>, unreadable: &mut Vec<UserId>, odd: &mut OddFields) {
         if !rows.is_sorted_by_key(|row| row.user) {
             // Comparing ids as numbers takes two steps instead of sixteen, and gives the same order.
             rows.sort_by_key(|row| row.user.as_u128());
         }
         rows.dedup_by(|later, kept| {
             let same = later.user == kept.user;
-            if same {
+            if same && later.tuple.level != kept.tuple.level {
+                odd.add("max_risk_level", Found::Contradiction, None);
+            }
+            let rank = |row: &Self| (row.tuple.level, row.tuple.last_event, row.tuple.count);
+            if same && rank(later) > rank(kept) {
                 *kept = *later;
             }
             same
@@ -191,7 +199,7 @@ impl Element for Event {
         event(cursor, odd, |_, cursor| cursor.skip())
     }
 
-    fn deduplicate(events: &mut Vec<Self>, _: &mut Vec<UserId>) {
+    fn deduplicate(events: &mut Vec<Self>, _: &mut Vec<UserId>, _: &mut OddFields) {
         keep_first(events);
     }
 }
@@ -233,7 +241,7 @@ impl Element for DetailedEvent {
         })
     }
 
-    fn deduplicate(events: &mut Vec<Self>, _: &mut Vec<UserId>) {
+    fn deduplicate(events: &mut Vec<Self>, _: &mut Vec<UserId>, _: &mut OddFields) {
         keep_first(events);
     }
 }
@@ -287,9 +295,10 @@ fn event<'a>(
     let level = level.level("risk_level", odd).unwrap_or(Level::Unrecognized);
     let (id, name) = (id.or_odd("id", odd), name.or_odd("name", odd));
     let timestamp = timestamp.or_odd("timestamp", odd);
-    Ok(match (id, name, timestamp) {
-        (Some(id), Some(name), Some(timestamp)) => {
-            let (name, is_cut) = cut(name, MAX_NAME);
+    Ok(match (id, timestamp) {
+        (Some(id), Some(timestamp)) => {
+            // An event happened, whether its behavior is known or not.
+            let (name, is_cut) = cut(name.unwrap_or_default(), MAX_NAME);
             if is_cut == Cut::Yes {
                 odd.push("name", Found::TooLong);
             }
@@ -427,4 +436,33 @@ fn level_word(text: Text<'_>) -> Option<Word> {
     let level = word.as_deref().map_or(Level::Unrecognized, Level::from_word);
     let unknown = word.filter(|_| level == Level::Unrecognized).and_then(|word| LevelWord::new(&word));
     Some(Word { level, unknown })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_rows_for_a_user_the_most_dangerous_one_stays() {
+        let row = |user: u128, level, last_event, count| {
+            let last_event = Timestamp::from_seconds(last_event);
+            Row { user: UserId::from_u128(user), tuple: RowFingerprint { last_event, count, level } }
+        };
+        let (high, low) = (row(1, Level::High, 10, 5), row(1, Level::Low, 20, 1));
+        let other = row(2, Level::Low, 0, 0);
+        for (rows, wanted, contradictions) in [
+            (vec![high, low, other], high, 1),
+            (vec![low, other, high], high, 1),
+            (vec![high, row(1, Level::Unrecognized, 0, 0), other], row(1, Level::Unrecognized, 0, 0), 1),
+            (vec![high, other, high], high, 0),
+            // Without a contradiction about the level, the newer row is right.
+            (vec![row(1, Level::High, 11, 4), other, high], row(1, Level::High, 11, 4), 0),
+            (vec![high, row(1, Level::High, 10, 6), other], row(1, Level::High, 10, 6), 0),
+        ] {
+            let (mut read, mut odd) = (rows.clone(), OddFields::default());
+            Row::deduplicate(&mut read, &mut Vec::new(), &mut odd);
+            assert_eq!(read, [wanted, other], "{rows:?}");
+            assert_eq!(odd.iter().map(|odd| odd.count).sum::<u32>(), contradictions, "{odd}");
+        }
+    }
 }

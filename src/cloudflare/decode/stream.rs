@@ -271,7 +271,7 @@ pub fn summary_rows<'a>(
     }
     let (_, listing) = reader.finish()?;
     let (mut rows, mut unreadable) = (listing.items, listing.unreadable);
-    Row::deduplicate(&mut rows, &mut unreadable);
+    Row::deduplicate(&mut rows, &mut unreadable, &mut OddFields::default());
     Ok(rows)
 }
 

@@ -23,7 +23,26 @@ const MAX_DEPARTED: usize = 10_000;
 /// How often expired keys and users are looked for. Nothing expires within less than a week.
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(3_600);
 
+/// How long a list of users that is null is taken for a mistake: 20 lists at the default interval. An account whose users
+/// were really all reset is reported as unreadable for so long.
+const LONGEST_DOUBT: Duration = Duration::from_secs(600);
+
 impl Account {
+    /// Takes a list of users that is null for a partial one, if users were listed before. Some servers write an empty list
+    /// as null, so it counts as empty once there was nothing else for ten minutes.
+    pub fn doubt_null(&mut self, summary: &mut Summary, now: Instant) {
+        let listed = self.roster.listed_after(None).count();
+        if !summary.is_null || listed == 0 {
+            self.null_since = None;
+            return;
+        }
+        let since = *self.null_since.get_or_insert(now);
+        if now.since(since) < LONGEST_DOUBT && summary.completeness == Completeness::Complete {
+            let users = if listed == 1 { "one user was".to_owned() } else { format!("{listed} users were") };
+            summary.completeness = Completeness::Partial(format!("it is null, and {users} listed before"));
+        }
+    }
+
     /// The summary was read. `local_date` is the date on our own clock.
     pub fn summary_read(&mut self, summary: &Summary, now: Instant, local_date: Timestamp) {
         let date = summary.date.unwrap_or(local_date);
@@ -60,6 +79,7 @@ impl Account {
         self.reject(Resource::Behaviors, rejected.into());
         self.add_unexpected(Resource::Behaviors, &odd);
         behaviors.sort_by(|a, b| a.id.cmp(&b.id));
+        keep_settings(&mut behaviors, self.behaviors.as_deref().unwrap_or_default());
         self.ledger.list_behaviors(&behaviors);
         self.labels = LabelsReady::Yes;
         let is_different = self.behaviors.replace(behaviors) != self.behaviors;
@@ -163,5 +183,39 @@ impl Account {
         }
         self.failing_users.retain(|id| !dropped.contains(id));
         self.roster.remove(dropped);
+    }
+}
+
+/// Takes over what a behavior no longer says of whether it is enabled. Both lists are sorted by id.
+fn keep_settings(behaviors: &mut [Behavior], before: &[Behavior]) {
+    for behavior in behaviors.iter_mut().filter(|behavior| behavior.enabled.is_none()) {
+        let earlier = before.binary_search_by(|earlier| earlier.id.cmp(&behavior.id)).ok();
+        behavior.enabled = earlier.and_then(|at| before.get(at)).and_then(|earlier| earlier.enabled);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Level;
+
+    #[test]
+    fn a_behavior_keeps_its_setting_while_the_list_does_not_say_it() {
+        let behavior = |id: &str, enabled| Behavior {
+            id: id.to_owned(),
+            name: String::new(),
+            description: String::new(),
+            enabled,
+            level: Level::Low,
+        };
+        let before = [behavior("a", Some(true)), behavior("b", Some(false)), behavior("d", None)];
+        let mut now = ["a", "b", "c", "d"].map(|id| behavior(id, None)).to_vec();
+        now.push(behavior("e", Some(true)));
+        keep_settings(&mut now, &before);
+        let settings: Vec<_> = now.iter().map(|behavior| behavior.enabled).collect();
+        assert_eq!(settings, [Some(true), Some(false), None, None, Some(true)]);
+        let mut changed = [behavior("a", Some(false))];
+        keep_settings(&mut changed, &before);
+        assert_eq!(changed[0].enabled, Some(false), "what the list says is newer");
     }
 }

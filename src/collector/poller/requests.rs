@@ -36,7 +36,10 @@ impl Poller {
 
     async fn read_summary(&mut self) {
         let client = self.connection.client.clone();
-        let Some(answer) = self.answer(client.summary()).await else { return };
+        let Some(mut answer) = self.answer(client.summary()).await else { return };
+        if let Ok(summary) = &mut answer {
+            self.parts.account.doubt_null(summary, self.parts.clock.now());
+        }
         let found = answer.as_ref().ok().map(|summary| (summary.completeness.clone(), summary.odd.clone()));
         let skipped = self.parts.account.departures_skipped();
         self.apply(Resource::Summary, answer, |account, summary, now, local_date| {

@@ -73,13 +73,19 @@ fn parse(text: &str) -> Result<Settings, String> {
 /// The behaviors whose settings differ from `wanted`.
 ///
 /// # Errors
-/// `wanted` has the id of a behavior that does not exist.
+/// `wanted` has the id of a behavior that does not exist, or of one that Cloudflare does not say of whether it is enabled.
 pub(super) fn differences(behaviors: &[Behavior], wanted: &Settings) -> Result<Vec<Difference>, Failure> {
     let now = settings(behaviors);
-    let unknown = wanted.keys().filter(|id| !now.contains_key(*id)).map(String::as_str);
-    let unknown: Vec<&str> = unknown.collect();
+    let missing = |known: &dyn Fn(&str) -> bool| -> Vec<&str> {
+        wanted.keys().map(String::as_str).filter(|id| !known(id)).collect()
+    };
+    let unknown = missing(&|id| behaviors.iter().any(|behavior| behavior.id == id));
     if !unknown.is_empty() {
         return Err(unknown_ids(&unknown, behaviors));
+    }
+    let unreadable = missing(&|id| now.contains_key(id));
+    if !unreadable.is_empty() {
+        return Err(without_setting(&unreadable));
     }
     let pairs = wanted.iter().filter_map(|(id, wanted)| Some((id, now.get(id)?, wanted)));
     let differing = pairs.filter(|(_, now, wanted)| now != wanted);
@@ -92,10 +98,19 @@ pub(super) fn unknown_ids(ids: &[&str], behaviors: &[Behavior]) -> Failure {
     Failure::Usage(format!("no such behavior: {}; the behaviors are: {known}", listed(ids.iter().copied())))
 }
 
-/// The current settings of the behaviors.
+/// The error for behaviors that Cloudflare does not say of whether they are enabled.
+pub(super) fn without_setting(ids: &[&str]) -> Failure {
+    let ids = listed(ids.iter().copied());
+    Failure::Runtime(format!("cloudflare does not say whether {ids} is enabled; nothing was changed"))
+}
+
+/// The current settings of the behaviors, without those that Cloudflare does not say of whether they are enabled.
 pub(super) fn settings(behaviors: &[Behavior]) -> Settings {
-    let setting = |behavior: &Behavior| BehaviorSetting { enabled: behavior.enabled, level: behavior.level };
-    behaviors.iter().map(|behavior| (behavior.id.clone(), setting(behavior))).collect()
+    let setting = |behavior: &Behavior| {
+        let enabled = behavior.enabled?;
+        Some((behavior.id.clone(), BehaviorSetting { enabled, level: behavior.level }))
+    };
+    behaviors.iter().filter_map(setting).collect()
 }
 
 impl Difference {
@@ -220,9 +235,10 @@ mod tests {
             level,
         };
         let now = [
-            behavior("a", true, Level::Low),
-            behavior("b", true, Level::Unknown),
-            behavior("c", false, Level::High),
+            behavior("a", Some(true), Level::Low),
+            behavior("b", Some(true), Level::Unknown),
+            behavior("c", Some(false), Level::High),
+            behavior("e", None, Level::High),
         ];
         let wanted = |id: &str, enabled, level| Settings::from([(id.to_owned(), setting(enabled, level))]);
         for (wanted, text) in [
@@ -235,6 +251,9 @@ mod tests {
             assert_eq!(found.first().map(Difference::text).as_deref(), text);
         }
         let refusal = differences(&now, &wanted("d", true, Level::Low)).unwrap_err();
-        assert_eq!(refusal, Failure::Usage("no such behavior: d; the behaviors are: a, b, c".to_owned()));
+        assert_eq!(refusal, Failure::Usage("no such behavior: d; the behaviors are: a, b, c, e".to_owned()));
+        let refusal = differences(&now, &wanted("e", true, Level::Low)).unwrap_err();
+        let text = "cloudflare does not say whether e is enabled; nothing was changed";
+        assert_eq!(refusal, Failure::Runtime(text.to_owned()));
     }
 }

@@ -80,7 +80,8 @@ fn setting(set: &SetBehavior, behaviors: &[Behavior]) -> Result<BehaviorSetting,
     let Some(now) = behaviors.iter().find(|behavior| behavior.id == set.id) else {
         return Err(baseline::unknown_ids(&[&set.id], behaviors));
     };
-    let enabled = if set.enable || set.disable { set.enable } else { now.enabled };
+    let enabled = if set.enable || set.disable { Some(set.enable) } else { now.enabled };
+    let enabled = enabled.ok_or_else(|| baseline::without_setting(&[&set.id]))?;
     match set.level.unwrap_or(now.level) {
         Level::Unknown | Level::Unrecognized => {
             let text = format!(
@@ -196,7 +197,7 @@ struct Shown<'a> {
     id: &'a str,
     name: &'a str,
     description: &'a str,
-    enabled: bool,
+    enabled: Option<bool>,
     risk_level: &'static str,
 }
 
@@ -212,7 +213,8 @@ fn list(session: &Session, behaviors: &[Behavior]) -> Sheet {
         let [id, name, description, level] =
             [&*behavior.id, &*behavior.name, &*behavior.description, behavior.level.as_str()]
                 .map(str::to_owned);
-        vec![id, name, description, behavior.enabled.to_string(), level]
+        let enabled = behavior.enabled.map_or_else(|| "unknown".to_owned(), |enabled| enabled.to_string());
+        vec![id, name, description, enabled, level]
     };
     let rows = behaviors.iter().map(shown).collect();
     let behaviors = behaviors.iter().map(|behavior| Shown {

@@ -231,7 +231,7 @@ mod tests {
             id: "imp_travel".to_owned(),
             name: "Impossible Travel".to_owned(),
             description: String::new(),
-            enabled: true,
+            enabled: Some(true),
             level: Level::High,
         }]);
         let (high, low) = (Level::High, Level::Low);

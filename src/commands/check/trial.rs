@@ -164,9 +164,10 @@ fn token(status: &TokenStatus) -> Result<Answer, Problem> {
 }
 
 fn behaviors(found: &Listing<Behavior>) -> Result<Answer, Problem> {
-    let enabled = found.rows.iter().filter(|behavior| behavior.enabled).count();
+    let enabled = found.rows.iter().filter(|behavior| behavior.enabled == Some(true)).count();
     let text = format!("{}, {enabled} enabled", counted(found.rows.len(), "behavior"));
-    whole(&Completeness::Complete, text, found.rejected as usize)
+    let silent = found.rows.iter().filter(|behavior| behavior.enabled.is_none()).count();
+    whole(&Completeness::Complete, text, found.rejected as usize + silent)
 }
 
 fn integrations(found: &Listing<Integration>) -> Result<Answer, Problem> {

@@ -83,6 +83,12 @@ function facts({ users, events, budget, token_expiry: expiry }) {
   return list.length > 0 && element("dl", {}, list.map(([term, words]) => element("div", {}, element("dt", {}, term), element("dd", {}, words))));
 }
 
+/** What to say of a behavior that is not known to be enabled. */
+function setting(behavior) {
+  if (!behavior) return "not listed";
+  return behavior.enabled === null ? "unknown" : "disabled";
+}
+
 /** The behaviors and their events. Those with the most recent events come first. */
 function events({ behaviors, events: counted, resources }) {
   const interval = resources.summary.interval_seconds ?? 0;
@@ -98,7 +104,7 @@ function events({ behaviors, events: counted, resources }) {
     const values = counted?.trend?.values[label];
     const settings = [
       [name, name === label ? null : element("span", { class: "small id" }, label)],
-      behavior?.enabled ? "enabled" : element("span", { class: "faint" }, behavior ? "disabled" : "not listed"),
+      behavior?.enabled ? "enabled" : element("span", { class: "faint" }, setting(behavior)),
       behavior ? element("span", { class: `level ${behavior.risk_level}` }, behavior.risk_level) : "unknown",
     ];
     return counted === null ? settings : [

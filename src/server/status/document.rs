@@ -96,7 +96,7 @@ struct Levels<T> {
 struct Behavior<'a> {
     behavior: &'a str,
     name: &'a str,
-    enabled: bool,
+    enabled: Option<bool>,
     risk_level: &'static str,
 }
 

@@ -17,6 +17,7 @@ async fn result_info_has_totals_of_every_kind() {
         ),
         ("null", json!({"page": 1, "per_page": 10, "count": 10, "total_count": null, "total_pages": null})),
         ("zero", json!({"page": 1, "per_page": 10, "count": 0, "total_count": 0, "total_pages": 0})),
+        ("page", json!({"page": 1, "per_page": 10, "count": 10, "total_count": 10, "total_pages": 1})),
         ("absent", json!({"page": 1, "per_page": 10, "count": 10})),
         ("no_info", json!(null)),
     ] {
@@ -24,6 +25,49 @@ async fn result_info_has_totals_of_every_kind() {
         let (_, summary) = server.json("/summary").await;
         assert_eq!(summary["result_info"], info, "{totals}");
         assert_eq!(summary["result"]["users"].as_array().map(Vec::len), Some(10), "{totals}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_may_name_another_page_size_than_it_uses() {
+    for (per_page, unasked, asked) in [
+        ("granted", json!(10), json!(10)),
+        ("asked", json!(10), json!(1_000)),
+        ("absent", json!(null), json!(null)),
+    ] {
+        let server = paged(&format!("per_page: {per_page}")).await;
+        for (query, wanted) in [("", unasked), ("?per_page=1000", asked)] {
+            let (_, summary) = server.json(&format!("/summary{query}")).await;
+            assert_eq!(summary["result_info"]["per_page"], wanted, "{per_page} {query}");
+            assert_eq!(summary["result"]["users"].as_array().map(Vec::len), Some(10));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_may_say_no_more_than_that_there_are_more_rows() {
+    for (next_page, pointer, said, page_2) in [
+        ("has_more", "/result_info/has_more", json!(true), 10..20),
+        ("nowhere", "/result_info/has_more", json!(true), 0..10),
+        ("next", "/result_info/next", json!("?page=2&per_page=10"), 10..20),
+    ] {
+        let server = paged(&format!("totals: absent, next_page: {next_page}")).await;
+        let (_, summary) = server.json("/summary").await;
+        assert_eq!(summary.pointer(pointer), Some(&said), "{next_page}");
+        let all = TestServer::of(Scenario::generated(25, 1)).await.users("/summary").await;
+        assert_eq!(server.users("/summary?page=2").await, all[page_2], "{next_page}");
+    }
+    let server = paged("totals: absent, next_page: long_cursor").await;
+    let (_, summary) = server.json("/summary").await;
+    assert!(text(&summary["result_info"]["cursor"]).len() > 3_000);
+}
+
+#[tokio::test]
+async fn only_requests_for_larger_pages_fail() {
+    let server = paged("totals: absent").await;
+    server.simulator.inject(FaultRule::at(Endpoint::Summary, Fault::LargePages { above: 20 }));
+    for (query, status) in [("", 200), ("?per_page=20", 200), ("?per_page=21", 504), ("?page=2", 200)] {
+        assert_eq!(server.get(&format!("/summary{query}")).await.status(), status, "{query}");
     }
 }
 

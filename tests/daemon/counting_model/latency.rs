@@ -173,6 +173,7 @@ impl Crowd {
             unreadable: Vec::new(),
             anonymous: 0,
             odd: OddFields::default(),
+            is_null: false,
             completeness: Completeness::Complete,
             date,
             identities: None,

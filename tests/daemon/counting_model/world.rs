@@ -326,6 +326,7 @@ impl World {
         let date = Some(self.date());
         let mut summary = Summary {
             odd: OddFields::default(),
+            is_null: false,
             rows,
             unreadable: Vec::new(),
             anonymous: 0,
@@ -370,7 +371,7 @@ impl World {
             id: id.to_owned(),
             name: name.to_owned(),
             description: String::new(),
-            enabled: true,
+            enabled: Some(true),
             level: Level::Low,
         };
         let rows = BEHAVIORS.into_iter().take(self.behavior_count()).map(behavior).collect();

@@ -162,3 +162,66 @@ async fn counters_survive_a_restart_whatever_a_users_row_lacks() {
     rig.until("all are counted", |scrape| scrape.sum("events_total") == 2.0).await;
     rig.stop().await.expect("a clean end");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_is_null_is_no_empty_list_until_it_stays_null() {
+    let rig = start("null_list").await;
+    rig.inject(on_summary(set("/result/users", Value::Null)));
+    let scrape = rig.until("the list is incomplete", |scrape| scrape.get("up") == Some(0.0)).await;
+    assert_eq!(scrape.sum("users"), 2.0, "the last list stays");
+    rig.until_logged(&[
+        "WARN",
+        "the list of users is incomplete",
+        "it is null, and 2 users were listed before",
+    ])
+    .await;
+    rig.until("it is believed", |scrape| is_up(scrape) && scrape.sum("users") == 0.0).await;
+    // After ten minutes, and not before.
+    let requests = rig.simulator.ground_truth().requests_total;
+    let lists: u64 =
+        requests.iter().filter(|total| total.endpoint == Endpoint::Summary).map(|total| total.count).sum();
+    assert!(lists > 50, "{lists} lists in intervals of ten seconds");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_without_a_name_counts_for_other_behaviors() {
+    let rig = start("nameless_events").await;
+    rig.inject(FaultRule::at(Endpoint::User, set("/result/events/*/name", Value::Null)));
+    for user in [FIRST, SECOND] {
+        rig.simulator.append_event(ACCOUNT, user, "imp_travel", rig.clock.date()).expect("the user exists");
+    }
+    let scrape = rig.until("both are counted", |scrape| scrape.sum("events_total") == 2.0).await;
+    assert_eq!(scrape.sum("events_total{account=\"nameless_events\",behavior=\"other\""), 2.0);
+    assert!(unexpected(&scrape, "user", "name") >= 2.0);
+    rig.simulator.clear_faults();
+    rig.simulator.append_event(ACCOUNT, FIRST, "imp_travel", rig.clock.date()).expect("the user exists");
+    let scrape = rig.until("the third is counted", |scrape| scrape.sum("events_total") >= 3.0).await;
+    assert_eq!(scrape.sum("events_total"), 3.0, "none is counted again under its name");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_behavior_that_does_not_say_whether_it_is_enabled_stays_as_it_was() {
+    let rig = start("unsaid_setting").await;
+    let series = "behavior_enabled{behavior=\"imp_travel\"}";
+    let before = rig.scrape().await.get(series);
+    assert!(before.is_some());
+    rig.inject(FaultRule::at(Endpoint::Behaviors, set("/result/behaviors/imp_travel/enabled", Value::Null)));
+    let scrape =
+        rig.until("it is reported", |scrape| unexpected(scrape, "behaviors", "enabled") >= 3.0).await;
+    assert_eq!(scrape.get(series), before);
+    assert_eq!(scrape.own("rejected_rows_total{resource=\"behaviors\"}"), Some(0.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_contradicting_rows_the_dangerous_one_counts_and_it_is_said_once() {
+    let rig = start("contradictions").await;
+    let high = "users{max_risk_level=\"high\"}";
+    assert_eq!(rig.scrape().await.get(high), Some(2.0));
+    rig.inject(on_summary(Fault::ContradictingRows));
+    let scrape =
+        rig.until("it is reported", |scrape| unexpected(scrape, "summary", "max_risk_level") >= 6.0).await;
+    assert_eq!((scrape.get(high), is_up(&scrape)), (Some(2.0), true));
+    let logs = rig.logs();
+    let said = lines(&logs, &["WARN", "max_risk_level differs between two rows for the same id"]);
+    assert_eq!(said.len(), 1, "{logs:#?}");
+}

@@ -1,0 +1,251 @@
+//! What a client has learned about the pages of each list: which page size the server grants, whether it uses page numbers,
+//! and whether its totals count the whole list.
+//!
+//! Nothing of this is documented, and the answers may be silent about it. Then one more request shows it, and the result
+//! is kept as long as the process runs.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::error::{Error, Kind, SideEffect};
+
+/// So many failures in a row of requests with the larger page size are a reason to try the server's own size.
+const FAILURES: u32 = 2;
+
+/// After it was given up, the larger size is not tried for so many lists with pages, then for twice as many, and so on.
+const FIRST_PAUSE: u32 = 16;
+
+/// The longest such pause: a day, if the list is read every minute or two.
+const LONGEST_PAUSE: u32 = 1_024;
+
+/// What the client knows about the pages of each list.
+#[derive(Debug)]
+pub(super) struct Paging {
+    pub(super) summary: ListPaging,
+    pub(super) user: ListPaging,
+}
+
+/// What the client knows about the pages of one list.
+#[derive(Debug)]
+pub(super) struct ListPaging {
+    /// The size to ask for once a list turns out to have pages.
+    pub(super) larger_size: u32,
+    learned: Mutex<Learned>,
+}
+
+#[derive(Debug)]
+struct Learned {
+    larger: Larger,
+    /// Failures in a row of requests for the larger size that say nothing about it.
+    failures: u32,
+    /// For how many more lists with pages the larger size is not tried.
+    pause: u32,
+    next_pause: u32,
+    facts: Facts,
+}
+
+/// The larger page size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Larger {
+    Untried,
+    /// Even the first request asks for it.
+    Granted,
+    /// The server keeps its own size, or refuses the request.
+    Refused,
+}
+
+/// What decides whether a page may be full although the answer does not say so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// The rows of the largest page after which the list was followed to its end.
+    pub(super) largest_page: usize,
+    pub(super) page_numbers: PageNumbers,
+    pub(super) totals: Totals,
+}
+
+/// Whether the server uses the page number of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum PageNumbers {
+    #[default]
+    Unknown,
+    Used,
+    /// Another page number gave the same page.
+    Ignored,
+}
+
+/// Whether `total_count` counts the whole list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Totals {
+    /// It may count each page: it was never larger than one.
+    #[default]
+    Unproven,
+    /// A total that was larger than its page was the number of elements in the end.
+    Proven,
+}
+
+/// What to do after the first page failed in the larger size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fallback {
+    /// Ask for it in the server's own size.
+    OwnSize,
+    None,
+}
+
+impl Paging {
+    pub(super) fn new(larger_size: u32) -> Self {
+        Self { summary: ListPaging::new(larger_size), user: ListPaging::new(larger_size) }
+    }
+}
+
+impl ListPaging {
+    fn new(larger_size: u32) -> Self {
+        let learned = Learned {
+            larger: Larger::Untried,
+            failures: 0,
+            pause: 0,
+            next_pause: FIRST_PAUSE,
+            facts: Facts::default(),
+        };
+        Self { larger_size, learned: Mutex::new(learned) }
+    }
+
+    fn learned(&self) -> MutexGuard<'_, Learned> {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The larger size, if the server grants it.
+    pub(super) fn granted(&self) -> Option<u32> {
+        (self.learned().larger == Larger::Granted).then_some(self.larger_size)
+    }
+
+    pub(super) fn facts(&self) -> Facts {
+        self.learned().facts
+    }
+
+    /// Whether to try the larger size for a list that has pages. Counts the lists of a pause.
+    pub(super) fn try_larger(&self) -> bool {
+        let mut learned = self.learned();
+        let is_due = learned.larger == Larger::Untried && learned.pause == 0;
+        learned.pause = learned.pause.saturating_sub(1);
+        is_due
+    }
+
+    /// The server grants the larger size.
+    pub(super) fn larger_is_granted(&self) {
+        let mut learned = self.learned();
+        (learned.larger, learned.failures) = (Larger::Granted, 0);
+        // Pages of the server's own size say nothing about larger ones.
+        learned.facts.largest_page = 0;
+    }
+
+    /// The server keeps its own size, or refuses the larger one.
+    pub(super) fn larger_is_refused(&self) {
+        let mut learned = self.learned();
+        (learned.larger, learned.facts.largest_page) = (Larger::Refused, 0);
+    }
+
+    /// A request with the larger size succeeded.
+    pub(super) fn larger_succeeded(&self) {
+        self.learned().failures = 0;
+    }
+
+    /// The first page failed in the larger size, and the request was not refused for the whole account.
+    pub(super) fn larger_failed(&self, error: &Error) -> Fallback {
+        let mut learned = self.learned();
+        match error.kind() {
+            Kind::Invalid => Fallback::OwnSize,
+            // Neither says anything about the size: there is no such user, or no connection.
+            Kind::NotFound => Fallback::None,
+            _ if error.effect() == SideEffect::None => Fallback::None,
+            _ => {
+                learned.failures = learned.failures.saturating_add(1);
+                if learned.failures.is_multiple_of(FAILURES) { Fallback::OwnSize } else { Fallback::None }
+            }
+        }
+    }
+
+    /// The larger size does not work now, and the server's own does.
+    pub(super) fn give_up_larger(&self) {
+        let mut learned = self.learned();
+        (learned.larger, learned.failures) = (Larger::Untried, 0);
+        learned.pause = learned.next_pause;
+        learned.next_pause = learned.next_pause.saturating_mul(2).min(LONGEST_PAUSE);
+        learned.facts.largest_page = 0;
+    }
+
+    /// A list was followed to its end; none of its pages had more rows than this.
+    pub(super) fn followed(&self, largest_page: usize) {
+        let facts = &mut self.learned().facts;
+        facts.largest_page = facts.largest_page.max(largest_page);
+    }
+
+    pub(super) fn page_numbers(&self, page_numbers: PageNumbers) {
+        self.learned().facts.page_numbers = page_numbers;
+    }
+
+    pub(super) fn totals_are_proven(&self) {
+        self.learned().facts.totals = Totals::Proven;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloudflare::operation::Operation;
+
+    fn error(kind: Kind) -> Error {
+        Error::new(Operation::Summary, kind, "")
+    }
+
+    #[test]
+    fn the_servers_own_size_is_tried_after_two_failures_or_one_refusal() {
+        for (kinds, wanted) in [
+            (&[Kind::Invalid][..], Fallback::OwnSize),
+            (&[Kind::Unavailable], Fallback::None),
+            (&[Kind::Unavailable, Kind::Timeout], Fallback::OwnSize),
+            (&[Kind::Timeout, Kind::Shape, Kind::Timeout], Fallback::None),
+            (&[Kind::NotFound, Kind::NotFound], Fallback::None),
+            (&[Kind::Unavailable, Kind::NotFound], Fallback::None),
+        ] {
+            let paging = ListPaging::new(1_000);
+            paging.larger_is_granted();
+            let last = kinds.iter().map(|kind| paging.larger_failed(&error(*kind))).last();
+            assert_eq!(last, Some(wanted), "{kinds:?}");
+            let unsent = error(Kind::Unavailable).unsent();
+            assert_eq!(paging.larger_failed(&unsent), Fallback::None, "nothing was asked");
+            paging.larger_succeeded();
+            assert_eq!(paging.larger_failed(&error(Kind::Timeout)), Fallback::None, "a success ends the row");
+        }
+    }
+
+    #[test]
+    fn a_size_that_was_given_up_is_tried_again_after_longer_and_longer_pauses() {
+        let paging = ListPaging::new(1_000);
+        assert_eq!(paging.granted(), None);
+        for pause in [0, 16, 32, 64, 128, 256, 512, 1_024, 1_024] {
+            for _ in 0..pause {
+                assert!(!paging.try_larger());
+            }
+            assert!(paging.try_larger(), "after {pause} lists");
+            paging.larger_is_granted();
+            assert_eq!((paging.granted(), paging.try_larger()), (Some(1_000), false));
+            paging.give_up_larger();
+            assert_eq!(paging.granted(), None);
+        }
+        paging.larger_is_refused();
+        assert!((0..2_000).all(|_| !paging.try_larger()));
+    }
+
+    #[test]
+    fn the_largest_page_belongs_to_a_page_size() {
+        let paging = ListPaging::new(1_000);
+        let largest = || paging.facts().largest_page;
+        paging.followed(20);
+        paging.followed(10);
+        assert_eq!(largest(), 20);
+        paging.larger_is_granted();
+        assert_eq!(largest(), 0);
+        paging.followed(100);
+        paging.give_up_larger();
+        assert_eq!(largest(), 0);
+    }
+}

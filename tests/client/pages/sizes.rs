@@ -1,0 +1,244 @@
+//! The size of pages: which one is requested, and what is done where no answer names it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use uuid::Uuid;
+use zt_risk_exporter::cloudflare::Pii;
+use zt_risk_exporter::model::Completeness;
+
+use super::{page, partial, query, user};
+use crate::canned::{Canned, answer, bad, budget, client, within_seconds};
+
+/// A server of `total` users in pages of 20, or of the requested size up to `largest`.
+async fn paging(total: usize, largest: usize) -> Canned {
+    Canned::start(move |_, asked| {
+        let size = query(asked, "per_page").unwrap_or(20).min(largest);
+        let number = query(asked, "page").unwrap_or(1);
+        let from = (number - 1) * size;
+        let info = format!(r#""page":{number},"total_count":{total},"total_pages":{}"#, total.div_ceil(size));
+        page((from..total.min(from + size)).map(user), &info)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn all_pages_are_read_in_the_largest_accepted_size() {
+    for (largest, wanted) in [
+        (1_000, &["/summary", "/summary?page=1&per_page=1000", "/summary?page=2&per_page=1000"][..]),
+        (
+            20,
+            &[
+                "/summary",
+                "/summary?page=1&per_page=1000",
+                "/summary?page=2",
+                "/summary?page=3",
+                "/summary?page=4",
+            ][..],
+        ),
+    ] {
+        let total = if largest == 20 { 75 } else { 1_500 };
+        let server = paging(total, largest).await;
+        let mut options = server.options();
+        options.pii = Pii::Keep;
+        let summary = client(options, &budget()).summary().await.unwrap();
+        assert_eq!((summary.rows.len(), &summary.completeness), (total, &Completeness::Complete));
+        assert!(summary.rows.is_sorted_by_key(|row| row.user));
+        let identities = summary.identities.unwrap();
+        assert_eq!(identities.get(Uuid::from_u128(74)), Some(("74@e", "n")));
+        let wanted: Vec<String> = wanted.iter().map(|line| format!("GET {line}")).collect();
+        assert_eq!(server.lines(), wanted);
+        assert_eq!(summary.pages as usize, wanted.len());
+    }
+}
+
+#[tokio::test]
+async fn the_accepted_page_size_is_remembered() {
+    for (largest, wanted) in [
+        (1_000, vec!["GET /summary?page=1&per_page=1000"]),
+        (20, vec!["GET /summary", "GET /summary?page=2"]),
+    ] {
+        let server = paging(40, largest).await;
+        let client = server.client();
+        client.summary().await.unwrap();
+        let before = server.requests().len();
+        assert_eq!(client.summary().await.unwrap().completeness, Completeness::Complete);
+        assert_eq!(server.lines()[before..], wanted);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_page_size_is_not_requested_again() {
+    let server = Canned::start(|_, asked| match query(asked, "per_page") {
+        Some(_) => bad(400, 1004, "per_page is too large"),
+        None => {
+            let number = query(asked, "page").unwrap_or(1);
+            page((number * 2 - 2..number * 2).map(user), r#""total_pages":2,"total_count":4"#)
+        }
+    })
+    .await;
+    let client = server.client();
+    for pages in [3, 2] {
+        let summary = client.summary().await.unwrap();
+        assert_eq!(
+            (summary.rows.len(), summary.completeness, summary.pages),
+            (4, Completeness::Complete, pages)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_page_size_that_is_refused_later_is_not_requested_again() {
+    let server = Canned::start(|before, asked| {
+        let number = query(asked, "page").unwrap_or(1);
+        match query(asked, "per_page") {
+            // The first reading sends a request without a size, then one with a size.
+            Some(_) if before < 2 => page((0..4).map(user), r#""total_pages":1,"total_count":4"#),
+            Some(_) => bad(400, 1004, "per_page is too large"),
+            None => page((number * 2 - 2..number * 2).map(user), r#""total_pages":2,"total_count":4"#),
+        }
+    })
+    .await;
+    let client = server.client();
+    for wanted in [
+        &["GET /summary", "GET /summary?page=1&per_page=1000"][..],
+        &["GET /summary?page=1&per_page=1000", "GET /summary", "GET /summary?page=2"],
+        &["GET /summary", "GET /summary?page=2"],
+    ] {
+        let before = server.requests().len();
+        let summary = client.summary().await.unwrap();
+        assert_eq!((summary.rows.len(), summary.completeness), (4, Completeness::Complete));
+        assert_eq!(server.lines()[before..], *wanted);
+    }
+}
+
+#[tokio::test]
+async fn a_list_without_pages_takes_one_request_once_its_size_is_known() {
+    for (info, completeness, requests) in [
+        // The answer names its size, or a total that it reaches.
+        (r#""per_page":20"#, Completeness::Complete, [1, 1, 1]),
+        (
+            r#""page":1,"per_page":20,"count":3,"total_count":3,"total_pages":1"#,
+            Completeness::Complete,
+            [1, 1, 1],
+        ),
+        // It does not, so the first reading asks for page 2, and the server repeats page 1.
+        ("", Completeness::Complete, [2, 1, 1]),
+        (r#""total_count":3"#, Completeness::Complete, [2, 1, 1]),
+        (r#""total_count":3,"total_pages":1"#, Completeness::Complete, [2, 1, 1]),
+        (r#""count":900,"per_page":1,"page":1"#, Completeness::Complete, [2, 1, 1]),
+        (r#""total_count":null,"total_pages":"many""#, Completeness::Complete, [2, 1, 1]),
+        (r#""total_count":2"#, partial("3 of 2 elements arrived"), [2, 2, 2]),
+    ] {
+        let server = Canned::script([page((0..3).map(user), info)]).await;
+        let client = server.client();
+        for requests in requests {
+            let before = server.requests().len();
+            let summary = within_seconds(client.summary()).await.unwrap();
+            assert_eq!((summary.rows.len(), &summary.completeness), (3, &completeness), "{info}");
+            assert_eq!(server.requests().len() - before, requests, "{info}: {:?}", server.lines());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_whose_size_is_unknown_is_asked_for_more_when_it_is_larger_than_ever() {
+    let users = Arc::new(AtomicUsize::new(0));
+    let now = Arc::clone(&users);
+    let server = Canned::start(move |_, asked| {
+        let from = (query(asked, "page").unwrap_or(1) - 1) * 20;
+        let total = now.load(Ordering::Relaxed);
+        page((from.min(total)..total.min(from + 20)).map(user), "")
+    })
+    .await;
+    let client = server.client();
+    for (total, requests) in [
+        // Page 2 is empty.
+        (10, &["GET /summary", "GET /summary?page=2"][..]),
+        (9, &["GET /summary"]),
+        // A page may have 10 users, and the server turns pages, so the larger size is tried once.
+        (10, &["GET /summary", "GET /summary?page=1&per_page=1000", "GET /summary?page=2"]),
+        (10, &["GET /summary", "GET /summary?page=2"]),
+        (45, &["GET /summary", "GET /summary?page=2", "GET /summary?page=3"]),
+        (19, &["GET /summary"]),
+        (20, &["GET /summary", "GET /summary?page=2"]),
+    ] {
+        users.store(total, Ordering::Relaxed);
+        let before = server.requests().len();
+        let summary = within_seconds(client.summary()).await.unwrap();
+        assert_eq!((summary.rows.len(), summary.completeness), (total, Completeness::Complete));
+        assert_eq!(server.lines()[before..], *requests, "{total} users");
+    }
+}
+
+/// A server whose larger pages fail as long as the flag is set. Without a size, it has pages of two users.
+async fn failing_when_large(fails: &Arc<AtomicBool>) -> Canned {
+    let fails = Arc::clone(fails);
+    Canned::start(move |_, asked| {
+        let size = query(asked, "per_page");
+        if size.is_some() && fails.load(Ordering::Relaxed) {
+            return answer(504, &["Content-Type: text/html"], "<html>gateway time-out</html>");
+        }
+        let (number, size) = (query(asked, "page").unwrap_or(1), size.unwrap_or(2));
+        let from = (number - 1) * size;
+        let info = format!(
+            r#""page":{number},"per_page":{size},"total_count":4,"total_pages":{}"#,
+            4_usize.div_ceil(size)
+        );
+        page((from.min(4)..4.min(from + size)).map(user), &info)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_granted_size_that_fails_twice_is_given_up_for_a_while() {
+    let fails = Arc::new(AtomicBool::new(false));
+    let server = failing_when_large(&fails).await;
+    let mut options = server.options();
+    options.attempts = 1;
+    let client = client(options, &budget());
+    let own_size = &["GET /summary", "GET /summary?page=2"][..];
+    let larger = &["GET /summary?page=1&per_page=1000"][..];
+    let mut readings = vec![
+        (false, true, [&own_size[..1], larger].concat()),
+        (false, true, larger.to_vec()),
+        (true, false, larger.to_vec()),
+        (true, true, [larger, own_size].concat()),
+    ];
+    readings.extend(std::iter::repeat_n((true, true, own_size.to_vec()), 15));
+    // Then it is tried again, and given up after two failures again.
+    readings.extend([
+        (true, true, [&own_size[..1], larger, &own_size[1..]].concat()),
+        (true, true, [&own_size[..1], larger, &own_size[1..]].concat()),
+        (false, true, own_size.to_vec()),
+    ]);
+    for (number, (failing, succeeds, wanted)) in readings.into_iter().enumerate() {
+        fails.store(failing, Ordering::Relaxed);
+        let before = server.requests().len();
+        let summary = within_seconds(client.summary()).await;
+        assert_eq!(summary.is_ok(), succeeds, "reading {number}: {summary:?}");
+        if let Ok(summary) = summary {
+            assert_eq!((summary.rows.len(), summary.completeness), (4, Completeness::Complete));
+        }
+        assert_eq!(server.lines()[before..], wanted, "reading {number}");
+    }
+}
+
+#[tokio::test]
+async fn larger_pages_are_not_tried_if_they_would_not_help() {
+    // A page as large as the one that would be requested, and a page whose text takes much of the limit.
+    for (users, pii, text_bytes) in [(1_000, Pii::Drop, 1 << 20), (20, Pii::Keep, 10_000)] {
+        let server = Canned::start(move |_, asked| {
+            let from = (query(asked, "page").unwrap_or(1) - 1) * users;
+            let named =
+                |number: usize| user(number).replace(r#""name":"n""#, &format!(r#""name":"{:n>400}""#, "n"));
+            page((from..from + users).map(named), &format!(r#""total_count":{}"#, users * 2))
+        })
+        .await;
+        let mut options = server.options();
+        (options.pii, options.bounds.text_bytes) = (pii, text_bytes);
+        let summary = client(options, &budget()).summary().await.unwrap();
+        assert_eq!((summary.rows.len(), &summary.completeness), (users * 2, &Completeness::Complete));
+        assert_eq!(server.lines(), ["GET /summary", "GET /summary?page=2"]);
+    }
+}
