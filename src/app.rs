@@ -114,7 +114,7 @@ pub(crate) fn bind(listen: &Listen) -> Result<TcpListener, Error> {
 pub(crate) async fn serve(config: Config, source: ConfigSource, web: Option<Checked>) -> Result<(), Error> {
     let stop = stop_signal().map_err(Error::Signals)?;
     let hangup = Hangup::new().map_err(Error::Signals)?;
-    let ports = Ports::open(&config.web, web).await?;
+    let ports = Ports::open(&config.web, web)?;
     let config = Arc::new(config);
     let exporter = Exporter::new(Arc::clone(&config), &Clock::system(), &Tuning::default())?;
     log_addresses(&ports);
