@@ -40,7 +40,7 @@ pub(crate) use files::Files;
 pub(crate) use flags::{FileFlags, LogFlags};
 pub use flags::{Flags, WebFlags};
 pub(crate) use regular_file::read_regular_file;
-pub(crate) use reread::{ConfigSource, Fixed};
+pub(crate) use reread::{ConfigSource, SettingChange, SettingTexts};
 pub use secret_files::CredentialSource;
 pub(crate) use shard::Shard;
 pub(crate) use sources::Setting;
@@ -95,8 +95,8 @@ pub struct Config {
     pub auto_reload: Option<Duration>,
     /// The files that were read, apart from those with credentials: the pollers read these again themselves.
     pub files: Files,
-    /// What a reload must not change.
-    pub fixed: Fixed,
+    /// What a reload compares, apart from the accounts.
+    pub setting_texts: SettingTexts,
 }
 
 /// An account to watch.
@@ -149,7 +149,7 @@ pub struct Web {
     pub config_file: Option<PathBuf>,
     /// The path of the metrics.
     pub telemetry_path: String,
-    /// The second address, which has the health alone.
+    /// The second address, which serves only the health endpoints.
     pub health_address: Option<Listen>,
     /// Names that `Host` may have on a loopback address, in lower case.
     pub allowed_hosts: Vec<String>,
@@ -162,9 +162,9 @@ pub struct Web {
 /// Whether `/-/reload` reloads the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lifecycle {
-    /// It does.
+    /// `/-/reload` reloads the configuration.
     Enabled,
-    /// It is 403.
+    /// `/-/reload` answers 403.
     Disabled,
 }
 
@@ -241,7 +241,7 @@ impl Config {
     /// files with secrets.
     ///
     /// # Errors
-    /// All mistakes.
+    /// The configuration is invalid; the error lists all mistakes.
     pub fn load(
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -268,7 +268,7 @@ impl Config {
                 credentials: credentials?,
                 auto_reload,
                 files,
-                fixed: Fixed::of(&layers),
+                setting_texts: SettingTexts::of(&layers),
             })
         });
         let config = mistakes.note(config).flatten();

@@ -69,7 +69,7 @@ impl Checked {
         WebFile::parse(path, &config::yaml::read_text(path)?).map(|file| file.warnings)
     }
 
-    /// What is on, for people, without a secret.
+    /// A description of what is enabled, without secrets.
     pub(crate) fn summary(&self) -> Summary<'_> {
         let tls = self.view.tls.as_ref().and_then(|tls| tls.as_ref().ok());
         Summary { path: &self.path, file: &self.file, certificate: tls.map(|tls| &tls.certificate) }
@@ -202,7 +202,7 @@ impl Inner {
                 self.source.log(None);
                 return Ok(Arc::clone(&tls.config));
             }
-            (Ok(_), None) => "it turns TLS off, which takes a restart".to_owned(),
+            (Ok(_), None) => "it turns TLS off, which needs a restart".to_owned(),
             _ => view.problem().unwrap_or_default(),
         };
         self.source.log(Some(problem));
@@ -214,7 +214,7 @@ impl Inner {
         let file = view.file.as_ref().map_err(ToString::to_string)?;
         match (self.transport, &file.tls) {
             // A client policy must not be without effect because the port was opened without TLS.
-            (Transport::Plain, Some(_)) => Err("it turns TLS on, which takes a restart".to_owned()),
+            (Transport::Plain, Some(_)) => Err("it turns TLS on, which needs a restart".to_owned()),
             _ => {
                 if view.problem().is_none() {
                     self.source.log(None);

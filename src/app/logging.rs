@@ -22,7 +22,7 @@ use text_fields::TextFields;
 /// less than a megabyte.
 const QUEUED_LINES: usize = 4096;
 
-/// What [`start`] made.
+/// The state of the log after [`start`].
 static STARTED: OnceLock<Started> = OnceLock::new();
 
 struct Started {

@@ -1,7 +1,7 @@
 //! The proxy on the way to a remote host, from the environment.
 //!
 //! The HTTP library ignores a value that it cannot read, and an empty variable hides the others. A request that avoids
-//! the proxy can fail for reasons that nobody understands, or break a policy. So the variables are read here: blanks
+//! the proxy can fail for reasons that are hard to find, or break a policy. So the variables are read here: blanks
 //! around a value are removed, empty variables are skipped, and any other value must be the URL of a proxy.
 
 use std::time::Duration;

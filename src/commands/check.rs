@@ -1,7 +1,7 @@
 //! `check`: tries the configuration, the credentials and each resource of every account once, and reports what is missing.
 //!
 //! It sends the requests that the exporter would send, changes nothing, and prints no personal data. With `--offline` it
-//! judges the configuration alone.
+//! checks only the configuration.
 
 mod local;
 mod report;
@@ -30,7 +30,7 @@ use trial::Trial;
 /// Try the configuration, the credentials and each resource once, and report what is missing
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Check {
-    /// Judge the configuration alone: ask nothing of Cloudflare, and look at no other file
+    /// Check only the configuration: send no requests and read no secrets
     #[arg(long)]
     offline: bool,
     /// Only this account, by alias or id; may be repeated
@@ -64,7 +64,7 @@ impl Check {
             (0, 1) => Err(Failure::runtime("one check failed")),
             (0, failures) => Err(Failure::Runtime(format!("{failures} checks failed"))),
             (mistakes, _) => {
-                Err(Failure::Usage(format!("the configuration has {}", counted(mistakes, "mistake"))))
+                Err(Failure::Usage(format!("the configuration has {}", counted(mistakes, "error"))))
             }
         }
     }
@@ -88,7 +88,7 @@ impl Check {
         };
         let mut findings = local::configuration(config.accounts.len(), &config.warnings);
         findings.extend(web.iter().flat_map(local::web));
-        findings.extend(setup::block_on(ask(&config, &Clock::system()))?);
+        findings.extend(setup::block_on(try_all(&config, &Clock::system()))?);
         let report = Report::new(Mode::Online, findings);
         Ok(match web {
             Some(web) => report.with_web(web.summary().to_string()),
@@ -132,10 +132,10 @@ impl Check {
 
 /// Tries each account, one request after the other.
 pub async fn run(config: &Config, clock: &Clock) -> Report {
-    Report::new(Mode::Online, ask(config, clock).await)
+    Report::new(Mode::Online, try_all(config, clock).await)
 }
 
-async fn ask(config: &Config, clock: &Clock) -> Vec<Finding> {
+async fn try_all(config: &Config, clock: &Clock) -> Vec<Finding> {
     let mut budgets: BTreeMap<usize, Budget> = BTreeMap::new();
     let mut findings = Vec::new();
     for account in &config.accounts {

@@ -122,7 +122,7 @@ impl Naming {
     }
 }
 
-/// A configuration that was checked without a secret: no file but the configuration itself was looked at.
+/// A configuration that was checked without a secret: only the configuration file was read.
 #[derive(Debug)]
 pub struct Offline {
     /// The accounts of all shards. Accounts whose credentials are in different files have different numbers of a
@@ -164,7 +164,7 @@ impl Config {
     /// Checks everything that [`Config::load`] checks, except the files with secrets.
     ///
     /// # Errors
-    /// All mistakes.
+    /// The configuration is invalid; the error lists all mistakes.
     pub fn check_offline(
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -173,7 +173,7 @@ impl Config {
         let layers = Layers::load(flags, environment, &mut mistakes);
         let offline = mistakes.note(layers).and_then(|layers| {
             let Declared { local, naming, accounts, warnings, .. } =
-                Declared::from_layers(&layers, Secrets::Leave, &mut mistakes);
+                Declared::from_layers(&layers, Secrets::Skip, &mut mistakes);
             let hash_key_file = naming?.key_file().map(Path::to_owned);
             Some(Offline { accounts, hash_key_file, local: local?, warnings })
         });

@@ -14,7 +14,7 @@ use granit_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
 
 use super::error::{Error, Mistakes, Origin, shown_key};
 
-/// A thousand accounts take a tenth of this. A longer file is another file.
+/// A thousand accounts take a tenth of this. A longer file cannot be a configuration.
 const LONGEST_FILE: u64 = 1 << 20;
 
 /// The configuration itself has three levels.

@@ -13,7 +13,7 @@ use super::stats::{CloseReason, ConnectionStats};
 use super::table::{AnswerId, Buffer, Closing, ConnectionId, Table};
 use crate::clock::{Clock, Instant};
 
-/// How often connections whose time is over are looked for.
+/// How often timed-out connections are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// At most one warning of each kind in this time, because a client that opens too many connections opens thousands.
@@ -140,7 +140,7 @@ impl Connections {
         self.change(|table, now| ((), table.longest_idle_or_slow(now).into_iter().collect()));
     }
 
-    /// Closes connections whose time is over, until this future is dropped. Each listener calls this, and one of them does
+    /// Closes timed-out connections, until this future is dropped. Each listener calls this, and one of them does
     /// it for all.
     pub(super) async fn close_overdue(&self) {
         let _sweeper = self.shared.sweeper.lock().await;

@@ -14,10 +14,10 @@ use crate::clock::Instant;
 
 /// A connection that is idle or receives an answer for longer than this is closed before others. A scraper on the same
 /// continent gets its answer in less.
-const QUICK: Duration = Duration::from_secs(1);
+const SLOW_AFTER: Duration = Duration::from_secs(1);
 
 /// The limit of unsent bytes is at least this many times the largest buffer: the current exposition in two formats, and
-/// one that was superseded.
+/// one that was superseded. Compressed ones are smaller.
 const LARGEST_BUFFERS: usize = 3;
 
 /// A connection; never used again for another one.
@@ -95,7 +95,7 @@ struct Answer {
 /// In which order connections are closed to make room: the smallest first.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// Idle or slow, for longer than [`QUICK`].
+    /// Idle or slow, for longer than [`SLOW_AFTER`].
     Stale { since: Instant },
     /// Idle or receiving an answer for a moment, or waiting for the turn of a login. So many connections were opened at once,
     /// or so many passwords are guessed, that most of them cannot be those of a scraper. The peer with the most connections
@@ -238,7 +238,7 @@ impl<C> Table<C> {
         self.take(id, CloseReason::ConnectionLimit)
     }
 
-    /// The connections whose time is over.
+    /// The timed-out connections.
     pub(super) fn overdue(&mut self, now: Instant) -> Vec<Closing<C>> {
         let overdue: Vec<_> = self
             .open
@@ -323,7 +323,7 @@ impl<C> Connection<C> {
         let since = oldest.map_or(self.idle_since, |answer| answer.began);
         match oldest {
             None if self.waiting > 0 => Rank::Recent { connections_of_peer, since },
-            _ if now.since(since) >= QUICK => Rank::Stale { since },
+            _ if now.since(since) >= SLOW_AFTER => Rank::Stale { since },
             _ => Rank::Recent { connections_of_peer, since },
         }
     }

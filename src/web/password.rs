@@ -57,7 +57,7 @@ struct Results {
 /// Stands for a name, a hash and a password.
 type Tag = [u8; 32];
 
-/// Whether a login is right.
+/// Whether a login is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Right,

@@ -1,4 +1,4 @@
-//! Go's names for versions, cipher suites, curves and client policies, and what they are here.
+//! Go's names for versions, cipher suites, curves and client policies, and their equivalents here.
 
 use rustls::crypto::SupportedKxGroup;
 use rustls::crypto::ring::{cipher_suite as suite, kx_group};

@@ -63,7 +63,7 @@ impl View {
         let text_digest = digest::digest(&digest::SHA256, text.as_bytes()).as_ref().to_vec();
         // Editors empty a file before they write it. Taken as it is, it would ask for no password.
         if text.trim().is_empty() && before.is_some_and(|(_, fixed)| fixed.protection == Protection::On) {
-            let problem = "it is empty now; to serve without protection takes a restart";
+            let problem = "it is empty; removing protection needs a restart";
             return Ok(Self::without_tls(text_digest, Err(config::Error::new(problem))));
         }
         let known = before.map(|(known, _)| known).filter(|known| known.text_digest == text_digest);

@@ -20,7 +20,7 @@ use crate::config::read_regular_file;
 use crate::http::is_out_of_files;
 use crate::http::tls::{HTTP1, HTTP2};
 
-/// A chain of certificates takes some 10 kB, a bundle of CAs 250 kB. A longer file is another file.
+/// A chain of certificates takes some 10 kB, a bundle of CAs 250 kB. A longer file cannot be either.
 const LONGEST_PEM: u64 = 1 << 20;
 
 /// The TLS that the files make up at one time.
@@ -43,7 +43,7 @@ pub(super) enum Error {
     /// Too many files are open, which says nothing about those that are named.
     #[error("cannot read {0}: too many files are open")]
     OutOfFiles(String),
-    /// A file, or an inline text, is not what it must be.
+    /// A file, or an inline text, is invalid.
     #[error("{name} {reason}")]
     Content { name: String, reason: String },
     #[error("the key does not belong to the certificate")]
@@ -100,7 +100,7 @@ impl Materials {
     /// Checks the bytes and builds the configuration.
     ///
     /// # Errors
-    /// The bytes are not what they must be, or do not belong together.
+    /// The bytes are invalid, or do not match.
     pub(super) fn build(&self, settings: &TlsSettings, http2: Http2) -> Result<Tls, Error> {
         let chain = self.cert.certificates()?;
         let leaf = chain.first().ok_or_else(|| self.cert.refuse("has no certificate"))?;

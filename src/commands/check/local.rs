@@ -11,7 +11,7 @@ use crate::commands::terminal::counted;
 use crate::config::{Account, Error, Mistakes, Offline, Outline};
 use crate::web::Checked;
 
-/// What can be said of a valid configuration without a network and without a secret, and what was not looked at. `beside` is
+/// What can be said of a valid configuration without a network and without a secret, and what was not checked. `beside` is
 /// what is said of other things.
 pub(super) fn offline(offline: &Offline, beside: Vec<Finding>) -> Vec<Finding> {
     let findings = [
@@ -55,7 +55,7 @@ fn web_offline(path: Option<&Path>) -> Result<Vec<Finding>, Error> {
         None => Vec::new(),
         Some(path) if !path.exists() => left(Subject::WebConfiguration, Some(path)),
         Some(path) => {
-            let text = "valid; the files that it names were not looked at".to_owned();
+            let text = "valid; the files it names were not checked".to_owned();
             valid(Subject::WebConfiguration, text, &Checked::without_files(path)?)
         }
     })
@@ -126,5 +126,5 @@ fn left(subject: Subject, file: Option<&Path>) -> Vec<Finding> {
 }
 
 fn not_looked_at(file: &Path) -> String {
-    format!("{} was not looked at", file.display())
+    format!("{} was not checked", file.display())
 }

@@ -1,4 +1,4 @@
-//! What the web configuration refuses, and when its certificate ends.
+//! What the web configuration refuses, and when its certificate expires.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 

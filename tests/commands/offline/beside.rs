@@ -17,19 +17,19 @@ fn the_mistakes_of_the_web_configuration_are_named_with_those_of_the_configurati
                   web.yaml:4: rate_limits is not a known key; did you mean rate_limit?\n";
     let of_configuration = "zt.yaml:2: web.telemetry_path is \"metrics\", but must ";
     for arguments in [&["check", "--offline"][..], &["check"]] {
-        let (code, output, errors) = place.told(&mut place.program(arguments));
+        let (code, output, errors) = place.outcome(&mut place.program(arguments));
         assert_eq!(code, Some(2), "{arguments:?}: {output}");
         let (first, rest) = output.split_at(of_web.len());
         assert_eq!(first, of_web, "{arguments:?}");
         assert!(rest.starts_with(of_configuration), "{arguments:?}: {rest}");
         assert_eq!(rest.lines().last(), Some("1 check: 1 failed"), "{arguments:?}");
-        assert_eq!(errors, "zt-risk-exporter: the configuration has 4 mistakes\n", "{arguments:?}");
+        assert_eq!(errors, "zt-risk-exporter: the configuration has 4 errors\n", "{arguments:?}");
     }
     // Without mistakes of its own, the configuration names those of the other.
     fs::write(place.file(), format!("{ACCOUNT}web: {{config_file: web.yaml}}\n")).unwrap();
     let (code, output, errors) = place.check(&[]);
     assert_eq!((code, output), (Some(2), format!("{of_web}1 check: 1 failed\n")));
-    assert_eq!(errors, "zt-risk-exporter: the configuration has 3 mistakes\n");
+    assert_eq!(errors, "zt-risk-exporter: the configuration has 3 errors\n");
     fs::write(
         place.0.path().join("web.yaml"),
         "tls_server_config: {cert_file: none.crt, key_file: none.key}\n",
@@ -37,7 +37,7 @@ fn the_mistakes_of_the_web_configuration_are_named_with_those_of_the_configurati
     .unwrap();
     let (code, output, _) = place.check(&[]);
     assert_eq!(code, Some(0), "{output}");
-    assert!(output.contains("valid; the files that it names were not looked at"), "{output}");
+    assert!(output.contains("valid; the files it names were not checked"), "{output}");
 }
 
 #[test]
@@ -56,11 +56,11 @@ fn the_proxy_and_the_trust_anchors_of_the_environment_are_judged() {
         (&[("HTTPS_PROXY", "socks5://s3cr3t@proxy"), local], 0, &[]),
         (&[("SSL_CERT_FILE", &junk)], 2, &[unusable]),
         (&[("SSL_CERT_FILE", &junk), ("HTTPS_PROXY", "socks5://proxy")], 2, &[no_proxy, unusable]),
-        (&[("SSL_CERT_FILE", &none)], 0, &["none.pem was not looked at"]),
+        (&[("SSL_CERT_FILE", &none)], 0, &["none.pem was not checked"]),
     ];
     for (variables, wanted, texts) in table {
         let mut program = place.program(&["check", "--offline"]);
-        let (code, output, _) = place.told(program.envs(variables.iter().copied()));
+        let (code, output, _) = place.outcome(program.envs(variables.iter().copied()));
         assert_eq!(code, Some(wanted), "{variables:?}: {output}");
         for text in texts {
             assert!(output.contains(text), "{variables:?}: {text} in {output}");

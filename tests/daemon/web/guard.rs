@@ -119,7 +119,7 @@ async fn users_and_headers_change_with_the_file() {
 }
 
 #[tokio::test]
-async fn a_file_that_broke_is_a_500_also_with_the_right_password() {
+async fn an_invalid_file_is_a_500_even_with_the_right_password() {
     let place = Place::new(&users());
     let exporter = place.serve().await;
     let right = basic("anna", "secret");
@@ -138,7 +138,7 @@ async fn a_file_that_broke_is_a_500_also_with_the_right_password() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_kept_open_is_asked_at_each_request() {
+async fn a_kept_open_connection_needs_the_password_at_each_request() {
     let place = Place::new(&format!("{TLS}{}", users()));
     let exporter = place.serve().await;
     let mut kept = Client::default().connect(exporter.address()).await.unwrap();
@@ -187,7 +187,7 @@ async fn the_rate_limit_comes_before_the_headers_and_these_before_the_password()
 }
 
 #[tokio::test]
-async fn a_burst_of_none_refuses_everything_and_no_interval_nothing() {
+async fn a_burst_of_0_refuses_everything_and_an_interval_of_0_nothing() {
     for (limit, wanted) in
         [("{interval: 1s, burst: 0}", "429"), ("{interval: 0, burst: 0}", "200"), ("{}", "200")]
     {

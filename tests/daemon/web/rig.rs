@@ -19,8 +19,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use zt_risk_exporter::clock::Clock;
-use zt_risk_exporter::internals::metrics::exposition::{Compressor, Exposition};
+use zt_risk_exporter::internals::metrics::exposition::{Encoder, Form};
 use zt_risk_exporter::internals::metrics::telemetry::Telemetry;
+use zt_risk_exporter::internals::server::demand::Demand;
 use zt_risk_exporter::internals::server::lifecycle::Lifecycle;
 use zt_risk_exporter::internals::server::{self, Parts, Readiness, Sockets};
 use zt_risk_exporter::internals::web::{Checked, Web};
@@ -86,7 +87,8 @@ impl Place {
         let telemetry = Telemetry::new(clock.clone());
         let snapshots = [Arc::new(accounts::full())];
         let parts = Parts {
-            exposition: watch::channel(Arc::new(Exposition::build(&snapshots, &mut Compressor::new()))).1,
+            exposition: watch::channel(Arc::new(Encoder::new().encode(&snapshots, &Form::ALL.into()))).1,
+            demand: Demand::new(clock.clone()),
             telemetry: telemetry.clone(),
             readiness: watch::channel(Readiness::Ready).1,
             status: None,

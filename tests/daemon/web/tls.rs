@@ -85,7 +85,7 @@ async fn a_client_of_tls_1_1_gets_an_alert() {
 }
 
 #[tokio::test]
-async fn plain_http_on_a_port_with_tls_is_told_so_and_tls_on_a_plain_port_fails() {
+async fn plain_http_on_a_tls_port_is_explained_and_tls_on_a_plain_port_fails() {
     let place = Place::new(TLS);
     let exporter = place.serve().await;
     let answer = get(exporter.address(), "/metrics", "").await.unwrap();
@@ -118,7 +118,7 @@ async fn a_pair_can_be_in_the_configuration_itself() {
 }
 
 #[tokio::test]
-async fn http_2_is_spoken_where_client_and_configuration_want_it() {
+async fn http_2_is_used_if_client_and_configuration_allow_it() {
     let both = || Client { alpn: vec!["h2", "http/1.1"], ..Client::default() };
     for (config, client, wanted) in [
         ("", both(), Some("h2")),
@@ -288,7 +288,7 @@ async fn a_handshake_waits_for_a_file_that_is_missing() {
 }
 
 #[tokio::test]
-async fn a_configuration_that_broke_refuses_handshakes_and_requests_until_it_is_good_again() {
+async fn an_invalid_configuration_refuses_handshakes_and_requests_until_it_is_valid_again() {
     let place = Place::new(TLS);
     let exporter = place.serve().await;
     for broken in ["junk", "", TLS.replace("server.crt", "none.crt").as_str(), "basic_auth_users: {}\n"] {

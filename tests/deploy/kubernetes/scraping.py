@@ -25,6 +25,7 @@ import yaml
 
 import alloy
 import sources
+from chart_values import ONE
 
 SCRAPE = sources.ROOT / "deploy/scrape"
 TIMEOUT_SECONDS = 30  # for each expected result
@@ -145,7 +146,7 @@ def operator_scrape_config(monitor: dict[str, Any]) -> dict[str, Any]:
 def a_real_prometheus_gives_pods_the_expected_labels() -> None:
     operator = sources.only(sources.kustomized(sources.KUBERNETES / "example"), "PodMonitor")
     charted = {
-        kind: sources.only(sources.charted(sources.ONE | {switch: {"enabled": True}}, "eu"), kind)
+        kind: sources.only(sources.charted(ONE | {switch: {"enabled": True}}, "eu"), kind)
         for kind, switch in (("PodMonitor", "podMonitor"), ("ServiceMonitor", "serviceMonitor"))
     }
     plain = scrape_configs(SCRAPE / "prometheus.yml")
@@ -269,6 +270,10 @@ def the_collector_has_the_configuration_of_prometheus() -> None:
     collector = yaml.safe_load((SCRAPE / "otel-collector.yaml").read_text(encoding="utf-8"))
     config = collector["receivers"]["prometheus"]["config"]
     assert config == yaml.safe_load((SCRAPE / "prometheus.yml").read_text(encoding="utf-8"))
+    # The names of metrics stay as they are, by the setting that replaced `add_metric_suffixes`.
+    (exporter,) = collector["exporters"].items()
+    assert exporter[0] == "prometheus_remote_write" and set(exporter[1]) == {"endpoint", "translation_strategy"}
+    assert exporter[1]["translation_strategy"] == "UnderscoreEscapingWithoutSuffixes"
     # The Collector expands `$` as a variable.
     assert "$" not in json.dumps(collector)
     for name, pipeline in collector["service"]["pipelines"].items():
