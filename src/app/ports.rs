@@ -31,7 +31,7 @@ impl Ports {
     ///
     /// # Errors
     /// An address cannot be bound, or systemd passed no socket that can be used.
-    pub(crate) async fn open(config: &Web, web: Option<Checked>) -> Result<Self, Error> {
+    pub(crate) fn open(config: &Web, web: Option<Checked>) -> Result<Self, Error> {
         let mut main = Vec::new();
         match &config.sockets {
             Sockets::Systemd => main = inherited()?,
