@@ -9,32 +9,39 @@ mod file;
 mod password;
 mod policy;
 mod rate;
+mod safeguard;
 mod section;
 mod source;
 mod summary;
 mod tls;
+mod turns;
 
 use std::fmt;
 use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
-use hyper::{Response, StatusCode};
-use rustls::ServerConfig;
+use hyper::{Request, Response, StatusCode};
 use rustls::pki_types::CertificateDer;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Instant, Timestamp};
 use crate::config;
-use crate::http::tls::Unconfigured;
-use crate::http::{self, Body, Security};
+use crate::http::tls::{Configured, Session, Unconfigured};
+use crate::http::{self, Abort, Body, Connection, Security};
 use crate::metrics::telemetry::{Rejection, Telemetry};
+use certificate::Certificate;
 use file::WebFile;
 use password::{Login, Passwords, Verdict};
 pub(crate) use policy::Protection;
 use rate::{Admission, Bucket};
-use source::{Fixed, Source, View};
+use source::{Source, View};
 pub(crate) use summary::Summary;
+
+/// At most one warning about too many logins in this time, because somebody who guesses sends thousands.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A web configuration that can be used.
 #[derive(Debug)]
@@ -65,13 +72,13 @@ impl Checked {
     /// # Errors
     /// As [`Checked::load`].
     pub(crate) fn without_files(path: &Path) -> Result<Vec<String>, config::Error> {
-        WebFile::parse(path, &config::yaml::read_text(path)?).map(|file| file.warnings)
+        WebFile::parse(path, &config::yaml::read_regular_text(path)?).map(|file| file.warnings)
     }
 
-    /// What is on, for people, without a secret.
-    pub(crate) fn summary(&self) -> Summary<'_> {
+    /// What is on, without a secret, and what is weak on the date `now`.
+    pub(crate) fn summary(&self, now: Timestamp) -> Summary {
         let tls = self.view.tls.as_ref().and_then(|tls| tls.as_ref().ok());
-        Summary { path: &self.path, file: &self.file, certificate: tls.map(|tls| &tls.certificate) }
+        Summary::new(&self.path, &self.file, tls.map(|tls| &tls.certificate), now)
     }
 
     /// The certificate that the server presents, if TLS is on.
@@ -115,6 +122,8 @@ struct Inner {
     transport: Transport,
     bucket: Option<Mutex<Bucket>>,
     passwords: Passwords,
+    /// When a warning about too many logins was logged last.
+    warned_of_logins: Mutex<Option<Instant>>,
     telemetry: Telemetry,
     clock: Clock,
 }
@@ -128,14 +137,15 @@ impl fmt::Debug for Web {
 impl Web {
     /// Guards as `checked` says. HTTP/2, the rate limit, and whether TLS is on stay as they are now.
     pub fn new(checked: Checked, telemetry: Telemetry, clock: Clock) -> Self {
-        let (transport, protection) = (checked.transport(), checked.protection());
+        let transport = checked.transport();
         let Checked { path, view, file } = checked;
         let bucket = file.rate_limit.map(|limit| Mutex::new(Bucket::new(limit, clock.now())));
         let inner = Inner {
-            source: Source::new(path, view, Fixed { http2: file.http2, protection }),
+            source: Source::new(path, view, &file, transport),
             transport,
             bucket,
             passwords: Passwords::new(),
+            warned_of_logins: Mutex::default(),
             telemetry,
             clock,
         };
@@ -158,68 +168,81 @@ impl Web {
         }
     }
 
-    /// Answers a request with `answer`, if the web configuration admits it. The order is that of exporter-toolkit: the
+    /// Answers `request` with `answer`, if the web configuration admits it. The order is that of exporter-toolkit: the
     /// file, the rate limit, the headers, the password. The rate limit comes before the password, or guessing passwords
     /// would be a way to use up the processor.
-    pub async fn guard(
+    ///
+    /// # Errors
+    /// The connection would not be accepted any more. The client must open another one, where the handshake decides.
+    pub async fn guard<B>(
         &self,
-        headers: &HeaderMap,
+        request: &Request<B>,
         answer: impl Future<Output = Response<Body>>,
-    ) -> Response<Body> {
+    ) -> Result<Response<Body>, Abort> {
         let inner = &self.inner;
-        let view = inner.source.read().await;
+        let connection = request.extensions().get::<Connection>();
+        let (view, problem) = inner.source.settled(View::request_problem).await;
         inner.observe(&view);
-        let file = match inner.usable(&view) {
-            Ok(file) => file,
-            Err(problem) => {
-                inner.source.log(Some(problem));
-                return inner.refuse(Rejection::Config);
+        let file = match (&view.file, problem) {
+            (Ok(file), None) => Arc::clone(file),
+            (_, problem) => {
+                inner.source.log(problem);
+                return Ok(inner.refuse(Rejection::Config));
             }
         };
-        if inner.admit() == Admission::Refused {
-            return inner.refuse(Rejection::RateLimit);
+        if view.problem().is_none() {
+            inner.source.log(None);
         }
-        let mut response = match inner.authenticate(&file, headers).await {
+        let session = connection.and_then(|connection| connection.session.as_deref());
+        if let (Some(connection), Some(session)) = (connection, session)
+            && !inner.still_accepts(session, &view, &file)
+        {
+            connection.end();
+            return Err(http::try_elsewhere());
+        }
+        if inner.admit() == Admission::Refused {
+            return Ok(inner.refuse(Rejection::RateLimit));
+        }
+        // Without a connection, all requests count as those of one peer.
+        let peer = connection.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |connection| connection.peer);
+        let mut response = match inner.authenticate(&file, request.headers(), peer).await {
             Verdict::Right => answer.await,
             Verdict::Wrong => inner.refuse(Rejection::Auth),
+            Verdict::TooMany => {
+                inner.warn_of_logins(peer);
+                inner.refuse(Rejection::AuthLimit)
+            }
         };
         for (name, value) in &file.headers {
             response.headers_mut().insert(name, value.clone());
         }
-        response
+        Ok(response)
     }
 }
 
 impl Inner {
     /// The TLS configuration for a handshake.
-    async fn configuration(&self) -> Result<Arc<ServerConfig>, Unconfigured> {
-        let view = self.source.settled().await;
+    async fn configuration(&self) -> Result<Configured, Unconfigured> {
+        let (view, problem) = self.source.settled(View::problem).await;
         self.observe(&view);
-        let problem = match (&view.file, &view.tls) {
-            (Ok(_), Some(Ok(tls))) => {
-                self.source.log(None);
-                return Ok(Arc::clone(&tls.config));
+        let configured = match (&view.tls, &view.policy) {
+            (Some(Ok(tls)), Some(policy)) if problem.is_none() => {
+                Ok(Configured { config: Arc::clone(&tls.config), policy: policy.clone() })
             }
-            (Ok(_), None) => "it turns TLS off, which takes a restart".to_owned(),
-            _ => view.problem().unwrap_or_default(),
+            _ => Err(Unconfigured),
         };
-        self.source.log(Some(problem));
-        Err(Unconfigured)
+        self.source.log(problem);
+        configured
     }
 
-    /// The file, if requests may be answered as it says.
-    fn usable(&self, view: &View) -> Result<Arc<WebFile>, String> {
-        let file = view.file.as_ref().map_err(ToString::to_string)?;
-        match (self.transport, &file.tls) {
-            // A client policy must not be without effect because the port was opened without TLS.
-            (Transport::Plain, Some(_)) => Err("it turns TLS on, which takes a restart".to_owned()),
-            _ => {
-                if view.problem().is_none() {
-                    self.source.log(None);
-                }
-                Ok(Arc::clone(file))
-            }
-        }
+    /// Whether a new connection of this client would be accepted.
+    fn still_accepts(&self, session: &Session, view: &View, file: &WebFile) -> bool {
+        let verifies = file.tls.as_ref().is_some_and(|tls| tls.client_auth.verifies());
+        let is_valid = |client: &CertificateDer<'_>| {
+            Certificate::parse(client).is_ok_and(|certificate| certificate.is_valid_on(self.clock.date()))
+        };
+        view.policy.as_ref() == Some(&session.policy)
+            && (!verifies || session.client.as_ref().is_none_or(is_valid))
     }
 
     fn observe(&self, view: &View) {
@@ -233,13 +256,26 @@ impl Inner {
         bucket.lock().unwrap_or_else(PoisonError::into_inner).admit(self.clock.now())
     }
 
-    async fn authenticate(&self, file: &WebFile, headers: &HeaderMap) -> Verdict {
+    async fn authenticate(&self, file: &WebFile, headers: &HeaderMap, peer: IpAddr) -> Verdict {
         if file.users.is_empty() {
             return Verdict::Right;
         }
         match headers.get(AUTHORIZATION).and_then(|value| Login::from_header(value.as_bytes())) {
-            Some(login) => self.passwords.check(&file.users, login).await,
+            Some(login) => self.passwords.check(&file.users, login, peer).await,
             None => Verdict::Wrong,
+        }
+    }
+
+    fn warn_of_logins(&self, peer: IpAddr) {
+        let now = self.clock.now();
+        let mut warned = self.warned_of_logins.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.is_none_or(|last| now.since(last) >= WARNING_INTERVAL) {
+            *warned = Some(now);
+            tracing::warn!(
+                %peer,
+                "too many passwords of one address wait to be compared; more are refused, and the next minute logs no \
+                 further ones"
+            );
         }
     }
 
@@ -252,6 +288,10 @@ impl Inner {
             ),
             Rejection::RateLimit => (StatusCode::TOO_MANY_REQUESTS, "too many requests\n"),
             Rejection::Auth => (StatusCode::UNAUTHORIZED, "a user name and a password are required\n"),
+            Rejection::AuthLimit => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many other passwords from this address wait to be compared\n",
+            ),
         };
         let mut response = http::plain_text(status, text);
         if reason == Rejection::Auth {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use granit_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
 
 use super::error::{Error, Mistakes, Origin, shown_key};
+use super::regular_file::read_regular_file;
 
 /// A thousand accounts take a tenth of this. A longer file is another file.
 const LONGEST_FILE: u64 = 1 << 20;
@@ -99,6 +100,21 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Error> {
     let mut bytes = Vec::new();
     let file = fs::File::open(path).map_err(unreadable)?;
     file.take(LONGEST_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    text_of(bytes, path)
+}
+
+/// As [`read_text`], but only of a regular file: reading another one may not end.
+///
+/// # Errors
+/// As [`read_text`], or the file is not a regular one.
+pub(crate) fn read_regular_text(path: &Path) -> Result<String, Error> {
+    let unreadable =
+        |error| Error::new(format!("cannot read the configuration file {}: {error}", path.display()));
+    text_of(read_regular_file(path, LONGEST_FILE + 1).map_err(unreadable)?, path)
+}
+
+fn text_of(bytes: Vec<u8>, path: &Path) -> Result<String, Error> {
+    let name = path.display();
     if bytes.len() as u64 > LONGEST_FILE {
         return Err(Error::new(format!("the configuration file {name} is longer than 1 MiB")));
     }

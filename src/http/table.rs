@@ -316,7 +316,7 @@ impl<C> Connection<C> {
 
 /// Who counts as one peer: an IPv4 address, or the /64 network of an IPv6 address, because one customer of a provider or
 /// one host gets at least that.
-fn peer(ip: IpAddr) -> IpAddr {
+pub(super) fn peer(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         ip @ IpAddr::V4(_) => ip,
         IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),

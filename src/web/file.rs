@@ -72,8 +72,13 @@ const HEADERS: [(&str, &[&str]); 5] = [
     ("Strict-Transport-Security", &[]),
 ];
 
-/// A comparison takes about 0.07 s at 10 and twice as long at each step, and one runs at a time.
-const SLOW_COST: u32 = 14;
+/// A comparison takes about 0.07 s at 10 and twice as long at each step, and one runs at a time. Above 12 a scrape may wait for
+/// longer than a second.
+const SLOW_COST: u32 = 12;
+
+/// At 14, which takes about a second, a scrape that waits for a comparison before its own still ends in time. At 31, one guess
+/// would lock everybody out for two days.
+const HIGHEST_COST: u32 = 14;
 
 /// `htpasswd` without `-C` uses 5, which is guessed a thousand times faster than 14.
 const WEAK_COST: u32 = 10;
@@ -223,6 +228,12 @@ fn users(root: &Section<'_>, warnings: &mut Vec<String>) -> Result<BTreeMap<Stri
         let Some(cost) = hash.map(|hash| hash.get_cost()).filter(|cost| (4..=31).contains(cost)) else {
             return Err(value.refuse("is not a bcrypt hash; `htpasswd -nBC 12 \"\"` makes one"));
         };
+        if cost > HIGHEST_COST {
+            return Err(value.refuse(&format!(
+                "has the cost {cost}, but the highest is {HIGHEST_COST}: each step doubles the time that a comparison takes, and \
+                 other logins wait for it"
+            )));
+        }
         if name.contains(':') {
             return Err(value.refuse("has a colon in the user's name, which HTTP cannot send"));
         }
@@ -234,9 +245,10 @@ fn users(root: &Section<'_>, warnings: &mut Vec<String>) -> Result<BTreeMap<Stri
             "a password hash has a cost below {WEAK_COST}, so its password is easy to guess from the hash"
         ));
     }
-    if costs.iter().any(|cost| *cost > SLOW_COST) {
+    if let Some(slow) = costs.iter().filter(|cost| **cost > SLOW_COST).max() {
+        let seconds = 0.07 * f64::from(1_u32 << (slow - WEAK_COST));
         warnings.push(format!(
-            "a password hash has a cost above {SLOW_COST}: the first request of a user takes seconds, and others wait for it"
+            "a password hash has the cost {slow}: a comparison takes about {seconds:.1} s, and other logins wait for it"
         ));
     }
     Ok(users)

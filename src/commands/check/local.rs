@@ -5,7 +5,7 @@ use std::path::Path;
 use super::report::{Finding, Subject, Verdict};
 use crate::commands::terminal::counted;
 use crate::config::{Account, Error, Offline};
-use crate::web::Checked;
+use crate::web::{Checked, Summary};
 
 /// Everything that can be said without a network and without a secret, and what was not looked at.
 ///
@@ -30,8 +30,8 @@ pub(super) fn configuration(accounts: usize, warnings: &[String]) -> Vec<Finding
 }
 
 /// A web configuration that can be used.
-pub(super) fn web(checked: &Checked) -> Vec<Finding> {
-    valid(Subject::WebConfiguration, "can be used".to_owned(), checked.summary().warnings())
+pub(super) fn web(summary: &Summary) -> Vec<Finding> {
+    valid(Subject::WebConfiguration, "can be used".to_owned(), summary.warnings())
 }
 
 /// A web configuration, if it is here, without the certificates and keys that it names.

@@ -3,7 +3,7 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::rig::{Client, Exporter, Place, TLS, basic, get, hash};
+use super::rig::{Client, Exporter, Place, TLS, basic, get, get_from, hash};
 
 fn rejected(exporter: &Exporter) -> [f64; 3] {
     ["auth", "rate_limit", "config"].map(|reason| {
@@ -50,16 +50,18 @@ async fn logins_at_once_each_get_their_own_answer() {
     let place = Place::new(&users());
     let exporter = place.serve().await;
     let address = exporter.address();
-    // The limit of connections of one peer is 32.
     for _ in 0..5 {
-        let logins = (0..30).map(|number| {
-            let (password, wanted) = if number % 2 == 0 { ("secret", "200") } else { ("wrong", "401") };
-            let headers = basic(
-                "anna",
-                &format!("{password}{}", if number % 2 == 0 { String::new() } else { number.to_string() }),
-            );
+        let logins = (0..30).map(|number: u8| {
+            let (password, wanted) = match number % 2 {
+                0 => ("secret".to_owned(), "200"),
+                _ => (format!("wrong {number}"), "401"),
+            };
+            let headers = basic("anna", &password);
+            // The passwords of one address that wait to be compared are limited.
+            let source = [127, 0, 1, number].into();
             tokio::spawn(async move {
-                (get(address, "/-/healthy", &headers).await.unwrap().status().to_owned(), wanted)
+                let answer = get_from(source, address, "/-/healthy", &headers).await.unwrap();
+                (answer.status().to_owned(), wanted)
             })
         });
         for login in logins.collect::<Vec<_>>() {
@@ -68,6 +70,37 @@ async fn logins_at_once_each_get_their_own_answer() {
         }
     }
     assert_eq!(rejected(&exporter), [75.0, 0.0, 0.0]);
+}
+
+#[tokio::test]
+async fn wrong_passwords_of_one_address_leave_turns_to_the_others() {
+    // A comparison at this cost takes some tenths of a second, in which all guesses arrive.
+    let place = Place::new(&format!("basic_auth_users: {{anna: {}}}", bcrypt::hash("secret", 12).unwrap()));
+    let exporter = place.serve().await;
+    let address = exporter.address();
+    let guesses: Vec<_> = (0..20)
+        .map(|number| {
+            let guess = basic("anna", &number.to_string());
+            tokio::spawn(async move { get(address, "/metrics", &guess).await.unwrap() })
+        })
+        .collect();
+    let scrape =
+        get_from([127, 0, 0, 2].into(), address, "/metrics", &basic("anna", "secret")).await.unwrap();
+    assert_eq!(scrape.status(), "200");
+    let mut statuses = Vec::new();
+    for guess in guesses {
+        let answer = guess.await.unwrap();
+        statuses.push(answer.status().to_owned());
+        if answer.status() == "429" {
+            assert_eq!(answer.body, "too many other passwords from this address wait to be compared\n");
+        }
+    }
+    let refused = statuses.iter().filter(|status| *status == "429").count();
+    let compared = statuses.iter().filter(|status| *status == "401").count();
+    assert_eq!((refused > 0, refused + compared), (true, 20), "{statuses:?}");
+    let counted = exporter.sample("zt_risk_exporter_web_requests_rejected_total{reason=\"auth_limit\"}");
+    assert_eq!(counted, Some(refused as f64));
+    assert_eq!(rejected(&exporter), [compared as f64, 0.0, 0.0]);
 }
 
 #[tokio::test]
@@ -82,9 +115,63 @@ async fn users_and_headers_change_with_the_file() {
     assert_eq!(status("anna", "secret").await, "401");
     assert_eq!(status("anna", "new").await, "200");
     assert_eq!(status("ben", "other").await, "401");
-    place.write("web.yaml", "http_server_config: {headers: {X-Frame-Options: deny}}");
-    let answer = get(exporter.address(), "/-/healthy", "").await.unwrap();
-    assert_eq!((answer.status(), answer.header("x-frame-options")), ("200", Some("deny")), "without users");
+    let with_header = "http_server_config: {headers: {X-Frame-Options: deny}}\n";
+    place.write("web.yaml", &format!("{with_header}basic_auth_users: {{anna: {}}}", hash()));
+    let answer = get(exporter.address(), "/-/healthy", &basic("anna", "secret")).await.unwrap();
+    assert_eq!((answer.status(), answer.header("x-frame-options")), ("200", Some("deny")));
+}
+
+#[tokio::test]
+async fn a_file_without_the_password_that_was_asked_for_opens_nothing() {
+    // Also one that got its users only after the start.
+    for begins_with in [users(), String::new()] {
+        let place = Place::new(&begins_with);
+        let exporter = place.serve().await;
+        place.write("web.yaml", &users());
+        for cut in ["", "# c\n", "basic_auth_users:\n", "{}", "---\n", "http_server_config: {http2: true}\n"]
+        {
+            let right = basic("anna", "secret");
+            assert_eq!(get(exporter.address(), "/metrics", &right).await.unwrap().status(), "200");
+            place.write("web.yaml", cut);
+            for login in ["", &right] {
+                let answer = get(exporter.address(), "/metrics", login).await.unwrap();
+                assert_eq!(answer.status(), "500", "{cut:?}");
+            }
+            place.write("web.yaml", &users());
+        }
+        // One of several users may go.
+        place.write("web.yaml", &format!("basic_auth_users: {{ben: {}}}", hash()));
+        let answer = get(exporter.address(), "/metrics", &basic("ben", "secret")).await.unwrap();
+        assert_eq!(answer.status(), "200");
+    }
+}
+
+#[tokio::test]
+async fn a_request_waits_for_a_file_that_is_being_replaced() {
+    let place = Place::new(&users());
+    let exporter = place.serve().await;
+    std::fs::remove_file(place.path()).unwrap();
+    let address = exporter.address();
+    let waiting = tokio::spawn(async move { get(address, "/metrics", &basic("anna", "secret")).await });
+    // The request began, or will begin, without the file.
+    tokio::task::yield_now().await;
+    place.write("web.yaml", &users());
+    assert_eq!(waiting.await.unwrap().unwrap().status(), "200");
+    assert_eq!(rejected(&exporter), [0.0, 0.0, 0.0]);
+}
+
+#[tokio::test]
+async fn a_pipe_in_place_of_the_file_stops_nobody() {
+    let place = Place::new(&users());
+    let exporter = place.serve().await;
+    std::fs::remove_file(place.path()).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(place.path()).status().unwrap();
+    assert!(made.success());
+    assert_eq!(get(exporter.address(), "/metrics", "").await.unwrap().status(), "500");
+    std::fs::remove_file(place.path()).unwrap();
+    place.write("web.yaml", &users());
+    let answer = get(exporter.address(), "/metrics", &basic("anna", "secret")).await.unwrap();
+    assert_eq!(answer.status(), "200");
 }
 
 #[tokio::test]

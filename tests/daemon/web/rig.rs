@@ -1,7 +1,7 @@
 //! An exporter with a web configuration in a directory of its own, and clients of every kind.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -12,7 +12,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme, SupportedProtocolVersion};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
@@ -82,7 +82,16 @@ impl Place {
 
     /// The same on several sockets, and perhaps on one for the health.
     pub(super) async fn serve_on(&self, sockets: usize, health: Option<TcpListener>) -> Exporter {
-        let clock = Clock::system();
+        self.serve_with(sockets, health, Clock::system()).await
+    }
+
+    /// The same with a clock of its own.
+    pub(super) async fn serve_with(
+        &self,
+        sockets: usize,
+        health: Option<TcpListener>,
+        clock: Clock,
+    ) -> Exporter {
         let telemetry = Telemetry::new(clock.clone());
         let snapshots = [Arc::new(accounts::full())];
         let parts = Parts {
@@ -151,6 +160,18 @@ impl Answer {
 /// Sends a GET request without TLS; `headers` are whole lines.
 pub(super) async fn get(address: SocketAddr, path: &str, headers: &str) -> io::Result<Answer> {
     exchange(TcpStream::connect(address).await?, path, headers).await
+}
+
+/// The same, from one of the loopback addresses.
+pub(super) async fn get_from(
+    source: IpAddr,
+    address: SocketAddr,
+    path: &str,
+    headers: &str,
+) -> io::Result<Answer> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((source, 0).into())?;
+    exchange(socket.connect(address).await?, path, headers).await
 }
 
 /// Sends a GET request on `stream`, and reads until the server closes it.
