@@ -233,8 +233,8 @@ mod tests {
             }
             let [mut one, mut two] = [wait(&turns, 1, 2), wait(&turns, 2, 1)];
             drop(turn);
-            assert_eq!(poll(&mut one).is_some(), is_right);
-            assert_eq!(poll(&mut two).is_some(), !is_right);
+            let got = [poll(&mut one), poll(&mut two)];
+            assert_eq!(got.each_ref().map(Option::is_some), [is_right, !is_right]);
         }
     }
 
