@@ -17,8 +17,9 @@ use tokio::sync::watch;
 use zt_risk_exporter::clock::Clock;
 use zt_risk_exporter::cloudflare::limit::Budget;
 use zt_risk_exporter::internals::metrics::encode::Format;
-use zt_risk_exporter::internals::metrics::exposition::{Compressor, Exposition};
+use zt_risk_exporter::internals::metrics::exposition::{Coding, Compressor, Encoder, Form, Part};
 use zt_risk_exporter::internals::metrics::telemetry::Telemetry;
+use zt_risk_exporter::internals::server::demand::Demand;
 use zt_risk_exporter::internals::server::lifecycle::Lifecycle;
 use zt_risk_exporter::internals::server::{self, Parts, Readiness};
 
@@ -30,7 +31,8 @@ fn parts(accounts: u32, users: u32) -> Parts {
         snapshots.iter().map(|snapshot| (snapshot.account.clone(), Budget::new(0.25, clock.clone()))),
     );
     Parts {
-        exposition: watch::channel(Arc::new(Exposition::build(&snapshots, &mut Compressor::new()))).1,
+        exposition: watch::channel(Arc::new(Encoder::new().encode(&snapshots, &Form::ALL.into()))).1,
+        demand: Demand::new(clock.clone()),
         telemetry,
         readiness: watch::channel(Readiness::Ready).1,
         status: None,
@@ -70,11 +72,15 @@ fn measure(criterion: &mut Criterion) {
             });
         }
         let exposition = Arc::clone(&parts.exposition.borrow());
+        let compressed = Form { format: Format::Text, coding: Coding::Gzip };
+        let Some(Part::Deflated(beginning)) = exposition.part(compressed) else {
+            panic!("all forms were encoded");
+        };
         let mut compressor = Compressor::new();
         group.bench_function("gzip of own samples", |bencher| {
             bencher.iter_batched(
                 || parts.telemetry.render(Format::Text),
-                |own| compressor.finish(&exposition.part(Format::Text).deflated, own.as_bytes()),
+                |own| compressor.finish(beginning, own.as_bytes()),
                 BatchSize::SmallInput,
             );
         });

@@ -5,11 +5,11 @@
 
 mod budgets;
 mod client;
+mod config_changes;
 mod demo;
 pub(crate) mod demo_state;
 pub(crate) mod liveness;
 pub(crate) mod logging;
-mod plan;
 mod ports;
 mod reload;
 mod running;
@@ -24,8 +24,9 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use crate::app::signals::{Hangup, stop_signal};
+use crate::app::signals::{EarlyHangup, stop_signal};
 use crate::clock::Clock;
+use crate::cloudflare::SetupError;
 use crate::config::{Config, ConfigSource, IdentityPolicy};
 use crate::http::listen::Listen;
 use crate::simulator::{self, Scenario};
@@ -49,7 +50,7 @@ pub enum Error {
         /// The error of the operating system.
         source: io::Error,
     },
-    /// A socket that systemd passed is no TCP socket, or cannot be used.
+    /// A socket that systemd passed is not a TCP socket, or cannot be used.
     #[error(
         "a socket that systemd opened cannot be used: {0}; the socket unit must have ListenStream with a port"
     )]
@@ -59,12 +60,15 @@ pub enum Error {
         "web.systemd_socket is true, but systemd passed no socket; start the exporter through its socket unit"
     )]
     NothingInherited,
+    /// The API cannot be reached from here: its address, the trust anchors or the proxy are wrong.
+    #[error(transparent)]
+    Endpoint(#[from] SetupError),
     /// The client of an account cannot be built.
     #[error("account {account}: {source}")]
     Client {
         /// The account's alias.
         account: String,
-        /// What is wrong with its credentials or with the address of the API.
+        /// What is wrong with its credentials.
         source: ClientError,
     },
     /// The saved rows of an account that joins the running exporter contradict each other.
@@ -102,25 +106,30 @@ pub enum Error {
 ///
 /// # Errors
 /// No address can be bound.
-pub(crate) async fn bind(listen: &Listen) -> Result<TcpListener, Error> {
-    TcpListener::bind(listen.addresses())
-        .await
-        .map_err(|source| Error::Listen { listen: listen.clone(), source })
+pub(crate) fn bind(listen: &Listen) -> Result<TcpListener, Error> {
+    listen.bind().map_err(|source| Error::Listen { listen: listen.clone(), source })
 }
 
 /// Polls the configured accounts and serves the metrics, guarded by `web`, until a signal asks to stop. The configuration can
-/// be read again from `source`.
+/// be read again from `source`; a `hangup` asks for that.
 ///
 /// # Errors
 /// The exporter cannot start, or a part ended.
-pub(crate) async fn serve(config: Config, source: ConfigSource, web: Option<Checked>) -> Result<(), Error> {
+pub(crate) async fn serve(
+    config: Config,
+    source: ConfigSource,
+    hangup: EarlyHangup,
+    web: Option<Checked>,
+) -> Result<(), Error> {
     let stop = stop_signal().map_err(Error::Signals)?;
-    let hangup = Hangup::new().map_err(Error::Signals)?;
+    let hangup = hangup.receive().map_err(Error::Signals)?;
     let ports = Ports::open(&config.web, web).await?;
     let config = Arc::new(config);
     let exporter = Exporter::new(Arc::clone(&config), &Clock::system(), &Tuning::default())?;
     log_addresses(&ports);
-    warn_of_exposure(&config, &ports);
+    if exposes_users(&config, ports.exposure()) {
+        warn_of_exposure();
+    }
     exporter.reloading(source, hangup).run(ports, stop).await
 }
 
@@ -135,7 +144,7 @@ pub(crate) async fn simulate(
     print: impl Fn(&str) + Send + Sync + 'static,
 ) -> Result<(), Error> {
     let stop = stop_signal().map_err(Error::Signals)?;
-    let listener = bind(listen).await?;
+    let listener = bind(listen)?;
     let address = listener.local_addr().map_err(Error::Address)?;
     print(&format!("http://{address}/client/v4\n"));
     log_building();
@@ -159,14 +168,15 @@ fn log_addresses(ports: &Ports) {
     }
 }
 
-/// Warns if anyone on the network can read who is at risk.
-fn warn_of_exposure(config: &Config, ports: &Ports) {
-    let shows_users =
-        config.users.limit > 0 && matches!(config.users.identity, IdentityPolicy::Id | IdentityPolicy::Email);
-    if shows_users && ports.exposure() == Exposure::Open {
-        tracing::warn!(
-            "the metrics identify users, and neither TLS nor a password protects the port; set web.config_file, or \
-             listen on loopback only"
-        );
-    }
+/// Whether anyone on the network can read who is at risk.
+fn exposes_users(config: &Config, exposure: Exposure) -> bool {
+    let identify = matches!(config.users.identity, IdentityPolicy::Id | IdentityPolicy::Email);
+    config.users.limit > 0 && identify && exposure == Exposure::Open
+}
+
+fn warn_of_exposure() {
+    tracing::warn!(
+        "the metrics identify users, and neither TLS nor a password protects the port; set web.config_file, or \
+         listen on loopback only"
+    );
 }

@@ -10,6 +10,7 @@ mod base_url;
 mod connect_error;
 mod credentials;
 pub(crate) mod decode;
+mod endpoint;
 mod envelope;
 mod error;
 mod exchange;
@@ -25,6 +26,8 @@ mod report;
 mod request;
 mod retry;
 mod setup_error;
+#[cfg(feature = "daemon")]
+pub(crate) mod surroundings;
 pub(crate) mod tls;
 mod transport;
 mod values;
@@ -39,6 +42,7 @@ use uuid::Uuid;
 pub use base_url::BASE_URL;
 pub use credentials::Credentials;
 pub use decode::{Bounds, Pii};
+pub use endpoint::Endpoint;
 pub use error::{ApiError, Error, Kind, Limiter, MissingGrant, Outcome, ResponseInfo, SideEffect};
 pub use options::Options;
 pub use report::{Observer, Report};
@@ -66,11 +70,27 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client for the account with this id; requests are charged to `budget`.
+    /// A client for the account with this id, with connections of its own; requests are charged to `budget`.
     ///
     /// # Errors
-    /// The account id, the base URL, the credentials or the trust anchors cannot be used.
+    /// The account id, the base URL, the credentials, the trust anchors or the proxy cannot be used.
     pub fn new(
+        account_id: &str,
+        credentials: Credentials,
+        budget: Budget,
+        options: Options,
+    ) -> Result<Self, SetupError> {
+        let endpoint = Endpoint::new(&options.base_url, options.connect_timeout)?;
+        Self::sharing(&endpoint, account_id, credentials, budget, options)
+    }
+
+    /// A client that shares the connections of `endpoint`, which replaces the base URL and the connect timeout in
+    /// `options`. A process that watches many accounts needs fewer connections this way, and one set of trust anchors.
+    ///
+    /// # Errors
+    /// The account id or the credentials cannot be used.
+    pub fn sharing(
+        endpoint: &Endpoint,
         account_id: &str,
         credentials: Credentials,
         budget: Budget,
@@ -84,7 +104,7 @@ impl Client {
             paging: Arc::new(Paging::new(options.page_size)),
             pii: options.pii,
             total_timeout: options.total_timeout,
-            transport: Transport::new(credentials, budget, options)?,
+            transport: Transport::new(credentials, budget, endpoint.clone(), options)?,
         })
     }
 
@@ -95,6 +115,12 @@ impl Client {
     /// No HTTP header can carry the credentials.
     pub fn with_credentials(&self, credentials: Credentials) -> Result<Self, SetupError> {
         Ok(Self { transport: self.transport.with_credentials(credentials)?, ..self.clone() })
+    }
+
+    /// Whether an operation of this client or of a clone waits for the budget now. Nothing of it is in flight then, so
+    /// dropping it wastes no request, apart from earlier pages of a list.
+    pub fn waits_for_budget(&self) -> bool {
+        self.transport.waits_for_budget()
     }
 
     /// The behaviors that count as risky, sorted by id.

@@ -1,7 +1,7 @@
 //! The commands: one file per command, with its arguments and its code.
 //!
-//! A new command needs a file here and its entries in this file; the compiler asks for the second once the first is
-//! there. Several commands share `args` (arguments), `setup` (configuration, logs, runtime), `session` (the client for
+//! A new command is a file here, its `mod` line, its variant of `Command`, and its line in `Cli::run`; the compiler reports
+//! a missing line in `run`. Several commands share `args` (arguments), `setup` (configuration, logs, runtime), `session` (the client for
 //! an account), `terminal` (output and questions) and `outcome` (results and exit codes), and `input_file` (bounded reads).
 
 mod admin;

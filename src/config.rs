@@ -13,6 +13,7 @@ mod files;
 mod flags;
 pub(crate) mod keys;
 pub(crate) mod parse;
+mod reading;
 mod regular_file;
 mod reread;
 mod secret_files;
@@ -32,14 +33,14 @@ use tracing_subscriber::filter::Targets;
 
 pub(crate) use accounts::DEFAULT_SHARE;
 pub(crate) use background::BackgroundRead;
-pub(crate) use declared::Offline;
+pub(crate) use declared::{Offline, Outline};
 pub use error::Error;
 pub(crate) use error::{Mistake, Mistakes, shown_key};
 pub(crate) use files::Files;
 pub(crate) use flags::{FileFlags, LogFlags};
 pub use flags::{Flags, WebFlags};
 pub(crate) use regular_file::read_regular_file;
-pub(crate) use reread::{ConfigSource, Fixed};
+pub(crate) use reread::{ConfigSource, SettingChange, SettingTexts};
 pub use secret_files::CredentialSource;
 pub(crate) use secret_files::readable_by_all;
 pub(crate) use shard::Shard;
@@ -50,6 +51,7 @@ use crate::http::listen::Listen;
 use crate::model::resource::Intervals;
 use crate::store;
 use declared::{Declared, Naming};
+use reading::Reading;
 use secret_files::Secrets;
 use sources::Layers;
 
@@ -94,8 +96,8 @@ pub struct Config {
     pub auto_reload: Option<Duration>,
     /// The files that were read, apart from those with credentials: the pollers read these again themselves.
     pub files: Files,
-    /// What a reload must not change.
-    pub fixed: Fixed,
+    /// What a reload compares, apart from the accounts.
+    pub setting_texts: SettingTexts,
 }
 
 /// An account to watch.
@@ -148,7 +150,7 @@ pub struct Web {
     pub config_file: Option<PathBuf>,
     /// The path of the metrics.
     pub telemetry_path: String,
-    /// The second address, which has the health alone.
+    /// The second address, which serves only the health endpoints.
     pub health_address: Option<Listen>,
     /// Names that `Host` may have on a loopback address, in lower case.
     pub allowed_hosts: Vec<String>,
@@ -161,9 +163,9 @@ pub struct Web {
 /// Whether `/-/reload` reloads the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lifecycle {
-    /// It does.
+    /// `/-/reload` reloads the configuration.
     Enabled,
-    /// It is 403.
+    /// `/-/reload` answers 403.
     Disabled,
 }
 
@@ -240,7 +242,7 @@ impl Config {
     /// files with secrets.
     ///
     /// # Errors
-    /// All mistakes.
+    /// The configuration is invalid; the error lists all mistakes.
     pub fn load(
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -267,7 +269,7 @@ impl Config {
                 credentials: credentials?,
                 auto_reload,
                 files,
-                fixed: Fixed::of(&layers),
+                setting_texts: SettingTexts::of(&layers),
             })
         });
         let config = mistakes.note(config).flatten();
@@ -332,34 +334,24 @@ impl Local {
     /// `None` if there are mistakes.
     fn from_layers(layers: &Layers, mistakes: &mut Mistakes) -> Option<Self> {
         // Each value is read before the first one that is missing ends this function, so that all mistakes are found.
-        let path = layers.get(keys::STATE_PATH).map(|setting| parse::path(&setting)).transpose();
-        let path = mistakes.note(path);
-        let cache_mib = layers.get_or_default(keys::STATE_CACHE).parse(parse::whole_number(CACHE_MIB));
-        let cache_mib = mistakes.note(cache_mib);
         let sockets = parse::sockets(layers, mistakes);
-        let config_file = layers.get(keys::WEB_CONFIG_FILE).map(|setting| parse::path(&setting)).transpose();
-        let config_file = mistakes.note(config_file);
-        let telemetry_path = parse::telemetry_path(&layers.get_or_default(keys::TELEMETRY_PATH));
-        let telemetry_path = mistakes.note(telemetry_path);
-        let health_address = layers.get(keys::HEALTH_ADDRESS);
-        let health_address = health_address.map(|setting| setting.parse(str::parse::<Listen>)).transpose();
-        let health_address = mistakes.note(health_address);
-        let hosts = layers.get(keys::ALLOWED_HOSTS).map(|setting| setting.parse(parse::host_names));
-        let hosts = mistakes.note(hosts.transpose());
-        let page = parse::switch(&layers.get_or_default(keys::WEB_PAGE), WebPage::On, WebPage::Off);
-        let page = mistakes.note(page);
-        let lifecycle = layers.get_or_default(keys::ENABLE_LIFECYCLE);
-        let lifecycle = mistakes.note(parse::switch(&lifecycle, Lifecycle::Enabled, Lifecycle::Disabled));
-        let level = mistakes.note(layers.get_or_default(keys::LOG_LEVEL).parse(str::parse::<Filter>));
-        let format = mistakes.note(parse::log_format(&layers.get_or_default(keys::LOG_FORMAT)));
-        let mut interval = |key| mistakes.note(layers.get_or_default(key).parse(parse::interval));
-        let summary = interval(keys::SUMMARY);
-        let behaviors = interval(keys::BEHAVIORS);
-        let integrations = interval(keys::INTEGRATIONS);
-        let comparisons = interval(keys::AUTO_RELOAD_INTERVAL);
-        let auto_reload = parse::switch(&layers.get_or_default(keys::AUTO_RELOAD), comparisons, None);
-        let auto_reload = mistakes.note(auto_reload);
-        let audit = mistakes.note(layers.get_or_default(keys::AUDIT).parse(parse::audit_interval));
+        let mut read = Reading::new(layers, mistakes);
+        let path = read.optional(keys::STATE_PATH, parse::path);
+        let cache_mib = read.value(keys::STATE_CACHE, |it| it.parse(parse::whole_number(CACHE_MIB)));
+        let config_file = read.optional(keys::WEB_CONFIG_FILE, parse::path);
+        let telemetry_path = read.value(keys::TELEMETRY_PATH, parse::telemetry_path);
+        let health_address = read.optional(keys::HEALTH_ADDRESS, |it| it.parse(str::parse::<Listen>));
+        let hosts = read.optional(keys::ALLOWED_HOSTS, |it| it.parse(parse::host_names));
+        let page = read.value(keys::WEB_PAGE, |it| parse::switch(it, WebPage::On, WebPage::Off));
+        let lifecycle = read
+            .value(keys::ENABLE_LIFECYCLE, |it| parse::switch(it, Lifecycle::Enabled, Lifecycle::Disabled));
+        let level = read.value(keys::LOG_LEVEL, |it| it.parse(str::parse::<Filter>));
+        let format = read.value(keys::LOG_FORMAT, parse::log_format);
+        let [summary, behaviors, integrations, comparisons] =
+            [keys::SUMMARY, keys::BEHAVIORS, keys::INTEGRATIONS, keys::AUTO_RELOAD_INTERVAL]
+                .map(|key| read.value(key, |it| it.parse(parse::interval)));
+        let audit = read.value(keys::AUDIT, |it| it.parse(parse::audit_interval));
+        let auto_reload = read.value(keys::AUTO_RELOAD, |it| parse::switch(it, comparisons, None));
         let cache_bytes = cache_mib? << 20;
         Some(Self {
             intervals: Intervals {

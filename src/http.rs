@@ -1,8 +1,9 @@
 //! An HTTP server with limits, time-outs and a drain, shared by the exporter's server and the simulator.
 
+mod accept_error;
 mod body;
 #[cfg(feature = "daemon")]
-mod connection;
+mod caller;
 mod connections;
 mod host;
 mod limits;
@@ -28,12 +29,15 @@ use hyper::{Request, Response, StatusCode};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use accept_error::Next;
+#[cfg(feature = "daemon")]
+pub(crate) use accept_error::is_out_of_files;
 pub(crate) use body::stream;
 pub use body::{Abort, Body, full, plain_text};
 #[cfg(feature = "daemon")]
 pub(crate) use body::{chained, method_not_allowed};
 #[cfg(feature = "daemon")]
-pub(crate) use connection::{Connection, try_elsewhere};
+pub(crate) use caller::{Caller, try_elsewhere};
 pub use connections::Connections;
 use connections::OpenRequest;
 use host::BadHost;
@@ -54,6 +58,9 @@ pub(crate) static COMMON_HEADERS: [(HeaderName, HeaderValue); 2] = [
 /// How many connections may be in the process of being closed, beside those that are open.
 const CLOSING: usize = 32;
 
+/// How long to wait before a connection is accepted again if the operating system has no room for one.
+const RETRY_WAIT: Duration = Duration::from_secs(1);
+
 /// How long an idle connection of HTTP/2 has to take the announcement that it ends: a round trip between continents.
 /// Without it, a client may send a request into the closed connection, and does not know whether it was answered.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -62,7 +69,8 @@ const FAREWELL: Duration = Duration::from_millis(500);
 ///
 /// Each answer gets the headers `common`. During the drain, new connections are still accepted for one request each, so
 /// that a client learns from the answer that the server stops. An `Err` from `handle`, or from the body that it returns,
-/// closes the connection. Errors while accepting are logged; the server waits a second and continues.
+/// closes the connection. If the operating system has no room for a connection, the one that has been idle or slow
+/// for longest is closed.
 pub async fn serve<H, F>(
     listener: impl Into<Listener>,
     connections: Connections,
@@ -136,17 +144,31 @@ where
 {
     /// Serves connections until this future is dropped. They end when `stopping` changes.
     async fn accept(&mut self, stopping: &watch::Sender<()>) {
+        // How often it failed since a connection was accepted.
+        let mut failures = 0_u32;
         loop {
             let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else {
                 return;
             };
             let (stream, peer) = match self.listener.socket.accept().await {
-                Ok(accepted) => accepted,
+                Ok(accepted) => {
+                    failures = 0;
+                    accepted
+                }
                 Err(error) => {
-                    // The process is out of file descriptors, or the client is gone already.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    self.connections.not_accepted();
-                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    match Next::after(&error) {
+                        Next::Continue => {}
+                        Next::MakeRoom => {
+                            failures += 1;
+                            self.connections.not_accepted(&error);
+                            self.connections.make_room();
+                            self.wait_for_room(failures).await;
+                        }
+                        Next::Wait => {
+                            self.connections.not_accepted(&error);
+                            tokio::time::sleep(RETRY_WAIT).await;
+                        }
+                    }
                     continue;
                 }
             };
@@ -154,6 +176,8 @@ where
             let _ = stream.set_nodelay(true);
             let (open, closing) = self.connections.admit(peer.ip());
             let requests = open.handle();
+            #[cfg(feature = "daemon")]
+            let caller = Caller::new(peer.ip(), open.handle());
             let (security, protocol) = (self.listener.security.clone(), self.protocol.clone());
             let (responder, mut stopping) = (self.responder.clone(), stopping.subscribe());
             self.tasks.spawn(async move {
@@ -165,10 +189,10 @@ where
                     let Some(secured) = security.secure(stream, &mut stopping).await else { return Ok(()) };
                     speaks_http2.store(secured.version.is_http2(), Ordering::Relaxed);
                     #[cfg(feature = "daemon")]
-                    let about = Connection::new(peer.ip(), local, secured.session, Arc::clone(&ending));
+                    let caller = caller.over(local, secured.session, Arc::clone(&ending));
                     let service = move |request: Request<Incoming>| {
                         #[cfg(feature = "daemon")]
-                        let request = about.attached_to(request);
+                        let request = with(request, caller.clone());
                         let open = requests.request();
                         let answer = host::check(&request).map(|()| (responder.handle)(request));
                         respond(answer, open, responder.common, responder.answer_wait)
@@ -199,6 +223,28 @@ where
             while self.tasks.try_join_next().is_some() {}
         }
     }
+
+    /// Waits until the connection that was closed to make room has ended; for [`RETRY_WAIT`] at most. If accepting fails again
+    /// after that, there is no use in closing one connection after the other, so it waits for the whole time.
+    async fn wait_for_room(&mut self, failures: u32) {
+        let waited = tokio::time::sleep(RETRY_WAIT);
+        match failures {
+            1 => {
+                tokio::select! {
+                    Some(_) = self.tasks.join_next() => {}
+                    () = waited => {}
+                }
+            }
+            _ => waited.await,
+        }
+    }
+}
+
+/// The request with its caller as an extension.
+#[cfg(feature = "daemon")]
+fn with(mut request: Request<Incoming>, caller: Caller) -> Request<Incoming> {
+    request.extensions_mut().insert(caller);
+    request
 }
 
 /// The response to a request, with the headers `common`; `answer` is the handler's, unless `Host` cannot be used.

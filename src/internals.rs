@@ -79,7 +79,9 @@ pub mod metrics {
         pub use crate::metrics::encode::Format;
     }
     pub mod exposition {
-        pub use crate::metrics::exposition::{Compressor, Exposition, encode};
+        pub use crate::metrics::exposition::{
+            Coding, Compressor, Deflated, Encoder, Exposition, Form, Part, encode,
+        };
     }
     pub mod family {
         pub use crate::metrics::family::Kind;
@@ -107,6 +109,9 @@ pub mod model {
 #[cfg(feature = "daemon")]
 pub mod server {
     pub use crate::server::{Parts, Readiness, Sockets, run};
+    pub mod demand {
+        pub use crate::server::demand::Demand;
+    }
     pub mod publisher {
         pub use crate::server::publisher::{Outputs, Source, run};
     }

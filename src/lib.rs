@@ -40,7 +40,7 @@
 //!   counted (`ledger`), and what is saved (`persist`).
 //! - [`config`]: reads the file, the environment and the flags, and checks the result.
 //! - [`metrics`]: declares every metric, and encodes and compresses the samples.
-//! - [`store`]: rows of bytes in one file that survives restarts; it knows nothing about accounts.
+//! - [`store`]: rows of bytes in one file that survives restarts, grouped by an id that it does not interpret.
 //! - [`cloudflare`]: the client: one method for each operation of the API, decoding, retries, and the request
 //!   budget (`limit`).
 //! - [`simulator`]: a stand-in for the API, with users, events and resets.
@@ -53,17 +53,19 @@
 //! - *What does a sample on `/metrics` mean, and where does it come from?* `metrics/families/cloudflare.rs` declares
 //!   every metric about Cloudflare, and `metrics/families/exporter.rs` every metric about this process. From
 //!   a family, follow the field of [`model::Snapshot`] that fills it.
-//! - *How is an event counted exactly once?* `collector/account.rs` gets what was read. `ledger` reconciles a user's
-//!   events with those counted before, and `collector/poller.rs` saves the result before it publishes it.
-//! - *When does a count become durable?* In `save` of `collector/poller.rs`, which commits the changes to `store`
-//!   before they are published.
+//! - *How is an event counted exactly once?* `collector/account/user_readings.rs` gets what was read. `ledger` reconciles a
+//!   user's events with those counted before, and `collector/poller.rs` saves the result before it publishes it.
+//! - *When does a count become durable?* In the function `save` at the end of `collector/poller.rs`, which commits
+//!   the changes with `State::commit` of `store.rs` before they are published.
 //! - *When is Cloudflare asked, and what happens when a request fails?* `collector/schedule.rs` and
 //!   `cloudflare/limit` decide when, `cloudflare/transport.rs` retries, `cloudflare/error.rs` sorts failures by what
-//!   to do next, and `collector/poller.rs` reacts.
-//! - *Where is a 429 handled?* `cloudflare/envelope.rs` recognizes it, `cloudflare/exchange.rs` starts a block in
-//!   `cloudflare/limit`, and `collector/poller.rs` sends nothing until its end.
-//! - *What happens at a reload?* `app/reload.rs` reads the configuration again, `app/plan.rs` compares it with the one in use,
-//!   and `app/supervisor.rs` gives the pollers their new orders.
+//!   to do next, and `collector/poller/requests.rs` reacts.
+//! - *Where is a 429 handled?* `kind` in `cloudflare/envelope.rs` recognizes it, `Connection::receive` in
+//!   `cloudflare/exchange.rs` starts a block in `cloudflare/limit`, and `Poller::run` in `collector/poller.rs` waits until
+//!   its end.
+//! - *What happens at a reload?* `app/reload.rs` reads the configuration again, `app/config_changes.rs` compares it with
+//!   the one in use,
+//!   `app/supervisor.rs` gives the pollers their new orders, and `collector/poller/orders.rs` takes them up.
 //! - *What must be touched to add a metric, a setting, a polled resource or a command?* The recipes in
 //!   `.github/CONTRIBUTING.md` list every file.
 //! - *Which personal data leaves the process?* `docs/privacy.md` lists every field, and which of them reach Prometheus.
@@ -76,7 +78,8 @@
 //!
 //! 1. A scrape never sends a request to Cloudflare and never waits for one. The exposition is encoded when
 //!    something changed, at most once a second, and not on the threads that answer. Every scrape gets the same bytes,
-//!    followed by the few samples of `metrics::telemetry`.
+//!    followed by the few samples of `metrics::telemetry`. A format and coding that nobody asked for lately is not
+//!    prepared: the first scrape in it waits until it is encoded, from the snapshots of the others.
 //! 2. A poller owns its account. Nothing else can read or lock it; readers get immutable snapshots.
 //! 3. The JSON of the API stays inside [`cloudflare`]. The values that come out have this crate's own names.
 //!    The client knows no database.
@@ -93,8 +96,8 @@
 //!    what was saved is published as counted. While the disk cannot be written, memory may be ahead of it, but
 //!    no published counter is. So no restart makes a counter fall, and a crash loses nothing that can be read
 //!    again.
-//! 10. [`app`] joins all parts, and if one ends that was not told to, the process ends with code 1. So `/metrics` never
-//!     goes on with old values because a part is gone.
+//! 10. [`app`] joins all parts, and if a part ends unexpectedly, the process exits with code 1, so `/metrics` never
+//!     keeps serving stale values.
 //! 11. After an error the last good data stays, with its age. An error never empties `/metrics`, and a list that is known
 //!     to be incomplete is never treated as complete.
 //! 12. Names and e-mail addresses are dropped where the answer is decoded, unless the configuration or an

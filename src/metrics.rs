@@ -5,6 +5,7 @@
 //! process at each scrape.
 
 mod account_rows;
+mod coding;
 pub(crate) mod encode;
 pub(crate) mod exposition;
 pub(crate) mod families;

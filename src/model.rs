@@ -248,7 +248,7 @@ pub struct DetailedEvent {
 pub struct UserRisk<E = Event> {
     /// The readable events, each id and time once, in the order of the response.
     pub events: Vec<E>,
-    /// The number of unreadable events (no name, no valid time, or an id that is no scalar or too long).
+    /// The number of unreadable events (no name, no valid time, or an id that is not a scalar or too long).
     pub rejected: u32,
     /// Why events are unreadable, and other fields without their documented form.
     pub odd: OddFields,

@@ -1,8 +1,10 @@
 //! The HTTP server: `/metrics`, health, readiness, the live page at `/`, and the status document that it shows.
 //!
-//! A scrape gets the cached exposition and a few samples about this process; it waits for nothing.
+//! A scrape gets the cached exposition and a few samples about this process. It waits for nothing, unless it is the first
+//! one in its format and coding for a while: then it waits until the publisher has encoded them.
 
 mod assets;
+pub(crate) mod demand;
 mod host_policy;
 pub(crate) mod lifecycle;
 mod listeners;
@@ -21,15 +23,16 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::http::{self, Abort, Body, COMMON_HEADERS, Connection, Connections, Limits, Listener, Security};
-use crate::metrics::exposition::{Compressor, Exposition};
+use crate::http::{self, Abort, Body, COMMON_HEADERS, Caller, Connections, Limits, Listener, Security};
+use crate::metrics::exposition::{Coding, Compressor, Exposition, Form, Part};
 use crate::metrics::telemetry::Telemetry;
+use crate::server::demand::Demand;
 use crate::server::lifecycle::Lifecycle;
 use crate::server::status::Status;
 use crate::web::Web;
 pub use listeners::Sockets;
 use listeners::{Serving, run_all, stopped};
-use negotiation::{Coding, Negotiated};
+use negotiation::Negotiated;
 
 /// Some Prometheus servers, a probe and a person need about ten connections; each takes some 20 KiB. A connection
 /// without a request is closed soon. A connection that Prometheus keeps open between two scrapes stays open for scrape
@@ -66,6 +69,8 @@ pub enum Readiness {
 pub struct Parts {
     /// The cached part of `/metrics`.
     pub exposition: watch::Receiver<Arc<Exposition>>,
+    /// Where the publisher learns which forms of it are asked for.
+    pub demand: Demand,
     /// The rest of `/metrics`.
     pub telemetry: Telemetry,
     /// What `/-/ready` reports.
@@ -80,7 +85,7 @@ pub struct Parts {
     pub web: Option<Web>,
     /// The path of the metrics.
     pub metrics_path: String,
-    /// The names that `Host` may have on a connection over loopback, beside `localhost` and loopback addresses; in lower case.
+    /// The names that `Host` may have on a loopback address, beside `localhost` and loopback addresses; in lower case.
     pub allowed_hosts: Vec<String>,
 }
 
@@ -112,7 +117,10 @@ pub async fn run(sockets: impl Into<Sockets>, parts: Parts, stop: impl Future<Ou
     if let Some(socket) = health {
         // With a table of its own, whose statistics nobody sees: what happens here says nothing about scrapes.
         let connections = Connections::new(HEALTH_LIMITS, Arc::default());
-        let handle = move |request| std::future::ready(Ok(server.health(&request)));
+        let handle = move |request| {
+            let server = Arc::clone(&server);
+            async move { Ok(server.health(&request).await) }
+        };
         let stop = stopped(stopping.subscribe());
         servings.push(Box::pin(http::serve(socket, connections, &COMMON_HEADERS, stop, handle)));
     }
@@ -131,33 +139,34 @@ enum Route<'a> {
 impl Server {
     /// The answer, unless the web configuration refuses the request.
     async fn guarded(&self, request: &Request<Incoming>) -> Result<Response<Body>, Abort> {
+        let caller = request.extensions().get::<Caller>();
+        let caller = caller.expect("the HTTP server gives each request its caller");
         match &self.parts.web {
-            Some(web) => web.guard(request, self.answer(request)).await,
-            None => Ok(self.answer(request).await),
+            Some(web) => web.guard(request.headers(), caller, self.answer(request, caller)).await,
+            None => Ok(self.answer(request, caller).await),
         }
     }
 
-    /// The answer on the address that has the health alone.
-    fn health(&self, request: &Request<Incoming>) -> Response<Body> {
+    /// The answer on the address that serves only the health endpoints.
+    async fn health(&self, request: &Request<Incoming>) -> Response<Body> {
         match request.uri().path() {
-            "/-/healthy" => self.route_answer(request, &Route::Healthy),
-            "/-/ready" => self.route_answer(request, &Route::Ready),
+            "/-/healthy" => self.route_answer(request, &Route::Healthy).await,
+            "/-/ready" => self.route_answer(request, &Route::Ready).await,
             _ => {
                 http::plain_text(StatusCode::NOT_FOUND, "not found; only /-/healthy and /-/ready are here\n")
             }
         }
     }
 
-    async fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
-        let local = request.extensions().get().and_then(|connection: &Connection| connection.local);
-        if !host_policy::allows(local, &self.parts.allowed_hosts, request) {
+    async fn answer(&self, request: &Request<Incoming>, caller: &Caller) -> Response<Body> {
+        if !host_policy::allows(caller.local(), &self.parts.allowed_hosts, request) {
             return http::plain_text(StatusCode::MISDIRECTED_REQUEST, host_policy::REFUSAL);
         }
         if request.uri().path() == "/-/reload" {
             return self.parts.lifecycle.answer(request.method(), request.headers()).await;
         }
         match self.route(request.uri().path()) {
-            Some(route) => self.route_answer(request, &route),
+            Some(route) => self.route_answer(request, &route).await,
             None => {
                 let text = format!("not found; the metrics are at {}\n", self.parts.metrics_path);
                 http::plain_text(StatusCode::NOT_FOUND, text)
@@ -165,12 +174,12 @@ impl Server {
         }
     }
 
-    fn route_answer(&self, request: &Request<Incoming>, route: &Route<'_>) -> Response<Body> {
+    async fn route_answer(&self, request: &Request<Incoming>, route: &Route<'_>) -> Response<Body> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return http::method_not_allowed("GET, HEAD", "only GET and HEAD are allowed here\n");
         }
         let mut response = match route {
-            Route::Metrics => self.metrics(request),
+            Route::Metrics => self.metrics(request).await,
             Route::Healthy => http::plain_text(StatusCode::OK, "healthy\n"),
             Route::Ready => self.ready(),
             Route::Asset(file) => file.response(&self.parts.metrics_path),
@@ -200,21 +209,23 @@ impl Server {
         }
     }
 
-    fn metrics(&self, request: &Request<Incoming>) -> Response<Body> {
+    async fn metrics(&self, request: &Request<Incoming>) -> Response<Body> {
         let negotiated = Negotiated::from_headers(request.headers());
+        let Form { format, coding } = negotiated.form;
         if request.method() == Method::GET {
-            self.parts.telemetry.scraped(negotiated.format);
+            self.parts.telemetry.scraped(format);
         }
-        let exposition = Arc::clone(&self.parts.exposition.borrow());
-        let cached = exposition.part(negotiated.format);
-        let own = self.parts.telemetry.render(negotiated.format);
-        let body = match negotiated.coding {
-            Coding::Identity => http::chained(cached.plain.clone(), own.into()),
-            Coding::Gzip => {
+        let Some(cached) = self.cached(negotiated.form).await else {
+            return http::plain_text(StatusCode::SERVICE_UNAVAILABLE, "the exporter is stopping\n");
+        };
+        let own = self.parts.telemetry.render(format);
+        let body = match cached {
+            Part::Plain(text) => http::chained(text, own.into()),
+            Part::Deflated(beginning) => {
                 // Each use resets the compressor, so it is usable even if the lock is poisoned.
                 let mut compressor = self.compressor.lock().unwrap_or_else(PoisonError::into_inner);
-                let own = compressor.finish(&cached.deflated, own.as_bytes());
-                http::chained(cached.deflated.bytes.clone(), own.into())
+                let own = compressor.finish(&beginning, own.as_bytes());
+                http::chained(beginning.bytes, own.into())
             }
         };
         let mut response = Response::new(body);
@@ -224,10 +235,23 @@ impl Server {
             HeaderValue::from_maybe_shared(content_type).expect("a content type is made of known words");
         headers.insert(CONTENT_TYPE, content_type);
         headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
-        if negotiated.coding == Coding::Gzip {
+        if coding == Coding::Gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         response
+    }
+
+    /// The cached part in `form`. Waits for the publisher if it is missing; `None` if the publisher has ended.
+    async fn cached(&self, form: Form) -> Option<Part> {
+        let present = self.parts.exposition.borrow().part(form).cloned();
+        if present.is_some() {
+            self.parts.demand.met(form);
+            return present;
+        }
+        self.parts.demand.unmet(form);
+        let mut expositions = self.parts.exposition.clone();
+        let exposition = expositions.wait_for(|exposition| exposition.part(form).is_some()).await.ok()?;
+        exposition.part(form).cloned()
     }
 
     fn ready(&self) -> Response<Body> {

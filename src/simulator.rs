@@ -1,7 +1,7 @@
 //! A simulator of the Risk Scoring API on loopback: all operations, users with events and resets, and faults.
 //!
 //! A [`Scenario`] defines the accounts; what happens in them follows from its seed and the clock. Tests use
-//! [`Simulator::start`], commands use [`serve`]. [`Simulator::truth`] returns what really happened;
+//! [`Simulator::start`], commands use [`serve`]. [`Simulator::ground_truth`] returns what really happened;
 //! `GET /__truth` returns it to other processes.
 //!
 //! The simulator shares no code with the client: a client and a simulator with the same mistake would agree.
@@ -63,7 +63,7 @@ pub use api_options::{
 pub use endpoint::{Endpoint, Permission};
 pub use faults::{DateFormat, Fault, FaultRule, Share};
 pub use ground_truth::{
-    AccountTruth, ChangeRecord, EventRecord, RequestRecord, RequestTotal, Truth, UserRecord,
+    AccountGroundTruth, ChangeRecord, EventRecord, GroundTruth, RequestRecord, RequestTotal, UserRecord,
 };
 pub use scenario::{
     AccountSpec, BehaviorSpec, EventSpec, GENERATED_ACCOUNT, GENERATED_TOKEN, IntegrationSpec, KeySpec,
@@ -183,19 +183,19 @@ impl Simulator {
     }
 
     /// Everything that happened since the start, with all records.
-    pub fn truth(&self) -> Truth {
-        self.truth_of(None)
+    pub fn ground_truth(&self) -> GroundTruth {
+        self.ground_truth_of(None)
     }
 
     /// What happened after `since`, with all records; requests from `since` on.
-    pub fn truth_since(&self, since: Timestamp) -> Truth {
-        self.truth_of(Some(since))
+    pub fn ground_truth_since(&self, since: Timestamp) -> GroundTruth {
+        self.ground_truth_of(Some(since))
     }
 
     /// The totals only, which is cheap for a large world.
-    pub fn totals_since(&self, since: Option<Timestamp>) -> Truth {
+    pub fn totals_since(&self, since: Option<Timestamp>) -> GroundTruth {
         let (world, now) = self.engine.now();
-        world.truth(now, since, Include::default())
+        world.ground_truth(now, since, Include::default())
     }
 
     /// Adds a fault rule.
@@ -272,10 +272,10 @@ impl Simulator {
         world.append(account, user, new, now)
     }
 
-    fn truth_of(&self, since: Option<Timestamp>) -> Truth {
+    fn ground_truth_of(&self, since: Option<Timestamp>) -> GroundTruth {
         let (world, now) = self.engine.now();
         let everything = Include { events: Details::All, requests: Details::All, users: Details::All };
-        world.truth(now, since, everything)
+        world.ground_truth(now, since, everything)
     }
 }
 

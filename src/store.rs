@@ -1,4 +1,5 @@
-//! The state file: a [redb](https://docs.rs/redb) database of rows of bytes, by account.
+//! The state file: a [redb](https://docs.rs/redb) database of rows of bytes, grouped by an id that it
+//! does not interpret.
 //!
 //! A commit is atomic, and its rows are on disk when it returns. Once the process runs, problems with the file never end
 //! it: the accounts continue in memory without publishing new counts, and everything unsaved is written as soon as the
@@ -11,6 +12,8 @@ pub(crate) mod offline;
 mod overlay;
 pub(crate) mod row;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod watchdog;
 
 use std::collections::BTreeMap;
@@ -48,7 +51,7 @@ struct Inner {
 struct Store {
     /// The open file; `None` while it cannot be used.
     opened: Option<Opened>,
-    /// The accounts (ids) whose rows this process writes.
+    /// The ids (of accounts) whose rows this process writes.
     accounts: Vec<String>,
     /// Rises whenever the file is opened, because its content may be different then.
     generation: Generation,
@@ -227,18 +230,21 @@ impl State {
     }
 
     /// Writes a row outside of the commits: it stays when the other rows of the account are cleared, and is written again
-    /// to a new file. Failures are logged.
+    /// to a new file, unless the account has left. A row of an account that the file does not know is not written.
+    /// Failures are logged.
     ///
     /// Blocks until the row is on disk, or cannot be written.
     pub fn put(&self, account: &str, table: Table, key: &[u8], value: Vec<u8>) {
         let inner = &self.inner;
         let mut store = self.store();
         let _operation = inner.watchdog.begin();
-        if inner.is_open(&mut store) {
+        if inner.is_open(&mut store) && store.opened.as_ref().is_some_and(|opened| opened.knows(account)) {
             let put = Put { table, key, value: Some(&value) };
             inner.write(&mut store, account, ExistingRows::Keep, |sink| sink(put));
         }
-        store.standalone.entry(account.to_owned()).or_default().insert((table, key.to_vec()), value);
+        if store.accounts.iter().any(|id| id == account) {
+            store.standalone.entry(account.to_owned()).or_default().insert((table, key.to_vec()), value);
+        }
     }
 
     /// Closes the file for good.

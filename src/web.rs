@@ -18,19 +18,17 @@ mod turns;
 
 use std::fmt;
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
-use hyper::{Request, Response, StatusCode};
+use hyper::{Response, StatusCode};
 use rustls::pki_types::CertificateDer;
 
-use crate::clock::{Clock, Instant, Timestamp};
+use crate::clock::{Clock, Timestamp};
 use crate::config;
 use crate::http::tls::{Configured, Session, Unconfigured};
-use crate::http::{self, Abort, Body, Connection, Security};
+use crate::http::{self, Abort, Body, Caller, Security};
 use crate::metrics::telemetry::{Rejection, Telemetry};
 use certificate::Certificate;
 use file::WebFile;
@@ -39,9 +37,6 @@ pub(crate) use policy::Protection;
 use rate::{Admission, Bucket};
 use source::{Source, View};
 pub(crate) use summary::Summary;
-
-/// At most one warning about too many logins in this time, because somebody who guesses sends thousands.
-const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A web configuration that can be used.
 #[derive(Debug)]
@@ -72,7 +67,8 @@ impl Checked {
     /// # Errors
     /// As [`Checked::load`].
     pub(crate) fn without_files(path: &Path) -> Result<Vec<String>, config::Error> {
-        WebFile::parse(path, &config::yaml::read_regular_text(path)?).map(|file| file.warnings)
+        WebFile::parse(path, &config::yaml::text(path, config::yaml::read_regular_bytes(path))?)
+            .map(|file| file.warnings)
     }
 
     /// What is on, without a secret, and what is weak on the date `now`.
@@ -122,8 +118,6 @@ struct Inner {
     transport: Transport,
     bucket: Option<Mutex<Bucket>>,
     passwords: Passwords,
-    /// When a warning about too many logins was logged last.
-    warned_of_logins: Mutex<Option<Instant>>,
     telemetry: Telemetry,
     clock: Clock,
 }
@@ -141,11 +135,10 @@ impl Web {
         let Checked { path, view, file } = checked;
         let bucket = file.rate_limit.map(|limit| Mutex::new(Bucket::new(limit, clock.now())));
         let inner = Inner {
-            source: Source::new(path, view, &file, transport),
+            source: Source::new(path, view, &file, transport, clock.clone()),
             transport,
             bucket,
             passwords: Passwords::new(),
-            warned_of_logins: Mutex::default(),
             telemetry,
             clock,
         };
@@ -168,50 +161,44 @@ impl Web {
         }
     }
 
-    /// Answers `request` with `answer`, if the web configuration admits it. The order is that of exporter-toolkit: the
+    /// Answers a request with `answer`, if the web configuration admits it. The order is that of exporter-toolkit: the
     /// file, the rate limit, the headers, the password. The rate limit comes before the password, or guessing passwords
     /// would be a way to use up the processor.
     ///
     /// # Errors
     /// The connection would not be accepted any more. The client must open another one, where the handshake decides.
-    pub async fn guard<B>(
+    pub(crate) async fn guard(
         &self,
-        request: &Request<B>,
+        headers: &HeaderMap,
+        caller: &Caller,
         answer: impl Future<Output = Response<Body>>,
     ) -> Result<Response<Body>, Abort> {
         let inner = &self.inner;
-        let connection = request.extensions().get::<Connection>();
-        let (view, problem) = inner.source.settled(View::request_problem).await;
-        inner.observe(&view);
-        let file = match (&view.file, problem) {
-            (Ok(file), None) => Arc::clone(file),
-            (_, problem) => {
-                inner.source.log(problem);
+        let read = inner.source.for_request().await.and_then(|view| match &view.file {
+            Ok(file) => Ok((Arc::clone(file), view)),
+            Err(error) => Err(error.to_string()),
+        });
+        let (file, view) = match read {
+            Ok(read) => read,
+            Err(problem) => {
+                inner.source.log(Some(problem));
                 return Ok(inner.refuse(Rejection::Config));
             }
         };
+        inner.observe(&view);
         if view.problem().is_none() {
             inner.source.log(None);
         }
-        let session = connection.and_then(|connection| connection.session.as_deref());
-        if let (Some(connection), Some(session)) = (connection, session)
-            && !inner.still_accepts(session, &view, &file)
-        {
-            connection.end();
+        if caller.session().is_some_and(|session| !inner.still_accepts(session, &view, &file)) {
+            caller.end();
             return Err(http::try_elsewhere());
         }
         if inner.admit() == Admission::Refused {
             return Ok(inner.refuse(Rejection::RateLimit));
         }
-        // Without a connection, all requests count as those of one peer.
-        let peer = connection.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |connection| connection.peer);
-        let mut response = match inner.authenticate(&file, request.headers(), peer).await {
+        let mut response = match inner.authenticate(&file, headers, caller).await {
             Verdict::Right => answer.await,
             Verdict::Wrong => inner.refuse(Rejection::Auth),
-            Verdict::TooMany => {
-                inner.warn_of_logins(peer);
-                inner.refuse(Rejection::AuthLimit)
-            }
         };
         for (name, value) in &file.headers {
             response.headers_mut().insert(name, value.clone());
@@ -223,16 +210,21 @@ impl Web {
 impl Inner {
     /// The TLS configuration for a handshake.
     async fn configuration(&self) -> Result<Configured, Unconfigured> {
-        let (view, problem) = self.source.settled(View::problem).await;
+        let view = match self.source.for_handshake().await {
+            Ok(view) => view,
+            Err(problem) => {
+                self.source.log(Some(problem));
+                return Err(Unconfigured);
+            }
+        };
         self.observe(&view);
-        let configured = match (&view.tls, &view.policy) {
-            (Some(Ok(tls)), Some(policy)) if problem.is_none() => {
+        self.source.log(None);
+        match (&view.tls, &view.policy) {
+            (Some(Ok(tls)), Some(policy)) => {
                 Ok(Configured { config: Arc::clone(&tls.config), policy: policy.clone() })
             }
             _ => Err(Unconfigured),
-        };
-        self.source.log(problem);
-        configured
+        }
     }
 
     /// Whether a new connection of this client would be accepted.
@@ -256,26 +248,13 @@ impl Inner {
         bucket.lock().unwrap_or_else(PoisonError::into_inner).admit(self.clock.now())
     }
 
-    async fn authenticate(&self, file: &WebFile, headers: &HeaderMap, peer: IpAddr) -> Verdict {
+    async fn authenticate(&self, file: &WebFile, headers: &HeaderMap, caller: &Caller) -> Verdict {
         if file.users.is_empty() {
             return Verdict::Right;
         }
         match headers.get(AUTHORIZATION).and_then(|value| Login::from_header(value.as_bytes())) {
-            Some(login) => self.passwords.check(&file.users, login, peer).await,
+            Some(login) => self.passwords.check(&file.users, login, caller).await,
             None => Verdict::Wrong,
-        }
-    }
-
-    fn warn_of_logins(&self, peer: IpAddr) {
-        let now = self.clock.now();
-        let mut warned = self.warned_of_logins.lock().unwrap_or_else(PoisonError::into_inner);
-        if warned.is_none_or(|last| now.since(last) >= WARNING_INTERVAL) {
-            *warned = Some(now);
-            tracing::warn!(
-                %peer,
-                "too many passwords of one address wait to be compared; more are refused, and the next minute logs no \
-                 further ones"
-            );
         }
     }
 
@@ -288,10 +267,6 @@ impl Inner {
             ),
             Rejection::RateLimit => (StatusCode::TOO_MANY_REQUESTS, "too many requests\n"),
             Rejection::Auth => (StatusCode::UNAUTHORIZED, "a user name and a password are required\n"),
-            Rejection::AuthLimit => (
-                StatusCode::TOO_MANY_REQUESTS,
-                "too many other passwords from this address wait to be compared\n",
-            ),
         };
         let mut response = http::plain_text(status, text);
         if reason == Rejection::Auth {

@@ -1,134 +1,259 @@
-"""Measures a server while it is attacked; see `run`."""
+"""Measures servers while they are attacked; see `run`."""
 
 import argparse
+import base64
+import gzip
 import http.client
+import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
-from process import MIB, Metrics, Process, exporter, free_port, simulator
+import servers
+from process import MIB
+from servers import Exporter, NodeExporter, Prometheus, Protection
 
 ATTACKERS = Path(__file__).with_name("attackers.py")
-ATTACKS = {"idle": "10,000 idle connections", "drip": "1,000 dripped headers", "slow": "500 slow readers of 10 MB"}
+ATTACKS = {
+    "idle": "10,000 idle connections",
+    "drip": "1,000 dripped headers",
+    "slow": "500 slow readers of 10 MB",
+    "guess": "500 guess passwords",
+}
+# Before and after the attacks. The second one has a large exposition, as the slow readers need it.
+CALM = {"before": "no attack", "after": "no attack, 10 MB"}
+LARGE = {"slow", "after"}
 
-USERS, SERIES_USERS = 20_000, 16_000
-# Scrapes per second. Prometheus sends one in 15 seconds; more make it likely to meet the worst moment.
+# Scrapes per second on a new connection each, beside those of Prometheus. More of them meet the worst moment.
 SCRAPES = 4
+# The time-out of Prometheus.
+SCRAPE_TIMEOUT_SECONDS = 10
 SCRAPE_LIMIT_SECONDS = 1
 # Without an attack the exporter takes some 120 MiB here. Unsent answers may add 16 MiB or three times the largest one,
 # 10 MB, and 288 connections some 64 KiB each.
 MEMORY_LIMIT_MIB = 200
-TEXTFILE_BYTES = 10_000_000
+# Ports and connections of the last attack are gone after this time.
+PAUSE_SECONDS = 2
+# The addresses of the newcomers: one of its own, and one that it shares with attackers.
+NEWCOMERS = dict(zip(servers.NEWCOMERS, ["127.0.2.1", "127.0.1.1"], strict=True))
 
 
-def scrape(port):
-    """The seconds that a scrape takes on a new connection, or None if it fails."""
-    began = time.monotonic()
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request("GET", "/metrics", headers={"Accept-Encoding": "gzip"})
-        answer = connection.getresponse()
-        answer.read()
-        return time.monotonic() - began if answer.status == http.HTTPStatus.OK else None
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
+class Scraper:
+    """Scrapes on a new connection each time, as a Prometheus does whose connection was closed."""
+
+    def __init__(self, protection, user, source="127.0.0.1"):
+        self.protection, self.source = protection, (source, 0)
+        login = base64.b64encode(f"{user}:{servers.PASSWORD}".encode()).decode()
+        self.headers = {"Accept-Encoding": "gzip", "Authorization": f"Basic {login}"}
+
+    def __call__(self, port):
+        """The exposition, or None if the scrape failed."""
+        where = {"host": "127.0.0.1", "port": port, "timeout": SCRAPE_TIMEOUT_SECONDS, "source_address": self.source}
+        if self.protection.context:
+            connection = http.client.HTTPSConnection(**where, context=self.protection.context)
+        else:
+            connection = http.client.HTTPConnection(**where)
+        try:
+            connection.request("GET", "/metrics", headers=self.headers)
+            answer = connection.getresponse()
+            body = answer.read()
+            return body if answer.status == http.HTTPStatus.OK else None
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+
+    def timed(self, port):
+        """The seconds that a scrape takes, or None if it failed or took longer than Prometheus waits."""
+        began = time.monotonic()
+        exposition = self(port)
+        took = time.monotonic() - began
+        return took if exposition is not None and took < SCRAPE_TIMEOUT_SECONDS else None
+
+    def exposition(self, port):
+        body = self(port)
+        return gzip.decompress(body) if body is not None else None
 
 
-def attacked(process, port, attack, seconds):
-    """The seconds of the scrapes during an attack, the number of those that failed, and the largest memory in bytes."""
-    command = [sys.executable, str(ATTACKERS), attack, str(port)] if attack else ["sleep", "infinity"]
-    attacker = subprocess.Popen(command)
-    times, failed, memory = [], 0, 0
-    try:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+COLUMNS = [
+    "Server",
+    "Attack",
+    "Failed scrapes",
+    "Median",
+    "Worst",
+    "Failed, Prometheus",
+    "Worst, Prometheus",
+    "Memory, peak",
+    "Connections opened",
+]
+
+
+@dataclass
+class Result:
+    """What happened to one server during one attack."""
+
+    server: str
+    attack: str
+    times: list
+    failed: int
+    prometheus: tuple
+    peak: int
+    attackers: dict
+    newcomers: dict
+
+    def row(self):
+        worst = f"{max(self.times) * 1000:.0f} ms" if self.times else "-"
+        median = f"{statistics.median(self.times) * 1000:.0f} ms" if self.times else "-"
+        cells = [self.server, self.attack, f"{self.failed} of {self.failed + len(self.times)}", median, worst]
+        if self.prometheus:
+            scrapes, failed, slowest = self.prometheus
+            cells += [f"{failed} of {scrapes}", f"{slowest * 1000:.0f} ms"]
+        else:
+            cells += ["-", "-"]
+        cells += [f"{self.peak / MIB:.0f} MiB", f"{self.attackers.get('opened', 0):,}"]
+        return "| " + " | ".join(cells) + " |"
+
+    def details(self):
+        if "guess" in self.attackers:
+            answered = f"{self.attackers['answers']:,} guesses answered"
+            logins = (
+                f"first login from {where}: " + (f"{took:.1f} s" if took is not None else "failed")
+                for where, took in self.newcomers.items()
+            )
+            yield f"{self.server}, {self.attack}: " + ", ".join([answered, *logins])
+
+    def complaints(self):
+        """What must not happen to the exporter."""
+        worst = max(self.times, default=0)
+        found = {
+            f"{self.failed} scrapes failed": self.failed > 0,
+            f"a scrape took {worst:.2f} s": worst >= SCRAPE_LIMIT_SECONDS,
+            f"{self.peak / MIB:.0f} MiB": self.peak > MEMORY_LIMIT_MIB * MIB,
+        }
+        if self.prometheus:
+            _, failed, slowest = self.prometheus
+            found[f"{failed} scrapes of Prometheus failed"] = failed > 0
+            found[f"a scrape of Prometheus took {slowest:.2f} s"] = slowest >= SCRAPE_LIMIT_SECONDS
+        found["a first login from an address without attackers failed"] = NEWCOMERS["newcomer"] in self.newcomers and (
+            self.newcomers[NEWCOMERS["newcomer"]] is None
+        )
+        return [f"{self.attack}: {text}" for text, is_bad in found.items() if is_bad]
+
+
+def attacked(server, attack, seconds, protection, prometheus):
+    """One attack on a new process of the server."""
+    scraper = Scraper(protection, servers.USER)
+    server.large = attack in LARGE
+    with server, ExitStack() as stack:
+        server.until_ready(scraper.exposition)
+        time.sleep(Prometheus.INTERVAL_SECONDS if prometheus else 0)
+        server.reset_peak()
+        attacker = None
+        if attack in ATTACKS:
+            command = [sys.executable, str(ATTACKERS), attack, str(server.port), protection.security]
+            attacker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            stack.callback(attacker.wait)
+            stack.callback(attacker.kill)
+        times, failed, newcomers = [], 0, {}
+        waiting = dict(NEWCOMERS) if attack == "guess" else {}
+        began = time.time()
+        while time.time() < began + seconds:
             time.sleep(1 / SCRAPES)
-            took = scrape(port)
+            took = scraper.timed(server.port)
             if took is None:
                 failed += 1
             else:
                 times.append(took)
-            memory = max(memory, process.memory("VmRSS"))
-            if attacker.poll() is not None:
+            server.process.proc("stat")
+            if attacker and attacker.poll() is not None:
                 sys.exit("attack: the attackers have ended")
-    finally:
-        attacker.kill()
-        attacker.wait()
-    return times, failed, memory
+            # A third and two thirds of the time have passed.
+            if waiting and time.time() > began + seconds * (1 - len(waiting) / 3):
+                user = next(iter(waiting))
+                source = waiting.pop(user)
+                newcomers[source] = Scraper(protection, user, source).timed(server.port)
+        ended = time.time()
+        peak = server.process.memory("VmHWM")
+        scraped = prometheus.scrapes(server, began, ended) if prometheus else ()
+        done = {}
+        if attacker:
+            attacker.terminate()
+            done = {attack: True, **json.loads(attacker.communicate(timeout=30)[0])}
+    time.sleep(PAUSE_SECONDS)
+    return Result(server.name, (ATTACKS | CALM)[attack], times, failed, scraped, peak, done, newcomers)
 
 
-def row(who, what, times, failed, memory):
-    worst = f"{max(times) * 1000:.0f} ms" if times else "-"
-    median = f"{statistics.median(times) * 1000:.0f} ms" if times else "-"
-    print(f"| {who} | {what} | {len(times)} | {failed} | {median} | {worst} | {memory / MIB:.0f} MiB |", flush=True)
+def cpu_shares():
+    """The ticks of all processors: idle, stolen by other machines, and all."""
+    numbers = [int(number) for number in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return numbers[3] + numbers[4], numbers[7], sum(numbers)
 
 
-def measure(who, process, port, seconds, judge):
-    bad = []
-    for attack, what in {"": "no attack", **ATTACKS}.items():
-        # Connections of the last attack are gone.
-        time.sleep(2)
-        times, failed, memory = attacked(process, port, attack, seconds)
-        row(who, what, times, failed, memory)
-        bad += judge(what, times, failed, memory)
-    return bad
+def computation():
+    """The milliseconds that the same computation takes, twenty times. They differ by what else the machine does."""
+    times = []
+    for _ in range(20):
+        began = time.perf_counter()
+        sum(number * number for number in range(300_000))
+        times.append((time.perf_counter() - began) * 1000)
+    return times
 
 
-def must_hold(what, times, failed, memory):
-    worst = max(times, default=0)
-    found = {
-        f"{what}: {failed} scrapes failed": failed > 0,
-        f"{what}: a scrape took {worst:.2f} s": worst >= SCRAPE_LIMIT_SECONDS,
-        f"{what}: {memory / MIB:.0f} MiB": memory > MEMORY_LIMIT_MIB * MIB,
-    }
-    return [text for text, is_bad in found.items() if is_bad]
-
-
-def measure_exporter(binary, seconds):
-    upstream, address = simulator(binary, USERS)
-    with upstream, tempfile.TemporaryDirectory() as directory:
-        port = free_port()
-        settings = {
-            "MALLOC_ARENA_MAX": "1",
-            "ZT_RISK_EXPORTER__USERS__LIMIT": str(SERIES_USERS),
-            # A new exposition in every few seconds, so that slow readers hold many different ones.
-            "ZT_RISK_EXPORTER__INTERVALS__SUMMARY": "8s",
-            "ZT_RISK_EXPORTER__STATE__PATH": f"{directory}/state.redb",
-        }
-        with exporter(binary, address, port, **settings) as process:
-            Metrics(port).until(process, lambda metrics: metrics.users() >= SERIES_USERS, 0.5)
-            return measure("zt-risk-exporter", process, port, seconds, must_hold)
-
-
-def measure_other(command, seconds):
-    with tempfile.TemporaryDirectory() as directory:
-        port = free_port()
-        line = 'big_series{{user="{number:036}",text="' + "x" * 40 + '"}} 1\n'
-        lines = (line.format(number=number) for number in range(TEXTFILE_BYTES // len(line.format(number=0))))
-        (Path(directory) / "big.prom").write_text("".join(lines))
-        command = [part.replace("{port}", str(port)).replace("{directory}", directory) for part in command]
-        with Process(*command) as process:
-            while scrape(port) is None:
-                process.proc("stat")
-                time.sleep(0.5)
-            measure(Path(command[0]).name, process, port, seconds, lambda *_: [])
+def print_noise(when):
+    times = computation()
+    print(
+        f"{when}: a fixed computation takes {min(times):.1f} to {max(times):.1f} ms, load {os.getloadavg()[0]:.1f}",
+        flush=True,
+    )
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--binary", required=True)
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--other", nargs=argparse.REMAINDER)
-    arguments = parser.parse_args()
-    print("| Server | Attack | Scrapes | Failed | Median | Worst | Memory |\n|---|---|---|---|---|---|---|", flush=True)
-    bad = measure_exporter(arguments.binary, arguments.seconds)
-    if arguments.other:
-        measure_other(arguments.other, arguments.seconds)
+    parser.add_argument("--attack", action="append", choices=ATTACKS, help="only this one; can be repeated")
+    parser.add_argument("--plain", action="store_true", help="without TLS")
+    parser.add_argument("--node-exporter")
+    parser.add_argument("--prometheus")
+    options = parser.parse_args()
+    servers.quiet_environment()
+    bad = []
+    with tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
+        protection = Protection(directory, "plain" if options.plain else "tls")
+        exporter = Exporter(options.binary, protection)
+        stack.enter_context(exporter.upstream)
+        all_servers = [exporter]
+        if options.node_exporter:
+            all_servers.append(NodeExporter(options.node_exporter, protection))
+        prometheus = None
+        if options.prometheus:
+            prometheus = Prometheus(options.prometheus, all_servers, protection)
+            stack.enter_context(prometheus.process)
+        print_noise("before")
+        _, stolen_before, ticks_before = cpu_shares()
+        print("| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|", flush=True)
+        details = []
+        # Servers alternate, so that noise of the machine hits all of them.
+        for attack in ["before", *(options.attack or ATTACKS), "after"]:
+            seconds = (
+                options.seconds if attack in ATTACKS else max(options.seconds / 4, 2 * Prometheus.INTERVAL_SECONDS)
+            )
+            for server in all_servers:
+                result = attacked(server, attack, seconds, protection, prometheus)
+                print(result.row(), flush=True)
+                details += result.details()
+                if server is exporter:
+                    bad += result.complaints()
+        _, stolen, ticks = cpu_shares()
+        print("\n".join(details))
+        print_noise("after")
+        print(f"stolen by other machines: {(stolen - stolen_before) / (ticks - ticks_before):.1%} of the CPU time")
     if bad:
         sys.exit("attack: " + "; ".join(bad))
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from process import MIB, START_PAUSE_SECONDS, Metrics, Process, exporter, free_port, simulator
 
 ACCOUNTS, USERS_EACH = 300, 1_000
+# Long enough for four reads of each list of users, at the start and every 30 s.
+MEMORY_SECONDS = 100
 # Long enough for ten reads of each list of users, and two reads of each endpoint with an interval of five minutes.
 WATCHED_SECONDS = 300
 SCRAPES = 31
@@ -29,34 +31,34 @@ def write(directory, name, content):
     return str(path)
 
 
-def scenario(directory):
-    """A scenario with ACCOUNTS accounts, each with its own token and so with its own budget."""
+def scenario(directory, count):
+    """A scenario with so many accounts, each with its own token and so with its own budget."""
     return write(
         directory,
         "scenario.yaml",
         {
             "seed": 1,
-            "accounts": [{"id": account(n), "generated_users": USERS_EACH} for n in range(ACCOUNTS)],
+            "accounts": [{"id": account(n), "generated_users": USERS_EACH} for n in range(count)],
             "tokens": [
                 {
                     "token": f"token-{n}",
                     "permissions": ["Zero Trust Read", "Zero Trust: PII Read"],
                     "accounts": [account(n)],
                 }
-                for n in range(ACCOUNTS)
+                for n in range(count)
             ],
         },
     )
 
 
-def settings(directory, upstream):
+def settings(directory, upstream, count, **state):
     return write(
         directory,
         "config.yaml",
         {
-            "accounts": [{"id": account(n), "alias": f"account-{n}", "token": f"token-{n}"} for n in range(ACCOUNTS)],
+            "accounts": [{"id": account(n), "alias": f"account-{n}", "token": f"token-{n}"} for n in range(count)],
             "cloudflare": {"base_url": upstream},
-            "state": {"path": str(Path(directory, "state.redb"))},
+            **state,
         },
     )
 
@@ -67,21 +69,42 @@ def serve(binary, config, port):
     return Process(binary, "serve", "--config.file", config, "--web.listen-address", address, MALLOC_ARENA_MAX="1")
 
 
-def all_have_users(metrics):
-    """Whether the list of users of each account was read."""
-    return len(metrics.samples("cloudflare_zt_risk_users", 'max_risk_level="high"')) == ACCOUNTS
+def all_have_users(count):
+    """Whether the lists of users of so many accounts were read."""
+    return lambda metrics: len(metrics.samples("cloudflare_zt_risk_users", 'max_risk_level="high"')) == count
+
+
+def memory(report, binary, count, limit):
+    """The memory of so many accounts without a state file, while one Prometheus server scrapes them."""
+    with tempfile.TemporaryDirectory() as directory:
+        world = scenario(directory, count)
+        with Process(binary, "simulate", "--listen-address", "127.0.0.1:0", "--scenario", world) as simulated:
+            address = simulated.child.stdout.readline().strip()
+            port = free_port()
+            with serve(binary, settings(directory, address, count), port) as process:
+                metrics = Metrics(port)
+                metrics.until(process, all_have_users(count), START_PAUSE_SECONDS)
+                end = time.monotonic() + MEMORY_SECONDS
+                while time.monotonic() < end:
+                    # There is no condition to wait for: this is the interval of a scrape.
+                    time.sleep(5)
+                    metrics.read()
+                what = f"{count} accounts of {USERS_EACH:,} users"
+                report.line(f"{what}: RSS", process.memory("VmRSS") / MIB, "MiB")
+                report.line(f"{what}: RSS, peak", process.memory("VmHWM") / MIB, "MiB", limit)
 
 
 def many_accounts(report, binary):
     """The cost of ACCOUNTS accounts with the default intervals."""
     with tempfile.TemporaryDirectory() as directory:
-        simulated = Process(binary, "simulate", "--listen-address", "127.0.0.1:0", "--scenario", scenario(directory))
+        simulated = Process(binary, "simulate", "--listen-address", "127.0.0.1:0", "--scenario", scenario(directory, ACCOUNTS))
         with simulated:
             address = simulated.child.stdout.readline().strip()
-            config, port = settings(directory, address), free_port()
+            state = {"state": {"path": str(Path(directory, "state.redb"))}}
+            config, port = settings(directory, address, ACCOUNTS, **state), free_port()
             with serve(binary, config, port) as process:
                 metrics = Metrics(port)
-                complete = metrics.until(process, all_have_users, START_PAUSE_SECONDS)
+                complete = metrics.until(process, all_have_users(ACCOUNTS), START_PAUSE_SECONDS)
                 what = f"{ACCOUNTS} accounts of {USERS_EACH:,} users"
                 report.line(f"{what}: start until all have metrics", complete - process.started, "s")
                 cpu, began, before = process.cpu(), time.monotonic(), requests_sent(metrics)
@@ -106,7 +129,7 @@ def many_accounts(report, binary):
                 report.line(f"{what}: state file", state / MIB, "MiB")
                 began = time.monotonic()
             with serve(binary, config, port) as process:
-                complete = metrics.until(process, all_have_users, START_PAUSE_SECONDS)
+                complete = metrics.until(process, all_have_users(ACCOUNTS), START_PAUSE_SECONDS)
                 report.line(f"{what}: SIGTERM until all have metrics", complete - began, "s")
 
 

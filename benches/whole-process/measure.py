@@ -114,6 +114,8 @@ def main(binary, *chosen):
         "hundred-thousand": lambda: refreshes(report, binary, 100_000, {"peak": 40}),
         "state": lambda: (durable(report, binary, 1_000_000), durable(report, binary, 1_000)),
         "idle": lambda: idle(report, binary, 1_000, limit=10),
+        "hundred-accounts": lambda: accounts.memory(report, binary, 100, limit=64),
+        "four-hundred-accounts": lambda: accounts.memory(report, binary, 400, limit=260),
         "accounts": lambda: accounts.many_accounts(report, binary),
         "restart": lambda: [accounts.restarts(report, binary, users) for users in (1_000, 100_000)],
     }

@@ -99,8 +99,9 @@ class Metrics:
 
     def read(self):
         try:
-            # Compressed, as Prometheus asks for it.
-            request = urllib.request.Request(self.url, headers={"Accept-Encoding": "gzip"})
+            # What Prometheus asks for.
+            headers = {"Accept": "application/openmetrics-text;version=1.0.0", "Accept-Encoding": "gzip"}
+            request = urllib.request.Request(self.url, headers=headers)
             with urllib.request.urlopen(request, timeout=10) as answer:
                 self.text = gzip.decompress(answer.read()).decode()
         except (urllib.error.URLError, ConnectionError):

@@ -1,4 +1,4 @@
-"""Behaviors and integrations: their configuration, the events found, and the receivers of changes."""
+"""Behaviors and integrations: their configuration, the events found, and the integrations that receive risk changes."""
 
 from typing import Any
 
@@ -132,7 +132,7 @@ def dashboard() -> Any:
         ),
         stat_panel(
             "Integrations active",
-            "Receivers that get changes of risk.",
+            "Integrations that receive risk changes.",
             instant_query(f"sum({active})"),
             COUNT,
             NO_THRESHOLDS,
@@ -140,7 +140,7 @@ def dashboard() -> Any:
         ),
         stat_panel(
             "Integrations inactive",
-            "Receivers that do not get changes of risk.",
+            "Integrations that do not receive risk changes.",
             instant_query(f"sum(1 - {active})"),
             COUNT,
             RED_FROM_1,
@@ -177,5 +177,5 @@ def dashboard() -> Any:
         _states(),
         _delay(),
     ]
-    text = "Behaviors and their events, the delay until events are seen, and the integrations that get changes of risk."
+    text = "Behaviors and their events, the delay until events are seen, and the integrations that receive risk changes."
     return frame("zt-risk-behaviors", "Behaviors and integrations", text, panels)

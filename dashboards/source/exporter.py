@@ -197,7 +197,7 @@ def _counting() -> list[Any]:
         ),
         line_panel(
             "Longest pending time",
-            "How long the first of the pending users has been pending; 0 if there are none.",
+            "How long the longest-waiting user has been pending; 0 if there are none.",
             [range_query(f"time() - {oldest} or 0 * {deduplicated(risk_metric('pending_users'))}", "{{account}}")],
             "s",
             width=6,
@@ -270,7 +270,7 @@ def _exposition() -> builders.Row:
     panels = [
         line_panel(
             "Exposition size",
-            "The size of /metrics in text format, uncompressed.",
+            "The size of /metrics without its samples about the exporter, uncompressed.",
             [range_query(plain_metric("zt_risk_exporter_exposition_size_bytes"), by)],
             "bytes",
             width=6,
@@ -279,7 +279,7 @@ def _exposition() -> builders.Row:
         ),
         line_panel(
             "Exposition build time",
-            "The time to encode and compress /metrics in both formats. Scrapes do not wait for it.",
+            "The time to encode and compress /metrics in the formats in use. Only the first scrape in one waits.",
             [range_query(plain_metric("zt_risk_exporter_exposition_build_seconds"), by)],
             "s",
             width=6,
@@ -306,7 +306,7 @@ def _exposition() -> builders.Row:
         ),
         line_panel(
             "Connections",
-            "Open connections to the exporter. At most 256, and at most 32 of one address.",
+            "Open connections to the exporter. At most 256, and at most 32 from one address.",
             [range_query(plain_metric("zt_risk_exporter_web_connections"), by)],
             COUNT,
             width=8,

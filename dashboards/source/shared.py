@@ -74,7 +74,7 @@ def high_now() -> Any:
 def longest_high() -> Any:
     return stat_panel(
         "Longest at high risk",
-        "How long the first of the current users has been at high risk, as far as the exporter saw it. Orange after a"
+        "How long the longest-waiting of the users now at high risk has been there, as far as the exporter saw it. Orange after a"
         " working day, red after three days.",
         instant_query(age(f"min({risk_metric('oldest_user_timestamp_seconds', HIGH)})")),
         "s",
@@ -151,7 +151,7 @@ def behaviors(width: int, height: int) -> Any:
 
 def integrations(width: int, height: int) -> Any:
     text = (
-        "Receivers of changes of risk. Cloudflare sends nothing to an inactive integration, so users at high risk keep"
+        "Integrations that receive risk changes. Cloudflare sends nothing to an inactive integration, so users at high risk keep"
         " their access there."
     )
     queries = [

@@ -1,7 +1,8 @@
 //! The budgets of all credentials. Cloudflare counts requests by credential, so a reload must not begin a new budget for a
 //! credential that has spent requests already.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::block_in_place;
 
@@ -16,42 +17,61 @@ use crate::store::row::Table;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Group {
     pub(super) credential: Credentials,
-    /// The share of the request limit, multiplied by the pace.
+    /// The share of the request limit, multiplied by the speed.
     pub(super) share: f64,
     /// Their ids; at least one.
     pub(super) accounts: Vec<String>,
 }
 
-/// A budget, and the group that uses it, or used it last.
-#[derive(Debug)]
-struct Known {
-    group: Group,
-    budget: Budget,
-    home: Home,
+impl Group {
+    fn first(&self) -> &str {
+        self.accounts.first().expect("a credential belongs to an account")
+    }
 }
 
-/// The id of the account whose rows contain the spending of a budget.
-#[derive(Clone, Debug)]
-struct Home(Arc<Mutex<String>>);
+/// A budget, and the group that uses it, or used it last.
+#[derive(Debug)]
+struct KnownBudget {
+    group: Group,
+    budget: Budget,
+    journal_account: JournalAccount,
+}
 
-impl Home {
+/// What a credential had spent when its budget went on with another credential. It still counts if the credential is used
+/// again.
+#[derive(Debug)]
+struct Left {
+    credential: Credentials,
+    spending: Spending,
+}
+
+/// The id of the account whose rows contain the spending of a budget. It is locked while they are written.
+#[derive(Clone, Debug)]
+struct JournalAccount(Arc<Mutex<String>>);
+
+impl JournalAccount {
     fn new(account: &str) -> Self {
         Self(Arc::new(Mutex::new(account.to_owned())))
     }
 
     fn get(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().clone()
     }
 
     fn set(&self, account: &str) {
-        account.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        account.clone_into(&mut self.lock());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// All budgets that are used, or have spent requests that still count.
 #[derive(Debug, Default)]
 pub(super) struct Budgets {
-    known: Vec<Known>,
+    known: Vec<KnownBudget>,
+    left: Vec<Left>,
 }
 
 /// The budgets of the next configuration, one for each group. Nothing uses them yet.
@@ -63,9 +83,20 @@ pub(super) struct Prepared(Vec<PreparedBudget>);
 pub(super) struct PreparedBudget {
     group: Group,
     pub(super) budget: Budget,
-    home: Home,
+    journal_account: JournalAccount,
     /// Where it is in [`Budgets::known`], if it is.
     known: Option<usize>,
+    /// What a new budget continues.
+    sources: Vec<Source>,
+}
+
+/// Where a new budget has its spending from.
+#[derive(Debug, PartialEq)]
+enum Source {
+    /// The rows of an account.
+    Rows(String),
+    /// [`Budgets::left`].
+    Left,
 }
 
 impl PreparedBudget {
@@ -95,41 +126,79 @@ impl Budgets {
         let before: Vec<&Group> = self.known.iter().map(|known| &known.group).collect();
         let continued = continued(&before, &groups);
         let prepare = |(group, known): (Group, Option<usize>)| {
-            if let Some(Known { budget, home, .. }) = known.and_then(|index| self.known.get(index)) {
-                return PreparedBudget { group, budget: budget.clone(), home: home.clone(), known };
+            if let Some(KnownBudget { budget, journal_account, .. }) =
+                known.and_then(|index| self.known.get(index))
+            {
+                let (budget, journal_account) = (budget.clone(), journal_account.clone());
+                return PreparedBudget { group, budget, journal_account, known, sources: Vec::new() };
             }
-            let home = Home::new(group.accounts.first().expect("a credential belongs to an account"));
-            let budget = match state.cloned() {
-                None => Budget::new(group.share, clock.clone()),
-                Some(state) => {
-                    let mut spending = Spending::default();
-                    group.accounts.iter().filter_map(|id| saved(id)).for_each(|saved| spending.add(saved));
-                    Budget::durable(group.share, clock.clone(), spending, journal(state, home.clone()))
+            let journal_account = JournalAccount::new(group.first());
+            let (mut spending, mut sources) = (Spending::default(), Vec::new());
+            for id in &group.accounts {
+                if let Some(saved) = saved(id).filter(|saved| *saved != Spending::default()) {
+                    spending.add(saved);
+                    sources.push(Source::Rows(id.clone()));
                 }
-            };
-            PreparedBudget { group, budget, home, known: None }
+            }
+            if let Some(left) = self.left.iter().find(|left| left.credential == group.credential) {
+                spending.add(left.spending.clone());
+                sources.push(Source::Left);
+            }
+            let journal = state.map(|state| journal(state.clone(), journal_account.clone()));
+            let budget = Budget::continued(group.share, clock.clone(), spending, journal);
+            PreparedBudget { group, budget, journal_account, known: None, sources }
         };
         Prepared(groups.into_iter().zip(continued).map(prepare).collect())
     }
 
     /// Uses the prepared budgets from now on, with the shares of their groups. Forgets budgets that nobody uses and that
-    /// have spent nothing that still counts. Needs a multi-threaded runtime if there is a state.
-    pub(super) fn commit(&mut self, Prepared(prepared): Prepared) {
-        let mut before: Vec<Option<Known>> = std::mem::take(&mut self.known).into_iter().map(Some).collect();
-        for PreparedBudget { group, budget, home, known } in prepared {
-            let known = known.and_then(|index| before.get_mut(index)?.take());
-            if let Some(known) = known
-                && known.group.share != group.share
-            {
-                budget.set_share(group.share);
+    /// have spent nothing that still counts. Each spending is in the rows of one account afterwards. Needs a
+    /// multi-threaded runtime if there is a state.
+    pub(super) fn commit(&mut self, Prepared(prepared): Prepared, clock: &Clock, state: Option<&State>) {
+        let mut before: Vec<Option<KnownBudget>> =
+            std::mem::take(&mut self.known).into_iter().map(Some).collect();
+        // The accounts whose rows have a spending that is in other rows from now on.
+        let mut left = BTreeSet::new();
+        for PreparedBudget { group, budget, journal_account, known, sources } in prepared {
+            if let Some(known) = known.and_then(|index| before.get_mut(index)?.take()) {
+                if known.group.share != group.share {
+                    budget.set_share(group.share);
+                }
+                if known.group.credential != group.credential {
+                    let spending = budget.spending();
+                    self.left.push(Left { credential: known.group.credential, spending });
+                }
             }
-            if !group.accounts.contains(&home.get()) {
-                home.set(group.accounts.first().expect("a credential belongs to an account"));
+            let from = journal_account.get();
+            if !group.accounts.contains(&from) {
+                journal_account.set(group.first());
                 budget.write_journal();
+                left.insert(from);
+            } else if sources.iter().any(|source| *source != Source::Rows(from.clone())) {
+                budget.write_journal();
+                let others = sources.into_iter().filter_map(|source| match source {
+                    Source::Rows(account) if account != from => Some(account),
+                    Source::Rows(_) | Source::Left => None,
+                });
+                left.extend(others);
             }
-            self.known.push(Known { group, budget, home });
+            self.known.push(KnownBudget { group, budget, journal_account });
         }
         self.known.extend(before.into_iter().flatten().filter(|known| !known.budget.is_unspent()));
+        let known = &self.known;
+        self.left.retain_mut(|left| {
+            // A budget of the same credential has it in its own spending.
+            let is_known = known.iter().any(|known| known.group.credential == left.credential);
+            left.spending.expire(clock.date());
+            !is_known && left.spending != Spending::default()
+        });
+        for account in left {
+            match (self.known.iter().find(|known| known.journal_account.get() == account), state) {
+                (Some(known), _) => known.budget.write_journal(),
+                (None, Some(state)) => block_in_place(|| write(state, &account, &Spending::default())),
+                (None, None) => {}
+            }
+        }
     }
 }
 
@@ -158,75 +227,15 @@ fn continued(before: &[&Group], groups: &[Group]) -> Vec<Option<usize>> {
     found
 }
 
-/// Writes the spending of a budget to the rows of the account that is its home. Needs a multi-threaded runtime.
-fn journal(state: State, home: Home) -> Journal {
-    Journal::new(move |spending| {
-        let (key, value) = (Document::Spending.as_str().as_bytes(), persist::write_spending(spending));
-        block_in_place(|| state.put(&home.get(), Table::Documents, key, value));
-    })
+/// Writes the spending of a budget to the rows of the account that is its journal_account. Needs a multi-threaded runtime.
+fn journal(state: State, journal_account: JournalAccount) -> Journal {
+    Journal::new(move |spending| block_in_place(|| write(&state, &journal_account.lock(), spending)))
+}
+
+fn write(state: &State, account: &str, spending: &Spending) {
+    let (key, value) = (Document::Spending.as_str().as_bytes(), persist::write_spending(spending));
+    state.put(account, Table::Documents, key, value);
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    fn group(token: &str, accounts: &[&str]) -> Group {
-        Group {
-            credential: Credentials::Token(token.into()),
-            share: 0.25,
-            accounts: accounts.iter().map(|id| (*id).to_owned()).collect(),
-        }
-    }
-
-    #[test]
-    fn a_budget_stays_with_its_credential_or_goes_with_all_of_its_accounts() {
-        type Groups<'a> = &'a [(&'a str, &'a [&'a str])];
-        let table: [(Groups<'_>, Groups<'_>, &[Option<usize>]); 9] = [
-            (&[], &[("t", &["a"])], &[None]),
-            (&[("t", &["a"])], &[("t", &["a", "b"])], &[Some(0)]),
-            // Another account with the same credential, even if the first one is gone.
-            (&[("t", &["a"])], &[("t", &["b"])], &[Some(0)]),
-            // All accounts have a new credential.
-            (&[("t", &["a", "b"])], &[("u", &["a", "b"])], &[Some(0)]),
-            (&[("t", &["a", "b"])], &[("u", &["b", "c"])], &[Some(0)]),
-            // Only some of them.
-            (&[("t", &["a", "b"])], &[("u", &["a"]), ("t", &["b"])], &[None, Some(0)]),
-            (&[("t", &["a", "b"])], &[("u", &["a"]), ("v", &["b"])], &[None, None]),
-            // The credentials were exchanged.
-            (&[("t", &["a"]), ("u", &["b"])], &[("t", &["b"]), ("u", &["a"])], &[Some(0), Some(1)]),
-            // Two credentials become one.
-            (&[("t", &["a"]), ("u", &["b"])], &[("v", &["a", "b"])], &[Some(0)]),
-        ];
-        for (before, after, wanted) in table {
-            let groups = |groups: Groups<'_>| -> Vec<Group> {
-                groups.iter().map(|(token, accounts)| group(token, accounts)).collect()
-            };
-            let (known, next) = (groups(before), groups(after));
-            let known: Vec<&Group> = known.iter().collect();
-            assert_eq!(continued(&known, &next), wanted, "{before:?} {after:?}");
-        }
-    }
-
-    /// Uses the budgets of these groups from now on, and returns them.
-    fn commit(budgets: &mut Budgets, groups: Vec<Group>) -> Vec<Budget> {
-        let prepared = budgets.prepare(groups, &Clock::system(), None, |_| None);
-        let used = prepared.0.iter().map(|prepared| prepared.budget.clone()).collect();
-        budgets.commit(prepared);
-        used
-    }
-
-    #[tokio::test]
-    async fn a_budget_is_kept_without_accounts_as_long_as_its_requests_count() {
-        let mut budgets = Budgets::default();
-        let spent = commit(&mut budgets, vec![group("t", &["a"]), group("unused", &["b"])]).remove(0);
-        drop(spent.acquire(Duration::ZERO).await.unwrap());
-        commit(&mut budgets, vec![group("other", &["c"])]);
-        assert_eq!(budgets.known.len(), 2, "the other budget, and the one that has spent a request");
-        let again = Group { share: 0.5, ..group("t", &["a"]) };
-        let again = commit(&mut budgets, vec![again, group("unused", &["b"])]);
-        let remaining = again.iter().map(|budget| budget.status().remaining).collect::<Vec<_>>();
-        assert_eq!(remaining, [599, 300], "of 600 and 300");
-    }
-}
+mod tests;

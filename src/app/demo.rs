@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::cloudflare::limit::Budget;
 use crate::cloudflare::limit::QUOTA;
 use crate::cloudflare::{Credentials, Options};
-use crate::config::{self, Config, CredentialSource, Files, Fixed, IdentityPolicy, Local, Shard};
+use crate::config::{self, Config, CredentialSource, Files, IdentityPolicy, Local, SettingTexts, Shard};
 use crate::model::resource::Intervals;
 use crate::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, LimitSpec, Scenario, Simulator, Story};
 use crate::web::Checked;
@@ -62,7 +62,7 @@ pub(crate) async fn demo(
         backdate(&config, story, demo.speed).await?;
     }
     let exporter =
-        Exporter::new(config, &Clock::system(), &Tuning { pace: demo.speed, ..Tuning::default() })?;
+        Exporter::new(config, &Clock::system(), &Tuning { speed: demo.speed, ..Tuning::default() })?;
     let url = ports.urls().into_iter().next().ok_or(Error::NothingInherited)?;
     print(&format!(
         "{world}, {speed} times as busy as a real one.\n\
@@ -108,7 +108,7 @@ fn demo_config(demo: &Demo, local: Local, simulator: &Simulator, temp_dir: Optio
         credentials: vec![Credentials::Token(GENERATED_TOKEN.into())],
         auto_reload: None,
         files: Files::default(),
-        fixed: Fixed::default(),
+        setting_texts: SettingTexts::default(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Detects a part that hangs: each part is sent a ping, which it can answer only between two steps of its work.
 //!
-//! A separate timer would not do: it would go on while a part waits forever for a disk or a lock.
+//! A separate timer would not do: it would continue while a part waits forever for a disk or a lock.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -15,14 +15,14 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::reload;
 
-use crate::config::{Filter, Log, LogFormat};
+use crate::config::{Config, Filter, Log, LogFormat};
 use text_fields::TextFields;
 
 /// How many lines may wait to be written: many more than the start of a process with many accounts writes at once, and
 /// less than a megabyte.
 const QUEUED_LINES: usize = 4096;
 
-/// What [`start`] made.
+/// The state of the log after [`start`].
 static STARTED: OnceLock<Started> = OnceLock::new();
 
 struct Started {
@@ -55,6 +55,13 @@ impl Colour {
     pub fn for_stream(stream: &impl IsTerminal) -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         if wanted && stream.is_terminal() { Self::On } else { Self::Off }
+    }
+}
+
+/// Logs the warnings about a configuration.
+pub(crate) fn warn_of(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!(warning, "a warning about the configuration");
     }
 }
 

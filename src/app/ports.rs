@@ -13,7 +13,7 @@ use crate::web::{Checked, Protection, Transport};
 pub struct Ports {
     /// The sockets.
     pub sockets: server::Sockets,
-    /// What guards them, apart from the one for the health; `None` if nothing does.
+    /// The web policy of all sockets but the health socket; `None` without one.
     pub web: Option<Checked>,
     /// The path of the metrics.
     pub metrics_path: String,
@@ -37,12 +37,12 @@ impl Ports {
             Sockets::Systemd => main = inherited()?,
             Sockets::Bind(addresses) => {
                 for address in addresses {
-                    main.push(bind(address).await?);
+                    main.push(bind(address)?);
                 }
             }
         }
         let health = match &config.health_address {
-            Some(address) => Some(bind(address).await?),
+            Some(address) => Some(bind(address)?),
             None => None,
         };
         let metrics_path = config.telemetry_path.clone();

@@ -1,6 +1,6 @@
 //! Reloads the configuration: on SIGHUP, on a request to `/-/reload`, and when a file has changed.
 //!
-//! One reload at a time. What comes in the meantime waits, and gets the result of a reload that began after it asked. A
+//! One reload at a time. Requests that arrive meanwhile wait, and get the result of a reload that began after them. A
 //! configuration that cannot be used changes nothing.
 
 use std::convert::Infallible;
@@ -9,8 +9,11 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::plan::Change;
+use super::config_changes::Change;
+use super::logging;
+use super::ports::Exposure;
 use super::supervisor::{Apply, Refusal};
+use super::{exposes_users, warn_of_exposure};
 use crate::app::signals::Hangup;
 use crate::clock::Clock;
 use crate::config::{self, BackgroundRead, Config, ConfigSource};
@@ -24,13 +27,14 @@ const READ_WAIT: Duration = Duration::from_secs(10);
 pub(super) struct Reloader {
     source: ConfigSource,
     reads: BackgroundRead<Result<Config, config::Error>>,
-    /// Whether a file is no longer what was read from it.
+    /// Detects that a file differs from what was read.
     comparisons: BackgroundRead<bool>,
     /// The configuration that is in use.
     config: Arc<Config>,
     /// Why the latest reload failed; `None` if it did not.
     failure: Option<Arc<str>>,
     applies: mpsc::Sender<Apply>,
+    exposure: Exposure,
     telemetry: Telemetry,
     clock: Clock,
 }
@@ -75,15 +79,16 @@ impl Reloader {
         source: ConfigSource,
         config: Arc<Config>,
         applies: mpsc::Sender<Apply>,
+        exposure: Exposure,
         telemetry: Telemetry,
         clock: Clock,
     ) -> Self {
         let reads = BackgroundRead::new("configuration", READ_WAIT);
         let comparisons = BackgroundRead::new("comparison", READ_WAIT);
-        Self { source, reads, comparisons, config, failure: None, applies, telemetry, clock }
+        Self { source, reads, comparisons, config, failure: None, applies, exposure, telemetry, clock }
     }
 
-    /// Reloads each time somebody asks for it.
+    /// Reloads at each request.
     pub(super) async fn run(
         mut self,
         mut hangup: Hangup,
@@ -93,8 +98,12 @@ impl Reloader {
             tokio::select! {
                 () = hangup.recv() => drop(self.reload(Trigger::Signal).await),
                 Some(request) = requests.recv() => {
+                    // A client that gave up while it waited needs no reload.
+                    if request.is_closed() {
+                        continue;
+                    }
                     let result = self.reload(Trigger::Request).await;
-                    // The one who asked may be gone.
+                    // The client may have given up meanwhile.
                     let _ = request.send(result);
                 }
                 () = self.a_file_changes() => drop(self.reload(Trigger::File).await),
@@ -102,7 +111,7 @@ impl Reloader {
         }
     }
 
-    /// Compares the files until one has changed. After a failed reload the next one comes in any case: a file with a
+    /// Compares the files until one has changed. After a failed reload it retries at each interval: a file with a
     /// credential may have been missing, or a file may be again what it was.
     async fn a_file_changes(&mut self) {
         let Some(interval) = self.config.auto_reload else { return std::future::pending().await };
@@ -133,7 +142,7 @@ impl Reloader {
             }
             Err(failure) => {
                 let reason: Arc<str> = failure.to_string().into();
-                let message = "the configuration cannot be reloaded; the one from before stays in use";
+                let message = "cannot reload the configuration; the previous one stays in use";
                 // A file is tried again and again.
                 if trigger == Trigger::File && self.failure.as_ref() == Some(&reason) {
                     tracing::debug!(by, reason = &*reason, "{message}");
@@ -155,8 +164,9 @@ impl Reloader {
         let apply = Apply { config: Arc::clone(&config), answer };
         self.applies.send(apply).await.map_err(|_| Failure::Stopping)?;
         let changes = answered.await.map_err(|_| Failure::Stopping)??;
-        for warning in &config.warnings {
-            tracing::warn!(warning, "a warning about the configuration");
+        logging::warn_of(&config);
+        if exposes_users(&config, self.exposure) && !exposes_users(&self.config, self.exposure) {
+            warn_of_exposure();
         }
         self.config = config;
         Ok(changes)

@@ -12,8 +12,10 @@ use super::shared::Shared;
 use super::{Error, Exporter, Ports};
 use crate::app::liveness::Liveness;
 use crate::app::systemd;
+use crate::clock::Clock;
 use crate::config;
-use crate::metrics::exposition::{Compressor, Exposition};
+use crate::metrics::exposition::Exposition;
+use crate::server::demand::Demand;
 use crate::server::lifecycle::Lifecycle;
 use crate::server::publisher::{self, Outputs, Source};
 use crate::server::status::Recorder;
@@ -31,19 +33,20 @@ impl Exporter {
     /// Runs until `stop` is ready and the connections are drained, or until a part ends.
     ///
     /// # Errors
-    /// A part ended. The exporter stops then, because `/metrics` would go on with values that no longer change.
+    /// A part ended. The exporter stops then, because `/metrics` would keep serving values that no longer change.
     pub async fn run(self, ports: impl Into<Ports>, stop: impl Future<Output = ()>) -> Result<(), Error> {
         let Self { mut supervisor, shared, config, trend_step, reloading } = self;
-        let Ports { sockets, web, metrics_path } = ports.into();
+        let ports = ports.into();
+        let exposure = ports.exposure();
+        let Ports { sockets, web, metrics_path } = ports;
         let Shared { telemetry, clock, state, .. } = shared;
         let (readiness, readiness_changes) = watch::channel(Readiness::Starting);
-        let mut compressor = Compressor::new();
         let published = supervisor.published();
-        // The first exposition is built before the first request is answered, so that no scrape lacks the counts from
-        // before a restart.
         let restored: Vec<_> = published.borrow().iter().map(|source| source.clone().latest()).collect();
-        let (exposition, expositions) =
-            watch::channel(Arc::new(Exposition::build(&restored, &mut compressor)));
+        // The first scrape waits until the publisher has encoded what was restored, so no scrape lacks the counts from
+        // before a restart.
+        let (exposition, expositions) = watch::channel(Arc::new(Exposition::default()));
+        let demand = Demand::new(Clock::system());
         let status = trend_step.map(|step| {
             let mut recorder = Recorder::new(step, &restored);
             let first = recorder.prepare(&restored, &telemetry, clock.now(), clock.date());
@@ -52,6 +55,7 @@ impl Exporter {
         let (reload_sender, reload_requests) = mpsc::channel(WAITING_RELOADS);
         let parts = server::Parts {
             exposition: expositions,
+            demand: demand.clone(),
             telemetry: telemetry.clone(),
             readiness: readiness_changes.clone(),
             status: status.as_ref().map(|(_, status)| status.subscribe()),
@@ -67,7 +71,7 @@ impl Exporter {
         let liveness = Liveness::default();
         let (applies, mut applied) = mpsc::channel(1);
         let reloading = reloading.map(|(source, hangup)| {
-            let reloader = Reloader::new(source, config, applies, telemetry.clone(), clock.clone());
+            let reloader = Reloader::new(source, config, applies, exposure, telemetry.clone(), clock.clone());
             liveness.watch(reloader.run(hangup, reload_requests))
         });
         let reloading = async move {
@@ -77,7 +81,7 @@ impl Exporter {
             }
         };
         let mut reloader = tokio::spawn(reloading);
-        let outputs = Outputs { compressor, exposition, status };
+        let outputs = Outputs { exposition, demand, status };
         let publishing = publisher::run(published.clone(), outputs, telemetry, clock);
         let mut publisher = tokio::spawn(liveness.watch(publishing));
         let mut draining = readiness_changes;
@@ -111,9 +115,10 @@ impl Exporter {
         }
         systemd::stopping();
         readiness.send_replace(Readiness::Draining);
+        // Requests that wait for a reload are answered at once.
+        reloader.abort();
         // The server limits the time of its own drain.
         let drained = server.await.map_err(|_| Error::PartEnded("the server"));
-        reloader.abort();
         supervisor.shutdown().await;
         if let Some(state) = state {
             state.close();

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::{ClientError, Error, Tuning};
 use crate::clock::Clock;
 use crate::cloudflare::limit::{Budget, WINDOW};
-use crate::cloudflare::{Client, Options, Pii};
+use crate::cloudflare::{Client, Endpoint, Options, Pii};
 use crate::collector::account::{Account, Settings};
 use crate::collector::persist::{Now, Saved};
 use crate::collector::poller::{Connection, Parts};
@@ -36,6 +36,8 @@ pub(super) struct Shared {
     pub(super) telemetry: Telemetry,
     pub(super) state: Option<State>,
     pub(super) tuning: Tuning,
+    /// Where the API is. A change of the base URL needs a restart.
+    pub(super) endpoint: Endpoint,
 }
 
 /// Where the saved rows of accounts come from, and what to do if they contradict each other.
@@ -43,7 +45,7 @@ pub(super) trait Rows {
     /// The rows of an account, and the file that they are from, if there is a state file.
     fn read(&mut self, account: &str) -> Result<(Saved, Option<Generation>), Error>;
 
-    /// The rows of an account contradict each other. It may start from nothing, or not.
+    /// The rows of an account contradict each other. Decides whether the account may start from nothing.
     fn contradict(&mut self, account: &str, why: Unreadable) -> Result<(), Error>;
 }
 
@@ -93,9 +95,10 @@ impl Shared {
     ) -> Result<Connection, Error> {
         let credential = config.credentials.get(account.credential).expect("every account has a credential");
         let options = self.client_options(config, &account.id);
-        let client = Client::new(&account.id, credential.clone(), budget.clone(), options)
-            .map_err(ClientError::from)
-            .map_err(|source| Error::Client { account: account.alias.clone(), source })?;
+        let client =
+            Client::sharing(&self.endpoint, &account.id, credential.clone(), budget.clone(), options)
+                .map_err(ClientError::from)
+                .map_err(|source| Error::Client { account: account.alias.clone(), source })?;
         Ok(Connection { client, credential: credential.clone(), source: account.credentials.clone(), budget })
     }
 
@@ -114,7 +117,7 @@ impl Shared {
                 Account::new(settings)
             }
         };
-        account.retry_refused_every(REFUSED_INTERVAL.div_f64(self.tuning.pace));
+        account.retry_refused_every(REFUSED_INTERVAL.div_f64(self.tuning.speed));
         Ok(account)
     }
 
@@ -138,7 +141,6 @@ impl Shared {
     fn client_options(&self, config: &Config, id: &str) -> Options {
         let (telemetry, id) = (self.telemetry.clone(), id.to_owned());
         Options {
-            base_url: config.base_url.to_string(),
             pii: if matches!(config.users.identity, IdentityPolicy::Email) { Pii::Keep } else { Pii::Drop },
             permit_timeout: PERMIT_WAIT,
             max_retry_wait: RETRY_WAIT,

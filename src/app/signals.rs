@@ -3,9 +3,9 @@
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -35,22 +35,63 @@ pub(crate) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Receives SIGHUP, which would end the process otherwise.
-pub(crate) struct Hangup(Signal);
+/// Keeps SIGHUP from ending the process, from before the configuration is read.
+pub(crate) struct EarlyHangup(Arc<AtomicBool>);
 
-impl Hangup {
+impl EarlyHangup {
     /// Installs the handler.
     ///
     /// # Errors
     /// It cannot be installed.
-    pub(crate) fn new() -> io::Result<Self> {
-        signal(SignalKind::hangup()).map(Self)
+    pub(crate) fn catch() -> io::Result<Self> {
+        let received = Arc::new(AtomicBool::new(false));
+        flag::register(SIGHUP, Arc::clone(&received))?;
+        Ok(Self(received))
     }
 
+    /// Receives the signal from now on, and first the one that came until now. Needs a runtime.
+    ///
+    /// # Errors
+    /// The handler cannot be installed.
+    pub(crate) fn receive(self) -> io::Result<Hangup> {
+        Ok(Hangup { signal: signal(SignalKind::hangup())?, received: self.0 })
+    }
+}
+
+/// Receives SIGHUP.
+pub(crate) struct Hangup {
+    signal: Signal,
+    /// Set by each signal, also by those that came before `signal` was there.
+    received: Arc<AtomicBool>,
+}
+
+impl Hangup {
     /// Waits for the signal. Signals that come before the next call count as one.
     pub(crate) async fn recv(&mut self) {
-        if self.0.recv().await.is_none() {
+        if self.received.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        if self.signal.recv().await.is_none() {
             std::future::pending::<()>().await;
+        }
+        self.received.store(false, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_hangup_that_comes_before_it_is_received_is_neither_lost_nor_counted_twice() {
+        let early = EarlyHangup::catch().unwrap();
+        signal_hook::low_level::raise(SIGHUP).unwrap();
+        let mut hangup = early.receive().unwrap();
+        hangup.recv().await;
+        for _ in 0..2 {
+            assert!(!hangup.received.load(Ordering::Relaxed));
+            signal_hook::low_level::raise(SIGHUP).unwrap();
+            hangup.recv().await;
         }
     }
 }

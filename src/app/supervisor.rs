@@ -1,8 +1,8 @@
-//! The accounts that are polled: begins, changes and ends their pollers as the configuration says.
+//! The accounts that are polled: starts, changes and stops their pollers as the configuration says.
 //!
 //! A configuration is used as a whole or not at all. Everything that can fail is prepared first, and changes nothing; the
-//! rest cannot fail. A poller takes up its new orders between two steps, and ends between two steps. If its account comes
-//! back before it has ended, it is begun again with what it knows, so an account never has two pollers.
+//! rest cannot fail. A poller takes up its new orders and ends between two steps, or while its request waits for the budget. If
+//! its account comes back before it has ended, it is begun again with what it knows, so an account never has two pollers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::task::{JoinSet, block_in_place};
 
 use super::Error;
 use super::budgets::{self, Budgets, Group};
-use super::plan::{self, Change};
+use super::config_changes::{self, Change};
 use super::shared::{Rows, Shared, settings};
 use crate::app::liveness::Liveness;
 use crate::app::logging;
@@ -47,13 +47,13 @@ struct Polled {
     stage: Stage,
 }
 
-/// Whether a poller is to go on.
+/// Whether a poller should keep running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Polling,
-    /// It was told to stop.
+    /// It was ordered to stop.
     Leaving,
-    /// It was told to stop, and is to begin again after that.
+    /// It was ordered to stop, and will be restarted after it stopped.
     Returning,
 }
 
@@ -113,8 +113,8 @@ impl Supervisor {
         self.published.subscribe()
     }
 
-    /// Runs the pollers, and uses the configurations that come through `requests`. Returns only if a poller ended that was
-    /// not told to.
+    /// Runs the pollers, and uses the configurations that come through `requests`. Returns only if a poller ended
+    /// unexpectedly.
     pub(super) async fn run(&mut self, requests: &mut mpsc::Receiver<Apply>, liveness: &Liveness) -> Error {
         loop {
             for (id, poller) in self.begun.drain(..) {
@@ -147,7 +147,7 @@ impl Supervisor {
         if !fixed.is_empty() {
             return Err(Refusal::NeedsRestart(fixed));
         }
-        let changes = plan::changes(&self.config, &config);
+        let changes = config_changes::changes(&self.config, &config);
         if !changes.is_empty() {
             let prepared = self.prepare(config, &mut self.shared.clone())?;
             self.commit(prepared);
@@ -162,7 +162,7 @@ impl Supervisor {
             saved.insert(&account.id, rows.read(&account.id)?);
         }
         let spending = |id: &str| saved.get(id).map(|(saved, _)| saved.spending.clone());
-        let groups = groups(&config, self.shared.tuning.pace);
+        let groups = groups(&config, self.shared.tuning.speed);
         let budgets = self.budgets.prepare(groups, &self.shared.clock, self.shared.state.as_ref(), spending);
         let mut accounts = Vec::new();
         for account in &config.accounts {
@@ -197,7 +197,7 @@ impl Supervisor {
         let polled = self.polled.get(&account.id).filter(|polled| polled.stage != Stage::Leaving);
         if let (Some(before), Some(polled)) = (before, polled)
             && polled.assignment.connection.budget.is_same(budget)
-            && !plan::is_recredentialed((&self.config, before), (config, account))
+            && !config_changes::is_recredentialed((&self.config, before), (config, account))
             && with_names(&self.config) == with_names(config)
         {
             return Ok(Arc::clone(&polled.assignment.connection));
@@ -211,7 +211,7 @@ impl Supervisor {
         if let Some(state) = &self.shared.state {
             state.join(&ids);
         }
-        self.budgets.commit(budgets);
+        self.budgets.commit(budgets, &self.shared.clock, self.shared.state.as_ref());
         let budget_of = |account: &PreparedAccount| account.assignment.connection.budget.clone();
         let named = accounts.iter().map(|(name, account)| (name.clone(), budget_of(account)));
         self.shared.telemetry.accounts(named.collect::<Vec<_>>());
@@ -246,7 +246,7 @@ impl Supervisor {
         self.polled.insert(id, Polled { orders, assignment, snapshots, stage: Stage::Polling });
     }
 
-    /// A poller has ended. `None` if it was not told to.
+    /// A poller has ended. `None` if it ended unexpectedly.
     fn ended(&mut self, id: String, parts: Parts) -> Option<()> {
         let Polled { assignment, snapshots, stage, .. } = self.polled.remove(&id)?;
         match stage {
@@ -271,7 +271,7 @@ impl Polled {
         self.orders.send_replace(Order::Stop);
     }
 
-    /// Polls the account as `assignment` says, after the poller has ended if it was told to stop.
+    /// Polls the account as `assignment` says, after the poller has ended, if it is stopping.
     fn assign(&mut self, assignment: Arc<Assignment>) {
         self.assignment = Arc::clone(&assignment);
         match self.stage {
@@ -282,13 +282,13 @@ impl Polled {
 }
 
 /// The accounts by credential.
-fn groups(config: &Config, pace: f64) -> Vec<Group> {
+fn groups(config: &Config, speed: f64) -> Vec<Group> {
     let group = |(number, credential): (usize, &Credentials)| {
         let sharing: Vec<&Account> =
             config.accounts.iter().filter(|account| account.credential == number).collect();
         Some(Group {
             credential: credential.clone(),
-            share: sharing.first()?.budget_share * pace,
+            share: sharing.first()?.budget_share * speed,
             accounts: sharing.into_iter().map(|account| account.id.clone()).collect(),
         })
     };

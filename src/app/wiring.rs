@@ -9,7 +9,7 @@ use super::supervisor::Supervisor;
 use super::{Error, logging};
 use crate::app::signals::Hangup;
 use crate::clock::Clock;
-use crate::cloudflare::Options;
+use crate::cloudflare::{Endpoint, Options};
 use crate::collector::persist::Saved;
 use crate::config::{Config, ConfigSource, WebPage};
 use crate::metrics::telemetry::Telemetry;
@@ -25,8 +25,8 @@ const SHORTEST_TREND_STEP: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug)]
 pub struct Tuning {
     /// Multiplies the request quota. More than 1 only for a simulator that allows more requests.
-    pub pace: f64,
-    /// How long the API may send nothing.
+    pub speed: f64,
+    /// Time limit between two parts of a response.
     pub idle_timeout: Duration,
     /// How long one whole answer may take, with all its pages.
     pub total_timeout: Duration,
@@ -35,7 +35,7 @@ pub struct Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         let Options { idle_timeout, total_timeout, .. } = Options::default();
-        Self { pace: 1.0, idle_timeout, total_timeout }
+        Self { speed: 1.0, idle_timeout, total_timeout }
     }
 }
 
@@ -54,8 +54,9 @@ impl Exporter {
     /// Wires the configured accounts.
     ///
     /// # Errors
-    /// A client cannot be built, or the state file cannot be used.
+    /// The API cannot be reached from here, a client cannot be built, or the state file cannot be used.
     pub fn new(config: Arc<Config>, clock: &Clock, tuning: &Tuning) -> Result<Self, Error> {
+        let endpoint = Endpoint::new(config.base_url.as_str(), Options::default().connect_timeout)?;
         let (state, saved) = match &config.state {
             Some(settings) => {
                 let ids = config.accounts.iter().map(|account| account.id.clone()).collect();
@@ -72,12 +73,12 @@ impl Exporter {
         telemetry.observe_log(logging::dropped_lines);
         telemetry.config_loaded(clock.date());
         let trend_step = match config.web.page {
-            WebPage::On => Some(TREND_STEP.div_f64(tuning.pace).max(SHORTEST_TREND_STEP)),
+            WebPage::On => Some(TREND_STEP.div_f64(tuning.speed).max(SHORTEST_TREND_STEP)),
             WebPage::Off => None,
         };
         let generation = state.as_ref().map(State::generation);
         let mut rows = RowsAtStart { state: state.clone(), generation, saved };
-        let shared = Shared { clock: clock.clone(), telemetry, state, tuning: *tuning };
+        let shared = Shared { clock: clock.clone(), telemetry, state, tuning: *tuning, endpoint };
         let supervisor = Supervisor::new(shared.clone(), Arc::clone(&config), &mut rows)?;
         Ok(Self { supervisor, shared, config, trend_step, reloading: None })
     }

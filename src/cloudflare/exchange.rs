@@ -6,9 +6,10 @@ use std::time::Duration;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Response, StatusCode, Url};
 
-use super::connect_error::{Permanence, Target, cause};
+use super::connect_error::{Permanence, cause};
 use super::credentials::Auth;
 use super::decode::{Body, Bounds, DecodeError, Sink, TextSink};
+use super::endpoint::Endpoint;
 use super::envelope::{self, Envelope, sanitize};
 use super::error::{Error, Kind, Limiter, ResponseInfo};
 use super::headers::{self, Coding};
@@ -24,11 +25,9 @@ const DOCUMENTED_BLOCK: Duration = WINDOW;
 /// What a client needs to send requests; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Connection {
-    pub(super) http: reqwest::Client,
-    pub(super) target: Arc<Target>,
+    pub(super) endpoint: Endpoint,
     pub(super) auth: Arc<Auth>,
     pub(super) bounds: Bounds,
-    pub(super) connect_timeout: Duration,
     pub(super) idle_timeout: Duration,
     /// Dates in headers are compared with this clock if the response has no `Date`.
     pub(super) clock: Clock,
@@ -37,8 +36,8 @@ pub(super) struct Connection {
 impl Connection {
     /// Sends the request and waits for the headers of the response.
     pub(super) async fn send(&self, request: &Request) -> Result<Response, FailedAttempt> {
-        let mut outgoing = self
-            .http
+        let Endpoint { http, target, connect_timeout, .. } = &self.endpoint;
+        let mut outgoing = http
             .request(request.operation.method(), request.url.clone())
             .headers(self.auth.headers.clone())
             .header(ACCEPT, HeaderValue::from_static("application/json"))
@@ -48,17 +47,17 @@ impl Connection {
                 .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
                 .body(body.clone());
         }
-        let wait = self.connect_timeout.saturating_add(self.idle_timeout);
+        let wait = connect_timeout.saturating_add(self.idle_timeout);
         match tokio::time::timeout(wait, outgoing.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) if error.is_connect() && error.is_timeout() => {
-                let reason = format!("no connection to {} within {:?}", self.target, self.connect_timeout);
+                let reason = format!("no connection to {target} within {connect_timeout:?}");
                 let error = Error::new(request.operation, Kind::Timeout, reason).unsent();
-                Err(FailedAttempt { error: error.advising(self.target.remedy()), retry: Retry::Always })
+                Err(FailedAttempt { error: error.advising(target.remedy()), retry: Retry::Always })
             }
             Ok(Err(error)) if error.is_connect() => {
-                let failure = self.target.failure(&error).await;
-                let reason = format!("no connection to {}: {}", self.target, failure.cause);
+                let failure = target.failure(&error).await;
+                let reason = format!("no connection to {target}: {}", failure.cause);
                 let error = Error::new(request.operation, Kind::Unavailable, reason).unsent();
                 let error = error.advising(failure.remedy);
                 let retry = match failure.permanence {

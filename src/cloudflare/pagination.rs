@@ -1,8 +1,8 @@
 //! Reads lists that may come in pages. The server may not say that there are pages, or may count them wrongly.
 //!
 //! Today's schema has no pages. Older versions had, and the envelope still counts them. So the first request asks for
-//! no particular page. More requests follow only if there is a sign of more elements: a total, a cursor, a link to the
-//! next page, or a full page without a total. A list is complete only if every sign was followed to the end and every
+//! no particular page. More requests follow only if there is a hint of more elements: a total, a cursor, a link to the
+//! next page, or a full page without a total. A list is complete only if every hint was followed to the end and every
 //! counted element arrived.
 
 use std::collections::HashSet;
@@ -68,7 +68,7 @@ pub(super) async fn read<E: Element>(
         },
     };
     let date = list.first.date;
-    if list.sign_of_more(1, size).is_some() && probe.untried() && list.is_small(probe.size, bounds) {
+    if list.continuation_hint(1, size).is_some() && probe.untried() && list.is_small(probe.size, bounds) {
         let larger = request.page(1, Some(probe.size)).continuation();
         pages += 1;
         match transport.list(&larger, bounds, &mut deadline, begin).await {
@@ -85,14 +85,14 @@ pub(super) async fn read<E: Element>(
         }
     }
     let mut page = 1;
-    let mut trouble = None;
+    let mut incomplete_reason = None;
     // Whether the server ignores cursors and links, so that only page numbers are left.
     let mut by_number = ByNumber::IfNothingElse;
-    while trouble.is_none()
-        && let Some(sign) = list.sign_of_more(page, size)
+    while incomplete_reason.is_none()
+        && let Some(hint) = list.continuation_hint(page, size)
     {
         if page >= bounds.pages {
-            trouble = Some(format!("there are more than {page} pages"));
+            incomplete_reason = Some(format!("there are more than {page} pages"));
             break;
         }
         if list.left_out > 0 {
@@ -103,14 +103,14 @@ pub(super) async fn read<E: Element>(
         let (next, way) = match list.next_request(&request, page, size, by_number) {
             Ok(next) => next,
             Err(reason) => {
-                trouble = Some(reason);
+                incomplete_reason = Some(reason);
                 break;
             }
         };
         let begin = |page| Accumulator::<E>::begin(page, operation, Position::Later);
         let room = list.room(bounds);
         let added = transport.list(&next.continuation(), &room, &mut deadline, begin).await;
-        trouble = match added.map(|page| list.add(page)) {
+        incomplete_reason = match added.map(|page| list.add(page)) {
             Ok(PageAdded::New) => None,
             Ok(PageAdded::Empty) => break,
             Ok(PageAdded::Repeated) if way == Way::Pointer => {
@@ -118,7 +118,7 @@ pub(super) async fn read<E: Element>(
                 None
             }
             // A server without pages ignores the page number too, and its only page may look full.
-            Ok(PageAdded::Repeated) if sign == Sign::FullPage => break,
+            Ok(PageAdded::Repeated) if hint == ContinuationHint::FullPage => break,
             Ok(PageAdded::Repeated) => Some(format!("page {page} repeats earlier pages")),
             Err(error) if is_account_wide(&error) => return Err(error),
             Err(error) => Some(format!("page {page} is missing: {error}")),
@@ -128,13 +128,13 @@ pub(super) async fn read<E: Element>(
             return Err(list.first.shape_error(operation, &reason));
         }
     }
-    let trouble = trouble.or_else(|| list.limit_reached(bounds));
-    Ok(list.finish(trouble, date, pages))
+    let incomplete_reason = incomplete_reason.or_else(|| list.limit_reached(bounds));
+    Ok(list.finish(incomplete_reason, date, pages))
 }
 
 /// Why there may be more elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sign {
+enum ContinuationHint {
     /// The server counts more.
     Total,
     /// There is a cursor, or a link to the next page.
@@ -306,13 +306,13 @@ impl<E: Element> Accumulator<E> {
     }
 
     /// Why there may be more elements after `page`, which was requested with this size.
-    fn sign_of_more(&self, page: u32, size: Option<u32>) -> Option<Sign> {
+    fn continuation_hint(&self, page: u32, size: Option<u32>) -> Option<ContinuationHint> {
         let PageInfo { total_pages, total_count, per_page, cursor } = &self.last;
         let received = self.received as u64;
         if total_pages.is_some_and(|pages| pages > u64::from(page))
             || total_count.is_some_and(|count| count > received)
         {
-            return Some(Sign::Total);
+            return Some(ContinuationHint::Total);
         }
         if self.last_page == 0 {
             return None;
@@ -324,9 +324,9 @@ impl<E: Element> Accumulator<E> {
             return None;
         }
         if self.next_link.is_some() || cursor.is_some() {
-            return Some(Sign::Pointer);
+            return Some(ContinuationHint::Pointer);
         }
-        full_page.is_some_and(|size| self.last_page as u64 == size).then_some(Sign::FullPage)
+        full_page.is_some_and(|size| self.last_page as u64 == size).then_some(ContinuationHint::FullPage)
     }
 
     /// The request for `page`, or why there is none.
@@ -380,13 +380,13 @@ impl<E: Element> Accumulator<E> {
         PageAdded::New
     }
 
-    fn finish(mut self, trouble: Option<String>, date: Option<Timestamp>, pages: u32) -> List<E> {
+    fn finish(mut self, incomplete_reason: Option<String>, date: Option<Timestamp>, pages: u32) -> List<E> {
         E::deduplicate(&mut self.items, &mut self.unreadable);
         if let Some(identities) = &mut self.identities {
             identities.finish();
         }
         List {
-            completeness: match trouble.or_else(|| self.missing()) {
+            completeness: match incomplete_reason.or_else(|| self.missing()) {
                 Some(reason) => Completeness::Partial(reason),
                 None => Completeness::Complete,
             },
@@ -417,7 +417,7 @@ impl<E: Element> Accumulator<E> {
         {
             return Some(format!("the total changed from {first} to {last} while the pages were read"));
         }
-        // Some servers count duplicates, which is no sign of missing elements.
+        // Some servers count duplicates, which is no hint of missing elements.
         let duplicates =
             if self.seen.hashes.is_empty() { self.received.saturating_sub(arrived) } else { self.duplicates };
         let counts = [arrived as u64, (arrived + duplicates) as u64];

@@ -1,7 +1,7 @@
 //! The proxy on the way to a remote host, from the environment.
 //!
 //! The HTTP library ignores a value that it cannot read, and an empty variable hides the others. A request that avoids
-//! the proxy can fail for reasons that nobody understands, or break a policy. So the variables are read here: blanks
+//! the proxy can fail for reasons that are hard to find, or break a policy. So the variables are read here: blanks
 //! around a value are removed, empty variables are skipped, and any other value must be the URL of a proxy.
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ use reqwest::header::HeaderValue;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::base_url::host_and_port;
+use super::base_url::{Site, host_and_port};
 use super::setup_error::SetupError;
 
 /// In this order; the first that is not empty counts. The base URL of a remote host is always https.
@@ -35,15 +35,20 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    /// The proxy for `base`, if the environment names one.
-    pub(super) fn from_environment(base: &Url) -> Result<Option<Self>, SetupError> {
-        Self::choose(base, |name| {
+    /// The proxy for `base`, if the environment names one. Through a proxy to this machine, the credentials would leave the
+    /// machine in clear text, so there is none.
+    pub(super) fn from_environment(base: &Url, site: Site) -> Result<Option<Self>, SetupError> {
+        let variable = |name: &'static str| {
             std::env::var_os(name).map(|value| {
                 value
                     .into_string()
                     .map_err(|_| SetupError::Proxy { variable: name, reason: "it is not UTF-8".to_owned() })
             })
-        })
+        };
+        match site {
+            Site::Remote => Self::choose(base, variable),
+            Site::Loopback => Ok(None),
+        }
     }
 
     fn choose(

@@ -1,5 +1,6 @@
 //! The TLS configuration: which certificates the client trusts.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore};
@@ -15,16 +16,21 @@ pub(crate) fn with_anchors() -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
-        let chosen = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
-            .into_iter()
-            .find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
-        if let Some(name) = chosen {
+        if let Some((name, _)) = chosen().next() {
             let reason = found.errors.first().map_or_else(String::new, |error| format!(": {error}"));
             return Err(format!("{name} contains no trust anchor{reason}"));
         }
         roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
     }
     Ok(trusting(roots))
+}
+
+/// The variables that replace the platform's trust anchors, each with the path that it names.
+pub(super) fn chosen() -> impl Iterator<Item = (&'static str, PathBuf)> {
+    ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().filter_map(|name| {
+        let path = std::env::var_os(name).filter(|value| !value.is_empty())?;
+        Some((name, PathBuf::from(path)))
+    })
 }
 
 /// A configuration for plain HTTP: it trusts no certificate and reads no files.

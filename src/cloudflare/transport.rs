@@ -1,19 +1,17 @@
 //! Runs one operation: charges each attempt to the budget, limits its time, and retries where that helps.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use reqwest::Url;
 
-use super::base_url::{self, Site};
-use super::connect_error::Target;
 use super::credentials::Auth;
 use super::decode::{Bounds, DecodedList, Element, Pii, Reader, Sink, TextSink};
+use super::endpoint::Endpoint;
 use super::error::{Error, Kind, Limiter, Outcome};
 use super::exchange::Connection;
-use super::http_client;
 use super::options::Options;
-use super::proxy::Proxy;
 use super::report::{Observer, Report};
 use super::request::{Answer, Request, Sequence};
 use super::retry::{FailedAttempt, Retry};
@@ -34,8 +32,9 @@ pub(super) struct Deadline {
 #[derive(Clone)]
 pub(super) struct Transport {
     connection: Connection,
-    base: Url,
     budget: Budget,
+    /// How many requests of this transport and its clones wait for the budget.
+    waiting: Arc<AtomicU32>,
     pii: Pii,
     permit_timeout: Duration,
     attempts: u32,
@@ -43,6 +42,22 @@ pub(super) struct Transport {
     observer: Option<Observer>,
     /// Measures attempts in real time, even if the budget's clock is scaled.
     stopwatch: Clock,
+}
+
+/// A request that waits for the budget until this is dropped.
+struct Waiting<'a>(&'a AtomicU32);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicU32) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Deadline {
@@ -59,27 +74,20 @@ impl Transport {
     pub(super) fn new(
         credentials: Credentials,
         budget: Budget,
+        endpoint: Endpoint,
         options: Options,
     ) -> Result<Self, SetupError> {
-        let (base, site) = base_url::parse(&options.base_url)?;
-        let proxy = match site {
-            Site::Remote => Proxy::from_environment(&base)?,
-            // Through a proxy, the credentials would leave the machine in clear text.
-            Site::Loopback => None,
-        };
         let connection = Connection {
-            http: http_client::build(site, proxy.as_ref(), options.connect_timeout)?,
-            target: Arc::new(Target::new(&base, proxy)),
+            endpoint,
             auth: Arc::new(Auth::new(credentials)?),
             bounds: options.bounds,
-            connect_timeout: options.connect_timeout,
             idle_timeout: options.idle_timeout,
             clock: budget.clock().clone(),
         };
         Ok(Self {
             connection,
-            base,
             budget,
+            waiting: Arc::default(),
             pii: options.pii,
             permit_timeout: options.permit_timeout,
             attempts: options.attempts,
@@ -99,11 +107,16 @@ impl Transport {
     }
 
     pub(super) fn base(&self) -> &Url {
-        &self.base
+        &self.connection.endpoint.base
     }
 
     pub(super) fn bounds(&self) -> &Bounds {
         &self.connection.bounds
+    }
+
+    /// Whether a request of this transport or of a clone waits for the budget.
+    pub(super) fn waits_for_budget(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
     }
 
     /// Whether the credentials are a token.
@@ -182,6 +195,7 @@ impl Transport {
             Sequence::First => self.permit_timeout,
             Sequence::Continuation => self.permit_timeout.max(WINDOW),
         };
+        let _waiting = Waiting::begin(&self.waiting);
         self.budget.acquire(wait).await.map_err(|moment| {
             let limiter = match self.budget.status().blocked_until {
                 Some(_) => Limiter::Cloudflare,

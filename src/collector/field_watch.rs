@@ -1,15 +1,15 @@
 //! Which unexpected fields were reported, so that each is reported once until all answers have it in its documented
 //! form again.
 //!
-//! A list is read as a whole, so one answer shows whether a field is well again. Events are read user by user: a field
-//! of theirs is well again when this holds for every listed user who had it in another form. Incomplete lists of events
+//! A list is read as a whole, so one answer shows whether a field has its documented form again. Events are read user by user: a
+//! problem of theirs is resolved when this holds for every listed user who had it in another form. Incomplete lists of events
 //! are watched the same way.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::model::{Completeness, Found, LevelWord, OddField, OddFields, Resource, UserId, UserRisk};
 
-/// The most users who are remembered for one problem. A problem of more users ends when these are well.
+/// The most users who are remembered for one problem. A problem of more users ends when it is resolved for these.
 const MAX_USERS: usize = 1_000;
 
 /// The most unknown levels that are reported since the start.
@@ -18,7 +18,7 @@ const MAX_LEVELS: usize = 16;
 /// The watched fields and lists of one account.
 #[derive(Debug, Default)]
 pub(crate) struct FieldWatch {
-    /// The fields of lists that are not well.
+    /// The fields of lists with a problem.
     lists: BTreeSet<(Resource, &'static str)>,
     /// The listed users whose events have the problem.
     users: BTreeMap<UserProblem, HashSet<UserId>>,
@@ -61,7 +61,7 @@ pub(crate) struct Changes {
 /// How the completeness of the lists of events changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum EventLists {
-    /// It did not.
+    /// The same lists are complete as before.
     #[default]
     Same,
     /// A list is incomplete for the first time.
@@ -71,7 +71,7 @@ pub(crate) enum EventLists {
 }
 
 impl FieldWatch {
-    /// Whether a field of this resource is not well now.
+    /// Whether a field of this resource has a problem now.
     pub(crate) fn is_ongoing(&self, resource: Resource) -> bool {
         let is_field = |problem: &UserProblem| *problem != UserProblem::Incomplete;
         match resource {
@@ -80,7 +80,7 @@ impl FieldWatch {
         }
     }
 
-    /// A list was read. Only a complete one shows that a field is well.
+    /// A list was read. Only a complete one shows that a field has its documented form.
     pub(crate) fn list_read(
         &mut self,
         resource: Resource,
@@ -149,7 +149,7 @@ impl FieldWatch {
         }
     }
 
-    /// Ends the problems of `user` that are well.
+    /// Ends the problems of `user` that are resolved.
     fn end(&mut self, user: UserId, is_well: impl Fn(&UserProblem) -> bool, changes: &mut Changes) {
         self.users.retain(|problem, users| {
             let ends = is_well(problem) && users.remove(&user) && users.is_empty();

@@ -45,7 +45,6 @@ pub(crate) const UNLISTED: Duration = Duration::from_secs(90 * 86_400);
 /// Whether a summary starts the counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CountingStart {
-    /// It does.
     Now,
     /// Counting started with an earlier one.
     Earlier,
@@ -54,7 +53,7 @@ pub(crate) enum CountingStart {
 /// The counted events of one account, and the totals that follow from them.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    /// The key of the hashes: without it, guessing a user's id and an event does not show whether it was counted.
+    /// The hash key. Without it, nobody can test whether a guessed event was counted.
     secret: [u8; 16],
     epoch: Option<Timestamp>,
     /// Events and resets at or before this time are not counted: users with such events were dropped.

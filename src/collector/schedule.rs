@@ -29,7 +29,7 @@ pub enum FailureClass {
     Refused,
     /// The credentials may not read this resource.
     Denied,
-    /// It may be over soon.
+    /// A temporary failure.
     Transient,
     /// The answer cannot be used.
     Unusable,
@@ -166,7 +166,7 @@ impl Schedule {
         self.limit(purpose).limit()
     }
 
-    /// The resource to read now: the one that has been due longest. Otherwise a resource could wait for ever behind
+    /// The resource to read now: the one that has been due longest. Otherwise a resource could wait forever behind
     /// one whose requests take longer than its interval.
     pub fn due(&self, now: Instant) -> Option<Resource> {
         if self.refused_until.is_some_and(|until| now < until) {
@@ -183,7 +183,7 @@ impl Schedule {
     }
 
     /// When a user's events may be requested.
-    pub fn user_turn(&self, purpose: Purpose, now: Instant) -> Admission {
+    pub fn user_admission(&self, purpose: Purpose, now: Instant) -> Admission {
         let denied = self.refused_until.max(self.users_denied_until).filter(|until| now < *until);
         match denied {
             Some(until) => Admission::At(until),
@@ -335,255 +335,4 @@ impl Schedule {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::testing::{at, seconds};
-
-    /// The resources that are read periodically, in the order in which they are read when all are due.
-    const PERIODIC: [Resource; 4] =
-        [Resource::Summary, Resource::Behaviors, Resource::Integrations, Resource::TokenVerify];
-
-    fn schedule(budget: u32) -> Schedule {
-        let intervals = Intervals {
-            summary: seconds(30),
-            behaviors: seconds(300),
-            integrations: seconds(300),
-            audit: seconds(21_600),
-        };
-        Schedule::new(intervals, budget, 1)
-    }
-
-    fn read_all(schedule: &mut Schedule, now: Instant) -> Vec<Resource> {
-        let mut order = Vec::new();
-        while let Some(resource) = schedule.due(now) {
-            schedule.read(resource, 1, now);
-            order.push(resource);
-        }
-        order
-    }
-
-    #[test]
-    fn at_the_start_everything_is_due_the_summary_first() {
-        let mut schedule = schedule(300);
-        assert_eq!(read_all(&mut schedule, at(0)), PERIODIC);
-        assert!(schedule.next_due() >= at(30) && schedule.next_due() <= at(33), "{:?}", schedule.next_due());
-    }
-
-    #[test]
-    fn the_summary_takes_at_most_half_of_the_budget() {
-        for (budget, pages, wanted) in
-            [(300, 1, 30), (300, 15, 30), (300, 16, 32), (300, 100, 200), (6, 1, 100)]
-        {
-            let mut schedule = schedule(budget);
-            schedule.read(Resource::Summary, pages, at(0));
-            let interval = schedule.interval(Resource::Summary);
-            assert_eq!(interval, Some(seconds(wanted)), "{pages} pages of {budget} requests");
-        }
-    }
-
-    #[test]
-    fn the_rest_of_the_budget_goes_to_users_and_a_tenth_of_it_to_the_audit() {
-        // 300 requests, less 10 summaries, 1 reading of behaviors, 1 of integrations, 1 of the token.
-        for (purpose, allowed) in [(Purpose::Change, 259), (Purpose::Audit, 28)] {
-            let mut schedule = schedule(300);
-            let sent = (0..300).take_while(|_| {
-                let free = schedule.user_turn(purpose, at(1)) == Admission::Now;
-                schedule.spent(purpose, 1, at(1));
-                free
-            });
-            assert_eq!(sent.count(), allowed, "{purpose:?}");
-            assert_eq!(schedule.user_turn(purpose, at(301)), Admission::Now, "{purpose:?}, a window later");
-        }
-    }
-
-    #[test]
-    fn a_summary_that_takes_several_windows_leaves_half_of_the_budget_too() {
-        let mut schedule = schedule(300);
-        schedule.read(Resource::Summary, 1_000, at(0));
-        // 300 requests, less 150 for the summary and 3 others; a tenth of the rest is the audit's.
-        let sent = (0..300).take_while(|_| {
-            let free = schedule.user_turn(Purpose::Change, at(1)) == Admission::Now;
-            schedule.spent(Purpose::Change, 1, at(1));
-            free
-        });
-        assert_eq!(sent.count(), 133);
-    }
-
-    #[test]
-    fn refused_credentials_are_retried_soon_then_every_five_minutes_and_at_once_when_they_change() {
-        let mut schedule = schedule(300);
-        let mut now = 0;
-        for wait in [5, 10, 20, 300, 300] {
-            let resource = schedule.due(at(now)).expect("one request tests the credentials");
-            schedule.failed(resource, FailureClass::Refused, at(now));
-            let next = at(now + wait);
-            assert_eq!((schedule.due(at(now + wait - 1)), schedule.next_due()), (None, next));
-            assert_eq!(schedule.user_turn(Purpose::Change, at(now + wait - 1)), Admission::At(next));
-            now += wait;
-        }
-        schedule.retry_now(at(now - 100));
-        assert_eq!(schedule.due(at(now - 100)), Some(Resource::Summary));
-        schedule.failed(Resource::Summary, FailureClass::Refused, at(now));
-        assert_eq!(schedule.next_due(), at(now + 5), "the new credentials get their own retries");
-    }
-
-    #[test]
-    fn new_credentials_read_nothing_twice_within_its_interval_but_what_failed() {
-        let mut schedule = schedule(300);
-        read_all(&mut schedule, at(0));
-        schedule.failed(Resource::Integrations, FailureClass::Denied, at(1));
-        let due = schedule.due_at(Resource::Summary);
-        schedule.retry_now(at(2));
-        assert_eq!(read_all(&mut schedule, at(2)), [Resource::Integrations, Resource::TokenVerify]);
-        assert_eq!(schedule.due_at(Resource::Summary), due);
-    }
-
-    #[test]
-    fn a_shorter_interval_applies_at_once_and_a_longer_one_after_the_next_reading() {
-        let intervals = |summary: u64| Intervals {
-            summary: seconds(summary),
-            behaviors: seconds(300),
-            integrations: seconds(300),
-            audit: seconds(21_600),
-        };
-        let mut schedule = schedule(300);
-        read_all(&mut schedule, at(0));
-        let due = schedule.due_at(Resource::Summary);
-        schedule.retune(intervals(600), 300, at(1));
-        assert_eq!(schedule.due_at(Resource::Summary), due, "as it was");
-        schedule.read(Resource::Summary, 1, at(33));
-        assert!(schedule.due_at(Resource::Summary) >= Some(at(633)));
-        schedule.retune(intervals(10), 300, at(40));
-        assert_eq!(schedule.due_at(Resource::Summary), Some(at(50)));
-        // A retry after a failure is neither earlier nor later.
-        schedule.failed(Resource::Summary, FailureClass::Refused, at(50));
-        let retry = schedule.due_at(Resource::Summary);
-        schedule.retune(intervals(1), 300, at(50));
-        assert_eq!(schedule.due_at(Resource::Summary), retry);
-    }
-
-    #[test]
-    fn another_budget_is_divided_at_once() {
-        let mut schedule = schedule(300);
-        let intervals = Intervals {
-            summary: seconds(30),
-            behaviors: seconds(300),
-            integrations: seconds(300),
-            audit: seconds(21_600),
-        };
-        let before = schedule.allowance(Purpose::Change);
-        schedule.retune(intervals, 600, at(0));
-        assert_eq!(schedule.allowance(Purpose::Change), before + 270, "nine tenths of what was added");
-        schedule.read(Resource::Summary, 30, at(0));
-        assert_eq!(schedule.interval(Resource::Summary), Some(seconds(30)));
-        schedule.retune(intervals, 60, at(1));
-        assert_eq!(schedule.interval(Resource::Summary), Some(seconds(300)), "half of the budget");
-    }
-
-    #[test]
-    fn a_success_starts_the_retries_of_refusals_again() {
-        let mut schedule = schedule(300);
-        for second in [0, 100] {
-            for failure in [FailureClass::Refused, FailureClass::Denied] {
-                schedule.failed(Resource::Summary, failure, at(second));
-                assert!(schedule.due_at(Resource::Summary) < Some(at(second + 6)), "{failure:?}");
-                read_all(&mut schedule, at(second + 50));
-            }
-        }
-    }
-
-    #[test]
-    fn with_2_percent_of_stray_401s_and_403s_the_list_is_never_older_than_three_intervals() {
-        let (mut schedule, mut random) = (schedule(300), fastrand::Rng::with_seed(4));
-        let (mut now, mut last, mut oldest) = (at(0), at(0), Duration::ZERO);
-        for _ in 0..20_000 {
-            now = now.max(schedule.next_due());
-            let Some(resource) = schedule.due(now) else { continue };
-            let request = Duration::from_millis(random.u64(50..2_000));
-            now = now + request;
-            match random.u32(0..100) {
-                0..2 => schedule.failed(resource, FailureClass::Refused, now),
-                2..4 => schedule.failed(resource, FailureClass::Denied, now),
-                _ => {
-                    schedule.read(resource, 1, now);
-                    if resource == Resource::Summary {
-                        oldest = oldest.max(now.since(last));
-                        last = now;
-                    }
-                }
-            }
-        }
-        assert!(oldest > seconds(40) && oldest <= seconds(90), "{oldest:?}");
-    }
-
-    #[test]
-    fn no_retry_of_a_refusal_waits_longer_than_the_interval() {
-        let intervals = Intervals {
-            summary: seconds(1),
-            behaviors: seconds(300),
-            integrations: seconds(300),
-            audit: seconds(3_600),
-        };
-        let mut schedule = Schedule::new(intervals, 1_200, 1);
-        schedule.failed(Resource::Summary, FailureClass::Denied, at(0));
-        assert!(schedule.due_at(Resource::Summary) < Some(at(2)));
-    }
-
-    #[test]
-    fn refused_credentials_are_tried_as_often_as_the_upstream_allows() {
-        let mut schedule = schedule(300);
-        schedule.retry_refused_every(seconds(5));
-        schedule.failed(Resource::Summary, FailureClass::Refused, at(0));
-        assert_eq!((schedule.due(at(4)), schedule.due(at(5))), (None, Some(Resource::Behaviors)));
-    }
-
-    #[test]
-    fn each_resource_has_its_turn_if_every_request_takes_long() {
-        let intervals = Intervals {
-            summary: seconds(1),
-            behaviors: seconds(2),
-            integrations: seconds(2),
-            audit: seconds(3600),
-        };
-        let mut schedule = Schedule::new(intervals, 1_200, 1);
-        let mut request = Vec::new();
-        for turn in 0..8 {
-            let now = at(turn * 5);
-            request.extend(schedule.due(now));
-            schedule.failed(request[request.len() - 1], FailureClass::Transient, now + seconds(5));
-        }
-        for resource in PERIODIC {
-            assert!(request.contains(&resource), "{resource:?} in {request:?}");
-        }
-    }
-
-    #[test]
-    fn a_missing_permission_stops_its_resource_alone() {
-        let mut schedule = schedule(300);
-        schedule.users_denied(at(0));
-        let Admission::At(next) = schedule.user_turn(Purpose::Audit, at(0)) else {
-            panic!("users are denied")
-        };
-        assert!((at(300)..at(331)).contains(&next), "{next:?}");
-        assert_eq!(read_all(&mut schedule, at(0)), PERIODIC);
-        for second in [33, 39, 50] {
-            assert_eq!(schedule.due(at(second)), Some(Resource::Summary));
-            schedule.failed(Resource::Summary, FailureClass::Denied, at(second));
-            assert!(!schedule.is_denied(Resource::Summary), "second {second}");
-        }
-        schedule.failed(Resource::Summary, FailureClass::Denied, at(72));
-        assert!(schedule.is_denied(Resource::Summary));
-        assert_eq!(schedule.due(at(299)), None);
-        assert!(schedule.due_at(Resource::Summary) >= Some(at(372)));
-    }
-
-    #[test]
-    fn a_transient_failure_is_retried_within_the_summary_interval() {
-        let mut schedule = schedule(300);
-        schedule.failed(Resource::Behaviors, FailureClass::Transient, at(0));
-        read_all(&mut schedule, at(0));
-        assert_eq!(schedule.due(at(34)), Some(Resource::Summary));
-        schedule.read(Resource::Summary, 1, at(34));
-        assert_eq!(schedule.due(at(34)), Some(Resource::Behaviors));
-    }
-}
+mod tests;

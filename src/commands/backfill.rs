@@ -65,9 +65,9 @@ pub enum Error {
     /// A request failed.
     #[error("{resource}: {source}; the progress is saved; run the same command to continue")]
     Request {
-        /// The resource.
+        /// The resource that was requested.
         resource: &'static str,
-        /// Why.
+        /// The failure of the request.
         source: cloudflare::Error,
     },
     /// The list of users is incomplete.
@@ -76,9 +76,9 @@ pub enum Error {
     /// A file cannot be read or written.
     #[error("{}: {source}", path.display())]
     File {
-        /// The file.
+        /// The output file, or the progress file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
@@ -123,7 +123,7 @@ impl Job {
         let (file, progress_file) = (flags.file.clone(), with_suffix(&flags.file, "progress"));
         if file.exists() {
             let why =
-                format!("{} is there already and is not overwritten; name another file", file.display());
+                format!("{} already exists and is not overwritten; choose another file", file.display());
             return Err(Error::Usage(why));
         }
         let parameters = Parameters {
@@ -141,7 +141,7 @@ impl Job {
             Some(_) => {
                 let path = progress_file.display();
                 return Err(Error::Usage(format!(
-                    "{path} is of another backfill; repeat its flags, or remove it"
+                    "{path} belongs to another backfill; use the same flags, or remove it"
                 )));
             }
             None => Checkpoint::new(parameters, span(flags, clock.date())?, *uuid::Uuid::new_v4().as_bytes()),
@@ -159,9 +159,9 @@ impl Job {
         if let Completeness::Partial(reason) = summary.completeness {
             return Err(Error::Partial(reason));
         }
-        let places = self.progress.places();
+        let order = self.progress.reading_order();
         let mut users: Vec<_> = eventful(&summary, self.progress.history.span().since)
-            .map(|user| (places.of(user), user))
+            .map(|user| (order.of(user), user))
             .filter(|(place, _)| !self.progress.is_done(*place))
             .collect();
         users.sort_unstable();
@@ -191,7 +191,7 @@ impl Job {
             let each = now.since(begun).div_f64(done.max(1) as f64);
             let left = time_left(users.len() as u64 - done, each, session.budget(), now);
             shown.set(earlier as usize + done as usize, Some(left), now);
-            let answer = ask(session, *user).await?;
+            let answer = request_user(session, *user).await?;
             self.progress.found.users += 1;
             match answer {
                 Answer::Events(risk) => self.count(&risk),
@@ -251,7 +251,7 @@ fn open(
 }
 
 /// Requests a user, and again after temporary errors.
-async fn ask(session: &Session, user: UserId) -> Result<Answer, Error> {
+async fn request_user(session: &Session, user: UserId) -> Result<Answer, Error> {
     let mut waits = WAITS.into_iter();
     loop {
         let error = match session.client.user(user).await {

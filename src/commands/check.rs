@@ -1,7 +1,7 @@
 //! `check`: tries the configuration, the credentials and each resource of every account once, and reports what is missing.
 //!
 //! It sends the requests that the exporter would send, changes nothing, and prints no personal data. With `--offline` it
-//! judges the configuration alone.
+//! checks only the configuration.
 
 mod local;
 mod report;
@@ -20,7 +20,7 @@ use crate::app::logging::Colour;
 use crate::clock::Clock;
 use crate::cloudflare::Options;
 use crate::cloudflare::limit::Budget;
-use crate::config::{Account, Config, FileFlags, Flags, find_account};
+use crate::config::{Account, Config, FileFlags, Flags, Mistakes, find_account};
 use crate::model::Resource;
 use crate::web::Checked;
 pub use report::Report;
@@ -30,7 +30,7 @@ use trial::Trial;
 /// Try the configuration, the credentials and each resource once, and report what is missing
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Check {
-    /// Judge the configuration alone: ask nothing of Cloudflare, and look at no other file
+    /// Check only the configuration: send no requests and read no secrets
     #[arg(long)]
     offline: bool,
     /// Only this account, by alias or id; may be repeated
@@ -64,13 +64,19 @@ impl Check {
             (0, 1) => Err(Failure::runtime("one check failed")),
             (0, failures) => Err(Failure::Runtime(format!("{failures} checks failed"))),
             (mistakes, _) => {
-                Err(Failure::Usage(format!("the configuration has {}", counted(mistakes, "mistake"))))
+                Err(Failure::Usage(format!("the configuration has {}", counted(mistakes, "error"))))
             }
         }
     }
 
     fn online(&self) -> Result<Report, Failure> {
-        let mut config = match Config::load(&self.flags(), std::env::vars_os()) {
+        let mut mistakes = Mistakes::default();
+        let config = mistakes.note(Config::load(&self.flags(), std::env::vars_os()));
+        if config.is_none() {
+            // With the configuration, these are judged by their use below.
+            local::beside(&Config::outline(&self.flags(), std::env::vars_os()), &mut mistakes);
+        }
+        let mut config = match mistakes.finish(config) {
             Ok(config) => config,
             Err(mistakes) => return Ok(Report::of_mistakes(Mode::Online, mistakes)),
         };
@@ -84,20 +90,21 @@ impl Check {
         let web = web.map(|web| web.summary(clock.date()));
         let mut findings = local::configuration(config.accounts.len(), &config.warnings);
         findings.extend(web.iter().flat_map(local::web));
-        findings.extend(setup::block_on(ask(&config, &clock))?);
+        findings.extend(setup::block_on(try_all(&config, &clock))?);
         Ok(Report::new(Mode::Online, findings).with_web(web))
     }
 
     fn offline(&self) -> Result<Report, Failure> {
-        let mut offline = match Config::check_offline(&Flags::from(&self.file), std::env::vars_os()) {
+        let flags = Flags::from(&self.file);
+        let mut mistakes = Mistakes::default();
+        let offline = mistakes.note(Config::check_offline(&flags, std::env::vars_os()));
+        let beside = local::beside(&Config::outline(&flags, std::env::vars_os()), &mut mistakes);
+        let mut offline = match mistakes.finish(offline) {
             Ok(offline) => offline,
             Err(mistakes) => return Ok(Report::of_mistakes(Mode::Offline, mistakes)),
         };
         offline.accounts = self.selected(offline.accounts)?;
-        Ok(match local::offline(&offline) {
-            Ok(findings) => Report::new(Mode::Offline, findings),
-            Err(mistakes) => Report::of_mistakes(Mode::Offline, mistakes),
-        })
+        Ok(Report::new(Mode::Offline, local::offline(&offline, beside)))
     }
 
     /// The flags of the configuration. An account that is named may belong to any shard.
@@ -123,10 +130,10 @@ impl Check {
 
 /// Tries each account, one request after the other.
 pub async fn run(config: &Config, clock: &Clock) -> Report {
-    Report::new(Mode::Online, ask(config, clock).await)
+    Report::new(Mode::Online, try_all(config, clock).await)
 }
 
-async fn ask(config: &Config, clock: &Clock) -> Vec<Finding> {
+async fn try_all(config: &Config, clock: &Clock) -> Vec<Finding> {
     let mut budgets: BTreeMap<usize, Budget> = BTreeMap::new();
     let mut findings = Vec::new();
     for account in &config.accounts {

@@ -19,7 +19,7 @@ pub(crate) struct Demo {
     story: Option<Story>,
     // At the default a day passes in two and a half minutes; at a tenth of it the first event may take half a minute.
     // The alerting rules for drills divide all times by 60, so a story runs at 60.
-    /// How many times as often events come and resources are read; timestamps stay in real time
+    /// Speed-up factor for events and polling; timestamps stay in real time
     #[arg(long, value_name = "FACTOR", default_value = "600", value_parser = speed)]
     #[arg(default_value_if("story", ArgPredicate::IsPresent, "60"))]
     speed: f64,

@@ -1,7 +1,7 @@
 //! `healthcheck`: requests `/-/healthy` from a running exporter, for containers without a shell or curl.
 //!
 //! It uses `web.health_address` if that is configured. Otherwise it speaks to the main port as the web configuration
-//! says, but sends no password and no client certificate: that the exporter asks for them shows that it runs.
+//! says, but sends no password and no client certificate: if the exporter asks for them, it is running.
 
 mod request;
 mod trust;
@@ -14,7 +14,7 @@ use super::{Failure, Outcome, setup, terminal};
 use crate::config::{Flags, Local, Sockets, WebFlags};
 use crate::http::listen::Listen;
 use crate::web::Checked;
-use request::{Error, Sign, ask};
+use request::{Error, Evidence, send};
 use trust::Trust;
 
 /// Request /-/healthy from a running exporter, for containers without a shell
@@ -26,7 +26,7 @@ pub(crate) struct Healthcheck {
     /// The address of the exporter; the configured one if left out
     #[arg(long = "web.listen-address", value_name = "ADDRESS")]
     listen_address: Option<String>,
-    /// The address of the exporter that has the health alone; the configured one if left out
+    /// The exporter's health-only address [default: as configured]
     #[arg(long = "web.health-address", value_name = "ADDRESS")]
     health_address: Option<String>,
     /// The web configuration of the exporter; the configured one if left out
@@ -36,8 +36,8 @@ pub(crate) struct Healthcheck {
     #[arg(long, value_name = "URL")]
     #[arg(conflicts_with_all = ["config_file", "listen_address", "health_address", "web_config_file"])]
     url: Option<String>,
-    /// The CAs of the exporter's certificate (PEM); without this, the exporter's own certificate must be presented, or
-    /// with --url one that the platform trusts
+    /// The CAs of the exporter's certificate (PEM); by default only the configured certificate is accepted, or with
+    /// --url any that the platform trusts
     #[arg(long = "ca-file", value_name = "FILE")]
     ca_file: Option<PathBuf>,
     /// Accept any certificate of the exporter
@@ -54,14 +54,14 @@ struct Target {
 impl Healthcheck {
     pub(crate) fn run(&self) -> Outcome {
         let Target { url, trust } = self.target()?;
-        let sign = setup::block_on(ask(&url, trust))?.map_err(|error| match error {
+        let evidence = setup::block_on(send(&url, trust))?.map_err(|error| match error {
             Error::Url(_) | Error::Trust(_) => Failure::usage(error),
             _ => Failure::runtime(error),
         })?;
-        terminal::print(match sign {
-            Sign::Healthy => format!("{url} answers 200\n"),
-            Sign::Refused(status) => format!("{url} answers {status}, so the exporter runs\n"),
-            Sign::AsksForCertificate => {
+        terminal::print(match evidence {
+            Evidence::Healthy => format!("{url} answers 200\n"),
+            Evidence::Refused(status) => format!("{url} answers {status}, so the exporter runs\n"),
+            Evidence::AsksForCertificate => {
                 format!(
                     "{url} requires a client certificate, so the exporter runs; set web.health_address to ask for more\n"
                 )

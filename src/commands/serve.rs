@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{Failure, Outcome, setup};
-use crate::app;
+use crate::app::{self, signals::EarlyHangup};
 use crate::config::{ConfigSource, Flags};
 
 /// Watch the configured accounts and serve /metrics (the default)
@@ -15,9 +15,10 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn run(&self) -> Outcome {
+        let hangup = EarlyHangup::catch().map_err(Failure::runtime)?;
         let config = setup::configure(&self.flags)?;
         let source = ConfigSource::new(self.flags.clone(), std::env::vars_os());
         let web = setup::web(&config.web)?;
-        setup::block_on_threads(app::serve(config, source, web))?.map_err(Failure::runtime)
+        setup::block_on_threads(app::serve(config, source, hangup, web))?.map_err(Failure::runtime)
     }
 }

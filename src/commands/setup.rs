@@ -15,9 +15,7 @@ use crate::web::Checked;
 pub(crate) fn configure(flags: &Flags) -> Result<Config, Failure> {
     let config = Config::load(flags, std::env::vars_os())?;
     start_log(&config)?;
-    for warning in &config.warnings {
-        tracing::warn!(warning, "a warning about the configuration");
-    }
+    logging::warn_of(&config);
     Ok(config)
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Simulate {
     story: Option<Story>,
     #[command(flatten)]
     world: World,
-    /// How many times as often events come
+    /// Speed-up factor for events
     #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = speed)]
     speed: f64,
     #[command(flatten)]

@@ -1,6 +1,7 @@
 //! `state`: reads the state file of an exporter that is not running, and removes users from it.
 
 mod inspect;
+mod user;
 
 use std::path::PathBuf;
 
@@ -14,8 +15,14 @@ use crate::config::{Flags, Local};
 /// Show, check or clean up a state file; its exporter must not be running
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum State {
-    /// Show what the file holds
-    Show(StateFile),
+    /// Show what the file holds, as a whole or about one user
+    Show {
+        /// Show everything that the file holds about this user, by Cloudflare's id, a UUID
+        #[arg(long, value_name = "USER")]
+        user: Option<Uuid>,
+        #[command(flatten)]
+        file: StateFile,
+    },
     /// Verify the file without changing it
     Check(StateFile),
     /// Remove everything that the file holds about a user; counters stay as they are
@@ -41,11 +48,16 @@ pub(crate) struct StateFile {
 impl State {
     pub(crate) fn run(&self) -> Outcome {
         let text = match self {
-            Self::Show(file) => inspect::show(&file.path()?),
-            Self::Check(file) => inspect::check(&file.path()?),
-            Self::Forget { user, file } => inspect::forget(&file.path()?, *user, Clock::system().date()),
+            Self::Show { user: None, file } => inspect::render(&file.path()?).map_err(Failure::runtime),
+            Self::Show { user: Some(user), file } => {
+                user::render(&file.path()?, *user).map_err(Failure::runtime)
+            }
+            Self::Check(file) => inspect::check(&file.path()?).map_err(Failure::runtime),
+            Self::Forget { user, file } => {
+                user::forget(&file.path()?, *user, Clock::system().date()).map_err(Failure::runtime)
+            }
         };
-        terminal::print(text.map_err(Failure::runtime)?)
+        terminal::print(text?)
     }
 }
 

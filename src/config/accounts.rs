@@ -36,7 +36,7 @@ pub(super) fn load(layers: &Layers, secrets: Secrets, mistakes: &mut Mistakes) -
             let (accounts, credentials) = from_file(document, secrets, mistakes);
             let mut files: Vec<&Path> = match secrets {
                 Secrets::Read => accounts.iter().filter_map(|account| account.credentials.file()).collect(),
-                Secrets::Leave => Vec::new(),
+                Secrets::Skip => Vec::new(),
             };
             files.sort_unstable();
             files.dedup();
@@ -82,7 +82,7 @@ fn from_file(
 #[derive(Default)]
 struct DistinctCredentials(Vec<Identification>);
 
-/// By what a credential is told from others.
+/// What identifies a credential.
 #[derive(PartialEq)]
 enum Identification {
     Content(Credentials),
@@ -217,7 +217,7 @@ impl<'a> Entry<'a> {
         secrets: Secrets,
     ) -> Result<Identification, Error> {
         match (secrets, source.file()) {
-            (Secrets::Leave, Some(file)) => {
+            (Secrets::Skip, Some(file)) => {
                 Ok(Identification::Place(source.email().map(str::to_owned), file.to_owned()))
             }
             (_, file) => source.read().map(Identification::Content).map_err(|error| match file {
@@ -236,7 +236,7 @@ impl<'a> Entry<'a> {
         const KINDS: [Key; 4] = [keys::TOKEN, keys::TOKEN_FILE, keys::API_KEY, keys::API_KEY_FILE];
         let found = KINDS.map(|key| (key.name, mistakes.note(self.get(key))));
         let email = mistakes.note(self.get(keys::EMAIL));
-        // What has the wrong type was refused already, and what goes with it cannot be judged.
+        // What has the wrong type was refused already, and related fields cannot be checked.
         let found: Option<Vec<_>> = found.into_iter().map(|(kind, found)| Some((kind, found?))).collect();
         let given = found?.into_iter().filter_map(|(kind, setting)| Some((kind, setting?)));
         let (given, email): (Vec<_>, _) = (given.collect(), email?);

@@ -122,7 +122,7 @@ impl Naming {
     }
 }
 
-/// A configuration that was checked without a secret: no file but the configuration itself was looked at.
+/// A configuration that was checked without a secret: only the configuration file was read.
 #[derive(Debug)]
 pub struct Offline {
     /// The accounts of all shards. Accounts whose credentials are in different files have different numbers of a
@@ -136,11 +136,35 @@ pub struct Offline {
     pub warnings: Vec<String>,
 }
 
+/// What other checks need to know of a configuration, also of one with mistakes.
+#[derive(Debug, Default)]
+pub(crate) struct Outline {
+    /// The web configuration.
+    pub(crate) web_config_file: Option<PathBuf>,
+    /// The address of the API.
+    pub(crate) base_url: Option<Url>,
+}
+
 impl Config {
+    /// What can be known although there may be mistakes, which are not reported here.
+    pub(crate) fn outline(
+        flags: &Flags,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Outline {
+        let Ok(layers) = Layers::load(flags, environment, &mut Mistakes::default()) else {
+            return Outline::default();
+        };
+        let web_config_file = layers.get(keys::WEB_CONFIG_FILE);
+        Outline {
+            web_config_file: web_config_file.and_then(|setting| parse::path(&setting).ok()),
+            base_url: parse::base_url(&layers.get_or_default(keys::BASE_URL)).ok(),
+        }
+    }
+
     /// Checks everything that [`Config::load`] checks, except the files with secrets.
     ///
     /// # Errors
-    /// All mistakes.
+    /// The configuration is invalid; the error lists all mistakes.
     pub fn check_offline(
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -149,7 +173,7 @@ impl Config {
         let layers = Layers::load(flags, environment, &mut mistakes);
         let offline = mistakes.note(layers).and_then(|layers| {
             let Declared { local, naming, accounts, warnings, .. } =
-                Declared::from_layers(&layers, Secrets::Leave, &mut mistakes);
+                Declared::from_layers(&layers, Secrets::Skip, &mut mistakes);
             let hash_key_file = naming?.key_file().map(Path::to_owned);
             Some(Offline { accounts, hash_key_file, local: local?, warnings })
         });

@@ -30,7 +30,7 @@ impl fmt::Display for Error {
         if let [only] = self.mistakes.as_slice() {
             return write!(f, "{only}");
         }
-        write!(f, "the configuration has {} mistakes:\n{}", self.mistakes.len(), self.lines())
+        write!(f, "the configuration has {} errors:\n{}", self.mistakes.len(), self.lines())
     }
 }
 
@@ -52,6 +52,11 @@ impl Error {
     /// A problem of the value at `origin`.
     pub(crate) fn at(origin: &Origin, problem: impl Into<String>) -> Self {
         Self { mistakes: vec![Mistake { problem: problem.into(), origin: Some(origin.clone()) }] }
+    }
+
+    /// A problem of the value of an environment variable.
+    pub(crate) fn of_variable(name: &str, problem: impl Into<String>) -> Self {
+        Self::at(&Origin::variable(name), problem)
     }
 
     /// How many mistakes there are; at least one.
@@ -104,7 +109,7 @@ impl Mistake {
     }
 }
 
-/// The mistakes that were found so far. Reading goes on after a mistake, so that one run finds all of them.
+/// The mistakes that were found so far. Reading continues after a mistake, so that one run finds all of them.
 #[derive(Debug, Default)]
 pub(crate) struct Mistakes(Vec<Mistake>);
 
@@ -224,7 +229,7 @@ mod tests {
         mistakes.add(Error::at(&Origin::column(&"zt.yaml".into(), 9, 4), "column 4 is wrong"));
         assert_eq!(mistakes.note(Ok(1)), Some(1));
         let error = mistakes.finish(Some(())).unwrap_err();
-        let wanted = "the configuration has 7 mistakes:\n\
+        let wanted = "the configuration has 7 errors:\n\
                       zt.yaml:2: line 2 is wrong\n\
                       zt.yaml:9: line 9 is wrong\n\
                       zt.yaml:9:4: column 4 is wrong\n\

@@ -190,7 +190,7 @@ keys! {
     AUDIT = Key::new(
         "intervals",
         "audit",
-        "Users whose row in the list did not change are read again too, each at most once in this time, 1m to 30d.",
+        "How often unchanged users are re-read: each at most once in this time, 1m to 30d.",
     )
     .default("6h")
     .reloads();
@@ -286,7 +286,7 @@ keys! {
     AUTO_RELOAD_INTERVAL = Key::new(
         "config",
         "auto_reload_interval",
-        "How often the files are compared for that, 1s to 1d.",
+        "How often those files are checked for changes, 1s to 1d.",
     )
     .default("30s");
 }
@@ -343,7 +343,7 @@ pub(super) fn check_file(document: &Document, mistakes: &mut Mistakes) -> Result
 }
 
 /// The one of `names` that an unknown field probably stands for.
-pub(super) fn meant<'a>(field: &Field, names: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn meant<'a>(field: &Field, names: &[&'a str]) -> Option<&'a str> {
     nearest(&field.name, names.iter().copied())
 }
 

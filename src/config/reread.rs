@@ -1,6 +1,5 @@
 //! Reads the configuration again while the exporter runs, and knows what may not change then.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use secrecy::ExposeSecret;
@@ -26,31 +25,37 @@ impl ConfigSource {
     /// Reads the configuration as its files are now.
     ///
     /// # Errors
-    /// All mistakes.
+    /// The configuration is invalid; the error lists all mistakes.
     pub(crate) fn load(&self) -> Result<Config, Error> {
         Config::load(&self.flags, self.environment.iter().cloned())
     }
 }
 
-/// The texts of the settings that need a restart to change, by key. Their values are not secrets.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Fixed(BTreeMap<String, Option<String>>);
+/// The texts of all settings that are not fields of an account, in the order of the manual. They are not secrets.
+#[derive(Debug, Default)]
+pub struct SettingTexts(Vec<(Key, Option<String>)>);
 
-impl Fixed {
+impl SettingTexts {
     pub(super) fn of(layers: &Layers) -> Self {
-        // The key for hashes is compared by its content, because another path may lead to the same key.
-        let compared = |key: &&Key| key.change == Change::Restart && key.path() != keys::HASH_KEY_FILE.path();
-        let text = |key: &Key| (key.path(), layers.get(*key).map(|setting| setting.text));
-        Self(keys::ALL.iter().filter(compared).map(text).collect())
+        let keys = keys::ALL.iter().filter(|key| !key.is_of_account());
+        Self(keys.map(|key| (*key, layers.get(*key).map(|setting| setting.text))).collect())
     }
+}
+
+/// A setting with another text than before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SettingChange {
+    pub(crate) key: String,
+    pub(crate) from: String,
+    pub(crate) to: String,
 }
 
 impl Config {
     /// The settings that differ in `new`, but need a restart to change.
     pub fn need_restart(&self, new: &Self) -> Vec<String> {
-        let Fixed(texts) = &self.fixed;
-        let differs = |key: &&String| texts.get(*key) != new.fixed.0.get(*key);
-        let mut differing: Vec<String> = texts.keys().filter(differs).cloned().collect();
+        // The key for hashes is compared by its content, because another path may lead to the same key.
+        let differing = self.differing(new, Change::Restart).into_iter().map(|setting| setting.key);
+        let mut differing: Vec<String> = differing.filter(|key| *key != keys::HASH_KEY_FILE.path()).collect();
         if let (IdentityPolicy::Hash { key: before }, IdentityPolicy::Hash { key: after }) =
             (&self.users.identity, &new.users.identity)
             && before.expose_secret() != after.expose_secret()
@@ -58,5 +63,19 @@ impl Config {
             differing.push(keys::HASH_KEY_FILE.path());
         }
         differing
+    }
+
+    /// The settings that differ in `new`, and that a reload may change; without the fields of accounts.
+    pub(crate) fn setting_changes(&self, new: &Self) -> Vec<SettingChange> {
+        self.differing(new, Change::Reload)
+    }
+
+    fn differing(&self, new: &Self, change: Change) -> Vec<SettingChange> {
+        let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "not set".to_owned());
+        let pairs = self.setting_texts.0.iter().zip(&new.setting_texts.0);
+        pairs
+            .filter(|((key, before), (_, after))| key.change == change && before != after)
+            .map(|((key, from), (_, to))| SettingChange { key: key.path(), from: text(from), to: text(to) })
+            .collect()
     }
 }

@@ -23,7 +23,7 @@ pub(super) enum Secrets {
     /// A file that is missing or has no usable secret is a mistake.
     Read,
     /// The files may be elsewhere.
-    Leave,
+    Skip,
 }
 
 /// The source of an account's credential.
@@ -44,7 +44,7 @@ pub enum CredentialSource {
     KeyFile {
         /// The user's e-mail address.
         email: String,
-        /// The file.
+        /// The file with the key.
         path: PathBuf,
     },
 }

@@ -45,7 +45,7 @@ impl Shard {
         let (index, total) = (mistakes.note(index.transpose())?, total?);
         match index {
             Some(index) => Some(Self { index, total }),
-            // With a default index, all exporters would be the first shard, and nobody the others.
+            // With a default index, all exporters would be the first shard, and none the others.
             None if total > 1 => {
                 if !layers.is_misspelled(keys::SHARD_INDEX) {
                     mistakes.add(said.refuse(&format!("is {total}, but shard.index is not set")));

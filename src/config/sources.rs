@@ -53,7 +53,7 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
-    /// The error for a value that is not what it must be.
+    /// The error for an invalid value.
     pub(crate) fn must_be(&self, allowed: &str) -> Error {
         let problem = format!("{} is {}, but must be {allowed}", self.name, shown(&self.text));
         Error::at(&self.origin, problem)

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use granit_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
 use super::error::{Error, Mistakes, Origin, shown_key};
 use super::regular_file::read_regular_file;
 
-/// A thousand accounts take a tenth of this. A longer file is another file.
+/// A thousand accounts take a tenth of this. A longer file cannot be a configuration.
 const LONGEST_FILE: u64 = 1 << 20;
 
 /// The configuration itself has three levels.
@@ -95,26 +95,35 @@ impl Document {
 /// # Errors
 /// The file cannot be read, is too long, or is not UTF-8 text.
 pub(crate) fn read_text(path: &Path) -> Result<String, Error> {
-    let name = path.display();
-    let unreadable = |error| Error::new(format!("cannot read the configuration file {name}: {error}"));
-    let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(unreadable)?;
-    file.take(LONGEST_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    text_of(bytes, path)
+    text(path, read_bytes(path))
 }
 
-/// As [`read_text`], but only of a regular file: reading another one may not end.
+/// Reads the configuration file at `path`, at most one byte more than it may have.
 ///
 /// # Errors
-/// As [`read_text`], or the file is not a regular one.
-pub(crate) fn read_regular_text(path: &Path) -> Result<String, Error> {
-    let unreadable =
-        |error| Error::new(format!("cannot read the configuration file {}: {error}", path.display()));
-    text_of(read_regular_file(path, LONGEST_FILE + 1).map_err(unreadable)?, path)
+/// The file cannot be read.
+pub(crate) fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(LONGEST_FILE + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
-fn text_of(bytes: Vec<u8>, path: &Path) -> Result<String, Error> {
+/// As [`read_bytes`], but only of a regular file: reading another one may not end.
+///
+/// # Errors
+/// The file is not a regular one, or cannot be read.
+pub(crate) fn read_regular_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    read_regular_file(path, LONGEST_FILE + 1)
+}
+
+/// The text of the configuration file at `path`, of which [`read_bytes`] gave `bytes`.
+///
+/// # Errors
+/// As for [`read_text`].
+pub(crate) fn text(path: &Path, bytes: io::Result<Vec<u8>>) -> Result<String, Error> {
     let name = path.display();
+    let bytes =
+        bytes.map_err(|error| Error::new(format!("cannot read the configuration file {name}: {error}")))?;
     if bytes.len() as u64 > LONGEST_FILE {
         return Err(Error::new(format!("the configuration file {name} is longer than 1 MiB")));
     }

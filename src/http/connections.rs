@@ -1,6 +1,7 @@
 //! The table of open connections, shared by the listeners of a server, the tasks of the connections, and the answers
 //! that are being sent.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,10 +13,10 @@ use super::stats::{CloseReason, ConnectionStats};
 use super::table::{AnswerId, Buffer, Closing, ConnectionId, Table};
 use crate::clock::{Clock, Instant};
 
-/// How often connections whose time is over are looked for.
+/// How often timed-out connections are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// At most one warning in this time, because a client that opens too many connections opens thousands.
+/// At most one warning of each kind in this time, because a client that opens too many connections opens thousands.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The connections of a server. Clones share the same limits.
@@ -30,13 +31,22 @@ struct Shared {
     clock: Clock,
     stats: Arc<ConnectionStats>,
     state: Mutex<State>,
+    /// Held by the listener that closes connections whose time is over.
+    sweeper: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
 struct State {
     table: Table<Closer>,
-    last_warning: Option<Instant>,
+    /// When a connection was closed to make room.
+    closed: Warning,
+    /// When one could not be accepted.
+    not_accepted: Warning,
 }
+
+/// When something was logged as a warning.
+#[derive(Debug, Default)]
+struct Warning(Option<Instant>);
 
 /// Tells the task of a connection to close it, and why.
 type Closer = oneshot::Sender<CloseReason>;
@@ -61,6 +71,13 @@ pub(super) struct OpenRequest {
     handle: Option<Handle>,
 }
 
+/// A request that waits for the turn of its login, until this is dropped.
+#[cfg(feature = "daemon")]
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    handle: Handle,
+}
+
 /// An answer that the client has not received completely, until this is dropped.
 #[derive(Debug)]
 pub(super) struct OpenAnswer {
@@ -71,8 +88,20 @@ pub(super) struct OpenAnswer {
 impl Connections {
     /// No connections yet; `stats` shows what happens to them.
     pub fn new(limits: Limits, stats: Arc<ConnectionStats>) -> Self {
-        let state = Mutex::new(State { table: Table::new(limits), last_warning: None });
-        Self { shared: Arc::new(Shared { limits, clock: Clock::system(), stats, state }) }
+        let state = Mutex::new(State {
+            table: Table::new(limits),
+            closed: Warning::default(),
+            not_accepted: Warning::default(),
+        });
+        Self {
+            shared: Arc::new(Shared {
+                limits,
+                clock: Clock::system(),
+                stats,
+                state,
+                sweeper: tokio::sync::Mutex::default(),
+            }),
+        }
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -90,13 +119,31 @@ impl Connections {
         (OpenConnection { handle: Handle { connections: self.clone(), id } }, closing)
     }
 
-    /// Counts a connection that could not be accepted.
-    pub(super) fn not_accepted(&self) {
-        self.shared.stats.add(CloseReason::AcceptFailed);
+    /// The caller of the requests of a connection that is not open any more.
+    #[cfg(all(test, feature = "daemon"))]
+    pub(crate) fn caller(&self, ip: IpAddr) -> super::Caller {
+        let (open, _) = self.admit(ip);
+        super::Caller::new(ip, open.handle())
     }
 
-    /// Closes connections whose time is over, until this future is dropped.
+    /// Counts and logs that a connection could not be accepted.
+    pub(super) fn not_accepted(&self, error: &io::Error) {
+        self.shared.stats.add(CloseReason::AcceptFailed);
+        let now = self.shared.clock.now();
+        if self.lock().not_accepted.is_due(now) {
+            tracing::warn!(%error, "cannot accept a connection; the next minute logs no further failures");
+        }
+    }
+
+    /// Closes the connection that has been idle or slow for longest, which gives back its file descriptor and its memory.
+    pub(super) fn make_room(&self) {
+        self.change(|table, now| ((), table.longest_idle_or_slow(now).into_iter().collect()));
+    }
+
+    /// Closes timed-out connections, until this future is dropped. Each listener calls this, and one of them does
+    /// it for all.
     pub(super) async fn close_overdue(&self) {
+        let _sweeper = self.shared.sweeper.lock().await;
         loop {
             tokio::time::sleep(SWEEP).await;
             self.change(|table, now| ((), table.overdue(now)));
@@ -127,10 +174,10 @@ impl Connections {
 impl State {
     fn log(&mut self, peer: IpAddr, reason: CloseReason, now: Instant) {
         let reason_text = reason.as_str();
-        let recently = self.last_warning.is_some_and(|last| now.since(last) < WARNING_INTERVAL);
         match reason {
-            CloseReason::PeerLimit | CloseReason::ConnectionLimit | CloseReason::UnsentBytes if !recently => {
-                self.last_warning = Some(now);
+            CloseReason::PeerLimit | CloseReason::ConnectionLimit | CloseReason::UnsentBytes
+                if self.closed.is_due(now) =>
+            {
                 tracing::warn!(
                     %peer,
                     reason = reason_text,
@@ -139,6 +186,17 @@ impl State {
             }
             _ => tracing::debug!(%peer, reason = reason_text, "closed a connection"),
         }
+    }
+}
+
+impl Warning {
+    /// Whether the warning is due. It then counts as logged.
+    fn is_due(&mut self, now: Instant) -> bool {
+        let is_due = self.0.is_none_or(|last| now.since(last) >= WARNING_INTERVAL);
+        if is_due {
+            self.0 = Some(now);
+        }
+        is_due
     }
 }
 
@@ -160,6 +218,24 @@ impl Handle {
     pub(super) fn request(&self) -> OpenRequest {
         self.connections.change(|table, _| (table.request_began(self.id), Vec::new()));
         OpenRequest { handle: Some(self.clone()) }
+    }
+}
+
+#[cfg(feature = "daemon")]
+impl Handle {
+    /// One of the requests waits for the turn of its login. Until it is dropped, the connection is as likely as an idle one
+    /// to make room for others.
+    pub(super) fn wait(&self) -> Waiting {
+        self.connections.change(|table, _| (table.wait_began(self.id), Vec::new()));
+        Waiting { handle: self.clone() }
+    }
+}
+
+#[cfg(feature = "daemon")]
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let Handle { connections, id } = &self.handle;
+        connections.change(|table, _| (table.wait_ended(*id), Vec::new()));
     }
 }
 

@@ -1,8 +1,15 @@
 //! The listen address: an address and a port, or `:10069` for a port on all interfaces.
 
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
+
+use tokio::net::{TcpListener, TcpSocket};
+
+/// How many connections may wait to be accepted; Linux allows 4,096 by default. One more is tried again by its client only
+/// after a second, so a thousand that come at once would delay a scrape by this second.
+const BACKLOG: u32 = 4_096;
 
 /// The addresses to try in this order until one can be bound; never empty.
 ///
@@ -20,9 +27,24 @@ pub struct Listen {
 pub struct NotAnAddress;
 
 impl Listen {
-    /// The addresses in the order in which `TcpListener::bind` tries them.
+    /// The addresses in the order in which [`Listen::bind`] tries them.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Listens on the first of the addresses that can be bound. Must be called in a runtime.
+    ///
+    /// # Errors
+    /// No address can be bound; the error is that of the last one.
+    pub fn bind(&self) -> io::Result<TcpListener> {
+        let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for address in &self.addresses {
+            match bind(*address) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
     }
 
     /// The address that is tried first.
@@ -39,6 +61,17 @@ impl Listen {
         };
         SocketAddr::new(ip, bound.port())
     }
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // So that a restart does not wait for connections that ended.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 impl FromStr for Listen {

@@ -24,9 +24,9 @@ impl From<TcpListener> for Listener {
 /// How connections are protected.
 #[derive(Clone, Debug)]
 pub enum Security {
-    /// Not at all.
+    /// Plain HTTP.
     Plain,
-    /// By TLS.
+    /// TLS, with these certificates and versions.
     #[cfg(feature = "daemon")]
     Tls(super::tls::Tls),
 }

@@ -14,10 +14,10 @@ use crate::clock::Instant;
 
 /// A connection that is idle or receives an answer for longer than this is closed before others. A scraper on the same
 /// continent gets its answer in less.
-const QUICK: Duration = Duration::from_secs(1);
+const SLOW_AFTER: Duration = Duration::from_secs(1);
 
 /// The limit of unsent bytes is at least this many times the largest buffer: the current exposition in two formats, and
-/// one that was superseded.
+/// one that was superseded. Compressed ones are smaller.
 const LARGEST_BUFFERS: usize = 3;
 
 /// A connection; never used again for another one.
@@ -74,6 +74,8 @@ struct Connection<C> {
     idle_since: Instant,
     /// Requests that are not answered yet.
     handling: usize,
+    /// Those of them that wait for the turn of their login.
+    waiting: usize,
     /// Answers that the client has not received yet. The first one began first.
     sending: BTreeMap<AnswerId, Answer>,
 }
@@ -93,13 +95,15 @@ struct Answer {
 /// In which order connections are closed to make room: the smallest first.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// Idle or slow, for longer than [`QUICK`].
+    /// Idle or slow, for longer than [`SLOW_AFTER`].
     Stale { since: Instant },
-    /// Idle for a moment. So many connections were opened at once that most of them cannot be those of a scraper; the
-    /// peer with the most connections loses one.
-    Idle { connections_of_peer: Reverse<usize>, since: Instant },
-    /// In the middle of an answer.
-    Answering { connections_of_peer: Reverse<usize>, since: Instant },
+    /// Idle or receiving an answer for a moment, or waiting for the turn of a login. So many connections were opened at once,
+    /// or so many passwords are guessed, that most of them cannot be those of a scraper. The peer with the most connections
+    /// loses the one that is the oldest in this sense. What it does must not count: a client that only begins its first
+    /// request could not be told from one that will never send it, and would lose to clients that read slowly.
+    Recent { connections_of_peer: Reverse<usize>, since: Instant },
+    /// Its request is being handled, which takes long only for a reload.
+    Handling { connections_of_peer: Reverse<usize>, since: Instant },
 }
 
 impl<C> Table<C> {
@@ -150,6 +154,7 @@ impl<C> Table<C> {
             next: Next::FirstRequest,
             idle_since: now,
             handling: 0,
+            waiting: 0,
             sending: BTreeMap::new(),
         };
         self.open.insert(id, connection);
@@ -161,6 +166,22 @@ impl<C> Table<C> {
         if let Some(connection) = self.open.get_mut(&id) {
             connection.next = Next::AnotherRequest;
             connection.handling += 1;
+        }
+    }
+
+    /// A request waits for the turn of its login.
+    #[cfg(any(feature = "daemon", test))]
+    pub(super) fn wait_began(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.open.get_mut(&id) {
+            connection.waiting += 1;
+        }
+    }
+
+    /// A request waits no longer.
+    #[cfg(any(feature = "daemon", test))]
+    pub(super) fn wait_ended(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.open.get_mut(&id) {
+            connection.waiting -= 1;
         }
     }
 
@@ -209,7 +230,15 @@ impl<C> Table<C> {
         let _ = self.take_out(id);
     }
 
-    /// The connections whose time is over.
+    /// The connection to close when the operating system has no room for another one; none if all have a request that is
+    /// being handled.
+    pub(super) fn longest_idle_or_slow(&mut self, now: Instant) -> Option<Closing<C>> {
+        let id = self
+            .longest_waiting(now, |connection| !matches!(connection.rank(0, now), Rank::Handling { .. }))?;
+        self.take(id, CloseReason::ConnectionLimit)
+    }
+
+    /// The timed-out connections.
     pub(super) fn overdue(&mut self, now: Instant) -> Vec<Closing<C>> {
         let overdue: Vec<_> = self
             .open
@@ -287,15 +316,15 @@ impl<C> Table<C> {
 impl<C> Connection<C> {
     fn rank(&self, connections_of_peer: usize, now: Instant) -> Rank {
         let connections_of_peer = Reverse(connections_of_peer);
-        if self.handling > 0 {
-            return Rank::Answering { connections_of_peer, since: self.idle_since };
+        if self.handling > self.waiting {
+            return Rank::Handling { connections_of_peer, since: self.idle_since };
         }
         let oldest = self.sending.values().next();
         let since = oldest.map_or(self.idle_since, |answer| answer.began);
         match oldest {
-            _ if now.since(since) >= QUICK => Rank::Stale { since },
-            Some(_) => Rank::Answering { connections_of_peer, since },
-            None => Rank::Idle { connections_of_peer, since },
+            None if self.waiting > 0 => Rank::Recent { connections_of_peer, since },
+            _ if now.since(since) >= SLOW_AFTER => Rank::Stale { since },
+            _ => Rank::Recent { connections_of_peer, since },
         }
     }
 

@@ -30,8 +30,8 @@ const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; c
     X-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-origin\r\nConnection: close\r\nContent-Length: 58\r\n\r\n\
     this port speaks HTTPS; the client sent a request in HTTP\n";
 
-/// How long the answer to a request in plain HTTP waits for the client to close the connection. Without the wait, what
-/// the client sent and nobody read would make the kernel discard the answer.
+/// How long the answer to a request in plain HTTP waits for the client to close the connection. Without the wait,
+/// unread data would make the kernel reset the connection and drop the answer.
 const CLOSE_WAIT: Duration = Duration::from_millis(500);
 
 /// How much of a request in plain HTTP is read before it is answered.
@@ -100,13 +100,13 @@ impl Tls {
             received = stream.peek(&mut first) => received,
             _ = stopping.changed() => return None,
         };
-        // A client that sends nothing tried only whether the port is open.
+        // A client that sends nothing only probed the port.
         if received.ok()? == 0 {
             return None;
         }
         let mut attempt = Attempt { tls: self, succeeded: false };
         if first != [HANDSHAKE] {
-            // Counted before the answer, so that a client that has it finds it counted.
+            // Counted before the answer, so that the count is there before the client sees the answer.
             drop(attempt);
             refuse_plain_http(stream).await;
             return None;
@@ -140,7 +140,7 @@ impl Tls {
     }
 }
 
-/// Reports a handshake that did not succeed, also one whose time ran out.
+/// Reports a failed handshake, including timeouts.
 struct Attempt<'a> {
     tls: &'a Tls,
     succeeded: bool,

@@ -7,12 +7,13 @@
 use std::fmt::Write as _;
 use std::iter;
 
+use super::coding::CodingSink;
 use super::family::{Family, Kind};
 use crate::clock::Timestamp;
 use crate::model::Histogram;
 
 /// An exposition format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Format {
     /// Prometheus text format 0.0.4.
     Text,
@@ -62,11 +63,17 @@ impl From<f64> for Number {
     }
 }
 
+/// The size of the pieces in which a sink gets the text: large enough that the number of pieces costs nothing, and small
+/// enough that a piece takes no memory worth mentioning.
+const PIECE_BYTES: usize = 64 << 10;
+
 /// The text of an exposition, or a part of it, to which whole families are appended.
 #[derive(Debug)]
 pub(crate) struct Writer {
     format: Format,
+    /// What no sink has got yet.
     text: String,
+    sink: Option<CodingSink>,
 }
 
 /// Appends the samples of one family. `HELP` and `TYPE` are written before the first sample, so a family without samples
@@ -81,7 +88,16 @@ pub(crate) struct FamilyWriter<'w, const N: usize> {
 impl Writer {
     /// An empty text with room for `capacity` bytes.
     pub(crate) fn new(format: Format, capacity: usize) -> Self {
-        Self { format, text: String::with_capacity(capacity) }
+        Self { format, text: String::with_capacity(capacity), sink: None }
+    }
+
+    /// Writes a text that goes to `sink` piece by piece.
+    pub(super) fn write_to(sink: &mut CodingSink, format: Format, write: impl FnOnce(&mut Self)) {
+        let text = String::with_capacity(PIECE_BYTES + PIECE_BYTES / 8);
+        let mut writer = Self { format, text, sink: Some(std::mem::take(sink)) };
+        write(&mut writer);
+        *sink = writer.sink.unwrap_or_default();
+        sink.push(writer.text.as_bytes());
     }
 
     /// Begins `family`. All its samples must be written before the next family begins.
@@ -187,6 +203,12 @@ impl Writer {
     fn value(&mut self, value: Number) {
         self.number(value);
         self.text.push('\n');
+        if self.text.len() >= PIECE_BYTES
+            && let Some(sink) = &mut self.sink
+        {
+            sink.push(self.text.as_bytes());
+            self.text.clear();
+        }
     }
 
     /// `buckets` are ascending upper bounds, each with the number of observations that are not greater.

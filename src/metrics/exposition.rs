@@ -1,73 +1,142 @@
-//! The cached part of `/metrics`: the samples of all accounts, in both formats, plain and compressed.
+//! The cached part of `/metrics`: the samples of all accounts, in the forms that are asked for.
 //!
-//! It is built once after each change, and every scrape gets the same bytes. The small part that
+//! It is built once after each change, and every scrape in a form gets the same bytes. The small part that
 //! [`crate::metrics::telemetry`] adds at each scrape follows it. Both parts together are one text, or one gzip member:
 //! the compressed cached part is a deflate stream that stops at a byte boundary, and the other part completes it.
 //!
 //! Pure: nothing here reads a clock or does I/O.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::coding::CodingSink;
 use super::encode::{Format, Writer};
 use super::snapshot_samples;
 use crate::model::Snapshot;
 
-pub use super::gzip::Compressor;
-pub(crate) use super::gzip::Deflated;
+pub use super::coding::Coding;
+pub use super::gzip::{Compressor, Deflated};
 
-/// The cached part of `/metrics` in both formats.
-#[derive(Clone, Debug)]
-pub struct Exposition {
-    text: Part,
-    open_metrics: Part,
+/// A form of the exposition: what a scrape negotiates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Form {
+    /// The text format.
+    pub format: Format,
+    /// The content coding.
+    pub coding: Coding,
 }
 
-/// The cached part in one format; more samples follow it.
+/// The cached part of `/metrics` in some forms, all of the same snapshots.
+#[derive(Clone, Debug, Default)]
+pub struct Exposition {
+    parts: BTreeMap<Form, Part>,
+    size: usize,
+}
+
+/// The cached part in one form; more samples follow it.
 #[derive(Clone, Debug)]
-pub struct Part {
-    /// Uncompressed.
-    pub plain: Bytes,
-    /// The same text as the beginning of a gzip member.
-    pub deflated: Deflated,
+pub enum Part {
+    /// The text.
+    Plain(Bytes),
+    /// The text as the beginning of a gzip member.
+    Deflated(Deflated),
+}
+
+/// Encodes and compresses snapshots.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    compressor: Compressor,
+    /// The size of the latest text in each format. The next one will have about as many bytes.
+    sizes: BTreeMap<Format, usize>,
+}
+
+impl Form {
+    /// All forms.
+    pub const ALL: [Self; 4] = [
+        Self { format: Format::Text, coding: Coding::Identity },
+        Self { format: Format::Text, coding: Coding::Gzip },
+        Self { format: Format::OpenMetrics, coding: Coding::Identity },
+        Self { format: Format::OpenMetrics, coding: Coding::Gzip },
+    ];
 }
 
 impl Exposition {
-    /// Encodes and compresses `snapshots`, one for each account.
-    pub fn build(snapshots: &[Arc<Snapshot>], compressor: &mut Compressor) -> Self {
-        let [text, open_metrics] = Format::ALL.map(|format| Part::build(format, snapshots, compressor));
-        Self { text, open_metrics }
+    /// The cached part in `form`, if it was encoded.
+    pub fn part(&self, form: Form) -> Option<&Part> {
+        self.parts.get(&form)
     }
 
-    /// The cached part in `format`.
-    pub fn part(&self, format: Format) -> &Part {
-        match format {
-            Format::Text => &self.text,
-            Format::OpenMetrics => &self.open_metrics,
-        }
+    /// The forms in which it was encoded.
+    pub fn forms(&self) -> BTreeSet<Form> {
+        self.parts.keys().copied().collect()
+    }
+
+    /// The size of the text in bytes, uncompressed, in the longest of its formats; 0 if it was encoded in none.
+    pub fn size(&self) -> usize {
+        self.size
     }
 }
 
-impl Part {
-    fn build(format: Format, snapshots: &[Arc<Snapshot>], compressor: &mut Compressor) -> Self {
-        let plain = encode(format, snapshots);
-        Self { deflated: compressor.begin(plain.as_bytes()), plain: Bytes::from(plain) }
+impl Encoder {
+    /// An encoder that has encoded nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The cached part of `snapshots`, one for each account, in `forms`.
+    pub fn encode(&mut self, snapshots: &[Arc<Snapshot>], forms: &BTreeSet<Form>) -> Exposition {
+        self.add(&Exposition::default(), snapshots, forms)
+    }
+
+    /// `exposition`, which was made of the same `snapshots`, also in `forms`.
+    pub fn add(
+        &mut self,
+        exposition: &Exposition,
+        snapshots: &[Arc<Snapshot>],
+        forms: &BTreeSet<Form>,
+    ) -> Exposition {
+        let mut added = exposition.clone();
+        for format in Format::ALL {
+            let missing =
+                forms.iter().filter(|form| form.format == format && !added.parts.contains_key(form));
+            let codings: BTreeSet<Coding> = missing.map(|form| form.coding).collect();
+            if !codings.is_empty() {
+                self.add_format(&mut added, snapshots, format, &codings);
+            }
+        }
+        added
+    }
+
+    fn add_format(
+        &mut self,
+        exposition: &mut Exposition,
+        snapshots: &[Arc<Snapshot>],
+        format: Format,
+        codings: &BTreeSet<Coding>,
+    ) {
+        debug_assert_eq!(repeated_series(&encode(format, snapshots)), None, "a series occurs twice");
+        let size = self.sizes.entry(format).or_default();
+        // Values change, and then some numbers have more digits.
+        let expected = *size + *size / 64;
+        let mut sink = CodingSink::new(codings, expected, &mut self.compressor);
+        Writer::write_to(&mut sink, format, |writer| snapshot_samples::write(writer, snapshots));
+        let text = sink.end(&mut self.compressor);
+        *size = text.size;
+        exposition.size = exposition.size.max(text.size);
+        let plain = text.plain.map(|text| (Coding::Identity, Part::Plain(text)));
+        let deflated = text.deflated.map(|text| (Coding::Gzip, Part::Deflated(text)));
+        let parts = plain.into_iter().chain(deflated);
+        exposition.parts.extend(parts.map(|(coding, part)| (Form { format, coding }, part)));
     }
 }
 
 /// Encodes `snapshots`; more families may follow.
 pub fn encode(format: Format, snapshots: &[Arc<Snapshot>]) -> String {
-    // A user has five series of about 130 bytes, and the rest of an account takes about as much as 30 users. That is
-    // accurate enough for the string to grow at most once.
-    let users = |snapshot: &Arc<Snapshot>| snapshot.users.as_ref().map_or(0, |users| users.series.len());
-    let capacity = snapshots.iter().map(|snapshot| 700 * (users(snapshot) + 30)).sum();
-    let mut writer = Writer::new(format, capacity);
+    let mut writer = Writer::new(format, 0);
     snapshot_samples::write(&mut writer, snapshots);
-    let text = writer.part();
-    debug_assert_eq!(repeated_series(&text), None, "a series occurs twice");
-    text
+    writer.part()
 }
 
 /// A series that has more than one sample in a text without timestamps.

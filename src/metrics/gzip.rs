@@ -20,45 +20,76 @@ pub struct Deflated {
     length: u32,
 }
 
-/// Compresses both parts of members. Its 380 kB are reused: if each scrape allocated them, the allocator would keep a
-/// copy for each thread.
-#[derive(Debug)]
+/// Compresses both parts of members. Its 380 kB are allocated by the first use and then reused: if each scrape allocated
+/// them, the allocator would keep a copy for each thread.
+#[derive(Debug, Default)]
 pub struct Compressor {
+    compress: Option<Compress>,
+}
+
+/// A member's beginning whose text still arrives. It has the compressor until its end.
+#[derive(Debug)]
+pub(super) struct Deflating {
     compress: Compress,
+    bytes: Vec<u8>,
+    checksum: crc32fast::Hasher,
+    length: u32,
 }
 
 impl Compressor {
-    /// Uses the fastest level: label names repeat so much that higher levels gain little.
+    /// Nothing is allocated yet.
     pub fn new() -> Self {
-        Self { compress: Compress::new(Compression::fast(), false) }
+        Self::default()
     }
 
-    /// Compresses `text` as the beginning of a member.
-    pub fn begin(&mut self, text: &[u8]) -> Deflated {
-        let mut bytes = HEADER.to_vec();
-        self.compress.reset();
-        deflate(&mut self.compress, text, FlushCompress::Sync, &mut bytes);
-        // The bytes are cached for long, so spare capacity is given back.
-        bytes.shrink_to_fit();
-        Deflated { bytes: bytes.into(), checksum: checksum(text), length: modular_length(text) }
+    /// Begins a member.
+    pub(super) fn begin(&mut self) -> Deflating {
+        Deflating {
+            compress: self.take(),
+            bytes: HEADER.to_vec(),
+            checksum: crc32fast::Hasher::new(),
+            length: 0,
+        }
     }
 
     /// The end of the member that `beginning` begins: `text` compressed, then the checksum and the length of the whole.
     pub fn finish(&mut self, beginning: &Deflated, text: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        self.compress.reset();
-        deflate(&mut self.compress, text, FlushCompress::Finish, &mut bytes);
+        let mut compress = self.take();
+        deflate(&mut compress, text, FlushCompress::Finish, &mut bytes);
+        self.compress = Some(compress);
         let mut both = beginning.checksum.clone();
-        both.combine(&checksum(text));
+        let mut checksum = crc32fast::Hasher::new();
+        checksum.update(text);
+        both.combine(&checksum);
         bytes.extend(both.finalize().to_le_bytes());
         bytes.extend(beginning.length.wrapping_add(modular_length(text)).to_le_bytes());
         bytes
     }
+
+    /// Uses the fastest level: label names repeat so much that higher levels gain little.
+    fn take(&mut self) -> Compress {
+        let mut compress = self.compress.take().unwrap_or_else(|| Compress::new(Compression::fast(), false));
+        compress.reset();
+        compress
+    }
 }
 
-impl Default for Compressor {
-    fn default() -> Self {
-        Self::new()
+impl Deflating {
+    /// Adds the next part of the text.
+    pub(super) fn push(&mut self, text: &[u8]) {
+        deflate(&mut self.compress, text, FlushCompress::None, &mut self.bytes);
+        self.checksum.update(text);
+        self.length = self.length.wrapping_add(modular_length(text));
+    }
+
+    /// Ends the beginning at a byte boundary, and gives the compressor back.
+    pub(super) fn end(mut self, compressor: &mut Compressor) -> Deflated {
+        deflate(&mut self.compress, &[], FlushCompress::Sync, &mut self.bytes);
+        compressor.compress = Some(self.compress);
+        // The bytes are cached for long, so spare capacity is given back.
+        self.bytes.shrink_to_fit();
+        Deflated { bytes: self.bytes.into(), checksum: self.checksum, length: self.length }
     }
 }
 
@@ -77,16 +108,10 @@ fn deflate(compress: &mut Compress, text: &[u8], flush: FlushCompress, out: &mut
             .expect("the compressor reads no more than it was given");
         rest = text.get(consumed..).unwrap_or_default();
         let flushed = rest.is_empty() && out.len() - filled < room;
-        if status == Status::StreamEnd || (flushed && flush == FlushCompress::Sync) {
+        if status == Status::StreamEnd || (flushed && flush != FlushCompress::Finish) {
             return;
         }
     }
-}
-
-fn checksum(text: &[u8]) -> crc32fast::Hasher {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(text);
-    hasher
 }
 
 /// The length modulo 2^32, as a gzip member states it.
@@ -118,7 +143,9 @@ mod tests {
         let mut compressor = Compressor::new();
         for first in texts {
             for second in texts {
-                let beginning = compressor.begin(first);
+                let mut deflating = compressor.begin();
+                first.chunks(30_000).for_each(|chunk| deflating.push(chunk));
+                let beginning = deflating.end(&mut compressor);
                 let end = compressor.finish(&beginning, second);
                 let lengths = (first.len(), second.len());
                 assert!(

@@ -1,6 +1,6 @@
 //! Makes text from outside safe as a label value: names, e-mail addresses, behaviors, and texts of integrations.
 //!
-//! People can choose some of these texts, also the watched people. A text must not be able to make a
+//! Some of these texts are chosen by users, including the monitored users. A text must not be able to make a
 //! scraper drop the target. Some scrapers split lines at every Unicode line separator, and many limit the length of a label
 //! value (`label_value_length_limit`).
 

@@ -217,7 +217,7 @@ impl Telemetry {
         (durability, state.size())
     }
 
-    /// The cached part of `/metrics` was built; it has `bytes` in text format.
+    /// The cached part of `/metrics` was built; it has `bytes`, uncompressed.
     pub fn exposition_built(&self, bytes: usize, took: Duration) {
         self.inner.exposition_size.set(i64::try_from(bytes).unwrap_or(i64::MAX));
         self.inner.exposition_build.set(took.as_secs_f64());
@@ -238,7 +238,7 @@ impl Telemetry {
         self.inner.web.handshake_failed();
     }
 
-    /// When the certificate ends that the server presents now.
+    /// When the certificate that the server presents now expires.
     pub fn web_certificate(&self, end: Timestamp) {
         self.inner.web.certificate_ends(end);
     }

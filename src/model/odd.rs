@@ -1,7 +1,7 @@
 //! Fields of responses that do not have their documented form: which field, what was found, where, and how often.
 //!
 //! The values themselves are never kept: they may be personal data. The one exception is an unknown level that is a
-//! single short word, because nobody can act on an unknown level without its name.
+//! single short word, because an operator cannot act on an unknown level without its name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

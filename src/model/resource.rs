@@ -52,7 +52,7 @@ impl Resource {
     }
 
     /// The fields whose form is checked, by their names at Cloudflare, in alphabetical order. `user`, `event` and `row`
-    /// stand for a whole row that is no object. Each has a counter from the start.
+    /// stand for a whole row that is not an object. Each has a counter from the start.
     pub const fn checked_fields(self) -> &'static [&'static str] {
         match self {
             Self::Summary => {

@@ -63,7 +63,7 @@ pub struct Users {
     pub omitted: u64,
     /// The number of users whose new events are not read yet.
     pub pending: u64,
-    /// Since when the user who has waited longest has been waiting.
+    /// When the longest-waiting pending user began to wait.
     pub oldest_pending: Option<Timestamp>,
     /// Users who left the list since the start and were not queued, because too many did.
     pub departures_skipped: u64,

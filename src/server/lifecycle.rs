@@ -1,4 +1,4 @@
-//! `/-/reload`: asks for the configuration to be read again, and answers with what came of it.
+//! `/-/reload`: asks for the configuration to be read again, and answers with the result.
 
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ pub type ReloadRequest = oneshot::Sender<ReloadResult>;
 /// Whether a request over HTTP may reload the configuration.
 #[derive(Clone, Debug)]
 pub enum Lifecycle {
-    /// It may; this receives the requests.
+    /// It may; the requests are sent here.
     Enabled(mpsc::Sender<ReloadRequest>),
-    /// It may not.
+    /// `/-/reload` answers 403.
     Disabled,
 }
 

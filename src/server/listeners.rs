@@ -11,7 +11,7 @@ use tokio::sync::watch;
 pub struct Sockets {
     /// Those with everything; at least one.
     pub main: Vec<TcpListener>,
-    /// The one with the health alone, without TLS and password.
+    /// The one that serves only the health endpoints, without TLS and password.
     pub health: Option<TcpListener>,
 }
 

@@ -8,21 +8,14 @@
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName};
 
 use crate::metrics::encode::Format;
+use crate::metrics::exposition::{Coding, Form};
 
 /// What was negotiated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Negotiated {
-    pub(super) format: Format,
+    pub(super) form: Form,
     /// The escaping scheme that the client asked for, if it leaves our metric names as they are.
     escaping: Option<&'static str>,
-    pub(super) coding: Coding,
-}
-
-/// The content coding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Coding {
-    Identity,
-    Gzip,
 }
 
 /// A quality value in thousandths; it has at most three digits.
@@ -39,12 +32,12 @@ struct Range<'h> {
 impl Negotiated {
     pub(super) fn from_headers(headers: &HeaderMap) -> Self {
         let (format, escaping) = format(headers);
-        Self { format, escaping, coding: coding(headers) }
+        Self { form: Form { format, coding: coding(headers) }, escaping }
     }
 
     /// The `Content-Type` of the answer.
     pub(super) fn content_type(self) -> String {
-        let kind = match self.format {
+        let kind = match self.form.format {
             Format::Text => "text/plain; version=0.0.4; charset=utf-8",
             Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
         };
@@ -216,7 +209,7 @@ mod tests {
             (&["br, zstd"], Coding::Identity),
         ];
         for (accept, coding) in cases {
-            assert_eq!(negotiated(&ACCEPT_ENCODING, accept).coding, coding, "{accept:?}");
+            assert_eq!(negotiated(&ACCEPT_ENCODING, accept).form.coding, coding, "{accept:?}");
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Builds a new exposition and a new status document when an account changed: at most once a second, and not on the
-//! threads that answer requests.
+//! threads that answer requests. A form of the exposition that is asked for and missing is added at once, made of the
+//! snapshots of the other forms.
 
 use std::future::{Future as _, poll_fn};
 use std::panic::resume_unwind;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -10,9 +12,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinError;
 
+use super::demand::Demand;
 use crate::clock::Clock;
-use crate::metrics::encode::Format;
-use crate::metrics::exposition::{Compressor, Exposition};
+use crate::metrics::exposition::{Encoder, Exposition};
 use crate::metrics::telemetry::Telemetry;
 use crate::model::{AccountName, Snapshot};
 use crate::server::status::{Recorder, Status};
@@ -20,13 +22,13 @@ use crate::server::status::{Recorder, Status};
 /// The pause after each build. No scraper scrapes more often, and a burst of changes costs one build.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What the publisher builds with, and where the results go.
+/// Where the results go.
 #[derive(Debug)]
 pub struct Outputs {
-    /// The compressor of the exposition.
-    pub compressor: Compressor,
     /// Where the cached part of `/metrics` goes.
     pub exposition: watch::Sender<Arc<Exposition>>,
+    /// Which forms of it are asked for.
+    pub demand: Demand,
     /// What builds the status document and where it goes; `None` if the live page is off.
     pub status: Option<(Recorder, watch::Sender<Arc<Status>>)>,
 }
@@ -51,49 +53,113 @@ impl Source {
     }
 }
 
+/// What the publisher builds with.
+struct Builder {
+    encoder: Encoder,
+    outputs: Outputs,
+    telemetry: Telemetry,
+    clock: Clock,
+    /// What the exposition is made of.
+    snapshots: Vec<Arc<Snapshot>>,
+}
+
 /// Publishes the current snapshots of all `sources`, and again each time one of them changes, or the list itself. Ends when
 /// the sender of the list is dropped.
 pub async fn run(
     mut sources: watch::Receiver<Vec<Source>>,
-    mut outputs: Outputs,
+    outputs: Outputs,
     telemetry: Telemetry,
     clock: Clock,
 ) {
     let mut listed = sources.borrow_and_update().clone();
+    let demand = outputs.demand.clone();
+    let expositions = outputs.exposition.subscribe();
+    let mut builder =
+        Builder { encoder: Encoder::new(), outputs, telemetry, clock: clock.clone(), snapshots: Vec::new() };
     loop {
-        let current: Vec<_> = listed.iter_mut().map(Source::latest).collect();
-        let (build_clock, build_telemetry) = (clock.clone(), telemetry.clone());
-        let building = tokio::task::spawn_blocking(move || {
-            outputs.build(&current, &build_telemetry, &build_clock);
-            outputs
-        });
-        outputs = match building.await.map_err(JoinError::try_into_panic) {
-            Ok(outputs) => outputs,
-            Err(Ok(panic)) => resume_unwind(panic),
-            // The task was cancelled: the runtime is shutting down.
-            Err(Err(_)) => return,
+        let latest = listed.iter_mut().map(Source::latest).collect();
+        let Some(built) = builder.run(|builder| builder.build(latest)).await else { return };
+        builder = built;
+        let mut next = pin!(next_change(&mut sources, &mut listed, &clock));
+        let is_over = loop {
+            let present = expositions.borrow().forms();
+            tokio::select! {
+                biased;
+                is_over = &mut next => break is_over,
+                () = demand.exceeds(&present) => {}
+            }
+            let Some(built) = builder.run(Builder::add_forms).await else { return };
+            builder = built;
         };
-        clock.sleep(PAUSE).await;
-        tokio::select! {
-            biased;
-            changed = sources.changed() => match changed {
-                Ok(()) => listed.clone_from(&sources.borrow_and_update()),
-                Err(_) => return,
-            },
-            () = any_changed(&mut listed) => {}
+        if is_over == Sources::Ended {
+            return;
         }
     }
 }
 
-impl Outputs {
-    fn build(&mut self, snapshots: &[Arc<Snapshot>], telemetry: &Telemetry, clock: &Clock) {
-        let started = clock.now();
-        let exposition = Exposition::build(snapshots, &mut self.compressor);
-        telemetry.exposition_built(exposition.part(Format::Text).plain.len(), clock.now().since(started));
-        self.exposition.send_replace(Arc::new(exposition));
-        if let Some((recorder, status)) = &mut self.status {
-            status.send_replace(Arc::new(recorder.prepare(snapshots, telemetry, clock.now(), clock.date())));
+/// Whether there are accounts to publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sources {
+    Changed,
+    Ended,
+}
+
+/// Waits for the pause, and then until a snapshot or the list has changed.
+async fn next_change(
+    sources: &mut watch::Receiver<Vec<Source>>,
+    listed: &mut Vec<Source>,
+    clock: &Clock,
+) -> Sources {
+    clock.sleep(PAUSE).await;
+    tokio::select! {
+        biased;
+        changed = sources.changed() => match changed {
+            Ok(()) => listed.clone_from(&sources.borrow_and_update()),
+            Err(_) => return Sources::Ended,
+        },
+        () = any_changed(listed) => {}
+    }
+    Sources::Changed
+}
+
+impl Builder {
+    /// Does `work` on a thread where it delays no answer. `None` if the runtime is shutting down.
+    async fn run(mut self, work: impl FnOnce(&mut Self) + Send + 'static) -> Option<Self> {
+        let working = tokio::task::spawn_blocking(move || {
+            work(&mut self);
+            self
+        });
+        match working.await.map_err(JoinError::try_into_panic) {
+            Ok(builder) => Some(builder),
+            Err(Ok(panic)) => resume_unwind(panic),
+            Err(Err(_)) => None,
         }
+    }
+
+    /// Publishes `snapshots`, in the forms that are kept up.
+    fn build(&mut self, snapshots: Vec<Arc<Snapshot>>) {
+        self.snapshots = snapshots;
+        self.encode(&Exposition::default());
+        if let Some((recorder, status)) = &mut self.outputs.status {
+            let (now, date) = (self.clock.now(), self.clock.date());
+            status.send_replace(Arc::new(recorder.prepare(&self.snapshots, &self.telemetry, now, date)));
+        }
+    }
+
+    /// Publishes the same snapshots again, also in the forms that are missing.
+    fn add_forms(&mut self) {
+        let present = Arc::clone(&self.outputs.exposition.borrow());
+        self.encode(&present);
+    }
+
+    fn encode(&mut self, present: &Exposition) {
+        let started = self.clock.now();
+        let forms = self.outputs.demand.forms();
+        let exposition = self.encoder.add(present, &self.snapshots, &forms);
+        if !exposition.forms().is_empty() {
+            self.telemetry.exposition_built(exposition.size(), self.clock.now().since(started));
+        }
+        self.outputs.exposition.send_replace(Arc::new(exposition));
     }
 }
 

@@ -7,7 +7,7 @@
 //!
 //! | Method and path | Body | Answer |
 //! |---|---|---|
-//! | `GET /__truth?since_ms=&events=1&requests=1&users=1` | - | [`super::Truth`] |
+//! | `GET /__truth?since_ms=&events=1&requests=1&users=1` | - | [`super::GroundTruth`] |
 //! | `POST /__control/faults` | `{"fault": .., "endpoint"?, "account"?, "user"?, "share"?, "count"?}`, or a list of these | 204 |
 //! | `DELETE /__control/faults` | - | 204 |
 //! | `POST /__control/events` | `{"account", "user", "behavior", "id"?, "risk_level"?, "timestamp_ms"?, "count"?}` | the last event |
@@ -133,7 +133,7 @@ fn perform(engine: &Engine, parts: &Parts, body: &[u8]) -> Result<Answer, (Statu
             };
             let wanted =
                 Include { events: details("events"), requests: details("requests"), users: details("users") };
-            let truth = world.truth(now, since, wanted);
+            let truth = world.ground_truth(now, since, wanted);
             json_of(&truth)
         }
         (&Method::POST, "/__control/faults") => {

@@ -20,11 +20,11 @@ const MAX_RECORDS: usize = 1_000_000;
 /// What happened since the simulator started, or since a later date. Events that a scenario lists are
 /// included; the history of generated users from before the start is not.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Truth {
+pub struct GroundTruth {
     /// The date on the simulator's clock.
     pub now_ms: i64,
     /// By account id.
-    pub accounts: BTreeMap<String, AccountTruth>,
+    pub accounts: BTreeMap<String, AccountGroundTruth>,
     /// Requests received, by account, endpoint, method and status.
     pub requests_total: Vec<RequestTotal>,
     /// How many records were dropped; if it is not 0, totals may be too low.
@@ -48,7 +48,7 @@ pub struct Truth {
 
 /// One account's totals.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct AccountTruth {
+pub struct AccountGroundTruth {
     /// Users on the list now.
     pub listed: u64,
     /// Users on the list now, by highest level.
@@ -190,7 +190,12 @@ impl Record {
     }
 
     /// The truth without the users on the list, which only the accounts know.
-    pub(super) fn truth(&self, now: Timestamp, since: Option<Timestamp>, include: Include) -> Truth {
+    pub(super) fn ground_truth(
+        &self,
+        now: Timestamp,
+        since: Option<Timestamp>,
+        include: Include,
+    ) -> GroundTruth {
         let later = |date: Timestamp| since.is_none_or(|since| date > since);
         let events = || self.events.kept.iter().filter(|event| later(event.timestamp));
         let resets = || self.resets.kept.iter().filter(|reset| later(reset.date));
@@ -198,7 +203,7 @@ impl Record {
         let arrived = |request: &&RequestRecord| since.is_none_or(|since| request.arrived >= since);
         let requests = || self.requests.kept.iter().filter(arrived);
 
-        let mut accounts: BTreeMap<String, AccountTruth> = BTreeMap::new();
+        let mut accounts: BTreeMap<String, AccountGroundTruth> = BTreeMap::new();
         for event in events() {
             let account = accounts.entry(event.account.clone()).or_default();
             account.events_total += 1;
@@ -226,7 +231,7 @@ impl Record {
                 count,
             })
             .collect();
-        let mut truth = Truth {
+        let mut truth = GroundTruth {
             now_ms: now.millis(),
             accounts,
             requests_total,
@@ -234,7 +239,7 @@ impl Record {
                 + self.resets.forgotten
                 + self.removals.forgotten
                 + self.requests.forgotten,
-            ..Truth::default()
+            ..GroundTruth::default()
         };
         if include.events == Details::All {
             truth.events = events().cloned().collect();

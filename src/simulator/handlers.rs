@@ -170,11 +170,11 @@ impl World {
         let slice = PageSlice::of(&options, request.query, request.faults, summary.len());
         let mut rows = Vec::new();
         for (skip, take) in slice.ranges() {
-            let pieces = summary.pieces(skip, take);
-            if !rows.is_empty() && !pieces.is_empty() {
+            let chunks = summary.chunks(skip, take);
+            if !rows.is_empty() && !chunks.is_empty() {
                 rows.push(bytes::Bytes::from_static(b","));
             }
-            rows.extend(pieces);
+            rows.extend(chunks);
         }
         Success { result: Outcome::Users(rows), info: Some(slice.info) }
     }

@@ -46,7 +46,7 @@ const JSON: &str = "application/json; charset=UTF-8";
 struct Reply {
     status: StatusCode,
     headers: Vec<(HeaderName, String)>,
-    pieces: Vec<Bytes>,
+    chunks: Vec<Bytes>,
     delivery: Delivery,
     ending: Ending,
     late: Duration,
@@ -130,7 +130,7 @@ impl Engine {
         for (name, value) in reply.headers {
             response = response.header(name, HeaderValue::try_from(value)?);
         }
-        Ok(response.body(reply.delivery.body(reply.pieces, &self.stopped))?)
+        Ok(response.body(reply.delivery.body(reply.chunks, &self.stopped))?)
     }
 }
 
@@ -139,15 +139,15 @@ impl Reply {
         self.headers.push((HeaderName::from_static(name), value));
     }
 
-    fn json(&mut self, pieces: Vec<Bytes>) {
+    fn json(&mut self, chunks: Vec<Bytes>) {
         self.headers.push((CONTENT_TYPE, JSON.to_owned()));
-        self.pieces = pieces;
+        self.chunks = chunks;
     }
 
     fn html(&mut self, status: StatusCode) {
         self.status = status;
         self.headers.push((CONTENT_TYPE, "text/html; charset=UTF-8".to_owned()));
-        self.pieces = vec![Bytes::from(format!(
+        self.chunks = vec![Bytes::from(format!(
             "<!DOCTYPE html>\n<html><head><title>{status}</title></head>\
              <body><center><h1>{status}</h1></center></body></html>\n"
         ))];
@@ -306,13 +306,13 @@ fn apply_faults(mut success: Success, faults: &[Fault], rng: &mut impl Rng, repl
             _ => {}
         }
     }
-    let mut pieces = success.pieces();
+    let mut chunks = success.chunks();
     if faults.iter().any(json_faults::changes_json) {
-        let mut answer: Value = serde_json::from_slice(&pieces.concat()).expect("an envelope is JSON");
+        let mut answer: Value = serde_json::from_slice(&chunks.concat()).expect("an envelope is JSON");
         faults.iter().for_each(|fault| json_faults::apply(fault, &mut answer, rng));
-        pieces = vec![Bytes::from(answer.to_string())];
+        chunks = vec![Bytes::from(answer.to_string())];
     }
-    reply.json(pieces);
+    reply.json(chunks);
     for fault in faults {
         match fault {
             Fault::ClockSkew { seconds } => reply.date_skew = seconds.saturating_mul(1_000),

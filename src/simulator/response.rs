@@ -107,7 +107,7 @@ impl Failure {
     }
 }
 
-/// A result; [`Success::pieces`] puts it into its envelope.
+/// A result; [`Success::chunks`] puts it into its envelope.
 #[derive(Clone, Debug)]
 pub(super) struct Success {
     pub(super) result: Outcome,
@@ -128,7 +128,7 @@ impl Success {
         Self { result: Outcome::Json(result), info: None }
     }
 
-    pub(super) fn pieces(self) -> Vec<Bytes> {
+    pub(super) fn chunks(self) -> Vec<Bytes> {
         let info = self.info.and_then(|info| info.json()).map(|info| format!(",\"result_info\":{info}"));
         let tail = Bytes::from(format!(
             "{},\"success\":true,\"errors\":[],\"messages\":[]}}",
@@ -138,11 +138,11 @@ impl Success {
             Outcome::Absent => vec![Bytes::from_static(b"{\"success\":true,\"errors\":[],\"messages\":[]}")],
             Outcome::Json(value) => vec![Bytes::from(format!("{{\"result\":{value}")), tail],
             Outcome::Users(rows) => {
-                let mut pieces = vec![Bytes::from_static(b"{\"result\":{\"users\":[")];
-                pieces.extend(rows);
-                pieces.push(Bytes::from_static(b"]}"));
-                pieces.push(tail);
-                pieces
+                let mut chunks = vec![Bytes::from_static(b"{\"result\":{\"users\":[")];
+                chunks.extend(rows);
+                chunks.push(Bytes::from_static(b"]}"));
+                chunks.push(tail);
+                chunks
             }
         }
     }

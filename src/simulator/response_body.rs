@@ -45,11 +45,11 @@ impl Delivery {
         matches!(self, Self::Gzip | Self::Bomb { .. }).then_some("gzip")
     }
 
-    /// The body of these pieces. Slow and endless bodies end once `stopped` is set.
-    pub(super) fn body(self, pieces: Vec<Bytes>, stopped: &Arc<AtomicBool>) -> Body {
-        let length: usize = pieces.iter().map(Bytes::len).sum();
+    /// The body of these chunks. Slow and endless bodies end once `stopped` is set.
+    pub(super) fn body(self, chunks: Vec<Bytes>, stopped: &Arc<AtomicBool>) -> Body {
+        let length: usize = chunks.iter().map(Bytes::len).sum();
         let mut body = ResponseBody {
-            pieces: Box::new(pieces.into_iter()),
+            chunks: Box::new(chunks.into_iter()),
             length: None,
             encoder: None,
             pace: None,
@@ -61,17 +61,17 @@ impl Delivery {
             Self::Gzip => body.encoder = Some(GzEncoder::new(Vec::new(), Compression::fast())),
             Self::Truncated => {
                 body.length = Some(length as u64);
-                body.pieces = Box::new(first(length / 2, body.pieces));
+                body.chunks = Box::new(first(length / 2, body.chunks));
                 body.end = End::Cutting;
             }
             Self::Slow { bytes, pause } => {
                 body.length = Some(length as u64);
-                body.pieces = Box::new(body.pieces.flat_map(move |piece| parts(piece, bytes.max(1))));
+                body.chunks = Box::new(body.chunks.flat_map(move |piece| parts(piece, bytes.max(1))));
                 body.pace = Some(Pace { pause, sleep: Box::pin(tokio::time::sleep(Duration::ZERO)) });
             }
-            Self::Endless => body.pieces = Box::new(endless()),
+            Self::Endless => body.chunks = Box::new(endless()),
             Self::Bomb { mebibytes } => {
-                body.pieces = Box::new(bomb(mebibytes));
+                body.chunks = Box::new(bomb(mebibytes));
             }
         }
         stream(body)
@@ -79,7 +79,7 @@ impl Delivery {
 }
 
 struct ResponseBody {
-    pieces: Box<dyn Iterator<Item = Bytes> + Send>,
+    chunks: Box<dyn Iterator<Item = Bytes> + Send>,
     length: Option<u64>,
     encoder: Option<GzEncoder<Vec<u8>>>,
     pace: Option<Pace>,
@@ -104,7 +104,7 @@ impl ResponseBody {
     /// The next bytes, compressed if there is an encoder; `None` at the end.
     fn next(&mut self) -> std::io::Result<Option<Bytes>> {
         loop {
-            let piece = self.pieces.next();
+            let piece = self.chunks.next();
             let Some(encoder) = &mut self.encoder else {
                 return Ok(piece);
             };
@@ -160,9 +160,9 @@ impl HttpBody for ResponseBody {
     }
 }
 
-/// The first `count` bytes of `pieces`.
-fn first(count: usize, pieces: impl Iterator<Item = Bytes>) -> impl Iterator<Item = Bytes> {
-    pieces.scan(count, |left, mut piece| {
+/// The first `count` bytes of `chunks`.
+fn first(count: usize, chunks: impl Iterator<Item = Bytes>) -> impl Iterator<Item = Bytes> {
+    chunks.scan(count, |left, mut piece| {
         piece.truncate(*left);
         *left -= piece.len();
         (!piece.is_empty()).then_some(piece)
@@ -240,15 +240,15 @@ mod tests {
 
     use super::*;
 
-    fn joined(pieces: impl Iterator<Item = Bytes>) -> Vec<u8> {
-        pieces.collect::<Vec<_>>().concat()
+    fn joined(chunks: impl Iterator<Item = Bytes>) -> Vec<u8> {
+        chunks.collect::<Vec<_>>().concat()
     }
 
     #[test]
-    fn pieces_are_truncated_and_split() {
-        let pieces = || ["abc", "de", "f"].into_iter().map(Bytes::from);
+    fn chunks_are_truncated_and_split() {
+        let chunks = || ["abc", "de", "f"].into_iter().map(Bytes::from);
         for (count, wanted) in [(0, ""), (2, "ab"), (3, "abc"), (4, "abcd"), (9, "abcdef")] {
-            assert_eq!(joined(first(count, pieces())), wanted.as_bytes(), "{count}");
+            assert_eq!(joined(first(count, chunks())), wanted.as_bytes(), "{count}");
         }
         let small: Vec<_> = parts(Bytes::from("abcde"), 2).collect();
         assert_eq!(small, ["ab", "cd", "e"]);

@@ -26,7 +26,7 @@ pub enum Story {
     BehaviorDisabled,
     /// The API token is revoked
     TokenRevoked,
-    /// Cloudflare's API answers nothing but errors
+    /// Cloudflare's API returns only errors
     Outage,
 }
 
@@ -187,7 +187,7 @@ impl SceneAction {
             Self::RestoreToken => "the token is valid again".to_owned(),
             Self::Fail => "Cloudflare answers every request with an error".to_owned(),
             Self::Recover => "Cloudflare answers again".to_owned(),
-            Self::End => "the story is over; background events go on".to_owned(),
+            Self::End => "the story is over; background events continue".to_owned(),
         }
     }
 }

@@ -88,9 +88,9 @@ impl SummaryCache {
         self.chunks.iter().map(|chunk| chunk.ends.len()).sum()
     }
 
-    /// `take` rows after the first `skip`, as pieces of JSON with commas between the rows.
-    pub(super) fn pieces(&self, skip: usize, take: usize) -> Vec<Bytes> {
-        let mut pieces = Vec::new();
+    /// `take` rows after the first `skip`, as chunks of JSON with commas between the rows.
+    pub(super) fn chunks(&self, skip: usize, take: usize) -> Vec<Bytes> {
+        let mut chunks = Vec::new();
         let (mut skip, mut take) = (skip, take);
         for chunk in &self.chunks {
             if take == 0 {
@@ -102,14 +102,14 @@ impl SummaryCache {
                 continue;
             }
             let count = take.min(rows - skip);
-            if !pieces.is_empty() {
-                pieces.push(Bytes::from_static(b","));
+            if !chunks.is_empty() {
+                chunks.push(Bytes::from_static(b","));
             }
-            pieces.push(chunk.slice(skip, count));
+            chunks.push(chunk.slice(skip, count));
             skip = 0;
             take -= count;
         }
-        pieces
+        chunks
     }
 }
 
@@ -172,8 +172,8 @@ mod tests {
         })
     }
 
-    fn counts(pieces: &[Bytes]) -> Vec<u64> {
-        let text = format!("[{}]", String::from_utf8(pieces.concat()).unwrap());
+    fn counts(chunks: &[Bytes]) -> Vec<u64> {
+        let text = format!("[{}]", String::from_utf8(chunks.concat()).unwrap());
         let rows: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
         rows.iter().map(|row| row["event_count"].as_u64().unwrap()).collect()
     }
@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(listing.len(), all.len());
         for (skip, take) in [(0, 5_000), (0, 1), (921, 3), (900, 1_800), (2_699, 9), (2_700, 1), (5, 0)] {
             let wanted: Vec<u64> = all.iter().skip(skip).take(take).copied().collect();
-            assert_eq!(counts(&listing.pieces(skip, take)), wanted, "{skip} {take}");
+            assert_eq!(counts(&listing.chunks(skip, take)), wanted, "{skip} {take}");
         }
     }
 
@@ -202,7 +202,7 @@ mod tests {
         listing.changed(1_500);
         listing.changed(2_000);
         listing.refresh(&users, Timestamp::default(), row);
-        let seen = counts(&listing.pieces(0, 5_000));
+        let seen = counts(&listing.chunks(0, 5_000));
         assert_eq!(seen[0], 0, "the first chunk was not marked");
         assert!(seen.contains(&8_000) && seen.contains(&9_000));
     }

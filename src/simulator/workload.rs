@@ -1,4 +1,4 @@
-//! What happens to generated users: a history before the start, then actions that go on with the clock.
+//! What happens to generated users: a history before the start, then actions that continue with the clock.
 //!
 //! Actions are generated minute by minute, each minute from the seed and its number alone. So the result does
 //! not depend on when or how often the world is read. Minutes are simulated minutes: at a higher speed they are

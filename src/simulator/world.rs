@@ -11,7 +11,7 @@ use super::account::{Account, NewEvent, Rules};
 use super::api_options::ApiOptions;
 use super::auth::Auth;
 use super::faults::Faults;
-use super::ground_truth::{ChangeRecord, Details, EventRecord, Include, Record, Truth, UserRecord};
+use super::ground_truth::{ChangeRecord, Details, EventRecord, GroundTruth, Include, Record, UserRecord};
 use super::scenario::{AccountSpec, BehaviorSpec, Level, MAX_BEHAVIORS, Scenario};
 use super::workload::{self, Action, RngSeed, Workload};
 use crate::clock::Timestamp;
@@ -163,8 +163,13 @@ impl World {
     }
 
     /// What happened, with the records to include.
-    pub(super) fn truth(&self, now: Timestamp, since: Option<Timestamp>, include: Include) -> Truth {
-        let mut truth = self.record.truth(now, since, include);
+    pub(super) fn ground_truth(
+        &self,
+        now: Timestamp,
+        since: Option<Timestamp>,
+        include: Include,
+    ) -> GroundTruth {
+        let mut truth = self.record.ground_truth(now, since, include);
         for (id, simulation) in &self.accounts {
             let totals = truth.accounts.entry(id.clone()).or_default();
             totals.by_level = Level::ALL.into_iter().map(|level| (level, 0)).collect();
@@ -338,7 +343,7 @@ mod tests {
     }
 
     fn whole_truth(world: &World, now: Timestamp) -> String {
-        serde_json::to_string(&world.truth(now, None, ALL)).unwrap()
+        serde_json::to_string(&world.ground_truth(now, None, ALL)).unwrap()
     }
 
     #[test]
@@ -359,7 +364,7 @@ mod tests {
     #[test]
     fn generated_users_are_mostly_quiet_and_listed_from_the_start() {
         let world = World::new(&Scenario::generated(2_000, 1), start());
-        let truth = world.truth(start(), None, ALL);
+        let truth = world.ground_truth(start(), None, ALL);
         let account = truth.accounts.values().next().unwrap();
         assert_eq!(account.listed, 2_000);
         let of = |level| *account.by_level.get(&level).unwrap();
@@ -376,7 +381,7 @@ mod tests {
         let mut world = World::new(&Scenario::generated(5_000, 1), start());
         let end = start() + Duration::from_secs(7 * 86_400);
         world.advance(end);
-        let truth = world.truth(end, Some(start()), ALL);
+        let truth = world.ground_truth(end, Some(start()), ALL);
         let account = truth.accounts.values().next().unwrap();
         // 5,000 users: 1,000 events a day without campaigns.
         assert!((4_000..12_000).contains(&account.events_total), "{}", account.events_total);

@@ -121,7 +121,6 @@ pub(super) fn open(settings: &Settings) -> Result<(Opened, Origin), Problem> {
 /// Whether the file existed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// It did.
     Existing,
     /// It was created, or was empty.
     Created,
@@ -158,6 +157,11 @@ impl Opened {
     /// The accounts in the file.
     pub(super) fn accounts(&self) -> impl Iterator<Item = &str> {
         self.accounts.keys().map(String::as_str)
+    }
+
+    /// Whether the account has rows in the file, or may have them.
+    pub(super) fn knows(&self, account: &str) -> bool {
+        self.accounts.contains_key(account)
     }
 
     /// Whether the path still leads to this file.

@@ -9,15 +9,15 @@ pub enum Error {
     /// It cannot be opened, read or renamed.
     #[error("cannot use the state file {path}: {source}")]
     Io {
-        /// The state file.
+        /// The path of the state file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system or of the database.
         source: io::Error,
     },
     /// Another process uses it.
     #[error("the state file {path} is in use by another process; each process needs a file of its own")]
     InUse {
-        /// The state file.
+        /// The path of the state file.
         path: PathBuf,
     },
     /// A newer version wrote it.
@@ -25,13 +25,13 @@ pub enum Error {
         "the state file {path} was written by a newer version of this program; run that version, or give another path"
     )]
     Newer {
-        /// The state file.
+        /// The path of the state file.
         path: PathBuf,
     },
     /// It is not a state file.
     #[error("{path} is not a state file; give another path, or remove it")]
     Foreign {
-        /// The state file.
+        /// The path of the state file.
         path: PathBuf,
     },
     /// It contains none of the configured accounts.
@@ -39,7 +39,7 @@ pub enum Error {
         "the state file {path} belongs to other accounts ({found}); give another path, or remove it to start counting from 0"
     )]
     OtherAccounts {
-        /// The state file.
+        /// The path of the state file.
         path: PathBuf,
         /// The ids in it.
         found: String,
@@ -47,7 +47,7 @@ pub enum Error {
     /// It is damaged. At the start it is replaced instead.
     #[error("the state file {path} is damaged: {why}")]
     Damaged {
-        /// The state file.
+        /// The path of the state file.
         path: PathBuf,
         /// What is wrong.
         why: String,
@@ -55,13 +55,13 @@ pub enum Error {
     /// It cannot be written at the moment, so nothing can be read from it either.
     #[error("the state file {path} cannot be used at the moment; the log says why")]
     Unusable {
-        /// The state file.
+        /// The path of the state file.
         path: PathBuf,
     },
     /// It does not exist. Only commands that inspect it return this.
     #[error("there is no state file {path}")]
     Missing {
-        /// The state file.
+        /// The path of the state file.
         path: PathBuf,
     },
 }

@@ -71,7 +71,7 @@ impl Verifier {
 
 impl ClientCertVerifier for Verifier {
     fn client_auth_mandatory(&self) -> bool {
-        // A list of names that a client may escape by presenting nothing would protect nothing.
+        // If a certificate were optional, a client could bypass the list of names by presenting none.
         self.policy.requires() || self.allowed_names.is_some()
     }
 

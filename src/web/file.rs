@@ -1,7 +1,7 @@
 //! The file of `--web.config.file`: the format that the exporters of the Prometheus project share.
 //!
-//! Parsing is strict, and needs no other file. What is known but cannot be done is a warning, as long as something is left
-//! that can.
+//! Parsing is strict, finds all mistakes, and needs no other file. What is known but cannot be done is a warning, as long as
+//! something is left that can.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use secrecy::SecretString;
 
 use super::policy::{CipherSuites, ClientAuth, Curves, Http2, Preference, Versions};
-use super::section::{Section, go_duration};
+use super::section::{Noted, Read, Section, go_duration, note};
 use crate::config::parse::whole_number;
 use crate::config::yaml::Document;
 use crate::config::{Error, Mistakes};
@@ -87,34 +87,40 @@ impl WebFile {
     /// Parses the text of the file at `path`.
     ///
     /// # Errors
-    /// The first mistake, with its line. It shows no hash, no key and no password.
+    /// All mistakes, each with its line. They show no hash, no key and no password.
     pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Error> {
-        let mut doubled = Mistakes::default();
-        let document = Document::parse(&path.display().to_string(), text, &mut doubled);
-        let document = doubled.note(document);
-        let document = doubled.finish(document)?;
-        let root = Section::root(
-            &document,
-            &["tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"],
-        )?;
+        let mut mistakes = Mistakes::default();
+        let document = Document::parse(&path.display().to_string(), text, &mut mistakes);
+        let document = mistakes.note(document);
+        let file = document.and_then(|document| Self::read(&document, &mut mistakes).ok());
+        mistakes.finish(file)
+    }
+
+    fn read(document: &Document, mistakes: &mut Mistakes) -> Read<Self> {
+        const NAMES: [&str; 4] =
+            ["tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"];
+        let root = Section::root(document, &NAMES, mistakes);
         let mut warnings = Vec::new();
-        let http = root.section("http_server_config", &["http2", "headers"])?;
-        let http2 = match http.boolean("http2")? {
+        let http = root.section("http_server_config", &["http2", "headers"], mistakes);
+        let http2 = http.boolean("http2", mistakes).map(|http2| match http2 {
             None | Some(true) => Http2::On,
             Some(false) => Http2::Off,
-        };
-        Ok(Self {
-            tls: tls(&root, http2, &mut warnings)?,
-            http2,
-            headers: headers(&http)?,
-            users: users(&root, &mut warnings)?,
-            rate_limit: rate_limit(&root, &mut warnings)?,
-            warnings,
-        })
+        });
+        // Each section is read before the first one that is missing ends this function, so that all mistakes are found.
+        let tls = tls(&root, http2, &mut warnings, mistakes);
+        let headers = headers(&http, mistakes);
+        let users = users(&root, &mut warnings, mistakes);
+        let rate_limit = rate_limit(&root, &mut warnings, mistakes);
+        Ok(Self { tls: tls?, http2: http2?, headers, users: users?, rate_limit: rate_limit?, warnings })
     }
 }
 
-fn tls(root: &Section<'_>, http2: Http2, warnings: &mut Vec<String>) -> Result<Option<TlsSettings>, Error> {
+fn tls(
+    root: &Section<'_>,
+    http2: Read<Http2>,
+    warnings: &mut Vec<String>,
+    mistakes: &mut Mistakes,
+) -> Read<Option<TlsSettings>> {
     const NAMES: [&str; 13] = [
         "cert",
         "key",
@@ -130,42 +136,42 @@ fn tls(root: &Section<'_>, http2: Http2, warnings: &mut Vec<String>) -> Result<O
         "curve_preferences",
         "prefer_server_cipher_suites",
     ];
-    let section = root.section("tls_server_config", &NAMES)?;
-    let [cert, key, client_ca] = [
-        pem(&section, "cert", "cert_file")?,
-        pem(&section, "key", "key_file")?,
-        pem(&section, "client_ca", "client_ca_file")?,
-    ];
-    let policy = section.value("client_auth_type")?;
-    let allowed_sans = section.list("client_allowed_sans")?;
-    let versions = Versions::parse(&section.value("min_version")?, &section.value("max_version")?, warnings)?;
-    let suites = CipherSuites::parse(&section.values("cipher_suites")?, versions, http2, warnings)?;
-    let curves = Curves::parse(&section.values("curve_preferences")?, warnings)?;
-    let preference = match section.boolean("prefer_server_cipher_suites")? {
+    let section = root.section("tls_server_config", &NAMES, mistakes);
+    let cert = pem(&section, "cert", "cert_file", mistakes);
+    let key = pem(&section, "key", "key_file", mistakes);
+    let client_ca = pem(&section, "client_ca", "client_ca_file", mistakes);
+    let policy = section.value("client_auth_type", mistakes).and_then(|value| {
+        let policy = value.as_ref().map(ClientAuth::parse).transpose();
+        note(policy, mistakes)
+    });
+    let allowed_sans = section.list("client_allowed_sans", mistakes);
+    let min_version = section.value("min_version", mistakes);
+    let max_version = section.value("max_version", mistakes);
+    let versions = Versions::parse(min_version, max_version, warnings, mistakes);
+    let suites = section.values("cipher_suites", mistakes);
+    let suites = CipherSuites::parse(suites, versions, http2, warnings, mistakes);
+    let curves = section.values("curve_preferences", mistakes);
+    let curves = Curves::parse(curves, warnings, mistakes);
+    let preference = match section.boolean("prefer_server_cipher_suites", mistakes)? {
         None | Some(true) => Preference::Server,
         Some(false) => Preference::Client,
     };
+    let (cert, key, client_ca, policy) = (cert?, key?, client_ca?, policy?);
     if cert.is_none() && key.is_none() && client_ca.is_none() && policy.is_none() {
         if !section.is_empty() {
             warnings.push("tls_server_config has neither certificate nor key, so TLS is off".to_owned());
         }
         return Ok(None);
     }
-    let missing = |what: &str| section.refuse(&format!("lacks {what} or {what}_file, which TLS needs"));
-    let (cert, key) = (cert.ok_or_else(|| missing("cert"))?, key.ok_or_else(|| missing("key"))?);
-    let client_auth = policy.as_ref().map_or(Ok(ClientAuth::None), ClientAuth::parse)?;
-    if client_ca.is_some() && client_auth == ClientAuth::None {
-        return Err(section.refuse("has a client_ca, but client_auth_type asks for no client certificate"));
+    for (pem, name) in [(&cert, "cert"), (&key, "key")] {
+        if pem.is_none() {
+            mistakes.add(section.refuse(&format!("lacks {name} or {name}_file, which TLS needs")));
+        }
     }
-    if client_ca.is_none() && client_auth.verifies() {
-        return Err(
-            section.refuse("verifies client certificates, but has neither client_ca nor client_ca_file")
-        );
-    }
-    if allowed_sans.is_some() && client_auth == ClientAuth::None {
-        return Err(
-            section.refuse("has client_allowed_sans, but client_auth_type asks for no client certificate")
-        );
+    let client_auth = policy.unwrap_or(ClientAuth::None);
+    let allowed_sans = allowed_sans?;
+    for problem in problems_of_clients(&client_ca, client_auth, &allowed_sans) {
+        mistakes.add(section.refuse(problem));
     }
     if client_ca.is_some() && !client_auth.verifies() {
         warnings.push(
@@ -180,64 +186,94 @@ fn tls(root: &Section<'_>, http2: Http2, warnings: &mut Vec<String>) -> Result<O
         );
     }
     Ok(Some(TlsSettings {
-        cert,
-        key,
+        cert: cert.ok_or(Noted)?,
+        key: key.ok_or(Noted)?,
         client_ca,
         client_auth,
         allowed_sans,
-        versions,
-        suites,
-        curves,
+        versions: versions?,
+        suites: suites?,
+        curves: curves?,
         preference,
     }))
 }
 
+/// What does not fit together in the settings for client certificates.
+fn problems_of_clients(
+    client_ca: &Option<Pem>,
+    client_auth: ClientAuth,
+    allowed_sans: &Option<Vec<String>>,
+) -> Vec<&'static str> {
+    let mut problems = Vec::new();
+    if client_ca.is_some() && client_auth == ClientAuth::None {
+        problems.push("has a client_ca, but client_auth_type asks for no client certificate");
+    }
+    if client_ca.is_none() && client_auth.verifies() {
+        problems.push("verifies client certificates, but has neither client_ca nor client_ca_file");
+    }
+    if allowed_sans.is_some() && client_auth == ClientAuth::None {
+        problems.push("has client_allowed_sans, but client_auth_type asks for no client certificate");
+    }
+    problems
+}
+
 /// The PEM under `inline`, or in the file that `file` names. An empty text counts as not given.
-fn pem(section: &Section<'_>, inline: &'static str, file: &'static str) -> Result<Option<Pem>, Error> {
-    match (section.text(inline)?, section.text(file)?) {
+fn pem(
+    section: &Section<'_>,
+    inline: &'static str,
+    file: &'static str,
+    mistakes: &mut Mistakes,
+) -> Read<Option<Pem>> {
+    let (text, path) = (section.text(inline, mistakes), section.text(file, mistakes));
+    match (text?, path?) {
         (None, None) => Ok(None),
         (Some(text), None) => Ok(Some(Pem::Inline(text.into()))),
         (None, Some(path)) => Ok(Some(Pem::File(section.directory().join(path)))),
         (Some(_), Some(_)) => {
-            Err(section.refuse(&format!("has both {inline} and {file}, but only one of them may be given")))
+            let problem = format!("has both {inline} and {file}, but only one of them may be given");
+            note(Err(section.refuse(&problem)), mistakes)
         }
     }
 }
 
-fn headers(http: &Section<'_>) -> Result<Vec<(HeaderName, HeaderValue)>, Error> {
-    let section = http.section("headers", &HEADERS.map(|(name, _)| name))?;
+/// The headers that can be sent.
+fn headers(http: &Section<'_>, mistakes: &mut Mistakes) -> Vec<(HeaderName, HeaderValue)> {
+    let section = http.section("headers", &HEADERS.map(|(name, _)| name), mistakes);
     let mut headers = Vec::new();
     for (name, allowed) in HEADERS {
-        let Some(value) = section.value(name)? else { continue };
-        if !allowed.is_empty() && !allowed.contains(&value.text.as_str()) {
-            return Err(value.must_be(&allowed.join(" or ")));
-        }
+        let Ok(Some(value)) = section.value(name, mistakes) else { continue };
+        let content = if !allowed.is_empty() && !allowed.contains(&value.text.as_str()) {
+            Err(value.must_be(&allowed.join(" or ")))
+        } else {
+            HeaderValue::from_str(&value.text)
+                .map_err(|_| value.must_be("text that is allowed in an HTTP header"))
+        };
         let name = HeaderName::from_bytes(name.as_bytes()).expect("the names above are header names");
-        let content = HeaderValue::from_str(&value.text)
-            .map_err(|_| value.must_be("text that is allowed in an HTTP header"))?;
-        headers.push((name, content));
+        headers.extend(note(content, mistakes).map(|content| (name, content)));
     }
-    Ok(headers)
+    headers
 }
 
-fn users(root: &Section<'_>, warnings: &mut Vec<String>) -> Result<BTreeMap<String, SecretString>, Error> {
+fn users(
+    root: &Section<'_>,
+    warnings: &mut Vec<String>,
+    mistakes: &mut Mistakes,
+) -> Read<BTreeMap<String, SecretString>> {
     let mut users = BTreeMap::new();
     let mut costs = Vec::new();
-    for (name, value) in root.entries("basic_auth_users")? {
+    for (name, value) in root.entries("basic_auth_users", mistakes)? {
+        if name.contains(':') {
+            mistakes.add(value.refuse("has a colon in the user's name, which HTTP cannot send"));
+        }
         let hash: Option<bcrypt::HashParts> = value.text.parse().ok();
-        let Some(cost) = hash.map(|hash| hash.get_cost()).filter(|cost| (4..=31).contains(cost)) else {
-            return Err(value.refuse("is not a bcrypt hash; `htpasswd -nBC 12 \"\"` makes one"));
-        };
-        if cost > HIGHEST_COST {
-            return Err(value.refuse(&format!(
+        match hash.map(|hash| hash.get_cost()).filter(|cost| (4..=31).contains(cost)) {
+            Some(cost) if cost > HIGHEST_COST => mistakes.add(value.refuse(&format!(
                 "has the cost {cost}, but the highest is {HIGHEST_COST}: each step doubles the time that a comparison takes, and \
                  other logins wait for it"
-            )));
+            ))),
+            Some(cost) => costs.push(cost),
+            None => mistakes.add(value.refuse("is not a bcrypt hash; `htpasswd -nBC 12 \"\"` makes one")),
         }
-        if name.contains(':') {
-            return Err(value.refuse("has a colon in the user's name, which HTTP cannot send"));
-        }
-        costs.push(cost);
         users.insert(name.to_owned(), value.text.into());
     }
     if costs.iter().any(|cost| *cost < WEAK_COST) {
@@ -254,15 +290,23 @@ fn users(root: &Section<'_>, warnings: &mut Vec<String>) -> Result<BTreeMap<Stri
     Ok(users)
 }
 
-fn rate_limit(root: &Section<'_>, warnings: &mut Vec<String>) -> Result<Option<RateLimit>, Error> {
-    let section = root.section("rate_limit", &["interval", "burst"])?;
-    let interval = match section.value("interval")? {
-        Some(value) => go_duration(&value.text)
-            .ok_or_else(|| value.must_be("a duration such as 500ms, 1s or 1m30s, or 0 for no limit"))?,
-        None => Duration::ZERO,
-    };
-    let burst = section.value("burst")?.map(|value| value.parse(whole_number(0..=u32::MAX))).transpose()?;
-    let burst = burst.unwrap_or(0);
+fn rate_limit(
+    root: &Section<'_>,
+    warnings: &mut Vec<String>,
+    mistakes: &mut Mistakes,
+) -> Read<Option<RateLimit>> {
+    let section = root.section("rate_limit", &["interval", "burst"], mistakes);
+    let interval = section.value("interval", mistakes).and_then(|value| {
+        let Some(value) = value else { return Ok(Duration::ZERO) };
+        let interval = go_duration(&value.text)
+            .ok_or_else(|| value.must_be("a duration such as 500ms, 1s or 1m30s, or 0 for no limit"));
+        note(interval, mistakes)
+    });
+    let burst = section.value("burst", mistakes).and_then(|value| {
+        let burst = value.map(|value| value.parse(whole_number(0..=u32::MAX))).transpose();
+        note(burst, mistakes)
+    });
+    let (interval, burst) = (interval?, burst?.unwrap_or(0));
     if interval.is_zero() {
         return Ok(None);
     }

@@ -1,7 +1,6 @@
 //! Checks a user name and a password against the bcrypt hashes of the web configuration.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
@@ -11,6 +10,7 @@ use ring::rand::SystemRandom;
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 
 use super::turns::Turns;
+use crate::http::Caller;
 
 /// How many results of each kind are remembered. Results of wrong passwords never push out those of right ones, or an
 /// attacker could make every scrape wait for a comparison.
@@ -54,48 +54,42 @@ struct Results {
 /// Stands for a name, a hash and a password.
 type Tag = [u8; 32];
 
-/// Whether a login is right.
+/// Whether a login is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Right,
     Wrong,
-    /// Not compared, because too many other logins of the peer wait.
-    TooMany,
 }
 
 impl Passwords {
     pub(super) fn new() -> Self {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
             .expect("the kernel has random bytes once the process runs");
-        Self { turns: Turns::default(), key, results: Mutex::default() }
+        Self { turns: Turns::new(), key, results: Mutex::default() }
     }
 
-    /// Compares `login`, which `peer` sent, with the hash of its user in `users`.
+    /// Compares `login`, which `caller` sent, with the hash of its user in `users`.
     pub(super) async fn check(
         &self,
         users: &BTreeMap<String, SecretString>,
         login: Login,
-        peer: IpAddr,
+        caller: &Caller,
     ) -> Verdict {
         let hash = str::from_utf8(&login.user).ok().and_then(|name| users.get(name)).cloned();
         let tag = self.tag(&login, hash.as_ref());
         if let Some(verdict) = self.remembered(&tag) {
             return verdict;
         }
-        let Ok(turn) = self.turns.take(peer, tag).await else { return Verdict::TooMany };
+        let turn = self.turns.next(caller).await;
         // The same login may have been compared while this one waited.
         if let Some(verdict) = self.remembered(&tag) {
             return verdict;
         }
         let costs = users.values().filter_map(cost).collect();
-        // The turn lasts as long as the comparison, also if nobody waits for its result any more.
         let compared = tokio::task::spawn_blocking(move || {
-            let verdict = compare(&login.password, hash.as_ref(), &costs);
-            match verdict {
-                Verdict::Right => turn.right(),
-                Verdict::Wrong | Verdict::TooMany => turn.wrong(),
-            }
-            verdict
+            // Until the comparison ends, also if nobody waits for its result any more.
+            let _turn = turn;
+            compare(&login.password, hash.as_ref(), &costs)
         });
         let verdict = compared.await.unwrap_or(Verdict::Wrong);
         self.remember(tag, verdict);
@@ -127,7 +121,6 @@ impl Passwords {
         let list = match verdict {
             Verdict::Right => &mut results.right,
             Verdict::Wrong => &mut results.wrong,
-            Verdict::TooMany => return,
         };
         if list.len() == REMEMBERED {
             list.pop_front();
@@ -163,7 +156,11 @@ fn decoy(cost: u32) -> SecretString {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use super::*;
+    use crate::http::{Connections, Limits};
 
     /// The lowest cost of bcrypt, so that the tests are quick.
     fn users(logins: &[(&str, &str)]) -> BTreeMap<String, SecretString> {
@@ -171,12 +168,24 @@ mod tests {
         logins.iter().map(|(name, password)| ((*name).to_owned(), hash(password))).collect()
     }
 
+    fn caller() -> Caller {
+        let limits = Limits {
+            connections: 1,
+            connections_of_one_peer: 1,
+            first_header_wait: Duration::ZERO,
+            header_wait: Duration::ZERO,
+            header_bytes: 8 * 1024,
+            answer_wait: Duration::ZERO,
+            unsent_bytes: 0,
+            drain: Duration::ZERO,
+        };
+        Connections::new(limits, Arc::default()).caller([127, 0, 0, 1].into())
+    }
+
     fn login(user: &str, password: &str) -> Login {
         let header = format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")));
         Login::from_header(header.as_bytes()).unwrap()
     }
-
-    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     #[test]
     fn only_a_basic_header_with_a_colon_is_a_login() {
@@ -204,7 +213,7 @@ mod tests {
     #[tokio::test]
     async fn a_login_is_right_only_with_its_own_password() {
         let users = users(&[("anna", "one"), ("ben", "two"), ("nobody's", "")]);
-        let passwords = Passwords::new();
+        let (passwords, caller) = (Passwords::new(), caller());
         // Twice, because the second result is remembered.
         for _ in 0..2 {
             for (user, password, wanted) in [
@@ -218,30 +227,21 @@ mod tests {
                 ("carl", "one", Verdict::Wrong),
                 ("anna\0", "one", Verdict::Wrong),
             ] {
-                assert_eq!(
-                    passwords.check(&users, login(user, password), PEER).await,
-                    wanted,
-                    "{user}:{password}"
-                );
+                let verdict = passwords.check(&users, login(user, password), &caller).await;
+                assert_eq!(verdict, wanted, "{user}:{password}");
             }
         }
     }
 
     #[tokio::test]
     async fn a_remembered_login_ends_with_its_hash() {
-        let passwords = Passwords::new();
+        let (passwords, caller) = (Passwords::new(), caller());
         for (users, wanted) in [
             (users(&[("anna", "one")]), Verdict::Right),
             (users(&[("anna", "new")]), Verdict::Wrong),
-            (users(&[("ben", "one")]), Verdict::Wrong),
             (BTreeMap::new(), Verdict::Wrong),
         ] {
-            assert_eq!(
-                passwords.check(&users, login("anna", "one"), PEER).await,
-                wanted,
-                "{:?}",
-                users.keys()
-            );
+            assert_eq!(passwords.check(&users, login("anna", "one"), &caller).await, wanted);
         }
     }
 

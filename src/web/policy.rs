@@ -1,10 +1,11 @@
-//! Go's names for versions, cipher suites, curves and client policies, and what they are here.
+//! Go's names for versions, cipher suites, curves and client policies, and their equivalents here.
 
 use rustls::crypto::SupportedKxGroup;
 use rustls::crypto::ring::{cipher_suite as suite, kx_group};
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion, version};
 
-use crate::config::{Error, Setting};
+use super::section::{Read, note};
+use crate::config::{Error, Mistakes, Setting};
 
 /// Whether TLS or a password protects the port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,36 +114,51 @@ impl Version {
     }
 }
 
+/// The names of the versions.
+const VERSIONS: &str = "TLS10, TLS11, TLS12 or TLS13";
+
 impl Versions {
     pub(super) fn parse(
-        min: &Option<Setting>,
-        max: &Option<Setting>,
+        min: Read<Option<Setting>>,
+        max: Read<Option<Setting>>,
         warnings: &mut Vec<String>,
-    ) -> Result<Self, Error> {
-        const NAMES: &str = "TLS10, TLS11, TLS12 or TLS13";
-        let min = match min.as_ref().map(|value| (value.text.as_str(), value)) {
-            None | Some(("TLS12", _)) => Version::Tls12,
-            Some(("TLS13", _)) => Version::Tls13,
-            Some((old @ ("TLS10" | "TLS11"), _)) => {
-                warnings.push(format!("min_version is {old}, but the exporter speaks no TLS below 1.2"));
-                Version::Tls12
+        mistakes: &mut Mistakes,
+    ) -> Read<Self> {
+        let lowest = min.and_then(|value| note(Self::lowest(value.as_ref(), warnings), mistakes));
+        let max = max?;
+        let highest = note(Self::highest(max.as_ref()), mistakes);
+        match (lowest?, highest?, max) {
+            (min, max, Some(value)) if max < min => {
+                note(Err(value.refuse("is lower than min_version")), mistakes)
             }
-            Some((_, value)) => return Err(value.must_be(NAMES)),
-        };
-        let Some(value) = max else { return Ok(Self { min, max: Version::Tls13 }) };
-        let max = match value.text.as_str() {
-            "TLS13" => Version::Tls13,
-            "TLS12" => Version::Tls12,
-            "TLS10" | "TLS11" => {
-                return Err(value
-                    .refuse("would leave only versions below TLS 1.2, which the exporter does not speak"));
-            }
-            _ => return Err(value.must_be(NAMES)),
-        };
-        if max < min {
-            return Err(value.refuse("is lower than min_version"));
+            (min, max, _) => Ok(Self { min, max }),
         }
-        Ok(Self { min, max })
+    }
+
+    fn lowest(value: Option<&Setting>, warnings: &mut Vec<String>) -> Result<Version, Error> {
+        let Some(value) = value else { return Ok(Version::Tls12) };
+        match value.text.as_str() {
+            "TLS12" => Ok(Version::Tls12),
+            "TLS13" => Ok(Version::Tls13),
+            old @ ("TLS10" | "TLS11") => {
+                warnings.push(format!("min_version is {old}, but the exporter speaks no TLS below 1.2"));
+                Ok(Version::Tls12)
+            }
+            _ => Err(value.must_be(VERSIONS)),
+        }
+    }
+
+    fn highest(value: Option<&Setting>) -> Result<Version, Error> {
+        let Some(value) = value else { return Ok(Version::Tls13) };
+        match value.text.as_str() {
+            "TLS13" => Ok(Version::Tls13),
+            "TLS12" => Ok(Version::Tls12),
+            "TLS10" | "TLS11" => {
+                Err(value
+                    .refuse("would leave only versions below TLS 1.2, which the exporter does not speak"))
+            }
+            _ => Err(value.must_be(VERSIONS)),
+        }
     }
 
     /// The versions for rustls.
@@ -200,33 +216,40 @@ const SUITES_OF_HTTP2: [&str; 2] =
 
 impl CipherSuites {
     pub(super) fn parse(
-        values: &[Setting],
-        versions: Versions,
-        http2: Http2,
+        values: Read<Vec<Setting>>,
+        versions: Read<Versions>,
+        http2: Read<Http2>,
         warnings: &mut Vec<String>,
-    ) -> Result<Self, Error> {
+        mistakes: &mut Mistakes,
+    ) -> Read<Self> {
+        let values = values?;
         let Some(first) = values.first() else {
             return Ok(Self(SUITES.iter().map(|(_, suite)| *suite).collect()));
         };
         let mut suites = Vec::new();
-        for value in values {
+        let mut known = Ok(());
+        for value in &values {
             if let Some((_, suite)) = SUITES.iter().find(|(name, _)| *name == value.text) {
                 suites.push(*suite);
             } else if UNSUPPORTED_SUITES.contains(&value.text.as_str()) {
                 warnings.push(format!("the exporter does not support the cipher suite {}", value.text));
             } else if !SUITES_OF_TLS13.iter().any(|(name, _)| *name == value.text) {
-                return Err(value.must_be("a cipher suite that Go knows"));
+                known = note(Err(value.must_be("a cipher suite that Go knows")), mistakes);
             }
         }
+        let (versions, http2) = (versions?, http2?);
+        known?;
         let has_http2 = || values.iter().any(|value| SUITES_OF_HTTP2.contains(&value.text.as_str()));
         if http2 == Http2::On && versions.min == Version::Tls12 && !has_http2() {
-            return Err(first.refuse(&format!(
+            let problem = format!(
                 "lacks {} and {}, of which HTTP/2 requires one; add it, or set http_server_config.http2 to false",
                 SUITES_OF_HTTP2[0], SUITES_OF_HTTP2[1]
-            )));
+            );
+            return note(Err(first.refuse(&problem)), mistakes);
         }
         if suites.is_empty() && versions.max == Version::Tls12 {
-            return Err(first.refuse("has no suite that the exporter supports in TLS 1.2"));
+            let problem = "has no suite that the exporter supports in TLS 1.2";
+            return note(Err(first.refuse(problem)), mistakes);
         }
         Ok(Self(suites))
     }
@@ -246,24 +269,33 @@ const CURVES: [(&str, &dyn SupportedKxGroup); 3] =
     [("X25519", kx_group::X25519), ("CurveP256", kx_group::SECP256R1), ("CurveP384", kx_group::SECP384R1)];
 
 impl Curves {
-    pub(super) fn parse(values: &[Setting], warnings: &mut Vec<String>) -> Result<Self, Error> {
+    pub(super) fn parse(
+        values: Read<Vec<Setting>>,
+        warnings: &mut Vec<String>,
+        mistakes: &mut Mistakes,
+    ) -> Read<Self> {
+        let values = values?;
         let Some(first) = values.first() else {
             return Ok(Self(CURVES.iter().map(|(_, group)| *group).collect()));
         };
         let mut groups = Vec::new();
-        for value in values {
+        let mut known = Ok(());
+        for value in &values {
             match CURVES.iter().find(|(name, _)| *name == value.text) {
                 Some((_, group)) => groups.push(*group),
                 None if value.text == "CurveP521" => {
                     warnings.push("the exporter does not support the curve CurveP521".to_owned());
                 }
-                None => return Err(value.must_be("X25519, CurveP256, CurveP384 or CurveP521")),
+                None => {
+                    let wanted = "X25519, CurveP256, CurveP384 or CurveP521";
+                    known = note(Err(value.must_be(wanted)), mistakes);
+                }
             }
         }
+        known?;
         if groups.is_empty() {
-            return Err(
-                first.refuse("has no curve that the exporter supports: X25519, CurveP256 or CurveP384")
-            );
+            let problem = "has no curve that the exporter supports: X25519, CurveP256 or CurveP384";
+            return note(Err(first.refuse(problem)), mistakes);
         }
         Ok(Self(groups))
     }

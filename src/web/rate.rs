@@ -7,7 +7,7 @@ use crate::clock::Instant;
 #[derive(Debug)]
 pub(super) struct Bucket {
     limit: RateLimit,
-    /// When the tokens that were taken are all back. What is ahead of now is missing from the bucket.
+    /// When the bucket is full again. What is ahead of now is missing from the bucket.
     full_at: Instant,
 }
 

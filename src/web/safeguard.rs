@@ -60,7 +60,7 @@ impl Safeguard {
             before.difference(&Self::of(file)).map(|safeguard| safeguard.as_str()).collect();
         (!lost.is_empty()).then(|| {
             format!(
-                "it no longer {}; a file that is half written looks the same, so to serve with less protection takes a restart",
+                "it no longer {}; a file that is half written looks the same, so serving with less protection needs a restart",
                 lost.join(", no longer ")
             )
         })

@@ -1,10 +1,24 @@
-//! Reads the sections of a YAML document strictly: unknown keys and values of the wrong kind are errors with their line.
+//! Reads the sections of a YAML document strictly. Unknown keys and values of the wrong kind are mistakes with their line, and
+//! reading goes on after them, so that all mistakes are found at once.
 
 use std::path::Path;
 use std::time::Duration;
 
+use crate::config::keys::{known, meant};
 use crate::config::yaml::{Document, Field, Kind};
-use crate::config::{Error, Setting};
+use crate::config::{Error, Mistakes, Setting, shown_key};
+
+/// What was read. Without a value, the reason is among the mistakes already.
+pub(super) type Read<T> = Result<T, Noted>;
+
+/// A mistake that was noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Noted;
+
+/// The value; an error is added to `mistakes`.
+pub(super) fn note<T>(found: Result<T, Error>, mistakes: &mut Mistakes) -> Read<T> {
+    mistakes.note(found).ok_or(Noted)
+}
 
 /// A map of the document; one that is missing is empty.
 pub(super) struct Section<'a> {
@@ -13,25 +27,34 @@ pub(super) struct Section<'a> {
     prefix: String,
     line: usize,
     fields: &'a [Field],
+    /// The keys that are not missing, but misspelled. Of a section that is no map these are all.
+    misspelled: Vec<&'static str>,
 }
 
 impl<'a> Section<'a> {
     /// The document itself, which may have the keys `names`.
-    pub(super) fn root(document: &'a Document, names: &[&str]) -> Result<Self, Error> {
-        Self::new(document, String::new(), document.root.line, Some(&document.root.kind), names)
+    pub(super) fn root(document: &'a Document, names: &[&'static str], mistakes: &mut Mistakes) -> Self {
+        let root = &document.root;
+        Self::new(document, String::new(), root.line, Some(&root.kind), names, mistakes)
     }
 
     /// The map under `name`, which may have the keys `names`.
-    pub(super) fn section(&self, name: &str, names: &[&str]) -> Result<Self, Error> {
-        let field = self.field(name);
-        let line = field.map_or(self.line, |field| field.line);
-        Self::new(
-            self.document,
-            format!("{}{name}.", self.prefix),
-            line,
-            field.map(|field| &field.value.kind),
-            names,
-        )
+    pub(super) fn section(&self, name: &str, names: &[&'static str], mistakes: &mut Mistakes) -> Self {
+        let prefix = format!("{}{name}.", self.prefix);
+        match self.field(name) {
+            Ok(field) => {
+                let line = field.map_or(self.line, |field| field.line);
+                let kind = field.map(|field| &field.value.kind);
+                Self::new(self.document, prefix, line, kind, names, mistakes)
+            }
+            Err(Noted) => Self {
+                document: self.document,
+                prefix,
+                line: self.line,
+                fields: &[],
+                misspelled: names.to_vec(),
+            },
+        }
     }
 
     fn new(
@@ -39,8 +62,10 @@ impl<'a> Section<'a> {
         prefix: String,
         line: usize,
         kind: Option<&'a Kind>,
-        names: &[&str],
-    ) -> Result<Self, Error> {
+        names: &[&'static str],
+        mistakes: &mut Mistakes,
+    ) -> Self {
+        let mut misspelled = Vec::new();
         let fields: &[Field] = match kind {
             None | Some(Kind::Null) => &[],
             Some(Kind::Map(fields)) => fields,
@@ -49,13 +74,17 @@ impl<'a> Section<'a> {
                     "" => "the web configuration",
                     name => name,
                 };
-                return Err(Error::at(&document.origin(line), format!("{name} must be a map")));
+                mistakes.add(Error::at(&document.origin(line), format!("{name} must be a map")));
+                misspelled = names.to_vec();
+                &[]
             }
         };
         for field in fields {
-            crate::config::keys::known(document, &prefix, field, names)?;
+            if note(known(document, &prefix, field, names), mistakes).is_err() {
+                misspelled.extend(meant(field, names));
+            }
         }
-        Ok(Self { document, prefix, line, fields })
+        Self { document, prefix, line, fields, misspelled }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -76,72 +105,77 @@ impl<'a> Section<'a> {
     }
 
     /// The value of `name`, if it is there and not empty.
-    pub(super) fn value(&self, name: &str) -> Result<Option<Setting>, Error> {
-        self.field(name).map_or(Ok(None), |field| self.single(field, format!("{}{name}", self.prefix)))
-    }
-
-    /// The text of [`Section::value`].
-    pub(super) fn text(&self, name: &str) -> Result<Option<String>, Error> {
-        Ok(self.value(name)?.map(|value| value.text))
-    }
-
-    /// The values in the list `name`; none if it is not there.
-    pub(super) fn values(&self, name: &str) -> Result<Vec<Setting>, Error> {
-        let Some(field) = self.field(name) else { return Ok(Vec::new()) };
-        let path = format!("{}{name}", self.prefix);
-        match &field.value.kind {
-            Kind::Null => Ok(Vec::new()),
-            Kind::List(items) => items
-                .iter()
-                .map(|item| match &item.kind {
-                    Kind::Text(text) => Ok(self.setting(path.clone(), text, item.line)),
-                    _ => Err(Error::at(
-                        &self.document.origin(item.line),
-                        format!("{path} must be a list of texts"),
-                    )),
-                })
-                .collect(),
-            Kind::Text(_) | Kind::Map(_) => {
-                Err(Error::at(&self.document.origin(field.line), format!("{path} must be a list")))
-            }
+    pub(super) fn value(&self, name: &str, mistakes: &mut Mistakes) -> Read<Option<Setting>> {
+        match self.field(name)? {
+            Some(field) => note(self.single(field, format!("{}{name}", self.prefix)), mistakes),
+            None => Ok(None),
         }
     }
 
+    /// The text of [`Section::value`].
+    pub(super) fn text(&self, name: &str, mistakes: &mut Mistakes) -> Read<Option<String>> {
+        Ok(self.value(name, mistakes)?.map(|value| value.text))
+    }
+
+    /// The values in the list `name`; none if it is not there.
+    pub(super) fn values(&self, name: &str, mistakes: &mut Mistakes) -> Read<Vec<Setting>> {
+        let Some(field) = self.field(name)? else { return Ok(Vec::new()) };
+        let path = format!("{}{name}", self.prefix);
+        let refuse = |line, problem| Error::at(&self.document.origin(line), format!("{path} {problem}"));
+        let items = match &field.value.kind {
+            Kind::Null => &[][..],
+            Kind::List(items) => items,
+            Kind::Text(_) | Kind::Map(_) => {
+                return note(Err(refuse(field.line, "must be a list")), mistakes);
+            }
+        };
+        let read: Vec<_> = items
+            .iter()
+            .map(|item| match &item.kind {
+                Kind::Text(text) => Ok(self.setting(path.clone(), text, item.line)),
+                _ => note(Err(refuse(item.line, "must be a list of texts")), mistakes),
+            })
+            .collect();
+        read.into_iter().collect()
+    }
+
     /// The texts of [`Section::values`]; `None` if the list is not there.
-    pub(super) fn list(&self, name: &str) -> Result<Option<Vec<String>>, Error> {
-        let values = self.values(name)?;
-        let is_there = self.field(name).is_some_and(|field| !matches!(field.value.kind, Kind::Null));
+    pub(super) fn list(&self, name: &str, mistakes: &mut Mistakes) -> Read<Option<Vec<String>>> {
+        let values = self.values(name, mistakes)?;
+        let is_there = self.field(name)?.is_some_and(|field| !matches!(field.value.kind, Kind::Null));
         Ok(is_there.then(|| values.into_iter().map(|value| value.text).collect()))
     }
 
     /// A value that YAML reads as true or false.
-    pub(super) fn boolean(&self, name: &str) -> Result<Option<bool>, Error> {
-        let Some(value) = self.value(name)? else { return Ok(None) };
+    pub(super) fn boolean(&self, name: &str, mistakes: &mut Mistakes) -> Read<Option<bool>> {
+        let Some(value) = self.value(name, mistakes)? else { return Ok(None) };
         match value.text.to_ascii_lowercase().as_str() {
             "true" | "yes" | "on" => Ok(Some(true)),
             "false" | "no" | "off" => Ok(Some(false)),
-            _ => Err(value.must_be("true or false")),
+            _ => note(Err(value.must_be("true or false")), mistakes),
         }
     }
 
     /// The entries of the map `name`, whose keys may be anything.
-    pub(super) fn entries(&self, name: &str) -> Result<Vec<(&'a str, Setting)>, Error> {
-        let Some(field) = self.field(name) else { return Ok(Vec::new()) };
+    pub(super) fn entries(&self, name: &str, mistakes: &mut Mistakes) -> Read<Vec<(&'a str, Setting)>> {
+        let Some(field) = self.field(name)? else { return Ok(Vec::new()) };
         let path = format!("{}{name}", self.prefix);
         let fields = match &field.value.kind {
             Kind::Null => return Ok(Vec::new()),
             Kind::Map(fields) => fields,
             Kind::Text(_) | Kind::List(_) => {
-                return Err(Error::at(&self.document.origin(field.line), format!("{path} must be a map")));
+                let problem = format!("{path} must be a map");
+                return note(Err(Error::at(&self.document.origin(field.line), problem)), mistakes);
             }
         };
         let entry = |field: &'a Field| {
-            let name = format!("{path}.{}", crate::config::shown_key(&field.name));
+            let name = format!("{path}.{}", shown_key(&field.name));
             let empty = || Error::at(&self.document.origin(field.line), format!("{name} is empty"));
             let value = self.single(field, name.clone())?.ok_or_else(empty)?;
             Ok((field.name.as_str(), value))
         };
-        fields.iter().map(entry).collect()
+        let read: Vec<_> = fields.iter().map(|field| note(entry(field), mistakes)).collect();
+        read.into_iter().collect()
     }
 
     fn single(&self, field: &'a Field, name: String) -> Result<Option<Setting>, Error> {
@@ -159,8 +193,11 @@ impl<'a> Section<'a> {
         Setting { name, text: text.to_owned(), origin: self.document.origin(line) }
     }
 
-    fn field(&self, name: &str) -> Option<&'a Field> {
-        self.fields.iter().find(|field| field.name == name)
+    fn field(&self, name: &str) -> Read<Option<&'a Field>> {
+        match self.fields.iter().find(|field| field.name == name) {
+            None if self.misspelled.contains(&name) => Err(Noted),
+            field => Ok(field),
+        }
     }
 }
 

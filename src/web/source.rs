@@ -12,16 +12,22 @@ use super::Transport;
 use super::file::WebFile;
 use super::policy::Http2;
 use super::safeguard::Safeguard;
-use super::tls::{self, Materials, Tls};
+use super::tls::{self, Digests, Materials, Tls};
+use crate::clock::{Clock, Instant};
 use crate::config::{self, BackgroundRead, yaml};
+use crate::http::is_out_of_files;
 use crate::http::tls::ClientPolicy;
 
 /// How long the files are waited for. A local disk takes milliseconds; with the wait for an earlier read, an answer comes before
 /// Prometheus gives up after its usual 10 s.
 const READ_WAIT: Duration = Duration::from_secs(3);
 
+/// How long the certificate and the key from before are used while those in the files do not belong together. In this time a
+/// tool that writes first one of them and then the other is done.
+const RENEWAL: Duration = Duration::from_secs(1);
+
 /// How long a handshake or a request waits before it reads the files again while they do not make up a configuration. With
-/// [`ATTEMPTS`] this is a second, in which a tool that writes a certificate and then its key is done.
+/// [`ATTEMPTS`] this is a second.
 const RETRY_WAIT: Duration = Duration::from_millis(100);
 
 /// How often the files are read before a problem counts.
@@ -31,7 +37,8 @@ const ATTEMPTS: u32 = 10;
 #[derive(Debug)]
 pub(super) struct View {
     text_digest: Vec<u8>,
-    materials_digest: Vec<u8>,
+    /// `None` if TLS is off, or if a file cannot be read.
+    digests: Option<Digests>,
     /// What the web configuration says, or why it cannot be used.
     pub(super) file: Result<Arc<WebFile>, config::Error>,
     /// `None` if TLS is off, or if the web configuration cannot be used.
@@ -44,14 +51,23 @@ pub(super) struct View {
 impl View {
     /// Reads the files for the first time. This may block.
     pub(super) fn load(path: &Path) -> Self {
-        Self::read(path, None)
+        Self::read(path, None).unwrap_or_else(|OutOfFiles| {
+            Self::unreadable(format!("cannot read {}: too many files are open", path.display()))
+        })
     }
 
     /// Reads the files. What did not change is taken from the view before. This may block.
-    fn read(path: &Path, before: Option<(&Self, &Limits)>) -> Self {
-        let text = match yaml::read_regular_text(path) {
+    ///
+    /// # Errors
+    /// Too many files are open, so that nothing is known about these.
+    fn read(path: &Path, before: Option<(&Self, &Limits)>) -> Result<Self, OutOfFiles> {
+        let bytes = yaml::read_regular_bytes(path);
+        if bytes.as_ref().is_err_and(is_out_of_files) {
+            return Err(OutOfFiles);
+        }
+        let text = match yaml::text(path, bytes) {
             Ok(text) => text,
-            Err(error) => return Self::without_tls(Vec::new(), Err(error)),
+            Err(error) => return Ok(Self::without_tls(Vec::new(), Err(error))),
         };
         let text_digest = digest::digest(&digest::SHA256, text.as_bytes()).as_ref().to_vec();
         let known = before.map(|(known, _)| known).filter(|known| known.text_digest == text_digest);
@@ -63,15 +79,18 @@ impl View {
             }
         };
         let mut view = Self::without_tls(text_digest, file);
-        let Ok(file) = &view.file else { return view };
-        let Some(settings) = &file.tls else { return view };
+        let Ok(file) = &view.file else { return Ok(view) };
+        let Some(settings) = &file.tls else { return Ok(view) };
         let client_ca = Materials::client_ca(settings);
         view.policy = client_ca.as_ref().ok().map(|client_ca| settings.client_policy(client_ca.as_ref()));
         view.tls = Some(match client_ca.and_then(|client_ca| Materials::read(settings, client_ca)) {
+            Err(tls::Error::OutOfFiles(_)) => return Err(OutOfFiles),
             Err(error) => Err(error),
             Ok(materials) => {
-                view.materials_digest = materials.digest();
-                match known.filter(|known| known.materials_digest == view.materials_digest) {
+                let digests = materials.digests();
+                let same = known.filter(|known| known.digests.as_ref() == Some(&digests));
+                view.digests = Some(digests);
+                match same {
                     Some(View { tls: Some(tls), .. }) => tls.clone(),
                     _ => {
                         let http2 = before.map_or(file.http2, |(_, limits)| limits.http2);
@@ -80,11 +99,11 @@ impl View {
                 }
             }
         });
-        view
+        Ok(view)
     }
 
     fn without_tls(text_digest: Vec<u8>, file: Result<Arc<WebFile>, config::Error>) -> Self {
-        Self { text_digest, materials_digest: Vec::new(), file, tls: None, policy: None }
+        Self { text_digest, digests: None, file, tls: None, policy: None }
     }
 
     /// Nothing could be read.
@@ -103,12 +122,57 @@ impl View {
         file_problem.or_else(|| self.tls_problem().filter(|_| self.policy.is_none()))
     }
 
+    /// Whether this may be `before` in the middle of a renewal: only the certificate and its key differ, and nothing that
+    /// decides who is admitted.
+    fn may_be_renewal_of(&self, before: &Self) -> bool {
+        let client_ca = |view: &Self| view.digests.as_ref().map(|digests| digests.client_ca.clone());
+        self.text_digest == before.text_digest
+            && self.digests.is_some()
+            && client_ca(self) == client_ca(before)
+    }
+
     fn file_problem(&self) -> Option<String> {
         self.file.as_ref().err().map(ToString::to_string)
     }
 
     fn tls_problem(&self) -> Option<String> {
         self.tls.as_ref()?.as_ref().err().map(ToString::to_string)
+    }
+}
+
+/// Too many files are open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct OutOfFiles;
+
+/// What was read, and what can be used.
+struct Views {
+    latest: Arc<View>,
+    /// The latest one that can be used.
+    usable: Arc<View>,
+    /// When the latest view was found not to be usable; `None` if it is.
+    unusable_since: Option<Instant>,
+}
+
+impl Views {
+    fn read(&mut self, view: View, now: Instant) {
+        self.latest = Arc::new(view);
+        if self.latest.problem().is_none() {
+            self.usable = Arc::clone(&self.latest);
+            self.unusable_since = None;
+        } else {
+            self.unusable_since.get_or_insert(now);
+        }
+    }
+
+    /// What a handshake uses now; `None` if nothing can be used.
+    fn for_handshake(&self, now: Instant) -> Option<Arc<View>> {
+        match self.unusable_since {
+            None => Some(Arc::clone(&self.latest)),
+            Some(since) if now.since(since) < RENEWAL && self.latest.may_be_renewal_of(&self.usable) => {
+                Some(Arc::clone(&self.usable))
+            }
+            Some(_) => None,
+        }
     }
 }
 
@@ -125,7 +189,7 @@ impl Limits {
     fn accept(&self, file: WebFile) -> Result<WebFile, config::Error> {
         // A client policy must not be without effect because the port was opened without TLS.
         if self.transport == Transport::Plain && file.tls.is_some() {
-            return Err(config::Error::new("it turns TLS on, which takes a restart"));
+            return Err(config::Error::new("it turns TLS on, which needs a restart"));
         }
         match Safeguard::lost(&self.safeguards, &file) {
             Some(problem) => Err(config::Error::new(problem)),
@@ -137,6 +201,7 @@ impl Limits {
 /// The web configuration at a path.
 pub(super) struct Source {
     path: PathBuf,
+    clock: Clock,
     /// How many reads have begun.
     begun: AtomicU64,
     reader: tokio::sync::Mutex<Reader>,
@@ -146,47 +211,75 @@ pub(super) struct Source {
 
 struct Reader {
     limits: Limits,
-    reads: BackgroundRead<View>,
-    /// What the latest read gave.
-    view: Arc<View>,
-    /// Its number.
+    reads: BackgroundRead<Result<View, OutOfFiles>>,
+    views: Views,
+    /// The number of the latest read.
     number: u64,
 }
 
 impl Source {
-    /// `view` is what [`View::load`] gave for `path`, and `file` what it says.
-    pub(super) fn new(path: PathBuf, view: View, file: &WebFile, transport: Transport) -> Self {
+    /// `view` is what [`View::load`] gave for `path`, without a problem, and `file` what it says.
+    pub(super) fn new(path: PathBuf, view: View, file: &WebFile, transport: Transport, clock: Clock) -> Self {
         let limits = Limits { http2: file.http2, transport, safeguards: Safeguard::of(file) };
         let reads = BackgroundRead::new("web-config", READ_WAIT);
-        let reader = Reader { limits, reads, view: Arc::new(view), number: 0 };
-        Self { path, begun: AtomicU64::new(0), reader: reader.into(), logged: Mutex::default() }
+        let latest = Arc::new(view);
+        let views = Views { usable: Arc::clone(&latest), latest, unusable_since: None };
+        let reader = Reader { limits, reads, views, number: 0 };
+        Self { path, clock, begun: AtomicU64::new(0), reader: reader.into(), logged: Mutex::default() }
     }
 
-    /// What the files say now: the result of a read that begins after this call. Calls that wait at the same time share one.
-    pub(super) async fn read(&self) -> Arc<View> {
-        let begun_before = self.begun.load(Ordering::SeqCst);
-        let mut reader = self.reader.lock().await;
-        if reader.number <= begun_before {
-            let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
-            let view = reader.read(&self.path).await;
-            reader.view = Arc::new(view);
-            reader.number = number;
-        }
-        Arc::clone(&reader.view)
+    /// What a request is judged by: what the files say now, or why they cannot be used.
+    ///
+    /// # Errors
+    /// The problem stays for a second, or is in the log already.
+    pub(super) async fn for_request(&self) -> Result<Arc<View>, String> {
+        let judge = |views: &Views| match views.latest.request_problem() {
+            None => Ok(Arc::clone(&views.latest)),
+            Some(problem) => Err(problem),
+        };
+        self.settled(judge).await
     }
 
-    /// The same, as soon as `problem` finds nothing; or what it finds, if that stays so for a second, or is in the log already.
-    pub(super) async fn settled(&self, problem: fn(&View) -> Option<String>) -> (Arc<View>, Option<String>) {
+    /// What a handshake uses: what the files say now, or the certificate and the key from before while they are renewed.
+    ///
+    /// # Errors
+    /// As for a request.
+    pub(super) async fn for_handshake(&self) -> Result<Arc<View>, String> {
+        let judge = |views: &Views| {
+            let view = views.for_handshake(self.clock.now());
+            view.ok_or_else(|| views.latest.problem().unwrap_or_default())
+        };
+        self.settled(judge).await
+    }
+
+    /// Reads the files again for up to a second, until `judge` finds a view in them.
+    async fn settled(
+        &self,
+        judge: impl Fn(&Views) -> Result<Arc<View>, String>,
+    ) -> Result<Arc<View>, String> {
         let mut attempts = 1;
         loop {
-            let view = self.read().await;
-            let found = problem(&view);
-            if found.is_none() || attempts == ATTEMPTS || *self.logged() == found {
-                return (view, found);
+            let found = judge(&self.read().await.views);
+            match &found {
+                Err(problem) if attempts < ATTEMPTS && self.logged().as_ref() != Some(problem) => {}
+                _ => return found,
             }
             attempts += 1;
             tokio::time::sleep(RETRY_WAIT).await;
         }
+    }
+
+    /// Reads what the files say now, or waits for a read that begins after this call: calls that wait at the same time share one.
+    /// While too many files are open, what they said before stays.
+    async fn read(&self) -> tokio::sync::MutexGuard<'_, Reader> {
+        let begun_before = self.begun.load(Ordering::SeqCst);
+        let mut reader = self.reader.lock().await;
+        if reader.number <= begun_before {
+            let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+            reader.read(&self.path, &self.clock).await;
+            reader.number = number;
+        }
+        reader
     }
 
     /// Logs a problem once, and that it is over.
@@ -213,23 +306,31 @@ impl Source {
 }
 
 impl Reader {
-    async fn read(&mut self, path: &Path) -> View {
+    async fn read(&mut self, path: &Path, clock: &Clock) {
         // A read that began earlier may have seen files that have changed since.
-        if let Err(reason) = self.reads.discard_earlier().await {
-            return View::unreadable(reason);
-        }
-        let (path, known, limits) = (path.to_owned(), Arc::clone(&self.view), self.limits.clone());
-        let read = self.reads.read(move || View::read(&path, Some((&known, &limits)))).await;
-        let view = read.unwrap_or_else(View::unreadable);
+        let view = match self.reads.discard_earlier().await {
+            Err(reason) => View::unreadable(reason),
+            Ok(()) => {
+                let (path, known, limits) =
+                    (path.to_owned(), Arc::clone(&self.views.latest), self.limits.clone());
+                match self.reads.read(move || View::read(&path, Some((&known, &limits)))).await {
+                    Ok(Ok(view)) => view,
+                    Ok(Err(OutOfFiles)) => return,
+                    Err(reason) => View::unreadable(reason),
+                }
+            }
+        };
         if let (None, Ok(file)) = (view.problem(), &view.file) {
             self.limits.safeguards = Safeguard::of(file);
         }
-        view
+        self.views.read(view, clock.now());
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+
     use super::*;
     use crate::web::policy::ClientAuth;
 
@@ -279,10 +380,10 @@ mod tests {
         std::fs::write(&path, "").unwrap();
         let view = View::load(&path);
         let file = Arc::clone(view.file.as_ref().unwrap());
-        let source = Source::new(path.clone(), view, &file, Transport::Plain);
+        let source = Source::new(path.clone(), view, &file, Transport::Plain, Clock::system());
         for round in 1..=5 {
             let held = source.reader.lock().await;
-            let mut reads: Vec<_> = (0..50).map(|_| Box::pin(source.read())).collect();
+            let mut reads: Vec<_> = (0..50).map(|_| Box::pin(source.for_request())).collect();
             for read in &mut reads {
                 let mut context = std::task::Context::from_waker(std::task::Waker::noop());
                 assert!(read.as_mut().poll(&mut context).is_pending(), "they wait for the one before");
@@ -290,10 +391,89 @@ mod tests {
             std::fs::write(&path, USERS.replace("anna", &format!("anna{round}"))).unwrap();
             drop(held);
             for read in reads {
-                let view = read.await;
+                let view = read.await.unwrap();
                 assert!(view.file.as_ref().unwrap().users.contains_key(&format!("anna{round}")));
             }
             assert_eq!(source.begun.load(Ordering::SeqCst), round);
+        }
+    }
+
+    const CONFIG: &str = "tls_server_config:\n  cert_file: crt\n  key_file: key\n  client_ca_file: ca\n  \
+                          client_auth_type: RequireAndVerifyClientCert\n";
+
+    /// A certificate and its key as PEM.
+    fn pair() -> [String; 2] {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        [cert.pem(), signing_key.serialize_pem()]
+    }
+
+    fn at(millis: u64) -> Instant {
+        Instant::after_start(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn the_pair_from_before_is_used_for_a_second_if_nothing_else_changed() {
+        let ([cert, key], [new_cert, new_key], [ca, _], [other_ca, _]) = (pair(), pair(), pair(), pair());
+        let others = CONFIG.replace("RequireAndVerify", "Require");
+        let good = [("web", CONFIG), ("crt", &cert), ("key", &key), ("ca", &ca)];
+        /// Which view a handshake gets.
+        #[derive(Debug, PartialEq, Eq)]
+        enum Used {
+            Latest,
+            Before,
+            None,
+        }
+        type Changes<'a> = &'a [(&'a str, &'a str)];
+        let cases: [(&str, Changes<'_>, u64, Used); 12] = [
+            ("nothing changed", &[], 0, Used::Latest),
+            ("the new certificate alone", &[("crt", &new_cert)], 0, Used::Before),
+            ("for almost a second", &[("crt", &new_cert)], 999, Used::Before),
+            ("for a second", &[("crt", &new_cert)], 1_000, Used::None),
+            ("the new key alone", &[("key", &new_key)], 0, Used::Before),
+            ("a certificate that is not written yet", &[("crt", "")], 0, Used::Before),
+            ("both", &[("crt", &new_cert), ("key", &new_key)], 0, Used::Latest),
+            ("another CA", &[("ca", &other_ca)], 0, Used::Latest),
+            (
+                "another CA, and the new certificate alone",
+                &[("ca", &other_ca), ("crt", &new_cert)],
+                0,
+                Used::None,
+            ),
+            ("a CA that cannot be read", &[("ca", "junk")], 0, Used::None),
+            (
+                "another policy, and the new certificate alone",
+                &[("web", &others), ("crt", &new_cert)],
+                0,
+                Used::None,
+            ),
+            ("a file that broke", &[("web", "junk")], 0, Used::None),
+        ];
+        for (name, changes, millis, wanted) in cases {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("web");
+            let write =
+                |(file, text): &(&str, &str)| std::fs::write(directory.path().join(file), text).unwrap();
+            good.iter().for_each(write);
+            let before = Arc::new(View::load(&path));
+            let safeguards = Safeguard::of(before.file.as_ref().unwrap());
+            let limits = Limits { http2: Http2::On, transport: Transport::Tls, safeguards };
+            let mut views = Views { latest: Arc::clone(&before), usable: before, unusable_since: None };
+            changes.iter().for_each(write);
+            // The change is seen at the first of two readings.
+            for seen in [5_000, 5_000 + millis] {
+                let read = View::read(&path, Some((&views.latest, &limits))).unwrap();
+                views.read(read, at(seen));
+            }
+            let used = match views.for_handshake(at(5_000 + millis)) {
+                Some(view) if Arc::ptr_eq(&view, &views.latest) => Used::Latest,
+                Some(view) if Arc::ptr_eq(&view, &views.usable) => Used::Before,
+                _ => Used::None,
+            };
+            assert_eq!(used, wanted, "{name}");
+            good.iter().for_each(write);
+            views.read(View::read(&path, Some((&views.latest, &limits))).unwrap(), at(9_000));
+            assert!(views.for_handshake(at(9_000)).is_some() && views.unusable_since.is_none(), "{name}");
         }
     }
 }

@@ -18,9 +18,10 @@ use super::client_verifier::Verifier;
 use super::file::{Pem, TlsSettings};
 use super::policy::{ClientAuth, Http2, Preference};
 use crate::config::read_regular_file;
+use crate::http::is_out_of_files;
 use crate::http::tls::{ClientPolicy, HTTP1, HTTP2};
 
-/// A chain of certificates takes some 10 kB, a bundle of CAs 250 kB. A longer file is another file.
+/// A chain of certificates takes some 10 kB, a bundle of CAs 250 kB. A longer file cannot be either.
 const LONGEST_PEM: u64 = 1 << 20;
 
 /// What is wrong with a key that is none of these. The text continues a sentence that begins with the name of the file.
@@ -44,7 +45,10 @@ pub(super) enum Error {
     /// A file that is named cannot be read.
     #[error("cannot read {name}: {reason}")]
     Unreadable { name: String, reason: String },
-    /// A file, or an inline text, is not what it must be.
+    /// Too many files are open, which says nothing about those that are named.
+    #[error("cannot read {0}: too many files are open")]
+    OutOfFiles(String),
+    /// A file, or an inline text, is invalid.
     #[error("{name} {reason}")]
     Content { name: String, reason: String },
     #[error("the key does not belong to the certificate")]
@@ -58,6 +62,14 @@ pub(super) struct Materials {
     cert: Material,
     key: Material,
     client_ca: Option<Material>,
+}
+
+/// Digests of the bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Digests {
+    /// Of the certificate and its key.
+    pub(super) pair: Vec<u8>,
+    pub(super) client_ca: Vec<u8>,
 }
 
 /// The bytes of one setting.
@@ -89,16 +101,17 @@ impl Materials {
         })
     }
 
-    /// A digest of the bytes.
-    pub(super) fn digest(&self) -> Vec<u8> {
-        let materials = [&self.cert, &self.key].into_iter().chain(&self.client_ca);
-        digest_of(materials.map(|material| material.bytes.expose_secret()))
+    pub(super) fn digests(&self) -> Digests {
+        Digests {
+            pair: digest_of([&self.cert, &self.key].map(|material| material.bytes.expose_secret())),
+            client_ca: digest_of(self.client_ca.iter().map(|material| material.bytes.expose_secret())),
+        }
     }
 
     /// Checks the bytes and builds the configuration.
     ///
     /// # Errors
-    /// The bytes are not what they must be, or do not belong together.
+    /// The bytes are invalid, or do not match.
     pub(super) fn build(&self, settings: &TlsSettings, http2: Http2) -> Result<Tls, Error> {
         let chain = self.cert.certificates()?;
         let leaf = chain.first().ok_or_else(|| self.cert.refuse("has no certificate"))?;
@@ -184,6 +197,7 @@ impl Material {
                 let name = path.display().to_string();
                 match read_bounded(path) {
                     Ok(bytes) => Ok(Self { name, bytes }),
+                    Err(error) if is_out_of_files(&error) => Err(Error::OutOfFiles(name)),
                     Err(error) => Err(Error::Unreadable { name, reason: error.to_string() }),
                 }
             }

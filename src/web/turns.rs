@@ -1,279 +1,174 @@
-//! Who may have a password compared next: one at a time, and nobody can take all turns.
+//! Whose password is compared next.
+//!
+//! A comparison takes long on purpose, and one runs at a time. So that nobody who guesses passwords delays others for long,
+//! connections take turns, then the peers that they come from: a login of a peer that guesses nothing waits for one
+//! comparison of each other peer at most.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many different logins of one peer may wait: some users behind one address that come at once after a start.
-const WAITING_OF_ONE_PEER: usize = 4;
+use crate::http::Caller;
 
-/// How many peers with a wrong password are remembered, each until its next right one.
-const SUSPECTS: usize = 1_000;
-
-/// The turns to compare a password. Clones share them.
-#[derive(Clone, Debug, Default)]
+/// The order of the comparisons.
 pub(super) struct Turns {
-    state: Arc<Mutex<State>>,
+    all: Arc<Semaphore>,
+    /// Of the peers with a login that waits or is compared; others may be left over until the next login.
+    peers: Mutex<BTreeMap<IpAddr, Weak<Semaphore>>>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    is_taken: bool,
-    /// In the order of arrival.
-    waiting: VecDeque<Waiter>,
-    /// Peers whose latest password was wrong; the one whose latest turn is longest ago comes first.
-    suspects: VecDeque<IpAddr>,
-    next_id: u64,
-}
-
-#[derive(Debug)]
-struct Waiter {
-    id: u64,
-    peer: IpAddr,
-    login: [u8; 32],
-    turn: oneshot::Sender<Turn>,
-}
-
-/// The right to compare one password, until this is dropped.
+/// The right to compare a password, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Turn {
-    turns: Turns,
-    peer: IpAddr,
+    _all: OwnedSemaphorePermit,
+    _peer: OwnedSemaphorePermit,
+    _connection: OwnedSemaphorePermit,
 }
-
-/// Too many logins of the peer wait already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Busy;
 
 impl Turns {
-    /// Waits for a turn of `peer`. A peer whose latest password was not wrong comes first, and then the one whose latest turn is
-    /// longest ago. `login` stands for the name and the password: the same one again does not count as another.
-    ///
-    /// # Errors
-    /// Too many other logins of the peer wait.
-    pub(super) async fn take(&self, peer: IpAddr, login: [u8; 32]) -> Result<Turn, Busy> {
-        let (id, turn) = {
-            let mut state = self.lock();
-            if !state.is_taken {
-                state.is_taken = true;
-                return Ok(Turn { turns: self.clone(), peer });
-            }
-            let mut others: BTreeSet<[u8; 32]> = state
-                .waiting
-                .iter()
-                .filter(|waiter| waiter.peer == peer)
-                .map(|waiter| waiter.login)
-                .collect();
-            others.remove(&login);
-            if others.len() >= WAITING_OF_ONE_PEER {
-                return Err(Busy);
-            }
-            state.next_id += 1;
-            let (sender, receiver) = oneshot::channel();
-            let id = state.next_id;
-            state.waiting.push_back(Waiter { id, peer, login, turn: sender });
-            (id, receiver)
-        };
-        let _leaving = Leaving { turns: self, id };
-        Ok(turn.await.expect("a waiter gets its turn before it is forgotten"))
+    pub(super) fn new() -> Self {
+        Self { all: Arc::new(Semaphore::new(1)), peers: Mutex::default() }
     }
 
-    /// Gives the turn to the next waiter, if there is one.
-    fn pass_on(&self) {
-        let next = {
-            let mut state = self.lock();
-            let next = state.next();
-            state.is_taken = next.is_some();
-            next
-        };
-        if let Some(Waiter { peer, turn, .. }) = next {
-            // If the waiter has left, the turn is dropped here, and passed on.
-            drop(turn.send(Turn { turns: self.clone(), peer }));
+    /// Waits for the turn of a login. Each of the three queues is in the order of arrival, and of a connection and of a peer
+    /// only the first one is in the next queue.
+    pub(super) async fn next(&self, caller: &Caller) -> Turn {
+        let _waiting = caller.wait();
+        let connection = acquire(caller.turn()).await;
+        let peer = acquire(self.peer(caller.peer())).await;
+        let all = acquire(Arc::clone(&self.all)).await;
+        Turn { _all: all, _peer: peer, _connection: connection }
+    }
+
+    fn peer(&self, ip: IpAddr) -> Arc<Semaphore> {
+        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = peers.get(&ip).and_then(Weak::upgrade) {
+            return known;
         }
-    }
-
-    /// Every change is complete when the lock is released, so the state is usable even if the lock is poisoned.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn next(&mut self) -> Option<Waiter> {
-        // `None`, which is no suspect, is less than every position.
-        let rank = |peer: IpAddr| self.suspects.iter().position(|suspect| *suspect == peer);
-        let (index, _) =
-            self.waiting.iter().enumerate().min_by_key(|(_, waiter)| (rank(waiter.peer), waiter.id))?;
-        self.waiting.remove(index)
+        peers.retain(|_, peer| peer.strong_count() > 0);
+        let new = Arc::new(Semaphore::new(1));
+        peers.insert(ip, Arc::downgrade(&new));
+        new
     }
 }
 
-impl Turn {
-    /// The password was right.
-    pub(super) fn right(&self) {
-        self.turns.lock().suspects.retain(|suspect| *suspect != self.peer);
-    }
-
-    /// The password was wrong.
-    pub(super) fn wrong(&self) {
-        let mut state = self.turns.lock();
-        state.suspects.retain(|suspect| *suspect != self.peer);
-        if state.suspects.len() == SUSPECTS {
-            state.suspects.pop_front();
-        }
-        state.suspects.push_back(self.peer);
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.turns.pass_on();
-    }
-}
-
-/// Takes a waiter out that no longer waits.
-struct Leaving<'a> {
-    turns: &'a Turns,
-    id: u64,
-}
-
-impl Drop for Leaving<'_> {
-    fn drop(&mut self) {
-        self.turns.lock().waiting.retain(|waiter| waiter.id != self.id);
-    }
+async fn acquire(turn: Arc<Semaphore>) -> OwnedSemaphorePermit {
+    turn.acquire_owned().await.expect("no semaphore is closed")
 }
 
 #[cfg(test)]
 mod tests {
-    use std::future::Future;
-    use std::pin::{Pin, pin};
+    use std::pin::Pin;
     use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
 
     use super::*;
+    use crate::http::{Connections, Limits};
 
-    fn peer(number: u8) -> IpAddr {
-        [192, 0, 2, number].into()
-    }
+    const LIMITS: Limits = Limits {
+        connections: 100,
+        connections_of_one_peer: 100,
+        first_header_wait: Duration::from_secs(1),
+        header_wait: Duration::from_secs(1),
+        header_bytes: 8 * 1024,
+        answer_wait: Duration::from_secs(1),
+        unsent_bytes: 1_000,
+        drain: Duration::from_secs(1),
+    };
 
-    fn login(number: u8) -> [u8; 32] {
-        [number; 32]
-    }
+    /// A login of the connection with a number, from an address.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct Login(&'static str, u8);
 
-    type Waiting<'a> = Pin<Box<dyn Future<Output = Result<Turn, Busy>> + 'a>>;
-
-    /// The turn, if it is there.
-    fn poll(waiting: &mut Waiting<'_>) -> Option<Result<Turn, Busy>> {
-        match waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(turn) => Some(turn),
-            Poll::Pending => None,
-        }
-    }
-
-    fn wait(turns: &Turns, of: u8, with: u8) -> Waiting<'_> {
-        let mut waiting: Waiting<'_> = Box::pin(turns.take(peer(of), login(with)));
-        assert!(poll(&mut waiting).is_none(), "the turn of {of} with {with} comes later");
-        waiting
-    }
-
-    /// A turn that is taken, and was the first.
-    fn taken(turns: &Turns) -> Turn {
-        let mut taking = pin!(turns.take(peer(99), login(99)));
-        match taking.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(turn)) => turn,
-            other => panic!("nobody waits: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn peers_take_turns_and_those_without_a_wrong_password_come_first() {
-        let turns = Turns::default();
-        let mut turn = taken(&turns);
-        let mut waiting = Vec::new();
-        // Three peers guess, and refill what they may have waiting.
-        for (of, with) in [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1)] {
-            waiting.push(((of, with), wait(&turns, of, with)));
-        }
-        let mut order = Vec::new();
-        let mut newcomer = None;
-        while !waiting.is_empty() || newcomer.is_some() {
-            drop(turn);
-            let at = waiting.iter_mut().position(|(_, waiting)| match poll(waiting) {
-                Some(next) => {
-                    newcomer = Some(next.unwrap());
-                    true
-                }
-                None => false,
-            });
-            let Some(at) = at else { break };
-            let ((of, with), _) = waiting.remove(at);
-            order.push((of, with));
-            turn = newcomer.take().unwrap();
-            turn.wrong();
-            if order.len() == 3 {
-                // It comes last, and has given no wrong password.
-                waiting.push(((4, 1), wait(&turns, 4, 1)));
+    /// The order in which `logins`, which arrived in this order, are compared; `gone` are those whose client has gone before.
+    fn order(logins: &[Login], gone: &[usize]) -> Vec<Login> {
+        let (turns, connections) = (Turns::new(), Connections::new(LIMITS, Arc::default()));
+        let mut callers: Vec<(Login, Caller)> = Vec::new();
+        for login in logins {
+            if !callers.iter().any(|(known, _)| known == login) {
+                callers.push((*login, connections.caller(login.0.parse().unwrap())));
             }
         }
-        assert_eq!(order, [(1, 1), (2, 1), (3, 1), (4, 1), (1, 2), (2, 2)]);
-    }
-
-    #[test]
-    fn a_right_password_ends_the_suspicion() {
-        let turns = Turns::default();
-        for is_right in [false, true] {
-            let first = taken(&turns);
-            let mut of_one = wait(&turns, 1, 1);
-            drop(first);
-            let turn = poll(&mut of_one).unwrap().unwrap();
-            turn.wrong();
-            if is_right {
-                turn.right();
+        let caller = |login: &Login| &callers.iter().find(|(known, _)| known == login).unwrap().1;
+        type Waiting<'a> = Pin<Box<dyn Future<Output = Turn> + 'a>>;
+        let mut waiting: Vec<(usize, Waiting<'_>)> = logins
+            .iter()
+            .enumerate()
+            .map(|(index, login)| (index, Box::pin(turns.next(caller(login))) as _))
+            .collect();
+        let (mut compared, mut running) = (Vec::new(), None);
+        let mut context = Context::from_waker(Waker::noop());
+        for round in 0..=logins.len() {
+            // A comparison ends, and the next one begins.
+            drop(running.take());
+            if round == 1 {
+                waiting.retain(|(index, _)| !gone.contains(index));
             }
-            let [mut one, mut two] = [wait(&turns, 1, 2), wait(&turns, 2, 1)];
-            drop(turn);
-            let got = [poll(&mut one), poll(&mut two)];
-            assert_eq!(got.each_ref().map(Option::is_some), [is_right, !is_right]);
+            // Several times, because a turn of one queue is needed to arrive in the next one.
+            for _ in 0..3 {
+                waiting.retain_mut(|(index, next)| match next.as_mut().poll(&mut context) {
+                    Poll::Pending => true,
+                    Poll::Ready(turn) => {
+                        assert!(running.replace(turn).is_none(), "two are compared at once");
+                        compared.push(logins[*index]);
+                        false
+                    }
+                });
+            }
+        }
+        assert!(waiting.is_empty(), "each has its turn");
+        compared
+    }
+
+    #[test]
+    fn peers_and_their_connections_take_turns() {
+        let (a, b, c) = ("10.0.0.1", "10.0.0.2", "10.0.0.3");
+        let cases: [(&str, &[Login], &[usize], &[Login]); 6] = [
+            ("one", &[Login(a, 1)], &[], &[Login(a, 1)]),
+            (
+                "the peer that came last waits for one of each other",
+                &[Login(a, 1), Login(a, 2), Login(a, 3), Login(b, 1), Login(b, 2), Login(c, 1)],
+                &[],
+                &[Login(a, 1), Login(b, 1), Login(c, 1), Login(a, 2), Login(b, 2), Login(a, 3)],
+            ),
+            (
+                "of one peer, a connection with many requests counts as one",
+                &[Login(a, 1), Login(a, 1), Login(a, 1), Login(a, 1), Login(a, 2)],
+                &[],
+                &[Login(a, 1), Login(a, 2), Login(a, 1), Login(a, 1), Login(a, 1)],
+            ),
+            (
+                "a network of IPv6 is one peer",
+                &[Login("2001:db8::1", 1), Login("2001:db8::2", 2), Login("2001:db8::3", 3), Login(b, 1)],
+                &[],
+                &[Login("2001:db8::1", 1), Login(b, 1), Login("2001:db8::2", 2), Login("2001:db8::3", 3)],
+            ),
+            (
+                "whoever has gone keeps nobody waiting",
+                &[Login(a, 1), Login(a, 2), Login(b, 1), Login(c, 1)],
+                &[1, 2],
+                &[Login(a, 1), Login(c, 1)],
+            ),
+            (
+                "all but one have gone",
+                &[Login(a, 1), Login(a, 2), Login(a, 3)],
+                &[1],
+                &[Login(a, 1), Login(a, 3)],
+            ),
+        ];
+        for (name, logins, gone, wanted) in cases {
+            assert_eq!(order(logins, gone), wanted, "{name}");
         }
     }
 
     #[test]
-    fn a_peer_may_have_only_some_different_logins_waiting() {
-        let turns = Turns::default();
-        let turn = taken(&turns);
-        let mut waiting: Vec<_> = (0..4).map(|number| wait(&turns, 1, number)).collect();
-        let mut refused: Waiting<'_> = Box::pin(turns.take(peer(1), login(9)));
-        assert_eq!(poll(&mut refused).map(|turn| turn.err()), Some(Some(Busy)));
-        waiting.push(wait(&turns, 1, 3));
-        waiting.push(wait(&turns, 2, 9));
-        // Those that leave make room, and get no turn.
-        waiting.drain(..4);
-        assert_eq!(turns.lock().waiting.len(), 2);
-        waiting.push(wait(&turns, 1, 9));
-        drop(turn);
-        assert!(poll(&mut waiting[0]).is_some_and(|turn| turn.is_ok()));
-    }
-
-    #[test]
-    fn a_turn_that_nobody_takes_is_passed_on() {
-        let turns = Turns::default();
-        let turn = taken(&turns);
-        let [gone, mut next] = [wait(&turns, 1, 1), wait(&turns, 2, 1)];
-        drop(turn);
-        assert!(poll(&mut next).is_none(), "the turn went to the other");
-        drop(gone);
-        assert!(poll(&mut next).is_some());
-        drop(next);
-        drop(taken(&turns));
-    }
-
-    #[test]
-    fn the_memory_of_suspects_is_bounded() {
-        let turns = Turns::default();
-        for number in 0..2_000_u32 {
-            Turn { turns: turns.clone(), peer: IpAddr::from(number.to_be_bytes()) }.wrong();
+    fn nothing_is_kept_of_peers_without_a_login() {
+        let turns = Turns::new();
+        for number in 0..1_000_u32 {
+            let held = turns.peer(IpAddr::from(number.to_be_bytes()));
+            assert_eq!((held.available_permits(), turns.peers.lock().unwrap().len()), (1, 1));
         }
-        assert_eq!(turns.lock().suspects.len(), SUSPECTS);
     }
 }

@@ -1,4 +1,4 @@
-//! What a change did that gave no good answer, by which answer it is found again, and an event's details.
+//! Changes without a clear answer, the ray of each answer, and an event's details.
 
 use zt_risk_exporter::cloudflare::{Client, Kind, Options, SideEffect};
 use zt_risk_exporter::model::{DetailedEvent, Event, Level};
@@ -13,7 +13,7 @@ async fn reset(client: &Client) -> (SideEffect, Kind) {
 }
 
 #[tokio::test]
-async fn a_change_without_an_answer_may_have_happened_and_a_refused_one_has_not() {
+async fn a_change_without_an_answer_may_have_happened_and_a_refused_one_did_not() {
     for (step, wanted) in [
         (Step::Close, SideEffect::Unknown),
         (bad(500, 1000, "oops"), SideEffect::Unknown),
@@ -31,7 +31,7 @@ async fn a_change_without_an_answer_may_have_happened_and_a_refused_one_has_not(
         let what = format!("{step:?}");
         let server = Canned::script([step]).await;
         let (effect, kind) = reset(&server.client()).await;
-        assert_eq!((effect, server.asked().len()), (wanted, 1), "{kind:?} {what}");
+        assert_eq!((effect, server.requests().len()), (wanted, 1), "{kind:?} {what}");
     }
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let options = Options { base_url: format!("http://{free}"), attempts: 1, ..Options::default() };
@@ -52,7 +52,7 @@ async fn every_attempt_reports_the_ray_of_its_answer() {
 }
 
 #[tokio::test]
-async fn details_come_with_their_events_only_where_they_are_asked_for() {
+async fn event_details_are_returned_only_on_request() {
     let user = r#"{"name":"n","email":"e","events":[
         {"event_details" : {"a":[1, "]}"]} ,"id":"1","name":"b","risk_level":"low","timestamp":"1970-01-01T00:00:01Z"},
         {"id":"2","name":"b","risk_level":"low","timestamp":"1970-01-01T00:00:01Z","event_details":null},

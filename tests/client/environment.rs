@@ -15,61 +15,61 @@ use zt_risk_exporter::cloudflare::{Client, Credentials, Options};
 
 use crate::canned::{ACCOUNT, Canned, DetailRequest, answer, budget, good};
 
-/// Set in the second process: what it is to ask.
+/// Set in the second process: the base URL to request.
 const BASE: &str = "ZT_TEST_BASE_URL";
-/// Set in the second process: the file that takes what it has to say.
-const SAID: &str = "ZT_TEST_SAID";
+/// Set in the second process: the file for the result.
+const RESULT_FILE: &str = "ZT_TEST_SAID";
 
-/// Runs in the second process: says what came of asking.
+/// Runs in the second process: sends a request and writes the result.
 #[tokio::test]
-async fn asked_from_another_environment() {
+async fn request_with_another_environment() {
     let Ok(base_url) = std::env::var(BASE) else { return };
     let options = Options { base_url, ..Options::default() };
     let token = Credentials::Token(SecretString::from("t"));
-    let said = match Client::new(ACCOUNT, token, budget(), options) {
+    let result = match Client::new(ACCOUNT, token, budget(), options) {
         Err(error) => error.to_string(),
         Ok(client) => match client.integrations().await {
             Err(error) => error.to_string(),
             Ok(_) => "answered".to_owned(),
         },
     };
-    std::fs::write(std::env::var(SAID).unwrap(), said).unwrap();
+    std::fs::write(std::env::var(RESULT_FILE).unwrap(), result).unwrap();
 }
 
-/// What a process with these variables, and none else that matters, makes of this base URL.
-async fn said(base_url: &str, variables: &[(&str, &str)]) -> String {
+/// The result of a request to this base URL in a process with these variables, and no others that matter.
+async fn result(base_url: &str, variables: &[(&str, &str)]) -> String {
     let file = tempfile::NamedTempFile::new().unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "environment::asked_from_another_environment"]);
+    command.args(["--exact", "environment::request_with_another_environment"]);
     for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"] {
         command.env_remove(name).env_remove(name.to_lowercase());
     }
     command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
     command.envs(variables.iter().copied());
-    command.env(BASE, base_url).env(SAID, file.path());
+    command.env(BASE, base_url).env(RESULT_FILE, file.path());
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     std::fs::read_to_string(file.path()).unwrap()
 }
 
 #[tokio::test]
-async fn https_goes_by_the_proxy_unless_excepted_and_loopback_never_does() {
+async fn https_uses_the_proxy_unless_excluded_and_loopback_never_does() {
     let proxy = Canned::script([answer(502, &[], "")]).await;
     let at_proxy = format!("http://me:s3cret@{}", proxy.address);
     let remote = "https://api.cloudflare.invalid/client/v4";
-    let text = said(remote, &[("HTTPS_PROXY", &at_proxy)]).await;
+    let text = result(remote, &[("HTTPS_PROXY", &at_proxy)]).await;
     let wanted = format!(
         "no connection to api.cloudflare.invalid through the proxy {}: the proxy refuses the connection (HTTP 502); check \
          HTTPS_PROXY, and retry later",
         proxy.address
     );
     assert_eq!(text, wanted);
-    let lines: Vec<String> = proxy.asked().into_iter().map(|asked| asked.line).collect();
+    let lines: Vec<String> = proxy.requests().into_iter().map(|asked| asked.line).collect();
     let twice = "a refused tunnel is asked for three times, and each time once more for its status";
     assert_eq!(lines, vec!["CONNECT api.cloudflare.invalid:443"; 6], "{twice}");
     let authorized =
         |asked: &DetailRequest| asked.head.to_lowercase().contains("proxy-authorization: basic bwu6cznjcmv0");
-    assert!(proxy.asked().iter().all(authorized), "{:?}", proxy.asked());
+    assert!(proxy.requests().iter().all(authorized), "{:?}", proxy.requests());
 
     for (value, wanted) in [
         (format!("{at_proxy}\n"), "the proxy refuses the connection (HTTP 502)"),
@@ -83,38 +83,38 @@ async fn https_goes_by_the_proxy_unless_excepted_and_loopback_never_does() {
             "HTTPS_PROXY is not the URL of a proxy: it must start with http",
         ),
     ] {
-        let text = said(remote, &[("HTTPS_PROXY", &value)]).await;
+        let text = result(remote, &[("HTTPS_PROXY", &value)]).await;
         assert!(text.contains(wanted) && !text.contains("s3cret"), "{value:?}: {text}");
     }
-    let text = said(remote, &[("HTTPS_PROXY", ""), ("https_proxy", &at_proxy)]).await;
+    let text = result(remote, &[("HTTPS_PROXY", ""), ("https_proxy", &at_proxy)]).await;
     assert!(text.contains("(HTTP 502); check https_proxy"), "{text}");
-    let asked = proxy.asked().len();
+    let asked = proxy.requests().len();
 
     let excepted = [("HTTPS_PROXY", at_proxy.as_str()), ("NO_PROXY", "cloudflare.invalid")];
-    let text = said(remote, &excepted).await;
+    let text = result(remote, &excepted).await;
     assert!(text.starts_with("no connection to api.cloudflare.invalid: "), "{text}");
     assert!(text.ends_with("; retry later; investigate if it persists"), "{text}");
-    assert_eq!(proxy.asked().len(), asked, "excepted");
+    assert_eq!(proxy.requests().len(), asked, "excepted");
 
     let api = Canned::script([good("[]")]).await;
     let base = format!("http://{}/client/v4", api.address);
-    assert_eq!(said(&base, &[("HTTP_PROXY", &at_proxy), ("ALL_PROXY", &at_proxy)]).await, "answered");
-    assert_eq!((proxy.asked().len(), api.asked().len()), (asked, 1), "loopback");
+    assert_eq!(result(&base, &[("HTTP_PROXY", &at_proxy), ("ALL_PROXY", &at_proxy)]).await, "answered");
+    assert_eq!((proxy.requests().len(), api.requests().len()), (asked, 1), "loopback");
 }
 
 #[tokio::test]
-async fn trust_anchors_that_someone_chose_must_be_there() {
+async fn configured_trust_anchors_must_exist() {
     let remote = "https://api.cloudflare.invalid";
-    let text = said(remote, &[("SSL_CERT_FILE", "/nowhere/roots.pem")]).await;
+    let text = result(remote, &[("SSL_CERT_FILE", "/nowhere/roots.pem")]).await;
     let wanted = "the trust anchors cannot be read: SSL_CERT_FILE contains no trust anchor: ";
     assert!(text.starts_with(wanted) && text.contains("/nowhere/roots.pem"), "{text}");
-    // On loopback nobody has to be trusted.
+    // On loopback no trust anchor is needed.
     let api = Canned::script([good("[]")]).await;
     let base = format!("http://{}", api.address);
-    assert_eq!(said(&base, &[("SSL_CERT_FILE", "/nowhere/roots.pem")]).await, "answered");
+    assert_eq!(result(&base, &[("SSL_CERT_FILE", "/nowhere/roots.pem")]).await, "answered");
 }
 
-/// A server over TLS that has nothing to say, and how often someone came.
+/// A TLS server that never answers, and the number of its connections.
 fn tls_server(certificate: &Certificate, key: &KeyPair) -> (SocketAddr, Arc<AtomicUsize>) {
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -132,7 +132,7 @@ fn tls_server(certificate: &Certificate, key: &KeyPair) -> (SocketAddr, Arc<Atom
         for stream in listener.incoming() {
             counted.fetch_add(1, Ordering::Relaxed);
             let mut connection = ServerConnection::new(Arc::clone(&config)).unwrap();
-            // That the client breaks the handshake off is what these tests are about.
+            // The client is expected to abort the handshake.
             let _ = connection.complete_io(&mut stream.unwrap());
         }
     });
@@ -140,7 +140,7 @@ fn tls_server(certificate: &Certificate, key: &KeyPair) -> (SocketAddr, Arc<Atom
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_not_trusted_is_told_in_words_and_not_tried_again() {
+async fn an_untrusted_certificate_is_explained_and_not_retried() {
     let params = |name: &str| CertificateParams::new([name.to_owned()]).unwrap();
     let mut past = params("127.0.0.1");
     (past.not_before, past.not_after) = (date_time_ymd(1996, 1, 1), date_time_ymd(1997, 1, 1));
@@ -163,7 +163,7 @@ async fn a_certificate_that_is_not_trusted_is_told_in_words_and_not_tried_again(
         std::fs::write(path, certificate.pem()).unwrap();
         let (address, visits) = tls_server(&certificate, &key);
         assert_eq!(
-            said(&format!("https://{address}"), variables).await,
+            result(&format!("https://{address}"), variables).await,
             format!(
                 "no connection to {address}: {wanted}; check SSL_CERT_FILE, and whether a proxy inspects TLS"
             )
@@ -173,19 +173,19 @@ async fn a_certificate_that_is_not_trusted_is_told_in_words_and_not_tried_again(
 }
 
 #[tokio::test]
-async fn what_does_not_speak_tls_is_told_in_words() {
+async fn a_server_without_tls_is_explained() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            // What is left unread would make the answer unreadable too.
+            // Unread data would make the kernel drop the answer.
             let _ = stream.read(&mut [0; 16_384]).unwrap();
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
         }
     });
     assert_eq!(
-        said(&format!("https://{address}"), &[]).await,
+        result(&format!("https://{address}"), &[]).await,
         format!(
             "no connection to {address}: the server does not speak TLS; retry later; investigate if it persists"
         )

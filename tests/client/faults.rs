@@ -1,4 +1,4 @@
-//! Bodies that never end, stand still, break off or swell: each meets a bound, early and with its name.
+//! Endless, stalled, truncated and oversized bodies: each reaches a limit early, and the error names it.
 
 use std::io::Write;
 use std::time::Duration;
@@ -26,7 +26,7 @@ async fn summary_error(step: Step, tune: impl FnOnce(&mut Options)) -> (Kind, St
     let mut options = server.options();
     tune(&mut options);
     let error = within_seconds(client(options, &budget()).summary()).await.unwrap_err();
-    assert_eq!(server.asked().len(), 1, "{error}: a body that has begun is not asked for again");
+    assert_eq!(server.requests().len(), 1, "{error}: a body that has begun is not asked for again");
     (error.kind(), error.to_string())
 }
 
@@ -36,7 +36,7 @@ fn shape(what: &str) -> (Kind, String) {
 }
 
 #[tokio::test]
-async fn a_packed_answer_is_unpacked() {
+async fn a_gzip_response_is_decompressed() {
     let whole = format!("{USERS}{USER}]}}}}");
     let members = [gzip([&whole[..50]]), gzip([&whole[50..]])].concat();
     for packed in [gzip([&whole]), members] {
@@ -47,7 +47,7 @@ async fn a_packed_answer_is_unpacked() {
 }
 
 #[tokio::test]
-async fn a_bomb_is_stopped_by_its_ratio() {
+async fn a_gzip_bomb_is_stopped_by_its_ratio() {
     let element = format!(r#"{{"name":"{}"}},"#, "x".repeat(1 << 20));
     let bomb = gzip(std::iter::once(USERS).chain(std::iter::repeat_n(element.as_str(), 6)));
     let (kind, text) = summary_error(answer(200, &["Content-Encoding: gzip"], bomb), |_| {}).await;
@@ -55,7 +55,7 @@ async fn a_bomb_is_stopped_by_its_ratio() {
 }
 
 #[tokio::test]
-async fn what_is_packed_badly_is_told() {
+async fn damaged_gzip_is_reported() {
     let whole = gzip([format!("{USERS}{USER}]}}}}")]);
     let mut flipped = whole.clone();
     let last = flipped.len() - 8;
@@ -73,7 +73,7 @@ async fn what_is_packed_badly_is_told() {
 }
 
 #[tokio::test]
-async fn an_endless_answer_meets_its_bounds() {
+async fn an_endless_response_reaches_its_limits() {
     let part = format!("{USER},").repeat(100);
     let spaces = " ".repeat(1 << 16);
     let endless = |part: &str| Step::Endless([head(200, &[], 1 << 40), USERS.into()].concat(), part.into());
@@ -97,7 +97,7 @@ async fn an_endless_answer_meets_its_bounds() {
 }
 
 #[tokio::test]
-async fn an_answer_that_stands_still_is_given_up() {
+async fn a_stalled_response_is_abandoned() {
     let hasty = |options: &mut Options| {
         options.idle_timeout = Duration::from_millis(100);
         options.connect_timeout = Duration::from_millis(100);
@@ -119,14 +119,14 @@ async fn an_answer_that_stands_still_is_given_up() {
     let asking = client(options, &budget());
     let error = within_seconds(asking.summary()).await.unwrap_err();
     assert_eq!(error.to_string(), "no response within 200ms; retry later; check the network if it persists");
-    assert_eq!(server.asked().len(), 3);
+    assert_eq!(server.requests().len(), 3);
     let user = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e".parse().unwrap();
     assert_eq!(asking.reset(user).await.unwrap_err().kind(), Kind::Timeout);
-    assert_eq!(server.asked().len(), 4);
+    assert_eq!(server.requests().len(), 4);
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_says_how_far_it_came() {
+async fn a_truncated_response_reports_how_much_arrived() {
     let cut = [head(200, &[], 500), USERS.into()].concat();
     let (kind, text) = summary_error(Step::Send(cut), |_| {}).await;
     assert_eq!(kind, Kind::Unavailable);

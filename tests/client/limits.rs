@@ -1,4 +1,4 @@
-//! Retries and rate limits: who is asked again, when, and how often.
+//! Retries and rate limits: which requests are repeated, when, and how often.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use zt_risk_exporter::cloudflare::{Credentials, Kind, Limiter, Options, Outcome}
 use crate::canned::{Canned, Step, TOKEN, answer, bad, budget, client, good, observed, within_seconds};
 
 #[tokio::test]
-async fn what_may_pass_is_asked_three_times_and_a_change_only_once() {
+async fn transient_failures_are_retried_twice_and_changes_never() {
     for (name, step) in [
         ("500", bad(500, 1000, "internal")),
         ("503", answer(503, &["Content-Type: text/html"], "")),
@@ -26,16 +26,16 @@ async fn what_may_pass_is_asked_three_times_and_a_change_only_once() {
 
         let server = Canned::script([step]).await;
         assert_eq!(server.client().integrations().await.unwrap_err().kind(), Kind::Unavailable, "{name}");
-        assert_eq!(server.asked().len(), 3, "{name}");
+        assert_eq!(server.requests().len(), 3, "{name}");
         let user = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e".parse().unwrap();
         assert_eq!(server.client().reset(user).await.unwrap_err().kind(), Kind::Unavailable, "{name}");
-        assert_eq!(server.asked().len(), 4, "{name}");
+        assert_eq!(server.requests().len(), 4, "{name}");
     }
 }
 
 #[tokio::test]
-async fn a_change_is_repeated_if_the_connection_was_never_made() {
-    // A port that was free a moment ago and has nobody listening.
+async fn a_change_is_retried_if_no_connection_was_made() {
+    // A port that was free a moment ago, so nothing listens on it.
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let options = Options { base_url: format!("http://{address}"), ..Options::default() };
     let (client, reports) = observed(options);
@@ -52,7 +52,7 @@ async fn a_change_is_repeated_if_the_connection_was_never_made() {
 }
 
 #[tokio::test]
-async fn a_rate_limit_is_waited_out_if_that_is_bearable_and_told_if_not() {
+async fn a_short_rate_limit_is_waited_for_and_a_long_one_is_reported() {
     let date = "Date: Wed, 21 Oct 2015 07:27:00 GMT";
     for (lines, wait) in [
         (&["Retry-After: 30"][..], Duration::from_secs(30)),
@@ -76,7 +76,7 @@ async fn a_rate_limit_is_waited_out_if_that_is_bearable_and_told_if_not() {
             if wait <= Duration::from_secs(60) {
                 assert_eq!(result.unwrap().rows, []);
                 assert!(budget.clock().now().since(before) >= wait, "{lines:?}");
-                assert_eq!(server.asked().len(), 2, "{lines:?}");
+                assert_eq!(server.requests().len(), 2, "{lines:?}");
                 continue;
             }
             let error = result.unwrap_err();
@@ -95,9 +95,9 @@ async fn a_rate_limit_is_waited_out_if_that_is_bearable_and_told_if_not() {
 }
 
 #[tokio::test]
-async fn a_wait_that_the_server_asks_for_is_no_wait_for_a_turn() {
+async fn retry_after_does_not_count_against_max_wait() {
     let patient = Duration::from_secs(330);
-    for (status, told, max_retry_wait, asked) in [
+    for (status, retry_after, max_retry_wait, asked) in [
         (429, 5, 5, 2),
         (429, 6, 5, 1),
         (429, 300, 5, 1),
@@ -106,32 +106,32 @@ async fn a_wait_that_the_server_asks_for_is_no_wait_for_a_turn() {
         (503, 6, 5, 1),
         (503, 1, 0, 1),
     ] {
-        let busy = answer(status, &[&format!("Retry-After: {told}")], "");
+        let busy = answer(status, &[&format!("Retry-After: {retry_after}")], "");
         let server = Canned::script([busy, good("[]")]).await;
         let max_retry_wait = Duration::from_secs(max_retry_wait);
         let options = Options { permit_timeout: patient, max_retry_wait, ..server.options() };
         let result = within_seconds(client(options, &budget()).integrations()).await;
-        let told = Duration::from_secs(told);
-        assert_eq!(server.asked().len(), asked, "{status} {told:?} {max_retry_wait:?}");
+        let retry_after = Duration::from_secs(retry_after);
+        assert_eq!(server.requests().len(), asked, "{status} {retry_after:?} {max_retry_wait:?}");
         match result {
             Ok(_) => assert_eq!(asked, 2),
-            Err(error) => assert_eq!((error.retry_after(), asked), (Some(told), 1)),
+            Err(error) => assert_eq!((error.retry_after(), asked), (Some(retry_after), 1)),
         }
     }
 }
 
 #[tokio::test]
-async fn nothing_is_tried_more_often_than_allowed() {
+async fn attempts_never_exceed_the_maximum() {
     for (attempts, tries) in [(0, 1), (1, 1), (2, 2), (4, 4)] {
         let server = Canned::script([Step::Close]).await;
         let options = Options { attempts, ..server.options() };
         within_seconds(client(options, &budget()).integrations()).await.unwrap_err();
-        assert_eq!(server.asked().len(), tries, "{attempts} allowed");
+        assert_eq!(server.requests().len(), tries, "{attempts} allowed");
     }
 }
 
 #[tokio::test]
-async fn inside_a_block_nothing_is_sent() {
+async fn no_request_is_sent_during_a_block() {
     let server = Canned::script([answer(429, &["Retry-After: 86400"], "")]).await;
     let asking = server.client();
     asking.behaviors().await.unwrap_err();
@@ -139,24 +139,24 @@ async fn inside_a_block_nothing_is_sent() {
     assert_eq!(error.kind(), Kind::Limited(Limiter::Cloudflare));
     assert!(error.retry_after().unwrap() > Duration::from_secs(60), "{error}");
     assert!(error.response().is_none());
-    assert_eq!(server.asked().len(), 1);
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn a_spent_budget_is_told_from_a_rate_limit() {
+async fn a_spent_budget_and_a_rate_limit_are_distinguished() {
     let server = Canned::script([good("[]")]).await;
-    // One request in five minutes, on a clock that keeps the wall's pace: no second one goes.
+    // One request in five minutes, on a clock at normal speed: a second one is not sent.
     let budget = Budget::new(1.0 / 1_200.0, Clock::system());
     let asking = client(server.options(), &budget);
     asking.integrations().await.unwrap();
     let error = asking.integrations().await.unwrap_err();
     assert_eq!(error.kind(), Kind::Limited(Limiter::Budget));
     assert_eq!(error.to_string(), "the request budget is used up; the next request is allowed in 300 s");
-    assert_eq!(server.asked().len(), 1);
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn what_the_server_says_is_left_narrows_the_budget() {
+async fn the_remaining_requests_that_the_server_reports_reduce_the_budget() {
     let limits = ["Ratelimit: \"default\";r=50;t=30, \"burst\";r=7;t=20"];
     for step in [answer(200, &limits, r#"{"success":true,"result":[]}"#), answer(404, &limits, "")] {
         let server = Canned::script([step]).await;
@@ -167,7 +167,7 @@ async fn what_the_server_says_is_left_narrows_the_budget() {
 }
 
 #[tokio::test]
-async fn a_server_in_trouble_may_say_how_long() {
+async fn retry_after_of_an_unavailable_server_is_respected() {
     let busy = |wait: &str| answer(503, &[&format!("Retry-After: {wait}")], "");
     let server = Canned::script([busy("50"), good("[]")]).await;
     let budget = budget();
@@ -178,7 +178,7 @@ async fn a_server_in_trouble_may_say_how_long() {
     let server = Canned::script([busy("3600")]).await;
     let error = server.client().integrations().await.unwrap_err();
     assert_eq!((error.kind(), error.retry_after()), (Kind::Unavailable, Some(Duration::from_secs(3_600))));
-    assert_eq!(server.asked().len(), 1);
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
@@ -194,10 +194,10 @@ async fn a_block_belongs_to_its_credential() {
     assert!(budget.status().blocked_until.is_some());
     let same = blocked.with_credentials(Credentials::Token(SecretString::from(TOKEN))).unwrap();
     assert!(same.integrations().await.is_err());
-    assert_eq!(server.asked().len(), 1, "the same token stays blocked");
+    assert_eq!(server.requests().len(), 1, "the same token stays blocked");
 
     let other = blocked.with_credentials(Credentials::Token(SecretString::from("other-token"))).unwrap();
     assert_eq!(budget.status().blocked_until, None);
     other.integrations().await.unwrap();
-    assert_eq!(server.asked().len(), 2);
+    assert_eq!(server.requests().len(), 2);
 }

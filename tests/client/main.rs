@@ -1,4 +1,4 @@
-//! The API client against a server that answers what it is told to, and the simulator over real HTTP.
+//! The API client against a server that returns scripted responses, and the simulator over real HTTP.
 //!
 //! What belongs here needs the client, the simulator, the model and the clock, and nothing else: no state file, no
 //! collector, no configuration. A test of what the exporter makes of the answers belongs to `daemon`, a test of a
@@ -9,6 +9,7 @@
 #[path = "../shared/canned.rs"]
 mod canned;
 mod effects;
+mod endpoint;
 mod environment;
 mod errors;
 mod faults;

@@ -1,4 +1,4 @@
-//! Each operation: what is sent, and what becomes of a good answer.
+//! Each operation: the request, and the value of a successful response.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use zt_risk_exporter::model::{
 
 use crate::canned::{ACCOUNT, Canned, answer, budget, client, good};
 
-/// What an unexpected field says, without its value.
+/// The description of an unexpected field, without its value.
 fn odd(fields: &OddFields) -> Vec<(&'static str, &'static str, Option<usize>)> {
     fields.iter().map(|odd| (odd.field, odd.found.as_str(), odd.first_row)).collect()
 }
@@ -84,13 +84,13 @@ async fn behaviors_are_read_and_changed() {
     );
     assert_eq!(server.lines(), ["GET /behaviors", "PUT /behaviors", "PUT /behaviors"]);
     assert_eq!(
-        server.asked()[1].body,
+        server.requests()[1].body,
         r#"{"behaviors":{"imp_travel":{"enabled":false,"risk_level":"low"}}}"#
     );
 }
 
 #[tokio::test]
-async fn a_row_that_is_not_as_documented_spoils_no_other() {
+async fn a_malformed_row_does_not_affect_others() {
     let good_row = r#"{"enabled":true,"risk_level":"low"}"#;
     for bad_row in [r#"{"enabled":null}"#, r#"{"risk_level":"low"}"#, r#"{"enabled":{}}"#, "null", "[]"] {
         let server = Canned::script([
@@ -129,7 +129,7 @@ const SUMMARY: &str = r#"{"errors":[{"code":1000,"message":"message"}],"messages
     "result_info":{"count":1,"page":1,"per_page":20,"total_count":1,"total_pages":1}}"#;
 
 #[tokio::test]
-async fn the_summary_keeps_names_only_if_asked() {
+async fn the_summary_keeps_names_only_on_request() {
     for names in [Pii::Drop, Pii::Keep] {
         let server = Canned::script([answer(200, &["Date: Wed, 21 Oct 2015 07:28:00 GMT"], SUMMARY)]).await;
         let mut options = server.options();
@@ -150,7 +150,7 @@ async fn the_summary_keeps_names_only_if_asked() {
 }
 
 #[tokio::test]
-async fn a_user_is_read_with_what_stands_around_the_events() {
+async fn a_user_is_read_with_the_fields_beside_the_events() {
     let event = r#"{"id":"id","name":"imp_travel","risk_level":"low","timestamp":"2019-12-27T18:11:19.117Z","event_details":{}}"#;
     let around =
         r#""name":"name","email":"email","last_reset_time":"2019-12-27T18:11:19.117Z","risk_level":"odd""#;
@@ -175,7 +175,7 @@ async fn a_user_is_read_with_what_stands_around_the_events() {
 }
 
 #[tokio::test]
-async fn success_is_all_that_a_reset_and_a_removal_need() {
+async fn a_reset_and_a_removal_need_only_success() {
     for body in
         [r#"{"success":true,"result":{}}"#, r#"{"success":true,"result":null}"#, r#"{"success":true}"#]
     {
@@ -191,7 +191,7 @@ async fn success_is_all_that_a_reset_and_a_removal_need() {
 }
 
 #[tokio::test]
-async fn integrations_are_listed_made_read_changed_and_found() {
+async fn integrations_are_listed_created_read_changed_and_found() {
     let server = Canned::start(|_, asked| {
         match asked.line.ends_with("/integrations") && asked.line.starts_with("GET") {
             true => good(&format!("[{RECORDED}]")),
@@ -236,14 +236,14 @@ async fn integrations_are_listed_made_read_changed_and_found() {
         ]
     );
     let tenant = r#""tenant_url":"https://example.oktapreview.com""#;
-    let bodies: Vec<String> = server.asked().into_iter().map(|asked| asked.body).collect();
+    let bodies: Vec<String> = server.requests().into_iter().map(|asked| asked.body).collect();
     assert_eq!(bodies[1], format!(r#"{{"integration_type":"Okta",{tenant}}}"#));
     assert_eq!(bodies[2], format!(r#"{{"integration_type":"Okta","reference_id":"mine",{tenant}}}"#));
     assert_eq!(bodies[4], format!(r#"{{"active":false,"reference_id":"mine",{tenant}}}"#));
 }
 
 #[tokio::test]
-async fn a_token_says_until_when_it_works() {
+async fn the_verification_of_a_token_gives_its_expiry() {
     for (result, state, expires) in [
         (
             r#"{"id":"x","status":"active","expires_on":"2019-12-27T18:11:19.117Z"}"#,
@@ -258,19 +258,19 @@ async fn a_token_says_until_when_it_works() {
         let server = Canned::script([good(result)]).await;
         let token = server.client().verify_token().await.unwrap();
         assert_eq!((token.state, token.expires), (state, expires), "{result}");
-        assert_eq!(server.asked()[0].line, "GET /client/v4/user/tokens/verify");
+        assert_eq!(server.requests()[0].line, "GET /client/v4/user/tokens/verify");
     }
 }
 
 #[tokio::test]
-async fn requests_carry_one_kind_of_credentials_and_say_who_asks() {
+async fn requests_carry_one_kind_of_credentials_and_a_user_agent() {
     let server = Canned::script([good("[]")]).await;
     let key = |email: &str, key: &str| Credentials::Key { email: email.into(), key: SecretString::from(key) };
     let client = server.client();
     client.integrations().await.unwrap();
     let by_key = client.with_credentials(key("me@example.com", "k3y")).unwrap();
     by_key.integrations().await.unwrap();
-    let heads: Vec<String> = server.asked().into_iter().map(|asked| asked.head.to_lowercase()).collect();
+    let heads: Vec<String> = server.requests().into_iter().map(|asked| asked.head.to_lowercase()).collect();
     for (head, has, lacks) in [
         (&heads[0], "authorization: bearer t0ken-of-the-tests", "x-auth"),
         (&heads[1], "x-auth-email: me@example.com\r\nx-auth-key: k3y", "authorization"),
@@ -280,7 +280,7 @@ async fn requests_carry_one_kind_of_credentials_and_say_who_asks() {
         assert!(head.contains(agent) && head.contains("accept-encoding: gzip\r\n"), "{head}");
     }
     assert_eq!(by_key.verify_token().await.unwrap_err().kind(), Kind::Invalid);
-    assert_eq!(server.asked().len(), 2);
+    assert_eq!(server.requests().len(), 2);
 
     for (account, credentials, wanted) in [
         ("0123", key("a", "b"), "the account id must be 32 hexadecimal digits"),
@@ -307,7 +307,7 @@ async fn requests_carry_one_kind_of_credentials_and_say_who_asks() {
 }
 
 #[tokio::test]
-async fn a_user_is_not_lost_for_an_odd_field() {
+async fn a_user_with_an_unexpected_field_is_kept() {
     let row = |fields: &str| format!(r#"{{"user_id":"{USER}",{fields}}}"#);
     let unknown = Timestamp::UNKNOWN;
     for (fields, tuple, wanted) in [
@@ -356,7 +356,7 @@ async fn a_user_is_not_lost_for_an_odd_field() {
 }
 
 #[tokio::test]
-async fn events_whose_fields_change_shape_are_read_or_named() {
+async fn events_with_unexpected_fields_are_read_or_reported() {
     let date = r#""timestamp":"2019-12-27T18:11:19.117Z""#;
     for (event, wanted, reasons) in [
         (
@@ -426,7 +426,7 @@ async fn events_whose_fields_change_shape_are_read_or_named() {
 }
 
 #[tokio::test]
-async fn an_integration_with_null_fields_stays_and_one_listed_twice_is_one() {
+async fn an_integration_with_null_fields_is_kept_and_a_duplicate_is_dropped() {
     let nulls = format!(
         r#"[{{"id":"{INTEGRATION}","active":null,"reference_id":null,"tenant_url":null,"integration_type":null,"created_at":null}}]"#
     );

@@ -1,4 +1,4 @@
-//! Lists in pages: from servers that turn them, ignore the wish, count wrongly, or change in between.
+//! Lists in pages: from servers that page, ignore the page size, count wrongly, or change in between.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +29,7 @@ fn query(asked: &DetailRequest, key: &str) -> Option<usize> {
     Some(value.parse().unwrap())
 }
 
-/// A server of `total` users in pages of 20, or of the wanted size up to `largest`.
+/// A server of `total` users in pages of 20, or of the requested size up to `largest`.
 async fn paging(total: usize, largest: usize) -> Canned {
     Canned::start(move |_, asked| {
         let size = query(asked, "per_page").unwrap_or(20).min(largest);
@@ -50,7 +50,7 @@ fn partial(reason: &str) -> Completeness {
 }
 
 #[tokio::test]
-async fn all_pages_are_read_in_the_largest_size_that_is_granted() {
+async fn all_pages_are_read_in_the_largest_accepted_size() {
     for (largest, wanted) in [
         (1_000, &["/summary", "/summary?page=1&per_page=1000", "/summary?page=2&per_page=1000"][..]),
         (
@@ -80,7 +80,7 @@ async fn all_pages_are_read_in_the_largest_size_that_is_granted() {
 }
 
 #[tokio::test]
-async fn what_was_learned_of_pages_is_remembered() {
+async fn the_accepted_page_size_is_remembered() {
     for (largest, wanted) in [
         (1_000, vec!["GET /summary?page=1&per_page=1000"]),
         (20, vec!["GET /summary", "GET /summary?page=2"]),
@@ -88,14 +88,14 @@ async fn what_was_learned_of_pages_is_remembered() {
         let server = paging(40, largest).await;
         let client = server.client();
         client.summary().await.unwrap();
-        let before = server.asked().len();
+        let before = server.requests().len();
         assert_eq!(client.summary().await.unwrap().completeness, Completeness::Complete);
         assert_eq!(server.lines()[before..], wanted);
     }
 }
 
 #[tokio::test]
-async fn a_size_that_is_refused_is_not_asked_for_again() {
+async fn a_refused_page_size_is_not_requested_again() {
     let server = Canned::start(|_, asked| match query(asked, "per_page") {
         Some(_) => bad(400, 1004, "per_page is too large"),
         None => {
@@ -115,11 +115,11 @@ async fn a_size_that_is_refused_is_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_size_that_is_refused_after_it_was_granted_is_not_asked_for_again() {
+async fn a_page_size_that_is_refused_later_is_not_requested_again() {
     let server = Canned::start(|before, asked| {
         let number = query(asked, "page").unwrap_or(1);
         match query(asked, "per_page") {
-            // The first reading asks without a size, then with one.
+            // The first reading sends a request without a size, then one with a size.
             Some(_) if before < 2 => page((0..4).map(user), r#""total_pages":1,"total_count":4"#),
             Some(_) => bad(400, 1004, "per_page is too large"),
             None => page((number * 2 - 2..number * 2).map(user), r#""total_pages":2,"total_count":4"#),
@@ -132,7 +132,7 @@ async fn a_size_that_is_refused_after_it_was_granted_is_not_asked_for_again() {
         &["GET /summary?page=1&per_page=1000", "GET /summary", "GET /summary?page=2"],
         &["GET /summary", "GET /summary?page=2"],
     ] {
-        let before = server.asked().len();
+        let before = server.requests().len();
         let summary = client.summary().await.unwrap();
         assert_eq!((summary.rows.len(), summary.completeness), (4, Completeness::Complete));
         assert_eq!(server.lines()[before..], *wanted);
@@ -140,7 +140,7 @@ async fn a_size_that_is_refused_after_it_was_granted_is_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn without_a_promise_of_more_one_request_is_all() {
+async fn without_a_sign_of_more_pages_one_request_is_sent() {
     for (info, completeness) in [
         ("", Completeness::Complete),
         (r#""total_count":3"#, Completeness::Complete),
@@ -152,20 +152,20 @@ async fn without_a_promise_of_more_one_request_is_all() {
         let server = Canned::script([page((0..3).map(user), info)]).await;
         let summary = read(&server).await;
         assert_eq!((summary.rows.len(), summary.completeness), (3, completeness), "{info}");
-        assert_eq!(server.asked().len(), 1, "{info}");
+        assert_eq!(server.requests().len(), 1, "{info}");
     }
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_turn_pages_is_noticed() {
+async fn a_server_that_repeats_a_page_is_detected() {
     let server = Canned::script([page((0..3).map(user), r#""total_count":2000,"total_pages":100"#)]).await;
     let summary = read(&server).await;
     assert_eq!((summary.rows.len(), summary.completeness), (3, partial("page 2 repeats earlier pages")));
-    assert_eq!(server.asked().len(), 3);
+    assert_eq!(server.requests().len(), 3);
 }
 
 #[tokio::test]
-async fn totals_that_are_not_delivered_make_a_list_partial() {
+async fn a_list_shorter_than_its_total_is_partial() {
     for (second, completeness) in [
         (page([], r#""total_count":5"#), partial("3 of 5 elements arrived")),
         (page((3..4).map(user), r#""total_count":5"#), partial("page 3 repeats earlier pages")),
@@ -191,7 +191,7 @@ async fn totals_that_are_not_delivered_make_a_list_partial() {
 }
 
 #[tokio::test]
-async fn a_page_that_fails_makes_the_list_partial_unless_every_request_would_fail() {
+async fn a_failed_page_makes_the_list_partial_unless_every_request_would_fail() {
     for (second, kind) in [
         (bad(429, 971, "wait"), Some(Kind::Limited(zt_risk_exporter::cloudflare::Limiter::Cloudflare))),
         (bad(401, 10000, "Authentication error"), Some(Kind::Refused)),
@@ -227,10 +227,10 @@ async fn a_page_that_fails_makes_the_list_partial_unless_every_request_would_fai
 
 #[tokio::test]
 async fn rows_are_counted_whether_they_can_be_read_or_not() {
-    let nobody = "{}".to_owned();
+    let anonymous = "{}".to_owned();
     let broken = |number: usize| user(number).replace("\"low\"", "[]");
     let mut many: Vec<String> = (0..199).map(user).collect();
-    many.push(nobody.clone());
+    many.push(anonymous.clone());
     let broken_from =
         |good: usize, bad: usize| (0..good).map(user).chain((good..good + bad).map(broken)).collect();
     let one_broken = |good: usize| broken_from(good, 1);
@@ -276,7 +276,7 @@ async fn rows_are_counted_whether_they_can_be_read_or_not() {
         ),
         (vec![user(1), user(1), broken(1)], 1, (1, 0, 0, Completeness::Complete)),
         (vec![user(1), broken(2), broken(2)], 2, (1, 1, 0, Completeness::Complete)),
-        (vec![user(1), nobody], 2, (1, 0, 1, Completeness::Complete)),
+        (vec![user(1), anonymous], 2, (1, 0, 1, Completeness::Complete)),
     ] {
         let server = Canned::script([page(users, &format!(r#""total_count":{total}"#))]).await;
         let summary = read(&server).await;
@@ -286,7 +286,7 @@ async fn rows_are_counted_whether_they_can_be_read_or_not() {
 }
 
 #[tokio::test]
-async fn unreadable_rows_are_known_again_however_many_they_are() {
+async fn unreadable_rows_are_recognized_on_later_pages() {
     let broken = |number: usize| user(number).replace("\"low\"", "[]");
     let many = 100_000;
     let server = Canned::start(move |_, asked| {
@@ -340,7 +340,7 @@ async fn events_come_in_pages_too() {
     assert_eq!((ids, user.completeness), (vec!["e0", "e1", "e2", "e3", "e4", "e5"], Completeness::Complete));
 }
 
-/// 45 users in pages of 20, and how the server says that there are more: as `(result_info, Link)` for a page.
+/// 45 users in pages of 20, and the server's sign of more pages: as `(result_info, Link)` for a page.
 async fn without_totals(
     how: impl Fn(usize) -> (String, String) + Send + 'static,
     follow: impl Fn(&DetailRequest) -> usize + Send + 'static,
@@ -361,7 +361,7 @@ async fn without_totals(
 }
 
 #[tokio::test]
-async fn every_sign_of_more_is_followed_to_the_end() {
+async fn every_sign_of_more_pages_is_followed_to_the_end() {
     let by_page = |asked: &DetailRequest| query(asked, "page").unwrap_or(1);
     let by_cursor =
         |parameter: &'static str| move |asked: &DetailRequest| query(asked, parameter).unwrap_or(1);
@@ -449,9 +449,9 @@ async fn every_sign_of_more_is_followed_to_the_end() {
 }
 
 #[tokio::test]
-async fn a_sign_of_more_that_cannot_be_followed_makes_a_list_partial() {
+async fn a_sign_of_more_pages_that_cannot_be_followed_makes_a_list_partial() {
     for (info, link, completeness, requests) in [
-        // Nothing but a full page speaks for more, and the server has no pages.
+        // Only a full page suggests more, and the server has no pages.
         (r#""per_page":20"#, "", Completeness::Complete, 3),
         (r#""per_page":20,"cursor":"abc""#, "", partial("page 2 repeats earlier pages"), 4),
         (r#""per_page":20,"total_count":"45""#, "", partial("page 2 repeats earlier pages"), 3),
@@ -466,12 +466,12 @@ async fn a_sign_of_more_that_cannot_be_followed_makes_a_list_partial() {
         let server = without_totals(move |_| (info.to_owned(), link.to_owned()), |_| 1).await;
         let summary = read(&server).await;
         assert_eq!((summary.rows.len(), summary.completeness), (20, completeness), "{info} {link}");
-        assert_eq!(server.asked().len(), requests, "{info} {link}: {:?}", server.lines());
+        assert_eq!(server.requests().len(), requests, "{info} {link}: {:?}", server.lines());
     }
 }
 
 #[tokio::test]
-async fn totals_that_count_something_else_are_no_proof_of_a_cut() {
+async fn totals_that_count_something_else_do_not_prove_truncation() {
     for (users, info, rows) in [
         (
             vec![user(0), user(1), user(1)],
@@ -484,7 +484,7 @@ async fn totals_that_count_something_else_are_no_proof_of_a_cut() {
         let server = Canned::script([page(users, info)]).await;
         let summary = read(&server).await;
         assert_eq!((summary.rows.len(), summary.completeness), (rows, Completeness::Complete), "{info}");
-        assert_eq!(server.asked().len(), 1, "{info}");
+        assert_eq!(server.requests().len(), 1, "{info}");
     }
     let null =
         |info: &str| answer(200, &[], format!(r#"{{"success":true,"result":{{"users":null}}{info}}}"#));
@@ -507,7 +507,7 @@ async fn totals_that_count_something_else_are_no_proof_of_a_cut() {
 }
 
 #[tokio::test]
-async fn a_users_events_are_followed_and_bounded_too() {
+async fn the_pages_of_a_users_events_are_followed_and_bounded() {
     let event = |number: usize| {
         format!(
             r#"{{"id":"e{number}","name":"n","risk_level":"high","timestamp":"2019-12-27T18:{:02}:{:02}Z"}}"#,
@@ -567,8 +567,8 @@ async fn the_names_of_all_pages_share_one_limit() {
 }
 
 #[tokio::test]
-async fn larger_pages_are_not_tried_where_they_would_not_help() {
-    // A page that is as large as the one that would be asked for, and a page whose text takes much of the room.
+async fn larger_pages_are_not_tried_if_they_would_not_help() {
+    // A page as large as the one that would be requested, and a page whose text takes much of the limit.
     for (users, pii, text_bytes) in [(1_000, Pii::Drop, 1 << 20), (20, Pii::Keep, 10_000)] {
         let server = Canned::start(move |_, asked| {
             let from = (query(asked, "page").unwrap_or(1) - 1) * users;

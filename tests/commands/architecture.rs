@@ -41,7 +41,7 @@ fn module_of(path: &Path) -> Module {
     path.iter().map(|part| part.to_str().unwrap().to_owned()).collect()
 }
 
-/// The modules that `source` names by a path that begins with `crate::` or `super::`, comments apart.
+/// The modules that `source` names by a path that begins with `crate::` or `super::`, ignoring comments.
 fn imported(module: &Module, source: &str, modules: &BTreeSet<Module>) -> BTreeSet<Module> {
     let code: Vec<_> = source.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
     let code = code.join("\n");
@@ -60,7 +60,7 @@ fn imported(module: &Module, source: &str, modules: &BTreeSet<Module>) -> BTreeS
     found.into_iter().filter_map(file_of).filter(|imported| imported != module).collect()
 }
 
-/// The paths that a `use` or an expression goes on with, with those in braces, one by one.
+/// The paths after `crate::` in a `use` or an expression; those in braces one by one.
 fn targets(base: &[String], rest: &str) -> Vec<Module> {
     let mut path = base.to_vec();
     let mut rest = rest;
@@ -73,6 +73,7 @@ fn targets(base: &[String], rest: &str) -> Vec<Module> {
             Some(further) => rest = further,
             None if end == 0 && rest.starts_with('{') => {
                 let list = &rest[1..rest.find('}').unwrap_or(rest.len())];
+                assert!(!list.contains('{'), "braces inside braces hide imports from this test: {list}");
                 return list.split(',').flat_map(|item| targets(&path, item.trim())).collect();
             }
             None => return vec![path],
@@ -108,6 +109,20 @@ fn a_room_imports_only_rooms_below_it() {
         }
     }
     assert!(up.is_empty(), "these imports point up:\n{}", up.join("\n"));
+}
+
+/// The client and the simulator share only what carries both, so that they do not share a mistake. The client needs no
+/// database, and the database knows nothing of its rows.
+#[test]
+fn the_client_the_simulator_and_the_store_import_only_what_they_may() {
+    for (room, allowed) in
+        [("simulator", &["clock", "http"][..]), ("cloudflare", &["clock", "model"]), ("store", &["clock"])]
+    {
+        let of_room = imports().into_iter().filter(|(module, _)| module[0] == room);
+        let others = of_room.flat_map(|(_, imported)| imported).map(|other| other[0].clone());
+        let others: BTreeSet<_> = others.filter(|other| other != room).collect();
+        assert_eq!(others, allowed.iter().map(|&name| name.to_owned()).collect(), "{room}");
+    }
 }
 
 /// A module and those inside it count as one family: a parent may name its children and they may name it.

@@ -1,4 +1,4 @@
-//! `backfill` against the simulated API: what it writes is what happened, and it goes on where it was stopped.
+//! `backfill` against the simulated API: it writes the events that happened, and resumes where it was stopped.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ use zt_risk_exporter::internals::config::{Config, Flags};
 use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule, Scenario, Simulator};
 
 const ACCOUNT: &str = "0123456789abcdef0123456789abcdef";
-/// A date that has nothing to do with today.
+/// A fixed date, so that today's date does not matter.
 const NOW: i64 = 1_900_000_000;
 const HOUR: i64 = 3_600;
 const BEHAVIORS: [&str; 3] = ["imp_travel", "high_dlp", "malicious_file"];
@@ -92,15 +92,20 @@ impl Rig {
         fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// How often single users were asked for.
-    fn asked(&self) -> usize {
-        self.simulator.truth().requests.iter().filter(|request| request.endpoint == Endpoint::User).count()
+    /// The number of requests for single users.
+    fn requests(&self) -> usize {
+        self.simulator
+            .ground_truth()
+            .requests
+            .iter()
+            .filter(|request| request.endpoint == Endpoint::User)
+            .count()
     }
 
     /// What happened in each hour, by behavior and level.
-    fn truth(&self) -> BTreeMap<(String, String, i64), u64> {
+    fn ground_truth(&self) -> BTreeMap<(String, String, i64), u64> {
         let mut truth = BTreeMap::new();
-        for event in self.simulator.truth().events {
+        for event in self.simulator.ground_truth().events {
             let seconds = event.timestamp.millis().div_euclid(1_000);
             let late = event.timestamp.millis() % 1_000 > 0;
             if (1_899_827_200..NOW).contains(&(seconds - i64::from(!late))) {
@@ -143,15 +148,15 @@ fn by_hour(text: &str) -> BTreeMap<(String, String, i64), u64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_written_is_what_happened_hour_by_hour() {
+async fn the_file_has_the_events_of_each_hour() {
     let rig = Rig::start(scenario(40, ""), 1.0).await;
     let report = rig.run("past.om", &[]).await.unwrap().to_string();
-    let (text, truth) = (rig.text("past.om"), rig.truth());
+    let (text, truth) = (rig.text("past.om"), rig.ground_truth());
     assert!(truth.values().sum::<u64>() > 80, "{truth:?}");
     assert_eq!(by_hour(&text), truth);
     assert_eq!(text.lines().filter(|line| line.starts_with("# TYPE")).count(), 1);
     assert!(text.ends_with("\n# EOF\n"));
-    assert_eq!(rig.asked(), 40, "those with older events only are not asked for");
+    assert_eq!(rig.requests(), 40, "those with older events only are not asked for");
     assert!(report.contains(&format!("{} events", truth.values().sum::<u64>())), "{report}");
     let mode = fs::metadata(rig.path("past.om")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -159,11 +164,11 @@ async fn what_is_written_is_what_happened_hour_by_hour() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_there_is_not_replaced_and_nobody_is_asked() {
+async fn an_existing_file_is_not_replaced_and_no_request_is_sent() {
     let rig = Rig::start(scenario(3, ""), 1.0).await;
     fs::write(rig.path("past.om"), "mine").unwrap();
     assert!(matches!(rig.run("past.om", &[]).await, Err(Error::Usage(_))));
-    assert_eq!((rig.text("past.om").as_str(), rig.simulator.truth().requests.len()), ("mine", 0));
+    assert_eq!((rig.text("past.om").as_str(), rig.simulator.ground_truth().requests.len()), ("mine", 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,7 +177,7 @@ async fn an_event_that_is_listed_twice_counts_once() {
         let rig = Rig::start(scenario(users, &format!("api: {{ pages: {pages} }}")), 1.0).await;
         rig.simulator.inject(FaultRule::at(Endpoint::User, Fault::DuplicatedRows));
         rig.run("past.om", &["--budget-share", "1"]).await.unwrap();
-        let (found, truth) = (by_hour(&rig.text("past.om")), rig.truth());
+        let (found, truth) = (by_hour(&rig.text("past.om")), rig.ground_truth());
         if pages == "whole" {
             assert_eq!(found, truth);
         } else {
@@ -187,17 +192,17 @@ async fn an_event_that_is_listed_twice_counts_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stopped_anywhere_it_goes_on_and_writes_the_same() {
+async fn an_interrupted_backfill_resumes_with_the_same_result() {
     let users = 30;
     let rig = Rig::start(scenario(users, "latency_ms: 15"), 1.0).await;
     rig.run("whole.om", &["--budget-share", "1"]).await.unwrap();
-    let before = rig.asked();
+    let before = rig.requests();
     let mut stops = 0;
     loop {
-        let asked = rig.asked();
+        let asked = rig.requests();
         let stop = async {
             // Some users further, in the middle of a request.
-            while rig.asked() < asked + 7 {
+            while rig.requests() < asked + 7 {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
@@ -210,13 +215,13 @@ async fn stopped_anywhere_it_goes_on_and_writes_the_same() {
         for secret in ["@example.com", "Name ", "secret-"] {
             assert!(!kept.contains(secret), "{secret} in {kept}");
         }
-        for user in rig.simulator.truth().users {
+        for user in rig.simulator.ground_truth().users {
             assert!(!kept.contains(&user.user.to_string()), "{kept}");
         }
     }
     assert!(stops >= 3, "{stops}");
     assert_eq!(rig.text("parts.om"), rig.text("whole.om"));
-    let asked = rig.asked() - before;
+    let asked = rig.requests() - before;
     assert!(
         (users..=users + stops).contains(&asked),
         "{asked} requests for {users} users, stopped {stops} times"
@@ -224,7 +229,7 @@ async fn stopped_anywhere_it_goes_on_and_writes_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_flags_or_a_spoilt_file_do_not_go_on() {
+async fn other_flags_or_a_damaged_file_prevent_resuming() {
     let rig = Rig::start(scenario(3, ""), 1.0).await;
     rig.simulator.inject(FaultRule::at(Endpoint::User, Fault::NullResult));
     rig.simulator.inject(FaultRule::at(Endpoint::Summary, Fault::BadGateway));
@@ -241,16 +246,16 @@ async fn other_flags_or_a_spoilt_file_do_not_go_on() {
     assert!(matches!(rig.run("past.om", &[]).await, Err(Error::File { .. })));
     fs::write(rig.path("past.om.progress"), kept).unwrap();
     rig.run("past.om", &[]).await.unwrap();
-    assert_eq!(by_hour(&rig.text("past.om")), rig.truth());
+    assert_eq!(by_hour(&rig.text("past.om")), rig.ground_truth());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn passing_trouble_is_waited_out_and_a_user_who_left_is_passed_over() {
+async fn temporary_errors_are_retried_and_removed_users_skipped() {
     // Fast enough for pauses of minutes.
     let rig = Rig::start(scenario(12, ""), 2_000.0).await;
     rig.simulator.inject(FaultRule::at(Endpoint::User, Fault::BadGateway).times(7));
     rig.run("past.om", &[]).await.unwrap();
-    assert_eq!(by_hour(&rig.text("past.om")), rig.truth());
+    assert_eq!(by_hour(&rig.text("past.om")), rig.ground_truth());
 
     let missing = Fault::Status { status: 404, code: 1_001, message: "no such user".to_owned() };
     rig.simulator.inject(FaultRule::at(Endpoint::User, missing).times(1));
@@ -259,13 +264,13 @@ async fn passing_trouble_is_waited_out_and_a_user_who_left_is_passed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_budget_is_kept_over_a_restart() {
+async fn the_budget_is_kept_across_a_restart() {
     let (users, speed) = (30, 500.0);
     let rig = Rig::start(scenario(users, ""), speed).await;
     // Of 1,200 requests 24: a first run that is stopped has spent some of them.
     let flags = ["--budget-share", "0.02"];
     let stop = async {
-        while rig.asked() < 15 {
+        while rig.requests() < 15 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
@@ -274,18 +279,19 @@ async fn the_budget_is_kept_over_a_restart() {
         () = stop => {}
     }
     rig.run("past.om", &flags).await.unwrap();
-    let mut arrived: Vec<_> = rig.simulator.truth().requests.iter().map(|request| request.arrived).collect();
+    let mut arrived: Vec<_> =
+        rig.simulator.ground_truth().requests.iter().map(|request| request.arrived).collect();
     arrived.sort_unstable();
     let busiest = arrived.iter().map(|end| {
         arrived.iter().filter(|other| *other <= end && end.since(**other) < Duration::from_secs(300)).count()
     });
     // The one that was under way when it was stopped is in no file.
     assert!(busiest.max().unwrap() <= 25, "{arrived:?}");
-    assert!(rig.asked() >= users);
+    assert!(rig.requests() >= users);
 }
 
 #[tokio::test]
-async fn spans_that_make_no_sense_are_refused() {
+async fn invalid_time_spans_are_refused() {
     let rig = Rig::start(scenario(1, ""), 1.0).await;
     for (since, until) in [("1d", "2d"), ("1d", "1d"), ("2000-01-01T00:00:00Z", "1d")] {
         let mut flags = rig.flags("past.om", &[]);
@@ -294,5 +300,5 @@ async fn spans_that_make_no_sense_are_refused() {
         let result = backfill::run(&flags, &rig.config, account, &rig.clock).await;
         assert!(matches!(result, Err(Error::Usage(_))), "{since} to {until}");
     }
-    assert_eq!(rig.simulator.truth().requests.len(), 0);
+    assert_eq!(rig.simulator.ground_truth().requests.len(), 0);
 }

@@ -1,4 +1,4 @@
-//! What `check` says of an API that answers well, badly, and in part.
+//! The findings of `check` for an API that works, fails, or works in part.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -101,7 +101,7 @@ async fn report(api: SocketAddr, credential: &[(&str, &str)]) -> check::Report {
     check::run(&config, &Clock::system()).await
 }
 
-/// What `check` shows of the account, but for times: a line for each row, `resource result: text`, then the rest.
+/// The output of `check` about the account, except times: a line for each row, `resource result: text`, then the rest.
 async fn checked(api: SocketAddr, credential: &[(&str, &str)]) -> (Vec<String>, usize) {
     let report = report(api, credential).await;
     let shown = report.render(Colour::Off, None);
@@ -170,7 +170,7 @@ async fn a_missing_permission_is_named_beside_the_endpoint_and_once_at_the_end()
 }
 
 #[tokio::test]
-async fn what_is_not_tried_fails_nothing() {
+async fn skipped_checks_do_not_count_as_failures() {
     let mut answers = good();
     answers.insert("summary", (200, NOBODY));
     let key: &[(&str, &str)] = &[("CLOUDFLARE_EMAIL", "a@b"), ("CLOUDFLARE_API_KEY", "key")];
@@ -195,7 +195,7 @@ async fn a_refused_or_disabled_token_and_a_partial_list_fail() {
     answers.insert("verify", (200, DISABLED));
     answers.insert("summary", (200, PARTIAL));
     let (lines, failures) = checked(api(answers).await, BY_TOKEN).await;
-    // The second page repeats the first; asking for larger pages is one request more.
+    // The second page repeats the first; the request for larger pages is one more.
     let rows = [
         "token_verify failed: disabled",
         "behaviors failed: refused",

@@ -8,10 +8,10 @@ use std::thread;
 use crate::program::program;
 
 fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
-    told(program().args(arguments).output().unwrap())
+    outcome(program().args(arguments).output().unwrap())
 }
 
-fn told(output: Output) -> (Option<i32>, String, String) {
+fn outcome(output: Output) -> (Option<i32>, String, String) {
     (
         output.status.code(),
         String::from_utf8(output.stdout).unwrap(),
@@ -71,7 +71,7 @@ fn there_is_no_flag_for_a_token() {
 }
 
 #[test]
-fn a_wrong_command_line_ends_with_2() {
+fn an_invalid_command_line_exits_with_2() {
     let table: [&[&str]; 11] = [
         &["nonsense"],
         &["--web.listen-addres", ":1"],
@@ -102,7 +102,7 @@ fn a_refused_configuration_is_said_once_and_ends_with_2() {
     let level = "flag --log.level: log.level is \"loud\", but must be off, error, warn, info, debug, trace, or directives \
                  such as info,hyper=warn";
     let url = "\"ftp://127.0.0.1\" is not a URL to request; it must be like http://127.0.0.1:10069/-/healthy";
-    let two = |mistake: &str| format!("the configuration has 2 mistakes:\n{mistake}\n{none}");
+    let two = |mistake: &str| format!("the configuration has 2 errors:\n{mistake}\n{none}");
     let (address_and_none, level_and_none) = (two(address), two(level));
     let table: [(&[&str], &str); 7] = [
         (&[], none),
@@ -188,7 +188,7 @@ fn the_health_check_finds_the_address_where_the_exporter_finds_it() {
         .output()
         .unwrap();
     let wanted = format!("http://{address}/-/healthy answers 200\n");
-    assert_eq!(told(output), (Some(0), wanted, String::new()));
+    assert_eq!(outcome(output), (Some(0), wanted, String::new()));
     assert!(asked.join().unwrap().starts_with("GET /-/healthy "));
 }
 
@@ -244,7 +244,7 @@ fn a_check_that_fails_shows_its_table_and_ends_with_1() {
         .env("CLOUDFLARE_BASE_URL", url)
         .output()
         .unwrap();
-    let (code, table, errors) = told(output);
+    let (code, table, errors) = outcome(output);
     assert_eq!((code, errors.as_str()), (Some(1), "zt-risk-exporter: 4 checks failed\n"));
     assert_eq!(table.lines().last(), Some("6 checks of 1 account: 1 passed, 4 failed, 1 skipped"));
     for word in ["token_verify", "behaviors", "integrations", "summary", "skipped", "HTTP 401"] {

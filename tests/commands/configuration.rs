@@ -2,62 +2,47 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::path::Path;
 
 use serde_json::Value;
 use zt_risk_exporter::internals::config::keys::{ALL, Key};
 use zt_risk_exporter::internals::config::{Config, Flags};
 
-const HEADER: &str = "| Key | Default | Environment | Change | Meaning |\n|---|---|---|---|---|\n";
+use crate::golden_table::GoldenTable;
+
+const HEADER: &str = "| Key | Default | Environment | Change | Meaning |";
 const MANUAL: &str = "docs/configuration.md";
 const EXAMPLE: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/zt-risk-exporter.example.yaml"));
 const SCHEMA: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/helm/zt-risk-exporter/values.schema.json"));
 
-fn manual() -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(MANUAL)).unwrap()
-}
-
 /// The name of a key in the manual.
 fn name(key: &Key) -> String {
     if key.is_of_account() { format!("{}[].{}", key.section, key.name) } else { key.path() }
 }
 
-/// The row of a key in the manual; `links` follow the meaning.
-fn row(key: &Key, links: &str) -> String {
+/// The row of a key in the manual; `link` follows the meaning.
+fn row(key: &Key, link: &str) -> [String; 5] {
     let code = |text: &str| format!("`{text}`");
     let variables = key.variable().into_iter().chain(key.cloudflare_variable.map(str::to_owned));
     let variables: Vec<_> = variables.map(|variable| code(&variable)).collect();
-    let cells = [
+    [
         code(&name(key)),
         key.default.map(code).unwrap_or_default(),
         variables.join(" or "),
         key.change.as_str().to_owned(),
-        format!("{}{links}", key.meaning),
-    ];
-    let cells = cells.map(|cell| if cell.is_empty() { " ".to_owned() } else { format!(" {cell} ") });
-    format!("|{}|\n", cells.join("|"))
+        format!("{}{link}", key.meaning),
+    ]
 }
 
 #[test]
 fn the_table_of_the_manual_is_what_the_keys_declare() {
-    let text = manual();
-    let (before, after) = text.split_once(HEADER).expect("the table is there");
-    let rows: Vec<&str> = after.lines().take_while(|line| line.starts_with('|')).collect();
-    let links_of = |key: &Key| {
-        let row = rows.iter().find(|row| row.starts_with(&format!("| `{}` |", name(key))));
-        let links = row.and_then(|row| row.split_once(" See ["));
-        links.map(|(_, links)| format!(" See [{}", links.trim_end_matches(" |"))).unwrap_or_default()
-    };
-    let wanted: String = ALL.iter().map(|key| row(key, &links_of(key))).collect();
-    let found: String = rows.iter().map(|row| format!("{row}\n")).collect();
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        let rest = after.strip_prefix(&found).unwrap();
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(MANUAL);
-        return std::fs::write(path, format!("{before}{HEADER}{wanted}{rest}")).unwrap();
-    }
-    assert_eq!(found, wanted, "UPDATE_GOLDEN=1 writes the table anew");
+    let table = GoldenTable::read(MANUAL, "## Settings", HEADER);
+    table.assert_is(ALL.iter().map(|key| {
+        let meaning = table.last_cell(&format!("`{}`", name(key)));
+        let link = meaning.and_then(|meaning| meaning.split_once(" See ["));
+        row(key, &link.map(|(_, link)| format!(" See [{link}")).unwrap_or_default())
+    }));
 }
 
 /// What the example says of a key: the value, whether it is the default, and the comment above it.
@@ -83,12 +68,12 @@ fn shown() -> BTreeMap<(String, String), Vec<Shown>> {
         if let Some((name, value)) = key {
             // `#key: value` is a default, `# key: example` is none.
             let is_default = text.strip_prefix('#').is_some_and(|rest| !rest.starts_with(' '));
-            let said =
+            let found =
                 Shown { value: value.trim_matches('"').to_owned(), is_default, comment: comment.join(" ") };
-            shown.entry((section.clone(), name.to_owned())).or_default().push(said);
+            shown.entry((section.clone(), name.to_owned())).or_default().push(found);
             comment.clear();
-        } else if let Some(said) = text.strip_prefix('#') {
-            comment.push(said.trim().to_owned());
+        } else if let Some(found) = text.strip_prefix('#') {
+            comment.push(found.trim().to_owned());
         } else {
             comment.clear();
         }

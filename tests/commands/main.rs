@@ -1,4 +1,4 @@
-//! The commands as a person or a script meets them, and the documents that describe the program.
+//! The commands, through the program, and the documents that describe it.
 //!
 //! What belongs here is about a command that does its work and ends: its arguments, its output, its exit code. A test
 //! of the running exporter belongs to `daemon`, a test of the API client alone to `client`.
@@ -13,9 +13,10 @@ mod canned;
 mod check;
 mod cli;
 mod configuration;
+mod golden_table;
+mod manual;
 mod offline;
 mod operator;
 mod plan;
 #[path = "../shared/program.rs"]
 mod program;
-mod readme;

@@ -1,4 +1,6 @@
-//! `check --offline` through the real program: every mistake at once, and nothing touched but the configuration.
+//! `check --offline` through the real program: every error at once, and only the configuration file is read.
+
+mod beside;
 
 use std::fs;
 use std::net::TcpListener;
@@ -10,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::program::program;
 
-/// Mistakes on fifteen lines, in fifteen ways.
+/// Fifteen different errors on fifteen lines.
 const FIFTEEN: &str = "\
 interval: {summary: 30s}
 log: {level: loud}
@@ -57,7 +59,7 @@ const MISTAKES: [(usize, &str); 15] = [
     (16, "accounts[5] is a single value, but must be a map with an id and a credential"),
 ];
 
-/// Its secrets are nowhere.
+/// The files that it names do not exist.
 const GOOD: &str = "\
 accounts:
 - {id: 00000000000000000000000000000001, alias: acme, token_file: none/token}
@@ -88,7 +90,7 @@ impl Place {
     }
 
     /// Exit code, standard output and standard error, without the directory.
-    fn told(&self, command: &mut Command) -> (Option<i32>, String, String) {
+    fn outcome(&self, command: &mut Command) -> (Option<i32>, String, String) {
         let output = command.output().unwrap();
         let directory = format!("{}/", self.0.path().display());
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(&directory, "");
@@ -96,7 +98,7 @@ impl Place {
     }
 
     fn check(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
-        self.told(&mut self.program(&[&["check", "--offline"], arguments].concat()))
+        self.outcome(&mut self.program(&[&["check", "--offline"], arguments].concat()))
     }
 
     fn json(&self, arguments: &[&str]) -> (Option<i32>, Value) {
@@ -110,33 +112,33 @@ fn lines() -> String {
 }
 
 #[test]
-fn the_fifteen_mistakes_of_a_file_are_named_in_the_order_of_their_lines() {
+fn the_fifteen_errors_of_a_file_are_reported_in_the_order_of_their_lines() {
     let wanted = (
         Some(2),
         format!("{}1 check: 1 failed\n", lines()),
-        "zt-risk-exporter: the configuration has 15 mistakes\n".to_owned(),
+        "zt-risk-exporter: the configuration has 15 errors\n".to_owned(),
     );
     let place = Place::new(FIFTEEN);
     assert_eq!(place.check(&[]), wanted);
-    // With the network it is the same, because nothing is asked before.
-    assert_eq!(place.told(&mut place.program(&["check"])), wanted);
+    // With the network it is the same, because no request is sent before.
+    assert_eq!(place.outcome(&mut place.program(&["check"])), wanted);
 }
 
 #[test]
-fn the_start_names_all_mistakes_too() {
+fn the_start_reports_all_errors_too() {
     let place = Place::new(FIFTEEN);
-    let wanted = format!("zt-risk-exporter: the configuration has 15 mistakes:\n{}", lines());
-    assert_eq!(place.told(&mut place.program(&[])), (Some(2), String::new(), wanted));
+    let wanted = format!("zt-risk-exporter: the configuration has 15 errors:\n{}", lines());
+    assert_eq!(place.outcome(&mut place.program(&[])), (Some(2), String::new(), wanted));
 }
 
 #[test]
-fn the_document_has_each_mistake_with_its_place() {
+fn the_document_has_each_error_with_its_place() {
     let place = Place::new("log: {level: loud}\nusers: {limit: [1]}\n");
     let mut program = place.program(&["check", "--offline", "--output", "json", "--log.format", "xml"]);
     program.env("ZT_RISK_EXPORTER__INTERVALS__AUDIT", "never").env("CLOUDFLARE_ACCOUNT_ID", "acme");
-    let (code, output, errors) = place.told(&mut program);
+    let (code, output, errors) = place.outcome(&mut program);
     let document: Value = serde_json::from_str(&output).unwrap();
-    let places = document["mistakes"].as_array().unwrap().iter().map(|mistake| {
+    let places = document["errors"].as_array().unwrap().iter().map(|mistake| {
         let place = ["file", "line", "column", "variable", "flag"].map(|field| mistake[field].clone());
         let message = mistake["message"].as_str().unwrap();
         (json!(place), message.split(' ').next().unwrap().to_owned())
@@ -151,7 +153,7 @@ fn the_document_has_each_mistake_with_its_place() {
     ];
     assert_eq!(places, wanted.map(|(place, word)| (place, word.to_owned())));
     assert_eq!((code, &document["omitted"]), (Some(2), &json!(0)));
-    assert_eq!(errors, "zt-risk-exporter: the configuration has 5 mistakes\n");
+    assert_eq!(errors, "zt-risk-exporter: the configuration has 5 errors\n");
 }
 
 #[test]
@@ -160,36 +162,36 @@ fn a_syntax_error_ends_the_list_with_its_line_and_column() {
     let message = "not valid YAML: tabs disallowed within this context (block indentation)";
     let (code, output, errors) = place.check(&[]);
     assert_eq!((code, output), (Some(2), format!("zt.yaml:4:2: {message}\n1 check: 1 failed\n")));
-    assert_eq!(errors, "zt-risk-exporter: the configuration has 1 mistake\n");
+    assert_eq!(errors, "zt-risk-exporter: the configuration has 1 error\n");
     let (_, document) = place.json(&[]);
     let wanted = json!({
         "mode": "offline",
-        "mistakes": [{
+        "errors": [{
             "file": place.file(), "line": 4, "column": 2, "variable": null, "flag": null, "message": message,
         }],
         "omitted": 0,
         "checks": [{
-            "account": null, "check": "configuration", "result": "failed", "answer": "1 mistake", "remark": null,
+            "account": null, "check": "configuration", "result": "failed", "answer": "1 error", "remark": null,
             "permission": null, "seconds": null,
         }],
-        "sums": {"accounts": 0, "checks": 1, "passed": 0, "warning": 0, "failed": 1, "skipped": 0},
+        "totals": {"accounts": 0, "checks": 1, "passed": 0, "warning": 0, "failed": 1, "skipped": 0},
     });
     let mut found = document;
-    found["mistakes"][0]["file"] = json!(place.file());
+    found["errors"][0]["file"] = json!(place.file());
     assert_eq!(found, wanted);
 }
 
 #[test]
-fn at_most_a_hundred_mistakes_are_printed() {
+fn at_most_a_hundred_errors_are_printed() {
     let place = Place::new(&(0..103).map(|number| format!("key_{number}: x\n")).collect::<String>());
     let (code, output, errors) = place.check(&[]);
     let lines: Vec<&str> = output.lines().collect();
     assert_eq!((code, lines.len()), (Some(2), 102));
     assert!(lines[99].starts_with("zt.yaml:100: key_99 is not a known key; "), "{}", lines[99]);
     assert_eq!(lines[100..], ["and 3 more", "1 check: 1 failed"]);
-    assert_eq!(errors, "zt-risk-exporter: the configuration has 103 mistakes\n");
+    assert_eq!(errors, "zt-risk-exporter: the configuration has 103 errors\n");
     let (_, document) = place.json(&[]);
-    assert_eq!((document["mistakes"].as_array().unwrap().len(), &document["omitted"]), (100, &json!(3)));
+    assert_eq!((document["errors"].as_array().unwrap().len(), &document["omitted"]), (100, &json!(3)));
 }
 
 #[test]
@@ -202,7 +204,7 @@ fn a_good_file_needs_no_secret_no_network_and_no_port() {
     program
         .env("ZT_RISK_EXPORTER__WEB__LISTEN_ADDRESS", taken.local_addr().unwrap().to_string())
         .env("ZT_RISK_EXPORTER__CLOUDFLARE__BASE_URL", format!("http://{}", api.local_addr().unwrap()));
-    let (code, output, errors) = place.told(&mut program);
+    let (code, output, errors) = place.outcome(&mut program);
     assert_eq!((code, errors.as_str()), (Some(0), ""));
     let document: Value = serde_json::from_str(&output).unwrap();
     let rows: Vec<_> = document["checks"]
@@ -219,13 +221,13 @@ fn a_good_file_needs_no_secret_no_network_and_no_port() {
             json!("passed"),
             json!("subsidiary: is in the configuration"),
         ],
-        [json!("acme"), json!("credential"), json!("skipped"), json!("acme: none/token was not looked at")],
-        [json!(null), json!("hash_key"), json!("skipped"), json!("none/key was not looked at")],
-        [json!(null), json!("state"), json!("skipped"), json!("none/state.redb was not looked at")],
+        [json!("acme"), json!("credential"), json!("skipped"), json!("acme: none/token was not checked")],
+        [json!(null), json!("hash_key"), json!("skipped"), json!("none/key was not checked")],
+        [json!(null), json!("state"), json!("skipped"), json!("none/state.redb was not checked")],
     ];
     assert_eq!(rows, wanted);
     assert_eq!(
-        document["sums"],
+        document["totals"],
         json!({"accounts": 2, "checks": 5, "passed": 2, "warning": 0, "failed": 0, "skipped": 3})
     );
     assert!(api.accept().is_err(), "nothing asked for a connection");
@@ -235,11 +237,11 @@ fn a_good_file_needs_no_secret_no_network_and_no_port() {
 }
 
 #[test]
-fn the_sums_are_the_last_line_and_say_what_was_skipped() {
+fn the_totals_are_the_last_line_and_count_skipped_checks() {
     let (code, output, errors) = Place::new(GOOD).check(&["--log.level", "trace"]);
     assert_eq!((code, errors.as_str()), (Some(0), ""));
     assert_eq!(output.lines().last(), Some("5 checks of 2 accounts: 2 passed, 3 skipped"));
-    assert!(output.contains("acme: none/token was not looked at"), "{output}");
+    assert!(output.contains("acme: none/token was not checked"), "{output}");
     assert!(!output.contains("s3cr3t"), "{output}");
 }
 
@@ -248,7 +250,7 @@ fn a_warning_of_the_configuration_is_a_finding() {
     let place = Place::new("accounts: [{id: 00000000000000000000000000000002, alias: acme, token: x}]\n");
     let mut program = place.program(&["check", "--offline"]);
     program.env("ZT_RISK_EXPORTER_LOG_LEVEL", "info");
-    let (code, output, errors) = place.told(&mut program);
+    let (code, output, errors) = place.outcome(&mut program);
     assert_eq!((code, errors.as_str()), (Some(0), ""));
     let remark = "configuration: environment variable ZT_RISK_EXPORTER_LOG_LEVEL is not used; did you mean \
                   ZT_RISK_EXPORTER__LOG__LEVEL?";
@@ -290,7 +292,7 @@ fn the_variables_of_an_account_may_be_set_elsewhere() {
     ];
     for (variables, wanted, message) in table {
         let mut program = file.program(&["check", "--offline"]);
-        let (code, output, _) = file.told(program.envs(variables.iter().copied()));
+        let (code, output, _) = file.outcome(program.envs(variables.iter().copied()));
         assert_eq!(code, Some(wanted), "{variables:?}: {output}");
         assert!(output.lines().any(|line| line == message), "{message} in {output}");
         assert!(!output.contains("s3cr3t"), "{output}");
@@ -300,7 +302,7 @@ fn the_variables_of_an_account_may_be_set_elsewhere() {
 }
 
 #[test]
-fn what_is_misspelled_is_not_called_missing_too() {
+fn a_misspelled_key_is_not_reported_as_missing_too() {
     let account = "accounts: [{id: 00000000000000000000000000000001, token: s3cr3t}]\n";
     let entry = |fields: &str| format!("accounts: [{{{fields}}}]\n");
     let id = "id: 00000000000000000000000000000001";
@@ -342,11 +344,11 @@ fn what_is_misspelled_is_not_called_missing_too() {
 }
 
 #[test]
-fn the_settings_of_a_reload_are_judged() {
+fn the_settings_of_reloads_are_checked() {
     let settings = "web: {enable_lifecycle: yes}\nconfig: {auto_reload: 30s, auto_reload_interval: 2d, auto_relod: true}\n";
     let place = Place::new(&format!("{GOOD}{settings}"));
     let (code, document) = place.json(&[]);
-    let mistakes = document["mistakes"].as_array().unwrap().iter().map(|mistake| {
+    let mistakes = document["errors"].as_array().unwrap().iter().map(|mistake| {
         let message = mistake["message"].as_str().unwrap();
         (mistake["line"].as_u64().unwrap(), message.split_once(',').map_or(message, |(start, _)| start))
     });
@@ -413,7 +415,7 @@ fn every_configuration_file_of_the_deployments_passes() {
     }
 }
 
-/// The fenced block after the command that makes it.
+/// The output in the manual: the fenced block after the command.
 fn example() -> &'static str {
     const COMMANDS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/commands.md"));
     let (_, after) = COMMANDS.split_once("check --offline --config.file zt.yaml\n```\n\n```text\n").unwrap();

@@ -1,5 +1,5 @@
-//! The commands of an operator as a person or a script meets them: through the program, against a simulated
-//! Cloudflare, and where the simulator cannot be made to do it, against answers by script.
+//! The commands of an operator: through the program, against the simulator, and where the simulator cannot produce a
+//! case, against scripted responses.
 
 mod changing;
 mod reading;

@@ -1,4 +1,4 @@
-//! What `plan` says holds for the schedule itself, and what the command prints.
+//! The predictions of `plan` against the schedule itself, and the output of the command.
 
 mod world;
 
@@ -44,7 +44,7 @@ fn verdict(plan: &Plan, aim: Aim) -> Verdict {
     plan.goals.iter().find(|goal| goal.aim == aim).unwrap().verdict
 }
 
-/// What the plan says and what was seen, for a part of the changes that can be read.
+/// The prediction and the measurement, for a share of the changes that can be read.
 fn planned_and_seen(users: u64, pages: u32, budget_share: f64, part: f64) -> (Plan, world::Seen) {
     let load = |changes| Load { budget_share, ..load(users, pages, changes) };
     let carries = up_to(&Plan::of(load(1.0)), Aim::Changes);
@@ -54,7 +54,7 @@ fn planned_and_seen(users: u64, pages: u32, budget_share: f64, part: f64) -> (Pl
     (plan, seen)
 }
 
-/// The times of the plan beside those that were seen.
+/// The predicted times beside the measured ones.
 fn times(plan: &Plan, seen: &world::Seen) -> [(&'static str, f64, f64); 3] {
     let latency = plan.latency.unwrap();
     let cycle = plan.summary_interval.mul_f64(1.05) + plan.reading;
@@ -85,7 +85,7 @@ fn the_formula_is_within_15_percent_of_the_schedule_at_work() {
             let changes = plan.requests.iter().find(|row| row.kind.as_str() == "user_changes").unwrap();
             let others = [
                 ("audit round", plan.audit_round.as_secs_f64(), seen.audit_round, 0.15),
-                // Of a few changes chance makes more or less.
+                // With few changes the results vary by chance.
                 ("changes read", changes.expected, seen.changes, if part < 0.1 { 0.3 } else { 0.15 }),
             ];
             let times = times(&plan, &seen).map(|(what, said, seen)| (what, said, seen, 0.15));
@@ -108,7 +108,7 @@ fn the_formula_is_within_15_percent_of_the_schedule_at_work() {
 }
 
 #[test]
-fn where_a_list_takes_most_of_a_window_at_once_the_times_hold_and_the_worst_is_near() {
+fn with_a_list_of_most_of_a_window_the_times_hold_and_the_worst_is_close() {
     for part in [0.3, 0.7] {
         let (plan, seen) = planned_and_seen(1_000_000, 1_000, 1.0, part);
         for (what, said, seen) in times(&plan, &seen) {
@@ -120,7 +120,7 @@ fn where_a_list_takes_most_of_a_window_at_once_the_times_hold_and_the_worst_is_n
 }
 
 #[test]
-fn the_queue_grows_without_end_where_the_plan_says_so_and_not_where_it_says_it_holds() {
+fn the_queue_grows_without_bound_exactly_where_the_plan_says_so() {
     for (users, pages) in [(5_000, 5), (100_000, 100), (1_000_000, 1_000)] {
         let carries = up_to(&Plan::of(load(users, pages, 1.0)), Aim::Changes);
         for (part, wanted) in [(0.7, Verdict::Holds), (0.95, Verdict::Tight), (1.3, Verdict::Breaks)] {
@@ -146,7 +146,7 @@ fn the_queue_grows_without_end_where_the_plan_says_so_and_not_where_it_says_it_h
 }
 
 #[test]
-fn the_figures_of_the_readme_come_out() {
+fn the_figures_of_the_manual_are_reproduced() {
     // With the defaults and a list in one request that is 259 and 28 requests; 200 s for a list of 100.
     for (pages, interval, changes, audits) in
         [(1, 30, 259.0, 28.0), (16, 32, 133.0, 14.0), (100, 200, 133.0, 14.0)]
@@ -159,7 +159,7 @@ fn the_figures_of_the_readme_come_out() {
 }
 
 #[test]
-fn what_is_proposed_would_hold_and_a_hundredth_less_would_not() {
+fn the_proposed_share_suffices_and_a_hundredth_less_does_not() {
     for (users, pages, changes) in
         [(20_000, 20, 10.0), (100_000, 100, 300.0), (5_000, 5, 210.0), (1_000, 1, 20.0)]
     {
@@ -186,7 +186,7 @@ fn what_is_proposed_would_hold_and_a_hundredth_less_would_not() {
 }
 
 #[test]
-fn up_to_the_limit_a_goal_holds_and_beyond_it_breaks() {
+fn a_goal_holds_up_to_the_limit_and_fails_beyond_it() {
     let plan = Plan::of(load(10_000, 10, 1.0));
     // 15 pages of 1,000 users in half of 300 requests every 30 s.
     assert_eq!(up_to(&plan, Aim::SummaryInterval), 15_000.0);
@@ -224,7 +224,7 @@ fn numbers_are_planned_without_an_account() {
 }
 
 #[test]
-fn of_the_smallest_budget_a_single_change_waits_for_no_more_than_the_list() {
+fn with_the_smallest_budget_a_single_change_waits_only_for_the_list() {
     let (code, json, _) =
         run(&["--users", "1", "--changes", "0", "--budget-share", "0.01", "--output", "json"], &[]);
     let plan: Value = serde_json::from_str(&json).unwrap();
@@ -234,7 +234,7 @@ fn of_the_smallest_budget_a_single_change_waits_for_no_more_than_the_list() {
 }
 
 #[test]
-fn flags_win_over_the_environment_and_the_file() {
+fn flags_take_precedence_over_the_environment_and_the_file() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "intervals: { summary: 2m, behaviors: 10m }\n").unwrap();
     let path = file.path().to_str().unwrap();
@@ -250,7 +250,7 @@ fn flags_win_over_the_environment_and_the_file() {
 }
 
 #[test]
-fn a_wrong_command_line_ends_with_2() {
+fn an_invalid_command_line_exits_with_2() {
     let table: [&[&str]; 8] = [
         &["--users", "1000000", "--page-size", "99"],
         &["--users", "1", "--account", "acme"],
@@ -268,7 +268,7 @@ fn a_wrong_command_line_ends_with_2() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_is_asked_once_for_its_list() {
+async fn the_list_of_an_account_is_requested_once() {
     let simulator = Simulator::start(Scenario::generated(2_500, 1), Clock::system()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = configured(&folder, &simulator);
@@ -287,7 +287,7 @@ async fn an_account_is_asked_once_for_its_list() {
     for (code, _, errors) in refused {
         assert_eq!((code, errors.contains(": acme, subsidiary")), (Some(2), true), "{errors}");
     }
-    let requests = simulator.truth().requests;
+    let requests = simulator.ground_truth().requests;
     assert_eq!(requests.len(), 1, "{requests:?}");
 }
 

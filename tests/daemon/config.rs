@@ -1,4 +1,4 @@
-//! What configurations are taken, and exactly what is said of the others.
+//! Accepted configurations, and the exact messages for the others.
 
 use std::ffi::OsString;
 use std::fs;
@@ -13,7 +13,7 @@ use zt_risk_exporter::internals::config::{
     Config, CredentialSource, Error, Flags, IdentityPolicy, Local, LogFormat, Sockets, WebFlags,
 };
 
-/// Only its owner may read it.
+/// The mode of a file that only its owner may read.
 const PRIVATE: u32 = 0o600;
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
@@ -59,7 +59,7 @@ impl Place {
         Config::load(&self.flags(), variables(environment))
     }
 
-    /// The message of a refusal, with the directory taken out of it.
+    /// The message of a refusal, without the directory.
     fn refusal(&self, environment: Variables<'_>) -> String {
         let message = self.load(environment).expect_err("it must be refused").to_string();
         message.replace(&format!("{}/", self.directory.path().display()), "")
@@ -107,7 +107,7 @@ fn two_variables_are_enough_and_everything_else_has_its_default() {
 }
 
 #[test]
-fn email_and_key_do_instead_of_a_token() {
+fn an_email_and_a_key_replace_a_token() {
     let environment = [
         ("CLOUDFLARE_ACCOUNT_ID", ID),
         ("CLOUDFLARE_EMAIL", "ann@example.com"),
@@ -122,7 +122,7 @@ fn email_and_key_do_instead_of_a_token() {
 }
 
 #[test]
-fn flags_win_over_the_environment_and_the_environment_over_the_file() {
+fn flags_precede_the_environment_and_the_environment_precedes_the_file() {
     let place = Place::new(with_account(
         "web: {listen_address: ':1'}\nlog: {level: error, format: json}\nusers: {limit: 5}\nintervals: {summary: 40s, audit: 7h}",
     ));
@@ -146,7 +146,7 @@ fn flags_win_over_the_environment_and_the_environment_over_the_file() {
 }
 
 #[test]
-fn the_file_may_be_named_by_a_variable_and_a_flag_wins() {
+fn the_file_may_be_named_by_a_variable_and_a_flag_takes_precedence() {
     let (one, two) =
         (Place::new(with_account("users: {limit: 1}")), Place::new(with_account("users: {limit: 2}")));
     let variable = one.path("zt.yaml").display().to_string();
@@ -221,12 +221,12 @@ fn accounts_with_the_same_credential_share_its_number() {
 }
 
 #[test]
-fn a_shard_has_its_part_of_the_accounts_and_its_flags_win() {
+fn a_shard_has_its_part_of_the_accounts_and_flags_take_precedence() {
     let list: String =
         (1..=9).map(|n| format!("  - {{id: {}, token: {n}}}\n", n.to_string().repeat(32))).collect();
     let place = Place::new(format!("accounts:\n{list}shard: {{total: 3}}\n"));
     let flags = |index: &str| Flags { shard_index: Some(index.to_owned()), ..place.flags() };
-    // What another implementation of the hashing says, as in the tests of the split.
+    // Computed with another implementation of the hash, as in the tests of the split.
     let table = [("0", "2578"), ("1", "36"), ("2", "149")];
     for (index, wanted) in table {
         let environment = variables(&[("ZT_RISK_EXPORTER__SHARD__INDEX", "1")]);
@@ -237,7 +237,7 @@ fn a_shard_has_its_part_of_the_accounts_and_its_flags_win() {
 }
 
 #[test]
-fn a_credential_is_read_anew_each_time() {
+fn a_credential_is_read_again_each_time() {
     let place = Place::new(format!("accounts: [{{id: {ID}, token_file: token}}]"));
     let source = &place.load(&[]).unwrap().accounts[0].credentials;
     let before = source.read().unwrap();
@@ -252,7 +252,7 @@ fn a_credential_is_read_anew_each_time() {
 }
 
 #[test]
-fn a_file_without_settings_is_none_and_cloudflares_variables_do() {
+fn without_settings_in_the_file_cloudflares_variables_are_used() {
     let environment = [("CLOUDFLARE_ACCOUNT_ID", ID), ("CLOUDFLARE_API_TOKEN", "secret")];
     for file in
         ["", "# nothing\n", "---\n", "---\n...\n", "accounts:\n", "accounts: []\n", "\u{feff}users:\n", "~"]
@@ -268,7 +268,7 @@ fn a_file_without_settings_is_none_and_cloudflares_variables_do() {
 }
 
 #[test]
-fn what_is_set_but_not_used_is_said_once() {
+fn unused_settings_are_warned_about_once() {
     let listed = with_account("");
     let table: [(&str, Variables<'_>, &[&str]); 4] = [
         (&listed, &[("CLOUDFLARE_LOG", "debug"), ("CLOUDFLARE_API_TOKEN", "")], &[]),
@@ -298,7 +298,7 @@ fn what_is_set_but_not_used_is_said_once() {
 }
 
 #[test]
-fn line_ends_after_the_variables_of_cloudflares_tools_mean_nothing() {
+fn line_ends_after_the_variables_of_cloudflares_tools_are_ignored() {
     for end in ["\n", "\r\n"] {
         let (id, token) = (format!("{ID}{end}"), format!("secret{end}"));
         let environment = [("CLOUDFLARE_ACCOUNT_ID", &*id), ("CLOUDFLARE_API_TOKEN", &*token)];
@@ -309,7 +309,7 @@ fn line_ends_after_the_variables_of_cloudflares_tools_mean_nothing() {
 }
 
 #[test]
-fn a_variable_with_other_underscores_is_not_used_and_said() {
+fn a_variable_with_wrong_underscores_is_ignored_with_a_warning() {
     let place = Place::new(with_account(""));
     for (name, meant) in [
         ("ZT_RISK_EXPORTER_LOG_LEVEL", Some("ZT_RISK_EXPORTER__LOG__LEVEL")),
@@ -334,7 +334,7 @@ fn a_variable_with_other_underscores_is_not_used_and_said() {
 }
 
 #[test]
-fn a_secret_that_everybody_may_read_is_said_once_for_each_file() {
+fn a_secret_file_that_every_user_may_read_is_warned_about_once() {
     let place = Place::new(format!(
         "accounts:\n- {{id: {ID}, token_file: token}}\n- {{id: {}, token_file: token}}\n\
          - {{id: {}, email: a@b, api_key_file: other-token}}\nusers: {{identity: hash, hash_key_file: hash-key}}",
@@ -736,7 +736,7 @@ fn a_secret_in_the_wrong_place_is_not_shown() {
 }
 
 #[test]
-fn a_file_that_is_no_text_or_cannot_be_read_is_named() {
+fn a_file_that_is_not_text_or_cannot_be_read_is_named() {
     let place = Place::new(b"accounts: []\n\xff\n");
     assert_eq!(place.refusal(&[]), "the configuration file zt.yaml is not UTF-8 text (byte 13)");
     fs::remove_file(place.path("zt.yaml")).unwrap();
@@ -753,7 +753,7 @@ fn a_file_that_is_no_text_or_cannot_be_read_is_named() {
 
 #[cfg(unix)]
 #[test]
-fn a_variable_that_is_no_text_is_named() {
+fn a_variable_that_is_not_text_is_named() {
     use std::os::unix::ffi::OsStringExt;
     let strange = OsString::from_vec(vec![0xff]);
     for (name, refused) in [

@@ -134,7 +134,7 @@ async fn a_header_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_come_is_a_503() {
+async fn a_missing_answer_is_a_503() {
     let limits = Limits { answer_wait: SHORT, ..WIDE };
     let (address, _stop, _) = serve(limits, |_| std::future::pending()).await;
     let answer = ask(address, "GET", "/", "").await;
@@ -168,7 +168,7 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
 }
 
 #[tokio::test]
-async fn a_scrape_gets_through_however_many_connections_are_kept_open() {
+async fn a_scrape_succeeds_while_many_connections_are_kept_open() {
     let exporter = exporter().await;
     let mut held = Vec::new();
     for count in 0..300 {

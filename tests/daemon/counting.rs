@@ -172,7 +172,7 @@ impl Upstream {
         }
     }
 
-    /// Lets time pass, and answers all requests.
+    /// Advances the clocks, and answers all requests.
     fn pass(&mut self, span: u64) {
         let end = self.now + span;
         loop {
@@ -343,7 +343,7 @@ fn an_incomplete_list_is_read_three_times_more_then_covered_and_the_rest_counts_
 }
 
 #[test]
-fn events_that_the_details_show_late_are_found_by_the_retries() {
+fn events_that_are_listed_late_are_found_by_the_retries() {
     let mut upstream = Upstream::with_users(1);
     upstream.pass(1);
     upstream.listed.insert(1, fingerprint(2, 10, Level::High));
@@ -379,7 +379,7 @@ fn events_that_were_unread_at_a_reset_are_expected_although_the_count_starts_aga
 }
 
 #[test]
-fn a_reset_dated_in_the_distant_future_hides_no_real_one() {
+fn a_reset_dated_in_the_distant_future_does_not_hide_a_real_one() {
     let mut upstream = Upstream::with_users(1);
     upstream.pass(1);
     for (day, reset) in [(1, 30_000_000_000), (2, 90_000), (3, 30_000_000_000)] {
@@ -404,7 +404,7 @@ fn a_user_in_a_partial_list_is_read_at_once_and_changes_level_with_the_next_comp
 }
 
 #[test]
-fn a_user_who_cannot_be_read_delays_no_other_and_is_audited_as_rarely() {
+fn a_user_who_cannot_be_read_does_not_delay_others_and_is_audited_as_rarely() {
     let mut upstream = Upstream::with_users(3);
     upstream.risks.remove(&2);
     upstream.pass(21_000);
@@ -563,7 +563,7 @@ fn the_audit_finds_a_change_that_the_summary_hides() {
 }
 
 #[test]
-fn an_unknown_level_is_no_change_and_a_fall_is_one() {
+fn an_unknown_level_is_not_a_change_and_a_lower_one_is() {
     use Level::{High, Low, Medium, Unknown};
     let table = [
         (vec![Unknown, Low], vec![]),
@@ -627,7 +627,7 @@ fn no_user_is_read_while_the_summary_does_not_answer() {
 }
 
 #[test]
-fn a_user_who_is_refused_delays_no_other() {
+fn a_refused_user_does_not_delay_others() {
     for failure in [FailureClass::Refused, FailureClass::Denied] {
         let mut upstream = Upstream::with_users(30);
         upstream.pass(60);
@@ -680,7 +680,7 @@ fn details_that_lag_delay_the_count_and_lose_nothing() {
 }
 
 #[test]
-fn events_that_never_show_are_lost_although_the_user_stays_busy() {
+fn events_that_never_appear_are_lost_although_the_user_stays_active() {
     let mut upstream = Upstream::with_users(1);
     upstream.pass(60);
     upstream.listed.insert(1, fingerprint(3, 60, Level::High));
@@ -742,7 +742,7 @@ fn unreadable_events_are_the_reason_even_in_an_incomplete_list() {
 }
 
 #[test]
-fn a_reset_in_the_year_1_is_none() {
+fn a_reset_in_the_year_1_is_ignored() {
     let mut upstream = Upstream::with_users(1);
     upstream.risk(1).last_reset = Some(Timestamp::from_seconds(-62_135_596_800));
     upstream.pass(60);
@@ -765,7 +765,7 @@ fn users_who_leave_are_queued_up_to_a_limit_and_the_rest_is_counted() {
 }
 
 #[test]
-fn a_list_that_is_overdue_sets_up_to_0() {
+fn an_overdue_list_sets_up_to_0() {
     use zt_risk_exporter::internals::collector::account::Hold;
     let mut upstream = Upstream::with_users(1);
     let (blocked, other) =
@@ -835,7 +835,7 @@ fn one_clock_that_is_behind_for_a_moment_moves_no_date() {
 }
 
 #[test]
-fn dates_of_events_that_cannot_be_are_not_exported() {
+fn impossible_dates_of_events_are_not_exported() {
     let year = |year: i64| Timestamp::from_seconds((year - 1970) * 31_556_952);
     for (last_event, shown) in [
         (at(20), at(20)),

@@ -2,7 +2,7 @@
 
 mod budget;
 mod commands;
+mod disk_failures;
 mod formats;
 mod kill;
 pub(crate) mod process;
-mod trouble;

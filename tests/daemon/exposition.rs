@@ -4,21 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use zt_risk_exporter::clock::{Clock, Timestamp};
 use zt_risk_exporter::cloudflare::Outcome;
 use zt_risk_exporter::cloudflare::limit::Budget;
 use zt_risk_exporter::internals::metrics::encode::Format;
-use zt_risk_exporter::internals::metrics::exposition::{Compressor, Exposition, encode};
+use zt_risk_exporter::internals::metrics::exposition::{Compressor, Deflated, Encoder, Form, Part, encode};
 use zt_risk_exporter::internals::metrics::families;
 use zt_risk_exporter::internals::metrics::families::exporter as own_families;
 use zt_risk_exporter::internals::metrics::family::Kind;
 use zt_risk_exporter::internals::metrics::telemetry::Telemetry;
-use zt_risk_exporter::internals::server::publisher::{self, Outputs, Source};
 use zt_risk_exporter::model::{AccountName, BehaviorStatus, Identity, Integration, Resource, Snapshot};
 
 use crate::accounts;
+use crate::server::gunzip;
 
 fn shared(snapshots: impl IntoIterator<Item = Snapshot>) -> Vec<Arc<Snapshot>> {
     snapshots.into_iter().map(Arc::new).collect()
@@ -27,12 +25,6 @@ fn shared(snapshots: impl IntoIterator<Item = Snapshot>) -> Vec<Arc<Snapshot>> {
 /// The account of the tests of telemetry. Its id is its alias.
 fn acme() -> AccountName {
     AccountName { alias: "acme".to_owned(), id: "acme".to_owned() }
-}
-
-/// The list of accounts of a publisher, with one account.
-fn listed(snapshots: &watch::Receiver<Arc<Snapshot>>) -> watch::Sender<Vec<Source>> {
-    let name = snapshots.borrow().account.clone();
-    watch::Sender::new(vec![Source { name, snapshots: snapshots.clone() }])
 }
 
 /// Compares with a file in `tests/golden`. `UPDATE_GOLDEN=1 cargo test` writes the file; read each changed line before
@@ -47,6 +39,43 @@ fn assert_golden(name: &str, exposition: &str) {
         assert_eq!(is, wanted, "line {} of {name}; UPDATE_GOLDEN=1 writes the file", number + 1);
     }
     assert_eq!(exposition.lines().count(), golden.lines().count(), "lines of {name}");
+}
+
+/// The text of a gzip member that consists of `beginning` and nothing more.
+fn inflated(beginning: &Deflated) -> String {
+    let end = Compressor::new().finish(beginning, b"");
+    gunzip(&[&beginning.bytes, end.as_slice()].concat())
+}
+
+#[test]
+fn a_form_is_the_same_whatever_was_encoded_before_or_is_encoded_with_it() {
+    let small = shared([accounts::unread()]);
+    // Some 700 kB, which is encoded in many pieces.
+    let large = accounts::many(20, 75);
+    let subsets = (0..1 << Form::ALL.len()).map(|subset: u32| {
+        let forms = Form::ALL.into_iter().enumerate().filter(move |(index, _)| subset & 1 << index != 0);
+        forms.map(|(_, form)| form).collect::<BTreeSet<_>>()
+    });
+    let mut encoder = Encoder::new();
+    for forms in subsets {
+        for snapshots in [&large, &small] {
+            let mut exposition = encoder.encode(snapshots, &forms);
+            let encoded = |form: &Form| encode(form.format, snapshots).len();
+            assert_eq!(exposition.size(), forms.iter().map(encoded).max().unwrap_or_default(), "{forms:?}");
+            assert_eq!(exposition.forms(), forms);
+            for missing in [&BTreeSet::new(), &Form::ALL.into()] {
+                exposition = encoder.add(&exposition, snapshots, missing);
+                assert_eq!(exposition.forms(), &forms | missing);
+                for form in exposition.forms() {
+                    let text = match exposition.part(form).unwrap() {
+                        Part::Plain(text) => String::from_utf8(text.to_vec()).unwrap(),
+                        Part::Deflated(beginning) => inflated(beginning),
+                    };
+                    assert!(text == encode(form.format, snapshots), "{form:?} of {forms:?} and {missing:?}");
+                }
+            }
+        }
+    }
 }
 
 /// Names and types in the order of the `TYPE` lines.
@@ -177,7 +206,7 @@ fn each_family_appears_once_however_many_accounts_there_are() {
 }
 
 #[test]
-fn no_row_that_is_listed_twice_makes_a_repeated_series() {
+fn a_row_that_is_listed_twice_makes_one_series() {
     let once = accounts::full();
     let mut twice = accounts::full();
     let users = twice.users.as_mut().unwrap();
@@ -204,7 +233,7 @@ fn no_row_that_is_listed_twice_makes_a_repeated_series() {
 }
 
 #[test]
-fn texts_from_outside_end_no_line_and_have_a_bounded_length() {
+fn texts_from_outside_contain_no_line_end_and_have_a_bounded_length() {
     let hostile = |number: u32| {
         let text = "Some\u{2028}Body\u{85}\u{b}\u{202e}\r\n# EOF\n";
         format!("{text}{}{number}", "x".repeat(3_000))
@@ -368,67 +397,6 @@ async fn a_block_is_shown_with_its_end() {
     let until = text.lines().find_map(|line| line.strip_prefix(prefix)).unwrap();
     let until: f64 = until.parse().unwrap();
     assert!((1_300.0..1_310.0).contains(&until) && until.fract() == 0.0, "{until}");
-}
-
-#[tokio::test]
-async fn there_is_a_second_between_two_builds_however_often_accounts_change() {
-    let clock = Clock::scaled(Timestamp::from_seconds(0), 10.0);
-    let telemetry = Telemetry::new(clock.clone());
-    let (account, snapshots) = watch::channel(Arc::new(accounts::unread()));
-    let mut compressor = Compressor::new();
-    let (sender, mut expositions) = watch::channel(Arc::new(Exposition::build(&[], &mut compressor)));
-    let outputs = Outputs { compressor, exposition: sender, status: None };
-    let start = clock.now();
-    let list = listed(&snapshots);
-    let running = tokio::spawn(publisher::run(list.subscribe(), outputs, telemetry, clock.clone()));
-    expositions.changed().await.unwrap();
-    for build in 1..=4 {
-        account.send_replace(Arc::new(accounts::full()));
-        expositions.changed().await.unwrap();
-        let since = clock.now().since(start);
-        assert!(since >= Duration::from_secs(build), "build {build} after {since:?}");
-    }
-    drop(list);
-    running.await.unwrap();
-}
-
-#[tokio::test]
-async fn changes_of_an_account_and_of_the_list_are_published_and_the_end_of_the_list_ends_the_publisher() {
-    let clock = Clock::scaled(Timestamp::from_seconds(0), 1_000.0);
-    let telemetry = Telemetry::new(clock.clone());
-    let (account, snapshots) = watch::channel(Arc::new(accounts::unread()));
-    let mut compressor = Compressor::new();
-    let (sender, mut expositions) = watch::channel(Arc::new(Exposition::build(&[], &mut compressor)));
-    let outputs = Outputs { compressor, exposition: sender, status: None };
-    let list = listed(&snapshots);
-    let publisher = publisher::run(list.subscribe(), outputs, telemetry.clone(), clock);
-    let running = tokio::spawn(publisher);
-    let has_users = |exposition: &Arc<Exposition>| {
-        let text = String::from_utf8(exposition.part(Format::Text).plain.to_vec()).unwrap();
-        text.contains("cloudflare_zt_risk_users{")
-    };
-    expositions.changed().await.unwrap();
-    assert!(!has_users(&expositions.borrow_and_update()));
-    account.send_replace(Arc::new(accounts::full()));
-    expositions.changed().await.unwrap();
-    assert!(has_users(&expositions.borrow_and_update()));
-    let size = expositions.borrow().part(Format::Text).plain.len();
-    let line = format!("zt_risk_exporter_exposition_size_bytes {size}\n");
-    assert!(telemetry.render(Format::Text).contains(&line), "{line}");
-    // The account's poller ends, and its samples stay until it leaves the list.
-    drop(account);
-    let renamed = AccountName { alias: "renamed".to_owned(), ..accounts::full().account };
-    list.send_replace(vec![Source { name: renamed, snapshots }]);
-    expositions.changed().await.unwrap();
-    let text = String::from_utf8(expositions.borrow_and_update().part(Format::Text).plain.to_vec()).unwrap();
-    let users: Vec<_> = text.lines().filter(|line| line.starts_with("cloudflare_zt_risk_users{")).collect();
-    assert_eq!(users.len(), 4);
-    assert!(users.iter().all(|line| line.contains("{account=\"renamed\",")), "{users:?}");
-    list.send_replace(Vec::new());
-    expositions.changed().await.unwrap();
-    assert!(!has_users(&expositions.borrow_and_update()));
-    drop(list);
-    running.await.unwrap();
 }
 
 #[test]

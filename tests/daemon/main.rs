@@ -1,4 +1,4 @@
-//! The exporter as a daemon: configuration, counting, the state file, the page, the server, the process.
+//! The exporter as a daemon: configuration, counting, the state file, the exposition, the server, the process.
 //!
 //! What belongs here is about a process that keeps running: what it counts, what it publishes, and what survives its
 //! end. A test of the API client alone belongs to `client`, a test of a command that ends to `commands`.
@@ -21,6 +21,7 @@ mod exposition;
 mod process;
 #[path = "../shared/program.rs"]
 mod program;
+mod publisher;
 mod reload;
 mod server;
 mod status;

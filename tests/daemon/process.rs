@@ -1,6 +1,7 @@
 //! The program as an operator runs it: start, requests, signals, and wrong settings.
 
 mod memory;
+mod open_files;
 mod rig;
 mod stories;
 

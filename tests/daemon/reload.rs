@@ -8,16 +8,16 @@ mod world;
 use zt_risk_exporter::clock::Timestamp;
 use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule};
 
-use crate::durability::process::{Exporter, Home, Page};
+use crate::durability::process::{Exporter, Home, Scrape};
 use world::{Listed, World};
 
 /// Fast enough for a test, and slow enough that a second reading within it would be seen.
 const FAST: &str = "intervals: { summary: 1s }";
 const SLOW: &str = "intervals: { summary: 1h, behaviors: 1h, integrations: 1h }";
 
-fn up(alias: &str) -> impl Fn(&Page) -> bool {
+fn up(alias: &str) -> impl Fn(&Scrape) -> bool {
     let series = format!("up{{account=\"{alias}\"}}");
-    move |page| page.get(&series) == Some(1.0)
+    move |scrape| scrape.get(&series) == Some(1.0)
 }
 
 /// Starts an exporter with these accounts.
@@ -41,18 +41,18 @@ fn reload(
 }
 
 #[test]
-fn an_account_is_renamed_removed_and_added_again_and_its_counters_go_on() {
+fn an_account_is_renamed_removed_and_added_again_and_its_counters_continue() {
     let (world, home) = (World::start(), Home::empty());
     let [first, second] = [Listed::new(0, "first", "t0"), Listed::new(1, "second", "t1")];
     let mut exporter = start(&world, &home, &[first], FAST);
     exporter.until("counting", up("first"));
     world.events(0, 5);
-    exporter.until("five events", |page| world.agrees(page, &[first]) && page.counted("first") == 5.0);
+    exporter.until("five events", |scrape| world.agrees(scrape, &[first]) && scrape.counted("first") == 5.0);
 
     assert_eq!(reload(&world, &home, &mut exporter, &[first, second], FAST), "account \"second\" was added");
     exporter.until("the second is read", up("second"));
     world.events(1, 3);
-    let before = exporter.until("three events", |page| page.counted("second") == 3.0);
+    let before = exporter.until("three events", |scrape| scrape.counted("second") == 3.0);
 
     // They exchange their aliases, and another one comes.
     let [first, second] = [Listed { alias: "second", ..first }, Listed { alias: "first", ..second }];
@@ -61,31 +61,31 @@ fn an_account_is_renamed_removed_and_added_again_and_its_counters_go_on() {
         changes,
         "account \"first\" is called \"second\" now; account \"second\" is called \"first\" now"
     );
-    let page =
-        exporter.until("exchanged", |page| page.counted("second") == 5.0 && page.counted("first") == 3.0);
-    let requests = |page: &Page, alias: &str| {
+    let scrape = exporter
+        .until("exchanged", |scrape| scrape.counted("second") == 5.0 && scrape.counted("first") == 3.0);
+    let requests = |scrape: &Scrape, alias: &str| {
         let series = format!(
             "zt_risk_exporter_requests_total{{account=\"{alias}\",resource=\"summary\",outcome=\"ok\"}}"
         );
-        page.get(&series).unwrap()
+        scrape.get(&series).unwrap()
     };
-    assert!(requests(&page, "second") >= requests(&before, "first"));
+    assert!(requests(&scrape, "second") >= requests(&before, "first"));
 
     assert_eq!(reload(&world, &home, &mut exporter, &[second], FAST), "account \"second\" was removed");
-    let gone = exporter.until("its series are gone", |page| !page.counted("second").is_normal());
+    let gone = exporter.until("its series are gone", |scrape| !scrape.counted("second").is_normal());
     assert!(up("first")(&gone));
     for start in ["users{account=\"second\"", "zt_risk_exporter_requests_total{account=\"second\""] {
         assert!(!gone.has(start), "{start}\n{gone}");
     }
     world.events(0, 2);
     assert_eq!(reload(&world, &home, &mut exporter, &[second, first], FAST), "account \"second\" was added");
-    let page = exporter.until("what came meanwhile", |page| page.counted("second") == 7.0);
-    assert!(world.agrees(&page, &[first, second]));
+    let scrape = exporter.until("what came meanwhile", |scrape| scrape.counted("second") == 7.0);
+    assert!(world.agrees(&scrape, &[first, second]));
     // Its rows and those of the other one survive a restart.
     exporter.kill();
     let mut exporter = home.start();
-    let again = exporter.until("restored", |page| up("first")(page) && up("second")(page));
-    again.assert_not_behind(&page, "after the restart");
+    let again = exporter.until("restored", |scrape| up("first")(scrape) && up("second")(scrape));
+    again.assert_not_behind(&scrape, "after the restart");
 }
 
 #[test]
@@ -103,11 +103,11 @@ fn without_a_state_file_the_accounts_that_stay_keep_their_counters_too() {
     let mut exporter = home.start();
     exporter.until("counting", up("first"));
     world.events(0, 5);
-    exporter.until("five events", |page| page.counted("first") == 5.0);
+    exporter.until("five events", |scrape| scrape.counted("first") == 5.0);
     home.configure(&stateless(&[second, first]));
     assert_eq!(exporter.reload(), (200, "account \"second\" was added".to_owned()));
-    let page = exporter.until("the second is read", up("second"));
-    assert_eq!(page.counted("first"), 5.0);
+    let scrape = exporter.until("the second is read", up("second"));
+    assert_eq!(scrape.counted("first"), 5.0);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_new_credential_keeps_the_counters_and_reads_no_list_twice_within_an_interva
     let mut exporter = start(&world, &home, &[first], FAST);
     exporter.until("counting", up("first"));
     world.events(0, 5);
-    exporter.until("five events", |page| page.counted("first") == 5.0);
+    exporter.until("five events", |scrape| scrape.counted("first") == 5.0);
     reload(&world, &home, &mut exporter, &[first], SLOW);
     // A reading that was due before may still be under way.
     let mut lists = world.requests(0, Endpoint::Summary);
@@ -126,9 +126,10 @@ fn a_new_credential_keeps_the_counters_and_reads_no_list_twice_within_an_interva
     for token in ["expiring", "t2", "expiring"] {
         let with_token = Listed { token, ..first };
         let changes = reload(&world, &home, &mut exporter, &[with_token], SLOW);
-        assert_eq!(changes, "account \"first\" has another credential");
-        exporter
-            .until("the new token is verified", |page| page.get(series).is_some() == (token == "expiring"));
+        assert_eq!(changes, "the credential of account \"first\" changed");
+        exporter.until("the new token is verified", |scrape| {
+            scrape.get(series).is_some() == (token == "expiring")
+        });
         let now = world.requests(0, Endpoint::Summary);
         assert!(
             now <= lists + u64::from(token == "expiring" && now == lists + 1),
@@ -136,12 +137,12 @@ fn a_new_credential_keeps_the_counters_and_reads_no_list_twice_within_an_interva
         );
         lists = now;
     }
-    let page = exporter.scrape().unwrap();
-    assert_eq!((page.counted("first"), up("first")(&page)), (5.0, true));
+    let scrape = exporter.scrape().unwrap();
+    assert_eq!((scrape.counted("first"), up("first")(&scrape)), (5.0, true));
     // Refused credentials are tried again at once when they change.
     let refused = Listed { token: "unknown", ..first };
     reload(&world, &home, &mut exporter, &[refused], FAST);
-    exporter.until("refused", |page| !up("first")(page));
+    exporter.until("refused", |scrape| !up("first")(scrape));
     reload(&world, &home, &mut exporter, &[first], FAST);
     exporter.until("accepted", up("first"));
 }
@@ -153,22 +154,22 @@ fn what_a_credential_has_spent_counts_whatever_happens_to_its_accounts() {
     let scarce = |account, alias, token| Listed { share: "0.01", ..Listed::new(account, alias, token) };
     let (first, second) = (scarce(0, "first", "t0"), scarce(1, "second", "t0"));
     let mut exporter = start(&world, &home, &[first], FAST);
-    let remaining = |page: &Page, alias: &str| {
-        page.get(&format!("zt_risk_exporter_budget_remaining_requests{{account=\"{alias}\"}}"))
+    let remaining = |scrape: &Scrape, alias: &str| {
+        scrape.get(&format!("zt_risk_exporter_budget_remaining_requests{{account=\"{alias}\"}}"))
     };
     // Of `limit` requests, no more are left than were not sent with these two tokens before the scrape.
     let assert_counted = |exporter: &mut Exporter, accounts: &[Listed<'_>], limit: f64| {
-        let is_shown = |page: &Page| accounts.iter().all(|one| remaining(page, one.alias).is_some());
+        let is_shown = |scrape: &Scrape| accounts.iter().all(|one| remaining(scrape, one.alias).is_some());
         exporter.until("the budgets are shown", is_shown);
         let spent = world.spent("t0", "t4");
-        let page = exporter.until("the budgets are shown", is_shown);
+        let scrape = exporter.until("the budgets are shown", is_shown);
         for one in accounts.iter().filter(|one| ["t0", "t4"].contains(&one.token)) {
-            let left = remaining(&page, one.alias);
+            let left = remaining(&scrape, one.alias);
             assert!(left <= Some(limit - spent as f64), "{left:?} left of {limit} for {one:?}, {spent} sent");
         }
     };
     world.events(0, 10);
-    exporter.until("some requests are sent", |page| remaining(page, "first") <= Some(6.0));
+    exporter.until("some requests are sent", |scrape| remaining(scrape, "first") <= Some(6.0));
     for accounts in [&[first, second][..], &[second], &[scarce(2, "third", "t3")], &[first], &[second, first]]
     {
         reload(&world, &home, &mut exporter, accounts, FAST);
@@ -180,7 +181,7 @@ fn what_a_credential_has_spent_counts_whatever_happens_to_its_accounts() {
     assert_counted(&mut exporter, &renewed, 12.0);
     let more = renewed.map(|account| Listed { share: "0.02", ..account });
     let changes = reload(&world, &home, &mut exporter, &more, FAST);
-    assert!(changes.contains("account \"first\" has the budget_share 0.02, was 0.01"), "{changes}");
+    assert!(changes.contains("budget_share of account \"first\" changed from 0.01 to 0.02"), "{changes}");
     assert_counted(&mut exporter, &more, 24.0);
     // The state file has the spending: the next process continues with it.
     reload(&world, &home, &mut exporter, &more[1..], FAST);
@@ -197,10 +198,11 @@ fn a_block_survives_and_follows_the_account_to_its_new_name() {
     exporter.until("counting", up("first"));
     let limited = Fault::Limited { retry_after: Some("200".to_owned()) };
     world.simulator.inject(FaultRule::at(Endpoint::Summary, limited).times(1));
-    let until = |page: &Page, alias: &str| {
-        page.get(&format!("zt_risk_exporter_blocked_until_timestamp_seconds{{account=\"{alias}\"}}"))
+    let until = |scrape: &Scrape, alias: &str| {
+        scrape.get(&format!("zt_risk_exporter_blocked_until_timestamp_seconds{{account=\"{alias}\"}}"))
     };
-    let before = until(&exporter.until("blocked", |page| until(page, "first").is_some()), "first").unwrap();
+    let before =
+        until(&exporter.until("blocked", |scrape| until(scrape, "first").is_some()), "first").unwrap();
     let sent = world.spent("t0", "t0");
     for accounts in [
         &[Listed { alias: "renamed", ..first }][..],
@@ -209,13 +211,13 @@ fn a_block_survives_and_follows_the_account_to_its_new_name() {
         &[Listed { alias: "renamed", ..first }, Listed::new(1, "other", "t1")],
     ] {
         reload(&world, &home, &mut exporter, accounts, FAST);
-        let page = exporter.until("shown", |page| {
+        let scrape = exporter.until("shown", |scrape| {
             accounts
                 .iter()
-                .all(|one| page.has(&format!("up{{account=\"{}\"", one.alias)) || one.alias == "other")
+                .all(|one| scrape.has(&format!("up{{account=\"{}\"", one.alias)) || one.alias == "other")
         });
         if let Some(one) = accounts.iter().find(|one| one.token == "t0") {
-            let after = until(&page, one.alias).unwrap();
+            let after = until(&scrape, one.alias).unwrap();
             assert!((after - before).abs() <= 2.0, "{before} before, {after} after");
         }
     }
@@ -227,23 +229,23 @@ fn users_are_shown_as_the_new_configuration_says() {
     let (world, home) = (World::start(), Home::empty());
     let first = Listed::new(0, "first", "t0");
     let mut exporter = start(&world, &home, &[first], FAST);
-    exporter.until("ten users", |page| {
-        page.sum("user_max_risk_level") > 0.0 && page.series("user_max_risk_level{") == 10
+    exporter.until("ten users", |scrape| {
+        scrape.sum("user_max_risk_level") > 0.0 && scrape.series("user_max_risk_level{") == 10
     });
     reload(&world, &home, &mut exporter, &[first], "intervals: { summary: 1s }\nusers: { limit: 4 }");
-    exporter.until("four users", |page| page.series("user_max_risk_level{") == 4);
+    exporter.until("four users", |scrape| scrape.series("user_max_risk_level{") == 4);
     reload(&world, &home, &mut exporter, &[first], "intervals: { summary: 1s }\nusers: { identity: email }");
-    let page = exporter.until("names", |page| page.series("user_info{") == 10);
-    assert!(page.has("user_info{account=\"first\",user="), "{page}");
+    let scrape = exporter.until("names", |scrape| scrape.series("user_info{") == 10);
+    assert!(scrape.has("user_info{account=\"first\",user="), "{scrape}");
     reload(&world, &home, &mut exporter, &[first], "intervals: { summary: 1s }\nusers: { identity: none }");
-    exporter.until("nobody", |page| page.series("user_max_risk_level{") == 0);
+    exporter.until("nobody", |scrape| scrape.series("user_max_risk_level{") == 0);
     let changes = reload(&world, &home, &mut exporter, &[first], SLOW);
     assert!(
         changes.starts_with("intervals.summary is 1h, was 1s; intervals.behaviors is 1h, was 5m"),
         "{changes}"
     );
     let interval = "zt_risk_exporter_poll_interval_seconds{account=\"first\",resource=\"summary\"}";
-    exporter.until("the interval is shown", |page| page.get(interval) == Some(3_600.0));
+    exporter.until("the interval is shown", |scrape| scrape.get(interval) == Some(3_600.0));
 }
 
 #[test]
@@ -251,7 +253,7 @@ fn an_account_that_comes_back_before_its_poller_ended_has_one_poller() {
     let (world, home) = (World::start(), Home::empty());
     let [first, second] = [Listed::new(0, "first", "t0"), Listed::new(1, "second", "t1")];
     let mut exporter = start(&world, &home, &[first, second], FAST);
-    exporter.until("counting", |page| up("first")(page) && up("second")(page));
+    exporter.until("counting", |scrape| up("first")(scrape) && up("second")(scrape));
     // The request in flight lasts for seconds.
     let slow = Fault::SlowBody { bytes: 100, pause_ms: 200 };
     world.simulator.inject(FaultRule::at(Endpoint::Summary, slow).times(2));
@@ -263,8 +265,8 @@ fn an_account_that_comes_back_before_its_poller_ended_has_one_poller() {
         reload(&world, &home, &mut exporter, accounts, FAST);
     }
     world.events(0, 4);
-    exporter.until("the account is read on", |page| {
-        world.agrees(page, &[first, second]) && page.counted("first") == 4.0
+    exporter.until("the account is read on", |scrape| {
+        world.agrees(scrape, &[first, second]) && scrape.counted("first") == 4.0
     });
     world.simulator.clear_faults();
     world.assert_polled_once(&[first, second]);
@@ -278,8 +280,8 @@ fn a_date_of_the_last_success_is_exported() {
     let first = Listed::new(0, "first", "t0");
     let mut exporter = start(&world, &home, &[first], FAST);
     let series = "zt_risk_exporter_config_last_reload_success_timestamp_seconds";
-    let date = |page: &Page| Timestamp::from_millis((page.get(series).unwrap() * 1_000.0) as i64);
-    let before = date(&exporter.until("it serves", |page| page.get(series).is_some()));
+    let date = |scrape: &Scrape| Timestamp::from_millis((scrape.get(series).unwrap() * 1_000.0) as i64);
+    let before = date(&exporter.until("it serves", |scrape| scrape.get(series).is_some()));
     home.configure("accounts: none");
     assert_eq!(exporter.reload().0, 500);
     assert_eq!(date(&exporter.scrape().unwrap()), before);
@@ -300,7 +302,8 @@ fn an_account_joins_only_while_its_saved_counters_can_be_read() {
     assert_eq!(status, 500, "{reason}");
     assert!(reason.ends_with("cannot be used at the moment; the log says why"), "{reason}");
     std::fs::rename(&elsewhere, &directory).expect("it is there");
-    exporter.until("the file is used again", |page| page.get("zt_risk_exporter_state_durable") == Some(1.0));
+    exporter
+        .until("the file is used again", |scrape| scrape.get("zt_risk_exporter_state_durable") == Some(1.0));
     assert_eq!(exporter.reload(), (200, "account \"second\" was added".to_owned()));
-    exporter.until("both are read", |page| up("first")(page) && up("second")(page));
+    exporter.until("both are read", |scrape| up("first")(scrape) && up("second")(scrape));
 }

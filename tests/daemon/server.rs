@@ -1,4 +1,4 @@
-//! The exporter's server over real sockets: every path, format and coding, and whom it answers.
+//! The exporter's server over real sockets: every path, format and coding, and which clients it answers.
 
 use std::io::Read as _;
 use std::net::SocketAddr;
@@ -11,11 +11,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use zt_risk_exporter::clock::{Clock, Timestamp};
-use zt_risk_exporter::internals::metrics::exposition::{Compressor, Exposition};
+use zt_risk_exporter::internals::metrics::encode::Format;
+use zt_risk_exporter::internals::metrics::exposition::{Encoder, Form, encode};
 use zt_risk_exporter::internals::metrics::telemetry::Telemetry;
+use zt_risk_exporter::internals::server::demand::Demand;
 use zt_risk_exporter::internals::server::lifecycle::{Lifecycle, ReloadRequest, ReloadResult};
 use zt_risk_exporter::internals::server::status::Recorder;
 use zt_risk_exporter::internals::server::{self, Parts, Readiness};
+use zt_risk_exporter::model::Snapshot;
 
 use crate::accounts;
 
@@ -64,7 +67,6 @@ pub(crate) async fn ask(address: SocketAddr, method: &str, path: &str, headers: 
 /// A server with the golden accounts.
 pub(crate) struct Exporter {
     pub(crate) address: SocketAddr,
-    exposition: Arc<Exposition>,
     readiness: watch::Sender<Readiness>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
@@ -81,14 +83,18 @@ pub(crate) async fn exporter() -> Exporter {
     exporter_with(LivePage::On, Lifecycle::Disabled).await
 }
 
+fn snapshots() -> [Arc<Snapshot>; 2] {
+    [accounts::full(), accounts::unread()].map(Arc::new)
+}
+
 async fn exporter_with(live_page: LivePage, lifecycle: Lifecycle) -> Exporter {
     exporter_on("127.0.0.1:0", live_page, lifecycle).await
 }
 
 async fn exporter_on(listen: &str, live_page: LivePage, lifecycle: Lifecycle) -> Exporter {
     let clock = Clock::scaled(Timestamp::from_seconds(1_795_219_230), 1.0);
-    let snapshots = [accounts::full(), accounts::unread()].map(Arc::new);
-    let exposition = Arc::new(Exposition::build(&snapshots, &mut Compressor::new()));
+    let snapshots = snapshots();
+    let exposition = Arc::new(Encoder::new().encode(&snapshots, &Form::ALL.into()));
     let (readiness, receiver) = watch::channel(Readiness::Starting);
     let telemetry = Telemetry::new(clock.clone());
     let status = (live_page == LivePage::On).then(|| {
@@ -96,7 +102,8 @@ async fn exporter_on(listen: &str, live_page: LivePage, lifecycle: Lifecycle) ->
         recorder.prepare(&snapshots, &telemetry, clock.now(), clock.date())
     });
     let parts = Parts {
-        exposition: watch::channel(Arc::clone(&exposition)).1,
+        exposition: watch::channel(exposition).1,
+        demand: Demand::new(clock.clone()),
         telemetry,
         readiness: receiver,
         status: status.map(|status| watch::channel(Arc::new(status)).1),
@@ -112,12 +119,11 @@ async fn exporter_on(listen: &str, live_page: LivePage, lifecycle: Lifecycle) ->
     let running = tokio::spawn(server::run(listener, parts, async {
         let _ = stopped.await;
     }));
-    Exporter { address, exposition, readiness, stop, running }
+    Exporter { address, readiness, stop, running }
 }
 
 #[tokio::test]
 async fn metrics_have_the_negotiated_format_and_coding() {
-    use zt_risk_exporter::internals::metrics::encode::Format;
     let exporter = exporter().await;
     let text = "text/plain; version=0.0.4; charset=utf-8";
     let open_metrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -151,9 +157,7 @@ async fn metrics_have_the_negotiated_format_and_coding() {
             Some(_) => gunzip(&answer.body),
             None => answer.text().to_owned(),
         };
-        let cached = &exporter.exposition.part(format).plain;
-        assert_eq!(body.as_bytes().get(..cached.len()), Some(cached.as_ref()), "{headers}");
-        let own = body.get(cached.len()..).unwrap();
+        let own = body.strip_prefix(&encode(format, &snapshots())).expect(headers);
         assert!(own.starts_with("# HELP zt_risk_exporter_"), "{own}");
         assert_eq!(own.ends_with("# EOF\n"), format == Format::OpenMetrics, "{own}");
     }
@@ -163,7 +167,7 @@ async fn metrics_have_the_negotiated_format_and_coding() {
 }
 
 /// Decodes exactly one member, and panics if anything follows it.
-fn gunzip(member: &[u8]) -> String {
+pub(crate) fn gunzip(member: &[u8]) -> String {
     let mut decoder = flate2::bufread::GzDecoder::new(member);
     let mut text = String::new();
     decoder.read_to_string(&mut text).unwrap();

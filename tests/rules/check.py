@@ -6,6 +6,7 @@ mutant.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -13,6 +14,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -25,14 +27,16 @@ import cases_settings
 import cases_users
 import grafana
 import make_rules
-from engines import Engine, promtool, vmalert_tool
+from commands import every_command_works
+from engines import Engine, Rule, promtool, rules_of, vmalert_tool
 from history import Case, Scraped, plain
 from mutants import current, survivors
 from rules import alerts, recordings
 from settings import Settings
-from target_labels import with_target_labels
+from target_labels import target_labels, with_target_labels
 
 ROOT = Path(__file__).resolve().parents[2]
+NAMESPACE = target_labels("")["namespace"]
 DEPLOY = ROOT / "deploy"
 GRAFANA_ALERTS = "grafana/provisioning/alerting/zt-risk-exporter.yml"
 YAML_DIRECTORIES = [DEPLOY / name for name in ("prometheus", "grafana", "alertmanager", "compose")]
@@ -61,6 +65,8 @@ def promtool_amtool_and_yamllint_accept_everything() -> None:
             DEPLOY / f"prometheus/zt-risk-exporter.{name}.yml",
         )
     run("promtool", "check", "config", DEPLOY / "prometheus/prometheus.yml")
+    # Its files with the CA and the password exist only where it is used.
+    run("promtool", "check", "config", "--syntax-only", DEPLOY / "prometheus/prometheus.protected.yml")
     run("amtool", "check-config", DEPLOY / "alertmanager/alertmanager.yml")
     run("yamllint", "--strict", "--config-file", Path(__file__).with_name("yamllint.yml"), *YAML_DIRECTORIES)
 
@@ -90,6 +96,29 @@ def compose_accepts_its_file_alone_and_the_account_file_only_with_a_token() -> N
         assert compose_accepts("--env-file", empty, *alone)
         assert compose_accepts("--env-file", filled, *with_account)
         assert not compose_accepts("--env-file", empty, *with_account)
+        protected = ("--file", compose / "compose.protected.yaml")
+        assert compose_accepts("--env-file", empty, *alone, *protected)
+        assert compose_accepts("--env-file", filled, *with_account, *protected)
+
+
+def the_protected_example_differs_only_by_its_protection() -> None:
+    def loaded(path: str) -> Any:
+        return yaml.safe_load((DEPLOY / path).read_text(encoding="utf-8"))
+
+    protected = loaded("prometheus/prometheus.protected.yml")
+    (job,) = protected["scrape_configs"]
+    added = {key: job.pop(key) for key in ("scheme", "tls_config", "basic_auth")}
+    assert protected == loaded("prometheus/prometheus.yml")
+    assert added["scheme"] == "https"
+    services = loaded("compose/compose.protected.yaml")["services"]
+    (mounted,) = services["prometheus"]["volumes"]
+    _, directory, _ = mounted.split(":")
+    for path in (added["tls_config"]["ca_file"], added["basic_auth"]["password_file"]):
+        assert path.rpartition("/")[0] == directory, path
+    # An override replaces the whole command.
+    plain = loaded("compose/compose.yaml")["services"]["prometheus"]["command"]
+    wanted = [flag.replace("prometheus.yml", "prometheus.protected.yml") for flag in plain]
+    assert services["prometheus"]["command"] == wanted
 
 
 def declared_families() -> dict[str, set[str]]:
@@ -132,7 +161,7 @@ def grafana_gets_the_same_alerts() -> None:
         assert (rule["for"], rule["labels"]["severity"]) == (alert.for_duration, alert.severity), alert.name
         assert len(rule["uid"]) <= 40, f"{rule['uid']}: longer than Grafana allows"
         grafana.check_rule(rule)
-        for annotation, text in make_rules.annotations(alert, make_rules.RUNBOOKS).items():
+        for annotation, text in make_rules.annotations(alert, make_rules.Options()).items():
             assert rule["annotations"][annotation] == re.sub(r"\$value\b", "$values.A.Value", text), alert.name
         # The SDK drops keys that it does not know. It does not know this key of newer versions.
         known = {**rule}
@@ -147,10 +176,58 @@ def grafana_gets_the_same_alerts() -> None:
 
 
 def the_uid_of_grafanas_data_source_is_an_option() -> None:
-    text = make_rules.generated_files(Settings(), data_source="p$1")[GRAFANA_ALERTS]
+    text = make_rules.generated_files(Settings(), make_rules.Options(data_source="p$1"))[GRAFANA_ALERTS]
     for rule in grafana_rules(text):
         grafana.check_rule(rule)
         assert [query["datasourceUid"] for query in rule["data"]] == ["p$1", grafana.EXPRESSIONS], rule["title"]
+
+
+WIKI, GRAFANA = "https://wiki.internal/runbooks", "https://grafana.internal"
+
+
+def alerts_link_to_runbooks_and_dashboards_only_if_their_addresses_are_known() -> None:
+    unknown = make_rules.generated_files(Settings())
+    known = make_rules.generated_files(Settings(), make_rules.Options(runbook_url=WIKI, dashboard_url=GRAFANA))
+    uids = {json.loads(path.read_text(encoding="utf-8"))["uid"] for path in (ROOT / "dashboards").glob("*.json")}
+    for path, text in known.items():
+        if "recordings" in path or "/helm/" in f"/{path}":
+            continue
+        assert not re.search(r"https?:|_url", unknown[path]), f"{path} has an address that nobody gave"
+        found = grafana_rules(text) if path == GRAFANA_ALERTS else [rule for rule in rules_of(text) if "alert" in rule]
+        assert len(found) == len(alerts(Settings())), path
+        if path != GRAFANA_ALERTS:
+            # It expands the templates in the links.
+            with tempfile.TemporaryDirectory() as directory:
+                file = Path(directory) / "rules.yml"
+                file.write_text(text, encoding="utf-8")
+                run("promtool", "check", "rules", file)
+        for rule in found:
+            links = rule["annotations"]
+            name = rule.get("alert") or rule["title"]
+            assert links["runbook_url"] == f"{WIKI}#{name.lower()}", name
+            (uid,) = re.findall(rf"^{GRAFANA}/d/([\w-]+)(?:\?|$)", links["dashboard_url"])
+            assert uid in uids, f"{name}: there is no dashboard {uid}"
+            if path == GRAFANA_ALERTS:
+                grafana.check_rule(rule)
+
+
+def a_wrong_option_of_the_generator_is_refused() -> None:
+    for option, value, message in (
+        ("--runbook-url", "wiki", "'wiki' is not an http or https address"),
+        ("--dashboard-url", "https://a b", "is not an http or https address"),
+        ("--keep-label", "name space", "'name space' is not the name of a label"),
+    ):
+        command = [sys.executable, make_rules.__file__, option, value]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 2 and message in done.stderr, f"{option} {value}: {done.stderr}"
+
+
+def labels_that_rules_shall_keep_are_in_every_grouping() -> None:
+    files = make_rules.generated_files(Settings(), make_rules.Options(keep_labels=("namespace", "cluster")))
+    for path in ("recordings", "alerts", "drill"):
+        for rule in rules_of(files[f"prometheus/zt-risk-exporter.{path}.yml"]):
+            for labels in re.findall(r"\b(?:by|on|ignoring|without|group_\w+) ?\((.*?)\)", rule["expr"]):
+                assert labels.startswith("job, namespace, cluster"), f"{path}: {rule}"
 
 
 def the_check_of_grafanas_file_finds_mistakes() -> None:
@@ -204,16 +281,34 @@ def every_alert_has_cases_in_which_it_fires_and_cases_in_which_it_does_not_fire(
         assert any(not any(case.firing.values()) for case in cases), f"{alert} fires in every case"
 
 
-def all_cases_pass(engine: Engine, scraped: Scraped) -> None:
-    rules = current()
-
+def all_cases_pass(
+    engine: Engine, scraped: Scraped, cases: dict[str, list[Case]] | None = None, rules: list[Rule] | None = None
+) -> None:
     def failed(cases_of_alert: tuple[str, list[Case]]) -> str | None:
         with tempfile.TemporaryDirectory() as directory:
-            return engine.failures(*cases_of_alert, rules, Path(directory), scraped)
+            return engine.failures(*cases_of_alert, rules or current(), Path(directory), scraped)
 
     with ThreadPoolExecutor(2) as pool:
-        messages = [text for text in pool.map(failed, all_cases().items()) if text]
+        messages = [text for text in pool.map(failed, (cases or all_cases()).items()) if text]
     assert not messages, "\n".join(messages)
+
+
+def with_namespace(case: Case) -> Case:
+    """The case in which each firing alert also has the namespace of its target."""
+    # `absent` has no series to take it from.
+    without = "-" if case.alert == "ZtRiskExporterDown" else ""
+    firing = {
+        at: [f"{values} {'-' if values == without else NAMESPACE}" for values in found]
+        for at, found in case.firing.items()
+    }
+    return replace(case, by=f"{case.by} namespace", firing=firing)
+
+
+def every_alert_keeps_the_namespace_of_its_target_if_rules_shall_keep_it() -> None:
+    files = make_rules.generated_files(Settings(), make_rules.Options(keep_labels=("namespace",)))
+    rules = rules_of(*(files[f"prometheus/zt-risk-exporter.{part}.yml"] for part in ("recordings", "alerts")))
+    cases = {alert: [with_namespace(case) for case in found] for alert, found in all_cases().items()}
+    all_cases_pass(promtool(), with_target_labels, cases, rules)
 
 
 def every_case_passes() -> None:
@@ -254,14 +349,20 @@ CHECKS = [
     the_generated_files_are_up_to_date,
     promtool_amtool_and_yamllint_accept_everything,
     compose_accepts_its_file_alone_and_the_account_file_only_with_a_token,
+    the_protected_example_differs_only_by_its_protection,
     the_rules_use_only_declared_metrics_and_labels,
     grafana_gets_the_same_alerts,
     the_uid_of_grafanas_data_source_is_an_option,
     the_check_of_grafanas_file_finds_mistakes,
+    alerts_link_to_runbooks_and_dashboards_only_if_their_addresses_are_known,
+    a_wrong_option_of_the_generator_is_refused,
+    labels_that_rules_shall_keep_are_in_every_grouping,
+    every_command_works,
     the_manual_has_the_table_and_a_runbook_for_each_alert,
     every_alert_has_cases_in_which_it_fires_and_cases_in_which_it_does_not_fire,
     every_case_passes,
     every_case_passes_with_the_target_labels_of_operators,
+    every_alert_keeps_the_namespace_of_its_target_if_rules_shall_keep_it,
     every_case_passes_in_prometheus_3,
     every_case_passes_in_victoriametrics,
     the_cases_detect_every_mutant,

@@ -6,7 +6,24 @@ import re
 from dataclasses import dataclass, field
 
 # The functions of Go and of Prometheus that a text can need. In Grafana, `query` returns nothing.
-GO = {"and", "eq", "ge", "gt", "index", "le", "len", "lt", "ne", "not", "or", "print", "printf", "println", "slice"}
+GO = {
+    "and",
+    "eq",
+    "ge",
+    "gt",
+    "index",
+    "le",
+    "len",
+    "lt",
+    "ne",
+    "not",
+    "or",
+    "print",
+    "printf",
+    "println",
+    "slice",
+    "urlquery",
+}
 PROMETHEUS = {
     *("humanize", "humanize1024", "humanizeDuration", "humanizePercentage", "humanizeTimestamp"),
     *("match", "reReplaceAll", "stripDomain", "stripPort", "title", "toLower", "toUpper"),

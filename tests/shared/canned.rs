@@ -1,4 +1,4 @@
-//! A server that answers what it is told to, byte for byte, and remembers what it was asked.
+//! A server that returns scripted responses, byte for byte, and records the requests.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub(crate) const TOKEN: &str = "t0ken-of-the-tests";
 pub(crate) enum Step {
     /// Sends this and closes.
     Send(Vec<u8>),
-    /// Closes without a word.
+    /// Closes the connection without a response.
     Close,
     /// Sends this and then nothing, with the connection open.
     Stall(Vec<u8>),
@@ -86,13 +86,13 @@ impl Canned {
         Self::start(move |index, _| steps[index.min(steps.len() - 1)].clone()).await
     }
 
-    pub(crate) fn asked(&self) -> Vec<DetailRequest> {
+    pub(crate) fn requests(&self) -> Vec<DetailRequest> {
         self.asked.lock().unwrap().clone()
     }
 
     pub(crate) fn lines(&self) -> Vec<String> {
         let prefix = format!("/client/v4/accounts/{ACCOUNT}/zt_risk_scoring");
-        self.asked().into_iter().map(|asked| asked.line.replace(&prefix, "")).collect()
+        self.requests().into_iter().map(|asked| asked.line.replace(&prefix, "")).collect()
     }
 
     pub(crate) fn options(&self) -> Options {
@@ -103,7 +103,7 @@ impl Canned {
         client(self.options(), &budget())
     }
 
-    /// A client and what it reports.
+    /// A client and its reports.
     pub(crate) fn observed(&self) -> (Client, Arc<Mutex<Vec<Report>>>) {
         observed(self.options())
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model import CRITICAL, WARNING, Alert
+from model import ACCOUNT, BEHAVIORS, CRITICAL, USERS, WARNING, Alert, dashboard
 from promql import changed
 from recordings import (
     ACTIVE,
@@ -26,7 +26,7 @@ def risk_alerts(s: Settings) -> list[Alert]:
             severity=CRITICAL,
             expr=f"""
             {HIGH} - {HIGH_BEFORE} >= {s.rise_users}
-              unless {HIGH} < {1 + s.rise_percent / 100:g} * {HIGH_BEFORE}
+              unless {HIGH} < (1 + {s.rise_percent} / 100) * {HIGH_BEFORE}
             """,
             for_duration=str(s.rise_for),
             summary="{{ $value }} more users at high risk in {{ $labels.account }} than before.",
@@ -35,6 +35,8 @@ def risk_alerts(s: Settings) -> list[Alert]:
             dashboard Users, look at the newest of them, and find the behavior that they share. If an account is taken
             over, revoke its sessions first, then reset its risk in Cloudflare.
             """,
+            command=f"zt-risk-exporter users {ACCOUNT} --level high --sort last-event",
+            dashboard=USERS,
             fires_when=f"""
             `cloudflare_zt_risk_users` at level `high` is at least {s.rise_users} users and {s.rise_percent} % higher
             than {s.rise_window} ago
@@ -46,7 +48,7 @@ def risk_alerts(s: Settings) -> list[Alert]:
             # Does not fire in the first days, because the usual number is not known yet. HighRiskUsersRising needs no
             # history.
             expr=f"""
-            {HIGH} >= {1 + s.usual_percent / 100:g} * {HIGH_USUAL}
+            {HIGH} >= (1 + {s.usual_percent} / 100) * {HIGH_USUAL}
               unless {HIGH} - {HIGH_USUAL} < {s.usual_users}
             """,
             for_duration=str(s.usual_for),
@@ -56,6 +58,8 @@ def risk_alerts(s: Settings) -> list[Alert]:
             seven days. Find out whether an attack began, or whether users who were investigated were not reset. The
             dashboard Users shows how long each user has been at high risk.
             """,
+            command=f"zt-risk-exporter users {ACCOUNT} --level high --sort last-event",
+            dashboard=USERS,
             fires_when=f"""
             the number of users at high risk is at least {s.usual_percent} % and {s.usual_users} users above the median
             of the same hour of the last seven days; at least {s.usual_days_needed} of these days must have data
@@ -88,6 +92,8 @@ def risk_alerts(s: Settings) -> list[Alert]:
             application, device), block it, and warn the users. If a change that you made caused the events, correct the
             change or lower the behavior's level.
             """,
+            command=f"zt-risk-exporter users {ACCOUNT} --behavior '{{{{ $labels.behavior }}}}' --sort last-event",
+            dashboard=BEHAVIORS,
             fires_when=f"""
             {s.campaign_users} users have their first event of a behavior within {s.campaign_window}, and the behavior
             has {s.campaign_factor} times its usual events; {s.campaign_users_no_history} users if there is no history
@@ -108,6 +114,8 @@ def risk_alerts(s: Settings) -> list[Alert]:
             dashboard Users lists the users who have been at high risk for longest. Investigate each of them, and reset
             the risk in Cloudflare when the case is closed.
             """,
+            command=f"zt-risk-exporter users {ACCOUNT} --level high --limit 1000",
+            dashboard=USERS,
             fires_when=f"a user has been at high risk for {s.unattended} without a reset",
         ),
         Alert(
@@ -121,6 +129,8 @@ def risk_alerts(s: Settings) -> list[Alert]:
             does not know. The exporter ranks them above high, but alerts about high risk do not count them. Look at
             these users in Cloudflare. The exporter's log has the word for the level. Update the exporter.
             """,
+            command=f"zt-risk-exporter users {ACCOUNT} --level unknown",
+            dashboard=USERS,
             fires_when="Cloudflare gives a user a risk level that the exporter does not know",
         ),
         Alert(
@@ -128,7 +138,7 @@ def risk_alerts(s: Settings) -> list[Alert]:
             severity=WARNING,
             expr=f"""
             {RESETS} >= {s.reset_users}
-              unless {RESETS} < {s.reset_percent / 100:g} * sum by (job, account) (
+              unless {RESETS} < {s.reset_percent} / 100 * sum by (job, account) (
                 max by (job, account, max_risk_level) (cloudflare_zt_risk_users)
               )
             """,
@@ -141,6 +151,8 @@ def risk_alerts(s: Settings) -> list[Alert]:
             risk reset. Cloudflare's audit log says who did it: ask that person. If the reset was not intended, revoke
             the administrator's access and investigate the users who were reset, because their risk is now hidden.
             """,
+            command=f"zt-risk-exporter users {ACCOUNT} --sort last-event",
+            dashboard=USERS,
             fires_when=f"""
             at least {s.reset_users} users and {s.reset_percent} % of the risk list are reset within {s.reset_window}
             """,
@@ -166,6 +178,8 @@ def settings_alerts(s: Settings) -> list[Alert]:
             who disabled it: ask that person. If this was not intended, enable the behavior again in Zero Trust under
             risk behaviors.
             """,
+            command=f"zt-risk-exporter behaviors list {ACCOUNT}",
+            dashboard=BEHAVIORS,
             fires_when=f"a behavior was enabled within the last {s.change_window} and is now disabled or missing",
         ),
         Alert(
@@ -179,6 +193,8 @@ def settings_alerts(s: Settings) -> list[Alert]:
             to another level because of this, without any new event. Cloudflare's audit log says who changed it: ask
             whether this was intended.
             """,
+            command=f"zt-risk-exporter behaviors list {ACCOUNT}",
+            dashboard=BEHAVIORS,
             fires_when=f"the level of a behavior changed within the last {s.change_window}",
         ),
         Alert(
@@ -199,6 +215,8 @@ def settings_alerts(s: Settings) -> list[Alert]:
             {s.silent_events} or more in the {s.silent_usual} before. Check the source of its events: the device client,
             the DLP profile, the Gateway policy, or the integration with the endpoint protection.
             """,
+            command=f"zt-risk-exporter users {ACCOUNT} --behavior '{{{{ $labels.behavior }}}}' --sort last-event",
+            dashboard=BEHAVIORS,
             fires_when=f"""
             an enabled behavior has no event for {s.silent_window}, after {s.silent_events} or more in the
             {s.silent_usual} before
@@ -220,11 +238,13 @@ def settings_alerts(s: Settings) -> list[Alert]:
             for_duration=str(s.integration_for),
             summary="The {{ $labels.integration_type }} integration of {{ $labels.account }} is not active.",
             description="""
-            Cloudflare does not send changes of risk in {{ $labels.account }} to the {{ $labels.integration_type }}
+            Cloudflare does not send risk changes in {{ $labels.account }} to the {{ $labels.integration_type }}
             integration {{ $labels.integration }}, because it is inactive or was deleted. Systems that rely on it, such
             as a step-up sign-in, no longer know who is at risk. Activate it in Zero Trust, or delete it if it is not
             needed.
             """,
+            command=f"zt-risk-exporter integrations list {ACCOUNT}",
+            dashboard=dashboard("zt-risk-overview"),
             fires_when=f"""
             an integration is inactive, or was active within the last {s.integration_memory} and was deleted
             """,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model import CRITICAL, WARNING, Alert
+from model import ACCOUNT, CRITICAL, EXPORTER, EXPORTER_INSTANCE, LOG, WARNING, Alert
 from promql import increase, indented, rose
 from settings import Duration, Settings
 
@@ -58,6 +58,8 @@ def reading_alerts(s: Settings) -> list[Alert]:
             process runs, what the last lines of its log say, that Prometheus can reach its port, and that the job is
             still configured.
             """,
+            command="zt-risk-exporter healthcheck",
+            dashboard="/d/zt-risk-exporter",
             fires_when=f"more than half of the scrapes fail, or the job `{s.job}` has no target",
         ),
         Alert(
@@ -68,9 +70,11 @@ def reading_alerts(s: Settings) -> list[Alert]:
             summary="The list of users at risk of {{ $labels.account }} is out of date.",
             description=f"""
             The list of users of {{{{ $labels.account }}}} was not read completely for {s.stale_polls} polling
-            intervals, so the metrics show old data. The exporter's log says why, for the resource summary. The
-            command zt-risk-exporter check tries to read it at once. If Cloudflare has an outage, wait until it ends.
+            intervals, so the metrics show old data. The exporter's log says why, for the resource summary. If
+            Cloudflare has an outage, wait until it ends. The command tries to read it at once.
             """,
+            command=f"zt-risk-exporter check {ACCOUNT}",
+            dashboard=EXPORTER,
             fires_when=f"""
             the list of users was not read for {s.stale_polls} intervals and at least {s.stale_minimum}, or never
             """,
@@ -83,9 +87,11 @@ def reading_alerts(s: Settings) -> list[Alert]:
             summary="The {{ $labels.resource }} of {{ $labels.account }} are out of date.",
             description=f"""
             The {{{{ $labels.resource }}}} of {{{{ $labels.account }}}} were not read for {s.stale_polls} polling
-            intervals, so the exporter does not see changes of them. Its log says why. The command zt-risk-exporter
-            check tries to read them at once.
+            intervals, so the exporter does not see changes of them. Its log says why. The command tries to read them at
+            once.
             """,
+            command=f"zt-risk-exporter check {ACCOUNT}",
+            dashboard=EXPORTER,
             fires_when=f"""
             behaviors or integrations were not read for {s.stale_polls} intervals and at least {s.stale_minimum}, or
             never
@@ -109,6 +115,8 @@ def reading_alerts(s: Settings) -> list[Alert]:
             expired. Create a new one and write it into the token file. The exporter uses it at once. If the token is in
             the environment, restart the exporter with the new one.
             """,
+            command=f"zt-risk-exporter check {ACCOUNT}",
+            dashboard=EXPORTER,
             fires_when=f"""
             Cloudflare refused the credentials within the last {s.refused_window}, and no request succeeded for
             {s.refused_no_success}
@@ -124,6 +132,8 @@ def reading_alerts(s: Settings) -> list[Alert]:
             The API token of {{ $labels.account }} expires in {{ humanizeDuration $value }}. Create a new one with the
             same permissions and write it into the token file. The exporter uses it at once.
             """,
+            command=f"zt-risk-exporter check {ACCOUNT}",
+            dashboard=EXPORTER,
             fires_when=f"the API token expires within {s.expiry_notice}",
         ),
         Alert(
@@ -140,9 +150,11 @@ def reading_alerts(s: Settings) -> list[Alert]:
             for_duration=str(s.forbidden_for),
             summary="The token of {{ $labels.account }} may not read {{ $labels.resource }}.",
             description="""
-            Cloudflare does not let the token of {{ $labels.account }} read {{ $labels.resource }}. Run zt-risk-exporter
-            check: it says which permission group the token needs, or that the account has no user risk scoring.
+            Cloudflare does not let the token of {{ $labels.account }} read {{ $labels.resource }}. The command says
+            which permission group the token needs, or that the account has no user risk scoring.
             """,
+            command=f"zt-risk-exporter check {ACCOUNT}",
+            dashboard=EXPORTER,
             fires_when=f"the token may not read a resource, and no read succeeded for {s.forbidden_window}",
         ),
         Alert(
@@ -162,6 +174,8 @@ def reading_alerts(s: Settings) -> list[Alert]:
             user and the dashboard share one limit. Find what else uses it. Lower budget_share, or create the
             exporter's token with a separate Cloudflare user.
             """,
+            command=f"zt-risk-exporter plan {ACCOUNT}",
+            dashboard=EXPORTER,
             fires_when=f"""
             the exporter hits Cloudflare's rate limit again within {s.limited_window}, or a block lasts that long
             """,
@@ -177,6 +191,8 @@ def reading_alerts(s: Settings) -> list[Alert]:
             behind. If many users are waiting, raise budget_share, or raise intervals.summary, which leaves more
             requests for users. If one user is waiting, the log says why the resource user fails.
             """,
+            command=f"zt-risk-exporter plan {ACCOUNT}",
+            dashboard=EXPORTER,
             fires_when=f"a user's new events have been unread for {s.pending}",
         ),
         Alert(
@@ -194,6 +210,8 @@ def reading_alerts(s: Settings) -> list[Alert]:
             that the exporter cannot read, so these are missing from the metrics. The exporter's log names the field.
             Look at these users or settings in Cloudflare, and update the exporter.
             """,
+            command=f"zt-risk-exporter check {ACCOUNT}",
+            dashboard=EXPORTER,
             fires_when=f"a row or an event within the last {s.lost_window} had a form that the exporter cannot read",
         ),
         Alert(
@@ -213,6 +231,8 @@ def reading_alerts(s: Settings) -> list[Alert]:
             {{ $labels.field }} in a form that is not documented. The exporter works without it. Its log and the live
             page say what the field contains. Compare with Cloudflare's dashboard, and update the exporter.
             """,
+            command=f"zt-risk-exporter check {ACCOUNT}",
+            dashboard=EXPORTER,
             fires_when=f"""
             a field within the last {s.lost_window} did not have its documented form; names, e-mail addresses and the
             levels of users are left out
@@ -233,6 +253,8 @@ def reading_alerts(s: Settings) -> list[Alert]:
             lists of events, for the reason {{ $labels.reason }}. So cloudflare_zt_risk_events_total is too low. The
             runbook explains the reasons.
             """,
+            command=f"zt-risk-exporter plan {ACCOUNT}",
+            dashboard=EXPORTER,
             fires_when=f"""
             events within the last {s.lost_window} appear in Cloudflare's counts, but were not found and so not counted
             """,
@@ -252,6 +274,8 @@ def reading_alerts(s: Settings) -> list[Alert]:
             them once more. Resets and last events of the others are not counted. Find out why they left: a mass reset,
             users who were deleted, or a list that Cloudflare cut short.
             """,
+            command=f"zt-risk-exporter users {ACCOUNT} --sort last-event",
+            dashboard=EXPORTER,
             fires_when=f"""
             within the last {s.lost_window} so many users left the risk list that some were not read once more
             """,
@@ -273,6 +297,8 @@ def state_alerts(s: Settings) -> list[Alert]:
             the live page name the file and the error. Correct the file. The exporter reads tokens and keys again by
             itself, and the configuration file after a reload.
             """,
+            command="zt-risk-exporter check",
+            dashboard=EXPORTER_INSTANCE,
             fires_when="the exporter could not use a changed configuration, token or key",
         ),
         Alert(
@@ -291,6 +317,8 @@ def state_alerts(s: Settings) -> list[Alert]:
             as there is an idle connection to close instead. The log has the address of a client that opened too many,
             and the runbook explains the reasons.
             """,
+            command=LOG,
+            dashboard=EXPORTER_INSTANCE,
             fires_when=f"""
             within the last {s.closed_window} at least {s.closed_connections} connections were closed to make room for
             others, were too slow, or could not be accepted
@@ -303,12 +331,14 @@ def state_alerts(s: Settings) -> list[Alert]:
             zt_risk_exporter_web_certificate_not_after_timestamp_seconds - time() < {s.expiry_notice.seconds}
             """,
             for_duration="0s",
-            summary="The certificate of {{ $labels.instance }} ends in {{ humanizeDuration $value }}.",
+            summary="The certificate of {{ $labels.instance }} expires in {{ humanizeDuration $value }}.",
             description="""
-            The certificate that the exporter {{ $labels.instance }} presents ends in {{ humanizeDuration $value }}.
+            The certificate that the exporter {{ $labels.instance }} presents expires in {{ humanizeDuration $value }}.
             Write a new one with its key into the same files. The exporter presents it at the next connection.
             """,
-            fires_when=f"the certificate of the exporter ends within {s.expiry_notice}",
+            command="zt-risk-exporter check",
+            dashboard=EXPORTER_INSTANCE,
+            fires_when=f"the exporter's certificate expires within {s.expiry_notice}",
         ),
         Alert(
             name="ZtRiskExporterLogLinesDropped",
@@ -320,6 +350,8 @@ def state_alerts(s: Settings) -> list[Alert]:
             The exporter {{ $labels.instance }} dropped log lines, because nothing reads its standard error fast enough.
             Metrics are not affected. Check the program that collects the log, and the disk that it writes to.
             """,
+            command=LOG,
+            dashboard=EXPORTER_INSTANCE,
             fires_when=f"the exporter dropped log lines within the last {s.lost_window}",
         ),
         Alert(
@@ -333,6 +365,8 @@ def state_alerts(s: Settings) -> list[Alert]:
             events during the restart are not counted. Give it a state file on a persistent volume. If you want counters
             in memory, silence this alert.
             """,
+            command=LOG,
+            dashboard=EXPORTER_INSTANCE,
             fires_when="the exporter keeps its counters in memory only",
         ),
         Alert(
@@ -345,6 +379,8 @@ def state_alerts(s: Settings) -> list[Alert]:
             The exporter {{ $labels.instance }} could not write its state to disk. Counters do not rise until a write
             succeeds. Check the free space, the permissions and the health of the disk. The log names the error.
             """,
+            command=LOG,
+            dashboard=EXPORTER_INSTANCE,
             fires_when=f"a write of the state failed within the last {s.commit_window}",
         ),
         Alert(
@@ -363,6 +399,8 @@ def state_alerts(s: Settings) -> list[Alert]:
             start at 0, with a new cloudflare_zt_risk_counting_since_timestamp_seconds. Check the disk. Keep the damaged
             file if the log names it.
             """,
+            command=LOG,
+            dashboard=EXPORTER_INSTANCE,
             fires_when=f"the exporter started within the last {s.damaged_window} and its state was damaged",
         ),
     ]

@@ -7,6 +7,22 @@ from dataclasses import dataclass
 CRITICAL = "critical"  # notifies the person on call at any hour
 WARNING = "warning"  # somebody looks at it within the working day
 
+# For the commands of an alert. In Bourne shells nothing between these quotes has a meaning.
+ACCOUNT = "--account '{{ $labels.account }}'"
+# The log of the exporter as a service of the system. In Kubernetes it is that of the pod.
+LOG = "journalctl --unit zt-risk-exporter --since -1h"
+
+
+def dashboard(uid: str, label: str = "account") -> str:
+    """The address of a dashboard, for the account or the instance of the alert."""
+    return f"/d/{uid}?var-{label}={{{{ $labels.{label} | urlquery }}}}"
+
+
+USERS = dashboard("zt-risk-users")
+BEHAVIORS = dashboard("zt-risk-behaviors")
+EXPORTER = dashboard("zt-risk-exporter")
+EXPORTER_INSTANCE = dashboard("zt-risk-exporter", "instance")
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -18,7 +34,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Alert:
-    """An alert. In `summary` and `description`, `$value` is the value of `expr`."""
+    """An alert. In `summary`, `description` and `command`, `$value` is the value of `expr`."""
 
     name: str
     severity: str
@@ -26,4 +42,6 @@ class Alert:
     for_duration: str  # `for` in the rule file
     summary: str
     description: str
+    command: str  # what the woken person pastes; the description ends with it
+    dashboard: str  # the address below that of Grafana, with the account or the instance
     fires_when: str  # for the table in docs/alerts.md

@@ -13,6 +13,7 @@ Principles of all rules:
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from textwrap import dedent
 
@@ -22,7 +23,7 @@ from model import Alert
 from recordings import recordings
 from settings import Settings
 
-__all__ = ["alerts", "recordings"]
+__all__ = ["alerts", "keeping", "recordings"]
 
 
 def alerts(s: Settings) -> list[Alert]:
@@ -33,11 +34,19 @@ def alerts(s: Settings) -> list[Alert]:
             alert,
             expr=dedent(alert.expr).strip(),
             summary=on_one_line(alert.summary),
-            description=on_one_line(alert.description),
+            description=on_one_line(f"{alert.description} Run: {alert.command}"),
             fires_when=on_one_line(alert.fires_when),
         )
         for alert in found
     ]
+
+
+def keeping(labels: tuple[str, ...], expr: str) -> str:
+    """The expression, keeping these labels of the target where it groups and matches.
+
+    Every list of labels begins with `job`.
+    """
+    return re.sub(r"\b(by|on) \(job\b", rf"\1 ({', '.join(('job', *labels))}", expr)
 
 
 def on_one_line(text: str) -> str:

@@ -19,7 +19,8 @@ class Duration(int):
     @property
     def seconds(self) -> str:
         """The number of seconds, for a comparison with a metric in seconds."""
-        return f"{int(self) / SECOND:g}"
+        whole, rest = divmod(int(self), SECOND)
+        return f"{int(self) / SECOND:g}" if rest else str(whole)
 
     def times(self, factor: float) -> Duration:
         return Duration(round(int(self) * factor))
@@ -29,6 +30,50 @@ SECOND = 1000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+
+
+# The thresholds that the chart has as values, because a tenant's size and habits decide them. The rules print each of
+# them as it is, without computing with it.
+COMMON = (
+    "rise_users",
+    "rise_percent",
+    "usual_users",
+    "usual_percent",
+    "campaign_users",
+    "campaign_factor",
+    "campaign_users_no_history",
+    "unattended",
+    "reset_users",
+    "reset_percent",
+    "silent_events",
+    "stale_polls",
+    "expiry_notice",
+    "pending",
+    "closed_connections",
+)
+
+
+def camel_case(name: str) -> str:
+    """The name of a threshold among the chart's values."""
+    first, *others = name.split("_")
+    return first + "".join(part.title() for part in others)
+
+
+class Placeholder(str):
+    """Stands for a threshold in the chart's rules: for its number, and for the seconds of its duration."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return f"@{str.__str__(self)}@"
+
+    def __format__(self, spec: str) -> str:
+        assert not spec, "a placeholder cannot be computed with"
+        return str(self)
+
+    @property
+    def seconds(self) -> str:
+        return str(self)
 
 
 def minutes(count: float) -> Duration:
@@ -173,6 +218,11 @@ class Settings:
     commit_window: Duration = hours(1)
     # StateDamaged fires for a day after the start.
     damaged_window: Duration = days(1)
+
+    def with_placeholders(self) -> Settings:
+        """A copy that prints `@riseUsers@` for each common threshold. The chart replaces it with its value."""
+        changes: dict[str, Any] = {name: Placeholder(camel_case(name)) for name in COMMON}
+        return replace(self, **changes)
 
     def scaled(self, divisor: int) -> Settings:
         """A copy with all durations divided, for a drill: there Prometheus scrapes every second."""

@@ -422,7 +422,7 @@ fn date(text: Text<'_>) -> Option<Timestamp> {
 }
 
 fn level_word(text: Text<'_>) -> Option<Word> {
-    // A word that is no UTF-8 is not a documented one either.
+    // A word that is not valid UTF-8 is not a documented one.
     let word = text.read();
     let level = word.as_deref().map_or(Level::Unrecognized, Level::from_word);
     let unknown = word.filter(|_| level == Level::Unrecognized).and_then(|word| LevelWord::new(&word));

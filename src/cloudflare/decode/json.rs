@@ -1,7 +1,8 @@
 //! A strict JSON parser for bytes that may still be arriving.
 //!
 //! It distinguishes the end of the available bytes ([`Stop::Incomplete`]) from bytes that are not valid JSON
-//! ([`Stop::Invalid`]), and skips values without building them.
+//! ([`Stop::Invalid`]), and skips values without building them. With `serde_json`, a row
+//! whose bytes arrive in parts would be parsed again from its start with each part.
 
 use std::borrow::Cow;
 

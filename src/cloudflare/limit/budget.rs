@@ -65,7 +65,7 @@ impl Spending {
     }
 
     /// Removes what no longer counts at `date`, and leases from the future, which a wrong clock has written.
-    fn expire(&mut self, date: Timestamp) {
+    pub fn expire(&mut self, date: Timestamp) {
         self.leases.retain(|(until, _)| *until + WINDOW > date && *until <= date + WINDOW);
         self.blocked_until = self.blocked_until.filter(|until| *until > date);
     }
@@ -92,11 +92,15 @@ impl fmt::Debug for Journal {
     }
 }
 
-/// A journal, and the lease that was last written to it.
+/// A journal, and the lease that belongs into it.
+///
+/// A write may take long, since it waits for a disk. So the lease is not locked during a write: a change of it waits for
+/// nobody, and is written by whoever writes at that time.
 #[derive(Debug)]
 struct Journaled {
     journal: Journal,
     lease: Mutex<Lease>,
+    writing: tokio::sync::Mutex<()>,
 }
 
 /// Requests that may be sent without another write to the journal.
@@ -107,6 +111,8 @@ struct Lease {
     /// How many requests were sent from this and earlier leases.
     sent: u32,
     spending: Spending,
+    /// Counts the changes that must be written.
+    version: u64,
 }
 
 /// Whether a request was taken from a lease that the journal has, or from a new one, which must be written.
@@ -157,8 +163,8 @@ impl Budget {
         Self::with(limit, share, clock, None)
     }
 
-    /// Like [`Budget::new`], but continues from the spending of earlier processes and writes its own to `journal`.
-    pub fn durable(share: f64, clock: Clock, mut spending: Spending, journal: Journal) -> Self {
+    /// Like [`Budget::new`], but continues from an earlier spending, and writes its own to `journal`.
+    pub fn continued(share: f64, clock: Clock, mut spending: Spending, journal: Option<Journal>) -> Self {
         let (now, date) = (clock.now(), clock.date());
         let mut limit = RateLimit::new(Self::requests(share), WINDOW);
         spending.expire(date);
@@ -169,7 +175,12 @@ impl Budget {
             limit.block(now, until.since(date).min(LONGEST_BLOCK));
         }
         let lease = Mutex::new(Lease { spending, ..Lease::default() });
-        Self::with(limit, share, clock, Some(Journaled { journal, lease }))
+        Self::with(
+            limit,
+            share,
+            clock,
+            journal.map(|journal| Journaled { journal, lease, writing: tokio::sync::Mutex::default() }),
+        )
     }
 
     fn with(limit: RateLimit, share: f64, clock: Clock, journaled: Option<Journaled>) -> Self {
@@ -201,7 +212,7 @@ impl Budget {
             let admission = inner.limit().admission(now);
             match admission {
                 Admission::Now => {
-                    inner.lease();
+                    inner.lease().await;
                     // Writing a lease may take a while. Meanwhile another request may have started a block.
                     let now = inner.clock.now();
                     if inner.limit().admission(now) != Admission::Now {
@@ -247,6 +258,14 @@ impl Budget {
         if let Some(journaled) = &self.inner.journaled {
             journaled.write(|_| {});
         }
+    }
+
+    /// What counts against the budget now. Requests in flight count as sent now.
+    pub fn spending(&self) -> Spending {
+        let (limit, now, date) = (self.inner.limit(), self.inner.clock.now(), self.inner.clock.date());
+        let sent = limit.counts_until(now).map(|free_at| (date + free_at.since(now) - WINDOW, 1));
+        let blocked_until = limit.blocked_until(now).map(|until| date + until.since(now));
+        Spending { leases: sent.collect(), blocked_until }
     }
 
     /// Whether nothing counts against the budget, so that a new budget would allow the same requests.
@@ -315,15 +334,16 @@ impl Drop for Permit {
 
 impl Inner {
     /// Takes a request from the current lease, or from a new one.
-    fn lease(&self) {
+    async fn lease(&self) {
         let Some(journaled) = &self.journaled else { return };
         let (limit, remaining) = {
             let limit = self.limit();
             (limit.limit(), limit.remaining(self.clock.now()))
         };
-        let mut lease = journaled.lease();
-        if lease.take(self.clock.date(), limit, remaining) == Taken::FromNew {
-            journaled.journal.write(&lease.spending);
+        let taken = journaled.lease().take(self.clock.date(), limit, remaining);
+        if taken == Taken::FromNew {
+            let writing = journaled.writing.lock().await;
+            journaled.write_latest(writing);
         }
     }
 
@@ -343,6 +363,7 @@ impl Lease {
         // Setting the clock back must not extend a lease.
         let is_over = self.left == 0 || date > self.until || date + LEASE < self.until;
         if is_over {
+            self.version += 1;
             self.renew(self.sent.min(limit / LEASES).min(remaining).max(1), date);
         }
         self.left -= 1;
@@ -363,10 +384,36 @@ impl Lease {
 }
 
 impl Journaled {
+    /// Changes the spending, and writes it unless somebody writes already, who writes it too then.
     fn write(&self, change: impl FnOnce(&mut Spending)) {
-        let mut lease = self.lease();
-        change(&mut lease.spending);
-        self.journal.write(&lease.spending);
+        {
+            let mut lease = self.lease();
+            change(&mut lease.spending);
+            lease.version += 1;
+        }
+        if let Ok(writing) = self.writing.try_lock() {
+            self.write_latest(writing);
+        }
+    }
+
+    /// Writes the spending until what was written last is the latest.
+    fn write_latest<'a>(&'a self, mut writing: tokio::sync::MutexGuard<'a, ()>) {
+        loop {
+            let (version, spending) = {
+                let lease = self.lease();
+                (lease.version, lease.spending.clone())
+            };
+            self.journal.write(&spending);
+            drop(writing);
+            if self.lease().version == version {
+                return;
+            }
+            // Whoever has the lock now writes the change.
+            match self.writing.try_lock() {
+                Ok(again) => writing = again,
+                Err(_) => return,
+            }
+        }
     }
 
     fn lease(&self) -> MutexGuard<'_, Lease> {
@@ -391,7 +438,7 @@ mod tests {
                 let last = Arc::clone(&last);
                 Journal::new(move |spending| *last.lock().unwrap() = spending.clone())
             };
-            let budget = Budget::durable(0.25, Clock::system(), Spending::default(), journal);
+            let budget = Budget::continued(0.25, Clock::system(), Spending::default(), Some(journal));
             for _ in 0..requests {
                 drop(budget.acquire(Duration::ZERO).await.unwrap());
             }
@@ -408,7 +455,7 @@ mod tests {
             let last = Arc::clone(&last);
             Journal::new(move |spending| *last.lock().unwrap() = spending.clone())
         };
-        let budget = Budget::durable(0.25, Clock::system(), Spending::default(), journal);
+        let budget = Budget::continued(0.25, Clock::system(), Spending::default(), Some(journal));
         let early = budget.acquire(Duration::ZERO).await.unwrap();
         let late = budget.acquire(Duration::ZERO).await.unwrap();
         early.limited(Duration::from_secs(300));
@@ -424,6 +471,42 @@ mod tests {
         assert_eq!((budget.status().blocked_until, last.lock().unwrap().blocked_until), (None, None));
         late.limited(Duration::from_secs(300));
         assert_eq!(budget.status().blocked_until, None, "an error for the earlier credential");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nobody_but_the_writer_waits_for_a_journal_that_hangs() {
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let (began, begins) = std::sync::mpsc::channel();
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let journal = {
+            let (written, released) = (Arc::clone(&written), Mutex::new(released));
+            Journal::new(move |spending| {
+                written.lock().unwrap().push(spending.clone());
+                began.send(()).unwrap();
+                tokio::task::block_in_place(|| released.lock().unwrap().recv().unwrap());
+            })
+        };
+        let budget = Budget::continued(0.25, Clock::system(), Spending::default(), Some(journal));
+        release.send(()).unwrap();
+        let permit = budget.acquire(Duration::ZERO).await.unwrap();
+        let waiting = budget.clone();
+        let waiting = tokio::spawn(async move { waiting.acquire(Duration::ZERO).await.is_ok() });
+        let begins =
+            tokio::task::spawn_blocking(move || (begins.recv(), begins.recv(), begins).2).await.unwrap();
+        // The second request waits for the disk. These do not.
+        permit.passed();
+        permit.limited(Duration::from_secs(300));
+        budget.credential_changed();
+        budget.write_journal();
+        assert_eq!(written.lock().unwrap().len(), 2);
+        // The writer writes what has changed in the meantime, once.
+        release.send(()).unwrap();
+        release.send(()).unwrap();
+        assert!(waiting.await.unwrap());
+        drop(begins);
+        let written = written.lock().unwrap();
+        assert_eq!(written.len(), 3);
+        assert_eq!(written[2].leases.len(), 2);
     }
 
     #[tokio::test]

@@ -20,7 +20,7 @@ pub const WINDOW: Duration = Duration::from_secs(300);
 /// When the next request may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// Now.
+    /// It may be sent immediately.
     Now,
     /// At this time.
     At(Instant),
@@ -171,6 +171,12 @@ impl RateLimit {
     pub fn narrow(&mut self, now: Instant, server: ServerLimit, share: f64) {
         let left = (server.remaining as f64 * share).ceil() as u64;
         self.narrowed = Some(Narrowed { left, until: now + server.resets_in });
+    }
+
+    /// When each request that counts stops counting, if those in flight ended now.
+    pub fn counts_until(&self, now: Instant) -> impl Iterator<Item = Instant> {
+        let in_flight = (0..self.in_flight).map(move |_| now + self.window);
+        self.free_at.iter().copied().filter(move |free_at| *free_at > now).chain(in_flight)
     }
 
     /// Requests that are in flight or ended within the last window.

@@ -35,7 +35,7 @@ pub(crate) struct Users {
     /// Only users of this level; give several with commas, or repeat the flag
     #[arg(id = "risk_level", long = "level", value_name = "LEVEL", value_delimiter = ',', value_parser = listed_level())]
     pub(super) level: Vec<Level>,
-    /// Only users with an event of this behavior, given by id; needs one request for each user that the other filters leave
+    /// Only users with an event of this behavior, given by id; sends one request per remaining user
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub(super) behavior: Option<String>,
     /// Only users whose last event is not older than this: a duration before now such as 90m or 30d, an RFC 3339 date,

@@ -17,7 +17,7 @@ use crate::commands::terminal::interrupt::Interrupt;
 use crate::commands::terminal::progress::Progress;
 use crate::commands::terminal::table::{Column, Sheet};
 
-/// Stands above the question.
+/// Printed above the question.
 const WARNING: &str = "Cloudflare's API reference says that a reset clears the accumulated\nrisk history of a user. \
                        --save FILE keeps the events.";
 

@@ -48,7 +48,7 @@ pub(super) fn refuse_existing(path: &Path) -> Result<(), Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(Failure::Usage(format!("nothing was reset: {}: {error}", path.display()))),
         Ok(_) => Err(Failure::Usage(format!(
-            "nothing was reset: {} is there already and is not overwritten; name another file",
+            "nothing was reset: {} already exists and is not overwritten; choose another file",
             path.display()
         ))),
     }

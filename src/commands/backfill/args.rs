@@ -22,7 +22,7 @@ pub struct Backfill {
     /// The start: a duration before now such as 90m or 30d, an RFC 3339 date, or seconds since 1970
     #[arg(long, value_name = "WHEN", default_value = "30d")]
     pub since: TimeArg,
-    /// The end; best the time when the exporter began to count. Now if left out
+    /// The end, ideally when the exporter began counting [default: now]
     #[arg(long, value_name = "WHEN")]
     pub until: Option<TimeArg>,
     /// The time between two samples, 15s to 5m

@@ -73,9 +73,9 @@ pub(crate) struct Found {
 
 /// The hash that gives the order of reading.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Places([u8; 16]);
+pub(super) struct ReadingOrder([u8; 16]);
 
-impl Places {
+impl ReadingOrder {
     pub(super) fn of(self, user: UserId) -> u64 {
         let mut hasher = SipHasher24::new_with_key(&self.0);
         hasher.write(user.as_bytes());
@@ -120,8 +120,8 @@ impl Checkpoint {
         replace(path, |out| serde_json::to_writer(out, self).map_err(io::Error::other))
     }
 
-    pub(super) fn places(&self) -> Places {
-        Places(from_hex(&self.secret).expect("the secret was made here, or checked when it was read"))
+    pub(super) fn reading_order(&self) -> ReadingOrder {
+        ReadingOrder(from_hex(&self.secret).expect("the secret was made here, or checked when it was read"))
     }
 
     /// Whether the user with this hash was read.
@@ -245,9 +245,9 @@ mod tests {
     #[test]
     fn places_differ_by_user_and_by_file() {
         let user = UserId::from_u128;
-        let places =
-            [Places([1; 16]), Places([2; 16])].map(|places| [places.of(user(1)), places.of(user(2))]);
-        let distinct: std::collections::BTreeSet<_> = places.as_flattened().iter().collect();
+        let order = [ReadingOrder([1; 16]), ReadingOrder([2; 16])]
+            .map(|order| [order.of(user(1)), order.of(user(2))]);
+        let distinct: std::collections::BTreeSet<_> = order.as_flattened().iter().collect();
         assert_eq!(distinct.len(), 4);
     }
 }

@@ -2,26 +2,38 @@
 
 use std::path::Path;
 
+use reqwest::Url;
+
 use super::report::{Finding, Subject, Verdict};
+use crate::cloudflare::SetupError;
+use crate::cloudflare::surroundings::{self, Anchors, Judged};
 use crate::commands::terminal::counted;
-use crate::config::{Account, Error, Offline};
+use crate::config::{Account, Error, Mistakes, Offline, Outline};
 use crate::web::{Checked, Summary};
 
-/// Everything that can be said without a network and without a secret, and what was not looked at.
-///
-/// # Errors
-/// The web configuration cannot be used.
-pub(super) fn offline(offline: &Offline) -> Result<Vec<Finding>, Error> {
+/// What can be said of a valid configuration without a network and without a secret, and what was not checked. `beside` is
+/// what is said of other things.
+pub(super) fn offline(offline: &Offline, beside: Vec<Finding>) -> Vec<Finding> {
     let findings = [
         configuration(offline.accounts.len(), &offline.warnings),
-        web_offline(offline.local.web.config_file.as_deref())?,
+        beside,
         credentials(offline),
         left(Subject::HashKey, offline.hash_key_file.as_deref()),
         left(Subject::State, offline.local.state.as_ref().map(|state| state.path.as_path())),
-    ]
-    .into_iter()
-    .flatten();
-    Ok(findings.collect())
+    ];
+    findings.into_iter().flatten().collect()
+}
+
+/// The same of what can be judged although the configuration may have mistakes: the web configuration, and what the
+/// environment says about connections. Mistakes are added to `mistakes`.
+pub(super) fn beside(outline: &Outline, mistakes: &mut Mistakes) -> Vec<Finding> {
+    let base_url = outline.base_url.as_ref().map(Url::as_str);
+    let findings = [
+        mistakes.note(web_offline(outline.web_config_file.as_deref())).unwrap_or_default(),
+        base_url.map(|base_url| proxy(base_url, mistakes)).unwrap_or_default(),
+        base_url.map(|base_url| trust_anchors(base_url, mistakes)).unwrap_or_default(),
+    ];
+    findings.into_iter().flatten().collect()
 }
 
 /// A valid configuration.
@@ -35,15 +47,51 @@ pub(super) fn web(summary: &Summary) -> Vec<Finding> {
 }
 
 /// A web configuration, if it is here, without the certificates and keys that it names.
+///
+/// # Errors
+/// All its mistakes.
 fn web_offline(path: Option<&Path>) -> Result<Vec<Finding>, Error> {
     Ok(match path {
         None => Vec::new(),
         Some(path) if !path.exists() => left(Subject::WebConfiguration, Some(path)),
         Some(path) => {
-            let text = "valid; the files that it names were not looked at".to_owned();
+            let text = "valid; the files it names were not checked".to_owned();
             valid(Subject::WebConfiguration, text, &Checked::without_files(path)?)
         }
     })
+}
+
+/// The proxy on the way to the API, if the environment names one.
+fn proxy(base_url: &str, mistakes: &mut Mistakes) -> Vec<Finding> {
+    match surroundings::proxy(base_url) {
+        Ok(None) => Vec::new(),
+        Ok(Some((variable, host))) => {
+            vec![Finding::new(Subject::Proxy, Verdict::Passed, format!("{host}, from {variable}"))]
+        }
+        Err(error) => {
+            mistakes.add(match &error {
+                SetupError::Proxy { variable, .. } => Error::of_variable(variable, error.to_string()),
+                _ => Error::new(error.to_string()),
+            });
+            Vec::new()
+        }
+    }
+}
+
+/// The trust anchors that replace those of the platform, if the environment names some.
+fn trust_anchors(base_url: &str, mistakes: &mut Mistakes) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (Anchors { variable, path }, judged) in surroundings::anchors(base_url) {
+        match judged {
+            Judged::Usable => {
+                let text = format!("{}, from {variable}", path.display());
+                findings.push(Finding::new(Subject::TrustAnchors, Verdict::Passed, text));
+            }
+            Judged::Elsewhere => findings.extend(left(Subject::TrustAnchors, Some(&path))),
+            Judged::Unusable(error) => mistakes.add(Error::of_variable(variable, error.to_string())),
+        }
+    }
+    findings
 }
 
 /// What is valid: its warnings, or that there are none.
@@ -78,5 +126,5 @@ fn left(subject: Subject, file: Option<&Path>) -> Vec<Finding> {
 }
 
 fn not_looked_at(file: &Path) -> String {
-    format!("{} was not looked at", file.display())
+    format!("{} was not checked", file.display())
 }

@@ -1,4 +1,4 @@
-//! The findings of a check, and how they are shown: what failed first, and the sums last.
+//! The findings of a check, and how they are shown: what failed first, and the totals last.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::web::Summary;
 pub struct Report {
     mode: Mode,
     findings: Vec<Finding>,
-    /// What the web configuration does.
+    /// What the web configuration does, in a few lines.
     web: Option<Summary>,
     /// What is wrong with the configuration, so that nothing else could be checked.
     mistakes: Option<config::Error>,
@@ -63,6 +63,10 @@ pub(super) enum Subject {
     HashKey,
     /// The state file.
     State,
+    /// The proxy that the environment names.
+    Proxy,
+    /// The trust anchors that the environment names.
+    TrustAnchors,
     /// One request to Cloudflare.
     Endpoint(Resource),
 }
@@ -75,6 +79,8 @@ impl Subject {
             Self::Credential => "credential",
             Self::HashKey => "hash_key",
             Self::State => "state",
+            Self::Proxy => "proxy",
+            Self::TrustAnchors => "trust_anchors",
             Self::Endpoint(resource) => resource.as_str(),
         }
     }
@@ -123,7 +129,9 @@ impl Finding {
             | Subject::WebConfiguration
             | Subject::Credential
             | Subject::HashKey
-            | Subject::State => None,
+            | Subject::State
+            | Subject::Proxy
+            | Subject::TrustAnchors => None,
         }
     }
 }
@@ -149,7 +157,7 @@ impl Report {
 
     /// A configuration that cannot be used.
     pub(super) fn of_mistakes(mode: Mode, mistakes: config::Error) -> Self {
-        let text = counted(mistakes.count(), "mistake");
+        let text = counted(mistakes.count(), "error");
         let findings = vec![Finding::new(Subject::Configuration, Verdict::Failed, text)];
         Self { mode, findings, web: None, mistakes: Some(mistakes) }
     }
@@ -185,17 +193,17 @@ impl Report {
     /// remark once, and the permissions to add. Mistakes in the configuration are lines instead, as compilers write them.
     pub fn render(&self, colour: Colour, width: Option<u16>) -> String {
         if let Some(mistakes) = &self.mistakes {
-            return format!("{}\n{}\n", mistakes.lines(), self.sums());
+            return format!("{}\n{}\n", mistakes.lines(), self.totals());
         }
         let same = |one: &Finding, other: &Finding| one.table() == other.table();
         let tables = self.findings.chunk_by(same).map(|findings| render_table(findings, colour, width));
         let web = self.web.iter().map(Summary::to_string);
-        let parts = tables.chain(web).chain([format!("{}\n", self.sums())]);
+        let parts = tables.chain(web).chain([format!("{}\n", self.totals())]);
         parts.collect::<Vec<_>>().join("\n")
     }
 
     /// Such as `12 checks of 3 accounts: 10 passed, 1 warning, 1 failed`.
-    fn sums(&self) -> String {
+    fn totals(&self) -> String {
         let of_accounts = match self.accounts() {
             0 => String::new(),
             accounts => format!(" of {}", counted(accounts, "account")),
@@ -217,11 +225,11 @@ impl Report {
         let shown = self.mistakes.as_ref().map(config::Error::shown).unwrap_or_default();
         json(&Document {
             mode: self.mode,
-            mistakes: shown.iter().map(MistakeRow::new).collect(),
+            errors: shown.iter().map(ErrorRow::new).collect(),
             omitted: self.mistakes() - shown.len(),
             checks: self.findings.iter().map(CheckRow::new).collect(),
             web: self.web.as_ref(),
-            sums: Sums {
+            totals: Totals {
                 accounts: self.accounts(),
                 checks: self.findings.len(),
                 passed: self.count(Verdict::Passed),
@@ -237,15 +245,15 @@ impl Report {
 #[derive(Serialize)]
 struct Document<'a> {
     mode: Mode,
-    mistakes: Vec<MistakeRow<'a>>,
+    errors: Vec<ErrorRow<'a>>,
     omitted: usize,
     checks: Vec<CheckRow<'a>>,
     web: Option<&'a Summary>,
-    sums: Sums,
+    totals: Totals,
 }
 
 #[derive(Serialize)]
-struct MistakeRow<'a> {
+struct ErrorRow<'a> {
     file: Option<&'a str>,
     line: Option<usize>,
     column: Option<usize>,
@@ -266,7 +274,7 @@ struct CheckRow<'a> {
 }
 
 #[derive(Serialize)]
-struct Sums {
+struct Totals {
     accounts: usize,
     checks: usize,
     passed: usize,
@@ -275,7 +283,7 @@ struct Sums {
     skipped: usize,
 }
 
-impl<'a> MistakeRow<'a> {
+impl<'a> ErrorRow<'a> {
     fn new(mistake: &'a config::Mistake) -> Self {
         let position = mistake.position();
         Self {

@@ -35,7 +35,7 @@ impl Trial<'_> {
     pub(super) async fn all(&mut self, client: &Client) {
         match self.account.credentials {
             CredentialSource::Token(_) | CredentialSource::TokenFile(_) => {
-                self.ask(Resource::TokenVerify, client.verify_token(), token).await;
+                self.request(Resource::TokenVerify, client.verify_token(), token).await;
             }
             CredentialSource::Key { .. } | CredentialSource::KeyFile { .. } => self.note(
                 Resource::TokenVerify,
@@ -44,9 +44,9 @@ impl Trial<'_> {
                 Some("an API key can do everything; a token with two permissions is safer".to_owned()),
             ),
         }
-        self.ask(Resource::Behaviors, client.behaviors(), behaviors).await;
-        self.ask(Resource::Integrations, client.integrations(), integrations).await;
-        let summary = self.ask(Resource::Summary, client.summary(), summary).await;
+        self.request(Resource::Behaviors, client.behaviors(), behaviors).await;
+        self.request(Resource::Integrations, client.integrations(), integrations).await;
+        let summary = self.request(Resource::Summary, client.summary(), summary).await;
         let first = summary.as_ref().map(|summary| summary.rows.first());
         match first {
             Some(Some(row)) => self.user(client, row.user).await,
@@ -77,25 +77,25 @@ impl Trial<'_> {
     }
 
     async fn user(&mut self, client: &Client, user: UserId) {
-        self.ask(Resource::User, client.user(user), user_events).await;
+        self.request(Resource::User, client.user(user), user_events).await;
     }
 
     fn skip_user(&mut self, why: &str) {
         self.note(Resource::User, Verdict::Skipped, why, None);
     }
 
-    /// Sends one request. `judge` describes the answer, or what is wrong with it.
-    async fn ask<T>(
+    /// Sends one request. `evaluate` describes the answer, or what is wrong with it.
+    async fn request<T>(
         &mut self,
         endpoint: Resource,
         request: impl Future<Output = Result<T, Error>>,
-        judge: impl FnOnce(&T) -> Result<Answer, Problem>,
+        evaluate: impl FnOnce(&T) -> Result<Answer, Problem>,
     ) -> Option<T> {
         let before = self.clock.now();
         let answer = request.await;
         let took = Some(self.clock.now().since(before));
         let judged = match &answer {
-            Ok(found) => judge(found),
+            Ok(found) => evaluate(found),
             Err(error) => Err(Problem { text: in_short(error), remark: error.to_string() }),
         };
         let (verdict, text, remark) = match judged {
@@ -159,7 +159,7 @@ fn token(status: &TokenStatus) -> Result<Answer, Problem> {
         }
         TokenState::Disabled => problem("disabled", "the token is disabled; enable it, or create another"),
         TokenState::Expired => problem("expired", "the token has expired; roll it, or create another"),
-        TokenState::Unknown => problem("not active", "Cloudflare does not call the token active"),
+        TokenState::Unknown => problem("not active", "Cloudflare reports that the token is not active"),
     }
 }
 

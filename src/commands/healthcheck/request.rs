@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What shows that the exporter runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sign {
+pub(super) enum Evidence {
     /// It answered 200.
     Healthy,
     /// It answered that it wants a password, or fewer requests.
@@ -47,7 +47,7 @@ pub(super) enum Error {
 }
 
 /// Requests `url` once, for at most [`TIMEOUT`].
-pub(super) async fn ask(url: &str, trust: Trust) -> Result<Sign, Error> {
+pub(super) async fn send(url: &str, trust: Trust) -> Result<Evidence, Error> {
     let refuse = || Error::Url(url.to_owned());
     let uri: Uri = url.parse().map_err(|_| refuse())?;
     let (scheme, default_port) = match uri.scheme_str() {
@@ -67,18 +67,18 @@ pub(super) async fn ask(url: &str, trust: Trust) -> Result<Sign, Error> {
                 let connector = TlsConnector::from(trust.config().map_err(Error::Trust)?);
                 match connector.connect(name, stream).await {
                     Ok(stream) => get(&uri, stream).await,
-                    Err(error) if asks_for_certificate(&error) => return Ok(Sign::AsksForCertificate),
+                    Err(error) if asks_for_certificate(&error) => return Ok(Evidence::AsksForCertificate),
                     Err(source) => return Err(connect(source)),
                 }
             }
         };
         match answered {
-            Ok(StatusCode::OK) => Ok(Sign::Healthy),
+            Ok(StatusCode::OK) => Ok(Evidence::Healthy),
             Ok(status @ (StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS)) => {
-                Ok(Sign::Refused(status))
+                Ok(Evidence::Refused(status))
             }
             Ok(status) => Err(Error::Status { url: uri.clone(), status }),
-            Err(error) if asks_for_certificate(&error) => Ok(Sign::AsksForCertificate),
+            Err(error) if asks_for_certificate(&error) => Ok(Evidence::AsksForCertificate),
             Err(source) => Err(Error::Http { url: uri.clone(), source }),
         }
     };

@@ -21,7 +21,7 @@ pub(super) enum Trust {
     /// This one, which the exporter is configured with. Its names do not matter: a check from the same machine uses
     /// an address that is seldom among them.
     Only(CertificateDer<'static>),
-    /// Any.
+    /// Every certificate.
     Any,
 }
 

@@ -1,37 +1,22 @@
-//! The operations of the `state` command: show a file, check it, and remove a user from it.
+//! Shows and checks a state file as a whole.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 use crate::clock::Timestamp;
-use crate::collector::ledger::persisted::from_hex;
-use crate::collector::ledger::{Ledger, Record, forgotten_key};
-use crate::collector::persist::{Document, Saved, write_document};
+use crate::collector::ledger::Ledger;
+use crate::collector::persist::Saved;
 use crate::collector::roster::Presence;
 use crate::commands::terminal::counted;
-use crate::model::{EventTotals, Resource, UserId};
+use crate::model::{EventTotals, Resource};
 use crate::store;
-use crate::store::offline::{Change, Inspected};
-use crate::store::row::Table;
-
-/// How far the clock of this machine and Cloudflare's may differ.
-const CLOCK_SKEW: Duration = Duration::from_secs(86_400);
-
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
-    #[error(transparent)]
-    State(#[from] store::Error),
-    #[error("no user in {path} has the id {user}")]
-    UnknownUser { path: PathBuf, user: UserId },
-}
+use crate::store::offline::Inspected;
 
 /// What `state show` prints.
 ///
 /// # Errors
 /// The file is missing, in use, or damaged. It is not changed.
-pub(super) fn show(path: &Path) -> Result<String, Error> {
+pub(super) fn render(path: &Path) -> Result<String, store::Error> {
     let found = Inspected::open(path, Saved::add)?;
     let mut text = format!(
         "{}: format {}, {} bytes, {}\n",
@@ -51,7 +36,7 @@ pub(super) fn show(path: &Path) -> Result<String, Error> {
 ///
 /// # Errors
 /// The file is missing, in use, or damaged. It is not changed.
-pub(super) fn check(path: &Path) -> Result<String, Error> {
+pub(super) fn check(path: &Path) -> Result<String, store::Error> {
     let found = Inspected::open(path, Saved::add)?;
     for saved in found.accounts.values() {
         totals(path, saved)?;
@@ -59,68 +44,6 @@ pub(super) fn check(path: &Path) -> Result<String, Error> {
     let accounts = counted(found.accounts.len(), "account");
     found.close();
     Ok(format!("{} is intact: {accounts}\n", path.display()))
-}
-
-/// Removes everything about a user from all accounts, and stores a keyed hash of the user, so that no event up to `date`
-/// is counted again. Totals stay. Returns the text to print.
-///
-/// # Errors
-/// The file is missing, in use or damaged, or cannot be written; or no user in it has that id.
-pub(super) fn forget(path: &Path, user: UserId, date: Timestamp) -> Result<String, Error> {
-    let found = Inspected::open(path, Saved::add)?;
-    let (mut text, mut changes) = (String::new(), BTreeMap::new());
-    for (id, saved) in found.accounts.iter().filter(|(_, saved)| knows(saved, user)) {
-        changes.insert(id.clone(), without(saved, user, date));
-        let events = saved.records.get(&user).map_or(0, |record| record.keys.len());
-        let _ = writeln!(text, "account {id}: forgot user {user} and {}", counted(events, "event key"));
-    }
-    if changes.is_empty() {
-        found.close();
-        return Err(Error::UnknownUser { path: path.to_owned(), user });
-    }
-    found.change(&changes)?;
-    Ok(text)
-}
-
-/// Whether the file holds anything about the user.
-fn knows(saved: &Saved, user: UserId) -> bool {
-    saved.users.binary_search_by_key(&user, |known| known.id).is_ok()
-        || saved.records.contains_key(&user)
-        || saved.collector.audited == Some(user)
-}
-
-/// The rows that remove the user from an account that knows it.
-fn without(saved: &Saved, user: UserId, date: Timestamp) -> Vec<Change> {
-    let removed = [Table::Users, Table::Records, Table::Pending, Table::TopUsers];
-    let mut changes: Vec<_> = removed
-        .into_iter()
-        .map(|table| Change { table, key: user.as_bytes().to_vec(), value: None })
-        .collect();
-    let mut replace = |name: Document, value| {
-        let key = name.as_str().as_bytes().to_vec();
-        changes.push(Change { table: Table::Documents, key, value: Some(value) });
-    };
-    if let Some(mut totals) = saved.totals.clone()
-        && let Ok(secret) = from_hex(&totals.secret)
-    {
-        let key = format!("{:016x}", forgotten_key(&secret, user));
-        totals.forgotten.insert(key, floor(saved.records.get(&user), date));
-        replace(Document::Totals, write_document(&totals));
-    }
-    if saved.collector.audited == Some(user) {
-        let mut collector = saved.collector.clone();
-        collector.audited = None;
-        replace(Document::CollectorState, write_document(&collector));
-    }
-    changes
-}
-
-/// The date up to which no event or reset of a removed user is counted again: at least that of the latest counted one.
-/// Dates further in the future than [`CLOCK_SKEW`] do not count.
-fn floor(record: Option<&Record>, date: Timestamp) -> Timestamp {
-    let Some(record) = record else { return date };
-    let counted = record.keys.iter().map(|counted| counted.at).filter(|at| *at <= date + CLOCK_SKEW);
-    counted.chain(record.floor).chain(record.last_reset).fold(date, Timestamp::max)
 }
 
 /// The totals; an error if the rows contradict each other.

@@ -18,7 +18,7 @@ pub(super) fn account(
     let mut warnings = Vec::new();
     let Some(id) = &variables.account_id else {
         match (document, secrets) {
-            (Some(document), Secrets::Leave) => warnings.push(format!(
+            (Some(document), Secrets::Skip) => warnings.push(format!(
                 "{} lists no accounts, so CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN must be set where the exporter runs",
                 document.path()
             )),
@@ -78,7 +78,7 @@ fn credentials(
             };
             match secrets {
                 Secrets::Read => Err(Error::new(problem)),
-                Secrets::Leave => {
+                Secrets::Skip => {
                     warnings
                         .push(format!("{missing} is not set here; it must be set where the exporter runs"));
                     Ok(None)

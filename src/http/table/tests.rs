@@ -25,6 +25,10 @@ enum Do {
     Open(&'static str),
     /// It sends a request.
     Ask,
+    /// Its request waits for the turn of its login.
+    Wait,
+    /// Its request waits no longer.
+    Go,
     /// Its request is answered, with buffers of these names and sizes.
     Send(&'static [(usize, usize)]),
     /// Its answer is received.
@@ -34,7 +38,7 @@ enum Do {
     /// It ends.
     End,
 }
-use Do::{Abandon, Ask, End, Open, Receive, Send};
+use Do::{Abandon, Ask, End, Go, Open, Receive, Send, Wait};
 
 impl Case {
     fn new(limits: Limits) -> Self {
@@ -54,6 +58,14 @@ impl Case {
             }
             Ask => {
                 table.request_began(id());
+                Vec::new()
+            }
+            Wait => {
+                table.wait_began(id());
+                Vec::new()
+            }
+            Go => {
+                table.wait_ended(id());
                 Vec::new()
             }
             Send(buffers) => {
@@ -99,7 +111,7 @@ const PAGE: Do = Send(&[(1, 100)]);
 #[test]
 fn the_connection_that_has_been_idle_or_slow_for_longest_makes_room() {
     use CloseReason::{ConnectionLimit, PeerLimit};
-    let cases: [(&str, Steps, Closed); 15] = [
+    let cases: [(&str, Steps, Closed); 20] = [
         ("there is room", &[(0, "a", Open("10.0.0.1"))], &[]),
         (
             "of one peer, the one that was opened first",
@@ -142,7 +154,7 @@ fn the_connection_that_has_been_idle_or_slow_for_longest_makes_room() {
             &[("a", ConnectionLimit)],
         ),
         (
-            "idle for a moment before a quick answer that began earlier",
+            "in the middle of an answer that began before another one was idle",
             &[
                 (9_000, "a", Open("10.0.0.1")),
                 (9_200, "a", Ask),
@@ -152,7 +164,7 @@ fn the_connection_that_has_been_idle_or_slow_for_longest_makes_room() {
                 (9_960, "c", Ask),
                 (9_960, "c", PAGE),
             ],
-            &[("b", PeerLimit)],
+            &[("a", PeerLimit)],
         ),
         (
             "a slow reader before one that is idle for less time",
@@ -188,7 +200,7 @@ fn the_connection_that_has_been_idle_or_slow_for_longest_makes_room() {
             &[("b", PeerLimit)],
         ),
         (
-            "if all are in the middle of an answer, the oldest",
+            "of several in the middle of an answer, the oldest",
             &[
                 (9_500, "a", Open("10.0.0.1")),
                 (9_500, "a", Ask),
@@ -211,6 +223,70 @@ fn the_connection_that_has_been_idle_or_slow_for_longest_makes_room() {
                 (9_400, "c", Open("10.0.0.4")),
             ],
             &[("a", ConnectionLimit)],
+        ),
+        (
+            "while passwords are guessed, one of the peer with the most connections, and not one that just came",
+            &[
+                (9_100, "a", Open("10.0.0.3")),
+                (9_100, "a", Ask),
+                (9_100, "a", Wait),
+                (9_200, "b", Open("10.0.0.3")),
+                (9_200, "b", Ask),
+                (9_200, "b", Wait),
+                (9_300, "c", Open("10.0.0.4")),
+                (9_300, "c", Ask),
+                (9_300, "c", Wait),
+                (9_990, "scraper", Open("10.0.0.2")),
+            ],
+            &[("a", ConnectionLimit)],
+        ),
+        (
+            "while many read slowly, one of them, and not one that just came",
+            &[
+                (9_100, "a", Open("10.0.0.1")),
+                (9_100, "a", Ask),
+                (9_100, "a", PAGE),
+                (9_200, "b", Open("10.0.0.1")),
+                (9_200, "b", Ask),
+                (9_200, "b", PAGE),
+                (9_990, "scraper", Open("10.0.0.1")),
+            ],
+            &[("a", PeerLimit)],
+        ),
+        (
+            "a login that waits for long is not stale",
+            &[
+                (0, "login", Open("10.0.0.2")),
+                (0, "login", Ask),
+                (0, "login", Wait),
+                (9_200, "a", Open("10.0.0.3")),
+                (9_300, "b", Open("10.0.0.3")),
+                (9_400, "c", Open("10.0.0.4")),
+            ],
+            &[("a", ConnectionLimit)],
+        ),
+        (
+            "of one peer, the login that came first",
+            &[
+                (9_100, "a", Open("10.0.0.1")),
+                (9_100, "a", Ask),
+                (9_100, "a", Wait),
+                (9_200, "b", Open("10.0.0.1")),
+                (9_300, "c", Open("10.0.0.1")),
+            ],
+            &[("a", PeerLimit)],
+        ),
+        (
+            "a login that was right is being handled",
+            &[
+                (9_100, "a", Open("10.0.0.1")),
+                (9_100, "a", Ask),
+                (9_100, "a", Wait),
+                (9_200, "b", Open("10.0.0.1")),
+                (9_300, "c", Open("10.0.0.1")),
+                (9_400, "a", Go),
+            ],
+            &[("b", PeerLimit)],
         ),
         (
             "a request that was given up leaves the connection idle",

@@ -74,14 +74,14 @@ families! {
     pub(crate) const OLDEST_USER: Family<2> = Family {
         name: "cloudflare_zt_risk_oldest_user_timestamp_seconds",
         kind: Kind::Gauge,
-        help: "Since when the user who has been at this level longest has been there; absent if no user is at this level.",
+        help: "When the user who has been at this level longest reached it; absent if no user is at this level.",
         labels: ["account", "max_risk_level"],
     };
 
     pub(crate) const COUNTING_SINCE: Family<1> = Family {
         name: "cloudflare_zt_risk_counting_since_timestamp_seconds",
         kind: Kind::Gauge,
-        help: "Since when events are counted; earlier events are in no counter.",
+        help: "Since when events are counted; earlier events are not counted.",
         labels: ["account"],
     };
 
@@ -144,7 +144,7 @@ families! {
     pub(crate) const OLDEST_PENDING: Family<1> = Family {
         name: "cloudflare_zt_risk_oldest_pending_timestamp_seconds",
         kind: Kind::Gauge,
-        help: "Since when the user who has waited longest for its new events to be read has been waiting; absent if no user waits.",
+        help: "When the longest-waiting pending user began to wait; absent if no user waits.",
         labels: ["account"],
     };
 

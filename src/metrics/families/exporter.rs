@@ -74,14 +74,14 @@ families! {
     pub(crate) const EXPOSITION_SIZE: Family<0> = Family {
         name: "zt_risk_exporter_exposition_size_bytes",
         kind: Kind::Gauge,
-        help: "Size of the cached part of /metrics in text format, uncompressed.",
+        help: "Size of the cached part of /metrics, uncompressed.",
         labels: [],
     };
 
     pub(crate) const EXPOSITION_BUILD: Family<0> = Family {
         name: "zt_risk_exporter_exposition_build_seconds",
         kind: Kind::Gauge,
-        help: "Time it took to encode and compress the latest cached part of /metrics in both formats.",
+        help: "Time it took to encode and compress the latest cached part of /metrics in the formats that are scraped.",
         labels: [],
     };
 
@@ -102,14 +102,14 @@ families! {
     pub(crate) const WEB_HANDSHAKE_FAILURES: Family<0> = Family {
         name: "zt_risk_exporter_web_tls_handshake_failures_total",
         kind: Kind::Counter,
-        help: "TLS handshakes that clients began and that did not succeed.",
+        help: "TLS handshakes that failed.",
         labels: [],
     };
 
     pub(crate) const WEB_CERTIFICATE_NOT_AFTER: Family<0> = Family {
         name: "zt_risk_exporter_web_certificate_not_after_timestamp_seconds",
         kind: Kind::Gauge,
-        help: "When the certificate ends that the exporter presents; absent without TLS.",
+        help: "When the exporter's certificate expires; absent without TLS.",
         labels: [],
     };
 
@@ -165,7 +165,7 @@ families! {
     pub(crate) const CONFIG_RELOADED: Family<0> = Family {
         name: "zt_risk_exporter_config_last_reload_successful",
         kind: Kind::Gauge,
-        help: "1 if the configuration and the credential files could be read, 0 if values from before a failure are in use.",
+        help: "1 if the configuration and the credential files could be read, 0 if the last read failed and older values are in use.",
         labels: [],
     };
 

@@ -82,7 +82,7 @@ impl History {
         if self.reading.is_some_and(|(before, _)| before == read) {
             return;
         }
-        // One failed attempt is no gap yet.
+        // One failed attempt is not a gap yet.
         let longest_pause = 2 * interval + self.step + PUBLISHER_DELAY;
         let before = self.reading.replace((read, Some(now))).and_then(|(_, recorded)| recorded);
         let without_gap = before.filter(|before| now.since(*before) <= longest_pause);

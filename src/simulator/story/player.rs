@@ -150,7 +150,7 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::simulator::endpoint::Endpoint;
-    use crate::simulator::ground_truth::{AccountTruth, Include};
+    use crate::simulator::ground_truth::{AccountGroundTruth, Include};
     use crate::simulator::routes::Route;
     use crate::simulator::scenario::{GENERATED_ACCOUNT, GENERATED_TOKEN};
 
@@ -159,11 +159,11 @@ mod tests {
         (Player::new(&scenario).unwrap(), Engine::new(&scenario, Clock::system()))
     }
 
-    fn play(story: Story, minutes: u64) -> (Vec<String>, AccountTruth) {
+    fn play(story: Story, minutes: u64) -> (Vec<String>, AccountGroundTruth) {
         let (play, engine) = stage(story);
         let lines = (0..minutes).flat_map(|minute| play.minute(minute, &engine)).collect();
         let (world, now) = engine.now();
-        let truth = world.truth(now, None, Include::default());
+        let truth = world.ground_truth(now, None, Include::default());
         (lines, truth.accounts[GENERATED_ACCOUNT].clone())
     }
 
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(lines.len(), 13);
         for (line, wanted) in [
             (&lines[0], "campaign: 5 users get malicious_file\n"),
-            (&lines[12], "campaign: the story is over; background events go on\n"),
+            (&lines[12], "campaign: the story is over; background events continue\n"),
         ] {
             let (time, announcement) = line.split_once(' ').unwrap();
             assert_eq!((time.len(), announcement), (8, wanted));
@@ -234,7 +234,7 @@ mod tests {
         assert_eq!(after.by_level, before.by_level);
         assert_eq!(after.events_total - before.events_total, 12);
         for behavior in BACKGROUND_BEHAVIORS {
-            let of = |truth: &AccountTruth| {
+            let of = |truth: &AccountGroundTruth| {
                 truth.events_by_behavior.get(behavior).map_or(0, |levels| levels.values().sum::<u64>())
             };
             assert_eq!(of(&after) - of(&before), 6, "{behavior}");

@@ -179,10 +179,10 @@ async fn a_hanging_request_ends_when_the_simulator_stops() {
     let TestServer { simulator, client } = server;
     let url = format!("{}/accounts/{GENERATED_ACCOUNT}/zt_risk_scoring/summary", simulator.base_url());
     let waiting = tokio::spawn(client.get(url).bearer_auth(GENERATED_TOKEN).send());
-    while simulator.truth().requests.is_empty() {
+    while simulator.ground_truth().requests.is_empty() {
         tokio::task::yield_now().await;
     }
-    assert_eq!(simulator.truth().requests[0].status, 0);
+    assert_eq!(simulator.ground_truth().requests[0].status, 0);
     assert!(!waiting.is_finished());
     drop(simulator);
     let error = waiting.await.unwrap().unwrap_err();

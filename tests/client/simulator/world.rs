@@ -23,7 +23,7 @@ async fn the_truth_has_every_event_reset_removal_and_request() {
     assert!(server.users("/summary").await.is_empty());
     server.get(&format!("/{B}")).await;
 
-    let truth = server.simulator.truth();
+    let truth = server.simulator.ground_truth();
     let account = &truth.accounts[GENERATED_ACCOUNT];
     assert_eq!((account.listed, account.resets, account.removals), (0, 1, 1));
     assert_eq!(account.events_total, 4);
@@ -40,7 +40,7 @@ async fn the_truth_has_every_event_reset_removal_and_request() {
 
     // Only the event of today is later than an hour ago.
     let since = now - Duration::from_secs(20 * 60);
-    let later = server.simulator.truth_since(since);
+    let later = server.simulator.ground_truth_since(since);
     assert_eq!(later.accounts[GENERATED_ACCOUNT].events_total, 1);
 }
 
@@ -157,10 +157,10 @@ async fn a_fast_world_has_no_events_in_the_future() {
     scenario.speed = 10_000.0;
     let server = TestServer::of(scenario).await;
     // A fast world has some hundred events in a second: this waits for the first few.
-    while server.simulator.truth().events.len() < 5 {
+    while server.simulator.ground_truth().events.len() < 5 {
         tokio::task::yield_now().await;
     }
-    let truth = server.simulator.truth();
+    let truth = server.simulator.ground_truth();
     assert!(truth.events.iter().all(|event| event.timestamp.millis() <= truth.now_ms));
     assert!(truth.events.iter().all(|event| event.appended == event.timestamp));
 }

@@ -1,4 +1,4 @@
-//! Resetting users: each at most once, each with a line in the log, and none after the first that fails.
+//! Resetting users: each at most once, each with a log line, and none after the first failure.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
@@ -24,8 +24,8 @@ fn users_are_reset_once_each_and_every_reset_is_logged() {
     let ended = rig.run(&[&["reset"], &users[..], &LOGGED, &["json"]].concat());
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(rig.resets(), [CEM, BOB, ANN], "in the order given, and nobody twice");
-    let said: Value = serde_json::from_str(&ended.out).unwrap();
-    let rays = texts(&said["resets"], "cf_ray");
+    let document: Value = serde_json::from_str(&ended.out).unwrap();
+    let rays = texts(&document["resets"], "cf_ray");
     let reset = |id: &str, name: &str, email: &str, level: &str, events: u32, ray: &str| {
         json!({
             "id": id, "name": name, "email": email, "risk_level": level, "event_count": events,
@@ -37,7 +37,7 @@ fn users_are_reset_once_each_and_every_reset_is_logged() {
         reset(BOB, "Bob Ray", ADDRESSES[1], "low", 1, rays[1]),
         reset(ANN, "Ann Lee", ADDRESSES[0], "high", 2, rays[2]),
     ]});
-    assert_eq!(said, wanted);
+    assert_eq!(document, wanted);
 
     let lines = ended.changes();
     let wanted = [CEM, BOB, ANN].map(|user| ("reset_user", user, "done", "INFO"));
@@ -97,7 +97,7 @@ fn the_events_are_saved_before_the_reset_to_a_new_file_of_its_owner() {
 }
 
 #[test]
-fn nobody_is_reset_whose_events_cannot_all_be_saved() {
+fn a_user_whose_events_cannot_be_saved_is_not_reset() {
     let rig = Rig::new();
     let path = rig.file("here", "").with_file_name("saved.json");
     for fault in [Fault::BadGateway, Fault::NullResult] {
@@ -122,7 +122,7 @@ fn struck(fault: Fault) -> (Rig, Ended) {
 fn a_reset_that_fails_is_not_repeated_and_says_whether_it_may_have_happened() {
     let status = |status| Fault::Status { status, code: 1000, message: "ann@example.com oops".to_owned() };
     let may = "the change may have happened anyway: check with `zt-risk-exporter user 11111111-1111-4111-8111-111111111111`";
-    for (fault, outcome, happened, said) in [
+    for (fault, outcome, happened, message) in [
         (Fault::Reset, "unknown", 0, may),
         (Fault::TruncatedBody, "unknown", 1, may),
         (Fault::BadGateway, "unknown", 0, may),
@@ -151,7 +151,7 @@ fn a_reset_that_fails_is_not_repeated_and_says_whether_it_may_have_happened() {
             "{what}"
         );
         let last = ended.err.lines().last().unwrap();
-        assert!(last.contains(said), "{what}: {last}");
+        assert!(last.contains(message), "{what}: {last}");
         assert_eq!(last.contains("may have happened"), outcome == "unknown", "{what}: {last}");
         assert!(last.ends_with("0 of 2 users were reset, and the command stopped"), "{what}: {last}");
         assert!(!ended.err.contains('@'), "{what}: {}", ended.err);
@@ -159,7 +159,7 @@ fn a_reset_that_fails_is_not_repeated_and_says_whether_it_may_have_happened() {
 }
 
 #[test]
-fn what_was_done_before_the_first_refusal_stays_done_and_is_said() {
+fn resets_before_the_first_refusal_stay_and_are_reported() {
     let rig = Rig::new();
     let row = |id: &str, name: &str| {
         format!(
@@ -194,7 +194,7 @@ fn what_was_done_before_the_first_refusal_stays_done_and_is_said() {
 }
 
 #[test]
-fn a_signal_lets_the_reset_under_way_end_and_begins_no_other() {
+fn a_signal_finishes_the_current_reset_and_starts_no_other() {
     let rig = Rig::new();
     let row = |id: &str| {
         format!(
@@ -202,7 +202,7 @@ fn a_signal_lets_the_reset_under_way_end_and_begins_no_other() {
         )
     };
     let list = format!(r#"{{"users":[{},{}]}}"#, row(ANN), row(BOB));
-    let (tell, told) = std::sync::mpsc::sync_channel::<u32>(1);
+    let (sender, receiver) = std::sync::mpsc::sync_channel::<u32>(1);
     let server = rig.runtime().block_on(Canned::start(move |_, asked| {
         if asked.line.ends_with("summary") {
             return good(&list);
@@ -211,14 +211,14 @@ fn a_signal_lets_the_reset_under_way_end_and_begins_no_other() {
             return good("{}");
         }
         // The answer goes out after the signal.
-        signal(told.recv().unwrap(), "INT");
+        signal(receiver.recv().unwrap(), "INT");
         good("{}")
     }));
     let upstream = format!("http://{}/client/v4", server.address);
     let arguments = [&["reset", ANN, BOB][..], &LOGGED, &["json"]].concat();
     let mut command = program(&upstream, "everything", &arguments);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    tell.send(child.id()).unwrap();
+    sender.send(child.id()).unwrap();
     let ended = Ended::from(child.wait_with_output().unwrap());
     assert_eq!(ended.code, Some(1), "{ended:?}");
     let resets: Value = serde_json::from_str(&ended.out).unwrap();
@@ -229,19 +229,19 @@ fn a_signal_lets_the_reset_under_way_end_and_begins_no_other() {
 }
 
 #[test]
-fn more_users_than_the_budget_has_requests_are_not_begun_with() {
+fn a_reset_of_more_users_than_the_budget_allows_does_not_start() {
     let rig = Rig::playing(&format!("limit: {{ quota: 4 }}{}", super::rig::SCENARIO));
     let ended = rig.run(&["reset", ANN, BOB, CEM, "--yes"]);
-    // Of the three requests that Cloudflare says are left a quarter is ours, rounded up.
+    // Cloudflare reports three remaining requests; a quarter of them, rounded up, is ours.
     let wanted = "zt-risk-exporter: 3 users to reset, and the request budget has 1 request left; name fewer, or raise \
                   budget_share\n";
     assert_eq!((ended.code, ended.err.as_str(), rig.resets().len()), (Some(1), wanted, 0));
 }
 
 #[test]
-fn how_a_reset_ended_is_said_even_if_standard_output_is_full() {
+fn the_result_of_a_reset_is_reported_even_if_standard_output_is_full() {
     let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    for (fault, said) in [
+    for (fault, message) in [
         (None, "zt-risk-exporter: standard output: No space left on device (os error 28)\n"),
         (Some(Fault::BadGateway), "before you repeat it\n"),
     ] {
@@ -252,15 +252,15 @@ fn how_a_reset_ended_is_said_even_if_standard_output_is_full() {
         let mut command = program(&rig.upstream(), "everything", &["reset", ANN, "--yes"]);
         let ended = Ended::from(command.stdout(full()).output().unwrap());
         assert_eq!(ended.code, Some(1), "{ended:?}");
-        assert!(ended.err.ends_with(said), "{}", ended.err);
+        assert!(ended.err.ends_with(message), "{}", ended.err);
     }
 }
 
 #[test]
-fn a_log_that_nobody_can_read_or_keep_stops_no_reset() {
-    let nobody = || Stdio::from(std::io::pipe().unwrap().1);
+fn a_log_that_cannot_be_written_does_not_stop_a_reset() {
+    let no_reader = || Stdio::from(std::io::pipe().unwrap().1);
     let full = || Stdio::from(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
-    for (what, stream) in [("a pipe without a reader", nobody()), ("a full disk", full())] {
+    for (what, stream) in [("a pipe without a reader", no_reader()), ("a full disk", full())] {
         let rig = Rig::new();
         let arguments = ["reset", ANN, BOB, CEM, "--yes", "--output", "json"];
         let ended =

@@ -1,4 +1,4 @@
-//! Looking at users: who is listed, in which order, in which form, and how one is named.
+//! Reading users: the list, its order and formats, and the ways to name a user.
 
 use serde_json::{Value, json};
 use zt_risk_exporter::internals::collector::user_label::UserLabel;
@@ -8,7 +8,7 @@ use super::rig::{ACCOUNT, ANN, BOB, CEM, DAN, EVE, Ended, Rig, SCENARIO, program
 use crate::canned::{Canned, bad, good};
 
 #[test]
-fn users_are_narrowed_down_sorted_and_cut() {
+fn users_are_filtered_sorted_and_limited() {
     let rig = Rig::new();
     let table: [(&[&str], &[&str]); 19] = [
         (&[], &[ANN, CEM, BOB, EVE]),
@@ -38,7 +38,7 @@ fn users_are_narrowed_down_sorted_and_cut() {
 }
 
 #[test]
-fn users_have_a_stable_document_a_csv_and_a_table() {
+fn users_are_printed_as_a_stable_document_as_csv_and_as_a_table() {
     let rig = Rig::new();
     let found = rig.json(&["users", "--behavior", "high_dlp", "--limit", "1"]);
     let wanted = json!({
@@ -86,7 +86,7 @@ fn users_have_a_stable_document_a_csv_and_a_table() {
 }
 
 #[test]
-fn what_somebody_wrote_into_a_name_reaches_no_terminal_as_it_is() {
+fn control_characters_in_names_never_reach_the_terminal() {
     let rig = Rig::new();
     for command in [&["users"][..], &["user", "eve@example.com"], &["reset", EVE, "--yes"]] {
         for output in ["table", "json", "csv"] {
@@ -100,18 +100,18 @@ fn what_somebody_wrote_into_a_name_reaches_no_terminal_as_it_is() {
 }
 
 #[test]
-fn a_person_sees_names_whatever_the_page_calls_users() {
+fn names_are_shown_whatever_users_identity_is() {
     let rig = Rig::new();
     for identity in ["id", "email", "none"] {
         let mut command = program(&rig.upstream(), "everything", &["users", "ann", "--output", "csv"]);
         let output = command.env("ZT_RISK_EXPORTER__USERS__IDENTITY", identity).output().unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
-        assert!(said.contains("Ann Lee,ann@example.com"), "{identity}: {said}");
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert!(printed.contains("Ann Lee,ann@example.com"), "{identity}: {printed}");
     }
 }
 
 #[test]
-fn a_list_is_cut_at_fifty_users_unless_another_limit_is_given() {
+fn a_list_has_at_most_fifty_users_unless_another_limit_is_given() {
     let rig = Rig::playing(&SCENARIO.replace("generated_users: 30", "generated_users: 60"));
     let config = format!(
         "accounts: [{{ id: fedcba9876543210fedcba9876543210, token: everything }}]\ncloudflare: {{ base_url: '{}' }}\n",
@@ -119,7 +119,7 @@ fn a_list_is_cut_at_fifty_users_unless_another_limit_is_given() {
     );
     let config = rig.file("config.yaml", &config);
     let arguments = ["users", "--output", "json", "--config.file", config.to_str().unwrap()];
-    let listed = rig.truth().accounts["fedcba9876543210fedcba9876543210"].listed;
+    let listed = rig.ground_truth().accounts["fedcba9876543210fedcba9876543210"].listed;
     for (limit, shown) in [(&[][..], 50), (&["--limit", "1000"], listed)] {
         let ended = rig.run(&[&arguments[..], limit].concat());
         let found: Value = serde_json::from_str(&ended.out).unwrap();
@@ -149,7 +149,7 @@ fn a_user_is_found_by_id_address_name_and_part_of_it() {
 }
 
 #[test]
-fn a_user_is_found_by_the_hash_on_the_page() {
+fn a_user_is_found_by_the_hash_from_the_metrics() {
     let rig = Rig::new();
     let key = rig.file("hash.key", "0123456789abcdef\n");
     let hash = UserLabel::hash(b"0123456789abcdef").label(BOB.parse().unwrap()).unwrap();
@@ -158,10 +158,10 @@ fn a_user_is_found_by_the_hash_on_the_page() {
         command.env("ZT_RISK_EXPORTER__USERS__IDENTITY", identity);
         command.env("ZT_RISK_EXPORTER__USERS__HASH_KEY_FILE", &key);
         let output = command.output().unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
-        // Taken for an id, it is nobody's.
-        assert_eq!(output.status.code() == Some(0), code == 0, "{identity}: {said}");
-        assert_eq!(said.contains(BOB), code == 0, "{identity}: {said}");
+        let printed = String::from_utf8(output.stdout).unwrap();
+        // Read as an id, it belongs to no user.
+        assert_eq!(output.status.code() == Some(0), code == 0, "{identity}: {printed}");
+        assert_eq!(printed.contains(BOB), code == 0, "{identity}: {printed}");
     }
 }
 
@@ -238,7 +238,7 @@ fn details_are_shown_whatever_json_they_are() {
 }
 
 #[test]
-fn behaviors_are_called_as_events_call_them_where_they_may_not_be_read() {
+fn behaviors_have_the_names_of_events_if_the_list_may_not_be_read() {
     let rig = Rig::new();
     let ended = rig.run_as("pii", &["user", ANN, "--output", "json"]);
     let found: Value = serde_json::from_str(&ended.out).unwrap();
@@ -248,7 +248,7 @@ fn behaviors_are_called_as_events_call_them_where_they_may_not_be_read() {
 }
 
 #[test]
-fn nobody_and_several_are_said_without_an_address_beside_the_log() {
+fn no_match_and_several_matches_print_no_address() {
     let rig = Rig::new();
     let several = rig.run(&["user", "lee", "--output", "json"]);
     assert_eq!(
@@ -268,7 +268,7 @@ fn nobody_and_several_are_said_without_an_address_beside_the_log() {
 }
 
 #[test]
-fn on_a_list_that_is_not_whole_a_name_proves_nobody() {
+fn an_incomplete_list_cannot_confirm_a_name() {
     let rig = Rig::new();
     rig.inject(FaultRule::at(Endpoint::Summary, Fault::LyingTotals { by: 3 }));
     let listed = rig.run(&["users", "--output", "json"]);
@@ -286,7 +286,7 @@ fn on_a_list_that_is_not_whole_a_name_proves_nobody() {
 }
 
 #[test]
-fn a_search_by_behavior_ends_with_the_budget_and_says_who_was_not_looked_at() {
+fn a_search_by_behavior_stops_with_the_budget_and_counts_unchecked_users() {
     let rig = Rig::playing(&format!("limit: {{ quota: 1200 }}{SCENARIO}"));
     let token = rig.file("token", "everything");
     let text = "accounts: [{ id: fedcba9876543210fedcba9876543210, token_file: token, budget_share: 0.01 }]";
@@ -296,15 +296,15 @@ fn a_search_by_behavior_ends_with_the_budget_and_says_who_was_not_looked_at() {
     let arguments = ["users", "--behavior", "imp_travel", "--output", "json", "--config.file"];
     let ended = rig.run(&[&arguments[..], &[config.to_str().unwrap()]].concat());
     let found: Value = serde_json::from_str(&ended.out).unwrap();
-    // Of 12 requests one goes to the behaviors and one to the list.
-    let listed = rig.truth().accounts["fedcba9876543210fedcba9876543210"].listed;
+    // Two of the 12 requests are for the behaviors and the list.
+    let listed = rig.ground_truth().accounts["fedcba9876543210fedcba9876543210"].listed;
     assert_eq!(found["unread"].as_u64(), Some(listed - 10), "{ended:?}");
     assert!(ended.err.contains("not checked: the request budget is spent"), "{}", ended.err);
     assert_eq!(rig.requests("GET"), 12);
 }
 
 #[test]
-fn what_a_search_found_before_it_fails_is_shown() {
+fn users_found_before_a_search_fails_are_shown() {
     let rig = Rig::new();
     let row = |id: &str| {
         format!(
@@ -339,8 +339,8 @@ fn what_a_search_found_before_it_fails_is_shown() {
 }
 
 #[test]
-fn reading_trouble_says_what_to_do() {
-    for (fault, said) in [
+fn errors_while_reading_say_what_to_do() {
+    for (fault, printed) in [
         (
             Fault::Limited { retry_after: Some("20".to_owned()) },
             "summary: cloudflare's rate limit is reached; retry in 20 s",
@@ -351,7 +351,7 @@ fn reading_trouble_says_what_to_do() {
         rig.inject(FaultRule::at(Endpoint::Summary, fault));
         let ended = rig.run(&["users"]);
         assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""));
-        assert!(ended.err.contains(said), "{}", ended.err);
+        assert!(ended.err.contains(printed), "{}", ended.err);
         assert_eq!(rig.requests("GET"), 1, "a person is told at once");
         rig.clear_faults();
         assert_eq!(rig.run(&["users"]).code, Some(0), "a person's command leaves nothing behind");

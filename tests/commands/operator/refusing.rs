@@ -1,4 +1,4 @@
-//! What is refused before anything is asked, and what a token may not do.
+//! What is refused before a request is sent, and what a token may not do.
 
 use clap::CommandFactory as _;
 use zt_risk_exporter::internals::commands::Cli;
@@ -18,12 +18,12 @@ fn changes(baseline: &str) -> Vec<(Vec<&str>, &'static str)> {
 }
 
 #[test]
-fn the_command_line_holds_no_contradiction() {
+fn conflicting_flags_are_refused() {
     Cli::command().debug_assert();
 }
 
 #[test]
-fn without_a_terminal_and_without_yes_nothing_is_even_asked() {
+fn without_a_terminal_and_without_yes_no_request_is_sent() {
     let rig = Rig::new();
     let baseline = rig.file("baseline.yaml", "imp_travel: { enabled: false, risk_level: low }\n");
     for (arguments, _) in changes(baseline.to_str().unwrap()) {
@@ -35,11 +35,11 @@ fn without_a_terminal_and_without_yes_nothing_is_even_asked() {
             "{arguments:?}"
         );
     }
-    assert!(rig.truth().requests.is_empty());
+    assert!(rig.ground_truth().requests.is_empty());
 }
 
 #[test]
-fn a_token_that_may_not_write_is_told_what_to_add_and_the_log_tells_it_too() {
+fn a_read_only_token_is_refused_with_the_missing_permission_also_in_the_log() {
     let rig = Rig::new();
     let baseline = rig.file("baseline.yaml", "imp_travel: { enabled: false, risk_level: low }\n");
     for (arguments, operation) in changes(baseline.to_str().unwrap()) {
@@ -67,7 +67,7 @@ fn a_token_that_may_not_write_is_told_what_to_add_and_the_log_tells_it_too() {
 }
 
 #[test]
-fn an_account_is_named_only_where_there_are_several_and_only_one_that_is_there() {
+fn account_is_needed_only_with_several_and_must_exist() {
     let rig = Rig::new();
     rig.file("token", "everything");
     let upstream = rig.upstream();
@@ -90,7 +90,7 @@ fn an_account_is_named_only_where_there_are_several_and_only_one_that_is_there()
         assert_eq!(ended.code, Some(code), "{account:?}: {ended:?}");
         assert!((ended.out + &ended.err).contains(said), "{account:?}");
     }
-    // The process that serves may have a part of the accounts; a person has them all.
+    // A serving process may have a part of the accounts; commands have them all.
     let mut command = super::rig::program(&upstream, "everything", &["users", "--config.file", config]);
     command.args(["--account", "acme"]).env("ZT_RISK_EXPORTER__SHARD__TOTAL", "2");
     for index in ["0", "1"] {
@@ -100,7 +100,7 @@ fn an_account_is_named_only_where_there_are_several_and_only_one_that_is_there()
 }
 
 #[test]
-fn who_is_not_on_the_list_is_not_reset() {
+fn a_user_who_is_not_on_the_list_is_not_reset() {
     let rig = Rig::new();
     for (users, said) in [
         (&[ANN, DAN][..], format!("the user {DAN} is not on the risk list of {ACCOUNT}")),
@@ -114,7 +114,7 @@ fn who_is_not_on_the_list_is_not_reset() {
 }
 
 #[test]
-fn a_wrong_command_line_ends_with_2_and_asks_nothing() {
+fn an_invalid_command_line_exits_with_2_and_sends_no_request() {
     let rig = Rig::new();
     let table: [&[&str]; 22] = [
         &["users", ""],
@@ -145,5 +145,5 @@ fn a_wrong_command_line_ends_with_2_and_asks_nothing() {
         assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{arguments:?}");
         assert!(ended.err.starts_with("error: "), "{arguments:?}: {}", ended.err);
     }
-    assert!(rig.truth().requests.is_empty());
+    assert!(rig.ground_truth().requests.is_empty());
 }

@@ -1,4 +1,4 @@
-//! A simulated account with a known past, and the program that asks for it.
+//! A simulated account with known events, and the program that reads it.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use zt_risk_exporter::clock::Clock;
-use zt_risk_exporter::simulator::{FaultRule, Scenario, Simulator, Truth};
+use zt_risk_exporter::simulator::{FaultRule, GroundTruth, Scenario, Simulator};
 
 use crate::canned::{Canned, good};
 
@@ -16,15 +16,15 @@ pub(crate) const ANN: &str = "11111111-1111-4111-8111-111111111111";
 pub(crate) const BOB: &str = "22222222-2222-4222-8222-222222222222";
 pub(crate) const CEM: &str = "33333333-3333-4333-8333-333333333333";
 pub(crate) const EVE: &str = "44444444-4444-4444-8444-444444444444";
-/// Was reset and did nothing since.
+/// A user who was reset and has no later events.
 pub(crate) const DAN: &str = "55555555-5555-4555-8555-555555555555";
 pub(crate) const INTEGRATION: &str = "4cfe8442-664b-4915-acd4-b39cd65c4314";
 
-/// Everything in it that no log may hold.
+/// Everything in it that must not appear in a log.
 pub(crate) const ADDRESSES: [&str; 4] =
     ["ann@example.com", "bob@example.com", "Cem@example.com", "eve@example.com"];
 
-/// Eve's name is what a terminal and a spreadsheet would stumble over.
+/// Eve's name could harm a terminal or a spreadsheet.
 pub(crate) const SCENARIO: &str = r#"
 accounts:
   - id: 0123456789abcdef0123456789abcdef
@@ -79,7 +79,7 @@ pub(crate) struct Rig {
     directory: tempfile::TempDir,
 }
 
-/// How the program ended and what it said.
+/// The exit code and the output of the program.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
@@ -87,7 +87,7 @@ pub(crate) struct Ended {
     pub(crate) err: String,
 }
 
-/// The program with nothing in its environment but where to ask, and by which token.
+/// The program with only the base URL and the token in its environment.
 pub(crate) fn program(upstream: &str, token: &str, arguments: &[&str]) -> Command {
     let mut command = crate::program::program();
     command
@@ -145,27 +145,27 @@ impl Rig {
         self.simulator.clear_faults();
     }
 
-    /// Lets a user do something now.
+    /// Adds an event of a user, now.
     pub(crate) fn append_event(&self, user: &str, behavior: &str) {
         let now = Clock::system().date();
         self.simulator.append_event(ACCOUNT, user.parse().unwrap(), behavior, now).unwrap();
     }
 
-    pub(crate) fn truth(&self) -> Truth {
-        self.simulator.truth()
+    pub(crate) fn ground_truth(&self) -> GroundTruth {
+        self.simulator.ground_truth()
     }
 
-    /// How many requests came by this method.
+    /// The number of requests with this method.
     pub(crate) fn requests(&self, method: &str) -> usize {
-        self.truth().requests.iter().filter(|request| request.method == method).count()
+        self.ground_truth().requests.iter().filter(|request| request.method == method).count()
     }
 
     /// The users who were reset since the start, in that order.
     pub(crate) fn resets(&self) -> Vec<String> {
-        self.truth().resets.iter().map(|reset| reset.user.to_string()).collect()
+        self.ground_truth().resets.iter().map(|reset| reset.user.to_string()).collect()
     }
 
-    /// Asks a Cloudflare that gives these results in their order. The verification of the token has its own answer.
+    /// Runs the program against an API that returns these results in order. The verification of the token has its own answer.
     pub(crate) fn scripted(&self, results: &[&str], arguments: &[&str]) -> (Canned, Ended) {
         let mut steps = results.iter().map(|result| good(result)).collect::<Vec<_>>().into_iter();
         let server = self.runtime.block_on(Canned::start(move |_, asked| {

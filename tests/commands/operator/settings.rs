@@ -1,11 +1,11 @@
-//! Behaviors and integrations: shown, compared, and changed without undoing what somebody else did.
+//! Behaviors and integrations: shown, compared, and changed without undoing concurrent changes.
 
 use serde_json::{Value, json};
 
 use super::rig::{ACCOUNT, INTEGRATION, Rig, texts};
 
 #[test]
-fn behaviors_are_listed_in_every_form() {
+fn behaviors_are_listed_in_every_format() {
     let rig = Rig::new();
     let found = rig.json(&["behaviors"]);
     assert_eq!(found, rig.json(&["behaviors", "list"]));
@@ -35,7 +35,7 @@ fn behaviors_are_listed_in_every_form() {
     );
 }
 
-/// What one behavior is set to.
+/// The settings of one behavior.
 fn setting(rig: &Rig, id: &str) -> (bool, String) {
     let found = rig.json(&["behaviors"]);
     let behavior = found["behaviors"].as_array().unwrap().iter().find(|row| row["id"] == id).unwrap();
@@ -43,7 +43,7 @@ fn setting(rig: &Rig, id: &str) -> (bool, String) {
 }
 
 #[test]
-fn one_behavior_is_changed_in_what_is_said_and_in_nothing_else() {
+fn only_the_given_settings_of_one_behavior_change() {
     let rig = Rig::new();
     let before = rig.json(&["behaviors"]);
     let table = [
@@ -77,7 +77,7 @@ const BASELINE: &str =
     "imp_travel: { enabled: false, risk_level: low }\nhigh_dlp: { enabled: true, risk_level: medium }\n";
 
 #[test]
-fn a_difference_from_the_baseline_ends_with_3_until_it_is_applied() {
+fn a_difference_from_the_baseline_exits_with_3_until_it_is_applied() {
     let rig = Rig::new();
     let file = rig.file("baseline.yaml", BASELINE);
     let file = file.to_str().unwrap();
@@ -118,7 +118,7 @@ fn a_difference_from_the_baseline_ends_with_3_until_it_is_applied() {
 }
 
 #[test]
-fn what_no_behavior_is_called_is_refused_with_what_they_are_called() {
+fn an_unknown_behavior_is_refused_with_the_known_ones() {
     let rig = Rig::new();
     let good = "high_dlp: { enabled: false, risk_level: low }";
     let unknown =
@@ -153,7 +153,7 @@ fn behaviors(enabled: bool) -> String {
 }
 
 #[test]
-fn only_what_differs_is_sent_and_nothing_if_somebody_changed_it_meanwhile() {
+fn only_differences_are_sent_and_nothing_after_a_concurrent_change() {
     let rig = Rig::new();
     let (before, after) = (behaviors(true), behaviors(false));
     let set =
@@ -176,7 +176,7 @@ fn only_what_differs_is_sent_and_nothing_if_somebody_changed_it_meanwhile() {
         let logged = ended.changes();
         assert_eq!(found.as_ref().and_then(|found| found["outcome"].as_str()), outcome);
         assert_eq!(logged.first().and_then(|line| line["outcome"].as_str()), outcome, "{logged:?}");
-        let asked = server.asked();
+        let asked = server.requests();
         let puts: Vec<_> = asked.iter().filter(|asked| asked.line.starts_with("PUT")).collect();
         assert_eq!(puts.len(), sent);
         assert!(puts.iter().all(|put| put.body == changed), "{puts:?}");
@@ -191,7 +191,7 @@ fn only_what_differs_is_sent_and_nothing_if_somebody_changed_it_meanwhile() {
 }
 
 #[test]
-fn a_change_of_behaviors_without_a_clear_result_is_settled_by_reading_again() {
+fn a_change_of_behaviors_without_a_clear_result_is_verified_by_reading_again() {
     let rig = Rig::new();
     let before = behaviors(true);
     let after = before.replacen(r#""risk_level":"low""#, r#""risk_level":"high""#, 1);
@@ -223,7 +223,7 @@ fn a_change_of_behaviors_without_a_clear_result_is_settled_by_reading_again() {
 }
 
 #[test]
-fn a_change_of_integrations_without_a_result_is_settled_by_reading_again() {
+fn a_change_of_integrations_without_a_result_is_verified_by_reading_again() {
     let rig = Rig::new();
     let one = |id: &str, active: bool| {
         format!(
@@ -279,7 +279,7 @@ fn a_change_is_logged_with_who_made_it_at_every_level() {
 }
 
 #[test]
-fn integrations_are_listed_found_made_changed_and_removed() {
+fn integrations_are_listed_found_created_changed_and_deleted() {
     let rig = Rig::new();
     let one = json!({
         "id": INTEGRATION, "integration_type": "Okta", "reference_id": "hr/1",
@@ -331,7 +331,7 @@ fn integrations_are_listed_found_made_changed_and_removed() {
 }
 
 #[test]
-fn an_integration_that_somebody_changed_meanwhile_is_neither_overwritten_nor_deleted() {
+fn a_concurrently_changed_integration_is_neither_overwritten_nor_deleted() {
     let rig = Rig::new();
     let one = |tenant: &str| {
         format!(
@@ -350,10 +350,10 @@ fn an_integration_that_somebody_changed_meanwhile_is_neither_overwritten_nor_del
             "{}",
             ended.err
         );
-        assert_eq!(server.asked().len(), 2, "{arguments:?}");
+        assert_eq!(server.requests().len(), 2, "{arguments:?}");
     }
     let (server, _) = rig.scripted(&[&before, &before, &before], &update);
-    let asked = server.asked();
+    let asked = server.requests();
     let put = asked.iter().find(|asked| asked.line.starts_with("PUT")).unwrap();
     let body: Value = serde_json::from_str(&put.body).unwrap();
     let wanted = json!({ "tenant_url": "https://a.okta.com", "active": false, "reference_id": "hr" });

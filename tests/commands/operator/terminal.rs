@@ -1,4 +1,4 @@
-//! The same commands at a terminal: the question, the bar, the colours, the width.
+//! The same commands at a terminal: the confirmation, the progress bar, the colors, the width.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -26,8 +26,8 @@ fn open(path: &str) -> File {
     OpenOptions::new().read(true).write(true).open(path).unwrap()
 }
 
-/// Runs the program at a terminal of this many columns where somebody types what `answer` gives when asked; what
-/// is seen there, and the exit code.
+/// Runs the program at a terminal of this many columns, and types the result of `answer` at the question. Returns what
+/// the terminal showed, and the exit code.
 fn at_terminal(
     rig: &Rig,
     columns: u16,
@@ -44,7 +44,7 @@ fn at_terminal(
     watch(command, terminal, answer)
 }
 
-/// Runs the command, with somebody at its terminal.
+/// Runs the command at a terminal.
 fn watch(mut command: Command, terminal: OwnedFd, answer: impl FnOnce() -> &'static str) -> (String, i32) {
     let mut child = command.spawn().unwrap();
     // The command keeps its own ends open: with them closed the terminal ends when the program does.
@@ -52,7 +52,7 @@ fn watch(mut command: Command, terminal: OwnedFd, answer: impl FnOnce() -> &'sta
     let mut terminal = File::from(terminal);
     let (mut seen, mut answer) = (Vec::new(), Some(answer));
     let mut part = [0; 4096];
-    // The end of a terminal is an error.
+    // Reading a closed terminal is an error.
     while let Ok(length @ 1..) = terminal.read(&mut part) {
         seen.extend_from_slice(&part[..length]);
         if String::from_utf8_lossy(&seen).contains("[y/N] ")
@@ -66,7 +66,7 @@ fn watch(mut command: Command, terminal: OwnedFd, answer: impl FnOnce() -> &'sta
 }
 
 #[test]
-fn a_person_sees_what_will_be_cleared_and_decides() {
+fn the_question_shows_the_reset_and_the_answer_decides() {
     for (typed, code, resets) in
         [("y\n", 0, 2), ("yes\n", 0, 2), ("n\n", 5, 0), ("\n", 5, 0), ("\u{4}", 5, 0)]
     {
@@ -83,7 +83,7 @@ fn a_person_sees_what_will_be_cleared_and_decides() {
 }
 
 #[test]
-fn what_happens_while_a_person_thinks_is_not_cleared_unseen() {
+fn a_change_during_the_question_stops_the_reset() {
     let rig = Rig::new();
     let answer = || {
         rig.append_event(ANN, "malicious_file");
@@ -100,10 +100,10 @@ fn what_happens_while_a_person_thinks_is_not_cleared_unseen() {
 }
 
 #[test]
-fn a_budget_that_the_second_look_has_made_too_small_is_not_begun_with() {
+fn a_budget_that_became_too_small_during_the_question_stops_the_reset() {
     let rig = Rig::playing(&format!("limit: {{ quota: 10 }}{SCENARIO}"));
     let (seen, code) = at_terminal(&rig, 200, None, || "y\n", &["reset", ANN, BOB, CEM]);
-    // A quarter of what Cloudflare says is left is ours, rounded up: of 9 before the question, of 8 after it.
+    // A quarter of the remaining requests, rounded up, is ours: of 9 before the question, of 8 after it.
     assert!(seen.contains("Reset the risk of 3 users? [y/N] "), "{seen}");
     let said = "3 users to reset, and the request budget has 2 requests left";
     assert!(seen.contains(said), "{seen}");
@@ -111,7 +111,7 @@ fn a_budget_that_the_second_look_has_made_too_small_is_not_begun_with() {
 }
 
 #[test]
-fn every_other_change_asks_too() {
+fn every_other_change_asks_for_confirmation_too() {
     let rig = Rig::new();
     let file = rig.file("baseline.yaml", "imp_travel: { enabled: false, risk_level: high }\n");
     let integration = super::rig::INTEGRATION;
@@ -138,14 +138,14 @@ fn every_other_change_asks_too() {
 }
 
 #[test]
-fn what_is_asked_about_fits_the_terminal_wherever_standard_output_goes() {
+fn the_table_of_a_question_fits_the_terminal_even_if_standard_output_is_a_file() {
     if !is_installed("setsid") {
         return skip("a terminal beside standard output, since setsid is not installed");
     }
     let rig = Rig::new();
     let (terminal, path) = terminal(80);
     let reset = program(&rig.upstream(), "everything", &["reset", ANN]);
-    // A terminal tells its width to the session that it belongs to.
+    // A terminal reports its width to its own session.
     let mut command = Command::new("setsid");
     command.env_clear().arg("--ctty").arg(reset.get_program()).args(reset.get_args());
     for (name, value) in reset.get_envs() {

@@ -1,4 +1,4 @@
-//! The schedule, the queue and the rate limit at work under a virtual clock, with users who change at random.
+//! The schedule, the queue and the rate limit under a virtual clock, with users who change at random.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -10,16 +10,16 @@ use zt_risk_exporter::internals::collector::schedule::{Purpose, Schedule};
 use zt_risk_exporter::internals::commands::plan::Load;
 use zt_risk_exporter::model::{Level, Resource, RowFingerprint, UserId};
 
-/// What the schedule does before it is looked at.
+/// Warm-up before measuring.
 const SUMMARIES_BEFORE: u32 = 5;
-/// For how long it works, in summaries; at least so long, and for two rounds of an audit that has time.
+/// The shortest measurement, in summaries; it also lasts for two rounds of an audit that has time.
 const SUMMARIES: u32 = 40;
 const LEAST: Duration = Duration::from_secs(5 * 3_600);
 
-/// One user in so many is at high.
+/// One user in this many is at level high.
 const HIGH: u64 = 10;
 
-/// What came of it.
+/// The measurement.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) median: f64,
@@ -27,15 +27,15 @@ pub(crate) struct Seen {
     pub(crate) worst: f64,
     /// From one reading of the list to the next, on average.
     pub(crate) cycle: f64,
-    /// Until each user was read again.
+    /// The time until each user was read again.
     pub(crate) audit_round: f64,
     /// Requests for changed users in five minutes.
     pub(crate) changes: f64,
-    /// Changed users who still wait.
+    /// Changed users who are still pending.
     pub(crate) waiting: usize,
 }
 
-/// Lets a schedule work on `load`, with `budget` requests in five minutes.
+/// Runs a schedule on `load`, with `budget` requests in five minutes.
 pub(crate) fn watch(load: &Load, budget: u32) -> Seen {
     let mut schedule = Schedule::new(load.intervals, budget, 1);
     schedule.resume(load.pages, Instant::default(), Instant::default());
@@ -71,7 +71,7 @@ struct World {
     next_change: Duration,
     /// Since when changes of a user are not counted.
     uncounted: BTreeMap<u64, Duration>,
-    /// Who changed since the list was last asked for.
+    /// The users who changed since the list was last requested.
     changed: BTreeSet<u64>,
     /// When the users read last were read for the audit, one after the other.
     audited: VecDeque<Duration>,
@@ -89,8 +89,8 @@ impl World {
                 self.poll(resource);
                 continue;
             }
-            let change = self.schedule.user_turn(Purpose::Change, now);
-            let audit = self.schedule.user_turn(Purpose::Audit, now);
+            let change = self.schedule.user_admission(Purpose::Change, now);
+            let audit = self.schedule.user_admission(Purpose::Audit, now);
             if change == Admission::Now
                 && let Some(user) = self.queue.next(now)
             {
@@ -167,7 +167,7 @@ impl World {
         self.limit.end(self.moment());
     }
 
-    /// What users did until now: each change after an exponential wait, by whomever.
+    /// Changes so far: exponential waiting times, random users.
     fn catch_up(&mut self) {
         let every = WINDOW.div_f64(self.load.changes);
         while self.next_change <= self.now {

@@ -1,6 +1,6 @@
 //! What must have been counted after the delivered answers: a second implementation of the rules of counting.
 //!
-//! It shares no code with the account. Only the users whom the account drops after 90 days are taken from its saved rows,
+//! It shares no code with the account. Only the users that the account drops after 90 days are taken from its saved rows,
 //! and checked: the rule says from when a user may be dropped, not on which day.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -155,7 +155,7 @@ impl History {
         Now { instant: self.moment(), date: self.world.local_date() }
     }
 
-    /// Lets time pass, and answers all requests.
+    /// Advances the clocks, and answers all requests.
     fn pass(&mut self, span: i64) {
         let end = self.world.now + span;
         for _ in 0..STEPS {
@@ -187,7 +187,7 @@ impl History {
         }
         self.answer(fetch);
         if fate == Fate::SavedToNewFile {
-            // The new file has no rows of users whom this answer drops, so they are noted first.
+            // The new file has no rows of users that this answer drops, so they are noted first.
             self.collect_changes(Fate::Unsaved);
             self.store.clear();
             self.account.save_everything();

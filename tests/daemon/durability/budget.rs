@@ -14,7 +14,7 @@ use zt_risk_exporter::simulator::{
     Endpoint, Fault, FaultRule, GENERATED_ACCOUNT, GENERATED_TOKEN, Scenario, Simulator,
 };
 
-use super::process::{ACCOUNTS, Cloud, Home};
+use super::process::{ACCOUNTS, Home, SimulatedApi};
 
 /// The smallest share that leaves some: 24 requests in five minutes.
 const SHARE: f64 = 0.02;
@@ -22,21 +22,21 @@ const BUDGET: usize = 24;
 
 #[test]
 fn a_crash_loop_of_the_program_spends_one_budget_in_a_window_and_at_least_half_of_it() {
-    let cloud = Cloud::start();
-    let home = Home::new(&cloud, SHARE);
+    let api = SimulatedApi::start();
+    let home = Home::new(&api, SHARE);
     // A list that cannot be read is requested at every start, so only the budget limits the requests.
-    cloud.simulator.inject(FaultRule::at(Endpoint::Summary, Fault::BadGateway));
-    let since = cloud.clock.now();
+    api.simulator.inject(FaultRule::at(Endpoint::Summary, Fault::BadGateway));
+    let since = api.clock.now();
     let mut random = fastrand::Rng::with_seed(1);
     for _ in 0..40 {
         let mut exporter = home.start();
-        exporter.until("a page", |_| true);
+        exporter.until("a scrape", |_| true);
         std::thread::park_timeout(Duration::from_millis(random.u64(0..300)));
         exporter.kill();
     }
-    let took = cloud.clock.now().since(since);
+    let took = api.clock.now().since(since);
     assert!(took < WINDOW, "40 lives took {took:?}: too slow to say anything");
-    let truth = cloud.simulator.truth();
+    let truth = api.simulator.ground_truth();
     for (account, ..) in ACCOUNTS {
         let sent =
             truth.requests.iter().filter(|request| request.account.as_deref() == Some(account)).count();
@@ -109,7 +109,8 @@ async fn over_many_windows_a_crash_loop_spends_no_more_than_one_that_runs_may() 
         life.end().await;
         lives += 1;
     }
-    let arrivals: Vec<_> = rig.simulator.truth().requests.iter().map(|request| request.arrived).collect();
+    let arrivals: Vec<_> =
+        rig.simulator.ground_truth().requests.iter().map(|request| request.arrived).collect();
     for window in arrivals.windows(61) {
         let (first, last) = (window[0], window[60]);
         assert!(last.since(first) >= WINDOW, "61 requests from {first} to {last}, of {lives} lives");
@@ -125,7 +126,7 @@ async fn a_restart_within_a_block_sends_nothing_until_its_end() {
     rig.clock.sleep(Duration::from_secs(30)).await;
     rig.simulator.inject(FaultRule::at(Endpoint::Summary, limited).times(1));
     let refused = || {
-        let requests = rig.simulator.truth().requests;
+        let requests = rig.simulator.ground_truth().requests;
         let at = requests.iter().position(|request| request.status == 429)?;
         Some((requests[at].arrived, requests.get(at + 1).map(|next| next.arrived)))
     };
@@ -146,7 +147,7 @@ async fn a_restart_within_a_block_sends_nothing_until_its_end() {
     assert_eq!(next.filter(|next| next.since(at) < Duration::from_secs(400)), None, "refused at {at}");
     let _last = Life::start(&rig.config, &rig.clock).await;
     while refused().expect("it was").1.is_none() {
-        assert!(rig.clock.date().since(at) < Duration::from_secs(900), "it never asked again");
+        assert!(rig.clock.date().since(at) < Duration::from_secs(900), "it never sent another request");
         rig.clock.sleep(Duration::from_secs(1)).await;
     }
     let gap = refused().expect("it was").1.expect("just seen").since(at);

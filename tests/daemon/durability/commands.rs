@@ -1,4 +1,4 @@
-//! `state show`, `state check` and `state forget`, and what is in a file at all.
+//! `state show`, `state check` and `state forget`, and the content of a file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,57 +9,57 @@ use zt_risk_exporter::clock::Clock;
 use zt_risk_exporter::internals::collector::persist::Saved;
 use zt_risk_exporter::internals::store::{Settings, State};
 
-use super::process::{ACCOUNTS, Cloud, Exporter, Home, Page};
+use super::process::{ACCOUNTS, Exporter, Home, Scrape, SimulatedApi};
 
-/// Somebody who did something risky, and was reset.
+/// A user with events who was reset.
 const KNOWN: Uuid = Uuid::from_u128(7);
 
 /// Two accounts with 30 events and a reset each, all counted.
-fn counted(cloud: &Cloud, home: &Home) -> (Exporter, Page) {
+fn counted(api: &SimulatedApi, home: &Home) -> (Exporter, Scrape) {
     let mut exporter = home.start();
-    exporter.until("counting begins", Page::counts);
+    exporter.until("counting begins", Scrape::counts);
     for (account, ..) in ACCOUNTS {
         for number in 0..30 {
-            cloud.event(account, Uuid::from_u128(number % 10 + 1), "imp_travel");
+            api.event(account, Uuid::from_u128(number % 10 + 1), "imp_travel");
         }
-        cloud.simulator.reset(account, KNOWN).expect("the user is there");
+        api.simulator.reset(account, KNOWN).expect("the user is there");
     }
-    exporter.until("the resets are counted", |page| cloud.agrees(page));
+    exporter.until("the resets are counted", |scrape| api.agrees(scrape));
     for (account, ..) in ACCOUNTS {
-        cloud.event(account, KNOWN, "high_dlp");
+        api.event(account, KNOWN, "high_dlp");
     }
-    let page = exporter.until("all is counted", |page| cloud.agrees(page));
-    (exporter, page)
+    let scrape = exporter.until("all is counted", |scrape| api.agrees(scrape));
+    (exporter, scrape)
 }
 
-fn said(output: &Output) -> (Option<i32>, String) {
+fn outcome(output: &Output) -> (Option<i32>, String) {
     let text = [output.stdout.as_slice(), &output.stderr].concat();
     (output.status.code(), String::from_utf8(text).expect("text"))
 }
 
 #[test]
-fn show_and_check_say_what_is_there_and_change_nothing() {
-    let cloud = Cloud::start();
-    let home = Home::new(&cloud, 1.0);
-    let (mut exporter, page) = counted(&cloud, &home);
+fn show_and_check_describe_the_file_and_do_not_change_it() {
+    let api = SimulatedApi::start();
+    let home = Home::new(&api, 1.0);
+    let (mut exporter, scrape) = counted(&api, &home);
     for action in [["show"], ["check"]] {
-        let (code, text) = said(&home.inspect(&action));
+        let (code, text) = outcome(&home.inspect(&action));
         assert_eq!(code, Some(1), "{text}");
         assert!(text.contains("in use by another process"), "{text}");
     }
     exporter.kill();
     let whole = home.bytes();
-    let (code, text) = said(&home.inspect(&["show"]));
+    let (code, text) = outcome(&home.inspect(&["show"]));
     assert_eq!(code, Some(0), "{text}");
     for (id, alias, _) in ACCOUNTS {
         assert!(text.contains(&format!("account {id}")), "{text}");
         assert!(
-            text.contains(&format!("events           {} counted, 0 not found", page.counted(alias))),
+            text.contains(&format!("events           {} counted, 0 not found", scrape.counted(alias))),
             "{text}"
         );
     }
     assert!(text.contains("resets           1\n") && text.contains("events of imp_travel: 30\n"), "{text}");
-    let (code, text) = said(&home.inspect(&["check"]));
+    let (code, text) = outcome(&home.inspect(&["check"]));
     assert_eq!((code, text), (Some(0), format!("{} is intact: 2 accounts\n", home.state().display())));
     assert!(home.bytes() == whole, "looking changes nothing");
 
@@ -75,7 +75,7 @@ fn show_and_check_say_what_is_there_and_change_nothing() {
             None => fs::remove_file(home.state()).expect("it is there"),
         }
         for action in [vec!["show"], vec!["check"], vec!["forget", "00000000-0000-0000-0000-000000000007"]] {
-            let (code, text) = said(&home.inspect(&action));
+            let (code, text) = outcome(&home.inspect(&action));
             assert_eq!(code, Some(1), "{what}, {action:?}: {text}");
             assert!(text.contains(wanted) && !text.contains("panicked"), "{what}, {action:?}: {text}");
             assert!(fs::read(home.state()).ok() == bytes, "{what}, {action:?}: looking changes nothing");
@@ -105,19 +105,58 @@ fn ids(home: &Home) -> Vec<Uuid> {
 }
 
 #[test]
+fn show_prints_everything_about_a_user_and_only_a_hash_after_forget() {
+    let api = SimulatedApi::start();
+    let home = Home::new(&api, 1.0);
+    let (mut exporter, _) = counted(&api, &home);
+    exporter.kill();
+    let whole = home.bytes();
+    let show = |id: Uuid| outcome(&home.inspect(&["show", "--user", &id.to_string()]));
+    let (code, text) = show(KNOWN);
+    assert_eq!(code, Some(0), "{text}");
+    for (id, ..) in ACCOUNTS {
+        let heading = format!("account {id}: user {KNOWN}\n");
+        let (_, of_account) = text.split_once(&heading).unwrap_or_else(|| panic!("{heading}: {text}"));
+        let of_account = of_account.split("account ").next().expect("the first part");
+        let lines = |name: &str| of_account.matches(&format!("  {name:<16} ")).count();
+        let names =
+            ["level", "listed", "read up to", "own series", "last reset", "behavior", "counted event"];
+        // Three events before the reset, and one after it.
+        assert_eq!(names.map(lines), [1, 1, 1, 1, 1, 1, 4], "{text}");
+        assert!(
+            of_account.contains("behavior         high_dlp\n") && !of_account.contains("forgotten"),
+            "{text}"
+        );
+    }
+    let stranger = Uuid::from_u128(99_999);
+    let (code, text) = show(stranger);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains(&format!("has the id {stranger}")), "{text}");
+    assert!(home.bytes() == whole, "showing changes nothing");
+
+    assert_eq!(outcome(&home.inspect(&["forget", &KNOWN.to_string()])).0, Some(0));
+    let (code, text) = show(KNOWN);
+    assert_eq!((code, text.lines().count()), (Some(0), 4), "{text}");
+    for (id, ..) in ACCOUNTS {
+        let wanted = format!("account {id}: user {KNOWN}\n  forgotten        a keyed hash, with the date ");
+        assert!(text.contains(&wanted), "{text}");
+    }
+}
+
+#[test]
 fn forget_leaves_nothing_of_a_user_and_counts_nothing_of_it_again() {
-    let cloud = Cloud::start();
-    let home = Home::new(&cloud, 1.0);
-    let (mut exporter, before) = counted(&cloud, &home);
-    let forget = |id: Uuid| said(&home.inspect(&["forget", &id.to_string()]));
+    let api = SimulatedApi::start();
+    let home = Home::new(&api, 1.0);
+    let (mut exporter, before) = counted(&api, &home);
+    let forget = |id: Uuid| outcome(&home.inspect(&["forget", &id.to_string()]));
     assert_eq!(forget(KNOWN).0, Some(1), "it is in use");
     exporter.kill();
     let whole = home.bytes();
-    let nobody = Uuid::from_u128(99_999);
-    let (code, text) = forget(nobody);
+    let stranger = Uuid::from_u128(99_999);
+    let (code, text) = forget(stranger);
     assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains(&format!("has the id {nobody}")), "{text}");
-    assert!(home.bytes() == whole, "nobody is forgotten without a trace of it");
+    assert!(text.contains(&format!("has the id {stranger}")), "{text}");
+    assert!(home.bytes() == whole, "stranger is forgotten without a trace of it");
 
     assert!(ids(&home).contains(&KNOWN));
     let (code, text) = forget(KNOWN);
@@ -130,29 +169,29 @@ fn forget_leaves_nothing_of_a_user_and_counts_nothing_of_it_again() {
 
     // Cloudflare lists the user still, with all events and the reset.
     let mut exporter = home.start();
-    let learnt = |page: &Page| {
+    let is_listed_again = |scrape: &Scrape| {
         let series = |alias| format!("user_max_risk_level{{account=\"{alias}\",user=\"{KNOWN}\"}}");
-        ACCOUNTS.into_iter().all(|(_, alias, _)| page.get(&series(alias)).is_some())
-            && page.sum("pending_users") == 0.0
-            && page.sum("zt_risk_exporter_requests_total") >= 8.0
+        ACCOUNTS.into_iter().all(|(_, alias, _)| scrape.get(&series(alias)).is_some())
+            && scrape.sum("pending_users") == 0.0
+            && scrape.sum("zt_risk_exporter_requests_total") >= 8.0
     };
-    let page = exporter.until("the user is learnt again, and read", learnt);
-    page.assert_not_behind(&before, "after the user was forgotten");
-    assert!(cloud.agrees(&page), "an old event or reset was counted again\n{page}");
-    cloud.event(ACCOUNTS[0].0, KNOWN, "imp_travel");
-    exporter.until("a new event is counted", |page| {
-        cloud.agrees(page) && page.sum("events_total") > before.sum("events_total")
+    let scrape = exporter.until("the user is is_listed_again again, and read", is_listed_again);
+    scrape.assert_not_behind(&before, "after the user was forgotten");
+    assert!(api.agrees(&scrape), "an old event or reset was counted again\n{scrape}");
+    api.event(ACCOUNTS[0].0, KNOWN, "imp_travel");
+    exporter.until("a new event is counted", |scrape| {
+        api.agrees(scrape) && scrape.sum("events_total") > before.sum("events_total")
     });
 }
 
 #[test]
 fn a_state_file_is_for_its_owner_alone_and_says_nothing_of_people_or_events() {
-    let cloud = Cloud::start();
-    let home = Home::new(&cloud, 1.0);
+    let api = SimulatedApi::start();
+    let home = Home::new(&api, 1.0);
     let config = fs::read_to_string(home.config()).expect("it is there");
     fs::write(home.config(), config + "users: { identity: email }\n").expect("it can be written");
-    let (mut exporter, page) = counted(&cloud, &home);
-    assert!(page.sum("user_info") > 0.0, "the exporter knows names and addresses\n{page}");
+    let (mut exporter, scrape) = counted(&api, &home);
+    assert!(scrape.sum("user_info") > 0.0, "the exporter knows names and addresses\n{scrape}");
     let mode = fs::metadata(home.state()).expect("it is there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     exporter.kill();
@@ -162,7 +201,7 @@ fn a_state_file_is_for_its_owner_alone_and_says_nothing_of_people_or_events() {
     for secret in ["example.com", "person.", "Somebody", "Impossible Travel,", "Bearer"] {
         assert!(!holds(secret.as_bytes()), "{secret} stands in the file");
     }
-    let events = cloud.simulator.truth().events;
+    let events = api.simulator.ground_truth().events;
     assert!(events.len() > 60);
     for event in events {
         assert!(!holds(event.id.as_bytes()), "the event {} stands in the file", event.id);

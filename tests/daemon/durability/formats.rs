@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Read;
 
-use super::process::{Cloud, Home, Page};
+use super::process::{Home, Scrape, SimulatedApi};
 
 /// A state file of format 1: six events of the account `first` counted, and four not found because their user was removed.
 const FORMAT_1: &[u8] = include_bytes!("../../fixtures/state-format-1.redb.gz");
@@ -19,8 +19,8 @@ fn shown(home: &Home) -> String {
 
 #[test]
 fn a_file_of_format_1_continues_and_then_has_format_2() {
-    let cloud = Cloud::start();
-    let home = Home::new(&cloud, 1.0);
+    let api = SimulatedApi::start();
+    let home = Home::new(&api, 1.0);
     let mut bytes = Vec::new();
     flate2::read::GzDecoder::new(FORMAT_1).read_to_end(&mut bytes).expect("a gzip file");
     fs::write(home.state(), &bytes).expect("the file can be written");
@@ -31,14 +31,18 @@ fn a_file_of_format_1_continues_and_then_has_format_2() {
     assert_eq!(home.bytes(), bytes, "looking at it does not change it");
 
     let mut exporter = home.start();
-    let page = exporter.until("both accounts count", Page::counts);
+    let scrape = exporter.until("both accounts count", Scrape::counts);
     let lost = |reason: &str| {
-        page.get(&format!("events_unattributed_total{{account=\"first\",reason=\"{reason}\"}}"))
+        scrape.get(&format!("events_unattributed_total{{account=\"first\",reason=\"{reason}\"}}"))
     };
-    assert_eq!((lost("removed"), lost("unreadable")), (Some(4.0), Some(0.0)), "{page}");
-    assert!(page.counted("first") >= 6.0, "{page}");
-    assert_eq!(page.get("counting_since_timestamp_seconds{account=\"first\"}"), Some(EPOCH), "{page}");
-    assert_eq!(page.get("zt_risk_exporter_state_recoveries_total{result=\"restored\"}"), Some(1.0), "{page}");
+    assert_eq!((lost("removed"), lost("unreadable")), (Some(4.0), Some(0.0)), "{scrape}");
+    assert!(scrape.counted("first") >= 6.0, "{scrape}");
+    assert_eq!(scrape.get("counting_since_timestamp_seconds{account=\"first\"}"), Some(EPOCH), "{scrape}");
+    assert_eq!(
+        scrape.get("zt_risk_exporter_state_recoveries_total{result=\"restored\"}"),
+        Some(1.0),
+        "{scrape}"
+    );
     exporter.terminate();
 
     let after = shown(&home);

@@ -1,5 +1,5 @@
 //! The real program is killed at random moments while events come at a high rate: none is lost, none is
-//! counted twice, and nothing on the page ever falls.
+//! counted twice, and no durable sample ever falls.
 //!
 //! `KILLS` says how often (10 unless it is set), `KILLS_SEED` with which seed.
 
@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
-use super::process::{ACCOUNTS, Cloud, Exporter, Home, Page, USERS};
+use super::process::{ACCOUNTS, Exporter, Home, Scrape, SimulatedApi, USERS};
 
 /// A budget of five minutes lasts for about so many kills: what a killed process had leased counts as spent.
 const KILLS_OF_A_ROUND: u32 = 100;
@@ -18,14 +18,14 @@ const KILLS_OF_A_ROUND: u32 = 100;
 const BEHAVIORS: [&str; 5] =
     ["imp_travel", "high_dlp", "malicious_file", "high_risk_domain", "crowdstrike_low_zta"];
 
-/// How a process is ended.
+/// How a process is stopped.
 #[derive(Clone, Copy, Debug)]
 enum Signal {
     Kill,
     Terminate,
 }
 
-/// When a process is ended.
+/// When a process is stopped.
 #[derive(Clone, Copy, Debug)]
 enum When {
     /// This long after its start.
@@ -58,7 +58,7 @@ fn number(name: &str) -> Option<u64> {
 
 /// Adds events in bursts until `stop`. Each user is reset once at most, because two resets between two readings count as
 /// one.
-fn live(cloud: &Cloud, random: &mut fastrand::Rng, stop: &AtomicBool, appended: &AtomicU64) {
+fn live(api: &SimulatedApi, random: &mut fastrand::Rng, stop: &AtomicBool, appended: &AtomicU64) {
     let mut reset = BTreeSet::new();
     let mut newcomers = 1_000;
     let mut tick = 0_u32;
@@ -71,12 +71,12 @@ fn live(cloud: &Cloud, random: &mut fastrand::Rng, stop: &AtomicBool, appended: 
                 user = newcomers;
             }
             for _ in 0..random.u64(1..50) {
-                cloud.event(account, Uuid::from_u128(user), BEHAVIORS[random.usize(0..BEHAVIORS.len())]);
+                api.event(account, Uuid::from_u128(user), BEHAVIORS[random.usize(0..BEHAVIORS.len())]);
                 appended.fetch_add(1, Ordering::Relaxed);
             }
             let quiet = random.u128(1..=USERS);
             if tick % 5 == 4 && reset.insert((account, quiet)) {
-                cloud.simulator.reset(account, Uuid::from_u128(quiet)).expect("the user is there");
+                api.simulator.reset(account, Uuid::from_u128(quiet)).expect("the user is there");
             }
         }
         tick += 1;
@@ -88,29 +88,29 @@ fn live(cloud: &Cloud, random: &mut fastrand::Rng, stop: &AtomicBool, appended: 
 fn watch(
     exporter: &mut Exporter,
     home: &Home,
-    cloud: &Cloud,
+    api: &SimulatedApi,
     when: When,
-    last: &mut Page,
+    last: &mut Scrape,
     what: &str,
 ) -> u32 {
-    let started = cloud.clock.now();
+    let started = api.clock.now();
     let written =
         || fs::metadata(home.state()).and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
     let (mut first_page, mut scrapes) = (None, 0);
     let (mut last_write, mut writes) = (written(), 0);
     for ticks in 0_u32.. {
-        let now = cloud.clock.now();
+        let now = api.clock.now();
         let waits_for_pages = !matches!(when, When::Written(_) | When::Starting(_));
         if (waits_for_pages || first_page.is_none())
             && ticks.is_multiple_of(5)
-            && let Some(page) = exporter.scrape()
+            && let Some(scrape) = exporter.scrape()
         {
-            page.assert_not_behind(last, what);
+            scrape.assert_not_behind(last, what);
             scrapes += 1;
             if first_page.is_none() {
-                first_page = Some((now, page.sum("events_total")));
+                first_page = Some((now, scrape.sum("events_total")));
             }
-            *last = page;
+            *last = scrape;
         }
         let write = written();
         if write != last_write {
@@ -138,23 +138,23 @@ struct Tally {
 }
 
 fn round(signal: Signal, kills: u32, seed: u64) -> Tally {
-    let cloud = Cloud::start();
-    let home = Home::new(&cloud, 1.0);
+    let api = SimulatedApi::start();
+    let home = Home::new(&api, 1.0);
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut last = home.start().until("counting begins", Page::counts);
+    let mut last = home.start().until("counting begins", Scrape::counts);
     let (stop, appended) = (AtomicBool::new(false), AtomicU64::new(0));
     let mut scrapes = 1;
     std::thread::scope(|scope| {
         let mut of_world = random.fork();
-        let (cloud, stop, appended) = (&cloud, &stop, &appended);
-        scope.spawn(move || live(cloud, &mut of_world, stop, appended));
+        let (api, stop, appended) = (&api, &stop, &appended);
+        scope.spawn(move || live(api, &mut of_world, stop, appended));
         // The world stops even if an assertion fails. Otherwise the failure would wait for it for ever.
         let _stopping = Stopping(stop);
         for life in 1..=kills {
             let when = When::random(&mut random);
             let what = format!("seed {seed}, {signal:?} {life} at {when:?}");
             let mut exporter = home.start();
-            scrapes += watch(&mut exporter, &home, cloud, when, &mut last, &what);
+            scrapes += watch(&mut exporter, &home, api, when, &mut last, &what);
             match signal {
                 Signal::Kill => exporter.kill(),
                 Signal::Terminate => {
@@ -169,22 +169,22 @@ fn round(signal: Signal, kills: u32, seed: u64) -> Tally {
     });
     let mut exporter = home.start();
     let what = format!(
-        "seed {seed}: the page agrees with the truth, after {} events",
+        "seed {seed}: the scrape agrees with the truth, after {} events",
         appended.load(Ordering::Relaxed)
     );
-    let page = exporter.until(&what, |page| cloud.agrees(page));
-    page.assert_not_behind(&last, &format!("seed {seed}, after the last"));
+    let scrape = exporter.until(&what, |scrape| api.agrees(scrape));
+    scrape.assert_not_behind(&last, &format!("seed {seed}, after the last"));
     // Readings from now on count nothing twice.
-    let page = exporter.until("three lists more", |later| later.has_read_on(&page));
-    assert!(cloud.agrees(&page), "seed {seed}: counted again\n{page}");
-    assert_eq!(page.sum("events_unattributed_total"), 0.0, "seed {seed}: nothing was lost");
+    let scrape = exporter.until("three lists more", |later| later.has_read_on(&scrape));
+    assert!(api.agrees(&scrape), "seed {seed}: counted again\n{scrape}");
+    assert_eq!(scrape.sum("events_unattributed_total"), 0.0, "seed {seed}: nothing was lost");
     let log = home.log();
     assert!(
         !log.contains("panicked") && !log.contains("damaged") && !log.contains(" ERROR "),
         "seed {seed}\n{log}"
     );
-    let requests = cloud.simulator.truth().requests.len();
-    Tally { scrapes, events: page.sum("events_total"), resets: page.sum("resets_total"), requests }
+    let requests = api.simulator.ground_truth().requests.len();
+    Tally { scrapes, events: scrape.sum("events_total"), resets: scrape.sum("resets_total"), requests }
 }
 
 /// Sets the flag when it is dropped.
@@ -196,7 +196,7 @@ impl Drop for Stopping<'_> {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the figures are for whoever runs this")]
+#[expect(clippy::print_stdout, reason = "the figures are for the person who runs this test")]
 fn play(signal: Signal) {
     let mut left = number("KILLS").map_or(10, |kills| u32::try_from(kills).expect("a reasonable number"));
     let mut seed = number("KILLS_SEED").unwrap_or_else(|| fastrand::u64(..));

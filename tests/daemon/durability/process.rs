@@ -25,8 +25,8 @@ pub(crate) const ACCOUNTS: [(&str, &str, &str); 2] = [
 /// How many users of each account are in the baseline.
 pub(crate) const USERS: u128 = 60;
 
-/// The longest that a test waits.
-const PATIENCE: Duration = Duration::from_secs(150);
+/// The longest wait in a test.
+const TEST_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// The metrics that must not fall over restarts.
 const DURABLE: [&str; 7] = [
@@ -40,13 +40,13 @@ const DURABLE: [&str; 7] = [
 ];
 
 /// A simulated Cloudflare on a runtime of its own.
-pub(crate) struct Cloud {
+pub(crate) struct SimulatedApi {
     pub(crate) simulator: Simulator,
     pub(crate) clock: Clock,
     _runtime: tokio::runtime::Runtime,
 }
 
-impl Cloud {
+impl SimulatedApi {
     /// Both accounts with [`USERS`] users each, and a rate limit that is never reached. Resets leave events listed, so every
     /// event can be read at any time.
     pub(crate) fn start() -> Self {
@@ -82,10 +82,10 @@ impl Cloud {
         appended.expect("the account is there");
     }
 
-    /// What an account must publish once everything was counted: events by series, and resets.
-    pub(crate) fn wanted(&self, alias: &str, page: &Page) -> Option<BTreeMap<String, f64>> {
+    /// The values that an account must publish once everything was counted: events by series, and resets.
+    pub(crate) fn wanted(&self, alias: &str, scrape: &Scrape) -> Option<BTreeMap<String, f64>> {
         let (id, ..) = ACCOUNTS.into_iter().find(|(_, known, _)| *known == alias)?;
-        let epoch = page.get(&format!("counting_since_timestamp_seconds{{account=\"{alias}\"}}"))?;
+        let epoch = scrape.get(&format!("counting_since_timestamp_seconds{{account=\"{alias}\"}}"))?;
         let epoch = Timestamp::from_millis((epoch * 1000.0).round() as i64);
         let truth = self.simulator.totals_since(Some(epoch));
         assert_eq!(truth.forgotten, 0, "the simulator remembers everything");
@@ -105,14 +105,14 @@ impl Cloud {
     }
 
     /// Whether the published counts are exactly what happened, in both accounts.
-    pub(crate) fn agrees(&self, page: &Page) -> bool {
+    pub(crate) fn agrees(&self, scrape: &Scrape) -> bool {
         ACCOUNTS.into_iter().all(|(_, alias, _)| {
-            let Some(wanted) = self.wanted(alias, page) else { return false };
+            let Some(wanted) = self.wanted(alias, scrape) else { return false };
             let of_events = wanted.iter().filter(|(series, _)| series.starts_with("events"));
             let happened: f64 = of_events.map(|(_, count)| count).sum();
-            let counted = page.counted(alias);
+            let counted = scrape.counted(alias);
             assert!(counted <= happened, "{counted} events counted of {happened} in {alias}: some twice");
-            counted == happened && wanted.iter().all(|(series, value)| page.get(series) == Some(*value))
+            counted == happened && wanted.iter().all(|(series, value)| scrape.get(series) == Some(*value))
         })
     }
 }
@@ -124,12 +124,12 @@ pub(crate) struct Home {
 
 impl Home {
     /// The home of an exporter for both accounts with this budget share.
-    pub(crate) fn new(cloud: &Cloud, share: f64) -> Self {
+    pub(crate) fn new(api: &SimulatedApi, share: f64) -> Self {
         let home = Self::empty();
         let mut text = format!(
             "cloudflare: {{ base_url: \"{}\" }}\nstate: {{ path: {} }}\nweb: {{ listen_address: \"127.0.0.1:0\" }}\n\
              intervals: {{ summary: 1s }}\naccounts:\n",
-            cloud.simulator.base_url(),
+            api.simulator.base_url(),
             home.state().display(),
         );
         for (id, alias, token) in ACCOUNTS {
@@ -277,7 +277,7 @@ impl Exporter {
     }
 
     /// Its metrics, if it serves them.
-    pub(crate) fn scrape(&mut self) -> Option<Page> {
+    pub(crate) fn scrape(&mut self) -> Option<Scrape> {
         let mut stream = TcpStream::connect(self.address()?).ok()?;
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
         let mut answer = String::new();
@@ -286,18 +286,18 @@ impl Exporter {
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
         let whole = length.expect("pages say how long they are").parse() == Ok(body.len());
-        whole.then(|| Page::read(body))
+        whole.then(|| Scrape::read(body))
     }
 
     /// The first scrape for which `holds` is true.
-    pub(crate) fn until(&mut self, what: &str, holds: impl Fn(&Page) -> bool) -> Page {
+    pub(crate) fn until(&mut self, what: &str, holds: impl Fn(&Scrape) -> bool) -> Scrape {
         let since = self.clock.now();
         loop {
-            let page = self.scrape();
-            match page {
-                Some(page) if holds(&page) => return page,
-                page => pause(&self.clock, since, || {
-                    format!("{what}: did not come to pass\n{}\n{}", self.logged(), page.unwrap_or_default())
+            let scrape = self.scrape();
+            match scrape {
+                Some(scrape) if holds(&scrape) => return scrape,
+                scrape => pause(&self.clock, since, || {
+                    format!("{what}: did not come to pass\n{}\n{}", self.logged(), scrape.unwrap_or_default())
                 }),
             }
         }
@@ -332,18 +332,18 @@ impl Client {
     }
 }
 
-/// Lets other processes run, at most until [`PATIENCE`] is over.
+/// Lets other processes run, at most until [`TEST_TIMEOUT`] is over.
 fn pause(clock: &Clock, since: Instant, what: impl FnOnce() -> String) {
-    assert!(clock.now().since(since) < PATIENCE, "{}", what());
+    assert!(clock.now().since(since) < TEST_TIMEOUT, "{}", what());
     std::thread::park_timeout(Duration::from_millis(10));
 }
 
 /// The samples of a scrape by series; the metrics about Cloudflare without their prefix.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Page(BTreeMap<String, f64>);
+pub(crate) struct Scrape(BTreeMap<String, f64>);
 
 /// The series other than 0, one per line.
-impl fmt::Display for Page {
+impl fmt::Display for Scrape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0
             .iter()
@@ -352,7 +352,7 @@ impl fmt::Display for Page {
     }
 }
 
-impl Page {
+impl Scrape {
     fn read(text: &str) -> Self {
         let samples = text.lines().filter(|line| !line.starts_with('#'));
         let sample = |line: &str| {

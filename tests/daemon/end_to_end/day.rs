@@ -34,7 +34,7 @@ async fn play(alias: &str, budget_share: f64, requests_allowed: usize) {
     rig.clock.sleep(span).await;
     let scrape = until_counted(&rig).await;
 
-    let truth = rig.simulator.truth();
+    let truth = rig.simulator.ground_truth();
     let arrivals: Vec<Timestamp> = truth.requests.iter().map(|request| request.arrived).collect();
     for window in arrivals.windows(requests_allowed + 1) {
         let (first, last) = (window[0], window[requests_allowed]);

@@ -91,7 +91,7 @@ async fn cause_incidents(rig: &Rig, minutes_left: u32, branch_token: &Path) {
 
 /// The first users at this level in the large account.
 fn users(rig: &Rig, level: Level, count: usize) -> impl Iterator<Item = Uuid> {
-    let truth = rig.simulator.truth_since(rig.clock.date());
+    let truth = rig.simulator.ground_truth_since(rig.clock.date());
     let listed =
         truth.users.into_iter().filter(move |user| user.account == ACME && user.max_risk_level == level);
     listed.map(|user| user.user).take(count)
@@ -106,7 +106,7 @@ fn reset(rig: &Rig, user: Uuid) {
 }
 
 fn offend_again(rig: &Rig) {
-    let truth = rig.simulator.truth();
+    let truth = rig.simulator.ground_truth();
     let again = truth.resets.iter().rev().filter(|reset| reset.account == ACME);
     let user =
         again.map(|reset| reset.user).find(|user| truth.users.iter().all(|listed| listed.user != *user));
@@ -223,7 +223,7 @@ async fn a_history_for_the_dashboards() {
     assert!(scrape.get_of("acme", "resets_total") >= Some(60.0), "the mass reset");
     assert_eq!(scrape.get("behavior_enabled{behavior=\"high_dlp\"}"), Some(0.0));
     assert_eq!(scrape.get("behavior_risk_level{behavior=\"security_domain\"}"), Some(3.0));
-    let requests = rig.simulator.truth().requests;
+    let requests = rig.simulator.ground_truth().requests;
     for (account, status) in [(ACME, 429), (ACME, 503), (BRANCH, 503), (BRANCH, 401)] {
         let met = requests.iter().any(|one| one.account.as_deref() == Some(account) && one.status == status);
         assert!(met, "{status} of {account}");

@@ -58,7 +58,7 @@ fn lines<'a>(logs: &'a [String], parts: &[&str]) -> Vec<&'a String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_field_of_a_list_is_reported_once_and_its_end_too() {
+async fn a_problem_of_a_field_and_its_end_are_reported_once() {
     let rig = start("odd_list").await;
     assert_eq!(unexpected(&rig.scrape().await, "summary", "last_event"), 0.0);
     rig.inject(on_summary(set(&format!("/result/users/{SECOND}/last_event"), json!("ada@example.com"))));

@@ -31,7 +31,7 @@ async fn errors(rig: &Rig) -> Vec<(Option<String>, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failed_rotation_is_reported_once_and_so_is_its_end() {
+async fn a_failed_rotation_and_its_end_are_reported_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let token = folder.path().join("token");
     let write = |text: &str| fs::write(&token, text).expect("a file can be written");

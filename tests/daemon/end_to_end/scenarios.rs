@@ -376,7 +376,7 @@ async fn no_request_is_sent_during_a_block_and_one_probe_after_it() {
     let until = scrape.own("blocked_until_timestamp_seconds").expect("just seen");
     rig.until("over", |scrape| is_up(scrape) && scrape.own("blocked_until_timestamp_seconds").is_none())
         .await;
-    let requests = rig.simulator.truth().requests;
+    let requests = rig.simulator.ground_truth().requests;
     let refused = requests.iter().position(|request| request.status == 429).expect("one was");
     let next = requests.get(refused + 1).expect("it went on");
     let gap = next.arrived.since(requests[refused].arrived);

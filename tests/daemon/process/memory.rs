@@ -187,7 +187,7 @@ fn serve(listener: &TcpListener, answers: &Receiver<Answer>, processed: &SyncSen
     }
 }
 
-/// Lets the kernel measure the peak anew.
+/// Resets the kernel's measurement of the peak.
 fn forget_peak(process: u32) {
     fs::write(format!("/proc/{process}/clear_refs"), "5").expect("a process of the same user may be reset");
 }

@@ -11,7 +11,7 @@ use zt_risk_exporter::clock::{Clock, Timestamp};
 
 use super::FAST;
 use super::world::{ACCOUNTS, Listed, World, id};
-use crate::durability::process::{Exporter, Home, Page};
+use crate::durability::process::{Exporter, Home, Scrape};
 
 /// How many reloads one world lasts: each new credential has a budget of five minutes, and what a killed process had leased
 /// counts as spent.
@@ -76,10 +76,11 @@ struct Counts(BTreeMap<usize, f64>);
 
 impl Counts {
     /// Asserts that no count has fallen.
-    fn record(&mut self, page: &Page, accounts: &[Listed<'_>], what: &str) {
-        for one in accounts.iter().filter(|one| page.has(&format!("events_total{{account=\"{}\"", one.alias)))
+    fn record(&mut self, scrape: &Scrape, accounts: &[Listed<'_>], what: &str) {
+        for one in
+            accounts.iter().filter(|one| scrape.has(&format!("events_total{{account=\"{}\"", one.alias)))
         {
-            let counted = page.counted(one.alias);
+            let counted = scrape.counted(one.alias);
             let before = self.0.insert(one.account, counted).unwrap_or(0.0);
             assert!(counted >= before, "{what}: account {} had {before} and has {counted}", one.account);
         }
@@ -135,10 +136,10 @@ fn round(reloads: u64, seed: u64) -> Tally {
                 assert_eq!(status, 200, "{what}: {text}");
             }
             std::thread::park_timeout(Duration::from_millis(random.u64(0..400)));
-            let is_shown = |page: &Page| is_shown(page, &accounts);
-            let page = exporter.until("the accounts of the configuration are shown", is_shown);
-            counts.record(&page, &accounts, &what);
-            tally.resident.extend(page.get("process_resident_memory_bytes"));
+            let is_shown = |scrape: &Scrape| is_shown(scrape, &accounts);
+            let scrape = exporter.until("the accounts of the configuration are shown", is_shown);
+            counts.record(&scrape, &accounts, &what);
+            tally.resident.extend(scrape.get("process_resident_memory_bytes"));
             if random.u32(0..10) == 0 {
                 tally.kills += 1;
                 exporter.kill();
@@ -153,12 +154,12 @@ fn round(reloads: u64, seed: u64) -> Tally {
 
 /// Whether these accounts are shown under their aliases, and no others. What is about Cloudflare is published at most once a
 /// second.
-fn is_shown(page: &Page, accounts: &[Listed<'_>]) -> bool {
+fn is_shown(scrape: &Scrape, accounts: &[Listed<'_>]) -> bool {
     let info = |one: &Listed<'_>| {
         format!("account_info{{account=\"{}\",account_id=\"{}\"}}", one.alias, id(one.account))
     };
-    accounts.iter().all(|one| page.get(&info(one)).is_some())
-        && page.series("account_info{") == accounts.len()
+    accounts.iter().all(|one| scrape.get(&info(one)).is_some())
+        && scrape.series("account_info{") == accounts.len()
 }
 
 /// At the end all accounts are polled: all that happened is counted, once.
@@ -169,12 +170,12 @@ fn finish(world: &World, home: &Home, exporter: &mut Exporter, counts: &mut Coun
     home.configure(&world.config(home, &all, FAST));
     let (status, text) = exporter.reload();
     assert_eq!(status, 200, "{what}: {text}");
-    let is_counted = |page: &Page| is_shown(page, &all) && world.agrees(page, &all);
-    let page = exporter.until(&format!("{what}: everything is counted"), is_counted);
-    counts.record(&page, &all, what);
-    assert_eq!(page.sum("events_unattributed_total"), 0.0, "{what}: nothing was lost");
+    let is_counted = |scrape: &Scrape| is_shown(scrape, &all) && world.agrees(scrape, &all);
+    let scrape = exporter.until(&format!("{what}: everything is counted"), is_counted);
+    counts.record(&scrape, &all, what);
+    assert_eq!(scrape.sum("events_unattributed_total"), 0.0, "{what}: nothing was lost");
     world.assert_polled_once(&all);
-    assert!(world.agrees(&exporter.scrape().expect("a page"), &all), "{what}: counted again");
+    assert!(world.agrees(&exporter.scrape().expect("a scrape"), &all), "{what}: counted again");
     assert_within_budget(world, what);
     let log = home.log();
     assert!(
@@ -186,7 +187,7 @@ fn finish(world: &World, home: &Home, exporter: &mut Exporter, counts: &mut Coun
 /// Asserts that no credential was used more often in a window than one share allows.
 fn assert_within_budget(world: &World, what: &str) {
     let mut windows: BTreeMap<String, VecDeque<Timestamp>> = BTreeMap::new();
-    for request in world.simulator.truth().requests {
+    for request in world.simulator.ground_truth().requests {
         let Some(credential) = request.credential else { continue };
         let window = windows.entry(credential.clone()).or_default();
         window.push_back(request.arrived);
@@ -199,8 +200,8 @@ fn assert_within_budget(world: &World, what: &str) {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the figures are for whoever runs this")]
-fn whatever_is_reloaded_the_counts_are_the_truth() {
+#[expect(clippy::print_stdout, reason = "the figures are for the person who runs this test")]
+fn counts_are_exact_after_any_reload() {
     let mut left = number("RELOADS").unwrap_or(30);
     let mut seed = number("RELOADS_SEED").unwrap_or_else(|| fastrand::u64(..));
     while left > 0 {

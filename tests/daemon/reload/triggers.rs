@@ -5,13 +5,13 @@ use std::os::unix::fs::symlink;
 
 use super::world::{Listed, World};
 use super::{FAST, start, up};
-use crate::durability::process::{Exporter, Home, Page};
+use crate::durability::process::{Exporter, Home, Scrape};
 use crate::program::{program, signal};
 
 const SUCCESSFUL: &str = "zt_risk_exporter_config_last_reload_successful";
 
-fn is_reloaded(value: f64) -> impl Fn(&Page) -> bool {
-    move |page| page.get(SUCCESSFUL) == Some(value)
+fn is_reloaded(value: f64) -> impl Fn(&Scrape) -> bool {
+    move |scrape| scrape.get(SUCCESSFUL) == Some(value)
 }
 
 fn hang_up(exporter: &Exporter) {
@@ -23,7 +23,7 @@ fn sighup_reloads_and_a_broken_file_changes_nothing() {
     let (world, home) = (World::start(), Home::empty());
     let [first, second] = [Listed::new(0, "first", "t0"), Listed::new(1, "second", "t1")];
     let mut exporter = start(&world, &home, &[first], FAST);
-    exporter.until("counting", |page| up("first")(page) && is_reloaded(1.0)(page));
+    exporter.until("counting", |scrape| up("first")(scrape) && is_reloaded(1.0)(scrape));
 
     home.configure(&world.config(
         &home,
@@ -38,19 +38,20 @@ fn sighup_reloads_and_a_broken_file_changes_nothing() {
     home.configure(&world.config(&home, &[second], "intervals: { sumary: 1s }"));
     hang_up(&exporter);
     exporter.until("the failure is shown", is_reloaded(0.0));
-    exporter.until_logged("the configuration cannot be reloaded; the one from before stays in use");
+    exporter.until_logged("cannot reload the configuration; the previous one stays in use");
     assert!(exporter.logged().contains("intervals.sumary is not a known key"), "{}", exporter.logged());
     world.events(0, 3);
-    exporter.until("the first is polled on", |page| page.counted("first") == 3.0);
+    exporter.until("the first is polled on", |scrape| scrape.counted("first") == 3.0);
 
     home.configure(&world.config(&home, &[second], FAST));
     hang_up(&exporter);
-    exporter.until("the first is gone", |page| is_reloaded(1.0)(page) && !page.has("up{account=\"first\""));
+    exporter
+        .until("the first is gone", |scrape| is_reloaded(1.0)(scrape) && !scrape.has("up{account=\"first\""));
     assert!(exporter.terminate().success());
 }
 
 #[test]
-fn a_request_gets_what_changed_or_why_nothing_did() {
+fn a_reload_request_returns_the_changes_or_the_reason_of_the_failure() {
     let (world, home) = (World::start(), Home::empty());
     let first = Listed::new(0, "first", "t0");
     let mut exporter = start(&world, &home, &[first], FAST);
@@ -80,17 +81,17 @@ fn a_request_gets_what_changed_or_why_nothing_did() {
         assert_eq!(status, 500, "{reason}");
         assert!(reason.contains(wanted), "{reason:?} does not say {wanted:?}");
     }
-    exporter.until("the first is polled on", |page| up("first")(page) && is_reloaded(0.0)(page));
+    exporter.until("the first is polled on", |scrape| up("first")(scrape) && is_reloaded(0.0)(scrape));
     fs::remove_file(home.config()).expect("it is there");
     let (status, reason) = exporter.reload();
     assert!(status == 500 && reason.contains("No such file"), "{status} {reason}");
     home.configure(&world.config(&home, &[first], FAST));
     assert_eq!(exporter.reload(), (200, "nothing changed".to_owned()));
-    assert!(is_reloaded(1.0)(&exporter.scrape().expect("a page")));
+    assert!(is_reloaded(1.0)(&exporter.scrape().expect("a scrape")));
 }
 
 #[test]
-fn the_answer_names_all_mistakes_and_the_log_has_them_in_one_line() {
+fn the_answer_lists_all_errors_and_the_log_has_them_in_one_line() {
     let (world, home) = (World::start(), Home::empty());
     let first = Listed::new(0, "first", "t0");
     let mut exporter = start(&world, &home, &[first], FAST);
@@ -107,7 +108,7 @@ fn the_answer_names_all_mistakes_and_the_log_has_them_in_one_line() {
     let path = format!("{}/", home.path().display());
     let duration = "a duration from 1s to 1d, written like 30s, 5m or 1h30m";
     let wanted = [
-        "the configuration has 8 mistakes:".to_owned(),
+        "the configuration has 8 errors:".to_owned(),
         "config.yaml:1: web.enable_lifecycle is \"maybe\", but must be true or false".to_owned(),
         "config.yaml:2: users.limit is \"many\", but must be a whole number from 0 to 100000".to_owned(),
         "config.yaml:2: users.hash_key_file cannot be used: cannot read none/key: No such file or directory (os error 2)"
@@ -121,7 +122,7 @@ fn the_answer_names_all_mistakes_and_the_log_has_them_in_one_line() {
     ];
     assert_eq!((status, reason.replace(&path, "")), (500, wanted.join("\n")));
     exporter.until_logged(&format!("by=\"/-/reload\" reason={reason:?}"));
-    exporter.until("the first is polled on", |page| up("first")(page) && is_reloaded(0.0)(page));
+    exporter.until("the first is polled on", |scrape| up("first")(scrape) && is_reloaded(0.0)(scrape));
     home.configure(&world.config(&home, &[first], FAST));
     assert_eq!(exporter.reload(), (200, "nothing changed".to_owned()));
 }
@@ -142,6 +143,40 @@ fn requests_at_the_same_time_wait_each_for_a_reload_of_its_own() {
     assert!(results.iter().all(|result| *result == (200, "nothing changed".to_owned())), "{results:?}");
     let reloads = exporter.logged().matches("the configuration was reloaded").count();
     assert_eq!(reloads, REQUESTS);
+}
+
+#[test]
+fn reloads_do_not_delay_a_stop_and_are_answered() {
+    let (world, home) = (World::start(), Home::empty());
+    let first = Listed::new(0, "first", "t0");
+    for _ in 0..3 {
+        let mut exporter = start(&world, &home, &[first], FAST);
+        exporter.until("counting", up("first"));
+        let client = exporter.client();
+        let (began, begins) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                let began = began.clone();
+                scope.spawn(move || {
+                    // Until the exporter is stopping, or is gone.
+                    while let Ok((status, text)) = client.reload() {
+                        if status == 503 {
+                            assert_eq!(text, "stopping");
+                            return;
+                        }
+                        assert_eq!((status, text.as_str()), (200, "nothing changed"));
+                        let _ = began.send(());
+                    }
+                });
+            }
+            for _ in 0..8 {
+                begins.recv().expect("a reload");
+            }
+            assert!(exporter.terminate().success());
+        });
+        let log = exporter.logged();
+        assert!(!log.contains("connections were still open at the end of the drain"), "{log}");
+    }
 }
 
 /// Where a volume of Kubernetes has its files: `config.yaml` leads to `..data/config.yaml`, and `..data` to a directory that
@@ -191,9 +226,10 @@ fn a_volume_whose_files_are_replaced_is_noticed_and_a_missing_token_is_tried_aga
         .config(&home, &[second], FAST)
         .replace("token: t1", &format!("token_file: {}", token.display()));
     volume.publish(4, &text);
-    exporter.until("the token is missing", |page| is_reloaded(0.0)(page) && up("first")(page));
+    exporter.until("the token is missing", |scrape| is_reloaded(0.0)(scrape) && up("first")(scrape));
     fs::write(&token, "t1\n").expect("a file");
-    exporter.until("the first is gone", |page| is_reloaded(1.0)(page) && !page.has("up{account=\"first\""));
+    exporter
+        .until("the first is gone", |scrape| is_reloaded(1.0)(scrape) && !scrape.has("up{account=\"first\""));
     let warnings = exporter.logged().matches("the configuration cannot be reloaded").count();
     assert_eq!(warnings, 1, "{}", exporter.logged());
 

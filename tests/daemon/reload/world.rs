@@ -7,7 +7,7 @@ use uuid::Uuid;
 use zt_risk_exporter::clock::{Clock, Timestamp};
 use zt_risk_exporter::simulator::{Endpoint, Scenario, Simulator};
 
-use crate::durability::process::{Home, Page};
+use crate::durability::process::{Home, Scrape};
 
 /// How many accounts there are.
 pub(super) const ACCOUNTS: usize = 6;
@@ -100,19 +100,19 @@ impl World {
     }
 
     /// Whether exactly what happened is counted in these accounts.
-    pub(super) fn agrees(&self, page: &Page, accounts: &[Listed<'_>]) -> bool {
+    pub(super) fn agrees(&self, scrape: &Scrape, accounts: &[Listed<'_>]) -> bool {
         accounts.iter().all(|one| {
-            let epoch = page.get(&format!("counting_since_timestamp_seconds{{account=\"{}\"}}", one.alias));
+            let epoch = scrape.get(&format!("counting_since_timestamp_seconds{{account=\"{}\"}}", one.alias));
             let Some(epoch) = epoch else { return false };
             let epoch = Timestamp::from_millis((epoch * 1000.0).round() as i64);
             let truth = self.simulator.totals_since(Some(epoch));
             let Some(account) = truth.accounts.get(&id(one.account)) else { return false };
             let by_level = account.events_by_behavior.values().flat_map(|levels| levels.values());
             let happened = by_level.sum::<u64>() as f64;
-            let counted = page.counted(one.alias);
+            let counted = scrape.counted(one.alias);
             assert!(
                 counted <= happened,
-                "{counted} of {happened} events of {}: some twice\n{page}",
+                "{counted} of {happened} events of {}: some twice\n{scrape}",
                 one.alias
             );
             counted == happened
@@ -131,7 +131,7 @@ impl World {
 
     /// How many requests were sent with one of these two tokens.
     pub(super) fn spent(&self, one: &str, other: &str) -> usize {
-        let requests = self.simulator.truth().requests;
+        let requests = self.simulator.ground_truth().requests;
         let is_theirs = |credential: &Option<String>| {
             credential.as_deref().is_some_and(|name| name == one || name == other)
         };

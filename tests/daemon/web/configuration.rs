@@ -42,7 +42,7 @@ fn files_that_cannot_be_used_are_refused_with_their_name() {
 }
 
 #[test]
-fn a_file_that_is_missing_or_no_text_is_refused() {
+fn a_file_that_is_missing_or_not_text_is_refused() {
     let place = Place::new("");
     std::fs::remove_file(place.path()).unwrap();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Several addresses, and the one that has the health alone.
+//! Several addresses, and the one that serves only the health endpoints.
 
 use tokio::net::TcpListener;
 

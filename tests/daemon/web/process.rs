@@ -78,7 +78,7 @@ fn healthcheck(arguments: &[&str]) -> Command {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_flags_protect_the_port_and_open_one_for_the_health() {
+async fn the_flags_protect_the_port_and_open_a_health_port() {
     let simulator = simulator().await;
     let place = Place::new(&format!("{TLS}basic_auth_users: {{anna: {}}}\n", hash()));
     let config = place.path().display().to_string();
@@ -156,7 +156,7 @@ async fn the_sockets_of_systemd_are_used_and_needed() {
     let simulator = simulator().await;
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
-    // systemd passes the socket as file descriptor 3, and says whom it is for.
+    // systemd passes the socket as file descriptor 3, and names the process that it is for.
     let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" --web.systemd-socket";
     let mut command = Command::new("/bin/sh");
     command.env_clear().args(["-c", script, env!("CARGO_BIN_EXE_zt-risk-exporter")]);
@@ -174,7 +174,7 @@ async fn the_sockets_of_systemd_are_used_and_needed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_that_everybody_can_read_is_warned_about() {
+async fn an_unprotected_port_is_warned_about() {
     const WARNING: &str = "neither TLS nor a password protects the port";
     let simulator = simulator().await;
     let users = format!("basic_auth_users: {{anna: {}}}\n", hash());
@@ -209,7 +209,7 @@ async fn a_port_that_everybody_can_read_is_warned_about() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_says_what_a_web_configuration_does_and_a_broken_one_ends_with_2() {
+async fn check_describes_a_web_configuration_and_an_invalid_one_exits_with_2() {
     let simulator = simulator().await;
     let place = Place::new(&format!(
         "{TLS}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n  min_version: TLS11\n\
@@ -238,7 +238,7 @@ async fn check_says_what_a_web_configuration_does_and_a_broken_one_ends_with_2()
             "rate limit: one request in 1 s, 5 at once",
             "headers: x-frame-options",
             "",
-            "8 checks of 1 account: 6 passed, 2 warnings",
+            "10 checks of 1 account: 6 passed, 4 warnings",
         ]
     );
     for warning in [

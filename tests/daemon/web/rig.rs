@@ -1,7 +1,7 @@
 //! An exporter with a web configuration in a directory of its own, and clients of every kind.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -12,15 +12,16 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme, SupportedProtocolVersion};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use zt_risk_exporter::clock::Clock;
-use zt_risk_exporter::internals::metrics::exposition::{Compressor, Exposition};
+use zt_risk_exporter::internals::metrics::exposition::{Encoder, Form};
 use zt_risk_exporter::internals::metrics::telemetry::Telemetry;
+use zt_risk_exporter::internals::server::demand::Demand;
 use zt_risk_exporter::internals::server::lifecycle::Lifecycle;
 use zt_risk_exporter::internals::server::{self, Parts, Readiness, Sockets};
 use zt_risk_exporter::internals::web::{Checked, Web};
@@ -95,7 +96,8 @@ impl Place {
         let telemetry = Telemetry::new(clock.clone());
         let snapshots = [Arc::new(accounts::full())];
         let parts = Parts {
-            exposition: watch::channel(Arc::new(Exposition::build(&snapshots, &mut Compressor::new()))).1,
+            exposition: watch::channel(Arc::new(Encoder::new().encode(&snapshots, &Form::ALL.into()))).1,
+            demand: Demand::new(clock.clone()),
             telemetry: telemetry.clone(),
             readiness: watch::channel(Readiness::Ready).1,
             status: None,
@@ -160,18 +162,6 @@ impl Answer {
 /// Sends a GET request without TLS; `headers` are whole lines.
 pub(super) async fn get(address: SocketAddr, path: &str, headers: &str) -> io::Result<Answer> {
     exchange(TcpStream::connect(address).await?, path, headers).await
-}
-
-/// The same, from one of the loopback addresses.
-pub(super) async fn get_from(
-    source: IpAddr,
-    address: SocketAddr,
-    path: &str,
-    headers: &str,
-) -> io::Result<Answer> {
-    let socket = TcpSocket::new_v4()?;
-    socket.bind((source, 0).into())?;
-    exchange(socket.connect(address).await?, path, headers).await
 }
 
 /// Sends a GET request on `stream`, and reads until the server closes it.

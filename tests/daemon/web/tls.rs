@@ -85,7 +85,7 @@ async fn a_client_of_tls_1_1_gets_an_alert() {
 }
 
 #[tokio::test]
-async fn plain_http_on_a_port_with_tls_is_told_so_and_tls_on_a_plain_port_fails() {
+async fn plain_http_on_a_tls_port_is_explained_and_tls_on_a_plain_port_fails() {
     let place = Place::new(TLS);
     let exporter = place.serve().await;
     let answer = get(exporter.address(), "/metrics", "").await.unwrap();
@@ -118,7 +118,7 @@ async fn a_pair_can_be_in_the_configuration_itself() {
 }
 
 #[tokio::test]
-async fn http_2_is_spoken_where_client_and_configuration_want_it() {
+async fn http_2_is_used_if_client_and_configuration_allow_it() {
     let both = || Client { alpn: vec!["h2", "http/1.1"], ..Client::default() };
     for (config, client, wanted) in [
         ("", both(), Some("h2")),
@@ -259,22 +259,36 @@ async fn a_new_certificate_is_presented_at_the_next_handshake_and_shown() {
 }
 
 #[tokio::test]
-async fn a_handshake_waits_for_the_key_of_a_new_certificate() {
+async fn until_the_key_of_a_new_certificate_is_there_handshakes_get_the_certificate_from_before() {
     let place = Place::new(TLS);
     let exporter = place.serve().await;
+    let before = Client::default().server(exporter.address()).await;
     let new = place.authority.issue(&["localhost"]);
-    place.write("server.crt", &new.cert);
+    for (name, text) in [("server.crt", ""), ("server.crt", new.cert.as_str())] {
+        place.write(name, text);
+        assert_eq!(Client::default().server(exporter.address()).await, before, "{name} is {text:?}");
+    }
+    place.write("server.key", &new.key);
+    assert_ne!(Client::default().server(exporter.address()).await, before);
+    assert_eq!(exporter.sample(FAILURES), Some(0.0));
+}
+
+#[tokio::test]
+async fn a_handshake_waits_for_a_file_that_is_missing() {
+    let place = Place::new(TLS);
+    let exporter = place.serve().await;
+    std::fs::remove_file(place.path().with_file_name("server.key")).unwrap();
     let address = exporter.address();
     let waiting = tokio::spawn(async move { Client::default().get(address, "/-/healthy", "").await });
-    // The handshake began, or will begin, with a certificate and a key that do not belong together.
+    // The handshake began, or will begin, without a key.
     tokio::task::yield_now().await;
-    place.write("server.key", &new.key);
+    place.renew();
     assert_eq!(waiting.await.unwrap().unwrap().status(), "200");
     assert_eq!(exporter.sample(FAILURES), Some(0.0));
 }
 
 #[tokio::test]
-async fn a_configuration_that_broke_refuses_handshakes_and_requests_until_it_is_good_again() {
+async fn an_invalid_configuration_refuses_handshakes_and_requests_until_it_is_valid_again() {
     let place = Place::new(TLS);
     let exporter = place.serve().await;
     for broken in ["junk", "", TLS.replace("server.crt", "none.crt").as_str(), "basic_auth_users: {}\n"] {
@@ -291,11 +305,10 @@ async fn a_configuration_that_broke_refuses_handshakes_and_requests_until_it_is_
 #[tokio::test]
 async fn a_session_of_an_old_policy_is_not_resumed() {
     let authority = Authority::new("client CA");
-    let place = Place::new(TLS);
-    place.write("ca.crt", &authority.cert());
-    let exporter = place.serve().await;
     for version in [&TLS12, &TLS13] {
-        place.write("web.yaml", TLS);
+        let place = Place::new(TLS);
+        place.write("ca.crt", &authority.cert());
+        let exporter = place.serve().await;
         let client = Client { versions: vec![version], ..Client::default() }.config();
         for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
             let mut stream = connect(Arc::clone(&client), exporter.address()).await.unwrap();

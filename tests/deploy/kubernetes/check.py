@@ -6,13 +6,27 @@ import sys
 import time
 import traceback
 
+import chart
+import chart_rules
 import manifests
 import origins
+import page
 import readme
 import scraping
 import shards
+import state_job
 
-CHECKS = [*manifests.CHECKS, *origins.CHECKS, *scraping.CHECKS, *shards.CHECKS, *readme.CHECKS]
+CHECKS = [
+    *manifests.CHECKS,
+    *chart.CHECKS,
+    *chart_rules.CHECKS,
+    *origins.CHECKS,
+    *page.CHECKS,
+    *scraping.CHECKS,
+    *shards.CHECKS,
+    *state_job.CHECKS,
+    *readme.CHECKS,
+]
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ import yaml
 
 import alloy
 import sources
+from chart_values import ONE
 
 SCRAPE = sources.ROOT / "deploy/scrape"
 TIMEOUT_SECONDS = 30  # for each expected result
@@ -145,7 +146,7 @@ def operator_scrape_config(monitor: dict[str, Any]) -> dict[str, Any]:
 def a_real_prometheus_gives_pods_the_expected_labels() -> None:
     operator = sources.only(sources.kustomized(sources.KUBERNETES / "example"), "PodMonitor")
     charted = {
-        kind: sources.only(sources.charted(sources.ONE | {switch: {"enabled": True}}, "eu"), kind)
+        kind: sources.only(sources.charted(ONE | {switch: {"enabled": True}}, "eu"), kind)
         for kind, switch in (("PodMonitor", "podMonitor"), ("ServiceMonitor", "serviceMonitor"))
     }
     plain = scrape_configs(SCRAPE / "prometheus.yml")
@@ -211,6 +212,56 @@ def a_real_prometheus_gives_pods_the_expected_labels() -> None:
     assert alone == {"job": "zt-risk-exporter", "instance": address}
 
 
+# The bcrypt hash of "secret", with the lowest cost.
+HASH = "$2b$04$MIQ6RQHVdYFOWp4hIV0FDeammBqaXXP5iWjJ/bg/BXezPKHLNtli."
+
+
+def protected_web_configuration(work: Path) -> Path:
+    """The files of a protected exporter, as the manual says how to make them, and beside them those of Prometheus."""
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", work / "server.key", "-out", work / "ca.crt"]
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=exporter"
+    subprocess.run([*command.split(), *names], check=True, capture_output=True)
+    (work / "password").write_text("secret", encoding="utf-8")
+    web = work / "web.yaml"
+    text = f"tls_server_config: {{cert_file: ca.crt, key_file: server.key}}\nbasic_auth_users: {{prometheus: {HASH}}}\n"
+    web.write_text(text, encoding="utf-8")
+    return web
+
+
+def a_real_prometheus_scrapes_a_protected_exporter() -> None:
+    protected = scrape_configs(sources.ROOT / "deploy/prometheus/prometheus.protected.yml")
+    jobs = {
+        "prometheus.yml": scrape_configs(SCRAPE / "prometheus.yml")["zt-risk-exporter-protected"],
+        "prometheus.protected.yml": protected["zt-risk-exporter"],
+    }
+    with ExitStack() as stack:
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        address = f"127.0.0.1:{free_port()}"
+        web = f"ZT_RISK_EXPORTER__WEB__CONFIG_FILE={protected_web_configuration(work)}"
+        demo = ["env", web, os.environ["ZT_RISK_EXPORTER"], "demo", "--users", "20", "--web.listen-address", address]
+        stack.enter_context(running(demo, work / "demo.log"))
+        written = []
+        for name, job in jobs.items():
+            for key, value in (("tls_config", "ca_file"), ("basic_auth", "password_file")):
+                job[key][value] = str(work / Path(job[key][value]).name)
+            quick = {"job_name": name, "scrape_interval": "1s", "scrape_timeout": "1s"}
+            written.append(job | quick | {"static_configs": [{"targets": [address]}]})
+        (work / "prometheus.yml").write_text(json.dumps({"scrape_configs": written}), encoding="utf-8")
+        url = f"http://127.0.0.1:{free_port()}"
+        command = ["prometheus", f"--config.file={work}/prometheus.yml", f"--storage.tsdb.path={work}/data"]
+        command.append(f"--web.listen-address={url.removeprefix('http://')}")
+        stack.enter_context(running(command, work / "prometheus.log"))
+
+        def all_up() -> list[Any] | None:
+            found = json.loads(fetch(f"{url}/api/v1/targets?state=active"))["data"]["activeTargets"]
+            return found if found and {target["health"] for target in found} == {"up"} else None
+
+        found = until("every target is up", all_up)
+    assert {target["scrapePool"] for target in found} == set(jobs)
+    (label,) = [target["labels"]["job"] for target in found if target["scrapePool"] == "prometheus.yml"]
+    assert label == "zt-risk-exporter"
+
+
 def by_text(labels: list[dict[str, str]]) -> list[str]:
     return sorted(json.dumps(one, sort_keys=True) for one in labels)
 
@@ -219,6 +270,10 @@ def the_collector_has_the_configuration_of_prometheus() -> None:
     collector = yaml.safe_load((SCRAPE / "otel-collector.yaml").read_text(encoding="utf-8"))
     config = collector["receivers"]["prometheus"]["config"]
     assert config == yaml.safe_load((SCRAPE / "prometheus.yml").read_text(encoding="utf-8"))
+    # The names of metrics stay as they are, by the setting that replaced `add_metric_suffixes`.
+    (exporter,) = collector["exporters"].items()
+    assert exporter[0] == "prometheus_remote_write" and set(exporter[1]) == {"endpoint", "translation_strategy"}
+    assert exporter[1]["translation_strategy"] == "UnderscoreEscapingWithoutSuffixes"
     # The Collector expands `$` as a variable.
     assert "$" not in json.dumps(collector)
     for name, pipeline in collector["service"]["pipelines"].items():
@@ -247,7 +302,11 @@ def the_operators_have_the_configuration_of_prometheus() -> None:
 
 # The components that config.alloy may use: their attributes, their blocks, and their export.
 ALLOY = {
-    "prometheus.scrape": ({"targets", "forward_to", "job_name", "scrape_interval", "scrape_timeout"}, set(), None),
+    "prometheus.scrape": (
+        {"targets", "forward_to", "job_name", "scrape_interval", "scrape_timeout", "scheme"},
+        {"tls_config", "basic_auth"},
+        None,
+    ),
     "discovery.kubernetes": ({"role"}, {"selectors"}, "targets"),
     "discovery.relabel": ({"targets"}, {"rule"}, "output"),
     "prometheus.remote_write": (set(), {"endpoint"}, "receiver"),
@@ -272,17 +331,23 @@ def alloy_has_the_configuration_of_prometheus() -> None:
     discovery = blocks["discovery.kubernetes.zt_risk_exporter"]
     (expected,) = plain["zt-risk-exporter-pods"]["kubernetes_sd_configs"]
     assert discovery.attributes | {"selectors": [one.attributes for one in discovery.blocks]} == expected
-    for name, job in (("zt_risk_exporter", "zt-risk-exporter"), ("zt_risk_exporter_pods", "zt-risk-exporter-pods")):
+    for suffix in ("", "_protected", "_pods"):
+        name, job = f"zt_risk_exporter{suffix}", f"zt-risk-exporter{suffix.replace('_', '-')}"
         scrape = blocks[f"prometheus.scrape.{name}"].attributes
+        inner = {one.name: one.attributes for one in blocks[f"prometheus.scrape.{name}"].blocks}
+        assert inner == {key: plain[job][key] for key in ("tls_config", "basic_auth") if key in plain[job]}, name
+        assert scrape.get("scheme") == plain[job].get("scheme"), name
         assert scrape["job_name"] == "zt-risk-exporter"
         for key in ("scrape_interval", "scrape_timeout"):
             assert scrape[key] == plain[job][key], f"{key} of {name}"
-    static = [one["__address__"] for one in blocks["prometheus.scrape.zt_risk_exporter"].attributes["targets"]]
-    assert [{"targets": static}] == plain["zt-risk-exporter"]["static_configs"]
+        if "static_configs" in plain[job]:
+            static = [one["__address__"] for one in scrape["targets"]]
+            assert [{"targets": static}] == plain[job]["static_configs"], name
 
 
 CHECKS = [
     a_real_prometheus_gives_pods_the_expected_labels,
+    a_real_prometheus_scrapes_a_protected_exporter,
     the_collector_has_the_configuration_of_prometheus,
     the_operators_have_the_configuration_of_prometheus,
     alloy_has_the_configuration_of_prometheus,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import scraping
 import sources
+from chart_values import ONE
 from sources import Object
 
 INDEX = {
@@ -19,7 +20,9 @@ INDEX = {
 
 
 def sharded() -> dict[str, list[Object]]:
-    return {name: found for name, found in sources.everything().items() if "shard" in name}
+    """What has shards, without those that a command on their state stops."""
+    stopped = {name for name, found in sources.everything().items() if any(one["kind"] == "Job" for one in found)}
+    return {name: found for name, found in sources.everything().items() if "shard" in name and name not in stopped}
 
 
 def each_shard_knows_its_index_and_the_number_of_shards() -> None:
@@ -53,7 +56,7 @@ def shards_have_another_service_than_a_single_exporter() -> None:
     base, charted = sources.everything()["base"], sources.everything()["the chart, one account"]
     for before, after in (
         (base, sources.base_with("sharded")),
-        (charted, sources.charted(sources.ONE | {"shards": 2})),
+        (charted, sources.charted(ONE | {"shards": 2})),
     ):
         names = [sources.only(found, "Service")["metadata"]["name"] for found in (before, after)]
         assert names == ["zt-risk-exporter", "zt-risk-exporter-shards"], names
@@ -61,7 +64,7 @@ def shards_have_another_service_than_a_single_exporter() -> None:
 
 def a_long_name_leaves_room_for_suffixes_of_kubernetes() -> None:
     # The longest name that Helm allows a release.
-    found = sources.charted(sources.ONE | {"shards": 2}, "r" * 53)
+    found = sources.charted(ONE | {"shards": 2}, "r" * 53)
     # Each pod gets the label controller-revision-hash: the name, a dash, and up to 10 characters. The limit is 63.
     assert len(sources.only(found, "StatefulSet")["metadata"]["name"]) + 11 <= 63
     assert len(sources.only(found, "Service")["metadata"]["name"]) <= 63

@@ -14,8 +14,21 @@
 {{- end }}
 {{- end }}
 
+{{- define "zt-risk-exporter.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride }}
+{{- end }}
+
+{{/* What follows the full name in the name of the Service. */}}
+{{- define "zt-risk-exporter.serviceSuffix" -}}
+{{- if gt (int .Values.shards) 1 }}-shards{{ end }}
+{{- end }}
+
 {{- define "zt-risk-exporter.serviceName" -}}
-{{- include "zt-risk-exporter.fullname" . }}{{ if gt (int .Values.shards) 1 }}-shards{{ end }}
+{{- include "zt-risk-exporter.fullname" . }}{{ include "zt-risk-exporter.serviceSuffix" . }}
+{{- end }}
+
+{{- define "zt-risk-exporter.workloadKind" -}}
+{{- ternary "StatefulSet" "Deployment" (gt (int .Values.shards) 1) }}
 {{- end }}
 
 {{- define "zt-risk-exporter.selectorLabels" -}}
@@ -33,6 +46,36 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
+{{/*
+The metadata of an object. Arguments: root, what follows the full name in its name, and its values, of which `name`,
+`namespace`, `labels` and `annotations` matter.
+*/}}
+{{- define "zt-risk-exporter.metadata" -}}
+{{- $root := index . 0 }}
+{{- $values := index . 2 -}}
+name: {{ default (printf "%s%s" (include "zt-risk-exporter.fullname" $root) (index . 1)) $values.name }}
+namespace: {{ default (include "zt-risk-exporter.namespace" $root) $values.namespace }}
+labels:
+  {{- mergeOverwrite (include "zt-risk-exporter.labels" $root | fromYaml) (default dict $values.labels) | toYaml | nindent 2 }}
+{{- with mergeOverwrite (deepCopy $root.Values.commonAnnotations) (default dict $values.annotations) }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* The values that are given, as YAML; 0 and false are. Arguments: the values, their names. */}}
+{{- define "zt-risk-exporter.given" -}}
+{{- $values := index . 0 }}
+{{- $given := dict }}
+{{- range $name := index . 1 }}
+{{- $value := get $values $name }}
+{{- if or $value (has (kindOf $value) (list "bool" "float64" "int" "int64")) }}
+{{- $_ := set $given $name $value }}
+{{- end }}
+{{- end }}
+{{- with $given }}{{ toYaml . }}{{ end }}
+{{- end }}
+
 {{- define "zt-risk-exporter.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create }}
 {{- default (include "zt-risk-exporter.fullname" .) .Values.serviceAccount.name }}
@@ -41,27 +84,34 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{/* The Secret, key and file of a credential, as JSON. Arguments: root, the credential in the values, the default key. */}}
+{{/*
+The Secret, key and file of a credential, as JSON. A file that another tool writes has no Secret. Arguments: root, the Secret in
+the values, the file in the values, the default key.
+*/}}
 {{- define "zt-risk-exporter.secret" -}}
 {{- $values := default dict (index . 1) }}
 {{- $name := default (include "zt-risk-exporter.fullname" (index . 0)) $values.name }}
-{{- $key := default (index . 2) $values.key }}
+{{- $key := default (index . 3) $values.key }}
+{{- if index . 2 }}
+{{- dict "file" (index . 2) | toJson }}
+{{- else }}
 {{- dict "name" $name "key" $key "file" (printf "/run/secrets/%s/%s" $name $key) | toJson }}
+{{- end }}
 {{- end }}
 
 {{/* The same for an account. Arguments: root, account. */}}
 {{- define "zt-risk-exporter.accountSecret" -}}
 {{- $account := index . 1 }}
 {{- if $account.email }}
-{{- include "zt-risk-exporter.secret" (list (index . 0) $account.apiKeySecret "api-key") }}
+{{- include "zt-risk-exporter.secret" (list (index . 0) $account.apiKeySecret $account.apiKeyFile "api-key") }}
 {{- else }}
-{{- include "zt-risk-exporter.secret" (list (index . 0) $account.tokenSecret "token") }}
+{{- include "zt-risk-exporter.secret" (list (index . 0) $account.tokenSecret $account.tokenFile "token") }}
 {{- end }}
 {{- end }}
 
 {{/* The same for the hash key. */}}
 {{- define "zt-risk-exporter.hashKeySecret" -}}
-{{- include "zt-risk-exporter.secret" (list . .Values.hashKeySecret "hash-key") }}
+{{- include "zt-risk-exporter.secret" (list . .Values.hashKeySecret .Values.hashKeyFile "hash-key") }}
 {{- end }}
 
 {{/* The names of all Secrets without duplicates, as JSON. */}}
@@ -73,14 +123,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if .Values.hashKeySecret }}
 {{- $names = append $names (include "zt-risk-exporter.hashKeySecret" . | fromJson).name }}
 {{- end }}
-{{- uniq $names | toJson }}
+{{- uniq $names | compact | toJson }}
 {{- end }}
 
 {{/* The exporter's configuration file. */}}
 {{- define "zt-risk-exporter.config" -}}
-{{- if not .Values.accounts }}
-{{- fail "accounts is empty: list at least one, such as accounts[0].id=0123456789abcdef0123456789abcdef" }}
-{{- end }}
 {{- $config := deepCopy .Values.config }}
 {{- $accounts := list }}
 {{- range .Values.accounts }}
@@ -88,24 +135,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- with .alias }}{{ $_ := set $account "alias" . }}{{ end }}
 {{- with .budgetShare }}{{ $_ := set $account "budget_share" . }}{{ end }}
 {{- $secret := include "zt-risk-exporter.accountSecret" (list $ .) | fromJson }}
-{{- if .email }}
-{{- if .tokenSecret }}
-{{- fail (printf "the account %s has both email and tokenSecret: one credential is enough" .id) }}
-{{- end }}
-{{- $_ := set $account "email" .email }}
-{{- end }}
+{{- with .email }}{{ $_ := set $account "email" . }}{{ end }}
 {{- $_ := set $account (ternary "api_key_file" "token_file" (hasKey $account "email")) $secret.file }}
 {{- $accounts = append $accounts $account }}
 {{- end }}
 {{- $_ := set $config "accounts" $accounts }}
 {{- $users := default dict $config.users }}
 {{- if eq (default "id" $users.identity) "hash" }}
-{{- if not .Values.hashKeySecret }}
-{{- fail "config.users.identity is hash, but hashKeySecret names no Secret with the key for it" }}
-{{- end }}
 {{- $_ := set $config "users" (set $users "hash_key_file" (include "zt-risk-exporter.hashKeySecret" . | fromJson).file) }}
-{{- else if .Values.hashKeySecret }}
-{{- fail "hashKeySecret is set, but config.users.identity is not hash" }}
 {{- end }}
 {{- $_ := set $config "state" (set (default dict $config.state) "path" "/var/lib/zt-risk-exporter/state.redb") }}
 {{- if .Values.web.configSecret }}
@@ -121,58 +158,4 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $_ := set $config "users" (pick (default dict $config.users) "hash_key_file") }}
 {{- $_ := set $config "log" (pick (default dict $config.log) "format") }}
 {{- toYaml $config }}
-{{- end }}
-
-{{/* The port that probes use. */}}
-{{- define "zt-risk-exporter.probePort" -}}
-{{- ternary "zt-risk-health" "zt-risk-metrics" (ne .Values.web.configSecret "") }}
-{{- end }}
-
-{{/* The spec of the claim for the state. */}}
-{{- define "zt-risk-exporter.claim" -}}
-spec:
-  accessModes:
-    {{- toYaml .Values.persistence.accessModes | nindent 4 }}
-  {{- with .Values.persistence.storageClassName }}
-  storageClassName: {{ . }}
-  {{- end }}
-  resources:
-    requests:
-      storage: {{ .Values.persistence.size }}
-{{- end }}
-
-{{/*
-The labels of the scraped target. The alert ZtRiskExporterDown needs this job name. Counters continue after a restart, and two
-pods never run at the same time. So `instance` does not contain the pod's name, the series stay the same, and `increase` sees
-what was counted in between. With several shards, `instance` ends with the index.
-*/}}
-{{- define "zt-risk-exporter.endpoint" -}}
-{{- $web := default dict (index . 0).Values.config.web }}
-{{- with index . 1 }}
-port: zt-risk-metrics
-path: {{ default "/metrics" $web.telemetry_path }}
-interval: {{ .interval }}
-scrapeTimeout: {{ .scrapeTimeout }}
-scheme: {{ .scheme }}
-{{- with .tlsConfig }}
-tlsConfig:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .basicAuth }}
-basicAuth:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- end }}
-relabelings:
-  - targetLabel: job
-    replacement: zt-risk-exporter
-  - sourceLabels:
-      - __meta_kubernetes_namespace
-      - __meta_kubernetes_pod_label_app_kubernetes_io_instance
-      - __meta_kubernetes_pod_label_apps_kubernetes_io_pod_index
-    separator: /
-    regex: (.+?)/?
-    targetLabel: instance
-  - targetLabel: pod
-    replacement: ""
 {{- end }}

@@ -1,4 +1,4 @@
-//! What the documents say is what the program does: names, defaults, flags, messages and examples.
+//! Compares the manual with the program: names, defaults, flags, messages and examples.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -12,10 +12,14 @@ use zt_risk_exporter::internals::collector::ledger::Loss;
 use zt_risk_exporter::internals::commands::Cli;
 use zt_risk_exporter::internals::config::{Config, Flags};
 use zt_risk_exporter::internals::http::CloseReason;
+use zt_risk_exporter::internals::metrics::encode::Format;
 use zt_risk_exporter::internals::metrics::families;
 use zt_risk_exporter::internals::metrics::telemetry::Rejection;
+use zt_risk_exporter::internals::store::Recovery;
 use zt_risk_exporter::model::Resource;
 use zt_risk_exporter::simulator::{Scenario, Story};
+
+use crate::golden_table::GoldenTable;
 
 /// The text of a file of the repository.
 macro_rules! text {
@@ -25,7 +29,6 @@ macro_rules! text {
 }
 
 const ALERTS: &str = text!("docs/alerts.md");
-const COMMANDS: &str = text!("docs/commands.md");
 const CONFIGURATION: &str = text!("docs/configuration.md");
 const DRILLS: &str = text!("docs/drills.md");
 const METRICS: &str = text!("docs/metrics.md");
@@ -46,7 +49,7 @@ fn tables(document: &'static str, header: &str) -> Vec<Vec<&'static str>> {
     rows.filter_map(cells).map(|row| row.split('|').map(str::trim).collect()).collect()
 }
 
-/// What stands in backticks.
+/// The texts in backticks.
 fn code(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
@@ -57,12 +60,12 @@ fn blocks(document: &'static str, language: &str) -> Vec<&'static str> {
     after.into_iter().filter_map(|text| text.split("```").next()).collect()
 }
 
-/// Fails unless the manual says exactly what is wanted, in whatever order.
-fn agree<T: Ord + Debug>(said: impl IntoIterator<Item = T>, wanted: impl IntoIterator<Item = T>) {
-    let said: BTreeSet<T> = said.into_iter().collect();
+/// Fails unless the manual has exactly these values, in any order.
+fn agree<T: Ord + Debug>(documented: impl IntoIterator<Item = T>, wanted: impl IntoIterator<Item = T>) {
+    let documented: BTreeSet<T> = documented.into_iter().collect();
     let wanted: BTreeSet<T> = wanted.into_iter().collect();
-    let excess: Vec<&T> = said.difference(&wanted).collect();
-    let missing: Vec<&T> = wanted.difference(&said).collect();
+    let excess: Vec<&T> = documented.difference(&wanted).collect();
+    let missing: Vec<&T> = wanted.difference(&documented).collect();
     assert!(
         excess.is_empty() && missing.is_empty(),
         "only in the manual: {excess:#?}, only in the program: {missing:#?}"
@@ -71,15 +74,21 @@ fn agree<T: Ord + Debug>(said: impl IntoIterator<Item = T>, wanted: impl IntoIte
 
 #[test]
 fn the_metrics_tables_are_the_declared_families() {
-    let rows = tables(METRICS, "| Name | Type | Labels | Meaning |").into_iter().map(|row| {
-        let [name, kind, labels, meaning] = row[..] else { panic!("{row:?}") };
-        (code(name).concat(), kind.to_owned(), code(labels).join(","), meaning.to_owned())
-    });
-    let declared = families::cloudflare::ALL.into_iter().chain(families::exporter::ALL).map(|family| {
-        let kind = family.kind.as_str().to_owned();
-        (family.name.to_owned(), kind, family.labels.join(","), family.help.to_owned())
-    });
-    agree(rows, declared);
+    // Some families about the exporter have values of accounts, and are declared beside those about Cloudflare.
+    let of_accounts = families::cloudflare::ALL.into_iter();
+    let (cloudflare, of_exporter): (Vec<_>, Vec<_>) =
+        of_accounts.partition(|family| family.name.starts_with("cloudflare_"));
+    let mut exporter = families::exporter::ALL.to_vec();
+    exporter.extend(of_exporter);
+    exporter.sort_by_key(|family| family.name.starts_with("process_"));
+    for (heading, families) in [("## About Cloudflare", cloudflare), ("## About the exporter", exporter)] {
+        let table = GoldenTable::read("docs/metrics.md", heading, "| Name | Type | Labels | Meaning |");
+        table.assert_is(families.iter().map(|family| {
+            let labels: Vec<_> = family.labels.iter().map(|label| format!("`{label}`")).collect();
+            let (name, kind) = (format!("`{}`", family.name), family.kind.as_str().to_owned());
+            [name, kind, labels.join(", "), family.help.to_owned()]
+        }));
+    }
 }
 
 #[test]
@@ -94,6 +103,10 @@ fn the_values_of_closed_labels_are_all_listed() {
     let losses: Vec<_> = Loss::ALL.map(Loss::as_str).into();
     let resources: Vec<_> = Resource::ALL.map(Resource::as_str).into();
     assert_eq!(values("zt_risk_exporter_web_connections_closed_total"), closed);
+    let recoveries: Vec<_> = Recovery::ALL.map(Recovery::as_str).into();
+    assert_eq!(values("zt_risk_exporter_state_recoveries_total"), recoveries);
+    assert_eq!(values("zt_risk_exporter_state_commits_total"), ["ok", "failed"]);
+    assert_eq!(values("format"), Format::ALL.map(Format::as_str));
     let rejected: Vec<_> = Rejection::ALL.map(Rejection::as_str).into();
     assert_eq!(values("zt_risk_exporter_web_requests_rejected_total"), rejected);
     assert_eq!((values("outcome"), values("reason"), values("resource")), (outcomes, losses, resources));
@@ -147,7 +160,7 @@ fn the_scenario_of_the_manual_can_be_played() {
     assert_eq!((scenario.accounts.len(), scenario.tokens.len(), scenario.faults.len()), (1, 2, 1));
 }
 
-/// What a scenario may say where it says nonsense: the refusal lists it.
+/// The allowed values in place of the invalid one: the error lists them.
 fn known(nonsense: &str) -> Vec<String> {
     let refusal = Scenario::from_yaml(nonsense).expect_err("nonsense is refused").to_string();
     let list = refusal.split_once("expected one of ").and_then(|(_, list)| list.split_once(" at line "));
@@ -207,15 +220,18 @@ fn the_drills_table_has_every_story_and_alerts_that_exist() {
 
 #[test]
 fn the_commands_table_is_the_command_line() {
-    let rows = table(COMMANDS, "| Command | Flags | What it does |").into_iter();
-    let said = rows.map(|row| {
-        (code(row[0]).concat(), code(row[1]).into_iter().map(str::to_owned).collect::<BTreeSet<_>>())
-    });
-    agree(said, commands(&Cli::command(), ""));
+    let table =
+        GoldenTable::read("docs/commands.md", "## All commands", "| Command | Flags | What it does |");
+    table.assert_is(commands(&Cli::command(), "").into_iter().map(|(words, flags, about)| {
+        let words = format!("`{words}`");
+        // The manual says more about a command than the one line of its help.
+        let what = table.last_cell(&words).map_or(format!("{about}."), str::to_owned);
+        [words, flags.join(", "), what]
+    }));
 }
 
-/// The commands under this one that do something, by their words, with their flags.
-fn commands(command: &clap::Command, before: &str) -> Vec<(String, BTreeSet<String>)> {
+/// The commands under this one that do something, by their words, with their flags and the line about them.
+fn commands(command: &clap::Command, before: &str) -> Vec<(String, Vec<String>, String)> {
     let mut found = Vec::new();
     for command in command.get_subcommands() {
         let words = format!("{before}{}", command.get_name());
@@ -224,8 +240,9 @@ fn commands(command: &clap::Command, before: &str) -> Vec<(String, BTreeSet<Stri
             continue;
         }
         let flags = command.get_arguments().filter_map(|argument| argument.get_long());
-        let flags = flags.filter(|name| *name != "help").map(|name| format!("--{name}"));
-        found.push((words, flags.collect()));
+        let flags = flags.filter(|name| *name != "help").map(|name| format!("`--{name}`"));
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        found.push((words, flags.collect(), about));
     }
     found
 }

@@ -1,5 +1,5 @@
-//! What a clock that was wrong leaves behind: dates in the future. Until that future has come, their age would be
-//! negative, and no alert about it could fire.
+//! Corrects dates in the future, which a wrong clock leaves behind. Until then their age would be negative, and no alert
+//! could fire.
 //!
 //! Dates of lists are Cloudflare's, or ours if an answer has none; dates of readings are ours. Either clock may be
 //! ahead for a while and then be right. So dates that were taken from a clock are moved to the present when both clocks

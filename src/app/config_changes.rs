@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::clock::duration;
 use crate::cloudflare::Credentials;
-use crate::config::{Account, Config, IdentityPolicy};
+use crate::config::{Account, Config, SettingChange};
 
 /// A difference between the configuration that is in use and the next one.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +20,7 @@ pub(super) enum Change {
     /// An account has another share of the request limit.
     Share { alias: String, from: f64, to: f64 },
     /// A setting has another value.
-    Setting { key: &'static str, from: String, to: String },
+    Setting(SettingChange),
 }
 
 impl fmt::Display for Change {
@@ -30,11 +29,11 @@ impl fmt::Display for Change {
             Self::Added { alias } => write!(f, "account {alias:?} was added"),
             Self::Removed { alias } => write!(f, "account {alias:?} was removed"),
             Self::Renamed { from, to } => write!(f, "account {from:?} is called {to:?} now"),
-            Self::Credential { alias } => write!(f, "account {alias:?} has another credential"),
+            Self::Credential { alias } => write!(f, "the credential of account {alias:?} changed"),
             Self::Share { alias, from, to } => {
-                write!(f, "account {alias:?} has the budget_share {to}, was {from}")
+                write!(f, "budget_share of account {alias:?} changed from {from} to {to}")
             }
-            Self::Setting { key, from, to } => write!(f, "{key} is {to}, was {from}"),
+            Self::Setting(SettingChange { key, from, to }) => write!(f, "{key} is {to}, was {from}"),
         }
     }
 }
@@ -64,7 +63,7 @@ pub(super) fn changes(before: &Config, after: &Config) -> Vec<Change> {
     let is_gone = |account: &&Account| after.accounts.iter().all(|other| other.id != account.id);
     let gone = before.accounts.iter().filter(is_gone);
     changes.extend(gone.map(|account| Change::Removed { alias: account.alias.clone() }));
-    changes.extend(settings(before, after));
+    changes.extend(before.setting_changes(after).into_iter().map(Change::Setting));
     changes
 }
 
@@ -75,31 +74,6 @@ pub(super) fn is_recredentialed(before: (&Config, &Account), after: (&Config, &A
 
 fn credential<'a>((config, account): (&'a Config, &Account)) -> Option<&'a Credentials> {
     config.credentials.get(account.credential)
-}
-
-fn settings(before: &Config, after: &Config) -> impl Iterator<Item = Change> {
-    let [from, to] = [&before.intervals, &after.intervals].map(|intervals| {
-        [intervals.summary, intervals.behaviors, intervals.integrations, intervals.audit].map(duration::spell)
-    });
-    let names = ["intervals.summary", "intervals.behaviors", "intervals.integrations", "intervals.audit"];
-    let others = [
-        ("users.limit", before.users.limit.to_string(), after.users.limit.to_string()),
-        ("users.identity", identity(before), identity(after)),
-        ("log.level", before.log.level.to_string(), after.log.level.to_string()),
-    ];
-    let intervals = names.into_iter().zip(from).zip(to).map(|((key, from), to)| (key, from, to));
-    let all = intervals.chain(others).filter(|(_, from, to)| from != to);
-    all.map(|(key, from, to)| Change::Setting { key, from, to })
-}
-
-fn identity(config: &Config) -> String {
-    let name = match config.users.identity {
-        IdentityPolicy::Id => "id",
-        IdentityPolicy::Hash { .. } => "hash",
-        IdentityPolicy::Email => "email",
-        IdentityPolicy::None => "none",
-    };
-    name.to_owned()
 }
 
 #[cfg(test)]
@@ -139,14 +113,14 @@ mod tests {
                 format!("accounts: [{{ {ONE}, alias: uno, token: b, budget_share: 0.5 }}]"),
                 vec![
                     "account \"one\" is called \"uno\" now",
-                    "account \"uno\" has another credential",
-                    "account \"uno\" has the budget_share 0.5, was 0.25",
+                    "the credential of account \"uno\" changed",
+                    "budget_share of account \"uno\" changed from 0.25 to 0.5",
                 ],
             ),
             (
                 one.clone(),
                 format!("accounts: [{{ {ONE}, alias: one, email: a@b, api_key: a }}]"),
-                vec!["account \"one\" has another credential"],
+                vec!["the credential of account \"one\" changed"],
             ),
             (
                 one.clone(),
@@ -156,7 +130,7 @@ mod tests {
                 ),
                 vec![
                     "intervals.summary is 1m, was 30s",
-                    "intervals.behaviors is 1m30s, was 5m",
+                    "intervals.behaviors is 90s, was 5m",
                     "intervals.integrations is 1h, was 5m",
                     "intervals.audit is 1d, was 6h",
                     "users.limit is 5, was 100",

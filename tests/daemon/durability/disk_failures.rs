@@ -14,7 +14,7 @@ use zt_risk_exporter::clock::Clock;
 use zt_risk_exporter::internals::collector::persist::Saved;
 use zt_risk_exporter::internals::store::{Settings, State};
 
-use super::process::{ACCOUNTS, Cloud, Exporter, Home, Page};
+use super::process::{ACCOUNTS, Exporter, Home, Scrape, SimulatedApi};
 use crate::program::{is_installed, program, skip};
 
 /// A user without files, and its group.
@@ -26,13 +26,13 @@ fn run(words: &[&str]) -> bool {
 }
 
 /// Starts the program, which must end at once with these words and not change the file.
-fn refused(cloud: &Cloud, home: &Home, what: &str, words: &str) {
+fn refused(api: &SimulatedApi, home: &Home, what: &str, words: &str) {
     let read = |path: &Path| fs::read(path).ok();
     let before = read(&home.state());
-    let since = cloud.clock.now();
+    let since = api.clock.now();
     let mut exporter = home.start();
     let status = exporter.end();
-    let took = cloud.clock.now().since(since);
+    let took = api.clock.now().since(since);
     assert_eq!(status.code(), Some(1), "{what}: {status}");
     assert!(took < Duration::from_secs(1), "{what}: {took:?}");
     exporter.until_logged(words);
@@ -42,21 +42,21 @@ fn refused(cloud: &Cloud, home: &Home, what: &str, words: &str) {
 
 #[test]
 fn a_file_that_cannot_be_used_is_refused_within_a_second_and_not_changed() {
-    let cloud = Cloud::start();
-    let home = Home::new(&cloud, 1.0);
+    let api = SimulatedApi::start();
+    let home = Home::new(&api, 1.0);
     let path = home.state();
     let clear = || {
         // Either message is right.
         let _ = (fs::remove_file(&path), fs::remove_dir(&path));
     };
-    home.start().until("counting begins", Page::counts);
+    home.start().until("counting begins", Scrape::counts);
     let mut newer_database = home.bytes();
     for version in [64, 192] {
         newer_database[version] += 1;
     }
     fs::write(&path, newer_database).expect("it can be written");
     refused(
-        &cloud,
+        &api,
         &home,
         "a newer database",
         "was written by a newer version of this program; run that version",
@@ -71,7 +71,7 @@ fn a_file_that_cannot_be_used_is_refused_within_a_second_and_not_changed() {
     transaction.commit().expect("a commit");
     drop(database);
     refused(
-        &cloud,
+        &api,
         &home,
         "a newer format",
         "was written by a newer version of this program; run that version",
@@ -82,46 +82,42 @@ fn a_file_that_cannot_be_used_is_refused_within_a_second_and_not_changed() {
     let settings = Settings { path: path.clone(), cache_bytes: 1 << 20 };
     let other = vec!["00000000000000000000000000000000".to_owned()];
     State::open(&settings, other, &clock, Saved::add).expect("a new file").0.close();
-    refused(
-        &cloud,
-        &home,
-        "another account's",
-        "belongs to other accounts (00000000000000000000000000000000)",
-    );
+    refused(&api, &home, "another account's", "belongs to other accounts (00000000000000000000000000000000)");
 
     fs::write(&path, "state: { path: here }\n").expect("it can be written");
-    refused(&cloud, &home, "a text", "is not a state file; give another path, or remove it");
+    refused(&api, &home, "a text", "is not a state file; give another path, or remove it");
 
     clear();
     fs::create_dir(&path).expect("a folder");
-    refused(&cloud, &home, "a directory", "cannot use the state file");
+    refused(&api, &home, "a directory", "cannot use the state file");
 
     clear();
     fs::remove_dir(path.parent().expect("a folder")).expect("it is empty");
-    refused(&cloud, &home, "a missing directory", "cannot use the state file");
+    refused(&api, &home, "a missing directory", "cannot use the state file");
 }
 
 #[test]
 fn a_second_process_with_the_same_file_ends_within_a_second_and_the_first_continues() {
-    let cloud = Cloud::start();
-    let home = Home::new(&cloud, 1.0);
+    let api = SimulatedApi::start();
+    let home = Home::new(&api, 1.0);
     let mut first = home.start();
-    first.until("counting begins", Page::counts);
-    let since = cloud.clock.now();
+    first.until("counting begins", Scrape::counts);
+    let since = api.clock.now();
     let mut second = home.start();
     let status = second.end();
-    let took = cloud.clock.now().since(since);
+    let took = api.clock.now().since(since);
     assert!(status.code() == Some(1) && took < Duration::from_secs(1), "{status} after {took:?}");
     second.until_logged("is in use by another process; each process needs a file of its own");
-    cloud.event(ACCOUNTS[0].0, Uuid::from_u128(1), "imp_travel");
-    let page = first.until("it counts on", |page| cloud.agrees(page) && page.sum("events_total") == 1.0);
-    assert_eq!(page.get("zt_risk_exporter_state_commits_total{result=\"failed\"}"), Some(0.0));
+    api.event(ACCOUNTS[0].0, Uuid::from_u128(1), "imp_travel");
+    let scrape =
+        first.until("it counts on", |scrape| api.agrees(scrape) && scrape.sum("events_total") == 1.0);
+    assert_eq!(scrape.get("zt_risk_exporter_state_commits_total{result=\"failed\"}"), Some(0.0));
     first.kill();
-    let page = home.start().until("it was kept", Page::counts);
-    assert_eq!(page.sum("events_total"), 1.0);
+    let scrape = home.start().until("it was kept", Scrape::counts);
+    assert_eq!(scrape.sum("events_total"), 1.0);
 }
 
-/// What happens to the exporter while the file fails.
+/// The exporter's fate while the file fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     /// It keeps running.
@@ -142,13 +138,13 @@ impl Fate {
 }
 
 /// Adds events that must be counted after the failure, some of them of a new user.
-fn happen(cloud: &Cloud, newcomer: u128) {
+fn happen(api: &SimulatedApi, newcomer: u128) {
     for (account, ..) in ACCOUNTS {
         for user in 1..=20 {
-            cloud.event(account, Uuid::from_u128(user), "imp_travel");
+            api.event(account, Uuid::from_u128(user), "imp_travel");
         }
         for _ in 0..10 {
-            cloud.event(account, Uuid::from_u128(newcomer), "high_dlp");
+            api.event(account, Uuid::from_u128(newcomer), "high_dlp");
         }
     }
 }
@@ -158,31 +154,33 @@ const DURABLE: &str = "zt_risk_exporter_state_durable";
 
 /// Makes the file fail for a while, and checks the metrics and the log.
 fn endures(
-    cloud: &Cloud,
+    api: &SimulatedApi,
     home: &Home,
     mut exporter: Exporter,
     fate: Fate,
     begin: impl FnOnce(&Exporter),
     end: impl FnOnce(&Exporter),
 ) {
-    exporter.until("counting begins", Page::counts);
-    happen(cloud, 101);
-    let before = exporter.until("all is well", |page| cloud.agrees(page));
+    exporter.until("counting begins", Scrape::counts);
+    happen(api, 101);
+    let before = exporter.until("all is well", |scrape| api.agrees(scrape));
     begin(&exporter);
-    happen(cloud, 102);
-    cloud.simulator.reset(ACCOUNTS[0].0, Uuid::from_u128(50)).expect("the user is there");
-    let first = exporter.until("the trouble shows", |page| page.get(FAILED) >= Some(1.0));
+    happen(api, 102);
+    api.simulator.reset(ACCOUNTS[0].0, Uuid::from_u128(50)).expect("the user is there");
+    let first = exporter.until("the trouble shows", |scrape| scrape.get(FAILED) >= Some(1.0));
     // By then everything that was saved before the failure is published.
-    let stopped = exporter.until("the gauges go on", |page| {
-        page.has_read_on(&first) && page.get(DURABLE) == Some(0.0) && page.sum("users") > before.sum("users")
+    let stopped = exporter.until("the gauges go on", |scrape| {
+        scrape.has_read_on(&first)
+            && scrape.get(DURABLE) == Some(0.0)
+            && scrape.sum("users") > before.sum("users")
     });
-    let page = exporter.until("it is tried again", |page| page.get(FAILED) >= Some(2.0));
-    assert_eq!(page.get(DURABLE), Some(0.0));
+    let scrape = exporter.until("it is tried again", |scrape| scrape.get(FAILED) >= Some(2.0));
+    assert_eq!(scrape.get(DURABLE), Some(0.0));
     stopped.assert_not_behind(&before, "during the failure");
-    for (series, value) in page.durable() {
+    for (series, value) in scrape.durable() {
         assert_eq!(Some(value), stopped.get(series), "{series} stands still");
     }
-    assert!(!cloud.agrees(&page), "events remain to be counted after the failure");
+    assert!(!api.agrees(&scrape), "events remain to be counted after the failure");
     let log = exporter.logged();
     let warnings: Vec<_> =
         log.lines().filter(|line| line.contains("the state file cannot be written")).collect();
@@ -193,27 +191,27 @@ fn endures(
         exporter = home.start();
         // Nothing was published that was not in the file.
         exporter
-            .until("the last page is there at once", |_| true)
-            .assert_not_behind(&page, "killed during the failure");
+            .until("the last scrape is there at once", |_| true)
+            .assert_not_behind(&scrape, "killed during the failure");
     } else {
         end(&exporter);
     }
-    let page = exporter.until("it heals", |page| cloud.agrees(page) && page.get(DURABLE) == Some(1.0));
-    page.assert_not_behind(&before, "after the failure");
+    let scrape = exporter.until("it heals", |scrape| api.agrees(scrape) && scrape.get(DURABLE) == Some(1.0));
+    scrape.assert_not_behind(&before, "after the failure");
     if fate == Fate::GoesOn {
         exporter.until_logged("the state file can be written again; the counters continue");
     }
     // It was saved, not only published.
     exporter.kill();
     let mut exporter = home.start();
-    let kept = exporter.until("the last page is there at once", |_| true);
-    kept.assert_not_behind(&page, "after the failure and a restart");
-    happen(cloud, 103);
-    exporter.until("it counts on", |page| cloud.agrees(page));
+    let kept = exporter.until("the last scrape is there at once", |_| true);
+    kept.assert_not_behind(&scrape, "after the failure and a restart");
+    happen(api, 103);
+    exporter.until("it counts on", |scrape| api.agrees(scrape));
     assert!(!home.log().contains("panicked") && !home.log().contains("damaged"), "{}", home.log());
 }
 
-/// An exporter whose files may not grow beyond what a later `prlimit` says.
+/// An exporter whose files may not grow beyond the size of a later `prlimit`.
 fn limited(home: &Home) -> Exporter {
     let binary = program().get_program().to_owned();
     let mut command = Command::new("sh");
@@ -236,10 +234,10 @@ fn a_file_that_may_not_be_written_beyond_a_size_loses_nothing() {
         return skip("a limit on files, since prlimit is not installed");
     }
     Fate::each(|fate| {
-        let cloud = Cloud::start();
-        let home = Home::new(&cloud, 1.0);
+        let api = SimulatedApi::start();
+        let home = Home::new(&api, 1.0);
         endures(
-            &cloud,
+            &api,
             &home,
             limited(&home),
             fate,
@@ -254,13 +252,13 @@ fn a_file_that_may_not_be_written_beyond_a_size_loses_nothing() {
 }
 
 #[test]
-fn a_directory_that_is_gone_for_a_while_loses_nothing() {
+fn a_temporarily_missing_directory_loses_nothing() {
     Fate::each(|fate| {
-        let cloud = Cloud::start();
-        let home = Home::new(&cloud, 1.0);
+        let api = SimulatedApi::start();
+        let home = Home::new(&api, 1.0);
         let (here, away) = (home.path().join("state"), home.path().join("away"));
         let rename = |from: &PathBuf, to: &PathBuf| fs::rename(from, to).expect("it is there");
-        endures(&cloud, &home, home.start(), fate, |_| rename(&here, &away), |_| rename(&away, &here));
+        endures(&api, &home, home.start(), fate, |_| rename(&here, &away), |_| rename(&away, &here));
     });
 }
 
@@ -285,8 +283,8 @@ fn set_mode(path: &Path, mode: u32) {
 
 #[test]
 fn a_directory_that_may_not_be_written_loses_nothing() {
-    let cloud = Cloud::start();
-    let home = Home::new(&cloud, 1.0);
+    let api = SimulatedApi::start();
+    let home = Home::new(&api, 1.0);
     let Some(mut command) = unprivileged(&home) else {
         return skip("a directory that may not be written, since this user cannot become another one");
     };
@@ -297,14 +295,14 @@ fn a_directory_that_may_not_be_written_loses_nothing() {
         set_mode(&folder, 0o500);
     };
     let end = |_: &Exporter| set_mode(&folder, 0o700);
-    endures(&cloud, &home, home.spawn(&mut command), Fate::GoesOn, begin, end);
+    endures(&api, &home, home.spawn(&mut command), Fate::GoesOn, begin, end);
 }
 
 #[test]
 fn a_read_only_file_is_refused_and_not_changed() {
-    let cloud = Cloud::start();
-    let home = Home::new(&cloud, 1.0);
-    home.start().until("counting begins", Page::counts);
+    let api = SimulatedApi::start();
+    let home = Home::new(&api, 1.0);
+    home.start().until("counting begins", Scrape::counts);
     let Some(mut command) = unprivileged(&home) else {
         return skip("a file that may not be written, since this user cannot become another one");
     };
@@ -319,13 +317,13 @@ fn a_read_only_file_is_refused_and_not_changed() {
 
 #[test]
 fn a_file_that_every_user_may_read_or_change_is_used_with_a_warning() {
-    let cloud = Cloud::start();
-    let home = Home::new(&cloud, 1.0);
-    home.start().until("counting begins", Page::counts);
+    let api = SimulatedApi::start();
+    let home = Home::new(&api, 1.0);
+    home.start().until("counting begins", Scrape::counts);
     for (mode, warned) in [(0o600, false), (0o660, false), (0o644, true), (0o602, true)] {
         set_mode(&home.state(), mode);
         let mut exporter = home.start();
-        exporter.until("counting continues", Page::counts);
+        exporter.until("counting continues", Scrape::counts);
         let logged = exporter.logged();
         assert_eq!(logged.contains("may read or change the state file"), warned, "{mode:o}: {logged}");
         assert_eq!(logged.contains(&format!("mode=\"{mode:04o}\"")), warned, "{mode:o}: {logged}");
@@ -333,13 +331,13 @@ fn a_file_that_every_user_may_read_or_change_is_used_with_a_warning() {
 }
 
 #[test]
-fn a_first_start_that_was_cut_off_is_no_damage() {
-    let cloud = Cloud::start();
+fn an_interrupted_first_start_leaves_no_damaged_file() {
+    let api = SimulatedApi::start();
     for left in [Vec::new(), vec![0; 1 << 20], b"redb half".to_vec()] {
-        let home = Home::new(&cloud, 1.0);
+        let home = Home::new(&api, 1.0);
         fs::write(home.path().join("state/state.redb.new"), left).expect("it can be written");
         let mut exporter = home.start();
-        exporter.until("counting begins", Page::counts);
+        exporter.until("counting begins", Scrape::counts);
         assert!(exporter.logged().contains("created a new state file"), "{}", exporter.logged());
         let names = fs::read_dir(home.path().join("state")).expect("a folder");
         let names: Vec<_> = names.map(|entry| entry.expect("an entry").file_name()).collect();
@@ -360,8 +358,8 @@ impl Drop for Mount {
 #[test]
 fn a_full_disk_loses_nothing() {
     Fate::each(|fate| {
-        let cloud = Cloud::start();
-        let home = Home::new(&cloud, 1.0);
+        let api = SimulatedApi::start();
+        let home = Home::new(&api, 1.0);
         let folder = home.path().join("state");
         if !run(&["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", &folder.to_string_lossy()]) {
             return skip("a full disk, since nothing may be mounted here");
@@ -374,42 +372,42 @@ fn a_full_disk_loses_nothing() {
             // Free space inside the file is used first.
             for (account, ..) in ACCOUNTS {
                 for event in 0..20_000 {
-                    cloud.event(account, Uuid::from_u128(event % 40 + 1), "high_dlp");
+                    api.event(account, Uuid::from_u128(event % 40 + 1), "high_dlp");
                 }
             }
         };
         let empty = |_: &Exporter| fs::remove_file(&ballast).expect("it is there");
-        endures(&cloud, &home, home.start(), fate, fill, empty);
+        endures(&api, &home, home.start(), fate, fill, empty);
     });
 }
 
 #[test]
 fn a_file_that_is_removed_or_replaced_by_an_older_copy_is_written_again() {
     for older in [false, true] {
-        let cloud = Cloud::start();
-        let home = Home::new(&cloud, 1.0);
+        let api = SimulatedApi::start();
+        let home = Home::new(&api, 1.0);
         let mut exporter = home.start();
-        exporter.until("counting begins", Page::counts);
-        happen(&cloud, 101);
-        exporter.until("all is well", |page| cloud.agrees(page));
+        exporter.until("counting begins", Scrape::counts);
+        happen(&api, 101);
+        exporter.until("all is well", |scrape| api.agrees(scrape));
         let copy = home.path().join("copy");
         fs::copy(home.state(), &copy).expect("it is there");
-        happen(&cloud, 102);
-        let before = exporter.until("all is well", |page| cloud.agrees(page));
+        happen(&api, 102);
+        let before = exporter.until("all is well", |scrape| api.agrees(scrape));
         if older {
             fs::rename(&copy, home.state()).expect("it is there");
         } else {
             fs::remove_file(home.state()).expect("it is there");
         }
-        happen(&cloud, 103);
-        let page = exporter.until("it goes on", |page| cloud.agrees(page));
-        page.assert_not_behind(&before, "with another file");
+        happen(&api, 103);
+        let scrape = exporter.until("it goes on", |scrape| api.agrees(scrape));
+        scrape.assert_not_behind(&before, "with another file");
         exporter.kill();
         let mut exporter = home.start();
-        let kept = exporter.until("the last page is there at once", |_| true);
-        kept.assert_not_behind(&page, "after a restart");
-        happen(&cloud, 104);
-        exporter.until("it counts on", |page| cloud.agrees(page));
+        let kept = exporter.until("the last scrape is there at once", |_| true);
+        kept.assert_not_behind(&scrape, "after a restart");
+        happen(&api, 104);
+        exporter.until("it counts on", |scrape| api.agrees(scrape));
         assert!(!home.log().contains("panicked"), "{}", home.log());
     }
 }

@@ -1,0 +1,140 @@
+//! Which budget a credential continues, and where its spending is saved.
+
+use std::time::Duration;
+
+use super::*;
+use crate::collector::persist::Saved;
+use crate::store::Settings;
+
+fn group(token: &str, accounts: &[&str]) -> Group {
+    Group {
+        credential: Credentials::Token(token.into()),
+        share: 0.25,
+        accounts: accounts.iter().map(|id| (*id).to_owned()).collect(),
+    }
+}
+
+#[test]
+fn a_budget_stays_with_its_credential_or_goes_with_all_of_its_accounts() {
+    type Groups<'a> = &'a [(&'a str, &'a [&'a str])];
+    let table: [(Groups<'_>, Groups<'_>, &[Option<usize>]); 9] = [
+        (&[], &[("t", &["a"])], &[None]),
+        (&[("t", &["a"])], &[("t", &["a", "b"])], &[Some(0)]),
+        // Another account with the same credential, even if the first one is gone.
+        (&[("t", &["a"])], &[("t", &["b"])], &[Some(0)]),
+        // All accounts have a new credential.
+        (&[("t", &["a", "b"])], &[("u", &["a", "b"])], &[Some(0)]),
+        (&[("t", &["a", "b"])], &[("u", &["b", "c"])], &[Some(0)]),
+        // Only some of them.
+        (&[("t", &["a", "b"])], &[("u", &["a"]), ("t", &["b"])], &[None, Some(0)]),
+        (&[("t", &["a", "b"])], &[("u", &["a"]), ("v", &["b"])], &[None, None]),
+        // The credentials were exchanged.
+        (&[("t", &["a"]), ("u", &["b"])], &[("t", &["b"]), ("u", &["a"])], &[Some(0), Some(1)]),
+        // Two credentials become one.
+        (&[("t", &["a"]), ("u", &["b"])], &[("v", &["a", "b"])], &[Some(0)]),
+    ];
+    for (before, after, wanted) in table {
+        let groups = |groups: Groups<'_>| -> Vec<Group> {
+            groups.iter().map(|(token, accounts)| group(token, accounts)).collect()
+        };
+        let (known, next) = (groups(before), groups(after));
+        let known: Vec<&Group> = known.iter().collect();
+        assert_eq!(continued(&known, &next), wanted, "{before:?} {after:?}");
+    }
+}
+
+/// Uses the budgets of these groups from now on, and returns them.
+fn commit(budgets: &mut Budgets, groups: Vec<Group>) -> Vec<Budget> {
+    let prepared = budgets.prepare(groups, &Clock::system(), None, |_| None);
+    let used = prepared.0.iter().map(|prepared| prepared.budget.clone()).collect();
+    budgets.commit(prepared, &Clock::system(), None);
+    used
+}
+
+#[tokio::test]
+async fn a_budget_is_kept_without_accounts_as_long_as_its_requests_count() {
+    let mut budgets = Budgets::default();
+    let spent = commit(&mut budgets, vec![group("t", &["a"]), group("unused", &["b"])]).remove(0);
+    drop(spent.acquire(Duration::ZERO).await.unwrap());
+    commit(&mut budgets, vec![group("other", &["c"])]);
+    assert_eq!(budgets.known.len(), 2, "the other budget, and the one that has spent a request");
+    let again = Group { share: 0.5, ..group("t", &["a"]) };
+    let again = commit(&mut budgets, vec![again, group("unused", &["b"])]);
+    let remaining = again.iter().map(|budget| budget.status().remaining).collect::<Vec<_>>();
+    assert_eq!(remaining, [599, 300], "of 600 and 300");
+}
+
+#[tokio::test]
+async fn a_credential_that_is_used_again_has_spent_what_it_spent_before_its_accounts_left_it() {
+    let mut budgets = Budgets::default();
+    let moved = commit(&mut budgets, vec![group("t", &["a"])]).remove(0);
+    for _ in 0..3 {
+        drop(moved.acquire(Duration::ZERO).await.unwrap());
+    }
+    let in_flight = moved.acquire(Duration::ZERO).await.unwrap();
+    commit(&mut budgets, vec![group("u", &["a"])]);
+    drop(in_flight);
+    moved.acquire(Duration::ZERO).await.unwrap().limited(Duration::from_secs(300));
+    let both = commit(&mut budgets, vec![group("u", &["a"]), group("t", &["b"])]);
+    let shown = |budgets: &[Budget]| -> Vec<(u32, bool)> {
+        let statuses = budgets.iter().map(Budget::status);
+        statuses.map(|status| (status.remaining, status.blocked_until.is_some())).collect()
+    };
+    assert_eq!(shown(&both), [(295, true), (296, false)], "of 300 each");
+    // A block stays with the credential too, also while its accounts use another one.
+    both[1].acquire(Duration::ZERO).await.unwrap().limited(Duration::from_secs(300));
+    commit(&mut budgets, vec![group("u", &["a"]), group("v", &["b"])]);
+    both[1].credential_changed();
+    let all = commit(&mut budgets, vec![group("u", &["a"]), group("v", &["b"]), group("t", &["c"])]);
+    assert_eq!(shown(&all), [(295, true), (295, false), (295, true)]);
+    // No credential has two spendings.
+    commit(&mut budgets, vec![group("u", &["a"]), group("t", &["b"])]);
+    assert_eq!((budgets.known.len(), budgets.left.len()), (3, 0), "u and t, and v for as long as it counts");
+}
+
+/// A state file with these accounts.
+fn state(folder: &std::path::Path, accounts: &[&str]) -> State {
+    let settings = Settings { path: folder.join("state.redb"), cache_bytes: 1 << 20 };
+    let ids = accounts.iter().map(|id| (*id).to_owned()).collect();
+    State::open(&settings, ids, &Clock::system(), Saved::add).unwrap().0
+}
+
+/// How many requests the rows of an account have as spent.
+fn spent(state: &State, account: &str) -> u32 {
+    let (saved, _) = state.read(account, Saved::add).unwrap();
+    saved.spending.leases.iter().map(|(_, requests)| requests).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_spending_is_saved_once_wherever_its_account_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = state(folder.path(), &["a", "b", "c"]);
+    let mut budgets = Budgets::default();
+    let mut assign = |groups: Vec<Group>| {
+        let prepared = budgets.prepare(groups, &Clock::system(), Some(&state), |_| None);
+        let used: Vec<_> = prepared.0.iter().map(|prepared| prepared.budget.clone()).collect();
+        budgets.commit(prepared, &Clock::system(), Some(&state));
+        used
+    };
+    let saved = || ["a", "b", "c"].map(|id| spent(&state, id));
+    let shared = assign(vec![group("t", &["a", "b"])]).remove(0);
+    for _ in 0..5 {
+        drop(shared.acquire(Duration::ZERO).await.unwrap());
+    }
+    let leased = spent(&state, "a");
+    assert!(leased >= 5 && saved() == [leased, 0, 0], "{:?}", saved());
+    // The spending follows the credential, and the account that it leaves has spent nothing with its new one.
+    assign(vec![group("t", &["b"]), group("u", &["a"])]);
+    assert_eq!(saved(), [0, leased, 0]);
+    // Its new home was the home of another budget.
+    let other = assign(vec![group("t", &["a"]), group("u", &["b"])]).remove(1);
+    assert_eq!(saved(), [leased, 0, 0]);
+    drop(other.acquire(Duration::ZERO).await.unwrap());
+    assert_eq!(saved(), [leased, 1, 0]);
+    // The next process finds the spending of both in the rows of accounts with the same credential.
+    let mut budgets = Budgets::default();
+    let read = |id: &str| Some(state.read(id, Saved::add).unwrap().0.spending);
+    let prepared = budgets.prepare(vec![group("w", &["a", "b"])], &Clock::system(), Some(&state), read);
+    budgets.commit(prepared, &Clock::system(), Some(&state));
+    assert_eq!(saved(), [leased + 1, 0, 0]);
+}

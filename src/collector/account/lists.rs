@@ -1,0 +1,167 @@
+//! What the answers to periodic requests change: the list of users, the behaviors and the integrations.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use super::{Account, LabelsReady, Reachability, Unlabelled};
+use crate::clock::{Instant, Timestamp};
+use crate::collector::ledger::{CountingStart, UNLISTED};
+use crate::collector::persist::Document;
+use crate::collector::queue::QueueChange;
+use crate::collector::roster::{Comparison, Roster};
+use crate::collector::schedule::FailureClass;
+use crate::model::{Behavior, Completeness, Integration, LevelChanges, Listing, Resource, Summary};
+use crate::store::row::Table;
+
+/// The most integrations with series of their own. Cloudflare knows one kind, and a tenant has one or two.
+const MAX_INTEGRATIONS: usize = 256;
+
+/// The most users who left the list and whose events are still to be read. Resetting or removing more users at once is a
+/// change of the whole account, not of users.
+const MAX_DEPARTED: usize = 10_000;
+
+/// How often expired keys and users are looked for. Nothing expires within less than a week.
+const CLEANUP_INTERVAL: Duration = Duration::from_secs(3_600);
+
+impl Account {
+    /// The summary was read. `local_date` is the date on our own clock.
+    pub fn summary_read(&mut self, summary: &Summary, now: Instant, local_date: Timestamp) {
+        let date = summary.date.unwrap_or(local_date);
+        self.at_date_of_list(date, local_date);
+        self.reachability = Reachability::Answered;
+        self.reject(Resource::Summary, summary.unreadable.len() as u64 + u64::from(summary.anonymous));
+        self.add_unexpected(Resource::Summary, &summary.odd);
+        self.schedule.read(Resource::Summary, summary.pages, now);
+        let whole = summary.completeness == Completeness::Complete;
+        self.up = Some(whole);
+        let comparison = match (whole, self.ledger.epoch()) {
+            (true, None) => Roster::baseline(summary, date),
+            (true, Some(_)) => self.roster.compare(summary, date),
+            (false, Some(_)) => self.roster.compare_partial(summary, date),
+            (false, None) => Comparison::default(),
+        };
+        if whole {
+            if self.ledger.start_counting(date) == CountingStart::Now {
+                self.unsaved.document(Document::Totals);
+            }
+            self.unsaved.users(Table::TopUsers, self.top_users.select(summary, now));
+            self.last_success.insert(Resource::Summary, local_date);
+        }
+        self.apply_comparison(comparison, date);
+        if whole {
+            self.clean_up(date);
+        }
+        self.unsaved.document(Document::CollectorState);
+    }
+
+    /// The behaviors were read.
+    pub fn behaviors_read(&mut self, found: Listing<Behavior>, now: Instant, local_date: Timestamp) {
+        let Listing { rows: mut behaviors, rejected, odd } = found;
+        self.reject(Resource::Behaviors, rejected.into());
+        self.add_unexpected(Resource::Behaviors, &odd);
+        behaviors.sort_by(|a, b| a.id.cmp(&b.id));
+        self.ledger.list_behaviors(&behaviors);
+        self.labels = LabelsReady::Yes;
+        let is_different = self.behaviors.replace(behaviors) != self.behaviors;
+        if is_different {
+            self.unsaved.document(Document::Totals);
+            self.unsaved.document(Document::Behaviors);
+        }
+        self.unsaved.document(Document::CollectorState);
+        self.last_success.insert(Resource::Behaviors, local_date);
+        self.schedule.read(Resource::Behaviors, 1, now);
+        self.count_unlabelled(now);
+    }
+
+    /// The integrations were read.
+    pub fn integrations_read(&mut self, found: Listing<Integration>, now: Instant, local_date: Timestamp) {
+        let Listing { rows: mut integrations, rejected, odd } = found;
+        self.reject(Resource::Integrations, rejected.into());
+        self.add_unexpected(Resource::Integrations, &odd);
+        integrations.sort_by_key(|integration| integration.id);
+        integrations.truncate(MAX_INTEGRATIONS);
+        self.integrations = Some(integrations);
+        self.unsaved.document(Document::Integrations);
+        self.unsaved.document(Document::CollectorState);
+        self.last_success.insert(Resource::Integrations, local_date);
+        self.schedule.read(Resource::Integrations, 1, now);
+    }
+
+    /// A resource was read whose content is not kept.
+    pub fn read(&mut self, resource: Resource, now: Instant) {
+        self.schedule.read(resource, 1, now);
+    }
+
+    /// `resource` could not be read. What is known about it stays.
+    pub fn failed(&mut self, resource: Resource, failure: FailureClass, now: Instant) {
+        if resource == Resource::Summary {
+            (self.up, self.reachability) = (Some(false), Reachability::Silent);
+        }
+        self.unsaved.document(Document::CollectorState);
+        self.schedule.failed(resource, failure, now);
+        let is_final = failure == FailureClass::Unusable || self.schedule.is_denied(resource);
+        if resource == Resource::Behaviors && is_final {
+            self.labels = LabelsReady::Yes;
+            self.count_unlabelled(now);
+        } else if resource == Resource::Behaviors
+            && let Some(Unlabelled { request, .. }) = self.unlabelled.take()
+        {
+            self.back_off(&request, now);
+        }
+    }
+
+    /// The summary could not be requested in time, whatever the reason.
+    pub fn list_missed(&mut self) {
+        self.up = Some(false);
+        self.unsaved.document(Document::CollectorState);
+    }
+
+    fn apply_comparison(&mut self, comparison: Comparison, date: Timestamp) {
+        let Comparison { users, changed, gone, level_changes, overview } = comparison;
+        let mut left = gone.iter().filter_map(|id| self.roster.get(*id).copied()).collect::<Vec<_>>();
+        self.unsaved.users(Table::Users, users.iter().map(|user| user.id));
+        self.roster.apply(users, date);
+        if level_changes != LevelChanges::default() {
+            self.ledger.count_level_changes(&level_changes);
+            self.unsaved.document(Document::Totals);
+        }
+        for (id, fingerprint, level_before) in changed {
+            if self.queue.changed(id, fingerprint, level_before, date) == QueueChange::Changed {
+                self.unsaved.user(Table::Pending, id);
+            }
+        }
+        left.sort_by_key(|user| Reverse(user.level));
+        for user in left {
+            if self.queue.departed() >= MAX_DEPARTED && self.queue.get(user.id).is_none() {
+                self.departures_skipped += 1;
+                continue;
+            }
+            self.queue.gone(user.id, user.covered, user.level_since(), date);
+            self.unsaved.user(Table::Pending, user.id);
+        }
+        if overview.is_some() {
+            self.overview = overview;
+        }
+    }
+
+    /// Removes what has expired: keys of events absent for a week, then users gone for 90 days.
+    fn clean_up(&mut self, date: Timestamp) {
+        if self.last_cleanup.is_some_and(|last| last <= date && date < last + CLEANUP_INTERVAL) {
+            return;
+        }
+        self.last_cleanup = Some(date);
+        let roster = &self.roster;
+        let changed = self.ledger.forget_absent(date, |id| roster.gone_since(id));
+        self.unsaved.users(Table::Records, changed);
+        let mut dropped = self.roster.gone_for(UNLISTED, date);
+        dropped.retain(|id| self.queue.get(*id).is_none() && self.ledger.drop_user(*id));
+        if self.ledger.merge_forgotten(date) || !dropped.is_empty() {
+            self.unsaved.document(Document::Totals);
+        }
+        for table in [Table::Users, Table::Records] {
+            self.unsaved.users(table, dropped.iter().copied());
+        }
+        self.failing_users.retain(|id| !dropped.contains(id));
+        self.roster.remove(dropped);
+    }
+}

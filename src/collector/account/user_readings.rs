@@ -1,0 +1,128 @@
+//! What the answers to requests for users' events change.
+
+use super::{Account, Unlabelled};
+use crate::clock::{Instant, Timestamp};
+use crate::collector::ledger::{DetailRequest, FetchReason, Reading, Verdict};
+use crate::collector::persist::Document;
+use crate::collector::schedule::{FailureClass, Purpose};
+use crate::model::{Completeness, Resource, UserRisk};
+use crate::store::row::Table;
+
+/// Refusals of so many different users in a row concern all users, not these.
+pub(super) const REFUSED_USERS: usize = 3;
+
+/// The most users without an answer that are known at a time.
+const MAX_FAILING_USERS: usize = 10_000;
+
+/// The most names of behaviors that are looked up because an event had them. Cloudflare documents eight behaviors.
+const MAX_LOOKUPS: usize = 256;
+
+impl Account {
+    /// A user's events were read.
+    pub fn user_read(
+        &mut self,
+        request: &DetailRequest,
+        risk: &UserRisk,
+        now: Instant,
+        local_date: Timestamp,
+    ) {
+        self.user_answered(request);
+        self.reject(Resource::User, u64::from(risk.rejected));
+        self.add_unexpected(Resource::User, &risk.odd);
+        if risk.completeness == Completeness::Complete {
+            self.last_success.insert(Resource::User, local_date);
+        }
+        let date = risk.date.unwrap_or(local_date);
+        self.spent(request, risk.pages, now);
+        let names = self.ledger.unknown_behaviors(request, risk, date);
+        let room = MAX_LOOKUPS.saturating_sub(self.looked_up.len());
+        if names.len() <= room && names.iter().any(|name| !self.looked_up.contains(name)) {
+            self.unlabelled = Some(Unlabelled { names, request: *request, risk: risk.clone(), date });
+            return;
+        }
+        let reading = self.ledger.reconcile(request, risk, date);
+        self.apply_reading(request, reading, now);
+    }
+
+    /// The behaviors were read, or are denied: counts the events that waited for them.
+    pub(super) fn count_unlabelled(&mut self, now: Instant) {
+        if let Some(Unlabelled { names, request, risk, date }) = self.unlabelled.take() {
+            self.looked_up.extend(names);
+            let reading = self.ledger.reconcile(&request, &risk, date);
+            self.apply_reading(&request, reading, now);
+        }
+    }
+
+    /// Cloudflare does not know the user. If the user left the list, that was a removal; if the user is listed, a
+    /// later request may find it.
+    pub fn user_not_found(&mut self, request: &DetailRequest, now: Instant) {
+        self.user_answered(request);
+        self.spent(request, 1, now);
+        if request.reason == FetchReason::Gone {
+            let reading = self.ledger.reconcile_not_found(request);
+            self.apply_reading(request, reading, now);
+        } else {
+            self.back_off(request, now);
+        }
+    }
+
+    /// A user's events could not be read. An audited user gets another turn in the next round.
+    pub fn user_failed(&mut self, request: &DetailRequest, failure: FailureClass, now: Instant) {
+        self.spent(request, 1, now);
+        let id = request.user.id;
+        if self.failing_users.len() < MAX_FAILING_USERS {
+            self.failing_users.insert(id);
+        }
+        if matches!(failure, FailureClass::Transient | FailureClass::Unusable) {
+            return self.back_off(request, now);
+        }
+        if !self.refused_users.contains(&id) {
+            self.refused_users.truncate(REFUSED_USERS - 1);
+            self.refused_users.insert(0, id);
+        }
+        if self.refused_users.len() < REFUSED_USERS {
+            return self.back_off(request, now);
+        }
+        // All users are refused. After the pause another user is the next test.
+        self.queue.postpone(id, now);
+        self.audit.read(id, now);
+        self.unsaved.user(Table::Pending, id);
+        self.schedule.users_denied(now);
+    }
+
+    /// Cloudflare answered a request for a user's events.
+    fn user_answered(&mut self, request: &DetailRequest) {
+        self.refused_users.clear();
+        self.failing_users.remove(&request.user.id);
+        self.schedule.accepted();
+    }
+
+    fn apply_reading(&mut self, request: &DetailRequest, reading: Reading, now: Instant) {
+        let (verdict, user) = (reading.verdict, reading.user);
+        self.ledger.apply(reading);
+        self.roster.replace(user);
+        self.audit.read(user.id, now);
+        for table in [Table::Users, Table::Records, Table::Pending] {
+            self.unsaved.user(table, user.id);
+        }
+        self.unsaved.document(Document::Totals);
+        self.unsaved.document(Document::CollectorState);
+        match verdict {
+            Verdict::Short(attempts, retry) => self.queue.short(user.id, attempts, retry, now),
+            Verdict::Done if request.reason == FetchReason::Audit => {}
+            Verdict::Done => drop(self.queue.remove(user.id)),
+        }
+    }
+
+    /// The user is read again later.
+    pub(super) fn back_off(&mut self, request: &DetailRequest, now: Instant) {
+        self.queue.failed(request.user.id, now);
+        self.audit.read(request.user.id, now);
+        self.unsaved.user(Table::Pending, request.user.id);
+    }
+
+    fn spent(&mut self, request: &DetailRequest, pages: u32, now: Instant) {
+        let purpose = if request.reason == FetchReason::Audit { Purpose::Audit } else { Purpose::Change };
+        self.schedule.spent(purpose, pages, now);
+    }
+}

@@ -1,0 +1,140 @@
+//! What a poller is told to do, and when it takes that up.
+
+use std::future::{pending, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use super::credentials::log_new_credentials;
+use super::{Connection, Parts, Poller};
+use crate::clock::Instant;
+use crate::collector::account::{Hold, Settings};
+use crate::collector::credential_watch::CredentialWatch;
+use crate::metrics::telemetry::IncidentSource;
+
+/// What the configuration says of an account.
+pub(crate) struct Assignment {
+    /// How it is polled and shown.
+    pub settings: Settings,
+    /// How its requests are sent.
+    pub connection: Arc<Connection>,
+}
+
+/// What a poller should do. A request in flight ends first, and what was read is applied, saved and published. A request
+/// that only waits for the budget is given up, unless the order keeps the connection.
+#[derive(Clone)]
+pub(crate) enum Order {
+    /// Poll the account as this says.
+    Poll(Arc<Assignment>),
+    /// End.
+    Stop,
+}
+
+/// What the order says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Poll,
+    Stop,
+}
+
+/// Whether a request is still what the orders want.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Orders {
+    Kept,
+    Changed,
+}
+
+impl Poller {
+    /// Takes up a new order during a request, if it keeps the connection.
+    fn take_up(&mut self) -> Orders {
+        let order = self.orders.borrow_and_update().clone();
+        match order {
+            Order::Poll(assignment) if Arc::ptr_eq(&assignment.connection, &self.assignment.connection) => {
+                self.assign(assignment);
+                Orders::Kept
+            }
+            Order::Poll(_) | Order::Stop => Orders::Changed,
+        }
+    }
+
+    /// Takes up a new order, if there is one.
+    pub(super) fn next_order(&mut self) -> Next {
+        if self.orders.has_changed().is_err() {
+            return Next::Stop;
+        }
+        let order = self.orders.borrow_and_update().clone();
+        match order {
+            Order::Stop => return Next::Stop,
+            Order::Poll(assignment) if Arc::ptr_eq(&assignment, &self.assignment) => {}
+            Order::Poll(assignment) => self.assign(assignment),
+        }
+        Next::Poll
+    }
+
+    fn assign(&mut self, assignment: Arc<Assignment>) {
+        let now = self.parts.clock.now();
+        self.parts.account.retune(assignment.settings.clone(), now);
+        if !Arc::ptr_eq(&assignment.connection, &self.assignment.connection) {
+            self.connect(Connection::clone(&assignment.connection), now);
+        }
+        self.assignment = assignment;
+        self.report_intervals();
+        self.publish();
+    }
+
+    /// Sends requests over another connection from now on.
+    fn connect(&mut self, connection: Connection, now: Instant) {
+        let Parts { account, telemetry, clock, .. } = &mut self.parts;
+        let before = std::mem::replace(&mut self.connection, connection);
+        let Connection { credential, source, budget, .. } = &self.connection;
+        if source.file() != before.source.file() {
+            self.credential_watch = CredentialWatch::default();
+            telemetry.incident_over(&account.name().id, IncidentSource::CredentialFile, clock.date());
+        }
+        self.held_until = None;
+        if *credential != before.credential {
+            if budget.is_same(&before.budget) {
+                budget.credential_changed();
+            }
+            account.retry_now(now);
+            log_new_credentials(account);
+        }
+    }
+
+    /// Waits for an answer, and publishes that the list of users is overdue as soon as it is. Takes up orders that keep the
+    /// connection. `None` if the request waited for the budget when another order came: the budget of that connection may
+    /// stay exhausted for minutes.
+    pub(super) async fn answer<T>(&mut self, request: impl Future<Output = T>) -> Option<T> {
+        let mut request = pin!(request);
+        let client = self.connection.client.clone();
+        let mut orders = Orders::Kept;
+        loop {
+            let clock = self.parts.clock.clone();
+            let deadline = self.parts.account.list_deadline(Hold::Other);
+            let overdue = async move {
+                match deadline {
+                    Some(deadline) => clock.sleep_until(deadline).await,
+                    None => pending().await,
+                }
+            };
+            let answer = poll_fn(|context| match request.as_mut().poll(context) {
+                Poll::Pending if orders == Orders::Changed && client.waits_for_budget() => Poll::Ready(None),
+                polled => polled.map(Some),
+            });
+            tokio::select! {
+                biased;
+                answer = answer => return answer,
+                changed = self.orders.changed(), if orders == Orders::Kept => {
+                    orders = match changed {
+                        Ok(()) => self.take_up(),
+                        Err(_) => Orders::Changed,
+                    };
+                }
+                () = overdue => {
+                    self.parts.account.list_missed();
+                    self.publish();
+                }
+            }
+        }
+    }
+}
