@@ -21,7 +21,7 @@ fn the_mistakes_of_the_web_configuration_are_named_with_those_of_the_configurati
         assert_eq!(first, of_web, "{arguments:?}");
         assert!(rest.starts_with(of_configuration), "{arguments:?}: {rest}");
         assert_eq!(rest.lines().last(), Some("1 check: 1 failed"), "{arguments:?}");
-        assert_eq!(errors, "zt-risk-exporter: the configuration has 4 mistakes\n", "{arguments:?}");
+        assert_eq!(errors, "zt-risk-exporter: the configuration has 4 errors\n", "{arguments:?}");
     }
     // Without mistakes of its own, the configuration names those of the other.
     fs::write(place.file(), format!("{GOOD}web: {{config_file: web.yaml}}\n")).unwrap();
