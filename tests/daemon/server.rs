@@ -223,7 +223,7 @@ async fn a_reload_is_a_post_or_put_where_it_is_enabled_and_answers_with_its_resu
         let answer = ask(exporter.address, method, "/-/reload", "Content-Length: 0\r\n").await;
         (answer.status().to_owned(), answer.header("allow").map(str::to_owned), answer.text().to_owned())
     };
-    let refused = "reloading over HTTP is off; \"serve\" with --web.enable-lifecycle turns it on\n";
+    let refused = "reloading over HTTP is off; serve --web.enable-lifecycle turns it on\n";
     for method in ["POST", "PUT"] {
         assert_eq!(reload(&off, method).await, ("403".to_owned(), None, refused.to_owned()));
     }

@@ -18,7 +18,7 @@ from pathlib import Path
 import bcrypt
 import renewal
 import yaml
-from rig import Place, downloaded, ours, theirs
+from rig import NEW_KEY, Place, downloaded, ours, theirs
 
 HERE = Path(__file__).resolve().parent
 
