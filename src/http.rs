@@ -11,6 +11,8 @@ mod limits;
 pub(crate) mod listen;
 mod protocol;
 mod security;
+#[cfg(feature = "daemon")]
+pub(crate) mod session;
 mod stats;
 mod stream;
 mod table;

@@ -27,7 +27,8 @@ use rustls::pki_types::CertificateDer;
 
 use crate::clock::{Clock, Timestamp};
 use crate::config;
-use crate::http::tls::{Configured, Session, Unconfigured};
+use crate::http::session::Session;
+use crate::http::tls::{Configured, Unconfigured};
 use crate::http::{self, Abort, Body, Caller, Security};
 use crate::metrics::telemetry::{Rejection, Telemetry};
 use certificate::Certificate;

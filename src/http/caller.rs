@@ -7,8 +7,8 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::body::Abort;
 use super::connections::{Handle, Waiting};
+use super::session::Session;
 use super::table::peer;
-use super::tls::Session;
 
 /// The connection that a request came on, an extension of each request. Clones are the same connection.
 #[derive(Clone, Debug)]

@@ -92,7 +92,7 @@ pub(super) struct Secured {
     pub(super) version: Version,
     /// What the handshake agreed on; `None` without TLS.
     #[cfg(feature = "daemon")]
-    pub(super) session: Option<super::tls::Session>,
+    pub(super) session: Option<super::session::Session>,
 }
 
 impl Secured {

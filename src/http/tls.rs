@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::LazyConfigAcceptor;
 
+use super::session::{ClientPolicy, Session};
 use super::stream::{Secured, Stream, Version};
 
 /// The name of HTTP/2 in the handshake (ALPN).
@@ -47,19 +48,6 @@ pub(crate) struct Configured {
     pub(crate) config: Arc<ServerConfig>,
     /// How it judges clients.
     pub(crate) policy: ClientPolicy,
-}
-
-/// A digest of everything that decides whether a client may connect.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ClientPolicy(pub(crate) Vec<u8>);
-
-/// What a handshake agreed on.
-#[derive(Debug)]
-pub(crate) struct Session {
-    /// How the client was judged.
-    pub(crate) policy: ClientPolicy,
-    /// The client's own certificate, if it presented one.
-    pub(crate) client: Option<CertificateDer<'static>>,
 }
 
 type Configuration = Pin<Box<dyn Future<Output = Result<Configured, Unconfigured>> + Send>>;

@@ -16,7 +16,7 @@ use super::tls::{self, Digests, Materials, Tls};
 use crate::clock::{Clock, Instant};
 use crate::config::{self, BackgroundRead, yaml};
 use crate::http::is_out_of_files;
-use crate::http::tls::ClientPolicy;
+use crate::http::session::ClientPolicy;
 
 /// How long the files are waited for. A local disk takes milliseconds; with the wait for an earlier read, an answer comes before
 /// Prometheus gives up after its usual 10 s.

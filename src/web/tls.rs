@@ -19,7 +19,8 @@ use super::file::{Pem, TlsSettings};
 use super::policy::{ClientAuth, Http2, Preference};
 use crate::config::read_regular_file;
 use crate::http::is_out_of_files;
-use crate::http::tls::{ClientPolicy, HTTP1, HTTP2};
+use crate::http::session::ClientPolicy;
+use crate::http::tls::{HTTP1, HTTP2};
 
 /// A chain of certificates takes some 10 kB, a bundle of CAs 250 kB. A longer file cannot be either.
 const LONGEST_PEM: u64 = 1 << 20;

@@ -369,8 +369,16 @@ async fn events_with_unexpected_fields_are_read_or_reported() {
             &[][..],
         ),
         (format!(r#"{{"id":7,"name":"n","risk_level":"High",{date}}}"#), Some(("7", "n", Level::High)), &[]),
-        (format!(r#"{{"id":null,"name":"n","risk_level":"low",{date}}}"#), Some(("n", "n", Level::Low)), &[]),
-        (format!(r#"{{"name":"n","risk_level":"low",{date}}}"#), Some(("n", "n", Level::Low)), &[]),
+        (
+            format!(r#"{{"id":null,"name":"n","risk_level":"low",{date}}}"#),
+            Some(("", "n", Level::Low)),
+            &[("id", "null", Some(1))],
+        ),
+        (
+            format!(r#"{{"name":"n","risk_level":"low",{date}}}"#),
+            Some(("", "n", Level::Low)),
+            &[("id", "absent", Some(1))],
+        ),
         (
             format!(r#"{{"id":true,"name":3,"risk_level":"low",{date}}}"#),
             Some(("true", "3", Level::Low)),
