@@ -741,7 +741,7 @@ fn refused_users_do_not_stop_counting_for_others_whatever_their_level_and_how_of
         (&[28, 29, 30], &[28, 29, 30]),
         (&[1, 2, 3], &[4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]),
         (&[1, 11, 21], &[11, 21]),
-        (&[1, 2, 3, 4, 5, 6], &[7, 8, 9, 10]),
+        (&[1, 2, 3, 4, 5], &[7, 8, 9, 10]),
     ];
     for failure in [FailureClass::Refused, FailureClass::Denied] {
         for (refused, low) in table {

@@ -18,8 +18,8 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(600);
 pub(super) enum Lookup {
     /// Read the behaviors now.
     Due,
-    /// The behaviors fail: wait, at the longest until this instant.
-    Later(Instant),
+    /// The behaviors fail: wait until they are read or given up.
+    Later,
     /// The behaviors have failed for too long: the name becomes a label.
     GivenUp,
 }
@@ -82,7 +82,7 @@ impl LabelsDue {
     pub(super) fn lookup(&self) -> Lookup {
         match self.latest {
             Latest::Final => Lookup::Due,
-            Latest::Failed(since) => Lookup::Later(since + LONGEST_WAIT),
+            Latest::Failed(_) => Lookup::Later,
             Latest::GivenUp => Lookup::GivenUp,
         }
     }
@@ -107,8 +107,8 @@ mod tests {
     fn events_wait_for_behaviors_that_fail_for_ten_minutes_and_no_longer() {
         let table: [(&[u64], Lookup); 5] = [
             (&[], Lookup::Due),
-            (&[100], Lookup::Later(at(700))),
-            (&[100, 400, 699], Lookup::Later(at(700))),
+            (&[100], Lookup::Later),
+            (&[100, 400, 699], Lookup::Later),
             (&[100, 700], Lookup::GivenUp),
             (&[100, 701, 702], Lookup::GivenUp),
         ];

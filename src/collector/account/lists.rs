@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use super::labels_due::LONGEST_WAIT;
 use super::{Account, Reachability, Unlabelled};
 use crate::clock::{Instant, Timestamp};
 use crate::collector::ledger::{CountingStart, UNLISTED};
@@ -134,7 +133,7 @@ impl Account {
             self.count_unlabelled(now);
             waiting.into_iter().for_each(|id| self.resume(id));
         } else if let Some(Unlabelled { request, .. }) = self.unlabelled.take() {
-            self.wait_for_behaviors(&request, now + LONGEST_WAIT, now);
+            self.wait_for_behaviors(&request, now);
         }
     }
 

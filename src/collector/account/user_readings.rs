@@ -1,6 +1,6 @@
 //! What the answers to requests for users' events change.
 
-use super::labels_due::Lookup;
+use super::labels_due::{LONGEST_WAIT, Lookup};
 use super::refusals::Scope;
 use super::{Account, Unlabelled};
 use crate::clock::{Instant, Timestamp};
@@ -42,7 +42,7 @@ impl Account {
                     self.unlabelled = Some(Unlabelled { names, request: *request, risk: risk.clone(), date });
                     return;
                 }
-                Lookup::Later(due) => return self.wait_for_behaviors(request, due, now),
+                Lookup::Later => return self.wait_for_behaviors(request, now),
                 Lookup::GivenUp => {}
             }
         }
@@ -121,11 +121,11 @@ impl Account {
         }
     }
 
-    /// The user is read again once the behaviors are read or given up; in case neither happens, at `due`.
-    pub(super) fn wait_for_behaviors(&mut self, request: &DetailRequest, due: Instant, now: Instant) {
+    /// The user is read again once the behaviors are read or given up. A later process does not know that it waits for them.
+    pub(super) fn wait_for_behaviors(&mut self, request: &DetailRequest, now: Instant) {
         let id = request.user.id;
         self.labels.wait(id);
-        self.queue.postpone(id, due.max(now + FIRST_BACKOFF));
+        self.queue.postpone(id, now + 2 * LONGEST_WAIT);
         self.audit.read(id, now);
         self.unsaved.user(Table::Pending, id);
     }

@@ -56,8 +56,11 @@ async fn three_refused_users_at_high_do_not_stop_counting_for_others() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn behaviors_that_are_refused_or_answered_by_something_else_do_not_stop_counting() {
     for (alias, fault) in [
-        ("behaviors_401", "{ fault: status, status: 401, code: 10000, message: no, endpoint: behaviors }"),
-        ("behaviors_html", "{ fault: html, status: 403, endpoint: behaviors }"),
+        (
+            "behaviors_401",
+            "{ endpoint: behaviors, fault: { status: { status: 401, code: 10000, message: refused } } }",
+        ),
+        ("behaviors_html", "{ endpoint: behaviors, fault: { html: { status: 403 } } }"),
     ] {
         let rig = start(alias, &format!("faults: [{fault}]\n")).await;
         rig.until("a first reading", |scrape| scrape.get("up") == Some(1.0)).await;
