@@ -123,7 +123,7 @@ pub(crate) async fn serve(
 ) -> Result<(), Error> {
     let stop = stop_signal().map_err(Error::Signals)?;
     let hangup = hangup.receive().map_err(Error::Signals)?;
-    let ports = Ports::open(&config.web, web).await?;
+    let ports = Ports::open(&config.web, web)?;
     let config = Arc::new(config);
     let exporter = Exporter::new(Arc::clone(&config), &Clock::system(), &Tuning::default())?;
     log_addresses(&ports);

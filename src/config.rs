@@ -42,6 +42,7 @@ pub use flags::{Flags, WebFlags};
 pub(crate) use regular_file::read_regular_file;
 pub(crate) use reread::{ConfigSource, SettingChange, SettingTexts};
 pub use secret_files::CredentialSource;
+pub(crate) use secret_files::readable_by_all;
 pub(crate) use shard::Shard;
 pub(crate) use sources::Setting;
 

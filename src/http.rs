@@ -11,6 +11,8 @@ mod limits;
 pub(crate) mod listen;
 mod protocol;
 mod security;
+#[cfg(feature = "daemon")]
+pub(crate) mod session;
 mod stats;
 mod stream;
 mod table;
@@ -20,13 +22,13 @@ pub(crate) mod tls;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HeaderName, HeaderValue};
+use hyper::header::{CONNECTION, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Request, Response, StatusCode};
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use accept_error::Next;
@@ -37,7 +39,7 @@ pub use body::{Abort, Body, full, plain_text};
 #[cfg(feature = "daemon")]
 pub(crate) use body::{chained, method_not_allowed};
 #[cfg(feature = "daemon")]
-pub(crate) use caller::Caller;
+pub(crate) use caller::{Caller, try_elsewhere};
 pub use connections::Connections;
 use connections::OpenRequest;
 use host::BadHost;
@@ -49,11 +51,21 @@ pub use stats::{CloseReason, ConnectionStats};
 /// Headers that every answer has, unless it sets them itself.
 pub type CommonHeaders = &'static [(HeaderName, HeaderValue)];
 
+/// For every answer: it may not be read, embedded or reinterpreted by pages of other sites.
+pub(crate) static COMMON_HEADERS: [(HeaderName, HeaderValue); 2] = [
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+];
+
 /// How many connections may be in the process of being closed, beside those that are open.
 const CLOSING: usize = 32;
 
 /// How long to wait before a connection is accepted again if the operating system has no room for one.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
+
+/// How long an idle connection of HTTP/2 has to take the announcement that it ends: a round trip between continents.
+/// Without it, a client may send a request into the closed connection, and does not know whether it was answered.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Answers requests on `listener` with `handle` until `stop` is ready, then waits for running requests to end.
 ///
@@ -78,23 +90,24 @@ pub async fn serve<H, F>(
         connections: connections.clone(),
         responder: Responder { handle, common, answer_wait: limits.answer_wait },
         protocol: Protocol::new(limits.header_bytes),
-        stopping: watch::Sender::new(()),
         tasks: JoinSet::new(),
     };
     let accepted = async {
-        let [before, after] = [GracefulShutdown::new(), GracefulShutdown::new()];
+        // Each tells its connections to end, and is closed when they have.
+        let [before, after] = [watch::Sender::new(()), watch::Sender::new(())];
         tokio::select! {
             () = acceptor.accept(&before) => {}
             () = stop => {}
         }
         acceptor.protocol.close_after_answer();
-        acceptor.stopping.send_replace(());
+        before.send_replace(());
         let drained = async {
             tokio::select! {
                 () = acceptor.accept(&after) => {}
-                () = before.shutdown() => {}
+                () = before.closed() => {}
             }
-            after.shutdown().await;
+            after.send_replace(());
+            after.closed().await;
         };
         if tokio::time::timeout(limits.drain, drained).await.is_err() {
             tracing::warn!("connections were still open at the end of the drain");
@@ -114,8 +127,6 @@ struct Acceptor<H> {
     connections: Connections,
     responder: Responder<H>,
     protocol: Protocol,
-    /// Changes when the server stops.
-    stopping: watch::Sender<()>,
     /// Dropping this closes the connections that are still open.
     tasks: JoinSet<()>,
 }
@@ -133,8 +144,8 @@ where
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Result<Response<Body>, Abort>> + Send + 'static,
 {
-    /// Serves connections until this future is dropped; `graceful` can shut them down.
-    async fn accept(&mut self, graceful: &GracefulShutdown) {
+    /// Serves connections until this future is dropped. They end when `stopping` changes.
+    async fn accept(&mut self, stopping: &watch::Sender<()>) {
         // How often it failed since a connection was accepted.
         let mut failures = 0_u32;
         loop {
@@ -166,34 +177,49 @@ where
             // Without this, the second part of an answer waits until the client acknowledges the first (Nagle).
             let _ = stream.set_nodelay(true);
             let (open, closing) = self.connections.admit(peer.ip());
-            let (responder, requests) = (self.responder.clone(), open.handle());
+            let requests = open.handle();
             #[cfg(feature = "daemon")]
             let caller = Caller::new(peer.ip(), open.handle());
-            let service = move |request: Request<Incoming>| {
-                let open = requests.request();
-                #[cfg(feature = "daemon")]
-                let request = with(request, caller.clone());
-                let answer = host::check(&request).map(|()| (responder.handle)(request));
-                respond(answer, open, responder.common, responder.answer_wait)
-            };
             let (security, protocol) = (self.listener.security.clone(), self.protocol.clone());
-            let (watcher, stopping) = (graceful.watcher(), self.stopping.subscribe());
+            let (responder, mut stopping) = (self.responder.clone(), stopping.subscribe());
             self.tasks.spawn(async move {
                 let _held = (slot, open);
+                let (ending, speaks_http2) = (Arc::new(Notify::new()), AtomicBool::new(false));
                 let connection = async {
-                    match security.secure(stream, stopping).await {
-                        Some(secured) => protocol.serve(secured, watcher, service).await,
-                        None => Ok(()),
-                    }
+                    #[cfg(feature = "daemon")]
+                    let local = stream.local_addr().ok().map(|address| address.ip().to_canonical());
+                    let Some(secured) = security.secure(stream, &mut stopping).await else { return Ok(()) };
+                    speaks_http2.store(secured.version.is_http2(), Ordering::Relaxed);
+                    #[cfg(feature = "daemon")]
+                    let caller = caller.over(local, secured.session, Arc::clone(&ending));
+                    let service = move |request: Request<Incoming>| {
+                        #[cfg(feature = "daemon")]
+                        let request = with(request, caller.clone());
+                        let open = requests.request();
+                        let answer = host::check(&request).map(|()| (responder.handle)(request));
+                        respond(answer, open, responder.common, responder.answer_wait)
+                    };
+                    let told_to_end = async {
+                        tokio::select! {
+                            _ = stopping.changed() => {}
+                            () = ending.notified() => {}
+                        }
+                    };
+                    protocol.serve(secured.stream, secured.version, told_to_end, service).await
                 };
                 let mut connection = pin!(connection);
-                tokio::select! {
+                let reason = tokio::select! {
                     ended = &mut connection => {
                         if let Err(error) = ended {
                             tracing::debug!(%error, "a connection ended early");
                         }
+                        return;
                     }
-                    _ = closing => {}
+                    reason = closing => reason,
+                };
+                if reason == Ok(CloseReason::Idle) && speaks_http2.load(Ordering::Relaxed) {
+                    ending.notify_one();
+                    let _ = tokio::time::timeout(FAREWELL, connection).await;
                 }
             });
             while self.tasks.try_join_next().is_some() {}

@@ -227,7 +227,8 @@ impl Identities {
 /// One risk event of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Cloudflare's id of the event. It is not known to be unique over time.
+    /// Cloudflare's id of the event. It is not known to be unique over time. Empty if it
+    /// is missing.
     pub id: String,
     /// The behavior's id or display name; Cloudflare does not document which. Empty if it is missing or unreadable.
     pub name: String,
@@ -235,6 +236,13 @@ pub struct Event {
     pub level: Level,
     /// When it happened.
     pub timestamp: Timestamp,
+}
+
+impl Event {
+    /// What identifies the event together with its time: its id, or its name if it has no id.
+    pub fn identifier(&self) -> &str {
+        if self.id.is_empty() { &self.name } else { &self.id }
+    }
 }
 
 /// A risk event with its details. Only commands that a person runs read details; they reach no metric and no file.

@@ -18,34 +18,32 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
-};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, VARY};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::http::{self, Body, Caller, Connections, Limits, Listener, Security};
+use crate::http::{self, Abort, Body, COMMON_HEADERS, Caller, Connections, Limits, Listener, Security};
 use crate::metrics::exposition::{Coding, Compressor, Exposition, Form, Part};
 use crate::metrics::telemetry::Telemetry;
 use crate::server::demand::Demand;
 use crate::server::lifecycle::Lifecycle;
 use crate::server::status::Status;
 use crate::web::Web;
-use host_policy::HostPolicy;
 pub use listeners::Sockets;
 use listeners::{Serving, run_all, stopped};
 use negotiation::Negotiated;
 
 /// Some Prometheus servers, a probe and a person need about ten connections; each takes some 20 KiB. A connection
 /// without a request is closed soon. A connection that Prometheus keeps open between two scrapes stays open for scrape
-/// intervals of up to 30 s, unless there is no room for another one. Unsent answers take little memory beside the rest,
-/// unless the exposition is large. The drain leaves time to stop the rest within five seconds.
+/// intervals of up to a minute, unless there is no room for another one. The wait is longer than that, so that no scrape meets a
+/// connection that is being closed. Unsent answers take little memory beside the rest, unless the exposition is large. The
+/// drain leaves time to stop the rest within five seconds.
 const LIMITS: Limits = Limits {
     connections: 256,
     connections_of_one_peer: 32,
     first_header_wait: Duration::from_secs(5),
-    header_wait: Duration::from_secs(30),
+    header_wait: Duration::from_secs(65),
     header_bytes: 16 * 1024,
     answer_wait: Duration::from_secs(30),
     unsent_bytes: 16 << 20,
@@ -54,12 +52,6 @@ const LIMITS: Limits = Limits {
 
 /// Some kubelets, load balancers and container engines need one connection each.
 const HEALTH_LIMITS: Limits = Limits { connections: 64, connections_of_one_peer: 16, ..LIMITS };
-
-/// No answer may be read, embedded or reinterpreted by pages of other sites.
-static COMMON_HEADERS: [(HeaderName, HeaderValue); 2] = [
-    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
-];
 
 /// What `/-/ready` reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,11 +105,10 @@ pub async fn run(sockets: impl Into<Sockets>, parts: Parts, stop: impl Future<Ou
     let stopping = watch::Sender::new(());
     let mut servings: Vec<Serving> = Vec::new();
     for socket in main {
-        let hosts = Arc::new(HostPolicy::of(&socket, &server.parts.allowed_hosts));
         let server = Arc::clone(&server);
         let handle = move |request| {
-            let (server, hosts) = (Arc::clone(&server), Arc::clone(&hosts));
-            async move { Ok(server.guarded(&request, &hosts).await) }
+            let server = Arc::clone(&server);
+            async move { server.guarded(&request).await }
         };
         let listener = Listener { socket, security: security.clone() };
         let stop = stopped(stopping.subscribe());
@@ -147,14 +138,12 @@ enum Route<'a> {
 
 impl Server {
     /// The answer, unless the web configuration refuses the request.
-    async fn guarded(&self, request: &Request<Incoming>, hosts: &HostPolicy) -> Response<Body> {
+    async fn guarded(&self, request: &Request<Incoming>) -> Result<Response<Body>, Abort> {
+        let caller = request.extensions().get::<Caller>();
+        let caller = caller.expect("the HTTP server gives each request its caller");
         match &self.parts.web {
-            Some(web) => {
-                let caller = request.extensions().get::<Caller>();
-                let caller = caller.expect("the HTTP server gives each request its caller");
-                web.guard(request.headers(), caller, self.answer(request, hosts)).await
-            }
-            None => self.answer(request, hosts).await,
+            Some(web) => web.guard(request.headers(), caller, self.answer(request, caller)).await,
+            None => Ok(self.answer(request, caller).await),
         }
     }
 
@@ -169,8 +158,8 @@ impl Server {
         }
     }
 
-    async fn answer(&self, request: &Request<Incoming>, hosts: &HostPolicy) -> Response<Body> {
-        if !hosts.allows(request) {
+    async fn answer(&self, request: &Request<Incoming>, caller: &Caller) -> Response<Body> {
+        if !host_policy::allows(caller.local(), &self.parts.allowed_hosts, request) {
             return http::plain_text(StatusCode::MISDIRECTED_REQUEST, host_policy::REFUSAL);
         }
         if request.uri().path() == "/-/reload" {

@@ -75,7 +75,7 @@ pub use story::player::StoryCallback;
 pub use world::ActionError;
 
 use crate::clock::{Clock, Timestamp};
-use crate::http::{Connections, Limits};
+use crate::http::{COMMON_HEADERS, Connections, Limits};
 use account::NewEvent;
 use engine::Engine;
 use ground_truth::{Details, Include};
@@ -313,5 +313,5 @@ async fn run(
     };
     let connections = Connections::new(LIMITS, Arc::default());
     let handle = move |request| Arc::clone(&handler).handle(request);
-    crate::http::serve(listener, connections, &[], stop, handle).await;
+    crate::http::serve(listener, connections, &COMMON_HEADERS, stop, handle).await;
 }

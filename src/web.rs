@@ -9,6 +9,7 @@ mod file;
 mod password;
 mod policy;
 mod rate;
+mod safeguard;
 mod section;
 mod source;
 mod summary;
@@ -22,19 +23,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
-use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::config;
-use crate::http::tls::Unconfigured;
-use crate::http::{self, Body, Caller, Security};
+use crate::http::session::Session;
+use crate::http::tls::{Configured, Unconfigured};
+use crate::http::{self, Abort, Body, Caller, Security};
 use crate::metrics::telemetry::{Rejection, Telemetry};
+use certificate::Certificate;
 use file::WebFile;
 use password::{Login, Passwords, Verdict};
 pub(crate) use policy::Protection;
 use rate::{Admission, Bucket};
-use source::{Fixed, Source, View};
+use source::{Source, View};
 pub(crate) use summary::Summary;
 
 /// A web configuration that can be used.
@@ -66,13 +68,14 @@ impl Checked {
     /// # Errors
     /// As [`Checked::load`].
     pub(crate) fn without_files(path: &Path) -> Result<Vec<String>, config::Error> {
-        WebFile::parse(path, &config::yaml::read_text(path)?).map(|file| file.warnings)
+        WebFile::parse(path, &config::yaml::text(path, config::yaml::read_regular_bytes(path))?)
+            .map(|file| file.warnings)
     }
 
-    /// A description of what is enabled, without secrets.
-    pub(crate) fn summary(&self) -> Summary<'_> {
+    /// What is on, without a secret, and what is weak on the date `now`.
+    pub(crate) fn summary(&self, now: Timestamp) -> Summary {
         let tls = self.view.tls.as_ref().and_then(|tls| tls.as_ref().ok());
-        Summary { path: &self.path, file: &self.file, certificate: tls.map(|tls| &tls.certificate) }
+        Summary::new(&self.path, &self.file, tls.map(|tls| &tls.certificate), now)
     }
 
     /// The certificate that the server presents, if TLS is on.
@@ -129,11 +132,11 @@ impl fmt::Debug for Web {
 impl Web {
     /// Guards as `checked` says. HTTP/2, the rate limit, and whether TLS is on stay as they are now.
     pub fn new(checked: Checked, telemetry: Telemetry, clock: Clock) -> Self {
-        let (transport, protection) = (checked.transport(), checked.protection());
+        let transport = checked.transport();
         let Checked { path, view, file } = checked;
         let bucket = file.rate_limit.map(|limit| Mutex::new(Bucket::new(limit, clock.now())));
         let inner = Inner {
-            source: Source::new(path, view, Fixed { http2: file.http2, protection }, clock.clone()),
+            source: Source::new(path, view, &file, transport, clock.clone()),
             transport,
             bucket,
             passwords: Passwords::new(),
@@ -162,24 +165,37 @@ impl Web {
     /// Answers a request with `answer`, if the web configuration admits it. The order is that of exporter-toolkit: the
     /// file, the rate limit, the headers, the password. The rate limit comes before the password, or guessing passwords
     /// would be a way to use up the processor.
+    ///
+    /// # Errors
+    /// The connection would not be accepted any more. The client must open another one, where the handshake decides.
     pub(crate) async fn guard(
         &self,
         headers: &HeaderMap,
         caller: &Caller,
         answer: impl Future<Output = Response<Body>>,
-    ) -> Response<Body> {
+    ) -> Result<Response<Body>, Abort> {
         let inner = &self.inner;
-        let view = inner.source.read().await;
-        inner.observe(&view);
-        let file = match inner.usable(&view) {
-            Ok(file) => file,
+        let read = inner.source.for_request().await.and_then(|view| match &view.file {
+            Ok(file) => Ok((Arc::clone(file), view)),
+            Err(error) => Err(error.to_string()),
+        });
+        let (file, view) = match read {
+            Ok(read) => read,
             Err(problem) => {
                 inner.source.log(Some(problem));
-                return inner.refuse(Rejection::Config);
+                return Ok(inner.refuse(Rejection::Config));
             }
         };
+        inner.observe(&view);
+        if view.problem().is_none() {
+            inner.source.log(None);
+        }
+        if caller.session().is_some_and(|session| !inner.still_accepts(session, &view, &file)) {
+            caller.end();
+            return Err(http::try_elsewhere());
+        }
         if inner.admit() == Admission::Refused {
-            return inner.refuse(Rejection::RateLimit);
+            return Ok(inner.refuse(Rejection::RateLimit));
         }
         let mut response = match inner.authenticate(&file, headers, caller).await {
             Verdict::Right => answer.await,
@@ -188,40 +204,38 @@ impl Web {
         for (name, value) in &file.headers {
             response.headers_mut().insert(name, value.clone());
         }
-        response
+        Ok(response)
     }
 }
 
 impl Inner {
     /// The TLS configuration for a handshake.
-    async fn configuration(&self) -> Result<Arc<ServerConfig>, Unconfigured> {
-        let view = self.source.settled().await;
-        self.observe(&view);
-        let problem = match (&view.file, &view.tls) {
-            (Ok(_), Some(Ok(tls))) => {
-                self.source.log(None);
-                return Ok(Arc::clone(&tls.config));
+    async fn configuration(&self) -> Result<Configured, Unconfigured> {
+        let view = match self.source.for_handshake().await {
+            Ok(view) => view,
+            Err(problem) => {
+                self.source.log(Some(problem));
+                return Err(Unconfigured);
             }
-            (Ok(_), None) => "it turns TLS off, which needs a restart".to_owned(),
-            _ => view.problem().unwrap_or_default(),
         };
-        self.source.log(Some(problem));
-        Err(Unconfigured)
+        self.observe(&view);
+        self.source.log(None);
+        match (&view.tls, &view.policy) {
+            (Some(Ok(tls)), Some(policy)) => {
+                Ok(Configured { config: Arc::clone(&tls.config), policy: policy.clone() })
+            }
+            _ => Err(Unconfigured),
+        }
     }
 
-    /// The file, if requests may be answered as it says.
-    fn usable(&self, view: &View) -> Result<Arc<WebFile>, String> {
-        let file = view.file.as_ref().map_err(ToString::to_string)?;
-        match (self.transport, &file.tls) {
-            // A client policy must not be without effect because the port was opened without TLS.
-            (Transport::Plain, Some(_)) => Err("it turns TLS on, which needs a restart".to_owned()),
-            _ => {
-                if view.problem().is_none() {
-                    self.source.log(None);
-                }
-                Ok(Arc::clone(file))
-            }
-        }
+    /// Whether a new connection of this client would be accepted.
+    fn still_accepts(&self, session: &Session, view: &View, file: &WebFile) -> bool {
+        let verifies = file.tls.as_ref().is_some_and(|tls| tls.client_auth.verifies());
+        let is_valid = |client: &CertificateDer<'_>| {
+            Certificate::parse(client).is_ok_and(|certificate| certificate.is_valid_on(self.clock.date()))
+        };
+        view.policy.as_ref() == Some(&session.policy)
+            && (!verifies || session.client.as_ref().is_none_or(is_valid))
     }
 
     fn observe(&self, view: &View) {

@@ -42,7 +42,7 @@ pub(crate) async fn demo(
     print: impl Fn(&str) + Clone + Send + Sync + 'static,
 ) -> Result<(), Error> {
     let mut stop = pin!(stop_signal().map_err(Error::Signals)?);
-    let ports = Ports::open(&local.web, web).await?;
+    let ports = Ports::open(&local.web, web)?;
     let scenario = match demo.story {
         Some(story) => Scenario::of_story(story, demo.speed),
         None => Scenario { speed: demo.speed, ..Scenario::generated(demo.users, demo.seed) },

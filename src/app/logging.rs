@@ -47,6 +47,9 @@ pub enum Colour {
     Off,
 }
 
+/// The target of the library that speaks HTTP/2.
+const HTTP2: &str = "h2";
+
 impl Colour {
     /// Colours for a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
     pub fn for_stream(stream: &impl IsTerminal) -> Self {
@@ -137,9 +140,16 @@ where
     (Box::new(subscriber.with(filter)), set_targets)
 }
 
-/// Changes that a person makes are logged whatever the level is.
+/// Changes that a person makes are logged whatever the level is. What clients do wrong with HTTP/2 is logged only if the level
+/// asks for it by name, or for everything: anyone who can open a TLS connection could fill the log, without a password.
 fn targets(level: &Filter) -> Targets {
-    level.to_targets().with_target(OPERATOR, LevelFilter::INFO)
+    let targets = level.to_targets().with_target(OPERATOR, LevelFilter::INFO);
+    let asked_for = targets.iter().any(|(target, _)| target.starts_with(HTTP2));
+    let general = targets.default_level().unwrap_or(LevelFilter::OFF);
+    match asked_for || general > LevelFilter::INFO {
+        true => targets,
+        false => targets.with_target(HTTP2, general.min(LevelFilter::ERROR)),
+    }
 }
 
 #[cfg(test)]
@@ -172,6 +182,24 @@ mod tests {
         });
         let bytes = lines.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn mistakes_of_http_2_clients_are_logged_only_if_they_are_asked_for() {
+        let level = |text: &str| targets(&text.parse().unwrap());
+        for (text, logged) in [
+            ("info", false),
+            ("warn", false),
+            ("info,zt_risk_exporter=debug", false),
+            ("debug", true),
+            ("info,h2=warn", true),
+            ("info,h2::proto=info", true),
+        ] {
+            let found = level(text).would_enable("h2::proto::streams::recv", &tracing::Level::WARN);
+            assert_eq!(found, logged, "{text}");
+        }
+        assert!(level("info").would_enable("h2::proto", &tracing::Level::ERROR));
+        assert!(!level("off").would_enable("h2::proto", &tracing::Level::ERROR));
     }
 
     /// Whether `text` is a time in RFC 3339 and UTC.

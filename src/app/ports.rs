@@ -31,7 +31,7 @@ impl Ports {
     ///
     /// # Errors
     /// An address cannot be bound, or systemd passed no socket that can be used.
-    pub(crate) async fn open(config: &Web, web: Option<Checked>) -> Result<Self, Error> {
+    pub(crate) fn open(config: &Web, web: Option<Checked>) -> Result<Self, Error> {
         let mut main = Vec::new();
         match &config.sockets {
             Sockets::Systemd => main = inherited()?,
@@ -61,8 +61,9 @@ impl Ports {
 
     /// Whether another machine can read the metrics without TLS and without a password.
     pub(crate) fn exposure(&self) -> Exposure {
-        let is_local =
-            |socket: &TcpListener| socket.local_addr().is_ok_and(|address| address.ip().is_loopback());
+        let is_local = |socket: &TcpListener| {
+            socket.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback())
+        };
         match &self.web {
             Some(web) if web.protection() == Protection::On => Exposure::Protected,
             _ if self.sockets.main.iter().all(is_local) => Exposure::Protected,

@@ -99,8 +99,10 @@ fn next(places: &[Option<&Map<String, Value>>]) -> Next {
         let cursors =
             CURSORS.iter().filter_map(|(path, parameter)| cursor(at(place, path)?, path, parameter));
         let links = LINKS.iter().filter_map(|path| link(at(place, path)?, path));
-        let flags =
-            FLAGS.iter().filter_map(|flag| is_true(place.get(*flag)?).then(|| elsewhere(flag, "is true")));
+        let flags = FLAGS
+            .iter()
+            .filter(|flag| place.get(**flag).is_some_and(is_true))
+            .map(|flag| elsewhere(flag, "is true"));
         cursors.chain(links).chain(flags).collect::<Vec<_>>()
     });
     let mut said: Vec<Next> = said.collect();

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use super::decode::{Bounds, DecodedList, Element};
 use super::error::{Error, Kind};
 use super::operation::Operation;
-use super::paging::{Fallback, ListPaging, PageNumbers};
+use super::paging::{Fallback, ListPaging, PageNumbers, Totals};
 use super::request::{Answer, Request};
 use super::transport::{Deadline, Transport};
 use crate::clock::Timestamp;
@@ -75,7 +75,7 @@ pub(super) async fn read<E: Element>(
     if reason.is_none() {
         paging.followed(list.largest_page);
         if list.kept_its_promise() {
-            paging.totals_are_proven();
+            paging.totals(Totals::Proven);
         }
     }
     Ok(list.finish(reason, date, reading.pages))
@@ -220,6 +220,7 @@ impl Reading<'_> {
                 break;
             }
             page += 1;
+            let reached_total = list.reached_total();
             let NextRequest { request, way, obstacle } =
                 list.next_request(&self.request, page, size, by_number);
             let added = self.page(&request.continuation(), &list.room(&bounds), Position::Later).await;
@@ -239,6 +240,7 @@ impl Reading<'_> {
                 self.paging.page_numbers(if ignores { PageNumbers::Ignored } else { PageNumbers::Used });
             }
             match added {
+                PageAdded::New if reached_total => self.paging.totals(Totals::OfPages),
                 PageAdded::New => {}
                 PageAdded::Repeated if way == Way::Pointer => {
                     (by_number, page) = (ByNumber::Always, page - 1);

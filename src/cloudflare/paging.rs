@@ -75,9 +75,11 @@ pub(super) enum PageNumbers {
 /// Whether `total_count` counts the whole list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Totals {
-    /// It may count each page: it was never larger than one.
+    /// It may count each page: it was never larger than one, and the list ended there.
     #[default]
     Unproven,
+    /// It counts each page: there was another page although the total was reached.
+    OfPages,
     /// A total that was larger than its page was the number of elements in the end.
     Proven,
 }
@@ -182,8 +184,8 @@ impl ListPaging {
         self.learned().facts.page_numbers = page_numbers;
     }
 
-    pub(super) fn totals_are_proven(&self) {
-        self.learned().facts.totals = Totals::Proven;
+    pub(super) fn totals(&self, totals: Totals) {
+        self.learned().facts.totals = totals;
     }
 }
 

@@ -86,14 +86,12 @@ impl Check {
             Ok(web) => web,
             Err(mistakes) => return Ok(Report::of_mistakes(Mode::Online, mistakes)),
         };
+        let clock = Clock::system();
+        let web = web.map(|web| web.summary(clock.date()));
         let mut findings = local::configuration(config.accounts.len(), &config.warnings);
         findings.extend(web.iter().flat_map(local::web));
-        findings.extend(setup::block_on(try_all(&config, &Clock::system()))?);
-        let report = Report::new(Mode::Online, findings);
-        Ok(match web {
-            Some(web) => report.with_web(web.summary().to_string()),
-            None => report,
-        })
+        findings.extend(setup::block_on(try_all(&config, &clock))?);
+        Ok(Report::new(Mode::Online, findings).with_web(web))
     }
 
     fn offline(&self) -> Result<Report, Failure> {

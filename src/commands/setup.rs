@@ -4,6 +4,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::Failure;
 use crate::app::logging;
+use crate::clock::Clock;
 use crate::config::{self, Config, Flags, Local, Shard};
 use crate::web::Checked;
 
@@ -45,7 +46,7 @@ pub(crate) fn configure_local(flags: &Flags) -> Result<Local, Failure> {
 pub(crate) fn web(config: &config::Web) -> Result<Option<Checked>, Failure> {
     let Some(path) = &config.config_file else { return Ok(None) };
     let checked = Checked::load(path)?;
-    for warning in checked.summary().warnings() {
+    for warning in checked.summary(Clock::system().date()).warnings() {
         tracing::warn!(warning, "a warning about the web configuration");
     }
     Ok(Some(checked))

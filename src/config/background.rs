@@ -22,23 +22,25 @@ impl<T: Send + 'static> BackgroundRead<T> {
         Self { wait, name, pending: None }
     }
 
-    /// The result of `read`, or of an earlier read that had not ended yet.
+    /// The result of `read`, or of an earlier read that had not ended yet. If this future is dropped, the read goes on, and counts
+    /// as such an earlier one.
     ///
     /// # Errors
     /// There is no result in time, or no thread.
     pub(crate) async fn read(&mut self, read: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
         // A thread, because a blocking task of the runtime would delay its shutdown, and hung tasks would use up its
         // threads.
-        let mut answer = match self.pending.take() {
+        let answer = match self.pending.take() {
             Some(pending) => pending,
             None => self.spawn(read)?,
         };
-        match tokio::time::timeout(self.wait, &mut answer).await {
-            Ok(read) => read.map_err(|_| "the read ended unexpectedly".to_owned()),
-            Err(_) => {
-                self.pending = Some(answer);
-                Err(format!("the file cannot be read within {} s", self.wait.as_secs()))
+        let answer = self.pending.insert(answer);
+        match tokio::time::timeout(self.wait, answer).await {
+            Ok(read) => {
+                self.pending = None;
+                read.map_err(|_| "the read ended unexpectedly".to_owned())
             }
+            Err(_) => Err(format!("the file cannot be read within {} s", self.wait.as_secs())),
         }
     }
 
@@ -87,6 +89,25 @@ mod tests {
         tokio::time::resume();
         release.send(()).expect("it hangs");
         assert_eq!(reads.read(|| "next").await, Ok("late"));
+        assert_eq!(reads.read(|| "next").await, Ok("next"));
+    }
+
+    #[tokio::test]
+    async fn a_read_that_nobody_waits_for_any_more_is_not_started_again() {
+        let mut reads = BackgroundRead::new("test", Duration::from_secs(60));
+        let (release, held) = sync_channel::<()>(0);
+        let hanging = move || {
+            held.recv().expect("the test lets go");
+            "late"
+        };
+        tokio::select! {
+            biased;
+            _ = reads.read(hanging) => panic!("it hangs"),
+            () = std::future::ready(()) => {}
+        }
+        let let_go = std::thread::spawn(move || release.send(()).expect("it hangs"));
+        assert_eq!(reads.read(|| panic!("the first read still hangs")).await, Ok("late"));
+        let_go.join().unwrap();
         assert_eq!(reads.read(|| "next").await, Ok("next"));
     }
 

@@ -248,7 +248,7 @@ keys! {
     ALLOWED_HOSTS = Key::new(
         "web",
         "allowed_hosts",
-        "Further names, separated by commas, that a request's `Host` may have when the exporter listens on loopback.",
+        "Further names, separated by commas, that a request's `Host` may have over loopback.",
     );
     WEB_PAGE = Key::new(
         "web",

@@ -137,7 +137,7 @@ pub(super) fn hash_key(path: &Path) -> Result<SecretSlice<u8>, Error> {
 }
 
 /// A warning if every user of this machine may read the file.
-pub(super) fn readable_by_all(path: &Path) -> Option<String> {
+pub(crate) fn readable_by_all(path: &Path) -> Option<String> {
     const READ_BY_OTHERS: u32 = 0o004;
     let mode = fs::metadata(path).ok()?.permissions().mode() & 0o777;
     (mode & READ_BY_OTHERS != 0).then(|| {

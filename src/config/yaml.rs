@@ -13,6 +13,7 @@ use std::sync::Arc;
 use granit_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
 
 use super::error::{Error, Mistakes, Origin, shown_key};
+use super::regular_file::read_regular_file;
 
 /// A thousand accounts take a tenth of this. A longer file cannot be a configuration.
 const LONGEST_FILE: u64 = 1 << 20;
@@ -105,6 +106,14 @@ pub(crate) fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     fs::File::open(path)?.take(LONGEST_FILE + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// As [`read_bytes`], but only of a regular file: reading another one may not end.
+///
+/// # Errors
+/// The file is not a regular one, or cannot be read.
+pub(crate) fn read_regular_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    read_regular_file(path, LONGEST_FILE + 1)
 }
 
 /// The text of the configuration file at `path`, of which [`read_bytes`] gave `bytes`.

@@ -3,9 +3,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
+use super::body::Abort;
 use super::connections::{Handle, Waiting};
+use super::session::Session;
 use super::table::peer;
 
 /// The connection that a request came on, an extension of each request. Clones are the same connection.
@@ -14,12 +16,44 @@ pub(crate) struct Caller {
     peer: IpAddr,
     handle: Handle,
     turn: Arc<Semaphore>,
+    /// The address of this machine that the client connected to; `None` if the operating system does not tell.
+    local: Option<IpAddr>,
+    /// What the handshake agreed on; `None` without TLS.
+    session: Option<Arc<Session>>,
+    ending: Arc<Notify>,
 }
 
 impl Caller {
     /// A connection from `ip`.
     pub(super) fn new(ip: IpAddr, handle: Handle) -> Self {
-        Self { peer: peer(ip), handle, turn: Arc::new(Semaphore::new(1)) }
+        Self {
+            peer: peer(ip),
+            handle,
+            turn: Arc::new(Semaphore::new(1)),
+            local: None,
+            session: None,
+            ending: Arc::default(),
+        }
+    }
+
+    /// The same connection: to this address of this machine, with what its handshake agreed on, and ended by `ending`.
+    pub(super) fn over(self, local: Option<IpAddr>, session: Option<Session>, ending: Arc<Notify>) -> Self {
+        Self { local, session: session.map(Arc::new), ending, ..self }
+    }
+
+    /// The address of this machine that the client connected to; `None` if the operating system does not tell.
+    pub(crate) fn local(&self) -> Option<IpAddr> {
+        self.local
+    }
+
+    /// What the handshake agreed on; `None` without TLS.
+    pub(crate) fn session(&self) -> Option<&Session> {
+        self.session.as_deref()
+    }
+
+    /// Ends the connection as soon as its requests are answered. A client of HTTP/2 is told.
+    pub(crate) fn end(&self) {
+        self.ending.notify_one();
     }
 
     /// Who counts as one client: an IPv4 address, or the /64 network of an IPv6 address.
@@ -36,4 +70,10 @@ impl Caller {
     pub(crate) fn wait(&self) -> Waiting {
         self.handle.wait()
     }
+}
+
+/// Gives a request no answer, so that the client sends it again on another connection: with HTTP/1.1 the connection is closed,
+/// and with HTTP/2 the request is marked as not processed (RFC 9113, section 8.7).
+pub(crate) fn try_elsewhere() -> Abort {
+    h2::Error::from(h2::Reason::REFUSED_STREAM).into()
 }

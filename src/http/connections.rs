@@ -48,8 +48,8 @@ struct State {
 #[derive(Debug, Default)]
 struct Warning(Option<Instant>);
 
-/// Tells the task of a connection to close it.
-type Closer = oneshot::Sender<()>;
+/// Tells the task of a connection to close it, and why.
+type Closer = oneshot::Sender<CloseReason>;
 
 /// A connection that is open until this is dropped.
 #[derive(Debug)]
@@ -110,7 +110,7 @@ impl Connections {
 
     /// Adds a connection, and closes another one if there is no room. The receiver is ready when the new one must be
     /// closed.
-    pub(super) fn admit(&self, ip: IpAddr) -> (OpenConnection, oneshot::Receiver<()>) {
+    pub(super) fn admit(&self, ip: IpAddr) -> (OpenConnection, oneshot::Receiver<CloseReason>) {
         let (closer, closing) = oneshot::channel();
         let id = self.change(|table, now| {
             let (id, closing) = table.admit(ip, closer, now);
@@ -160,7 +160,7 @@ impl Connections {
             self.shared.stats.add(reason);
             state.log(peer, reason, now);
             // The task may have ended already.
-            let _ = closer.send(());
+            let _ = closer.send(reason);
         }
         result
     }

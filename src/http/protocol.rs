@@ -1,6 +1,7 @@
 //! Speaks HTTP/1.1 or HTTP/2 on a connection. The table of connections limits the time of each header and of each answer.
 
 use std::future::Future;
+use std::pin::pin;
 
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -11,7 +12,7 @@ use hyper::{Request, Response};
 #[cfg(feature = "daemon")]
 use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioIo;
-use hyper_util::server::graceful::Watcher;
+use hyper_util::server::graceful::GracefulConnection;
 
 use super::body::{Abort, Body};
 use super::stream::{Stream, Version};
@@ -52,11 +53,13 @@ impl Protocol {
         self.http1.keep_alive(false);
     }
 
-    /// Answers the requests of a connection with `handle` until it ends; `watcher` can end it between two requests.
+    /// Answers the requests of a connection with `handle` until it ends, or until `told_to_end` is ready and the requests that
+    /// were received before are answered.
     pub(super) async fn serve<H, F>(
         &self,
-        (stream, version): (Stream, Version),
-        watcher: Watcher,
+        stream: Stream,
+        version: Version,
+        told_to_end: impl Future<Output = ()>,
         handle: H,
     ) -> hyper::Result<()>
     where
@@ -65,9 +68,21 @@ impl Protocol {
     {
         let (stream, service) = (TokioIo::new(stream), service_fn(handle));
         match version {
-            Version::Http1 => watcher.watch(self.http1.serve_connection(stream, service)).await,
+            Version::Http1 => until(told_to_end, self.http1.serve_connection(stream, service)).await,
             #[cfg(feature = "daemon")]
-            Version::Http2 => watcher.watch(self.http2.serve_connection(stream, service)).await,
+            Version::Http2 => until(told_to_end, self.http2.serve_connection(stream, service)).await,
         }
     }
+}
+
+async fn until<C: GracefulConnection>(
+    told_to_end: impl Future<Output = ()>,
+    connection: C,
+) -> Result<(), C::Error> {
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = &mut connection => return ended,
+        () = told_to_end => connection.as_mut().graceful_shutdown(),
+    }
+    connection.await
 }

@@ -3,7 +3,7 @@
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::stream::{Stream, Version};
+use super::stream::Secured;
 
 /// A bound socket, and how its connections are protected.
 #[derive(Debug)]
@@ -38,10 +38,10 @@ impl Security {
     pub(super) async fn secure(
         &self,
         stream: TcpStream,
-        stopping: watch::Receiver<()>,
-    ) -> Option<(Stream, Version)> {
+        stopping: &mut watch::Receiver<()>,
+    ) -> Option<Secured> {
         match self {
-            Self::Plain => Some((Stream::Plain(stream), Version::Http1)),
+            Self::Plain => Some(Secured::plain(stream)),
             #[cfg(feature = "daemon")]
             Self::Tls(tls) => tls.accept(stream, stopping).await,
         }

@@ -78,3 +78,31 @@ pub(super) enum Version {
     #[cfg(feature = "daemon")]
     Http2,
 }
+
+impl Version {
+    pub(super) const fn is_http2(self) -> bool {
+        !matches!(self, Self::Http1)
+    }
+}
+
+/// A connection that is ready for HTTP.
+#[derive(Debug)]
+pub(super) struct Secured {
+    pub(super) stream: Stream,
+    pub(super) version: Version,
+    /// What the handshake agreed on; `None` without TLS.
+    #[cfg(feature = "daemon")]
+    pub(super) session: Option<super::session::Session>,
+}
+
+impl Secured {
+    /// A connection without TLS.
+    pub(super) fn plain(stream: TcpStream) -> Self {
+        Self {
+            stream: Stream::Plain(stream),
+            version: Version::Http1,
+            #[cfg(feature = "daemon")]
+            session: None,
+        }
+    }
+}

@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use rustls::server::Acceptor;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::LazyConfigAcceptor;
 
-use super::stream::{Stream, Version};
+use super::session::{ClientPolicy, Session};
+use super::stream::{Secured, Stream, Version};
 
 /// The name of HTTP/2 in the handshake (ALPN).
 pub(crate) const HTTP2: &[u8] = b"h2";
@@ -26,7 +28,7 @@ pub(crate) const HTTP1: &[u8] = b"http/1.1";
 const HANDSHAKE: u8 = 0x16;
 
 const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
-    X-Content-Type-Options: nosniff\r\nConnection: close\r\nContent-Length: 58\r\n\r\n\
+    X-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-origin\r\nConnection: close\r\nContent-Length: 58\r\n\r\n\
     this port speaks HTTPS; the client sent a request in HTTP\n";
 
 /// How long the answer to a request in plain HTTP waits for the client to close the connection. Without the wait,
@@ -40,7 +42,15 @@ const LONGEST_HEADER: u64 = 16 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unconfigured;
 
-type Configuration = Pin<Box<dyn Future<Output = Result<Arc<ServerConfig>, Unconfigured>> + Send>>;
+/// What a handshake is done with.
+#[derive(Debug)]
+pub(crate) struct Configured {
+    pub(crate) config: Arc<ServerConfig>,
+    /// How it judges clients.
+    pub(crate) policy: ClientPolicy,
+}
+
+type Configuration = Pin<Box<dyn Future<Output = Result<Configured, Unconfigured>> + Send>>;
 
 /// The TLS of a listener.
 #[derive(Clone)]
@@ -62,7 +72,7 @@ impl Tls {
         failed: impl Fn() + Send + Sync + 'static,
     ) -> Self
     where
-        F: Future<Output = Result<Arc<ServerConfig>, Unconfigured>> + Send + 'static,
+        F: Future<Output = Result<Configured, Unconfigured>> + Send + 'static,
     {
         Self { configuration: Arc::new(move || Box::pin(configuration())), failed: Arc::new(failed) }
     }
@@ -71,8 +81,8 @@ impl Tls {
     pub(super) async fn accept(
         &self,
         stream: TcpStream,
-        mut stopping: watch::Receiver<()>,
-    ) -> Option<(Stream, Version)> {
+        stopping: &mut watch::Receiver<()>,
+    ) -> Option<Secured> {
         let mut first = [0];
         let received = tokio::select! {
             received = stream.peek(&mut first) => received,
@@ -101,17 +111,20 @@ impl Tls {
         }
     }
 
-    async fn handshake(&self, stream: TcpStream) -> io::Result<(Stream, Version)> {
+    async fn handshake(&self, stream: TcpStream) -> io::Result<Secured> {
         let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
-        let config = (self.configuration)().await;
-        let config =
-            config.map_err(|Unconfigured| io::Error::other("the web configuration cannot be used"))?;
+        let configured = (self.configuration)().await;
+        let Configured { config, policy } =
+            configured.map_err(|Unconfigured| io::Error::other("the web configuration cannot be used"))?;
         let stream = start.into_stream(config).await?;
-        let version = match stream.get_ref().1.alpn_protocol() {
+        let agreed = stream.get_ref().1;
+        let version = match agreed.alpn_protocol() {
             Some(HTTP2) => Version::Http2,
             _ => Version::Http1,
         };
-        Ok((Stream::Tls(Box::new(stream)), version))
+        let client = agreed.peer_certificates().and_then(|chain| chain.first()).cloned();
+        let session = Some(Session { policy, client: client.map(CertificateDer::into_owned) });
+        Ok(Secured { stream: Stream::Tls(Box::new(stream)), version, session })
     }
 }
 

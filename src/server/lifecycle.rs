@@ -31,7 +31,7 @@ impl Lifecycle {
             return http::method_not_allowed("POST, PUT", "only POST and PUT are allowed here\n");
         }
         let Self::Enabled(requests) = self else {
-            let text = "reloading over HTTP is off; --web.enable-lifecycle turns it on\n";
+            let text = "reloading over HTTP is off; serve --web.enable-lifecycle turns it on\n";
             return http::plain_text(StatusCode::FORBIDDEN, text);
         };
         // A browser adds this header to what a page sends, and no page of this server sends such a request.

@@ -54,7 +54,11 @@ impl Certificate {
 
     /// Whether it is valid at `now`.
     pub(super) fn is_valid_at(&self, now: UnixTime) -> bool {
-        let now = Timestamp::from_seconds(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+        self.is_valid_on(Timestamp::from_seconds(i64::try_from(now.as_secs()).unwrap_or(i64::MAX)))
+    }
+
+    /// Whether it is valid on `now`.
+    pub(super) fn is_valid_on(&self, now: Timestamp) -> bool {
         (self.not_before..=self.not_after).contains(&now)
     }
 }

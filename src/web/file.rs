@@ -72,8 +72,13 @@ const HEADERS: [(&str, &[&str]); 5] = [
     ("Strict-Transport-Security", &[]),
 ];
 
-/// A comparison takes about 0.07 s at 10 and twice as long at each step, and one runs at a time.
-const SLOW_COST: u32 = 14;
+/// A comparison takes about 0.07 s at 10 and twice as long at each step, and one runs at a time. Above 12 a scrape may wait for
+/// longer than a second.
+const SLOW_COST: u32 = 12;
+
+/// At 14, which takes about a second, a scrape that waits for a comparison before its own still ends in time. At 31, one guess
+/// would lock everybody out for two days.
+const HIGHEST_COST: u32 = 14;
 
 /// `htpasswd` without `-C` uses 5, which is guessed a thousand times faster than 14.
 const WEAK_COST: u32 = 10;
@@ -262,6 +267,10 @@ fn users(
         }
         let hash: Option<bcrypt::HashParts> = value.text.parse().ok();
         match hash.map(|hash| hash.get_cost()).filter(|cost| (4..=31).contains(cost)) {
+            Some(cost) if cost > HIGHEST_COST => mistakes.add(value.refuse(&format!(
+                "has the cost {cost}, but the highest is {HIGHEST_COST}: each step doubles the time that a comparison takes, and \
+                 other logins wait for it"
+            ))),
             Some(cost) => costs.push(cost),
             None => mistakes.add(value.refuse("is not a bcrypt hash; `htpasswd -nBC 12 \"\"` makes one")),
         }
@@ -272,9 +281,10 @@ fn users(
             "a password hash has a cost below {WEAK_COST}, so its password is easy to guess from the hash"
         ));
     }
-    if costs.iter().any(|cost| *cost > SLOW_COST) {
+    if let Some(slow) = costs.iter().filter(|cost| **cost > SLOW_COST).max() {
+        let seconds = 0.07 * f64::from(1_u32 << (slow - WEAK_COST));
         warnings.push(format!(
-            "a password hash has a cost above {SLOW_COST}: the first request of a user takes seconds, and others wait for it"
+            "a password hash has the cost {slow}: a comparison takes about {seconds:.1} s, and other logins wait for it"
         ));
     }
     Ok(users)

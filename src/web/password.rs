@@ -1,6 +1,6 @@
 //! Checks a user name and a password against the bcrypt hashes of the web configuration.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
@@ -15,9 +15,6 @@ use crate::http::Caller;
 /// How many results of each kind are remembered. Results of wrong passwords never push out those of right ones, or an
 /// attacker could make every scrape wait for a comparison.
 const REMEMBERED: usize = 100;
-
-/// The cost that an unknown name is compared at if there is no user.
-const DEFAULT_COST: u32 = 10;
 
 /// A user name and a password, as a client sent them.
 pub(super) struct Login {
@@ -71,19 +68,15 @@ impl Passwords {
         Self { turns: Turns::new(), key, results: Mutex::default() }
     }
 
-    /// Compares `login` with the hash of its user in `users`. An unknown name takes as long as a known one.
+    /// Compares `login`, which `caller` sent, with the hash of its user in `users`.
     pub(super) async fn check(
         &self,
         users: &BTreeMap<String, SecretString>,
         login: Login,
         caller: &Caller,
     ) -> Verdict {
-        let known = str::from_utf8(&login.user).ok().and_then(|name| users.get(name));
-        let hash = match known {
-            Some(hash) => hash.clone(),
-            None => decoy(users),
-        };
-        let tag = self.tag(&login, &hash);
+        let hash = str::from_utf8(&login.user).ok().and_then(|name| users.get(name)).cloned();
+        let tag = self.tag(&login, hash.as_ref());
         if let Some(verdict) = self.remembered(&tag) {
             return verdict;
         }
@@ -92,23 +85,22 @@ impl Passwords {
         if let Some(verdict) = self.remembered(&tag) {
             return verdict;
         }
-        let is_known = known.is_some();
+        let costs = users.values().filter_map(cost).collect();
         let compared = tokio::task::spawn_blocking(move || {
             // Until the comparison ends, also if nobody waits for its result any more.
             let _turn = turn;
-            bcrypt::verify(login.password.expose_secret(), hash.expose_secret()).unwrap_or(false)
+            compare(&login.password, hash.as_ref(), &costs)
         });
-        let verdict = match compared.await {
-            Ok(true) if is_known => Verdict::Right,
-            _ => Verdict::Wrong,
-        };
+        let verdict = compared.await.unwrap_or(Verdict::Wrong);
         self.remember(tag, verdict);
         verdict
     }
 
-    fn tag(&self, login: &Login, hash: &SecretString) -> Tag {
+    /// `hash` is that of the user; `None` if there is no such user.
+    fn tag(&self, login: &Login, hash: Option<&SecretString>) -> Tag {
         let mut context = hmac::Context::with_key(&self.key);
-        for part in [&login.user, hash.expose_secret().as_bytes(), login.password.expose_secret()] {
+        let hash = hash.map_or("", SecretString::expose_secret);
+        for part in [&login.user, hash.as_bytes(), login.password.expose_secret()] {
             // With its length before it, no part can pass for the end of the one before.
             context.update(&(part.len() as u64).to_le_bytes());
             context.update(part);
@@ -137,10 +129,28 @@ impl Passwords {
     }
 }
 
-/// A hash that no password has, with the highest cost of the users, so that a comparison with it takes as long.
-fn decoy(users: &BTreeMap<String, SecretString>) -> SecretString {
-    let cost = |hash: &SecretString| hash.expose_secret().get(4..6)?.parse().ok();
-    let cost: u32 = users.values().filter_map(cost).max().unwrap_or(DEFAULT_COST);
+/// Compares a password with the hash of its user, if there is one. Each login is compared once at each of `costs`, with a hash
+/// that no password has where it is not the user's. So the time tells neither whether the name exists, nor the cost of its hash.
+fn compare(password: &SecretSlice<u8>, hash: Option<&SecretString>, costs: &BTreeSet<u32>) -> Verdict {
+    let mut verdict = Verdict::Wrong;
+    for each in costs {
+        let own = hash.filter(|hash| cost(hash) == Some(*each));
+        let compared = own.cloned().unwrap_or_else(|| decoy(*each));
+        let is_same = bcrypt::verify(password.expose_secret(), compared.expose_secret()).unwrap_or(false);
+        if is_same && own.is_some() {
+            verdict = Verdict::Right;
+        }
+    }
+    verdict
+}
+
+/// The cost in a bcrypt hash.
+fn cost(hash: &SecretString) -> Option<u32> {
+    hash.expose_secret().get(4..6)?.parse().ok()
+}
+
+/// A hash of this cost that no password has.
+fn decoy(cost: u32) -> SecretString {
     format!("$2b${cost:02}${}", ".".repeat(53)).into()
 }
 
@@ -240,10 +250,11 @@ mod tests {
         let passwords = Passwords::new();
         let hash = |text: &str| SecretString::from(text.to_owned());
         let tags = [
-            passwords.tag(&login("an", "na"), &hash("$2b$")),
-            passwords.tag(&login("ann", "a"), &hash("$2b$")),
-            passwords.tag(&login("an", "b$na"), &hash("$2")),
-            passwords.tag(&login("an", ""), &hash("$2b$na")),
+            passwords.tag(&login("an", "na"), Some(&hash("$2b$"))),
+            passwords.tag(&login("ann", "a"), Some(&hash("$2b$"))),
+            passwords.tag(&login("an", "b$na"), Some(&hash("$2"))),
+            passwords.tag(&login("an", ""), Some(&hash("$2b$na"))),
+            passwords.tag(&login("an", "na"), None),
         ];
         for (index, tag) in tags.iter().enumerate() {
             assert!(!tags.iter().skip(index + 1).any(|other| other == tag), "tag {index}");
@@ -269,16 +280,26 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_compared_at_the_highest_cost_and_matches_no_password() {
-        let mut all = users(&[("anna", "one")]);
-        let decoys = [(decoy(&BTreeMap::new()), "10"), (decoy(&all), "04")];
-        all.insert("ben".to_owned(), format!("$2y$06${}", ".".repeat(53)).into());
-        for (hash, cost) in decoys.into_iter().chain([(decoy(&all), "06")]) {
-            let hash = hash.expose_secret();
-            assert_eq!(hash.get(4..6), Some(cost));
-            assert!(hash.parse::<bcrypt::HashParts>().is_ok(), "{hash}");
+    fn a_login_is_right_at_its_own_cost_and_no_password_is_that_of_a_decoy() {
+        let hash = |cost: u32| SecretString::from(bcrypt::hash("one", cost).unwrap());
+        let password = |text: &str| SecretSlice::from(text.as_bytes().to_vec());
+        let costs = BTreeSet::from([4, 5, 6]);
+        for (text, hash, wanted) in [
+            ("one", Some(hash(4)), Verdict::Right),
+            ("one", Some(hash(5)), Verdict::Right),
+            ("one", Some(hash(6)), Verdict::Right),
+            ("two", Some(hash(5)), Verdict::Wrong),
+            ("one", None, Verdict::Wrong),
+            ("", None, Verdict::Wrong),
+        ] {
+            assert_eq!(compare(&password(text), hash.as_ref(), &costs), wanted, "{text}");
         }
-        let decoy = decoy(&users(&[("anna", "one")]));
-        assert!(!bcrypt::verify("", decoy.expose_secret()).unwrap());
+        // The decoys are hashes, or a comparison with them would end at once.
+        for each in costs {
+            let decoy = decoy(each);
+            assert_eq!(cost(&decoy), Some(each));
+            assert!(decoy.expose_secret().parse::<bcrypt::HashParts>().is_ok());
+            assert!(!bcrypt::verify("", decoy.expose_secret()).unwrap());
+        }
     }
 }

@@ -40,19 +40,33 @@ pub(super) enum ClientAuth {
 
 impl ClientAuth {
     pub(super) fn parse(value: &Setting) -> Result<Self, Error> {
-        Ok(match value.text.as_str() {
-            "NoClientCert" => Self::None,
-            "RequestClientCert" => Self::Request,
-            "RequireAnyClientCert" | "RequireClientCert" => Self::RequireAny,
-            "VerifyClientCertIfGiven" => Self::VerifyIfGiven,
-            "RequireAndVerifyClientCert" => Self::RequireAndVerify,
-            _ => {
-                return Err(value.must_be(
+        const ALL: [ClientAuth; 5] = [
+            ClientAuth::None,
+            ClientAuth::Request,
+            ClientAuth::RequireAny,
+            ClientAuth::VerifyIfGiven,
+            ClientAuth::RequireAndVerify,
+        ];
+        match value.text.as_str() {
+            "RequireClientCert" => Ok(Self::RequireAny),
+            name => ALL.into_iter().find(|policy| policy.as_str() == name).ok_or_else(|| {
+                value.must_be(
                     "NoClientCert, RequestClientCert, RequireAnyClientCert, VerifyClientCertIfGiven or \
                      RequireAndVerifyClientCert",
-                ));
-            }
-        })
+                )
+            }),
+        }
+    }
+
+    /// Go's name for it.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "NoClientCert",
+            Self::Request => "RequestClientCert",
+            Self::RequireAny => "RequireAnyClientCert",
+            Self::VerifyIfGiven => "VerifyClientCertIfGiven",
+            Self::RequireAndVerify => "RequireAndVerifyClientCert",
+        }
     }
 
     /// Whether a certificate is verified against the CA.

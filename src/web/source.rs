@@ -1,29 +1,36 @@
 //! Reads the web configuration again for each handshake and each request; only what changed is built again.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ring::digest;
-use tokio::sync::MutexGuard;
 
+use super::Transport;
 use super::file::WebFile;
-use super::policy::{Http2, Protection};
+use super::policy::Http2;
+use super::safeguard::Safeguard;
 use super::tls::{self, Digests, Materials, Tls};
 use crate::clock::{Clock, Instant};
-use crate::config;
-use crate::config::yaml;
+use crate::config::{self, BackgroundRead, yaml};
 use crate::http::is_out_of_files;
+use crate::http::session::ClientPolicy;
+
+/// How long the files are waited for. A local disk takes milliseconds; with the wait for an earlier read, an answer comes before
+/// Prometheus gives up after its usual 10 s.
+const READ_WAIT: Duration = Duration::from_secs(3);
 
 /// How long the certificate and the key from before are used while those in the files do not belong together. In this time a
 /// tool that writes first one of them and then the other is done.
 const RENEWAL: Duration = Duration::from_secs(1);
 
-/// How long a handshake waits before it reads the files again while they do not make up a configuration. With
+/// How long a handshake or a request waits before it reads the files again while they do not make up a configuration. With
 /// [`ATTEMPTS`] this is a second.
 const RETRY_WAIT: Duration = Duration::from_millis(100);
 
-/// How often a handshake reads the files before it fails.
+/// How often the files are read before a problem counts.
 const ATTEMPTS: u32 = 10;
 
 /// What the files said when they were read.
@@ -36,14 +43,16 @@ pub(super) struct View {
     pub(super) file: Result<Arc<WebFile>, config::Error>,
     /// `None` if TLS is off, or if the web configuration cannot be used.
     pub(super) tls: Option<Result<Arc<Tls>, tls::Error>>,
+    /// How clients are judged; `None` also if the CAs of clients cannot be read. Known even while the certificate of the server
+    /// cannot be used.
+    pub(super) policy: Option<ClientPolicy>,
 }
 
 impl View {
     /// Reads the files for the first time. This may block.
     pub(super) fn load(path: &Path) -> Self {
         Self::read(path, None).unwrap_or_else(|OutOfFiles| {
-            let problem = format!("cannot read {}: too many files are open", path.display());
-            Self::without_tls(Vec::new(), Err(config::Error::new(problem)))
+            Self::unreadable(format!("cannot read {}: too many files are open", path.display()))
         })
     }
 
@@ -51,8 +60,8 @@ impl View {
     ///
     /// # Errors
     /// Too many files are open, so that nothing is known about these.
-    fn read(path: &Path, before: Option<(&Self, Fixed)>) -> Result<Self, OutOfFiles> {
-        let bytes = yaml::read_bytes(path);
+    fn read(path: &Path, before: Option<(&Self, &Limits)>) -> Result<Self, OutOfFiles> {
+        let bytes = yaml::read_regular_bytes(path);
         if bytes.as_ref().is_err_and(is_out_of_files) {
             return Err(OutOfFiles);
         }
@@ -61,20 +70,20 @@ impl View {
             Err(error) => return Ok(Self::without_tls(Vec::new(), Err(error))),
         };
         let text_digest = digest::digest(&digest::SHA256, text.as_bytes()).as_ref().to_vec();
-        // Editors empty a file before they write it. Taken as it is, it would ask for no password.
-        if text.trim().is_empty() && before.is_some_and(|(_, fixed)| fixed.protection == Protection::On) {
-            let problem = "it is empty; removing protection needs a restart";
-            return Ok(Self::without_tls(text_digest, Err(config::Error::new(problem))));
-        }
         let known = before.map(|(known, _)| known).filter(|known| known.text_digest == text_digest);
-        let file = match known {
-            Some(known) => known.file.clone(),
-            None => WebFile::parse(path, &text).map(Arc::new),
+        let file = match (known, before) {
+            (Some(known), _) => known.file.clone(),
+            (None, None) => WebFile::parse(path, &text).map(Arc::new),
+            (None, Some((_, limits))) => {
+                WebFile::parse(path, &text).and_then(|file| limits.accept(file)).map(Arc::new)
+            }
         };
         let mut view = Self::without_tls(text_digest, file);
         let Ok(file) = &view.file else { return Ok(view) };
         let Some(settings) = &file.tls else { return Ok(view) };
-        view.tls = Some(match Materials::read(settings) {
+        let client_ca = Materials::client_ca(settings);
+        view.policy = client_ca.as_ref().ok().map(|client_ca| settings.client_policy(client_ca.as_ref()));
+        view.tls = Some(match client_ca.and_then(|client_ca| Materials::read(settings, client_ca)) {
             Err(tls::Error::OutOfFiles(_)) => return Err(OutOfFiles),
             Err(error) => Err(error),
             Ok(materials) => {
@@ -84,7 +93,7 @@ impl View {
                 match same {
                     Some(View { tls: Some(tls), .. }) => tls.clone(),
                     _ => {
-                        let http2 = before.map_or(file.http2, |(_, fixed)| fixed.http2);
+                        let http2 = before.map_or(file.http2, |(_, limits)| limits.http2);
                         materials.build(settings, http2).map(Arc::new)
                     }
                 }
@@ -94,16 +103,23 @@ impl View {
     }
 
     fn without_tls(text_digest: Vec<u8>, file: Result<Arc<WebFile>, config::Error>) -> Self {
-        Self { text_digest, digests: None, file, tls: None }
+        Self { text_digest, digests: None, file, tls: None, policy: None }
+    }
+
+    /// Nothing could be read.
+    fn unreadable(reason: String) -> Self {
+        Self::without_tls(Vec::new(), Err(config::Error::new(reason)))
     }
 
     /// Why something cannot be used, if so.
     pub(super) fn problem(&self) -> Option<String> {
-        match (&self.file, &self.tls) {
-            (Err(error), _) => Some(error.to_string()),
-            (Ok(_), Some(Err(error))) => Some(error.to_string()),
-            (Ok(_), Some(Ok(_)) | None) => None,
-        }
+        self.file_problem().or_else(|| self.tls_problem())
+    }
+
+    /// Why requests on an open connection cannot be judged, if so. They do not need the certificate of the server.
+    pub(super) fn request_problem(&self) -> Option<String> {
+        let file_problem = self.file_problem();
+        file_problem.or_else(|| self.tls_problem().filter(|_| self.policy.is_none()))
     }
 
     /// Whether this may be `before` in the middle of a renewal: only the certificate and its key differ, and nothing that
@@ -113,6 +129,14 @@ impl View {
         self.text_digest == before.text_digest
             && self.digests.is_some()
             && client_ca(self) == client_ca(before)
+    }
+
+    fn file_problem(&self) -> Option<String> {
+        self.file.as_ref().err().map(ToString::to_string)
+    }
+
+    fn tls_problem(&self) -> Option<String> {
+        self.tls.as_ref()?.as_ref().err().map(ToString::to_string)
     }
 }
 
@@ -152,65 +176,115 @@ impl Views {
     }
 }
 
-/// What was decided at the start.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Fixed {
-    pub(super) http2: Http2,
-    pub(super) protection: Protection,
+/// What a web configuration cannot change while the exporter runs.
+#[derive(Clone, Debug)]
+struct Limits {
+    http2: Http2,
+    transport: Transport,
+    /// What the last web configuration that could be used protects the port with.
+    safeguards: BTreeSet<Safeguard>,
+}
+
+impl Limits {
+    fn accept(&self, file: WebFile) -> Result<WebFile, config::Error> {
+        // A client policy must not be without effect because the port was opened without TLS.
+        if self.transport == Transport::Plain && file.tls.is_some() {
+            return Err(config::Error::new("it turns TLS on, which needs a restart"));
+        }
+        match Safeguard::lost(&self.safeguards, &file) {
+            Some(problem) => Err(config::Error::new(problem)),
+            None => Ok(file),
+        }
+    }
 }
 
 /// The web configuration at a path.
 pub(super) struct Source {
     path: PathBuf,
-    fixed: Fixed,
-    /// Locked while the files are read, so that many requests at once take one thread.
-    views: tokio::sync::Mutex<Views>,
     clock: Clock,
+    /// How many reads have begun.
+    begun: AtomicU64,
+    reader: tokio::sync::Mutex<Reader>,
     /// The problem that was logged last.
     logged: Mutex<Option<String>>,
 }
 
+struct Reader {
+    limits: Limits,
+    reads: BackgroundRead<Result<View, OutOfFiles>>,
+    views: Views,
+    /// The number of the latest read.
+    number: u64,
+}
+
 impl Source {
-    /// `view` is what [`View::load`] gave for `path`, without a problem.
-    pub(super) fn new(path: PathBuf, view: View, fixed: Fixed, clock: Clock) -> Self {
+    /// `view` is what [`View::load`] gave for `path`, without a problem, and `file` what it says.
+    pub(super) fn new(path: PathBuf, view: View, file: &WebFile, transport: Transport, clock: Clock) -> Self {
+        let limits = Limits { http2: file.http2, transport, safeguards: Safeguard::of(file) };
+        let reads = BackgroundRead::new("web-config", READ_WAIT);
         let latest = Arc::new(view);
         let views = Views { usable: Arc::clone(&latest), latest, unusable_since: None };
-        Self { path, fixed, views: tokio::sync::Mutex::new(views), clock, logged: Mutex::default() }
+        let reader = Reader { limits, reads, views, number: 0 };
+        Self { path, clock, begun: AtomicU64::new(0), reader: reader.into(), logged: Mutex::default() }
     }
 
-    /// What the files say now. While too many files are open, what they said before.
-    pub(super) async fn read(&self) -> Arc<View> {
-        Arc::clone(&self.read_views().await.latest)
+    /// What a request is judged by: what the files say now, or why they cannot be used.
+    ///
+    /// # Errors
+    /// The problem stays for a second, or is in the log already.
+    pub(super) async fn for_request(&self) -> Result<Arc<View>, String> {
+        let judge = |views: &Views| match views.latest.request_problem() {
+            None => Ok(Arc::clone(&views.latest)),
+            Some(problem) => Err(problem),
+        };
+        self.settled(judge).await
     }
 
-    /// What a handshake uses: what the files say now, or the certificate and the key from before while they are renewed. While
-    /// nothing can be used, the files are read again for up to a second.
-    pub(super) async fn settled(&self) -> Arc<View> {
-        for _ in 1..ATTEMPTS {
-            let views = self.read_views().await;
-            if let Some(view) = views.for_handshake(self.clock.now()) {
-                return view;
+    /// What a handshake uses: what the files say now, or the certificate and the key from before while they are renewed.
+    ///
+    /// # Errors
+    /// As for a request.
+    pub(super) async fn for_handshake(&self) -> Result<Arc<View>, String> {
+        let judge = |views: &Views| {
+            let view = views.for_handshake(self.clock.now());
+            view.ok_or_else(|| views.latest.problem().unwrap_or_default())
+        };
+        self.settled(judge).await
+    }
+
+    /// Reads the files again for up to a second, until `judge` finds a view in them.
+    async fn settled(
+        &self,
+        judge: impl Fn(&Views) -> Result<Arc<View>, String>,
+    ) -> Result<Arc<View>, String> {
+        let mut attempts = 1;
+        loop {
+            let found = judge(&self.read().await.views);
+            match &found {
+                Err(problem) if attempts < ATTEMPTS && self.logged().as_ref() != Some(problem) => {}
+                _ => return found,
             }
-            drop(views);
+            attempts += 1;
             tokio::time::sleep(RETRY_WAIT).await;
         }
-        self.read().await
     }
 
-    async fn read_views(&self) -> MutexGuard<'_, Views> {
-        let mut views = self.views.lock().await;
-        let (path, known, fixed) = (self.path.clone(), Arc::clone(&views.latest), self.fixed);
-        let read = tokio::task::spawn_blocking(move || View::read(&path, Some((&known, fixed)))).await;
-        // The outer error means that the process ends.
-        if let Ok(Ok(view)) = read {
-            views.read(view, self.clock.now());
+    /// Reads what the files say now, or waits for a read that begins after this call: calls that wait at the same time share one.
+    /// While too many files are open, what they said before stays.
+    async fn read(&self) -> tokio::sync::MutexGuard<'_, Reader> {
+        let begun_before = self.begun.load(Ordering::SeqCst);
+        let mut reader = self.reader.lock().await;
+        if reader.number <= begun_before {
+            let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+            reader.read(&self.path, &self.clock).await;
+            reader.number = number;
         }
-        views
+        reader
     }
 
     /// Logs a problem once, and that it is over.
     pub(super) fn log(&self, problem: Option<String>) {
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logged = self.logged();
         if *logged == problem {
             return;
         }
@@ -225,89 +299,33 @@ impl Source {
         }
         *logged = problem;
     }
+
+    fn logged(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.logged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reader {
+    async fn read(&mut self, path: &Path, clock: &Clock) {
+        // A read that began earlier may have seen files that have changed since.
+        let view = match self.reads.discard_earlier().await {
+            Err(reason) => View::unreadable(reason),
+            Ok(()) => {
+                let (path, known, limits) =
+                    (path.to_owned(), Arc::clone(&self.views.latest), self.limits.clone());
+                match self.reads.read(move || View::read(&path, Some((&known, &limits)))).await {
+                    Ok(Ok(view)) => view,
+                    Ok(Err(OutOfFiles)) => return,
+                    Err(reason) => View::unreadable(reason),
+                }
+            }
+        };
+        if let (None, Ok(file)) = (view.problem(), &view.file) {
+            self.limits.safeguards = Safeguard::of(file);
+        }
+        self.views.read(view, clock.now());
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use rcgen::{CertifiedKey, generate_simple_self_signed};
-
-    use super::*;
-
-    const CONFIG: &str = "tls_server_config:\n  cert_file: crt\n  key_file: key\n  client_ca_file: ca\n  \
-                          client_auth_type: RequireAndVerifyClientCert\n";
-
-    /// A certificate and its key as PEM.
-    fn pair() -> [String; 2] {
-        let CertifiedKey { cert, signing_key } =
-            generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        [cert.pem(), signing_key.serialize_pem()]
-    }
-
-    fn at(millis: u64) -> Instant {
-        Instant::after_start(Duration::from_millis(millis))
-    }
-
-    #[test]
-    fn the_pair_from_before_is_used_for_a_second_if_nothing_else_changed() {
-        let ([cert, key], [new_cert, new_key], [ca, _], [other_ca, _]) = (pair(), pair(), pair(), pair());
-        let others = CONFIG.replace("RequireAndVerify", "Require");
-        let good = [("web", CONFIG), ("crt", &cert), ("key", &key), ("ca", &ca)];
-        /// Which view a handshake gets.
-        #[derive(Debug, PartialEq, Eq)]
-        enum Used {
-            Latest,
-            Before,
-            None,
-        }
-        type Changes<'a> = &'a [(&'a str, &'a str)];
-        let cases: [(&str, Changes<'_>, u64, Used); 12] = [
-            ("nothing changed", &[], 0, Used::Latest),
-            ("the new certificate alone", &[("crt", &new_cert)], 0, Used::Before),
-            ("for almost a second", &[("crt", &new_cert)], 999, Used::Before),
-            ("for a second", &[("crt", &new_cert)], 1_000, Used::None),
-            ("the new key alone", &[("key", &new_key)], 0, Used::Before),
-            ("a certificate that is not written yet", &[("crt", "")], 0, Used::Before),
-            ("both", &[("crt", &new_cert), ("key", &new_key)], 0, Used::Latest),
-            ("another CA", &[("ca", &other_ca)], 0, Used::Latest),
-            (
-                "another CA, and the new certificate alone",
-                &[("ca", &other_ca), ("crt", &new_cert)],
-                0,
-                Used::None,
-            ),
-            ("a CA that cannot be read", &[("ca", "junk")], 0, Used::None),
-            (
-                "another policy, and the new certificate alone",
-                &[("web", &others), ("crt", &new_cert)],
-                0,
-                Used::None,
-            ),
-            ("a file that broke", &[("web", "junk")], 0, Used::None),
-        ];
-        for (name, changes, millis, wanted) in cases {
-            let directory = tempfile::tempdir().unwrap();
-            let path = directory.path().join("web");
-            let write =
-                |(file, text): &(&str, &str)| std::fs::write(directory.path().join(file), text).unwrap();
-            good.iter().for_each(write);
-            let before = Arc::new(View::load(&path));
-            let fixed = Fixed { http2: Http2::On, protection: Protection::On };
-            let mut views = Views { latest: Arc::clone(&before), usable: before, unusable_since: None };
-            changes.iter().for_each(write);
-            // The change is seen at the first of two readings.
-            for seen in [5_000, 5_000 + millis] {
-                let read = View::read(&path, Some((&views.latest, fixed))).unwrap();
-                views.read(read, at(seen));
-            }
-            let used = match views.for_handshake(at(5_000 + millis)) {
-                Some(view) if Arc::ptr_eq(&view, &views.latest) => Used::Latest,
-                Some(view) if Arc::ptr_eq(&view, &views.usable) => Used::Before,
-                _ => Used::None,
-            };
-            assert_eq!(used, wanted, "{name}");
-            good.iter().for_each(write);
-            views.read(View::read(&path, Some((&views.latest, fixed))).unwrap(), at(9_000));
-            assert!(views.for_handshake(at(9_000)).is_some() && views.unusable_since.is_none(), "{name}");
-        }
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::NoServerSessionStorage;
 use rustls::{InconsistentKeys, ServerConfig};
 use secrecy::{ExposeSecret as _, SecretSlice};
 
@@ -18,10 +19,15 @@ use super::file::{Pem, TlsSettings};
 use super::policy::{ClientAuth, Http2, Preference};
 use crate::config::read_regular_file;
 use crate::http::is_out_of_files;
+use crate::http::session::ClientPolicy;
 use crate::http::tls::{HTTP1, HTTP2};
 
 /// A chain of certificates takes some 10 kB, a bundle of CAs 250 kB. A longer file cannot be either.
 const LONGEST_PEM: u64 = 1 << 20;
+
+/// What is wrong with a key that is none of these. The text continues a sentence that begins with the name of the file.
+const SUPPORTED_KEYS: &str = "has a private key of a kind that is not supported; it must be ECDSA on the curve P-256 or P-384, \
+    Ed25519, or RSA with 2048 to 4096 bits";
 
 /// The TLS that the files make up at one time.
 #[derive(Debug)]
@@ -67,33 +73,39 @@ pub(super) struct Digests {
     pub(super) client_ca: Vec<u8>,
 }
 
-struct Material {
+/// The bytes of one setting.
+pub(super) struct Material {
     /// What it is called in messages.
     name: String,
     bytes: SecretSlice<u8>,
 }
 
 impl Materials {
-    /// Reads the files, which may block.
+    /// Reads the CAs of client certificates, which may block; `None` if the settings name none.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(super) fn client_ca(settings: &TlsSettings) -> Result<Option<Material>, Error> {
+        let client_ca = settings.client_ca.as_ref();
+        client_ca.map(|pem| Material::read("tls_server_config.client_ca", pem)).transpose()
+    }
+
+    /// Reads the other files, which may block.
     ///
     /// # Errors
     /// A file cannot be read.
-    pub(super) fn read(settings: &TlsSettings) -> Result<Self, Error> {
+    pub(super) fn read(settings: &TlsSettings, client_ca: Option<Material>) -> Result<Self, Error> {
         Ok(Self {
             cert: Material::read("tls_server_config.cert", &settings.cert)?,
             key: Material::read("tls_server_config.key", &settings.key)?,
-            client_ca: settings
-                .client_ca
-                .as_ref()
-                .map(|pem| Material::read("tls_server_config.client_ca", pem))
-                .transpose()?,
+            client_ca,
         })
     }
 
     pub(super) fn digests(&self) -> Digests {
         Digests {
-            pair: digest(&[&self.cert, &self.key]),
-            client_ca: digest(&self.client_ca.iter().collect::<Vec<_>>()),
+            pair: digest_of([&self.cert, &self.key].map(|material| material.bytes.expose_secret())),
+            client_ca: digest_of(self.client_ca.iter().map(|material| material.bytes.expose_secret())),
         }
     }
 
@@ -106,28 +118,37 @@ impl Materials {
         let leaf = chain.first().ok_or_else(|| self.cert.refuse("has no certificate"))?;
         let leaf = leaf.clone();
         let certificate = Certificate::parse(&leaf).map_err(|reason| self.cert.unusable(reason))?;
-        let provider = CryptoProvider {
+        let provider = Arc::new(CryptoProvider {
             cipher_suites: settings.suites.supported(),
             kx_groups: settings.curves.supported(),
             ..default_provider()
-        };
+        });
         let refuse = |error: rustls::Error| match error {
             rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => Error::Mismatch,
             error => Error::Settings(error.to_string()),
         };
-        let builder = ServerConfig::builder_with_provider(Arc::new(provider))
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&settings.versions.supported())
             .map_err(refuse)?;
         let builder = match settings.client_auth {
             ClientAuth::None => builder.with_no_client_auth(),
             policy => builder.with_client_cert_verifier(Arc::new(self.verifier(settings, policy)?)),
         };
-        let mut config = builder.with_single_cert(chain, self.key.private_key()?).map_err(refuse)?;
+        let key = self.key.private_key()?;
+        if provider.key_provider.load_private_key(key.clone_key()).is_err() {
+            return Err(self.key.refuse(SUPPORTED_KEYS));
+        }
+        let mut config = builder.with_single_cert(chain, key).map_err(refuse)?;
         config.ignore_client_order = settings.preference == Preference::Server;
         config.alpn_protocols = match http2 {
             Http2::On => vec![HTTP2.to_vec(), HTTP1.to_vec()],
             Http2::Off => vec![HTTP1.to_vec()],
         };
+        if settings.client_auth != ClientAuth::None {
+            // A session that is resumed is not verified again: an expired certificate would go on for ever.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
         Ok(Tls { config: Arc::new(config), leaf, certificate })
     }
 
@@ -146,6 +167,25 @@ impl Materials {
         Verifier::new(policy, anchors, settings.allowed_sans.clone())
             .map_err(|reason| Error::Content { name: name.to_owned(), reason })
     }
+}
+
+impl TlsSettings {
+    /// How clients are judged, with these CAs.
+    pub(super) fn client_policy(&self, client_ca: Option<&Material>) -> ClientPolicy {
+        let settings = format!("{:?} {:?} {:?}", self.client_auth, self.allowed_sans, self.versions);
+        let client_ca = client_ca.map_or(&[][..], |material| material.bytes.expose_secret());
+        ClientPolicy(digest_of([settings.as_bytes(), client_ca]))
+    }
+}
+
+fn digest_of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        // The lengths keep apart bytes that moved from one part to the next.
+        context.update(&(part.len() as u64).to_le_bytes());
+        context.update(part);
+    }
+    context.finish().as_ref().to_vec()
 }
 
 impl Material {
@@ -186,17 +226,6 @@ impl Material {
     fn unusable(&self, reason: Unusable) -> Error {
         self.refuse(&reason.to_string())
     }
-}
-
-fn digest(materials: &[&Material]) -> Vec<u8> {
-    let mut context = digest::Context::new(&digest::SHA256);
-    for material in materials {
-        let bytes = material.bytes.expose_secret();
-        // The lengths keep apart bytes that moved from one file to the next.
-        context.update(&(bytes.len() as u64).to_le_bytes());
-        context.update(bytes);
-    }
-    context.finish().as_ref().to_vec()
 }
 
 /// Reads a regular file: a pipe, named by mistake, would stop every request.

@@ -125,7 +125,8 @@ mod tests {
     #[test]
     fn peers_and_their_connections_take_turns() {
         let (a, b, c) = ("10.0.0.1", "10.0.0.2", "10.0.0.3");
-        let cases: [(&str, &[Login], &[usize], &[Login]); 6] = [
+        type Logins<'a> = &'a [Login];
+        let cases: [(&str, Logins<'_>, &[usize], Logins<'_>); 6] = [
             ("one", &[Login(a, 1)], &[], &[Login(a, 1)]),
             (
                 "the peer that came last waits for one of each other",

@@ -175,6 +175,7 @@ fn a_syntax_error_ends_the_list_with_its_line_and_column() {
             "permission": null, "seconds": null,
         }],
         "totals": {"accounts": 0, "checks": 1, "passed": 0, "warning": 0, "failed": 1, "skipped": 0},
+        "web": null,
     });
     let mut found = document;
     found["errors"][0]["file"] = json!(place.file());

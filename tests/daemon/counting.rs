@@ -830,7 +830,13 @@ fn an_event_of_an_unknown_behavior_is_counted_after_one_reading_of_the_behaviors
 #[test]
 fn the_same_id_with_a_time_of_another_precision_is_one_event() {
     let precise = |id: &str| Event { timestamp: at(10) + Duration::from_millis(123), ..event(id, 10) };
-    for (first, then) in [(event("a", 10), precise("a")), (precise("a"), event("a", 10))] {
+    let late = Event { timestamp: at(9) + Duration::from_millis(900), ..event("a", 9) };
+    for (first, then) in [
+        (event("a", 10), precise("a")),
+        (precise("a"), event("a", 10)),
+        (event("a", 10), late.clone()),
+        (late, event("a", 10)),
+    ] {
         let mut upstream = Upstream::with_users(1);
         upstream.happens(1, "a", 10);
         upstream.risk(1).events = vec![first];
@@ -839,6 +845,56 @@ fn the_same_id_with_a_time_of_another_precision_is_one_event() {
         upstream.risk(1).events = vec![then.clone(), event("b", 70), precise("c"), event("c", 10)];
         upstream.pass(60);
         assert_eq!((upstream.counted(), upstream.lost()), (3, vec![]), "then {:?}", then.timestamp);
+    }
+}
+
+#[test]
+fn an_event_that_is_listed_now_with_and_now_without_its_id_is_one_event() {
+    let without_id = |event: &Event| Event { id: String::new(), ..event.clone() };
+    let mut upstream = Upstream::with_users(1);
+    for (id, second) in [("a", 10), ("b", 10), ("c", 20)] {
+        upstream.happens(1, id, second);
+    }
+    upstream.pass(60);
+    let counted = upstream.risk(1).events.clone();
+    // All without their ids, and one more.
+    upstream.happens(1, "d", 70);
+    let all = upstream.risk(1).events.clone();
+    upstream.risk(1).events = all.iter().map(without_id).collect();
+    upstream.pass(60);
+    assert_eq!((upstream.counted(), upstream.lost()), (4, vec![]));
+    // All with their ids, and one more, whose time is that of an event without an id.
+    upstream.happens(1, "e", 130);
+    upstream.risk(1).events = all.clone();
+    upstream.risk(1).events.push(event("e", 130));
+    upstream.pass(60);
+    assert_eq!((upstream.counted(), upstream.lost()), (5, vec![]));
+    // Some with and some without.
+    upstream.happens(1, "f", 190);
+    upstream.risk(1).events = vec![without_id(&counted[0]), counted[1].clone(), without_id(&counted[2])];
+    upstream.risk(1).events.extend([all[3].clone(), event("e", 130), without_id(&event("f", 190))]);
+    upstream.pass(60);
+    assert_eq!((upstream.counted(), upstream.lost()), (6, vec![]));
+}
+
+#[test]
+fn a_reset_with_a_time_of_another_precision_is_the_same_reset() {
+    let millis = Duration::from_millis;
+    for (first, then, wanted) in [
+        (at(30), at(30) + millis(400), 1),
+        (at(30) + millis(600), at(31), 1),
+        (at(30) + millis(100), at(30) + millis(400), 2),
+        (at(30), at(31), 2),
+    ] {
+        let mut upstream = Upstream::with_users(1);
+        upstream.happens(1, "a", 10);
+        upstream.pass(60);
+        for (number, reset) in [(1, first), (2, then)] {
+            upstream.risk(1).last_reset = Some(reset);
+            upstream.happens(1, &format!("after {number}"), 60 * number);
+            upstream.pass(60);
+        }
+        assert_eq!(upstream.snapshot().totals.resets, wanted, "{first:?} {then:?}");
     }
 }
 

@@ -88,6 +88,10 @@ fn snapshots() -> [Arc<Snapshot>; 2] {
 }
 
 async fn exporter_with(live_page: LivePage, lifecycle: Lifecycle) -> Exporter {
+    exporter_on("127.0.0.1:0", live_page, lifecycle).await
+}
+
+async fn exporter_on(listen: &str, live_page: LivePage, lifecycle: Lifecycle) -> Exporter {
     let clock = Clock::scaled(Timestamp::from_seconds(1_795_219_230), 1.0);
     let snapshots = snapshots();
     let exposition = Arc::new(Encoder::new().encode(&snapshots, &Form::ALL.into()));
@@ -109,8 +113,8 @@ async fn exporter_with(live_page: LivePage, lifecycle: Lifecycle) -> Exporter {
         metrics_path: "/metrics".to_owned(),
         allowed_hosts: vec!["exporter.internal".to_owned()],
     };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind(listen).await.unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], listener.local_addr().unwrap().port()));
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(server::run(listener, parts, async {
         let _ = stopped.await;
@@ -219,7 +223,7 @@ async fn a_reload_is_a_post_or_put_where_it_is_enabled_and_answers_with_its_resu
         let answer = ask(exporter.address, method, "/-/reload", "Content-Length: 0\r\n").await;
         (answer.status().to_owned(), answer.header("allow").map(str::to_owned), answer.text().to_owned())
     };
-    let refused = "reloading over HTTP is off; --web.enable-lifecycle turns it on\n";
+    let refused = "reloading over HTTP is off; serve --web.enable-lifecycle turns it on\n";
     for method in ["POST", "PUT"] {
         assert_eq!(reload(&off, method).await, ("403".to_owned(), None, refused.to_owned()));
     }
@@ -350,21 +354,25 @@ async fn with_the_live_page_off_only_its_paths_are_gone() {
 }
 
 #[tokio::test]
-async fn a_page_of_another_site_cannot_read_a_loopback_listener_through_its_own_name() {
-    let exporter = exporter().await;
-    for (host, status) in [
-        ("localhost", "200"),
-        ("127.0.0.1:10069", "200"),
-        ("exporter.internal", "200"),
-        ("attacker.example", "421"),
-        ("attacker.example:10069", "421"),
-    ] {
-        for path in ["/metrics", "/", "/api/v1/status", "/-/healthy"] {
-            let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-            let answer = exchange(exporter.address, &request).await;
-            assert_eq!(answer.status(), status, "{host} {path}");
-            assert_eq!(answer.header("cross-origin-resource-policy"), Some("same-origin"), "{host} {path}");
-            assert_eq!(answer.text().contains("web.allowed_hosts"), status == "421", "{host} {path}");
+async fn a_page_of_another_site_cannot_read_over_loopback_through_its_own_name() {
+    // A socket for all interfaces is reached over loopback too.
+    for listen in ["127.0.0.1:0", "0.0.0.0:0"] {
+        let exporter = exporter_on(listen, LivePage::On, Lifecycle::Disabled).await;
+        for (host, status) in [
+            ("localhost", "200"),
+            ("127.0.0.1:10069", "200"),
+            ("exporter.internal", "200"),
+            ("attacker.example", "421"),
+            ("attacker.example:10069", "421"),
+        ] {
+            for path in ["/metrics", "/", "/api/v1/status", "/-/healthy"] {
+                let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+                let answer = exchange(exporter.address, &request).await;
+                assert_eq!(answer.status(), status, "{listen} {host} {path}");
+                let policy = answer.header("cross-origin-resource-policy");
+                assert_eq!(policy, Some("same-origin"), "{host} {path}");
+                assert_eq!(answer.text().contains("web.allowed_hosts"), status == "421", "{host} {path}");
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 mod certificates;
 mod configuration;
 mod guard;
+mod kept;
 mod listeners;
 mod process;
 mod rig;

@@ -18,7 +18,7 @@ from pathlib import Path
 import bcrypt
 import renewal
 import yaml
-from rig import Place, downloaded, ours, theirs
+from rig import NEW_KEY, Place, downloaded, ours, theirs
 
 HERE = Path(__file__).resolve().parent
 
@@ -74,6 +74,8 @@ def main() -> None:
         place.issue("server", "server-ca", "IP:127.0.0.1,DNS:localhost")
         place.issue("known", "client-ca", "DNS:client.test")
         place.issue("unknown", "other-ca", "DNS:client.test")
+        p521 = NEW_KEY.replace("prime256v1", "secp521r1")
+        place.openssl(f"req -x509 {p521} -days 30 -keyout p521.key -out p521.crt -subj /CN=localhost")
         # What `openssl req -x509` makes is marked as a CA.
         place.authority("own")
         place.version_1("old")

@@ -188,7 +188,7 @@ impl Element for Event {
     }
 
     fn key(&self) -> impl Eq + Hash {
-        (self.id.as_str(), self.timestamp)
+        (self.identifier(), self.timestamp)
     }
 
     fn heap_bytes(&self) -> usize {
@@ -258,7 +258,7 @@ fn keep_first<E: Element>(elements: &mut Vec<E>) {
 
 /// Reads an event; `other` must skip or read the value of any other key.
 ///
-/// An event without an id is identified by its behavior and its time.
+/// An event without an id is identified by its behavior and its time; its id is empty.
 fn event<'a>(
     cursor: &mut Cursor<'a>,
     odd: &mut Odd,
@@ -285,10 +285,10 @@ fn event<'a>(
     })?;
     let id = match id {
         Field::Good(id) if id.len() > MAX_ID => Field::Odd(Found::TooLong),
-        Field::Odd(Found::Absent | Found::Null) => match &name {
-            Field::Good(name) => Field::Good(name.clone()),
-            Field::Odd(_) => id,
-        },
+        Field::Odd(found @ (Found::Absent | Found::Null)) if matches!(name, Field::Good(_)) => {
+            odd.push("id", found);
+            Field::Good(Cow::Borrowed(""))
+        }
         id => id,
     };
     // Not a reason to reject an event, so it counts as the most dangerous level.

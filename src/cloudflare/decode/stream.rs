@@ -480,9 +480,10 @@ pub(super) mod tests {
                 event("a", "imp_travel", Level::Low, "2019-12-27T18:11:19.117Z"),
                 event("bA", "", Level::Unknown, "2019-12-27T18:11:19Z"),
                 event("7", "n", Level::Unknown, "2019-12-27T18:11:19Z"),
+                event("c", "", Level::Unknown, "2019-12-27T18:11:19Z"),
             ]
         );
-        assert_eq!(listing.anonymous, 2);
+        assert_eq!(listing.anonymous, 1);
     }
 
     #[test]

@@ -183,6 +183,11 @@ impl<E: Element> Accumulator<E> {
         self
     }
 
+    /// Whether as many elements arrived as the server counts, which may be those of a page.
+    pub(super) fn reached_total(&self) -> bool {
+        self.last.total_count == Some(self.received as u64)
+    }
+
     /// Whether the server counted more elements than one page has, and these are all of them.
     pub(super) fn kept_its_promise(&self) -> bool {
         self.promised.is_some_and(|total| self.counts().contains(&total))

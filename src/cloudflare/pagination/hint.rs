@@ -69,8 +69,8 @@ impl Progress<'_> {
         // A server may repeat the size that was asked for and grant less, and may name a size that it does not use.
         let named = self.info.per_page.filter(|size| Some(*size) != asked && *size >= rows);
         let largest = self.facts.largest_page as u64;
-        let is_known_end =
-            self.info.total_count == Some(rows) || self.facts.page_numbers == PageNumbers::Ignored;
+        let is_total = self.info.total_count == Some(rows) && self.facts.totals != Totals::OfPages;
+        let is_known_end = is_total || self.facts.page_numbers == PageNumbers::Ignored;
         match named {
             Some(size) => (size == rows).then_some(ContinuationHint::FullPage),
             None if asked == Some(rows) => Some(ContinuationHint::FullPage),
@@ -96,6 +96,7 @@ mod tests {
         let none = Facts::default();
         let at_most = |largest_page| Facts { largest_page, page_numbers: PageNumbers::Used, ..none };
         let unpaged = |largest_page| Facts { largest_page, page_numbers: PageNumbers::Ignored, ..none };
+        let of_pages = Facts { totals: Totals::OfPages, ..at_most(20) };
         let proven = Facts { totals: Totals::Proven, ..none };
         let info = |per_page, total_count| PageInfo { per_page, total_count, ..PageInfo::default() };
         let pages = |total_pages| PageInfo { total_pages: Some(total_pages), ..PageInfo::default() };
@@ -125,6 +126,7 @@ mod tests {
             (21, None, info(None, None), unpaged(20), Some(ContinuationHint::UnknownSize)),
             (20, None, info(None, Some(20)), at_most(20), None),
             (21, None, info(None, Some(21)), at_most(20), Some(ContinuationHint::UnknownSize)),
+            (20, None, info(None, Some(20)), of_pages, Some(ContinuationHint::UnknownSize)),
             (21, None, info(None, Some(21)), proven, None),
             // A total of one page beats no cursor.
             (20, None, pointing(Some(20), None), none, Some(ContinuationHint::Pointer)),
@@ -174,6 +176,31 @@ mod tests {
                 facts,
             };
             assert_eq!(progress.hint(), wanted, "{progress:?}");
+        }
+    }
+
+    #[test]
+    fn a_total_that_was_larger_than_a_page_counts_the_list() {
+        for (promised, wanted) in [
+            (Some(60), None),
+            (Some(70), Some(ContinuationHint::UnknownSize)),
+            (None, Some(ContinuationHint::UnknownSize)),
+        ] {
+            let info = PageInfo { total_count: Some(60), ..PageInfo::default() };
+            let (page, asked, link, facts) = (1, Some(1_000), None, Facts::default());
+            let (received, last_page, largest_page) = (60, 60, 60);
+            let progress = Progress {
+                info: &info,
+                link,
+                page,
+                asked,
+                received,
+                last_page,
+                largest_page,
+                promised,
+                facts,
+            };
+            assert_eq!(progress.hint(), wanted, "{promised:?}");
         }
     }
 }

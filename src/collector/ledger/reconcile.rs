@@ -29,8 +29,8 @@ impl Ledger {
         let known = self.records.get(&id);
         let mut record = known.cloned().unwrap_or_default();
         let newer_reset = risk.last_reset.filter(|&reset| {
-            let is_new = record.last_reset.is_none_or(|stored| reset > stored);
-            is_new && reset <= date + CLOCK_SKEW && reset >= EARLIEST_RESET
+            let is_new = |stored| reset > stored && !is_rounded(stored, reset);
+            record.last_reset.is_none_or(is_new) && reset <= date + CLOCK_SKEW && reset >= EARLIEST_RESET
         });
         let counted_reset = newer_reset.filter(|&reset| reset > self.floor_of(id));
         let ListedEvents { new, listed, too_far_ahead } = self.find_new(id, &record, &risk.events, date);
@@ -173,9 +173,8 @@ impl Ledger {
         let floor = self.floor_of(id).max(record.floor.unwrap_or(Timestamp::from_millis(i64::MIN)));
         let mut room = record.room_in_future(date);
         let mut found = ListedEvents { new: Vec::new(), listed: HashSet::new(), too_far_ahead: 0 };
-        let mut times = EventTimes::default();
-        for event in events {
-            let key = self.key_of_listed(id, event, record, &found.listed, &mut times);
+        let keys = self.keys_of_listed(id, events, record);
+        for (event, key) in events.iter().zip(keys) {
             let is_first = found.listed.insert(key);
             if !is_first || event.timestamp <= floor || record.has(key) {
                 continue;
@@ -194,61 +193,130 @@ impl Ledger {
 }
 
 impl Ledger {
-    /// The key of a listed event. If the same id was counted or listed before with the time in another precision, it is the
-    /// key of that event.
-    fn key_of_listed(
-        &self,
-        user: UserId,
-        event: &Event,
-        record: &Record,
-        listed: &HashSet<u64>,
-        times: &mut EventTimes,
-    ) -> u64 {
+    /// The keys of listed events, in their order.
+    fn keys_of_listed(&self, user: UserId, events: &[Event], record: &Record) -> Vec<u64> {
+        let mut known = KnownEvents { record, listed: HashSet::new(), times: None, by_time: None };
+        let mut keys = vec![0; events.len()];
+        // An event without an id can be any counted event of its time, except for those that are listed with their id.
+        for has_id in [true, false] {
+            for (event, key) in
+                events.iter().zip(&mut keys).filter(|(event, _)| event.id.is_empty() != has_id)
+            {
+                *key = match has_id {
+                    true => self.key_with_id(user, event, &mut known),
+                    false => self.key_without_id(user, event, &mut known),
+                };
+                known.listed.insert(*key);
+            }
+        }
+        keys
+    }
+
+    /// If the same id was counted or listed before with the time in another precision, or the event was counted without its
+    /// id, it is the key of that event.
+    fn key_with_id(&self, user: UserId, event: &Event, known: &mut KnownEvents<'_>) -> u64 {
         let key = self.key(user, &event.id, event.timestamp);
-        if record.has(key) || listed.contains(&key) {
+        if known.has(key) {
             return key;
         }
-        let others = times.in_second_of(event.timestamp, record);
-        let is_known = |key: &u64| record.has(*key) || listed.contains(key);
-        let other = others
-            .iter()
-            .filter(|at| is_whole_second(**at) != is_whole_second(event.timestamp))
-            .map(|at| self.key(user, &event.id, *at))
-            .find(is_known);
-        if !others.contains(&event.timestamp) {
-            others.push(event.timestamp);
+        let in_other_precision = known.near(event.timestamp);
+        let mut others = in_other_precision.into_iter().map(|at| self.key(user, &event.id, at));
+        let other = others.find(|key| known.has(*key));
+        known.list(event.timestamp);
+        let without_id = self.key(user, &event.name, event.timestamp);
+        let is_without_id = known.record.has(without_id) && !known.listed.contains(&without_id);
+        other.or(is_without_id.then_some(without_id)).unwrap_or(key)
+    }
+
+    /// If an event of this time was counted that is not listed with its id, it is the key of that event.
+    fn key_without_id(&self, user: UserId, event: &Event, known: &mut KnownEvents<'_>) -> u64 {
+        let key = self.key(user, event.identifier(), event.timestamp);
+        if known.has(key) {
+            return key;
         }
-        other.unwrap_or(key)
+        known.counted_at(event.timestamp).unwrap_or(key)
     }
 }
 
-/// The times of counted and listed events, by second, each once: thousands of events may have the same time. They are
-/// collected once an unknown event is listed.
-#[derive(Default)]
-struct EventTimes(Option<HashMap<i64, Vec<Timestamp>>>);
+/// The counted events of a user, and those that were found in a list so far.
+struct KnownEvents<'a> {
+    record: &'a Record,
+    listed: HashSet<u64>,
+    /// The times of all these events by second, each once: thousands of events may have the same time. Collected once an
+    /// unknown event is listed.
+    times: Option<HashMap<i64, Vec<Timestamp>>>,
+    /// The keys of the counted events by time. Collected once an event without an id is listed.
+    by_time: Option<HashMap<Timestamp, Vec<u64>>>,
+}
 
-impl EventTimes {
-    fn in_second_of(&mut self, at: Timestamp, record: &Record) -> &mut Vec<Timestamp> {
-        let times = self.0.get_or_insert_with(|| {
+impl KnownEvents<'_> {
+    fn has(&self, key: u64) -> bool {
+        self.record.has(key) || self.listed.contains(&key)
+    }
+
+    /// The times that may be this one in another precision.
+    fn near(&mut self, at: Timestamp) -> Vec<Timestamp> {
+        let times = self.times();
+        let seconds = [-1, 0, 1].map(|step| second(at) + step);
+        let near = seconds.iter().filter_map(|second| times.get(second)).flatten();
+        near.filter(|other| is_rounded(**other, at)).copied().collect()
+    }
+
+    /// Adds the time of a listed event.
+    fn list(&mut self, at: Timestamp) {
+        let of_second = self.times().entry(second(at)).or_default();
+        if !of_second.contains(&at) {
+            of_second.push(at);
+        }
+    }
+
+    fn times(&mut self) -> &mut HashMap<i64, Vec<Timestamp>> {
+        self.times.get_or_insert_with(|| {
             let mut times: HashMap<i64, Vec<Timestamp>> = HashMap::new();
-            for counted in &record.keys {
+            for counted in &self.record.keys {
                 let of_second = times.entry(second(counted.at)).or_default();
                 if !of_second.contains(&counted.at) {
                     of_second.push(counted.at);
                 }
             }
             times
-        });
-        times.entry(second(at)).or_default()
+        })
     }
+
+    /// A counted event of this time that was not found in the list.
+    fn counted_at(&mut self, at: Timestamp) -> Option<u64> {
+        let by_time = self.by_time.get_or_insert_with(|| {
+            let mut by_time: HashMap<Timestamp, Vec<u64>> = HashMap::new();
+            for counted in &self.record.keys {
+                by_time.entry(counted.at).or_default().push(counted.key);
+            }
+            by_time
+        });
+        let keys = by_time.get_mut(&at)?;
+        while let Some(key) = keys.pop() {
+            if !self.listed.contains(&key) {
+                return Some(key);
+            }
+        }
+        None
+    }
+}
+
+/// Whether two different times may be the same one, once with and once without its fraction of a second, which was cut off or
+/// rounded.
+fn is_rounded(one: Timestamp, other: Timestamp) -> bool {
+    let is_whole = |at: Timestamp| at.millis().rem_euclid(1_000) == 0;
+    let (whole, precise) = match (is_whole(one), is_whole(other)) {
+        (true, false) => (one, other),
+        (false, true) => (other, one),
+        (true, true) | (false, false) => return false,
+    };
+    let rounded = (precise.millis() + 500).div_euclid(1_000);
+    [second(precise), rounded].contains(&second(whole))
 }
 
 fn second(at: Timestamp) -> i64 {
     at.millis().div_euclid(1_000)
-}
-
-fn is_whole_second(at: Timestamp) -> bool {
-    at.millis().rem_euclid(1_000) == 0
 }
 
 /// A user's listed events, compared with the counted ones.

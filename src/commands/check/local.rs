@@ -9,7 +9,7 @@ use crate::cloudflare::SetupError;
 use crate::cloudflare::surroundings::{self, Anchors, Judged};
 use crate::commands::terminal::counted;
 use crate::config::{Account, Error, Mistakes, Offline, Outline};
-use crate::web::Checked;
+use crate::web::{Checked, Summary};
 
 /// What can be said of a valid configuration without a network and without a secret, and what was not checked. `beside` is
 /// what is said of other things.
@@ -42,8 +42,8 @@ pub(super) fn configuration(accounts: usize, warnings: &[String]) -> Vec<Finding
 }
 
 /// A web configuration that can be used.
-pub(super) fn web(checked: &Checked) -> Vec<Finding> {
-    valid(Subject::WebConfiguration, "can be used".to_owned(), checked.summary().warnings())
+pub(super) fn web(summary: &Summary) -> Vec<Finding> {
+    valid(Subject::WebConfiguration, "can be used".to_owned(), summary.warnings())
 }
 
 /// A web configuration, if it is here, without the certificates and keys that it names.

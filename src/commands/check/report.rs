@@ -11,6 +11,7 @@ use crate::commands::terminal::counted;
 use crate::commands::terminal::table::{json, table};
 use crate::config;
 use crate::model::Resource;
+use crate::web::Summary;
 
 /// What was found.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub struct Report {
     mode: Mode,
     findings: Vec<Finding>,
     /// What the web configuration does, in a few lines.
-    web: Option<String>,
+    web: Option<Summary>,
     /// What is wrong with the configuration, so that nothing else could be checked.
     mistakes: Option<config::Error>,
 }
@@ -161,9 +162,9 @@ impl Report {
         Self { mode, findings, web: None, mistakes: Some(mistakes) }
     }
 
-    /// The report with what the web configuration does, in a few lines.
-    pub(super) fn with_web(self, web: String) -> Self {
-        Self { web: Some(web), ..self }
+    /// The report with what the web configuration does, if there is one.
+    pub(super) fn with_web(self, web: Option<Summary>) -> Self {
+        Self { web, ..self }
     }
 
     /// The number of failed checks.
@@ -196,7 +197,8 @@ impl Report {
         }
         let same = |one: &Finding, other: &Finding| one.table() == other.table();
         let tables = self.findings.chunk_by(same).map(|findings| render_table(findings, colour, width));
-        let parts = tables.chain(self.web.clone()).chain([format!("{}\n", self.totals())]);
+        let web = self.web.iter().map(Summary::to_string);
+        let parts = tables.chain(web).chain([format!("{}\n", self.totals())]);
         parts.collect::<Vec<_>>().join("\n")
     }
 
@@ -226,6 +228,7 @@ impl Report {
             errors: shown.iter().map(ErrorRow::new).collect(),
             omitted: self.mistakes() - shown.len(),
             checks: self.findings.iter().map(CheckRow::new).collect(),
+            web: self.web.as_ref(),
             totals: Totals {
                 accounts: self.accounts(),
                 checks: self.findings.len(),
@@ -245,6 +248,7 @@ struct Document<'a> {
     errors: Vec<ErrorRow<'a>>,
     omitted: usize,
     checks: Vec<CheckRow<'a>>,
+    web: Option<&'a Summary>,
     totals: Totals,
 }
 

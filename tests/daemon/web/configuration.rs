@@ -22,6 +22,7 @@ fn files_that_cannot_be_used_are_refused_with_their_name() {
         (TLS.replace("server.key", "none.key"), vec![], format!("cannot read none.key: {none}")),
         (TLS.replace("server.", "none."), vec![], format!("cannot read none.crt: {none}")),
         (TLS.replace("server.key", "."), vec![], "cannot read .: it is not a regular file".to_owned()),
+        (TLS.to_owned(), vec![("server.crt", P521_CERT), ("server.key", P521_KEY)], "server.key has a private key of a kind that is not supported; it must be ECDSA on the curve P-256 or P-384, Ed25519, or RSA with 2048 to 4096 bits".to_owned()),
         (inline("junk"), vec![], "tls_server_config.cert has no certificate in PEM form".to_owned()),
         (verified.clone(), vec![], format!("cannot read ca.crt: {none}")),
         (verified.clone(), vec![("ca.crt", "junk")], "ca.crt has no certificate in PEM form".to_owned()),
@@ -52,5 +53,20 @@ fn a_file_that_is_missing_or_not_text_is_refused() {
     assert_eq!(place.load().err().unwrap(), "the configuration file web.yaml is not UTF-8 text (byte 0)");
 }
 
+#[test]
+fn a_file_that_is_no_regular_one_is_refused_instead_of_waited_for() {
+    let place = Place::new("");
+    std::fs::remove_file(place.path()).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(place.path()).status().unwrap().success());
+    assert_eq!(
+        place.load().err().unwrap(),
+        "cannot read the configuration file web.yaml: it is not a regular file"
+    );
+}
+
 /// `openssl x509 -req` without a file of extensions.
 const VERSION_1: &str = include_str!("../../fixtures/x509-version-1.pem");
+
+/// `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:secp521r1 -nodes`.
+const P521_CERT: &str = include_str!("../../fixtures/p521.pem");
+const P521_KEY: &str = include_str!("../../fixtures/p521.key.pem");

@@ -113,9 +113,63 @@ async fn users_and_headers_change_with_the_file() {
     assert_eq!(status("anna", "secret").await, "401");
     assert_eq!(status("anna", "new").await, "200");
     assert_eq!(status("ben", "other").await, "401");
-    place.write("web.yaml", "http_server_config: {headers: {X-Frame-Options: deny}}");
-    let answer = get(exporter.address(), "/-/healthy", "").await.unwrap();
-    assert_eq!((answer.status(), answer.header("x-frame-options")), ("200", Some("deny")), "without users");
+    let with_header = "http_server_config: {headers: {X-Frame-Options: deny}}\n";
+    place.write("web.yaml", &format!("{with_header}basic_auth_users: {{anna: {}}}", hash()));
+    let answer = get(exporter.address(), "/-/healthy", &basic("anna", "secret")).await.unwrap();
+    assert_eq!((answer.status(), answer.header("x-frame-options")), ("200", Some("deny")));
+}
+
+#[tokio::test]
+async fn a_file_without_the_password_that_was_asked_for_opens_nothing() {
+    // Also one that got its users only after the start.
+    for begins_with in [users(), String::new()] {
+        let place = Place::new(&begins_with);
+        let exporter = place.serve().await;
+        place.write("web.yaml", &users());
+        for cut in ["", "# c\n", "basic_auth_users:\n", "{}", "---\n", "http_server_config: {http2: true}\n"]
+        {
+            let right = basic("anna", "secret");
+            assert_eq!(get(exporter.address(), "/metrics", &right).await.unwrap().status(), "200");
+            place.write("web.yaml", cut);
+            for login in ["", &right] {
+                let answer = get(exporter.address(), "/metrics", login).await.unwrap();
+                assert_eq!(answer.status(), "500", "{cut:?}");
+            }
+            place.write("web.yaml", &users());
+        }
+        // One of several users may go.
+        place.write("web.yaml", &format!("basic_auth_users: {{ben: {}}}", hash()));
+        let answer = get(exporter.address(), "/metrics", &basic("ben", "secret")).await.unwrap();
+        assert_eq!(answer.status(), "200");
+    }
+}
+
+#[tokio::test]
+async fn a_request_waits_for_a_file_that_is_being_replaced() {
+    let place = Place::new(&users());
+    let exporter = place.serve().await;
+    std::fs::remove_file(place.path()).unwrap();
+    let address = exporter.address();
+    let waiting = tokio::spawn(async move { get(address, "/metrics", &basic("anna", "secret")).await });
+    // The request began, or will begin, without the file.
+    tokio::task::yield_now().await;
+    place.write("web.yaml", &users());
+    assert_eq!(waiting.await.unwrap().unwrap().status(), "200");
+    assert_eq!(rejected(&exporter), [0.0, 0.0, 0.0]);
+}
+
+#[tokio::test]
+async fn a_pipe_in_place_of_the_file_stops_nobody() {
+    let place = Place::new(&users());
+    let exporter = place.serve().await;
+    std::fs::remove_file(place.path()).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(place.path()).status().unwrap();
+    assert!(made.success());
+    assert_eq!(get(exporter.address(), "/metrics", "").await.unwrap().status(), "500");
+    std::fs::remove_file(place.path()).unwrap();
+    place.write("web.yaml", &users());
+    let answer = get(exporter.address(), "/metrics", &basic("anna", "secret")).await.unwrap();
+    assert_eq!(answer.status(), "200");
 }
 
 #[tokio::test]

@@ -235,10 +235,10 @@ async fn check_describes_a_web_configuration_and_an_invalid_one_exits_with_2() {
             "certificate: ends 4096-01-01T00:00:00Z, for localhost, 127.0.0.1",
             "client certificates: required and verified",
             "passwords: one user",
-            "rate limit: one request in 1s, 5 at once",
+            "rate limit: one request in 1 s, 5 at once",
             "headers: x-frame-options",
             "",
-            "8 checks of 1 account: 6 passed, 2 warnings",
+            "10 checks of 1 account: 6 passed, 4 warnings",
         ]
     );
     for warning in [
@@ -246,6 +246,50 @@ async fn check_describes_a_web_configuration_and_an_invalid_one_exits_with_2() {
         "web_configuration: a password hash has a cost below 10, so its password is easy to guess from the hash",
     ] {
         assert!(output.lines().any(|line| line == warning), "{warning} in {output}");
+    }
+    let json = || {
+        let mut command = check();
+        command.arg("--output=json");
+        command
+    };
+    let (_, output, _) = told(json()).await;
+    let document: serde_json::Value = serde_json::from_str(&output).unwrap();
+    assert_eq!(
+        document["web"],
+        serde_json::json!({
+            "file": place.path(),
+            "tls": {
+                "min_version": "1.2", "max_version": "1.3", "http2": true,
+                "certificate": {
+                    "not_before": "1975-01-01T00:00:00Z", "not_after": "4096-01-01T00:00:00Z",
+                    "names": ["localhost", "127.0.0.1"],
+                },
+                "client_auth_type": "RequireAndVerifyClientCert", "client_allowed_sans": null,
+            },
+            "users": 1, "rate_limit": {"interval_seconds": 1.0, "burst": 5}, "headers": ["x-frame-options"],
+        })
+    );
+    // The start says what check says.
+    let ended = place.authority.issue_ended(&[]);
+    place.write("server.crt", &ended.cert);
+    place.write("server.key", &ended.key);
+    for name in ["web.yaml", "server.key"] {
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        std::fs::set_permissions(place.path().with_file_name(name), open).unwrap();
+    }
+    let (_, output, _) = told(json()).await;
+    let mut command = program();
+    command.arg("--web.listen-address=127.0.0.1:0").env("ZT_RISK_EXPORTER__WEB__CONFIG_FILE", place.path());
+    let mut running = Running::start(with_account(&mut command, &simulator));
+    let log = running.lines_until("serving /metrics").concat();
+    for warning in [
+        "the certificate ended at 2021-01-01T00:00:00Z, so clients refuse it",
+        "the certificate has no subjectAltName, so clients that verify its name refuse it",
+        "web.yaml (mode 0644); run chmod o-rwx on it",
+        "server.key (mode 0644); run chmod o-rwx on it",
+    ] {
+        assert!(output.contains(warning), "{warning} in {output}");
+        assert!(log.contains(warning), "{warning} in {log}");
     }
     place.write("server.key", &place.authority.issue(&[]).key);
     for mut command in [check(), program()] {

@@ -83,7 +83,16 @@ impl Place {
 
     /// The same on several sockets, and perhaps on one for the health.
     pub(super) async fn serve_on(&self, sockets: usize, health: Option<TcpListener>) -> Exporter {
-        let clock = Clock::system();
+        self.serve_with(sockets, health, Clock::system()).await
+    }
+
+    /// The same with a clock of its own.
+    pub(super) async fn serve_with(
+        &self,
+        sockets: usize,
+        health: Option<TcpListener>,
+        clock: Clock,
+    ) -> Exporter {
         let telemetry = Telemetry::new(clock.clone());
         let snapshots = [Arc::new(accounts::full())];
         let parts = Parts {

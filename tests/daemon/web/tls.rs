@@ -305,11 +305,10 @@ async fn an_invalid_configuration_refuses_handshakes_and_requests_until_it_is_va
 #[tokio::test]
 async fn a_session_of_an_old_policy_is_not_resumed() {
     let authority = Authority::new("client CA");
-    let place = Place::new(TLS);
-    place.write("ca.crt", &authority.cert());
-    let exporter = place.serve().await;
     for version in [&TLS12, &TLS13] {
-        place.write("web.yaml", TLS);
+        let place = Place::new(TLS);
+        place.write("ca.crt", &authority.cert());
+        let exporter = place.serve().await;
         let client = Client { versions: vec![version], ..Client::default() }.config();
         for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
             let mut stream = connect(Arc::clone(&client), exporter.address()).await.unwrap();

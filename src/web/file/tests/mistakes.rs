@@ -10,6 +10,11 @@ fn a_mistake_is_refused_with_its_line() {
     for (text, line, message) in [
         ("junk".to_owned(), 1, "the web configuration must be a map"),
         (
+            format!("basic_auth_users: {{anna: \"{}\"}}", HASH.replace("$10$", "$15$")),
+            1,
+            "basic_auth_users.anna has the cost 15, but the highest is 14: each step doubles the time that a comparison takes, and other logins wait for it",
+        ),
+        (
             "tls_config: {}".to_owned(),
             1,
             "tls_config is not a known key; known keys: tls_server_config, http_server_config, basic_auth_users, rate_limit",
