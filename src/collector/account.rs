@@ -7,8 +7,10 @@
 mod changes;
 mod dirty;
 mod future_dates;
+mod labels_due;
 mod lists;
 mod plan;
+mod refusals;
 mod restore;
 mod snapshot;
 mod user_readings;
@@ -29,6 +31,8 @@ use crate::model::{AccountName, Behavior, EventTotals, Integration, OddFields, R
 use crate::store::row::Table;
 use dirty::Unsaved;
 use future_dates::Clocks;
+use labels_due::LabelsDue;
+use refusals::Refusals;
 
 /// What to do next.
 #[derive(Debug)]
@@ -93,7 +97,7 @@ pub struct Account {
     up: Option<bool>,
     /// Whether the latest request for the summary was answered, completely or not.
     reachability: Reachability,
-    labels: LabelsReady,
+    labels: LabelsDue,
     last_success: BTreeMap<Resource, Timestamp>,
     clocks: Clocks,
     rejected: BTreeMap<Resource, u64>,
@@ -109,8 +113,8 @@ pub struct Account {
     looked_up: BTreeSet<String>,
     /// Users who left the list and were not queued, since the start.
     departures_skipped: u64,
-    /// The latest users in a row whose events were refused, at most [`user_readings::REFUSED_USERS`].
-    refused_users: Vec<UserId>,
+    /// The users whose events are refused.
+    refusals: Refusals,
     /// The users whose latest request failed.
     failing_users: HashSet<UserId>,
     turn: Turn,
@@ -149,14 +153,6 @@ enum Reachability {
     Silent,
 }
 
-/// Whether the request for the behaviors was answered once: with a list, a refusal, or an answer that cannot be
-/// used. Before that, a display name might become a label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum LabelsReady {
-    Yes,
-    NotYet,
-}
-
 impl Account {
     /// An account about which nothing is known yet.
     pub fn new(settings: Settings) -> Self {
@@ -175,7 +171,7 @@ impl Account {
             integrations: None,
             up: None,
             reachability: Reachability::Silent,
-            labels: LabelsReady::NotYet,
+            labels: LabelsDue::default(),
             last_success: BTreeMap::new(),
             clocks: Clocks::default(),
             rejected: BTreeMap::new(),
@@ -185,7 +181,7 @@ impl Account {
             unlabelled: None,
             looked_up: BTreeSet::new(),
             departures_skipped: 0,
-            refused_users: Vec::new(),
+            refusals: Refusals::default(),
             failing_users: HashSet::new(),
             turn: Turn::Resource,
             unsaved: Unsaved::Everything,
@@ -250,7 +246,8 @@ impl Account {
 
     /// The credentials changed: everything that they could not read is due now.
     pub fn retry_now(&mut self, now: Instant) {
-        self.refused_users.clear();
+        self.refusals.clear();
+        self.labels.retry();
         self.schedule.retry_now(now);
     }
 

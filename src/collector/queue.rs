@@ -4,12 +4,15 @@
 //! strict priority a few hundred noisy users at high would starve the rest. Users who left the list come after all
 //! of them. A user is in the queue at most once, so the queue is bounded by the number of users.
 
+mod pending;
+
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::clock::{Instant, Timestamp};
 use crate::collector::roster::LevelSince;
 use crate::model::{Level, RowFingerprint, UserId};
+pub(crate) use pending::{Attempts, NextRetry, Pending, Reason, Retry};
 
 /// If fewer events are listed than the summary counts, they are read again after these delays. Then the difference
 /// counts as lost.
@@ -17,23 +20,13 @@ pub(crate) const SHORT_RETRIES: [Duration; 3] =
     [Duration::from_secs(60), Duration::from_secs(5 * 60), Duration::from_secs(30 * 60)];
 
 /// After a failure a user waits a minute, then twice as long each time, up to six hours.
-const FIRST_BACKOFF: Duration = Duration::from_secs(60);
+pub(crate) const FIRST_BACKOFF: Duration = Duration::from_secs(60);
 /// The longest delay after failures.
 pub(crate) const LONGEST_BACKOFF: Duration = Duration::from_secs(6 * 3600);
 
 /// Of every nine turns, users at high get five.
 const HIGH_TURNS: u8 = 5;
 const ALL_TURNS: u8 = 9;
-
-/// Why a user's events must be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Reason {
-    /// The summary says that something changed.
-    Changed,
-    /// The user left the list.
-    Gone,
-}
 
 /// Whether the queue changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,91 +35,6 @@ pub enum QueueChange {
     Changed,
     /// All entries are as before.
     Unchanged,
-}
-
-/// A user whose events must be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pending {
-    /// The latest row in the summary. Its count is what a reading must explain.
-    pub latest: RowFingerprint,
-    /// The level before the first change that was not read yet, if the user had one.
-    pub level_before: Option<LevelSince>,
-    /// Why the events are to be read.
-    pub reason: Reason,
-    /// Since when the user has been waiting.
-    pub since: Timestamp,
-    /// The highest count since the last reading, if the latest is lower; otherwise 0.
-    pub peak: u32,
-    /// What readings with missing events have found so far.
-    pub attempts: Attempts,
-    /// How many requests failed in a row.
-    pub failures: u8,
-    /// The next retry, if events were missing. It is not saved: after a restart the delays start again.
-    pub retry: Option<Retry>,
-}
-
-/// A retry of a reading with missing events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retry {
-    /// The count in the summary when the first of the delays started. Events that it does not include may be listed late, so
-    /// they get delays of their own.
-    pub target: u32,
-    /// The end of the delay.
-    pub due: Instant,
-}
-
-/// What a reading with missing events does to the delays of the retries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NextRetry {
-    /// Nothing: the user was read early, because of another change. The delay continues.
-    AsPlanned,
-    /// The next delay starts; see [`Retry::target`].
-    Later {
-        /// The count that the next retry must explain.
-        target: u32,
-    },
-}
-
-/// What readings with missing events have found so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Attempts {
-    /// How many such readings there were.
-    pub count: u8,
-    /// Events that they counted.
-    pub found: u32,
-    /// A reset that one of them was the first to show.
-    pub reset: Option<Timestamp>,
-    /// Events that had not been read when that reset came.
-    pub owed: u32,
-}
-
-impl Pending {
-    /// A user whose events were not requested yet.
-    pub fn new(
-        latest: RowFingerprint,
-        level_before: Option<LevelSince>,
-        reason: Reason,
-        since: Timestamp,
-    ) -> Self {
-        Self {
-            latest,
-            level_before,
-            reason,
-            since,
-            peak: 0,
-            attempts: Attempts::default(),
-            failures: 0,
-            retry: None,
-        }
-    }
-
-    fn lane(&self) -> Lane {
-        match (self.reason, self.latest.level) {
-            (Reason::Gone, _) => Lane::Gone,
-            (Reason::Changed, Level::High) => Lane::High,
-            (Reason::Changed, _) => Lane::Rest,
-        }
-    }
 }
 
 /// A user in the queue, and its place.
@@ -148,6 +56,16 @@ enum Lane {
     High,
     Rest,
     Gone,
+}
+
+impl Lane {
+    fn of(pending: &Pending) -> Self {
+        match (pending.reason, pending.latest.level) {
+            (Reason::Gone, _) => Self::Gone,
+            (Reason::Changed, Level::High) => Self::High,
+            (Reason::Changed, _) => Self::Rest,
+        }
+    }
 }
 
 /// All users whose events must be read.
@@ -179,7 +97,7 @@ impl Queue {
             }
             let place = match due {
                 Some(due) => queue.enter_later(id, due),
-                None => queue.enter(id, pending.lane()),
+                None => queue.enter(id, Lane::of(&pending)),
             };
             queue.add(id, pending, place);
         }
@@ -247,22 +165,47 @@ impl Queue {
 
     /// The user to read next. Users whose delay is over return to their lanes first.
     pub fn next(&mut self, now: Instant) -> Option<UserId> {
-        while let Some((&(due, ticket), &id)) = self.later.first_key_value()
-            && due <= now
-        {
-            self.later.remove(&(due, ticket));
-            let Some(Waiting { pending, .. }) = self.waiting.get(&id).copied() else {
-                continue;
-            };
-            let place = self.enter(id, pending.lane());
-            self.waiting.insert(id, Waiting { pending, place });
-        }
+        self.end_delays(now);
         let order = if self.turn < HIGH_TURNS {
             [Lane::High, Lane::Rest, Lane::Gone]
         } else {
             [Lane::Rest, Lane::High, Lane::Gone]
         };
         order.into_iter().find_map(|lane| self.lanes[lane as usize].values().next().copied())
+    }
+
+    /// The user to read next, if only those who are `eligible` may be. The lanes alternate: it is used while users are
+    /// refused, who may all wait in one lane.
+    pub(crate) fn next_eligible(
+        &mut self,
+        eligible: impl Fn(UserId) -> bool,
+        now: Instant,
+    ) -> Option<UserId> {
+        self.end_delays(now);
+        let order = if self.turn.is_multiple_of(2) {
+            [Lane::High, Lane::Rest, Lane::Gone]
+        } else {
+            [Lane::Rest, Lane::Gone, Lane::High]
+        };
+        let mut users = order.into_iter().flat_map(|lane| self.lanes[lane as usize].values().copied());
+        users.find(|id| eligible(*id))
+    }
+
+    fn end_delays(&mut self, now: Instant) {
+        while let Some((&(due, ticket), &id)) = self.later.first_key_value()
+            && due <= now
+        {
+            self.later.remove(&(due, ticket));
+            self.resume(id);
+        }
+    }
+
+    /// A user whose place was given up returns to its lane.
+    fn resume(&mut self, id: UserId) {
+        if let Some(Waiting { pending, .. }) = self.waiting.get(&id).copied() {
+            let place = self.enter(id, Lane::of(&pending));
+            self.waiting.insert(id, Waiting { pending, place });
+        }
     }
 
     /// A turn was used, whatever the outcome.
@@ -327,10 +270,18 @@ impl Queue {
         }
     }
 
-    /// All users are refused at the moment: the user is tried again later, without a longer delay after each failure.
-    pub fn postpone(&mut self, id: UserId, now: Instant) {
+    /// Something that does not concern this user delays its reading, until `due` at the latest.
+    pub(crate) fn postpone(&mut self, id: UserId, due: Instant) {
         if let Some(known) = self.remove(id) {
-            self.delay(id, known, now + FIRST_BACKOFF);
+            self.delay(id, known, due);
+        }
+    }
+
+    /// The reason for which the user was postponed is gone.
+    pub(crate) fn hasten(&mut self, id: UserId) {
+        if let Some(Waiting { place: place @ Place::Later(..), .. }) = self.waiting.get(&id).copied() {
+            self.leave(place);
+            self.resume(id);
         }
     }
 

@@ -3,7 +3,7 @@
 //! The periodic requests take their part of the budget first. The rest goes to users' events, a tenth of it to the
 //! audit. Nothing here sleeps or reads a clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::clock::Instant;
@@ -25,7 +25,8 @@ const TRANSIENT_RETRY: Duration = Duration::from_secs(30);
 /// Why a request failed, by what follows for the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureClass {
-    /// The credentials were refused, so no other request will succeed either.
+    /// The credentials were refused. If the list of users or two resources in a row do that, no other request will succeed
+    /// either.
     Refused,
     /// The credentials may not read this resource.
     Denied,
@@ -76,8 +77,12 @@ pub struct Schedule {
     refused_until: Option<Instant>,
     /// How often in a row the credentials were refused.
     refusals: usize,
+    /// The resources that refused them since they were last accepted.
+    refused_by: BTreeSet<Resource>,
     /// Users' events were denied: none are requested before this instant.
     users_denied_until: Option<Instant>,
+    /// How often in a row they were denied.
+    user_denials: usize,
     random: fastrand::Rng,
 }
 
@@ -98,7 +103,9 @@ impl Schedule {
             audits: RateLimit::new(1, WINDOW),
             refused_until: None,
             refusals: 0,
+            refused_by: BTreeSet::new(),
             users_denied_until: None,
+            user_denials: 0,
             random: fastrand::Rng::with_seed(seed),
         };
         schedule.divide();
@@ -209,6 +216,13 @@ impl Schedule {
     /// Cloudflare accepted the credentials.
     pub fn accepted(&mut self) {
         (self.refused_until, self.refusals) = (None, 0);
+        self.refused_by.clear();
+    }
+
+    /// A user's events were read.
+    pub fn users_accepted(&mut self) {
+        self.accepted();
+        (self.users_denied_until, self.user_denials) = (None, 0);
     }
 
     /// Whether the credentials may not read `resource`: all retries were refused as well.
@@ -221,9 +235,12 @@ impl Schedule {
         self.polls.get(&resource).map(|poll| poll.due)
     }
 
-    /// Users' events were refused, whichever user was requested: none is requested for a while.
+    /// Users' events were refused, whichever user was requested: none is requested for a while. The first requests come
+    /// soon, because they may well be about the only users who are refused.
     pub fn users_denied(&mut self, now: Instant) {
-        self.users_denied_until = Some(now + self.jittered(self.refused_interval));
+        self.user_denials += 1;
+        let wait = self.refusal_wait(self.user_denials, self.refused_interval, self.refused_interval);
+        self.users_denied_until = Some(now + self.jittered(wait));
     }
 
     /// A user's events were requested, with `pages` requests.
@@ -241,14 +258,16 @@ impl Schedule {
     /// `resource` could not be read.
     pub fn failed(&mut self, resource: Resource, failure: FailureClass, now: Instant) {
         let interval = self.interval(resource).unwrap_or(TRANSIENT_RETRY);
-        let wait = match failure {
-            FailureClass::Refused => {
+        if failure == FailureClass::Refused {
+            self.refused_by.insert(resource);
+            if resource == Resource::Summary || self.refused_by.len() > 1 {
                 self.refusals += 1;
-                let wait = self.refusal_wait(self.refusals, interval, self.refused_interval);
-                self.refused_until = Some(now + wait);
-                wait
+                let pause = self.refusal_wait(self.refusals, interval, self.refused_interval);
+                self.refused_until = Some(now + pause);
             }
-            FailureClass::Denied => {
+        }
+        let wait = match failure {
+            FailureClass::Refused | FailureClass::Denied => {
                 let denials = self.polls.get_mut(&resource).map_or(usize::MAX, |poll| {
                     poll.denials += 1;
                     poll.denials
@@ -269,8 +288,7 @@ impl Schedule {
     /// The credentials changed: everything that could not be read is due at once, and so is the expiry of the new token.
     /// What could be read is not read twice within its interval.
     pub fn retry_now(&mut self, now: Instant) {
-        self.accepted();
-        self.users_denied_until = None;
+        self.users_accepted();
         for (resource, poll) in &mut self.polls {
             let is_due = poll.latest == Latest::Failed || *resource == Resource::TokenVerify;
             // What was due before comes in the usual order.

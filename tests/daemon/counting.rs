@@ -1,6 +1,6 @@
 //! The rules of counting, one by one, with one account and an upstream made of tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use zt_risk_exporter::clock::{Instant, Timestamp};
@@ -33,6 +33,10 @@ struct Upstream {
     /// How far both clocks are ahead.
     ahead: Duration,
     behaviors: Listing<Behavior>,
+    /// How the behaviors fail, if they do.
+    behaviors_fail: Option<FailureClass>,
+    /// How often the behaviors were requested.
+    behaviors_requested: usize,
     /// Users whose events were requested, in order.
     requested: Vec<u128>,
 }
@@ -127,6 +131,8 @@ impl Upstream {
             lag: Duration::ZERO,
             ahead: Duration::ZERO,
             behaviors: behaviors(),
+            behaviors_fail: None,
+            behaviors_requested: 0,
             requested: Vec::new(),
         }
     }
@@ -195,8 +201,12 @@ impl Upstream {
         let (now, date) = (self.moment(), self.date());
         match fetch {
             Fetch::Resource(Resource::Summary) => self.summary(),
-            Fetch::Resource(Resource::Behaviors) => {
-                self.account.behaviors_read(self.behaviors.clone(), now, date);
+            Fetch::Resource(resource @ Resource::Behaviors) => {
+                self.behaviors_requested += 1;
+                match self.behaviors_fail {
+                    Some(failure) => self.account.failed(*resource, failure, now),
+                    None => self.account.behaviors_read(self.behaviors.clone(), now, date),
+                }
             }
             Fetch::Resource(Resource::Integrations) => {
                 self.account.integrations_read(Listing::default(), now, date);
@@ -596,6 +606,8 @@ fn no_event_gets_a_label_before_the_behaviors_were_read_or_refused() {
     let table = [
         (FailureClass::Denied, 4, vec![1]),
         (FailureClass::Denied, 3, vec![]),
+        (FailureClass::Refused, 4, vec![1]),
+        (FailureClass::Refused, 3, vec![]),
         (FailureClass::Unusable, 1, vec![1]),
         (FailureClass::Transient, 4, vec![]),
     ];
@@ -610,6 +622,67 @@ fn no_event_gets_a_label_before_the_behaviors_were_read_or_refused() {
         assert_eq!(upstream.snapshot().totals.started, !wanted.is_empty(), "{times} times {failure:?}");
         upstream.pass(1);
         assert_eq!(upstream.requested, wanted, "{times} times {failure:?}");
+    }
+}
+
+#[test]
+fn behaviors_that_fail_in_whatever_way_delay_counting_by_ten_minutes_at_most() {
+    let table = [
+        (FailureClass::Refused, 60),
+        (FailureClass::Denied, 60),
+        (FailureClass::Unusable, 10),
+        (FailureClass::Transient, 650),
+    ];
+    for (failure, within) in table {
+        let mut upstream = Upstream::untouched();
+        upstream.behaviors_fail = Some(failure);
+        upstream.listed.insert(1, fingerprint(1, -100, Level::Low));
+        upstream.risks.insert(1, risk(vec![event("old", -100)]));
+        upstream.summary();
+        upstream.happens(1, "a", 1);
+        upstream.pass(within);
+        upstream.pass(40);
+        assert_eq!((upstream.counted(), upstream.pending()), (1, 0), "{failure:?}");
+        assert_eq!(upstream.snapshot().totals.events["Impossible Travel"], [0, 0, 0, 1], "{failure:?}");
+        // Once they can be read, the name that was learned leads to the id.
+        upstream.behaviors_fail = None;
+        upstream.pass(400);
+        let second = i64::try_from(upstream.now).expect("an hour");
+        upstream.happens(1, "b", second);
+        upstream.pass(60);
+        assert_eq!(upstream.snapshot().totals.events["imp_travel"], [0, 0, 0, 1], "{failure:?}");
+    }
+}
+
+#[test]
+fn events_of_unknown_behaviors_wait_for_behaviors_that_fail_and_cost_no_more_requests() {
+    for recovers in [Some(300), None] {
+        let mut upstream = Upstream::with_users(10);
+        upstream.pass(330);
+        upstream.behaviors_fail = Some(FailureClass::Transient);
+        (upstream.behaviors_requested, upstream.requested) = (0, Vec::new());
+        for user in 1..=10 {
+            upstream.happens(user, "a", 331);
+            upstream.risk(user).events.last_mut().expect("it just happened").name = "Brand New".to_owned();
+        }
+        let new = Behavior {
+            id: "brand_new".to_owned(),
+            name: "Brand New".to_owned(),
+            ..behaviors().rows[0].clone()
+        };
+        upstream.behaviors.rows.push(new);
+        upstream.pass(270);
+        assert_eq!((upstream.counted(), upstream.pending()), (0, 10), "they wait");
+        assert_eq!(upstream.requested.len(), 10, "{recovers:?}: once for each user");
+        if recovers.is_some() {
+            upstream.behaviors_fail = None;
+        }
+        upstream.pass(recovers.unwrap_or(450));
+        let label = if recovers.is_some() { "brand_new" } else { "Brand New" };
+        assert_eq!((upstream.counted(), upstream.pending(), upstream.lost()), (10, 0, vec![]));
+        assert_eq!(upstream.snapshot().totals.events[label], [0, 0, 0, 10]);
+        assert_eq!(upstream.requested.len(), 20, "{recovers:?}: twice for each user");
+        assert!(upstream.behaviors_requested <= 26, "{recovers:?}: {}", upstream.behaviors_requested);
     }
 }
 
@@ -650,15 +723,52 @@ fn three_different_refused_users_in_a_row_stop_the_requests_for_users_for_a_whil
     upstream.failing = (1..=30).map(|user| (user, FailureClass::Denied)).collect();
     (1..=30).for_each(|user| upstream.happens(user, "a", 61));
     upstream.pass(290);
-    let mut users = upstream.requested.clone();
-    users.dedup();
-    assert_eq!((upstream.requested.len(), users.len()), (3, 3), "{:?}", upstream.requested);
+    let users: BTreeSet<_> = upstream.requested.iter().collect();
+    assert_eq!((upstream.requested.len(), users.len()), (6, 6), "{:?}", upstream.requested);
     upstream.pass(200);
-    assert_eq!(upstream.requested.len(), 4, "one request tests whether it is over: {:?}", upstream.requested);
+    assert_eq!(upstream.requested.len(), 7, "one request tests whether it is over: {:?}", upstream.requested);
     assert_eq!(upstream.snapshot().up, Some(true));
     upstream.failing.clear();
     upstream.pass(700);
     assert_eq!((upstream.counted(), upstream.lost(), upstream.pending()), (30, vec![], 0));
+}
+
+#[test]
+fn refused_users_do_not_stop_counting_for_others_whatever_their_level_and_how_often() {
+    // Which users are refused, and which are at low; the others are at high.
+    let table: [(&[u128], &[u128]); 5] = [
+        (&[1, 2, 3], &[]),
+        (&[28, 29, 30], &[28, 29, 30]),
+        (&[1, 2, 3], &[4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]),
+        (&[1, 11, 21], &[11, 21]),
+        (&[1, 2, 3, 4, 5], &[7, 8, 9, 10]),
+    ];
+    for failure in [FailureClass::Refused, FailureClass::Denied] {
+        for (refused, low) in table {
+            let mut upstream = Upstream::with_users(30);
+            upstream.failing = refused.iter().map(|user| (*user, failure)).collect();
+            let others = 30 - refused.len() as u64;
+            // The audits meet the refused users first.
+            upstream.pass(60);
+            for round in 1..=20 {
+                let second = i64::try_from(upstream.now).expect("an hour");
+                (1..=30).for_each(|user| upstream.happens(user, &round.to_string(), second));
+                for user in low {
+                    upstream.listed.get_mut(user).expect("all are listed").level = Level::Low;
+                }
+                upstream.pass(180);
+                let counts = (upstream.counted(), upstream.pending());
+                assert_eq!(
+                    counts,
+                    (others * round, refused.len() as u64),
+                    "{failure:?} of {refused:?}, {low:?} at low, round {round}"
+                );
+            }
+            upstream.failing.clear();
+            upstream.pass(22_000);
+            assert_eq!((upstream.counted(), upstream.lost()), (600, vec![]), "{failure:?} of {refused:?}");
+        }
+    }
 }
 
 #[test]

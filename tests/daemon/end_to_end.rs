@@ -7,6 +7,7 @@ mod live;
 mod odd_fields;
 mod pages;
 mod random_api;
+mod refusals;
 mod rig;
 mod rotation;
 mod scenarios;

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::Account;
 use super::dirty::Unsaved;
-use super::{Account, LabelsReady};
 use crate::collector::persist::{self, CollectorState, Document, Now};
 use crate::collector::top_users::Selection;
 use crate::model::UserId;
@@ -109,7 +109,7 @@ impl Changes<'_> {
                 up: account.up,
                 last_success: account.last_success.clone(),
                 summary_pages: account.schedule.summary_pages(),
-                labels_settled: account.labels == LabelsReady::Yes,
+                labels_settled: account.labels.are_settled(),
                 audited: account.audit.position(),
             })),
             Document::Behaviors => account.behaviors.as_ref().map(persist::write_document),

@@ -3,14 +3,14 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use super::{Account, LabelsReady, Reachability, Unlabelled};
+use super::{Account, Reachability, Unlabelled};
 use crate::clock::{Instant, Timestamp};
 use crate::collector::ledger::{CountingStart, UNLISTED};
 use crate::collector::persist::Document;
 use crate::collector::queue::QueueChange;
 use crate::collector::roster::{Comparison, Roster};
 use crate::collector::schedule::FailureClass;
-use crate::model::{Behavior, Completeness, Integration, LevelChanges, Listing, Resource, Summary};
+use crate::model::{Behavior, Completeness, Integration, LevelChanges, Listing, Resource, Summary, UserId};
 use crate::store::row::Table;
 
 /// The most integrations with series of their own. Cloudflare knows one kind, and a tenant has one or two.
@@ -81,7 +81,7 @@ impl Account {
         behaviors.sort_by(|a, b| a.id.cmp(&b.id));
         keep_settings(&mut behaviors, self.behaviors.as_deref().unwrap_or_default());
         self.ledger.list_behaviors(&behaviors);
-        self.labels = LabelsReady::Yes;
+        let waiting = self.labels.end();
         let is_different = self.behaviors.replace(behaviors) != self.behaviors;
         if is_different {
             self.unsaved.document(Document::Totals);
@@ -91,6 +91,7 @@ impl Account {
         self.last_success.insert(Resource::Behaviors, local_date);
         self.schedule.read(Resource::Behaviors, 1, now);
         self.count_unlabelled(now);
+        waiting.into_iter().for_each(|id| self.resume(id));
     }
 
     /// The integrations were read.
@@ -119,15 +120,27 @@ impl Account {
         }
         self.unsaved.document(Document::CollectorState);
         self.schedule.failed(resource, failure, now);
-        let is_final = failure == FailureClass::Unusable || self.schedule.is_denied(resource);
-        if resource == Resource::Behaviors && is_final {
-            self.labels = LabelsReady::Yes;
-            self.count_unlabelled(now);
-        } else if resource == Resource::Behaviors
-            && let Some(Unlabelled { request, .. }) = self.unlabelled.take()
-        {
-            self.back_off(&request, now);
+        // While the list of users does not answer either, the failure says nothing about the behaviors.
+        if resource == Resource::Behaviors && self.reachability == Reachability::Answered {
+            self.behaviors_failed(failure, now);
         }
+    }
+
+    fn behaviors_failed(&mut self, failure: FailureClass, now: Instant) {
+        let is_final = failure == FailureClass::Unusable || self.schedule.is_denied(Resource::Behaviors);
+        let released = if is_final { Some(self.labels.end()) } else { self.labels.failed(now) };
+        if let Some(waiting) = released {
+            self.count_unlabelled(now);
+            waiting.into_iter().for_each(|id| self.resume(id));
+        } else if let Some(Unlabelled { request, .. }) = self.unlabelled.take() {
+            self.wait_for_behaviors(&request, now);
+        }
+    }
+
+    /// The user's events need not wait for the behaviors any more.
+    fn resume(&mut self, id: UserId) {
+        self.queue.hasten(id);
+        self.unsaved.user(Table::Pending, id);
     }
 
     /// The summary could not be requested in time, whatever the reason.
@@ -182,6 +195,7 @@ impl Account {
             self.unsaved.users(table, dropped.iter().copied());
         }
         self.failing_users.retain(|id| !dropped.contains(id));
+        self.refusals.forget(&dropped);
         self.roster.remove(dropped);
     }
 }

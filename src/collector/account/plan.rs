@@ -1,11 +1,12 @@
 //! Which request comes next.
 
-use super::{Account, Fetch, Hold, LabelsReady, Reachability, Step, Turn};
+use super::refusals::Scope;
+use super::{Account, Fetch, Hold, Reachability, Step, Turn};
 use crate::clock::Instant;
 use crate::cloudflare::limit::Admission;
 use crate::collector::ledger::DetailRequest;
 use crate::collector::schedule::Purpose;
-use crate::model::Resource;
+use crate::model::{Resource, UserId};
 
 impl Account {
     /// When `up` becomes 0 unless the summary is read before. `None` if it is not 1.
@@ -42,7 +43,7 @@ impl Account {
     /// Whether users' events may be read and counted.
     fn is_counting(&self) -> bool {
         self.ledger.epoch().is_some()
-            && self.labels == LabelsReady::Yes
+            && self.labels.are_settled()
             && self.reachability == Reachability::Answered
     }
 
@@ -51,10 +52,14 @@ impl Account {
         if !self.is_counting() {
             return None;
         }
-        let may = |purpose| self.schedule.user_admission(purpose, now) == Admission::Now;
-        let (change, audit) = (may(Purpose::Change), may(Purpose::Audit));
-        let pending = if change { self.next_pending(now) } else { None };
-        pending.or_else(|| if audit { self.next_audited(now) } else { None })
+        let admission = |purpose| self.schedule.user_admission(purpose, now);
+        let (change, audit) = (admission(Purpose::Change), admission(Purpose::Audit));
+        if self.refusals.scope() == Scope::AllUsers {
+            return self.next_test(change, audit, now);
+        }
+        let pending = if change == Admission::Now { self.queue.next(now) } else { None };
+        let pending = pending.and_then(|id| self.read_pending(id, now));
+        pending.or_else(|| if audit == Admission::Now { self.next_audited(now) } else { None })
     }
 
     /// When the next request is due, if none is due now.
@@ -73,8 +78,25 @@ impl Account {
         users.into_iter().flatten().filter(|due| *due > now).fold(next_poll, Instant::min)
     }
 
-    fn next_pending(&mut self, now: Instant) -> Option<DetailRequest> {
-        let id = self.queue.next(now)?;
+    /// While all users are refused: the user whose answer says most about the others. One who was not refused goes first, and
+    /// one who was refused while others could be read goes last.
+    fn next_test(&mut self, change: Admission, audit: Admission, now: Instant) -> Option<DetailRequest> {
+        let (may_change, may_audit) = (change == Admission::Now, audit == Admission::Now);
+        if may_change && let Some(id) = self.queue.next_eligible(|id| !self.refusals.contains(id), now) {
+            return self.read_pending(id, now);
+        }
+        if may_audit && let Some(request) = self.next_audited(now) {
+            return Some(request);
+        }
+        if !may_change {
+            return None;
+        }
+        let others = self.queue.next_eligible(|id| !self.refusals.is_alone(id), now);
+        let id = others.or_else(|| self.queue.next(now))?;
+        self.read_pending(id, now)
+    }
+
+    fn read_pending(&mut self, id: UserId, now: Instant) -> Option<DetailRequest> {
         let (user, pending) = (self.roster.get(id)?, self.queue.get(id)?);
         let request = DetailRequest::pending(*user, pending, now);
         self.queue.served();

@@ -1,7 +1,7 @@
 //! Restores an account from what an earlier process saved.
 
 use super::dirty::Unsaved;
-use super::{Account, LabelsReady, Reachability, Settings};
+use super::{Account, Reachability, Settings};
 use crate::clock::Timestamp;
 use crate::cloudflare::limit::WINDOW;
 use crate::collector::ledger::Ledger;
@@ -54,7 +54,9 @@ impl Account {
         account.top_users = TopUsers::restore(account.top_users.limit(), series);
         account.overview = collector.overview;
         (account.behaviors, account.integrations) = (behaviors, integrations);
-        account.labels = if collector.labels_settled { LabelsReady::Yes } else { LabelsReady::NotYet };
+        if collector.labels_settled {
+            account.labels.settle();
+        }
         account.audit.resume(collector.audited);
         let last = collector.last_success.values().max().copied().unwrap_or_default();
         let audits_free = now.instant_of(last + WINDOW, WINDOW);

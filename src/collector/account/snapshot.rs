@@ -1,6 +1,6 @@
 //! What is published of an account.
 
-use super::{Account, LabelsReady};
+use super::Account;
 use crate::collector::roster::Overview;
 use crate::model::{Behavior, BehaviorStatus, EventTotals, Snapshot, UserSeries, Users};
 
@@ -16,7 +16,7 @@ impl Account {
             behaviors: self.behaviors.as_ref().map(|behaviors| self.behavior_statuses(behaviors)),
             integrations: self.integrations.clone(),
             totals: EventTotals {
-                started: self.published.since.is_some() && self.labels == LabelsReady::Yes,
+                started: self.published.since.is_some() && self.labels.are_settled(),
                 ..self.published.totals.clone()
             },
             rejected_rows: self.rejected.clone(),

@@ -1,15 +1,15 @@
 //! What the answers to requests for users' events change.
 
+use super::labels_due::{LONGEST_WAIT, Lookup};
+use super::refusals::Scope;
 use super::{Account, Unlabelled};
 use crate::clock::{Instant, Timestamp};
 use crate::collector::ledger::{DetailRequest, FetchReason, Reading, Verdict};
 use crate::collector::persist::Document;
+use crate::collector::queue::FIRST_BACKOFF;
 use crate::collector::schedule::{FailureClass, Purpose};
 use crate::model::{Completeness, Resource, UserRisk};
 use crate::store::row::Table;
-
-/// Refusals of so many different users in a row concern all users, not these.
-pub(super) const REFUSED_USERS: usize = 3;
 
 /// The most users without an answer that are known at a time.
 const MAX_FAILING_USERS: usize = 10_000;
@@ -37,8 +37,14 @@ impl Account {
         let names = self.ledger.unknown_behaviors(request, risk, date);
         let room = MAX_LOOKUPS.saturating_sub(self.looked_up.len());
         if names.len() <= room && names.iter().any(|name| !self.looked_up.contains(name)) {
-            self.unlabelled = Some(Unlabelled { names, request: *request, risk: risk.clone(), date });
-            return;
+            match self.labels.lookup() {
+                Lookup::Due => {
+                    self.unlabelled = Some(Unlabelled { names, request: *request, risk: risk.clone(), date });
+                    return;
+                }
+                Lookup::Later => return self.wait_for_behaviors(request, now),
+                Lookup::GivenUp => {}
+            }
         }
         let reading = self.ledger.reconcile(request, risk, date);
         self.apply_reading(request, reading, now);
@@ -76,15 +82,11 @@ impl Account {
         if matches!(failure, FailureClass::Transient | FailureClass::Unusable) {
             return self.back_off(request, now);
         }
-        if !self.refused_users.contains(&id) {
-            self.refused_users.truncate(REFUSED_USERS - 1);
-            self.refused_users.insert(0, id);
-        }
-        if !self.users_are_refused() {
+        if self.refusals.refused(id) == Scope::OneUser {
             return self.back_off(request, now);
         }
-        // All users are refused. After the pause another user is the next test.
-        self.queue.postpone(id, now);
+        // All users are refused. After the pause another user is the next test, and this one waits no longer for it.
+        self.queue.postpone(id, now + FIRST_BACKOFF);
         self.audit.read(id, now);
         self.unsaved.user(Table::Pending, id);
         self.schedule.users_denied(now);
@@ -92,14 +94,14 @@ impl Account {
 
     /// Whether the events of so many different users in a row were refused that the refusal concerns all users.
     pub fn users_are_refused(&self) -> bool {
-        self.refused_users.len() >= REFUSED_USERS
+        self.refusals.scope() == Scope::AllUsers
     }
 
     /// Cloudflare answered a request for a user's events.
     fn user_answered(&mut self, request: &DetailRequest) {
-        self.refused_users.clear();
+        self.refusals.answered(request.user.id);
         self.failing_users.remove(&request.user.id);
-        self.schedule.accepted();
+        self.schedule.users_accepted();
     }
 
     fn apply_reading(&mut self, request: &DetailRequest, reading: Reading, now: Instant) {
@@ -119,8 +121,17 @@ impl Account {
         }
     }
 
+    /// The user is read again once the behaviors are read or given up. A later process does not know that it waits for them.
+    pub(super) fn wait_for_behaviors(&mut self, request: &DetailRequest, now: Instant) {
+        let id = request.user.id;
+        self.labels.wait(id);
+        self.queue.postpone(id, now + 2 * LONGEST_WAIT);
+        self.audit.read(id, now);
+        self.unsaved.user(Table::Pending, id);
+    }
+
     /// The user is read again later.
-    pub(super) fn back_off(&mut self, request: &DetailRequest, now: Instant) {
+    fn back_off(&mut self, request: &DetailRequest, now: Instant) {
         self.queue.failed(request.user.id, now);
         self.audit.read(request.user.id, now);
         self.unsaved.user(Table::Pending, request.user.id);

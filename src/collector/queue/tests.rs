@@ -120,3 +120,37 @@ fn failures_back_off_from_a_minute_to_six_hours() {
         assert_eq!(queue.next(at(wait)), Some(id(1)));
     }
 }
+
+#[test]
+fn while_users_are_refused_the_lanes_alternate_among_those_who_are_not() {
+    let mut queue = Queue::default();
+    for n in 0..5 {
+        change(&mut queue, n, 1, Level::High);
+        change(&mut queue, 100 + n, 1, Level::Low);
+    }
+    let mut next = |refused: &[u128]| {
+        let user = queue.next_eligible(|user| !refused.contains(&user.as_u128()), at(0));
+        queue.served();
+        user.map(|user| user.as_u128())
+    };
+    assert_eq!([next(&[]), next(&[]), next(&[]), next(&[])], [Some(0), Some(100), Some(0), Some(100)]);
+    assert_eq!([next(&[0, 1, 2, 3, 4]), next(&[0, 1]), next(&[0, 1])], [Some(100), Some(100), Some(2)]);
+    assert_eq!(next(&[0, 1, 2, 3, 4, 100, 101, 102, 103, 104]), None);
+}
+
+#[test]
+fn a_postponed_user_returns_when_the_reason_is_gone_and_at_the_latest_when_it_is_due() {
+    let mut queue = Queue::default();
+    change(&mut queue, 1, 1, Level::Low);
+    for (now, hastened, wanted) in [(9, false, None), (9, true, Some(id(1))), (10, false, Some(id(1)))] {
+        queue.postpone(id(1), at(10));
+        if hastened {
+            queue.hasten(id(1));
+        }
+        assert_eq!(queue.next(at(now)), wanted, "at {now}, hastened: {hastened}");
+        assert_eq!(queue.len(), 1);
+    }
+    queue.hasten(id(1));
+    queue.hasten(id(2));
+    assert_eq!((queue.next(at(10)), queue.len()), (Some(id(1)), 1));
+}

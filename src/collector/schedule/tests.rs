@@ -223,11 +223,15 @@ fn each_resource_has_its_turn_if_every_request_takes_long() {
 #[test]
 fn a_missing_permission_stops_its_resource_alone() {
     let mut schedule = schedule(300);
-    schedule.users_denied(at(0));
-    let Admission::At(next) = schedule.user_admission(Purpose::Audit, at(0)) else {
-        panic!("users are denied")
-    };
-    assert!((at(300)..at(331)).contains(&next), "{next:?}");
+    for (wait, longest) in [(5, 6), (10, 12), (20, 23), (300, 331), (300, 331)] {
+        schedule.users_denied(at(0));
+        let Admission::At(next) = schedule.user_admission(Purpose::Audit, at(0)) else {
+            panic!("users are denied")
+        };
+        assert!((at(wait)..at(longest)).contains(&next), "{next:?}");
+    }
+    schedule.users_accepted();
+    assert_eq!(schedule.user_admission(Purpose::Audit, at(0)), Admission::Now);
     assert_eq!(read_all(&mut schedule, at(0)), PERIODIC);
     for second in [33, 39, 50] {
         assert_eq!(schedule.due(at(second)), Some(Resource::Summary));
@@ -238,6 +242,52 @@ fn a_missing_permission_stops_its_resource_alone() {
     assert!(schedule.is_denied(Resource::Summary));
     assert_eq!(schedule.due(at(299)), None);
     assert!(schedule.due_at(Resource::Summary) >= Some(at(372)));
+}
+
+#[test]
+fn a_resource_that_alone_refuses_the_credentials_delays_no_other() {
+    for resource in [Resource::Behaviors, Resource::Integrations] {
+        let mut schedule = schedule(300);
+        let mut requests = BTreeMap::<Resource, u32>::new();
+        let mut now = at(0);
+        while now < at(600) {
+            while let Some(due) = schedule.due(now) {
+                *requests.entry(due).or_default() += 1;
+                match due == resource {
+                    true => schedule.failed(due, FailureClass::Refused, now),
+                    false => schedule.read(due, 1, now),
+                }
+                assert_eq!(schedule.user_admission(Purpose::Change, now), Admission::Now, "{resource:?}");
+            }
+            now = schedule.next_due();
+        }
+        // At 0, 5, 15, 35, 335 and some jitter.
+        assert_eq!(requests[&resource], 5, "{requests:?}");
+        assert!((18..=21).contains(&requests[&Resource::Summary]), "{requests:?}");
+        assert!(schedule.is_denied(resource));
+    }
+}
+
+#[test]
+fn credentials_that_two_resources_refuse_are_refused_by_all() {
+    use Resource::{Behaviors, Integrations, Summary};
+    // Which resources refuse them, which one reads in between, and whether nothing is sent for a while.
+    let table: [(&[Resource], Option<Resource>, Option<u64>); 5] = [
+        (&[Summary], None, Some(5)),
+        (&[Behaviors, Behaviors], None, None),
+        (&[Behaviors, Integrations], None, Some(5)),
+        (&[Integrations, Summary], None, Some(5)),
+        (&[Behaviors, Integrations], Some(Summary), None),
+    ];
+    for (refused_by, read, pause) in table {
+        let mut schedule = schedule(300);
+        for resource in refused_by {
+            schedule.failed(*resource, FailureClass::Refused, at(0));
+            read.into_iter().for_each(|read| schedule.read(read, 1, at(0)));
+        }
+        let wanted = pause.map_or(Admission::Now, |pause| Admission::At(at(pause)));
+        assert_eq!(schedule.user_admission(Purpose::Change, at(0)), wanted, "{refused_by:?}, {read:?}");
+    }
 }
 
 #[test]

@@ -4,8 +4,9 @@
 //! and checked: the rule says from when a user may be dropped, not on which day.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use zt_risk_exporter::clock::Timestamp;
+use zt_risk_exporter::clock::{Instant, Timestamp};
 use zt_risk_exporter::internals::collector::schedule::FailureClass;
 use zt_risk_exporter::model::{Behavior, Completeness, EventTotals, Level, LevelChanges, Summary, UserRisk};
 
@@ -41,6 +42,12 @@ pub(crate) struct Expected {
     held: Option<(u128, UserRisk, i64)>,
     /// How often in a row the current process was not allowed to read the behaviors.
     denials: u8,
+    /// Whether the latest request for the list of users was answered.
+    pub(crate) list_answers: bool,
+    /// Since when the behaviors fail although the list of users answers.
+    failing_since: Option<Instant>,
+    /// Whether they have failed for so long that nobody waits for them.
+    behaviors_given_up: bool,
     events: BTreeMap<(String, usize), u64>,
     behavior_users: BTreeMap<String, u64>,
     level_changes: LevelChanges,
@@ -84,10 +91,16 @@ impl Expected {
         self.last_cleanup = None;
         self.looked_up.clear();
         (self.held, self.denials) = (None, 0);
+        self.behaviors_end();
+    }
+
+    fn behaviors_end(&mut self) {
+        (self.failing_since, self.behaviors_given_up) = (None, false);
     }
 
     pub(crate) fn behaviors_read(&mut self, behaviors: &[Behavior]) {
         (self.labels_ready, self.denials) = (true, 0);
+        self.behaviors_end();
         for Behavior { id, name, .. } in behaviors {
             self.labels.insert(id.to_lowercase(), id.clone());
             self.labels.insert(name.to_lowercase(), id.clone());
@@ -95,16 +108,23 @@ impl Expected {
         self.count_held();
     }
 
-    /// The behaviors could not be read. After four refusals in a row, or an answer that cannot be used, events are counted
-    /// without them.
-    pub(crate) fn behaviors_failed(&mut self, failure: FailureClass) {
-        self.denials += u8::from(failure == FailureClass::Denied);
-        if failure == FailureClass::Unusable || self.denials > 3 {
-            self.labels_ready = true;
-            self.count_held();
-        } else {
-            self.held = None;
+    /// The behaviors could not be read. After four refusals in a row, an answer that cannot be used, or ten minutes, events are
+    /// counted without them.
+    pub(crate) fn behaviors_failed(&mut self, failure: FailureClass, now: Instant) {
+        self.denials += u8::from(matches!(failure, FailureClass::Denied | FailureClass::Refused));
+        if !self.list_answers {
+            return;
         }
+        let since = *self.failing_since.get_or_insert(now);
+        self.behaviors_given_up |= now >= since + Duration::from_secs(600);
+        if failure == FailureClass::Unusable || self.denials > 3 {
+            self.behaviors_end();
+        } else if !self.behaviors_given_up {
+            self.held = None;
+            return;
+        }
+        self.labels_ready = true;
+        self.count_held();
     }
 
     fn count_held(&mut self) {
@@ -199,11 +219,13 @@ impl Expected {
         self.floor = self.floor.max(known.floor).max(known.last_reset);
     }
 
-    /// The events of a user were read at `date`. If they have an unknown behavior, the behaviors are read first.
+    /// The events of a user were read at `date`. If they have an unknown behavior, the behaviors are read first, or the user
+    /// again once they can be read.
     pub(crate) fn user_read(&mut self, user: u128, risk: &UserRisk, date: i64) {
-        if self.unknown_behaviors(user, risk, date).is_subset(&self.looked_up) {
+        let is_known = self.unknown_behaviors(user, risk, date).is_subset(&self.looked_up);
+        if is_known || self.behaviors_given_up {
             self.count(user, risk, date);
-        } else {
+        } else if self.failing_since.is_none() {
             self.held = Some((user, risk.clone(), date));
         }
     }

@@ -268,6 +268,7 @@ impl History {
         self.random.fill(&mut self.settings.secret);
         self.account = Account::restore(self.settings.clone(), self.saved(), self.now())
             .expect("saved rows can be read");
+        self.expected.list_answers = self.account.snapshot().up == Some(true);
     }
 
     fn saved(&self) -> Saved {
@@ -290,8 +291,10 @@ impl History {
                 Answer::Failed(failure) => {
                     account.failed(*resource, failure, now);
                     up = Some(false);
+                    expected.list_answers = false;
                 }
                 Answer::Read(summary) => {
+                    expected.list_answers = true;
                     up = Some(summary.completeness == Completeness::Complete);
                     let was_baseline = expected.epoch.is_none();
                     account.summary_read(&summary, now, local_date);
@@ -305,7 +308,7 @@ impl History {
             Fetch::Resource(resource @ Resource::Behaviors) => match world.behaviors(random) {
                 Answer::Failed(failure) => {
                     account.failed(*resource, failure, now);
-                    expected.behaviors_failed(failure);
+                    expected.behaviors_failed(failure, now);
                 }
                 Answer::Read(behaviors) => {
                     let rows = behaviors.rows.clone();
