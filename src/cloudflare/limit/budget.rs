@@ -475,8 +475,8 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn nobody_but_the_writer_waits_for_a_journal_that_hangs() {
-        let (release, released) = std::sync::mpsc::channel::<()>();
-        let (began, begins) = std::sync::mpsc::channel();
+        let (release, released) = std::sync::mpsc::sync_channel::<()>(4);
+        let (began, begins) = std::sync::mpsc::sync_channel(4);
         let written = Arc::new(Mutex::new(Vec::new()));
         let journal = {
             let (written, released) = (Arc::clone(&written), Mutex::new(released));

@@ -155,7 +155,7 @@ fn reloads_do_not_delay_a_stop_and_are_answered() {
         let mut exporter = start(&world, &home, &[first], FAST);
         exporter.until("counting", up("first"));
         let client = exporter.client();
-        let (began, begins) = std::sync::mpsc::channel();
+        let (began, begins) = std::sync::mpsc::sync_channel(1024);
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 let began = began.clone();
