@@ -167,7 +167,7 @@ fn reloads_do_not_delay_a_stop_and_are_answered() {
                             return;
                         }
                         assert_eq!((status, text.as_str()), (200, "nothing changed"));
-                        let _ = began.send(());
+                        let _ = began.try_send(());
                     }
                 });
             }
