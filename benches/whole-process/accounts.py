@@ -97,7 +97,8 @@ def memory(report, binary, count, limit):
 def many_accounts(report, binary):
     """The cost of ACCOUNTS accounts with the default intervals."""
     with tempfile.TemporaryDirectory() as directory:
-        simulated = Process(binary, "simulate", "--listen-address", "127.0.0.1:0", "--scenario", scenario(directory, ACCOUNTS))
+        played = scenario(directory, ACCOUNTS)
+        simulated = Process(binary, "simulate", "--listen-address", "127.0.0.1:0", "--scenario", played)
         with simulated:
             address = simulated.child.stdout.readline().strip()
             state = {"state": {"path": str(Path(directory, "state.redb"))}}

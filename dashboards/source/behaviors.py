@@ -177,5 +177,7 @@ def dashboard() -> Any:
         _states(),
         _delay(),
     ]
-    text = "Behaviors and their events, the delay until events are seen, and the integrations that receive risk changes."
+    text = (
+        "Behaviors and their events, the delay until events are seen, and the integrations that receive risk changes."
+    )
     return frame("zt-risk-behaviors", "Behaviors and integrations", text, panels)

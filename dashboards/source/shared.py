@@ -74,8 +74,8 @@ def high_now() -> Any:
 def longest_high() -> Any:
     return stat_panel(
         "Longest at high risk",
-        "How long the longest-waiting of the users now at high risk has been there, as far as the exporter saw it. Orange after a"
-        " working day, red after three days.",
+        "How long the longest-waiting of the users now at high risk has been there, as far as the exporter saw it."
+        " Orange after a working day, red after three days.",
         instant_query(age(f"min({risk_metric('oldest_user_timestamp_seconds', HIGH)})")),
         "s",
         UNATTENDED,
@@ -151,8 +151,8 @@ def behaviors(width: int, height: int) -> Any:
 
 def integrations(width: int, height: int) -> Any:
     text = (
-        "Integrations that receive risk changes. Cloudflare sends nothing to an inactive integration, so users at high risk keep"
-        " their access there."
+        "Integrations that receive risk changes. Cloudflare sends nothing to an inactive integration, so users at high"
+        " risk keep their access there."
     )
     queries = [
         table_query(deduplicated(risk_metric("integration_active"), "integration", "integration_type")),
