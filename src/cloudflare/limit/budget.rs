@@ -92,10 +92,10 @@ impl fmt::Debug for Journal {
     }
 }
 
-/// A journal, and the lease that belongs into it.
+/// A journal, and the lease that it must contain.
 ///
-/// A write may take long, since it waits for a disk. So the lease is not locked during a write: a change of it waits for
-/// nobody, and is written by whoever writes at that time.
+/// A write waits for a disk, which may take long. So the lease is not locked during a write. A change that comes during a
+/// write does not wait: the task that is writing writes it next.
 #[derive(Debug)]
 struct Journaled {
     journal: Journal,
@@ -408,7 +408,7 @@ impl Journaled {
             if self.lease().version == version {
                 return;
             }
-            // Whoever has the lock now writes the change.
+            // Otherwise the task that has the lock now writes the change.
             match self.writing.try_lock() {
                 Ok(again) => writing = again,
                 Err(_) => return,

@@ -13,7 +13,7 @@ const REFUSED_USERS: usize = 3;
 /// The most users of each kind that are known at a time.
 const MAX_USERS: usize = 10_000;
 
-/// Whom a refusal concerns.
+/// Which users a refusal concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
     /// The user that was requested.
@@ -50,7 +50,7 @@ impl Refusals {
         self.alone.remove(&id);
     }
 
-    /// Whom the latest refusals concern.
+    /// Which users the latest refusals concern.
     pub(super) fn scope(&self) -> Scope {
         if self.in_a_row.len() >= REFUSED_USERS { Scope::AllUsers } else { Scope::OneUser }
     }
