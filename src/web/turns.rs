@@ -147,7 +147,7 @@ mod tests {
                 &[Login("2001:db8::1", 1), Login(b, 1), Login("2001:db8::2", 2), Login("2001:db8::3", 3)],
             ),
             (
-                "whoever has gone keeps nobody waiting",
+                "a login whose client has gone keeps nobody waiting",
                 &[Login(a, 1), Login(a, 2), Login(b, 1), Login(c, 1)],
                 &[1, 2],
                 &[Login(a, 1), Login(c, 1)],

@@ -384,7 +384,7 @@ impl Lease {
 }
 
 impl Journaled {
-    /// Changes the spending, and writes it unless somebody writes already, who writes it too then.
+    /// Changes the spending, and writes it. If another task is writing, that task writes the change next.
     fn write(&self, change: impl FnOnce(&mut Spending)) {
         {
             let mut lease = self.lease();
