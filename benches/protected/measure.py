@@ -5,7 +5,6 @@ import base64
 import gzip
 import hashlib
 import re
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -14,73 +13,14 @@ import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 
-from process import Process, exporter, free_port, simulator
+from process import exporter, free_port, simulator
+from served import CODINGS, Served, nginx
 from servers import PASSWORD, PASSWORD_HASH, USER, Protection, quiet_environment
 
 # To nginx, with TLS and a password and without compression.
 MAX_RATIO = 1.5
-CODINGS = ["identity", "gzip"]
 LOGIN = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-
-# Debian's defaults that matter here (sendfile, tcp_nopush). No access log, like the exporter. One process, so that
-# there is one CPU time.
-NGINX = """
-daemon off;
-master_process off;
-pid {directory}/pid-{port};
-error_log stderr crit;
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    sendfile on;
-    tcp_nopush on;
-    gzip_static on;
-    keepalive_requests 10000000;
-    default_type "text/plain; version=0.0.4; charset=utf-8";
-    client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;
-    server {{
-        listen 127.0.0.1:{port}{tls};
-        root {directory}/www;
-        {protection}
-    }}
-}}
-"""
-NGINX_PROTECTION = """
-        ssl_certificate {directory}/server.crt;
-        ssl_certificate_key {directory}/server.key;
-        ssl_protocols TLSv1.3;
-        auth_basic "metrics";
-        auth_basic_user_file {directory}/{users};
-"""
-
-
-class Served:
-    """A server, the URL of its metrics, and what its requests cost in each coding."""
-
-    def __init__(self, name, process, url):
-        self.name, self.process, self.url = name, process, url
-        self.costs = {coding: [] for coding in CODINGS}
-
-    def cpu(self):
-        """CPU time so far in microseconds. From schedstat, because stat counts in ticks of 10 ms."""
-        tasks = Path(f"/proc/{self.process.child.pid}/task").glob("*/schedstat")
-        return sum(int(task.read_text().split()[0]) for task in tasks) / 1_000
-
-    def load(self, coding, seconds):
-        """One round: appends the microseconds of CPU time for each request."""
-        headers = ["--header", f"Accept-Encoding: {coding}", "--header", f"Authorization: Basic {LOGIN}"]
-        before = self.cpu()
-        command = ["wrk", "--threads", "1", "--connections", "1", "--duration", f"{seconds}s", *headers, self.url]
-        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        after = self.cpu()
-        if "Non-2xx" in output or "Socket errors" in output:
-            sys.exit(f"protected: {self.name}:\n{output}")
-        requests = int(re.search(r"(\d+) requests in", output)[1])
-        self.costs[coding].append((after - before) / requests)
-
-    def cost(self, coding):
-        return statistics.median(self.costs[coding])
+AUTHORIZATION = f"Authorization: Basic {LOGIN}"
 
 
 def body(url, context, coding):
@@ -101,17 +41,6 @@ def until_answered(served, context, condition):
             pass
         time.sleep(0.2)
     sys.exit(f"protected: {served.name} does not answer")
-
-
-def nginx(directory, name, port, users):
-    protection, tls = "", ""
-    if users:
-        protection, tls = NGINX_PROTECTION.format(directory=directory, users=users), " ssl"
-    file = Path(directory) / f"nginx-{port}.conf"
-    text = NGINX.format(directory=directory, port=port, tls=tls, protection=protection)
-    file.write_text(text, encoding="utf-8")
-    process = Process("nginx", "-e", "stderr", "-c", str(file))
-    return Served(name, process, f"http{'s' if users else ''}://127.0.0.1:{port}/metrics")
 
 
 def cipher(url):
@@ -147,6 +76,7 @@ def main():
                 name,
                 exporter(options.binary, address, port, **limit, **settings),
                 f"{scheme}://127.0.0.1:{port}/metrics",
+                AUTHORIZATION,
             )
             stack.enter_context(served.process)
             return served
@@ -161,9 +91,9 @@ def main():
         (www / "metrics").write_bytes(page)
         (www / "metrics.gz").write_bytes(gzip.compress(page, 1))
         theirs = [
-            nginx(directory, "nginx, plain", free_port(), None),
-            nginx(directory, "nginx, TLS and password", free_port(), "users-sha"),
-            nginx(directory, "nginx, TLS and bcrypt", free_port(), "users-bcrypt"),
+            nginx(directory, "nginx, plain", free_port(), None, AUTHORIZATION),
+            nginx(directory, "nginx, TLS and password", free_port(), "users-sha", AUTHORIZATION),
+            nginx(directory, "nginx, TLS and bcrypt", free_port(), "users-bcrypt", AUTHORIZATION),
         ]
         for served in theirs:
             stack.enter_context(served.process)
