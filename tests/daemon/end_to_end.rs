@@ -2,6 +2,7 @@
 
 mod bad_hour;
 mod day;
+mod held_back;
 mod history;
 mod live;
 mod odd_fields;
@@ -11,3 +12,4 @@ mod refusals;
 mod rig;
 mod rotation;
 mod scenarios;
+mod slow_users;
