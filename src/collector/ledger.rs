@@ -7,6 +7,7 @@
 //! A reading of a user's events is reconciled first ([`Ledger::reconcile`]); its changes are applied as a whole
 //! ([`Ledger::apply`]), saved in one transaction, and published last.
 
+mod listed_events;
 mod loss;
 pub(crate) mod persisted;
 mod reading;

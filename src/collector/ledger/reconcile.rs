@@ -1,17 +1,17 @@
 //! Compares a user's listed events with the counted ones.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::listed_events::{ListedEvents, is_rounded};
 use super::reading::{DetailRequest, FetchReason, Reading, Verdict};
 use super::retries::{CountHistory, decide};
-use super::user_record::Record;
 use super::{Ledger, Loss};
 use crate::clock::Timestamp;
 use crate::collector::behavior_labels::{LabelId, Labels};
 use crate::collector::queue::Attempts;
 use crate::collector::roster::{Coverage, LevelSince, Origin, Presence, User};
-use crate::model::{Completeness, Event, Level, UserId, UserRisk};
+use crate::model::{Completeness, Event, Level, UserRisk};
 
 /// A reset before 1970 is none: Cloudflare may write the year 1 for "never".
 const EARLIEST_RESET: Timestamp = Timestamp::from_seconds(0);
@@ -161,172 +161,6 @@ impl Ledger {
             labels: None,
         }
     }
-
-    /// Finds the events, listed at `date`, that were not counted yet.
-    fn find_new<'a>(
-        &self,
-        id: UserId,
-        record: &Record,
-        events: &'a [Event],
-        date: Timestamp,
-    ) -> ListedEvents<'a> {
-        let floor = self.floor_of(id).max(record.floor.unwrap_or(Timestamp::from_millis(i64::MIN)));
-        let mut room = record.room_in_future(date);
-        let mut found = ListedEvents { new: Vec::new(), listed: HashSet::new(), too_far_ahead: 0 };
-        let keys = self.keys_of_listed(id, events, record);
-        for (event, key) in events.iter().zip(keys) {
-            let is_first = found.listed.insert(key);
-            if !is_first || event.timestamp <= floor || record.has(key) {
-                continue;
-            }
-            if event.timestamp > date {
-                if room == 0 {
-                    found.too_far_ahead = found.too_far_ahead.saturating_add(1);
-                    continue;
-                }
-                room -= 1;
-            }
-            found.new.push((key, event));
-        }
-        found
-    }
-}
-
-impl Ledger {
-    /// The keys of listed events, in their order.
-    fn keys_of_listed(&self, user: UserId, events: &[Event], record: &Record) -> Vec<u64> {
-        let mut known = KnownEvents { record, listed: HashSet::new(), times: None, by_time: None };
-        let mut keys = vec![0; events.len()];
-        // An event without an id can be any counted event of its time, except for those that are listed with their id.
-        for has_id in [true, false] {
-            for (event, key) in
-                events.iter().zip(&mut keys).filter(|(event, _)| event.id.is_empty() != has_id)
-            {
-                *key = match has_id {
-                    true => self.key_with_id(user, event, &mut known),
-                    false => self.key_without_id(user, event, &mut known),
-                };
-                known.listed.insert(*key);
-            }
-        }
-        keys
-    }
-
-    /// If the same id was counted or listed before with the time in another precision, or the event was counted without its
-    /// id, it is the key of that event.
-    fn key_with_id(&self, user: UserId, event: &Event, known: &mut KnownEvents<'_>) -> u64 {
-        let key = self.key(user, &event.id, event.timestamp);
-        if known.has(key) {
-            return key;
-        }
-        let in_other_precision = known.near(event.timestamp);
-        let mut others = in_other_precision.into_iter().map(|at| self.key(user, &event.id, at));
-        let other = others.find(|key| known.has(*key));
-        known.list(event.timestamp);
-        let without_id = self.key(user, &event.name, event.timestamp);
-        let is_without_id = known.record.has(without_id) && !known.listed.contains(&without_id);
-        other.or(is_without_id.then_some(without_id)).unwrap_or(key)
-    }
-
-    /// If an event of this time was counted that is not listed with its id, it is the key of that event.
-    fn key_without_id(&self, user: UserId, event: &Event, known: &mut KnownEvents<'_>) -> u64 {
-        let key = self.key(user, event.identifier(), event.timestamp);
-        if known.has(key) {
-            return key;
-        }
-        known.counted_at(event.timestamp).unwrap_or(key)
-    }
-}
-
-/// The counted events of a user, and those that were found in a list so far.
-struct KnownEvents<'a> {
-    record: &'a Record,
-    listed: HashSet<u64>,
-    /// The times of all these events by second, each once: thousands of events may have the same time. Collected once an
-    /// unknown event is listed.
-    times: Option<HashMap<i64, Vec<Timestamp>>>,
-    /// The keys of the counted events by time. Collected once an event without an id is listed.
-    by_time: Option<HashMap<Timestamp, Vec<u64>>>,
-}
-
-impl KnownEvents<'_> {
-    fn has(&self, key: u64) -> bool {
-        self.record.has(key) || self.listed.contains(&key)
-    }
-
-    /// The times that may be this one in another precision.
-    fn near(&mut self, at: Timestamp) -> Vec<Timestamp> {
-        let times = self.times();
-        let seconds = [-1, 0, 1].map(|step| second(at) + step);
-        let near = seconds.iter().filter_map(|second| times.get(second)).flatten();
-        near.filter(|other| is_rounded(**other, at)).copied().collect()
-    }
-
-    /// Adds the time of a listed event.
-    fn list(&mut self, at: Timestamp) {
-        let of_second = self.times().entry(second(at)).or_default();
-        if !of_second.contains(&at) {
-            of_second.push(at);
-        }
-    }
-
-    fn times(&mut self) -> &mut HashMap<i64, Vec<Timestamp>> {
-        self.times.get_or_insert_with(|| {
-            let mut times: HashMap<i64, Vec<Timestamp>> = HashMap::new();
-            for counted in &self.record.keys {
-                let of_second = times.entry(second(counted.at)).or_default();
-                if !of_second.contains(&counted.at) {
-                    of_second.push(counted.at);
-                }
-            }
-            times
-        })
-    }
-
-    /// A counted event of this time that was not found in the list.
-    fn counted_at(&mut self, at: Timestamp) -> Option<u64> {
-        let by_time = self.by_time.get_or_insert_with(|| {
-            let mut by_time: HashMap<Timestamp, Vec<u64>> = HashMap::new();
-            for counted in &self.record.keys {
-                by_time.entry(counted.at).or_default().push(counted.key);
-            }
-            by_time
-        });
-        let keys = by_time.get_mut(&at)?;
-        while let Some(key) = keys.pop() {
-            if !self.listed.contains(&key) {
-                return Some(key);
-            }
-        }
-        None
-    }
-}
-
-/// Whether two different times may be the same one, once with and once without its fraction of a second, which was cut off or
-/// rounded.
-fn is_rounded(one: Timestamp, other: Timestamp) -> bool {
-    let is_whole = |at: Timestamp| at.millis().rem_euclid(1_000) == 0;
-    let (whole, precise) = match (is_whole(one), is_whole(other)) {
-        (true, false) => (one, other),
-        (false, true) => (other, one),
-        (true, true) | (false, false) => return false,
-    };
-    let rounded = (precise.millis() + 500).div_euclid(1_000);
-    [second(precise), rounded].contains(&second(whole))
-}
-
-fn second(at: Timestamp) -> i64 {
-    at.millis().div_euclid(1_000)
-}
-
-/// A user's listed events, compared with the counted ones.
-struct ListedEvents<'a> {
-    /// The events to count, each once, with their keys.
-    new: Vec<(u64, &'a Event)>,
-    /// The keys of all listed events.
-    listed: HashSet<u64>,
-    /// How many events are dated in the future, beyond the limit of such events.
-    too_far_ahead: u32,
 }
 
 /// How a reading compares with the count. An estimate, because it assumes that `event_count` counts listed events.
