@@ -5,10 +5,12 @@
 
 mod odd;
 pub(crate) mod resource;
+mod row;
 mod snapshot;
 
 pub use odd::{Found, LevelWord, OddField, OddFields};
 pub use resource::Resource;
+pub use row::{EventCount, Row, RowFingerprint};
 pub use snapshot::{
     AccountName, BehaviorStatus, EventTotals, Histogram, LevelChanges, PerLevel, Snapshot, UserSeries, Users,
 };
@@ -80,26 +82,6 @@ impl Level {
             Self::High => 3,
         }
     }
-}
-
-/// What the summary says about one user. If it changes, the user's events must be read again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RowFingerprint {
-    /// `last_event`; [`Timestamp::UNKNOWN`] if it is missing or unreadable.
-    pub last_event: Timestamp,
-    /// `event_count`; 0 if it is missing or unreadable, which claims no events.
-    pub count: u32,
-    /// `max_risk_level`
-    pub level: Level,
-}
-
-/// One row of the summary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// The user's id.
-    pub user: UserId,
-    /// The other fields.
-    pub tuple: RowFingerprint,
 }
 
 /// Whether a list is complete.

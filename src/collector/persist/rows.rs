@@ -9,7 +9,7 @@ use crate::collector::ledger::{Counted, Record};
 use crate::collector::queue::{Attempts, Pending, Reason};
 use crate::collector::roster::{Coverage, LevelSince, Origin, Presence, User};
 use crate::collector::top_users::Selection;
-use crate::model::{Level, RowFingerprint, UserId};
+use crate::model::{EventCount, Level, RowFingerprint, UserId};
 use crate::store::row::Unreadable;
 
 /// The same time on both clocks. Instants have no meaning in another process, so they are saved as dates.
@@ -31,6 +31,9 @@ impl Now {
         self.instant + date.since(self.date).min(longest)
     }
 }
+
+/// Stands for a count that is unknown.
+const UNKNOWN_COUNT: u32 = u32::MAX;
 
 /// An entry of the queue as it is saved.
 #[derive(Clone, Copy, Debug)]
@@ -94,7 +97,7 @@ pub(crate) fn write_selection(selection: &Selection, protected_until: Option<Ins
 
 fn put_fingerprint(row: &mut RowWriter, fingerprint: &RowFingerprint) {
     let RowFingerprint { last_event, count, level } = fingerprint;
-    row.time(*last_event).u32(*count).u8(level.index() as u8);
+    row.time(*last_event).u32(count.known().unwrap_or(UNKNOWN_COUNT)).u8(level.index() as u8);
 }
 
 pub(super) fn read_user(
@@ -144,7 +147,7 @@ pub(super) fn read_pending(row: &mut RowReader<'_>) -> Result<SavedPending, Unre
 pub(super) fn read_fingerprint(row: &mut RowReader<'_>) -> Result<RowFingerprint, Unreadable> {
     // An unknown time is written as an absent one.
     let last_event = row.maybe_time()?.unwrap_or(Timestamp::UNKNOWN);
-    Ok(RowFingerprint { last_event, count: row.u32()?, level: read_level(row)? })
+    Ok(RowFingerprint { last_event, count: EventCount::from(row.u32()?), level: read_level(row)? })
 }
 
 fn read_level(row: &mut RowReader<'_>) -> Result<Level, Unreadable> {

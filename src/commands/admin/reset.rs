@@ -13,6 +13,7 @@ use crate::app::logging::Colour;
 use crate::commands::session::Session;
 use crate::commands::terminal::confirm::{self, Confirmation};
 use crate::commands::terminal::counted;
+use crate::model::EventCount;
 use crate::commands::terminal::interrupt::Interrupt;
 use crate::commands::terminal::progress::Progress;
 use crate::commands::terminal::table::{Column, Sheet};
@@ -134,7 +135,7 @@ struct Shown<'a> {
     name: &'a str,
     email: &'a str,
     risk_level: &'static str,
-    event_count: u32,
+    event_count: EventCount,
     outcome: &'static str,
     cf_ray: Option<&'a str>,
 }

@@ -155,7 +155,7 @@ impl Crowd {
             user: UserId::from_u128(user as u128),
             tuple: RowFingerprint {
                 last_event: Self::date(self.last[user]),
-                count: self.counts[user],
+                count: self.counts[user].into(),
                 level: level(user),
             },
         };
