@@ -1,5 +1,6 @@
 //! The rules of counting, one by one, with one account and an upstream made of tables.
 
+mod restarts;
 mod unsaid_fields;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -99,7 +100,7 @@ fn cut_short() -> Completeness {
     Completeness::Partial("2 of 3".to_owned())
 }
 
-fn fresh_account() -> Account {
+fn settings() -> Settings {
     let intervals = Intervals {
         summary: seconds(30),
         behaviors: seconds(300),
@@ -107,7 +108,7 @@ fn fresh_account() -> Account {
         audit: seconds(21_600),
     };
     let name = AccountName { alias: "acme".to_owned(), id: "0".repeat(32) };
-    Account::new(Settings {
+    Settings {
         name,
         intervals,
         budget: 300,
@@ -115,14 +116,14 @@ fn fresh_account() -> Account {
         user_label: UserLabel::Id,
         secret: [7; 16],
         seed: 1,
-    })
+    }
 }
 
 impl Upstream {
     /// An account that has read nothing yet.
     fn untouched() -> Self {
         Self {
-            account: fresh_account(),
+            account: Account::new(settings()),
             now: 0,
             listed: BTreeMap::new(),
             risks: BTreeMap::new(),

@@ -9,7 +9,8 @@ use super::json::{Cursor, Stop, Text};
 use super::{fast_path, rfc3339};
 use crate::clock::Timestamp;
 use crate::model::{
-    DetailedEvent, Event, EventCount, Found, Identities, Level, LevelWord, OddFields, Row, RowFingerprint, UserId,
+    DetailedEvent, Event, EventCount, Found, Identities, Level, LevelWord, OddFields, Row, RowFingerprint,
+    UserId,
 };
 
 /// A list of users is complete if at most one in this many rows is unreadable.

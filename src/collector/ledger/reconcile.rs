@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::listed_events::{ListedEvents, is_rounded};
 use super::reading::{DetailRequest, FetchReason, Reading, Verdict};
 use super::retries::{CountHistory, decide};
-use super::{Ledger, Loss};
+use super::{Ledger, Loss, Record};
 use crate::clock::Timestamp;
 use crate::collector::behavior_labels::{LabelId, Labels};
 use crate::collector::queue::Attempts;
@@ -200,7 +200,8 @@ fn cover(user: &mut User, request: &DetailRequest, ahead: u32, reset: Option<Tim
         FetchReason::Changed => (user.covered, user.coverage) = (request.fingerprint, Coverage::Covered),
         FetchReason::Gone => {
             // The count of a user who returns after a reset starts from 0.
-            user.covered.count = if reset.is_some() { EventCount::from(0) } else { request.fingerprint.count };
+            user.covered.count =
+                if reset.is_some() { EventCount::from(0) } else { request.fingerprint.count };
             user.coverage = Coverage::Uncovered;
         }
     }

@@ -13,10 +13,10 @@ use crate::app::logging::Colour;
 use crate::commands::session::Session;
 use crate::commands::terminal::confirm::{self, Confirmation};
 use crate::commands::terminal::counted;
-use crate::model::EventCount;
 use crate::commands::terminal::interrupt::Interrupt;
 use crate::commands::terminal::progress::Progress;
 use crate::commands::terminal::table::{Column, Sheet};
+use crate::model::EventCount;
 
 /// Printed above the question.
 const WARNING: &str = "Cloudflare's API reference says that a reset clears the accumulated\nrisk history of a user. \
