@@ -103,7 +103,8 @@ async fn a_new_token_that_every_user_of_the_machine_may_read_is_warned_of_once()
     let rig = Rig::start("exposed", setup).await;
     rig.until("the first token is used", |scrape| scrape.get("up") == Some(1.0)).await;
 
-    let changes = |logs: &[String]| logs.iter().filter(|line| line.contains("the credentials changed")).count();
+    let changes =
+        |logs: &[String]| logs.iter().filter(|line| line.contains("the credentials changed")).count();
     let warning = "every user of this machine may read the secret in";
     let warnings = |logs: &[String]| logs.iter().filter(|line| line.contains(warning)).count();
     for (number, (text, mode, warned)) in
