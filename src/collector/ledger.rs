@@ -7,6 +7,7 @@
 //! A reading of a user's events is reconciled first ([`Ledger::reconcile`]); its changes are applied as a whole
 //! ([`Ledger::apply`]), saved in one transaction, and published last.
 
+mod listed_events;
 mod loss;
 pub(crate) mod persisted;
 mod reading;
@@ -21,8 +22,8 @@ use std::time::Duration;
 use siphasher::sip::SipHasher24;
 
 pub use loss::Loss;
+pub(crate) use reading::{AnswerDate, Reading, Verdict};
 pub use reading::{DetailRequest, FetchReason};
-pub(crate) use reading::{Reading, Verdict};
 pub(crate) use reconcile::CLOCK_SKEW;
 pub(crate) use user_record::{Counted, Record};
 

@@ -1,5 +1,10 @@
 //! The rules of counting, one by one, with one account and an upstream made of tables.
 
+mod departures;
+mod restarts;
+mod unsaid_fields;
+mod wrong_clocks;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -32,6 +37,8 @@ struct Upstream {
     lag: Duration,
     /// How far both clocks are ahead.
     ahead: Duration,
+    /// How far the dates of answers are behind the clock of the exporter.
+    behind: Duration,
     behaviors: Listing<Behavior>,
     /// How the behaviors fail, if they do.
     behaviors_fail: Option<FailureClass>,
@@ -54,7 +61,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn fingerprint(count: u32, last_event: i64, level: Level) -> RowFingerprint {
-    RowFingerprint { last_event: at(last_event), count, level }
+    RowFingerprint { last_event: at(last_event), count: count.into(), level }
 }
 
 /// An event `id` of `imp_travel` at high, `second` seconds after the epoch.
@@ -97,7 +104,7 @@ fn cut_short() -> Completeness {
     Completeness::Partial("2 of 3".to_owned())
 }
 
-fn fresh_account() -> Account {
+fn settings() -> Settings {
     let intervals = Intervals {
         summary: seconds(30),
         behaviors: seconds(300),
@@ -105,7 +112,7 @@ fn fresh_account() -> Account {
         audit: seconds(21_600),
     };
     let name = AccountName { alias: "acme".to_owned(), id: "0".repeat(32) };
-    Account::new(Settings {
+    Settings {
         name,
         intervals,
         budget: 300,
@@ -113,14 +120,14 @@ fn fresh_account() -> Account {
         user_label: UserLabel::Id,
         secret: [7; 16],
         seed: 1,
-    })
+    }
 }
 
 impl Upstream {
     /// An account that has read nothing yet.
     fn untouched() -> Self {
         Self {
-            account: fresh_account(),
+            account: Account::new(settings()),
             now: 0,
             listed: BTreeMap::new(),
             risks: BTreeMap::new(),
@@ -130,6 +137,7 @@ impl Upstream {
             failing: BTreeMap::new(),
             lag: Duration::ZERO,
             ahead: Duration::ZERO,
+            behind: Duration::ZERO,
             behaviors: behaviors(),
             behaviors_fail: None,
             behaviors_requested: 0,
@@ -159,7 +167,9 @@ impl Upstream {
     /// Answers the summary, but no request for a user's events.
     fn summary(&mut self) {
         let (now, date) = (self.moment(), self.date());
-        self.account.summary_read(&self.list(), now, date);
+        let mut list = self.list();
+        self.account.correct_list(&mut list, now, date);
+        self.account.summary_read(&list, now, date);
         self.account.saved();
     }
 
@@ -173,7 +183,7 @@ impl Upstream {
             odd: OddFields::default(),
             is_null: false,
             completeness: self.completeness.clone(),
-            date: Some(self.date()),
+            date: Some(self.date() - self.behind),
             identities: None,
             pages: 1,
         }
@@ -220,6 +230,7 @@ impl Upstream {
                     (Some(failure), _) => self.account.user_failed(request, *failure, now),
                     (None, Some(mut risk)) => {
                         risk.events.retain(is_shown);
+                        risk.date = Some(date - self.behind);
                         self.account.user_read(request, &risk, now, date);
                     }
                     (None, None) => self.account.user_not_found(request, now),
@@ -236,7 +247,7 @@ impl Upstream {
     /// Adds an event of `user`, which both the list and the user's events show.
     fn happens(&mut self, user: u128, id: &str, second: i64) {
         self.risk(user).events.push(event(id, second));
-        let count = self.listed.get(&user).map_or(0, |known| known.count);
+        let count = self.listed.get(&user).map_or(0, |known| known.count.or_zero());
         self.listed.insert(user, fingerprint(count + 1, second, Level::High));
     }
 
@@ -878,6 +889,43 @@ fn an_event_that_is_listed_now_with_and_now_without_its_id_is_one_event() {
 }
 
 #[test]
+fn an_event_whose_id_and_precision_change_together_is_one_event() {
+    let precise = Event { timestamp: at(10) + Duration::from_millis(623), ..event("a", 10) };
+    let rounded = Event { timestamp: at(11), ..event("a", 11) };
+    let without_id = |event: &Event| Event { id: String::new(), ..event.clone() };
+    let shapes = [precise.clone(), rounded.clone(), without_id(&precise), without_id(&rounded)];
+    for first in &shapes {
+        for second in &shapes {
+            for third in &shapes {
+                let mut upstream = Upstream::with_users(1);
+                upstream.happens(1, "a", 10);
+                for (number, shape) in (1..).zip([first, second, third]) {
+                    upstream.risk(1).events = vec![shape.clone()];
+                    upstream.pass(60);
+                    // The summary changes, so the user is read again.
+                    upstream.listed.insert(1, fingerprint(2, 10 + number, Level::High));
+                }
+                upstream.pass(60);
+                let shapes = [first, second, third].map(|event| (&event.id, event.timestamp));
+                assert_eq!((upstream.counted(), upstream.lost()), (1, vec![]), "{shapes:?}");
+            }
+        }
+    }
+    // Two events of one second stay two.
+    let other = Event { timestamp: at(10) + Duration::from_millis(900), ..event("b", 10) };
+    let mut upstream = Upstream::with_users(1);
+    upstream.happens(1, "a", 10);
+    upstream.happens(1, "b", 10);
+    upstream.risk(1).events = vec![precise.clone(), other.clone()];
+    upstream.pass(60);
+    upstream.listed.insert(1, fingerprint(3, 11, Level::High));
+    let late = |event: &Event| Event { timestamp: at(11), ..without_id(event) };
+    upstream.risk(1).events = vec![late(&precise), Event { name: "Other".to_owned(), ..late(&other) }];
+    upstream.pass(60);
+    assert_eq!((upstream.counted(), upstream.lost()), (2, vec![]));
+}
+
+#[test]
 fn a_reset_with_a_time_of_another_precision_is_the_same_reset() {
     let millis = Duration::from_millis;
     for (first, then, wanted) in [
@@ -1009,7 +1057,7 @@ fn a_list_that_is_null_empties_an_account_only_after_ten_minutes() {
     let null = |upstream: &Upstream| Summary { is_null: true, rows: Vec::new(), ..upstream.list() };
     let doubted = |upstream: &mut Upstream, mut summary: Summary| {
         let (now, date) = (upstream.moment(), upstream.date());
-        upstream.account.doubt_null(&mut summary, now);
+        upstream.account.correct_list(&mut summary, now, date);
         upstream.account.summary_read(&summary, now, date);
         upstream.account.saved();
         summary.completeness != Completeness::Complete
@@ -1049,7 +1097,7 @@ fn impossible_dates_of_events_are_not_exported() {
         (year(1), year(1)),
     ] {
         let mut upstream = Upstream::with_users(1);
-        upstream.listed.insert(1, RowFingerprint { last_event, count: 1, level: Level::High });
+        upstream.listed.insert(1, RowFingerprint { last_event, count: 1.into(), level: Level::High });
         upstream.pass(60);
         upstream.account.at_local_date(upstream.date());
         let users = upstream.snapshot().users.expect("a list was read");

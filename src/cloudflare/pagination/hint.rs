@@ -91,6 +91,21 @@ mod tests {
     use super::*;
     use crate::cloudflare::page_info::PageCursor;
 
+    /// What is known after a first page with so many rows.
+    fn after_one_page(info: &PageInfo, rows: usize) -> Progress<'_> {
+        Progress {
+            info,
+            link: None,
+            page: 1,
+            asked: None,
+            received: rows,
+            last_page: rows,
+            largest_page: rows,
+            promised: None,
+            facts: Facts::default(),
+        }
+    }
+
     #[test]
     fn a_page_is_the_last_one_only_if_something_proves_it() {
         let none = Facts::default();
@@ -136,17 +151,7 @@ mod tests {
             (0, None, pointing(None, None), none, Some(ContinuationHint::Pointer)),
             (0, None, info(None, Some(0)), none, None),
         ] {
-            let progress = Progress {
-                info: &info,
-                link: None,
-                page: 1,
-                asked,
-                received: rows,
-                last_page: rows,
-                largest_page: rows,
-                promised: None,
-                facts,
-            };
+            let progress = Progress { asked, facts, ..after_one_page(&info, rows) };
             assert_eq!(progress.hint(), wanted, "{progress:?}");
         }
     }
@@ -163,18 +168,8 @@ mod tests {
         ] {
             let info = PageInfo { total_count, ..PageInfo::default() };
             let facts = Facts { largest_page: 90, ..Facts::default() };
-            let (page, asked, link) = (2, None, None);
-            let progress = Progress {
-                info: &info,
-                link,
-                page,
-                asked,
-                received,
-                last_page,
-                largest_page: 20,
-                promised,
-                facts,
-            };
+            let first = after_one_page(&info, 20);
+            let progress = Progress { page: 2, received, last_page, promised, facts, ..first };
             assert_eq!(progress.hint(), wanted, "{progress:?}");
         }
     }
@@ -187,19 +182,7 @@ mod tests {
             (None, Some(ContinuationHint::UnknownSize)),
         ] {
             let info = PageInfo { total_count: Some(60), ..PageInfo::default() };
-            let (page, asked, link, facts) = (1, Some(1_000), None, Facts::default());
-            let (received, last_page, largest_page) = (60, 60, 60);
-            let progress = Progress {
-                info: &info,
-                link,
-                page,
-                asked,
-                received,
-                last_page,
-                largest_page,
-                promised,
-                facts,
-            };
+            let progress = Progress { asked: Some(1_000), promised, ..after_one_page(&info, 60) };
             assert_eq!(progress.hint(), wanted, "{promised:?}");
         }
     }

@@ -1,17 +1,17 @@
 //! Compares a user's listed events with the counted ones.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::reading::{DetailRequest, FetchReason, Reading, Verdict};
+use super::listed_events::{ListedEvents, is_rounded};
+use super::reading::{AnswerDate, DetailRequest, FetchReason, Reading, Verdict};
 use super::retries::{CountHistory, decide};
-use super::user_record::Record;
-use super::{Ledger, Loss};
+use super::{Ledger, Loss, Record};
 use crate::clock::Timestamp;
 use crate::collector::behavior_labels::{LabelId, Labels};
 use crate::collector::queue::Attempts;
 use crate::collector::roster::{Coverage, LevelSince, Origin, Presence, User};
-use crate::model::{Completeness, Event, Level, UserId, UserRisk};
+use crate::model::{Completeness, Event, EventCount, Level, UserRisk};
 
 /// A reset before 1970 is none: Cloudflare may write the year 1 for "never".
 const EARLIEST_RESET: Timestamp = Timestamp::from_seconds(0);
@@ -21,19 +21,25 @@ const EARLIEST_RESET: Timestamp = Timestamp::from_seconds(0);
 pub(crate) const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
 impl Ledger {
-    /// Compares a user's events, read at `date` on Cloudflare's clock, with the counted ones.
+    /// Compares a user's events with the counted ones.
     ///
     /// Before counting starts, no event is counted.
-    pub(crate) fn reconcile(&self, request: &DetailRequest, risk: &UserRisk, date: Timestamp) -> Reading {
+    pub(crate) fn reconcile(
+        &self,
+        request: &DetailRequest,
+        risk: &UserRisk,
+        answered: AnswerDate,
+    ) -> Reading {
+        let AnswerDate { date, latest } = answered;
         let id = request.user.id;
         let known = self.records.get(&id);
         let mut record = known.cloned().unwrap_or_default();
         let newer_reset = risk.last_reset.filter(|&reset| {
             let is_new = |stored| reset > stored && !is_rounded(stored, reset);
-            record.last_reset.is_none_or(is_new) && reset <= date + CLOCK_SKEW && reset >= EARLIEST_RESET
+            record.last_reset.is_none_or(is_new) && reset <= latest + CLOCK_SKEW && reset >= EARLIEST_RESET
         });
         let counted_reset = newer_reset.filter(|&reset| reset > self.floor_of(id));
-        let ListedEvents { new, listed, too_far_ahead } = self.find_new(id, &record, &risk.events, date);
+        let ListedEvents { new, listed, too_far_ahead } = self.find_new(id, &record, &risk.events, latest);
 
         let mut labels = None;
         let label = |event: &Event, labels: &mut Option<Labels>| match self.labels.get(&event.name) {
@@ -53,19 +59,20 @@ impl Ledger {
         let mut attempts = request.attempts;
         // A reset that an earlier reading showed before the count fell may be the cause as well, even if the covered event is
         // dated later, in a distant future.
-        let is_unexplained = |reset: &Timestamp| user.covered.count > 0 && *reset > user.covered.last_event;
+        let had_events = user.covered.count != EventCount::from(0);
+        let is_unexplained = |reset: &Timestamp| had_events && *reset > user.covered.last_event;
         let reset_of_count = newer_reset
             .or_else(|| record.last_reset.filter(is_unexplained))
-            .or(attempts.reset.filter(|_| user.covered.count > 0));
+            .or(attempts.reset.filter(|_| had_events));
         attempts.reset = reset_of_count.or(attempts.reset);
         let found = u32::try_from(new.len()).unwrap_or(u32::MAX).saturating_add(newly_skipped);
         attempts.found = attempts.found.saturating_add(found);
-        let highest = request.peak.max(user.covered.count);
+        let highest = request.peak.max(user.covered.count.or_zero());
         let (covered_event, latest_event) = (user.covered.last_event, request.fingerprint.last_event);
         let restarted_count = |reset: Timestamp| {
             // The count or the time of the latest event fell, or the latest event came after a reset that is later than the
             // covered ones.
-            request.fingerprint.count < highest
+            request.fingerprint.count.known().is_some_and(|count| count < highest)
                 || latest_event < covered_event
                 || (covered_event < reset && reset <= latest_event)
         };
@@ -73,8 +80,9 @@ impl Ledger {
         if reset_of_count.is_some_and(restarted_count) {
             history = CountHistory::Restarted;
             // The count started again from 0; the rest of the count before the reset is still expected.
-            attempts.owed = (highest - user.covered.count).saturating_sub(user.ahead);
-            (user.covered.count, user.ahead) = (0, 0);
+            let owed = user.covered.count.known().map_or(0, |covered| highest - covered);
+            attempts.owed = owed.saturating_sub(user.ahead);
+            (user.covered.count, user.ahead) = (EventCount::from(0), 0);
         }
         let Explanation { missing, ahead } = explain(request, &user, listed.len(), &attempts);
         let (verdict, lost) = decide(request, &risk.completeness, missing, history, &mut attempts);
@@ -124,7 +132,7 @@ impl Ledger {
         &self,
         request: &DetailRequest,
         risk: &UserRisk,
-        date: Timestamp,
+        answered: AnswerDate,
     ) -> Vec<String> {
         let is_unknown = |event: &Event| self.labels.may_be_listed_later(&event.name);
         if !risk.events.iter().any(is_unknown) {
@@ -132,7 +140,7 @@ impl Ledger {
         }
         let id = request.user.id;
         let record = self.records.get(&id).cloned().unwrap_or_default();
-        let new = self.find_new(id, &record, &risk.events, date).new;
+        let new = self.find_new(id, &record, &risk.events, answered.latest).new;
         let names = new.into_iter().map(|(_, event)| event).filter(|event| is_unknown(event));
         names.map(|event| event.name.clone()).collect::<BTreeSet<_>>().into_iter().collect()
     }
@@ -140,14 +148,13 @@ impl Ledger {
     /// Takes the answer that the user does not exist: events that were not read are lost. The keys of a user who left the
     /// list count as absent without being marked.
     pub(crate) fn reconcile_not_found(&self, request: &DetailRequest) -> Reading {
-        let lost = request
-            .fingerprint
-            .count
-            .saturating_sub(request.user.covered.count)
-            .saturating_sub(request.attempts.found)
-            .saturating_sub(request.user.ahead);
+        let found = request.attempts.found.saturating_add(request.user.ahead);
+        let lost = match (request.fingerprint.count.known(), request.user.covered.count.known()) {
+            (Some(count), Some(covered)) => count.saturating_sub(covered).saturating_sub(found),
+            _ => 0,
+        };
         let mut user = request.user;
-        (user.covered.count, user.ahead, user.coverage) = (0, 0, Coverage::Uncovered);
+        (user.covered.count, user.ahead, user.coverage) = (EventCount::from(0), 0, Coverage::Uncovered);
         Reading {
             verdict: Verdict::Done,
             user,
@@ -161,172 +168,6 @@ impl Ledger {
             labels: None,
         }
     }
-
-    /// Finds the events, listed at `date`, that were not counted yet.
-    fn find_new<'a>(
-        &self,
-        id: UserId,
-        record: &Record,
-        events: &'a [Event],
-        date: Timestamp,
-    ) -> ListedEvents<'a> {
-        let floor = self.floor_of(id).max(record.floor.unwrap_or(Timestamp::from_millis(i64::MIN)));
-        let mut room = record.room_in_future(date);
-        let mut found = ListedEvents { new: Vec::new(), listed: HashSet::new(), too_far_ahead: 0 };
-        let keys = self.keys_of_listed(id, events, record);
-        for (event, key) in events.iter().zip(keys) {
-            let is_first = found.listed.insert(key);
-            if !is_first || event.timestamp <= floor || record.has(key) {
-                continue;
-            }
-            if event.timestamp > date {
-                if room == 0 {
-                    found.too_far_ahead = found.too_far_ahead.saturating_add(1);
-                    continue;
-                }
-                room -= 1;
-            }
-            found.new.push((key, event));
-        }
-        found
-    }
-}
-
-impl Ledger {
-    /// The keys of listed events, in their order.
-    fn keys_of_listed(&self, user: UserId, events: &[Event], record: &Record) -> Vec<u64> {
-        let mut known = KnownEvents { record, listed: HashSet::new(), times: None, by_time: None };
-        let mut keys = vec![0; events.len()];
-        // An event without an id can be any counted event of its time, except for those that are listed with their id.
-        for has_id in [true, false] {
-            for (event, key) in
-                events.iter().zip(&mut keys).filter(|(event, _)| event.id.is_empty() != has_id)
-            {
-                *key = match has_id {
-                    true => self.key_with_id(user, event, &mut known),
-                    false => self.key_without_id(user, event, &mut known),
-                };
-                known.listed.insert(*key);
-            }
-        }
-        keys
-    }
-
-    /// If the same id was counted or listed before with the time in another precision, or the event was counted without its
-    /// id, it is the key of that event.
-    fn key_with_id(&self, user: UserId, event: &Event, known: &mut KnownEvents<'_>) -> u64 {
-        let key = self.key(user, &event.id, event.timestamp);
-        if known.has(key) {
-            return key;
-        }
-        let in_other_precision = known.near(event.timestamp);
-        let mut others = in_other_precision.into_iter().map(|at| self.key(user, &event.id, at));
-        let other = others.find(|key| known.has(*key));
-        known.list(event.timestamp);
-        let without_id = self.key(user, &event.name, event.timestamp);
-        let is_without_id = known.record.has(without_id) && !known.listed.contains(&without_id);
-        other.or(is_without_id.then_some(without_id)).unwrap_or(key)
-    }
-
-    /// If an event of this time was counted that is not listed with its id, it is the key of that event.
-    fn key_without_id(&self, user: UserId, event: &Event, known: &mut KnownEvents<'_>) -> u64 {
-        let key = self.key(user, event.identifier(), event.timestamp);
-        if known.has(key) {
-            return key;
-        }
-        known.counted_at(event.timestamp).unwrap_or(key)
-    }
-}
-
-/// The counted events of a user, and those that were found in a list so far.
-struct KnownEvents<'a> {
-    record: &'a Record,
-    listed: HashSet<u64>,
-    /// The times of all these events by second, each once: thousands of events may have the same time. Collected once an
-    /// unknown event is listed.
-    times: Option<HashMap<i64, Vec<Timestamp>>>,
-    /// The keys of the counted events by time. Collected once an event without an id is listed.
-    by_time: Option<HashMap<Timestamp, Vec<u64>>>,
-}
-
-impl KnownEvents<'_> {
-    fn has(&self, key: u64) -> bool {
-        self.record.has(key) || self.listed.contains(&key)
-    }
-
-    /// The times that may be this one in another precision.
-    fn near(&mut self, at: Timestamp) -> Vec<Timestamp> {
-        let times = self.times();
-        let seconds = [-1, 0, 1].map(|step| second(at) + step);
-        let near = seconds.iter().filter_map(|second| times.get(second)).flatten();
-        near.filter(|other| is_rounded(**other, at)).copied().collect()
-    }
-
-    /// Adds the time of a listed event.
-    fn list(&mut self, at: Timestamp) {
-        let of_second = self.times().entry(second(at)).or_default();
-        if !of_second.contains(&at) {
-            of_second.push(at);
-        }
-    }
-
-    fn times(&mut self) -> &mut HashMap<i64, Vec<Timestamp>> {
-        self.times.get_or_insert_with(|| {
-            let mut times: HashMap<i64, Vec<Timestamp>> = HashMap::new();
-            for counted in &self.record.keys {
-                let of_second = times.entry(second(counted.at)).or_default();
-                if !of_second.contains(&counted.at) {
-                    of_second.push(counted.at);
-                }
-            }
-            times
-        })
-    }
-
-    /// A counted event of this time that was not found in the list.
-    fn counted_at(&mut self, at: Timestamp) -> Option<u64> {
-        let by_time = self.by_time.get_or_insert_with(|| {
-            let mut by_time: HashMap<Timestamp, Vec<u64>> = HashMap::new();
-            for counted in &self.record.keys {
-                by_time.entry(counted.at).or_default().push(counted.key);
-            }
-            by_time
-        });
-        let keys = by_time.get_mut(&at)?;
-        while let Some(key) = keys.pop() {
-            if !self.listed.contains(&key) {
-                return Some(key);
-            }
-        }
-        None
-    }
-}
-
-/// Whether two different times may be the same one, once with and once without its fraction of a second, which was cut off or
-/// rounded.
-fn is_rounded(one: Timestamp, other: Timestamp) -> bool {
-    let is_whole = |at: Timestamp| at.millis().rem_euclid(1_000) == 0;
-    let (whole, precise) = match (is_whole(one), is_whole(other)) {
-        (true, false) => (one, other),
-        (false, true) => (other, one),
-        (true, true) | (false, false) => return false,
-    };
-    let rounded = (precise.millis() + 500).div_euclid(1_000);
-    [second(precise), rounded].contains(&second(whole))
-}
-
-fn second(at: Timestamp) -> i64 {
-    at.millis().div_euclid(1_000)
-}
-
-/// A user's listed events, compared with the counted ones.
-struct ListedEvents<'a> {
-    /// The events to count, each once, with their keys.
-    new: Vec<(u64, &'a Event)>,
-    /// The keys of all listed events.
-    listed: HashSet<u64>,
-    /// How many events are dated in the future, beyond the limit of such events.
-    too_far_ahead: u32,
 }
 
 /// How a reading compares with the count. An estimate, because it assumes that `event_count` counts listed events.
@@ -342,12 +183,19 @@ fn explain(request: &DetailRequest, user: &User, listed: usize, attempts: &Attem
     if request.reason == FetchReason::Audit {
         return Explanation { missing: 0, ahead: found };
     }
-    if user.covered.count == 0 {
+    if user.covered.count.or_zero() == 0 {
         // Old events of a user who returned, or was first listed late, are listed, so they are not lost.
         found = found.max(u32::try_from(listed).unwrap_or(u32::MAX));
     }
-    let expected = request.fingerprint.count.saturating_sub(user.covered.count).saturating_add(attempts.owed);
-    Explanation { missing: expected.saturating_sub(found), ahead: found.saturating_sub(expected) }
+    match (request.fingerprint.count.known(), user.covered.count.known()) {
+        (Some(count), Some(covered)) => {
+            let expected = count.saturating_sub(covered).saturating_add(attempts.owed);
+            Explanation { missing: expected.saturating_sub(found), ahead: found.saturating_sub(expected) }
+        }
+        // What a count includes that is known for the first time cannot be missing.
+        (Some(count), None) => Explanation { missing: 0, ahead: found.saturating_sub(count) },
+        (None, _) => Explanation { missing: attempts.owed.saturating_sub(found), ahead: 0 },
+    }
 }
 
 /// Marks the requested row as covered.
@@ -358,7 +206,8 @@ fn cover(user: &mut User, request: &DetailRequest, ahead: u32, reset: Option<Tim
         FetchReason::Changed => (user.covered, user.coverage) = (request.fingerprint, Coverage::Covered),
         FetchReason::Gone => {
             // The count of a user who returns after a reset starts from 0.
-            user.covered.count = if reset.is_some() { 0 } else { request.fingerprint.count };
+            user.covered.count =
+                if reset.is_some() { EventCount::from(0) } else { request.fingerprint.count };
             user.coverage = Coverage::Uncovered;
         }
     }

@@ -55,6 +55,10 @@ impl Poller {
         *credential = read;
         self.held_until = None;
         self.credentials_changed();
+        if let Some(warning) = self.credential_watch.warning() {
+            let account = &self.parts.account.name().alias;
+            tracing::warn!(account, warning, "a warning about the file with the credentials");
+        }
         Ok(())
     }
 
