@@ -29,7 +29,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config;
 use crate::http::session::Session;
 use crate::http::tls::{Configured, Unconfigured};
-use crate::http::{self, Abort, Body, Caller, Security};
+use crate::http::{self, Abort, Body, Caller, Security, Warning};
 use crate::metrics::telemetry::{Rejection, Telemetry};
 use certificate::Certificate;
 use file::WebFile;
@@ -38,6 +38,10 @@ pub(crate) use policy::Protection;
 use rate::{Admission, Bucket};
 use source::{Source, View};
 pub(crate) use summary::Summary;
+use turns::Full;
+
+/// How long a command waits for the files when it starts. A network file system may have to be mounted first.
+const LOAD_WAIT: Duration = Duration::from_secs(10);
 
 /// A web configuration that can be used.
 #[derive(Debug)]
@@ -119,6 +123,8 @@ struct Inner {
     transport: Transport,
     bucket: Option<Mutex<Bucket>>,
     passwords: Passwords,
+    /// When logins were refused because too many waited.
+    too_many_logins: Mutex<Warning>,
     telemetry: Telemetry,
     clock: Clock,
 }
@@ -140,6 +146,7 @@ impl Web {
             transport,
             bucket,
             passwords: Passwords::new(),
+            too_many_logins: Mutex::default(),
             telemetry,
             clock,
         };
@@ -198,8 +205,12 @@ impl Web {
             return Ok(inner.refuse(Rejection::RateLimit));
         }
         let mut response = match inner.authenticate(&file, headers, caller).await {
-            Verdict::Right => answer.await,
-            Verdict::Wrong => inner.refuse(Rejection::Auth),
+            Ok(Verdict::Right) => answer.await,
+            Ok(Verdict::Wrong) => inner.refuse(Rejection::Auth),
+            Err(Full) => {
+                inner.warn_of_logins(caller);
+                inner.refuse(Rejection::AuthLimit)
+            }
         };
         for (name, value) in &file.headers {
             response.headers_mut().insert(name, value.clone());
@@ -249,13 +260,29 @@ impl Inner {
         bucket.lock().unwrap_or_else(PoisonError::into_inner).admit(self.clock.now())
     }
 
-    async fn authenticate(&self, file: &WebFile, headers: &HeaderMap, caller: &Caller) -> Verdict {
+    async fn authenticate(
+        &self,
+        file: &WebFile,
+        headers: &HeaderMap,
+        caller: &Caller,
+    ) -> Result<Verdict, Full> {
         if file.users.is_empty() {
-            return Verdict::Right;
+            return Ok(Verdict::Right);
         }
         match headers.get(AUTHORIZATION).and_then(|value| Login::from_header(value.as_bytes())) {
             Some(login) => self.passwords.check(&file.users, login, caller).await,
-            None => Verdict::Wrong,
+            None => Ok(Verdict::Wrong),
+        }
+    }
+
+    fn warn_of_logins(&self, caller: &Caller) {
+        let mut warning = self.too_many_logins.lock().unwrap_or_else(PoisonError::into_inner);
+        if warning.is_due(self.clock.now()) {
+            tracing::warn!(
+                peer = %caller.peer(),
+                "too many passwords of one address wait to be compared, so further ones are refused; the next minute logs no \
+                 further refusals"
+            );
         }
     }
 
@@ -268,6 +295,10 @@ impl Inner {
             ),
             Rejection::RateLimit => (StatusCode::TOO_MANY_REQUESTS, "too many requests\n"),
             Rejection::Auth => (StatusCode::UNAUTHORIZED, "a user name and a password are required\n"),
+            Rejection::AuthLimit => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many other passwords from this address wait to be compared\n",
+            ),
         };
         let mut response = http::plain_text(status, text);
         if reason == Rejection::Auth {
