@@ -7,6 +7,7 @@
 
 mod accounts;
 mod background;
+mod canonical;
 mod declared;
 mod error;
 mod files;

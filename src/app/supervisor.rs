@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use secrecy::SecretSlice;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, block_in_place};
 
@@ -28,8 +29,10 @@ use crate::store::Generation;
 /// The pollers and their orders.
 pub(super) struct Supervisor {
     shared: Shared,
-    /// The configuration that is in use.
+    /// The configuration that is in use, with the latest credentials.
     config: Arc<Config>,
+    /// The key that the ids of users were hashed with since the start: hashes with another key would be other users.
+    hash_key: Option<SecretSlice<u8>>,
     budgets: Budgets,
     /// By account id.
     polled: BTreeMap<String, Polled>,
@@ -97,6 +100,7 @@ impl Supervisor {
         let mut supervisor = Self {
             shared,
             config: Arc::clone(&config),
+            hash_key: None,
             budgets: Budgets::default(),
             polled: BTreeMap::new(),
             begun: Vec::new(),
@@ -143,7 +147,7 @@ impl Supervisor {
 
     /// Uses `config` from now on. Returns what changed.
     fn apply(&mut self, config: Arc<Config>) -> Result<Vec<Change>, Refusal> {
-        let fixed = self.config.need_restart(&config);
+        let fixed = self.config.need_restart(&config, self.hash_key.as_ref());
         if !fixed.is_empty() {
             return Err(Refusal::NeedsRestart(fixed));
         }
@@ -231,6 +235,9 @@ impl Supervisor {
         }
         self.published.send_replace(sources);
         logging::set_level(&config.log.level);
+        if let IdentityPolicy::Hash { key } = &config.users.identity {
+            self.hash_key = Some(key.clone());
+        }
         self.config = config;
     }
 
