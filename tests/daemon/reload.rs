@@ -2,6 +2,7 @@
 
 mod keys;
 mod random;
+mod tokens;
 mod triggers;
 mod world;
 
