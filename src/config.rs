@@ -34,7 +34,7 @@ use secrecy::SecretSlice;
 use tracing_subscriber::filter::Targets;
 
 pub(crate) use accounts::DEFAULT_SHARE;
-pub(crate) use background::BackgroundRead;
+pub(crate) use background::{BackgroundRead, read_within};
 pub(crate) use declared::{Offline, Outline};
 pub use error::Error;
 pub(crate) use error::{Mistake, Mistakes, shown_key};

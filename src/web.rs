@@ -20,6 +20,7 @@ use std::fmt;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
@@ -55,9 +56,17 @@ impl Checked {
     /// Reads the web configuration at `path` and the files that it names.
     ///
     /// # Errors
-    /// The first thing that cannot be used. The message has the line, and no secret.
+    /// The first thing that cannot be used, or the files cannot be read in time. The message has the line, and no secret.
     pub fn load(path: &Path) -> Result<Self, config::Error> {
-        let view = View::load(path);
+        Self::load_within(path, LOAD_WAIT, View::load)
+    }
+
+    fn load_within(
+        path: &Path,
+        wait: Duration,
+        read: impl FnOnce(&Path) -> View + Send + 'static,
+    ) -> Result<Self, config::Error> {
+        let view = read_within(path, wait, read)?;
         let file = Arc::clone(view.file.as_ref().map_err(Clone::clone)?);
         match view.problem() {
             Some(problem) => {
@@ -72,8 +81,8 @@ impl Checked {
     /// # Errors
     /// As [`Checked::load`].
     pub(crate) fn without_files(path: &Path) -> Result<Vec<String>, config::Error> {
-        WebFile::parse(path, &config::yaml::text(path, config::yaml::read_regular_bytes(path))?)
-            .map(|file| file.warnings)
+        let bytes = read_within(path, LOAD_WAIT, config::yaml::read_regular_bytes)?;
+        WebFile::parse(path, &config::yaml::text(path, bytes)?).map(|file| file.warnings)
     }
 
     /// What is on, without a secret, and what is weak on the date `now`.
@@ -102,6 +111,19 @@ impl Checked {
             None => Transport::Plain,
         }
     }
+}
+
+/// What `read` finds at `path`. Without a limit, a file system that hangs would stop the start without a word.
+fn read_within<T: Send + 'static>(
+    path: &Path,
+    wait: Duration,
+    read: impl FnOnce(&Path) -> T + Send + 'static,
+) -> Result<T, config::Error> {
+    let file = path.to_owned();
+    config::read_within("web-config", wait, move || read(&file)).map_err(|problem| {
+        let path = path.display();
+        config::Error::new(format!("web configuration {path}, or a file that it names: {problem}"))
+    })
 }
 
 /// What a listener speaks below HTTP.
@@ -305,5 +327,27 @@ impl Inner {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_cannot_be_read_in_time_are_an_error_that_names_the_web_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web.yaml");
+        std::fs::write(&path, "").unwrap();
+        let (release, held) = std::sync::mpsc::sync_channel::<()>(0);
+        let hangs = move |path: &Path| {
+            let _ = held.recv();
+            View::load(path)
+        };
+        let error = Checked::load_within(&path, Duration::ZERO, hangs).unwrap_err();
+        let wanted = ", or a file that it names: the file cannot be read within 0 s";
+        assert_eq!(error.to_string(), format!("web configuration {}{wanted}", path.display()));
+        drop(release);
+        assert!(Checked::load(&path).is_ok());
     }
 }
