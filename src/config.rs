@@ -7,6 +7,7 @@
 
 mod accounts;
 mod background;
+mod canonical;
 mod declared;
 mod error;
 mod files;
@@ -21,6 +22,7 @@ mod shard;
 mod sources;
 pub(crate) mod yaml;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -32,7 +34,7 @@ use secrecy::SecretSlice;
 use tracing_subscriber::filter::Targets;
 
 pub(crate) use accounts::DEFAULT_SHARE;
-pub(crate) use background::BackgroundRead;
+pub(crate) use background::{BackgroundRead, read_within};
 pub(crate) use declared::{Offline, Outline};
 pub use error::Error;
 pub(crate) use error::{Mistake, Mistakes, shown_key};
@@ -70,7 +72,7 @@ const MOST_USERS: usize = 100_000;
 const CACHE_MIB: RangeInclusive<usize> = 1..=4_096;
 
 /// The checked configuration of the exporter.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// The accounts of this shard. If there is only one shard, it has at least one. Ids and aliases are unique.
     pub accounts: Vec<Account>,
@@ -90,7 +92,7 @@ pub struct Config {
     pub log: Log,
     /// Warnings to log.
     pub warnings: Vec<String>,
-    /// The credentials, by [`Account::credential`], as they were when the configuration was read.
+    /// The credentials, by [`Account::credential`], as they were when the files were read last.
     pub credentials: Vec<Credentials>,
     /// How often the files are compared with what was read; `None` if they are not.
     pub auto_reload: Option<Duration>,
@@ -109,15 +111,15 @@ pub struct Account {
     pub alias: String,
     /// Where its credentials are.
     pub credentials: CredentialSource,
-    /// The number of its credential, from 0. Accounts with the same number had the same credential when the configuration
-    /// was read; they share one budget and have the same `budget_share`.
+    /// The number of its credential, from 0. Accounts with the same number have the same credential and share one budget. They
+    /// have the same `budget_share`, unless their files came to have the same credential later.
     pub credential: usize,
     /// The share of the 1,200 requests in five minutes that may be used, from 0.01 to 1.
     pub budget_share: f64,
 }
 
 /// How users appear in the metrics.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Users {
     /// How many users of each account get their own series; 0 for none.
     pub limit: usize,
@@ -126,7 +128,7 @@ pub struct Users {
 }
 
 /// How the metrics name users.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum IdentityPolicy {
     /// By Cloudflare's id.
     Id,
@@ -289,6 +291,21 @@ impl Config {
                 aliases(accounts)
             ))),
         }
+    }
+
+    /// The same configuration, in which the accounts with these ids have other credentials.
+    pub(crate) fn with_credentials(&self, renewed: &BTreeMap<String, Credentials>) -> Self {
+        let mut new = self.clone();
+        let mut distinct: Vec<Credentials> = Vec::new();
+        for account in &mut new.accounts {
+            let before = || self.credentials.get(account.credential).expect("every account has a credential");
+            let own = renewed.get(&account.id).unwrap_or_else(before);
+            account.credential = distinct.iter().position(|known| known == own).unwrap_or_else(|| {
+                distinct.push(own.clone());
+                distinct.len() - 1
+            });
+        }
+        Self { credentials: distinct, ..new }
     }
 
     /// How many accounts share the budget of this account, including itself.

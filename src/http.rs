@@ -18,6 +18,7 @@ mod stream;
 mod table;
 #[cfg(feature = "daemon")]
 pub(crate) mod tls;
+mod warning;
 
 use std::future::Future;
 use std::pin::pin;
@@ -47,6 +48,10 @@ pub use limits::Limits;
 use protocol::Protocol;
 pub use security::{Listener, Security};
 pub use stats::{CloseReason, ConnectionStats};
+#[cfg(feature = "daemon")]
+pub(crate) use table::ConnectionId;
+#[cfg(feature = "daemon")]
+pub(crate) use warning::Warning;
 
 /// Headers that every answer has, unless it sets them itself.
 pub type CommonHeaders = &'static [(HeaderName, HeaderValue)];

@@ -20,6 +20,7 @@ use std::fmt;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
@@ -29,7 +30,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config;
 use crate::http::session::Session;
 use crate::http::tls::{Configured, Unconfigured};
-use crate::http::{self, Abort, Body, Caller, Security};
+use crate::http::{self, Abort, Body, Caller, Security, Warning};
 use crate::metrics::telemetry::{Rejection, Telemetry};
 use certificate::Certificate;
 use file::WebFile;
@@ -38,6 +39,10 @@ pub(crate) use policy::Protection;
 use rate::{Admission, Bucket};
 use source::{Source, View};
 pub(crate) use summary::Summary;
+use turns::Full;
+
+/// How long a command waits for the files when it starts. A network file system may have to be mounted first.
+const LOAD_WAIT: Duration = Duration::from_secs(10);
 
 /// A web configuration that can be used.
 #[derive(Debug)]
@@ -51,9 +56,17 @@ impl Checked {
     /// Reads the web configuration at `path` and the files that it names.
     ///
     /// # Errors
-    /// The first thing that cannot be used. The message has the line, and no secret.
+    /// The first thing that cannot be used, or the files cannot be read in time. The message has the line, and no secret.
     pub fn load(path: &Path) -> Result<Self, config::Error> {
-        let view = View::load(path);
+        Self::load_within(path, LOAD_WAIT, View::load)
+    }
+
+    fn load_within(
+        path: &Path,
+        wait: Duration,
+        read: impl FnOnce(&Path) -> View + Send + 'static,
+    ) -> Result<Self, config::Error> {
+        let view = read_within(path, wait, read)?;
         let file = Arc::clone(view.file.as_ref().map_err(Clone::clone)?);
         match view.problem() {
             Some(problem) => {
@@ -68,8 +81,8 @@ impl Checked {
     /// # Errors
     /// As [`Checked::load`].
     pub(crate) fn without_files(path: &Path) -> Result<Vec<String>, config::Error> {
-        WebFile::parse(path, &config::yaml::text(path, config::yaml::read_regular_bytes(path))?)
-            .map(|file| file.warnings)
+        let bytes = read_within(path, LOAD_WAIT, config::yaml::read_regular_bytes)?;
+        WebFile::parse(path, &config::yaml::text(path, bytes)?).map(|file| file.warnings)
     }
 
     /// What is on, without a secret, and what is weak on the date `now`.
@@ -100,6 +113,19 @@ impl Checked {
     }
 }
 
+/// What `read` finds at `path`. Without a limit, a file system that hangs would stop the start without a word.
+fn read_within<T: Send + 'static>(
+    path: &Path,
+    wait: Duration,
+    read: impl FnOnce(&Path) -> T + Send + 'static,
+) -> Result<T, config::Error> {
+    let file = path.to_owned();
+    config::read_within("web-config", wait, move || read(&file)).map_err(|problem| {
+        let path = path.display();
+        config::Error::new(format!("web configuration {path}, or a file that it names: {problem}"))
+    })
+}
+
 /// What a listener speaks below HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transport {
@@ -119,6 +145,8 @@ struct Inner {
     transport: Transport,
     bucket: Option<Mutex<Bucket>>,
     passwords: Passwords,
+    /// When logins were refused because too many waited.
+    too_many_logins: Mutex<Warning>,
     telemetry: Telemetry,
     clock: Clock,
 }
@@ -140,6 +168,7 @@ impl Web {
             transport,
             bucket,
             passwords: Passwords::new(),
+            too_many_logins: Mutex::default(),
             telemetry,
             clock,
         };
@@ -198,8 +227,12 @@ impl Web {
             return Ok(inner.refuse(Rejection::RateLimit));
         }
         let mut response = match inner.authenticate(&file, headers, caller).await {
-            Verdict::Right => answer.await,
-            Verdict::Wrong => inner.refuse(Rejection::Auth),
+            Ok(Verdict::Right) => answer.await,
+            Ok(Verdict::Wrong) => inner.refuse(Rejection::Auth),
+            Err(Full) => {
+                inner.warn_of_logins(caller);
+                inner.refuse(Rejection::AuthLimit)
+            }
         };
         for (name, value) in &file.headers {
             response.headers_mut().insert(name, value.clone());
@@ -249,13 +282,29 @@ impl Inner {
         bucket.lock().unwrap_or_else(PoisonError::into_inner).admit(self.clock.now())
     }
 
-    async fn authenticate(&self, file: &WebFile, headers: &HeaderMap, caller: &Caller) -> Verdict {
+    async fn authenticate(
+        &self,
+        file: &WebFile,
+        headers: &HeaderMap,
+        caller: &Caller,
+    ) -> Result<Verdict, Full> {
         if file.users.is_empty() {
-            return Verdict::Right;
+            return Ok(Verdict::Right);
         }
         match headers.get(AUTHORIZATION).and_then(|value| Login::from_header(value.as_bytes())) {
             Some(login) => self.passwords.check(&file.users, login, caller).await,
-            None => Verdict::Wrong,
+            None => Ok(Verdict::Wrong),
+        }
+    }
+
+    fn warn_of_logins(&self, caller: &Caller) {
+        let mut warning = self.too_many_logins.lock().unwrap_or_else(PoisonError::into_inner);
+        if warning.is_due(self.clock.now()) {
+            tracing::warn!(
+                peer = %caller.peer(),
+                "too many passwords of one address wait to be compared, so further ones are refused; the next minute logs no \
+                 further refusals"
+            );
         }
     }
 
@@ -268,11 +317,37 @@ impl Inner {
             ),
             Rejection::RateLimit => (StatusCode::TOO_MANY_REQUESTS, "too many requests\n"),
             Rejection::Auth => (StatusCode::UNAUTHORIZED, "a user name and a password are required\n"),
+            Rejection::AuthLimit => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many other passwords from this address wait to be compared\n",
+            ),
         };
         let mut response = http::plain_text(status, text);
         if reason == Rejection::Auth {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_cannot_be_read_in_time_are_an_error_that_names_the_web_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web.yaml");
+        std::fs::write(&path, "").unwrap();
+        let (release, held) = std::sync::mpsc::sync_channel::<()>(0);
+        let hangs = move |path: &Path| {
+            let _ = held.recv();
+            View::load(path)
+        };
+        let error = Checked::load_within(&path, Duration::ZERO, hangs).unwrap_err();
+        let wanted = ", or a file that it names: the file cannot be read within 0 s";
+        assert_eq!(error.to_string(), format!("web configuration {}{wanted}", path.display()));
+        drop(release);
+        assert!(Checked::load(&path).is_ok());
     }
 }

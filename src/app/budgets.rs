@@ -37,8 +37,8 @@ struct KnownBudget {
     journal_account: JournalAccount,
 }
 
-/// What a credential had spent when its budget went on with another credential. It still counts if the credential is used
-/// again.
+/// What a credential had spent when its accounts took its budget to another credential. It still counts if the credential is
+/// used again.
 #[derive(Debug)]
 struct Left {
     credential: Credentials,
@@ -86,6 +86,8 @@ pub(super) struct PreparedBudget {
     journal_account: JournalAccount,
     /// Where it is in [`Budgets::known`], if it is.
     known: Option<usize>,
+    /// Where those budgets are whose spending is added to it.
+    added: Vec<usize>,
     /// What a new budget continues.
     sources: Vec<Source>,
 }
@@ -125,12 +127,16 @@ impl Budgets {
     ) -> Prepared {
         let before: Vec<&Group> = self.known.iter().map(|known| &known.group).collect();
         let continued = continued(&before, &groups);
-        let prepare = |(group, known): (Group, Option<usize>)| {
+        let prepare = |(group, continued): (Group, Vec<usize>)| {
+            let (known, added) = match continued.as_slice() {
+                [] => (None, Vec::new()),
+                [own, others @ ..] => (Some(*own), others.to_vec()),
+            };
             if let Some(KnownBudget { budget, journal_account, .. }) =
                 known.and_then(|index| self.known.get(index))
             {
                 let (budget, journal_account) = (budget.clone(), journal_account.clone());
-                return PreparedBudget { group, budget, journal_account, known, sources: Vec::new() };
+                return PreparedBudget { group, budget, journal_account, known, added, sources: Vec::new() };
             }
             let journal_account = JournalAccount::new(group.first());
             let (mut spending, mut sources) = (Spending::default(), Vec::new());
@@ -146,7 +152,7 @@ impl Budgets {
             }
             let journal = state.map(|state| journal(state.clone(), journal_account.clone()));
             let budget = Budget::continued(group.share, clock.clone(), spending, journal);
-            PreparedBudget { group, budget, journal_account, known: None, sources }
+            PreparedBudget { group, budget, journal_account, known: None, added, sources }
         };
         Prepared(groups.into_iter().zip(continued).map(prepare).collect())
     }
@@ -159,7 +165,7 @@ impl Budgets {
             std::mem::take(&mut self.known).into_iter().map(Some).collect();
         // The accounts whose rows have a spending that is in other rows from now on.
         let mut left = BTreeSet::new();
-        for PreparedBudget { group, budget, journal_account, known, sources } in prepared {
+        for PreparedBudget { group, budget, journal_account, known, added, sources } in prepared {
             if let Some(known) = known.and_then(|index| before.get_mut(index)?.take()) {
                 if known.group.share != group.share {
                     budget.set_share(group.share);
@@ -169,12 +175,20 @@ impl Budgets {
                     self.left.push(Left { credential: known.group.credential, spending });
                 }
             }
+            let has_more = !added.is_empty();
+            for other in added {
+                let Some(other) = before.get_mut(other).and_then(Option::take) else { continue };
+                let spending = other.budget.spending();
+                budget.add(spending.leases.clone());
+                left.insert(other.journal_account.get());
+                self.left.push(Left { credential: other.group.credential, spending });
+            }
             let from = journal_account.get();
             if !group.accounts.contains(&from) {
                 journal_account.set(group.first());
                 budget.write_journal();
                 left.insert(from);
-            } else if sources.iter().any(|source| *source != Source::Rows(from.clone())) {
+            } else if has_more || sources.iter().any(|source| *source != Source::Rows(from.clone())) {
                 budget.write_journal();
                 let others = sources.into_iter().filter_map(|source| match source {
                     Source::Rows(account) if account != from => Some(account),
@@ -202,26 +216,27 @@ impl Budgets {
     }
 }
 
-/// Which of the budgets `before` each group continues. It is the one of the same credential. If there is none, and all
-/// accounts that used a credential have the same new one, the budget goes with them: the new credential may belong to the
-/// same user, and Cloudflare counts the requests of a user.
-fn continued(before: &[&Group], groups: &[Group]) -> Vec<Option<usize>> {
+/// Which of the budgets `before` each group continues: the first one, to which the spending of the others is added. A credential
+/// keeps its budget. If no group has the credential of a budget any more, and all accounts that used it are in the same group, the
+/// budget goes with them: their new credential may belong to the same user, and Cloudflare counts the requests of a user.
+fn continued(before: &[&Group], groups: &[Group]) -> Vec<Vec<usize>> {
     let with_credential =
         |credential: &Credentials| before.iter().position(|known| known.credential == *credential);
-    let mut found: Vec<_> = groups.iter().map(|group| with_credential(&group.credential)).collect();
+    let mut found: Vec<Vec<usize>> =
+        groups.iter().map(|group| with_credential(&group.credential).into_iter().collect()).collect();
     let is_configured = |id: &String| groups.iter().any(|group| group.accounts.contains(id));
     for (index, known) in before.iter().enumerate() {
-        if found.contains(&Some(index)) {
+        if found.iter().any(|found| found.contains(&index)) {
             continue;
         }
         let mut left = known.accounts.iter().filter(|id| is_configured(id)).peekable();
         let Some(first) = left.peek() else { continue };
         let Some(place) = groups.iter().position(|group| group.accounts.contains(*first)) else { continue };
         let goes_with_all = left.all(|id| groups.get(place).is_some_and(|group| group.accounts.contains(id)));
-        if let Some(found @ None) = found.get_mut(place)
+        if let Some(found) = found.get_mut(place)
             && goes_with_all
         {
-            *found = Some(index);
+            found.push(index);
         }
     }
     found

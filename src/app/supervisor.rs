@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use secrecy::SecretSlice;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, block_in_place};
 
@@ -19,23 +20,30 @@ use crate::app::logging;
 use crate::cloudflare::Credentials;
 use crate::cloudflare::limit::Budget;
 use crate::collector::persist::Saved;
-use crate::collector::poller::{Assignment, Connection, Order, Parts, Poller};
+use crate::collector::poller::{Assignment, Connection, Order, Parts, Poller, Renewal, Renewals};
 use crate::config::{Account, Config, IdentityPolicy};
 use crate::model::{AccountName, Snapshot};
 use crate::server::publisher::Source;
 use crate::store::Generation;
 
+/// How many renewed credentials are taken up at once. Tools renew those of all accounts within a moment, and more are reported
+/// again.
+const RENEWALS: usize = 256;
+
 /// The pollers and their orders.
 pub(super) struct Supervisor {
     shared: Shared,
-    /// The configuration that is in use.
+    /// The configuration that is in use, with the latest credentials.
     config: Arc<Config>,
+    /// The key that the ids of users were hashed with since the start: hashes with another key would be other users.
+    hash_key: Option<SecretSlice<u8>>,
     budgets: Budgets,
     /// By account id.
     polled: BTreeMap<String, Polled>,
     /// Pollers that are not running yet.
     begun: Vec<(String, Poller)>,
     running: JoinSet<(String, Parts)>,
+    renewals: (Renewals, mpsc::Receiver<Renewal>),
     published: watch::Sender<Vec<Source>>,
 }
 
@@ -97,10 +105,12 @@ impl Supervisor {
         let mut supervisor = Self {
             shared,
             config: Arc::clone(&config),
+            hash_key: None,
             budgets: Budgets::default(),
             polled: BTreeMap::new(),
             begun: Vec::new(),
             running: JoinSet::new(),
+            renewals: mpsc::channel(RENEWALS),
             published: watch::Sender::new(Vec::new()),
         };
         let prepared = supervisor.prepare(config, rows)?;
@@ -116,6 +126,7 @@ impl Supervisor {
     /// Runs the pollers, and uses the configurations that come through `requests`. Returns only if a poller ended
     /// unexpectedly.
     pub(super) async fn run(&mut self, requests: &mut mpsc::Receiver<Apply>, liveness: &Liveness) -> Error {
+        let mut renewed = Vec::new();
         loop {
             for (id, poller) in self.begun.drain(..) {
                 let polling = liveness.watch_until_end(poller.run());
@@ -131,6 +142,9 @@ impl Supervisor {
                     // The one who asked may be gone.
                     let _ = answer.send(block_in_place(|| self.apply(config)));
                 }
+                _ = self.renewals.1.recv_many(&mut renewed, RENEWALS) => {
+                    block_in_place(|| self.renew(renewed.drain(..)));
+                }
                 else => std::future::pending().await,
             }
         }
@@ -143,7 +157,7 @@ impl Supervisor {
 
     /// Uses `config` from now on. Returns what changed.
     fn apply(&mut self, config: Arc<Config>) -> Result<Vec<Change>, Refusal> {
-        let fixed = self.config.need_restart(&config);
+        let fixed = self.config.need_restart(&config, self.hash_key.as_ref());
         if !fixed.is_empty() {
             return Err(Refusal::NeedsRestart(fixed));
         }
@@ -153,6 +167,38 @@ impl Supervisor {
             self.commit(prepared);
         }
         Ok(changes)
+    }
+
+    /// Uses renewed credentials from now on. One that was read for a connection that is no longer in use may be outdated itself.
+    fn renew(&mut self, renewals: impl Iterator<Item = Renewal>) {
+        let is_current = |renewal: &Renewal| {
+            let polled = self.polled.get(&renewal.account).filter(|polled| polled.stage == Stage::Polling);
+            polled.is_some_and(|polled| Arc::ptr_eq(&polled.assignment.connection, &renewal.connection))
+        };
+        let current = renewals.filter(is_current).map(|renewal| (renewal.account, renewal.credential));
+        let renewed: BTreeMap<_, _> = current.collect();
+        if renewed.is_empty() {
+            return;
+        }
+        let config = Arc::new(self.config.with_credentials(&renewed));
+        let mut prepared = match self.prepare(Arc::clone(&config), &mut self.shared.clone()) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                tracing::warn!(%error, "cannot use the renewed credentials; the previous ones stay in use");
+                return;
+            }
+        };
+        // Tools renew the files of all accounts at about the same time. Those that are not concerned keep their orders.
+        for (name, account) in &mut prepared.accounts {
+            let known = self.polled.get(&name.id).map(|polled| &polled.assignment);
+            if let Some(known) = known.filter(|known| known.is_same(&account.assignment)) {
+                account.assignment = Arc::clone(known);
+            }
+        }
+        self.commit(prepared);
+        for account in config.accounts.iter().filter(|account| renewed.contains_key(&account.id)) {
+            warn_of_shares(&config, account);
+        }
     }
 
     /// Prepares everything that can fail. Changes nothing.
@@ -232,6 +278,9 @@ impl Supervisor {
         }
         self.published.send_replace(sources);
         logging::set_level(&config.log.level);
+        if let IdentityPolicy::Hash { key } = &config.users.identity {
+            self.hash_key = Some(key.clone());
+        }
         self.config = config;
     }
 
@@ -243,7 +292,8 @@ impl Supervisor {
         snapshots: watch::Receiver<Arc<Snapshot>>,
     ) {
         let (orders, received) = watch::channel(Order::Poll(Arc::clone(&assignment)));
-        self.begun.push((id.clone(), Poller::new(parts, Arc::clone(&assignment), received)));
+        let poller = Poller::new(parts, Arc::clone(&assignment), received, self.renewals.0.clone());
+        self.begun.push((id.clone(), poller));
         self.polled.insert(id, Polled { orders, assignment, snapshots, stage: Stage::Polling });
     }
 
@@ -274,11 +324,29 @@ impl Polled {
 
     /// Polls the account as `assignment` says, after the poller has ended, if it is stopping.
     fn assign(&mut self, assignment: Arc<Assignment>) {
+        if self.stage == Stage::Polling && Arc::ptr_eq(&assignment, &self.assignment) {
+            return;
+        }
         self.assignment = Arc::clone(&assignment);
         match self.stage {
             Stage::Polling => drop(self.orders.send_replace(Order::Poll(assignment))),
             Stage::Leaving | Stage::Returning => self.stage = Stage::Returning,
         }
+    }
+}
+
+/// Warns if another account has the same credential and another share.
+fn warn_of_shares(config: &Config, account: &Account) {
+    let is_other = |other: &&Account| {
+        other.credential == account.credential && other.budget_share != account.budget_share
+    };
+    if let Some(other) = config.accounts.iter().find(is_other) {
+        tracing::warn!(
+            account = account.alias,
+            other = other.alias,
+            "two accounts with different budget_share have the same credential now; the smaller share counts, and the next \
+             reload or start will refuse this"
+        );
     }
 }
 
@@ -289,7 +357,7 @@ fn groups(config: &Config, speed: f64) -> Vec<Group> {
             config.accounts.iter().filter(|account| account.credential == number).collect();
         Some(Group {
             credential: credential.clone(),
-            share: sharing.first()?.budget_share * speed,
+            share: sharing.iter().map(|account| account.budget_share).reduce(f64::min)? * speed,
             accounts: sharing.into_iter().map(|account| account.id.clone()).collect(),
         })
     };

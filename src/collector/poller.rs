@@ -30,6 +30,7 @@ use crate::config::CredentialSource;
 use crate::metrics::telemetry::{IncidentCause, Telemetry};
 use crate::model::{Completeness, Resource, Snapshot};
 use crate::store::{Commit, ExistingRows, Generation, State};
+pub(crate) use credentials::{Renewal, Renewals};
 use orders::Next;
 pub(crate) use orders::{Assignment, Order};
 
@@ -66,8 +67,10 @@ pub(crate) struct Poller {
     orders: watch::Receiver<Order>,
     /// The latest order.
     assignment: Arc<Assignment>,
-    /// The connection of the assignment, with the latest credentials from its file.
+    /// The connection of the assignment.
     connection: Connection,
+    /// Where other credentials in the file are reported.
+    renewals: Renewals,
     /// How the latest request failed, by resource; resources that answer are not in it.
     incidents: BTreeMap<Resource, Outcome>,
     /// Whether the latest summary was complete.
@@ -86,14 +89,21 @@ pub(crate) struct Poller {
 }
 
 impl Poller {
-    /// A poller that has sent no request yet. It begins with `assignment`; later ones come through `orders`.
-    pub(crate) fn new(mut parts: Parts, assignment: Arc<Assignment>, orders: watch::Receiver<Order>) -> Self {
+    /// A poller that has sent no request yet. It begins with `assignment`; later ones come through `orders`, also when it has
+    /// reported other credentials to `renewals`.
+    pub(crate) fn new(
+        mut parts: Parts,
+        assignment: Arc<Assignment>,
+        orders: watch::Receiver<Order>,
+        renewals: Renewals,
+    ) -> Self {
         let begun = parts.clock.now();
         parts.account.retune(assignment.settings.clone(), begun);
         Self {
             parts,
             orders,
             connection: Connection::clone(&assignment.connection),
+            renewals,
             assignment,
             incidents: BTreeMap::new(),
             completeness: Completeness::Complete,

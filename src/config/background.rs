@@ -1,5 +1,6 @@
 //! Reads files on a thread of its own, because reading from a file system that hangs does not end.
 
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +15,39 @@ pub(crate) struct BackgroundRead<T> {
     name: &'static str,
     /// The read that the latest attempt did not wait for to the end.
     pending: Option<oneshot::Receiver<T>>,
+}
+
+/// The result of `read`, which runs on a thread of this name; for commands that have no runtime yet.
+///
+/// # Errors
+/// There is no result in time, or no thread.
+pub(crate) fn read_within<T: Send + 'static>(
+    name: &str,
+    wait: Duration,
+    read: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, String> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let run = move || {
+        // The reader may have given up.
+        let _ = sender.send(read());
+    };
+    start(name, run)?;
+    receiver.recv_timeout(wait).map_err(|failure| match failure {
+        mpsc::RecvTimeoutError::Timeout => too_slow(wait),
+        mpsc::RecvTimeoutError::Disconnected => ENDED.to_owned(),
+    })
+}
+
+/// The read panicked.
+const ENDED: &str = "the read ended unexpectedly";
+
+fn too_slow(wait: Duration) -> String {
+    format!("the file cannot be read within {} s", wait.as_secs())
+}
+
+fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
+    thread.map(drop).map_err(|error| format!("no thread can be started: {error}"))
 }
 
 impl<T: Send + 'static> BackgroundRead<T> {
@@ -38,9 +72,9 @@ impl<T: Send + 'static> BackgroundRead<T> {
         match tokio::time::timeout(self.wait, answer).await {
             Ok(read) => {
                 self.pending = None;
-                read.map_err(|_| "the read ended unexpectedly".to_owned())
+                read.map_err(|_| ENDED.to_owned())
             }
-            Err(_) => Err(format!("the file cannot be read within {} s", self.wait.as_secs())),
+            Err(_) => Err(too_slow(self.wait)),
         }
     }
 
@@ -61,8 +95,7 @@ impl<T: Send + 'static> BackgroundRead<T> {
             // The reader may be gone.
             let _ = sender.send(read());
         };
-        let thread = thread::Builder::new().name(self.name.to_owned()).spawn(run);
-        thread.map(|_| receiver).map_err(|error| format!("no thread can be started: {error}"))
+        start(self.name, run).map(|()| receiver)
     }
 }
 
@@ -71,6 +104,17 @@ mod tests {
     use std::sync::mpsc::sync_channel;
 
     use super::*;
+
+    #[test]
+    fn a_read_has_its_time_also_without_a_runtime() {
+        let (release, held) = sync_channel::<()>(0);
+        let hanging = read_within("test", Duration::ZERO, move || held.recv().is_ok());
+        assert_eq!(hanging, Err("the file cannot be read within 0 s".to_owned()));
+        drop(release);
+        assert_eq!(read_within("test", Duration::from_secs(60), || "read"), Ok("read"));
+        let panics = read_within("test", Duration::from_secs(60), || -> &str { panic!("in a test") });
+        assert_eq!(panics, Err(ENDED.to_owned()));
+    }
 
     #[tokio::test]
     async fn a_read_that_hangs_fails_without_blocking_and_is_not_started_again() {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use super::canonical;
 use super::error::{Error, Mistakes, shown, shown_key};
 use super::yaml::{Document, Field, Kind};
 
@@ -31,6 +32,8 @@ pub struct Key {
     /// When a changed value takes effect.
     pub change: Change,
     pub(super) form: Form,
+    /// Spells texts with the same meaning in the same way.
+    canonical: fn(&str) -> String,
     /// The name of its flag, without the dashes, where it is not the key's own.
     flag: Option<&'static str>,
 }
@@ -75,6 +78,7 @@ impl Key {
             cloudflare_variable: None,
             change: Change::Restart,
             form: Form::Value,
+            canonical: canonical::text,
             flag: None,
         }
     }
@@ -88,12 +92,17 @@ impl Key {
     }
 
     const fn file(self) -> Self {
-        Self { form: Form::Path, ..self }
+        Self { form: Form::Path, canonical: canonical::path, ..self }
     }
 
     /// A reload may change it.
     const fn reloads(self) -> Self {
         Self { change: Change::Reload, ..self }
+    }
+
+    /// Different texts may mean the same value, which `canonical` then spells in the same way.
+    const fn spelled(self, canonical: fn(&str) -> String) -> Self {
+        Self { canonical, ..self }
     }
 
     const fn list(self) -> Self {
@@ -107,6 +116,11 @@ impl Key {
     /// Its name in messages, such as `intervals.summary`.
     pub fn path(&self) -> String {
         format!("{}.{}", self.section, self.name)
+    }
+
+    /// Whether two texts mean the same value.
+    pub(super) fn is_same(&self, one: Option<&str>, other: Option<&str>) -> bool {
+        one.map(self.canonical) == other.map(self.canonical)
     }
 
     /// Whether it is a field of an account, so that the file may hold it several times.
@@ -177,30 +191,36 @@ keys! {
         "The address of the API: https, or http on loopback.",
     )
     .default("https://api.cloudflare.com/client/v4")
-    .or_variable("CLOUDFLARE_BASE_URL");
+    .or_variable("CLOUDFLARE_BASE_URL")
+    .spelled(canonical::url);
     SUMMARY =
         Key::new("intervals", "summary", "How often the list of users is read, 1s to 1d.").default("30s")
-    .reloads();
+    .reloads()
+    .spelled(canonical::span);
     BEHAVIORS =
         Key::new("intervals", "behaviors", "How often the behaviors are read, 1s to 1d.").default("5m")
-    .reloads();
+    .reloads()
+    .spelled(canonical::span);
     INTEGRATIONS =
         Key::new("intervals", "integrations", "How often the integrations are read, 1s to 1d.").default("5m")
-    .reloads();
+    .reloads()
+    .spelled(canonical::span);
     AUDIT = Key::new(
         "intervals",
         "audit",
         "How often unchanged users are re-read: each at most once in this time, 1m to 30d.",
     )
     .default("6h")
-    .reloads();
+    .reloads()
+    .spelled(canonical::span);
     LIMIT = Key::new(
         "users",
         "limit",
         "How many users of each account get their own series, 0 to 100000. The users most at risk come first.",
     )
     .default("100")
-    .reloads();
+    .reloads()
+    .spelled(canonical::number);
     IDENTITY =
         Key::new("users", "identity", "How metrics name a user: `id`, `hash`, `email` or `none`.").default("id")
     .reloads();
@@ -217,14 +237,16 @@ keys! {
         "cache_mib",
         "How much of that file may be cached in memory, 1 to 4096 MiB.",
     )
-    .default("32");
+    .default("32")
+    .spelled(canonical::number);
     LISTEN_ADDRESS = Key::new(
         "web",
         "listen_address",
         "The address to listen on, or a list of them. Without a host before the port: all interfaces.",
     )
     .default(":10069")
-    .list();
+    .list()
+    .spelled(canonical::addresses);
     SYSTEMD_SOCKET = Key::new(
         "web",
         "systemd_socket",
@@ -244,12 +266,14 @@ keys! {
         "web",
         "health_address",
         "A second address with `/-/healthy` and `/-/ready` only, without TLS and password, for probes.",
-    );
+    )
+    .spelled(canonical::addresses);
     ALLOWED_HOSTS = Key::new(
         "web",
         "allowed_hosts",
         "Further names, separated by commas, that a request's `Host` may have over loopback.",
-    );
+    )
+    .spelled(canonical::host_names);
     WEB_PAGE = Key::new(
         "web",
         "page",
@@ -262,20 +286,23 @@ keys! {
         "Whether a POST or PUT request to `/-/reload` reloads the configuration.",
     )
     .default("false");
-    SHARD_INDEX = Key::new("shard", "index", "Which of several exporters this is, counted from 0.");
+    SHARD_INDEX = Key::new("shard", "index", "Which of several exporters this is, counted from 0.")
+    .spelled(canonical::number);
     SHARD_TOTAL = Key::new(
         "shard",
         "total",
         "The number of shards: how many exporters share the accounts, 1 to 1000.",
     )
-    .default("1");
+    .default("1")
+    .spelled(canonical::number);
     LOG_LEVEL = Key::new(
         "log",
         "level",
         "`off`, `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,hyper=warn`.",
     )
     .default("info")
-    .reloads();
+    .reloads()
+    .spelled(canonical::filter);
     LOG_FORMAT = Key::new("log", "format", "`text` or `json`.").default("text");
     AUTO_RELOAD = Key::new(
         "config",
@@ -288,7 +315,8 @@ keys! {
         "auto_reload_interval",
         "How often those files are checked for changes, 1s to 1d.",
     )
-    .default("30s");
+    .default("30s")
+    .spelled(canonical::span);
 }
 
 /// The list of accounts; all other sections are maps.

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret as _, SecretSlice};
 
 use super::error::Error;
 use super::keys::{self, Change, Key};
@@ -32,7 +32,7 @@ impl ConfigSource {
 }
 
 /// The texts of all settings that are not fields of an account, in the order of the manual. They are not secrets.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct SettingTexts(Vec<(Key, Option<String>)>);
 
 impl SettingTexts {
@@ -42,7 +42,7 @@ impl SettingTexts {
     }
 }
 
-/// A setting with another text than before.
+/// A setting with another value than before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SettingChange {
     pub(crate) key: String,
@@ -51,13 +51,13 @@ pub(crate) struct SettingChange {
 }
 
 impl Config {
-    /// The settings that differ in `new`, but need a restart to change.
-    pub fn need_restart(&self, new: &Self) -> Vec<String> {
+    /// The settings that differ in `new`, but need a restart to change. `hash_key` is the key that ids were hashed with since the
+    /// start, also if they are not any more.
+    pub(crate) fn need_restart(&self, new: &Self, hash_key: Option<&SecretSlice<u8>>) -> Vec<String> {
         // The key for hashes is compared by its content, because another path may lead to the same key.
         let differing = self.differing(new, Change::Restart).into_iter().map(|setting| setting.key);
         let mut differing: Vec<String> = differing.filter(|key| *key != keys::HASH_KEY_FILE.path()).collect();
-        if let (IdentityPolicy::Hash { key: before }, IdentityPolicy::Hash { key: after }) =
-            (&self.users.identity, &new.users.identity)
+        if let (Some(before), IdentityPolicy::Hash { key: after }) = (hash_key, &new.users.identity)
             && before.expose_secret() != after.expose_secret()
         {
             differing.push(keys::HASH_KEY_FILE.path());
@@ -74,7 +74,9 @@ impl Config {
         let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "not set".to_owned());
         let pairs = self.setting_texts.0.iter().zip(&new.setting_texts.0);
         pairs
-            .filter(|((key, before), (_, after))| key.change == change && before != after)
+            .filter(|((key, before), (_, after))| {
+                key.change == change && !key.is_same(before.as_deref(), after.as_deref())
+            })
             .map(|((key, from), (_, to))| SettingChange { key: key.path(), from: text(from), to: text(to) })
             .collect()
     }

@@ -3,19 +3,18 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 use super::body::Abort;
 use super::connections::{Handle, Waiting};
 use super::session::Session;
-use super::table::peer;
+use super::table::{ConnectionId, peer};
 
 /// The connection that a request came on, an extension of each request. Clones are the same connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     peer: IpAddr,
     handle: Handle,
-    turn: Arc<Semaphore>,
     /// The address of this machine that the client connected to; `None` if the operating system does not tell.
     local: Option<IpAddr>,
     /// What the handshake agreed on; `None` without TLS.
@@ -26,14 +25,7 @@ pub(crate) struct Caller {
 impl Caller {
     /// A connection from `ip`.
     pub(super) fn new(ip: IpAddr, handle: Handle) -> Self {
-        Self {
-            peer: peer(ip),
-            handle,
-            turn: Arc::new(Semaphore::new(1)),
-            local: None,
-            session: None,
-            ending: Arc::default(),
-        }
+        Self { peer: peer(ip), handle, local: None, session: None, ending: Arc::default() }
     }
 
     /// The same connection: to this address of this machine, with what its handshake agreed on, and ended by `ending`.
@@ -61,14 +53,40 @@ impl Caller {
         self.peer
     }
 
-    /// What one request of the connection at a time can have.
-    pub(crate) fn turn(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.turn)
+    /// Tells the connection from all others.
+    pub(crate) fn connection(&self) -> ConnectionId {
+        self.handle.id()
     }
 
     /// Until the result is dropped, a request waits for the turn of its login.
     pub(crate) fn wait(&self) -> Waiting {
         self.handle.wait()
+    }
+}
+
+#[cfg(test)]
+impl Caller {
+    /// Connections from these addresses, which are not open any more.
+    pub(crate) fn from_addresses<const N: usize>(addresses: [&str; N]) -> [Self; N] {
+        use std::time::Duration;
+
+        use super::{Connections, Limits};
+
+        let limits = Limits {
+            connections: N,
+            connections_of_one_peer: N,
+            first_header_wait: Duration::ZERO,
+            header_wait: Duration::ZERO,
+            header_bytes: 8 * 1024,
+            answer_wait: Duration::ZERO,
+            unsent_bytes: 0,
+            drain: Duration::ZERO,
+        };
+        let connections = Connections::new(limits, Arc::default());
+        addresses.map(|address| {
+            let ip = address.parse().expect("the address of a test");
+            Self::new(ip, connections.admit(ip).0.handle())
+        })
     }
 }
 

@@ -11,13 +11,11 @@ use tokio::sync::oneshot;
 use super::limits::Limits;
 use super::stats::{CloseReason, ConnectionStats};
 use super::table::{AnswerId, Buffer, Closing, ConnectionId, Table};
+use super::warning::Warning;
 use crate::clock::{Clock, Instant};
 
 /// How often timed-out connections are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
-
-/// At most one warning of each kind in this time, because a client that opens too many connections opens thousands.
-const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The connections of a server. Clones share the same limits.
 #[derive(Clone, Debug)]
@@ -43,10 +41,6 @@ struct State {
     /// When one could not be accepted.
     not_accepted: Warning,
 }
-
-/// When something was logged as a warning.
-#[derive(Debug, Default)]
-struct Warning(Option<Instant>);
 
 /// Tells the task of a connection to close it, and why.
 type Closer = oneshot::Sender<CloseReason>;
@@ -119,13 +113,6 @@ impl Connections {
         (OpenConnection { handle: Handle { connections: self.clone(), id } }, closing)
     }
 
-    /// The caller of the requests of a connection that is not open any more.
-    #[cfg(all(test, feature = "daemon"))]
-    pub(crate) fn caller(&self, ip: IpAddr) -> super::Caller {
-        let (open, _) = self.admit(ip);
-        super::Caller::new(ip, open.handle())
-    }
-
     /// Counts and logs that a connection could not be accepted.
     pub(super) fn not_accepted(&self, error: &io::Error) {
         self.shared.stats.add(CloseReason::AcceptFailed);
@@ -189,17 +176,6 @@ impl State {
     }
 }
 
-impl Warning {
-    /// Whether the warning is due. It then counts as logged.
-    fn is_due(&mut self, now: Instant) -> bool {
-        let is_due = self.0.is_none_or(|last| now.since(last) >= WARNING_INTERVAL);
-        if is_due {
-            self.0 = Some(now);
-        }
-        is_due
-    }
-}
-
 impl OpenConnection {
     pub(super) fn handle(&self) -> Handle {
         self.handle.clone()
@@ -223,6 +199,10 @@ impl Handle {
 
 #[cfg(feature = "daemon")]
 impl Handle {
+    pub(super) fn id(&self) -> ConnectionId {
+        self.id
+    }
+
     /// One of the requests waits for the turn of its login. Until it is dropped, the connection is as likely as an idle one
     /// to make room for others.
     pub(super) fn wait(&self) -> Waiting {

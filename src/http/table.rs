@@ -22,7 +22,7 @@ const LARGEST_BUFFERS: usize = 3;
 
 /// A connection; never used again for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct ConnectionId(u64);
+pub(crate) struct ConnectionId(u64);
 
 /// An answer; never used again for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

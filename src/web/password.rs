@@ -9,7 +9,7 @@ use ring::hmac;
 use ring::rand::SystemRandom;
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 
-use super::turns::Turns;
+use super::turns::{Full, Turns};
 use crate::http::Caller;
 
 /// How many results of each kind are remembered. Results of wrong passwords never push out those of right ones, or an
@@ -52,7 +52,7 @@ struct Results {
 }
 
 /// Stands for a name, a hash and a password.
-type Tag = [u8; 32];
+pub(super) type Tag = [u8; 32];
 
 /// Whether a login is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,35 +65,42 @@ impl Passwords {
     pub(super) fn new() -> Self {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
             .expect("the kernel has random bytes once the process runs");
-        Self { turns: Turns::new(), key, results: Mutex::default() }
+        Self { turns: Turns::default(), key, results: Mutex::default() }
     }
 
     /// Compares `login`, which `caller` sent, with the hash of its user in `users`.
+    ///
+    /// # Errors
+    /// It is not compared, because too many other logins of the same peer wait for this.
     pub(super) async fn check(
         &self,
         users: &BTreeMap<String, SecretString>,
         login: Login,
         caller: &Caller,
-    ) -> Verdict {
+    ) -> Result<Verdict, Full> {
         let hash = str::from_utf8(&login.user).ok().and_then(|name| users.get(name)).cloned();
         let tag = self.tag(&login, hash.as_ref());
         if let Some(verdict) = self.remembered(&tag) {
-            return verdict;
+            return Ok(verdict);
         }
-        let turn = self.turns.next(caller).await;
+        let turn = self.turns.next(caller, tag).await?;
         // The same login may have been compared while this one waited.
         if let Some(verdict) = self.remembered(&tag) {
-            return verdict;
+            return Ok(verdict);
         }
         let costs = users.values().filter_map(cost).collect();
         let compared = tokio::task::spawn_blocking(move || {
-            // Until the comparison ends, also if nobody waits for its result any more.
-            let _turn = turn;
-            compare(&login.password, hash.as_ref(), &costs)
+            let verdict = compare(&login.password, hash.as_ref(), &costs);
+            match verdict {
+                Verdict::Right => turn.right(),
+                Verdict::Wrong => turn.wrong(),
+            }
+            // The turn lasts until the comparison ends, also if nobody waits for its result any more.
+            (verdict, turn)
         });
-        let verdict = compared.await.unwrap_or(Verdict::Wrong);
+        let Ok((verdict, _turn)) = compared.await else { return Ok(Verdict::Wrong) };
         self.remember(tag, verdict);
-        verdict
+        Ok(verdict)
     }
 
     /// `hash` is that of the user; `None` if there is no such user.
@@ -156,11 +163,7 @@ fn decoy(cost: u32) -> SecretString {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::time::Duration;
-
     use super::*;
-    use crate::http::{Connections, Limits};
 
     /// The lowest cost of bcrypt, so that the tests are quick.
     fn users(logins: &[(&str, &str)]) -> BTreeMap<String, SecretString> {
@@ -169,17 +172,8 @@ mod tests {
     }
 
     fn caller() -> Caller {
-        let limits = Limits {
-            connections: 1,
-            connections_of_one_peer: 1,
-            first_header_wait: Duration::ZERO,
-            header_wait: Duration::ZERO,
-            header_bytes: 8 * 1024,
-            answer_wait: Duration::ZERO,
-            unsent_bytes: 0,
-            drain: Duration::ZERO,
-        };
-        Connections::new(limits, Arc::default()).caller([127, 0, 0, 1].into())
+        let [caller] = Caller::from_addresses(["127.0.0.1"]);
+        caller
     }
 
     fn login(user: &str, password: &str) -> Login {
@@ -228,7 +222,7 @@ mod tests {
                 ("anna\0", "one", Verdict::Wrong),
             ] {
                 let verdict = passwords.check(&users, login(user, password), &caller).await;
-                assert_eq!(verdict, wanted, "{user}:{password}");
+                assert_eq!(verdict, Ok(wanted), "{user}:{password}");
             }
         }
     }
@@ -241,7 +235,7 @@ mod tests {
             (users(&[("anna", "new")]), Verdict::Wrong),
             (BTreeMap::new(), Verdict::Wrong),
         ] {
-            assert_eq!(passwords.check(&users, login("anna", "one"), &caller).await, wanted);
+            assert_eq!(passwords.check(&users, login("anna", "one"), &caller).await, Ok(wanted));
         }
     }
 

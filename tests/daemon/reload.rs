@@ -2,6 +2,7 @@
 
 mod keys;
 mod random;
+mod tokens;
 mod triggers;
 mod world;
 
@@ -269,7 +270,7 @@ fn an_account_that_comes_back_before_its_poller_ended_has_one_poller() {
         world.agrees(scrape, &[first, second]) && scrape.counted("first") == 4.0
     });
     world.simulator.clear_faults();
-    world.assert_polled_once(&[first, second]);
+    world.assert_polled_once(&[first, second], 1);
     exporter.kill();
     assert!(!home.log().contains("ended unexpectedly"), "{}", home.log());
 }

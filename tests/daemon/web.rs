@@ -5,6 +5,7 @@ mod configuration;
 mod guard;
 mod kept;
 mod listeners;
+mod logins;
 mod process;
 mod rig;
 mod tls;

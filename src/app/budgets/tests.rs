@@ -17,21 +17,24 @@ fn group(token: &str, accounts: &[&str]) -> Group {
 #[test]
 fn a_budget_stays_with_its_credential_or_goes_with_all_of_its_accounts() {
     type Groups<'a> = &'a [(&'a str, &'a [&'a str])];
-    let table: [(Groups<'_>, Groups<'_>, &[Option<usize>]); 9] = [
-        (&[], &[("t", &["a"])], &[None]),
-        (&[("t", &["a"])], &[("t", &["a", "b"])], &[Some(0)]),
+    let table: [(Groups<'_>, Groups<'_>, &[&[usize]]); 11] = [
+        (&[], &[("t", &["a"])], &[&[]]),
+        (&[("t", &["a"])], &[("t", &["a", "b"])], &[&[0]]),
         // Another account with the same credential, even if the first one is gone.
-        (&[("t", &["a"])], &[("t", &["b"])], &[Some(0)]),
+        (&[("t", &["a"])], &[("t", &["b"])], &[&[0]]),
         // All accounts have a new credential.
-        (&[("t", &["a", "b"])], &[("u", &["a", "b"])], &[Some(0)]),
-        (&[("t", &["a", "b"])], &[("u", &["b", "c"])], &[Some(0)]),
+        (&[("t", &["a", "b"])], &[("u", &["a", "b"])], &[&[0]]),
+        (&[("t", &["a", "b"])], &[("u", &["b", "c"])], &[&[0]]),
         // Only some of them.
-        (&[("t", &["a", "b"])], &[("u", &["a"]), ("t", &["b"])], &[None, Some(0)]),
-        (&[("t", &["a", "b"])], &[("u", &["a"]), ("v", &["b"])], &[None, None]),
+        (&[("t", &["a", "b"])], &[("u", &["a"]), ("t", &["b"])], &[&[], &[0]]),
+        (&[("t", &["a", "b"])], &[("u", &["a"]), ("v", &["b"])], &[&[], &[]]),
         // The credentials were exchanged.
-        (&[("t", &["a"]), ("u", &["b"])], &[("t", &["b"]), ("u", &["a"])], &[Some(0), Some(1)]),
-        // Two credentials become one.
-        (&[("t", &["a"]), ("u", &["b"])], &[("v", &["a", "b"])], &[Some(0)]),
+        (&[("t", &["a"]), ("u", &["b"])], &[("t", &["b"]), ("u", &["a"])], &[&[0], &[1]]),
+        // Two credentials become one: a new one, or one of the two.
+        (&[("t", &["a"]), ("u", &["b"])], &[("v", &["a", "b"])], &[&[0, 1]]),
+        (&[("t", &["a"]), ("u", &["b"])], &[("t", &["a", "b"])], &[&[0, 1]]),
+        // Another account still has the second one.
+        (&[("t", &["a"]), ("u", &["b", "c"])], &[("t", &["a", "b"]), ("u", &["c"])], &[&[0], &[1]]),
     ];
     for (before, after, wanted) in table {
         let groups = |groups: Groups<'_>| -> Vec<Group> {
@@ -137,4 +140,40 @@ async fn each_spending_is_saved_once_wherever_its_account_goes() {
     let prepared = budgets.prepare(vec![group("w", &["a", "b"])], &Clock::system(), Some(&state), read);
     budgets.commit(prepared, &Clock::system(), Some(&state));
     assert_eq!(saved(), [leased + 1, 0, 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_credential_spent_is_added_to_the_one_that_all_its_accounts_get() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = state(folder.path(), &["a", "b"]);
+    let mut budgets = Budgets::default();
+    let mut assign = |groups: Vec<Group>| {
+        let prepared = budgets.prepare(groups, &Clock::system(), Some(&state), |_| None);
+        let used: Vec<_> = prepared.0.iter().map(|prepared| prepared.budget.clone()).collect();
+        budgets.commit(prepared, &Clock::system(), Some(&state));
+        used
+    };
+    let apart = assign(vec![group("t", &["a"]), group("u", &["b"])]);
+    for (budget, requests) in apart.iter().zip([3, 2]) {
+        for _ in 0..requests {
+            drop(budget.acquire(Duration::ZERO).await.unwrap());
+        }
+    }
+    apart[1].acquire(Duration::ZERO).await.unwrap().limited(Duration::from_secs(300));
+    let leased = spent(&state, "a");
+    for _ in 0..2 {
+        let shared = assign(vec![group("t", &["a", "b"])]).remove(0);
+        let status = shared.status();
+        assert_eq!(
+            (status.remaining, status.blocked_until),
+            (300 - 3 - 3, None),
+            "added once, without the block"
+        );
+        assert_eq!([spent(&state, "a"), spent(&state, "b")], [leased + 3, 0], "saved once");
+    }
+    // Both have what they spent, whoever uses them.
+    let apart = assign(vec![group("t", &["a"]), group("u", &["b"])]);
+    let shown =
+        apart.iter().map(|budget| (budget.status().remaining, budget.status().blocked_until.is_some()));
+    assert_eq!(shown.collect::<Vec<_>>(), [(294, false), (297, true)]);
 }

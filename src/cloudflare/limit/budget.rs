@@ -253,6 +253,18 @@ impl Budget {
         inner.unblocked.notify_waiters();
     }
 
+    /// Counts these requests too: those of another credential, whose accounts use this one now. The journal gets them with its
+    /// next write.
+    pub fn add(&self, mut sent: Vec<(Timestamp, u32)>) {
+        let (now, date) = (self.inner.clock.now(), self.inner.clock.date());
+        for (at, requests) in &sent {
+            self.inner.limit().spent_before(*requests, now + (*at + WINDOW).since(date), now);
+        }
+        if let Some(journaled) = &self.inner.journaled {
+            journaled.lease().spending.leases.append(&mut sent);
+        }
+    }
+
     /// Writes the spending to the journal, because the journal keeps it in another place from now on.
     pub fn write_journal(&self) {
         if let Some(journaled) = &self.inner.journaled {

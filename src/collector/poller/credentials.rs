@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
 use super::{Connection, Parts, Poller};
 use crate::cloudflare::Credentials;
 use crate::collector::credential_watch::Change;
@@ -12,17 +14,31 @@ use crate::model::AccountName;
 /// How often a file with credentials is checked for a change.
 pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
+/// The file of an account has other credentials than those in use. The order to use them comes with the budget that they
+/// belong to: another account may have the same ones.
+pub(crate) struct Renewal {
+    /// The id of the account.
+    pub account: String,
+    /// The connection whose credentials are outdated.
+    pub connection: Arc<Connection>,
+    /// The credentials in the file.
+    pub credential: Credentials,
+}
+
+/// Where renewals are reported. What finds no room is reported again at the next check.
+pub(crate) type Renewals = mpsc::Sender<Renewal>;
+
 impl Poller {
-    /// Reads the file with the credentials, and uses them if they changed.
+    /// Reads the file with the credentials, and reports them if they changed.
     pub(super) async fn reload_credentials(&mut self) {
         let read = self.credential_watch.read(&self.connection.source).await;
-        let used = read.and_then(|read| self.use_credentials(read));
-        let change = self.credential_watch.record(&used);
+        let checked = read.map(|read| self.report_credentials(read));
+        let change = self.credential_watch.record(&checked);
         let Parts { account, clock, telemetry, .. } = &self.parts;
         let AccountName { id, alias: account } = account.name();
         let message =
             "the file with the credentials is unusable; the credentials that were read last stay in use";
-        match (used, change) {
+        match (checked, change) {
             (Err(error), Change::None) => {
                 tracing::debug!(account, error, "cannot use the file with the credentials");
                 return;
@@ -45,21 +61,14 @@ impl Poller {
         self.parts.snapshots.send_replace(Arc::new(self.parts.account.snapshot()));
     }
 
-    /// Sends these credentials from now on, if they changed.
-    fn use_credentials(&mut self, read: Credentials) -> Result<(), String> {
-        let Connection { client, credential, .. } = &mut self.connection;
-        if read == *credential {
-            return Ok(());
+    /// Reports these credentials, if they changed.
+    fn report_credentials(&self, read: Credentials) {
+        let connection = &self.assignment.connection;
+        if read != connection.credential {
+            let account = self.parts.account.name().id.clone();
+            let renewal = Renewal { account, connection: Arc::clone(connection), credential: read };
+            let _ = self.renewals.try_send(renewal);
         }
-        *client = client.with_credentials(read.clone()).map_err(|error| error.to_string())?;
-        *credential = read;
-        self.held_until = None;
-        self.credentials_changed();
-        if let Some(warning) = self.credential_watch.warning() {
-            let account = &self.parts.account.name().alias;
-            tracing::warn!(account, warning, "a warning about the file with the credentials");
-        }
-        Ok(())
     }
 
     /// Other credentials are in use. What was refused may be allowed now, and the expiry of the earlier token says nothing
@@ -70,5 +79,8 @@ impl Poller {
         let AccountName { id, alias: account } = account.name();
         telemetry.token_expiry(id, None);
         tracing::info!(account, "the credentials changed; the new ones are used from now on");
+        if let Some(warning) = self.credential_watch.warning() {
+            tracing::warn!(account, warning, "a warning about the file with the credentials");
+        }
     }
 }

@@ -18,6 +18,13 @@ pub(crate) struct Assignment {
     pub connection: Arc<Connection>,
 }
 
+impl Assignment {
+    /// Whether `other`, of the same configuration apart from credentials, says the same.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.connection, &other.connection) && self.settings.budget == other.settings.budget
+    }
+}
+
 /// What a poller should do. A request in flight ends first, and what was read is applied, saved and published. A request
 /// that only waits for the budget is given up, unless the order keeps the connection.
 #[derive(Clone)]

@@ -82,7 +82,7 @@ async fn a_request_that_waits_for_its_budget_does_not_delay_an_order() {
     let telemetry = Telemetry::new(clock.clone());
     let (orders, received) = watch::channel(Order::Poll(Arc::clone(&first)));
     let parts = Parts { account, clock, telemetry, state: None, snapshots };
-    let poller = tokio::spawn(Poller::new(parts, first, received).run());
+    let poller = tokio::spawn(Poller::new(parts, first, received, mpsc::channel(1).0).run());
 
     let obeyed = async {
         until_it_waits(&exhausted).await;

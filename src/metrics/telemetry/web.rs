@@ -11,6 +11,8 @@ use crate::metrics::encode::Writer;
 pub enum Rejection {
     /// No user name with its password.
     Auth,
+    /// Too many other passwords of the same peer wait to be compared.
+    AuthLimit,
     /// More requests than the rate limit allows.
     RateLimit,
     /// The web configuration cannot be used.
@@ -19,12 +21,13 @@ pub enum Rejection {
 
 impl Rejection {
     /// Every reason.
-    pub const ALL: [Self; 3] = [Self::Auth, Self::RateLimit, Self::Config];
+    pub const ALL: [Self; 4] = [Self::Auth, Self::AuthLimit, Self::RateLimit, Self::Config];
 
     /// The value of the label `reason`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Auth => "auth",
+            Self::AuthLimit => "auth_limit",
             Self::RateLimit => "rate_limit",
             Self::Config => "config",
         }

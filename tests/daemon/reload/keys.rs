@@ -127,3 +127,48 @@ fn a_reload_does_with_every_key_what_its_declaration_says() {
         assert_eq!((status, text == "nothing changed"), (200, declared == Change::Restart), "{key}: {text}");
     }
 }
+
+#[test]
+fn the_same_value_in_another_spelling_is_no_change() {
+    let world = World::start();
+    for (key, before, after) in [
+        ("intervals.summary", "1h", "60m"),
+        ("users.limit", "5", "05"),
+        ("config.auto_reload_interval", "30s", "0m30s"),
+        ("state.cache_mib", "32", "032"),
+        ("web.listen_address", "127.0.0.1:0,127.0.0.1:0", "127.0.0.1:0, 127.0.0.1:0"),
+        ("web.allowed_hosts", "a.example,b.example", "B.example, a.example"),
+    ] {
+        let home = Home::empty();
+        home.configure(&config(&world, &home, key, before));
+        let mut exporter = home.start();
+        exporter.until_logged("serving /metrics");
+        home.configure(&config(&world, &home, key, after));
+        assert_eq!(exporter.reload(), (200, "nothing changed".to_owned()), "{key}: {before} and {after}");
+    }
+}
+
+#[test]
+fn another_key_for_hashes_needs_a_restart_also_after_a_time_without_one() {
+    let (world, home) = (World::start(), Home::empty());
+    for (file, key) in [("key-a", "0123456789abcdef"), ("key-b", "fedcba9876543210")] {
+        std::fs::write(home.path().join(file), key).expect("a file");
+    }
+    let hashed_with = |file| config(&world, &home, "users.hash_key_file", file);
+    let without = config(&world, &home, "users.identity", "none");
+    home.configure(&without);
+    let mut exporter = home.start();
+    exporter.until_logged("serving /metrics");
+    let refused = (500, "a change of users.hash_key_file needs a restart".to_owned());
+    let [on, off] = ["hash, was none", "none, was hash"].map(|is| (200, format!("users.identity is {is}")));
+    for (text, wanted) in [
+        (hashed_with("key-a"), on.clone()),
+        (hashed_with("key-b"), refused.clone()),
+        (without.clone(), off),
+        (hashed_with("key-b"), refused),
+        (hashed_with("key-a"), on),
+    ] {
+        home.configure(&text);
+        assert_eq!(exporter.reload(), wanted, "{text}");
+    }
+}

@@ -1,7 +1,9 @@
 //! Reloads in random order, half of them of broken files, while events come, accounts come and go, and the process is killed
-//! now and then: what is counted is the truth, no request is beyond the budget, no account is without a poller, none has two.
+//! now and then: what is counted is the truth, no request is beyond the budget, no account is without a poller, none has two,
+//! and the memory does not grow.
 //!
-//! `RELOADS` says how many reloads (30 unless it is set), `RELOADS_SEED` with which seed.
+//! `RELOADS` says how many reloads (30 unless it is set), `RELOADS_ACCOUNTS` of how many accounts (6), of which at most a
+//! hundred come and go, and `RELOADS_SEED` with which seed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,16 +11,25 @@ use std::time::Duration;
 
 use zt_risk_exporter::clock::{Clock, Timestamp};
 
-use super::FAST;
 use super::world::{ACCOUNTS, Listed, World, id};
 use crate::durability::process::{Exporter, Home, Scrape};
 
-/// How many reloads one world lasts: each new credential has a budget of five minutes, and what a killed process had leased
-/// counts as spent.
+/// How many reloads a world with six accounts lasts, and one with more lasts longer: each new credential has a budget of five
+/// minutes, and what a killed process had leased counts as spent.
 const RELOADS_OF_A_ROUND: u64 = 100;
 
-const ALIASES: [&str; 8] = ["red", "blue", "green", "white", "black", "gray", "pink", "brown"];
-const TOKENS: [&str; ACCOUNTS] = ["t0", "t1", "t2", "t3", "t4", "t5"];
+/// The process is killed after so many reloads on average; of many more reloads, after one fortieth of them, so that it gets old
+/// enough for its memory to be compared.
+const RELOADS_OF_A_PROCESS: u64 = 10;
+const KILLS: u64 = 40;
+
+/// How many accounts come and go at most.
+const COMING_AND_GOING: usize = 100;
+
+/// Memory is compared after so many reloads, when buffers have their size.
+const WARM_UP: usize = 20;
+/// How much more memory the later half of the reloads may need than the earlier half: pages of text have different lengths.
+const FLAT: f64 = 1.25;
 
 /// The share of the request limit of every credential, and the requests that it is.
 const SHARE: &str = "0.5";
@@ -38,25 +49,54 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
-/// Some of the accounts, with aliases and tokens of which two may be the same.
-fn random_accounts(random: &mut fastrand::Rng) -> Vec<Listed<'static>> {
-    let (mut accounts, mut aliases): (Vec<usize>, _) = ((0..ACCOUNTS).collect(), ALIASES.to_vec());
-    random.shuffle(&mut accounts);
-    random.shuffle(&mut aliases);
-    accounts.truncate(random.usize(1..=ACCOUNTS));
-    let listed = accounts.into_iter().zip(aliases);
-    listed
-        .map(|(account, alias)| Listed {
-            share: SHARE,
-            ..Listed::new(account, alias, random.choice(TOKENS).expect("some"))
-        })
-        .collect()
+/// How the accounts are called, and what they are read with.
+struct Names {
+    aliases: Vec<String>,
+    tokens: Vec<String>,
+    /// How often the list of users of each account is read, in seconds.
+    interval: u64,
+}
+
+impl Names {
+    fn of(accounts: usize) -> Self {
+        Self {
+            // Two more, so that some are not used.
+            aliases: (0..accounts + 2).map(|number| format!("account-{number}")).collect(),
+            tokens: (0..accounts).map(|number| format!("t{number}")).collect(),
+            // Two cores read some tens of lists in a second.
+            interval: (accounts as u64).div_ceil(30),
+        }
+    }
+
+    fn settings(&self) -> String {
+        format!("intervals: {{ summary: {}s }}", self.interval)
+    }
+
+    /// Some of the accounts, with aliases and tokens of which two may be the same. Of many accounts most keep their tokens:
+    /// each change causes requests.
+    fn random(&self, random: &mut fastrand::Rng) -> Vec<Listed<'_>> {
+        let all = self.tokens.len();
+        let (mut accounts, mut aliases): (Vec<usize>, Vec<&str>) =
+            ((0..all).collect(), self.aliases.iter().map(String::as_str).collect());
+        let staying = all.saturating_sub(COMING_AND_GOING);
+        random.shuffle(&mut accounts[staying..]);
+        random.shuffle(&mut aliases);
+        accounts.truncate(random.usize(staying.max(1)..=all));
+        let listed = accounts.into_iter().zip(aliases);
+        listed
+            .map(|(account, alias)| {
+                let changes = random.usize(0..all) < ACCOUNTS;
+                let token = if changes { random.choice(&self.tokens) } else { self.tokens.get(account) };
+                Listed { share: SHARE, ..Listed::new(account, alias, token.expect("some")) }
+            })
+            .collect()
+    }
 }
 
 /// Adds events to all accounts until `stop`, whether they are polled or not.
 fn live(world: &World, random: &mut fastrand::Rng, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
-        world.events(random.usize(0..ACCOUNTS), random.u64(1..10));
+        world.events(random.usize(0..world.accounts), random.u64(1..10));
         std::thread::park_timeout(Duration::from_millis(200));
     }
 }
@@ -102,13 +142,14 @@ struct Tally {
     resident: Vec<f64>,
 }
 
-fn round(reloads: u64, seed: u64) -> Tally {
-    let (world, home) = (World::start(), Home::empty());
+fn round(accounts: usize, reloads: u64, seed: u64) -> Tally {
+    let (world, home, names) = (World::with(accounts), Home::empty(), Names::of(accounts));
+    let settings = names.settings();
     let mut random = fastrand::Rng::with_seed(seed);
     let mut tally = Tally { reloads, broken: 0, kills: 0, events: 0.0, resident: Vec::new() };
     let (stop, mut counts) = (AtomicBool::new(false), Counts::default());
-    let mut accounts = random_accounts(&mut random);
-    home.configure(&world.config(&home, &accounts, FAST));
+    let mut accounts = names.random(&mut random);
+    home.configure(&world.config(&home, &accounts, &settings));
     let mut exporter = started(&home);
     std::thread::scope(|scope| {
         let mut of_world = random.fork();
@@ -119,19 +160,19 @@ fn round(reloads: u64, seed: u64) -> Tally {
             let what = format!("seed {seed}, reload {number}");
             if random.u32(0..2) == 0 {
                 tally.broken += 1;
-                let next = random_accounts(&mut random);
+                let next = names.random(&mut random);
                 home.configure(&world.config(
                     &home,
                     &next,
-                    &format!("{FAST}\n{}", random.choice(BROKEN).expect("some")),
+                    &format!("{settings}\n{}", random.choice(BROKEN).expect("some")),
                 ));
                 let (status, text) = exporter.reload();
                 assert_eq!(status, 500, "{what}: {text}");
                 // A restart would fail.
-                home.configure(&world.config(&home, &accounts, FAST));
+                home.configure(&world.config(&home, &accounts, &settings));
             } else {
-                accounts = random_accounts(&mut random);
-                home.configure(&world.config(&home, &accounts, FAST));
+                accounts = names.random(&mut random);
+                home.configure(&world.config(&home, &accounts, &settings));
                 let (status, text) = exporter.reload();
                 assert_eq!(status, 200, "{what}: {text}");
             }
@@ -140,14 +181,15 @@ fn round(reloads: u64, seed: u64) -> Tally {
             let scrape = exporter.until("the accounts of the configuration are shown", is_shown);
             counts.record(&scrape, &accounts, &what);
             tally.resident.extend(scrape.get("process_resident_memory_bytes"));
-            if random.u32(0..10) == 0 {
+            if random.u64(0..RELOADS_OF_A_PROCESS.max(reloads / KILLS)) == 0 {
                 tally.kills += 1;
                 exporter.kill();
                 exporter = started(&home);
             }
         }
     });
-    finish(&world, &home, &mut exporter, &mut counts, &format!("seed {seed}"));
+    finish(&world, &home, &names, &mut exporter, &mut counts, &format!("seed {seed}"));
+    assert_flat(&tally.resident, &format!("seed {seed}"));
     tally.events = counts.0.values().sum();
     tally
 }
@@ -163,18 +205,26 @@ fn is_shown(scrape: &Scrape, accounts: &[Listed<'_>]) -> bool {
 }
 
 /// At the end all accounts are polled: all that happened is counted, once.
-fn finish(world: &World, home: &Home, exporter: &mut Exporter, counts: &mut Counts, what: &str) {
-    let all: Vec<_> = (0..ACCOUNTS)
-        .map(|account| Listed { share: "1", ..Listed::new(account, ALIASES[account], TOKENS[account]) })
+fn finish(
+    world: &World,
+    home: &Home,
+    names: &Names,
+    exporter: &mut Exporter,
+    counts: &mut Counts,
+    what: &str,
+) {
+    let named = names.aliases.iter().zip(&names.tokens).enumerate();
+    let all: Vec<_> = named
+        .map(|(account, (alias, token))| Listed { share: "1", ..Listed::new(account, alias, token) })
         .collect();
-    home.configure(&world.config(home, &all, FAST));
+    home.configure(&world.config(home, &all, &names.settings()));
     let (status, text) = exporter.reload();
     assert_eq!(status, 200, "{what}: {text}");
     let is_counted = |scrape: &Scrape| is_shown(scrape, &all) && world.agrees(scrape, &all);
     let scrape = exporter.until(&format!("{what}: everything is counted"), is_counted);
     counts.record(&scrape, &all, what);
     assert_eq!(scrape.sum("events_unattributed_total"), 0.0, "{what}: nothing was lost");
-    world.assert_polled_once(&all);
+    world.assert_polled_once(&all, names.interval);
     assert!(world.agrees(&exporter.scrape().expect("a scrape"), &all), "{what}: counted again");
     assert_within_budget(world, what);
     let log = home.log();
@@ -182,6 +232,16 @@ fn finish(world: &World, home: &Home, exporter: &mut Exporter, counts: &mut Coun
         !log.contains("panicked") && !log.contains("damaged") && !log.contains(" ERROR "),
         "{what}\n{log}"
     );
+}
+
+/// Asserts that the memory of the processes does not grow with the number of reloads.
+fn assert_flat(resident: &[f64], what: &str) {
+    let most = |bytes: &[f64]| bytes.iter().copied().fold(0.0, f64::max);
+    let (early, late) = resident.split_at(resident.len() / 2);
+    if early.len() > WARM_UP {
+        let (early, late) = (most(early), most(late));
+        assert!(late <= early * FLAT, "{what}: {early} bytes resident, then {late}");
+    }
 }
 
 /// Asserts that no credential was used more often in a window than one share allows.
@@ -203,13 +263,15 @@ fn assert_within_budget(world: &World, what: &str) {
 #[expect(clippy::print_stdout, reason = "the figures are for the person who runs this test")]
 fn counts_are_exact_after_any_reload() {
     let mut left = number("RELOADS").unwrap_or(30);
+    let accounts = number("RELOADS_ACCOUNTS")
+        .map_or(ACCOUNTS, |accounts| usize::try_from(accounts).expect("a reasonable number"));
     let mut seed = number("RELOADS_SEED").unwrap_or_else(|| fastrand::u64(..));
     while left > 0 {
-        let reloads = left.min(RELOADS_OF_A_ROUND);
-        println!("RELOADS={reloads} RELOADS_SEED={seed}");
+        let reloads = left.min(RELOADS_OF_A_ROUND * accounts.div_ceil(ACCOUNTS) as u64);
+        println!("RELOADS={reloads} RELOADS_ACCOUNTS={accounts} RELOADS_SEED={seed}");
         let clock = Clock::system();
         let since = clock.now();
-        let Tally { reloads: done, broken, kills, events, resident } = round(reloads, seed);
+        let Tally { reloads: done, broken, kills, events, resident } = round(accounts, reloads, seed);
         let most = resident.iter().copied().fold(0.0, f64::max);
         println!(
             "{done} reloads in {:.0} s, {broken} of them broken, {kills} kills: {events} events counted, none lost or double; \

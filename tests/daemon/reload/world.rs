@@ -9,7 +9,7 @@ use zt_risk_exporter::simulator::{Endpoint, Scenario, Simulator};
 
 use crate::durability::process::{Home, Scrape};
 
-/// How many accounts there are.
+/// How many accounts there are, unless a test says otherwise.
 pub(super) const ACCOUNTS: usize = 6;
 
 /// How many users of each account are in the baseline.
@@ -41,14 +41,20 @@ impl<'a> Listed<'a> {
 pub(super) struct World {
     pub(super) simulator: Simulator,
     pub(super) clock: Clock,
+    pub(super) accounts: usize,
     appended: AtomicU64,
     _runtime: tokio::runtime::Runtime,
 }
 
 impl World {
     pub(super) fn start() -> Self {
+        Self::with(ACCOUNTS)
+    }
+
+    /// A world with this many accounts, and as many tokens: `t0`, `t1` and so on.
+    pub(super) fn with(accounts: usize) -> Self {
         let mut text = String::from("limit: { quota: 1000000 }\napi: { reset_events: listed }\naccounts:\n");
-        for account in 0..ACCOUNTS {
+        for account in 0..accounts {
             text += &format!("  - id: '{}'\n    users:\n", id(account));
             for user in 1..=USERS {
                 text += &format!(
@@ -60,7 +66,7 @@ impl World {
         }
         text += "tokens:\n";
         let permissions = "permissions: [Zero Trust Read, 'Zero Trust: PII Read']";
-        for token in 0..ACCOUNTS {
+        for token in 0..accounts {
             text += &format!("  - {{ token: t{token}, user: t{token}, {permissions} }}\n");
         }
         text += &format!(
@@ -70,7 +76,7 @@ impl World {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let clock = Clock::system();
         let simulator = runtime.block_on(Simulator::start(scenario, clock.clone())).expect("a world");
-        Self { simulator, clock, appended: AtomicU64::new(0), _runtime: runtime }
+        Self { simulator, clock, accounts, appended: AtomicU64::new(0), _runtime: runtime }
     }
 
     /// A configuration with these accounts, whose state is in `home`.
@@ -138,26 +144,31 @@ impl World {
         requests.iter().filter(|request| is_theirs(&request.credential)).count()
     }
 
-    /// Asserts that each account of a configuration with an interval of a second has one poller, and the others none: in
+    /// Asserts that each account of a configuration with this interval, in seconds, has one poller, and the others none: in
     /// the time of ten readings each is read about ten times.
-    pub(super) fn assert_polled_once(&self, accounts: &[Listed<'_>]) {
+    pub(super) fn assert_polled_once(&self, accounts: &[Listed<'_>], interval: u64) {
         const READINGS: u64 = 10;
-        let lists =
-            || (0..ACCOUNTS).map(|account| self.requests(account, Endpoint::Summary)).collect::<Vec<_>>();
+        let lists = || {
+            (0..self.accounts).map(|account| self.requests(account, Endpoint::Summary)).collect::<Vec<_>>()
+        };
         let (before, since) = (lists(), self.clock.now());
         let last = accounts.first().expect("an account").account;
         while lists()[last] < before[last] + READINGS {
-            assert!(self.clock.now().since(since) < Duration::from_secs(60), "account {last} is not read");
+            let waited = self.clock.now().since(since);
+            assert!(waited < Duration::from_secs(60 * interval), "account {last} is not read");
             std::thread::park_timeout(Duration::from_millis(10));
         }
-        // A reading takes a second and up to a tenth of it, so a second poller doubles the number.
-        let took = self.clock.now().since(since).as_secs_f64();
+        // A reading takes an interval and up to a tenth of it, so a second poller doubles the number.
+        let took = self.clock.now().since(since).as_secs_f64() / interval as f64;
         for (account, (now, before)) in lists().into_iter().zip(before).enumerate() {
             let is_listed = accounts.iter().any(|listed| listed.account == account);
             let most = if is_listed { took.ceil() as u64 + 2 } else { 0 };
             let least = u64::from(is_listed);
             let read = now - before;
-            assert!((least..=most).contains(&read), "account {account}: {read} readings in {took:.1} s");
+            assert!(
+                (least..=most).contains(&read),
+                "account {account}: {read} readings in {took:.1} intervals"
+            );
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Requests: the order of what refuses them, passwords, headers and the rate limit.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpSocket, TcpStream};
 
 use super::rig::{Client, Exporter, Place, TLS, basic, get, hash};
 
-fn rejected(exporter: &Exporter) -> [f64; 3] {
+/// How many requests were refused for a password, by the rate limit, and because the file cannot be used.
+pub(super) fn rejected(exporter: &Exporter) -> [f64; 3] {
     ["auth", "rate_limit", "config"].map(|reason| {
         exporter
             .sample(&format!("zt_risk_exporter_web_requests_rejected_total{{reason=\"{reason}\"}}"))
@@ -13,7 +13,8 @@ fn rejected(exporter: &Exporter) -> [f64; 3] {
     })
 }
 
-fn users() -> String {
+/// Two users, whose passwords are `secret` and `other`.
+pub(super) fn users() -> String {
     format!("basic_auth_users:\n  anna: {}\n  ben: {}\n", hash(), bcrypt::hash("other", 4).unwrap())
 }
 
@@ -43,62 +44,6 @@ async fn every_path_needs_the_password_of_a_user() {
         }
     }
     assert_eq!(rejected(&exporter), [36.0, 0.0, 0.0]);
-}
-
-#[tokio::test]
-async fn logins_at_once_each_get_their_own_answer() {
-    let place = Place::new(&users());
-    let exporter = place.serve().await;
-    let address = exporter.address();
-    // The limit of connections of one peer is 32.
-    for _ in 0..5 {
-        let logins = (0..30).map(|number| {
-            let (password, wanted) = if number % 2 == 0 { ("secret", "200") } else { ("wrong", "401") };
-            let headers = basic(
-                "anna",
-                &format!("{password}{}", if number % 2 == 0 { String::new() } else { number.to_string() }),
-            );
-            tokio::spawn(async move {
-                (get(address, "/-/healthy", &headers).await.unwrap().status().to_owned(), wanted)
-            })
-        });
-        for login in logins.collect::<Vec<_>>() {
-            let (status, wanted) = login.await.unwrap();
-            assert_eq!(status, wanted);
-        }
-    }
-    assert_eq!(rejected(&exporter), [75.0, 0.0, 0.0]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_first_login_waits_for_few_of_the_passwords_that_another_address_guesses() {
-    const GUESSES: usize = 20;
-    let cost = 9;
-    let exporter =
-        Place::new(&format!("basic_auth_users: {{anna: {}}}\n", bcrypt::hash("secret", cost).unwrap()))
-            .serve()
-            .await;
-    let mut guessing = Vec::new();
-    for number in 0..GUESSES {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
-        let mut stream = socket.connect(exporter.address()).await.unwrap();
-        let guess = basic("anna", &number.to_string());
-        let request = format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{guess}\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        guessing.push(stream);
-    }
-    let scrape = get(exporter.address(), "/metrics", &basic("anna", "secret")).await.unwrap();
-    assert_eq!(scrape.status(), "200");
-    let series = "zt_risk_exporter_web_requests_rejected_total{reason=\"auth\"} ";
-    let guessed =
-        scrape.body.lines().find_map(|line| line.strip_prefix(series)?.parse::<usize>().ok()).unwrap();
-    assert!(guessed < GUESSES / 2, "{guessed} were compared before");
-    for mut stream in guessing {
-        let mut status = [0; 12];
-        stream.read_exact(&mut status).await.unwrap();
-        assert_eq!(&status, b"HTTP/1.1 401");
-    }
 }
 
 #[tokio::test]
@@ -272,21 +217,4 @@ async fn configured_headers_replace_those_of_the_answer_and_are_on_every_answer(
             assert_eq!(answer.head.matches(&format!("\n{name}:")).count(), 1, "{path}");
         }
     }
-}
-
-#[tokio::test]
-async fn clients_that_leave_while_their_passwords_are_compared_do_not_stop_the_next_comparison() {
-    // A comparison at this cost takes about a tenth of a second.
-    let slow = bcrypt::hash("slow", 11).unwrap();
-    let place = Place::new(&format!("basic_auth_users:\n  anna: {}\n  slow: {slow}\n", hash()));
-    let exporter = place.serve().await;
-    for number in 0..5 {
-        let mut stream = TcpStream::connect(exporter.address()).await.unwrap();
-        let login = basic("slow", &number.to_string());
-        stream
-            .write_all(format!("GET / HTTP/1.1\r\nHost: localhost\r\n{login}\r\n").as_bytes())
-            .await
-            .unwrap();
-    }
-    assert_eq!(get(exporter.address(), "/metrics", &basic("anna", "secret")).await.unwrap().status(), "200");
 }

@@ -6,12 +6,10 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::HandshakeKind;
 use rustls::version::{TLS12, TLS13};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
 use zt_risk_exporter::clock::{Clock, Timestamp};
 use zt_risk_exporter::internals::http::{self, CloseReason, ConnectionStats, Connections, Limits, Listener};
@@ -19,9 +17,7 @@ use zt_risk_exporter::internals::metrics::telemetry::Telemetry;
 use zt_risk_exporter::internals::web::Web;
 
 use super::certificates::Authority;
-use super::rig::{Client, Exporter, Place, TLS, connect, exchange};
-
-type Empty = http_body_util::Empty<bytes::Bytes>;
+use super::rig::{Client, Empty, Exporter, Place, TLS, connect, exchange, http2};
 
 fn verified(lines: &str) -> String {
     format!("{TLS}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n{lines}")
@@ -35,16 +31,6 @@ async fn ask(stream: &mut (impl tokio::io::AsyncRead + tokio::io::AsyncWrite + U
         answer.push(stream.read_u8().await.ok()?);
     }
     Some(String::from_utf8(answer[9..12].to_vec()).unwrap())
-}
-
-/// A connection of HTTP/2.
-async fn http2(
-    client: &Client,
-    address: std::net::SocketAddr,
-) -> (SendRequest<Empty>, JoinHandle<hyper::Result<()>>) {
-    let io = TokioIo::new(client.connect(address).await.unwrap());
-    let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
-    (sender, tokio::spawn(connection))
 }
 
 async fn ask_http2(sender: &mut SendRequest<Empty>) -> hyper::Result<Response<Incoming>> {

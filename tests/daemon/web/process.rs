@@ -1,6 +1,6 @@
 //! The program with a web configuration: its flags, its log, `check`, `healthcheck`, and sockets of systemd.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::process::{Child, ChildStderr, Command, Stdio};
@@ -13,7 +13,7 @@ use super::rig::{Client, Place, TLS, basic, get, hash};
 use crate::program::program;
 
 /// The program, killed at the end of its test.
-struct Running {
+pub(super) struct Running {
     child: Child,
     log: BufReader<ChildStderr>,
 }
@@ -27,14 +27,14 @@ impl Drop for Running {
 }
 
 impl Running {
-    fn start(command: &mut Command) -> Self {
+    pub(super) fn start(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         Self { child, log }
     }
 
     /// The lines of the log up to the first one with `part`.
-    fn lines_until(&mut self, part: &str) -> Vec<String> {
+    pub(super) fn lines_until(&mut self, part: &str) -> Vec<String> {
         let mut lines = Vec::new();
         while !lines.last().is_some_and(|line: &String| line.contains(part)) {
             let mut line = String::new();
@@ -45,22 +45,30 @@ impl Running {
     }
 
     /// The address in the next line with `part`.
-    fn address(&mut self, part: &str) -> SocketAddr {
+    pub(super) fn address(&mut self, part: &str) -> SocketAddr {
         let line = self.lines_until(part).pop().unwrap();
         let (_, rest) = line.split_once("address=").unwrap();
         rest.split_whitespace().next().unwrap().parse().unwrap()
     }
+
+    /// Ends the program, and returns the rest of its log.
+    pub(super) fn end(mut self) -> String {
+        self.child.kill().unwrap();
+        let mut rest = String::new();
+        self.log.read_to_string(&mut rest).unwrap();
+        rest
+    }
 }
 
 /// `command` with an account of the simulator.
-fn with_account<'a>(command: &'a mut Command, simulator: &Simulator) -> &'a mut Command {
+pub(super) fn with_account<'a>(command: &'a mut Command, simulator: &Simulator) -> &'a mut Command {
     command
         .env("CLOUDFLARE_BASE_URL", simulator.base_url())
         .env("CLOUDFLARE_ACCOUNT_ID", GENERATED_ACCOUNT)
         .env("CLOUDFLARE_API_TOKEN", GENERATED_TOKEN)
 }
 
-async fn simulator() -> Simulator {
+pub(super) async fn simulator() -> Simulator {
     Simulator::start(Scenario::generated(20, 1), Clock::system()).await.unwrap()
 }
 

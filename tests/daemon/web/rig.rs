@@ -4,6 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use hyper::client::conn::http2::SendRequest;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
@@ -255,6 +257,19 @@ pub(super) async fn connect(
     let stream = TcpStream::connect(address).await?;
     let name = ServerName::try_from("localhost").unwrap();
     TlsConnector::from(config).connect(name, stream).await
+}
+
+/// The body of a request without one.
+pub(super) type Empty = http_body_util::Empty<bytes::Bytes>;
+
+/// A connection of HTTP/2.
+pub(super) async fn http2(
+    client: &Client,
+    address: SocketAddr,
+) -> (SendRequest<Empty>, JoinHandle<hyper::Result<()>>) {
+    let io = TokioIo::new(client.connect(address).await.unwrap());
+    let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    (sender, tokio::spawn(connection))
 }
 
 #[derive(Debug)]
