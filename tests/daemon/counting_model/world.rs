@@ -6,8 +6,8 @@ use zt_risk_exporter::clock::Timestamp;
 use zt_risk_exporter::internals::collector::ledger::{DetailRequest, FetchReason};
 use zt_risk_exporter::internals::collector::schedule::FailureClass;
 use zt_risk_exporter::model::{
-    Behavior, Completeness, Event, EventCount, Level, Listing, OddFields, Row, RowFingerprint, Summary, UserId,
-    UserRisk,
+    Behavior, Completeness, Event, EventCount, Level, Listing, OddFields, Row, RowFingerprint, Summary,
+    UserId, UserRisk,
 };
 
 pub(crate) const SECOND: i64 = 1_000;
