@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use super::canonical;
 use super::error::{Error, Mistakes, shown, shown_key};
 use super::yaml::{Document, Field, Kind};
 
@@ -32,8 +31,7 @@ pub struct Key {
     /// When a changed value takes effect.
     pub change: Change,
     pub(super) form: Form,
-    /// Spells texts with the same meaning in the same way.
-    canonical: fn(&str) -> String,
+    pub(super) spelling: Spelling,
     /// The name of its flag, without the dashes, where it is not the key's own.
     flag: Option<&'static str>,
 }
@@ -57,6 +55,27 @@ impl Change {
     }
 }
 
+/// In which ways the value of a key may be spelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spelling {
+    /// Each text has its own meaning.
+    Text,
+    /// `0m30s` or `30s`.
+    Duration,
+    /// `032` or `32`.
+    Number,
+    /// `/a/./b` or `/a//b`.
+    Path,
+    /// `:1, [::1]:2` or `:1,[0::1]:2`.
+    Addresses,
+    /// `B.example, a.example` or `a.example,b.example`.
+    HostNames,
+    /// `https://API.example:443/v4/` or `https://api.example/v4`.
+    Url,
+    /// `info, hyper=warn` or `info,hyper=warn`.
+    Filter,
+}
+
 /// What the text of a setting is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
@@ -78,7 +97,7 @@ impl Key {
             cloudflare_variable: None,
             change: Change::Restart,
             form: Form::Value,
-            canonical: canonical::text,
+            spelling: Spelling::Text,
             flag: None,
         }
     }
@@ -92,7 +111,7 @@ impl Key {
     }
 
     const fn file(self) -> Self {
-        Self { form: Form::Path, canonical: canonical::path, ..self }
+        Self { form: Form::Path, spelling: Spelling::Path, ..self }
     }
 
     /// A reload may change it.
@@ -100,9 +119,9 @@ impl Key {
         Self { change: Change::Reload, ..self }
     }
 
-    /// Different texts may mean the same value, which `canonical` then spells in the same way.
-    const fn spelled(self, canonical: fn(&str) -> String) -> Self {
-        Self { canonical, ..self }
+    /// Different texts may mean the same value.
+    const fn spelled(self, spelling: Spelling) -> Self {
+        Self { spelling, ..self }
     }
 
     const fn list(self) -> Self {
@@ -116,11 +135,6 @@ impl Key {
     /// Its name in messages, such as `intervals.summary`.
     pub fn path(&self) -> String {
         format!("{}.{}", self.section, self.name)
-    }
-
-    /// Whether two texts mean the same value.
-    pub(super) fn is_same(&self, one: Option<&str>, other: Option<&str>) -> bool {
-        one.map(self.canonical) == other.map(self.canonical)
     }
 
     /// Whether it is a field of an account, so that the file may hold it several times.
@@ -192,19 +206,19 @@ keys! {
     )
     .default("https://api.cloudflare.com/client/v4")
     .or_variable("CLOUDFLARE_BASE_URL")
-    .spelled(canonical::url);
+    .spelled(Spelling::Url);
     SUMMARY =
         Key::new("intervals", "summary", "How often the list of users is read, 1s to 1d.").default("30s")
     .reloads()
-    .spelled(canonical::span);
+    .spelled(Spelling::Duration);
     BEHAVIORS =
         Key::new("intervals", "behaviors", "How often the behaviors are read, 1s to 1d.").default("5m")
     .reloads()
-    .spelled(canonical::span);
+    .spelled(Spelling::Duration);
     INTEGRATIONS =
         Key::new("intervals", "integrations", "How often the integrations are read, 1s to 1d.").default("5m")
     .reloads()
-    .spelled(canonical::span);
+    .spelled(Spelling::Duration);
     AUDIT = Key::new(
         "intervals",
         "audit",
@@ -212,7 +226,7 @@ keys! {
     )
     .default("6h")
     .reloads()
-    .spelled(canonical::span);
+    .spelled(Spelling::Duration);
     LIMIT = Key::new(
         "users",
         "limit",
@@ -220,7 +234,7 @@ keys! {
     )
     .default("100")
     .reloads()
-    .spelled(canonical::number);
+    .spelled(Spelling::Number);
     IDENTITY =
         Key::new("users", "identity", "How metrics name a user: `id`, `hash`, `email` or `none`.").default("id")
     .reloads();
@@ -238,7 +252,7 @@ keys! {
         "How much of that file may be cached in memory, 1 to 4096 MiB.",
     )
     .default("32")
-    .spelled(canonical::number);
+    .spelled(Spelling::Number);
     LISTEN_ADDRESS = Key::new(
         "web",
         "listen_address",
@@ -246,7 +260,7 @@ keys! {
     )
     .default(":10069")
     .list()
-    .spelled(canonical::addresses);
+    .spelled(Spelling::Addresses);
     SYSTEMD_SOCKET = Key::new(
         "web",
         "systemd_socket",
@@ -267,13 +281,13 @@ keys! {
         "health_address",
         "A second address with `/-/healthy` and `/-/ready` only, without TLS and password, for probes.",
     )
-    .spelled(canonical::addresses);
+    .spelled(Spelling::Addresses);
     ALLOWED_HOSTS = Key::new(
         "web",
         "allowed_hosts",
         "Further names, separated by commas, that a request's `Host` may have over loopback.",
     )
-    .spelled(canonical::host_names);
+    .spelled(Spelling::HostNames);
     WEB_PAGE = Key::new(
         "web",
         "page",
@@ -287,14 +301,14 @@ keys! {
     )
     .default("false");
     SHARD_INDEX = Key::new("shard", "index", "Which of several exporters this is, counted from 0.")
-    .spelled(canonical::number);
+    .spelled(Spelling::Number);
     SHARD_TOTAL = Key::new(
         "shard",
         "total",
         "The number of shards: how many exporters share the accounts, 1 to 1000.",
     )
     .default("1")
-    .spelled(canonical::number);
+    .spelled(Spelling::Number);
     LOG_LEVEL = Key::new(
         "log",
         "level",
@@ -302,7 +316,7 @@ keys! {
     )
     .default("info")
     .reloads()
-    .spelled(canonical::filter);
+    .spelled(Spelling::Filter);
     LOG_FORMAT = Key::new("log", "format", "`text` or `json`.").default("text");
     AUTO_RELOAD = Key::new(
         "config",
@@ -316,7 +330,7 @@ keys! {
         "How often those files are checked for changes, 1s to 1d.",
     )
     .default("30s")
-    .spelled(canonical::span);
+    .spelled(Spelling::Duration);
 }
 
 /// The list of accounts; all other sections are maps.

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use secrecy::{ExposeSecret as _, SecretSlice};
 
+use super::canonical;
 use super::error::Error;
 use super::keys::{self, Change, Key};
 use super::sources::Layers;
@@ -75,7 +76,7 @@ impl Config {
         let pairs = self.setting_texts.0.iter().zip(&new.setting_texts.0);
         pairs
             .filter(|((key, before), (_, after))| {
-                key.change == change && !key.is_same(before.as_deref(), after.as_deref())
+                key.change == change && !canonical::is_same(key, before.as_deref(), after.as_deref())
             })
             .map(|((key, from), (_, to))| SettingChange { key: key.path(), from: text(from), to: text(to) })
             .collect()

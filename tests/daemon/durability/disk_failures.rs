@@ -12,6 +12,7 @@ use redb::{Database, TableDefinition};
 use uuid::Uuid;
 use zt_risk_exporter::clock::Clock;
 use zt_risk_exporter::internals::collector::persist::Saved;
+use zt_risk_exporter::internals::store::row::FORMAT;
 use zt_risk_exporter::internals::store::{Settings, State};
 
 use super::process::{ACCOUNTS, Exporter, Home, Scrape, SimulatedApi};
@@ -66,7 +67,7 @@ fn a_file_that_cannot_be_used_is_refused_within_a_second_and_not_changed() {
     let database = Database::create(&path).expect("a database");
     let transaction = database.begin_write().expect("a transaction");
     let about = TableDefinition::<&str, u64>::new("about");
-    transaction.open_table(about).expect("a table").insert("format", 3).expect("a row");
+    transaction.open_table(about).expect("a table").insert("format", u64::from(FORMAT) + 1).expect("a row");
     transaction.open_table(TableDefinition::<&str, u16>::new("accounts")).expect("a table");
     transaction.commit().expect("a commit");
     drop(database);
