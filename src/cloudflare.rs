@@ -18,6 +18,7 @@ mod headers;
 mod http_client;
 pub mod limit;
 mod operation;
+mod operation_limits;
 mod options;
 mod page_info;
 mod pagination;
@@ -36,7 +37,6 @@ mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -45,6 +45,7 @@ pub use credentials::Credentials;
 pub use decode::{Bounds, Pii};
 pub use endpoint::Endpoint;
 pub use error::{ApiError, Error, Kind, Limiter, MissingGrant, Outcome, ResponseInfo, SideEffect};
+pub use operation_limits::{Limits, OperationLimits};
 pub use options::Options;
 pub use report::{Observer, Report};
 pub use setup_error::SetupError;
@@ -58,7 +59,7 @@ use limit::Budget;
 use operation::Operation;
 use paging::Paging;
 use request::{Answer, Request};
-use transport::{Deadline, Transport};
+use transport::Transport;
 
 /// A client for one account with one credential.
 #[derive(Clone)]
@@ -67,7 +68,6 @@ pub struct Client {
     account: Arc<str>,
     paging: Arc<Paging>,
     pii: Pii,
-    total_timeout: Duration,
 }
 
 impl Client {
@@ -104,7 +104,6 @@ impl Client {
             account: Arc::from(account_id),
             paging: Arc::new(Paging::new(options.page_size)),
             pii: options.pii,
-            total_timeout: options.total_timeout,
             transport: Transport::new(credentials, budget, endpoint.clone(), options)?,
         })
     }
@@ -157,9 +156,7 @@ impl Client {
     /// list is [`crate::model::Completeness::Partial`].
     pub async fn summary(&self) -> Result<Summary, Error> {
         let request = self.request(Operation::Summary, &["summary"]);
-        let list =
-            pagination::read::<Row>(&self.transport, request, &self.paging.summary, self.total_timeout)
-                .await?;
+        let list = pagination::read::<Row>(&self.transport, request, &self.paging.summary).await?;
         Ok(Summary {
             rows: list.items,
             unreadable: list.unreadable,
@@ -191,8 +188,7 @@ impl Client {
 
     async fn user_with<E: Element>(&self, user: UserId) -> Result<UserRisk<E>, Error> {
         let request = self.request(Operation::User, &[&user.to_string()]);
-        let mut list =
-            pagination::read::<E>(&self.transport, request, &self.paging.user, self.total_timeout).await?;
+        let mut list = pagination::read::<E>(&self.transport, request, &self.paging.user).await?;
         let head: wire::UserHead = list.head(Operation::User)?;
         let identity = match self.pii {
             Pii::Keep => {
@@ -317,14 +313,14 @@ impl Client {
 
     /// Runs an operation and decodes its result.
     async fn fetch<R: serde::de::DeserializeOwned>(&self, request: Request) -> Result<R, Error> {
-        let mut deadline = Deadline::new(self.total_timeout);
+        let mut deadline = self.transport.deadline(request.operation);
         let take = |mut answer: Answer<()>| answer.take_result(request.operation);
         self.transport.text(&request, &mut deadline, take).await
     }
 
     /// Runs an operation and ignores its result.
     async fn execute(&self, request: Request) -> Result<(), Error> {
-        let mut deadline = Deadline::new(self.total_timeout);
+        let mut deadline = self.transport.deadline(request.operation);
         self.transport.text(&request, &mut deadline, |_| Ok(())).await
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::{ClientError, Error, Tuning};
 use crate::clock::Clock;
 use crate::cloudflare::limit::{Budget, WINDOW};
-use crate::cloudflare::{Client, Endpoint, Options, Pii};
+use crate::cloudflare::{Client, Endpoint, Limits, OperationLimits, Options, Pii};
 use crate::collector::account::{Account, Settings};
 use crate::collector::persist::{Now, Saved};
 use crate::collector::poller::{Connection, Parts};
@@ -18,7 +18,7 @@ use crate::collector::schedule::REFUSED_INTERVAL;
 use crate::collector::user_label::UserLabel;
 use crate::config::{self, Config, IdentityPolicy};
 use crate::metrics::telemetry::Telemetry;
-use crate::model::{AccountName, Snapshot};
+use crate::model::{AccountName, Resource, Snapshot};
 use crate::store::row::Unreadable;
 use crate::store::{Generation, State};
 
@@ -28,6 +28,9 @@ const PERMIT_WAIT: Duration = WINDOW.saturating_add(Duration::from_secs(30));
 /// The client does not wait for the end of a block. The poller does, and shows the block on `/metrics` and in the log at
 /// once.
 const RETRY_WAIT: Duration = Duration::ZERO;
+
+/// Every user's answer gets at least this time, however often the list of users is read.
+const SHORTEST_USER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What all accounts share.
 #[derive(Clone)]
@@ -138,6 +141,18 @@ impl Shared {
         (parts, published)
     }
 
+    /// The limits of an account's requests. An account sends one request at a time, so a user whose answer does not come
+    /// delays the list of users. Such a user is therefore given up after half an interval of the list at most, and not
+    /// tried again at once: the user's own back-off does that.
+    pub(super) fn limits(&self, config: &Config) -> Limits {
+        let Tuning { total_timeout, user_timeout, .. } = self.tuning;
+        let half = (config.intervals.summary / 2).max(SHORTEST_USER_TIMEOUT);
+        let of_user =
+            OperationLimits { attempts: 1, total_timeout: half.min(user_timeout).min(total_timeout) };
+        Limits::all(OperationLimits { total_timeout, ..OperationLimits::default() })
+            .with(Resource::User, of_user)
+    }
+
     fn client_options(&self, config: &Config, id: &str) -> Options {
         let (telemetry, id) = (self.telemetry.clone(), id.to_owned());
         Options {
@@ -145,7 +160,7 @@ impl Shared {
             permit_timeout: PERMIT_WAIT,
             max_retry_wait: RETRY_WAIT,
             idle_timeout: self.tuning.idle_timeout,
-            total_timeout: self.tuning.total_timeout,
+            limits: self.limits(config),
             observer: Some(Arc::new(move |report| {
                 telemetry.request(&id, report.resource, report.outcome, report.took);
                 if report.attempt > 1 {

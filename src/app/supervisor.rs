@@ -199,6 +199,7 @@ impl Supervisor {
             && polled.assignment.connection.budget.is_same(budget)
             && !config_changes::is_recredentialed((&self.config, before), (config, account))
             && with_names(&self.config) == with_names(config)
+            && self.shared.limits(&self.config) == self.shared.limits(config)
         {
             return Ok(Arc::clone(&polled.assignment.connection));
         }

@@ -9,7 +9,7 @@ use super::supervisor::Supervisor;
 use super::{Error, logging};
 use crate::app::signals::Hangup;
 use crate::clock::Clock;
-use crate::cloudflare::{Endpoint, Options};
+use crate::cloudflare::{Endpoint, OperationLimits, Options};
 use crate::collector::persist::Saved;
 use crate::config::{Config, ConfigSource, WebPage};
 use crate::metrics::telemetry::Telemetry;
@@ -30,12 +30,15 @@ pub struct Tuning {
     pub idle_timeout: Duration,
     /// How long one whole answer may take, with all its pages.
     pub total_timeout: Duration,
+    /// The longest that the answer with one user's events may take.
+    pub user_timeout: Duration,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        let Options { idle_timeout, total_timeout, .. } = Options::default();
-        Self { speed: 1.0, idle_timeout, total_timeout }
+        let Options { idle_timeout, .. } = Options::default();
+        let OperationLimits { total_timeout, .. } = OperationLimits::default();
+        Self { speed: 1.0, idle_timeout, total_timeout, user_timeout: Duration::from_secs(10) }
     }
 }
 

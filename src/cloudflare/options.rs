@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::base_url::BASE_URL;
 use super::decode::{Bounds, Pii};
+use super::operation_limits::Limits;
 use super::report::Observer;
 
 /// The settings of a client; the defaults suit the daemon.
@@ -19,13 +20,10 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// Time limit for the headers of a response, and between any two parts of its body.
     pub idle_timeout: Duration,
-    /// Time limit for one operation with all its pages and retries. Waiting for the budget does not count.
-    pub total_timeout: Duration,
+    /// How long an operation may take, and how often a request is attempted.
+    pub limits: Limits,
     /// How long a request may wait for the budget or for the end of a block before it fails.
     pub permit_timeout: Duration,
-    /// The most attempts for one request; there is always at least one. The default is one attempt and two retries: if
-    /// all three fail, the next poll tries again.
-    pub attempts: u32,
     /// The longest `Retry-After` (of a 429 or 5xx) that the operation waits for. If the server asks for more, the
     /// operation fails.
     pub max_retry_wait: Duration,
@@ -43,9 +41,8 @@ impl Default for Options {
             bounds: Bounds::default(),
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(30),
-            total_timeout: Duration::from_secs(300),
+            limits: Limits::default(),
             permit_timeout: Duration::from_secs(60),
-            attempts: 3,
             max_retry_wait: Duration::from_secs(60),
             page_size: 1_000,
             observer: None,

@@ -8,8 +8,6 @@
 mod accumulator;
 mod hint;
 
-use std::time::Duration;
-
 use serde::de::DeserializeOwned;
 
 use super::decode::{Bounds, DecodedList, Element};
@@ -58,10 +56,9 @@ pub(super) async fn read<E: Element>(
     transport: &Transport,
     request: Request,
     paging: &ListPaging,
-    total_timeout: Duration,
 ) -> Result<List<E>, Error> {
-    let deadline = Deadline::new(total_timeout);
-    let mut reading = Reading { transport, request, paging, total_timeout, deadline, pages: 0 };
+    let deadline = transport.deadline(request.operation);
+    let mut reading = Reading { transport, request, paging, deadline, pages: 0 };
     let (list, size) = reading.first_page().await?;
     let date = list.first.date;
     let (list, size) = reading.in_larger_size(list, size).await?;
@@ -86,7 +83,6 @@ struct Reading<'a> {
     transport: &'a Transport,
     request: Request,
     paging: &'a ListPaging,
-    total_timeout: Duration,
     deadline: Deadline,
     /// How many pages were requested.
     pages: u32,
@@ -158,7 +154,7 @@ impl Reading<'_> {
             self.paging.larger_is_refused();
         }
         // A size that is too large for the server may have used up the time.
-        self.deadline = Deadline::new(self.total_timeout);
+        self.deadline = self.transport.deadline(self.request.operation);
         let list = self.page(&own_size, bounds, Position::First).await?;
         if error.kind() != Kind::Invalid {
             self.paging.give_up_larger();

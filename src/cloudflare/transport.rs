@@ -11,6 +11,8 @@ use super::decode::{Bounds, DecodedList, Element, Pii, Reader, Sink, TextSink};
 use super::endpoint::Endpoint;
 use super::error::{Error, Kind, Limiter, Outcome};
 use super::exchange::Connection;
+use super::operation::Operation;
+use super::operation_limits::{Limits, OperationLimits};
 use super::options::Options;
 use super::report::{Observer, Report};
 use super::request::{Answer, Request, Sequence};
@@ -37,7 +39,7 @@ pub(super) struct Transport {
     waiting: Arc<AtomicU32>,
     pii: Pii,
     permit_timeout: Duration,
-    attempts: u32,
+    limits: Limits,
     max_retry_wait: Duration,
     observer: Option<Observer>,
     /// Measures attempts in real time, even if the budget's clock is scaled.
@@ -61,7 +63,7 @@ impl Drop for Waiting<'_> {
 }
 
 impl Deadline {
-    pub(super) fn new(total: Duration) -> Self {
+    fn new(OperationLimits { total_timeout: total, .. }: OperationLimits) -> Self {
         Self { total, left: total }
     }
 
@@ -90,7 +92,7 @@ impl Transport {
             waiting: Arc::default(),
             pii: options.pii,
             permit_timeout: options.permit_timeout,
-            attempts: options.attempts,
+            limits: options.limits,
             max_retry_wait: options.max_retry_wait,
             observer: options.observer,
             stopwatch: Clock::system(),
@@ -112,6 +114,11 @@ impl Transport {
 
     pub(super) fn bounds(&self) -> &Bounds {
         &self.connection.bounds
+    }
+
+    /// The time that an operation has from now on.
+    pub(super) fn deadline(&self, operation: Operation) -> Deadline {
+        Deadline::new(self.limits.of(operation.resource()))
     }
 
     /// Whether a request of this transport or of a clone waits for the budget.
@@ -152,6 +159,7 @@ impl Transport {
         sink: impl Fn() -> S,
         take: impl Fn(Answer<S::Out>) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        let attempts = self.limits.of(request.operation.resource()).attempts;
         let mut attempt = 1;
         let mut last = None;
         loop {
@@ -179,7 +187,7 @@ impl Transport {
             };
             let short_enough = failure.error.retry_after().is_none_or(|told| told <= self.max_retry_wait);
             match failure.retry_in(&request.operation.method(), attempt) {
-                Some(wait) if attempt < self.attempts && short_enough => {
+                Some(wait) if attempt < attempts && short_enough => {
                     self.budget.clock().sleep(wait).await;
                 }
                 _ => return Err(failure.error),

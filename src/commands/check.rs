@@ -18,7 +18,7 @@ use super::terminal::table::width;
 use super::{Failure, Outcome, setup, terminal};
 use crate::app::logging::Colour;
 use crate::clock::Clock;
-use crate::cloudflare::Options;
+use crate::cloudflare::{Limits, OperationLimits, Options};
 use crate::cloudflare::limit::Budget;
 use crate::config::{Account, Config, FileFlags, Flags, Mistakes, find_account};
 use crate::model::Resource;
@@ -142,7 +142,8 @@ async fn try_all(config: &Config, clock: &Clock) -> Vec<Finding> {
             .or_insert_with(|| Budget::new(account.budget_share, clock.clone()));
         let mut trial = Trial { account, clock, findings: Vec::new() };
         // A retry would hide that the first attempt failed.
-        let options = Options { attempts: 1, ..foreground() };
+        let once = OperationLimits { attempts: 1, ..OperationLimits::default() };
+        let options = Options { limits: Limits::all(once), ..foreground() };
         match Session::open(config, account, budget.clone(), options, clock) {
             Ok(session) => trial.all(&session.client).await,
             Err(error) => {

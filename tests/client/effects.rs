@@ -1,11 +1,15 @@
 //! Changes without a clear answer, the ray of each answer, and an event's details.
 
-use zt_risk_exporter::cloudflare::{Client, Kind, Options, SideEffect};
+use zt_risk_exporter::cloudflare::{Client, Kind, Limits, OperationLimits, Options, SideEffect};
 use zt_risk_exporter::model::{DetailedEvent, Event, Level};
 
 use crate::canned::{Canned, Step, answer, bad, budget, client, good, observed};
 
 const USER: &str = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e";
+
+fn once() -> Limits {
+    Limits::all(OperationLimits { attempts: 1, ..OperationLimits::default() })
+}
 
 async fn reset(client: &Client) -> (SideEffect, Kind) {
     let error = client.reset(USER.parse().unwrap()).await.unwrap_err();
@@ -34,7 +38,7 @@ async fn a_change_without_an_answer_may_have_happened_and_a_refused_one_did_not(
         assert_eq!((effect, server.requests().len()), (wanted, 1), "{kind:?} {what}");
     }
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let options = Options { base_url: format!("http://{free}"), attempts: 1, ..Options::default() };
+    let options = Options { base_url: format!("http://{free}"), limits: once(), ..Options::default() };
     let unreached = reset(&client(options, &budget())).await;
     assert_eq!(unreached, (SideEffect::None, Kind::Unavailable), "without a connection nothing was sent");
 }
@@ -42,7 +46,7 @@ async fn a_change_without_an_answer_may_have_happened_and_a_refused_one_did_not(
 #[tokio::test]
 async fn every_attempt_reports_the_ray_of_its_answer() {
     let server = Canned::script([Step::Close, good("{}"), bad(403, 10000, "no")]).await;
-    let (client, reports) = observed(Options { attempts: 1, ..server.options() });
+    let (client, reports) = observed(Options { limits: once(), ..server.options() });
     for _ in 0..3 {
         let _ = client.reset(USER.parse().unwrap()).await;
     }

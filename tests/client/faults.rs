@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use zt_risk_exporter::cloudflare::{Kind, Options};
+use zt_risk_exporter::cloudflare::{Kind, Limits, OperationLimits, Options};
 use zt_risk_exporter::model::Completeness;
 
 use crate::canned::{Canned, Step, answer, budget, client, head, within_seconds};
@@ -83,7 +83,8 @@ async fn an_endless_response_reaches_its_limits() {
         summary_error(endless(&spaces), |options| options.bounds.decoded_bytes = 1 << 22).await;
     assert_eq!((kind, text), shape("it is too large: more than 4194304 bytes"));
     let (kind, text) = summary_error(endless(&part), |options| {
-        options.total_timeout = Duration::from_millis(300);
+        let short = OperationLimits { total_timeout: Duration::from_millis(300), ..OperationLimits::default() };
+        options.limits = Limits::all(short);
         options.bounds.elements = usize::MAX;
     })
     .await;

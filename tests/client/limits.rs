@@ -5,9 +5,10 @@ use std::time::Duration;
 use secrecy::SecretString;
 use zt_risk_exporter::clock::{Clock, Timestamp};
 use zt_risk_exporter::cloudflare::limit::Budget;
-use zt_risk_exporter::cloudflare::{Credentials, Kind, Limiter, Options, Outcome};
+use zt_risk_exporter::cloudflare::{Credentials, Kind, Limiter, Limits, OperationLimits, Options, Outcome};
+use zt_risk_exporter::model::Resource;
 
-use crate::canned::{Canned, Step, TOKEN, answer, bad, budget, client, good, observed, within_seconds};
+use crate::canned::{Canned, Step, TOKEN, answer, bad, budget, client, good, head, observed, within_seconds};
 
 #[tokio::test]
 async fn transient_failures_are_retried_twice_and_changes_never() {
@@ -124,9 +125,34 @@ async fn retry_after_does_not_count_against_max_wait() {
 async fn attempts_never_exceed_the_maximum() {
     for (attempts, tries) in [(0, 1), (1, 1), (2, 2), (4, 4)] {
         let server = Canned::script([Step::Close]).await;
-        let options = Options { attempts, ..server.options() };
+        let limits = Limits::all(OperationLimits { attempts, ..OperationLimits::default() });
+        let options = Options { limits, ..server.options() };
         within_seconds(client(options, &budget()).integrations()).await.unwrap_err();
         assert_eq!(server.requests().len(), tries, "{attempts} allowed");
+    }
+}
+
+#[tokio::test]
+async fn a_resource_with_limits_of_its_own_is_given_up_sooner_and_others_are_not() {
+    let user = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e".parse().unwrap();
+    let of_user = OperationLimits { attempts: 1, total_timeout: Duration::from_millis(200) };
+    let limits = Limits::default().with(Resource::User, of_user);
+    for (step, said) in [
+        (Step::Stall(Vec::new()), "the response was not complete within 200ms"),
+        (Step::Stall(head(200, &[], 500)), "the response was not complete within 200ms"),
+        (Step::Close, "the connection was closed"),
+    ] {
+        let server = Canned::start(move |_, asked| match asked.line.contains("summary") {
+            true => Step::Close,
+            false => step.clone(),
+        })
+        .await;
+        let asking = client(Options { limits, ..server.options() }, &budget());
+        let error = within_seconds(asking.user(user)).await.unwrap_err();
+        assert!(error.to_string().contains(said), "{error}");
+        assert_eq!(server.requests().len(), 1, "{error}");
+        within_seconds(asking.summary()).await.unwrap_err();
+        assert_eq!(server.requests().len(), 4, "the list has three attempts");
     }
 }
 

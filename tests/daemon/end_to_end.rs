@@ -11,3 +11,4 @@ mod refusals;
 mod rig;
 mod rotation;
 mod scenarios;
+mod slow_users;

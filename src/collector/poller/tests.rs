@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio::task::yield_now;
 
 use super::*;
-use crate::cloudflare::Options;
+use crate::cloudflare::{Limits, OperationLimits, Options};
 use crate::cloudflare::limit::WINDOW;
 use crate::collector::account::Settings;
 use crate::collector::user_label::UserLabel;
@@ -47,7 +47,7 @@ fn connection(token: &str, clock: &Clock, spent: u32) -> (Arc<Connection>, mpsc:
     let options = Options {
         base_url: NOWHERE.to_owned(),
         permit_timeout: WINDOW + WINDOW,
-        attempts: 1,
+        limits: Limits::all(OperationLimits { attempts: 1, ..OperationLimits::default() }),
         observer: Some(Arc::new(move |report| {
             // More than fit tell nothing more.
             let _ = sender.try_send(report.resource);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use uuid::Uuid;
-use zt_risk_exporter::cloudflare::Pii;
+use zt_risk_exporter::cloudflare::{Limits, OperationLimits, Pii};
 use zt_risk_exporter::model::Completeness;
 
 use super::{page, partial, query, user};
@@ -195,7 +195,7 @@ async fn a_granted_size_that_fails_twice_is_given_up_for_a_while() {
     let fails = Arc::new(AtomicBool::new(false));
     let server = failing_when_large(&fails).await;
     let mut options = server.options();
-    options.attempts = 1;
+    options.limits = Limits::all(OperationLimits { attempts: 1, ..OperationLimits::default() });
     let client = client(options, &budget());
     let own_size = &["GET /summary", "GET /summary?page=2"][..];
     let larger = &["GET /summary?page=1&per_page=1000"][..];

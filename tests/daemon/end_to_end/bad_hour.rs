@@ -1,4 +1,5 @@
-//! An hour in which everything goes wrong a little: stray refusals, failures, late details, an odd row and a refused user.
+//! An hour in which everything goes wrong a little: stray refusals, failures, late details, an odd row, a refused user and
+//! one whose answer never comes.
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule, Scenario};
 
 use super::rig::{ACCOUNT, Rig, Scrape, Setup, on_summary};
 
-/// How many users there are. The last one has an unreadable field in the summary, the one before is refused.
+/// How many users there are. The last one has an unreadable field in the summary, the one before is refused, and the answer
+/// of the one before that never comes.
 const USERS: u128 = 40;
 
 /// Fast enough for an hour in a minute, and slow enough that three intervals are three real seconds.
@@ -56,6 +58,7 @@ fn faults() -> Vec<FaultRule> {
         FaultRule::everywhere(refused.clone()).share(0.02),
         FaultRule::everywhere(status(503, 1_000, "unavailable")).share(0.02),
         FaultRule::at(Endpoint::User, refused).of_user(user(USERS - 2)),
+        FaultRule::at(Endpoint::User, Fault::Hang).of_user(user(USERS - 3)),
         on_summary(odd),
     ]
 }
@@ -75,7 +78,9 @@ fn counted_and_true(rig: &Rig, scrape: &Scrape, since: Timestamp) -> Vec<(f64, f
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_hour_loses_no_event_and_keeps_the_list_fresh() {
     let config = "intervals: { summary: 60s }";
-    let setup = Setup { scenario: world(), config, speed: SPEED, tuning: Tuning::default() };
+    // Time limits are real time: half an interval, as without a scaled clock.
+    let tuning = Tuning { user_timeout: INTERVAL.div_f64(2.0 * SPEED), ..Tuning::default() };
+    let setup = Setup { scenario: world(), config, speed: SPEED, tuning };
     let rig = Rig::start("bad_hour", setup).await;
     let first = rig
         .until("counting begins", |scrape| scrape.has("events_total") && scrape.get("up") == Some(1.0))
