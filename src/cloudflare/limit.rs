@@ -4,4 +4,4 @@ mod budget;
 mod rate_limit;
 
 pub use budget::{Budget, BudgetStatus, Journal, Permit, Spending};
-pub use rate_limit::{Admission, QUOTA, RateLimit, ServerLimit, WINDOW};
+pub use rate_limit::{Admission, Held, HeldReason, QUOTA, RateLimit, ServerLimit, WINDOW};

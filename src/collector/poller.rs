@@ -5,6 +5,7 @@
 
 mod credentials;
 mod field_reports;
+mod holds;
 mod incidents;
 mod orders;
 mod requests;
@@ -79,13 +80,16 @@ pub(crate) struct Poller {
     user_incidents: BTreeSet<IncidentCause>,
     /// Until when the budget holds requests back, as it last said.
     held_until: Option<Instant>,
+    /// When this poller began.
+    begun: Instant,
     credential_watch: CredentialWatch,
 }
 
 impl Poller {
     /// A poller that has sent no request yet. It begins with `assignment`; later ones come through `orders`.
     pub(crate) fn new(mut parts: Parts, assignment: Arc<Assignment>, orders: watch::Receiver<Order>) -> Self {
-        parts.account.retune(assignment.settings.clone(), parts.clock.now());
+        let begun = parts.clock.now();
+        parts.account.retune(assignment.settings.clone(), begun);
         Self {
             parts,
             orders,
@@ -97,6 +101,7 @@ impl Poller {
             field_watch: FieldWatch::default(),
             user_incidents: BTreeSet::new(),
             held_until: None,
+            begun,
             credential_watch: CredentialWatch::default(),
         }
     }
@@ -117,10 +122,16 @@ impl Poller {
             match step {
                 Step::Wait(until) => {
                     let hold = if blocked_until.is_some() { Hold::Blocked } else { Hold::Other };
-                    match self.parts.account.list_deadline(hold) {
-                        Some(deadline) if deadline <= now => self.parts.account.list_missed(),
-                        deadline => {
-                            self.wait(deadline.map_or(until, |deadline| deadline.min(until))).await;
+                    let missed_at = self.parts.account.list_deadline(hold);
+                    let report = self.connection.budget.held().filter(|_| held.is_some());
+                    let report = report.and_then(|held| Some((self.hold_report_due()?, held)));
+                    match (missed_at, report) {
+                        (Some(at), _) if at <= now => self.parts.account.list_missed(),
+                        (_, Some((at, held))) if at <= now => self.report_hold(held),
+                        _ => {
+                            let report_at = report.map(|(at, _)| at);
+                            let next = [missed_at, report_at].into_iter().flatten().fold(until, Instant::min);
+                            self.wait(next).await;
                             continue;
                         }
                     }

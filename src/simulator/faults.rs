@@ -189,6 +189,11 @@ pub enum Fault {
         /// Added to the true number.
         by: i64,
     },
+    /// The `Ratelimit` header says that no request is left, although the rate limit is not exceeded.
+    NothingLeft {
+        /// When the limit is said to reset, in seconds from now.
+        resets_in_seconds: u64,
+    },
     /// JSON with the content type of HTML.
     WrongContentType,
     /// The `Date` header is wrong.

@@ -326,6 +326,11 @@ fn apply_faults(mut success: Success, faults: &[Fault], rng: &mut impl Rng, repl
             Fault::CompressedBomb { mebibytes } => {
                 reply.delivery = Delivery::Bomb { mebibytes: *mebibytes as usize };
             }
+            Fault::NothingLeft { resets_in_seconds } => {
+                for (_, value) in reply.headers.iter_mut().filter(|(name, _)| name == "ratelimit") {
+                    *value = format!("\"default\";r=0;t={resets_in_seconds}");
+                }
+            }
             Fault::WrongContentType => {
                 for (name, value) in &mut reply.headers {
                     if *name == CONTENT_TYPE {

@@ -2,6 +2,7 @@
 
 mod bad_hour;
 mod day;
+mod held_back;
 mod history;
 mod live;
 mod odd_fields;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::clock::{Clock, Instant, Timestamp};
-use crate::cloudflare::limit::{Admission, QUOTA, RateLimit, ServerLimit, WINDOW};
+use crate::cloudflare::limit::{Admission, Held, QUOTA, RateLimit, ServerLimit, WINDOW};
 
 /// How long a lease is valid. When it ends, or at the next start, all of its requests count as sent.
 const LEASE: Duration = Duration::from_secs(30);
@@ -286,6 +286,12 @@ impl Budget {
             remaining: limit.remaining(now),
             blocked_until: limit.blocked_until(now),
         }
+    }
+
+    /// Why no request may be sent now, and until when.
+    pub fn held(&self) -> Option<Held> {
+        let (limit, now) = (self.inner.limit(), self.inner.clock.now());
+        limit.held(now)
     }
 
     /// The clock of the budget, by which retries wait too.

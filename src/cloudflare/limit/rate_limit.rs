@@ -28,6 +28,26 @@ pub enum Admission {
     AfterResponse,
 }
 
+/// Requests may not be sent before an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Why.
+    pub reason: HeldReason,
+    /// When the next request may be sent.
+    pub until: Instant,
+}
+
+/// Why no request may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldReason {
+    /// The server blocks all requests.
+    Block,
+    /// The server says that nothing is left of its own limit.
+    ServerLimit,
+    /// The requests of the last window are as many as the limit.
+    Limit,
+}
+
 /// What a server says about its own limit (`Ratelimit: "default";r=50;t=30`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerLimit {
@@ -98,28 +118,32 @@ impl RateLimit {
         self.blocked_until.filter(|until| now < *until)
     }
 
-    /// When the next request may be sent.
-    pub fn admission(&self, now: Instant) -> Admission {
-        if let Some(until) = self.blocked_until {
-            if now < until {
-                return Admission::At(until);
-            }
-            // After a block, a single request tests whether it is over.
-            if self.in_flight > 0 {
-                return Admission::AfterResponse;
-            }
+    /// Why no request may be sent now, and until when. `None` if one may be sent, or only after a response.
+    pub fn held(&self, now: Instant) -> Option<Held> {
+        if let Some(until) = self.blocked_until(now) {
+            return Some(Held { reason: HeldReason::Block, until });
         }
         if let Some(server) = self.narrowed
             && now < server.until
             && server.left == 0
         {
-            return Admission::At(server.until);
+            return Some(Held { reason: HeldReason::ServerLimit, until: server.until });
         }
         if self.counted(now) < self.limit {
-            return Admission::Now;
+            return None;
         }
-        match self.free_at.iter().find(|free_at| **free_at > now) {
-            Some(soonest) => Admission::At(*soonest),
+        let soonest = self.free_at.iter().find(|free_at| **free_at > now)?;
+        Some(Held { reason: HeldReason::Limit, until: *soonest })
+    }
+
+    /// When the next request may be sent.
+    pub fn admission(&self, now: Instant) -> Admission {
+        // After a block, a single request tests whether it is over.
+        let is_tested = self.blocked_until.is_some_and(|until| until <= now) && self.in_flight > 0;
+        match self.held(now) {
+            _ if is_tested => Admission::AfterResponse,
+            Some(held) => Admission::At(held.until),
+            None if self.counted(now) < self.limit => Admission::Now,
             None => Admission::AfterResponse,
         }
     }
@@ -283,6 +307,25 @@ mod tests {
             Admission::At(at(30)),
             "sent requests count against the server's remaining"
         );
+    }
+
+    #[test]
+    fn what_holds_requests_back_is_known_with_its_end() {
+        let held = |reason, second| Some(Held { reason, until: at(second) });
+        let mut limit = RateLimit::new(2, seconds(10));
+        assert_eq!(limit.held(at(0)), None);
+        limit.begin(at(0));
+        limit.begin(at(0));
+        assert_eq!(limit.held(at(1)), None, "the end is not known before a response");
+        limit.end(at(2));
+        assert_eq!(limit.held(at(2)), held(HeldReason::Limit, 12));
+        limit.narrow(at(2), ServerLimit { remaining: 0, resets_in: seconds(30) }, 1.0);
+        assert_eq!(limit.held(at(2)), held(HeldReason::ServerLimit, 32));
+        limit.block(at(2), seconds(60));
+        assert_eq!(limit.held(at(2)), held(HeldReason::Block, 62));
+        limit.unblock();
+        assert_eq!(limit.held(at(2)), held(HeldReason::Limit, 12));
+        assert_eq!(limit.held(at(12)), None);
     }
 
     #[test]

@@ -14,8 +14,14 @@ impl Account {
         let due = self.schedule.due_at(Resource::Summary).filter(|_| self.up == Some(true))?;
         match hold {
             Hold::Blocked => Some(due),
-            Hold::Other => self.interval(Resource::Summary).map(|interval| due + interval),
+            Hold::Other => self.list_overdue_at(),
         }
+    }
+
+    /// When the summary is overdue unless it is read before: an interval after it is due.
+    pub fn list_overdue_at(&self) -> Option<Instant> {
+        let due = self.schedule.due_at(Resource::Summary)?;
+        self.interval(Resource::Summary).map(|interval| due + interval)
     }
 
     /// What to do next.

@@ -101,16 +101,17 @@ impl Poller {
         }
     }
 
-    /// Waits for an answer, and publishes that the list of users is overdue as soon as it is. Takes up orders that keep the
-    /// connection. `None` if the request waited for the budget when another order came: the budget of that connection may
+    /// Waits for an answer, publishes that the list of users is overdue as soon as it is, and reports it if the request waits
+    /// for the budget. Takes up orders that keep the connection. `None` if the request waited for the budget when another order came: the budget of that connection may
     /// stay exhausted for minutes.
     pub(super) async fn answer<T>(&mut self, request: impl Future<Output = T>) -> Option<T> {
         let mut request = pin!(request);
         let client = self.connection.client.clone();
         let mut orders = Orders::Kept;
+        let mut report_at = self.hold_report_due();
         loop {
             let clock = self.parts.clock.clone();
-            let deadline = self.parts.account.list_deadline(Hold::Other);
+            let deadline = [self.parts.account.list_deadline(Hold::Other), report_at].into_iter().flatten().min();
             let overdue = async move {
                 match deadline {
                     Some(deadline) => clock.sleep_until(deadline).await,
@@ -131,7 +132,13 @@ impl Poller {
                     };
                 }
                 () = overdue => {
-                    self.parts.account.list_missed();
+                    let now = self.parts.clock.now();
+                    if self.parts.account.list_deadline(Hold::Other).is_some_and(|at| at <= now) {
+                        self.parts.account.list_missed();
+                    }
+                    if report_at.is_some_and(|at| at <= now) {
+                        report_at = self.look_for_hold(now);
+                    }
                     self.publish();
                 }
             }

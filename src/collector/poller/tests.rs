@@ -1,4 +1,4 @@
-//! Orders that come while a request waits for its budget.
+//! Requests that wait for their budget: orders that come meanwhile, and the report that the list of users is overdue.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use tokio::task::yield_now;
 
 use super::*;
+use crate::clock::Timestamp;
 use crate::cloudflare::{Limits, OperationLimits, Options};
 use crate::cloudflare::limit::WINDOW;
 use crate::collector::account::Settings;
@@ -102,4 +103,35 @@ async fn a_request_that_waits_for_its_budget_does_not_delay_an_order() {
         tokio::time::timeout(PATIENCE, obeyed).await.expect("it obeys before the budget allows a request");
     assert_eq!(account.name().alias, "renamed");
     assert!(sent_first.try_recv().is_err(), "nothing was sent beyond the exhausted budget");
+}
+
+#[tokio::test]
+async fn a_list_that_waits_for_a_budget_that_is_used_up_is_reported_once_it_is_overdue() {
+    // The budget is used up for three seconds. The list is overdue after half a second.
+    let clock = Clock::scaled(Timestamp::from_seconds(1_900_000_000), 100.0);
+    let (exhausted, mut sent) = connection("first", &clock, 12);
+    let name = settings("first").name;
+    let Order::Poll(first) = assignment("first", &exhausted) else { unreachable!("it was just made") };
+    let mut frequent = settings("first");
+    frequent.intervals.summary = Duration::from_secs(10);
+    let first = Arc::new(Assignment { settings: frequent.clone(), connection: Arc::clone(&first.connection) });
+    let account = Account::new(frequent);
+    let (snapshots, mut published) = watch::channel(Arc::new(account.snapshot()));
+    let telemetry = Telemetry::new(clock.clone());
+    telemetry.accounts([(name, exhausted.budget.clone())]);
+    let (_orders, received) = watch::channel(Order::Poll(Arc::clone(&first)));
+    let parts = Parts { account, clock, telemetry: telemetry.clone(), state: None, snapshots };
+    let poller = tokio::spawn(Poller::new(parts, first, received).run());
+
+    until_it_waits(&exhausted).await;
+    assert_eq!(telemetry.budget(ID).unwrap().blocked_until, None, "that is normal for a while");
+    let reported = published.wait_for(|snapshot| snapshot.up == Some(false));
+    tokio::time::timeout(PATIENCE, reported).await.expect("up becomes 0").unwrap();
+    let incidents = telemetry.activity(ID).incidents;
+    let [incident] = incidents.as_slice() else { panic!("one incident: {incidents:?}") };
+    assert_eq!((incident.cause.as_str(), incident.over), ("limited", None));
+    assert!(incident.message.contains("the request budget is used up"), "{}", incident.message);
+    assert!(telemetry.budget(ID).unwrap().blocked_until.is_some());
+    assert!(sent.try_recv().is_err(), "no request was sent");
+    poller.abort();
 }

@@ -53,7 +53,7 @@ families! {
     pub(crate) const BLOCKED_UNTIL: Family<1> = Family {
         name: "zt_risk_exporter_blocked_until_timestamp_seconds",
         kind: Kind::Gauge,
-        help: "Until when no request is sent because Cloudflare's rate limit was exceeded; absent if it was not.",
+        help: "Until when no request is sent because Cloudflare's rate limit was exceeded, or because none is left and the list of users is overdue; absent otherwise.",
         labels: ["account"],
     };
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::incidents::{Incident, IncidentCause, IncidentSource, Incidents};
 use crate::clock::{Clock, Instant, Timestamp};
 use crate::cloudflare::Outcome;
-use crate::cloudflare::limit::{self, Budget};
+use crate::cloudflare::limit::{self, Budget, HeldReason};
 use crate::metrics::encode::{Writer, lines};
 use crate::metrics::families::exporter as f;
 use crate::model::{AccountName, Resource};
@@ -51,7 +51,7 @@ pub struct BudgetLevel {
     pub limit: u32,
     /// Requests that may still be sent now.
     pub remaining: u32,
-    /// When Cloudflare's block of all requests ends, if there is one.
+    /// Until when no request is sent: Cloudflare blocks all of them, or none is left and the list of users is overdue.
     pub blocked_until: Option<Timestamp>,
 }
 
@@ -121,13 +121,11 @@ impl Accounts {
     }
 
     pub(super) fn budget(&self, id: &str) -> Option<BudgetLevel> {
-        let level = self.lock().get(id)?.budget.status();
-        let limit::BudgetStatus { limit, remaining, blocked_until } = level;
-        Some(BudgetLevel {
-            limit,
-            remaining,
-            blocked_until: blocked_until.map(|until| self.end_of_block(until)),
-        })
+        let accounts = self.lock();
+        let account = accounts.get(id)?;
+        let limit::BudgetStatus { limit, remaining, blocked_until: _ } = account.budget.status();
+        let blocked_until = account.blocked_until().map(|until| self.end_of_block(until));
+        Some(BudgetLevel { limit, remaining, blocked_until })
     }
 
     /// Rounded to whole seconds. The two clocks are not read at the same instant, and the value should not vary between
@@ -173,9 +171,9 @@ impl Accounts {
             out.put([alias], u64::from(level.remaining));
         }
         let mut out = writer.family(&f::BLOCKED_UNTIL);
-        for (alias, level) in &levels {
-            if let Some(until) = level.blocked_until {
-                out.put([alias], self.end_of_block(until));
+        for account in accounts.values() {
+            if let Some(until) = account.blocked_until() {
+                out.put([&account.alias], self.end_of_block(until));
             }
         }
     }
@@ -205,6 +203,15 @@ impl Account {
             incidents: Incidents::default(),
         };
         account.with_requests_written()
+    }
+
+    /// Until when no request is sent. A budget that is used up for a while is normal, and no block unless it makes the list
+    /// of users overdue.
+    fn blocked_until(&self) -> Option<Instant> {
+        let held = self.budget.held()?;
+        let cause = self.incidents.ongoing(Resource::Summary.into());
+        let is_overdue = cause == Some(IncidentCause::Request(Outcome::Limited));
+        (held.reason == HeldReason::Block || is_overdue).then_some(held.until)
     }
 
     fn with_requests_written(mut self) -> Self {

@@ -117,7 +117,13 @@ impl Incidents {
     }
 
     pub(super) fn is_ongoing(&self, source: IncidentSource) -> bool {
-        self.0.iter().any(|incident| incident.is_ongoing(source))
+        self.ongoing(source).is_some()
+    }
+
+    /// The cause of the ongoing incident.
+    pub(super) fn ongoing(&self, source: IncidentSource) -> Option<IncidentCause> {
+        let ongoing = self.0.iter().find(|incident| incident.is_ongoing(source));
+        ongoing.map(|incident| incident.cause)
     }
 
     pub(super) fn all(&self) -> Vec<Incident> {

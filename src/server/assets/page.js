@@ -75,7 +75,7 @@ function facts({ users, events, budget, token_expiry: expiry }) {
   if (budget) {
     list.push(["Requests left in 5 minutes", `${number(budget.remaining)} of ${number(budget.limit)}`]);
     if (budget.blocked_until) {
-      list.push(["Cloudflare blocks requests until", clock(Date.parse(budget.blocked_until))]);
+      list.push(["No requests are sent until", clock(Date.parse(budget.blocked_until))]);
     }
   }
   if (events?.counting_since) list.push(["Events counted since", clock(Date.parse(events.counting_since))]);

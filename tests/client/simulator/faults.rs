@@ -120,7 +120,7 @@ async fn rows_move_between_pages() {
 }
 
 #[tokio::test]
-async fn totals_clocks_and_content_types_can_be_wrong() {
+async fn totals_clocks_limits_and_content_types_can_be_wrong() {
     let server = with_fault(Endpoint::Summary, Fault::LyingTotals { by: 5 }).await;
     assert_eq!(server.json("/summary").await.1["result_info"]["total_count"], 7);
 
@@ -130,6 +130,11 @@ async fn totals_clocks_and_content_types_can_be_wrong() {
     let (honest, skewed) = (date(&server.get("/behaviors").await), date(&server.get("/summary").await));
     assert!(honest.starts_with("Mon, 21 Sep 2026 14:1"), "{honest}");
     assert!(skewed.starts_with("Sun, 20 Sep 2026 14:1"), "{skewed}");
+
+    let server = with_fault(Endpoint::Summary, Fault::NothingLeft { resets_in_seconds: 300 }).await;
+    let answer = server.get("/summary").await;
+    assert_eq!(header(&answer, "ratelimit"), Some("\"default\";r=0;t=300"));
+    assert_eq!(answer.status(), 200);
 
     let server = with_fault(Endpoint::Summary, Fault::WrongContentType).await;
     let answer = server.get("/summary").await;
