@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::{Connection, Parts, Poller};
 use crate::cloudflare::Credentials;
-use crate::collector::account::Account;
 use crate::collector::credential_watch::Change;
 use crate::metrics::telemetry::{IncidentCause, IncidentSource};
 use crate::model::AccountName;
@@ -54,17 +53,18 @@ impl Poller {
         }
         *client = client.with_credentials(read.clone()).map_err(|error| error.to_string())?;
         *credential = read;
-        self.parts.account.retry_now(self.parts.clock.now());
         self.held_until = None;
-        log_new_credentials(&self.parts.account);
+        self.credentials_changed();
         Ok(())
     }
-}
 
-/// Logs that other credentials are in use.
-pub(super) fn log_new_credentials(account: &Account) {
-    tracing::info!(
-        account = account.name().alias,
-        "the credentials changed; the new ones are used from now on"
-    );
+    /// Other credentials are in use. What was refused may be allowed now, and the expiry of the earlier token says nothing
+    /// about this one: it stays unknown if this one cannot be verified.
+    pub(super) fn credentials_changed(&mut self) {
+        let Parts { account, clock, telemetry, .. } = &mut self.parts;
+        account.retry_now(clock.now());
+        let AccountName { id, alias: account } = account.name();
+        telemetry.token_expiry(id, None);
+        tracing::info!(account, "the credentials changed; the new ones are used from now on");
+    }
 }

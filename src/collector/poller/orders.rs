@@ -5,9 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use super::credentials::log_new_credentials;
 use super::{Connection, Parts, Poller};
-use crate::clock::Instant;
 use crate::collector::account::{Hold, Settings};
 use crate::collector::credential_watch::CredentialWatch;
 use crate::metrics::telemetry::IncidentSource;
@@ -75,7 +73,7 @@ impl Poller {
         let now = self.parts.clock.now();
         self.parts.account.retune(assignment.settings.clone(), now);
         if !Arc::ptr_eq(&assignment.connection, &self.assignment.connection) {
-            self.connect(Connection::clone(&assignment.connection), now);
+            self.connect(Connection::clone(&assignment.connection));
         }
         self.assignment = assignment;
         self.report_intervals();
@@ -83,8 +81,8 @@ impl Poller {
     }
 
     /// Sends requests over another connection from now on.
-    fn connect(&mut self, connection: Connection, now: Instant) {
-        let Parts { account, telemetry, clock, .. } = &mut self.parts;
+    fn connect(&mut self, connection: Connection) {
+        let Parts { account, telemetry, clock, .. } = &self.parts;
         let before = std::mem::replace(&mut self.connection, connection);
         let Connection { credential, source, budget, .. } = &self.connection;
         if source.file() != before.source.file() {
@@ -96,14 +94,13 @@ impl Poller {
             if budget.is_same(&before.budget) {
                 budget.credential_changed();
             }
-            account.retry_now(now);
-            log_new_credentials(account);
+            self.credentials_changed();
         }
     }
 
     /// Waits for an answer, publishes that the list of users is overdue as soon as it is, and reports it if the request waits
-    /// for the budget. Takes up orders that keep the connection. `None` if the request waited for the budget when another order came: the budget of that connection may
-    /// stay exhausted for minutes.
+    /// for the budget. Takes up orders that keep the connection. `None` if the request waited for the budget when another
+    /// order came: the budget of that connection may stay exhausted for minutes.
     pub(super) async fn answer<T>(&mut self, request: impl Future<Output = T>) -> Option<T> {
         let mut request = pin!(request);
         let client = self.connection.client.clone();

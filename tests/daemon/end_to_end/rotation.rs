@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::rig::{ACCOUNT, Rig, Setup};
+use super::rig::{ACCOUNT, Rig, Scrape, Setup};
 use zt_risk_exporter::internals::app::Tuning;
-use zt_risk_exporter::simulator::Scenario;
+use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule, Scenario};
 
 const SCENARIO: &str = "
 accounts: [{ id: 0123456789abcdef0123456789abcdef, generated_users: 5 }]
 tokens:
-  - { token: first, permissions: [Zero Trust Read, 'Zero Trust: PII Read'] }
-  - { token: second, permissions: [Zero Trust Read, 'Zero Trust: PII Read'] }
+  - { token: first, permissions: [Zero Trust Read, 'Zero Trust: PII Read'], expires_on: '2031-01-01T00:00:00Z' }
+  - { token: second, permissions: [Zero Trust Read, 'Zero Trust: PII Read'], expires_on: '2032-01-01T00:00:00Z' }
 ";
 
 /// The errors of the account's credential file in the status document: when each ended, and its message.
@@ -42,7 +42,7 @@ async fn a_failed_rotation_and_its_end_are_reported_once() {
     let setup = Setup { scenario, config: &config, speed: 100.0, tuning: Tuning::default() };
     let rig = Rig::start("rotating", setup).await;
     let reload = |value: f64| {
-        move |scrape: &super::rig::Scrape| scrape.own("config_last_reload_successful") == Some(value)
+        move |scrape: &Scrape| scrape.own("config_last_reload_successful") == Some(value)
     };
     rig.until("the first token is used", |scrape| scrape.get("up") == Some(1.0)).await;
     assert!(reload(1.0)(&rig.scrape().await));
@@ -81,5 +81,35 @@ async fn a_failed_rotation_and_its_end_are_reported_once() {
             break;
         }
     }
+    rig.stop().await.expect("a clean end");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_expiry_of_a_token_ends_with_it_even_if_the_next_one_cannot_be_verified() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let token = folder.path().join("token");
+    let write = |text: &str| fs::write(&token, text).expect("a file can be written");
+    write("first\n");
+    let config = format!("accounts: [{{ id: {ACCOUNT}, alias: expiring, token_file: {} }}]", token.display());
+    let scenario = Scenario::from_yaml(SCENARIO).expect("a scenario");
+    let setup = Setup { scenario, config: &config, speed: 100.0, tuning: Tuning::default() };
+    let rig = Rig::start("expiring", setup).await;
+    let expiry = |scrape: &Scrape| scrape.own("token_expiry_timestamp_seconds");
+    rig.until("the expiry of the first", |scrape| expiry(scrape) == Some(1_924_992_000.0)).await;
+
+    // As for a token that belongs to the account and not to a user.
+    let invalid = Fault::Status { status: 401, code: 1_000, message: "Invalid API Token".to_owned() };
+    rig.inject(FaultRule::at(Endpoint::TokenVerify, invalid));
+    write("second\n");
+    rig.until_logged(&["the credentials changed"]).await;
+    let failed = "requests_total{resource=\"token_verify\",outcome=\"refused\"}";
+    let scrape = rig.until("it cannot be verified", |scrape| scrape.own(failed) >= Some(1.0)).await;
+    assert_eq!((expiry(&scrape), scrape.get("up")), (None, Some(1.0)));
+
+    rig.simulator.clear_faults();
+    write("first\n");
+    rig.until("the first one again", |scrape| expiry(scrape) == Some(1_924_992_000.0)).await;
+    write("second\n");
+    rig.until("the second one is verified", |scrape| expiry(scrape) == Some(1_956_528_000.0)).await;
     rig.stop().await.expect("a clean end");
 }
