@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Integration, Level, Resource, UserId};
-use crate::clock::Timestamp;
+use crate::clock::{Instant, Timestamp};
 
 /// One value for each of [`Level::ALL`].
 pub type PerLevel<T> = [T; 4];
@@ -29,6 +29,9 @@ pub struct Snapshot {
     pub account: AccountName,
     /// Whether the latest attempt to read the summary gave a complete one; `None` before the first attempt ended.
     pub up: Option<bool>,
+    /// When `up` is no longer 1, unless a later snapshot says that it is. The poller itself says before that when the list of
+    /// users is overdue, so this is reached only while the poller hangs, for example because the disk does not answer.
+    pub up_until: Option<Instant>,
     /// When each resource was last read completely.
     pub last_success: BTreeMap<Resource, Timestamp>,
     /// From the summary.
@@ -46,6 +49,13 @@ pub struct Snapshot {
     /// How often a field did not have its documented form since the start, by resource and field. Only fields in
     /// [`Resource::checked_fields`] occur.
     pub unexpected_fields: BTreeMap<(Resource, &'static str), u64>,
+}
+
+impl Snapshot {
+    /// When `up` turns to 0 if no later snapshot comes; `None` if it is not 1.
+    pub fn down_at(&self) -> Option<Instant> {
+        self.up_until.filter(|_| self.up == Some(true))
+    }
 }
 
 /// Users on the risk list.

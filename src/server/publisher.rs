@@ -1,8 +1,8 @@
-//! Builds a new exposition and a new status document when an account changed: at most once a second, and not on the
-//! threads that answer requests. A form of the exposition that is asked for and missing is added at once, made of the
+//! Builds a new exposition and a new status document when an account changed, or is not up any more because nothing came of
+//! it for too long: at most once a second, and not on the threads that answer requests. A form of the exposition that is asked for and missing is added at once, made of the
 //! snapshots of the other forms.
 
-use std::future::{Future as _, poll_fn};
+use std::future::{Future as _, pending, poll_fn};
 use std::panic::resume_unwind;
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinError;
 
 use super::demand::Demand;
-use crate::clock::Clock;
+use crate::clock::{Clock, Instant};
 use crate::metrics::exposition::{Encoder, Exposition};
 use crate::metrics::telemetry::Telemetry;
 use crate::model::{AccountName, Snapshot};
@@ -80,7 +80,8 @@ pub async fn run(
         let latest = listed.iter_mut().map(Source::latest).collect();
         let Some(built) = builder.run(|builder| builder.build(latest)).await else { return };
         builder = built;
-        let mut next = pin!(next_change(&mut sources, &mut listed, &clock));
+        let down_at = builder.snapshots.iter().filter_map(|snapshot| snapshot.down_at()).min();
+        let mut next = pin!(next_change(&mut sources, &mut listed, down_at, &clock));
         let is_over = loop {
             let present = expositions.borrow().forms();
             tokio::select! {
@@ -104,10 +105,11 @@ enum Sources {
     Ended,
 }
 
-/// Waits for the pause, and then until a snapshot or the list has changed.
+/// Waits for the pause, and then until a snapshot or the list has changed, or until `down_at`.
 async fn next_change(
     sources: &mut watch::Receiver<Vec<Source>>,
     listed: &mut Vec<Source>,
+    down_at: Option<Instant>,
     clock: &Clock,
 ) -> Sources {
     clock.sleep(PAUSE).await;
@@ -118,6 +120,7 @@ async fn next_change(
             Err(_) => return Sources::Ended,
         },
         () = any_changed(listed) => {}
+        () = until(down_at, clock) => {}
     }
     Sources::Changed
 }
@@ -138,7 +141,8 @@ impl Builder {
 
     /// Publishes `snapshots`, in the forms that are kept up.
     fn build(&mut self, snapshots: Vec<Arc<Snapshot>>) {
-        self.snapshots = snapshots;
+        let now = self.clock.now();
+        self.snapshots = snapshots.into_iter().map(|snapshot| as_of(now, snapshot)).collect();
         self.encode(&Exposition::default());
         if let Some((recorder, status)) = &mut self.outputs.status {
             let (now, date) = (self.clock.now(), self.clock.date());
@@ -161,6 +165,21 @@ impl Builder {
         }
         self.outputs.exposition.send_replace(Arc::new(exposition));
     }
+}
+
+async fn until(moment: Option<Instant>, clock: &Clock) {
+    match moment {
+        Some(moment) => clock.sleep_until(moment).await,
+        None => pending().await,
+    }
+}
+
+/// The snapshot as of `now`: an account of which nothing came for too long is not up.
+fn as_of(now: Instant, snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
+    if snapshot.down_at().is_some_and(|at| at <= now) {
+        return Arc::new(Snapshot { up: Some(false), ..Snapshot::clone(&snapshot) });
+    }
+    snapshot
 }
 
 /// Waits until one of the snapshots has changed. A source whose sender is gone does not change any more.

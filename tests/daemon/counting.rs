@@ -940,8 +940,11 @@ fn an_overdue_list_sets_up_to_0() {
     let after = |deadline: Option<Instant>| deadline.map(|at| at.since(Instant::default()).as_secs());
     assert!(matches!(after(blocked), Some(30..=33)), "when it is due: {blocked:?}");
     assert!(matches!(after(other), Some(60..=63)), "an interval later: {other:?}");
+    let (up, until) = (upstream.snapshot().up, upstream.snapshot().up_until);
+    assert_eq!(up, Some(true));
+    assert!(matches!(after(until), Some(90..=93)), "two intervals later, if the poller hangs: {until:?}");
     upstream.account.list_missed();
-    assert_eq!(upstream.snapshot().up, Some(false));
+    assert_eq!((upstream.snapshot().up, upstream.snapshot().down_at()), (Some(false), None));
     assert_eq!(upstream.account.list_deadline(Hold::Blocked), None);
 }
 

@@ -229,3 +229,25 @@ async fn changes_of_an_account_and_of_the_list_are_published_and_the_end_of_the_
     drop(published.list);
     published.publisher.await.unwrap();
 }
+
+#[tokio::test]
+async fn an_account_of_which_nothing_comes_for_too_long_is_not_up_until_something_comes() {
+    let clock = clock(100.0);
+    let mut published = published(accounts::full(), clock.clone(), Clock::system()).await;
+    let up_until = |wait| {
+        let up_until = Some(clock.now() + Duration::from_secs(wait));
+        Arc::new(Snapshot { up_until, ..accounts::full() })
+    };
+    let encoded = |up| encode(Format::Text, &[Arc::new(Snapshot { up: Some(up), ..accounts::full() })]);
+    let far = 1_000_000;
+    for wait in [0, 10] {
+        published.account.send_replace(up_until(wait));
+        while published.scrape(TEXT).await != encoded(false) {
+            published.expositions.changed().await.unwrap();
+        }
+        published.expositions.mark_unchanged();
+        published.account.send_replace(up_until(far));
+        published.expositions.changed().await.unwrap();
+        assert_eq!(published.scrape(TEXT).await, encoded(true));
+    }
+}

@@ -24,6 +24,7 @@ pub(crate) fn full() -> Snapshot {
             id: "0123456789abcdef0123456789abcdef".to_owned(),
         },
         up: Some(true),
+        up_until: None,
         last_success: BTreeMap::from([
             (Resource::Summary, Timestamp::from_millis(1_795_219_200_250)),
             (Resource::User, Timestamp::from_seconds(1_795_219_190)),
@@ -122,6 +123,7 @@ pub(crate) fn unread() -> Snapshot {
             id: "ffffffffffffffffffffffffffffffff".to_owned(),
         },
         up: None,
+        up_until: None,
         last_success: BTreeMap::new(),
         users: None,
         counting_since: None,

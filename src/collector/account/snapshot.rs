@@ -1,8 +1,9 @@
 //! What is published of an account.
 
 use super::Account;
+use crate::clock::Instant;
 use crate::collector::roster::Overview;
-use crate::model::{Behavior, BehaviorStatus, EventTotals, Snapshot, UserSeries, Users};
+use crate::model::{Behavior, BehaviorStatus, EventTotals, Resource, Snapshot, UserSeries, Users};
 
 impl Account {
     /// An immutable copy of what is published.
@@ -10,6 +11,7 @@ impl Account {
         Snapshot {
             account: self.name.clone(),
             up: self.up,
+            up_until: self.up_until(),
             last_success: self.last_success.clone(),
             users: self.overview.as_ref().map(|overview| self.users(overview)),
             counting_since: self.published.since.map(|since| self.clocks.until_now(since)),
@@ -22,6 +24,12 @@ impl Account {
             rejected_rows: self.rejected.clone(),
             unexpected_fields: self.unexpected.clone(),
         }
+    }
+
+    /// An interval after the summary is overdue. A poller that does not hang has said so by then.
+    fn up_until(&self) -> Option<Instant> {
+        let interval = self.interval(Resource::Summary)?;
+        self.list_overdue_at().map(|overdue| overdue + interval)
     }
 
     fn users(&self, overview: &Overview) -> Users {

@@ -139,6 +139,7 @@ impl<'a> Account<'a> {
         let Snapshot {
             account,
             up,
+            up_until: _,
             last_success,
             users,
             counting_since,

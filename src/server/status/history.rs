@@ -232,6 +232,7 @@ mod tests {
         Snapshot {
             account: AccountName { alias: "acme".to_owned(), id: "1".to_owned() },
             up: read.map(|_| true),
+            up_until: None,
             last_success: last_success.into_iter().collect(),
             users: read.map(|_| Users {
                 count: [0, 0, 0, high],
