@@ -83,7 +83,8 @@ async fn an_endless_response_reaches_its_limits() {
         summary_error(endless(&spaces), |options| options.bounds.decoded_bytes = 1 << 22).await;
     assert_eq!((kind, text), shape("it is too large: more than 4194304 bytes"));
     let (kind, text) = summary_error(endless(&part), |options| {
-        let short = OperationLimits { total_timeout: Duration::from_millis(300), ..OperationLimits::default() };
+        let short =
+            OperationLimits { total_timeout: Duration::from_millis(300), ..OperationLimits::default() };
         options.limits = Limits::all(short);
         options.bounds.elements = usize::MAX;
     })

@@ -731,7 +731,8 @@ fn many_refused_users_delay_the_events_of_others_by_two_minutes_at_most() {
             for round in 1..=4 {
                 let second = i64::try_from(upstream.now).expect("an hour") + 1;
                 // In the second round the events of the refused users come first.
-                let refused_first = refused.iter().copied().chain((1..=100).filter(|user| !refused.contains(user)));
+                let refused_first =
+                    refused.iter().copied().chain((1..=100).filter(|user| !refused.contains(user)));
                 for user in refused_first {
                     upstream.happens(user, &round.to_string(), second);
                     if low.contains(&user) {

@@ -43,11 +43,14 @@ impl Poller {
         let reason = match reason {
             HeldReason::Block => "cloudflare's rate limit is reached",
             HeldReason::ServerLimit => "cloudflare's answers say that no request is left",
-            HeldReason::Limit => "the request budget is used up; all accounts with the same credential share it",
+            HeldReason::Limit => {
+                "the request budget is used up; all accounts with the same credential share it"
+            }
         };
         let AccountName { id, alias: account } = account.name();
         let resource = Resource::Summary;
-        let message = format!("the list of users is overdue, and no request may be sent until {until}: {reason}");
+        let message =
+            format!("the list of users is overdue, and no request may be sent until {until}: {reason}");
         telemetry.incident(id, resource, IncidentCause::Request(Outcome::Limited), &message, date);
         let resource_name = resource.as_str();
         tracing::warn!(

@@ -108,7 +108,8 @@ impl Poller {
         let mut report_at = self.hold_report_due();
         loop {
             let clock = self.parts.clock.clone();
-            let deadline = [self.parts.account.list_deadline(Hold::Other), report_at].into_iter().flatten().min();
+            let deadline =
+                [self.parts.account.list_deadline(Hold::Other), report_at].into_iter().flatten().min();
             let overdue = async move {
                 match deadline {
                     Some(deadline) => clock.sleep_until(deadline).await,

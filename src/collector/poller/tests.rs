@@ -7,8 +7,8 @@ use tokio::task::yield_now;
 
 use super::*;
 use crate::clock::Timestamp;
-use crate::cloudflare::{Limits, OperationLimits, Options};
 use crate::cloudflare::limit::WINDOW;
+use crate::cloudflare::{Limits, OperationLimits, Options};
 use crate::collector::account::Settings;
 use crate::collector::user_label::UserLabel;
 use crate::model::AccountName;
@@ -114,7 +114,8 @@ async fn a_list_that_waits_for_a_budget_that_is_used_up_is_reported_once_it_is_o
     let Order::Poll(first) = assignment("first", &exhausted) else { unreachable!("it was just made") };
     let mut frequent = settings("first");
     frequent.intervals.summary = Duration::from_secs(10);
-    let first = Arc::new(Assignment { settings: frequent.clone(), connection: Arc::clone(&first.connection) });
+    let first =
+        Arc::new(Assignment { settings: frequent.clone(), connection: Arc::clone(&first.connection) });
     let account = Account::new(frequent);
     let (snapshots, mut published) = watch::channel(Arc::new(account.snapshot()));
     let telemetry = Telemetry::new(clock.clone());

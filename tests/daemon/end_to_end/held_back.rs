@@ -41,8 +41,9 @@ async fn a_list_that_may_not_be_requested_is_reported_with_the_reason_and_the_en
     assert_eq!(scrape.own(until), None);
 
     rig.inject(on_summary(Fault::NothingLeft { resets_in_seconds: 300 }).times(1));
-    let scrape =
-        rig.until("it is overdue", |scrape| scrape.get("up") == Some(0.0) && scrape.own(until).is_some()).await;
+    let scrape = rig
+        .until("it is overdue", |scrape| scrape.get("up") == Some(0.0) && scrape.own(until).is_some())
+        .await;
     let end = scrape.own(until).expect("just seen");
     let ahead = end - rig.clock.date().seconds();
     assert!(ahead <= 300.0, "{ahead} s ahead");

@@ -41,9 +41,8 @@ async fn a_failed_rotation_and_its_end_are_reported_once() {
     let scenario = Scenario::from_yaml(SCENARIO).expect("a scenario");
     let setup = Setup { scenario, config: &config, speed: 100.0, tuning: Tuning::default() };
     let rig = Rig::start("rotating", setup).await;
-    let reload = |value: f64| {
-        move |scrape: &Scrape| scrape.own("config_last_reload_successful") == Some(value)
-    };
+    let reload =
+        |value: f64| move |scrape: &Scrape| scrape.own("config_last_reload_successful") == Some(value);
     rig.until("the first token is used", |scrape| scrape.get("up") == Some(1.0)).await;
     assert!(reload(1.0)(&rig.scrape().await));
 
