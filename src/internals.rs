@@ -127,7 +127,7 @@ pub mod server {
 pub mod store {
     pub use crate::store::{Error, Generation, Recovery, Settings, State, StoreStats};
     pub mod row {
-        pub use crate::store::row::{Put, Table};
+        pub use crate::store::row::{FORMAT, Put, Table};
     }
 }
 

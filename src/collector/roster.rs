@@ -120,6 +120,11 @@ impl Roster {
         self.users.len()
     }
 
+    /// Whether the list of users has the user.
+    pub(crate) fn is_listed(&self, id: UserId) -> bool {
+        self.get(id).is_some_and(|user| user.presence != Presence::Gone)
+    }
+
     /// The listed users after `id`, then those from the start up to it, each once.
     pub(crate) fn listed_after(&self, id: Option<UserId>) -> impl Iterator<Item = &User> {
         let start = id.map_or(0, |id| self.users.partition_point(|user| user.id <= id));

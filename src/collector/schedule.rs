@@ -330,6 +330,11 @@ impl Schedule {
         }
     }
 
+    /// A random number below `limit`; 0 if the limit is 0.
+    pub fn random_below(&mut self, limit: usize) -> usize {
+        self.random.usize(..limit.max(1))
+    }
+
     /// Adds jitter of at most a tenth. It never shortens a delay, so it costs no budget.
     fn jittered(&mut self, wait: Duration) -> Duration {
         wait.mul_f64(1.0 + self.random.f64() / 10.0)

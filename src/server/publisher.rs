@@ -1,6 +1,6 @@
-//! Builds a new exposition and a new status document when an account changed, or is not up any more because nothing came of
-//! it for too long: at most once a second, and not on the threads that answer requests. A form of the exposition that is asked for and missing is added at once, made of the
-//! snapshots of the other forms.
+//! Builds a new exposition and a new status document when an account changed, or when it is no longer up because its poller
+//! has published nothing for too long: at most once a second, and not on the threads that answer requests. A form of the
+//! exposition that is asked for and missing is added at once, made of the snapshots of the other forms.
 
 use std::future::{Future as _, pending, poll_fn};
 use std::panic::resume_unwind;
@@ -174,7 +174,7 @@ async fn until(moment: Option<Instant>, clock: &Clock) {
     }
 }
 
-/// The snapshot as of `now`: an account of which nothing came for too long is not up.
+/// The snapshot as of `now`: an account whose poller has published nothing for too long is not up.
 fn as_of(now: Instant, snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
     if snapshot.down_at().is_some_and(|at| at <= now) {
         return Arc::new(Snapshot { up: Some(false), ..Snapshot::clone(&snapshot) });

@@ -727,6 +727,43 @@ fn a_refused_user_does_not_delay_others() {
 }
 
 #[test]
+fn many_refused_users_delay_the_events_of_others_by_two_minutes_at_most() {
+    let every_fifth: Vec<u128> = (1..=20).map(|number| number * 5).collect();
+    let first: Vec<u128> = (1..=20).collect();
+    let last: Vec<u128> = (81..=100).collect();
+    let mixed: Vec<u128> = (1..=100).filter(|user| user % 3 == 0).collect();
+    for refused in [&every_fifth, &first, &last] {
+        for (low, warm_up) in [(&mixed, 60), (&mixed, 0), (&first, 400), (refused, 60), (&Vec::new(), 60)] {
+            let case = format!("{refused:?} refused, {low:?} at low, {warm_up} s");
+            let mut upstream = Upstream::with_users(100);
+            upstream.failing = refused.iter().map(|user| (*user, FailureClass::Denied)).collect();
+            // The audits meet the refused users first.
+            upstream.pass(warm_up);
+            for round in 1..=4 {
+                let second = i64::try_from(upstream.now).expect("an hour") + 1;
+                // In the second round the events of the refused users come first.
+                let refused_first =
+                    refused.iter().copied().chain((1..=100).filter(|user| !refused.contains(user)));
+                for user in refused_first {
+                    upstream.happens(user, &round.to_string(), second);
+                    if low.contains(&user) {
+                        upstream.listed.get_mut(&user).expect("all are listed").level = Level::Low;
+                    }
+                    if round == 2 && user == refused[19] {
+                        upstream.pass(40);
+                    }
+                }
+                upstream.pass(120);
+                assert_eq!(upstream.counted(), 80 * round, "round {round}, {case}");
+            }
+            upstream.failing.clear();
+            upstream.pass(22_000);
+            assert_eq!((upstream.counted(), upstream.lost()), (400, vec![]), "{case}");
+        }
+    }
+}
+
+#[test]
 fn three_different_refused_users_in_a_row_stop_the_requests_for_users_for_a_while() {
     let mut upstream = Upstream::with_users(30);
     upstream.pass(60);

@@ -84,22 +84,33 @@ impl Account {
         users.into_iter().flatten().filter(|due| *due > now).fold(next_poll, Instant::min)
     }
 
-    /// While all users are refused: the user whose answer says most about the others. One who was not refused goes first, and
-    /// one who was refused while others could be read goes last.
+    /// While all users are refused: the user whose answer says most about the others. That is the one that was read last, then
+    /// any listed user that was not refused. Users in the queue come after them, because they may be the very users that are
+    /// refused, and those that were refused while others could be read come last.
     fn next_test(&mut self, change: Admission, audit: Admission, now: Instant) -> Option<DetailRequest> {
-        let (may_change, may_audit) = (change == Admission::Now, audit == Admission::Now);
-        if may_change && let Some(id) = self.queue.next_eligible(|id| !self.refusals.contains(id), now) {
-            return self.read_pending(id, now);
+        if change != Admission::Now && audit != Admission::Now {
+            return None;
         }
-        if may_audit && let Some(request) = self.next_audited(now) {
-            return Some(request);
+        let read_last = self.refusals.read_last().filter(|id| self.roster.is_listed(*id));
+        if let Some(id) = read_last.or_else(|| self.any_untried()) {
+            let pending = self.read_pending(id, now);
+            return pending.or_else(|| self.roster.get(id).map(|user| DetailRequest::audit(*user)));
         }
-        if !may_change {
+        if change != Admission::Now {
             return None;
         }
         let others = self.queue.next_eligible(|id| !self.refusals.is_alone(id), now);
         let id = others.or_else(|| self.queue.next(now))?;
         self.read_pending(id, now)
+    }
+
+    /// A listed user whose latest request did not fail, found from a random place: users that are refused may be next to each
+    /// other.
+    fn any_untried(&mut self) -> Option<UserId> {
+        let start = self.schedule.random_below(self.roster.users().len());
+        let start = self.roster.users().get(start).map(|user| user.id);
+        let mut listed = self.roster.listed_after(start).map(|user| user.id);
+        listed.find(|id| !self.refusals.contains(*id) && !self.failing_users.contains(id))
     }
 
     fn read_pending(&mut self, id: UserId, now: Instant) -> Option<DetailRequest> {

@@ -29,6 +29,8 @@ pub(super) struct Refusals {
     in_a_row: HashSet<UserId>,
     /// Refused while another user could be read.
     alone: HashSet<UserId>,
+    /// The user that was read last.
+    read_last: Option<UserId>,
 }
 
 impl Refusals {
@@ -48,6 +50,13 @@ impl Refusals {
             }
         }
         self.alone.remove(&id);
+        self.read_last = Some(id);
+    }
+
+    /// The user that was read last, unless it was refused since then. If all users are refused, so is this one; otherwise one
+    /// request shows that the others are refused for reasons of their own.
+    pub(super) fn read_last(&self) -> Option<UserId> {
+        self.read_last.filter(|id| !self.contains(*id))
     }
 
     /// Which users the latest refusals concern.
@@ -76,6 +85,7 @@ impl Refusals {
             self.in_a_row.remove(id);
             self.alone.remove(id);
         }
+        self.read_last = self.read_last.filter(|id| !users.contains(id));
     }
 }
 
@@ -114,6 +124,23 @@ mod tests {
             }
             assert_eq!(refusals.scope(), wanted, "row {number}");
         }
+    }
+
+    #[test]
+    fn the_user_that_was_read_last_is_known_until_it_is_refused_or_forgotten() {
+        let [first, second] = [1, 2].map(UserId::from_u128);
+        let mut refusals = Refusals::default();
+        assert_eq!(refusals.read_last(), None);
+        refusals.answered(first);
+        refusals.answered(second);
+        refusals.refused(first);
+        assert_eq!(refusals.read_last(), Some(second));
+        refusals.refused(second);
+        assert_eq!(refusals.read_last(), None, "it is no longer known to be readable");
+        refusals.answered(first);
+        assert_eq!(refusals.read_last(), Some(first));
+        refusals.forget(&[first]);
+        assert_eq!(refusals.read_last(), None);
     }
 
     #[test]
