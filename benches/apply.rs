@@ -38,7 +38,7 @@ fn summary(users: u32, changed: Option<u32>) -> Summary {
         let more = changed.is_some_and(|every| n % every == 0);
         let last_event = Timestamp::from_seconds(1_700_000_000 + i64::from(n % 86_400) + i64::from(more));
         let level = [Level::Low, Level::Low, Level::Medium, Level::High][n as usize % 4];
-        Row { user, tuple: RowFingerprint { last_event, count: 1 + n % 9 + u32::from(more), level } }
+        Row { user, tuple: RowFingerprint { last_event, count: (1 + n % 9 + u32::from(more)).into(), level } }
     });
     Summary {
         rows: rows.collect(),

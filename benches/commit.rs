@@ -50,7 +50,10 @@ fn summary(users: u32, every: u32, more: u32) -> Summary {
         let user = UserId::from_u128(u128::from(n) << 96 | u128::from(n.wrapping_mul(2_654_435_761)));
         let more = if n % every == 0 { more } else { 0 };
         let last_event = DATE + Duration::from_secs(u64::from(more));
-        Row { user, tuple: RowFingerprint { last_event, count: 1 + n % 9 + more, level: Level::Low } }
+        Row {
+            user,
+            tuple: RowFingerprint { last_event, count: (1 + n % 9 + more).into(), level: Level::Low },
+        }
     });
     Summary {
         rows: rows.collect(),

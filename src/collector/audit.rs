@@ -100,7 +100,8 @@ mod tests {
     }
 
     fn roster(users: u128) -> Roster {
-        let fingerprint = RowFingerprint { last_event: Timestamp::default(), count: 1, level: Level::Low };
+        let fingerprint =
+            RowFingerprint { last_event: Timestamp::default(), count: 1.into(), level: Level::Low };
         let summary = Summary::whole((1..=users).map(|n| Row { user: id(n), tuple: fingerprint }).collect());
         let mut roster = Roster::default();
         roster.apply(Roster::baseline(&summary, Timestamp::default()).users, Timestamp::default());

@@ -92,7 +92,7 @@ impl Queue {
             if pending.attempts.count > 0 {
                 // The target is not saved, so the latest count gets all delays again.
                 pending.attempts.count = 1;
-                let target = pending.latest.count;
+                let target = pending.latest.count.or_zero();
                 pending.retry = Some(Retry { target, due: due.unwrap_or_default() });
             }
             let place = match due {
@@ -128,8 +128,10 @@ impl Queue {
             self.leave(place);
             place = self.enter(id, lane);
         }
-        if latest.count < pending.latest.count {
-            pending.peak = pending.peak.max(pending.latest.count);
+        if let (Some(count), Some(before)) = (latest.count.known(), pending.latest.count.known())
+            && count < before
+        {
+            pending.peak = pending.peak.max(before);
         }
         self.departed -= usize::from(pending.reason == Reason::Gone);
         (pending.latest, pending.reason) = (latest, Reason::Changed);
@@ -253,7 +255,7 @@ impl Queue {
         let retry = match (next, known.retry) {
             (NextRetry::AsPlanned, Some(retry)) => retry,
             (NextRetry::AsPlanned, None) => {
-                Retry { target: known.latest.count, due: now + SHORT_RETRIES[step] }
+                Retry { target: known.latest.count.or_zero(), due: now + SHORT_RETRIES[step] }
             }
             (NextRetry::Later { target }, _) => Retry { target, due: now + SHORT_RETRIES[step] },
         };

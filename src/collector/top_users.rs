@@ -5,7 +5,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
 use crate::clock::{Instant, Timestamp};
-use crate::model::{Identity, Level, Row, RowFingerprint, Summary, UserId};
+use crate::model::{EventCount, Identity, Level, Row, RowFingerprint, Summary, UserId};
 
 /// The minimum lifetime of a user's series, so that a chart of them is useful. They end earlier only if the user leaves
 /// the list or users at a higher level need the place.
@@ -86,9 +86,9 @@ impl TopUsers {
 
     /// Selects users from a complete summary. Returns the users whose selection changed, apart from their names.
     pub(crate) fn select(&mut self, summary: &Summary, now: Instant) -> Vec<UserId> {
-        let mut best: BinaryHeap<Reverse<(Rank, u32)>> = BinaryHeap::new();
+        let mut best: BinaryHeap<Reverse<(Rank, Option<u32>)>> = BinaryHeap::new();
         for row in &summary.rows {
-            let candidate = Reverse((self.rank(row, now), row.tuple.count));
+            let candidate = Reverse((self.rank(row, now), row.tuple.count.known()));
             if best.len() < self.limit {
                 best.push(candidate);
             } else if best.peek().is_some_and(|lowest| candidate < *lowest) {
@@ -103,7 +103,11 @@ impl TopUsers {
         let selected = best.into_sorted_vec().into_iter().map(
             |Reverse(((level, _, last_event, Reverse(id)), count))| Selection {
                 id,
-                fingerprint: RowFingerprint { last_event, count, level },
+                fingerprint: RowFingerprint {
+                    last_event,
+                    count: count.map_or(EventCount::UNKNOWN, EventCount::from),
+                    level,
+                },
                 identity: identity(id),
             },
         );
@@ -147,7 +151,7 @@ mod tests {
     fn summary(rows: &[(u128, Level, i64)]) -> Summary {
         let row = |&(n, level, second): &(u128, Level, i64)| Row {
             user: UserId::from_u128(n),
-            tuple: RowFingerprint { last_event: Timestamp::from_seconds(second), count: 1, level },
+            tuple: RowFingerprint { last_event: Timestamp::from_seconds(second), count: 1.into(), level },
         };
         Summary::whole(rows.iter().map(row).collect())
     }

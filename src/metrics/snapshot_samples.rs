@@ -144,7 +144,7 @@ fn pending(families: &mut Families<'_>) {
 }
 
 fn user_series(families: &mut Families<'_>) {
-    families.user(&f::USER_REPORTED_EVENTS, |user| Some(u64::from(user.reported_events).into()));
+    families.user(&f::USER_REPORTED_EVENTS, |user| user.reported_events.map(|count| u64::from(count).into()));
     families.user(&f::USER_MAX_RISK_LEVEL, |user| Some(as_number(user.level)));
     families.user(&f::USER_SINCE, |user| Some(user.since.into()));
     families.user(&f::USER_LAST_EVENT, |user| {

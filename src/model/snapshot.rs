@@ -76,8 +76,8 @@ pub struct UserSeries {
     pub id: UserId,
     /// The label `user`: the id or its keyed hash, depending on the identity policy.
     pub label: String,
-    /// `event_count`
-    pub reported_events: u32,
+    /// `event_count`; `None` if Cloudflare does not say it.
+    pub reported_events: Option<u32>,
     /// `max_risk_level`
     pub level: Level,
     /// Since when the user has had this level, as far as observed.

@@ -1,5 +1,8 @@
 //! The rules of counting, one by one, with one account and an upstream made of tables.
 
+mod restarts;
+mod unsaid_fields;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -54,7 +57,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn fingerprint(count: u32, last_event: i64, level: Level) -> RowFingerprint {
-    RowFingerprint { last_event: at(last_event), count, level }
+    RowFingerprint { last_event: at(last_event), count: count.into(), level }
 }
 
 /// An event `id` of `imp_travel` at high, `second` seconds after the epoch.
@@ -97,7 +100,7 @@ fn cut_short() -> Completeness {
     Completeness::Partial("2 of 3".to_owned())
 }
 
-fn fresh_account() -> Account {
+fn settings() -> Settings {
     let intervals = Intervals {
         summary: seconds(30),
         behaviors: seconds(300),
@@ -105,7 +108,7 @@ fn fresh_account() -> Account {
         audit: seconds(21_600),
     };
     let name = AccountName { alias: "acme".to_owned(), id: "0".repeat(32) };
-    Account::new(Settings {
+    Settings {
         name,
         intervals,
         budget: 300,
@@ -113,14 +116,14 @@ fn fresh_account() -> Account {
         user_label: UserLabel::Id,
         secret: [7; 16],
         seed: 1,
-    })
+    }
 }
 
 impl Upstream {
     /// An account that has read nothing yet.
     fn untouched() -> Self {
         Self {
-            account: fresh_account(),
+            account: Account::new(settings()),
             now: 0,
             listed: BTreeMap::new(),
             risks: BTreeMap::new(),
@@ -159,7 +162,9 @@ impl Upstream {
     /// Answers the summary, but no request for a user's events.
     fn summary(&mut self) {
         let (now, date) = (self.moment(), self.date());
-        self.account.summary_read(&self.list(), now, date);
+        let mut list = self.list();
+        self.account.correct_list(&mut list, now);
+        self.account.summary_read(&list, now, date);
         self.account.saved();
     }
 
@@ -236,7 +241,7 @@ impl Upstream {
     /// Adds an event of `user`, which both the list and the user's events show.
     fn happens(&mut self, user: u128, id: &str, second: i64) {
         self.risk(user).events.push(event(id, second));
-        let count = self.listed.get(&user).map_or(0, |known| known.count);
+        let count = self.listed.get(&user).map_or(0, |known| known.count.or_zero());
         self.listed.insert(user, fingerprint(count + 1, second, Level::High));
     }
 
@@ -1006,7 +1011,7 @@ fn a_list_that_is_null_empties_an_account_only_after_ten_minutes() {
     let null = |upstream: &Upstream| Summary { is_null: true, rows: Vec::new(), ..upstream.list() };
     let doubted = |upstream: &mut Upstream, mut summary: Summary| {
         let (now, date) = (upstream.moment(), upstream.date());
-        upstream.account.doubt_null(&mut summary, now);
+        upstream.account.correct_list(&mut summary, now);
         upstream.account.summary_read(&summary, now, date);
         upstream.account.saved();
         summary.completeness != Completeness::Complete
@@ -1046,7 +1051,7 @@ fn impossible_dates_of_events_are_not_exported() {
         (year(1), year(1)),
     ] {
         let mut upstream = Upstream::with_users(1);
-        upstream.listed.insert(1, RowFingerprint { last_event, count: 1, level: Level::High });
+        upstream.listed.insert(1, RowFingerprint { last_event, count: 1.into(), level: Level::High });
         upstream.pass(60);
         upstream.account.at_local_date(upstream.date());
         let users = upstream.snapshot().users.expect("a list was read");

@@ -80,7 +80,7 @@ fn settings(id: &str) -> account::Settings {
 fn summary(changed: u128, date: Timestamp) -> Summary {
     let rows = (1..=6)
         .map(|user| {
-            let (count, last_event) = if user <= changed { (2, later(10)) } else { (1, START) };
+            let (count, last_event) = if user <= changed { (2.into(), later(10)) } else { (1.into(), START) };
             let level = Level::ALL[user as usize % 3 + 1];
             Row { user: Uuid::from_u128(user), tuple: RowFingerprint { last_event, count, level } }
         })

@@ -226,7 +226,7 @@ fn a_row_that_is_listed_twice_makes_one_series() {
     let mut twice = accounts::full();
     let users = twice.users.as_mut().unwrap();
     let mut again = users.series[0].clone();
-    again.reported_events += 1;
+    again.reported_events = again.reported_events.map(|count| count + 1);
     users.series.push(again);
     for behavior in twice.behaviors.clone().unwrap() {
         twice.behaviors.as_mut().unwrap().push(BehaviorStatus {

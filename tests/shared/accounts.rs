@@ -43,7 +43,7 @@ pub(crate) fn full() -> Snapshot {
                 UserSeries {
                     id: uuid::Uuid::from_u128(1),
                     label: "00000000-0000-0000-0000-000000000001".to_owned(),
-                    reported_events: 4_000_000_000,
+                    reported_events: Some(4_000_000_000),
                     level: Level::High,
                     since: Timestamp::from_seconds(1_795_219_000),
                     last_event: Timestamp::from_millis(1_795_219_199_999),
@@ -56,7 +56,7 @@ pub(crate) fn full() -> Snapshot {
                 UserSeries {
                     id: uuid::Uuid::from_u128(2),
                     label: "00000000-0000-0000-0000-000000000002".to_owned(),
-                    reported_events: 0,
+                    reported_events: Some(0),
                     level: Level::Unknown,
                     since: Timestamp::from_seconds(1_795_000_000),
                     last_event: Timestamp::from_seconds(1_794_999_999),

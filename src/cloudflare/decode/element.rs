@@ -9,7 +9,8 @@ use super::json::{Cursor, Stop, Text};
 use super::{fast_path, rfc3339};
 use crate::clock::Timestamp;
 use crate::model::{
-    DetailedEvent, Event, Found, Identities, Level, LevelWord, OddFields, Row, RowFingerprint, UserId,
+    DetailedEvent, Event, EventCount, Found, Identities, Level, LevelWord, OddFields, Row, RowFingerprint,
+    UserId,
 };
 
 /// A list of users is complete if at most one in this many rows is unreadable.
@@ -140,7 +141,7 @@ impl Element for Row {
         }
         let user = user.or_odd("user_id", odd);
         let last_event = last_event.or_odd("last_event", odd).unwrap_or(Timestamp::UNKNOWN);
-        let count = count.or_odd("event_count", odd).unwrap_or(0);
+        let count = count.or_odd("event_count", odd).unwrap_or(EventCount::UNKNOWN);
         let level = level.level("max_risk_level", odd);
         Ok(match (user, level) {
             (Some(user), Some(level)) => {
@@ -163,7 +164,7 @@ impl Element for Row {
             if same && later.tuple.level != kept.tuple.level {
                 odd.add("max_risk_level", Found::Contradiction, None);
             }
-            let rank = |row: &Self| (row.tuple.level, row.tuple.last_event, row.tuple.count);
+            let rank = |row: &Self| (row.tuple.level, row.tuple.last_event, row.tuple.count.known());
             if same && rank(later) > rank(kept) {
                 *kept = *later;
             }
@@ -384,15 +385,15 @@ fn scalar<'a>(cursor: &mut Cursor<'a>) -> Result<Field<Cow<'a, str>>, Stop> {
 }
 
 /// Reads a count, which may be written as a string.
-fn event_count(cursor: &mut Cursor<'_>) -> Result<Field<u32>, Stop> {
+fn event_count(cursor: &mut Cursor<'_>) -> Result<Field<EventCount>, Stop> {
     let found = cursor.kind()?;
-    if found == Found::String {
-        return string(cursor, |text| text.read()?.trim().parse().ok());
-    }
-    Ok(match cursor.count_or_skip()? {
-        Some(count) => Field::Good(count),
-        None => Field::Odd(found),
-    })
+    let count = if found == Found::String {
+        cursor.string_or_skip()?.and_then(|text| text.read()?.trim().parse().ok())
+    } else {
+        cursor.count_or_skip()?
+    };
+    let count = count.map(EventCount::from).filter(|count| count.known().is_some());
+    Ok(count.map_or(Field::Odd(found), Field::Good))
 }
 
 /// Whether a text was too long.
@@ -446,7 +447,8 @@ mod tests {
     fn of_several_rows_for_a_user_the_most_dangerous_one_stays() {
         let row = |user: u128, level, last_event, count| {
             let last_event = Timestamp::from_seconds(last_event);
-            Row { user: UserId::from_u128(user), tuple: RowFingerprint { last_event, count, level } }
+            let tuple = RowFingerprint { last_event, count: EventCount::from(count), level };
+            Row { user: UserId::from_u128(user), tuple }
         };
         let (high, low) = (row(1, Level::High, 10, 5), row(1, Level::Low, 20, 1));
         let other = row(2, Level::Low, 0, 0);

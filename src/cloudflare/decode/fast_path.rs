@@ -60,7 +60,8 @@ pub(in crate::cloudflare) fn row(text: &[u8]) -> Option<(Fields<'_>, usize)> {
         rest = match rest.split_first()? {
             (b',', rest) => rest,
             (b'}', rest) => {
-                let tuple = RowFingerprint { last_event: last_event?, count: event_count?, level: level? };
+                let count = event_count?.into();
+                let tuple = RowFingerprint { last_event: last_event?, count, level: level? };
                 let (email, name) = (user_email, user_name);
                 if email.len() > MAX_EMAIL || name.len() > MAX_NAME {
                     return None;
@@ -111,7 +112,7 @@ mod tests {
             assert_eq!(length, ROW.len());
             assert_eq!((fields.email, fields.name), (&b"a@b"[..], "é".as_bytes()));
             let RowFingerprint { last_event, count, level } = fields.row.tuple;
-            assert_eq!((count, level), (3, Level::High));
+            assert_eq!((count, level), (3.into(), Level::High));
             assert_eq!(last_event, Timestamp::from_millis(1_577_470_279_117));
             assert_eq!(fields.row.user.to_string(), "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e");
         }

@@ -11,7 +11,7 @@ use super::stream::{DecodedList, Reader};
 use crate::clock::Timestamp;
 use crate::cloudflare::envelope::Envelope;
 use crate::cloudflare::wire::{Behaviors, Integrations, UserHead};
-use crate::model::{DetailedEvent, Level, OddFields, Resource, Row, RowFingerprint, UserId};
+use crate::model::{DetailedEvent, EventCount, Level, OddFields, Resource, Row, RowFingerprint, UserId};
 
 /// Decodes a response with serde_json, following the specification.
 fn reference_decode(answer: &Value) -> (Vec<Row>, Vec<UserId>, u32) {
@@ -22,10 +22,10 @@ fn reference_decode(answer: &Value) -> (Vec<Row>, Vec<UserId>, u32) {
         let count = element
             .get("event_count")
             .and_then(Value::as_f64)
-            .filter(|count| count.fract() == 0.0 && *count >= 0.0 && *count <= f64::from(u32::MAX))
+            .filter(|count| count.fract() == 0.0 && *count >= 0.0 && *count < f64::from(u32::MAX))
             .map(|count| count as u32)
             .or_else(|| text("event_count")?.trim().parse().ok())
-            .unwrap_or(0);
+            .map_or(EventCount::UNKNOWN, EventCount::from);
         let last_event = text("last_event")
             .and_then(|date| rfc3339::parse(date.as_bytes()))
             .filter(|date| !rfc3339::is_never(*date))

@@ -281,7 +281,7 @@ pub(super) mod tests {
 
     use super::super::rfc3339;
     use super::*;
-    use crate::model::{Event, Level, RowFingerprint};
+    use crate::model::{Event, EventCount, Level, RowFingerprint};
 
     const ANNA: &str = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e";
 
@@ -317,12 +317,12 @@ pub(super) mod tests {
         read(&[text.as_bytes()], &Bounds::default(), Pii::Keep)
     }
 
-    fn row(user: &str, last_event: &str, count: u32, level: Level) -> Row {
+    fn row(user: &str, last_event: &str, count: impl Into<EventCount>, level: Level) -> Row {
         Row {
             user: user.parse().unwrap(),
             tuple: RowFingerprint {
                 last_event: rfc3339::parse(last_event.as_bytes()).unwrap(),
-                count,
+                count: count.into(),
                 level,
             },
         }
@@ -359,10 +359,20 @@ pub(super) mod tests {
                 row(ANNA, "2019-12-27T18:11:19.117Z", 3, Level::High),
                 row("182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26f", "2019-12-27T18:11:19Z", 3, Level::Unknown),
                 row("182bd5e5-6e1a-4fe4-a799-aa6d9a6ab270", "2019-12-27T18:11:19Z", 0, Level::Unrecognized),
-                row("182bd5e5-6e1a-4fe4-a799-aa6d9a6ab271", "2019-12-27T18:11:19Z", 0, Level::Low),
+                row(
+                    "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab271",
+                    "2019-12-27T18:11:19Z",
+                    EventCount::UNKNOWN,
+                    Level::Low
+                ),
                 undated("182bd5e5-6e1a-4fe4-a799-aa6d9a6ab272"),
                 undated("182bd5e5-6e1a-4fe4-a799-aa6d9a6ab273"),
-                row("182bd5e5-6e1a-4fe4-a799-aa6d9a6ab274", "2019-12-27T18:11:19Z", 0, Level::Unknown),
+                row(
+                    "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab274",
+                    "2019-12-27T18:11:19Z",
+                    EventCount::UNKNOWN,
+                    Level::Unknown
+                ),
             ]
         );
         let last = |user: &UserId| user.to_string().split_off(33);

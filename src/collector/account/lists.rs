@@ -8,9 +8,11 @@ use crate::clock::{Instant, Timestamp};
 use crate::collector::ledger::{CountingStart, UNLISTED};
 use crate::collector::persist::Document;
 use crate::collector::queue::QueueChange;
-use crate::collector::roster::{Comparison, Roster};
+use crate::collector::roster::{Comparison, Coverage, Roster};
 use crate::collector::schedule::FailureClass;
-use crate::model::{Behavior, Completeness, Integration, LevelChanges, Listing, Resource, Summary, UserId};
+use crate::model::{
+    Behavior, Completeness, EventCount, Integration, LevelChanges, Listing, Resource, Row, Summary, UserId,
+};
 use crate::store::row::Table;
 
 /// The most integrations with series of their own. Cloudflare knows one kind, and a tenant has one or two.
@@ -28,9 +30,34 @@ const CLEANUP_INTERVAL: Duration = Duration::from_secs(3_600);
 const LONGEST_DOUBT: Duration = Duration::from_secs(600);
 
 impl Account {
+    /// Prepares a list of users for [`Account::summary_read`], as far as earlier ones say more than it does.
+    pub fn correct_list(&mut self, summary: &mut Summary, now: Instant) {
+        self.doubt_null(summary, now);
+        for row in &mut summary.rows {
+            self.keep_unsaid(row);
+        }
+    }
+
+    /// A row that does not say when the latest event was, or how many there were, says nothing new about that: neither did
+    /// the user's events change, nor did the count fall to 0.
+    fn keep_unsaid(&self, Row { user, tuple }: &mut Row) {
+        if tuple.last_event != Timestamp::UNKNOWN && tuple.count != EventCount::UNKNOWN {
+            return;
+        }
+        let covered = || self.roster.get(*user).filter(|user| user.coverage == Coverage::Covered);
+        let latest = self.queue.get(*user).map(|pending| pending.latest);
+        let Some(known) = latest.or_else(|| covered().map(|user| user.covered)) else { return };
+        if tuple.last_event == Timestamp::UNKNOWN {
+            tuple.last_event = known.last_event;
+        }
+        if tuple.count == EventCount::UNKNOWN {
+            tuple.count = known.count;
+        }
+    }
+
     /// Takes a list of users that is null for a partial one, if users were listed before. Some servers write an empty list
     /// as null, so it counts as empty once there was nothing else for ten minutes.
-    pub fn doubt_null(&mut self, summary: &mut Summary, now: Instant) {
+    fn doubt_null(&mut self, summary: &mut Summary, now: Instant) {
         let listed = self.roster.listed_after(None).count();
         if !summary.is_null || listed == 0 {
             self.null_since = None;

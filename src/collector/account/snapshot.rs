@@ -35,7 +35,7 @@ impl Account {
                 Some(UserSeries {
                     id: selected.id,
                     label: self.user_label.label(selected.id)?,
-                    reported_events: selected.fingerprint.count,
+                    reported_events: selected.fingerprint.count.known(),
                     level: selected.fingerprint.level,
                     since: clocks.until_now(user.since),
                     last_event: clocks.of_event(selected.fingerprint.last_event),

@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::listed_events::{ListedEvents, is_rounded};
 use super::reading::{DetailRequest, FetchReason, Reading, Verdict};
 use super::retries::{CountHistory, decide};
-use super::{Ledger, Loss};
+use super::{Ledger, Loss, Record};
 use crate::clock::Timestamp;
 use crate::collector::behavior_labels::{LabelId, Labels};
 use crate::collector::queue::Attempts;
 use crate::collector::roster::{Coverage, LevelSince, Origin, Presence, User};
-use crate::model::{Completeness, Event, Level, UserRisk};
+use crate::model::{Completeness, Event, EventCount, Level, UserRisk};
 
 /// A reset before 1970 is none: Cloudflare may write the year 1 for "never".
 const EARLIEST_RESET: Timestamp = Timestamp::from_seconds(0);
@@ -53,19 +53,20 @@ impl Ledger {
         let mut attempts = request.attempts;
         // A reset that an earlier reading showed before the count fell may be the cause as well, even if the covered event is
         // dated later, in a distant future.
-        let is_unexplained = |reset: &Timestamp| user.covered.count > 0 && *reset > user.covered.last_event;
+        let had_events = user.covered.count != EventCount::from(0);
+        let is_unexplained = |reset: &Timestamp| had_events && *reset > user.covered.last_event;
         let reset_of_count = newer_reset
             .or_else(|| record.last_reset.filter(is_unexplained))
-            .or(attempts.reset.filter(|_| user.covered.count > 0));
+            .or(attempts.reset.filter(|_| had_events));
         attempts.reset = reset_of_count.or(attempts.reset);
         let found = u32::try_from(new.len()).unwrap_or(u32::MAX).saturating_add(newly_skipped);
         attempts.found = attempts.found.saturating_add(found);
-        let highest = request.peak.max(user.covered.count);
+        let highest = request.peak.max(user.covered.count.or_zero());
         let (covered_event, latest_event) = (user.covered.last_event, request.fingerprint.last_event);
         let restarted_count = |reset: Timestamp| {
             // The count or the time of the latest event fell, or the latest event came after a reset that is later than the
             // covered ones.
-            request.fingerprint.count < highest
+            request.fingerprint.count.known().is_some_and(|count| count < highest)
                 || latest_event < covered_event
                 || (covered_event < reset && reset <= latest_event)
         };
@@ -73,8 +74,9 @@ impl Ledger {
         if reset_of_count.is_some_and(restarted_count) {
             history = CountHistory::Restarted;
             // The count started again from 0; the rest of the count before the reset is still expected.
-            attempts.owed = (highest - user.covered.count).saturating_sub(user.ahead);
-            (user.covered.count, user.ahead) = (0, 0);
+            let owed = user.covered.count.known().map_or(0, |covered| highest - covered);
+            attempts.owed = owed.saturating_sub(user.ahead);
+            (user.covered.count, user.ahead) = (EventCount::from(0), 0);
         }
         let Explanation { missing, ahead } = explain(request, &user, listed.len(), &attempts);
         let (verdict, lost) = decide(request, &risk.completeness, missing, history, &mut attempts);
@@ -140,14 +142,13 @@ impl Ledger {
     /// Takes the answer that the user does not exist: events that were not read are lost. The keys of a user who left the
     /// list count as absent without being marked.
     pub(crate) fn reconcile_not_found(&self, request: &DetailRequest) -> Reading {
-        let lost = request
-            .fingerprint
-            .count
-            .saturating_sub(request.user.covered.count)
-            .saturating_sub(request.attempts.found)
-            .saturating_sub(request.user.ahead);
+        let found = request.attempts.found.saturating_add(request.user.ahead);
+        let lost = match (request.fingerprint.count.known(), request.user.covered.count.known()) {
+            (Some(count), Some(covered)) => count.saturating_sub(covered).saturating_sub(found),
+            _ => 0,
+        };
         let mut user = request.user;
-        (user.covered.count, user.ahead, user.coverage) = (0, 0, Coverage::Uncovered);
+        (user.covered.count, user.ahead, user.coverage) = (EventCount::from(0), 0, Coverage::Uncovered);
         Reading {
             verdict: Verdict::Done,
             user,
@@ -176,12 +177,19 @@ fn explain(request: &DetailRequest, user: &User, listed: usize, attempts: &Attem
     if request.reason == FetchReason::Audit {
         return Explanation { missing: 0, ahead: found };
     }
-    if user.covered.count == 0 {
+    if user.covered.count.or_zero() == 0 {
         // Old events of a user who returned, or was first listed late, are listed, so they are not lost.
         found = found.max(u32::try_from(listed).unwrap_or(u32::MAX));
     }
-    let expected = request.fingerprint.count.saturating_sub(user.covered.count).saturating_add(attempts.owed);
-    Explanation { missing: expected.saturating_sub(found), ahead: found.saturating_sub(expected) }
+    match (request.fingerprint.count.known(), user.covered.count.known()) {
+        (Some(count), Some(covered)) => {
+            let expected = count.saturating_sub(covered).saturating_add(attempts.owed);
+            Explanation { missing: expected.saturating_sub(found), ahead: found.saturating_sub(expected) }
+        }
+        // What a count includes that is known for the first time cannot be missing.
+        (Some(count), None) => Explanation { missing: 0, ahead: found.saturating_sub(count) },
+        (None, _) => Explanation { missing: attempts.owed.saturating_sub(found), ahead: 0 },
+    }
 }
 
 /// Marks the requested row as covered.
@@ -192,7 +200,8 @@ fn cover(user: &mut User, request: &DetailRequest, ahead: u32, reset: Option<Tim
         FetchReason::Changed => (user.covered, user.coverage) = (request.fingerprint, Coverage::Covered),
         FetchReason::Gone => {
             // The count of a user who returns after a reset starts from 0.
-            user.covered.count = if reset.is_some() { 0 } else { request.fingerprint.count };
+            user.covered.count =
+                if reset.is_some() { EventCount::from(0) } else { request.fingerprint.count };
             user.coverage = Coverage::Uncovered;
         }
     }

@@ -30,7 +30,7 @@ pub(super) fn decide(
     if request.reason == FetchReason::Audit || (missing == 0 && is_complete) {
         return (Verdict::Done, 0);
     }
-    let count = request.fingerprint.count;
+    let count = request.fingerprint.count.or_zero();
     let target = match request.timing {
         Timing::Early => return (Verdict::Short(*attempts, NextRetry::AsPlanned), 0),
         Timing::Retry { target } if history == CountHistory::Continued => target.min(count),

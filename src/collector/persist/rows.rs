@@ -9,7 +9,7 @@ use crate::collector::ledger::{Counted, Record};
 use crate::collector::queue::{Attempts, Pending, Reason};
 use crate::collector::roster::{Coverage, LevelSince, Origin, Presence, User};
 use crate::collector::top_users::Selection;
-use crate::model::{Level, RowFingerprint, UserId};
+use crate::model::{EventCount, Level, RowFingerprint, UserId};
 use crate::store::row::Unreadable;
 
 /// The same time on both clocks. Instants have no meaning in another process, so they are saved as dates.
@@ -32,6 +32,12 @@ impl Now {
     }
 }
 
+/// The levels in the order of their numbers.
+const LEVELS: [Level; 5] = [Level::Unknown, Level::Low, Level::Medium, Level::High, Level::Unrecognized];
+
+/// Stands for a count that is unknown.
+const UNKNOWN_COUNT: u32 = u32::MAX;
+
 /// An entry of the queue as it is saved.
 #[derive(Clone, Copy, Debug)]
 pub struct SavedPending {
@@ -46,7 +52,7 @@ pub(crate) fn write_user(user: &User, gone: Option<Timestamp>) -> Vec<u8> {
     let User { id: _, covered, ahead, since, level, presence, coverage, origin } = user;
     let mut row = RowWriter::default();
     put_fingerprint(&mut row, covered);
-    row.u32(*ahead).time(*since).u8(level.index() as u8);
+    row.u32(*ahead).time(*since).u8(*level as u8);
     row.u8(*presence as u8).u8(*coverage as u8).u8(*origin as u8);
     if let Some(gone) = gone {
         row.time(gone);
@@ -79,7 +85,7 @@ pub(crate) fn write_pending(pending: &Pending, due: Option<Instant>, now: Now) -
     row.u8(*count).u32(*found).maybe_time(*reset).u32(*owed);
     row.maybe_time(due.map(|due| now.date_of(due)));
     if let Some(LevelSince { level, since, origin }) = level_before {
-        row.u8(level.index() as u8).time(*since).u8(*origin as u8);
+        row.u8(*level as u8).time(*since).u8(*origin as u8);
     }
     row.finish()
 }
@@ -94,7 +100,7 @@ pub(crate) fn write_selection(selection: &Selection, protected_until: Option<Ins
 
 fn put_fingerprint(row: &mut RowWriter, fingerprint: &RowFingerprint) {
     let RowFingerprint { last_event, count, level } = fingerprint;
-    row.time(*last_event).u32(*count).u8(level.index() as u8);
+    row.time(*last_event).u32(count.known().unwrap_or(UNKNOWN_COUNT)).u8(*level as u8);
 }
 
 pub(super) fn read_user(
@@ -144,11 +150,11 @@ pub(super) fn read_pending(row: &mut RowReader<'_>) -> Result<SavedPending, Unre
 pub(super) fn read_fingerprint(row: &mut RowReader<'_>) -> Result<RowFingerprint, Unreadable> {
     // An unknown time is written as an absent one.
     let last_event = row.maybe_time()?.unwrap_or(Timestamp::UNKNOWN);
-    Ok(RowFingerprint { last_event, count: row.u32()?, level: read_level(row)? })
+    Ok(RowFingerprint { last_event, count: EventCount::from(row.u32()?), level: read_level(row)? })
 }
 
 fn read_level(row: &mut RowReader<'_>) -> Result<Level, Unreadable> {
-    row.one_of(&Level::ALL)
+    row.one_of(&LEVELS)
 }
 
 fn read_origin(row: &mut RowReader<'_>) -> Result<Origin, Unreadable> {
@@ -160,18 +166,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_without_a_last_event_is_read_as_it_was_written() {
+    fn a_user_is_read_as_it_was_written_whatever_is_unknown_of_it() {
         let id = UserId::from_u128(1);
         let at = Timestamp::from_seconds(1_700_000_000);
         let now = Now { instant: Instant::default(), date: at };
-        for last_event in [at, Timestamp::UNKNOWN] {
-            let fingerprint = RowFingerprint { last_event, count: 2, level: Level::High };
+        let usual = RowFingerprint { last_event: at, count: 2.into(), level: Level::High };
+        let levels = LEVELS.map(|level| RowFingerprint { level, ..usual });
+        let others = [
+            RowFingerprint { last_event: Timestamp::UNKNOWN, ..usual },
+            RowFingerprint { count: EventCount::UNKNOWN, ..usual },
+        ];
+        for fingerprint in levels.into_iter().chain(others) {
             let user = User {
                 id,
                 covered: fingerprint,
                 ahead: 1,
                 since: at,
-                level: Level::High,
+                level: fingerprint.level,
                 presence: Presence::Listed,
                 coverage: Coverage::Covered,
                 origin: Origin::Baseline,
@@ -181,10 +192,12 @@ mod tests {
             let pending = Pending::new(fingerprint, Some(user.level_since()), Reason::Changed, at);
             let row = write_pending(&pending, Some(now.instant), now);
             let read = read_pending(&mut RowReader::new(&row)).unwrap();
-            assert_eq!((read.pending.latest, read.due), (fingerprint, Some(at)));
+            assert_eq!((read.pending, read.due), (pending, Some(at)));
             let selection = Selection { id, fingerprint, identity: None };
             let row = write_selection(&selection, None, now);
             assert_eq!(read_fingerprint(&mut RowReader::new(&row)).unwrap(), fingerprint);
         }
+        let row = [u8::MAX];
+        assert!(read_level(&mut RowReader::new(&row)).is_err(), "a level of a later version");
     }
 }

@@ -6,7 +6,7 @@ use super::{Failure, unreadable};
 use crate::clock::Timestamp;
 use crate::commands::session::Session;
 use crate::commands::terminal::table::{Column, Sheet};
-use crate::model::{Completeness, Level, Row, Summary, UserId};
+use crate::model::{Completeness, EventCount, Level, Row, Summary, UserId};
 
 /// A user on the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(super) struct Person {
     pub(super) name: String,
     pub(super) email: String,
     pub(super) level: Level,
-    pub(super) events: u32,
+    pub(super) events: EventCount,
     pub(super) last_event: Timestamp,
     /// The number of events of the behavior that `--behavior` names.
     pub(super) behavior_events: Option<usize>,
@@ -165,7 +165,7 @@ struct Shown<'a> {
     name: &'a str,
     email: &'a str,
     risk_level: &'static str,
-    event_count: u32,
+    event_count: EventCount,
     last_event: String,
     behavior_events: Option<usize>,
 }

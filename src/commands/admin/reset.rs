@@ -16,6 +16,7 @@ use crate::commands::terminal::counted;
 use crate::commands::terminal::interrupt::Interrupt;
 use crate::commands::terminal::progress::Progress;
 use crate::commands::terminal::table::{Column, Sheet};
+use crate::model::EventCount;
 
 /// Printed above the question.
 const WARNING: &str = "Cloudflare's API reference says that a reset clears the accumulated\nrisk history of a user. \
@@ -134,7 +135,7 @@ struct Shown<'a> {
     name: &'a str,
     email: &'a str,
     risk_level: &'static str,
-    event_count: u32,
+    event_count: EventCount,
     outcome: &'static str,
     cf_ray: Option<&'a str>,
 }

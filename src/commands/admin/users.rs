@@ -71,7 +71,7 @@ fn sorted(people: &People<'_>, wanted: &Users, now: Timestamp) -> Vec<Row> {
     match wanted.sort {
         Sort::Risk => rows.sort_by_key(|row| Reverse((row.tuple.level, row.tuple.last_event))),
         Sort::LastEvent => rows.sort_by_key(|row| Reverse(row.tuple.last_event)),
-        Sort::Events => rows.sort_by_key(|row| Reverse(row.tuple.count)),
+        Sort::Events => rows.sort_by_key(|row| Reverse(row.tuple.count.known())),
         Sort::Name => rows.sort_by_cached_key(|row| people.identity(row.user).0.to_lowercase()),
     }
     rows

@@ -88,7 +88,7 @@ mod tests {
             let last_event = Timestamp::from_seconds(1_000_000) - Duration::from_secs(ago);
             Row {
                 user: UserId::from_u128(ago.into()),
-                tuple: RowFingerprint { last_event, count: 1, level: Level::Low },
+                tuple: RowFingerprint { last_event, count: 1.into(), level: Level::Low },
             }
         };
         let rows = |ages: std::ops::Range<u64>| ages.map(row).collect::<Vec<_>>();

@@ -121,7 +121,7 @@ impl World {
         let date = Timestamp::default() + begun;
         for user in changed {
             let level = if user % HIGH == 0 { Level::High } else { Level::Low };
-            let tuple = RowFingerprint { last_event: date, count: 1, level };
+            let tuple = RowFingerprint { last_event: date, count: 1.into(), level };
             self.queue.changed(UserId::from_u128(user.into()), tuple, None, date);
         }
         self.summaries.push(begun);

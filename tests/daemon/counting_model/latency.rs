@@ -151,11 +151,11 @@ impl Crowd {
         }
         self.catch_up();
         let level = |user| if user < self.plan.noisy { Level::High } else { Level::Low };
-        let row = |user| Row {
+        let row = |user: usize| Row {
             user: UserId::from_u128(user as u128),
             tuple: RowFingerprint {
                 last_event: Self::date(self.last[user]),
-                count: self.counts[user],
+                count: self.counts[user].into(),
                 level: level(user),
             },
         };

@@ -318,7 +318,7 @@ impl World {
                 last_event: Timestamp::from_millis(
                     person.events.iter().map(|event| event.at).max().unwrap_or_default(),
                 ),
-                count: person.count,
+                count: person.count.into(),
                 level: person.level,
             },
         };
