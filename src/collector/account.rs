@@ -6,7 +6,7 @@
 
 mod changes;
 mod dirty;
-mod future_dates;
+mod clocks;
 mod labels_due;
 mod lists;
 mod plan;
@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use crate::clock::{Instant, Timestamp};
 use crate::collector::audit::Audit;
-use crate::collector::ledger::{DetailRequest, Ledger};
+use crate::collector::ledger::{AnswerDate, DetailRequest, Ledger};
 use crate::collector::queue::Queue;
 use crate::collector::roster::{Overview, Roster};
 use crate::collector::schedule::Schedule;
@@ -30,7 +30,7 @@ use crate::model::resource::Intervals;
 use crate::model::{AccountName, Behavior, EventTotals, Integration, OddFields, Resource, UserId, UserRisk};
 use crate::store::row::Table;
 use dirty::Unsaved;
-use future_dates::Clocks;
+use clocks::Clocks;
 use labels_due::LabelsDue;
 use refusals::Refusals;
 
@@ -137,7 +137,7 @@ struct Unlabelled {
     names: Vec<String>,
     request: DetailRequest,
     risk: UserRisk,
-    date: Timestamp,
+    answered: AnswerDate,
 }
 
 /// The totals as last saved. No published counter may be ahead of the durable copy.

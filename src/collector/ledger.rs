@@ -23,7 +23,7 @@ use siphasher::sip::SipHasher24;
 
 pub use loss::Loss;
 pub use reading::{DetailRequest, FetchReason};
-pub(crate) use reading::{Reading, Verdict};
+pub(crate) use reading::{AnswerDate, Reading, Verdict};
 pub(crate) use reconcile::CLOCK_SKEW;
 pub(crate) use user_record::{Counted, Record};
 

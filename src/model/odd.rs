@@ -32,6 +32,8 @@ pub enum Found {
     TooLong,
     /// Rows of the same user or object have different values.
     Contradiction,
+    /// A date of the server's clock that differs by more than a day from the clock of this machine.
+    OtherClock,
 }
 
 impl Found {
@@ -48,6 +50,7 @@ impl Found {
             Self::Object => "object",
             Self::TooLong => "too_long",
             Self::Contradiction => "contradiction",
+            Self::OtherClock => "other_clock",
         }
     }
 
@@ -63,6 +66,7 @@ impl Found {
             Self::Object => "is an unexpected object",
             Self::TooLong => "is too long",
             Self::Contradiction => "differs between two rows for the same id",
+            Self::OtherClock => "differs by more than a day from the clock of this machine",
         }
     }
 }

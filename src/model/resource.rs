@@ -52,11 +52,11 @@ impl Resource {
     }
 
     /// The fields whose form is checked, by their names at Cloudflare, in alphabetical order. `user`, `event` and `row`
-    /// stand for a whole row that is not an object. Each has a counter from the start.
+    /// stand for a whole row that is not an object, and `date` for the header `Date`. Each has a counter from the start.
     pub const fn checked_fields(self) -> &'static [&'static str] {
         match self {
             Self::Summary => {
-                &["email", "event_count", "last_event", "max_risk_level", "name", "user", "user_id"]
+                &["date", "email", "event_count", "last_event", "max_risk_level", "name", "user", "user_id"]
             }
             Self::User => &["email", "event", "id", "last_reset_time", "name", "risk_level", "timestamp"],
             Self::Behaviors => &["description", "enabled", "name", "risk_level", "row"],

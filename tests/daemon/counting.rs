@@ -2,6 +2,7 @@
 
 mod restarts;
 mod unsaid_fields;
+mod wrong_clocks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -35,6 +36,8 @@ struct Upstream {
     lag: Duration,
     /// How far both clocks are ahead.
     ahead: Duration,
+    /// How far the dates of answers are behind the clock of the exporter.
+    behind: Duration,
     behaviors: Listing<Behavior>,
     /// How the behaviors fail, if they do.
     behaviors_fail: Option<FailureClass>,
@@ -133,6 +136,7 @@ impl Upstream {
             failing: BTreeMap::new(),
             lag: Duration::ZERO,
             ahead: Duration::ZERO,
+            behind: Duration::ZERO,
             behaviors: behaviors(),
             behaviors_fail: None,
             behaviors_requested: 0,
@@ -163,7 +167,7 @@ impl Upstream {
     fn summary(&mut self) {
         let (now, date) = (self.moment(), self.date());
         let mut list = self.list();
-        self.account.correct_list(&mut list, now);
+        self.account.correct_list(&mut list, now, date);
         self.account.summary_read(&list, now, date);
         self.account.saved();
     }
@@ -178,7 +182,7 @@ impl Upstream {
             odd: OddFields::default(),
             is_null: false,
             completeness: self.completeness.clone(),
-            date: Some(self.date()),
+            date: Some(self.date() - self.behind),
             identities: None,
             pages: 1,
         }
@@ -225,6 +229,7 @@ impl Upstream {
                     (Some(failure), _) => self.account.user_failed(request, *failure, now),
                     (None, Some(mut risk)) => {
                         risk.events.retain(is_shown);
+                        risk.date = Some(date - self.behind);
                         self.account.user_read(request, &risk, now, date);
                     }
                     (None, None) => self.account.user_not_found(request, now),
@@ -1011,7 +1016,7 @@ fn a_list_that_is_null_empties_an_account_only_after_ten_minutes() {
     let null = |upstream: &Upstream| Summary { is_null: true, rows: Vec::new(), ..upstream.list() };
     let doubted = |upstream: &mut Upstream, mut summary: Summary| {
         let (now, date) = (upstream.moment(), upstream.date());
-        upstream.account.correct_list(&mut summary, now);
+        upstream.account.correct_list(&mut summary, now, date);
         upstream.account.summary_read(&summary, now, date);
         upstream.account.saved();
         summary.completeness != Completeness::Complete

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
+use super::clocks::disagree;
 use super::{Account, Reachability, Unlabelled};
 use crate::clock::{Instant, Timestamp};
 use crate::collector::ledger::{CountingStart, UNLISTED};
@@ -11,7 +12,7 @@ use crate::collector::queue::QueueChange;
 use crate::collector::roster::{Comparison, Coverage, Roster};
 use crate::collector::schedule::FailureClass;
 use crate::model::{
-    Behavior, Completeness, EventCount, Integration, LevelChanges, Listing, Resource, Row, Summary, UserId,
+    Behavior, Completeness, EventCount, Found, Integration, LevelChanges, Listing, Resource, Row, Summary, UserId,
 };
 use crate::store::row::Table;
 
@@ -30,9 +31,13 @@ const CLEANUP_INTERVAL: Duration = Duration::from_secs(3_600);
 const LONGEST_DOUBT: Duration = Duration::from_secs(600);
 
 impl Account {
-    /// Prepares a list of users for [`Account::summary_read`], as far as earlier ones say more than it does.
-    pub fn correct_list(&mut self, summary: &mut Summary, now: Instant) {
+    /// Prepares a list of users for [`Account::summary_read`], as far as earlier ones and our own clock say more than it
+    /// does.
+    pub fn correct_list(&mut self, summary: &mut Summary, now: Instant, local_date: Timestamp) {
         self.doubt_null(summary, now);
+        if summary.date.is_some_and(|date| disagree(date, local_date)) {
+            summary.odd.add("date", Found::OtherClock, None);
+        }
         for row in &mut summary.rows {
             self.keep_unsaid(row);
         }
@@ -72,8 +77,7 @@ impl Account {
 
     /// The summary was read. `local_date` is the date on our own clock.
     pub fn summary_read(&mut self, summary: &Summary, now: Instant, local_date: Timestamp) {
-        let date = summary.date.unwrap_or(local_date);
-        self.at_date_of_list(date, local_date);
+        let date = self.at_date_of_list(summary, local_date);
         self.reachability = Reachability::Answered;
         self.reject(Resource::Summary, summary.unreadable.len() as u64 + u64::from(summary.anonymous));
         self.add_unexpected(Resource::Summary, &summary.odd);

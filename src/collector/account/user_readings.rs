@@ -4,7 +4,7 @@ use super::labels_due::{LONGEST_WAIT, Lookup};
 use super::refusals::Scope;
 use super::{Account, Unlabelled};
 use crate::clock::{Instant, Timestamp};
-use crate::collector::ledger::{DetailRequest, FetchReason, Reading, Verdict};
+use crate::collector::ledger::{AnswerDate, DetailRequest, FetchReason, Reading, Verdict};
 use crate::collector::persist::Document;
 use crate::collector::queue::FIRST_BACKOFF;
 use crate::collector::schedule::{FailureClass, Purpose};
@@ -32,29 +32,31 @@ impl Account {
         if risk.completeness == Completeness::Complete {
             self.last_success.insert(Resource::User, local_date);
         }
-        let date = risk.date.unwrap_or(local_date);
+        let date = self.clocks.date_of(risk.date, local_date);
+        let answered = AnswerDate { date, latest: date.max(local_date) };
         self.spent(request, risk.pages, now);
-        let names = self.ledger.unknown_behaviors(request, risk, date);
+        let names = self.ledger.unknown_behaviors(request, risk, answered);
         let room = MAX_LOOKUPS.saturating_sub(self.looked_up.len());
         if names.len() <= room && names.iter().any(|name| !self.looked_up.contains(name)) {
             match self.labels.lookup() {
                 Lookup::Due => {
-                    self.unlabelled = Some(Unlabelled { names, request: *request, risk: risk.clone(), date });
+                    let (request, risk) = (*request, risk.clone());
+                    self.unlabelled = Some(Unlabelled { names, request, risk, answered });
                     return;
                 }
                 Lookup::Later => return self.wait_for_behaviors(request, now),
                 Lookup::GivenUp => {}
             }
         }
-        let reading = self.ledger.reconcile(request, risk, date);
+        let reading = self.ledger.reconcile(request, risk, answered);
         self.apply_reading(request, reading, now);
     }
 
     /// The behaviors were read, or are denied: counts the events that waited for them.
     pub(super) fn count_unlabelled(&mut self, now: Instant) {
-        if let Some(Unlabelled { names, request, risk, date }) = self.unlabelled.take() {
+        if let Some(Unlabelled { names, request, risk, answered }) = self.unlabelled.take() {
             self.looked_up.extend(names);
-            let reading = self.ledger.reconcile(&request, &risk, date);
+            let reading = self.ledger.reconcile(&request, &risk, answered);
             self.apply_reading(&request, reading, now);
         }
     }

@@ -28,21 +28,21 @@ struct ListedKeys {
 }
 
 impl Ledger {
-    /// Finds the events, listed at `date`, that were not counted yet.
+    /// Finds the listed events that were not counted yet. Those dated later than `present` are in the future.
     pub(super) fn find_new<'a>(
         &self,
         id: UserId,
         record: &Record,
         events: &'a [Event],
-        date: Timestamp,
+        present: Timestamp,
     ) -> ListedEvents<'a> {
         let floor = self.floor_of(id).max(record.floor.unwrap_or(Timestamp::from_millis(i64::MIN)));
-        let mut room = record.room_in_future(date);
+        let mut room = record.room_in_future(present);
         let ListedKeys { of_events, all } = self.keys_of_listed(id, events, record);
         let mut found = ListedEvents { new: Vec::new(), listed: all, too_far_ahead: 0 };
         let distinct = events.iter().zip(of_events).filter_map(|(event, key)| Some((key?, event)));
         for (key, event) in distinct.filter(|(key, event)| event.timestamp > floor && !record.has(*key)) {
-            if event.timestamp > date {
+            if event.timestamp > present {
                 if room == 0 {
                     found.too_far_ahead = found.too_far_ahead.saturating_add(1);
                     continue;

@@ -2,7 +2,7 @@
 
 use super::loss::Loss;
 use super::user_record::Record;
-use crate::clock::Instant;
+use crate::clock::{Instant, Timestamp};
 use crate::collector::behavior_labels::{LabelId, Labels};
 use crate::collector::queue::{Attempts, NextRetry, Pending, Reason};
 use crate::collector::roster::{LevelSince, User};
@@ -26,6 +26,15 @@ pub struct DetailRequest {
     pub(super) attempts: Attempts,
     /// Whether the request is a retry.
     pub(super) timing: Timing,
+}
+
+/// When an answer was made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AnswerDate {
+    /// On Cloudflare's clock.
+    pub date: Timestamp,
+    /// On the clock that is ahead, Cloudflare's or ours. What is dated later is in the future, whichever is right.
+    pub latest: Timestamp,
 }
 
 /// When a user is read, in relation to the retries of readings with missing events.

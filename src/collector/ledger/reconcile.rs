@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::listed_events::{ListedEvents, is_rounded};
-use super::reading::{DetailRequest, FetchReason, Reading, Verdict};
+use super::reading::{AnswerDate, DetailRequest, FetchReason, Reading, Verdict};
 use super::retries::{CountHistory, decide};
 use super::{Ledger, Loss, Record};
 use crate::clock::Timestamp;
@@ -21,19 +21,20 @@ const EARLIEST_RESET: Timestamp = Timestamp::from_seconds(0);
 pub(crate) const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
 impl Ledger {
-    /// Compares a user's events, read at `date` on Cloudflare's clock, with the counted ones.
+    /// Compares a user's events with the counted ones.
     ///
     /// Before counting starts, no event is counted.
-    pub(crate) fn reconcile(&self, request: &DetailRequest, risk: &UserRisk, date: Timestamp) -> Reading {
+    pub(crate) fn reconcile(&self, request: &DetailRequest, risk: &UserRisk, answered: AnswerDate) -> Reading {
+        let AnswerDate { date, latest } = answered;
         let id = request.user.id;
         let known = self.records.get(&id);
         let mut record = known.cloned().unwrap_or_default();
         let newer_reset = risk.last_reset.filter(|&reset| {
             let is_new = |stored| reset > stored && !is_rounded(stored, reset);
-            record.last_reset.is_none_or(is_new) && reset <= date + CLOCK_SKEW && reset >= EARLIEST_RESET
+            record.last_reset.is_none_or(is_new) && reset <= latest + CLOCK_SKEW && reset >= EARLIEST_RESET
         });
         let counted_reset = newer_reset.filter(|&reset| reset > self.floor_of(id));
-        let ListedEvents { new, listed, too_far_ahead } = self.find_new(id, &record, &risk.events, date);
+        let ListedEvents { new, listed, too_far_ahead } = self.find_new(id, &record, &risk.events, latest);
 
         let mut labels = None;
         let label = |event: &Event, labels: &mut Option<Labels>| match self.labels.get(&event.name) {
@@ -126,7 +127,7 @@ impl Ledger {
         &self,
         request: &DetailRequest,
         risk: &UserRisk,
-        date: Timestamp,
+        answered: AnswerDate,
     ) -> Vec<String> {
         let is_unknown = |event: &Event| self.labels.may_be_listed_later(&event.name);
         if !risk.events.iter().any(is_unknown) {
@@ -134,7 +135,7 @@ impl Ledger {
         }
         let id = request.user.id;
         let record = self.records.get(&id).cloned().unwrap_or_default();
-        let new = self.find_new(id, &record, &risk.events, date).new;
+        let new = self.find_new(id, &record, &risk.events, answered.latest).new;
         let names = new.into_iter().map(|(_, event)| event).filter(|event| is_unknown(event));
         names.map(|event| event.name.clone()).collect::<BTreeSet<_>>().into_iter().collect()
     }

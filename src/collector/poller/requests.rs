@@ -38,7 +38,8 @@ impl Poller {
         let client = self.connection.client.clone();
         let Some(mut answer) = self.answer(client.summary()).await else { return };
         if let Ok(summary) = &mut answer {
-            self.parts.account.correct_list(summary, self.parts.clock.now());
+            let Parts { account, clock, .. } = &mut self.parts;
+            account.correct_list(summary, clock.now(), clock.date());
         }
         let found = answer.as_ref().ok().map(|summary| (summary.completeness.clone(), summary.odd.clone()));
         let skipped = self.parts.account.departures_skipped();

@@ -227,3 +227,27 @@ async fn of_contradicting_rows_the_dangerous_one_counts_and_it_is_said_once() {
     let said = lines(&logs, &["WARN", "max_risk_level differs between two rows for the same id"]);
     assert_eq!(said.len(), 1, "{logs:#?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_dates_answers_weeks_ago_is_reported_once_and_changes_no_count() {
+    const WEEKS: i64 = 30 * 86_400;
+    let rig = start("old_dates").await;
+    let since = rig.scrape().await.get("counting_since_timestamp_seconds");
+    rig.inject(FaultRule::everywhere(Fault::ClockSkew { seconds: -WEEKS }));
+    let scrape = rig.until("it is counted", |scrape| unexpected(scrape, "summary", "date") >= 3.0).await;
+    assert_eq!((is_up(&scrape), scrape.get("counting_since_timestamp_seconds")), (true, since));
+    let message = "fields do not have their documented form: date differs by more than a day from the clock of this machine";
+    assert_eq!(errors(&rig, "unexpected_fields").await, [("summary".to_owned(), message.to_owned(), false)]);
+    for user in [FIRST, SECOND] {
+        rig.simulator.append_event(ACCOUNT, user, "imp_travel", rig.clock.date()).expect("the user exists");
+    }
+    rig.until("both are counted", |scrape| scrape.sum("events_total") == 2.0).await;
+
+    rig.simulator.clear_faults();
+    rig.until_logged(&["INFO", "the field has its documented form again", "date"]).await;
+    let logs = rig.logs();
+    let said = lines(&logs, &["WARN", "date differs by more than a day"]);
+    assert_eq!(said.len(), 1, "{logs:#?}");
+    let scrape = rig.scrape().await;
+    assert_eq!((scrape.sum("events_total"), scrape.sum("events_unattributed_total")), (2.0, 0.0));
+}

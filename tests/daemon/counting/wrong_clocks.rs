@@ -1,0 +1,70 @@
+//! Dates of answers, and a clock of the exporter, that are weeks away from each other.
+
+use super::*;
+
+const DAYS: u64 = 40 * 86_400;
+
+/// An account with one user, whose old event is listed; then both clocks are read for the first time.
+fn one_user(ahead: Duration, behind: Duration) -> Upstream {
+    let mut upstream = Upstream::untouched();
+    (upstream.ahead, upstream.behind) = (ahead, behind);
+    upstream.listed.insert(1, fingerprint(1, -100, Level::Low));
+    upstream.risks.insert(1, risk(vec![event("old", -100)]));
+    upstream.pass(60);
+    upstream
+}
+
+#[test]
+fn a_proxy_that_dates_answers_long_ago_makes_no_old_event_count_and_rejects_no_new_one() {
+    let mut upstream = one_user(Duration::ZERO, seconds(DAYS));
+    assert_eq!(upstream.snapshot().counting_since, Some(at(0)));
+    // A user who is first listed later, with events from before and after counting began.
+    for (id, second) in [("january", -2_000_000), ("before", -5), ("after", 70)] {
+        upstream.happens(2, id, second);
+    }
+    for number in 0..1_500 {
+        upstream.happens(1, &number.to_string(), 70);
+    }
+    upstream.risk(2).last_reset = Some(at(65));
+    upstream.pass(4_000);
+    assert_eq!((upstream.counted(), upstream.lost(), upstream.pending()), (1_501, vec![], 0));
+    assert_eq!(upstream.snapshot().totals.resets, 1);
+    let users = upstream.snapshot().users.expect("a list was read");
+    assert!(users.series.iter().all(|user| user.since >= at(0)), "{:?}", users.series);
+    assert!(upstream.snapshot().totals.observation_delay.sum < 1_502.0 * 120.0, "seconds, and not weeks");
+}
+
+#[test]
+fn an_empty_list_that_is_dated_long_ago_does_not_start_the_count_long_ago() {
+    let mut upstream = Upstream::untouched();
+    upstream.behind = seconds(DAYS);
+    upstream.pass(60);
+    assert_eq!(upstream.snapshot().counting_since, Some(at(0)));
+    for (id, second) in [("before", -1_000_000), ("after", 70)] {
+        upstream.happens(1, id, second);
+    }
+    upstream.pass(100);
+    assert_eq!((upstream.counted(), upstream.lost()), (1, vec![]));
+}
+
+#[test]
+fn a_clock_of_the_exporter_that_is_weeks_ahead_changes_no_count() {
+    let mut upstream = one_user(seconds(DAYS), seconds(DAYS));
+    assert_eq!(upstream.snapshot().counting_since, Some(at(0)));
+    upstream.happens(1, "new", 70);
+    upstream.risk(1).last_reset = Some(at(65));
+    upstream.pass(100);
+    assert_eq!((upstream.counted(), upstream.lost()), (1, vec![]));
+    assert_eq!(upstream.snapshot().totals.resets, 1);
+}
+
+#[test]
+fn clocks_that_disagree_are_reported_as_an_unexpected_date() {
+    for (ahead, behind, wanted) in
+        [(0, 0, None), (0, 80_000, None), (0, DAYS, Some(1)), (DAYS, DAYS, Some(1))]
+    {
+        let upstream = one_user(seconds(ahead), seconds(behind));
+        let lists = upstream.snapshot().unexpected_fields.get(&(Resource::Summary, "date")).copied();
+        assert_eq!(lists.map(|lists| lists.min(1)), wanted, "{ahead} s ahead, {behind} s behind");
+    }
+}
