@@ -1,5 +1,6 @@
 //! The rules of counting, one by one, with one account and an upstream made of tables.
 
+mod departures;
 mod restarts;
 mod unsaid_fields;
 mod wrong_clocks;

@@ -64,7 +64,7 @@ pub(super) struct Clocks {
 
 impl Clocks {
     /// The present: of two clocks, the one that is ahead. `None` before either was read.
-    fn present(self) -> Option<Timestamp> {
+    pub(super) fn present(self) -> Option<Timestamp> {
         self.local.max(self.cloudflare)
     }
 

@@ -1,5 +1,7 @@
 //! What the answers to requests for users' events change.
 
+use std::time::Duration;
+
 use super::labels_due::{LONGEST_WAIT, Lookup};
 use super::refusals::Scope;
 use super::{Account, Unlabelled};
@@ -13,6 +15,12 @@ use crate::store::row::Table;
 
 /// The most users without an answer that are known at a time.
 const MAX_FAILING_USERS: usize = 10_000;
+
+/// A user who left the list this long ago, and cannot be read, was removed.
+const GONE_FOR_GOOD: Duration = Duration::from_secs(7 * 86_400);
+
+/// After so many failures in a row the delay is the longest, so they have lasted for at least eight hours.
+const LASTING_FAILURES: u8 = 10;
 
 /// The most names of behaviors that are looked up because an event had them. Cloudflare documents eight behaviors.
 const MAX_LOOKUPS: usize = 256;
@@ -81,17 +89,42 @@ impl Account {
         if self.failing_users.len() < MAX_FAILING_USERS {
             self.failing_users.insert(id);
         }
-        if matches!(failure, FailureClass::Transient | FailureClass::Unusable) {
-            return self.back_off(request, now);
-        }
-        if self.refusals.refused(id) == Scope::OneUser {
-            return self.back_off(request, now);
+        let is_refused = matches!(failure, FailureClass::Refused | FailureClass::Denied);
+        if !is_refused || self.refusals.refused(id) == Scope::OneUser {
+            return if self.is_gone_for_good(request, failure) {
+                self.give_up(request, now);
+            } else {
+                self.back_off(request, now);
+            };
         }
         // All users are refused. After the pause another user is the next test, and this one waits no longer for it.
         self.queue.postpone(id, now + FIRST_BACKOFF);
         self.audit.read(id, now);
         self.unsaved.user(Table::Pending, id);
         self.schedule.users_denied(now);
+    }
+
+    /// Whether a user who left the list, and cannot be read, will not be read any more. A refusal of this user alone says so
+    /// after a while. A failure of another kind says so only if another user was read meanwhile.
+    fn is_gone_for_good(&self, request: &DetailRequest, failure: FailureClass) -> bool {
+        let id = request.user.id;
+        let Some(gone) = self.roster.gone_since(id).filter(|_| request.reason == FetchReason::Gone) else {
+            return false;
+        };
+        let others_are_read = self.last_success.get(&Resource::User).is_some_and(|read| *read > gone);
+        let failures = self.queue.get(id).map_or(0, |pending| pending.failures);
+        self.clocks.present().is_some_and(|present| gone + GONE_FOR_GOOD <= present)
+            && failures >= LASTING_FAILURES
+            && (others_are_read || matches!(failure, FailureClass::Refused | FailureClass::Denied))
+    }
+
+    /// Takes a user who cannot be read for one who was removed.
+    fn give_up(&mut self, request: &DetailRequest, now: Instant) {
+        let id = request.user.id;
+        self.failing_users.remove(&id);
+        self.refusals.forget(&[id]);
+        let reading = self.ledger.reconcile_not_found(request);
+        self.apply_reading(request, reading, now);
     }
 
     /// Whether the events of so many different users in a row were refused that the refusal concerns all users.
