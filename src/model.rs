@@ -7,6 +7,7 @@ mod odd;
 pub(crate) mod resource;
 mod row;
 mod snapshot;
+pub(crate) mod text;
 
 pub use odd::{Found, LevelWord, OddField, OddFields};
 pub use resource::Resource;

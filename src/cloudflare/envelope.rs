@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::decode::DecodeError;
 use super::error::{ApiError, Kind, Limiter, MissingGrant};
 use super::page_info::PageInfo;
+use crate::model::text::is_showable;
 
 /// How many errors of a response are kept. Further ones usually repeat the first.
 const MAX_ERRORS: usize = 5;
@@ -112,7 +113,7 @@ pub(super) fn kind(status: StatusCode, errors: &[ApiError]) -> Kind {
     }
 }
 
-/// Removes control characters, replaces e-mail addresses, and cuts `text` to `limit` characters.
+/// Removes characters that must not be shown, replaces e-mail addresses, and cuts `text` to `limit` characters.
 pub(super) fn sanitize(text: &str, limit: usize) -> String {
     let text = without_addresses(&printable(text));
     match text.char_indices().nth(limit) {
@@ -152,7 +153,7 @@ fn values(text: &[u8]) -> usize {
 
 /// Makes an error message safe to show: servers sometimes echo what they were sent.
 fn message(text: &str, secrets: &[SecretString]) -> String {
-    // Control characters go first: removing them later could join the halves of a secret that they had split.
+    // Invisible characters go first: removing them later could join the halves of a secret that they had split.
     let text = secrets
         .iter()
         .fold(printable(text), |text, secret| text.replace(secret.expose_secret(), "[redacted]"));
@@ -160,7 +161,7 @@ fn message(text: &str, secrets: &[SecretString]) -> String {
 }
 
 fn printable(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_control()).collect()
+    text.chars().filter(|letter| is_showable(*letter)).collect()
 }
 
 /// Replaces every word that looks like an e-mail address, plain or URL-encoded.
@@ -230,10 +231,10 @@ mod tests {
     }
 
     #[test]
-    fn quoted_errors_are_short_and_without_control_characters() {
+    fn quoted_errors_are_short_and_without_control_characters_or_direction_marks() {
         let long = "x".repeat(500);
         let text = format!(
-            r#"{{"errors":[{{"code":6003,"message":"bad\u001b[31m\n","error_chain":[{{"code":6111,"message":"{long}"}}]}},
+            r#"{{"errors":[{{"code":6003,"message":"\u202ebad\u001b[31m\n\u2066\u200f\u2028","error_chain":[{{"code":6111,"message":"{long}"}}]}},
                null,{{"code":"7"}},{{}},{{}},{{}},{{}}]}}"#
         );
         let errors = Envelope::parse(text.as_bytes(), &[]).unwrap().errors;
@@ -249,6 +250,8 @@ mod tests {
         for (text, shown) in [
             ("bad s3cret.", "bad [redacted]."),
             ("bad s3c\u{1b}ret", "bad [redacted]"),
+            ("bad s3c\u{202e}ret", "bad [redacted]"),
+            ("ann\u{2066}@example.com", "[address]"),
             ("no me at\n work", "no [redacted]"),
             ("no ann@example.com here", "no [address] here"),
             ("Ann <ann.o'x+y@mail.example.com>: no", "Ann <[address]>: no"),

@@ -5,8 +5,8 @@
 //! published as counted ([`Account::saved`]).
 
 mod changes;
-mod dirty;
 mod clocks;
+mod dirty;
 mod labels_due;
 mod lists;
 mod plan;
@@ -29,8 +29,8 @@ use crate::collector::user_label::UserLabel;
 use crate::model::resource::Intervals;
 use crate::model::{AccountName, Behavior, EventTotals, Integration, OddFields, Resource, UserId, UserRisk};
 use crate::store::row::Table;
-use dirty::Unsaved;
 use clocks::Clocks;
+use dirty::Unsaved;
 use labels_due::LabelsDue;
 use refusals::Refusals;
 

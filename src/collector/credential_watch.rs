@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::cloudflare::Credentials;
-use crate::config::{BackgroundRead, CredentialSource};
+use crate::config::{BackgroundRead, CredentialSource, readable_by_all};
 
 /// How long a check waits for the file. A check that takes longer fails, and the next check waits for the same read.
 const READ_WAIT: Duration = Duration::from_secs(1);
@@ -12,8 +12,8 @@ const READ_WAIT: Duration = Duration::from_secs(1);
 /// moment.
 const REPORTED_FAILURES: u32 = 3;
 
-/// The result of a read; an error in words.
-type Read = Result<Credentials, String>;
+/// The result of a read, with a warning about the file; an error in words.
+type Read = Result<(Credentials, Option<String>), String>;
 
 /// What a check means for the operator.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,11 +33,13 @@ pub(crate) enum Change {
 pub(crate) struct CredentialWatch {
     reads: BackgroundRead<Read>,
     failures: u32,
+    /// The warning about the file that was read last.
+    warning: Option<String>,
 }
 
 impl Default for CredentialWatch {
     fn default() -> Self {
-        Self { reads: BackgroundRead::new("credentials", READ_WAIT), failures: 0 }
+        Self { reads: BackgroundRead::new("credentials", READ_WAIT), failures: 0, warning: None }
     }
 }
 
@@ -46,9 +48,20 @@ impl CredentialWatch {
     ///
     /// # Errors
     /// The file cannot be read in time, or has no usable credentials.
-    pub(crate) async fn read(&mut self, source: &CredentialSource) -> Read {
+    pub(crate) async fn read(&mut self, source: &CredentialSource) -> Result<Credentials, String> {
         let source = source.clone();
-        self.reads.read(move || source.read().map_err(|error| error.to_string())).await?
+        let read = move || {
+            let credentials = source.read().map_err(|error| error.to_string())?;
+            Ok((credentials, source.file().and_then(readable_by_all)))
+        };
+        let (credentials, warning) = self.reads.read(read).await??;
+        self.warning = warning;
+        Ok(credentials)
+    }
+
+    /// A warning if every user of this machine may read the file that was read last.
+    pub(crate) fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
     }
 
     /// Records whether a check gave usable credentials.

@@ -22,8 +22,8 @@ use std::time::Duration;
 use siphasher::sip::SipHasher24;
 
 pub use loss::Loss;
-pub use reading::{DetailRequest, FetchReason};
 pub(crate) use reading::{AnswerDate, Reading, Verdict};
+pub use reading::{DetailRequest, FetchReason};
 pub(crate) use reconcile::CLOCK_SKEW;
 pub(crate) use user_record::{Counted, Record};
 

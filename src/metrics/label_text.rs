@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use crate::model::text::is_showable;
+
 /// Shorter than the smallest common limit, 200 bytes.
 const MAX_BYTES: usize = 192;
 
@@ -15,15 +17,15 @@ const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 /// Stands at the end of a text that was cut.
 const ELLIPSIS: char = '…';
 
-/// The text with other characters in place of those that are not [`is_allowed`], and cut to 192 bytes.
+/// The text with other characters in place of those that are not [`is_showable`], and cut to 192 bytes.
 pub(crate) fn label_text(text: &str) -> Cow<'_, str> {
-    if text.len() <= MAX_BYTES && text.chars().all(is_allowed) {
+    if text.len() <= MAX_BYTES && text.chars().all(is_showable) {
         return Cow::Borrowed(text);
     }
     // More characters than fit, so that the loop below sees that the text must be cut, but not a megabyte of them.
     let characters = text.chars().take(MAX_BYTES + 1);
     let mut safe: String =
-        characters.map(|character| if is_allowed(character) { character } else { REPLACEMENT }).collect();
+        characters.map(|character| if is_showable(character) { character } else { REPLACEMENT }).collect();
     if safe.len() > MAX_BYTES {
         while safe.len() > MAX_BYTES - ELLIPSIS.len_utf8() {
             safe.pop();
@@ -31,26 +33,6 @@ pub(crate) fn label_text(text: &str) -> Cow<'_, str> {
         safe.push(ELLIPSIS);
     }
     Cow::Owned(safe)
-}
-
-/// Whether a character neither ends a line, nor changes the direction of the text around it, nor is invisible without
-/// need. The joiners U+200C and U+200D are allowed, because names in some scripts need them.
-pub(crate) fn is_allowed(character: char) -> bool {
-    !character.is_control()
-        && !matches!(
-            character,
-            '\u{ad}'
-                | '\u{61c}'
-                | '\u{180e}'
-                | '\u{200b}'
-                | '\u{200e}'
-                | '\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
 }
 
 #[cfg(test)]
@@ -65,6 +47,7 @@ mod tests {
             ("a\r\nb\tc\u{0}d\u{7f}e\u{85}f\u{1b}[31mg", "a��b�c�d�e�f�[31mg"),
             ("\u{202e}txt.exe\u{202c}\u{2066}\u{200f}\u{61c}", "�txt.exe����"),
             ("\u{feff}\u{200b}\u{e0041}", "���"),
+            ("\u{115f}\u{1160}\u{3164}\u{ffa0}한", "����한"),
             ("می\u{200c}خواهم 👩\u{200d}💻", "می\u{200c}خواهم 👩\u{200d}💻"),
         ] {
             assert_eq!(label_text(text), wanted, "{text:?}");

@@ -11,7 +11,7 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 
-use crate::metrics::label_text::is_allowed;
+use crate::model::text::is_showable;
 
 /// The format of the fields in text lines.
 pub(super) struct TextFields;
@@ -82,7 +82,7 @@ struct Escaped<'a>(&'a str);
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for character in self.0.chars() {
-            match is_allowed(character) {
+            match is_showable(character) {
                 true => f.write_char(character)?,
                 false => write!(f, "{}", character.escape_default())?,
             }

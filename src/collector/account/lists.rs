@@ -12,7 +12,8 @@ use crate::collector::queue::QueueChange;
 use crate::collector::roster::{Comparison, Coverage, Roster};
 use crate::collector::schedule::FailureClass;
 use crate::model::{
-    Behavior, Completeness, EventCount, Found, Integration, LevelChanges, Listing, Resource, Row, Summary, UserId,
+    Behavior, Completeness, EventCount, Found, Integration, LevelChanges, Listing, Resource, Row, Summary,
+    UserId,
 };
 use crate::store::row::Table;
 

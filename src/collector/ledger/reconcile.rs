@@ -24,7 +24,12 @@ impl Ledger {
     /// Compares a user's events with the counted ones.
     ///
     /// Before counting starts, no event is counted.
-    pub(crate) fn reconcile(&self, request: &DetailRequest, risk: &UserRisk, answered: AnswerDate) -> Reading {
+    pub(crate) fn reconcile(
+        &self,
+        request: &DetailRequest,
+        risk: &UserRisk,
+        answered: AnswerDate,
+    ) -> Reading {
         let AnswerDate { date, latest } = answered;
         let id = request.user.id;
         let known = self.records.get(&id);

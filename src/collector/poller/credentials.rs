@@ -57,6 +57,10 @@ impl Poller {
         self.parts.account.retry_now(self.parts.clock.now());
         self.held_until = None;
         log_new_credentials(&self.parts.account);
+        if let Some(warning) = self.credential_watch.warning() {
+            let account = &self.parts.account.name().alias;
+            tracing::warn!(account, warning, "a warning about the file with the credentials");
+        }
         Ok(())
     }
 }

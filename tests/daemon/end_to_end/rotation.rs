@@ -1,6 +1,7 @@
 //! The rotation of a token file: one that fails is reported, and so is its end.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::Duration;
 
@@ -80,6 +81,41 @@ async fn a_failed_rotation_and_its_end_are_reported_once() {
         if errors(&rig).await[0].0.is_some() {
             break;
         }
+    }
+    rig.stop().await.expect("a clean end");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_token_that_every_user_of_the_machine_may_read_is_warned_of_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let token = folder.path().join("token");
+    // As a rotation does it: the new file replaces the other in one step.
+    let rotate = |text: &str, mode: u32| {
+        let new = folder.path().join("new");
+        fs::write(&new, text).expect("a file can be written");
+        fs::set_permissions(&new, fs::Permissions::from_mode(mode)).expect("it is this user's file");
+        fs::rename(&new, &token).expect("both are in one folder");
+    };
+    rotate("first", 0o600);
+    let config = format!("accounts: [{{ id: {ACCOUNT}, alias: exposed, token_file: {} }}]", token.display());
+    let scenario = Scenario::from_yaml(SCENARIO).expect("a scenario");
+    let setup = Setup { scenario, config: &config, speed: 100.0, tuning: Tuning::default() };
+    let rig = Rig::start("exposed", setup).await;
+    rig.until("the first token is used", |scrape| scrape.get("up") == Some(1.0)).await;
+
+    let changes =
+        |logs: &[String]| logs.iter().filter(|line| line.contains("the credentials changed")).count();
+    let warning = "every user of this machine may read the secret in";
+    let warnings = |logs: &[String]| logs.iter().filter(|line| line.contains(warning)).count();
+    for (number, (text, mode, warned)) in
+        [("second", 0o640, 0), ("first", 0o644, 1), ("second", 0o600, 1)].into_iter().enumerate()
+    {
+        rotate(text, mode);
+        rig.until("the token is used", |_| changes(&rig.logs()) == number + 1).await;
+        if warned > 0 {
+            rig.until_logged(&["WARN", warning, "mode 0644"]).await;
+        }
+        assert_eq!(warnings(&rig.logs()), warned, "{mode:o}: {:#?}", rig.logs());
     }
     rig.stop().await.expect("a clean end");
 }
