@@ -228,8 +228,10 @@ pub enum DateFormat {
     Go,
     /// RFC 3339 with another offset: `2019-06-19T13:19:00+02:00`.
     Offset,
-    /// RFC 3339 without a fraction of a second.
+    /// RFC 3339 without a fraction of a second, which is cut off.
     WholeSeconds,
+    /// RFC 3339, rounded to the nearest second.
+    RoundedSeconds,
     /// Seconds since the epoch, as a number.
     Seconds,
     /// Milliseconds since the epoch, as a number.

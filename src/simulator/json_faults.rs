@@ -168,6 +168,7 @@ fn formatted(date: &str, format: DateFormat) -> Option<Value> {
             json!(format!("{}+02:00", without_zone(shifted)))
         }
         DateFormat::WholeSeconds => json!(jiff::Timestamp::from_second(parsed.as_second()).ok()?.to_string()),
+        DateFormat::RoundedSeconds => json!(parsed.round(jiff::Unit::Second).ok()?.to_string()),
         DateFormat::Seconds => json!(parsed.as_second()),
         DateFormat::Milliseconds => json!(parsed.as_millisecond()),
         DateFormat::Zero => json!("0001-01-01T00:00:00Z"),
@@ -326,6 +327,7 @@ mod tests {
             (DateFormat::Go, json!("2019-06-19 11:19:00.5 +0000 UTC")),
             (DateFormat::Offset, json!("2019-06-19T13:19:00.5+02:00")),
             (DateFormat::WholeSeconds, json!("2019-06-19T11:19:00Z")),
+            (DateFormat::RoundedSeconds, json!("2019-06-19T11:19:01Z")),
             (DateFormat::Seconds, json!(1_560_943_140)),
             (DateFormat::Milliseconds, json!(1_560_943_140_500_u64)),
             (DateFormat::Zero, json!("0001-01-01T00:00:00Z")),

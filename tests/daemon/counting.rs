@@ -889,6 +889,43 @@ fn an_event_that_is_listed_now_with_and_now_without_its_id_is_one_event() {
 }
 
 #[test]
+fn an_event_whose_id_and_precision_change_together_is_one_event() {
+    let precise = Event { timestamp: at(10) + Duration::from_millis(623), ..event("a", 10) };
+    let rounded = Event { timestamp: at(11), ..event("a", 11) };
+    let without_id = |event: &Event| Event { id: String::new(), ..event.clone() };
+    let shapes = [precise.clone(), rounded.clone(), without_id(&precise), without_id(&rounded)];
+    for first in &shapes {
+        for second in &shapes {
+            for third in &shapes {
+                let mut upstream = Upstream::with_users(1);
+                upstream.happens(1, "a", 10);
+                for (number, shape) in (1..).zip([first, second, third]) {
+                    upstream.risk(1).events = vec![shape.clone()];
+                    upstream.pass(60);
+                    // The summary changes, so the user is read again.
+                    upstream.listed.insert(1, fingerprint(2, 10 + number, Level::High));
+                }
+                upstream.pass(60);
+                let shapes = [first, second, third].map(|event| (&event.id, event.timestamp));
+                assert_eq!((upstream.counted(), upstream.lost()), (1, vec![]), "{shapes:?}");
+            }
+        }
+    }
+    // Two events of one second stay two.
+    let other = Event { timestamp: at(10) + Duration::from_millis(900), ..event("b", 10) };
+    let mut upstream = Upstream::with_users(1);
+    upstream.happens(1, "a", 10);
+    upstream.happens(1, "b", 10);
+    upstream.risk(1).events = vec![precise.clone(), other.clone()];
+    upstream.pass(60);
+    upstream.listed.insert(1, fingerprint(3, 11, Level::High));
+    let late = |event: &Event| Event { timestamp: at(11), ..without_id(event) };
+    upstream.risk(1).events = vec![late(&precise), Event { name: "Other".to_owned(), ..late(&other) }];
+    upstream.pass(60);
+    assert_eq!((upstream.counted(), upstream.lost()), (2, vec![]));
+}
+
+#[test]
 fn a_reset_with_a_time_of_another_precision_is_the_same_reset() {
     let millis = Duration::from_millis;
     for (first, then, wanted) in [

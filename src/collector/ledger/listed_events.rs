@@ -76,22 +76,24 @@ impl Ledger {
         if known.has(key) {
             return key;
         }
-        let in_other_precision = known.near(event.timestamp);
-        let mut others = in_other_precision.into_iter().map(|at| self.key(user, &event.id, at));
-        let other = others.find(|key| known.has(*key));
+        let near = known.near(event.timestamp);
         known.list(event.timestamp);
-        let without_id = self.key(user, &event.name, event.timestamp);
-        let is_without_id = known.record.has(without_id) && !known.listed.contains(&without_id);
-        other.or(is_without_id.then_some(without_id)).unwrap_or(key)
+        let with_id = near.iter().map(|at| self.key(user, &event.id, *at)).find(|key| known.has(*key));
+        let times = std::iter::once(&event.timestamp).chain(&near);
+        let without_id = times.map(|at| self.key(user, &event.name, *at)).find(|key| known.is_unlisted(*key));
+        with_id.or(without_id).unwrap_or(key)
     }
 
-    /// If an event of this time was counted that is not listed with its id, it is the key of that event.
+    /// If an event of this time, in whatever precision, was counted that is not listed with its id, it is the key of that
+    /// event.
     fn key_without_id(&self, user: UserId, event: &Event, known: &mut KnownEvents<'_>) -> u64 {
         let key = self.key(user, event.identifier(), event.timestamp);
         if known.has(key) {
             return key;
         }
-        known.counted_at(event.timestamp).unwrap_or(key)
+        let near = known.near(event.timestamp);
+        let mut times = std::iter::once(event.timestamp).chain(near);
+        times.find_map(|at| known.counted_at(at)).unwrap_or(key)
     }
 }
 
@@ -109,6 +111,11 @@ struct KnownEvents<'a> {
 impl KnownEvents<'_> {
     fn has(&self, key: u64) -> bool {
         self.record.has(key) || self.listed.contains(&key)
+    }
+
+    /// Whether the event was counted and not found in the list.
+    fn is_unlisted(&self, key: u64) -> bool {
+        self.record.has(key) && !self.listed.contains(&key)
     }
 
     /// The times that may be this one in another precision.

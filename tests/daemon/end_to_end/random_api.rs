@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 use zt_risk_exporter::clock::Timestamp;
 use zt_risk_exporter::internals::app::Tuning;
-use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule, Scenario};
+use zt_risk_exporter::simulator::{DateFormat, Endpoint, Fault, FaultRule, Scenario};
 
 use super::rig::{ACCOUNT as ODD, Rig, Scrape, Setup, on_summary};
 
@@ -170,6 +170,7 @@ impl Play {
         let odd_user = user(USERS - 1);
         self.rig.inject(FaultRule::everywhere(Fault::RandomValue).in_account(ODD).share(0.5));
         self.rig.inject(FaultRule::at(Endpoint::User, Fault::RandomValue).in_account(CALM).of_user(odd_user));
+        self.events_change_shape();
         let start = self.rig.clock.now();
         for number in 0..EVENTS {
             self.rig.clock.sleep_until(start + EVENT_INTERVAL * number).await;
@@ -186,6 +187,21 @@ impl Play {
             if number == EVENTS / 2 && self.seed.is_multiple_of(RESTARTS) {
                 self.restart(&scrape).await;
             }
+        }
+    }
+
+    /// In some answers of the calm account, events lack their ids, and their times have no fraction of a second. Each event
+    /// is still counted once.
+    fn events_change_shape(&self) {
+        // A server cuts off the fraction, or rounds, but not now this and now that.
+        let format =
+            if self.seed.is_multiple_of(2) { DateFormat::WholeSeconds } else { DateFormat::RoundedSeconds };
+        let no_id =
+            |event: &str| Fault::Set { path: format!("/result/events/{event}/id"), value: Value::Null };
+        let faults =
+            [(Fault::Dates { format }, 0.4), (no_id("*"), 0.25), (no_id("0"), 0.3), (no_id("1"), 0.3)];
+        for (fault, share) in faults {
+            self.rig.inject(FaultRule::at(Endpoint::User, fault).in_account(CALM).share(share));
         }
     }
 
@@ -308,7 +324,8 @@ impl Play {
         };
         let scrape = self.until("every listed event is counted", recovers).await;
         let seed = self.seed;
-        // A replaced id can make a second event of one, but not of another account or user.
+        // A replaced id can make a second event of one, but not of another account or user, and neither can one that is
+        // missing, or a time of another precision.
         assert_eq!(
             scrape.sum(&format!("events_total{{account=\"{}\",behavior=\"imp_travel\"", calm.0)),
             self.happened(&scrape, calm, "imp_travel"),
