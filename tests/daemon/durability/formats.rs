@@ -5,11 +5,33 @@ use std::io::Read;
 
 use super::process::{Home, Scrape, SimulatedApi};
 
-/// A state file of format 1: six events of the account `first` counted, and four not found because their user was removed.
-const FORMAT_1: &[u8] = include_bytes!("../../fixtures/state-format-1.redb.gz");
+/// A state file of an older format, of the account `first`.
+struct OldFile {
+    format: u32,
+    gzip: &'static [u8],
+    /// Events that were counted, and those that were not found because their user was removed.
+    counted: u32,
+    removed: u32,
+    /// When the file started to count.
+    epoch: f64,
+}
 
-/// When the file started to count.
-const EPOCH: f64 = 1_795_884_516.0;
+const FILES: [OldFile; 2] = [
+    OldFile {
+        format: 1,
+        gzip: include_bytes!("../../fixtures/state-format-1.redb.gz"),
+        counted: 6,
+        removed: 4,
+        epoch: 1_795_884_516.0,
+    },
+    OldFile {
+        format: 2,
+        gzip: include_bytes!("../../fixtures/state-format-2.redb.gz"),
+        counted: 6,
+        removed: 0,
+        epoch: 1_795_910_888.0,
+    },
+];
 
 fn shown(home: &Home) -> String {
     let output = home.inspect(&["show"]);
@@ -18,34 +40,34 @@ fn shown(home: &Home) -> String {
 }
 
 #[test]
-fn a_file_of_format_1_continues_and_then_has_the_present_format() {
-    let api = SimulatedApi::start();
-    let home = Home::new(&api, 1.0);
-    let mut bytes = Vec::new();
-    flate2::read::GzDecoder::new(FORMAT_1).read_to_end(&mut bytes).expect("a gzip file");
-    fs::write(home.state(), &bytes).expect("the file can be written");
+fn a_file_of_an_older_format_continues_and_then_has_the_present_format() {
+    for OldFile { format, gzip, counted, removed, epoch } in FILES {
+        let api = SimulatedApi::start();
+        let home = Home::new(&api, 1.0);
+        let mut bytes = Vec::new();
+        flate2::read::GzDecoder::new(gzip).read_to_end(&mut bytes).expect("a gzip file");
+        fs::write(home.state(), &bytes).expect("the file can be written");
 
-    let before = shown(&home);
-    assert!(before.contains("state.redb: format 1, "), "{before}");
-    assert!(before.contains("6 counted, 4 not found"), "{before}");
-    assert_eq!(home.bytes(), bytes, "looking at it does not change it");
+        let before = shown(&home);
+        assert!(before.contains(&format!("state.redb: format {format}, ")), "{before}");
+        assert!(before.contains(&format!("{counted} counted, {removed} not found")), "{before}");
+        assert_eq!(home.bytes(), bytes, "looking at it does not change it");
 
-    let mut exporter = home.start();
-    let scrape = exporter.until("both accounts count", Scrape::counts);
-    let lost = |reason: &str| {
-        scrape.get(&format!("events_unattributed_total{{account=\"first\",reason=\"{reason}\"}}"))
-    };
-    assert_eq!((lost("removed"), lost("unreadable")), (Some(4.0), Some(0.0)), "{scrape}");
-    assert!(scrape.counted("first") >= 6.0, "{scrape}");
-    assert_eq!(scrape.get("counting_since_timestamp_seconds{account=\"first\"}"), Some(EPOCH), "{scrape}");
-    assert_eq!(
-        scrape.get("zt_risk_exporter_state_recoveries_total{result=\"restored\"}"),
-        Some(1.0),
-        "{scrape}"
-    );
-    exporter.terminate();
+        let mut exporter = home.start();
+        let scrape = exporter.until("both accounts count", Scrape::counts);
+        let lost = |reason: &str| {
+            scrape.get(&format!("events_unattributed_total{{account=\"first\",reason=\"{reason}\"}}"))
+        };
+        assert_eq!((lost("removed"), lost("unreadable")), (Some(removed.into()), Some(0.0)), "{scrape}");
+        assert!(scrape.counted("first") >= counted.into(), "{scrape}");
+        let since = scrape.get("counting_since_timestamp_seconds{account=\"first\"}");
+        assert_eq!(since, Some(epoch), "{scrape}");
+        let restored = scrape.get("zt_risk_exporter_state_recoveries_total{result=\"restored\"}");
+        assert_eq!(restored, Some(1.0), "{scrape}");
+        exporter.terminate();
 
-    let after = shown(&home);
-    assert!(after.contains("state.redb: format 3, "), "{after}");
-    assert!(after.contains("4 not found"), "{after}");
+        let after = shown(&home);
+        assert!(after.contains("state.redb: format 3, "), "{after}");
+        assert!(after.contains(&format!("{removed} not found")), "{after}");
+    }
 }
