@@ -293,7 +293,8 @@ impl History {
                     up = Some(false);
                     expected.list_answers = false;
                 }
-                Answer::Read(summary) => {
+                Answer::Read(mut summary) => {
+                    account.correct_list(&mut summary, now, local_date);
                     expected.list_answers = true;
                     up = Some(summary.completeness == Completeness::Complete);
                     let was_baseline = expected.epoch.is_none();

@@ -6,7 +6,8 @@ use zt_risk_exporter::clock::Timestamp;
 use zt_risk_exporter::internals::collector::ledger::{DetailRequest, FetchReason};
 use zt_risk_exporter::internals::collector::schedule::FailureClass;
 use zt_risk_exporter::model::{
-    Behavior, Completeness, Event, Level, Listing, OddFields, Row, RowFingerprint, Summary, UserId, UserRisk,
+    Behavior, Completeness, Event, EventCount, Level, Listing, OddFields, Row, RowFingerprint, Summary, UserId,
+    UserRisk,
 };
 
 pub(crate) const SECOND: i64 = 1_000;
@@ -338,13 +339,15 @@ impl World {
         if self.has_fault(random) {
             let lost = random.usize(0..=summary.rows.len());
             if random.u32(0..7) == 0 {
-                // A row lacks a field, which claims nothing about the user's events.
-                summary
-                    .rows
-                    .iter_mut()
-                    .skip(lost)
-                    .take(1)
-                    .for_each(|row| row.tuple.last_event = Timestamp::UNKNOWN);
+                // A row lacks a field or two, which claims nothing about the user's events.
+                if let Some(row) = summary.rows.get_mut(lost) {
+                    if lost % 3 != 1 {
+                        row.tuple.last_event = Timestamp::UNKNOWN;
+                    }
+                    if lost % 3 != 0 {
+                        row.tuple.count = EventCount::UNKNOWN;
+                    }
+                }
                 return Answer::Read(summary);
             }
             let rows = summary.rows.drain(lost..(lost + 1).min(summary.rows.len())).collect::<Vec<_>>();
