@@ -4,9 +4,8 @@
 //! well: then old events would count as new ones. So a date that is far behind our own clock is not used if the listed
 //! events happened after it.
 //!
-//! Dates in the future would have a negative age, and no alert could fire.
-//! Dates of lists are Cloudflare's, or ours if an answer has none; dates of readings are ours. Either clock may be
-//! ahead for a while and then be right. So dates that were taken from a clock are moved to the present when both clocks
+//! A date in the future would have a negative age, and no alert could fire. Dates of lists are Cloudflare's, or ours if an
+//! answer has none; dates of readings are ours. Either clock may be ahead for a while and then be right. So dates that were taken from a clock are moved to the present when both clocks
 //! are behind them. One clock alone proves nothing: a cache may send an old date. Dates that Cloudflare writes in its
 //! answers are kept as they are, because they identify events.
 
@@ -16,7 +15,7 @@ use super::Account;
 use crate::clock::Timestamp;
 use crate::collector::ledger::CLOCK_SKEW;
 use crate::collector::persist::Document;
-use crate::model::Summary;
+use crate::model::{Row, RowFingerprint, Summary};
 use crate::store::row::Table;
 
 /// Clocks that differ by more than this are not both right: those of machines that nobody watches differ by minutes, or by
@@ -44,10 +43,12 @@ fn reference(summary: &Summary, local_date: Timestamp) -> Reference {
     let Some(date) = summary.date.filter(|date| *date < local_date && disagree(*date, local_date)) else {
         return Reference::Cloudflare;
     };
-    let latest = summary.rows.iter().map(|row| row.tuple.last_event);
-    let dated = latest.filter(|event| *event != Timestamp::UNKNOWN && *event <= local_date + CLOCK_SKEW);
-    let (later, earlier): (Vec<_>, Vec<_>) = dated.partition(|event| *event > date + CLOCK_SKEW);
-    if later.len() >= earlier.len() { Reference::Local } else { Reference::Cloudflare }
+    let (mut later, mut earlier) = (0_u32, 0_u32);
+    for Row { tuple: RowFingerprint { last_event, .. }, .. } in &summary.rows {
+        later += u32::from((date + CLOCK_SKEW..=local_date + CLOCK_SKEW).contains(last_event));
+        earlier += u32::from(*last_event != Timestamp::UNKNOWN && *last_event < date + CLOCK_SKEW);
+    }
+    if later >= earlier { Reference::Local } else { Reference::Cloudflare }
 }
 
 /// The latest date of each clock.
@@ -64,7 +65,7 @@ pub(super) struct Clocks {
 
 impl Clocks {
     /// The present: of two clocks, the one that is ahead. `None` before either was read.
-    pub(super) fn present(self) -> Option<Timestamp> {
+    fn present(self) -> Option<Timestamp> {
         self.local.max(self.cloudflare)
     }
 
@@ -74,6 +75,11 @@ impl Clocks {
             self.reference == Reference::Local && *date < local_date && disagree(*date, local_date)
         };
         header.filter(|date| !is_wrong(date)).unwrap_or(local_date)
+    }
+
+    /// The date of the latest list of users; `None` if this process has read none.
+    pub(super) fn of_list(self) -> Option<Timestamp> {
+        self.cloudflare
     }
 
     /// A date that was taken from a clock, as exported: not in the future.
@@ -155,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_list_that_is_dated_before_most_of_its_events_is_dated_by_our_clock() {
-        use crate::model::{Level, Row, RowFingerprint, UserId};
+        use crate::model::{Level, UserId};
         const DAY: i64 = 86_400;
         let day = |day: i64| Timestamp::from_seconds(DAY * day);
         // The day of the header, our day, the days of the latest events, and the day that counts.

@@ -113,7 +113,7 @@ impl Account {
         };
         let others_are_read = self.last_success.get(&Resource::User).is_some_and(|read| *read > gone);
         let failures = self.queue.get(id).map_or(0, |pending| pending.failures);
-        self.clocks.present().is_some_and(|present| gone + GONE_FOR_GOOD <= present)
+        self.clocks.of_list().is_some_and(|date| gone + GONE_FOR_GOOD <= date)
             && failures >= LASTING_FAILURES
             && (others_are_read || matches!(failure, FailureClass::Refused | FailureClass::Denied))
     }
