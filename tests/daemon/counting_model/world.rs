@@ -6,8 +6,8 @@ use zt_risk_exporter::clock::Timestamp;
 use zt_risk_exporter::internals::collector::ledger::{DetailRequest, FetchReason};
 use zt_risk_exporter::internals::collector::schedule::FailureClass;
 use zt_risk_exporter::model::{
-    Behavior, Completeness, Event, EventCount, Level, Listing, OddFields, Row, RowFingerprint, Summary, UserId,
-    UserRisk,
+    Behavior, Completeness, Event, EventCount, Level, Listing, OddFields, Row, RowFingerprint, Summary,
+    UserId, UserRisk,
 };
 
 pub(crate) const SECOND: i64 = 1_000;
@@ -344,7 +344,7 @@ impl World {
                     if lost % 3 != 1 {
                         row.tuple.last_event = Timestamp::UNKNOWN;
                     }
-                    if lost % 3 != 0 {
+                    if !lost.is_multiple_of(3) {
                         row.tuple.count = EventCount::UNKNOWN;
                     }
                 }
