@@ -26,6 +26,15 @@ const CLEANUP_INTERVAL: i64 = HOUR;
 /// What identifies an event of a user: id and time.
 pub(crate) type Key = (u64, i64);
 
+/// When an answer was made, in milliseconds.
+#[derive(Clone, Copy)]
+pub(crate) struct Dates {
+    /// On Cloudflare's clock.
+    pub(crate) date: i64,
+    /// On the clock of the exporter. What is later than both is in the future.
+    pub(crate) local: i64,
+}
+
 /// What must be known and counted after the answers so far.
 #[derive(Clone, Default)]
 pub(crate) struct Expected {
@@ -39,7 +48,7 @@ pub(crate) struct Expected {
     /// The names for which the current process read the behaviors.
     looked_up: BTreeSet<String>,
     /// An answer that is counted once the behaviors were read.
-    held: Option<(u128, UserRisk, i64)>,
+    held: Option<(u128, UserRisk, Dates)>,
     /// How often in a row the current process was not allowed to read the behaviors.
     denials: u8,
     /// Whether the latest request for the list of users was answered.
@@ -128,19 +137,19 @@ impl Expected {
     }
 
     fn count_held(&mut self) {
-        if let Some((user, risk, date)) = self.held.take() {
-            self.looked_up.extend(self.unknown_behaviors(user, &risk, date));
-            self.count(user, &risk, date);
+        if let Some((user, risk, dates)) = self.held.take() {
+            self.looked_up.extend(self.unknown_behaviors(user, &risk, dates));
+            self.count(user, &risk, dates);
         }
     }
 
     /// The behaviors without a label of the events that this answer adds.
-    fn unknown_behaviors(&self, user: u128, risk: &UserRisk, date: i64) -> BTreeSet<String> {
+    fn unknown_behaviors(&self, user: u128, risk: &UserRisk, dates: Dates) -> BTreeSet<String> {
         if risk.events.iter().all(|event| self.labels.contains_key(&event.name.to_lowercase())) {
             return BTreeSet::new();
         }
         let mut after = self.clone();
-        after.count(user, risk, date);
+        after.count(user, risk, dates);
         after.labels.into_keys().filter(|name| !self.labels.contains_key(name)).collect()
     }
 
@@ -219,30 +228,31 @@ impl Expected {
         self.floor = self.floor.max(known.floor).max(known.last_reset);
     }
 
-    /// The events of a user were read at `date`. If they have an unknown behavior, the behaviors are read first, or the user
+    /// The events of a user were read. If they have an unknown behavior, the behaviors are read first, or the user
     /// again once they can be read.
-    pub(crate) fn user_read(&mut self, user: u128, risk: &UserRisk, date: i64) {
-        let is_known = self.unknown_behaviors(user, risk, date).is_subset(&self.looked_up);
+    pub(crate) fn user_read(&mut self, user: u128, risk: &UserRisk, dates: Dates) {
+        let is_known = self.unknown_behaviors(user, risk, dates).is_subset(&self.looked_up);
         if is_known || self.behaviors_given_up {
-            self.count(user, risk, date);
+            self.count(user, risk, dates);
         } else if self.failing_since.is_none() {
-            self.held = Some((user, risk.clone(), date));
+            self.held = Some((user, risk.clone(), dates));
         }
     }
 
-    fn count(&mut self, user: u128, risk: &UserRisk, date: i64) {
+    fn count(&mut self, user: u128, risk: &UserRisk, Dates { date, local }: Dates) {
+        let present = date.max(local);
         let epoch = self.epoch.expect("users are read only after the first list");
         let of_account = epoch.max(self.floor.unwrap_or(epoch));
         let known = self.users.get_mut(&user).expect("only users who were listed are read");
         let floor = of_account.max(known.floor.unwrap_or(epoch));
         let reset = risk.last_reset.map(Timestamp::millis);
         let newer_reset = reset.filter(|reset| {
-            known.last_reset.is_none_or(|stored| *reset > stored) && *reset <= date + CLOCK_SKEW
+            known.last_reset.is_none_or(|stored| *reset > stored) && *reset <= present + CLOCK_SKEW
         });
         self.resets += u64::from(newer_reset.is_some_and(|reset| reset > of_account));
         known.last_reset = newer_reset.or(known.last_reset);
 
-        let mut room = FUTURE.saturating_sub(known.keys.keys().filter(|(_, at)| *at > date).count());
+        let mut room = FUTURE.saturating_sub(known.keys.keys().filter(|(_, at)| *at > present).count());
         let mut seen = BTreeSet::new();
         let mut new = Vec::new();
         for event in &risk.events {
@@ -253,7 +263,7 @@ impl Expected {
             if !seen.insert(key) || key.1 <= floor || known.keys.contains_key(&key) {
                 continue;
             }
-            if key.1 > date {
+            if key.1 > present {
                 if room == 0 {
                     continue;
                 }

@@ -12,7 +12,7 @@ use zt_risk_exporter::internals::model::resource::Intervals;
 use zt_risk_exporter::internals::store::row::Table;
 use zt_risk_exporter::model::{AccountName, Completeness, EventTotals, Listing, Resource};
 
-use super::expected::Expected;
+use super::expected::{Dates, Expected};
 use super::world::{Answer, DAY, Faith, HOUR, MINUTE, UserAnswer, World};
 
 /// More answers than any span of a history needs. Reaching it means an endless loop of requests.
@@ -337,7 +337,7 @@ impl History {
                     UserAnswer::Read(risk) => {
                         read.insert(user, now);
                         account.user_read(request, &risk, now, local_date);
-                        expected.user_read(user, &risk, date);
+                        expected.user_read(user, &risk, Dates { date, local: local_date.millis() });
                     }
                 }
             }

@@ -344,7 +344,7 @@ impl World {
                     if lost % 3 != 1 {
                         row.tuple.last_event = Timestamp::UNKNOWN;
                     }
-                    if lost % 3 != 0 {
+                    if !lost.is_multiple_of(3) {
                         row.tuple.count = EventCount::UNKNOWN;
                     }
                 }

@@ -73,8 +73,8 @@ async fn a_failed_rotation_and_its_end_are_reported_once() {
     rig.until("the second token is used", reload(1.0)).await;
     rig.until_logged(&["INFO", "the credentials changed"]).await;
     rig.until_logged(&["INFO", "the file with the credentials is usable again"]).await;
-    let warnings = rig.logs().iter().filter(|line| line.contains("WARN")).count();
-    assert_eq!(warnings, 1, "{:#?}", rig.logs());
+    let unusable = |line: &&String| line.contains("WARN") && line.contains("is unusable");
+    assert_eq!(rig.logs().iter().filter(unusable).count(), 1, "{:#?}", rig.logs());
     loop {
         poll.tick().await;
         if errors(&rig).await[0].0.is_some() {
