@@ -9,7 +9,7 @@ use ring::hmac;
 use ring::rand::SystemRandom;
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 
-use super::turns::{Full, Turns};
+use super::turns::{Full, Tag, Turns};
 use crate::http::Caller;
 
 /// How many results of each kind are remembered. Results of wrong passwords never push out those of right ones, or an
@@ -50,9 +50,6 @@ struct Results {
     right: VecDeque<Tag>,
     wrong: VecDeque<Tag>,
 }
-
-/// Stands for a name, a hash and a password.
-pub(super) type Tag = [u8; 32];
 
 /// Whether a login is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,10 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::password::Tag;
 use crate::http::Caller;
-pub(super) use queue::Full;
 use queue::Queue;
+pub(super) use queue::{Full, Tag};
 
 /// The turns to compare a password. Clones share them.
 #[derive(Clone, Debug, Default)]

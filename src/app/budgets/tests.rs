@@ -92,7 +92,7 @@ async fn a_credential_that_is_used_again_has_spent_what_it_spent_before_its_acco
     assert_eq!(shown(&all), [(295, true), (295, false), (295, true)]);
     // No credential has two spendings.
     commit(&mut budgets, vec![group("u", &["a"]), group("t", &["b"])]);
-    assert_eq!((budgets.known.len(), budgets.left.len()), (2, 1), "u and t, and v for as long as it counts");
+    assert_eq!((budgets.known.len(), budgets.left.len()), (2, 1), "u and t, and what v has spent");
 }
 
 /// A state file with these accounts.

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
-use super::Tag;
 use crate::http::ConnectionId;
 
 /// How many different logins of one peer may wait before its connections may have only one each. So many users of a proxy may
@@ -16,6 +15,9 @@ const WAITING_OF_ONE_PEER: usize = 8;
 
 /// How many peers that sent a wrong password are remembered while none of their logins waits.
 const REMEMBERED: usize = 1_000;
+
+/// Stands for a name, a hash and a password.
+pub(in crate::web) type Tag = [u8; 32];
 
 /// The logins that wait; `T` is how one of them learns that its turn has come.
 #[derive(Debug)]
