@@ -203,7 +203,7 @@ impl Expected {
     }
 
     fn forget(&mut self, date: i64) {
-        if self.last_cleanup.is_some_and(|last| date < last + CLEANUP_INTERVAL) {
+        if self.last_cleanup.is_some_and(|last| last <= date && date < last + CLEANUP_INTERVAL) {
             return;
         }
         self.last_cleanup = Some(date);
