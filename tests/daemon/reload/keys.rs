@@ -164,7 +164,7 @@ fn another_key_for_hashes_needs_a_restart_also_after_a_time_without_one() {
     for (text, wanted) in [
         (hashed_with("key-a"), on.clone()),
         (hashed_with("key-b"), refused.clone()),
-        (without.clone(), off),
+        (without, off),
         (hashed_with("key-b"), refused),
         (hashed_with("key-a"), on),
     ] {
