@@ -2,6 +2,7 @@
 
 mod departures;
 mod restarts;
+mod unreadable_users;
 mod unsaid_fields;
 mod wrong_clocks;
 
@@ -192,7 +193,9 @@ impl Upstream {
     /// Advances the clocks, and answers all requests.
     fn pass(&mut self, span: u64) {
         let end = self.now + span;
+        let begun = self.requested.len();
         loop {
+            assert!(self.requested.len() - begun < 100_000, "requests without end");
             match self.account.plan(self.moment()) {
                 Step::Fetch(fetch) => self.answer(&fetch),
                 Step::Wait(until) => {

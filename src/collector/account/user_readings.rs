@@ -34,6 +34,7 @@ impl Account {
         now: Instant,
         local_date: Timestamp,
     ) {
+        self.spent(request, risk.pages, now);
         self.user_answered(request);
         self.reject(Resource::User, u64::from(risk.rejected));
         self.add_unexpected(Resource::User, &risk.odd);
@@ -42,7 +43,6 @@ impl Account {
         }
         let date = self.clocks.date_of(risk.date, local_date);
         let answered = AnswerDate { date, latest: date.max(local_date) };
-        self.spent(request, risk.pages, now);
         let names = self.ledger.unknown_behaviors(request, risk, answered);
         let room = MAX_LOOKUPS.saturating_sub(self.looked_up.len());
         if names.len() <= room && names.iter().any(|name| !self.looked_up.contains(name)) {
@@ -72,8 +72,8 @@ impl Account {
     /// Cloudflare does not know the user. If the user left the list, that was a removal; if the user is listed, a
     /// later request may find it.
     pub fn user_not_found(&mut self, request: &DetailRequest, now: Instant) {
-        self.user_answered(request);
         self.spent(request, 1, now);
+        self.user_answered(request);
         if request.reason == FetchReason::Gone {
             let reading = self.ledger.reconcile_not_found(request);
             self.apply_reading(request, reading, now);
@@ -89,19 +89,23 @@ impl Account {
         if self.failing_users.len() < MAX_FAILING_USERS {
             self.failing_users.insert(id);
         }
+        self.refusals.failed(id);
         let is_refused = matches!(failure, FailureClass::Refused | FailureClass::Denied);
-        if !is_refused || self.refusals.refused(id) == Scope::OneUser {
-            return if self.is_gone_for_good(request, failure) {
-                self.give_up(request, now);
-            } else {
-                self.back_off(request, now);
-            };
+        let scope = if is_refused { self.refusals.refused(id) } else { self.refusals.scope() };
+        if scope == Scope::AllUsers {
+            // The next test comes after a pause, however this one failed.
+            self.schedule.users_denied(now);
         }
-        // All users are refused. After the pause another user is the next test, and this one waits no longer for it.
-        self.queue.postpone(id, now + FIRST_BACKOFF);
-        self.audit.read(id, now);
-        self.unsaved.user(Table::Pending, id);
-        self.schedule.users_denied(now);
+        if is_refused && scope == Scope::AllUsers {
+            // The next test is another user, and this one waits no longer for it.
+            self.queue.postpone(id, now + FIRST_BACKOFF);
+            self.audit.read(id, now);
+            self.unsaved.user(Table::Pending, id);
+        } else if self.is_gone_for_good(request, failure) {
+            self.give_up(request, now);
+        } else {
+            self.back_off(request, now);
+        }
     }
 
     /// Whether a user who left the list, and cannot be read, will not be read any more. A refusal of this user alone says so
@@ -173,7 +177,9 @@ impl Account {
     }
 
     fn spent(&mut self, request: &DetailRequest, pages: u32, now: Instant) {
-        let purpose = if request.reason == FetchReason::Audit { Purpose::Audit } else { Purpose::Change };
+        // While all users are refused, every request is a test, which changes wait for.
+        let is_audit = request.reason == FetchReason::Audit && self.refusals.scope() == Scope::OneUser;
+        let purpose = if is_audit { Purpose::Audit } else { Purpose::Change };
         self.schedule.spent(purpose, pages, now);
     }
 }
