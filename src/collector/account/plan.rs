@@ -104,7 +104,7 @@ impl Account {
     }
 
     /// The user that was read last and is still listed, unless a later request for that user failed.
-    fn readable_user(&self) -> Option<UserId> {
+    pub(super) fn readable_user(&self) -> Option<UserId> {
         self.refusals.read_last().filter(|id| self.roster.is_listed(*id))
     }
 

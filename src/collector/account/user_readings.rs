@@ -131,9 +131,9 @@ impl Account {
         self.apply_reading(request, reading, now);
     }
 
-    /// Whether the events of so many different users in a row were refused that the refusal concerns all users.
+    /// Whether all users are refused: several in a row, and no other one that was read before is left to test that.
     pub fn users_are_refused(&self) -> bool {
-        self.refusals.scope() == Scope::AllUsers
+        self.refusals.scope() == Scope::AllUsers && self.readable_user().is_none()
     }
 
     /// Cloudflare answered a request for a user's events.

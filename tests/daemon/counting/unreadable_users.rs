@@ -61,6 +61,20 @@ fn tests_that_fail_otherwise_come_as_rarely_as_those_that_are_refused() {
 }
 
 #[test]
+fn refusals_concern_all_users_only_once_the_user_that_was_read_last_is_refused_too() {
+    let mut upstream = with_user_5_read_last();
+    upstream.failing = (1..=30).map(|user| (user, FailureClass::Denied)).collect();
+    upstream.requested.clear();
+    let begun = i64::try_from(upstream.now).expect("an hour");
+    [1, 2, 3].into_iter().for_each(|user| upstream.happens(user, "a", begun));
+    while !upstream.account.users_are_refused() {
+        upstream.pass(1);
+        assert!(upstream.now < 2_000, "all are refused: {:?}", upstream.requested);
+    }
+    assert_eq!(upstream.requested, [1, 2, 3, 5]);
+}
+
+#[test]
 fn users_who_are_all_refused_are_still_tried_without_events() {
     let mut upstream = Upstream::with_users(5);
     upstream.failing = (1..=5).map(|user| (user, FailureClass::Denied)).collect();
