@@ -1,6 +1,7 @@
 //! The rules of counting, one by one, with one account and an upstream made of tables.
 
 mod departures;
+mod long_lists;
 mod restarts;
 mod unreadable_users;
 mod unsaid_fields;

@@ -226,12 +226,17 @@ impl<E: Element> Accumulator<E> {
         PageAdded::New
     }
 
-    pub(super) fn finish(mut self, trouble: Option<String>, date: Option<Timestamp>, pages: u32) -> List<E> {
+    pub(super) fn finish(
+        mut self,
+        completeness: Completeness,
+        date: Option<Timestamp>,
+        pages: u32,
+    ) -> List<E> {
         if let Some(identities) = &mut self.identities {
             identities.finish();
         }
         List {
-            completeness: trouble.map_or(Completeness::Complete, Completeness::Partial),
+            completeness,
             items: self.items,
             unreadable: self.unreadable,
             anonymous: self.anonymous,

@@ -24,6 +24,12 @@ impl Account {
         self.interval(Resource::Summary).map(|interval| due + interval)
     }
 
+    /// When the summary is to be read although the events of a user are still being read: half an interval after it is due.
+    pub fn list_urgent_at(&self) -> Option<Instant> {
+        let due = self.schedule.due_at(Resource::Summary)?;
+        self.interval(Resource::Summary).map(|interval| due + interval / 2)
+    }
+
     /// What to do next.
     pub fn plan(&mut self, now: Instant) -> Step {
         if self.unlabelled.is_some() {

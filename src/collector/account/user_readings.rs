@@ -8,7 +8,8 @@ use super::{Account, Unlabelled};
 use crate::clock::{Instant, Timestamp};
 use crate::collector::ledger::{AnswerDate, DetailRequest, FetchReason, Reading, Verdict};
 use crate::collector::persist::Document;
-use crate::collector::queue::FIRST_BACKOFF;
+use crate::collector::queue::{FIRST_BACKOFF, Pending, Reason};
+use crate::collector::roster::LevelSince;
 use crate::collector::schedule::{FailureClass, Purpose};
 use crate::model::{Completeness, Resource, UserRisk};
 use crate::store::row::Table;
@@ -34,6 +35,7 @@ impl Account {
         now: Instant,
         local_date: Timestamp,
     ) {
+        let request = &self.with_known_user(request);
         self.spent(request, risk.pages, now);
         self.user_answered(request);
         self.reject(Resource::User, u64::from(risk.rejected));
@@ -72,6 +74,7 @@ impl Account {
     /// Cloudflare does not know the user. If the user left the list, that was a removal; if the user is listed, a
     /// later request may find it.
     pub fn user_not_found(&mut self, request: &DetailRequest, now: Instant) {
+        let request = &self.with_known_user(request);
         self.spent(request, 1, now);
         self.user_answered(request);
         if request.reason == FetchReason::Gone {
@@ -84,6 +87,7 @@ impl Account {
 
     /// A user's events could not be read. An audited user gets another turn in the next round.
     pub fn user_failed(&mut self, request: &DetailRequest, failure: FailureClass, now: Instant) {
+        let request = &self.with_known_user(request);
         self.spent(request, 1, now);
         let id = request.user.id;
         if self.failing_users.len() < MAX_FAILING_USERS {
@@ -136,6 +140,15 @@ impl Account {
         self.refusals.scope() == Scope::AllUsers && self.readable_user().is_none()
     }
 
+    /// The request with what is known of the user now: the list of users may have been read during the request.
+    fn with_known_user(&self, request: &DetailRequest) -> DetailRequest {
+        let mut request = *request;
+        if let Some(user) = self.roster.get(request.user.id) {
+            request.user = *user;
+        }
+        request
+    }
+
     /// Cloudflare answered a request for a user's events.
     fn user_answered(&mut self, request: &DetailRequest) {
         self.refusals.answered(request.user.id);
@@ -155,8 +168,19 @@ impl Account {
         self.unsaved.document(Document::CollectorState);
         match verdict {
             Verdict::Short(attempts, retry) => self.queue.short(user.id, attempts, retry, now),
+            Verdict::Unfinished(attempts) => self.queue.unfinished(user.id, attempts, now),
             Verdict::Done if request.reason == FetchReason::Audit => {}
-            Verdict::Done => drop(self.queue.remove(user.id)),
+            Verdict::Done => self.leave_queue(request, user.level_since()),
+        }
+    }
+
+    /// The user's events were read. A later list shows what changed during the request, unless the user left it: the last
+    /// events before that are still to be read.
+    fn leave_queue(&mut self, request: &DetailRequest, level: LevelSince) {
+        let id = request.user.id;
+        let Some(Pending { reason, latest, since, .. }) = self.queue.remove(id) else { return };
+        if reason == Reason::Gone && request.reason == FetchReason::Changed {
+            self.queue.gone(id, latest, level, since);
         }
     }
 

@@ -106,6 +106,8 @@ pub(crate) enum Verdict {
     Done,
     /// Fewer events were found than the summary counts: they are looked for again later.
     Short(Attempts, NextRetry),
+    /// Our own limits ended the reading, so nothing is known of the events that were not found.
+    Unfinished(Attempts),
 }
 
 /// All changes that one reading of a user's events makes.

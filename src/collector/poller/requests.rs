@@ -34,7 +34,7 @@ impl Poller {
         }
     }
 
-    async fn read_summary(&mut self) {
+    pub(super) async fn read_summary(&mut self) {
         let client = self.connection.client.clone();
         let Some(mut answer) = self.answer(client.summary()).await else { return };
         if let Ok(summary) = &mut answer {
@@ -84,7 +84,7 @@ impl Poller {
     /// Reads one user's events.
     pub(super) async fn read_user(&mut self, request: &DetailRequest) {
         let client = self.connection.client.clone();
-        let Some(answer) = self.answer(client.user(request.user.id)).await else { return };
+        let Some(answer) = self.answer_beside_list(client.user(request.user.id)).await else { return };
         let Parts { account, clock, .. } = &mut self.parts;
         let now = clock.now();
         match &answer {
