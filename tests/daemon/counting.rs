@@ -39,6 +39,8 @@ struct Upstream {
     ahead: Duration,
     /// How far the dates of answers are behind the clock of the exporter.
     behind: Duration,
+    /// How far they are ahead of it.
+    early: Duration,
     behaviors: Listing<Behavior>,
     /// How the behaviors fail, if they do.
     behaviors_fail: Option<FailureClass>,
@@ -138,6 +140,7 @@ impl Upstream {
             lag: Duration::ZERO,
             ahead: Duration::ZERO,
             behind: Duration::ZERO,
+            early: Duration::ZERO,
             behaviors: behaviors(),
             behaviors_fail: None,
             behaviors_requested: 0,
@@ -183,7 +186,7 @@ impl Upstream {
             odd: OddFields::default(),
             is_null: false,
             completeness: self.completeness.clone(),
-            date: Some(self.date() - self.behind),
+            date: Some(self.date() + self.early - self.behind),
             identities: None,
             pages: 1,
         }
@@ -230,7 +233,7 @@ impl Upstream {
                     (Some(failure), _) => self.account.user_failed(request, *failure, now),
                     (None, Some(mut risk)) => {
                         risk.events.retain(is_shown);
-                        risk.date = Some(date - self.behind);
+                        risk.date = Some(date + self.early - self.behind);
                         self.account.user_read(request, &risk, now, date);
                     }
                     (None, None) => self.account.user_not_found(request, now),

@@ -78,7 +78,7 @@ impl Account {
 
     /// The summary was read. `local_date` is the date on our own clock.
     pub fn summary_read(&mut self, summary: &Summary, now: Instant, local_date: Timestamp) {
-        let date = self.at_date_of_list(summary, local_date);
+        let date = self.at_date_of_list(summary, now, local_date);
         self.reachability = Reachability::Answered;
         self.reject(Resource::Summary, summary.unreadable.len() as u64 + u64::from(summary.anonymous));
         self.add_unexpected(Resource::Summary, &summary.odd);
@@ -97,9 +97,10 @@ impl Account {
             }
             self.unsaved.users(Table::TopUsers, self.top_users.select(summary, now));
             self.last_success.insert(Resource::Summary, local_date);
+                self.clocks.counting_starts(now);
         }
         self.apply_comparison(comparison, date);
-        if whole {
+        if let Some(date) = self.clocks.earlier().filter(|_| whole) {
             self.clean_up(date);
         }
         self.unsaved.document(Document::CollectorState);
@@ -209,7 +210,8 @@ impl Account {
         }
     }
 
-    /// Removes what has expired: keys of events absent for a week, then users gone for 90 days.
+    /// Removes what has expired: keys of events absent for a week, then users gone for 90 days. `date`
+    /// is that of the earlier clock: what is removed cannot be read again.
     fn clean_up(&mut self, date: Timestamp) {
         if self.last_cleanup.is_some_and(|last| last <= date && date < last + CLEANUP_INTERVAL) {
             return;
