@@ -436,8 +436,14 @@ impl Expected {
 
 /// Whether two keys are of one event, whose time may be shown in whole, tenths or hundredths of a second, cut off or rounded.
 fn is_same_event(one: Key, other: Key) -> bool {
-    let whole = |key: Key| key.1 - key.1.rem_euclid(SECOND);
-    one == other || one.0 == other.0 && (whole(one) == other.1 || one.1 == whole(other))
+    let shapes = |at: i64| {
+        let units = [SECOND, SECOND / 10, SECOND / 100];
+        units.into_iter().flat_map(move |unit| [at, at + unit / 2].map(|at| at.div_euclid(unit) * unit))
+    };
+    let is_same_time = |one: i64, other: i64| {
+        one.abs_diff(other) <= 1 || shapes(one).any(|at| at == other) || shapes(other).any(|at| at == one)
+    };
+    one.0 == other.0 && is_same_time(one.1, other.1)
 }
 
 /// Counts a change of level, unless one of the two levels is unknown.
