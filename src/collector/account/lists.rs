@@ -64,8 +64,12 @@ impl Account {
     /// Takes a list of users that is null for a partial one, if users were listed before. Some servers write an empty list
     /// as null, so it counts as empty once there was nothing else for ten minutes.
     fn doubt_null(&mut self, summary: &mut Summary, now: Instant) {
+        if !summary.is_null {
+            self.null_since = None;
+            return;
+        }
         let listed = self.roster.listed_after(None).count();
-        if !summary.is_null || listed == 0 {
+        if listed == 0 {
             self.null_since = None;
             return;
         }
