@@ -44,8 +44,8 @@ impl Account {
         }
     }
 
-    /// A row that does not say when the latest event was, or how many there were, says nothing new about that: neither did
-    /// the user's events change, nor did the count fall to 0.
+    /// A row that does not say when the latest event was, or how many there were, says nothing new about that. It does not
+    /// mean that the user's events changed or that the count fell to 0.
     fn keep_unsaid(&self, Row { user, tuple }: &mut Row) {
         if tuple.last_event != Timestamp::UNKNOWN && tuple.count != EventCount::UNKNOWN {
             return;
@@ -97,11 +97,11 @@ impl Account {
         };
         if whole {
             if self.ledger.start_counting(date) == CountingStart::Now {
+                self.clocks.counting_starts(now);
                 self.unsaved.document(Document::Totals);
             }
             self.unsaved.users(Table::TopUsers, self.top_users.select(summary, now));
             self.last_success.insert(Resource::Summary, local_date);
-                self.clocks.counting_starts(now);
         }
         self.apply_comparison(comparison, date);
         if let Some(date) = self.clocks.earlier().filter(|_| whole) {
