@@ -44,7 +44,7 @@ impl Account {
             self.last_success.insert(Resource::User, local_date);
         }
         let date = self.clocks.date_of(risk.date, local_date);
-        let answered = AnswerDate { date, latest: date.max(local_date) };
+        let answered = AnswerDate { date, latest: risk.date.unwrap_or(local_date).max(local_date) };
         let names = self.ledger.unknown_behaviors(request, risk, answered);
         let room = MAX_LOOKUPS.saturating_sub(self.looked_up.len());
         if names.len() <= room && names.iter().any(|name| !self.looked_up.contains(name)) {
@@ -121,7 +121,7 @@ impl Account {
         };
         let others_are_read = self.last_success.get(&Resource::User).is_some_and(|read| *read > gone);
         let failures = self.queue.get(id).map_or(0, |pending| pending.failures);
-        self.clocks.of_list().is_some_and(|date| gone + GONE_FOR_GOOD <= date)
+        self.clocks.earlier().is_some_and(|date| gone + GONE_FOR_GOOD <= date)
             && failures >= LASTING_FAILURES
             && (others_are_read || matches!(failure, FailureClass::Refused | FailureClass::Denied))
     }
