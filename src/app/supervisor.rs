@@ -209,7 +209,7 @@ impl Supervisor {
         }
         let spending = |id: &str| saved.get(id).map(|(saved, _)| saved.spending.clone());
         let groups = groups(&config, self.shared.tuning.speed);
-        let budgets = self.budgets.prepare(groups, &self.shared.clock, self.shared.state.as_ref(), spending);
+        let budgets = self.budgets.prepare(groups, &self.shared.clock, self.shared.state.as_ref(), &spending);
         let mut accounts = Vec::new();
         for account in &config.accounts {
             let budget = budgets.of(&account.id).expect("every account is in a group");
