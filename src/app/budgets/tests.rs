@@ -75,12 +75,12 @@ async fn a_credential_that_is_used_again_has_spent_what_it_spent_before_its_acco
         drop(moved.acquire(Duration::ZERO).await.unwrap());
     }
     let in_flight = moved.acquire(Duration::ZERO).await.unwrap();
-    commit(&mut budgets, vec![group("u", &["a"])]);
+    let renewed = commit(&mut budgets, vec![group("u", &["a"])]).remove(0);
     drop(in_flight);
-    moved.acquire(Duration::ZERO).await.unwrap().limited(Duration::from_secs(300));
+    renewed.acquire(Duration::ZERO).await.unwrap().limited(Duration::from_secs(300));
     let both = commit(&mut budgets, vec![group("u", &["a"]), group("t", &["b"])]);
     assert_eq!(shown(&both), [(295, true), (296, false)], "of 300 each");
-    // A block stays with the credential too, also while its accounts use another one.
+    // A block stays with the credential too, even while its accounts use another one.
     both[1].acquire(Duration::ZERO).await.unwrap().limited(Duration::from_secs(300));
     commit(&mut budgets, vec![group("u", &["a"]), group("v", &["b"])]);
     let all = commit(&mut budgets, vec![group("u", &["a"]), group("v", &["b"]), group("t", &["c"])]);
