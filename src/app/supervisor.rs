@@ -169,7 +169,8 @@ impl Supervisor {
         Ok(changes)
     }
 
-    /// Uses renewed credentials from now on. One that was read for a connection that is no longer in use may be outdated itself.
+    /// Uses renewed credentials from now on. Leaves out those that were read for a connection that has been replaced since: the
+    /// credential of the next connection may be newer.
     fn renew(&mut self, renewals: impl Iterator<Item = Renewal>) {
         let is_current = |renewal: &Renewal| {
             let polled = self.polled.get(&renewal.account).filter(|polled| polled.stage == Stage::Polling);
