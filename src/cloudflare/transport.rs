@@ -101,11 +101,13 @@ impl Transport {
 
     pub(super) fn with_credentials(&self, credentials: Credentials) -> Result<Self, SetupError> {
         let auth = Arc::new(Auth::new(credentials)?);
+        let mut budget = self.budget.clone();
         if auth.headers != self.connection.auth.headers {
-            self.budget.credential_changed();
+            budget = budget.for_next_credential();
+            budget.credential_changed();
         }
         let connection = Connection { auth, ..self.connection.clone() };
-        Ok(Self { connection, ..self.clone() })
+        Ok(Self { connection, budget, ..self.clone() })
     }
 
     pub(super) fn base(&self) -> &Url {

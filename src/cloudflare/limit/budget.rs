@@ -32,6 +32,8 @@ const LONGEST_BLOCK: Duration = Duration::from_secs(3_600);
 #[derive(Clone, Debug)]
 pub struct Budget {
     inner: Arc<Inner>,
+    /// Which of the credentials that had this budget one after the other sends the requests.
+    credential: u32,
 }
 
 #[derive(Debug)]
@@ -44,7 +46,7 @@ struct Inner {
     share: Mutex<f64>,
     clock: Clock,
     journaled: Option<Journaled>,
-    /// Counts the changes of the credential.
+    /// The credential that is in use.
     credential: AtomicU32,
 }
 
@@ -68,6 +70,16 @@ impl Spending {
     pub fn expire(&mut self, date: Timestamp) {
         self.leases.retain(|(until, _)| *until + WINDOW > date && *until <= date + WINDOW);
         self.blocked_until = self.blocked_until.filter(|until| *until > date);
+    }
+
+    /// Counts against `limit` what is not expired.
+    fn count(&self, limit: &mut RateLimit, now: Instant, date: Timestamp) {
+        for (until, requests) in &self.leases {
+            limit.spent_before(*requests, now + (*until + WINDOW).since(date), now);
+        }
+        if let Some(until) = self.blocked_until {
+            limit.block(now, until.since(date).min(LONGEST_BLOCK));
+        }
     }
 }
 
@@ -126,7 +138,7 @@ enum Taken {
 #[derive(Debug)]
 pub struct Permit {
     inner: Arc<Inner>,
-    /// [`Inner::credential`] when the permit was given.
+    /// The credential that the request is sent with.
     credential: u32,
 }
 
@@ -168,12 +180,7 @@ impl Budget {
         let (now, date) = (clock.now(), clock.date());
         let mut limit = RateLimit::new(Self::requests(share), WINDOW);
         spending.expire(date);
-        for (until, requests) in &spending.leases {
-            limit.spent_before(*requests, now + (*until + WINDOW).since(date), now);
-        }
-        if let Some(until) = spending.blocked_until.filter(|until| *until > date) {
-            limit.block(now, until.since(date).min(LONGEST_BLOCK));
-        }
+        spending.count(&mut limit, now, date);
         let lease = Mutex::new(Lease { spending, ..Lease::default() });
         Self::with(
             limit,
@@ -194,7 +201,7 @@ impl Budget {
             journaled,
             credential: AtomicU32::new(0),
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), credential: 0 }
     }
 
     /// Waits until a request may be sent, first come, first served.
@@ -219,10 +226,7 @@ impl Budget {
                         continue;
                     }
                     inner.limit().begin(now);
-                    return Ok(Permit {
-                        credential: inner.credential.load(Ordering::Relaxed),
-                        inner: Arc::clone(inner),
-                    });
+                    return Ok(Permit { credential: self.credential, inner: Arc::clone(inner) });
                 }
                 Admission::At(moment) if moment > deadline => return Err(moment),
                 Admission::At(moment) => tokio::select! {
@@ -234,10 +238,15 @@ impl Budget {
         }
     }
 
-    /// Ends a block, because it belongs to a credential that is no longer used. The requests so far still count: the new
-    /// credential may belong to the same user.
+    /// The same budget for the next credential, which is in use as soon as [`Budget::credential_changed`] is called on it.
+    pub fn for_next_credential(&self) -> Self {
+        Self { credential: self.credential + 1, ..self.clone() }
+    }
+
+    /// Ends a block, because it belongs to a credential that is no longer used, and ignores the errors of requests that are
+    /// still sent with that one. The requests so far still count: the new credential may belong to the same user.
     pub fn credential_changed(&self) {
-        self.inner.credential.fetch_add(1, Ordering::Relaxed);
+        self.inner.credential.store(self.credential, Ordering::Relaxed);
         self.inner.limit().unblock();
         if let Some(journaled) = &self.inner.journaled {
             journaled.write(|spending| spending.blocked_until = None);
@@ -253,15 +262,14 @@ impl Budget {
         inner.unblocked.notify_waiters();
     }
 
-    /// Counts these requests too: those of another credential, whose accounts use this one now. The journal gets them with its
-    /// next write.
-    pub fn add(&self, mut sent: Vec<(Timestamp, u32)>) {
+    /// Counts this too: what was spent elsewhere by a credential, or by accounts, that use this budget now. The journal gets it
+    /// with its next write.
+    pub fn add(&self, mut spent: Spending) {
         let (now, date) = (self.inner.clock.now(), self.inner.clock.date());
-        for (at, requests) in &sent {
-            self.inner.limit().spent_before(*requests, now + (*at + WINDOW).since(date), now);
-        }
+        spent.expire(date);
+        spent.count(&mut self.inner.limit(), now, date);
         if let Some(journaled) = &self.inner.journaled {
-            journaled.lease().spending.leases.append(&mut sent);
+            journaled.lease().spending.add(spent);
         }
     }
 
@@ -484,11 +492,16 @@ mod tests {
         let waiting = budget.clone();
         let waiting = tokio::spawn(async move { waiting.acquire(Duration::from_secs(3_600)).await.is_ok() });
         tokio::task::yield_now().await;
-        budget.credential_changed();
+        let next = budget.for_next_credential();
+        next.credential_changed();
         assert!(waiting.await.unwrap(), "a request that waited for the end of the block is sent at once");
         assert_eq!((budget.status().blocked_until, last.lock().unwrap().blocked_until), (None, None));
         late.limited(Duration::from_secs(300));
-        assert_eq!(budget.status().blocked_until, None, "an error for the earlier credential");
+        let even_later = budget.acquire(Duration::ZERO).await.unwrap();
+        even_later.limited(Duration::from_secs(300));
+        assert_eq!(budget.status().blocked_until, None, "errors for the earlier credential");
+        next.acquire(Duration::ZERO).await.unwrap().limited(Duration::from_secs(300));
+        assert!(budget.status().blocked_until.is_some());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -94,16 +94,13 @@ impl Poller {
     fn connect(&mut self, connection: Connection) {
         let Parts { account, telemetry, clock, .. } = &self.parts;
         let before = std::mem::replace(&mut self.connection, connection);
-        let Connection { credential, source, budget, .. } = &self.connection;
+        let Connection { credential, source, .. } = &self.connection;
         if source.file() != before.source.file() {
             self.credential_watch = CredentialWatch::default();
             telemetry.incident_over(&account.name().id, IncidentSource::CredentialFile, clock.date());
         }
         self.held_until = None;
         if *credential != before.credential {
-            if budget.is_same(&before.budget) {
-                budget.credential_changed();
-            }
             self.credentials_changed();
         }
     }
