@@ -66,12 +66,17 @@ impl Account {
         }
         let admission = |purpose| self.schedule.user_admission(purpose, now);
         let (change, audit) = (admission(Purpose::Change), admission(Purpose::Audit));
-        if self.refusals.scope() == Scope::AllUsers {
+        if self.only_tests_users() {
             return if change == Admission::Now { self.next_test(now) } else { None };
         }
         let pending = if change == Admission::Now { self.queue.next(now) } else { None };
         let pending = pending.and_then(|id| self.read_pending(id, now));
         pending.or_else(|| if audit == Admission::Now { self.next_audited(now) } else { None })
+    }
+
+    /// Whether several users in a row were refused, so that requests for users' events only test whether that is over.
+    pub fn only_tests_users(&self) -> bool {
+        self.refusals.scope() == Scope::AllUsers
     }
 
     /// When the next request is due, if none is due now.

@@ -137,7 +137,7 @@ impl Account {
 
     /// Whether all users are refused: several in a row, and no other one that was read before is left to test that.
     pub fn users_are_refused(&self) -> bool {
-        self.refusals.scope() == Scope::AllUsers && self.readable_user().is_none()
+        self.only_tests_users() && self.readable_user().is_none()
     }
 
     /// The request with what is known of the user now: the list of users may have been read during the request.

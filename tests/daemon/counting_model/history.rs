@@ -327,10 +327,10 @@ impl History {
                 assert!(expected.may_ask_for_users(), "a user's events were read before the behaviors");
                 let user = request.user.id.as_u128();
                 let earlier = read.get(&user).copied();
-                // While all users are refused, the test whether that is over may be any user.
+                // A test may be any user.
                 assert!(
                     request.reason != FetchReason::Audit
-                        || account.users_are_refused()
+                        || account.only_tests_users()
                         || earlier.is_none_or(|read| now.since(read) >= self.settings.intervals.audit),
                     "user {user} was audited too early"
                 );
