@@ -227,10 +227,12 @@ impl Transport {
             let response = self.connection.send(request).await?;
             self.connection.receive(request, response, sink, permit).await
         };
-        match tokio::time::timeout(deadline.left, exchange).await {
+        let OperationLimits { request_timeout, .. } = self.limits.of(request.operation.resource());
+        match tokio::time::timeout(deadline.left.min(request_timeout), exchange).await {
             Ok(result) => result,
             Err(_) => {
-                let reason = format!("the response was not complete within {:?}", deadline.total);
+                let limit = if request_timeout < deadline.left { request_timeout } else { deadline.total };
+                let reason = format!("the response was not complete within {limit:?}");
                 Err(FailedAttempt::new(request, Kind::Timeout, reason, Retry::No))
             }
         }
