@@ -206,7 +206,7 @@ impl Budgets {
                     budget.set_share(group.share);
                 }
                 if known.group.credential != group.credential {
-                    self.leave(known.group.credential, known.budget, &budget);
+                    self.leave(known.group.credential, &known.budget, &budget);
                     budget.credential_changed();
                 }
                 budget.add(more);
@@ -215,7 +215,7 @@ impl Budgets {
                 let Some(other) = before.get_mut(other).and_then(Option::take) else { continue };
                 budget.add(Spending { blocked_until: None, ..other.budget.spending() });
                 left.insert(other.journal_account.get());
-                self.leave(other.group.credential, other.budget, &budget);
+                self.leave(other.group.credential, &other.budget, &budget);
                 is_changed = true;
             }
             if !group.accounts.contains(&from) {
@@ -251,8 +251,8 @@ impl Budgets {
     }
 
     /// Remembers what a credential spent with `budget`, which goes on without it or is added to another one: `counted_in`.
-    fn leave(&mut self, credential: Credentials, budget: Budget, counted_in: &Budget) {
-        for left in self.left.iter_mut().filter(|left| left.counted_in.is_same(&budget)) {
+    fn leave(&mut self, credential: Credentials, budget: &Budget, counted_in: &Budget) {
+        for left in self.left.iter_mut().filter(|left| left.counted_in.is_same(budget)) {
             left.counted_in = counted_in.clone();
         }
         self.left.push(Left { credential, spending: budget.spending(), counted_in: counted_in.clone() });
