@@ -130,11 +130,13 @@ impl<E: Element> Accumulator<E> {
         self.text_bytes + self.identities.as_ref().map_or(0, Identities::excess_bytes)
     }
 
-    /// Why there may be more elements after `page`, which was requested with the size `asked`.
+    /// Why there may be more elements after `page`, which was requested with the size `asked`. Another answer counts
+    /// `expected` elements.
     pub(super) fn continuation_hint(
         &self,
         page: u32,
         asked: Option<u32>,
+        expected: u64,
         facts: Facts,
     ) -> Option<ContinuationHint> {
         let progress = Progress {
@@ -146,6 +148,7 @@ impl<E: Element> Accumulator<E> {
             last_page: self.last_page,
             largest_page: self.largest_page,
             promised: self.promised,
+            expected,
             facts,
         };
         progress.hint()
