@@ -43,8 +43,8 @@ pub(super) struct Reloader {
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     /// Its files cannot be read in time.
-    #[error("{0}")]
-    Slow(String),
+    #[error("{files}: {problem}")]
+    Slow { files: String, problem: String },
     /// It is invalid.
     #[error(transparent)]
     Invalid(#[from] config::Error),
@@ -157,9 +157,10 @@ impl Reloader {
     }
 
     async fn try_reload(&mut self) -> Result<Vec<Change>, Failure> {
-        self.reads.discard_earlier().await.map_err(Failure::Slow)?;
         let source = self.source.clone();
-        let config = Arc::new(self.reads.read(move || source.load()).await.map_err(Failure::Slow)??);
+        let slow = |problem: String| Failure::Slow { files: self.source.files(), problem };
+        self.reads.discard_earlier().await.map_err(slow)?;
+        let config = Arc::new(self.reads.read(move || source.load()).await.map_err(slow)??);
         let (answer, answered) = oneshot::channel();
         let apply = Apply { config: Arc::clone(&config), answer };
         self.applies.send(apply).await.map_err(|_| Failure::Stopping)?;
