@@ -56,6 +56,7 @@ use declared::{Declared, Naming};
 use reading::Reading;
 use secret_files::Secrets;
 use sources::Layers;
+use yaml::Accepted;
 
 /// The exposition is encoded at most once a second, so reading more often shows nothing new. A day without reading is no
 /// longer monitoring.
@@ -261,13 +262,18 @@ impl Config {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Outlined<Self> {
         let source = ConfigSource::new(flags.clone(), environment);
-        source.read_within(LOAD_WAIT, Self::read).unwrap_or_else(Outlined::unreadable)
+        let read = |flags: &Flags, environment| Self::read(flags, environment, Accepted::Any);
+        source.read_within(LOAD_WAIT, read).unwrap_or_else(Outlined::unreadable)
     }
 
-    /// The same without a limit of time.
-    fn read(flags: &Flags, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Outlined<Self> {
+    /// The same without a limit of time, from one of the `accepted` files.
+    fn read(
+        flags: &Flags,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        accepted: Accepted,
+    ) -> Outlined<Self> {
         let mut mistakes = Mistakes::default();
-        let layers = Layers::load(flags, environment, &mut mistakes);
+        let layers = Layers::load(flags, environment, accepted, &mut mistakes);
         let outline = layers.as_ref().map(Outline::of).unwrap_or_default();
         let config = layers.map(|layers| {
             let Declared { local, base_url, limit, naming, shard, accounts, credentials, mut warnings } =
@@ -369,7 +375,7 @@ impl Local {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Error> {
         let mut mistakes = Mistakes::default();
-        let layers = Layers::load(flags, environment, &mut mistakes);
+        let layers = Layers::load(flags, environment, Accepted::Any, &mut mistakes);
         let local = mistakes.note(layers).and_then(|layers| Self::from_layers(&layers, &mut mistakes));
         mistakes.finish(local)
     }

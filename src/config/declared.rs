@@ -11,7 +11,7 @@ use super::accounts::{self, Loaded};
 use super::error::{Error, Mistakes};
 use super::secret_files::{self, Secrets};
 use super::sources::{Layers, Setting};
-use super::yaml::Document;
+use super::yaml::{Accepted, Document};
 use super::{Account, Config, ConfigSource, Flags, IdentityPolicy, LOAD_WAIT, Local};
 use super::{MOST_USERS, Shard, keys, parse};
 use crate::cloudflare::Credentials;
@@ -187,7 +187,7 @@ impl Config {
 impl Offline {
     fn read(flags: &Flags, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Outlined<Self> {
         let mut mistakes = Mistakes::default();
-        let layers = Layers::load(flags, environment, &mut mistakes);
+        let layers = Layers::load(flags, environment, Accepted::Any, &mut mistakes);
         let outline = layers.as_ref().map(Outline::of).unwrap_or_default();
         let offline = mistakes.note(layers).and_then(|layers| {
             let Declared { local, naming, accounts, warnings, .. } =

@@ -11,6 +11,7 @@ use super::canonical;
 use super::error::Error;
 use super::keys::{self, Change, Key};
 use super::sources::Layers;
+use super::yaml::Accepted;
 use super::{Config, Flags, IdentityPolicy};
 
 /// Where a configuration is read from: the flags, the environment, and the files that they name.
@@ -26,12 +27,13 @@ impl ConfigSource {
         Self { flags, environment: environment.into_iter().collect() }
     }
 
-    /// Reads the configuration as its files are now. This may block.
+    /// Reads the configuration as its files are now. This may block, but not on a pipe: its reader would wait even after the pipe
+    /// was replaced by a file.
     ///
     /// # Errors
     /// The configuration is invalid; the error lists all mistakes.
     pub(crate) fn load(&self) -> Result<Config, Error> {
-        Config::read(&self.flags, self.environment.iter().cloned()).result
+        Config::read(&self.flags, self.environment.iter().cloned(), Accepted::Regular).result
     }
 
     /// What `read` makes of the flags and the environment. Without a limit, a pipe to which nobody writes, or a file system that

@@ -1,6 +1,6 @@
 //! What asks for a reload: a signal, a request, and a file that has changed.
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
@@ -183,36 +183,35 @@ fn reloads_do_not_delay_a_stop_and_are_answered() {
 }
 
 #[test]
-fn a_configuration_that_cannot_be_read_in_time_is_named_at_the_start_and_at_a_reload() {
+fn a_pipe_in_place_of_the_configuration_stops_neither_a_start_nor_the_next_reload() {
     let (world, home) = (World::start(), Home::empty());
     let mut exporter = start(&world, &home, &[Listed::new(0, "first", "t0")], FAST);
-    let (config, pipe) = (home.config(), home.path().join("pipe"));
+    exporter.until("counting", up("first"));
+    let config = home.config();
     let good = fs::read_to_string(&config).expect("a configuration");
     fs::remove_file(&config).expect("it is there");
     assert!(Command::new("mkfifo").arg(&config).status().expect("mkfifo runs").success());
+    let refused =
+        format!("cannot read the configuration file {}: it is not a regular file", config.display());
+    assert_eq!(exporter.reload(), (500, refused));
     let told = format!(
         "configuration {}, or a file that it names: the file cannot be read within 10 s",
         config.display()
     );
+    let commands: [&[&str]; 4] = [&["serve"], &["check"], &["check", "--offline"], &["healthcheck"]];
     std::thread::scope(|scope| {
-        let commands: [&[&str]; 4] = [&["serve"], &["check"], &["check", "--offline"], &["healthcheck"]];
-        let ended = commands.map(|arguments| {
+        for ended in commands.map(|arguments| {
             let mut command = program();
             command.args(arguments).arg("--config.file").arg(&config);
-            (arguments, scope.spawn(move || command.output().expect("the program runs")))
-        });
-        assert_eq!(exporter.reload(), (500, told.clone()));
-        for (arguments, ended) in ended {
-            let output = ended.join().expect("it has ended");
+            scope.spawn(move || (arguments, command.output().expect("the program runs")))
+        }) {
+            let (arguments, output) = ended.join().expect("it has ended");
             let printed = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
             assert_eq!(output.status.code(), Some(2), "{arguments:?}: {printed}");
             assert!(printed.contains(&told), "{arguments:?}: {printed}");
         }
     });
-    fs::rename(&config, &pipe).expect("the same folder");
     home.configure(&good);
-    // Ends the read that still waits for a writer.
-    drop(File::options().write(true).open(&pipe).expect("somebody reads it"));
     assert_eq!(exporter.reload(), (200, "nothing changed".to_owned()));
 }
 
