@@ -150,6 +150,39 @@ async fn a_credential_that_comes_back_to_its_budget_is_counted_once_and_as_block
     assert_eq!(shown(&back), [(296, true)]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_join_and_part_again_and_again_count_each_request_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = state(folder.path(), &["a", "b"]);
+    let mut budgets = Budgets::default();
+    let mut assign = |groups: Vec<Group>| {
+        let prepared = budgets.prepare(groups, &Clock::system(), Some(&state), &|_| None);
+        let used: Vec<_> = prepared.0.iter().map(|prepared| prepared.budget.clone()).collect();
+        budgets.commit(prepared, &Clock::system(), Some(&state));
+        used
+    };
+    let (mut apart_sent, mut together_sent) = (0, 0);
+    for round in 1..=20 {
+        let apart = assign(vec![group("t", &["a"]), group("u", &["b"])]);
+        spend(&apart[0], 2).await;
+        spend(&apart[1], 1).await;
+        // One of u is in flight while the accounts join, and ends then.
+        let in_flight = apart[1].acquire(Duration::ZERO).await.unwrap();
+        apart_sent += 4;
+        let shared = assign(vec![group("t", &["a", "b"])]).remove(0);
+        drop(in_flight);
+        spend(&shared, 1).await;
+        together_sent += 1;
+        let sent = apart_sent + together_sent;
+        assert_eq!(shared.status().remaining, 300 - sent, "round {round}: t");
+        let rows = spent(&state, "a");
+        assert!((sent..=sent + 30).contains(&rows) && spent(&state, "b") == 0, "round {round}: {rows} saved");
+    }
+    // u has spent what it spent while it had a budget of its own.
+    let apart = assign(vec![group("t", &["a"]), group("u", &["b"])]);
+    assert_eq!(shown(&apart), [(300 - 100, false), (300 - 40, false)]);
+}
+
 /// A state file with these accounts.
 fn state(folder: &std::path::Path, accounts: &[&str]) -> State {
     let settings = Settings { path: folder.join("state.redb"), cache_bytes: 1 << 20 };
