@@ -15,9 +15,9 @@ const FEWEST: u64 = 100;
 /// The reloads of a round, which ends with the configuration that it began with.
 const RELOADS_OF_A_ROUND: u64 = 4;
 
-/// How much one reload may add on average. The configuration of six accounts alone takes about that much, and what belongs to an
-/// account that is polled takes several times as much.
-const BYTES_OF_A_RELOAD: u64 = 10_000;
+/// How much one reload may add on average. Requests count for five minutes, which takes 7 kB for each of a hundred reloads in a
+/// minute, and 1 kB for each of eight hundred. What belongs to an account that is polled takes several times this limit.
+const BYTES_OF_A_RELOAD: u64 = 20_000;
 
 /// Private memory of the process in bytes, without what it has mapped from files.
 fn resident(exporter: &Exporter) -> u64 {
