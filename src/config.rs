@@ -35,7 +35,7 @@ use tracing_subscriber::filter::Targets;
 
 pub(crate) use accounts::DEFAULT_SHARE;
 pub(crate) use background::{BackgroundRead, read_within};
-pub(crate) use declared::{Offline, Outline};
+pub(crate) use declared::{Offline, Outline, Outlined};
 pub use error::Error;
 pub(crate) use error::{Mistake, Mistakes, shown_key};
 pub(crate) use files::Files;
@@ -56,6 +56,7 @@ use declared::{Declared, Naming};
 use reading::Reading;
 use secret_files::Secrets;
 use sources::Layers;
+use yaml::Accepted;
 
 /// The exposition is encoded at most once a second, so reading more often shows nothing new. A day without reading is no
 /// longer monitoring.
@@ -64,6 +65,9 @@ pub(crate) const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=D
 /// An audit reads users one by one, which takes hours.
 pub(crate) const AUDIT_INTERVAL: RangeInclusive<Duration> =
     Duration::from_secs(60)..=Duration::from_secs(30 * 86_400);
+
+/// How long a command waits for the files when it starts. A network file system may have to be mounted first.
+pub(crate) const LOAD_WAIT: Duration = Duration::from_secs(10);
 
 /// The highest `users.limit`: it already gives half a million series, so a higher number is a mistake.
 const MOST_USERS: usize = 100_000;
@@ -244,13 +248,34 @@ impl Config {
     /// files with secrets.
     ///
     /// # Errors
-    /// The configuration is invalid; the error lists all mistakes.
+    /// The configuration is invalid; the error lists all mistakes. Or its files cannot be read in time.
     pub fn load(
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Error> {
+        Self::load_outlined(flags, environment).result
+    }
+
+    /// The same, with what is known although there may be mistakes.
+    pub(crate) fn load_outlined(
+        flags: &Flags,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Outlined<Self> {
+        let source = ConfigSource::new(flags.clone(), environment);
+        let read = |flags: &Flags, environment| Self::read(flags, environment, Accepted::Any);
+        source.read_within(LOAD_WAIT, read).unwrap_or_else(Outlined::unreadable)
+    }
+
+    /// The same without a limit of time, from one of the `accepted` files.
+    fn read(
+        flags: &Flags,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        accepted: Accepted,
+    ) -> Outlined<Self> {
         let mut mistakes = Mistakes::default();
-        let config = Layers::load(flags, environment, &mut mistakes).map(|layers| {
+        let layers = Layers::load(flags, environment, accepted, &mut mistakes);
+        let outline = layers.as_ref().map(Outline::of).unwrap_or_default();
+        let config = layers.map(|layers| {
             let Declared { local, base_url, limit, naming, shard, accounts, credentials, mut warnings } =
                 Declared::from_layers(&layers, Secrets::Read, &mut mistakes);
             let mut files = layers.files.clone();
@@ -275,7 +300,7 @@ impl Config {
             })
         });
         let config = mistakes.note(config).flatten();
-        mistakes.finish(config)
+        Outlined { result: mistakes.finish(config), outline }
     }
 
     /// The account with this alias or id; without a name, the only account.
@@ -337,13 +362,20 @@ impl Local {
     /// The same as [`Config::load`], without the accounts.
     ///
     /// # Errors
-    /// All mistakes that do not concern accounts.
+    /// All mistakes that do not concern accounts. Or the configuration file cannot be read in time.
     pub fn load(
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Error> {
+        ConfigSource::new(flags.clone(), environment).read_within(LOAD_WAIT, Self::read)?
+    }
+
+    fn read(
+        flags: &Flags,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, Error> {
         let mut mistakes = Mistakes::default();
-        let layers = Layers::load(flags, environment, &mut mistakes);
+        let layers = Layers::load(flags, environment, Accepted::Any, &mut mistakes);
         let local = mistakes.note(layers).and_then(|layers| Self::from_layers(&layers, &mut mistakes));
         mistakes.finish(local)
     }

@@ -27,7 +27,7 @@ use hyper::{Response, StatusCode};
 use rustls::pki_types::CertificateDer;
 
 use crate::clock::{Clock, Timestamp};
-use crate::config;
+use crate::config::{self, LOAD_WAIT};
 use crate::http::session::Session;
 use crate::http::tls::{Configured, Unconfigured};
 use crate::http::{self, Abort, Body, Caller, Security, Warning};
@@ -39,10 +39,7 @@ pub(crate) use policy::Protection;
 use rate::{Admission, Bucket};
 use source::{Source, View};
 pub(crate) use summary::Summary;
-use turns::Full;
-
-/// How long a command waits for the files when it starts. A network file system may have to be mounted first.
-const LOAD_WAIT: Duration = Duration::from_secs(10);
+use turns::NoTurn;
 
 /// A web configuration that can be used.
 #[derive(Debug)]
@@ -76,13 +73,15 @@ impl Checked {
         }
     }
 
-    /// Judges the web configuration at `path` without the files that it names, and returns its warnings.
+    /// Judges the web configuration at `path` without the files that it names, and returns its warnings; `None` if it is not on
+    /// this machine.
     ///
     /// # Errors
     /// As [`Checked::load`].
-    pub(crate) fn without_files(path: &Path) -> Result<Vec<String>, config::Error> {
-        let bytes = read_within(path, LOAD_WAIT, config::yaml::read_regular_bytes)?;
-        WebFile::parse(path, &config::yaml::text(path, bytes)?).map(|file| file.warnings)
+    pub(crate) fn without_files(path: &Path) -> Result<Option<Vec<String>>, config::Error> {
+        let read = |path: &Path| path.exists().then(|| config::yaml::read_regular_bytes(path));
+        let Some(bytes) = read_within(path, LOAD_WAIT, read)? else { return Ok(None) };
+        WebFile::parse(path, &config::yaml::text(path, bytes)?).map(|file| Some(file.warnings))
     }
 
     /// What is on, without a secret, and what is weak on the date `now`.
@@ -191,6 +190,12 @@ impl Web {
         }
     }
 
+    /// The server stops: the logins that wait for a comparison of their password are refused, or they would keep the connections
+    /// open for the whole drain. Those that were right before are still admitted.
+    pub(crate) fn stopping(&self) {
+        self.inner.passwords.close();
+    }
+
     /// Answers a request with `answer`, if the web configuration admits it. The order is that of exporter-toolkit: the
     /// file, the rate limit, the headers, the password. The rate limit comes before the password, or guessing passwords
     /// would be a way to use up the processor.
@@ -229,9 +234,12 @@ impl Web {
         let mut response = match inner.authenticate(&file, headers, caller).await {
             Ok(Verdict::Right) => answer.await,
             Ok(Verdict::Wrong) => inner.refuse(Rejection::Auth),
-            Err(Full) => {
+            Err(NoTurn::Full) => {
                 inner.warn_of_logins(caller);
                 inner.refuse(Rejection::AuthLimit)
+            }
+            Err(NoTurn::Closed) => {
+                http::plain_text(StatusCode::SERVICE_UNAVAILABLE, "the exporter is stopping\n")
             }
         };
         for (name, value) in &file.headers {
@@ -287,7 +295,7 @@ impl Inner {
         file: &WebFile,
         headers: &HeaderMap,
         caller: &Caller,
-    ) -> Result<Verdict, Full> {
+    ) -> Result<Verdict, NoTurn> {
         if file.users.is_empty() {
             return Ok(Verdict::Right);
         }

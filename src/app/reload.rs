@@ -43,8 +43,8 @@ pub(super) struct Reloader {
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     /// Its files cannot be read in time.
-    #[error("{0}")]
-    Slow(String),
+    #[error("{files}: {problem}")]
+    Slow { files: String, problem: String },
     /// It is invalid.
     #[error(transparent)]
     Invalid(#[from] config::Error),
@@ -157,9 +157,10 @@ impl Reloader {
     }
 
     async fn try_reload(&mut self) -> Result<Vec<Change>, Failure> {
-        self.reads.discard_earlier().await.map_err(Failure::Slow)?;
         let source = self.source.clone();
-        let config = Arc::new(self.reads.read(move || source.load()).await.map_err(Failure::Slow)??);
+        let slow = |problem: String| Failure::Slow { files: self.source.files(), problem };
+        self.reads.discard_earlier().await.map_err(slow)?;
+        let config = Arc::new(self.reads.read(move || source.load()).await.map_err(slow)??);
         let (answer, answered) = oneshot::channel();
         let apply = Apply { config: Arc::clone(&config), answer };
         self.applies.send(apply).await.map_err(|_| Failure::Stopping)?;
@@ -170,5 +171,42 @@ impl Reloader {
         }
         self.config = config;
         Ok(changes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+    use crate::config::Flags;
+
+    #[tokio::test]
+    async fn a_reload_whose_files_hang_fails_with_the_name_of_the_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("zt.yaml");
+        let account = "accounts: [{ id: 0123456789abcdef0123456789abcdef, token: one }]";
+        std::fs::write(&path, account).unwrap();
+        let flags = Flags { config_file: Some(path.clone()), ..Flags::default() };
+        let source = ConfigSource::new(flags, []);
+        let config = Arc::new(source.load().unwrap());
+        let (applies, _applied) = mpsc::channel(1);
+        let clock = Clock::system();
+        let telemetry = Telemetry::new(clock.clone());
+        let mut reloader = Reloader::new(source, config, applies, Exposure::Open, telemetry, clock);
+        reloader.reads = BackgroundRead::new("test", Duration::ZERO);
+        let (release, held) = sync_channel::<()>(0);
+        let hangs = move || {
+            held.recv().expect("the test lets go");
+            Err(config::Error::new("late"))
+        };
+        assert!(reloader.reads.read(hangs).await.is_err());
+        for _ in 0..2 {
+            let told = reloader.reload(Trigger::Request).await.unwrap_err();
+            let path = path.display();
+            let wanted = "or a file that it names: the file cannot be read within 0 s";
+            assert_eq!(&*told, format!("configuration {path}, {wanted}"));
+        }
+        release.send(()).unwrap();
     }
 }

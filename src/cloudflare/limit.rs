@@ -3,5 +3,7 @@
 mod budget;
 mod rate_limit;
 
-pub use budget::{Budget, BudgetStatus, Journal, Permit, Spending};
-pub use rate_limit::{Admission, Held, HeldReason, QUOTA, RateLimit, ServerLimit, WINDOW};
+pub use budget::{Budget, BudgetStatus, Journal, Permit, Spending, Spent};
+pub use rate_limit::{
+    Admission, Counted, Held, HeldReason, QUOTA, RateLimit, RequestId, ServerLimit, WINDOW,
+};

@@ -257,8 +257,8 @@ impl Schedule {
             Purpose::Audit => &mut self.audits,
         };
         for _ in 0..pages.max(1) {
-            limit.begin(now);
-            limit.end(now);
+            let request = limit.begin(now);
+            limit.end(request, now);
         }
     }
 

@@ -20,7 +20,7 @@ use crate::app::logging::Colour;
 use crate::clock::Clock;
 use crate::cloudflare::limit::Budget;
 use crate::cloudflare::{Limits, OperationLimits, Options};
-use crate::config::{Account, Config, FileFlags, Flags, Mistakes, find_account};
+use crate::config::{Account, Config, FileFlags, Flags, Mistakes, Outlined, find_account};
 use crate::model::Resource;
 use crate::web::Checked;
 pub use report::Report;
@@ -71,10 +71,11 @@ impl Check {
 
     fn online(&self) -> Result<Report, Failure> {
         let mut mistakes = Mistakes::default();
-        let config = mistakes.note(Config::load(&self.flags(), std::env::vars_os()));
+        let Outlined { result, outline } = Config::load_outlined(&self.flags(), std::env::vars_os());
+        let config = mistakes.note(result);
         if config.is_none() {
             // With the configuration, these are judged by their use below.
-            local::beside(&Config::outline(&self.flags(), std::env::vars_os()), &mut mistakes);
+            local::beside(&outline, &mut mistakes);
         }
         let mut config = match mistakes.finish(config) {
             Ok(config) => config,
@@ -97,8 +98,9 @@ impl Check {
     fn offline(&self) -> Result<Report, Failure> {
         let flags = Flags::from(&self.file);
         let mut mistakes = Mistakes::default();
-        let offline = mistakes.note(Config::check_offline(&flags, std::env::vars_os()));
-        let beside = local::beside(&Config::outline(&flags, std::env::vars_os()), &mut mistakes);
+        let Outlined { result, outline } = Config::check_offline(&flags, std::env::vars_os());
+        let offline = mistakes.note(result);
+        let beside = local::beside(&outline, &mut mistakes);
         let mut offline = match mistakes.finish(offline) {
             Ok(offline) => offline,
             Err(mistakes) => return Ok(Report::of_mistakes(Mode::Offline, mistakes)),

@@ -27,6 +27,15 @@ pub(crate) struct Document {
     pub(crate) root: Node,
 }
 
+/// Which files are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accepted {
+    /// Any: somebody may give a configuration through a pipe.
+    Any,
+    /// Only regular ones: a read of another one may not end.
+    Regular,
+}
+
 /// A value and the line on which it starts.
 pub(crate) struct Node {
     /// The line, counted from 1.
@@ -59,9 +68,13 @@ impl Document {
     /// the second is added to `mistakes`.
     ///
     /// # Errors
-    /// The file cannot be read, is too long, or is not supported YAML.
-    pub(crate) fn read(path: &Path, mistakes: &mut Mistakes) -> Result<Self, Error> {
-        Self::parse(&path.display().to_string(), &read_text(path)?, mistakes)
+    /// The file cannot be read, is not one of the `accepted` ones, is too long, or is not supported YAML.
+    pub(crate) fn read(path: &Path, accepted: Accepted, mistakes: &mut Mistakes) -> Result<Self, Error> {
+        let bytes = match accepted {
+            Accepted::Any => read_bytes(path),
+            Accepted::Regular => read_regular_bytes(path),
+        };
+        Self::parse(&path.display().to_string(), &text(path, bytes)?, mistakes)
     }
 
     /// Parses `text`, the content of the file at `path`, as [`Document::read`] does.
@@ -88,14 +101,6 @@ impl Document {
     pub(crate) fn path(&self) -> &str {
         &self.path
     }
-}
-
-/// Reads the text of the configuration file at `path`.
-///
-/// # Errors
-/// The file cannot be read, is too long, or is not UTF-8 text.
-pub(crate) fn read_text(path: &Path) -> Result<String, Error> {
-    text(path, read_bytes(path))
 }
 
 /// Reads the configuration file at `path`, at most one byte more than it may have.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::clock::{Clock, Instant, Timestamp};
-use crate::cloudflare::limit::{Admission, Held, QUOTA, RateLimit, ServerLimit, WINDOW};
+use crate::cloudflare::limit::{Admission, Counted, Held, QUOTA, RateLimit, RequestId, ServerLimit, WINDOW};
 
 /// How long a lease is valid. When it ends, or at the next start, all of its requests count as sent.
 const LEASE: Duration = Duration::from_secs(30);
@@ -50,7 +50,7 @@ struct Inner {
     credential: AtomicU32,
 }
 
-/// Requests that still count against a budget, and the end of a block.
+/// Requests that still count against a budget, and the end of a block, as they survive a restart.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Spending {
     /// How many requests were sent, each with the latest time at which they were sent.
@@ -80,6 +80,23 @@ impl Spending {
         if let Some(until) = self.blocked_until {
             limit.block(now, until.since(date).min(LONGEST_BLOCK));
         }
+    }
+}
+
+/// Requests of this process that still count against a budget, and the end of a block. Other budgets may count the same requests.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Spent {
+    /// The requests.
+    pub requests: Vec<Counted>,
+    /// The end of a block by Cloudflare.
+    pub blocked_until: Option<Instant>,
+}
+
+impl Spent {
+    /// Removes what no longer counts.
+    pub fn expire(&mut self, now: Instant) {
+        self.requests.retain(|request| request.free_at > now);
+        self.blocked_until = self.blocked_until.filter(|until| *until > now);
     }
 }
 
@@ -138,6 +155,7 @@ enum Taken {
 #[derive(Debug)]
 pub struct Permit {
     inner: Arc<Inner>,
+    id: RequestId,
     /// The credential that the request is sent with.
     credential: u32,
 }
@@ -225,8 +243,8 @@ impl Budget {
                     if inner.limit().admission(now) != Admission::Now {
                         continue;
                     }
-                    inner.limit().begin(now);
-                    return Ok(Permit { credential: self.credential, inner: Arc::clone(inner) });
+                    let id = inner.limit().begin(now);
+                    return Ok(Permit { inner: Arc::clone(inner), id, credential: self.credential });
                 }
                 Admission::At(moment) if moment > deadline => return Err(moment),
                 Admission::At(moment) => tokio::select! {
@@ -262,14 +280,33 @@ impl Budget {
         inner.unblocked.notify_waiters();
     }
 
-    /// Counts this too: what was spent elsewhere by a credential, or by accounts, that use this budget now. The journal gets it
-    /// with its next write.
+    /// Counts this too: what an earlier process spent for accounts that use this budget now. The journal gets it with its next
+    /// write.
     pub fn add(&self, mut spent: Spending) {
         let (now, date) = (self.inner.clock.now(), self.inner.clock.date());
         spent.expire(date);
         spent.count(&mut self.inner.limit(), now, date);
         if let Some(journaled) = &self.inner.journaled {
             journaled.lease().spending.add(spent);
+        }
+    }
+
+    /// Counts this too, if it does not count yet: what was spent elsewhere by a credential, or by accounts, that use this budget
+    /// now. The journal gets it with its next write.
+    pub fn merge(&self, Spent { requests, blocked_until }: Spent) {
+        let (now, date) = (self.inner.clock.now(), self.inner.clock.date());
+        let blocked_until = blocked_until.filter(|until| *until > now);
+        let added = {
+            let mut limit = self.inner.limit();
+            if let Some(until) = blocked_until {
+                limit.block(now, until.since(now));
+            }
+            limit.count(requests, now)
+        };
+        if let Some(journaled) = &self.inner.journaled {
+            let leases = added.into_iter().map(|request| (date + request.free_at.since(now) - WINDOW, 1));
+            let blocked_until = blocked_until.map(|until| date + until.since(now));
+            journaled.lease().spending.add(Spending { leases: leases.collect(), blocked_until });
         }
     }
 
@@ -281,11 +318,9 @@ impl Budget {
     }
 
     /// What counts against the budget now. Requests in flight count as sent now.
-    pub fn spending(&self) -> Spending {
-        let (limit, now, date) = (self.inner.limit(), self.inner.clock.now(), self.inner.clock.date());
-        let sent = limit.counts_until(now).map(|free_at| (date + free_at.since(now) - WINDOW, 1));
-        let blocked_until = limit.blocked_until(now).map(|until| date + until.since(now));
-        Spending { leases: sent.collect(), blocked_until }
+    pub fn spent(&self) -> Spent {
+        let (limit, now) = (self.inner.limit(), self.inner.clock.now());
+        Spent { requests: limit.counting(now).collect(), blocked_until: limit.blocked_until(now) }
     }
 
     /// Whether nothing counts against the budget, so that a new budget would allow the same requests.
@@ -353,7 +388,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.inner.limit().end(self.inner.clock.now());
+        self.inner.limit().end(self.id, self.inner.clock.now());
         self.inner.answered.notify_waiters();
     }
 }

@@ -53,11 +53,13 @@ pub(super) fn web(summary: &Summary) -> Vec<Finding> {
 fn web_offline(path: Option<&Path>) -> Result<Vec<Finding>, Error> {
     Ok(match path {
         None => Vec::new(),
-        Some(path) if !path.exists() => left(Subject::WebConfiguration, Some(path)),
-        Some(path) => {
-            let text = "valid; the files it names were not checked".to_owned();
-            valid(Subject::WebConfiguration, text, &Checked::without_files(path)?)
-        }
+        Some(path) => match Checked::without_files(path)? {
+            None => left(Subject::WebConfiguration, Some(path)),
+            Some(warnings) => {
+                let text = "valid; the files it names were not checked".to_owned();
+                valid(Subject::WebConfiguration, text, &warnings)
+            }
+        },
     })
 }
 

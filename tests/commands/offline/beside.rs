@@ -1,8 +1,11 @@
 //! What is judged beside the configuration: the web configuration, and the environment of the connections.
 
 use std::fs;
+use std::io::Write as _;
+use std::process::Stdio;
 
 use super::{GOOD, Place};
+use crate::program::program;
 
 #[test]
 fn the_mistakes_of_the_web_configuration_are_named_with_those_of_the_configuration() {
@@ -38,6 +41,27 @@ fn the_mistakes_of_the_web_configuration_are_named_with_those_of_the_configurati
     let (code, output, _) = place.check(&[]);
     assert_eq!(code, Some(0), "{output}");
     assert!(output.contains("valid; the files it names were not checked"), "{output}");
+}
+
+#[test]
+fn what_is_beside_a_configuration_from_a_pipe_is_judged_too() {
+    let place = Place::new("");
+    let web = place.0.path().join("web.yaml");
+    fs::write(&web, "rate_limits: {}\n").unwrap();
+    for rest in ["", "log: {level: loud}\n"] {
+        let mut command = program();
+        command.args(["check", "--offline", "--config.file", "/dev/stdin"]);
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().unwrap();
+        // A pipe can be read only once.
+        let text = format!("{GOOD}web: {{config_file: {}}}\n{rest}", web.display());
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{printed}");
+        assert!(printed.contains("web.yaml:1: rate_limits is not a known key"), "{printed}");
+        assert_eq!(printed.contains("log.level is \"loud\""), !rest.is_empty(), "{printed}");
+    }
 }
 
 #[test]

@@ -51,6 +51,18 @@ impl Running {
         rest.split_whitespace().next().unwrap().parse().unwrap()
     }
 
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until the program has stopped without a failure, and returns the rest of its log.
+    pub(super) fn stopped(mut self) -> String {
+        let mut rest = String::new();
+        self.log.read_to_string(&mut rest).unwrap();
+        assert!(self.child.wait().unwrap().success(), "{rest}");
+        rest
+    }
+
     /// Ends the program, and returns the rest of its log.
     pub(super) fn end(mut self) -> String {
         self.child.kill().unwrap();
