@@ -256,12 +256,12 @@ impl Reading<'_> {
                 Some(obstacle) => format!("{obstacle}, and page {page} {problem}"),
                 None => format!("page {page} {problem}"),
             };
-            if way == Way::Number && !matches!(added, PageAdded::Repeated) {
+            if way == Way::Number && !matches!(added, PageAdded::Repeated | PageAdded::Overlapping) {
                 self.paging.pages_are_turned();
             }
             match added {
                 PageAdded::New if reached_total => self.paging.totals(Totals::OfPages),
-                PageAdded::New => {}
+                PageAdded::New | PageAdded::Overlapping => {}
                 PageAdded::Repeated if way == Way::Pointer => {
                     (by_number, page) = (ByNumber::Always, page - 1);
                 }

@@ -59,8 +59,11 @@ pub(super) enum Position {
 
 /// What a further page contained.
 pub(super) enum PageAdded {
-    /// At least one new element.
+    /// New elements, and at most as many of earlier pages.
     New,
+    /// Mostly elements of earlier pages, which may be the same page after the list changed: a server that ignores the page
+    /// number sends that.
+    Overlapping,
     /// No element: this is the end of the list.
     Empty,
     /// No element, but a hint of more.
@@ -208,8 +211,10 @@ impl<E: Element> Accumulator<E> {
         }
         let before = self.seen.hashes.len();
         let (hashes, duplicates) = self.seen.page(&page.items, &page.unreadable);
+        let arrived = hashes.len();
         self.seen.add(hashes);
-        if self.seen.hashes.len() == before && page.left_out == 0 {
+        let new = self.seen.hashes.len() - before;
+        if new == 0 && page.left_out == 0 {
             return PageAdded::Repeated;
         }
         self.duplicates += duplicates;
@@ -226,7 +231,7 @@ impl<E: Element> Accumulator<E> {
         (self.last, self.next_link, self.last_page) = (page.last, page.next_link, page.last_page);
         self.largest_page = self.largest_page.max(page.last_page);
         self.promised = self.promised.max(promised(&self.last, self.received));
-        PageAdded::New
+        if new < arrived - new { PageAdded::Overlapping } else { PageAdded::New }
     }
 
     pub(super) fn finish(
