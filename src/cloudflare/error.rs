@@ -274,6 +274,14 @@ impl Error {
         (self.0.kind == Kind::NotFound).then(|| format!("{sentence}{}", ResponseText(self.response())))
     }
 
+    /// What to say instead if an earlier page of the list was not refused: then the credentials are in order. `None` if the
+    /// error names no missing permission.
+    pub(super) fn refusal_of_page(&self) -> Option<String> {
+        let refuses = matches!(self.0.kind, Kind::Forbidden(_) | Kind::NotEntitled);
+        let sentence = "cloudflare refuses this page, and not the ones before";
+        refuses.then(|| format!("{sentence}{}", ResponseText(self.response())))
+    }
+
     /// One sentence that says what happened and what to do.
     fn advice(&self) -> String {
         let Inner { operation, kind, reason, remedy, retry_after, answer: _, sent: _ } = &*self.0;

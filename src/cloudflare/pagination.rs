@@ -197,7 +197,10 @@ impl Reading<'_> {
                 self.paging.larger_is_granted();
                 return Ok((page.after_own_size(&list), Some(larger)));
             }
-            Ok(_) => self.paging.larger_is_refused(),
+            Ok(_) => {
+                self.paging.larger_is_refused();
+                self.paging.query_is_accepted();
+            }
             Err(error) if is_account_wide(&error) => return Err(error),
             // The same list was answered without a query.
             Err(error) if matches!(error.kind(), Kind::Invalid | Kind::NotFound) => {
@@ -247,7 +250,8 @@ impl Reading<'_> {
                     break;
                 }
                 Err(error) => {
-                    let reason = format!("page {page} is missing: {error}");
+                    let why = error.refusal_of_page().unwrap_or_else(|| error.to_string());
+                    let reason = format!("page {page} is missing: {why}");
                     let is_late = error.kind() == Kind::Timeout;
                     return Ok((list, if is_late { Trouble::Late(reason) } else { Trouble::Cut(reason) }));
                 }
@@ -303,7 +307,8 @@ impl Reading<'_> {
         let is_likely = hint == ContinuationHint::FullPage && !is_total;
         match error.kind() {
             Kind::NotFound => true,
-            Kind::Invalid => !is_likely || self.paging.turns_pages(),
+            // Another query was accepted, so the page is the reason.
+            Kind::Invalid => !is_likely || self.paging.reads_queries(),
             _ => !is_likely && self.paging.probe_failed() == Probe::NoPage,
         }
     }

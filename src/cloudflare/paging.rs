@@ -55,8 +55,10 @@ struct Learned {
     /// For how many more lists of the same size page 2 is not requested, if page numbers are ignored.
     check_in: u32,
     next_check: u32,
-    /// Failures in a row of requests for a page that may not exist.
+    /// Failures of requests for a page that may not exist, as long as nothing else is known of page numbers.
     failed_probes: u32,
+    /// Whether a request for a page was answered, so that it is no query as such that the server refuses.
+    accepts_queries: bool,
     facts: Facts,
 }
 
@@ -134,6 +136,7 @@ impl ListPaging {
             check_in: 0,
             next_check: FIRST_CHECK,
             failed_probes: 0,
+            accepts_queries: false,
             facts: Facts::default(),
         };
         Self { larger_size, learned: Mutex::new(learned) }
@@ -221,7 +224,6 @@ impl ListPaging {
                 facts.page_numbers = PageNumbers::Ignored;
                 learned.check_in = learned.next_check;
                 learned.next_check = (2 * learned.next_check).min(LONGEST_CHECK);
-                learned.failed_probes = 0;
             }
             Probe::NoPage | Probe::None => learned.check_in = learned.check_in.saturating_sub(1),
         }
@@ -229,13 +231,18 @@ impl ListPaging {
 
     /// Another page number gave another page, or none.
     pub(super) fn pages_are_turned(&self) {
-        let mut learned = self.learned();
-        (learned.facts.page_numbers, learned.failed_probes) = (PageNumbers::Used, 0);
+        self.learned().facts.page_numbers = PageNumbers::Used;
     }
 
-    /// Whether the server is known to use page numbers.
-    pub(super) fn turns_pages(&self) -> bool {
-        self.learned().facts.page_numbers == PageNumbers::Used
+    /// A request for page 1 in another size was answered, whatever the size of the answer.
+    pub(super) fn query_is_accepted(&self) {
+        self.learned().accepts_queries = true;
+    }
+
+    /// Whether the server answers requests for a page, so that one that it refuses does not exist.
+    pub(super) fn reads_queries(&self) -> bool {
+        let learned = self.learned();
+        learned.accepts_queries || learned.facts.page_numbers == PageNumbers::Used
     }
 
     /// A request for a page that may not exist failed, and it is not clear whether the page was the reason. Returns whether
@@ -338,7 +345,11 @@ mod tests {
         }
         paging.pages_are_turned();
         paging.followed(20, Probe::NoPage);
-        assert!(paging.turns_pages(), "a page beyond the last one may be the last one again");
+        assert_eq!(
+            paging.facts().page_numbers,
+            PageNumbers::Used,
+            "a page beyond the last one may be the last one again"
+        );
     }
 
     #[test]

@@ -36,6 +36,12 @@ pub(super) mod chosen {
     pub(in crate::simulator) const TIMEOUT: u32 = 1005;
 }
 
+/// A status of 400 or above; other values mean 500.
+pub(super) fn error_status(status: u16) -> StatusCode {
+    let status = StatusCode::from_u16(status).ok().filter(|status| status.as_u16() >= 400);
+    status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
 /// An error answer.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {

@@ -1,6 +1,7 @@
 //! The rules of counting, one by one, with one account and an upstream made of tables.
 
 mod departures;
+mod late_starts;
 mod long_lists;
 mod restarts;
 mod unreadable_users;
