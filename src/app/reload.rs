@@ -46,7 +46,7 @@ pub(super) struct Reloader {
 /// What a read of the configuration found.
 #[derive(Debug)]
 struct Read {
-    config: Result<Config, config::Error>,
+    config: Result<Arc<Config>, config::Error>,
     /// Its files as they were after the read.
     files: Files,
 }
@@ -54,7 +54,7 @@ struct Read {
 impl Read {
     /// Reads the configuration from `source`. If it is invalid, its files are those `known`. This may block.
     fn now(source: &ConfigSource, known: &Files) -> Self {
-        let config = source.load();
+        let config = source.load().map(Arc::new);
         let files = config.as_ref().map_or(known, |config| &config.files).again();
         Self { config, files }
     }
@@ -64,7 +64,7 @@ impl Read {
 #[derive(Debug)]
 enum Settling {
     /// They are what they were a second before. The configuration was read from them.
-    Settled(Result<Config, config::Error>),
+    Settled(Result<Arc<Config>, config::Error>),
     /// They differ, and are these now.
     Moving(Files),
 }
@@ -143,7 +143,7 @@ impl Reloader {
 
     /// Compares the files until one has changed, and returns what they say once that stays the same. After a failed reload it
     /// reads them at each interval: a file with a credential may have been missing, or a file may be again what it was.
-    async fn a_file_changes(&mut self) -> Result<Config, Failure> {
+    async fn a_file_changes(&mut self) -> Result<Arc<Config>, Failure> {
         let Some(interval) = self.config.auto_reload else { return std::future::pending().await };
         loop {
             self.clock.sleep(interval).await;
@@ -179,7 +179,7 @@ impl Reloader {
     }
 
     /// Uses what was read, if it can be used.
-    async fn finish(&mut self, trigger: Trigger, read: Result<Config, Failure>) -> ReloadResult {
+    async fn finish(&mut self, trigger: Trigger, read: Result<Arc<Config>, Failure>) -> ReloadResult {
         let by = trigger.as_str();
         let used = match read {
             Ok(config) => self.apply(config).await,
@@ -212,8 +212,7 @@ impl Reloader {
         }
     }
 
-    async fn apply(&mut self, config: Config) -> Result<Vec<Change>, Failure> {
-        let config = Arc::new(config);
+    async fn apply(&mut self, config: Arc<Config>) -> Result<Vec<Change>, Failure> {
         let (answer, answered) = oneshot::channel();
         let apply = Apply { config: Arc::clone(&config), answer };
         self.applies.send(apply).await.map_err(|_| Failure::Stopping)?;
@@ -258,7 +257,7 @@ mod tests {
         }
     }
 
-    fn settled(settling: Settling) -> Result<Config, config::Error> {
+    fn settled(settling: Settling) -> Result<Arc<Config>, config::Error> {
         match settling {
             Settling::Settled(config) => config,
             Settling::Moving(files) => panic!("nobody wrote {files:?}"),
@@ -273,7 +272,7 @@ mod tests {
         let all = format!("{SETTINGS}{FIRST}{SECOND}");
         write(&all);
         let mut reloader = reloader(&path);
-        let count = |config: &Config| config.accounts.len();
+        let count = |config: &Arc<Config>| config.accounts.len();
         // What was seen first, and what is written before the next reading.
         for (before, after, wanted) in [
             (format!("{SETTINGS}{FIRST}"), all.clone(), Some(2)),

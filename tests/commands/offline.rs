@@ -107,6 +107,37 @@ impl Place {
     }
 }
 
+/// Each of them alone would be valid.
+const CONTRADICTIONS: &str = "\
+accounts:
+- {id: 00000000000000000000000000000001, token_file: none/token}
+web:
+  listen_address: ['127.0.0.1:5', '127.0.0.1:6', ':6', '127.0.0.1:5']
+  health_address: '[::]:5'
+  telemetry_path: /page.js
+";
+
+#[test]
+fn what_would_end_the_start_or_hide_a_file_is_found() {
+    let wanted = "\
+        zt.yaml:4: web.listen_address has \"127.0.0.1:6\" and \":6\", which cannot be open at the same time\n\
+        zt.yaml:4: web.listen_address has \"127.0.0.1:5\" twice\n\
+        zt.yaml:5: web.health_address is \"[::]:5\", but web.listen_address has \"127.0.0.1:5\"; both cannot be open at the same \
+        time\n\
+        zt.yaml:6: web.telemetry_path is \"/page.js\", but must be another path, because the live page has a file there\n";
+    let place = Place::new(CONTRADICTIONS);
+    let (code, output, errors) = place.check(&[]);
+    assert!(output.starts_with(wanted), "{output}");
+    assert_eq!((code, &*errors), (Some(2), "zt-risk-exporter: the configuration has 4 errors\n"));
+    // Nothing listens on these addresses.
+    let mut check = place.program(&["check", "--offline"]);
+    check
+        .env("ZT_RISK_EXPORTER__WEB__TELEMETRY_PATH", "/metrics")
+        .env("ZT_RISK_EXPORTER__WEB__SYSTEMD_SOCKET", "true");
+    let (code, output, _) = place.outcome(&mut check);
+    assert_eq!(code, Some(0), "{output}");
+}
+
 fn lines() -> String {
     MISTAKES.map(|(line, problem)| format!("zt.yaml:{line}: {problem}\n")).concat()
 }
