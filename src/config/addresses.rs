@@ -21,16 +21,21 @@ impl Addresses {
         let inherited = layers.get_or_default(keys::SYSTEMD_SOCKET);
         let sockets = parse::switch(&inherited, Some(Sockets::Systemd), addresses.map(Sockets::Bind));
         let sockets = mistakes.note(sockets).flatten();
-        let health_setting = layers.get(keys::HEALTH_ADDRESS);
-        let health = health_setting.as_ref().map(|setting| setting.parse(str::parse::<Listen>)).transpose();
-        let health = mistakes.note(health);
-        if let Some(Sockets::Bind(addresses)) = &sockets {
-            refuse_overlaps(&setting, addresses, mistakes);
-            if let (Some(setting), Some(Some(health))) = (&health_setting, &health) {
-                refuse_overlap_of_health(setting, health, addresses, mistakes);
-            }
-        }
+        let health = layers.get(keys::HEALTH_ADDRESS);
+        let health = mistakes.note(health.map(|it| it.parse(str::parse::<Listen>)).transpose());
         Some(Self { sockets: sockets?, health: health? })
+    }
+}
+
+/// Adds a mistake for each address that cannot be bound because of another one. It matters only to what serves: `healthcheck` does
+/// not need to know all addresses.
+pub(super) fn refuse_overlaps(layers: &Layers, mistakes: &mut Mistakes) {
+    // What cannot be read is reported where it is read.
+    let read = Addresses::from_layers(layers, &mut Mistakes::default());
+    let Some(Addresses { sockets: Sockets::Bind(addresses), health }) = read else { return };
+    refuse_overlaps_of_list(&layers.get_or_default(keys::LISTEN_ADDRESS), &addresses, mistakes);
+    if let (Some(setting), Some(health)) = (layers.get(keys::HEALTH_ADDRESS), health) {
+        refuse_overlap_of_health(&setting, &health, &addresses, mistakes);
     }
 }
 
@@ -38,8 +43,7 @@ fn list(text: &str) -> Result<Vec<Listen>, NotAnAddress> {
     text.split(',').map(|address| address.trim().parse()).collect()
 }
 
-/// Adds a mistake for each address that cannot be bound because of one before it.
-fn refuse_overlaps(setting: &Setting, addresses: &[Listen], mistakes: &mut Mistakes) {
+fn refuse_overlaps_of_list(setting: &Setting, addresses: &[Listen], mistakes: &mut Mistakes) {
     for (number, address) in addresses.iter().enumerate() {
         if let Some(earlier) = addresses.iter().take(number).find(|earlier| earlier.overlaps(address)) {
             let [earlier, address] = [earlier, address].map(|address| shown(&address.to_string()));

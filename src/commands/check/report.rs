@@ -57,6 +57,8 @@ pub(super) enum Subject {
     Configuration,
     /// TLS, passwords and limits of the port.
     WebConfiguration,
+    /// The certificate of the port.
+    WebCertificate,
     /// The file with the credential of an account.
     Credential,
     /// The file with the key for hashes.
@@ -76,6 +78,7 @@ impl Subject {
         match self {
             Self::Configuration => "configuration",
             Self::WebConfiguration => "web_configuration",
+            Self::WebCertificate => "web_certificate",
             Self::Credential => "credential",
             Self::HashKey => "hash_key",
             Self::State => "state",
@@ -127,6 +130,7 @@ impl Finding {
             Subject::Endpoint(_) => self.account.as_deref(),
             Subject::Configuration
             | Subject::WebConfiguration
+            | Subject::WebCertificate
             | Subject::Credential
             | Subject::HashKey
             | Subject::State
