@@ -82,8 +82,8 @@ impl Checked {
             if !path.exists() {
                 return Ok(None);
             }
-            let text = config::yaml::text(path, config::yaml::read_regular_bytes(path))?;
-            let file = WebFile::parse(path, &text)?;
+            let bytes = config::yaml::read_regular_bytes(path);
+            let file = WebFile::parse(path, &WebFile::text(path, bytes)?)?;
             let certificate = file.tls.as_ref().map(Materials::certificate).transpose();
             let certificate = certificate.map_err(|problem| unusable(path, &problem.to_string()))?.flatten();
             Ok(Some(Summary::new(path, &file, certificate.as_ref(), now)))

@@ -206,7 +206,8 @@ impl Report {
         parts.collect::<Vec<_>>().join("\n")
     }
 
-    /// Such as `12 checks of 3 accounts: 10 passed, 1 warning, 1 failed`.
+    /// Such as `12 checks of 3 accounts: 10 passed, 1 warning, 1 failed`. Mistakes in the configuration are one failed check, whose
+    /// errors are counted too.
     fn totals(&self) -> String {
         let of_accounts = match self.accounts() {
             0 => String::new(),
@@ -221,7 +222,11 @@ impl Report {
             .into_iter()
             .filter_map(number)
             .collect();
-        format!("{}{of_accounts}: {}", counted(self.findings.len(), "check"), numbers.join(", "))
+        let errors = match self.mistakes() {
+            0 => String::new(),
+            mistakes => format!(" with {}", counted(mistakes, "error")),
+        };
+        format!("{}{of_accounts}: {}{errors}", counted(self.findings.len(), "check"), numbers.join(", "))
     }
 
     /// The same as one JSON document.
@@ -240,6 +245,7 @@ impl Report {
                 warning: self.count(Verdict::Warning),
                 failed: self.count(Verdict::Failed),
                 skipped: self.count(Verdict::Skipped),
+                errors: self.mistakes(),
             },
         })
     }
@@ -285,6 +291,7 @@ struct Totals {
     warning: usize,
     failed: usize,
     skipped: usize,
+    errors: usize,
 }
 
 impl<'a> ErrorRow<'a> {
