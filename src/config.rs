@@ -6,6 +6,7 @@
 //! through the merge: they go straight from the file or the environment into the types of [`secrecy`].
 
 mod accounts;
+mod addresses;
 mod background;
 mod canonical;
 mod declared;
@@ -52,6 +53,7 @@ use crate::cloudflare::Credentials;
 use crate::http::listen::Listen;
 use crate::model::resource::Intervals;
 use crate::store;
+use addresses::Addresses;
 use declared::{Declared, Naming};
 use reading::Reading;
 use secret_files::Secrets;
@@ -383,13 +385,12 @@ impl Local {
     /// `None` if there are mistakes.
     fn from_layers(layers: &Layers, mistakes: &mut Mistakes) -> Option<Self> {
         // Each value is read before the first one that is missing ends this function, so that all mistakes are found.
-        let sockets = parse::sockets(layers, mistakes);
+        let addresses = Addresses::from_layers(layers, mistakes);
         let mut read = Reading::new(layers, mistakes);
         let path = read.optional(keys::STATE_PATH, parse::path);
         let cache_mib = read.value(keys::STATE_CACHE, |it| it.parse(parse::whole_number(CACHE_MIB)));
         let config_file = read.optional(keys::WEB_CONFIG_FILE, parse::path);
         let telemetry_path = read.value(keys::TELEMETRY_PATH, parse::telemetry_path);
-        let health_address = read.optional(keys::HEALTH_ADDRESS, |it| it.parse(str::parse::<Listen>));
         let hosts = read.optional(keys::ALLOWED_HOSTS, |it| it.parse(parse::host_names));
         let page = read.value(keys::WEB_PAGE, |it| parse::switch(it, WebPage::On, WebPage::Off));
         let lifecycle = read
@@ -402,6 +403,7 @@ impl Local {
         let audit = read.value(keys::AUDIT, |it| it.parse(parse::audit_interval));
         let auto_reload = read.value(keys::AUTO_RELOAD, |it| parse::switch(it, comparisons, None));
         let cache_bytes = cache_mib? << 20;
+        let Addresses { sockets, health } = addresses?;
         Some(Self {
             intervals: Intervals {
                 summary: summary?,
@@ -411,10 +413,10 @@ impl Local {
             },
             state: path?.map(|path| store::Settings { path, cache_bytes }),
             web: Web {
-                sockets: sockets?,
+                sockets,
                 config_file: config_file?,
                 telemetry_path: telemetry_path?,
-                health_address: health_address?,
+                health_address: health,
                 allowed_hosts: hosts?.unwrap_or_default(),
                 page: page?,
                 lifecycle: lifecycle?,

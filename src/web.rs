@@ -39,6 +39,7 @@ pub(crate) use policy::Protection;
 use rate::{Admission, Bucket};
 use source::{Source, View};
 pub(crate) use summary::Summary;
+use tls::Materials;
 use turns::NoTurn;
 
 /// A web configuration that can be used.
@@ -66,22 +67,27 @@ impl Checked {
         let view = read_within(path, wait, read)?;
         let file = Arc::clone(view.file.as_ref().map_err(Clone::clone)?);
         match view.problem() {
-            Some(problem) => {
-                Err(config::Error::new(format!("web configuration {}: {problem}", path.display())))
-            }
+            Some(problem) => Err(unusable(path, &problem)),
             None => Ok(Self { path: path.to_owned(), view, file }),
         }
     }
 
-    /// Judges the web configuration at `path` without the files that it names, and returns its warnings; `None` if it is not on
-    /// this machine.
+    /// Describes the web configuration at `path` on the date `now`, without a look at keys and the CAs of clients, and with its
+    /// certificate if that is on this machine; `None` if the web configuration is not.
     ///
     /// # Errors
     /// As [`Checked::load`].
-    pub(crate) fn without_files(path: &Path) -> Result<Option<Vec<String>>, config::Error> {
-        let read = |path: &Path| path.exists().then(|| config::yaml::read_regular_bytes(path));
-        let Some(bytes) = read_within(path, LOAD_WAIT, read)? else { return Ok(None) };
-        WebFile::parse(path, &config::yaml::text(path, bytes)?).map(|file| Some(file.warnings))
+    pub(crate) fn without_secrets(path: &Path, now: Timestamp) -> Result<Option<Summary>, config::Error> {
+        read_within(path, LOAD_WAIT, move |path| {
+            if !path.exists() {
+                return Ok(None);
+            }
+            let bytes = config::yaml::read_regular_bytes(path);
+            let file = WebFile::parse(path, &WebFile::text(path, bytes)?)?;
+            let certificate = file.tls.as_ref().map(Materials::certificate).transpose();
+            let certificate = certificate.map_err(|problem| unusable(path, &problem.to_string()))?.flatten();
+            Ok(Some(Summary::new(path, &file, certificate.as_ref(), now)))
+        })?
     }
 
     /// What is on, without a secret, and what is weak on the date `now`.
@@ -110,6 +116,10 @@ impl Checked {
             None => Transport::Plain,
         }
     }
+}
+
+fn unusable(path: &Path, problem: &str) -> config::Error {
+    config::Error::new(format!("web configuration {}: {problem}", path.display()))
 }
 
 /// What `read` finds at `path`. Without a limit, a file system that hangs would stop the start without a word.

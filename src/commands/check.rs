@@ -20,9 +20,10 @@ use crate::app::logging::Colour;
 use crate::clock::Clock;
 use crate::cloudflare::limit::Budget;
 use crate::cloudflare::{Limits, OperationLimits, Options};
-use crate::config::{Account, Config, FileFlags, Flags, Mistakes, Outlined, find_account};
+use crate::config::{Account, Config, FileFlags, Flags, Mistakes, Outlined, WebFlags, find_account};
 use crate::model::Resource;
 use crate::web::Checked;
+use local::Beside;
 pub use report::Report;
 use report::{Finding, Mode, Verdict};
 use trial::Trial;
@@ -41,6 +42,8 @@ pub(crate) struct Check {
     output: Output,
     #[command(flatten)]
     file: FileFlags,
+    #[command(flatten)]
+    web: WebFlags,
 }
 
 /// The format of the result.
@@ -70,12 +73,13 @@ impl Check {
     }
 
     fn online(&self) -> Result<Report, Failure> {
+        let clock = Clock::system();
         let mut mistakes = Mistakes::default();
         let Outlined { result, outline } = Config::load_outlined(&self.flags(), std::env::vars_os());
         let config = mistakes.note(result);
         if config.is_none() {
             // With the configuration, these are judged by their use below.
-            local::beside(&outline, &mut mistakes);
+            local::beside(&outline, clock.date(), &mut mistakes);
         }
         let mut config = match mistakes.finish(config) {
             Ok(config) => config,
@@ -87,7 +91,6 @@ impl Check {
             Ok(web) => web,
             Err(mistakes) => return Ok(Report::of_mistakes(Mode::Online, mistakes)),
         };
-        let clock = Clock::system();
         let web = web.map(|web| web.summary(clock.date()));
         let mut findings = local::configuration(config.accounts.len(), &config.warnings);
         findings.extend(web.iter().flat_map(local::web));
@@ -96,22 +99,26 @@ impl Check {
     }
 
     fn offline(&self) -> Result<Report, Failure> {
-        let flags = Flags::from(&self.file);
         let mut mistakes = Mistakes::default();
-        let Outlined { result, outline } = Config::check_offline(&flags, std::env::vars_os());
+        let Outlined { result, outline } = Config::check_offline(&self.declared(), std::env::vars_os());
         let offline = mistakes.note(result);
-        let beside = local::beside(&outline, &mut mistakes);
+        let Beside { findings, web } = local::beside(&outline, Clock::system().date(), &mut mistakes);
         let mut offline = match mistakes.finish(offline) {
             Ok(offline) => offline,
             Err(mistakes) => return Ok(Report::of_mistakes(Mode::Offline, mistakes)),
         };
         offline.accounts = self.selected(offline.accounts)?;
-        Ok(Report::new(Mode::Offline, local::offline(&offline, beside)))
+        Ok(Report::new(Mode::Offline, local::offline(&offline, findings)).with_web(web))
     }
 
-    /// The flags of the configuration. An account that is named may belong to any shard.
+    /// The flags of the configuration.
+    fn declared(&self) -> Flags {
+        Flags { web: self.web.clone(), ..Flags::from(&self.file) }
+    }
+
+    /// The same for the network. An account that is named may belong to any shard.
     fn flags(&self) -> Flags {
-        let flags = Flags::from(&self.file);
+        let flags = self.declared();
         match self.account.is_empty() {
             true => flags,
             false => Flags { shard_index: Some("0".to_owned()), shard_total: Some("1".to_owned()), ..flags },

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 
 use super::accounts::{self, Loaded};
+use super::addresses;
 use super::error::{Error, Mistakes};
 use super::secret_files::{self, Secrets};
 use super::sources::{Layers, Setting};
@@ -49,6 +50,7 @@ pub(super) struct KeyFile {
 impl Declared {
     pub(super) fn from_layers(layers: &Layers, secrets: Secrets, mistakes: &mut Mistakes) -> Self {
         let local = Local::from_layers(layers, mistakes);
+        addresses::refuse_overlaps(layers, mistakes);
         let base_url = mistakes.note(parse::base_url(&layers.get_or_default(keys::BASE_URL)));
         let limit = layers.get_or_default(keys::LIMIT).parse(parse::whole_number(0..=MOST_USERS));
         let limit = mistakes.note(limit);

@@ -74,7 +74,7 @@ impl Document {
             Accepted::Any => read_bytes(path),
             Accepted::Regular => read_regular_bytes(path),
         };
-        Self::parse(&path.display().to_string(), &text(path, bytes)?, mistakes)
+        Self::parse(&path.display().to_string(), &text("configuration file", path, bytes)?, mistakes)
     }
 
     /// Parses `text`, the content of the file at `path`, as [`Document::read`] does.
@@ -121,20 +121,19 @@ pub(crate) fn read_regular_bytes(path: &Path) -> io::Result<Vec<u8>> {
     read_regular_file(path, LONGEST_FILE + 1)
 }
 
-/// The text of the configuration file at `path`, of which [`read_bytes`] gave `bytes`.
+/// The text of the file at `path`, of which [`read_bytes`] gave `bytes`. Messages call it `what`.
 ///
 /// # Errors
-/// As for [`read_text`].
-pub(crate) fn text(path: &Path, bytes: io::Result<Vec<u8>>) -> Result<String, Error> {
+/// The file could not be read, is too long, or is not UTF-8 text.
+pub(crate) fn text(what: &str, path: &Path, bytes: io::Result<Vec<u8>>) -> Result<String, Error> {
     let name = path.display();
-    let bytes =
-        bytes.map_err(|error| Error::new(format!("cannot read the configuration file {name}: {error}")))?;
+    let bytes = bytes.map_err(|error| Error::new(format!("cannot read the {what} {name}: {error}")))?;
     if bytes.len() as u64 > LONGEST_FILE {
-        return Err(Error::new(format!("the configuration file {name} is longer than 1 MiB")));
+        return Err(Error::new(format!("the {what} {name} is longer than 1 MiB")));
     }
     let mut text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
-        Error::new(format!("the configuration file {name} is not UTF-8 text (byte {valid})"))
+        Error::new(format!("the {what} {name} is not UTF-8 text (byte {valid})"))
     })?;
     if text.starts_with('\u{feff}') {
         text.remove(0);

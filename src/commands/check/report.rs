@@ -57,6 +57,8 @@ pub(super) enum Subject {
     Configuration,
     /// TLS, passwords and limits of the port.
     WebConfiguration,
+    /// The certificate of the port.
+    WebCertificate,
     /// The file with the credential of an account.
     Credential,
     /// The file with the key for hashes.
@@ -76,6 +78,7 @@ impl Subject {
         match self {
             Self::Configuration => "configuration",
             Self::WebConfiguration => "web_configuration",
+            Self::WebCertificate => "web_certificate",
             Self::Credential => "credential",
             Self::HashKey => "hash_key",
             Self::State => "state",
@@ -127,6 +130,7 @@ impl Finding {
             Subject::Endpoint(_) => self.account.as_deref(),
             Subject::Configuration
             | Subject::WebConfiguration
+            | Subject::WebCertificate
             | Subject::Credential
             | Subject::HashKey
             | Subject::State
@@ -202,7 +206,8 @@ impl Report {
         parts.collect::<Vec<_>>().join("\n")
     }
 
-    /// Such as `12 checks of 3 accounts: 10 passed, 1 warning, 1 failed`.
+    /// Such as `12 checks of 3 accounts: 10 passed, 1 warning, 1 failed`. Mistakes in the configuration are one failed check, whose
+    /// errors are counted too.
     fn totals(&self) -> String {
         let of_accounts = match self.accounts() {
             0 => String::new(),
@@ -217,7 +222,11 @@ impl Report {
             .into_iter()
             .filter_map(number)
             .collect();
-        format!("{}{of_accounts}: {}", counted(self.findings.len(), "check"), numbers.join(", "))
+        let errors = match self.mistakes() {
+            0 => String::new(),
+            mistakes => format!(" with {}", counted(mistakes, "error")),
+        };
+        format!("{}{of_accounts}: {}{errors}", counted(self.findings.len(), "check"), numbers.join(", "))
     }
 
     /// The same as one JSON document.
@@ -236,6 +245,7 @@ impl Report {
                 warning: self.count(Verdict::Warning),
                 failed: self.count(Verdict::Failed),
                 skipped: self.count(Verdict::Skipped),
+                errors: self.mistakes(),
             },
         })
     }
@@ -281,6 +291,7 @@ struct Totals {
     warning: usize,
     failed: usize,
     skipped: usize,
+    errors: usize,
 }
 
 impl<'a> ErrorRow<'a> {
