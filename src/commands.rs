@@ -56,11 +56,8 @@ enum Command {
 }
 
 impl Cli {
-    /// Runs the command, `serve` if none is given.
-    ///
-    /// # Errors
-    /// The command failed; the error has the message and the exit code.
-    pub fn run(self) -> Outcome {
+    /// Runs the command, `serve` if none is given, says on standard error why it failed, and returns the exit code.
+    pub fn run(self) -> u8 {
         let outcome = match self.command.unwrap_or(Command::Serve(self.serve)) {
             Command::Serve(serve) => serve.run(),
             Command::Demo(demo) => demo.run(),
@@ -74,7 +71,13 @@ impl Cli {
             Command::Completions(completions) => completions.run(),
         };
         logging::finish();
-        outcome
+        match outcome {
+            Ok(()) => 0,
+            Err(failure) => {
+                terminal::remark(&failure.to_string());
+                failure.exit_code()
+            }
+        }
     }
 }
 
@@ -99,7 +102,8 @@ mod tests {
             ("1d12h", true),
             ("2026-11-20T08:00:00Z", true),
             ("1795219200", true),
-            ("2026-11-20", false),
+            ("2026-11-20", true),
+            ("yesterday", true),
             ("tomorrow", false),
         ] {
             for flag in flags {

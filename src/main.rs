@@ -1,6 +1,5 @@
 //! Parses the command line, runs the command, and returns its exit code.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -15,11 +14,5 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    match cli.run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            let _ = writeln!(io::stderr(), "zt-risk-exporter: {failure}");
-            ExitCode::from(failure.exit_code())
-        }
-    }
+    ExitCode::from(cli.run())
 }

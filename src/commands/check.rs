@@ -14,7 +14,6 @@ use clap::{Args, ValueEnum};
 
 use super::session::{Session, foreground};
 use super::terminal::counted;
-use super::terminal::table::width;
 use super::{Failure, Outcome, setup, terminal};
 use crate::app::logging::Colour;
 use crate::clock::Clock;
@@ -37,7 +36,7 @@ pub(crate) struct Check {
     #[arg(long, value_name = "ALIAS")]
     account: Vec<String>,
     /// The format of the result
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Output::Table)]
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = Output::Table)]
     output: Output,
     #[command(flatten)]
     file: FileFlags,
@@ -56,7 +55,7 @@ impl Check {
     pub(crate) fn run(&self) -> Outcome {
         let report = if self.offline { self.offline() } else { self.online() }?;
         terminal::print(match self.output {
-            Output::Table => report.render(Colour::for_stream(&io::stdout()), width()),
+            Output::Table => report.render(Colour::for_stream(&io::stdout()), terminal::width()),
             Output::Json => report.json(),
         })?;
         match (report.mistakes(), report.failures()) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{Basis, Load};
-use crate::commands::terminal::table::Output;
+use crate::commands::terminal::sheet::Output;
 use crate::config::FileFlags;
 use crate::config::parse::{audit_interval, decimal, interval, share, whole_number};
 use crate::model::resource::Intervals;
@@ -42,7 +42,7 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "INTERVAL", value_parser = audit_interval)]
     pub(super) audit_interval: Option<Duration>,
     /// The format of the result
-    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = Output::Table)]
     pub(super) output: Output,
     #[command(flatten)]
     pub(super) file: FileFlags,
