@@ -197,8 +197,8 @@ fn an_exporter_that_is_not_healthy_ends_the_health_check_with_1() {
     let failing = [
         ("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n", "answers 503 Service Unavailable"),
         ("HTTP/1.1 302 Found\r\nlocation: /\r\ncontent-length: 0\r\n\r\n", "answers 302 Found"),
-        ("SSH-2.0-none\r\n", "does not answer as HTTP: invalid HTTP version parsed"),
-        ("", "does not answer as HTTP: connection closed before message completed"),
+        ("SSH-2.0-none\r\n", "does not answer as HTTP; check that an exporter listens there"),
+        ("", "does not answer as HTTP; check that an exporter listens there"),
     ];
     for (answer, message) in failing {
         let (address, asked) = answering(answer);

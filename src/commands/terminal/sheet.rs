@@ -94,10 +94,12 @@ mod tests {
 
     use super::*;
 
+    const COLUMNS: &[Column] = &[Column::new("NAME"), Column::new("MORE").wide()];
+
     fn sheet(name: &str) -> Sheet {
         Sheet {
             heading: format!("account acme\n{name}"),
-            columns: &[Column::new("NAME"), Column::new("MORE").wide()],
+            columns: COLUMNS,
             rows: vec![vec![name.into(), "w".into()]],
             fields: &["name", "wide_one"],
             records: vec![vec![name.to_owned(), "w".to_owned()]],

@@ -130,8 +130,8 @@ fn show_prints_everything_about_a_user_and_only_a_hash_after_forget() {
     }
     let stranger = Uuid::from_u128(99_999);
     let (code, text) = show(stranger);
-    assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains(&format!("has the id {stranger}")), "{text}");
+    assert_eq!(code, Some(4), "the code of a user who is not there: {text}");
+    assert!(text.contains(&format!("holds nothing about the user {stranger}")), "{text}");
     assert!(home.bytes() == whole, "showing changes nothing");
 
     assert_eq!(outcome(&home.inspect(&["forget", &KNOWN.to_string()])).0, Some(0));
@@ -154,8 +154,8 @@ fn forget_leaves_nothing_of_a_user_and_counts_nothing_of_it_again() {
     let whole = home.bytes();
     let stranger = Uuid::from_u128(99_999);
     let (code, text) = forget(stranger);
-    assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains(&format!("has the id {stranger}")), "{text}");
+    assert_eq!(code, Some(4), "the code of a user who is not there: {text}");
+    assert!(text.contains(&format!("holds nothing about the user {stranger}")), "{text}");
     assert!(home.bytes() == whole, "stranger is forgotten without a trace of it");
 
     assert!(ids(&home).contains(&KNOWN));
@@ -164,6 +164,11 @@ fn forget_leaves_nothing_of_a_user_and_counts_nothing_of_it_again() {
     for (id, ..) in ACCOUNTS {
         assert!(text.contains(&format!("account {id}: forgot user {KNOWN} and 4 event keys\n")), "{text}");
     }
+    let sentence = format!(
+        "done: {} holds only a keyed hash of the user now; counters stay as they are\n",
+        home.state().display()
+    );
+    assert!(text.ends_with(&sentence), "{text}");
     let known = ids(&home);
     assert!(!known.contains(&KNOWN) && known.contains(&Uuid::from_u128(6)), "{known:?}");
 
