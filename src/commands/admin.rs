@@ -25,7 +25,7 @@ use super::session::{FOREGROUND_WAIT, Session, foreground};
 use super::terminal::sheet::Sheet;
 use super::terminal::{self, counted, printable};
 use super::{Failure, Outcome, setup};
-use crate::app::logging::Colour;
+use crate::app::logging::{self, Colour};
 use crate::clock::Clock;
 use crate::cloudflare::limit::Budget;
 use crate::cloudflare::{Options, Pii};
@@ -65,6 +65,8 @@ impl Admin {
         let common = self.common();
         let config = setup::configure_dialogue(&common.flags())?;
         let report = setup::block_on(self.report(&config, &Clock::system()))?;
+        // The log is written by a thread of its own, and the result comes after it.
+        logging::finish();
         let colour = Colour::for_stream(&io::stdout());
         let sheet = report.sheet.as_ref();
         let text = sheet.map(|sheet| sheet.render(common.output, colour, terminal::width()));

@@ -263,7 +263,7 @@ async fn the_table_fits_a_terminal_with_and_without_colour() {
         let (_, plain) = plain.split_once("account ").unwrap_or_else(|| panic!("{plain}"));
         let (plain, _) = plain.split_once("\n\n").unwrap_or_else(|| panic!("{plain}"));
         assert!(plain.lines().all(|line| line.chars().count() <= width), "{plain}");
-        let (table, _) = plain.split_once("\nbehaviors, summary: ").unwrap_or_else(|| panic!("{plain}"));
+        let (table, _) = plain.split_once("\nbehaviors: ").unwrap_or_else(|| panic!("{plain}"));
         assert_eq!(table.lines().count() == 7, width == 80, "at 80 columns a row is one line: {plain}");
         assert!(plain.starts_with(&format!("{ACCOUNT}\n")), "{plain}");
     }

@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(parse(text), Ok(Settings::from(wanted)));
         for (text, place) in [
             ("a: { enabled: true }", "line 1, column 6"),
-            ("a: { risk_level: low }", "line 1, column 18"),
+            ("a: { risk_level: low }", "line 1, column 6"),
             ("a: { enabled: true, risk_level: severe }", "line 1, column 33"),
             ("a: { enabled: true, risk_level: unknown }", "line 1, column 33"),
             ("a: { enabled: maybe, risk_level: low }", "line 1, column 15"),

@@ -342,7 +342,8 @@ fn render_table(findings: &[Finding], colour: Colour, width: Option<usize>) -> S
         }
     }
     if !lacking.is_empty() {
-        text.push_str(&format!("add to the token: {}\n", lacking.join(" and ")));
+        text.push_str(&wrapped(&format!("add to the token: {}", lacking.join(" and ")), width));
+        text.push('\n');
     }
     text
 }

@@ -174,7 +174,7 @@ fn widths(columns: &[Column], rows: &[Vec<Cell>], extent: Extent) -> Vec<usize> 
         let elastic = elastic.filter(|(width, column)| column.fit != Fit::Whole && **width > NARROWEST);
         let Some((widest, _)) = elastic.max_by_key(|(width, _)| **width) else { break };
         // A text that is wider than the terminal alone loses all of that at once.
-        let step = widest.saturating_sub(terminal).clamp(1, excess);
+        let step = widest.saturating_sub(terminal).clamp(1, excess).min(*widest - NARROWEST);
         *widest -= step;
         excess -= step;
     }

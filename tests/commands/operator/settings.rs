@@ -138,7 +138,7 @@ fn an_unknown_behavior_is_refused_with_the_known_ones() {
         (
             2,
             &["behaviors", "diff", broken],
-            "broken.yaml: line 1, column 47: this is not a behavior with its settings",
+            "broken.yaml: line 1, column 46: this is not a behavior with its settings",
         ),
         (2, &["behaviors", "diff", "/none/such"], "the baseline /none/such: No such file or directory"),
     ] {

@@ -188,7 +188,7 @@ fn no_log_line_stands_in_a_dialogue_unless_a_flag_asks_for_the_log() {
             "{seen}"
         );
         let command = format!("`zt-risk-exporter user {ANN}`\n");
-        assert_eq!(seen.ends_with(&command), !is_logged, "the command is not broken over two lines: {seen}");
+        assert!(seen.ends_with(&command), "the command is not broken over two lines: {seen}");
     }
 }
 
