@@ -198,7 +198,7 @@ impl Report {
         }
         let same = |one: &Finding, other: &Finding| one.table() == other.table();
         let tables = self.findings.chunk_by(same).map(|findings| render_table(findings, colour, width));
-        let web = self.web.iter().map(|web| format!("{}\n", wrapped(&web.to_string(), width)));
+        let web = self.web.iter().map(|web| format!("{}\n", wrapped(web.to_string().trim_end(), width)));
         let parts = tables.chain(web).chain([format!("{}\n", self.totals())]);
         parts.collect::<Vec<_>>().join("\n")
     }
