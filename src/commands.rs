@@ -7,11 +7,13 @@
 mod admin;
 mod args;
 pub(crate) mod backfill;
+mod candidates;
 pub(crate) mod check;
 mod completions;
 mod demo;
 mod healthcheck;
 mod input_file;
+mod man;
 mod outcome;
 pub(crate) mod plan;
 mod serve;
@@ -53,9 +55,15 @@ enum Command {
     #[command(subcommand)]
     State(state::State),
     Completions(completions::Completions),
+    Man(man::Man),
 }
 
 impl Cli {
+    /// Answers the completion script of a shell, if one runs this program; returns whether it does.
+    pub fn complete() -> bool {
+        completions::answer()
+    }
+
     /// Runs the command, `serve` if none is given, says on standard error why it failed, and returns the exit code.
     pub fn run(self) -> u8 {
         let outcome = match self.command.unwrap_or(Command::Serve(self.serve)) {
@@ -69,6 +77,7 @@ impl Cli {
             Command::Admin(admin) => admin.run(),
             Command::State(state) => state.run(),
             Command::Completions(completions) => completions.run(),
+            Command::Man(man) => man.run(),
         };
         logging::finish();
         match outcome {

@@ -1,4 +1,4 @@
-//! Parses the command line, runs the command, and returns its exit code.
+//! Parses the command line, runs the command, and returns its exit code; or completes a command line for a shell.
 
 use std::process::ExitCode;
 
@@ -6,6 +6,9 @@ use clap::Parser;
 use zt_risk_exporter::internals::commands::Cli;
 
 fn main() -> ExitCode {
+    if Cli::complete() {
+        return ExitCode::SUCCESS;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // To clap, help and version are errors too; their exit code is 0. A closed stream has no reader to tell.

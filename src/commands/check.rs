@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::io;
 
 use clap::{Args, ValueEnum};
+use clap_complete::engine::ArgValueCandidates;
 
+use super::candidates::accounts;
 use super::session::{Session, foreground};
 use super::terminal::counted;
 use super::{Failure, Outcome, setup, terminal};
@@ -33,7 +35,7 @@ pub(crate) struct Check {
     #[arg(long)]
     offline: bool,
     /// Only this account, by alias or id; may be repeated
-    #[arg(long, value_name = "ALIAS")]
+    #[arg(long, value_name = "ALIAS", add = ArgValueCandidates::new(accounts))]
     account: Vec<String>,
     /// The format of the result
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = Output::Table)]

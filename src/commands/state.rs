@@ -8,7 +8,9 @@ use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCandidates;
 
+use super::candidates::accounts;
 use super::{Failure, Outcome, terminal};
 use crate::clock::Clock;
 use crate::config::{Flags, Local};
@@ -23,7 +25,7 @@ pub(crate) enum State {
         #[arg(long, value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
         user: Option<String>,
         /// The account on whose risk list the user is looked up by name or address, by alias or id [default: all]
-        #[arg(long, value_name = "ALIAS", requires = "user")]
+        #[arg(long, value_name = "ALIAS", requires = "user", add = ArgValueCandidates::new(accounts))]
         account: Option<String>,
         #[command(flatten)]
         file: StateFile,
@@ -36,7 +38,7 @@ pub(crate) enum State {
         #[arg(value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
         user: String,
         /// The account on whose risk list the user is looked up by name or address, by alias or id [default: all]
-        #[arg(long, value_name = "ALIAS")]
+        #[arg(long, value_name = "ALIAS", add = ArgValueCandidates::new(accounts))]
         account: Option<String>,
         #[command(flatten)]
         file: StateFile,

@@ -249,7 +249,7 @@ async fn the_table_fits_a_terminal_with_and_without_colour() {
     answers.insert("behaviors", (403, FORBIDDEN));
     answers.insert("summary", (403, FORBIDDEN));
     let report = report(api(answers).await, BY_TOKEN).await;
-    for (colour, width) in [(Colour::Off, 80), (Colour::On, 80), (Colour::Off, 50)] {
+    for (colour, width) in [(Colour::Off, 80), (Colour::On, 80), (Colour::Off, 52)] {
         let shown = report.render(colour, Some(width));
         assert_eq!(shown.contains('\u{1b}'), colour == Colour::On, "{shown}");
         // An escape sequence takes no room; those here end with m.

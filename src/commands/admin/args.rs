@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCandidates;
 use uuid::Uuid;
 
 use crate::app::paste::quoted;
 use crate::commands::args::{TimeArg, uuid};
+use crate::commands::candidates::{accounts, behaviors};
 use crate::commands::terminal::confirm::Consent;
 use crate::commands::terminal::sheet::Output;
 use crate::config::parse::whole_number;
@@ -18,7 +20,7 @@ use crate::model::Level;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Common {
     /// The account, by alias or id; required if several are configured
-    #[arg(long, value_name = "ALIAS")]
+    #[arg(long, value_name = "ALIAS", add = ArgValueCandidates::new(accounts))]
     pub(super) account: Option<String>,
     /// The format of the result
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = Output::Table)]
@@ -38,6 +40,7 @@ pub(crate) struct Users {
     pub(super) level: Vec<Level>,
     /// Only users with an event of this behavior, given by id; sends one request per remaining user
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(add = ArgValueCandidates::new(behaviors))]
     pub(super) behavior: Option<String>,
     /// Only users whose last event is not older than this: a duration before now such as 90m or 30d, yesterday, a date
     /// such as 2026-11-20 (UTC), an RFC 3339 time, or seconds since 1970
@@ -117,7 +120,7 @@ pub(crate) enum BehaviorsAction {
 #[command(group = ArgGroup::new("change").args(["enable", "disable", "risk_level"]).required(true).multiple(true))]
 pub(crate) struct SetBehavior {
     /// The behavior's id, such as imp_travel
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = ArgValueCandidates::new(behaviors))]
     pub(super) id: String,
     /// Enable the behavior
     #[arg(long, conflicts_with = "disable")]

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
 use crate::commands::args::TimeArg;
+use crate::commands::candidates::accounts;
 use crate::config::FileFlags;
 use crate::config::parse::{duration_within, share};
 
@@ -14,7 +16,7 @@ use crate::config::parse::{duration_within, share};
 #[derive(Debug, Clone, Args)]
 pub struct Backfill {
     /// The account, by alias or id; required if several are configured
-    #[arg(long, value_name = "ALIAS")]
+    #[arg(long, value_name = "ALIAS", add = ArgValueCandidates::new(accounts))]
     pub account: Option<String>,
     /// The file to write, in OpenMetrics; the progress is saved in FILE.progress
     #[arg(long, value_name = "FILE")]

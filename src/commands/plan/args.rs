@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
 use super::{Basis, Load};
+use crate::commands::candidates::accounts;
 use crate::commands::terminal::sheet::Output;
 use crate::config::FileFlags;
 use crate::config::parse::{audit_interval, decimal, interval, share, whole_number};
@@ -14,7 +16,7 @@ use crate::model::resource::Intervals;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PlanArgs {
     /// The account whose list is read once; required if several are configured
-    #[arg(long, value_name = "ALIAS", conflicts_with = "users")]
+    #[arg(long, value_name = "ALIAS", conflicts_with = "users", add = ArgValueCandidates::new(accounts))]
     pub(super) account: Option<String>,
     /// Send no requests, and plan for this number of users at risk
     #[arg(long, value_name = "N", value_parser = whole_number(0..=10_000_000_u64))]
