@@ -16,10 +16,10 @@ use crate::cloudflare::UpdatedBehavior;
 use crate::collector::behavior_labels::Labels;
 use crate::commands::session::Session;
 use crate::commands::terminal::confirm::{self, Confirmation};
-use crate::commands::terminal::counted;
 use crate::commands::terminal::interrupt::Interrupt;
 use crate::commands::terminal::sheet::{Output, Sheet, json};
 use crate::commands::terminal::table::{Cell, Column};
+use crate::commands::terminal::{counted, printable};
 use crate::model::{Behavior, BehaviorSetting, Level, Listing};
 
 /// # Errors
@@ -169,7 +169,7 @@ async fn change(
 /// What was changed, as a sentence.
 fn made(differences: &[Difference]) -> String {
     match differences {
-        [only] => format!("{}: {}", listed([only.id.as_str()].into_iter()), only.text()),
+        [only] => format!("the behavior {} was changed: {}", printable(&only.id), only.text()),
         several => format!("{} were changed", counted(several.len(), "behavior")),
     }
 }

@@ -61,8 +61,9 @@ fn only_the_given_settings_of_one_behavior_change() {
             |line: &Value| ["operation", "subject", "change", "outcome"].map(|name| line[name].clone());
         let logged: Vec<_> = lines.iter().map(fields).collect();
         assert_eq!(logged, [["set_behavior", "imp_travel", change, "done"].map(Value::from)]);
-        let sentence =
-            format!("zt-risk-exporter: done: imp_travel: {change}; see it with `zt-risk-exporter behaviors`");
+        let sentence = format!(
+            "zt-risk-exporter: done: the behavior imp_travel was changed: {change}; see it with `zt-risk-exporter behaviors`"
+        );
         assert_eq!(ended.err.lines().last(), Some(sentence.as_str()));
     }
     assert_eq!(rig.json(&["behaviors"]), before, "put back, and all others as they were");

@@ -200,7 +200,7 @@ fn a_user_is_named_as_for_the_command_user() {
     fs::write(home.path().join("key"), key).expect("it can be written");
     let config = fs::read_to_string(home.config()).expect("it is there");
     home.configure(&format!("{config}users: {{ identity: hash, hash_key_file: key }}\n"));
-    let hash = UserLabel::hash(&key).label(KNOWN).expect("a hash").to_string();
+    let hash = UserLabel::hash(&key).label(KNOWN).expect("a hash");
     let known = KNOWN.to_string();
 
     let file = home.config();
