@@ -11,10 +11,11 @@ use std::collections::BTreeMap;
 use std::io;
 
 use clap::{Args, ValueEnum};
+use clap_complete::engine::ArgValueCandidates;
 
+use super::candidates::accounts;
 use super::session::{Session, foreground};
 use super::terminal::counted;
-use super::terminal::table::width;
 use super::{Failure, Outcome, setup, terminal};
 use crate::app::logging::Colour;
 use crate::clock::Clock;
@@ -35,10 +36,10 @@ pub(crate) struct Check {
     #[arg(long)]
     offline: bool,
     /// Only this account, by alias or id; may be repeated
-    #[arg(long, value_name = "ALIAS")]
+    #[arg(long, value_name = "ALIAS", add = ArgValueCandidates::new(accounts))]
     account: Vec<String>,
     /// The format of the result
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Output::Table)]
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = Output::Table)]
     output: Output,
     #[command(flatten)]
     file: FileFlags,
@@ -59,7 +60,7 @@ impl Check {
     pub(crate) fn run(&self) -> Outcome {
         let report = if self.offline { self.offline() } else { self.online() }?;
         terminal::print(match self.output {
-            Output::Table => report.render(Colour::for_stream(&io::stdout()), width()),
+            Output::Table => report.render(Colour::for_stream(&io::stdout()), terminal::width()),
             Output::Json => report.json(),
         })?;
         match (report.mistakes(), report.failures()) {

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use comfy_table::{Cell, Color};
 use serde::Serialize;
 
 use crate::app::logging::Colour;
 use crate::cloudflare::Kind;
 use crate::commands::terminal::counted;
-use crate::commands::terminal::table::{json, table};
+use crate::commands::terminal::sheet::json;
+use crate::commands::terminal::table::{Cell, Column, Extent, Tone, table};
+use crate::commands::terminal::wrap::wrapped;
 use crate::config;
 use crate::model::Resource;
 use crate::web::Summary;
@@ -110,11 +111,11 @@ impl Verdict {
         }
     }
 
-    const fn colour(self) -> Color {
+    const fn tone(self) -> Tone {
         match self {
-            Self::Passed => Color::Green,
-            Self::Failed => Color::Red,
-            Self::Warning | Self::Skipped => Color::Yellow,
+            Self::Passed => Tone::Good,
+            Self::Failed => Tone::Bad,
+            Self::Warning | Self::Skipped => Tone::Caution,
         }
     }
 }
@@ -193,15 +194,15 @@ impl Report {
         accounts.len()
     }
 
-    /// A table for each account, at most `width` characters wide. Below it, because they are too long for a table: each
+    /// A table for each account, in lines of at most `width` columns. Below it, because they are too long for a table: each
     /// remark once, and the permissions to add. Mistakes in the configuration are lines instead, as compilers write them.
-    pub fn render(&self, colour: Colour, width: Option<u16>) -> String {
+    pub fn render(&self, colour: Colour, width: Option<usize>) -> String {
         if let Some(mistakes) = &self.mistakes {
-            return format!("{}\n{}\n", mistakes.lines(), self.totals());
+            return format!("{}\n{}\n", wrapped(&mistakes.lines(), width), self.totals());
         }
         let same = |one: &Finding, other: &Finding| one.table() == other.table();
         let tables = self.findings.chunk_by(same).map(|findings| render_table(findings, colour, width));
-        let web = self.web.iter().map(Summary::to_string);
+        let web = self.web.iter().map(|web| format!("{}\n", wrapped(web.to_string().trim_end(), width)));
         let parts = tables.chain(web).chain([format!("{}\n", self.totals())]);
         parts.collect::<Vec<_>>().join("\n")
     }
@@ -323,25 +324,27 @@ impl<'a> CheckRow<'a> {
 }
 
 /// The findings of one account, or those that need no request.
-fn render_table(findings: &[Finding], colour: Colour, width: Option<u16>) -> String {
-    let mut table = table(colour, width);
-    table.set_header(["check", "result", "time", "answer"]);
-    for Finding { subject, verdict, text, took, .. } in findings {
-        let took = took.map(|took| format!("{:.2} s", took.as_secs_f64()));
-        table.add_row([
-            Cell::new(subject.as_str()),
-            Cell::new(verdict.as_str()).fg(verdict.colour()),
-            Cell::new(took.unwrap_or_default()),
-            Cell::new(text),
-        ]);
-    }
+fn render_table(findings: &[Finding], colour: Colour, width: Option<usize>) -> String {
+    const COLUMNS: &[Column] = &[
+        Column::new("CHECK"),
+        Column::new("RESULT"),
+        Column::new("TIME").right(),
+        Column::new("ANSWER").wrapped(),
+    ];
+    let row = |Finding { subject, verdict, text, took, .. }: &Finding| -> Vec<Cell> {
+        let took = took.map(|took| format!("{:.2} s", took.as_secs_f64())).unwrap_or_default();
+        let result = Cell::toned(verdict.as_str(), verdict.tone());
+        vec![subject.as_str().into(), result, took.into(), text.as_str().into()]
+    };
+    let rows: Vec<Vec<Cell>> = findings.iter().map(row).collect();
     let title = match findings.first().and_then(Finding::table) {
         Some(account) => format!("account {account}"),
         None => "configuration".to_owned(),
     };
-    let mut text = format!("{title}\n{table}\n");
+    let mut text = format!("{title}\n{}", table(COLUMNS, &rows, Extent::Fitting(width), colour));
     for (subjects, remark) in remarks(findings) {
-        text.push_str(&format!("{}: {remark}\n", subjects.join(", ")));
+        text.push_str(&wrapped(&format!("{}: {remark}", subjects.join(", ")), width));
+        text.push('\n');
     }
     let mut lacking: Vec<&str> = Vec::new();
     for permission in findings.iter().filter_map(|finding| finding.lacks) {
@@ -350,7 +353,8 @@ fn render_table(findings: &[Finding], colour: Colour, width: Option<u16>) -> Str
         }
     }
     if !lacking.is_empty() {
-        text.push_str(&format!("add to the token: {}\n", lacking.join(" and ")));
+        text.push_str(&wrapped(&format!("add to the token: {}", lacking.join(" and ")), width));
+        text.push('\n');
     }
     text
 }
