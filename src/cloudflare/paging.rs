@@ -169,7 +169,7 @@ impl ListPaging {
     /// The server grants the larger size.
     pub(super) fn larger_is_granted(&self) {
         let mut learned = self.learned();
-        (learned.larger, learned.failures) = (Larger::Granted, 0);
+        (learned.larger, learned.failures, learned.accepts_queries) = (Larger::Granted, 0, true);
         // Pages of the server's own size say nothing about larger ones.
         learned.facts.largest_page = 0;
     }

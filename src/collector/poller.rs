@@ -4,6 +4,7 @@
 //! begin, when their cause changes, and when they end. They never end the loop.
 
 mod credentials;
+mod field_log;
 mod field_reports;
 mod holds;
 mod incident_log;
@@ -32,6 +33,7 @@ use crate::metrics::telemetry::Telemetry;
 use crate::model::{Resource, Snapshot};
 use crate::store::{Commit, ExistingRows, Generation, State};
 pub(crate) use credentials::{Renewal, Renewals};
+use field_log::FieldLog;
 use incident_log::IncidentLog;
 use orders::Next;
 pub(crate) use orders::{Assignment, Order};
@@ -79,8 +81,10 @@ pub(crate) struct Poller {
     incomplete_lists: IncidentLog,
     /// The intervals as last reported.
     intervals: BTreeMap<Resource, Duration>,
-    /// Which unexpected fields were logged.
+    /// Which fields are unexpected now.
     field_watch: FieldWatch,
+    /// Which of them were logged.
+    field_log: FieldLog,
     /// Until when the budget holds requests back, as it last said.
     held_until: Option<Instant>,
     credential_watch: CredentialWatch,
@@ -108,6 +112,7 @@ impl Poller {
             incomplete_lists: IncidentLog::default(),
             intervals: BTreeMap::new(),
             field_watch: FieldWatch::default(),
+            field_log: FieldLog::default(),
             held_until: None,
             credential_watch: CredentialWatch::default(),
         }

@@ -10,7 +10,8 @@ use super::process::{ACCOUNTS, Exporter, Home, Scrape, SimulatedApi};
 use crate::program::{is_installed, program, skip};
 
 /// Replaces the call that waits for the disk: once the state file was created, it does not return while the file of
-/// `HANG_WHILE` exists. The first call after the new file got its name is the end of its creation.
+/// `HANG_WHILE` exists. The first call after the new file got its name is the end of its creation. If `HANG_AT_ONCE` is set, every
+/// call hangs.
 const SLOW_DISK: &str = r#"
 #include <stdlib.h>
 #include <unistd.h>
@@ -18,10 +19,12 @@ const SLOW_DISK: &str = r#"
 int fdatasync(int file) {
     static int is_created = 0;
     (void)file;
-    if (access(getenv("STATE_FILE"), F_OK) != 0) return 0;
-    if (!is_created) {
-        is_created = 1;
-        return 0;
+    if (getenv("HANG_AT_ONCE") == NULL) {
+        if (access(getenv("STATE_FILE"), F_OK) != 0) return 0;
+        if (!is_created) {
+            is_created = 1;
+            return 0;
+        }
     }
     while (access(getenv("HANG_WHILE"), F_OK) == 0) usleep(10000);
     return 0;
@@ -41,10 +44,14 @@ fn slow_disk(folder: &Path) -> Option<PathBuf> {
 
 /// An exporter whose disk does not answer while the file `hang` exists.
 fn start(home: &Home, library: &Path, hang: &Path) -> Exporter {
+    home.spawn(&mut on_slow_disk(home, library, hang))
+}
+
+fn on_slow_disk(home: &Home, library: &Path, hang: &Path) -> Command {
     let mut command = program();
     command.arg("--config.file").arg(home.config());
     command.env("LD_PRELOAD", library).env("HANG_WHILE", hang).env("STATE_FILE", home.state());
-    home.spawn(&mut command)
+    command
 }
 
 /// Whether both accounts have this value of `up`.
@@ -99,5 +106,18 @@ fn a_disk_that_does_not_answer_from_the_start_turns_up_to_0_too() {
     let during =
         exporter.until("nothing was read", |scrape| up_is(scrape, 0.0) && scrape.get(DURABLE) == Some(0.0));
     assert!(!during.has("users{") && !during.has("events_total"), "{during}");
+    recovers(&api, &mut exporter, &hang);
+}
+
+#[test]
+fn a_disk_that_does_not_answer_while_the_state_file_is_opened_is_reported() {
+    let api = SimulatedApi::start();
+    let home = Home::new(&api, 1.0);
+    let Some(library) = slow_disk(home.path()) else {
+        return skip("a disk that does not answer while the state file is opened, since cc is not installed");
+    };
+    let hang = home.path().join("hang");
+    fs::write(&hang, "").expect("a file can be written");
+    let mut exporter = home.spawn(on_slow_disk(&home, &library, &hang).env("HANG_AT_ONCE", "1"));
     recovers(&api, &mut exporter, &hang);
 }

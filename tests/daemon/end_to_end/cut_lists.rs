@@ -68,6 +68,11 @@ async fn lists_are_read_whole_whatever_is_beyond_the_last_page() {
             let api = format!("{PAGES_OF_20}, per_page: {size}, totals: {totals}, beyond_last: {beyond}");
             grow(&format!("cut_{beyond}_{size}_{totals}"), &api).await;
         }
+        // The first page is whole in the larger size, and looks full.
+        let api = format!(
+            "pages: {{ sized: {{ standard: 4, largest: 20 }} }}, totals: null, beyond_last: {beyond}"
+        );
+        grow(&format!("cut_{beyond}_larger"), &api).await;
     }
 }
 
