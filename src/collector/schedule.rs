@@ -127,6 +127,13 @@ impl Schedule {
         }
     }
 
+    /// Polling begins. What was due before is due now, so that nothing is overdue yet.
+    pub fn begin(&mut self, now: Instant) {
+        for poll in self.polls.values_mut() {
+            poll.due = poll.due.max(now);
+        }
+    }
+
     /// Retries after a refusal come this often, instead of every [`REFUSED_INTERVAL`].
     pub fn retry_refused_every(&mut self, interval: Duration) {
         self.refused_interval = interval;

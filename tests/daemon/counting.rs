@@ -1095,6 +1095,17 @@ fn an_overdue_list_sets_up_to_0() {
 }
 
 #[test]
+fn an_account_that_was_never_read_is_not_up_two_intervals_after_polling_began() {
+    for begin in [0, 5_000] {
+        let mut account = Account::new(settings());
+        account.begin(Instant::after_start(seconds(begin)));
+        let snapshot = account.snapshot();
+        let wanted = Some(Instant::after_start(seconds(begin + 60)));
+        assert_eq!((snapshot.up, snapshot.down_at()), (None, wanted));
+    }
+}
+
+#[test]
 fn a_clock_that_was_ahead_leaves_no_date_in_the_future_and_hides_no_event() {
     const DAYS: u64 = 2 * 86_400;
     let mut upstream = Upstream::untouched();

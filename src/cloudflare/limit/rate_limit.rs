@@ -29,13 +29,13 @@ pub enum Admission {
     AfterResponse,
 }
 
-/// Requests may not be sent before an instant.
+/// No request may be sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
     /// Why.
     pub reason: HeldReason,
-    /// When the next request may be sent.
-    pub until: Instant,
+    /// When the next request may be sent; `None` if that is after the response to a request in flight.
+    pub until: Option<Instant>,
 }
 
 /// Why no request may be sent.
@@ -43,6 +43,8 @@ pub struct Held {
 pub enum HeldReason {
     /// The server blocks all requests.
     Block,
+    /// A block has ended, and the request that tests this was not answered yet.
+    BlockTest,
     /// The server says that nothing is left of its own limit.
     ServerLimit,
     /// The requests of the last window are as many as the limit.
@@ -139,33 +141,34 @@ impl RateLimit {
         self.blocked_until.filter(|until| now < *until)
     }
 
-    /// Why no request may be sent now, and until when. `None` if one may be sent, or only after a response.
+    /// Why no request may be sent now, and until when. `None` if one may be sent.
     pub fn held(&self, now: Instant) -> Option<Held> {
         if let Some(until) = self.blocked_until(now) {
-            return Some(Held { reason: HeldReason::Block, until });
+            return Some(Held { reason: HeldReason::Block, until: Some(until) });
+        }
+        // After a block, a single request tests whether it is over.
+        if self.blocked_until.is_some() && !self.in_flight.is_empty() {
+            return Some(Held { reason: HeldReason::BlockTest, until: None });
         }
         if let Some(server) = self.narrowed
             && now < server.until
             && server.left == 0
         {
-            return Some(Held { reason: HeldReason::ServerLimit, until: server.until });
+            return Some(Held { reason: HeldReason::ServerLimit, until: Some(server.until) });
         }
         if self.counted(now) < self.limit {
             return None;
         }
-        let soonest = self.recent.iter().find(|request| request.free_at > now)?;
-        Some(Held { reason: HeldReason::Limit, until: soonest.free_at })
+        let soonest = self.recent.iter().map(|request| request.free_at).find(|free_at| *free_at > now);
+        Some(Held { reason: HeldReason::Limit, until: soonest })
     }
 
     /// When the next request may be sent.
     pub fn admission(&self, now: Instant) -> Admission {
-        // After a block, a single request tests whether it is over.
-        let is_tested = self.blocked_until.is_some_and(|until| until <= now) && !self.in_flight.is_empty();
         match self.held(now) {
-            _ if is_tested => Admission::AfterResponse,
-            Some(held) => Admission::At(held.until),
-            None if self.counted(now) < self.limit => Admission::Now,
-            None => Admission::AfterResponse,
+            None => Admission::Now,
+            Some(Held { until: Some(until), .. }) => Admission::At(until),
+            Some(Held { until: None, .. }) => Admission::AfterResponse,
         }
     }
 
@@ -380,18 +383,23 @@ mod tests {
 
     #[test]
     fn what_holds_requests_back_is_known_with_its_end() {
-        let held = |reason, second| Some(Held { reason, until: at(second) });
+        let held = |reason, second| Some(Held { reason, until: Some(at(second)) });
         let mut limit = RateLimit::new(2, seconds(10));
         assert_eq!(limit.held(at(0)), None);
-        let request = limit.begin(at(0));
-        limit.begin(at(0));
-        assert_eq!(limit.held(at(1)), None, "the end is not known before a response");
-        limit.end(request, at(2));
+        let [first, second] = [limit.begin(at(0)), limit.begin(at(0))];
+        let after_response = |reason| Some(Held { reason, until: None });
+        let limited = after_response(HeldReason::Limit);
+        assert_eq!(limit.held(at(1)), limited, "the end is not known before a response");
+        limit.end(first, at(2));
         assert_eq!(limit.held(at(2)), held(HeldReason::Limit, 12));
         limit.narrow(at(2), ServerLimit { remaining: 0, resets_in: seconds(30) }, 1.0);
         assert_eq!(limit.held(at(2)), held(HeldReason::ServerLimit, 32));
         limit.block(at(2), seconds(60));
         assert_eq!(limit.held(at(2)), held(HeldReason::Block, 62));
+        assert_eq!(limit.held(at(61)), held(HeldReason::Block, 62));
+        assert_eq!(limit.held(at(62)), after_response(HeldReason::BlockTest));
+        limit.end(second, at(62));
+        assert_eq!(limit.held(at(62)), None, "the next request is the test");
         limit.unblock();
         assert_eq!(limit.held(at(2)), held(HeldReason::Limit, 12));
         assert_eq!(limit.held(at(12)), None);

@@ -148,11 +148,7 @@ impl Ledger {
     /// Takes the answer that the user does not exist: events that were not read are lost. The keys of a user who left the
     /// list count as absent without being marked.
     pub(crate) fn reconcile_not_found(&self, request: &DetailRequest) -> Reading {
-        let found = request.attempts.found.saturating_add(request.user.ahead);
-        let lost = match (request.fingerprint.count.known(), request.user.covered.count.known()) {
-            (Some(count), Some(covered)) => count.saturating_sub(covered).saturating_sub(found),
-            _ => 0,
-        };
+        let lost = explain(request, &request.user, 0, &request.attempts).missing;
         let mut user = request.user;
         (user.covered.count, user.ahead, user.coverage) = (EventCount::from(0), 0, Coverage::Uncovered);
         Reading {

@@ -42,7 +42,7 @@ async fn play(alias: &str, budget_share: f64, requests_allowed: usize) {
     }
     let limited = truth.requests.iter().filter(|request| request.status == 429).count();
     assert_eq!(limited, 0, "answers with 429");
-    assert_eq!(scrape.sum("events_unattributed_total"), 0.0, "nothing was lost");
+    assert_eq!(scrape.sum("events_unattributed_total"), 0.0, "nothing was lost: {scrape:?}");
     report(alias, &scrape, &arrivals, speed);
     rig.stop().await.expect("a clean end");
 }

@@ -218,6 +218,19 @@ impl Rig {
         }
     }
 
+    /// Waits until the status document contains `text`.
+    pub(crate) async fn until_status(&self, text: &str) {
+        let mut poll = tokio::time::interval(Duration::from_millis(20));
+        let wait = async {
+            while !self.get("/api/v1/status").await.1.contains(text) {
+                poll.tick().await;
+            }
+        };
+        if tokio::time::timeout(TIMEOUT, wait).await.is_err() {
+            panic!("no {text:?} in {}", self.get("/api/v1/status").await.1);
+        }
+    }
+
     /// Adds a fault rule.
     pub(crate) fn inject(&self, rule: FaultRule) {
         self.simulator.inject(rule);
