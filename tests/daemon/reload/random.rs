@@ -272,7 +272,7 @@ fn a_credential_that_joins_another_again_and_again_takes_nothing_from_it() {
     let apart = [listed(0, "first", "t0"), listed(1, "second", "t1")];
     let together = [listed(0, "first", "t0"), listed(1, "second", "t0")];
     let configure = |accounts: &[Listed<'_>]| {
-        home.configure(&world.config(&home, accounts, "intervals: { summary: 1m }"))
+        home.configure(&world.config(&home, accounts, "intervals: { summary: 1m }"));
     };
     configure(&apart);
     let mut exporter = started(&home);
