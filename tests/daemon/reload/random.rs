@@ -178,6 +178,10 @@ fn round(accounts: usize, reloads: u64, seed: u64) -> Tally {
             let is_shown = |scrape: &Scrape| is_shown(scrape, &accounts);
             let scrape = exporter.until("the accounts of the configuration are shown", is_shown);
             counts.record(&scrape, &accounts, &what);
+            // A start cannot tell which requests the rows of several accounts have in common.
+            if tally.kills == 0 {
+                assert_each_counted_once(world, &scrape, &accounts, &what);
+            }
             if random.u64(0..RELOADS_OF_A_PROCESS.max(reloads / KILLS)) == 0 {
                 tally.kills += 1;
                 exporter.kill();
@@ -244,6 +248,53 @@ fn assert_within_budget(world: &World, budget: usize, what: &str) {
         }
         assert!(window.len() <= budget, "{what}: {} requests with {credential}", window.len());
     }
+}
+
+/// Asserts that no budget counts more requests than were sent since the process started, with any credential. The scrape
+/// is older than this call.
+fn assert_each_counted_once(world: &World, scrape: &Scrape, accounts: &[Listed<'_>], what: &str) {
+    // One of each account may be on its way to the simulator.
+    let sent = world.simulator.ground_truth().requests.len() + world.accounts;
+    for one in accounts {
+        let name = format!("zt_risk_exporter_budget_remaining_requests{{account=\"{}\"}}", one.alias);
+        let remaining = scrape.get(&name).unwrap_or_else(|| panic!("{what}: {name} in\n{scrape}"));
+        let least = REQUESTS.saturating_sub(sent) as f64;
+        assert!(remaining >= least, "{what}: {remaining} of {REQUESTS} are left after {sent} requests");
+    }
+}
+
+#[test]
+fn a_credential_that_joins_another_again_and_again_takes_nothing_from_it() {
+    /// Counted twice, the requests of the first few would use up the budget.
+    const RELOADS: usize = 60;
+    let (world, home) = (World::start(), Home::empty());
+    let listed = |number, alias, token| Listed { share: SHARE, ..Listed::new(number, alias, token) };
+    let apart = [listed(0, "first", "t0"), listed(1, "second", "t1")];
+    let together = [listed(0, "first", "t0"), listed(1, "second", "t0")];
+    let configure = |accounts: &[Listed<'_>]| {
+        home.configure(&world.config(&home, accounts, "intervals: { summary: 1m }"));
+    };
+    configure(&apart);
+    let mut exporter = started(&home);
+    for number in 1..=RELOADS {
+        let accounts = if number % 2 == 1 { &together } else { &apart };
+        configure(accounts);
+        let (status, text) = exporter.reload();
+        assert_eq!(status, 200, "{text}");
+    }
+    let scrape = exporter.until("both are read", |scrape| {
+        is_shown(scrape, &apart) && super::up("first")(scrape) && super::up("second")(scrape)
+    });
+    assert_each_counted_once(&world, &scrape, &apart, "apart at the end");
+    configure(&together);
+    assert_eq!(exporter.reload().0, 200);
+    let one = |scrape: &Scrape, alias: &str| {
+        scrape.get(&format!("zt_risk_exporter_budget_remaining_requests{{account=\"{alias}\"}}"))
+    };
+    let scrape =
+        exporter.until("they share a budget", |scrape| one(scrape, "first") == one(scrape, "second"));
+    assert_each_counted_once(&world, &scrape, &together, "together at the end");
+    assert_within_budget(&world, REQUESTS, "joined and parted");
 }
 
 #[test]
