@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The aliases of the configured accounts. Reads no secret.
 pub(crate) fn accounts() -> Vec<CompletionCandidate> {
     let found = Config::check_offline(&flags(), std::env::vars_os());
-    let accounts = found.map(|offline| offline.accounts).unwrap_or_default();
+    let accounts = found.result.map(|offline| offline.accounts).unwrap_or_default();
     accounts.into_iter().map(|account| CompletionCandidate::new(account.alias)).collect()
 }
 
