@@ -4,7 +4,6 @@ use serde_json::{Map, Value, json};
 
 use super::api_options::{ApiOptions, BeyondLast, NextPage, Pages, PerPage, Queries, Totals};
 use super::faults::Fault;
-use super::response::{Failure, chosen, error_status};
 use super::routes::parameter;
 
 /// A cursor is this text with the number of rows before the page. A client must encode it in a query.
@@ -21,6 +20,17 @@ pub(super) struct PageSlice {
     /// How many of the first rows are repeated at the end.
     repeated: usize,
     pub(super) info: PageInfo,
+}
+
+/// Why a query gets no page.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum NoPage {
+    /// Every query is refused with this status.
+    Queries { status: u16 },
+    /// The page is beyond the last one, which is an invalid request.
+    Invalid,
+    /// The page is beyond the last one, and does not exist.
+    NotFound,
 }
 
 /// `result_info` and the `Link` header.
@@ -46,11 +56,11 @@ impl PageSlice {
         query: Option<&str>,
         faults: &[Fault],
         total: usize,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, NoPage> {
         if let Queries::Refused { status } = options.queries
             && query.is_some_and(|query| !query.is_empty())
         {
-            return Err(Failure::new(error_status(status), chosen::INVALID, "unknown query parameters"));
+            return Err(NoPage::Queries { status });
         }
         let number = |name| parameter(query, name).and_then(|text| text.parse::<usize>().ok());
         let asked = number("page").filter(|page| *page > 0).unwrap_or(1);
@@ -175,13 +185,13 @@ impl PageInfo {
 }
 
 /// The page that answers a request for page `asked` of `pages`. An empty page is a page too.
-fn existing_page(beyond_last: BeyondLast, asked: usize, pages: usize) -> Result<usize, Failure> {
+fn existing_page(beyond_last: BeyondLast, asked: usize, pages: usize) -> Result<usize, NoPage> {
     match beyond_last {
         _ if asked <= pages => Ok(asked),
         BeyondLast::Empty => Ok(asked),
         BeyondLast::Last => Ok(pages),
-        BeyondLast::BadRequest => Err(Failure::invalid("page is beyond the last one")),
-        BeyondLast::NotFound => Err(Failure::not_found("page")),
+        BeyondLast::BadRequest => Err(NoPage::Invalid),
+        BeyondLast::NotFound => Err(NoPage::NotFound),
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::api_options::Refusals;
 use super::auth::{Quota, Refusal};
-use super::page_slice::PageInfo;
+use super::page_slice::{NoPage, PageInfo};
 
 /// Codes and messages that Cloudflare is known to use.
 pub(super) mod known {
@@ -111,6 +111,18 @@ impl Failure {
             Refusals::Terse => json!({"success": false, "errors": self.errors}),
         };
         Bytes::from(body.to_string())
+    }
+}
+
+impl From<NoPage> for Failure {
+    fn from(reason: NoPage) -> Self {
+        match reason {
+            NoPage::Queries { status } => {
+                Self::new(error_status(status), chosen::INVALID, "unknown query parameters")
+            }
+            NoPage::Invalid => Self::invalid("page is beyond the last one"),
+            NoPage::NotFound => Self::not_found("page"),
+        }
     }
 }
 
