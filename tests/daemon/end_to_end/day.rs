@@ -16,7 +16,7 @@ use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule, GENERATED_ACCOUNT,
 fn span_and_speed() -> (Duration, f64) {
     match std::env::var("DAY").as_deref() {
         Err(_) => (Duration::from_secs(3_600), 240.0),
-        Ok("whole") => (Duration::from_secs(24 * 3_600), 1_200.0),
+        Ok("whole") => (Duration::from_secs(24 * 3_600), 480.0),
         Ok(other) => panic!("DAY must be whole or unset, not {other}"),
     }
 }

@@ -182,11 +182,11 @@ fn end(mut part: BufWriter<File>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "writes files for tests/dashboards/run, which takes a minute in an optimised build"]
+#[ignore = "writes files for tests/dashboards/run, which takes three minutes"]
 async fn a_history_for_the_dashboards() {
     let written =
         PathBuf::from(env::var_os("HISTORY_FOLDER").expect("HISTORY_FOLDER names a folder to write to"));
-    let pace = f64::from(setting("HISTORY_PACE", 2_400));
+    let pace = f64::from(setting("HISTORY_PACE", 960));
     let minutes = 60 * setting("HISTORY_HOURS", 48);
     let folder = tempfile::tempdir().expect("a folder");
     let token = folder.path().join("token");
