@@ -142,7 +142,7 @@ impl Report {
     }
 }
 
-/// The user on the risk list of `account` whom `text` names, if there is one.
+/// The user that `text` names on the risk list of `account`, if there is one.
 ///
 /// # Errors
 /// Several users match, or the list cannot be read, or is incomplete.

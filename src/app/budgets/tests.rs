@@ -60,9 +60,14 @@ async fn block(budget: &Budget) {
 
 /// Uses the budgets of these groups from now on, and returns them.
 fn commit(budgets: &mut Budgets, groups: Vec<Group>) -> Vec<Budget> {
-    let prepared = budgets.prepare(groups, &Clock::system(), None, &|_| None);
+    commit_saved(budgets, groups, None)
+}
+
+/// The same with a state in which the spending is saved.
+fn commit_saved(budgets: &mut Budgets, groups: Vec<Group>, state: Option<&State>) -> Vec<Budget> {
+    let prepared = budgets.prepare(groups, &Clock::system(), state, &|_| None);
     let used = prepared.0.iter().map(|prepared| prepared.budget.clone()).collect();
-    budgets.commit(prepared, &Clock::system(), None);
+    budgets.commit(prepared, &Clock::system(), state);
     used
 }
 
@@ -155,12 +160,7 @@ async fn credentials_that_join_and_part_again_and_again_count_each_request_once(
     let folder = tempfile::tempdir().unwrap();
     let state = state(folder.path(), &["a", "b"]);
     let mut budgets = Budgets::default();
-    let mut assign = |groups: Vec<Group>| {
-        let prepared = budgets.prepare(groups, &Clock::system(), Some(&state), &|_| None);
-        let used: Vec<_> = prepared.0.iter().map(|prepared| prepared.budget.clone()).collect();
-        budgets.commit(prepared, &Clock::system(), Some(&state));
-        used
-    };
+    let mut assign = |groups: Vec<Group>| commit_saved(&mut budgets, groups, Some(&state));
     let (mut apart_sent, mut together_sent) = (0, 0);
     for round in 1..=20 {
         let apart = assign(vec![group("t", &["a"]), group("u", &["b"])]);
@@ -201,12 +201,7 @@ async fn each_spending_is_saved_once_wherever_its_account_goes() {
     let folder = tempfile::tempdir().unwrap();
     let state = state(folder.path(), &["a", "b", "c"]);
     let mut budgets = Budgets::default();
-    let mut assign = |groups: Vec<Group>| {
-        let prepared = budgets.prepare(groups, &Clock::system(), Some(&state), &|_| None);
-        let used: Vec<_> = prepared.0.iter().map(|prepared| prepared.budget.clone()).collect();
-        budgets.commit(prepared, &Clock::system(), Some(&state));
-        used
-    };
+    let mut assign = |groups: Vec<Group>| commit_saved(&mut budgets, groups, Some(&state));
     let saved = || ["a", "b", "c"].map(|id| spent(&state, id));
     let shared = assign(vec![group("t", &["a", "b"])]).remove(0);
     spend(&shared, 5).await;
@@ -233,12 +228,7 @@ async fn what_a_credential_spent_is_added_to_the_one_that_all_its_accounts_get()
     let folder = tempfile::tempdir().unwrap();
     let state = state(folder.path(), &["a", "b"]);
     let mut budgets = Budgets::default();
-    let mut assign = |groups: Vec<Group>| {
-        let prepared = budgets.prepare(groups, &Clock::system(), Some(&state), &|_| None);
-        let used: Vec<_> = prepared.0.iter().map(|prepared| prepared.budget.clone()).collect();
-        budgets.commit(prepared, &Clock::system(), Some(&state));
-        used
-    };
+    let mut assign = |groups: Vec<Group>| commit_saved(&mut budgets, groups, Some(&state));
     let apart = assign(vec![group("t", &["a"]), group("u", &["b"])]);
     for (budget, requests) in apart.iter().zip([3, 2]) {
         spend(budget, requests).await;

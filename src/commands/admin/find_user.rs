@@ -35,7 +35,7 @@ pub(super) fn target(session: &Session, people: &People<'_>, text: &str) -> Resu
     }
 }
 
-/// The id of the user on the list whom a text names, or `None` if the whole list has no such user.
+/// The id of the user on the list that a text names, or `None` if the whole list has no such user.
 ///
 /// # Errors
 /// Several users match; or the list is incomplete, so that a missing user may match as well.

@@ -1,4 +1,4 @@
-//! Finds the user whom a text names, as the command `user` does.
+//! Finds the user that a text names, as the command `user` does.
 //!
 //! A state file has ids only. A hash from the metrics is compared with the ids in the file; a name or an e-mail address is
 //! looked up on the risk list, which needs the configuration of an account and a request.
