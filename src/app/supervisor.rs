@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, block_in_place};
@@ -24,6 +25,9 @@ use crate::config::{Account, Config, IdentityPolicy};
 use crate::model::{AccountName, Snapshot};
 use crate::server::publisher::Source;
 use crate::store::Generation;
+
+/// How long the pollers have to end with the process. They only hand over what they know.
+const EXIT_WAIT: Duration = Duration::from_secs(5);
 
 /// The pollers and their orders.
 pub(super) struct Supervisor {
@@ -136,8 +140,13 @@ impl Supervisor {
         }
     }
 
-    /// Ends all pollers.
+    /// Ends all pollers, which hand what they know over to the last commit. One that does not end in time is given up.
     pub(super) async fn shutdown(&mut self) {
+        for polled in self.polled.values() {
+            polled.orders.send_replace(Order::Exit);
+        }
+        let ended = async { while self.running.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(EXIT_WAIT, ended).await;
         self.running.shutdown().await;
     }
 

@@ -6,7 +6,8 @@
 /// something that the version before would refuse. This program reads the rows of every older format.
 ///
 /// 2: events that were not counted have a seventh reason.
-pub(crate) const FORMAT: u32 = 2;
+/// 3: requests charged to a budget may have been sent within the last hour before their date.
+pub(crate) const FORMAT: u32 = 3;
 
 /// A table of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,6 +1,5 @@
 //! Files with credentials, which are read again when they change.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Connection, Parts, Poller};
@@ -43,7 +42,7 @@ impl Poller {
             (Ok(()), _) => return,
         }
         // The status document is built when a snapshot comes.
-        self.parts.snapshots.send_replace(Arc::new(self.parts.account.snapshot()));
+        self.publish_snapshot();
     }
 
     /// Sends these credentials from now on, if they changed.

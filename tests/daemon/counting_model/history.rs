@@ -30,6 +30,10 @@ pub(crate) enum Audits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Saved,
+    /// The changes are handed over to a commit that has not ended when the next answer comes.
+    HandedOver,
+    /// The changes are not handed over yet.
+    Waiting,
     /// The changes cannot be saved now.
     Unsaved,
     CrashBeforeCommit,
@@ -42,6 +46,17 @@ enum Fate {
 /// The committed rows.
 type Store = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
+/// Rows that are committed together; `None` removes a row.
+type Rows = Vec<((Table, Vec<u8>), Option<Vec<u8>>)>;
+
+/// What happens to the rows that a commit does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OtherRows {
+    Stay,
+    /// They are removed, because the commit has all rows of the account.
+    Go,
+}
+
 /// An account, the world it polls, and what the account must know.
 pub(crate) struct History {
     random: fastrand::Rng,
@@ -52,8 +67,16 @@ pub(crate) struct History {
     /// When the current process started, on Cloudflare's clock.
     started: i64,
     store: Store,
-    /// What must be known after all answers, after the committed answers (if that differs), and what is published.
+    /// The rows that were handed over to the next commit.
+    batch: Rows,
+    /// What happens to the other rows when it is committed.
+    other_rows: OtherRows,
+    /// Says what happens to batches. Apart from `random`, so that the world is the same without them.
+    batches: fastrand::Rng,
+    /// What must be known after all answers, after the answers that were handed over to the next commit, after the
+    /// committed answers (if that differs), and what is published.
     expected: Expected,
+    handed: Option<Expected>,
     committed: Option<Expected>,
     published: EventTotals,
     /// Of a thousand answers, how many end the process, and how many start a time without commits.
@@ -99,7 +122,11 @@ impl History {
             account,
             started,
             store: Store::new(),
+            batch: Rows::new(),
+            other_rows: OtherRows::Stay,
+            batches: fastrand::Rng::with_seed(!seed),
             expected: Expected::default(),
+            handed: None,
             committed: None,
             published: EventTotals::default(),
             crashes,
@@ -181,6 +208,9 @@ impl History {
     }
 
     fn step(&mut self, fetch: &Fetch) {
+        if self.batches.bool() {
+            self.commit();
+        }
         let fate = self.fate();
         if fate != Fate::Saved && self.committed.is_none() {
             self.committed = Some(self.expected.clone());
@@ -188,18 +218,34 @@ impl History {
         self.answer(fetch);
         if fate == Fate::SavedToNewFile {
             // The new file has no rows of users that this answer drops, so they are noted first.
-            self.collect_changes(Fate::Unsaved);
+            self.lose_batch();
+            drop(self.collect_changes(Fate::Unsaved));
             self.store.clear();
             self.account.save_everything();
         }
-        self.collect_changes(fate);
-        if !matches!(fate, Fate::Unsaved | Fate::CrashBeforeCommit) {
-            self.committed = None;
-        }
         match fate {
-            Fate::Saved | Fate::SavedToNewFile => self.account.saved(),
-            Fate::Unsaved => {}
-            Fate::CrashBeforeCommit | Fate::CrashAfterCommit => self.restart(),
+            Fate::Waiting => drop(self.collect_changes(fate)),
+            Fate::Unsaved => {
+                drop(self.collect_changes(fate));
+                self.lose_batch();
+            }
+            Fate::CrashBeforeCommit => {
+                drop(self.collect_changes(fate));
+                self.lose_batch();
+                self.restart();
+            }
+            Fate::HandedOver => self.hand_over(),
+            Fate::Saved | Fate::SavedToNewFile => {
+                self.hand_over();
+                self.commit();
+                self.committed = None;
+            }
+            Fate::CrashAfterCommit => {
+                self.hand_over();
+                self.store_batch();
+                self.committed = None;
+                self.restart();
+            }
         }
         let expected = self.committed.as_ref().unwrap_or(&self.expected);
         self.world.epoch = expected.epoch;
@@ -207,6 +253,47 @@ impl History {
         assert_no_counter_fell(&self.published, &totals);
         expected.check(&totals);
         self.published = totals;
+    }
+
+    fn hand_over(&mut self) {
+        let rows = self.collect_changes(Fate::HandedOver);
+        if self.account.changes(self.now()).are_everything() {
+            self.batch.clear();
+            self.other_rows = OtherRows::Go;
+        }
+        self.batch.extend(rows);
+        self.account.handed_over();
+        self.handed = Some(self.expected.clone());
+    }
+
+    /// The commit of the batch ends, if there is one.
+    fn commit(&mut self) {
+        if self.handed.is_some() {
+            self.store_batch();
+            self.account.committed();
+        }
+    }
+
+    fn store_batch(&mut self) {
+        if std::mem::replace(&mut self.other_rows, OtherRows::Stay) == OtherRows::Go {
+            self.store.clear();
+        }
+        for (row, value) in self.batch.drain(..) {
+            match value {
+                Some(value) => drop(self.store.insert(row, value)),
+                None => drop(self.store.remove(&row)),
+            }
+        }
+        self.committed = self.handed.take();
+    }
+
+    /// The rows that were handed over are not committed, so everything must be saved again.
+    fn lose_batch(&mut self) {
+        if self.handed.take().is_some() {
+            self.batch.clear();
+            self.other_rows = OtherRows::Stay;
+            self.account.save_everything();
+        }
     }
 
     fn fate(&mut self) -> Fate {
@@ -226,33 +313,29 @@ impl History {
         match self.is_failing {
             true => Fate::Unsaved,
             false if draw == 500 => Fate::SavedToNewFile,
-            false => Fate::Saved,
+            false => {
+                [Fate::Saved, Fate::HandedOver, Fate::HandedOver, Fate::Waiting][self.batches.usize(0..4)]
+            }
         }
     }
 
-    /// Collects the changes of the account, and commits them if the fate says so.
-    fn collect_changes(&mut self, fate: Fate) {
+    /// Collects the changes of the account.
+    fn collect_changes(&mut self, fate: Fate) -> Rows {
         let date = self.world.now;
-        let mut rows = Vec::new();
+        let mut rows = Rows::new();
         let handed = self.account.changes(self.now()).each(|put| {
             rows.push(((put.table, put.key.to_vec()), put.value.map(<[u8]>::to_vec)));
             // A disk may become full at any row; the earlier rows of the transaction are not kept either.
             if fate == Fate::Unsaved && put.table == Table::TopUsers { Err(()) } else { Ok(()) }
         });
         assert!(handed.is_ok() || fate == Fate::Unsaved, "an unexpected error");
-        for ((table, key), value) in rows {
-            if table == Table::Users && value.is_none() {
-                let id = zt_risk_exporter::model::UserId::from_slice(&key).expect("a user's key is its id");
+        for ((table, key), value) in &rows {
+            if *table == Table::Users && value.is_none() {
+                let id = zt_risk_exporter::model::UserId::from_slice(key).expect("a user's key is its id");
                 self.expected.dropped(id.as_u128(), date);
             }
-            if matches!(fate, Fate::Unsaved | Fate::CrashBeforeCommit) {
-                continue;
-            }
-            match value {
-                Some(value) => drop(self.store.insert((table, key), value)),
-                None => drop(self.store.remove(&(table, key))),
-            }
         }
+        rows
     }
 
     /// Ends the process, and starts the next one from the committed rows.

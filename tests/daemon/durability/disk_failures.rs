@@ -66,7 +66,7 @@ fn a_file_that_cannot_be_used_is_refused_within_a_second_and_not_changed() {
     let database = Database::create(&path).expect("a database");
     let transaction = database.begin_write().expect("a transaction");
     let about = TableDefinition::<&str, u64>::new("about");
-    transaction.open_table(about).expect("a table").insert("format", 3).expect("a row");
+    transaction.open_table(about).expect("a table").insert("format", 4).expect("a row");
     transaction.open_table(TableDefinition::<&str, u16>::new("accounts")).expect("a table");
     transaction.commit().expect("a commit");
     drop(database);

@@ -18,7 +18,7 @@ fn shown(home: &Home) -> String {
 }
 
 #[test]
-fn a_file_of_format_1_continues_and_then_has_format_2() {
+fn a_file_of_format_1_continues_and_then_has_the_newest() {
     let api = SimulatedApi::start();
     let home = Home::new(&api, 1.0);
     let mut bytes = Vec::new();
@@ -46,6 +46,6 @@ fn a_file_of_format_1_continues_and_then_has_format_2() {
     exporter.terminate();
 
     let after = shown(&home);
-    assert!(after.contains("state.redb: format 2, "), "{after}");
+    assert!(after.contains("state.redb: format 3, "), "{after}");
     assert!(after.contains("4 not found"), "{after}");
 }
