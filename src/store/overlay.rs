@@ -134,6 +134,15 @@ impl Inner {
     }
 }
 
+impl Drop for Inner {
+    /// Closing the file would not be enough: if another thread is starting a program, that program holds a copy of the
+    /// descriptor for a moment, and the lock with it.
+    fn drop(&mut self) {
+        // If this fails, closing the file releases the lock.
+        let _ = self.file.unlock();
+    }
+}
+
 impl StorageBackend for Backend {
     fn len(&self) -> io::Result<u64> {
         match &*self.overlay() {
@@ -296,6 +305,21 @@ mod tests {
         assert!(content(&file) == wanted);
         backend.write(3, b"at once").expect("there is room");
         assert_eq!(&content(&file)[3..10], b"at once");
+    }
+
+    #[test]
+    fn the_lock_ends_with_the_backend_even_if_a_copy_of_the_descriptor_is_open() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("locked");
+        let open = || File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = open().expect("it can be created");
+        let copy = file.try_clone().expect("it is open");
+        let backend = Backend::lock(file).expect("it can be locked");
+        assert!(backend.is_some());
+        assert!(Backend::lock(open().expect("it exists")).expect("it can be tried").is_none());
+        drop(backend);
+        assert!(Backend::lock(open().expect("it exists")).expect("it can be locked").is_some());
+        drop(copy);
     }
 
     #[test]

@@ -1,7 +1,9 @@
+#!/usr/bin/env python3
 """Breaks the rules one at a time. The cases must detect each of these mutants."""
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
@@ -10,6 +12,7 @@ from typing import Any
 
 import recordings as recorded
 import rules
+from cases import all_cases
 from engines import Rule, name, needed, promtool
 from history import Case
 from settings import Duration, Settings
@@ -157,3 +160,15 @@ def survivors(cases: dict[str, list[Case]]) -> tuple[int, list[str]]:
     return len(all_mutants), [
         mutant.description for mutant, seen in zip(all_mutants, verdicts, strict=True) if not seen
     ]
+
+
+def main() -> None:
+    count, undetected = survivors(all_cases())
+    for description in undetected:
+        print(f"FAILED: not detected: {description}", file=sys.stderr)
+    print(f"rules: {count - len(undetected)} mutants detected, {len(undetected)} not detected")
+    sys.exit(1 if undetected else 0)
+
+
+if __name__ == "__main__":
+    main()
