@@ -1,8 +1,8 @@
 //! Saves an account before its counts are published.
 //!
 //! The rows of each reading go to a batch, which [`State`] commits within a second. Only then are its counts published.
-//! Dates and other changes that cost a few requests if they are lost wait for the next counts, or for the end of the hour:
-//! an account in which nothing happens is hardly ever written.
+//! Dates and other changes that cost a few requests if they are lost wait for the next counts, or for two hours: an account
+//! in which nothing happens is hardly ever written.
 
 use std::future::pending;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::collector::persist::Now;
 use crate::store::{Batch, ExistingRows, Generation, State, Written};
 
 /// How long changes wait at most that can wait. All accounts write them at the same time, so that one commit has them all.
-const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
+const LONGEST_WAIT: Duration = Duration::from_secs(7_200);
 
 /// Where an account is saved, and how much of it is there.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Saving {
     /// The account's latest copy is in the file `generation`.
     pub(crate) fn new(state: State, generation: Generation, now: Instant) -> Self {
         let committed = state.committed();
-        Self { state, generation, handed: None, committed, late: next_hour(now) }
+        Self { state, generation, handed: None, committed, late: next_turn(now) }
     }
 
     /// Hands the changes over to the next commit. If that is not possible, they stay unsaved, and the counts of the last
@@ -61,7 +61,7 @@ impl Saving {
                     }
                     account.handed_over();
                     (self.generation, self.handed) = (generation, Some(batch));
-                    self.late = next_hour(now.instant);
+                    self.late = next_turn(now.instant);
                     return;
                 }
                 Written::Failed => return,
@@ -99,8 +99,8 @@ pub(super) async fn committed(saving: &mut Option<Saving>, account: &mut Account
     }
 }
 
-/// The end of the hour by this clock.
-fn next_hour(now: Instant) -> Instant {
+/// When all accounts write next what can wait.
+fn next_turn(now: Instant) -> Instant {
     let wait = LONGEST_WAIT.as_secs();
     Instant::after_start(Duration::from_secs((now.since(Instant::default()).as_secs() / wait + 1) * wait))
 }

@@ -178,7 +178,7 @@ fn what_a_lost_batch_had_is_saved_again() {
 }
 
 #[test]
-fn readings_that_find_nothing_new_are_written_once_an_hour_or_at_the_end() {
+fn readings_that_find_nothing_new_are_written_every_two_hours_or_at_the_end() {
     let mut rig = Rig::new();
     rig.event();
     rig.save();
@@ -223,10 +223,10 @@ fn an_event_that_only_an_audit_finds_is_saved_soon_and_an_audit_that_finds_nothi
 }
 
 #[test]
-fn the_end_of_an_hour_is_later_than_now() {
-    for (now, wanted) in [(0, 3_600), (3_599, 3_600), (3_600, 7_200), (9_000, 10_800)] {
+fn the_next_turn_to_write_what_can_wait_is_later_than_now() {
+    for (now, wanted) in [(0, 7_200), (7_199, 7_200), (7_200, 14_400), (18_000, 21_600)] {
         let at = |second| Instant::after_start(Duration::from_secs(second));
-        assert_eq!(next_hour(at(now)), at(wanted));
+        assert_eq!(next_turn(at(now)), at(wanted));
     }
 }
 
