@@ -40,13 +40,14 @@ struct World {
     accounts: u128,
     /// Of each account.
     users: u128,
-    /// How much faster the clock is than real time, which must suffice for the requests.
+    /// How much faster the clock is than real time. Requests have a timeout, so a machine that is busy must still answer them
+    /// within a fraction of it: a failed list is written.
     speed: f64,
     /// Until each user was audited once, which saves when the user was last reset, and until the budget is in use.
     warm_up: Duration,
 }
 
-const ONE_ACCOUNT: World = World { accounts: 1, users: 1_000, speed: 500.0, warm_up: HOUR.saturating_mul(4) };
+const ONE_ACCOUNT: World = World { accounts: 1, users: 1_000, speed: 200.0, warm_up: HOUR.saturating_mul(4) };
 const HUNDRED_ACCOUNTS: World = World { accounts: 100, users: 100, speed: 60.0, warm_up: HOUR };
 /// A request takes about a millisecond of real time, so at this speed it takes some of the tenth of a second that a request
 /// to Cloudflare takes.
@@ -159,17 +160,28 @@ async fn busy(world: World) -> f64 {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let mut code = ExitCode::SUCCESS;
-    for (what, bytes, limit) in [
-        ("an idle account of 1,000 users, bytes an hour", idle(ONE_ACCOUNT).await, IDLE_LIMIT),
-        ("100 idle accounts of 100 users, bytes an hour for each", idle(HUNDRED_ACCOUNTS).await, IDLE_LIMIT),
-        ("a busy account of 1,000 users, bytes for each event", busy(BUSY_ACCOUNT).await, EVENT_LIMIT),
-    ] {
-        let is_ok = bytes > 0.0 && bytes <= limit;
-        println!("{what:<55} {bytes:>9.0}  limit {limit:.0}: {}", if is_ok { "ok" } else { "EXCEEDED" });
-        if !is_ok {
-            code = ExitCode::FAILURE;
-        }
-    }
-    code
+    let verdicts = [
+        judge("an idle account of 1,000 users, bytes an hour", idle(ONE_ACCOUNT).await, IDLE_LIMIT),
+        judge("a busy account of 1,000 users, bytes for each event", busy(BUSY_ACCOUNT).await, EVENT_LIMIT),
+        judge(
+            "100 idle accounts of 100 users, bytes an hour for each",
+            idle(HUNDRED_ACCOUNTS).await,
+            IDLE_LIMIT,
+        ),
+    ];
+    if verdicts.contains(&Verdict::Exceeded) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+#[derive(PartialEq, Eq)]
+enum Verdict {
+    Ok,
+    Exceeded,
+}
+
+/// Prints a line about a figure.
+fn judge(what: &str, bytes: f64, limit: f64) -> Verdict {
+    let (verdict, word) =
+        if bytes > 0.0 && bytes <= limit { (Verdict::Ok, "ok") } else { (Verdict::Exceeded, "EXCEEDED") };
+    println!("{what:<55} {bytes:>9.0}  limit {limit:.0}: {word}");
+    verdict
 }
