@@ -1,7 +1,9 @@
 //! How many requests may be sent, and when: the budget of a credential, and the rate limit that it enforces.
 
 mod budget;
+mod lease;
 mod rate_limit;
 
-pub use budget::{Budget, BudgetStatus, Journal, Permit, Spending};
+pub use budget::{Budget, BudgetStatus, Journal, Permit};
+pub use lease::Spending;
 pub use rate_limit::{Admission, Held, HeldReason, QUOTA, RateLimit, ServerLimit, WINDOW};
