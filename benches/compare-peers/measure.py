@@ -118,10 +118,9 @@ def scrapes(options, stack, ours):
         base = peers[-1].cost(coding)
         for served in everyone:
             costs = served.costs[coding]
-            print(
-                f"| {coding} | {served.name} | {served.cost(coding):,.0f} us | {min(costs):,.0f} to {max(costs):,.0f} us "
-                f"| {served.cost(coding) / base:,.1f} |"
-            )
+            rounds = f"{min(costs):,.0f} to {max(costs):,.0f} us"
+            cost = served.cost(coding)
+            print(f"| {coding} | {served.name} | {cost:,.0f} us | {rounds} | {cost / base:,.1f} |")
 
 
 def main():

@@ -171,7 +171,7 @@ async fn what_a_credential_spent_is_added_to_the_one_that_all_its_accounts_get()
         );
         assert_eq!([spent(&state, "a"), spent(&state, "b")], [leased + 3, 0], "saved once");
     }
-    // Both have what they spent, whoever uses them.
+    // Both have what they spent, whichever account uses them.
     let apart = assign(vec![group("t", &["a"]), group("u", &["b"])]);
     let shown =
         apart.iter().map(|budget| (budget.status().remaining, budget.status().blocked_until.is_some()));
