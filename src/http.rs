@@ -49,7 +49,7 @@ use protocol::Protocol;
 pub use security::{Listener, Security};
 pub use stats::{CloseReason, ConnectionStats};
 #[cfg(feature = "daemon")]
-pub(crate) use table::ConnectionId;
+pub(crate) use table::{ConnectionId, Standing};
 #[cfg(feature = "daemon")]
 pub(crate) use warning::Warning;
 

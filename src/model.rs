@@ -91,6 +91,8 @@ pub enum Completeness {
     Complete,
     /// The list may lack elements; the text says why. It must never be shown as complete.
     Partial(String),
+    /// The list is partial only because a further page took longer than our own limits allow. A later reading may get it.
+    Unfinished(String),
 }
 
 /// All users at risk, from one reading of all pages of the summary.

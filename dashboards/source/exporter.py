@@ -78,7 +78,8 @@ def _summary() -> list[Any]:
         ),
         stat_panel(
             "Blocked accounts",
-            "Accounts without requests now, because the exporter hit Cloudflare's rate limit.",
+            "Accounts without requests now: Cloudflare's rate limit is reached, or no request is left, there or in the"
+            " exporter's own budget, and the list of users is overdue.",
             instant_query(
                 or_zero(f"count({deduplicated(exporter_metric('blocked_until_timestamp_seconds'))} > time())")
             ),

@@ -43,6 +43,8 @@ struct KnownBudget {
 struct Left {
     credential: Credentials,
     spending: Spending,
+    /// The budget that went on with other accounts or another credential. It counts the requests of `spending` too.
+    counted_in: Budget,
 }
 
 /// The id of the account whose rows contain the spending of a budget. It is locked while they are written.
@@ -88,11 +90,13 @@ pub(super) struct PreparedBudget {
     known: Option<usize>,
     /// Where those budgets are whose spending is added to it.
     added: Vec<usize>,
-    /// What a new budget continues.
+    /// What else a known budget must count. A new one counts it already.
+    more: Spending,
+    /// Where that is from, or the spending of a new one.
     sources: Vec<Source>,
 }
 
-/// Where a new budget has its spending from.
+/// Where a budget has spending from.
 #[derive(Debug, PartialEq)]
 enum Source {
     /// The rows of an account.
@@ -116,14 +120,14 @@ impl Prepared {
 }
 
 impl Budgets {
-    /// Finds or makes the budget of each group. A new one continues with the spending that `saved` knows of the group's
-    /// accounts, and writes its own to `state`. Changes nothing yet.
+    /// Finds or makes the budget of each group. It continues with the spending that `saved` knows of the group's accounts, and
+    /// with what their credential had left. A new one writes its own to `state`. Changes nothing yet.
     pub(super) fn prepare(
         &self,
         groups: Vec<Group>,
         clock: &Clock,
         state: Option<&State>,
-        saved: impl Fn(&str) -> Option<Spending>,
+        saved: &impl Fn(&str) -> Option<Spending>,
     ) -> Prepared {
         let before: Vec<&Group> = self.known.iter().map(|known| &known.group).collect();
         let continued = continued(&before, &groups);
@@ -132,29 +136,58 @@ impl Budgets {
                 [] => (None, Vec::new()),
                 [own, others @ ..] => (Some(*own), others.to_vec()),
             };
-            if let Some(KnownBudget { budget, journal_account, .. }) =
-                known.and_then(|index| self.known.get(index))
-            {
-                let (budget, journal_account) = (budget.clone(), journal_account.clone());
-                return PreparedBudget { group, budget, journal_account, known, added, sources: Vec::new() };
-            }
-            let journal_account = JournalAccount::new(group.first());
-            let (mut spending, mut sources) = (Spending::default(), Vec::new());
-            for id in &group.accounts {
-                if let Some(saved) = saved(id).filter(|saved| *saved != Spending::default()) {
-                    spending.add(saved);
-                    sources.push(Source::Rows(id.clone()));
+            let (spending, sources) = self.taken_over(&group, &continued, saved);
+            match known.and_then(|index| self.known.get(index)) {
+                Some(KnownBudget { group: before, budget, journal_account }) => {
+                    let is_same = before.credential == group.credential;
+                    // The budget knows best whether the credential that it has is blocked.
+                    let blocked_until = spending.blocked_until.filter(|_| !is_same);
+                    PreparedBudget {
+                        group,
+                        budget: if is_same { budget.clone() } else { budget.for_next_credential() },
+                        journal_account: journal_account.clone(),
+                        known,
+                        added,
+                        more: Spending { blocked_until, ..spending },
+                        sources,
+                    }
+                }
+                None => {
+                    let journal_account = JournalAccount::new(group.first());
+                    let journal = state.map(|state| journal(state.clone(), journal_account.clone()));
+                    let budget = Budget::continued(group.share, clock.clone(), spending, journal);
+                    let more = Spending::default();
+                    PreparedBudget { group, budget, journal_account, known: None, added, more, sources }
                 }
             }
-            if let Some(left) = self.left.iter().find(|left| left.credential == group.credential) {
-                spending.add(left.spending.clone());
-                sources.push(Source::Left);
-            }
-            let journal = state.map(|state| journal(state.clone(), journal_account.clone()));
-            let budget = Budget::continued(group.share, clock.clone(), spending, journal);
-            PreparedBudget { group, budget, journal_account, known: None, added, sources }
         };
         Prepared(groups.into_iter().zip(continued).map(prepare).collect())
+    }
+
+    /// What the group brings to its budget, apart from what the known budgets count that it `continues`, and where that is from.
+    fn taken_over(
+        &self,
+        group: &Group,
+        continues: &[usize],
+        saved: &impl Fn(&str) -> Option<Spending>,
+    ) -> (Spending, Vec<Source>) {
+        let (mut spending, mut sources) = (Spending::default(), Vec::new());
+        // What is in the rows for a known budget stays with the credential of that budget.
+        let is_known = |id: &String| self.known.iter().any(|known| known.journal_account.get() == *id);
+        for id in group.accounts.iter().filter(|id| !is_known(id)) {
+            if let Some(saved) = saved(id).filter(|saved| *saved != Spending::default()) {
+                spending.add(saved);
+                sources.push(Source::Rows(id.clone()));
+            }
+        }
+        if let Some(left) = self.left.iter().find(|left| left.credential == group.credential) {
+            let mut continued = continues.iter().filter_map(|index| self.known.get(*index));
+            let Spending { leases, blocked_until } = left.spending.clone();
+            let is_counted = continued.any(|known| known.budget.is_same(&left.counted_in));
+            spending.add(Spending { leases: if is_counted { Vec::new() } else { leases }, blocked_until });
+            sources.push(Source::Left);
+        }
+        (spending, sources)
     }
 
     /// Uses the prepared budgets from now on, with the shares of their groups. Forgets budgets that nobody uses and that
@@ -165,37 +198,39 @@ impl Budgets {
             std::mem::take(&mut self.known).into_iter().map(Some).collect();
         // The accounts whose rows have a spending that is in other rows from now on.
         let mut left = BTreeSet::new();
-        for PreparedBudget { group, budget, journal_account, known, added, sources } in prepared {
+        for PreparedBudget { group, budget, journal_account, known, added, more, sources } in prepared {
+            let from = journal_account.get();
+            let mut is_changed = sources.iter().any(|source| *source != Source::Rows(from.clone()));
             if let Some(known) = known.and_then(|index| before.get_mut(index)?.take()) {
                 if known.group.share != group.share {
                     budget.set_share(group.share);
                 }
                 if known.group.credential != group.credential {
-                    let spending = budget.spending();
-                    self.left.push(Left { credential: known.group.credential, spending });
+                    self.leave(known.group.credential, &known.budget, &budget);
+                    budget.credential_changed();
                 }
+                budget.add(more);
             }
-            let has_more = !added.is_empty();
             for other in added {
                 let Some(other) = before.get_mut(other).and_then(Option::take) else { continue };
-                let spending = other.budget.spending();
-                budget.add(spending.leases.clone());
+                budget.add(Spending { blocked_until: None, ..other.budget.spending() });
                 left.insert(other.journal_account.get());
-                self.left.push(Left { credential: other.group.credential, spending });
+                self.leave(other.group.credential, &other.budget, &budget);
+                is_changed = true;
             }
-            let from = journal_account.get();
             if !group.accounts.contains(&from) {
                 journal_account.set(group.first());
-                budget.write_journal();
                 left.insert(from);
-            } else if has_more || sources.iter().any(|source| *source != Source::Rows(from.clone())) {
-                budget.write_journal();
-                let others = sources.into_iter().filter_map(|source| match source {
-                    Source::Rows(account) if account != from => Some(account),
-                    Source::Rows(_) | Source::Left => None,
-                });
-                left.extend(others);
+                is_changed = true;
             }
+            if is_changed {
+                budget.write_journal();
+            }
+            let kept = journal_account.get();
+            left.extend(sources.into_iter().filter_map(|source| match source {
+                Source::Rows(account) if account != kept => Some(account),
+                Source::Rows(_) | Source::Left => None,
+            }));
             self.known.push(KnownBudget { group, budget, journal_account });
         }
         self.known.extend(before.into_iter().flatten().filter(|known| !known.budget.is_unspent()));
@@ -213,6 +248,14 @@ impl Budgets {
                 (None, None) => {}
             }
         }
+    }
+
+    /// Remembers what a credential spent with `budget`, which goes on without it or is added to another one: `counted_in`.
+    fn leave(&mut self, credential: Credentials, budget: &Budget, counted_in: &Budget) {
+        for left in self.left.iter_mut().filter(|left| left.counted_in.is_same(budget)) {
+            left.counted_in = counted_in.clone();
+        }
+        self.left.push(Left { credential, spending: budget.spending(), counted_in: counted_in.clone() });
     }
 }
 
@@ -242,7 +285,7 @@ fn continued(before: &[&Group], groups: &[Group]) -> Vec<Vec<usize>> {
     found
 }
 
-/// Writes the spending of a budget to the rows of the account that is its journal_account. Needs a multi-threaded runtime.
+/// Writes the spending of a budget to the rows of its account. Needs a multi-threaded runtime.
 fn journal(state: State, journal_account: JournalAccount) -> Journal {
     Journal::new(move |spending| block_in_place(|| write(&state, &journal_account.lock(), spending)))
 }

@@ -145,16 +145,15 @@ impl Shared {
         (parts, published)
     }
 
-    /// The limits of an account's requests. An account sends one request at a time, so a user whose answer does not come
-    /// delays the list of users. Such a user is therefore given up after half an interval of the list at most, and not
-    /// tried again at once: the user's own back-off does that.
+    /// The limits of an account's requests. While one user is read, no other user is, so a user whose answer does not come
+    /// is given up after half an interval of the list at most, and not tried again at once: the user's own back-off does
+    /// that. Each page of a user's events has so much time, because a long list of events is not a slow one.
     pub(super) fn limits(&self, config: &Config) -> Limits {
         let Tuning { total_timeout, user_timeout, .. } = self.tuning;
         let half = (config.intervals.summary / 2).max(SHORTEST_USER_TIMEOUT);
-        let of_user =
-            OperationLimits { attempts: 1, total_timeout: half.min(user_timeout).min(total_timeout) };
-        Limits::all(OperationLimits { total_timeout, ..OperationLimits::default() })
-            .with(Resource::User, of_user)
+        let all = OperationLimits { total_timeout, ..OperationLimits::default() };
+        let of_user = OperationLimits { attempts: 1, request_timeout: half.min(user_timeout), ..all };
+        Limits::all(all).with(Resource::User, of_user)
     }
 
     fn client_options(&self, config: &Config, id: &str) -> Options {

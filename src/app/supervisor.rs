@@ -178,7 +178,8 @@ impl Supervisor {
         Ok(changes)
     }
 
-    /// Uses renewed credentials from now on. One that was read for a connection that is no longer in use may be outdated itself.
+    /// Uses renewed credentials from now on. Leaves out those that were read for a connection that has been replaced since: the
+    /// credential of the next connection may be newer.
     fn renew(&mut self, renewals: impl Iterator<Item = Renewal>) {
         let is_current = |renewal: &Renewal| {
             let polled = self.polled.get(&renewal.account).filter(|polled| polled.stage == Stage::Polling);
@@ -218,7 +219,7 @@ impl Supervisor {
         }
         let spending = |id: &str| saved.get(id).map(|(saved, _)| saved.spending.clone());
         let groups = groups(&config, self.shared.tuning.speed);
-        let budgets = self.budgets.prepare(groups, &self.shared.clock, self.shared.state.as_ref(), spending);
+        let budgets = self.budgets.prepare(groups, &self.shared.clock, self.shared.state.as_ref(), &spending);
         let mut accounts = Vec::new();
         for account in &config.accounts {
             let budget = budgets.of(&account.id).expect("every account is in a group");

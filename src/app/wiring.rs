@@ -30,7 +30,7 @@ pub struct Tuning {
     pub idle_timeout: Duration,
     /// How long one whole answer may take, with all its pages.
     pub total_timeout: Duration,
-    /// The longest that the answer with one user's events may take.
+    /// The longest that a page of one user's events may take.
     pub user_timeout: Duration,
 }
 

@@ -17,7 +17,7 @@ mod sink;
 mod stream;
 
 pub use bounds::{Bounds, Pii};
-pub(super) use element::Element;
+pub(super) use element::{Element, Pages};
 pub(crate) use error::DecodeError;
 pub(super) use gunzip::Body;
 pub(super) use sink::{Sink, TextSink};

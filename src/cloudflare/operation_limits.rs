@@ -10,13 +10,16 @@ pub struct OperationLimits {
     /// The most attempts for one request; there is always at least one. The default is one attempt and two retries: if
     /// all three fail, the next poll tries again.
     pub attempts: u32,
+    /// Time limit for one request, which is one page of a list.
+    pub request_timeout: Duration,
     /// Time limit for the operation with all its pages and retries. Waiting for the budget does not count.
     pub total_timeout: Duration,
 }
 
 impl Default for OperationLimits {
     fn default() -> Self {
-        Self { attempts: 3, total_timeout: Duration::from_secs(300) }
+        let total_timeout = Duration::from_secs(300);
+        Self { attempts: 3, request_timeout: total_timeout, total_timeout }
     }
 }
 
@@ -51,7 +54,7 @@ mod tests {
 
     #[test]
     fn limits_of_one_resource_change_no_others() {
-        let short = OperationLimits { attempts: 1, total_timeout: Duration::from_secs(1) };
+        let short = OperationLimits { attempts: 1, ..OperationLimits::default() };
         let limits = Limits::default().with(Resource::User, short);
         for resource in Resource::ALL {
             let wanted = if resource == Resource::User { short } else { OperationLimits::default() };

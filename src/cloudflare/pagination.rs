@@ -64,18 +64,20 @@ pub(super) async fn read<E: Element>(
     let (list, size) = reading.in_larger_size(list, size).await?;
     let (mut list, trouble) = reading.further_pages(list, size).await?;
     list.deduplicate();
-    let reason = match trouble {
-        Trouble::None => list.missing(),
-        Trouble::Contradiction(reason) => list.missing().or(Some(reason)),
-        Trouble::Cut(reason) => Some(reason),
+    let partial = |reason: Option<String>| reason.map_or(Completeness::Complete, Completeness::Partial);
+    let completeness = match trouble {
+        Trouble::None => partial(list.missing()),
+        Trouble::Contradiction(reason) => partial(list.missing().or(Some(reason))),
+        Trouble::Cut(reason) => Completeness::Partial(reason),
+        Trouble::Late(reason) => Completeness::Unfinished(reason),
     };
-    if reason.is_none() {
+    if completeness == Completeness::Complete {
         paging.followed(list.largest_page);
         if list.kept_its_promise() {
             paging.totals(Totals::Proven);
         }
     }
-    Ok(list.finish(reason, date, reading.pages))
+    Ok(list.finish(completeness, date, reading.pages))
 }
 
 /// A list that is being read.
@@ -118,6 +120,8 @@ enum Trouble {
     /// The server says that there is more, but has no more. A total that is not reached is a better reason.
     Contradiction(String),
     Cut(String),
+    /// A page took longer than our own limits allow.
+    Late(String),
 }
 
 impl Reading<'_> {
@@ -224,7 +228,9 @@ impl Reading<'_> {
                 Ok(added) => list.add(added),
                 Err(error) if is_account_wide(&error) => return Err(error),
                 Err(error) => {
-                    return Ok((list, Trouble::Cut(format!("page {page} is missing: {error}"))));
+                    let reason = format!("page {page} is missing: {error}");
+                    let is_late = error.kind() == Kind::Timeout;
+                    return Ok((list, if is_late { Trouble::Late(reason) } else { Trouble::Cut(reason) }));
                 }
             };
             let but = |problem: &str| match &obstacle {

@@ -101,11 +101,13 @@ impl Transport {
 
     pub(super) fn with_credentials(&self, credentials: Credentials) -> Result<Self, SetupError> {
         let auth = Arc::new(Auth::new(credentials)?);
+        let mut budget = self.budget.clone();
         if auth.headers != self.connection.auth.headers {
-            self.budget.credential_changed();
+            budget = budget.for_next_credential();
+            budget.credential_changed();
         }
         let connection = Connection { auth, ..self.connection.clone() };
-        Ok(Self { connection, ..self.clone() })
+        Ok(Self { connection, budget, ..self.clone() })
     }
 
     pub(super) fn base(&self) -> &Url {
@@ -225,10 +227,12 @@ impl Transport {
             let response = self.connection.send(request).await?;
             self.connection.receive(request, response, sink, permit).await
         };
-        match tokio::time::timeout(deadline.left, exchange).await {
+        let OperationLimits { request_timeout, .. } = self.limits.of(request.operation.resource());
+        match tokio::time::timeout(deadline.left.min(request_timeout), exchange).await {
             Ok(result) => result,
             Err(_) => {
-                let reason = format!("the response was not complete within {:?}", deadline.total);
+                let limit = if request_timeout < deadline.left { request_timeout } else { deadline.total };
+                let reason = format!("the response was not complete within {limit:?}");
                 Err(FailedAttempt::new(request, Kind::Timeout, reason, Retry::No))
             }
         }

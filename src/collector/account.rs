@@ -106,7 +106,7 @@ pub struct Account {
     unexpected: BTreeMap<(Resource, &'static str), u64>,
     /// Since when the list of users is null, although users were listed before.
     null_since: Option<Instant>,
-    /// When expired keys and users were last looked for, on Cloudflare's clock.
+    /// When expired keys and users were last looked for, on the clock that was behind.
     last_cleanup: Option<Timestamp>,
     /// Events of a behavior without a label, which wait for the behaviors to be read.
     unlabelled: Option<Unlabelled>,

@@ -272,6 +272,14 @@ impl Queue {
         }
     }
 
+    /// The user's list of events was cut by our own time limits: as [`Queue::failed`], but events were found.
+    pub fn unfinished(&mut self, id: UserId, attempts: Attempts, now: Instant) {
+        if let Some(Waiting { pending, .. }) = self.waiting.get_mut(&id) {
+            pending.attempts = attempts;
+        }
+        self.failed(id, now);
+    }
+
     /// Something that does not concern this user delays its reading, until `due` at the latest.
     pub(crate) fn postpone(&mut self, id: UserId, due: Instant) {
         if let Some(known) = self.remove(id) {

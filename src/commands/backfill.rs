@@ -156,7 +156,7 @@ impl Job {
         }
         let summary = session.client.summary().await.map_err(|source| request("summary", source))?;
         self.save(session)?;
-        if let Completeness::Partial(reason) = summary.completeness {
+        if let Completeness::Partial(reason) | Completeness::Unfinished(reason) = summary.completeness {
             return Err(Error::Partial(reason));
         }
         let order = self.progress.reading_order();

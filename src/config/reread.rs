@@ -53,7 +53,7 @@ pub(crate) struct SettingChange {
 
 impl Config {
     /// The settings that differ in `new`, but need a restart to change. `hash_key` is the key that ids were hashed with since the
-    /// start, also if they are not any more.
+    /// start, even if they are not any more.
     pub(crate) fn need_restart(&self, new: &Self, hash_key: Option<&SecretSlice<u8>>) -> Vec<String> {
         // The key for hashes is compared by its content, because another path may lead to the same key.
         let differing = self.differing(new, Change::Restart).into_iter().map(|setting| setting.key);

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use super::body::Abort;
 use super::connections::{Handle, Waiting};
 use super::session::Session;
-use super::table::{ConnectionId, peer};
+use super::table::{ConnectionId, Standing, peer};
 
 /// The connection that a request came on, an extension of each request. Clones are the same connection.
 #[derive(Clone, Debug)]
@@ -59,8 +59,13 @@ impl Caller {
     }
 
     /// Until the result is dropped, a request waits for the turn of its login.
-    pub(crate) fn wait(&self) -> Waiting {
-        self.handle.wait()
+    pub(crate) fn wait(&self, standing: Standing) -> Waiting {
+        self.handle.wait(standing)
+    }
+
+    /// A password of this client was compared.
+    pub(crate) fn judged(&self, standing: Standing) {
+        self.handle.judged(self.peer, standing);
     }
 }
 

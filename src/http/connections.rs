@@ -10,6 +10,8 @@ use tokio::sync::oneshot;
 
 use super::limits::Limits;
 use super::stats::{CloseReason, ConnectionStats};
+#[cfg(feature = "daemon")]
+use super::table::Standing;
 use super::table::{AnswerId, Buffer, Closing, ConnectionId, Table};
 use super::warning::Warning;
 use crate::clock::{Clock, Instant};
@@ -203,11 +205,16 @@ impl Handle {
         self.id
     }
 
-    /// One of the requests waits for the turn of its login. Until it is dropped, the connection is as likely as an idle one
-    /// to make room for others.
-    pub(super) fn wait(&self) -> Waiting {
-        self.connections.change(|table, _| (table.wait_began(self.id), Vec::new()));
+    /// One of the requests waits for the turn of its login, until the result is dropped. If the peer sent a wrong password, the
+    /// connection is as likely as an idle one to make room for others.
+    pub(super) fn wait(&self, standing: Standing) -> Waiting {
+        self.connections.change(|table, now| (table.wait_began(self.id, standing, now), Vec::new()));
         Waiting { handle: self.clone() }
+    }
+
+    /// A password of this peer was compared.
+    pub(super) fn judged(&self, peer: IpAddr, standing: Standing) {
+        self.connections.change(|table, _| (table.judged(peer, standing), Vec::new()));
     }
 }
 

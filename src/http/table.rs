@@ -12,6 +12,14 @@ use super::limits::Limits;
 use super::stats::CloseReason;
 use crate::clock::Instant;
 
+/// How a peer has used passwords. One whose latest comparison was not wrong, or that had none yet, may be a scraper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    NotWrong,
+    #[cfg(any(feature = "daemon", test))]
+    Wrong,
+}
+
 /// A connection that is idle or receives an answer for longer than this is closed before others. A scraper on the same
 /// continent gets its answer in less.
 const SLOW_AFTER: Duration = Duration::from_secs(1);
@@ -55,13 +63,20 @@ pub(super) struct Closing<C> {
 pub(super) struct Table<C> {
     limits: Limits,
     open: BTreeMap<ConnectionId, Connection<C>>,
-    /// The number of open connections of each peer; never 0.
-    peers: BTreeMap<IpAddr, usize>,
+    /// Those with an open connection.
+    peers: BTreeMap<IpAddr, Peer>,
     /// The buffers of unfinished answers, and how many answers share each; never 0.
     buffers: BTreeMap<Buffer, usize>,
     /// The sum of the sizes of `buffers`.
     unsent_bytes: usize,
     next_id: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Peer {
+    /// The number of its open connections; never 0.
+    open: usize,
+    standing: Standing,
 }
 
 #[derive(Debug)]
@@ -76,6 +91,8 @@ struct Connection<C> {
     handling: usize,
     /// Those of them that wait for the turn of their login.
     waiting: usize,
+    /// When the first of these began to wait.
+    waiting_since: Instant,
     /// Answers that the client has not received yet. The first one began first.
     sending: BTreeMap<AnswerId, Answer>,
 }
@@ -97,11 +114,15 @@ struct Answer {
 enum Rank {
     /// Idle or slow, for longer than [`SLOW_AFTER`].
     Stale { since: Instant },
-    /// Idle or receiving an answer for a moment, or waiting for the turn of a login. So many connections were opened at once,
-    /// or so many passwords are guessed, that most of them cannot be those of a scraper. The peer with the most connections
-    /// loses the one that is the oldest in this sense. What it does must not count: a client that only begins its first
-    /// request could not be told from one that will never send it, and would lose to clients that read slowly.
+    /// Idle or receiving an answer for a moment, or waiting for the turn of a login after a wrong password. So many connections
+    /// were opened at once, or so many passwords are guessed, that most of them cannot be those of a scraper. The peer with the
+    /// most connections loses the one that is the oldest in this sense. What it does must not count: a client that only begins
+    /// its first request could not be told from one that will never send it, and would lose to clients that read slowly.
     Recent { connections_of_peer: Reverse<usize>, since: Instant },
+    /// Waiting for the turn of a login, with no wrong password so far. The newest goes first: those that come later must not
+    /// take the place of one that is next in turn. It is not refused when it comes, because it may be a login that was right
+    /// before and waits for nothing.
+    Login { connections_of_peer: Reverse<usize>, since: Reverse<Instant> },
     /// Its request is being handled, which takes long only for a reload.
     Handling { connections_of_peer: Reverse<usize>, since: Instant },
 }
@@ -137,7 +158,7 @@ impl<C> Table<C> {
     ) -> (ConnectionId, Option<Closing<C>>) {
         let peer = peer(ip);
         let closing =
-            if self.peers.get(&peer).is_some_and(|open| *open >= self.limits.connections_of_one_peer) {
+            if self.peers.get(&peer).is_some_and(|peer| peer.open >= self.limits.connections_of_one_peer) {
                 self.longest_waiting(now, |connection| connection.peer == peer)
                     .map(|id| (id, CloseReason::PeerLimit))
             } else if self.open.len() >= self.limits.connections {
@@ -147,7 +168,7 @@ impl<C> Table<C> {
             };
         let closing = closing.and_then(|(id, reason)| self.take(id, reason));
         let id = ConnectionId(self.next_id());
-        *self.peers.entry(peer).or_default() += 1;
+        self.peers.entry(peer).or_insert(Peer { open: 0, standing: Standing::NotWrong }).open += 1;
         let connection = Connection {
             closer,
             peer,
@@ -155,6 +176,7 @@ impl<C> Table<C> {
             idle_since: now,
             handling: 0,
             waiting: 0,
+            waiting_since: now,
             sending: BTreeMap::new(),
         };
         self.open.insert(id, connection);
@@ -171,9 +193,21 @@ impl<C> Table<C> {
 
     /// A request waits for the turn of its login.
     #[cfg(any(feature = "daemon", test))]
-    pub(super) fn wait_began(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.open.get_mut(&id) {
-            connection.waiting += 1;
+    pub(super) fn wait_began(&mut self, id: ConnectionId, standing: Standing, now: Instant) {
+        let Some(connection) = self.open.get_mut(&id) else { return };
+        if connection.waiting == 0 {
+            connection.waiting_since = now;
+        }
+        connection.waiting += 1;
+        let peer = connection.peer;
+        self.judged(peer, standing);
+    }
+
+    /// A password of this peer was compared.
+    #[cfg(any(feature = "daemon", test))]
+    pub(super) fn judged(&mut self, peer: IpAddr, standing: Standing) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.standing = standing;
         }
     }
 
@@ -233,8 +267,7 @@ impl<C> Table<C> {
     /// The connection to close when the operating system has no room for another one; none if all have a request that is
     /// being handled.
     pub(super) fn longest_idle_or_slow(&mut self, now: Instant) -> Option<Closing<C>> {
-        let id = self
-            .longest_waiting(now, |connection| !matches!(connection.rank(0, now), Rank::Handling { .. }))?;
+        let id = self.longest_waiting(now, |connection| connection.handling <= connection.waiting)?;
         self.take(id, CloseReason::ConnectionLimit)
     }
 
@@ -252,8 +285,9 @@ impl<C> Table<C> {
     fn longest_waiting(&self, now: Instant, may_go: impl Fn(&Connection<C>) -> bool) -> Option<ConnectionId> {
         let candidates = self.open.iter().filter(|(_, connection)| may_go(connection));
         let ranked = candidates.map(|(id, connection)| {
-            let of_peer = self.peers.get(&connection.peer).copied().unwrap_or_default();
-            (connection.rank(of_peer, now), *id)
+            let peer = self.peers.get(&connection.peer).copied();
+            let peer = peer.unwrap_or(Peer { open: 0, standing: Standing::NotWrong });
+            (connection.rank(peer, now), *id)
         });
         ranked.min().map(|(_, id)| id)
     }
@@ -286,9 +320,9 @@ impl<C> Table<C> {
     fn take_out(&mut self, id: ConnectionId) -> Option<Connection<C>> {
         let connection = self.open.remove(&id)?;
         connection.sending.values().for_each(|answer| self.release(answer));
-        if let Some(open) = self.peers.get_mut(&connection.peer) {
-            *open -= 1;
-            if *open == 0 {
+        if let Some(peer) = self.peers.get_mut(&connection.peer) {
+            peer.open -= 1;
+            if peer.open == 0 {
                 self.peers.remove(&connection.peer);
             }
         }
@@ -314,15 +348,19 @@ impl<C> Table<C> {
 }
 
 impl<C> Connection<C> {
-    fn rank(&self, connections_of_peer: usize, now: Instant) -> Rank {
-        let connections_of_peer = Reverse(connections_of_peer);
+    fn rank(&self, peer: Peer, now: Instant) -> Rank {
+        let connections_of_peer = Reverse(peer.open);
         if self.handling > self.waiting {
             return Rank::Handling { connections_of_peer, since: self.idle_since };
         }
         let oldest = self.sending.values().next();
         let since = oldest.map_or(self.idle_since, |answer| answer.began);
         match oldest {
-            None if self.waiting > 0 => Rank::Recent { connections_of_peer, since },
+            None if self.waiting > 0 => match peer.standing {
+                Standing::NotWrong => Rank::Login { connections_of_peer, since: Reverse(self.waiting_since) },
+                #[cfg(any(feature = "daemon", test))]
+                Standing::Wrong => Rank::Recent { connections_of_peer, since },
+            },
             _ if now.since(since) >= SLOW_AFTER => Rank::Stale { since },
             _ => Rank::Recent { connections_of_peer, since },
         }

@@ -86,13 +86,14 @@ impl Passwords {
             return Ok(verdict);
         }
         let costs = users.values().filter_map(cost).collect();
+        let caller = caller.clone();
         let compared = tokio::task::spawn_blocking(move || {
             let verdict = compare(&login.password, hash.as_ref(), &costs);
             match verdict {
-                Verdict::Right => turn.right(),
-                Verdict::Wrong => turn.wrong(),
+                Verdict::Right => turn.right(&caller),
+                Verdict::Wrong => turn.wrong(&caller),
             }
-            // The turn lasts until the comparison ends, also if nobody waits for its result any more.
+            // The turn lasts until the comparison ends, even if nobody waits for its result any more.
             (verdict, turn)
         });
         let Ok((verdict, _turn)) = compared.await else { return Ok(Verdict::Wrong) };

@@ -33,6 +33,9 @@ const RETRY_WAIT: Duration = Duration::from_millis(100);
 /// How often the files are read before a problem counts.
 const ATTEMPTS: u32 = 10;
 
+/// No read begins later than this after a request came, however long the reads took.
+const LAST_ATTEMPT: Duration = Duration::from_secs(3);
+
 /// What the files said when they were read.
 #[derive(Debug)]
 pub(super) struct View {
@@ -43,9 +46,19 @@ pub(super) struct View {
     pub(super) file: Result<Arc<WebFile>, config::Error>,
     /// `None` if TLS is off, or if the web configuration cannot be used.
     pub(super) tls: Option<Result<Arc<Tls>, tls::Error>>,
-    /// How clients are judged; `None` also if the CAs of clients cannot be read. Known even while the certificate of the server
+    /// Whether the read ended.
+    reading: Reading,
+    /// How clients are judged; `None` if the CAs of clients cannot be read too. Known even while the certificate of the server
     /// cannot be used.
     pub(super) policy: Option<ClientPolicy>,
+}
+
+/// How a read of the files went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    Ended,
+    /// It took too long, or could not be run, and so it would be with the next one.
+    GivenUp,
 }
 
 impl View {
@@ -103,12 +116,19 @@ impl View {
     }
 
     fn without_tls(text_digest: Vec<u8>, file: Result<Arc<WebFile>, config::Error>) -> Self {
-        Self { text_digest, digests: None, file, tls: None, policy: None }
+        Self { text_digest, digests: None, file, tls: None, reading: Reading::Ended, policy: None }
     }
 
     /// Nothing could be read.
     fn unreadable(reason: String) -> Self {
         Self::without_tls(Vec::new(), Err(config::Error::new(reason)))
+    }
+
+    /// The read did not end in time.
+    fn given_up(path: &Path, reason: &str) -> Self {
+        let path = path.display();
+        let reason = format!("web configuration {path}, or a file that it names: {reason}");
+        Self { reading: Reading::GivenUp, ..Self::unreadable(reason) }
     }
 
     /// Why something cannot be used, if so.
@@ -252,16 +272,22 @@ impl Source {
         self.settled(judge).await
     }
 
-    /// Reads the files again for up to a second, until `judge` finds a view in them.
+    /// Reads the files again for up to a second, until `judge` finds a view in them. What a read that took too long was to find
+    /// is not waited for: all requests would wait.
     async fn settled(
         &self,
         judge: impl Fn(&Views) -> Result<Arc<View>, String>,
     ) -> Result<Arc<View>, String> {
+        let last = self.clock.now() + LAST_ATTEMPT;
         let mut attempts = 1;
         loop {
-            let found = judge(&self.read().await.views);
+            let (found, reading) = {
+                let reader = self.read().await;
+                (judge(&reader.views), reader.views.latest.reading)
+            };
+            let may_retry = attempts < ATTEMPTS && reading == Reading::Ended && self.clock.now() < last;
             match &found {
-                Err(problem) if attempts < ATTEMPTS && self.logged().as_ref() != Some(problem) => {}
+                Err(problem) if may_retry && self.logged().as_ref() != Some(problem) => {}
                 _ => return found,
             }
             attempts += 1;
@@ -309,14 +335,14 @@ impl Reader {
     async fn read(&mut self, path: &Path, clock: &Clock) {
         // A read that began earlier may have seen files that have changed since.
         let view = match self.reads.discard_earlier().await {
-            Err(reason) => View::unreadable(reason),
+            Err(reason) => View::given_up(path, &reason),
             Ok(()) => {
-                let (path, known, limits) =
+                let (file, known, limits) =
                     (path.to_owned(), Arc::clone(&self.views.latest), self.limits.clone());
-                match self.reads.read(move || View::read(&path, Some((&known, &limits)))).await {
+                match self.reads.read(move || View::read(&file, Some((&known, &limits)))).await {
                     Ok(Ok(view)) => view,
                     Ok(Err(OutOfFiles)) => return,
-                    Err(reason) => View::unreadable(reason),
+                    Err(reason) => View::given_up(path, &reason),
                 }
             }
         };

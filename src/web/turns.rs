@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use crate::http::Caller;
+use crate::http::{Caller, Standing};
 use queue::Queue;
 pub(super) use queue::{Full, Tag};
 
@@ -30,7 +30,6 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Turn {
     turns: Turns,
-    peer: IpAddr,
 }
 
 impl Turns {
@@ -41,9 +40,12 @@ impl Turns {
     pub(super) async fn next(&self, caller: &Caller, tag: Tag) -> Result<Turn, Full> {
         let peer = caller.peer();
         let (waiter, turn) = oneshot::channel();
-        let number = self.lock().queue.enter(peer, caller.connection(), tag, waiter)?;
+        let (number, standing) = {
+            let queue = &mut self.lock().queue;
+            (queue.enter(peer, caller.connection(), tag, waiter)?, queue.standing(peer))
+        };
         let _leaving = Leaving { turns: self, peer, number };
-        let _waiting = caller.wait();
+        let _waiting = caller.wait(standing);
         self.give();
         Ok(turn.await.expect("a login stays in the queue until it has its turn"))
     }
@@ -55,13 +57,13 @@ impl Turns {
             if state.is_taken {
                 return;
             }
-            let next = state.queue.next();
+            let next = state.queue.next().map(|(_, waiter)| waiter);
             state.is_taken = next.is_some();
             next
         };
-        if let Some((peer, waiter)) = next {
+        if let Some(waiter) = next {
             // If the login has left meanwhile, its turn is dropped here, and the next one gets it.
-            drop(waiter.send(Turn { turns: self.clone(), peer }));
+            drop(waiter.send(Turn { turns: self.clone() }));
         }
     }
 
@@ -72,14 +74,16 @@ impl Turns {
 }
 
 impl Turn {
-    /// The password was right.
-    pub(super) fn right(&self) {
-        self.turns.lock().queue.right(self.peer);
+    /// The password that `caller` sent was right.
+    pub(super) fn right(&self, caller: &Caller) {
+        self.turns.lock().queue.right(caller.peer());
+        caller.judged(Standing::NotWrong);
     }
 
-    /// The password was wrong.
-    pub(super) fn wrong(&self) {
-        self.turns.lock().queue.wrong(self.peer);
+    /// The password that `caller` sent was wrong. Its other logins make room for those of others from now on.
+    pub(super) fn wrong(&self, caller: &Caller) {
+        self.turns.lock().queue.wrong(caller.peer());
+        caller.judged(Standing::Wrong);
     }
 }
 

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use zt_risk_exporter::clock::{Clock, Timestamp};
 use zt_risk_exporter::cloudflare::limit::Budget;
 use zt_risk_exporter::cloudflare::{Credentials, Kind, Limiter, Limits, OperationLimits, Options, Outcome};
-use zt_risk_exporter::model::Resource;
+use zt_risk_exporter::model::{Completeness, Resource};
 
 use crate::canned::{Canned, Step, TOKEN, answer, bad, budget, client, good, head, observed, within_seconds};
 
@@ -135,7 +135,8 @@ async fn attempts_never_exceed_the_maximum() {
 #[tokio::test]
 async fn a_resource_with_limits_of_its_own_is_given_up_sooner_and_others_are_not() {
     let user = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e".parse().unwrap();
-    let of_user = OperationLimits { attempts: 1, total_timeout: Duration::from_millis(200) };
+    let request_timeout = Duration::from_millis(200);
+    let of_user = OperationLimits { attempts: 1, request_timeout, ..OperationLimits::default() };
     let limits = Limits::default().with(Resource::User, of_user);
     for (step, said) in [
         (Step::Stall(Vec::new()), "the response was not complete within 200ms"),
@@ -153,6 +154,50 @@ async fn a_resource_with_limits_of_its_own_is_given_up_sooner_and_others_are_not
         assert_eq!(server.requests().len(), 1, "{error}");
         within_seconds(asking.summary()).await.unwrap_err();
         assert_eq!(server.requests().len(), 4, "the list has three attempts");
+    }
+}
+
+#[tokio::test]
+async fn each_page_of_a_list_has_its_own_time_and_a_list_that_lacks_a_late_page_is_unfinished() {
+    let user = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e".parse().unwrap();
+    let event = |number: u32| {
+        format!(
+            r#"{{"id":"{number}","name":"Impossible Travel","risk_level":"low","timestamp":"2026-01-01T00:00:0{number}Z"}}"#
+        )
+    };
+    let page = move |number: u32, pages: u32| {
+        let info = format!(
+            r#"{{"page":{number},"per_page":1,"count":1,"total_count":{pages},"total_pages":{pages}}}"#
+        );
+        let body =
+            format!(r#"{{"success":true,"result":{{"events":[{}]}},"result_info":{info}}}"#, event(number));
+        answer(200, &[], &body)
+    };
+    let request_timeout = Duration::from_secs(2);
+    let of_user = OperationLimits { attempts: 1, request_timeout, ..OperationLimits::default() };
+    let limits = Limits::default().with(Resource::User, of_user);
+    for late in [None, Some(3)] {
+        let server = Canned::start(move |_, asked| {
+            let number = asked.line.split_once("page=").and_then(|(_, rest)| rest[..1].parse().ok());
+            let number = number.unwrap_or(1);
+            if late == Some(number) {
+                return Step::Stall(Vec::new());
+            }
+            std::thread::sleep(Duration::from_millis(400));
+            page(number, 6)
+        })
+        .await;
+        let asking = client(Options { limits, ..server.options() }, &budget());
+        let risk = within_seconds(asking.user(user)).await.unwrap();
+        match late {
+            None => assert_eq!((risk.events.len(), risk.completeness), (6, Completeness::Complete)),
+            Some(_) => {
+                assert_eq!(risk.events.len(), 2);
+                let Completeness::Unfinished(reason) = risk.completeness else { panic!("page 3 is late") };
+                assert!(reason.contains("page 3 is missing: "), "{reason}");
+                assert!(reason.contains("not complete within 2s"), "{reason}");
+            }
+        }
     }
 }
 

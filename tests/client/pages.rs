@@ -101,7 +101,7 @@ async fn a_failed_page_makes_the_list_partial_unless_every_request_would_fail() 
                 Completeness::Partial(reason) => {
                     assert!(reason.starts_with("page 2 is missing: "), "{reason}");
                 }
-                Completeness::Complete => panic!("page 2 is missing"),
+                other => panic!("page 2 is missing: {other:?}"),
             },
             (result, kind) => panic!("{kind:?} wanted, not {result:?}"),
         }

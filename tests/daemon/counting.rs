@@ -1,7 +1,9 @@
 //! The rules of counting, one by one, with one account and an upstream made of tables.
 
 mod departures;
+mod long_lists;
 mod restarts;
+mod unreadable_users;
 mod unsaid_fields;
 mod wrong_clocks;
 
@@ -39,6 +41,8 @@ struct Upstream {
     ahead: Duration,
     /// How far the dates of answers are behind the clock of the exporter.
     behind: Duration,
+    /// How far they are ahead of it.
+    early: Duration,
     behaviors: Listing<Behavior>,
     /// How the behaviors fail, if they do.
     behaviors_fail: Option<FailureClass>,
@@ -138,6 +142,7 @@ impl Upstream {
             lag: Duration::ZERO,
             ahead: Duration::ZERO,
             behind: Duration::ZERO,
+            early: Duration::ZERO,
             behaviors: behaviors(),
             behaviors_fail: None,
             behaviors_requested: 0,
@@ -183,7 +188,7 @@ impl Upstream {
             odd: OddFields::default(),
             is_null: false,
             completeness: self.completeness.clone(),
-            date: Some(self.date() - self.behind),
+            date: Some(self.date() + self.early - self.behind),
             identities: None,
             pages: 1,
         }
@@ -192,7 +197,9 @@ impl Upstream {
     /// Advances the clocks, and answers all requests.
     fn pass(&mut self, span: u64) {
         let end = self.now + span;
+        let begun = self.requested.len();
         loop {
+            assert!(self.requested.len() - begun < 100_000, "requests without end");
             match self.account.plan(self.moment()) {
                 Step::Fetch(fetch) => self.answer(&fetch),
                 Step::Wait(until) => {
@@ -230,7 +237,7 @@ impl Upstream {
                     (Some(failure), _) => self.account.user_failed(request, *failure, now),
                     (None, Some(mut risk)) => {
                         risk.events.retain(is_shown);
-                        risk.date = Some(date - self.behind);
+                        risk.date = Some(date + self.early - self.behind);
                         self.account.user_read(request, &risk, now, date);
                     }
                     (None, None) => self.account.user_not_found(request, now),
@@ -894,6 +901,60 @@ fn the_same_id_with_a_time_of_another_precision_is_one_event() {
         upstream.pass(60);
         assert_eq!((upstream.counted(), upstream.lost()), (3, vec![]), "then {:?}", then.timestamp);
     }
+}
+
+#[test]
+fn the_same_id_with_a_time_cut_or_rounded_to_any_precision_is_one_event() {
+    let precise = [117, 583, 250];
+    for shown in [[117, 584, 251], [110, 580, 250], [120, 580, 250], [100, 500, 200], [100, 600, 300]] {
+        let mut upstream = Upstream::with_users(1);
+        let happened = |fractions: [u64; 3]| {
+            let ids = ["a", "b", "c"].into_iter().zip(fractions);
+            ids.map(|(id, fraction)| Event {
+                timestamp: at(10) + Duration::from_millis(fraction),
+                ..event(id, 10)
+            })
+            .collect::<Vec<_>>()
+        };
+        for (id, second) in [("a", 10), ("b", 10), ("c", 10)] {
+            upstream.happens(1, id, second);
+        }
+        upstream.risk(1).events = happened(precise);
+        upstream.pass(60);
+        upstream.happens(1, "d", 70);
+        upstream.risk(1).events = happened(shown);
+        upstream.risk(1).events.push(event("d", 70));
+        upstream.pass(60);
+        assert_eq!((upstream.counted(), upstream.lost()), (4, vec![]), "{shown:?}");
+    }
+}
+
+#[test]
+fn events_without_an_id_count_each_even_if_name_and_time_are_the_same() {
+    let unnamed = |second: i64| event("", second);
+    let mut upstream = Upstream::with_users(1);
+    for _ in 0..3 {
+        upstream.happens(1, "", 10);
+    }
+    upstream.pass(60);
+    assert_eq!((upstream.counted(), upstream.lost()), (3, vec![]));
+    // One more of the same time, and one of another.
+    upstream.happens(1, "", 10);
+    upstream.happens(1, "", 70);
+    upstream.pass(60);
+    assert_eq!((upstream.counted(), upstream.lost()), (5, vec![]));
+    // The list now has their ids, and loses them again.
+    let with_ids = ["a", "b", "c", "d"].map(|id| event(id, 10));
+    upstream.happens(1, "e", 130);
+    upstream.risk(1).events = with_ids.to_vec();
+    upstream.risk(1).events.extend([unnamed(70), event("e", 130)]);
+    upstream.pass(60);
+    assert_eq!((upstream.counted(), upstream.lost()), (6, vec![]));
+    upstream.happens(1, "f", 190);
+    upstream.risk(1).events = vec![unnamed(10), event("b", 10), unnamed(10), unnamed(10)];
+    upstream.risk(1).events.extend([event("", 70), event("", 130), event("f", 190)]);
+    upstream.pass(60);
+    assert_eq!((upstream.counted(), upstream.lost()), (7, vec![]));
 }
 
 #[test]

@@ -168,16 +168,18 @@ def reading_alerts(s: Settings) -> list[Alert]:
             zt_risk_exporter_blocked_until_timestamp_seconds > time()
             """,
             for_duration=str(s.limited_for),
-            summary="Cloudflare repeatedly blocks the requests of {{ $labels.account }}.",
+            summary="No request may be sent for {{ $labels.account }} again and again, or for a long time.",
             description="""
-            Cloudflare blocked the requests of {{ $labels.account }} more than once. All tokens of the same Cloudflare
-            user and the dashboard share one limit. Find what else uses it. Lower budget_share, or create the
-            exporter's token with a separate Cloudflare user.
+            Cloudflare blocks the requests of {{ $labels.account }}, or no request is left, there or in the exporter's
+            own budget. The log says which. All tokens of the same Cloudflare user and the dashboard share Cloudflare's
+            limit: find what else uses it, lower budget_share, or create the exporter's token with a separate
+            Cloudflare user. If the exporter's own budget is used up, raise budget_share.
             """,
             command=f"zt-risk-exporter plan {ACCOUNT}",
             dashboard=EXPORTER,
             fires_when=f"""
-            the exporter hits Cloudflare's rate limit again within {s.limited_window}, or a block lasts that long
+            the exporter hits Cloudflare's rate limit again within {s.limited_window}, or no request may be sent for
+            that long
             """,
         ),
         Alert(

@@ -48,7 +48,7 @@ fn a_budget_stays_with_its_credential_or_goes_with_all_of_its_accounts() {
 
 /// Uses the budgets of these groups from now on, and returns them.
 fn commit(budgets: &mut Budgets, groups: Vec<Group>) -> Vec<Budget> {
-    let prepared = budgets.prepare(groups, &Clock::system(), None, |_| None);
+    let prepared = budgets.prepare(groups, &Clock::system(), None, &|_| None);
     let used = prepared.0.iter().map(|prepared| prepared.budget.clone()).collect();
     budgets.commit(prepared, &Clock::system(), None);
     used
@@ -75,24 +75,73 @@ async fn a_credential_that_is_used_again_has_spent_what_it_spent_before_its_acco
         drop(moved.acquire(Duration::ZERO).await.unwrap());
     }
     let in_flight = moved.acquire(Duration::ZERO).await.unwrap();
-    commit(&mut budgets, vec![group("u", &["a"])]);
+    let renewed = commit(&mut budgets, vec![group("u", &["a"])]).remove(0);
     drop(in_flight);
-    moved.acquire(Duration::ZERO).await.unwrap().limited(Duration::from_secs(300));
+    renewed.acquire(Duration::ZERO).await.unwrap().limited(Duration::from_secs(300));
     let both = commit(&mut budgets, vec![group("u", &["a"]), group("t", &["b"])]);
-    let shown = |budgets: &[Budget]| -> Vec<(u32, bool)> {
-        let statuses = budgets.iter().map(Budget::status);
-        statuses.map(|status| (status.remaining, status.blocked_until.is_some())).collect()
-    };
     assert_eq!(shown(&both), [(295, true), (296, false)], "of 300 each");
-    // A block stays with the credential too, also while its accounts use another one.
+    // A block stays with the credential too, even while its accounts use another one.
     both[1].acquire(Duration::ZERO).await.unwrap().limited(Duration::from_secs(300));
     commit(&mut budgets, vec![group("u", &["a"]), group("v", &["b"])]);
-    both[1].credential_changed();
     let all = commit(&mut budgets, vec![group("u", &["a"]), group("v", &["b"]), group("t", &["c"])]);
     assert_eq!(shown(&all), [(295, true), (295, false), (295, true)]);
     // No credential has two spendings.
     commit(&mut budgets, vec![group("u", &["a"]), group("t", &["b"])]);
     assert_eq!((budgets.known.len(), budgets.left.len()), (2, 1), "u and t, and what v has spent");
+}
+
+/// What is left of each budget, and whether it is blocked.
+fn shown(budgets: &[Budget]) -> Vec<(u32, bool)> {
+    let statuses = budgets.iter().map(Budget::status);
+    statuses.map(|status| (status.remaining, status.blocked_until.is_some())).collect()
+}
+
+#[tokio::test]
+async fn a_known_budget_takes_over_what_its_next_credential_has_spent() {
+    let mut budgets = Budgets::default();
+    let first = commit(&mut budgets, vec![group("t", &["a"])]).remove(0);
+    for _ in 0..7 {
+        drop(first.acquire(Duration::ZERO).await.unwrap());
+    }
+    first.acquire(Duration::ZERO).await.unwrap().limited(Duration::from_secs(300));
+    let renewed = commit(&mut budgets, vec![group("u", &["a"])]);
+    assert_eq!(shown(&renewed), [(292, false)], "of 300");
+    let other = commit(&mut budgets, vec![group("u", &["a"]), group("x", &["b"])]).remove(1);
+    for _ in 0..6 {
+        drop(other.acquire(Duration::ZERO).await.unwrap());
+    }
+    // The budget of x goes with its account to t, and t has spent 8 requests and is blocked.
+    let next = commit(&mut budgets, vec![group("u", &["a"]), group("t", &["b"])]);
+    assert!(next[1].is_same(&other));
+    assert_eq!(shown(&next), [(292, false), (300 - 6 - 8, true)]);
+    assert_eq!(budgets.left.len(), 1, "what x has spent");
+    // Both go back.
+    let back = commit(&mut budgets, vec![group("u", &["a"]), group("x", &["b"])]);
+    assert_eq!(shown(&back), [(292, false), (286, false)], "x has spent nothing more, and is not blocked");
+}
+
+#[tokio::test]
+async fn a_credential_that_comes_back_to_its_budget_is_counted_once_and_as_blocked_as_before() {
+    let mut budgets = Budgets::default();
+    let first = commit(&mut budgets, vec![group("t", &["a"]), group("x", &["b"])]);
+    for budget in &first {
+        drop(budget.acquire(Duration::ZERO).await.unwrap());
+    }
+    let late = first[0].acquire(Duration::ZERO).await.unwrap();
+    first[0].acquire(Duration::ZERO).await.unwrap().limited(Duration::from_secs(300));
+    for _ in 0..3 {
+        let renewed = commit(&mut budgets, vec![group("u", &["a"]), group("x", &["b"])]);
+        assert_eq!(shown(&renewed), [(297, false), (299, false)]);
+        let back = commit(&mut budgets, vec![group("t", &["a"]), group("x", &["b"])]);
+        assert_eq!(shown(&back), [(297, true), (299, false)]);
+    }
+    // It comes back to a budget to which its own was added.
+    commit(&mut budgets, vec![group("u", &["a"]), group("x", &["b"])]);
+    let all = commit(&mut budgets, vec![group("x", &["a", "b"])]);
+    late.limited(Duration::from_secs(300));
+    assert_eq!(shown(&all), [(296, false)]);
+    let back = commit(&mut budgets, vec![group("t", &["a", "b"])]);
+    assert_eq!(shown(&back), [(296, true)]);
 }
 
 /// A state file with these accounts.
@@ -114,7 +163,7 @@ async fn each_spending_is_saved_once_wherever_its_account_goes() {
     let state = state(folder.path(), &["a", "b", "c"]);
     let mut budgets = Budgets::default();
     let mut assign = |groups: Vec<Group>| {
-        let prepared = budgets.prepare(groups, &Clock::system(), Some(&state), |_| None);
+        let prepared = budgets.prepare(groups, &Clock::system(), Some(&state), &|_| None);
         let used: Vec<_> = prepared.0.iter().map(|prepared| prepared.budget.clone()).collect();
         budgets.commit(prepared, &Clock::system(), Some(&state));
         used
@@ -137,7 +186,7 @@ async fn each_spending_is_saved_once_wherever_its_account_goes() {
     // The next process finds the spending of both in the rows of accounts with the same credential.
     let mut budgets = Budgets::default();
     let read = |id: &str| Some(state.read(id, Saved::add).unwrap().0.spending);
-    let prepared = budgets.prepare(vec![group("w", &["a", "b"])], &Clock::system(), Some(&state), read);
+    let prepared = budgets.prepare(vec![group("w", &["a", "b"])], &Clock::system(), Some(&state), &read);
     budgets.commit(prepared, &Clock::system(), Some(&state));
     assert_eq!(saved(), [leased + 1, 0, 0]);
 }
@@ -148,7 +197,7 @@ async fn what_a_credential_spent_is_added_to_the_one_that_all_its_accounts_get()
     let state = state(folder.path(), &["a", "b"]);
     let mut budgets = Budgets::default();
     let mut assign = |groups: Vec<Group>| {
-        let prepared = budgets.prepare(groups, &Clock::system(), Some(&state), |_| None);
+        let prepared = budgets.prepare(groups, &Clock::system(), Some(&state), &|_| None);
         let used: Vec<_> = prepared.0.iter().map(|prepared| prepared.budget.clone()).collect();
         budgets.commit(prepared, &Clock::system(), Some(&state));
         used
@@ -176,4 +225,33 @@ async fn what_a_credential_spent_is_added_to_the_one_that_all_its_accounts_get()
     let shown =
         apart.iter().map(|budget| (budget.status().remaining, budget.status().blocked_until.is_some()));
     assert_eq!(shown.collect::<Vec<_>>(), [(294, false), (297, true)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_joins_a_known_budget_brings_what_its_rows_have_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = state(folder.path(), &["a", "b"]);
+    let earlier = Spending { leases: vec![(Clock::system().date(), 20)], blocked_until: None };
+    write(&state, "b", &earlier);
+    let mut budgets = Budgets::default();
+    let read = |id: &str| Some(state.read(id, Saved::add).unwrap().0.spending);
+    let mut assign = |accounts: &[&str], joining: &str| {
+        let saved = |id: &str| read(id).filter(|_| id == joining);
+        let groups = vec![group("t", accounts)];
+        let prepared = budgets.prepare(groups, &Clock::system(), Some(&state), &saved);
+        let budget = prepared.0[0].budget.clone();
+        budgets.commit(prepared, &Clock::system(), Some(&state));
+        budget
+    };
+    let known = assign(&["a"], "a");
+    drop(known.acquire(Duration::ZERO).await.unwrap());
+    let joined = assign(&["a", "b"], "b");
+    assert_eq!((joined.is_same(&known), joined.status().remaining), (true, 300 - 1 - 20));
+    assert_eq!(["a", "b"].map(|id| spent(&state, id)), [21, 0]);
+    // The rows of its own account are in the budget already.
+    assign(&["b"], "");
+    assert_eq!(["a", "b"].map(|id| spent(&state, id)), [0, 21]);
+    assign(&["a"], "a");
+    assign(&["a", "b"], "b");
+    assert_eq!(known.status().remaining, 279);
 }

@@ -66,9 +66,16 @@ pub(in crate::cloudflare) trait Element: Sized {
         odd: &mut Odd,
     ) -> Result<Read<Self>, Stop>;
 
-    /// Removes duplicate elements, and sorts `unreadable` and removes the users who have a readable element too. Adds to
-    /// `odd` what duplicates contradict each other in.
-    fn deduplicate(elements: &mut Vec<Self>, unreadable: &mut Vec<UserId>, odd: &mut OddFields);
+    /// Removes duplicate elements of a list of so many pages. Sorts `unreadable`, and removes the users who have a readable
+    /// element too. Adds to `odd` what duplicates contradict each other in.
+    fn deduplicate(elements: &mut Vec<Self>, pages: Pages, unreadable: &mut Vec<UserId>, odd: &mut OddFields);
+}
+
+/// How many pages a list has. The elements at their borders may occur on both, because the list changes while it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pages {
+    One,
+    Several,
 }
 
 impl Element for Row {
@@ -154,7 +161,7 @@ impl Element for Row {
 
     /// Sorts by user. If a user has several rows, the one with the highest level stays, and then the latest: no order of
     /// rows may hide a dangerous user.
-    fn deduplicate(rows: &mut Vec<Self>, unreadable: &mut Vec<UserId>, odd: &mut OddFields) {
+    fn deduplicate(rows: &mut Vec<Self>, _: Pages, unreadable: &mut Vec<UserId>, odd: &mut OddFields) {
         if !rows.is_sorted_by_key(|row| row.user) {
             // Comparing ids as numbers takes two steps instead of sixteen, and gives the same order.
             rows.sort_by_key(|row| row.user.as_u128());
@@ -200,8 +207,8 @@ impl Element for Event {
         event(cursor, odd, |_, cursor| cursor.skip())
     }
 
-    fn deduplicate(events: &mut Vec<Self>, _: &mut Vec<UserId>, _: &mut OddFields) {
-        keep_first(events);
+    fn deduplicate(events: &mut Vec<Self>, pages: Pages, _: &mut Vec<UserId>, _: &mut OddFields) {
+        keep_first(events, |event| event.may_repeat(pages));
     }
 }
 
@@ -242,19 +249,28 @@ impl Element for DetailedEvent {
         })
     }
 
-    fn deduplicate(events: &mut Vec<Self>, _: &mut Vec<UserId>, _: &mut OddFields) {
-        keep_first(events);
+    fn deduplicate(events: &mut Vec<Self>, pages: Pages, _: &mut Vec<UserId>, _: &mut OddFields) {
+        keep_first(events, |event| event.event.may_repeat(pages));
     }
 }
 
-/// Keeps the order. If several elements have the same key, the first one stays.
-fn keep_first<E: Element>(elements: &mut Vec<E>) {
+/// Keeps the order. If several elements that may repeat have the same key, the first one stays.
+fn keep_first<E: Element>(elements: &mut Vec<E>, may_repeat: impl Fn(&E) -> bool) {
     // The keys are borrowed: copies of them may take as much memory as the list.
     let mut known = HashSet::new();
-    let is_first: Vec<bool> = elements.iter().map(|element| known.insert(element.key())).collect();
+    let is_first: Vec<bool> =
+        elements.iter().map(|element| known.insert(element.key()) || !may_repeat(element)).collect();
     drop(known);
     let mut is_first = is_first.into_iter();
     elements.retain(|_| is_first.next().unwrap_or(true));
+}
+
+impl Event {
+    /// Whether the event may be another one in the list again. Two events without an id may have the same name and time, so
+    /// only the border of pages makes one of them a repetition.
+    fn may_repeat(&self, pages: Pages) -> bool {
+        pages == Pages::Several || !self.id.is_empty()
+    }
 }
 
 /// Reads an event; `other` must skip or read the value of any other key.
@@ -462,9 +478,28 @@ mod tests {
             (vec![high, row(1, Level::High, 10, 6), other], row(1, Level::High, 10, 6), 0),
         ] {
             let (mut read, mut odd) = (rows.clone(), OddFields::default());
-            Row::deduplicate(&mut read, &mut Vec::new(), &mut odd);
+            Row::deduplicate(&mut read, Pages::One, &mut Vec::new(), &mut odd);
             assert_eq!(read, [wanted, other], "{rows:?}");
             assert_eq!(odd.iter().map(|odd| odd.count).sum::<u32>(), contradictions, "{odd}");
+        }
+    }
+
+    #[test]
+    fn events_without_an_id_are_each_kept_unless_the_list_has_several_pages() {
+        let event = |id: &str| Event {
+            id: id.to_owned(),
+            name: "imp_travel".to_owned(),
+            level: Level::Low,
+            timestamp: Timestamp::from_seconds(10),
+        };
+        let ids = ["a", "", "a", "", "b"];
+        for (pages, wanted) in
+            [(Pages::One, ["a", "", "", "b"].as_slice()), (Pages::Several, ["a", "", "b"].as_slice())]
+        {
+            let mut events = ids.map(event).to_vec();
+            Event::deduplicate(&mut events, pages, &mut Vec::new(), &mut OddFields::default());
+            let kept: Vec<_> = events.iter().map(|event| event.id.as_str()).collect();
+            assert_eq!(kept, wanted, "{pages:?}");
         }
     }
 }

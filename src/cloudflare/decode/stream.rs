@@ -5,7 +5,7 @@
 //! the bytes that have arrived, and only their compact values are kept.
 
 use super::bounds::{Bounds, Pii};
-use super::element::{Element, Odd, Read};
+use super::element::{Element, Odd, Pages, Read};
 use super::envelope_scan::{EnvelopeScan, Opens};
 use super::error::DecodeError;
 use super::json::{Cursor, Stop};
@@ -271,7 +271,7 @@ pub fn summary_rows<'a>(
     }
     let (_, listing) = reader.finish()?;
     let (mut rows, mut unreadable) = (listing.items, listing.unreadable);
-    Row::deduplicate(&mut rows, &mut unreadable, &mut OddFields::default());
+    Row::deduplicate(&mut rows, Pages::One, &mut unreadable, &mut OddFields::default());
     Ok(rows)
 }
 

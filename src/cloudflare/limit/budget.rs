@@ -18,13 +18,12 @@ use crate::clock::{Clock, Instant, Timestamp};
 use crate::cloudflare::limit::lease::{Leases, Taken};
 use crate::cloudflare::limit::{Admission, Held, QUOTA, RateLimit, ServerLimit, Spending, WINDOW};
 
-/// The longest that a block of an earlier process is respected. After that, one request tests whether it is over.
-const LONGEST_BLOCK: Duration = Duration::from_secs(3_600);
-
 /// The requests that one credential may send. Clones share the same budget.
 #[derive(Clone, Debug)]
 pub struct Budget {
     inner: Arc<Inner>,
+    /// Which of the credentials that had this budget one after the other sends the requests.
+    credential: u32,
 }
 
 #[derive(Debug)]
@@ -37,7 +36,7 @@ struct Inner {
     share: Mutex<f64>,
     clock: Clock,
     journaled: Option<Journaled>,
-    /// Counts the changes of the credential.
+    /// The credential that is in use.
     credential: AtomicU32,
 }
 
@@ -78,7 +77,7 @@ struct Journaled {
 #[derive(Debug)]
 pub struct Permit {
     inner: Arc<Inner>,
-    /// [`Inner::credential`] when the permit was given.
+    /// The credential that the request is sent with.
     credential: u32,
 }
 
@@ -120,12 +119,7 @@ impl Budget {
         let (now, date) = (clock.now(), clock.date());
         let mut limit = RateLimit::new(Self::requests(share), WINDOW);
         spending.end(date);
-        for (sent, requests) in &spending.leases {
-            limit.spent_before(*requests, now + (*sent + WINDOW).since(date), now);
-        }
-        if let Some(until) = spending.blocked_until {
-            limit.block(now, until.since(date).min(LONGEST_BLOCK));
-        }
+        spending.count(&mut limit, now, date);
         let journaled = journal.map(|journal| Journaled {
             journal,
             leases: Mutex::new(Leases::after(spending)),
@@ -146,7 +140,7 @@ impl Budget {
             journaled,
             credential: AtomicU32::new(0),
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), credential: 0 }
     }
 
     /// Waits until a request may be sent, first come, first served.
@@ -174,10 +168,7 @@ impl Budget {
                     if let Some(journaled) = &inner.journaled {
                         journaled.leases().begun();
                     }
-                    return Ok(Permit {
-                        credential: inner.credential.load(Ordering::Relaxed),
-                        inner: Arc::clone(inner),
-                    });
+                    return Ok(Permit { credential: self.credential, inner: Arc::clone(inner) });
                 }
                 Admission::At(moment) if moment > deadline => return Err(moment),
                 Admission::At(moment) => tokio::select! {
@@ -189,10 +180,15 @@ impl Budget {
         }
     }
 
-    /// Ends a block, because it belongs to a credential that is no longer used. The requests so far still count: the new
-    /// credential may belong to the same user.
+    /// The same budget for the next credential, which is in use as soon as [`Budget::credential_changed`] is called on it.
+    pub fn for_next_credential(&self) -> Self {
+        Self { credential: self.credential + 1, ..self.clone() }
+    }
+
+    /// Ends a block, because it belongs to a credential that is no longer used, and ignores the errors of requests that are
+    /// still sent with that one. The requests so far still count: the new credential may belong to the same user.
     pub fn credential_changed(&self) {
-        self.inner.credential.fetch_add(1, Ordering::Relaxed);
+        self.inner.credential.store(self.credential, Ordering::Relaxed);
         self.inner.limit().unblock();
         if let Some(journaled) = &self.inner.journaled {
             journaled.write(|leases| leases.blocked_until = None);
@@ -208,15 +204,14 @@ impl Budget {
         inner.unblocked.notify_waiters();
     }
 
-    /// Counts these requests too: those of another credential, whose accounts use this one now. The journal gets them with its
-    /// next write.
-    pub fn add(&self, sent: Vec<(Timestamp, u32)>) {
+    /// Counts this too: what was spent elsewhere by a credential, or by accounts, that use this budget now. The journal gets it
+    /// with its next write.
+    pub fn add(&self, mut spent: Spending) {
         let (now, date) = (self.inner.clock.now(), self.inner.clock.date());
-        for (at, requests) in &sent {
-            self.inner.limit().spent_before(*requests, now + (*at + WINDOW).since(date), now);
-        }
+        spent.end(date);
+        spent.count(&mut self.inner.limit(), now, date);
         if let Some(journaled) = &self.inner.journaled {
-            journaled.leases().add(sent, date);
+            journaled.leases().add(spent, date);
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::clock::{Instant, Timestamp};
-use crate::cloudflare::limit::WINDOW;
+use crate::cloudflare::limit::{RateLimit, WINDOW};
 
 /// How long the standing lease is valid.
 const STANDING: Duration = Duration::from_secs(3_600);
@@ -20,6 +20,9 @@ const SHORT: Duration = Duration::from_secs(30);
 /// A lease allows as many requests in advance as this process has sent already, so that what a crash wastes is in proportion
 /// to what was used. It is at most 1/20 of the budget.
 const LEASES: u32 = 20;
+
+/// The longest that a block of an earlier process is respected. After that, one request tests whether it is over.
+const LONGEST_BLOCK: Duration = Duration::from_secs(3_600);
 
 /// Requests that still count against a budget, and the end of a block.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,6 +51,16 @@ impl Spending {
         self.expire(date);
         for (until, _) in &mut self.leases {
             *until = date.min(*until);
+        }
+    }
+
+    /// Counts against `limit` what has ended and is not expired.
+    pub(super) fn count(&self, limit: &mut RateLimit, now: Instant, date: Timestamp) {
+        for (sent, requests) in &self.leases {
+            limit.spent_before(*requests, now + (*sent + WINDOW).since(date), now);
+        }
+        if let Some(until) = self.blocked_until {
+            limit.block(now, until.since(date).min(LONGEST_BLOCK));
         }
     }
 }
@@ -145,11 +158,12 @@ impl Leases {
         self.ended.push_back(now);
     }
 
-    /// Counts requests of another budget too, without a write.
-    pub(super) fn add(&mut self, mut sent: Vec<(Timestamp, u32)>, date: Timestamp) {
+    /// Counts what was spent elsewhere too, without a write.
+    pub(super) fn add(&mut self, spent: Spending, date: Timestamp) {
         // Budgets may be joined again and again without a new lease.
         self.others.retain(|(until, _)| *until + WINDOW > date);
-        self.others.append(&mut sent);
+        self.others.extend(spent.leases);
+        self.blocked_until = self.blocked_until.max(spent.blocked_until);
     }
 
     /// What the journal must have at `date`.
@@ -230,7 +244,7 @@ mod tests {
         let mut leases = Leases::default();
         for second in [0, 100, 399] {
             let date = START + seconds(second);
-            leases.add(vec![(date, 3)], date);
+            leases.add(Spending { leases: vec![(date, 3)], blocked_until: None }, date);
         }
         assert_eq!(leases.others.len(), 2, "the first no longer counts");
         for (second, wanted) in [(399, 6), (400, 3), (699, 0)] {

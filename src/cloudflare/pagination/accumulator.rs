@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::hint::{ContinuationHint, Progress};
 use super::{ByNumber, List, NextRequest, Way};
 use crate::clock::Timestamp;
-use crate::cloudflare::decode::{Bounds, DecodedList, Element, Presence};
+use crate::cloudflare::decode::{Bounds, DecodedList, Element, Pages, Presence};
 use crate::cloudflare::error::Error;
 use crate::cloudflare::operation::Operation;
 use crate::cloudflare::page_info::{Next, PageInfo};
@@ -226,12 +226,17 @@ impl<E: Element> Accumulator<E> {
         PageAdded::New
     }
 
-    pub(super) fn finish(mut self, trouble: Option<String>, date: Option<Timestamp>, pages: u32) -> List<E> {
+    pub(super) fn finish(
+        mut self,
+        completeness: Completeness,
+        date: Option<Timestamp>,
+        pages: u32,
+    ) -> List<E> {
         if let Some(identities) = &mut self.identities {
             identities.finish();
         }
         List {
-            completeness: trouble.map_or(Completeness::Complete, Completeness::Partial),
+            completeness,
             items: self.items,
             unreadable: self.unreadable,
             anonymous: self.anonymous,
@@ -246,7 +251,12 @@ impl<E: Element> Accumulator<E> {
 
     /// Removes duplicate elements. The numbers of elements that the server may count are known only then.
     pub(super) fn deduplicate(&mut self) {
-        E::deduplicate(&mut self.items, &mut self.unreadable, &mut self.odd);
+        let pages = if self.has_several_pages() { Pages::Several } else { Pages::One };
+        E::deduplicate(&mut self.items, pages, &mut self.unreadable, &mut self.odd);
+    }
+
+    fn has_several_pages(&self) -> bool {
+        self.received > self.last_page
     }
 
     /// How many elements arrived, without and with duplicates: some servers count them.
@@ -263,8 +273,8 @@ impl<E: Element> Accumulator<E> {
         let arrived = self.items.len() + rejected;
         // A total of 0 beside elements, or of less than one page of several, counts something else.
         let is_total = |total: &u64| {
-            let several_pages = self.received > self.last_page;
-            self.received == 0 || (*total > 0 && !(several_pages && *total <= self.first_page as u64))
+            self.received == 0
+                || (*total > 0 && !(self.has_several_pages() && *total <= self.first_page as u64))
         };
         let (first, last) =
             (self.first.envelope.info.total_count.filter(is_total), self.last.total_count.filter(is_total));

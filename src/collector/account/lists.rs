@@ -45,8 +45,8 @@ impl Account {
         }
     }
 
-    /// A row that does not say when the latest event was, or how many there were, says nothing new about that: neither did
-    /// the user's events change, nor did the count fall to 0.
+    /// A row that does not say when the latest event was, or how many there were, says nothing new about that. It does not
+    /// mean that the user's events changed or that the count fell to 0.
     fn keep_unsaid(&self, Row { user, tuple }: &mut Row) {
         if tuple.last_event != Timestamp::UNKNOWN && tuple.count != EventCount::UNKNOWN {
             return;
@@ -65,8 +65,12 @@ impl Account {
     /// Takes a list of users that is null for a partial one, if users were listed before. Some servers write an empty list
     /// as null, so it counts as empty once there was nothing else for ten minutes.
     fn doubt_null(&mut self, summary: &mut Summary, now: Instant) {
+        if !summary.is_null {
+            self.null_since = None;
+            return;
+        }
         let listed = self.roster.listed_after(None).count();
-        if !summary.is_null || listed == 0 {
+        if listed == 0 {
             self.null_since = None;
             return;
         }
@@ -79,7 +83,7 @@ impl Account {
 
     /// The summary was read. `local_date` is the date on our own clock.
     pub fn summary_read(&mut self, summary: &Summary, now: Instant, local_date: Timestamp) {
-        let date = self.at_date_of_list(summary, local_date);
+        let date = self.at_date_of_list(summary, now, local_date);
         self.reachability = Reachability::Answered;
         self.reject(Resource::Summary, summary.unreadable.len() as u64 + u64::from(summary.anonymous));
         self.add_unexpected(Resource::Summary, &summary.odd);
@@ -95,13 +99,14 @@ impl Account {
         };
         if whole {
             if self.ledger.start_counting(date) == CountingStart::Now {
+                self.clocks.counting_starts(now);
                 self.unsaved.document(Document::Totals);
             }
             self.unsaved.users(Table::TopUsers, self.top_users.select(summary, now));
             self.last_success.insert(Resource::Summary, local_date);
         }
         self.apply_comparison(comparison, date);
-        if whole {
+        if let Some(date) = self.clocks.earlier().filter(|_| whole) {
             self.clean_up(date);
             self.mark_read(Resource::Summary);
         }
@@ -229,7 +234,8 @@ impl Account {
         }
     }
 
-    /// Removes what has expired: keys of events absent for a week, then users gone for 90 days.
+    /// Removes what has expired: keys of events absent for a week, then users gone for 90 days. `date`
+    /// is that of the earlier clock: what is removed cannot be read again.
     fn clean_up(&mut self, date: Timestamp) {
         if self.last_cleanup.is_some_and(|last| last <= date && date < last + CLEANUP_INTERVAL) {
             return;

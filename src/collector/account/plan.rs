@@ -24,6 +24,12 @@ impl Account {
         self.interval(Resource::Summary).map(|interval| due + interval)
     }
 
+    /// When the summary is to be read although the events of a user are still being read: half an interval after it is due.
+    pub fn list_urgent_at(&self) -> Option<Instant> {
+        let due = self.schedule.due_at(Resource::Summary)?;
+        self.interval(Resource::Summary).map(|interval| due + interval / 2)
+    }
+
     /// What to do next.
     pub fn plan(&mut self, now: Instant) -> Step {
         if self.unlabelled.is_some() {
@@ -60,12 +66,17 @@ impl Account {
         }
         let admission = |purpose| self.schedule.user_admission(purpose, now);
         let (change, audit) = (admission(Purpose::Change), admission(Purpose::Audit));
-        if self.refusals.scope() == Scope::AllUsers {
-            return self.next_test(change, audit, now);
+        if self.only_tests_users() {
+            return if change == Admission::Now { self.next_test(now) } else { None };
         }
         let pending = if change == Admission::Now { self.queue.next(now) } else { None };
         let pending = pending.and_then(|id| self.read_pending(id, now));
         pending.or_else(|| if audit == Admission::Now { self.next_audited(now) } else { None })
+    }
+
+    /// Whether several users in a row were refused, so that requests for users' events only test whether that is over.
+    pub fn only_tests_users(&self) -> bool {
+        self.refusals.scope() == Scope::AllUsers
     }
 
     /// When the next request is due, if none is due now.
@@ -85,23 +96,27 @@ impl Account {
     }
 
     /// While all users are refused: the user whose answer says most about the others. That is the one that was read last, then
-    /// any listed user that was not refused. Users in the queue come after them, because they may be the very users that are
-    /// refused, and those that were refused while others could be read come last.
-    fn next_test(&mut self, change: Admission, audit: Admission, now: Instant) -> Option<DetailRequest> {
-        if change != Admission::Now && audit != Admission::Now {
-            return None;
-        }
-        let read_last = self.refusals.read_last().filter(|id| self.roster.is_listed(*id));
-        if let Some(id) = read_last.or_else(|| self.any_untried()) {
+    /// any listed user whose latest request did not fail. Users in the queue come after them, because they may be the very
+    /// users that are refused, and those that were refused while others could be read come last. Tests are charged to changes,
+    /// which wait for them.
+    fn next_test(&mut self, now: Instant) -> Option<DetailRequest> {
+        if let Some(id) = self.readable_user().or_else(|| self.any_untried()) {
             let pending = self.read_pending(id, now);
             return pending.or_else(|| self.roster.get(id).map(|user| DetailRequest::audit(*user)));
         }
-        if change != Admission::Now {
-            return None;
+        let (refusals, failing) = (&self.refusals, &self.failing_users);
+        let has_failed = |id| refusals.contains(id) || failing.contains(&id);
+        let untried = self.queue.next_eligible(|id| !has_failed(id), now);
+        let others = untried.or_else(|| self.queue.next_eligible(|id| !refusals.is_alone(id), now));
+        match others.or_else(|| self.queue.next(now)) {
+            Some(id) => self.read_pending(id, now),
+            None => self.next_audited(now),
         }
-        let others = self.queue.next_eligible(|id| !self.refusals.is_alone(id), now);
-        let id = others.or_else(|| self.queue.next(now))?;
-        self.read_pending(id, now)
+    }
+
+    /// The user that was read last and is still listed, unless a later request for that user failed.
+    pub(super) fn readable_user(&self) -> Option<UserId> {
+        self.refusals.read_last().filter(|id| self.roster.is_listed(*id))
     }
 
     /// A listed user whose latest request did not fail, found from a random place: users that are refused may be next to each

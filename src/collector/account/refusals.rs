@@ -53,10 +53,15 @@ impl Refusals {
         self.read_last = Some(id);
     }
 
-    /// The user that was read last, unless it was refused since then. If all users are refused, so is this one; otherwise one
-    /// request shows that the others are refused for reasons of their own.
+    /// The user that was read last, unless a later request for it failed. If all users are refused, so is this one; otherwise
+    /// one request shows that the others are refused for reasons of their own.
     pub(super) fn read_last(&self) -> Option<UserId> {
         self.read_last.filter(|id| !self.contains(*id))
+    }
+
+    /// The user's events could not be read, for whatever reason, so its answer says nothing about the others.
+    pub(super) fn failed(&mut self, id: UserId) {
+        self.read_last = self.read_last.filter(|last| *last != id);
     }
 
     /// Which users the latest refusals concern.
@@ -127,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_user_that_was_read_last_is_known_until_it_is_refused_or_forgotten() {
+    fn the_user_that_was_read_last_is_known_until_it_fails_or_is_forgotten() {
         let [first, second] = [1, 2].map(UserId::from_u128);
         let mut refusals = Refusals::default();
         assert_eq!(refusals.read_last(), None);
@@ -139,6 +144,11 @@ mod tests {
         assert_eq!(refusals.read_last(), None, "it is no longer known to be readable");
         refusals.answered(first);
         assert_eq!(refusals.read_last(), Some(first));
+        refusals.failed(second);
+        assert_eq!(refusals.read_last(), Some(first), "another user failed");
+        refusals.failed(first);
+        assert_eq!(refusals.read_last(), None, "it failed, although it was not refused");
+        refusals.answered(first);
         refusals.forget(&[first]);
         assert_eq!(refusals.read_last(), None);
     }

@@ -9,7 +9,8 @@ use super::{Account, Unlabelled};
 use crate::clock::{Instant, Timestamp};
 use crate::collector::ledger::{AnswerDate, DetailRequest, FetchReason, Reading, Verdict};
 use crate::collector::persist::Document;
-use crate::collector::queue::FIRST_BACKOFF;
+use crate::collector::queue::{FIRST_BACKOFF, Pending, Reason};
+use crate::collector::roster::LevelSince;
 use crate::collector::schedule::{FailureClass, Purpose};
 use crate::model::{Completeness, Resource, UserId, UserRisk};
 use crate::store::row::Table;
@@ -35,6 +36,8 @@ impl Account {
         now: Instant,
         local_date: Timestamp,
     ) {
+        let request = &self.with_known_user(request);
+        self.spent(request, risk.pages, now);
         self.user_answered(request);
         self.reject(Resource::User, u64::from(risk.rejected));
         self.add_unexpected(Resource::User, &risk.odd);
@@ -42,8 +45,7 @@ impl Account {
             self.last_success.insert(Resource::User, local_date);
         }
         let date = self.clocks.date_of(risk.date, local_date);
-        let answered = AnswerDate { date, latest: date.max(local_date) };
-        self.spent(request, risk.pages, now);
+        let answered = AnswerDate { date, latest: risk.date.unwrap_or(local_date).max(local_date) };
         let names = self.ledger.unknown_behaviors(request, risk, answered);
         let room = MAX_LOOKUPS.saturating_sub(self.looked_up.len());
         if names.len() <= room && names.iter().any(|name| !self.looked_up.contains(name)) {
@@ -73,8 +75,9 @@ impl Account {
     /// Cloudflare does not know the user. If the user left the list, that was a removal; if the user is listed, a
     /// later request may find it.
     pub fn user_not_found(&mut self, request: &DetailRequest, now: Instant) {
-        self.user_answered(request);
+        let request = &self.with_known_user(request);
         self.spent(request, 1, now);
+        self.user_answered(request);
         if request.reason == FetchReason::Gone {
             let reading = self.ledger.reconcile_not_found(request);
             self.apply_reading(request, reading, now);
@@ -85,24 +88,29 @@ impl Account {
 
     /// A user's events could not be read. An audited user gets another turn in the next round.
     pub fn user_failed(&mut self, request: &DetailRequest, failure: FailureClass, now: Instant) {
+        let request = &self.with_known_user(request);
         self.spent(request, 1, now);
         let id = request.user.id;
         if self.failing_users.len() < MAX_FAILING_USERS {
             self.failing_users.insert(id);
         }
+        self.refusals.failed(id);
         let is_refused = matches!(failure, FailureClass::Refused | FailureClass::Denied);
-        if !is_refused || self.refusals.refused(id) == Scope::OneUser {
-            return if self.is_gone_for_good(request, failure) {
-                self.give_up(request, now);
-            } else {
-                self.back_off(request, now);
-            };
+        let scope = if is_refused { self.refusals.refused(id) } else { self.refusals.scope() };
+        if scope == Scope::AllUsers {
+            // The next test comes after a pause, however this one failed.
+            self.schedule.users_denied(now);
         }
-        // All users are refused. After the pause another user is the next test, and this one waits no longer for it.
-        self.queue.postpone(id, now + FIRST_BACKOFF);
-        self.audit.read(id, now);
-        self.mark_pending(id);
-        self.schedule.users_denied(now);
+        if is_refused && scope == Scope::AllUsers {
+            // The next test is another user, and this one waits no longer for it.
+            self.queue.postpone(id, now + FIRST_BACKOFF);
+            self.audit.read(id, now);
+            self.mark_pending(id);
+        } else if self.is_gone_for_good(request, failure) {
+            self.give_up(request, now);
+        } else {
+            self.back_off(request, now);
+        }
     }
 
     /// Whether a user who left the list, and cannot be read, will not be read any more. A refusal of this user alone says so
@@ -114,7 +122,7 @@ impl Account {
         };
         let others_are_read = self.last_success.get(&Resource::User).is_some_and(|read| *read > gone);
         let failures = self.queue.get(id).map_or(0, |pending| pending.failures);
-        self.clocks.of_list().is_some_and(|date| gone + GONE_FOR_GOOD <= date)
+        self.clocks.earlier().is_some_and(|date| gone + GONE_FOR_GOOD <= date)
             && failures >= LASTING_FAILURES
             && (others_are_read || matches!(failure, FailureClass::Refused | FailureClass::Denied))
     }
@@ -128,9 +136,18 @@ impl Account {
         self.apply_reading(request, reading, now);
     }
 
-    /// Whether the events of so many different users in a row were refused that the refusal concerns all users.
+    /// Whether all users are refused: several in a row, and no other one that was read before is left to test that.
     pub fn users_are_refused(&self) -> bool {
-        self.refusals.scope() == Scope::AllUsers
+        self.only_tests_users() && self.readable_user().is_none()
+    }
+
+    /// The request with what is known of the user now: the list of users may have been read during the request.
+    fn with_known_user(&self, request: &DetailRequest) -> DetailRequest {
+        let mut request = *request;
+        if let Some(user) = self.roster.get(request.user.id) {
+            request.user = *user;
+        }
+        request
     }
 
     /// Cloudflare answered a request for a user's events.
@@ -161,8 +178,19 @@ impl Account {
         self.unsaved.mark(Document::CollectorState, Urgency::CanWait);
         match verdict {
             Verdict::Short(attempts, retry) => self.queue.short(user.id, attempts, retry, now),
+            Verdict::Unfinished(attempts) => self.queue.unfinished(user.id, attempts, now),
             Verdict::Done if request.reason == FetchReason::Audit => {}
-            Verdict::Done => drop(self.queue.remove(user.id)),
+            Verdict::Done => self.leave_queue(request, user.level_since()),
+        }
+    }
+
+    /// The user's events were read. A later list shows what changed during the request, unless the user left it: the last
+    /// events before that are still to be read.
+    fn leave_queue(&mut self, request: &DetailRequest, level: LevelSince) {
+        let id = request.user.id;
+        let Some(Pending { reason, latest, since, .. }) = self.queue.remove(id) else { return };
+        if reason == Reason::Gone && request.reason == FetchReason::Changed {
+            self.queue.gone(id, latest, level, since);
         }
     }
 
@@ -191,7 +219,9 @@ impl Account {
     }
 
     fn spent(&mut self, request: &DetailRequest, pages: u32, now: Instant) {
-        let purpose = if request.reason == FetchReason::Audit { Purpose::Audit } else { Purpose::Change };
+        // While all users are refused, every request is a test, which changes wait for.
+        let is_audit = request.reason == FetchReason::Audit && self.refusals.scope() == Scope::OneUser;
+        let purpose = if is_audit { Purpose::Audit } else { Purpose::Change };
         self.schedule.spent(purpose, pages, now);
     }
 }

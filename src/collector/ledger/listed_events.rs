@@ -1,7 +1,8 @@
 //! Which of a user's listed events were counted before.
 //!
-//! An event is recognized by its id and its time. Cloudflare may leave out the id, or write the time with and without its
-//! fraction of a second, so an event is compared with all counted and listed events that may be the same one.
+//! An event is recognized by its id and its time. Cloudflare may leave out the id, or write the time in another precision,
+//! so an event is compared with all counted and listed events that may be the same one. Events without an id that have the
+//! same name and time are numbered within the list.
 
 use std::collections::{HashMap, HashSet};
 
@@ -55,7 +56,13 @@ impl Ledger {
     }
 
     fn keys_of_listed(&self, user: UserId, events: &[Event], record: &Record) -> ListedKeys {
-        let mut known = KnownEvents { record, listed: HashSet::new(), times: None, by_time: None };
+        let mut known = KnownEvents {
+            record,
+            listed: HashSet::new(),
+            numbers: HashMap::new(),
+            times: None,
+            by_time: None,
+        };
         let mut of_events = vec![None; events.len()];
         for (event, slot) in events.iter().zip(&mut of_events).filter(|(event, _)| !event.id.is_empty()) {
             let key = self.key_with_id(user, event, &mut known);
@@ -71,7 +78,7 @@ impl Ledger {
 
     /// If the same id was counted or listed before with the time in another precision, or the event was counted without its
     /// id, it is the key of that event.
-    fn key_with_id(&self, user: UserId, event: &Event, known: &mut KnownEvents<'_>) -> u64 {
+    fn key_with_id<'a>(&self, user: UserId, event: &'a Event, known: &mut KnownEvents<'a>) -> u64 {
         let key = self.key(user, &event.id, event.timestamp);
         if known.has(key) {
             return key;
@@ -79,21 +86,48 @@ impl Ledger {
         let near = known.near(event.timestamp);
         known.list(event.timestamp);
         let with_id = near.iter().map(|at| self.key(user, &event.id, *at)).find(|key| known.has(*key));
-        let times = std::iter::once(&event.timestamp).chain(&near);
-        let without_id = times.map(|at| self.key(user, &event.name, *at)).find(|key| known.is_unlisted(*key));
-        with_id.or(without_id).unwrap_or(key)
+        let without_id = || {
+            let mut times = std::iter::once(event.timestamp).chain(near.iter().copied());
+            times.find_map(|at| {
+                let key = self.next_without_id(user, &event.name, at, known);
+                known.record.has(key).then_some(key)
+            })
+        };
+        with_id.or_else(without_id).unwrap_or(key)
     }
 
     /// If an event of this time, in whatever precision, was counted that is not listed with its id, it is the key of that
     /// event.
-    fn key_without_id(&self, user: UserId, event: &Event, known: &mut KnownEvents<'_>) -> u64 {
-        let key = self.key(user, event.identifier(), event.timestamp);
-        if known.has(key) {
+    fn key_without_id<'a>(&self, user: UserId, event: &'a Event, known: &mut KnownEvents<'a>) -> u64 {
+        let key = self.next_without_id(user, &event.name, event.timestamp, known);
+        if known.record.has(key) {
             return key;
         }
         let near = known.near(event.timestamp);
         let mut times = std::iter::once(event.timestamp).chain(near);
         times.find_map(|at| known.counted_at(at)).unwrap_or(key)
+    }
+
+    /// The key of an event without an id: the first of this name and time that was not found in the list yet.
+    fn next_without_id<'a>(
+        &self,
+        user: UserId,
+        name: &'a str,
+        at: Timestamp,
+        known: &mut KnownEvents<'a>,
+    ) -> u64 {
+        let number = known.numbers.entry((name, at)).or_default();
+        loop {
+            let key = match *number {
+                0 => self.key(user, name, at),
+                // No name contains a control character.
+                number => self.key(user, &format!("{name}\0{number}"), at),
+            };
+            if !known.listed.contains(&key) {
+                return key;
+            }
+            *number += 1;
+        }
     }
 }
 
@@ -101,6 +135,8 @@ impl Ledger {
 struct KnownEvents<'a> {
     record: &'a Record,
     listed: HashSet<u64>,
+    /// How many events without an id were found in the list so far, by name and time.
+    numbers: HashMap<(&'a str, Timestamp), u32>,
     /// The times of all these events by second, each once: thousands of events may have the same time. Collected once an
     /// unknown event is listed.
     times: Option<HashMap<i64, Vec<Timestamp>>>,
@@ -111,11 +147,6 @@ struct KnownEvents<'a> {
 impl KnownEvents<'_> {
     fn has(&self, key: u64) -> bool {
         self.record.has(key) || self.listed.contains(&key)
-    }
-
-    /// Whether the event was counted and not found in the list.
-    fn is_unlisted(&self, key: u64) -> bool {
-        self.record.has(key) && !self.listed.contains(&key)
     }
 
     /// The times that may be this one in another precision.
@@ -166,19 +197,64 @@ impl KnownEvents<'_> {
     }
 }
 
-/// Whether two different times may be the same one, once with and once without its fraction of a second, which was cut off or
-/// rounded.
+/// Whether two different times may be the same one in two precisions: they differ by a millisecond, or one is the other cut
+/// off or rounded to hundredths, tenths or whole seconds.
 pub(super) fn is_rounded(one: Timestamp, other: Timestamp) -> bool {
-    let is_whole = |at: Timestamp| at.millis().rem_euclid(1_000) == 0;
-    let (whole, precise) = match (is_whole(one), is_whole(other)) {
-        (true, false) => (one, other),
-        (false, true) => (other, one),
-        (true, true) | (false, false) => return false,
+    let is_of = |rounded: i64, precise: i64| {
+        [10, 100, 1_000].into_iter().any(|unit| {
+            let cut = precise - precise.rem_euclid(unit);
+            rounded == cut || (rounded == cut + unit && 2 * (precise - cut) >= unit)
+        })
     };
-    let rounded = (precise.millis() + 500).div_euclid(1_000);
-    [second(precise), rounded].contains(&second(whole))
+    let (one, other) = (one.millis(), other.millis());
+    one != other && (one.abs_diff(other) == 1 || is_of(one, other) || is_of(other, one))
 }
 
 fn second(at: Timestamp) -> i64 {
     at.millis().div_euclid(1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_the_same_in_another_precision() {
+        let table = [
+            // Milliseconds, of which one is cut and one is rounded.
+            (117, 118, true),
+            (999, 1_000, true),
+            (117, 119, false),
+            // Hundredths, tenths, seconds.
+            (117, 110, true),
+            (117, 120, true),
+            (114, 120, false),
+            (117, 100, true),
+            (583, 600, true),
+            (583, 500, true),
+            (583, 400, false),
+            (250, 300, true),
+            (249, 300, false),
+            (117, 0, true),
+            (117, 1_000, false),
+            (583, 1_000, true),
+            (583, 0, true),
+            // Each already cut in another way.
+            (110, 100, true),
+            (960, 1_000, true),
+            // Two events.
+            (0, 1_000, false),
+            (100, 200, false),
+            (110, 120, false),
+            (117, 127, false),
+            (5, 5, false),
+        ];
+        for (one, other, wanted) in table {
+            for second in [-3_000, 0, 1_700_000_000_000] {
+                let [one, other] = [one, other].map(|millis: i64| Timestamp::from_millis(second + millis));
+                assert_eq!(is_rounded(one, other), wanted, "{one} {other}");
+                assert_eq!(is_rounded(other, one), wanted, "{other} {one}");
+            }
+        }
+    }
 }

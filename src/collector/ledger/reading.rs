@@ -31,7 +31,7 @@ pub struct DetailRequest {
 /// When an answer was made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AnswerDate {
-    /// On Cloudflare's clock.
+    /// On the clock that is taken for right: Cloudflare's, unless the listed events show otherwise.
     pub date: Timestamp,
     /// On the clock that is ahead, Cloudflare's or ours. What is dated later is in the future, whichever is right.
     pub latest: Timestamp,
@@ -106,6 +106,8 @@ pub(crate) enum Verdict {
     Done,
     /// Fewer events were found than the summary counts: they are looked for again later.
     Short(Attempts, NextRetry),
+    /// Our own limits ended the reading, so nothing is known of the events that were not found.
+    Unfinished(Attempts),
 }
 
 /// All changes that one reading of a user's events makes.

@@ -87,7 +87,7 @@ impl Ledger {
         let Explanation { missing, ahead } = explain(request, &user, listed.len(), &attempts);
         let (verdict, lost) = decide(request, &risk.completeness, missing, history, &mut attempts);
         match verdict {
-            Verdict::Short(..) => user.coverage = Coverage::Uncovered,
+            Verdict::Short(..) | Verdict::Unfinished(_) => user.coverage = Coverage::Uncovered,
             Verdict::Done => cover(&mut user, request, ahead, attempts.reset),
         }
         let mut losses = Vec::new();

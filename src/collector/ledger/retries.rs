@@ -3,7 +3,8 @@
 //! The details may lag behind the summary, or hide events for a while. So a reading with missing events is repeated after
 //! each of [`SHORT_RETRIES`], and only a reading that waited for its own delay counts as a retry: a busy user is read
 //! more often, and would otherwise use up all retries while the details lag. After the last retry, only events that the
-//! summary counted before the first delay are lost. Later ones get delays of their own.
+//! summary counted before the first delay are lost. Later ones get delays of their own. A list that our own time limits cut
+//! is no reading with missing events: the user is read again after a delay, as after a failure, and nothing is lost.
 
 use super::reading::{DetailRequest, FetchReason, Timing, Verdict};
 use crate::collector::queue::{Attempts, NextRetry, SHORT_RETRIES};
@@ -29,6 +30,9 @@ pub(super) fn decide(
     let is_complete = *completeness == Completeness::Complete;
     if request.reason == FetchReason::Audit || (missing == 0 && is_complete) {
         return (Verdict::Done, 0);
+    }
+    if matches!(completeness, Completeness::Unfinished(_)) {
+        return (Verdict::Unfinished(*attempts), 0);
     }
     let count = request.fingerprint.count.or_zero();
     let target = match request.timing {

@@ -86,7 +86,7 @@ impl Poller {
         let (parts, resource) = (&self.parts, Resource::User.as_str());
         let AccountName { id, alias: account } = parts.account.name();
         let date = parts.clock.date();
-        if let Completeness::Partial(reason) = &risk.completeness {
+        if let Completeness::Partial(reason) | Completeness::Unfinished(reason) = &risk.completeness {
             let message = format!("the list of a user's events is incomplete: {reason}");
             parts.telemetry.incident(id, Resource::User, IncidentCause::Partial, &message, date);
             if change == EventLists::Incomplete {

@@ -77,7 +77,7 @@ impl Poller {
     pub(super) fn report_completeness(&mut self, completeness: Completeness) {
         let Parts { account, clock, telemetry, .. } = &self.parts;
         let AccountName { id, alias: account } = account.name();
-        if let Completeness::Partial(reason) = &completeness {
+        if let Completeness::Partial(reason) | Completeness::Unfinished(reason) = &completeness {
             let sentence =
                 format!("the list of users is incomplete, so the last complete one stays: {reason}");
             telemetry.incident(id, Resource::Summary, IncidentCause::Partial, &sentence, clock.date());
@@ -90,7 +90,7 @@ impl Poller {
                 telemetry.incident_over(id, Resource::Summary, clock.date());
                 tracing::info!(account, "the list of users is complete again");
             }
-            Completeness::Partial(reason) => {
+            Completeness::Partial(reason) | Completeness::Unfinished(reason) => {
                 tracing::warn!(
                     account,
                     reason,

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::{Connection, Parts, Poller, saving};
+use crate::clock::Instant;
 use crate::collector::account::{Hold, Settings};
 use crate::collector::credential_watch::CredentialWatch;
 use crate::metrics::telemetry::IncidentSource;
+use crate::model::Resource;
 
 /// What the configuration says of an account.
 pub(crate) struct Assignment {
@@ -57,6 +59,7 @@ impl Poller {
     fn take_up(&mut self) -> Orders {
         let order = self.orders.borrow_and_update().clone();
         match order {
+            Order::Poll(assignment) if Arc::ptr_eq(&assignment, &self.assignment) => Orders::Kept,
             Order::Poll(assignment) if Arc::ptr_eq(&assignment.connection, &self.assignment.connection) => {
                 self.assign(assignment);
                 Orders::Kept
@@ -95,17 +98,56 @@ impl Poller {
     fn connect(&mut self, connection: Connection) {
         let Parts { account, telemetry, clock, .. } = &self.parts;
         let before = std::mem::replace(&mut self.connection, connection);
-        let Connection { credential, source, budget, .. } = &self.connection;
+        let Connection { credential, source, .. } = &self.connection;
         if source.file() != before.source.file() {
             self.credential_watch = CredentialWatch::default();
             telemetry.incident_over(&account.name().id, IncidentSource::CredentialFile, clock.date());
         }
         self.held_until = None;
         if *credential != before.credential {
-            if budget.is_same(&before.budget) {
-                budget.credential_changed();
-            }
             self.credentials_changed();
+        }
+    }
+
+    /// Waits for the events of a user, however many pages they have. Reads the list of users meanwhile if it would be late
+    /// otherwise. `None` as in [`Poller::answer`].
+    pub(super) async fn answer_beside_list<T>(&mut self, request: impl Future<Output = T>) -> Option<T> {
+        let mut request = pin!(request);
+        let mut not_before = Instant::default();
+        loop {
+            let clock = self.parts.clock.clone();
+            let urgent_at = self.parts.account.list_urgent_at().map(|at| at.max(not_before));
+            let list_is_urgent = async move {
+                match urgent_at {
+                    Some(at) => clock.sleep_until(at).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                answer = self.answer(request.as_mut()) => return answer,
+                () = list_is_urgent => {}
+            }
+            let mut answer = None;
+            {
+                let mut list = pin!(self.read_summary());
+                poll_fn(|context| {
+                    if answer.is_none()
+                        && let Poll::Ready(ready) = request.as_mut().poll(context)
+                    {
+                        answer = Some(ready);
+                    }
+                    list.as_mut().poll(context)
+                })
+                .await;
+            }
+            self.publish();
+            if answer.is_some() {
+                return answer;
+            }
+            // A list that the budget holds back stays urgent.
+            let pause = self.parts.account.interval(Resource::Summary).unwrap_or_default();
+            not_before = self.parts.clock.now() + pause;
         }
     }
 
@@ -115,7 +157,8 @@ impl Poller {
     pub(super) async fn answer<T>(&mut self, request: impl Future<Output = T>) -> Option<T> {
         let mut request = pin!(request);
         let client = self.connection.client.clone();
-        let (mut orders, mut is_closed) = (Orders::Kept, false);
+        // An earlier wait for the same answer may have seen the order already.
+        let (mut orders, mut is_closed) = (self.take_up(), false);
         let mut report_at = self.hold_report_due();
         loop {
             if orders == Orders::Exit {

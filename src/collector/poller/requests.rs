@@ -34,12 +34,12 @@ impl Poller {
         }
     }
 
-    async fn read_summary(&mut self) {
+    pub(super) async fn read_summary(&mut self) {
         let client = self.connection.client.clone();
         let Some(mut answer) = self.answer(client.summary()).await else { return };
         if let Ok(summary) = &mut answer {
             let Parts { account, clock, .. } = &mut self.parts;
-            account.correct_list(summary, clock.now(), clock.date());
+            block_in_place(|| account.correct_list(summary, clock.now(), clock.date()));
         }
         let found = answer.as_ref().ok().map(|summary| (summary.completeness.clone(), summary.odd.clone()));
         let skipped = self.parts.account.departures_skipped();
@@ -84,11 +84,12 @@ impl Poller {
     /// Reads one user's events.
     pub(super) async fn read_user(&mut self, request: &DetailRequest) {
         let client = self.connection.client.clone();
-        let Some(answer) = self.answer(client.user(request.user.id)).await else { return };
+        let Some(answer) = self.answer_beside_list(client.user(request.user.id)).await else { return };
         let Parts { account, clock, .. } = &mut self.parts;
         let now = clock.now();
         match &answer {
-            Ok(risk) => account.user_read(request, risk, now, clock.date()),
+            // A list may have thousands of events.
+            Ok(risk) => block_in_place(|| account.user_read(request, risk, now, clock.date())),
             Err(error) => match error.kind() {
                 Kind::NotFound => account.user_not_found(request, now),
                 // The user keeps its place in the queue until the budget allows requests again.

@@ -99,8 +99,8 @@ impl User {
             || (self.covered != fingerprint && !self.learns_count(fingerprint))
     }
 
-    /// Whether nothing is new in this row but the count, which no earlier row said. Then no event is later than the covered
-    /// ones, and the count includes what was read.
+    /// Whether the only news in this row is the count, because no earlier row said it. Then no event is later than the
+    /// covered ones, and the count includes what was read.
     pub(super) fn learns_count(&self, fingerprint: RowFingerprint) -> bool {
         self.coverage == Coverage::Covered
             && self.covered.last_event != Timestamp::UNKNOWN

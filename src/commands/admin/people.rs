@@ -57,7 +57,9 @@ impl<'a> People<'a> {
     pub(super) fn incomplete(&self) -> Option<String> {
         match &self.summary.completeness {
             Completeness::Complete => None,
-            Completeness::Partial(reason) => Some(format!("the list of users is incomplete: {reason}")),
+            Completeness::Partial(reason) | Completeness::Unfinished(reason) => {
+                Some(format!("the list of users is incomplete: {reason}"))
+            }
         }
     }
 

@@ -43,7 +43,7 @@ pub(super) async fn show(session: &Session, text: &str) -> Result<Report, Failur
     risk.events.sort_by_key(|detailed| Reverse(detailed.event.timestamp));
     let catalogue = Catalogue::read_if_allowed(session).await;
     let mut remarks = catalogue.remarks();
-    if let Completeness::Partial(reason) = &risk.completeness {
+    if let Completeness::Partial(reason) | Completeness::Unfinished(reason) = &risk.completeness {
         remarks.push(format!("the list of events is incomplete: {reason}"));
     }
     remarks.extend(unreadable(risk.rejected, "event"));

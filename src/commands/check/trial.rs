@@ -194,7 +194,7 @@ fn whole(completeness: &Completeness, text: String, unreadable: usize) -> Result
         (Completeness::Complete, _) => {
             Ok(Answer { text: format!("{text}, {unreadable} unreadable"), verdict: Verdict::Warning })
         }
-        (Completeness::Partial(reason), _) => {
+        (Completeness::Partial(reason) | Completeness::Unfinished(reason), _) => {
             let remark = format!("the list is incomplete: {reason}");
             Err(Problem { text: format!("{text}, incomplete"), remark })
         }

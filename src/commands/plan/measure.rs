@@ -36,7 +36,7 @@ pub(super) async fn measure(config: &Config, account: &Account, clock: &Clock) -
     let begun = clock.now();
     let summary = session.client.summary().await?;
     let took = clock.now().since(begun);
-    if let Completeness::Partial(reason) = summary.completeness {
+    if let Completeness::Partial(reason) | Completeness::Unfinished(reason) = summary.completeness {
         return Err(Error::Partial(reason));
     }
     let (users, pages) = (summary.rows.len() + summary.unreadable.len(), pages(&summary));

@@ -25,8 +25,12 @@ enum Do {
     Open(&'static str),
     /// It sends a request.
     Ask,
-    /// Its request waits for the turn of its login.
+    /// Its request waits for the turn of its login, and the latest password of its peer was not wrong.
     Wait,
+    /// The same, and it was wrong.
+    Guess,
+    /// The password of a login of its peer was compared.
+    Judge(Standing),
     /// Its request waits no longer.
     Go,
     /// Its request is answered, with buffers of these names and sizes.
@@ -38,7 +42,7 @@ enum Do {
     /// It ends.
     End,
 }
-use Do::{Abandon, Ask, End, Go, Open, Receive, Send, Wait};
+use Do::{Abandon, Ask, End, Go, Guess, Judge, Open, Receive, Send, Wait};
 
 impl Case {
     fn new(limits: Limits) -> Self {
@@ -61,7 +65,16 @@ impl Case {
                 Vec::new()
             }
             Wait => {
-                table.wait_began(id());
+                table.wait_began(id(), Standing::NotWrong, now);
+                Vec::new()
+            }
+            Guess => {
+                table.wait_began(id(), Standing::Wrong, now);
+                Vec::new()
+            }
+            Judge(standing) => {
+                let peer = table.open[&id()].peer;
+                table.judged(peer, standing);
                 Vec::new()
             }
             Go => {
@@ -111,7 +124,7 @@ const PAGE: Do = Send(&[(1, 100)]);
 #[test]
 fn the_connection_that_has_been_idle_or_slow_for_longest_makes_room() {
     use CloseReason::{ConnectionLimit, PeerLimit};
-    let cases: [(&str, Steps, Closed); 20] = [
+    let cases: [(&str, Steps, Closed); 23] = [
         ("there is room", &[(0, "a", Open("10.0.0.1"))], &[]),
         (
             "of one peer, the one that was opened first",
@@ -229,13 +242,13 @@ fn the_connection_that_has_been_idle_or_slow_for_longest_makes_room() {
             &[
                 (9_100, "a", Open("10.0.0.3")),
                 (9_100, "a", Ask),
-                (9_100, "a", Wait),
+                (9_100, "a", Guess),
                 (9_200, "b", Open("10.0.0.3")),
                 (9_200, "b", Ask),
-                (9_200, "b", Wait),
+                (9_200, "b", Guess),
                 (9_300, "c", Open("10.0.0.4")),
                 (9_300, "c", Ask),
-                (9_300, "c", Wait),
+                (9_300, "c", Guess),
                 (9_990, "scraper", Open("10.0.0.2")),
             ],
             &[("a", ConnectionLimit)],
@@ -266,15 +279,66 @@ fn the_connection_that_has_been_idle_or_slow_for_longest_makes_room() {
             &[("a", ConnectionLimit)],
         ),
         (
-            "of one peer, the login that came first",
+            "of a peer that guesses, the login that came first",
             &[
                 (9_100, "a", Open("10.0.0.1")),
                 (9_100, "a", Ask),
-                (9_100, "a", Wait),
+                (9_100, "a", Guess),
                 (9_200, "b", Open("10.0.0.1")),
                 (9_300, "c", Open("10.0.0.1")),
             ],
             &[("a", PeerLimit)],
+        ),
+        (
+            "before a login without a wrong password, connections that came later",
+            &[
+                (9_000, "login", Open("10.0.0.2")),
+                (9_000, "login", Ask),
+                (9_000, "login", Wait),
+                (9_200, "a", Open("10.0.0.3")),
+                (9_300, "b", Open("10.0.0.4")),
+                (9_400, "c", Open("10.0.0.5")),
+            ],
+            &[("a", ConnectionLimit)],
+        ),
+        (
+            "before a login without a wrong password, those of a peer that has guessed meanwhile",
+            &[
+                (9_000, "login", Open("10.0.0.2")),
+                (9_000, "login", Ask),
+                (9_000, "login", Wait),
+                (9_200, "a", Open("10.0.0.3")),
+                (9_200, "a", Ask),
+                (9_200, "a", Wait),
+                (9_300, "b", Open("10.0.0.4")),
+                (9_300, "b", Ask),
+                (9_300, "b", Wait),
+                (9_400, "c", Open("10.0.0.5")),
+                (9_400, "c", Ask),
+                (9_400, "c", Wait),
+                (9_500, "b", Judge(Standing::Wrong)),
+            ],
+            &[("b", ConnectionLimit)],
+        ),
+        (
+            "of logins without a wrong password, the newest, and not one whose turn is near",
+            &[
+                (0, "c", Open("10.0.0.5")),
+                (9_000, "a", Open("10.0.0.2")),
+                (9_000, "a", Ask),
+                (9_000, "a", Wait),
+                (9_200, "b", Open("10.0.0.3")),
+                (9_200, "b", Ask),
+                (9_200, "b", Wait),
+                (9_300, "d", Open("10.0.0.4")),
+                (9_300, "d", Ask),
+                (9_300, "d", Wait),
+                (9_300, "d", Judge(Standing::Wrong)),
+                (9_350, "d", Judge(Standing::NotWrong)),
+                (9_400, "c", Ask),
+                (9_400, "c", Wait),
+            ],
+            &[("c", ConnectionLimit)],
         ),
         (
             "a login that was right is being handled",

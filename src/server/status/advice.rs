@@ -10,7 +10,8 @@ pub(super) const fn what_to_do(cause: IncidentCause) -> &'static str {
              Cloudflare."
         }
         IncidentCause::Partial => {
-            "Wait: the list may have changed while it was read. If the error persists, report it with its reason."
+            "Wait: the list may have changed while it was read, or its pages came too slowly, and it is read again. If the \
+             error persists, report it with its reason."
         }
         IncidentCause::UnexpectedFields => {
             "Look at rejected_rows: if it rises, rows or events are missing from the metrics. Update the exporter, or report \

@@ -3,7 +3,9 @@
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
 use super::*;
+use crate::metrics::telemetry::Telemetry;
 use crate::web::policy::ClientAuth;
+use crate::web::{Checked, Web};
 
 const TLS: &str = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n";
 const CLIENTS: &str = "  client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n  client_allowed_sans:\n    - a.example\n    - b.example\n  min_version: TLS13\n";
@@ -68,6 +70,43 @@ async fn requests_at_once_share_a_read_and_see_what_was_there_when_they_came() {
         }
         assert_eq!(source.begun.load(Ordering::SeqCst), round);
     }
+}
+
+#[tokio::test]
+async fn a_read_that_hangs_is_a_500_after_one_wait_and_logged_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("web.yaml");
+    std::fs::write(&path, "").unwrap();
+    let clock = Clock::system();
+    let web = Web::new(Checked::load(&path).unwrap(), Telemetry::new(clock.clone()), clock);
+    let source = &web.inner.source;
+    let (_hanging, held) = std::sync::mpsc::sync_channel::<()>(0);
+    {
+        let mut reader = source.reader.lock().await;
+        reader.reads = BackgroundRead::new("web-config", Duration::ZERO);
+        let hangs = move || {
+            let _ = held.recv();
+            Err(OutOfFiles)
+        };
+        assert!(reader.reads.read(hangs).await.is_err());
+    }
+    let [caller] = crate::http::Caller::from_addresses(["192.0.2.1"]);
+    let status = async || {
+        let answer = async { crate::http::plain_text(hyper::StatusCode::OK, "admitted") };
+        web.guard(&hyper::HeaderMap::new(), &caller, answer).await.unwrap().status()
+    };
+    let problem = format!(
+        "web configuration {}, or a file that it names: the file cannot be read within 0 s",
+        path.display()
+    );
+    for reads in 1..=3 {
+        assert_eq!(status().await, 500);
+        assert_eq!(source.begun.load(Ordering::SeqCst), reads, "each request waits once");
+        assert_eq!(source.logged().as_ref(), Some(&problem));
+    }
+    source.reader.lock().await.reads = BackgroundRead::new("web-config", READ_WAIT);
+    assert_eq!(status().await, 200);
+    assert_eq!(*source.logged(), None);
 }
 
 const CONFIG: &str = "tls_server_config:\n  cert_file: crt\n  key_file: key\n  client_ca_file: ca\n  \

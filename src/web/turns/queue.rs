@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
-use crate::http::ConnectionId;
+use crate::http::{ConnectionId, Standing};
 
 /// How many different logins of one peer may wait before its connections may have only one each. So many users of a proxy may
 /// come at once after a start.
@@ -37,13 +37,6 @@ struct Peer<T> {
     since: u64,
     /// Those with a login that waits, the next one first.
     connections: VecDeque<Connection<T>>,
-}
-
-/// Whether a password of the peer was wrong, and none was right since then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    NeverWrong,
-    Wrong,
 }
 
 #[derive(Debug)]
@@ -85,7 +78,7 @@ impl<T> Queue<T> {
         waiter: T,
     ) -> Result<u64, Full> {
         let number = self.next_number();
-        let peer = self.peers.entry(peer).or_insert_with(|| Peer::new(Standing::NeverWrong, number));
+        let peer = self.peers.entry(peer).or_insert_with(|| Peer::new(Standing::NotWrong, number));
         let (has_room, login) = (peer.has_room_for(&tag), Login { number, tag, waiter });
         match peer.connections.iter_mut().find(|known| known.id == connection) {
             Some(_) if !has_room => return Err(Full),
@@ -125,10 +118,15 @@ impl<T> Queue<T> {
         self.forget(ip);
     }
 
+    /// How the peer has used passwords.
+    pub(super) fn standing(&self, ip: IpAddr) -> Standing {
+        self.peers.get(&ip).map_or(Standing::NotWrong, |peer| peer.standing)
+    }
+
     /// A password of this peer was right.
     pub(super) fn right(&mut self, ip: IpAddr) {
         if let Some(peer) = self.peers.get_mut(&ip) {
-            peer.standing = Standing::NeverWrong;
+            peer.standing = Standing::NotWrong;
         }
         self.forget(ip);
     }
@@ -143,7 +141,7 @@ impl<T> Queue<T> {
     /// Forgets the peer, unless something of it is needed. Of the others without a login, only some are remembered.
     fn forget(&mut self, ip: IpAddr) {
         let is_idle = |peer: &Peer<T>| peer.connections.is_empty();
-        if self.peers.get(&ip).is_some_and(|peer| is_idle(peer) && peer.standing == Standing::NeverWrong) {
+        if self.peers.get(&ip).is_some_and(|peer| is_idle(peer) && peer.standing == Standing::NotWrong) {
             self.peers.remove(&ip);
         }
         let idle = self.peers.iter().filter(|(_, peer)| is_idle(peer));

@@ -68,3 +68,100 @@ fn clocks_that_disagree_are_reported_as_an_unexpected_date() {
         assert_eq!(lists.map(|lists| lists.min(1)), wanted, "{ahead} s ahead, {behind} s behind");
     }
 }
+
+#[test]
+fn idle_users_do_not_make_a_date_of_long_ago_the_start_of_counting() {
+    const TEN_DAYS: u64 = 10 * 86_400;
+    let mut upstream = Upstream::untouched();
+    upstream.behind = seconds(TEN_DAYS);
+    for user in 1..=8 {
+        upstream.listed.insert(user, fingerprint(1, -9_000_000, Level::Low));
+    }
+    for user in 9..=10 {
+        upstream.happens(user, "three days ago", -3 * 86_400);
+    }
+    upstream.pass(60);
+    assert_eq!(upstream.snapshot().counting_since, Some(at(0)));
+    upstream.happens(9, "new", 50);
+    upstream.pass(100);
+    assert_eq!((upstream.counted(), upstream.lost()), (1, vec![]));
+}
+
+#[test]
+fn a_date_that_has_not_come_stops_no_counting() {
+    for has_users in [true, false] {
+        let mut upstream = Upstream::untouched();
+        upstream.early = seconds(10 * DAYS);
+        if has_users {
+            upstream.happens(1, "old", -100);
+        }
+        upstream.pass(60);
+        let started = upstream.snapshot().counting_since;
+        assert_eq!(started == Some(at(0)), has_users, "an empty list shows nothing: {started:?}");
+        upstream.happens(2, "before", -50);
+        upstream.happens(2, "after", 50);
+        upstream.pass(100);
+        assert_eq!(upstream.snapshot().counting_since, Some(at(0)), "the first event shows it");
+        assert_eq!((upstream.counted(), upstream.lost()), (1, vec![]), "{has_users}");
+    }
+}
+
+#[test]
+fn a_start_of_counting_that_our_clock_dated_too_late_moves_once_an_event_shows_it() {
+    let mut upstream = Upstream::untouched();
+    (upstream.ahead, upstream.behind) = (seconds(DAYS), seconds(DAYS));
+    upstream.pass(60);
+    assert_eq!(upstream.snapshot().counting_since, Some(at(0) + seconds(DAYS)));
+    upstream.happens(1, "before", -5);
+    upstream.happens(1, "after", 50);
+    upstream.pass(100);
+    assert_eq!(upstream.snapshot().counting_since, Some(at(0)));
+    assert_eq!((upstream.counted(), upstream.lost()), (1, vec![]));
+    // A list without events is not dated by our clock again: its users are gone at once, and not in weeks.
+    upstream.listed.clear();
+    upstream.pass(100);
+    upstream.listed.insert(2, fingerprint(0, -9_000_000, Level::Low));
+    upstream.pass(100);
+    let users = upstream.snapshot().users.expect("a list was read");
+    assert!(users.series.iter().all(|user| user.since < at(1_000)), "{:?}", users.series);
+}
+
+#[test]
+fn one_clock_that_is_weeks_ahead_deletes_nothing() {
+    for ours in [true, false] {
+        let mut upstream = Upstream::with_users(2);
+        upstream.happens(1, "a", 10);
+        upstream.pass(60);
+        // The counted event is no longer listed, and the user's latest event says nothing about clocks any more.
+        upstream.risk(1).events.clear();
+        upstream.pass(2 * 86_400);
+        assert_eq!(upstream.counted(), 1);
+        let (now, date) = (upstream.moment(), upstream.date());
+        let wrong = date + seconds(DAYS);
+        let summary = Summary { date: Some(if ours { date } else { wrong }), ..upstream.list() };
+        upstream.account.summary_read(&summary, now, if ours { wrong } else { date });
+        upstream.account.saved();
+        // If its key were deleted, no earlier event would count any more.
+        upstream.happens(1, "late", 5);
+        upstream.pass(60);
+        assert_eq!(upstream.counted(), 2, "our clock: {ours}");
+    }
+}
+
+#[test]
+fn one_clock_that_is_weeks_ahead_gives_no_user_up() {
+    let mut upstream = Upstream::with_users(3);
+    upstream.pass(60);
+    upstream.failing.insert(1, FailureClass::Refused);
+    upstream.happens(1, "a", 70);
+    upstream.pass(60);
+    upstream.listed.remove(&1);
+    upstream.pass(3 * 86_400);
+    upstream.early = seconds(DAYS);
+    upstream.pass(2 * 86_400);
+    assert_eq!((upstream.pending(), upstream.lost()), (1, vec![]), "within the week");
+    upstream.early = Duration::ZERO;
+    upstream.failing.clear();
+    upstream.pass(86_400);
+    assert_eq!((upstream.counted(), upstream.lost()), (1, vec![]));
+}

@@ -30,9 +30,32 @@ pub(crate) type Key = (u64, i64);
 #[derive(Clone, Copy)]
 pub(crate) struct Dates {
     /// On Cloudflare's clock.
-    pub(crate) date: i64,
-    /// On the clock of the exporter. What is later than both is in the future.
+    pub(crate) cloudflare: i64,
+    /// On the clock of the exporter.
     pub(crate) local: i64,
+}
+
+impl Dates {
+    /// What is later is in the future.
+    fn latest(self) -> i64 {
+        self.cloudflare.max(self.local)
+    }
+
+    /// What expires later is kept.
+    pub(crate) fn earliest(self) -> i64 {
+        self.cloudflare.min(self.local)
+    }
+
+    fn disagree(self) -> bool {
+        self.latest() - self.earliest() > DAY
+    }
+}
+
+/// The clock that the listed events have shown to be right.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Clock {
+    Cloudflare,
+    Local,
 }
 
 /// What must be known and counted after the answers so far.
@@ -48,7 +71,11 @@ pub(crate) struct Expected {
     /// The names for which the current process read the behaviors.
     looked_up: BTreeSet<String>,
     /// An answer that is counted once the behaviors were read.
-    held: Option<(u128, UserRisk, Dates)>,
+    held: Option<(u128, UserRisk, Answered)>,
+    /// Which of two clocks is right, if they disagree and the current process knows.
+    proven: Option<Clock>,
+    /// When counting began on Cloudflare's clock, if it was not known then which clock is right.
+    doubtful_start: Option<i64>,
     /// How often in a row the current process was not allowed to read the behaviors.
     denials: u8,
     /// Whether the latest request for the list of users was answered.
@@ -66,6 +93,15 @@ pub(crate) struct Expected {
     pub(crate) counted: BTreeSet<(u128, Key)>,
     /// When the current process last looked for expired keys.
     last_cleanup: Option<i64>,
+}
+
+/// When the events of a user were read.
+#[derive(Clone, Copy)]
+struct Answered {
+    /// On the clock that is taken for right.
+    date: i64,
+    /// On the clock that is ahead.
+    latest: i64,
 }
 
 /// What must be known about a user.
@@ -100,6 +136,7 @@ impl Expected {
         self.last_cleanup = None;
         self.looked_up.clear();
         (self.held, self.denials) = (None, 0);
+        (self.proven, self.doubtful_start) = (None, None);
         self.behaviors_end();
     }
 
@@ -137,19 +174,19 @@ impl Expected {
     }
 
     fn count_held(&mut self) {
-        if let Some((user, risk, dates)) = self.held.take() {
-            self.looked_up.extend(self.unknown_behaviors(user, &risk, dates));
-            self.count(user, &risk, dates);
+        if let Some((user, risk, answered)) = self.held.take() {
+            self.looked_up.extend(self.unknown_behaviors(user, &risk, answered));
+            self.count(user, &risk, answered);
         }
     }
 
     /// The behaviors without a label of the events that this answer adds.
-    fn unknown_behaviors(&self, user: u128, risk: &UserRisk, dates: Dates) -> BTreeSet<String> {
+    fn unknown_behaviors(&self, user: u128, risk: &UserRisk, answered: Answered) -> BTreeSet<String> {
         if risk.events.iter().all(|event| self.labels.contains_key(&event.name.to_lowercase())) {
             return BTreeSet::new();
         }
         let mut after = self.clone();
-        after.count(user, risk, dates);
+        after.count(user, risk, answered);
         after.labels.into_keys().filter(|name| !self.labels.contains_key(name)).collect()
     }
 
@@ -157,8 +194,51 @@ impl Expected {
         self.labels_ready && self.epoch.is_some()
     }
 
-    /// A list of users of `date` was read.
-    pub(crate) fn summary_read(&mut self, summary: &Summary, date: i64) {
+    /// The date of an answer on the clock that is right; as long as that is not known, on the one that is ahead.
+    fn date_of(&self, dates: Dates) -> i64 {
+        match self.proven {
+            _ if !dates.disagree() => dates.cloudflare,
+            Some(Clock::Cloudflare) => dates.cloudflare,
+            Some(Clock::Local) => dates.local,
+            None => dates.latest(),
+        }
+    }
+
+    /// Learns from the latest events of the users which clock is right: the one that is ahead if two users, or one in the
+    /// last day, had an event since the one that is behind; the other if more users had one in the day before it.
+    fn learn_clock(&mut self, summary: &Summary, dates: Dates) {
+        let (early, late) = (dates.earliest(), dates.latest());
+        let mut events: Vec<_> = summary.rows.iter().map(|row| row.tuple.last_event.millis()).collect();
+        events.retain(|at| *at <= late + CLOCK_SKEW);
+        let (since, until): (Vec<_>, Vec<_>) = events.into_iter().partition(|at| *at > early + CLOCK_SKEW);
+        let is_late_right = since.len() >= 2 || since.iter().any(|at| *at >= late - DAY);
+        let is_early_right = until.iter().filter(|at| **at >= early - DAY).count() > since.len();
+        if !dates.disagree() {
+            self.proven = None;
+        } else if is_late_right || is_early_right {
+            let is_cloudflare = is_late_right == (dates.cloudflare > dates.local);
+            self.proven = Some(if is_cloudflare { Clock::Cloudflare } else { Clock::Local });
+        }
+    }
+
+    /// What was dated later than the present began now at the latest, and counting when it did on the clock that is right.
+    fn correct_dates(&mut self, date: i64, dates: Dates) {
+        let is_known = self.proven.is_some() || !dates.disagree();
+        if let Some(start) = self.doubtful_start.take_if(|_| is_known) {
+            self.epoch = self.epoch.min(Some(date - (dates.cloudflare - start)));
+        }
+        let present = date.max(dates.local);
+        let gone = self.users.values_mut().filter_map(|known| known.gone_since.as_mut());
+        for late in gone.chain(&mut self.epoch).filter(|at| **at >= present + CLOCK_SKEW) {
+            *late = present;
+        }
+    }
+
+    /// A list of users was read.
+    pub(crate) fn summary_read(&mut self, summary: &Summary, dates: Dates) {
+        self.learn_clock(summary, dates);
+        let date = self.date_of(dates);
+        self.correct_dates(date, dates);
         let rows = summary.rows.iter().map(|row| (row.user.as_u128(), row.tuple.level));
         if summary.completeness != Completeness::Complete {
             if self.epoch.is_some() {
@@ -170,6 +250,9 @@ impl Expected {
         }
         let is_baseline = self.epoch.is_none();
         self.epoch.get_or_insert(date);
+        if is_baseline && self.proven.is_none() && dates.disagree() {
+            self.doubtful_start = Some(dates.cloudflare);
+        }
         let unreadable: BTreeSet<_> = summary.unreadable.iter().map(|id| id.as_u128()).collect();
         for user in unreadable.iter().filter(|_| !is_baseline) {
             if let Some(known) = self.users.get_mut(user).filter(|known| known.gone_since.is_none()) {
@@ -199,7 +282,7 @@ impl Expected {
                 }
             }
         }
-        self.forget(date);
+        self.forget(dates.earliest());
     }
 
     fn forget(&mut self, date: i64) {
@@ -220,7 +303,7 @@ impl Expected {
         }
     }
 
-    /// The account dropped the user, which it may do 90 days after the user left, if no keys are left.
+    /// The account dropped the user, which it may do 90 days after the user left on both clocks, if no keys are left.
     pub(crate) fn dropped(&mut self, user: u128, date: i64) {
         let Some(known) = self.users.remove(&user) else { return };
         let is_due = known.gone_since.is_some_and(|since| since + UNLISTED <= date);
@@ -231,16 +314,16 @@ impl Expected {
     /// The events of a user were read. If they have an unknown behavior, the behaviors are read first, or the user
     /// again once they can be read.
     pub(crate) fn user_read(&mut self, user: u128, risk: &UserRisk, dates: Dates) {
-        let is_known = self.unknown_behaviors(user, risk, dates).is_subset(&self.looked_up);
+        let answered = Answered { date: self.date_of(dates), latest: dates.latest() };
+        let is_known = self.unknown_behaviors(user, risk, answered).is_subset(&self.looked_up);
         if is_known || self.behaviors_given_up {
-            self.count(user, risk, dates);
+            self.count(user, risk, answered);
         } else if self.failing_since.is_none() {
-            self.held = Some((user, risk.clone(), dates));
+            self.held = Some((user, risk.clone(), answered));
         }
     }
 
-    fn count(&mut self, user: u128, risk: &UserRisk, Dates { date, local }: Dates) {
-        let present = date.max(local);
+    fn count(&mut self, user: u128, risk: &UserRisk, Answered { date, latest: present }: Answered) {
         let epoch = self.epoch.expect("users are read only after the first list");
         let of_account = epoch.max(self.floor.unwrap_or(epoch));
         let known = self.users.get_mut(&user).expect("only users who were listed are read");
@@ -351,10 +434,16 @@ impl Expected {
     }
 }
 
-/// Whether two keys are of one event, whose time may be shown without fractions of a second.
+/// Whether two keys are of one event, whose time may be shown in whole, tenths or hundredths of a second, cut off or rounded.
 fn is_same_event(one: Key, other: Key) -> bool {
-    let whole = |key: Key| key.1 - key.1.rem_euclid(SECOND);
-    one == other || one.0 == other.0 && (whole(one) == other.1 || one.1 == whole(other))
+    let shapes = |at: i64| {
+        let units = [SECOND, SECOND / 10, SECOND / 100];
+        units.into_iter().flat_map(move |unit| [at, at + unit / 2].map(|at| at.div_euclid(unit) * unit))
+    };
+    let is_same_time = |one: i64, other: i64| {
+        one.abs_diff(other) <= 1 || shapes(one).any(|at| at == other) || shapes(other).any(|at| at == one)
+    };
+    one.0 == other.0 && is_same_time(one.1, other.1)
 }
 
 /// Counts a change of level, unless one of the two levels is unknown.

@@ -324,8 +324,8 @@ impl Play {
         };
         let scrape = self.until("every listed event is counted", recovers).await;
         let seed = self.seed;
-        // A replaced id can make a second event of one, but not of another account or user, and neither can one that is
-        // missing, or a time of another precision.
+        // A replaced id can make two events of one. But it changes no other account, and neither a missing id nor a time of
+        // another precision makes two events of one.
         assert_eq!(
             scrape.sum(&format!("events_total{{account=\"{}\",behavior=\"imp_travel\"", calm.0)),
             self.happened(&scrape, calm, "imp_travel"),

@@ -1,4 +1,5 @@
-//! One user whose answer never comes, or comes too slowly, which delays neither the list nor other users.
+//! One user whose answer never comes, or comes too slowly, which delays neither the list nor other users; and one with
+//! many slow pages, who is read to the end.
 
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ fn world() -> Scenario {
         .collect();
     Scenario::from_yaml(&format!(
         "accounts:\n  - id: {ACCOUNT}\n    users:\n{users}\
-         tokens: [{{ token: good, permissions: [Zero Trust Read, 'Zero Trust: PII Read'] }}]\n"
+         tokens: [{{ token: good, permissions: [Zero Trust Read, 'Zero Trust: PII Read'] }}]\n\
+         api: {{ pages: {{ sized: {{ standard: 20, largest: 30 }} }} }}\n"
     ))
     .expect("a scenario")
 }
@@ -74,4 +76,33 @@ async fn a_user_whose_answer_does_not_come_delays_neither_the_list_nor_other_use
         delays_nobody("hung_user", Fault::Hang),
         delays_nobody("dribbling_user", Fault::SlowBody { bytes: 1, pause_ms: 50 }),
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_with_many_slow_pages_is_read_to_the_end_and_delays_no_list() {
+    const EVENTS: usize = 500;
+    const PAGE: Duration = Duration::from_millis(400);
+    let tuning = Tuning { user_timeout: Duration::from_millis(1_500), ..Tuning::default() };
+    let config = "intervals: { summary: 40s }";
+    let setup = Setup { scenario: world(), config, speed: SPEED, tuning };
+    let rig = Rig::start("slow_pages", setup).await;
+    rig.until("counting begins", |scrape| scrape.has("resets_total")).await;
+    let late = Fault::Late { by_ms: PAGE.as_millis() as u64 };
+    rig.inject(FaultRule::at(Endpoint::User, late).of_user(Uuid::from_u128(1)));
+    for _ in 0..EVENTS {
+        let user = Uuid::from_u128(1);
+        rig.simulator.append_event(ACCOUNT, user, "high_dlp", rig.clock.date()).expect("the user exists");
+    }
+    let said = || rig.logs().join("\n");
+    // The pages take longer than the list of users may: all of them are one reading.
+    assert!(PAGE * (EVENTS as u32 / 30) > (2 * INTERVAL).div_f64(SPEED));
+    let scrape = rig
+        .until("all are counted", |scrape| {
+            assert_eq!(scrape.get("up"), Some(1.0), "{}", said());
+            scrape.sum("events_total") == EVENTS as f64
+        })
+        .await;
+    assert_eq!(scrape.sum("events_unattributed_total"), 0.0);
+    assert!(!said().contains("WARN"), "{}", said());
+    rig.stop().await.expect("a clean end");
 }

@@ -188,6 +188,8 @@ fn round(accounts: usize, reloads: u64, seed: u64) -> Tally {
             }
         }
     });
+    // At the end each share is 1.
+    assert_within_budget(&world, REQUESTS, &format!("seed {seed}"));
     finish(&world, &home, &names, &mut exporter, &mut counts, &format!("seed {seed}"));
     assert_flat(&tally.resident, &format!("seed {seed}"));
     tally.events = counts.0.values().sum();
@@ -226,7 +228,7 @@ fn finish(
     assert_eq!(scrape.sum("events_unattributed_total"), 0.0, "{what}: nothing was lost");
     world.assert_polled_once(&all, names.interval);
     assert!(world.agrees(&exporter.scrape().expect("a scrape"), &all), "{what}: counted again");
-    assert_within_budget(world, what);
+    assert_within_budget(world, 2 * REQUESTS, what);
     let log = home.log();
     assert!(
         !log.contains("panicked") && !log.contains("damaged") && !log.contains(" ERROR "),
@@ -244,8 +246,8 @@ fn assert_flat(resident: &[f64], what: &str) {
     }
 }
 
-/// Asserts that no credential was used more often in a window than one share allows.
-fn assert_within_budget(world: &World, what: &str) {
+/// Asserts that no credential was used for more than `budget` requests in a window.
+fn assert_within_budget(world: &World, budget: usize, what: &str) {
     let mut windows: BTreeMap<String, VecDeque<Timestamp>> = BTreeMap::new();
     for request in world.simulator.ground_truth().requests {
         let Some(credential) = request.credential else { continue };
@@ -254,8 +256,7 @@ fn assert_within_budget(world: &World, what: &str) {
         while window.front().is_some_and(|first| request.arrived.since(*first) >= WINDOW) {
             window.pop_front();
         }
-        // At the end each share is 1.
-        assert!(window.len() <= 2 * REQUESTS, "{what}: {} requests with {credential}", window.len());
+        assert!(window.len() <= budget, "{what}: {} requests with {credential}", window.len());
     }
 }
 

@@ -36,7 +36,7 @@ fn until_they_share(world: &World, exporter: &mut Exporter, aliases: [&str; 2], 
     let of = |scrape: &Scrape| aliases.map(|alias| remaining(scrape, alias));
     let share = |scrape: &Scrape| {
         let [one, other] = of(scrape);
-        // Two budgets may have the same number for a moment, but then each has more than is left of one.
+        // Two separate budgets may show the same number by chance, but more than is left of a shared one.
         one.is_some() && one == other
     };
     exporter.until(&format!("{aliases:?} share a budget"), share);

@@ -42,11 +42,16 @@ async fn a_block_ends_with_its_credential() {
     let waiting = budget.clone();
     let waiting = tokio::spawn(async move { waiting.acquire(Duration::from_secs(3_600)).await.is_ok() });
     tokio::task::yield_now().await;
-    budget.credential_changed();
+    let next = budget.for_next_credential();
+    next.credential_changed();
     assert!(waiting.await.unwrap(), "a request that waited for the end of the block is sent at once");
     assert_eq!((budget.status().blocked_until, last.lock().unwrap().blocked_until), (None, None));
     late.limited(Duration::from_secs(300));
-    assert_eq!(budget.status().blocked_until, None, "an error for the earlier credential");
+    let even_later = budget.acquire(Duration::ZERO).await.unwrap();
+    even_later.limited(Duration::from_secs(300));
+    assert_eq!(budget.status().blocked_until, None, "errors for the earlier credential");
+    next.acquire(Duration::ZERO).await.unwrap().limited(Duration::from_secs(300));
+    assert!(budget.status().blocked_until.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -75,7 +75,7 @@ fn peers_and_their_connections_take_turns() {
             &[("2001:db8::1", 1, 1), (B, 1, 1), ("2001:db8::2", 2, 1), ("2001:db8::3", 3, 1)],
         ),
         (
-            "an address of IPv4 is itself, also if it is written as IPv6",
+            "an address of IPv4 is itself, even if it is written as IPv6",
             &[(A, 1, 1), ("::ffff:10.0.0.1", 2, 1), (B, 1, 1)],
             &[(A, 1, 1), (B, 1, 1), ("::ffff:10.0.0.1", 2, 1)],
         ),

@@ -107,7 +107,7 @@ impl History {
 
     /// Collects the changes of the account.
     pub(super) fn collect_changes(&mut self, fate: Fate) -> Rows {
-        let date = self.world.now;
+        let date = self.dates().earliest();
         let mut rows = Rows::new();
         let handed = self.account.changes(self.now()).each(|put| {
             rows.push(((put.table, put.key.to_vec()), put.value.map(<[u8]>::to_vec)));
