@@ -33,7 +33,7 @@ class Poller:
 
     def measure(self):
         """The CPU time from one reading to the next, with the scrapes that find out when."""
-        last = self.metrics.last_summary()
+        last = self.metrics.read().last_summary()
         before = self.process.cpu()
         self.metrics.until(self.process, lambda metrics: metrics.last_summary() > last, PAUSE_SECONDS)
         self.refreshes.append(self.process.cpu() - before)

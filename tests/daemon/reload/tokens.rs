@@ -4,12 +4,12 @@ use super::world::{Listed, World};
 use super::{FAST, up};
 use crate::durability::process::{Exporter, Home, Scrape};
 
-/// 120 requests in five minutes.
-const SHARE: &str = "0.1";
-const LIMIT: f64 = 120.0;
+/// 600 requests in five minutes: more than two accounts send in the time of a test.
+const SHARE: &str = "0.5";
+const LIMIT: f64 = 600.0;
 
-/// An account whose token is in the file `token`.
-fn scarce(account: usize, alias: &'static str, file: &'static str) -> Listed<'static> {
+/// An account whose token is in this file.
+fn limited(account: usize, alias: &'static str, file: &'static str) -> Listed<'static> {
     Listed { share: SHARE, ..Listed::new(account, alias, file) }
 }
 
@@ -49,7 +49,7 @@ fn until_they_share(world: &World, exporter: &mut Exporter, aliases: [&str; 2], 
 fn files_that_come_to_hold_the_same_token_share_its_budget() {
     let (world, home) = (World::start(), Home::empty());
     write(&home, &[("a", "t0"), ("b", "t1")]);
-    let [first, second] = [scarce(0, "first", "a"), scarce(1, "second", "b")];
+    let [first, second] = [limited(0, "first", "a"), limited(1, "second", "b")];
     configure(&world, &home, &[first, second]);
     let mut exporter = home.start();
     world.events(0, 5);
@@ -77,7 +77,7 @@ fn files_that_come_to_hold_the_same_token_share_its_budget() {
 fn what_a_token_spent_stays_with_it_when_the_file_has_another_one() {
     let (world, home) = (World::start(), Home::empty());
     write(&home, &[("a", "t0"), ("b", "t1")]);
-    let first = scarce(0, "first", "a");
+    let first = limited(0, "first", "a");
     configure(&world, &home, &[first]);
     let mut exporter = home.start();
     exporter.until("requests are sent", |scrape| remaining(scrape, "first") <= Some(LIMIT - 4.0));
@@ -87,7 +87,7 @@ fn what_a_token_spent_stays_with_it_when_the_file_has_another_one() {
         .until("it is read with the new token", |scrape| up("first")(scrape) && world.spent("t1", "t1") > 0);
     // The second account has the token that the first one has now, and the third the one that it had before.
     write(&home, &[("c", "t0")]);
-    let [second, third] = [scarce(1, "second", "b"), scarce(2, "third", "c")];
+    let [second, third] = [limited(1, "second", "b"), limited(2, "third", "c")];
     configure(&world, &home, &[third, second, first]);
     let (status, changes) = exporter.reload();
     assert_eq!(
@@ -104,7 +104,7 @@ fn what_a_token_spent_stays_with_it_when_the_file_has_another_one() {
 fn the_smaller_share_counts_for_files_that_come_to_hold_the_same_token() {
     let (world, home) = (World::start(), Home::empty());
     write(&home, &[("a", "t0"), ("b", "t1")]);
-    let accounts = [Listed { share: "0.5", ..scarce(0, "first", "a") }, scarce(1, "second", "b")];
+    let accounts = [Listed { share: "0.9", ..limited(0, "first", "a") }, limited(1, "second", "b")];
     configure(&world, &home, &accounts);
     let mut exporter = home.start();
     exporter.until("both are read", |scrape| up("first")(scrape) && up("second")(scrape));
