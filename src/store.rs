@@ -144,8 +144,8 @@ impl State {
         Ok(())
     }
 
-    /// Passes the rows of an account that joins a running process to `add`, sorted by table and key. Changes nothing.
-    /// Also returns the file that has them.
+    /// Passes the rows of an account that joins a running process to `add`, sorted by table and key. Commits the batch before,
+    /// which may have the last rows of that account. Also returns the file that has them.
     ///
     /// # Errors
     /// The file cannot be used now, or has a row that `add` cannot read.
@@ -157,7 +157,6 @@ impl State {
         let mut store = self.store();
         let _operation = self.inner.watchdog.begin();
         let path = || self.inner.settings.path.clone();
-        // The account may have left a moment ago.
         self.inner.commit(&mut store);
         if !self.inner.is_open(&mut store) {
             return Err(Error::Unusable { path: path() });

@@ -222,6 +222,13 @@ impl Budget {
         }
     }
 
+    /// Removes from the journal what is reserved, because nothing counts against the budget and nobody uses it any more.
+    pub fn give_back(&self) {
+        if let Some(journaled) = &self.inner.journaled {
+            journaled.write(Leases::give_back);
+        }
+    }
+
     /// What counts against the budget now. Requests in flight count as sent now.
     pub fn spending(&self) -> Spending {
         let (limit, now, date) = (self.inner.limit(), self.inner.clock.now(), self.inner.clock.date());

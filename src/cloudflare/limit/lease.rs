@@ -166,6 +166,12 @@ impl Leases {
         self.blocked_until = self.blocked_until.max(spent.blocked_until);
     }
 
+    /// Ends all leases, none of whose requests counts any more. The next request begins another one.
+    pub(super) fn give_back(&mut self) {
+        (self.standing, self.left) = (Lease::default(), 0);
+        self.others.clear();
+    }
+
     /// What the journal must have at `date`.
     pub(super) fn spending(&self, date: Timestamp) -> Spending {
         let Lease { requests, until } = self.standing;
@@ -227,6 +233,15 @@ mod tests {
         // Later it falls to what is used, and the short leases no longer count.
         send(&mut leases, 300, [3_700; 2]);
         assert_eq!(counted(&leases.spending(START + seconds(3_700))), 15);
+    }
+
+    #[test]
+    fn a_lease_that_was_given_back_is_not_used_again() {
+        let mut leases = Leases::default();
+        send(&mut leases, 300, [0; 300]);
+        leases.give_back();
+        assert_eq!(leases.spending(START + seconds(301)), Spending::default());
+        assert_eq!(send(&mut leases, 300, [301]), 1);
     }
 
     #[test]

@@ -153,7 +153,7 @@ impl Poller {
 
     /// Waits for an answer, publishes that the list of users is overdue as soon as it is, and reports it if the request waits
     /// for the budget. Takes up orders that keep the connection. `None` if the request waited for the budget when another
-    /// order came: the budget of that connection may stay exhausted for minutes.
+    /// order came, since the budget of that connection may stay exhausted for minutes, and if the process ends.
     pub(super) async fn answer<T>(&mut self, request: impl Future<Output = T>) -> Option<T> {
         let mut request = pin!(request);
         let client = self.connection.client.clone();
