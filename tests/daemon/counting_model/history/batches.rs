@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use zt_risk_exporter::internals::collector::account::Account;
 use zt_risk_exporter::internals::collector::persist::Saved;
 use zt_risk_exporter::internals::store::row::Table;
+use zt_risk_exporter::model::UserId;
 
 use super::super::world::MINUTE;
 use super::History;
@@ -115,11 +116,14 @@ impl History {
             if fate == Fate::Unsaved && put.table == Table::TopUsers { Err(()) } else { Ok(()) }
         });
         assert!(handed.is_ok() || fate == Fate::Unsaved, "an unexpected error");
-        for ((table, key), value) in &rows {
-            if *table == Table::Users && value.is_none() {
-                let id = zt_risk_exporter::model::UserId::from_slice(key).expect("a user's key is its id");
-                self.expected.dropped(id.as_u128(), date);
-            }
+        let users = rows.iter().filter(|((table, _), _)| *table == Table::Users);
+        let id = |key: &[u8]| UserId::from_slice(key).expect("a user's key is its id").as_u128();
+        let is_kept: BTreeMap<_, _> = users.map(|((_, key), value)| (id(key), value.is_some())).collect();
+        // If all rows are written, those of users who were dropped are not removed one by one.
+        let are_all = self.account.changes(self.now()).are_everything();
+        let is_dropped = |id: &u128| is_kept.get(id).map_or(are_all, |is_kept| !is_kept);
+        for user in self.expected.users().filter(is_dropped).collect::<Vec<_>>() {
+            self.expected.dropped(user, date);
         }
         rows
     }
