@@ -10,6 +10,7 @@ mod demo;
 pub(crate) mod demo_state;
 pub(crate) mod liveness;
 pub(crate) mod logging;
+pub(crate) mod paste;
 mod ports;
 mod reload;
 mod running;
@@ -133,8 +134,8 @@ pub(crate) async fn serve(
     exporter.reloading(source, hangup).run(ports, stop).await
 }
 
-/// Serves the simulated API alone until a signal asks to stop. `print` gets the API's address as the first line, and
-/// then what happens in a story.
+/// Serves the simulated API alone until a signal asks to stop. `print` gets the API's address as the first line, then the
+/// variables with which the other commands ask it, and then what happens in a story.
 ///
 /// # Errors
 /// The address cannot be bound, or the scenario is invalid.
@@ -146,7 +147,11 @@ pub(crate) async fn simulate(
     let stop = stop_signal().map_err(Error::Signals)?;
     let listener = bind(listen)?;
     let address = listener.local_addr().map_err(Error::Address)?;
-    print(&format!("http://{address}/client/v4\n"));
+    let base_url = format!("http://{address}/client/v4");
+    print(&format!("{base_url}\n"));
+    if let Some(exports) = paste::exports_of(&base_url, &scenario) {
+        print(&exports);
+    }
     log_building();
     Ok(simulator::serve(listener, scenario, Clock::system(), Box::new(print), stop).await?)
 }

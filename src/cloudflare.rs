@@ -52,7 +52,8 @@ pub use setup_error::SetupError;
 pub use values::{IntegrationSetting, NewIntegration, TokenState, TokenStatus, UpdatedBehavior};
 
 use crate::model::{
-    Behavior, BehaviorSetting, DetailedEvent, Identity, Integration, Listing, Row, Summary, UserId, UserRisk,
+    Behavior, BehaviorSetting, DetailedEvent, EventCount, Identity, Integration, Listing, Row, Summary,
+    UserId, UserRisk,
 };
 use decode::Element;
 use limit::Budget;
@@ -156,7 +157,7 @@ impl Client {
     /// list is [`crate::model::Completeness::Partial`].
     pub async fn summary(&self) -> Result<Summary, Error> {
         let request = self.request(Operation::Summary, &["summary"]);
-        let list = pagination::read::<Row>(&self.transport, request, &self.paging.summary).await?;
+        let list = pagination::read::<Row>(&self.transport, request, &self.paging.summary, 0).await?;
         Ok(Summary {
             rows: list.items,
             unreadable: list.unreadable,
@@ -175,7 +176,15 @@ impl Client {
     /// # Errors
     /// [`Kind::NotFound`] for a user that Cloudflare does not know; later pages as for [`Client::summary`].
     pub async fn user(&self, user: UserId) -> Result<UserRisk, Error> {
-        self.user_with(user).await
+        self.user_with(user, EventCount::UNKNOWN).await
+    }
+
+    /// One user's events, of which the list of users counts `expected`. A page with fewer may not be the last one.
+    ///
+    /// # Errors
+    /// As [`Client::user`].
+    pub async fn user_expecting(&self, user: UserId, expected: EventCount) -> Result<UserRisk, Error> {
+        self.user_with(user, expected).await
     }
 
     /// One user's events, each with its details.
@@ -183,12 +192,13 @@ impl Client {
     /// # Errors
     /// As [`Client::user`].
     pub async fn user_in_detail(&self, user: UserId) -> Result<UserRisk<DetailedEvent>, Error> {
-        self.user_with(user).await
+        self.user_with(user, EventCount::UNKNOWN).await
     }
 
-    async fn user_with<E: Element>(&self, user: UserId) -> Result<UserRisk<E>, Error> {
+    async fn user_with<E: Element>(&self, user: UserId, expected: EventCount) -> Result<UserRisk<E>, Error> {
         let request = self.request(Operation::User, &[&user.to_string()]);
-        let mut list = pagination::read::<E>(&self.transport, request, &self.paging.user).await?;
+        let (transport, paging, expected) = (&self.transport, &self.paging.user, expected.or_zero());
+        let mut list = pagination::read::<E>(transport, request, paging, expected.into()).await?;
         let head: wire::UserHead = list.head(Operation::User)?;
         let identity = match self.pii {
             Pii::Keep => {

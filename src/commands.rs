@@ -7,11 +7,13 @@
 mod admin;
 mod args;
 pub(crate) mod backfill;
+mod candidates;
 pub(crate) mod check;
 mod completions;
 mod demo;
 mod healthcheck;
 mod input_file;
+mod man;
 mod outcome;
 pub(crate) mod plan;
 mod serve;
@@ -53,14 +55,17 @@ enum Command {
     #[command(subcommand)]
     State(state::State),
     Completions(completions::Completions),
+    Man(man::Man),
 }
 
 impl Cli {
-    /// Runs the command, `serve` if none is given.
-    ///
-    /// # Errors
-    /// The command failed; the error has the message and the exit code.
-    pub fn run(self) -> Outcome {
+    /// Answers the completion script of a shell, if one runs this program; returns whether it does.
+    pub fn complete() -> bool {
+        completions::answer()
+    }
+
+    /// Runs the command, `serve` if none is given, says on standard error why it failed, and returns the exit code.
+    pub fn run(self) -> u8 {
         let outcome = match self.command.unwrap_or(Command::Serve(self.serve)) {
             Command::Serve(serve) => serve.run(),
             Command::Demo(demo) => demo.run(),
@@ -72,9 +77,16 @@ impl Cli {
             Command::Admin(admin) => admin.run(),
             Command::State(state) => state.run(),
             Command::Completions(completions) => completions.run(),
+            Command::Man(man) => man.run(),
         };
         logging::finish();
-        outcome
+        match outcome {
+            Ok(()) => 0,
+            Err(failure) => {
+                terminal::remark(&failure.to_string());
+                failure.exit_code()
+            }
+        }
     }
 }
 
@@ -99,7 +111,8 @@ mod tests {
             ("1d12h", true),
             ("2026-11-20T08:00:00Z", true),
             ("1795219200", true),
-            ("2026-11-20", false),
+            ("2026-11-20", true),
+            ("yesterday", true),
             ("tomorrow", false),
         ] {
             for flag in flags {

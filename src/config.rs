@@ -6,6 +6,7 @@
 //! through the merge: they go straight from the file or the environment into the types of [`secrecy`].
 
 mod accounts;
+mod addresses;
 mod background;
 mod canonical;
 mod declared;
@@ -35,7 +36,7 @@ use tracing_subscriber::filter::Targets;
 
 pub(crate) use accounts::DEFAULT_SHARE;
 pub(crate) use background::{BackgroundRead, read_within};
-pub(crate) use declared::{Offline, Outline};
+pub(crate) use declared::{Offline, Outline, Outlined};
 pub use error::Error;
 pub(crate) use error::{Mistake, Mistakes, shown_key};
 pub(crate) use files::Files;
@@ -52,10 +53,12 @@ use crate::cloudflare::Credentials;
 use crate::http::listen::Listen;
 use crate::model::resource::Intervals;
 use crate::store;
+use addresses::Addresses;
 use declared::{Declared, Naming};
 use reading::Reading;
 use secret_files::Secrets;
 use sources::Layers;
+use yaml::Accepted;
 
 /// The exposition is encoded at most once a second, so reading more often shows nothing new. A day without reading is no
 /// longer monitoring.
@@ -64,6 +67,9 @@ pub(crate) const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=D
 /// An audit reads users one by one, which takes hours.
 pub(crate) const AUDIT_INTERVAL: RangeInclusive<Duration> =
     Duration::from_secs(60)..=Duration::from_secs(30 * 86_400);
+
+/// How long a command waits for the files when it starts. A network file system may have to be mounted first.
+pub(crate) const LOAD_WAIT: Duration = Duration::from_secs(10);
 
 /// The highest `users.limit`: it already gives half a million series, so a higher number is a mistake.
 const MOST_USERS: usize = 100_000;
@@ -244,13 +250,34 @@ impl Config {
     /// files with secrets.
     ///
     /// # Errors
-    /// The configuration is invalid; the error lists all mistakes.
+    /// The configuration is invalid; the error lists all mistakes. Or its files cannot be read in time.
     pub fn load(
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Error> {
+        Self::load_outlined(flags, environment).result
+    }
+
+    /// The same, with what is known although there may be mistakes.
+    pub(crate) fn load_outlined(
+        flags: &Flags,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Outlined<Self> {
+        let source = ConfigSource::new(flags.clone(), environment);
+        let read = |flags: &Flags, environment| Self::read(flags, environment, Accepted::Any);
+        source.read_within(LOAD_WAIT, read).unwrap_or_else(Outlined::unreadable)
+    }
+
+    /// The same without a limit of time, from one of the `accepted` files.
+    fn read(
+        flags: &Flags,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        accepted: Accepted,
+    ) -> Outlined<Self> {
         let mut mistakes = Mistakes::default();
-        let config = Layers::load(flags, environment, &mut mistakes).map(|layers| {
+        let layers = Layers::load(flags, environment, accepted, &mut mistakes);
+        let outline = layers.as_ref().map(Outline::of).unwrap_or_default();
+        let config = layers.map(|layers| {
             let Declared { local, base_url, limit, naming, shard, accounts, credentials, mut warnings } =
                 Declared::from_layers(&layers, Secrets::Read, &mut mistakes);
             let mut files = layers.files.clone();
@@ -275,7 +302,7 @@ impl Config {
             })
         });
         let config = mistakes.note(config).flatten();
-        mistakes.finish(config)
+        Outlined { result: mistakes.finish(config), outline }
     }
 
     /// The account with this alias or id; without a name, the only account.
@@ -337,13 +364,20 @@ impl Local {
     /// The same as [`Config::load`], without the accounts.
     ///
     /// # Errors
-    /// All mistakes that do not concern accounts.
+    /// All mistakes that do not concern accounts. Or the configuration file cannot be read in time.
     pub fn load(
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Error> {
+        ConfigSource::new(flags.clone(), environment).read_within(LOAD_WAIT, Self::read)?
+    }
+
+    fn read(
+        flags: &Flags,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, Error> {
         let mut mistakes = Mistakes::default();
-        let layers = Layers::load(flags, environment, &mut mistakes);
+        let layers = Layers::load(flags, environment, Accepted::Any, &mut mistakes);
         let local = mistakes.note(layers).and_then(|layers| Self::from_layers(&layers, &mut mistakes));
         mistakes.finish(local)
     }
@@ -351,13 +385,12 @@ impl Local {
     /// `None` if there are mistakes.
     fn from_layers(layers: &Layers, mistakes: &mut Mistakes) -> Option<Self> {
         // Each value is read before the first one that is missing ends this function, so that all mistakes are found.
-        let sockets = parse::sockets(layers, mistakes);
+        let addresses = Addresses::from_layers(layers, mistakes);
         let mut read = Reading::new(layers, mistakes);
         let path = read.optional(keys::STATE_PATH, parse::path);
         let cache_mib = read.value(keys::STATE_CACHE, |it| it.parse(parse::whole_number(CACHE_MIB)));
         let config_file = read.optional(keys::WEB_CONFIG_FILE, parse::path);
         let telemetry_path = read.value(keys::TELEMETRY_PATH, parse::telemetry_path);
-        let health_address = read.optional(keys::HEALTH_ADDRESS, |it| it.parse(str::parse::<Listen>));
         let hosts = read.optional(keys::ALLOWED_HOSTS, |it| it.parse(parse::host_names));
         let page = read.value(keys::WEB_PAGE, |it| parse::switch(it, WebPage::On, WebPage::Off));
         let lifecycle = read
@@ -370,6 +403,7 @@ impl Local {
         let audit = read.value(keys::AUDIT, |it| it.parse(parse::audit_interval));
         let auto_reload = read.value(keys::AUTO_RELOAD, |it| parse::switch(it, comparisons, None));
         let cache_bytes = cache_mib? << 20;
+        let Addresses { sockets, health } = addresses?;
         Some(Self {
             intervals: Intervals {
                 summary: summary?,
@@ -379,10 +413,10 @@ impl Local {
             },
             state: path?.map(|path| store::Settings { path, cache_bytes }),
             web: Web {
-                sockets: sockets?,
+                sockets,
                 config_file: config_file?,
                 telemetry_path: telemetry_path?,
-                health_address: health_address?,
+                health_address: health,
                 allowed_hosts: hosts?.unwrap_or_default(),
                 page: page?,
                 lifecycle: lifecycle?,

@@ -46,7 +46,7 @@ pub mod collector {
 pub mod commands {
     pub use crate::commands::Cli;
     pub mod backfill {
-        pub use crate::commands::backfill::{Backfill, Error, Report, run};
+        pub use crate::commands::backfill::{Backfill, Display, Error, Report, run};
     }
     pub mod check {
         pub use crate::commands::check::{Report, run};

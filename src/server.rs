@@ -101,6 +101,11 @@ pub async fn run(sockets: impl Into<Sockets>, parts: Parts, stop: impl Future<Ou
     let Sockets { main, health } = sockets.into();
     let connections = Connections::new(LIMITS, parts.telemetry.connections());
     let security = parts.web.as_ref().map_or(Security::Plain, Web::security);
+    let web = parts.web.clone();
+    let stop = async {
+        stop.await;
+        web.as_ref().inspect(|web| web.stopping());
+    };
     let server = Arc::new(Server { parts, compressor: Mutex::default() });
     let stopping = watch::Sender::new(());
     let mut servings: Vec<Serving> = Vec::new();

@@ -57,9 +57,9 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 pub use api_options::{
-    ApiOptions, BehaviorsAnswer, Compression, DuplicateReference, EmptyResult, EventCount, EventIds,
-    EventNames, NextPage, Pages, PerPage, Refusals, ResetEvents, ResetUser, Totals, UnknownBehavior,
-    UnknownUser,
+    ApiOptions, BehaviorsAnswer, BeyondLast, Compression, DuplicateReference, EmptyResult, EventCount,
+    EventIds, EventNames, NextPage, Pages, PerPage, Queries, Refusals, ResetEvents, ResetUser, Totals,
+    UnknownBehavior, UnknownUser,
 };
 pub use endpoint::{Endpoint, Permission};
 pub use faults::{DateFormat, Fault, FaultRule, Share};

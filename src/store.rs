@@ -91,6 +91,9 @@ impl State {
         clock: &Clock,
         add: impl Fn(&mut T, Table, &[u8], &[u8]) -> Result<(), Unreadable>,
     ) -> Result<(Self, BTreeMap<String, T>), Error> {
+        let stats = Arc::new(StoreStats::default());
+        let watchdog = Watchdog::start(&settings.path, Arc::clone(&stats), watchdog::LIMIT);
+        let operation = watchdog.begin();
         let (opened, saved, recovery) = match restore(settings, &accounts, add) {
             Ok(restored) => restored,
             Err(Problem::Refused(error)) => return Err(error),
@@ -99,6 +102,7 @@ impl State {
                 (opened, BTreeMap::new(), Recovery::Damaged)
             }
         };
+        drop(operation);
         let path = settings.path.display();
         match recovery {
             Recovery::Restored => tracing::info!(%path, "counting continues from the state file"),
@@ -106,8 +110,6 @@ impl State {
             // This was logged when the file was renamed.
             Recovery::Damaged => {}
         }
-        let stats = Arc::new(StoreStats::default());
-        let watchdog = Watchdog::start(&settings.path, Arc::clone(&stats), watchdog::LIMIT);
         stats.recovered(recovery, opened.size());
         let store = Store {
             opened: Some(opened),

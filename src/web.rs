@@ -27,7 +27,7 @@ use hyper::{Response, StatusCode};
 use rustls::pki_types::CertificateDer;
 
 use crate::clock::{Clock, Timestamp};
-use crate::config;
+use crate::config::{self, LOAD_WAIT};
 use crate::http::session::Session;
 use crate::http::tls::{Configured, Unconfigured};
 use crate::http::{self, Abort, Body, Caller, Security, Warning};
@@ -39,10 +39,8 @@ pub(crate) use policy::Protection;
 use rate::{Admission, Bucket};
 use source::{Source, View};
 pub(crate) use summary::Summary;
-use turns::Full;
-
-/// How long a command waits for the files when it starts. A network file system may have to be mounted first.
-const LOAD_WAIT: Duration = Duration::from_secs(10);
+use tls::Materials;
+use turns::NoTurn;
 
 /// A web configuration that can be used.
 #[derive(Debug)]
@@ -69,20 +67,27 @@ impl Checked {
         let view = read_within(path, wait, read)?;
         let file = Arc::clone(view.file.as_ref().map_err(Clone::clone)?);
         match view.problem() {
-            Some(problem) => {
-                Err(config::Error::new(format!("web configuration {}: {problem}", path.display())))
-            }
+            Some(problem) => Err(unusable(path, &problem)),
             None => Ok(Self { path: path.to_owned(), view, file }),
         }
     }
 
-    /// Judges the web configuration at `path` without the files that it names, and returns its warnings.
+    /// Describes the web configuration at `path` on the date `now`, without a look at keys and the CAs of clients, and with its
+    /// certificate if that is on this machine; `None` if the web configuration is not.
     ///
     /// # Errors
     /// As [`Checked::load`].
-    pub(crate) fn without_files(path: &Path) -> Result<Vec<String>, config::Error> {
-        let bytes = read_within(path, LOAD_WAIT, config::yaml::read_regular_bytes)?;
-        WebFile::parse(path, &config::yaml::text(path, bytes)?).map(|file| file.warnings)
+    pub(crate) fn without_secrets(path: &Path, now: Timestamp) -> Result<Option<Summary>, config::Error> {
+        read_within(path, LOAD_WAIT, move |path| {
+            if !path.exists() {
+                return Ok(None);
+            }
+            let bytes = config::yaml::read_regular_bytes(path);
+            let file = WebFile::parse(path, &WebFile::text(path, bytes)?)?;
+            let certificate = file.tls.as_ref().map(Materials::certificate).transpose();
+            let certificate = certificate.map_err(|problem| unusable(path, &problem.to_string()))?.flatten();
+            Ok(Some(Summary::new(path, &file, certificate.as_ref(), now)))
+        })?
     }
 
     /// What is on, without a secret, and what is weak on the date `now`.
@@ -111,6 +116,10 @@ impl Checked {
             None => Transport::Plain,
         }
     }
+}
+
+fn unusable(path: &Path, problem: &str) -> config::Error {
+    config::Error::new(format!("web configuration {}: {problem}", path.display()))
 }
 
 /// What `read` finds at `path`. Without a limit, a file system that hangs would stop the start without a word.
@@ -191,6 +200,12 @@ impl Web {
         }
     }
 
+    /// The server stops: the logins that wait for a comparison of their password are refused, or they would keep the connections
+    /// open for the whole drain. Those that were right before are still admitted.
+    pub(crate) fn stopping(&self) {
+        self.inner.passwords.close();
+    }
+
     /// Answers a request with `answer`, if the web configuration admits it. The order is that of exporter-toolkit: the
     /// file, the rate limit, the headers, the password. The rate limit comes before the password, or guessing passwords
     /// would be a way to use up the processor.
@@ -229,9 +244,12 @@ impl Web {
         let mut response = match inner.authenticate(&file, headers, caller).await {
             Ok(Verdict::Right) => answer.await,
             Ok(Verdict::Wrong) => inner.refuse(Rejection::Auth),
-            Err(Full) => {
+            Err(NoTurn::Full) => {
                 inner.warn_of_logins(caller);
                 inner.refuse(Rejection::AuthLimit)
+            }
+            Err(NoTurn::Closed) => {
+                http::plain_text(StatusCode::SERVICE_UNAVAILABLE, "the exporter is stopping\n")
             }
         };
         for (name, value) in &file.headers {
@@ -287,7 +305,7 @@ impl Inner {
         file: &WebFile,
         headers: &HeaderMap,
         caller: &Caller,
-    ) -> Result<Verdict, Full> {
+    ) -> Result<Verdict, NoTurn> {
         if file.users.is_empty() {
             return Ok(Verdict::Right);
         }

@@ -8,7 +8,7 @@ use tokio::task::block_in_place;
 
 use crate::clock::Clock;
 use crate::cloudflare::Credentials;
-use crate::cloudflare::limit::{Budget, Journal, Spending};
+use crate::cloudflare::limit::{Budget, Journal, Spending, Spent};
 use crate::collector::persist::{self, Document};
 use crate::store::State;
 use crate::store::row::Table;
@@ -42,9 +42,8 @@ struct KnownBudget {
 #[derive(Debug)]
 struct Left {
     credential: Credentials,
-    spending: Spending,
-    /// The budget that went on with other accounts or another credential. It counts the requests of `spending` too.
-    counted_in: Budget,
+    /// The budget that went on with other accounts or another credential counts these requests too.
+    spent: Spent,
 }
 
 /// The id of the account whose rows contain the spending of a budget. It is locked while they are written.
@@ -90,19 +89,19 @@ pub(super) struct PreparedBudget {
     known: Option<usize>,
     /// Where those budgets are whose spending is added to it.
     added: Vec<usize>,
-    /// What else a known budget must count. A new one counts it already.
-    more: Spending,
-    /// Where that is from, or the spending of a new one.
-    sources: Vec<Source>,
+    /// What else it must count.
+    brought: Brought,
 }
 
-/// Where a budget has spending from.
-#[derive(Debug, PartialEq)]
-enum Source {
-    /// The rows of an account.
-    Rows(String),
-    /// [`Budgets::left`].
-    Left,
+/// What a group brings to its budget.
+#[derive(Debug, Default)]
+struct Brought {
+    /// What the rows of its accounts have, which an earlier process wrote.
+    saved: Spending,
+    /// The accounts of these rows.
+    rows: Vec<String>,
+    /// What its credential had left.
+    left: Option<Spent>,
 }
 
 impl PreparedBudget {
@@ -136,58 +135,40 @@ impl Budgets {
                 [] => (None, Vec::new()),
                 [own, others @ ..] => (Some(*own), others.to_vec()),
             };
-            let (spending, sources) = self.taken_over(&group, &continued, saved);
+            let brought = self.brought(&group, saved);
             match known.and_then(|index| self.known.get(index)) {
                 Some(KnownBudget { group: before, budget, journal_account }) => {
                     let is_same = before.credential == group.credential;
-                    // The budget knows best whether the credential that it has is blocked.
-                    let blocked_until = spending.blocked_until.filter(|_| !is_same);
-                    PreparedBudget {
-                        group,
-                        budget: if is_same { budget.clone() } else { budget.for_next_credential() },
-                        journal_account: journal_account.clone(),
-                        known,
-                        added,
-                        more: Spending { blocked_until, ..spending },
-                        sources,
-                    }
+                    let budget = if is_same { budget.clone() } else { budget.for_next_credential() };
+                    let journal_account = journal_account.clone();
+                    PreparedBudget { group, budget, journal_account, known, added, brought }
                 }
                 None => {
                     let journal_account = JournalAccount::new(group.first());
                     let journal = state.map(|state| journal(state.clone(), journal_account.clone()));
-                    let budget = Budget::continued(group.share, clock.clone(), spending, journal);
-                    let more = Spending::default();
-                    PreparedBudget { group, budget, journal_account, known: None, added, more, sources }
+                    let unspent = Spending::default();
+                    let budget = Budget::continued(group.share, clock.clone(), unspent, journal);
+                    PreparedBudget { group, budget, journal_account, known: None, added, brought }
                 }
             }
         };
         Prepared(groups.into_iter().zip(continued).map(prepare).collect())
     }
 
-    /// What the group brings to its budget, apart from what the known budgets count that it `continues`, and where that is from.
-    fn taken_over(
-        &self,
-        group: &Group,
-        continues: &[usize],
-        saved: &impl Fn(&str) -> Option<Spending>,
-    ) -> (Spending, Vec<Source>) {
-        let (mut spending, mut sources) = (Spending::default(), Vec::new());
+    /// What the group brings to its budget.
+    fn brought(&self, group: &Group, saved: &impl Fn(&str) -> Option<Spending>) -> Brought {
+        let mut brought = Brought::default();
         // What is in the rows for a known budget stays with the credential of that budget.
         let is_known = |id: &String| self.known.iter().any(|known| known.journal_account.get() == *id);
         for id in group.accounts.iter().filter(|id| !is_known(id)) {
             if let Some(saved) = saved(id).filter(|saved| *saved != Spending::default()) {
-                spending.add(saved);
-                sources.push(Source::Rows(id.clone()));
+                brought.saved.add(saved);
+                brought.rows.push(id.clone());
             }
         }
-        if let Some(left) = self.left.iter().find(|left| left.credential == group.credential) {
-            let mut continued = continues.iter().filter_map(|index| self.known.get(*index));
-            let Spending { leases, blocked_until } = left.spending.clone();
-            let is_counted = continued.any(|known| known.budget.is_same(&left.counted_in));
-            spending.add(Spending { leases: if is_counted { Vec::new() } else { leases }, blocked_until });
-            sources.push(Source::Left);
-        }
-        (spending, sources)
+        let left = self.left.iter().find(|left| left.credential == group.credential);
+        brought.left = left.map(|left| left.spent.clone());
+        brought
     }
 
     /// Uses the prepared budgets from now on, with the shares of their groups. Forgets budgets that nobody uses and that
@@ -198,24 +179,32 @@ impl Budgets {
             std::mem::take(&mut self.known).into_iter().map(Some).collect();
         // The accounts whose rows have a spending that is in other rows from now on.
         let mut left = BTreeSet::new();
-        for PreparedBudget { group, budget, journal_account, known, added, more, sources } in prepared {
+        for PreparedBudget { group, budget, journal_account, known, added, brought } in prepared {
             let from = journal_account.get();
-            let mut is_changed = sources.iter().any(|source| *source != Source::Rows(from.clone()));
+            let Brought { mut saved, rows, left: mut more } = brought;
+            let mut is_changed = more.is_some() || rows.iter().any(|account| *account != from);
             if let Some(known) = known.and_then(|index| before.get_mut(index)?.take()) {
                 if known.group.share != group.share {
                     budget.set_share(group.share);
                 }
-                if known.group.credential != group.credential {
-                    self.leave(known.group.credential, &known.budget, &budget);
+                if known.group.credential == group.credential {
+                    // The budget knows best whether its credential is blocked.
+                    saved.blocked_until = None;
+                    more = more.map(|more| Spent { blocked_until: None, ..more });
+                } else {
+                    self.leave(known.group.credential, &known.budget);
                     budget.credential_changed();
                 }
-                budget.add(more);
+            }
+            budget.add(saved);
+            if let Some(more) = more {
+                budget.merge(more);
             }
             for other in added {
                 let Some(other) = before.get_mut(other).and_then(Option::take) else { continue };
-                budget.add(Spending { blocked_until: None, ..other.budget.spending() });
+                budget.merge(Spent { blocked_until: None, ..other.budget.spent() });
                 left.insert(other.journal_account.get());
-                self.leave(other.group.credential, &other.budget, &budget);
+                self.leave(other.group.credential, &other.budget);
                 is_changed = true;
             }
             if !group.accounts.contains(&from) {
@@ -227,10 +216,7 @@ impl Budgets {
                 budget.write_journal();
             }
             let kept = journal_account.get();
-            left.extend(sources.into_iter().filter_map(|source| match source {
-                Source::Rows(account) if account != kept => Some(account),
-                Source::Rows(_) | Source::Left => None,
-            }));
+            left.extend(rows.into_iter().filter(|account| *account != kept));
             self.known.push(KnownBudget { group, budget, journal_account });
         }
         let (unspent, spent): (Vec<_>, Vec<_>) =
@@ -248,8 +234,8 @@ impl Budgets {
         self.left.retain_mut(|left| {
             // A budget of the same credential has it in its own spending.
             let is_known = known.iter().any(|known| known.group.credential == left.credential);
-            left.spending.expire(clock.date());
-            !is_known && left.spending != Spending::default()
+            left.spent.expire(clock.now());
+            !is_known && left.spent != Spent::default()
         });
         for account in left {
             match (self.known.iter().find(|known| known.journal_account.get() == account), state) {
@@ -260,12 +246,9 @@ impl Budgets {
         }
     }
 
-    /// Remembers what a credential spent with `budget`, which goes on without it or is added to another one: `counted_in`.
-    fn leave(&mut self, credential: Credentials, budget: &Budget, counted_in: &Budget) {
-        for left in self.left.iter_mut().filter(|left| left.counted_in.is_same(budget)) {
-            left.counted_in = counted_in.clone();
-        }
-        self.left.push(Left { credential, spending: budget.spending(), counted_in: counted_in.clone() });
+    /// Remembers what a credential spent with `budget`, which goes on without it or is added to another one.
+    fn leave(&mut self, credential: Credentials, budget: &Budget) {
+        self.left.push(Left { credential, spent: budget.spent() });
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::shared::settings;
 use super::{Error, Exporter, Ports, Tuning, connect, log_building};
 use crate::app::demo_state::{self, TempDir};
+use crate::app::paste::{exports, quoted};
 use crate::app::signals::stop_signal;
 use crate::clock::Clock;
 use crate::cloudflare::limit::Budget;
@@ -18,7 +19,7 @@ use crate::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, LimitSpec, Scenario, 
 use crate::web::Checked;
 
 /// What the demo simulates, and how fast.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Demo {
     /// The number of users, if no story is played.
     pub users: u32,
@@ -28,6 +29,8 @@ pub(crate) struct Demo {
     pub story: Option<Story>,
     /// Events happen, and the exporter polls, this many times as often as in a real account.
     pub speed: f64,
+    /// How this program was started, for commands to paste.
+    pub program: String,
 }
 
 /// Runs the simulator and an exporter for it until a signal asks to stop. `print` gets the addresses to visit, and then
@@ -68,7 +71,13 @@ pub(crate) async fn demo(
         "{world}, {speed} times as busy as a real one.\n\
          Live page:     {url}/\n\
          Metrics:       {url}{metrics}\n\
-         Simulated API: {api} (token: {GENERATED_TOKEN})\n\
+         \n\
+         The numbers change within seconds. To ask who is at risk and why, paste this into another terminal:\n\
+         \n\
+         {exports}\
+         {program} users --level high\n\
+         {program} behaviors\n\
+         \n\
          Stop with Ctrl-C.\n",
         world = match demo.story {
             Some(story) => format!("The story \"{}\" in a simulated account", story.as_str()),
@@ -76,7 +85,8 @@ pub(crate) async fn demo(
         },
         speed = demo.speed,
         metrics = ports.metrics_path,
-        api = simulator.base_url(),
+        exports = exports(&simulator.base_url(), GENERATED_ACCOUNT, GENERATED_TOKEN),
+        program = quoted(&demo.program),
     ));
     exporter.run(ports, stop).await
 }

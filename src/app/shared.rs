@@ -120,6 +120,8 @@ impl Shared {
                 Account::new(settings)
             }
         };
+        // The first snapshot says from this until when `up` may be missing.
+        account.begin(now.instant);
         account.retry_refused_every(REFUSED_INTERVAL.div_f64(self.tuning.speed));
         Ok(account)
     }

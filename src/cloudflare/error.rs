@@ -268,6 +268,20 @@ impl Error {
         refuses.then(|| format!("{sentence}{}", ResponseText(self.response())))
     }
 
+    /// The error as a message about one user whose events Cloudflare does not find, if it is that.
+    pub fn absence_of_one_user(&self) -> Option<String> {
+        let sentence = "cloudflare lists a user, and does not find the user's events";
+        (self.0.kind == Kind::NotFound).then(|| format!("{sentence}{}", ResponseText(self.response())))
+    }
+
+    /// What to say instead if an earlier page of the list was not refused: then the credentials are in order. `None` if the
+    /// error names no missing permission.
+    pub(super) fn refusal_of_page(&self) -> Option<String> {
+        let refuses = matches!(self.0.kind, Kind::Forbidden(_) | Kind::NotEntitled);
+        let sentence = "cloudflare refuses this page, and not the ones before";
+        refuses.then(|| format!("{sentence}{}", ResponseText(self.response())))
+    }
+
     /// One sentence that says what happened and what to do.
     fn advice(&self) -> String {
         let Inner { operation, kind, reason, remedy, retry_after, answer: _, sent: _ } = &*self.0;

@@ -4,6 +4,8 @@ mod budget;
 mod lease;
 mod rate_limit;
 
-pub use budget::{Budget, BudgetStatus, Journal, Permit};
+pub use budget::{Budget, BudgetStatus, Journal, Permit, Spent};
 pub use lease::Spending;
-pub use rate_limit::{Admission, Held, HeldReason, QUOTA, RateLimit, ServerLimit, WINDOW};
+pub use rate_limit::{
+    Admission, Counted, Held, HeldReason, QUOTA, RateLimit, RequestId, ServerLimit, WINDOW,
+};

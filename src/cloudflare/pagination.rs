@@ -4,6 +4,9 @@
 //! no particular page. More requests follow only if there is a hint of more elements: a total, a cursor, a link to the
 //! next page, a page that is full by its size, or one whose size nothing says. A list is complete only if every hint was
 //! followed to the end and every counted element arrived.
+//!
+//! A full page, or one of unknown size, is no more than a guess that there is another one. If the server refuses that page,
+//! there is none, because a server without pages may refuse every query.
 
 mod accumulator;
 mod hint;
@@ -13,7 +16,7 @@ use serde::de::DeserializeOwned;
 use super::decode::{Bounds, DecodedList, Element};
 use super::error::{Error, Kind};
 use super::operation::Operation;
-use super::paging::{Fallback, ListPaging, PageNumbers, Totals};
+use super::paging::{Fallback, ListPaging, PageNumbers, Probe, Totals};
 use super::request::{Answer, Request};
 use super::transport::{Deadline, Transport};
 use crate::clock::Timestamp;
@@ -48,7 +51,7 @@ impl<E> List<E> {
     }
 }
 
-/// Reads all pages of a list.
+/// Reads all pages of a list, of which another answer counts `expected` elements; 0 if none does.
 ///
 /// # Errors
 /// The first page failed, or a later page failed for a reason that applies to every request, such as a rate limit.
@@ -56,9 +59,11 @@ pub(super) async fn read<E: Element>(
     transport: &Transport,
     request: Request,
     paging: &ListPaging,
+    expected: u64,
 ) -> Result<List<E>, Error> {
     let deadline = transport.deadline(request.operation);
-    let mut reading = Reading { transport, request, paging, deadline, pages: 0 };
+    let mut reading =
+        Reading { transport, request, paging, expected, deadline, pages: 0, probe: Probe::None };
     let (list, size) = reading.first_page().await?;
     let date = list.first.date;
     let (list, size) = reading.in_larger_size(list, size).await?;
@@ -72,7 +77,7 @@ pub(super) async fn read<E: Element>(
         Trouble::Late(reason) => Completeness::Unfinished(reason),
     };
     if completeness == Completeness::Complete {
-        paging.followed(list.largest_page);
+        paging.followed(list.largest_page, reading.probe);
         if list.kept_its_promise() {
             paging.totals(Totals::Proven);
         }
@@ -85,9 +90,13 @@ struct Reading<'a> {
     transport: &'a Transport,
     request: Request,
     paging: &'a ListPaging,
+    /// How many elements another answer counts; 0 if none does.
+    expected: u64,
     deadline: Deadline,
     /// How many pages were requested.
     pages: u32,
+    /// Whether a page that was requested on a guess exists.
+    probe: Probe,
 }
 
 /// The request for a further page.
@@ -148,7 +157,7 @@ impl Reading<'_> {
                 self.paging.larger_succeeded();
                 return Ok((list, Some(size)));
             }
-            Err(error) if is_account_wide(&error) => return Err(error),
+            Err(error) if is_account_wide(&error) || is_permission(&error) => return Err(error),
             Err(error) => error,
         };
         if self.paging.larger_failed(&error) == Fallback::None {
@@ -174,7 +183,7 @@ impl Reading<'_> {
         size: Option<u32>,
     ) -> Result<(Accumulator<E>, Option<u32>), Error> {
         let (bounds, facts, larger) = (self.transport.bounds(), self.paging.facts(), self.paging.larger_size);
-        let has_pages = match list.continuation_hint(1, size, facts) {
+        let has_pages = match list.continuation_hint(1, size, self.expected, facts) {
             None => false,
             Some(ContinuationHint::UnknownSize) => facts.page_numbers == PageNumbers::Used,
             Some(ContinuationHint::Total | ContinuationHint::Pointer | ContinuationHint::FullPage) => true,
@@ -188,9 +197,16 @@ impl Reading<'_> {
                 self.paging.larger_is_granted();
                 return Ok((page.after_own_size(&list), Some(larger)));
             }
-            Ok(_) => self.paging.larger_is_refused(),
+            Ok(_) => {
+                self.paging.larger_is_refused();
+                self.paging.query_is_accepted();
+            }
             Err(error) if is_account_wide(&error) => return Err(error),
-            Err(error) if error.kind() == Kind::Invalid => self.paging.larger_is_refused(),
+            // The same list was answered without a query.
+            Err(error) if matches!(error.kind(), Kind::Invalid | Kind::NotFound) => {
+                self.paging.larger_is_refused();
+            }
+            Err(error) if is_permission(&error) => self.paging.give_up_larger(),
             // A transient error says nothing about the size. After several, the size is the likely cause.
             Err(error) => {
                 if self.paging.larger_failed(&error) == Fallback::OwnSize {
@@ -212,7 +228,7 @@ impl Reading<'_> {
         let mut page = 1;
         // Whether the server ignores cursors and links, so that only page numbers are left.
         let mut by_number = ByNumber::IfNothingElse;
-        while let Some(hint) = list.continuation_hint(page, size, facts) {
+        while let Some(hint) = list.continuation_hint(page, size, self.expected, facts) {
             if page >= bounds.pages {
                 return Ok((list, Trouble::Cut(format!("there are more than {page} pages"))));
             }
@@ -226,9 +242,16 @@ impl Reading<'_> {
             let added = self.page(&request.continuation(), &list.room(&bounds), Position::Later).await;
             let added = match added {
                 Ok(added) => list.add(added),
-                Err(error) if is_account_wide(&error) => return Err(error),
+                Err(error) if is_account_wide(&error) || (!hint.is_guess() && is_permission(&error)) => {
+                    return Err(error);
+                }
+                Err(error) if self.has_no_page(hint, &list, &error) => {
+                    self.probe = Probe::NoPage;
+                    break;
+                }
                 Err(error) => {
-                    let reason = format!("page {page} is missing: {error}");
+                    let why = error.refusal_of_page().unwrap_or_else(|| error.to_string());
+                    let reason = format!("page {page} is missing: {why}");
                     let is_late = error.kind() == Kind::Timeout;
                     return Ok((list, if is_late { Trouble::Late(reason) } else { Trouble::Cut(reason) }));
                 }
@@ -237,20 +260,18 @@ impl Reading<'_> {
                 Some(obstacle) => format!("{obstacle}, and page {page} {problem}"),
                 None => format!("page {page} {problem}"),
             };
-            if hint == ContinuationHint::UnknownSize {
-                let ignores = matches!(added, PageAdded::Repeated);
-                self.paging.page_numbers(if ignores { PageNumbers::Ignored } else { PageNumbers::Used });
+            if way == Way::Number && !matches!(added, PageAdded::Repeated | PageAdded::Overlapping) {
+                self.paging.pages_are_turned();
             }
             match added {
                 PageAdded::New if reached_total => self.paging.totals(Totals::OfPages),
-                PageAdded::New => {}
+                PageAdded::New | PageAdded::Overlapping => {}
                 PageAdded::Repeated if way == Way::Pointer => {
                     (by_number, page) = (ByNumber::Always, page - 1);
                 }
                 // A server without pages ignores the page number too, and its only page may look full.
-                PageAdded::Repeated
-                    if matches!(hint, ContinuationHint::FullPage | ContinuationHint::UnknownSize) =>
-                {
+                PageAdded::Repeated if hint.is_guess() => {
+                    self.probe = Probe::NoPage;
                     break;
                 }
                 PageAdded::Repeated => {
@@ -275,10 +296,30 @@ impl Reading<'_> {
     }
 }
 
+impl Reading<'_> {
+    /// Whether the failure of a page that was requested on a guess says that there is no such page.
+    fn has_no_page<E: Element>(&self, hint: ContinuationHint, list: &Accumulator<E>, error: &Error) -> bool {
+        if !hint.is_guess() {
+            return false;
+        }
+        // A page that is full by the size that the answer names is a sign of more, unless a total says that it is the last.
+        let is_total = list.reached_total() && self.paging.facts().totals != Totals::OfPages;
+        let is_likely = hint == ContinuationHint::FullPage && !is_total;
+        match error.kind() {
+            Kind::NotFound => true,
+            // Another query was accepted, so the page is the reason.
+            Kind::Invalid => !is_likely || self.paging.reads_queries(),
+            _ => !is_likely && self.paging.probe_failed() == Probe::NoPage,
+        }
+    }
+}
+
 /// Whether every further request would fail like this one.
 fn is_account_wide(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        Kind::Limited(_) | Kind::Credentials | Kind::Refused | Kind::Forbidden(_) | Kind::NotEntitled
-    )
+    matches!(error.kind(), Kind::Limited(_) | Kind::Credentials | Kind::Refused)
+}
+
+/// Whether the credentials may not send this request. Once the first page was read, that may be because of its query.
+fn is_permission(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Forbidden(_) | Kind::NotEntitled)
 }

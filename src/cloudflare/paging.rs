@@ -1,8 +1,9 @@
 //! What a client has learned about the pages of each list: which page size the server grants, whether it uses page numbers,
 //! and whether its totals count the whole list.
 //!
-//! Nothing of this is documented, and the answers may be silent about it. Then one more request shows it, and the result
-//! is kept as long as the process runs.
+//! Nothing of this is documented, and the answers may be silent about it. Then one more request shows it. That a server uses
+//! page numbers is known as long as the process runs. That it does not is checked again now and then: a server may answer
+//! a page beyond the last one with the last one.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +17,17 @@ const FIRST_PAUSE: u32 = 16;
 
 /// The longest such pause: a day, if the list is read every minute or two.
 const LONGEST_PAUSE: u32 = 1_024;
+
+/// A server that ignored or refused a page number is asked for page 2 again after so many lists of the same size, then after
+/// twice as many, and so on.
+const FIRST_CHECK: u32 = 2;
+
+/// The longest time between two such requests, in lists: so long a list that grows beyond a page may be cut, and so little
+/// the requests cost.
+const LONGEST_CHECK: u32 = 16;
+
+/// If so many requests for page 2 fail in a row, the server has no pages. A stray failure proves nothing.
+const FAILED_PROBES: u32 = 3;
 
 /// What the client knows about the pages of each list.
 #[derive(Debug)]
@@ -40,6 +52,13 @@ struct Learned {
     /// For how many more lists with pages the larger size is not tried.
     pause: u32,
     next_pause: u32,
+    /// For how many more lists of the same size page 2 is not requested, if page numbers are ignored.
+    check_in: u32,
+    next_check: u32,
+    /// Failures of requests for a page that may not exist, as long as nothing else is known of page numbers.
+    failed_probes: u32,
+    /// Whether a request for a page was answered, so that it is no query as such that the server refuses.
+    accepts_queries: bool,
     facts: Facts,
 }
 
@@ -68,8 +87,17 @@ pub(super) enum PageNumbers {
     #[default]
     Unknown,
     Used,
-    /// Another page number gave the same page.
+    /// Another page number gave the same page, or was refused.
     Ignored,
+}
+
+/// What became of a request for a page that may not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Probe {
+    /// There was none, or it showed more.
+    None,
+    /// The server repeated a page, or refused the request.
+    NoPage,
 }
 
 /// Whether `total_count` counts the whole list.
@@ -105,6 +133,10 @@ impl ListPaging {
             failures: 0,
             pause: 0,
             next_pause: FIRST_PAUSE,
+            check_in: 0,
+            next_check: FIRST_CHECK,
+            failed_probes: 0,
+            accepts_queries: false,
             facts: Facts::default(),
         };
         Self { larger_size, learned: Mutex::new(learned) }
@@ -120,7 +152,10 @@ impl ListPaging {
     }
 
     pub(super) fn facts(&self) -> Facts {
-        self.learned().facts
+        let learned = self.learned();
+        let is_check_due = learned.facts.page_numbers == PageNumbers::Ignored && learned.check_in == 0;
+        let page_numbers = if is_check_due { PageNumbers::Unknown } else { learned.facts.page_numbers };
+        Facts { page_numbers, ..learned.facts }
     }
 
     /// Whether to try the larger size for a list that has pages. Counts the lists of a pause.
@@ -134,7 +169,7 @@ impl ListPaging {
     /// The server grants the larger size.
     pub(super) fn larger_is_granted(&self) {
         let mut learned = self.learned();
-        (learned.larger, learned.failures) = (Larger::Granted, 0);
+        (learned.larger, learned.failures, learned.accepts_queries) = (Larger::Granted, 0, true);
         // Pages of the server's own size say nothing about larger ones.
         learned.facts.largest_page = 0;
     }
@@ -175,13 +210,53 @@ impl ListPaging {
     }
 
     /// A list was followed to its end; none of its pages had more rows than this.
-    pub(super) fn followed(&self, largest_page: usize) {
-        let facts = &mut self.learned().facts;
+    pub(super) fn followed(&self, largest_page: usize, probe: Probe) {
+        let learned = &mut *self.learned();
+        let facts = &mut learned.facts;
+        if largest_page != facts.largest_page {
+            // The list may have grown to a full page, or will have.
+            (learned.check_in, learned.next_check) = (0, FIRST_CHECK);
+        }
         facts.largest_page = facts.largest_page.max(largest_page);
+        match probe {
+            // Once pages were turned, a repeated or refused one is beyond the last one.
+            Probe::NoPage if facts.page_numbers != PageNumbers::Used => {
+                facts.page_numbers = PageNumbers::Ignored;
+                learned.check_in = learned.next_check;
+                learned.next_check = (2 * learned.next_check).min(LONGEST_CHECK);
+            }
+            Probe::NoPage | Probe::None => learned.check_in = learned.check_in.saturating_sub(1),
+        }
     }
 
-    pub(super) fn page_numbers(&self, page_numbers: PageNumbers) {
-        self.learned().facts.page_numbers = page_numbers;
+    /// Another page number gave another page, or none.
+    pub(super) fn pages_are_turned(&self) {
+        self.learned().facts.page_numbers = PageNumbers::Used;
+    }
+
+    /// A request for page 1 in another size was answered, whatever the size of the answer.
+    pub(super) fn query_is_accepted(&self) {
+        self.learned().accepts_queries = true;
+    }
+
+    /// Whether the server answers requests for a page, so that one that it refuses does not exist.
+    pub(super) fn reads_queries(&self) -> bool {
+        let learned = self.learned();
+        learned.accepts_queries || learned.facts.page_numbers == PageNumbers::Used
+    }
+
+    /// A request for a page that may not exist failed, and it is not clear whether the page was the reason. Returns whether
+    /// that has happened often enough.
+    pub(super) fn probe_failed(&self) -> Probe {
+        let mut learned = self.learned();
+        match learned.facts.page_numbers {
+            PageNumbers::Used => Probe::None,
+            PageNumbers::Ignored => Probe::NoPage,
+            PageNumbers::Unknown => {
+                learned.failed_probes = learned.failed_probes.saturating_add(1);
+                if learned.failed_probes < FAILED_PROBES { Probe::None } else { Probe::NoPage }
+            }
+        }
     }
 
     pub(super) fn totals(&self, totals: Totals) {
@@ -241,13 +316,52 @@ mod tests {
     fn the_largest_page_belongs_to_a_page_size() {
         let paging = ListPaging::new(1_000);
         let largest = || paging.facts().largest_page;
-        paging.followed(20);
-        paging.followed(10);
+        paging.followed(20, Probe::None);
+        paging.followed(10, Probe::None);
         assert_eq!(largest(), 20);
         paging.larger_is_granted();
         assert_eq!(largest(), 0);
-        paging.followed(100);
+        paging.followed(100, Probe::None);
         paging.give_up_larger();
         assert_eq!(largest(), 0);
+    }
+
+    #[test]
+    fn a_server_that_ignored_a_page_number_is_asked_again_now_and_then_and_after_each_change() {
+        let paging = ListPaging::new(1_000);
+        let is_asked = || paging.facts().page_numbers == PageNumbers::Unknown;
+        let read = |rows| {
+            let probe = if is_asked() { Probe::NoPage } else { Probe::None };
+            paging.followed(rows, probe);
+            probe == Probe::NoPage
+        };
+        let asked = |lists: u32| (0..lists).filter(|_| read(20)).collect::<Vec<_>>();
+        let pauses = [2, 4, 8, 16, 16, 16];
+        for round in 0..2 {
+            for pause in pauses {
+                assert_eq!((read(20), asked(pause)), (true, vec![]), "round {round}, {pause}");
+            }
+            paging.followed(19, Probe::None);
+        }
+        paging.pages_are_turned();
+        paging.followed(20, Probe::NoPage);
+        assert_eq!(
+            paging.facts().page_numbers,
+            PageNumbers::Used,
+            "a page beyond the last one may be the last one again"
+        );
+    }
+
+    #[test]
+    fn only_several_failures_in_a_row_show_that_there_are_no_pages() {
+        let paging = ListPaging::new(1_000);
+        assert_eq!([(); 2].map(|()| paging.probe_failed()), [Probe::None; 2]);
+        paging.followed(20, Probe::NoPage);
+        assert_eq!(paging.probe_failed(), Probe::NoPage, "the server has none");
+        paging.pages_are_turned();
+        assert_eq!([(); 9].map(|()| paging.probe_failed()), [Probe::None; 9], "it has pages");
+        let paging = ListPaging::new(1_000);
+        let failed = [(); 3].map(|()| paging.probe_failed());
+        assert_eq!(failed, [Probe::None, Probe::None, Probe::NoPage]);
     }
 }

@@ -250,6 +250,11 @@ impl Account {
         self.failing_users.len()
     }
 
+    /// Polling begins. What was due before is due now, so that nothing is overdue yet.
+    pub fn begin(&mut self, now: Instant) {
+        self.schedule.begin(now);
+    }
+
     /// Other settings apply from now on. The secret and the seed stay as they are, because counted events are recognized by
     /// the secret.
     pub fn retune(&mut self, settings: Settings, now: Instant) {

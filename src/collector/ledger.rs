@@ -22,7 +22,7 @@ use std::time::Duration;
 use siphasher::sip::SipHasher24;
 
 pub use loss::Loss;
-pub(crate) use reading::{AnswerDate, Reading, Verdict};
+pub(crate) use reading::{AnswerDate, IfUnfinished, Reading, Verdict};
 pub use reading::{DetailRequest, FetchReason};
 pub(crate) use reconcile::CLOCK_SKEW;
 pub(crate) use user_record::{Counted, Record};

@@ -5,8 +5,10 @@
 //! begin, when their cause changes, and when they end. They never end the loop.
 
 mod credentials;
+mod field_log;
 mod field_reports;
 mod holds;
+mod incident_log;
 mod incidents;
 mod orders;
 mod requests;
@@ -14,7 +16,7 @@ mod saving;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,14 +25,16 @@ use tokio::task::block_in_place;
 
 use crate::clock::{Clock, Instant};
 use crate::cloudflare::limit::Budget;
-use crate::cloudflare::{Client, Credentials, Outcome};
+use crate::cloudflare::{Client, Credentials};
 use crate::collector::account::{Account, Fetch, Hold, Step};
 use crate::collector::credential_watch::CredentialWatch;
 use crate::collector::field_watch::FieldWatch;
 use crate::config::CredentialSource;
-use crate::metrics::telemetry::{IncidentCause, Telemetry};
-use crate::model::{Completeness, Resource, Snapshot};
+use crate::metrics::telemetry::Telemetry;
+use crate::model::{Resource, Snapshot};
 pub(crate) use credentials::{Renewal, Renewals};
+use field_log::FieldLog;
+use incident_log::IncidentLog;
 use orders::Next;
 pub(crate) use orders::{Assignment, Order};
 pub(crate) use saving::Saving;
@@ -73,20 +77,18 @@ pub(crate) struct Poller {
     connection: Connection,
     /// Where other credentials in the file are reported.
     renewals: Renewals,
-    /// How the latest request failed, by resource; resources that answer are not in it.
-    incidents: BTreeMap<Resource, Outcome>,
-    /// Whether the latest summary was complete.
-    completeness: Completeness,
+    /// Which failed requests were logged, by resource. Users' events fail as long as those of any user do.
+    incidents: BTreeMap<Resource, IncidentLog>,
+    /// Which incomplete lists of users were logged.
+    incomplete_lists: IncidentLog,
     /// The intervals as last reported.
     intervals: BTreeMap<Resource, Duration>,
-    /// Which unexpected fields were logged.
+    /// Which fields are unexpected now.
     field_watch: FieldWatch,
-    /// Why requests for users' events have failed since they last succeeded for all users.
-    user_incidents: BTreeSet<IncidentCause>,
+    /// Which of them were logged.
+    field_log: FieldLog,
     /// Until when the budget holds requests back, as it last said.
     held_until: Option<Instant>,
-    /// When this poller began.
-    begun: Instant,
     credential_watch: CredentialWatch,
 }
 
@@ -99,8 +101,9 @@ impl Poller {
         orders: watch::Receiver<Order>,
         renewals: Renewals,
     ) -> Self {
-        let begun = parts.clock.now();
-        parts.account.retune(assignment.settings.clone(), begun);
+        let now = parts.clock.now();
+        parts.account.begin(now);
+        parts.account.retune(assignment.settings.clone(), now);
         Self {
             parts,
             orders,
@@ -108,12 +111,11 @@ impl Poller {
             renewals,
             assignment,
             incidents: BTreeMap::new(),
-            completeness: Completeness::Complete,
+            incomplete_lists: IncidentLog::default(),
             intervals: BTreeMap::new(),
             field_watch: FieldWatch::default(),
-            user_incidents: BTreeSet::new(),
+            field_log: FieldLog::default(),
             held_until: None,
-            begun,
             credential_watch: CredentialWatch::default(),
         }
     }

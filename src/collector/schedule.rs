@@ -127,6 +127,13 @@ impl Schedule {
         }
     }
 
+    /// Polling begins. What was due before is due now, so that nothing is overdue yet.
+    pub fn begin(&mut self, now: Instant) {
+        for poll in self.polls.values_mut() {
+            poll.due = poll.due.max(now);
+        }
+    }
+
     /// Retries after a refusal come this often, instead of every [`REFUSED_INTERVAL`].
     pub fn retry_refused_every(&mut self, interval: Duration) {
         self.refused_interval = interval;
@@ -250,8 +257,8 @@ impl Schedule {
             Purpose::Audit => &mut self.audits,
         };
         for _ in 0..pages.max(1) {
-            limit.begin(now);
-            limit.end(now);
+            let request = limit.begin(now);
+            limit.end(request, now);
         }
     }
 

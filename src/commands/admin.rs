@@ -2,7 +2,8 @@
 //!
 //! They send requests to Cloudflare directly and do not contact a running exporter. Results go to standard output, with
 //! names and e-mail addresses, because the user asked for them. Remarks and errors go to standard error, without names
-//! and addresses. A change is shown, confirmed, sent once, and logged ([`change_log`]).
+//! and addresses. A change is shown, confirmed, sent once, and logged ([`change_log`]); the last line says what was done. At a
+//! terminal this line replaces the log.
 
 mod args;
 mod baseline;
@@ -21,14 +22,15 @@ use std::io;
 use clap::Subcommand;
 
 use super::session::{FOREGROUND_WAIT, Session, foreground};
-use super::terminal::table::{Sheet, printable, width};
-use super::terminal::{self, counted};
+use super::terminal::sheet::Sheet;
+use super::terminal::{self, counted, printable};
 use super::{Failure, Outcome, setup};
-use crate::app::logging::Colour;
+use crate::app::logging::{self, Colour};
 use crate::clock::Clock;
 use crate::cloudflare::limit::Budget;
 use crate::cloudflare::{Options, Pii};
-use crate::config::Config;
+use crate::config::{Account, Config};
+use crate::model::UserId;
 use args::Common;
 
 #[derive(Debug, Clone, Subcommand)]
@@ -45,19 +47,36 @@ pub(crate) enum Admin {
 pub(crate) struct Report {
     sheet: Option<Sheet>,
     remarks: Vec<String>,
+    done: Option<Done>,
     failure: Option<Failure>,
+}
+
+/// A change that was made.
+#[derive(Debug)]
+struct Done {
+    /// What was changed, as a sentence.
+    what: String,
+    /// The command that shows it, without the flags that name the account.
+    look: String,
 }
 
 impl Admin {
     pub(crate) fn run(&self) -> Outcome {
-        let config = setup::configure(&self.common().flags())?;
+        let common = self.common();
+        let config = setup::configure_dialogue(&common.flags())?;
         let report = setup::block_on(self.report(&config, &Clock::system()))?;
+        // The log is written by a thread of its own, and the result comes after it.
+        logging::finish();
         let colour = Colour::for_stream(&io::stdout());
         let sheet = report.sheet.as_ref();
-        let text = sheet.map(|sheet| sheet.render(self.common().output, colour, width())).unwrap_or_default();
-        let printed = terminal::print(text);
+        let text = sheet.map(|sheet| sheet.render(common.output, colour, terminal::width()));
+        let printed = terminal::print(text.unwrap_or_default());
         for remark in &report.remarks {
             terminal::remark(remark);
+        }
+        if let Some(Done { what, look }) = &report.done {
+            let repeated = printable(&common.repeated());
+            terminal::remark(&format!("done: {what}; see it with `zt-risk-exporter {look}{repeated}`"));
         }
         // The result of a change matters more than a failure to print it.
         report.failure.map_or(Ok(()), Err).and(printed)
@@ -74,7 +93,12 @@ impl Admin {
                 Self::Integrations(integrations) => integrations::run(&session, &integrations.action()).await,
             },
         };
-        done.unwrap_or_else(|failure| Report { sheet: None, remarks: Vec::new(), failure: Some(failure) })
+        done.unwrap_or_else(|failure| Report {
+            sheet: None,
+            remarks: Vec::new(),
+            done: None,
+            failure: Some(failure),
+        })
     }
 
     fn common(&self) -> &Common {
@@ -98,7 +122,7 @@ fn open(config: &Config, wanted: Option<&str>, clock: &Clock) -> Result<Session,
 
 impl Report {
     fn found(sheet: Sheet) -> Self {
-        Self { sheet: Some(sheet), remarks: Vec::new(), failure: None }
+        Self { sheet: Some(sheet), remarks: Vec::new(), done: None, failure: None }
     }
 
     fn remarking(mut self, remarks: Vec<String>) -> Self {
@@ -106,10 +130,31 @@ impl Report {
         self
     }
 
+    /// With the change that was made, and the command that shows it.
+    fn done(mut self, what: String, look: impl Into<String>) -> Self {
+        self.done = Some(Done { what, look: look.into() });
+        self
+    }
+
     fn failing(mut self, failure: Option<Failure>) -> Self {
         self.failure = failure;
         self
     }
+}
+
+/// The user on the risk list of `account` whom `text` names, if there is one.
+///
+/// # Errors
+/// Several users match, or the list cannot be read, or is incomplete.
+pub(super) async fn id_on_list(
+    config: &Config,
+    account: &Account,
+    clock: &Clock,
+    text: &str,
+) -> Result<Option<UserId>, Failure> {
+    let session = open(config, Some(&account.alias), clock)?;
+    let people = people::People::read(&session).await?;
+    find_user::id(&people, text)
 }
 
 /// The remark for rows that could not be read.

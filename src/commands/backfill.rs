@@ -44,7 +44,7 @@ impl Backfill {
     pub(crate) fn run(&self) -> Outcome {
         let config = setup::configure(&(&self.file_flags).into())?;
         let account = config.account(self.account.as_deref())?;
-        let report = setup::block_on(run(self, &config, account, &Clock::system()))?;
+        let report = setup::block_on(run(self, &config, account, &Clock::system(), Display::Progress))?;
         let report = report.map_err(|error| match error {
             Error::Usage(_) => Failure::usage(error),
             _ => Failure::runtime(error),
@@ -83,6 +83,15 @@ pub enum Error {
     },
 }
 
+/// Whether standard error shows how far a backfill is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Display {
+    /// A bar, or a line now and then.
+    Progress,
+    /// Nothing.
+    Nothing,
+}
+
 /// The result of a backfill.
 #[derive(Debug)]
 pub struct Report {
@@ -103,11 +112,12 @@ pub async fn run(
     config: &Config,
     account: &Account,
     clock: &Clock,
+    display: Display,
 ) -> Result<Report, Error> {
     let mut job = Job::open(flags, account, clock)?;
     let session = open(flags, config, account, clock, job.progress.sent())?;
     let users = job.users(&session).await?;
-    job.read(&session, &users).await?;
+    job.read(&session, &users, display).await?;
     job.write(&account.alias)
 }
 
@@ -181,11 +191,19 @@ impl Job {
         Ok(())
     }
 
-    async fn read(&mut self, session: &Session, users: &[(u64, UserId)]) -> Result<(), Error> {
+    async fn read(
+        &mut self,
+        session: &Session,
+        users: &[(u64, UserId)],
+        display: Display,
+    ) -> Result<(), Error> {
         let begun = session.clock.now();
         let earlier = self.progress.found.users;
         let total = earlier as usize + users.len();
-        let mut shown = Progress::new("reading events of user", total, begun);
+        let mut shown = match display {
+            Display::Progress => Progress::new("reading events of user", total, begun),
+            Display::Nothing => Progress::hidden(),
+        };
         for (done, (place, user)) in (0_u64..).zip(users) {
             let now = session.clock.now();
             let each = now.since(begun).div_f64(done.max(1) as f64);

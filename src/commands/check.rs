@@ -11,18 +11,20 @@ use std::collections::BTreeMap;
 use std::io;
 
 use clap::{Args, ValueEnum};
+use clap_complete::engine::ArgValueCandidates;
 
+use super::candidates::accounts;
 use super::session::{Session, foreground};
 use super::terminal::counted;
-use super::terminal::table::width;
 use super::{Failure, Outcome, setup, terminal};
 use crate::app::logging::Colour;
 use crate::clock::Clock;
 use crate::cloudflare::limit::Budget;
 use crate::cloudflare::{Limits, OperationLimits, Options};
-use crate::config::{Account, Config, FileFlags, Flags, Mistakes, find_account};
+use crate::config::{Account, Config, FileFlags, Flags, Mistakes, Outlined, WebFlags, find_account};
 use crate::model::Resource;
 use crate::web::Checked;
+use local::Beside;
 pub use report::Report;
 use report::{Finding, Mode, Verdict};
 use trial::Trial;
@@ -34,13 +36,15 @@ pub(crate) struct Check {
     #[arg(long)]
     offline: bool,
     /// Only this account, by alias or id; may be repeated
-    #[arg(long, value_name = "ALIAS")]
+    #[arg(long, value_name = "ALIAS", add = ArgValueCandidates::new(accounts))]
     account: Vec<String>,
     /// The format of the result
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Output::Table)]
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = Output::Table)]
     output: Output,
     #[command(flatten)]
     file: FileFlags,
+    #[command(flatten)]
+    web: WebFlags,
 }
 
 /// The format of the result.
@@ -56,7 +60,7 @@ impl Check {
     pub(crate) fn run(&self) -> Outcome {
         let report = if self.offline { self.offline() } else { self.online() }?;
         terminal::print(match self.output {
-            Output::Table => report.render(Colour::for_stream(&io::stdout()), width()),
+            Output::Table => report.render(Colour::for_stream(&io::stdout()), terminal::width()),
             Output::Json => report.json(),
         })?;
         match (report.mistakes(), report.failures()) {
@@ -70,11 +74,13 @@ impl Check {
     }
 
     fn online(&self) -> Result<Report, Failure> {
+        let clock = Clock::system();
         let mut mistakes = Mistakes::default();
-        let config = mistakes.note(Config::load(&self.flags(), std::env::vars_os()));
+        let Outlined { result, outline } = Config::load_outlined(&self.flags(), std::env::vars_os());
+        let config = mistakes.note(result);
         if config.is_none() {
             // With the configuration, these are judged by their use below.
-            local::beside(&Config::outline(&self.flags(), std::env::vars_os()), &mut mistakes);
+            local::beside(&outline, clock.date(), &mut mistakes);
         }
         let mut config = match mistakes.finish(config) {
             Ok(config) => config,
@@ -86,7 +92,6 @@ impl Check {
             Ok(web) => web,
             Err(mistakes) => return Ok(Report::of_mistakes(Mode::Online, mistakes)),
         };
-        let clock = Clock::system();
         let web = web.map(|web| web.summary(clock.date()));
         let mut findings = local::configuration(config.accounts.len(), &config.warnings);
         findings.extend(web.iter().flat_map(local::web));
@@ -95,21 +100,26 @@ impl Check {
     }
 
     fn offline(&self) -> Result<Report, Failure> {
-        let flags = Flags::from(&self.file);
         let mut mistakes = Mistakes::default();
-        let offline = mistakes.note(Config::check_offline(&flags, std::env::vars_os()));
-        let beside = local::beside(&Config::outline(&flags, std::env::vars_os()), &mut mistakes);
+        let Outlined { result, outline } = Config::check_offline(&self.declared(), std::env::vars_os());
+        let offline = mistakes.note(result);
+        let Beside { findings, web } = local::beside(&outline, Clock::system().date(), &mut mistakes);
         let mut offline = match mistakes.finish(offline) {
             Ok(offline) => offline,
             Err(mistakes) => return Ok(Report::of_mistakes(Mode::Offline, mistakes)),
         };
         offline.accounts = self.selected(offline.accounts)?;
-        Ok(Report::new(Mode::Offline, local::offline(&offline, beside)))
+        Ok(Report::new(Mode::Offline, local::offline(&offline, findings)).with_web(web))
     }
 
-    /// The flags of the configuration. An account that is named may belong to any shard.
+    /// The flags of the configuration.
+    fn declared(&self) -> Flags {
+        Flags { web: self.web.clone(), ..Flags::from(&self.file) }
+    }
+
+    /// The same for the network. An account that is named may belong to any shard.
     fn flags(&self) -> Flags {
-        let flags = Flags::from(&self.file);
+        let flags = self.declared();
         match self.account.is_empty() {
             true => flags,
             false => Flags { shard_index: Some("0".to_owned()), shard_total: Some("1".to_owned()), ..flags },

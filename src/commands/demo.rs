@@ -37,7 +37,8 @@ impl Demo {
         let local = setup::configure_local(&flags)?;
         let web = setup::web(&local.web)?;
         let World { users, seed } = self.world;
-        let demo = app::Demo { users, seed, story: self.story, speed: self.speed };
+        let program = std::env::args().next().unwrap_or_else(|| "zt-risk-exporter".to_owned());
+        let demo = app::Demo { users, seed, story: self.story, speed: self.speed, program };
         // The demo continues if standard output is closed.
         let print = |text: &str| drop(terminal::print(text));
         setup::block_on_threads(app::demo(&demo, local, web, print))?.map_err(Failure::runtime)

@@ -8,7 +8,7 @@ pub(crate) type Outcome = Result<(), Failure>;
 
 /// Why a command failed. Each kind has its own exit code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// Something failed while the command ran. Exit code 1.
     #[error("{0}")]
     Runtime(String),
@@ -27,7 +27,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    pub const fn exit_code(&self) -> u8 {
+    pub(crate) const fn exit_code(&self) -> u8 {
         match self {
             Self::Runtime(_) => 1,
             Self::Usage(_) => 2,

@@ -20,8 +20,8 @@ pub use goal::{Aim, Verdict};
 use measure::measure;
 use queueing::Cycle;
 
-use super::terminal::table::width;
 use super::{Failure, Outcome, setup, terminal};
+use crate::app::logging::Colour;
 use crate::clock::{Clock, Instant};
 use crate::cloudflare::Bounds;
 use crate::cloudflare::limit::Budget;
@@ -40,7 +40,12 @@ const USERS_WITH_AN_EVENT_A_DAY: f64 = 0.02;
 impl PlanArgs {
     pub(crate) fn run(&self) -> Outcome {
         let plan = Plan::of(self.with_flags(self.load()?));
-        terminal::print(render::render(&plan, self.output, width()))
+        terminal::print(render::render(
+            &plan,
+            self.output,
+            Colour::for_stream(&std::io::stdout()),
+            terminal::width(),
+        ))
     }
 
     /// The load given by the flags, or measured on the configured account.

@@ -1,8 +1,10 @@
 //! What a command needs before it starts: the configuration, the log, and a runtime.
 
+use std::io::{self, IsTerminal as _};
+
 use tokio::runtime::{Builder, Runtime};
 
-use super::Failure;
+use super::{Failure, terminal};
 use crate::app::logging;
 use crate::clock::Clock;
 use crate::config::{self, Config, Flags, Local, Shard};
@@ -16,6 +18,24 @@ pub(crate) fn configure(flags: &Flags) -> Result<Config, Failure> {
     let config = Config::load(flags, std::env::vars_os())?;
     start_log(&config)?;
     logging::warn_of(&config);
+    Ok(config)
+}
+
+/// The same as [`configure`], for a command that a person has a dialogue with. At a terminal it does not log, because log lines
+/// would stand between the question and its answer: warnings are remarks, and the command says itself what it did. Only a
+/// flag asks for the log there, since the level in the file is the exporter's.
+///
+/// # Errors
+/// As [`configure`].
+pub(crate) fn configure_dialogue(flags: &Flags) -> Result<Config, Failure> {
+    let wants_log = flags.log.level.is_some() || flags.log.format.is_some();
+    if wants_log || !io::stderr().is_terminal() {
+        return configure(flags);
+    }
+    let config = Config::load(flags, std::env::vars_os())?;
+    for warning in &config.warnings {
+        terminal::remark(&format!("warning: {warning}"));
+    }
     Ok(config)
 }
 

@@ -1,25 +1,32 @@
 //! `state`: reads the state file of an exporter that is not running, and removes users from it.
 
+mod find;
 mod inspect;
 mod user;
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
-use uuid::Uuid;
+use clap_complete::engine::ArgValueCandidates;
 
+use super::candidates::accounts;
 use super::{Failure, Outcome, terminal};
 use crate::clock::Clock;
 use crate::config::{Flags, Local};
+use crate::model::UserId;
 
 /// Show, check or clean up a state file; its exporter must not be running
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum State {
     /// Show what the file holds, as a whole or about one user
     Show {
-        /// Show everything that the file holds about this user, by Cloudflare's id, a UUID
-        #[arg(long, value_name = "USER")]
-        user: Option<Uuid>,
+        /// Show everything that the file holds about this user, named as for the command user
+        #[arg(long, value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
+        user: Option<String>,
+        /// The account on whose risk list the user is looked up by name or address, by alias or id [default: all]
+        #[arg(long, value_name = "ALIAS", requires = "user", add = ArgValueCandidates::new(accounts))]
+        account: Option<String>,
         #[command(flatten)]
         file: StateFile,
     },
@@ -27,8 +34,12 @@ pub(crate) enum State {
     Check(StateFile),
     /// Remove everything that the file holds about a user; counters stay as they are
     Forget {
-        /// Cloudflare's id of the user, a UUID
-        user: Uuid,
+        /// The user, named as for the command user; only an id needs no request to Cloudflare
+        #[arg(value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
+        user: String,
+        /// The account on whose risk list the user is looked up by name or address, by alias or id [default: all]
+        #[arg(long, value_name = "ALIAS", add = ArgValueCandidates::new(accounts))]
+        account: Option<String>,
         #[command(flatten)]
         file: StateFile,
     },
@@ -41,23 +52,27 @@ pub(crate) struct StateFile {
     #[arg(long = "config.file", value_name = "FILE")]
     config_file: Option<PathBuf>,
     /// The state file; the configured one if left out
-    #[arg(long = "state.path", value_name = "FILE", conflicts_with = "config_file")]
+    #[arg(long = "state.path", value_name = "FILE")]
     path: Option<PathBuf>,
 }
 
 impl State {
     pub(crate) fn run(&self) -> Outcome {
         let text = match self {
-            Self::Show { user: None, file } => inspect::render(&file.path()?).map_err(Failure::runtime),
-            Self::Show { user: Some(user), file } => {
-                user::render(&file.path()?, *user).map_err(Failure::runtime)
+            Self::Show { user: None, file, .. } => {
+                inspect::render(&file.path()?).map_err(Failure::runtime)?
             }
-            Self::Check(file) => inspect::check(&file.path()?).map_err(Failure::runtime),
-            Self::Forget { user, file } => {
-                user::forget(&file.path()?, *user, Clock::system().date()).map_err(Failure::runtime)
+            Self::Show { user: Some(user), account, file } => {
+                let (path, user) = (file.path()?, file.user(user, account.as_deref())?);
+                user::render(&path, user)?
+            }
+            Self::Check(file) => inspect::check(&file.path()?).map_err(Failure::runtime)?,
+            Self::Forget { user, account, file } => {
+                let (path, user) = (file.path()?, file.user(user, account.as_deref())?);
+                user::forget(&path, user, Clock::system().date())?
             }
         };
-        terminal::print(text?)
+        terminal::print(text)
     }
 }
 
@@ -67,9 +82,23 @@ impl StateFile {
         if let Some(path) = &self.path {
             return Ok(path.clone());
         }
-        let flags = Flags { config_file: self.config_file.clone(), ..Flags::default() };
-        let local = Local::load(&flags, std::env::vars_os())?;
+        let local = Local::load(&self.flags(), std::env::vars_os())?;
         let missing = "no state file is named: give --state.path, or a configuration with state.path";
         local.state.map(|state| state.path).ok_or_else(|| Failure::Usage(missing.to_owned()))
+    }
+
+    /// The user that `text` names.
+    fn user(&self, text: &str, account: Option<&str>) -> Result<UserId, Failure> {
+        find::user(text, account, &self.flags(), &self.path()?)
+    }
+
+    /// The configuration with all of its accounts: shards only divide the work of exporters.
+    fn flags(&self) -> Flags {
+        Flags {
+            config_file: self.config_file.clone(),
+            shard_index: Some("0".to_owned()),
+            shard_total: Some("1".to_owned()),
+            ..Flags::default()
+        }
     }
 }

@@ -1,14 +1,26 @@
 //! What commands print, and what they ask at a terminal.
+//!
+//! [`table`] lays out rows, [`sheet`] writes a result in the format that was asked for, [`ago`] is the only place that says how
+//! long ago something was, and [`wrap`] the only one that breaks prose into lines.
 
+pub(crate) mod ago;
 pub(crate) mod confirm;
+mod escape;
 pub(crate) mod interrupt;
 pub(crate) mod progress;
+pub(crate) mod sheet;
 pub(crate) mod table;
+pub(crate) mod wrap;
 
 use std::fmt;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
+
+use terminal_size::{Width, terminal_size_of};
 
 use super::{Failure, Outcome};
+pub(crate) use escape::printable;
+use wrap::wrapped;
 
 /// Writes to standard output. A reader that closed its end early is not a failure.
 ///
@@ -23,9 +35,20 @@ pub(crate) fn print(text: impl AsRef<[u8]>) -> Outcome {
     }
 }
 
-/// Writes a remark to standard error; a failure to write it is ignored.
+/// Writes a remark to standard error, in lines that fit its terminal; a failure to write it is ignored.
 pub(crate) fn remark(text: &str) {
-    let _ = writeln!(io::stderr(), "zt-risk-exporter: {text}");
+    let text = wrapped(&format!("zt-risk-exporter: {text}"), width_of(io::stderr()));
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// The number of columns of standard output, if it is a terminal that says it.
+pub(crate) fn width() -> Option<usize> {
+    width_of(io::stdout())
+}
+
+/// The number of columns of this stream, if it is a terminal that says it.
+pub(crate) fn width_of(stream: impl AsFd) -> Option<usize> {
+    terminal_size_of(stream).map(|(Width(columns), _)| usize::from(columns))
 }
 
 /// A number and its noun, with an `s` unless the number is 1.
@@ -33,6 +56,11 @@ pub(crate) fn counted(number: impl fmt::Display, noun: &str) -> String {
     let number = number.to_string();
     let plural = if number == "1" { "" } else { "s" };
     format!("{number} {noun}{plural}")
+}
+
+/// `was` after one thing, `were` after several.
+pub(crate) const fn was(number: usize) -> &'static str {
+    if number == 1 { "was" } else { "were" }
 }
 
 #[cfg(test)]
@@ -50,5 +78,6 @@ mod tests {
         ] {
             assert_eq!(found, wanted);
         }
+        assert_eq!([0, 1, 2].map(was), ["were", "was", "were"]);
     }
 }

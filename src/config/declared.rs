@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 
 use super::accounts::{self, Loaded};
+use super::addresses;
 use super::error::{Error, Mistakes};
 use super::secret_files::{self, Secrets};
 use super::sources::{Layers, Setting};
-use super::yaml::Document;
-use super::{Account, Config, Flags, IdentityPolicy, Local, MOST_USERS, Shard, keys, parse};
+use super::yaml::{Accepted, Document};
+use super::{Account, Config, ConfigSource, Flags, IdentityPolicy, LOAD_WAIT, Local};
+use super::{MOST_USERS, Shard, keys, parse};
 use crate::cloudflare::Credentials;
 
 /// A configuration without its key for hashes. What is missing is a mistake.
@@ -48,6 +50,7 @@ pub(super) struct KeyFile {
 impl Declared {
     pub(super) fn from_layers(layers: &Layers, secrets: Secrets, mistakes: &mut Mistakes) -> Self {
         let local = Local::from_layers(layers, mistakes);
+        addresses::refuse_overlaps(layers, mistakes);
         let base_url = mistakes.note(parse::base_url(&layers.get_or_default(keys::BASE_URL)));
         let limit = layers.get_or_default(keys::LIMIT).parse(parse::whole_number(0..=MOST_USERS));
         let limit = mistakes.note(limit);
@@ -136,7 +139,23 @@ pub struct Offline {
     pub warnings: Vec<String>,
 }
 
-/// What other checks need to know of a configuration, also of one with mistakes.
+/// A configuration, or why it cannot be used, and what can be known in both cases.
+#[derive(Debug)]
+pub struct Outlined<T> {
+    /// The configuration. The error lists all mistakes, or says that the files cannot be read in time.
+    pub result: Result<T, Error>,
+    /// What other checks need to know.
+    pub(crate) outline: Outline,
+}
+
+impl<T> Outlined<T> {
+    /// Nothing could be read.
+    pub(super) fn unreadable(error: Error) -> Self {
+        Self { result: Err(error), outline: Outline::default() }
+    }
+}
+
+/// What other checks need to know of a configuration, even of one with mistakes.
 #[derive(Debug, Default)]
 pub(crate) struct Outline {
     /// The web configuration.
@@ -145,38 +164,39 @@ pub(crate) struct Outline {
     pub(crate) base_url: Option<Url>,
 }
 
-impl Config {
+impl Outline {
     /// What can be known although there may be mistakes, which are not reported here.
-    pub(crate) fn outline(
-        flags: &Flags,
-        environment: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Outline {
-        let Ok(layers) = Layers::load(flags, environment, &mut Mistakes::default()) else {
-            return Outline::default();
-        };
+    pub(super) fn of(layers: &Layers) -> Self {
         let web_config_file = layers.get(keys::WEB_CONFIG_FILE);
-        Outline {
+        Self {
             web_config_file: web_config_file.and_then(|setting| parse::path(&setting).ok()),
             base_url: parse::base_url(&layers.get_or_default(keys::BASE_URL)).ok(),
         }
     }
+}
 
+impl Config {
     /// Checks everything that [`Config::load`] checks, except the files with secrets.
-    ///
-    /// # Errors
-    /// The configuration is invalid; the error lists all mistakes.
     pub fn check_offline(
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<Offline, Error> {
+    ) -> Outlined<Offline> {
+        let source = ConfigSource::new(flags.clone(), environment);
+        source.read_within(LOAD_WAIT, Offline::read).unwrap_or_else(Outlined::unreadable)
+    }
+}
+
+impl Offline {
+    fn read(flags: &Flags, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Outlined<Self> {
         let mut mistakes = Mistakes::default();
-        let layers = Layers::load(flags, environment, &mut mistakes);
+        let layers = Layers::load(flags, environment, Accepted::Any, &mut mistakes);
+        let outline = layers.as_ref().map(Outline::of).unwrap_or_default();
         let offline = mistakes.note(layers).and_then(|layers| {
             let Declared { local, naming, accounts, warnings, .. } =
                 Declared::from_layers(&layers, Secrets::Skip, &mut mistakes);
             let hash_key_file = naming?.key_file().map(Path::to_owned);
-            Some(Offline { accounts, hash_key_file, local: local?, warnings })
+            Some(Self { accounts, hash_key_file, local: local?, warnings })
         });
-        mistakes.finish(offline)
+        Outlined { result: mistakes.finish(offline), outline }
     }
 }

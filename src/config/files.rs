@@ -27,9 +27,9 @@ impl Files {
         self.0.extend(Self::of(paths).0);
     }
 
-    /// Whether the content of a file is a different one now.
-    pub fn have_changed(&self) -> bool {
-        self.0.iter().any(|(path, content)| hash(path).ok() != *content)
+    /// The same files as they are now. They are equal if no content is a different one. This may block.
+    pub fn again(&self) -> Self {
+        Self::of(self.0.iter().map(|(path, _)| path.as_path()))
     }
 }
 
@@ -58,18 +58,18 @@ mod tests {
         let of = || Files::of([&*config, &*key]);
         let missing = of();
         fs::write(&config, "a").unwrap();
-        assert!(missing.have_changed());
+        assert_ne!(missing.again(), missing);
         let one = of();
         fs::write(path("other"), "a").unwrap();
         fs::rename(path("other"), &config).unwrap();
-        assert!(!one.have_changed(), "another file with the same content");
+        assert_eq!(one.again(), one, "another file with the same content");
         fs::write(&key, "").unwrap();
-        assert!(one.have_changed(), "a second file");
+        assert_ne!(one.again(), one, "a second file");
         fs::remove_file(&key).unwrap();
-        assert!(!one.have_changed());
+        assert_eq!(one.again(), one);
         fs::remove_file(&config).unwrap();
         std::os::unix::fs::symlink(path("now"), &config).unwrap();
         fs::write(path("now"), "a").unwrap();
-        assert!(!one.have_changed(), "a link to the same content");
+        assert_eq!(one.again(), one, "a link to the same content");
     }
 }

@@ -2,9 +2,15 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueHint};
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 
 use super::keys;
+
+/// Values that a shell is offered. Which values are valid is checked with the rest of the configuration.
+fn one_of(values: &'static [&'static str]) -> ArgValueCandidates {
+    ArgValueCandidates::new(move || values.iter().copied().map(CompletionCandidate::new).collect())
+}
 
 /// The flags that take precedence over the environment and the configuration file. Their values are checked together
 /// with the rest of the configuration.
@@ -17,6 +23,7 @@ pub struct Flags {
     #[arg(
         long = "config.auto-reload",
         value_name = "true|false",
+        add = one_of(&["true", "false"]),
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "true",
@@ -28,6 +35,7 @@ pub struct Flags {
     #[arg(
         long = "web.enable-lifecycle",
         value_name = "true|false",
+        add = one_of(&["true", "false"]),
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "true",
@@ -51,9 +59,9 @@ pub struct WebFlags {
     #[arg(long = "web.listen-address", value_name = "ADDRESS", help = keys::LISTEN_ADDRESS.help())]
     pub listen_address: Vec<String>,
     #[arg(long = "web.systemd-socket", value_name = "true|false", help = keys::SYSTEMD_SOCKET.help())]
-    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", add = one_of(&["true", "false"]))]
     pub systemd_socket: Option<String>,
-    #[arg(long = "web.config.file", value_name = "FILE", help = keys::WEB_CONFIG_FILE.help())]
+    #[arg(long = "web.config.file", value_name = "FILE", value_hint = ValueHint::FilePath, help = keys::WEB_CONFIG_FILE.help())]
     pub web_config_file: Option<String>,
     #[arg(long = "web.telemetry-path", value_name = "PATH", help = keys::TELEMETRY_PATH.help())]
     pub telemetry_path: Option<String>,
@@ -65,8 +73,10 @@ pub struct WebFlags {
 #[derive(Debug, Clone, Default, Args)]
 pub struct LogFlags {
     #[arg(long = "log.level", value_name = "LEVEL", help = keys::LOG_LEVEL.help())]
+    #[arg(add = one_of(&["off", "error", "warn", "info", "debug", "trace"]))]
     pub level: Option<String>,
     #[arg(long = "log.format", value_name = "FORMAT", help = keys::LOG_FORMAT.help())]
+    #[arg(add = one_of(&["text", "json"]))]
     pub format: Option<String>,
 }
 

@@ -10,14 +10,16 @@ use std::time::Duration;
 use reqwest::Url;
 use tracing_subscriber::filter::Targets;
 
-use super::error::{Error, Mistakes};
-use super::sources::{Layers, Setting};
-use super::{AUDIT_INTERVAL, Filter, INTERVAL, LogFormat, Sockets, keys};
+use super::error::Error;
+use super::sources::Setting;
+use super::{AUDIT_INTERVAL, Filter, INTERVAL, LogFormat};
 use crate::clock::duration;
-use crate::http::listen::{Listen, NotAnAddress};
 
 /// The longest name in DNS (RFC 1035, section 3.1).
 const MAX_HOST_NAME: usize = 253;
+
+/// The paths of what the live page loads.
+pub(crate) const PAGE_FILES: [&str; 4] = ["/page.js", "/page.css", "/draw.js", "/icon.svg"];
 
 /// Reads a duration within `bounds`.
 ///
@@ -116,35 +118,20 @@ pub(super) fn base_url(setting: &Setting) -> Result<Url, Error> {
     Ok(url)
 }
 
-/// Reads the addresses to listen on, separated by commas.
-pub(super) fn listen_addresses(setting: &Setting) -> Result<Vec<Listen>, Error> {
-    setting.parse(|text| {
-        let addresses: Vec<Listen> =
-            text.split(',').map(|address| address.trim().parse()).collect::<Result<_, _>>()?;
-        Ok::<_, NotAnAddress>(addresses)
-    })
-}
-
-/// Whether the addresses or the sockets of systemd are used.
-pub(super) fn sockets(layers: &Layers, mistakes: &mut Mistakes) -> Option<Sockets> {
-    // The addresses are checked even if they are not used.
-    let addresses = mistakes.note(listen_addresses(&layers.get_or_default(keys::LISTEN_ADDRESS)));
-    let inherited = layers.get_or_default(keys::SYSTEMD_SOCKET);
-    let sockets = switch(&inherited, Some(Sockets::Systemd), addresses.map(Sockets::Bind));
-    mistakes.note(sockets).flatten()
-}
-
 /// Reads the path of the metrics. It must not hide what is served at other paths.
 pub(super) fn telemetry_path(setting: &Setting) -> Result<String, Error> {
     let path = setting.text.as_str();
     let is_plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte));
     let is_taken = ["/-/", "/api/"].iter().any(|taken| path.starts_with(taken));
-    match path.starts_with('/') && path.len() > 1 && is_plain && !is_taken {
-        true => Ok(path.to_owned()),
-        false => Err(setting.must_be(
+    if !path.starts_with('/') || path.len() == 1 || !is_plain || is_taken {
+        return Err(setting.must_be(
             "a path such as /metrics, of letters, digits, and the characters - . _ ~ /, which does not begin with \
              /-/ or /api/",
-        )),
+        ));
+    }
+    match PAGE_FILES.contains(&path) {
+        true => Err(setting.must_be("another path, because the live page has a file there")),
+        false => Ok(path.to_owned()),
     }
 }
 

@@ -1,13 +1,17 @@
-//! Reads the configuration again while the exporter runs, and knows what may not change then.
+//! Reads the configuration, also again while the exporter runs, and knows what may not change then.
 
 use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretSlice};
 
+use super::background::read_within;
 use super::canonical;
 use super::error::Error;
 use super::keys::{self, Change, Key};
 use super::sources::Layers;
+use super::yaml::Accepted;
 use super::{Config, Flags, IdentityPolicy};
 
 /// Where a configuration is read from: the flags, the environment, and the files that they name.
@@ -23,12 +27,39 @@ impl ConfigSource {
         Self { flags, environment: environment.into_iter().collect() }
     }
 
-    /// Reads the configuration as its files are now.
+    /// Reads the configuration as its files are now. This may block, but not on a pipe: its reader would wait even after the pipe
+    /// was replaced by a file.
     ///
     /// # Errors
     /// The configuration is invalid; the error lists all mistakes.
     pub(crate) fn load(&self) -> Result<Config, Error> {
-        Config::load(&self.flags, self.environment.iter().cloned())
+        Config::read(&self.flags, self.environment.iter().cloned(), Accepted::Regular).result
+    }
+
+    /// What `read` makes of the flags and the environment. Without a limit, a pipe to which nobody writes, or a file system that
+    /// hangs, would stop a command without a word.
+    ///
+    /// # Errors
+    /// The files cannot be read in time.
+    pub(super) fn read_within<T: Send + 'static>(
+        self,
+        wait: Duration,
+        read: impl FnOnce(&Flags, Vec<(OsString, OsString)>) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let files = self.files();
+        read_within("configuration", wait, move || read(&self.flags, self.environment))
+            .map_err(|problem| Error::new(format!("{files}: {problem}")))
+    }
+
+    /// The files of the configuration, for a message that concerns one of them.
+    pub(crate) fn files(&self) -> String {
+        let is_file =
+            |(name, value): &&(OsString, OsString)| name == keys::FILE_VARIABLE && !value.is_empty();
+        let variable = || self.environment.iter().rfind(is_file).map(|(_, value)| Path::new(value));
+        match self.flags.config_file.as_deref().or_else(variable) {
+            Some(path) => format!("configuration {}, or a file that it names", path.display()),
+            None => "a file that the configuration names".to_owned(),
+        }
     }
 }
 
@@ -80,5 +111,37 @@ impl Config {
             })
             .map(|((key, from), (_, to))| SettingChange { key: key.path(), from: text(from), to: text(to) })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+
+    #[test]
+    fn files_that_cannot_be_read_in_time_are_an_error_that_names_the_configuration() {
+        let flag = Some(PathBuf::from("/etc/flag.yaml"));
+        for (config_file, variable, wanted) in [
+            (flag.clone(), "", "configuration /etc/flag.yaml, or a file that it names"),
+            (flag, "/etc/variable.yaml", "configuration /etc/flag.yaml, or a file that it names"),
+            (None, "/etc/variable.yaml", "configuration /etc/variable.yaml, or a file that it names"),
+            (None, "", "a file that the configuration names"),
+        ] {
+            let environment = [("PATH".into(), "/bin".into()), (keys::FILE_VARIABLE.into(), variable.into())];
+            let flags = Flags { config_file: config_file.clone(), ..Flags::default() };
+            let source = ConfigSource::new(flags, environment);
+            let (release, held) = sync_channel::<()>(0);
+            let hangs = source.clone().read_within(Duration::ZERO, move |_, _| held.recv().is_ok());
+            let told = hangs.unwrap_err().to_string();
+            assert_eq!(told, format!("{wanted}: the file cannot be read within 0 s"));
+            drop(release);
+            let given = source.read_within(Duration::from_secs(60), |flags, variables| {
+                (flags.config_file.clone(), variables.len())
+            });
+            assert_eq!(given.unwrap(), (config_file, 2));
+        }
     }
 }

@@ -15,7 +15,7 @@ use super::error::{Error, Mistakes, Origin, shown};
 use super::files::Files;
 use super::flags::Flags;
 use super::keys::{self, Form, Key};
-use super::yaml::{Document, Kind, Node};
+use super::yaml::{Accepted, Document, Kind, Node};
 
 /// The settings of the file, the environment and the flags.
 pub(super) struct Layers {
@@ -84,13 +84,14 @@ impl Layers {
     pub(super) fn load(
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
+        accepted: Accepted,
         mistakes: &mut Mistakes,
     ) -> Result<Self, Error> {
         let Environment { mut ours, cloudflare, warnings } = split(environment, mistakes);
         let variable = ours.remove(keys::FILE_VARIABLE).map(PathBuf::from);
         let file = flags.config_file.clone().or(variable);
         let files = Files::of(file.as_deref());
-        let document = file.as_deref().map(|file| Document::read(file, mistakes)).transpose()?;
+        let document = file.as_deref().map(|file| Document::read(file, accepted, mistakes)).transpose()?;
 
         let mut misspelled = BTreeSet::new();
         let mut layers = Vec::new();

@@ -27,6 +27,15 @@ pub(crate) struct Document {
     pub(crate) root: Node,
 }
 
+/// Which files are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accepted {
+    /// Any: somebody may give a configuration through a pipe.
+    Any,
+    /// Only regular ones: a read of another one may not end.
+    Regular,
+}
+
 /// A value and the line on which it starts.
 pub(crate) struct Node {
     /// The line, counted from 1.
@@ -59,9 +68,13 @@ impl Document {
     /// the second is added to `mistakes`.
     ///
     /// # Errors
-    /// The file cannot be read, is too long, or is not supported YAML.
-    pub(crate) fn read(path: &Path, mistakes: &mut Mistakes) -> Result<Self, Error> {
-        Self::parse(&path.display().to_string(), &read_text(path)?, mistakes)
+    /// The file cannot be read, is not one of the `accepted` ones, is too long, or is not supported YAML.
+    pub(crate) fn read(path: &Path, accepted: Accepted, mistakes: &mut Mistakes) -> Result<Self, Error> {
+        let bytes = match accepted {
+            Accepted::Any => read_bytes(path),
+            Accepted::Regular => read_regular_bytes(path),
+        };
+        Self::parse(&path.display().to_string(), &text("configuration file", path, bytes)?, mistakes)
     }
 
     /// Parses `text`, the content of the file at `path`, as [`Document::read`] does.
@@ -90,14 +103,6 @@ impl Document {
     }
 }
 
-/// Reads the text of the configuration file at `path`.
-///
-/// # Errors
-/// The file cannot be read, is too long, or is not UTF-8 text.
-pub(crate) fn read_text(path: &Path) -> Result<String, Error> {
-    text(path, read_bytes(path))
-}
-
 /// Reads the configuration file at `path`, at most one byte more than it may have.
 ///
 /// # Errors
@@ -116,20 +121,19 @@ pub(crate) fn read_regular_bytes(path: &Path) -> io::Result<Vec<u8>> {
     read_regular_file(path, LONGEST_FILE + 1)
 }
 
-/// The text of the configuration file at `path`, of which [`read_bytes`] gave `bytes`.
+/// The text of the file at `path`, of which [`read_bytes`] gave `bytes`. Messages call it `what`.
 ///
 /// # Errors
-/// As for [`read_text`].
-pub(crate) fn text(path: &Path, bytes: io::Result<Vec<u8>>) -> Result<String, Error> {
+/// The file could not be read, is too long, or is not UTF-8 text.
+pub(crate) fn text(what: &str, path: &Path, bytes: io::Result<Vec<u8>>) -> Result<String, Error> {
     let name = path.display();
-    let bytes =
-        bytes.map_err(|error| Error::new(format!("cannot read the configuration file {name}: {error}")))?;
+    let bytes = bytes.map_err(|error| Error::new(format!("cannot read the {what} {name}: {error}")))?;
     if bytes.len() as u64 > LONGEST_FILE {
-        return Err(Error::new(format!("the configuration file {name} is longer than 1 MiB")));
+        return Err(Error::new(format!("the {what} {name} is longer than 1 MiB")));
     }
     let mut text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
-        Error::new(format!("the configuration file {name} is not UTF-8 text (byte {valid})"))
+        Error::new(format!("the {what} {name} is not UTF-8 text (byte {valid})"))
     })?;
     if text.starts_with('\u{feff}') {
         text.remove(0);

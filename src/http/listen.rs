@@ -52,6 +52,21 @@ impl Listen {
         *self.addresses.first().expect("parsing gives at least one address")
     }
 
+    /// Whether both cannot be bound at the same time. A port of 0 stands for a free one.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let (one, other) = (self.preferred(), other.preferred());
+        let [one_ip, other_ip] = [one, other].map(|address| address.ip().to_canonical());
+        let takes = |ip: IpAddr, other: IpAddr| match ip {
+            IpAddr::V4(v4) => v4.is_unspecified() && other.is_ipv4(),
+            // It accepts IPv4 too.
+            IpAddr::V6(v6) => v6.is_unspecified(),
+        };
+        // Addresses of one link may have the same bytes as those of another one.
+        let is_same = one == other || (one_ip == other_ip && one_ip.is_ipv4());
+        let is_one_port = one.port() == other.port() && one.port() != 0;
+        is_one_port && (is_same || takes(one_ip, other_ip) || takes(other_ip, one_ip))
+    }
+
     /// The address at which a process on the same machine can connect to a listener that is bound to `bound`.
     pub fn reach(bound: SocketAddr) -> SocketAddr {
         let ip = match bound.ip() {
@@ -120,6 +135,31 @@ mod tests {
             assert_eq!(found, addresses, "{text}");
             assert_eq!(Listen::reach(listen.preferred()).to_string(), reached, "{text}");
             assert_eq!(listen.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn addresses_overlap_if_they_cannot_be_bound_at_the_same_time() {
+        for (one, other, wanted) in [
+            (":5", ":5", true),
+            (":5", ":6", false),
+            (":0", ":0", false),
+            ("127.0.0.1:0", "127.0.0.1:0", false),
+            (":5", "127.0.0.1:5", true),
+            (":5", "0.0.0.0:5", true),
+            (":5", "[::1]:5", true),
+            ("[::]:5", "localhost:5", true),
+            ("127.0.0.1:5", "localhost:5", true),
+            ("127.0.0.1:5", "[::ffff:127.0.0.1]:5", true),
+            ("127.0.0.1:5", "[::1]:5", false),
+            ("127.0.0.1:5", "127.0.0.2:5", false),
+            ("0.0.0.0:5", "192.0.2.1:5", true),
+            ("0.0.0.0:5", "[2001:db8::1]:5", false),
+            ("[2001:db8::1]:5", "[2001:DB8:0::1]:5", true),
+            ("[fe80::1%2]:5", "[fe80::1%3]:5", false),
+        ] {
+            let [a, b] = [one, other].map(|text| text.parse::<Listen>().unwrap());
+            assert_eq!([a.overlaps(&b), b.overlaps(&a)], [wanted; 2], "{one} and {other}");
         }
     }
 

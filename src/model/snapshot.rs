@@ -29,8 +29,9 @@ pub struct Snapshot {
     pub account: AccountName,
     /// Whether the latest attempt to read the summary gave a complete one; `None` before the first attempt ended.
     pub up: Option<bool>,
-    /// When `up` is no longer 1, unless a later snapshot says that it is. The poller itself says before that when the list of
-    /// users is overdue, so this is reached only while the poller hangs, for example because the disk does not answer.
+    /// When `up` becomes 0, unless a later snapshot says that it is 1. The poller itself says before that when the list of
+    /// users is overdue, so this is reached only while the poller hangs, for example because the disk does not answer, or
+    /// while the first attempt takes too long.
     pub up_until: Option<Instant>,
     /// When each resource was last read completely.
     pub last_success: BTreeMap<Resource, Timestamp>,
@@ -52,9 +53,9 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// When `up` turns to 0 if no later snapshot comes; `None` if it is not 1.
+    /// When `up` turns to 0 if no later snapshot comes; `None` if it is 0.
     pub fn down_at(&self) -> Option<Instant> {
-        self.up_until.filter(|_| self.up == Some(true))
+        self.up_until.filter(|_| self.up != Some(false))
     }
 }
 

@@ -42,6 +42,7 @@ const FILES: [File; 5] = [
     File { path: "/icon.svg", content_type: "image/svg+xml", text: include_str!("assets/icon.svg") },
 ];
 
+/// The file at this path. `config` has the same paths, where the metrics cannot be.
 pub(super) fn at(path: &str) -> Option<&'static File> {
     FILES.iter().find(|file| file.path == path)
 }
@@ -78,4 +79,16 @@ fn private(content_type: &'static str, cache: &'static str, body: Body) -> Respo
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse::PAGE_FILES;
+
+    #[test]
+    fn the_metrics_cannot_be_at_the_path_of_a_file() {
+        let paths: Vec<_> = FILES.iter().map(|file| file.path).filter(|path| *path != "/").collect();
+        assert_eq!(paths, PAGE_FILES);
+    }
 }

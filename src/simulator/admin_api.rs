@@ -15,10 +15,13 @@
 //! | `POST /__control/reset` | `{"account", "user"}` | 204 |
 //! | `POST /__control/remove` | `{"account", "user"}` | 204 |
 
+use std::net::Ipv4Addr;
+
 use bytes::Bytes;
-use hyper::header::{CONTENT_TYPE, ORIGIN};
+use hyper::header::{CONTENT_TYPE, HOST, ORIGIN};
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Method, Response, StatusCode};
+use hyper::http::uri::Authority;
+use hyper::{Method, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -87,7 +90,7 @@ pub(super) fn answer(
     parts: &Parts,
     body: &Result<Bytes, usize>,
 ) -> Result<Response<Body>, Abort> {
-    let result = not_from_a_web_page(&parts.method, &parts.headers).and_then(|()| match body {
+    let result = not_from_a_web_page(parts).and_then(|()| match body {
         Ok(body) => perform(engine, parts, body),
         Err(largest) => {
             Err((StatusCode::PAYLOAD_TOO_LARGE, format!("the body must have at most {largest} bytes")))
@@ -103,7 +106,14 @@ pub(super) fn answer(
 }
 
 /// Refuses what a web page can make a browser send.
-fn not_from_a_web_page(method: &Method, headers: &HeaderMap) -> Result<(), (StatusCode, String)> {
+fn not_from_a_web_page(parts: &Parts) -> Result<(), (StatusCode, String)> {
+    let Parts { method, headers, uri, .. } = parts;
+    let header = || Authority::try_from(headers.get(HOST)?.as_bytes()).ok();
+    if uri.authority().cloned().or_else(header).is_some_and(|authority| may_be_rebound(authority.host())) {
+        let reason = "control paths are answered only for IP addresses and names without a dot, such as localhost: a web page can \
+                      give another name the address of this machine";
+        return Err((StatusCode::MISDIRECTED_REQUEST, reason.to_owned()));
+    }
     if headers.contains_key(ORIGIN) {
         let reason = "control paths refuse requests with an Origin, because they come from a web page";
         return Err((StatusCode::FORBIDDEN, reason.to_owned()));
@@ -115,6 +125,12 @@ fn not_from_a_web_page(method: &Method, headers: &HeaderMap) -> Result<(), (Stat
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, reason.to_owned()));
     }
     Ok(())
+}
+
+/// Whether this may be the name of a web site that leads to this machine (DNS rebinding). A site has a dot in its name.
+fn may_be_rebound(host: &str) -> bool {
+    let is_address = host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok();
+    !is_address && host.trim_end_matches('.').contains('.')
 }
 
 fn perform(engine: &Engine, parts: &Parts, body: &[u8]) -> Result<Answer, (StatusCode, String)> {

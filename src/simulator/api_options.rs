@@ -17,6 +17,10 @@ pub struct ApiOptions {
     pub per_page: PerPage,
     /// How an answer refers to the next page.
     pub next_page: NextPage,
+    /// The answer to a page beyond the last one.
+    pub beyond_last: BeyondLast,
+    /// The answer of lists to requests with a query.
+    pub queries: Queries,
     /// How much later than in the summary an event appears in the user's list, in milliseconds.
     pub detail_lag_ms: u64,
     /// The largest such delay, in milliseconds; each event has a random one between the two. Without it, all
@@ -116,7 +120,7 @@ pub enum Totals {
     NoInfo,
 }
 
-/// What `result_info` says about the size of a page. Only for pages of the kind [`Pages::Sized`].
+/// What `result_info` says about the size of a page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PerPage {
@@ -165,6 +169,35 @@ impl NextPage {
             Self::NextPageToken => Some("page_token"),
         }
     }
+}
+
+/// The answer to a page beyond the last one. A list that is requested by cursors has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BeyondLast {
+    /// No rows. A list without pages is whole on every page.
+    #[default]
+    Empty,
+    /// The last page again.
+    Last,
+    /// 400, also for page 2 of a list without pages.
+    BadRequest,
+    /// 404, also for page 2 of a list without pages.
+    NotFound,
+}
+
+/// The answer of lists to requests with a query: today's schema has no query parameters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Queries {
+    /// The parameters have their effects.
+    #[default]
+    Used,
+    /// Every query is refused.
+    Refused {
+        /// 400 or above; other values mean 500.
+        status: u16,
+    },
 }
 
 /// What `event_count` counts.

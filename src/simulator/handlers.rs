@@ -87,7 +87,7 @@ impl World {
         match (request.route.endpoint, request.method) {
             (Endpoint::Behaviors, &Method::GET) => Ok(self.behaviors(account, BehaviorsAnswer::Full, now)),
             (Endpoint::Behaviors, _) => self.change_behaviors(account, request.body, now),
-            (Endpoint::Summary, _) => Ok(self.summary(account, request, now)),
+            (Endpoint::Summary, _) => self.summary(account, request, now),
             (Endpoint::User, _) => self.user(account, user_id(subject)?, request, now),
             (Endpoint::Reset, _) => {
                 let user = user_id(subject)?;
@@ -175,13 +175,18 @@ impl World {
         Ok(self.behaviors(account, fields, now))
     }
 
-    fn summary(&mut self, account: &str, request: &ApiRequest<'_>, now: Timestamp) -> Success {
+    fn summary(
+        &mut self,
+        account: &str,
+        request: &ApiRequest<'_>,
+        now: Timestamp,
+    ) -> Result<Success, Failure> {
         let options = self.options.clone();
         let Some(account) = self.account(account) else {
-            return Success::single(json!({"users": []}));
+            return Ok(Success::single(json!({"users": []})));
         };
         let summary = account.summary(now);
-        let slice = PageSlice::of(&options, request.query, request.faults, summary.len());
+        let slice = PageSlice::of(&options, request.query, request.faults, summary.len())?;
         let mut rows = Vec::new();
         for (skip, take) in slice.ranges() {
             let chunks = summary.chunks(skip, take);
@@ -190,7 +195,7 @@ impl World {
             }
             rows.extend(chunks);
         }
-        Success { result: Outcome::Users(rows), info: Some(slice.info) }
+        Ok(Success { result: Outcome::Users(rows), info: Some(slice.info) })
     }
 
     fn user(
@@ -209,7 +214,7 @@ impl World {
             if options.unknown_user == UnknownUser::NotFound {
                 return Err(Failure::not_found("user"));
             }
-            let slice = PageSlice::of(&options, request.query, request.faults, 0);
+            let slice = PageSlice::of(&options, request.query, request.faults, 0)?;
             return Ok(Success {
                 result: Outcome::Json(json!({"name": "", "email": "", "events": []})),
                 info: Some(slice.info),
@@ -219,7 +224,7 @@ impl World {
         if let Some(cap) = options.listing_cap {
             events.truncate(cap as usize);
         }
-        let slice = PageSlice::of(&options, request.query, request.faults, events.len());
+        let slice = PageSlice::of(&options, request.query, request.faults, events.len())?;
         let listed: Vec<Value> = slice
             .ranges()
             .flat_map(|(skip, take)| events.iter().skip(skip).take(take))

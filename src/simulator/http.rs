@@ -25,7 +25,7 @@ use super::ground_truth::RequestRecord;
 use super::handlers::ApiRequest;
 use super::json_faults;
 use super::page_slice::PageInfo;
-use super::response::{Failure, Outcome, Success, known, limit_headers};
+use super::response::{Failure, Outcome, Success, error_status, known, limit_headers};
 use super::response_body::Delivery;
 use super::routes::{self, Route};
 use super::scenario::Plan;
@@ -288,12 +288,6 @@ fn replace_answer(fault: &Fault, reply: &mut Reply) -> Result<bool, Failure> {
         _ => return Ok(false),
     }
     Ok(true)
-}
-
-/// A status of 400 or above; other values mean 500.
-fn error_status(status: u16) -> StatusCode {
-    let status = StatusCode::from_u16(status).ok().filter(|status| status.as_u16() >= 400);
-    status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// Puts a good answer into its envelope, and applies the faults to it.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::api_options::{ApiOptions, NextPage, Pages, PerPage, Totals};
+use super::api_options::{ApiOptions, BeyondLast, NextPage, Pages, PerPage, Queries, Totals};
 use super::faults::Fault;
 use super::routes::parameter;
 
@@ -20,6 +20,17 @@ pub(super) struct PageSlice {
     /// How many of the first rows are repeated at the end.
     repeated: usize,
     pub(super) info: PageInfo,
+}
+
+/// Why a query gets no page.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum NoPage {
+    /// Every query is refused with this status.
+    Queries { status: u16 },
+    /// The page is beyond the last one, which is an invalid request.
+    Invalid,
+    /// The page is beyond the last one, and does not exist.
+    NotFound,
 }
 
 /// `result_info` and the `Link` header.
@@ -40,18 +51,34 @@ pub(super) struct PageInfo {
 
 impl PageSlice {
     /// The page for a query. A `page` that is not a number from 1 up means the first page.
-    pub(super) fn of(options: &ApiOptions, query: Option<&str>, faults: &[Fault], total: usize) -> Self {
+    pub(super) fn of(
+        options: &ApiOptions,
+        query: Option<&str>,
+        faults: &[Fault],
+        total: usize,
+    ) -> Result<Self, NoPage> {
+        if let Queries::Refused { status } = options.queries
+            && query.is_some_and(|query| !query.is_empty())
+        {
+            return Err(NoPage::Queries { status });
+        }
         let number = |name| parameter(query, name).and_then(|text| text.parse::<usize>().ok());
         let asked = number("page").filter(|page| *page > 0).unwrap_or(1);
         let asked_size = number("per_page").filter(|size| *size > 0);
         let (page, per_page, start) = match options.pages {
             // Larger than the list, because a full page is a sign of more.
-            Pages::Whole => (1, total + 100, 0),
+            Pages::Whole => {
+                existing_page(options.beyond_last, asked, 1)?;
+                (1, total + 100, 0)
+            }
             Pages::Sized { standard, largest } => {
                 let size = asked_size.unwrap_or(standard as usize).min(largest as usize);
                 match options.next_page.parameter() {
                     None if options.next_page == NextPage::Nowhere => (1, size, 0),
-                    None => (asked, size, (asked - 1).saturating_mul(size)),
+                    None => {
+                        let page = existing_page(options.beyond_last, asked, total.div_ceil(size).max(1))?;
+                        (page, size, (page - 1).saturating_mul(size))
+                    }
                     Some(name) => {
                         let start = parameter(query, name).and_then(|cursor| cursor_start(&cursor));
                         let start = start.unwrap_or(0);
@@ -73,11 +100,10 @@ impl PageSlice {
                 _ => {}
             }
         }
-        let is_sized = matches!(options.pages, Pages::Sized { .. });
         let named_size = match options.per_page {
-            PerPage::Asked if is_sized => Some(asked_size.unwrap_or(per_page)),
-            PerPage::Absent if is_sized => None,
-            _ => Some(per_page),
+            PerPage::Granted => Some(per_page),
+            PerPage::Asked => Some(asked_size.unwrap_or(per_page)),
+            PerPage::Absent => None,
         };
         let info = PageInfo {
             page,
@@ -90,7 +116,7 @@ impl PageSlice {
             next_page: options.next_page,
             next_start: start.checked_add(per_page).filter(|next| *next < total),
         };
-        Self { skip, take: per_page, repeated, info }
+        Ok(Self { skip, take: per_page, repeated, info })
     }
 
     /// Pairs of how many rows to skip and how many to take.
@@ -155,6 +181,17 @@ impl PageInfo {
 
     fn next_query(&self) -> String {
         format!("page={}&per_page={}", self.page + 1, self.per_page)
+    }
+}
+
+/// The page that answers a request for page `asked` of `pages`. An empty page is a page too.
+fn existing_page(beyond_last: BeyondLast, asked: usize, pages: usize) -> Result<usize, NoPage> {
+    match beyond_last {
+        _ if asked <= pages => Ok(asked),
+        BeyondLast::Empty => Ok(asked),
+        BeyondLast::Last => Ok(pages),
+        BeyondLast::BadRequest => Err(NoPage::Invalid),
+        BeyondLast::NotFound => Err(NoPage::NotFound),
     }
 }
 

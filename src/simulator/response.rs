@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::api_options::Refusals;
 use super::auth::{Quota, Refusal};
-use super::page_slice::PageInfo;
+use super::page_slice::{NoPage, PageInfo};
 
 /// Codes and messages that Cloudflare is known to use.
 pub(super) mod known {
@@ -34,6 +34,12 @@ pub(super) mod chosen {
     pub(in crate::simulator) const CONFLICT: u32 = 1003;
     pub(in crate::simulator) const TOO_LARGE: u32 = 1004;
     pub(in crate::simulator) const TIMEOUT: u32 = 1005;
+}
+
+/// A status of 400 or above; other values mean 500.
+pub(super) fn error_status(status: u16) -> StatusCode {
+    let status = StatusCode::from_u16(status).ok().filter(|status| status.as_u16() >= 400);
+    status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// An error answer.
@@ -105,6 +111,18 @@ impl Failure {
             Refusals::Terse => json!({"success": false, "errors": self.errors}),
         };
         Bytes::from(body.to_string())
+    }
+}
+
+impl From<NoPage> for Failure {
+    fn from(reason: NoPage) -> Self {
+        match reason {
+            NoPage::Queries { status } => {
+                Self::new(error_status(status), chosen::INVALID, "unknown query parameters")
+            }
+            NoPage::Invalid => Self::invalid("page is beyond the last one"),
+            NoPage::NotFound => Self::not_found("page"),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! something is left that can.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use secrecy::SecretString;
 use super::policy::{CipherSuites, ClientAuth, Curves, Http2, Preference, Versions};
 use super::section::{Noted, Read, Section, go_duration, note};
 use crate::config::parse::whole_number;
-use crate::config::yaml::Document;
+use crate::config::yaml::{self, Document};
 use crate::config::{Error, Mistakes};
 
 /// What a web configuration says.
@@ -84,6 +85,14 @@ const HIGHEST_COST: u32 = 14;
 const WEAK_COST: u32 = 10;
 
 impl WebFile {
+    /// The text of the file at `path`, which has these bytes.
+    ///
+    /// # Errors
+    /// The file could not be read, is too long, or is not UTF-8 text.
+    pub(super) fn text(path: &Path, bytes: io::Result<Vec<u8>>) -> Result<String, Error> {
+        yaml::text("web configuration", path, bytes)
+    }
+
     /// Parses the text of the file at `path`.
     ///
     /// # Errors

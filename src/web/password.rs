@@ -9,7 +9,7 @@ use ring::hmac;
 use ring::rand::SystemRandom;
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 
-use super::turns::{Full, Tag, Turns};
+use super::turns::{NoTurn, Tag, Turns};
 use crate::http::Caller;
 
 /// How many results of each kind are remembered. Results of wrong passwords never push out those of right ones, or an
@@ -68,13 +68,13 @@ impl Passwords {
     /// Compares `login`, which `caller` sent, with the hash of its user in `users`.
     ///
     /// # Errors
-    /// It is not compared, because too many other logins of the same peer wait for this.
+    /// It is not compared, because too many other logins of the same peer wait for this, or because the server stops.
     pub(super) async fn check(
         &self,
         users: &BTreeMap<String, SecretString>,
         login: Login,
         caller: &Caller,
-    ) -> Result<Verdict, Full> {
+    ) -> Result<Verdict, NoTurn> {
         let hash = str::from_utf8(&login.user).ok().and_then(|name| users.get(name)).cloned();
         let tag = self.tag(&login, hash.as_ref());
         if let Some(verdict) = self.remembered(&tag) {
@@ -99,6 +99,11 @@ impl Passwords {
         let Ok((verdict, _turn)) = compared.await else { return Ok(Verdict::Wrong) };
         self.remember(tag, verdict);
         Ok(verdict)
+    }
+
+    /// Compares no password any more. One may be compared at this moment; what is remembered stays valid.
+    pub(super) fn close(&self) {
+        self.turns.close();
     }
 
     /// `hash` is that of the user; `None` if there is no such user.

@@ -78,7 +78,7 @@ impl View {
         if bytes.as_ref().is_err_and(is_out_of_files) {
             return Err(OutOfFiles);
         }
-        let text = match yaml::text(path, bytes) {
+        let text = match WebFile::text(path, bytes) {
             Ok(text) => text,
             Err(error) => return Ok(Self::without_tls(Vec::new(), Err(error))),
         };

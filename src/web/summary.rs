@@ -1,7 +1,7 @@
 //! What a web configuration does, in a few lines for people or as a document, and what is weak in it.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -23,6 +23,9 @@ pub(crate) struct Summary {
     rate_limit: Option<RateLimitSummary>,
     /// The names of the headers that every answer gets.
     headers: Vec<String>,
+    /// The file of the server's certificate; `None` if it is inline, or TLS is off.
+    #[serde(skip)]
+    certificate_file: Option<PathBuf>,
     #[serde(skip)]
     warnings: Vec<String>,
 }
@@ -32,7 +35,8 @@ struct TlsSummary {
     min_version: &'static str,
     max_version: &'static str,
     http2: bool,
-    certificate: CertificateSummary,
+    /// `None` if it was not looked at.
+    certificate: Option<CertificateSummary>,
     #[serde(serialize_with = "as_name")]
     client_auth_type: ClientAuth,
     /// How many names `client_allowed_sans` lists.
@@ -56,7 +60,7 @@ struct RateLimitSummary {
 const SHOWN_NAMES: usize = 10;
 
 impl Summary {
-    /// Describes `file`, which was read from `path`, on the date `now`; `certificate` is that of the server.
+    /// Describes `file`, which was read from `path`, on the date `now`; `certificate` is that of the server, if it was read.
     pub(super) fn new(
         path: &Path,
         file: &WebFile,
@@ -68,15 +72,15 @@ impl Summary {
         warnings.extend(secret_files(path, file).into_iter().filter_map(readable_by_all));
         Self {
             file: path.display().to_string(),
-            tls: file.tls.as_ref().zip(certificate).map(|(tls, certificate)| TlsSummary {
+            tls: file.tls.as_ref().map(|tls| TlsSummary {
                 min_version: tls.versions.min.as_str(),
                 max_version: tls.versions.max.as_str(),
                 http2: file.http2 == Http2::On,
-                certificate: CertificateSummary {
+                certificate: certificate.map(|certificate| CertificateSummary {
                     not_before: certificate.not_before.to_string(),
                     not_after: certificate.not_after.to_string(),
                     names: certificate.names.clone(),
-                },
+                }),
                 client_auth_type: tls.client_auth,
                 client_allowed_sans: tls.allowed_sans.as_ref().map(Vec::len),
             }),
@@ -86,7 +90,19 @@ impl Summary {
                 burst: limit.burst,
             }),
             headers: file.headers.iter().map(|(name, _)| name.as_str().to_owned()).collect(),
+            certificate_file: file.tls.as_ref().and_then(|tls| match &tls.cert {
+                Pem::File(path) => Some(path.clone()),
+                Pem::Inline(_) => None,
+            }),
             warnings,
+        }
+    }
+
+    /// The file of the server's certificate, if it was not looked at.
+    pub(crate) fn unread_certificate(&self) -> Option<&Path> {
+        match &self.tls {
+            Some(TlsSummary { certificate: None, .. }) => self.certificate_file.as_deref(),
+            _ => None,
         }
     }
 
@@ -141,8 +157,12 @@ impl fmt::Display for Summary {
                     true => writeln!(f, "TLS: {}, {http2}", tls.min_version)?,
                     false => writeln!(f, "TLS: {} to {}, {http2}", tls.min_version, tls.max_version)?,
                 }
-                let certificate = &tls.certificate;
-                writeln!(f, "certificate: ends {}, {}", certificate.not_after, names(&certificate.names))?;
+                match &tls.certificate {
+                    Some(found) => {
+                        writeln!(f, "certificate: ends {}, {}", found.not_after, names(&found.names))?;
+                    }
+                    None => writeln!(f, "certificate: was not checked")?,
+                }
                 write!(f, "client certificates: {}", tls.client_auth_type.describe())?;
                 match tls.client_allowed_sans {
                     Some(allowed) => writeln!(f, ", with one of {allowed} names")?,

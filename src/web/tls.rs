@@ -73,6 +73,16 @@ pub(super) struct Digests {
     pub(super) client_ca: Vec<u8>,
 }
 
+/// A certificate with those between it and its CA.
+struct Chain {
+    /// All of them.
+    certificates: Vec<CertificateDer<'static>>,
+    /// The first one.
+    leaf: CertificateDer<'static>,
+    /// What that says.
+    certificate: Certificate,
+}
+
 /// The bytes of one setting.
 pub(super) struct Material {
     /// What it is called in messages.
@@ -102,6 +112,20 @@ impl Materials {
         })
     }
 
+    /// What the certificate of the server says, without a look at its key; `None` if its file is not on this machine, or has the
+    /// key too. This may block.
+    ///
+    /// # Errors
+    /// The certificate cannot be read, or cannot be used.
+    pub(super) fn certificate(settings: &TlsSettings) -> Result<Option<Certificate>, Error> {
+        if let Pem::File(path) = &settings.cert
+            && (!path.exists() || matches!(&settings.key, Pem::File(key) if key == path))
+        {
+            return Ok(None);
+        }
+        Material::read("tls_server_config.cert", &settings.cert)?.chain().map(|chain| Some(chain.certificate))
+    }
+
     pub(super) fn digests(&self) -> Digests {
         Digests {
             pair: digest_of([&self.cert, &self.key].map(|material| material.bytes.expose_secret())),
@@ -114,10 +138,7 @@ impl Materials {
     /// # Errors
     /// The bytes are invalid, or do not match.
     pub(super) fn build(&self, settings: &TlsSettings, http2: Http2) -> Result<Tls, Error> {
-        let chain = self.cert.certificates()?;
-        let leaf = chain.first().ok_or_else(|| self.cert.refuse("has no certificate"))?;
-        let leaf = leaf.clone();
-        let certificate = Certificate::parse(&leaf).map_err(|reason| self.cert.unusable(reason))?;
+        let Chain { certificates, leaf, certificate } = self.cert.chain()?;
         let provider = Arc::new(CryptoProvider {
             cipher_suites: settings.suites.supported(),
             kx_groups: settings.curves.supported(),
@@ -138,7 +159,7 @@ impl Materials {
         if provider.key_provider.load_private_key(key.clone_key()).is_err() {
             return Err(self.key.refuse(SUPPORTED_KEYS));
         }
-        let mut config = builder.with_single_cert(chain, key).map_err(refuse)?;
+        let mut config = builder.with_single_cert(certificates, key).map_err(refuse)?;
         config.ignore_client_order = settings.preference == Preference::Server;
         config.alpn_protocols = match http2 {
             Http2::On => vec![HTTP2.to_vec(), HTTP1.to_vec()],
@@ -212,6 +233,13 @@ impl Material {
             .ok()
             .filter(|certificates| !certificates.is_empty())
             .ok_or_else(|| self.refuse("has no certificate in PEM form"))
+    }
+
+    fn chain(&self) -> Result<Chain, Error> {
+        let certificates = self.certificates()?;
+        let leaf = certificates.first().ok_or_else(|| self.refuse("has no certificate"))?.clone();
+        let certificate = Certificate::parse(&leaf).map_err(|reason| self.unusable(reason))?;
+        Ok(Chain { certificates, leaf, certificate })
     }
 
     fn private_key(&self) -> Result<PrivateKeyDer<'static>, Error> {

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use crate::http::{Caller, Standing};
-use queue::Queue;
-pub(super) use queue::{Full, Tag};
+pub(super) use queue::Tag;
+use queue::{Full, Queue};
 
 /// The turns to compare a password. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +23,24 @@ pub(super) struct Turns {
 struct State {
     /// Whether a login has its turn.
     is_taken: bool,
+    /// Whether the server stops.
+    is_closed: bool,
     queue: Queue<oneshot::Sender<Turn>>,
+}
+
+/// Why a login gets no turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoTurn {
+    /// Too many other logins of the same peer wait.
+    Full,
+    /// The server stops.
+    Closed,
+}
+
+impl From<Full> for NoTurn {
+    fn from(Full: Full) -> Self {
+        Self::Full
+    }
 }
 
 /// The right to compare a password, until it is dropped.
@@ -36,18 +53,32 @@ impl Turns {
     /// Waits for the turn of a login, which `caller` sent and `tag` stands for.
     ///
     /// # Errors
-    /// Too many other logins of the same peer wait.
-    pub(super) async fn next(&self, caller: &Caller, tag: Tag) -> Result<Turn, Full> {
+    /// Too many other logins of the same peer wait, or the turns were closed.
+    pub(super) async fn next(&self, caller: &Caller, tag: Tag) -> Result<Turn, NoTurn> {
         let peer = caller.peer();
         let (waiter, turn) = oneshot::channel();
         let (number, standing) = {
-            let queue = &mut self.lock().queue;
+            let State { is_closed, queue, .. } = &mut *self.lock();
+            if *is_closed {
+                return Err(NoTurn::Closed);
+            }
             (queue.enter(peer, caller.connection(), tag, waiter)?, queue.standing(peer))
         };
         let _leaving = Leaving { turns: self, peer, number };
         let _waiting = caller.wait(standing);
         self.give();
-        Ok(turn.await.expect("a login stays in the queue until it has its turn"))
+        // A login stays in the queue until it has its turn, or until the queue is gone.
+        turn.await.map_err(|_| NoTurn::Closed)
+    }
+
+    /// Gives no login a turn any more, not even those that wait. The one that has its turn keeps it.
+    pub(super) fn close(&self) {
+        let waiting = {
+            let mut state = self.lock();
+            state.is_closed = true;
+            std::mem::take(&mut state.queue)
+        };
+        drop(waiting);
     }
 
     /// Gives the turn to the next login, if none has it.
@@ -114,12 +145,17 @@ mod tests {
 
     use super::*;
 
-    type Waiting<'a> = Pin<Box<dyn Future<Output = Result<Turn, Full>> + 'a>>;
+    type Waiting<'a> = Pin<Box<dyn Future<Output = Result<Turn, NoTurn>> + 'a>>;
 
     /// The turn, if it has come.
     fn poll(waiting: &mut Waiting<'_>) -> Option<Turn> {
+        result(waiting).map(Result::unwrap)
+    }
+
+    /// The turn, or why there is none, if that is known.
+    fn result(waiting: &mut Waiting<'_>) -> Option<Result<Turn, NoTurn>> {
         match waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(turn) => Some(turn.unwrap()),
+            Poll::Ready(turn) => Some(turn),
             Poll::Pending => None,
         }
     }
@@ -154,5 +190,22 @@ mod tests {
         drop(gone);
         assert!(poll(&mut last).is_some());
         assert!(poll(&mut (Box::pin(turns.next(&callers[0], [0; 32])) as _)).is_some(), "all have ended");
+    }
+
+    #[test]
+    fn closed_turns_end_with_the_one_that_is_taken() {
+        let (turns, callers) = (Turns::default(), callers());
+        let mut waiting =
+            callers.each_ref().map(|caller| Box::pin(turns.next(caller, [0; 32])) as Waiting<'_>);
+        let taken = poll(&mut waiting[0]).unwrap();
+        assert!(poll(&mut waiting[1]).is_none());
+        turns.close();
+        for late in &mut waiting[1..] {
+            assert_eq!(result(late).map(|turn| turn.err()), Some(Some(NoTurn::Closed)));
+        }
+        taken.wrong(&callers[0]);
+        drop(taken);
+        let mut next: Waiting<'_> = Box::pin(turns.next(&callers[0], [0; 32]));
+        assert_eq!(result(&mut next).map(|turn| turn.err()), Some(Some(NoTurn::Closed)));
     }
 }

@@ -83,6 +83,20 @@ async fn lists_in_pages_are_read_to_the_end_whatever_is_said_about_them() {
 }
 
 #[tokio::test]
+async fn lists_in_pages_are_read_to_the_end_whatever_is_beyond_the_last_page() {
+    for totals in TOTALS {
+        for size in SIZES {
+            for beyond in ["empty", "last", "bad_request", "not_found"] {
+                let api = format!("totals: {totals}, per_page: {size}, beyond_last: {beyond}");
+                let (_simulator, client) = start(&api).await;
+                let whole = ((USERS, Completeness::Complete), (EVENTS, Completeness::Complete));
+                assert_eq!(read(&client).await, [whole.clone(), whole], "{api}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn lists_whose_further_pages_cannot_be_requested_are_partial() {
     for totals in TOTALS.into_iter().filter(|totals| *totals != "no_info") {
         for size in SIZES {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use zt_risk_exporter::clock::{Clock, Timestamp};
-use zt_risk_exporter::internals::commands::backfill::{self, Backfill, Error, Report};
+use zt_risk_exporter::internals::commands::backfill::{self, Backfill, Display, Error, Report};
 use zt_risk_exporter::internals::config::{Config, Flags};
 use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule, Scenario, Simulator};
 
@@ -85,7 +85,7 @@ impl Rig {
 
     async fn run(&self, name: &str, more: &[&str]) -> Result<Report, Error> {
         let account = self.config.account(None).unwrap();
-        backfill::run(&self.flags(name, more), &self.config, account, &self.clock).await
+        backfill::run(&self.flags(name, more), &self.config, account, &self.clock, Display::Nothing).await
     }
 
     fn text(&self, name: &str) -> String {
@@ -297,7 +297,7 @@ async fn invalid_time_spans_are_refused() {
         let mut flags = rig.flags("past.om", &[]);
         (flags.since, flags.until) = (since.parse().unwrap(), Some(until.parse().unwrap()));
         let account = rig.config.account(None).unwrap();
-        let result = backfill::run(&flags, &rig.config, account, &rig.clock).await;
+        let result = backfill::run(&flags, &rig.config, account, &rig.clock, Display::Nothing).await;
         assert!(matches!(result, Err(Error::Usage(_))), "{since} to {until}");
     }
     assert_eq!(rig.simulator.ground_truth().requests.len(), 0);

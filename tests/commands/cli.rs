@@ -50,6 +50,7 @@ fn the_version_and_the_help_go_to_standard_output() {
         "check",
         "healthcheck",
         "completions",
+        "man",
         "--config.file",
         "--web.listen-address",
         "--log.level",
@@ -161,9 +162,47 @@ fn completions_are_written_for_each_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let (code, script, errors) = run(&["completions", shell]);
         assert_eq!((code, errors.as_str()), (Some(0), ""), "{shell}");
-        assert!(script.contains("healthcheck"), "{shell}");
+        assert!(script.contains("_ZT_RISK_EXPORTER_COMPLETE"), "{shell}: {script}");
     }
     assert_eq!(run(&["completions", "cmd"]).0, Some(2));
+}
+
+#[test]
+fn every_command_has_a_manual_page_and_the_same_source_has_the_same_pages() {
+    let directory = tempfile::tempdir().unwrap();
+    let written = |name: &str| {
+        let place = directory.path().join(name);
+        let output =
+            program().env("SOURCE_DATE_EPOCH", "1793491200").arg("man").arg(&place).output().unwrap();
+        assert!(
+            output.status.success() && output.stdout.is_empty() && output.stderr.is_empty(),
+            "{output:?}"
+        );
+        let pages = std::fs::read_dir(place).unwrap().map(|entry| {
+            let entry = entry.unwrap();
+            (entry.file_name().into_string().unwrap(), std::fs::read_to_string(entry.path()).unwrap())
+        });
+        pages.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let pages = written("a/new/directory");
+    assert_eq!(pages, written("again"));
+    for (name, parts) in [
+        (
+            "zt-risk-exporter.1",
+            &["ENVIRONMENT", "CLOUDFLARE_API_TOKEN", r"\-\-web.listen\-address", "1 2026-11-01 "][..],
+        ),
+        ("zt-risk-exporter-serve.1", &[r"\-\-config.file"]),
+        ("zt-risk-exporter-integrations-by-reference.1", &["REFERENCE", "EXIT STATUS", "SEE ALSO"]),
+        ("zt-risk-exporter-man.1", &["DIRECTORY"]),
+    ] {
+        for part in parts {
+            assert!(pages[name].contains(part), "{part} in {}", pages[name]);
+        }
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let (code, _, errors) = run(&["man", file.path().to_str().unwrap()]);
+    assert_eq!(code, Some(1));
+    assert!(errors.starts_with(&format!("zt-risk-exporter: {}: ", file.path().display())), "{errors}");
 }
 
 #[test]
@@ -197,8 +236,8 @@ fn an_exporter_that_is_not_healthy_ends_the_health_check_with_1() {
     let failing = [
         ("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n", "answers 503 Service Unavailable"),
         ("HTTP/1.1 302 Found\r\nlocation: /\r\ncontent-length: 0\r\n\r\n", "answers 302 Found"),
-        ("SSH-2.0-none\r\n", "does not answer as HTTP: invalid HTTP version parsed"),
-        ("", "does not answer as HTTP: connection closed before message completed"),
+        ("SSH-2.0-none\r\n", "does not answer as HTTP; check that an exporter listens there"),
+        ("", "does not answer as HTTP; check that an exporter listens there"),
     ];
     for (answer, message) in failing {
         let (address, asked) = answering(answer);

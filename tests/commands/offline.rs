@@ -107,6 +107,37 @@ impl Place {
     }
 }
 
+/// Each of them alone would be valid.
+const CONTRADICTIONS: &str = "\
+accounts:
+- {id: 00000000000000000000000000000001, token_file: none/token}
+web:
+  listen_address: ['127.0.0.1:5', '127.0.0.1:6', ':6', '127.0.0.1:5']
+  health_address: '[::]:5'
+  telemetry_path: /page.js
+";
+
+#[test]
+fn what_would_end_the_start_or_hide_a_file_is_found() {
+    let wanted = "\
+        zt.yaml:4: web.listen_address has \"127.0.0.1:6\" and \":6\", which cannot be open at the same time\n\
+        zt.yaml:4: web.listen_address has \"127.0.0.1:5\" twice\n\
+        zt.yaml:5: web.health_address is \"[::]:5\", but web.listen_address has \"127.0.0.1:5\"; both cannot be open at the same \
+        time\n\
+        zt.yaml:6: web.telemetry_path is \"/page.js\", but must be another path, because the live page has a file there\n";
+    let place = Place::new(CONTRADICTIONS);
+    let (code, output, errors) = place.check(&[]);
+    assert!(output.starts_with(wanted), "{output}");
+    assert_eq!((code, &*errors), (Some(2), "zt-risk-exporter: the configuration has 4 errors\n"));
+    // Nothing listens on these addresses.
+    let mut check = place.program(&["check", "--offline"]);
+    check
+        .env("ZT_RISK_EXPORTER__WEB__TELEMETRY_PATH", "/metrics")
+        .env("ZT_RISK_EXPORTER__WEB__SYSTEMD_SOCKET", "true");
+    let (code, output, _) = place.outcome(&mut check);
+    assert_eq!(code, Some(0), "{output}");
+}
+
 fn lines() -> String {
     MISTAKES.map(|(line, problem)| format!("zt.yaml:{line}: {problem}\n")).concat()
 }
@@ -115,7 +146,7 @@ fn lines() -> String {
 fn the_fifteen_errors_of_a_file_are_reported_in_the_order_of_their_lines() {
     let wanted = (
         Some(2),
-        format!("{}1 check: 1 failed\n", lines()),
+        format!("{}1 check: 1 failed with 15 errors\n", lines()),
         "zt-risk-exporter: the configuration has 15 errors\n".to_owned(),
     );
     let place = Place::new(FIFTEEN);
@@ -161,7 +192,10 @@ fn a_syntax_error_ends_the_list_with_its_line_and_column() {
     let place = Place::new("interval: {}\nlog: {level: loud}\nusers:\n\tlimit: 1\n");
     let message = "not valid YAML: tabs disallowed within this context (block indentation)";
     let (code, output, errors) = place.check(&[]);
-    assert_eq!((code, output), (Some(2), format!("zt.yaml:4:2: {message}\n1 check: 1 failed\n")));
+    assert_eq!(
+        (code, output),
+        (Some(2), format!("zt.yaml:4:2: {message}\n1 check: 1 failed with 1 error\n"))
+    );
     assert_eq!(errors, "zt-risk-exporter: the configuration has 1 error\n");
     let (_, document) = place.json(&[]);
     let wanted = json!({
@@ -174,7 +208,7 @@ fn a_syntax_error_ends_the_list_with_its_line_and_column() {
             "account": null, "check": "configuration", "result": "failed", "answer": "1 error", "remark": null,
             "permission": null, "seconds": null,
         }],
-        "totals": {"accounts": 0, "checks": 1, "passed": 0, "warning": 0, "failed": 1, "skipped": 0},
+        "totals": {"accounts": 0, "checks": 1, "passed": 0, "warning": 0, "failed": 1, "skipped": 0, "errors": 1},
         "web": null,
     });
     let mut found = document;
@@ -189,7 +223,7 @@ fn at_most_a_hundred_errors_are_printed() {
     let lines: Vec<&str> = output.lines().collect();
     assert_eq!((code, lines.len()), (Some(2), 102));
     assert!(lines[99].starts_with("zt.yaml:100: key_99 is not a known key; "), "{}", lines[99]);
-    assert_eq!(lines[100..], ["and 3 more", "1 check: 1 failed"]);
+    assert_eq!(lines[100..], ["and 3 more", "1 check: 1 failed with 103 errors"]);
     assert_eq!(errors, "zt-risk-exporter: the configuration has 103 errors\n");
     let (_, document) = place.json(&[]);
     assert_eq!((document["errors"].as_array().unwrap().len(), &document["omitted"]), (100, &json!(3)));
@@ -229,7 +263,7 @@ fn a_good_file_needs_no_secret_no_network_and_no_port() {
     assert_eq!(rows, wanted);
     assert_eq!(
         document["totals"],
-        json!({"accounts": 2, "checks": 5, "passed": 2, "warning": 0, "failed": 0, "skipped": 3})
+        json!({"accounts": 2, "checks": 5, "passed": 2, "warning": 0, "failed": 0, "skipped": 3, "errors": 0})
     );
     assert!(api.accept().is_err(), "nothing asked for a connection");
     let files: Vec<_> =
@@ -340,7 +374,7 @@ fn a_misspelled_key_is_not_reported_as_missing_too() {
     ] {
         let place = Place::new(&file);
         let (_, output, _) = place.check(&[]);
-        assert_eq!(output, format!("zt.yaml:1: {message}\n1 check: 1 failed\n"), "{file}");
+        assert_eq!(output, format!("zt.yaml:1: {message}\n1 check: 1 failed with 1 error\n"), "{file}");
     }
 }
 
@@ -395,7 +429,7 @@ fn accounts_whose_credentials_are_in_one_file_share_one_budget() {
     );
     let (code, output, _) = place.check(&[]);
     let wanted = "zt.yaml:4: accounts[2] has budget_share 0.5, but \"a\" has 0.25 with the same credential, and they share \
-                  one budget\n1 check: 1 failed\n";
+                  one budget\n1 check: 1 failed with 1 error\n";
     assert_eq!((code, output.as_str()), (Some(2), wanted));
 }
 

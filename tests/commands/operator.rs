@@ -2,6 +2,7 @@
 //! case, against scripted responses.
 
 mod changing;
+mod completing;
 mod reading;
 mod refusing;
 mod rig;

@@ -1,6 +1,7 @@
 //! The rules of counting, one by one, with one account and an upstream made of tables.
 
 mod departures;
+mod late_starts;
 mod long_lists;
 mod restarts;
 mod unreadable_users;
@@ -1092,6 +1093,17 @@ fn an_overdue_list_sets_up_to_0() {
     upstream.account.list_missed();
     assert_eq!((upstream.snapshot().up, upstream.snapshot().down_at()), (Some(false), None));
     assert_eq!(upstream.account.list_deadline(Hold::Blocked), None);
+}
+
+#[test]
+fn an_account_that_was_never_read_is_not_up_two_intervals_after_polling_began() {
+    for begin in [0, 5_000] {
+        let mut account = Account::new(settings());
+        account.begin(Instant::after_start(seconds(begin)));
+        let snapshot = account.snapshot();
+        let wanted = Some(Instant::after_start(seconds(begin + 60)));
+        assert_eq!((snapshot.up, snapshot.down_at()), (None, wanted));
+    }
 }
 
 #[test]

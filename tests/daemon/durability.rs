@@ -4,5 +4,6 @@ mod budget;
 mod commands;
 mod disk_failures;
 mod formats;
+mod hanging_disk;
 mod kill;
 pub(crate) mod process;

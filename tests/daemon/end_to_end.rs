@@ -1,6 +1,7 @@
 //! The whole exporter over HTTP, against the simulator.
 
 mod bad_hour;
+mod cut_lists;
 mod day;
 mod held_back;
 mod history;

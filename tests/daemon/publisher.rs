@@ -232,22 +232,29 @@ async fn changes_of_an_account_and_of_the_list_are_published_and_the_end_of_the_
 
 #[tokio::test]
 async fn an_account_of_which_nothing_comes_for_too_long_is_not_up_until_something_comes() {
+    for up in [Some(true), None] {
+        is_not_up_until_something_comes(up).await;
+    }
+}
+
+/// `up` is what the latest snapshot says.
+async fn is_not_up_until_something_comes(up: Option<bool>) {
     let clock = clock(100.0);
     let mut published = published(accounts::full(), clock.clone(), Clock::system()).await;
     let up_until = |wait| {
         let up_until = Some(clock.now() + Duration::from_secs(wait));
-        Arc::new(Snapshot { up_until, ..accounts::full() })
+        Arc::new(Snapshot { up_until, up, ..accounts::full() })
     };
-    let encoded = |up| encode(Format::Text, &[Arc::new(Snapshot { up: Some(up), ..accounts::full() })]);
+    let encoded = |up| encode(Format::Text, &[Arc::new(Snapshot { up, ..accounts::full() })]);
     let far = 1_000_000;
     for wait in [0, 10] {
         published.account.send_replace(up_until(wait));
-        while published.scrape(TEXT).await != encoded(false) {
+        while published.scrape(TEXT).await != encoded(Some(false)) {
             published.expositions.changed().await.unwrap();
         }
         published.expositions.mark_unchanged();
         published.account.send_replace(up_until(far));
         published.expositions.changed().await.unwrap();
-        assert_eq!(published.scrape(TEXT).await, encoded(true));
+        assert_eq!(published.scrape(TEXT).await, encoded(up));
     }
 }

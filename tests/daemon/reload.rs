@@ -1,6 +1,7 @@
 //! The real program, whose configuration changes while it runs.
 
 mod keys;
+mod memory;
 mod random;
 mod tokens;
 mod triggers;

@@ -23,7 +23,7 @@ def cases() -> list[Case]:
 
     def silent(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
         # Small steps, because an engine whose windows are open at their start sees one sample less.
-        return Case("ZeroTrustBehaviorSilent", sentence, series, firing, by="account behavior", step=10)
+        return Case("ZeroTrustBehaviorSilent", sentence, series, firing, by="account behavior", step=20)
 
     def inactive(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
         return Case(

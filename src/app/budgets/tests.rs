@@ -47,6 +47,18 @@ fn a_budget_stays_with_its_credential_or_goes_with_all_of_its_accounts() {
     }
 }
 
+/// Sends so many requests, which all end well.
+async fn spend(budget: &Budget, requests: usize) {
+    for _ in 0..requests {
+        drop(budget.acquire(Duration::ZERO).await.unwrap());
+    }
+}
+
+/// Sends a request that Cloudflare answers with a block.
+async fn block(budget: &Budget) {
+    budget.acquire(Duration::ZERO).await.unwrap().limited(Duration::from_secs(300));
+}
+
 /// Uses the budgets of these groups from now on, and returns them.
 fn commit(budgets: &mut Budgets, groups: Vec<Group>) -> Vec<Budget> {
     let prepared = budgets.prepare(groups, &Clock::system(), None, &|_| None);
@@ -59,7 +71,7 @@ fn commit(budgets: &mut Budgets, groups: Vec<Group>) -> Vec<Budget> {
 async fn a_budget_is_kept_without_accounts_as_long_as_its_requests_count() {
     let mut budgets = Budgets::default();
     let spent = commit(&mut budgets, vec![group("t", &["a"]), group("unused", &["b"])]).remove(0);
-    drop(spent.acquire(Duration::ZERO).await.unwrap());
+    spend(&spent, 1).await;
     commit(&mut budgets, vec![group("other", &["c"])]);
     assert_eq!(budgets.known.len(), 2, "the other budget, and the one that has spent a request");
     let again = Group { share: 0.5, ..group("t", &["a"]) };
@@ -72,17 +84,15 @@ async fn a_budget_is_kept_without_accounts_as_long_as_its_requests_count() {
 async fn a_credential_that_is_used_again_has_spent_what_it_spent_before_its_accounts_left_it() {
     let mut budgets = Budgets::default();
     let moved = commit(&mut budgets, vec![group("t", &["a"])]).remove(0);
-    for _ in 0..3 {
-        drop(moved.acquire(Duration::ZERO).await.unwrap());
-    }
+    spend(&moved, 3).await;
     let in_flight = moved.acquire(Duration::ZERO).await.unwrap();
     let renewed = commit(&mut budgets, vec![group("u", &["a"])]).remove(0);
     drop(in_flight);
-    renewed.acquire(Duration::ZERO).await.unwrap().limited(Duration::from_secs(300));
+    block(&renewed).await;
     let both = commit(&mut budgets, vec![group("u", &["a"]), group("t", &["b"])]);
     assert_eq!(shown(&both), [(295, true), (296, false)], "of 300 each");
     // A block stays with the credential too, even while its accounts use another one.
-    both[1].acquire(Duration::ZERO).await.unwrap().limited(Duration::from_secs(300));
+    block(&both[1]).await;
     commit(&mut budgets, vec![group("u", &["a"]), group("v", &["b"])]);
     let all = commit(&mut budgets, vec![group("u", &["a"]), group("v", &["b"]), group("t", &["c"])]);
     assert_eq!(shown(&all), [(295, true), (295, false), (295, true)]);
@@ -101,16 +111,12 @@ fn shown(budgets: &[Budget]) -> Vec<(u32, bool)> {
 async fn a_known_budget_takes_over_what_its_next_credential_has_spent() {
     let mut budgets = Budgets::default();
     let first = commit(&mut budgets, vec![group("t", &["a"])]).remove(0);
-    for _ in 0..7 {
-        drop(first.acquire(Duration::ZERO).await.unwrap());
-    }
-    first.acquire(Duration::ZERO).await.unwrap().limited(Duration::from_secs(300));
+    spend(&first, 7).await;
+    block(&first).await;
     let renewed = commit(&mut budgets, vec![group("u", &["a"])]);
     assert_eq!(shown(&renewed), [(292, false)], "of 300");
     let other = commit(&mut budgets, vec![group("u", &["a"]), group("x", &["b"])]).remove(1);
-    for _ in 0..6 {
-        drop(other.acquire(Duration::ZERO).await.unwrap());
-    }
+    spend(&other, 6).await;
     // The budget of x goes with its account to t, and t has spent 8 requests and is blocked.
     let next = commit(&mut budgets, vec![group("u", &["a"]), group("t", &["b"])]);
     assert!(next[1].is_same(&other));
@@ -126,10 +132,10 @@ async fn a_credential_that_comes_back_to_its_budget_is_counted_once_and_as_block
     let mut budgets = Budgets::default();
     let first = commit(&mut budgets, vec![group("t", &["a"]), group("x", &["b"])]);
     for budget in &first {
-        drop(budget.acquire(Duration::ZERO).await.unwrap());
+        spend(budget, 1).await;
     }
     let late = first[0].acquire(Duration::ZERO).await.unwrap();
-    first[0].acquire(Duration::ZERO).await.unwrap().limited(Duration::from_secs(300));
+    block(&first[0]).await;
     for _ in 0..3 {
         let renewed = commit(&mut budgets, vec![group("u", &["a"]), group("x", &["b"])]);
         assert_eq!(shown(&renewed), [(297, false), (299, false)]);
@@ -143,6 +149,39 @@ async fn a_credential_that_comes_back_to_its_budget_is_counted_once_and_as_block
     assert_eq!(shown(&all), [(296, false)]);
     let back = commit(&mut budgets, vec![group("t", &["a", "b"])]);
     assert_eq!(shown(&back), [(296, true)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_join_and_part_again_and_again_count_each_request_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = state(folder.path(), &["a", "b"]);
+    let mut budgets = Budgets::default();
+    let mut assign = |groups: Vec<Group>| {
+        let prepared = budgets.prepare(groups, &Clock::system(), Some(&state), &|_| None);
+        let used: Vec<_> = prepared.0.iter().map(|prepared| prepared.budget.clone()).collect();
+        budgets.commit(prepared, &Clock::system(), Some(&state));
+        used
+    };
+    let (mut apart_sent, mut together_sent) = (0, 0);
+    for round in 1..=20 {
+        let apart = assign(vec![group("t", &["a"]), group("u", &["b"])]);
+        spend(&apart[0], 2).await;
+        spend(&apart[1], 1).await;
+        // One of u is in flight while the accounts join, and ends then.
+        let in_flight = apart[1].acquire(Duration::ZERO).await.unwrap();
+        apart_sent += 4;
+        let shared = assign(vec![group("t", &["a", "b"])]).remove(0);
+        drop(in_flight);
+        spend(&shared, 1).await;
+        together_sent += 1;
+        let sent = apart_sent + together_sent;
+        assert_eq!(shared.status().remaining, 300 - sent, "round {round}: t");
+        let rows = spent(&state, "a");
+        assert!((sent..=sent + 30).contains(&rows) && spent(&state, "b") == 0, "round {round}: {rows} saved");
+    }
+    // u has spent what it spent while it had a budget of its own.
+    let apart = assign(vec![group("t", &["a"]), group("u", &["b"])]);
+    assert_eq!(shown(&apart), [(300 - 100, false), (300 - 40, false)]);
 }
 
 /// A state file with these accounts.
@@ -171,9 +210,7 @@ async fn each_spending_is_saved_once_wherever_its_account_goes() {
     };
     let saved = || ["a", "b", "c"].map(|id| spent(&state, id));
     let shared = assign(vec![group("t", &["a", "b"])]).remove(0);
-    for _ in 0..5 {
-        drop(shared.acquire(Duration::ZERO).await.unwrap());
-    }
+    spend(&shared, 5).await;
     let leased = spent(&state, "a");
     assert!(leased >= 5 && saved() == [leased, 0, 0], "{:?}", saved());
     // The spending follows the credential, and the account that it leaves has spent nothing with its new one.
@@ -182,7 +219,7 @@ async fn each_spending_is_saved_once_wherever_its_account_goes() {
     // Its new home was the home of another budget.
     let other = assign(vec![group("t", &["a"]), group("u", &["b"])]).remove(1);
     assert_eq!(saved(), [leased, 0, 0]);
-    drop(other.acquire(Duration::ZERO).await.unwrap());
+    spend(&other, 1).await;
     assert_eq!(saved(), [leased, 1, 0]);
     // The next process finds the spending of both in the rows of accounts with the same credential.
     let mut budgets = Budgets::default();
@@ -205,11 +242,9 @@ async fn what_a_credential_spent_is_added_to_the_one_that_all_its_accounts_get()
     };
     let apart = assign(vec![group("t", &["a"]), group("u", &["b"])]);
     for (budget, requests) in apart.iter().zip([3, 2]) {
-        for _ in 0..requests {
-            drop(budget.acquire(Duration::ZERO).await.unwrap());
-        }
+        spend(budget, requests).await;
     }
-    apart[1].acquire(Duration::ZERO).await.unwrap().limited(Duration::from_secs(300));
+    block(&apart[1]).await;
     let leased = spent(&state, "a");
     for _ in 0..2 {
         let shared = assign(vec![group("t", &["a", "b"])]).remove(0);
@@ -223,9 +258,7 @@ async fn what_a_credential_spent_is_added_to_the_one_that_all_its_accounts_get()
     }
     // Both have what they spent, whichever account uses them.
     let apart = assign(vec![group("t", &["a"]), group("u", &["b"])]);
-    let shown =
-        apart.iter().map(|budget| (budget.status().remaining, budget.status().blocked_until.is_some()));
-    assert_eq!(shown.collect::<Vec<_>>(), [(294, false), (297, true)]);
+    assert_eq!(shown(&apart), [(294, false), (297, true)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,7 +278,7 @@ async fn an_account_that_joins_a_known_budget_brings_what_its_rows_have_once() {
         budget
     };
     let known = assign(&["a"], "a");
-    drop(known.acquire(Duration::ZERO).await.unwrap());
+    spend(&known, 1).await;
     let joined = assign(&["a", "b"], "b");
     assert_eq!((joined.is_same(&known), joined.status().remaining), (true, 300 - 1 - 20));
     assert_eq!(["a", "b"].map(|id| spent(&state, id)), [21, 0]);

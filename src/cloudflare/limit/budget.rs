@@ -16,7 +16,9 @@ use tokio::sync::Notify;
 
 use crate::clock::{Clock, Instant, Timestamp};
 use crate::cloudflare::limit::lease::{Leases, Taken};
-use crate::cloudflare::limit::{Admission, Held, QUOTA, RateLimit, ServerLimit, Spending, WINDOW};
+use crate::cloudflare::limit::{
+    Admission, Counted, Held, QUOTA, RateLimit, RequestId, ServerLimit, Spending, WINDOW,
+};
 
 /// The requests that one credential may send. Clones share the same budget.
 #[derive(Clone, Debug)]
@@ -38,6 +40,23 @@ struct Inner {
     journaled: Option<Journaled>,
     /// The credential that is in use.
     credential: AtomicU32,
+}
+
+/// Requests of this process that still count against a budget, and the end of a block. Other budgets may count the same requests.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Spent {
+    /// The requests.
+    pub requests: Vec<Counted>,
+    /// The end of a block by Cloudflare.
+    pub blocked_until: Option<Instant>,
+}
+
+impl Spent {
+    /// Removes what no longer counts.
+    pub fn expire(&mut self, now: Instant) {
+        self.requests.retain(|request| request.free_at > now);
+        self.blocked_until = self.blocked_until.filter(|until| *until > now);
+    }
 }
 
 /// Makes the spending of a budget durable. The function returns when that is done or has failed: requests do not wait
@@ -77,6 +96,7 @@ struct Journaled {
 #[derive(Debug)]
 pub struct Permit {
     inner: Arc<Inner>,
+    id: RequestId,
     /// The credential that the request is sent with.
     credential: u32,
 }
@@ -164,11 +184,11 @@ impl Budget {
                     if inner.limit().admission(now) != Admission::Now {
                         continue;
                     }
-                    inner.limit().begin(now);
+                    let id = inner.limit().begin(now);
                     if let Some(journaled) = &inner.journaled {
                         journaled.leases().begun();
                     }
-                    return Ok(Permit { credential: self.credential, inner: Arc::clone(inner) });
+                    return Ok(Permit { inner: Arc::clone(inner), id, credential: self.credential });
                 }
                 Admission::At(moment) if moment > deadline => return Err(moment),
                 Admission::At(moment) => tokio::select! {
@@ -204,14 +224,33 @@ impl Budget {
         inner.unblocked.notify_waiters();
     }
 
-    /// Counts this too: what was spent elsewhere by a credential, or by accounts, that use this budget now. The journal gets it
-    /// with its next write.
+    /// Counts this too: what an earlier process spent for accounts that use this budget now. The journal gets it with its next
+    /// write.
     pub fn add(&self, mut spent: Spending) {
         let (now, date) = (self.inner.clock.now(), self.inner.clock.date());
         spent.end(date);
         spent.count(&mut self.inner.limit(), now, date);
         if let Some(journaled) = &self.inner.journaled {
             journaled.leases().add(spent, date);
+        }
+    }
+
+    /// Counts this too, if it does not count yet: what was spent elsewhere by a credential, or by accounts, that use this budget
+    /// now. The journal gets it with its next write.
+    pub fn merge(&self, Spent { requests, blocked_until }: Spent) {
+        let (now, date) = (self.inner.clock.now(), self.inner.clock.date());
+        let blocked_until = blocked_until.filter(|until| *until > now);
+        let added = {
+            let mut limit = self.inner.limit();
+            if let Some(until) = blocked_until {
+                limit.block(now, until.since(now));
+            }
+            limit.count(requests, now)
+        };
+        if let Some(journaled) = &self.inner.journaled {
+            let leases = added.into_iter().map(|request| (date + request.free_at.since(now) - WINDOW, 1));
+            let blocked_until = blocked_until.map(|until| date + until.since(now));
+            journaled.leases().add(Spending { leases: leases.collect(), blocked_until }, date);
         }
     }
 
@@ -230,11 +269,9 @@ impl Budget {
     }
 
     /// What counts against the budget now. Requests in flight count as sent now.
-    pub fn spending(&self) -> Spending {
-        let (limit, now, date) = (self.inner.limit(), self.inner.clock.now(), self.inner.clock.date());
-        let sent = limit.counts_until(now).map(|free_at| (date + free_at.since(now) - WINDOW, 1));
-        let blocked_until = limit.blocked_until(now).map(|until| date + until.since(now));
-        Spending { leases: sent.collect(), blocked_until }
+    pub fn spent(&self) -> Spent {
+        let (limit, now) = (self.inner.limit(), self.inner.clock.now());
+        Spent { requests: limit.counting(now).collect(), blocked_until: limit.blocked_until(now) }
     }
 
     /// Whether nothing counts against the budget, so that a new budget would allow the same requests.
@@ -303,7 +340,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let now = self.inner.clock.now();
-        self.inner.limit().end(now);
+        self.inner.limit().end(self.id, now);
         if let Some(journaled) = &self.inner.journaled {
             journaled.leases().ended(now);
         }

@@ -6,7 +6,8 @@
 //! A request counts from the moment it is sent until one window after its response ended. The server may count it at any
 //! time in between, so no window by the server's clock exceeds the limit either.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::Instant;
@@ -28,13 +29,13 @@ pub enum Admission {
     AfterResponse,
 }
 
-/// Requests may not be sent before an instant.
+/// No request may be sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
     /// Why.
     pub reason: HeldReason,
-    /// When the next request may be sent.
-    pub until: Instant,
+    /// When the next request may be sent; `None` if that is after the response to a request in flight.
+    pub until: Option<Instant>,
 }
 
 /// Why no request may be sent.
@@ -42,6 +43,8 @@ pub struct Held {
 pub enum HeldReason {
     /// The server blocks all requests.
     Block,
+    /// A block has ended, and the request that tests this was not answered yet.
+    BlockTest,
     /// The server says that nothing is left of its own limit.
     ServerLimit,
     /// The requests of the last window are as many as the limit.
@@ -57,14 +60,34 @@ pub struct ServerLimit {
     pub resets_in: Duration,
 }
 
+/// Tells a request from all others of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestId(u64);
+
+impl RequestId {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// A request that counts against a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// The request. It may count against several limits, but never twice against one.
+    pub id: RequestId,
+    /// When it stops counting.
+    pub free_at: Instant,
+}
+
 /// A sliding window of requests, a block, and what the server last said about its own limit.
 #[derive(Debug)]
 pub struct RateLimit {
     limit: u32,
     window: Duration,
-    in_flight: u32,
-    /// When each request of the last window stops counting, earliest first.
-    free_at: VecDeque<Instant>,
+    in_flight: BTreeSet<RequestId>,
+    /// The requests of the last window; the first one stops counting first.
+    recent: VecDeque<Counted>,
     blocked_until: Option<Instant>,
     narrowed: Option<Narrowed>,
 }
@@ -81,8 +104,8 @@ impl RateLimit {
         Self {
             limit: limit.max(1),
             window,
-            in_flight: 0,
-            free_at: VecDeque::new(),
+            in_flight: BTreeSet::new(),
+            recent: VecDeque::new(),
             blocked_until: None,
             narrowed: None,
         }
@@ -118,60 +141,88 @@ impl RateLimit {
         self.blocked_until.filter(|until| now < *until)
     }
 
-    /// Why no request may be sent now, and until when. `None` if one may be sent, or only after a response.
+    /// Why no request may be sent now, and until when. `None` if one may be sent.
     pub fn held(&self, now: Instant) -> Option<Held> {
         if let Some(until) = self.blocked_until(now) {
-            return Some(Held { reason: HeldReason::Block, until });
+            return Some(Held { reason: HeldReason::Block, until: Some(until) });
+        }
+        // After a block, a single request tests whether it is over.
+        if self.blocked_until.is_some() && !self.in_flight.is_empty() {
+            return Some(Held { reason: HeldReason::BlockTest, until: None });
         }
         if let Some(server) = self.narrowed
             && now < server.until
             && server.left == 0
         {
-            return Some(Held { reason: HeldReason::ServerLimit, until: server.until });
+            return Some(Held { reason: HeldReason::ServerLimit, until: Some(server.until) });
         }
         if self.counted(now) < self.limit {
             return None;
         }
-        let soonest = self.free_at.iter().find(|free_at| **free_at > now)?;
-        Some(Held { reason: HeldReason::Limit, until: *soonest })
+        let soonest = self.recent.iter().map(|request| request.free_at).find(|free_at| *free_at > now);
+        Some(Held { reason: HeldReason::Limit, until: soonest })
     }
 
     /// When the next request may be sent.
     pub fn admission(&self, now: Instant) -> Admission {
-        // After a block, a single request tests whether it is over.
-        let is_tested = self.blocked_until.is_some_and(|until| until <= now) && self.in_flight > 0;
         match self.held(now) {
-            _ if is_tested => Admission::AfterResponse,
-            Some(held) => Admission::At(held.until),
-            None if self.counted(now) < self.limit => Admission::Now,
-            None => Admission::AfterResponse,
+            None => Admission::Now,
+            Some(Held { until: Some(until), .. }) => Admission::At(until),
+            Some(Held { until: None, .. }) => Admission::AfterResponse,
         }
     }
 
     /// Records that a request is sent.
-    pub fn begin(&mut self, now: Instant) {
-        while self.free_at.front().is_some_and(|free_at| *free_at <= now) {
-            self.free_at.pop_front();
+    pub fn begin(&mut self, now: Instant) -> RequestId {
+        while self.recent.front().is_some_and(|request| request.free_at <= now) {
+            self.recent.pop_front();
         }
-        self.in_flight += 1;
+        let id = RequestId::next();
+        self.in_flight.insert(id);
         if let Some(server) = &mut self.narrowed {
             server.left = server.left.saturating_sub(1);
         }
+        id
     }
 
     /// Records that a request was answered or abandoned.
-    pub fn end(&mut self, now: Instant) {
-        self.in_flight = self.in_flight.saturating_sub(1);
-        self.free_at.push_back(now + self.window);
+    pub fn end(&mut self, id: RequestId, now: Instant) {
+        if self.in_flight.remove(&id) {
+            self.recent.push_back(Counted { id, free_at: now + self.window });
+        }
     }
 
     /// Records requests of an earlier process. They count until `free_at`, but for at most one window.
     pub fn spent_before(&mut self, requests: u32, free_at: Instant, now: Instant) {
-        let free_at = free_at.min(now + self.window);
-        let place = self.free_at.partition_point(|known| *known <= free_at);
-        for _ in 0..requests.min(self.limit) {
-            self.free_at.insert(place, free_at);
+        let request = |_| Counted { id: RequestId::next(), free_at };
+        self.count((0..requests.min(self.limit)).map(request), now);
+    }
+
+    /// Counts requests that count against another limit too, each for at most one window, and returns those that did not count
+    /// here before.
+    pub fn count(&mut self, requests: impl IntoIterator<Item = Counted>, now: Instant) -> Vec<Counted> {
+        let latest = now + self.window;
+        let mut places: BTreeMap<RequestId, usize> =
+            self.recent.iter().enumerate().map(|(place, known)| (known.id, place)).collect();
+        let mut added = Vec::new();
+        for Counted { id, free_at } in requests {
+            let request = Counted { id, free_at: free_at.min(latest) };
+            // One that is in flight counts longer than any that has ended.
+            if request.free_at <= now || self.in_flight.contains(&id) {
+                continue;
+            }
+            match places.get(&id).and_then(|place| self.recent.get_mut(*place)) {
+                // It was in flight when it was counted here, and counts from its end.
+                Some(known) => known.free_at = known.free_at.max(request.free_at),
+                None => {
+                    places.insert(id, self.recent.len());
+                    self.recent.push_back(request);
+                    added.push(request);
+                }
+            }
         }
+        self.recent.make_contiguous().sort_by_key(|request| request.free_at);
+        added
     }
 
     /// Records a response that was not a rate-limit error. It confirms the end of a block that has expired. A block that
@@ -197,16 +248,16 @@ impl RateLimit {
         self.narrowed = Some(Narrowed { left, until: now + server.resets_in });
     }
 
-    /// When each request that counts stops counting, if those in flight ended now.
-    pub fn counts_until(&self, now: Instant) -> impl Iterator<Item = Instant> {
-        let in_flight = (0..self.in_flight).map(move |_| now + self.window);
-        self.free_at.iter().copied().filter(move |free_at| *free_at > now).chain(in_flight)
+    /// The requests that count, as if those in flight ended now.
+    pub fn counting(&self, now: Instant) -> impl Iterator<Item = Counted> {
+        let in_flight = self.in_flight.iter().map(move |id| Counted { id: *id, free_at: now + self.window });
+        self.recent.iter().copied().filter(move |request| request.free_at > now).chain(in_flight)
     }
 
     /// Requests that are in flight or ended within the last window.
     fn counted(&self, now: Instant) -> u32 {
-        let recent = self.free_at.iter().rev().take_while(|free_at| **free_at > now).count();
-        self.in_flight.saturating_add(u32::try_from(recent).unwrap_or(u32::MAX))
+        let recent = self.recent.iter().rev().take_while(|request| request.free_at > now).count();
+        u32::try_from(self.in_flight.len() + recent).unwrap_or(u32::MAX)
     }
 }
 
@@ -216,8 +267,8 @@ mod tests {
     use crate::clock::testing::{at, seconds};
 
     fn spend(limit: &mut RateLimit, second: u64) {
-        limit.begin(at(second));
-        limit.end(at(second));
+        let request = limit.begin(at(second));
+        limit.end(request, at(second));
     }
 
     #[test]
@@ -233,9 +284,9 @@ mod tests {
     #[test]
     fn a_request_counts_from_its_start_until_a_window_after_its_end() {
         let mut limit = RateLimit::new(1, seconds(10));
-        limit.begin(at(0));
+        let request = limit.begin(at(0));
         assert_eq!(limit.admission(at(50)), Admission::AfterResponse);
-        limit.end(at(60));
+        limit.end(request, at(60));
         assert_eq!((limit.admission(at(60)), limit.remaining(at(60))), (Admission::At(at(70)), 0));
         assert_eq!((limit.admission(at(70)), limit.remaining(at(70))), (Admission::Now, 1));
     }
@@ -250,9 +301,9 @@ mod tests {
             (Admission::At(at(300)), Some(at(300)))
         );
         assert_eq!((limit.admission(at(300)), limit.blocked_until(at(300))), (Admission::Now, None));
-        limit.begin(at(300));
+        let request = limit.begin(at(300));
         assert_eq!(limit.admission(at(300)), Admission::AfterResponse);
-        limit.end(at(301));
+        limit.end(request, at(301));
         limit.passed(at(301));
         assert_eq!(limit.admission(at(301)), Admission::Now);
     }
@@ -270,11 +321,32 @@ mod tests {
     }
 
     #[test]
+    fn a_request_that_counts_elsewhere_too_counts_once_until_the_later_end() {
+        let (mut one, mut other) = (RateLimit::new(9, seconds(300)), RateLimit::new(9, seconds(300)));
+        spend(&mut one, 0);
+        spend(&mut other, 1);
+        let in_flight = one.begin(at(2));
+        let counting = |limit: &RateLimit, second| limit.counting(at(second)).collect::<Vec<_>>();
+        for (round, added) in [[2, 1], [0, 0], [0, 0]].into_iter().enumerate() {
+            // The one in flight counts there as if it had ended.
+            let there = other.count(counting(&one, 10), at(10)).len();
+            assert_eq!([there, one.count(counting(&other, 10), at(10)).len()], added, "round {round}");
+            assert_eq!([one.remaining(at(10)), other.remaining(at(10))], [6, 6]);
+        }
+        one.end(in_flight, at(20));
+        assert_eq!(other.count(counting(&one, 20), at(20)), []);
+        for (second, left) in [(299, 6), (300, 7), (301, 8), (319, 8), (320, 9)] {
+            assert_eq!([one.remaining(at(second)), other.remaining(at(second))], [left; 2], "{second}");
+        }
+        assert_eq!(one.count(counting(&other, 20), at(400)), [], "none counts any more");
+    }
+
+    #[test]
     fn a_response_to_a_request_from_before_a_block_does_not_end_it() {
         let mut limit = RateLimit::new(10, seconds(10));
-        limit.begin(at(0));
+        let request = limit.begin(at(0));
         limit.block(at(1), seconds(300));
-        limit.end(at(2));
+        limit.end(request, at(2));
         limit.passed(at(2));
         assert_eq!(limit.admission(at(2)), Admission::At(at(301)));
     }
@@ -311,18 +383,23 @@ mod tests {
 
     #[test]
     fn what_holds_requests_back_is_known_with_its_end() {
-        let held = |reason, second| Some(Held { reason, until: at(second) });
+        let held = |reason, second| Some(Held { reason, until: Some(at(second)) });
         let mut limit = RateLimit::new(2, seconds(10));
         assert_eq!(limit.held(at(0)), None);
-        limit.begin(at(0));
-        limit.begin(at(0));
-        assert_eq!(limit.held(at(1)), None, "the end is not known before a response");
-        limit.end(at(2));
+        let [first, second] = [limit.begin(at(0)), limit.begin(at(0))];
+        let after_response = |reason| Some(Held { reason, until: None });
+        let limited = after_response(HeldReason::Limit);
+        assert_eq!(limit.held(at(1)), limited, "the end is not known before a response");
+        limit.end(first, at(2));
         assert_eq!(limit.held(at(2)), held(HeldReason::Limit, 12));
         limit.narrow(at(2), ServerLimit { remaining: 0, resets_in: seconds(30) }, 1.0);
         assert_eq!(limit.held(at(2)), held(HeldReason::ServerLimit, 32));
         limit.block(at(2), seconds(60));
         assert_eq!(limit.held(at(2)), held(HeldReason::Block, 62));
+        assert_eq!(limit.held(at(61)), held(HeldReason::Block, 62));
+        assert_eq!(limit.held(at(62)), after_response(HeldReason::BlockTest));
+        limit.end(second, at(62));
+        assert_eq!(limit.held(at(62)), None, "the next request is the test");
         limit.unblock();
         assert_eq!(limit.held(at(2)), held(HeldReason::Limit, 12));
         assert_eq!(limit.held(at(12)), None);
@@ -336,11 +413,11 @@ mod tests {
         for _ in 0..2_000 {
             match limit.admission(now) {
                 Admission::Now => {
-                    limit.begin(now);
+                    let request = limit.begin(now);
                     let (before, after) = (random.u64(0..3_000), random.u64(0..3_000));
                     arrivals.push(now + Duration::from_millis(before));
                     now = now + Duration::from_millis(before + after);
-                    limit.end(now);
+                    limit.end(request, now);
                 }
                 Admission::At(later) => now = later,
                 Admission::AfterResponse => unreachable!("requests are sent one at a time here"),

@@ -59,8 +59,11 @@ pub(super) enum Position {
 
 /// What a further page contained.
 pub(super) enum PageAdded {
-    /// At least one new element.
+    /// New elements, and at most as many of earlier pages.
     New,
+    /// Mostly elements of earlier pages, which may be the same page after the list changed: a server that ignores the page
+    /// number sends that.
+    Overlapping,
     /// No element: this is the end of the list.
     Empty,
     /// No element, but a hint of more.
@@ -130,11 +133,13 @@ impl<E: Element> Accumulator<E> {
         self.text_bytes + self.identities.as_ref().map_or(0, Identities::excess_bytes)
     }
 
-    /// Why there may be more elements after `page`, which was requested with the size `asked`.
+    /// Why there may be more elements after `page`, which was requested with the size `asked`. Another answer counts
+    /// `expected` elements.
     pub(super) fn continuation_hint(
         &self,
         page: u32,
         asked: Option<u32>,
+        expected: u64,
         facts: Facts,
     ) -> Option<ContinuationHint> {
         let progress = Progress {
@@ -146,6 +151,7 @@ impl<E: Element> Accumulator<E> {
             last_page: self.last_page,
             largest_page: self.largest_page,
             promised: self.promised,
+            expected,
             facts,
         };
         progress.hint()
@@ -205,8 +211,10 @@ impl<E: Element> Accumulator<E> {
         }
         let before = self.seen.hashes.len();
         let (hashes, duplicates) = self.seen.page(&page.items, &page.unreadable);
+        let arrived = hashes.len();
         self.seen.add(hashes);
-        if self.seen.hashes.len() == before && page.left_out == 0 {
+        let new = self.seen.hashes.len() - before;
+        if new == 0 && page.left_out == 0 {
             return PageAdded::Repeated;
         }
         self.duplicates += duplicates;
@@ -223,7 +231,7 @@ impl<E: Element> Accumulator<E> {
         (self.last, self.next_link, self.last_page) = (page.last, page.next_link, page.last_page);
         self.largest_page = self.largest_page.max(page.last_page);
         self.promised = self.promised.max(promised(&self.last, self.received));
-        PageAdded::New
+        if new < arrived - new { PageAdded::Overlapping } else { PageAdded::New }
     }
 
     pub(super) fn finish(

@@ -16,6 +16,13 @@ pub(super) enum ContinuationHint {
     UnknownSize,
 }
 
+impl ContinuationHint {
+    /// Whether nothing says that there are more elements.
+    pub(super) fn is_guess(self) -> bool {
+        matches!(self, Self::FullPage | Self::UnknownSize)
+    }
+}
+
 /// What is known after a page.
 #[derive(Debug)]
 pub(super) struct Progress<'a> {
@@ -33,6 +40,8 @@ pub(super) struct Progress<'a> {
     pub(super) largest_page: usize,
     /// A total that was larger than what had arrived when it was read.
     pub(super) promised: Option<u64>,
+    /// How many elements another answer counts; 0 if none does.
+    pub(super) expected: u64,
     pub(super) facts: Facts,
 }
 
@@ -69,8 +78,8 @@ impl Progress<'_> {
         // A server may repeat the size that was asked for and grant less, and may name a size that it does not use.
         let named = self.info.per_page.filter(|size| Some(*size) != asked && *size >= rows);
         let largest = self.facts.largest_page as u64;
-        let is_total = self.info.total_count == Some(rows) && self.facts.totals != Totals::OfPages;
-        let is_known_end = is_total || self.facts.page_numbers == PageNumbers::Ignored;
+        let is_known_end =
+            self.facts.page_numbers == PageNumbers::Ignored && self.received as u64 >= self.expected;
         match named {
             Some(size) => (size == rows).then_some(ContinuationHint::FullPage),
             None if asked == Some(rows) => Some(ContinuationHint::FullPage),
@@ -102,6 +111,7 @@ mod tests {
             last_page: rows,
             largest_page: rows,
             promised: None,
+            expected: 0,
             facts: Facts::default(),
         }
     }
@@ -136,10 +146,13 @@ mod tests {
             (20, None, info(None, None), none, Some(ContinuationHint::UnknownSize)),
             (150, None, info(Some(20), None), none, Some(ContinuationHint::UnknownSize)),
             (150, None, info(Some(20), Some(150)), none, Some(ContinuationHint::UnknownSize)),
-            // A server without pages, and a total, need no second look until the list is larger than ever.
+            // A server without pages needs no second look until the list is larger than ever.
             (20, None, info(None, None), unpaged(20), None),
+            (20, None, info(None, Some(20)), unpaged(20), None),
             (21, None, info(None, None), unpaged(20), Some(ContinuationHint::UnknownSize)),
-            (20, None, info(None, Some(20)), at_most(20), None),
+            // A total that was never larger than a page may count the page.
+            (19, None, info(None, Some(19)), at_most(20), None),
+            (20, None, info(None, Some(20)), at_most(20), Some(ContinuationHint::UnknownSize)),
             (21, None, info(None, Some(21)), at_most(20), Some(ContinuationHint::UnknownSize)),
             (20, None, info(None, Some(20)), of_pages, Some(ContinuationHint::UnknownSize)),
             (21, None, info(None, Some(21)), proven, None),
@@ -171,6 +184,18 @@ mod tests {
             let first = after_one_page(&info, 20);
             let progress = Progress { page: 2, received, last_page, promised, facts, ..first };
             assert_eq!(progress.hint(), wanted, "{progress:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_with_fewer_elements_than_expected_may_be_full() {
+        let info = PageInfo::default();
+        let facts = Facts { largest_page: 20, page_numbers: PageNumbers::Ignored, ..Facts::default() };
+        for (rows, expected, wanted) in
+            [(20, 0, None), (20, 20, None), (20, 21, Some(ContinuationHint::UnknownSize)), (19, 21, None)]
+        {
+            let progress = Progress { expected, facts, ..after_one_page(&info, rows) };
+            assert_eq!(progress.hint(), wanted, "{rows} of {expected}");
         }
     }
 

@@ -7,7 +7,7 @@ use super::labels_due::{LONGEST_WAIT, Lookup};
 use super::refusals::Scope;
 use super::{Account, Unlabelled};
 use crate::clock::{Instant, Timestamp};
-use crate::collector::ledger::{AnswerDate, DetailRequest, FetchReason, Reading, Verdict};
+use crate::collector::ledger::{AnswerDate, DetailRequest, FetchReason, IfUnfinished, Reading, Verdict};
 use crate::collector::persist::Document;
 use crate::collector::queue::{FIRST_BACKOFF, Pending, Reason};
 use crate::collector::roster::LevelSince;
@@ -36,7 +36,11 @@ impl Account {
         now: Instant,
         local_date: Timestamp,
     ) {
-        let request = &self.with_known_user(request);
+        let mut request = self.with_known_user(request);
+        if self.has_left_for_good(&request) {
+            request.if_unfinished = IfUnfinished::GiveUp;
+        }
+        let request = &request;
         self.spent(request, risk.pages, now);
         self.user_answered(request);
         self.reject(Resource::User, u64::from(risk.rejected));
@@ -73,14 +77,15 @@ impl Account {
     }
 
     /// Cloudflare does not know the user. If the user left the list, that was a removal; if the user is listed, a
-    /// later request may find it.
+    /// later request may find it. It says nothing of other users: a request that is refused may be answered like this.
     pub fn user_not_found(&mut self, request: &DetailRequest, now: Instant) {
         let request = &self.with_known_user(request);
         self.spent(request, 1, now);
-        self.user_answered(request);
+        self.schedule.accepted();
+        self.fails(request.user.id);
+        self.pause_tests(now);
         if request.reason == FetchReason::Gone {
-            let reading = self.ledger.reconcile_not_found(request);
-            self.apply_reading(request, reading, now);
+            self.give_up(request, now);
         } else {
             self.back_off(request, now);
         }
@@ -91,16 +96,10 @@ impl Account {
         let request = &self.with_known_user(request);
         self.spent(request, 1, now);
         let id = request.user.id;
-        if self.failing_users.len() < MAX_FAILING_USERS {
-            self.failing_users.insert(id);
-        }
-        self.refusals.failed(id);
+        self.fails(id);
         let is_refused = matches!(failure, FailureClass::Refused | FailureClass::Denied);
         let scope = if is_refused { self.refusals.refused(id) } else { self.refusals.scope() };
-        if scope == Scope::AllUsers {
-            // The next test comes after a pause, however this one failed.
-            self.schedule.users_denied(now);
-        }
+        self.pause_tests(now);
         if is_refused && scope == Scope::AllUsers {
             // The next test is another user, and this one waits no longer for it.
             self.queue.postpone(id, now + FIRST_BACKOFF);
@@ -113,18 +112,39 @@ impl Account {
         }
     }
 
+    /// The user's events could not be read, whatever the reason.
+    fn fails(&mut self, id: UserId) {
+        if self.failing_users.len() < MAX_FAILING_USERS {
+            self.failing_users.insert(id);
+        }
+        self.refusals.failed(id);
+    }
+
+    /// If all users are refused, the next test comes after a pause, however this one failed.
+    fn pause_tests(&mut self, now: Instant) {
+        if self.refusals.scope() == Scope::AllUsers {
+            self.schedule.users_denied(now);
+        }
+    }
+
     /// Whether a user who left the list, and cannot be read, will not be read any more. A refusal of this user alone says so
     /// after a while. A failure of another kind says so only if another user was read meanwhile.
     fn is_gone_for_good(&self, request: &DetailRequest, failure: FailureClass) -> bool {
+        let gone = self.roster.gone_since(request.user.id);
+        let read = self.last_success.get(&Resource::User).copied();
+        let others_are_read = read.is_some_and(|read| gone.is_some_and(|gone| read > gone));
+        self.has_left_for_good(request)
+            && (others_are_read || matches!(failure, FailureClass::Refused | FailureClass::Denied))
+    }
+
+    /// Whether the user left the list long ago, and could not be read since, or not to the end of the events.
+    fn has_left_for_good(&self, request: &DetailRequest) -> bool {
         let id = request.user.id;
         let Some(gone) = self.roster.gone_since(id).filter(|_| request.reason == FetchReason::Gone) else {
             return false;
         };
-        let others_are_read = self.last_success.get(&Resource::User).is_some_and(|read| *read > gone);
         let failures = self.queue.get(id).map_or(0, |pending| pending.failures);
-        self.clocks.earlier().is_some_and(|date| gone + GONE_FOR_GOOD <= date)
-            && failures >= LASTING_FAILURES
-            && (others_are_read || matches!(failure, FailureClass::Refused | FailureClass::Denied))
+        failures >= LASTING_FAILURES && self.clocks.earlier().is_some_and(|date| gone + GONE_FOR_GOOD <= date)
     }
 
     /// Takes a user who cannot be read for one who was removed.

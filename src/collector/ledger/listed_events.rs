@@ -6,10 +6,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Ledger;
 use super::user_record::Record;
+use super::{DetailRequest, Ledger};
 use crate::clock::Timestamp;
-use crate::model::{Event, UserId};
+use crate::model::{Event, RowFingerprint, UserId};
 
 /// A user's listed events, compared with the counted ones.
 pub(super) struct ListedEvents<'a> {
@@ -19,6 +19,9 @@ pub(super) struct ListedEvents<'a> {
     pub(super) listed: HashSet<u64>,
     /// How many events are dated in the future, beyond the limit of such events.
     pub(super) too_far_ahead: u32,
+    /// How many events happened before counting started, and were in no row until then. A list of users that was made a
+    /// while before its date is without the latest events.
+    pub(super) before_start: u32,
 }
 
 /// The keys of listed events.
@@ -32,17 +35,22 @@ impl Ledger {
     /// Finds the listed events that were not counted yet. Those dated later than `present` are in the future.
     pub(super) fn find_new<'a>(
         &self,
-        id: UserId,
+        request: &DetailRequest,
         record: &Record,
         events: &'a [Event],
         present: Timestamp,
     ) -> ListedEvents<'a> {
+        let id = request.user.id;
         let floor = self.floor_of(id).max(record.floor.unwrap_or(Timestamp::from_millis(i64::MIN)));
         let mut room = record.room_in_future(present);
         let ListedKeys { of_events, all } = self.keys_of_listed(id, events, record);
-        let mut found = ListedEvents { new: Vec::new(), listed: all, too_far_ahead: 0 };
+        let mut found = ListedEvents { new: Vec::new(), listed: all, too_far_ahead: 0, before_start: 0 };
         let distinct = events.iter().zip(of_events).filter_map(|(event, key)| Some((key?, event)));
-        for (key, event) in distinct.filter(|(key, event)| event.timestamp > floor && !record.has(*key)) {
+        for (key, event) in distinct {
+            found.before_start += u32::from(self.is_before_start(event, request));
+            if event.timestamp <= floor || record.has(key) {
+                continue;
+            }
             if event.timestamp > present {
                 if room == 0 {
                     found.too_far_ahead = found.too_far_ahead.saturating_add(1);
@@ -53,6 +61,18 @@ impl Ledger {
             found.new.push((key, event));
         }
         found
+    }
+
+    /// Whether the event happened before counting started, and the requested row counts it, but the covered one does not.
+    fn is_before_start(&self, event: &Event, request: &DetailRequest) -> bool {
+        let at = event.timestamp;
+        let is_counted_in = |row: &RowFingerprint| {
+            row.last_event != Timestamp::UNKNOWN && (at <= row.last_event || is_rounded(at, row.last_event))
+        };
+        self.epoch.is_some_and(|epoch| at <= epoch)
+            && request.user.covered.last_event != Timestamp::UNKNOWN
+            && !is_counted_in(&request.user.covered)
+            && is_counted_in(&request.fingerprint)
     }
 
     fn keys_of_listed(&self, user: UserId, events: &[Event], record: &Record) -> ListedKeys {

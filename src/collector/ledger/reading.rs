@@ -26,6 +26,17 @@ pub struct DetailRequest {
     pub(super) attempts: Attempts,
     /// Whether the request is a retry.
     pub(super) timing: Timing,
+    /// What follows if our own limits cut the answer.
+    pub(crate) if_unfinished: IfUnfinished,
+}
+
+/// What follows if our own limits cut a list of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IfUnfinished {
+    /// The user is read again, however often that happens.
+    ReadAgain,
+    /// The user left the list long ago, and no reading came to the end: the events that were not found are lost.
+    GiveUp,
 }
 
 /// When an answer was made.
@@ -82,6 +93,7 @@ impl DetailRequest {
                 Some(retry) if now < retry.due => Timing::Early,
                 Some(retry) => Timing::Retry { target: retry.target },
             },
+            if_unfinished: IfUnfinished::ReadAgain,
         }
     }
 
@@ -95,6 +107,7 @@ impl DetailRequest {
             peak: 0,
             attempts: Attempts::default(),
             timing: Timing::First,
+            if_unfinished: IfUnfinished::ReadAgain,
         }
     }
 }

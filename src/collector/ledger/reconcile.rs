@@ -39,7 +39,8 @@ impl Ledger {
             record.last_reset.is_none_or(is_new) && reset <= latest + CLOCK_SKEW && reset >= EARLIEST_RESET
         });
         let counted_reset = newer_reset.filter(|&reset| reset > self.floor_of(id));
-        let ListedEvents { new, listed, too_far_ahead } = self.find_new(id, &record, &risk.events, latest);
+        let ListedEvents { new, listed, too_far_ahead, before_start } =
+            self.find_new(request, &record, &risk.events, latest);
 
         let mut labels = None;
         let label = |event: &Event, labels: &mut Option<Labels>| match self.labels.get(&event.name) {
@@ -84,7 +85,7 @@ impl Ledger {
             attempts.owed = owed.saturating_sub(user.ahead);
             (user.covered.count, user.ahead) = (EventCount::from(0), 0);
         }
-        let Explanation { missing, ahead } = explain(request, &user, listed.len(), &attempts);
+        let Explanation { missing, ahead } = explain(request, &user, listed.len(), before_start, &attempts);
         let (verdict, lost) = decide(request, &risk.completeness, missing, history, &mut attempts);
         match verdict {
             Verdict::Short(..) | Verdict::Unfinished(_) => user.coverage = Coverage::Uncovered,
@@ -138,9 +139,8 @@ impl Ledger {
         if !risk.events.iter().any(is_unknown) {
             return Vec::new();
         }
-        let id = request.user.id;
-        let record = self.records.get(&id).cloned().unwrap_or_default();
-        let new = self.find_new(id, &record, &risk.events, answered.latest).new;
+        let record = self.records.get(&request.user.id).cloned().unwrap_or_default();
+        let new = self.find_new(request, &record, &risk.events, answered.latest).new;
         let names = new.into_iter().map(|(_, event)| event).filter(|event| is_unknown(event));
         names.map(|event| event.name.clone()).collect::<BTreeSet<_>>().into_iter().collect()
     }
@@ -148,11 +148,7 @@ impl Ledger {
     /// Takes the answer that the user does not exist: events that were not read are lost. The keys of a user who left the
     /// list count as absent without being marked.
     pub(crate) fn reconcile_not_found(&self, request: &DetailRequest) -> Reading {
-        let found = request.attempts.found.saturating_add(request.user.ahead);
-        let lost = match (request.fingerprint.count.known(), request.user.covered.count.known()) {
-            (Some(count), Some(covered)) => count.saturating_sub(covered).saturating_sub(found),
-            _ => 0,
-        };
+        let lost = explain(request, &request.user, 0, 0, &request.attempts).missing;
         let mut user = request.user;
         (user.covered.count, user.ahead, user.coverage) = (EventCount::from(0), 0, Coverage::Uncovered);
         Reading {
@@ -178,18 +174,26 @@ struct Explanation {
     ahead: u32,
 }
 
-fn explain(request: &DetailRequest, user: &User, listed: usize, attempts: &Attempts) -> Explanation {
+fn explain(
+    request: &DetailRequest,
+    user: &User,
+    listed: usize,
+    before_start: u32,
+    attempts: &Attempts,
+) -> Explanation {
     let mut found = user.ahead.saturating_add(attempts.found);
     if request.reason == FetchReason::Audit {
         return Explanation { missing: 0, ahead: found };
     }
+    let mut old = before_start;
     if user.covered.count.or_zero() == 0 {
         // Old events of a user who returned, or was first listed late, are listed, so they are not lost.
         found = found.max(u32::try_from(listed).unwrap_or(u32::MAX));
+        old = 0;
     }
     match (request.fingerprint.count.known(), user.covered.count.known()) {
         (Some(count), Some(covered)) => {
-            let expected = count.saturating_sub(covered).saturating_add(attempts.owed);
+            let expected = count.saturating_sub(covered).saturating_sub(old).saturating_add(attempts.owed);
             Explanation { missing: expected.saturating_sub(found), ahead: found.saturating_sub(expected) }
         }
         // What a count includes that is known for the first time cannot be missing.

@@ -4,9 +4,10 @@
 //! each of [`SHORT_RETRIES`], and only a reading that waited for its own delay counts as a retry: a busy user is read
 //! more often, and would otherwise use up all retries while the details lag. After the last retry, only events that the
 //! summary counted before the first delay are lost. Later ones get delays of their own. A list that our own time limits cut
-//! is no reading with missing events: the user is read again after a delay, as after a failure, and nothing is lost.
+//! is no reading with missing events: the user is read again after a delay, as after a failure, and nothing is lost, unless the
+//! user left the list long ago.
 
-use super::reading::{DetailRequest, FetchReason, Timing, Verdict};
+use super::reading::{DetailRequest, FetchReason, IfUnfinished, Timing, Verdict};
 use crate::collector::queue::{Attempts, NextRetry, SHORT_RETRIES};
 use crate::model::Completeness;
 
@@ -32,7 +33,10 @@ pub(super) fn decide(
         return (Verdict::Done, 0);
     }
     if matches!(completeness, Completeness::Unfinished(_)) {
-        return (Verdict::Unfinished(*attempts), 0);
+        return match request.if_unfinished {
+            IfUnfinished::ReadAgain => (Verdict::Unfinished(*attempts), 0),
+            IfUnfinished::GiveUp => (Verdict::Done, missing),
+        };
     }
     let count = request.fingerprint.count.or_zero();
     let target = match request.timing {

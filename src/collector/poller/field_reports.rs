@@ -1,6 +1,7 @@
 //! Logs unexpected fields and incomplete lists of events, and keeps them in the status document.
 
 use super::Poller;
+use super::incident_log::Line;
 use crate::cloudflare::{Error, Kind};
 use crate::collector::field_watch::{Changes, EventLists, Listing};
 use crate::collector::ledger::{DetailRequest, FetchReason};
@@ -17,7 +18,7 @@ impl Poller {
     ) {
         if let Some(odd) = odd {
             let changes = self.field_watch.list_read(resource, odd, completeness);
-            self.report_fields(resource, odd, changes);
+            self.report_fields(resource, odd, &changes);
         }
     }
 
@@ -30,17 +31,18 @@ impl Poller {
                 let listing = if is_gone { Listing::Departed } else { Listing::Listed };
                 let changes = self.field_watch.user_read(user, listing, risk);
                 self.report_event_lists(changes.events, risk);
-                self.report_fields(Resource::User, &risk.odd, changes);
+                self.report_fields(Resource::User, &risk.odd, &changes);
             }
             Err(error) if is_gone && error.kind() == Kind::NotFound => {
                 let changes = self.field_watch.user_removed(user);
-                self.report_fields(Resource::User, &OddFields::default(), changes);
+                self.report_fields(Resource::User, &OddFields::default(), &changes);
             }
             Err(_) => {}
         }
     }
 
-    fn report_fields(&self, resource: Resource, odd: &OddFields, changes: Changes) {
+    fn report_fields(&mut self, resource: Resource, odd: &OddFields, changes: &Changes) {
+        let (begun, over) = self.field_log.fields(resource, changes, self.parts.clock.now());
         let parts = &self.parts;
         let AccountName { id, alias: account } = parts.account.name();
         let date = parts.clock.date();
@@ -49,7 +51,6 @@ impl Poller {
             let message = format!("fields do not have their documented form: {odd}");
             parts.telemetry.incident(id, source, IncidentCause::UnexpectedFields, &message, date);
         }
-        let Changes { begun, over, levels, events: _ } = changes;
         for field in begun {
             let (name, problem) = (field.field, field.to_string());
             tracing::warn!(
@@ -60,7 +61,7 @@ impl Poller {
                 "a field does not have its documented form"
             );
         }
-        for level in levels {
+        for level in &changes.levels {
             let level = level.as_str();
             tracing::warn!(
                 account,
@@ -82,18 +83,21 @@ impl Poller {
         }
     }
 
-    fn report_event_lists(&self, change: EventLists, risk: &UserRisk) {
+    fn report_event_lists(&mut self, change: EventLists, risk: &UserRisk) {
+        let line = self.field_log.event_lists(change, self.parts.clock.now());
         let (parts, resource) = (&self.parts, Resource::User.as_str());
         let AccountName { id, alias: account } = parts.account.name();
         let date = parts.clock.date();
         if let Completeness::Partial(reason) | Completeness::Unfinished(reason) = &risk.completeness {
             let message = format!("the list of a user's events is incomplete: {reason}");
             parts.telemetry.incident(id, Resource::User, IncidentCause::Partial, &message, date);
-            if change == EventLists::Incomplete {
+            if line == Line::Failure {
                 tracing::warn!(account, resource, reason, "the list of a user's events is incomplete");
             }
         } else if change == EventLists::CompleteAgain {
             parts.telemetry.incident_over(id, Resource::User, date);
+        }
+        if line == Line::End {
             tracing::info!(account, resource, "the lists of users' events are complete again");
         }
     }

@@ -3,6 +3,9 @@
 //! A budget that is used up for a while is normal. It is reported once the list should have been read an interval ago. The
 //! report is an incident of the list, so that the next list ends it.
 
+use tracing::field::display;
+
+use super::incident_log::Line;
 use super::{Parts, Poller};
 use crate::clock::Instant;
 use crate::cloudflare::Outcome;
@@ -10,16 +13,15 @@ use crate::cloudflare::limit::{Held, HeldReason};
 use crate::metrics::telemetry::IncidentCause;
 use crate::model::{AccountName, Resource};
 
+const LIMITED: IncidentCause = IncidentCause::Request(Outcome::Limited);
+
 impl Poller {
     /// When to report that no request may be sent, unless the list of users is read before. `None` if that was reported.
     pub(super) fn hold_report_due(&self) -> Option<Instant> {
-        if self.incidents.get(&Resource::Summary) == Some(&Outcome::Limited) {
+        if self.incidents.get(&Resource::Summary).is_some_and(|log| log.is_ongoing_with(LIMITED)) {
             return None;
         }
-        let account = &self.parts.account;
-        // What was due before this poller began is not overdue at its first request.
-        let first = self.begun + account.interval(Resource::Summary)?;
-        account.list_overdue_at().map(|at| at.max(first))
+        self.parts.account.list_overdue_at()
     }
 
     /// The list of users is overdue during a request. Reports it if the request waits for the budget. Returns when to look
@@ -38,28 +40,42 @@ impl Poller {
     pub(super) fn report_hold(&mut self, Held { reason, until }: Held) {
         let Parts { account, clock, telemetry, .. } = &mut self.parts;
         account.list_missed();
-        let date = clock.date();
-        let until = date + until.since(clock.now());
+        let (now, date) = (clock.now(), clock.date());
+        let until = until.map(|until| date + until.since(now));
         let reason = match reason {
             HeldReason::Block => "cloudflare's rate limit is reached",
+            HeldReason::BlockTest => {
+                "cloudflare's rate limit was reached, and the request that tests whether that is over is not answered"
+            }
             HeldReason::ServerLimit => "cloudflare's answers say that no request is left",
             HeldReason::Limit => {
                 "the request budget is used up; all accounts with the same credential share it"
             }
         };
+        let end = until.map_or_else(|| "before an answer".to_owned(), |until| format!("until {until}"));
         let AccountName { id, alias: account } = account.name();
         let resource = Resource::Summary;
-        let message =
-            format!("the list of users is overdue, and no request may be sent until {until}: {reason}");
-        telemetry.incident(id, resource, IncidentCause::Request(Outcome::Limited), &message, date);
+        let message = format!("the list of users is overdue, and no request may be sent {end}: {reason}");
+        telemetry.incident(id, resource, LIMITED, &message, date);
         let resource_name = resource.as_str();
-        tracing::warn!(
-            account,
-            resource = resource_name,
-            reason,
-            %until,
-            "the list of users is overdue, because no request may be sent"
-        );
-        self.incidents.insert(resource, Outcome::Limited);
+        let (account, until) = (account.clone(), until.map(display));
+        match self.log_failure(resource, LIMITED) {
+            Line::Failure => tracing::warn!(
+                account,
+                resource = resource_name,
+                reason,
+                until,
+                "the list of users is overdue, because no request may be sent"
+            ),
+            Line::End | Line::Nothing => {
+                tracing::debug!(
+                    account,
+                    resource = resource_name,
+                    reason,
+                    until,
+                    "the list of users is overdue again"
+                );
+            }
+        }
     }
 }

@@ -1,5 +1,8 @@
 //! Logs failures, incomplete lists and longer intervals when they begin and end, and keeps them in the status document.
 
+use std::time::Duration;
+
+use super::incident_log::{CALM, Line};
 use super::{Parts, Poller};
 use crate::cloudflare::Error;
 use crate::metrics::telemetry::IncidentCause;
@@ -8,6 +11,10 @@ use crate::model::{AccountName, Completeness, Resource};
 impl Poller {
     /// Logs the first failure of each kind, and the end of the failures.
     pub(super) fn report(&mut self, resource: Resource, failure: Option<&Error>) {
+        let line = match failure {
+            Some(error) => self.log_failure(resource, IncidentCause::Request(error.outcome())),
+            None => self.log_success(resource),
+        };
         let Parts { account, clock, telemetry, .. } = &self.parts;
         let AccountName { id, alias: account } = account.name();
         let resource_name = resource.as_str();
@@ -15,90 +22,115 @@ impl Poller {
             let cause = IncidentCause::Request(error.outcome());
             telemetry.incident(id, resource, cause, &error.to_string(), clock.date());
         }
-        match failure {
-            Some(error) if self.incidents.get(&resource) == Some(&error.outcome()) => {
+        match (line, failure) {
+            (Line::Failure, Some(error)) => {
+                tracing::warn!(account, resource = resource_name, %error, "the request failed");
+            }
+            (_, Some(error)) => {
                 tracing::debug!(account, resource = resource_name, %error, "the request failed again");
             }
-            Some(error) => {
-                tracing::warn!(account, resource = resource_name, %error, "the request failed");
-                self.incidents.insert(resource, error.outcome());
-            }
-            None if self.incidents.remove(&resource).is_some() => {
-                telemetry.incident_over(id, resource, clock.date());
+            (Line::End, None) => {
                 tracing::info!(account, resource = resource_name, "requests succeed again");
             }
-            None => {}
+            (_, None) => {}
         }
     }
 
     /// Logs the first failure of each kind, and the end of the failures, which is when no user fails any more: the next
     /// user may well be read although this one cannot.
     pub(super) fn report_user(&mut self, failure: Option<&Error>) {
+        let (failing_users, all_are_refused) =
+            (self.parts.account.failing_users(), self.parts.account.users_are_refused());
+        let failure = failure.map(|error| {
+            let refusal = error.refusal_of_one_user().filter(|_| !all_are_refused);
+            let refusal = refusal.map(|sentence| (IncidentCause::UserRefused, sentence));
+            let absence = error.absence_of_one_user().map(|sentence| (IncidentCause::UserNotFound, sentence));
+            let of_any_user = || (IncidentCause::Request(error.outcome()), error.to_string());
+            refusal.or(absence).unwrap_or_else(of_any_user)
+        });
+        let line = match &failure {
+            Some((cause, _)) => self.log_failure(Resource::User, *cause),
+            None if failing_users == 0 => self.log_success(Resource::User),
+            None => Line::Nothing,
+        };
         let Parts { account, clock, telemetry, .. } = &self.parts;
-        let (failing_users, all_are_refused) = (account.failing_users(), account.users_are_refused());
         let AccountName { id, alias: account } = account.name();
         let resource = Resource::User.as_str();
-        match failure {
-            Some(error) => {
-                let of_one_user = if all_are_refused { None } else { error.refusal_of_one_user() };
-                let (cause, error) = match of_one_user {
-                    Some(sentence) => (IncidentCause::UserRefused, sentence),
-                    None => (IncidentCause::Request(error.outcome()), error.to_string()),
-                };
-                telemetry.incident(id, Resource::User, cause, &error, clock.date());
-                if self.user_incidents.insert(cause) {
-                    tracing::warn!(
-                        account,
-                        resource,
-                        error,
-                        "cannot read the events of a user; trying again later"
-                    );
-                } else {
-                    tracing::debug!(
-                        account,
-                        resource,
-                        failing_users,
-                        error,
-                        "cannot read the events of a user"
-                    );
-                }
+        if let Some((cause, error)) = &failure {
+            telemetry.incident(id, Resource::User, *cause, error, clock.date());
+        }
+        match (line, failure) {
+            (Line::Failure, Some((_, error))) => {
+                tracing::warn!(
+                    account,
+                    resource,
+                    error,
+                    "cannot read the events of a user; trying again later"
+                );
             }
-            None if failing_users == 0 && !self.user_incidents.is_empty() => {
-                self.user_incidents.clear();
-                telemetry.incident_over(id, Resource::User, clock.date());
+            (_, Some((_, error))) => {
+                tracing::debug!(account, resource, failing_users, error, "cannot read the events of a user");
+            }
+            (Line::End, None) => {
                 tracing::info!(account, resource, "the events of all users can be read again");
             }
-            None => {}
+            (_, None) => {}
         }
     }
 
+    /// A request for `resource` failed. Returns whether that is logged.
+    pub(super) fn log_failure(&mut self, resource: Resource, cause: IncidentCause) -> Line {
+        let (now, calm) = (self.parts.clock.now(), self.calm(resource));
+        self.incidents.entry(resource).or_default().failed(cause, now, calm)
+    }
+
+    /// `resource` was read, which ends its incident. Returns whether that is logged.
+    fn log_success(&mut self, resource: Resource) -> Line {
+        let (now, calm) = (self.parts.clock.now(), self.calm(resource));
+        let Some(log) = self.incidents.get_mut(&resource) else { return Line::Nothing };
+        if log.is_ongoing() {
+            let Parts { account, clock, telemetry, .. } = &self.parts;
+            telemetry.incident_over(&account.name().id, resource, clock.date());
+        }
+        log.succeeded(now, calm)
+    }
+
+    /// How long `resource` must be read without a failure until the next one is another incident: at least three times.
+    fn calm(&self, resource: Resource) -> Duration {
+        self.parts.account.interval(resource).map_or(CALM, |interval| CALM.max(3 * interval))
+    }
+
     /// Logs when the list of users becomes partial or complete. Called after [`Poller::report`], which takes a partial
-    /// list for a success.
-    pub(super) fn report_completeness(&mut self, completeness: Completeness) {
+    /// list for a success. The reason may be another one for each list, so it makes no line of its own.
+    pub(super) fn report_completeness(&mut self, completeness: &Completeness) {
+        let (now, calm) = (self.parts.clock.now(), self.calm(Resource::Summary));
         let Parts { account, clock, telemetry, .. } = &self.parts;
         let AccountName { id, alias: account } = account.name();
-        if let Completeness::Partial(reason) | Completeness::Unfinished(reason) = &completeness {
-            let sentence =
-                format!("the list of users is incomplete, so the last complete one stays: {reason}");
-            telemetry.incident(id, Resource::Summary, IncidentCause::Partial, &sentence, clock.date());
-        }
-        if self.completeness == completeness {
-            return;
-        }
-        match &completeness {
+        let log = &mut self.incomplete_lists;
+        match completeness {
             Completeness::Complete => {
-                telemetry.incident_over(id, Resource::Summary, clock.date());
-                tracing::info!(account, "the list of users is complete again");
+                if log.is_ongoing() {
+                    telemetry.incident_over(id, Resource::Summary, clock.date());
+                }
+                if log.succeeded(now, calm) == Line::End {
+                    tracing::info!(account, "the list of users is complete again");
+                }
             }
             Completeness::Partial(reason) | Completeness::Unfinished(reason) => {
-                tracing::warn!(
-                    account,
-                    reason,
-                    "the list of users is incomplete, so the last complete one stays"
-                );
+                let sentence =
+                    format!("the list of users is incomplete, so the last complete one stays: {reason}");
+                telemetry.incident(id, Resource::Summary, IncidentCause::Partial, &sentence, clock.date());
+                if log.failed(IncidentCause::Partial, now, calm) == Line::Failure {
+                    tracing::warn!(
+                        account,
+                        reason,
+                        "the list of users is incomplete, so the last complete one stays"
+                    );
+                } else {
+                    tracing::debug!(account, reason, "the list of users is incomplete again");
+                }
             }
         }
-        self.completeness = completeness;
     }
 
     /// Publishes the effective intervals, and logs when the budget lengthens one.

@@ -6,7 +6,7 @@ use super::{Parts, Poller};
 use crate::clock::{Instant, Timestamp};
 use crate::cloudflare::{Credentials, Error, Kind, Limiter};
 use crate::collector::account::Account;
-use crate::collector::ledger::DetailRequest;
+use crate::collector::ledger::{DetailRequest, FetchReason};
 use crate::collector::schedule::FailureClass;
 use crate::model::{AccountName, Completeness, Resource};
 
@@ -53,7 +53,7 @@ impl Poller {
         }
         if let Some((completeness, odd)) = found {
             self.report_list(Resource::Summary, Some(&odd), &completeness);
-            self.report_completeness(completeness);
+            self.report_completeness(&completeness);
         }
         self.report_intervals();
     }
@@ -84,7 +84,8 @@ impl Poller {
     /// Reads one user's events.
     pub(super) async fn read_user(&mut self, request: &DetailRequest) {
         let client = self.connection.client.clone();
-        let Some(answer) = self.answer_beside_list(client.user(request.user.id)).await else { return };
+        let reading = client.user_expecting(request.user.id, request.fingerprint.count);
+        let Some(answer) = self.answer_beside_list(reading).await else { return };
         let Parts { account, clock, .. } = &mut self.parts;
         let now = clock.now();
         match &answer {
@@ -100,8 +101,11 @@ impl Poller {
             },
         }
         self.report_events(request, &answer);
-        let is_incident =
-            |error: &Error| !matches!(error.kind(), Kind::NotFound | Kind::Limited(Limiter::Budget));
+        let is_incident = |error: &Error| match error.kind() {
+            // A user who left the list was removed.
+            Kind::NotFound => request.reason != FetchReason::Gone,
+            kind => kind != Kind::Limited(Limiter::Budget),
+        };
         let incident = answer.err().filter(is_incident);
         self.report_user(incident.as_ref());
     }

@@ -109,34 +109,52 @@ async fn a_request_that_waits_for_its_budget_does_not_delay_an_order() {
     assert!(sent_first.try_recv().is_err(), "nothing was sent beyond the exhausted budget");
 }
 
-#[tokio::test]
-async fn a_list_that_waits_for_a_budget_that_is_used_up_is_reported_once_it_is_overdue() {
-    // The budget is used up for three seconds. The list is overdue after half a second.
-    let clock = Clock::scaled(Timestamp::from_seconds(1_900_000_000), 100.0);
-    let (exhausted, mut sent) = connection("first", &clock, 12);
-    let name = settings("first").name;
-    let Order::Poll(first) = assignment("first", &exhausted) else { unreachable!("it was just made") };
+/// Polls an account over `connection`, whose list of users may not be requested and is overdue soon. Returns the message of
+/// the error in the status document.
+async fn overdue(connection: &Arc<Connection>, clock: &Clock, sent: &mut mpsc::Receiver<Resource>) -> String {
     let mut frequent = settings("first");
     frequent.intervals.summary = Duration::from_secs(10);
-    let first =
-        Arc::new(Assignment { settings: frequent.clone(), connection: Arc::clone(&first.connection) });
+    let name = frequent.name.clone();
+    let first = Arc::new(Assignment { settings: frequent.clone(), connection: Arc::clone(connection) });
     let account = Account::new(frequent);
     let (snapshots, mut published) = watch::channel(Arc::new(account.snapshot()));
     let telemetry = Telemetry::new(clock.clone());
-    telemetry.accounts([(name, exhausted.budget.clone())]);
+    telemetry.accounts([(name, connection.budget.clone())]);
     let (_orders, received) = watch::channel(Order::Poll(Arc::clone(&first)));
+    let clock = clock.clone();
     let parts = Parts { account, clock, telemetry: telemetry.clone(), saving: None, snapshots };
     let poller = tokio::spawn(Poller::new(parts, first, received, mpsc::channel(1).0).run());
 
-    until_it_waits(&exhausted).await;
+    until_it_waits(connection).await;
     assert_eq!(telemetry.budget(ID).unwrap().blocked_until, None, "that is normal for a while");
     let reported = published.wait_for(|snapshot| snapshot.up == Some(false));
     tokio::time::timeout(PATIENCE, reported).await.expect("up becomes 0").unwrap();
     let incidents = telemetry.activity(ID).incidents;
     let [incident] = incidents.as_slice() else { panic!("one incident: {incidents:?}") };
     assert_eq!((incident.cause.as_str(), incident.over), ("limited", None));
-    assert!(incident.message.contains("the request budget is used up"), "{}", incident.message);
-    assert!(telemetry.budget(ID).unwrap().blocked_until.is_some());
     assert!(sent.try_recv().is_err(), "no request was sent");
+    let until = connection.budget.held().expect("it is still held back").until;
+    assert_eq!(telemetry.budget(ID).unwrap().blocked_until.is_some(), until.is_some());
     poller.abort();
+    incident.message.clone()
+}
+
+#[tokio::test]
+async fn a_list_that_waits_for_a_budget_that_is_used_up_is_reported_once_it_is_overdue() {
+    // The budget is used up for three seconds. The list is overdue after a tenth of a second.
+    let clock = Clock::scaled(Timestamp::from_seconds(1_900_000_000), 100.0);
+    let (exhausted, mut sent) = connection("first", &clock, 12);
+    let message = overdue(&exhausted, &clock, &mut sent).await;
+    assert!(message.contains("until 20") && message.contains("the request budget is used up"), "{message}");
+}
+
+#[tokio::test]
+async fn a_list_that_waits_for_the_test_of_a_block_is_reported_once_it_is_overdue() {
+    let clock = Clock::scaled(Timestamp::from_seconds(1_900_000_000), 100.0);
+    let (blocked, mut sent) = connection("first", &clock, 0);
+    // Another account with the same credential tests whether the block is over, and its request is not answered.
+    let _test = blocked.budget.acquire(Duration::ZERO).await.unwrap();
+    blocked.budget.acquire(Duration::ZERO).await.unwrap().limited(Duration::ZERO);
+    let message = overdue(&blocked, &clock, &mut sent).await;
+    assert!(message.contains("before an answer: ") && message.contains("tests whether"), "{message}");
 }

@@ -4,11 +4,14 @@ use std::path::PathBuf;
 
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCandidates;
 use uuid::Uuid;
 
-use crate::commands::args::TimeArg;
+use crate::app::paste::quoted;
+use crate::commands::args::{TimeArg, uuid};
+use crate::commands::candidates::{accounts, behaviors};
 use crate::commands::terminal::confirm::Consent;
-use crate::commands::terminal::table::Output;
+use crate::commands::terminal::sheet::Output;
 use crate::config::parse::whole_number;
 use crate::config::{FileFlags, Flags};
 use crate::model::Level;
@@ -17,10 +20,10 @@ use crate::model::Level;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Common {
     /// The account, by alias or id; required if several are configured
-    #[arg(long, value_name = "ALIAS")]
+    #[arg(long, value_name = "ALIAS", add = ArgValueCandidates::new(accounts))]
     pub(super) account: Option<String>,
     /// The format of the result
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Output::Table)]
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = Output::Table)]
     pub(super) output: Output,
     #[command(flatten)]
     file: FileFlags,
@@ -37,9 +40,10 @@ pub(crate) struct Users {
     pub(super) level: Vec<Level>,
     /// Only users with an event of this behavior, given by id; sends one request per remaining user
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(add = ArgValueCandidates::new(behaviors))]
     pub(super) behavior: Option<String>,
-    /// Only users whose last event is not older than this: a duration before now such as 90m or 30d, an RFC 3339 date,
-    /// or seconds since 1970
+    /// Only users whose last event is not older than this: a duration before now such as 90m or 30d, yesterday, a date
+    /// such as 2026-11-20 (UTC), an RFC 3339 time, or seconds since 1970
     #[arg(long, value_name = "WHEN")]
     pub(super) since: Option<TimeArg>,
     /// The order of the users
@@ -116,7 +120,7 @@ pub(crate) enum BehaviorsAction {
 #[command(group = ArgGroup::new("change").args(["enable", "disable", "risk_level"]).required(true).multiple(true))]
 pub(crate) struct SetBehavior {
     /// The behavior's id, such as imp_travel
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = ArgValueCandidates::new(behaviors))]
     pub(super) id: String,
     /// Enable the behavior
     #[arg(long, conflicts_with = "disable")]
@@ -190,7 +194,7 @@ pub(crate) enum IntegrationsAction {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct OneIntegration {
     /// Cloudflare's id of the integration, a UUID
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = uuid)]
     pub(super) id: Uuid,
     #[command(flatten)]
     pub(super) common: Common,
@@ -242,6 +246,16 @@ impl Common {
             shard_total: Some("1".to_owned()),
             ..Flags::from(&self.file)
         }
+    }
+}
+
+impl Common {
+    /// The flags that choose the account, as they were given, for a command to paste.
+    pub(super) fn repeated(&self) -> String {
+        let account = self.account.iter().map(|alias| format!(" --account {}", quoted(alias)));
+        let file = self.file.config_file.iter();
+        let file = file.map(|path| format!(" --config.file {}", quoted(&path.display().to_string())));
+        account.chain(file).collect()
     }
 }
 

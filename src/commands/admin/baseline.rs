@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_saphyr::Location;
 
 use super::{Failure, listed};
 use crate::commands::input_file::read_text;
-use crate::commands::terminal::table::{Column, Sheet};
+use crate::commands::terminal::sheet::{Sheet, json};
+use crate::commands::terminal::table::{Cell, Column, Tone};
 use crate::model::{Behavior, BehaviorSetting, Level};
 
 /// Cloudflare has fewer than 20 behaviors, which take a few kilobytes.
@@ -66,8 +68,18 @@ pub(super) fn read(path: &Path) -> Result<Settings, Failure> {
 fn parse(text: &str) -> Result<Settings, String> {
     let options = serde_saphyr::options! { with_snippet: false };
     let entries: BTreeMap<String, Entry> =
-        serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| refusal(error.location()))?;
     Ok(entries.into_iter().map(|(id, entry)| (id, entry.into())).collect())
+}
+
+/// What a baseline must be, and where it is not.
+fn refusal(location: Option<Location>) -> String {
+    let place =
+        location.map(|at| format!("line {}, column {}: ", at.line(), at.column())).unwrap_or_default();
+    format!(
+        "{place}this is not a behavior with its settings, such as imp_travel: {{ enabled: true, risk_level: high }}; \
+         enabled is true or false, risk_level is low, medium or high, and each behavior is listed once"
+    )
 }
 
 /// The behaviors whose settings differ from `wanted`.
@@ -81,7 +93,7 @@ pub(super) fn differences(behaviors: &[Behavior], wanted: &Settings) -> Result<V
     };
     let unknown = missing(&|id| behaviors.iter().any(|behavior| behavior.id == id));
     if !unknown.is_empty() {
-        return Err(unknown_ids(&unknown, behaviors));
+        return Err(Failure::Usage(unknown_ids(&unknown, behaviors)));
     }
     let unreadable = missing(&|id| now.contains_key(id));
     if !unreadable.is_empty() {
@@ -92,10 +104,10 @@ pub(super) fn differences(behaviors: &[Behavior], wanted: &Settings) -> Result<V
     Ok(differing.map(|(id, now, wanted)| Difference { id: id.clone(), now: *now, wanted: *wanted }).collect())
 }
 
-/// The error for ids that no behavior has.
-pub(super) fn unknown_ids(ids: &[&str], behaviors: &[Behavior]) -> Failure {
+/// What is wrong with ids that no behavior has.
+pub(super) fn unknown_ids(ids: &[&str], behaviors: &[Behavior]) -> String {
     let known = listed(behaviors.iter().map(|behavior| behavior.id.as_str()));
-    Failure::Usage(format!("no such behavior: {}; the behaviors are: {known}", listed(ids.iter().copied())))
+    format!("no such behavior: {}; the behaviors are: {known}", listed(ids.iter().copied()))
 }
 
 /// The error for behaviors that Cloudflare does not say of whether they are enabled.
@@ -169,13 +181,17 @@ struct Shown<'a> {
 
 /// The differences. The baseline does not have the `undeclared` behaviors.
 pub(super) fn sheet(account: &str, differences: &[Difference], undeclared: &[String], stage: Stage) -> Sheet {
-    const COLUMNS: &[Column] = &[
-        Column::Plain("id"),
-        Column::Plain("enabled"),
-        Column::Plain("enabled_wanted"),
-        Column::Plain("risk_level"),
-        Column::Plain("risk_level_wanted"),
-    ];
+    const COLUMNS: &[Column] = &[Column::new("ID"), Column::new("ENABLED"), Column::new("LEVEL")];
+    const FIELDS: &[&str] = &["id", "enabled", "enabled_wanted", "risk_level", "risk_level_wanted"];
+    let cells = |Difference { id, now, wanted }: &Difference| -> Vec<Cell> {
+        let [enabled, enabled_wanted] = [now.enabled, wanted.enabled].map(|on| on.to_string());
+        vec![
+            id.as_str().into(),
+            arrow(&enabled, &enabled_wanted),
+            arrow(now.level.as_str(), wanted.level.as_str()),
+        ]
+    };
+    let rows = differences.iter().map(cells).collect();
     let shown = differences.iter().map(|Difference { id, now, wanted }| Shown {
         id,
         enabled: now.enabled,
@@ -189,9 +205,17 @@ pub(super) fn sheet(account: &str, differences: &[Difference], undeclared: &[Str
         let [level, level_wanted] = [shown.risk_level, shown.risk_level_wanted].map(str::to_owned);
         vec![shown.id.to_owned(), enabled, enabled_wanted, level, level_wanted]
     };
-    let rows = differences.iter().map(texts).collect();
-    let document = Document { account, differences, undeclared, outcome: stage.as_str() };
-    Sheet::new(format!("account {account}"), COLUMNS, rows, &document)
+    let records = differences.iter().map(texts).collect();
+    let document = json(&Document { account, differences, undeclared, outcome: stage.as_str() });
+    Sheet { heading: format!("account {account}"), columns: COLUMNS, rows, fields: FIELDS, records, document }
+}
+
+/// A value, or both if it changes.
+fn arrow(now: &str, wanted: &str) -> Cell {
+    if now == wanted {
+        return now.into();
+    }
+    Cell::toned(format!("{now} -> {wanted}"), Tone::Caution)
 }
 
 #[cfg(test)]
@@ -203,25 +227,31 @@ mod tests {
     }
 
     #[test]
-    fn a_baseline_is_read_strictly_and_a_refusal_names_what_is_wrong() {
+    fn a_baseline_is_read_strictly_and_a_refusal_names_the_place() {
         let text = "imp_travel: { enabled: true, risk_level: high }\nhigh_dlp:\n  enabled: false\n  risk_level: low\n";
         let wanted = [
             ("high_dlp".to_owned(), setting(false, Level::Low)),
             ("imp_travel".to_owned(), setting(true, Level::High)),
         ];
         assert_eq!(parse(text), Ok(Settings::from(wanted)));
-        for (text, word) in [
-            ("a: { enabled: true }", "risk_level"),
-            ("a: { risk_level: low }", "enabled"),
-            ("a: { enabled: true, risk_level: severe }", "severe"),
-            ("a: { enabled: true, risk_level: unknown }", "unknown"),
-            ("a: { enabled: maybe, risk_level: low }", "bool"),
-            ("a: { enabled: true, risk_level: low, level: low }", "level"),
-            ("a: { enabled: true, risk_level: low }\na: { enabled: false, risk_level: low }", "duplicate"),
-            ("[a]", "map"),
+        for (text, place) in [
+            ("a: { enabled: true }", "line 1, column 6"),
+            ("a: { risk_level: low }", "line 1, column 6"),
+            ("a: { enabled: true, risk_level: severe }", "line 1, column 33"),
+            ("a: { enabled: true, risk_level: unknown }", "line 1, column 33"),
+            ("a: { enabled: maybe, risk_level: low }", "line 1, column 15"),
+            ("\na: { enabled: true, risk_level: low, level: low }", "line 2, column 38"),
+            (
+                "a: { enabled: true, risk_level: low }\na: { enabled: false, risk_level: low }",
+                "line 2, column 1",
+            ),
+            ("[a]", "line 1, column 1"),
+            ("a: [b", "line 1, column 4"),
         ] {
             let why = parse(text).unwrap_err();
-            assert!(why.contains(word) && why.contains("line"), "{text}: {why}");
+            let rule = ": this is not a behavior with its settings, such as imp_travel: { enabled: true, risk_level: high }; \
+                        enabled is true or false, risk_level is low, medium or high, and each behavior is listed once";
+            assert_eq!(why, format!("{place}{rule}"), "{text}");
         }
     }
 

@@ -16,9 +16,10 @@ use crate::cloudflare::UpdatedBehavior;
 use crate::collector::behavior_labels::Labels;
 use crate::commands::session::Session;
 use crate::commands::terminal::confirm::{self, Confirmation};
-use crate::commands::terminal::counted;
 use crate::commands::terminal::interrupt::Interrupt;
-use crate::commands::terminal::table::{Column, Sheet};
+use crate::commands::terminal::sheet::{Output, Sheet, json};
+use crate::commands::terminal::table::{Cell, Column};
+use crate::commands::terminal::{counted, printable};
 use crate::model::{Behavior, BehaviorSetting, Level, Listing};
 
 /// # Errors
@@ -33,9 +34,10 @@ pub(super) async fn run(session: &Session, action: &BehaviorsAction) -> Result<R
         BehaviorsAction::Set(set) => {
             let confirmation = set.consent.confirmation()?;
             let found = read(session).await?;
-            let wanted = Settings::from([(set.id.clone(), setting(set, &found.rows)?)]);
+            let setting = setting(set, &found.rows)?;
+            let wanted = Settings::from([(set.id.clone(), setting)]);
             let differences = baseline::differences(&found.rows, &wanted)?;
-            change(session, confirmation, differences, &[]).await
+            change(session, confirmation, set.common.output, differences, &[]).await
         }
         BehaviorsAction::Diff(diff) => {
             let (differences, undeclared) = compare(session, &diff.file).await?;
@@ -47,7 +49,8 @@ pub(super) async fn run(session: &Session, action: &BehaviorsAction) -> Result<R
         BehaviorsAction::Apply(apply) => {
             let confirmation = apply.consent.confirmation()?;
             let (differences, undeclared) = compare(session, &apply.baseline.file).await?;
-            change(session, confirmation, differences, &undeclared).await
+            let output = apply.baseline.common.output;
+            change(session, confirmation, output, differences, &undeclared).await
         }
     }
 }
@@ -78,7 +81,7 @@ fn remarks(undeclared: &[String]) -> Vec<String> {
 /// The new setting of a behavior: the flags, and for the rest the current setting.
 fn setting(set: &SetBehavior, behaviors: &[Behavior]) -> Result<BehaviorSetting, Failure> {
     let Some(now) = behaviors.iter().find(|behavior| behavior.id == set.id) else {
-        return Err(baseline::unknown_ids(&[&set.id], behaviors));
+        return Err(Failure::Unclear(baseline::unknown_ids(&[&set.id], behaviors)));
     };
     let enabled = if set.enable || set.disable { Some(set.enable) } else { now.enabled };
     let enabled = enabled.ok_or_else(|| baseline::without_setting(&[&set.id]))?;
@@ -98,6 +101,7 @@ fn setting(set: &SetBehavior, behaviors: &[Behavior]) -> Result<BehaviorSetting,
 async fn change(
     session: &Session,
     confirmation: Confirmation,
+    output: Output,
     differences: Vec<Difference>,
     undeclared: &[String],
 ) -> Result<Report, Failure> {
@@ -107,7 +111,8 @@ async fn change(
         remarks.push("there is nothing to change".to_owned());
         return Ok(Report::found(sheet(Stage::NothingDone)).remarking(remarks));
     }
-    let preview = sheet(Stage::Found).table(Colour::Off, confirm::width());
+    let width = confirm::width();
+    let preview = sheet(Stage::Found).table(output.extent(width), Colour::Off, width);
     confirmation.confirm(preview, format!("Change {}?", counted(differences.len(), "behavior"))).await?;
     let now = baseline::settings(&read(session).await?.rows);
     if let Some(changed) =
@@ -157,7 +162,16 @@ async fn change(
             ),
         })
     });
-    Ok(Report::found(sheet(stage)).remarking(remarks(undeclared)).failing(failure))
+    let report = Report::found(sheet(stage)).remarking(remarks(undeclared)).failing(failure);
+    Ok(if stage == Stage::Done { report.done(made(&differences), "behaviors") } else { report })
+}
+
+/// What was changed, as a sentence.
+fn made(differences: &[Difference]) -> String {
+    match differences {
+        [only] => format!("the behavior {} was changed: {}", printable(&only.id), only.text()),
+        several => format!("{} were changed", counted(several.len(), "behavior")),
+    }
 }
 
 /// The outcome of each change that Cloudflare accepted without showing the result, by reading the behaviors again.
@@ -203,29 +217,46 @@ struct Shown<'a> {
 
 fn list(session: &Session, behaviors: &[Behavior]) -> Sheet {
     const COLUMNS: &[Column] = &[
-        Column::Plain("id"),
-        Column::Plain("name"),
-        Column::CsvOnly("description"),
-        Column::Plain("enabled"),
-        Column::Plain("risk_level"),
+        Column::new("ID"),
+        Column::new("ENABLED"),
+        Column::new("LEVEL"),
+        Column::new("NAME").cut(),
+        Column::new("DESCRIPTION").wide(),
     ];
-    let shown = |behavior: &'_ Behavior| -> Vec<String> {
+    const FIELDS: &[&str] = &["id", "name", "description", "enabled", "risk_level"];
+    let enabled = |behavior: &Behavior| {
+        behavior.enabled.map_or_else(|| "unknown".to_owned(), |enabled| enabled.to_string())
+    };
+    let cells = |behavior: &Behavior| -> Vec<Cell> {
+        vec![
+            behavior.id.as_str().into(),
+            enabled(behavior).into(),
+            Cell::level(behavior.level.as_str()),
+            behavior.name.as_str().into(),
+            behavior.description.as_str().into(),
+        ]
+    };
+    let texts = |behavior: &Behavior| -> Vec<String> {
         let [id, name, description, level] =
             [&*behavior.id, &*behavior.name, &*behavior.description, behavior.level.as_str()]
                 .map(str::to_owned);
-        let enabled = behavior.enabled.map_or_else(|| "unknown".to_owned(), |enabled| enabled.to_string());
-        vec![id, name, description, enabled, level]
+        vec![id, name, description, enabled(behavior), level]
     };
-    let rows = behaviors.iter().map(shown).collect();
-    let behaviors = behaviors.iter().map(|behavior| Shown {
+    let shown = behaviors.iter().map(|behavior| Shown {
         id: &behavior.id,
         name: &behavior.name,
         description: &behavior.description,
         enabled: behavior.enabled,
         risk_level: behavior.level.as_str(),
     });
-    let document = Document { account: &session.alias, behaviors: behaviors.collect() };
-    Sheet::new(format!("account {}", session.alias), COLUMNS, rows, &document)
+    Sheet {
+        heading: format!("account {}", session.alias),
+        columns: COLUMNS,
+        rows: behaviors.iter().map(cells).collect(),
+        fields: FIELDS,
+        records: behaviors.iter().map(texts).collect(),
+        document: json(&Document { account: &session.alias, behaviors: shown.collect() }),
+    }
 }
 
 /// Maps events to behaviors: an event names its behavior by id or by display name.
@@ -262,7 +293,7 @@ impl Catalogue {
     /// No behavior has this id.
     pub(super) fn knows(&self, id: &str) -> Result<(), Failure> {
         let known = self.behaviors.iter().any(|behavior| behavior.id == id);
-        if known { Ok(()) } else { Err(baseline::unknown_ids(&[id], &self.behaviors)) }
+        if known { Ok(()) } else { Err(Failure::Unclear(baseline::unknown_ids(&[id], &self.behaviors))) }
     }
 
     /// The id of the behavior that an event names `said`; `said` itself if no behavior has that name.

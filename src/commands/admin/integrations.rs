@@ -3,15 +3,18 @@
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::args::{CreateIntegration, IntegrationsAction, UpdateIntegration};
+use super::args::{CreateIntegration, IntegrationsAction, OneIntegration, UpdateIntegration};
 use super::change_log::{self, Actor, Change, Operation, lacks_result, record_accepted, record_failed};
 use super::{Failure, Report, unreadable};
 use crate::app::logging::Colour;
 use crate::cloudflare::{Error, IntegrationSetting, NewIntegration};
 use crate::commands::session::Session;
+use crate::commands::terminal::ago::ago_with_date;
 use crate::commands::terminal::confirm::{self, Consent};
 use crate::commands::terminal::interrupt::Interrupt;
-use crate::commands::terminal::table::{Column, Sheet};
+use crate::commands::terminal::printable;
+use crate::commands::terminal::sheet::{Sheet, json};
+use crate::commands::terminal::table::{Cell, Column, Tone};
 use crate::model::Integration;
 
 /// # Errors
@@ -29,20 +32,20 @@ pub(super) async fn run(session: &Session, action: &IntegrationsAction) -> Resul
         }
         IntegrationsAction::Create(create) => make(session, create).await,
         IntegrationsAction::Update(update) => change(session, update).await,
-        IntegrationsAction::Delete { one, consent } => delete(session, one.id, consent).await,
+        IntegrationsAction::Delete { one, consent } => delete(session, one, consent).await,
     }
 }
 
 fn shown(session: &Session, found: Result<Integration, Error>) -> Result<Report, Failure> {
     let integration = found.map_err(|error| Failure::request_for_one(&error))?;
-    Ok(Report::found(sheet(session, &[integration], Outcome::Read)))
+    Ok(Report::found(record(session, &integration, Outcome::Read)))
 }
 
 async fn make(session: &Session, create: &CreateIntegration) -> Result<Report, Failure> {
     let confirmation = create.consent.confirmation()?;
     let new =
         NewIntegration { tenant_url: create.tenant_url.clone(), reference_id: create.reference_id.clone() };
-    let question = format!("Send risk changes of {} to {:?} from now on?", session.alias, new.tenant_url);
+    let question = format!("Send level changes of {} to {} from now on?", session.alias, new.tenant_url);
     confirmation.confirm(String::new(), question).await?;
     let before = list(session).await?;
     let actor = Actor::identify(session).await;
@@ -61,7 +64,16 @@ async fn make(session: &Session, create: &CreateIntegration) -> Result<Report, F
     let subject = made.as_ref().map_or_else(|_| "new".to_owned(), |made| made.id.to_string());
     let logged = Change { operation: Operation::CreateIntegration, subject: &subject, change: None };
     let made = finish(session, &actor, logged, made, cf_ray.as_deref(), "integrations")?;
-    Ok(Report::found(sheet(session, &[made], Outcome::Created)))
+    let what = format!(
+        "the integration {} was created and is active; enter {} in Okta",
+        made.id,
+        match made.well_known_url.as_str() {
+            "" => "its well-known URL".to_owned(),
+            url => printable(url),
+        }
+    );
+    let look = format!("integrations get {}", made.id);
+    Ok(Report::found(record(session, &made, Outcome::Created)).done(what, look))
 }
 
 async fn list(session: &Session) -> Result<Vec<Integration>, Failure> {
@@ -107,11 +119,12 @@ async fn change(session: &Session, update: &UpdateIntegration) -> Result<Report,
     };
     if wanted == now {
         let remarks = vec!["there is nothing to change".to_owned()];
-        return Ok(Report::found(sheet(session, &[now], Outcome::NothingDone)).remarking(remarks));
+        return Ok(Report::found(record(session, &now, Outcome::NothingDone)).remarking(remarks));
     }
-    let both = sheet(session, &[now.clone(), wanted.clone()], Outcome::Read);
-    let preview = both.table(Colour::Off, confirm::width());
-    confirmation.confirm(preview, "Replace the first with the second?".to_owned()).await?;
+    let width = confirm::width();
+    let comparison = comparison(session, &now, &wanted);
+    let preview = comparison.table(update.one.common.output.extent(width), Colour::Off, width);
+    confirmation.confirm(preview, "Change this integration?".to_owned()).await?;
     // An update overwrites all fields.
     unchanged(session, &now).await?;
     let Integration { tenant_url, active, reference_id, .. } = wanted;
@@ -125,7 +138,8 @@ async fn change(session: &Session, update: &UpdateIntegration) -> Result<Report,
     let logged = Change { operation: Operation::UpdateIntegration, subject: &subject, change: Some(&text) };
     let look = format!("integrations get {subject}");
     let changed = finish(session, &actor, logged, result, cf_ray.as_deref(), &look)?;
-    Ok(Report::found(sheet(session, &[changed], Outcome::Updated)))
+    let what = format!("the integration {subject} was changed: {text}");
+    Ok(Report::found(record(session, &changed, Outcome::Updated)).done(what, look))
 }
 
 /// The changed fields, without free text.
@@ -150,20 +164,22 @@ async fn unchanged(session: &Session, shown: &Integration) -> Result<(), Failure
     Err(Failure::Runtime(format!("nothing was changed: {id} was changed meanwhile; review it and try again")))
 }
 
-async fn delete(session: &Session, id: Uuid, consent: &Consent) -> Result<Report, Failure> {
+async fn delete(session: &Session, one: &OneIntegration, consent: &Consent) -> Result<Report, Failure> {
     let confirmation = consent.confirmation()?;
-    let integrations = [read(session, id).await?];
-    let preview = sheet(session, &integrations, Outcome::Read);
-    let preview = preview.table(Colour::Off, confirm::width());
+    let id = one.id;
+    let now = read(session, id).await?;
+    let width = confirm::width();
+    let preview = record(session, &now, Outcome::Read);
+    let preview = preview.table(one.common.output.extent(width), Colour::Off, width);
     confirmation.confirm(preview, "Delete this integration?".to_owned()).await?;
-    let [now] = &integrations;
-    unchanged(session, now).await?;
+    unchanged(session, &now).await?;
     let actor = Actor::identify(session).await;
     let result = Interrupt::listen()?.after(session.client.delete_integration(id)).await;
     let (subject, cf_ray) = (id.to_string(), session.ray());
     let logged = Change { operation: Operation::DeleteIntegration, subject: &subject, change: None };
     finish(session, &actor, logged, result, cf_ray.as_deref(), "integrations")?;
-    Ok(Report::found(sheet(session, &integrations, Outcome::Deleted)))
+    let what = format!("the integration {id} was deleted; level changes are no longer sent to it");
+    Ok(Report::found(record(session, &now, Outcome::Deleted)).done(what, "integrations"))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,17 +221,32 @@ struct Shown<'a> {
     created_at: String,
 }
 
+/// The integrations as a list.
 fn sheet(session: &Session, integrations: &[Integration], outcome: Outcome) -> Sheet {
     const COLUMNS: &[Column] = &[
-        Column::Stacked("id"),
-        Column::CsvOnly("integration_type"),
-        Column::Stacked("reference_id"),
-        Column::Stacked("tenant_url"),
-        Column::CsvOnly("well_known_url"),
-        Column::Plain("active"),
-        Column::CsvOnly("created_at"),
+        Column::new("ACTIVE"),
+        Column::new("TENANT").cut(),
+        Column::new("ID"),
+        Column::new("REFERENCE").wide(),
+        Column::new("CREATED").wide(),
+        Column::new("TYPE").wide(),
+        Column::new("WELL-KNOWN URL").wide(),
     ];
-    let shown = |integration: &'_ Integration| -> Vec<String> {
+    const FIELDS: &[&str] =
+        &["id", "integration_type", "reference_id", "tenant_url", "well_known_url", "active", "created_at"];
+    let now = session.clock.date();
+    let cells = |integration: &Integration| -> Vec<Cell> {
+        vec![
+            active(integration),
+            integration.tenant_url.as_str().into(),
+            integration.id.to_string().into(),
+            integration.reference_id.as_str().into(),
+            ago_with_date(integration.created_at, now).into(),
+            integration.kind.as_str().into(),
+            integration.well_known_url.as_str().into(),
+        ]
+    };
+    let texts = |integration: &Integration| -> Vec<String> {
         let Integration { id, kind, reference_id, tenant_url, well_known_url, active, created_at } =
             integration;
         let [kind, reference_id, tenant_url, well_known_url] =
@@ -223,8 +254,7 @@ fn sheet(session: &Session, integrations: &[Integration], outcome: Outcome) -> S
         let [id, active, created_at] = [id.to_string(), active.to_string(), created_at.to_string()];
         vec![id, kind, reference_id, tenant_url, well_known_url, active, created_at]
     };
-    let rows = integrations.iter().map(shown).collect();
-    let integrations = integrations.iter().map(|integration| Shown {
+    let shown = integrations.iter().map(|integration| Shown {
         id: integration.id.to_string(),
         integration_type: &integration.kind,
         reference_id: &integration.reference_id,
@@ -233,7 +263,49 @@ fn sheet(session: &Session, integrations: &[Integration], outcome: Outcome) -> S
         active: integration.active,
         created_at: integration.created_at.to_string(),
     });
-    let document =
-        Document { account: &session.alias, integrations: integrations.collect(), outcome: outcome.as_str() };
-    Sheet::new(format!("account {}", session.alias), COLUMNS, rows, &document)
+    let (account, outcome) = (session.alias.as_str(), outcome.as_str());
+    Sheet {
+        heading: format!("account {account}"),
+        columns: COLUMNS,
+        rows: integrations.iter().map(cells).collect(),
+        fields: FIELDS,
+        records: integrations.iter().map(texts).collect(),
+        document: json(&Document { account, integrations: shown.collect(), outcome }),
+    }
+}
+
+/// One integration: a line for each field, so that nothing of it is shortened.
+fn record(session: &Session, integration: &Integration, outcome: Outcome) -> Sheet {
+    const COLUMNS: &[Column] = &[Column::new(""), Column::new("")];
+    let created = ago_with_date(integration.created_at, session.clock.date());
+    let field = |name: &str, value: Cell| vec![name.into(), value];
+    let rows = vec![
+        field("id", integration.id.to_string().into()),
+        field("type", integration.kind.as_str().into()),
+        field("tenant", integration.tenant_url.as_str().into()),
+        field("active", active(integration)),
+        field("reference", integration.reference_id.as_str().into()),
+        field("well-known URL", integration.well_known_url.as_str().into()),
+        field("created", created.into()),
+    ];
+    Sheet { columns: COLUMNS, rows, ..sheet(session, std::slice::from_ref(integration), outcome) }
+}
+
+/// The fields that an update changes: what they are, and what they will be.
+fn comparison(session: &Session, now: &Integration, wanted: &Integration) -> Sheet {
+    const COLUMNS: &[Column] = &[Column::new("FIELD"), Column::new("NOW"), Column::new("AFTER")];
+    let pairs = [
+        ("tenant", now.tenant_url.clone(), wanted.tenant_url.clone()),
+        ("active", now.active.to_string(), wanted.active.to_string()),
+        ("reference", now.reference_id.clone(), wanted.reference_id.clone()),
+    ];
+    let changed = pairs.into_iter().filter(|(_, now, wanted)| now != wanted);
+    let rows = changed.map(|(name, now, wanted)| vec![name.into(), now.into(), wanted.into()]).collect();
+    let heading = format!("account {}\nintegration {}", session.alias, now.id);
+    Sheet { heading, columns: COLUMNS, rows, ..sheet(session, &[], Outcome::Read) }
+}
+
+fn active(integration: &Integration) -> Cell {
+    let tone = if integration.active { Tone::Good } else { Tone::Caution };
+    Cell::toned(integration.active.to_string(), tone)
 }

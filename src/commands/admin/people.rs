@@ -5,7 +5,9 @@ use serde::Serialize;
 use super::{Failure, unreadable};
 use crate::clock::Timestamp;
 use crate::commands::session::Session;
-use crate::commands::terminal::table::{Column, Sheet};
+use crate::commands::terminal::ago::ago;
+use crate::commands::terminal::sheet::{Sheet, json};
+use crate::commands::terminal::table::{Cell, Column};
 use crate::model::{Completeness, EventCount, Level, Row, Summary, UserId};
 
 /// A user on the list.
@@ -128,6 +130,18 @@ impl<'a> People<'a> {
     }
 }
 
+const LEVEL: Column = Column::new("LEVEL");
+const EVENTS: Column = Column::new("EVENTS").right();
+const LAST: Column = Column::new("LAST");
+const NAME: Column = Column::new("NAME").cut();
+const EMAIL: Column = Column::new("EMAIL").cut();
+const ID: Column = Column::new("ID");
+const LAST_EVENT: Column = Column::new("LAST EVENT").wide();
+
+/// For people. The token may not read e-mail addresses; then only the id tells users apart.
+const WITH_ADDRESS: &[Column] = &[LEVEL, EVENTS, LAST, NAME, EMAIL, ID.wide(), LAST_EVENT];
+const WITHOUT_ADDRESS: &[Column] = &[LEVEL, EVENTS, LAST, NAME, EMAIL, ID, LAST_EVENT];
+
 /// The `shown` users. `omitted` more match, and `unread` were not checked.
 pub(super) fn sheet(
     session: &Session,
@@ -136,21 +150,47 @@ pub(super) fn sheet(
     omitted: usize,
     unread: usize,
 ) -> Sheet {
-    const COLUMNS: &[Column] = &[
-        Column::Stacked("id"),
-        Column::Stacked("name"),
-        Column::Stacked("email"),
-        Column::Plain("risk_level"),
-        Column::Plain("event_count"),
-        Column::Stacked("last_event"),
-        Column::CsvOnly("behavior_events"),
-    ];
     let users: Vec<Shown<'_>> = shown.iter().map(Shown::from).collect();
-    let rows = users.iter().map(Shown::texts).collect();
     let whole = people.incomplete().is_none();
-    let document = Document { account: &session.alias, users: &users, omitted, unread, whole };
-    Sheet::new(format!("account {}", session.alias), COLUMNS, rows, &document)
+    let have_addresses = shown.iter().all(|person| !person.email.is_empty());
+    Sheet {
+        heading: format!("account {}", session.alias),
+        columns: if have_addresses { WITH_ADDRESS } else { WITHOUT_ADDRESS },
+        rows: shown.iter().map(|person| person.cells(session.clock.date())).collect(),
+        fields: FIELDS,
+        records: users.iter().map(Shown::texts).collect(),
+        document: json(&Document { account: &session.alias, users: &users, omitted, unread, whole }),
+    }
 }
+
+/// The `candidates` that a name may mean, in a table with the ids to choose by.
+pub(super) fn candidates(session: &Session, people: &People<'_>, candidates: &[Person]) -> Sheet {
+    const COLUMNS: &[Column] = &[ID, NAME, EMAIL];
+    let cells = |person: &Person| -> Vec<Cell> {
+        vec![person.id.to_string().into(), person.name.as_str().into(), person.email.as_str().into()]
+    };
+    let rows = candidates.iter().map(cells).collect();
+    Sheet { columns: COLUMNS, rows, ..sheet(session, people, candidates, 0, 0) }
+}
+
+impl Person {
+    /// The cells of [`WITH_ADDRESS`].
+    fn cells(&self, now: Timestamp) -> Vec<Cell> {
+        vec![
+            Cell::level(self.level.as_str()),
+            self.events.to_string().into(),
+            ago(self.last_event, now).into(),
+            self.name.as_str().into(),
+            self.email.as_str().into(),
+            self.id.to_string().into(),
+            self.last_event.to_string().into(),
+        ]
+    }
+}
+
+/// The fields of [`Shown`].
+const FIELDS: &[&str] =
+    &["id", "name", "email", "risk_level", "event_count", "last_event", "behavior_events"];
 
 #[derive(Serialize)]
 struct Document<'a> {

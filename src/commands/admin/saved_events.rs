@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::Failure;
 use super::people::Person;
 use crate::commands::session::Session;
-use crate::commands::terminal::table;
+use crate::commands::terminal::sheet::json;
 use crate::model::{Completeness, DetailedEvent, UserRisk};
 
 #[derive(Serialize)]
@@ -73,7 +73,7 @@ pub(super) async fn save(session: &Session, targets: &[Person], path: &Path) -> 
         users.push(user(person, risk));
     }
     let document = Document { account: &session.alias, saved_at: session.clock.date().to_string(), users };
-    write(path, table::json(&document).as_bytes())
+    write(path, json(&document).as_bytes())
         .map_err(|error| Failure::Runtime(format!("nothing was reset: {}: {error}", path.display())))
 }
 

@@ -10,18 +10,23 @@ use super::find_user::{Target, target};
 use super::people::People;
 use super::{Failure, Report, unreadable};
 use crate::commands::session::Session;
-use crate::commands::terminal::counted;
-use crate::commands::terminal::table::{Column, Sheet, printable};
+use crate::commands::terminal::ago::{ago, ago_with_date};
+use crate::commands::terminal::sheet::{Sheet, json};
+use crate::commands::terminal::table::{Cell, Column};
+use crate::commands::terminal::{counted, printable};
 use crate::model::{Completeness, DetailedEvent, Identity, UserId, UserRisk};
 
 const COLUMNS: &[Column] = &[
-    Column::Stacked("timestamp"),
-    Column::Stacked("behavior"),
-    Column::Stacked("name"),
-    Column::Plain("risk_level"),
-    Column::CsvOnly("id"),
-    Column::Plain("details"),
+    Column::new("WHEN"),
+    Column::new("TIME").wide(),
+    Column::new("LEVEL"),
+    Column::new("BEHAVIOR"),
+    Column::new("NAME").wide(),
+    Column::new("ID").wide(),
+    Column::new("DETAILS").cut(),
 ];
+
+const FIELDS: &[&str] = &["timestamp", "behavior", "name", "risk_level", "id", "details"];
 
 /// # Errors
 /// The name is unclear, or a request failed.
@@ -87,13 +92,26 @@ fn events(session: &Session, user: UserId, risk: &UserRisk<DetailedEvent>, catal
             details: details.as_deref().and_then(|json| serde_json::from_str(json).ok()),
         })
         .collect();
-    let texts = |event: &Shown<'_>| {
-        let details = event.details.as_ref().map(Value::to_string).unwrap_or_default();
-        let [behavior, name, level, id] = [event.behavior, event.name, event.risk_level, event.id];
-        let [behavior, name, level, id] = [behavior, name, level, id].map(str::to_owned);
-        vec![event.timestamp.clone(), behavior, name, level, id, details]
+    let now = session.clock.date();
+    let details = |event: &Shown<'_>| event.details.as_ref().map(Value::to_string).unwrap_or_default();
+    let cells = |(detailed, shown): (&DetailedEvent, &Shown<'_>)| -> Vec<Cell> {
+        vec![
+            ago(detailed.event.timestamp, now).into(),
+            shown.timestamp.as_str().into(),
+            Cell::level(shown.risk_level),
+            shown.behavior.into(),
+            shown.name.into(),
+            shown.id.into(),
+            details(shown).into(),
+        ]
     };
-    let rows = events.iter().map(texts).collect();
+    let texts = |shown: &Shown<'_>| {
+        let [behavior, name, level, id] =
+            [shown.behavior, shown.name, shown.risk_level, shown.id].map(str::to_owned);
+        vec![shown.timestamp.clone(), behavior, name, level, id, details(shown)]
+    };
+    let rows = risk.events.iter().zip(&events).map(cells).collect();
+    let records = events.iter().map(texts).collect();
     let document = Document {
         account: &session.alias,
         id: user.to_string(),
@@ -105,14 +123,14 @@ fn events(session: &Session, user: UserId, risk: &UserRisk<DetailedEvent>, catal
         whole: risk.completeness == Completeness::Complete,
     };
     let heading = format!(
-        "account {}\nuser {}: {} <{}>\nrisk level {}, {}, last reset {}",
+        "account {}\nuser {}\n{} <{}>\nrisk level {}, {}, last reset {}",
         session.alias,
         user,
         printable(&identity.name),
         printable(&identity.email),
         document.risk_level.unwrap_or("none"),
         counted(risk.events.len(), "event"),
-        document.last_reset.as_deref().unwrap_or("unknown"),
+        risk.last_reset.map_or_else(|| "unknown".to_owned(), |date| ago_with_date(date, now)),
     );
-    Sheet::new(heading, COLUMNS, rows, &document)
+    Sheet { heading, columns: COLUMNS, rows, fields: FIELDS, records, document: json(&document) }
 }

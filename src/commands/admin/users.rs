@@ -9,8 +9,8 @@ use super::{Failure, Report};
 use crate::clock::Timestamp;
 use crate::cloudflare::{Kind, Limiter};
 use crate::commands::session::Session;
-use crate::commands::terminal::counted;
 use crate::commands::terminal::progress::Progress;
+use crate::commands::terminal::{counted, was};
 use crate::model::{Completeness, Row};
 
 /// # Errors
@@ -106,7 +106,10 @@ impl Search<'_> {
             found.unread = rows.len() - looked_at;
             let unread = were(found.unread);
             if found.people.len() == limit {
-                remarks.push(format!("{unread} not checked: --limit {limit} is reached"));
+                remarks.push(format!(
+                    "showing {}; {unread} not checked; raise --limit to see more",
+                    counted(limit, "user")
+                ));
                 return found;
             }
             match self.session.client.user(row.user).await {
@@ -143,5 +146,5 @@ impl Search<'_> {
 }
 
 fn were(users: usize) -> String {
-    format!("{} {}", counted(users, "user"), if users == 1 { "was" } else { "were" })
+    format!("{} {}", counted(users, "user"), was(users))
 }

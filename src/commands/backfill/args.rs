@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
 use crate::commands::args::TimeArg;
+use crate::commands::candidates::accounts;
 use crate::config::FileFlags;
 use crate::config::parse::{duration_within, share};
 
@@ -14,12 +16,13 @@ use crate::config::parse::{duration_within, share};
 #[derive(Debug, Clone, Args)]
 pub struct Backfill {
     /// The account, by alias or id; required if several are configured
-    #[arg(long, value_name = "ALIAS")]
+    #[arg(long, value_name = "ALIAS", add = ArgValueCandidates::new(accounts))]
     pub account: Option<String>,
     /// The file to write, in OpenMetrics; the progress is saved in FILE.progress
     #[arg(long, value_name = "FILE")]
     pub file: PathBuf,
-    /// The start: a duration before now such as 90m or 30d, an RFC 3339 date, or seconds since 1970
+    /// The start: a duration before now such as 90m or 30d, yesterday, a date such as 2026-11-20 (UTC), an RFC 3339 time, or
+    /// seconds since 1970
     #[arg(long, value_name = "WHEN", default_value = "30d")]
     pub since: TimeArg,
     /// The end, ideally when the exporter began counting [default: now]

@@ -5,11 +5,20 @@ use std::path::Path;
 use reqwest::Url;
 
 use super::report::{Finding, Subject, Verdict};
+use crate::clock::Timestamp;
 use crate::cloudflare::SetupError;
 use crate::cloudflare::surroundings::{self, Anchors, Judged};
 use crate::commands::terminal::counted;
 use crate::config::{Account, Error, Mistakes, Offline, Outline};
 use crate::web::{Checked, Summary};
+
+/// What is said of what is beside the configuration.
+#[derive(Default)]
+pub(super) struct Beside {
+    pub(super) findings: Vec<Finding>,
+    /// What the web configuration does, if it is here.
+    pub(super) web: Option<Summary>,
+}
 
 /// What can be said of a valid configuration without a network and without a secret, and what was not checked. `beside` is
 /// what is said of other things.
@@ -26,14 +35,16 @@ pub(super) fn offline(offline: &Offline, beside: Vec<Finding>) -> Vec<Finding> {
 
 /// The same of what can be judged although the configuration may have mistakes: the web configuration, and what the
 /// environment says about connections. Mistakes are added to `mistakes`.
-pub(super) fn beside(outline: &Outline, mistakes: &mut Mistakes) -> Vec<Finding> {
+pub(super) fn beside(outline: &Outline, now: Timestamp, mistakes: &mut Mistakes) -> Beside {
     let base_url = outline.base_url.as_ref().map(Url::as_str);
+    let Beside { findings, web } =
+        mistakes.note(web_offline(outline.web_config_file.as_deref(), now)).unwrap_or_default();
     let findings = [
-        mistakes.note(web_offline(outline.web_config_file.as_deref())).unwrap_or_default(),
+        findings,
         base_url.map(|base_url| proxy(base_url, mistakes)).unwrap_or_default(),
         base_url.map(|base_url| trust_anchors(base_url, mistakes)).unwrap_or_default(),
     ];
-    findings.into_iter().flatten().collect()
+    Beside { findings: findings.into_iter().flatten().collect(), web }
 }
 
 /// A valid configuration.
@@ -46,19 +57,18 @@ pub(super) fn web(summary: &Summary) -> Vec<Finding> {
     valid(Subject::WebConfiguration, "can be used".to_owned(), summary.warnings())
 }
 
-/// A web configuration, if it is here, without the certificates and keys that it names.
+/// A web configuration, if it is here, without keys and the CAs of clients.
 ///
 /// # Errors
 /// All its mistakes.
-fn web_offline(path: Option<&Path>) -> Result<Vec<Finding>, Error> {
-    Ok(match path {
-        None => Vec::new(),
-        Some(path) if !path.exists() => left(Subject::WebConfiguration, Some(path)),
-        Some(path) => {
-            let text = "valid; the files it names were not checked".to_owned();
-            valid(Subject::WebConfiguration, text, &Checked::without_files(path)?)
-        }
-    })
+fn web_offline(path: Option<&Path>, now: Timestamp) -> Result<Beside, Error> {
+    let Some(path) = path else { return Ok(Beside::default()) };
+    let Some(web) = Checked::without_secrets(path, now)? else {
+        return Ok(Beside { findings: left(Subject::WebConfiguration, Some(path)), web: None });
+    };
+    let mut findings = valid(Subject::WebConfiguration, "valid".to_owned(), web.warnings());
+    findings.extend(left(Subject::WebCertificate, web.unread_certificate()));
+    Ok(Beside { findings, web: Some(web) })
 }
 
 /// The proxy on the way to the API, if the environment names one.

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use comfy_table::{Cell, Color};
 use serde::Serialize;
 
 use crate::app::logging::Colour;
 use crate::cloudflare::Kind;
 use crate::commands::terminal::counted;
-use crate::commands::terminal::table::{json, table};
+use crate::commands::terminal::sheet::json;
+use crate::commands::terminal::table::{Cell, Column, Extent, Tone, table};
+use crate::commands::terminal::wrap::wrapped;
 use crate::config;
 use crate::model::Resource;
 use crate::web::Summary;
@@ -57,6 +58,8 @@ pub(super) enum Subject {
     Configuration,
     /// TLS, passwords and limits of the port.
     WebConfiguration,
+    /// The certificate of the port.
+    WebCertificate,
     /// The file with the credential of an account.
     Credential,
     /// The file with the key for hashes.
@@ -76,6 +79,7 @@ impl Subject {
         match self {
             Self::Configuration => "configuration",
             Self::WebConfiguration => "web_configuration",
+            Self::WebCertificate => "web_certificate",
             Self::Credential => "credential",
             Self::HashKey => "hash_key",
             Self::State => "state",
@@ -107,11 +111,11 @@ impl Verdict {
         }
     }
 
-    const fn colour(self) -> Color {
+    const fn tone(self) -> Tone {
         match self {
-            Self::Passed => Color::Green,
-            Self::Failed => Color::Red,
-            Self::Warning | Self::Skipped => Color::Yellow,
+            Self::Passed => Tone::Good,
+            Self::Failed => Tone::Bad,
+            Self::Warning | Self::Skipped => Tone::Caution,
         }
     }
 }
@@ -127,6 +131,7 @@ impl Finding {
             Subject::Endpoint(_) => self.account.as_deref(),
             Subject::Configuration
             | Subject::WebConfiguration
+            | Subject::WebCertificate
             | Subject::Credential
             | Subject::HashKey
             | Subject::State
@@ -189,20 +194,21 @@ impl Report {
         accounts.len()
     }
 
-    /// A table for each account, at most `width` characters wide. Below it, because they are too long for a table: each
+    /// A table for each account, in lines of at most `width` columns. Below it, because they are too long for a table: each
     /// remark once, and the permissions to add. Mistakes in the configuration are lines instead, as compilers write them.
-    pub fn render(&self, colour: Colour, width: Option<u16>) -> String {
+    pub fn render(&self, colour: Colour, width: Option<usize>) -> String {
         if let Some(mistakes) = &self.mistakes {
-            return format!("{}\n{}\n", mistakes.lines(), self.totals());
+            return format!("{}\n{}\n", wrapped(&mistakes.lines(), width), self.totals());
         }
         let same = |one: &Finding, other: &Finding| one.table() == other.table();
         let tables = self.findings.chunk_by(same).map(|findings| render_table(findings, colour, width));
-        let web = self.web.iter().map(Summary::to_string);
+        let web = self.web.iter().map(|web| format!("{}\n", wrapped(web.to_string().trim_end(), width)));
         let parts = tables.chain(web).chain([format!("{}\n", self.totals())]);
         parts.collect::<Vec<_>>().join("\n")
     }
 
-    /// Such as `12 checks of 3 accounts: 10 passed, 1 warning, 1 failed`.
+    /// Such as `12 checks of 3 accounts: 10 passed, 1 warning, 1 failed`. Mistakes in the configuration are one failed check, whose
+    /// errors are counted too.
     fn totals(&self) -> String {
         let of_accounts = match self.accounts() {
             0 => String::new(),
@@ -217,7 +223,11 @@ impl Report {
             .into_iter()
             .filter_map(number)
             .collect();
-        format!("{}{of_accounts}: {}", counted(self.findings.len(), "check"), numbers.join(", "))
+        let errors = match self.mistakes() {
+            0 => String::new(),
+            mistakes => format!(" with {}", counted(mistakes, "error")),
+        };
+        format!("{}{of_accounts}: {}{errors}", counted(self.findings.len(), "check"), numbers.join(", "))
     }
 
     /// The same as one JSON document.
@@ -236,6 +246,7 @@ impl Report {
                 warning: self.count(Verdict::Warning),
                 failed: self.count(Verdict::Failed),
                 skipped: self.count(Verdict::Skipped),
+                errors: self.mistakes(),
             },
         })
     }
@@ -281,6 +292,7 @@ struct Totals {
     warning: usize,
     failed: usize,
     skipped: usize,
+    errors: usize,
 }
 
 impl<'a> ErrorRow<'a> {
@@ -312,25 +324,27 @@ impl<'a> CheckRow<'a> {
 }
 
 /// The findings of one account, or those that need no request.
-fn render_table(findings: &[Finding], colour: Colour, width: Option<u16>) -> String {
-    let mut table = table(colour, width);
-    table.set_header(["check", "result", "time", "answer"]);
-    for Finding { subject, verdict, text, took, .. } in findings {
-        let took = took.map(|took| format!("{:.2} s", took.as_secs_f64()));
-        table.add_row([
-            Cell::new(subject.as_str()),
-            Cell::new(verdict.as_str()).fg(verdict.colour()),
-            Cell::new(took.unwrap_or_default()),
-            Cell::new(text),
-        ]);
-    }
+fn render_table(findings: &[Finding], colour: Colour, width: Option<usize>) -> String {
+    const COLUMNS: &[Column] = &[
+        Column::new("CHECK"),
+        Column::new("RESULT"),
+        Column::new("TIME").right(),
+        Column::new("ANSWER").wrapped(),
+    ];
+    let row = |Finding { subject, verdict, text, took, .. }: &Finding| -> Vec<Cell> {
+        let took = took.map(|took| format!("{:.2} s", took.as_secs_f64())).unwrap_or_default();
+        let result = Cell::toned(verdict.as_str(), verdict.tone());
+        vec![subject.as_str().into(), result, took.into(), text.as_str().into()]
+    };
+    let rows: Vec<Vec<Cell>> = findings.iter().map(row).collect();
     let title = match findings.first().and_then(Finding::table) {
         Some(account) => format!("account {account}"),
         None => "configuration".to_owned(),
     };
-    let mut text = format!("{title}\n{table}\n");
+    let mut text = format!("{title}\n{}", table(COLUMNS, &rows, Extent::Fitting(width), colour));
     for (subjects, remark) in remarks(findings) {
-        text.push_str(&format!("{}: {remark}\n", subjects.join(", ")));
+        text.push_str(&wrapped(&format!("{}: {remark}", subjects.join(", ")), width));
+        text.push('\n');
     }
     let mut lacking: Vec<&str> = Vec::new();
     for permission in findings.iter().filter_map(|finding| finding.lacks) {
@@ -339,7 +353,8 @@ fn render_table(findings: &[Finding], colour: Colour, width: Option<u16>) -> Str
         }
     }
     if !lacking.is_empty() {
-        text.push_str(&format!("add to the token: {}\n", lacking.join(" and ")));
+        text.push_str(&wrapped(&format!("add to the token: {}", lacking.join(" and ")), width));
+        text.push('\n');
     }
     text
 }

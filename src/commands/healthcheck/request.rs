@@ -38,8 +38,8 @@ pub(super) enum Error {
     Trust(String),
     #[error("{url} does not answer: {source}")]
     Connect { url: Uri, source: io::Error },
-    #[error("{url} does not answer as HTTP: {source}")]
-    Http { url: Uri, source: hyper::Error },
+    #[error("{url} does not answer as HTTP; check that an exporter listens there")]
+    Http { url: Uri },
     #[error("{url} answers {status}")]
     Status { url: Uri, status: StatusCode },
     #[error("{url} gave no answer within {} s", TIMEOUT.as_secs())]
@@ -79,7 +79,7 @@ pub(super) async fn send(url: &str, trust: Trust) -> Result<Evidence, Error> {
             }
             Ok(status) => Err(Error::Status { url: uri.clone(), status }),
             Err(error) if asks_for_certificate(&error) => Ok(Evidence::AsksForCertificate),
-            Err(source) => Err(Error::Http { url: uri.clone(), source }),
+            Err(_) => Err(Error::Http { url: uri.clone() }),
         }
     };
     let timed_out = |_| Err(Error::TimedOut { url: uri.clone() });

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
 use super::{Basis, Load};
-use crate::commands::terminal::table::Output;
+use crate::commands::candidates::accounts;
+use crate::commands::terminal::sheet::Output;
 use crate::config::FileFlags;
 use crate::config::parse::{audit_interval, decimal, interval, share, whole_number};
 use crate::model::resource::Intervals;
@@ -14,7 +16,7 @@ use crate::model::resource::Intervals;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PlanArgs {
     /// The account whose list is read once; required if several are configured
-    #[arg(long, value_name = "ALIAS", conflicts_with = "users")]
+    #[arg(long, value_name = "ALIAS", conflicts_with = "users", add = ArgValueCandidates::new(accounts))]
     pub(super) account: Option<String>,
     /// Send no requests, and plan for this number of users at risk
     #[arg(long, value_name = "N", value_parser = whole_number(0..=10_000_000_u64))]
@@ -42,7 +44,7 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "INTERVAL", value_parser = audit_interval)]
     pub(super) audit_interval: Option<Duration>,
     /// The format of the result
-    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = Output::Table)]
     pub(super) output: Output,
     #[command(flatten)]
     pub(super) file: FileFlags,

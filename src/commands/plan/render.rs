@@ -8,51 +8,78 @@ use super::{Aim, Goal, Latency, Plan, Verdict};
 use crate::app::logging::Colour;
 use crate::clock::duration;
 use crate::commands::terminal;
-use crate::commands::terminal::table::{self, Output};
+use crate::commands::terminal::sheet::{Output, csv, json as json_text};
+use crate::commands::terminal::table::{Cell, Column, Extent, Tone, table};
+use crate::commands::terminal::wrap::wrapped;
 
-/// The plan in this format. Tables are at most `width` characters wide.
-pub(super) fn render(plan: &Plan, output: Output, width: Option<u16>) -> String {
+/// The plan in this format. The lines of tables and prose are at most `width` columns wide.
+pub(super) fn render(plan: &Plan, output: Output, colour: Colour, width: Option<usize>) -> String {
     match output {
-        Output::Table => tables(plan, width),
-        Output::Json => table::json(&document(plan)),
+        Output::Table | Output::Wide => tables(plan, output.extent(width), colour, width),
+        Output::Json => json_text(&document(plan)),
         Output::Csv => {
             let mut rows = Vec::new();
             flatten("", &document(plan), &mut rows);
-            table::csv(["name", "value"], &rows)
+            csv(["name", "value"], &rows)
         }
     }
 }
 
-/// Two tables, at most `width` characters wide, with a summary of each.
-fn tables(plan: &Plan, width: Option<u16>) -> String {
+/// Two tables with a summary of each.
+fn tables(plan: &Plan, extent: Extent, colour: Colour, width: Option<usize>) -> String {
+    const REQUESTS: &[Column] = &[
+        Column::new("REQUESTS FOR"),
+        Column::new("EVERY"),
+        Column::new("IN 5 MINUTES").right(),
+        Column::new("AT MOST").right(),
+    ];
+    const GOALS: &[Column] = &[
+        Column::new("GOAL"),
+        Column::new("RESULT"),
+        Column::new("NOW").right(),
+        Column::new("UP TO"),
+        Column::new("SHARE").right(),
+        Column::new("INTERVAL"),
+    ];
     let load = &plan.load;
     let head = format!(
-        "{} in {}; {} in 5 minutes ({}); budget: {} in 5 minutes\n",
+        "{} in {}; {} in 5 minutes ({}); budget: {} in 5 minutes",
         counted(load.users as f64, "user"),
         counted(load.pages.into(), "request"),
         counted(load.changes, "change"),
         load.basis.as_str(),
         counted(plan.budget.into(), "request"),
     );
-    let mut requests = table::table(Colour::Off, width);
-    requests.set_header(["requests for", "every", "in 5 minutes", "at most"]);
-    for row in &plan.requests {
+    let requests = plan.requests.iter().map(|row| {
         let every = row.interval.map_or_else(|| "on change".to_owned(), rounded);
-        requests.add_row([row.kind.as_str().to_owned(), every, number(row.expected), number(row.most)]);
+        vec![row.kind.as_str().into(), every.into(), number(row.expected).into(), number(row.most).into()]
+    });
+    let goals = plan.goals.iter().map(|goal| {
+        vec![
+            meaning(plan, goal.aim).into(),
+            Cell::toned(goal.verdict.as_str(), tone(goal.verdict)),
+            number(goal.now).into(),
+            counted(goal.up_to.floor(), goal.aim.noun()).into(),
+            proposed(goal, goal.share.map(|share| format!("{share:.2}"))).into(),
+            proposed(goal, goal.interval.map(rounded)).into(),
+        ]
+    });
+    let (requests, goals): (Vec<Vec<Cell>>, Vec<Vec<Cell>>) = (requests.collect(), goals.collect());
+    format!(
+        "{}\n\n{}\n{}\n\n{}",
+        wrapped(&head, width),
+        table(REQUESTS, &requests, extent, colour),
+        wrapped(&latency(plan), width),
+        table(GOALS, &goals, extent, colour),
+    )
+}
+
+const fn tone(verdict: Verdict) -> Tone {
+    match verdict {
+        Verdict::Holds => Tone::Good,
+        Verdict::Tight => Tone::Caution,
+        Verdict::Breaks => Tone::Bad,
     }
-    let mut goals = table::table(Colour::Off, width);
-    goals.set_header(["goal", "result", "now", "up to", "needs budget_share", "or interval"]);
-    for goal in &plan.goals {
-        goals.add_row([
-            meaning(plan, goal.aim),
-            goal.verdict.as_str().to_owned(),
-            number(goal.now),
-            counted(goal.up_to.floor(), goal.aim.noun()),
-            proposed(goal, goal.share.map(|share| format!("{share:.2}"))),
-            proposed(goal, goal.interval.map(rounded)),
-        ]);
-    }
-    format!("{head}{requests}\n{}\n{goals}\n", latency(plan))
 }
 
 /// One JSON object, with times in seconds and rates per five minutes.

@@ -10,6 +10,7 @@ use crate::collector::ledger::persisted::{Totals, from_hex};
 use crate::collector::ledger::{Record, forgotten_key};
 use crate::collector::persist::{Document, Saved, write_document};
 use crate::collector::roster::{Coverage, User};
+use crate::commands::Failure;
 use crate::commands::terminal::counted;
 use crate::model::UserId;
 use crate::store;
@@ -23,8 +24,18 @@ const CLOCK_SKEW: Duration = Duration::from_secs(86_400);
 pub(super) enum Error {
     #[error(transparent)]
     State(#[from] store::Error),
-    #[error("no user in {path} has the id {user}")]
+    #[error("{path} holds nothing about the user {user}")]
     UnknownUser { path: PathBuf, user: UserId },
+}
+
+/// A user who is not there was named wrongly.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match &error {
+            Error::State(_) => Self::runtime(error),
+            Error::UnknownUser { .. } => Self::Unclear(error.to_string()),
+        }
+    }
 }
 
 /// What `state show --user` prints: everything that the file holds about the user, by account.
@@ -116,6 +127,11 @@ pub(super) fn forget(path: &Path, user: UserId, date: Timestamp) -> Result<Strin
         return Err(Error::UnknownUser { path: path.to_owned(), user });
     }
     found.change(&changes)?;
+    let _ = writeln!(
+        text,
+        "done: {} holds only a keyed hash of the user now; counters stay as they are",
+        path.display()
+    );
     Ok(text)
 }
 

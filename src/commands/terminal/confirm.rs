@@ -2,10 +2,10 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use clap::Args;
-use comfy_table::Table;
-
+use super::width_of;
+use super::wrap::wrapped;
 use crate::commands::Failure;
+use clap::Args;
 
 /// The flag of commands that change something.
 #[derive(Debug, Clone, Args)]
@@ -25,8 +25,8 @@ pub(crate) enum Confirmation {
 }
 
 /// The width of the terminal that shows the question. Standard output may go elsewhere.
-pub(crate) fn width() -> Option<u16> {
-    Table::new().use_stderr().width()
+pub(crate) fn width() -> Option<usize> {
+    width_of(io::stderr())
 }
 
 impl Consent {
@@ -49,7 +49,7 @@ impl Consent {
 }
 
 impl Confirmation {
-    /// Shows the change and asks, unless `--yes` was given.
+    /// Shows the change, the `preview` of lines that fit the terminal, and asks, unless `--yes` was given.
     ///
     /// # Errors
     /// The answer is not yes, or there is none.
@@ -57,6 +57,7 @@ impl Confirmation {
         if self == Self::Given {
             return Ok(());
         }
+        let question = wrapped(&question, width());
         // On a separate thread, so that the client notices connections that are closed in the meantime.
         let answer = tokio::task::spawn_blocking(move || {
             ask(&preview, &question, &mut io::stdin().lock(), &mut io::stderr().lock())

@@ -21,14 +21,21 @@ pub(crate) struct Progress {
 }
 
 enum Shown {
+    /// One step needs no progress, and a test no lines.
+    Nothing,
     Bar(ProgressBar),
-    Lines { last: Instant },
+    Lines {
+        last: Instant,
+    },
 }
 
 impl Progress {
     /// Starts the progress of something (`what`, such as "resetting user") that is done `total` times.
     pub(crate) fn new(what: &'static str, total: usize, now: Instant) -> Self {
         let total = total as u64;
+        if total <= 1 {
+            return Self { what, total, shown: Shown::Nothing };
+        }
         if !io::stderr().is_terminal() {
             return Self { what, total, shown: Shown::Lines { last: now } };
         }
@@ -40,6 +47,11 @@ impl Progress {
         Self { what, total, shown: Shown::Bar(bar) }
     }
 
+    /// Progress that is not shown.
+    pub(crate) const fn hidden() -> Self {
+        Self { what: "", total: 0, shown: Shown::Nothing }
+    }
+
     /// Shows that `done` are done, and how long the rest takes, if that is known.
     pub(crate) fn set(&mut self, done: usize, left: Option<Duration>, now: Instant) {
         let done = done as u64;
@@ -47,6 +59,7 @@ impl Progress {
         let left =
             left.map(|left| format!(", {} left", duration::spell(whole_seconds(left)))).unwrap_or_default();
         match &mut self.shown {
+            Shown::Nothing => {}
             Shown::Bar(bar) => {
                 bar.set_message(left);
                 bar.set_position(done);
@@ -65,7 +78,7 @@ impl Progress {
     pub(crate) fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
         match &self.shown {
             Shown::Bar(bar) => bar.suspend(write),
-            Shown::Lines { .. } => write(),
+            Shown::Nothing | Shown::Lines { .. } => write(),
         }
     }
 }
@@ -78,9 +91,9 @@ impl Drop for Progress {
     }
 }
 
-/// Whether another tenth of the work is complete. With fewer than ten, that is after each; a single one needs no line.
+/// Whether another tenth of the work is complete. With fewer than ten, that is after each.
 fn is_tenth(done: u64, total: u64) -> bool {
-    total > 1 && done > 0 && (done == total || done.is_multiple_of(total.div_ceil(LINES)))
+    done > 0 && (done == total || done.is_multiple_of(total.div_ceil(LINES)))
 }
 
 #[cfg(test)]
@@ -89,7 +102,6 @@ mod tests {
 
     #[test]
     fn many_users_have_a_line_for_each_tenth_and_one_for_the_last() {
-        assert!(!is_tenth(1, 1));
         for total in [2, 9, 10, 11, 99, 100, 101, 12_345] {
             let told: Vec<u64> = (0..=total).filter(|done| is_tenth(*done, total)).collect();
             assert!(told.len() as u64 <= LINES + 1, "{told:?}");

@@ -1,264 +1,314 @@
-//! Results as a table, as JSON, or as CSV.
+//! Lays out rows in columns: one line a row, two spaces between columns, no lines between cells.
 //!
-//! Names, addresses and details may hold any text. None of the three formats writes control characters to a terminal,
-//! and no CSV cell starts a formula.
+//! Programs such as `awk` and `grep` can read it, and so can people at 80 columns.
 
-use clap::ValueEnum;
-use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, Width, presets};
-use serde::Serialize;
+use unicode_width::UnicodeWidthStr as _;
 
+use super::escape::printable;
+use super::wrap::{lines, shortened};
 use crate::app::logging::Colour;
 
-/// A UUID has 36 characters, with a space on each side.
-const ID_WIDTH: u16 = 38;
+/// What stands between two columns.
+const GAP: &str = "  ";
 
-/// The format of a result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
-    /// A table for people.
-    Table,
-    /// One JSON document.
-    Json,
-    /// CSV with a header line.
-    Csv,
-}
+/// A shorter column would show nothing of a name.
+const NARROWEST: usize = 8;
 
-/// The width of standard output, if it is a terminal.
-pub(crate) fn width() -> Option<u16> {
-    Table::new().width()
-}
-
-/// An empty table, at most `width` characters wide.
-pub(crate) fn table(colour: Colour, width: Option<u16>) -> Table {
-    let mut table = Table::new();
-    table
-        .load_preset(presets::UTF8_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .force_no_tty();
-    if let Some(width) = width {
-        table.set_width(width);
-    }
-    if colour == Colour::On {
-        table.enforce_styling();
-    }
-    table
-}
-
-/// A document as indented JSON.
-pub(crate) fn json(document: &impl Serialize) -> String {
-    let json = serde_json::to_string_pretty(document).expect("all its maps have string keys");
-    format!("{}\n", printable_json(&json))
-}
-
-/// A header and rows as CSV.
-pub(crate) fn csv<'a>(header: impl IntoIterator<Item = &'a str>, rows: &[Vec<String>]) -> String {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let in_memory = "writing to memory does not fail, and all rows have as many cells as the header";
-    writer.write_record(header).expect(in_memory);
-    for row in rows {
-        writer.write_record(row.iter().map(|text| formula_safe(&printable(text)))).expect(in_memory);
-    }
-    String::from_utf8(writer.into_inner().expect(in_memory)).expect("it was made from strings")
-}
-
-/// A result: rows and columns, and the same as a JSON document.
-#[derive(Debug)]
-pub(crate) struct Sheet {
-    /// The lines above the table.
-    pub(crate) heading: String,
-    pub(crate) columns: &'static [Column],
-    /// One cell per column.
-    pub(crate) rows: Vec<Vec<String>>,
-    /// The result as JSON.
-    pub(crate) document: String,
-}
-
-/// A column, with the name of its field in JSON.
+/// A column of a table.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Column {
-    Plain(&'static str),
-    /// If the table is too wide, these columns share one cell, one below the other. An id that is broken over two lines
-    /// cannot be copied.
-    Stacked(&'static str),
-    /// Shown in CSV only, because it is too wide for a table.
-    CsvOnly(&'static str),
+pub(crate) struct Column {
+    title: &'static str,
+    align: Align,
+    fit: Fit,
+    shown: Shown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Align {
+    Left,
+    Right,
+}
+
+/// What happens to a text that is too long for the terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    /// It stays as it is.
+    Whole,
+    /// It is shortened.
+    Cut,
+    /// It continues on the next line.
+    Wrap,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Always,
+    /// Only if everything is shown.
+    Wide,
 }
 
 impl Column {
-    const fn name(self) -> &'static str {
-        let (Self::Plain(name) | Self::Stacked(name) | Self::CsvOnly(name)) = self;
-        name
+    /// A column with this title, or without titles if no column has one. Its texts start at the left, and are never broken.
+    pub(crate) const fn new(title: &'static str) -> Self {
+        Self { title, align: Align::Left, fit: Fit::Whole, shown: Shown::Always }
+    }
+
+    /// The column, with texts that end at the right: numbers.
+    pub(crate) const fn right(self) -> Self {
+        Self { align: Align::Right, ..self }
+    }
+
+    /// The column, with texts that are shortened if they do not fit the terminal.
+    pub(crate) const fn cut(self) -> Self {
+        Self { fit: Fit::Cut, ..self }
+    }
+
+    /// The column, with prose that continues on the next line if it does not fit the terminal.
+    pub(crate) const fn wrapped(self) -> Self {
+        Self { fit: Fit::Wrap, ..self }
+    }
+
+    /// The column, if everything is shown.
+    pub(crate) const fn wide(self) -> Self {
+        Self { shown: Shown::Wide, ..self }
     }
 }
 
-impl Sheet {
-    pub(crate) fn new<T: Serialize>(
-        heading: String,
-        columns: &'static [Column],
-        rows: Vec<Vec<String>>,
-        document: &T,
-    ) -> Self {
-        Self { heading, columns, rows, document: json(document) }
-    }
+/// A text in a table.
+#[derive(Debug, Clone)]
+pub(crate) struct Cell {
+    text: String,
+    tone: Tone,
+}
 
-    pub(crate) fn render(&self, output: Output, colour: Colour, width: Option<u16>) -> String {
-        match output {
-            Output::Table => self.table(colour, width),
-            Output::Json => self.document.clone(),
-            Output::Csv => csv(self.columns.iter().map(|column| column.name()), &self.rows),
+/// What a person should think of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Plain,
+    Good,
+    Caution,
+    Bad,
+}
+
+impl Tone {
+    /// The numbers of the ANSI escape sequences that start and end it.
+    const fn colours(self) -> Option<(u8, u8)> {
+        match self {
+            Self::Plain => None,
+            Self::Good => Some((32, 39)),
+            Self::Caution => Some((33, 39)),
+            Self::Bad => Some((31, 39)),
         }
     }
+}
 
-    /// The heading and the table, at most `width` characters wide.
-    pub(crate) fn table(&self, colour: Colour, width: Option<u16>) -> String {
-        let heading = printable_lines(&self.heading);
-        if self.rows.is_empty() {
-            return format!("{heading}\nnone\n");
-        }
-        let plain = self.plain(colour, None);
-        let too_wide = |width: u16| {
-            let line = plain.lines().next().unwrap_or_default();
-            line.chars().filter(|letter| *letter == '─' || *letter == '┬').count() + 2 > usize::from(width)
+/// The escape sequences of a title.
+const BOLD: (u8, u8) = (1, 22);
+
+impl Cell {
+    pub(crate) fn toned(text: impl Into<String>, tone: Tone) -> Self {
+        Self { text: text.into(), tone }
+    }
+
+    /// A level of risk.
+    pub(crate) fn level(level: &str) -> Self {
+        let tone = match level {
+            "high" | "unknown" => Tone::Bad,
+            "medium" => Tone::Caution,
+            _ => Tone::Plain,
         };
-        let table = if width.is_some_and(too_wide) { self.stacked(colour, width) } else { plain };
-        format!("{heading}\n{table}\n")
+        Self::toned(level, tone)
     }
+}
 
-    /// A table with one cell per column.
-    fn plain(&self, colour: Colour, width: Option<u16>) -> Table {
-        let mut table = table(colour, width);
-        let shown = |column: &Column| !matches!(column, Column::CsvOnly(_));
-        let columns = self.columns.iter().filter(|column| shown(column));
-        table.set_header(columns.map(|column| column.name().replace('_', " ")));
-        for row in &self.rows {
-            let cells = self.columns.iter().zip(row).filter(|(column, _)| shown(column));
-            table.add_row(cells.map(|(_, text)| cell(text)));
-        }
-        table
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self::toned(text, Tone::Plain)
     }
+}
 
-    /// A table with all [`Column::Stacked`] in the first cell.
-    fn stacked(&self, colour: Colour, width: Option<u16>) -> Table {
-        let mut table = table(colour, width);
-        table.load_preset(presets::UTF8_FULL);
-        let names: Vec<String> = self.columns.iter().map(|column| column.name().replace('_', " ")).collect();
-        for (at, texts) in std::iter::once(&names).chain(&self.rows).enumerate() {
-            let cells = || self.columns.iter().zip(texts);
-            let stack: Vec<String> = cells()
-                .filter(|(column, _)| matches!(column, Column::Stacked(_)))
-                .map(|(_, text)| printable(text))
-                .collect();
-            let plain = cells().filter(|(column, _)| matches!(column, Column::Plain(_)));
-            let stack = (!stack.is_empty()).then(|| Cell::new(stack.join("\n")));
-            let row = stack.into_iter().chain(plain.map(|(_, text)| cell(text)));
-            if at == 0 {
-                table.set_header(row)
-            } else {
-                table.add_row(row)
+/// How much of a table is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// What fits this many columns, if the output is a terminal.
+    Fitting(Option<usize>),
+    /// Everything.
+    Wide,
+}
+
+/// The rows under their titles. `rows` have one cell per column.
+pub(crate) fn table(columns: &[Column], rows: &[Vec<Cell>], extent: Extent, colour: Colour) -> String {
+    let shown: Vec<usize> = (0..columns.len())
+        .filter(|at| extent == Extent::Wide || columns.get(*at).is_some_and(|c| c.shown == Shown::Always))
+        .collect();
+    let columns: Vec<Column> = shown.iter().filter_map(|at| columns.get(*at).copied()).collect();
+    let cells = |row: &Vec<Cell>| -> Vec<Cell> {
+        let cells = shown.iter().filter_map(|at| row.get(*at));
+        cells.map(|cell| Cell { text: printable(&cell.text), ..*cell }).collect()
+    };
+    let rows: Vec<Vec<Cell>> = rows.iter().map(cells).collect();
+    let layout = Layout { widths: widths(&columns, &rows, extent), columns, colour };
+    let mut text = String::new();
+    if layout.columns.iter().any(|column| !column.title.is_empty()) {
+        let titles: Vec<Cell> = layout.columns.iter().map(|column| column.title.into()).collect();
+        layout.line(&mut text, &titles, |_| Some(BOLD));
+    }
+    for row in &rows {
+        layout.row(&mut text, row);
+    }
+    text
+}
+
+/// The width of each column. If the terminal is too narrow, the widest column that may become narrower does.
+fn widths(columns: &[Column], rows: &[Vec<Cell>], extent: Extent) -> Vec<usize> {
+    let of_cells = |at: usize| rows.iter().filter_map(move |row| row.get(at)).map(|cell| cell.text.width());
+    let mut widths: Vec<usize> = (0..columns.len())
+        .zip(columns)
+        .map(|(at, column)| of_cells(at).chain([column.title.width()]).max().unwrap_or(0))
+        .collect();
+    let Extent::Fitting(Some(terminal)) = extent else { return widths };
+    let mut excess =
+        (widths.iter().sum::<usize>() + GAP.len() * columns.len().saturating_sub(1)).saturating_sub(terminal);
+    while excess > 0 {
+        let elastic = widths.iter_mut().zip(columns);
+        let elastic = elastic.filter(|(width, column)| column.fit != Fit::Whole && **width > NARROWEST);
+        let Some((widest, _)) = elastic.max_by_key(|(width, _)| **width) else { break };
+        // A text that is wider than the terminal alone loses all of that at once.
+        let step = widest.saturating_sub(terminal).clamp(1, excess).min(*widest - NARROWEST);
+        *widest -= step;
+        excess -= step;
+    }
+    widths
+}
+
+struct Layout {
+    columns: Vec<Column>,
+    widths: Vec<usize>,
+    colour: Colour,
+}
+
+impl Layout {
+    /// A row: one line, or several if it has prose that is too long for one.
+    fn row(&self, text: &mut String, row: &[Cell]) {
+        let parts = row.iter().zip(&self.columns).zip(&self.widths).map(|((cell, column), width)| {
+            let parts = match column.fit {
+                Fit::Whole => vec![cell.text.clone()],
+                Fit::Cut => vec![shortened(&cell.text, *width)],
+                Fit::Wrap => lines(&cell.text, *width, ""),
             };
+            parts.into_iter()
+        });
+        let mut parts: Vec<_> = parts.collect();
+        let height = parts.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
+        for _ in 0..height {
+            let cells: Vec<Cell> = parts
+                .iter_mut()
+                .zip(row)
+                .map(|(parts, cell)| Cell::toned(parts.next().unwrap_or_default(), cell.tone))
+                .collect();
+            self.line(text, &cells, |cell| cell.tone.colours());
         }
-        let with_stack = self.columns.iter().any(|column| matches!(column, Column::Stacked(_)));
-        if let Some(first) = table.column_mut(0).filter(|_| with_stack) {
-            first.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(ID_WIDTH)));
+    }
+
+    fn line(&self, text: &mut String, cells: &[Cell], colours: impl Fn(&Cell) -> Option<(u8, u8)>) {
+        let mut line = String::new();
+        for ((cell, column), width) in cells.iter().zip(&self.columns).zip(&self.widths) {
+            if !line.is_empty() {
+                line.push_str(GAP);
+            }
+            let padding = " ".repeat(width.saturating_sub(cell.text.width()));
+            let shown = match (self.colour, colours(cell)) {
+                (Colour::On, Some((start, end))) if !cell.text.is_empty() => {
+                    format!("\u{1b}[{start}m{}\u{1b}[{end}m", cell.text)
+                }
+                _ => cell.text.clone(),
+            };
+            match column.align {
+                Align::Left => line.extend([shown, padding]),
+                Align::Right => line.extend([padding, shown]),
+            }
         }
-        table
+        text.push_str(line.trim_end());
+        text.push('\n');
     }
-}
-
-fn cell(text: &str) -> Cell {
-    let cell = Cell::new(printable(text));
-    match text {
-        "high" | "not_done" | "unknown" => cell.fg(Color::Red),
-        "medium" | "not_tried" => cell.fg(Color::Yellow),
-        "done" => cell.fg(Color::Green),
-        _ => cell,
-    }
-}
-
-/// Several lines, each without control characters.
-fn printable_lines(text: &str) -> String {
-    text.lines().map(printable).collect::<Vec<_>>().join("\n")
-}
-
-/// `text` with control characters and direction marks escaped, such as `\u{1b}`.
-pub(crate) fn printable(text: &str) -> String {
-    let letter = |letter: char| match letter {
-        letter if is_unprintable(letter) => letter.escape_default().to_string(),
-        letter => letter.to_string(),
-    };
-    text.chars().map(letter).collect()
-}
-
-/// Whether it is a control character, a line separator, or a mark that changes the writing direction.
-fn is_unprintable(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Equivalent JSON without the characters that [`printable`] escapes, except for the line ends between its fields.
-fn printable_json(json: &str) -> String {
-    let letter = |letter: char| match letter {
-        '\n' => "\n".to_owned(),
-        // JSON has these characters inside strings only, and their numbers have at most four digits.
-        letter if is_unprintable(letter) => format!("\\u{:04x}", u32::from(letter)),
-        letter => letter.to_string(),
-    };
-    json.chars().map(letter).collect()
-}
-
-/// A CSV cell that no spreadsheet reads as a formula: it gets an apostrophe if it would start one.
-fn formula_safe(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text.to_owned() }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
-    const COLUMNS: &[Column] = &[Column::Plain("name"), Column::CsvOnly("wide_one")];
+    const COLUMNS: &[Column] = &[
+        Column::new("LEVEL"),
+        Column::new("EVENTS").right(),
+        Column::new("NAME").cut(),
+        Column::new("EMAIL").cut(),
+        Column::new("ID").wide(),
+    ];
 
-    fn sheet(name: &str) -> Sheet {
-        let rows = vec![vec![name.to_owned(), "w".to_owned()]];
-        Sheet::new(format!("account acme\n{name}"), COLUMNS, rows, &json!({ "name": name }))
+    fn rows() -> Vec<Vec<Cell>> {
+        let row = |level: &str, events: &str, name: &str, email: &str| {
+            vec![Cell::level(level), events.into(), name.into(), email.into(), "4cfe8442".into()]
+        };
+        vec![row("high", "12", "Ann Lee", "ann.lee@example.com"), row("low", "3", "日本 語", "")]
+    }
+
+    fn shown(extent: Extent) -> String {
+        table(COLUMNS, &rows(), extent, Colour::Off)
     }
 
     #[test]
-    fn no_format_writes_control_characters_or_direction_marks() {
-        let nasty = "a\u{1b}[31m\u{9b}2J\u{7}\r\u{7f}\u{61c}\u{202e}b";
-        for output in [Output::Table, Output::Json, Output::Csv] {
-            let shown = sheet(nasty).render(output, Colour::Off, None);
-            assert!(!shown.contains(['\u{61c}', '\u{202e}']), "{shown:?}");
-            assert!(!shown.chars().any(|letter| letter != '\n' && letter.is_control()), "{shown:?}");
-            assert!(shown.contains("31m"), "{shown}");
+    fn a_row_is_one_line_and_numbers_end_at_the_right() {
+        let wanted = "LEVEL  EVENTS  NAME     EMAIL\n\
+                      high       12  Ann Lee  ann.lee@example.com\n\
+                      low         3  日本 語\n";
+        assert_eq!(shown(Extent::Fitting(None)), wanted);
+        assert_eq!(shown(Extent::Fitting(Some(43))), wanted, "it fits exactly");
+        let wide = "LEVEL  EVENTS  NAME     EMAIL                ID\n\
+                    high       12  Ann Lee  ann.lee@example.com  4cfe8442\n\
+                    low         3  日本 語                       4cfe8442\n";
+        assert_eq!(shown(Extent::Wide), wide);
+    }
+
+    #[test]
+    fn the_widest_text_is_shortened_until_the_line_fits() {
+        for width in 33..43 {
+            let shown = shown(Extent::Fitting(Some(width)));
+            let longest = shown.lines().map(|line| line.width()).max().unwrap();
+            assert_eq!(longest, width, "{shown}");
+            assert!(shown.contains("Ann Lee  ann.lee") && shown.contains('…'), "{shown}");
         }
-        let json = sheet(nasty).render(Output::Json, Colour::Off, None);
-        let read: serde_json::Value = serde_json::from_str(&json).unwrap();
-        assert_eq!(read["name"], nasty, "in JSON nothing is lost");
+        // What may not be shortened, and eight columns of the rest.
+        let narrowest = shown(Extent::Fitting(Some(1)));
+        assert!(narrowest.contains("high       12  Ann Lee  ann.lee…\n"), "{narrowest}");
+        let long = "x".repeat(1_000_000);
+        let rows = [vec!["".into(), "".into(), long.into(), "".into(), "".into()]];
+        let shown = table(COLUMNS, &rows, Extent::Fitting(Some(80)), Colour::Off);
+        assert!(shown.lines().all(|line| line.width() <= 80), "{shown}");
     }
 
     #[test]
-    fn csv_has_a_header_quotes_and_no_formula() {
-        for (name, cell) in [
-            ("Ann", "Ann"),
-            ("Lee, Ann \"A\"", "\"Lee, Ann \"\"A\"\"\""),
-            ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
-            ("+1", "'+1"),
-            ("-1", "'-1"),
-            ("@SUM(A1)", "'@SUM(A1)"),
-            ("\t=1", "\\t=1"),
-            ("a=1", "a=1"),
-            ("", ""),
-        ] {
-            let shown = sheet(name).render(Output::Csv, Colour::Off, None);
-            assert_eq!(shown, format!("name,wide_one\n{cell},w\n"), "{name:?}");
+    fn prose_continues_below_itself() {
+        let columns = [Column::new("A"), Column::new("PROSE").wrapped()];
+        let rows = [vec!["1".into(), "one two three four".into()], vec!["2".into(), "five".into()]];
+        let shown = table(&columns, &rows, Extent::Fitting(Some(14)), Colour::Off);
+        assert_eq!(shown, "A  PROSE\n1  one two\n   three four\n2  five\n");
+    }
+
+    #[test]
+    fn a_table_without_titles_has_no_line_for_them() {
+        let columns = [Column::new(""), Column::new("")];
+        let rows = [vec!["tenant URL".into(), "x".into()], vec!["id".into(), "y".into()]];
+        assert_eq!(table(&columns, &rows, Extent::Wide, Colour::Off), "tenant URL  x\nid          y\n");
+    }
+
+    #[test]
+    fn colours_change_no_width() {
+        let coloured = table(COLUMNS, &rows(), Extent::Wide, Colour::On);
+        assert!(coloured.contains("\u{1b}[31mhigh\u{1b}[39m "), "{coloured:?}");
+        let mut plain = coloured;
+        for escape in ["\u{1b}[1m", "\u{1b}[22m", "\u{1b}[31m", "\u{1b}[39m"] {
+            plain = plain.replace(escape, "");
         }
-    }
-
-    #[test]
-    fn a_table_leaves_out_the_columns_for_csv() {
-        let shown = sheet("Ann").table(Colour::Off, None);
-        assert_eq!(shown, "account acme\nAnn\n┌──────┐\n│ name │\n╞══════╡\n│ Ann  │\n└──────┘\n");
+        assert_eq!(plain, shown(Extent::Wide));
     }
 }

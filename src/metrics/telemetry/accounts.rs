@@ -211,7 +211,7 @@ impl Account {
         let held = self.budget.held()?;
         let cause = self.incidents.ongoing(Resource::Summary.into());
         let is_overdue = cause == Some(IncidentCause::Request(Outcome::Limited));
-        (held.reason == HeldReason::Block || is_overdue).then_some(held.until)
+        held.until.filter(|_| held.reason == HeldReason::Block || is_overdue)
     }
 
     fn with_requests_written(mut self) -> Self {

@@ -60,6 +60,8 @@ pub enum IncidentCause {
     Request(Outcome),
     /// One user's events were refused, and not those of others.
     UserRefused,
+    /// One user is listed, and Cloudflare does not know the user's events.
+    UserNotFound,
     /// Every request was answered, but the list was incomplete.
     Partial,
     /// Fields of the answer do not have their documented form.
@@ -74,6 +76,7 @@ impl IncidentCause {
         match self {
             Self::Request(outcome) => outcome.as_str(),
             Self::UserRefused => "user_refused",
+            Self::UserNotFound => "user_not_found",
             Self::Partial => "partial",
             Self::UnexpectedFields => "unexpected_fields",
             Self::CredentialFile => "credential_file",

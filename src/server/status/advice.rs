@@ -9,6 +9,10 @@ pub(super) const fn what_to_do(cause: IncidentCause) -> &'static str {
             "Nothing, unless it persists: the token is in order, and the user is tried again. Then look at the user at \
              Cloudflare."
         }
+        IncidentCause::UserNotFound => {
+            "Nothing, unless it persists: the user is tried again until the list leaves the user out. Then report it to \
+             Cloudflare."
+        }
         IncidentCause::Partial => {
             "Wait: the list may have changed while it was read, or its pages came too slowly, and it is read again. If the \
              error persists, report it with its reason."

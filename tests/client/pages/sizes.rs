@@ -242,3 +242,213 @@ async fn larger_pages_are_not_tried_if_they_would_not_help() {
         assert_eq!(server.lines(), ["GET /summary", "GET /summary?page=2"]);
     }
 }
+
+/// Reads a list of users again and again, of sizes that follow each other. Returns how many users were read of each, for how
+/// many requests.
+async fn read_in_turn(server: &Canned, users: &AtomicUsize, sizes: &[usize]) -> Vec<(usize, usize)> {
+    let client = server.client();
+    let mut read = Vec::new();
+    for size in sizes {
+        users.store(*size, Ordering::Relaxed);
+        let before = server.requests().len();
+        let summary = within_seconds(client.summary()).await.unwrap();
+        assert_eq!(summary.completeness, Completeness::Complete, "{size} users");
+        read.push((summary.rows.len(), server.requests().len() - before));
+    }
+    read
+}
+
+/// What an answer says of a list without pages, and the status of the answer to a request with a query.
+const WITHOUT_QUERIES: [(&str, u16); 9] = [
+    ("", 400),
+    ("", 403),
+    ("", 404),
+    ("", 422),
+    ("", 500),
+    (r#""total_count":5"#, 400),
+    (r#""page":1,"count":5,"total_count":5,"total_pages":1"#, 404),
+    (r#""page":1,"per_page":5,"count":5,"total_count":5,"total_pages":1"#, 400),
+    (r#""page":1,"per_page":5,"count":5,"total_count":5,"total_pages":1"#, 403),
+];
+
+#[tokio::test]
+async fn a_server_that_refuses_every_query_has_no_pages() {
+    for (info, status) in WITHOUT_QUERIES {
+        let server = Canned::start(move |_, asked| match asked.line.contains('?') {
+            true => bad(status, 1_001, "unknown parameter"),
+            false => page((0..5).map(user), info),
+        })
+        .await;
+        let mut options = server.options();
+        options.limits = Limits::all(OperationLimits { attempts: 1, ..OperationLimits::default() });
+        let client = client(options, &budget());
+        // It is not clear at first whether the page or something else is the reason.
+        let doubtful = if matches!(status, 403 | 500) { 2 } else { 0 };
+        for reading in 0..9 {
+            let summary = within_seconds(client.summary()).await.unwrap();
+            let is_whole = summary.completeness == Completeness::Complete;
+            assert_eq!(
+                (summary.rows.len(), is_whole),
+                (5, reading >= doubtful),
+                "{info} {status}: {reading}"
+            );
+        }
+        if !info.contains("per_page") {
+            let requests = server.requests().len();
+            assert!(requests <= 14, "{info} {status}: it is not asked all the time: {:?}", server.lines());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_page_makes_a_list_partial_if_something_says_that_there_is_more() {
+    for (info, status, wanted) in [
+        (r#""per_page":5"#, 400, None),
+        (r#""per_page":5"#, 403, None),
+        (r#""total_count":6"#, 400, None),
+        (r#""has_more":true"#, 404, None),
+        // There is no page beyond a full one.
+        (r#""per_page":5"#, 404, Some(Completeness::Complete)),
+    ] {
+        let server = Canned::start(move |_, asked| match asked.line.contains('?') {
+            true => bad(status, 1_001, "no"),
+            false => page((0..5).map(user), info),
+        })
+        .await;
+        let client = server.client();
+        for _ in 0..4 {
+            let summary = within_seconds(client.summary()).await.unwrap();
+            match &wanted {
+                Some(completeness) => assert_eq!(&summary.completeness, completeness, "{info} {status}"),
+                None => assert!(matches!(summary.completeness, Completeness::Partial(_)), "{info} {status}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_is_refused_once_pages_were_turned_is_beyond_the_last_one() {
+    let users = Arc::new(AtomicUsize::new(0));
+    for (info, status) in [("", 400), ("", 404), (r#""per_page":20"#, 400), (r#""per_page":20"#, 404)] {
+        let now = Arc::clone(&users);
+        let server = Canned::start(move |_, asked| {
+            let (from, total) = ((query(asked, "page").unwrap_or(1) - 1) * 20, now.load(Ordering::Relaxed));
+            if from > 0 && from >= total {
+                return bad(status, 1_001, "invalid page");
+            }
+            page((from..total.min(from + 20)).map(user), info)
+        })
+        .await;
+        let sizes = [45, 40, 20, 45, 20, 60];
+        let read: Vec<_> =
+            read_in_turn(&server, &users, &sizes).await.into_iter().map(|(rows, _)| rows).collect();
+        assert_eq!(read, sizes, "{info} {status}");
+    }
+}
+
+/// A user may join between the two requests that show whether the server has pages.
+#[tokio::test]
+async fn a_list_without_pages_that_grows_while_it_is_read_takes_one_request_later() {
+    let users = AtomicUsize::new(5);
+    let server = Canned::start(move |_, asked| {
+        if query(asked, "page") == Some(2) {
+            users.store(6, Ordering::Relaxed);
+        }
+        page((0..users.load(Ordering::Relaxed)).map(user), "")
+    })
+    .await;
+    let client = server.client();
+    let mut requests = Vec::new();
+    for _ in 0..3 {
+        let before = server.requests().len();
+        let summary = within_seconds(client.summary()).await.unwrap();
+        assert_eq!((summary.rows.len(), summary.completeness), (6, Completeness::Complete));
+        requests.push(server.requests().len() - before);
+    }
+    assert_eq!(requests, [3, 1, 1]);
+}
+
+#[tokio::test]
+async fn a_list_that_passes_through_the_page_size_is_not_cut_though_the_last_page_is_repeated() {
+    for totals in ["", "page"] {
+        let users = Arc::new(AtomicUsize::new(0));
+        let now = Arc::clone(&users);
+        let server = Canned::start(move |_, asked| {
+            let total = now.load(Ordering::Relaxed);
+            // A page beyond the last one is the last one.
+            let last = total.div_ceil(20).max(1);
+            let from = (query(asked, "page").unwrap_or(1).min(last) - 1) * 20;
+            let rows = from..total.min(from + 20);
+            let info =
+                if totals == "page" { format!(r#""total_count":{}"#, rows.len()) } else { String::new() };
+            page(rows.map(user), &info)
+        })
+        .await;
+        // Pages were turned before.
+        let sizes = [45, 20, 20, 45, 40, 20, 60];
+        let read: Vec<_> =
+            read_in_turn(&server, &users, &sizes).await.into_iter().map(|(rows, _)| rows).collect();
+        assert_eq!(read, sizes, "{totals}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_grows_beyond_a_page_is_read_whole_after_a_few_readings() {
+    let users = Arc::new(AtomicUsize::new(0));
+    for beyond in ["empty", "last"] {
+        for totals in ["", "page"] {
+            let now = Arc::clone(&users);
+            let server = Canned::start(move |_, asked| {
+                let (total, number) = (now.load(Ordering::Relaxed), query(asked, "page").unwrap_or(1));
+                let number = if beyond == "last" { number.min(total.div_ceil(20).max(1)) } else { number };
+                let rows = total.min((number - 1) * 20)..total.min(number * 20);
+                let info =
+                    if totals == "page" { format!(r#""total_count":{}"#, rows.len()) } else { String::new() };
+                page(rows.map(user), &info)
+            })
+            .await;
+            let sizes: Vec<_> = (18..60).collect();
+            let read = read_in_turn(&server, &users, &sizes).await;
+            let cut: Vec<_> = sizes
+                .iter()
+                .zip(&read)
+                .filter(|(size, (rows, _))| *size != rows)
+                .map(|(size, _)| *size)
+                .collect();
+            // A server that repeats the last page looks like one without pages, until it is asked again.
+            let wanted: &[usize] = if beyond == "last" { &[21, 22] } else { &[] };
+            assert_eq!(cut, wanted, "{beyond} {totals}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_with_fewer_events_than_expected_is_asked_for_more() {
+    let events = |from: usize, to: usize| {
+        let event = |number: usize| {
+            format!(
+                r#"{{"id":"{number}","name":"a","risk_level":"high","timestamp":"2025-01-01T00:00:00Z"}}"#
+            )
+        };
+        (from..to).map(event).collect::<Vec<_>>().join(",")
+    };
+    let server = Canned::start(move |_, asked| {
+        let path = asked.line.split('?').next().unwrap();
+        let total = if path.ends_with("0001") { 20 } else { 100 };
+        let last = usize::div_ceil(total, 20);
+        let from = (query(asked, "page").unwrap_or(1).min(last) - 1) * 20;
+        let events = events(from, total.min(from + 20));
+        answer(
+            200,
+            &[],
+            format!(r#"{{"success":true,"errors":[],"messages":[],"result":{{"events":[{events}]}}}}"#),
+        )
+    })
+    .await;
+    let client = server.client();
+    for (user, expected, wanted) in [(1, 20, 20), (2, 100, 100), (1, 20, 20), (3, 100, 100)] {
+        let risk =
+            within_seconds(client.user_expecting(Uuid::from_u128(user), expected.into())).await.unwrap();
+        assert_eq!((risk.events.len(), risk.completeness), (wanted, Completeness::Complete), "user {user}");
+    }
+}

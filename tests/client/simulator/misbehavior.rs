@@ -45,6 +45,51 @@ async fn an_answer_may_name_another_page_size_than_it_uses() {
 }
 
 #[tokio::test]
+async fn a_page_beyond_the_last_one_is_empty_or_the_last_one_or_refused() {
+    let all = TestServer::of(Scenario::generated(25, 1)).await.users("/summary").await;
+    for (beyond, page_4, of_whole) in [
+        ("empty", Ok(25..25), Ok(0..25)),
+        ("last", Ok(20..25), Ok(0..25)),
+        ("bad_request", Err(400), Err(400)),
+        ("not_found", Err(404), Err(404)),
+    ] {
+        let in_pages = paged(&format!("beyond_last: {beyond}")).await;
+        let mut scenario = Scenario::generated(25, 1);
+        scenario.api = Scenario::from_yaml(&format!("api: {{ beyond_last: {beyond} }}")).unwrap().api;
+        let whole = TestServer::of(scenario).await;
+        for (server, path, wanted) in [
+            (&in_pages, "/summary?page=3", Ok(20..25)),
+            (&in_pages, "/summary?page=4", page_4),
+            (&whole, "/summary?page=1", Ok(0..25)),
+            (&whole, "/summary?page=2", of_whole),
+        ] {
+            match wanted {
+                Ok(rows) => assert_eq!(server.users(path).await, all[rows], "{beyond} {path}"),
+                Err(status) => assert_eq!(server.get(path).await.status(), status, "{beyond} {path}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn lists_may_refuse_every_query() {
+    let mut scenario = Scenario::generated(25, 1);
+    let text = "api: { queries: { refused: { status: 422 } }, per_page: absent, totals: absent }";
+    scenario.api = Scenario::from_yaml(text).unwrap().api;
+    let server = TestServer::of(scenario).await;
+    let (_, summary) = server.json("/summary").await;
+    assert_eq!(summary["result_info"], json!({"page": 1, "count": 25}));
+    let user = format!("/{}", text_of_first(&summary));
+    for (path, status) in [("/summary?page=1", 422), (&user, 200), (&format!("{user}?per_page=9"), 422)] {
+        assert_eq!(server.get(path).await.status(), status, "{path}");
+    }
+}
+
+fn text_of_first(summary: &serde_json::Value) -> String {
+    text(&summary["result"]["users"][0]["user_id"])
+}
+
+#[tokio::test]
 async fn an_answer_may_say_no_more_than_that_there_are_more_rows() {
     for (next_page, pointer, said, page_2) in [
         ("has_more", "/result_info/has_more", json!(true), 10..20),

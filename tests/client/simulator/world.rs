@@ -118,6 +118,13 @@ async fn control_paths_refuse_what_a_web_page_can_send() {
         ("DELETE", "/__control/faults", &[origin], 403),
         ("GET", "/__truth", &[origin], 403),
         ("GET", "/__truth", &[], 200),
+        ("GET", "/__truth", &[("host", "evil.example:8069")], 421),
+        ("GET", "/__truth", &[("host", "127.0.0.1.evil.example")], 421),
+        ("POST", "/__control/faults", &[json, ("host", "evil.example.")], 421),
+        ("GET", "/__truth", &[("host", "192.0.2.1:8069")], 200),
+        ("GET", "/__truth", &[("host", "[2001:db8::1]:8069")], 200),
+        ("GET", "/__truth", &[("host", "simulator:8069")], 200),
+        ("GET", "/__truth", &[("host", "localhost.")], 200),
         ("DELETE", "/__control/faults", &[], 204),
     ] {
         assert_eq!(control(method, path, headers).await, status, "{method} {path} {headers:?}");

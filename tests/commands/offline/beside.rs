@@ -1,8 +1,11 @@
 //! What is judged beside the configuration: the web configuration, and the environment of the connections.
 
 use std::fs;
+use std::io::Write as _;
+use std::process::Stdio;
 
 use super::{GOOD, Place};
+use crate::program::program;
 
 #[test]
 fn the_mistakes_of_the_web_configuration_are_named_with_those_of_the_configuration() {
@@ -22,13 +25,13 @@ fn the_mistakes_of_the_web_configuration_are_named_with_those_of_the_configurati
         let (first, rest) = output.split_at(of_web.len());
         assert_eq!(first, of_web, "{arguments:?}");
         assert!(rest.starts_with(of_configuration), "{arguments:?}: {rest}");
-        assert_eq!(rest.lines().last(), Some("1 check: 1 failed"), "{arguments:?}");
+        assert_eq!(rest.lines().last(), Some("1 check: 1 failed with 4 errors"), "{arguments:?}");
         assert_eq!(errors, "zt-risk-exporter: the configuration has 4 errors\n", "{arguments:?}");
     }
     // Without mistakes of its own, the configuration names those of the other.
     fs::write(place.file(), format!("{ACCOUNT}web: {{config_file: web.yaml}}\n")).unwrap();
     let (code, output, errors) = place.check(&[]);
-    assert_eq!((code, output), (Some(2), format!("{of_web}1 check: 1 failed\n")));
+    assert_eq!((code, output), (Some(2), format!("{of_web}1 check: 1 failed with 3 errors\n")));
     assert_eq!(errors, "zt-risk-exporter: the configuration has 3 errors\n");
     fs::write(
         place.0.path().join("web.yaml"),
@@ -37,7 +40,28 @@ fn the_mistakes_of_the_web_configuration_are_named_with_those_of_the_configurati
     .unwrap();
     let (code, output, _) = place.check(&[]);
     assert_eq!(code, Some(0), "{output}");
-    assert!(output.contains("valid; the files it names were not checked"), "{output}");
+    assert!(output.contains("none.crt was not checked"), "{output}");
+}
+
+#[test]
+fn what_is_beside_a_configuration_from_a_pipe_is_judged_too() {
+    let place = Place::new("");
+    let web = place.0.path().join("web.yaml");
+    fs::write(&web, "rate_limits: {}\n").unwrap();
+    for rest in ["", "log: {level: loud}\n"] {
+        let mut command = program();
+        command.args(["check", "--offline", "--config.file", "/dev/stdin"]);
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().unwrap();
+        // A pipe can be read only once.
+        let text = format!("{GOOD}web: {{config_file: {}}}\n{rest}", web.display());
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{printed}");
+        assert!(printed.contains("web.yaml:1: rate_limits is not a known key"), "{printed}");
+        assert_eq!(printed.contains("log.level is \"loud\""), !rest.is_empty(), "{printed}");
+    }
 }
 
 #[test]

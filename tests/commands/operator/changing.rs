@@ -29,7 +29,7 @@ fn users_are_reset_once_each_and_every_reset_is_logged() {
     let reset = |id: &str, name: &str, email: &str, level: &str, events: u32, ray: &str| {
         json!({
             "id": id, "name": name, "email": email, "risk_level": level, "event_count": events,
-            "outcome": "done", "cf_ray": ray,
+            "outcome": "done", "cf_ray": ray, "risk_level_after": "none",
         })
     };
     let wanted = json!({ "account": ACCOUNT, "resets": [
@@ -47,6 +47,8 @@ fn users_are_reset_once_each_and_every_reset_is_logged() {
     let wanted: Vec<_> = rays.iter().map(|ray| (Some(ACCOUNT), Some(*ray))).collect();
     assert_eq!(logged, wanted);
     assert!(ended.err.contains("resetting user 3 of 3\n"), "{}", ended.err);
+    let sentence = "zt-risk-exporter: done: 3 users were reset; see it with `zt-risk-exporter users`";
+    assert_eq!(ended.err.lines().last(), Some(sentence));
     for private in ADDRESSES.into_iter().chain(["Lee", "everything"]) {
         assert!(!ended.err.contains(private), "{private} in {}", ended.err);
     }
@@ -58,15 +60,56 @@ fn a_reset_is_written_as_csv_and_as_a_table_too() {
     let rig = Rig::new();
     let csv = rig.run(&["reset", BOB, "--yes", "--output", "csv"]);
     let (header, row) = csv.out.trim_end().split_once('\n').unwrap();
-    assert_eq!(header, "id,name,email,risk_level,event_count,outcome,cf_ray");
-    assert!(row.starts_with(&format!("{BOB},Bob Ray,bob@example.com,low,1,done,")), "{row}");
+    assert_eq!(header, "id,name,email,risk_level,event_count,outcome,cf_ray,risk_level_after");
+    assert!(
+        row.starts_with(&format!("{BOB},Bob Ray,bob@example.com,low,1,done,")) && row.ends_with(",none"),
+        "{row}"
+    );
     let line = csv.err.lines().find(|line| line.contains("zt_risk_exporter::operator")).unwrap();
     let fields =
         format!("account=\"{ACCOUNT}\" operation=\"reset_user\" subject=\"{BOB}\" outcome=\"done\" os_user=");
     assert!(line.contains(" INFO ") && line.contains(&fields), "{line}");
     let table = rig.run(&["reset", CEM, "--yes"]).out;
-    for word in ["outcome", "done", CEM, "Cem Lee"] {
-        assert!(table.contains(word), "{word} in {table}");
+    let wanted = format!(
+        "account {ACCOUNT}\nOUTCOME  BEFORE  AFTER  EVENTS  NAME     EMAIL\n\
+         done     medium  none        3  Cem Lee  Cem@example.com\n"
+    );
+    assert_eq!(table, wanted);
+    let wide = rig.run(&["reset", EVE, "--yes", "-o", "wide"]).out;
+    assert!(wide.contains("  ID ") && wide.contains(EVE) && wide.contains("CF-RAY"), "{wide}");
+}
+
+#[test]
+fn a_level_that_stays_or_cannot_be_read_after_the_reset_is_shown_so() {
+    let rig = Rig::new();
+    let row = format!(
+        r#"{{"user_id":"{ANN}","name":"ann","email":"ann@example.com","max_risk_level":"high","event_count":1,
+            "last_event":"2020-01-01T00:00:00Z"}}"#
+    );
+    let list = format!(r#"{{"users":[{row}]}}"#);
+    for (broken, after, remark) in
+        [(0, json!("high"), ""), (1, Value::Null, "the level after the reset could not be read: summary: ")]
+    {
+        let (list, was_reset) = (list.clone(), std::sync::atomic::AtomicUsize::new(0));
+        let server = rig.runtime().block_on(Canned::start(move |_, asked| {
+            use std::sync::atomic::Ordering::Relaxed;
+            if asked.line.ends_with("/reset") {
+                was_reset.store(broken, Relaxed);
+                return good("{}");
+            }
+            match asked.line.rsplit_once('/') {
+                Some((_, "summary")) if was_reset.load(Relaxed) == 1 => bad(500, 1, "no"),
+                Some((_, "summary")) => good(&list),
+                Some((_, query)) if query.starts_with("summary?") => good(r#"{"users":[]}"#),
+                _ => good("{}"),
+            }
+        }));
+        let upstream = format!("http://{}/client/v4", server.address);
+        let arguments = ["reset", ANN, "--yes", "--output", "json"];
+        let ended = Ended::from(program(&upstream, "everything", &arguments).output().unwrap());
+        let resets: Value = serde_json::from_str(&ended.out).unwrap();
+        assert_eq!((ended.code, &resets["resets"][0]["risk_level_after"]), (Some(0), &after), "{ended:?}");
+        assert!(ended.err.contains(remark), "{}", ended.err);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reading users: the list, its order and formats, and the ways to name a user.
 
 use serde_json::{Value, json};
+use zt_risk_exporter::clock::Clock;
 use zt_risk_exporter::internals::collector::user_label::UserLabel;
 use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule};
 
@@ -72,17 +73,49 @@ fn users_are_printed_as_a_stable_document_as_csv_and_as_a_table() {
     assert_eq!(csv.out, format!("{header}\n{eve}\n{ann}\n"));
     assert_eq!(csv.err, "zt-risk-exporter: showing 2 of 3 users; raise --limit to see more\n");
 
-    let table = rig.run(&["users", "--level", "high"]);
-    let wanted = format!(
-        "account {ACCOUNT}
-┌──────────────────────────────────────┬─────────┬─────────────────┬────────────┬─────────────┬──────────────────────┐
-│ id                                   ┆ name    ┆ email           ┆ risk level ┆ event count ┆ last event           │
-╞══════════════════════════════════════╪═════════╪═════════════════╪════════════╪═════════════╪══════════════════════╡
-│ {ANN} ┆ Ann Lee ┆ ann@example.com ┆ high       ┆ 2           ┆ 2020-01-03T08:00:00Z │
-└──────────────────────────────────────┴─────────┴─────────────────┴────────────┴─────────────┴──────────────────────┘
-"
+    let narrow = "LEVEL  EVENTS  LAST    NAME     EMAIL";
+    let ann = "high        2  6y ago  Ann Lee  ann@example.com";
+    for (flags, wanted) in [
+        (&[][..], format!("account {ACCOUNT}\n{narrow}\n{ann}\n")),
+        (
+            &["-o", "wide"],
+            format!(
+                "account {ACCOUNT}\n{narrow}            ID                                    LAST EVENT\n\
+                 {ann}  {ANN}  2020-01-03T08:00:00Z\n"
+            ),
+        ),
+    ] {
+        let table = rig.run(&[&["users", "--level", "high"], flags].concat());
+        let age = years_ago("2020-01-03T08:00:00Z");
+        let wanted = wanted.replace("6y ago", &age);
+        assert_eq!((table.out.as_str(), table.err.as_str(), table.code), (wanted.as_str(), "", Some(0)));
+    }
+}
+
+/// How long ago a date is, in whole years.
+fn years_ago(date: &str) -> String {
+    let date: jiff::Timestamp = date.parse().unwrap();
+    let seconds = Clock::system().date().millis() / 1_000 - date.as_second();
+    format!("{}y ago", seconds / 31_556_952)
+}
+
+#[test]
+fn without_e_mail_addresses_the_id_tells_users_apart() {
+    let rig = Rig::new();
+    let row = format!(
+        r#"{{"user_id":"{ANN}","max_risk_level":"low","event_count":1,"last_event":"2020-01-01T00:00:00Z"}}"#
     );
-    assert_eq!((table.out.as_str(), table.err.as_str(), table.code), (wanted.as_str(), "", Some(0)));
+    let list = format!(r#"{{"users":[{row}]}}"#);
+    let (_server, ended) = rig.scripted(&[&list, r#"{"users":[]}"#], &["users"]);
+    assert!(ended.out.contains(ANN), "{ended:?}");
+}
+
+#[test]
+fn a_search_that_stops_at_the_limit_says_how_many_are_shown() {
+    let rig = Rig::new();
+    let ended = rig.run(&["users", "--behavior", "high_dlp", "--limit", "1"]);
+    let said = "showing 1 user; 3 users were not checked; raise --limit to see more\n";
+    assert!(ended.err.ends_with(said), "{}", ended.err);
 }
 
 #[test]
@@ -193,13 +226,22 @@ fn a_user_is_shown_with_events_details_and_last_reset() {
     });
     assert_eq!(rest, wanted);
     let table = rig.run(&["user", ANN]).out;
+    let age = years_ago("2020-01-03T08:00:00Z");
     let heading = format!(
-        "account {ACCOUNT}\nuser {ANN}: Ann Lee <ann@example.com>\n\
-         risk level high, 2 events, last reset 2020-01-01T12:00:00Z\n"
+        "account {ACCOUNT}\nuser {ANN}\nAnn Lee <ann@example.com>\n\
+         risk level high, 2 events, last reset {} (2020-01-01T12:00:00Z)\n\
+         WHEN    LEVEL   BEHAVIOR    DETAILS\n{age}  high    imp_travel",
+        years_ago("2020-01-01T12:00:00Z")
     );
     assert!(table.starts_with(&heading), "{table}");
+    assert_eq!(table.lines().count(), 7, "an event is one line: {table}");
+    let wide = rig.run(&["user", ANN, "--output", "wide"]).out;
+    let row = format!("{age}  2020-01-03T08:00:00Z  high    imp_travel  Impossible Travel");
+    assert!(wide.contains(&row) && wide.contains("  a-3\n"), "{wide}");
     let dan = rig.run(&["user", DAN]).out;
-    assert!(dan.ends_with("risk level none, 0 events, last reset 2020-02-02T08:00:00Z\nnone\n"), "{dan}");
+    let age = years_ago("2020-02-02T08:00:00Z");
+    let ends = format!("risk level none, 0 events, last reset {age} (2020-02-02T08:00:00Z)\nnone\n");
+    assert!(dan.ends_with(&ends), "{dan}");
 }
 
 #[test]

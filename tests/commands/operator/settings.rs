@@ -27,12 +27,7 @@ fn behaviors_are_listed_in_every_format() {
             .any(|line| line.starts_with("imp_travel,Impossible Travel,") && line.ends_with(",true,high"))
     );
     let table = rig.run(&["behaviors"]).out;
-    assert!(
-        table.contains(
-            "│ imp_travel             ┆ Impossible Travel                     ┆ true    ┆ high       │"
-        ),
-        "{table}"
-    );
+    assert!(table.contains("\nimp_travel              true     high    Impossible Travel\n"), "{table}");
 }
 
 /// The settings of one behavior.
@@ -66,6 +61,10 @@ fn only_the_given_settings_of_one_behavior_change() {
             |line: &Value| ["operation", "subject", "change", "outcome"].map(|name| line[name].clone());
         let logged: Vec<_> = lines.iter().map(fields).collect();
         assert_eq!(logged, [["set_behavior", "imp_travel", change, "done"].map(Value::from)]);
+        let sentence = format!(
+            "zt-risk-exporter: done: the behavior imp_travel was changed: {change}; see it with `zt-risk-exporter behaviors`"
+        );
+        assert_eq!(ended.err.lines().last(), Some(sentence.as_str()));
     }
     assert_eq!(rig.json(&["behaviors"]), before, "put back, and all others as they were");
     let ended = rig.run(&["behaviors", "set", "imp_travel", "--enable", "--yes"]);
@@ -104,6 +103,9 @@ fn a_difference_from_the_baseline_exits_with_3_until_it_is_applied() {
     let differs = rig.run(&["behaviors", "diff", file, "--output", "json"]);
     let found: Value = serde_json::from_str(&differs.out).unwrap();
     assert_eq!((differs.code, found), (Some(3), document("found")));
+    let table = rig.run(&["behaviors", "diff", file]).out;
+    let wanted = "ID          ENABLED        LEVEL\nimp_travel  true -> false  high -> low\n";
+    assert_eq!(table, format!("account {ACCOUNT}\n{wanted}"));
     assert_eq!(differs.err, format!("{remark}zt-risk-exporter: 1 behavior differs from {file}\n"));
     let csv = rig.run(&["behaviors", "diff", file, "--output", "csv"]);
     let header = "id,enabled,enabled_wanted,risk_level,risk_level_wanted";
@@ -128,17 +130,21 @@ fn an_unknown_behavior_is_refused_with_the_known_ones() {
     let [unknown, empty, broken] = [&unknown, &empty, &broken].map(|path| path.to_str().unwrap());
     let known = "no such behavior: nonsense; the behaviors are: crowdstrike_low_zta, crowdstrike_medium_zta, high_dlp, \
                  high_risk_domain, imp_travel, malicious_file, security_domain, sentinel_one\n";
-    for (arguments, said) in [
-        (&["behaviors", "set", "nonsense", "--disable", "--yes"][..], known),
-        (&["behaviors", "diff", unknown], known),
-        (&["behaviors", "apply", unknown, "--yes"], known),
-        (&["users", "--behavior", "nonsense"], known),
-        (&["behaviors", "diff", empty], "empty.yaml: it has no behaviors\n"),
-        (&["behaviors", "diff", broken], "unknown field `level`"),
-        (&["behaviors", "diff", "/none/such"], "the baseline /none/such: No such file or directory"),
+    for (code, arguments, said) in [
+        (4, &["behaviors", "set", "nonsense", "--disable", "--yes"][..], known),
+        (2, &["behaviors", "diff", unknown], known),
+        (2, &["behaviors", "apply", unknown, "--yes"], known),
+        (4, &["users", "--behavior", "nonsense"], known),
+        (2, &["behaviors", "diff", empty], "empty.yaml: it has no behaviors\n"),
+        (
+            2,
+            &["behaviors", "diff", broken],
+            "broken.yaml: line 1, column 46: this is not a behavior with its settings",
+        ),
+        (2, &["behaviors", "diff", "/none/such"], "the baseline /none/such: No such file or directory"),
     ] {
         let ended = rig.run(arguments);
-        assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{arguments:?}");
+        assert_eq!((ended.code, ended.out.as_str()), (Some(code), ""), "{arguments:?}");
         assert!(ended.err.contains(said), "{arguments:?}: {}", ended.err);
     }
     assert_eq!(rig.requests("PUT"), 0);
@@ -300,7 +306,13 @@ fn integrations_are_listed_found_created_changed_and_deleted() {
         csv.starts_with("id,integration_type,reference_id,tenant_url,well_known_url,active,created_at\n"),
         "{csv}"
     );
-    assert!(rig.run(&["integrations"]).out.contains("hr/1"));
+    let listed = rig.run(&["integrations"]).out;
+    let row = format!("true    https://example.okta.com  {INTEGRATION}\n");
+    assert_eq!(listed, format!("account {ACCOUNT}\nACTIVE  TENANT                    ID\n{row}"));
+    assert!(rig.run(&["integrations", "--output", "wide"]).out.contains("  hr/1 "));
+    let shown = rig.run(&["integrations", "get", INTEGRATION]).out;
+    let url = one["well_known_url"].as_str().unwrap();
+    assert!(shown.contains(&format!("\nwell-known URL  {url}\n")), "{shown}");
 
     let update = ["integrations", "update", INTEGRATION, "--yes"];
     let mut wanted = one;
@@ -317,6 +329,18 @@ fn integrations_are_listed_found_created_changed_and_deleted() {
     assert_eq!(rig.requests("PUT"), 4, "nothing to change is not sent");
 
     let create = ["integrations", "create", "--tenant-url", "https://new.okta.com", "--yes"];
+    let other = rig.run(&create);
+    let shown = |name: &str| {
+        let line = other.out.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("{other:?}")).trim().to_owned()
+    };
+    let (other_id, url) = (shown("id  "), shown("well-known URL  "));
+    assert!(url.ends_with(&other_id), "{other:?}");
+    let sentence = format!(
+        "zt-risk-exporter: done: the integration {other_id} was created and is active; enter {url} in Okta; see it with \
+         `zt-risk-exporter integrations get {other_id}`"
+    );
+    assert_eq!(other.err.lines().last(), Some(sentence.as_str()));
     let made = rig.json(&[&create[..], &["--reference-id", "new"]].concat());
     assert_eq!(
         (made["outcome"].as_str(), texts(&made["integrations"], "reference_id")),
@@ -324,10 +348,16 @@ fn integrations_are_listed_found_created_changed_and_deleted() {
     );
     let id = made["integrations"][0]["id"].as_str().unwrap();
     assert_eq!(rig.json(&["integrations", "delete", id, "--yes"])["outcome"], "deleted");
+    let deleted = rig.run(&["integrations", "delete", &other_id, "--yes"]);
+    let sentence = format!(
+        "zt-risk-exporter: done: the integration {other_id} was deleted; level changes are no longer sent to it; see it with \
+         `zt-risk-exporter integrations`"
+    );
+    assert_eq!(deleted.err.lines().last(), Some(sentence.as_str()));
     let gone = rig.run(&["integrations", "delete", id, "--yes"]);
     assert_eq!(gone.code, Some(4));
     assert!(gone.err.contains("the account has no such integration"), "{}", gone.err);
-    assert_eq!(rig.requests("DELETE"), 1, "one that is not there is not deleted");
+    assert_eq!(rig.requests("DELETE"), 2, "one that is not there is not deleted");
 }
 
 #[test]

@@ -162,9 +162,9 @@ impl World {
         if let Admission::At(free) = self.limit.admission(self.moment()) {
             self.now = span(free);
         }
-        self.limit.begin(self.moment());
+        let request = self.limit.begin(self.moment());
         self.now += took;
-        self.limit.end(self.moment());
+        self.limit.end(request, self.moment());
     }
 
     /// Changes so far: exponential waiting times, random users.

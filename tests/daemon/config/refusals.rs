@@ -78,6 +78,18 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
             "web.listen_address is \"10069\", but must be an address and a port, such as :10069, 127.0.0.1:10069, \
              [::1]:10069 or localhost:10069",
         )),
+        (with_account("web: {listen_address: [':5', '127.0.0.1:6', ':5']}"), line_2(
+            "web.listen_address has \":5\" twice",
+        )),
+        (with_account("web: {listen_address: ['127.0.0.1:5', ':5']}"), line_2(
+            "web.listen_address has \"127.0.0.1:5\" and \":5\", which cannot be open at the same time",
+        )),
+        (with_account("web: {health_address: ':10069'}"), line_2(
+            "web.health_address is \":10069\", but web.listen_address has \":10069\"; both cannot be open at the same time",
+        )),
+        (with_account("web: {telemetry_path: /page.css}"), line_2(
+            "web.telemetry_path is \"/page.css\", but must be another path, because the live page has a file there",
+        )),
         (with_account("cloudflare: {base_url: 'http://api.cloudflare.com'}"), url.to_owned()),
         (with_account("cloudflare: {base_url: 'http://localhost.evil.example'}"), url.to_owned()),
         (with_account("cloudflare: {base_url: 'ftp://127.0.0.1'}"), url.to_owned()),

@@ -85,3 +85,20 @@ fn users_who_are_all_refused_are_still_tried_without_events() {
     upstream.pass(25_000);
     assert_eq!((upstream.account.failing_users(), upstream.account.users_are_refused()), (0, false));
 }
+
+#[test]
+fn a_listed_user_whom_cloudflare_does_not_know_is_said_and_shows_nothing_of_other_users() {
+    let mut upstream = with_user_5_read_last();
+    upstream.failing = (1..=4).map(|user| (user, FailureClass::Denied)).collect();
+    let begun = i64::try_from(upstream.now).expect("an hour");
+    [1, 2, 3].into_iter().for_each(|user| upstream.happens(user, "a", begun));
+    // The user that was read last is not found, and neither are most others.
+    (5..=30).for_each(|user| drop(upstream.risks.remove(&user)));
+    upstream.happens(4, "a", begun);
+    upstream.requested.clear();
+    upstream.pass(600);
+    assert!(upstream.account.only_tests_users(), "no user was read: {:?}", upstream.requested);
+    assert!(upstream.requested.len() < 30, "the tests come after pauses: {:?}", upstream.requested);
+    let failing = upstream.account.failing_users();
+    assert!(failing > 3, "users who are not found fail: {failing}");
+}

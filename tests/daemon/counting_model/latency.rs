@@ -114,9 +114,9 @@ impl Crowd {
         if let Admission::At(free) = self.limit.admission(Instant::after_start(self.now)) {
             self.now = free.since(Instant::default());
         }
-        self.limit.begin(Instant::after_start(self.now));
+        let request = self.limit.begin(Instant::after_start(self.now));
         self.now += REQUEST;
-        self.limit.end(Instant::after_start(self.now));
+        self.limit.end(request, Instant::after_start(self.now));
     }
 
     fn run(&mut self, span: Duration) {

@@ -7,6 +7,7 @@ use std::process::Output;
 use uuid::Uuid;
 use zt_risk_exporter::clock::Clock;
 use zt_risk_exporter::internals::collector::persist::Saved;
+use zt_risk_exporter::internals::collector::user_label::UserLabel;
 use zt_risk_exporter::internals::store::{Settings, State};
 
 use super::process::{ACCOUNTS, Exporter, Home, Scrape, SimulatedApi};
@@ -130,8 +131,8 @@ fn show_prints_everything_about_a_user_and_only_a_hash_after_forget() {
     }
     let stranger = Uuid::from_u128(99_999);
     let (code, text) = show(stranger);
-    assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains(&format!("has the id {stranger}")), "{text}");
+    assert_eq!(code, Some(4), "the code of a user who is not there: {text}");
+    assert!(text.contains(&format!("holds nothing about the user {stranger}")), "{text}");
     assert!(home.bytes() == whole, "showing changes nothing");
 
     assert_eq!(outcome(&home.inspect(&["forget", &KNOWN.to_string()])).0, Some(0));
@@ -154,8 +155,8 @@ fn forget_leaves_nothing_of_a_user_and_counts_nothing_of_it_again() {
     let whole = home.bytes();
     let stranger = Uuid::from_u128(99_999);
     let (code, text) = forget(stranger);
-    assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains(&format!("has the id {stranger}")), "{text}");
+    assert_eq!(code, Some(4), "the code of a user who is not there: {text}");
+    assert!(text.contains(&format!("holds nothing about the user {stranger}")), "{text}");
     assert!(home.bytes() == whole, "stranger is forgotten without a trace of it");
 
     assert!(ids(&home).contains(&KNOWN));
@@ -164,6 +165,11 @@ fn forget_leaves_nothing_of_a_user_and_counts_nothing_of_it_again() {
     for (id, ..) in ACCOUNTS {
         assert!(text.contains(&format!("account {id}: forgot user {KNOWN} and 4 event keys\n")), "{text}");
     }
+    let sentence = format!(
+        "done: {} holds only a keyed hash of the user now; counters stay as they are\n",
+        home.state().display()
+    );
+    assert!(text.ends_with(&sentence), "{text}");
     let known = ids(&home);
     assert!(!known.contains(&KNOWN) && known.contains(&Uuid::from_u128(6)), "{known:?}");
 
@@ -182,6 +188,63 @@ fn forget_leaves_nothing_of_a_user_and_counts_nothing_of_it_again() {
     exporter.until("a new event is counted", |scrape| {
         api.agrees(scrape) && scrape.sum("events_total") > before.sum("events_total")
     });
+}
+
+#[test]
+fn a_user_is_named_as_for_the_command_user() {
+    let api = SimulatedApi::start();
+    let home = Home::new(&api, 1.0);
+    let (mut exporter, _) = counted(&api, &home);
+    exporter.kill();
+    let key = [7; 16];
+    fs::write(home.path().join("key"), key).expect("it can be written");
+    let config = fs::read_to_string(home.config()).expect("it is there");
+    home.configure(&format!("{config}users: {{ identity: hash, hash_key_file: key }}\n"));
+    let hash = UserLabel::hash(&key).label(KNOWN).expect("a hash");
+    let known = KNOWN.to_string();
+
+    let file = home.config();
+    let file = file.to_str().expect("text");
+    let inspect =
+        |arguments: &[&str]| outcome(&home.inspect(&[arguments, &["--config.file", file]].concat()));
+    let requests = || api.simulator.ground_truth().requests.len();
+    let before = requests();
+    for (named, is_looked_up) in
+        [(&*known, false), (&*hash, false), ("person.7@example.com", true), ("Somebody 7", true)]
+    {
+        let (code, text) = inspect(&["show", "--user", named]);
+        assert_eq!(code, Some(0), "{named}: {text}");
+        for (id, ..) in ACCOUNTS {
+            assert!(text.contains(&format!("account {id}: user {KNOWN}\n")), "{named}: {text}");
+        }
+        assert_eq!(requests() > before, is_looked_up, "{named}");
+    }
+    let whole = home.bytes();
+    for (named, code, said) in [
+        (
+            "nobody",
+            4,
+            "no user on the risk list of first, second matches; a user who is no longer listed is named by id",
+        ),
+        (
+            "Somebody",
+            4,
+            "\"Somebody\" matches 60 users; name one by id: `zt-risk-exporter users TEXT --output wide` shows the ids",
+        ),
+    ] {
+        let (ended, text) = inspect(&["forget", named]);
+        assert_eq!(ended, Some(code), "{text}");
+        assert!(text.contains(said), "{text}");
+    }
+    let (code, text) = outcome(&home.inspect(&["forget", "person.7@example.com"]));
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("only an id names a user without a configured account"), "{text}");
+    assert!(home.bytes() == whole);
+
+    let (code, text) = inspect(&["forget", "PERSON.7@example.com", "--account", "first"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains(&format!("forgot user {KNOWN}")) && !text.contains("person.7"), "{text}");
+    assert!(!ids(&home).contains(&KNOWN));
 }
 
 #[test]

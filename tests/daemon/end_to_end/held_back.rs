@@ -59,7 +59,17 @@ async fn a_list_that_may_not_be_requested_is_reported_with_the_reason_and_the_en
     assert!(scrape.get("users{max_risk_level=\"high\"}").is_some());
     rig.until_logged(&["INFO", "requests succeed again", "resource=\"summary\""]).await;
     errors_with(&rig, |error| !error["over"].is_null()).await;
-    let warnings = rig.logs().iter().filter(|line| line.contains("WARN")).count();
-    assert_eq!(warnings, 1, "{:#?}", rig.logs());
+    let lines = |level: &str| rig.logs().iter().filter(|line| line.contains(level)).count();
+    assert_eq!(lines("WARN"), 1, "{:#?}", rig.logs());
+
+    // It comes back again and again: that is said once more, and the end only once it has lasted.
+    for _ in 0..3 {
+        rig.inject(on_summary(Fault::NothingLeft { resets_in_seconds: 100 }).times(1));
+        rig.until("it is overdue again", |scrape| scrape.get("up") == Some(0.0)).await;
+        rig.until("it is over again", |scrape| scrape.get("up") == Some(1.0)).await;
+    }
+    let ends = || rig.logs().iter().filter(|line| line.contains("requests succeed again")).count();
+    rig.until("the end is said", |_| ends() == 2).await;
+    assert_eq!(lines("WARN"), 2, "{:#?}", rig.logs());
     rig.stop().await.expect("a clean end");
 }

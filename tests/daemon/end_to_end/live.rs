@@ -135,6 +135,19 @@ async fn one_refused_user_is_not_taken_for_a_token_without_permission() {
         assert!(text.contains("(HTTP 403, 10000 Authentication error"), "{text}");
         rig.until_logged(&["WARN", "cannot read the events of a user", "10000 Authentication error"]).await;
     }
+    // A listed user who is not found says nothing of the token either.
+    rig.simulator.clear_faults();
+    let message = "no such user".to_owned();
+    let fault = FaultRule::at(Endpoint::User, Fault::Status { status: 404, code: 1_004, message });
+    rig.inject(fault.of_user(Uuid::from_u128(1)));
+    let user = Uuid::from_u128(1);
+    rig.simulator.append_event(ACCOUNT, user, "imp_travel", rig.clock.date()).expect("the user exists");
+    until(&rig, "not found", |account| {
+        let (resource, found, is_ongoing, _) = error(account);
+        (resource, found, is_ongoing) == ("user", "user_not_found", true)
+    })
+    .await;
+    rig.until_logged(&["WARN", "cannot read the events of a user", "does not find the user's events"]).await;
     rig.simulator.clear_faults();
     rig.until_logged(&["INFO", "the events of all users can be read again"]).await;
     until(&rig, "the errors are over", |account| {

@@ -2,6 +2,9 @@
 //! what alerts depend on are true, other accounts and users are counted as ever, and once the answers are good again,
 //! every listed event is counted and nothing odd is left.
 //!
+//! Half of the seeds have lists in pages, a quarter a server that refuses every query. What the answers say of pages, and what
+//! is beyond the last one, is drawn for each seed.
+//!
 //! `RANDOM_API_SEEDS` sets how many seeds are tried, `RANDOM_API_FIRST_SEED` the first of them, and `RANDOM_API_PARALLEL`
 //! how many are tried at a time. A seed keeps a processor busy for a third of a second, and waits for ten.
 
@@ -61,7 +64,70 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}: {text}")))
 }
 
-fn world(seed: u64) -> Scenario {
+/// What is drawn for a seed of how lists are split into pages.
+struct Paging {
+    /// The options of the simulator.
+    api: String,
+    totals: &'static str,
+    /// Whether a list may take several answers.
+    has_pages: bool,
+    /// Whether requests for a page that does not exist may be refused.
+    refuses: bool,
+}
+
+impl Paging {
+    fn of_seed(seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(1);
+        let mut one_of = |words: &[&'static str]| words[rng.random_range(0..words.len() as u64) as usize];
+        let totals = one_of(&["numbers", "strings", "null", "zero", "page", "absent", "no_info"]);
+        let size = one_of(&["granted", "asked", "absent"]);
+        let (api, totals, has_pages, refuses) = match one_of(&["whole", "strict", "sized", "sized"]) {
+            "strict" => {
+                let status = one_of(&["400", "404", "422", "500"]);
+                let api = format!(
+                    "per_page: absent, totals: {totals}, queries: {{ refused: {{ status: {status} }} }}"
+                );
+                (api, totals, false, true)
+            }
+            "sized" => {
+                // Two of the sizes are such that the last page is full.
+                let (standard, largest) = (one_of(&["4", "5", "12"]), one_of(&["12", "50"]));
+                let beyond = one_of(&["empty", "last", "bad_request", "not_found"]);
+                let next = one_of(&[
+                    "page",
+                    "link",
+                    "cursor",
+                    "cursors_after",
+                    "next_cursor",
+                    "next_page_token",
+                    "next",
+                    "has_more",
+                ]);
+                // Without `result_info` no cursor leads on.
+                let totals = if totals == "no_info" && (next.contains("cursor") || next.contains("token")) {
+                    "null"
+                } else {
+                    totals
+                };
+                let api = format!(
+                    "pages: {{ sized: {{ standard: {standard}, largest: {largest} }} }}, per_page: {size}, \
+                     totals: {totals}, next_page: {next}, beyond_last: {beyond}"
+                );
+                (api, totals, true, matches!(beyond, "bad_request" | "not_found"))
+            }
+            _ => (String::new(), "numbers", false, false),
+        };
+        Self { api, totals, has_pages, refuses }
+    }
+
+    /// Whether the answers count all rows of a list.
+    fn counts_rows(&self) -> bool {
+        matches!(self.totals, "numbers" | "strings")
+    }
+}
+
+fn world(seed: u64, paging: &Paging) -> Scenario {
     let users: String = (0..USERS)
         .map(|number| {
             format!(
@@ -77,24 +143,29 @@ fn world(seed: u64) -> Scenario {
         )
     };
     let text = format!(
-        "seed: {seed}\naccounts:\n{}{}tokens:\n  - {{ token: good, permissions: [Zero Trust Read, 'Zero Trust: PII Read'] }}\n",
+        "seed: {seed}\naccounts:\n{}{}tokens:\n  - {{ token: good, permissions: [Zero Trust Read, 'Zero Trust: PII Read'] }}\n\
+         api: {{ {} }}\n",
         account(ODD),
-        account(CALM)
+        account(CALM),
+        paging.api
     );
     Scenario::from_yaml(&text).expect("a scenario")
 }
 
 /// Ways in which a list of users cannot be read completely.
-fn unreadable_lists() -> [Fault; 7] {
-    [
+fn unreadable_lists(paging: &Paging) -> Vec<Fault> {
+    let mut faults = vec![
         Fault::NullResult,
         Fault::MissingResult,
         Fault::Unsuccessful { code: 1_000, message: "unavailable".to_owned() },
         Fault::Status { status: 503, code: 1_000, message: "unavailable".to_owned() },
         Fault::Html { status: 403 },
-        Fault::LyingTotals { by: 5 },
         Fault::Set { path: "/result/users".to_owned(), value: json!("none") },
-    ]
+    ];
+    if paging.counts_rows() {
+        faults.push(Fault::LyingTotals { by: 5 });
+    }
+    faults
 }
 
 /// One seed.
@@ -102,6 +173,7 @@ struct Play {
     seed: u64,
     rig: Rig,
     rng: ChaCha8Rng,
+    paging: Paging,
     odd: String,
     calm: String,
 }
@@ -117,9 +189,11 @@ impl Play {
              - {{ id: {ODD}, alias: {odd}, token: good, budget_share: 0.4 }}\n\
              - {{ id: {CALM}, alias: {calm}, token: good, budget_share: 0.4 }}\n"
         );
-        let setup = Setup { scenario: world(seed), config: &config, speed: SPEED, tuning: Tuning::default() };
+        let paging = Paging::of_seed(seed);
+        let scenario = world(seed, &paging);
+        let setup = Setup { scenario, config: &config, speed: SPEED, tuning: Tuning::default() };
         let rig = Rig::start(&odd, setup).await;
-        Self { seed, rig, rng: ChaCha8Rng::seed_from_u64(seed), odd, calm }
+        Self { seed, rig, rng: ChaCha8Rng::seed_from_u64(seed), paging, odd, calm }
     }
 
     /// Whether an account is read and counted.
@@ -140,8 +214,9 @@ impl Play {
             let log = || self.rig.logs().join("\n");
             assert!(
                 self.rig.clock.now() < end,
-                "seed {}: {what}: not within the time\n{}\n{scrape:#?}",
+                "seed {} ({}): {what}: not within the time\n{}\n{scrape:#?}",
                 self.seed,
+                self.paging.api,
                 log()
             );
             self.rig.clock.sleep(SCRAPE_INTERVAL).await;
@@ -191,8 +266,11 @@ impl Play {
     }
 
     /// In some answers of the calm account, events lack their ids, and their times have no fraction of a second. Each event
-    /// is still counted once.
+    /// is still counted once. Within a list, all events have one shape.
     fn events_change_shape(&self) {
+        if self.paging.has_pages {
+            return;
+        }
         // A server cuts off the fraction, or rounds, but not now this and now that.
         let format =
             if self.seed.is_multiple_of(2) { DateFormat::WholeSeconds } else { DateFormat::RoundedSeconds };
@@ -248,7 +326,7 @@ impl Play {
     /// A list that cannot be read: `up` is 0 as long as that lasts, the status document says why, and the users stay.
     async fn unreadable_list(&mut self) {
         self.rig.simulator.clear_faults();
-        let faults = unreadable_lists();
+        let faults = unreadable_lists(&self.paging);
         let fault = faults[self.rng.random_range(0..faults.len() as u64) as usize].clone();
         let what = format!("seed {}: {fault:?}", self.seed);
         let begun = self.summary_requests(&self.rig.scrape().await);
@@ -264,12 +342,13 @@ impl Play {
             scrape.get_of(&self.odd, "last_success_timestamp_seconds{resource=\"summary\"}")
         };
         assert_eq!((later.get_of(&self.odd, "up"), read(&later)), (Some(0.0), read(&down)), "{what}");
-        // A row that was missing from the last good list may leave a user out.
+        // A row that was missing from the last good list may leave a user out, and one without rows all, unless it was counted.
         let users = |scrape: &Scrape| {
             scrape.series_of(&self.odd, "users").into_iter().map(|(_, count)| count).collect::<Vec<_>>()
         };
         assert!(
-            users(&later) == users(&down) && later.sum_of(&self.odd, "users") > 0.0,
+            users(&later) == users(&down)
+                && (later.sum_of(&self.odd, "users") > 0.0 || !self.paging.counts_rows()),
             "{what}: the users stay"
         );
         assert!(self.ongoing_errors(ODD).await.contains("summary"), "{what}: the status document says why");
@@ -359,15 +438,18 @@ impl Play {
             let all = scrape.own_sum(&format!("requests_total{{account=\"{alias}\",resource=\"{resource}\""));
             all - requests(alias, resource, "ok")
         };
-        let noticed = |alias: &str, resource: &str| {
+        let odd_rows = |alias: &str, resource: &str| {
             let of =
                 |name: &str| scrape.own_sum(&format!("{name}{{account=\"{alias}\",resource=\"{resource}\""));
-            of("unexpected_fields_total") + of("rejected_rows_total") + failed(alias, resource)
+            of("unexpected_fields_total") + of("rejected_rows_total")
         };
         for list in LISTS {
-            assert_eq!(noticed(&self.calm, list), 0.0, "seed {seed}: {list} of the other account");
+            let has_refused_pages = self.paging.refuses && list == "summary";
+            let failed = if has_refused_pages { 0.0 } else { failed(&self.calm, list) };
+            let noticed = odd_rows(&self.calm, list) + failed;
+            assert_eq!(noticed, 0.0, "seed {seed}: {list} of the other account");
         }
-        let of_odd: f64 = LISTS.map(|list| noticed(&self.odd, list)).iter().sum();
+        let of_odd: f64 = LISTS.map(|list| odd_rows(&self.odd, list) + failed(&self.odd, list)).iter().sum();
         assert!(of_odd > 0.0, "seed {seed}: random answers are noticed");
         for resource in LISTS.into_iter().chain(["user"]) {
             for outcome in ["credentials", "refused", "forbidden", "not_entitled", "limited"] {
@@ -387,7 +469,13 @@ async fn play(seed: u64) {
     play.random_answers().await;
     play.unreadable_list().await;
     play.recovery().await;
+    play.rig.forget_logs(&[&quoted(&play.odd), &quoted(&play.calm)]);
     play.rig.stop().await.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+}
+
+/// The name of an account as in log lines.
+fn quoted(alias: &str) -> String {
+    format!("account=\"{alias}\"")
 }
 
 /// Plays seeds side by side. Returns those that failed.

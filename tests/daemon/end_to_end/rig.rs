@@ -218,6 +218,19 @@ impl Rig {
         }
     }
 
+    /// Waits until the status document contains `text`.
+    pub(crate) async fn until_status(&self, text: &str) {
+        let mut poll = tokio::time::interval(Duration::from_millis(20));
+        let wait = async {
+            while !self.get("/api/v1/status").await.1.contains(text) {
+                poll.tick().await;
+            }
+        };
+        if tokio::time::timeout(TIMEOUT, wait).await.is_err() {
+            panic!("no {text:?} in {}", self.get("/api/v1/status").await.1);
+        }
+    }
+
     /// Adds a fault rule.
     pub(crate) fn inject(&self, rule: FaultRule) {
         self.simulator.inject(rule);
@@ -228,6 +241,13 @@ impl Rig {
         let marked = format!("account=\"{}\"", self.alias);
         let lines = log_lines().lock().expect("no test panics while it logs");
         lines.split('\n').filter(|line| line.contains(&marked)).map(str::to_owned).collect()
+    }
+
+    /// Drops the log lines that contain one of these texts, so that those of thousands of rigs need little memory.
+    pub(crate) fn forget_logs(&self, texts: &[&str]) {
+        let mut lines = log_lines().lock().expect("no test panics while it logs");
+        let is_kept = |line: &&str| !texts.iter().any(|text| line.contains(text));
+        *lines = lines.split_inclusive('\n').filter(is_kept).collect();
     }
 
     /// Stops the exporter, and returns its result.

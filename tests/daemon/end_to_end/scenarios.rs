@@ -198,6 +198,19 @@ async fn a_list_with_wrong_totals_is_incomplete() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_incomplete_list_is_logged_once_however_its_reason_varies() {
+    let rig = start("varying", world(""), "").await;
+    rig.until("first reading", is_up).await;
+    for by in [-1, -2, -1, -2] {
+        rig.simulator.clear_faults();
+        rig.inject(on_summary(Fault::LyingTotals { by }));
+        rig.until_status(&format!("3 of {} elements arrived", 3 + by)).await;
+    }
+    let warned = rig.logs().iter().filter(|line| line.contains("list of users is incomplete")).count();
+    assert_eq!(warned, 1, "{:#?}", rig.logs());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_with_shifted_rows_is_incomplete() {
     is_incomplete("shifted", Fault::ShiftedRows, "api: { pages: { sized: { standard: 2, largest: 2 } } }")
         .await;
@@ -389,7 +402,9 @@ async fn the_exporter_is_ready_once_each_account_was_tried() {
     let scenario = world("faults: [{ fault: hang, endpoint: summary, count: 1 }]");
     // Long enough for the checks below before the first attempt ends.
     let tuning = Tuning { idle_timeout: Duration::from_secs(5), ..Tuning::default() };
-    let rig = Rig::start("late", Setup { scenario, config: "", speed: 100.0, tuning }).await;
+    // After two intervals without an attempt `up` would be 0.
+    let config = "intervals: { summary: 1h }";
+    let rig = Rig::start("late", Setup { scenario, config, speed: 100.0, tuning }).await;
     assert_eq!(rig.get("/-/ready").await.0, 503, "nothing was tried yet");
     assert_eq!(rig.get("/-/healthy").await.0, 200);
     let scrape = rig.scrape().await;

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Command;
 
 use zt_risk_exporter::clock::Clock;
 use zt_risk_exporter::simulator::Story;
@@ -24,6 +25,37 @@ fn the_demo_prints_its_addresses_and_its_counters_rise() {
     }
     demo.signal("INT");
     assert!(demo.end().0.success());
+}
+
+#[test]
+fn what_the_demo_and_the_simulator_print_can_be_pasted_into_a_shell() {
+    let binary = env!("CARGO_BIN_EXE_zt-risk-exporter");
+    for (start, last, rest) in [
+        (&["demo", "--web.listen-address"][..], "Stop with Ctrl-C.", ""),
+        (&["simulate", "--users", "20", "--listen-address"], "export CLOUDFLARE_API_TOKEN", "\"$1\" users"),
+    ] {
+        let mut running = Program::start(program().args(start).arg("127.0.0.1:0"));
+        let printed = BufReader::new(running.child.stdout.take().expect("it is taken once")).lines();
+        let mut pasted = String::new();
+        for line in printed.map(|line| line.expect("text")) {
+            if line.starts_with("export ") || line.starts_with(binary) {
+                pasted += &format!("{line}\n");
+            }
+            if line.starts_with(last) {
+                break;
+            }
+        }
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-ec", &format!("{pasted}{rest}"), "sh", binary]).env_clear().env("PATH", "/none");
+        let output = shell.output().expect("the shell starts");
+        let shown = String::from_utf8(output.stdout).expect("text");
+        assert!(output.status.success() && shown.contains("EVENTS  LAST "), "{pasted}: {shown}");
+        assert_eq!(
+            shown.contains("imp_travel "),
+            rest.is_empty(),
+            "the demo shows the behaviors too: {shown}"
+        );
+    }
 }
 
 /// A demo that plays a story and has its temporary files in `directory`, with its output and its address.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::process::Command;
 
 use super::world::{Listed, World};
 use super::{FAST, start, up};
@@ -179,6 +180,39 @@ fn reloads_do_not_delay_a_stop_and_are_answered() {
         let log = exporter.logged();
         assert!(!log.contains("connections were still open at the end of the drain"), "{log}");
     }
+}
+
+#[test]
+fn a_pipe_in_place_of_the_configuration_stops_neither_a_start_nor_the_next_reload() {
+    let (world, home) = (World::start(), Home::empty());
+    let mut exporter = start(&world, &home, &[Listed::new(0, "first", "t0")], FAST);
+    exporter.until("counting", up("first"));
+    let config = home.config();
+    let good = fs::read_to_string(&config).expect("a configuration");
+    fs::remove_file(&config).expect("it is there");
+    assert!(Command::new("mkfifo").arg(&config).status().expect("mkfifo runs").success());
+    let refused =
+        format!("cannot read the configuration file {}: it is not a regular file", config.display());
+    assert_eq!(exporter.reload(), (500, refused));
+    let told = format!(
+        "configuration {}, or a file that it names: the file cannot be read within 10 s",
+        config.display()
+    );
+    let commands: [&[&str]; 4] = [&["serve"], &["check"], &["check", "--offline"], &["healthcheck"]];
+    std::thread::scope(|scope| {
+        for ended in commands.map(|arguments| {
+            let mut command = program();
+            command.args(arguments).arg("--config.file").arg(&config);
+            scope.spawn(move || (arguments, command.output().expect("the program runs")))
+        }) {
+            let (arguments, output) = ended.join().expect("it has ended");
+            let printed = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            assert_eq!(output.status.code(), Some(2), "{arguments:?}: {printed}");
+            assert!(printed.contains(&told), "{arguments:?}: {printed}");
+        }
+    });
+    home.configure(&good);
+    assert_eq!(exporter.reload(), (200, "nothing changed".to_owned()));
 }
 
 /// Where a volume of Kubernetes has its files: `config.yaml` leads to `..data/config.yaml`, and `..data` to a directory that

@@ -47,10 +47,10 @@ fn a_file_that_is_missing_or_not_text_is_refused() {
     std::fs::remove_file(place.path()).unwrap();
     assert_eq!(
         place.load().err().unwrap(),
-        "cannot read the configuration file web.yaml: No such file or directory (os error 2)"
+        "cannot read the web configuration web.yaml: No such file or directory (os error 2)"
     );
     std::fs::write(place.path(), [0xff, 0xfe]).unwrap();
-    assert_eq!(place.load().err().unwrap(), "the configuration file web.yaml is not UTF-8 text (byte 0)");
+    assert_eq!(place.load().err().unwrap(), "the web configuration web.yaml is not UTF-8 text (byte 0)");
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_file_that_is_no_regular_one_is_refused_instead_of_waited_for() {
     assert!(std::process::Command::new("mkfifo").arg(place.path()).status().unwrap().success());
     assert_eq!(
         place.load().err().unwrap(),
-        "cannot read the configuration file web.yaml: it is not a regular file"
+        "cannot read the web configuration web.yaml: it is not a regular file"
     );
 }
 

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use super::guard::{rejected, users};
 use super::process::{Running, simulator, with_account};
 use super::rig::{Client, Empty, Place, TLS, basic, get, hash, http2};
-use crate::program::program;
+use crate::program::{program, signal};
 
 #[tokio::test]
 async fn logins_at_once_each_get_their_own_answer() {
@@ -140,4 +140,45 @@ async fn guesses_beyond_the_turns_of_their_address_are_refused_and_no_scrape_is(
     assert!(line.contains(" WARN ") && line.contains("peer=127.0.0.1"), "{line}");
     let rest = running.end();
     assert!(!rest.contains(told) && !rest.contains("guess"), "{rest}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logins_that_wait_do_not_delay_a_stop() {
+    const GUESSES: usize = 24;
+    let simulator = simulator().await;
+    // All comparisons together take several times as long as the drain.
+    let hash = bcrypt::hash("secret", 12).unwrap();
+    let place = Place::new(&format!("basic_auth_users: {{anna: {hash}}}\n"));
+    let mut command = program();
+    command.arg("--web.listen-address=127.0.0.1:0").arg("--web.config.file").arg(place.path());
+    let mut running = Running::start(with_account(&mut command, &simulator));
+    let address = running.address("serving /metrics");
+    let scrape = get(address, "/metrics", &basic("anna", "secret")).await.unwrap();
+    assert_eq!(scrape.status(), "200");
+
+    let mut guesses = JoinSet::new();
+    for number in 0..GUESSES {
+        let login = basic("anna", &number.to_string());
+        guesses.spawn(async move { get(address, "/metrics", &login).await });
+    }
+    // One was compared, and the others wait.
+    let first = guesses.join_next().await.unwrap().unwrap();
+    assert_eq!(first.unwrap().status(), "401");
+    signal(running.id(), "TERM");
+    let mut refused = 0;
+    // A connection on which no request was received yet is closed without an answer.
+    let answers = guesses.join_all().await.into_iter().flatten();
+    for answer in answers.filter(|answer| !answer.head.is_empty()) {
+        match answer.status() {
+            "401" => {}
+            "503" => {
+                assert_eq!(answer.body, "the exporter is stopping\n");
+                refused += 1;
+            }
+            other => panic!("{other}"),
+        }
+    }
+    assert!(refused > 0);
+    let log = running.stopped();
+    assert!(!log.contains("connections were still open at the end of the drain"), "{log}");
 }

@@ -51,6 +51,18 @@ impl Running {
         rest.split_whitespace().next().unwrap().parse().unwrap()
     }
 
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until the program has stopped without a failure, and returns the rest of its log.
+    pub(super) fn stopped(mut self) -> String {
+        let mut rest = String::new();
+        self.log.read_to_string(&mut rest).unwrap();
+        assert!(self.child.wait().unwrap().success(), "{rest}");
+        rest
+    }
+
     /// Ends the program, and returns the rest of its log.
     pub(super) fn end(mut self) -> String {
         self.child.kill().unwrap();
@@ -117,6 +129,12 @@ async fn the_flags_protect_the_port_and_open_a_health_port() {
     for (arguments, code, output) in [
         (
             vec!["--web.health-address", &health.to_string()],
+            0,
+            format!("http://{health}/-/healthy answers 200\n"),
+        ),
+        // It need not know the other addresses.
+        (
+            vec![&format!("--web.listen-address={health}"), "--web.health-address", &health.to_string()],
             0,
             format!("http://{health}/-/healthy answers 200\n"),
         ),
@@ -277,6 +295,42 @@ async fn check_describes_a_web_configuration_and_an_invalid_one_exits_with_2() {
             "users": 1, "rate_limit": {"interval_seconds": 1.0, "burst": 5}, "headers": ["x-frame-options"],
         })
     );
+    // Without the network it says the same, and needs neither the key nor the CA of the clients.
+    for name in ["server.key", "ca.crt"] {
+        std::fs::remove_file(place.path().with_file_name(name)).unwrap();
+    }
+    let offline = |arguments: &[&str]| {
+        let mut command = program();
+        command.args(["check", "--offline", "--web.config.file"]).arg(place.path()).args(arguments);
+        with_account(&mut command, &simulator);
+        command
+    };
+    let (code, printed, errors) = told(offline(&[])).await;
+    assert_eq!(code, Some(0), "{errors}");
+    let (_, found) = printed.split_once("\nweb configuration ").unwrap();
+    assert_eq!(found.lines().skip(1).take(7).collect::<Vec<_>>(), lines[..7]);
+    let document_of = async |command| -> serde_json::Value {
+        let (code, printed, errors) = told(command).await;
+        assert_eq!(code, Some(0), "{errors}");
+        serde_json::from_str(&printed).unwrap()
+    };
+    assert_eq!(document_of(offline(&["--output=json"])).await["web"], document["web"]);
+    // Nor does it need the certificate, which it refuses if it is there and cannot be used.
+    place.write("server.crt", "junk");
+    let (code, printed, _) = told(offline(&[])).await;
+    assert_eq!(code, Some(2), "{printed}");
+    assert!(printed.contains("server.crt has no certificate in PEM form"), "{printed}");
+    let certificate = place.path().with_file_name("server.crt");
+    std::fs::remove_file(&certificate).unwrap();
+    let without = document_of(offline(&["--output=json"])).await;
+    assert_eq!(without["web"]["tls"]["certificate"], serde_json::Value::Null);
+    let skipped =
+        |check: &&serde_json::Value| check["check"] == "web_certificate" && check["result"] == "skipped";
+    let skipped = without["checks"].as_array().unwrap().iter().find(skipped).unwrap();
+    assert_eq!(skipped["answer"], format!("{} was not checked", certificate.display()));
+    let (_, printed, _) = told(offline(&[])).await;
+    assert!(printed.contains("\ncertificate: was not checked\n"), "{printed}");
+    place.write("ca.crt", &Authority::new("client CA").cert());
     // The start says what check says.
     let ended = place.authority.issue_ended(&[]);
     place.write("server.crt", &ended.cert);
@@ -286,6 +340,7 @@ async fn check_describes_a_web_configuration_and_an_invalid_one_exits_with_2() {
         std::fs::set_permissions(place.path().with_file_name(name), open).unwrap();
     }
     let (_, output, _) = told(json()).await;
+    let (_, of_offline, _) = told(offline(&["--output=json"])).await;
     let mut command = program();
     command.arg("--web.listen-address=127.0.0.1:0").env("ZT_RISK_EXPORTER__WEB__CONFIG_FILE", place.path());
     let mut running = Running::start(with_account(&mut command, &simulator));
@@ -297,6 +352,7 @@ async fn check_describes_a_web_configuration_and_an_invalid_one_exits_with_2() {
         "server.key (mode 0644); run chmod o-rwx on it",
     ] {
         assert!(output.contains(warning), "{warning} in {output}");
+        assert!(of_offline.contains(warning), "{warning} in {of_offline}");
         assert!(log.contains(warning), "{warning} in {log}");
     }
     place.write("server.key", &place.authority.issue(&[]).key);
