@@ -125,7 +125,7 @@ pub mod server {
 
 #[cfg(feature = "daemon")]
 pub mod store {
-    pub use crate::store::{Error, Generation, Recovery, Settings, State, StoreStats};
+    pub use crate::store::{Batch, Error, Generation, Recovery, Settings, State, StoreStats, Written};
     pub mod row {
         pub use crate::store::row::{FORMAT, Put, Table};
     }

@@ -11,7 +11,7 @@
 //! cloudflare      decodes each answer into values of model
 //!     |
 //! collector       one poller for each account: plan, wait, request, apply, save, publish
-//!     |  store    rows on disk, committed before a new count can be seen
+//!     |  store    rows on disk, committed once a second, before a new count can be seen
 //!     |
 //! Arc<Snapshot>   one watch channel for each account
 //!     |
@@ -54,9 +54,9 @@
 //!   every metric about Cloudflare, and `metrics/families/exporter.rs` every metric about this process. From
 //!   a family, follow the field of [`model::Snapshot`] that fills it.
 //! - *How is an event counted exactly once?* `collector/account/user_readings.rs` gets what was read. `ledger` reconciles a
-//!   user's events with those counted before, and `collector/poller.rs` saves the result before it publishes it.
-//! - *When does a count become durable?* In the function `save` at the end of `collector/poller.rs`, which commits
-//!   the changes with `State::commit` of `store.rs` before they are published.
+//!   user's events with those counted before, and `collector/poller/saving.rs` saves the result before it is published.
+//! - *When does a count become durable?* `collector/poller/saving.rs` hands each reading over to the batch of all accounts,
+//!   which `State::commit_batches` of `store.rs` commits within a second. Its counts are published after that.
 //! - *When is Cloudflare asked, and what happens when a request fails?* `collector/schedule.rs` and
 //!   `cloudflare/limit` decide when, `cloudflare/transport.rs` retries, `cloudflare/error.rs` sorts failures by what
 //!   to do next, and `collector/poller/requests.rs` reacts.
@@ -92,10 +92,10 @@
 //! 7. Each exposition is encoded from a snapshot, so a user or behavior that Cloudflare no longer lists is no longer on
 //!    `/metrics`. A metric is missing until its resource was read once; missing does not mean 0.
 //! 8. Ages are exported as timestamps, so that they stay correct between two readings.
-//! 9. Durable before visible. A reading is reconciled, applied as a whole, and saved in one transaction. Only
-//!    what was saved is published as counted. While the disk cannot be written, memory may be ahead of it, but
-//!    no published counter is. So no restart makes a counter fall, and a crash loses nothing that can be read
-//!    again.
+//! 9. Durable before visible. A reading is reconciled, applied as a whole, and saved in one transaction, which it
+//!    shares with the readings of all accounts in the same second. Only what was committed is published as counted.
+//!    Until then, and while the disk cannot be written, memory is ahead of it, but no published counter is. So no
+//!    restart makes a counter fall, and a crash loses nothing that can be read again.
 //! 10. [`app`] joins all parts, and if a part ends unexpectedly, the process exits with code 1, so `/metrics` never
 //!     keeps serving stale values.
 //! 11. After an error the last good data stays, with its age. An error never empties `/metrics`, and a list that is known

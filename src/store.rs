@@ -1,15 +1,19 @@
 //! The state file: a [redb](https://docs.rs/redb) database of rows of bytes, grouped by an id that it
 //! does not interpret.
 //!
-//! A commit is atomic, and its rows are on disk when it returns. Once the process runs, problems with the file never end
+//! All accounts of the process write their rows to the same batch, which is committed a second after its first row. A commit
+//! is atomic, and its rows are on disk when it has ended. Once the process runs, problems with the file never end
 //! it: the accounts continue in memory without publishing new counts, and everything unsaved is written as soon as the
 //! file can be written again. A damaged file is renamed, and a new one is created.
 
+mod batch;
 mod database;
 mod error;
 mod file;
 pub(crate) mod offline;
+mod opening;
 mod overlay;
+mod panics;
 pub(crate) mod row;
 mod stats;
 #[cfg(test)]
@@ -17,14 +21,21 @@ mod tests;
 mod watchdog;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
+use tokio::task::block_in_place;
+
 use crate::clock::{Clock, Instant};
+use batch::Deadline;
+pub use batch::{Batch, Generation, Written};
 pub use database::Settings;
-use database::{Damage, Opened, Origin, Problem};
+use database::{Damage, Opened, Problem};
 pub(crate) use database::{ExistingRows, RowError, Sink};
 pub use error::Error;
+use opening::{open_again, replace_damaged, restore};
 use row::{Put, Table, Unreadable};
 pub use stats::{Recovery, StoreStats};
 use watchdog::Watchdog;
@@ -45,6 +56,8 @@ struct Inner {
     stats: Arc<StoreStats>,
     watchdog: Watchdog,
     store: Mutex<Store>,
+    deadline: Deadline,
+    committed: watch::Sender<Batch>,
 }
 
 #[derive(Debug)]
@@ -53,8 +66,8 @@ struct Store {
     opened: Option<Opened>,
     /// The ids (of accounts) whose rows this process writes.
     accounts: Vec<String>,
-    /// Rises whenever the file is opened, because its content may be different then.
-    generation: Generation,
+    /// The batch that takes rows now.
+    batch: Batch,
     /// The rows that were written with [`State::put`], by account. They must be written again to a new file.
     standalone: BTreeMap<String, Rows>,
     /// The problem that was logged last, until it is over.
@@ -65,21 +78,6 @@ struct Store {
 
 /// Values by table and key.
 type Rows = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
-
-/// Identifies the open file: a different one does not contain the rows that were written before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Generation(u64);
-
-/// How a commit ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Commit {
-    /// All rows are on disk.
-    Written,
-    /// No row was written; [`State`] has logged why.
-    Failed,
-    /// No row was written, because the file is a different one by now.
-    OtherFile,
-}
 
 impl State {
     /// Opens or creates the file, and passes the rows of each of `accounts` (ids) to `add`, sorted by table and key. If the
@@ -116,7 +114,7 @@ impl State {
         let store = Store {
             opened: Some(opened),
             accounts,
-            generation: Generation(0),
+            batch: Batch { generation: Generation::default(), number: 1 },
             standalone: BTreeMap::new(),
             logged_problem: None,
             retry_at: clock.now(),
@@ -127,6 +125,8 @@ impl State {
             stats,
             watchdog,
             store: Mutex::new(store),
+            deadline: Deadline::default(),
+            committed: watch::Sender::new(Batch::default()),
         };
         Ok((Self { inner: Arc::new(inner) }, saved))
     }
@@ -139,16 +139,15 @@ impl State {
         let inner = &self.inner;
         let mut store = self.store();
         let damage = Damage { why: why.to_owned(), lock: store.opened.as_ref().map(Opened::lock) };
-        database::close(store.opened.take());
+        inner.close(&mut store);
         let opened = replace_damaged(&inner.settings, &store.accounts, damage, &inner.clock)?;
         inner.stats.recovered(Recovery::Damaged, opened.size());
-        store.opened = Some(opened);
-        store.generation.0 += 1;
+        inner.use_file(&mut store, opened);
         Ok(())
     }
 
-    /// Passes the rows of an account that joins a running process to `add`, sorted by table and key. Changes nothing.
-    /// Also returns the file that has them.
+    /// Passes the rows of an account that joins a running process to `add`, sorted by table and key. Commits the batch before,
+    /// which may have the last rows of that account. Also returns the file that has them.
     ///
     /// # Errors
     /// The file cannot be used now, or has a row that `add` cannot read.
@@ -160,12 +159,13 @@ impl State {
         let mut store = self.store();
         let _operation = self.inner.watchdog.begin();
         let path = || self.inner.settings.path.clone();
+        self.inner.commit(&mut store);
         if !self.inner.is_open(&mut store) {
             return Err(Error::Unusable { path: path() });
         }
         let opened = store.opened.as_ref().ok_or_else(|| Error::Unusable { path: path() })?;
         let rows = opened.read(account, add).map_err(|why| Error::Damaged { path: path(), why })?;
-        Ok((rows, store.generation))
+        Ok((rows, store.batch.generation))
     }
 
     /// Lets commits write rows of these accounts from now on. If that fails, the file is opened again later, as after any
@@ -175,6 +175,7 @@ impl State {
         let _operation = self.inner.watchdog.begin();
         let added: Vec<_> = accounts.iter().filter(|id| !store.accounts.contains(*id)).cloned().collect();
         store.accounts.extend(added);
+        self.inner.commit(&mut store);
         let Store { opened: Some(opened), accounts, .. } = &mut *store else { return };
         if let Err(error) = opened.accept(accounts) {
             self.inner.give_up(&mut store, &error.to_string());
@@ -195,30 +196,29 @@ impl State {
 
     /// Identifies the file that is written now.
     pub fn generation(&self) -> Generation {
-        self.store().generation
+        self.store().batch.generation
     }
 
     /// Identifies the file that is written now, after opening it again if necessary; `None` while it cannot be used.
     pub fn usable(&self) -> Option<Generation> {
         let mut store = self.store();
         let _operation = self.inner.watchdog.begin();
-        self.inner.is_open(&mut store).then_some(store.generation)
+        self.inner.is_open(&mut store).then_some(store.batch.generation)
     }
 
-    /// Writes the rows of an account that `each` passes on, all or none, to the file `generation`.
-    ///
-    /// Blocks until they are on disk.
-    pub fn commit(
+    /// Adds the rows of an account that `each` passes on, all or none, to the batch that is committed next, if the file is
+    /// still `generation`.
+    pub fn write(
         &self,
         account: &str,
         generation: Generation,
         before: ExistingRows,
         each: impl Fn(&mut Sink<'_>) -> Result<(), RowError>,
-    ) -> Commit {
+    ) -> Written {
         let mut store = self.store();
         let _operation = self.inner.watchdog.begin();
-        if store.generation != generation {
-            return Commit::OtherFile;
+        if store.batch.generation != generation {
+            return Written::OtherFile;
         }
         let standalone = store.standalone.get(account).filter(|_| before == ExistingRows::Clear).cloned();
         let written = self.inner.write(&mut store, account, before, |sink| {
@@ -228,14 +228,14 @@ impl State {
             }
             Ok(())
         });
-        if written { Commit::Written } else { Commit::Failed }
+        if written { Written::To(store.batch) } else { Written::Failed }
     }
 
-    /// Writes a row outside of the commits: it stays when the other rows of the account are cleared, and is written again
+    /// Writes a row outside of the batches: it stays when the other rows of the account are cleared, and is written again
     /// to a new file, unless the account has left. A row of an account that the file does not know is not written.
     /// Failures are logged.
     ///
-    /// Blocks until the row is on disk, or cannot be written.
+    /// Blocks until the row is on disk, with all rows that were written before, or cannot be written.
     pub fn put(&self, account: &str, table: Table, key: &[u8], value: Vec<u8>) {
         let inner = &self.inner;
         let mut store = self.store();
@@ -243,17 +243,46 @@ impl State {
         if inner.is_open(&mut store) && store.opened.as_ref().is_some_and(|opened| opened.knows(account)) {
             let put = Put { table, key, value: Some(&value) };
             inner.write(&mut store, account, ExistingRows::Keep, |sink| sink(put));
+            inner.commit(&mut store);
         }
         if store.accounts.iter().any(|id| id == account) {
             store.standalone.entry(account.to_owned()).or_default().insert((table, key.to_vec()), value);
         }
     }
 
-    /// Closes the file for good.
+    /// Commits the batch that has rows now.
+    ///
+    /// Blocks until it is on disk, or cannot be written.
+    pub fn commit(&self) {
+        let mut store = self.store();
+        let _operation = self.inner.watchdog.begin();
+        self.inner.commit(&mut store);
+    }
+
+    /// The last batch that was committed.
+    pub fn committed(&self) -> watch::Receiver<Batch> {
+        self.inner.committed.subscribe()
+    }
+
+    /// Commits each batch within a second. Needs a multi-threaded runtime.
+    pub async fn commit_batches(self) -> Infallible {
+        let Inner { deadline, clock, .. } = &*self.inner;
+        loop {
+            let due = deadline.next().await;
+            clock.sleep_until(due).await;
+            // A row that could not wait may have ended the batch.
+            if deadline.due() == Some(due) {
+                block_in_place(|| self.commit());
+            }
+        }
+    }
+
+    /// Commits what was written, and closes the file for good.
     pub fn close(&self) {
         let mut store = self.store();
+        self.inner.commit(&mut store);
         store.retry_at = Instant::after_start(Duration::MAX);
-        database::close(store.opened.take());
+        self.inner.close(&mut store);
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
@@ -270,18 +299,17 @@ impl Inner {
                 return true;
             }
             // The file was removed or replaced.
-            database::close(store.opened.take());
+            self.close(store);
         }
         let now = self.clock.now();
         if now < store.retry_at {
             return false;
         }
         store.retry_at = now + RETRY;
-        match self.open_again(&store.accounts) {
+        match open_again(&self.settings, &store.accounts, &self.clock) {
             Ok(opened) => {
                 // This may be an older copy that was put there meanwhile, so everything is written again.
-                store.generation.0 += 1;
-                store.opened = Some(opened);
+                self.use_file(store, opened);
             }
             Err(Error::Io { source, .. }) => self.report(store, &source.to_string()),
             Err(error) => self.report(store, &error.to_string()),
@@ -289,21 +317,18 @@ impl Inner {
         store.opened.is_some()
     }
 
-    fn open_again(&self, accounts: &[String]) -> Result<Opened, Error> {
-        let Self { settings, clock, .. } = self;
-        match open_for(settings, accounts).and_then(|opened| accept(opened, accounts)) {
-            Ok((opened, Origin::Existing)) => Ok(opened),
-            Ok((opened, Origin::Created)) => {
-                let path = settings.path.display();
-                tracing::warn!(%path, "the state file was removed; everything is written to a new one");
-                Ok(opened)
-            }
-            Err(Problem::Refused(error)) => Err(error),
-            Err(Problem::Damaged(damage)) => replace_damaged(settings, accounts, damage, clock),
-        }
+    fn use_file(&self, store: &mut Store, opened: Opened) {
+        store.batch.generation.0 += 1;
+        store.opened = Some(opened);
     }
 
-    /// Writes the rows. Returns whether that succeeded.
+    /// Closes the file. A batch that is not committed yet is lost.
+    fn close(&self, store: &mut Store) {
+        database::close(store.opened.take());
+        self.end_batch(store);
+    }
+
+    /// Adds the rows to the batch. Returns whether that succeeded.
     fn write(
         &self,
         store: &mut Store,
@@ -311,13 +336,10 @@ impl Inner {
         before: ExistingRows,
         each: impl Fn(&mut Sink<'_>) -> Result<(), RowError>,
     ) -> bool {
-        let Some(opened) = &store.opened else { return false };
-        match opened.commit(account, before, each) {
+        let Some(opened) = &mut store.opened else { return false };
+        match opened.write(account, before, each) {
             Ok(()) => {
-                self.stats.committed(opened.size());
-                if store.logged_problem.take().is_some() {
-                    tracing::info!("the state file can be written again; the counters continue");
-                }
+                self.deadline.row(self.clock.now());
                 true
             }
             Err(why) => {
@@ -327,9 +349,36 @@ impl Inner {
         }
     }
 
+    /// Commits the batch, if it has rows.
+    fn commit(&self, store: &mut Store) {
+        let generation = store.batch.generation;
+        // If the file was removed or replaced, the batch is lost, and the accounts write everything again.
+        if self.deadline.due().is_none() || !self.is_open(store) || store.batch.generation != generation {
+            return;
+        }
+        let Some(opened) = &mut store.opened else { return };
+        match opened.commit() {
+            Ok(()) => {
+                self.stats.committed(opened.size());
+                if store.logged_problem.take().is_some() {
+                    tracing::info!("the state file can be written again; the counters continue");
+                }
+                self.committed.send_replace(store.batch);
+                self.end_batch(store);
+            }
+            Err(why) => self.give_up(store, &why),
+        }
+    }
+
+    /// The next row begins another batch.
+    fn end_batch(&self, store: &mut Store) {
+        store.batch.number += 1;
+        self.deadline.end();
+    }
+
     /// Closes the file until the next attempt: after an error the database refuses all further writes.
     fn give_up(&self, store: &mut Store, why: &str) {
-        database::close(store.opened.take());
+        self.close(store);
         store.retry_at = self.clock.now() + RETRY;
         self.report(store, why);
     }
@@ -343,86 +392,5 @@ impl Inner {
             tracing::warn!(%path, why, "the state file cannot be written; the counters stand still until it can");
             store.logged_problem = Some(why.to_owned());
         }
-    }
-}
-
-/// Opens the file for these accounts, and reads their rows.
-fn restore<T: Default>(
-    settings: &Settings,
-    accounts: &[String],
-    add: impl Fn(&mut T, Table, &[u8], &[u8]) -> Result<(), Unreadable>,
-) -> Result<(Opened, BTreeMap<String, T>, Recovery), Problem> {
-    let (opened, origin) = open_for(settings, accounts)?;
-    let mut saved = BTreeMap::new();
-    for id in accounts {
-        match opened.read(id, &add) {
-            Ok(rows) => drop(saved.insert(id.clone(), rows)),
-            Err(why) => {
-                let lock = Some(opened.lock());
-                database::close(Some(opened));
-                return Err(Problem::Damaged(Damage { why, lock }));
-            }
-        }
-    }
-    let (opened, origin) = accept((opened, origin), accounts)?;
-    Ok((opened, saved, if origin == Origin::Existing { Recovery::Restored } else { Recovery::Fresh }))
-}
-
-/// Opens the file for these accounts, without changing it yet.
-fn open_for(settings: &Settings, accounts: &[String]) -> Result<(Opened, Origin), Problem> {
-    let (opened, origin) = database::open(settings)?;
-    let found: Vec<_> = opened.accounts().map(str::to_owned).collect();
-    // A shard may have no accounts.
-    if accounts.is_empty() || found.is_empty() || accounts.iter().any(|id| found.contains(id)) {
-        return Ok((opened, origin));
-    }
-    database::close(Some(opened));
-    let (path, found) = (settings.path.clone(), found.join(", "));
-    Err(Problem::Refused(Error::OtherAccounts { path, found }))
-}
-
-/// Lets the file be changed from now on. A file that is too open is used nevertheless.
-fn accept(opened: (Opened, Origin), accounts: &[String]) -> Result<(Opened, Origin), Problem> {
-    let (mut opened, origin) = opened;
-    match opened.accept(accounts) {
-        Ok(()) => {
-            if let Some(mode) = opened.open_to_all() {
-                let mode = format!("{mode:04o}");
-                tracing::warn!(
-                    path = %opened.path().display(),
-                    mode,
-                    "every user of this machine may read or change the state file, which has the ids of users; run chmod o= on it"
-                );
-            }
-            Ok((opened, origin))
-        }
-        Err(error) => {
-            if origin == Origin::Created {
-                opened.discard();
-            }
-            database::close(Some(opened));
-            Err(Problem::Refused(error))
-        }
-    }
-}
-
-/// Renames a damaged file, and creates a new one.
-fn replace_damaged(
-    settings: &Settings,
-    accounts: &[String],
-    damage: Damage,
-    clock: &Clock,
-) -> Result<Opened, Error> {
-    let Damage { why, lock } = damage;
-    let renamed = file::rename_damaged(&settings.path, clock.date())?;
-    // The damaged file is out of the way, so its lock is no longer needed.
-    drop(lock);
-    let path = settings.path.display();
-    let renamed = renamed.display();
-    tracing::warn!(%path, %renamed, why, "the state file is damaged; it was renamed, and a new one was created");
-    match open_for(settings, accounts).and_then(|opened| accept(opened, accounts)) {
-        Ok((opened, _)) => Ok(opened),
-        Err(Problem::Refused(error)) => Err(error),
-        Err(Problem::Damaged(Damage { why, .. })) => Err(Error::Damaged { path: settings.path.clone(), why }),
     }
 }

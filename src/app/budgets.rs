@@ -219,7 +219,17 @@ impl Budgets {
             left.extend(rows.into_iter().filter(|account| *account != kept));
             self.known.push(KnownBudget { group, budget, journal_account });
         }
-        self.known.extend(before.into_iter().flatten().filter(|known| !known.budget.is_unspent()));
+        let (unspent, spent): (Vec<_>, Vec<_>) =
+            before.into_iter().flatten().partition(|known| known.budget.is_unspent());
+        self.known.extend(spent);
+        for forgotten in unspent {
+            // Otherwise the next budget of the account would count what this one has reserved for up to an hour.
+            forgotten.budget.give_back();
+            let account = forgotten.journal_account.get();
+            if self.known.iter().any(|known| known.journal_account.get() == account) {
+                left.insert(account);
+            }
+        }
         let known = &self.known;
         self.left.retain_mut(|left| {
             // A budget of the same credential has it in its own spending.

@@ -81,6 +81,14 @@ impl Exporter {
             }
         };
         let mut reloader = tokio::spawn(reloading);
+        let committing = state.clone().map(|state| liveness.watch(state.commit_batches()));
+        let committing = async move {
+            match committing {
+                Some(committing) => match committing.await {},
+                None => pending::<Infallible>().await,
+            }
+        };
+        let mut committer = tokio::spawn(committing);
         let outputs = Outputs { exposition, demand, status };
         let publishing = publisher::run(published.clone(), outputs, telemetry, clock);
         let mut publisher = tokio::spawn(liveness.watch(publishing));
@@ -105,6 +113,7 @@ impl Exporter {
                     never = &mut watchdog => match never {},
                     error = &mut polling => break Some(error),
                     _ = &mut reloader => break Some(Error::PartEnded("the reloader")),
+                    _ = &mut committer => break Some(Error::PartEnded("the commits of the state file")),
                     _ = &mut publisher => break Some(Error::PartEnded("the publisher")),
                     _ = &mut server => break Some(Error::PartEnded("the server")),
                 }
@@ -120,6 +129,7 @@ impl Exporter {
         // The server limits the time of its own drain.
         let drained = server.await.map_err(|_| Error::PartEnded("the server"));
         supervisor.shutdown().await;
+        committer.abort();
         if let Some(state) = state {
             state.close();
         }

@@ -13,7 +13,7 @@ use crate::cloudflare::limit::{Budget, WINDOW};
 use crate::cloudflare::{Client, Endpoint, Limits, OperationLimits, Options, Pii};
 use crate::collector::account::{Account, Settings};
 use crate::collector::persist::{Now, Saved};
-use crate::collector::poller::{Connection, Parts};
+use crate::collector::poller::{Connection, Parts, Saving};
 use crate::collector::schedule::REFUSED_INTERVAL;
 use crate::collector::user_label::UserLabel;
 use crate::config::{self, Config, IdentityPolicy};
@@ -137,7 +137,11 @@ impl Shared {
             account,
             clock: self.clock.clone(),
             telemetry: self.telemetry.clone(),
-            state: self.state.clone().zip(generation),
+            saving: self
+                .state
+                .clone()
+                .zip(generation)
+                .map(|(state, generation)| Saving::new(state, generation, self.clock.now())),
             snapshots,
         };
         (parts, published)

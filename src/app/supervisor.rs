@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::SecretSlice;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -29,6 +30,9 @@ use crate::store::Generation;
 /// How many renewed credentials are taken up at once. Tools renew those of all accounts within a moment, and more are reported
 /// again.
 const RENEWALS: usize = 256;
+
+/// How long the pollers have to end with the process. They only hand over what they know.
+const EXIT_WAIT: Duration = Duration::from_secs(5);
 
 /// The pollers and their orders.
 pub(super) struct Supervisor {
@@ -150,8 +154,13 @@ impl Supervisor {
         }
     }
 
-    /// Ends all pollers.
+    /// Ends all pollers, which hand what they know over to the last commit. One that does not end in time is given up.
     pub(super) async fn shutdown(&mut self) {
+        for polled in self.polled.values() {
+            polled.orders.send_replace(Order::Exit);
+        }
+        let ended = async { while self.running.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(EXIT_WAIT, ended).await;
         self.running.shutdown().await;
     }
 

@@ -1,9 +1,11 @@
 //! How many requests may be sent, and when: the budget of a credential, and the rate limit that it enforces.
 
 mod budget;
+mod lease;
 mod rate_limit;
 
-pub use budget::{Budget, BudgetStatus, Journal, Permit, Spending, Spent};
+pub use budget::{Budget, BudgetStatus, Journal, Permit, Spent};
+pub use lease::Spending;
 pub use rate_limit::{
     Admission, Counted, Held, HeldReason, QUOTA, RateLimit, RequestId, ServerLimit, WINDOW,
 };

@@ -1,8 +1,8 @@
 //! One account: everything known about it, what to request next, and what an answer changes.
 //!
 //! Pure: the poller sends the requests, waits, and passes the time in. An answer is compared with what is known,
-//! then its changes are applied as a whole. They are saved next ([`Account::changes`]), and only saved changes are
-//! published as counted ([`Account::saved`]).
+//! then its changes are applied as a whole. They are handed over to a commit next ([`Account::changes`]), and only what was
+//! committed is published as counted ([`Account::committed`]).
 
 mod changes;
 mod clocks;
@@ -21,6 +21,7 @@ use std::time::Duration;
 use crate::clock::{Instant, Timestamp};
 use crate::collector::audit::Audit;
 use crate::collector::ledger::{AnswerDate, DetailRequest, Ledger};
+use crate::collector::persist::Document;
 use crate::collector::queue::Queue;
 use crate::collector::roster::{Overview, Roster};
 use crate::collector::schedule::Schedule;
@@ -30,7 +31,7 @@ use crate::model::resource::Intervals;
 use crate::model::{AccountName, Behavior, EventTotals, Integration, OddFields, Resource, UserId, UserRisk};
 use crate::store::row::Table;
 use clocks::Clocks;
-use dirty::Unsaved;
+use dirty::{Unsaved, Urgency};
 use labels_due::LabelsDue;
 use refusals::Refusals;
 
@@ -118,7 +119,11 @@ pub struct Account {
     /// The users whose latest request failed.
     failing_users: HashSet<UserId>,
     turn: Turn,
+    /// The resources whose date of the last success was marked as unsaved by this process.
+    dated: BTreeSet<Resource>,
     unsaved: Unsaved,
+    /// What was handed over to a commit that has not ended.
+    handed: Option<Published>,
     published: Published,
 }
 
@@ -184,24 +189,40 @@ impl Account {
             refusals: Refusals::default(),
             failing_users: HashSet::new(),
             turn: Turn::Resource,
+            dated: BTreeSet::new(),
             unsaved: Unsaved::Everything,
+            handed: None,
             published: Published::default(),
         }
     }
 
-    /// All changes were saved: publishes them.
-    pub fn saved(&mut self) {
+    /// All changes were handed over to a commit. Later changes are handed over to another one, or again to the same one.
+    pub fn handed_over(&mut self) {
         self.unsaved = Unsaved::nothing();
-        self.publish();
+        self.handed = Some(self.totals());
     }
 
-    /// The durable copy was lost: everything must be saved again.
+    /// The commit that changes were last handed over to has ended: publishes what it contains.
+    pub fn committed(&mut self) {
+        if let Some(handed) = self.handed.take() {
+            self.published = handed;
+        }
+    }
+
+    /// All changes were saved, or there is no file to save them to: publishes them.
+    pub fn saved(&mut self) {
+        self.handed_over();
+        self.committed();
+    }
+
+    /// The durable copy, or a commit, was lost: everything must be saved again.
     pub fn save_everything(&mut self) {
         self.unsaved = Unsaved::Everything;
+        self.handed = None;
     }
 
-    fn publish(&mut self) {
-        self.published = Published { since: self.ledger.epoch(), totals: self.ledger.totals() };
+    fn totals(&self) -> Published {
+        Published { since: self.ledger.epoch(), totals: self.ledger.totals() }
     }
 
     /// Alias and id.
@@ -259,6 +280,13 @@ impl Account {
     /// Retries after a refusal come this often.
     pub fn retry_refused_every(&mut self, interval: Duration) {
         self.schedule.retry_refused_every(interval);
+    }
+
+    /// `resource` was read. The date is saved soon only if it is the first one of this process, so that a process which
+    /// restarts again and again does not read the same again. Later dates can wait.
+    fn mark_read(&mut self, resource: Resource) {
+        let urgency = if self.dated.insert(resource) { Urgency::Soon } else { Urgency::CanWait };
+        self.unsaved.mark(Document::CollectorState, urgency);
     }
 
     /// Counts rows of an answer that could not be read.

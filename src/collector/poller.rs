@@ -1,6 +1,7 @@
 //! The loop of one account: plan, wait, request, apply, save, publish.
 //!
-//! Only the poller sees the [`Account`]; readers get immutable snapshots. Failed requests are logged when they
+//! What was read is handed over to the next commit, which all accounts share. Counts are published when it has ended. Only the
+//! poller sees the [`Account`]; readers get immutable snapshots. Failed requests are logged when they
 //! begin, when their cause changes, and when they end. They never end the loop.
 
 mod credentials;
@@ -11,6 +12,7 @@ mod incident_log;
 mod incidents;
 mod orders;
 mod requests;
+mod saving;
 #[cfg(test)]
 mod tests;
 
@@ -27,16 +29,16 @@ use crate::cloudflare::{Client, Credentials};
 use crate::collector::account::{Account, Fetch, Hold, Step};
 use crate::collector::credential_watch::CredentialWatch;
 use crate::collector::field_watch::FieldWatch;
-use crate::collector::persist::Now;
 use crate::config::CredentialSource;
 use crate::metrics::telemetry::Telemetry;
 use crate::model::{Resource, Snapshot};
-use crate::store::{Commit, ExistingRows, Generation, State};
 pub(crate) use credentials::{Renewal, Renewals};
 use field_log::FieldLog;
 use incident_log::IncidentLog;
 use orders::Next;
 pub(crate) use orders::{Assignment, Order};
+pub(crate) use saving::Saving;
+pub use saving::save;
 
 /// How the requests of an account are sent.
 #[derive(Clone)]
@@ -59,8 +61,8 @@ pub(crate) struct Parts {
     pub clock: Clock,
     /// Counts what the poller does.
     pub telemetry: Telemetry,
-    /// Where the account is saved before it is published, with the file that holds its latest copy.
-    pub state: Option<(State, Generation)>,
+    /// Where the account is saved before its counts are published.
+    pub saving: Option<Saving>,
     /// Receives the snapshots.
     pub snapshots: watch::Sender<Arc<Snapshot>>,
 }
@@ -119,12 +121,13 @@ impl Poller {
     }
 
     /// Polls until the order to stop, or until the sender is dropped. Returns the parts, so that polling can be
-    /// resumed. Needs a multi-threaded runtime, because a list of a million users keeps one thread busy.
+    /// resumed; what was read is handed over to the next commit by then. Needs a multi-threaded runtime, because a list
+    /// of a million users keeps one thread busy.
     pub(crate) async fn run(mut self) -> Parts {
         self.report_intervals();
         loop {
             if self.next_order() == Next::Stop {
-                self.save();
+                self.hand_over_all();
                 return self.parts;
             }
             let now = self.parts.clock.now();
@@ -155,65 +158,45 @@ impl Poller {
         }
     }
 
-    /// Saves the account, then publishes it.
+    /// Hands the changes over to the next commit, and publishes the account with the counts of the last one.
     fn publish(&mut self) {
-        self.parts.account.at_local_date(self.parts.clock.date());
-        self.save();
+        let Parts { account, saving, clock, .. } = &mut self.parts;
+        account.at_local_date(clock.date());
+        match saving {
+            Some(saving) => block_in_place(|| saving.hand_over(account, clock)),
+            None => account.saved(),
+        }
+        self.publish_snapshot();
+    }
+
+    fn publish_snapshot(&self) {
         self.parts.snapshots.send_replace(Arc::new(self.parts.account.snapshot()));
     }
 
-    /// Saves the account, if there is a state file.
-    fn save(&mut self) {
-        let Parts { account, state, clock, .. } = &mut self.parts;
-        match state {
-            Some((state, generation)) => block_in_place(|| save(account, state, generation, clock)),
-            None => account.saved(),
+    /// Hands everything over to the next commit, because the poller ends.
+    fn hand_over_all(&mut self) {
+        let Parts { account, saving, clock, .. } = &mut self.parts;
+        if let Some(saving) = saving {
+            block_in_place(|| saving.hand_over_all(account, clock));
         }
     }
 
-    /// Waits until `until`, until an order comes, or until the file with the credentials must be checked.
+    /// Waits until `until`, until an order comes, until the file with the credentials must be checked, or until more counts are
+    /// on disk, which are published.
     async fn wait(&mut self, until: Instant) {
-        let clock = &self.parts.clock;
+        let Parts { account, saving, clock, .. } = &mut self.parts;
         let has_file = self.connection.source.file().is_some();
         let check = has_file.then(|| clock.now() + credentials::CHECK_INTERVAL);
         tokio::select! {
             biased;
             // An error means that there are no more orders, which `next_order` notices.
             _ = self.orders.changed() => {}
+            () = saving::committed(saving, account) => self.publish_snapshot(),
             () = clock.sleep_until(check.map_or(until, |check| until.min(check))) => {
                 if has_file {
                     self.reload_credentials().await;
                 }
             }
-        }
-    }
-}
-
-/// Saves the changes of an account whose latest copy is in the file `last`, then publishes them. If they cannot be
-/// saved, they stay unsaved, and the totals that were saved last stay published.
-///
-/// Blocks until the changes are on disk.
-pub fn save(account: &mut Account, state: &State, last: &mut Generation, clock: &Clock) {
-    while let Some(generation) = state.usable() {
-        if generation != *last {
-            account.save_everything();
-        }
-        let changes = account.changes(Now { instant: clock.now(), date: clock.date() });
-        let before = if changes.are_everything() { ExistingRows::Clear } else { ExistingRows::Keep };
-        let commit = if changes.is_empty() {
-            Commit::Written
-        } else {
-            state.commit(&account.name().id, generation, before, |sink| changes.each(&mut *sink))
-        };
-        match commit {
-            Commit::Written => {
-                account.saved();
-                *last = generation;
-                return;
-            }
-            Commit::Failed => return,
-            // Another poller replaced the file meanwhile. That happens every ten seconds at most.
-            Commit::OtherFile => {}
         }
     }
 }

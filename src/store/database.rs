@@ -1,21 +1,21 @@
 //! Opens, reads and writes the database file, and tells damage from other problems.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Once;
 
 use redb::{
     Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
+    WriteTransaction,
 };
 
 use super::error::Error;
 use super::file::{Identity, check_header, is_missing, sync_directory, unfinished_name};
 use super::overlay::Backend;
+use super::panics::catch_panics;
 use super::row::{FORMAT, Put, Table, Unreadable};
 
 /// Facts about the file itself: `format`, and `twin` (see [`Opened::commit`]).
@@ -70,9 +70,20 @@ pub(super) struct Opened {
     /// Where the file is until its first commit, if it is new.
     unfinished: Option<PathBuf>,
     backend: Backend,
+    /// The rows that were written since the last commit. It must be dropped before the database.
+    batch: Option<Transaction>,
     database: Database,
     format: u64,
     accounts: BTreeMap<String, u16>,
+}
+
+/// A transaction that has not ended.
+struct Transaction(WriteTransaction);
+
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Transaction")
+    }
 }
 
 /// Opens or creates the file. It is not changed before [`Opened::accept`].
@@ -111,7 +122,7 @@ pub(super) fn open(settings: &Settings) -> Result<(Opened, Origin), Problem> {
         let (format, accounts) =
             if length > 0 { read_about(&database, path)? } else { (FORMAT.into(), BTreeMap::new()) };
         let (path, unfinished, backend) = (path.clone(), unfinished.clone(), backend.clone());
-        Ok(Opened { path, unfinished, backend, database, format, accounts })
+        Ok(Opened { path, unfinished, backend, batch: None, database, format, accounts })
     };
     let opened = catch_panics(open).map_err(Problem::damaged).and_then(|opened| opened);
     let opened = opened.map_err(|problem| problem.locked(&backend))?;
@@ -237,7 +248,7 @@ impl Opened {
         Ok(saved)
     }
 
-    /// Lets the file be changed from now on, and adds missing accounts.
+    /// Lets the file be changed from now on, and adds missing accounts. No rows may be waiting for a commit.
     pub(super) fn accept(&mut self, accounts: &[String]) -> Result<(), Error> {
         let path = self.path.clone();
         let failed = |source| Error::Io { path: path.clone(), source };
@@ -271,13 +282,10 @@ impl Opened {
         Ok(())
     }
 
-    /// Writes rows of an account in one transaction: all of them, or none.
-    ///
-    /// The file keeps the latest two transactions, and redb silently replaces a damaged one by the one before. That would
-    /// make counters fall, which is worse than counting from 0. So each transaction is followed by a second one that only
-    /// changes a number: if either is lost, no count is.
-    pub(super) fn commit(
-        &self,
+    /// Adds rows of an account to those that are committed next: all of them, or none. After an error nothing can be
+    /// written to this file any more.
+    pub(super) fn write(
+        &mut self,
         account: &str,
         before: ExistingRows,
         each: impl Fn(&mut Sink<'_>) -> Result<(), RowError>,
@@ -285,32 +293,46 @@ impl Opened {
         let Some(number) = self.accounts.get(account) else {
             return Err("the account is unknown".to_owned());
         };
+        let (batch, database) = (&mut self.batch, &self.database);
         let write = || -> Result<(), redb::Error> {
-            let transaction = self.database.begin_write()?;
-            {
-                let [documents, users, records, pending, series] =
-                    Table::ALL.map(|table| transaction.open_table(definition(table)));
-                let mut tables = [documents?, users?, records?, pending?, series?];
-                if before == ExistingRows::Clear {
-                    let prefix = number.to_be_bytes();
-                    for table in &mut tables {
-                        table.retain(|key, _| !key.starts_with(&prefix))?;
-                    }
+            let Transaction(transaction) = match batch {
+                Some(transaction) => transaction,
+                None => batch.insert(Transaction(database.begin_write()?)),
+            };
+            let [documents, users, records, pending, series] =
+                Table::ALL.map(|table| transaction.open_table(definition(table)));
+            let mut tables = [documents?, users?, records?, pending?, series?];
+            if before == ExistingRows::Clear {
+                let prefix = number.to_be_bytes();
+                for table in &mut tables {
+                    table.retain(|key, _| !key.starts_with(&prefix))?;
                 }
-                let mut key = Vec::with_capacity(18);
-                each(&mut |put| {
-                    key.clear();
-                    key.extend_from_slice(&number.to_be_bytes());
-                    key.extend_from_slice(put.key);
-                    let table = &mut tables[put.table.index()];
-                    match put.value {
-                        Some(value) => drop(table.insert(key.as_slice(), value).map_err(RowError::new)?),
-                        None => drop(table.remove(key.as_slice()).map_err(RowError::new)?),
-                    }
-                    Ok(())
-                })
-                .map_err(|RowError(error)| error)?;
             }
+            let mut key = Vec::with_capacity(18);
+            each(&mut |put| {
+                key.clear();
+                key.extend_from_slice(&number.to_be_bytes());
+                key.extend_from_slice(put.key);
+                let table = &mut tables[put.table.index()];
+                match put.value {
+                    Some(value) => drop(table.insert(key.as_slice(), value).map_err(RowError::new)?),
+                    None => drop(table.remove(key.as_slice()).map_err(RowError::new)?),
+                }
+                Ok(())
+            })
+            .map_err(|RowError(error)| error)
+        };
+        catch_panics(write).and_then(|written| written.map_err(|error| error.to_string()))
+    }
+
+    /// Commits the rows that were written since the last commit, in one transaction: all of them, or none.
+    ///
+    /// The file keeps the latest two transactions, and redb silently replaces a damaged one by the one before. That would
+    /// make counters fall, which is worse than counting from 0. So each transaction is followed by a second one that only
+    /// changes a number: if either is lost, no count is.
+    pub(super) fn commit(&mut self) -> Result<(), String> {
+        let Some(Transaction(transaction)) = self.batch.take() else { return Ok(()) };
+        let commit = || -> Result<(), redb::Error> {
             transaction.commit()?;
             let twin = self.database.begin_write()?;
             {
@@ -321,7 +343,7 @@ impl Opened {
             twin.commit()?;
             Ok(())
         };
-        catch_panics(write).and_then(|written| written.map_err(|error| error.to_string()))
+        catch_panics(commit).and_then(|committed| committed.map_err(|error| error.to_string()))
     }
 }
 
@@ -371,56 +393,5 @@ fn of_storage(error: StorageError, path: &Path) -> Problem {
     }
 }
 
-thread_local! {
-    static QUIET: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs `work`, and returns a panic as an error without printing it. redb panics on some damaged files.
-fn catch_panics<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let loud = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            if !QUIET.get() {
-                loud(panic);
-            }
-        }));
-    });
-    QUIET.set(true);
-    let worked = catch_unwind(AssertUnwindSafe(work));
-    QUIET.set(false);
-    worked.map_err(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-        format!("the database panicked: {text}")
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_new_file_gets_its_name_with_its_first_commit() {
-        let directory = tempfile::tempdir().unwrap();
-        let settings = Settings { path: directory.path().join("state.redb"), cache_bytes: 1 << 20 };
-        let names = || {
-            let entries = directory.path().read_dir().unwrap();
-            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
-        };
-        let (first, _) = open(&settings).unwrap();
-        assert_eq!(names(), ["state.redb.new"]);
-        assert!(matches!(open(&settings), Err(Problem::Refused(Error::InUse { .. }))));
-        close(Some(first));
-        // What an interrupted start left is no reason to refuse or to rename anything.
-        fs::write(unfinished_name(&settings.path), [7; 10_000]).unwrap();
-        let (mut second, origin) = open(&settings).unwrap();
-        assert_eq!(origin, Origin::Created);
-        second.accept(&["a".to_owned()]).unwrap();
-        assert_eq!(names(), ["state.redb"]);
-        close(Some(second));
-        let (third, origin) = open(&settings).unwrap();
-        assert_eq!((origin, third.accounts().collect::<Vec<_>>()), (Origin::Existing, vec!["a"]));
-        close(Some(third));
-    }
-}
+mod tests;

@@ -92,12 +92,13 @@ impl<T: Default> Inspected<T> {
         let accounts: Vec<String> = accounts.into_keys().collect();
         let changed = opened.accept(&accounts).and_then(|()| {
             changes.iter().try_for_each(|(account, changes)| {
-                let written = opened.commit(account, ExistingRows::Keep, |sink| {
+                let written = opened.write(account, ExistingRows::Keep, |sink| {
                     changes.iter().try_for_each(|Change { table, key, value }| {
                         sink(Put { table: *table, key, value: value.as_deref() })
                     })
                 });
-                written.map_err(|why| Error::Io { path: path.clone(), source: io::Error::other(why) })
+                let committed = written.and_then(|()| opened.commit());
+                committed.map_err(|why| Error::Io { path: path.clone(), source: io::Error::other(why) })
             })
         });
         database::close(Some(opened));

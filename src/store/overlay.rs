@@ -27,6 +27,18 @@ struct Inner {
     file: File,
     /// The overlay; `None` once the file is accepted.
     overlay: Mutex<Option<Overlay>>,
+    /// What was done to the file, for tests of power failures.
+    #[cfg(test)]
+    operations: Mutex<Vec<Operation>>,
+}
+
+/// An operation on the file.
+#[cfg(test)]
+#[derive(Clone, Debug)]
+pub(super) enum Operation {
+    Write(u64, Vec<u8>),
+    Length(u64),
+    Sync,
 }
 
 /// Writes that are held back.
@@ -45,7 +57,13 @@ impl Backend {
             Err(TryLockError::Error(error)) => return Err(error),
         }
         let overlay = Overlay { length: file.metadata()?.len(), pages: BTreeMap::new() };
-        Ok(Some(Self { inner: Arc::new(Inner { file, overlay: Mutex::new(Some(overlay)) }) }))
+        let inner = Inner {
+            file,
+            overlay: Mutex::new(Some(overlay)),
+            #[cfg(test)]
+            operations: Mutex::default(),
+        };
+        Ok(Some(Self { inner: Arc::new(inner) }))
     }
 
     /// The file itself.
@@ -57,14 +75,14 @@ impl Backend {
     pub(super) fn accept(&self) -> io::Result<()> {
         let mut overlay = self.overlay();
         if let Some(held) = &*overlay {
-            let file = &self.inner.file;
-            file.set_len(held.length)?;
+            let inner = &self.inner;
+            inner.set_len(held.length)?;
             for (number, page) in &held.pages {
                 let offset = number * PAGE;
                 let length = held.length.saturating_sub(offset).min(PAGE) as usize;
-                file.write_all_at(&page[..length], offset)?;
+                inner.write(offset, &page[..length])?;
             }
-            file.sync_data()?;
+            inner.sync()?;
         }
         *overlay = None;
         Ok(())
@@ -78,9 +96,41 @@ impl Backend {
         Ok(())
     }
 
+    /// What was done to the file so far.
+    #[cfg(test)]
+    pub(super) fn operations(&self) -> Vec<Operation> {
+        self.inner.operations().clone()
+    }
+
     fn overlay(&self) -> MutexGuard<'_, Option<Overlay>> {
         // The database is expected to panic on some damaged files. That leaves the overlay consistent.
         self.inner.overlay.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        #[cfg(test)]
+        self.operations().push(Operation::Write(offset, data.to_vec()));
+        self.file.write_all_at(data, offset)
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        #[cfg(test)]
+        self.operations().push(Operation::Length(length));
+        self.file.set_len(length)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        #[cfg(test)]
+        self.operations().push(Operation::Sync);
+        self.file.sync_data()
+    }
+
+    /// What was done to the file so far.
+    #[cfg(test)]
+    fn operations(&self) -> MutexGuard<'_, Vec<Operation>> {
+        self.operations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -111,18 +161,18 @@ impl StorageBackend for Backend {
     fn set_len(&self, length: u64) -> io::Result<()> {
         match &mut *self.overlay() {
             Some(overlay) => overlay.set_len(&self.inner.file, length),
-            None => self.inner.file.set_len(length),
+            None => self.inner.set_len(length),
         }
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        if self.overlay().is_some() { Ok(()) } else { self.inner.file.sync_data() }
+        if self.overlay().is_some() { Ok(()) } else { self.inner.sync() }
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         match &mut *self.overlay() {
             Some(overlay) => overlay.write(&self.inner.file, offset, data),
-            None => self.inner.file.write_all_at(data, offset),
+            None => self.inner.write(offset, data),
         }
     }
 }

@@ -6,7 +6,8 @@
 /// something that the version before would refuse. This program reads the rows of every older format.
 ///
 /// 2: events that were not counted have a seventh reason.
-/// 3: the count of a user's events may be unknown, and a level may be one that Cloudflare does not document.
+/// 3: the count of a user's events may be unknown, and a level may be one that Cloudflare does not document. Requests charged
+/// to a budget may have been sent within the last hour before their date.
 pub const FORMAT: u32 = 3;
 
 /// A table of rows.

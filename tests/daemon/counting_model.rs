@@ -3,8 +3,9 @@
 //! A history consists of a world that knows the truth, and an account that polls it. Users of the world have events
 //! (also late, early, dated in 2999, or two at the same time), are reset, deleted, and return; events disappear from
 //! the lists and come back; levels rise and fall. Answers fail, lag, are incomplete, shuffled, have duplicates, or rows
-//! that cannot be read. The clocks disagree, and the process may be down for months. Changes of the account are saved,
-//! cannot be saved for a while, or the process ends before or after a commit and the next one restores the account.
+//! that cannot be read. The clocks disagree, and the process may be down for months. Changes of the account are handed over
+//! to a commit, together with later ones or not; they cannot be saved for a while, or the process ends before or after a
+//! commit and the next one restores the account.
 //!
 //! Checked after each answer ([`expected`] implements the rules of the specification a second time):
 //! - the published events, first users of a behavior, level changes and resets are those of the committed answers, by

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::cloudflare::limit::WINDOW;
 use crate::collector::persist::Saved;
 use crate::store::Settings;
 
@@ -277,4 +278,32 @@ async fn an_account_that_joins_a_known_budget_brings_what_its_rows_have_once() {
     assign(&["a"], "a");
     assign(&["a", "b"], "b");
     assert_eq!(known.status().remaining, 279);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_budget_that_is_forgotten_leaves_nothing_reserved_and_the_rows_of_others_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = state(folder.path(), &["a", "b", "c"]);
+    // A window takes a second.
+    let clock = Clock::scaled(Clock::system().date(), 300.0);
+    let mut budgets = Budgets::default();
+    let mut assign = |groups: Vec<Group>| {
+        let prepared = budgets.prepare(groups, &clock, Some(&state), &|_| None);
+        let used: Vec<_> = prepared.0.iter().map(|prepared| prepared.budget.clone()).collect();
+        budgets.commit(prepared, &clock, Some(&state));
+        used
+    };
+    let saved = || ["a", "b", "c"].map(|id| spent(&state, id));
+    let shared = assign(vec![group("t", &["a", "b"])]).remove(0);
+    drop(shared.acquire(Duration::ZERO).await.unwrap());
+    // Its accounts leave it for different ones. The rows that it used are those of another budget then.
+    let next = assign(vec![group("u", &["a"]), group("v", &["b"])]).remove(0);
+    clock.sleep(WINDOW).await;
+    drop(next.acquire(Duration::ZERO).await.unwrap());
+    assert_eq!(saved(), [1, 0, 0]);
+    assign(vec![group("u", &["a"]), group("v", &["b"]), group("w", &["c"])]);
+    assert_eq!(saved(), [1, 0, 0]);
+    clock.sleep(WINDOW).await;
+    assign(vec![group("w", &["c"])]);
+    assert_eq!(saved(), [0, 0, 0]);
 }

@@ -4,8 +4,8 @@
 //! limit is private to this module and never held across an await.
 //!
 //! A process that restarts again and again must not spend a whole budget each time. So a budget with a [`Journal`]
-//! leases requests, a few at a time, and writes each lease to the journal before it sends any of its requests. After a
-//! crash, the whole lease counts as spent.
+//! leases requests, and writes each lease to the journal before it sends any of its requests. After a crash, the whole
+//! lease counts as spent.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,18 +15,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::clock::{Clock, Instant, Timestamp};
-use crate::cloudflare::limit::{Admission, Counted, Held, QUOTA, RateLimit, RequestId, ServerLimit, WINDOW};
-
-/// How long a lease is valid. When it ends, or at the next start, all of its requests count as sent.
-const LEASE: Duration = Duration::from_secs(30);
-
-/// A lease is as large as the number of requests that this process has sent already, so that a process that restarts
-/// again and again can still use at least half of its budget. It is at most 1/20 of the budget, so that a crash wastes
-/// at most that much.
-const LEASES: u32 = 20;
-
-/// The longest that a block of an earlier process is respected. After that, one request tests whether it is over.
-const LONGEST_BLOCK: Duration = Duration::from_secs(3_600);
+use crate::cloudflare::limit::lease::{Leases, Taken};
+use crate::cloudflare::limit::{
+    Admission, Counted, Held, QUOTA, RateLimit, RequestId, ServerLimit, Spending, WINDOW,
+};
 
 /// The requests that one credential may send. Clones share the same budget.
 #[derive(Clone, Debug)]
@@ -48,39 +40,6 @@ struct Inner {
     journaled: Option<Journaled>,
     /// The credential that is in use.
     credential: AtomicU32,
-}
-
-/// Requests that still count against a budget, and the end of a block, as they survive a restart.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Spending {
-    /// How many requests were sent, each with the latest time at which they were sent.
-    pub leases: Vec<(Timestamp, u32)>,
-    /// The end of a block by Cloudflare.
-    pub blocked_until: Option<Timestamp>,
-}
-
-impl Spending {
-    /// Adds the spending of another account with the same budget.
-    pub fn add(&mut self, other: Self) {
-        self.leases.extend(other.leases);
-        self.blocked_until = self.blocked_until.max(other.blocked_until);
-    }
-
-    /// Removes what no longer counts at `date`, and leases from the future, which a wrong clock has written.
-    pub fn expire(&mut self, date: Timestamp) {
-        self.leases.retain(|(until, _)| *until + WINDOW > date && *until <= date + WINDOW);
-        self.blocked_until = self.blocked_until.filter(|until| *until > date);
-    }
-
-    /// Counts against `limit` what is not expired.
-    fn count(&self, limit: &mut RateLimit, now: Instant, date: Timestamp) {
-        for (until, requests) in &self.leases {
-            limit.spent_before(*requests, now + (*until + WINDOW).since(date), now);
-        }
-        if let Some(until) = self.blocked_until {
-            limit.block(now, until.since(date).min(LONGEST_BLOCK));
-        }
-    }
 }
 
 /// Requests of this process that still count against a budget, and the end of a block. Other budgets may count the same requests.
@@ -121,34 +80,16 @@ impl fmt::Debug for Journal {
     }
 }
 
-/// A journal, and the lease that it must contain.
+/// A journal, and the leases that it must contain.
 ///
-/// A write waits for a disk, which may take long. So the lease is not locked during a write. A change that comes during a
-/// write does not wait: the task that is writing writes it next.
+/// A write waits for a disk, which may take long. So the leases are not locked during a write. A change that comes during
+/// a write does not wait: the task that is writing writes it next.
 #[derive(Debug)]
 struct Journaled {
     journal: Journal,
-    lease: Mutex<Lease>,
+    leases: Mutex<Leases>,
     writing: tokio::sync::Mutex<()>,
-}
-
-/// Requests that may be sent without another write to the journal.
-#[derive(Debug, Default)]
-struct Lease {
-    left: u32,
-    until: Timestamp,
-    /// How many requests were sent from this and earlier leases.
-    sent: u32,
-    spending: Spending,
-    /// Counts the changes that must be written.
-    version: u64,
-}
-
-/// Whether a request was taken from a lease that the journal has, or from a new one, which must be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Taken {
-    FromOld,
-    FromNew,
+    clock: Clock,
 }
 
 /// The permission to send one request. Dropping it marks the request as finished.
@@ -197,15 +138,15 @@ impl Budget {
     pub fn continued(share: f64, clock: Clock, mut spending: Spending, journal: Option<Journal>) -> Self {
         let (now, date) = (clock.now(), clock.date());
         let mut limit = RateLimit::new(Self::requests(share), WINDOW);
-        spending.expire(date);
+        spending.end(date);
         spending.count(&mut limit, now, date);
-        let lease = Mutex::new(Lease { spending, ..Lease::default() });
-        Self::with(
-            limit,
-            share,
-            clock,
-            journal.map(|journal| Journaled { journal, lease, writing: tokio::sync::Mutex::default() }),
-        )
+        let journaled = journal.map(|journal| Journaled {
+            journal,
+            leases: Mutex::new(Leases::after(spending)),
+            writing: tokio::sync::Mutex::default(),
+            clock: clock.clone(),
+        });
+        Self::with(limit, share, clock, journaled)
     }
 
     fn with(limit: RateLimit, share: f64, clock: Clock, journaled: Option<Journaled>) -> Self {
@@ -244,6 +185,9 @@ impl Budget {
                         continue;
                     }
                     let id = inner.limit().begin(now);
+                    if let Some(journaled) = &inner.journaled {
+                        journaled.leases().begun();
+                    }
                     return Ok(Permit { inner: Arc::clone(inner), id, credential: self.credential });
                 }
                 Admission::At(moment) if moment > deadline => return Err(moment),
@@ -267,7 +211,7 @@ impl Budget {
         self.inner.credential.store(self.credential, Ordering::Relaxed);
         self.inner.limit().unblock();
         if let Some(journaled) = &self.inner.journaled {
-            journaled.write(|spending| spending.blocked_until = None);
+            journaled.write(|leases| leases.blocked_until = None);
         }
         self.inner.unblocked.notify_waiters();
     }
@@ -284,10 +228,10 @@ impl Budget {
     /// write.
     pub fn add(&self, mut spent: Spending) {
         let (now, date) = (self.inner.clock.now(), self.inner.clock.date());
-        spent.expire(date);
+        spent.end(date);
         spent.count(&mut self.inner.limit(), now, date);
         if let Some(journaled) = &self.inner.journaled {
-            journaled.lease().spending.add(spent);
+            journaled.leases().add(spent, date);
         }
     }
 
@@ -306,7 +250,7 @@ impl Budget {
         if let Some(journaled) = &self.inner.journaled {
             let leases = added.into_iter().map(|request| (date + request.free_at.since(now) - WINDOW, 1));
             let blocked_until = blocked_until.map(|until| date + until.since(now));
-            journaled.lease().spending.add(Spending { leases: leases.collect(), blocked_until });
+            journaled.leases().add(Spending { leases: leases.collect(), blocked_until }, date);
         }
     }
 
@@ -314,6 +258,13 @@ impl Budget {
     pub fn write_journal(&self) {
         if let Some(journaled) = &self.inner.journaled {
             journaled.write(|_| {});
+        }
+    }
+
+    /// Removes from the journal what is reserved, because nothing counts against the budget and nobody uses it any more.
+    pub fn give_back(&self) {
+        if let Some(journaled) = &self.inner.journaled {
+            journaled.write(Leases::give_back);
         }
     }
 
@@ -364,7 +315,7 @@ impl Permit {
             && self.inner.limit().blocked_until(now).is_none()
         {
             // The block is over, perhaps early. The next lease writes that down.
-            journaled.lease().spending.blocked_until = None;
+            journaled.leases().blocked_until = None;
         }
     }
 
@@ -375,8 +326,8 @@ impl Permit {
         }
         self.inner.limit().block(self.inner.clock.now(), wait);
         if let Some(journaled) = &self.inner.journaled {
-            let until = self.inner.clock.date() + wait;
-            journaled.write(|spending| spending.blocked_until = spending.blocked_until.max(Some(until)));
+            let until = Some(self.inner.clock.date() + wait);
+            journaled.write(|leases| leases.blocked_until = leases.blocked_until.max(until));
         }
     }
 
@@ -388,7 +339,11 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.inner.limit().end(self.id, self.inner.clock.now());
+        let now = self.inner.clock.now();
+        self.inner.limit().end(self.id, now);
+        if let Some(journaled) = &self.inner.journaled {
+            journaled.leases().ended(now);
+        }
         self.inner.answered.notify_waiters();
     }
 }
@@ -397,11 +352,12 @@ impl Inner {
     /// Takes a request from the current lease, or from a new one.
     async fn lease(&self) {
         let Some(journaled) = &self.journaled else { return };
+        let (now, date) = (self.clock.now(), self.clock.date());
         let (limit, remaining) = {
             let limit = self.limit();
-            (limit.limit(), limit.remaining(self.clock.now()))
+            (limit.limit(), limit.remaining(now))
         };
-        let taken = journaled.lease().take(self.clock.date(), limit, remaining);
+        let taken = journaled.leases().take(now, date, limit, remaining);
         if taken == Taken::FromNew {
             let writing = journaled.writing.lock().await;
             journaled.write_latest(writing);
@@ -418,39 +374,13 @@ impl Inner {
     }
 }
 
-impl Lease {
-    /// Takes a request at `date`, when `remaining` of the `limit` of a window are left.
-    fn take(&mut self, date: Timestamp, limit: u32, remaining: u32) -> Taken {
-        // Setting the clock back must not extend a lease.
-        let is_over = self.left == 0 || date > self.until || date + LEASE < self.until;
-        if is_over {
-            self.version += 1;
-            self.renew(self.sent.min(limit / LEASES).min(remaining).max(1), date);
-        }
-        self.left -= 1;
-        self.sent = self.sent.saturating_add(1);
-        if is_over { Taken::FromNew } else { Taken::FromOld }
-    }
-
-    /// Ends the lease, whose remaining requests will not be sent, and starts one of `size` requests.
-    fn renew(&mut self, size: u32, date: Timestamp) {
-        let (until, rest) = (self.until, std::mem::replace(&mut self.left, size));
-        if let Some((_, requests)) = self.spending.leases.iter_mut().rfind(|(known, _)| *known == until) {
-            *requests = requests.saturating_sub(rest);
-        }
-        self.until = date + LEASE;
-        self.spending.expire(date);
-        self.spending.leases.push((self.until, size));
-    }
-}
-
 impl Journaled {
-    /// Changes the spending, and writes it. If another task is writing, that task writes the change next.
-    fn write(&self, change: impl FnOnce(&mut Spending)) {
+    /// Changes what the journal must have, and writes it. If another task is writing, that task writes the change next.
+    fn write(&self, change: impl FnOnce(&mut Leases)) {
         {
-            let mut lease = self.lease();
-            change(&mut lease.spending);
-            lease.version += 1;
+            let mut leases = self.leases();
+            change(&mut leases);
+            leases.version += 1;
         }
         if let Ok(writing) = self.writing.try_lock() {
             self.write_latest(writing);
@@ -461,12 +391,12 @@ impl Journaled {
     fn write_latest<'a>(&'a self, mut writing: tokio::sync::MutexGuard<'a, ()>) {
         loop {
             let (version, spending) = {
-                let lease = self.lease();
-                (lease.version, lease.spending.clone())
+                let leases = self.leases();
+                (leases.version, leases.spending(self.clock.date()))
             };
             self.journal.write(&spending);
             drop(writing);
-            if self.lease().version == version {
+            if self.leases().version == version {
                 return;
             }
             // Otherwise the task that has the lock now writes the change.
@@ -477,147 +407,11 @@ impl Journaled {
         }
     }
 
-    fn lease(&self) -> MutexGuard<'_, Lease> {
+    fn leases(&self) -> MutexGuard<'_, Leases> {
         // A lease whose write panicked is written with the next one.
-        self.lease.lock().unwrap_or_else(PoisonError::into_inner)
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn written(spending: &Spending) -> u32 {
-        spending.leases.iter().map(|(_, requests)| requests).sum()
-    }
-
-    #[tokio::test]
-    async fn leases_exceed_the_requests_sent_at_most_twofold_and_by_at_most_a_twentieth_of_the_budget() {
-        for requests in [1, 2, 3, 10, 40, 200, 290] {
-            let last = Arc::new(Mutex::new(Spending::default()));
-            let journal = {
-                let last = Arc::clone(&last);
-                Journal::new(move |spending| *last.lock().unwrap() = spending.clone())
-            };
-            let budget = Budget::continued(0.25, Clock::system(), Spending::default(), Some(journal));
-            for _ in 0..requests {
-                drop(budget.acquire(Duration::ZERO).await.unwrap());
-            }
-            let written = written(&last.lock().unwrap());
-            let most = (2 * requests).min(requests + 300 / LEASES);
-            assert!((requests..=most).contains(&written), "{written} for {requests}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_block_ends_with_its_credential() {
-        let last = Arc::new(Mutex::new(Spending::default()));
-        let journal = {
-            let last = Arc::clone(&last);
-            Journal::new(move |spending| *last.lock().unwrap() = spending.clone())
-        };
-        let budget = Budget::continued(0.25, Clock::system(), Spending::default(), Some(journal));
-        let early = budget.acquire(Duration::ZERO).await.unwrap();
-        let late = budget.acquire(Duration::ZERO).await.unwrap();
-        early.limited(Duration::from_secs(300));
-        drop(early);
-        assert!(budget.status().blocked_until.is_some());
-        assert!(last.lock().unwrap().blocked_until.is_some());
-
-        let waiting = budget.clone();
-        let waiting = tokio::spawn(async move { waiting.acquire(Duration::from_secs(3_600)).await.is_ok() });
-        tokio::task::yield_now().await;
-        let next = budget.for_next_credential();
-        next.credential_changed();
-        assert!(waiting.await.unwrap(), "a request that waited for the end of the block is sent at once");
-        assert_eq!((budget.status().blocked_until, last.lock().unwrap().blocked_until), (None, None));
-        late.limited(Duration::from_secs(300));
-        let even_later = budget.acquire(Duration::ZERO).await.unwrap();
-        even_later.limited(Duration::from_secs(300));
-        assert_eq!(budget.status().blocked_until, None, "errors for the earlier credential");
-        next.acquire(Duration::ZERO).await.unwrap().limited(Duration::from_secs(300));
-        assert!(budget.status().blocked_until.is_some());
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn nobody_but_the_writer_waits_for_a_journal_that_hangs() {
-        let (release, released) = std::sync::mpsc::sync_channel::<()>(4);
-        let (began, begins) = std::sync::mpsc::sync_channel(4);
-        let written = Arc::new(Mutex::new(Vec::new()));
-        let journal = {
-            let (written, released) = (Arc::clone(&written), Mutex::new(released));
-            Journal::new(move |spending| {
-                written.lock().unwrap().push(spending.clone());
-                began.send(()).unwrap();
-                tokio::task::block_in_place(|| released.lock().unwrap().recv().unwrap());
-            })
-        };
-        let budget = Budget::continued(0.25, Clock::system(), Spending::default(), Some(journal));
-        release.send(()).unwrap();
-        let permit = budget.acquire(Duration::ZERO).await.unwrap();
-        let waiting = budget.clone();
-        let waiting = tokio::spawn(async move { waiting.acquire(Duration::ZERO).await.is_ok() });
-        let begins =
-            tokio::task::spawn_blocking(move || (begins.recv(), begins.recv(), begins).2).await.unwrap();
-        // The second request waits for the disk. These do not.
-        permit.passed();
-        permit.limited(Duration::from_secs(300));
-        budget.credential_changed();
-        budget.write_journal();
-        assert_eq!(written.lock().unwrap().len(), 2);
-        // The writer writes what has changed in the meantime, once.
-        release.send(()).unwrap();
-        release.send(()).unwrap();
-        assert!(waiting.await.unwrap());
-        drop(begins);
-        let written = written.lock().unwrap();
-        assert_eq!(written.len(), 3);
-        assert_eq!(written[2].leases.len(), 2);
-    }
-
-    #[tokio::test]
-    async fn another_share_allows_more_or_fewer_requests_and_those_sent_still_count() {
-        let budget = Budget::new(0.01, Clock::system());
-        assert!(budget.is_unspent());
-        for _ in 0..12 {
-            drop(budget.acquire(Duration::ZERO).await.unwrap());
-        }
-        assert!(budget.acquire(Duration::ZERO).await.is_err());
-        let waiting = budget.clone();
-        let waiting = tokio::spawn(async move { waiting.acquire(Duration::from_secs(3_600)).await.is_ok() });
-        tokio::task::yield_now().await;
-        for (share, limit, remaining) in [(0.02, 24, 11), (0.01, 12, 0), (0.005, 6, 0), (0.02, 24, 11)] {
-            budget.set_share(share);
-            if share == 0.02 {
-                tokio::task::yield_now().await;
-            }
-            let status = budget.status();
-            assert_eq!((status.limit, status.remaining), (limit, remaining), "{share}");
-        }
-        assert!(waiting.await.unwrap(), "a request that waited for the window is sent at once");
-        assert!(!budget.is_unspent());
-    }
-
-    #[test]
-    fn the_rest_of_an_ended_lease_is_not_spent() {
-        // Each lease ends before the next request. The latest is as large as the number of requests before it.
-        let (mut lease, mut date) = (Lease::default(), Timestamp::from_seconds(1_900_000_000));
-        for sent in 0..8 {
-            assert_eq!(lease.take(date, 300, 300 - sent), Taken::FromNew);
-            date = date + LEASE + Duration::from_secs(5);
-        }
-        assert_eq!(written(&lease.spending), 7 + 7);
-    }
-
-    #[test]
-    fn a_lease_is_not_written_again_while_it_lasts() {
-        let (mut lease, date) =
-            (Lease { sent: 3, ..Lease::default() }, Timestamp::from_seconds(1_900_000_000));
-        let end = date + LEASE;
-        let table =
-            [(date, Taken::FromNew), (end, Taken::FromOld), (date, Taken::FromOld), (end, Taken::FromNew)];
-        for (date, taken) in table {
-            assert_eq!(lease.take(date, 300, 100), taken, "{date:?}");
-        }
-    }
-}
+mod tests;

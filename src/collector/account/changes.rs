@@ -29,6 +29,11 @@ impl Changes<'_> {
         self.account.unsaved.is_empty()
     }
 
+    /// Whether losing them would cost a few requests and no counts.
+    pub fn can_wait(&self) -> bool {
+        self.account.unsaved.can_wait()
+    }
+
     /// Whether these are all rows of the account, so that any other row in its copy is obsolete.
     pub fn are_everything(&self) -> bool {
         matches!(self.account.unsaved, Unsaved::Everything)

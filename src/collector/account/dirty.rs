@@ -23,6 +23,17 @@ pub(super) enum Unsaved {
 pub(super) struct Rows {
     pub(super) documents: BTreeSet<Document>,
     pub(super) users: [BTreeSet<UserId>; Table::ALL.len()],
+    urgency: Urgency,
+}
+
+/// Whether rows must be saved soon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Urgency {
+    /// Losing them costs a few requests: dates of readings, and what a reading without a known change has found.
+    #[default]
+    CanWait,
+    /// They have counts, or what counts depend on.
+    Soon,
 }
 
 impl Unsaved {
@@ -30,19 +41,34 @@ impl Unsaved {
         Self::Rows(Rows::default())
     }
 
+    /// Marks a document that must be saved soon.
     pub(super) fn document(&mut self, document: Document) {
+        self.mark(document, Urgency::Soon);
+    }
+
+    pub(super) fn mark(&mut self, document: Document, urgency: Urgency) {
         if let Self::Rows(rows) = self {
             rows.documents.insert(document);
+            rows.hurry(urgency);
         }
     }
 
+    /// Marks the row of a user, which must be saved soon.
     pub(super) fn user(&mut self, table: Table, id: UserId) {
         self.users(table, [id]);
     }
 
+    /// Marks rows of users, which must be saved soon.
     pub(super) fn users(&mut self, table: Table, ids: impl IntoIterator<Item = UserId>) {
+        for id in ids {
+            self.mark_user(table, id, Urgency::Soon);
+        }
+    }
+
+    pub(super) fn mark_user(&mut self, table: Table, id: UserId, urgency: Urgency) {
         if let Self::Rows(rows) = self {
-            rows.users[table.index()].extend(ids);
+            rows.users[table.index()].insert(id);
+            rows.hurry(urgency);
         }
     }
 
@@ -50,6 +76,22 @@ impl Unsaved {
         match self {
             Self::Everything => false,
             Self::Rows(rows) => rows.documents.is_empty() && rows.users.iter().all(BTreeSet::is_empty),
+        }
+    }
+
+    /// Whether nothing must be saved soon.
+    pub(super) fn can_wait(&self) -> bool {
+        match self {
+            Self::Everything => false,
+            Self::Rows(rows) => rows.urgency == Urgency::CanWait,
+        }
+    }
+}
+
+impl Rows {
+    fn hurry(&mut self, urgency: Urgency) {
+        if urgency == Urgency::Soon {
+            self.urgency = urgency;
         }
     }
 }

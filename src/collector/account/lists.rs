@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::clocks::disagree;
+use super::labels_due::LabelsDue;
 use super::{Account, Reachability, Unlabelled};
 use crate::clock::{Instant, Timestamp};
 use crate::collector::ledger::{CountingStart, UNLISTED};
@@ -86,8 +87,9 @@ impl Account {
         self.reachability = Reachability::Answered;
         self.reject(Resource::Summary, summary.unreadable.len() as u64 + u64::from(summary.anonymous));
         self.add_unexpected(Resource::Summary, &summary.odd);
-        self.schedule.read(Resource::Summary, summary.pages, now);
         let whole = summary.completeness == Completeness::Complete;
+        let before = (self.overview.clone(), self.up, self.schedule.summary_pages());
+        self.schedule.read(Resource::Summary, summary.pages, now);
         self.up = Some(whole);
         let comparison = match (whole, self.ledger.epoch()) {
             (true, None) => Roster::baseline(summary, date),
@@ -106,8 +108,11 @@ impl Account {
         self.apply_comparison(comparison, date);
         if let Some(date) = self.clocks.earlier().filter(|_| whole) {
             self.clean_up(date);
+            self.mark_read(Resource::Summary);
         }
-        self.unsaved.document(Document::CollectorState);
+        if before != (self.overview.clone(), self.up, self.schedule.summary_pages()) {
+            self.unsaved.document(Document::CollectorState);
+        }
     }
 
     /// The behaviors were read.
@@ -118,13 +123,13 @@ impl Account {
         behaviors.sort_by(|a, b| a.id.cmp(&b.id));
         keep_settings(&mut behaviors, self.behaviors.as_deref().unwrap_or_default());
         self.ledger.list_behaviors(&behaviors);
-        let waiting = self.labels.end();
+        let waiting = self.end_waits(LabelsDue::end);
         let is_different = self.behaviors.replace(behaviors) != self.behaviors;
         if is_different {
             self.unsaved.document(Document::Totals);
             self.unsaved.document(Document::Behaviors);
         }
-        self.unsaved.document(Document::CollectorState);
+        self.mark_read(Resource::Behaviors);
         self.last_success.insert(Resource::Behaviors, local_date);
         self.schedule.read(Resource::Behaviors, 1, now);
         self.count_unlabelled(now);
@@ -138,9 +143,11 @@ impl Account {
         self.add_unexpected(Resource::Integrations, &odd);
         integrations.sort_by_key(|integration| integration.id);
         integrations.truncate(MAX_INTEGRATIONS);
-        self.integrations = Some(integrations);
-        self.unsaved.document(Document::Integrations);
-        self.unsaved.document(Document::CollectorState);
+        let is_different = self.integrations.replace(integrations) != self.integrations;
+        if is_different {
+            self.unsaved.document(Document::Integrations);
+        }
+        self.mark_read(Resource::Integrations);
         self.last_success.insert(Resource::Integrations, local_date);
         self.schedule.read(Resource::Integrations, 1, now);
     }
@@ -153,9 +160,11 @@ impl Account {
     /// `resource` could not be read. What is known about it stays.
     pub fn failed(&mut self, resource: Resource, failure: FailureClass, now: Instant) {
         if resource == Resource::Summary {
+            if self.up != Some(false) {
+                self.unsaved.document(Document::CollectorState);
+            }
             (self.up, self.reachability) = (Some(false), Reachability::Silent);
         }
-        self.unsaved.document(Document::CollectorState);
         self.schedule.failed(resource, failure, now);
         // While the list of users does not answer either, the failure says nothing about the behaviors.
         if resource == Resource::Behaviors && self.reachability == Reachability::Answered {
@@ -165,7 +174,8 @@ impl Account {
 
     fn behaviors_failed(&mut self, failure: FailureClass, now: Instant) {
         let is_final = failure == FailureClass::Unusable || self.schedule.is_denied(Resource::Behaviors);
-        let released = if is_final { Some(self.labels.end()) } else { self.labels.failed(now) };
+        let released =
+            self.end_waits(|labels| if is_final { Some(labels.end()) } else { labels.failed(now) });
         if let Some(waiting) = released {
             self.count_unlabelled(now);
             waiting.into_iter().for_each(|id| self.resume(id));
@@ -184,6 +194,16 @@ impl Account {
     pub fn list_missed(&mut self) {
         self.up = Some(false);
         self.unsaved.document(Document::CollectorState);
+    }
+
+    /// Events may get labels after `end`. Saved soon, so that a process that restarts again and again does not wait each time.
+    fn end_waits<T>(&mut self, end: impl FnOnce(&mut LabelsDue) -> T) -> T {
+        let were_settled = self.labels.are_settled();
+        let ended = end(&mut self.labels);
+        if self.labels.are_settled() != were_settled {
+            self.unsaved.document(Document::CollectorState);
+        }
+        ended
     }
 
     fn apply_comparison(&mut self, comparison: Comparison, date: Timestamp) {

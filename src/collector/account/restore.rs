@@ -77,7 +77,7 @@ impl Account {
         }
         account.last_success = collector.last_success;
         account.at_local_date(now.date);
-        account.publish();
+        account.published = account.totals();
         Ok(account)
     }
 }

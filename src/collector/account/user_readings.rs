@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::dirty::Urgency;
 use super::labels_due::{LONGEST_WAIT, Lookup};
 use super::refusals::Scope;
 use super::{Account, Unlabelled};
@@ -103,7 +104,7 @@ impl Account {
             // The next test is another user, and this one waits no longer for it.
             self.queue.postpone(id, now + FIRST_BACKOFF);
             self.audit.read(id, now);
-            self.unsaved.user(Table::Pending, id);
+            self.mark_pending(id);
         } else if self.is_gone_for_good(request, failure) {
             self.give_up(request, now);
         } else {
@@ -178,14 +179,23 @@ impl Account {
 
     fn apply_reading(&mut self, request: &DetailRequest, reading: Reading, now: Instant) {
         let (verdict, user) = (reading.verdict, reading.user);
+        let urgency = if request.reason != FetchReason::Audit || reading.counts() {
+            Some(Urgency::Soon)
+        } else if reading.changes_record() || self.roster.get(user.id) != Some(&user) {
+            Some(Urgency::CanWait)
+        } else {
+            None
+        };
         self.ledger.apply(reading);
         self.roster.replace(user);
         self.audit.read(user.id, now);
-        for table in [Table::Users, Table::Records, Table::Pending] {
-            self.unsaved.user(table, user.id);
+        if let Some(urgency) = urgency {
+            for table in [Table::Users, Table::Records, Table::Pending] {
+                self.unsaved.mark_user(table, user.id, urgency);
+            }
+            self.unsaved.mark(Document::Totals, urgency);
         }
-        self.unsaved.document(Document::Totals);
-        self.unsaved.document(Document::CollectorState);
+        self.unsaved.mark(Document::CollectorState, Urgency::CanWait);
         match verdict {
             Verdict::Short(attempts, retry) => self.queue.short(user.id, attempts, retry, now),
             Verdict::Unfinished(attempts) => self.queue.unfinished(user.id, attempts, now),
@@ -210,14 +220,22 @@ impl Account {
         self.labels.wait(id);
         self.queue.postpone(id, now + 2 * LONGEST_WAIT);
         self.audit.read(id, now);
-        self.unsaved.user(Table::Pending, id);
+        self.mark_pending(id);
     }
 
     /// The user is read again later.
     fn back_off(&mut self, request: &DetailRequest, now: Instant) {
-        self.queue.failed(request.user.id, now);
-        self.audit.read(request.user.id, now);
-        self.unsaved.user(Table::Pending, request.user.id);
+        let id = request.user.id;
+        self.queue.failed(id, now);
+        self.audit.read(id, now);
+        self.mark_pending(id);
+    }
+
+    /// The user's place in the queue changed, if the user has one. Audited users have none.
+    fn mark_pending(&mut self, id: UserId) {
+        if self.queue.get(id).is_some() {
+            self.unsaved.user(Table::Pending, id);
+        }
     }
 
     fn spent(&mut self, request: &DetailRequest, pages: u32, now: Instant) {

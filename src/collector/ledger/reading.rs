@@ -141,3 +141,18 @@ pub(crate) struct Reading {
     /// The labels, if there are new ones.
     pub(super) labels: Option<Labels>,
 }
+
+impl Reading {
+    /// Whether it changes what is kept about the user's events.
+    pub(crate) fn changes_record(&self) -> bool {
+        self.record.is_some()
+    }
+
+    /// Whether it changes anything that is counted.
+    pub(crate) fn counts(&self) -> bool {
+        let Self { events, delays, first_of_behavior, resets, time_to_reset, losses, labels, .. } = self;
+        let is_empty = events.is_empty() && delays.is_empty() && first_of_behavior.is_empty();
+        let is_lossless = losses.iter().all(|(_, count)| *count == 0);
+        !(is_empty && is_lossless && *resets == 0 && time_to_reset.is_none() && labels.is_none())
+    }
+}

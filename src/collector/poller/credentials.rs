@@ -58,7 +58,7 @@ impl Poller {
             (Ok(()), _) => return,
         }
         // The status document is built when a snapshot comes.
-        self.parts.snapshots.send_replace(Arc::new(self.parts.account.snapshot()));
+        self.publish_snapshot();
     }
 
     /// Reports these credentials, if they changed.

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use super::{Connection, Parts, Poller};
+use super::{Connection, Parts, Poller, saving};
 use crate::clock::Instant;
 use crate::collector::account::{Hold, Settings};
 use crate::collector::credential_watch::CredentialWatch;
@@ -27,14 +27,16 @@ impl Assignment {
     }
 }
 
-/// What a poller should do. A request in flight ends first, and what was read is applied, saved and published. A request
-/// that only waits for the budget is given up, unless the order keeps the connection.
+/// What a poller should do. A request in flight ends first, except before [`Order::Exit`], and what was read is applied, saved
+/// and published. A request that only waits for the budget is given up, unless the order keeps the connection.
 #[derive(Clone)]
 pub(crate) enum Order {
     /// Poll the account as this says.
     Poll(Arc<Assignment>),
     /// End.
     Stop,
+    /// End at once, because the process ends.
+    Exit,
 }
 
 /// What the order says.
@@ -49,6 +51,7 @@ pub(super) enum Next {
 enum Orders {
     Kept,
     Changed,
+    Exit,
 }
 
 impl Poller {
@@ -62,6 +65,7 @@ impl Poller {
                 Orders::Kept
             }
             Order::Poll(_) | Order::Stop => Orders::Changed,
+            Order::Exit => Orders::Exit,
         }
     }
 
@@ -72,7 +76,7 @@ impl Poller {
         }
         let order = self.orders.borrow_and_update().clone();
         match order {
-            Order::Stop => return Next::Stop,
+            Order::Stop | Order::Exit => return Next::Stop,
             Order::Poll(assignment) if Arc::ptr_eq(&assignment, &self.assignment) => {}
             Order::Poll(assignment) => self.assign(assignment),
         }
@@ -149,18 +153,20 @@ impl Poller {
 
     /// Waits for an answer, publishes that the list of users is overdue as soon as it is, and reports it if the request waits
     /// for the budget. Takes up orders that keep the connection. `None` if the request waited for the budget when another
-    /// order came: the budget of that connection may stay exhausted for minutes.
+    /// order came, since the budget of that connection may stay exhausted for minutes, and if the process ends.
     pub(super) async fn answer<T>(&mut self, request: impl Future<Output = T>) -> Option<T> {
         let mut request = pin!(request);
         let client = self.connection.client.clone();
         // An earlier wait for the same answer may have seen the order already.
-        let mut orders = self.take_up();
+        let (mut orders, mut is_closed) = (self.take_up(), false);
         let mut report_at = self.hold_report_due();
         loop {
-            let clock = self.parts.clock.clone();
-            let deadline =
-                [self.parts.account.list_deadline(Hold::Other), report_at].into_iter().flatten().min();
-            let overdue = async move {
+            if orders == Orders::Exit {
+                return None;
+            }
+            let Parts { account, saving, clock, .. } = &mut self.parts;
+            let deadline = [account.list_deadline(Hold::Other), report_at].into_iter().flatten().min();
+            let overdue = async {
                 match deadline {
                     Some(deadline) => clock.sleep_until(deadline).await,
                     None => pending().await,
@@ -173,12 +179,11 @@ impl Poller {
             tokio::select! {
                 biased;
                 answer = answer => return answer,
-                changed = self.orders.changed(), if orders == Orders::Kept => {
-                    orders = match changed {
-                        Ok(()) => self.take_up(),
-                        Err(_) => Orders::Changed,
-                    };
-                }
+                changed = self.orders.changed(), if !is_closed => match changed {
+                    Ok(()) => orders = self.take_up(),
+                    Err(_) => (orders, is_closed) = (Orders::Changed, true),
+                },
+                () = saving::committed(saving, account) => self.publish_snapshot(),
                 () = overdue => {
                     let now = self.parts.clock.now();
                     if self.parts.account.list_deadline(Hold::Other).is_some_and(|at| at <= now) {

@@ -17,7 +17,7 @@ use crate::model::resource::Intervals;
 const ID: &str = "0123456789abcdef0123456789abcdef";
 
 /// Longer than any of these tests takes, and shorter than the budget stays exhausted.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Nothing listens there, so a request that is sent fails at once.
 const NOWHERE: &str = "http://127.0.0.1:9/client/v4";
@@ -42,7 +42,11 @@ fn settings(alias: &str) -> Settings {
 
 /// A connection with this token and a budget of its own, of which this many requests are spent, and what tells that a
 /// request was sent.
-fn connection(token: &str, clock: &Clock, spent: u32) -> (Arc<Connection>, mpsc::Receiver<Resource>) {
+pub(super) fn connection(
+    token: &str,
+    clock: &Clock,
+    spent: u32,
+) -> (Arc<Connection>, mpsc::Receiver<Resource>) {
     let budget = Budget::after(0.01, clock.clone(), &[(clock.date(), spent)]);
     let (sender, sent) = mpsc::channel(16);
     let options = Options {
@@ -65,7 +69,7 @@ fn assignment(alias: &str, connection: &Arc<Connection>) -> Order {
     Order::Poll(Arc::new(Assignment { settings: settings(alias), connection: Arc::clone(connection) }))
 }
 
-async fn until_it_waits(connection: &Connection) {
+pub(super) async fn until_it_waits(connection: &Connection) {
     while !connection.client.waits_for_budget() {
         yield_now().await;
     }
@@ -81,7 +85,7 @@ async fn a_request_that_waits_for_its_budget_does_not_delay_an_order() {
     let (snapshots, mut published) = watch::channel(Arc::new(account.snapshot()));
     let telemetry = Telemetry::new(clock.clone());
     let (orders, received) = watch::channel(Order::Poll(Arc::clone(&first)));
-    let parts = Parts { account, clock, telemetry, state: None, snapshots };
+    let parts = Parts { account, clock, telemetry, saving: None, snapshots };
     let poller = tokio::spawn(Poller::new(parts, first, received, mpsc::channel(1).0).run());
 
     let obeyed = async {
@@ -118,7 +122,7 @@ async fn overdue(connection: &Arc<Connection>, clock: &Clock, sent: &mut mpsc::R
     telemetry.accounts([(name, connection.budget.clone())]);
     let (_orders, received) = watch::channel(Order::Poll(Arc::clone(&first)));
     let clock = clock.clone();
-    let parts = Parts { account, clock, telemetry: telemetry.clone(), state: None, snapshots };
+    let parts = Parts { account, clock, telemetry: telemetry.clone(), saving: None, snapshots };
     let poller = tokio::spawn(Poller::new(parts, first, received, mpsc::channel(1).0).run());
 
     until_it_waits(connection).await;

@@ -303,6 +303,11 @@ impl Expected {
         }
     }
 
+    /// The ids of the users that are known.
+    pub(crate) fn users(&self) -> impl Iterator<Item = u128> {
+        self.users.keys().copied()
+    }
+
     /// The account dropped the user, which it may do 90 days after the user left on both clocks, if no keys are left.
     pub(crate) fn dropped(&mut self, user: u128, date: i64) {
         let Some(known) = self.users.remove(&user) else { return };
@@ -336,13 +341,17 @@ impl Expected {
         known.last_reset = newer_reset.or(known.last_reset);
 
         let mut room = FUTURE.saturating_sub(known.keys.keys().filter(|(_, at)| *at > present).count());
+        let before: BTreeSet<Key> = known.keys.keys().copied().collect();
         let mut seen = BTreeSet::new();
         let mut new = Vec::new();
         for event in &risk.events {
             let key = (event.id.parse().expect("ids are numbers here"), event.timestamp.millis());
             let of_id = (key.0, i64::MIN)..=(key.0, i64::MAX);
-            let mut others = known.keys.range(of_id.clone()).map(|(other, _)| other).chain(seen.range(of_id));
-            let key = *others.find(|other| is_same_event(**other, key)).unwrap_or(&key);
+            // Events within a few milliseconds may each be the other one. What was counted before comes first.
+            let mut others = before.range(of_id.clone()).chain(seen.range(of_id));
+            let is_known = before.contains(&key) || seen.contains(&key);
+            let other = others.find(|other| !is_known && is_same_event(**other, key));
+            let key = *other.unwrap_or(&key);
             if !seen.insert(key) || key.1 <= floor || known.keys.contains_key(&key) {
                 continue;
             }

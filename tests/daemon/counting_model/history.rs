@@ -1,19 +1,21 @@
 //! One history: an account polls a world, its changes are saved or not, and its process may end at any step.
 
+mod batches;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use zt_risk_exporter::clock::Instant;
 use zt_risk_exporter::internals::collector::account::{Account, Fetch, Settings, Step};
 use zt_risk_exporter::internals::collector::ledger::FetchReason;
-use zt_risk_exporter::internals::collector::persist::{Now, Saved};
+use zt_risk_exporter::internals::collector::persist::Now;
 use zt_risk_exporter::internals::collector::user_label::UserLabel;
 use zt_risk_exporter::internals::model::resource::Intervals;
-use zt_risk_exporter::internals::store::row::Table;
 use zt_risk_exporter::model::{AccountName, Completeness, EventTotals, Listing, Resource};
 
 use super::expected::{Dates, Expected};
 use super::world::{Answer, DAY, Faith, HOUR, MINUTE, UserAnswer, World};
+use batches::{Fate, OtherRows, Rows, Store};
 
 /// More answers than any span of a history needs. Reaching it means an endless loop of requests.
 const STEPS: u32 = 100_000;
@@ -26,22 +28,6 @@ pub(crate) enum Audits {
     Off,
 }
 
-/// What happens after an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Saved,
-    /// The changes cannot be saved now.
-    Unsaved,
-    CrashBeforeCommit,
-    /// The changes were saved, but not published.
-    CrashAfterCommit,
-    /// The file was lost: everything is saved to a new one.
-    SavedToNewFile,
-}
-
-/// The committed rows.
-type Store = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
-
 /// An account, the world it polls, and what the account must know.
 pub(crate) struct History {
     random: fastrand::Rng,
@@ -52,8 +38,16 @@ pub(crate) struct History {
     /// When the current process started, on Cloudflare's clock.
     started: i64,
     store: Store,
-    /// What must be known after all answers, after the committed answers (if that differs), and what is published.
+    /// The rows that were handed over to the next commit.
+    batch: Rows,
+    /// What happens to the other rows when it is committed.
+    other_rows: OtherRows,
+    /// Says what happens to batches. Apart from `random`, so that the world is the same without them.
+    batches: fastrand::Rng,
+    /// What must be known after all answers, after the answers that were handed over to the next commit, after the
+    /// committed answers (if that differs), and what is published.
     expected: Expected,
+    handed: Option<Expected>,
     committed: Option<Expected>,
     published: EventTotals,
     /// Of a thousand answers, how many end the process, and how many start a time without commits.
@@ -99,7 +93,11 @@ impl History {
             account,
             started,
             store: Store::new(),
+            batch: Rows::new(),
+            other_rows: OtherRows::Stay,
+            batches: fastrand::Rng::with_seed(!seed),
             expected: Expected::default(),
+            handed: None,
             committed: None,
             published: EventTotals::default(),
             crashes,
@@ -185,6 +183,9 @@ impl History {
     }
 
     fn step(&mut self, fetch: &Fetch) {
+        if self.batches.bool() {
+            self.commit();
+        }
         let fate = self.fate();
         if fate != Fate::Saved && self.committed.is_none() {
             self.committed = Some(self.expected.clone());
@@ -192,18 +193,34 @@ impl History {
         self.answer(fetch);
         if fate == Fate::SavedToNewFile {
             // The new file has no rows of users that this answer drops, so they are noted first.
-            self.collect_changes(Fate::Unsaved);
+            self.lose_batch();
+            drop(self.collect_changes(Fate::Unsaved));
             self.store.clear();
             self.account.save_everything();
         }
-        self.collect_changes(fate);
-        if !matches!(fate, Fate::Unsaved | Fate::CrashBeforeCommit) {
-            self.committed = None;
-        }
         match fate {
-            Fate::Saved | Fate::SavedToNewFile => self.account.saved(),
-            Fate::Unsaved => {}
-            Fate::CrashBeforeCommit | Fate::CrashAfterCommit => self.restart(),
+            Fate::Waiting => drop(self.collect_changes(fate)),
+            Fate::Unsaved => {
+                drop(self.collect_changes(fate));
+                self.lose_batch();
+            }
+            Fate::CrashBeforeCommit => {
+                drop(self.collect_changes(fate));
+                self.lose_batch();
+                self.restart();
+            }
+            Fate::HandedOver => self.hand_over(),
+            Fate::Saved | Fate::SavedToNewFile => {
+                self.hand_over();
+                self.commit();
+                self.committed = None;
+            }
+            Fate::CrashAfterCommit => {
+                self.hand_over();
+                self.store_batch();
+                self.committed = None;
+                self.restart();
+            }
         }
         let expected = self.committed.as_ref().unwrap_or(&self.expected);
         self.world.epoch = expected.epoch;
@@ -211,76 +228,6 @@ impl History {
         assert_no_counter_fell(&self.published, &totals);
         expected.check(&totals);
         self.published = totals;
-    }
-
-    fn fate(&mut self) -> Fate {
-        if self.world.calm {
-            self.is_failing = false;
-            return Fate::Saved;
-        }
-        let draw = self.random.u32(0..1_000);
-        // Most kinds of rows are saved for the first time at the start.
-        self.answers += 1;
-        let crashes = if self.answers < 20 { self.crashes * 10 } else { self.crashes };
-        if draw < crashes {
-            self.is_failing = self.random.bool();
-            return if self.is_failing { Fate::CrashBeforeCommit } else { Fate::CrashAfterCommit };
-        }
-        self.is_failing = if self.is_failing { draw < 900 } else { draw >= 1_000 - self.failures };
-        match self.is_failing {
-            true => Fate::Unsaved,
-            false if draw == 500 => Fate::SavedToNewFile,
-            false => Fate::Saved,
-        }
-    }
-
-    /// Collects the changes of the account, and commits them if the fate says so.
-    fn collect_changes(&mut self, fate: Fate) {
-        let date = self.dates().earliest();
-        let mut rows = Vec::new();
-        let handed = self.account.changes(self.now()).each(|put| {
-            rows.push(((put.table, put.key.to_vec()), put.value.map(<[u8]>::to_vec)));
-            // A disk may become full at any row; the earlier rows of the transaction are not kept either.
-            if fate == Fate::Unsaved && put.table == Table::TopUsers { Err(()) } else { Ok(()) }
-        });
-        assert!(handed.is_ok() || fate == Fate::Unsaved, "an unexpected error");
-        for ((table, key), value) in rows {
-            if table == Table::Users && value.is_none() {
-                let id = zt_risk_exporter::model::UserId::from_slice(&key).expect("a user's key is its id");
-                self.expected.dropped(id.as_u128(), date);
-            }
-            if matches!(fate, Fate::Unsaved | Fate::CrashBeforeCommit) {
-                continue;
-            }
-            match value {
-                Some(value) => drop(self.store.insert((table, key), value)),
-                None => drop(self.store.remove(&(table, key))),
-            }
-        }
-    }
-
-    /// Ends the process, and starts the next one from the committed rows.
-    fn restart(&mut self) {
-        self.world.now += self.random.i64(0..MINUTE);
-        self.started = self.world.now;
-        if let Some(committed) = self.committed.take() {
-            self.expected = committed;
-        }
-        self.expected.restarted();
-        self.read.clear();
-        // Each process draws a secret, but must use the one in the state.
-        self.random.fill(&mut self.settings.secret);
-        self.account = Account::restore(self.settings.clone(), self.saved(), self.now())
-            .expect("saved rows can be read");
-        self.expected.list_answers = self.account.snapshot().up == Some(true);
-    }
-
-    fn saved(&self) -> Saved {
-        let mut saved = Saved::default();
-        for ((table, key), value) in &self.store {
-            saved.add(*table, key, value).expect("saved rows can be read");
-        }
-        saved
     }
 
     fn answer(&mut self, fetch: &Fetch) {

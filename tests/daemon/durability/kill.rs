@@ -32,7 +32,7 @@ enum When {
     Starting(Duration),
     /// This long after its first scrape.
     Serving(Duration),
-    /// After this many commits.
+    /// After the file was written this often: a commit, of which there is one a second, writes it several times.
     Written(u32),
     /// When it publishes a new event.
     News,
@@ -43,7 +43,7 @@ impl When {
         match random.u32(0..10) {
             0..2 => Self::Starting(Duration::from_millis(random.u64(0..200))),
             2..5 => Self::Serving(Duration::from_millis(random.u64(0..600))),
-            5..9 => Self::Written(random.u32(1..30)),
+            5..9 => Self::Written(random.u32(1..8)),
             _ => Self::News,
         }
     }
