@@ -63,8 +63,14 @@ impl Envelope {
 }
 
 /// Messages that mean that the credentials themselves are refused, under codes that also mean a missing permission.
-const REFUSALS: [&str; 4] =
-    ["invalid access token", "cannot use the access token", "max auth failures", "unable to authenticate"];
+const REFUSALS: [&str; 6] = [
+    "invalid access token",
+    "invalid api token",
+    "token expired",
+    "cannot use the access token",
+    "max auth failures",
+    "unable to authenticate",
+];
 
 /// The kind of error of a failed response, from its HTTP status and Cloudflare's codes and messages.
 pub(super) fn kind(status: StatusCode, errors: &[ApiError]) -> Kind {
@@ -125,12 +131,19 @@ pub(super) fn sanitize(text: &str, limit: usize) -> String {
 /// The errors of an envelope, each followed by the errors of its chain.
 fn errors<'a>(errors: &'a Value, secrets: &[SecretString]) -> Vec<ApiError> {
     let links = |error: &'a Value| error.get("error_chain").and_then(Value::as_array).into_iter().flatten();
-    let errors = errors.as_array().into_iter().flatten();
+    // One error is sometimes not in a list, and its code sometimes a string.
+    let errors = match errors {
+        Value::Array(errors) => errors.as_slice(),
+        Value::Object(_) => std::slice::from_ref(errors),
+        _ => &[],
+    };
+    let code = |code: &Value| code.as_i64().or_else(|| code.as_str()?.trim().parse().ok());
     errors
+        .iter()
         .flat_map(|error| std::iter::once(error).chain(links(error)))
         .take(MAX_ERRORS)
         .map(|error| ApiError {
-            code: error.get("code").and_then(Value::as_i64).unwrap_or_default(),
+            code: error.get("code").and_then(code).unwrap_or_default(),
             message: message(error.get("message").and_then(Value::as_str).unwrap_or_default(), secrets),
         })
         .collect()
@@ -203,6 +216,8 @@ mod tests {
             (403, 9109, "Unauthorized to access", Kind::Forbidden(MissingGrant::Account)),
             (403, 9109, "Invalid access token", Kind::Refused),
             (401, 9109, "Invalid access token", Kind::Refused),
+            (403, 1000, "Invalid API Token", Kind::Refused),
+            (403, 1000, "Token expired", Kind::Refused),
             (403, 9109, "Cannot use the access token from location: 203.0.113.7", Kind::Refused),
             (403, 9109, "Max auth failures reached, please check your Authorization header.", Kind::Refused),
             (400, 10001, "Unable to authenticate request", Kind::Refused),
@@ -231,11 +246,22 @@ mod tests {
     }
 
     #[test]
+    fn an_error_outside_of_a_list_and_a_code_that_is_a_string_are_read() {
+        for text in [
+            r#"{"errors": {"code": 9109, "message": "Invalid access token"}}"#,
+            r#"{"errors": [{"code": "9109", "message": "Invalid access token"}]}"#,
+        ] {
+            let found = Envelope::parse(text.as_bytes(), &[]).unwrap().errors;
+            assert_eq!(found, [ApiError { code: 9109, message: "Invalid access token".to_owned() }]);
+        }
+    }
+
+    #[test]
     fn quoted_errors_are_short_and_without_control_characters_or_direction_marks() {
         let long = "x".repeat(500);
         let text = format!(
             r#"{{"errors":[{{"code":6003,"message":"\u202ebad\u001b[31m\n\u2066\u200f\u2028","error_chain":[{{"code":6111,"message":"{long}"}}]}},
-               null,{{"code":"7"}},{{}},{{}},{{}},{{}}]}}"#
+               null,{{"code":"seven"}},{{}},{{}},{{}},{{}}]}}"#
         );
         let errors = Envelope::parse(text.as_bytes(), &[]).unwrap().errors;
         assert_eq!(errors.len(), MAX_ERRORS);

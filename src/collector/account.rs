@@ -106,6 +106,8 @@ pub struct Account {
     unexpected: BTreeMap<(Resource, &'static str), u64>,
     /// Since when the list of users is null, although users were listed before.
     null_since: Option<Instant>,
+    /// Since when the list of behaviors is empty, although some were listed before.
+    no_behaviors_since: Option<Instant>,
     /// When expired keys and users were last looked for, on the clock that was behind.
     last_cleanup: Option<Timestamp>,
     /// Events of a behavior without a label, which wait for the behaviors to be read.
@@ -182,6 +184,7 @@ impl Account {
             rejected: BTreeMap::new(),
             unexpected: BTreeMap::new(),
             null_since: None,
+            no_behaviors_since: None,
             last_cleanup: None,
             unlabelled: None,
             looked_up: BTreeSet::new(),

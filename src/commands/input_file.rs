@@ -1,16 +1,25 @@
-//! Reads files that the user names, up to a bound: `/dev/zero` must end in a message and not in the whole memory.
+//! Reads files that the user names, up to a bound of bytes and time: `/dev/zero` and a pipe without a writer must end in a
+//! message.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+
+use crate::config::{LOAD_WAIT, read_within};
 
 const MIB: u64 = 1 << 20;
 
 /// Reads a file of at most `most_mib` MiB.
 ///
 /// # Errors
-/// The file cannot be read, or is longer.
+/// The file cannot be read in time, or is longer.
 pub(crate) fn read(path: &Path, most_mib: u64) -> io::Result<Vec<u8>> {
+    let path = path.to_owned();
+    let read = move || read_whole(&path, most_mib);
+    read_within("input file", LOAD_WAIT, read).unwrap_or_else(|why| Err(io::Error::other(why)))
+}
+
+fn read_whole(path: &Path, most_mib: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(most_mib * MIB + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most_mib * MIB {

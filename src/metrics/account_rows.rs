@@ -90,15 +90,19 @@ fn distinct_users(users: Vec<&UserSeries>) -> Vec<&UserSeries> {
     users.into_iter().filter(|user| seen.insert(user.id)).collect()
 }
 
+/// Behaviors whose labels are equal share their series, which show the one that counts for more: an enabled one before a disabled
+/// one, then the highest level.
 fn behaviors(snapshot: &Snapshot) -> Vec<BehaviorRow<'_>> {
-    let mut seen = BTreeSet::new();
     let rows = snapshot.behaviors.iter().flatten().map(|behavior| BehaviorRow {
         label: label_text(&behavior.label),
         name: label_text(&behavior.name),
         enabled: behavior.enabled,
         level: behavior.level,
     });
-    rows.filter(|row| seen.insert(row.label.clone())).collect()
+    let mut rows: Vec<_> = rows.collect();
+    rows.sort_by(|a, b| a.label.cmp(&b.label).then_with(|| (b.enabled, b.level).cmp(&(a.enabled, a.level))));
+    rows.dedup_by(|a, b| a.label == b.label);
+    rows
 }
 
 fn integrations(snapshot: &Snapshot) -> Vec<IntegrationRow<'_>> {

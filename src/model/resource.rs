@@ -59,7 +59,7 @@ impl Resource {
                 &["date", "email", "event_count", "last_event", "max_risk_level", "name", "user", "user_id"]
             }
             Self::User => &["email", "event", "id", "last_reset_time", "name", "risk_level", "timestamp"],
-            Self::Behaviors => &["description", "enabled", "name", "risk_level", "row"],
+            Self::Behaviors => &["behaviors", "description", "enabled", "name", "risk_level", "row"],
             Self::Integrations => &[
                 "active",
                 "created_at",

@@ -230,7 +230,7 @@ fn a_row_that_is_listed_twice_makes_one_series() {
     users.series.push(again);
     for behavior in twice.behaviors.clone().unwrap() {
         twice.behaviors.as_mut().unwrap().push(BehaviorStatus {
-            enabled: behavior.enabled.map(|enabled| !enabled),
+            enabled: behavior.enabled.map(|_| false),
             name: "another".to_owned(),
             ..behavior
         });
@@ -244,6 +244,30 @@ fn a_row_that_is_listed_twice_makes_one_series() {
         let wanted = encode(format, &shared([once.clone()]));
         assert_eq!(encode(format, &shared([twice.clone()])), wanted);
         assert_eq!(encode(format, &shared([once.clone(), twice.clone()])), wanted, "an alias used twice");
+    }
+}
+
+#[test]
+fn of_behaviors_with_one_label_the_enabled_one_is_shown() {
+    let disabled = BehaviorStatus {
+        label: "a\u{2028}".to_owned(),
+        name: "first".to_owned(),
+        enabled: Some(false),
+        ..accounts::full().behaviors.unwrap().remove(0)
+    };
+    let enabled = BehaviorStatus {
+        label: "a\u{2029}".to_owned(),
+        name: "second".to_owned(),
+        enabled: Some(true),
+        ..disabled.clone()
+    };
+    for behaviors in [[disabled.clone(), enabled.clone()], [enabled.clone(), disabled.clone()]] {
+        let account = Snapshot { behaviors: Some(behaviors.to_vec()), ..accounts::full() };
+        let text = encode(Format::Text, &shared([account]));
+        let samples: Vec<_> = text.lines().filter(|line| line.contains("behavior=\"a�\"")).collect();
+        let has =
+            |part: &str, end: &str| samples.iter().any(|line| line.contains(part) && line.ends_with(end));
+        assert!(has("behavior_enabled{", " 1") && has("name=\"second\"", " 1"), "{samples:#?}");
     }
 }
 

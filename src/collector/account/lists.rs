@@ -29,7 +29,7 @@ const MAX_DEPARTED: usize = 10_000;
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(3_600);
 
 /// How long a list of users that is null is taken for a mistake: 20 lists at the default interval. An account whose users
-/// were really all reset is reported as unreadable for so long.
+/// were really all reset is reported as unreadable for so long. The same holds for a list of behaviors that is empty.
 const LONGEST_DOUBT: Duration = Duration::from_secs(600);
 
 impl Account {
@@ -112,6 +112,20 @@ impl Account {
         }
         if before != (self.overview.clone(), self.up, self.schedule.summary_pages()) {
             self.unsaved.document(Document::CollectorState);
+        }
+    }
+
+    /// Prepares a list of behaviors for [`Account::behaviors_read`]. Cloudflare's own behaviors can be disabled, but not removed. So
+    /// an empty list after others is taken for a mistake, until there was nothing else for ten minutes.
+    pub fn correct_behaviors(&mut self, found: &mut Listing<Behavior>, now: Instant) {
+        let known = self.behaviors.as_deref().unwrap_or_default();
+        if !found.rows.is_empty() || known.is_empty() {
+            self.no_behaviors_since = None;
+            return;
+        }
+        if now.since(*self.no_behaviors_since.get_or_insert(now)) < LONGEST_DOUBT {
+            found.rows = known.to_vec();
+            found.odd.add("behaviors", Found::Absent, None);
         }
     }
 

@@ -17,7 +17,10 @@ impl Poller {
             Resource::Summary => self.read_summary().await,
             Resource::Behaviors => {
                 let client = self.connection.client.clone();
-                let Some(answer) = self.answer(client.behaviors()).await else { return };
+                let Some(mut answer) = self.answer(client.behaviors()).await else { return };
+                if let Ok(found) = &mut answer {
+                    self.parts.account.correct_behaviors(found, self.parts.clock.now());
+                }
                 let odd = answer.as_ref().ok().map(|found| found.odd.clone());
                 self.apply(resource, answer, Account::behaviors_read);
                 self.report_list(resource, odd.as_ref(), &Completeness::Complete);

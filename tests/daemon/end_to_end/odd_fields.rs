@@ -1,5 +1,7 @@
 //! Fields of answers that do not have their documented form: each is logged once, counted, and shown until it is well again.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use uuid::Uuid;
 use zt_risk_exporter::internals::app::Tuning;
@@ -183,6 +185,24 @@ async fn a_list_that_is_null_is_no_empty_list_until_it_stays_null() {
     let lists: u64 =
         requests.iter().filter(|total| total.endpoint == Endpoint::Summary).map(|total| total.count).sum();
     assert!(lists > 50, "{lists} lists in intervals of ten seconds");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_list_of_behaviors_is_no_answer_until_it_stays_empty() {
+    let rig = start("no_behaviors").await;
+    let shown = |scrape: &Scrape| scrape.series_of("no_behaviors", "behavior_enabled").len();
+    let before = shown(&rig.scrape().await);
+    assert!(before > 0);
+    let begun = rig.clock.now();
+    rig.inject(FaultRule::at(Endpoint::Behaviors, set("/result/behaviors", json!({}))));
+    let scrape =
+        rig.until("it is reported", |scrape| unexpected(scrape, "behaviors", "behaviors") >= 2.0).await;
+    assert_eq!(shown(&scrape), before, "the last list stays");
+    rig.until("it is believed", |scrape| shown(scrape) == 0).await;
+    assert!(rig.clock.now().since(begun) > Duration::from_secs(600));
+    rig.simulator.clear_faults();
+    rig.until("they are back", |scrape| shown(scrape) == before).await;
+    rig.stop().await.expect("a clean end");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
