@@ -8,6 +8,8 @@
 //! `RANDOM_API_SEEDS` sets how many seeds are tried, `RANDOM_API_FIRST_SEED` the first of them, and `RANDOM_API_PARALLEL`
 //! how many are tried at a time. A seed keeps a processor busy for a third of a second, and waits for ten.
 
+mod paging;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -19,6 +21,8 @@ use uuid::Uuid;
 use zt_risk_exporter::clock::Timestamp;
 use zt_risk_exporter::internals::app::Tuning;
 use zt_risk_exporter::simulator::{DateFormat, Endpoint, Fault, FaultRule, Scenario};
+
+use paging::Paging;
 
 use super::rig::{ACCOUNT as ODD, Rig, Scrape, Setup, on_summary};
 
@@ -62,69 +66,6 @@ fn user(number: u128) -> Uuid {
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}: {text}")))
-}
-
-/// What is drawn for a seed of how lists are split into pages.
-struct Paging {
-    /// The options of the simulator.
-    api: String,
-    totals: &'static str,
-    /// Whether a list may take several answers.
-    has_pages: bool,
-    /// Whether requests for a page that does not exist may be refused.
-    refuses: bool,
-}
-
-impl Paging {
-    fn of_seed(seed: u64) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(1);
-        let mut one_of = |words: &[&'static str]| words[rng.random_range(0..words.len() as u64) as usize];
-        let totals = one_of(&["numbers", "strings", "null", "zero", "page", "absent", "no_info"]);
-        let size = one_of(&["granted", "asked", "absent"]);
-        let (api, totals, has_pages, refuses) = match one_of(&["whole", "strict", "sized", "sized"]) {
-            "strict" => {
-                let status = one_of(&["400", "404", "422", "500"]);
-                let api = format!(
-                    "per_page: absent, totals: {totals}, queries: {{ refused: {{ status: {status} }} }}"
-                );
-                (api, totals, false, true)
-            }
-            "sized" => {
-                // Two of the sizes are such that the last page is full.
-                let (standard, largest) = (one_of(&["4", "5", "12"]), one_of(&["12", "50"]));
-                let beyond = one_of(&["empty", "last", "bad_request", "not_found"]);
-                let next = one_of(&[
-                    "page",
-                    "link",
-                    "cursor",
-                    "cursors_after",
-                    "next_cursor",
-                    "next_page_token",
-                    "next",
-                    "has_more",
-                ]);
-                // Without `result_info` no cursor leads on.
-                let totals = if totals == "no_info" && (next.contains("cursor") || next.contains("token")) {
-                    "null"
-                } else {
-                    totals
-                };
-                let api = format!(
-                    "pages: {{ sized: {{ standard: {standard}, largest: {largest} }} }}, per_page: {size}, \
-                     totals: {totals}, next_page: {next}, beyond_last: {beyond}"
-                );
-                (api, totals, true, matches!(beyond, "bad_request" | "not_found"))
-            }
-            _ => (String::new(), "numbers", false, false),
-        };
-        Self { api, totals, has_pages, refuses }
-    }
-
-    /// Whether the answers count all rows of a list.
-    fn counts_rows(&self) -> bool {
-        matches!(self.totals, "numbers" | "strings")
-    }
 }
 
 fn world(seed: u64, paging: &Paging) -> Scenario {
