@@ -169,12 +169,14 @@ impl KnownEvents<'_> {
         self.record.has(key) || self.listed.contains(&key)
     }
 
-    /// The times that may be this one in another precision.
+    /// The times that may be this one in another precision, the earliest first.
     fn near(&mut self, at: Timestamp) -> Vec<Timestamp> {
         let times = self.times();
         let seconds = [-1, 0, 1].map(|step| second(at) + step);
         let near = seconds.iter().filter_map(|second| times.get(second)).flatten();
-        near.filter(|other| is_rounded(**other, at)).copied().collect()
+        let mut near: Vec<_> = near.filter(|other| is_rounded(**other, at)).copied().collect();
+        near.sort_unstable();
+        near
     }
 
     /// Adds the time of a listed event.

@@ -347,10 +347,10 @@ impl Expected {
         for event in &risk.events {
             let key = (event.id.parse().expect("ids are numbers here"), event.timestamp.millis());
             let of_id = (key.0, i64::MIN)..=(key.0, i64::MAX);
-            // Events within a few milliseconds may each be the other one. What was counted before comes first.
-            let mut others = before.range(of_id.clone()).chain(seen.range(of_id));
+            // Events within a few milliseconds may each be the other one. The earliest is taken.
+            let others = before.range(of_id.clone()).chain(seen.range(of_id));
             let is_known = before.contains(&key) || seen.contains(&key);
-            let other = others.find(|other| !is_known && is_same_event(**other, key));
+            let other = others.filter(|other| !is_known && is_same_event(**other, key)).min();
             let key = *other.unwrap_or(&key);
             if !seen.insert(key) || key.1 <= floor || known.keys.contains_key(&key) {
                 continue;
