@@ -259,9 +259,9 @@ fn of_behaviors_with_one_label_the_enabled_one_is_shown() {
         label: "a\u{2029}".to_owned(),
         name: "second".to_owned(),
         enabled: Some(true),
-        ..disabled.clone()
+        ..disabled
     };
-    for behaviors in [[disabled.clone(), enabled.clone()], [enabled.clone(), disabled.clone()]] {
+    for behaviors in [[disabled.clone(), enabled.clone()], [enabled, disabled]] {
         let account = Snapshot { behaviors: Some(behaviors.to_vec()), ..accounts::full() };
         let text = encode(Format::Text, &shared([account]));
         let samples: Vec<_> = text.lines().filter(|line| line.contains("behavior=\"a�\"")).collect();
