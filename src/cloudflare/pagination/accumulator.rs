@@ -38,7 +38,8 @@ pub(super) struct Accumulator<E: Element> {
     first_page: usize,
     /// Number of elements on the last page.
     last_page: usize,
-    /// Number of elements on the largest page.
+    /// Number of elements on the largest page, without duplicates as far as these are known: no page is that large because an
+    /// element is on it twice.
     pub(super) largest_page: usize,
     /// The largest total that counted more elements than had arrived.
     promised: Option<u64>,
@@ -208,6 +209,7 @@ impl<E: Element> Accumulator<E> {
             let (hashes, duplicates) = self.seen.page(&self.items, &self.unreadable);
             self.seen.add(hashes);
             self.duplicates = duplicates;
+            self.largest_page = self.first_page - duplicates;
         }
         let before = self.seen.hashes.len();
         let (hashes, duplicates) = self.seen.page(&page.items, &page.unreadable);
@@ -229,7 +231,7 @@ impl<E: Element> Accumulator<E> {
         }
         self.received += page.received;
         (self.last, self.next_link, self.last_page) = (page.last, page.next_link, page.last_page);
-        self.largest_page = self.largest_page.max(page.last_page);
+        self.largest_page = self.largest_page.max(page.last_page - duplicates);
         self.promised = self.promised.max(promised(&self.last, self.received));
         if new < arrived - new { PageAdded::Overlapping } else { PageAdded::New }
     }
@@ -261,6 +263,10 @@ impl<E: Element> Accumulator<E> {
     pub(super) fn deduplicate(&mut self) {
         let pages = if self.has_several_pages() { Pages::Several } else { Pages::One };
         E::deduplicate(&mut self.items, pages, &mut self.unreadable, &mut self.odd);
+        if pages == Pages::One {
+            let [arrived, _] = self.counts();
+            self.largest_page = usize::try_from(arrived).unwrap_or(self.largest_page);
+        }
     }
 
     fn has_several_pages(&self) -> bool {

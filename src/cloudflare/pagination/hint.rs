@@ -36,7 +36,7 @@ pub(super) struct Progress<'a> {
     pub(super) received: usize,
     /// Elements of this page.
     pub(super) last_page: usize,
-    /// Elements of the largest page of this list.
+    /// Elements of the largest page of this list, each once.
     pub(super) largest_page: usize,
     /// A total that was larger than what had arrived when it was read.
     pub(super) promised: Option<u64>,
@@ -78,8 +78,10 @@ impl Progress<'_> {
         // A server may repeat the size that was asked for and grant less, and may name a size that it does not use.
         let named = self.info.per_page.filter(|size| Some(*size) != asked && *size >= rows);
         let largest = self.facts.largest_page as u64;
-        let is_known_end =
-            self.facts.page_numbers == PageNumbers::Ignored && self.received as u64 >= self.expected;
+        let lacks_expected = (self.received as u64) < self.expected;
+        let is_known_end = self.facts.page_numbers == PageNumbers::Ignored && !lacks_expected;
+        // The size of pages may have become smaller.
+        let may_be_smaller = self.facts.page_numbers == PageNumbers::Used && lacks_expected;
         match named {
             Some(size) => (size == rows).then_some(ContinuationHint::FullPage),
             None if asked == Some(rows) => Some(ContinuationHint::FullPage),
@@ -87,7 +89,7 @@ impl Progress<'_> {
             None if self.page > 1 => {
                 (self.last_page >= self.largest_page).then_some(ContinuationHint::FullPage)
             }
-            None if rows > largest || (rows == largest && !is_known_end) => {
+            None if rows > largest || (rows == largest && !is_known_end) || may_be_smaller => {
                 Some(ContinuationHint::UnknownSize)
             }
             None => None,
@@ -193,6 +195,14 @@ mod tests {
         let facts = Facts { largest_page: 20, page_numbers: PageNumbers::Ignored, ..Facts::default() };
         for (rows, expected, wanted) in
             [(20, 0, None), (20, 20, None), (20, 21, Some(ContinuationHint::UnknownSize)), (19, 21, None)]
+        {
+            let progress = Progress { expected, facts, ..after_one_page(&info, rows) };
+            assert_eq!(progress.hint(), wanted, "{rows} of {expected}");
+        }
+        // A server that has pages may have made them smaller.
+        let facts = Facts { page_numbers: PageNumbers::Used, ..facts };
+        for (rows, expected, wanted) in
+            [(4, 0, None), (4, 4, None), (4, 21, Some(ContinuationHint::UnknownSize)), (0, 21, None)]
         {
             let progress = Progress { expected, facts, ..after_one_page(&info, rows) };
             assert_eq!(progress.hint(), wanted, "{rows} of {expected}");

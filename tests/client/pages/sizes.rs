@@ -113,6 +113,26 @@ async fn a_page_size_that_is_refused_later_is_not_requested_again() {
 }
 
 #[tokio::test]
+async fn a_row_that_is_listed_twice_makes_no_page_larger() {
+    for odd_readings in [[true, false, false], [false, true, false]] {
+        let is_odd = Arc::new(AtomicBool::new(false));
+        let odd = Arc::clone(&is_odd);
+        let server = Canned::start(move |_, asked| {
+            let number = query(asked, "page").unwrap_or(1);
+            let again = (number == 1 && odd.load(Ordering::Relaxed)).then(|| user(0));
+            page((number * 4 - 4..21.min(number * 4)).map(user).chain(again), "")
+        })
+        .await;
+        let client = server.client();
+        for odd in odd_readings {
+            is_odd.store(odd, Ordering::Relaxed);
+            let summary = client.summary().await.unwrap();
+            assert_eq!((summary.rows.len(), summary.completeness), (21, Completeness::Complete), "{odd}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_list_without_pages_takes_one_request_once_its_size_is_known() {
     for (info, completeness, requests) in [
         // The answer names its size, or a total that it reaches.
