@@ -96,10 +96,8 @@ pub(super) struct PreparedBudget {
 /// What a group brings to its budget.
 #[derive(Debug, Default)]
 struct Brought {
-    /// What the rows of its accounts have, which an earlier process wrote.
-    saved: Spending,
-    /// The accounts of these rows.
-    rows: Vec<String>,
+    /// What the rows of its accounts have, which an earlier process wrote, each with the account.
+    saved: Vec<(String, Spending)>,
     /// What its credential had left.
     left: Option<Spent>,
 }
@@ -162,8 +160,7 @@ impl Budgets {
         let is_known = |id: &String| self.known.iter().any(|known| known.journal_account.get() == *id);
         for id in group.accounts.iter().filter(|id| !is_known(id)) {
             if let Some(saved) = saved(id).filter(|saved| *saved != Spending::default()) {
-                brought.saved.add(saved);
-                brought.rows.push(id.clone());
+                brought.saved.push((id.clone(), saved));
             }
         }
         let left = self.left.iter().find(|left| left.credential == group.credential);
@@ -181,22 +178,26 @@ impl Budgets {
         let mut left = BTreeSet::new();
         for PreparedBudget { group, budget, journal_account, known, added, brought } in prepared {
             let from = journal_account.get();
-            let Brought { mut saved, rows, left: mut more } = brought;
-            let mut is_changed = more.is_some() || rows.iter().any(|account| *account != from);
+            let Brought { mut saved, left: mut more } = brought;
+            let mut is_changed = more.is_some() || saved.iter().any(|(account, _)| *account != from);
             if let Some(known) = known.and_then(|index| before.get_mut(index)?.take()) {
                 if known.group.share != group.share {
                     budget.set_share(group.share);
                 }
                 if known.group.credential == group.credential {
                     // The budget knows best whether its credential is blocked.
-                    saved.blocked_until = None;
+                    saved.iter_mut().for_each(|(_, saved)| saved.blocked_until = None);
                     more = more.map(|more| Spent { blocked_until: None, ..more });
                 } else {
                     self.leave(known.group.credential, &known.budget);
                     budget.credential_changed();
                 }
             }
-            budget.add(saved);
+            let mut rows = Vec::new();
+            for (account, saved) in saved {
+                budget.add(saved);
+                rows.push(account);
+            }
             if let Some(more) = more {
                 budget.merge(more);
             }

@@ -5,7 +5,7 @@ mod lease;
 mod rate_limit;
 
 pub use budget::{Budget, BudgetStatus, Journal, Permit, Spent};
-pub use lease::Spending;
+pub use lease::{Lease, Spending};
 pub use rate_limit::{
-    Admission, Counted, Held, HeldReason, QUOTA, RateLimit, RequestId, ServerLimit, WINDOW,
+    Admission, Counted, Held, HeldReason, Owner, QUOTA, RateLimit, RequestId, ServerLimit, WINDOW,
 };

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::cloudflare::limit::Spending;
+use crate::cloudflare::limit::{Lease, Owner, Spending};
 use crate::collector::ledger::Record;
 use crate::collector::ledger::persisted::Totals;
 use crate::collector::roster::{Overview, User};
@@ -83,19 +83,37 @@ pub struct CollectorState {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SavedSpending {
-    leases: Vec<(Timestamp, u32)>,
+    leases: Vec<SavedLease>,
     blocked_until: Option<Timestamp>,
+}
+
+/// [`Lease`] as it is saved.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum SavedLease {
+    /// The owner, the latest time and the number of requests.
+    Owned(u64, Timestamp, u32),
+    /// The same in format 3 and before, which had no owners.
+    Unowned(Timestamp, u32),
 }
 
 impl From<SavedSpending> for Spending {
     fn from(SavedSpending { leases, blocked_until }: SavedSpending) -> Self {
-        Self { leases, blocked_until }
+        // Nothing says that the rows of another account have the same requests.
+        let unknown = Owner::random();
+        let lease = |saved| match saved {
+            SavedLease::Owned(owner, until, requests) => Lease { owner: Owner(owner), until, requests },
+            SavedLease::Unowned(until, requests) => Lease { owner: unknown, until, requests },
+        };
+        Self { leases: leases.into_iter().map(lease).collect(), blocked_until }
     }
 }
 
 /// Writes the document [`Document::Spending`].
 pub fn write_spending(Spending { leases, blocked_until }: &Spending) -> Vec<u8> {
-    write_document(&SavedSpending { leases: leases.clone(), blocked_until: *blocked_until })
+    let leases =
+        leases.iter().map(|Lease { owner, until, requests }| SavedLease::Owned(owner.0, *until, *requests));
+    write_document(&SavedSpending { leases: leases.collect(), blocked_until: *blocked_until })
 }
 
 /// Writes a document.

@@ -8,7 +8,8 @@
 /// 2: events that were not counted have a seventh reason.
 /// 3: the count of a user's events may be unknown, and a level may be one that Cloudflare does not document. Requests charged
 /// to a budget may have been sent within the last hour before their date.
-pub const FORMAT: u32 = 3;
+/// 4: requests charged to a budget have an owner, by which those that several budgets count are known.
+pub const FORMAT: u32 = 4;
 
 /// A table of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

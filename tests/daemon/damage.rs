@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 use zt_risk_exporter::clock::{Clock, Instant, Timestamp};
-use zt_risk_exporter::cloudflare::limit::Spending;
+use zt_risk_exporter::cloudflare::limit::{Lease, Owner, Spending};
 use zt_risk_exporter::internals::collector::account::{self, Account, Fetch, Step};
 use zt_risk_exporter::internals::collector::persist::{self, Document, Now, Saved};
 use zt_risk_exporter::internals::collector::poller;
@@ -165,8 +165,11 @@ fn files(folder: &Path) -> [(&'static str, Vec<u8>); 2] {
             assert_eq!(counted(account) > before, changed > 0, "each commit has totals of its own");
         }
     }
-    let spending =
-        persist::write_spending(&Spending { leases: vec![(clock.date(), 15)], blocked_until: None });
+    let spending = Spending {
+        leases: vec![Lease { owner: Owner(1), until: clock.date(), requests: 15 }],
+        blocked_until: None,
+    };
+    let spending = persist::write_spending(&spending);
     state.put(IDS[0], Table::Documents, Document::Spending.as_str().as_bytes(), spending);
     let killed = fs::read(&path).expect("it is there");
     state.close();

@@ -1,9 +1,10 @@
 //! Which budget a credential continues, and where its spending is saved.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
-use crate::cloudflare::limit::WINDOW;
+use crate::cloudflare::limit::{Lease, Owner, WINDOW};
 use crate::collector::persist::Saved;
 use crate::store::Settings;
 
@@ -184,6 +185,67 @@ async fn credentials_that_join_and_part_again_and_again_count_each_request_once(
     assert_eq!(shown(&apart), [(300 - 100, false), (300 - 40, false)]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_join_and_part_between_restarts_count_each_request_once() {
+    const IDS: [&str; 2] = ["a", "b"];
+    let folder = tempfile::tempdir().unwrap();
+    let counts = |budget: &Budget| 300 - budget.status().remaining;
+    // How many were sent with t and with u, and what the file has of both together.
+    let (mut with_t, mut with_u, mut saved) = (0, 0, 0);
+    for process in 1..=20 {
+        let state = state(folder.path(), &IDS);
+        let mut budgets = Budgets::default();
+        let read = |id: &str| Some(state.read(id, Saved::add).unwrap().0.spending);
+        let mut sent = 0;
+        for (number, tokens) in ["tu", "tt", "tu", "uu", "tu"].into_iter().enumerate() {
+            let what = format!("process {process}, {tokens}");
+            let groups = match tokens {
+                "tu" => vec![group("t", &["a"]), group("u", &["b"])],
+                shared => vec![group(&shared[1..], &IDS)],
+            };
+            // Only accounts that are not known are read.
+            let of_rows = |id: &str| if number == 0 { read(id) } else { None };
+            let prepared = budgets.prepare(groups, &Clock::system(), Some(&state), &of_rows);
+            let used: Vec<_> = prepared.0.iter().map(|prepared| prepared.budget.clone()).collect();
+            budgets.commit(prepared, &Clock::system(), Some(&state));
+            if let [shared] = used.as_slice() {
+                assert_eq!(counts(shared), saved + sent, "{what}");
+                assert!(counts(shared) >= with_t + with_u, "{what}");
+            } else {
+                assert!(counts(&used[0]) >= with_t && counts(&used[1]) >= with_u, "{what}");
+                assert!(used.iter().all(|budget| counts(budget) <= saved + sent), "{what}");
+            }
+            for (budget, token) in used.iter().zip(tokens.chars()) {
+                spend(budget, 1).await;
+                sent += 1;
+                *if token == 't' { &mut with_t } else { &mut with_u } += 1;
+            }
+        }
+        let before = saved;
+        saved = apart_from_copies(IDS.iter().filter_map(|id| read(id)));
+        // A lease has at most twice the requests that were sent.
+        assert!((before + sent..=before + 2 * sent).contains(&saved), "process {process}: {before} {saved}");
+        state.close();
+    }
+    assert!(with_t + with_u == 160 && saved <= 290, "{saved} of 300");
+}
+
+/// How many requests these spendings have if those of the same owner are the same ones.
+fn apart_from_copies(spendings: impl Iterator<Item = Spending>) -> u32 {
+    let mut all: BTreeMap<Owner, u32> = BTreeMap::new();
+    for spending in spendings {
+        let mut its_own: BTreeMap<Owner, u32> = BTreeMap::new();
+        for lease in spending.leases {
+            *its_own.entry(lease.owner).or_default() += lease.requests;
+        }
+        for (owner, requests) in its_own {
+            let known = all.entry(owner).or_default();
+            *known = requests.max(*known);
+        }
+    }
+    all.values().sum()
+}
+
 /// A state file with these accounts.
 fn state(folder: &std::path::Path, accounts: &[&str]) -> State {
     let settings = Settings { path: folder.join("state.redb"), cache_bytes: 1 << 20 };
@@ -194,7 +256,7 @@ fn state(folder: &std::path::Path, accounts: &[&str]) -> State {
 /// How many requests the rows of an account have as spent.
 fn spent(state: &State, account: &str) -> u32 {
     let (saved, _) = state.read(account, Saved::add).unwrap();
-    saved.spending.leases.iter().map(|(_, requests)| requests).sum()
+    saved.spending.leases.iter().map(|lease| lease.requests).sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -255,7 +317,10 @@ async fn what_a_credential_spent_is_added_to_the_one_that_all_its_accounts_get()
 async fn an_account_that_joins_a_known_budget_brings_what_its_rows_have_once() {
     let folder = tempfile::tempdir().unwrap();
     let state = state(folder.path(), &["a", "b"]);
-    let earlier = Spending { leases: vec![(Clock::system().date(), 20)], blocked_until: None };
+    let earlier = Spending {
+        leases: vec![Lease { owner: Owner(1), until: Clock::system().date(), requests: 20 }],
+        blocked_until: None,
+    };
     write(&state, "b", &earlier);
     let mut budgets = Budgets::default();
     let read = |id: &str| Some(state.read(id, Saved::add).unwrap().0.spending);

@@ -7,6 +7,7 @@
 //! leases requests, and writes each lease to the journal before it sends any of its requests. After a crash, the whole
 //! lease counts as spent.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,7 @@ use tokio::sync::Notify;
 use crate::clock::{Clock, Instant, Timestamp};
 use crate::cloudflare::limit::lease::{Leases, Taken};
 use crate::cloudflare::limit::{
-    Admission, Counted, Held, QUOTA, RateLimit, RequestId, ServerLimit, Spending, WINDOW,
+    Admission, Counted, Held, Lease, QUOTA, RateLimit, RequestId, ServerLimit, Spending, WINDOW,
 };
 
 /// The requests that one credential may send. Clones share the same budget.
@@ -42,7 +43,7 @@ struct Inner {
     credential: AtomicU32,
 }
 
-/// Requests of this process that still count against a budget, and the end of a block. Other budgets may count the same requests.
+/// Requests that still count against a budget, and the end of a block. Other budgets may count the same requests.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Spent {
     /// The requests.
@@ -89,7 +90,6 @@ struct Journaled {
     journal: Journal,
     leases: Mutex<Leases>,
     writing: tokio::sync::Mutex<()>,
-    clock: Clock,
 }
 
 /// The permission to send one request. Dropping it marks the request as finished.
@@ -135,18 +135,16 @@ impl Budget {
     }
 
     /// Like [`Budget::new`], but continues from an earlier spending, and writes its own to `journal`.
-    pub fn continued(share: f64, clock: Clock, mut spending: Spending, journal: Option<Journal>) -> Self {
-        let (now, date) = (clock.now(), clock.date());
-        let mut limit = RateLimit::new(Self::requests(share), WINDOW);
-        spending.end(date);
-        spending.count(&mut limit, now, date);
+    pub fn continued(share: f64, clock: Clock, spending: Spending, journal: Option<Journal>) -> Self {
+        let limit = RateLimit::new(Self::requests(share), WINDOW);
         let journaled = journal.map(|journal| Journaled {
             journal,
-            leases: Mutex::new(Leases::after(spending)),
+            leases: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
-            clock: clock.clone(),
         });
-        Self::with(limit, share, clock, journaled)
+        let budget = Self::with(limit, share, clock, journaled);
+        budget.add(spending);
+        budget
     }
 
     fn with(limit: RateLimit, share: f64, clock: Clock, journaled: Option<Journaled>) -> Self {
@@ -210,9 +208,7 @@ impl Budget {
     pub fn credential_changed(&self) {
         self.inner.credential.store(self.credential, Ordering::Relaxed);
         self.inner.limit().unblock();
-        if let Some(journaled) = &self.inner.journaled {
-            journaled.write(|leases| leases.blocked_until = None);
-        }
+        self.inner.write(|leases| leases.blocked_until = None);
         self.inner.unblocked.notify_waiters();
     }
 
@@ -231,7 +227,7 @@ impl Budget {
         spent.end(date);
         spent.count(&mut self.inner.limit(), now, date);
         if let Some(journaled) = &self.inner.journaled {
-            journaled.leases().add(spent, date);
+            journaled.leases().block(spent.blocked_until);
         }
     }
 
@@ -240,32 +236,26 @@ impl Budget {
     pub fn merge(&self, Spent { requests, blocked_until }: Spent) {
         let (now, date) = (self.inner.clock.now(), self.inner.clock.date());
         let blocked_until = blocked_until.filter(|until| *until > now);
-        let added = {
+        {
             let mut limit = self.inner.limit();
             if let Some(until) = blocked_until {
                 limit.block(now, until.since(now));
             }
-            limit.count(requests, now)
-        };
+            limit.count(requests, now);
+        }
         if let Some(journaled) = &self.inner.journaled {
-            let leases = added.into_iter().map(|request| (date + request.free_at.since(now) - WINDOW, 1));
-            let blocked_until = blocked_until.map(|until| date + until.since(now));
-            journaled.leases().add(Spending { leases: leases.collect(), blocked_until }, date);
+            journaled.leases().block(blocked_until.map(|until| date + until.since(now)));
         }
     }
 
     /// Writes the spending to the journal, because the journal keeps it in another place from now on.
     pub fn write_journal(&self) {
-        if let Some(journaled) = &self.inner.journaled {
-            journaled.write(|_| {});
-        }
+        self.inner.write(|_| {});
     }
 
     /// Removes from the journal what is reserved, because nothing counts against the budget and nobody uses it any more.
     pub fn give_back(&self) {
-        if let Some(journaled) = &self.inner.journaled {
-            journaled.write(Leases::give_back);
-        }
+        self.inner.write(Leases::give_back);
     }
 
     /// What counts against the budget now. Requests in flight count as sent now.
@@ -325,10 +315,8 @@ impl Permit {
             return;
         }
         self.inner.limit().block(self.inner.clock.now(), wait);
-        if let Some(journaled) = &self.inner.journaled {
-            let until = Some(self.inner.clock.date() + wait);
-            journaled.write(|leases| leases.blocked_until = leases.blocked_until.max(until));
-        }
+        let until = self.inner.clock.date() + wait;
+        self.inner.write(|leases| leases.block(Some(until)));
     }
 
     /// Records how much of its limit the server says is left.
@@ -360,8 +348,59 @@ impl Inner {
         let taken = journaled.leases().take(now, date, limit, remaining);
         if taken == Taken::FromNew {
             let writing = journaled.writing.lock().await;
-            journaled.write_latest(writing);
+            self.write_latest(journaled, writing);
         }
+    }
+
+    /// Changes what the journal must have, and writes it. If another task is writing, that task writes the change next.
+    fn write(&self, change: impl FnOnce(&mut Leases)) {
+        let Some(journaled) = &self.journaled else { return };
+        {
+            let mut leases = journaled.leases();
+            change(&mut leases);
+            leases.version += 1;
+        }
+        if let Ok(writing) = journaled.writing.try_lock() {
+            self.write_latest(journaled, writing);
+        }
+    }
+
+    /// Writes the spending until what was written last is the latest.
+    fn write_latest<'a>(&self, journaled: &'a Journaled, mut writing: tokio::sync::MutexGuard<'a, ()>) {
+        loop {
+            // What changes after this has a later version.
+            let version = journaled.leases().version;
+            journaled.journal.write(&self.spending(journaled));
+            drop(writing);
+            if journaled.leases().version == version {
+                return;
+            }
+            // Otherwise the task that has the lock now writes the change.
+            match journaled.writing.try_lock() {
+                Ok(again) => writing = again,
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// What the journal must have now: the leases of this budget, and the requests of others that count against it.
+    fn spending(&self, journaled: &Journaled) -> Spending {
+        let (now, date) = (self.clock.now(), self.clock.date());
+        let mut others: BTreeMap<_, u32> = BTreeMap::new();
+        let owner = {
+            let limit = self.limit();
+            for Counted { id, free_at } in limit.of_others(now) {
+                *others.entry((id.owner(), free_at)).or_default() += 1;
+            }
+            limit.owner()
+        };
+        let mut spending = journaled.leases().spending(owner, date);
+        spending.leases.extend(others.into_iter().map(|((owner, free_at), requests)| Lease {
+            owner,
+            until: date + free_at.since(now) - WINDOW,
+            requests,
+        }));
+        spending
     }
 
     fn share(&self) -> MutexGuard<'_, f64> {
@@ -375,38 +414,6 @@ impl Inner {
 }
 
 impl Journaled {
-    /// Changes what the journal must have, and writes it. If another task is writing, that task writes the change next.
-    fn write(&self, change: impl FnOnce(&mut Leases)) {
-        {
-            let mut leases = self.leases();
-            change(&mut leases);
-            leases.version += 1;
-        }
-        if let Ok(writing) = self.writing.try_lock() {
-            self.write_latest(writing);
-        }
-    }
-
-    /// Writes the spending until what was written last is the latest.
-    fn write_latest<'a>(&'a self, mut writing: tokio::sync::MutexGuard<'a, ()>) {
-        loop {
-            let (version, spending) = {
-                let leases = self.leases();
-                (leases.version, leases.spending(self.clock.date()))
-            };
-            self.journal.write(&spending);
-            drop(writing);
-            if self.leases().version == version {
-                return;
-            }
-            // Otherwise the task that has the lock now writes the change.
-            match self.writing.try_lock() {
-                Ok(again) => writing = again,
-                Err(_) => return,
-            }
-        }
-    }
-
     fn leases(&self) -> MutexGuard<'_, Leases> {
         // A lease whose write panicked is written with the next one.
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)

@@ -7,7 +7,7 @@
 //! time in between, so no window by the server's clock exceeds the limit either.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use crate::clock::Instant;
@@ -60,14 +60,35 @@ pub struct ServerLimit {
     pub resets_in: Duration,
 }
 
-/// Tells a request from all others of this process.
+/// Tells the limit that requests were sent under from all other limits, of this process and of earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RequestId(u64);
+pub struct Owner(pub u64);
+
+impl Owner {
+    /// One that there was never before.
+    pub fn random() -> Self {
+        Self(RandomState::new().hash_one(()))
+    }
+}
+
+/// Tells a request from all others, of this process and of earlier ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestId {
+    owner: Owner,
+    number: u64,
+}
 
 impl RequestId {
-    fn next() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    /// A request of an earlier process: the one at `rank` of all of its owner that still count, from the latest on. Who knew more
+    /// of them knew those too that another one knew, so equal ranks are the same request or a later one.
+    pub fn earlier(owner: Owner, rank: u32) -> Self {
+        // This process may have sent requests of its own, numbered from 0, under an owner that it reads.
+        Self { owner, number: u64::MAX - u64::from(rank) }
+    }
+
+    /// The limit that it was sent under.
+    pub fn owner(self) -> Owner {
+        self.owner
     }
 }
 
@@ -85,6 +106,9 @@ pub struct Counted {
 pub struct RateLimit {
     limit: u32,
     window: Duration,
+    owner: Owner,
+    /// How many requests have an id.
+    numbered: u64,
     in_flight: BTreeSet<RequestId>,
     /// The requests of the last window; the first one stops counting first.
     recent: VecDeque<Counted>,
@@ -104,6 +128,8 @@ impl RateLimit {
         Self {
             limit: limit.max(1),
             window,
+            owner: Owner::random(),
+            numbered: 0,
             in_flight: BTreeSet::new(),
             recent: VecDeque::new(),
             blocked_until: None,
@@ -114,6 +140,11 @@ impl RateLimit {
     /// The number of requests allowed in a window.
     pub fn limit(&self) -> u32 {
         self.limit
+    }
+
+    /// Whose requests are those that are sent under this limit.
+    pub fn owner(&self) -> Owner {
+        self.owner
     }
 
     /// Allows `limit` requests (at least 1) in a window from now on.
@@ -177,7 +208,7 @@ impl RateLimit {
         while self.recent.front().is_some_and(|request| request.free_at <= now) {
             self.recent.pop_front();
         }
-        let id = RequestId::next();
+        let id = self.next_id();
         self.in_flight.insert(id);
         if let Some(server) = &mut self.narrowed {
             server.left = server.left.saturating_sub(1);
@@ -194,17 +225,22 @@ impl RateLimit {
 
     /// Records requests of an earlier process. They count until `free_at`, but for at most one window.
     pub fn spent_before(&mut self, requests: u32, free_at: Instant, now: Instant) {
-        let request = |_| Counted { id: RequestId::next(), free_at };
-        self.count((0..requests.min(self.limit)).map(request), now);
+        let requests: Vec<_> =
+            (0..requests.min(self.limit)).map(|_| Counted { id: self.next_id(), free_at }).collect();
+        self.count(requests, now);
     }
 
-    /// Counts requests that count against another limit too, each for at most one window, and returns those that did not count
-    /// here before.
-    pub fn count(&mut self, requests: impl IntoIterator<Item = Counted>, now: Instant) -> Vec<Counted> {
+    fn next_id(&mut self) -> RequestId {
+        let id = RequestId { owner: self.owner, number: self.numbered };
+        self.numbered += 1;
+        id
+    }
+
+    /// Counts requests that count against another limit too, each once and for at most one window.
+    pub fn count(&mut self, requests: impl IntoIterator<Item = Counted>, now: Instant) {
         let latest = now + self.window;
         let mut places: BTreeMap<RequestId, usize> =
             self.recent.iter().enumerate().map(|(place, known)| (known.id, place)).collect();
-        let mut added = Vec::new();
         for Counted { id, free_at } in requests {
             let request = Counted { id, free_at: free_at.min(latest) };
             // One that is in flight counts longer than any that has ended.
@@ -212,17 +248,15 @@ impl RateLimit {
                 continue;
             }
             match places.get(&id).and_then(|place| self.recent.get_mut(*place)) {
-                // It was in flight when it was counted here, and counts from its end.
+                // It was in flight when it was counted here, or a lease ended later.
                 Some(known) => known.free_at = known.free_at.max(request.free_at),
                 None => {
                     places.insert(id, self.recent.len());
                     self.recent.push_back(request);
-                    added.push(request);
                 }
             }
         }
         self.recent.make_contiguous().sort_by_key(|request| request.free_at);
-        added
     }
 
     /// Records a response that was not a rate-limit error. It confirms the end of a block that has expired. A block that
@@ -252,6 +286,11 @@ impl RateLimit {
     pub fn counting(&self, now: Instant) -> impl Iterator<Item = Counted> {
         let in_flight = self.in_flight.iter().map(move |id| Counted { id: *id, free_at: now + self.window });
         self.recent.iter().copied().filter(move |request| request.free_at > now).chain(in_flight)
+    }
+
+    /// The requests that count and were sent under other limits.
+    pub fn of_others(&self, now: Instant) -> impl Iterator<Item = Counted> {
+        self.counting(now).filter(|request| request.id.owner != self.owner)
     }
 
     /// Requests that are in flight or ended within the last window.
@@ -327,18 +366,20 @@ mod tests {
         spend(&mut other, 1);
         let in_flight = one.begin(at(2));
         let counting = |limit: &RateLimit, second| limit.counting(at(second)).collect::<Vec<_>>();
-        for (round, added) in [[2, 1], [0, 0], [0, 0]].into_iter().enumerate() {
+        for round in 0..3 {
             // The one in flight counts there as if it had ended.
-            let there = other.count(counting(&one, 10), at(10)).len();
-            assert_eq!([there, one.count(counting(&other, 10), at(10)).len()], added, "round {round}");
-            assert_eq!([one.remaining(at(10)), other.remaining(at(10))], [6, 6]);
+            other.count(counting(&one, 10), at(10));
+            one.count(counting(&other, 10), at(10));
+            assert_eq!([one.remaining(at(10)), other.remaining(at(10))], [6, 6], "round {round}");
+            assert_eq!([&one, &other].map(|limit| limit.of_others(at(10)).count()), [1, 2], "round {round}");
         }
         one.end(in_flight, at(20));
-        assert_eq!(other.count(counting(&one, 20), at(20)), []);
+        other.count(counting(&one, 20), at(20));
         for (second, left) in [(299, 6), (300, 7), (301, 8), (319, 8), (320, 9)] {
             assert_eq!([one.remaining(at(second)), other.remaining(at(second))], [left; 2], "{second}");
         }
-        assert_eq!(one.count(counting(&other, 20), at(400)), [], "none counts any more");
+        one.count(counting(&other, 20), at(400));
+        assert_eq!(one.counting(at(400)).count(), 0, "none counts any more");
     }
 
     #[test]

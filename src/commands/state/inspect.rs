@@ -63,7 +63,7 @@ fn describe(text: &mut String, id: &str, saved: &Saved, totals: &EventTotals) {
     let events: u64 = totals.events.values().flatten().sum();
     let lost: u64 = totals.unattributed.values().sum();
     let changes: u64 = totals.level_changes.iter().flatten().sum();
-    let requests: u32 = saved.spending.leases.iter().map(|(_, requests)| requests).sum();
+    let requests: u32 = saved.spending.leases.iter().map(|lease| lease.requests).sum();
     let _ = write!(
         text,
         "\naccount {id}\n  \

@@ -67,7 +67,7 @@ fn a_file_of_an_older_format_continues_and_then_has_the_present_format() {
         exporter.terminate();
 
         let after = shown(&home);
-        assert!(after.contains("state.redb: format 3, "), "{after}");
+        assert!(after.contains("state.redb: format 4, "), "{after}");
         assert!(after.contains(&format!("{removed} not found")), "{after}");
     }
 }

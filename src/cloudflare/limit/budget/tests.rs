@@ -3,7 +3,7 @@
 use super::*;
 
 fn requests(spending: &Spending) -> u32 {
-    spending.leases.iter().map(|(_, requests)| requests).sum()
+    spending.leases.iter().map(|lease| lease.requests).sum()
 }
 
 #[tokio::test]
@@ -24,14 +24,91 @@ async fn leases_exceed_the_requests_sent_at_most_twofold_and_by_at_most_a_twenti
     }
 }
 
-#[tokio::test]
-async fn a_block_ends_with_its_credential() {
+/// A budget of 300 requests after these spendings, and what its journal has.
+fn journaled(clock: &Clock, spendings: &[&Spending]) -> (Budget, Arc<Mutex<Spending>>) {
     let last = Arc::new(Mutex::new(Spending::default()));
     let journal = {
         let last = Arc::clone(&last);
         Journal::new(move |spending| *last.lock().unwrap() = spending.clone())
     };
-    let budget = Budget::continued(0.25, Clock::system(), Spending::default(), Some(journal));
+    let budget = Budget::continued(0.25, clock.clone(), Spending::default(), Some(journal));
+    for spending in spendings {
+        budget.add((*spending).clone());
+    }
+    budget.write_journal();
+    (budget, last)
+}
+
+/// How many requests count.
+fn counting(budget: &Budget) -> u32 {
+    budget.status().limit - budget.status().remaining
+}
+
+#[tokio::test]
+async fn requests_that_the_journals_of_two_budgets_have_count_once_in_the_next_processes() {
+    let clock = Clock::system();
+    let ((one, of_one), (other, of_other)) = (journaled(&clock, &[]), journaled(&clock, &[]));
+    for budget in [&one, &one, &one, &other, &other] {
+        drop(budget.acquire(Duration::ZERO).await.unwrap());
+    }
+    other.merge(one.spent());
+    other.write_journal();
+    // This one is sent later. The other budget does not know it.
+    drop(one.acquire(Duration::ZERO).await.unwrap());
+    let journals = || [&of_one, &of_other].map(|journal| journal.lock().unwrap().clone());
+    let [mut first, mut second] = journals();
+    let leased = [requests(&first), requests(&second)];
+    assert_eq!(leased, [4, 2 + 3], "with what is reserved: four of one, and two of the other");
+    for process in 0..5 {
+        let ((one, of_one), (other, of_other)) =
+            (journaled(&clock, &[&first]), journaled(&clock, &[&second]));
+        assert_eq!([counting(&one), counting(&other)], [4, 5], "process {process}");
+        // Either of them joins the other one, or the next process reads both for one budget.
+        let both = [journaled(&clock, &[&first, &second]), journaled(&clock, &[&second, &first])];
+        for (both, of_both) in both {
+            assert_eq!((counting(&both), requests(&of_both.lock().unwrap())), (6, 6), "process {process}");
+            both.merge(one.spent());
+            both.merge(other.spent());
+            assert_eq!(counting(&both), 6, "process {process}");
+        }
+        let [known, unknown] = [one.spent(), other.spent()];
+        one.merge(unknown);
+        other.merge(known);
+        assert_eq!([counting(&one), counting(&other)], [6, 6], "process {process}");
+        one.write_journal();
+        assert_eq!(requests(&of_one.lock().unwrap()), 6);
+        // The next process has them apart again, but for its owners.
+        (first, second) = (first, of_other.lock().unwrap().clone());
+        assert_eq!(requests(&second), 5, "nothing was written since");
+    }
+}
+
+#[tokio::test]
+async fn a_journal_has_what_counts_of_other_budgets_as_long_as_it_counts() {
+    // A window takes a second.
+    let clock = Clock::scaled(Clock::system().date(), 300.0);
+    let ((one, _), (other, journal)) = (journaled(&clock, &[]), journaled(&clock, &[]));
+    let written = || {
+        other.write_journal();
+        journal.lock().unwrap().clone()
+    };
+    let in_flight = one.acquire(Duration::ZERO).await.unwrap();
+    other.merge(one.spent());
+    let first = written();
+    clock.sleep(WINDOW / 2).await;
+    drop(in_flight);
+    other.merge(one.spent());
+    let second = written();
+    assert_eq!([requests(&first), requests(&second)], [1, 1]);
+    let until = |spending: &Spending| spending.leases[0].until;
+    assert!(until(&second).since(until(&first)) >= WINDOW / 3, "it counts from its end");
+    clock.sleep(WINDOW).await;
+    assert_eq!(written(), Spending::default());
+}
+
+#[tokio::test]
+async fn a_block_ends_with_its_credential() {
+    let (budget, last) = journaled(&Clock::system(), &[]);
     let early = budget.acquire(Duration::ZERO).await.unwrap();
     let late = budget.acquire(Duration::ZERO).await.unwrap();
     early.limited(Duration::from_secs(300));
