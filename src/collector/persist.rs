@@ -195,3 +195,44 @@ impl Saved {
 fn parse<T: DeserializeOwned>(value: &[u8]) -> Result<T, Unreadable> {
     serde_json::from_slice(value).map_err(|_| Unreadable("a document has an unknown format"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(document: &[u8]) -> Result<Spending, Unreadable> {
+        let mut saved = Saved::default();
+        saved.add(Table::Documents, Document::Spending.as_str().as_bytes(), document)?;
+        Ok(saved.spending)
+    }
+
+    #[test]
+    fn a_spending_is_read_as_it_was_written() {
+        let lease = |owner, second, requests| Lease {
+            owner: Owner(owner),
+            until: Timestamp::from_seconds(second),
+            requests,
+        };
+        let leases =
+            vec![lease(u64::MAX, 1_900_000_000, 15), lease(0, 1_900_000_030, 2), lease(0, -1, u32::MAX)];
+        for blocked_until in [None, Some(Timestamp::from_seconds(1_900_000_300))] {
+            let spending = Spending { leases: leases.clone(), blocked_until };
+            assert_eq!(read(&write_spending(&spending)).unwrap(), spending);
+        }
+        for refused in [r#"{"leases":[[1,2,3,4]]}"#, r#"{"leases":[[-1,2,3]]}"#, r#"{"leases":[[1]]}"#] {
+            assert!(read(refused.as_bytes()).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn the_leases_of_a_row_without_owners_have_one_of_their_own() {
+        let row = br#"{"leases":[[1900000000000,15],[1900000030000,2]],"blocked_until":1900000300000}"#;
+        let [spending, other] = [(); 2].map(|()| read(row).unwrap());
+        let [first, second] = spending.leases.as_slice() else { panic!("{spending:?}") };
+        assert_eq!((first.until, first.requests), (Timestamp::from_seconds(1_900_000_000), 15));
+        assert_eq!((second.until, second.requests), (Timestamp::from_seconds(1_900_000_030), 2));
+        assert_eq!(spending.blocked_until, Some(Timestamp::from_seconds(1_900_000_300)));
+        assert_eq!(first.owner, second.owner);
+        assert_ne!(first.owner, other.leases[0].owner, "another row may have other requests");
+    }
+}

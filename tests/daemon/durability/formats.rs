@@ -16,7 +16,7 @@ struct OldFile {
     epoch: f64,
 }
 
-const FILES: [OldFile; 2] = [
+const FILES: [OldFile; 3] = [
     OldFile {
         format: 1,
         gzip: include_bytes!("../../fixtures/state-format-1.redb.gz"),
@@ -30,6 +30,13 @@ const FILES: [OldFile; 2] = [
         counted: 6,
         removed: 0,
         epoch: 1_795_910_888.0,
+    },
+    OldFile {
+        format: 3,
+        gzip: include_bytes!("../../fixtures/state-format-3.redb.gz"),
+        counted: 6,
+        removed: 0,
+        epoch: 1_795_951_055.0,
     },
 ];
 

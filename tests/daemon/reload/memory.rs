@@ -4,8 +4,8 @@
 
 use std::fs;
 
-use super::random::{BROKEN, accounts_of_the_run, is_shown, number};
-use super::world::{Listed, World};
+use super::random::{BROKEN, accounts_of_the_run, number};
+use super::world::{Listed, World, is_shown};
 use crate::durability::process::{Exporter, Home};
 use crate::program::program;
 

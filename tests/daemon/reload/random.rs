@@ -1,33 +1,32 @@
 //! Reloads in random order, half of them of broken files, while events come, accounts come and go, and the process is killed
-//! now and then: what is counted is the truth, no request is beyond the budget, no account is without a poller, and none has two.
+//! or ended now and then: what is counted is the truth, no request is beyond the budget, none counts twice, no account is without
+//! a poller, and none has two.
 //!
 //! `RELOADS` says how many reloads (30 unless it is set), `RELOADS_ACCOUNTS` of how many accounts (6), of which at most a
 //! hundred come and go, and `RELOADS_SEED` with which seed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use zt_risk_exporter::clock::{Clock, Timestamp};
+use zt_risk_exporter::clock::Clock;
 
-use super::world::{ACCOUNTS, Listed, World, id};
+use super::budgets::{
+    Ended, Ending, REQUESTS, SHARE, assert_each_counted_once, assert_within_budget, restart, started,
+};
+use super::world::{ACCOUNTS, Listed, World, is_shown};
 use crate::durability::process::{Exporter, Home, Scrape};
 
 /// How many reloads a world with six accounts lasts, and one with more lasts longer: each new credential has a budget of five
 /// minutes, and what a killed process had leased counts as spent.
 const RELOADS_OF_A_ROUND: u64 = 100;
 
-/// The process is killed after so many reloads on average; of many more reloads, after one fortieth of them, so that it gets old.
+/// The process is killed or ended after so many reloads on average; of many more reloads, after one fortieth of them, so that it gets old.
 const RELOADS_OF_A_PROCESS: u64 = 10;
 const KILLS: u64 = 40;
 
 /// How many accounts come and go at most.
 const COMING_AND_GOING: usize = 100;
-
-/// The share of the request limit of every credential, and the requests that it is.
-const SHARE: &str = "0.5";
-const REQUESTS: usize = 600;
-const WINDOW: Duration = Duration::from_secs(300);
 
 /// What is wrong with a broken configuration.
 pub(super) const BROKEN: [&str; 5] = [
@@ -126,17 +125,10 @@ impl Counts {
     }
 }
 
-/// An exporter that has read its configuration.
-fn started(home: &Home) -> Exporter {
-    let exporter = home.start();
-    exporter.until_logged("serving /metrics");
-    exporter
-}
-
 struct Tally {
     reloads: u64,
     broken: u64,
-    kills: u64,
+    restarts: u64,
     events: f64,
 }
 
@@ -144,8 +136,8 @@ fn round(accounts: usize, reloads: u64, seed: u64) -> Tally {
     let (world, home, names) = (World::with(accounts), Home::empty(), Names::of(accounts));
     let settings = names.settings();
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut tally = Tally { reloads, broken: 0, kills: 0, events: 0.0 };
-    let (stop, mut counts) = (AtomicBool::new(false), Counts::default());
+    let mut tally = Tally { reloads, broken: 0, restarts: 0, events: 0.0 };
+    let (stop, mut counts, mut ended) = (AtomicBool::new(false), Counts::default(), Ended::default());
     let mut accounts = names.random(&mut random);
     home.configure(&world.config(&home, &accounts, &settings));
     let mut exporter = started(&home);
@@ -178,14 +170,10 @@ fn round(accounts: usize, reloads: u64, seed: u64) -> Tally {
             let is_shown = |scrape: &Scrape| is_shown(scrape, &accounts);
             let scrape = exporter.until("the accounts of the configuration are shown", is_shown);
             counts.record(&scrape, &accounts, &what);
-            // A start cannot tell which requests the rows of several accounts have in common.
-            if tally.kills == 0 {
-                assert_each_counted_once(world, &scrape, &accounts, &what);
-            }
+            assert_each_counted_once(world, &ended, &scrape, &accounts, &what);
             if random.u64(0..RELOADS_OF_A_PROCESS.max(reloads / KILLS)) == 0 {
-                tally.kills += 1;
-                exporter.kill();
-                exporter = started(&home);
+                tally.restarts += 1;
+                restart(&mut exporter, world, &home, &mut ended, Ending::random(&mut random), &what);
             }
         }
     });
@@ -194,16 +182,6 @@ fn round(accounts: usize, reloads: u64, seed: u64) -> Tally {
     finish(&world, &home, &names, &mut exporter, &mut counts, &format!("seed {seed}"));
     tally.events = counts.0.values().sum();
     tally
-}
-
-/// Whether these accounts are shown under their aliases, and no others. What is about Cloudflare is published at most once a
-/// second.
-pub(super) fn is_shown(scrape: &Scrape, accounts: &[Listed<'_>]) -> bool {
-    let info = |one: &Listed<'_>| {
-        format!("account_info{{account=\"{}\",account_id=\"{}\"}}", one.alias, id(one.account))
-    };
-    accounts.iter().all(|one| scrape.get(&info(one)).is_some())
-        && scrape.series("account_info{") == accounts.len()
 }
 
 /// At the end all accounts are polled: all that happened is counted, once.
@@ -236,67 +214,6 @@ fn finish(
     );
 }
 
-/// Asserts that no credential was used for more than `budget` requests in a window.
-fn assert_within_budget(world: &World, budget: usize, what: &str) {
-    let mut windows: BTreeMap<String, VecDeque<Timestamp>> = BTreeMap::new();
-    for request in world.simulator.ground_truth().requests {
-        let Some(credential) = request.credential else { continue };
-        let window = windows.entry(credential.clone()).or_default();
-        window.push_back(request.arrived);
-        while window.front().is_some_and(|first| request.arrived.since(*first) >= WINDOW) {
-            window.pop_front();
-        }
-        assert!(window.len() <= budget, "{what}: {} requests with {credential}", window.len());
-    }
-}
-
-/// Asserts that no budget counts more requests than were sent since the process started, with any credential. The scrape
-/// is older than this call.
-fn assert_each_counted_once(world: &World, scrape: &Scrape, accounts: &[Listed<'_>], what: &str) {
-    // One of each account may be on its way to the simulator.
-    let sent = world.simulator.ground_truth().requests.len() + world.accounts;
-    for one in accounts {
-        let name = format!("zt_risk_exporter_budget_remaining_requests{{account=\"{}\"}}", one.alias);
-        let remaining = scrape.get(&name).unwrap_or_else(|| panic!("{what}: {name} in\n{scrape}"));
-        let least = REQUESTS.saturating_sub(sent) as f64;
-        assert!(remaining >= least, "{what}: {remaining} of {REQUESTS} are left after {sent} requests");
-    }
-}
-
-#[test]
-fn a_credential_that_joins_another_again_and_again_takes_nothing_from_it() {
-    /// Counted twice, the requests of the first few would use up the budget.
-    const RELOADS: usize = 60;
-    let (world, home) = (World::start(), Home::empty());
-    let listed = |number, alias, token| Listed { share: SHARE, ..Listed::new(number, alias, token) };
-    let apart = [listed(0, "first", "t0"), listed(1, "second", "t1")];
-    let together = [listed(0, "first", "t0"), listed(1, "second", "t0")];
-    let configure = |accounts: &[Listed<'_>]| {
-        home.configure(&world.config(&home, accounts, "intervals: { summary: 1m }"));
-    };
-    configure(&apart);
-    let mut exporter = started(&home);
-    for number in 1..=RELOADS {
-        let accounts = if number % 2 == 1 { &together } else { &apart };
-        configure(accounts);
-        let (status, text) = exporter.reload();
-        assert_eq!(status, 200, "{text}");
-    }
-    let scrape = exporter.until("both are read", |scrape| {
-        is_shown(scrape, &apart) && super::up("first")(scrape) && super::up("second")(scrape)
-    });
-    assert_each_counted_once(&world, &scrape, &apart, "apart at the end");
-    configure(&together);
-    assert_eq!(exporter.reload().0, 200);
-    let one = |scrape: &Scrape, alias: &str| {
-        scrape.get(&format!("zt_risk_exporter_budget_remaining_requests{{account=\"{alias}\"}}"))
-    };
-    let scrape =
-        exporter.until("they share a budget", |scrape| one(scrape, "first") == one(scrape, "second"));
-    assert_each_counted_once(&world, &scrape, &together, "together at the end");
-    assert_within_budget(&world, REQUESTS, "joined and parted");
-}
-
 #[test]
 #[expect(clippy::print_stdout, reason = "the figures are for the person who runs this test")]
 fn counts_are_exact_after_any_reload() {
@@ -308,9 +225,9 @@ fn counts_are_exact_after_any_reload() {
         println!("RELOADS={reloads} RELOADS_ACCOUNTS={accounts} RELOADS_SEED={seed}");
         let clock = Clock::system();
         let since = clock.now();
-        let Tally { reloads: done, broken, kills, events } = round(accounts, reloads, seed);
+        let Tally { reloads: done, broken, restarts, events } = round(accounts, reloads, seed);
         println!(
-            "{done} reloads in {:.0} s, {broken} of them broken, {kills} kills: {events} events counted, none lost or double",
+            "{done} reloads in {:.0} s, {broken} of them broken, {restarts} restarts: {events} events counted, none lost or double",
             clock.now().since(since).as_secs_f64(),
         );
         left -= reloads;

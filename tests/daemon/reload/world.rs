@@ -172,3 +172,13 @@ impl World {
         }
     }
 }
+
+/// Whether these accounts are shown under their aliases, and no others. What is about Cloudflare is published at most once a
+/// second.
+pub(super) fn is_shown(scrape: &Scrape, accounts: &[Listed<'_>]) -> bool {
+    let info = |one: &Listed<'_>| {
+        format!("account_info{{account=\"{}\",account_id=\"{}\"}}", one.alias, id(one.account))
+    };
+    accounts.iter().all(|one| scrape.get(&info(one)).is_some())
+        && scrape.series("account_info{") == accounts.len()
+}
