@@ -77,9 +77,9 @@ def reading_alerts(s: Settings) -> list[Alert]:
             description=f"""
             No list of users of the job {{{{ $labels.job }}}} was read for {s.shared_unread} or longer, and
             {{{{ printf "%.0f" $value }}}} of its accounts fail for the same cause:
-            {{{{ $labels.cause }}}}{FIRST_FAILING.in_prometheus()}. This alert replaces those of the single accounts, and
-            ends {s.shared_hold} after the first of them was read again. The runbook says for each cause what to do. If Cloudflare has an
-            outage, wait until it ends. The command tries each account at once.
+            {{{{ $labels.cause }}}}{FIRST_FAILING.in_prometheus()}. This alert replaces those of the
+            single accounts, and ends {s.shared_hold} after the first of them was read again. The runbook says for each
+            cause what to do. If Cloudflare has an outage, wait until it ends. The command tries each account at once.
             """,
             command="zt-risk-exporter check",
             dashboard=EXPORTER_JOB,

@@ -23,7 +23,7 @@ FAILING_ACCOUNTS = "job_cause:zt_risk_exporter_failing_accounts:count"
 UNREAD = "job:cloudflare_zt_risk_last_success_age_seconds:min"
 SHARED = "job_cause:zt_risk_exporter_failing_accounts_shared:count"
 
-# Why the list of users cannot be read, by the outcomes of its requests. If an account has several, the first one counts:
+# Why the list of users cannot be read, by the outcomes of its requests. If an account has several, the first counts:
 # refused credentials explain a missing answer, and not the other way round.
 CAUSES = {
     "credentials": "credentials|refused",
