@@ -126,6 +126,7 @@ def _cloudflare() -> list[Any]:
             [range_query(f"max by (resource) ({ages})", "{{resource}}")],
             "s",
             width=8,
+            calcs=("max",),
         ),
         line_panel(
             "Requests to Cloudflare",
@@ -152,6 +153,7 @@ def _cloudflare() -> list[Any]:
             [range_query(f"max({used()})", "highest account"), range_query(f"avg({used()})", "all accounts")],
             "percentunit",
             width=12,
+            calcs=("max",),
             decimals=0,
         ),
         line_panel(
@@ -160,7 +162,7 @@ def _cloudflare() -> list[Any]:
             " needs several requests.",
             [range_query(without_nan(f"{duration_rate('sum')} / {duration_rate('count')}"), "{{resource}}")],
             "s",
-            width=8,
+            width=12,
             calcs=("mean", "max"),
         ),
     ]
@@ -178,6 +180,7 @@ def _counting() -> list[Any]:
             COUNT,
             width=6,
             height=8,
+            calcs=("max",),
             decimals=0,
         ),
         line_panel(
@@ -187,6 +190,7 @@ def _counting() -> list[Any]:
             "s",
             width=6,
             height=8,
+            calcs=("max",),
         ),
         line_panel(
             "Observation delay, p95",

@@ -273,7 +273,7 @@ def line_panel(
     minimum: float | None = 0,
     decimals: int | None = None,
 ) -> timeseries.Panel:
-    """Values over time."""
+    """Values over time. The legend has no last value of what another panel shows as a number: its point is older."""
     panel = _finish(timeseries.Panel(), title, description, queries, unit).span(width).height(height)
     panel = _legend(panel, calcs, beside=width >= 12).line_width(2).fill_opacity(25 if stacked else 0)
     panel = panel.show_points(c.VisibilityMode.NEVER)

@@ -87,7 +87,7 @@ def dashboard() -> Any:
             COUNT,
             colors=LEVELS,
             stacked=True,
-            calcs=("lastNotNull", "min", "max"),
+            calcs=("min", "max"),
             decimals=0,
         ),
         line_panel(
@@ -101,7 +101,7 @@ def dashboard() -> Any:
             ],
             COUNT,
             colors={"now": LEVELS["high"], "yesterday": "blue", "last week": LEVELS["unknown"]},
-            calcs=("lastNotNull", "min", "max"),
+            calcs=("min", "max"),
             minimum=None,
             decimals=0,
         ),

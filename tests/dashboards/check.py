@@ -243,6 +243,7 @@ def main() -> None:
     exit_on([complaint for name, board in found.items() for complaint in unknown_keys(name, board)])
     exit_on(
         frame_errors(found)
+        + facts.ambiguous_titles(found)
         + alarming_without_a_value(found)
         + cut_off(found)
         + bars_of_past_intervals(found)

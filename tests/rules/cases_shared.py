@@ -95,8 +95,9 @@ def cases() -> list[Case]:
             {
                 **fails("a"),
                 **fails("b"),
+                # With a long interval, so the newest list is old.
                 f"{UP} account=b instance=b:10069": hold(1, 120),
-                f"{SUMMARY_READ} account=b instance=b:10069": clock(0, 120),
+                f"{SUMMARY_READ} account=b instance=b:10069": hold(59 * 60, 120),
             },
             {64: [], 110: []},
         ),
@@ -107,6 +108,20 @@ def cases() -> list[Case]:
                 **{f"{one} instance=b:10069": history for one, history in fails("a").items()},
             },
             {64: [], 110: []},
+        ),
+        case(
+            "two exporters that fail for the same two accounts fire one alert",
+            {
+                series + other: history
+                for series, history in several(["a", "b"]).items()
+                for other in ("", " instance=b:10069")
+            },
+            {63: [], 64: unavailable},
+        ),
+        case(
+            "a failure before a list that was read is over",
+            {**waits("a"), **waits("b"), **{requests(name, "timeout"): hold(0, 59) + hold(1, 61) for name in "ab"}},
+            {64: []},
         ),
         case(
             "refused credentials of all accounts are one alert, although they are tried every five minutes",
@@ -120,7 +135,11 @@ def cases() -> list[Case]:
         ),
         case(
             "refused credentials explain an answer that is missing too",
-            {**fails("a", "refused"), **fails("b", "refused"), requests("b", "timeout"): hold(0, 60) + stairs(1, 60)},
+            {
+                **fails("a", "refused"),
+                **fails("b", "refused"),
+                **{requests(name, "timeout"): hold(0, 60) + stairs(1, 60) for name in ("a", "b")},
+            },
             {64: ["credentials"]},
         ),
         case(

@@ -60,7 +60,6 @@ EDITS = [
     (recorded.FAILING, "cloudflare_zt_risk_up) == 0", "cloudflare_zt_risk_up) >= 0"),
     (recorded.FAILING, "sum by (job, account)", "sum by (job, instance, account)"),
     (recorded.FAILING_ACCOUNTS, "max by (job, account) (cloudflare_zt_risk_up)", "cloudflare_zt_risk_up"),
-    (recorded.FAILING_ACCOUNTS, "on (job) group_left", "on () group_left"),
     (recorded.UNREAD, "max by (job) (cloudflare", "min by (job) (cloudflare"),
     (recorded.UNREAD, "or max by (job) (process_start_time_seconds and on (job) zt_risk_exporter_build_info)", ""),
     (recorded.SHARED, "\nor\n", "\nand\n"),
