@@ -92,7 +92,7 @@ def at_risk() -> Any:
     styles = {
         "Account": properties(links=[{"title": "The users of this account", "url": link}], custom__minWidth=140),
         "State": column(85, UP_TEXTS),
-        "High risk": column(85),
+        "High risk": column(95),
         "Compared with usual": properties(
             unit="percentunit",
             decimals=0,
@@ -145,7 +145,7 @@ def read() -> Any:
     styles = {
         "Account": flexible_column(140),
         "State": column(85, UP_TEXTS),
-        "Age of the data": properties(unit="s", noValue="never read", **colored(AGES), custom__width=130),
+        "Age of the data": properties(unit="s", noValue="never read", **colored(AGES), custom__width=140),
         "Interval": properties(unit="s", custom__width=100),
         "Budget used": properties(unit="percentunit", decimals=0, **colored(USED), custom__width=115),
         "Blocked for": properties(unit="s", mappings=NOT_BLOCKED, custom__width=115),
@@ -176,7 +176,7 @@ def freshness(width: int) -> Any:
         title: properties(unit="s", noValue="never", **colored(SLOW_AGES), custom__width=110)
         for title in resources.values()
     }
-    styles["List of users"] = properties(unit="s", noValue="never", **colored(AGES), custom__width=110)
+    styles["List of users"] = properties(unit="s", noValue="never", **colored(AGES), custom__width=120)
     styles["A user"] = properties(unit="s", noValue="never", custom__width=110)
     queries = [ages(resource) for resource in resources]
     return table_panel(

@@ -18,6 +18,7 @@ import boards
 import facts
 import history
 import lint
+import pictures
 from target_labels import with_target_labels
 
 HERE = Path(__file__).resolve().parent
@@ -273,6 +274,7 @@ def main() -> None:
             print(f"Prometheus {server.version}: {sent} queries answered")
         if "KEEP" in os.environ:
             (work / "prometheus.yml").write_text("{}", encoding="utf-8")
+            pictures.write(found, work / "pictures")
             print(f"kept: prometheus --config.file={work}/prometheus.yml --storage.tsdb.path={blocks}", end=" ")
             print(f"--storage.tsdb.retention.time=100y; the last day is --from {(end - DAY) * 1000} --to {end * 1000}")
     if not newer:
