@@ -55,7 +55,7 @@ def _silent() -> Any:
     level = f"{deduplicated(risk_metric('behavior_risk_level'), 'behavior')} and on (account, behavior) {silent}"
     name = f"{deduplicated(risk_metric('behavior_info'), 'behavior', 'name')} and on (account, behavior) {silent}"
     columns = {"name": "Behavior", "account": "Account", "Value #A": "Level"}
-    styles = {"Account": column(90), "Level": column(90, LEVEL_TEXTS)}
+    styles = {"Account": column(140), "Level": column(90, LEVEL_TEXTS)}
     queries = [table_query(level), table_query(name)]
     return table_panel("Behaviors without events", text, queries, columns, height=8, styles=styles)
 

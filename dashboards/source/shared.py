@@ -186,7 +186,7 @@ def behaviors(width: int, height: int) -> Any:
         "Value #E": "Changes",
     }
     styles = {
-        "Account": column(80),
+        "Account": column(140),
         "State": column(85, ENABLED_TEXTS),
         "Level": column(85, LEVEL_TEXTS),
         "Events": column(75),
@@ -208,7 +208,7 @@ def integrations(width: int, height: int) -> Any:
         table_query(deduplicated(risk_metric("integration_info"), "integration", "reference_id", "tenant_url")),
     ]
     columns = {"account": "Account", "reference_id": "Reference", "Value #A": "State"}
-    styles = {"Account": column(80), "State": column(85, ACTIVE_TEXTS)}
+    styles = {"Account": column(120), "State": column(85, ACTIVE_TEXTS)}
     if width > 8:
         state = columns.pop("Value #A")
         columns = {

@@ -247,6 +247,8 @@ def the_check_of_grafanas_file_finds_mistakes() -> None:
         ("humanizeDuration $values.A.Value", "humanizeDuration $value"),
         ("humanizeDuration $values.A.Value", "humaniseDuration $values.A.Value"),
         ("{{ end }}", ""),
+        ("$values.C.Labels.account", "$values.D.Labels.account"),
+        ("$values.C.Labels.account", "$values.C.Label.account"),
         ("title: ZeroTrustMassReset", "title: $ZeroTrustMassReset"),
         ("severity: critical", "severity: ${SEVERITY}"),
         ("datasourceUid: prometheus", "datasourceUid: $PROMETHEUS"),
