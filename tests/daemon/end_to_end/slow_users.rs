@@ -116,9 +116,13 @@ async fn a_user_with_many_slow_pages_is_read_to_the_end_and_delays_no_list() {
 async fn a_user_with_more_pages_than_the_budget_has_requests_leaves_the_list_its_own() {
     // 125 pages; the budget is 120 requests in five minutes.
     const EVENTS: usize = 500;
-    let config = "{ intervals: { summary: 40s }, budget_share: 0.1 }";
+    let alias = "more_pages_than_requests";
+    let config = &format!(
+        "accounts: [{{ id: {ACCOUNT}, alias: {alias}, token: good, budget_share: 0.1 }}]\n\
+         intervals: {{ summary: 100s }}"
+    );
     let setup = Setup { scenario: paged(4, 4), config, speed: SPEED, tuning: Tuning::default() };
-    let rig = Rig::start("more_pages_than_requests", setup).await;
+    let rig = Rig::start(alias, setup).await;
     rig.until("counting begins", |scrape| scrape.has("resets_total")).await;
     for _ in 0..EVENTS {
         let user = Uuid::from_u128(1);
