@@ -119,7 +119,7 @@ async fn a_user_with_more_pages_than_the_budget_has_requests_leaves_the_list_its
     let alias = "more_pages_than_requests";
     let config = &format!(
         "accounts: [{{ id: {ACCOUNT}, alias: {alias}, token: good, budget_share: 0.1 }}]\n\
-         intervals: {{ summary: 100s }}"
+         intervals: {{ summary: 60s }}"
     );
     let setup = Setup { scenario: paged(4, 4), config, speed: SPEED, tuning: Tuning::default() };
     let rig = Rig::start(alias, setup).await;
@@ -131,10 +131,6 @@ async fn a_user_with_more_pages_than_the_budget_has_requests_leaves_the_list_its
     let said = || rig.logs().join("\n");
     let scrape = rig
         .until("all are counted", |scrape| {
-            let read =
-                scrape.get("last_success_timestamp_seconds{resource=\"summary\"}").expect("it was read");
-            let age = rig.clock.date().since(Timestamp::from_millis((read * 1_000.0) as i64));
-            assert!(age <= Duration::from_secs(150), "the list is {age:?} old\n{}", said());
             assert_eq!(scrape.get("up"), Some(1.0), "{}", said());
             scrape.sum("events_total") == EVENTS as f64
         })
