@@ -1,11 +1,13 @@
 //! Finding a person over all accounts: in one list, by name, and where an account cannot be read.
 
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 use zt_risk_exporter::simulator::{Endpoint, Fault, FaultRule};
 
 use super::rig::{Ended, Rig, texts};
+use crate::program::program;
 
 const ACME: &str = "00000000000000000000000000000001";
 const BRANCH: &str = "00000000000000000000000000000002";
@@ -93,7 +95,10 @@ impl Accounts {
     }
 
     fn run(&self, arguments: &[&str]) -> Ended {
-        self.rig.run(&[arguments, &["--config.file", self.config.to_str().unwrap()]].concat())
+        // The variables of a single account would be warned of.
+        let mut command = program();
+        command.stdin(Stdio::null()).args(arguments).arg("--config.file").arg(&self.config);
+        command.output().unwrap().into()
     }
 
     /// The exit code and what is written as JSON.

@@ -45,7 +45,7 @@ fn at_terminal(
 }
 
 /// Runs a command about three accounts with these aliases at a terminal of 80 columns.
-fn with_accounts(aliases: [&str; 3], token: &str, arguments: &[&str]) -> (String, i32) {
+fn with_accounts(aliases: [&str; 3], arguments: &[&str]) -> (String, i32) {
     let user = |at: usize, name: &str| {
         let id = format!("{at:08}-1111-4111-8111-111111111111");
         let email = format!("{}@example.com", name.replace(' ', "."));
@@ -57,7 +57,7 @@ fn with_accounts(aliases: [&str; 3], token: &str, arguments: &[&str]) -> (String
     let (mut scenario, mut config) = ("accounts:\n".to_owned(), "accounts:\n".to_owned());
     for (at, (alias, name)) in aliases.iter().zip(names).enumerate() {
         scenario.push_str(&format!("- id: '{:032}'\n  users:\n{}", at + 1, user(at, name)));
-        config.push_str(&format!("- {{ id: '{:032}', alias: {alias}, token: {token} }}\n", at + 1));
+        config.push_str(&format!("- {{ id: '{:032}', alias: {alias}, token: everything }}\n", at + 1));
     }
     scenario.push_str(
         "tokens:\n- { token: everything, permissions: [Zero Trust Read, Zero Trust Write, 'Zero Trust: PII Read'] }\n",
@@ -65,7 +65,11 @@ fn with_accounts(aliases: [&str; 3], token: &str, arguments: &[&str]) -> (String
     let rig = Rig::playing(&scenario);
     let config = rig.file("zt.yaml", &format!("{config}cloudflare: {{ base_url: '{}' }}\n", rig.upstream()));
     let arguments = [arguments, &["--config.file", config.to_str().unwrap()]].concat();
-    at_terminal(&rig, 80, Some("1"), || "y\n", &arguments)
+    let (terminal, path) = terminal(80);
+    let mut command = crate::program::program();
+    command.stdin(open(&path)).stdout(open(&path)).stderr(open(&path));
+    command.env("TERM", "xterm-256color").env("NO_COLOR", "1").args(arguments);
+    watch(command, terminal, || "y\n")
 }
 
 /// Runs the command at a terminal.
@@ -233,7 +237,7 @@ fn a_table_with_accounts_fits_80_columns_and_shortens_the_account_last() {
     let long = "a-very-long-alias-of-an-account-that-leaves-no-room-for-the-rest";
     for (aliases, is_whole) in [(["acme", "branch", "corp"], true), (["acme", long, "corp"], false)] {
         for arguments in [&["users"][..], &["user", "e"], &["reset", "ann", "max", "wil"]] {
-            let (seen, _) = with_accounts(aliases, "everything", arguments);
+            let (seen, _) = with_accounts(aliases, arguments);
             // The bar is drawn over and wiped.
             let seen = seen.replace("\u{1b}[2K", "");
             let lines: Vec<&str> = seen.lines().filter_map(|line| line.rsplit('\r').next()).collect();
@@ -247,11 +251,11 @@ fn a_table_with_accounts_fits_80_columns_and_shortens_the_account_last() {
 
 #[test]
 fn a_search_over_accounts_shows_its_progress_on_a_terminal_only() {
-    let (seen, code) = with_accounts(["acme", "branch", "corp"], "everything", &["users"]);
+    let (seen, code) = with_accounts(["acme", "branch", "corp"], &["users"]);
     assert!(seen.contains("reading account ") && seen.contains("3 of 3"), "{seen:?}");
     assert_eq!(code, 0, "{seen}");
-    let (seen, _) = with_accounts(["acme", "branch", "corp"], "everything", &["users", "--account", "acme"]);
+    let (seen, _) = with_accounts(["acme", "branch", "corp"], &["users", "--account", "acme"]);
     assert!(!seen.contains("reading account "), "one account needs none: {seen:?}");
-    let (seen, _) = with_accounts(["acme", "branch", "corp"], "everything", &["check"]);
+    let (seen, _) = with_accounts(["acme", "branch", "corp"], &["check"]);
     assert!(seen.contains("checking account ") && seen.contains("3 accounts are well"), "{seen:?}");
 }
