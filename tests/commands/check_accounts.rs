@@ -28,7 +28,7 @@ fn accounts(number: usize) -> (Rig, String) {
     }
     let rig = Rig::playing(&scenario);
     for at in 1..=number {
-        rig.file(&format!("token-{at}"), &format!("secret-{at}"));
+        rig.secret(&format!("token-{at}"), &format!("secret-{at}"));
     }
     let _ = writeln!(config, "cloudflare: {{ base_url: '{}' }}", rig.upstream());
     let config = rig.file("zt.yaml", &config).display().to_string();

@@ -83,7 +83,7 @@ impl Accounts {
     /// With `more` for each account.
     fn with(scenario: &str, more: &str, aliases: [&str; 3]) -> Self {
         let rig = Rig::playing(scenario);
-        rig.file("token", "everything");
+        rig.secret("token", "everything");
         let accounts = [ACME, BRANCH, CORP].iter().zip(aliases);
         let accounts = accounts
             .map(|(id, alias)| format!("- {{ id: '{id}', alias: {alias}, token_file: token{more} }}\n"));
@@ -344,7 +344,9 @@ fn an_incomplete_list_may_hide_another_user_of_the_name() {
 #[test]
 fn a_cause_that_all_accounts_share_is_said_once() {
     let accounts = Accounts::new();
-    [ACME, BRANCH, CORP].map(|account| accounts.lose(account));
+    for account in [ACME, BRANCH, CORP] {
+        accounts.lose(account);
+    }
     for command in [&["users"][..], &["user", "cem"], &["user", CEM], &["reset", "--yes", "cem"]] {
         let ended = accounts.run(command);
         assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{command:?}: {ended:?}");
