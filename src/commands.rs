@@ -2,7 +2,8 @@
 //!
 //! A new command is a file here, its `mod` line, its variant of `Command`, and its line in `Cli::run`; the compiler reports
 //! a missing line in `run`. Several commands share `args` (arguments), `setup` (configuration, logs, runtime), `session` (the client for
-//! an account), `terminal` (output and questions) and `outcome` (results and exit codes), and `input_file` (bounded reads).
+//! an account), `each_account` (several accounts at a time), `terminal` (output and questions) and `outcome`
+//! (results and exit codes), and `input_file` (bounded reads).
 
 mod admin;
 mod args;
@@ -11,6 +12,7 @@ mod candidates;
 pub(crate) mod check;
 mod completions;
 mod demo;
+mod each_account;
 mod healthcheck;
 mod input_file;
 mod man;

@@ -1,4 +1,4 @@
-//! The commands that show and change users, behaviors and integrations.
+//! The commands that show and change users, behaviors and integrations. Those about users ask all accounts, or one.
 //!
 //! They send requests to Cloudflare directly and do not contact a running exporter. Results go to standard output, with
 //! names and e-mail addresses, because the user asked for them. Remarks and errors go to standard error, without names
@@ -14,6 +14,7 @@ mod integrations;
 mod people;
 mod reset;
 mod saved_events;
+mod scope;
 mod user;
 mod users;
 
@@ -21,17 +22,15 @@ use std::io;
 
 use clap::Subcommand;
 
-use super::session::{FOREGROUND_WAIT, Session, foreground};
 use super::terminal::sheet::Sheet;
 use super::terminal::{self, counted, printable};
 use super::{Failure, Outcome, setup};
 use crate::app::logging::{self, Colour};
 use crate::clock::Clock;
-use crate::cloudflare::limit::Budget;
-use crate::cloudflare::{Options, Pii};
-use crate::config::{Account, Config};
-use crate::model::UserId;
-use args::Common;
+use crate::config::Config;
+use args::Shared;
+pub(super) use find_user::Named;
+use scope::Scope;
 
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Admin {
@@ -43,7 +42,7 @@ pub(crate) enum Admin {
 }
 
 /// What a command prints, and how it ends.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Report {
     sheet: Option<Sheet>,
     remarks: Vec<String>,
@@ -58,24 +57,26 @@ struct Done {
     what: String,
     /// The command that shows it, without the flags that name the account.
     look: String,
+    /// The account in which it is shown, if that is another than the flags name.
+    account: Option<String>,
 }
 
 impl Admin {
     pub(crate) fn run(&self) -> Outcome {
-        let common = self.common();
-        let config = setup::configure_dialogue(&common.flags())?;
+        let (account, shared) = self.flags();
+        let config = setup::configure_dialogue(&shared.flags())?;
         let report = setup::block_on(self.report(&config, &Clock::system()))?;
         // The log is written by a thread of its own, and the result comes after it.
         logging::finish();
         let colour = Colour::for_stream(&io::stdout());
         let sheet = report.sheet.as_ref();
-        let text = sheet.map(|sheet| sheet.render(common.output, colour, terminal::width()));
+        let text = sheet.map(|sheet| sheet.render(shared.output, colour, terminal::width()));
         let printed = terminal::print(text.unwrap_or_default());
         for remark in &report.remarks {
             terminal::remark(remark);
         }
-        if let Some(Done { what, look }) = &report.done {
-            let repeated = printable(&common.repeated());
+        if let Some(Done { what, look, account: other }) = &report.done {
+            let repeated = printable(&shared.repeated(other.as_deref().or(account)));
             terminal::remark(&format!("done: {what}; see it with `zt-risk-exporter {look}{repeated}`"));
         }
         // The result of a change matters more than a failure to print it.
@@ -83,46 +84,37 @@ impl Admin {
     }
 
     async fn report(&self, config: &Config, clock: &Clock) -> Report {
-        let done = match open(config, self.common().account.as_deref(), clock) {
-            Err(failure) => Err(failure),
-            Ok(session) => match self {
-                Self::Users(users) => users::list(&session, users).await,
-                Self::User(user) => user::show(&session, &user.user).await,
-                Self::Reset(reset) => reset::run(&session, reset).await,
-                Self::Behaviors(behaviors) => behaviors::run(&session, &behaviors.action()).await,
-                Self::Integrations(integrations) => integrations::run(&session, &integrations.action()).await,
-            },
+        let account = self.flags().0;
+        let any = || Scope::any(config, account, clock);
+        let one = || Scope::one(config, account, clock)?.session();
+        let done = async {
+            match self {
+                Self::Users(users) => users::list(&any()?, users).await,
+                Self::User(user) => user::show(&any()?, &user.user).await,
+                Self::Reset(reset) => reset::run(&any()?, reset).await,
+                Self::Behaviors(behaviors) => behaviors::run(&one()?, &behaviors.action()).await,
+                Self::Integrations(integrations) => integrations::run(&one()?, &integrations.action()).await,
+            }
         };
-        done.unwrap_or_else(|failure| Report {
-            sheet: None,
-            remarks: Vec::new(),
-            done: None,
-            failure: Some(failure),
-        })
+        let done: Result<Report, Failure> = done.await;
+        done.unwrap_or_else(|failure| Report::default().failing(Some(failure)))
     }
 
-    fn common(&self) -> &Common {
+    /// The account that is named, and the other flags.
+    fn flags(&self) -> (Option<&str>, &Shared) {
         match self {
-            Self::Users(users) => &users.common,
-            Self::User(user) => &user.common,
-            Self::Reset(reset) => &reset.common,
-            Self::Behaviors(behaviors) => behaviors.common(),
-            Self::Integrations(integrations) => integrations.common(),
+            Self::Users(users) => users.accounts.flags(),
+            Self::User(user) => user.accounts.flags(),
+            Self::Reset(reset) => reset.accounts.flags(),
+            Self::Behaviors(behaviors) => behaviors.common().flags(),
+            Self::Integrations(integrations) => integrations.common().flags(),
         }
     }
 }
 
-fn open(config: &Config, wanted: Option<&str>, clock: &Clock) -> Result<Session, Failure> {
-    let account = config.account(wanted)?;
-    let budget = Budget::new(account.budget_share, clock.clone());
-    let options = Options { pii: Pii::Keep, max_retry_wait: FOREGROUND_WAIT, ..foreground() };
-    Session::open(config, account, budget, options, clock)
-        .map_err(|error| Failure::Usage(format!("account {}: {error}", account.alias)))
-}
-
 impl Report {
     fn found(sheet: Sheet) -> Self {
-        Self { sheet: Some(sheet), remarks: Vec::new(), done: None, failure: None }
+        Self { sheet: Some(sheet), ..Self::default() }
     }
 
     fn remarking(mut self, remarks: Vec<String>) -> Self {
@@ -132,7 +124,15 @@ impl Report {
 
     /// With the change that was made, and the command that shows it.
     fn done(mut self, what: String, look: impl Into<String>) -> Self {
-        self.done = Some(Done { what, look: look.into() });
+        self.done = Some(Done { what, look: look.into(), account: None });
+        self
+    }
+
+    /// With the account in which the command shows the change.
+    fn shown_in(mut self, account: Option<String>) -> Self {
+        if let Some(done) = &mut self.done {
+            done.account = account;
+        }
         self
     }
 
@@ -142,19 +142,17 @@ impl Report {
     }
 }
 
-/// The user that `text` names on the risk list of `account`, if there is one.
+/// The user that `text` names on the risk list of this account, or of all without one.
 ///
 /// # Errors
-/// Several users match, or the list cannot be read, or is incomplete.
-pub(super) async fn id_on_list(
+/// No user or several users match, or no list can be read, or that of the user is incomplete.
+pub(super) async fn user_on_lists(
     config: &Config,
-    account: &Account,
+    account: Option<&str>,
     clock: &Clock,
     text: &str,
-) -> Result<Option<UserId>, Failure> {
-    let session = open(config, Some(&account.alias), clock)?;
-    let people = people::People::read(&session).await?;
-    find_user::id(&people, text)
+) -> Result<Named, Failure> {
+    find_user::named(&Scope::any(config, account, clock)?, text).await
 }
 
 /// The remark for rows that could not be read.

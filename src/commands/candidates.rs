@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap_complete::engine::CompletionCandidate;
 
+use super::each_account::ALL;
 use super::session::{Session, foreground};
 use super::setup;
 use crate::clock::Clock;
@@ -24,6 +25,15 @@ pub(crate) fn accounts() -> Vec<CompletionCandidate> {
     let found = Config::check_offline(&flags(), std::env::vars_os());
     let accounts = found.result.map(|offline| offline.accounts).unwrap_or_default();
     accounts.into_iter().map(|account| CompletionCandidate::new(account.alias)).collect()
+}
+
+/// The same, and the word for all of them if there are several.
+pub(crate) fn accounts_and_all() -> Vec<CompletionCandidate> {
+    let mut found = accounts();
+    if found.len() > 1 {
+        found.push(CompletionCandidate::new(ALL).help(Some("all accounts".into())));
+    }
+    found
 }
 
 /// The ids of the account's behaviors. Sends one request.

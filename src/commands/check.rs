@@ -7,19 +7,18 @@ mod local;
 mod report;
 mod trial;
 
-use std::collections::BTreeMap;
 use std::io;
 
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 
 use super::candidates::accounts;
+use super::each_account::{Budgets, each};
 use super::session::{Session, foreground};
 use super::terminal::counted;
 use super::{Failure, Outcome, setup, terminal};
 use crate::app::logging::Colour;
 use crate::clock::Clock;
-use crate::cloudflare::limit::Budget;
 use crate::cloudflare::{Limits, OperationLimits, Options};
 use crate::config::{Account, Config, FileFlags, Flags, Mistakes, Outlined, WebFlags, find_account};
 use crate::model::Resource;
@@ -50,8 +49,10 @@ pub(crate) struct Check {
 /// The format of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// Tables for people.
+    /// Tables for people; of several accounts, those that are well have one line each.
     Table,
+    /// The same with every check of every account.
+    Wide,
     /// One JSON document.
     Json,
 }
@@ -61,6 +62,7 @@ impl Check {
         let report = if self.offline { self.offline() } else { self.online() }?;
         terminal::print(match self.output {
             Output::Table => report.render(Colour::for_stream(&io::stdout()), terminal::width()),
+            Output::Wide => report.render_wide(Colour::for_stream(&io::stdout()), terminal::width()),
             Output::Json => report.json(),
         })?;
         match (report.mistakes(), report.failures()) {
@@ -138,30 +140,26 @@ impl Check {
     }
 }
 
-/// Tries each account, one request after the other.
+/// Tries each account, several at a time, each with one request after the other.
 pub async fn run(config: &Config, clock: &Clock) -> Report {
     Report::new(Mode::Online, try_all(config, clock).await)
 }
 
 async fn try_all(config: &Config, clock: &Clock) -> Vec<Finding> {
-    let mut budgets: BTreeMap<usize, Budget> = BTreeMap::new();
-    let mut findings = Vec::new();
-    for account in &config.accounts {
-        let budget = budgets
-            .entry(account.credential)
-            .or_insert_with(|| Budget::new(account.budget_share, clock.clone()));
+    let budgets = Budgets::of(&config.accounts, clock);
+    let trials = each("checking account", &config.accounts, clock, async |account| {
         let mut trial = Trial { account, clock, findings: Vec::new() };
         // A retry would hide that the first attempt failed.
         let once = OperationLimits { attempts: 1, ..OperationLimits::default() };
         let options = Options { limits: Limits::all(once), ..foreground() };
-        match Session::open(config, account, budget.clone(), options, clock) {
+        match Session::open(config, account, budgets.get(account), options, clock) {
             Ok(session) => trial.all(&session.client).await,
             Err(error) => {
                 let problem = Some(error.to_string());
                 trial.note(Resource::TokenVerify, Verdict::Failed, "no client", problem);
             }
         }
-        findings.extend(trial.findings);
-    }
-    findings
+        trial.findings
+    });
+    trials.await.into_iter().flatten().collect()
 }

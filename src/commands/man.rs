@@ -12,13 +12,14 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::keys;
 
 /// The exit codes, as in the manual of the commands.
-const EXIT_CODES: [(&str, &str); 6] = [
+const EXIT_CODES: [(&str, &str); 7] = [
     ("0", "Success."),
     ("1", "Something failed while running."),
     ("2", "The command line, the configuration or the baseline is invalid."),
     ("3", "behaviors diff: there is a difference."),
     ("4", "The user, behavior or integration does not exist, or several match."),
     ("5", "The confirmation was refused, or there was no terminal to ask."),
+    ("6", "Some of several accounts could not be read. What the others answered is shown."),
 ];
 
 /// Write the manual pages to a directory, one for each command

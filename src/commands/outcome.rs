@@ -24,6 +24,9 @@ pub(crate) enum Failure {
     /// The change was not confirmed. Exit code 5.
     #[error("{0}")]
     Unconfirmed(String),
+    /// Some of several accounts could not be read; the others are shown. Exit code 6.
+    #[error("{0}")]
+    Incomplete(String),
 }
 
 impl Failure {
@@ -34,6 +37,19 @@ impl Failure {
             Self::Differs(_) => 3,
             Self::Unclear(_) => 4,
             Self::Unconfirmed(_) => 5,
+            Self::Incomplete(_) => 6,
+        }
+    }
+
+    /// The same kind of failure with another text.
+    pub(crate) const fn with(&self, text: String) -> Self {
+        match self {
+            Self::Runtime(_) => Self::Runtime(text),
+            Self::Usage(_) => Self::Usage(text),
+            Self::Differs(_) => Self::Differs(text),
+            Self::Unclear(_) => Self::Unclear(text),
+            Self::Unconfirmed(_) => Self::Unconfirmed(text),
+            Self::Incomplete(_) => Self::Incomplete(text),
         }
     }
 

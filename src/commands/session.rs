@@ -28,6 +28,8 @@ pub(crate) struct Session {
     pub(crate) clock: Clock,
     /// The hash by which the metrics name users, if `users.identity` is `hash`.
     pub(crate) hashes: Option<UserLabel>,
+    /// The number of the credential: sessions with the same one were given the same budget.
+    pub(crate) credential: usize,
     budget: Budget,
     requests: Arc<RequestLog>,
 }
@@ -65,7 +67,8 @@ impl Session {
             IdentityPolicy::Hash { key } => Some(UserLabel::hash(key.expose_secret())),
             IdentityPolicy::Id | IdentityPolicy::Email | IdentityPolicy::None => None,
         };
-        Ok(Self { alias: account.alias.clone(), client, clock: clock.clone(), hashes, budget, requests })
+        let (alias, credential) = (account.alias.clone(), account.credential);
+        Ok(Self { alias, client, clock: clock.clone(), hashes, credential, budget, requests })
     }
 
     /// How much of the budget is left.

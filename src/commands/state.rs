@@ -10,11 +10,11 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
 
-use super::candidates::accounts;
+use super::admin::Named;
+use super::candidates::accounts_and_all;
 use super::{Failure, Outcome, terminal};
 use crate::clock::Clock;
 use crate::config::{Flags, Local};
-use crate::model::UserId;
 
 /// Show, check or clean up a state file; its exporter must not be running
 #[derive(Debug, Clone, Subcommand)]
@@ -24,8 +24,8 @@ pub(crate) enum State {
         /// Show everything that the file holds about this user, named as for the command user
         #[arg(long, value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
         user: Option<String>,
-        /// The account on whose risk list the user is looked up by name or address, by alias or id [default: all]
-        #[arg(long, value_name = "ALIAS", requires = "user", add = ArgValueCandidates::new(accounts))]
+        /// The account on whose risk list the user is looked up by name or address, by alias or id, or all [default: all]
+        #[arg(long, value_name = "ALIAS", requires = "user", add = ArgValueCandidates::new(accounts_and_all))]
         account: Option<String>,
         #[command(flatten)]
         file: StateFile,
@@ -37,8 +37,8 @@ pub(crate) enum State {
         /// The user, named as for the command user; only an id needs no request to Cloudflare
         #[arg(value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
         user: String,
-        /// The account on whose risk list the user is looked up by name or address, by alias or id [default: all]
-        #[arg(long, value_name = "ALIAS", add = ArgValueCandidates::new(accounts))]
+        /// The account on whose risk list the user is looked up by name or address, by alias or id, or all [default: all]
+        #[arg(long, value_name = "ALIAS", add = ArgValueCandidates::new(accounts_and_all))]
         account: Option<String>,
         #[command(flatten)]
         file: StateFile,
@@ -63,13 +63,26 @@ impl State {
                 inspect::render(&file.path()?).map_err(Failure::runtime)?
             }
             Self::Show { user: Some(user), account, file } => {
-                let (path, user) = (file.path()?, file.user(user, account.as_deref())?);
-                user::render(&path, user)?
+                let (path, named) = (file.path()?, file.user(user, account.as_deref())?);
+                let Named { id, remarks, incomplete } = named;
+                terminal::print(user::render(&path, id)?)?;
+                for remark in &remarks {
+                    terminal::remark(remark);
+                }
+                return incomplete.map_or(Ok(()), Err);
             }
             Self::Check(file) => inspect::check(&file.path()?).map_err(Failure::runtime)?,
             Self::Forget { user, account, file } => {
-                let (path, user) = (file.path()?, file.user(user, account.as_deref())?);
-                user::forget(&path, user, Clock::system().date())?
+                let (path, named) = (file.path()?, file.user(user, account.as_deref())?);
+                let Named { id, remarks, incomplete } = named;
+                if incomplete.is_some() {
+                    return Err(Failure::Unclear(format!(
+                        "{}\nnothing was removed: another account may have a user of the same name; name the user by \
+                         id, or choose the account with --account",
+                        remarks.join("\n")
+                    )));
+                }
+                user::forget(&path, id, Clock::system().date())?
             }
         };
         terminal::print(text)
@@ -88,7 +101,7 @@ impl StateFile {
     }
 
     /// The user that `text` names.
-    fn user(&self, text: &str, account: Option<&str>) -> Result<UserId, Failure> {
+    fn user(&self, text: &str, account: Option<&str>) -> Result<Named, Failure> {
         find::user(text, account, &self.flags(), &self.path()?)
     }
 

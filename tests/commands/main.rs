@@ -11,6 +11,7 @@ mod backfill;
 #[path = "../shared/canned.rs"]
 mod canned;
 mod check;
+mod check_accounts;
 mod cli;
 mod configuration;
 mod golden_table;

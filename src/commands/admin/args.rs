@@ -9,19 +9,36 @@ use uuid::Uuid;
 
 use crate::app::paste::quoted;
 use crate::commands::args::{TimeArg, uuid};
-use crate::commands::candidates::{accounts, behaviors};
+use crate::commands::candidates::{accounts, accounts_and_all, behaviors};
 use crate::commands::terminal::confirm::Consent;
 use crate::commands::terminal::sheet::Output;
 use crate::config::parse::whole_number;
 use crate::config::{FileFlags, Flags};
 use crate::model::Level;
 
-/// The arguments of all these commands.
+/// The arguments of the commands for one account.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Common {
     /// The account, by alias or id; required if several are configured
     #[arg(long, value_name = "ALIAS", add = ArgValueCandidates::new(accounts))]
-    pub(super) account: Option<String>,
+    account: Option<String>,
+    #[command(flatten)]
+    pub(super) shared: Shared,
+}
+
+/// The arguments of the commands about users, who may be in any account.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Accounts {
+    /// The account, by alias or id, or all [default: all]
+    #[arg(long, value_name = "ALIAS", add = ArgValueCandidates::new(accounts_and_all))]
+    account: Option<String>,
+    #[command(flatten)]
+    pub(super) shared: Shared,
+}
+
+/// The arguments of all these commands.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Shared {
     /// The format of the result
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = Output::Table)]
     pub(super) output: Output,
@@ -53,7 +70,7 @@ pub(crate) struct Users {
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = whole_number(1..=u32::MAX))]
     pub(super) limit: u32,
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) accounts: Accounts,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -75,7 +92,7 @@ pub(crate) struct User {
     #[arg(value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
     pub(super) user: String,
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) accounts: Accounts,
 }
 
 /// Reset the risk of users, after confirmation. Cloudflare's API reference says that this clears the accumulated risk
@@ -91,7 +108,7 @@ pub(crate) struct Reset {
     #[command(flatten)]
     pub(super) consent: Consent,
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) accounts: Accounts,
 }
 
 /// List, change and compare the behaviors that make a user risky; the default is list
@@ -239,6 +256,20 @@ pub(crate) struct UpdateIntegration {
 }
 
 impl Common {
+    /// The account that is named, and the other flags.
+    pub(super) fn flags(&self) -> (Option<&str>, &Shared) {
+        (self.account.as_deref(), &self.shared)
+    }
+}
+
+impl Accounts {
+    /// The account that is named, which may be all of them, and the other flags.
+    pub(super) fn flags(&self) -> (Option<&str>, &Shared) {
+        (self.account.as_deref(), &self.shared)
+    }
+}
+
+impl Shared {
     /// The flags for the configuration, with all of its accounts: shards only divide the work of exporters.
     pub(super) fn flags(&self) -> Flags {
         Flags {
@@ -247,12 +278,10 @@ impl Common {
             ..Flags::from(&self.file)
         }
     }
-}
 
-impl Common {
-    /// The flags that choose the account, as they were given, for a command to paste.
-    pub(super) fn repeated(&self) -> String {
-        let account = self.account.iter().map(|alias| format!(" --account {}", quoted(alias)));
+    /// The flags that choose the account and the configuration, for a command to paste.
+    pub(super) fn repeated(&self, account: Option<&str>) -> String {
+        let account = account.into_iter().map(|alias| format!(" --account {}", quoted(alias)));
         let file = self.file.config_file.iter();
         let file = file.map(|path| format!(" --config.file {}", quoted(&path.display().to_string())));
         account.chain(file).collect()

@@ -37,7 +37,7 @@ pub(super) async fn run(session: &Session, action: &BehaviorsAction) -> Result<R
             let setting = setting(set, &found.rows)?;
             let wanted = Settings::from([(set.id.clone(), setting)]);
             let differences = baseline::differences(&found.rows, &wanted)?;
-            change(session, confirmation, set.common.output, differences, &[]).await
+            change(session, confirmation, set.common.shared.output, differences, &[]).await
         }
         BehaviorsAction::Diff(diff) => {
             let (differences, undeclared) = compare(session, &diff.file).await?;
@@ -49,7 +49,7 @@ pub(super) async fn run(session: &Session, action: &BehaviorsAction) -> Result<R
         BehaviorsAction::Apply(apply) => {
             let confirmation = apply.consent.confirmation()?;
             let (differences, undeclared) = compare(session, &apply.baseline.file).await?;
-            let output = apply.baseline.common.output;
+            let output = apply.baseline.common.shared.output;
             change(session, confirmation, output, differences, &undeclared).await
         }
     }

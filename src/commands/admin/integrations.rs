@@ -123,7 +123,7 @@ async fn change(session: &Session, update: &UpdateIntegration) -> Result<Report,
     }
     let width = confirm::width();
     let comparison = comparison(session, &now, &wanted);
-    let preview = comparison.table(update.one.common.output.extent(width), Colour::Off, width);
+    let preview = comparison.table(update.one.common.shared.output.extent(width), Colour::Off, width);
     confirmation.confirm(preview, "Change this integration?".to_owned()).await?;
     // An update overwrites all fields.
     unchanged(session, &now).await?;
@@ -170,7 +170,7 @@ async fn delete(session: &Session, one: &OneIntegration, consent: &Consent) -> R
     let now = read(session, id).await?;
     let width = confirm::width();
     let preview = record(session, &now, Outcome::Read);
-    let preview = preview.table(one.common.output.extent(width), Colour::Off, width);
+    let preview = preview.table(one.common.shared.output.extent(width), Colour::Off, width);
     confirmation.confirm(preview, "Delete this integration?".to_owned()).await?;
     unchanged(session, &now).await?;
     let actor = Actor::identify(session).await;

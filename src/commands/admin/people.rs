@@ -1,18 +1,24 @@
-//! The users on the risk list, and which of them a text names.
+//! The users on the risk lists, and which of them a text names.
+
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::scope::{Asked, Gaps};
 use super::{Failure, unreadable};
 use crate::clock::Timestamp;
 use crate::commands::session::Session;
 use crate::commands::terminal::ago::ago;
+use crate::commands::terminal::counted;
 use crate::commands::terminal::sheet::{Sheet, json};
 use crate::commands::terminal::table::{Cell, Column};
 use crate::model::{Completeness, EventCount, Level, Row, Summary, UserId};
 
-/// A user on the list.
+/// A user on the list of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Person {
+    /// The alias of the account.
+    pub(super) account: String,
     pub(super) id: UserId,
     pub(super) name: String,
     pub(super) email: String,
@@ -23,26 +29,43 @@ pub(super) struct Person {
     pub(super) behavior_events: Option<usize>,
 }
 
-/// A rule that compares name and e-mail address with a text, and the match if one user satisfies it.
-type Rule = (fn((&str, &str), &str) -> bool, fn(Person) -> Match);
+/// Compares the name and the e-mail address of a user with a text.
+type Rule = fn((&str, &str), &str) -> bool;
 
-/// The risk list, read once.
+/// The risk list of an account, read once.
 pub(super) struct People<'a> {
     session: &'a Session,
     summary: Summary,
 }
 
-/// The users that a text names.
+/// How a text names users; the first that matches anyone counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum NamedBy {
+    Hash,
+    Id,
+    Address,
+    Name,
+    PartOfName,
+}
+
+/// The users on a list that a text names.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Match {
-    /// One user on the list, by hash, id or e-mail address.
-    Listed(Person),
-    /// One user on the list, by name: a user who is missing from the list may have the same name.
-    Named(Person),
-    /// A user who is not on the list, by id.
-    Unlisted(UserId),
-    Several(Vec<Person>),
-    Nobody,
+pub(super) struct Match {
+    pub(super) by: NamedBy,
+    /// At least one.
+    pub(super) people: Vec<Person>,
+}
+
+impl NamedBy {
+    /// Whether no other user of the account can have the same, so that a list need not be complete.
+    pub(super) const fn is_unique_in_account(self) -> bool {
+        matches!(self, Self::Hash | Self::Id | Self::Address)
+    }
+
+    /// Whether no user of another account can have the same. A person may be a user of several accounts, with one address.
+    pub(super) const fn is_unique(self) -> bool {
+        matches!(self, Self::Hash | Self::Id)
+    }
 }
 
 impl<'a> People<'a> {
@@ -81,6 +104,7 @@ impl<'a> People<'a> {
     pub(super) fn person(&self, row: &Row) -> Person {
         let (name, email) = self.identity(row.user);
         Person {
+            account: self.session.alias.clone(),
             id: row.user,
             name: name.to_owned(),
             email: email.to_owned(),
@@ -96,40 +120,33 @@ impl<'a> People<'a> {
         self.rows().get(at).map(|row| self.person(row))
     }
 
-    /// The users that `text` names, by the first of these that matches: hash, id, e-mail address, whole name, part of
-    /// the name.
-    pub(super) fn resolve(&self, text: &str) -> Match {
+    /// The users that `text` names.
+    pub(super) fn resolve(&self, text: &str) -> Option<Match> {
         if let Some(naming) = &self.session.hashes
             && let Some(row) =
                 self.rows().iter().find(|row| naming.label(row.user).is_some_and(|hash| hash == text))
         {
-            return Match::Listed(self.person(row));
+            return Some(Match { by: NamedBy::Hash, people: vec![self.person(row)] });
         }
         if let Ok(user) = UserId::try_parse(text) {
-            return self.listed(user).map_or(Match::Unlisted(user), Match::Listed);
+            return self.listed(user).map(|person| Match { by: NamedBy::Id, people: vec![person] });
         }
         let text = text.to_lowercase();
-        let rules: [Rule; 3] = [
-            (|(_, email), text| email.to_lowercase() == text, Match::Listed),
-            (|(name, _), text| name.to_lowercase() == text, Match::Named),
-            (|(name, _), text| name.to_lowercase().contains(text), Match::Named),
+        let rules: [(NamedBy, Rule); 3] = [
+            (NamedBy::Address, |(_, email), text| email.to_lowercase() == text),
+            (NamedBy::Name, |(name, _), text| name.to_lowercase() == text),
+            (NamedBy::PartOfName, |(name, _), text| name.to_lowercase().contains(text)),
         ];
-        for (fits, found) in rules {
+        rules.into_iter().find_map(|(by, fits)| {
             let fitting = self.rows().iter().filter(|row| fits(self.identity(row.user), &text));
-            let mut people: Vec<Person> = fitting.map(|row| self.person(row)).collect();
-            match (people.pop(), people.is_empty()) {
-                (None, _) => {}
-                (Some(person), true) => return found(person),
-                (Some(person), false) => {
-                    people.push(person);
-                    return Match::Several(people);
-                }
-            }
-        }
-        Match::Nobody
+            let people: Vec<Person> = fitting.map(|row| self.person(row)).collect();
+            (!people.is_empty()).then_some(Match { by, people })
+        })
     }
 }
 
+/// The account of a row, in a table with several.
+pub(super) const ACCOUNT: Column = Column::new("ACCOUNT").cut_last();
 const LEVEL: Column = Column::new("LEVEL");
 const EVENTS: Column = Column::new("EVENTS").right();
 const LAST: Column = Column::new("LAST");
@@ -142,35 +159,92 @@ const LAST_EVENT: Column = Column::new("LAST EVENT").wide();
 const WITH_ADDRESS: &[Column] = &[LEVEL, EVENTS, LAST, NAME, EMAIL, ID.wide(), LAST_EVENT];
 const WITHOUT_ADDRESS: &[Column] = &[LEVEL, EVENTS, LAST, NAME, EMAIL, ID, LAST_EVENT];
 
-/// The `shown` users. `omitted` more match, and `unread` were not checked.
-pub(super) fn sheet(
-    session: &Session,
-    people: &People<'_>,
-    shown: &[Person],
-    omitted: usize,
-    unread: usize,
-) -> Sheet {
-    let users: Vec<Shown<'_>> = shown.iter().map(Shown::from).collect();
-    let whole = people.incomplete().is_none();
-    let have_addresses = shown.iter().all(|person| !person.email.is_empty());
-    Sheet {
-        heading: format!("account {}", session.alias),
-        columns: if have_addresses { WITH_ADDRESS } else { WITHOUT_ADDRESS },
-        rows: shown.iter().map(|person| person.cells(session.clock.date())).collect(),
-        fields: FIELDS,
-        records: users.iter().map(Shown::texts).collect(),
-        document: json(&Document { account: &session.alias, users: &users, omitted, unread, whole }),
+/// The same with several accounts. Accounts and ids leave little room in 80 columns.
+const WITH_ADDRESS_BY_ACCOUNT: &[Column] =
+    &[ACCOUNT, LEVEL, EVENTS, LAST, NAME, EMAIL, ID.wide(), LAST_EVENT];
+const WITHOUT_ADDRESS_BY_ACCOUNT: &[Column] =
+    &[ACCOUNT, LEVEL, EVENTS.wide(), LAST, NAME, EMAIL.wide(), ID, LAST_EVENT];
+
+/// Users to show.
+pub(super) struct Selection<'a> {
+    pub(super) asked: Asked<'a>,
+    pub(super) people: &'a [Person],
+    /// How many more match.
+    pub(super) omitted: usize,
+    /// How many were not checked.
+    pub(super) unread: usize,
+    /// Whether the lists that were read are complete.
+    pub(super) whole: bool,
+    pub(super) gaps: &'a Gaps,
+    pub(super) now: Timestamp,
+}
+
+impl Selection<'_> {
+    pub(super) fn sheet(&self) -> Sheet {
+        let have_addresses = self.people.iter().all(|person| !person.email.is_empty());
+        let is_by_account = accounts_of(self.people) > 1;
+        let columns = match (have_addresses, is_by_account) {
+            (true, false) => WITH_ADDRESS,
+            (false, false) => WITHOUT_ADDRESS,
+            (true, true) => WITH_ADDRESS_BY_ACCOUNT,
+            (false, true) => WITHOUT_ADDRESS_BY_ACCOUNT,
+        };
+        self.with(columns, |person| person.cells(self.now))
+    }
+
+    /// The users that a name may mean, in a table with the ids to choose by.
+    pub(super) fn candidates(&self) -> Sheet {
+        const COLUMNS: &[Column] = &[ID, NAME, EMAIL];
+        const BY_ACCOUNT: &[Column] = &[ACCOUNT, ID, NAME, EMAIL];
+        let cells = |person: &Person| -> Vec<Cell> {
+            vec![person.id.to_string().into(), person.name.as_str().into(), person.email.as_str().into()]
+        };
+        self.with(if accounts_of(self.people) > 1 { BY_ACCOUNT } else { COLUMNS }, cells)
+    }
+
+    /// With `cells` for each user, after the account if there are several.
+    fn with(&self, columns: &'static [Column], cells: impl Fn(&Person) -> Vec<Cell>) -> Sheet {
+        let users: Vec<Shown<'_>> = self.people.iter().map(Shown::from).collect();
+        let is_by_account = accounts_of(self.people) > 1;
+        let row = |person: &Person| {
+            let account = is_by_account.then(|| person.account.as_str().into());
+            account.into_iter().chain(cells(person)).collect()
+        };
+        let unread_accounts = self.gaps.iter().map(|(account, error)| UnreadAccount { account, error });
+        Sheet {
+            heading: heading(self.asked, self.people),
+            columns,
+            rows: self.people.iter().map(row).collect(),
+            fields: FIELDS,
+            records: users.iter().map(Shown::texts).collect(),
+            document: json(&Document {
+                account: match self.asked {
+                    Asked::One(account) => Some(account),
+                    Asked::Several(_) => None,
+                },
+                users: &users,
+                omitted: self.omitted,
+                unread: self.unread,
+                whole: self.whole && self.gaps.is_empty(),
+                unread_accounts: unread_accounts.collect(),
+            }),
+        }
     }
 }
 
-/// The `candidates` that a name may mean, in a table with the ids to choose by.
-pub(super) fn candidates(session: &Session, people: &People<'_>, candidates: &[Person]) -> Sheet {
-    const COLUMNS: &[Column] = &[ID, NAME, EMAIL];
-    let cells = |person: &Person| -> Vec<Cell> {
-        vec![person.id.to_string().into(), person.name.as_str().into(), person.email.as_str().into()]
-    };
-    let rows = candidates.iter().map(cells).collect();
-    Sheet { columns: COLUMNS, rows, ..sheet(session, people, candidates, 0, 0) }
+/// How many accounts these users are of.
+pub(super) fn accounts_of<'a>(people: impl IntoIterator<Item = &'a Person>) -> usize {
+    people.into_iter().map(|person| &person.account).collect::<BTreeSet<_>>().len()
+}
+
+/// The account of these users if it is the same, else how many were asked.
+pub(super) fn heading<'a>(asked: Asked<'_>, people: impl IntoIterator<Item = &'a Person> + Clone) -> String {
+    let first = people.clone().into_iter().next();
+    match (asked, first) {
+        (Asked::One(account), _) => format!("account {account}"),
+        (Asked::Several(_), Some(first)) if accounts_of(people) == 1 => format!("account {}", first.account),
+        (Asked::Several(accounts), _) => counted(accounts, "account"),
+    }
 }
 
 impl Person {
@@ -190,15 +264,23 @@ impl Person {
 
 /// The fields of [`Shown`].
 const FIELDS: &[&str] =
-    &["id", "name", "email", "risk_level", "event_count", "last_event", "behavior_events"];
+    &["id", "name", "email", "risk_level", "event_count", "last_event", "behavior_events", "account"];
 
 #[derive(Serialize)]
 struct Document<'a> {
-    account: &'a str,
+    /// `None` if several accounts were asked.
+    account: Option<&'a str>,
     users: &'a [Shown<'a>],
     omitted: usize,
     unread: usize,
     whole: bool,
+    unread_accounts: Vec<UnreadAccount<'a>>,
+}
+
+#[derive(Serialize)]
+struct UnreadAccount<'a> {
+    account: &'a str,
+    error: String,
 }
 
 #[derive(Serialize)]
@@ -210,6 +292,7 @@ struct Shown<'a> {
     event_count: EventCount,
     last_event: String,
     behavior_events: Option<usize>,
+    account: &'a str,
 }
 
 impl<'a> From<&'a Person> for Shown<'a> {
@@ -222,6 +305,7 @@ impl<'a> From<&'a Person> for Shown<'a> {
             event_count: person.events,
             last_event: person.last_event.to_string(),
             behavior_events: person.behavior_events,
+            account: &person.account,
         }
     }
 }
@@ -236,6 +320,7 @@ impl Shown<'_> {
             self.event_count.to_string(),
             self.last_event.clone(),
             self.behavior_events.map(|count| count.to_string()).unwrap_or_default(),
+            self.account.to_owned(),
         ]
     }
 }

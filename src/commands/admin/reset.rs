@@ -1,86 +1,153 @@
-//! `reset`: resets the risk of users, one after the other, and stops at the first failure.
+//! `reset`: resets the risk of users, one after the other, and stops at the first failure. They may be users of several
+//! accounts.
+
+mod outcomes;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::Serialize;
-
 use super::args::Reset;
 use super::change_log::{Actor, Change, Operation, Outcome, record_accepted, record_failed};
-use super::find_user::{Target, target};
-use super::people::{People, Person, sheet};
+use super::find_user::{self, Lists};
+use super::people::{People, Person};
+use super::scope::{Asked, Scope};
 use super::{Failure, Report, saved_events};
 use crate::app::logging::Colour;
+use crate::clock::Clock;
 use crate::commands::session::Session;
 use crate::commands::terminal::confirm::{self, Confirmation};
 use crate::commands::terminal::interrupt::Interrupt;
 use crate::commands::terminal::progress::Progress;
-use crate::commands::terminal::sheet::{Sheet, json};
-use crate::commands::terminal::table::{Cell, Column, Tone};
 use crate::commands::terminal::wrap::wrapped;
 use crate::commands::terminal::{counted, printable, was};
-use crate::model::{EventCount, Level, UserId};
+use crate::model::UserId;
+use outcomes::{After, outcomes};
 
 /// Printed above the question.
 const WARNING: &str = "Cloudflare's API reference says that a reset clears the accumulated risk history of a user. \
                        --save FILE keeps the events.";
 
+/// A user to reset.
+struct Target<'a> {
+    session: &'a Session,
+    person: Person,
+}
+
 /// # Errors
 /// Only before the first reset: a name is unclear, the change was not confirmed, or the budget is too small.
-pub(super) async fn run(session: &Session, reset: &Reset) -> Result<Report, Failure> {
+pub(super) async fn run(scope: &Scope<'_>, reset: &Reset) -> Result<Report, Failure> {
     let confirmation = reset.consent.confirmation()?;
-    let people = People::read(session).await?;
-    let mut targets: Vec<Person> = Vec::new();
-    for text in &reset.users {
-        match target(session, &people, text)? {
-            Target::Listed(person) if targets.contains(&person) => {}
-            Target::Listed(person) => targets.push(person),
-            Target::Unlisted(user) => {
-                let message = format!("the user {user} is not on the risk list of {}", session.alias);
-                return Err(Failure::Unclear(people.incomplete().unwrap_or(message)));
-            }
-            Target::Several(report) => return Ok(report),
-        }
-    }
+    let lists = Lists::read(scope, &reset.users).await?;
+    let targets = match targets(&lists, scope.asked(), &reset.users) {
+        Ok(targets) => targets,
+        Err(unclear) => return Ok(*unclear),
+    };
     if let Some(path) = &reset.save {
         saved_events::refuse_existing(path)?;
     }
-    affordable(session, &targets, reset.save.as_deref())?;
+    affordable(&targets, reset.save.as_deref())?;
     let width = confirm::width();
-    let preview = sheet(session, &people, &targets, 0, 0);
-    let preview = preview.table(reset.common.output.extent(width), Colour::Off, width);
+    let people: Vec<Person> = targets.iter().map(|target| target.person.clone()).collect();
+    let preview = lists.selection(&people).sheet();
+    let output = reset.accounts.shared.output;
+    let preview = preview.table(output.extent(width), Colour::Off, width);
     let warning = wrapped(WARNING, width);
     let question = format!("Reset the risk of {}?", counted(targets.len(), "user"));
     confirmation.confirm(format!("{preview}{warning}\n"), question).await?;
     if confirmation == Confirmation::AtTerminal {
-        let now = People::read(session).await?;
-        unchanged(&targets, &now)?;
+        unchanged(&targets).await?;
     }
-    let actor = Actor::identify(session).await;
-    affordable(session, &targets, reset.save.as_deref())?;
+    let actors = actors(&targets).await;
+    affordable(&targets, reset.save.as_deref())?;
     if let Some(path) = &reset.save {
-        saved_events::save(session, &targets, path).await?;
+        let users = targets.iter().map(|target| (target.session, &target.person));
+        saved_events::save(users, scope.clock().date(), path).await?;
     }
     let stopping = Interrupt::listen()?;
-    let Ended { done, failure } = all(session, &actor, &targets, stopping).await;
+    let Ended { done, failure } = all(&actors, &targets, scope.clock(), stopping).await;
     let count = done.iter().filter(|(outcome, _)| *outcome == Outcome::Done).count();
     // A refused reset changed nothing, and so needs no other request.
-    let after = if count > 0 { Some(After::read(session).await) } else { None };
-    let found = Report::found(outcomes(session, &targets, &done, after.as_ref()));
-    let report = found.remarking(after.map(|after| after.remarks).unwrap_or_default());
+    let after = if count > 0 { Some(After::read(&sessions(&targets)).await) } else { None };
+    let found = Report::found(outcomes(scope.asked(), &people, &done, after.as_ref()));
+    let remarks = lists.gaps.remarks().into_iter().chain(after.into_iter().flat_map(|after| after.remarks));
+    let report = found.remarking(remarks.collect());
     let is_whole = failure.is_none();
     let report = report.failing(failure);
     Ok(if is_whole {
-        report.done(made(&targets, count, reset.save.as_deref()), look(&targets))
+        let report = report.done(made(&targets, count, reset.save.as_deref()), look(&targets));
+        report.shown_in(shown_in(scope.asked(), &targets))
     } else {
         report
     })
 }
 
+/// The users that the texts name, each once.
+///
+/// # Errors
+/// What is unclear about one of them: it holds all of them up.
+fn targets<'a>(
+    lists: &'a Lists<'_>,
+    asked: Asked<'_>,
+    texts: &[String],
+) -> Result<Vec<Target<'a>>, Box<Report>> {
+    let refused =
+        |failure| Box::new(Report::default().remarking(lists.gaps.remarks()).failing(Some(failure)));
+    let mut targets: Vec<Target<'a>> = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        match lists.target(index, text) {
+            find_user::Target::Listed { by, .. } if !by.is_unique() && !lists.gaps.is_empty() => {
+                return Err(refused(Failure::Unclear(
+                    "nothing was reset: another account may have a user of the same name; name the user by id, or \
+                     choose the account with --account"
+                        .to_owned(),
+                )));
+            }
+            find_user::Target::Listed { at, person, .. } => {
+                if targets.iter().all(|target| target.person != person) {
+                    targets.push(Target { session: &lists.account(at).session, person });
+                }
+            }
+            find_user::Target::Unlisted(user) => return Err(refused(unlisted(lists, asked, user))),
+            find_user::Target::Unclear(unclear) => return Err(Box::new(unclear.report())),
+        }
+    }
+    Ok(targets)
+}
+
+fn unlisted(lists: &Lists<'_>, asked: Asked<'_>, user: UserId) -> Failure {
+    match asked {
+        Asked::One(account) => {
+            let incomplete = lists.account(0).incomplete.clone();
+            let message = || format!("the user {user} is not on the risk list of {account}");
+            Failure::Unclear(incomplete.unwrap_or_else(message))
+        }
+        Asked::Several(accounts) if lists.gaps.is_empty() => {
+            Failure::Unclear(format!("the user {user} is not on the risk lists of {accounts} accounts"))
+        }
+        Asked::Several(_) => {
+            Failure::Incomplete(format!("the user {user} is not on the risk lists that could be read"))
+        }
+    }
+}
+
+/// The accounts of the targets, each once.
+fn sessions<'a>(targets: &[Target<'a>]) -> BTreeMap<&'a str, &'a Session> {
+    targets.iter().map(|target| (target.session.alias.as_str(), target.session)).collect()
+}
+
+/// Who makes the changes, by account: each may have a token of its own.
+async fn actors<'a>(targets: &[Target<'a>]) -> BTreeMap<&'a str, Actor> {
+    let mut actors = BTreeMap::new();
+    for (alias, session) in sessions(targets) {
+        actors.insert(alias, Actor::identify(session).await);
+    }
+    actors
+}
+
 /// What was done, as a sentence.
-fn made(targets: &[Person], count: usize, save: Option<&Path>) -> String {
+fn made(targets: &[Target<'_>], count: usize, save: Option<&Path>) -> String {
     let ids = match targets {
-        [only] => format!("user {} was reset", only.id),
+        [only] => format!("user {} was reset", only.person.id),
         _ => format!("{} {} reset", counted(count, "user"), was(count)),
     };
     match save {
@@ -92,35 +159,59 @@ fn made(targets: &[Person], count: usize, save: Option<&Path>) -> String {
 }
 
 /// The command that shows the users who were reset.
-fn look(targets: &[Person]) -> String {
+fn look(targets: &[Target<'_>]) -> String {
     match targets {
-        [only] => format!("user {}", only.id),
+        [only] => format!("user {}", only.person.id),
         _ => "users".to_owned(),
     }
 }
 
-/// Fails if the budget has too few requests: a reset of several users should not stop halfway for that.
-fn affordable(session: &Session, targets: &[Person], save: Option<&Path>) -> Result<(), Failure> {
-    let left = session.budget().remaining as usize;
-    // Saving the events takes another request for each user.
-    let needed = if save.is_some() { 2 * targets.len() } else { targets.len() };
-    if needed <= left {
-        return Ok(());
+/// The account of the users who were reset, if several were asked and only one has them.
+fn shown_in(asked: Asked<'_>, targets: &[Target<'_>]) -> Option<String> {
+    let sessions = sessions(targets);
+    match (asked, sessions.first_key_value()) {
+        (Asked::Several(_), Some((alias, _))) if sessions.len() == 1 => Some((*alias).to_owned()),
+        _ => None,
     }
-    Err(Failure::Runtime(format!(
-        "{} to reset, and the request budget has {} left; name fewer, or raise budget_share",
-        counted(targets.len(), "user"),
-        counted(left, "request"),
-    )))
+}
+
+/// Fails if a budget has too few requests: a reset of several users should not stop halfway for that.
+fn affordable(targets: &[Target<'_>], save: Option<&Path>) -> Result<(), Failure> {
+    // Saving the events takes another request for each user.
+    let each = if save.is_some() { 2 } else { 1 };
+    let mut by_budget: BTreeMap<usize, Vec<&Target<'_>>> = BTreeMap::new();
+    for target in targets {
+        by_budget.entry(target.session.credential).or_default().push(target);
+    }
+    for of_budget in by_budget.values() {
+        let left = of_budget.iter().map(|target| target.session.budget().remaining).min().unwrap_or(0);
+        if of_budget.len() * each > left as usize {
+            return Err(Failure::Runtime(format!(
+                "{} to reset, and the request budget has {} left; name fewer, or raise budget_share",
+                counted(of_budget.len(), "user"),
+                counted(left, "request"),
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Fails if a user's risk changed after the user confirmed the reset.
-fn unchanged(targets: &[Person], now: &People<'_>) -> Result<(), Failure> {
-    match targets.iter().find(|person| now.listed(person.id).as_ref() != Some(*person)) {
+async fn unchanged(targets: &[Target<'_>]) -> Result<(), Failure> {
+    let mut now = BTreeMap::new();
+    for (alias, session) in sessions(targets) {
+        now.insert(alias, People::read(session).await?);
+    }
+    let is_same = |target: &&Target<'_>| {
+        let listed =
+            now.get(target.person.account.as_str()).and_then(|people| people.listed(target.person.id));
+        listed.as_ref() == Some(&target.person)
+    };
+    match targets.iter().find(|target| !is_same(target)) {
         None => Ok(()),
-        Some(person) => Err(Failure::Runtime(format!(
+        Some(changed) => Err(Failure::Runtime(format!(
             "nothing was reset: the risk of {} changed meanwhile; review it and try again",
-            person.id
+            changed.person.id
         ))),
     }
 }
@@ -131,11 +222,18 @@ struct Ended {
     failure: Option<Failure>,
 }
 
-async fn all(session: &Session, actor: &Actor, targets: &[Person], mut stopping: Interrupt) -> Ended {
-    let mut progress = Progress::new("resetting user", targets.len(), session.clock.now());
+async fn all(
+    actors: &BTreeMap<&str, Actor>,
+    targets: &[Target<'_>],
+    clock: &Clock,
+    mut stopping: Interrupt,
+) -> Ended {
+    let mut progress = Progress::new("resetting user", targets.len(), clock.now());
     let mut done: Vec<(Outcome, Option<String>)> = Vec::new();
     let mut failure = None;
-    for person in targets {
+    for Target { session, person } in targets {
+        let actor =
+            actors.get(session.alias.as_str()).expect("who makes the changes was read for each account");
         let result = stopping.after(session.client.reset(person.id)).await;
         let subject = person.id.to_string();
         let logged = Change { operation: Operation::ResetUser, subject: &subject, change: None };
@@ -158,7 +256,7 @@ async fn all(session: &Session, actor: &Actor, targets: &[Person], mut stopping:
             failure = Some(if total == 1 { why } else { Failure::Runtime(text) });
             break;
         }
-        progress.set(done.len(), None, session.clock.now());
+        progress.set(done.len(), None, clock.now());
         if stopping.is_received() && done.len() < targets.len() {
             let text = format!("stopped by a signal; {} of {} users were reset", done.len(), targets.len());
             failure = Some(Failure::Runtime(text));
@@ -166,137 +264,4 @@ async fn all(session: &Session, actor: &Actor, targets: &[Person], mut stopping:
         }
     }
     Ended { done, failure }
-}
-
-/// What Cloudflare says of the users after the reset.
-struct After {
-    /// `None` if the list could not be read.
-    levels: Option<BTreeMap<UserId, Level>>,
-    remarks: Vec<String>,
-}
-
-impl After {
-    async fn read(session: &Session) -> Self {
-        match People::read(session).await {
-            Ok(people) => Self {
-                levels: match people.incomplete() {
-                    None => Some(people.rows().iter().map(|row| (row.user, row.tuple.level)).collect()),
-                    Some(_) => None,
-                },
-                remarks: people.remarks(),
-            },
-            Err(failure) => Self {
-                levels: None,
-                remarks: vec![format!("the level after the reset could not be read: {failure}")],
-            },
-        }
-    }
-
-    /// The level of a user, `none` for a user who is no longer on the list.
-    fn level(&self, user: UserId) -> Option<&'static str> {
-        let levels = self.levels.as_ref()?;
-        Some(levels.get(&user).map_or("none", |level| level.as_str()))
-    }
-}
-
-#[derive(Serialize)]
-struct Document<'a> {
-    account: &'a str,
-    resets: &'a [Shown<'a>],
-}
-
-#[derive(Serialize)]
-struct Shown<'a> {
-    id: String,
-    name: &'a str,
-    email: &'a str,
-    risk_level: &'static str,
-    event_count: EventCount,
-    outcome: &'static str,
-    cf_ray: Option<&'a str>,
-    risk_level_after: Option<&'static str>,
-}
-
-const OUTCOME: Column = Column::new("OUTCOME");
-const BEFORE: Column = Column::new("BEFORE");
-const AFTER: Column = Column::new("AFTER");
-const EVENTS: Column = Column::new("EVENTS").right();
-const NAME: Column = Column::new("NAME").cut();
-const EMAIL: Column = Column::new("EMAIL").cut();
-const ID: Column = Column::new("ID");
-const CF_RAY: Column = Column::new("CF-RAY").wide();
-
-/// For people. The token may not read e-mail addresses; then only the id tells users apart.
-const WITH_ADDRESS: &[Column] = &[OUTCOME, BEFORE, AFTER, EVENTS, NAME, EMAIL, ID.wide(), CF_RAY];
-const WITHOUT_ADDRESS: &[Column] = &[OUTCOME, BEFORE, AFTER, EVENTS, NAME, EMAIL, ID, CF_RAY];
-
-/// The result for each user, with the level and the count from before the reset. Users without an outcome were not tried.
-fn outcomes(
-    session: &Session,
-    targets: &[Person],
-    done: &[(Outcome, Option<String>)],
-    after: Option<&After>,
-) -> Sheet {
-    const FIELDS: &[&str] =
-        &["id", "name", "email", "risk_level", "event_count", "outcome", "cf_ray", "risk_level_after"];
-    let not_tried = (Outcome::NotTried, None);
-    let outcomes = done.iter().chain(std::iter::repeat(&not_tried));
-    let resets: Vec<Shown<'_>> = targets
-        .iter()
-        .zip(outcomes)
-        .map(|(person, (outcome, ray))| Shown {
-            id: person.id.to_string(),
-            name: &person.name,
-            email: &person.email,
-            risk_level: person.level.as_str(),
-            event_count: person.events,
-            outcome: outcome.as_str(),
-            cf_ray: ray.as_deref(),
-            risk_level_after: after
-                .filter(|_| *outcome != Outcome::NotTried)
-                .and_then(|after| after.level(person.id)),
-        })
-        .collect();
-    let cells = |reset: &Shown<'_>| -> Vec<Cell> {
-        vec![
-            outcome_cell(reset.outcome),
-            Cell::level(reset.risk_level),
-            reset.risk_level_after.map_or_else(|| "".into(), Cell::level),
-            reset.event_count.to_string().into(),
-            reset.name.into(),
-            reset.email.into(),
-            reset.id.as_str().into(),
-            reset.cf_ray.unwrap_or_default().into(),
-        ]
-    };
-    let texts = |reset: &Shown<'_>| {
-        let [name, email, level, outcome, ray, after] = [
-            reset.name,
-            reset.email,
-            reset.risk_level,
-            reset.outcome,
-            reset.cf_ray.unwrap_or_default(),
-            reset.risk_level_after.unwrap_or_default(),
-        ]
-        .map(str::to_owned);
-        vec![reset.id.clone(), name, email, level, reset.event_count.to_string(), outcome, ray, after]
-    };
-    let have_addresses = targets.iter().all(|person| !person.email.is_empty());
-    Sheet {
-        heading: format!("account {}", session.alias),
-        columns: if have_addresses { WITH_ADDRESS } else { WITHOUT_ADDRESS },
-        rows: resets.iter().map(cells).collect(),
-        fields: FIELDS,
-        records: resets.iter().map(texts).collect(),
-        document: json(&Document { account: &session.alias, resets: &resets }),
-    }
-}
-
-fn outcome_cell(outcome: &'static str) -> Cell {
-    let tone = match outcome {
-        "done" => Tone::Good,
-        "not_tried" => Tone::Caution,
-        _ => Tone::Bad,
-    };
-    Cell::toned(outcome, tone)
 }

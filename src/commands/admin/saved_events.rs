@@ -10,13 +10,15 @@ use serde_json::Value;
 
 use super::Failure;
 use super::people::Person;
+use crate::clock::Timestamp;
 use crate::commands::session::Session;
 use crate::commands::terminal::sheet::json;
 use crate::model::{Completeness, DetailedEvent, UserRisk};
 
 #[derive(Serialize)]
 struct Document<'a> {
-    account: &'a str,
+    /// `None` if the users are of several accounts.
+    account: Option<&'a str>,
     saved_at: String,
     users: Vec<User<'a>>,
 }
@@ -29,6 +31,7 @@ struct User<'a> {
     risk_level: &'static str,
     last_reset: Option<String>,
     events: Vec<Event>,
+    account: &'a str,
 }
 
 #[derive(Serialize)]
@@ -58,9 +61,13 @@ pub(super) fn refuse_existing(path: &Path) -> Result<(), Failure> {
 ///
 /// # Errors
 /// Some events cannot be read, or the file cannot be written or exists. Nothing was reset.
-pub(super) async fn save(session: &Session, targets: &[Person], path: &Path) -> Result<(), Failure> {
+pub(super) async fn save<'a>(
+    targets: impl Iterator<Item = (&'a Session, &'a Person)>,
+    now: Timestamp,
+    path: &Path,
+) -> Result<(), Failure> {
     let mut users = Vec::new();
-    for person in targets {
+    for (session, person) in targets {
         let risk = session.client.user_in_detail(person.id).await;
         let risk = risk
             .map_err(|error| Failure::Runtime(format!("nothing was reset: user {}: {error}", person.id)))?;
@@ -72,7 +79,13 @@ pub(super) async fn save(session: &Session, targets: &[Person], path: &Path) -> 
         }
         users.push(user(person, risk));
     }
-    let document = Document { account: &session.alias, saved_at: session.clock.date().to_string(), users };
+    let mut accounts: Vec<&str> = users.iter().map(|user| user.account).collect();
+    accounts.dedup();
+    let account = match accounts.as_slice() {
+        [only] => Some(*only),
+        _ => None,
+    };
+    let document = Document { account, saved_at: now.to_string(), users };
     write(path, json(&document).as_bytes())
         .map_err(|error| Failure::Runtime(format!("nothing was reset: {}: {error}", path.display())))
 }
@@ -92,6 +105,7 @@ fn user(person: &Person, risk: UserRisk<DetailedEvent>) -> User<'_> {
         risk_level: person.level.as_str(),
         last_reset: risk.last_reset.map(|date| date.to_string()),
         events: risk.events.into_iter().map(event).collect(),
+        account: &person.account,
     }
 }
 

@@ -6,9 +6,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::behaviors::Catalogue;
-use super::find_user::{Target, target};
-use super::people::People;
-use super::{Failure, Report, unreadable};
+use super::find_user::{Listed, Lists, Target};
+use super::scope::{Answers, Asked, Scope};
+use super::{Failure, Report, listed, unreadable};
+use crate::cloudflare::Kind;
 use crate::commands::session::Session;
 use crate::commands::terminal::ago::{ago, ago_with_date};
 use crate::commands::terminal::sheet::{Sheet, json};
@@ -26,25 +27,81 @@ const COLUMNS: &[Column] = &[
     Column::new("DETAILS").cut(),
 ];
 
-const FIELDS: &[&str] = &["timestamp", "behavior", "name", "risk_level", "id", "details"];
+const FIELDS: &[&str] = &["timestamp", "behavior", "name", "risk_level", "id", "details", "account"];
 
 /// # Errors
-/// The name is unclear, or a request failed.
-pub(super) async fn show(session: &Session, text: &str) -> Result<Report, Failure> {
-    let user = match UserId::try_parse(text) {
-        // An id with hyphens cannot be a hash, so the list need not be read.
-        Ok(user) if text.contains('-') => user,
-        _ => {
-            let people = People::read(session).await?;
-            match target(session, &people, text)? {
-                Target::Listed(person) => person.id,
-                Target::Unlisted(user) => user,
-                Target::Several(report) => return Ok(report),
-            }
+/// The user could not be found or read.
+pub(super) async fn show(scope: &Scope<'_>, text: &str) -> Result<Report, Failure> {
+    match UserId::try_parse(text) {
+        // An id with hyphens cannot be a hash, so no list need be read.
+        Ok(user) if text.contains('-') => return by_id(scope, user).await,
+        _ => {}
+    }
+    let lists = Lists::read(scope, &[text.to_owned()]).await?;
+    match lists.target(0, text) {
+        Target::Listed { at, person, by } => {
+            let Listed { session, .. } = lists.account(at);
+            let risk = session.client.user_in_detail(person.id).await;
+            let risk = risk.map_err(|error| Failure::request_for_one(&error))?;
+            let report = details(session, person.id, risk).await.remarking(lists.gaps.remarks());
+            // Another account may have a user of the same name, but none of the same id.
+            Ok(report.failing(if by.is_unique() { None } else { lists.gaps.failure() }))
+        }
+        Target::Unlisted(user) => by_id(scope, user).await,
+        Target::Unclear(unclear) => Ok(unclear.report()),
+    }
+}
+
+/// The user with this id, who may be on no list: each account is asked for it.
+async fn by_id(scope: &Scope<'_>, user: UserId) -> Result<Report, Failure> {
+    let ask = async |session: Session| {
+        let risk = session.client.user_in_detail(user).await;
+        match (risk, scope.asked()) {
+            (Ok(risk), Asked::One(_)) => Ok(Some((session, risk))),
+            (Err(error), Asked::One(_)) => Err(Failure::request_for_one(&error)),
+            (Ok(risk), Asked::Several(_)) => Ok(is_known(&risk).then_some((session, risk))),
+            (Err(error), Asked::Several(_)) if error.kind() == Kind::NotFound => Ok(None),
+            (Err(error), Asked::Several(_)) => Err(Failure::request(&error)),
         }
     };
-    let mut risk =
-        session.client.user_in_detail(user).await.map_err(|error| Failure::request_for_one(&error))?;
+    let Answers { read, gaps } = scope.each(ask).await?;
+    let asked = read.len();
+    let mut found: Vec<_> = read.into_iter().flatten().collect();
+    let report = match (found.pop(), found.as_slice()) {
+        (Some((session, risk)), []) => {
+            return Ok(details(&session, user, risk).await.remarking(gaps.remarks()));
+        }
+        (None, _) if gaps.is_empty() => {
+            let text = format!("none of the {asked} accounts has the user {user}");
+            Report::default().failing(Some(Failure::Unclear(text)))
+        }
+        (None, _) => {
+            let text = format!("no account that could be read has the user {user}");
+            Report::default().failing(Some(Failure::Incomplete(text)))
+        }
+        (Some((last, _)), others) => {
+            let aliases = others.iter().map(|(session, _)| session).chain([&last]);
+            let aliases = listed(aliases.map(|session| session.alias.as_str()));
+            let text = format!("several accounts have the user {user}; choose one with --account: {aliases}");
+            Report::default().failing(Some(Failure::Unclear(text)))
+        }
+    };
+    Ok(report.remarking(gaps.remarks()))
+}
+
+/// Whether the answer says anything about the user. An account may answer a question for any id.
+fn is_known(risk: &UserRisk<DetailedEvent>) -> bool {
+    let has_name =
+        |identity: &Identity| [&identity.email, &identity.name].iter().any(|text| !text.is_empty());
+    risk.identity.as_ref().is_some_and(has_name)
+        || !risk.events.is_empty()
+        || risk.rejected > 0
+        || risk.level.is_some()
+        || risk.last_reset.is_some()
+}
+
+/// What Cloudflare says of the user.
+async fn details(session: &Session, user: UserId, mut risk: UserRisk<DetailedEvent>) -> Report {
     risk.events.sort_by_key(|detailed| Reverse(detailed.event.timestamp));
     let catalogue = Catalogue::read_if_allowed(session).await;
     let mut remarks = catalogue.remarks();
@@ -52,7 +109,7 @@ pub(super) async fn show(session: &Session, text: &str) -> Result<Report, Failur
         remarks.push(format!("the list of events is incomplete: {reason}"));
     }
     remarks.extend(unreadable(risk.rejected, "event"));
-    Ok(Report::found(events(session, user, &risk, &catalogue)).remarking(remarks))
+    Report::found(events(session, user, &risk, &catalogue)).remarking(remarks)
 }
 
 #[derive(Serialize)]
@@ -108,7 +165,7 @@ fn events(session: &Session, user: UserId, risk: &UserRisk<DetailedEvent>, catal
     let texts = |shown: &Shown<'_>| {
         let [behavior, name, level, id] =
             [shown.behavior, shown.name, shown.risk_level, shown.id].map(str::to_owned);
-        vec![shown.timestamp.clone(), behavior, name, level, id, details(shown)]
+        vec![shown.timestamp.clone(), behavior, name, level, id, details(shown), session.alias.clone()]
     };
     let rows = risk.events.iter().zip(&events).map(cells).collect();
     let records = events.iter().map(texts).collect();

@@ -1,5 +1,7 @@
 //! The findings of a check, and how they are shown: what failed first, and the totals last.
 
+mod tables;
+
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,11 +10,12 @@ use crate::app::logging::Colour;
 use crate::cloudflare::Kind;
 use crate::commands::terminal::counted;
 use crate::commands::terminal::sheet::json;
-use crate::commands::terminal::table::{Cell, Column, Extent, Tone, table};
+use crate::commands::terminal::table::Tone;
 use crate::commands::terminal::wrap::wrapped;
 use crate::config;
 use crate::model::Resource;
 use crate::web::Summary;
+use tables::{brief_tables, render_table, title};
 
 /// What was found.
 #[derive(Debug)]
@@ -194,16 +197,35 @@ impl Report {
         accounts.len()
     }
 
-    /// A table for each account, in lines of at most `width` columns. Below it, because they are too long for a table: each
+    /// A table for each account, in lines of at most `width` columns; but if there are several, those that are well share one
+    /// table, with a line each, and so do those with the same trouble. Below a table, because they are too long for it: each
     /// remark once, and the permissions to add. Mistakes in the configuration are lines instead, as compilers write them.
     pub fn render(&self, colour: Colour, width: Option<usize>) -> String {
+        match self.accounts() {
+            0 | 1 => self.render_wide(colour, width),
+            _ => self.joined(brief_tables(&self.tables(), colour, width), width),
+        }
+    }
+
+    /// The same with a table for each account.
+    pub fn render_wide(&self, colour: Colour, width: Option<usize>) -> String {
+        let tables = self.tables();
+        let tables = tables.iter().map(|findings| render_table(&title(findings), *findings, colour, width));
+        self.joined(tables.collect(), width)
+    }
+
+    /// The findings of each table.
+    fn tables(&self) -> Vec<&[Finding]> {
+        self.findings.chunk_by(|one, other| one.table() == other.table()).collect()
+    }
+
+    /// The tables, with what else is known.
+    fn joined(&self, tables: Vec<String>, width: Option<usize>) -> String {
         if let Some(mistakes) = &self.mistakes {
             return format!("{}\n{}\n", wrapped(&mistakes.lines(), width), self.totals());
         }
-        let same = |one: &Finding, other: &Finding| one.table() == other.table();
-        let tables = self.findings.chunk_by(same).map(|findings| render_table(findings, colour, width));
         let web = self.web.iter().map(|web| format!("{}\n", wrapped(web.to_string().trim_end(), width)));
-        let parts = tables.chain(web).chain([format!("{}\n", self.totals())]);
+        let parts = tables.into_iter().chain(web).chain([format!("{}\n", self.totals())]);
         parts.collect::<Vec<_>>().join("\n")
     }
 
@@ -321,57 +343,4 @@ impl<'a> CheckRow<'a> {
             seconds: finding.took.map(|took| took.as_secs_f64()),
         }
     }
-}
-
-/// The findings of one account, or those that need no request.
-fn render_table(findings: &[Finding], colour: Colour, width: Option<usize>) -> String {
-    const COLUMNS: &[Column] = &[
-        Column::new("CHECK"),
-        Column::new("RESULT"),
-        Column::new("TIME").right(),
-        Column::new("ANSWER").wrapped(),
-    ];
-    let row = |Finding { subject, verdict, text, took, .. }: &Finding| -> Vec<Cell> {
-        let took = took.map(|took| format!("{:.2} s", took.as_secs_f64())).unwrap_or_default();
-        let result = Cell::toned(verdict.as_str(), verdict.tone());
-        vec![subject.as_str().into(), result, took.into(), text.as_str().into()]
-    };
-    let rows: Vec<Vec<Cell>> = findings.iter().map(row).collect();
-    let title = match findings.first().and_then(Finding::table) {
-        Some(account) => format!("account {account}"),
-        None => "configuration".to_owned(),
-    };
-    let mut text = format!("{title}\n{}", table(COLUMNS, &rows, Extent::Fitting(width), colour));
-    for (subjects, remark) in remarks(findings) {
-        text.push_str(&wrapped(&format!("{}: {remark}", subjects.join(", ")), width));
-        text.push('\n');
-    }
-    let mut lacking: Vec<&str> = Vec::new();
-    for permission in findings.iter().filter_map(|finding| finding.lacks) {
-        if !lacking.contains(&permission) {
-            lacking.push(permission);
-        }
-    }
-    if !lacking.is_empty() {
-        text.push_str(&wrapped(&format!("add to the token: {}", lacking.join(" and ")), width));
-        text.push('\n');
-    }
-    text
-}
-
-/// Each remark once, with the checks it is about. Remarks that differ only in the CF-Ray id, which every request has its
-/// own, count as one.
-fn remarks(findings: &[Finding]) -> Vec<(Vec<&'static str>, &str)> {
-    let without_ray = |remark: &str| remark.split(", CF-Ray ").next().map(str::to_owned);
-    let mut remarks: Vec<(Vec<&'static str>, &str)> = Vec::new();
-    for finding in findings {
-        let (subject, Some(remark)) = (finding.subject.as_str(), finding.remark.as_deref()) else {
-            continue;
-        };
-        match remarks.iter_mut().find(|(_, known)| without_ray(known) == without_ray(remark)) {
-            Some((subjects, _)) => subjects.push(subject),
-            None => remarks.push((vec![subject], remark)),
-        }
-    }
-    remarks
 }

@@ -3,7 +3,6 @@
 //! A state file has ids only. A hash from the metrics is compared with the ids in the file; a name or an e-mail address is
 //! looked up on the risk list, which needs the configuration of an account and a request.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use secrecy::ExposeSecret as _;
@@ -11,7 +10,7 @@ use secrecy::ExposeSecret as _;
 use crate::clock::Clock;
 use crate::collector::persist::Saved;
 use crate::collector::user_label::UserLabel;
-use crate::commands::admin::id_on_list;
+use crate::commands::admin::{Named, user_on_lists};
 use crate::commands::{Failure, setup};
 use crate::config::{Config, Flags, IdentityPolicy};
 use crate::model::UserId;
@@ -19,14 +18,14 @@ use crate::store::offline::Inspected;
 
 /// # Errors
 /// No user or several users have that name, or the list cannot be read.
-pub(super) fn user(text: &str, account: Option<&str>, flags: &Flags, path: &Path) -> Result<UserId, Failure> {
+pub(super) fn user(text: &str, account: Option<&str>, flags: &Flags, path: &Path) -> Result<Named, Failure> {
     let id = UserId::try_parse(text).ok();
     // An id with hyphens cannot be a hash.
     if let Some(id) = id.filter(|_| text.contains('-')) {
-        return Ok(id);
+        return Ok(Named::certain(id));
     }
     let config = match (Config::load(flags, std::env::vars_os()), id) {
-        (Err(_), Some(id)) => return Ok(id),
+        (Err(_), Some(id)) => return Ok(Named::certain(id)),
         (Err(error), None) => {
             return Err(Failure::Usage(format!(
                 "only an id names a user without a configured account, on whose risk list the others are looked up: {error}"
@@ -37,11 +36,11 @@ pub(super) fn user(text: &str, account: Option<&str>, flags: &Flags, path: &Path
     if let IdentityPolicy::Hash { key } = &config.users.identity
         && let Some(user) = with_label(path, &UserLabel::hash(key.expose_secret()), text)?
     {
-        return Ok(user);
+        return Ok(Named::certain(user));
     }
     match id {
-        Some(id) => Ok(id),
-        None => listed(&config, account, text),
+        Some(id) => Ok(Named::certain(id)),
+        None => setup::block_on(user_on_lists(&config, account, &Clock::system(), text))?,
     }
 }
 
@@ -55,28 +54,4 @@ fn with_label(path: &Path, labels: &UserLabel, text: &str) -> Result<Option<User
     let user = { users }.find(|user| labels.label(*user).is_some_and(|label| label == text));
     found.close();
     Ok(user)
-}
-
-/// The user on the risk lists of the accounts.
-fn listed(config: &Config, account: Option<&str>, text: &str) -> Result<UserId, Failure> {
-    let accounts = match account {
-        Some(alias) => vec![config.account(Some(alias))?],
-        None => config.accounts.iter().collect(),
-    };
-    let mut users = BTreeSet::new();
-    for account in &accounts {
-        users.extend(setup::block_on(id_on_list(config, account, &Clock::system(), text))??);
-    }
-    let aliases = || accounts.iter().map(|account| account.alias.as_str()).collect::<Vec<_>>().join(", ");
-    match (users.pop_first(), users.is_empty()) {
-        (Some(user), true) => Ok(user),
-        (Some(_), false) => Err(Failure::Unclear(
-            "users of several accounts match; choose the account with --account, or name the user by id"
-                .to_owned(),
-        )),
-        (None, _) => Err(Failure::Unclear(format!(
-            "no user on the risk list of {} matches; a user who is no longer listed is named by id",
-            aliases()
-        ))),
-    }
 }

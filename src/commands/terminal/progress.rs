@@ -1,4 +1,5 @@
-//! Progress of a command that sends one request per user: a bar on a terminal, occasional lines elsewhere.
+//! Progress of a command that sends one request per user: a bar on a terminal, occasional lines elsewhere. Progress over
+//! accounts, which takes seconds, has no lines.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -39,6 +40,18 @@ impl Progress {
         if !io::stderr().is_terminal() {
             return Self { what, total, shown: Shown::Lines { last: now } };
         }
+        Self::bar(what, total)
+    }
+
+    /// The same, but shown only on a terminal.
+    pub(crate) fn at_terminal(what: &'static str, total: usize) -> Self {
+        if total <= 1 || !io::stderr().is_terminal() {
+            return Self::hidden();
+        }
+        Self::bar(what, total as u64)
+    }
+
+    fn bar(what: &'static str, total: u64) -> Self {
         let style = ProgressStyle::with_template("{prefix} {bar:30} {pos} of {len}{msg}");
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr())
             .with_style(style.expect("the template is valid"))

@@ -36,6 +36,8 @@ enum Fit {
     Whole,
     /// It is shortened.
     Cut,
+    /// It is shortened, if shortening the other columns is not enough.
+    CutLast,
     /// It continues on the next line.
     Wrap,
 }
@@ -61,6 +63,12 @@ impl Column {
     /// The column, with texts that are shortened if they do not fit the terminal.
     pub(crate) const fn cut(self) -> Self {
         Self { fit: Fit::Cut, ..self }
+    }
+
+    /// The column, with texts that are shortened only if the table does not fit the terminal with all others shortened:
+    /// names that a person has to type again.
+    pub(crate) const fn cut_last(self) -> Self {
+        Self { fit: Fit::CutLast, ..self }
     }
 
     /// The column, with prose that continues on the next line if it does not fit the terminal.
@@ -159,7 +167,8 @@ pub(crate) fn table(columns: &[Column], rows: &[Vec<Cell>], extent: Extent, colo
     text
 }
 
-/// The width of each column. If the terminal is too narrow, the widest column that may become narrower does.
+/// The width of each column. If the terminal is too narrow, the widest column that may become narrower does; those that are cut
+/// last only after the others.
 fn widths(columns: &[Column], rows: &[Vec<Cell>], extent: Extent) -> Vec<usize> {
     let of_cells = |at: usize| rows.iter().filter_map(move |row| row.get(at)).map(|cell| cell.text.width());
     let mut widths: Vec<usize> = (0..columns.len())
@@ -172,7 +181,8 @@ fn widths(columns: &[Column], rows: &[Vec<Cell>], extent: Extent) -> Vec<usize> 
     while excess > 0 {
         let elastic = widths.iter_mut().zip(columns);
         let elastic = elastic.filter(|(width, column)| column.fit != Fit::Whole && **width > NARROWEST);
-        let Some((widest, _)) = elastic.max_by_key(|(width, _)| **width) else { break };
+        let order = |(width, column): &(&mut usize, &Column)| (column.fit != Fit::CutLast, **width);
+        let Some((widest, _)) = elastic.max_by_key(order) else { break };
         // A text that is wider than the terminal alone loses all of that at once.
         let step = widest.saturating_sub(terminal).clamp(1, excess).min(*widest - NARROWEST);
         *widest -= step;
@@ -193,7 +203,7 @@ impl Layout {
         let parts = row.iter().zip(&self.columns).zip(&self.widths).map(|((cell, column), width)| {
             let parts = match column.fit {
                 Fit::Whole => vec![cell.text.clone()],
-                Fit::Cut => vec![shortened(&cell.text, *width)],
+                Fit::Cut | Fit::CutLast => vec![shortened(&cell.text, *width)],
                 Fit::Wrap => lines(&cell.text, *width, ""),
             };
             parts.into_iter()
@@ -284,6 +294,22 @@ mod tests {
         let rows = [vec!["".into(), "".into(), long.into(), "".into(), "".into()]];
         let shown = table(COLUMNS, &rows, Extent::Fitting(Some(80)), Colour::Off);
         assert!(shown.lines().all(|line| line.width() <= 80), "{shown}");
+    }
+
+    #[test]
+    fn what_is_cut_last_is_whole_until_nothing_else_can_be_shorter() {
+        let columns = [Column::new("ACCOUNT").cut_last(), Column::new("NAME").cut(), Column::new("ID")];
+        let rows = [vec!["a-long-alias-of-an-account".into(), "Ann Lee of Leeds".into(), "4cfe".into()]];
+        for (width, wanted) in [
+            (50, "a-long-alias-of-an-account  Ann Lee of Leeds  4cfe"),
+            (45, "a-long-alias-of-an-account  Ann Lee of…  4cfe"),
+            (42, "a-long-alias-of-an-account  Ann Lee…  4cfe"),
+            (40, "a-long-alias-of-an-acco…  Ann Lee…  4cfe"),
+            (1, "a-long-…  Ann Lee…  4cfe"),
+        ] {
+            let shown = table(&columns, &rows, Extent::Fitting(Some(width)), Colour::Off);
+            assert_eq!(shown.lines().nth(1), Some(wanted), "{width}");
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ fn users_are_reset_once_each_and_every_reset_is_logged() {
     let reset = |id: &str, name: &str, email: &str, level: &str, events: u32, ray: &str| {
         json!({
             "id": id, "name": name, "email": email, "risk_level": level, "event_count": events,
-            "outcome": "done", "cf_ray": ray, "risk_level_after": "none",
+            "outcome": "done", "cf_ray": ray, "risk_level_after": "none", "account": ACCOUNT,
         })
     };
     let wanted = json!({ "account": ACCOUNT, "resets": [
@@ -60,9 +60,10 @@ fn a_reset_is_written_as_csv_and_as_a_table_too() {
     let rig = Rig::new();
     let csv = rig.run(&["reset", BOB, "--yes", "--output", "csv"]);
     let (header, row) = csv.out.trim_end().split_once('\n').unwrap();
-    assert_eq!(header, "id,name,email,risk_level,event_count,outcome,cf_ray,risk_level_after");
+    assert_eq!(header, "id,name,email,risk_level,event_count,outcome,cf_ray,risk_level_after,account");
     assert!(
-        row.starts_with(&format!("{BOB},Bob Ray,bob@example.com,low,1,done,")) && row.ends_with(",none"),
+        row.starts_with(&format!("{BOB},Bob Ray,bob@example.com,low,1,done,"))
+            && row.ends_with(&format!(",none,{ACCOUNT}")),
         "{row}"
     );
     let line = csv.err.lines().find(|line| line.contains("zt_risk_exporter::operator")).unwrap();

@@ -47,7 +47,9 @@ fn accounts_are_those_of_the_configuration_that_the_line_names() {
     let equals = format!("--config.file={file}");
     for (words, wanted) in [
         (&["users", "--account", ""][..], &[ACCOUNT][..]),
-        (&["users", "--config.file", file, "--account", ""], &["alpha", "beta"]),
+        (&["users", "--config.file", file, "--account", ""], &["alpha", "beta", "all\tall accounts"]),
+        (&["behaviors", "--config.file", file, "--account", ""], &["alpha", "beta"]),
+        (&["state", "forget", "x", "--config.file", file, "--account", "a"], &["alpha", "all\tall accounts"]),
         (&["check", &equals, "--account", "b"], &["beta"]),
         (&["users", "--config.file", "/none/such", "--account", ""], &[]),
     ] {

@@ -46,11 +46,12 @@ fn users_are_printed_as_a_stable_document_as_csv_and_as_a_table() {
         "account": ACCOUNT,
         "users": [{
             "id": ANN, "name": "Ann Lee", "email": "ann@example.com", "risk_level": "high", "event_count": 2,
-            "last_event": "2020-01-03T08:00:00Z", "behavior_events": 1,
+            "last_event": "2020-01-03T08:00:00Z", "behavior_events": 1, "account": ACCOUNT,
         }],
         "omitted": 0,
         "unread": 3,
         "whole": true,
+        "unread_accounts": [],
     });
     assert_eq!(found, wanted);
     let found = rig.json(&["users", "--level", "high"]);
@@ -67,9 +68,10 @@ fn users_are_printed_as_a_stable_document_as_csv_and_as_a_table() {
         "--output",
         "csv",
     ]);
-    let header = "id,name,email,risk_level,event_count,last_event,behavior_events";
-    let eve = format!("{EVE},'=Eve\\u{{1b}}[31m\\u{{202e}},eve@example.com,low,1,2020-01-02T09:00:00Z,");
-    let ann = format!("{ANN},Ann Lee,ann@example.com,high,2,2020-01-03T08:00:00Z,");
+    let header = "id,name,email,risk_level,event_count,last_event,behavior_events,account";
+    let eve =
+        format!("{EVE},'=Eve\\u{{1b}}[31m\\u{{202e}},eve@example.com,low,1,2020-01-02T09:00:00Z,,{ACCOUNT}");
+    let ann = format!("{ANN},Ann Lee,ann@example.com,high,2,2020-01-03T08:00:00Z,,{ACCOUNT}");
     assert_eq!(csv.out, format!("{header}\n{eve}\n{ann}\n"));
     assert_eq!(csv.err, "zt-risk-exporter: showing 2 of 3 users; raise --limit to see more\n");
 
@@ -275,8 +277,11 @@ fn details_are_shown_whatever_json_they_are() {
         "",
     ];
     let rows = [("4", cells[0]), ("3", cells[1]), ("2", cells[2]), ("1", cells[3])]
-        .map(|(id, cell)| format!("2020-01-0{id}T00:00:00Z,n,n,low,{id},{cell}\n"));
-    assert_eq!(ended.out, format!("timestamp,behavior,name,risk_level,id,details\n{}", rows.concat()));
+        .map(|(id, cell)| format!("2020-01-0{id}T00:00:00Z,n,n,low,{id},{cell},{ACCOUNT}\n"));
+    assert_eq!(
+        ended.out,
+        format!("timestamp,behavior,name,risk_level,id,details,account\n{}", rows.concat())
+    );
 }
 
 #[test]

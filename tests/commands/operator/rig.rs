@@ -1,6 +1,7 @@
 //! A simulated account with known events, and the program that reads it.
 
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -135,6 +136,12 @@ impl Rig {
         let path = self.directory.path().join(name);
         std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
         path
+    }
+
+    /// The same, which only its owner may read.
+    pub(crate) fn secret(&self, name: &str, text: &str) {
+        let path = self.file(name, text);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
 
     pub(crate) fn inject(&self, rule: FaultRule) {

@@ -44,6 +44,34 @@ fn at_terminal(
     watch(command, terminal, answer)
 }
 
+/// Runs a command about three accounts with these aliases at a terminal of 80 columns.
+fn with_accounts(aliases: [&str; 3], arguments: &[&str]) -> (String, i32) {
+    let user = |at: usize, name: &str| {
+        let id = format!("{at:08}-1111-4111-8111-111111111111");
+        let email = format!("{}@example.com", name.replace(' ', "."));
+        format!(
+            "  - {{ id: {id}, name: {name}, email: {email}, events: [{{ behavior: high_dlp, at: -90m }}] }}\n"
+        )
+    };
+    let names = ["Wilhelmina Featherstonehaugh", "Ann Lee", "Maximiliana van der Lindenberg"];
+    let (mut scenario, mut config) = ("accounts:\n".to_owned(), "accounts:\n".to_owned());
+    for (at, (alias, name)) in aliases.iter().zip(names).enumerate() {
+        scenario.push_str(&format!("- id: '{:032}'\n  users:\n{}", at + 1, user(at, name)));
+        config.push_str(&format!("- {{ id: '{:032}', alias: {alias}, token: everything }}\n", at + 1));
+    }
+    scenario.push_str(
+        "tokens:\n- { token: everything, permissions: [Zero Trust Read, Zero Trust Write, 'Zero Trust: PII Read'] }\n",
+    );
+    let rig = Rig::playing(&scenario);
+    let config = rig.file("zt.yaml", &format!("{config}cloudflare: {{ base_url: '{}' }}\n", rig.upstream()));
+    let arguments = [arguments, &["--config.file", config.to_str().unwrap()]].concat();
+    let (terminal, path) = terminal(80);
+    let mut command = crate::program::program();
+    command.stdin(open(&path)).stdout(open(&path)).stderr(open(&path));
+    command.env("TERM", "xterm-256color").env("NO_COLOR", "1").args(arguments);
+    watch(command, terminal, || "y\n")
+}
+
 /// Runs the command at a terminal.
 fn watch(mut command: Command, terminal: OwnedFd, answer: impl FnOnce() -> &'static str) -> (String, i32) {
     let mut child = command.spawn().unwrap();
@@ -202,4 +230,32 @@ fn prose_is_wrapped_at_words_on_a_terminal_only() {
     assert_eq!(whole.lines().count(), 1, "{whole}");
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(words(&seen), words(&whole));
+}
+
+#[test]
+fn a_table_with_accounts_fits_80_columns_and_shortens_the_account_last() {
+    let long = "a-very-long-alias-of-an-account-that-leaves-no-room-for-the-rest";
+    for (aliases, is_whole) in [(["acme", "branch", "corp"], true), (["acme", long, "corp"], false)] {
+        for arguments in [&["users"][..], &["user", "e"], &["reset", "ann", "max", "wil"]] {
+            let (seen, _) = with_accounts(aliases, arguments);
+            // The bar is drawn over and wiped.
+            let seen = seen.replace("\u{1b}[2K", "");
+            let lines: Vec<&str> = seen.lines().filter_map(|line| line.rsplit('\r').next()).collect();
+            assert!(lines.iter().all(|line| line.chars().count() <= 80), "{seen}");
+            assert!(seen.contains("ACCOUNT") && seen.contains("acme"), "{arguments:?}: {seen}");
+            assert_eq!(seen.contains(aliases[1]), is_whole, "{arguments:?}: {seen}");
+            assert!(seen.contains(&aliases[1][..6]), "{arguments:?}: {seen}");
+        }
+    }
+}
+
+#[test]
+fn a_search_over_accounts_shows_its_progress_on_a_terminal_only() {
+    let (seen, code) = with_accounts(["acme", "branch", "corp"], &["users"]);
+    assert!(seen.contains("reading account ") && seen.contains("3 of 3"), "{seen:?}");
+    assert_eq!(code, 0, "{seen}");
+    let (seen, _) = with_accounts(["acme", "branch", "corp"], &["users", "--account", "acme"]);
+    assert!(!seen.contains("reading account "), "one account needs none: {seen:?}");
+    let (seen, _) = with_accounts(["acme", "branch", "corp"], &["check"]);
+    assert!(seen.contains("checking account ") && seen.contains("3 accounts are well"), "{seen:?}");
 }

@@ -224,12 +224,13 @@ fn a_user_is_named_as_for_the_command_user() {
         (
             "nobody",
             4,
-            "no user on the risk list of first, second matches; a user who is no longer listed is named by id",
+            "no user on the risk lists of 2 accounts matches \"nobody\"; a user who is no longer listed is named by id",
         ),
         (
             "Somebody",
             4,
-            "\"Somebody\" matches 60 users; name one by id: `zt-risk-exporter users TEXT --output wide` shows the ids",
+            "\"Somebody\" matches 120 users of 2 accounts; name one by id, or choose the account with --account; \
+             `zt-risk-exporter users TEXT --output wide` shows the ids",
         ),
     ] {
         let (ended, text) = inspect(&["forget", named]);
