@@ -19,7 +19,17 @@ use crate::clock::duration;
 const MAX_HOST_NAME: usize = 253;
 
 /// The paths of what the live page loads.
-pub(crate) const PAGE_FILES: [&str; 4] = ["/page.js", "/page.css", "/draw.js", "/icon.svg"];
+pub(crate) const PAGE_FILES: [&str; 9] = [
+    "/page.js",
+    "/page.css",
+    "/account.js",
+    "/charts.js",
+    "/commands.js",
+    "/draw.js",
+    "/health.js",
+    "/overview.js",
+    "/icon.svg",
+];
 
 /// Reads a duration within `bounds`.
 ///
