@@ -273,7 +273,7 @@ impl Exporter {
 
     /// Sends a request to reload the configuration, and returns the status and the text of the answer.
     pub(crate) fn reload(&mut self) -> (u16, String) {
-        self.client().reload().expect("an answer")
+        self.client().reload().unwrap_or_else(|error| panic!("no answer: {error}\n{}", self.logged()))
     }
 
     /// Its metrics, if it serves them.
