@@ -128,6 +128,25 @@ pub(super) fn base_url(setting: &Setting) -> Result<Url, Error> {
     Ok(url)
 }
 
+/// Reads an address that links begin with. The live page shows it to everyone, so it has no password, and a refused one is
+/// not shown either.
+pub(super) fn grafana_url(setting: &Setting) -> Result<String, Error> {
+    let url = Url::parse(&setting.text).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    });
+    match url {
+        Some(url) => Ok(url.as_str().trim_end_matches('/').to_owned()),
+        None => Err(setting.refuse(
+            "must be an http or https URL without user name, password, query and fragment, such as \
+             https://grafana.example.com",
+        )),
+    }
+}
+
 /// Reads the path of the metrics. It must not hide what is served at other paths.
 pub(super) fn telemetry_path(setting: &Setting) -> Result<String, Error> {
     let path = setting.text.as_str();

@@ -7,6 +7,7 @@ mod advice;
 mod document;
 mod health;
 mod history;
+mod links;
 mod query;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,8 @@ use query::View;
 #[derive(Debug)]
 pub struct Recorder {
     step: Duration,
+    /// The address of Grafana.
+    grafana: Option<String>,
     /// By account id.
     histories: BTreeMap<String, History>,
 }
@@ -39,6 +42,8 @@ pub struct Status {
     accounts: Vec<CachedAccount>,
     /// How long trends are at most.
     trend: Duration,
+    /// The address of a dashboard with all accounts.
+    dashboard: Option<String>,
 }
 
 #[derive(Debug)]
@@ -62,9 +67,14 @@ pub struct Document {
 impl Recorder {
     /// Begins with the restored accounts; `step` is the time between two points of a trend.
     pub fn new(step: Duration, snapshots: &[Arc<Snapshot>]) -> Self {
-        let mut recorder = Self { step, histories: BTreeMap::new() };
+        let mut recorder = Self { step, grafana: None, histories: BTreeMap::new() };
         recorder.follow(snapshots);
         recorder
+    }
+
+    /// Links to the dashboards of the Grafana at this address, which has no slash at its end.
+    pub fn linking(self, grafana: Option<String>) -> Self {
+        Self { grafana, ..self }
     }
 
     /// Begins a history for each new account, and drops those of accounts that are gone.
@@ -94,11 +104,16 @@ impl Recorder {
             history.record(snapshot, interval, now);
             let dated =
                 |instant: Instant| document::whole_seconds(date + instant.since(now) - now.since(instant));
+            let grafana = self.grafana.as_deref();
             let [whole, overview] = [View::Whole, View::Overview]
-                .map(|view| unclosed(&Account::new(snapshot, history, &activity, dated, view)));
+                .map(|view| unclosed(&Account::new(snapshot, history, &activity, dated, grafana, view)));
             Some(CachedAccount { id: id.clone(), whole, overview })
         });
-        Status { accounts: accounts.collect(), trend: self.step * history::STEPS as u32 }
+        Status {
+            accounts: accounts.collect(),
+            trend: self.step * history::STEPS as u32,
+            dashboard: self.grafana.as_deref().map(links::overview),
+        }
     }
 }
 
@@ -110,8 +125,8 @@ impl Status {
         let version = env!("CARGO_PKG_VERSION");
         let mut undated = SipHasher13::new();
         undated.write(&to_json(&(version, &state)));
-        let trend_seconds = self.trend.as_secs_f64();
-        let mut json = unclosed(&Head { version, now: date.to_string(), state, trend_seconds });
+        let (trend_seconds, dashboard) = (self.trend.as_secs_f64(), self.dashboard.as_deref());
+        let mut json = unclosed(&Head { version, now: date.to_string(), state, trend_seconds, dashboard });
         let dated = json.len();
         json.extend_from_slice(b",\"accounts\":[");
         let selected = self.accounts.iter().filter(|account| query.selects(&account.id));

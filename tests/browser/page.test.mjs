@@ -214,6 +214,7 @@ test("the keyboard reaches the skip link and each link, and the focus is visible
   // Nobody is in trouble, so the list has the only links to the accounts.
   const status = JSON.parse(GOLDEN);
   status.accounts[0].health = { state: "up_to_date", cause: null, since: null };
+  status.dashboard = null;
   let seconds = 10;
   await page.route(STATUS, (route) => route.fulfill({ json: { ...status, now: `2026-11-21T00:05:${seconds += 1}Z` } }));
   await openPage();
@@ -507,6 +508,24 @@ test("without the clipboard interface commands can be copied too, and each is qu
   // Names and addresses are shown if the identity policy allows them.
   assert.match(await page.locator("tbody th", { hasText: "Ada" }).textContent(), /ada@example.com 00000000-0000-0000-0000-000000000001$/);
   assert.match(await section("--help").textContent(), /5 more users are not listed here/);
+});
+
+test("links lead to Cloudflare, and to Grafana where it is configured", async () => {
+  const addresses = () => page.locator("main a").evaluateAll((links) =>
+    links.map((link) => [link.textContent, link.href]).filter(([, address]) => !address.includes("#")));
+  const cloudflare = `https://dash.cloudflare.com/${ACME}/one/team-resources/users/risk-score`;
+  await openAccount(ACME);
+  assert.deepEqual(await addresses(), [["Users at risk at Cloudflare", cloudflare]]);
+  await openAccountWith(() => {});
+  const account = "var-account=acme%20%22EU%22%20%5C%20north";
+  assert.deepEqual(await addresses(), [
+    ["Users at risk at Cloudflare", cloudflare],
+    ["Overview in Grafana", `https://grafana.example/d/zt-risk-overview?${account}`],
+    ["Users in Grafana", `https://grafana.example/d/zt-risk-users?${account}`],
+  ]);
+  await page.locator(".back a").click();
+  await page.locator(".listing").waitFor();
+  assert.deepEqual(await addresses(), [["Overview in Grafana", "https://grafana.example/d/zt-risk-overview"]]);
 });
 
 test("users whom the identity policy does not name are only counted", async () => {

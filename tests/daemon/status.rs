@@ -65,7 +65,8 @@ fn world() -> (Status, Telemetry) {
     telemetry.incident(&id, Resource::Integrations, forbidden, "no \"permission\"", date);
 
     let mut recorder =
-        Recorder::new(Duration::from_secs(60), &shared([accounts::full(), accounts::unread()]));
+        Recorder::new(Duration::from_secs(60), &shared([accounts::full(), accounts::unread()]))
+            .linking(Some("https://grafana.example".to_owned()));
     for minute in [1, 2] {
         let read = shared([later(minute), accounts::unread()]);
         recorder.prepare(&read, &telemetry, minutes(minute), DATE);
@@ -171,6 +172,7 @@ fn the_overview_is_the_document_without_what_an_account_page_has_in_addition() {
         ("/accounts/0/events/trend", None),
         ("/accounts/0/behaviors", None),
         ("/accounts/0/integrations", None),
+        ("/accounts/0/links", None),
     ] {
         assert_eq!(overview.pointer(pointer), wanted.as_ref(), "{pointer}");
         assert!(document.pointer(pointer).is_some(), "{pointer}");

@@ -16,6 +16,7 @@ export function account(status, seconds) {
       element("li", { class: "small" }, "Users last read ", ago(status.resources.summary.last_success), "."),
       element("li", { class: "small id" }, status.account_id)),
     grouped(ongoing).map((group) => errorNotice(group, toneOf(status.health))),
+    links(status),
     people(status),
     highRisk(status),
     facts(status),
@@ -34,6 +35,13 @@ function grouped(errors) {
     last: group.map(({ last }) => last).sort().at(-1),
     times: group.reduce((sum, { times }) => sum + times, 0),
   }));
+}
+
+/** Links to the same account elsewhere. */
+function links({ links: { overview, users, cloudflare } }) {
+  const list = [[cloudflare, "Users at risk at Cloudflare"], [overview, "Overview in Grafana"], [users, "Users in Grafana"]];
+  return element("ul", { class: "links" }, list.filter(([address]) => address !== null)
+    .map(([address, words]) => element("li", {}, element("a", { href: address }, words))));
 }
 
 function errorNotice({ resources, error, what_to_do: advice, first, last, times }, tone) {

@@ -35,7 +35,7 @@ function listing(caption, accounts, hours) {
   }));
 }
 
-function totals(accounts, hours) {
+function totals(accounts, hours, dashboard) {
   const read = accounts.filter(({ users }) => users !== null);
   const sum = (value) => accounts.reduce((total, account) => total + (value(account) ?? 0), 0);
   const tiles = LEVELS.map((level) => [level, sum(({ users }) => users?.by_level[level])])
@@ -53,7 +53,8 @@ function totals(accounts, hours) {
     [plural(accounts.length, "account", "accounts"), words],
     [`Events in ${hours}`, number(sum(({ events }) => events?.recent))],
     ["Users with unread events", number(sum(({ users }) => users?.pending))],
-  ];
+    dashboard !== null && ["Dashboard", element("a", { href: dashboard }, "Overview in Grafana")],
+  ].filter(Boolean);
   const missing = accounts.length - read.length;
   return [
     element("h2", { tabindex: "-1" }, "Users at risk", missing > 0 && element("span", { class: "small" },
@@ -65,7 +66,7 @@ function totals(accounts, hours) {
 }
 
 /** The overview of a document with its accounts, whole or not. */
-export function overview({ accounts, trend_seconds: seconds }) {
+export function overview({ accounts, dashboard, trend_seconds: seconds }) {
   if (accounts.length === 0) return [element("section", {}, element("h2", { tabindex: "-1" }, "No accounts are configured"))];
   const hours = span(seconds * 1000);
   const sorted = inOrder(accounts);
@@ -74,7 +75,7 @@ export function overview({ accounts, trend_seconds: seconds }) {
   return [
     causes.length > 0 && element("section", { class: "trouble", "aria-label": "Trouble" },
       element("ul", {}, causes)),
-    element("section", { class: "overview" }, totals(accounts, hours)),
+    element("section", { class: "overview" }, totals(accounts, hours, dashboard)),
     element("section", { class: "listing" }, listing("Accounts", sorted.slice(0, LISTED), hours),
       others.length > 0 && element("details", {},
         element("summary", {}, plural(others.length, "more account", "more accounts")),

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::advice::what_to_do;
 use super::health::{Cause, Health};
+use super::links::Links;
 use super::query::View;
 use crate::clock::{Instant, Timestamp};
 use crate::metrics::telemetry::{Activity, BudgetLevel, Incident};
@@ -16,11 +17,12 @@ use crate::server::status::history::History;
 const LISTED_USERS: usize = 20;
 
 #[derive(Serialize)]
-pub(super) struct Head {
+pub(super) struct Head<'a> {
     pub(super) version: &'static str,
     pub(super) now: String,
     pub(super) state: State,
     pub(super) trend_seconds: f64,
+    pub(super) dashboard: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -58,9 +60,10 @@ struct HealthState {
     since: Option<String>,
 }
 
-/// What is configured at Cloudflare. Not in the overview.
+/// What is configured at Cloudflare, and where to see more. Not in the overview.
 #[derive(Serialize)]
 struct Settings<'a> {
+    links: Links,
     behaviors: Option<Vec<Behavior<'a>>>,
     integrations: Option<Vec<Integration<'a>>>,
 }
@@ -180,12 +183,13 @@ impl From<BudgetLevel> for Budget {
 }
 
 impl<'a> Account<'a> {
-    /// `dated` converts an instant to a date.
+    /// `dated` converts an instant to a date. `grafana` is the address of Grafana.
     pub(super) fn new(
         snapshot: &'a Snapshot,
         history: &History,
         activity: &'a Activity,
         dated: impl Fn(Instant) -> Timestamp,
+        grafana: Option<&str>,
         view: View,
     ) -> Self {
         let Snapshot {
@@ -217,6 +221,7 @@ impl<'a> Account<'a> {
             users: users.as_ref().map(|users| Users::new(users, history, &dated, view)),
             events: totals.started.then(|| Events::new(totals, *counting_since, history, &dated, view)),
             settings: (view == View::Whole).then(|| Settings {
+                links: Links::new(grafana, account),
                 behaviors: behaviors.as_ref().map(|known| known.iter().map(Behavior::new).collect()),
                 integrations: integrations.as_ref().map(|known| known.iter().map(Integration::new).collect()),
             }),
