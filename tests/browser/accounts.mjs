@@ -24,7 +24,7 @@ const wave = (steps, level, size) =>
 function account(template, index, trouble) {
   const status = structuredClone(template);
   const high = (index * 7) % 5;
-  status.account = ["acme", "branch office", "customer", "subsidiary in another country"][index % 4] + `-${index + 1}`;
+  status.account = `${["acme", "branch office", "customer", "subsidiary in another country"][index % 4]}-${index + 1}`;
   status.account_id = idOf(index);
   status.users.by_level = { unknown: 0, low: 120 + index, medium: 11 + index % 6, high };
   status.users.pending = 0;

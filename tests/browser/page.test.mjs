@@ -216,7 +216,10 @@ test("the keyboard reaches the skip link and each link, and the focus is visible
   status.accounts[0].health = { state: "up_to_date", cause: null, since: null };
   status.dashboard = null;
   let seconds = 10;
-  await page.route(STATUS, (route) => route.fulfill({ json: { ...status, now: `2026-11-21T00:05:${seconds += 1}Z` } }));
+  await page.route(STATUS, (route) => {
+    seconds += 1;
+    return route.fulfill({ json: { ...status, now: `2026-11-21T00:05:${seconds}Z` } });
+  });
   await openPage();
   const focused = () => page.evaluate(() => {
     const { tagName, textContent, id } = document.activeElement;
@@ -449,6 +452,15 @@ test("health and risk have a pill each, and green is for both together", async (
       pills.map((pill) => `${[...pill.classList].find((name) => name !== "pill")}: ${pill.textContent}`));
     assert.deepEqual(found, wanted);
   }
+});
+
+test("a scale begins at 0 and ends at a round number that is not below the most", async () => {
+  await openPage();
+  const tops = await page.evaluate(async (numbers) => {
+    const { topOfScale } = await import("./charts.js");
+    return numbers.map(topOfScale);
+  }, [0, 1, 6, 7, 9, 11, 13, 120, 121, 251, 999, 1_000, 123_456]);
+  assert.deepEqual(tops, [1, 1, 6, 8, 10, 12, 15, 120, 150, 300, 1_000, 1_000, 150_000]);
 });
 
 test("the pointer shows what a chart has at a time", async () => {
