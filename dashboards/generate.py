@@ -7,8 +7,8 @@
 
 `tests/dashboards/run` compares the committed files with the output of this script, and runs every query in a real
 Prometheus. `KEEP=folder tests/dashboards/run` keeps the history of that run, and prints how to start a Prometheus
-with it. A tool that renders dashboards without Grafana can then draw dashboards/pictures, with the printed start and
-end.
+with it. A tool that renders dashboards without Grafana can then draw dashboards/pictures from folder/pictures, with the
+printed start and end. These dashboards have no panels that the accelerated clock of the history falsifies.
 """
 
 import json

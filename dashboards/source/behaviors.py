@@ -9,6 +9,7 @@ from .kit import (
     LEVELS,
     NOTICE,
     bar_panel,
+    by_name,
     changes,
     column,
     deduplicated,
@@ -30,7 +31,6 @@ from .shared import (
     NO_THRESHOLDS,
     NONE_TEXT,
     ORANGE_FROM_1,
-    RED_FROM_1,
     behaviors,
     events_by_behavior,
     frame,
@@ -55,18 +55,18 @@ def _silent() -> Any:
     level = f"{deduplicated(risk_metric('behavior_risk_level'), 'behavior')} and on (account, behavior) {silent}"
     name = f"{deduplicated(risk_metric('behavior_info'), 'behavior', 'name')} and on (account, behavior) {silent}"
     columns = {"name": "Behavior", "account": "Account", "Value #A": "Level"}
-    styles = {"Account": column(90), "Level": column(90, LEVEL_TEXTS)}
+    styles = {"Account": column(140), "Level": column(90, LEVEL_TEXTS)}
     queries = [table_query(level), table_query(name)]
-    return table_panel("Enabled, without events", text, queries, columns, height=8, styles=styles)
+    return table_panel("Behaviors without events", text, queries, columns, height=8, styles=styles)
 
 
 def _delay() -> Any:
     text = (
-        "The time from an event until the exporter first saw it: Cloudflare's own delay, and the time until the"
-        " exporter read the user. Each point covers the hour before it."
+        "The time from an event of any account until the exporter first saw it: Cloudflare's own delay, and the time"
+        " until the exporter read the user. Each point covers the hour before it."
     )
     queries = [
-        range_query(quantile(q, "event_observation_delay_seconds", "1h", "account"), "{{account}}, " + name)
+        range_query(quantile(q, "event_observation_delay_seconds", "1h"), name)
         for q, name in ((0.5, "median"), (0.95, "p95"))
     ]
     return line_panel("Delay from event to observation", text, queries, "s")
@@ -99,6 +99,7 @@ def dashboard() -> Any:
     enabled = deduplicated(risk_metric("behavior_enabled"), "behavior")
     active = deduplicated(risk_metric("integration_active"), "integration")
     changed = f"sum({changes('behavior_enabled', 'behavior')}) + sum({changes('behavior_risk_level', 'behavior')})"
+    first_events = increase_per_bar("behavior_users_total", "behavior", by="account, behavior")
     panels = [
         stat_panel(
             "Behaviors enabled",
@@ -119,7 +120,7 @@ def dashboard() -> Any:
             "Enabled behaviors without an event during the selected time.",
             instant_query(or_zero(f"count({SILENT})")),
             COUNT,
-            ORANGE_FROM_1,
+            NO_THRESHOLDS,
             mappings=NONE_TEXT,
         ),
         stat_panel(
@@ -143,7 +144,7 @@ def dashboard() -> Any:
             "Integrations that do not receive risk changes.",
             instant_query(f"sum(1 - {active})"),
             COUNT,
-            RED_FROM_1,
+            ORANGE_FROM_1,
             mappings=NONE_TEXT,
             no_value="none",
         ),
@@ -169,7 +170,7 @@ def dashboard() -> Any:
             "Users with a first event, by behavior",
             "Users with their first event of the behavior since their last reset. Many users at once with one behavior"
             " are probably a campaign. Many events of few users are probably a noisy device or rule.",
-            [range_query(increase_per_bar("behavior_users_total", "behavior", by="behavior"), "{{behavior}}")],
+            [range_query(by_name(first_events, "behavior", "behavior_info"), "{{name}}")],
         ),
         behaviors(24, 11),
         integrations(12, 8),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from grafana_foundation_sdk.builders import bargauge, common, prometheus, stat, table, timeseries
+from grafana_foundation_sdk.builders import common, prometheus, stat, table, timeseries
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models import common as c
 from grafana_foundation_sdk.models import dashboard as d
@@ -23,6 +23,8 @@ HOUR, DAY = 3_600, 86_400
 
 # The unit of counts and rates. The unit `short` would show 1,050 and 1,450 both as "1 K".
 COUNT = "locale"
+# The unit of times of hours and days: "8 d 02:13:22". The unit `s` would show them as 1.16 weeks.
+DAYS = "dtdhms"
 
 
 # The window of one bar: the time after its point. Grafana puts the points at full steps of the interval. With the time
@@ -68,8 +70,12 @@ def increase(metric: str, when: str, *labels: str, by: str = "", matching: str =
 
 
 def increase_in_range(metric: str, *labels: str, by: str = "", matching: str = "") -> str:
-    """The increase of a counter during the selected time, rounded because Prometheus extrapolates."""
-    return f"round({increase(metric, '[$__range]', *labels, by=by, matching=matching)})"
+    """The increase of a counter during the selected time, over all accounts or by some labels.
+
+    Each series is rounded, because Prometheus extrapolates. So the rows of a table add up to the number of a panel.
+    """
+    rounded = f"round(increase({risk_metric(metric, matching, '[$__range]')}))"
+    return total(rounded, *labels, by=by)
 
 
 def increase_per_bar(metric: str, *labels: str, by: str = "", matching: str = "") -> str:
@@ -111,6 +117,26 @@ def without_nan(numbers: str) -> str:
 def or_zero(expr: str) -> str:
     """The values, or 0 if there are none, or no value if there is no exporter."""
     return f"({expr}) or 0 * count({risk_metric('account_info')})"
+
+
+def distance(now: str, usual: str) -> str:
+    """How far a number is from what is usual, as a share of it; 0 if the difference is less than five.
+
+    In small accounts one or two users are a large share.
+    """
+    difference = f"({now} - {usual})"
+    return f"{difference} / clamp_min({usual}, 1) and abs{difference} >= 5 or 0 * {difference}"
+
+
+def by_name(expr: str, label: str, info: str) -> str:
+    """The sum of values by the label `name` of what their `label` identifies, or by that label if the name is unknown.
+
+    `expr` has the labels `account` and `label`.
+    """
+    names = deduplicated(risk_metric(info), label, "name")
+    named = f"({expr}) * on (account, {label}) group_left (name) {names}"
+    unnamed = f'label_join(({expr}) unless on (account, {label}) {names}, "name", "", "{label}")'
+    return f"sum by (name) ({named} or {unnamed})"
 
 
 def age(expr: str) -> str:
@@ -173,6 +199,15 @@ def column(width: int, mappings: Sequence[d.ValueMapping] = (), color: str = PLA
         return properties(custom__width=width)
     words = {"mappings": mappings, "color": fixed(color), "custom__cellOptions": {"type": "color-text"}}
     return properties(custom__width=width, **words)
+
+
+def colored(thresholds: builders.ThresholdsConfig) -> dict[str, Any]:
+    """The properties of a column whose text has the color of its value."""
+    return {
+        "thresholds": thresholds.build().to_json(),
+        "color": {"mode": "thresholds"},
+        "custom__cellOptions": {"type": "color-text"},
+    }
 
 
 def flexible_column(width: int) -> list[d.DynamicConfigValue]:
@@ -238,7 +273,7 @@ def line_panel(
     minimum: float | None = 0,
     decimals: int | None = None,
 ) -> timeseries.Panel:
-    """Values over time."""
+    """Values over time. The legend has no last value of what another panel shows as a number: its point is older."""
     panel = _finish(timeseries.Panel(), title, description, queries, unit).span(width).height(height)
     panel = _legend(panel, calcs, beside=width >= 12).line_width(2).fill_opacity(25 if stacked else 0)
     panel = panel.show_points(c.VisibilityMode.NEVER)
@@ -263,10 +298,13 @@ def bar_panel(
     height: int = 9,
     colors: dict[str, str] | None = None,
     below: Sequence[str] = (),
-    calcs: Sequence[str] = ("sum",),
     interval: str = "30m",
 ) -> timeseries.Panel:
-    """Stacked counts for each interval; queries use the window BAR. Series named in `below` are drawn below zero."""
+    """Stacked counts for each interval; queries use the window BAR. Series named in `below` are drawn below zero.
+
+    The legend has no sums. The first bar begins before the selected time, so they would differ from the numbers of
+    other panels.
+    """
     panel = line_panel(
         title,
         description,
@@ -276,7 +314,7 @@ def bar_panel(
         height=height,
         colors=colors,
         stacked=True,
-        calcs=calcs,
+        calcs=(),
         minimum=None if below else 0,
         decimals=0,
     )
@@ -296,30 +334,6 @@ def _legend(panel: timeseries.Panel, calcs: Sequence[str], *, beside: bool) -> t
         legend = legend.display_mode(c.LegendDisplayMode.LIST).placement(c.LegendPlacement.BOTTOM)
     tooltip = common.VizTooltipOptions().mode(c.TooltipDisplayMode.MULTI).sort(c.SortOrder.DESCENDING)
     return panel.legend(legend).tooltip(tooltip)
-
-
-def bar_gauge(
-    title: str,
-    description: str,
-    query: prometheus.Dataquery,
-    unit: str,
-    thresholds: builders.ThresholdsConfig,
-    *,
-    width: int = 6,
-    height: int = 9,
-    no_value: str = "no data",
-) -> bargauge.Panel:
-    """A bar for each series."""
-    panel = _finish(bargauge.Panel(), title, description, [query], unit).span(width).height(height)
-    return (
-        panel.thresholds(thresholds)
-        .color_scheme(builders.FieldColor().mode(d.FieldColorModeId.THRESHOLDS))
-        .no_value(no_value)
-        .min(0)
-        .orientation(c.VizOrientation.HORIZONTAL)
-        .display_mode(c.BarGaugeDisplayMode.BASIC)
-        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
-    )
 
 
 def table_panel(

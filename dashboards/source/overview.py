@@ -2,18 +2,12 @@
 
 from typing import Any
 
+from .accounts import at_risk, freshness
 from .kit import (
-    BAD,
     COUNT,
     GOOD,
-    HOUR,
     LEVELS,
-    NOTICE,
-    PLAIN,
-    age,
-    bar_gauge,
     bar_panel,
-    deduplicated,
     increase_in_range,
     increase_per_bar,
     instant_query,
@@ -21,13 +15,15 @@ from .kit import (
     range_query,
     risk_metric,
     stat_panel,
-    steps,
     total,
     with_link,
 )
 from .shared import (
     HIGH,
     NO_THRESHOLDS,
+    accounts,
+    accounts_failing,
+    against_usual,
     behaviors,
     by_level,
     data_age,
@@ -37,9 +33,8 @@ from .shared import (
     integrations,
     longest_high,
     resets,
+    users_on_list,
 )
-
-RISES = steps((None, PLAIN), (1, NOTICE), (10, BAD))
 
 
 def _high(when: str = "") -> str:
@@ -47,18 +42,15 @@ def _high(when: str = "") -> str:
 
 
 def _against(days: int, title: str, then: str) -> Any:
-    text = (
-        f"The difference to the number of users at high risk {then} at this time. Orange from one more, red from ten."
-    )
-    return stat_panel(
-        title, text, instant_query(f"{_high()} - {_high(f' offset {days}d')}"), COUNT, RISES, no_value="no data"
-    )
+    text = f"The difference to the number of users at high risk {then} at this time."
+    query = instant_query(f"{_high()} - {_high(f' offset {days}d')}")
+    return stat_panel(title, text, query, COUNT, NO_THRESHOLDS)
 
 
 def _new() -> Any:
     text = "How often a user reached high risk during the selected time, from another level or from no level."
     expr = increase_in_range("level_changes_total", "from", matching='to="high"')
-    return stat_panel("New at high risk", text, instant_query(expr), COUNT, RISES)
+    return stat_panel("New at high risk", text, instant_query(expr), COUNT, NO_THRESHOLDS)
 
 
 def _events() -> Any:
@@ -72,34 +64,22 @@ def _events() -> Any:
     )
 
 
-def _freshness() -> Any:
-    text = (
-        "The time since the last complete read of each resource. By default the exporter reads behaviors and"
-        " integrations every five minutes. It reads a single user after a change, or for the audit."
-    )
-    ages = age(deduplicated(risk_metric("last_success_timestamp_seconds"), "resource"))
-    thresholds = steps((None, GOOD), (900, NOTICE), (HOUR, BAD))
-    return bar_gauge(
-        "Age of the data, by resource",
-        text,
-        instant_query(ages, "{{account}} {{resource}}"),
-        "s",
-        thresholds,
-        width=12,
-    )
-
-
 def dashboard() -> Any:
     """The dashboard for a quick look."""
     panels = [
         high_now(),
+        against_usual(),
         _against(1, "Since yesterday", "yesterday"),
         _against(7, "Since last week", "a week earlier"),
         _new(),
         resets(),
         longest_high(),
         _events(),
+        users_on_list(),
+        accounts(),
+        accounts_failing(),
         data_age(),
+        at_risk(),
         line_panel(
             "Users at risk, by level",
             "Users on the risk list, by their highest level. High risk is at the bottom.",
@@ -107,7 +87,7 @@ def dashboard() -> Any:
             COUNT,
             colors=LEVELS,
             stacked=True,
-            calcs=("lastNotNull", "min", "max"),
+            calcs=("min", "max"),
             decimals=0,
         ),
         line_panel(
@@ -121,7 +101,7 @@ def dashboard() -> Any:
             ],
             COUNT,
             colors={"now": LEVELS["high"], "yesterday": "blue", "last week": LEVELS["unknown"]},
-            calcs=("lastNotNull", "min", "max"),
+            calcs=("min", "max"),
             minimum=None,
             decimals=0,
         ),
@@ -146,7 +126,7 @@ def dashboard() -> Any:
         ),
         with_link(behaviors(24, 9), "zt-risk-behaviors", "More about behaviors"),
         with_link(integrations(12, 9), "zt-risk-behaviors", "More about integrations"),
-        _freshness(),
+        freshness(12),
     ]
     text = "Users at risk, recent changes, and the age of the data, for a quick look."
     return frame("zt-risk-overview", "Overview", text, panels)

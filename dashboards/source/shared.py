@@ -11,6 +11,7 @@ from .kit import (
     BAR,
     COUNT,
     DAY,
+    DAYS,
     GOOD,
     HOUR,
     LEVELS,
@@ -20,10 +21,12 @@ from .kit import (
     TARGET,
     age,
     bar_panel,
+    by_name,
     changed,
     changes,
     column,
     deduplicated,
+    distance,
     increase_in_range,
     instant_query,
     range_query,
@@ -44,8 +47,12 @@ SUMMARY = 'resource="summary"'
 NO_THRESHOLDS = steps((None, PLAIN))
 ORANGE_FROM_1 = steps((None, GOOD), (1, NOTICE))
 RED_FROM_1 = steps((None, GOOD), (1, BAD))
+# The distances at which the alerts HighRiskUsersRising and HighRiskUsersUnusual fire.
+UNUSUAL = steps((None, GOOD), (0.2, NOTICE), (0.5, BAD))
 # With a poll every 30 s and a scrape every minute, two polls may be missed. Ten minutes are an outage.
 AGES = steps((None, GOOD), (180, NOTICE), (600, BAD))
+# Behaviors and integrations are read every five minutes.
+SLOW_AGES = steps((None, GOOD), (900, NOTICE), (HOUR, BAD))
 # A user may wait for a working day, but not for three days.
 UNATTENDED = steps((None, GOOD), (8 * HOUR, NOTICE), (3 * DAY, BAD))
 
@@ -58,6 +65,8 @@ LEVEL_TEXTS = value_mappings(
 ENABLED_TEXTS = value_mappings(_1=("enabled", GOOD), _0=("disabled", LEVELS["unknown"]))
 ACTIVE_TEXTS = value_mappings(_1=("active", GOOD), _0=("inactive", BAD))
 NONE_TEXT = value_mappings(_0=("none", GOOD))
+AS_USUAL = value_mappings(_0=("as usual", GOOD))
+UP_TEXTS = value_mappings(_1=("read", GOOD), _0=("failing", BAD))
 
 
 def by_level(expr: str) -> list[Any]:
@@ -67,8 +76,50 @@ def by_level(expr: str) -> list[Any]:
 
 def high_now() -> Any:
     text = "Users at high risk now. Each of them needs an investigation and a reset of the score."
-    panel = stat_panel("High-risk users", text, instant_query(total(risk_metric("users", HIGH))), COUNT, RED_FROM_1)
-    return with_link(panel, "zt-risk-users", "Show these users")
+    query = instant_query(total(risk_metric("users", HIGH)))
+    return with_link(
+        stat_panel("High-risk users", text, query, COUNT, NO_THRESHOLDS), "zt-risk-users", "Show these users"
+    )
+
+
+def usual_high() -> str:
+    """The users at high risk of each account as a mean of the seven days before the last hour."""
+    return deduplicated(f"avg_over_time({risk_metric('users', HIGH, '[7d] offset 1h')})")
+
+
+def against_usual() -> Any:
+    text = (
+        "The users at high risk compared with their mean of the last seven days. Orange from 20 % more, red from 50 %"
+        " more. Less than five users more or less are as usual."
+    )
+    now = total(risk_metric("users", HIGH))
+    query = instant_query(distance(now, f"sum({usual_high()})"))
+    return stat_panel(
+        "Compared with usual",
+        text,
+        query,
+        "percentunit",
+        UNUSUAL,
+        mappings=AS_USUAL,
+        decimals=0,
+        no_value="not known yet",
+    )
+
+
+def users_on_list() -> Any:
+    query = instant_query(total(risk_metric("users"), "max_risk_level"))
+    return stat_panel("Users on the list", "All users on the risk list, at any level.", query, COUNT, NO_THRESHOLDS)
+
+
+def accounts() -> Any:
+    query = instant_query(f"count({deduplicated(risk_metric('account_info'))})")
+    return stat_panel("Accounts", "The accounts that the exporters watch.", query, COUNT, NO_THRESHOLDS)
+
+
+def accounts_failing() -> Any:
+    text = "Accounts whose last attempt to read the list of users failed. The tables by account show which."
+    query = instant_query(f"sum(1 - {deduplicated(risk_metric('up'))})")
+    return stat_panel("Accounts failing", text, query, COUNT, ORANGE_FROM_1, mappings=NONE_TEXT)
 
 
 def longest_high() -> Any:
@@ -77,7 +128,7 @@ def longest_high() -> Any:
         "How long the longest-waiting of the users now at high risk has been there, as far as the exporter saw it."
         " Orange after a working day, red after three days.",
         instant_query(age(f"min({risk_metric('oldest_user_timestamp_seconds', HIGH)})")),
-        "s",
+        DAYS,
         UNATTENDED,
         no_value="no users",
     )
@@ -107,8 +158,8 @@ def events_by_behavior(width: int) -> Any:
     counted, backfilled = (
         f"increase({risk_metric(f'{name}_total', when=BAR)})" for name in ("events", "backfill_events")
     )
-    expr = total(f"{counted} or {backfilled}", "behavior", "risk_level", by="behavior")
-    query = range_query(expr, "{{behavior}}")
+    expr = total(f"{counted} or {backfilled}", "behavior", "risk_level", by="account, behavior")
+    query = range_query(by_name(expr, "behavior", "behavior_info"), "{{name}}")
     return bar_panel("Risk events by behavior", text, [query], width=width)
 
 
@@ -117,13 +168,11 @@ def behaviors(width: int, height: int) -> Any:
         "The behaviors as configured at Cloudflare, their events and users during the selected time, and how often"
         " each was enabled, disabled or given another level in that time."
     )
-    events = f"increase({risk_metric('events_total', when='[$__range]')})"
-    users = f"increase({risk_metric('behavior_users_total', when='[$__range]')})"
     queries = [
         table_query(deduplicated(risk_metric("behavior_enabled"), "behavior")),
         table_query(deduplicated(risk_metric("behavior_risk_level"), "behavior")),
-        table_query(f"round(sum by (account, behavior) ({deduplicated(events, 'behavior', 'risk_level')}))"),
-        table_query(f"round({deduplicated(users, 'behavior')})"),
+        table_query(increase_in_range("events_total", "behavior", "risk_level", by="account, behavior")),
+        table_query(increase_in_range("behavior_users_total", "behavior", by="account, behavior")),
         table_query(f"{changes('behavior_enabled', 'behavior')} + {changes('behavior_risk_level', 'behavior')}"),
         table_query(deduplicated(risk_metric("behavior_info"), "behavior", "name")),
     ]
@@ -137,7 +186,7 @@ def behaviors(width: int, height: int) -> Any:
         "Value #E": "Changes",
     }
     styles = {
-        "Account": column(80),
+        "Account": column(140),
         "State": column(85, ENABLED_TEXTS),
         "Level": column(85, LEVEL_TEXTS),
         "Events": column(75),
@@ -159,7 +208,7 @@ def integrations(width: int, height: int) -> Any:
         table_query(deduplicated(risk_metric("integration_info"), "integration", "reference_id", "tenant_url")),
     ]
     columns = {"account": "Account", "reference_id": "Reference", "Value #A": "State"}
-    styles = {"Account": column(80), "State": column(85, ACTIVE_TEXTS)}
+    styles = {"Account": column(120), "State": column(85, ACTIVE_TEXTS)}
     if width > 8:
         state = columns.pop("Value #A")
         columns = {

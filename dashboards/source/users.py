@@ -6,6 +6,7 @@ from .kit import (
     BAD,
     COUNT,
     DAY,
+    DAYS,
     GOOD,
     HOUR,
     LEVELS,
@@ -30,17 +31,27 @@ from .kit import (
     total,
     value_mappings,
 )
-from .shared import HIGH, NO_THRESHOLDS, ORANGE_FROM_1, UNATTENDED, frame, high_now, longest_high, resets
+from .shared import (
+    HIGH,
+    NO_THRESHOLDS,
+    UNATTENDED,
+    against_usual,
+    frame,
+    high_now,
+    longest_high,
+    resets,
+    users_on_list,
+)
 
 # Cloudflare does not document a URL for a single user, so the link leads to the account.
 CLOUDFLARE = {
     "title": "Cloudflare's dashboard of this account: Team & Resources > Users > Risk score",
-    "url": "https://one.dash.cloudflare.com/${__data.fields.account_id}",
+    "url": "https://dash.cloudflare.com/${__data.fields.account_id}/one/team-resources/users/risk-score",
     "targetBlank": True,
 }
 OPENS = [{"type": "regex", "options": {"pattern": ".+", "result": {"text": "open", "color": "blue", "index": 0}}}]
 
-NAMES = {"user": "User", "name": "Name", "email": "E-mail address"}
+NAMES = {"name": "Name", "email": "E-mail address", "user": "User"}
 
 
 def _by_user(expr: str) -> str:
@@ -99,15 +110,12 @@ def _most_at_risk() -> Any:
     styles = {
         # All columns together fit into 1280 pixels.
         "User": flexible_column(315),
-        "Name": column(115),
+        "Name": column(110),
         "E-mail address": column(245),
         "Account": column(70),
         "Level": column(72, USER_LEVEL_TEXTS),
         "Events": column(65),
-        **{
-            title: properties(unit="s", decimals=1, noValue="never", custom__width=width)
-            for title, width in zip(ages.values(), (96, 105, 90), strict=True)
-        },
+        **{title: properties(unit=DAYS, noValue="never", custom__width=104) for title in ages.values()},
         "Link": properties(
             links=[CLOUDFLARE], mappings=OPENS, custom__cellOptions={"type": "color-text"}, custom__width=55
         ),
@@ -123,15 +131,14 @@ def _waiting() -> Any:
         "The ten users who have been at high risk for longest without a reset, among the users with their own series."
     )
     queries = [table_query(f"topk(10, ({_age('since')}) and on (user) (({LEVEL}) == 3))"), table_query(WHO)]
-    columns = {"Value #A": "At high risk for", "user": "User", "name": "Name"}
+    columns = {"name": "Name", "user": "User", "Value #A": "At high risk for"}
     bar = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
     thresholds = UNATTENDED.build().to_json()
     styles = {
         "User": flexible_column(315),
         "Name": column(120),
         "At high risk for": properties(
-            unit="s",
-            decimals=1,
+            unit=DAYS,
             min=0,
             thresholds=thresholds,
             color={"mode": "thresholds"},
@@ -154,15 +161,15 @@ def _waiting() -> Any:
 def _offenders() -> Any:
     text = "Users who were reset within the last 30 days and are on the risk list again."
     queries = [table_query(OFFENDERS), table_query(f"({LEVEL}) and on (user) ({OFFENDERS})"), table_query(WHO)]
-    columns = {"Value #A": "Last reset", "Value #B": "Level", "user": "User", "name": "Name"}
+    columns = {"name": "Name", "user": "User", "Value #B": "Level", "Value #A": "Last reset"}
     styles = {
         "User": flexible_column(315),
         "Name": column(115),
-        "Last reset": properties(unit="s", decimals=1, custom__width=105),
+        "Last reset": properties(unit=DAYS, custom__width=104),
         "Level": column(75, USER_LEVEL_TEXTS),
     }
     return table_panel(
-        "Repeat offenders",
+        "Users who are back",
         text,
         queries,
         columns,
@@ -191,7 +198,7 @@ def _time_to_reset() -> Any:
         "The time from reaching the level to the reset. Each point covers the resets of the 24 hours before it. Users"
         " who were on the list before the exporter began to count are excluded."
     )
-    return line_panel("Time to reset", text, queries, "s", colors=colors)
+    return line_panel("Time to reset", text, queries, DAYS, colors=colors)
 
 
 def _changes() -> Any:
@@ -224,12 +231,13 @@ def dashboard() -> Any:
     median = quantile(0.5, "time_to_reset_seconds", "$__range", matching=HIGH)
     panels = [
         high_now(),
+        against_usual(),
         longest_high(),
         stat_panel(
             "Time to reset, median",
             "The median time to reset of high-risk users during the selected time.",
             instant_query(median),
-            "s",
+            DAYS,
             steps((None, GOOD), (8 * HOUR, NOTICE), (3 * DAY, BAD)),
             no_value="no resets",
         ),
@@ -240,17 +248,9 @@ def dashboard() -> Any:
             " own series.",
             instant_query(or_zero(f"count({OFFENDERS})")),
             COUNT,
-            ORANGE_FROM_1,
-            width=8,
-        ),
-        stat_panel(
-            "Users on the list",
-            "All users on the risk list, at any level.",
-            instant_query(total(risk_metric("users"), "max_risk_level")),
-            COUNT,
             NO_THRESHOLDS,
-            width=8,
         ),
+        users_on_list(),
         stat_panel(
             "Without own series",
             "Users on the list without their own series, because of users.limit or users.identity: none. They are"
@@ -258,7 +258,6 @@ def dashboard() -> Any:
             instant_query(total(risk_metric("users_omitted"))),
             COUNT,
             NO_THRESHOLDS,
-            width=8,
         ),
         _most_at_risk(),
         _waiting(),

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -33,6 +33,14 @@ pub(crate) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
         }
         tracing::info!("stopping; a second signal stops at once");
     })
+}
+
+/// A write beyond the limit on the size of files fails from now on, as on a full disk, and does not end the process.
+///
+/// # Errors
+/// The handler cannot be installed.
+pub(crate) fn survive_size_limits() -> io::Result<()> {
+    flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
 
 /// Keeps SIGHUP from ending the process, from before the configuration is read.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, LOCATION};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Response, StatusCode, Url};
 
 use super::connect_error::{Permanence, cause};
@@ -41,7 +41,9 @@ impl Connection {
             .request(request.operation.method(), request.url.clone())
             .headers(self.auth.headers.clone())
             .header(ACCEPT, HeaderValue::from_static("application/json"))
-            .header(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+            .header(ACCEPT_ENCODING, HeaderValue::from_static("gzip"))
+            // A proxy in between must not answer with what it got before.
+            .header(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         if let Some(body) = &request.body {
             outgoing = outgoing
                 .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))

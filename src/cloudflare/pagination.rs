@@ -24,6 +24,10 @@ use crate::model::{Completeness, Identities, OddFields, UserId};
 use accumulator::{Accumulator, PageAdded, Position};
 use hint::ContinuationHint;
 
+/// How many pages are requested on a guess after as many elements have arrived as another answer counts. A server without pages
+/// that makes something new for each answer would have no last page.
+const MOST_BEYOND: u32 = 20;
+
 /// All pages of a list.
 #[derive(Debug)]
 pub(super) struct List<E> {
@@ -228,6 +232,7 @@ impl Reading<'_> {
         let mut page = 1;
         // Whether the server ignores cursors and links, so that only page numbers are left.
         let mut by_number = ByNumber::IfNothingElse;
+        let mut pages_beyond = 0;
         while let Some(hint) = list.continuation_hint(page, size, self.expected, facts) {
             if page >= bounds.pages {
                 return Ok((list, Trouble::Cut(format!("there are more than {page} pages"))));
@@ -235,12 +240,20 @@ impl Reading<'_> {
             if list.left_out > 0 {
                 break;
             }
+            // Nothing says that there is more.
+            let is_beyond = hint.is_guess() && self.expected > 0 && list.received as u64 >= self.expected;
+            pages_beyond += u32::from(is_beyond);
+            if pages_beyond > MOST_BEYOND {
+                let reason = format!("each page has more elements, although {} are all", self.expected);
+                return Ok((list, Trouble::Cut(reason)));
+            }
             page += 1;
             let reached_total = list.reached_total();
             let NextRequest { request, way, obstacle } =
                 list.next_request(&self.request, page, size, by_number);
             let added = self.page(&request.continuation(), &list.room(&bounds), Position::Later).await;
             let added = match added {
+                Ok(added) if is_beyond && list.has_the_like_of(&added) => PageAdded::Repeated,
                 Ok(added) => list.add(added),
                 Err(error) if is_account_wide(&error) || (!hint.is_guess() && is_permission(&error)) => {
                     return Err(error);
@@ -265,6 +278,11 @@ impl Reading<'_> {
             }
             match added {
                 PageAdded::New if reached_total => self.paging.totals(Totals::OfPages),
+                // The only page of a server without pages, with something that is newer.
+                PageAdded::Overlapping if is_beyond => {
+                    self.probe = Probe::NoPage;
+                    break;
+                }
                 PageAdded::New | PageAdded::Overlapping => {}
                 PageAdded::Repeated if way == Way::Pointer => {
                     (by_number, page) = (ByNumber::Always, page - 1);

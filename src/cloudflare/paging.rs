@@ -24,7 +24,7 @@ const FIRST_CHECK: u32 = 2;
 
 /// The longest time between two such requests, in lists: so long a list that grows beyond a page may be cut, and so little
 /// the requests cost.
-const LONGEST_CHECK: u32 = 16;
+const LONGEST_CHECK: u32 = 4;
 
 /// If so many requests for page 2 fail in a row, the server has no pages. A stray failure proves nothing.
 const FAILED_PROBES: u32 = 3;
@@ -336,7 +336,7 @@ mod tests {
             probe == Probe::NoPage
         };
         let asked = |lists: u32| (0..lists).filter(|_| read(20)).collect::<Vec<_>>();
-        let pauses = [2, 4, 8, 16, 16, 16];
+        let pauses = [2, 4, 4, 4];
         for round in 0..2 {
             for pause in pauses {
                 assert_eq!((read(20), asked(pause)), (true, vec![]), "round {round}, {pause}");

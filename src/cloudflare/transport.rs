@@ -22,6 +22,11 @@ use crate::clock::Clock;
 use crate::cloudflare::Credentials;
 use crate::cloudflare::limit::WINDOW;
 use crate::cloudflare::limit::{Budget, Permit};
+use crate::model::Resource;
+
+/// The further pages of a user's events leave this part of the budget, one fourth, to the lists and to other users: a user with
+/// thousands of events must not hold them up.
+const RESERVED: u32 = 4;
 
 /// How much time an operation has left. Waiting for the budget does not count.
 #[derive(Debug)]
@@ -201,12 +206,17 @@ impl Transport {
 
     /// Waits until the budget allows the request.
     async fn permit(&self, request: &Request) -> Result<Permit, Error> {
-        let wait = match request.sequence {
-            Sequence::First => self.permit_timeout,
-            Sequence::Continuation => self.permit_timeout.max(WINDOW),
-        };
         let _waiting = Waiting::begin(&self.waiting);
-        self.budget.acquire(wait).await.map_err(|moment| {
+        let longest_wait = self.permit_timeout.max(WINDOW);
+        let permit = match (request.sequence, request.operation.resource()) {
+            (Sequence::First, _) => self.budget.acquire(self.permit_timeout).await,
+            (Sequence::Continuation, Resource::User) => {
+                let reserve = self.budget.status().limit / RESERVED;
+                self.budget.acquire_beyond(reserve, longest_wait).await
+            }
+            (Sequence::Continuation, _) => self.budget.acquire(longest_wait).await,
+        };
+        permit.map_err(|moment| {
             let limiter = match self.budget.status().blocked_until {
                 Some(_) => Limiter::Cloudflare,
                 None => Limiter::Budget,

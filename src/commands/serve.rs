@@ -3,7 +3,8 @@
 use clap::Args;
 
 use super::{Failure, Outcome, setup};
-use crate::app::{self, signals::EarlyHangup};
+use crate::app;
+use crate::app::signals::{self, EarlyHangup};
 use crate::config::{ConfigSource, Flags};
 
 /// Watch the configured accounts and serve /metrics (the default)
@@ -16,6 +17,7 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) fn run(&self) -> Outcome {
         let hangup = EarlyHangup::catch().map_err(Failure::runtime)?;
+        signals::survive_size_limits().map_err(Failure::runtime)?;
         let config = setup::configure(&self.flags)?;
         let source = ConfigSource::new(self.flags.clone(), std::env::vars_os());
         let web = setup::web(&config.web)?;

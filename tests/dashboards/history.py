@@ -19,6 +19,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_SECONDS = 60  # until Prometheus answers
+# The same numbers of users a week earlier, and four hours later in the day, so that comparisons with the week before
+# have a result that is not 0.
+EARLIER_SECONDS = 7 * 86_400 - 4 * 3_600
+USERS = "cloudflare_zt_risk_users"
 
 
 def record(folder: Path) -> None:
@@ -60,14 +64,21 @@ def start(folder: Path) -> int:
 
 
 def relabeled(folder: Path, into: Path, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
-    """Writes the samples with other labels."""
+    """Writes the samples with other labels, and the numbers of users a second time for the week before."""
     into.mkdir(parents=True)
     known: dict[str, str] = {}
     for part in parts(folder):
-        with part.open(encoding="utf-8") as lines, (into / part.name).open("w", encoding="utf-8") as output:
+        with (
+            part.open(encoding="utf-8") as lines,
+            (into / part.name).open("w", encoding="utf-8") as output,
+            (into / f"earlier-{part.name}").open("w", encoding="utf-8") as earlier,
+        ):
+            earlier.write(f"# TYPE {USERS} gauge\n")
             for line in lines:
                 if line.startswith("#"):
                     output.write(line)
+                    if line.startswith("# EOF"):
+                        earlier.write(line)
                     continue
                 series, value, timestamp = line.rsplit(" ", 2)
                 if series not in known:
@@ -77,6 +88,8 @@ def relabeled(folder: Path, into: Path, change: Callable[[dict[str, str]], dict[
                         name + "{" + ",".join(f'{key}="{text}"' for key, text in change(found).items()) + "}"
                     )
                 output.write(f"{known[series]} {value} {timestamp}")
+                if series.startswith(f"{USERS}{{"):
+                    earlier.write(f"{known[series]} {value} {float(timestamp) - EARLIER_SECONDS:.3f}\n")
 
 
 def load(folder: Path, data: Path) -> None:

@@ -24,8 +24,9 @@ def _blank(match: re.Match[str]) -> str:
 
 def selectors(expr: str) -> list[tuple[str, str, str]]:
     """Each metric with its matchers and the text before it."""
-    # Lists of labels and windows contain names that are not metrics.
-    bare = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", _blank, expr)
+    # Texts, lists of labels and windows contain names that are not metrics.
+    bare = re.sub(r'([=~]\s*)?"[^"]*"', lambda text: text[0] if text[1] else _blank(text), expr)
+    bare = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", _blank, bare)
     bare = re.sub(r"\[[^]]*\]|\boffset\s+\S+", _blank, bare)
     found = SELECTOR.finditer(bare)
     return [(one["name"], one["matchers"] or "", bare[: one.start()]) for one in found if one["name"] not in WORDS]

@@ -30,7 +30,7 @@ def needed(alert: str, rules: list[Rule]) -> list[Rule]:
     # From last to first, because a recording rule only reads earlier ones.
     for rule in reversed(rules):
         if name(rule) in names:
-            names |= set(re.findall(r"job_account\w*:\w+:\w+", rule["expr"]))
+            names |= set(re.findall(r"job\w*:\w+:\w+", rule["expr"]))
     return [rule for rule in rules if name(rule) in names]
 
 

@@ -70,11 +70,17 @@ def _check_text(place: str, text: str, refs: set[str]) -> None:
     for variable in (*used.variables, *used.guarded):
         name, *fields = variable.split(".")
         # `$value` is a text with all values in Grafana, not a number as in Prometheus.
-        right = name != "$value" and (
-            name != "$values" or (len(fields) == 2 and fields[0] in refs and fields[1] == "Value")
-        )
+        right = name != "$value" and (name != "$values" or _is_of_a_query(fields, refs))
         if not right or (name == "$labels" and len(fields) != 1):
             raise GrafanaError(f"{place}: {variable} is not a label or a value")
+
+
+def _is_of_a_query(fields: list[str], refs: set[str]) -> bool:
+    """Whether these fields of `$values` are the value of a query, or one of its labels."""
+    match fields:
+        case [ref, "Value"] | [ref, "Labels", _]:
+            return ref in refs
+    return False
 
 
 def without_values(rule: dict[str, Any]) -> list[str]:

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from make_rules import DRILL
-from recordings import HIGH
+from recordings import FAILING, FAILING_ACCOUNTS, HIGH, SHARED
 from rules import alerts, recordings
 from settings import Settings
 
@@ -37,6 +37,8 @@ ACCOUNT = "0123456789abcdef0123456789abcdef"
 TIMEOUT_SECONDS = 60  # for each expected result
 CAMPAIGN_USERS, RESET_USERS = 70, 20  # more than any threshold
 USUAL_HIGH_USERS = 30  # of 300
+# These have results only while accounts cannot be read, which outage.py tests.
+OF_FAILURES = {FAILING, FAILING_ACCOUNTS, SHARED}
 
 # The alerts of the campaign and the mass reset, and the alert that demo keeps its counters in memory. No other may
 # fire.
@@ -147,7 +149,7 @@ class Server:
             assert rule["health"] == "ok", f"{rule['name']}: {rule['health']}: {rule.get('lastError')}"
             for text in (text for alert in rule.get("alerts", []) for text in alert["annotations"].values()):
                 assert "error expanding" not in text and "<no value>" not in text, f"{rule['name']}: {text}"
-            if rule["type"] == "recording":
+            if rule["type"] == "recording" and rule["name"] not in OF_FAILURES:
                 assert self.query(rule["name"]), f"{rule['name']} has no result"
         for expression in wanted.values():
             self.query(expression)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from model import ACCOUNT, CRITICAL, EXPORTER, EXPORTER_INSTANCE, LOG, WARNING, Alert
+from model import ACCOUNT, CRITICAL, EXPORTER, EXPORTER_INSTANCE, EXPORTER_JOB, LOG, WARNING, Alert, FirstAccount
 from promql import increase, indented, rose
+from recordings import FAILING, SHARED
 from settings import Duration, Settings
 
 # Connections that the exporter closed although their clients may have wanted to use them.
@@ -12,6 +13,8 @@ CLOSED = (
     '{reason=~"accept_failed|connection_limit|peer_limit|slow_reader|unsent_bytes"}'
 )
 
+
+FIRST_FAILING = FirstAccount(FAILING, ("job", "cause"))
 
 # Only people read names and e-mail addresses, and ZeroTrustUnknownRiskLevel reports the levels of users.
 QUIET_FIELDS = "email|max_risk_level|name"
@@ -61,6 +64,30 @@ def reading_alerts(s: Settings) -> list[Alert]:
             command="zt-risk-exporter healthcheck",
             dashboard="/d/zt-risk-exporter",
             fires_when=f"more than half of the scrapes fail, or the job `{s.job}` has no target",
+        ),
+        Alert(
+            name="ZtRiskExporterAllAccountsFailing",
+            severity=CRITICAL,
+            expr=f"max_over_time({SHARED}[{s.shared_hold}])",
+            for_duration="0s",
+            summary=f"""
+            {{{{ printf "%.0f" $value }}}} accounts of {{{{ $labels.job }}}} cannot be read for the same cause:
+            {{{{ $labels.cause }}}}{FIRST_FAILING.in_prometheus()}.
+            """,
+            description=f"""
+            No list of users of the job {{{{ $labels.job }}}} was read for {s.shared_unread} or longer, and
+            {{{{ printf "%.0f" $value }}}} of its accounts fail for the same cause:
+            {{{{ $labels.cause }}}}{FIRST_FAILING.in_prometheus()}. This alert replaces those of the
+            single accounts, and ends {s.shared_hold} after the first of them was read again. The runbook says for each
+            cause what to do. If Cloudflare has an outage, wait until it ends. The command tries each account at once.
+            """,
+            command="zt-risk-exporter check",
+            dashboard=EXPORTER_JOB,
+            fires_when=f"""
+            at least {s.shared_percent} % of the accounts of a job, and at least {s.shared_accounts}, fail for the same
+            cause, and no list of users was read for {s.shared_unread} (for the rate limit: {s.shared_limited})
+            """,
+            first_account=FIRST_FAILING,
         ),
         Alert(
             name="ZtRiskExporterUserListStale",

@@ -22,7 +22,8 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.alerting import RelativeTimeRange
 
 from model import LOG, Alert
-from rules import alerts, keeping, recordings
+from promql import indented
+from rules import INHIBITIONS, alerts, keeping, recordings
 from settings import Settings
 
 DEPLOY = Path(__file__).resolve().parents[2]
@@ -133,19 +134,39 @@ def alert_groups(s: Settings, options: Options, labels: dict[str, str]) -> list[
     ]
 
 
-def grafana_rule(alert: Alert, options: Options) -> alerting.Rule:
+def inhibited(alert: Alert, all_alerts: list[Alert]) -> str:
+    """The expression of an alert without what an inhibition mutes, because Grafana has no inhibitions."""
+    by_name = {one.name: one for one in all_alerts}
+    found = [one for one in INHIBITIONS if alert.name in one.targets]
+    if not found:
+        return alert.expr
+    causes = [f"unless on ({', '.join(one.equal)}) {in_brackets(by_name[one.source].expr)}" for one in found]
+    return "\n".join([in_brackets(alert.expr), *causes])
+
+
+def in_brackets(expression: str) -> str:
+    return f"(\n  {indented(2, expression)}\n)"
+
+
+def grafana_rule(alert: Alert, options: Options, all_alerts: list[Alert]) -> alerting.Rule:
     # An instant query gives one number for each series. Any number fires, 0 too, because the comparison in PromQL has
     # already removed the series that must not fire.
-    query = prometheus.Dataquery().ref_id("A").expr(alert.expr).instant()
+    queries = {"A": inhibited(alert, all_alerts)}
     fires = expr.TypeMath().ref_id("B").expression("is_number($A)")
     now = RelativeTimeRange(from_val=600, to=0)
     texts = annotations(alert, options)
+    if first := alert.first_account:
+        queries["C"] = first.query()
+        texts = {name: text.replace(first.in_prometheus(), first.in_grafana()) for name, text in texts.items()}
     texts = {name: re.sub(r"\$value\b", "$values.A.Value", text) for name, text in texts.items()}
+    rule = alerting.Rule(alert.name).uid(alert.name.lower())
+    for ref, text in queries.items():
+        query = prometheus.Dataquery().ref_id(ref).expr(text).instant()
+        rule = rule.with_query(
+            alerting.Query(ref).datasource_uid(options.data_source).relative_time_range(now).model(query)
+        )
     return (
-        alerting.Rule(alert.name)
-        .uid(alert.name.lower())
-        .with_query(alerting.Query("A").datasource_uid(options.data_source).relative_time_range(now).model(query))
-        .with_query(alerting.Query("B").datasource_uid("__expr__").relative_time_range(now).model(fires))
+        rule.with_query(alerting.Query("B").datasource_uid("__expr__").relative_time_range(now).model(fires))
         .condition("B")
         # No result means that nothing is wrong. Expressions that must fire on missing data use absent().
         .no_data_state("OK")
@@ -166,10 +187,13 @@ def grafana(s: Settings, options: Options) -> dict[str, Any]:
         # As in Prometheus, an alert ends with the first evaluation that does not find its series. The default is two.
         return {"uid": kept.pop("uid"), "title": kept.pop("title"), **kept, "missing_series_evals_to_resolve": 1}
 
+    all_groups = alerts_by_group(s, options)
+    all_alerts = [alert for in_group in all_groups.values() for alert in in_group]
+
     def provisioned(name: str, in_group: list[Alert]) -> dict[str, Any]:
         builder = alerting.RuleGroup(name).interval(int(float(s.evaluation.seconds)))
         for alert in in_group:
-            builder = builder.with_rule(grafana_rule(alert, options))
+            builder = builder.with_rule(grafana_rule(alert, options, all_alerts))
         api = json.loads(json.dumps(builder.build(), cls=JSONEncoder))
         return {
             "orgId": 1,
@@ -179,7 +203,7 @@ def grafana(s: Settings, options: Options) -> dict[str, Any]:
             "rules": [provisioned_rule(rule) for rule in api["rules"]],
         }
 
-    groups = [provisioned(name, in_group) for name, in_group in alerts_by_group(s, options).items()]
+    groups = [provisioned(name, in_group) for name, in_group in all_groups.items()]
     return escaped({"apiVersion": 1, "groups": groups})
 
 

@@ -14,13 +14,14 @@ LOG = "journalctl --unit zt-risk-exporter --since -1h"
 
 
 def dashboard(uid: str, label: str = "account") -> str:
-    """The address of a dashboard, for the account or the instance of the alert."""
+    """The address of a dashboard, for the account, the instance or the job of the alert."""
     return f"/d/{uid}?var-{label}={{{{ $labels.{label} | urlquery }}}}"
 
 
 USERS = dashboard("zt-risk-users")
 BEHAVIORS = dashboard("zt-risk-behaviors")
 EXPORTER = dashboard("zt-risk-exporter")
+EXPORTER_JOB = dashboard("zt-risk-exporter", "job")
 EXPORTER_INSTANCE = dashboard("zt-risk-exporter", "instance")
 
 
@@ -30,6 +31,37 @@ class Recording:
 
     name: str
     expr: str
+
+
+@dataclass(frozen=True)
+class Inhibition:
+    """While the alert `source` fires, the alerts about its consequences are muted, if these labels are equal."""
+
+    source: str
+    targets: tuple[str, ...]
+    equal: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FirstAccount:
+    """Names the first of the accounts that an alert counts, in its texts."""
+
+    recording: str  # one series for each account
+    labels: tuple[str, ...]  # those of the alert that select the series
+
+    def in_prometheus(self) -> str:
+        matchers = ",".join(f"{label}=%q" for label in self.labels)
+        values = " ".join(f"$labels.{label}" for label in self.labels)
+        query = f'printf "{self.recording}{{{matchers}}}" {values} | query'
+        name = '{{ . | sortByLabel "account" | first | label "account" }}'
+        return f"{{{{ with {query} }}}}, the first is {name}{{{{ end }}}}"
+
+    def in_grafana(self) -> str:
+        """Texts cannot query there. The query C of the rule finds one account, but not the first by name."""
+        return "{{ with $values.C.Labels.account }}, one is {{ . }}{{ end }}"
+
+    def query(self) -> str:
+        return f"topk by ({', '.join(self.labels)}) (1, {self.recording})"
 
 
 @dataclass(frozen=True)
@@ -45,3 +77,4 @@ class Alert:
     command: str  # what the woken person pastes; the description ends with it
     dashboard: str  # the address below that of Grafana, with the account or the instance
     fires_when: str  # for the table in docs/alerts.md
+    first_account: FirstAccount | None = None  # if the texts name one of several accounts

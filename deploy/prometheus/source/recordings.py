@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import dedent
 
 from model import Recording
-from promql import increase, indented
+from promql import increase, indented, rose
 from settings import Settings
 
 HIGH = "job_account:cloudflare_zt_risk_users_high:max"
@@ -18,6 +18,20 @@ RESETS = "job_account:cloudflare_zt_risk_resets:increase"
 ENABLED = "job_account_behavior:cloudflare_zt_risk_behavior_enabled:min"
 LEVEL = "job_account_behavior:cloudflare_zt_risk_behavior_risk_level:max"
 ACTIVE = "job_account_integration:cloudflare_zt_risk_integration_active:min"
+FAILING = "job_account_cause:zt_risk_exporter_failed_requests:increase"
+FAILING_ACCOUNTS = "job_cause:zt_risk_exporter_failing_accounts:count"
+UNREAD = "job:cloudflare_zt_risk_last_success_age_seconds:min"
+SHARED = "job_cause:zt_risk_exporter_failing_accounts_shared:count"
+
+# Why the list of users cannot be read, by the outcomes of its requests. If an account has several, the first counts:
+# refused credentials explain a missing answer, and not the other way round.
+CAUSES = {
+    "credentials": "credentials|refused",
+    "permission": "forbidden|not_entitled",
+    "rate_limit": "limited",
+    "unavailable": "timeout|unavailable",
+    "answer": "invalid|not_found|shape",
+}
 
 
 def recordings(s: Settings) -> list[Recording]:
@@ -77,5 +91,61 @@ def recordings(s: Settings) -> list[Recording]:
         Recording(
             ACTIVE, "min by (job, account, integration, integration_type) (cloudflare_zt_risk_integration_active)"
         ),
+        *failing_accounts(s),
     ]
     return [Recording(rule.name, dedent(rule.expr).strip()) for rule in rules]
+
+
+def failing_accounts(s: Settings) -> list[Recording]:
+    """Which accounts cannot be read and why, and whether nearly all accounts of a job share the cause."""
+
+    def caused(cause: str, outcomes: str) -> str:
+        requests = f'zt_risk_exporter_requests_total{{resource="summary",outcome=~"{outcomes}"}}'
+        failed = f"sum by (job, account) (\n    {indented(4, rose(requests, s.shared_window))}\n  )"
+        if cause == "rate_limit":
+            # While all requests are blocked, none is limited.
+            blocked = "max by (job, account) (zt_risk_exporter_blocked_until_timestamp_seconds > time())"
+            failed = f"{failed} or {blocked}"
+        return f'label_replace(\n  {failed},\n  "cause", "{cause}", "", ""\n)'
+
+    causes = "\nor on (job, account)\n".join(caused(*cause) for cause in CAUSES.items())
+    return [
+        # One cause for each account.
+        Recording(
+            FAILING,
+            f"""
+            (
+              {indented(14, causes)}
+            )
+              and on (job, account) max by (job, account) (cloudflare_zt_risk_up) == 0
+            """,
+        ),
+        Recording(
+            FAILING_ACCOUNTS,
+            f"""
+            (
+              count by (job, cause) ({FAILING})
+                >= on (job) group_left
+                  {s.shared_percent} / 100 * count by (job) (max by (job, account) (cloudflare_zt_risk_up))
+            ) >= {s.shared_accounts}
+            """,
+        ),
+        # Since the newest complete list of users of any account. Without one, since the start.
+        Recording(
+            UNREAD,
+            """
+            time() - (
+              max by (job) (cloudflare_zt_risk_last_success_timestamp_seconds{resource="summary"})
+                or max by (job) (process_start_time_seconds and on (job) zt_risk_exporter_build_info)
+            )
+            """,
+        ),
+        Recording(
+            SHARED,
+            f"""
+            {FAILING_ACCOUNTS}{{cause!="rate_limit"}} and on (job) {UNREAD} > {s.shared_unread.seconds}
+            or
+            {FAILING_ACCOUNTS}{{cause="rate_limit"}} and on (job) {UNREAD} > {s.shared_limited.seconds}
+            """,
+        ),
+    ]

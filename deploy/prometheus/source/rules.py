@@ -19,11 +19,48 @@ from textwrap import dedent
 
 from alerts_cloudflare import risk_alerts, settings_alerts
 from alerts_exporter import reading_alerts, state_alerts
-from model import Alert
+from model import Alert, Inhibition
 from recordings import recordings
 from settings import Settings
 
-__all__ = ["alerts", "keeping", "recordings"]
+__all__ = ["INHIBITIONS", "alerts", "keeping", "recordings"]
+
+# Alerts whose cause another alert already reports, as in alertmanager.yml. No warning mutes a critical alert.
+INHIBITIONS = [
+    # Nearly all accounts of a job fail for one cause.
+    Inhibition(
+        "ZtRiskExporterAllAccountsFailing",
+        (
+            "ZtRiskExporterUserListStale",
+            "ZtRiskExporterSettingsStale",
+            "ZtRiskExporterTokenRefused",
+            "ZtRiskExporterPermissionMissing",
+            "ZtRiskExporterRateLimited",
+            "ZtRiskExporterUsersPending",
+        ),
+        ("job",),
+    ),
+    # With refused credentials nothing can be read, so the other alerts are consequences.
+    Inhibition(
+        "ZtRiskExporterTokenRefused",
+        ("ZtRiskExporterUserListStale", "ZtRiskExporterSettingsStale", "ZtRiskExporterUsersPending"),
+        ("job", "instance", "account"),
+    ),
+    Inhibition(
+        "ZtRiskExporterPermissionMissing",
+        ("ZtRiskExporterSettingsStale",),
+        ("job", "instance", "account", "resource"),
+    ),
+    Inhibition(
+        "ZtRiskExporterRateLimited",
+        ("ZtRiskExporterSettingsStale", "ZtRiskExporterUsersPending"),
+        ("job", "instance", "account"),
+    ),
+    # Rows that cannot be read have unexpected fields.
+    Inhibition("ZtRiskExporterRowsRejected", ("ZtRiskExporterUnexpectedFields",), ("job", "account", "resource")),
+    # Two alerts about the same rise.
+    Inhibition("ZeroTrustHighRiskUsersRising", ("ZeroTrustHighRiskUsersUnusual",), ("job", "account")),
+]
 
 
 def alerts(s: Settings) -> list[Alert]:

@@ -169,6 +169,20 @@ class Settings:
     # Longer than an update of the exporter takes.
     down_for: Duration = minutes(5)
 
+    # AllAccountsFailing. Nine tenths of the accounts: those with a long interval notice an outage last.
+    shared_percent: int = 90
+    # One account has nothing in common with others.
+    shared_accounts: int = 2
+    # How far back the cause of a failure may be: more than the 5 minutes between two attempts with refused credentials.
+    shared_window: Duration = minutes(6)
+    # How long no account was read. UserListStale fires after five and a half minutes at the earliest, and must find
+    # this alert firing.
+    shared_unread: Duration = minutes(4)
+    # A block by Cloudflare's rate limit lasts 5 minutes. One block is quiet.
+    shared_limited: Duration = minutes(6)
+    # Afterwards, until the last account was read again. Otherwise this account would fire an alert of its own.
+    shared_hold: Duration = minutes(5)
+
     # UserListStale and SettingsStale: two polls may fail, the third must succeed.
     stale_polls: int = 3
     # The minimum for short intervals: a block by Cloudflare's rate limit lasts 5 minutes.

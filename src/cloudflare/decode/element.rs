@@ -55,6 +55,9 @@ pub(in crate::cloudflare) trait Element: Sized {
     /// What identifies an element, so that duplicates are found.
     fn key(&self) -> impl Eq + Hash;
 
+    /// What an element still has in common with itself if the server makes its id for each answer.
+    fn likeness(&self) -> impl Eq + Hash;
+
     /// The bytes that the element has on the heap.
     fn heap_bytes(&self) -> usize;
 
@@ -90,6 +93,10 @@ impl Element for Row {
     }
 
     fn key(&self) -> impl Eq + Hash {
+        self.user
+    }
+
+    fn likeness(&self) -> impl Eq + Hash {
         self.user
     }
 
@@ -199,6 +206,10 @@ impl Element for Event {
         (self.identifier(), self.timestamp)
     }
 
+    fn likeness(&self) -> impl Eq + Hash {
+        (&self.name, self.timestamp)
+    }
+
     fn heap_bytes(&self) -> usize {
         self.id.len() + self.name.len()
     }
@@ -225,6 +236,10 @@ impl Element for DetailedEvent {
 
     fn key(&self) -> impl Eq + Hash {
         self.event.key()
+    }
+
+    fn likeness(&self) -> impl Eq + Hash {
+        self.event.likeness()
     }
 
     fn heap_bytes(&self) -> usize {

@@ -200,6 +200,24 @@ impl Budget {
         }
     }
 
+    /// Like [`Budget::acquire`], but leaves `reserve` requests to those who do not wait here, and lets them go first.
+    ///
+    /// # Errors
+    /// The earliest time for the request, if that is more than `max_wait` away.
+    pub async fn acquire_beyond(&self, reserve: u32, max_wait: Duration) -> Result<Permit, Instant> {
+        let clock = &self.inner.clock;
+        let deadline = clock.now() + max_wait;
+        loop {
+            let now = clock.now();
+            let more_at = self.inner.limit().more_than(reserve, now);
+            match more_at {
+                None => return self.acquire(deadline.since(now)).await,
+                Some(moment) if moment > deadline => return Err(moment),
+                Some(moment) => clock.sleep_until(moment).await,
+            }
+        }
+    }
+
     /// The same budget for the next credential, which is in use as soon as [`Budget::credential_changed`] is called on it.
     pub fn for_next_credential(&self) -> Self {
         Self { credential: self.credential + 1, ..self.clone() }

@@ -130,6 +130,15 @@ impl RateLimit {
         }
     }
 
+    /// When more than `reserve` requests will be left, as far as is known now; `None` if they are.
+    pub fn more_than(&self, reserve: u32, now: Instant) -> Option<Instant> {
+        let missing =
+            reserve.saturating_add(1).min(self.limit).checked_sub(self.remaining(now))?.checked_sub(1)?;
+        let counting = self.recent.iter().filter(|request| request.free_at > now);
+        let place = usize::try_from(missing).unwrap_or(usize::MAX);
+        Some(counting.map(|request| request.free_at).nth(place).unwrap_or(now + self.window))
+    }
+
     /// Whether no request counts, and neither a block nor the server's own limit holds requests back.
     pub fn is_unspent(&self, now: Instant) -> bool {
         let is_narrowed = self.narrowed.is_some_and(|server| now < server.until);

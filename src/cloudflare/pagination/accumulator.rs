@@ -200,6 +200,13 @@ impl<E: Element> Accumulator<E> {
         self.promised.is_some_and(|total| self.counts().contains(&total))
     }
 
+    /// Whether each element of `page` is like one that has arrived, whatever their ids are.
+    pub(super) fn has_the_like_of(&self, page: &Self) -> bool {
+        let hash = |item: &E| self.seen.hasher.hash_one(item.likeness());
+        let arrived: HashSet<u64> = self.items.iter().map(hash).collect();
+        !page.items.is_empty() && page.items.iter().all(|item| arrived.contains(&hash(item)))
+    }
+
     pub(super) fn add(&mut self, page: Self) -> PageAdded {
         if page.received == 0 {
             let points_on = page.next_link.is_some() || page.last.next != Next::Unsaid;

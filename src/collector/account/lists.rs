@@ -62,6 +62,13 @@ impl Account {
         }
     }
 
+    /// How many users were listed before, if a complete list has none of them any more and no other ones.
+    pub fn users_before_empty(&self, summary: &Summary) -> Option<usize> {
+        let is_empty = summary.rows.is_empty() && summary.completeness == Completeness::Complete;
+        let before = if is_empty { self.roster.listed_after(None).count() } else { 0 };
+        (before > 0).then_some(before)
+    }
+
     /// Takes a list of users that is null for a partial one, if users were listed before. Some servers write an empty list
     /// as null, so it counts as empty once there was nothing else for ten minutes.
     fn doubt_null(&mut self, summary: &mut Summary, now: Instant) {

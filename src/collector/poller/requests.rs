@@ -45,6 +45,15 @@ impl Poller {
             block_in_place(|| account.correct_list(summary, clock.now(), clock.date()));
         }
         let found = answer.as_ref().ok().map(|summary| (summary.completeness.clone(), summary.odd.clone()));
+        let before = answer.as_ref().ok().and_then(|summary| self.parts.account.users_before_empty(summary));
+        if let Some(before) = before {
+            let account = &self.parts.account.name().alias;
+            tracing::warn!(
+                account,
+                before,
+                "no users are listed any more; were all reset, or is a permission missing?"
+            );
+        }
         let skipped = self.parts.account.departures_skipped();
         self.apply(Resource::Summary, answer, |account, summary, now, local_date| {
             block_in_place(|| account.summary_read(&summary, now, local_date));

@@ -8,7 +8,7 @@ use zt_risk_exporter::cloudflare::{Limits, OperationLimits, Pii};
 use zt_risk_exporter::model::Completeness;
 
 use super::{page, partial, query, user};
-use crate::canned::{Canned, answer, bad, budget, client, within_seconds};
+use crate::canned::{Canned, Step, answer, bad, budget, client, within_seconds};
 
 /// A server of `total` users in pages of 20, or of the requested size up to `largest`.
 async fn paging(total: usize, largest: usize) -> Canned {
@@ -471,4 +471,42 @@ async fn a_list_with_fewer_events_than_expected_is_asked_for_more() {
             within_seconds(client.user_expecting(Uuid::from_u128(user), expected.into())).await.unwrap();
         assert_eq!((risk.events.len(), risk.completeness), (wanted, Completeness::Complete), "user {user}");
     }
+}
+
+/// An answer with events: their ids, and the seconds of their times.
+fn events(events: impl IntoIterator<Item = (String, usize)>) -> Step {
+    let event = |(id, second)| {
+        format!(
+            r#"{{"id":"{id}","name":"a","risk_level":"high","timestamp":"2025-01-01T00:{:02}:{:02}Z"}}"#,
+            second / 60,
+            second % 60
+        )
+    };
+    let events: Vec<_> = events.into_iter().map(event).collect();
+    let result = format!(r#"{{"events":[{}]}}"#, events.join(","));
+    answer(200, &[], format!(r#"{{"success":true,"errors":[],"messages":[],"result":{result}}}"#))
+}
+
+#[tokio::test]
+async fn a_server_without_pages_that_makes_something_new_for_each_answer_is_not_asked_without_end() {
+    // Three events get new ids in each answer.
+    let server = Canned::start(|before, _| events((0..3).map(|n| (format!("{before}-{n}"), n)))).await;
+    let risk = within_seconds(server.client().user_expecting(Uuid::from_u128(1), 3.into())).await.unwrap();
+    assert_eq!((risk.events.len(), risk.completeness), (3, Completeness::Complete));
+    assert_eq!(server.lines().len(), 2, "{:?}", server.lines());
+
+    // One event of three is as new as the answer.
+    let server = Canned::start(|before, _| {
+        events([("a".to_owned(), 0), ("b".to_owned(), 1), (format!("now-{before}"), 2 + before)])
+    })
+    .await;
+    let risk = within_seconds(server.client().user_expecting(Uuid::from_u128(1), 3.into())).await.unwrap();
+    assert_eq!((risk.events.len(), risk.completeness), (4, Completeness::Complete));
+    assert_eq!(server.lines().len(), 2, "{:?}", server.lines());
+
+    // The only event is as new as the answer.
+    let server = Canned::start(|before, _| events([(format!("now-{before}"), before)])).await;
+    let risk = within_seconds(server.client().user_expecting(Uuid::from_u128(1), 1.into())).await.unwrap();
+    assert_eq!(risk.completeness, partial("each page has more elements, although 1 are all"));
+    assert_eq!(server.lines().len(), 21, "{:?}", server.lines());
 }

@@ -212,19 +212,7 @@ fn endures(
     assert!(!home.log().contains("panicked") && !home.log().contains("damaged"), "{}", home.log());
 }
 
-/// An exporter whose files may not grow beyond the size of a later `prlimit`.
-fn limited(home: &Home) -> Exporter {
-    let binary = program().get_program().to_owned();
-    let mut command = Command::new("sh");
-    // A write beyond the limit is an error only if the process ignores the signal.
-    command
-        .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
-        .arg(binary)
-        .arg("--config.file")
-        .arg(home.config());
-    home.spawn(command.env_clear())
-}
-
+/// Lets no file of the process grow beyond this size.
 fn set_limit(exporter: &Exporter, bytes: &str) {
     assert!(run(&["prlimit", "--pid", &exporter.id().to_string(), &format!("--fsize={bytes}:")]));
 }
@@ -240,7 +228,7 @@ fn a_file_that_may_not_be_written_beyond_a_size_loses_nothing() {
         endures(
             &api,
             &home,
-            limited(&home),
+            home.start(),
             fate,
             |exporter| set_limit(exporter, "20000"),
             |exporter| {

@@ -180,6 +180,7 @@ async fn a_list_that_is_null_is_no_empty_list_until_it_stays_null() {
     ])
     .await;
     rig.until("it is believed", |scrape| is_up(scrape) && scrape.sum("users") == 0.0).await;
+    rig.until_logged(&["WARN", "no users are listed any more", "before=2"]).await;
     // After ten minutes, and not before.
     let requests = rig.simulator.ground_truth().requests_total;
     let lists: u64 =

@@ -17,6 +17,11 @@ const SPEED: f64 = 20.0;
 const INTERVAL: Duration = Duration::from_secs(40);
 
 fn world() -> Scenario {
+    paged(20, 30)
+}
+
+/// A world whose lists have pages of `standard` rows, or of the size that is asked for up to `largest`.
+fn paged(standard: u32, largest: u32) -> Scenario {
     let users: String = (1..=USERS)
         .map(|number| {
             let id = Uuid::from_u128(number);
@@ -26,7 +31,7 @@ fn world() -> Scenario {
     Scenario::from_yaml(&format!(
         "accounts:\n  - id: {ACCOUNT}\n    users:\n{users}\
          tokens: [{{ token: good, permissions: [Zero Trust Read, 'Zero Trust: PII Read'] }}]\n\
-         api: {{ pages: {{ sized: {{ standard: 20, largest: 30 }} }} }}\n"
+         api: {{ pages: {{ sized: {{ standard: {standard}, largest: {largest} }} }} }}\n"
     ))
     .expect("a scenario")
 }
@@ -104,5 +109,32 @@ async fn a_user_with_many_slow_pages_is_read_to_the_end_and_delays_no_list() {
         .await;
     assert_eq!(scrape.sum("events_unattributed_total"), 0.0);
     assert!(!said().contains("WARN"), "{}", said());
+    rig.stop().await.expect("a clean end");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_with_more_pages_than_the_budget_has_requests_leaves_the_list_its_own() {
+    // 125 pages; the budget is 120 requests in five minutes.
+    const EVENTS: usize = 500;
+    let alias = "more_pages_than_requests";
+    let config = &format!(
+        "accounts: [{{ id: {ACCOUNT}, alias: {alias}, token: good, budget_share: 0.1 }}]\n\
+         intervals: {{ summary: 100s }}"
+    );
+    let setup = Setup { scenario: paged(4, 4), config, speed: SPEED, tuning: Tuning::default() };
+    let rig = Rig::start(alias, setup).await;
+    rig.until("counting begins", |scrape| scrape.has("resets_total")).await;
+    for _ in 0..EVENTS {
+        let user = Uuid::from_u128(1);
+        rig.simulator.append_event(ACCOUNT, user, "high_dlp", rig.clock.date()).expect("the user exists");
+    }
+    let said = || rig.logs().join("\n");
+    let scrape = rig
+        .until("all are counted", |scrape| {
+            assert_eq!(scrape.get("up"), Some(1.0), "{}", said());
+            scrape.sum("events_total") == EVENTS as f64
+        })
+        .await;
+    assert_eq!(scrape.sum("events_unattributed_total"), 0.0);
     rig.stop().await.expect("a clean end");
 }

@@ -111,3 +111,17 @@ async fn another_share_allows_more_or_fewer_requests_and_those_sent_still_count(
     assert!(waiting.await.unwrap(), "a request that waited for the window is sent at once");
     assert!(!budget.is_unspent());
 }
+
+#[tokio::test]
+async fn requests_that_leave_a_reserve_leave_it_to_others() {
+    // 12 requests in a window.
+    let budget = Budget::new(0.01, Clock::system());
+    for number in 0..9 {
+        assert!(budget.acquire_beyond(3, Duration::ZERO).await.is_ok(), "request {number}");
+    }
+    assert!(budget.acquire_beyond(3, Duration::ZERO).await.is_err());
+    for number in 0..3 {
+        assert!(budget.acquire(Duration::ZERO).await.is_ok(), "request {number} of the reserve");
+    }
+    assert!(budget.acquire(Duration::ZERO).await.is_err());
+}
